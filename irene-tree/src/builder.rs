@@ -1,0 +1,122 @@
+use std::borrow::Cow;
+
+use serde_json::Map;
+
+use crate::{Error, Level, Marks, Node, Operation, Result, Tree, quantity::Values};
+
+/// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
+///
+/// ```
+/// use irene_tree::{DType, Level, OpKind, Operation, TreeBuilder};
+/// # fn main() -> irene_tree::Result<()> {
+/// let mut builder = TreeBuilder::new("my-model", 4, 16);
+/// builder.enter("root", "MyModel", Level::Model);
+/// builder.enter("mlp", "Mlp", Level::Module);
+/// let (x, weight, bias) = ([4, 16, 64].into(), [256, 64].into(), [256].into());
+/// let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [4, 16, 256].into(), DType::F32);
+/// builder.leaf("up", "Linear", Level::Ml, Some(linear.with_parameters(256 * 64 + 256)));
+/// builder.leave();
+/// builder.leave();
+/// let tree = builder.finish()?;
+/// assert_eq!(tree.nodes()[2].scope(), "root.mlp.up");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TreeBuilder {
+    tree: Tree,
+    open: Vec<u32>,
+    misuse: Option<&'static str>,
+}
+
+impl TreeBuilder {
+    /// An empty tree of this model at this size.
+    pub fn new(model_name: impl Into<String>, batch_size: usize, seq_len: usize) -> Self {
+        let tree = Tree { model_name: model_name.into(), batch_size, seq_len, extra: Map::new(), nodes: Vec::new() };
+        Self { tree, open: Vec::new(), misuse: None }
+    }
+
+    /// Opens a node below the open one. The first is the root, and its name the first part of every scope.
+    ///
+    /// Returns the node, so that numbers already known can be set on it.
+    pub fn enter(&mut self, name: &str, instance_type: impl Into<Cow<'static, str>>, level: Level) -> &mut Node {
+        let index = self.push(name, instance_type.into(), level, None);
+        self.open.push(index);
+        &mut self.tree.nodes[index as usize]
+    }
+
+    /// Adds a childless node below the open one.
+    pub fn leaf(
+        &mut self,
+        name: &str,
+        instance_type: impl Into<Cow<'static, str>>,
+        level: Level,
+        operation: Option<Operation>,
+    ) -> &mut Node {
+        let index = self.push(name, instance_type.into(), level, operation);
+        &mut self.tree.nodes[index as usize]
+    }
+
+    /// Closes the node entered last.
+    pub fn leave(&mut self) {
+        match self.open.pop() {
+            Some(index) => {
+                let len = self.tree.nodes.len() as u32 - index;
+                self.tree.nodes[index as usize].subtree_len = len;
+            }
+            None => self.misuse = Some("leave() without a matching enter()"),
+        }
+    }
+
+    /// The tree.
+    ///
+    /// # Errors
+    /// [`Error::Build`] if nothing was entered, a node is still open, or there is more than one root.
+    pub fn finish(self) -> Result<Tree> {
+        let reason = match self.misuse {
+            Some(reason) => reason,
+            None if self.tree.nodes.is_empty() => "no node was entered",
+            None if !self.open.is_empty() => "a node was entered and not left",
+            None => return Ok(self.tree),
+        };
+        Err(Error::Build { model: self.tree.model_name, reason })
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        instance_type: Cow<'static, str>,
+        level: Level,
+        operation: Option<Operation>,
+    ) -> u32 {
+        let index = self.tree.nodes.len() as u32;
+        let (parent, scope) = match self.open.last() {
+            Some(&parent) => {
+                let above = &self.tree.nodes[parent as usize].scope;
+                let mut scope = String::with_capacity(above.len() + 1 + name.len());
+                scope.extend([above, ".", name]);
+                (parent, scope.into_boxed_str())
+            }
+            None => {
+                if index > 0 {
+                    self.misuse = Some("a tree has one root");
+                }
+                (0, name.into())
+            }
+        };
+        self.tree.nodes.push(Node {
+            scope,
+            instance_type,
+            level,
+            depth: self.open.len() as u16,
+            parent,
+            subtree_len: 1,
+            values: Values::default(),
+            id: None,
+            operation: operation.map(Box::new),
+            marks: Marks::default(),
+            extra: None,
+        });
+        index
+    }
+}

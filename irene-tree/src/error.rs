@@ -1,0 +1,60 @@
+use std::path::PathBuf;
+
+/// What can be wrong with a tree or a file of trees.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A line of an interchange file does not hold a tree.
+    #[error("{origin}, line {line}, column {column}, field `{field}`: {reason}")]
+    Line {
+        /// The file or stream.
+        origin: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// The field that was being read, after its node's scope where that is known.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A row of a CSV file of measurements cannot be used.
+    #[error("{path}, line {line}: {reason}")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A node breaks a rule of the model tree.
+    #[error("{tree}, node `{scope}`: {reason}")]
+    Node {
+        /// Which tree: model, batch size, sequence length.
+        tree: String,
+        /// The node.
+        scope: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A builder was used out of order.
+    #[error("building the tree of {model}: {reason}")]
+    Build {
+        /// The model.
+        model: String,
+        /// What was done.
+        reason: &'static str,
+    },
+}
+
+/// The result of what can go wrong in this crate.
+pub type Result<T> = std::result::Result<T, Error>;

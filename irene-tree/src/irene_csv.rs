@@ -1,0 +1,248 @@
+//! The CSV layout of IrEne's public measurements: four files a machine, one row a node.
+//!
+//! | file | nodes |
+//! |---|---|
+//! | `ml1_level_features.csv` | primitives that are modules: Embedding, LayerNorm, Linear, Tanh, Conv1D |
+//! | `ml2_level_features.csv` | MatMul and Softmax, by the module that runs them |
+//! | `module_level_features.csv` | modules |
+//! | `model_level_features.csv` | whole models |
+//!
+//! The files say neither a model's class nor its parameters; those come from whoever knows the models (irene-models).
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use crate::{Error, Level, Node, Quantity, Result, Tree, TreeBuilder};
+
+const FILES: [(&str, Level); 4] = [
+    ("model_level_features.csv", Level::Model),
+    ("module_level_features.csv", Level::Module),
+    ("ml1_level_features.csv", Level::Ml),
+    ("ml2_level_features.csv", Level::Ml),
+];
+
+/// What a folder of CSV files held.
+#[derive(Debug)]
+pub struct Import {
+    /// The trees, models in the order of the files, sizes ascending.
+    pub trees: Vec<Tree>,
+    /// What was left out: model and size, and why.
+    pub dropped: Vec<(String, &'static str)>,
+}
+
+/// Reads the four files of a folder into trees.
+///
+/// `class_of` gives the root's instance type for a model's name (`BertModel`); models it does not know are dropped, and so
+/// are sizes without a row for the whole model. Scopes become those of the interchange format: below `root`, with list
+/// containers (`layer`, `h`) left out, and an operation named by its type below the module that runs it.
+///
+/// # Errors
+/// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column, a field that is no number, or a node whose parent
+/// has no row.
+pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> Result<Import> {
+    let mut model_names: Vec<String> = Vec::new();
+    let mut trees: BTreeMap<(usize, usize, usize), Vec<Row>> = BTreeMap::new();
+    for (name, level) in FILES {
+        for row in read_file(&dir.join(name), level)? {
+            let model = model_names.iter().position(|name| *name == row.record.model_name).unwrap_or_else(|| {
+                model_names.push(row.record.model_name.clone());
+                model_names.len() - 1
+            });
+            let key = (model, row.record.batch_size as usize, row.record.seq_len as usize);
+            trees.entry(key).or_default().push(row);
+        }
+    }
+    let mut import = Import { trees: Vec::new(), dropped: Vec::new() };
+    for ((model, batch_size, seq_len), rows) in trees {
+        let builder = TreeBuilder::new(&model_names[model], batch_size, seq_len);
+        let what = format!("{} {batch_size}x{seq_len}", model_names[model]);
+        match class_of(&model_names[model]) {
+            None => import.dropped.push((what, "not a model known here")),
+            Some(_) if rows[0].level != Level::Model => import.dropped.push((what, "no row for the whole model")),
+            Some(class) => import.trees.push(assemble(builder, class, &rows)?),
+        }
+    }
+    Ok(import)
+}
+
+/// A row as it stands in the file. Numbers that are counts are written as floats there.
+#[derive(Deserialize)]
+struct Record {
+    batch_size: f64,
+    seq_len: f64,
+    flops: f64,
+    mem_bytes: f64,
+    cpu: f64,
+    mem: f64,
+    gpu: f64,
+    gpu_mem: f64,
+    gpu_clk: f64,
+    gpu_mem_clk: f64,
+    times_mean: f64,
+    gpu_energy_mean: f64,
+    energy_mean: f64,
+    level_name: String,
+    model_name: String,
+}
+
+impl Record {
+    fn quantities(&self) -> [(Quantity, f64); 11] {
+        [
+            (Quantity::Flops, self.flops),
+            (Quantity::MemBytes, self.mem_bytes),
+            (Quantity::Cpu, self.cpu),
+            (Quantity::Mem, self.mem),
+            (Quantity::Gpu, self.gpu),
+            (Quantity::GpuMem, self.gpu_mem),
+            (Quantity::GpuClk, self.gpu_clk),
+            (Quantity::GpuMemClk, self.gpu_mem_clk),
+            (Quantity::Latency, self.times_mean),
+            (Quantity::GpuEnergy, self.gpu_energy_mean),
+            (Quantity::GroundTruthEnergy, self.energy_mean),
+        ]
+    }
+}
+
+struct Row {
+    path: std::path::PathBuf,
+    line: u64,
+    level: Level,
+    record: Record,
+}
+
+impl Row {
+    fn error(&self, reason: String) -> Error {
+        Error::Row { path: self.path.clone(), line: self.line, reason }
+    }
+
+    fn checked(self) -> Result<Self> {
+        let named = [("batch_size", self.record.batch_size), ("seq_len", self.record.seq_len)];
+        let bad_size = named.iter().find(|(_, size)| !(1.0..=1e9).contains(size));
+        let quantities = self.record.quantities().map(|(quantity, value)| (quantity.name(), value));
+        let bad_number = quantities.iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
+        match bad_size.or(bad_number) {
+            Some((column, value)) => Err(self.error(format!("column `{column}`: {value} is out of range"))),
+            None if self.level != Level::Model && !self.record.level_name.contains(':') => {
+                let name = &self.record.level_name;
+                Err(self.error(format!("column `level_name`: expected `scope:InstanceType`, found `{name}`")))
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// The scope in the file (empty for the model) and the instance type.
+    fn place(&self) -> (&str, &str) {
+        match self.level {
+            Level::Model => ("", ""),
+            _ => self.record.level_name.split_once(':').unwrap_or_default(),
+        }
+    }
+}
+
+fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
+    let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
+    let mut rows = Vec::new();
+    let mut records = reader.deserialize();
+    loop {
+        let line = records.reader().position().line();
+        match records.next() {
+            None => return Ok(rows),
+            Some(Ok(record)) => rows.push(Row { path: path.to_owned(), line, level, record }.checked()?),
+            Some(Err(error)) => {
+                let line = error.position().map_or(line, csv::Position::line);
+                return Err(Error::Row { path: path.to_owned(), line, reason: reason(&error) });
+            }
+        }
+    }
+}
+
+/// The message of a CSV error without its position, which ours tells.
+fn reason(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// A node before the tree is in pre-order.
+struct Draft<'a> {
+    scope: String,
+    row: &'a Row,
+    children: Vec<usize>,
+}
+
+fn assemble(mut builder: TreeBuilder, class: &'static str, rows: &[Row]) -> Result<Tree> {
+    let in_file: HashSet<&str> = rows.iter().map(|row| row.place().0).collect();
+    let mut drafts: Vec<Draft<'_>> =
+        rows.iter().map(|row| Draft { scope: tree_scope(row, &in_file), row, children: Vec::new() }).collect();
+    let parents: HashMap<String, usize> = drafts
+        .iter()
+        .enumerate()
+        .filter(|(_, draft)| draft.row.level != Level::Ml)
+        .map(|(index, draft)| (draft.scope.clone(), index))
+        .collect();
+    for index in 0..drafts.len() {
+        let Draft { scope, row, .. } = &drafts[index];
+        if row.level == Level::Model {
+            continue;
+        }
+        let above = scope.rsplit_once('.').map_or("", |(above, _)| above);
+        match parents.get(above) {
+            Some(&parent) if parent != index => drafts[parent].children.push(index),
+            _ => return Err(row.error(format!("`{scope}` stands below `{above}`, which has no row at this size"))),
+        }
+    }
+    emit(&mut builder, class, &drafts, 0);
+    builder.finish()
+}
+
+/// The scope below the root. ml2 gives that of the module which runs the operation; the operation is named by its type.
+fn tree_scope(row: &Row, in_file: &HashSet<&str>) -> String {
+    let (scope, instance_type) = row.place();
+    let scope = without_containers(scope, in_file);
+    match instance_type {
+        "MatMul" | "Softmax" => format!("{scope}.{}", instance_type.to_lowercase()),
+        _ => scope,
+    }
+}
+
+/// `encoder.layer.0.attention` is `encoder.0.attention`: a name before a number that is no module itself is a list.
+fn without_containers(scope: &str, scopes: &HashSet<&str>) -> String {
+    let parts: Vec<&str> = scope.split('.').collect();
+    let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut kept = Vec::new();
+    let mut end = 0;
+    for (i, part) in parts.iter().enumerate() {
+        end += part.len() + usize::from(i > 0);
+        let is_list = parts.get(i + 1).is_some_and(is_number) && !scopes.contains(&scope[..end]);
+        if !is_list {
+            kept.push(*part);
+        }
+    }
+    kept.join(".")
+}
+
+fn emit(builder: &mut TreeBuilder, class: &'static str, drafts: &[Draft<'_>], index: usize) {
+    let draft = &drafts[index];
+    let (_, instance_type) = draft.row.place();
+    let name = draft.scope.rsplit('.').next().unwrap_or_default();
+    let annotate = |node: &mut Node| {
+        for (quantity, value) in draft.row.record.quantities() {
+            node.set(quantity, value);
+        }
+    };
+    match draft.row.level {
+        Level::Model => annotate(builder.enter("root", class, Level::Model)),
+        Level::Module => annotate(builder.enter(name, instance_type.to_owned(), Level::Module)),
+        _ => return annotate(builder.leaf(name, instance_type.to_owned(), draft.row.level, None)),
+    }
+    for &child in &draft.children {
+        emit(builder, class, drafts, child);
+    }
+    builder.leave();
+}

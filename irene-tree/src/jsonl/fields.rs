@@ -1,0 +1,82 @@
+//! The names of the format, once.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::Quantity;
+
+pub(super) const MODEL_NAME: &str = "model_name";
+pub(super) const BATCH_SIZE: &str = "batch_size";
+pub(super) const SEQ_LEN: &str = "seq_len";
+pub(super) const FRONTEND_TREE: &str = "frontend_tree";
+
+pub(super) const ID: &str = "id";
+pub(super) const SCOPE: &str = "scope";
+pub(super) const PARENT_NAME: &str = "parent_name";
+pub(super) const LEVEL: &str = "level";
+pub(super) const INSTANCE_TYPE: &str = "instance_type";
+pub(super) const TYPE: &str = "type";
+pub(super) const OPERATION: &str = "operation";
+pub(super) const MARKS: &str = "marks";
+pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
+pub(super) const CHILD_NODES: &str = "child_nodes";
+
+const KNOWN: [&str; 14] = [
+    MODEL_NAME,
+    BATCH_SIZE,
+    SEQ_LEN,
+    FRONTEND_TREE,
+    ID,
+    SCOPE,
+    PARENT_NAME,
+    LEVEL,
+    INSTANCE_TYPE,
+    TYPE,
+    OPERATION,
+    MARKS,
+    CHILD_NODES_OBJ,
+    CHILD_NODES,
+];
+
+/// A key of an object, matched against the names above without allocating.
+#[derive(Clone)]
+pub(super) enum Key {
+    Quantity(Quantity),
+    Known(&'static str),
+    Other(String),
+}
+
+impl Key {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Quantity(quantity) => quantity.name(),
+            Self::Known(name) => name,
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+                if let Some(quantity) = Quantity::from_name(name) {
+                    return Ok(Key::Quantity(quantity));
+                }
+                Ok(match KNOWN.iter().find(|known| **known == name) {
+                    Some(known) => Key::Known(known),
+                    None => Key::Other(name.to_owned()),
+                })
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}

@@ -1,0 +1,404 @@
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::fields::{self, Key};
+use crate::{Error, Level, Mark, Marks, Node, Operation, Result, Tree, quantity::Values, validate};
+
+/// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
+///
+/// Blank lines are skipped. A line that is not a tree gives an error naming it, and reading can go on with the next.
+#[derive(Debug)]
+pub struct TreeReader<R> {
+    origin: String,
+    input: R,
+    line: usize,
+    buffer: Vec<u8>,
+}
+
+impl TreeReader<BufReader<File>> {
+    /// Reads the file at this path.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Ok(Self::new(path.display().to_string(), BufReader::with_capacity(1 << 16, file)))
+    }
+}
+
+impl<R: BufRead> TreeReader<R> {
+    /// Reads any stream; `origin` names it in errors.
+    pub fn new(origin: impl Into<String>, input: R) -> Self {
+        Self { origin: origin.into(), input, line: 0, buffer: Vec::new() }
+    }
+}
+
+impl<R: BufRead> Iterator for TreeReader<R> {
+    type Item = Result<Tree>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.buffer.clear();
+            self.line += 1;
+            match self.input.read_until(b'\n', &mut self.buffer) {
+                Ok(0) => return None,
+                Ok(_) if self.buffer.trim_ascii().is_empty() => {}
+                Ok(_) => return Some(parse_tree(&self.buffer, &self.origin, self.line)),
+                Err(source) => return Some(Err(Error::Io { path: self.origin.clone().into(), source })),
+            }
+        }
+    }
+}
+
+/// All trees of a file, each checked, with their ids unique over the file.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
+pub fn read_trees(path: &Path) -> Result<Vec<Tree>> {
+    let trees = TreeReader::open(path)?.collect::<Result<Vec<_>>>()?;
+    let mut seen = HashMap::new();
+    for tree in &trees {
+        for node in tree.nodes() {
+            if let Some(id) = &node.id
+                && let Some(first) = seen.insert(id, tree)
+            {
+                let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", path.display());
+                return Err(validate::node_error(tree, node, reason));
+            }
+        }
+    }
+    Ok(trees)
+}
+
+/// The tree in one line of the format, checked by [`Tree::check`].
+///
+/// # Errors
+/// [`Error::Line`] with `origin`, `line`, the column and the field; [`Error::Node`] if it is no valid model tree.
+pub fn parse_tree(json: &[u8], origin: &str, line: usize) -> Result<Tree> {
+    let mut reading = Reading { nodes: Vec::new(), field: Key::Known("{"), at: None };
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let tree = TreeSeed(&mut reading).deserialize(&mut deserializer).and_then(|mut tree| {
+        deserializer.end()?;
+        tree.nodes = std::mem::take(&mut reading.nodes);
+        Ok(tree)
+    });
+    let tree = tree.map_err(|error| Error::Line {
+        origin: origin.to_owned(),
+        line,
+        column: error.column(),
+        field: reading.place(),
+        reason: without_position(&error),
+    })?;
+    tree.check()?;
+    Ok(tree)
+}
+
+/// The message of a JSON error without its "at line 1 column 7": the line is ours to tell.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).unwrap_or(&message).to_owned()
+}
+
+/// The arena being filled, and where the parser is, for errors.
+struct Reading {
+    nodes: Vec<Node>,
+    field: Key,
+    at: Option<usize>,
+}
+
+impl Reading {
+    fn place(&self) -> String {
+        let scope = self.at.and_then(|index| self.nodes.get(index)).map_or("", |node| &node.scope);
+        let dot = if scope.is_empty() { "" } else { ": " };
+        format!("{scope}{dot}{}", self.field.name())
+    }
+
+    /// Notes the field that is read next.
+    fn enter(&mut self, at: Option<usize>, key: &Key) {
+        self.at = at;
+        self.field = key.clone();
+    }
+}
+
+struct TreeSeed<'a>(&'a mut Reading);
+
+impl<'de> DeserializeSeed<'de> for TreeSeed<'_> {
+    type Value = Tree;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Tree, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TreeSeed<'_> {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tree: an object with model_name, batch_size, seq_len and frontend_tree")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Tree, A::Error> {
+        let Self(reading) = self;
+        let (mut model_name, mut batch_size, mut seq_len, mut extra) = (None, None, None, Map::new());
+        while let Some(key) = map.next_key::<Key>()? {
+            reading.enter(None, &key);
+            match key.name() {
+                fields::MODEL_NAME => model_name = Some(map.next_value::<String>()?),
+                fields::BATCH_SIZE => batch_size = Some(size(map.next_value()?)?),
+                fields::SEQ_LEN => seq_len = Some(size(map.next_value()?)?),
+                fields::FRONTEND_TREE if reading.nodes.is_empty() => {
+                    map.next_value_seed(NodeSeed { reading, parent: None })?;
+                }
+                fields::FRONTEND_TREE => return Err(A::Error::custom("stands twice")),
+                _ => {
+                    extra.insert(key.name().to_owned(), map.next_value()?);
+                }
+            }
+        }
+        let missing = |reading: &mut Reading, name: &'static str| {
+            reading.enter(None, &Key::Known(name));
+            A::Error::custom("is missing")
+        };
+        Ok(Tree {
+            model_name: model_name.ok_or_else(|| missing(reading, fields::MODEL_NAME))?,
+            batch_size: batch_size.ok_or_else(|| missing(reading, fields::BATCH_SIZE))?,
+            seq_len: seq_len.ok_or_else(|| missing(reading, fields::SEQ_LEN))?,
+            extra,
+            nodes: if reading.nodes.is_empty() {
+                return Err(missing(reading, fields::FRONTEND_TREE));
+            } else {
+                Vec::new()
+            },
+        })
+    }
+}
+
+/// A count that Python may have written as a float.
+fn size<E: serde::de::Error>(number: f64) -> std::result::Result<usize, E> {
+    if number >= 1.0 && number <= u32::MAX.into() && number.fract() == 0.0 {
+        Ok(number as usize)
+    } else {
+        Err(E::custom(format!("expected a whole number of at least 1, found {number}")))
+    }
+}
+
+/// Reads one node object into the arena, children after it.
+struct NodeSeed<'a> {
+    reading: &'a mut Reading,
+    parent: Option<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl NodeSeed<'_> {
+    /// Reserves the node's place before its fields are known: pre-order does not wait for them.
+    fn reserve(&mut self) -> usize {
+        let index = self.reading.nodes.len();
+        self.reading.nodes.push(Node {
+            scope: "".into(),
+            instance_type: Cow::Borrowed(""),
+            level: Level::Module,
+            depth: self.parent.map_or(0, |parent| self.reading.nodes[parent].depth + 1),
+            parent: self.parent.unwrap_or(0) as u32,
+            subtree_len: 1,
+            values: Values::default(),
+            id: None,
+            operation: None,
+            marks: Marks::default(),
+            extra: None,
+        });
+        index
+    }
+}
+
+impl<'de> Visitor<'de> for NodeSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        let index = self.reserve();
+        let reading = self.reading;
+        let mut given = Given::default();
+        while let Some(key) = map.next_key::<Key>()? {
+            reading.enter(Some(index), &key);
+            match key {
+                Key::Quantity(quantity) => {
+                    if let Some(value) = map.next_value::<Option<f64>>()? {
+                        reading.nodes[index].set(quantity, value);
+                    }
+                }
+                Key::Known(fields::CHILD_NODES_OBJ) => {
+                    map.next_value_seed(ChildrenSeed { reading, parent: index })?;
+                }
+                Key::Known(name) => given.read(name, &mut map, &mut reading.nodes[index])?,
+                Key::Other(name) => {
+                    let value = map.next_value()?;
+                    reading.nodes[index].extra.get_or_insert_default().insert(name, value);
+                }
+            }
+        }
+        given.settle(reading, index)?;
+        reading.nodes[index].subtree_len = (reading.nodes.len() - index) as u32;
+        Ok(())
+    }
+}
+
+/// What the format says twice, to be held against the tree once the node is read.
+#[derive(Default)]
+struct Given {
+    scope: bool,
+    instance_type: bool,
+    level: bool,
+    depth: Option<u64>,
+    parent_name: Option<String>,
+}
+
+impl Given {
+    fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        map: &mut A,
+        node: &mut Node,
+    ) -> std::result::Result<(), A::Error> {
+        match name {
+            fields::ID => node.id = Some(map.next_value::<String>()?.into()),
+            fields::SCOPE => {
+                node.scope = map.next_value::<String>()?.into();
+                self.scope = true;
+            }
+            fields::INSTANCE_TYPE => {
+                node.instance_type = Cow::Owned(map.next_value::<String>()?);
+                self.instance_type = true;
+            }
+            fields::TYPE => {
+                let word = map.next_value::<String>()?;
+                node.level = Level::from_name(&word).ok_or_else(|| {
+                    A::Error::custom(format!("expected one of model, module, ml, math; found `{word}`"))
+                })?;
+                self.level = true;
+            }
+            fields::LEVEL => self.depth = Some(map.next_value()?),
+            fields::PARENT_NAME => self.parent_name = map.next_value()?,
+            fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
+            fields::MARKS => node.marks = map.next_value::<Vec<Mark>>()?.into_iter().collect(),
+            // The scopes of the children follow from the children.
+            fields::CHILD_NODES => drop(map.next_value::<serde::de::IgnoredAny>()?),
+            _ => {
+                let value: Value = map.next_value()?;
+                node.extra.get_or_insert_default().insert(name.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle<E: serde::de::Error>(self, reading: &mut Reading, index: usize) -> std::result::Result<(), E> {
+        let node = &reading.nodes[index];
+        let is_root = index == 0;
+        let parent = &reading.nodes[node.parent as usize].scope;
+        let (field, reason) = if !self.scope {
+            (fields::SCOPE, "is missing".to_owned())
+        } else if !self.instance_type {
+            (fields::INSTANCE_TYPE, "is missing".to_owned())
+        } else if !self.level {
+            (fields::TYPE, "is missing".to_owned())
+        } else if let Some(depth) = self.depth.filter(|&depth| depth != u64::from(node.depth)) {
+            (fields::LEVEL, format!("is {depth}, but the node stands at depth {}", node.depth))
+        } else if let Some(name) = self.parent_name.filter(|name| !is_root && !parent.is_empty() && **name != **parent)
+        {
+            (fields::PARENT_NAME, format!("is `{name}`, but the node stands below `{parent}`"))
+        } else {
+            return Ok(());
+        };
+        reading.enter(Some(index), &Key::Known(field));
+        Err(E::custom(reason))
+    }
+}
+
+struct ChildrenSeed<'a> {
+    reading: &'a mut Reading,
+    parent: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ChildrenSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ChildrenSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of node objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
+        while seq.next_element_seed(NodeSeed { reading: self.reading, parent: Some(self.parent) })?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quantity;
+
+    fn error(json: &str) -> String {
+        parse_tree(json.as_bytes(), "trees.jsonl", 7).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_bad_value_is_reported_with_line_column_scope_and_field() {
+        let json = r#"{"model_name":"m","batch_size":1,"seq_len":2,"frontend_tree":{"scope":"root","flops":"many"}}"#;
+        let message = error(json);
+        assert!(message.starts_with("trees.jsonl, line 7, column 91, field `root: flops`: invalid type"), "{message}");
+    }
+
+    #[test]
+    fn a_truncated_line_is_reported_where_it_ends() {
+        let message =
+            error(r#"{"model_name":"m","batch_size":1,"seq_len":2,"frontend_tree":{"scope":"root","flops":1"#);
+        assert!(message.contains("field `root: flops`: EOF"), "{message}");
+    }
+
+    #[test]
+    fn missing_fields_are_named() {
+        assert!(error(r#"{"model_name":"m"}"#).contains("field `batch_size`: is missing"));
+        let json = r#"{"model_name":"m","batch_size":1,"seq_len":2,"frontend_tree":{"scope":"root","type":"ml"}}"#;
+        assert!(error(json).contains("field `root: instance_type`: is missing"));
+    }
+
+    #[test]
+    fn a_batch_of_zero_is_refused() {
+        assert!(error(r#"{"model_name":"m","batch_size":0}"#).contains("at least 1, found 0"));
+    }
+
+    #[test]
+    fn a_quantity_of_null_is_absent() {
+        let json = r#"{"model_name":"m","batch_size":1,"seq_len":2,
+            "frontend_tree":{"scope":"root","instance_type":"Linear","type":"ml","flops":null}}"#;
+        let tree = parse_tree(json.as_bytes(), "t", 1).unwrap();
+        assert_eq!(tree.root().get(Quantity::Flops), None);
+    }
+}

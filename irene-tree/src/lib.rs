@@ -1,0 +1,46 @@
+//! The model tree of IrEne (Cao et al., ACL 2021): what a Transformer is made of, and what each part costs.
+//!
+//! A [`Tree`] holds one model at one input size: the model at the root, its modules, the primitives they call (Linear,
+//! LayerNorm, MatMul ...) and the single tensor operations they run themselves. Every [`Node`] carries what is known of it,
+//! by [`Quantity`]: counts, measured features, energies. What is not known is absent, never zero.
+//!
+//! This crate knows the tree and its formats, and nothing of machine learning frameworks.
+//!
+//! ```
+//! use irene_tree::{Level, Quantity, TreeBuilder, render};
+//! # fn main() -> irene_tree::Result<()> {
+//! let mut builder = TreeBuilder::new("tiny", 1, 8);
+//! builder.enter("root", "Tiny", Level::Model).set(Quantity::PredictedEnergy, 0.004);
+//! builder.leaf("dense", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 0.003);
+//! builder.leave();
+//! let tree = builder.finish()?;
+//! tree.check()?;
+//!
+//! let own = tree.own(irene_tree::NodeId::ROOT, Quantity::PredictedEnergy);
+//! assert!(own.is_some_and(|joules| (joules - 0.001).abs() < 1e-12));
+//! let line = irene_tree::jsonl::to_json(&tree);
+//! assert_eq!(irene_tree::jsonl::parse_tree(line.as_bytes(), "memory", 1)?.nodes().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod builder;
+mod error;
+pub mod irene_csv;
+pub mod jsonl;
+mod node;
+mod operation;
+mod quantity;
+pub mod render;
+mod shape;
+mod tree;
+mod validate;
+
+pub use builder::TreeBuilder;
+pub use error::{Error, Result};
+pub use node::{Level, Mark, Marks, Node};
+pub use operation::{OpKind, Operation};
+pub use quantity::Quantity;
+pub use shape::{DType, MAX_RANK, Shape};
+pub use tree::{NodeId, Tree};

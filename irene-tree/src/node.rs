@@ -1,0 +1,164 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Operation, Quantity, quantity::Values};
+
+/// The level of a node in IrEne's hierarchy (Cao et al. 2021, section 3.1), with the single operations below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The root.
+    Model,
+    /// A logic unit such as `BertSelfAttention`.
+    Module,
+    /// A model-independent primitive: Linear, LayerNorm, MatMul ...
+    Ml,
+    /// A single tensor operation that a module runs itself.
+    Math,
+}
+
+impl Level {
+    /// The word in the interchange format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Module => "module",
+            Self::Ml => "ml",
+            Self::Math => "math",
+        }
+    }
+
+    /// The level with this word; `ml-np` is the older word for an ML-level node without parameters.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "model" => Some(Self::Model),
+            "module" => Some(Self::Module),
+            "ml" | "ml-np" => Some(Self::Ml),
+            "math" => Some(Self::Math),
+            _ => None,
+        }
+    }
+
+    /// Whether nodes of this level have no children: primitives and single operations.
+    pub fn is_leaf(self) -> bool {
+        matches!(self, Self::Ml | Self::Math)
+    }
+}
+
+/// What a reader of a predicted figure should know about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// The node lies outside the range that the predictor was trained on.
+    Extrapolated,
+    /// The predictor never saw such an operation; its energy follows from its FLOPs and bytes.
+    UnseenOperation,
+}
+
+/// A set of [`Mark`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Marks(u8);
+
+impl Marks {
+    const EACH: [Mark; 2] = [Mark::Extrapolated, Mark::UnseenOperation];
+
+    /// Adds a mark.
+    pub fn insert(&mut self, mark: Mark) {
+        self.0 |= 1 << mark as u8;
+    }
+
+    /// Whether the mark is there.
+    pub fn contains(self, mark: Mark) -> bool {
+        self.0 & (1 << mark as u8) != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The marks that are there.
+    pub fn iter(self) -> impl Iterator<Item = Mark> {
+        Self::EACH.into_iter().filter(move |&mark| self.contains(mark))
+    }
+}
+
+impl FromIterator<Mark> for Marks {
+    fn from_iter<I: IntoIterator<Item = Mark>>(marks: I) -> Self {
+        let mut set = Self::default();
+        for mark in marks {
+            set.insert(mark);
+        }
+        set
+    }
+}
+
+/// One node of a [`Tree`](crate::Tree).
+///
+/// A node's place in the tree (parent, depth, subtree) belongs to the tree; what it is and what is known of it stand here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub(crate) scope: Box<str>,
+    pub(crate) instance_type: Cow<'static, str>,
+    pub(crate) level: Level,
+    pub(crate) depth: u16,
+    pub(crate) parent: u32,
+    pub(crate) subtree_len: u32,
+    pub(crate) values: Values,
+    /// The identifier in the interchange format; made from the position where there is none.
+    pub id: Option<Box<str>>,
+    /// The tensor operation behind a leaf, where it is known.
+    pub operation: Option<Box<Operation>>,
+    /// What to know about the predicted energy.
+    pub marks: Marks,
+    /// Fields of the interchange format that are not ours, kept as they were read.
+    pub extra: Option<Box<Map<String, Value>>>,
+}
+
+impl Node {
+    /// The path, e.g. `root.encoder.0.attention.self.query`. Two MatMuls of one module share theirs.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// The last part of the scope.
+    pub fn name(&self) -> &str {
+        self.scope.rsplit('.').next().unwrap_or(&self.scope)
+    }
+
+    /// The class name, e.g. `BertSelfAttention`, `Linear`.
+    pub fn instance_type(&self) -> &str {
+        &self.instance_type
+    }
+
+    /// Whether the instance type is this one; case does not count (`MatMul`, `matmul`).
+    pub fn is_instance_of(&self, instance_type: &str) -> bool {
+        self.instance_type.eq_ignore_ascii_case(instance_type)
+    }
+
+    /// The level.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Steps from the root, whose depth is 0.
+    pub fn depth(&self) -> usize {
+        usize::from(self.depth)
+    }
+
+    /// A quantity, if it is known.
+    pub fn get(&self, quantity: Quantity) -> Option<f64> {
+        self.values.get(quantity)
+    }
+
+    /// Sets a quantity. NaN makes it absent.
+    pub fn set(&mut self, quantity: Quantity, value: f64) {
+        self.values.set(quantity, value);
+    }
+
+    /// Makes a quantity absent.
+    pub fn clear(&mut self, quantity: Quantity) {
+        self.values.set(quantity, f64::NAN);
+    }
+}

@@ -1,0 +1,153 @@
+use std::fmt;
+
+/// What a node can carry as a number: spec features, resource features and energies.
+///
+/// `name` is the field in the interchange format, `unit` what the number is counted in. A quantity that is not known is
+/// absent from a node, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Quantity {
+    /// Parameters of the node and everything below it.
+    NumParameters,
+    /// Floating point operations by IrEne's counting rules, in millions.
+    Flops,
+    /// Memory traffic by IrEne's counting rules, MiB.
+    MemBytes,
+    /// Memory traffic with every operand moved once and copies counted, MiB.
+    MovedBytes,
+    /// Kernels launched.
+    Kernels,
+    /// CPU utilisation, percent.
+    Cpu,
+    /// Memory utilisation, percent.
+    Mem,
+    /// GPU utilisation, percent.
+    Gpu,
+    /// GPU memory utilisation, percent.
+    GpuMem,
+    /// GPU streaming multiprocessor clock, MHz.
+    GpuClk,
+    /// GPU memory clock, MHz.
+    GpuMemClk,
+    /// Mean latency of one run, seconds.
+    Latency,
+    /// Energy of one run as the GPU's driver reports it, joules.
+    GpuEnergy,
+    /// Energy of one run at the wall, joules.
+    GroundTruthEnergy,
+    /// Predicted energy of one run, joules.
+    PredictedEnergy,
+    /// The share of the predicted energy that the node's children do not account for, joules.
+    OwnEnergy,
+}
+
+struct Definition {
+    quantity: Quantity,
+    name: &'static str,
+    unit: &'static str,
+}
+
+const fn define(quantity: Quantity, name: &'static str, unit: &'static str) -> Definition {
+    Definition { quantity, name, unit }
+}
+
+/// In the order of the enum, which is the order of writing.
+const DEFINITIONS: [Definition; Quantity::COUNT] = [
+    define(Quantity::NumParameters, "num_parameters", ""),
+    define(Quantity::Flops, "flops", "MFLOP"),
+    define(Quantity::MemBytes, "mem_bytes", "MiB"),
+    define(Quantity::MovedBytes, "moved_bytes", "MiB"),
+    define(Quantity::Kernels, "kernels", "launches"),
+    define(Quantity::Cpu, "cpu", "%"),
+    define(Quantity::Mem, "mem", "%"),
+    define(Quantity::Gpu, "gpu", "%"),
+    define(Quantity::GpuMem, "gpu_mem", "%"),
+    define(Quantity::GpuClk, "gpu_clk", "MHz"),
+    define(Quantity::GpuMemClk, "gpu_mem_clk", "MHz"),
+    define(Quantity::Latency, "times_mean", "s"),
+    define(Quantity::GpuEnergy, "gpu_energy_mean", "J"),
+    define(Quantity::GroundTruthEnergy, "ground_truth_energy", "J"),
+    define(Quantity::PredictedEnergy, "predicted_energy", "J"),
+    define(Quantity::OwnEnergy, "own_energy", "J"),
+];
+
+impl Quantity {
+    /// How many quantities there are.
+    pub(crate) const COUNT: usize = Self::OwnEnergy as usize + 1;
+
+    /// Every quantity, in the order of writing.
+    pub fn all() -> impl Iterator<Item = Self> {
+        DEFINITIONS.iter().map(|definition| definition.quantity)
+    }
+
+    /// The field's name in the interchange format.
+    pub fn name(self) -> &'static str {
+        DEFINITIONS[self as usize].name
+    }
+
+    /// What it is counted in; empty for plain counts.
+    pub fn unit(self) -> &'static str {
+        DEFINITIONS[self as usize].unit
+    }
+
+    /// The quantity with this field name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        DEFINITIONS.iter().find(|definition| definition.name == name).map(|definition| definition.quantity)
+    }
+
+    /// Counts of things, written without a decimal point.
+    pub(crate) fn is_count(self) -> bool {
+        matches!(self, Self::NumParameters | Self::Kernels)
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The quantities of one node. Absent is NaN inside and `None` outside.
+#[derive(Clone, Copy)]
+pub(crate) struct Values([f64; Quantity::COUNT]);
+
+impl Default for Values {
+    fn default() -> Self {
+        Self([f64::NAN; Quantity::COUNT])
+    }
+}
+
+impl Values {
+    pub(crate) fn get(&self, quantity: Quantity) -> Option<f64> {
+        let value = self.0[quantity as usize];
+        (!value.is_nan()).then_some(value)
+    }
+
+    pub(crate) fn set(&mut self, quantity: Quantity, value: f64) {
+        self.0[quantity as usize] = value;
+    }
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(Quantity::all().filter_map(|q| Some((q.name(), self.get(q)?)))).finish()
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        Quantity::all().all(|q| self.get(q) == other.get(q))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_stands_in_the_order_of_the_enum() {
+        for (i, definition) in DEFINITIONS.iter().enumerate() {
+            assert_eq!(definition.quantity as usize, i, "{}", definition.name);
+        }
+    }
+}

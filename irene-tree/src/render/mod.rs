@@ -1,0 +1,11 @@
+//! A tree as a person or another program reads it: a text table, Graphviz DOT, folded stacks for flame graphs.
+
+mod dot;
+mod folded;
+mod number;
+mod table;
+
+pub use dot::dot;
+pub use folded::folded;
+pub use number::{bytes, quantity, si};
+pub use table::{Column, Row, Table, TableOptions};

@@ -1,0 +1,160 @@
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{Level, Node, Quantity};
+
+/// Names a node of one tree: its place in pre-order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// The root of every tree.
+    pub const ROOT: Self = Self(0);
+
+    /// The position in pre-order, from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The model tree: nodes in pre-order in one allocation, so that a subtree is a slice and an ancestor walk follows indices.
+///
+/// Made by a [`TreeBuilder`](crate::TreeBuilder), a trace of irene-models or a line of the interchange format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// The model's name, e.g. `bert-base-uncased`.
+    pub model_name: String,
+    /// Sequences in the batch.
+    pub batch_size: usize,
+    /// Tokens in a sequence, padding included.
+    pub seq_len: usize,
+    /// Fields beside `frontend_tree` that are not ours, kept as they were read.
+    pub extra: Map<String, Value>,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Tree {
+    /// All nodes in pre-order; the first is the root.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All nodes in pre-order, to be annotated.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    /// All ids in pre-order. Reversed, children come before their parents.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// The node with this id, to be annotated.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.index()]
+    }
+
+    /// The parent; `None` for the root.
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        (id != NodeId::ROOT).then(|| NodeId(self.node(id).parent))
+    }
+
+    /// From the parent up to the root.
+    pub fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        std::iter::successors(self.parent(id), |&above| self.parent(above))
+    }
+
+    /// The node and all below it, in pre-order.
+    pub fn subtree(&self, id: NodeId) -> &[Node] {
+        &self.nodes[id.index()..self.subtree_end(id)]
+    }
+
+    /// The children, first to last.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let end = self.subtree_end(id);
+        let first = id.index() + 1;
+        std::iter::successors((first < end).then_some(NodeId(first as u32)), move |&child| {
+            let next = self.subtree_end(child);
+            (next < end).then_some(NodeId(next as u32))
+        })
+    }
+
+    /// Whether the node has no children.
+    pub fn is_leaf(&self, id: NodeId) -> bool {
+        self.node(id).subtree_len == 1
+    }
+
+    /// The first node with this scope.
+    pub fn find(&self, scope: &str) -> Option<NodeId> {
+        self.ids().find(|&id| self.node(id).scope() == scope)
+    }
+
+    /// The tree without the nodes that `keep` refuses and everything below them. The root always stays.
+    ///
+    /// The numbers of the nodes that stay are not changed: a parent still counts what was taken away.
+    pub fn filtered(&self, keep: impl Fn(&Node) -> bool) -> Self {
+        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
+        let mut new_index = vec![0; self.nodes.len()];
+        let mut index = 0;
+        while index < self.nodes.len() {
+            let node = &self.nodes[index];
+            if index > 0 && !keep(node) {
+                index += node.subtree_len as usize;
+                continue;
+            }
+            new_index[index] = nodes.len() as u32;
+            nodes.push(Node { parent: new_index[node.parent as usize], subtree_len: 1, ..node.clone() });
+            index += 1;
+        }
+        for index in (1..nodes.len()).rev() {
+            let len = nodes[index].subtree_len;
+            let parent = nodes[index].parent as usize;
+            nodes[parent].subtree_len += len;
+        }
+        Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
+    }
+
+    /// The tree without its math level, as IrEne writes it.
+    pub fn without_math(&self) -> Self {
+        self.filtered(|node| node.level() != Level::Math)
+    }
+
+    /// The node's value less the sum of its children's: what it does itself. `None` where any of them is not known.
+    pub fn own(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
+        let mut own = self.node(id).get(quantity)?;
+        for child in self.children(id) {
+            own -= self.node(child).get(quantity)?;
+        }
+        Some(own)
+    }
+
+    /// The identifier of a node in the interchange format: its own, or `model/batch/seq/position`.
+    pub fn interchange_id(&self, id: NodeId) -> String {
+        match &self.node(id).id {
+            Some(given) => given.to_string(),
+            None => format!("{}/{}/{}/{}", self.model_name, self.batch_size, self.seq_len, id.0),
+        }
+    }
+
+    fn subtree_end(&self, id: NodeId) -> usize {
+        id.index() + self.node(id).subtree_len as usize
+    }
+}
+
+/// `bert-base-uncased 8x128`: the model at a size.
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}x{}", self.model_name, self.batch_size, self.seq_len)
+    }
+}

@@ -1,0 +1,66 @@
+use std::collections::HashSet;
+
+use crate::{Error, Level, Node, NodeId, Quantity, Result, Tree};
+
+pub(crate) fn node_error(tree: &Tree, node: &Node, reason: impl Into<String>) -> Error {
+    Error::Node { tree: tree.to_string(), scope: node.scope().to_owned(), reason: reason.into() }
+}
+
+impl Tree {
+    /// Checks the rules of a model tree: the root alone is a model; leaves are primitives or single operations and the
+    /// others are not; a scope extends its parent's; ids are unique; quantities are finite and not negative.
+    ///
+    /// # Errors
+    /// [`Error::Node`] names the first node that breaks one.
+    pub fn check(&self) -> Result<()> {
+        let mut ids = HashSet::with_capacity(self.nodes().len());
+        for id in self.ids() {
+            let node = self.node(id);
+            self.check_place(id)
+                .and_then(|()| check_quantities(node))
+                .map_err(|reason| node_error(self, node, reason))?;
+            if let Some(given) = &node.id
+                && !ids.insert(given)
+            {
+                return Err(node_error(self, node, format!("id `{given}` stands twice")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, id: NodeId) -> std::result::Result<(), String> {
+        let node = self.node(id);
+        let word = node.level().name();
+        if node.scope().is_empty() || node.instance_type().is_empty() {
+            return Err("scope and instance type must not be empty".into());
+        }
+        if self.is_leaf(id) && !node.level().is_leaf() {
+            return Err(format!("a leaf must be a primitive (type ml or math), found type {word}"));
+        }
+        if !self.is_leaf(id) && node.level().is_leaf() {
+            return Err(format!("a node of type {word} has no children, found some"));
+        }
+        let Some(parent) = self.parent(id) else { return Ok(()) };
+        if node.level() == Level::Model {
+            return Err("only the root is of type model".into());
+        }
+        let above = self.node(parent).scope();
+        match node.scope().strip_prefix(above).and_then(|rest| rest.strip_prefix('.')) {
+            Some(name) if !name.is_empty() => Ok(()),
+            _ => Err(format!("the scope must extend its parent's, `{above}.`")),
+        }
+    }
+}
+
+fn check_quantities(node: &Node) -> std::result::Result<(), String> {
+    for quantity in Quantity::all() {
+        // A prediction may be anything that a predictor says; it is judged where it is made.
+        let derived = matches!(quantity, Quantity::PredictedEnergy | Quantity::OwnEnergy);
+        if let Some(value) = node.get(quantity)
+            && (!value.is_finite() || (value < 0.0 && !derived))
+        {
+            return Err(format!("{quantity} must be finite and not negative, found {value}"));
+        }
+    }
+    Ok(())
+}
