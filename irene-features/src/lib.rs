@@ -1,1 +1,39 @@
+//! What an operation costs by its shapes, and the feature sets that energy predictors are trained on.
+//!
+//! - [`cost`]: FLOPs, bytes and kernels of an operation, by IrEne's counting rules and by what a machine must move;
+//!   [`annotate`] writes them on every node of a tree.
+//! - [`FeatureSet`]: named, ordered columns read from a node.
+//! - [`StandardScaler`] and [`PolynomialFeatures`]: the transformations of the paper, column for column as scikit-learn
+//!   makes them.
+//!
+//! ```
+//! use irene_features::{FeatureSet, annotate};
+//! use irene_tree::{DType, Level, OpKind, Operation, Quantity, TreeBuilder};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut builder = TreeBuilder::new("tiny", 8, 32);
+//! builder.enter("root", "Tiny", Level::Model);
+//! let (x, weight, bias) = ([8, 32, 768].into(), [768, 768].into(), [768].into());
+//! let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [8, 32, 768].into(), DType::F32);
+//! builder.leaf("dense", "Linear", Level::Ml, Some(linear.with_parameters(768 * 768 + 768)));
+//! builder.leave();
+//! let mut tree = builder.finish()?;
+//!
+//! annotate(&mut tree);
+//! assert_eq!(tree.root().get(Quantity::Flops), Some(302.186496)); // millions
+//! let row = FeatureSet::specs().row(&tree, irene_tree::NodeId::ROOT)?;
+//! assert_eq!(row[..4], [590_592.0, 256.0, 8.0, 32.0]); // parameters, tokens, batch, sequence
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod annotate;
+pub mod cost;
+mod feature_set;
+mod polynomial;
+mod scaler;
+
+pub use annotate::{annotate, join_specs};
+pub use feature_set::{Feature, FeatureSet, MissingFeature, UnknownFeature};
+pub use polynomial::PolynomialFeatures;
+pub use scaler::StandardScaler;

@@ -1,0 +1,137 @@
+use std::collections::HashMap;
+
+use irene_tree::{Error, Node, NodeId, Quantity, Result, Tree};
+
+use crate::cost;
+
+/// What a node's cost is made of; each sums up the tree.
+const SUMMED: [Quantity; 5] =
+    [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
+
+const MEGA: f64 = 1e6;
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Writes parameters, FLOPs, bytes (by both conventions) and kernels on every node: a leaf's from its operation, the
+/// others' as the sum of their children's.
+///
+/// A leaf without an operation keeps the numbers it has. Where a child lacks a number, so does its parent: a sum with a
+/// part missing is not known.
+pub fn annotate(tree: &mut Tree) {
+    // Whole counts, so that sums are exact whatever their order.
+    let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
+    for id in tree.ids().rev() {
+        if tree.is_leaf(id) {
+            totals[id.index()] = leaf_counts(tree, id);
+        }
+        for (quantity, total) in SUMMED.into_iter().zip(totals[id.index()]) {
+            let value = total.map_or(f64::NAN, |count| count / unit(quantity));
+            tree.node_mut(id).set(quantity, value);
+        }
+        if let Some(parent) = tree.parent(id) {
+            for i in 0..SUMMED.len() {
+                let sum = totals[parent.index()][i].zip(totals[id.index()][i]);
+                totals[parent.index()][i] = sum.map(|(above, own)| above + own);
+            }
+        }
+    }
+}
+
+fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
+    let node = tree.node(id);
+    let Some(op) = &node.operation else {
+        return SUMMED.map(|quantity| node.get(quantity).map(|value| value * unit(quantity)));
+    };
+    let (counted, moved) = (cost::irene(op), cost::physical(op));
+    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, moved.kernels].map(|count| Some(count as f64))
+}
+
+/// Counts in one of the unit that the interchange format uses.
+fn unit(quantity: Quantity) -> f64 {
+    match quantity {
+        Quantity::Flops => MEGA,
+        Quantity::MemBytes | Quantity::MovedBytes => MIB,
+        _ => 1.0,
+    }
+}
+
+/// Gives the nodes of a measured tree what it lacks of parameters, FLOPs, bytes and kernels, from an annotated trace of the
+/// same model at the same size. What the measured tree already says stays.
+///
+/// # Errors
+/// [`Error::Node`] for a node that the trace does not have: same scope, same instance type, same place among equals.
+pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
+    let key = |node: &Node| format!("{}:{}", node.scope(), node.instance_type().to_ascii_lowercase());
+    // Last in pre-order first, so that equals are taken from the end in order.
+    let mut twins: HashMap<String, Vec<NodeId>> = HashMap::new();
+    for id in traced.ids().rev() {
+        twins.entry(key(traced.node(id))).or_default().push(id);
+    }
+    for id in measured.ids() {
+        let node = measured.node(id);
+        let Some(twin) = twins.get_mut(&key(node)).and_then(Vec::pop) else {
+            let reason = format!("our {traced} has no such {} node", node.instance_type());
+            return Err(Error::Node { tree: measured.to_string(), scope: node.scope().to_owned(), reason });
+        };
+        for quantity in SUMMED {
+            let node = measured.node_mut(id);
+            if let (None, Some(value)) = (node.get(quantity), traced.node(twin).get(quantity)) {
+                node.set(quantity, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{DType, Level, OpKind, Operation, Shape, TreeBuilder};
+
+    use super::*;
+
+    fn softmax() -> Operation {
+        let scores = Shape::from([1, 2, 4, 4]);
+        Operation::new(OpKind::Softmax, &[scores], scores, DType::F32)
+    }
+
+    fn tree(second: Option<Operation>) -> Tree {
+        let mut builder = TreeBuilder::new("m", 1, 4);
+        builder.enter("root", "M", Level::Model);
+        builder.enter("self", "Attention", Level::Module);
+        builder.leaf("softmax", "Softmax", Level::Ml, Some(softmax()));
+        builder.leave();
+        builder.leaf("mystery", "FlashAttention", Level::Ml, second);
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn parents_are_the_sum_of_their_children() {
+        let mut tree = tree(Some(softmax()));
+        annotate(&mut tree);
+        assert_eq!(tree.root().get(Quantity::Kernels), Some(2.0));
+        assert_eq!(tree.root().get(Quantity::Flops), Some(2.0 * 5.0 * 32.0 / 1e6));
+        assert_eq!(tree.own(NodeId::ROOT, Quantity::Flops), Some(0.0));
+    }
+
+    #[test]
+    fn a_sum_with_an_unknown_part_is_unknown() {
+        let mut tree = tree(None);
+        annotate(&mut tree);
+        assert_eq!(tree.root().get(Quantity::Flops), None);
+        assert!(tree.nodes()[1].get(Quantity::Flops).is_some());
+    }
+
+    #[test]
+    fn a_measured_node_without_a_twin_is_an_error() {
+        let mut traced = tree(Some(softmax()));
+        annotate(&mut traced);
+        let mut measured = tree(None);
+        join_specs(&mut measured, &traced).unwrap();
+        assert_eq!(measured.root().get(Quantity::Kernels), Some(2.0));
+
+        let mut builder = TreeBuilder::new("m", 1, 4);
+        builder.leaf("root", "Other", Level::Ml, None);
+        let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
+        assert_eq!(error.to_string(), "m 1x4, node `root`: our m 1x4 has no such Other node");
+    }
+}

@@ -1,0 +1,205 @@
+//! FLOPs, bytes and kernels of one operation.
+//!
+//! Two conventions stand side by side. [`irene`] is IrEne's, which its published data and every predictor trained on it
+//! use; it counts some operands twice and copies not at all. [`physical`] is what a machine has to do: each operand of
+//! each launched kernel moved once, copies included.
+//!
+//! With E the elements of the output (of the input, for operations of one operand) and w the bytes of an element, IrEne's
+//! rules are:
+//!
+//! | operation | FLOPs | bytes |
+//! |---|---|---|
+//! | matmul (m x n)(n x p), batched over B | 2·B·m·n·p | B·(mn + np + mp)·w |
+//! | Linear on 3-D input: matmul, the weight once a batch entry, then add | 2·B·m·n·p + E | the same two |
+//! | Linear on 2-D input, Conv1D on flattened tokens: addmm | 2·n·m·p | (nm + mp + np)·w |
+//! | add, sub, div, pow | E | 2·E·w |
+//! | mul, rsub | E | 3·E·w |
+//! | relu, gelu, tanh, softmax, layer_norm | 1, 6, 4, 5, 8 x E | 2, 2, 1, 3, 4 x E·w |
+//! | embedding | 0 | ids·8 + E·w |
+//! | where, comparison, cumsum, cast, copy, concat | 0 | 0 |
+//!
+//! Sigmoid and silu, which IrEne does not know, count 4E and 5E FLOPs and 2·E·w bytes.
+
+use irene_tree::{OpKind, Operation, Shape};
+
+/// Bytes of a token id.
+const ID_BYTES: u64 = 8;
+
+/// What one run of an operation costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Floating point operations.
+    pub flops: u64,
+    /// Bytes of memory traffic.
+    pub bytes: u64,
+    /// Kernels launched.
+    pub kernels: u64,
+}
+
+/// The cost by IrEne's counting rules. Kernels are those of [`physical`], which IrEne does not count.
+pub fn irene(op: &Operation) -> Cost {
+    let width = op.dtype.size();
+    let elements = op.output.elements();
+    let scaled = |flops: u64, bytes: u64| (flops * elements, bytes * elements * width);
+    let (flops, bytes) = match op.kind {
+        OpKind::MatMul => product(op).counted_once_a_batch(width),
+        OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(width),
+        OpKind::Linear => {
+            let (flops, bytes) = product(op).counted_once_a_batch(width);
+            let (add_flops, add_bytes) = if has_bias(op) { scaled(1, 2) } else { (0, 0) };
+            (flops + add_flops, bytes + add_bytes)
+        }
+        OpKind::Conv1D => product(op).flattened().counted_once_a_batch(width),
+        OpKind::Embedding => (0, ids(op) * ID_BYTES + elements * width),
+        OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => scaled(1, 2),
+        OpKind::Mul | OpKind::Rsub => scaled(1, 3),
+        OpKind::Relu => scaled(1, 2),
+        OpKind::Gelu => scaled(6, 2),
+        OpKind::Tanh => scaled(4, 1),
+        OpKind::Softmax => scaled(5, 3),
+        OpKind::LayerNorm => scaled(8, 4),
+        OpKind::Sigmoid => scaled(4, 2),
+        OpKind::Silu => scaled(5, 2),
+        _ => (0, 0),
+    };
+    Cost { flops, bytes, kernels: kernels(op) }
+}
+
+/// The cost in FLOPs that are done, bytes that are moved (each operand of each kernel once) and kernels that are launched.
+///
+/// A Linear with bias on 3-D input is two kernels, the product and the addition, as PyTorch and candle run it.
+pub fn physical(op: &Operation) -> Cost {
+    if op.on_host {
+        return Cost::default();
+    }
+    let width = op.dtype.size();
+    let output = op.output.elements();
+    let operands: u64 = op.inputs.iter().map(Shape::elements).sum();
+    let bytes = match op.kind {
+        OpKind::Embedding => ids(op) * ID_BYTES + 2 * output * width,
+        OpKind::Linear if kernels(op) == 2 => (operands + 3 * output) * width,
+        _ => (operands + output) * width,
+    };
+    Cost { flops: irene(op).flops, bytes, kernels: kernels(op) }
+}
+
+fn kernels(op: &Operation) -> u64 {
+    match op.kind {
+        _ if op.on_host => 0,
+        OpKind::Linear if has_bias(op) && !is_flat(op) => 2,
+        _ => 1,
+    }
+}
+
+fn has_bias(op: &Operation) -> bool {
+    op.inputs.len() > 2
+}
+
+/// Whether the activation is a plain matrix, so that product and bias are one call (addmm).
+fn is_flat(op: &Operation) -> bool {
+    op.output.rank() <= 2
+}
+
+/// Elements of the ids that choose an embedding's rows.
+fn ids(op: &Operation) -> u64 {
+    op.inputs.first().map_or(0, Shape::elements)
+}
+
+/// A batched product (m x n)(n x p).
+struct Product {
+    batch: u64,
+    m: u64,
+    n: u64,
+    p: u64,
+}
+
+/// The product behind a MatMul, Linear or Conv1D, from the first operand's and the output's dimensions.
+fn product(op: &Operation) -> Product {
+    let rows = match op.output.dims() {
+        [.., rows, _] => *rows as u64,
+        _ => 1,
+    };
+    let p = op.output.last() as u64;
+    let n = op.inputs.first().map_or(0, Shape::last) as u64;
+    let batch = op.output.elements().checked_div(rows * p).unwrap_or(0);
+    Product { batch, m: rows, n, p }
+}
+
+impl Product {
+    fn flattened(self) -> Self {
+        Self { batch: 1, m: self.batch * self.m, ..self }
+    }
+
+    /// FLOPs and bytes with both matrices read for every entry of the batch.
+    fn counted_once_a_batch(self, width: u64) -> (u64, u64) {
+        let Self { batch, m, n, p } = self;
+        (2 * batch * m * n * p, batch * (m * n + n * p + m * p) * width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::DType;
+
+    use super::*;
+
+    fn op(kind: OpKind, inputs: &[Shape], output: Shape) -> Operation {
+        Operation::new(kind, inputs, output, DType::F32)
+    }
+
+    const MIB: f64 = 1048576.0;
+
+    /// Expected figures: rows of the public device_1 measurements at batch 8, sequence 32.
+    #[test]
+    fn primitives_cost_what_irene_published() {
+        let hidden = Shape::from([8, 32, 768]);
+        let query = op(OpKind::Linear, &[hidden, [768, 768].into(), [768].into()], hidden);
+        assert_eq!(irene(&query).flops, 302_186_496);
+        assert_eq!(irene(&query).bytes as f64 / MIB, 21.0);
+
+        let pooled = Shape::from([8, 768]);
+        let pooler = op(OpKind::Linear, &[pooled, [768, 768].into(), [768].into()], pooled);
+        assert_eq!(irene(&pooler).flops, 9_437_184);
+        assert_eq!(irene(&pooler).bytes as f64 / MIB, 2.296875);
+
+        let c_proj = op(OpKind::Conv1D, &[hidden, [768, 768].into(), [768].into()], hidden);
+        assert_eq!(irene(&c_proj).flops, 301_989_888);
+        assert_eq!(irene(&c_proj).bytes as f64 / MIB, 3.75);
+
+        let heads = Shape::from([8, 12, 32, 64]);
+        let scores = op(OpKind::MatMul, &[heads, [8, 12, 64, 32].into()], [8, 12, 32, 32].into());
+        assert_eq!(irene(&scores).flops, 12_582_912);
+        assert_eq!(irene(&scores).bytes as f64 / MIB, 1.875);
+
+        let words = op(OpKind::Embedding, &[[8, 32].into(), [30522, 768].into()], hidden);
+        assert_eq!(irene(&words).flops, 0);
+        assert_eq!(irene(&words).bytes as f64 / MIB, 0.751953125);
+
+        let norm = op(OpKind::LayerNorm, &[hidden, [768].into(), [768].into()], hidden);
+        assert_eq!((irene(&norm).flops, irene(&norm).bytes as f64 / MIB), (1_572_864, 3.0));
+
+        let tanh = op(OpKind::Tanh, &[pooled], pooled);
+        assert_eq!((irene(&tanh).flops, irene(&tanh).bytes as f64 / MIB), (24_576, 0.0234375));
+    }
+
+    #[test]
+    fn physically_a_copy_moves_bytes_and_host_arithmetic_does_not() {
+        let heads = Shape::from([8, 12, 32, 64]);
+        let copy = op(OpKind::Copy, &[heads], heads);
+        assert_eq!(irene(&copy), Cost { flops: 0, bytes: 0, kernels: 1 });
+        assert_eq!(physical(&copy).bytes, 2 * heads.elements() * 4);
+        let host = Operation::on_host(OpKind::Mul);
+        assert_eq!(irene(&host), Cost { flops: 1, bytes: 24, kernels: 0 });
+        assert_eq!(physical(&host), Cost::default());
+    }
+
+    #[test]
+    fn physically_a_weight_moves_once_whatever_the_batch() {
+        let cost = |batch: usize| {
+            let x = Shape::from([batch, 32, 768]);
+            physical(&op(OpKind::Linear, &[x, [768, 768].into()], x)).bytes
+        };
+        assert_eq!(cost(2) - cost(1), cost(3) - cost(2));
+        assert_eq!(cost(1), (2 * 32 * 768 + 768 * 768) * 4);
+    }
+}

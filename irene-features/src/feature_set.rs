@@ -1,0 +1,167 @@
+use std::fmt;
+
+use irene_tree::{NodeId, Quantity, Tree};
+
+/// One column: a size of the input or a quantity of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Sequences in the batch.
+    BatchSize,
+    /// Tokens in a sequence.
+    SeqLen,
+    /// Tokens in the batch.
+    InputSize,
+    /// A number that the node carries.
+    Node(Quantity),
+}
+
+impl Feature {
+    /// The name, as in the interchange format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BatchSize => "batch_size",
+            Self::SeqLen => "seq_len",
+            Self::InputSize => "input_size",
+            Self::Node(quantity) => quantity.name(),
+        }
+    }
+
+    /// The feature with this name.
+    ///
+    /// # Errors
+    /// [`UnknownFeature`] if there is none.
+    pub fn from_name(name: &str) -> Result<Self, UnknownFeature> {
+        [Self::BatchSize, Self::SeqLen, Self::InputSize]
+            .into_iter()
+            .find(|feature| feature.name() == name)
+            .or_else(|| Quantity::from_name(name).map(Self::Node))
+            .ok_or_else(|| UnknownFeature(name.to_owned()))
+    }
+
+    /// The node's value, if it is known.
+    pub fn of(self, tree: &Tree, id: NodeId) -> Option<f64> {
+        match self {
+            Self::BatchSize => Some(tree.batch_size as f64),
+            Self::SeqLen => Some(tree.seq_len as f64),
+            Self::InputSize => Some(tree.batch_size as f64 * tree.seq_len as f64),
+            Self::Node(quantity) => tree.node(id).get(quantity),
+        }
+    }
+}
+
+/// A name that is no feature's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a feature; there are batch_size, seq_len, input_size and the numbers of a node")]
+pub struct UnknownFeature(pub String);
+
+/// A node that lacks a feature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{tree}, node `{scope}`: feature `{feature}` is missing")]
+pub struct MissingFeature {
+    /// Which tree.
+    pub tree: String,
+    /// The node's scope.
+    pub scope: String,
+    /// The feature's name.
+    pub feature: &'static str,
+}
+
+/// Named columns in a fixed order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureSet {
+    features: Vec<Feature>,
+}
+
+/// What the architecture and the input size alone decide, in the order of IrEne's code.
+const SPECS: [Feature; 6] = [
+    Feature::Node(Quantity::NumParameters),
+    Feature::InputSize,
+    Feature::BatchSize,
+    Feature::SeqLen,
+    Feature::Node(Quantity::Flops),
+    Feature::Node(Quantity::MemBytes),
+];
+
+/// What running on a machine shows.
+const RESOURCES: [Feature; 8] = [
+    Feature::Node(Quantity::Cpu),
+    Feature::Node(Quantity::Mem),
+    Feature::Node(Quantity::Gpu),
+    Feature::Node(Quantity::GpuMem),
+    Feature::Node(Quantity::GpuClk),
+    Feature::Node(Quantity::GpuMemClk),
+    Feature::Node(Quantity::Latency),
+    Feature::Node(Quantity::GpuEnergy),
+];
+
+/// IrEne's code keeps these two in every ablation.
+const ALWAYS: [Feature; 2] = [Feature::Node(Quantity::NumParameters), Feature::InputSize];
+
+impl FeatureSet {
+    /// The specs: num_parameters, input_size, batch_size, seq_len, flops, mem_bytes.
+    pub fn specs() -> Self {
+        Self { features: SPECS.to_vec() }
+    }
+
+    /// The resources: cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk, times_mean, gpu_energy_mean; before them num_parameters
+    /// and input_size, which IrEne's code adds to every set.
+    pub fn resources() -> Self {
+        Self { features: [&ALWAYS[..], &RESOURCES].concat() }
+    }
+
+    /// Specs and resources: the fourteen columns of the paper's main results.
+    pub fn all() -> Self {
+        Self { features: [&SPECS[..], &RESOURCES].concat() }
+    }
+
+    /// A set of one's own.
+    pub fn custom(features: impl Into<Vec<Feature>>) -> Self {
+        Self { features: features.into() }
+    }
+
+    /// The set with these names.
+    ///
+    /// # Errors
+    /// [`UnknownFeature`] for the first name that is none.
+    pub fn from_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, UnknownFeature> {
+        let features = names.into_iter().map(|name| Feature::from_name(name.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { features })
+    }
+
+    /// The columns in order.
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// The number of columns.
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether there are no columns.
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// The node's values, column by column.
+    ///
+    /// # Errors
+    /// [`MissingFeature`] for the first that is not known.
+    pub fn row(&self, tree: &Tree, id: NodeId) -> Result<Vec<f64>, MissingFeature> {
+        let value = |&feature: &Feature| {
+            feature.of(tree, id).ok_or_else(|| MissingFeature {
+                tree: tree.to_string(),
+                scope: tree.node(id).scope().to_owned(),
+                feature: feature.name(),
+            })
+        };
+        self.features.iter().map(value).collect()
+    }
+}
+
+impl fmt::Display for FeatureSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.features.iter().map(|feature| feature.name()).collect();
+        f.write_str(&names.join(", "))
+    }
+}

@@ -1,0 +1,76 @@
+/// Centres each column on its mean and divides it by its standard deviation (of the population), as scikit-learn's
+/// `StandardScaler` does: z = (x - u) / s.
+///
+/// A column that is constant but for rounding keeps its scale (s = 1).
+///
+/// ```
+/// use irene_features::StandardScaler;
+/// let scaler = StandardScaler::fit(2, [[1.0, 5.0], [3.0, 5.0]].iter().map(|row| row.as_slice()));
+/// let mut row = [3.0, 6.0];
+/// scaler.transform(&mut row);
+/// assert_eq!(row, [1.0, 1.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandardScaler {
+    /// The mean u of each column.
+    pub mean: Vec<f64>,
+    /// The divisor s of each column, never zero.
+    pub scale: Vec<f64>,
+}
+
+impl StandardScaler {
+    /// Learns from rows of `columns` numbers each.
+    pub fn fit<'a>(columns: usize, rows: impl Iterator<Item = &'a [f64]> + Clone) -> Self {
+        let count = rows.clone().count().max(1) as f64;
+        let mut mean = vec![0.0; columns];
+        for row in rows.clone() {
+            mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+        mean.iter_mut().for_each(|sum| *sum /= count);
+
+        // The second sum corrects the rounding of the mean.
+        let mut squares = vec![0.0; columns];
+        let mut rest = vec![0.0; columns];
+        for row in rows {
+            for (column, x) in row.iter().enumerate() {
+                let deviation = x - mean[column];
+                squares[column] += deviation * deviation;
+                rest[column] += deviation;
+            }
+        }
+        let scale = (0..columns).map(|column| {
+            let variance = (squares[column] - rest[column] * rest[column] / count) / count;
+            let noise = count * f64::EPSILON * variance + (count * mean[column] * f64::EPSILON).powi(2);
+            if variance <= noise { 1.0 } else { variance.sqrt() }
+        });
+        Self { scale: scale.collect(), mean }
+    }
+
+    /// Transforms one row in place.
+    pub fn transform(&self, row: &mut [f64]) {
+        for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
+            *x = (*x - mean) / scale;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scikit-learn 1.9.1:
+    /// ```python
+    /// X = np.array([[8, 0.1, 3802], [16, 0.1, 3802], [24, 0.1, 3802], [24, 0.1, 3801.5]])
+    /// s = StandardScaler().fit(X); print(s.mean_, s.scale_, s.transform(X)[3])
+    /// ```
+    #[test]
+    fn it_agrees_with_scikit_learn() {
+        let rows = [[8.0, 0.1, 3802.0], [16.0, 0.1, 3802.0], [24.0, 0.1, 3802.0], [24.0, 0.1, 3801.5]];
+        let scaler = StandardScaler::fit(3, rows.iter().map(<[f64; 3]>::as_slice));
+        assert_eq!(scaler.mean, [18.0, 0.1, 3801.875]);
+        assert_eq!(scaler.scale, [6.6332495807108, 1.0, 0.21650635094610965]);
+        let mut row = rows[3];
+        scaler.transform(&mut row);
+        assert_eq!(row, [0.9045340337332909, 0.0, -1.7320508075688774]);
+    }
+}
