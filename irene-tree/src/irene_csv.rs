@@ -11,7 +11,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
@@ -32,6 +32,14 @@ pub struct Import {
     pub trees: Vec<Tree>,
     /// What was left out: model and size, and why.
     pub dropped: Vec<(String, &'static str)>,
+}
+
+/// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself, its folder
+/// `device`, or `irene/device`. `None` if the variable is not set or leads to no such files.
+pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
+    let data = PathBuf::from(std::env::var_os("IRENE_DATA")?);
+    let places = [data.clone(), data.join(device), data.join("irene").join(device)];
+    places.into_iter().find(|dir| dir.join(FILES[0].0).is_file())
 }
 
 /// Reads the four files of a folder into trees.
@@ -108,7 +116,7 @@ impl Record {
 }
 
 struct Row {
-    path: std::path::PathBuf,
+    path: PathBuf,
     line: u64,
     level: Level,
     record: Record,

@@ -1,0 +1,99 @@
+use irene_tree::{DType, Shape};
+
+use crate::{Error, Result, Tensor, Tensors};
+
+/// The input of a model: token ids (batch, sequence), and where there is padding, which of them count.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Token ids, I64 (batch, sequence).
+    pub input_ids: Tensor,
+    /// 1 for tokens, 0 for padding, I64 (batch, sequence). None means that all count.
+    pub attention_mask: Option<Tensor>,
+}
+
+impl Batch {
+    /// A batch that is only followed by its shape.
+    pub fn of_shape(batch_size: usize, seq_len: usize) -> Self {
+        Self { input_ids: Tensor::of_shape([batch_size, seq_len], DType::I64), attention_mask: None }
+    }
+
+    /// Sequences in the batch.
+    pub fn batch_size(&self) -> usize {
+        self.input_ids.dim(0)
+    }
+
+    /// Tokens in a sequence.
+    pub fn seq_len(&self) -> usize {
+        self.input_ids.dim(1)
+    }
+
+    /// A tensor beside the ids (same device, or shape alone) filled with what `value` gives for its last two indices.
+    ///
+    /// For what a model keeps as a buffer: position ids, masks. Not part of the trace, as reading a buffer is not.
+    ///
+    /// # Errors
+    /// What candle says.
+    #[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
+    pub fn buffer(&self, shape: impl Into<Shape>, dtype: DType, value: impl Fn(usize, usize) -> i64) -> Result<Tensor> {
+        let shape = shape.into();
+        #[cfg(feature = "candle")]
+        if let Some(ids) = self.input_ids.candle() {
+            let (columns, elements) = (shape.last(), shape.elements() as usize);
+            let rows = elements / columns.max(1);
+            let numbers: Vec<i64> = (0..rows)
+                .flat_map(|row| (0..columns).map(move |column| (row, column)))
+                .map(|(row, column)| value(row, column))
+                .collect();
+            let tensor = candle_core::Tensor::from_vec(numbers, shape.dims(), ids.device())?;
+            return Tensor::from_candle(tensor.to_dtype(crate::tensor::candle_dtype(dtype))?);
+        }
+        Ok(Tensor::of_shape(shape, dtype))
+    }
+
+    /// The attention mask, or ones.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn mask_or_ones(&self) -> Result<Tensor> {
+        match &self.attention_mask {
+            Some(mask) => Ok(mask.clone()),
+            None => self.buffer(self.input_ids.shape(), DType::I64, |_, _| 1),
+        }
+    }
+
+    /// Refuses sequences that are longer than the model has positions.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming both lengths.
+    pub fn check_positions(&self, model: &str, positions: usize) -> Result<()> {
+        let seq_len = self.seq_len();
+        if seq_len <= positions {
+            return Ok(());
+        }
+        let reason = format!("sequence length {seq_len} is longer than the model's {positions} positions");
+        Err(Error::Input { model: model.to_owned(), reason })
+    }
+}
+
+impl Tensors for Batch {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(&self.input_ids);
+        self.attention_mask.list(tensors);
+    }
+}
+
+/// The output of a model.
+#[derive(Clone, Debug)]
+pub struct ModelOutput {
+    /// (batch, sequence, hidden).
+    pub last_hidden_state: Tensor,
+    /// (batch, hidden), for models with a pooler.
+    pub pooler_output: Option<Tensor>,
+}
+
+impl Tensors for ModelOutput {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(&self.last_hidden_state);
+        self.pooler_output.list(tensors);
+    }
+}

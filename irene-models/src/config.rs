@@ -1,0 +1,193 @@
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
+const LARGEST: usize = 1 << 24;
+
+/// A Hugging Face config.json, read field by field with errors that name the field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    origin: String,
+    fields: Map<String, Value>,
+}
+
+impl Config {
+    /// The fields of a JSON object; `origin` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is no JSON object.
+    pub fn from_json(origin: impl Into<String>, json: &[u8]) -> Result<Self> {
+        let origin = origin.into();
+        match serde_json::from_slice(json) {
+            Ok(fields) => Ok(Self { origin, fields }),
+            Err(error) => {
+                let reason = format!("not a JSON object: {error}");
+                Err(Error::Config { origin, field: "{".into(), reason })
+            }
+        }
+    }
+
+    /// A config.json, or the one in this directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::Config`] if it is no JSON object.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = if path.is_dir() { path.join("config.json") } else { PathBuf::from(path) };
+        let json = std::fs::read(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
+        Self::from_json(file.display().to_string(), &json)
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A size: a whole number of at least 1.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is missing or not such a number.
+    pub fn size(&self, field: &'static str) -> Result<usize> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
+            Some(value) => self.as_size(field, value, 1),
+        }
+    }
+
+    /// A size that has a default where the field is missing or null.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and not such a number.
+    pub fn size_or(&self, field: &'static str, default: usize) -> Result<usize> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => self.as_size(field, value, 1),
+        }
+    }
+
+    /// A token's id, which may be 0.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and not a whole number of at least 0.
+    pub fn token_or(&self, field: &'static str, default: usize) -> Result<usize> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => self.as_size(field, value, 0),
+        }
+    }
+
+    /// A positive number that has a default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and not a positive number.
+    pub fn number_or(&self, field: &'static str, default: f64) -> Result<f64> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value
+                .as_f64()
+                .filter(|number| *number > 0.0)
+                .ok_or_else(|| self.error(field, format!("expected a positive number, found {value}"))),
+        }
+    }
+
+    /// A word that has a default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and not a string.
+    pub fn word_or<'a>(&'a self, field: &'static str, default: &'a str) -> Result<&'a str> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::String(word)) => Ok(word),
+            Some(value) => Err(self.error(field, format!("expected a word, found {value}"))),
+        }
+    }
+
+    /// A switch that has a default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and neither true nor false.
+    pub fn flag_or(&self, field: &'static str, default: bool) -> Result<bool> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(value) => Err(self.error(field, format!("expected true or false, found {value}"))),
+        }
+    }
+
+    /// Refuses switches that ask for something we do not run, each by its name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the first that is on.
+    pub fn refuse_flags(&self, fields: &[&'static str]) -> Result<()> {
+        for field in fields {
+            if self.flag_or(field, false)? {
+                return Err(self.error(field, "is true, which is not supported here".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses every word for a field but this one, which is also its default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for another.
+    pub fn refuse_other_words(&self, field: &'static str, only: &str) -> Result<()> {
+        match self.word_or(field, only)? {
+            word if word == only => Ok(()),
+            word => Err(self.error(field, format!("`{word}` is not supported here, only `{only}`"))),
+        }
+    }
+
+    /// Refuses a feed-forward part that runs in chunks.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it does.
+    pub fn refuse_chunking(&self) -> Result<()> {
+        const FIELD: &str = "chunk_size_feed_forward";
+        match self.token_or(FIELD, 0)? {
+            0 => Ok(()),
+            size => Err(self.error(FIELD, format!("chunks of {size} are not supported here"))),
+        }
+    }
+
+    /// A number of layers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is missing or beyond reason.
+    pub fn layers(&self, field: &'static str) -> Result<usize> {
+        const MOST: usize = 4096;
+        match self.size(field)? {
+            layers if layers <= MOST => Ok(layers),
+            layers => Err(self.error(field, format!("expected at most {MOST} layers, found {layers}"))),
+        }
+    }
+
+    /// A width that a number of heads must divide.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if either is missing or they contradict each other.
+    pub fn width_and_heads(&self, width: &'static str, heads: &'static str) -> Result<(usize, usize)> {
+        let (hidden, count) = (self.size(width)?, self.size(heads)?);
+        if hidden % count != 0 {
+            return Err(self.error(heads, format!("{count} heads do not divide `{width}`, which is {hidden}")));
+        }
+        Ok((hidden, count))
+    }
+
+    /// An error about one of the fields.
+    pub fn error(&self, field: &str, reason: String) -> Error {
+        Error::Config { origin: self.origin.clone(), field: field.to_owned(), reason }
+    }
+
+    fn as_size(&self, field: &'static str, value: &Value, least: usize) -> Result<usize> {
+        value
+            .as_u64()
+            .and_then(|size| usize::try_from(size).ok())
+            .filter(|size| (least..=LARGEST).contains(size))
+            .ok_or_else(|| {
+                self.error(field, format!("expected a whole number from {least} to {LARGEST}, found {value}"))
+            })
+    }
+}

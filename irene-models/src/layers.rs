@@ -1,0 +1,261 @@
+//! The primitives with parameters, and the activations that configs name.
+
+use irene_tree::{Level, OpKind, Operation, Shape};
+
+use crate::{Config, Cx, Error, Module, Node, Result, Tensor, Weights};
+
+/// The operation of a primitive, with its parameters among the operands.
+fn operation(kind: OpKind, input: &Tensor, parameters: &[&Tensor], output: &Tensor) -> Option<Operation> {
+    let operands: Vec<Shape> = std::iter::once(input).chain(parameters.iter().copied()).map(Tensor::shape).collect();
+    let count = operands[1..].iter().map(Shape::elements).sum();
+    Some(Operation::new(kind, &operands, output.shape(), output.dtype()).with_parameters(count))
+}
+
+/// x Wᵀ + b. Weight (out, in), as `torch.nn.Linear`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    node: Node,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// Loads `weight` (outputs, inputs) and `bias` (outputs).
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+        Ok(Self {
+            node: weights.node("Linear", Level::Ml),
+            weight: weights.parameter("weight", [outputs, inputs])?,
+            bias: weights.parameter("bias", [outputs])?,
+        })
+    }
+}
+
+impl Module for Linear {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.linear(&self.weight, Some(&self.bias))
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::Linear, x, &[&self.weight, &self.bias], output)
+    }
+}
+
+/// GPT-2's linear layer: x W + b. Weight (in, out).
+#[derive(Clone, Debug)]
+pub struct Conv1D {
+    node: Node,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Conv1D {
+    /// Loads `weight` (inputs, outputs) and `bias` (outputs).
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+        Ok(Self {
+            node: weights.node("Conv1D", Level::Ml),
+            weight: weights.parameter("weight", [inputs, outputs])?,
+            bias: weights.parameter("bias", [outputs])?,
+        })
+    }
+}
+
+impl Module for Conv1D {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.conv1d(&self.weight, &self.bias)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::Conv1D, x, &[&self.weight, &self.bias], output)
+    }
+}
+
+/// (x - mean) / √(variance + eps) · weight + bias over the last dimension.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    node: Node,
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias` (width), which checkpoints converted from TensorFlow call `gamma` and `beta`.
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
+        Ok(Self {
+            node: weights.node("LayerNorm", Level::Ml),
+            weight: weights.parameter_also_named("weight", "gamma", [width])?,
+            bias: weights.parameter_also_named("bias", "beta", [width])?,
+            eps,
+        })
+    }
+}
+
+impl Module for LayerNorm {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(&self.weight, &self.bias, self.eps)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::LayerNorm, x, &[&self.weight, &self.bias], output)
+    }
+}
+
+/// Rows of a table (rows, width) at integer ids.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    node: Node,
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// Loads `weight` (rows, width).
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn load(weights: &Weights<'_>, rows: usize, width: usize) -> Result<Self> {
+        let weight = weights.parameter("weight", [rows, width])?;
+        Ok(Self { node: weights.node("Embedding", Level::Ml), weight })
+    }
+}
+
+impl Module for Embedding {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, ids: &Tensor) -> Result<Tensor> {
+        self.weight.rows(ids)
+    }
+
+    fn operation(&self, ids: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::Embedding, ids, &[&self.weight], output)
+    }
+}
+
+/// `torch.nn.Tanh`: a module of its own, unlike the tanh inside an activation.
+#[derive(Clone, Debug)]
+pub struct Tanh {
+    node: Node,
+}
+
+impl Tanh {
+    /// The module at this place.
+    pub fn load(weights: &Weights<'_>) -> Self {
+        Self { node: weights.node("Tanh", Level::Ml) }
+    }
+}
+
+impl Module for Tanh {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.unary(crate::tensor::Unary::Tanh)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::Tanh, x, &[], output)
+    }
+}
+
+/// An activation that a config names by a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The error function's form.
+    Gelu,
+    /// The tanh form, operation by operation.
+    GeluNew,
+    /// max(x, 0).
+    Relu,
+    /// x · sigmoid(x).
+    Silu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// One meaning a word, for every architecture whose code uses transformers' common table.
+const WORDS: [(&str, Activation); 6] = [
+    ("gelu", Activation::Gelu),
+    ("gelu_new", Activation::GeluNew),
+    ("relu", Activation::Relu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("tanh", Activation::Tanh),
+];
+
+impl Activation {
+    /// The activation that a config's field names, `gelu` being the erf form.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a word that is not known.
+    pub fn from_config(config: &Config, field: &'static str, default: &str) -> Result<Self> {
+        Self::from_words(&WORDS, config, field, default)
+    }
+
+    /// The same by a table of the architecture's own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a word that is not in it.
+    pub fn from_words(words: &[(&str, Self)], config: &Config, field: &'static str, default: &str) -> Result<Self> {
+        let word = config.word_or(field, default)?;
+        match words.iter().find(|(known, _)| *known == word) {
+            Some((_, activation)) => Ok(*activation),
+            None => {
+                let known: Vec<_> = words.iter().map(|(known, _)| *known).collect();
+                let reason = format!("`{word}` is not an activation that can be run; there are {}", known.join(", "));
+                Err(Error::Config { origin: config.origin().to_owned(), field: field.into(), reason })
+            }
+        }
+    }
+
+    /// Applies it.
+    ///
+    /// # Errors
+    /// As the operations it is made of.
+    pub fn apply(self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gelu => cx.gelu(x),
+            Self::GeluNew => cx.gelu_new(x),
+            Self::Relu => cx.relu(x),
+            Self::Silu => cx.silu(x),
+            Self::Tanh => cx.tanh(x),
+        }
+    }
+}

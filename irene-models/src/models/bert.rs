@@ -1,0 +1,402 @@
+//! BERT (Devlin et al., 2019): post-norm encoder with learned positions, segment embeddings and a pooler.
+//!
+//! RoBERTa is this with other embeddings; the parts below take their class names from [`Classes`].
+
+use irene_tree::{DType, Level};
+
+use super::heads;
+use crate::{
+    Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
+    Result, Tanh, Tensor, Weights,
+};
+
+/// The entry in the registry.
+pub(super) struct Bert;
+
+impl Architecture for Bert {
+    fn model_type(&self) -> &'static str {
+        "bert"
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config)?;
+        let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes)?;
+        Ok(Box::new(EncoderModel::load(weights, &sizes, &BERT_CLASSES, embeddings)?))
+    }
+}
+
+/// Class names in transformers v4.2.2, which copies BERT's code for RoBERTa.
+pub(super) struct Classes {
+    pub(super) model: &'static str,
+    pub(super) encoder: &'static str,
+    pub(super) layer: &'static str,
+    pub(super) attention: &'static str,
+    pub(super) self_attention: &'static str,
+    pub(super) self_output: &'static str,
+    pub(super) intermediate: &'static str,
+    pub(super) output: &'static str,
+    pub(super) pooler: &'static str,
+}
+
+const BERT_CLASSES: Classes = Classes {
+    model: "BertModel",
+    encoder: "BertEncoder",
+    layer: "BertLayer",
+    attention: "BertAttention",
+    self_attention: "BertSelfAttention",
+    self_output: "BertSelfOutput",
+    intermediate: "BertIntermediate",
+    output: "BertOutput",
+    pooler: "BertPooler",
+};
+
+/// What a BERT-like config decides.
+pub(super) struct Sizes {
+    pub(super) hidden: usize,
+    heads: usize,
+    layers: usize,
+    intermediate: usize,
+    pub(super) vocabulary: usize,
+    pub(super) positions: usize,
+    pub(super) segments: usize,
+    activation: Activation,
+    pub(super) eps: f64,
+}
+
+impl Sizes {
+    pub(super) fn read(config: &Config) -> Result<Self> {
+        config.refuse_flags(&["is_decoder", "add_cross_attention"])?;
+        config.refuse_other_words("position_embedding_type", "absolute")?;
+        config.refuse_chunking()?;
+        let (hidden, heads) = config.width_and_heads("hidden_size", "num_attention_heads")?;
+        Ok(Self {
+            hidden,
+            heads,
+            layers: config.layers("num_hidden_layers")?,
+            intermediate: config.size("intermediate_size")?,
+            vocabulary: config.size("vocab_size")?,
+            positions: config.size("max_position_embeddings")?,
+            segments: config.size_or("type_vocab_size", 2)?,
+            activation: Activation::from_config(config, "hidden_act", "gelu")?,
+            eps: config.number_or("layer_norm_eps", 1e-12)?,
+        })
+    }
+}
+
+/// Embeddings, encoder, pooler; the embeddings are the family's own.
+pub(super) struct EncoderModel<E> {
+    node: Node,
+    embeddings: E,
+    encoder: BertEncoder,
+    pooler: BertPooler,
+}
+
+impl<E> EncoderModel<E> {
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, embeddings: E) -> Result<Self> {
+        Ok(Self {
+            node: weights.node(classes.model, Level::Model),
+            embeddings,
+            encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
+            pooler: BertPooler::load(&weights.child("pooler"), sizes, classes)?,
+        })
+    }
+}
+
+impl<E> Module for EncoderModel<E>
+where
+    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor>,
+{
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?)?;
+        let embedded = cx.call(&self.embeddings, batch)?;
+        let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
+        let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
+        Ok(ModelOutput { last_hidden_state, pooler_output })
+    }
+}
+
+struct BertEmbeddings {
+    node: Node,
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    layer_norm: LayerNorm,
+    positions: usize,
+}
+
+impl BertEmbeddings {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let table = |name, rows| Embedding::load(&weights.child(name), rows, sizes.hidden);
+        Ok(Self {
+            node: weights.node("BertEmbeddings", Level::Module),
+            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
+            position_embeddings: table("position_embeddings", sizes.positions)?,
+            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            positions: sizes.positions,
+        })
+    }
+}
+
+impl Module for BertEmbeddings {
+    type Input<'a> = &'a Batch;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
+        batch.check_positions(BERT_CLASSES.model, self.positions)?;
+        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
+        let positions = cx.call(&self.position_embeddings, &heads::positions(batch)?)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
+        let sum = cx.add(&words, &positions)?;
+        let sum = cx.add(&sum, &segments)?;
+        cx.call(&self.layer_norm, &sum)
+    }
+}
+
+struct BertEncoder {
+    node: Node,
+    layers: Vec<BertLayer>,
+}
+
+impl BertEncoder {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
+        Ok(Self { node: weights.node(classes.encoder, Level::Module), layers })
+    }
+}
+
+impl Module for BertEncoder {
+    /// Hidden states and additive mask.
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let mut hidden = hidden.clone();
+        for layer in &self.layers {
+            hidden = cx.call(layer, (&hidden, mask))?;
+        }
+        Ok(hidden)
+    }
+}
+
+struct BertLayer {
+    node: Node,
+    attention: BertAttention,
+    intermediate: BertIntermediate,
+    output: ResidualOutput,
+}
+
+impl BertLayer {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        let output = weights.child("output");
+        Ok(Self {
+            node: weights.node(classes.layer, Level::Module),
+            attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
+            intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, classes)?,
+            output: ResidualOutput::load(&output, classes.output, sizes.intermediate, sizes)?,
+        })
+    }
+}
+
+impl Module for BertLayer {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let attended = cx.call(&self.attention, (hidden, mask))?;
+        let intermediate = cx.call(&self.intermediate, &attended)?;
+        cx.call(&self.output, (&intermediate, &attended))
+    }
+}
+
+struct BertAttention {
+    node: Node,
+    self_attention: BertSelfAttention,
+    output: ResidualOutput,
+}
+
+impl BertAttention {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        let output = weights.child("output");
+        Ok(Self {
+            node: weights.node(classes.attention, Level::Module),
+            self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
+            output: ResidualOutput::load(&output, classes.self_output, sizes.hidden, sizes)?,
+        })
+    }
+}
+
+impl Module for BertAttention {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let context = cx.call(&self.self_attention, (hidden, mask))?;
+        cx.call(&self.output, (&context, hidden))
+    }
+}
+
+struct BertSelfAttention {
+    node: Node,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    heads: usize,
+}
+
+impl BertSelfAttention {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        Ok(Self {
+            node: weights.node(classes.self_attention, Level::Module),
+            query: linear("query")?,
+            key: linear("key")?,
+            value: linear("value")?,
+            heads: sizes.heads,
+        })
+    }
+}
+
+impl Module for BertSelfAttention {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let query = cx.call(&self.query, hidden)?;
+        let key = cx.call(&self.key, hidden)?;
+        let value = cx.call(&self.value, hidden)?;
+        let query = heads::split(cx, &query, self.heads)?;
+        let key = heads::split(cx, &key, self.heads)?;
+        let value = heads::split(cx, &value, self.heads)?;
+
+        let keys = cx.transpose(&key, 2, 3)?;
+        let scores = cx.matmul(&query, &keys)?;
+        let scores = cx.div_scalar(&scores, heads::root_of_width(&query))?;
+        let scores = cx.add(&scores, mask)?;
+        let probabilities = cx.softmax(&scores)?;
+        let context = cx.matmul(&probabilities, &value)?;
+        heads::merge(cx, &context)
+    }
+}
+
+/// BertSelfOutput and BertOutput: a Linear whose result is added to the residual and normalised.
+struct ResidualOutput {
+    node: Node,
+    dense: Linear,
+    layer_norm: LayerNorm,
+}
+
+impl ResidualOutput {
+    fn load(weights: &Weights<'_>, class: &'static str, inputs: usize, sizes: &Sizes) -> Result<Self> {
+        Ok(Self {
+            node: weights.node(class, Level::Module),
+            dense: Linear::load(&weights.child("dense"), inputs, sizes.hidden)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+        })
+    }
+}
+
+impl Module for ResidualOutput {
+    /// What is mapped, and the residual.
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let mapped = cx.call(&self.dense, hidden)?;
+        let sum = cx.add(&mapped, residual)?;
+        cx.call(&self.layer_norm, &sum)
+    }
+}
+
+struct BertIntermediate {
+    node: Node,
+    dense: Linear,
+    activation: Activation,
+}
+
+impl BertIntermediate {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        Ok(Self {
+            node: weights.node(classes.intermediate, Level::Module),
+            dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.intermediate)?,
+            activation: sizes.activation,
+        })
+    }
+}
+
+impl Module for BertIntermediate {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let mapped = cx.call(&self.dense, hidden)?;
+        self.activation.apply(cx, &mapped)
+    }
+}
+
+struct BertPooler {
+    node: Node,
+    dense: Linear,
+    activation: Tanh,
+}
+
+impl BertPooler {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+        Ok(Self {
+            node: weights.node(classes.pooler, Level::Module),
+            dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.hidden)?,
+            activation: Tanh::load(&weights.child("activation")),
+        })
+    }
+}
+
+impl Module for BertPooler {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let first_token = cx.select(hidden, 1, 0)?;
+        let mapped = cx.call(&self.dense, &first_token)?;
+        cx.call(&self.activation, &mapped)
+    }
+}

@@ -1,0 +1,57 @@
+//! Attention heads and masks, as several architectures share them.
+
+use irene_tree::DType;
+
+use crate::{Batch, Cx, Result, Tensor};
+
+/// (batch, sequence, heads x width) to (batch, heads, sequence, width), copied to lie contiguous for the product.
+pub(super) fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
+    let (batch, seq_len, hidden) = (x.dim(0), x.dim(1), x.dim(2));
+    let x = cx.reshape(x, [batch, seq_len, heads, hidden / heads])?;
+    to_heads(cx, &x)
+}
+
+/// (batch, sequence, heads, width) to (batch, heads, sequence, width), copied to lie contiguous.
+pub(super) fn to_heads(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+    let x = cx.transpose(x, 1, 2)?;
+    cx.contiguous(&x)
+}
+
+/// (batch, heads, sequence, width) to (batch, sequence, heads, width), copied to lie contiguous.
+pub(super) fn from_heads(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+    let x = cx.transpose(x, 1, 2)?;
+    cx.contiguous(&x)
+}
+
+/// (batch, heads, sequence, width) to (batch, sequence, heads x width).
+pub(super) fn merge(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+    let x = from_heads(cx, x)?;
+    cx.reshape(&x, [x.dim(0), x.dim(1), x.dim(2) * x.dim(3)])
+}
+
+/// Width of one head, as a divisor of scores: √width.
+pub(super) fn root_of_width(heads: &Tensor) -> f64 {
+    (heads.dim(3) as f64).sqrt()
+}
+
+/// What is added to the scores (batch, heads, query, key) where the mask (batch, key) is 0.
+const MASKED: f64 = -10_000.0;
+
+/// (1 - mask) · -10000, as (batch, 1, 1, key).
+pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor) -> Result<Tensor> {
+    let mask = cx.reshape(mask, [mask.dim(0), 1, 1, mask.dim(1)])?;
+    let mask = cx.cast(&mask, DType::F32)?;
+    let masked = cx.rsub_scalar(1.0, &mask)?;
+    cx.mul_scalar(&masked, MASKED)
+}
+
+/// 1 where a query may see a key, 0 where the key comes later: (1, 1, query, key).
+pub(super) fn causal_mask(batch: &Batch, dtype: DType) -> Result<Tensor> {
+    let seq_len = batch.seq_len();
+    batch.buffer([1, 1, seq_len, seq_len], dtype, |query, key| i64::from(key <= query))
+}
+
+/// 0, 1, 2 ... as ids of positions, (1, sequence).
+pub(super) fn positions(batch: &Batch) -> Result<Tensor> {
+    batch.buffer([1, batch.seq_len()], DType::I64, |_, position| position as i64)
+}

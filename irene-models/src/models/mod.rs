@@ -1,0 +1,14 @@
+//! The architectures: one file each, top to bottom in the order data flows.
+
+mod bert;
+mod distilbert;
+mod gpt2;
+mod heads;
+mod openai_gpt;
+mod roberta;
+
+use crate::Architecture;
+
+/// Every architecture, by its config's `model_type`. A new one is one file and one line here.
+pub const ARCHITECTURES: &[&dyn Architecture] =
+    &[&bert::Bert, &roberta::Roberta, &distilbert::DistilBert, &gpt2::Gpt2, &openai_gpt::OpenAiGpt];

@@ -1,0 +1,96 @@
+//! RoBERTa (Liu et al., 2019): BERT's encoder; positions count from after the padding token's id and skip padding.
+
+use irene_tree::{DType, Level};
+
+use super::bert::{Classes, EncoderModel, Sizes};
+use crate::{Architecture, Batch, Config, Cx, Embedding, LayerNorm, Model, Module, Node, Result, Tensor, Weights};
+
+/// The entry in the registry.
+pub(super) struct Roberta;
+
+impl Architecture for Roberta {
+    fn model_type(&self) -> &'static str {
+        "roberta"
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config)?;
+        let pad = config.token_or("pad_token_id", 1)?;
+        if pad + 1 >= sizes.positions {
+            let reason = format!("{pad} leaves no position of `max_position_embeddings`, which is {}", sizes.positions);
+            return Err(config.error("pad_token_id", reason));
+        }
+        let embeddings = RobertaEmbeddings::load(&weights.child("embeddings"), &sizes, pad)?;
+        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings)?))
+    }
+}
+
+const CLASSES: Classes = Classes {
+    model: "RobertaModel",
+    encoder: "RobertaEncoder",
+    layer: "RobertaLayer",
+    attention: "RobertaAttention",
+    self_attention: "RobertaSelfAttention",
+    self_output: "RobertaSelfOutput",
+    intermediate: "RobertaIntermediate",
+    output: "RobertaOutput",
+    pooler: "RobertaPooler",
+};
+
+struct RobertaEmbeddings {
+    node: Node,
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    layer_norm: LayerNorm,
+    /// The padding token's id, which is also its position.
+    pad: usize,
+    /// Positions that tokens can have.
+    positions: usize,
+}
+
+impl RobertaEmbeddings {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, pad: usize) -> Result<Self> {
+        let table = |name, rows| Embedding::load(&weights.child(name), rows, sizes.hidden);
+        Ok(Self {
+            node: weights.node("RobertaEmbeddings", Level::Module),
+            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
+            position_embeddings: table("position_embeddings", sizes.positions)?,
+            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            pad,
+            positions: sizes.positions - pad - 1,
+        })
+    }
+
+    /// Tokens count from pad + 1; padding stays at pad.
+    fn position_ids(&self, cx: &mut Cx<'_>, input_ids: &Tensor) -> Result<Tensor> {
+        let is_token = cx.not_equal(input_ids, self.pad as i64)?;
+        let is_token = cx.cast(&is_token, DType::I32)?;
+        let count = cx.cumsum(&is_token)?;
+        let count = cx.mul(&count, &is_token)?;
+        let count = cx.cast(&count, DType::I64)?;
+        cx.add_scalar(&count, self.pad as f64)
+    }
+}
+
+impl Module for RobertaEmbeddings {
+    type Input<'a> = &'a Batch;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
+        batch.check_positions(CLASSES.model, self.positions)?;
+        let position_ids = self.position_ids(cx, &batch.input_ids)?;
+        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
+        let positions = cx.call(&self.position_embeddings, &position_ids)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
+        let sum = cx.add(&words, &positions)?;
+        let sum = cx.add(&sum, &segments)?;
+        cx.call(&self.layer_norm, &sum)
+    }
+}

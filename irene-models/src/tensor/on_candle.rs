@@ -1,0 +1,148 @@
+//! What candle does for each operation.
+
+use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
+use irene_tree::{DType, Shape};
+
+use super::{Binary, Form, Layout, Scalar, Tensor, Unary};
+use crate::{Error, Result};
+
+impl Tensor {
+    /// A tensor of candle's, to be run. Element types that the models do not use are refused.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for more dimensions than a [`Shape`] holds or an element type that has no counterpart.
+    pub fn from_candle(tensor: Candle) -> Result<Self> {
+        let refuse = |reason| Err(Error::Shape { operation: "from_candle", reason });
+        if Shape::new(tensor.dims()).is_none() {
+            return refuse(format!("{} dimensions are too many", tensor.rank()));
+        }
+        if known_dtype(tensor.dtype()).is_none() {
+            return refuse(format!("element type {:?} has no counterpart", tensor.dtype()));
+        }
+        Ok(Self(Form::Candle(tensor)))
+    }
+
+    /// Candle's tensor, if this one has data.
+    pub fn candle(&self) -> Option<&Candle> {
+        match &self.0 {
+            Form::Candle(tensor) => Some(tensor),
+            Form::Shape(..) => None,
+        }
+    }
+}
+
+/// Dimensions were checked when the tensor came in, and no operation here adds more than one.
+fn shape_of(dims: &[usize]) -> Shape {
+    Shape::new(dims).unwrap_or_default()
+}
+
+pub(super) fn layout(tensor: &Candle) -> Layout {
+    Layout { shape: shape_of(tensor.dims()), strides: shape_of(tensor.stride()) }
+}
+
+pub(super) fn dtype(tensor: &Candle) -> DType {
+    known_dtype(tensor.dtype()).unwrap_or(DType::F32)
+}
+
+fn known_dtype(dtype: CandleDType) -> Option<DType> {
+    Some(match dtype {
+        CandleDType::F64 => DType::F64,
+        CandleDType::F32 => DType::F32,
+        CandleDType::F16 => DType::F16,
+        CandleDType::BF16 => DType::BF16,
+        CandleDType::I64 => DType::I64,
+        CandleDType::I32 => DType::I32,
+        CandleDType::U8 => DType::U8,
+        _ => return None,
+    })
+}
+
+pub(crate) fn candle_dtype(dtype: DType) -> CandleDType {
+    match dtype {
+        DType::F64 => CandleDType::F64,
+        DType::F32 => CandleDType::F32,
+        DType::F16 => CandleDType::F16,
+        DType::BF16 => CandleDType::BF16,
+        DType::I64 => CandleDType::I64,
+        DType::I32 => CandleDType::I32,
+        DType::U8 => CandleDType::U8,
+    }
+}
+
+pub(super) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
+    match op {
+        Unary::Softmax => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
+        Unary::Tanh => x.tanh(),
+        Unary::Gelu => x.gelu_erf(),
+        Unary::Relu => x.relu(),
+        Unary::Silu => x.silu(),
+        Unary::Sigmoid => candle_nn::ops::sigmoid(x),
+        Unary::Pow(exponent) => x.powf(exponent),
+        Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
+        // candle sums by a product with a triangle of ones, which needs floats.
+        Unary::CumSum => x.to_dtype(CandleDType::F32)?.cumsum(D::Minus1)?.to_dtype(x.dtype()),
+        Unary::Cast(to) => x.to_dtype(candle_dtype(to)),
+        Unary::Copy => x.contiguous(),
+    }
+}
+
+pub(super) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
+    match op {
+        Binary::Add => x.broadcast_add(y),
+        Binary::Mul => x.broadcast_mul(y),
+    }
+}
+
+pub(super) fn scalar(x: &Candle, op: Scalar) -> CandleResult<Candle> {
+    if x.dtype().is_int() {
+        return match op {
+            Scalar::Add(value) => x.broadcast_add(&number(x, value)?),
+            Scalar::Mul(value) => x.broadcast_mul(&number(x, value)?),
+            Scalar::Rsub(value) => number(x, value)?.broadcast_sub(x),
+            Scalar::Div(value) => x.broadcast_div(&number(x, value)?),
+        };
+    }
+    match op {
+        Scalar::Add(value) => x.affine(1.0, value),
+        Scalar::Rsub(value) => x.affine(-1.0, value),
+        Scalar::Mul(value) => x.affine(value, 0.0),
+        Scalar::Div(value) => x.affine(1.0 / value, 0.0),
+    }
+}
+
+/// The number as a scalar tensor of the same type on the same device, stretched to the tensor's shape.
+fn number(like: &Candle, value: f64) -> CandleResult<Candle> {
+    Candle::new(value, like.device())?.to_dtype(like.dtype())?.broadcast_as(like.shape())
+}
+
+pub(super) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleResult<Candle> {
+    mask.broadcast_as(x.shape())?.where_cond(x, &number(x, otherwise)?)
+}
+
+/// x W + b with a weight (in, out): one product over all rows.
+pub(super) fn affine_map(x: &Candle, weight: &Candle, bias: Option<&Candle>) -> CandleResult<Candle> {
+    let (inputs, outputs) = weight.dims2()?;
+    let rows = x.elem_count() / inputs.max(1);
+    let mut dims = x.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = outputs;
+    }
+    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
+    match bias {
+        Some(bias) => product.broadcast_add(bias),
+        None => Ok(product),
+    }
+}
+
+/// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.
+pub(super) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+pub(super) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
+    let mut dims = ids.dims().to_vec();
+    dims.push(table.dim(1)?);
+    table.index_select(&ids.flatten_all()?.contiguous()?, 0)?.reshape(dims)
+}

@@ -1,0 +1,14 @@
+//! The trace: how a model's own `forward` is followed, run, measured and costed without being written twice.
+//!
+//! A model is made of [`Module`]s. Its `forward` gets a [`Cx`] and enters every child and every operation through it:
+//! `cx.call(&self.query, x)?`, `cx.matmul(&q, &k)?`. A [`Visitor`] attached to the context sees each of them begin and end;
+//! without one, the context costs a branch a call.
+
+mod cx;
+mod operations;
+mod tensors;
+mod tree_visitor;
+
+pub use cx::{Cx, Done, Module, Node, Visitor};
+pub use tensors::Tensors;
+pub use tree_visitor::TreeVisitor;

@@ -1,0 +1,228 @@
+use std::borrow::Cow;
+
+use irene_tree::{DType, Level, OpKind, Operation, Shape};
+
+use super::{Cx, Node};
+use crate::{
+    Result, Tensor,
+    tensor::{Binary, Scalar, Unary},
+};
+
+/// MatMul and Softmax are primitives of IrEne's; the others are single operations of the module that runs them.
+fn node_of(kind: OpKind) -> Node {
+    let (name, level) = match kind {
+        OpKind::MatMul => ("matmul", Level::Ml),
+        OpKind::Softmax => ("softmax", Level::Ml),
+        other => (other.name(), Level::Math),
+    };
+    Node { name: Cow::Borrowed(name), instance_type: kind.name(), level }
+}
+
+/// The operations that a module may run itself. Each is a node of the trace.
+///
+/// Views (transpose, reshape, narrow) move nothing and launch nothing; they are no nodes. A reshape of a tensor that is not
+/// contiguous is an error: say [`contiguous`](Self::contiguous) first, and the copy is in the trace.
+///
+/// # Errors
+/// Every operation gives [`Error::Shape`](crate::Error::Shape) for operands that do not fit together, what candle says, and
+/// what the visitor says.
+impl Cx<'_> {
+    /// Batched matrix product (.., m, n)(.., n, p).
+    #[inline]
+    pub fn matmul(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.traced(OpKind::MatMul, &[x, y], || x.matmul(y))
+    }
+
+    /// Softmax over the last dimension.
+    #[inline]
+    pub fn softmax(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Softmax)
+    }
+
+    /// GELU with the error function: x · Φ(x).
+    #[inline]
+    pub fn gelu(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Gelu)
+    }
+
+    /// GELU by the tanh formula, operation by operation as GPT-2 runs it: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    pub fn gelu_new(&mut self, x: &Tensor) -> Result<Tensor> {
+        let cube = self.unary(x, Unary::Pow(3.0))?;
+        let scaled = self.mul_scalar(&cube, 0.044715)?;
+        let sum = self.add(x, &scaled)?;
+        let inner = self.mul_scalar(&sum, (2.0 / std::f64::consts::PI).sqrt())?;
+        let tanh = self.tanh(&inner)?;
+        let gate = self.add_scalar(&tanh, 1.0)?;
+        let half = self.mul_scalar(x, 0.5)?;
+        self.mul(&half, &gate)
+    }
+
+    /// Hyperbolic tangent.
+    #[inline]
+    pub fn tanh(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Tanh)
+    }
+
+    /// max(x, 0).
+    #[inline]
+    pub fn relu(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Relu)
+    }
+
+    /// x · sigmoid(x), which older configs call swish.
+    #[inline]
+    pub fn silu(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Silu)
+    }
+
+    /// 1 / (1 + e⁻ˣ).
+    #[inline]
+    pub fn sigmoid(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Sigmoid)
+    }
+
+    /// 1 where x differs from the number, 0 elsewhere.
+    #[inline]
+    pub fn not_equal(&mut self, x: &Tensor, number: i64) -> Result<Tensor> {
+        self.unary(x, Unary::NotEqual(number))
+    }
+
+    /// Running sum along the last dimension.
+    #[inline]
+    pub fn cumsum(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::CumSum)
+    }
+
+    /// The same numbers in another element type.
+    #[inline]
+    pub fn cast(&mut self, x: &Tensor, dtype: DType) -> Result<Tensor> {
+        self.unary(x, Unary::Cast(dtype))
+    }
+
+    /// The same elements without gaps: a copy if there are any, nothing otherwise.
+    #[inline]
+    pub fn contiguous(&mut self, x: &Tensor) -> Result<Tensor> {
+        if x.layout().is_contiguous() { Ok(x.clone()) } else { self.unary(x, Unary::Copy) }
+    }
+
+    /// Sum; dimensions of 1 stretch.
+    #[inline]
+    pub fn add(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.binary(x, Binary::Add, y)
+    }
+
+    /// Product element by element; dimensions of 1 stretch.
+    #[inline]
+    pub fn mul(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.binary(x, Binary::Mul, y)
+    }
+
+    /// x + number.
+    #[inline]
+    pub fn add_scalar(&mut self, x: &Tensor, number: f64) -> Result<Tensor> {
+        self.scalar(x, Scalar::Add(number))
+    }
+
+    /// number - x.
+    #[inline]
+    pub fn rsub_scalar(&mut self, number: f64, x: &Tensor) -> Result<Tensor> {
+        self.scalar(x, Scalar::Rsub(number))
+    }
+
+    /// x · number.
+    #[inline]
+    pub fn mul_scalar(&mut self, x: &Tensor, number: f64) -> Result<Tensor> {
+        self.scalar(x, Scalar::Mul(number))
+    }
+
+    /// x / number.
+    #[inline]
+    pub fn div_scalar(&mut self, x: &Tensor, number: f64) -> Result<Tensor> {
+        self.scalar(x, Scalar::Div(number))
+    }
+
+    /// x where the mask is not zero, the number elsewhere; the mask stretches.
+    #[inline]
+    pub fn where_mask(&mut self, mask: &Tensor, x: &Tensor, otherwise: f64) -> Result<Tensor> {
+        self.traced(OpKind::Where, &[x, mask], || x.where_mask(mask, otherwise))
+    }
+
+    /// Two dimensions exchanged, as a view.
+    #[inline]
+    pub fn transpose(&mut self, x: &Tensor, first: usize, second: usize) -> Result<Tensor> {
+        x.transpose(first, second)
+    }
+
+    /// The elements of a contiguous tensor in another shape, as a view.
+    #[inline]
+    pub fn reshape(&mut self, x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+        x.reshape(shape.into())
+    }
+
+    /// `len` places from `start` along a dimension, as a view.
+    #[inline]
+    pub fn narrow(&mut self, x: &Tensor, dim: usize, start: usize, len: usize) -> Result<Tensor> {
+        x.narrow(dim, start, len)
+    }
+
+    /// The place `index` of a dimension, as a view without that dimension.
+    #[inline]
+    pub fn select(&mut self, x: &Tensor, dim: usize, index: usize) -> Result<Tensor> {
+        x.narrow(dim, index, 1)?.squeeze(dim)
+    }
+
+    /// Difference of two sizes, as a 64-bit integer on the host.
+    ///
+    /// # Errors
+    /// What the visitor says.
+    pub fn sub_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
+        self.on_host(|| node_of(OpKind::Sub), || Operation::on_host(OpKind::Sub))?;
+        Ok(x.saturating_sub(y))
+    }
+
+    /// Product of two sizes, as a 64-bit integer on the host.
+    ///
+    /// # Errors
+    /// What the visitor says.
+    pub fn mul_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
+        self.on_host(|| node_of(OpKind::Mul), || Operation::on_host(OpKind::Mul))?;
+        Ok(x.saturating_mul(y))
+    }
+
+    /// Sum of two sizes, as a 64-bit integer on the host.
+    ///
+    /// # Errors
+    /// What the visitor says.
+    pub fn add_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
+        self.on_host(|| node_of(OpKind::Add), || Operation::on_host(OpKind::Add))?;
+        Ok(x.saturating_add(y))
+    }
+
+    #[inline]
+    fn unary(&mut self, x: &Tensor, op: Unary) -> Result<Tensor> {
+        self.traced(op.kind(), &[x], || x.unary(op))
+    }
+
+    #[inline]
+    fn binary(&mut self, x: &Tensor, op: Binary, y: &Tensor) -> Result<Tensor> {
+        self.traced(op.kind(), &[x, y], || x.binary(op, y))
+    }
+
+    #[inline]
+    fn scalar(&mut self, x: &Tensor, op: Scalar) -> Result<Tensor> {
+        self.traced(op.kind(), &[x], || x.scalar(op))
+    }
+
+    #[inline]
+    fn traced(&mut self, kind: OpKind, inputs: &[&Tensor], run: impl Fn() -> Result<Tensor>) -> Result<Tensor> {
+        self.operate(
+            || node_of(kind),
+            inputs,
+            run,
+            |output| {
+                let shapes: Vec<Shape> = inputs.iter().map(|x| x.shape()).collect();
+                Operation::new(kind, &shapes, output.shape(), output.dtype())
+            },
+        )
+    }
+}
