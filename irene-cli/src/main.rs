@@ -1,1 +1,59 @@
-fn main() {}
+//! The `irene` command: argument parsing, progress and printing over the irene crates.
+
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{ablate, completions, crossvalidate, devices, evaluate, import, models, predict, trace, train};
+
+/// What a Transformer's inference costs in energy, and which part of the model spends it.
+#[derive(Parser)]
+#[command(name = "irene", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Models(models::Args),
+    Devices(devices::Args),
+    Trace(trace::Args),
+    Predict(predict::Args),
+    Import(import::Args),
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+    Crossvalidate(crossvalidate::Args),
+    Ablate(ablate::Args),
+    Completions(completions::Args),
+}
+
+/// Wrong usage, by clap's convention and ours.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Models(args) => models::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Crossvalidate(args) => crossvalidate::run(&args),
+        Command::Ablate(args) => ablate::run(&args),
+        Command::Completions(args) => completions::run::<Cli>(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough (`irene trace ... | head`) is no failure.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            if error.is::<commands::Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}

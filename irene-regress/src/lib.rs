@@ -1,1 +1,19 @@
+//! Predictors of what every node of a model tree costs in energy.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adam;
+mod crossvalidate;
+mod error;
+mod evaluate;
+mod least_squares;
+mod paper;
+mod predictor;
+mod store;
+mod table;
+
+pub use crossvalidate::{CrossValidation, Fold, Protocol, crossvalidate};
+pub use error::{Error, Result};
+pub use evaluate::{Errors, Evaluation, evaluate};
+pub use paper::{PaperPredictor, PaperTrainer, Strategy};
+pub use predictor::{Predictor, Profile, Provenance, Trainer};
+pub use store::Store;

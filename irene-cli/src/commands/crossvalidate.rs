@@ -1,0 +1,93 @@
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use irene_regress::{CrossValidation, Protocol};
+use irene_tree::Level;
+use serde_json::{Map, Value, json};
+
+use super::{MethodArgs, evaluate::LEVELS};
+use crate::output;
+
+/// Trains on all but one model (or size) and predicts the one left out, for each in turn
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene crossvalidate device_1.jsonl --method irene
+  irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json")]
+pub(crate) struct Args {
+    /// Trees with ground truth
+    data: PathBuf,
+    #[command(flatten)]
+    method: MethodArgs,
+    /// What is left out of training in each fold
+    #[arg(long, value_enum, default_value = "leave-model-out")]
+    protocol: ProtocolName,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProtocolName {
+    /// All trees of one model
+    LeaveModelOut,
+    /// All trees of one input size
+    LeaveSizeOut,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let trainer = args.method.trainer()?;
+    let trees = super::read_trees(&args.data)?;
+    let protocol = match args.protocol {
+        ProtocolName::LeaveModelOut => Protocol::LeaveModelOut,
+        ProtocolName::LeaveSizeOut => Protocol::LeaveSizeOut,
+    };
+    let bar = output::progress(protocol.groups(&trees).len() as u64, "folds");
+    let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
+    bar.finish_and_clear();
+    let result = result?;
+    output::print(&match args.format {
+        Format::Text => text(&result)?,
+        Format::Json => serde_json::to_string(&json(&result))? + "\n",
+    })
+}
+
+fn text(result: &CrossValidation) -> Result<String> {
+    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
+    let mut out = format!("{:28} {:>8} {:>8} {:>8}\n", "left out, error in %", "ml", "module", "model");
+    for fold in &result.folds {
+        let [ml, module, model] = LEVELS.map(|level| figure(fold.evaluation.mean(level)));
+        writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}", fold.left_out)?;
+    }
+    let [ml, module, model] = LEVELS.map(|level| figure(result.mean(level)));
+    writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}\n", "average")?;
+    for (instance_type, error) in result.by_instance_type() {
+        writeln!(out, "{instance_type:28} {error:>8.2}")?;
+    }
+    Ok(out)
+}
+
+fn json(result: &CrossValidation) -> Value {
+    let levels = |mean: &dyn Fn(Level) -> Option<f64>| -> Map<String, Value> {
+        LEVELS.iter().map(|&level| (level.name().to_owned(), json!(mean(level)))).collect()
+    };
+    let folds: Vec<Value> = result
+        .folds
+        .iter()
+        .map(|fold| {
+            let mut entry = Map::from_iter([("left_out".to_owned(), json!(fold.left_out))]);
+            entry.extend(levels(&|level| fold.evaluation.mean(level)));
+            Value::Object(entry)
+        })
+        .collect();
+    json!({
+        "folds": folds,
+        "average": levels(&|level| result.mean(level)),
+        "by_instance_type": result.by_instance_type(),
+    })
+}

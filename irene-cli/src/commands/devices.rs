@@ -1,0 +1,26 @@
+use std::fmt::Write;
+
+use anyhow::Result;
+use irene_regress::Profile;
+
+use crate::output;
+
+/// Lists the shipped device profiles and what they were made from
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  irene devices")]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> Result<()> {
+    let mut out = String::new();
+    for name in Profile::bundled_names() {
+        let profile = Profile::bundled(name)?;
+        let made_from = &profile.provenance;
+        writeln!(out, "{name}")?;
+        writeln!(out, "  device         {}", made_from.device)?;
+        writeln!(out, "  predictor      {}", profile.predictor.summary())?;
+        writeln!(out, "  training data  {}", made_from.training_data)?;
+        writeln!(out, "  digest         sha256 {}", made_from.digest)?;
+        writeln!(out, "  trained by     {}", made_from.trained_by)?;
+    }
+    output::print(&out)
+}

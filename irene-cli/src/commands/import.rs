@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use irene_models::{ModelSpec, ShapesOnly};
+use irene_tree::{irene_csv, jsonl};
+
+use super::Size;
+use crate::output;
+
+/// Turns measurements in other layouts into trees
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    layout: Layout,
+}
+
+#[derive(Subcommand)]
+enum Layout {
+    /// IrEne's public CSV files (ml1, ml2, module and model level features)
+    IreneCsv {
+        /// The folder of the four files
+        dir: PathBuf,
+        /// The file of trees to write
+        #[arg(short, long, value_name = "OUT.jsonl")]
+        output: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Layout::IreneCsv { dir, output } = &args.layout;
+    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
+    let mut import = irene_csv::read_dir(dir, &class_of)?;
+    for tree in &mut import.trees {
+        let size = Size { batch_size: tree.batch_size, seq_len: tree.seq_len };
+        let traced = super::traced(&ModelSpec::find(&tree.model_name)?, size)?;
+        irene_features::join_specs(tree, &traced)?;
+    }
+    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &import.trees)?))?;
+    for (what, why) in &import.dropped {
+        output::tell(&format!("left out {what}: {why}"));
+    }
+    output::tell(&format!("{} trees written to {}", import.trees.len(), output.display()));
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! One file a command.
+
+pub(crate) mod ablate;
+pub(crate) mod completions;
+pub(crate) mod crossvalidate;
+pub(crate) mod devices;
+pub(crate) mod evaluate;
+pub(crate) mod import;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod trace;
+pub(crate) mod train;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use irene_features::FeatureSet;
+use irene_models::ModelSpec;
+use irene_regress::{PaperTrainer, Strategy, Trainer};
+use irene_tree::{Tree, jsonl};
+
+/// Arguments that contradict each other, or lack one another.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The input size.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct Size {
+    /// Sequences in the batch
+    #[arg(short, long, value_name = "B", value_parser = size)]
+    pub(crate) batch_size: usize,
+    /// Tokens in a sequence
+    #[arg(short, long, value_name = "S", value_parser = size)]
+    pub(crate) seq_len: usize,
+}
+
+/// A size of at least one.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+/// How a predictor is trained.
+#[derive(clap::Args)]
+pub(crate) struct MethodArgs {
+    /// The paper's predictor, or ours from specs alone
+    #[arg(long, value_enum)]
+    method: Method,
+    /// How energies go up the tree (method irene) [default: end2end]
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyName>,
+    /// Which features the regressors see (method irene) [default: all]
+    #[arg(long, value_enum)]
+    features: Option<Features>,
+    /// Decides the initial weights (method irene) [default: 13370]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Method {
+    /// IrEne's (Cao et al., ACL 2021)
+    Irene,
+    /// Ours, from architecture and input size alone
+    Specs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StrategyName {
+    /// Weighted sum of children, learned over whole trees
+    #[value(name = "end2end")]
+    End2End,
+    /// Weighted sum, learned on the children's true energies
+    #[value(name = "stepwise")]
+    StepWise,
+    /// Sum of the children's predictions
+    PredictedSum,
+    /// Regression on each node's own features
+    Unstructured,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Features {
+    /// Specs and resources
+    All,
+    /// What architecture and input size decide
+    Specs,
+    /// What running shows
+    Resources,
+}
+
+impl MethodArgs {
+    pub(crate) fn trainer(&self) -> Result<Box<dyn Trainer>> {
+        if let Method::Specs = self.method {
+            if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
+                return Err(Usage("--strategy, --features and --seed belong to --method irene".into()).into());
+            }
+            unreachable!()
+        }
+        let default = PaperTrainer::default();
+        let strategy = self.strategy.map_or(default.strategy, |name| match name {
+            StrategyName::End2End => Strategy::End2End,
+            StrategyName::StepWise => Strategy::StepWise,
+            StrategyName::PredictedSum => Strategy::PredictedSum,
+            StrategyName::Unstructured => Strategy::Unstructured,
+        });
+        let features = self.features.map_or(default.features, |features| match features {
+            Features::All => FeatureSet::all(),
+            Features::Specs => FeatureSet::specs(),
+            Features::Resources => FeatureSet::resources(),
+        });
+        Ok(Box::new(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
+    }
+}
+
+/// The trees of a file, of which there must be some.
+pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
+    let trees = jsonl::read_trees(path)?;
+    anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
+    Ok(trees)
+}
+
+/// The tree of a model at a size with all that its shapes tell.
+pub(crate) fn traced(spec: &ModelSpec, size: Size) -> Result<Tree> {
+    let mut tree = spec.trace(size.batch_size, size.seq_len)?;
+    irene_features::annotate(&mut tree);
+    Ok(tree)
+}

@@ -1,0 +1,28 @@
+use std::fmt::Write;
+
+use anyhow::Result;
+use irene_models::{ModelSpec, ShapesOnly};
+use irene_tree::{Quantity, render};
+
+use crate::output;
+
+/// Lists the built-in models
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  irene models")]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args) -> Result<()> {
+    let names: Vec<String> = ModelSpec::builtin_names().collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let mut out = format!("{:width$}  {:>10}  {:<10}  class\n", "model", "parameters", "type");
+    for name in &names {
+        let spec = ModelSpec::find(name)?;
+        let mut tree = spec.trace(1, 1)?;
+        irene_features::annotate(&mut tree);
+        let parameters = tree.root().get(Quantity::NumParameters).map(|n| render::quantity(Quantity::NumParameters, n));
+        let class = spec.build(&ShapesOnly)?.instance_type();
+        writeln!(out, "{name:width$}  {:>10}  {:<10}  {class}", parameters.unwrap_or_default(), spec.model_type())?;
+    }
+    out.push_str("\nA directory or file with a Hugging Face config.json of one of these types works too.\n");
+    output::print(&out)
+}

@@ -1,0 +1,55 @@
+use anyhow::Result;
+use clap::ValueEnum;
+use irene_models::ModelSpec;
+use irene_tree::{
+    Quantity, jsonl,
+    render::{self, Column, Table, TableOptions},
+};
+
+use super::Size;
+use crate::output;
+
+/// Prints a model's tree with what its shapes tell: parameters, FLOPs, bytes, kernels
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene trace bert-base-uncased --batch-size 8 --seq-len 128
+  irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
+  irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
+pub(crate) struct Args {
+    /// A built-in model's name, or a path to a config.json or its directory
+    model: String,
+    #[command(flatten)]
+    size: Size,
+    /// json is one line of the interchange format
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Show the single operations that modules run themselves
+    #[arg(long)]
+    math: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Dot,
+    Folded,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut tree = super::traced(&ModelSpec::find(&args.model)?, args.size)?;
+    if !args.math {
+        tree = tree.without_math();
+    }
+    let columns =
+        [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
+    output::print(&match args.format {
+        Format::Text => {
+            let columns = columns.map(Column::Value).to_vec();
+            Table::new(&tree, &TableOptions { columns, max_depth: usize::MAX }).to_string()
+        }
+        Format::Json => jsonl::to_json(&tree) + "\n",
+        Format::Dot => render::dot(&tree, Quantity::Flops),
+        Format::Folded => render::folded(&tree, Quantity::Flops),
+    })
+}

@@ -1,0 +1,43 @@
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use irene_regress::{Profile, Provenance};
+use irene_tree::Tree;
+
+use super::MethodArgs;
+use crate::output;
+
+/// Trains a predictor on measured trees
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene train device_1.jsonl -o mine.safetensors --method specs --device my-gpu
+  irene train device_1.jsonl -o paper.safetensors --method irene --strategy end2end --features all")]
+pub(crate) struct Args {
+    /// Trees with ground truth
+    data: PathBuf,
+    /// The predictor file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    method: MethodArgs,
+    /// The machine that the data was measured on, for the file's provenance
+    #[arg(long, default_value = "not named")]
+    device: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let trainer = args.method.trainer()?;
+    let trees = super::read_trees(&args.data)?;
+    let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>())?;
+    ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
+    let profile = Profile { predictor, provenance: Provenance::new(&args.device, &trees) };
+    let bytes = profile.to_bytes()?;
+    output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
+    output::tell(&format!(
+        "{}, trained on {}, written to {}",
+        profile.predictor.summary(),
+        profile.provenance.training_data,
+        args.output.display()
+    ));
+    Ok(())
+}

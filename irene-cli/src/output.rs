@@ -1,0 +1,70 @@
+//! Where results and talk go: results to stdout or a file, whole or not at all; talk to stderr.
+
+use std::{io::Write, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints to stdout, without colours if it is no terminal.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Says something to the person at the terminal.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// One line for a failure, with its causes.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    let text = format!("{error:#}").replace('\n', " ");
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {text}");
+}
+
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Writes a file through a temporary one beside it, so that it is there whole or not at all.
+pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let attempt = || -> Result<()> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".irene-").tempfile_in(dir)?;
+        let mut buffered = std::io::BufWriter::new(&mut file);
+        write(&mut buffered)?;
+        buffered.flush()?;
+        drop(buffered);
+        file.as_file().sync_all()?;
+        keep_permissions(&file)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A temporary file is for its owner alone; a result is like any other new file.
+#[cfg(unix)]
+fn keep_permissions(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    const READABLE: u32 = 0o644;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(READABLE))
+}
+
+#[cfg(not(unix))]
+fn keep_permissions(_file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// A bar on stderr, shown only on a terminal.
+pub(crate) fn progress(steps: u64, what: &'static str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").unwrap_or(ProgressStyle::default_bar());
+    let bar = ProgressBar::new(steps).with_style(style).with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

@@ -1,0 +1,161 @@
+use std::collections::{BTreeMap, HashMap};
+
+use irene_tree::{Level, NodeId, Quantity, Tree};
+
+use crate::{Error, Result, paper};
+
+/// Percentage errors 100·|P - G| / G of predicted energies P against ground truth G.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errors {
+    percentages: Vec<f64>,
+}
+
+impl Errors {
+    /// The number of nodes.
+    pub fn count(&self) -> usize {
+        self.percentages.len()
+    }
+
+    /// The mean, or `None` of nothing.
+    pub fn mean(&self) -> Option<f64> {
+        mean(&self.percentages)
+    }
+
+    /// The error that this share of the nodes does not exceed.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let mut sorted = self.percentages.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
+        sorted.get(place.max(1) - 1).copied()
+    }
+
+    /// The share of nodes whose error is at most this many percent: the paper's figure 3.
+    pub fn share_within(&self, percent: f64) -> Option<f64> {
+        let within = self.percentages.iter().filter(|error| **error <= percent).count();
+        (!self.percentages.is_empty()).then(|| within as f64 / self.percentages.len() as f64)
+    }
+}
+
+/// Errors of one or more trees, by level and by instance type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// By level.
+    pub by_level: BTreeMap<Level, Errors>,
+    /// By instance type, as it is first written.
+    pub by_instance_type: BTreeMap<String, Errors>,
+}
+
+impl Evaluation {
+    /// The mean error of a level, in percent.
+    pub fn mean(&self, level: Level) -> Option<f64> {
+        self.by_level.get(&level)?.mean()
+    }
+
+    /// Adds every node of a tree that carries both energies.
+    ///
+    /// # Errors
+    /// [`Error::GroundTruth`] for a ground truth of zero; [`Error::Unmatched`] for a measured node without a prediction.
+    pub fn add(&mut self, tree: &Tree) -> Result<()> {
+        for id in tree.ids().filter(|&id| tree.node(id).get(Quantity::GroundTruthEnergy).is_some()) {
+            self.add_node(tree, id, tree, id)?;
+        }
+        Ok(())
+    }
+
+    fn add_node(&mut self, truth: &Tree, id: NodeId, predicted: &Tree, predicted_id: NodeId) -> Result<()> {
+        let node = truth.node(id);
+        let joules = paper::ground_truth(truth, id)?;
+        let Some(prediction) = predicted.node(predicted_id).get(Quantity::PredictedEnergy) else {
+            return Err(Error::Unmatched(format!("{predicted}, node `{}`: no predicted_energy", node.scope())));
+        };
+        let error = 100.0 * (prediction - joules).abs() / joules;
+        self.by_level.entry(node.level()).or_default().percentages.push(error);
+        let known = self.by_instance_type.keys().find(|known| node.is_instance_of(known)).cloned();
+        let instance_type = known.unwrap_or_else(|| node.instance_type().to_owned());
+        self.by_instance_type.entry(instance_type).or_default().percentages.push(error);
+        Ok(())
+    }
+}
+
+/// Holds predicted trees against the truth, node by node: by id, or by scope and place among equals where there are no ids.
+///
+/// # Errors
+/// [`Error::Unmatched`] for a measured node that was not predicted; [`Error::GroundTruth`] for a ground truth of zero.
+pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
+    let mut places: HashMap<String, (&Tree, NodeId)> = HashMap::new();
+    for tree in predicted {
+        for (id, key) in keys(tree) {
+            places.insert(key, (tree, id));
+        }
+    }
+    let mut evaluation = Evaluation::default();
+    for tree in truth {
+        for (id, key) in keys(tree) {
+            if tree.node(id).get(Quantity::GroundTruthEnergy).is_none() {
+                continue;
+            }
+            let Some(&(predicted, predicted_id)) = places.get(&key) else {
+                let scope = tree.node(id).scope();
+                return Err(Error::Unmatched(format!("{tree}, node `{scope}`: the predictions have no such node")));
+            };
+            evaluation.add_node(tree, id, predicted, predicted_id)?;
+        }
+    }
+    if evaluation.by_level.is_empty() {
+        return Err(Error::Unmatched("no node of the truth has a ground_truth_energy".into()));
+    }
+    Ok(evaluation)
+}
+
+/// What names a node across two files.
+fn keys(tree: &Tree) -> Vec<(NodeId, String)> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let key = |id: NodeId| {
+        let node = tree.node(id);
+        if let Some(given) = &node.id {
+            return (id, format!("id {given}"));
+        }
+        let place = seen.entry(node.scope()).or_default();
+        *place += 1;
+        (id, format!("{tree} {} {place}", node.scope()))
+    };
+    tree.ids().map(key).collect()
+}
+
+pub(crate) fn mean(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::TreeBuilder;
+
+    use super::*;
+
+    fn tree(truth: f64, prediction: Option<f64>) -> Tree {
+        let mut builder = TreeBuilder::new("m", 1, 1);
+        let node = builder.leaf("root", "Linear", Level::Ml, None);
+        node.set(Quantity::GroundTruthEnergy, truth);
+        node.set(Quantity::PredictedEnergy, prediction.unwrap_or(f64::NAN));
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn errors_are_relative_to_the_truth() {
+        let truth = [tree(2.0, None)];
+        let evaluation = evaluate(&truth, &[tree(9.0, Some(2.5))]).unwrap();
+        assert_eq!(evaluation.mean(Level::Ml), Some(25.0));
+        assert_eq!(evaluation.by_instance_type["Linear"].share_within(24.0), Some(0.0));
+        assert_eq!(evaluation.by_instance_type["Linear"].quantile(0.9), Some(25.0));
+    }
+
+    #[test]
+    fn a_missing_prediction_or_a_truth_of_zero_is_an_error() {
+        assert!(
+            evaluate(&[tree(2.0, None)], &[tree(2.0, None)]).unwrap_err().to_string().contains("no predicted_energy")
+        );
+        assert!(evaluate(&[tree(2.0, None)], &[]).unwrap_err().to_string().contains("no such node"));
+        let zero = evaluate(&[tree(0.0, None)], &[tree(0.0, Some(1.0))]).unwrap_err();
+        assert!(zero.to_string().contains("must be above 0, found 0"), "{zero}");
+    }
+}

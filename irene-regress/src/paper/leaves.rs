@@ -1,0 +1,102 @@
+use std::collections::BTreeMap;
+
+use irene_features::{FeatureSet, StandardScaler};
+use irene_tree::{Level, NodeId, Tree};
+
+use super::ground_truth;
+use crate::{Error, Result, Store, least_squares, table::Table};
+
+/// One ordinary least squares regressor per primitive, on standardised features (equation 1).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Leaves {
+    /// By instance type in lower case.
+    regressors: BTreeMap<String, Regressor>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Regressor {
+    scaler: StandardScaler,
+    coefficients: Vec<f64>,
+    intercept: f64,
+}
+
+impl Leaves {
+    pub(super) fn fit(trees: &[&Tree], features: &FeatureSet) -> Result<Self> {
+        // Features and energy together: what was measured once stands in many layers.
+        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+        for tree in trees {
+            for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
+                let mut row = features.row(tree, id)?;
+                row.push(ground_truth(tree, id)?);
+                let instance_type = tree.node(id).instance_type().to_ascii_lowercase();
+                tables.entry(instance_type).or_insert_with(|| Table::new(row.len())).insert(&row);
+            }
+        }
+        let regressors =
+            tables.into_iter().map(|(primitive, table)| (primitive, Regressor::fit(&table, features.len())));
+        Ok(Self { regressors: regressors.collect() })
+    }
+
+    /// The energy of a leaf with these features, J.
+    pub(super) fn predict(&self, tree: &Tree, id: NodeId, row: &[f64]) -> Result<f64> {
+        let node = tree.node(id);
+        let Some(regressor) = self.regressors.get(&node.instance_type().to_ascii_lowercase()) else {
+            return Err(Error::UnseenOperation {
+                tree: tree.to_string(),
+                scope: node.scope().to_owned(),
+                instance_type: node.instance_type().to_owned(),
+                known: self.regressors.keys().cloned().collect::<Vec<_>>().join(", "),
+            });
+        };
+        Ok(regressor.predict(row))
+    }
+
+    pub(super) fn write(&self, store: &mut Store) {
+        store.set_list("primitives", self.regressors.keys());
+        for (primitive, regressor) in &self.regressors {
+            store.put_scaler(&format!("leaf.{primitive}"), &regressor.scaler);
+            store.put(&format!("leaf.{primitive}.coefficients"), &regressor.coefficients);
+            store.put(&format!("leaf.{primitive}.intercept"), &[regressor.intercept]);
+        }
+    }
+
+    pub(super) fn read(store: &Store, columns: usize) -> Result<Self> {
+        let read = |primitive: String| {
+            let regressor = Regressor {
+                scaler: store.take_scaler(&format!("leaf.{primitive}"), columns)?,
+                coefficients: store.take(&format!("leaf.{primitive}.coefficients"), columns)?,
+                intercept: store.take(&format!("leaf.{primitive}.intercept"), 1)?[0],
+            };
+            Ok((primitive, regressor))
+        };
+        Ok(Self { regressors: store.get_list("primitives")?.into_iter().map(read).collect::<Result<_>>()? })
+    }
+}
+
+impl Regressor {
+    /// Of rows whose last number is the energy.
+    fn fit(table: &Table, columns: usize) -> Self {
+        let scaler = StandardScaler::fit(columns, table.all().map(|row| &row[..columns]));
+        let total: f64 = (0..table.len()).map(|i| f64::from(table.count(i))).sum();
+        let weights: Vec<f64> = (0..table.len()).map(|i| f64::from(table.count(i))).collect();
+        let energy = |i: usize| table.row(i)[columns];
+        // Standardised columns have mean zero, so that the intercept is the mean energy.
+        let intercept = (0..table.len()).map(|i| weights[i] * energy(i)).sum::<f64>() / total;
+        let scaled: Vec<Vec<f64>> = (0..table.len())
+            .map(|i| {
+                let mut row = table.row(i)[..columns].to_vec();
+                scaler.transform(&mut row);
+                row
+            })
+            .collect();
+        let rows: Vec<&[f64]> = scaled.iter().map(Vec::as_slice).collect();
+        let targets: Vec<f64> = (0..table.len()).map(|i| energy(i) - intercept).collect();
+        Self { coefficients: least_squares::solve(&rows, &targets, &weights), scaler, intercept }
+    }
+
+    fn predict(&self, row: &[f64]) -> f64 {
+        let scaled =
+            row.iter().zip(&self.scaler.mean).zip(&self.scaler.scale).map(|((x, mean), scale)| (x - mean) / scale);
+        self.intercept + scaled.zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()
+    }
+}

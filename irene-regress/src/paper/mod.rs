@@ -1,0 +1,155 @@
+//! The predictors of IrEne (Cao et al., ACL 2021, section 4), as published.
+//!
+//! - Leaves: one linear regressor per primitive on standardised features (equation 1).
+//! - Above them, by [`Strategy`]: the sum of the children (PredictedSum, equation 2); the sum weighted by
+//!   α(c) = 1 + tanh(w·f(c) + b)/τ with f the polynomial terms of the standardised features (equation 3), learned over the
+//!   whole tree (End2End, equation 4) or one node at a time on the children's true energies (StepWise, equation 5); or a
+//!   regression on the node's own features that ignores the tree (Unstructured).
+
+mod leaves;
+mod recursion;
+mod weighting;
+
+use irene_features::FeatureSet;
+use irene_tree::{Level, NodeId, Quantity, Tree};
+use leaves::Leaves;
+pub use recursion::Strategy;
+use weighting::Weighting;
+
+use crate::{Error, Predictor, Result, Store, Trainer};
+
+/// How to train the paper's predictor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaperTrainer {
+    /// How energies go up the tree.
+    pub strategy: Strategy,
+    /// The columns of leaves and inner nodes.
+    pub features: FeatureSet,
+    /// Decides the initial weights.
+    pub seed: u64,
+}
+
+impl Default for PaperTrainer {
+    fn default() -> Self {
+        Self { strategy: Strategy::End2End, features: FeatureSet::all(), seed: 13370 }
+    }
+}
+
+/// A trained predictor of the paper's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaperPredictor {
+    strategy: Strategy,
+    features: FeatureSet,
+    leaves: Leaves,
+    /// None for PredictedSum, which learns nothing above the leaves.
+    weighting: Option<Weighting>,
+}
+
+/// The method's name in files and on the command line.
+pub(crate) const METHOD: &str = "irene";
+
+impl Trainer for PaperTrainer {
+    fn method(&self) -> &'static str {
+        METHOD
+    }
+
+    fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        Ok(Box::new(self.train_paper(trees)?))
+    }
+}
+
+impl PaperTrainer {
+    fn train_paper(&self, trees: &[&Tree]) -> Result<PaperPredictor> {
+        if trees.is_empty() {
+            return Err(Error::Training("no trees".into()));
+        }
+        let leaves = Leaves::fit(trees, &self.features)?;
+        let weighting = match self.strategy {
+            Strategy::PredictedSum => None,
+            strategy => Some(recursion::train(trees, &self.features, &leaves, strategy, self.seed)?),
+        };
+        Ok(PaperPredictor { strategy: self.strategy, features: self.features.clone(), leaves, weighting })
+    }
+}
+
+impl Predictor for PaperPredictor {
+    fn method(&self) -> &'static str {
+        METHOD
+    }
+
+    fn summary(&self) -> String {
+        format!("IrEne {} on {}", self.strategy.name(), self.features)
+    }
+
+    fn predict(&self, tree: &mut Tree) -> Result<()> {
+        let mut energies = vec![0.0; tree.nodes().len()];
+        for id in tree.ids().rev() {
+            let level = tree.node(id).level();
+            if level == Level::Math {
+                continue;
+            }
+            let row = self.features.row(tree, id)?;
+            if level == Level::Ml {
+                energies[id.index()] = self.leaves.predict(tree, id, &row)?;
+            }
+            let mut share = 1.0;
+            if let Some(weighting) = &self.weighting {
+                let score = weighting.score(&row);
+                if self.strategy == Strategy::Unstructured {
+                    if level != Level::Ml {
+                        energies[id.index()] = score;
+                    }
+                    share = 0.0;
+                } else {
+                    share = Weighting::share(score);
+                }
+            }
+            if let Some(parent) = tree.parent(id) {
+                energies[parent.index()] += share * energies[id.index()];
+            }
+        }
+        for id in tree.ids() {
+            if tree.node(id).level() != Level::Math {
+                tree.node_mut(id).set(Quantity::PredictedEnergy, energies[id.index()]);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, store: &mut Store) {
+        store.set("strategy", self.strategy.name());
+        store.set_list("features", self.features.features().iter().map(|feature| feature.name()));
+        self.leaves.write(store);
+        if let Some(weighting) = &self.weighting {
+            weighting.write(store);
+        }
+    }
+}
+
+impl PaperPredictor {
+    /// Reads what [`Predictor::write`] wrote.
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        let strategy = store.get("strategy")?;
+        let strategy =
+            Strategy::from_name(strategy).ok_or_else(|| store.error(format!("unknown strategy `{strategy}`")))?;
+        let features =
+            FeatureSet::from_names(store.get_list("features")?).map_err(|error| store.error(error.to_string()))?;
+        let leaves = Leaves::read(store, features.len())?;
+        let weighting = match strategy {
+            Strategy::PredictedSum => None,
+            _ => Some(Weighting::read(store, features.len())?),
+        };
+        Ok(Self { strategy, features, leaves, weighting })
+    }
+}
+
+/// The node's ground truth, which a relative error can be taken of.
+pub(crate) fn ground_truth(tree: &Tree, id: NodeId) -> Result<f64> {
+    let node = tree.node(id);
+    let energy = node.get(Quantity::GroundTruthEnergy);
+    energy.filter(|joules| joules.is_finite() && *joules > 0.0).ok_or_else(|| Error::GroundTruth {
+        tree: tree.to_string(),
+        scope: node.scope().to_owned(),
+        found: energy.map_or_else(|| "none".into(), |joules| joules.to_string()),
+    })
+}

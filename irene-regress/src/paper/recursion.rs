@@ -1,0 +1,255 @@
+use irene_features::{FeatureSet, StandardScaler};
+use irene_tree::{Level, Tree};
+
+use super::{ground_truth, leaves::Leaves, weighting::Weighting};
+use crate::{Result, adam::Adam, table::Table};
+
+/// How energies go up the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// A weighted sum of the children's predictions, learned over whole trees (equations 3 and 4).
+    End2End,
+    /// The same sum, learned on the children's true energies (equation 5).
+    StepWise,
+    /// The sum of the children's predictions (equation 2).
+    PredictedSum,
+    /// A regression on each node's own features.
+    Unstructured,
+}
+
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 4] = [Self::End2End, Self::StepWise, Self::PredictedSum, Self::Unstructured];
+
+    /// The name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::End2End => "end2end",
+            Self::StepWise => "stepwise",
+            Self::PredictedSum => "predicted-sum",
+            Self::Unstructured => "unstructured",
+        }
+    }
+
+    /// The strategy with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.name() == name)
+    }
+}
+
+/// The authors' settings.
+const EPOCHS: usize = 8;
+const LEARNING_RATE: f32 = 1e-3;
+
+/// A node as training sees it.
+struct Sample {
+    /// Its row among the tree's distinct rows of features.
+    row: u32,
+    parent: u32,
+    /// Its true energy, J; NaN where it was not measured.
+    truth: f64,
+    /// For a leaf its predicted energy, J.
+    leaf: Option<f64>,
+}
+
+/// One tree: pre-order samples, and the polynomial terms of its distinct rows.
+struct Problem {
+    samples: Vec<Sample>,
+    rows: Vec<u32>,
+}
+
+/// Learns the weighting: Adam, one step a tree, trees in their order.
+pub(super) fn train(
+    trees: &[&Tree],
+    features: &FeatureSet,
+    leaves: &Leaves,
+    strategy: Strategy,
+    seed: u64,
+) -> Result<Weighting> {
+    let mut table = Table::new(features.len());
+    let problems =
+        trees.iter().map(|tree| prepare(tree, features, leaves, strategy, &mut table)).collect::<Result<Vec<_>>>()?;
+    let scaler = StandardScaler::fit(features.len(), table.all());
+    let mut weighting = Weighting::initial(scaler, seed);
+
+    let width = weighting.weights.len();
+    let mut terms = Vec::with_capacity(table.len() * width);
+    for row in table.distinct() {
+        weighting.terms(row, &mut terms);
+    }
+    let terms_of = |row: u32| &terms[row as usize * width..][..width];
+
+    // The bias learns with the weights, as the last of them.
+    let mut adam = Adam::new(width + 1, LEARNING_RATE);
+    let mut gradient = vec![0.0f32; width + 1];
+    for _ in 0..EPOCHS {
+        for problem in &problems {
+            let scores: Vec<f64> = problem.rows.iter().map(|&row| weighting.score_of(terms_of(row))).collect();
+            gradient.fill(0.0);
+            for (slope, &row) in problem.slopes(&scores, strategy).into_iter().zip(&problem.rows) {
+                let slope = slope as f32;
+                gradient.iter_mut().zip(terms_of(row)).for_each(|(sum, term)| *sum += slope * term);
+                gradient[width] += slope;
+            }
+            let parameters = weighting.weights.iter_mut().chain(std::iter::once(&mut weighting.bias));
+            adam.step(parameters, &gradient);
+        }
+    }
+    Ok(weighting)
+}
+
+fn prepare(
+    tree: &Tree,
+    features: &FeatureSet,
+    leaves: &Leaves,
+    strategy: Strategy,
+    table: &mut Table,
+) -> Result<Problem> {
+    let mut rows = Vec::new();
+    let mut samples = Vec::with_capacity(tree.nodes().len());
+    let mut new_index = vec![0; tree.nodes().len()];
+    for id in tree.ids() {
+        let node = tree.node(id);
+        if node.level() == Level::Math {
+            continue;
+        }
+        // StepWise sums what the children really took; the others learn from the nodes that were measured.
+        let truth = match (strategy, ground_truth(tree, id)) {
+            (_, Ok(joules)) => joules,
+            (Strategy::StepWise, Err(error)) => return Err(error),
+            _ => f64::NAN,
+        };
+        let values = features.row(tree, id)?;
+        let distinct = table.insert(&values);
+        // A tree has a few dozen distinct rows; the last ones are the likely ones.
+        let row = rows.iter().rposition(|&known| known == distinct).unwrap_or_else(|| {
+            rows.push(distinct);
+            rows.len() - 1
+        });
+        new_index[id.index()] = samples.len() as u32;
+        samples.push(Sample {
+            row: row as u32,
+            parent: tree.parent(id).map_or(0, |parent| new_index[parent.index()]),
+            truth,
+            leaf: (node.level() == Level::Ml).then(|| leaves.predict(tree, id, &values)).transpose()?,
+        });
+    }
+    Ok(Problem { samples, rows })
+}
+
+impl Problem {
+    /// The derivative of the loss by each distinct row's score.
+    ///
+    /// The loss is Σ ((E - G) / G)² over the nodes that are not leaves and were measured (equation 4).
+    fn slopes(&self, scores: &[f64], strategy: Strategy) -> Vec<f64> {
+        match strategy {
+            Strategy::Unstructured => self.unstructured_slopes(scores),
+            Strategy::StepWise => self.weighted_sum_slopes(scores, true),
+            Strategy::End2End | Strategy::PredictedSum => self.weighted_sum_slopes(scores, false),
+        }
+    }
+
+    /// E(n) = Σ α(c)·E(c), or with the children's true energies Σ α(c)·G(c).
+    fn weighted_sum_slopes(&self, scores: &[f64], on_truth: bool) -> Vec<f64> {
+        let shares: Vec<f64> = scores.iter().map(|&score| Weighting::share(score)).collect();
+        let mut energies: Vec<f64> = self.samples.iter().map(|sample| sample.leaf.unwrap_or(0.0)).collect();
+        // What each node hands to its parent.
+        let handed = |index: usize, energies: &[f64]| {
+            if on_truth { self.samples[index].truth } else { energies[index] }
+        };
+        for index in (1..self.samples.len()).rev() {
+            let sample = &self.samples[index];
+            energies[sample.parent as usize] += shares[sample.row as usize] * handed(index, &energies);
+        }
+
+        // Down the tree: ∂L/∂E of a node is its own loss's, and its share of its parent's.
+        let mut by_energy = vec![0.0; self.samples.len()];
+        let mut by_score = vec![0.0; scores.len()];
+        for (index, sample) in self.samples.iter().enumerate() {
+            if index > 0 {
+                let above = by_energy[sample.parent as usize];
+                let row = sample.row as usize;
+                by_score[row] += above * handed(index, &energies) * Weighting::share_slope(scores[row]);
+                if !on_truth {
+                    by_energy[index] = above * shares[row];
+                }
+            }
+            if sample.leaf.is_none() {
+                by_energy[index] += loss_slope(energies[index], sample.truth);
+            }
+        }
+        by_score
+    }
+
+    /// E(n) = w·f(n) + b.
+    fn unstructured_slopes(&self, scores: &[f64]) -> Vec<f64> {
+        let mut by_score = vec![0.0; scores.len()];
+        for sample in self.samples.iter().filter(|sample| sample.leaf.is_none()) {
+            by_score[sample.row as usize] += loss_slope(scores[sample.row as usize], sample.truth);
+        }
+        by_score
+    }
+}
+
+/// The derivative of ((E - G) / G)² by E; nothing where G is not known.
+fn loss_slope(energy: f64, truth: f64) -> f64 {
+    if truth.is_nan() { 0.0 } else { 2.0 * (energy - truth) / (truth * truth) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem() -> Problem {
+        let sample = |row, parent, truth, leaf| Sample { row, parent, truth, leaf };
+        // root(a(leaf, leaf), leaf), two leaves alike
+        let samples = vec![
+            sample(0, 0, 10.0, None),
+            sample(1, 0, 6.0, None),
+            sample(2, 1, 2.0, Some(2.1)),
+            sample(2, 1, 2.0, Some(2.1)),
+            sample(3, 0, 3.0, Some(2.9)),
+        ];
+        Problem { samples, rows: vec![0, 1, 2, 3] }
+    }
+
+    /// The loss written out, to hold the closed-form gradient against.
+    fn loss(scores: &[f64], strategy: Strategy) -> f64 {
+        let share = |row: usize| Weighting::share(scores[row]);
+        let relative = |energy: f64, truth: f64| ((energy - truth) / truth).powi(2);
+        let (module, root) = match strategy {
+            Strategy::Unstructured => (scores[1], scores[0]),
+            Strategy::StepWise => (2.0 * share(2) * 2.0, share(1) * 6.0 + share(3) * 3.0),
+            _ => {
+                let module = 2.0 * share(2) * 2.1;
+                (module, share(1) * module + share(3) * 2.9)
+            }
+        };
+        relative(module, 6.0) + relative(root, 10.0)
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_finite_differences() {
+        let scores = [0.3, -0.2, 0.7, 0.1];
+        for strategy in [Strategy::End2End, Strategy::StepWise, Strategy::Unstructured] {
+            let slopes = problem().slopes(&scores, strategy);
+            for row in 0..scores.len() {
+                let step = 1e-6;
+                let moved = |by: f64| {
+                    let mut scores = scores;
+                    scores[row] += by;
+                    loss(&scores, strategy)
+                };
+                let expected = (moved(step) - moved(-step)) / (2.0 * step);
+                assert!((slopes[row] - expected).abs() < 1e-8, "{strategy:?} row {row}: {} {expected}", slopes[row]);
+            }
+        }
+    }
+
+    #[test]
+    fn strategies_are_found_by_name() {
+        for strategy in Strategy::ALL {
+            assert_eq!(Strategy::from_name(strategy.name()), Some(strategy));
+        }
+    }
+}

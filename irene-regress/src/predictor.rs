@@ -1,0 +1,150 @@
+use std::{collections::BTreeMap, path::Path};
+
+use irene_tree::{Tree, jsonl};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result, Store, paper};
+
+/// Fills in the predicted energy of every node of a tree.
+pub trait Predictor: Send + Sync {
+    /// The method's name in files and on the command line.
+    fn method(&self) -> &'static str;
+
+    /// What it is, in a line.
+    fn summary(&self) -> String;
+
+    /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node, and what else the
+    /// method knows (the own part, marks).
+    ///
+    /// # Errors
+    /// [`Error::MissingFeature`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
+    fn predict(&self, tree: &mut Tree) -> Result<()>;
+
+    /// Puts everything that it learned into a store.
+    fn write(&self, store: &mut Store);
+}
+
+/// Learns a predictor from trees with ground truth.
+pub trait Trainer: Send + Sync {
+    /// The method's name.
+    fn method(&self) -> &'static str;
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// [`Error::Training`] if there is too little; [`Error::MissingFeature`] and [`Error::GroundTruth`] naming the node.
+    fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
+}
+
+type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
+
+/// How each method's files are read. A new method is one line here.
+const READERS: &[(&str, Reader)] = &[(paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?)))];
+
+/// What a predictor was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The machine, as its user names it.
+    pub device: String,
+    /// How many trees of which models and sizes.
+    pub training_data: String,
+    /// SHA-256 of the training trees' interchange lines.
+    pub digest: String,
+    /// The program that trained it.
+    pub trained_by: String,
+}
+
+impl Provenance {
+    /// Of these training trees, measured on this device.
+    pub fn new(device: impl Into<String>, trees: &[Tree]) -> Self {
+        let mut models: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut hash = Sha256::new();
+        for tree in trees {
+            *models.entry(&tree.model_name).or_default() += 1;
+            hash.update(jsonl::to_json(tree));
+            hash.update("\n");
+        }
+        let range = |size: fn(&Tree) -> usize| {
+            let sizes = trees.iter().map(size);
+            format!("{} to {}", sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0))
+        };
+        let counts: Vec<_> = models.iter().map(|(model, count)| format!("{model} ({count})")).collect();
+        let (batches, lengths) = (range(|tree| tree.batch_size), range(|tree| tree.seq_len));
+        let counts = counts.join(", ");
+        Self {
+            device: device.into(),
+            training_data: format!("{} trees: {counts}; batch {batches}, sequence {lengths}", trees.len()),
+            digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+/// A predictor and what it was made from: the content of a predictor file.
+pub struct Profile {
+    /// The predictor.
+    pub predictor: Box<dyn Predictor>,
+    /// What it was made from.
+    pub provenance: Provenance,
+}
+
+/// The profiles inside this crate, by device. Each is the output of the command in its provenance's neighbour README.
+const BUNDLED: &[(&str, &[u8])] = &[];
+
+impl Profile {
+    /// The names of the bundled profiles.
+    pub fn bundled_names() -> impl Iterator<Item = &'static str> {
+        BUNDLED.iter().map(|(name, _)| *name)
+    }
+
+    /// The bundled profile of this device.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`] naming those that there are.
+    pub fn bundled(name: &str) -> Result<Self> {
+        match BUNDLED.iter().find(|(known, _)| *known == name) {
+            Some((_, bytes)) => Self::from_bytes(&format!("bundled profile {name}"), bytes),
+            None => {
+                let known = Self::bundled_names().collect::<Vec<_>>().join(", ");
+                Err(Error::UnknownDevice { name: name.to_owned(), known })
+            }
+        }
+    }
+
+    /// Reads a predictor file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::PredictorFile`] if it is damaged, newer, or none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::from_bytes(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads a predictor file's bytes; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if it is damaged, newer, or none.
+    pub fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
+        let store = Store::from_bytes(origin, bytes)?;
+        let method = store.get("method")?;
+        let Some((_, read)) = READERS.iter().find(|(known, _)| *known == method) else {
+            return Err(store.error(format!("method `{method}` is not known to this irene")));
+        };
+        let provenance = serde_json::from_value(store.get_value("provenance")?.clone())
+            .map_err(|error| store.error(format!("header field `provenance`: {error}")))?;
+        Ok(Self { predictor: read(&store)?, provenance })
+    }
+
+    /// The bytes of a predictor file. The same predictor gives the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if they cannot be put together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut store = Store::new(self.predictor.method());
+        let provenance = serde_json::to_value(&self.provenance).map_err(|error| store.error(error.to_string()))?;
+        store.set("provenance", provenance);
+        self.predictor.write(&mut store);
+        store.to_bytes()
+    }
+}
