@@ -2,8 +2,10 @@
 
 use std::{io::Write, path::Path, time::Duration};
 
+use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use irene_tree::{Quantity, Tree, render::Table};
 
 /// Prints to stdout, without colours if it is no terminal.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -19,7 +21,7 @@ pub(crate) fn tell(text: &str) {
 
 /// One line for a failure, with its causes.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let style = anstyle::AnsiColor::Red.on_default().bold();
+    let style = AnsiColor::Red.on_default().bold();
     let text = format!("{error:#}").replace('\n', " ");
     let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {text}");
 }
@@ -67,4 +69,31 @@ pub(crate) fn progress(steps: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(steps).with_style(style).with_message(what);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// The table with its rows coloured by share of the energy, and its branches dimmed.
+pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
+    const HOT: f64 = 0.2;
+    const WARM: f64 = 0.05;
+    let (label_width, widths) = table.widths();
+    let cells = |cells: &[String]| -> String {
+        let aligned = cells.iter().zip(&widths);
+        aligned.map(|(cell, &width)| format!("  {cell:>width$}")).collect()
+    };
+    let titles: Vec<String> = table.titles.iter().map(|title| (*title).to_owned()).collect();
+    let bold = Style::new().bold();
+    let mut out = format!("{bold}{:label_width$}{}{bold:#}\n", "node", cells(&titles));
+    for row in &table.rows {
+        let style = match tree.share(row.id, Quantity::PredictedEnergy) {
+            Some(share) if share >= HOT => AnsiColor::Red.on_default(),
+            Some(share) if share >= WARM => AnsiColor::Yellow.on_default(),
+            _ => Style::new(),
+        };
+        let dim = Style::new().dimmed();
+        let rest = label_width - row.branch.chars().count();
+        let (branch, label, cells) = (&row.branch, &row.label, cells(&row.cells));
+        out += format!("{dim}{branch}{dim:#}{label:rest$}{style}{cells}{style:#}").trim_end();
+        out.push('\n');
+    }
+    out
 }

@@ -1,12 +1,18 @@
 use std::collections::HashMap;
 
-use irene_tree::{Error, Node, NodeId, Quantity, Result, Tree};
+use irene_tree::{Error, Node, NodeId, OpKind, Quantity, Result, Tree};
 
 use crate::cost;
 
 /// What a node's cost is made of; each sums up the tree.
-const SUMMED: [Quantity; 5] =
-    [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
+const SUMMED: [Quantity; 6] = [
+    Quantity::NumParameters,
+    Quantity::Flops,
+    Quantity::MemBytes,
+    Quantity::MovedBytes,
+    Quantity::CopiedBytes,
+    Quantity::Kernels,
+];
 
 const MEGA: f64 = 1e6;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -42,14 +48,16 @@ fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
         return SUMMED.map(|quantity| node.get(quantity).map(|value| value * unit(quantity)));
     };
     let (counted, moved) = (cost::irene(op), cost::physical(op));
-    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, moved.kernels].map(|count| Some(count as f64))
+    let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
+    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, copied, moved.kernels]
+        .map(|count| Some(count as f64))
 }
 
 /// Counts in one of the unit that the interchange format uses.
 fn unit(quantity: Quantity) -> f64 {
     match quantity {
         Quantity::Flops => MEGA,
-        Quantity::MemBytes | Quantity::MovedBytes => MIB,
+        Quantity::MemBytes | Quantity::MovedBytes | Quantity::CopiedBytes => MIB,
         _ => 1.0,
     }
 }
@@ -84,7 +92,7 @@ pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::{DType, Level, OpKind, Operation, Shape, TreeBuilder};
+    use irene_tree::{DType, Level, Operation, Shape, TreeBuilder};
 
     use super::*;
 

@@ -18,6 +18,8 @@
 //! | embedding | 0 | ids·8 + E·w |
 //! | where, comparison, cumsum, cast, copy, concat | 0 | 0 |
 //!
+//! Counts that no machine could hold saturate instead of wrapping.
+//!
 //! Sigmoid and silu, which IrEne does not know, count 4E and 5E FLOPs and 2·E·w bytes.
 
 use irene_tree::{OpKind, Operation, Shape};
@@ -40,17 +42,17 @@ pub struct Cost {
 pub fn irene(op: &Operation) -> Cost {
     let width = op.dtype.size();
     let elements = op.output.elements();
-    let scaled = |flops: u64, bytes: u64| (flops * elements, bytes * elements * width);
+    let scaled = |flops: u64, bytes: u64| (flops.saturating_mul(elements), elements.saturating_mul(bytes * width));
     let (flops, bytes) = match op.kind {
         OpKind::MatMul => product(op).counted_once_a_batch(width),
         OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(width),
         OpKind::Linear => {
             let (flops, bytes) = product(op).counted_once_a_batch(width);
             let (add_flops, add_bytes) = if has_bias(op) { scaled(1, 2) } else { (0, 0) };
-            (flops + add_flops, bytes + add_bytes)
+            (flops.saturating_add(add_flops), bytes.saturating_add(add_bytes))
         }
         OpKind::Conv1D => product(op).flattened().counted_once_a_batch(width),
-        OpKind::Embedding => (0, ids(op) * ID_BYTES + elements * width),
+        OpKind::Embedding => (0, ids(op).saturating_mul(ID_BYTES).saturating_add(elements.saturating_mul(width))),
         OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => scaled(1, 2),
         OpKind::Mul | OpKind::Rsub => scaled(1, 3),
         OpKind::Relu => scaled(1, 2),
@@ -74,11 +76,11 @@ pub fn physical(op: &Operation) -> Cost {
     }
     let width = op.dtype.size();
     let output = op.output.elements();
-    let operands: u64 = op.inputs.iter().map(Shape::elements).sum();
+    let operands = op.inputs.iter().map(Shape::elements).fold(0, u64::saturating_add);
     let bytes = match op.kind {
-        OpKind::Embedding => ids(op) * ID_BYTES + 2 * output * width,
-        OpKind::Linear if kernels(op) == 2 => (operands + 3 * output) * width,
-        _ => (operands + output) * width,
+        OpKind::Embedding => ids(op).saturating_mul(ID_BYTES).saturating_add(output.saturating_mul(2 * width)),
+        OpKind::Linear if kernels(op) == 2 => operands.saturating_add(output.saturating_mul(3)).saturating_mul(width),
+        _ => operands.saturating_add(output).saturating_mul(width),
     };
     Cost { flops: irene(op).flops, bytes, kernels: kernels(op) }
 }
@@ -121,19 +123,22 @@ fn product(op: &Operation) -> Product {
     };
     let p = op.output.last() as u64;
     let n = op.inputs.first().map_or(0, Shape::last) as u64;
-    let batch = op.output.elements().checked_div(rows * p).unwrap_or(0);
+    let batch = op.output.elements().checked_div(rows.saturating_mul(p)).unwrap_or(0);
     Product { batch, m: rows, n, p }
 }
 
 impl Product {
     fn flattened(self) -> Self {
-        Self { batch: 1, m: self.batch * self.m, ..self }
+        Self { batch: 1, m: self.batch.saturating_mul(self.m), ..self }
     }
 
     /// FLOPs and bytes with both matrices read for every entry of the batch.
     fn counted_once_a_batch(self, width: u64) -> (u64, u64) {
         let Self { batch, m, n, p } = self;
-        (2 * batch * m * n * p, batch * (m * n + n * p + m * p) * width)
+        let times = |factors: [u64; 4]| factors.into_iter().fold(1, u64::saturating_mul);
+        let elements = [m.saturating_mul(n), n.saturating_mul(p), m.saturating_mul(p)];
+        let elements = elements.into_iter().fold(0, u64::saturating_add);
+        (times([batch, m, n, p]).saturating_mul(2), times([batch, elements, width, 1]))
     }
 }
 

@@ -4,7 +4,7 @@ use irene_tree::{Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, Store, paper};
+use crate::{Error, Result, Store, paper, specs};
 
 /// Fills in the predicted energy of every node of a tree.
 pub trait Predictor: Send + Sync {
@@ -40,7 +40,10 @@ pub trait Trainer: Send + Sync {
 type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
 
 /// How each method's files are read. A new method is one line here.
-const READERS: &[(&str, Reader)] = &[(paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?)))];
+const READERS: &[(&str, Reader)] = &[
+    (paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?))),
+    (specs::METHOD, |store| Ok(Box::new(specs::SpecsPredictor::read(store)?))),
+];
 
 /// What a predictor was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,8 +92,8 @@ pub struct Profile {
     pub provenance: Provenance,
 }
 
-/// The profiles inside this crate, by device. Each is the output of the command in its provenance's neighbour README.
-const BUNDLED: &[(&str, &[u8])] = &[];
+/// The profiles inside this crate, by device. profiles/README.md has the command that made each.
+const BUNDLED: &[(&str, &[u8])] = &[("gtx-1080-ti", include_bytes!("../profiles/gtx-1080-ti.safetensors"))];
 
 impl Profile {
     /// The names of the bundled profiles.

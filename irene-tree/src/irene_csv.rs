@@ -30,8 +30,17 @@ const FILES: [(&str, Level); 4] = [
 pub struct Import {
     /// The trees, models in the order of the files, sizes ascending.
     pub trees: Vec<Tree>,
-    /// What was left out: model and size, and why.
-    pub dropped: Vec<(String, &'static str)>,
+    /// What was left out.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Rows that give no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The model, with the size if only that is left out.
+    pub what: String,
+    /// Why.
+    pub reason: &'static str,
 }
 
 /// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself, its folder
@@ -67,11 +76,18 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
     let mut import = Import { trees: Vec::new(), dropped: Vec::new() };
     for ((model, batch_size, seq_len), rows) in trees {
         let builder = TreeBuilder::new(&model_names[model], batch_size, seq_len);
-        let what = format!("{} {batch_size}x{seq_len}", model_names[model]);
-        match class_of(&model_names[model]) {
-            None => import.dropped.push((what, "not a model known here")),
-            Some(_) if rows[0].level != Level::Model => import.dropped.push((what, "no row for the whole model")),
-            Some(class) => import.trees.push(assemble(builder, class, &rows)?),
+        let name = &model_names[model];
+        let dropped = match class_of(name) {
+            Some(class) if rows[0].level == Level::Model => {
+                import.trees.push(assemble(builder, class, &rows)?);
+                continue;
+            }
+            Some(_) => Dropped { what: format!("{name} {batch_size}x{seq_len}"), reason: "no row for the whole model" },
+            None => Dropped { what: name.clone(), reason: "not a model known here" },
+        };
+        // A model that is not known is left out at every size, and said once.
+        if import.dropped.last() != Some(&dropped) {
+            import.dropped.push(dropped);
         }
     }
     Ok(import)

@@ -56,6 +56,16 @@ pub enum Mark {
     UnseenOperation,
 }
 
+impl Mark {
+    /// The word in the interchange format and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Extrapolated => "extrapolated",
+            Self::UnseenOperation => "unseen_operation",
+        }
+    }
+}
+
 /// A set of [`Mark`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Marks(u8);
@@ -84,12 +94,18 @@ impl Marks {
     }
 }
 
+impl Extend<Mark> for Marks {
+    fn extend<I: IntoIterator<Item = Mark>>(&mut self, marks: I) {
+        for mark in marks {
+            self.insert(mark);
+        }
+    }
+}
+
 impl FromIterator<Mark> for Marks {
     fn from_iter<I: IntoIterator<Item = Mark>>(marks: I) -> Self {
         let mut set = Self::default();
-        for mark in marks {
-            set.insert(mark);
-        }
+        set.extend(marks);
         set
     }
 }

@@ -15,6 +15,8 @@ pub enum Quantity {
     MemBytes,
     /// Memory traffic with every operand moved once and copies counted, MiB.
     MovedBytes,
+    /// The part of the bytes moved that makes strided tensors contiguous, MiB.
+    CopiedBytes,
     /// Kernels launched.
     Kernels,
     /// CPU utilisation, percent.
@@ -57,6 +59,7 @@ const DEFINITIONS: [Definition; Quantity::COUNT] = [
     define(Quantity::Flops, "flops", "MFLOP"),
     define(Quantity::MemBytes, "mem_bytes", "MiB"),
     define(Quantity::MovedBytes, "moved_bytes", "MiB"),
+    define(Quantity::CopiedBytes, "copied_bytes", "MiB"),
     define(Quantity::Kernels, "kernels", "launches"),
     define(Quantity::Cpu, "cpu", "%"),
     define(Quantity::Mem, "mem", "%"),

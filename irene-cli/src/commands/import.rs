@@ -38,8 +38,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         irene_features::join_specs(tree, &traced)?;
     }
     output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &import.trees)?))?;
-    for (what, why) in &import.dropped {
-        output::tell(&format!("left out {what}: {why}"));
+    for dropped in &import.dropped {
+        output::tell(&format!("left out {}: {}", dropped.what, dropped.reason));
     }
     output::tell(&format!("{} trees written to {}", import.trees.len(), output.display()));
     Ok(())

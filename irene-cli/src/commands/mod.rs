@@ -17,7 +17,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
 use irene_models::ModelSpec;
-use irene_regress::{PaperTrainer, Strategy, Trainer};
+use irene_regress::{PaperTrainer, SpecsTrainer, Strategy, Trainer};
 use irene_tree::{Tree, jsonl};
 
 /// Arguments that contradict each other, or lack one another.
@@ -106,7 +106,7 @@ impl MethodArgs {
             if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
                 return Err(Usage("--strategy, --features and --seed belong to --method irene".into()).into());
             }
-            unreachable!()
+            return Ok(Box::new(SpecsTrainer));
         }
         let default = PaperTrainer::default();
         let strategy = self.strategy.map_or(default.strategy, |name| match name {

@@ -1,7 +1,289 @@
-use anyhow::Result;
-/// stub
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use irene_models::ModelSpec;
+use irene_regress::{Profile, bottlenecks, kwh_per_million};
+use irene_tree::{
+    Level, Mark, Quantity, Tree,
+    jsonl::{self, TreeReader},
+    render::{self, Column, Table, TableOptions},
+};
+use serde_json::{Value, json};
+
+use super::{Size, Usage, size};
+use crate::output;
+
+/// Predicts the energy of every node: of a model at a size, or of trees with measured features
 #[derive(clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_args: &Args) -> Result<()> {
+#[command(after_help = "Examples:
+  irene predict bert-base-uncased --batch-size 8 --seq-len 128
+  irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
+  irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
+  irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl")]
+pub(crate) struct Args {
+    /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees
+    model_or_trees: String,
+    /// Sequences in the batch (of a model)
+    #[arg(short, long, value_name = "B", value_parser = size)]
+    batch_size: Option<usize>,
+    /// Tokens in a sequence (of a model)
+    #[arg(short, long, value_name = "S", value_parser = size)]
+    seq_len: Option<usize>,
+    /// A shipped device profile [default: gtx-1080-ti]
+    #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
+    device: Option<String>,
+    /// A predictor file of `irene train`
+    #[arg(long, value_name = "FILE")]
+    predictor: Option<PathBuf>,
+    /// json is one interchange line; of trees always json [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Show the tree to this depth (text)
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    depth: usize,
+    /// Show this many instance types in the table of bottlenecks (text)
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Show the single operations that modules run themselves
+    #[arg(long)]
+    math: bool,
+    /// Price of a kWh, USD
+    #[arg(long, value_name = "USD", default_value_t = 0.1319, value_parser = not_negative)]
+    price_per_kwh: f64,
+    /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given
+    #[arg(long, value_name = "GRAMS", value_parser = not_negative)]
+    grid_intensity: Option<f64>,
+    /// Write here instead of to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+}
+
+const DEFAULT_DEVICE: &str = "gtx-1080-ti";
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("expected a number of at least 0".into()),
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let trees = Path::new(&args.model_or_trees);
+    if trees.extension().is_some_and(|extension| extension == "jsonl") {
+        return predict_trees(args, trees);
+    }
+    let (Some(batch_size), Some(seq_len)) = (args.batch_size, args.seq_len) else {
+        return Err(Usage("a model is predicted at a size: give --batch-size and --seq-len".into()).into());
+    };
+    let predictor = Predictor::load(args)?;
+    let mut tree = super::traced(&ModelSpec::find(&args.model_or_trees)?, Size { batch_size, seq_len })?;
+    if !args.math {
+        tree = tree.without_math();
+    }
+    predictor.predict(&mut tree)?;
+    let text = match args.format.unwrap_or(Format::Text) {
+        Format::Text => text(args, &predictor, &tree)?,
+        Format::Json => {
+            tree.extra.insert("cost_per_million_runs".into(), cost(args, &tree));
+            jsonl::to_json(&tree) + "\n"
+        }
+        Format::Csv => csv(&tree),
+    };
+    match &args.output {
+        Some(path) => output::write_file(path, |writer| Ok(writer.write_all(text.as_bytes())?)),
+        None => output::print(&text),
+    }
+}
+
+/// Trees in, trees out, one at a time.
+fn predict_trees(args: &Args, path: &Path) -> Result<()> {
+    if args.batch_size.is_some() || args.seq_len.is_some() {
+        return Err(Usage("trees have their own sizes: --batch-size and --seq-len belong to a model".into()).into());
+    }
+    if args.format.is_some_and(|format| format != Format::Json) {
+        return Err(Usage("trees are predicted to json; --format belongs to a model".into()).into());
+    }
+    let predictor = Predictor::load(args)?;
+    let mut count = 0;
+    let mut copy = |writer: &mut dyn std::io::Write| -> Result<()> {
+        for tree in TreeReader::open(path)? {
+            let mut tree = tree?;
+            predictor.predict(&mut tree)?;
+            jsonl::write_trees(&mut *writer, [&tree])?;
+            count += 1;
+        }
+        anyhow::ensure!(count > 0, "{}: no trees", path.display());
+        Ok(())
+    };
+    match &args.output {
+        Some(out) => output::write_file(out, copy)?,
+        None => copy(&mut std::io::BufWriter::new(std::io::stdout().lock()))?,
+    }
+    output::tell(&format!("{count} trees predicted by {}", predictor.name));
     Ok(())
+}
+
+/// A profile and what to call it.
+struct Predictor {
+    name: String,
+    profile: Profile,
+}
+
+impl Predictor {
+    fn load(args: &Args) -> Result<Self> {
+        Ok(match &args.predictor {
+            Some(path) => Self { name: path.display().to_string(), profile: Profile::open(path)? },
+            None => {
+                let name = args.device.as_deref().unwrap_or(DEFAULT_DEVICE);
+                Self { name: name.to_owned(), profile: Profile::bundled(name)? }
+            }
+        })
+    }
+
+    fn predict(&self, tree: &mut Tree) -> Result<()> {
+        let predicted = self.profile.predictor.predict(tree);
+        if let Err(irene_regress::Error::MissingFeature(_)) = predicted {
+            let method = self.profile.predictor.method();
+            return predicted
+                .with_context(|| format!("{} (method {method}) needs features these nodes lack", self.name));
+        }
+        predicted?;
+        let made_from = &self.profile.provenance;
+        let about = json!({
+            "name": self.name,
+            "method": self.profile.predictor.method(),
+            "device": made_from.device,
+            "training_data": made_from.training_data,
+            "digest": made_from.digest,
+            "provenance": "predicted",
+        });
+        tree.extra.insert("predictor".into(), about);
+        Ok(())
+    }
+}
+
+fn root_energy(tree: &Tree) -> f64 {
+    tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN)
+}
+
+fn cost(args: &Args, tree: &Tree) -> Value {
+    let kwh = kwh_per_million(root_energy(tree));
+    let mut cost =
+        json!({"energy_kwh": kwh, "price_usd": kwh * args.price_per_kwh, "price_per_kwh_usd": args.price_per_kwh});
+    if let Some(grams) = args.grid_intensity {
+        cost["emissions_g_co2e"] = json!(kwh * grams);
+        cost["grid_intensity_g_co2e_per_kwh"] = json!(grams);
+    }
+    cost
+}
+
+fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
+    let energy = root_energy(tree);
+    let tokens = tree.batch_size as f64 * tree.seq_len as f64;
+    let mut out = format!(
+        "{}, batch {}, sequence {}, on {}: {} a run, {} a token (predicted)\n\n",
+        tree.model_name,
+        tree.batch_size,
+        tree.seq_len,
+        predictor.name,
+        render::si(energy, "J"),
+        render::si(energy / tokens, "J"),
+    );
+    out += &output::styled(tree, &table(args, tree));
+    if !tree.root().marks.is_empty() {
+        out += &legend(predictor, tree);
+    }
+    out += &bottleneck_table(args, tree)?;
+
+    let kwh = kwh_per_million(energy);
+    write!(
+        out,
+        "\na million runs: {kwh:.3} kWh, {:.3} USD at {} USD/kWh",
+        kwh * args.price_per_kwh,
+        args.price_per_kwh
+    )?;
+    if let Some(grams) = args.grid_intensity {
+        write!(out, ", {:.3} kg CO2e at {grams} g/kWh", kwh * grams / 1000.0)?;
+    }
+    out.push('\n');
+    Ok(out)
+}
+
+fn table(args: &Args, tree: &Tree) -> Table {
+    let energy = Quantity::PredictedEnergy;
+    let mut columns = vec![Column::Value(energy), Column::Share(energy), Column::Bar(energy)];
+    if tree.nodes().iter().any(|node| node.get(Quantity::OwnEnergy).is_some()) {
+        columns.push(Column::Value(Quantity::OwnEnergy));
+    }
+    if !tree.root().marks.is_empty() {
+        columns.push(Column::Marks);
+    }
+    Table::new(tree, &TableOptions { columns, max_depth: args.depth })
+}
+
+/// What the marks in the table mean.
+fn legend(predictor: &Predictor, tree: &Tree) -> String {
+    let mut out = String::from("\n");
+    for mark in tree.root().marks.iter() {
+        let meaning = match mark {
+            Mark::Extrapolated => {
+                format!("outside the range of the training data ({})", predictor.profile.provenance.training_data)
+            }
+            Mark::UnseenOperation => "an operation the predictor never saw, costed from its FLOPs and bytes".into(),
+        };
+        out += &format!("{}: {meaning}\n", mark.name());
+    }
+    out
+}
+
+fn bottleneck_table(args: &Args, tree: &Tree) -> Result<String> {
+    let mut out = format!("\n{:32} {:>6} {:>10} {:>7}\n", "where it goes", "nodes", "energy", "share");
+    for row in bottlenecks(tree).into_iter().take(args.top) {
+        let name = match row.level {
+            Level::Model | Level::Module => format!("{} (own part)", row.instance_type),
+            _ => row.instance_type,
+        };
+        let (energy, share) = (render::si(row.energy_j, "J"), 100.0 * row.share);
+        writeln!(out, "{name:32} {:>6} {energy:>10} {share:>6.1}%", row.count)?;
+    }
+    Ok(out)
+}
+
+fn csv(tree: &Tree) -> String {
+    let quantities: Vec<Quantity> =
+        Quantity::all().filter(|&quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some())).collect();
+    let column = |quantity: &Quantity| match quantity.unit() {
+        "" => quantity.name().to_owned(),
+        unit => format!("{} ({unit})", quantity.name()),
+    };
+    let titles: Vec<String> = quantities.iter().map(column).collect();
+    let mut out = format!("scope,instance_type,level,{},marks\n", titles.join(","));
+    for node in tree.nodes() {
+        let numbers = quantities.iter().map(|&q| node.get(q).map_or_else(String::new, |value| value.to_string()));
+        let numbers: Vec<String> = numbers.collect();
+        let marks: Vec<_> = node.marks.iter().map(Mark::name).collect();
+        let names = [node.scope(), node.instance_type(), node.level().name()].map(quoted).join(",");
+        out += &format!("{names},{},{}\n", numbers.join(","), marks.join(" "));
+    }
+    out
+}
+
+/// A CSV field, in quotes where it needs them (RFC 4180).
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::number;
-use crate::{NodeId, Quantity, Tree};
+use crate::{Mark, NodeId, Quantity, Tree};
 
 /// One column of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Column {
     Share(Quantity),
     /// The share as a bar of eight characters.
     Bar(Quantity),
+    /// What to know about the node's prediction.
+    Marks,
 }
 
 impl Column {
@@ -21,13 +23,14 @@ impl Column {
             Self::Value(Quantity::NumParameters) => "parameters",
             Self::Value(Quantity::MemBytes) => "memory traffic",
             Self::Value(Quantity::MovedBytes) => "bytes moved",
+            Self::Value(Quantity::CopiedBytes) => "copied",
             Self::Value(Quantity::Latency) => "latency",
             Self::Value(Quantity::GroundTruthEnergy) => "measured",
             Self::Value(Quantity::PredictedEnergy) => "energy",
             Self::Value(Quantity::OwnEnergy) => "own part",
             Self::Value(other) => other.name(),
             Self::Share(_) => "share",
-            Self::Bar(_) => "",
+            Self::Bar(_) | Self::Marks => "",
         }
     }
 
@@ -37,6 +40,10 @@ impl Column {
             Self::Value(q) => value(q).map(|value| number::quantity(q, value)),
             Self::Share(q) => tree.share(id, q).map(|share| format!("{:.1}%", 100.0 * share)),
             Self::Bar(q) => tree.share(id, q).map(bar),
+            Self::Marks => {
+                let names: Vec<_> = tree.node(id).marks.iter().map(Mark::name).collect();
+                Some(names.join(", "))
+            }
         };
         // An absent value is an empty cell, never a zero.
         cell.unwrap_or_default()

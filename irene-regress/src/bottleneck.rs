@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+
+use irene_tree::{Level, Quantity, Tree};
+
+/// What the nodes of one instance type spend themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bottleneck {
+    /// The class, e.g. `Linear`.
+    pub instance_type: String,
+    /// The level: a primitive, or a module whose own part this is.
+    pub level: Level,
+    /// Nodes of it in the tree.
+    pub count: usize,
+    /// Joules a run: of a primitive all, of a module what its children do not account for.
+    pub energy_j: f64,
+    /// The share of the whole tree's.
+    pub share: f64,
+}
+
+/// Where a predicted tree's energy goes by instance type, greatest first (the paper's tables 10 and 12).
+///
+/// Every joule is counted once: primitives whole, modules by their own part. Empty if the root has no prediction.
+pub fn bottlenecks(tree: &Tree) -> Vec<Bottleneck> {
+    let Some(total) = tree.root().get(Quantity::PredictedEnergy).filter(|joules| *joules > 0.0) else {
+        return Vec::new();
+    };
+    let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
+    for id in tree.ids() {
+        let node = tree.node(id);
+        let own = tree.own(id, Quantity::PredictedEnergy).unwrap_or(0.0);
+        let entry = by_type.entry((node.instance_type(), node.level())).or_default();
+        entry.0 += 1;
+        entry.1 += own;
+    }
+    let mut rows: Vec<Bottleneck> = by_type
+        .into_iter()
+        .map(|((instance_type, level), (count, energy_j))| Bottleneck {
+            instance_type: instance_type.to_owned(),
+            level,
+            count,
+            energy_j,
+            share: energy_j / total,
+        })
+        .collect();
+    rows.sort_by(|a, b| b.energy_j.total_cmp(&a.energy_j));
+    rows
+}
+
+/// Energy of a million runs, kWh.
+pub fn kwh_per_million(energy_j: f64) -> f64 {
+    const RUNS: f64 = 1e6;
+    const JOULES_PER_KWH: f64 = 3.6e6;
+    energy_j * RUNS / JOULES_PER_KWH
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::TreeBuilder;
+
+    use super::*;
+
+    #[test]
+    fn every_joule_is_counted_once() {
+        let mut builder = TreeBuilder::new("m", 1, 1);
+        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 10.0);
+        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 4.0);
+        builder.leaf("b", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 3.0);
+        builder.leave();
+        let rows = bottlenecks(&builder.finish().unwrap());
+        let found: Vec<_> = rows.iter().map(|row| (row.instance_type.as_str(), row.count, row.energy_j)).collect();
+        assert_eq!(found, [("Linear", 2, 7.0), ("M", 1, 3.0)]);
+        assert_eq!(rows.iter().map(|row| row.share).sum::<f64>(), 1.0);
+    }
+
+    #[test]
+    fn a_million_runs_of_36_joules_are_10_kwh() {
+        assert_eq!(kwh_per_million(36.0), 10.0);
+    }
+}

@@ -1,0 +1,180 @@
+use super::{Sample, ShapeRow};
+use crate::{Result, Store};
+
+/// The energy of one launch of a primitive, J:
+///
+/// E = (Lᵖ + (f·F + b·B)ᵖ)^(1/p)
+///
+/// with F the MFLOP and B the MiB moved. A launch costs L however little it does; once the work takes longer than the launch,
+/// the work is what is paid for. p says how sharply the one gives way to the other.
+///
+/// | coefficient | unit |
+/// |---|---|
+/// | `launch` L | J |
+/// | `per_mflop` f | J/MFLOP |
+/// | `per_mib` b | J/MiB |
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Curve {
+    launch: f64,
+    per_mflop: f64,
+    per_mib: f64,
+}
+
+/// p of the curve. Between 3 and 6 the public data cannot tell the difference.
+const SHARPNESS: f64 = 4.0;
+
+/// A relative deviation beyond which a sample counts less: tile sizes that suit a shape badly.
+const OUTLYING: f64 = 0.05;
+
+impl Curve {
+    /// The least squares of ln E, deviations beyond [`OUTLYING`] weighing less (Huber), by Levenberg and Marquardt over the
+    /// coefficients' logarithms, which keeps them above 0.
+    pub(super) fn fit(samples: &[Sample]) -> Self {
+        const ROUNDS: usize = 200;
+        let mut curve = Self::guess(samples);
+        let mut loss = curve.loss(samples);
+        let mut damping = 1e-3;
+        for _ in 0..ROUNDS {
+            let next = curve.stepped(samples, damping);
+            let next_loss = next.loss(samples);
+            if next_loss < loss {
+                let settled = loss - next_loss < 1e-12 * loss;
+                (curve, loss) = (next, next_loss);
+                damping = (damping * 0.3).max(1e-12);
+                if settled {
+                    break;
+                }
+            } else {
+                damping *= 5.0;
+                if damping > 1e12 {
+                    break;
+                }
+            }
+        }
+        curve
+    }
+
+    /// Joules of a shape.
+    pub(super) fn energy(&self, shape: &ShapeRow) -> f64 {
+        let [flops, bytes, ..] = *shape;
+        let work = self.per_mflop * flops + self.per_mib * bytes;
+        let (more, less) = if work > self.launch { (work, self.launch) } else { (self.launch, work) };
+        // Scaled by the larger, so that powers of small numbers do not vanish.
+        if more > 0.0 { more * (1.0 + (less / more).powf(SHARPNESS)).powf(1.0 / SHARPNESS) } else { 0.0 }
+    }
+
+    fn guess(samples: &[Sample]) -> Self {
+        let least = samples.iter().map(|sample| sample.log_energy.exp()).fold(f64::INFINITY, f64::min);
+        let median = |column: usize| {
+            let mut rates: Vec<f64> = samples
+                .iter()
+                .filter(|sample| sample.shape[column] > 0.0)
+                .map(|sample| sample.log_energy.exp() / sample.shape[column])
+                .collect();
+            rates.sort_by(f64::total_cmp);
+            // Half each: FLOPs and bytes share the work.
+            rates.get(rates.len() / 2).map_or(0.0, |rate| rate / 2.0)
+        };
+        Self { launch: least, per_mflop: median(0), per_mib: median(1) }
+    }
+
+    fn loss(&self, samples: &[Sample]) -> f64 {
+        let huber = |residual: f64| {
+            let size = residual.abs();
+            if size <= OUTLYING { size * size } else { OUTLYING * (2.0 * size - OUTLYING) }
+        };
+        samples.iter().map(|sample| sample.count * huber(self.residual(sample))).sum()
+    }
+
+    fn residual(&self, sample: &Sample) -> f64 {
+        self.energy(&sample.shape).ln() - sample.log_energy
+    }
+
+    /// One damped Gauss-Newton step in ln L, ln f, ln b.
+    fn stepped(&self, samples: &[Sample], damping: f64) -> Self {
+        let mut gram = nalgebra::Matrix3::zeros();
+        let mut right = nalgebra::Vector3::zeros();
+        for sample in samples {
+            let residual = self.residual(sample);
+            let weight = sample.count * (OUTLYING / residual.abs()).min(1.0);
+            let slope = nalgebra::Vector3::from(self.slopes(&sample.shape));
+            gram += weight * slope * slope.transpose();
+            right -= weight * residual * slope;
+        }
+        for i in 0..3 {
+            gram[(i, i)] += damping * gram[(i, i)].max(1e-9);
+        }
+        let step = gram.lu().solve(&right).unwrap_or_default();
+        // A coefficient may change by a factor of e at most.
+        let moved = |coefficient: f64, step: f64| coefficient * step.clamp(-1.0, 1.0).exp();
+        Self {
+            launch: moved(self.launch, step[0]),
+            per_mflop: moved(self.per_mflop, step[1]),
+            per_mib: moved(self.per_mib, step[2]),
+        }
+    }
+
+    /// ∂ ln E by ln L, ln f, ln b.
+    fn slopes(&self, shape: &ShapeRow) -> [f64; 3] {
+        let [flops, bytes, ..] = *shape;
+        let (by_flops, by_bytes) = (self.per_mflop * flops, self.per_mib * bytes);
+        let work = by_flops + by_bytes;
+        let energy = self.energy(shape);
+        let launch_share = (self.launch / energy).powf(SHARPNESS);
+        let work_share = (work / energy).powf(SHARPNESS);
+        let part = |of: f64| if work > 0.0 { work_share * of / work } else { 0.0 };
+        [launch_share, part(by_flops), part(by_bytes)]
+    }
+
+    pub(super) fn write(&self, name: &str, store: &mut Store) {
+        store.put(&format!("{name}.curve"), &[self.launch, self.per_mflop, self.per_mib]);
+    }
+
+    pub(super) fn read(name: &str, store: &Store) -> Result<Self> {
+        let field = format!("{name}.curve");
+        let numbers = store.take(&field, 3)?;
+        if numbers.iter().any(|coefficient| *coefficient < 0.0) {
+            return Err(store.error(format!("`{field}` must not be negative")));
+        }
+        Ok(Self { launch: numbers[0], per_mflop: numbers[1], per_mib: numbers[2] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUTH: Curve = Curve { launch: 4e-3, per_mflop: 6e-5, per_mib: 1e-3 };
+
+    fn samples() -> Vec<Sample> {
+        let shapes = (0..60).map(|i| {
+            let size = 1.2f64.powi(i % 30);
+            [size * if i < 30 { 20.0 } else { 2.0 }, size, 0.0, 1.0]
+        });
+        shapes.map(|shape| Sample { shape, log_energy: TRUTH.energy(&shape).ln(), count: 1.0 }).collect()
+    }
+
+    #[test]
+    fn the_fit_finds_the_coefficients_that_made_the_data() {
+        let fit = Curve::fit(&samples());
+        let close = |found: f64, truth: f64| (found / truth - 1.0).abs() < 1e-3;
+        assert!(close(fit.launch, TRUTH.launch), "{fit:?}");
+        assert!(close(fit.per_mflop, TRUTH.per_mflop), "{fit:?}");
+        assert!(close(fit.per_mib, TRUTH.per_mib), "{fit:?}");
+    }
+
+    #[test]
+    fn the_slopes_agree_with_finite_differences() {
+        let shape = [50.0, 2.0, 0.0, 1.0];
+        let moved = |place: usize, by: f64| {
+            let mut logs = [TRUTH.launch, TRUTH.per_mflop, TRUTH.per_mib].map(f64::ln);
+            logs[place] += by;
+            let [launch, per_mflop, per_mib] = logs.map(f64::exp);
+            Curve { launch, per_mflop, per_mib }.energy(&shape).ln()
+        };
+        for (place, slope) in TRUTH.slopes(&shape).into_iter().enumerate() {
+            let expected = (moved(place, 1e-6) - moved(place, -1e-6)) / 2e-6;
+            assert!((slope - expected).abs() < 1e-8, "{place}: {slope} {expected}");
+        }
+    }
+}
