@@ -1,6 +1,7 @@
 //! Predictors of what every node of a model tree costs in energy.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ablation;
 mod adam;
 mod bottleneck;
 mod crossvalidate;
@@ -14,6 +15,7 @@ mod specs;
 mod store;
 mod table;
 
+pub use ablation::{Ablation, PUBLISHED_BY_PRIMITIVE, Published, ablations};
 pub use bottleneck::{Bottleneck, bottlenecks, kwh_per_million};
 pub use crossvalidate::{CrossValidation, Fold, Protocol, crossvalidate};
 pub use error::{Error, Result};
