@@ -1,1 +1,35 @@
+//! What the benchmarks share: models to follow and data to train on.
+#![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop
 
+use irene_models::{Config, ModelSpec};
+use irene_tree::{Tree, jsonl};
+
+/// A GPT-2-shaped model of 7 billion parameters: 32 layers of width 4096, 50257 words.
+pub fn gpt2_7b() -> ModelSpec {
+    let config = r#"{"model_type": "gpt2", "n_embd": 4096, "n_layer": 32, "n_head": 32, "n_positions": 2048,
+        "vocab_size": 50257, "activation_function": "gelu_new"}"#;
+    ModelSpec::from_config("gpt2-7b", Config::from_json("gpt2-7b", config.as_bytes()).unwrap()).unwrap()
+}
+
+/// A built-in model.
+pub fn model(name: &str) -> ModelSpec {
+    ModelSpec::find(name).unwrap()
+}
+
+/// The tree of a built-in model with its costs.
+pub fn annotated(name: &str, batch_size: usize, seq_len: usize) -> Tree {
+    let mut tree = model(name).trace(batch_size, seq_len).unwrap();
+    irene_features::annotate(&mut tree);
+    tree
+}
+
+/// The interchange lines of IrEne's first machine, if `IRENE_DATA` leads to its CSV files.
+pub fn device_1() -> Option<String> {
+    let dir = irene_tree::irene_csv::device_dir_from_env("device_1")?;
+    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&irene_models::ShapesOnly).ok()?.instance_type());
+    let mut import = irene_tree::irene_csv::read_dir(&dir, &class_of).unwrap();
+    for tree in &mut import.trees {
+        irene_features::join_specs(tree, &annotated(&tree.model_name, tree.batch_size, tree.seq_len)).unwrap();
+    }
+    Some(import.trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect())
+}

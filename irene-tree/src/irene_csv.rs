@@ -170,6 +170,7 @@ impl Row {
 fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
     let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
+    let columns = reader.headers().cloned().unwrap_or_default();
     let mut rows = Vec::new();
     let mut records = reader.deserialize();
     loop {
@@ -179,17 +180,18 @@ fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
             Some(Ok(record)) => rows.push(Row { path: path.to_owned(), line, level, record }.checked()?),
             Some(Err(error)) => {
                 let line = error.position().map_or(line, csv::Position::line);
-                return Err(Error::Row { path: path.to_owned(), line, reason: reason(&error) });
+                return Err(Error::Row { path: path.to_owned(), line, reason: reason(&error, &columns) });
             }
         }
     }
 }
 
-/// The message of a CSV error without its position, which ours tells.
-fn reason(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        _ => error.to_string(),
+/// The message of a CSV error without its position, which ours tells, and with its column's name.
+fn reason(error: &csv::Error, columns: &csv::StringRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return error.to_string() };
+    match err.field().and_then(|field| columns.get(field as usize)) {
+        Some(column) => format!("column `{column}`: {}", err.kind()),
+        None => err.kind().to_string(),
     }
 }
 

@@ -1,0 +1,37 @@
+//! How long does it take to follow a model by its shapes, to cost it, and to predict its energy?
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use irene_benches::{annotated, gpt2_7b, model};
+use irene_regress::Profile;
+
+fn trace(criterion: &mut Criterion) {
+    let bert = model("bert-base-uncased");
+    criterion.bench_function("trace bert-base by shape alone", |bench| bench.iter(|| bert.trace(8, 128).unwrap()));
+    let large = gpt2_7b();
+    criterion.bench_function("trace a 7-billion-parameter gpt2", |bench| bench.iter(|| large.trace(8, 128).unwrap()));
+    let tree = bert.trace(8, 128).unwrap();
+    criterion.bench_function("cost every node of bert-base", |bench| {
+        bench.iter_batched_ref(|| tree.clone(), irene_features::annotate, criterion::BatchSize::SmallInput);
+    });
+}
+
+fn predict(criterion: &mut Criterion) {
+    criterion.bench_function("load the bundled profile", |bench| {
+        bench.iter(|| Profile::bundled(black_box("gtx-1080-ti")).map(|profile| profile.provenance).unwrap());
+    });
+    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let tree = annotated("bert-base-uncased", 8, 128).without_math();
+    criterion.bench_function("predict every node of bert-base from specs", |bench| {
+        bench.iter_batched_ref(
+            || tree.clone(),
+            |tree| profile.predictor.predict(tree).unwrap(),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(benches, trace, predict);
+criterion_main!(benches);

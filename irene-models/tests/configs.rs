@@ -1,0 +1,183 @@
+//! Configs: every valid one gives a lawful tree, every other a line that names the field.
+
+use irene_models::{Config, ModelSpec};
+use irene_tree::{Level, NodeId, Quantity, Tree};
+use proptest::prelude::*;
+
+fn spec(json: &str) -> irene_models::Result<ModelSpec> {
+    ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes())?)
+}
+
+fn traced(json: &str, batch_size: usize, seq_len: usize) -> Tree {
+    let mut tree = spec(json).unwrap().trace(batch_size, seq_len).unwrap();
+    irene_features::annotate(&mut tree);
+    tree
+}
+
+fn message(json: &str) -> String {
+    spec(json).and_then(|spec| spec.trace(2, 8)).unwrap_err().to_string()
+}
+
+/// A config of any of the architectures, with sizes that fit together.
+fn any_config() -> impl Strategy<Value = String> {
+    (0..5usize, 1..5usize, 1..4usize, 1..9usize, 1..40usize, 2..200usize).prop_map(
+        |(architecture, layers, heads, width, inner, vocabulary)| {
+            let hidden = heads * width;
+            let bert_like = format!(
+                r#""hidden_size":{hidden},"num_hidden_layers":{layers},"num_attention_heads":{heads},
+                "intermediate_size":{inner},"vocab_size":{vocabulary},"max_position_embeddings":64"#
+            );
+            let gpt_like = format!(
+                r#""n_embd":{hidden},"n_layer":{layers},"n_head":{heads},"n_positions":64,"vocab_size":{vocabulary}"#
+            );
+            match architecture {
+                0 => format!(r#"{{"model_type":"bert",{bert_like}}}"#),
+                1 => format!(r#"{{"model_type":"roberta",{bert_like}}}"#),
+                2 => format!(
+                    r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
+                    "hidden_dim":{inner},"vocab_size":{vocabulary},"max_position_embeddings":64}}"#
+                ),
+                3 => format!(r#"{{"model_type":"gpt2","n_inner":{inner},{gpt_like}}}"#),
+                _ => format!(r#"{{"model_type":"openai-gpt",{gpt_like}}}"#),
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn every_valid_config_gives_a_valid_tree(json in any_config(), batch in 1..20usize, seq in 1..60usize) {
+        let tree = traced(&json, batch, seq);
+        prop_assert!(tree.check().is_ok());
+        prop_assert!(tree.without_math().check().is_ok());
+        prop_assert_eq!(tree.root().level(), Level::Model);
+        for node in tree.nodes() {
+            for quantity in [Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::NumParameters] {
+                prop_assert!(node.get(quantity).is_some_and(|value| value.is_finite() && value >= 0.0));
+            }
+        }
+    }
+
+    /// Twice the batch is twice the tensor arithmetic. What does not grow is counted without the batch: position ids and
+    /// causal masks, and sizes on the host. (From 2 on: a dimension of 1 makes some copies needless.)
+    #[test]
+    fn flops_grow_with_the_batch_and_parameters_do_not(json in any_config(), batch in 2..10usize, seq in 2..60usize) {
+        let (once, twice) = (traced(&json, batch, seq), traced(&json, 2 * batch, seq));
+        for (one, two) in once.nodes().iter().zip(twice.nodes()) {
+            prop_assert_eq!(one.get(Quantity::NumParameters), two.get(Quantity::NumParameters));
+            prop_assert_eq!(one.get(Quantity::Kernels), two.get(Quantity::Kernels));
+            let grows = one.operation.as_ref().is_none_or(|op| op.output.dims().first() == Some(&batch));
+            if one.level().is_leaf() && grows {
+                let flops = one.get(Quantity::Flops).unwrap();
+                prop_assert!((two.get(Quantity::Flops).unwrap() - 2.0 * flops).abs() <= 1e-9 * flops);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_config_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(config) = Config::from_json("noise", &bytes) {
+            let _ = ModelSpec::from_config("noise", config).and_then(|spec| spec.trace(1, 1));
+        }
+    }
+
+    /// Any number in any field is a tree or an error.
+    #[test]
+    fn no_number_makes_a_config_panic(field in prop::sample::select(vec![
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size",
+        "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id", "chunk_size_feed_forward",
+    ]), number in prop::sample::select(vec!["0", "1", "-1", "7", "1e3", "0.5", "99999999999", "1e308", "null", "true", "\"x\"", "[]"])) {
+        for model_type in ["bert", "roberta"] {
+            let json = format!(r#"{{"model_type":"{model_type}","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,
+                "intermediate_size":8,"vocab_size":9,"max_position_embeddings":16,"{field}":{number}}}"#);
+            let _ = spec(&json).and_then(|spec| spec.trace(1 << 24, 14));
+        }
+    }
+}
+
+#[test]
+fn the_public_models_have_their_published_parameters() {
+    let published = [
+        ("bert-base-uncased", 109_482_240.0),
+        ("distilbert-base-uncased", 66_362_880.0),
+        ("roberta-base", 124_645_632.0),
+        ("gpt2", 124_439_808.0),
+        ("distilgpt2", 81_912_576.0),
+        ("openai-gpt", 116_534_784.0),
+    ];
+    for (name, parameters) in published {
+        let mut tree = ModelSpec::find(name).unwrap().trace(1, 1).unwrap();
+        irene_features::annotate(&mut tree);
+        assert_eq!(tree.root().get(Quantity::NumParameters), Some(parameters), "{name}");
+    }
+    assert_eq!(ModelSpec::builtin_names().filter(|name| name.starts_with("google/bert_uncased_L-")).count(), 24);
+    for name in ModelSpec::builtin_names() {
+        assert!(ModelSpec::find(&name).unwrap().trace(1, 1).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_model_of_seven_billion_parameters_needs_no_memory_for_them() {
+    let json = r#"{"model_type":"gpt2","n_embd":4096,"n_layer":32,"n_head":32,"n_positions":2048,"vocab_size":50257}"#;
+    let tree = traced(json, 8, 2048);
+    assert!(tree.root().get(Quantity::NumParameters).unwrap() > 6.6e9);
+    assert!(tree.find("root.31.mlp.c_fc").is_some());
+}
+
+#[test]
+fn the_math_level_is_complete() {
+    let tree =
+        traced(r#"{"model_type":"gpt2","n_embd":8,"n_layer":1,"n_head":2,"n_positions":16,"vocab_size":9}"#, 2, 4);
+    let mlp = tree.find("root.0.mlp").unwrap();
+    let names: Vec<_> = tree.children(mlp).map(|id| tree.node(id).name()).collect();
+    assert_eq!(names, ["c_fc", "pow", "mul", "add", "mul", "tanh", "add", "mul", "mul", "c_proj"]);
+    // Every FLOP of the model is some node's.
+    let leaves: f64 =
+        tree.ids().filter(|&id| tree.is_leaf(id)).filter_map(|id| tree.node(id).get(Quantity::Flops)).sum();
+    assert!((leaves - tree.root().get(Quantity::Flops).unwrap()).abs() < 1e-12);
+    assert_eq!(tree.own(NodeId::ROOT, Quantity::Kernels), Some(0.0));
+}
+
+#[test]
+fn unknown_names_come_with_near_matches() {
+    let error = ModelSpec::find("bert-base-uncasd").unwrap_err().to_string();
+    assert!(error.starts_with("unknown model `bert-base-uncasd`, did you mean `bert-base-uncased`"), "{error}");
+    assert!(ModelSpec::find("").is_err());
+}
+
+#[test]
+fn missing_and_contradictory_fields_are_named() {
+    let bert = r#"{"model_type":"bert","hidden_size":10,"num_hidden_layers":1,"num_attention_heads":3,
+        "intermediate_size":8,"vocab_size":9,"max_position_embeddings":16}"#;
+    assert_eq!(
+        message(bert),
+        "config.json, field `num_attention_heads`: 3 heads do not divide `hidden_size`, which is 10"
+    );
+    let bert = bert.replace("\"num_attention_heads\":3", "\"num_attention_heads\":2");
+    assert_eq!(message(&bert.replace("\"vocab_size\":9,", "")), "config.json, field `vocab_size`: is missing");
+    assert_eq!(
+        message(&bert.replace("}", ",\"is_decoder\":true}")),
+        "config.json, field `is_decoder`: is true, which is not supported here"
+    );
+    assert_eq!(
+        message(&bert.replace("}", ",\"position_embedding_type\":\"relative_key\"}")),
+        "config.json, field `position_embedding_type`: `relative_key` is not supported here, only `absolute`"
+    );
+    let error = message(&bert.replace("}", ",\"hidden_act\":\"maxout\"}"));
+    assert!(error.starts_with("config.json, field `hidden_act`: `maxout` is not an activation"), "{error}");
+    let error = message(&bert.replace("\"bert\"", "\"t5\""));
+    assert!(error.starts_with("config.json, field `model_type`: `t5` is not supported; there are bert"), "{error}");
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_named() {
+    let bert = ModelSpec::find("bert-base-uncased").unwrap();
+    let error = |batch, seq| bert.trace(batch, seq).unwrap_err().to_string();
+    assert_eq!(error(1, 513), "BertModel: sequence length 513 is longer than the model's 512 positions");
+    assert!(error(0, 1).contains("batch size must be from 1"), "{}", error(0, 1));
+    assert!(error(1, 0).contains("sequence length must be at least 1"), "{}", error(1, 0));
+    // Two of RoBERTa's 514 positions are the padding's.
+    let roberta = ModelSpec::find("roberta-base").unwrap();
+    assert!(roberta.trace(1, 512).is_ok());
+    assert!(roberta.trace(1, 513).is_err());
+}

@@ -1,0 +1,185 @@
+//! The interchange format: what is written is read back, and nothing that is read can panic.
+
+use irene_tree::{
+    DType, Level, Mark, NodeId, OpKind, Operation, Quantity, Shape, Tree, TreeBuilder,
+    jsonl::{TreeReader, parse_tree, to_json},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// A subtree before it is built.
+#[derive(Clone, Debug)]
+enum Draft {
+    Leaf { instance_type: String, energy: f64, marked: bool },
+    Module(Vec<Draft>),
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let leaf = ("[A-Za-z][A-Za-z0-9]{0,8}", 1e-9..1e9f64, any::<bool>())
+        .prop_map(|(instance_type, energy, marked)| Draft::Leaf { instance_type, energy, marked });
+    leaf.prop_recursive(5, 40, 5, |inner| prop::collection::vec(inner, 1..5).prop_map(Draft::Module))
+}
+
+fn build(builder: &mut TreeBuilder, name: &str, draft: &Draft, unknown: &str) {
+    match draft {
+        Draft::Leaf { instance_type, energy, marked } => {
+            let shape = Shape::from([2, 3]);
+            let operation =
+                marked.then(|| Operation::new(OpKind::Softmax, &[shape], shape, DType::F16).with_parameters(7));
+            let node = builder.leaf(name, instance_type.clone(), Level::Ml, operation);
+            node.set(Quantity::PredictedEnergy, *energy);
+            node.set(Quantity::NumParameters, energy.floor());
+            node.extra.get_or_insert_default().insert("unheard_of".into(), json!({"deep": [unknown, 1.5, null]}));
+            if *marked {
+                node.marks.insert(Mark::Extrapolated);
+            }
+        }
+        Draft::Module(children) => {
+            builder.enter(name, "Part", Level::Module);
+            for (index, child) in children.iter().enumerate() {
+                build(builder, &index.to_string(), child, unknown);
+            }
+            builder.leave();
+        }
+    }
+}
+
+fn tree(drafts: &[Draft], unknown: &str) -> Tree {
+    let mut builder = TreeBuilder::new("m\"odel", 3, 5);
+    builder.enter("root", "Model", Level::Model).set(Quantity::Latency, 0.1 + 0.2);
+    for (index, draft) in drafts.iter().enumerate() {
+        build(&mut builder, &format!("part{index}"), draft, unknown);
+    }
+    builder.leave();
+    let mut tree = builder.finish().unwrap();
+    tree.extra.insert("remark".into(), Value::from(unknown));
+    for id in tree.ids() {
+        let text = tree.interchange_id(id);
+        tree.node_mut(id).id = Some(text.into());
+    }
+    tree
+}
+
+proptest! {
+    #[test]
+    fn a_tree_survives_being_written_and_read(drafts in prop::collection::vec(draft(), 1..5), unknown in ".*") {
+        let tree = tree(&drafts, &unknown);
+        prop_assert!(tree.check().is_ok());
+        let read = parse_tree(to_json(&tree).as_bytes(), "memory", 1).unwrap();
+        prop_assert_eq!(&read, &tree);
+    }
+
+    #[test]
+    fn walks_agree_with_each_other(drafts in prop::collection::vec(draft(), 1..5)) {
+        let tree = tree(&drafts, "");
+        for id in tree.ids() {
+            let children: Vec<NodeId> = tree.children(id).collect();
+            prop_assert!(children.iter().all(|&child| tree.parent(child) == Some(id)));
+            let below: usize = children.iter().map(|&child| tree.subtree(child).len()).sum();
+            prop_assert_eq!(tree.subtree(id).len(), below + 1);
+            prop_assert_eq!(tree.ancestors(id).count(), tree.node(id).depth());
+            prop_assert_eq!(tree.is_leaf(id), children.is_empty());
+        }
+    }
+
+    #[test]
+    fn children_and_own_part_add_up_to_the_parent(drafts in prop::collection::vec(draft(), 1..5), total in 0.0..1e9f64) {
+        let mut tree = tree(&drafts, "");
+        tree.node_mut(NodeId::ROOT).set(Quantity::PredictedEnergy, total);
+        let children: Vec<_> = tree.children(NodeId::ROOT).filter_map(|id| tree.node(id).get(Quantity::PredictedEnergy)).collect();
+        if let Some(own) = tree.own(NodeId::ROOT, Quantity::PredictedEnergy) {
+            let sum = own + children.iter().sum::<f64>();
+            prop_assert!((sum - total).abs() <= 1e-9 * children.iter().sum::<f64>().max(total));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for tree in TreeReader::new("noise", bytes.as_slice()) {
+            let _ = tree.map(|tree| tree.check());
+        }
+    }
+
+    /// Valid lines with one byte changed reach deeper than noise.
+    #[test]
+    fn no_damage_makes_the_reader_panic(drafts in prop::collection::vec(draft(), 1..4), place in any::<prop::sample::Index>(), byte: u8) {
+        let mut line = to_json(&tree(&drafts, "x")).into_bytes();
+        let place = place.index(line.len());
+        line[place] = byte;
+        let _ = parse_tree(&line, "damaged", 1);
+        let _ = parse_tree(&line[..place], "cut", 1);
+    }
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_not_a_stack_overflow() {
+    let mut line = String::from(r#"{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":"#);
+    for _ in 0..100_000 {
+        line.push_str(r#"{"child_nodes_obj":["#);
+    }
+    let error = parse_tree(line.as_bytes(), "deep", 1).unwrap_err().to_string();
+    assert!(error.contains("recursion limit"), "{error}");
+}
+
+fn line(node: &str) -> String {
+    format!(r#"{{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":{node}}}"#)
+}
+
+fn message(node: &str) -> String {
+    parse_tree(line(node).as_bytes(), "t.jsonl", 3).unwrap_err().to_string()
+}
+
+#[test]
+fn a_leaf_that_is_no_primitive_is_named() {
+    let leaf = r#"{"scope":"root","instance_type":"BertModel","type":"model"}"#;
+    assert_eq!(message(leaf), "m 1x1, node `root`: a leaf must be a primitive (type ml or math), found type model");
+}
+
+#[test]
+fn negative_features_are_named_with_their_node() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","cpu":-4}"#;
+    assert_eq!(message(leaf), "m 1x1, node `root`: cpu must be finite and not negative, found -4");
+}
+
+#[test]
+fn not_a_number_is_reported_where_python_wrote_it() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","cpu":NaN}"#;
+    let error = message(leaf);
+    assert!(error.starts_with("t.jsonl, line 3, column 1"), "{error}");
+    assert!(error.contains("field `root: cpu`"), "{error}");
+}
+
+#[test]
+fn a_child_that_stands_elsewhere_is_refused() {
+    let node = r#"{"scope":"root","instance_type":"M","type":"model","child_nodes_obj":[
+        {"scope":"branch.x","instance_type":"Linear","type":"ml","level":1}]}"#;
+    assert!(message(node).contains("node `branch.x`: the scope must extend its parent's, `root.`"));
+    let node = node.replace("branch.x", "root.x").replace("\"level\":1", "\"level\":2");
+    assert!(message(&node).contains("field `root.x: level`: is 2, but the node stands at depth 1"));
+}
+
+#[test]
+fn ids_are_unique_over_a_file() {
+    let dir = std::env::temp_dir().join(format!("irene-ids-{}", std::process::id()));
+    let text = line(r#"{"scope":"root","instance_type":"Linear","type":"ml","id":"a"}"#);
+    std::fs::write(&dir, format!("{text}\n\n{text}\n")).unwrap();
+    let error = irene_tree::jsonl::read_trees(&dir).unwrap_err().to_string();
+    std::fs::remove_file(&dir).unwrap();
+    assert!(error.contains("id `a` is also in m 1x1"), "{error}");
+}
+
+#[test]
+fn reading_goes_on_after_a_bad_line() {
+    let good = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
+    let text = format!("{good}\nnonsense\n{good}\n");
+    let read: Vec<bool> = TreeReader::new("t", text.as_bytes()).map(|tree| tree.is_ok()).collect();
+    assert_eq!(read, [true, false, true]);
+}
+
+#[test]
+fn the_older_word_for_a_primitive_is_read() {
+    let leaf = r#"{"scope":"root","instance_type":"matmul","type":"ml-np"}"#;
+    let tree = parse_tree(line(leaf).as_bytes(), "t", 1).unwrap();
+    assert_eq!(tree.root().level(), Level::Ml);
+    assert!(tree.root().is_instance_of("MatMul"));
+}
