@@ -34,19 +34,18 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes a file through a temporary one beside it, so that it is there whole or not at all.
 pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let attempt = || -> Result<()> {
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".irene-").tempfile_in(dir)?;
-        let mut buffered = std::io::BufWriter::new(&mut file);
-        write(&mut buffered)?;
-        buffered.flush()?;
-        drop(buffered);
-        file.as_file().sync_all()?;
-        keep_permissions(&file)?;
-        file.persist(path)?;
-        Ok(())
-    };
-    attempt().with_context(|| format!("cannot write {}", path.display()))
+    let cannot = || format!("cannot write {}", path.display());
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".irene-").tempfile_in(dir).with_context(cannot)?;
+    let mut buffered = std::io::BufWriter::new(&mut file);
+    // What fails in making the content is not about this file.
+    write(&mut buffered).map_err(|error| if error.is::<std::io::Error>() { error.context(cannot()) } else { error })?;
+    buffered.flush().with_context(cannot)?;
+    drop(buffered);
+    file.as_file().sync_all().with_context(cannot)?;
+    keep_permissions(&file).with_context(cannot)?;
+    file.persist(path).with_context(cannot)?;
+    Ok(())
 }
 
 /// A temporary file is for its owner alone; a result is like any other new file.

@@ -52,10 +52,10 @@ pub(crate) struct Args {
     #[arg(long)]
     math: bool,
     /// Price of a kWh, USD
-    #[arg(long, value_name = "USD", default_value_t = 0.1319, value_parser = not_negative)]
+    #[arg(long, value_name = "USD", default_value_t = 0.1319, value_parser = not_negative, allow_negative_numbers = true)]
     price_per_kwh: f64,
     /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given
-    #[arg(long, value_name = "GRAMS", value_parser = not_negative)]
+    #[arg(long, value_name = "GRAMS", value_parser = not_negative, allow_negative_numbers = true)]
     grid_intensity: Option<f64>,
     /// Write here instead of to stdout
     #[arg(short, long, value_name = "FILE")]

@@ -17,7 +17,9 @@ pub(super) struct Correction {
     weights: Vec<f64>,
 }
 
-/// Chosen on the public data by leaving models and sizes out in turn; from half to twice these the errors hardly change.
+/// Chosen on the public data by leaving models and sizes out in turn. With half or twice the wide reach the error of
+/// primitives at a size left out goes from 4.1 to 4.5 or 4.9 %; all else, and the narrow reach from 0.02 to 0.1, changes
+/// nothing by more than 0.1 points.
 const WIDE: Kernel = Kernel { reach: 2.0, deviation: 0.2 };
 const NARROW: Kernel = Kernel { reach: 0.05, deviation: 0.05 };
 

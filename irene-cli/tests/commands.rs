@@ -1,0 +1,318 @@
+//! The `irene` binary as a person uses it: what it prints, what it refuses and how, and that nothing is half-written.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use irene_tree::{Quantity, jsonl};
+use serde_json::Value;
+
+/// A folder of its own for each test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("irene-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.0.join(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn irene(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_irene")).args(args).output().unwrap()
+}
+
+/// What it prints when all is well.
+fn good(args: &[&str]) -> String {
+    let output = irene(args);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line it says when something is wrong; `code` is 1 for a failure and 2 for wrong usage.
+fn refused(code: i32, args: &[&str]) -> String {
+    let output = irene(args);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{args:?} printed results");
+    assert!(complaint.starts_with("error: "), "{args:?}: {complaint}");
+    if code == 1 {
+        assert_eq!(complaint.trim_end().lines().count(), 1, "{args:?}: {complaint}");
+    }
+    complaint
+}
+
+/// Trees of two models at two sizes with energies and features by a simple law.
+fn training_data(folder: &Folder) -> String {
+    let mut lines = String::new();
+    for (model, size) in [("distilgpt2", "8"), ("distilgpt2", "16"), ("gpt2", "8"), ("gpt2", "16")] {
+        let json = good(&["trace", model, "-b", size, "-s", "32", "--format", "json"]);
+        let mut tree = jsonl::parse_tree(json.trim_end().as_bytes(), "trace", 1).unwrap();
+        for node in tree.nodes_mut() {
+            let work = node.get(Quantity::Flops).unwrap() * 1e-4 + node.get(Quantity::Kernels).unwrap() * 1e-3;
+            node.set(Quantity::GroundTruthEnergy, work + 1e-3);
+            for quantity in [Quantity::Cpu, Quantity::Mem, Quantity::Gpu, Quantity::GpuMem, Quantity::GpuClk] {
+                node.set(quantity, 50.0);
+            }
+            node.set(Quantity::GpuMemClk, 3802.0);
+            node.set(Quantity::Latency, work / 200.0);
+            node.set(Quantity::GpuEnergy, work * 0.7);
+        }
+        lines += &(jsonl::to_json(&tree) + "\n");
+    }
+    folder.write("data.jsonl", &lines)
+}
+
+#[test]
+fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
+    let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
+    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 14.4 J a run"), "{text}");
+    assert!(text.contains("│  │  │  ├─ self BertSelfAttention"), "{text}");
+    assert!(text.contains("where it goes"), "{text}");
+    assert!(text.contains("a million runs: 4.0"), "{text}");
+    assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colours outside a terminal");
+    assert!(!text.contains("CO2e"), "emissions without a grid intensity");
+    // 12 layers of 16 nodes, 1 encoder, 5 embeddings, 3 of the pooler, the root: every node has its line.
+    let nodes = jsonl::parse_tree(
+        good(&["trace", "bert-base-uncased", "-b", "8", "-s", "128", "--format", "json"]).as_bytes(),
+        "trace",
+        1,
+    );
+    assert_eq!(text.lines().filter(|line| line.contains("─ ")).count(), nodes.unwrap().nodes().len() - 1);
+}
+
+#[test]
+fn depth_top_price_and_grid_are_honoured() {
+    let args = ["predict", "gpt2", "-b", "1", "-s", "1024", "--depth", "1", "--top", "2", "--price-per-kwh", "1"];
+    let text = good(&[&args[..], &["--grid-intensity", "500"]].concat());
+    assert!(!text.contains("attn"), "{text}");
+    assert!(text.contains("extrapolated: outside the range"), "{text}");
+    let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("where it goes")).collect();
+    assert_eq!(table.iter().position(|line| line.is_empty()), Some(3), "{text}");
+    let cost = table.last().unwrap();
+    let number = |after: &str| -> f64 {
+        let rest = &cost[cost.find(after).unwrap() + after.len()..];
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert_eq!(number("a million runs: "), number("kWh, "));
+    assert!((number("USD/kWh, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
+}
+
+#[test]
+fn json_and_csv_carry_every_node() {
+    let json = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "json", "--grid-intensity", "100"]);
+    let tree = jsonl::parse_tree(json.as_bytes(), "stdout", 1).unwrap();
+    assert!(tree.nodes().iter().all(|node| node.get(Quantity::PredictedEnergy).is_some()));
+    assert_eq!(tree.extra["predictor"]["provenance"], "predicted");
+    let cost = &tree.extra["cost_per_million_runs"];
+    let kwh = tree.root().get(Quantity::PredictedEnergy).unwrap() / 3.6;
+    assert!((cost["energy_kwh"].as_f64().unwrap() - kwh).abs() < 1e-9);
+    assert!((cost["emissions_g_co2e"].as_f64().unwrap() - 100.0 * kwh).abs() < 1e-6);
+
+    let csv = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "csv"]);
+    assert!(csv.starts_with("scope,instance_type,level,num_parameters,flops (MFLOP),"), "{csv}");
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|line| line.split(',').count() == columns));
+    assert_eq!(csv.lines().count(), tree.nodes().len() + 1);
+}
+
+#[test]
+fn a_trace_comes_in_four_formats() {
+    let trace = |format| good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--format", format]);
+    assert!(trace("text").contains("root GPT2Model"));
+    assert!(trace("dot").starts_with("digraph tree {"));
+    assert!(trace("folded").contains("root;0;attn;c_attn "));
+    assert!(jsonl::parse_tree(trace("json").as_bytes(), "stdout", 1).unwrap().find("root.0.attn.pow").is_none());
+    let math = good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--math", "--format", "json"]);
+    assert!(jsonl::parse_tree(math.as_bytes(), "stdout", 1).unwrap().find("root.0.mlp.pow").is_some());
+}
+
+#[test]
+fn lists_name_models_and_devices() {
+    let models = good(&["models"]);
+    assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
+    let devices = good(&["devices"]);
+    assert!(devices.contains("gtx-1080-ti") && devices.contains("166 trees"), "{devices}");
+    assert!(good(&["completions", "bash"]).contains("irene"));
+}
+
+#[test]
+fn a_config_on_disk_is_a_model() {
+    let folder = Folder::new("config");
+    let config = r#"{"model_type":"distilbert","dim":64,"n_layers":2,"n_heads":4,"hidden_dim":128,"vocab_size":50,
+        "max_position_embeddings":64}"#;
+    let file = folder.write("config.json", config);
+    for path in [file.as_str(), folder.0.to_str().unwrap()] {
+        assert!(good(&["predict", path, "-b", "1", "-s", "8"]).contains("root DistilBertModel"));
+    }
+}
+
+#[test]
+fn training_predicting_and_evaluating_go_through_files() {
+    let folder = Folder::new("files");
+    let data = training_data(&folder);
+    for (method, extra) in [("irene", &["--strategy", "stepwise", "--seed", "7"][..]), ("specs", &[])] {
+        let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
+        let train = ["train", &data, "-o", &model, "--method", method];
+        good(&[&train[..], extra].concat());
+        good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+        let text = good(&["evaluate", &data, &predicted]);
+        assert!(text.contains("share of nodes with at most this error"), "{text}");
+        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        assert_eq!(json["by_level"]["model"]["nodes"], 4);
+        assert!(json["by_level"]["ml"]["cdf"][0]["share"].is_number());
+
+        let cross = ["crossvalidate", &data, "--method", method, "--format", "json"];
+        let json: Value = serde_json::from_str(&good(&[&cross[..], extra].concat())).unwrap();
+        assert_eq!(json["folds"][0]["left_out"], "distilgpt2");
+        for level in ["ml", "module", "model"] {
+            let mean = (json["folds"][0][level].as_f64().unwrap() + json["folds"][1][level].as_f64().unwrap()) / 2.0;
+            assert!((json["average"][level].as_f64().unwrap() - mean).abs() < 1e-9);
+        }
+        assert!(json["by_instance_type"]["Softmax"].is_number());
+    }
+    assert!(good(&["ablate", &data]).contains("PredictedSum"));
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_is_missing() {
+    assert!(refused(2, &["predict", "gpt2"]).contains("give --batch-size and --seq-len"));
+    assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));
+    assert!(refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"]).contains("trees have their own sizes"));
+    assert!(refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--price-per-kwh", "-1"]).contains("at least 0"));
+    assert!(
+        refused(2, &["train", "x.jsonl", "-o", "y", "--method", "specs", "--seed", "3"])
+            .contains("belong to --method irene")
+    );
+    assert!(
+        refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "a", "--predictor", "b"])
+            .contains("cannot be used with")
+    );
+}
+
+#[test]
+fn bad_names_sizes_and_devices_are_named() {
+    assert!(refused(1, &["trace", "gtp2", "-b", "1", "-s", "1"]).contains("did you mean `gpt2`"));
+    let long = refused(1, &["predict", "bert-base-uncased", "-b", "1", "-s", "600"]);
+    assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
+    let device = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h100"]);
+    assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti"), "{device}");
+    assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));
+}
+
+#[test]
+fn a_failure_leaves_no_file_and_an_older_one_as_it_was() {
+    let folder = Folder::new("half");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    // The second line is cut: the first was predicted by then.
+    let cut = folder.write("cut.jsonl", &lines[..lines.find('\n').unwrap() + 2000]);
+    let output = folder.write("out.jsonl", "precious\n");
+    let before = folder.files();
+    let complaint = refused(1, &["predict", &cut, "-o", &output]);
+    assert!(complaint.contains("cut.jsonl, line 2, column 1999, field `"), "{complaint}");
+    let complaint = refused(1, &["train", &cut, "--method", "specs", "-o", &output]);
+    assert!(complaint.contains("cut.jsonl, line 2"), "{complaint}");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "precious\n");
+    assert_eq!(folder.files(), before);
+    assert!(refused(1, &["train", &data, "--method", "specs", "-o", "/nowhere/x"]).contains("cannot write /nowhere/x"));
+}
+
+#[test]
+fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
+    let folder = Folder::new("bad");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    let refuse = |name: &str, from: &str, to: &str| {
+        assert!(lines.contains(from), "{from}");
+        let file = folder.write(name, &lines.replacen(from, to, 1));
+        refused(1, &["train", &file, "--method", "specs", "-o", &folder.path("model")])
+    };
+    let nan = refuse("nan.jsonl", "\"cpu\":50.0", "\"cpu\":NaN");
+    assert!(nan.contains("nan.jsonl, line 1, column ") && nan.contains("cpu`: expected value"), "{nan}");
+    let negative = refuse("negative.jsonl", "\"cpu\":50.0", "\"cpu\":-50.0");
+    assert!(negative.contains("cpu must be finite and not negative, found -50"), "{negative}");
+    let leaf = refuse("leaf.jsonl", "\"type\":\"ml\"", "\"type\":\"module\"");
+    assert!(leaf.contains("a leaf must be a primitive"), "{leaf}");
+    let energy = refuse("energy.jsonl", "\"ground_truth_energy\"", "\"energy\"");
+    assert!(energy.contains("ground_truth_energy must be above 0, found none"), "{energy}");
+
+    let model = folder.path("model.safetensors");
+    good(&["train", &data, "--method", "irene", "-o", &model]);
+    let strange = folder.write("strange.jsonl", &lines.replace("\"Softmax\"", "\"Sparsemax\""));
+    let complaint = refused(1, &["predict", &strange, "--predictor", &model]);
+    assert!(
+        complaint.contains("softmax`: this predictor never saw the operation Sparsemax; it knows conv1d"),
+        "{complaint}"
+    );
+    let complaint = refused(1, &["predict", "gpt2", "-b", "1", "-s", "8", "--predictor", &model]);
+    assert!(complaint.contains("(method irene) needs features these nodes lack"), "{complaint}");
+    assert!(complaint.contains("feature `cpu` is missing"), "{complaint}");
+
+    let bytes = std::fs::read(&model).unwrap();
+    std::fs::write(folder.path("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    let complaint = refused(1, &["predict", &data, "--predictor", &folder.path("cut.safetensors")]);
+    assert!(complaint.contains("cut.safetensors: not a predictor file, or a damaged one"), "{complaint}");
+    assert!(refused(1, &["predict", &folder.write("empty.jsonl", "\n")]).contains("empty.jsonl: no trees"));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let commands = [
+        "models",
+        "devices",
+        "trace",
+        "predict",
+        "import",
+        "train",
+        "evaluate",
+        "crossvalidate",
+        "ablate",
+        "completions",
+    ];
+    for command in commands {
+        let help = good(&[command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("irene {command}")), "{help}");
+    }
+}
+
+#[test]
+fn the_importer_writes_the_public_layout_as_trees() {
+    let Some(dir) = irene_tree::irene_csv::device_dir_from_env("device_1") else {
+        println!("skipped: IRENE_DATA does not lead to IrEne's device_1");
+        return;
+    };
+    let folder = Folder::new("import");
+    let out = folder.path("device_1.jsonl");
+    good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
+    let trees = jsonl::read_trees(Path::new(&out)).unwrap();
+    assert_eq!(trees.len(), 166);
+    assert!(trees.iter().flat_map(|tree| tree.nodes()).all(|node| node.get(Quantity::NumParameters).is_some()));
+}
