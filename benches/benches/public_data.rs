@@ -1,4 +1,5 @@
 //! How long do reading, training and cross-validation take on IrEne's public data? Skipped where `IRENE_DATA` is not set.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

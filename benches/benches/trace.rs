@@ -1,4 +1,5 @@
 //! How long does it take to follow a model by its shapes, to cost it, and to predict its energy?
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 
 use std::hint::black_box;

@@ -1,4 +1,5 @@
 //! The `irene` binary as a person uses it: what it prints, what it refuses and how, and that nothing is half-written.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 use std::{
     path::{Path, PathBuf},
@@ -314,5 +315,5 @@ fn the_importer_writes_the_public_layout_as_trees() {
     good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
     let trees = jsonl::read_trees(Path::new(&out)).unwrap();
     assert_eq!(trees.len(), 166);
-    assert!(trees.iter().flat_map(|tree| tree.nodes()).all(|node| node.get(Quantity::NumParameters).is_some()));
+    assert!(trees.iter().flat_map(irene_tree::Tree::nodes).all(|node| node.get(Quantity::NumParameters).is_some()));
 }

@@ -34,9 +34,9 @@ pub fn annotate(tree: &mut Tree) {
             tree.node_mut(id).set(quantity, value);
         }
         if let Some(parent) = tree.parent(id) {
-            for i in 0..SUMMED.len() {
-                let sum = totals[parent.index()][i].zip(totals[id.index()][i]);
-                totals[parent.index()][i] = sum.map(|(above, own)| above + own);
+            let own = totals[id.index()];
+            for (above, own) in totals[parent.index()].iter_mut().zip(own) {
+                *above = above.zip(own).map(|(above, own)| above + own);
             }
         }
     }

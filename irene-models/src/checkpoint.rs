@@ -34,8 +34,12 @@ impl Checkpoint {
 impl WeightSource for Checkpoint {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
         let found = std::iter::once(key).chain(aliases.iter().map(String::as_str)).find_map(|key| self.find(key));
-        let refuse =
-            |found: String| Error::Weight { origin: self.origin.clone(), key: key.to_owned(), expected: shape, found };
+        let refuse = |found: String| Error::Weight {
+            origin: self.origin.clone(),
+            key: key.to_owned(),
+            expected: Box::new(shape),
+            found,
+        };
         match found {
             None => Err(refuse("no such tensor".into())),
             Some(tensor) if tensor.dims() != shape.dims() => Err(refuse(format!("{:?}", tensor.dims()))),

@@ -1,4 +1,4 @@
-use irene_tree::{DType, Shape};
+use irene_tree::Shape;
 
 /// What can go wrong between a name and a traced or running model.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum Error {
         /// The tensor's key.
         key: String,
         /// The shape that the model needs.
-        expected: Shape,
+        expected: Box<Shape>,
         /// What the checkpoint has.
         found: String,
     },
@@ -58,16 +58,20 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
-    /// An element type that candle has and we do not, or the other way round.
-    #[error("element type {0:?} is not supported here")]
-    DType(DType),
     /// A tree could not be built or joined.
     #[error(transparent)]
     Tree(#[from] irene_tree::Error),
     /// candle failed.
     #[cfg(feature = "candle")]
     #[error(transparent)]
-    Candle(#[from] candle_core::Error),
+    Candle(Box<candle_core::Error>),
+}
+
+#[cfg(feature = "candle")]
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Candle(Box::new(error))
+    }
 }
 
 fn near(similar: &[String]) -> String {

@@ -2,6 +2,7 @@
 //!
 //! The fixtures hold a config, weights under the family's public keys, and inputs with padding beside every module's output
 //! as `out.<name>`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 #![cfg(feature = "candle")]
 
 use std::{collections::HashMap, path::PathBuf};

@@ -1,4 +1,5 @@
 //! The interchange format: what is written is read back, and nothing that is read can panic.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 use irene_tree::{
     DType, Level, Mark, NodeId, OpKind, Operation, Quantity, Shape, Tree, TreeBuilder,

@@ -1,4 +1,5 @@
 //! IrEne's CSV layout, on a folder made by the test.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 use std::path::{Path, PathBuf};
 

@@ -134,7 +134,7 @@ impl Tensor {
 
     pub(crate) fn matmul(&self, other: &Self) -> Result<Self> {
         let (x, y) = (self, other);
-        in_form!([x, y] layout::product(self.shape(), other.shape())?, self.dtype(), candle: x.matmul(y)?)
+        in_form!([x, y] layout::product(self.shape(), other.shape())?, self.dtype(), candle: on_candle::matmul(x, y)?)
     }
 
     /// `self` where the mask is not zero, the number elsewhere; the mask stretches.
