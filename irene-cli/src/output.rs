@@ -48,6 +48,12 @@ pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Resu
     Ok(())
 }
 
+/// Writes text to a file, without colours.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    write_file(path, |writer| Ok(writer.write_all(plain.as_bytes())?))
+}
+
 /// A temporary file is for its owner alone; a result is like any other new file.
 #[cfg(unix)]
 fn keep_permissions(file: &tempfile::NamedTempFile) -> std::io::Result<()> {

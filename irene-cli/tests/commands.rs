@@ -100,6 +100,10 @@ fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");
     assert!(!text.contains("CO2e"), "emissions without a grid intensity");
+    let folder = Folder::new("main");
+    let file = folder.path("bert.txt");
+    good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128", "-o", &file]);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), text);
     // 12 layers of 16 nodes, 1 encoder, 5 embeddings, 3 of the pooler, the root: every node has its line.
     let nodes = jsonl::parse_tree(
         good(&["trace", "bert-base-uncased", "-b", "8", "-s", "128", "--format", "json"]).as_bytes(),

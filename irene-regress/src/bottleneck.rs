@@ -25,9 +25,12 @@ pub fn bottlenecks(tree: &Tree) -> Vec<Bottleneck> {
         return Vec::new();
     };
     let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
+    let predicted = |id| tree.node(id).get(Quantity::PredictedEnergy);
     for id in tree.ids() {
         let node = tree.node(id);
-        let own = tree.own(id, Quantity::PredictedEnergy).unwrap_or(0.0);
+        let Some(energy) = predicted(id) else { continue };
+        // A child without a prediction (the math level, for the paper's predictor) is in its parent's own part.
+        let own = energy - tree.children(id).filter_map(predicted).sum::<f64>();
         let entry = by_type.entry((node.instance_type(), node.level())).or_default();
         entry.0 += 1;
         entry.1 += own;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{Level, Node, Quantity};
+use crate::{Level, Marks, Node, Quantity};
 
 /// Names a node of one tree: its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +123,15 @@ impl Tree {
             nodes[parent].subtree_len += len;
         }
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
+    }
+
+    /// Takes every prediction off the tree: energies, own parts and marks.
+    pub fn clear_predictions(&mut self) {
+        for node in &mut self.nodes {
+            node.clear(Quantity::PredictedEnergy);
+            node.clear(Quantity::OwnEnergy);
+            node.marks = Marks::default();
+        }
     }
 
     /// The tree without its math level, as IrEne writes it.

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Format::Csv => csv(&tree),
     };
     match &args.output {
-        Some(path) => output::write_file(path, |writer| Ok(writer.write_all(text.as_bytes())?)),
+        Some(path) => output::write_text(path, &text),
         None => output::print(&text),
     }
 }

@@ -82,6 +82,7 @@ impl Predictor for PaperPredictor {
     }
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
+        tree.clear_predictions();
         let mut energies = vec![0.0; tree.nodes().len()];
         for id in tree.ids().rev() {
             let level = tree.node(id).level();

@@ -79,13 +79,16 @@ impl Trainer for SpecsTrainer {
     }
 
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
-        let samples = samples(trees)?;
+        // What a module runs itself is its own part here, whether or not the trees show it.
+        let without_math: Vec<Tree> = trees.iter().map(|tree| tree.without_math()).collect();
+        let trees: Vec<&Tree> = without_math.iter().collect();
+        let samples = samples(&trees)?;
         if samples.is_empty() {
             return Err(Error::Training("no tree with a primitive".into()));
         }
         let all: Vec<Sample> = samples.values().flatten().copied().collect();
         let primitives = samples.into_iter().map(|(name, samples)| (name, Primitive::fit(&samples)));
-        let own_part = OwnPart::fit(trees)?;
+        let own_part = OwnPart::fit(&trees)?;
         Ok(Box::new(SpecsPredictor { primitives: primitives.collect(), any: Curve::fit(&all), own_part }))
     }
 }
@@ -148,6 +151,7 @@ impl Predictor for SpecsPredictor {
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
         let features = FeatureSet::custom(SHAPE);
+        tree.clear_predictions();
         // Most leaves of a model are alike.
         let mut known: HashMap<(String, [u64; SHAPE.len()]), (f64, Option<Mark>)> = HashMap::new();
         let mut energies = vec![0.0; tree.nodes().len()];

@@ -22,6 +22,7 @@ const TERMS: usize = 4;
 
 impl OwnPart {
     /// The non-negative least squares of the relative error of each module, given what its children were measured at.
+    /// The trees are without their math level.
     pub(super) fn fit(trees: &[&Tree]) -> Result<Self> {
         // Layers repeat their measurement.
         let mut table = Table::new(TERMS + 1);
@@ -30,7 +31,7 @@ impl OwnPart {
             for id in tree.ids().filter(|&id| !tree.is_leaf(id)) {
                 let total = ground_truth(tree, id)?;
                 let mut rest = total;
-                for child in tree.children(id).filter(|&child| !is_math(tree, child)) {
+                for child in tree.children(id) {
                     rest -= ground_truth(tree, child)?;
                 }
                 let mut row = terms(tree, id)?.map(|term| term / total).to_vec();
