@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use irene_tree::{Error, Node, NodeId, OpKind, Quantity, Result, Tree};
+use irene_tree::{Error, Level, Node, NodeId, OpKind, Quantity, Result, Tree};
 
 use crate::cost;
 
@@ -66,7 +66,8 @@ fn unit(quantity: Quantity) -> f64 {
 /// same model at the same size. What the measured tree already says stays.
 ///
 /// # Errors
-/// [`Error::Node`] for a node that the trace does not have: same scope, same instance type, same place among equals.
+/// [`Error::Node`] for a node that only one of them has: same scope, same instance type, same place among equals. The math
+/// level need not have been measured.
 pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
     let key = |node: &Node| format!("{}:{}", node.scope(), node.instance_type().to_ascii_lowercase());
     // Last in pre-order first, so that equals are taken from the end in order.
@@ -74,11 +75,13 @@ pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
     for id in traced.ids().rev() {
         twins.entry(key(traced.node(id))).or_default().push(id);
     }
+    let refuse = |measured: &Tree, node: &Node, reason: String| {
+        Err(Error::Node { tree: measured.to_string(), scope: node.scope().to_owned(), reason })
+    };
     for id in measured.ids() {
         let node = measured.node(id);
         let Some(twin) = twins.get_mut(&key(node)).and_then(Vec::pop) else {
-            let reason = format!("our {traced} has no such {} node", node.instance_type());
-            return Err(Error::Node { tree: measured.to_string(), scope: node.scope().to_owned(), reason });
+            return refuse(measured, node, format!("our {traced} has no such {} node", node.instance_type()));
         };
         for quantity in SUMMED {
             let node = measured.node_mut(id);
@@ -87,12 +90,16 @@ pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
             }
         }
     }
-    Ok(())
+    let left: Vec<NodeId> = twins.into_values().flatten().collect();
+    match left.into_iter().filter(|&id| traced.node(id).level() != Level::Math).min() {
+        Some(missing) => refuse(measured, traced.node(missing), "was not measured".into()),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::{DType, Level, Operation, Shape, TreeBuilder};
+    use irene_tree::{DType, Operation, Shape, TreeBuilder};
 
     use super::*;
 
@@ -141,5 +148,12 @@ mod tests {
         builder.leaf("root", "Other", Level::Ml, None);
         let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
         assert_eq!(error.to_string(), "m 1x4, node `root`: our m 1x4 has no such Other node");
+
+        let mut builder = TreeBuilder::new("m", 1, 4);
+        builder.enter("root", "M", Level::Model);
+        builder.leaf("mystery", "FlashAttention", Level::Ml, None);
+        builder.leave();
+        let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
+        assert_eq!(error.to_string(), "m 1x4, node `root.self`: was not measured");
     }
 }

@@ -40,7 +40,7 @@ pub struct Dropped {
     /// The model, with the size if only that is left out.
     pub what: String,
     /// Why.
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 /// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself, its folder
@@ -54,12 +54,12 @@ pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
 /// Reads the four files of a folder into trees.
 ///
 /// `class_of` gives the root's instance type for a model's name (`BertModel`); models it does not know are dropped, and so
-/// are sizes without a row for the whole model. Scopes become those of the interchange format: below `root`, with list
-/// containers (`layer`, `h`) left out, and an operation named by its type below the module that runs it.
+/// are sizes that were not measured to the end: without a row for the whole model, or for a module that others stand below.
+/// Scopes become those of the interchange format: below `root`, with list containers (`layer`, `h`) left out, and an
+/// operation named by its type below the module that runs it.
 ///
 /// # Errors
-/// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column, a field that is no number, or a node whose parent
-/// has no row.
+/// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column or a field that is no number.
 pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> Result<Import> {
     let mut model_names: Vec<String> = Vec::new();
     let mut trees: BTreeMap<(usize, usize, usize), Vec<Row>> = BTreeMap::new();
@@ -77,13 +77,17 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
     for ((model, batch_size, seq_len), rows) in trees {
         let builder = TreeBuilder::new(&model_names[model], batch_size, seq_len);
         let name = &model_names[model];
+        let at_size = format!("{name} {batch_size}x{seq_len}");
         let dropped = match class_of(name) {
-            Some(class) if rows[0].level == Level::Model => {
-                import.trees.push(assemble(builder, class, &rows)?);
-                continue;
-            }
-            Some(_) => Dropped { what: format!("{name} {batch_size}x{seq_len}"), reason: "no row for the whole model" },
-            None => Dropped { what: name.clone(), reason: "not a model known here" },
+            Some(class) if rows[0].level == Level::Model => match assemble(builder, class, &rows) {
+                Ok(tree) => {
+                    import.trees.push(tree);
+                    continue;
+                }
+                Err(error) => Dropped { what: at_size, reason: error.to_string() },
+            },
+            Some(_) => Dropped { what: at_size, reason: "no row for the whole model".into() },
+            None => Dropped { what: name.clone(), reason: "not a model known here".into() },
         };
         // A model that is not known is left out at every size, and said once.
         if import.dropped.last() != Some(&dropped) {

@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 use irene_models::{ModelSpec, ShapesOnly};
-use irene_tree::{irene_csv, jsonl};
+use irene_tree::{
+    irene_csv::{self, Dropped},
+    jsonl,
+};
 
 use super::Size;
 use crate::output;
@@ -32,15 +35,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let Layout::IreneCsv { dir, output } = &args.layout;
     let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
     let mut import = irene_csv::read_dir(dir, &class_of)?;
-    for tree in &mut import.trees {
+    let mut trees = Vec::new();
+    for mut tree in std::mem::take(&mut import.trees) {
         let size = Size { batch_size: tree.batch_size, seq_len: tree.seq_len };
         let traced = super::traced(&ModelSpec::find(&tree.model_name)?, size)?;
-        irene_features::join_specs(tree, &traced)?;
+        match irene_features::join_specs(&mut tree, &traced) {
+            Ok(()) => trees.push(tree),
+            Err(error) => import.dropped.push(Dropped { what: tree.to_string(), reason: error.to_string() }),
+        }
     }
-    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &import.trees)?))?;
     for dropped in &import.dropped {
         output::tell(&format!("left out {}: {}", dropped.what, dropped.reason));
     }
-    output::tell(&format!("{} trees written to {}", import.trees.len(), output.display()));
+    ensure!(!trees.is_empty(), "{}: no tree could be put together", dir.display());
+    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
+    output::tell(&format!("{} trees written to {}", trees.len(), output.display()));
     Ok(())
 }
