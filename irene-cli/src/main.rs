@@ -23,6 +23,8 @@ enum Command {
     Devices(devices::Args),
     Trace(trace::Args),
     Predict(predict::Args),
+    #[cfg(feature = "candle")]
+    Run(commands::run::Args),
     Import(import::Args),
     Train(train::Args),
     Evaluate(evaluate::Args),
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Devices(args) => devices::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Predict(args) => predict::run(&args),
+        #[cfg(feature = "candle")]
+        Command::Run(args) => commands::run::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

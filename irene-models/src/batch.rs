@@ -17,6 +17,23 @@ impl Batch {
         Self { input_ids: Tensor::of_shape([batch_size, seq_len], DType::I64), attention_mask: None }
     }
 
+    /// A batch to be run: ids row after row, and the mask where there is padding.
+    ///
+    /// # Errors
+    /// [`Error::Candle`] if the numbers are not `batch_size` x `seq_len`, or what the device says.
+    #[cfg(feature = "candle")]
+    pub fn of_ids(
+        ids: Vec<i64>,
+        mask: Option<Vec<i64>>,
+        (batch_size, seq_len): (usize, usize),
+        device: &candle_core::Device,
+    ) -> Result<Self> {
+        let tensor = |numbers: Vec<i64>| {
+            Tensor::from_candle(candle_core::Tensor::from_vec(numbers, (batch_size, seq_len), device)?)
+        };
+        Ok(Self { input_ids: tensor(ids)?, attention_mask: mask.map(tensor).transpose()? })
+    }
+
     /// Sequences in the batch.
     pub fn batch_size(&self) -> usize {
         self.input_ids.dim(0)

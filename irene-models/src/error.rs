@@ -20,6 +20,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A model's files are not there, or not what they should be.
+    #[error("{what}: {reason}")]
+    Files {
+        /// The file, directory or model id.
+        what: String,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
     /// A configuration is not one of a model that can be built.
     #[error("{origin}, field `{field}`: {reason}")]
     Config {

@@ -22,21 +22,27 @@ mod builtin;
 mod checkpoint;
 mod config;
 mod error;
+mod files;
 mod layers;
 mod models;
 mod registry;
 mod tensor;
+#[cfg(feature = "text")]
+mod text;
 mod trace;
 mod weights;
 
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, RandomWeights, ZeroWeights};
 pub use config::Config;
 pub use error::{Error, Result};
+pub use files::ModelFiles;
 pub use layers::{Activation, Conv1D, Embedding, LayerNorm, Linear, Tanh};
 pub use models::ARCHITECTURES;
 pub use registry::{Architecture, Model, ModelSpec};
 pub use tensor::{Layout, Tensor};
-pub use trace::{Cx, Done, Module, Node, Tensors, TreeVisitor, Visitor};
+#[cfg(feature = "text")]
+pub use text::{Encoded, TextEncoder};
+pub use trace::{Cx, Done, Module, Node, OutputVisitor, Tensors, TreeVisitor, Visitor};
 pub use weights::{ShapesOnly, WeightSource, Weights};

@@ -3,14 +3,17 @@ use std::path::Path;
 use irene_tree::Tree;
 
 use crate::{
-    ARCHITECTURES, Batch, Config, Cx, Error, ModelOutput, Module, Result, ShapesOnly, TreeVisitor, WeightSource,
-    Weights, builtin,
+    ARCHITECTURES, Batch, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, ShapesOnly, TreeVisitor,
+    WeightSource, Weights, builtin,
 };
 
 /// An architecture: how a config and weights become a model.
 pub trait Architecture: Sync {
     /// The config's `model_type`.
     fn model_type(&self) -> &'static str;
+
+    /// What public checkpoints put before the keys of the model's own parameters (`bert`), or leave out.
+    fn checkpoint_prefix(&self) -> &'static str;
 
     /// Builds the model.
     ///
@@ -71,7 +74,8 @@ impl std::fmt::Debug for ModelSpec {
 }
 
 impl ModelSpec {
-    /// The built-in model with this name, or the one whose config.json is at this path (the file, or its directory).
+    /// The built-in model with this name, the one whose config.json is at this path (the file, or its directory), or the one
+    /// with this id in the local Hugging Face cache ([`ModelFiles::find`]).
     ///
     /// # Errors
     /// [`Error::UnknownModel`] with near matches; [`Error::Io`] and [`Error::Config`] for a path's file.
@@ -79,15 +83,20 @@ impl ModelSpec {
         if let Some(spec) = Self::builtin(name_or_path) {
             return Ok(spec);
         }
+        let files = match ModelFiles::find(name_or_path) {
+            Ok(files) => files,
+            Err(_) => {
+                let similar = builtin::similar(name_or_path);
+                return Err(Error::UnknownModel { name: name_or_path.to_owned(), similar });
+            }
+        };
         let path = Path::new(name_or_path);
-        if path.exists() {
-            let name = path.canonicalize().ok().and_then(|full| {
-                let dir = if full.is_dir() { Some(full.as_path()) } else { full.parent() };
-                dir?.file_name().map(|name| name.to_string_lossy().into_owned())
-            });
-            return Self::from_config(name.unwrap_or_else(|| name_or_path.to_owned()), Config::read(path)?);
-        }
-        Err(Error::UnknownModel { name: name_or_path.to_owned(), similar: builtin::similar(name_or_path) })
+        let is_config = path.extension().is_some_and(|extension| extension == "json");
+        let config = if is_config { path.to_owned() } else { files.config() };
+        let full = path.canonicalize().ok();
+        let dir = full.as_deref().and_then(|full| if full.is_dir() { Some(full) } else { full.parent() });
+        let name = dir.and_then(|dir| dir.file_name()).map(|name| name.to_string_lossy().into_owned());
+        Self::from_config(name.unwrap_or_else(|| name_or_path.to_owned()), Config::read(&config)?)
     }
 
     /// The built-in model with this name.
@@ -137,6 +146,20 @@ impl ModelSpec {
     /// As [`Architecture::build`].
     pub fn build(&self, source: &dyn WeightSource) -> Result<Box<dyn Model>> {
         self.architecture.build(&self.config, &Weights::root(source))
+    }
+
+    /// The model with the weights of these safetensors files (one, or all shards).
+    ///
+    /// # Errors
+    /// As [`Architecture::build`]; [`Error::Io`] and [`Error::Files`] for the files.
+    #[cfg(feature = "candle")]
+    pub fn load(
+        &self,
+        weights: &[std::path::PathBuf],
+        dtype: candle_core::DType,
+        device: &candle_core::Device,
+    ) -> Result<Box<dyn Model>> {
+        self.build(&crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?)
     }
 
     /// The whole tree at this input size, followed by shape alone: no weights and no arithmetic.

@@ -5,10 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 #![cfg(feature = "candle")]
 
-use std::{collections::HashMap, path::PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{D, Device, Tensor as Candle};
-use irene_models::{Batch, Checkpoint, Cx, Done, ModelSpec, Node, Result, Tensor, Visitor};
+use irene_models::{Batch, Cx, Done, Model, ModelFiles, ModelSpec, Node, OutputVisitor, Result, Tensor, Visitor};
 
 /// Largest absolute difference.
 const TOLERANCE: f32 = 1e-5;
@@ -23,27 +23,9 @@ fn fixture(architecture: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(architecture)
 }
 
-/// Keeps each module's first output by its scope.
-#[derive(Default)]
-struct Outputs {
-    path: Vec<String>,
-    tensors: HashMap<String, Candle>,
-}
-
-impl Visitor for Outputs {
-    fn enter(&mut self, node: &Node, _inputs: &[&Tensor]) -> Result<()> {
-        self.path.push(node.name.to_string());
-        Ok(())
-    }
-
-    fn exit(&mut self, _node: &Node, done: Done<'_>) -> Result<()> {
-        let scope = self.path.join(".");
-        self.path.pop();
-        if let Some(output) = done.outputs.first().and_then(|output| output.candle()) {
-            self.tensors.insert(scope, output.clone());
-        }
-        Ok(())
-    }
+fn load(spec: &ModelSpec, dir: &std::path::Path) -> Result<Box<dyn Model>> {
+    let weights = ModelFiles::find(dir.to_str().unwrap())?.weights()?;
+    spec.load(&weights, candle_core::DType::F32, &Device::Cpu)
 }
 
 /// `encoder.layer.0.attention` is `root.encoder.0.attention`: scopes leave list containers out.
@@ -59,24 +41,23 @@ fn largest_difference(x: &Candle, y: &Candle) -> f32 {
     (x - y).unwrap().abs().unwrap().flatten_all().unwrap().max(D::Minus1).unwrap().to_scalar().unwrap()
 }
 
-fn agrees_at_every_module(architecture: &str, prefix: &'static str, tolerance: f32, hidden_state_tolerance: f32) {
+fn agrees_at_every_module(architecture: &str, tolerance: f32, hidden_state_tolerance: f32) {
     let dir = fixture(architecture);
     let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
-    let weights = Checkpoint::load(&dir.join("model.safetensors"), prefix, &Device::Cpu).unwrap();
-    let model = spec.build(&weights).unwrap();
+    let model = load(&spec, &dir).unwrap();
     let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
     let batch = Batch {
         input_ids: Tensor::from_candle(io["input_ids"].clone()).unwrap(),
         attention_mask: Some(Tensor::from_candle(io["attention_mask"].clone()).unwrap()),
     };
-    let mut outputs = Outputs::default();
+    let mut outputs = OutputVisitor::default();
     let output = model.run(&mut Cx::visited(&mut outputs), &batch).unwrap();
 
     let mut compared = 0;
     for (name, expected) in io.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("out.")?, tensor))) {
         // An activation is a class of its own in newer versions of transformers, and operations of its module here.
         let scope = scope_of(name);
-        let Some(found) = outputs.tensors.get(&scope) else {
+        let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
             assert!(
                 name.ends_with("act") || name.ends_with("activation") || name.ends_with("act_fn"),
                 "no node {scope}"
@@ -100,32 +81,32 @@ fn agrees_at_every_module(architecture: &str, prefix: &'static str, tolerance: f
 
 #[test]
 fn bert_agrees_at_every_module() {
-    agrees_at_every_module("bert", "bert", TOLERANCE, TOLERANCE);
+    agrees_at_every_module("bert", TOLERANCE, TOLERANCE);
 }
 
 #[test]
 fn roberta_agrees_at_every_module() {
-    agrees_at_every_module("roberta", "roberta", TOLERANCE, TOLERANCE);
+    agrees_at_every_module("roberta", TOLERANCE, TOLERANCE);
 }
 
 #[test]
 fn distilbert_agrees_at_every_module() {
-    agrees_at_every_module("distilbert", "distilbert", DISTILBERT_TOLERANCE, DISTILBERT_HIDDEN_STATE_TOLERANCE);
+    agrees_at_every_module("distilbert", DISTILBERT_TOLERANCE, DISTILBERT_HIDDEN_STATE_TOLERANCE);
 }
 
 #[test]
 fn gpt2_agrees_at_every_module() {
-    agrees_at_every_module("gpt2", "transformer", TOLERANCE, TOLERANCE);
+    agrees_at_every_module("gpt2", TOLERANCE, TOLERANCE);
 }
 
 #[test]
 fn distilgpt2_agrees_at_every_module() {
-    agrees_at_every_module("distilgpt2", "transformer", TOLERANCE, TOLERANCE);
+    agrees_at_every_module("distilgpt2", TOLERANCE, TOLERANCE);
 }
 
 #[test]
 fn openai_gpt_agrees_at_every_module() {
-    agrees_at_every_module("openai-gpt", "transformer", TOLERANCE, TOLERANCE);
+    agrees_at_every_module("openai-gpt", TOLERANCE, TOLERANCE);
 }
 
 #[test]
@@ -143,11 +124,10 @@ fn a_node_that_is_run_again_takes_the_inputs_it_saw() {
     }
     let dir = fixture("gpt2");
     let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
-    let weights = Checkpoint::load(&dir.join("model.safetensors"), "transformer", &Device::Cpu).unwrap();
     let ids = Candle::zeros((2, 5), candle_core::DType::I64, &Device::Cpu).unwrap();
     let batch = Batch { input_ids: Tensor::from_candle(ids).unwrap(), attention_mask: None };
     let mut visitor = Rerun::default();
-    spec.build(&weights).unwrap().run(&mut Cx::visited(&mut visitor), &batch).unwrap();
+    load(&spec, &dir).unwrap().run(&mut Cx::visited(&mut visitor), &batch).unwrap();
     assert_eq!(visitor.0, spec.trace(2, 5).unwrap().nodes().len());
 }
 
@@ -158,7 +138,6 @@ fn a_checkpoint_of_another_shape_is_refused_by_tensor() {
         std::fs::read_to_string(dir.join("config.json")).unwrap().replace("\"vocab_size\": 96", "\"vocab_size\": 97");
     let config = irene_models::Config::from_json("config.json", config.as_bytes()).unwrap();
     let spec = ModelSpec::from_config("wider", config).unwrap();
-    let weights = Checkpoint::load(&dir.join("model.safetensors"), "bert", &Device::Cpu).unwrap();
-    let error = spec.build(&weights).err().unwrap().to_string();
-    assert!(error.ends_with("tensor `embeddings.word_embeddings.weight`: expected 97x32, found [96, 32]"), "{error}");
+    let error = load(&spec, &dir).err().unwrap().to_string();
+    assert!(error.ends_with("tensor `embeddings.word_embeddings.weight`: expected 97x32, found 96x32"), "{error}");
 }

@@ -8,6 +8,8 @@ pub(crate) mod evaluate;
 pub(crate) mod import;
 pub(crate) mod models;
 pub(crate) mod predict;
+#[cfg(feature = "candle")]
+pub(crate) mod run;
 pub(crate) mod trace;
 pub(crate) mod train;
 

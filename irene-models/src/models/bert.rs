@@ -18,6 +18,10 @@ impl Architecture for Bert {
         "bert"
     }
 
+    fn checkpoint_prefix(&self) -> &'static str {
+        "bert"
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes)?;

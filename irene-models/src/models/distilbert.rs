@@ -17,6 +17,10 @@ impl Architecture for DistilBert {
         "distilbert"
     }
 
+    fn checkpoint_prefix(&self) -> &'static str {
+        "distilbert"
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         Ok(Box::new(DistilBertModel {

@@ -18,6 +18,10 @@ impl Architecture for Gpt2 {
         "gpt2"
     }
 
+    fn checkpoint_prefix(&self) -> &'static str {
+        "transformer"
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         config.refuse_flags(&["add_cross_attention", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"])?;
         let activation = Activation::from_config(config, "activation_function", "gelu_new")?;

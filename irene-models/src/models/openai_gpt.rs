@@ -23,6 +23,10 @@ impl Architecture for OpenAiGpt {
         "openai-gpt"
     }
 
+    fn checkpoint_prefix(&self) -> &'static str {
+        "transformer"
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let activation = Activation::from_words(&WORDS, config, "afn", "gelu")?;
         Ok(Box::new(OpenAiGptModel::load(weights, &Sizes::read(config, activation)?)?))

@@ -13,6 +13,10 @@ impl Architecture for Roberta {
         "roberta"
     }
 
+    fn checkpoint_prefix(&self) -> &'static str {
+        "roberta"
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let pad = config.token_or("pad_token_id", 1)?;

@@ -6,9 +6,11 @@
 
 mod cx;
 mod operations;
+mod output_visitor;
 mod tensors;
 mod tree_visitor;
 
 pub use cx::{Cx, Done, Module, Node, Visitor};
+pub use output_visitor::OutputVisitor;
 pub use tensors::Tensors;
 pub use tree_visitor::TreeVisitor;

@@ -1,0 +1,235 @@
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device, Tensor as Candle};
+use clap::ValueEnum;
+use irene_models::{
+    Batch, Cx, Model, ModelFiles, ModelOutput, ModelSpec, OutputVisitor, RandomWeights, Tensor, TextEncoder,
+};
+use irene_tree::render;
+
+use super::size;
+use crate::output;
+
+/// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
+  irene run bert-base-uncased --random-weights 1 --batch-size 8 --seq-len 128 --repeat 5
+  irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
+pub(crate) struct Args {
+    /// A directory with config.json and weights, a model's id in the Hugging Face cache, or a built-in name
+    model: String,
+    /// Weights from another place: a safetensors file, a directory, or an id in the cache
+    #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
+    weights: Option<String>,
+    /// Made-up weights from this seed
+    #[arg(long, value_name = "SEED")]
+    random_weights: Option<u64>,
+    #[command(flatten)]
+    input: InputArgs,
+    /// Write last_hidden_state, and pooler_output where there is one
+    #[arg(long, value_name = "OUT.safetensors")]
+    output: Option<PathBuf>,
+    /// With --output: every node's output too, as out.<scope>
+    #[arg(long, requires = "output")]
+    all: bool,
+    /// Timed runs, after one that is not timed
+    #[arg(long, value_name = "N", default_value = "1", value_parser = size)]
+    repeat: usize,
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: DTypeName,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+struct InputArgs {
+    /// A text; give it again for a batch. Needs the model's tokenizer.json
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["text_file", "input", "batch_size"])]
+    text: Vec<String>,
+    /// A file with a text a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "batch_size"])]
+    text_file: Option<PathBuf>,
+    /// A file with input_ids (i64) and, if there is padding, attention_mask
+    #[arg(long, value_name = "IN.safetensors", conflicts_with = "batch_size")]
+    input: Option<PathBuf>,
+    /// Sequences in a made-up batch
+    #[arg(short, long, value_name = "B", value_parser = size, requires = "seq_len")]
+    batch_size: Option<usize>,
+    /// Tokens in its sequences
+    #[arg(short, long, value_name = "S", value_parser = size, requires = "batch_size")]
+    seq_len: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    /// Needs a build with --features cuda
+    Cuda,
+    /// Needs a build with --features metal
+    Metal,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DTypeName {
+    F32,
+    F16,
+    Bf16,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let device = match args.device {
+        DeviceName::Cpu => Device::Cpu,
+        DeviceName::Cuda => Device::new_cuda(0).context("--device cuda")?,
+        DeviceName::Metal => Device::new_metal(0).context("--device metal")?,
+    };
+    let dtype = match args.dtype {
+        DTypeName::F32 => DType::F32,
+        DTypeName::F16 => DType::F16,
+        DTypeName::Bf16 => DType::BF16,
+    };
+    let spec = ModelSpec::find(&args.model)?;
+    let batch = batch(args, &spec, &device)?;
+    // A size that does not fit is said before the weights are read.
+    spec.trace(batch.batch_size(), batch.seq_len())?;
+    let model = load(args, &spec, dtype, &device)?;
+
+    let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
+    if let Some(path) = &args.output {
+        write_outputs(path, args.all, model.as_ref(), &batch, &output)?;
+    }
+    output::print(&report(&spec, &batch, &output, &latencies)?)
+}
+
+fn load(args: &Args, spec: &ModelSpec, dtype: DType, device: &Device) -> Result<Box<dyn Model>> {
+    if let Some(seed) = args.random_weights {
+        return Ok(spec.build(&RandomWeights { seed, dtype, device: device.clone() })?);
+    }
+    let place = args.weights.as_ref().unwrap_or(&args.model);
+    let files = ModelFiles::find(place).and_then(|files| files.weights());
+    let files = files.context("no weights; give --weights PATH, or --random-weights SEED to run without")?;
+    Ok(spec.load(&files, dtype, device)?)
+}
+
+fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
+    let input = &args.input;
+    if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
+        let vocabulary = spec.config().size("vocab_size")?;
+        // Any tokens will do; not all the same, and none the padding's.
+        let ids = (0..batch_size * seq_len).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
+        return Ok(Batch::of_ids(ids, None, (batch_size, seq_len), device)?);
+    }
+    if let Some(path) = &input.input {
+        return tensors(path, device);
+    }
+    let texts = match &input.text_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+        }
+        None => input.text.clone(),
+    };
+    let place = if ModelSpec::builtin(&args.model).is_some() { args.weights.as_ref() } else { None };
+    let tokenizer = ModelFiles::find(place.unwrap_or(&args.model)).and_then(|files| files.tokenizer());
+    let tokenizer = tokenizer.context("--text needs the model's tokenizer.json")?;
+    let pad = spec.config().token_or("pad_token_id", 0)? as i64;
+    let encoded = TextEncoder::open(&tokenizer)?.encode(&texts, pad)?;
+    Ok(Batch::of_ids(encoded.ids, Some(encoded.mask), (encoded.batch_size, encoded.seq_len), device)?)
+}
+
+/// The batch in a safetensors file.
+fn tensors(path: &Path, device: &Device) -> Result<Batch> {
+    let origin = || path.display().to_string();
+    let mut tensors = candle_core::safetensors::load(path, device).with_context(origin)?;
+    let mut take = |name: &str| -> Result<Option<Tensor>> {
+        let Some(tensor) = tensors.remove(name) else { return Ok(None) };
+        let (dims, dtype) = (tensor.dims().to_vec(), tensor.dtype());
+        ensure!(dims.len() == 2, "{}, tensor `{name}`: expected (batch, sequence), found {dims:?}", origin());
+        ensure!(dtype == DType::I64, "{}, tensor `{name}`: expected I64, found {dtype:?}", origin());
+        Ok(Some(Tensor::from_candle(tensor)?))
+    };
+    let input_ids = take("input_ids")?.with_context(|| format!("{}: no tensor `input_ids`", origin()))?;
+    let attention_mask = take("attention_mask")?;
+    if let Some(mask) = &attention_mask {
+        ensure!(
+            mask.shape() == input_ids.shape(),
+            "{}, tensor `attention_mask`: expected {}, found {}",
+            origin(),
+            input_ids.shape(),
+            mask.shape()
+        );
+    }
+    Ok(Batch { input_ids, attention_mask })
+}
+
+/// Seconds of each timed run, and the last output.
+fn timed(args: &Args, model: &dyn Model, batch: &Batch, device: &Device) -> Result<(Vec<f64>, ModelOutput)> {
+    let bar = output::progress(args.repeat as u64, "runs");
+    let mut output = model.run(&mut Cx::silent(), batch)?;
+    device.synchronize()?;
+    let mut latencies = Vec::with_capacity(args.repeat);
+    for _ in 0..args.repeat {
+        let start = Instant::now();
+        output = model.run(&mut Cx::silent(), batch)?;
+        device.synchronize()?;
+        latencies.push(start.elapsed().as_secs_f64());
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((latencies, output))
+}
+
+fn write_outputs(path: &Path, all: bool, model: &dyn Model, batch: &Batch, output: &ModelOutput) -> Result<()> {
+    let mut tensors: HashMap<String, Candle> = HashMap::new();
+    let mut add = |name: String, tensor: &Tensor| -> Result<()> {
+        if let Some(tensor) = tensor.candle() {
+            tensors.insert(name, tensor.contiguous()?.to_device(&Device::Cpu)?);
+        }
+        Ok(())
+    };
+    add("last_hidden_state".into(), &output.last_hidden_state)?;
+    if let Some(pooled) = &output.pooler_output {
+        add("pooler_output".into(), pooled)?;
+    }
+    if all {
+        let mut visitor = OutputVisitor::default();
+        model.run(&mut Cx::visited(&mut visitor), batch)?;
+        for (scope, tensor) in visitor.outputs() {
+            add(format!("out.{scope}"), tensor)?;
+        }
+    }
+    let bytes = safetensors::serialize(tensors, None)?;
+    output::write_file(path, |writer| Ok(writer.write_all(&bytes)?))
+}
+
+fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f64]) -> Result<String> {
+    let (batch_size, seq_len) = (batch.batch_size(), batch.seq_len());
+    let mut out = format!("{}, batch {batch_size}, sequence {seq_len}\n", spec.name());
+    let mut shape = |name: &str, tensor: &Tensor| writeln!(out, "{name:18} {} {:?}", tensor.shape(), tensor.dtype());
+    shape("last_hidden_state", &output.last_hidden_state)?;
+    if let Some(pooled) = &output.pooler_output {
+        shape("pooler_output", pooled)?;
+    }
+    let mut sorted = latencies.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let seconds = |value: f64| render::si(value, "s");
+    let median = sorted[sorted.len() / 2];
+    writeln!(
+        out,
+        "latency            median {}, least {}, greatest {} of {} runs (measured)",
+        seconds(median),
+        seconds(sorted[0]),
+        seconds(sorted[sorted.len() - 1]),
+        sorted.len()
+    )?;
+    let tokens = (batch_size * seq_len) as f64;
+    writeln!(out, "tokens per second  {:.0}", tokens / median)?;
+    Ok(out)
+}

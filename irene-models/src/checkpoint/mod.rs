@@ -1,0 +1,146 @@
+//! Parameters for running on candle: from a checkpoint, or made up.
+
+mod made_up;
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use candle_core::{DType as CandleDType, Device, Tensor as Candle};
+use irene_tree::Shape;
+pub use made_up::{RandomWeights, ZeroWeights};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, Result, Tensor, WeightSource};
+
+/// Safetensors files, mapped into memory and read tensor by tensor.
+///
+/// Public checkpoints name the same parameter in more than one way; a key is looked for with and without the
+/// architecture's prefix (`bert.`), and by its older names (LayerNorm's `gamma` and `beta`). What the model does not ask for
+/// (heads, `position_ids`, masks) is left alone.
+#[derive(Debug)]
+pub struct Checkpoint {
+    prefix: &'static str,
+    files: Vec<Mapped>,
+    tensors: HashMap<String, Entry>,
+    dtype: CandleDType,
+    device: Device,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    path: PathBuf,
+    map: Mmap,
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+impl Checkpoint {
+    /// Opens one file or all shards of a checkpoint whose keys may stand below `prefix`, for a device and an element type.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be read; [`Error::Files`] if it is no safetensors file, or a damaged one.
+    pub fn open(files: &[PathBuf], prefix: &'static str, dtype: CandleDType, device: &Device) -> Result<Self> {
+        let mut checkpoint = Self { prefix, files: Vec::new(), tensors: HashMap::new(), dtype, device: device.clone() };
+        for path in files {
+            checkpoint.add(path)?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the map is only read. A file that another program cuts short meanwhile ends this one by a signal, as any
+        // reader of a memory map accepts.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let damaged = |error: safetensors::SafeTensorError| Error::Files {
+            what: path.display().to_string(),
+            reason: format!("not a safetensors file, or a damaged one ({error})"),
+        };
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
+        // Checks that the data is all there.
+        SafeTensors::deserialize(&map).map_err(damaged)?;
+        // Eight bytes of length before the header.
+        let start = header + 8;
+        for (key, info) in metadata.tensors() {
+            let (from, to) = info.data_offsets;
+            let entry = Entry {
+                file: self.files.len(),
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                bytes: start + from..start + to,
+            };
+            self.tensors.insert(key, entry);
+        }
+        self.files.push(Mapped { path: path.to_owned(), map });
+        Ok(())
+    }
+
+    fn find(&self, key: &str) -> Option<&Entry> {
+        self.tensors.get(key).or_else(|| self.tensors.get(&format!("{}.{key}", self.prefix)))
+    }
+
+    fn origin(&self) -> String {
+        self.files.first().map_or_else(|| "no file".into(), |file| file.path.display().to_string())
+    }
+
+    /// Copies a tensor out of its file, and lets the system have the mapped pages back: the weights are in memory once.
+    fn read(&self, entry: &Entry, dtype: CandleDType) -> candle_core::Result<Candle> {
+        let map = &self.files[entry.file].map;
+        let tensor = Candle::from_raw_buffer(&map[entry.bytes.clone()], dtype, &entry.shape, &self.device)?;
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is read-only and backed by its file, so that dropped pages come back as they were.
+            #[allow(unsafe_code)]
+            let advised = unsafe {
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, entry.bytes.start, entry.bytes.len())
+            };
+            // Advice that the system does not take costs memory and nothing else.
+            drop(advised);
+        }
+        tensor.to_dtype(self.dtype)
+    }
+}
+
+/// The element types that parameters come in.
+fn float(dtype: Dtype) -> Option<CandleDType> {
+    match dtype {
+        Dtype::F64 => Some(CandleDType::F64),
+        Dtype::F32 => Some(CandleDType::F32),
+        Dtype::F16 => Some(CandleDType::F16),
+        Dtype::BF16 => Some(CandleDType::BF16),
+        _ => None,
+    }
+}
+
+impl WeightSource for Checkpoint {
+    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let found = std::iter::once(key).chain(aliases.iter().map(String::as_str)).find_map(|key| self.find(key));
+        let refuse = |found: String| Error::Weight {
+            origin: self.origin(),
+            key: key.to_owned(),
+            expected: Box::new(shape),
+            found,
+        };
+        let entry = found.ok_or_else(|| refuse("no such tensor".into()))?;
+        if entry.shape != shape.dims() {
+            return Err(refuse(
+                Shape::new(&entry.shape).map_or_else(|| format!("{:?}", entry.shape), |s| s.to_string()),
+            ));
+        }
+        let dtype = float(entry.dtype).ok_or_else(|| refuse(format!("elements of type {:?}", entry.dtype)))?;
+        Tensor::from_candle(self.read(entry, dtype)?)
+    }
+}

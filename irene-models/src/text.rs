@@ -1,0 +1,69 @@
+use std::path::Path;
+
+use tokenizers::Tokenizer;
+
+use crate::{Error, Result};
+
+/// Turns text into token ids by a model's tokenizer.json.
+pub struct TextEncoder {
+    origin: String,
+    tokenizer: Tokenizer,
+}
+
+/// Texts as token ids: as many rows as texts, each padded to the longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Ids, row after row.
+    pub ids: Vec<i64>,
+    /// 1 for tokens, 0 for padding, row after row.
+    pub mask: Vec<i64>,
+    /// Rows.
+    pub batch_size: usize,
+    /// Ids in a row.
+    pub seq_len: usize,
+}
+
+impl std::fmt::Debug for TextEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextEncoder").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl TextEncoder {
+    /// Reads a tokenizer.json. What it says of padding and truncation is left out: neither may change the input unsaid.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if it cannot be read or is no tokenizer.
+    pub fn open(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let refuse = |reason: String| Error::Files { what: origin.clone(), reason };
+        let mut tokenizer = Tokenizer::from_file(path).map_err(|error| refuse(error.to_string()))?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { origin, tokenizer })
+    }
+
+    /// Encodes texts with the model's special tokens, and pads them with `pad` to the longest.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are none, a text has no tokens, or the tokenizer fails.
+    pub fn encode(&self, texts: &[String], pad: i64) -> Result<Encoded> {
+        let refuse = |reason: String| Error::Input { model: self.origin.clone(), reason };
+        if texts.is_empty() {
+            return Err(refuse("no text".into()));
+        }
+        let inputs: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let rows = self.tokenizer.encode_batch(inputs, true).map_err(|error| refuse(error.to_string()))?;
+        if let Some(empty) = rows.iter().position(|row| row.is_empty()) {
+            return Err(refuse(format!("text {} has no tokens", empty + 1)));
+        }
+        let seq_len = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let (mut ids, mut mask) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let padding = seq_len - row.len();
+            ids.extend(row.get_ids().iter().map(|&id| i64::from(id)).chain(std::iter::repeat_n(pad, padding)));
+            mask.extend(std::iter::repeat_n(1, row.len()).chain(std::iter::repeat_n(0, padding)));
+        }
+        Ok(Encoded { ids, mask, batch_size: rows.len(), seq_len })
+    }
+}
