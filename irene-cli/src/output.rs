@@ -22,7 +22,16 @@ pub(crate) fn tell(text: &str) {
 /// One line for a failure, with its causes.
 pub(crate) fn complain(error: &anyhow::Error) {
     let style = AnsiColor::Red.on_default().bold();
-    let text = format!("{error:#}").replace('\n', " ");
+    // Some errors tell their cause themselves.
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    let text = text.replace('\n', " ");
     let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {text}");
 }
 
@@ -32,39 +41,53 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Writes a file through a temporary one beside it, so that it is there whole or not at all.
+/// Writes a file through a temporary one beside it, so that it is there whole or not at all. What is no plain file (a pipe, a
+/// device) is written to as it is.
 pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".irene-").tempfile_in(dir).with_context(cannot)?;
-    let mut buffered = std::io::BufWriter::new(&mut file);
+    // A link stays a link to what is written.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let existing = target.metadata().ok();
+    anyhow::ensure!(!target.is_dir(), "cannot write {}: it is a directory", path.display());
     // What fails in making the content is not about this file.
-    write(&mut buffered).map_err(|error| if error.is::<std::io::Error>() { error.context(cannot()) } else { error })?;
+    let about = |error: anyhow::Error| if error.is::<std::io::Error>() { error.context(cannot()) } else { error };
+    if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(&target).with_context(cannot)?;
+        return write(&mut file).map_err(about);
+    }
+    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = temporary(dir, existing.as_ref()).with_context(cannot)?;
+    let mut buffered = std::io::BufWriter::new(&mut file);
+    write(&mut buffered).map_err(about)?;
     buffered.flush().with_context(cannot)?;
     drop(buffered);
     file.as_file().sync_all().with_context(cannot)?;
-    keep_permissions(&file).with_context(cannot)?;
-    file.persist(path).with_context(cannot)?;
+    file.persist(&target).with_context(cannot)?;
     Ok(())
+}
+
+/// A temporary file with the permissions of the file it will replace, or of any new file.
+fn temporary(dir: &Path, existing: Option<&std::fs::Metadata>) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".irene-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Less the user's mask, as for every new file.
+        const NEW: u32 = 0o666;
+        builder.permissions(std::fs::Permissions::from_mode(NEW));
+    }
+    let file = builder.tempfile_in(dir)?;
+    if let Some(existing) = existing {
+        file.as_file().set_permissions(existing.permissions())?;
+    }
+    Ok(file)
 }
 
 /// Writes text to a file, without colours.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
     let plain = anstream::adapter::strip_str(text).to_string();
     write_file(path, |writer| Ok(writer.write_all(plain.as_bytes())?))
-}
-
-/// A temporary file is for its owner alone; a result is like any other new file.
-#[cfg(unix)]
-fn keep_permissions(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    const READABLE: u32 = 0o644;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(READABLE))
-}
-
-#[cfg(not(unix))]
-fn keep_permissions(_file: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// A bar on stderr, shown only on a terminal.

@@ -136,6 +136,7 @@ fn json_and_csv_carry_every_node() {
     let tree = jsonl::parse_tree(json.as_bytes(), "stdout", 1).unwrap();
     assert!(tree.nodes().iter().all(|node| node.get(Quantity::PredictedEnergy).is_some()));
     assert_eq!(tree.extra["predictor"]["provenance"], "predicted");
+    assert!(tree.extra["predictor"]["trained_on"]["training_data"].as_str().unwrap().starts_with("166 trees"));
     let cost = &tree.extra["cost_per_million_runs"];
     let kwh = tree.root().get(Quantity::PredictedEnergy).unwrap() / 3.6;
     assert!((cost["energy_kwh"].as_f64().unwrap() - kwh).abs() < 1e-9);
@@ -210,7 +211,10 @@ fn training_predicting_and_evaluating_go_through_files() {
 fn wrong_usage_is_2_and_says_what_is_missing() {
     assert!(refused(2, &["predict", "gpt2"]).contains("give --batch-size and --seq-len"));
     assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));
-    assert!(refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"]).contains("trees have their own sizes"));
+    assert!(
+        refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"])
+            .contains("--batch-size belongs to a model; trees have their sizes")
+    );
     assert!(refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--price-per-kwh", "-1"]).contains("at least 0"));
     assert!(
         refused(2, &["train", "x.jsonl", "-o", "y", "--method", "specs", "--seed", "3"])
@@ -219,6 +223,17 @@ fn wrong_usage_is_2_and_says_what_is_missing() {
     assert!(
         refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "a", "--predictor", "b"])
             .contains("cannot be used with")
+    );
+}
+
+#[test]
+fn flags_without_effect_are_refused() {
+    assert!(refused(2, &["predict", "x.jsonl", "--math", "-o", "y"]).contains("--math belongs to a model"));
+    let csv = ["predict", "gpt2", "-b", "1", "-s", "1", "--format", "csv"];
+    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top belongs to text"));
+    assert!(
+        refused(2, &[&csv[..], &["--grid-intensity", "3"]].concat())
+            .contains("--grid-intensity belongs to text and json")
     );
 }
 
@@ -248,6 +263,72 @@ fn a_failure_leaves_no_file_and_an_older_one_as_it_was() {
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "precious\n");
     assert_eq!(folder.files(), before);
     assert!(refused(1, &["train", &data, "--method", "specs", "-o", "/nowhere/x"]).contains("cannot write /nowhere/x"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_devices_and_permissions_are_respected() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = Folder::new("links");
+    let target = folder.write("target.txt", "old");
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let link = folder.path("link.txt");
+    symlink(&target, &link).unwrap();
+    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", &link]);
+    assert!(std::fs::read_to_string(&target).unwrap().starts_with("gpt2, batch 1"));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", "/dev/null"]);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+}
+
+/// The same trees as another program may write them: children in another order, ids by position.
+fn reordered(trees: &str) -> String {
+    fn reverse(node: &mut Value, count: &mut usize) {
+        node["id"] = Value::from(count.to_string());
+        *count += 1;
+        let children = node["child_nodes_obj"].as_array_mut().unwrap();
+        children.reverse();
+        children.iter_mut().for_each(|child| reverse(child, count));
+    }
+    let mut count = 0;
+    let reorder = |line: &str| {
+        let mut tree: Value = serde_json::from_str(line).unwrap();
+        reverse(&mut tree["frontend_tree"], &mut count);
+        format!("{tree}\n")
+    };
+    trees.lines().map(reorder).collect()
+}
+
+#[test]
+fn nodes_are_matched_by_what_they_are_and_not_by_their_number() {
+    let folder = Folder::new("order");
+    let data = training_data(&folder);
+    let other = folder.write("other.jsonl", &reordered(&std::fs::read_to_string(&data).unwrap()));
+    let (model, predicted) = (folder.path("model"), folder.path("predicted.jsonl"));
+    good(&["train", &data, "--method", "specs", "-o", &model]);
+    good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+    let mean = |truth: &str| -> f64 {
+        let json: Value = serde_json::from_str(&good(&["evaluate", truth, &predicted, "--format", "json"])).unwrap();
+        json["by_level"]["ml"]["mean"].as_f64().unwrap()
+    };
+    assert!((mean(&data) - mean(&other)).abs() < 1e-9, "{} {}", mean(&data), mean(&other));
+}
+
+#[test]
+fn an_energy_that_is_no_number_is_refused() {
+    let folder = Folder::new("infinite");
+    let data = training_data(&folder);
+    let model = folder.path("model");
+    good(&["train", &data, "--method", "irene", "--features", "specs", "--strategy", "predicted-sum", "-o", &model]);
+    let mut tree = jsonl::read_trees(Path::new(&data)).unwrap().remove(0);
+    for node in tree.nodes_mut() {
+        node.set(Quantity::Flops, 1.7e308);
+    }
+    let huge = folder.write("huge.jsonl", &(jsonl::to_json(&tree) + "\n"));
+    let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
+    assert!(complaint.contains("the predicted energy is not finite"), "{complaint}");
+    assert!(!folder.files().contains(&"out".to_owned()));
 }
 
 #[test]

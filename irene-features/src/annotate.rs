@@ -17,11 +17,12 @@ const SUMMED: [Quantity; 6] = [
 const MEGA: f64 = 1e6;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Writes parameters, FLOPs, bytes (by both conventions) and kernels on every node: a leaf's from its operation, the
-/// others' as the sum of their children's.
+/// Fills in parameters, FLOPs, bytes (by both conventions) and kernels where a node lacks them: a leaf's from its operation,
+/// the others' as the sum of their children's.
 ///
-/// A leaf without an operation keeps the numbers it has. Where a child lacks a number, so does its parent: a sum with a
-/// part missing is not known.
+/// A number that is there stays, so that measured trees and trees without their math level are safe. Where a child lacks a
+/// number, so does its parent: a sum with a part missing is not known. A leaf without an operation must bring its own
+/// `num_parameters`, `flops`, `mem_bytes`, `moved_bytes`, `copied_bytes` and `kernels`. Counts beyond 2⁶⁴ are not known.
 pub fn annotate(tree: &mut Tree) {
     // Whole counts, so that sums are exact whatever their order.
     let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
@@ -29,9 +30,15 @@ pub fn annotate(tree: &mut Tree) {
         if tree.is_leaf(id) {
             totals[id.index()] = leaf_counts(tree, id);
         }
+        for (quantity, total) in SUMMED.into_iter().zip(&mut totals[id.index()]) {
+            let given = tree.node(id).get(quantity).map(|value| value * unit(quantity));
+            *total = given.or(*total);
+        }
         for (quantity, total) in SUMMED.into_iter().zip(totals[id.index()]) {
-            let value = total.map_or(f64::NAN, |count| count / unit(quantity));
-            tree.node_mut(id).set(quantity, value);
+            let node = tree.node_mut(id);
+            if let (None, Some(count)) = (node.get(quantity), total) {
+                node.set(quantity, count / unit(quantity));
+            }
         }
         if let Some(parent) = tree.parent(id) {
             let own = totals[id.index()];
@@ -44,13 +51,11 @@ pub fn annotate(tree: &mut Tree) {
 
 fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
     let node = tree.node(id);
-    let Some(op) = &node.operation else {
-        return SUMMED.map(|quantity| node.get(quantity).map(|value| value * unit(quantity)));
-    };
+    let Some(op) = &node.operation else { return [None; SUMMED.len()] };
     let (counted, moved) = (cost::irene(op), cost::physical(op));
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
     [op.num_parameters, counted.flops, counted.bytes, moved.bytes, copied, moved.kernels]
-        .map(|count| Some(count as f64))
+        .map(|count| (count < u64::MAX).then_some(count as f64))
 }
 
 /// Counts in one of the unit that the interchange format uses.
@@ -126,6 +131,19 @@ mod tests {
         assert_eq!(tree.root().get(Quantity::Kernels), Some(2.0));
         assert_eq!(tree.root().get(Quantity::Flops), Some(2.0 * 5.0 * 32.0 / 1e6));
         assert_eq!(tree.own(NodeId::ROOT, Quantity::Flops), Some(0.0));
+    }
+
+    #[test]
+    fn numbers_that_are_there_stay() {
+        let mut full = tree(Some(softmax()));
+        annotate(&mut full);
+        let before = full.clone();
+        annotate(&mut full);
+        assert_eq!(full, before);
+        // Without one of its parts the whole still counts it.
+        let mut without = full.filtered(|node| node.name() != "mystery");
+        annotate(&mut without);
+        assert_eq!(without.root().get(Quantity::Kernels), Some(2.0));
     }
 
     #[test]

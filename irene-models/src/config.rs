@@ -21,6 +21,8 @@ impl Config {
     /// [`Error::Config`] if it is no JSON object.
     pub fn from_json(origin: impl Into<String>, json: &[u8]) -> Result<Self> {
         let origin = origin.into();
+        // Some editors begin a file with a byte order mark.
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
         match serde_json::from_slice(json) {
             Ok(fields) => Ok(Self { origin, fields }),
             Err(error) => {

@@ -93,10 +93,7 @@ impl ModelSpec {
         let path = Path::new(name_or_path);
         let is_config = path.extension().is_some_and(|extension| extension == "json");
         let config = if is_config { path.to_owned() } else { files.config() };
-        let full = path.canonicalize().ok();
-        let dir = full.as_deref().and_then(|full| if full.is_dir() { Some(full) } else { full.parent() });
-        let name = dir.and_then(|dir| dir.file_name()).map(|name| name.to_string_lossy().into_owned());
-        Self::from_config(name.unwrap_or_else(|| name_or_path.to_owned()), Config::read(&config)?)
+        Self::from_config(path_name(path).unwrap_or_else(|| name_or_path.to_owned()), Config::read(&config)?)
     }
 
     /// The built-in model with this name.
@@ -180,4 +177,16 @@ impl ModelSpec {
         model.run(&mut Cx::visited(&mut visitor), &Batch::of_shape(batch_size, seq_len))?;
         visitor.finish()
     }
+}
+
+/// What to call the model at a path: the directory's name, or that of a file that is not just `config.json`.
+fn path_name(path: &Path) -> Option<String> {
+    let full = path.canonicalize().ok()?;
+    let of_directory = full.is_dir() || full.file_stem().is_some_and(|stem| stem == "config" || stem == "model");
+    let name = match (full.is_dir(), of_directory) {
+        (true, _) => full.file_name(),
+        (false, true) => full.parent()?.file_name(),
+        (false, false) => full.file_stem(),
+    };
+    name.map(|name| name.to_string_lossy().into_owned())
 }

@@ -54,10 +54,10 @@ impl TextEncoder {
         }
         let inputs: Vec<&str> = texts.iter().map(String::as_str).collect();
         let rows = self.tokenizer.encode_batch(inputs, true).map_err(|error| refuse(error.to_string()))?;
-        if let Some(empty) = rows.iter().position(|row| row.is_empty()) {
+        if let Some(empty) = rows.iter().position(tokenizers::Encoding::is_empty) {
             return Err(refuse(format!("text {} has no tokens", empty + 1)));
         }
-        let seq_len = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let seq_len = rows.iter().map(tokenizers::Encoding::len).max().unwrap_or(0);
         let (mut ids, mut mask) = (Vec::new(), Vec::new());
         for row in &rows {
             let padding = seq_len - row.len();

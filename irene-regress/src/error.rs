@@ -34,6 +34,16 @@ pub enum Error {
         /// What the predictor knows.
         known: String,
     },
+    /// A prediction is no number.
+    #[error(
+        "{tree}, node `{scope}`: the predicted energy is not finite; its features are beyond anything the predictor holds for"
+    )]
+    NotFinite {
+        /// Which tree.
+        tree: String,
+        /// The node's scope.
+        scope: String,
+    },
     /// A predicted node has no counterpart in the truth, or the other way round.
     #[error("{0}")]
     Unmatched(String),

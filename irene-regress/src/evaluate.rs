@@ -77,29 +77,27 @@ impl Evaluation {
     }
 }
 
-/// Holds predicted trees against the truth, node by node: by id, or by scope and place among equals where there are no ids.
+/// Holds predicted trees against the truth, node by node: the nth node of the same scope and instance type in the nth tree of
+/// the same model and size. Ids say nothing here: another program may have numbered the same nodes in another order.
 ///
 /// # Errors
 /// [`Error::Unmatched`] for a measured node that was not predicted; [`Error::GroundTruth`] for a ground truth of zero.
 pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
     let mut places: HashMap<String, (&Tree, NodeId)> = HashMap::new();
-    for tree in predicted {
-        for (id, key) in keys(tree) {
-            places.insert(key, (tree, id));
-        }
+    for (tree, id, key) in keys(predicted) {
+        places.insert(key, (tree, id));
     }
     let mut evaluation = Evaluation::default();
-    for tree in truth {
-        for (id, key) in keys(tree) {
-            if tree.node(id).get(Quantity::GroundTruthEnergy).is_none() {
-                continue;
-            }
-            let Some(&(predicted, predicted_id)) = places.get(&key) else {
-                let scope = tree.node(id).scope();
-                return Err(Error::Unmatched(format!("{tree}, node `{scope}`: the predictions have no such node")));
-            };
-            evaluation.add_node(tree, id, predicted, predicted_id)?;
+    for (tree, id, key) in keys(truth) {
+        if tree.node(id).get(Quantity::GroundTruthEnergy).is_none() {
+            continue;
         }
+        let Some(&(predicted, predicted_id)) = places.get(&key) else {
+            let (scope, instance_type) = (tree.node(id).scope(), tree.node(id).instance_type());
+            let reason = format!("{tree}, node `{scope}`: the predictions have no such {instance_type}");
+            return Err(Error::Unmatched(reason));
+        };
+        evaluation.add_node(tree, id, predicted, predicted_id)?;
     }
     if evaluation.by_level.is_empty() {
         return Err(Error::Unmatched("no node of the truth has a ground_truth_energy".into()));
@@ -107,19 +105,22 @@ pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
     Ok(evaluation)
 }
 
-/// What names a node across two files.
-fn keys(tree: &Tree) -> Vec<(NodeId, String)> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    let key = |id: NodeId| {
-        let node = tree.node(id);
-        if let Some(given) = &node.id {
-            return (id, format!("id {given}"));
+/// What names each node across two files.
+fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
+    let mut trees_seen: HashMap<String, usize> = HashMap::new();
+    let mut keys = Vec::new();
+    for tree in trees {
+        let which = trees_seen.entry(tree.to_string()).or_default();
+        *which += 1;
+        let mut seen: HashMap<(&str, String), usize> = HashMap::new();
+        for id in tree.ids() {
+            let (scope, instance_type) = (tree.node(id).scope(), tree.node(id).instance_type().to_ascii_lowercase());
+            let place = seen.entry((scope, instance_type.clone())).or_default();
+            *place += 1;
+            keys.push((tree, id, format!("{tree} {which} {scope} {instance_type} {place}")));
         }
-        let place = seen.entry(node.scope()).or_default();
-        *place += 1;
-        (id, format!("{tree} {} {place}", node.scope()))
-    };
-    tree.ids().map(key).collect()
+    }
+    keys
 }
 
 pub(crate) fn mean(numbers: &[f64]) -> Option<f64> {
@@ -154,7 +155,7 @@ mod tests {
         assert!(
             evaluate(&[tree(2.0, None)], &[tree(2.0, None)]).unwrap_err().to_string().contains("no predicted_energy")
         );
-        assert!(evaluate(&[tree(2.0, None)], &[]).unwrap_err().to_string().contains("no such node"));
+        assert!(evaluate(&[tree(2.0, None)], &[]).unwrap_err().to_string().contains("no such Linear"));
         let zero = evaluate(&[tree(0.0, None)], &[tree(0.0, Some(1.0))]).unwrap_err();
         assert!(zero.to_string().contains("must be above 0, found 0"), "{zero}");
     }

@@ -1,4 +1,44 @@
 //! Predictors of what every node of a model tree costs in energy.
+//!
+//! A [`Profile`] is a predictor with what it was trained on: bundled, or read from a file. [`Profile::predict`] fills in a tree.
+//! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021),
+//! [`SpecsTrainer`] ours, which needs nothing measured of the model that is predicted. [`crossvalidate`] and [`evaluate`] tell
+//! how well they do.
+//!
+//! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
+//!
+//! ```
+//! use irene_regress::Profile;
+//! use irene_tree::{DType, Level, OpKind, Operation, Quantity, TreeBuilder};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut builder = TreeBuilder::new("my-model", 8, 128);
+//! builder.enter("root", "MyModel", Level::Model);
+//! let (x, weight, bias) = ([8, 128, 768].into(), [768, 768].into(), [768].into());
+//! let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [8, 128, 768].into(), DType::F32);
+//! builder.leaf("dense", "Linear", Level::Ml, Some(linear.with_parameters(768 * 768 + 768)));
+//! // An operation that irene-tree has no kind for brings its own counts.
+//! let custom = builder.leaf("scan", "SelectiveScan", Level::Ml, None);
+//! for (quantity, value) in [
+//!     (Quantity::NumParameters, 0.0),
+//!     (Quantity::Flops, 12.6), // millions
+//!     (Quantity::MemBytes, 9.0), // MiB
+//!     (Quantity::MovedBytes, 9.0),
+//!     (Quantity::CopiedBytes, 0.0),
+//!     (Quantity::Kernels, 1.0),
+//! ] {
+//!     custom.set(quantity, value);
+//! }
+//! builder.leave();
+//! let mut tree = builder.finish()?;
+//!
+//! irene_features::annotate(&mut tree);
+//! Profile::bundled("gtx-1080-ti")?.predict(&mut tree)?;
+//! let joules = tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
+//! assert!((0.08..0.12).contains(&joules), "{joules} J");
+//! assert!(tree.nodes()[2].marks.contains(irene_tree::Mark::UnseenOperation));
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ablation;

@@ -1,13 +1,21 @@
 use std::{collections::BTreeMap, path::Path};
 
-use irene_tree::{Tree, jsonl};
+use irene_tree::{Mark, NodeId, Quantity, Tree, jsonl};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result, Store, paper, specs};
 
-/// Fills in the predicted energy of every node of a tree.
-pub trait Predictor: Send + Sync {
+mod sealed {
+    /// Predictor files are read by this crate, which has to know every method in them.
+    pub trait Sealed {}
+    impl Sealed for crate::PaperPredictor {}
+    impl Sealed for crate::SpecsPredictor {}
+}
+
+/// Fills in the predicted energy of every node of a tree. The methods are this crate's own.
+pub trait Predictor: sealed::Sealed + Send + Sync {
     /// The method's name in files and on the command line.
     fn method(&self) -> &'static str;
 
@@ -96,6 +104,35 @@ pub struct Profile {
 const BUNDLED: &[(&str, &[u8])] = &[("gtx-1080-ti", include_bytes!("../profiles/gtx-1080-ti.safetensors"))];
 
 impl Profile {
+    /// Predicts a tree for its reader: checks the tree, predicts every node, refuses energies that are no numbers, marks those
+    /// below zero, and writes what predicted it into the tree's field `predictor`.
+    ///
+    /// # Errors
+    /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
+    pub fn predict(&self, tree: &mut Tree) -> Result<()> {
+        tree.check()?;
+        self.predictor.predict(tree)?;
+        for id in tree.ids() {
+            let Some(energy) = tree.node(id).get(Quantity::PredictedEnergy) else { continue };
+            if !energy.is_finite() {
+                return Err(Error::NotFinite { tree: tree.to_string(), scope: tree.node(id).scope().to_owned() });
+            }
+            if energy < 0.0 {
+                tree.node_mut(id).marks.insert(Mark::Implausible);
+                // The root's marks are those of all.
+                tree.node_mut(NodeId::ROOT).marks.insert(Mark::Implausible);
+            }
+        }
+        if tree.root().get(Quantity::PredictedEnergy).is_none() {
+            return Err(Error::NotFinite { tree: tree.to_string(), scope: tree.root().scope().to_owned() });
+        }
+        tree.extra.insert(
+            "predictor".into(),
+            json!({"method": self.predictor.method(), "provenance": "predicted", "trained_on": self.provenance}),
+        );
+        Ok(())
+    }
+
     /// The names of the bundled profiles.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
         BUNDLED.iter().map(|(name, _)| *name)

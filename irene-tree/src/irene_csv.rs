@@ -149,7 +149,7 @@ impl Row {
 
     fn checked(self) -> Result<Self> {
         let named = [("batch_size", self.record.batch_size), ("seq_len", self.record.seq_len)];
-        let bad_size = named.iter().find(|(_, size)| !(1.0..=1e9).contains(size));
+        let bad_size = named.iter().find(|(_, size)| !(1.0..=1e9).contains(size) || size.fract() != 0.0);
         let quantities = self.record.quantities().map(|(quantity, value)| (quantity.name(), value));
         let bad_number = quantities.iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
         match bad_size.or(bad_number) {
@@ -174,7 +174,8 @@ impl Row {
 fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
     let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
-    let columns = reader.headers().cloned().unwrap_or_default();
+    let columns = reader.headers().cloned();
+    let columns = columns.map_err(|error| Error::Row { path: path.to_owned(), line: 1, reason: error.to_string() })?;
     let mut rows = Vec::new();
     let mut records = reader.deserialize();
     loop {
@@ -210,6 +211,7 @@ fn assemble(mut builder: TreeBuilder, class: &'static str, rows: &[Row]) -> Resu
     let in_file: HashSet<&str> = rows.iter().map(|row| row.place().0).collect();
     let mut drafts: Vec<Draft<'_>> =
         rows.iter().map(|row| Draft { scope: tree_scope(row, &in_file), row, children: Vec::new() }).collect();
+    refuse_repeated(&drafts)?;
     let parents: HashMap<String, usize> = drafts
         .iter()
         .enumerate()
@@ -231,14 +233,29 @@ fn assemble(mut builder: TreeBuilder, class: &'static str, rows: &[Row]) -> Resu
     builder.finish()
 }
 
+/// A module runs an operation as often as it is measured; anything else stands once.
+fn refuse_repeated(drafts: &[Draft<'_>]) -> Result<()> {
+    let mut seen: HashMap<&str, &Row> = HashMap::new();
+    for Draft { scope, row, .. } in drafts {
+        if !is_operation(row.place().1)
+            && let Some(first) = seen.insert(scope, row)
+        {
+            let (line, path) = (first.line, first.path.display());
+            return Err(row.error(format!("`{scope}` at this size stands in line {line} of {path} already")));
+        }
+    }
+    Ok(())
+}
+
+fn is_operation(instance_type: &str) -> bool {
+    matches!(instance_type, "MatMul" | "Softmax")
+}
+
 /// The scope below the root. ml2 gives that of the module which runs the operation; the operation is named by its type.
 fn tree_scope(row: &Row, in_file: &HashSet<&str>) -> String {
     let (scope, instance_type) = row.place();
     let scope = without_containers(scope, in_file);
-    match instance_type {
-        "MatMul" | "Softmax" => format!("{scope}.{}", instance_type.to_lowercase()),
-        _ => scope,
-    }
+    if is_operation(instance_type) { format!("{scope}.{}", instance_type.to_lowercase()) } else { scope }
 }
 
 /// `encoder.layer.0.attention` is `encoder.0.attention`: a name before a number that is no module itself is a list.

@@ -49,11 +49,14 @@ impl Level {
 /// What a reader of a predicted figure should know about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Mark {
     /// The node lies outside the range that the predictor was trained on.
     Extrapolated,
     /// The predictor never saw such an operation; its energy follows from its FLOPs and bytes.
     UnseenOperation,
+    /// The predicted energy is below zero: the predictor does not hold here.
+    Implausible,
 }
 
 impl Mark {
@@ -62,6 +65,7 @@ impl Mark {
         match self {
             Self::Extrapolated => "extrapolated",
             Self::UnseenOperation => "unseen_operation",
+            Self::Implausible => "implausible",
         }
     }
 }
@@ -71,7 +75,7 @@ impl Mark {
 pub struct Marks(u8);
 
 impl Marks {
-    const EACH: [Mark; 2] = [Mark::Extrapolated, Mark::UnseenOperation];
+    const EACH: [Mark; 3] = [Mark::Extrapolated, Mark::UnseenOperation, Mark::Implausible];
 
     /// Adds a mark.
     pub fn insert(&mut self, mark: Mark) {

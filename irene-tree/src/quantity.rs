@@ -6,6 +6,7 @@ use std::fmt;
 /// absent from a node, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Quantity {
     /// Parameters of the node and everything below it.
     NumParameters,

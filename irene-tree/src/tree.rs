@@ -135,6 +135,8 @@ impl Tree {
     }
 
     /// The tree without its math level, as IrEne writes it.
+    ///
+    /// A module that has nothing but operations is left without children, which [`check`](Self::check) refuses.
     pub fn without_math(&self) -> Self {
         self.filtered(|node| node.level() != Level::Math)
     }

@@ -8,7 +8,8 @@ pub(crate) fn node_error(tree: &Tree, node: &Node, reason: impl Into<String>) ->
 
 impl Tree {
     /// Checks the rules of a model tree: the root alone is a model; leaves are primitives or single operations and the
-    /// others are not; a scope extends its parent's; ids are unique; quantities are finite and not negative.
+    /// others are not; a scope extends its parent's; ids are unique; quantities are finite and not negative; and it is not
+    /// deeper than 60 nodes, which is what readers of the interchange format can take.
     ///
     /// # Errors
     /// [`Error::Node`] names the first node that breaks one.
@@ -31,6 +32,9 @@ impl Tree {
     fn check_place(&self, id: NodeId) -> std::result::Result<(), String> {
         let node = self.node(id);
         let word = node.level().name();
+        if node.depth() > DEEPEST {
+            return Err(format!("a tree may be {DEEPEST} nodes deep"));
+        }
         if node.scope().is_empty() || node.instance_type().is_empty() {
             return Err("scope and instance type must not be empty".into());
         }
@@ -51,6 +55,9 @@ impl Tree {
         }
     }
 }
+
+/// JSON readers, ours among them, stop at 128 nested values, of which a node takes two.
+const DEEPEST: usize = 60;
 
 fn check_quantities(node: &Node) -> std::result::Result<(), String> {
     for quantity in Quantity::all() {

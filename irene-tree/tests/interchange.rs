@@ -133,13 +133,16 @@ fn message(node: &str) -> String {
 #[test]
 fn a_leaf_that_is_no_primitive_is_named() {
     let leaf = r#"{"scope":"root","instance_type":"BertModel","type":"model"}"#;
-    assert_eq!(message(leaf), "m 1x1, node `root`: a leaf must be a primitive (type ml or math), found type model");
+    assert_eq!(
+        message(leaf),
+        "t.jsonl, line 3, m 1x1, node `root`: a leaf must be a primitive (type ml or math), found type model"
+    );
 }
 
 #[test]
 fn negative_features_are_named_with_their_node() {
     let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","cpu":-4}"#;
-    assert_eq!(message(leaf), "m 1x1, node `root`: cpu must be finite and not negative, found -4");
+    assert_eq!(message(leaf), "t.jsonl, line 3, m 1x1, node `root`: cpu must be finite and not negative, found -4");
 }
 
 #[test]
@@ -157,6 +160,36 @@ fn a_child_that_stands_elsewhere_is_refused() {
     assert!(message(node).contains("node `branch.x`: the scope must extend its parent's, `root.`"));
     let node = node.replace("branch.x", "root.x").replace("\"level\":1", "\"level\":2");
     assert!(message(&node).contains("field `root.x: level`: is 2, but the node stands at depth 1"));
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","flops":1,"flops":2}"#;
+    assert!(message(leaf).contains("field `root: flops`: stands twice"), "{}", message(leaf));
+    let node = r#"{"scope":"root","instance_type":"M","type":"model","child_nodes_obj":[],"child_nodes_obj":[]}"#;
+    assert!(message(node).contains("field `root: child_nodes_obj`: stands twice"));
+    let twice = line(leaf).replace("\"batch_size\":1", "\"batch_size\":1,\"batch_size\":2");
+    let error = parse_tree(twice.as_bytes(), "t", 1).unwrap_err().to_string();
+    assert!(error.contains("field `batch_size`: stands twice"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_error() {
+    let leaf = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
+    assert!(parse_tree(format!("\u{feff}{leaf}").as_bytes(), "t", 1).is_ok());
+}
+
+#[test]
+fn a_tree_that_readers_could_not_take_is_refused() {
+    let mut builder = TreeBuilder::new("deep", 1, 1);
+    for _ in 0..70 {
+        builder.enter("x", "Part", Level::Module);
+    }
+    builder.leaf("leaf", "Linear", Level::Ml, None);
+    for _ in 0..70 {
+        builder.leave();
+    }
+    assert!(builder.finish().unwrap().check().unwrap_err().to_string().contains("60 nodes deep"));
 }
 
 #[test]

@@ -93,6 +93,17 @@ fn models_that_are_not_known_are_dropped_and_said() {
 }
 
 #[test]
+fn a_row_that_stands_twice_leaves_its_size_out_and_names_both_lines() {
+    let folder = Folder::new("twice", files(&["encoder:Encoder", "encoder:Encoder"]));
+    let import = irene_csv::read_dir(folder.path(), &tiny).unwrap();
+    let reason = &import.dropped[0].reason;
+    assert!(
+        reason.contains("module_level_features.csv, line 3: `encoder` at this size stands in line 2 of"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn bad_fields_missing_columns_and_missing_files_are_named() {
     let folder = Folder::new("bad", files(&["encoder:Encoder"]));
     let file = folder.path().join("ml1_level_features.csv");
@@ -103,6 +114,8 @@ fn bad_fields_missing_columns_and_missing_files_are_named() {
     assert!(read().contains("line 2: column `times_mean`: invalid float literal"), "{}", read());
     std::fs::write(&file, text.replace("0.001", "-1")).unwrap();
     assert!(read().contains("column `times_mean`: -1 is out of range"), "{}", read());
+    std::fs::write(&file, text.replace("8.0,32.0", "8.7,32.0")).unwrap();
+    assert!(read().contains("column `batch_size`: 8.7 is out of range"), "{}", read());
     std::fs::write(&file, text.replace("cpu", "processor")).unwrap();
     assert!(read().contains("missing field `cpu`"), "{}", read());
     std::fs::remove_file(&file).unwrap();

@@ -41,7 +41,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let traced = super::traced(&ModelSpec::find(&tree.model_name)?, size)?;
         match irene_features::join_specs(&mut tree, &traced) {
             Ok(()) => trees.push(tree),
-            Err(error) => import.dropped.push(Dropped { what: tree.to_string(), reason: error.to_string() }),
+            Err(irene_tree::Error::Node { tree, scope, reason }) => {
+                import.dropped.push(Dropped { what: tree, reason: format!("node `{scope}`: {reason}") });
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     for dropped in &import.dropped {
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     ensure!(!trees.is_empty(), "{}: no tree could be put together", dir.display());
     output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
-    output::tell(&format!("{} trees written to {}", trees.len(), output.display()));
+    let (count, left_out) = (trees.len(), import.dropped.len());
+    output::tell(&format!("{count} trees written to {}; left out: {left_out}", output.display()));
     Ok(())
 }

@@ -43,21 +43,21 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Show the tree to this depth (text)
-    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
-    depth: usize,
-    /// Show this many instance types in the table of bottlenecks (text)
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Show this many instance types in the table of bottlenecks (text) [default: 10]
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
     /// Show the single operations that modules run themselves
     #[arg(long)]
     math: bool,
-    /// Price of a kWh, USD
-    #[arg(long, value_name = "USD", default_value_t = 0.1319, value_parser = not_negative, allow_negative_numbers = true)]
-    price_per_kwh: f64,
-    /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given
+    /// Price of a kWh, USD (text, json) [default: 0.1319]
+    #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true)]
+    price_per_kwh: Option<f64>,
+    /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given (text, json)
     #[arg(long, value_name = "GRAMS", value_parser = not_negative, allow_negative_numbers = true)]
     grid_intensity: Option<f64>,
-    /// Write here instead of to stdout
+    /// Write here instead of to stdout, whole or not at all
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -70,6 +70,30 @@ enum Format {
 }
 
 const DEFAULT_DEVICE: &str = "gtx-1080-ti";
+const DEFAULT_TOP: usize = 10;
+/// US average price of the paper's use case, USD.
+const DEFAULT_PRICE_PER_KWH: f64 = 0.1319;
+
+/// What a million runs cost, beside a tree in json.
+const COST_FIELD: &str = "cost_per_million_runs";
+
+impl Args {
+    fn price_per_kwh(&self) -> f64 {
+        self.price_per_kwh.unwrap_or(DEFAULT_PRICE_PER_KWH)
+    }
+
+    fn cost_flags(&self) -> [(&'static str, bool); 2] {
+        [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())]
+    }
+}
+
+/// Flags that would be without effect are refused, not left unsaid.
+fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
+    match flags.iter().find(|(_, given)| here && *given) {
+        Some((flag, _)) => Err(Usage(format!("{flag} belongs to {belong_to}")).into()),
+        None => Ok(()),
+    }
+}
 
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -86,16 +110,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (Some(batch_size), Some(seq_len)) = (args.batch_size, args.seq_len) else {
         return Err(Usage("a model is predicted at a size: give --batch-size and --seq-len".into()).into());
     };
+    let format = args.format.unwrap_or(Format::Text);
+    refuse(format != Format::Text, "text", &[("--depth", args.depth.is_some()), ("--top", args.top.is_some())])?;
+    refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
     let predictor = Predictor::load(args)?;
     let mut tree = super::traced(&ModelSpec::find(&args.model_or_trees)?, Size { batch_size, seq_len })?;
     if !args.math {
         tree = tree.without_math();
     }
     predictor.predict(&mut tree)?;
-    let text = match args.format.unwrap_or(Format::Text) {
+    let text = match format {
         Format::Text => text(args, &predictor, &tree)?,
         Format::Json => {
-            tree.extra.insert("cost_per_million_runs".into(), cost(args, &tree));
+            tree.extra.insert(COST_FIELD.into(), cost(args, &tree));
             jsonl::to_json(&tree) + "\n"
         }
         Format::Csv => csv(&tree),
@@ -108,18 +135,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Trees in, trees out, one at a time.
 fn predict_trees(args: &Args, path: &Path) -> Result<()> {
-    if args.batch_size.is_some() || args.seq_len.is_some() {
-        return Err(Usage("trees have their own sizes: --batch-size and --seq-len belong to a model".into()).into());
-    }
-    if args.format.is_some_and(|format| format != Format::Json) {
-        return Err(Usage("trees are predicted to json; --format belongs to a model".into()).into());
-    }
+    let text_flags = [("--depth", args.depth.is_some()), ("--top", args.top.is_some()), ("--math", args.math)];
+    let size_flags = [("--batch-size", args.batch_size.is_some()), ("--seq-len", args.seq_len.is_some())];
+    let format = ("--format", args.format.is_some_and(|format| format != Format::Json));
+    let flags = [&text_flags[..], &size_flags, &args.cost_flags(), &[format]].concat();
+    refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
     let predictor = Predictor::load(args)?;
     let mut count = 0;
     let mut copy = |writer: &mut dyn std::io::Write| -> Result<()> {
         for tree in TreeReader::open(path)? {
             let mut tree = tree?;
             predictor.predict(&mut tree)?;
+            // Of an earlier prediction.
+            tree.extra.shift_remove(COST_FIELD);
             jsonl::write_trees(&mut *writer, [&tree])?;
             count += 1;
         }
@@ -152,24 +180,13 @@ impl Predictor {
     }
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
-        let predicted = self.profile.predictor.predict(tree);
+        let predicted = self.profile.predict(tree);
         if let Err(irene_regress::Error::MissingFeature(_)) = predicted {
             let method = self.profile.predictor.method();
             return predicted
                 .with_context(|| format!("{} (method {method}) needs features these nodes lack", self.name));
         }
-        predicted?;
-        let made_from = &self.profile.provenance;
-        let about = json!({
-            "name": self.name,
-            "method": self.profile.predictor.method(),
-            "device": made_from.device,
-            "training_data": made_from.training_data,
-            "digest": made_from.digest,
-            "provenance": "predicted",
-        });
-        tree.extra.insert("predictor".into(), about);
-        Ok(())
+        Ok(predicted?)
     }
 }
 
@@ -180,7 +197,7 @@ fn root_energy(tree: &Tree) -> f64 {
 fn cost(args: &Args, tree: &Tree) -> Value {
     let kwh = kwh_per_million(root_energy(tree));
     let mut cost =
-        json!({"energy_kwh": kwh, "price_usd": kwh * args.price_per_kwh, "price_per_kwh_usd": args.price_per_kwh});
+        json!({"energy_kwh": kwh, "price_usd": kwh * args.price_per_kwh(), "price_per_kwh_usd": args.price_per_kwh()});
     if let Some(grams) = args.grid_intensity {
         cost["emissions_g_co2e"] = json!(kwh * grams);
         cost["grid_intensity_g_co2e_per_kwh"] = json!(grams);
@@ -210,8 +227,8 @@ fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
     write!(
         out,
         "\na million runs: {kwh:.3} kWh, {:.3} USD at {} USD/kWh",
-        kwh * args.price_per_kwh,
-        args.price_per_kwh
+        kwh * args.price_per_kwh(),
+        args.price_per_kwh()
     )?;
     if let Some(grams) = args.grid_intensity {
         write!(out, ", {:.3} kg CO2e at {grams} g/kWh", kwh * grams / 1000.0)?;
@@ -229,7 +246,7 @@ fn table(args: &Args, tree: &Tree) -> Table {
     if !tree.root().marks.is_empty() {
         columns.push(Column::Marks);
     }
-    Table::new(tree, &TableOptions { columns, max_depth: args.depth })
+    Table::new(tree, &TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) })
 }
 
 /// What the marks in the table mean.
@@ -241,6 +258,8 @@ fn legend(predictor: &Predictor, tree: &Tree) -> String {
                 format!("outside the range of the training data ({})", predictor.profile.provenance.training_data)
             }
             Mark::UnseenOperation => "an operation the predictor never saw, costed from its FLOPs and bytes".into(),
+            Mark::Implausible => "below zero: the predictor does not hold this far from its training data".into(),
+            other => other.name().into(),
         };
         out += &format!("{}: {meaning}\n", mark.name());
     }
@@ -249,7 +268,7 @@ fn legend(predictor: &Predictor, tree: &Tree) -> String {
 
 fn bottleneck_table(args: &Args, tree: &Tree) -> Result<String> {
     let mut out = format!("\n{:32} {:>6} {:>10} {:>7}\n", "where it goes", "nodes", "energy", "share");
-    for row in bottlenecks(tree).into_iter().take(args.top) {
+    for row in bottlenecks(tree).into_iter().take(args.top.unwrap_or(DEFAULT_TOP)) {
         let name = match row.level {
             Level::Model | Level::Module => format!("{} (own part)", row.instance_type),
             _ => row.instance_type,

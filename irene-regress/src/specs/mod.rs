@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use correction::Correction;
 use curve::Curve;
 use irene_features::{Feature, FeatureSet};
-use irene_tree::{Level, Mark, NodeId, Quantity, Tree};
+use irene_tree::{Level, Mark, Node, NodeId, Quantity, Tree};
 use own_part::OwnPart;
 
 use crate::{Error, Predictor, Result, Store, Trainer, paper::ground_truth};
@@ -159,7 +159,7 @@ impl Predictor for SpecsPredictor {
             let (own, mark) = match tree.node(id).level() {
                 Level::Ml => {
                     let shape = shape_row(&features, tree, id)?;
-                    let name = tree.node(id).instance_type().to_ascii_lowercase();
+                    let name = self.name_of(tree.node(id));
                     match known.get(&(name.clone(), shape.map(f64::to_bits))) {
                         Some(known) => *known,
                         None => *known
@@ -199,6 +199,16 @@ impl Predictor for SpecsPredictor {
 }
 
 impl SpecsPredictor {
+    /// The primitive that a leaf is: by its instance type, or by its operation where another program calls the same one
+    /// something else (`candle_nn::Linear`).
+    fn name_of(&self, node: &Node) -> String {
+        let name = node.instance_type().to_ascii_lowercase();
+        match &node.operation {
+            Some(operation) if !self.primitives.contains_key(&name) => operation.kind.name().to_ascii_lowercase(),
+            _ => name,
+        }
+    }
+
     fn primitive(&self, name: &str, shape: &ShapeRow) -> (f64, Option<Mark>) {
         match self.primitives.get(name) {
             None => (self.any.energy(shape), Some(Mark::UnseenOperation)),

@@ -39,6 +39,13 @@ const KNOWN: [&str; 14] = [
     CHILD_NODES,
 ];
 
+const _: () = assert!(Quantity::COUNT + KNOWN.len() <= 64, "a set of keys is one word");
+
+/// Whether a name is the format's own.
+pub(super) fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name) || Quantity::from_name(name).is_some()
+}
+
 /// A key of an object, matched against the names above without allocating.
 #[derive(Clone)]
 pub(super) enum Key {
@@ -48,6 +55,18 @@ pub(super) enum Key {
 }
 
 impl Key {
+    /// A number below 64 for the keys that are known.
+    pub(super) fn number(&self) -> Option<u32> {
+        match self {
+            Self::Quantity(quantity) => Some(*quantity as u32),
+            Self::Known(name) => {
+                let place = KNOWN.iter().position(|known| known == name)?;
+                Some((Quantity::COUNT + place) as u32)
+            }
+            Self::Other(_) => None,
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Quantity(quantity) => quantity.name(),

@@ -84,6 +84,8 @@ pub fn read_trees(path: &Path) -> Result<Vec<Tree>> {
 /// # Errors
 /// [`Error::Line`] with `origin`, `line`, the column and the field; [`Error::Node`] if it is no valid model tree.
 pub fn parse_tree(json: &[u8], origin: &str, line: usize) -> Result<Tree> {
+    // Some editors begin a file with a byte order mark.
+    let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
     let mut reading = Reading { nodes: Vec::new(), field: Key::Known("{"), at: None };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let tree = TreeSeed(&mut reading).deserialize(&mut deserializer).and_then(|mut tree| {
@@ -98,8 +100,18 @@ pub fn parse_tree(json: &[u8], origin: &str, line: usize) -> Result<Tree> {
         field: reading.place(),
         reason: without_position(&error),
     })?;
-    tree.check()?;
+    tree.check().map_err(|error| in_line(error, origin, line))?;
     Ok(tree)
+}
+
+/// The error with the line that the tree stands in.
+fn in_line(error: Error, origin: &str, line: usize) -> Error {
+    match error {
+        Error::Node { tree, scope, reason } => {
+            Error::Node { tree: format!("{origin}, line {line}, {tree}"), scope, reason }
+        }
+        other => other,
+    }
 }
 
 /// The message of a JSON error without its "at line 1 column 7": the line is ours to tell.
@@ -150,16 +162,17 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Tree, A::Error> {
         let Self(reading) = self;
         let (mut model_name, mut batch_size, mut seq_len, mut extra) = (None, None, None, Map::new());
+        let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(None, &key);
+            seen.once(&key)?;
             match key.name() {
                 fields::MODEL_NAME => model_name = Some(map.next_value::<String>()?),
                 fields::BATCH_SIZE => batch_size = Some(size(map.next_value()?)?),
                 fields::SEQ_LEN => seq_len = Some(size(map.next_value()?)?),
-                fields::FRONTEND_TREE if reading.nodes.is_empty() => {
+                fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
                 }
-                fields::FRONTEND_TREE => return Err(A::Error::custom("stands twice")),
                 _ => {
                     extra.insert(key.name().to_owned(), map.next_value()?);
                 }
@@ -238,8 +251,10 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
         let index = self.reserve();
         let reading = self.reading;
         let mut given = Given::default();
+        let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(Some(index), &key);
+            seen.once(&key)?;
             match key {
                 Key::Quantity(quantity) => {
                     if let Some(value) = map.next_value::<Option<f64>>()? {
@@ -258,6 +273,21 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
         }
         given.settle(reading, index)?;
         reading.nodes[index].subtree_len = (reading.nodes.len() - index) as u32;
+        Ok(())
+    }
+}
+
+/// The keys of one object so far: which of two would count is not said anywhere.
+#[derive(Default)]
+struct Seen(u64);
+
+impl Seen {
+    fn once<E: serde::de::Error>(&mut self, key: &Key) -> std::result::Result<(), E> {
+        let Some(bit) = key.number().map(|number| 1 << number) else { return Ok(()) };
+        if self.0 & bit != 0 {
+            return Err(E::custom("stands twice"));
+        }
+        self.0 |= bit;
         Ok(())
     }
 }

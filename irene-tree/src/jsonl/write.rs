@@ -36,7 +36,7 @@ impl Serialize for TreeLine<'_> {
         map.serialize_entry(fields::MODEL_NAME, &tree.model_name)?;
         map.serialize_entry(fields::BATCH_SIZE, &tree.batch_size)?;
         map.serialize_entry(fields::SEQ_LEN, &tree.seq_len)?;
-        for (name, value) in &tree.extra {
+        for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_known(name)) {
             map.serialize_entry(name, value)?;
         }
         map.serialize_entry(fields::FRONTEND_TREE, &NodeObject { tree, id: NodeId::ROOT })?;
@@ -63,7 +63,9 @@ impl Serialize for NodeObject<'_> {
         map.serialize_entry(fields::TYPE, node.level().name())?;
         for quantity in Quantity::all() {
             match node.get(quantity) {
-                Some(value) if quantity.is_count() && value.fract() == 0.0 => {
+                // JSON has no infinity; what is not finite is not known.
+                Some(value) if !value.is_finite() => {}
+                Some(value) if quantity.is_count() && value.fract() == 0.0 && value.abs() < MOST_EXACT => {
                     map.serialize_entry(quantity.name(), &(value as u64))?;
                 }
                 Some(value) => map.serialize_entry(quantity.name(), &value)?,
@@ -76,7 +78,8 @@ impl Serialize for NodeObject<'_> {
         if !node.marks.is_empty() {
             map.serialize_entry(fields::MARKS, &node.marks.iter().collect::<Vec<_>>())?;
         }
-        for (name, value) in node.extra.iter().flat_map(|extra| extra.iter()) {
+        let extra = node.extra.iter().flat_map(|extra| extra.iter());
+        for (name, value) in extra.filter(|(name, _)| !fields::is_known(name)) {
             map.serialize_entry(name, value)?;
         }
         map.serialize_entry(fields::CHILD_NODES_OBJ, &Children(self))?;
@@ -85,6 +88,9 @@ impl Serialize for NodeObject<'_> {
         map.end()
     }
 }
+
+/// Whole numbers below this are exact in a float.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 struct Children<'a>(&'a NodeObject<'a>);
 
