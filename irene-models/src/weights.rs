@@ -12,6 +12,9 @@ pub trait WeightSource {
     /// [`Error::Weight`](crate::Error::Weight) if it is missing or has another shape.
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor>;
 
+    /// The element type that parameters are given in.
+    fn dtype(&self) -> DType;
+
     /// Whether keys matter; they are not put together if not.
     fn has_keys(&self) -> bool {
         true
@@ -25,6 +28,10 @@ pub struct ShapesOnly;
 impl WeightSource for ShapesOnly {
     fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
         Ok(Tensor::of_shape(shape, DType::F32))
+    }
+
+    fn dtype(&self) -> DType {
+        DType::F32
     }
 
     fn has_keys(&self) -> bool {
@@ -46,6 +53,11 @@ impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
         Self { source, key: String::new(), name: Cow::Borrowed("root") }
+    }
+
+    /// The element type of the parameters, and so of what is computed with them.
+    pub fn dtype(&self) -> DType {
+        self.source.dtype()
     }
 
     /// The child with this name.

@@ -35,6 +35,10 @@ impl WeightSource for RandomWeights {
         let tensor = Candle::from_vec(numbers, shape.dims(), &self.device)?;
         Tensor::from_candle(tensor.to_dtype(self.dtype)?)
     }
+
+    fn dtype(&self) -> irene_tree::DType {
+        super::our_dtype(self.dtype)
+    }
 }
 
 /// Zeros, for what does not depend on numbers at all.
@@ -49,6 +53,10 @@ pub struct ZeroWeights {
 impl WeightSource for ZeroWeights {
     fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
         Tensor::from_candle(Candle::zeros(shape.dims(), self.dtype, &self.device)?)
+    }
+
+    fn dtype(&self) -> irene_tree::DType {
+        super::our_dtype(self.dtype)
     }
 }
 

@@ -143,4 +143,13 @@ impl WeightSource for Checkpoint {
         let dtype = float(entry.dtype).ok_or_else(|| refuse(format!("elements of type {:?}", entry.dtype)))?;
         Tensor::from_candle(self.read(entry, dtype)?)
     }
+
+    fn dtype(&self) -> irene_tree::DType {
+        our_dtype(self.dtype)
+    }
+}
+
+/// Ours for candle's; the types that a model is loaded in are all known.
+fn our_dtype(dtype: CandleDType) -> irene_tree::DType {
+    crate::tensor::known_dtype(dtype).unwrap_or(irene_tree::DType::F32)
 }

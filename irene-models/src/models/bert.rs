@@ -90,6 +90,7 @@ impl Sizes {
 /// Embeddings, encoder, pooler; the embeddings are the family's own.
 pub(super) struct EncoderModel<E> {
     node: Node,
+    dtype: DType,
     embeddings: E,
     encoder: BertEncoder,
     pooler: BertPooler,
@@ -99,6 +100,7 @@ impl<E> EncoderModel<E> {
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, embeddings: E) -> Result<Self> {
         Ok(Self {
             node: weights.node(classes.model, Level::Model),
+            dtype: weights.dtype(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
             pooler: BertPooler::load(&weights.child("pooler"), sizes, classes)?,
@@ -118,7 +120,7 @@ where
     }
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?)?;
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
         let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);

@@ -67,6 +67,7 @@ impl Sizes {
 
 struct Gpt2Model {
     node: Node,
+    dtype: DType,
     wte: Embedding,
     wpe: Embedding,
     blocks: Vec<Block>,
@@ -78,6 +79,7 @@ impl Gpt2Model {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
             node: weights.node(CLASS, Level::Model),
+            dtype: weights.dtype(),
             wte: Embedding::load(&weights.child("wte"), sizes.vocabulary, sizes.hidden)?,
             wpe: Embedding::load(&weights.child("wpe"), sizes.positions, sizes.hidden)?,
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
@@ -99,7 +101,8 @@ impl Module for Gpt2Model {
         let past = 0;
         cx.add_sizes(batch.seq_len(), past)?;
         batch.check_positions(CLASS, self.positions)?;
-        let padding = batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask)).transpose()?;
+        let padding =
+            batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask, self.dtype)).transpose()?;
         let tokens = cx.call(&self.wte, &batch.input_ids)?;
         let positions = cx.call(&self.wpe, &heads::positions(batch)?)?;
         let mut hidden = cx.add(&tokens, &positions)?;

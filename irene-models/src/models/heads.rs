@@ -38,9 +38,9 @@ pub(super) fn root_of_width(heads: &Tensor) -> f64 {
 const MASKED: f64 = -10_000.0;
 
 /// (1 - mask) · -10000, as (batch, 1, 1, key).
-pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor) -> Result<Tensor> {
+pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor, dtype: DType) -> Result<Tensor> {
     let mask = cx.reshape(mask, [mask.dim(0), 1, 1, mask.dim(1)])?;
-    let mask = cx.cast(&mask, DType::F32)?;
+    let mask = cx.cast(&mask, dtype)?;
     let masked = cx.rsub_scalar(1.0, &mask)?;
     cx.mul_scalar(&masked, MASKED)
 }

@@ -40,6 +40,7 @@ const MASKED: f64 = -10_000.0;
 
 struct OpenAiGptModel {
     node: Node,
+    dtype: DType,
     tokens_embed: Embedding,
     positions_embed: Embedding,
     blocks: Vec<Block>,
@@ -50,6 +51,7 @@ impl OpenAiGptModel {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
             node: weights.node(CLASS, Level::Model),
+            dtype: weights.dtype(),
             tokens_embed: Embedding::load(&weights.child("tokens_embed"), sizes.vocabulary, sizes.hidden)?,
             positions_embed: Embedding::load(&weights.child("positions_embed"), sizes.positions, sizes.hidden)?,
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
@@ -68,13 +70,14 @@ impl Module for OpenAiGptModel {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         batch.check_positions(CLASS, self.positions)?;
-        let padding = batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask)).transpose()?;
+        let padding =
+            batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask, self.dtype)).transpose()?;
         let tokens = cx.call(&self.tokens_embed, &batch.input_ids)?;
         let positions = cx.call(&self.positions_embed, &heads::positions(batch)?)?;
         let sum = cx.add(&tokens, &positions)?;
         // Without segments transformers adds the number 0 in their place.
         let mut hidden = cx.add_scalar(&sum, 0.0)?;
-        let masks = Masks { causal: heads::causal_mask(batch, DType::F32)?, padding };
+        let masks = Masks { causal: heads::causal_mask(batch, self.dtype)?, padding };
         for block in &self.blocks {
             hidden = cx.call(block, (&hidden, &masks))?;
         }

@@ -8,7 +8,7 @@ mod raw;
 use irene_tree::{DType, Shape};
 pub use layout::Layout;
 #[cfg(feature = "candle")]
-pub(crate) use on_candle::candle_dtype;
+pub(crate) use on_candle::{candle_dtype, known_dtype};
 pub(crate) use raw::{Binary, Scalar, Unary};
 
 /// A tensor: its shape alone, or real data on a candle device.

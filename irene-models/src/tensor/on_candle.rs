@@ -47,7 +47,7 @@ pub(super) fn dtype(tensor: &Candle) -> DType {
     known_dtype(tensor.dtype()).unwrap_or(DType::F32)
 }
 
-fn known_dtype(dtype: CandleDType) -> Option<DType> {
+pub(crate) fn known_dtype(dtype: CandleDType) -> Option<DType> {
     Some(match dtype {
         CandleDType::F64 => DType::F64,
         CandleDType::F32 => DType::F32,

@@ -1,0 +1,108 @@
+//! A model followed by its shapes and the same model run on candle are the same tree.
+#![cfg(feature = "candle")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
+
+use candle_core::{DType, Device};
+use irene_models::{Batch, Config, Cx, Done, ModelSpec, Node, RandomWeights, Result, Tensor, TreeVisitor, Visitor};
+use irene_tree::{Shape, Tree};
+use proptest::prelude::*;
+
+/// Builds the tree, and notes every node's output shapes and strides.
+struct Watch {
+    tree: TreeVisitor,
+    outputs: Vec<(Shape, Shape)>,
+}
+
+impl Visitor for Watch {
+    fn enter(&mut self, node: &Node, inputs: &[&Tensor]) -> Result<()> {
+        self.tree.enter(node, inputs)
+    }
+
+    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()> {
+        for output in done.outputs {
+            let layout = output.layout();
+            // A dimension of 1 may have any stride.
+            let mut strides = layout.strides;
+            for (stride, dim) in strides.dims_mut().iter_mut().zip(layout.shape.dims()) {
+                *stride = if *dim <= 1 { 0 } else { *stride };
+            }
+            self.outputs.push((layout.shape, strides));
+        }
+        self.tree.exit(node, done)
+    }
+}
+
+fn watched(spec: &ModelSpec, model: &dyn irene_models::Model, batch: &Batch) -> (Tree, Vec<(Shape, Shape)>) {
+    let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
+    let mut watch = Watch { tree, outputs: Vec::new() };
+    model.run(&mut Cx::visited(&mut watch), batch).unwrap();
+    let mut tree = watch.tree.finish().unwrap();
+    irene_features::annotate(&mut tree);
+    (tree, watch.outputs)
+}
+
+fn config() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec!["gelu", "relu", "gelu_new"]);
+    (0..5usize, 1..3usize, 1..4usize, 1..6usize, 1..12usize, word).prop_map(
+        |(architecture, layers, heads, width, inner, word)| {
+            let hidden = heads * width;
+            let bert = format!(
+                r#""hidden_size":{hidden},"num_hidden_layers":{layers},"num_attention_heads":{heads},"hidden_act":"{word}",
+                "intermediate_size":{inner},"vocab_size":30,"max_position_embeddings":20"#
+            );
+            let gpt = format!(
+                r#""n_embd":{hidden},"n_layer":{layers},"n_head":{heads},"n_positions":20,"vocab_size":30,
+                "activation_function":"{word}""#
+            );
+            match architecture {
+                0 => format!(r#"{{"model_type":"bert",{bert}}}"#),
+                1 => format!(r#"{{"model_type":"roberta",{bert}}}"#),
+                2 => format!(
+                    r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
+                    "hidden_dim":{inner},"vocab_size":30,"max_position_embeddings":20,"activation":"{word}"}}"#
+                ),
+                3 => format!(r#"{{"model_type":"gpt2","n_inner":{inner},{gpt}}}"#),
+                _ => format!(r#"{{"model_type":"openai-gpt",{gpt}}}"#),
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn scopes_shapes_strides_and_costs_agree(
+        json in config(), batch_size in 1..4usize, seq_len in 1..12usize, seed: u64, padded: bool,
+    ) {
+        let spec = ModelSpec::from_config("any", Config::from_json("any", json.as_bytes()).unwrap()).unwrap();
+        let ids: Vec<i64> = (0..batch_size * seq_len).map(|i| i as i64 % 30).collect();
+        let mask = padded.then(|| (0..batch_size * seq_len).map(|i| i64::from(i % seq_len <= seq_len / 2)).collect());
+        let size = (batch_size, seq_len);
+        let real = Batch::of_ids(ids, mask, size, &Device::Cpu).unwrap();
+        let mut shape = Batch::of_shape(batch_size, seq_len);
+        if padded {
+            shape.attention_mask = Some(shape.input_ids.clone());
+        }
+
+        let weights = RandomWeights { seed, dtype: DType::F32, device: Device::Cpu };
+        let (run, run_outputs) = watched(&spec, spec.build(&weights).unwrap().as_ref(), &real);
+        let (followed, followed_outputs) = watched(&spec, spec.build(&irene_models::ShapesOnly).unwrap().as_ref(), &shape);
+        prop_assert_eq!(&run, &followed);
+        prop_assert_eq!(run_outputs, followed_outputs);
+    }
+}
+
+#[test]
+fn half_precision_runs_where_candle_has_it() {
+    for (name, dtype) in ["google/bert_uncased_L-2_H-128_A-2", "distilgpt2", "openai-gpt", "distilbert-base-uncased"]
+        .into_iter()
+        .flat_map(|name| [(name, DType::F16), (name, DType::BF16)])
+    {
+        let spec = ModelSpec::find(name).unwrap();
+        let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
+        let batch = Batch::of_ids(vec![1; 16], Some(vec![1; 16]), (2, 8), &Device::Cpu).unwrap();
+        let output = spec.build(&weights).unwrap().run(&mut Cx::silent(), &batch).unwrap();
+        assert_eq!(output.last_hidden_state.candle().unwrap().dtype(), dtype);
+    }
+}
