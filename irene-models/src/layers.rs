@@ -2,7 +2,7 @@
 
 use irene_tree::{Level, OpKind, Operation, Shape};
 
-use crate::{Config, Cx, Error, Module, Node, Result, Tensor, Weights};
+use crate::{Config, Cx, Error, Module, Node, Result, Tensor, Weights, tensor::Then};
 
 /// The operation of a primitive, with its parameters among the operands.
 fn operation(kind: OpKind, input: &Tensor, parameters: &[&Tensor], output: &Tensor) -> Option<Operation> {
@@ -27,7 +27,7 @@ impl Linear {
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
             node: weights.node("Linear", Level::Ml),
-            weight: weights.parameter("weight", [outputs, inputs])?,
+            weight: weights.parameter("weight", [outputs, inputs])?.stored_for_products()?,
             bias: weights.parameter("bias", [outputs])?,
         })
     }
@@ -42,7 +42,7 @@ impl Module for Linear {
     }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.linear(&self.weight, Some(&self.bias))
+        x.linear(&self.weight, &self.bias, Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
@@ -81,11 +81,29 @@ impl Module for Conv1D {
     }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.conv1d(&self.weight, &self.bias)
+        x.conv1d(&self.weight, &self.bias, Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
         operation(OpKind::Conv1D, x, &[&self.weight, &self.bias], output)
+    }
+}
+
+/// A layer that ends in a bias, after which an activation costs no pass of its own.
+pub trait AffineLayer: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> {
+    /// The layer and the activation as one, or None where there is no such operation.
+    fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>>;
+}
+
+impl AffineLayer for Linear {
+    fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
+        Some(x.linear(&self.weight, &self.bias, activation.after_bias()?))
+    }
+}
+
+impl AffineLayer for Conv1D {
+    fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
+        Some(x.conv1d(&self.weight, &self.bias, activation.after_bias()?))
     }
 }
 
@@ -110,6 +128,13 @@ impl LayerNorm {
             bias: weights.parameter_also_named("bias", "beta", [width])?,
             eps,
         })
+    }
+}
+
+impl LayerNorm {
+    /// The norm of a sum as one operation, or None where there is none.
+    pub(crate) fn of_sum(&self, x: &Tensor, residual: &Tensor) -> Option<Result<Tensor>> {
+        x.add_norm(residual, &self.weight, &self.bias, self.eps)
     }
 }
 
@@ -242,6 +267,15 @@ impl Activation {
                 let reason = format!("`{word}` is not an activation that can be run; there are {}", known.join(", "));
                 Err(Error::Config { origin: config.origin().to_owned(), field: field.into(), reason })
             }
+        }
+    }
+
+    fn after_bias(self) -> Option<Then> {
+        match self {
+            Self::Gelu => Some(Then::Gelu),
+            Self::GeluNew => Some(Then::GeluNew),
+            Self::Relu => Some(Then::Relu),
+            Self::Silu | Self::Tanh => None,
         }
     }
 

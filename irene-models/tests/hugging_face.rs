@@ -72,6 +72,10 @@ fn agrees_at_every_module(architecture: &str, tolerance: f32, hidden_state_toler
     assert!(compared > 10, "{architecture}: only {compared} modules compared");
     let last = largest_difference(output.last_hidden_state.candle().unwrap(), &io["last_hidden_state"]);
     assert!(last <= hidden_state_tolerance, "{architecture}: last_hidden_state differs by {last}");
+    let fused = model.run(&mut Cx::silent(), &batch).unwrap();
+    let difference =
+        largest_difference(fused.last_hidden_state.candle().unwrap(), output.last_hidden_state.candle().unwrap());
+    assert!(difference <= hidden_state_tolerance, "{architecture}: the fused path differs by {difference}");
     assert_eq!(output.pooler_output.is_some(), io.contains_key("pooler_output"));
     if let Some(pooled) = output.pooler_output {
         let difference = largest_difference(pooled.candle().unwrap(), &io["pooler_output"]);

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Timed runs, after one that is not timed
     #[arg(long, value_name = "N", default_value = "1", value_parser = size)]
     repeat: usize,
+    /// Time the node-by-node path that tracing and measuring take, instead of the fused one
+    #[arg(long)]
+    traced: bool,
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     #[arg(long, value_enum, default_value = "f32")]
@@ -172,12 +175,16 @@ fn tensors(path: &Path, device: &Device) -> Result<Batch> {
 /// Seconds of each timed run, and the last output.
 fn timed(args: &Args, model: &dyn Model, batch: &Batch, device: &Device) -> Result<(Vec<f64>, ModelOutput)> {
     let bar = output::progress(args.repeat as u64, "runs");
-    let mut output = model.run(&mut Cx::silent(), batch)?;
+    let run = || {
+        let mut cx = if args.traced { Cx::unfused() } else { Cx::silent() };
+        model.run(&mut cx, batch)
+    };
+    let mut output = run()?;
     device.synchronize()?;
     let mut latencies = Vec::with_capacity(args.repeat);
     for _ in 0..args.repeat {
         let start = Instant::now();
-        output = model.run(&mut Cx::silent(), batch)?;
+        output = run()?;
         device.synchronize()?;
         latencies.push(start.elapsed().as_secs_f64());
         bar.inc(1);

@@ -341,8 +341,7 @@ impl Module for ResidualOutput {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;
-        let sum = cx.add(&mapped, residual)?;
-        cx.call(&self.layer_norm, &sum)
+        cx.add_norm(&mapped, residual, &self.layer_norm)
     }
 }
 
@@ -371,8 +370,7 @@ impl Module for BertIntermediate {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        let mapped = cx.call(&self.dense, hidden)?;
-        self.activation.apply(cx, &mapped)
+        cx.call_then(&self.dense, hidden, self.activation)
     }
 }
 

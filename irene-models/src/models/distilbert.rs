@@ -185,11 +185,9 @@ impl Module for TransformerBlock {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, mask))?;
-        let sum = cx.add(&attended, hidden)?;
-        let attended = cx.call(&self.sa_layer_norm, &sum)?;
+        let attended = cx.add_norm(&attended, hidden, &self.sa_layer_norm)?;
         let fed = cx.call(&self.ffn, &attended)?;
-        let sum = cx.add(&fed, &attended)?;
-        cx.call(&self.output_layer_norm, &sum)
+        cx.add_norm(&fed, &attended, &self.output_layer_norm)
     }
 }
 
@@ -273,8 +271,7 @@ impl Module for Ffn {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        let mapped = cx.call(&self.lin1, hidden)?;
-        let activated = self.activation.apply(cx, &mapped)?;
+        let activated = cx.call_then(&self.lin1, hidden, self.activation)?;
         cx.call(&self.lin2, &activated)
     }
 }

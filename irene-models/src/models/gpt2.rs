@@ -279,8 +279,7 @@ impl Module for Mlp {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        let mapped = cx.call(&self.c_fc, hidden)?;
-        let activated = self.activation.apply(cx, &mapped)?;
+        let activated = cx.call_then(&self.c_fc, hidden, self.activation)?;
         cx.call(&self.c_proj, &activated)
     }
 }

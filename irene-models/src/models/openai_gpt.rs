@@ -116,11 +116,9 @@ impl Module for Block {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
         let attended = cx.call(&self.attn, (hidden, masks))?;
-        let sum = cx.add(hidden, &attended)?;
-        let normed = cx.call(&self.ln_1, &sum)?;
+        let normed = cx.add_norm(&attended, hidden, &self.ln_1)?;
         let fed = cx.call(&self.mlp, &normed)?;
-        let sum = cx.add(&normed, &fed)?;
-        cx.call(&self.ln_2, &sum)
+        cx.add_norm(&fed, &normed, &self.ln_2)
     }
 }
 

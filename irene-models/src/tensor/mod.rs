@@ -1,15 +1,19 @@
 //! One tensor in two forms: a shape to be followed, or candle's tensor to be run.
 
+#[cfg(feature = "candle")]
+mod kernels;
 mod layout;
 #[cfg(feature = "candle")]
 mod on_candle;
+#[cfg(feature = "candle")]
+mod on_cpu;
 mod raw;
 
 use irene_tree::{DType, Shape};
 pub use layout::Layout;
 #[cfg(feature = "candle")]
 pub(crate) use on_candle::{candle_dtype, known_dtype};
-pub(crate) use raw::{Binary, Scalar, Unary};
+pub(crate) use raw::{Binary, Scalar, Then, Unary};
 
 /// A tensor: its shape alone, or real data on a candle device.
 ///

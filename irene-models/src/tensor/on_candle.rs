@@ -6,7 +6,7 @@
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
 use irene_tree::{DType, Shape};
 
-use super::{Binary, Form, Layout, Scalar, Tensor, Unary};
+use super::{Binary, Form, Layout, Scalar, Tensor, Then, Unary, on_cpu};
 use crate::{Error, Result};
 
 impl Tensor {
@@ -73,6 +73,9 @@ pub(crate) fn candle_dtype(dtype: DType) -> CandleDType {
 }
 
 pub(super) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
+    if let Some(done) = on_cpu::unary(x, op) {
+        return done;
+    }
     match op {
         Unary::Softmax => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
         Unary::Tanh => x.tanh(),
@@ -126,8 +129,8 @@ pub(super) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
     x.matmul(y)
 }
 
-/// x W + b with a weight (in, out): one product over all rows.
-pub(super) fn affine_map(x: &Candle, weight: &Candle, bias: Option<&Candle>) -> CandleResult<Candle> {
+/// x W + b with a weight (in, out), and what follows: one product over all rows.
+pub(super) fn affine_map(x: &Candle, weight: &Candle, bias: &Candle, then: Then) -> CandleResult<Candle> {
     let (inputs, outputs) = weight.dims2()?;
     let rows = x.elem_count() / inputs.max(1);
     let mut dims = x.dims().to_vec();
@@ -135,14 +138,38 @@ pub(super) fn affine_map(x: &Candle, weight: &Candle, bias: Option<&Candle>) -> 
         *last = outputs;
     }
     let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
-    match bias {
-        Some(bias) => product.broadcast_add(bias),
-        None => Ok(product),
+    if on_cpu::takes(&product) && on_cpu::takes(bias) {
+        // Nobody else holds the product yet.
+        product.inplace_op2(bias, &on_cpu::AddBias(then))?;
+        return Ok(product);
     }
+    let sum = product.broadcast_add(bias)?;
+    match then {
+        Then::Nothing => Ok(sum),
+        Then::Gelu => sum.gelu_erf(),
+        Then::GeluNew => sum.gelu(),
+        Then::Relu => sum.relu(),
+    }
+}
+
+/// The layer norm of a sum in one pass, where there is a kernel for it.
+pub(super) fn add_norm(
+    x: &Candle,
+    residual: &Candle,
+    weight: &Candle,
+    bias: &Candle,
+    eps: f64,
+) -> Option<CandleResult<Candle>> {
+    let takes = [x, residual, weight, bias].into_iter().all(on_cpu::takes) && x.shape() == residual.shape();
+    let op = on_cpu::AddNorm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32 };
+    takes.then(|| x.apply_op2_no_bwd(residual, &op))
 }
 
 /// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.
 pub(super) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
+    if on_cpu::takes(x) && on_cpu::takes(weight) && on_cpu::takes(bias) {
+        return x.apply_op3_no_bwd(weight, bias, &on_cpu::Norm(eps as f32));
+    }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)

@@ -53,6 +53,17 @@ impl Unary {
     }
 }
 
+/// What follows a linear layer's bias in the same pass, where operations may run as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    Nothing,
+    /// The erf form.
+    Gelu,
+    /// The tanh form.
+    GeluNew,
+    Relu,
+}
+
 /// Operations of two tensors, stretched to a common shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Binary {
@@ -145,20 +156,29 @@ impl Tensor {
             candle: on_candle::where_mask(x, mask, otherwise)?)
     }
 
+    /// A weight (out, in) laid out in memory as (in, out), which a product with few rows reads in order. Shapes alone stay.
+    pub(crate) fn stored_for_products(self) -> Result<Self> {
+        match self.0 {
+            #[cfg(feature = "candle")]
+            Form::Candle(weight) => Ok(Self(Form::Candle(weight.t()?.contiguous()?.t()?))),
+            shape => Ok(Self(shape)),
+        }
+    }
+
     /// x Wᵀ + b with a weight (out, in).
-    pub(crate) fn linear(&self, weight: &Self, bias: Option<&Self>) -> Result<Self> {
+    pub(crate) fn linear(&self, weight: &Self, bias: &Self, then: Then) -> Result<Self> {
         let x = self;
-        in_form!([x, weight]
+        in_form!([x, weight, bias]
             layout::mapped("linear", self.shape(), weight.dim(1), weight.dim(0))?, self.dtype(),
-            candle: on_candle::affine_map(x, &weight.t()?, bias.and_then(Self::candle))?)
+            candle: on_candle::affine_map(x, &weight.t()?, bias, then)?)
     }
 
     /// x W + b with a weight (in, out).
-    pub(crate) fn conv1d(&self, weight: &Self, bias: &Self) -> Result<Self> {
+    pub(crate) fn conv1d(&self, weight: &Self, bias: &Self, then: Then) -> Result<Self> {
         let x = self;
-        in_form!([x, weight]
+        in_form!([x, weight, bias]
             layout::mapped("conv1d", self.shape(), weight.dim(0), weight.dim(1))?, self.dtype(),
-            candle: on_candle::affine_map(x, weight, bias.candle())?)
+            candle: on_candle::affine_map(x, weight, bias, then)?)
     }
 
     pub(crate) fn layer_norm(&self, weight: &Self, bias: &Self, eps: f64) -> Result<Self> {
@@ -166,6 +186,18 @@ impl Tensor {
         in_form!([x, weight, bias]
             layout::mapped("layer_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.dtype(),
             candle: on_candle::layer_norm(x, weight, bias, eps)?)
+    }
+
+    /// The layer norm of a sum in one pass, where there is one.
+    pub(crate) fn add_norm(&self, residual: &Self, weight: &Self, bias: &Self, eps: f64) -> Option<Result<Self>> {
+        match (&self.0, &residual.0, &weight.0, &bias.0) {
+            #[cfg(feature = "candle")]
+            (Form::Candle(x), Form::Candle(residual), Form::Candle(weight), Form::Candle(bias)) => {
+                let sum = on_candle::add_norm(x, residual, weight, bias, eps)?;
+                Some(sum.map(|out| Self(Form::Candle(out))).map_err(Into::into))
+            }
+            _ => None,
+        }
     }
 
     /// The rows of a table (`self`) at these ids.

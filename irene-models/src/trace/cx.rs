@@ -68,17 +68,28 @@ pub trait Visitor {
 /// The context of a forward pass: everything that a model does goes through it.
 pub struct Cx<'v> {
     visitor: Option<&'v mut dyn Visitor>,
+    fuses: bool,
 }
 
 impl<'v> Cx<'v> {
-    /// A context that only runs.
+    /// A context that only runs, and may run several operations as one where that gives the same result.
     pub fn silent() -> Self {
-        Self { visitor: None }
+        Self { visitor: None, fuses: true }
+    }
+
+    /// A context that only runs, operation by operation as a visited one does: what tracing costs is the difference.
+    pub fn unfused() -> Self {
+        Self { visitor: None, fuses: false }
+    }
+
+    /// Whether operations may run as one.
+    pub(super) fn fuses(&self) -> bool {
+        self.fuses
     }
 
     /// A context that tells the visitor of every node.
     pub fn visited(visitor: &'v mut dyn Visitor) -> Self {
-        Self { visitor: Some(visitor) }
+        Self { visitor: Some(visitor), fuses: false }
     }
 
     /// Runs a child module.
@@ -101,7 +112,7 @@ impl<'v> Cx<'v> {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
             let operation = module.operation(input, &output);
-            let rerun = &mut || module.forward(&mut Cx::silent(), input).map(drop);
+            let rerun = &mut || module.forward(&mut Cx::unfused(), input).map(drop);
             visitor.exit(module.node(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
