@@ -369,6 +369,50 @@ fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
     assert!(refused(1, &["predict", &folder.write("empty.jsonl", "\n")]).contains("empty.jsonl: no trees"));
 }
 
+/// The tiny checkpoints of irene-models' tests.
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
+}
+
+#[test]
+fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
+    let folder = Folder::new("run");
+    let (model, out) = (fixture("bert"), folder.path("out.safetensors"));
+    let input = fixture("bert/io.safetensors");
+    let text = good(&["run", &model, "--input", &input, "--output", &out, "--all", "--repeat", "2"]);
+    assert!(text.contains("last_hidden_state  3x17x32 F32") && text.contains("of 2 runs (measured)"), "{text}");
+    let bytes = std::fs::read(&out).unwrap();
+    let header = String::from_utf8_lossy(&bytes[8..400]).into_owned();
+    assert!(header.contains("out.root"), "{header}");
+    let text = good(&["run", "google/bert_uncased_L-2_H-128_A-2", "--random-weights", "1", "-b", "2", "-s", "8"]);
+    assert!(text.contains("pooler_output      2x128 F32"), "{text}");
+}
+
+#[test]
+fn what_a_run_lacks_is_named() {
+    let folder = Folder::new("lack");
+    let model = fixture("bert");
+    let weights = refused(1, &["run", "gpt2", "-b", "1", "-s", "4", "--weights", &folder.path("nowhere")]);
+    assert!(weights.contains("no weights; give --weights PATH, or --random-weights SEED"), "{weights}");
+    assert!(refused(1, &["run", &model, "--text", "hello"]).contains("--text needs the model's tokenizer.json"));
+    assert!(refused(1, &["run", &model, "-b", "1", "-s", "41"]).contains("sequence length 41 is longer than"));
+    assert!(refused(2, &["run", &model]).contains("required"));
+    assert!(refused(2, &["run", &model, "-b", "1"]).contains("--seq-len"));
+
+    let whole = std::fs::read(fixture("bert/model.safetensors")).unwrap();
+    let cut = folder.path("cut.safetensors");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let complaint = refused(1, &["run", &model, "--weights", &cut, "-b", "1", "-s", "4"]);
+    assert!(complaint.contains("cut.safetensors: not a safetensors file, or a damaged one"), "{complaint}");
+    let other = refused(1, &["run", &model, "--weights", &fixture("gpt2"), "-b", "1", "-s", "4"]);
+    assert!(
+        other.contains("tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor"),
+        "{other}"
+    );
+    let input = refused(1, &["run", &model, "--input", &fixture("bert/model.safetensors")]);
+    assert!(input.contains("no tensor `input_ids`"), "{input}");
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
     let commands = [

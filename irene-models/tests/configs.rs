@@ -21,7 +21,7 @@ fn message(json: &str) -> String {
 
 /// A config of any of the architectures, with sizes that fit together.
 fn any_config() -> impl Strategy<Value = String> {
-    (0..5usize, 1..5usize, 1..4usize, 1..9usize, 1..40usize, 2..200usize).prop_map(
+    (0..6usize, 1..5usize, 1..4usize, 1..9usize, 1..40usize, 2..200usize).prop_map(
         |(architecture, layers, heads, width, inner, vocabulary)| {
             let hidden = heads * width;
             let bert_like = format!(
@@ -33,6 +33,7 @@ fn any_config() -> impl Strategy<Value = String> {
             );
             match architecture {
                 0 => format!(r#"{{"model_type":"bert",{bert_like}}}"#),
+                5 => format!(r#"{{"model_type":"electra","embedding_size":{inner},{bert_like}}}"#),
                 1 => format!(r#"{{"model_type":"roberta",{bert_like}}}"#),
                 2 => format!(
                     r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},

@@ -99,6 +99,11 @@ fn distilbert_agrees_at_every_module() {
 }
 
 #[test]
+fn electra_agrees_at_every_module() {
+    agrees_at_every_module("electra", TOLERANCE, TOLERANCE);
+}
+
+#[test]
 fn gpt2_agrees_at_every_module() {
     agrees_at_every_module("gpt2", TOLERANCE, TOLERANCE);
 }

@@ -43,7 +43,7 @@ fn watched(spec: &ModelSpec, model: &dyn irene_models::Model, batch: &Batch) -> 
 
 fn config() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec!["gelu", "relu", "gelu_new"]);
-    (0..5usize, 1..3usize, 1..4usize, 1..6usize, 1..12usize, word).prop_map(
+    (0..6usize, 1..3usize, 1..4usize, 1..6usize, 1..12usize, word).prop_map(
         |(architecture, layers, heads, width, inner, word)| {
             let hidden = heads * width;
             let bert = format!(
@@ -56,6 +56,7 @@ fn config() -> impl Strategy<Value = String> {
             );
             match architecture {
                 0 => format!(r#"{{"model_type":"bert",{bert}}}"#),
+                5 => format!(r#"{{"model_type":"electra","embedding_size":{inner},{bert}}}"#),
                 1 => format!(r#"{{"model_type":"roberta",{bert}}}"#),
                 2 => format!(
                     r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},

@@ -60,11 +60,11 @@ pub(super) struct Sizes {
     heads: usize,
     layers: usize,
     intermediate: usize,
-    pub(super) vocabulary: usize,
+    vocabulary: usize,
     pub(super) positions: usize,
-    pub(super) segments: usize,
+    segments: usize,
     activation: Activation,
-    pub(super) eps: f64,
+    eps: f64,
 }
 
 impl Sizes {
@@ -130,22 +130,15 @@ where
 
 struct BertEmbeddings {
     node: Node,
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    layer_norm: LayerNorm,
+    tables: Tables,
     positions: usize,
 }
 
 impl BertEmbeddings {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let table = |name, rows| Embedding::load(&weights.child(name), rows, sizes.hidden);
         Ok(Self {
             node: weights.node("BertEmbeddings", Level::Module),
-            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
-            position_embeddings: table("position_embeddings", sizes.positions)?,
-            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            tables: Tables::load(weights, sizes, sizes.hidden)?,
             positions: sizes.positions,
         })
     }
@@ -161,23 +154,50 @@ impl Module for BertEmbeddings {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         batch.check_positions(BERT_CLASSES.model, self.positions)?;
-        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
-        let positions = cx.call(&self.position_embeddings, &heads::positions(batch)?)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
-        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        let sum = cx.add(&words, &positions)?;
-        let sum = cx.add(&sum, &segments)?;
-        cx.call(&self.layer_norm, &sum)
+        self.tables.embed(cx, batch, &heads::positions(batch)?)
     }
 }
 
-struct BertEncoder {
+/// The tables of a BERT-like embedding and the norm of their sum, at the embedding's own place.
+pub(super) struct Tables {
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    layer_norm: LayerNorm,
+}
+
+impl Tables {
+    /// Loads tables of rows that are `width` wide.
+    pub(super) fn load(embeddings: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
+        let table = |name, rows| Embedding::load(&embeddings.child(name), rows, width);
+        Ok(Self {
+            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
+            position_embeddings: table("position_embeddings", sizes.positions)?,
+            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
+            layer_norm: LayerNorm::load(&embeddings.child("LayerNorm"), width, sizes.eps)?,
+        })
+    }
+
+    /// The normalised sum of words, positions and the first segment.
+    pub(super) fn embed(&self, cx: &mut Cx<'_>, batch: &Batch, position_ids: &Tensor) -> Result<Tensor> {
+        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
+        let positions = cx.call(&self.position_embeddings, position_ids)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
+        let sum = cx.add(&words, &positions)?;
+        cx.add_norm(&sum, &segments, &self.layer_norm)
+    }
+}
+
+/// The layers, one after another.
+pub(super) struct BertEncoder {
     node: Node,
     layers: Vec<BertLayer>,
 }
 
 impl BertEncoder {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+    /// Loads the layers, by the family's class names.
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
         Ok(Self { node: weights.node(classes.encoder, Level::Module), layers })
     }

@@ -2,6 +2,7 @@
 
 mod bert;
 mod distilbert;
+mod electra;
 mod gpt2;
 mod heads;
 mod openai_gpt;
@@ -11,4 +12,4 @@ use crate::Architecture;
 
 /// Every architecture, by its config's `model_type`. A new one is one file and one line here.
 pub const ARCHITECTURES: &[&dyn Architecture] =
-    &[&bert::Bert, &roberta::Roberta, &distilbert::DistilBert, &gpt2::Gpt2, &openai_gpt::OpenAiGpt];
+    &[&bert::Bert, &electra::Electra, &roberta::Roberta, &distilbert::DistilBert, &gpt2::Gpt2, &openai_gpt::OpenAiGpt];

@@ -2,8 +2,8 @@
 
 use irene_tree::{DType, Level};
 
-use super::bert::{Classes, EncoderModel, Sizes};
-use crate::{Architecture, Batch, Config, Cx, Embedding, LayerNorm, Model, Module, Node, Result, Tensor, Weights};
+use super::bert::{Classes, EncoderModel, Sizes, Tables};
+use crate::{Architecture, Batch, Config, Cx, Model, Module, Node, Result, Tensor, Weights};
 
 /// The entry in the registry.
 pub(super) struct Roberta;
@@ -43,10 +43,7 @@ const CLASSES: Classes = Classes {
 
 struct RobertaEmbeddings {
     node: Node,
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    layer_norm: LayerNorm,
+    tables: Tables,
     /// The padding token's id, which is also its position.
     pad: usize,
     /// Positions that tokens can have.
@@ -55,13 +52,9 @@ struct RobertaEmbeddings {
 
 impl RobertaEmbeddings {
     fn load(weights: &Weights<'_>, sizes: &Sizes, pad: usize) -> Result<Self> {
-        let table = |name, rows| Embedding::load(&weights.child(name), rows, sizes.hidden);
         Ok(Self {
             node: weights.node("RobertaEmbeddings", Level::Module),
-            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
-            position_embeddings: table("position_embeddings", sizes.positions)?,
-            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            tables: Tables::load(weights, sizes, sizes.hidden)?,
             pad,
             positions: sizes.positions - pad - 1,
         })
@@ -89,12 +82,6 @@ impl Module for RobertaEmbeddings {
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         batch.check_positions(CLASSES.model, self.positions)?;
         let position_ids = self.position_ids(cx, &batch.input_ids)?;
-        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
-        let positions = cx.call(&self.position_embeddings, &position_ids)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
-        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        let sum = cx.add(&words, &positions)?;
-        let sum = cx.add(&sum, &segments)?;
-        cx.call(&self.layer_norm, &sum)
+        self.tables.embed(cx, batch, &position_ids)
     }
 }

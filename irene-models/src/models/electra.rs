@@ -1,0 +1,108 @@
+//! ELECTRA (Clark et al., 2020), the discriminator: BERT's layers behind embeddings of a width of their own; no pooler.
+
+use irene_tree::{DType, Level};
+
+use super::{
+    bert::{BertEncoder, Classes, Sizes, Tables},
+    heads,
+};
+use crate::{Architecture, Batch, Config, Cx, Linear, Model, ModelOutput, Module, Node, Result, Tensor, Weights};
+
+/// The entry in the registry.
+pub(super) struct Electra;
+
+impl Architecture for Electra {
+    fn model_type(&self) -> &'static str {
+        "electra"
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        "electra"
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config)?;
+        let width = config.size_or("embedding_size", sizes.hidden)?;
+        // Between equal widths there is nothing to map.
+        let project = (width != sizes.hidden)
+            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
+            .transpose()?;
+        Ok(Box::new(ElectraModel {
+            node: weights.node(CLASSES.model, Level::Model),
+            dtype: weights.dtype(),
+            embeddings: ElectraEmbeddings::load(&weights.child("embeddings"), &sizes, width)?,
+            project,
+            encoder: BertEncoder::load(&weights.child("encoder"), &sizes, &CLASSES)?,
+        }))
+    }
+}
+
+const CLASSES: Classes = Classes {
+    model: "ElectraModel",
+    encoder: "ElectraEncoder",
+    layer: "ElectraLayer",
+    attention: "ElectraAttention",
+    self_attention: "ElectraSelfAttention",
+    self_output: "ElectraSelfOutput",
+    intermediate: "ElectraIntermediate",
+    output: "ElectraOutput",
+    // It has none.
+    pooler: "",
+};
+
+struct ElectraModel {
+    node: Node,
+    dtype: DType,
+    embeddings: ElectraEmbeddings,
+    project: Option<Linear>,
+    encoder: BertEncoder,
+}
+
+impl Module for ElectraModel {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let mut hidden = cx.call(&self.embeddings, batch)?;
+        if let Some(project) = &self.project {
+            hidden = cx.call(project, &hidden)?;
+        }
+        let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
+        Ok(ModelOutput { last_hidden_state, pooler_output: None })
+    }
+}
+
+struct ElectraEmbeddings {
+    node: Node,
+    tables: Tables,
+    positions: usize,
+}
+
+impl ElectraEmbeddings {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
+        Ok(Self {
+            node: weights.node("ElectraEmbeddings", Level::Module),
+            tables: Tables::load(weights, sizes, width)?,
+            positions: sizes.positions,
+        })
+    }
+}
+
+impl Module for ElectraEmbeddings {
+    type Input<'a> = &'a Batch;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
+        batch.check_positions(CLASSES.model, self.positions)?;
+        self.tables.embed(cx, batch, &heads::positions(batch)?)
+    }
+}
