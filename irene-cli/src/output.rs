@@ -25,13 +25,14 @@ pub(crate) fn complain(error: &anyhow::Error) {
     // Some errors tell their cause themselves.
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
+        // candle's errors may carry a backtrace after their first line.
+        let cause = cause.lines().next().unwrap_or_default().to_owned();
         if text.is_empty() {
             text = cause;
         } else if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
     }
-    let text = text.replace('\n', " ");
     let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {text}");
 }
 

@@ -409,6 +409,11 @@ fn what_a_run_lacks_is_named() {
         other.contains("tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor"),
         "{other}"
     );
+    // The ids of another model's fixture reach beyond a smaller vocabulary.
+    let config = std::fs::read_to_string(fixture("bert/config.json")).unwrap();
+    let small = folder.write("small.json", &config.replace("\"vocab_size\": 96", "\"vocab_size\": 50"));
+    let ids = refused(1, &["run", &small, "--random-weights", "1", "--input", &fixture("bert/io.safetensors")]);
+    assert!(ids.contains("beyond the vocabulary of 50"), "{ids}");
     let input = refused(1, &["run", &model, "--input", &fixture("bert/model.safetensors")]);
     assert!(input.contains("no tensor `input_ids`"), "{input}");
 }

@@ -78,6 +78,21 @@ impl Batch {
         }
     }
 
+    /// Refuses ids that are not in a vocabulary of this size: beyond the CPU they would not be noticed in time.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the first and where it stands; what candle says.
+    #[cfg(feature = "candle")]
+    pub fn check_ids(&self, model: &str, vocabulary: usize) -> Result<()> {
+        let Some(ids) = self.input_ids.candle() else { return Ok(()) };
+        let ids = ids.flatten_all()?.to_vec1::<i64>()?;
+        let Some(place) = ids.iter().position(|id| !(0..vocabulary as i64).contains(id)) else { return Ok(()) };
+        let (row, column) = (place / self.seq_len(), place % self.seq_len());
+        let id = ids[place];
+        let reason = format!("token {column} of sequence {row} is {id}, beyond the vocabulary of {vocabulary}");
+        Err(Error::Input { model: model.to_owned(), reason })
+    }
+
     /// Refuses sequences that are longer than the model has positions.
     ///
     /// # Errors

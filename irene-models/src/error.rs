@@ -77,7 +77,11 @@ pub enum Error {
 
 #[cfg(feature = "candle")]
 impl From<candle_core::Error> for Error {
-    fn from(error: candle_core::Error) -> Self {
+    fn from(mut error: candle_core::Error) -> Self {
+        // candle prints the backtraces that it carries; what went wrong is one line.
+        while let candle_core::Error::WithBacktrace { inner, .. } = error {
+            error = *inner;
+        }
         Self::Candle(Box::new(error))
     }
 }

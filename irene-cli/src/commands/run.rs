@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Write last_hidden_state, and pooler_output where there is one
     #[arg(long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
-    /// With --output: every node's output too, as out.<scope>
+    /// With --output: every node's output too, as out.SCOPE
     #[arg(long, requires = "output")]
     all: bool,
     /// Timed runs, after one that is not timed
@@ -100,8 +100,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let spec = ModelSpec::find(&args.model)?;
     let batch = batch(args, &spec, &device)?;
-    // A size that does not fit is said before the weights are read.
+    // An input that does not fit is said before the weights are read.
     spec.trace(batch.batch_size(), batch.seq_len())?;
+    batch.check_ids(spec.name(), spec.config().size("vocab_size")?)?;
     let model = load(args, &spec, dtype, &device)?;
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
