@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             tree.extra.insert(COST_FIELD.into(), cost(args, &tree));
             jsonl::to_json(&tree) + "\n"
         }
-        Format::Csv => csv(&tree),
+        Format::Csv => render::csv(&tree),
     };
     match &args.output {
         Some(path) => output::write_text(path, &text),
@@ -277,32 +277,4 @@ fn bottleneck_table(args: &Args, tree: &Tree) -> Result<String> {
         writeln!(out, "{name:32} {:>6} {energy:>10} {share:>6.1}%", row.count)?;
     }
     Ok(out)
-}
-
-fn csv(tree: &Tree) -> String {
-    let quantities: Vec<Quantity> =
-        Quantity::all().filter(|&quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some())).collect();
-    let column = |quantity: &Quantity| match quantity.unit() {
-        "" => quantity.name().to_owned(),
-        unit => format!("{} ({unit})", quantity.name()),
-    };
-    let titles: Vec<String> = quantities.iter().map(column).collect();
-    let mut out = format!("scope,instance_type,level,{},marks\n", titles.join(","));
-    for node in tree.nodes() {
-        let numbers = quantities.iter().map(|&q| node.get(q).map_or_else(String::new, |value| value.to_string()));
-        let numbers: Vec<String> = numbers.collect();
-        let marks: Vec<_> = node.marks.iter().map(Mark::name).collect();
-        let names = [node.scope(), node.instance_type(), node.level().name()].map(quoted).join(",");
-        out += &format!("{names},{},{}\n", numbers.join(","), marks.join(" "));
-    }
-    out
-}
-
-/// A CSV field, in quotes where it needs them (RFC 4180).
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
 }

@@ -1,0 +1,50 @@
+use crate::{Mark, Quantity, Tree};
+
+/// The tree as a CSV table, a node a line: scope, instance type, level, every quantity that some node has (with its unit in the
+/// title; empty where a node lacks it), marks.
+pub fn csv(tree: &Tree) -> String {
+    let quantities: Vec<Quantity> =
+        Quantity::all().filter(|&quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some())).collect();
+    let column = |quantity: &Quantity| match quantity.unit() {
+        "" => quantity.name().to_owned(),
+        unit => format!("{} ({unit})", quantity.name()),
+    };
+    let titles: Vec<String> = quantities.iter().map(column).collect();
+    let mut out = format!("scope,instance_type,level,{},marks\n", titles.join(","));
+    for node in tree.nodes() {
+        let numbers = quantities.iter().map(|&q| node.get(q).map_or_else(String::new, |value| value.to_string()));
+        let numbers: Vec<String> = numbers.collect();
+        let marks: Vec<_> = node.marks.iter().map(Mark::name).collect();
+        let names = [node.scope(), node.instance_type(), node.level().name()].map(quoted).join(",");
+        out += &format!("{names},{},{}\n", numbers.join(","), marks.join(" "));
+    }
+    out
+}
+
+/// A CSV field, in quotes where it needs them (RFC 4180).
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Level, TreeBuilder};
+
+    #[test]
+    fn names_are_quoted_where_they_must_be_and_absent_numbers_are_empty() {
+        let mut builder = TreeBuilder::new("m", 1, 1);
+        builder.enter("root", "A, \"B\"", Level::Model);
+        builder.leaf("x", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 0.5);
+        builder.leave();
+        let text = csv(&builder.finish().unwrap());
+        assert_eq!(
+            text,
+            "scope,instance_type,level,predicted_energy (J),marks\nroot,\"A, \"\"B\"\"\",model,,\nroot.x,Linear,ml,0.5,\n"
+        );
+    }
+}
