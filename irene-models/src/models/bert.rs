@@ -24,14 +24,15 @@ impl Architecture for Bert {
 
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes)?;
-        Ok(Box::new(EncoderModel::load(weights, &sizes, &BERT_CLASSES, embeddings)?))
+        let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
+        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings, "BertPooler")?))
     }
 }
 
 /// Class names in transformers v4.2.2, which copies BERT's code for RoBERTa.
 pub(super) struct Classes {
     pub(super) model: &'static str,
+    pub(super) embeddings: &'static str,
     pub(super) encoder: &'static str,
     pub(super) layer: &'static str,
     pub(super) attention: &'static str,
@@ -39,11 +40,11 @@ pub(super) struct Classes {
     pub(super) self_output: &'static str,
     pub(super) intermediate: &'static str,
     pub(super) output: &'static str,
-    pub(super) pooler: &'static str,
 }
 
-const BERT_CLASSES: Classes = Classes {
+const CLASSES: Classes = Classes {
     model: "BertModel",
+    embeddings: "BertEmbeddings",
     encoder: "BertEncoder",
     layer: "BertLayer",
     attention: "BertAttention",
@@ -51,7 +52,6 @@ const BERT_CLASSES: Classes = Classes {
     self_output: "BertSelfOutput",
     intermediate: "BertIntermediate",
     output: "BertOutput",
-    pooler: "BertPooler",
 };
 
 /// What a BERT-like config decides.
@@ -97,13 +97,19 @@ pub(super) struct EncoderModel<E> {
 }
 
 impl<E> EncoderModel<E> {
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, embeddings: E) -> Result<Self> {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        sizes: &Sizes,
+        classes: &Classes,
+        embeddings: E,
+        pooler: &'static str,
+    ) -> Result<Self> {
         Ok(Self {
             node: weights.node(classes.model, Level::Model),
             dtype: weights.dtype(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
-            pooler: BertPooler::load(&weights.child("pooler"), sizes, classes)?,
+            pooler: BertPooler::load(&weights.child("pooler"), sizes, pooler)?,
         })
     }
 }
@@ -128,17 +134,21 @@ where
     }
 }
 
-struct BertEmbeddings {
+/// Words, positions counted from 0, and segments.
+pub(super) struct BertEmbeddings {
     node: Node,
     tables: Tables,
+    model: &'static str,
     positions: usize,
 }
 
 impl BertEmbeddings {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+    /// Loads tables of rows that are `width` wide.
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, width: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node("BertEmbeddings", Level::Module),
-            tables: Tables::load(weights, sizes, sizes.hidden)?,
+            node: weights.node(classes.embeddings, Level::Module),
+            tables: Tables::load(weights, sizes, width)?,
+            model: classes.model,
             positions: sizes.positions,
         })
     }
@@ -153,7 +163,7 @@ impl Module for BertEmbeddings {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(BERT_CLASSES.model, self.positions)?;
+        batch.check_positions(self.model, self.positions)?;
         self.tables.embed(cx, batch, &heads::positions(batch)?)
     }
 }
@@ -316,13 +326,7 @@ impl Module for BertSelfAttention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let query = cx.call(&self.query, hidden)?;
-        let key = cx.call(&self.key, hidden)?;
-        let value = cx.call(&self.value, hidden)?;
-        let query = heads::split(cx, &query, self.heads)?;
-        let key = heads::split(cx, &key, self.heads)?;
-        let value = heads::split(cx, &value, self.heads)?;
-
+        let [query, key, value] = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
         let keys = cx.transpose(&key, 2, 3)?;
         let scores = cx.matmul(&query, &keys)?;
         let scores = cx.div_scalar(&scores, heads::root_of_width(&query))?;
@@ -401,9 +405,9 @@ struct BertPooler {
 }
 
 impl BertPooler {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.pooler, Level::Module),
+            node: weights.node(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.hidden)?,
             activation: Tanh::load(&weights.child("activation")),
         })

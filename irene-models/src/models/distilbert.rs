@@ -223,13 +223,7 @@ impl Module for MultiHeadSelfAttention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let query = cx.call(&self.q_lin, hidden)?;
-        let key = cx.call(&self.k_lin, hidden)?;
-        let value = cx.call(&self.v_lin, hidden)?;
-        let query = heads::split(cx, &query, self.heads)?;
-        let key = heads::split(cx, &key, self.heads)?;
-        let value = heads::split(cx, &value, self.heads)?;
-
+        let [query, key, value] = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
         let query = cx.div_scalar(&query, heads::root_of_width(&query))?;
         let keys = cx.transpose(&key, 2, 3)?;
         let scores = cx.matmul(&query, &keys)?;

@@ -3,10 +3,10 @@
 use irene_tree::{DType, Level};
 
 use super::{
-    bert::{BertEncoder, Classes, Sizes, Tables},
+    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
     heads,
 };
-use crate::{Architecture, Batch, Config, Cx, Linear, Model, ModelOutput, Module, Node, Result, Tensor, Weights};
+use crate::{Architecture, Batch, Config, Cx, Linear, Model, ModelOutput, Module, Node, Result, Weights};
 
 /// The entry in the registry.
 pub(super) struct Electra;
@@ -30,7 +30,7 @@ impl Architecture for Electra {
         Ok(Box::new(ElectraModel {
             node: weights.node(CLASSES.model, Level::Model),
             dtype: weights.dtype(),
-            embeddings: ElectraEmbeddings::load(&weights.child("embeddings"), &sizes, width)?,
+            embeddings: BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, width)?,
             project,
             encoder: BertEncoder::load(&weights.child("encoder"), &sizes, &CLASSES)?,
         }))
@@ -39,6 +39,7 @@ impl Architecture for Electra {
 
 const CLASSES: Classes = Classes {
     model: "ElectraModel",
+    embeddings: "ElectraEmbeddings",
     encoder: "ElectraEncoder",
     layer: "ElectraLayer",
     attention: "ElectraAttention",
@@ -46,14 +47,12 @@ const CLASSES: Classes = Classes {
     self_output: "ElectraSelfOutput",
     intermediate: "ElectraIntermediate",
     output: "ElectraOutput",
-    // It has none.
-    pooler: "",
 };
 
 struct ElectraModel {
     node: Node,
     dtype: DType,
-    embeddings: ElectraEmbeddings,
+    embeddings: BertEmbeddings,
     project: Option<Linear>,
     encoder: BertEncoder,
 }
@@ -74,35 +73,5 @@ impl Module for ElectraModel {
         }
         let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
         Ok(ModelOutput { last_hidden_state, pooler_output: None })
-    }
-}
-
-struct ElectraEmbeddings {
-    node: Node,
-    tables: Tables,
-    positions: usize,
-}
-
-impl ElectraEmbeddings {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
-        Ok(Self {
-            node: weights.node("ElectraEmbeddings", Level::Module),
-            tables: Tables::load(weights, sizes, width)?,
-            positions: sizes.positions,
-        })
-    }
-}
-
-impl Module for ElectraEmbeddings {
-    type Input<'a> = &'a Batch;
-    type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(CLASSES.model, self.positions)?;
-        self.tables.embed(cx, batch, &heads::positions(batch)?)
     }
 }

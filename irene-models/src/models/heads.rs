@@ -2,10 +2,18 @@
 
 use irene_tree::DType;
 
-use crate::{Batch, Cx, Result, Tensor};
+use crate::{Batch, Cx, Linear, Result, Tensor};
+
+/// Query, key and value of hidden states by a linear layer each, as (batch, heads, sequence, width).
+pub(super) fn project(cx: &mut Cx<'_>, layers: [&Linear; 3], hidden: &Tensor, heads: usize) -> Result<[Tensor; 3]> {
+    // All three before the first is split, as the original code runs them.
+    let [query, key, value] = layers;
+    let [query, key, value] = [cx.call(query, hidden)?, cx.call(key, hidden)?, cx.call(value, hidden)?];
+    Ok([split(cx, &query, heads)?, split(cx, &key, heads)?, split(cx, &value, heads)?])
+}
 
 /// (batch, sequence, heads x width) to (batch, heads, sequence, width), copied to lie contiguous for the product.
-pub(super) fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
+fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, seq_len, hidden) = (x.dim(0), x.dim(1), x.dim(2));
     let x = cx.reshape(x, [batch, seq_len, heads, hidden / heads])?;
     to_heads(cx, &x)

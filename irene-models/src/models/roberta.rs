@@ -25,12 +25,13 @@ impl Architecture for Roberta {
             return Err(config.error("pad_token_id", reason));
         }
         let embeddings = RobertaEmbeddings::load(&weights.child("embeddings"), &sizes, pad)?;
-        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings)?))
+        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings, "RobertaPooler")?))
     }
 }
 
 const CLASSES: Classes = Classes {
     model: "RobertaModel",
+    embeddings: "RobertaEmbeddings",
     encoder: "RobertaEncoder",
     layer: "RobertaLayer",
     attention: "RobertaAttention",
@@ -38,7 +39,6 @@ const CLASSES: Classes = Classes {
     self_output: "RobertaSelfOutput",
     intermediate: "RobertaIntermediate",
     output: "RobertaOutput",
-    pooler: "RobertaPooler",
 };
 
 struct RobertaEmbeddings {
@@ -53,7 +53,7 @@ struct RobertaEmbeddings {
 impl RobertaEmbeddings {
     fn load(weights: &Weights<'_>, sizes: &Sizes, pad: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node("RobertaEmbeddings", Level::Module),
+            node: weights.node(CLASSES.embeddings, Level::Module),
             tables: Tables::load(weights, sizes, sizes.hidden)?,
             pad,
             positions: sizes.positions - pad - 1,

@@ -80,8 +80,10 @@ impl Trainer for SpecsTrainer {
 
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
         // What a module runs itself is its own part here, whether or not the trees show it.
-        let without_math: Vec<Tree> = trees.iter().map(|tree| tree.without_math()).collect();
-        let trees: Vec<&Tree> = without_math.iter().collect();
+        let shows_math = |tree: &Tree| tree.nodes().iter().any(|node| node.level() == Level::Math);
+        let (with, without): (Vec<&Tree>, Vec<&Tree>) = trees.iter().partition(|tree| shows_math(tree));
+        let stripped: Vec<Tree> = with.into_iter().map(Tree::without_math).collect();
+        let trees: Vec<&Tree> = without.into_iter().chain(&stripped).collect();
         let samples = samples(&trees)?;
         if samples.is_empty() {
             return Err(Error::Training("no tree with a primitive".into()));
