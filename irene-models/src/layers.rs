@@ -2,12 +2,20 @@
 
 use irene_tree::{Level, OpKind, Operation, Shape};
 
-use crate::{Config, Cx, Error, Module, Node, Result, Tensor, Weights, tensor::Then};
+use crate::{
+    Config, Cx, Error, Module, Node, Result, Tensor, Weights,
+    tensor::{Then, Weight},
+};
 
 /// The operation of a primitive, with its parameters among the operands.
-fn operation(kind: OpKind, input: &Tensor, parameters: &[&Tensor], output: &Tensor) -> Option<Operation> {
-    let operands: Vec<Shape> = std::iter::once(input).chain(parameters.iter().copied()).map(Tensor::shape).collect();
-    let count = operands[1..].iter().map(Shape::elements).sum();
+fn operation<const N: usize>(
+    kind: OpKind,
+    input: &Tensor,
+    parameters: [Shape; N],
+    output: &Tensor,
+) -> Option<Operation> {
+    let operands: Vec<Shape> = std::iter::once(input.shape()).chain(parameters).collect();
+    let count = parameters.iter().map(Shape::elements).sum();
     Some(Operation::new(kind, &operands, output.shape(), output.dtype()).with_parameters(count))
 }
 
@@ -15,7 +23,7 @@ fn operation(kind: OpKind, input: &Tensor, parameters: &[&Tensor], output: &Tens
 #[derive(Clone, Debug)]
 pub struct Linear {
     node: Node,
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
 }
 
@@ -27,7 +35,7 @@ impl Linear {
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
             node: weights.node("Linear", Level::Ml),
-            weight: weights.parameter("weight", [outputs, inputs])?.stored_for_products()?,
+            weight: Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?,
             bias: weights.parameter("bias", [outputs])?,
         })
     }
@@ -42,11 +50,11 @@ impl Module for Linear {
     }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.linear(&self.weight, &self.bias, Then::Nothing)
+        x.affine(&self.weight, &self.bias, Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Linear, x, &[&self.weight, &self.bias], output)
+        operation(OpKind::Linear, x, [self.weight.shape(), self.bias.shape()], output)
     }
 }
 
@@ -54,7 +62,7 @@ impl Module for Linear {
 #[derive(Clone, Debug)]
 pub struct Conv1D {
     node: Node,
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
 }
 
@@ -66,7 +74,7 @@ impl Conv1D {
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
             node: weights.node("Conv1D", Level::Ml),
-            weight: weights.parameter("weight", [inputs, outputs])?,
+            weight: Weight::of_conv1d(&weights.parameter("weight", [inputs, outputs])?)?,
             bias: weights.parameter("bias", [outputs])?,
         })
     }
@@ -81,11 +89,11 @@ impl Module for Conv1D {
     }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.conv1d(&self.weight, &self.bias, Then::Nothing)
+        x.affine(&self.weight, &self.bias, Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Conv1D, x, &[&self.weight, &self.bias], output)
+        operation(OpKind::Conv1D, x, [self.weight.shape(), self.bias.shape()], output)
     }
 }
 
@@ -97,13 +105,13 @@ pub trait AffineLayer: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> {
 
 impl AffineLayer for Linear {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
-        Some(x.linear(&self.weight, &self.bias, activation.after_bias()?))
+        Some(x.affine(&self.weight, &self.bias, activation.after_bias()?))
     }
 }
 
 impl AffineLayer for Conv1D {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
-        Some(x.conv1d(&self.weight, &self.bias, activation.after_bias()?))
+        Some(x.affine(&self.weight, &self.bias, activation.after_bias()?))
     }
 }
 
@@ -151,7 +159,7 @@ impl Module for LayerNorm {
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::LayerNorm, x, &[&self.weight, &self.bias], output)
+        operation(OpKind::LayerNorm, x, [self.weight.shape(), self.bias.shape()], output)
     }
 }
 
@@ -186,7 +194,7 @@ impl Module for Embedding {
     }
 
     fn operation(&self, ids: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Embedding, ids, &[&self.weight], output)
+        operation(OpKind::Embedding, ids, [self.weight.shape()], output)
     }
 }
 
@@ -216,7 +224,7 @@ impl Module for Tanh {
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Tanh, x, &[], output)
+        operation(OpKind::Tanh, x, [], output)
     }
 }
 

@@ -44,5 +44,5 @@ pub use registry::{Architecture, Model, ModelSpec};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder};
-pub use trace::{Cx, Done, Module, Node, OutputVisitor, Tensors, TreeVisitor, Visitor};
+pub use trace::{Cx, Done, Module, Node, OutputVisitor, Padding, Scores, Tensors, TreeVisitor, Visitor};
 pub use weights::{ShapesOnly, WeightSource, Weights};

@@ -7,7 +7,7 @@ use irene_tree::{DType, Level};
 use super::heads;
 use crate::{
     Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
-    Result, Tanh, Tensor, Weights,
+    Padding, Result, Scores, Tanh, Tensor, Weights,
 };
 
 /// The entry in the registry.
@@ -326,13 +326,17 @@ impl Module for BertSelfAttention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let [query, key, value] = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let keys = cx.transpose(&key, 2, 3)?;
-        let scores = cx.matmul(&query, &keys)?;
-        let scores = cx.div_scalar(&scores, heads::root_of_width(&query))?;
-        let scores = cx.add(&scores, mask)?;
-        let probabilities = cx.softmax(&scores)?;
-        let context = cx.matmul(&probabilities, &value)?;
+        let projected = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
+        let root = heads::root_of_width(&projected);
+        let scores = Scores { scale: 1.0 / root, later: None, padding: Padding::Added(mask) };
+        let context = cx.attention(&projected, scores, |cx, [query, key, value]| {
+            let keys = cx.transpose(&key, 2, 3)?;
+            let scores = cx.matmul(&query, &keys)?;
+            let scores = cx.div_scalar(&scores, root)?;
+            let scores = cx.add(&scores, mask)?;
+            let probabilities = cx.softmax(&scores)?;
+            cx.matmul(&probabilities, &value)
+        })?;
         heads::merge(cx, &context)
     }
 }

@@ -6,7 +6,7 @@ use irene_tree::Level;
 use super::heads;
 use crate::{
     Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
-    Result, Tensor, Weights,
+    Padding, Result, Scores, Tensor, Weights,
 };
 
 /// The entry in the registry.
@@ -223,16 +223,20 @@ impl Module for MultiHeadSelfAttention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let [query, key, value] = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
-        let query = cx.div_scalar(&query, heads::root_of_width(&query))?;
-        let keys = cx.transpose(&key, 2, 3)?;
-        let scores = cx.matmul(&query, &keys)?;
-        let is_token = cx.not_equal(mask, 0)?;
-        let is_token = cx.reshape(&is_token, [mask.dim(0), 1, 1, mask.dim(1)])?;
-        // The lowest finite number: minus infinity would make a row of padding alone NaN.
-        let scores = cx.where_mask(&is_token, &scores, f64::from(f32::MIN))?;
-        let probabilities = cx.softmax(&scores)?;
-        let context = cx.matmul(&probabilities, &value)?;
+        let projected = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
+        let root = heads::root_of_width(&projected);
+        let scores = Scores { scale: 1.0 / root, later: None, padding: Padding::Masked(mask) };
+        let context = cx.attention(&projected, scores, |cx, [query, key, value]| {
+            let query = cx.div_scalar(&query, root)?;
+            let keys = cx.transpose(&key, 2, 3)?;
+            let scores = cx.matmul(&query, &keys)?;
+            let is_token = cx.not_equal(mask, 0)?;
+            let is_token = cx.reshape(&is_token, [mask.dim(0), 1, 1, mask.dim(1)])?;
+            // The lowest finite number: minus infinity would make a row of padding alone NaN.
+            let scores = cx.where_mask(&is_token, &scores, f64::from(f32::MIN))?;
+            let probabilities = cx.softmax(&scores)?;
+            cx.matmul(&probabilities, &value)
+        })?;
         let context = heads::merge(cx, &context)?;
         cx.call(&self.out_lin, &context)
     }

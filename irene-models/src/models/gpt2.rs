@@ -7,7 +7,7 @@ use irene_tree::{DType, Level};
 use super::heads;
 use crate::{
     Activation, Architecture, Batch, Config, Conv1D, Cx, Embedding, LayerNorm, Model, ModelOutput, Module, Node,
-    Result, Tensor, Weights,
+    Padding, Result, Scores, Tensor, Weights,
 };
 
 /// The entry in the registry.
@@ -123,6 +123,14 @@ pub(super) struct Masks {
     pub(super) padding: Option<Tensor>,
 }
 
+impl Masks {
+    /// What becomes of scores that are divided by `root`.
+    pub(super) fn scores(&self, root: f64) -> Scores<'_> {
+        let padding = self.padding.as_ref().map_or(Padding::None, Padding::Added);
+        Scores { scale: 1.0 / root, later: Some(MASKED), padding }
+    }
+}
+
 impl crate::Tensors for Masks {
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
         tensors.push(&self.causal);
@@ -194,20 +202,23 @@ impl Module for Attention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
-        let [query, key, value] = self.projections.heads(cx, hidden)?;
-        let keys = cx.transpose(&key, 2, 3)?;
-        let mut scores = cx.matmul(&query, &keys)?;
-        if self.scaled {
-            scores = cx.div_scalar(&scores, heads::root_of_width(&value))?;
-        }
-        // The causal mask's rows start where the keys of earlier calls end; there are none here.
-        cx.sub_sizes(scores.dim(3), scores.dim(2))?;
-        scores = cx.where_mask(&masks.causal, &scores, MASKED)?;
-        if let Some(padding) = &masks.padding {
-            scores = cx.add(&scores, padding)?;
-        }
-        let probabilities = cx.softmax(&scores)?;
-        let context = cx.matmul(&probabilities, &value)?;
+        let projected = self.projections.heads(cx, hidden)?;
+        let root = if self.scaled { heads::root_of_width(&projected) } else { 1.0 };
+        let context = cx.attention(&projected, masks.scores(root), |cx, [query, key, value]| {
+            let keys = cx.transpose(&key, 2, 3)?;
+            let mut scores = cx.matmul(&query, &keys)?;
+            if self.scaled {
+                scores = cx.div_scalar(&scores, root)?;
+            }
+            // The causal mask's rows start where the keys of earlier calls end; there are none here.
+            cx.sub_sizes(scores.dim(3), scores.dim(2))?;
+            scores = cx.where_mask(&masks.causal, &scores, MASKED)?;
+            if let Some(padding) = &masks.padding {
+                scores = cx.add(&scores, padding)?;
+            }
+            let probabilities = cx.softmax(&scores)?;
+            cx.matmul(&probabilities, &value)
+        })?;
         self.projections.merge(cx, &context)
     }
 }
@@ -229,14 +240,14 @@ impl Projections {
         })
     }
 
-    /// Query, key and value, each (batch, heads, sequence, width).
+    /// Query, key and value, each a view (batch, heads, sequence, width).
     pub(super) fn heads(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
         let all = cx.call(&self.c_attn, hidden)?;
         let (batch, seq_len, width) = (hidden.dim(0), hidden.dim(1), hidden.dim(2) / self.heads);
         let all = cx.reshape(&all, [batch, seq_len, 3, self.heads, width])?;
         let mut third = |index| {
             let part = cx.select(&all, 2, index)?;
-            heads::to_heads(cx, &part)
+            cx.transpose(&part, 1, 2)
         };
         Ok([third(0)?, third(1)?, third(2)?])
     }

@@ -4,7 +4,7 @@ use irene_tree::DType;
 
 use crate::{Batch, Cx, Linear, Result, Tensor};
 
-/// Query, key and value of hidden states by a linear layer each, as (batch, heads, sequence, width).
+/// Query, key and value of hidden states by a linear layer each, as views (batch, heads, sequence, width).
 pub(super) fn project(cx: &mut Cx<'_>, layers: [&Linear; 3], hidden: &Tensor, heads: usize) -> Result<[Tensor; 3]> {
     // All three before the first is split, as the original code runs them.
     let [query, key, value] = layers;
@@ -12,17 +12,11 @@ pub(super) fn project(cx: &mut Cx<'_>, layers: [&Linear; 3], hidden: &Tensor, he
     Ok([split(cx, &query, heads)?, split(cx, &key, heads)?, split(cx, &value, heads)?])
 }
 
-/// (batch, sequence, heads x width) to (batch, heads, sequence, width), copied to lie contiguous for the product.
+/// (batch, sequence, heads x width) to a view (batch, heads, sequence, width).
 fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, seq_len, hidden) = (x.dim(0), x.dim(1), x.dim(2));
     let x = cx.reshape(x, [batch, seq_len, heads, hidden / heads])?;
-    to_heads(cx, &x)
-}
-
-/// (batch, sequence, heads, width) to (batch, heads, sequence, width), copied to lie contiguous.
-pub(super) fn to_heads(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-    let x = cx.transpose(x, 1, 2)?;
-    cx.contiguous(&x)
+    cx.transpose(&x, 1, 2)
 }
 
 /// (batch, heads, sequence, width) to (batch, sequence, heads, width), copied to lie contiguous.
@@ -37,8 +31,8 @@ pub(super) fn merge(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
     cx.reshape(&x, [x.dim(0), x.dim(1), x.dim(2) * x.dim(3)])
 }
 
-/// Width of one head, as a divisor of scores: √width.
-pub(super) fn root_of_width(heads: &Tensor) -> f64 {
+/// √width of heads (batch, heads, sequence, width), as a divisor of scores.
+pub(super) fn root_of_width([heads, ..]: &[Tensor; 3]) -> f64 {
     (heads.dim(3) as f64).sqrt()
 }
 

@@ -142,19 +142,22 @@ impl Module for Attention {
     }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
-        let [query, key, value] = self.projections.heads(cx, hidden)?;
-        let keys = cx.transpose(&key, 2, 3)?;
-        let scores = cx.matmul(&query, &keys)?;
-        let scores = cx.div_scalar(&scores, heads::root_of_width(&value))?;
-        let seen = cx.mul(&scores, &masks.causal)?;
-        let unseen = cx.rsub_scalar(1.0, &masks.causal)?;
-        let unseen = cx.mul_scalar(&unseen, MASKED)?;
-        let mut scores = cx.add(&seen, &unseen)?;
-        if let Some(padding) = &masks.padding {
-            scores = cx.add(&scores, padding)?;
-        }
-        let probabilities = cx.softmax(&scores)?;
-        let context = cx.matmul(&probabilities, &value)?;
+        let projected = self.projections.heads(cx, hidden)?;
+        let root = heads::root_of_width(&projected);
+        let context = cx.attention(&projected, masks.scores(root), |cx, [query, key, value]| {
+            let keys = cx.transpose(&key, 2, 3)?;
+            let scores = cx.matmul(&query, &keys)?;
+            let scores = cx.div_scalar(&scores, root)?;
+            let seen = cx.mul(&scores, &masks.causal)?;
+            let unseen = cx.rsub_scalar(1.0, &masks.causal)?;
+            let unseen = cx.mul_scalar(&unseen, MASKED)?;
+            let mut scores = cx.add(&seen, &unseen)?;
+            if let Some(padding) = &masks.padding {
+                scores = cx.add(&scores, padding)?;
+            }
+            let probabilities = cx.softmax(&scores)?;
+            cx.matmul(&probabilities, &value)
+        })?;
         self.projections.merge(cx, &context)
     }
 }

@@ -27,28 +27,18 @@ pub(super) fn tanh(values: &mut [f32]) {
     map(values, tanh_of);
 }
 
-/// Rows plus a vector, in place, and then `f` of each element.
+/// A row plus a bias, and what follows. To be inlined into a task that has chosen its vector instructions.
 #[inline(always)]
-fn add_bias_then(values: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32 + Sync) {
-    let arch = Arch::new();
-    let rows = (TASK / bias.len().max(1)).max(1);
-    values.par_chunks_mut(rows * bias.len().max(1)).for_each(|chunk| {
-        arch.dispatch(|| {
-            for row in chunk.chunks_exact_mut(bias.len()) {
-                for (x, b) in row.iter_mut().zip(bias) {
-                    *x = f(*x + b);
-                }
-            }
-        });
-    });
-}
-
-pub(super) fn add_bias(values: &mut [f32], bias: &[f32], then: Then) {
+pub(super) fn add_bias(row: &mut [f32], bias: &[f32], then: Then) {
+    #[inline(always)]
+    fn add(row: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
+        row.iter_mut().zip(bias).for_each(|(x, b)| *x = f(*x + b));
+    }
     match then {
-        Then::Nothing => add_bias_then(values, bias, |x| x),
-        Then::Gelu => add_bias_then(values, bias, gelu_of),
-        Then::GeluNew => add_bias_then(values, bias, gelu_new_of),
-        Then::Relu => add_bias_then(values, bias, |x| x.max(0.0)),
+        Then::Nothing => add(row, bias, |x| x),
+        Then::Gelu => add(row, bias, gelu_of),
+        Then::GeluNew => add(row, bias, gelu_new_of),
+        Then::Relu => add(row, bias, |x| x.max(0.0)),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One tensor in two forms: a shape to be followed, or candle's tensor to be run.
 
+mod affine;
+#[cfg(feature = "candle")]
+mod attention;
 #[cfg(feature = "candle")]
 mod kernels;
 mod layout;
@@ -7,8 +10,13 @@ mod layout;
 mod on_candle;
 #[cfg(feature = "candle")]
 mod on_cpu;
+#[cfg(feature = "candle")]
+mod panels;
+#[cfg(feature = "candle")]
+mod product;
 mod raw;
 
+pub(crate) use affine::Weight;
 use irene_tree::{DType, Shape};
 pub use layout::Layout;
 #[cfg(feature = "candle")]

@@ -6,8 +6,8 @@
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
 use irene_tree::{DType, Shape};
 
-use super::{Binary, Form, Layout, Scalar, Tensor, Then, Unary, on_cpu};
-use crate::{Error, Result};
+use super::{Binary, Form, Layout, Scalar, Tensor, Then, Unary, attention, on_cpu};
+use crate::{Error, Padding, Result, Scores};
 
 impl Tensor {
     /// A tensor of candle's, to be run. Element types that the models do not use are refused.
@@ -129,21 +129,15 @@ pub(super) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
     x.matmul(y)
 }
 
-/// x W + b with a weight (in, out), and what follows: one product over all rows.
-pub(super) fn affine_map(x: &Candle, weight: &Candle, bias: &Candle, then: Then) -> CandleResult<Candle> {
+/// x W + b with a weight (inputs, outputs), and what follows: one product over all rows.
+pub(super) fn affine(x: &Candle, weight: &Candle, bias: &Candle, then: Then) -> CandleResult<Candle> {
     let (inputs, outputs) = weight.dims2()?;
     let rows = x.elem_count() / inputs.max(1);
     let mut dims = x.dims().to_vec();
     if let Some(last) = dims.last_mut() {
         *last = outputs;
     }
-    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
-    if on_cpu::takes(&product) && on_cpu::takes(bias) {
-        // Nobody else holds the product yet.
-        product.inplace_op2(bias, &on_cpu::AddBias(then))?;
-        return Ok(product);
-    }
-    let sum = product.broadcast_add(bias)?;
+    let sum = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?.broadcast_add(bias)?;
     match then {
         Then::Nothing => Ok(sum),
         Then::Gelu => sum.gelu_erf(),
@@ -163,6 +157,25 @@ pub(super) fn add_norm(
     let takes = [x, residual, weight, bias].into_iter().all(on_cpu::takes) && x.shape() == residual.shape();
     let op = on_cpu::AddNorm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32 };
     takes.then(|| x.apply_op2_no_bwd(residual, &op))
+}
+
+/// Attention in one pass, where there is a kernel for it.
+pub(super) fn attention(heads: [&Candle; 3], scores: Scores<'_>) -> Option<CandleResult<Candle>> {
+    let added = match scores.padding {
+        Padding::None => None,
+        Padding::Added(numbers) => Some(Ok(numbers.candle()?.clone())),
+        Padding::Masked(mask) => Some(lowest_where_zero(mask.candle()?)),
+    };
+    match added.transpose() {
+        Ok(added) => attention::attention(heads, scores.scale, scores.later, added.as_ref()),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// A mask (batch, key) as numbers (batch, 1, 1, key) to be added: the lowest there is swallows any score.
+fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
+    let zero = mask.eq(0i64)?.to_dtype(CandleDType::F32)?;
+    zero.affine(f64::from(f32::MIN), 0.0)?.unsqueeze(1)?.unsqueeze(1)
 }
 
 /// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.

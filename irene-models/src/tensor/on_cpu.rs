@@ -1,26 +1,17 @@
 //! The kernels as candle's custom operations, for contiguous 32-bit floats on the CPU. Everything else takes candle's own way.
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
-use super::{Then, Unary, kernels};
+use super::{Unary, kernels};
 
 /// Whether the kernels can take it.
 pub(super) fn takes(tensor: &Tensor) -> bool {
     matches!(tensor.device(), Device::Cpu) && tensor.dtype() == DType::F32 && tensor.is_contiguous()
 }
 
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((from, to))) => Ok(&values[from..to]),
-        _ => bail!("expected contiguous 32-bit floats"),
-    }
-}
-
-fn slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((from, to))) => Ok(&mut values[from..to]),
         _ => bail!("expected contiguous 32-bit floats"),
     }
 }
@@ -49,26 +40,6 @@ impl CustomOp1 for Map {
             _ => bail!("no kernel for {}", self.name()),
         }
         Ok((CpuStorage::F32(values), layout.shape().clone()))
-    }
-}
-
-/// A bias on every row of a product that nobody else holds yet, and what follows it.
-pub(super) struct AddBias(pub(super) Then);
-
-impl InplaceOp2 for AddBias {
-    fn name(&self) -> &'static str {
-        "add_bias"
-    }
-
-    fn cpu_fwd(
-        &self,
-        out: &mut CpuStorage,
-        out_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<()> {
-        kernels::add_bias(slice_mut(out, out_layout)?, slice(bias, bias_layout)?, self.0);
-        Ok(())
     }
 }
 

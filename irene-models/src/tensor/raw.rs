@@ -8,7 +8,7 @@ use irene_tree::{DType, OpKind, Shape};
 #[cfg(feature = "candle")]
 use super::on_candle;
 use super::{Form, Tensor, layout};
-use crate::Result;
+use crate::{Result, Scores};
 
 /// Operations of one tensor, element by element or along the last dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,31 +156,6 @@ impl Tensor {
             candle: on_candle::where_mask(x, mask, otherwise)?)
     }
 
-    /// A weight (out, in) laid out in memory as (in, out), which a product with few rows reads in order. Shapes alone stay.
-    pub(crate) fn stored_for_products(self) -> Result<Self> {
-        match self.0 {
-            #[cfg(feature = "candle")]
-            Form::Candle(weight) => Ok(Self(Form::Candle(weight.t()?.contiguous()?.t()?))),
-            shape => Ok(Self(shape)),
-        }
-    }
-
-    /// x Wᵀ + b with a weight (out, in).
-    pub(crate) fn linear(&self, weight: &Self, bias: &Self, then: Then) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight, bias]
-            layout::mapped("linear", self.shape(), weight.dim(1), weight.dim(0))?, self.dtype(),
-            candle: on_candle::affine_map(x, &weight.t()?, bias, then)?)
-    }
-
-    /// x W + b with a weight (in, out).
-    pub(crate) fn conv1d(&self, weight: &Self, bias: &Self, then: Then) -> Result<Self> {
-        let x = self;
-        in_form!([x, weight, bias]
-            layout::mapped("conv1d", self.shape(), weight.dim(0), weight.dim(1))?, self.dtype(),
-            candle: on_candle::affine_map(x, weight, bias, then)?)
-    }
-
     pub(crate) fn layer_norm(&self, weight: &Self, bias: &Self, eps: f64) -> Result<Self> {
         let x = self;
         in_form!([x, weight, bias]
@@ -195,6 +170,18 @@ impl Tensor {
             (Form::Candle(x), Form::Candle(residual), Form::Candle(weight), Form::Candle(bias)) => {
                 let sum = on_candle::add_norm(x, residual, weight, bias, eps)?;
                 Some(sum.map(|out| Self(Form::Candle(out))).map_err(Into::into))
+            }
+            _ => None,
+        }
+    }
+
+    /// The attention of query, key and value (batch, heads, sequence, width) as one operation, where there is one.
+    pub(crate) fn attention([query, key, value]: [&Self; 3], scores: Scores<'_>) -> Option<Result<Self>> {
+        match (&query.0, &key.0, &value.0) {
+            #[cfg(feature = "candle")]
+            (Form::Candle(query), Form::Candle(key), Form::Candle(value)) => {
+                let context = on_candle::attention([query, key, value], scores)?;
+                Some(context.map(|out| Self(Form::Candle(out))).map_err(Into::into))
             }
             _ => None,
         }

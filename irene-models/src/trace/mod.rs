@@ -5,12 +5,14 @@
 //! without one, the context costs a branch a call.
 
 mod cx;
+mod fused;
 mod operations;
 mod output_visitor;
 mod tensors;
 mod tree_visitor;
 
 pub use cx::{Cx, Done, Module, Node, Visitor};
+pub use fused::{Padding, Scores};
 pub use output_visitor::OutputVisitor;
 pub use tensors::Tensors;
 pub use tree_visitor::TreeVisitor;

@@ -4,7 +4,7 @@ use irene_tree::{DType, Level, OpKind, Operation, Shape};
 
 use super::{Cx, Node};
 use crate::{
-    Activation, AffineLayer, LayerNorm, Result, Tensor,
+    Result, Tensor,
     tensor::{Binary, Scalar, Unary},
 };
 
@@ -55,30 +55,6 @@ impl Cx<'_> {
         let gate = self.add_scalar(&tanh, 1.0)?;
         let half = self.mul_scalar(x, 0.5)?;
         self.mul(&half, &gate)
-    }
-
-    /// A linear layer, then an activation of its result: one operation where they may be run as one.
-    #[inline]
-    pub fn call_then<L: AffineLayer>(&mut self, layer: &L, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        if self.fuses()
-            && let Some(output) = layer.forward_then(x, activation)
-        {
-            return output;
-        }
-        let mapped = self.call(layer, x)?;
-        activation.apply(self, &mapped)
-    }
-
-    /// A sum, then its layer norm: one operation where they may be run as one.
-    #[inline]
-    pub fn add_norm(&mut self, x: &Tensor, residual: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
-        if self.fuses()
-            && let Some(output) = norm.of_sum(x, residual)
-        {
-            return output;
-        }
-        let sum = self.add(x, residual)?;
-        self.call(norm, &sum)
     }
 
     /// Hyperbolic tangent.

@@ -1,0 +1,154 @@
+//! Attention as one operation, for 32-bit floats on the CPU: scores stay in the cache, and heads are read where they lie.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, bail};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::kernels::softmax_row;
+use super::product::{Matrix, Tile};
+
+/// Softmax(query keyᵀ · scale + what masks say) value.
+struct Attention {
+    scale: f32,
+    /// What the score of a later key becomes.
+    later: Option<f32>,
+    /// (batch, 1, 1, key), contiguous.
+    added: Option<Tensor>,
+}
+
+/// Whether the operation can take these heads (batch, heads, sequence, width).
+fn takes(heads: &Tensor) -> bool {
+    matches!(heads.device(), Device::Cpu)
+        && heads.dtype() == DType::F32
+        && heads.rank() == 4
+        && heads.stride()[3] == 1
+        && heads.elem_count() > 0
+}
+
+/// The context as a view (batch, heads, sequence, width) of memory in the order (batch, sequence, heads, width), or None for
+/// tensors that this operation is not for.
+pub(super) fn attention(
+    [query, key, value]: [&Tensor; 3],
+    scale: f64,
+    later: Option<f64>,
+    added: Option<&Tensor>,
+) -> Option<Result<Tensor>> {
+    let like_query = |x: &Tensor| takes(x) && x.dims() == query.dims();
+    if ![query, key, value].into_iter().all(like_query) || added.is_some_and(|mask| mask.dtype() != DType::F32) {
+        return None;
+    }
+    let (batch, _, keys, _) = query.dims4().ok()?;
+    let run = || {
+        let added = added.map(|mask| mask.broadcast_as((batch, 1, 1, keys))?.contiguous()).transpose()?;
+        let op = Attention { scale: scale as f32, later: later.map(|score| score as f32), added };
+        query.apply_op3_no_bwd(key, value, &op)?.transpose(1, 2)
+    };
+    Some(run())
+}
+
+/// One operand: its numbers from its first on, and the steps between batch entries, heads and rows.
+struct Heads<'a> {
+    values: &'a [f32],
+    steps: [usize; 3],
+}
+
+impl<'a> Heads<'a> {
+    fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+        match (storage, layout.stride()) {
+            (CpuStorage::F32(values), &[batch, head, row, 1]) => {
+                Ok(Self { values: &values[layout.start_offset()..], steps: [batch, head, row] })
+            }
+            _ => bail!("expected heads of 32-bit floats"),
+        }
+    }
+
+    /// Some rows of one head.
+    fn of(&self, batch: usize, head: usize, rows: Range<usize>, width: usize) -> Matrix<'a> {
+        let [batch_step, head_step, row_step] = self.steps;
+        let first = batch * batch_step + head * head_step + rows.start * row_step;
+        Matrix::new(&self.values[first..], (rows.len(), width), row_step)
+    }
+}
+
+impl CustomOp3 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        query: &CpuStorage,
+        layout: &Layout,
+        key: &CpuStorage,
+        key_layout: &Layout,
+        value: &CpuStorage,
+        value_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, heads, rows, width) = layout.shape().dims4()?;
+        let query = Heads::new(query, layout)?;
+        let (key, value) = (Heads::new(key, key_layout)?, Heads::new(value, value_layout)?);
+        let added = self.added.as_ref().map(Tensor::storage_and_layout);
+        let added = match &added {
+            None => None,
+            Some((storage, layout)) => match (&**storage, layout.contiguous_offsets()) {
+                (Storage::Cpu(CpuStorage::F32(values)), Some((from, to))) => Some(&values[from..to]),
+                _ => bail!("expected a contiguous mask of 32-bit floats"),
+            },
+        };
+
+        let arch = Arch::new();
+        // A task is a block of queries with all its heads, which is one piece of the output.
+        let block =
+            (batch * rows).div_ceil(4 * rayon::current_num_threads()).clamp(LEAST_BLOCK, GREATEST_BLOCK).min(rows);
+        let mut out = vec![0.0; batch * rows * heads * width];
+        out.par_chunks_mut(rows * heads * width).enumerate().for_each(|(entry, out)| {
+            let added = added.map(|added| &added[entry * rows..][..rows]);
+            out.par_chunks_mut(block * heads * width).enumerate().for_each_init(
+                || vec![0.0; block * rows],
+                |scores, (number, out)| {
+                    let first = number * block;
+                    let queries = out.len() / (heads * width);
+                    let scores = &mut scores[..queries * rows];
+                    for head in 0..heads {
+                        let queries_here = query.of(entry, head, first..first + queries, width);
+                        let keys = key.of(entry, head, 0..rows, width).transposed();
+                        Tile::new(scores, (queries, rows), rows).fill_with_product(queries_here, keys, self.scale);
+                        arch.dispatch(|| {
+                            for (query, row) in scores.chunks_exact_mut(rows).enumerate() {
+                                self.mask(row, first + query, added);
+                                softmax_row(row);
+                            }
+                        });
+                        let probabilities = Matrix::new(scores, (queries, rows), rows);
+                        let values = value.of(entry, head, 0..rows, width);
+                        let context = &mut out[head * width..];
+                        Tile::new(context, (queries, width), heads * width).fill_with_product(
+                            probabilities,
+                            values,
+                            1.0,
+                        );
+                    }
+                },
+            );
+        });
+        Ok((CpuStorage::F32(out), Shape::from((batch, rows, heads, width))))
+    }
+}
+
+/// Bounds on the queries of a task: fewer would pack the keys too often, more would not stay in the cache.
+const LEAST_BLOCK: usize = 16;
+const GREATEST_BLOCK: usize = 128;
+
+impl Attention {
+    #[inline(always)]
+    fn mask(&self, scores: &mut [f32], query: usize, added: Option<&[f32]>) {
+        if let Some(later) = self.later {
+            scores[query + 1..].fill(later);
+        }
+        if let Some(added) = added {
+            scores.iter_mut().zip(added).for_each(|(score, added)| *score += added);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The matrix product over `gemm`, and matrices that tasks fill by columns. All of the crate's raw pointers are here.
+
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+
+use rayon::prelude::*;
+
+/// A matrix in a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of neighbours that start `row_step` apart.
+    ///
+    /// # Panics
+    /// If the slice is too short.
+    pub(super) fn new(values: &'a [f32], (rows, columns): (usize, usize), row_step: usize) -> Self {
+        assert!(reach(rows, columns, row_step) <= values.len());
+        Self { values, rows, columns, row_step, column_step: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            values: self.values,
+            rows: self.columns,
+            columns: self.rows,
+            row_step: self.column_step,
+            column_step: self.row_step,
+        }
+    }
+}
+
+/// Elements from a matrix's first to its last.
+fn reach(rows: usize, columns: usize, row_step: usize) -> usize {
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1).saturating_mul(row_step).saturating_add(columns) }
+}
+
+/// Some columns of a matrix with rows of neighbours, to be written.
+pub(super) struct Tile<'a> {
+    first: *mut f32,
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    owner: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Tile<'a> {
+    /// The columns from the slice's first element on.
+    ///
+    /// # Panics
+    /// If the slice is too short, or rows overlap.
+    pub(super) fn new(values: &'a mut [f32], (rows, columns): (usize, usize), row_step: usize) -> Self {
+        assert!(reach(rows, columns, row_step) <= values.len() && columns <= row_step);
+        Self { first: values.as_mut_ptr(), rows, columns, row_step, owner: PhantomData }
+    }
+
+    pub(super) fn for_each_row(&mut self, mut f: impl FnMut(&mut [f32])) {
+        for row in 0..self.rows {
+            // SAFETY: the constructors saw to it that this row's elements exist and are this tile's alone.
+            f(unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.row_step), self.columns) });
+        }
+    }
+
+    /// Becomes x y · scale, on this thread.
+    ///
+    /// # Panics
+    /// If the sizes do not fit together.
+    pub(super) fn fill_with_product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32) {
+        assert!(x.rows == self.rows && x.columns == y.rows && y.columns == self.columns);
+        // SAFETY: the constructors saw to it that every element these sizes and steps reach exists, once each in the tile; the
+        // borrows rule out that it overlaps the operands.
+        unsafe {
+            gemm::gemm(
+                self.rows,
+                self.columns,
+                x.columns,
+                self.first,
+                1,
+                self.row_step as isize,
+                false,
+                x.values.as_ptr(),
+                x.column_step as isize,
+                x.row_step as isize,
+                y.values.as_ptr(),
+                y.column_step as isize,
+                y.row_step as isize,
+                0.0,
+                scale,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+}
+
+/// A pointer that tasks may share, each for its own columns.
+struct Shared(*mut f32);
+
+// SAFETY: it is only read; what it points to is written in pieces that do not overlap.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn at(&self, place: usize) -> *mut f32 {
+        // SAFETY: callers stay inside the allocation.
+        unsafe { self.0.add(place) }
+    }
+}
+
+/// A new matrix (rows, columns) without gaps, filled in parallel by panels of `width` columns (the last may be narrower).
+/// `fill` gets a panel's number and its columns, which are 0.
+pub(super) fn filled_by_panels(
+    (rows, columns): (usize, usize),
+    width: usize,
+    fill: impl Fn(usize, Tile<'_>) + Sync,
+) -> Vec<f32> {
+    let mut values = vec![0.0; rows * columns];
+    let first = Shared(values.as_mut_ptr());
+    (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
+        let column = panel * width;
+        let columns_here = width.min(columns - column);
+        let first = first.at(column);
+        fill(panel, Tile { first, rows, columns: columns_here, row_step: columns, owner: PhantomData });
+    });
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_of_views_is_the_sum_of_its_terms() {
+        let x: Vec<f32> = (0..60).map(|i| (i % 7) as f32 - 3.0).collect();
+        let y: Vec<f32> = (0..60).map(|i| (i % 5) as f32 - 2.0).collect();
+        let (rows, inner, columns) = (3, 4, 5);
+        let mut out = [9.0; 20];
+        let mut tile = Tile::new(&mut out, (rows, columns), 7);
+        tile.fill_with_product(
+            Matrix::new(&x, (rows, inner), 6),
+            Matrix::new(&y, (columns, inner), 7).transposed(),
+            0.5,
+        );
+        for row in 0..rows {
+            for column in 0..columns {
+                let terms = (0..inner).map(|i| x[row * 6 + i] * y[column * 7 + i]);
+                assert_eq!(out[row * 7 + column], 0.5 * terms.sum::<f32>());
+            }
+        }
+        assert_eq!([out[5], out[6], out[19]], [9.0; 3], "what lies between rows stays");
+    }
+
+    #[test]
+    fn panels_cover_every_column_once() {
+        for (rows, columns) in [(1, 1), (3, 64), (2, 65), (5, 200), (0, 7), (4, 0)] {
+            let out = filled_by_panels((rows, columns), 64, |panel, mut tile| {
+                tile.for_each_row(|row| {
+                    row.iter_mut().enumerate().for_each(|(i, x)| *x += (panel * 64 + i + 1) as f32)
+                });
+            });
+            let expected: Vec<f32> = (0..rows).flat_map(|_| 1..=columns).map(|column| column as f32).collect();
+            assert_eq!(out, expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "reach")]
+    fn a_matrix_that_its_slice_does_not_hold_is_refused() {
+        Matrix::new(&[0.0; 11], (3, 4), 4);
+    }
+}
