@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, bail};
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::kernels::softmax_row;
+use super::kernels;
 use super::product::{Matrix, Tile};
 
 /// Softmax(query keyᵀ · scale + what masks say) value.
@@ -98,7 +97,6 @@ impl CustomOp3 for Attention {
             },
         };
 
-        let arch = Arch::new();
         // A task is a block of queries with all its heads, which is one piece of the output.
         let block =
             (batch * rows).div_ceil(4 * rayon::current_num_threads()).clamp(LEAST_BLOCK, GREATEST_BLOCK).min(rows);
@@ -115,12 +113,7 @@ impl CustomOp3 for Attention {
                         let queries_here = query.of(entry, head, first..first + queries, width);
                         let keys = key.of(entry, head, 0..rows, width).transposed();
                         Tile::new(scores, (queries, rows), rows).fill_with_product(queries_here, keys, self.scale);
-                        arch.dispatch(|| {
-                            for (query, row) in scores.chunks_exact_mut(rows).enumerate() {
-                                self.mask(row, first + query, added);
-                                softmax_row(row);
-                            }
-                        });
+                        kernels::softmax_rows(scores, rows, self.later.map(|later| (later, first)), added);
                         let probabilities = Matrix::new(scores, (queries, rows), rows);
                         let values = value.of(entry, head, 0..rows, width);
                         let context = &mut out[head * width..];
@@ -140,15 +133,3 @@ impl CustomOp3 for Attention {
 /// Bounds on the queries of a task: fewer would pack the keys too often, more would not stay in the cache.
 const LEAST_BLOCK: usize = 16;
 const GREATEST_BLOCK: usize = 128;
-
-impl Attention {
-    #[inline(always)]
-    fn mask(&self, scores: &mut [f32], query: usize, added: Option<&[f32]>) {
-        if let Some(later) = self.later {
-            scores[query + 1..].fill(later);
-        }
-        if let Some(added) = added {
-            scores.iter_mut().zip(added).for_each(|(score, added)| *score += added);
-        }
-    }
-}

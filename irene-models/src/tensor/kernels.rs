@@ -1,10 +1,10 @@
 //! Loops over 32-bit floats that candle has only scalar or in several passes.
 //!
-//! Each runs under the widest vector instructions that the processor has (`pulp` finds them at run time) and on all of
-//! rayon's threads. exp is within 3e-7 relative, erf and tanh within 4e-7 and 3e-7 absolute of the exact functions (the tests below
-//! hold them to it).
+//! Each is compiled for several sets of vector instructions, of which the processor's widest is taken at run time; what they call
+//! is inlined, or it would not take part. exp is within 3e-7 relative, erf and tanh within 4e-7 and 3e-7 absolute of the
+//! exact functions (the tests below hold them to it).
 
-use pulp::Arch;
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Then;
@@ -12,63 +12,74 @@ use super::Then;
 /// Elements that one task should have, so that handing it out does not cost more than doing it.
 const TASK: usize = 1 << 14;
 
-/// Applies `f` to every element, in place.
-#[inline(always)]
-fn map(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
-    let arch = Arch::new();
-    values.par_chunks_mut(TASK).for_each(|chunk| arch.dispatch(|| chunk.iter_mut().for_each(|x| *x = f(*x))));
+pub(super) fn gelu(values: &mut [f32]) {
+    values.par_chunks_mut(TASK).for_each(gelu_each);
 }
 
-pub(super) fn gelu(values: &mut [f32]) {
-    map(values, gelu_of);
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn gelu_each(values: &mut [f32]) {
+    values.iter_mut().for_each(|x| *x = gelu_of(*x));
 }
 
 pub(super) fn tanh(values: &mut [f32]) {
-    map(values, tanh_of);
+    values.par_chunks_mut(TASK).for_each(tanh_each);
 }
 
-/// A row plus a bias, and what follows. To be inlined into a task that has chosen its vector instructions.
-#[inline(always)]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn tanh_each(values: &mut [f32]) {
+    values.iter_mut().for_each(|x| *x = tanh_of(*x));
+}
+
+/// A row plus a bias, and what follows, on this thread.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn add_bias(row: &mut [f32], bias: &[f32], then: Then) {
-    #[inline(always)]
-    fn add(row: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
-        row.iter_mut().zip(bias).for_each(|(x, b)| *x = f(*x + b));
-    }
+    let pairs = row.iter_mut().zip(bias);
     match then {
-        Then::Nothing => add(row, bias, |x| x),
-        Then::Gelu => add(row, bias, gelu_of),
-        Then::GeluNew => add(row, bias, gelu_new_of),
-        Then::Relu => add(row, bias, |x| x.max(0.0)),
+        Then::Nothing => pairs.for_each(|(x, b)| *x += b),
+        Then::Gelu => pairs.for_each(|(x, b)| *x = gelu_of(*x + b)),
+        Then::GeluNew => pairs.for_each(|(x, b)| *x = gelu_new_of(*x + b)),
+        Then::Relu => pairs.for_each(|(x, b)| *x = (*x + b).max(0.0)),
     }
 }
 
 /// Softmax of each row, in place.
 pub(super) fn softmax(values: &mut [f32], width: usize) {
-    let arch = Arch::new();
     let rows = (TASK / width.max(1)).max(1);
-    values.par_chunks_mut(rows * width.max(1)).for_each(|chunk| {
-        arch.dispatch(|| chunk.chunks_exact_mut(width).for_each(softmax_row));
-    });
+    values.par_chunks_mut(rows * width.max(1)).for_each(|rows| softmax_rows(rows, width, None, None));
+}
+
+/// Softmax of each row, on this thread. Before it, with `later`, what is right of the diagonal becomes that number, the
+/// first row being the given one of its matrix; and `added` is added to every row.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn softmax_rows(values: &mut [f32], width: usize, later: Option<(f32, usize)>, added: Option<&[f32]>) {
+    for (number, row) in values.chunks_exact_mut(width).enumerate() {
+        if let Some((later, first)) = later {
+            row[first + number + 1..].fill(later);
+        }
+        if let Some(added) = added {
+            row.iter_mut().zip(added).for_each(|(x, added)| *x += added);
+        }
+        softmax_row(row);
+    }
 }
 
 /// (x + residual - mean) / √(variance + eps) · weight + bias of each row, mean before variance.
 pub(super) fn layer_norm(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    let arch = Arch::new();
-    let width = weight.len().max(1);
-    let rows = (TASK / width).max(1);
-    out.par_chunks_mut(rows * width).enumerate().for_each(|(task, chunk)| {
-        let from = task * rows * width;
-        arch.dispatch(|| {
-            for (row, out) in chunk.chunks_exact_mut(width).enumerate() {
-                let place = from + row * width;
-                out.copy_from_slice(&x[place..][..width]);
-                if let Some(residual) = residual {
-                    out.iter_mut().zip(&residual[place..][..width]).for_each(|(x, r)| *x += r);
-                }
-                layer_norm_row(out, weight, bias, eps);
-            }
-        });
+    let task = (TASK / weight.len().max(1)).max(1) * weight.len().max(1);
+    out.par_chunks_mut(task).enumerate().for_each(|(number, out)| {
+        let from = number * task;
+        let residual = residual.map(|residual| &residual[from..][..out.len()]);
+        layer_norm_rows(&x[from..][..out.len()], residual, weight, bias, eps, out);
     });
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn layer_norm_rows(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+    out.copy_from_slice(x);
+    if let Some(residual) = residual {
+        out.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
+    }
+    out.chunks_exact_mut(weight.len()).for_each(|row| layer_norm_row(row, weight, bias, eps));
 }
 
 #[inline(always)]
@@ -84,7 +95,7 @@ fn layer_norm_row(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
 }
 
 #[inline(always)]
-pub(super) fn softmax_row(row: &mut [f32]) {
+fn softmax_row(row: &mut [f32]) {
     let greatest = greatest_of(row);
     row.iter_mut().for_each(|x| *x = exp_of(*x - greatest));
     let scale = 1.0 / sum_of(row, |x| x);

@@ -5,7 +5,6 @@
 //! and activation are applied to a panel of the result while it is in the cache.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, bail};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::product::{Matrix, filled_by_panels};
@@ -63,14 +62,13 @@ impl CustomOp3 for Affine {
         let inputs = weight.len() / outputs;
         let rows = x.len() / inputs;
         let x = Matrix::new(x, (rows, inputs), inputs);
-        let arch = Arch::new();
         let out = filled_by_panels((rows, outputs), WIDTH, |panel, mut tile| {
             let first = panel * WIDTH;
             let width = WIDTH.min(outputs - first);
             let weight = Matrix::new(&weight[first * inputs..], (inputs, width), width);
             tile.fill_with_product(x, weight, 1.0);
             let bias = &bias[first..first + width];
-            arch.dispatch(|| tile.for_each_row(|row| kernels::add_bias(row, bias, self.0)));
+            tile.for_each_row(|row| kernels::add_bias(row, bias, self.0));
         });
         let mut dims = x_layout.dims().to_vec();
         if let Some(last) = dims.last_mut() {
