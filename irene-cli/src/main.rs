@@ -5,6 +5,9 @@ mod output;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clap::{Parser, Subcommand};
 
 use crate::commands::{ablate, completions, crossvalidate, devices, evaluate, import, models, predict, trace, train};

@@ -12,22 +12,81 @@ use super::Then;
 /// Elements that one task should have, so that handing it out does not cost more than doing it.
 const TASK: usize = 1 << 14;
 
-pub(super) fn gelu(values: &mut [f32]) {
-    values.par_chunks_mut(TASK).for_each(gelu_each);
+/// A function of each element.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Each {
+    Gelu,
+    Tanh,
+    Cube,
+    /// x · factor + term.
+    Scale {
+        factor: f32,
+        term: f32,
+    },
+}
+
+pub(super) fn each(f: Each, x: &[f32]) -> Vec<f32> {
+    in_tasks(x, TASK, |chunk| each_of(f, chunk))
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn gelu_each(values: &mut [f32]) {
-    values.iter_mut().for_each(|x| *x = gelu_of(*x));
+fn each_of(f: Each, values: &mut [f32]) {
+    let values = values.iter_mut();
+    match f {
+        Each::Gelu => values.for_each(|x| *x = gelu_of(*x)),
+        Each::Tanh => values.for_each(|x| *x = tanh_of(*x)),
+        Each::Cube => values.for_each(|x| *x = *x * *x * *x),
+        Each::Scale { factor, term } => values.for_each(|x| *x = *x * factor + term),
+    }
 }
 
-pub(super) fn tanh(values: &mut [f32]) {
-    values.par_chunks_mut(TASK).for_each(tanh_each);
+/// A copy, worked on in pieces of this length while each is in the cache.
+fn in_tasks(x: &[f32], task: usize, f: impl Fn(&mut [f32]) + Sync) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    out.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(out, x)| {
+        out.copy_from_slice(x);
+        f(out);
+    });
+    out
+}
+
+/// A function of two elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pair {
+    Add,
+    Mul,
+}
+
+/// x's rows with those of y, which start where `place` says.
+pub(super) fn pairs(f: Pair, x: &[f32], width: usize, y: &[f32], place: impl Fn(usize) -> usize + Sync) -> Vec<f32> {
+    by_rows(x.len(), width, |row, out| {
+        out.copy_from_slice(&x[row * width..][..width]);
+        pair_of(f, out, &y[place(row)..][..width]);
+    })
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn tanh_each(values: &mut [f32]) {
-    values.iter_mut().for_each(|x| *x = tanh_of(*x));
+fn pair_of(f: Pair, values: &mut [f32], y: &[f32]) {
+    let pairs = values.iter_mut().zip(y);
+    match f {
+        Pair::Add => pairs.for_each(|(x, y)| *x += y),
+        Pair::Mul => pairs.for_each(|(x, y)| *x *= y),
+    }
+}
+
+/// The rows of x, which start where `place` says, one after another.
+pub(super) fn copy(len: usize, width: usize, x: &[f32], place: impl Fn(usize) -> usize + Sync) -> Vec<f32> {
+    by_rows(len, width, |row, out| out.copy_from_slice(&x[place(row)..][..width]))
+}
+
+/// Rows that `f` fills by their numbers.
+fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut out = vec![0.0; len];
+    let rows = (TASK / width).max(1);
+    out.par_chunks_mut(rows * width).enumerate().for_each(|(task, out)| {
+        out.chunks_exact_mut(width).enumerate().for_each(|(row, out)| f(task * rows + row, out));
+    });
+    out
 }
 
 /// A row plus a bias, and what follows, on this thread.
@@ -42,10 +101,9 @@ pub(super) fn add_bias(row: &mut [f32], bias: &[f32], then: Then) {
     }
 }
 
-/// Softmax of each row, in place.
-pub(super) fn softmax(values: &mut [f32], width: usize) {
-    let rows = (TASK / width.max(1)).max(1);
-    values.par_chunks_mut(rows * width.max(1)).for_each(|rows| softmax_rows(rows, width, None, None));
+/// Softmax of each row.
+pub(super) fn softmax(x: &[f32], width: usize) -> Vec<f32> {
+    in_tasks(x, (TASK / width).max(1) * width, |rows| softmax_rows(rows, width, None, None))
 }
 
 /// Softmax of each row, on this thread. Before it, with `later`, what is right of the diagonal becomes that number, the
@@ -224,11 +282,10 @@ mod tests {
     fn softmax_rows_sum_to_one_and_survive_lowest_numbers() {
         let mut row: Vec<f32> = (0..37).map(|i| (i as f32 * 0.7).sin() * 5.0).collect();
         row[3] = f32::MIN;
-        softmax(&mut row, 37);
+        let row = softmax(&row, 37);
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!(row[3] < 1e-30);
-        let mut masked = vec![f32::MIN; 20];
-        softmax(&mut masked, 20);
+        let masked = softmax(&[f32::MIN; 20], 20);
         assert!(masked.iter().all(|x| (x - 0.05).abs() < 1e-6));
     }
 

@@ -93,6 +93,9 @@ pub(super) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
 }
 
 pub(super) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
+    if let Some(done) = on_cpu::binary(x, op, y) {
+        return done;
+    }
     match op {
         Binary::Add => x.broadcast_add(y),
         Binary::Mul => x.broadcast_mul(y),
@@ -108,12 +111,11 @@ pub(super) fn scalar(x: &Candle, op: Scalar) -> CandleResult<Candle> {
             Scalar::Div(value) => x.broadcast_div(&number(x, value)?),
         };
     }
-    match op {
-        Scalar::Add(value) => x.affine(1.0, value),
-        Scalar::Rsub(value) => x.affine(-1.0, value),
-        Scalar::Mul(value) => x.affine(value, 0.0),
-        Scalar::Div(value) => x.affine(1.0 / value, 0.0),
+    if let Some(done) = on_cpu::scalar(x, op) {
+        return done;
     }
+    let (factor, term) = op.as_affine();
+    x.affine(factor, term)
 }
 
 /// The number as a scalar tensor of the same type on the same device, stretched to the tensor's shape.
@@ -126,7 +128,7 @@ pub(super) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleRes
 }
 
 pub(super) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
-    x.matmul(y)
+    on_cpu::matmul(x, y).unwrap_or_else(|| x.matmul(y))
 }
 
 /// x W + b with a weight (inputs, outputs), and what follows: one product over all rows.

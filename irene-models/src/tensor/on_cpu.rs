@@ -1,8 +1,11 @@
 //! The kernels as candle's custom operations, for contiguous 32-bit floats on the CPU. Everything else takes candle's own way.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
-use super::{Unary, kernels};
+use super::kernels::{self, Each, Pair};
+use super::product::{Matrix, Tile};
+use super::{Binary, Scalar, Unary};
 
 /// Whether the kernels can take it.
 pub(super) fn takes(tensor: &Tensor) -> bool {
@@ -16,31 +19,174 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
     }
 }
 
-/// A function of each element, or of each row.
-struct Map(Unary, usize);
-
 /// The kernel for this operation, if there is one.
 pub(super) fn unary(x: &Tensor, op: Unary) -> Option<Result<Tensor>> {
-    let has_kernel = matches!(op, Unary::Gelu | Unary::Tanh | Unary::Softmax);
-    (has_kernel && takes(x) && x.elem_count() > 0)
-        .then(|| x.apply_op1_no_bwd(&Map(op, x.dims().last().copied().unwrap_or(1))))
+    let map = match op {
+        Unary::Gelu => Map::Each(Each::Gelu),
+        Unary::Tanh => Map::Each(Each::Tanh),
+        Unary::Pow(3.0) => Map::Each(Each::Cube),
+        Unary::Softmax => Map::Softmax(*x.dims().last()?),
+        Unary::Copy => return has_rows(x).then(|| x.apply_op1_no_bwd(&Copy)),
+        _ => return None,
+    };
+    applied(x, map)
+}
+
+/// The same for an operation with a number.
+pub(super) fn scalar(x: &Tensor, op: Scalar) -> Option<Result<Tensor>> {
+    let (factor, term) = op.as_affine();
+    applied(x, Map::Each(Each::Scale { factor: factor as f32, term: term as f32 }))
+}
+
+fn applied(x: &Tensor, map: Map) -> Option<Result<Tensor>> {
+    (takes(x) && x.elem_count() > 0).then(|| x.apply_op1_no_bwd(&map))
+}
+
+enum Map {
+    Each(Each),
+    /// Of rows this wide.
+    Softmax(usize),
 }
 
 impl CustomOp1 for Map {
     fn name(&self) -> &'static str {
-        self.0.kind().name()
+        "map"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut values = slice(storage, layout)?.to_vec();
-        match self.0 {
-            Unary::Gelu => kernels::gelu(&mut values),
-            Unary::Tanh => kernels::tanh(&mut values),
-            Unary::Softmax => kernels::softmax(&mut values, self.1),
-            _ => bail!("no kernel for {}", self.name()),
-        }
-        Ok((CpuStorage::F32(values), layout.shape().clone()))
+        let x = slice(storage, layout)?;
+        let out = match *self {
+            Self::Each(f) => kernels::each(f, x),
+            Self::Softmax(width) => kernels::softmax(x, width),
+        };
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
+}
+
+/// The kernel for two tensors of which the second may have to be stretched, if there is one.
+pub(super) fn binary(x: &Tensor, op: Binary, y: &Tensor) -> Option<Result<Tensor>> {
+    let f = match op {
+        Binary::Add => Pair::Add,
+        Binary::Mul => Pair::Mul,
+    };
+    let y = y.broadcast_as(x.shape()).ok()?;
+    (takes(x) && has_rows(&y)).then(|| x.apply_op2_no_bwd(&y, &Rows(f)))
+}
+
+struct Rows(Pair);
+
+impl CustomOp2 for Rows {
+    fn name(&self) -> &'static str {
+        "rows"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (y, width, place) = rows(y, y_layout)?;
+        let out = kernels::pairs(self.0, slice(x, x_layout)?, width, y, place);
+        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+    }
+}
+
+/// A contiguous copy.
+struct Copy;
+
+impl CustomOp1 for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, width, place) = rows(storage, layout)?;
+        let out = kernels::copy(layout.shape().elem_count(), width, x, place);
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+}
+
+/// Whether the elements of each row are neighbours.
+fn has_rows(x: &Tensor) -> bool {
+    matches!(x.device(), Device::Cpu) && x.dtype() == DType::F32 && x.stride().last() == Some(&1) && x.elem_count() > 0
+}
+
+/// Such a tensor's elements, the width of a row, and where each row starts.
+fn rows<'a>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<(&'a [f32], usize, impl Fn(usize) -> usize + 'a)> {
+    let (CpuStorage::F32(values), Some((&width, outer)), [steps @ .., 1]) =
+        (storage, layout.dims().split_last(), layout.stride())
+    else {
+        bail!("expected rows of 32-bit floats");
+    };
+    Ok((values, width, places(outer, steps, layout.start_offset())))
+}
+
+/// Where the element of a number begins, counted along dimensions with these steps.
+fn places<'a>(dims: &'a [usize], steps: &'a [usize], start: usize) -> impl Fn(usize) -> usize + 'a {
+    move |number| {
+        let (mut rest, mut place) = (number, start);
+        for (dim, step) in dims.iter().zip(steps).rev() {
+            place += rest % dim * step;
+            rest /= dim;
+        }
+        place
+    }
+}
+
+/// The kernel for a batch of products of equal outer dimensions, if there is one: each on one thread, so that none waits.
+pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Option<Result<Tensor>> {
+    let outer = x.rank().checked_sub(2)?;
+    let fits = y.rank() == x.rank() && x.dims()[..outer] == y.dims()[..outer] && x.dims()[outer + 1] == y.dims()[outer];
+    let matrices = has_rows(x) && (has_rows(y) || has_rows(&y.t().ok()?));
+    let batches: usize = x.dims()[..outer].iter().product();
+    (fits && matrices && batches >= rayon::current_num_threads()).then(|| x.apply_op2_no_bwd(y, &Products))
+}
+
+struct Products;
+
+impl CustomOp2 for Products {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let outer = x_layout.dims().len() - 2;
+        let (rows, columns) = (x_layout.dims()[outer], y_layout.dims()[outer + 1]);
+        let (x, y) = (matrices(x, x_layout)?, matrices(y, y_layout)?);
+        let dims = [&x_layout.dims()[..outer], &[rows, columns]].concat();
+        let mut out = vec![0.0; dims.iter().product()];
+        out.par_chunks_mut(rows * columns).enumerate().for_each(|(entry, out)| {
+            Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
+        });
+        Ok((CpuStorage::F32(out), Shape::from(dims)))
+    }
+}
+
+/// The matrices of a batch by their numbers.
+fn matrices<'a>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<impl Fn(usize) -> Matrix<'a> + 'a> {
+    let outer = layout.dims().len() - 2;
+    let (CpuStorage::F32(values), &[rows, columns], &[row_step, column_step]) =
+        (storage, &layout.dims()[outer..], &layout.stride()[outer..])
+    else {
+        bail!("expected matrices of 32-bit floats");
+    };
+    let place = places(&layout.dims()[..outer], &layout.stride()[..outer], layout.start_offset());
+    Ok(move |entry| {
+        let values = &values[place(entry)..];
+        if column_step == 1 {
+            Matrix::new(values, (rows, columns), row_step)
+        } else {
+            Matrix::new(values, (columns, rows), column_step).transposed()
+        }
+    })
 }
 
 /// Layer norm of x, with its eps.

@@ -101,6 +101,19 @@ impl Scalar {
     }
 }
 
+impl Scalar {
+    /// The factor and the term that make it x · factor + term.
+    #[cfg(feature = "candle")]
+    pub(super) fn as_affine(self) -> (f64, f64) {
+        match self {
+            Self::Add(value) => (1.0, value),
+            Self::Rsub(value) => (-1.0, value),
+            Self::Mul(value) => (value, 0.0),
+            Self::Div(value) => (1.0 / value, 0.0),
+        }
+    }
+}
+
 /// Follows the operation by shape, or runs it on candle if every operand is candle's.
 macro_rules! in_form {
     ([$($tensor:ident),+] $shape:expr, $dtype:expr, candle: $run:expr) => {
