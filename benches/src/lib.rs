@@ -1,8 +1,11 @@
 //! What the benchmarks share: models to follow and data to train on.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop
 
+mod plain_bert;
+
 use irene_models::{Config, ModelSpec};
 use irene_tree::{Tree, jsonl};
+pub use plain_bert::PlainBert;
 
 /// A GPT-2-shaped model of 7 billion parameters: 32 layers of width 4096, 50257 words.
 pub fn gpt2_7b() -> ModelSpec {

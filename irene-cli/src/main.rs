@@ -5,8 +5,10 @@ mod output;
 
 use std::process::ExitCode;
 
+/// Keeps the pages of freed activations for the next forward pass; glibc's gives them back and has them zeroed again.
+#[cfg(feature = "candle")]
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use clap::{Parser, Subcommand};
 

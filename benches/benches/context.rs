@@ -1,0 +1,62 @@
+//! What does running through the context cost, beside BERT written straight against candle, and a call at all?
+#![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
+#![allow(missing_docs)]
+
+use std::borrow::Cow;
+
+use candle_core::{DType, Device};
+use criterion::{Criterion, criterion_group, criterion_main};
+use irene_benches::{PlainBert, model};
+use irene_models::{Batch, Cx, Module, Node, RandomWeights, Result, Tensor};
+use irene_tree::Level;
+
+/// As the `irene` command has it, for both.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A module of one operation; a tensor of two numbers leaves little but the call.
+struct Relu(Node);
+
+impl Module for Relu {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.0
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        cx.relu(x)
+    }
+}
+
+fn call(criterion: &mut Criterion) {
+    let plain = candle_core::Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+    let x = Tensor::from_candle(plain.clone()).unwrap();
+    let relu = Relu(Node { name: Cow::Borrowed("relu"), instance_type: "Relu", level: Level::Module });
+    let mut group = criterion.benchmark_group("relu of two numbers");
+    group.bench_function("candle", |bench| bench.iter(|| plain.relu().unwrap()));
+    group.bench_function("a module through the context", |bench| {
+        bench.iter(|| Cx::silent().call(&relu, &x).unwrap());
+    });
+    group.finish();
+}
+
+fn forward(criterion: &mut Criterion) {
+    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+    let ours = model("bert-base-uncased").build(&weights).unwrap();
+    let plain = PlainBert::new().unwrap();
+    let mut group = criterion.benchmark_group("bert-base, batch 1, sequence 32");
+    group.sample_size(30);
+    let ids: Vec<i64> = (1000..1032).collect();
+    let batch = Batch::of_ids(ids.clone(), None, (1, 32), &Device::Cpu).unwrap();
+    let ids = candle_core::Tensor::from_vec(ids, (1, 32), &Device::Cpu).unwrap();
+    group.bench_function("straight against candle", |bench| bench.iter(|| plain.forward(&ids).unwrap()));
+    for (name, context) in [("operation by operation", Cx::unfused as fn() -> Cx<'static>), ("fused", Cx::silent)] {
+        group.bench_function(name, |bench| bench.iter(|| ours.run(&mut context(), &batch).unwrap()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, call, forward);
+criterion_main!(benches);
