@@ -396,7 +396,7 @@ fn what_a_run_lacks_is_named() {
     assert!(weights.contains("no weights; give --weights PATH, or --random-weights SEED"), "{weights}");
     assert!(refused(1, &["run", &model, "--text", "hello"]).contains("--text needs the model's tokenizer.json"));
     assert!(refused(1, &["run", &model, "-b", "1", "-s", "41"]).contains("sequence length 41 is longer than"));
-    assert!(refused(2, &["run", &model]).contains("required"));
+    assert!(refused(2, &["run", &model]).contains("give --text, --text-file, --input, or --batch-size and --seq-len"));
     assert!(refused(2, &["run", &model, "-b", "1"]).contains("--seq-len"));
 
     let whole = std::fs::read(fixture("bert/model.safetensors")).unwrap();
@@ -450,4 +450,46 @@ fn the_importer_writes_the_public_layout_as_trees() {
     let trees = jsonl::read_trees(Path::new(&out)).unwrap();
     assert_eq!(trees.len(), 166);
     assert!(trees.iter().flat_map(irene_tree::Tree::nodes).all(|node| node.get(Quantity::NumParameters).is_some()));
+}
+
+/// Words are tokens.
+const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
+    "truncation":null,"padding":null,"pre_tokenizer":{"type":"Whitespace"},
+    "model":{"type":"WordLevel","vocab":{"[UNK]":0,"the":1,"cat":2,"sat":3},"unk_token":"[UNK]"}}"#;
+
+#[cfg(feature = "text")]
+#[test]
+fn texts_are_predicted_at_the_size_their_tokens_have() {
+    let folder = Folder::new("texts");
+    folder.write("config.json", &std::fs::read_to_string(fixture("gpt2/config.json")).unwrap());
+    folder.write("tokenizer.json", TOKENIZER);
+    let model = folder.path("");
+    let texts = folder.write("texts.txt", "the cat sat\n\nthe cat\n");
+    let of = |args: &[&str]| good(&[&["predict", &model, "--format", "csv", "--math"], args].concat());
+    let two = of(&["--text", "the cat sat", "--text", "the cat"]);
+    assert_eq!(two, of(&["--text-file", &texts]));
+    assert_eq!(of(&["--text", "the cat sat"]), of(&["-b", "1", "-s", "3"]));
+    // Padding is masked, which is one more operation in each layer.
+    assert!(two.lines().count() > of(&["-b", "2", "-s", "3"]).lines().count());
+    let lent = good(&["predict", "gpt2", "--tokenizer", &model, "--text", "the cat sat"]);
+    assert!(lent.starts_with("gpt2, batch 1, sequence 3"), "{lent}");
+
+    assert!(refused(1, &["predict", "gpt2", "--text", "the"]).contains("--text needs the model's tokenizer.json"));
+    assert!(refused(2, &["predict", &model]).contains("give --batch-size and --seq-len, or --text"));
+    assert!(refused(2, &["predict", &model, "-b", "1", "--text", "the"]).contains("cannot be used with"));
+}
+
+#[test]
+fn a_cache_that_cannot_be_read_is_named() {
+    let folder = Folder::new("cache");
+    let file = folder.write("file", "");
+    let output = Command::new(env!("CARGO_BIN_EXE_irene"))
+        .args(["predict", "someone/model", "-b", "1", "-s", "1"])
+        .env("HF_HUB_CACHE", &file)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.contains("file/models--someone--model/refs/main: Not a directory"), "{complaint}");
 }

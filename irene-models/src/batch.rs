@@ -17,6 +17,19 @@ impl Batch {
         Self { input_ids: Tensor::of_shape([batch_size, seq_len], DType::I64), attention_mask: None }
     }
 
+    /// A batch of texts that is only followed by its shape.
+    #[cfg(feature = "text")]
+    pub fn of_encoded_shape(encoded: &crate::Encoded) -> Self {
+        let ids = Tensor::of_shape([encoded.batch_size, encoded.seq_len], DType::I64);
+        Self { attention_mask: encoded.mask.as_ref().map(|_| ids.clone()), input_ids: ids }
+    }
+
+    /// The same shapes without numbers.
+    pub(crate) fn shape_alone(&self) -> Self {
+        let shape_of = |tensor: &Tensor| Tensor::of_shape(tensor.shape(), tensor.dtype());
+        Self { input_ids: shape_of(&self.input_ids), attention_mask: self.attention_mask.as_ref().map(shape_of) }
+    }
+
     /// A batch to be run: ids row after row, and the mask where there is padding.
     ///
     /// # Errors

@@ -15,25 +15,45 @@ pub struct ModelFiles {
     dir: PathBuf,
     /// A weights file that was named itself.
     weights: Option<PathBuf>,
+    /// For a model in the Hugging Face cache.
+    hub: Option<Hub>,
+}
+
+/// Where files of the Hugging Face hub belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hub {
+    cache: PathBuf,
+    id: String,
+}
+
+impl Hub {
+    /// The file, downloaded into the cache. None without the feature `hub`, or if the model has no such file.
+    #[cfg_attr(not(feature = "hub"), allow(unused_variables, clippy::unnecessary_wraps, clippy::unused_self))]
+    fn fetch(&self, name: &str) -> Result<Option<PathBuf>> {
+        #[cfg(feature = "hub")]
+        return crate::hub::fetch(&self.cache, &self.id, name);
+        #[cfg(not(feature = "hub"))]
+        Ok(None)
+    }
 }
 
 impl ModelFiles {
     /// The files at a path (a directory, or a file in it), or of a model in the local Hugging Face cache by its id.
     ///
     /// The cache is `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`; the revision is what
-    /// `refs/main` says. Nothing is downloaded.
+    /// `refs/main` says. With the feature `hub`, what the cache lacks is downloaded into it.
     ///
     /// # Errors
     /// [`Error::Files`] with what to do if there is neither.
     pub fn find(path_or_id: &str) -> Result<Self> {
         let path = Path::new(path_or_id);
         if path.is_dir() {
-            return Ok(Self { dir: path.to_owned(), weights: None });
+            return Ok(Self { dir: path.to_owned(), weights: None, hub: None });
         }
         if path.is_file() {
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let is_weights = path.extension().is_some_and(|extension| extension == "safetensors");
-            return Ok(Self { dir: dir.to_owned(), weights: is_weights.then(|| path.to_owned()) });
+            return Ok(Self { dir: dir.to_owned(), weights: is_weights.then(|| path.to_owned()), hub: None });
         }
         Self::cached(path_or_id)
     }
@@ -44,22 +64,39 @@ impl ModelFiles {
         let Some(cache) = cache_dir().filter(|_| is_id) else { return refuse("no such file or directory".into()) };
         let model = cache.join(format!("models--{}", id.replace('/', "--")));
         let reference = model.join("refs").join("main");
-        let revision = match std::fs::read_to_string(&reference) {
-            Ok(revision) => revision.trim().to_owned(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let cache = cache.display();
-                return refuse(format!(
-                    "neither a path nor a model in {cache}; `hf download {id}` puts it there, or give a directory"
-                ));
-            }
+        let hub = Hub { cache, id: id.to_owned() };
+        let dir = match std::fs::read_to_string(&reference) {
+            Ok(revision) => model.join("snapshots").join(revision.trim()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => match hub.fetch(CONFIG)? {
+                Some(config) => config.parent().unwrap_or(&config).to_owned(),
+                None => {
+                    let cache = hub.cache.display();
+                    return refuse(format!(
+                        "neither a path nor a model in {cache}; `hf download {id}` puts it there, or give a directory"
+                    ));
+                }
+            },
             Err(source) => return Err(Error::Io { path: reference, source }),
         };
-        Ok(Self { dir: model.join("snapshots").join(revision), weights: None })
+        Ok(Self { dir, weights: None, hub: Some(hub) })
+    }
+
+    /// A file of the model, if there is one.
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        let file = self.dir.join(name);
+        match &self.hub {
+            _ if file.is_file() => Ok(Some(file)),
+            Some(hub) => hub.fetch(name),
+            None => Ok(None),
+        }
     }
 
     /// The config.json.
-    pub fn config(&self) -> PathBuf {
-        self.dir.join(CONFIG)
+    ///
+    /// # Errors
+    /// [`Error::Files`] if there is none.
+    pub fn config(&self) -> Result<PathBuf> {
+        self.file(CONFIG)?.map_or_else(|| self.refuse(format!("no {CONFIG}")), Ok)
     }
 
     /// The weights: one safetensors file, or the shards that an index names.
@@ -70,14 +107,13 @@ impl ModelFiles {
         if let Some(file) = &self.weights {
             return Ok(vec![file.clone()]);
         }
-        let (single, index) = (self.dir.join(WEIGHTS), self.dir.join(SHARDS));
-        if single.is_file() {
+        if let Some(single) = self.file(WEIGHTS)? {
             return Ok(vec![single]);
         }
-        if index.is_file() {
-            return self.shards(&index);
+        match self.file(SHARDS)? {
+            Some(index) => self.shards(&index),
+            None => self.refuse(format!("no {WEIGHTS} and no {SHARDS}")),
         }
-        self.refuse(format!("no {WEIGHTS} and no {SHARDS}"))
     }
 
     fn shards(&self, index: &Path) -> Result<Vec<PathBuf>> {
@@ -97,7 +133,8 @@ impl ModelFiles {
         if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
             return self.refuse(format!("{SHARDS}, field `weight_map`: `{name}` is not a file beside it"));
         }
-        Ok(names.into_iter().map(|name| self.dir.join(name)).collect())
+        // One that is missing is named when it is opened.
+        names.into_iter().map(|name| Ok(self.file(name)?.unwrap_or_else(|| self.dir.join(name)))).collect()
     }
 
     /// The tokenizer.json.
@@ -105,8 +142,7 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::Files`] if there is none.
     pub fn tokenizer(&self) -> Result<PathBuf> {
-        let file = self.dir.join(TOKENIZER);
-        if file.is_file() { Ok(file) } else { self.refuse(format!("no {TOKENIZER}")) }
+        self.file(TOKENIZER)?.map_or_else(|| self.refuse(format!("no {TOKENIZER}")), Ok)
     }
 
     fn refuse<T>(&self, reason: String) -> Result<T> {

@@ -23,6 +23,8 @@ mod checkpoint;
 mod config;
 mod error;
 mod files;
+#[cfg(feature = "hub")]
+mod hub;
 mod layers;
 mod models;
 mod registry;

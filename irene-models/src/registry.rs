@@ -78,21 +78,24 @@ impl ModelSpec {
     /// with this id in the local Hugging Face cache ([`ModelFiles::find`]).
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] with near matches; [`Error::Io`] and [`Error::Config`] for a path's file.
+    /// [`Error::UnknownModel`] with near matches; [`Error::Files`], [`Error::Io`] and [`Error::Config`] for a model's files.
     pub fn find(name_or_path: &str) -> Result<Self> {
         if let Some(spec) = Self::builtin(name_or_path) {
             return Ok(spec);
         }
         let files = match ModelFiles::find(name_or_path) {
             Ok(files) => files,
-            Err(_) => {
+            Err(error) => {
                 let similar = builtin::similar(name_or_path);
-                return Err(Error::UnknownModel { name: name_or_path.to_owned(), similar });
+                // Of an id the cache and the hub have more to say than that it is no built-in name.
+                let is_id = similar.is_empty() && name_or_path.contains('/');
+                let unknown = Error::UnknownModel { name: name_or_path.to_owned(), similar };
+                return Err(if is_id || matches!(error, Error::Io { .. }) { error } else { unknown });
             }
         };
         let path = Path::new(name_or_path);
         let is_config = path.extension().is_some_and(|extension| extension == "json");
-        let config = if is_config { path.to_owned() } else { files.config() };
+        let config = if is_config { path.to_owned() } else { files.config()? };
         Self::from_config(path_name(path).unwrap_or_else(|| name_or_path.to_owned()), Config::read(&config)?)
     }
 
@@ -164,6 +167,15 @@ impl ModelSpec {
     /// # Errors
     /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero or a sequence that is too long.
     pub fn trace(&self, batch_size: usize, seq_len: usize) -> Result<Tree> {
+        self.trace_batch(&Batch::of_shape(batch_size, seq_len))
+    }
+
+    /// The same for a batch of this shape, with or without a mask: models that are told of padding do more.
+    ///
+    /// # Errors
+    /// As [`trace`](Self::trace).
+    pub fn trace_batch(&self, batch: &Batch) -> Result<Tree> {
+        let (batch_size, seq_len) = (batch.batch_size(), batch.seq_len());
         const LARGEST_BATCH: usize = 1 << 24;
         let refuse = |reason| Err(Error::Input { model: self.name.clone(), reason });
         if batch_size == 0 || batch_size > LARGEST_BATCH {
@@ -174,7 +186,7 @@ impl ModelSpec {
         }
         let model = self.build(&ShapesOnly)?;
         let mut visitor = TreeVisitor::new(&self.name, batch_size, seq_len);
-        model.run(&mut Cx::visited(&mut visitor), &Batch::of_shape(batch_size, seq_len))?;
+        model.run(&mut Cx::visited(&mut visitor), &batch.shape_alone())?;
         visitor.finish()
     }
 }

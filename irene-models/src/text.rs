@@ -15,8 +15,8 @@ pub struct TextEncoder {
 pub struct Encoded {
     /// Ids, row after row.
     pub ids: Vec<i64>,
-    /// 1 for tokens, 0 for padding, row after row.
-    pub mask: Vec<i64>,
+    /// 1 for tokens, 0 for padding, row after row; None where nothing is padded.
+    pub mask: Option<Vec<i64>>,
     /// Rows.
     pub batch_size: usize,
     /// Ids in a row.
@@ -64,6 +64,7 @@ impl TextEncoder {
             ids.extend(row.get_ids().iter().map(|&id| i64::from(id)).chain(std::iter::repeat_n(pad, padding)));
             mask.extend(std::iter::repeat_n(1, row.len()).chain(std::iter::repeat_n(0, padding)));
         }
+        let mask = mask.contains(&0).then_some(mask);
         Ok(Encoded { ids, mask, batch_size: rows.len(), seq_len })
     }
 }

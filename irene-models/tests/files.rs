@@ -85,7 +85,8 @@ fn texts_become_ids_padded_to_the_longest() {
     let encoded = encoder.encode(&["the cat sat".into(), "dog".into()], 7).unwrap();
     assert_eq!((encoded.batch_size, encoded.seq_len), (2, 3));
     assert_eq!(encoded.ids, [1, 2, 3, 0, 7, 7]);
-    assert_eq!(encoded.mask, [1, 1, 1, 1, 0, 0]);
+    assert_eq!(encoded.mask, Some(vec![1, 1, 1, 1, 0, 0]));
+    assert_eq!(encoder.encode(&["the cat".into(), "cat sat".into()], 7).unwrap().mask, None);
     assert!(encoder.encode(&[], 0).unwrap_err().to_string().contains("no text"));
     assert!(
         encoder.encode(&["the".into(), String::new()], 0).unwrap_err().to_string().contains("text 2 has no tokens")
@@ -109,11 +110,11 @@ fn the_hugging_face_cache_is_found_by_id() {
     const ROLE: &str = "IRENE_TEST_CACHE_ROLE";
     if std::env::var_os(ROLE).is_some() {
         let files = ModelFiles::find("someone/tiny-bert").unwrap();
-        assert!(files.config().ends_with("snapshots/abc123/config.json"));
+        assert!(files.config().unwrap().ends_with("snapshots/abc123/config.json"));
         assert_eq!(files.weights().unwrap().len(), 1);
         assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
-        let error = ModelFiles::find("someone/else").unwrap_err().to_string();
-        assert!(error.contains("`hf download someone/else` puts it there"), "{error}");
+        let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+        assert!(error.contains("`hf download someone/else`"), "{error}");
         return;
     }
     let folder = Folder::new("cache");
@@ -129,8 +130,80 @@ fn the_hugging_face_cache_is_found_by_id() {
         .args(["the_hugging_face_cache_is_found_by_id", "--exact"])
         .env(ROLE, "child")
         .env("HF_HOME", &folder.0)
+        .env("HF_HUB_OFFLINE", "1")
         .env_remove("HF_HUB_CACHE")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A hub on loopback that has one file of one model; it answers as the real one does, and counts requests for the file.
+#[cfg(feature = "hub")]
+fn serve_hub(listener: std::net::TcpListener, config: Vec<u8>) {
+    use std::io::{BufRead, BufReader, Write};
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let head: Vec<String> = BufReader::new(&stream)
+            .lines()
+            .map_while(std::io::Result::ok)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let common = "x-repo-commit: abc123\r\netag: \"tag\"\r\nconnection: close\r\n";
+        let answer = if !head[0].contains("/someone/tiny-bert/resolve/main/config.json ") {
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
+        } else {
+            let part = if head.iter().any(|line| line.ends_with("bytes=0-0")) { &config[..1] } else { &config[..] };
+            let range = format!("content-range: bytes 0-{}/{}\r\n", part.len() - 1, config.len());
+            let head = format!("HTTP/1.1 206 Partial Content\r\n{common}{range}content-length: {}\r\n\r\n", part.len());
+            [head.as_bytes(), part].concat()
+        };
+        stream.write_all(&answer).unwrap();
+    }
+}
+
+/// The hub's address comes from the environment too.
+#[cfg(feature = "hub")]
+#[test]
+fn what_the_cache_lacks_is_downloaded_unless_offline() {
+    const ROLE: &str = "IRENE_TEST_HUB_ROLE";
+    match std::env::var(ROLE).as_deref() {
+        Ok("online") => {
+            let files = ModelFiles::find("someone/tiny-bert").unwrap();
+            assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+            let error = files.weights().unwrap_err().to_string();
+            assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else: neither a path nor a model in"), "{error}");
+        }
+        Ok("offline") => {
+            assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else/config.json: not in the cache, and HF_HUB_OFFLINE is set"), "{error}");
+        }
+        Ok(_) => {
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else/config.json: not in the cache, and downloading it failed"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        Err(_) => {
+            let folder = Folder::new("hub");
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let config = std::fs::read(fixture("bert").join("config.json")).unwrap();
+            std::thread::spawn(move || serve_hub(listener, config));
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            for (role, address) in [("online", address), ("offline", address), ("unreachable", nobody)] {
+                let output = Command::new(std::env::current_exe().unwrap())
+                    .args(["what_the_cache_lacks_is_downloaded_unless_offline", "--exact"])
+                    .env(ROLE, role)
+                    .env("HF_HUB_OFFLINE", if role == "offline" { "1" } else { "" })
+                    .env("HF_ENDPOINT", format!("http://{address}"))
+                    .env("HF_HOME", &folder.0)
+                    .env_remove("HF_HUB_CACHE")
+                    .output()
+                    .unwrap();
+                assert!(output.status.success(), "{role}: {}", String::from_utf8_lossy(&output.stdout));
+            }
+        }
+    }
 }

@@ -87,10 +87,15 @@ proptest! {
         }
 
         let weights = RandomWeights { seed, dtype: DType::F32, device: Device::Cpu };
-        let (run, run_outputs) = watched(&spec, spec.build(&weights).unwrap().as_ref(), &real);
+        let model = spec.build(&weights).unwrap();
+        let (run, run_outputs) = watched(&spec, model.as_ref(), &real);
         let (followed, followed_outputs) = watched(&spec, spec.build(&irene_models::ShapesOnly).unwrap().as_ref(), &shape);
         prop_assert_eq!(&run, &followed);
         prop_assert_eq!(run_outputs, followed_outputs);
+
+        let last = |mut cx: Cx<'_>| model.run(&mut cx, &real).unwrap().last_hidden_state.candle().unwrap().clone();
+        let difference = (last(Cx::silent()) - last(Cx::unfused())).unwrap().abs().unwrap().max_all().unwrap();
+        prop_assert!(difference.to_scalar::<f32>().unwrap() <= 1e-5, "fused: differs by {}", difference);
     }
 }
 

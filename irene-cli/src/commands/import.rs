@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut trees = Vec::new();
     for mut tree in std::mem::take(&mut import.trees) {
         let size = Size { batch_size: tree.batch_size, seq_len: tree.seq_len };
-        let traced = super::traced(&ModelSpec::find(&tree.model_name)?, size)?;
+        let traced = super::traced(&ModelSpec::find(&tree.model_name)?, &size.batch())?;
         match irene_features::join_specs(&mut tree, &traced) {
             Ok(()) => trees.push(tree),
             Err(irene_tree::Error::Node { tree, scope, reason }) => {

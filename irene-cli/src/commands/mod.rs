@@ -10,6 +10,8 @@ pub(crate) mod models;
 pub(crate) mod predict;
 #[cfg(feature = "candle")]
 pub(crate) mod run;
+#[cfg(feature = "text")]
+mod text;
 pub(crate) mod trace;
 pub(crate) mod train;
 
@@ -18,7 +20,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
-use irene_models::ModelSpec;
+use irene_models::{Batch, ModelSpec};
 use irene_regress::{PaperTrainer, SpecsTrainer, Strategy, Trainer};
 use irene_tree::{Tree, jsonl};
 
@@ -43,6 +45,13 @@ pub(crate) struct Size {
     /// Tokens in a sequence
     #[arg(short, long, value_name = "S", value_parser = size)]
     pub(crate) seq_len: usize,
+}
+
+impl Size {
+    /// A batch of this size, without padding.
+    pub(crate) fn batch(self) -> Batch {
+        Batch::of_shape(self.batch_size, self.seq_len)
+    }
 }
 
 /// A size of at least one.
@@ -133,9 +142,9 @@ pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
     Ok(trees)
 }
 
-/// The tree of a model at a size with all that its shapes tell.
-pub(crate) fn traced(spec: &ModelSpec, size: Size) -> Result<Tree> {
-    let mut tree = spec.trace(size.batch_size, size.seq_len)?;
+/// The tree of a model for a batch with all that its shapes tell.
+pub(crate) fn traced(spec: &ModelSpec, batch: &Batch) -> Result<Tree> {
+    let mut tree = spec.trace_batch(batch)?;
     irene_features::annotate(&mut tree);
     Ok(tree)
 }

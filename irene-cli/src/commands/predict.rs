@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use irene_models::ModelSpec;
+use irene_models::{Batch, ModelSpec};
 use irene_regress::{Profile, bottlenecks, kwh_per_million};
 use irene_tree::{
     Level, Mark, Quantity, Tree,
@@ -14,6 +14,8 @@ use irene_tree::{
 };
 use serde_json::{Value, json};
 
+#[cfg(feature = "text")]
+use super::text::TextArgs;
 use super::{Size, Usage, size};
 use crate::output;
 
@@ -23,6 +25,7 @@ use crate::output;
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
+  irene predict ./my-bert --text 'The cat sat on the mat.'
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl")]
 pub(crate) struct Args {
     /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees
@@ -33,6 +36,13 @@ pub(crate) struct Args {
     /// Tokens in a sequence (of a model)
     #[arg(short, long, value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
+    #[cfg(feature = "text")]
+    #[command(flatten)]
+    text: TextArgs,
+    /// The texts' tokenizer, of a model that has none beside its config: a directory, or an id in the cache
+    #[cfg(feature = "text")]
+    #[arg(long, value_name = "PATH")]
+    tokenizer: Option<String>,
     /// A shipped device profile [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     device: Option<String>,
@@ -82,6 +92,13 @@ impl Args {
         self.price_per_kwh.unwrap_or(DEFAULT_PRICE_PER_KWH)
     }
 
+    fn has_text(&self) -> bool {
+        #[cfg(feature = "text")]
+        return self.text.is_given();
+        #[cfg(not(feature = "text"))]
+        false
+    }
+
     fn cost_flags(&self) -> [(&'static str, bool); 2] {
         [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())]
     }
@@ -107,14 +124,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if trees.extension().is_some_and(|extension| extension == "jsonl") {
         return predict_trees(args, trees);
     }
-    let (Some(batch_size), Some(seq_len)) = (args.batch_size, args.seq_len) else {
-        return Err(Usage("a model is predicted at a size: give --batch-size and --seq-len".into()).into());
-    };
     let format = args.format.unwrap_or(Format::Text);
     refuse(format != Format::Text, "text", &[("--depth", args.depth.is_some()), ("--top", args.top.is_some())])?;
     refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
     let predictor = Predictor::load(args)?;
-    let mut tree = super::traced(&ModelSpec::find(&args.model_or_trees)?, Size { batch_size, seq_len })?;
+    let spec = ModelSpec::find(&args.model_or_trees)?;
+    let mut tree = super::traced(&spec, &batch(args, &spec)?)?;
     if !args.math {
         tree = tree.without_math();
     }
@@ -133,12 +148,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// The shape of the input: a size, or that of texts.
+fn batch(args: &Args, spec: &ModelSpec) -> Result<Batch> {
+    #[cfg(feature = "text")]
+    if args.has_text() {
+        let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
+        return Ok(Batch::of_encoded_shape(&encoded));
+    }
+    match (args.batch_size, args.seq_len) {
+        (Some(batch_size), Some(seq_len)) => Ok(Size { batch_size, seq_len }.batch()),
+        _ => {
+            Err(Usage(format!("{} is predicted at a size: give --batch-size and --seq-len{OR_TEXT}", spec.name()))
+                .into())
+        }
+    }
+}
+
+const OR_TEXT: &str = if cfg!(feature = "text") { ", or --text" } else { "" };
+
 /// Trees in, trees out, one at a time.
 fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     let text_flags = [("--depth", args.depth.is_some()), ("--top", args.top.is_some()), ("--math", args.math)];
     let size_flags = [("--batch-size", args.batch_size.is_some()), ("--seq-len", args.seq_len.is_some())];
     let format = ("--format", args.format.is_some_and(|format| format != Format::Json));
-    let flags = [&text_flags[..], &size_flags, &args.cost_flags(), &[format]].concat();
+    let input = ("--text", args.has_text());
+    let flags = [&text_flags[..], &size_flags, &args.cost_flags(), &[format, input]].concat();
     refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
     let predictor = Predictor::load(args)?;
     let mut count = 0;

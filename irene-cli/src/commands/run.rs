@@ -8,12 +8,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
 use clap::ValueEnum;
-use irene_models::{
-    Batch, Cx, Model, ModelFiles, ModelOutput, ModelSpec, OutputVisitor, RandomWeights, Tensor, TextEncoder,
-};
+use irene_models::{Batch, Cx, Model, ModelFiles, ModelOutput, ModelSpec, OutputVisitor, RandomWeights, Tensor};
 use irene_tree::render;
 
-use super::size;
+use super::{Usage, size, text::TextArgs};
 use crate::output;
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
@@ -52,16 +50,11 @@ pub(crate) struct Args {
 }
 
 #[derive(clap::Args)]
-#[group(required = true, multiple = true)]
 struct InputArgs {
-    /// A text; give it again for a batch. Needs the model's tokenizer.json
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["text_file", "input", "batch_size"])]
-    text: Vec<String>,
-    /// A file with a text a line
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "batch_size"])]
-    text_file: Option<PathBuf>,
+    #[command(flatten)]
+    text: TextArgs,
     /// A file with input_ids (i64) and, if there is padding, attention_mask
-    #[arg(long, value_name = "IN.safetensors", conflicts_with = "batch_size")]
+    #[arg(long, value_name = "IN.safetensors", conflicts_with_all = ["text", "text_file", "batch_size"])]
     input: Option<PathBuf>,
     /// Sequences in a made-up batch
     #[arg(short, long, value_name = "B", value_parser = size, requires = "seq_len")]
@@ -133,19 +126,15 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     if let Some(path) = &input.input {
         return tensors(path, device);
     }
-    let texts = match &input.text_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
-        }
-        None => input.text.clone(),
-    };
+    if !input.text.is_given() {
+        return Err(Usage(
+            "a model runs on an input: give --text, --text-file, --input, or --batch-size and --seq-len".into(),
+        )
+        .into());
+    }
     let place = if ModelSpec::builtin(&args.model).is_some() { args.weights.as_ref() } else { None };
-    let tokenizer = ModelFiles::find(place.unwrap_or(&args.model)).and_then(|files| files.tokenizer());
-    let tokenizer = tokenizer.context("--text needs the model's tokenizer.json")?;
-    let pad = spec.config().token_or("pad_token_id", 0)? as i64;
-    let encoded = TextEncoder::open(&tokenizer)?.encode(&texts, pad)?;
-    Ok(Batch::of_ids(encoded.ids, Some(encoded.mask), (encoded.batch_size, encoded.seq_len), device)?)
+    let encoded = input.text.encode(spec, place.unwrap_or(&args.model))?;
+    Ok(Batch::of_ids(encoded.ids, encoded.mask, (encoded.batch_size, encoded.seq_len), device)?)
 }
 
 /// The batch in a safetensors file.

@@ -37,7 +37,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut tree = super::traced(&ModelSpec::find(&args.model)?, args.size)?;
+    let mut tree = super::traced(&ModelSpec::find(&args.model)?, &args.size.batch())?;
     if !args.math {
         tree = tree.without_math();
     }

@@ -56,6 +56,18 @@ impl Tensor {
         self.layout().shape
     }
 
+    /// Waits until this tensor's device has done what it was given; at once for a CPU and for a shape.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn synchronize(&self) -> crate::Result<()> {
+        match &self.0 {
+            Form::Shape(..) => Ok(()),
+            #[cfg(feature = "candle")]
+            Form::Candle(tensor) => Ok(tensor.device().synchronize()?),
+        }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         match &self.0 {

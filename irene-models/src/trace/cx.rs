@@ -46,7 +46,7 @@ pub struct Done<'a> {
     pub outputs: &'a [&'a Tensor],
     /// The operation, for primitives and the math level.
     pub operation: Option<Operation>,
-    /// Runs exactly this node again on the same inputs.
+    /// Runs exactly this node again on the same inputs, and waits until the device is done.
     pub rerun: &'a mut dyn FnMut() -> Result<()>,
 }
 
@@ -112,7 +112,7 @@ impl<'v> Cx<'v> {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
             let operation = module.operation(input, &output);
-            let rerun = &mut || module.forward(&mut Cx::unfused(), input).map(drop);
+            let rerun = &mut || finished(&module.forward(&mut Cx::unfused(), input)?);
             visitor.exit(module.node(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
@@ -132,7 +132,7 @@ impl<'v> Cx<'v> {
         visitor.enter(&node, inputs)?;
         let output = run()?;
         let operation = Some(describe(&output));
-        let rerun = &mut || run().map(drop);
+        let rerun = &mut || run()?.synchronize();
         visitor.exit(&node, Done { inputs, outputs: &[&output], operation, rerun })?;
         Ok(output)
     }
@@ -146,4 +146,11 @@ impl<'v> Cx<'v> {
         let operation = Some(operation());
         visitor.exit(&node, Done { inputs: &[], outputs: &[], operation, rerun: &mut || Ok(()) })
     }
+}
+
+/// Waits until the device has computed these.
+fn finished(outputs: &impl Tensors) -> Result<()> {
+    let mut tensors = Vec::new();
+    outputs.list(&mut tensors);
+    tensors.first().map_or(Ok(()), |tensor| tensor.synchronize())
 }
