@@ -163,7 +163,7 @@ mod tests {
         for (rows, columns) in [(1, 1), (3, 64), (2, 65), (5, 200), (0, 7), (4, 0)] {
             let out = filled_by_panels((rows, columns), 64, |panel, mut tile| {
                 tile.for_each_row(|row| {
-                    row.iter_mut().enumerate().for_each(|(i, x)| *x += (panel * 64 + i + 1) as f32)
+                    row.iter_mut().enumerate().for_each(|(i, x)| *x += (panel * 64 + i + 1) as f32);
                 });
             });
             let expected: Vec<f32> = (0..rows).flat_map(|_| 1..=columns).map(|column| column as f32).collect();
