@@ -1,6 +1,7 @@
 //! The `irene` command: argument parsing, progress and printing over the irene crates.
 
 mod commands;
+mod interrupt;
 mod output;
 
 use std::process::ExitCode;
@@ -12,7 +13,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{ablate, completions, crossvalidate, devices, evaluate, import, models, predict, trace, train};
+use crate::commands::{
+    ablate, completions, crossvalidate, devices, doctor, evaluate, import, models, predict, sample, trace, train,
+};
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
 #[derive(Parser)]
@@ -30,6 +33,10 @@ enum Command {
     Predict(predict::Args),
     #[cfg(feature = "candle")]
     Run(commands::run::Args),
+    Doctor(doctor::Args),
+    Sample(sample::Args),
+    #[cfg(feature = "candle")]
+    Profile(commands::profile::Args),
     Import(import::Args),
     Train(train::Args),
     Evaluate(evaluate::Args),
@@ -49,6 +56,10 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         #[cfg(feature = "candle")]
         Command::Run(args) => commands::run::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Sample(args) => sample::run(&args),
+        #[cfg(feature = "candle")]
+        Command::Profile(args) => commands::profile::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

@@ -431,6 +431,10 @@ fn every_command_has_help_with_an_example() {
         "crossvalidate",
         "ablate",
         "completions",
+        "doctor",
+        "sample",
+        "profile",
+        "run",
     ];
     for command in commands {
         let help = good(&[command, "--help"]);

@@ -27,6 +27,8 @@ mod files;
 mod hub;
 mod layers;
 mod models;
+#[cfg(feature = "profile")]
+pub mod profile;
 mod registry;
 mod tensor;
 #[cfg(feature = "text")]
@@ -46,5 +48,8 @@ pub use registry::{Architecture, Model, ModelSpec};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder};
-pub use trace::{Cx, Done, Module, Node, OutputVisitor, Padding, Scores, Tensors, TreeVisitor, Visitor};
+pub use trace::{
+    Cx, Done, Found, MeasuringVisitor, Module, Node, OutputVisitor, Padding, Scores, Tensors, ToMeasure, TreeVisitor,
+    Visitor,
+};
 pub use weights::{ShapesOnly, WeightSource, Weights};

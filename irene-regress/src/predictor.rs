@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::Path};
 
-use irene_tree::{Mark, NodeId, Quantity, Tree, jsonl};
+use irene_tree::{Mark, Node, NodeId, Quantity, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -83,9 +83,12 @@ impl Provenance {
         let counts: Vec<_> = models.iter().map(|(model, count)| format!("{model} ({count})")).collect();
         let (batches, lengths) = (range(|tree| tree.batch_size), range(|tree| tree.seq_len));
         let counts = counts.join(", ");
+        // What was learned from estimates predicts estimates.
+        let is_estimated = trees.iter().flat_map(Tree::nodes).any(Node::is_energy_estimated);
+        let estimated = if is_estimated { "; energies estimated" } else { "" };
         Self {
             device: device.into(),
-            training_data: format!("{} trees: {counts}; batch {batches}, sequence {lengths}", trees.len()),
+            training_data: format!("{} trees: {counts}; batch {batches}, sequence {lengths}{estimated}", trees.len()),
             digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
         }

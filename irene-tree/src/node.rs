@@ -177,6 +177,15 @@ impl Node {
         self.values.set(quantity, value);
     }
 
+    /// Whether its energy is a power model's estimate rather than a meter's reading, as its `measurement` field says.
+    pub fn is_energy_estimated(&self) -> bool {
+        let measurement = self.extra.as_ref().and_then(|extra| extra.get(Self::MEASUREMENT_FIELD));
+        measurement.is_some_and(|measurement| measurement["energy_provenance"] == "estimated")
+    }
+
+    /// The field of a measured node that says what its figures rest on.
+    pub const MEASUREMENT_FIELD: &str = "measurement";
+
     /// Makes a quantity absent.
     pub fn clear(&mut self, quantity: Quantity) {
         self.values.set(quantity, f64::NAN);

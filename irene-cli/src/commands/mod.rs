@@ -4,12 +4,19 @@ pub(crate) mod ablate;
 pub(crate) mod completions;
 pub(crate) mod crossvalidate;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod import;
+mod meters;
 pub(crate) mod models;
 pub(crate) mod predict;
 #[cfg(feature = "candle")]
+pub(crate) mod profile;
+#[cfg(feature = "candle")]
 pub(crate) mod run;
+#[cfg(feature = "candle")]
+mod running;
+pub(crate) mod sample;
 #[cfg(feature = "text")]
 mod text;
 pub(crate) mod trace;

@@ -7,11 +7,15 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
-use clap::ValueEnum;
-use irene_models::{Batch, Cx, Model, ModelFiles, ModelOutput, ModelSpec, OutputVisitor, RandomWeights, Tensor};
+use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Tensor};
 use irene_tree::render;
 
-use super::{Usage, size, text::TextArgs};
+use super::{
+    Usage,
+    running::{ModelArgs, made_up_batch},
+    size,
+    text::TextArgs,
+};
 use crate::output;
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
@@ -21,14 +25,8 @@ use crate::output;
   irene run bert-base-uncased --random-weights 1 --batch-size 8 --seq-len 128 --repeat 5
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
-    /// A directory with config.json and weights, a model's id in the Hugging Face cache, or a built-in name
-    model: String,
-    /// Weights from another place: a safetensors file, a directory, or an id in the cache
-    #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
-    weights: Option<String>,
-    /// Made-up weights from this seed
-    #[arg(long, value_name = "SEED")]
-    random_weights: Option<u64>,
+    #[command(flatten)]
+    model: ModelArgs,
     #[command(flatten)]
     input: InputArgs,
     /// Write last_hidden_state, and pooler_output where there is one
@@ -43,10 +41,6 @@ pub(crate) struct Args {
     /// Time the node-by-node path that tracing and measuring take, instead of the fused one
     #[arg(long)]
     traced: bool,
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: DeviceName,
-    #[arg(long, value_enum, default_value = "f32")]
-    dtype: DTypeName,
 }
 
 #[derive(clap::Args)]
@@ -64,39 +58,14 @@ struct InputArgs {
     seq_len: Option<usize>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum DeviceName {
-    Cpu,
-    /// Needs a build with --features cuda
-    Cuda,
-    /// Needs a build with --features metal
-    Metal,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum DTypeName {
-    F32,
-    F16,
-    Bf16,
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let device = match args.device {
-        DeviceName::Cpu => Device::Cpu,
-        DeviceName::Cuda => Device::new_cuda(0).context("--device cuda")?,
-        DeviceName::Metal => Device::new_metal(0).context("--device metal")?,
-    };
-    let dtype = match args.dtype {
-        DTypeName::F32 => DType::F32,
-        DTypeName::F16 => DType::F16,
-        DTypeName::Bf16 => DType::BF16,
-    };
-    let spec = ModelSpec::find(&args.model)?;
+    let device = args.model.device()?;
+    let spec = ModelSpec::find(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.
     spec.trace(batch.batch_size(), batch.seq_len())?;
     batch.check_ids(spec.name(), spec.config().size("vocab_size")?)?;
-    let model = load(args, &spec, dtype, &device)?;
+    let model = args.model.load(&spec, &device, None)?;
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
     if let Some(path) = &args.output {
@@ -105,23 +74,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&report(&spec, &batch, &output, &latencies)?)
 }
 
-fn load(args: &Args, spec: &ModelSpec, dtype: DType, device: &Device) -> Result<Box<dyn Model>> {
-    if let Some(seed) = args.random_weights {
-        return Ok(spec.build(&RandomWeights { seed, dtype, device: device.clone() })?);
-    }
-    let place = args.weights.as_ref().unwrap_or(&args.model);
-    let files = ModelFiles::find(place).and_then(|files| files.weights());
-    let files = files.context("no weights; give --weights PATH, or --random-weights SEED to run without")?;
-    Ok(spec.load(&files, dtype, device)?)
-}
-
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        let vocabulary = spec.config().size("vocab_size")?;
-        // Any tokens will do; not all the same, and none the padding's.
-        let ids = (0..batch_size * seq_len).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
-        return Ok(Batch::of_ids(ids, None, (batch_size, seq_len), device)?);
+        return made_up_batch(spec, (batch_size, seq_len), device);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);
@@ -132,8 +88,9 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
         )
         .into());
     }
-    let place = if ModelSpec::builtin(&args.model).is_some() { args.weights.as_ref() } else { None };
-    let encoded = input.text.encode(spec, place.unwrap_or(&args.model))?;
+    let ModelArgs { model, weights, .. } = &args.model;
+    let place = if ModelSpec::builtin(model).is_some() { weights.as_ref() } else { None };
+    let encoded = input.text.encode(spec, place.unwrap_or(model))?;
     Ok(Batch::of_ids(encoded.ids, encoded.mask, (encoded.batch_size, encoded.seq_len), device)?)
 }
 

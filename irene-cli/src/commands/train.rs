@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use irene_regress::{Profile, Provenance};
 use irene_tree::Tree;
 
@@ -28,7 +28,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trainer = args.method.trainer()?;
     let trees = super::read_trees(&args.data)?;
-    let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>())?;
+    let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
+    let predictor = match predictor {
+        Err(error @ irene_regress::Error::MissingFeature(_)) => {
+            return Err(error).context("--method specs or --features specs need no figures of the machine's");
+        }
+        predictor => predictor?,
+    };
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = Profile { predictor, provenance: Provenance::new(&args.device, &trees) };
     let bytes = profile.to_bytes()?;

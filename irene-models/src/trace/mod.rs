@@ -6,6 +6,7 @@
 
 mod cx;
 mod fused;
+mod measuring_visitor;
 mod operations;
 mod output_visitor;
 mod tensors;
@@ -13,6 +14,7 @@ mod tree_visitor;
 
 pub use cx::{Cx, Done, Module, Node, Visitor};
 pub use fused::{Padding, Scores};
+pub use measuring_visitor::{Found, MeasuringVisitor, ToMeasure};
 pub use output_visitor::OutputVisitor;
 pub use tensors::Tensors;
 pub use tree_visitor::TreeVisitor;

@@ -1,0 +1,44 @@
+//! What does a sample cost, and what a window over a full ring?
+#![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use irene_sampler::{
+    Channel, Clock, Recorder, Series, Unit,
+    sources::{Places, kind},
+};
+
+/// The readings that a sampler keeps by default.
+const CAPACITY: usize = 1 << 13;
+
+fn sample(criterion: &mut Criterion) {
+    let places = Places { tdp_watts: Some(65.0), ..Places::here() };
+    let clock = Clock::new();
+    for names in [&["utilisation"][..], &["tdp"], &["utilisation", "tdp"]] {
+        let sources = names.iter().map(|name| (kind(name).unwrap().open)(&places).unwrap()).collect();
+        let mut recorder = Recorder::new(sources, CAPACITY);
+        criterion.bench_function(&format!("a sample of {}", names.join(" and ")), |bench| {
+            bench.iter(|| recorder.sample_at(clock.stamp()));
+        });
+    }
+}
+
+fn window(criterion: &mut Criterion) {
+    for unit in [Unit::Percent, Unit::Watts, Unit::Joules] {
+        let mut series = Series::new(&Channel::energy("meter", unit), CAPACITY);
+        // More than it keeps, so that the ring does not lie in one piece; a step that differs each time.
+        for i in 0..CAPACITY + CAPACITY / 2 {
+            let reading = if unit == Unit::Joules { i as f64 * 8.5 } else { 50.0 + (i % 7) as f64 };
+            series.push(i as f64 * 0.17, reading);
+        }
+        let (from, to) = (series.points().next().unwrap().0, series.points().next_back().unwrap().0);
+        criterion.bench_function(&format!("a window over {CAPACITY} readings in {}", unit.symbol()), |bench| {
+            bench.iter(|| series.window(black_box(from), black_box(to)).unwrap());
+        });
+    }
+}
+
+criterion_group!(benches, sample, window);
+criterion_main!(benches);

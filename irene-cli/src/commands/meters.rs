@@ -1,0 +1,71 @@
+//! Which meter, for every command that measures.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use irene_sampler::sources::{KINDS, Places, Selection};
+
+#[derive(clap::Args)]
+pub(crate) struct MeterArgs {
+    /// The meter: auto, none, log:FILE, or names of `irene doctor` (rapl,nvml)
+    #[arg(long, value_name = "METER", default_value = "auto")]
+    meter: String,
+    /// The processor's thermal design power: estimates energy from load where there is no meter
+    #[arg(long, value_name = "W", value_parser = watts)]
+    tdp_watts: Option<f64>,
+    /// How much the clock of the meter that writes the log is ahead of this machine's
+    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true)]
+    log_ahead: f64,
+}
+
+fn watts(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(watts) if watts.is_finite() && watts > 0.0 => Ok(watts),
+        _ => Err("expected watts above 0".into()),
+    }
+}
+
+impl MeterArgs {
+    /// Where to look.
+    pub(crate) fn places(&self) -> Places {
+        let power_log = self.meter.split(',').find_map(|name| name.strip_prefix("log:")).map(PathBuf::from);
+        Places { power_log, power_log_ahead: self.log_ahead, tdp_watts: self.tdp_watts, ..places() }
+    }
+
+    pub(crate) fn tdp_watts(&self) -> Option<f64> {
+        self.tdp_watts
+    }
+
+    /// The probes and the meter.
+    pub(crate) fn select(&self) -> Result<Selection> {
+        let places = self.places();
+        match self.meter.as_str() {
+            "auto" => Ok(Selection::automatic(&places)),
+            "none" => Ok(Selection::of(&[], &places)?),
+            names => {
+                let names: Vec<&str> =
+                    names.split(',').map(|name| if name.starts_with("log:") { "log" } else { name }).collect();
+                Ok(Selection::of(&names, &places)?)
+            }
+        }
+    }
+}
+
+/// This machine, or another one that a test shows.
+pub(crate) fn places() -> Places {
+    let mut places = Places::here();
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(proc) = variable("IRENE_PROC") {
+        places.proc = proc;
+    }
+    if let Some(sys) = variable("IRENE_SYS") {
+        places.sys = sys;
+    }
+    places.nvml_library = variable("IRENE_NVML_LIBRARY");
+    places
+}
+
+/// The names of all kinds.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sources::Kind> {
+    KINDS.iter()
+}

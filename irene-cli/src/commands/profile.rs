@@ -1,0 +1,323 @@
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use irene_models::{
+    Model, ModelSpec,
+    profile::{self, Figures, ProfileError, Profiler},
+};
+use irene_sampler::{Protocol, Sampler, SamplerOptions};
+use irene_tree::{Level, Tree, jsonl};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    meters::MeterArgs,
+    running::{ModelArgs, made_up_batch},
+    size,
+};
+use crate::{interrupt, output};
+
+/// Measures every node of a model on this machine: latency, utilisation and energy, as trees to train on
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
+  irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
+  irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Sequences in the batch; several for several trees
+    #[arg(short, long, value_name = "B", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
+    batch_size: Vec<usize>,
+    /// Tokens in a sequence; every batch size is measured with every length
+    #[arg(short, long, value_name = "S", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
+    seq_len: Vec<usize>,
+    /// Which nodes are measured
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "model,module,ml")]
+    level: Vec<LevelName>,
+    #[command(flatten)]
+    meter: MeterArgs,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
+    /// Time between samples, ms [default: 170, with --quick 10]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: Option<u64>,
+    /// Goes on with a file: what it has is not measured again
+    #[arg(long)]
+    resume: bool,
+    /// Trees, one a line, each there as soon as it is whole
+    #[arg(short, long, value_name = "DATA.jsonl")]
+    output: PathBuf,
+}
+
+/// Changes to the protocol.
+#[derive(clap::Args)]
+struct ProtocolArgs {
+    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
+    #[arg(long)]
+    quick: bool,
+    /// What a round lasts at least [default: 20, with --quick 0.2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    round: Option<Duration>,
+    /// Rounds at least [default: 5, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = size)]
+    rounds: Option<usize>,
+    /// Rounds at most [default: 20, with --quick 10]
+    #[arg(long, value_name = "N", value_parser = size)]
+    most_rounds: Option<usize>,
+    /// Pause before each round [default: 5, with --quick 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    cool_down: Option<Duration>,
+    /// How long idle power is watched before each node [default: 5, with --quick 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    stand_by: Option<Duration>,
+    /// How narrow the 95% intervals have to be, as a share of the mean [default: 0.01, with --quick 0.05]
+    #[arg(long, value_name = "SHARE")]
+    target: Option<f64>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
+}
+
+impl ProtocolArgs {
+    fn protocol(&self) -> Protocol {
+        let base = if self.quick { Protocol::quick() } else { Protocol::paper() };
+        let least_rounds = self.rounds.unwrap_or(base.least_rounds);
+        Protocol {
+            round: self.round.unwrap_or(base.round),
+            least_rounds,
+            most_rounds: self.most_rounds.unwrap_or(base.most_rounds).max(least_rounds),
+            cool_down: self.cool_down.unwrap_or(base.cool_down),
+            stand_by: self.stand_by.unwrap_or(base.stand_by),
+            target: self.target.unwrap_or(base.target),
+            ..base
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LevelName {
+    Model,
+    Module,
+    Ml,
+    Math,
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::Model => Self::Model,
+            LevelName::Module => Self::Module,
+            LevelName::Ml => Self::Ml,
+            LevelName::Math => Self::Math,
+        }
+    }
+}
+
+/// The weights' values do not change what a node costs.
+const DEFAULT_SEED: u64 = 1;
+
+/// What a tree was measured by, beside it.
+const MEASURING_FIELD: &str = "measuring";
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let spec = ModelSpec::find(&args.model.model)?;
+    let sizes: Vec<(usize, usize)> =
+        args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))).collect();
+    for &(batch_size, seq_len) in &sizes {
+        spec.trace(batch_size, seq_len)?;
+    }
+    let done = done(args)?;
+    let left: Vec<_> = sizes.into_iter().filter(|&size| !done.contains(&(spec.name().to_owned(), size))).collect();
+    if left.is_empty() {
+        output::tell(&format!("{} has every size already", args.output.display()));
+        return Ok(());
+    }
+
+    let levels: Vec<Level> = args.level.iter().copied().map(Level::from).collect();
+    let protocol = args.protocol.protocol();
+    let period = Duration::from_millis(args.period.unwrap_or(if args.protocol.quick { 10 } else { 170 }));
+    let selection = args.meter.select()?;
+    if selection.meters.is_empty() {
+        output::tell(
+            "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
+        );
+    }
+    let settings = settings(args, &selection.meters, &protocol, period, &levels);
+    let sampler = Sampler::start(selection.sources, SamplerOptions { period, ..SamplerOptions::default() })?;
+    let device = args.model.device()?;
+    let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
+    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &levels, stop };
+
+    let mut journal = Journal::open(&args.output, &settings, args.resume)?;
+    for size in left {
+        let batch = made_up_batch(&spec, size, &device)?;
+        let nodes = profile::count(&spec, &batch, &levels)?;
+        let measured = measure(&profiler, &spec, model.as_ref(), &batch, nodes, &mut journal);
+        let mut tree = match measured {
+            Ok(tree) => tree,
+            Err(ProfileError::Stopped) => {
+                let path = args.output.display();
+                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it");
+            }
+            Err(ProfileError::Model(error)) => return Err(error.into()),
+        };
+        irene_features::annotate(&mut tree);
+        if !args.level.contains(&LevelName::Math) {
+            tree = tree.without_math();
+        }
+        tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
+        append(&args.output, &tree)?;
+        output::tell(&format!(
+            "{}, batch {}, sequence {}: {nodes} distinct nodes measured",
+            spec.name(),
+            size.0,
+            size.1
+        ));
+    }
+    journal.remove();
+    Ok(())
+}
+
+fn measure(
+    profiler: &Profiler<'_>,
+    spec: &ModelSpec,
+    model: &dyn Model,
+    batch: &irene_models::Batch,
+    nodes: usize,
+    journal: &mut Journal,
+) -> Result<Tree, ProfileError> {
+    let bar = output::progress(nodes as u64, "nodes");
+    let known = std::mem::take(&mut journal.known);
+    let tree = profiler.profile(
+        spec,
+        model,
+        batch,
+        |key| {
+            let figures = known.get(&key).cloned();
+            bar.inc(u64::from(figures.is_some()));
+            figures
+        },
+        |key, figures| {
+            journal.keep(key, figures);
+            bar.inc(1);
+        },
+    );
+    journal.known = known;
+    bar.finish_and_clear();
+    tree
+}
+
+/// The models and sizes that the output has.
+fn done(args: &Args) -> Result<Vec<(String, (usize, usize))>> {
+    if !args.output.exists() {
+        return Ok(Vec::new());
+    }
+    let path = args.output.display();
+    ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
+    if args.output.metadata()?.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let trees = jsonl::read_trees(&args.output)?;
+    Ok(trees.into_iter().map(|tree| (tree.model_name, (tree.batch_size, tree.seq_len))).collect())
+}
+
+/// The file with one more line, whole or as it was.
+fn append(path: &Path, tree: &Tree) -> Result<()> {
+    let before = match std::fs::read(path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    output::write_file(path, |writer| {
+        writer.write_all(&before)?;
+        if before.last().is_some_and(|&byte| byte != b'\n') {
+            writer.write_all(b"\n")?;
+        }
+        Ok(jsonl::write_trees(writer, [tree])?)
+    })
+}
+
+fn settings(args: &Args, meters: &[&str], protocol: &Protocol, period: Duration, levels: &[Level]) -> Value {
+    let [device, dtype] = args.model.place();
+    let mut settings = json!({
+        "meters": meters,
+        "device": device,
+        "dtype": dtype,
+        "levels": levels.iter().map(|level| level.name()).collect::<Vec<_>>(),
+        "protocol": protocol,
+        "sampling_period_s": period.as_secs_f64(),
+        "irene": env!("CARGO_PKG_VERSION"),
+    });
+    if let (Some(watts), true) = (args.meter.tdp_watts(), meters.contains(&"tdp")) {
+        settings["tdp_watts"] = json!(watts);
+    }
+    settings
+}
+
+/// What was measured of a tree that is not whole yet, kept beside the output so that nothing is lost.
+struct Journal {
+    path: PathBuf,
+    file: File,
+    /// A digest of what the figures depend on.
+    settings: u64,
+    known: HashMap<u64, Figures>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    settings: u64,
+    key: u64,
+    figures: Figures,
+}
+
+impl Journal {
+    /// The journal of an output; what it holds by these settings is known, if that is wanted.
+    fn open(output: &Path, settings: &Value, resume: bool) -> Result<Self> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        settings.to_string().hash(&mut hasher);
+        let settings = hasher.finish();
+        let mut path = output.as_os_str().to_owned();
+        path.push(".journal");
+        let path = PathBuf::from(path);
+        let mut known = HashMap::new();
+        if resume && path.exists() {
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            // The last line may be cut off; what it was about is measured again.
+            let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+            known.extend(entries.filter(|entry| entry.settings == settings).map(|entry| (entry.key, entry.figures)));
+        }
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
+        if resume {
+            // After a line that was cut off.
+            file.write_all(b"\n")?;
+        } else {
+            file.set_len(0)?;
+        }
+        Ok(Self { path, file, settings, known })
+    }
+
+    fn keep(&mut self, key: u64, figures: &Figures) {
+        let entry = Entry { settings: self.settings, key, figures: figures.clone() };
+        let line = serde_json::to_string(&entry).map(|line| line + "\n").unwrap_or_default();
+        // A journal that cannot be written costs a repetition after a cut, not the measurement.
+        let _ = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+    }
+
+    fn remove(self) {
+        drop(self.file);
+        let _ = std::fs::remove_file(self.path);
+    }
+}

@@ -1,0 +1,83 @@
+//! Which model runs, with which weights, where: for every command that runs one.
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device};
+use clap::ValueEnum;
+use irene_models::{Batch, Model, ModelFiles, ModelSpec, RandomWeights};
+
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    /// A directory with config.json and weights, a model's id in the Hugging Face cache, or a built-in name
+    pub(crate) model: String,
+    /// Weights from another place: a safetensors file, a directory, or an id in the cache
+    #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
+    pub(crate) weights: Option<String>,
+    /// Made-up weights from this seed
+    #[arg(long, value_name = "SEED")]
+    pub(crate) random_weights: Option<u64>,
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: DTypeName,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    /// Needs a build with --features cuda
+    Cuda,
+    /// Needs a build with --features metal
+    Metal,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DTypeName {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl ModelArgs {
+    pub(crate) fn device(&self) -> Result<Device> {
+        Ok(match self.device {
+            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Cuda => Device::new_cuda(0).context("--device cuda")?,
+            DeviceName::Metal => Device::new_metal(0).context("--device metal")?,
+        })
+    }
+
+    /// What the device and the type are called, for a record.
+    pub(crate) fn place(&self) -> [String; 2] {
+        let name =
+            |value: Option<clap::builder::PossibleValue>| value.map_or(String::new(), |value| value.get_name().into());
+        [name(self.device.to_possible_value()), name(self.dtype.to_possible_value())]
+    }
+
+    /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
+    pub(crate) fn load(&self, spec: &ModelSpec, device: &Device, default_seed: Option<u64>) -> Result<Box<dyn Model>> {
+        let dtype = match self.dtype {
+            DTypeName::F32 => DType::F32,
+            DTypeName::F16 => DType::F16,
+            DTypeName::Bf16 => DType::BF16,
+        };
+        let made_up = |seed| spec.build(&RandomWeights { seed, dtype, device: device.clone() });
+        if let Some(seed) = self.random_weights {
+            return Ok(made_up(seed)?);
+        }
+        let place = self.weights.as_ref().unwrap_or(&self.model);
+        match (ModelFiles::find(place).and_then(|files| files.weights()), default_seed) {
+            (Ok(files), _) => Ok(spec.load(&files, dtype, device)?),
+            (Err(_), Some(seed)) if self.weights.is_none() => Ok(made_up(seed)?),
+            (Err(error), _) => {
+                Err(error).context("no weights; give --weights PATH, or --random-weights SEED to run without")
+            }
+        }
+    }
+}
+
+/// A batch of a size. Any tokens will do; not all the same, and none the padding's.
+pub(crate) fn made_up_batch(spec: &ModelSpec, size: (usize, usize), device: &Device) -> Result<Batch> {
+    let vocabulary = spec.config().size("vocab_size")?;
+    let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
+    Ok(Batch::of_ids(ids, None, size, device)?)
+}

@@ -1,0 +1,165 @@
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, ExitStatus},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError};
+use irene_tree::render::si;
+
+use super::{Usage, meters::MeterArgs};
+use crate::{interrupt, output};
+
+/// Records sensors while a command runs, or for a time: a summary, and every reading as CSV
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene sample --duration 10
+  irene sample --tdp-watts 65 -o readings.csv -- python serve.py
+  irene sample --period 10 --meter log:meter.csv -- ./benchmark")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// Time between samples, ms
+    #[arg(long, value_name = "MS", default_value = "170", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: u64,
+    /// How long to record, s; with a command at most so long
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    duration: Option<u64>,
+    /// Write every reading here: unix time, channel, unit, value
+    #[arg(short, long, value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    /// The command, after --
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Readings of a channel that are kept, at most: memory is used as they come.
+const MOST_READINGS: u64 = 1 << 22;
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.command.is_empty() && args.duration.is_none() {
+        return Err(Usage("give --duration S, or a command after --".into()).into());
+    }
+    let stop = interrupt::flag()?;
+    let selection = args.meter.select()?;
+    let most = args.duration.map_or(MOST_READINGS, |seconds| (seconds * 1000 / args.period + 16).min(MOST_READINGS));
+    let options = SamplerOptions { period: Duration::from_millis(args.period), capacity: most as usize };
+    let sampler = Sampler::start(selection.sources, options)?;
+    let clock = sampler.clock();
+    // The first sample of a utilisation says nothing; the second does.
+    sampler.wait_past(clock.now(), Duration::from_secs(11));
+
+    let (start, wall) = (clock.now(), clock.stamp());
+    let is_over = || {
+        let late = args.duration.is_some_and(|seconds| clock.now() - start >= seconds as f64);
+        late || stop.load(Ordering::Relaxed)
+    };
+    let status = match args.command.split_first() {
+        Some((program, rest)) => Some(run_command(program, rest, is_over)?),
+        None => {
+            while !is_over() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            None
+        }
+    };
+    let end = clock.now();
+    sampler.wait_past(end, Duration::from_secs(11));
+    let recording = sampler.stop();
+    if let Some(path) = &args.output {
+        output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
+    }
+    output::print(&summary(&recording, start, end, &selection.meters)?)?;
+    match status {
+        Some(status) if !status.success() => anyhow::bail!("{}: {status}", args.command.join(" ")),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the command to its end, or until time is over.
+fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<ExitStatus> {
+    let mut child = Command::new(program).args(rest).spawn().with_context(|| format!("cannot run {program}"))?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if is_over() {
+            child.kill()?;
+            return Ok(child.wait()?);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: f64) -> Result<()> {
+    writeln!(writer, "unix_time_s,channel,unit,value")?;
+    for (place, channel) in recording.channels().iter().enumerate() {
+        let series = recording.series(place);
+        for (time, value) in series.points() {
+            writeln!(&mut writer, "{:.6},{},{},{value}", epoch + time, channel.name, channel.unit.symbol())?;
+        }
+    }
+    Ok(())
+}
+
+fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Result<String> {
+    ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
+    let mut out = format!("{} recorded\n\n", si(end - start, "s"));
+    writeln!(
+        out,
+        "{:<28} {:>10} {:>10} {:>10} {:>10} {:>12} {:>9}",
+        "channel", "mean", "std", "least", "greatest", "energy", "readings"
+    )?;
+    let mut total = Some((0.0, ""));
+    for (place, channel) in recording.channels().iter().enumerate() {
+        let unit = if channel.unit.is_energy() { "W" } else { channel.unit.symbol() };
+        let is_total = channel.is_total && channel.unit.is_energy();
+        match recording.window(place, start, end) {
+            Ok(window) => {
+                let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
+                let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
+                writeln!(
+                    out,
+                    "{:<28} {:>10} {:>10} {:>10} {:>10} {energy:>12} {:>9}",
+                    channel.name,
+                    number(window.mean),
+                    number(window.std),
+                    number(window.min),
+                    number(window.max),
+                    window.readings
+                )?;
+                if is_total {
+                    let joules = window.energy.unwrap_or(f64::NAN);
+                    let worst =
+                        |so_far: &'static str| if so_far == "estimated" { so_far } else { channel.provenance.name() };
+                    total = total.map(|(sum, provenance)| (sum + joules, worst(provenance)));
+                }
+            }
+            Err(error) => {
+                writeln!(out, "{:<28} no figure: {}", channel.name, reason(error))?;
+                total = total.filter(|_| !is_total);
+            }
+        }
+    }
+    match total {
+        Some((joules, provenance)) if !meters.is_empty() => {
+            writeln!(out, "\n{}: {} ({provenance})", meters.join(" + "), si(joules, "J"))?;
+        }
+        _ if meters.is_empty() => {
+            out.push_str("\nno meter, so no energy; `irene doctor` says what would help, --tdp-watts W estimates\n");
+        }
+        _ => writeln!(out, "\n{}: no figure", meters.join(" + "))?,
+    }
+    Ok(out)
+}
+
+fn reason(error: WindowError) -> String {
+    match error {
+        WindowError::TooFew(0) => "nothing was read".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,25 @@
+//! Ctrl-C, told to whoever wants to end in order.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context, Result};
+
+/// Becomes true at the first Ctrl-C; the second ends the process at once.
+pub(crate) fn flag() -> Result<&'static AtomicBool> {
+    static FLAG: OnceLock<AtomicBool> = OnceLock::new();
+    const ENDED_BY_CTRL_C: i32 = 130;
+    let is_first = FLAG.get().is_none();
+    let flag = FLAG.get_or_init(AtomicBool::default);
+    if is_first {
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(ENDED_BY_CTRL_C);
+            }
+        })
+        .context("cannot listen to Ctrl-C")?;
+    }
+    Ok(flag)
+}

@@ -1,0 +1,213 @@
+//! `irene doctor`, `sample` and `profile` as a person uses them, on this machine and on made-up ones.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use irene_tree::{Quantity, jsonl};
+
+/// A folder of its own for each test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("irene-measuring-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn irene(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));
+    command.args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn good(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(status.success(), "{}", text(&stderr));
+    text(&stdout)
+}
+
+/// The one line of a refusal.
+fn refused(code: i32, command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert_eq!(status.code(), Some(code), "{}", text(&stderr));
+    text(&stderr)
+}
+
+#[test]
+fn the_doctor_names_what_there_is_and_what_would_help() {
+    let folder = Folder::new("doctor");
+    folder.write("proc/stat", "cpu  10 0 10 80 0 0 0 0 0 0\n");
+    folder.write("proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 25 kB\n");
+    folder.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    folder.write("sys/class/powercap/intel-rapl:0/energy_uj", "5000000\n");
+    folder.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
+    let shown = |command: &mut Command| {
+        good(command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys")))
+    };
+    let found = shown(&mut irene(&["doctor", "--watch", "1"]));
+    assert!(found.contains("rapl            rapl.package-0"), "{found}");
+    assert!(found.contains("75.00 %"), "{found}");
+    assert!(found.contains("hwmon           not available:"), "{found}");
+    assert!(found.contains("give it in watts, from its data sheet, by --tdp-watts"), "{found}");
+    assert!(found.contains("the meter would be: rapl"), "{found}");
+    // A counter that stands still has neither period nor resolution, and these are not zero.
+    assert!(found.lines().any(|line| line.starts_with("rapl") && line.contains("not seen")), "{found}");
+
+    std::fs::remove_dir_all(folder.0.join("sys")).unwrap();
+    assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
+    let estimated = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"]));
+    assert!(estimated.contains("the meter would be: tdp"), "{estimated}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_is_sampled_to_its_end() {
+    let folder = Folder::new("sample");
+    let csv = folder.path("readings.csv");
+    let args = ["sample", "--period", "5", "--tdp-watts", "50", "-o", &csv, "--", "sleep", "0.4"];
+    let summary = good(&mut irene(&args));
+    assert!(summary.contains("tdp:") && summary.contains("(estimated)"), "{summary}");
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert!(csv.starts_with("unix_time_s,channel,unit,value\n"), "{csv}");
+    assert!(csv.lines().filter(|line| line.contains(",mem,%,")).count() > 10, "{csv}");
+
+    let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
+    assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
+    assert!(refused(1, &mut irene(&["sample", "--", "false"])).contains("false: exit status: 1"));
+    assert!(refused(1, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
+    assert!(refused(2, &mut irene(&["sample"])).contains("give --duration S, or a command"));
+    assert!(refused(1, &mut irene(&["sample", "--duration", "1", "--meter", "watt"])).contains("`watt` is no meter"));
+}
+
+#[cfg(feature = "candle")]
+mod profile {
+    use super::*;
+
+    fn model() -> String {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures/bert").display().to_string()
+    }
+
+    /// Rounds as short as they can be.
+    fn profile(output: &str, more: &[&str]) -> Command {
+        let model = model();
+        let short = ["--quick", "--round", "0.03", "--rounds", "1", "--most-rounds", "1", "--period", "2"];
+        irene(&[&["profile", &model, "--tdp-watts", "50", "-o", output], &short[..], more].concat())
+    }
+
+    #[test]
+    fn every_node_is_measured_and_the_trees_can_be_trained_on() {
+        let folder = Folder::new("profile");
+        let output = folder.path("data.jsonl");
+        good(&mut profile(&output, &["-b", "1", "2", "-s", "8"]));
+        let trees = jsonl::read_trees(Path::new(&output)).unwrap();
+        assert_eq!(trees.iter().map(|tree| (tree.batch_size, tree.seq_len)).collect::<Vec<_>>(), [(1, 8), (2, 8)]);
+        for node in trees.iter().flat_map(irene_tree::Tree::nodes) {
+            let scope = node.scope();
+            assert!(node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0), "{scope}");
+            let basis = &node.extra.as_ref().unwrap()["measurement"];
+            assert_eq!(basis["rounds"], 1, "{scope}");
+            // Without a GPU there is no figure of one, not a 0.
+            assert_eq!(node.get(Quantity::Gpu), None, "{scope}");
+            match node.get(Quantity::GroundTruthEnergy) {
+                Some(joules) => {
+                    assert!(joules > 0.0 && basis["energy_provenance"] == "estimated", "{scope}");
+                }
+                None => assert!(basis["no_energy"].is_string(), "{scope}: {basis}"),
+            }
+        }
+        assert!(trees[0].nodes().iter().any(|node| node.extra.as_ref().unwrap()["measurement"]["is_shared"] == true));
+        assert_eq!(trees[0].extra["measuring"]["meters"][0], "tdp");
+        assert!(!Path::new(&(output.clone() + ".journal")).exists());
+
+        let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
+        assert!(again.contains("exists; --resume adds to it"), "{again}");
+        good(&mut profile(&output, &["-b", "1", "3", "-s", "8", "--resume", "--level", "ml"]));
+        let more = jsonl::read_trees(Path::new(&output)).unwrap();
+        assert_eq!(more[..2], trees[..], "what was there is not measured again");
+        assert_eq!(more.len(), 3);
+        assert_eq!(more[2].root().get(Quantity::Latency), None, "only the levels that were asked for");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_measured_before_ctrl_c_is_kept() {
+        let folder = Folder::new("interrupt");
+        let output = folder.path("data.jsonl");
+        let journal = output.clone() + ".journal";
+        let model = model();
+        let start = |more: &[&str]| {
+            let mut command = irene(&["profile", &model, "-b", "1", "-s", "8", "--meter", "none", "-o", &output]);
+            command.args(["--quick", "--round", "0.1", "--rounds", "2", "--most-rounds", "2"]).args(more);
+            command
+        };
+        let child = start(&[]).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = || std::fs::read_to_string(&journal).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while lines().lines().count() < 3 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(text(&ended.stderr).contains("what was measured is kept"), "{}", text(&ended.stderr));
+        assert!(!Path::new(&output).exists(), "no half tree");
+
+        let kept: Vec<f64> = lines()
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|entry| entry["figures"]["quantities"][0][1].as_f64())
+            .collect();
+        assert!(kept.len() >= 3);
+        good(&mut start(&["--resume"]));
+        let tree = &jsonl::read_trees(Path::new(&output)).unwrap()[0];
+        for latency in kept {
+            let used = tree.nodes().iter().any(|node| node.get(Quantity::Latency) == Some(latency));
+            assert!(used, "{latency} s was measured again");
+        }
+    }
+
+    #[test]
+    fn no_meter_is_said_and_leaves_energies_out() {
+        let folder = Folder::new("unmetered");
+        let output = folder.path("data.jsonl");
+        let short = ["--quick", "--round", "0.01", "--rounds", "1", "--most-rounds", "1", "--level", "model"];
+        let mut command = irene(&["profile", &model(), "-b", "1", "-s", "4", "--meter", "auto", "-o", &output]);
+        let Output { status, stderr, .. } = command
+            .args(short)
+            .env("IRENE_SYS", folder.0.join("nothing"))
+            .env("IRENE_NVML_LIBRARY", folder.0.join("nothing.so"))
+            .output()
+            .unwrap();
+        assert!(status.success());
+        assert!(text(&stderr).contains("energies are absent"), "{}", text(&stderr));
+        let tree = &jsonl::read_trees(Path::new(&output)).unwrap()[0];
+        assert_eq!(tree.root().get(Quantity::GroundTruthEnergy), None);
+        assert!(tree.root().get(Quantity::Latency).is_some());
+    }
+}

@@ -1,0 +1,113 @@
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use irene_tree::{Level, Tree};
+
+use super::{Done, Node, TreeVisitor, Visitor};
+use crate::{Result, Tensor};
+
+/// A node to be measured: what it is, and how to run it again on the tensors it has just seen.
+pub struct ToMeasure<'a> {
+    /// The same for nodes that do the same: kind, shapes, strides, types, parameters, and so on below.
+    pub key: u64,
+    /// The node.
+    pub node: &'a Node,
+    /// Runs it again.
+    pub rerun: &'a mut dyn FnMut() -> Result<()>,
+}
+
+/// What a node was found to cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    /// The figures.
+    pub figures: T,
+    /// Whether they are those of an earlier node that does the same.
+    pub is_shared: bool,
+}
+
+/// Builds the tree of a forward pass and has each node measured in place, before the pass moves on: nothing has to be kept. Nodes
+/// that do the same are measured once.
+pub struct MeasuringVisitor<'m, T> {
+    tree: TreeVisitor,
+    levels: Vec<Level>,
+    #[allow(clippy::type_complexity)] // it is written once
+    measure: Box<dyn FnMut(ToMeasure<'_>) -> Result<T> + 'm>,
+    known: HashMap<u64, T>,
+    /// In the order of the tree's nodes.
+    found: Vec<Option<Found<T>>>,
+    /// The place of each open node, and what has gone into its key so far.
+    open: Vec<(usize, DefaultHasher)>,
+}
+
+impl<'m, T: Clone> MeasuringVisitor<'m, T> {
+    /// Has nodes of these levels measured by a function.
+    pub fn new(tree: TreeVisitor, levels: &[Level], measure: impl FnMut(ToMeasure<'_>) -> Result<T> + 'm) -> Self {
+        Self {
+            tree,
+            levels: levels.to_vec(),
+            measure: Box::new(measure),
+            known: HashMap::new(),
+            found: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The tree, and beside each of its nodes what it was found to cost, if its level was asked for.
+    ///
+    /// # Errors
+    /// [`irene_tree::Error::Build`] if the forward pass has not ended.
+    pub fn finish(self) -> Result<(Tree, Vec<Option<Found<T>>>)> {
+        Ok((self.tree.finish()?, self.found))
+    }
+}
+
+fn hash_tensors(hasher: &mut DefaultHasher, tensors: &[&Tensor]) {
+    tensors.len().hash(hasher);
+    for tensor in tensors {
+        let layout = tensor.layout();
+        // A dimension of 1 may have any stride.
+        let strides =
+            layout.strides.dims().iter().zip(layout.shape.dims()).map(|(&step, &dim)| if dim > 1 { step } else { 0 });
+        layout.shape.hash(hasher);
+        strides.for_each(|step| step.hash(hasher));
+        tensor.dtype().hash(hasher);
+    }
+}
+
+impl<T: Clone> Visitor for MeasuringVisitor<'_, T> {
+    fn enter(&mut self, node: &Node, inputs: &[&Tensor]) -> Result<()> {
+        let mut hasher = DefaultHasher::new();
+        (node.instance_type, node.level).hash(&mut hasher);
+        hash_tensors(&mut hasher, inputs);
+        self.open.push((self.found.len(), hasher));
+        self.found.push(None);
+        self.tree.enter(node, inputs)
+    }
+
+    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()> {
+        let Done { inputs, outputs, operation, rerun } = done;
+        let (place, mut hasher) = self.open.pop().unwrap_or_default();
+        hash_tensors(&mut hasher, outputs);
+        operation.hash(&mut hasher);
+        let key = hasher.finish();
+        if let Some((_, parent)) = self.open.last_mut() {
+            key.hash(parent);
+        }
+        // Arithmetic of the host has nothing to run again.
+        if self.levels.contains(&node.level) && !outputs.is_empty() {
+            let known = self.known.get(&key).cloned();
+            let is_shared = known.is_some();
+            let figures = match known {
+                Some(figures) => figures,
+                None => (self.measure)(ToMeasure { key, node, rerun: &mut *rerun })?,
+            };
+            self.known.entry(key).or_insert_with(|| figures.clone());
+            if let Some(found) = self.found.get_mut(place) {
+                *found = Some(Found { figures, is_shared });
+            }
+        }
+        self.tree.exit(node, Done { inputs, outputs, operation, rerun })
+    }
+}

@@ -1,0 +1,60 @@
+use serde::Serialize;
+
+/// A mean and how well it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// Half the width of the 95% confidence interval of the mean (Student's t); None from a single value.
+    pub half_width: Option<f64>,
+}
+
+/// Student's t for a two-sided 95% interval at 1, 2 ... degrees of freedom.
+const T: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+impl Estimate {
+    /// Of values that are independent of each other; None of none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len();
+        if count == 0 {
+            return None;
+        }
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let half_width = (count > 1).then(|| {
+            // Beyond the table t is 1.96 + 2.4 / freedom to three digits.
+            let freedom = count - 1;
+            let t = T.get(freedom - 1).copied().unwrap_or(1.96 + 2.4 / freedom as f64);
+            t * (squares / freedom as f64 / count as f64).sqrt()
+        });
+        Some(Self { mean, half_width })
+    }
+
+    /// Whether the interval is no wider than this share of the mean to each side.
+    pub fn is_within(&self, share: f64) -> bool {
+        self.half_width.is_some_and(|half_width| half_width <= share * self.mean.abs())
+    }
+
+    /// The same in another unit.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { mean: self.mean * factor, half_width: self.half_width.map(|half_width| half_width * factor.abs()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_that_of_students_t() {
+        assert_eq!(Estimate::of(&[]), None);
+        assert_eq!(Estimate::of(&[3.0]), Some(Estimate { mean: 3.0, half_width: None }));
+        let five = Estimate::of(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        // s = sqrt(2.5), t(4) = 2.776.
+        assert!((five.half_width.unwrap() - 2.776 * (2.5f64 / 5.0).sqrt()).abs() < 1e-12);
+        assert!(five.is_within(0.7) && !five.is_within(0.6));
+    }
+}

@@ -1,0 +1,251 @@
+//! Repeating a closure until its time and energy are known.
+
+mod estimate;
+mod measurement;
+
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+pub use estimate::Estimate;
+pub use measurement::{ChannelFigure, Measurement, Round};
+use serde::Serialize;
+
+use crate::{Sampler, WindowError};
+
+/// How a closure is measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Protocol {
+    /// It is run for this long first, once at least.
+    #[serde(rename = "warm_up_s", serialize_with = "seconds")]
+    pub warm_up: Duration,
+    /// It is run for this long to choose how often a round repeats it.
+    #[serde(rename = "probe_s", serialize_with = "seconds")]
+    pub probe: Duration,
+    /// What a round lasts at least.
+    #[serde(rename = "round_s", serialize_with = "seconds")]
+    pub round: Duration,
+    /// Rounds that are measured at least.
+    pub least_rounds: usize,
+    /// Rounds after which it ends in any case.
+    pub most_rounds: usize,
+    /// Nothing runs for this long before each round.
+    #[serde(rename = "cool_down_s", serialize_with = "seconds")]
+    pub cool_down: Duration,
+    /// Idle power is watched for this long before the first round; zero leaves it out.
+    #[serde(rename = "stand_by_s", serialize_with = "seconds")]
+    pub stand_by: Duration,
+    /// Power before a round may be this much above idle power, as a share; if it is more, the cool-down is repeated.
+    pub stand_by_tolerance: f64,
+    /// It ends when the 95% intervals of time and energy are within this share of their means.
+    pub target: f64,
+}
+
+fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+impl Protocol {
+    /// IrEne's (Cao et al. 2021, section 4): 5 s of probing, rounds of 20 s, five of them, variation below 1%.
+    pub fn paper() -> Self {
+        Self {
+            warm_up: Duration::from_secs(1),
+            probe: Duration::from_secs(5),
+            round: Duration::from_secs(20),
+            least_rounds: 5,
+            most_rounds: 20,
+            cool_down: Duration::from_secs(5),
+            stand_by: Duration::from_secs(5),
+            stand_by_tolerance: 0.1,
+            target: 0.01,
+        }
+    }
+
+    /// Short rounds without pauses, until the interval is within 5%.
+    pub fn quick() -> Self {
+        Self {
+            warm_up: Duration::ZERO,
+            probe: Duration::from_millis(20),
+            round: Duration::from_millis(200),
+            least_rounds: 3,
+            most_rounds: 10,
+            cool_down: Duration::ZERO,
+            stand_by: Duration::ZERO,
+            stand_by_tolerance: 0.1,
+            target: 0.05,
+        }
+    }
+}
+
+/// Why there is no measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MeasureError<E> {
+    /// The closure failed.
+    #[error(transparent)]
+    Run(E),
+    /// It was told to stop before a round was over.
+    #[error("stopped before a round was over")]
+    Stopped,
+}
+
+/// Repeats of the cool-down before a round is measured all the same, and marked.
+const MOST_COOL_DOWNS: usize = 4;
+
+/// Meters that write logs lag behind.
+const LAG: Duration = Duration::from_secs(3);
+
+impl Protocol {
+    /// Measures a closure that cannot fail.
+    ///
+    /// # Errors
+    /// [`MeasureError::Stopped`] if `stop` was set before a round was over.
+    pub fn measure(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        mut run: impl FnMut(),
+    ) -> Result<Measurement, MeasureError<Infallible>> {
+        self.try_measure(sampler, stop, || {
+            run();
+            Ok(())
+        })
+    }
+
+    /// Measures a closure: warm-up, choice of the repeats, idle power, then rounds until time and energy are known well enough.
+    ///
+    /// The energy is that of every channel of the sampler that is a source's total, so start the sampler with the sources that
+    /// are the meter. When `stop` becomes true, what was measured so far is given.
+    ///
+    /// # Errors
+    /// [`MeasureError::Run`] with what the closure says; [`MeasureError::Stopped`] if `stop` was set before a round was over.
+    pub fn try_measure<E>(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        mut run: impl FnMut() -> Result<(), E>,
+    ) -> Result<Measurement, MeasureError<E>> {
+        let clock = sampler.clock();
+        let mut run_for = |least: f64| {
+            let (start, mut runs) = (clock.now(), 0_u64);
+            loop {
+                run().map_err(MeasureError::Run)?;
+                runs += 1;
+                let elapsed = clock.now() - start;
+                if stop.load(Ordering::Relaxed) {
+                    return Err(MeasureError::Stopped);
+                }
+                if elapsed >= least {
+                    return Ok(elapsed / runs as f64);
+                }
+            }
+        };
+        run_for(self.warm_up.as_secs_f64())?;
+        let a_run = run_for(self.probe.as_secs_f64())?;
+        // Where neither takes any time, the quotient is no number, which becomes 0.
+        let repeats = ((self.round.as_secs_f64() / a_run).ceil().clamp(1.0, 1e9) as u32).max(1);
+        let idle_watts = self.idle_power(sampler, stop);
+
+        let mut measurement = Measurement::new(self, sampler, repeats, idle_watts);
+        while measurement.rounds.len() < self.most_rounds.max(1) && !stop.load(Ordering::Relaxed) {
+            let settled = self.settle(sampler, stop, idle_watts);
+            let start = clock.now();
+            for _ in 0..repeats {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                run().map_err(MeasureError::Run)?;
+            }
+            let end = clock.now();
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            wait_until_covered(sampler, start, end);
+            measurement.add(sampler, (start, end), settled);
+            if measurement.rounds.len() >= self.least_rounds && measurement.is_within(self.target) {
+                break;
+            }
+        }
+        if measurement.rounds.is_empty() { Err(MeasureError::Stopped) } else { Ok(measurement.finished(self)) }
+    }
+
+    /// Power while nothing runs, watts.
+    fn idle_power(&self, sampler: &Sampler, stop: &AtomicBool) -> Option<f64> {
+        if self.stand_by.is_zero() {
+            return None;
+        }
+        let start = sampler.clock().now();
+        pause(self.stand_by, stop);
+        power(sampler, start, sampler.clock().now())
+    }
+
+    /// Pauses before a round until power is near idle power; false if it did not come down.
+    fn settle(&self, sampler: &Sampler, stop: &AtomicBool, idle_watts: Option<f64>) -> bool {
+        if self.cool_down.is_zero() {
+            return true;
+        }
+        for _ in 0..MOST_COOL_DOWNS {
+            let start = sampler.clock().now();
+            pause(self.cool_down, stop);
+            let end = sampler.clock().now();
+            let Some((idle, now)) = idle_watts.zip(power(sampler, (start + end) / 2.0, end)) else { return true };
+            if now <= idle * (1.0 + self.stand_by_tolerance) || stop.load(Ordering::Relaxed) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Sleeps, but not on when told to stop.
+fn pause(time: Duration, stop: &AtomicBool) {
+    const SLICE: Duration = Duration::from_millis(50);
+    let mut left = time;
+    while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+        let now = left.min(SLICE);
+        std::thread::sleep(now);
+        left -= now;
+    }
+}
+
+/// The places of the channels that make up the energy.
+fn totals(sampler: &Sampler) -> Vec<usize> {
+    sampler.look(|recording| {
+        let channels = recording.channels().iter().enumerate();
+        channels.filter(|(_, channel)| channel.is_total && channel.unit.is_energy()).map(|(place, _)| place).collect()
+    })
+}
+
+/// Mean power of all total channels, watts.
+fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
+    wait_until_covered(sampler, from, to);
+    let totals = totals(sampler);
+    let powers = sampler.look(|recording| {
+        totals
+            .iter()
+            .map(|&place| recording.window(place, from, to).ok().map(|window| window.mean))
+            .collect::<Option<Vec<_>>>()
+    })?;
+    (!powers.is_empty()).then(|| powers.iter().sum())
+}
+
+/// Waits until the readings of energy reach the end of a window, or it is clear that they will not.
+fn wait_until_covered(sampler: &Sampler, from: f64, to: f64) {
+    let deadline = sampler.clock().now() + LAG.as_secs_f64() + 2.0 * sampler.period().as_secs_f64();
+    let totals = totals(sampler);
+    let mut after = to;
+    while sampler.clock().now() < deadline {
+        sampler.wait_past(after, LAG);
+        after = sampler.clock().now();
+        let lags = |&place: &usize| {
+            sampler.look(|recording| {
+                let late = recording.series(place).points().next_back().is_none_or(|(time, _)| time < to);
+                late && recording.window(place, from, to) == Err(WindowError::NotCovered)
+            })
+        };
+        if !totals.iter().any(lags) {
+            return;
+        }
+    }
+}

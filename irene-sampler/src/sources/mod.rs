@@ -1,0 +1,111 @@
+//! What can be read: one file a kind of source, and one line in [`KINDS`].
+
+mod hwmon;
+mod impact_tracker;
+#[cfg(feature = "nvml")]
+mod nvml;
+mod power_log;
+mod rapl;
+mod selection;
+mod tdp;
+mod text_file;
+mod utilisation;
+
+use std::path::PathBuf;
+
+pub use power_log::PowerLog;
+pub use selection::Selection;
+
+use crate::{Channel, Readings};
+
+/// Something that is read over and over: a probe of utilisation, or a meter of energy.
+pub trait Source: Send {
+    /// What it reads, always the same.
+    fn channels(&self) -> &[Channel];
+
+    /// Reads. What cannot be read now is left out. Allocates nothing.
+    fn sample(&mut self, readings: &mut Readings<'_>);
+}
+
+/// Where sources look, so that a test can show them another machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Places {
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// `/sys`.
+    pub sys: PathBuf,
+    /// NVIDIA's management library, if not where the system looks.
+    pub nvml_library: Option<PathBuf>,
+    /// Which GPUs, as `CUDA_VISIBLE_DEVICES` says; None for all.
+    pub visible_devices: Option<String>,
+    /// The log of an external meter.
+    pub power_log: Option<PathBuf>,
+    /// How much that meter's clock is ahead of this machine's, seconds.
+    pub power_log_ahead: f64,
+    /// The processor's thermal design power, watts.
+    pub tdp_watts: Option<f64>,
+}
+
+impl Places {
+    /// This machine.
+    pub fn here() -> Self {
+        Self {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            nvml_library: None,
+            visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+            power_log: None,
+            power_log_ahead: 0.0,
+            tdp_watts: None,
+        }
+    }
+}
+
+/// Why a source cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}{}", fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default())]
+pub struct Unavailable {
+    /// What is wrong.
+    pub reason: String,
+    /// What would help, where something would.
+    pub fix: Option<String>,
+}
+
+impl Unavailable {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), fix: None }
+    }
+
+    pub(crate) fn fixed_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+}
+
+/// A kind of source.
+pub struct Kind {
+    /// What it is called on a command line.
+    pub name: &'static str,
+    /// What it reads, in a line.
+    pub what: &'static str,
+    /// Opens it.
+    #[allow(clippy::type_complexity)] // it is written once
+    pub open: fn(&Places) -> Result<Box<dyn Source>, Unavailable>,
+}
+
+/// Every kind of source.
+pub const KINDS: &[Kind] = &[
+    utilisation::KIND,
+    #[cfg(feature = "nvml")]
+    nvml::KIND,
+    rapl::KIND,
+    hwmon::KIND,
+    power_log::KIND,
+    tdp::KIND,
+    impact_tracker::KIND,
+];
+
+/// The kind with this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}

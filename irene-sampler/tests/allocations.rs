@@ -1,0 +1,62 @@
+//! Sampling allocates nothing once it has begun.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod machine;
+
+use irene_sampler::{
+    Clock, Recorder,
+    sources::{Places, kind},
+};
+use machine::{Machine, at};
+
+#[test]
+fn samples_in_a_full_ring_allocate_nothing() {
+    let machine = Machine::new();
+    machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    machine.write("sys/class/powercap/intel-rapl:0/energy_uj", "123456789\n");
+    machine.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
+    machine.write("sys/class/hwmon/hwmon0/power1_input", "50000000\n");
+    machine.write("meter.csv", "time,watts\n");
+    // The processors' times are this machine's: they move.
+    let places = Places {
+        proc: "/proc".into(),
+        tdp_watts: Some(65.0),
+        power_log: Some(machine.path("meter.csv")),
+        ..machine.places()
+    };
+    let names = ["utilisation", "rapl", "tdp", "hwmon", "log", "impact-tracker"];
+    let sources = names.map(|name| (kind(name).unwrap().open)(&places).unwrap());
+    let mut recorder = Recorder::new(sources.into(), 4);
+    let clock = Clock::new();
+    let sample = |recorder: &mut Recorder| recorder.sample_at(at(clock.now()));
+    let lines = |seconds: std::ops::Range<u32>| -> String {
+        seconds.map(|second| format!("{},50\n", machine::EPOCH + f64::from(second))).collect()
+    };
+    machine.append("meter.csv", &lines(0..100));
+    // Ticks of the processors come when they come.
+    let is_full = |recorder: &Recorder| {
+        let mut places = 0..recorder.recording().channels().len();
+        places.all(|place| recorder.recording().series(place).pushed() > 8)
+    };
+    while !is_full(&recorder) && clock.now() < 60.0 {
+        sample(&mut recorder);
+    }
+    assert!(is_full(&recorder), "{recorder:?}");
+    machine.append("meter.csv", &lines(100..200));
+    let count = allocation_counter::measure(|| (0..1000).for_each(|_| sample(&mut recorder)));
+    assert_eq!(count.count_total, 0);
+    let log = recorder.recording().channels().iter().position(|channel| channel.name == "log").unwrap();
+    assert_eq!(recorder.recording().series(log).pushed(), 200, "read while it was counted");
+}
+
+#[test]
+fn counters_that_break_all_the_time_allocate_nothing() {
+    let machine = Machine::new();
+    machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    machine.write("sys/class/powercap/intel-rapl:0/energy_uj", "0\n");
+    machine.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "1\n");
+    let mut recorder = Recorder::new(vec![(kind("rapl").unwrap().open)(&machine.places()).unwrap()], 16);
+    let count = allocation_counter::measure(|| (0..1000).for_each(|i| recorder.sample_at(at(f64::from(i)))));
+    assert_eq!(count.count_total, 0);
+}

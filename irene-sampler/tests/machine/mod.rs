@@ -1,0 +1,99 @@
+//! A machine in a directory: files as Linux has them, that a test writes.
+#![allow(dead_code)] // each test takes what it needs
+
+use std::{fs, io::Write, path::PathBuf};
+
+use irene_sampler::{
+    Channel, Recorder, Recording, Series, Stamp, Window, WindowError,
+    sources::{self, Places, Unavailable},
+};
+use tempfile::TempDir;
+
+/// The system's time when a machine's own is 0.
+pub(crate) const EPOCH: f64 = 1_700_000_000.0;
+
+pub(crate) struct Machine {
+    dir: TempDir,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// Writes a file in place, so that whoever has it open reads the new text.
+    pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn append(&self, path: &str, text: &str) {
+        fs::OpenOptions::new().append(true).open(self.path(path)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        Places { proc: self.path("proc"), sys: self.path("sys"), visible_devices: None, ..Places::here() }
+    }
+
+    /// A source of this kind, sampled by hand.
+    pub(crate) fn open(&self, kind: &str) -> Result<Recorder, Unavailable> {
+        open(kind, &self.places())
+    }
+
+    /// Why there is no source of this kind.
+    pub(crate) fn refusal(&self, kind: &str) -> Unavailable {
+        self.open(kind).unwrap_err()
+    }
+}
+
+pub(crate) fn open(kind: &str, places: &Places) -> Result<Recorder, Unavailable> {
+    let source = (sources::kind(kind).unwrap().open)(places)?;
+    Ok(Recorder::new(vec![source], 1024))
+}
+
+/// This moment of a machine's own time.
+pub(crate) fn at(time: f64) -> Stamp {
+    Stamp { time, wall: EPOCH + time }
+}
+
+/// The place of a channel.
+pub(crate) fn place(recording: &Recording, name: &str) -> usize {
+    let names: Vec<&str> = recording.channels().iter().map(|channel| channel.name.as_str()).collect();
+    names.iter().position(|known| *known == name).unwrap_or_else(|| unreachable!("{name} is none of {names:?}"))
+}
+
+pub(crate) fn channel<'a>(recorder: &'a Recorder, name: &str) -> &'a Channel {
+    &recorder.recording().channels()[place(recorder.recording(), name)]
+}
+
+pub(crate) fn series<'a>(recorder: &'a Recorder, name: &str) -> &'a Series {
+    recorder.recording().series(place(recorder.recording(), name))
+}
+
+pub(crate) fn values(recorder: &Recorder, name: &str) -> Vec<f64> {
+    series(recorder, name).points().map(|(_, value)| value).collect()
+}
+
+pub(crate) fn window(recorder: &Recorder, name: &str, from: f64, to: f64) -> Result<Window, WindowError> {
+    series(recorder, name).window(from, to)
+}
+
+/// Joules of a window that has some.
+pub(crate) fn joules(recorder: &Recorder, name: &str, from: f64, to: f64) -> f64 {
+    window(recorder, name, from, to).unwrap().energy.unwrap()
+}
+
+/// The names of the channels that make up a source's total.
+pub(crate) fn totals(recorder: &Recorder) -> Vec<&str> {
+    let channels = recorder.recording().channels().iter();
+    channels.filter(|channel| channel.is_total).map(|channel| channel.name.as_str()).collect()
+}
+
+pub(crate) fn assert_close(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{found} is not {expected}");
+}

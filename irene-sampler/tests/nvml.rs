@@ -1,0 +1,328 @@
+//! NVIDIA GPUs: the real wrapper, with a library that does what a script says.
+#![cfg(feature = "nvml")]
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use irene_sampler::{
+    Channel, Recorder, Recording, Sampler, SamplerOptions, Source, Stamp, Unit, WindowError,
+    sources::{self, Places, Unavailable},
+};
+
+/// What the stub library reads, and where the tests tell each other that it is set.
+const SCRIPT: &str = "IRENE_NVML_SCRIPT";
+
+/// A card of today.
+const CARD: &str = "count = 1\n\
+    gpu0.util_percent = 37\n\
+    gpu0.mem_used_bytes = 2147483648\n\
+    gpu0.mem_total_bytes = 8589934592\n\
+    gpu0.sm_clock_mhz = 1410\n\
+    gpu0.mem_clock_mhz = 1215\n\
+    gpu0.power_mw = 150000\n\
+    gpu0.energy_mj = 7000000\n\
+    gpu0.enforced_limit_mw = 250000\n\
+    gpu0.largest_limit_mw = 300000\n";
+
+/// Builds the stub beside the tests; it depends on nothing, and cargo does so once.
+fn stub() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nvml-stub");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("nvml-stub/Cargo.toml");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
+    assert!(cargo.status().unwrap().success(), "the stub does not build");
+    target.join("debug").join(format!("{}irene_nvml_stub{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
+}
+
+/// The script of this process.
+fn write_script(lines: &str) {
+    let path = PathBuf::from(env::var_os(SCRIPT).unwrap());
+    // In one step, so that the library never reads half of it.
+    let new = path.with_extension("new");
+    std::fs::write(&new, lines).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+/// Runs a test with a script of its own. The script's place is a variable of the whole process, which a process cannot safely
+/// change once it has threads: the test starts itself again with the variable set.
+fn scripted(test: &str, script: &str, body: fn(PathBuf)) {
+    if env::var_os(SCRIPT).is_some() {
+        write_script(script);
+        return body(stub());
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.txt", std::process::id()));
+    let mut child = Command::new(env::current_exe().unwrap());
+    let output = child.args([test, "--exact", "--nocapture"]).env(SCRIPT, &path).output().unwrap();
+    let _ = std::fs::remove_file(path);
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// All cards of the stub.
+fn places(library: PathBuf) -> Places {
+    Places { nvml_library: Some(library), visible_devices: None, ..Places::here() }
+}
+
+fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
+    (sources::kind("nvml").unwrap().open)(places)
+}
+
+fn refusal(places: &Places) -> Unavailable {
+    let unavailable = open(places).err().unwrap();
+    assert!(!unavailable.to_string().contains('\n'), "{unavailable}");
+    unavailable
+}
+
+fn names(source: &dyn Source) -> Vec<&str> {
+    source.channels().iter().map(|channel| channel.name.as_str()).collect()
+}
+
+/// Samples when told to.
+fn recorder(library: PathBuf) -> Recorder {
+    Recorder::new(vec![open(&places(library)).unwrap()], 1000)
+}
+
+fn sample_at(recorder: &mut Recorder, time: f64) {
+    recorder.sample_at(Stamp { time, wall: time });
+}
+
+/// Samples every 5 ms.
+fn start(library: PathBuf) -> Sampler {
+    let options = SamplerOptions { period: Duration::from_millis(5), ..SamplerOptions::default() };
+    Sampler::start(vec![open(&places(library)).unwrap()], options).unwrap()
+}
+
+/// Waits until what the script says now was read; a time between two samples that were.
+fn settle(sampler: &Sampler) -> f64 {
+    let wait = || {
+        let time = sampler.clock().now();
+        assert!(sampler.wait_past(time, Duration::from_secs(10)));
+        time
+    };
+    wait();
+    wait()
+}
+
+fn number(channels: &[Channel], name: &str) -> usize {
+    channels.iter().position(|channel| channel.name == name).unwrap()
+}
+
+fn points(recording: &Recording, name: &str) -> Vec<f64> {
+    recording.series(number(recording.channels(), name)).points().map(|(_, value)| value).collect()
+}
+
+fn energy(recording: &Recording, name: &str, [from, to]: [f64; 2]) -> Result<f64, WindowError> {
+    recording.window(number(recording.channels(), name), from, to).map(|window| window.energy.unwrap())
+}
+
+#[test]
+fn scripted_values_come_back_exactly() {
+    scripted("scripted_values_come_back_exactly", CARD, |library| {
+        let sampler = start(library);
+        let from = settle(&sampler);
+        for step in 1..=6 {
+            std::thread::sleep(Duration::from_millis(20));
+            write_script(&CARD.replace("7000000", &format!("{}", 7_000_000 + 750 * step)));
+        }
+        let to = settle(&sampler);
+        let recording = sampler.stop();
+        assert_eq!(energy(&recording, "gpu0.energy", [from, to]), Ok(4.5));
+        for (name, expected) in
+            [("util", 37.0), ("mem", 25.0), ("sm_clock", 1410.0), ("mem_clock", 1215.0), ("power", 150.0)]
+        {
+            let channel = number(recording.channels(), &format!("gpu0.{name}"));
+            let window = recording.window(channel, from, to).unwrap();
+            assert_eq!([window.min, window.max], [expected; 2], "{name}");
+            assert!((window.mean / expected - 1.0).abs() < 1e-12, "{name}");
+        }
+        let total: Vec<&Channel> = recording.channels().iter().filter(|channel| channel.is_total).collect();
+        assert_eq!(total.len(), 1);
+        assert_eq!((total[0].name.as_str(), total[0].unit, total[0].limit_watts), ("gpu0.energy", Unit::Joules, 600.0));
+    });
+}
+
+#[test]
+fn a_counter_that_is_renewed_seldom_counts() {
+    scripted("a_counter_that_is_renewed_seldom_counts", CARD, |library| {
+        let mut recorder = recorder(library);
+        for sample in 0..100 {
+            // Every 100 ms, as some drivers do. One sample of 5 ms then sees 30 J, which is 6000 W on a card of 300 W.
+            if sample % 20 == 10 {
+                write_script(&CARD.replace("7000000", &format!("{}", 7_000_000 + 30_000 * (1 + sample / 20))));
+            }
+            sample_at(&mut recorder, 0.005 * f64::from(sample));
+        }
+        assert_eq!(energy(recorder.recording(), "gpu0.energy", [0.0, 0.495]), Ok(150.0));
+    });
+}
+
+#[test]
+fn a_card_without_an_energy_counter_integrates_power() {
+    let old = CARD.replace("7000000", "error 3");
+    scripted("a_card_without_an_energy_counter_integrates_power", &old, |library| {
+        let source = open(&places(library.clone())).unwrap();
+        assert_eq!(names(&*source), ["gpu0.util", "gpu0.mem", "gpu0.sm_clock", "gpu0.mem_clock", "gpu0.power"]);
+        assert!(source.channels()[4].is_total);
+        let sampler = start(library);
+        let from = settle(&sampler);
+        std::thread::sleep(Duration::from_millis(120));
+        let to = settle(&sampler);
+        let joules = energy(&sampler.stop(), "gpu0.power", [from, to]).unwrap();
+        assert!((joules / (150.0 * (to - from)) - 1.0).abs() < 1e-9, "{joules}");
+    });
+}
+
+#[test]
+fn what_a_card_does_not_support_is_no_channel() {
+    let script = "count = 2\ngpu0.util_percent = 5\ngpu1 = error 15\ngpu1.power_mw = 90000";
+    scripted("what_a_card_does_not_support_is_no_channel", script, |library| {
+        assert_eq!(names(&*open(&places(library.clone())).unwrap()), ["gpu0.util"]);
+        write_script("count = 1");
+        assert_eq!(
+            refusal(&places(library)).to_string(),
+            "GPU 0: the requested operation is not available on the target device"
+        );
+    });
+}
+
+#[test]
+fn a_lost_card_leaves_its_readings_out() {
+    scripted("a_lost_card_leaves_its_readings_out", CARD, |library| {
+        let mut recorder = recorder(library);
+        let mut until = |script: &str, times: std::ops::Range<u32>| {
+            write_script(script);
+            times.for_each(|time| sample_at(&mut recorder, f64::from(time)));
+            recorder.recording().clone()
+        };
+        until(CARD, 0..5);
+        let lost = until(&format!("gpu0 = error 15\n{CARD}"), 5..20);
+        assert_eq!(points(&lost, "gpu0.power"), [150.0; 5]);
+        assert_eq!(points(&lost, "gpu0.util"), [37.0; 5], "never zero");
+        assert_eq!(energy(&lost, "gpu0.power", [0.0, 4.0]), Ok(600.0));
+        for name in ["gpu0.power", "gpu0.energy"] {
+            assert_eq!(energy(&lost, name, [0.0, 10.0]), Err(WindowError::NotCovered), "{name}");
+        }
+        // It comes back after a reset, and counts from zero: what it used meanwhile is unknown.
+        let back = until(&CARD.replace("7000000", "1000"), 20..25);
+        assert_eq!(energy(&back, "gpu0.power", [0.0, 22.0]), Err(WindowError::Gap(16.0)));
+        assert_eq!(energy(&back, "gpu0.energy", [0.0, 22.0]), Err(WindowError::Broken));
+    });
+}
+
+#[test]
+fn impossible_power_is_no_reading() {
+    scripted("impossible_power_is_no_reading", CARD, |library| {
+        let mut recorder = recorder(library);
+        for (time, milliwatts) in [(0.0, "600000"), (1.0, "600001"), (2.0, "4294967295")] {
+            write_script(&CARD.replace("150000", milliwatts));
+            sample_at(&mut recorder, time);
+        }
+        assert_eq!(points(recorder.recording(), "gpu0.power"), [600.0]);
+    });
+}
+
+#[test]
+fn sampling_allocates_nothing() {
+    scripted("sampling_allocates_nothing", CARD, |library| {
+        let mut recorder = recorder(library);
+        for (time, script) in [(0.0, CARD), (1.0, "gpu0 = error 15"), (2.0, "count = 1\ngpu0.power_mw = error 999")] {
+            write_script(script);
+            let allocated = allocation_counter::measure(|| sample_at(&mut recorder, time));
+            assert_eq!(allocated.count_total, 0, "{script}");
+        }
+    });
+}
+
+/// A card that counts energy, after a while.
+fn counting(watts: f64, joules: f64) -> String {
+    format!("count = 1\ngpu0.power_mw = {:.0}\ngpu0.energy_mj = {:.0}\n", 1000.0 * watts, 1000.0 * joules)
+}
+
+#[test]
+fn the_counter_agrees_with_integrated_power() {
+    scripted("the_counter_agrees_with_integrated_power", &counting(0.0, 0.0), |library| {
+        let sampler = start(library);
+        let from = settle(&sampler);
+        let clock = sampler.clock();
+        let begin = clock.now();
+        // From 100 to 200 W in a second, 150 W on the mean.
+        let used = |time: f64| 100.0 * time + 50.0 * time * time;
+        let mut time = 0.0;
+        while time < 1.0 {
+            write_script(&counting(100.0 + 100.0 * time, used(time)));
+            std::thread::sleep(Duration::from_millis(5));
+            time = clock.now() - begin;
+        }
+        write_script(&counting(0.0, used(time)));
+        let to = settle(&sampler);
+        let recording = sampler.stop();
+        let counted = energy(&recording, "gpu0.energy", [from, to]).unwrap();
+        let integrated = energy(&recording, "gpu0.power", [from, to]).unwrap();
+        assert!((counted - used(time)).abs() < 1e-3, "counted {counted} J of {}", used(time));
+        assert!((integrated / counted - 1.0).abs() < 0.05, "integrated {integrated} J, counted {counted} J");
+    });
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    scripted("errors_say_what_to_do", CARD, |library| {
+        let here = places(library);
+        for script in ["init = error 4", "count = 1\ngpu0 = error 4"] {
+            write_script(script);
+            let denied = refusal(&here);
+            assert!(denied.reason.ends_with("the current user does not have permission to perform this operation"));
+            assert!(denied.fix.unwrap().starts_with("`sudo chmod a+rw /dev/nvidiactl"), "{script}");
+        }
+        write_script("init = error 9");
+        assert_eq!(
+            refusal(&here).to_string(),
+            "NVML: NVIDIA driver is not loaded; `sudo modprobe nvidia`, or install the NVIDIA driver"
+        );
+        write_script("count = 0");
+        assert_eq!(refusal(&here).reason, "NVML: the driver finds no GPU");
+    });
+}
+
+#[test]
+fn a_missing_library_is_said() {
+    let nowhere = refusal(&places("/nowhere/libnvidia-ml.so.1".into()));
+    assert!(nowhere.reason.contains("/nowhere/libnvidia-ml.so.1"), "{nowhere}");
+    assert!(nowhere.fix.unwrap().contains("install the NVIDIA driver, or point to its library"));
+}
+
+#[test]
+fn cuda_visible_devices_chooses() {
+    let script = "count = 3\n\
+        gpu0.uuid = GPU-aa00\ngpu0.power_mw = 1\n\
+        gpu1.uuid = GPU-aa11\ngpu1.power_mw = 1\ngpu1.mig = MIG-5e\n\
+        gpu2.uuid = GPU-bb22\ngpu2.power_mw = 1";
+    scripted("cuda_visible_devices_chooses", script, |library| {
+        let shown = |list: Option<&str>| {
+            let places = Places { visible_devices: list.map(str::to_owned), ..places(library.clone()) };
+            open(&places).map(|source| names(&*source).join(" ").replace("gpu", "").replace(".power", ""))
+        };
+        for (list, cards) in [
+            (None, "0 1 2"),
+            (Some("2,0"), "2 0"),
+            (Some("0, 2 ,-1,1"), "0 2"),
+            (Some("1,7,0"), "1"),
+            (Some("GPU-b,GPU-aa0"), "2 0"),
+            (Some("GPU-bb22,GPU-aa"), "2"), // two cards begin so
+            (Some("MIG-5e"), "1"),
+            (Some("MIG-GPU-aa11/7/0,MIG-GPU-aa11/8/0"), "1"),
+        ] {
+            assert_eq!(shown(list).as_deref(), Ok(cards), "{list:?}");
+        }
+        for list in ["", "-1", "3", "NoDevFiles"] {
+            let unavailable = shown(Some(list)).unwrap_err();
+            assert_eq!(unavailable.reason, format!("CUDA_VISIBLE_DEVICES is `{list}`, which shows none of the 3 GPUs"));
+        }
+        let unknown = shown(Some("MIG-00")).unwrap_err();
+        assert!(unknown.reason.starts_with("CUDA_VISIBLE_DEVICES has MIG-00, whose card cannot be told"), "{unknown}");
+    });
+}

@@ -1,0 +1,258 @@
+//! Logs of external meters, whole and growing.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod machine;
+
+use irene_sampler::{
+    Recorder, WindowError,
+    sources::{Places, PowerLog, Unavailable},
+};
+use machine::{EPOCH, Machine, assert_close, at, joules, open, series, values, window};
+
+const LOG: &str = "meter.csv";
+
+/// The whole log.
+fn read(text: &str, ahead: f64) -> Result<PowerLog, Unavailable> {
+    let machine = Machine::new();
+    machine.write(LOG, text);
+    PowerLog::read(&machine.path(LOG), ahead)
+}
+
+/// Time and power of the readings of a log.
+fn points(text: &str) -> Vec<(f64, f64)> {
+    read(text, 0.0).unwrap().series.points().collect()
+}
+
+/// The log as it grows.
+fn tail(machine: &Machine, power_log_ahead: f64) -> Result<Recorder, Unavailable> {
+    open("log", &Places { power_log: Some(machine.path(LOG)), power_log_ahead, ..machine.places() })
+}
+
+/// A line of time and watts at a machine's own time.
+fn line(time: f64, watts: f64) -> String {
+    format!("{:.3},{watts}\n", EPOCH + time)
+}
+
+mod after_the_fact {
+    use super::*;
+
+    #[test]
+    fn columns_are_known_by_their_names() {
+        for header in [
+            "time,watts",
+            "timestamp,power",
+            "Timestamp,Power (W)",
+            "unix_time,W",
+            "\"time\",\"watts\"",
+            "epoch , power_w",
+            "time,watts,volts",
+            "# a remark\n\ntime,watts",
+        ] {
+            assert_eq!(points(&format!("{header}\n10,50,1\n11,51,1\n")), [(10.0, 50.0), (11.0, 51.0)], "{header}");
+        }
+        for header in ["timestamp,voltage,current", "time,V,I", "time_s,Vrms,Irms", "unix,volts,amps", "time,v1,a1"] {
+            assert_eq!(points(&format!("{header}\n10,100,0.5\n")), [(10.0, 50.0)], "{header}");
+        }
+        assert_eq!(points("watts,note,time\n50,on,10\n"), [(10.0, 50.0)]);
+        assert_eq!(points("time,power_factor,voltage,current\n10,0.9,100,0.5\n"), [(10.0, 50.0)]);
+    }
+
+    #[test]
+    fn columns_of_other_things_are_not_taken_for_power() {
+        for header in
+            ["time,Wh", "time,power_factor", "time,power (mW)", "time_ms,watts", "time,voltage", "id,temperature"]
+        {
+            let refusal = read(&format!("{header}\n10,50\n"), 0.0).unwrap_err().to_string();
+            assert!(refusal.contains("time,watts"), "{header}: {refusal}");
+            let machine = Machine::new();
+            machine.write(LOG, format!("{header}\n10,50\n"));
+            assert!(tail(&machine, 0.0).is_err(), "{header}");
+        }
+    }
+
+    #[test]
+    fn without_a_header_two_columns_are_power_and_three_are_the_emonpi_s_volts_and_amperes() {
+        assert_eq!(points("10,50\n11.5,51\r\n"), [(10.0, 50.0), (11.5, 51.0)]);
+        assert_eq!(points("10, 120.5, 0.5\n11, 120, 1\n"), [(10.0, 60.25), (11.0, 120.0)]);
+    }
+
+    #[test]
+    fn energy_is_volts_times_amperes_times_time() {
+        let lines: String = (0..20).map(|i| format!("{},120,{}\n", f64::from(i) * 0.17, f64::from(i) * 0.01)).collect();
+        let log = read(&lines, 0.0).unwrap();
+        // 1.2 W more with each reading: the mean over the readings 5 to 15 is that of the tenth.
+        let window = log.series.window(0.17 * 5.0, 0.17 * 15.0).unwrap();
+        assert_close(window.energy.unwrap(), 12.0 * 1.7);
+        assert_close(window.mean, 12.0);
+    }
+
+    #[test]
+    fn lines_that_are_no_readings_are_counted() {
+        let log =
+            read("10,50\n11,x\n12\n\n# meter restarted\n13,nan\n14,inf\n,\n15,55\n16,57,\u{fffd}\n", 0.0).unwrap();
+        assert_eq!(log.bad_lines, 5);
+        assert_eq!(log.series.points().collect::<Vec<_>>(), [(10.0, 50.0), (15.0, 55.0), (16.0, 57.0)]);
+        let disordered = read("10,50\n9,50\n10,50\n11,-4\n12,1e9\n13,50\n", 0.0).unwrap();
+        assert_eq!((disordered.bad_lines, disordered.series.refused(), disordered.series.pushed()), (0, 4, 2));
+    }
+
+    #[test]
+    fn a_log_without_readings_is_refused() {
+        for text in ["", "time,watts\n", "hello\n", "1,2,3,4\n", "10,50"] {
+            assert!(read(text, 0.0).unwrap_err().reason.contains("no line is"), "{text}");
+        }
+        let machine = Machine::new();
+        assert!(PowerLog::read(&machine.path(LOG), 0.0).unwrap_err().reason.contains("meter.csv: No such file"));
+    }
+
+    #[test]
+    fn half_a_last_line_is_not_taken() {
+        assert_eq!(points("10,50\n11,50\n12,5"), [(10.0, 50.0), (11.0, 50.0)]);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_do_no_harm() {
+        let machine = Machine::new();
+        machine.write(LOG, b"10,50\n\xff\xfe,\x00\n11,50\n".as_slice());
+        let log = PowerLog::read(&machine.path(LOG), 0.0).unwrap();
+        assert_eq!((log.series.pushed(), log.bad_lines), (2, 1));
+    }
+
+    #[test]
+    fn a_meter_s_clock_that_is_ahead_is_set_right() {
+        let log = read("10,50\n11,50\n12,50\n", 2.5).unwrap();
+        assert_eq!(log.series.points().next(), Some((7.5, 50.0)));
+        assert_close(log.series.window(7.5, 9.5).unwrap().energy.unwrap(), 100.0);
+        assert!(log.series.window(8.0, 10.0).is_err());
+    }
+
+    #[test]
+    fn a_gap_is_not_bridged() {
+        let lines: String = (0..60).filter(|i| !(20..35).contains(i)).map(|i| format!("{i},50\n")).collect();
+        let series = read(&lines, 0.0).unwrap().series;
+        assert_eq!(series.window(10.0, 50.0), Err(WindowError::Gap(16.0)));
+        assert_eq!(series.window(22.0, 30.0), Err(WindowError::Gap(16.0)));
+        assert_close(series.window(0.0, 19.0).unwrap().energy.unwrap(), 950.0);
+        assert_close(series.window(35.0, 59.0).unwrap().energy.unwrap(), 1200.0);
+    }
+}
+
+mod growing {
+    use super::*;
+
+    #[test]
+    fn new_lines_are_taken_as_they_come() {
+        let machine = Machine::new();
+        machine.write(LOG, "time,watts\n");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        for second in 0..10 {
+            let second = f64::from(second);
+            // The meter writes a moment after it has measured.
+            recorder.sample_at(at(second + 0.1));
+            machine.append(LOG, &line(second, 40.0));
+        }
+        assert_eq!(values(&recorder, "log"), [40.0; 9]);
+        let first = series(&recorder, "log").points().next().unwrap().0;
+        assert!(first.abs() < 1e-6, "{first}: by the clock of the recording");
+        assert!((joules(&recorder, "log", 1.0, 7.0) - 240.0).abs() < 1e-4);
+        assert_eq!(window(&recorder, "log", 5.0, 9.5), Err(WindowError::NotCovered), "not written yet");
+    }
+
+    #[test]
+    fn half_a_line_waits_for_its_other_half() {
+        let machine = Machine::new();
+        machine.write(LOG, "");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        let whole = line(0.0, 53.25);
+        for (sample, part) in whole.as_bytes().chunks(3).enumerate() {
+            recorder.sample_at(at(1.0 + sample as f64));
+            assert_eq!(values(&recorder, "log"), [0.0; 0]);
+            machine.append(LOG, std::str::from_utf8(part).unwrap());
+        }
+        recorder.sample_at(at(30.0));
+        assert_eq!(values(&recorder, "log"), [53.25]);
+    }
+
+    #[test]
+    fn half_a_header_waits_for_its_other_half() {
+        let machine = Machine::new();
+        machine.write(LOG, "time,volts,am");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &format!("peres\n{EPOCH},100,0.5\n"));
+        recorder.sample_at(at(1.0));
+        assert_eq!(values(&recorder, "log"), [50.0]);
+    }
+
+    #[test]
+    fn what_was_written_before_covers_the_start() {
+        let machine = Machine::new();
+        let before: String = (0..3).map(|second| line(f64::from(second) - 3.0, 40.0)).collect();
+        machine.write(LOG, format!("time,watts\n{before}"));
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &line(0.5, 40.0));
+        machine.append(LOG, &line(1.5, 40.0));
+        recorder.sample_at(at(2.0));
+        assert!((joules(&recorder, "log", 0.0, 1.5) - 60.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn of_a_long_log_the_header_and_the_end_are_read() {
+        let machine = Machine::new();
+        let old: String = (0..5000).map(|i| format!("1,2,40,{}\n", EPOCH - 5000.0 + f64::from(i))).collect();
+        machine.write(LOG, format!("# from a meter\nvolts,amps,watts,time\n{old}"));
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &format!("1,2,50,{EPOCH}\n"));
+        recorder.sample_at(at(1.0));
+        let found = values(&recorder, "log");
+        assert!(found.len() > 100 && found.len() < 1000, "{}", found.len());
+        assert!(found[..found.len() - 1].iter().all(|&watts| watts == 40.0));
+        assert_eq!(found.last(), Some(&50.0));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_set_right() {
+        let machine = Machine::new();
+        machine.write(LOG, line(100.0, 40.0) + &line(101.0, 40.0) + &line(102.0, 40.0));
+        let mut recorder = tail(&machine, 100.0).unwrap();
+        recorder.sample_at(at(3.0));
+        let times: Vec<f64> = series(&recorder, "log").points().map(|(time, _)| time).collect();
+        assert!(
+            times.iter().zip([0.0, 1.0, 2.0]).all(|(found, expected): (&f64, f64)| (found - expected).abs() < 1e-3)
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_is_read_from_its_start() {
+        let machine = Machine::new();
+        machine.write(LOG, "time,watts\n");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        (0..4).for_each(|second| machine.append(LOG, &line(f64::from(second), 40.0)));
+        machine.append(LOG, "170000");
+        recorder.sample_at(at(4.0));
+        machine.write(LOG, "");
+        recorder.sample_at(at(5.0));
+        machine.append(LOG, &line(5.5, 50.0));
+        machine.append(LOG, &line(6.0, 50.0));
+        recorder.sample_at(at(6.5));
+        assert_eq!(values(&recorder, "log"), [40.0, 40.0, 40.0, 40.0, 50.0, 50.0]);
+    }
+
+    #[test]
+    fn noise_without_an_end_does_not_stop_it() {
+        let machine = Machine::new();
+        machine.write(LOG, line(0.0, 40.0));
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &"x".repeat(100_000));
+        recorder.sample_at(at(1.0));
+        machine.append(LOG, &format!("\n{}", line(1.0, 41.0)));
+        recorder.sample_at(at(2.0));
+        assert_eq!(values(&recorder, "log"), [40.0, 41.0]);
+    }
+
+    #[test]
+    fn it_must_be_named_and_be_there() {
+        let machine = Machine::new();
+        assert!(machine.refusal("log").fix.unwrap().contains("--meter log:FILE"));
+        assert!(tail(&machine, 0.0).unwrap_err().reason.contains("meter.csv: No such file"));
+    }
+}

@@ -1,0 +1,215 @@
+//! RAPL on machines that this one is not.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod machine;
+
+use irene_sampler::{Unit, WindowError};
+use machine::{Machine, assert_close, at, channel, joules, totals, window};
+
+const ROOT: &str = "sys/class/powercap";
+
+/// What Intel's packages count to, microjoules.
+const RANGE: u64 = 262_143_328_850;
+
+fn add_zone(machine: &Machine, zone: &str, name: &str, range: Option<u64>) {
+    machine.write(&format!("{ROOT}/{zone}/name"), format!("{name}\n"));
+    count(machine, zone, 0.0);
+    if let Some(range) = range {
+        machine.write(&format!("{ROOT}/{zone}/max_energy_range_uj"), format!("{range}\n"));
+    }
+}
+
+fn count(machine: &Machine, zone: &str, joules: f64) {
+    machine.write(&format!("{ROOT}/{zone}/energy_uj"), format!("{:.0}\n", joules * 1e6));
+}
+
+/// A package alone.
+fn package(range: Option<u64>) -> Machine {
+    let machine = Machine::new();
+    add_zone(&machine, "intel-rapl:0", "package-0", range);
+    machine
+}
+
+#[test]
+fn the_energy_of_a_window_is_what_the_counters_went_up_by() {
+    let machine = package(Some(RANGE));
+    add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "core", Some(RANGE));
+    add_zone(&machine, "intel-rapl:0/intel-rapl:0:1", "dram", Some(RANGE));
+    // Linux lists the inner zones beside the outer ones too.
+    add_zone(&machine, "intel-rapl:0:0", "core", Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    for second in 0..5 {
+        let second = f64::from(second);
+        count(&machine, "intel-rapl:0", 1000.0 + 50.0 * second);
+        count(&machine, "intel-rapl:0/intel-rapl:0:0", 30.0 * second);
+        count(&machine, "intel-rapl:0/intel-rapl:0:1", 5.0 * second);
+        recorder.sample_at(at(second));
+    }
+    let names: Vec<&str> = recorder.recording().channels().iter().map(|channel| channel.name.as_str()).collect();
+    assert_eq!(names, ["rapl.package-0", "rapl.package-0.core", "rapl.package-0.dram"]);
+    assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-0.dram"], "the cores are in the package");
+    assert_eq!(channel(&recorder, "rapl.package-0").unit, Unit::Joules);
+    let package = window(&recorder, "rapl.package-0", 0.5, 3.5).unwrap();
+    assert_close(package.energy.unwrap(), 150.0);
+    assert_close(package.mean, 50.0);
+    assert_eq!(package.readings, 3);
+    assert_close(joules(&recorder, "rapl.package-0.core", 1.0, 4.0), 90.0);
+    assert_close(joules(&recorder, "rapl.package-0.dram", 0.0, 4.0), 20.0);
+}
+
+#[test]
+fn a_counter_that_wraps_around_counts_on() {
+    let machine = package(Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    for second in 0..4 {
+        let energy = (262_100.0 + 30.0 * f64::from(second)) % (RANGE as f64 / 1e6);
+        count(&machine, "intel-rapl:0", energy);
+        recorder.sample_at(at(f64::from(second)));
+    }
+    assert!((joules(&recorder, "rapl.package-0", 0.0, 3.0) - 90.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_reset_breaks_the_windows_that_it_lies_in_and_no_others() {
+    let machine = package(Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    for (second, energy) in [100_000.0, 100_050.0, 100_100.0, 3.0, 53.0, 103.0].into_iter().enumerate() {
+        count(&machine, "intel-rapl:0", energy);
+        recorder.sample_at(at(second as f64));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 100.0);
+    assert_eq!(window(&recorder, "rapl.package-0", 0.0, 5.0), Err(WindowError::Broken));
+    assert_eq!(window(&recorder, "rapl.package-0", 2.5, 5.0), Err(WindowError::Broken));
+    assert_close(joules(&recorder, "rapl.package-0", 3.0, 5.0), 100.0);
+}
+
+#[test]
+fn without_a_range_a_step_back_is_a_break_and_the_rest_counts() {
+    let machine = package(None);
+    let mut recorder = machine.open("rapl").unwrap();
+    for (second, energy) in [10.0, 20.0, 30.0, 1.0, 11.0, 21.0].into_iter().enumerate() {
+        count(&machine, "intel-rapl:0", energy);
+        recorder.sample_at(at(second as f64));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 20.0);
+    assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::Broken));
+    assert_close(joules(&recorder, "rapl.package-0", 3.0, 5.0), 20.0);
+}
+
+#[test]
+fn a_range_of_no_use_is_as_none() {
+    let machine = package(None);
+    machine.write(&format!("{ROOT}/intel-rapl:0/max_energy_range_uj"), "0\n");
+    let mut recorder = machine.open("rapl").unwrap();
+    for second in 0..4 {
+        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
+        recorder.sample_at(at(f64::from(second)));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 3.0), 30.0);
+}
+
+#[test]
+fn more_than_the_package_can_draw_is_a_break() {
+    let machine = package(Some(RANGE));
+    machine.write(&format!("{ROOT}/intel-rapl:0/constraint_0_max_power_uw"), "15000000\n");
+    let mut recorder = machine.open("rapl").unwrap();
+    assert_close(channel(&recorder, "rapl.package-0").limit_watts, 60.0);
+    for (second, energy) in [0.0, 40.0, 80.0, 1080.0].into_iter().enumerate() {
+        count(&machine, "intel-rapl:0", energy);
+        recorder.sample_at(at(second as f64));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 80.0);
+    assert_eq!(window(&recorder, "rapl.package-0", 0.0, 3.0), Err(WindowError::Broken));
+}
+
+#[test]
+fn the_platform_is_the_total_where_it_is_counted() {
+    let machine = package(Some(RANGE));
+    add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "dram", Some(RANGE));
+    add_zone(&machine, "intel-rapl:1", "psys", Some(RANGE));
+    let recorder = machine.open("rapl").unwrap();
+    assert_eq!(totals(&recorder), ["rapl.psys"]);
+    assert_eq!(recorder.recording().channels().len(), 3);
+}
+
+#[test]
+fn a_package_that_two_drivers_list_counts_once_and_keeps_its_memory() {
+    let machine = package(Some(RANGE));
+    add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "dram", Some(RANGE));
+    add_zone(&machine, "intel-rapl-mmio:0", "package-0", Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-0.dram"]);
+    for second in 0..4 {
+        count(&machine, "intel-rapl:0", 10.0 * f64::from(second));
+        recorder.sample_at(at(f64::from(second)));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 3.0), 30.0);
+}
+
+#[test]
+fn two_sockets_are_two_packages() {
+    let machine = package(Some(RANGE));
+    add_zone(&machine, "intel-rapl:1", "package-1", Some(RANGE));
+    add_zone(&machine, "intel-rapl:1/intel-rapl:1:0", "dram", Some(RANGE));
+    let recorder = machine.open("rapl").unwrap();
+    assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-1", "rapl.package-1.dram"]);
+}
+
+#[test]
+fn a_counter_that_cannot_be_read_is_named() {
+    let machine = package(Some(RANGE));
+    let energy = machine.path(&format!("{ROOT}/intel-rapl:0/energy_uj"));
+    std::fs::remove_file(&energy).unwrap();
+    let gone = machine.refusal("rapl").to_string();
+    assert!(gone.contains("intel-rapl:0/energy_uj: No such file"), "{gone}");
+    // Whoever runs as root may read every file, but not a directory.
+    std::fs::create_dir(&energy).unwrap();
+    let refusal = machine.refusal("rapl").to_string();
+    assert!(refusal.contains("intel-rapl:0/energy_uj: Is a directory"), "{refusal}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_counter_for_root_alone_comes_with_the_fix() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let machine = package(Some(RANGE));
+    let energy = machine.path(&format!("{ROOT}/intel-rapl:0/energy_uj"));
+    std::fs::set_permissions(&energy, std::fs::Permissions::from_mode(0o000)).unwrap();
+    match machine.open("rapl") {
+        Ok(_) => assert!(std::fs::read(&energy).is_ok(), "root reads it"),
+        Err(unavailable) => assert!(unavailable.fix.is_some_and(|fix| fix.contains("chmod a+r"))),
+    }
+}
+
+#[test]
+fn a_machine_without_counters_says_what_it_would_take() {
+    let machine = Machine::new();
+    let none = machine.refusal("rapl");
+    assert!(none.reason.contains("no such directory") && none.fix.unwrap().contains("modprobe"));
+    std::fs::create_dir_all(machine.path(ROOT)).unwrap();
+    assert!(machine.refusal("rapl").reason.contains("no RAPL domains"));
+}
+
+#[test]
+fn a_counter_that_falls_silent_gives_no_energy() {
+    let machine = package(Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    for second in 0..6 {
+        match second {
+            0..3 => count(&machine, "intel-rapl:0", 10.0 * f64::from(second)),
+            _ => machine.write(&format!("{ROOT}/intel-rapl:0/energy_uj"), "not a number\n"),
+        }
+        recorder.sample_at(at(f64::from(second)));
+    }
+    assert_close(joules(&recorder, "rapl.package-0", 0.0, 2.0), 20.0);
+    assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::NotCovered));
+}
+
+#[test]
+fn a_counter_that_stands_still_is_refused_rather_than_zero() {
+    let machine = package(Some(RANGE));
+    let mut recorder = machine.open("rapl").unwrap();
+    (0..5).for_each(|second| recorder.sample_at(at(f64::from(second))));
+    assert_eq!(window(&recorder, "rapl.package-0", 0.0, 4.0), Err(WindowError::TooFew(0)));
+}

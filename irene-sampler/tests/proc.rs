@@ -1,0 +1,353 @@
+//! What is read of /proc and of hwmon, and the estimates that rest on it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod machine;
+
+use irene_sampler::{
+    Provenance, Recorder, Unit, WindowError,
+    sources::{Places, Unavailable},
+};
+use machine::{Machine, assert_close, at, channel, joules, open, series, totals, values, window};
+
+/// Ticks: busy in user and system, idle and waiting.
+fn ticks(machine: &Machine, busy: u64, idle: u64) {
+    let (user, system) = (busy - busy / 3, busy / 3);
+    let (waiting, idle) = (idle / 4, idle - idle / 4);
+    machine.write("proc/stat", format!("cpu  {user} 0 {system} {idle} {waiting} 0 0 0 9 9\ncpu0 1 2 3 4\nintr 5\n"));
+}
+
+fn memory(machine: &Machine, total: u64, available: u64) {
+    let text = format!("MemTotal:   {total} kB\nMemFree:    1 kB\nMemAvailable:   {available} kB\nBuffers:  3 kB\n");
+    machine.write("proc/meminfo", text);
+}
+
+mod utilisation {
+    use super::*;
+
+    #[test]
+    fn it_is_the_share_of_ticks_that_were_not_idle() {
+        let machine = Machine::new();
+        ticks(&machine, 1000, 9000);
+        memory(&machine, 8000, 2000);
+        let mut recorder = machine.open("utilisation").unwrap();
+        for (time, busy, idle) in [(0.0, 1000, 9000), (1.0, 1025, 9075), (2.0, 1125, 9075), (3.0, 1125, 9175)] {
+            ticks(&machine, busy, idle);
+            recorder.sample_at(at(time));
+        }
+        assert_eq!(values(&recorder, "cpu"), [25.0, 100.0, 0.0], "the first sample has nothing to compare with");
+        assert_eq!(values(&recorder, "mem"), [75.0; 4]);
+        let cpu = window(&recorder, "cpu", 0.5, 2.5).unwrap();
+        assert_eq!((cpu.mean, cpu.min, cpu.max, cpu.std), (62.5, 25.0, 100.0, 37.5));
+        assert_eq!((cpu.energy, cpu.readings), (None, 2));
+        assert!(totals(&recorder).is_empty());
+    }
+
+    #[test]
+    fn a_sample_between_two_ticks_waits_for_the_next() {
+        let machine = Machine::new();
+        ticks(&machine, 100, 100);
+        let mut recorder = machine.open("utilisation").unwrap();
+        for (sample, busy) in [100, 100, 100, 110].into_iter().enumerate() {
+            ticks(&machine, busy, 100);
+            recorder.sample_at(at(sample as f64 / 1000.0));
+        }
+        assert_eq!(series(&recorder, "cpu").points().collect::<Vec<_>>(), [(0.003, 100.0)]);
+    }
+
+    #[test]
+    fn ticks_that_go_back_begin_anew() {
+        let machine = Machine::new();
+        ticks(&machine, 1000, 1000);
+        let mut recorder = machine.open("utilisation").unwrap();
+        for (second, busy) in [1000, 10, 20].into_iter().enumerate() {
+            ticks(&machine, busy, 10 * busy);
+            recorder.sample_at(at(second as f64));
+        }
+        assert_eq!(values(&recorder, "cpu").len(), 1);
+        assert_close(values(&recorder, "cpu")[0], 100.0 / 11.0);
+    }
+
+    #[test]
+    fn what_is_missing_is_absent() {
+        let machine = Machine::new();
+        ticks(&machine, 1, 1);
+        machine.write("proc/meminfo", "MemTotal:  8000 kB\n");
+        let mut recorder = machine.open("utilisation").unwrap();
+        for second in 0..4 {
+            ticks(&machine, 10 + second, 10 + second);
+            recorder.sample_at(at(second as f64));
+        }
+        assert_eq!(values(&recorder, "cpu"), [50.0; 3]);
+        assert_eq!(values(&recorder, "mem"), [0.0; 0]);
+        assert_eq!(window(&recorder, "mem", 0.0, 3.0), Err(WindowError::TooFew(0)));
+        machine.write("proc/stat", "cpu  1 x\n");
+        recorder.sample_at(at(4.0));
+        assert_eq!(values(&recorder, "cpu").len(), 3);
+    }
+
+    #[test]
+    fn a_stat_without_the_times_is_refused() {
+        let machine = Machine::new();
+        let missing = machine.refusal("utilisation").to_string();
+        assert!(missing.contains("proc/stat: No such file"), "{missing}");
+        for text in ["", "intr 1 2 3\n", "cpu  1 2 3\n", "cpu0 1 2 3 4 5\n"] {
+            machine.write("proc/stat", text);
+            let refusal = machine.refusal("utilisation").to_string();
+            assert!(refusal.contains("no line of the times of all processors"), "{text:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_it() {
+        let mut recorder = open("utilisation", &Places::here()).unwrap();
+        recorder.sample_at(at(0.0));
+        assert!((0.0..=100.0).contains(&values(&recorder, "mem")[0]));
+    }
+}
+
+mod hwmon {
+    use super::*;
+
+    fn write(machine: &Machine, file: &str, text: &str) {
+        machine.write(&format!("sys/class/hwmon/{file}"), text);
+    }
+
+    #[test]
+    fn an_average_is_taken_over_a_moment() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/name", "amdgpu\n");
+        write(&machine, "hwmon0/power1_average", "50000000\n");
+        write(&machine, "hwmon0/power1_input", "70000000\n");
+        write(&machine, "hwmon0/power1_label", "slow PPT\n");
+        write(&machine, "hwmon0/power1_cap", "90000000\n");
+        write(&machine, "hwmon0/temp1_input", "41000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+        assert_eq!(recorder.recording().channels().len(), 1);
+        assert_eq!(channel(&recorder, "hwmon.amdgpu.slow-PPT").unit, Unit::Watts);
+        assert_close(joules(&recorder, "hwmon.amdgpu.slow-PPT", 0.5, 2.5), 100.0);
+    }
+
+    #[test]
+    fn an_average_that_cannot_be_read_leaves_the_moment() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/name", "psu\n");
+        std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0/power1_average")).unwrap();
+        write(&machine, "hwmon0/power1_input", "70000000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        recorder.sample_at(at(0.0));
+        assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0]);
+    }
+
+    #[test]
+    fn energy_is_counted_and_stands_before_power_of_the_same_sensor() {
+        let machine = Machine::new();
+        write(&machine, "hwmon3/name", "xe\n");
+        write(&machine, "hwmon3/energy1_input", "0\n");
+        write(&machine, "hwmon3/power1_input", "30000000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        for second in 0..5 {
+            write(&machine, "hwmon3/energy1_input", &format!("{}\n", 7_000_000 + 20_000_000 * second));
+            recorder.sample_at(at(f64::from(second)));
+        }
+        assert_close(joules(&recorder, "hwmon.xe.energy1", 1.0, 3.0), 40.0);
+        assert_close(joules(&recorder, "hwmon.xe.power1", 1.0, 3.0), 60.0);
+        assert_eq!(totals(&recorder), ["hwmon.xe.energy1"]);
+    }
+
+    #[test]
+    fn two_supplies_of_one_make_are_told_apart() {
+        let machine = Machine::new();
+        for chip in ["hwmon0", "hwmon1"] {
+            write(&machine, &format!("{chip}/name"), "psu\n");
+            write(&machine, &format!("{chip}/power1_input"), "70000000\n");
+        }
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu.power1", "hwmon.hwmon1.power1"]);
+    }
+
+    #[test]
+    fn a_sensor_that_sleeps_from_the_start_is_none() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/name", "gpu\n");
+        write(&machine, "hwmon0/power1_input", "");
+        assert!(machine.refusal("hwmon").reason.contains("no sensor of power or energy"));
+        assert!(Machine::new().refusal("hwmon").reason.contains("sys/class/hwmon: No such file"));
+    }
+
+    #[test]
+    fn a_sensor_that_falls_asleep_leaves_a_gap() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/power1_input", "70000000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        for second in 0..40 {
+            write(&machine, "hwmon0/power1_input", if (10..25).contains(&second) { "" } else { "70000000\n" });
+            recorder.sample_at(at(f64::from(second)));
+        }
+        let name = "hwmon.hwmon0.power1";
+        assert_close(joules(&recorder, name, 2.0, 8.0), 420.0);
+        assert_eq!(window(&recorder, name, 2.0, 30.0), Err(WindowError::Gap(16.0)));
+    }
+
+    #[test]
+    fn more_than_a_machine_can_draw_is_no_reading() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/power1_input", "70000000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        for (second, microwatts) in ["70000000", "4294967295000000", "-70000000", "70000000"].into_iter().enumerate() {
+            write(&machine, "hwmon0/power1_input", microwatts);
+            recorder.sample_at(at(second as f64));
+        }
+        let series = series(&recorder, "hwmon.hwmon0.power1");
+        assert_eq!((series.pushed(), series.refused()), (2, 2));
+        assert_close(series.window(0.0, 3.0).unwrap().energy.unwrap(), 210.0);
+    }
+}
+
+mod tdp {
+    use super::*;
+
+    fn estimate(machine: &Machine, tdp_watts: Option<f64>) -> Result<Recorder, Unavailable> {
+        open("tdp", &Places { tdp_watts, ..machine.places() })
+    }
+
+    #[test]
+    fn it_is_power_times_load_and_says_that_it_is_estimated() {
+        let machine = Machine::new();
+        ticks(&machine, 100, 100);
+        let mut recorder = estimate(&machine, Some(65.0)).unwrap();
+        // Half loaded for two seconds, then fully.
+        for (time, busy, idle) in [(0.0, 100, 100), (1.0, 150, 150), (2.0, 200, 200), (3.0, 300, 200), (4.0, 400, 200)]
+        {
+            ticks(&machine, busy, idle);
+            recorder.sample_at(at(time));
+        }
+        assert_eq!(channel(&recorder, "tdp").provenance, Provenance::Estimated);
+        assert_close(joules(&recorder, "tdp", 0.0, 2.0), 65.0);
+        assert_close(joules(&recorder, "tdp", 2.0, 4.0), 130.0);
+        assert_close(joules(&recorder, "tdp", 0.0, 4.0), 195.0);
+    }
+
+    #[test]
+    fn samples_between_ticks_lose_no_energy() {
+        let machine = Machine::new();
+        ticks(&machine, 100, 100);
+        let mut recorder = estimate(&machine, Some(10.0)).unwrap();
+        for millisecond in 0..=100 {
+            ticks(&machine, 100 + millisecond / 10, 100);
+            recorder.sample_at(at(millisecond as f64 / 1000.0));
+        }
+        assert_close(joules(&recorder, "tdp", 0.0, 0.1), 1.0);
+    }
+
+    #[test]
+    fn ticks_that_go_back_give_no_energy() {
+        let machine = Machine::new();
+        ticks(&machine, 1000, 1000);
+        let mut recorder = estimate(&machine, Some(10.0)).unwrap();
+        for second in 0..6 {
+            let busy = if second < 3 { 1000 + 100 * second } else { second };
+            ticks(&machine, busy, 1000);
+            recorder.sample_at(at(second as f64));
+        }
+        assert_close(joules(&recorder, "tdp", 0.0, 2.0), 20.0);
+        assert_eq!(window(&recorder, "tdp", 1.0, 5.0), Err(WindowError::NotCovered));
+    }
+
+    #[test]
+    fn it_must_be_given_and_be_a_power() {
+        let machine = Machine::new();
+        ticks(&machine, 1, 1);
+        let unknown = estimate(&machine, None).unwrap_err();
+        assert!(unknown.fix.unwrap().contains("--tdp-watts"));
+        for watts in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(estimate(&machine, Some(watts)).unwrap_err().reason.contains("no thermal design power"));
+        }
+    }
+}
+
+mod impact_tracker {
+    use super::*;
+
+    const PACKAGE: &str = "sys/class/powercap/intel-rapl:0";
+    const MEMORY: &str = "sys/class/powercap/intel-rapl:0/intel-rapl:0:0";
+
+    /// Ticks of the process in user and system time. Its name is chosen to be parsed wrongly.
+    fn process(machine: &Machine, ticks: u64) {
+        let text =
+            format!("7 (a) (1 2 3 b) S 1 7 7 0 -1 4194304 9 8 7 6 {} {} 0 0 20 0 1\n", ticks / 2, ticks - ticks / 2);
+        machine.write("proc/self/stat", text);
+    }
+
+    fn used(machine: &Machine, package_joules: u64, memory_joules: u64) {
+        machine.write(&format!("{PACKAGE}/energy_uj"), format!("{package_joules}000000\n"));
+        machine.write(&format!("{MEMORY}/energy_uj"), format!("{memory_joules}000000\n"));
+    }
+
+    fn machine() -> Machine {
+        let machine = Machine::new();
+        machine.write(&format!("{PACKAGE}/name"), "package-0\n");
+        machine.write(&format!("{MEMORY}/name"), "dram\n");
+        used(&machine, 5, 5);
+        ticks(&machine, 1000, 1000);
+        memory(&machine, 8000, 4000);
+        process(&machine, 10);
+        machine.write("proc/self/status", "Name:\tx\nVmHWM:\t 9999 kB\nVmRSS:\t 1000 kB\n");
+        machine
+    }
+
+    #[test]
+    fn it_is_the_process_s_share_times_the_overhead_of_data_centres() {
+        let machine = machine();
+        let mut recorder = machine.open("impact-tracker").unwrap();
+        for second in 0..4 {
+            ticks(&machine, 1000 + 100 * second, 1000 + 300 * second);
+            process(&machine, 10 + 50 * second);
+            used(&machine, 5 + 100 * second, 5 + 10 * second);
+            recorder.sample_at(at(second as f64));
+        }
+        assert_eq!(channel(&recorder, "impact-tracker").provenance, Provenance::Estimated);
+        // Half of the busy time of 100 W, a quarter of the used memory's 10 W.
+        assert_close(joules(&recorder, "impact-tracker", 0.0, 3.0), 3.0 * 1.58 * (50.0 + 2.5));
+    }
+
+    #[test]
+    fn samples_between_ticks_lose_no_energy() {
+        let machine = machine();
+        let mut recorder = machine.open("impact-tracker").unwrap();
+        for step in 0..9 {
+            let ticked = step / 2;
+            ticks(&machine, 1000 + 10 * ticked, 1000);
+            // The process's own ticks may show before the machine's.
+            process(&machine, 10 + 5 * step.div_ceil(2));
+            used(&machine, 5 + step, 5);
+            recorder.sample_at(at(step as f64));
+        }
+        let found = joules(&recorder, "impact-tracker", 0.0, 8.0);
+        assert!((found - 1.58 * 4.0).abs() <= 1.58, "{found} J: half of 8 J, but for a tick's part");
+    }
+
+    #[test]
+    fn without_memory_s_share_there_is_no_figure() {
+        let machine = machine();
+        let mut recorder = machine.open("impact-tracker").unwrap();
+        for second in 0..6 {
+            ticks(&machine, 1000 + 100 * second, 1000);
+            process(&machine, 10 + 50 * second);
+            used(&machine, 5 + 100 * second, 5 + 10 * second);
+            if second == 3 {
+                machine.write("proc/self/status", "Name:\tx\n");
+            }
+            recorder.sample_at(at(second as f64));
+        }
+        assert!(window(&recorder, "impact-tracker", 0.0, 2.0).is_ok());
+        assert_eq!(window(&recorder, "impact-tracker", 1.0, 5.0), Err(WindowError::Broken));
+    }
+
+    #[test]
+    fn it_needs_energy_counters() {
+        let machine = Machine::new();
+        ticks(&machine, 1, 1);
+        assert!(machine.refusal("impact-tracker").fix.is_some_and(|fix| fix.contains("modprobe")));
+    }
+}

@@ -1,0 +1,357 @@
+//! The protocol with meters that a test makes up, and the thread beneath it.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
+};
+
+use irene_sampler::{
+    Channel, Estimate, MeasureError, Protocol, Provenance, Readings, Sampler, SamplerOptions, Source, Stamp, Unit,
+};
+
+const WATTS: f64 = 50.0;
+
+/// A meter whose reading is a function of time.
+struct Meter<F> {
+    channel: Channel,
+    reading: F,
+}
+
+impl<F: FnMut(Stamp) -> f64 + Send> Source for Meter<F> {
+    fn channels(&self) -> &[Channel] {
+        std::slice::from_ref(&self.channel)
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        let reading = (self.reading)(readings.stamp());
+        readings.push(0, reading);
+    }
+}
+
+fn meter(name: &str, unit: Unit, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Source> {
+    Box::new(Meter { channel: Channel::energy(name, unit), reading })
+}
+
+fn power() -> Box<dyn Source> {
+    meter("power", Unit::Watts, |_| WATTS)
+}
+
+fn counter() -> Box<dyn Source> {
+    meter("counter", Unit::Joules, |stamp| WATTS * stamp.time)
+}
+
+fn sampler(sources: Vec<Box<dyn Source>>) -> Sampler {
+    Sampler::start(sources, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+}
+
+/// Every run of the closure is a round, after two: one of the warm-up, and one of the probe.
+fn round_a_run(rounds: usize) -> Protocol {
+    Protocol {
+        warm_up: Duration::ZERO,
+        probe: Duration::ZERO,
+        round: Duration::ZERO,
+        least_rounds: rounds,
+        most_rounds: rounds,
+        ..Protocol::quick()
+    }
+}
+
+/// Long enough for readings, short enough for a test.
+fn work() {
+    sleep(Duration::from_millis(30));
+}
+
+fn never() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
+fn assert_close(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} is not {expected}");
+}
+
+#[test]
+fn latency_is_that_of_one_run() {
+    let protocol = Protocol { target: 0.0, most_rounds: 3, ..Protocol::quick() };
+    let measured = protocol.measure(&sampler(Vec::new()), &never(), || sleep(Duration::from_millis(5))).unwrap();
+    // A busy machine makes sleeps longer, never shorter.
+    assert!((0.005..0.05).contains(&measured.latency.mean), "{:?}", measured.latency);
+    assert!(measured.repeats > 1 && measured.repeats <= 40, "{}", measured.repeats);
+    assert!(measured.latency.half_width.is_some_and(|half_width| half_width >= 0.0));
+    assert_eq!(measured.rounds.len(), 3);
+    let mean = measured.rounds.iter().map(|round| round.seconds).sum::<f64>() / 3.0 / f64::from(measured.repeats);
+    assert_close(measured.latency.mean, mean);
+    assert_eq!(measured.protocol, protocol);
+}
+
+#[test]
+fn energy_is_power_times_latency_whether_power_is_read_or_energy_counted() {
+    for meter in [power(), counter()] {
+        let measured = round_a_run(3).measure(&sampler(vec![meter]), &never(), work).unwrap();
+        let energy = measured.energy.unwrap();
+        assert_close(energy.mean, WATTS * measured.latency.mean);
+        assert_eq!(measured.provenance, Some(Provenance::Measured));
+        assert_eq!(measured.no_energy, None);
+        for round in &measured.rounds {
+            assert_close(round.joules.unwrap(), WATTS * round.seconds);
+            assert!(round.readings.unwrap() >= 2);
+        }
+        let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+        assert_close(figure.mean, WATTS);
+        assert_close(figure.energy.unwrap(), energy.mean);
+        assert!(figure.is_total);
+    }
+}
+
+#[test]
+fn a_round_of_many_runs_shares_its_energy_among_them() {
+    let protocol = Protocol { least_rounds: 2, most_rounds: 2, round: Duration::from_millis(100), ..Protocol::quick() };
+    let measured = protocol.measure(&sampler(vec![counter()]), &never(), || sleep(Duration::from_millis(2))).unwrap();
+    assert!(measured.repeats > 1);
+    assert_close(measured.energy.unwrap().mean, WATTS * measured.latency.mean);
+    assert_close(measured.channels[0].energy.unwrap(), WATTS * measured.latency.mean);
+}
+
+#[test]
+fn meters_of_parts_add_up_and_what_is_no_total_does_not() {
+    let mut part = Channel::energy("cores", Unit::Watts);
+    part.is_total = false;
+    let mut estimate = Channel::energy("memory", Unit::Watts);
+    estimate.provenance = Provenance::Estimated;
+    let sources: Vec<Box<dyn Source>> = vec![
+        power(),
+        counter(),
+        Box::new(Meter { channel: part, reading: |_| 7.0 }),
+        Box::new(Meter { channel: estimate, reading: |_| 5.0 }),
+        Box::new(Meter { channel: Channel::gauge("load", Unit::Percent), reading: |_| 30.0 }),
+    ];
+    let measured = round_a_run(2).measure(&sampler(sources), &never(), work).unwrap();
+    assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);
+    assert_eq!(measured.provenance, Some(Provenance::Estimated), "as soon as a part of it is");
+    let figures: Vec<(&str, bool)> = measured.channels.iter().map(|figure| (&*figure.name, figure.is_total)).collect();
+    assert_eq!(figures, [("power", true), ("counter", true), ("cores", false), ("memory", true), ("load", false)]);
+    assert_close(measured.channels[4].mean, 30.0);
+    assert_eq!(measured.channels[4].energy, None);
+}
+
+#[test]
+fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
+    let load = Meter { channel: Channel::gauge("load", Unit::Percent), reading: |_| 30.0 };
+    for sources in [Vec::new(), vec![Box::new(load) as Box<dyn Source>]] {
+        let measured = round_a_run(2).measure(&sampler(sources), &never(), work).unwrap();
+        assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
+        assert!(measured.latency.mean > 0.0);
+        assert!(measured.rounds.iter().all(|round| round.joules.is_none() && round.readings.is_none()));
+    }
+}
+
+#[test]
+fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
+    let mut joules = 0.0;
+    // Half a second's worth at each reading, and from the start again each fifth time.
+    let resets = meter("broken", Unit::Joules, move |_| {
+        joules = (joules + 1.0) % 5.0;
+        joules
+    });
+    let measured = round_a_run(2).measure(&sampler(vec![power(), resets]), &never(), work).unwrap();
+    assert_eq!(measured.energy, None);
+    let reason = measured.no_energy.unwrap();
+    assert!(reason.starts_with("broken, a round of ") && reason.contains("the counter was reset"), "{reason}");
+    assert_eq!(measured.channels.iter().map(|figure| &*figure.name).collect::<Vec<_>>(), ["power"]);
+}
+
+#[test]
+fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
+    let mut channel = Channel::energy("slow", Unit::Watts);
+    channel.update_period = Some(Duration::from_secs(5));
+    let slow = Box::new(Meter { channel, reading: |_| WATTS });
+    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    assert_eq!(measured.energy, None);
+    let reason = measured.no_energy.unwrap();
+    assert!(reason.contains("shorter than the sensor's update period of 5 s"), "{reason}");
+}
+
+#[test]
+fn a_closure_that_fails_ends_it() {
+    for fails_at in 1..6 {
+        let mut runs = 0;
+        let failed = round_a_run(5).try_measure(&sampler(vec![power()]), &never(), || {
+            runs += 1;
+            if runs == fails_at { Err("out of memory") } else { Ok(()) }
+        });
+        assert_eq!(failed, Err(MeasureError::Run("out of memory")));
+        assert_eq!(runs, fails_at);
+    }
+}
+
+#[test]
+fn when_told_to_stop_it_gives_the_rounds_that_are_over() {
+    let stopped_in_run = |last: usize| {
+        let (stop, mut runs) = (AtomicBool::new(false), 0);
+        let measured = round_a_run(9).measure(&sampler(vec![power()]), &stop, || {
+            work();
+            runs += 1;
+            if runs == last {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        (measured, runs)
+    };
+    for last in 1..=3 {
+        assert_eq!(stopped_in_run(last), (Err(MeasureError::Stopped), last), "and nothing is run on");
+    }
+    let measured = stopped_in_run(5).0.unwrap();
+    assert_eq!(measured.rounds.len(), 2, "the runs of a warm-up, a probe, and two rounds");
+    assert!(measured.energy.is_some() && !measured.reached_target);
+}
+
+#[test]
+fn rounds_end_when_the_target_is_reached_or_at_the_most() {
+    let wide = Protocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
+    let measured = wide.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (2, true));
+    let narrow = Protocol { target: 1e-12, ..wide };
+    let measured = narrow.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (9, false));
+    let single = Protocol { most_rounds: 0, ..narrow };
+    let measured = single.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (1, false), "one round has no interval");
+    assert_eq!(measured.latency.half_width, None);
+}
+
+/// A machine that draws more from its third run on, and so after stand-by; and what it draws between runs.
+fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
+    let hot = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&hot);
+    let source = meter("power", Unit::Watts, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
+    let pauses = Duration::from_millis(60);
+    let protocol = Protocol { stand_by: pauses, cool_down: pauses, ..round_a_run(2) };
+    let runs = AtomicUsize::new(0);
+    let run = || {
+        hot.store(runs.fetch_add(1, Ordering::Relaxed) >= 2, Ordering::Relaxed);
+        work();
+        if cools {
+            hot.store(false, Ordering::Relaxed);
+        }
+    };
+    protocol.measure(&sampler(vec![source]), &never(), run).unwrap()
+}
+
+#[test]
+fn power_that_does_not_come_down_between_rounds_is_said() {
+    let cool = heated(100.0, true);
+    assert_close(cool.idle_watts.unwrap(), 10.0);
+    assert!(cool.settled);
+    let hot = heated(100.0, false);
+    assert_close(hot.idle_watts.unwrap(), 10.0);
+    assert!(!hot.settled);
+    assert_eq!(hot.rounds.len(), 2, "measured all the same");
+    assert!(heated(10.5, false).settled, "within the tolerance of 10%");
+}
+
+#[test]
+fn without_stand_by_idle_power_is_not_known() {
+    let measured = round_a_run(1).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!(measured.idle_watts, None);
+}
+
+#[test]
+fn a_closure_of_no_time_is_measured() {
+    let mut runs = 0_u64;
+    let measured = Protocol { most_rounds: 3, ..Protocol::quick() }
+        .measure(&sampler(vec![counter()]), &never(), || runs = std::hint::black_box(runs + 1))
+        .unwrap();
+    assert!(measured.repeats > 1000 && measured.latency.mean > 0.0 && measured.latency.mean < 1e-4);
+    assert!(runs > u64::from(measured.repeats));
+    assert!(round_a_run(1).measure(&sampler(Vec::new()), &never(), || {}).is_ok_and(|measured| measured.repeats == 1));
+}
+
+#[test]
+fn estimates_scale_with_their_unit() {
+    let estimate = Estimate::of(&[1.0, 2.0, 3.0]).unwrap();
+    let milli = estimate.scaled(-1e3);
+    assert_close(milli.mean, -2000.0);
+    assert_close(milli.half_width.unwrap(), 1e3 * estimate.half_width.unwrap());
+    let many: Vec<f64> = (0..100).map(f64::from).collect();
+    // s = 29.01 over 100 values, t(99) = 1.984.
+    assert!((Estimate::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
+}
+
+mod thread {
+    use super::*;
+
+    #[test]
+    fn sources_slower_than_the_period_leave_time_to_look_and_to_stop() {
+        let slow = meter("slow", Unit::Watts, |_| {
+            sleep(Duration::from_millis(5));
+            WATTS
+        });
+        let sampler = sampler(vec![slow]);
+        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
+        for _ in 0..20 {
+            sampler.look(|recording| assert!(recording.series(0).pushed() >= 1));
+        }
+        assert!(sampler.stop().series(0).pushed() >= 1);
+    }
+
+    #[test]
+    fn a_source_s_time_is_not_the_next_one_s() {
+        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&times);
+        let slow = meter("slow", Unit::Watts, |_| {
+            sleep(Duration::from_millis(5));
+            WATTS
+        });
+        let next = meter("next", Unit::Watts, move |stamp| {
+            theirs.lock().unwrap().push(stamp.time);
+            WATTS
+        });
+        let sampler = sampler(vec![slow, next]);
+        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
+        let recording = sampler.stop();
+        let first = |place: usize| recording.series(place).points().next().unwrap().0;
+        assert!(first(1) - first(0) >= 0.005, "{} after {}", first(1), first(0));
+        assert_eq!(first(1), times.lock().unwrap()[0]);
+    }
+
+    #[test]
+    fn samples_come_at_the_period_and_are_the_clock_s() {
+        let sampler = sampler(vec![counter()]);
+        let start = sampler.clock().now();
+        assert!(sampler.wait_past(start + 0.2, Duration::from_secs(20)));
+        assert_eq!(sampler.period(), Duration::from_millis(1));
+        let end = sampler.clock().now();
+        let recording = sampler.stop();
+        let points: Vec<(f64, f64)> = recording.series(0).points().collect();
+        assert!(points.len() >= 10 && points.len() as f64 <= end / 0.001 + 2.0, "{} in {end} s", points.len());
+        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(points.iter().all(|&(time, joules)| time >= 0.0 && time <= end + 1.0 && joules == WATTS * time));
+    }
+
+    #[test]
+    fn periods_are_brought_into_their_range() {
+        for (asked, given) in [(Duration::ZERO, 0.001), (Duration::from_secs(3600), 10.0)] {
+            let sampler = Sampler::start(Vec::new(), SamplerOptions { period: asked, capacity: 0 }).unwrap();
+            assert_eq!(sampler.period().as_secs_f64(), given);
+        }
+    }
+
+    #[test]
+    fn one_that_is_dropped_stops_at_once_even_in_the_middle_of_a_long_period() {
+        let options = SamplerOptions { period: Duration::from_secs(10), capacity: 8 };
+        let sampler = Sampler::start(vec![power()], options).unwrap();
+        let clock = sampler.clock();
+        assert!(!sampler.wait_past(clock.now() + 1e6, Duration::from_millis(1)), "it did not come");
+        drop(sampler);
+        assert!(clock.now() < 8.0);
+    }
+
+    #[test]
+    fn the_default_is_the_paper_s_period() {
+        assert_eq!(SamplerOptions::default().period, Duration::from_millis(170));
+    }
+}

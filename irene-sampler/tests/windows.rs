@@ -1,0 +1,312 @@
+//! What windows promise for any sequence of readings.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod machine;
+
+use std::time::Duration;
+
+use irene_sampler::{Channel, Counter, Readings, Recorder, Series, Source, Stamp, Step, Unit, Window, WindowError};
+use machine::assert_close;
+use proptest::prelude::*;
+
+const LIMIT_WATTS: f64 = 100.0;
+
+fn watts() -> Channel {
+    Channel { limit_watts: LIMIT_WATTS, ..Channel::energy("meter", Unit::Watts) }
+}
+
+fn counter() -> Channel {
+    Channel { unit: Unit::Joules, ..watts() }
+}
+
+fn series(channel: &Channel, points: impl IntoIterator<Item = (f64, f64)>) -> Series {
+    let mut series = Series::new(channel, 4096);
+    points.into_iter().for_each(|(time, value)| series.push(time, value));
+    series
+}
+
+/// An energy counter that says what a test wants.
+struct Script {
+    channel: Channel,
+    counter: Counter,
+    readings: std::vec::IntoIter<f64>,
+}
+
+impl Source for Script {
+    fn channels(&self) -> &[Channel] {
+        std::slice::from_ref(&self.channel)
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        if let Some(joules) = self.readings.next() {
+            readings.count(0, &mut self.counter, joules);
+        }
+    }
+}
+
+/// What is left of these readings, by the way that sources take.
+fn counted(points: &[(f64, f64)], range: Option<f64>) -> Series {
+    let readings: Vec<f64> = points.iter().map(|&(_, joules)| joules).collect();
+    let script =
+        Script { channel: counter(), counter: Counter::new(range, LIMIT_WATTS), readings: readings.into_iter() };
+    let mut recorder = Recorder::new(vec![Box::new(script)], 4096);
+    points.iter().for_each(|&(time, _)| recorder.sample_at(Stamp { time, wall: time }));
+    recorder.recording().series(0).clone()
+}
+
+/// Times that mostly go on, and readings that mostly go up.
+fn readings() -> impl Strategy<Value = Vec<(f64, f64)>> {
+    let pause = prop_oneof![60 => 0.01..2.0, 1 => -3.0..0.0, 1 => Just(0.0), 1 => Just(f64::NAN), 1 => Just(60.0)];
+    let change = prop_oneof![
+        60 => (0.0..60.0).prop_map(Change::Watts),
+        2 => Just(Change::Watts(0.0)),
+        1 => (0.0..1e4).prop_map(Change::Watts),
+        1 => (-50.0..500.0).prop_map(Change::To),
+        1 => prop_oneof![
+            Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(f64::MAX), Just(f64::MIN), Just(-0.0)
+        ].prop_map(Change::To),
+    ];
+    prop::collection::vec((pause, change), 0..60).prop_map(|steps| {
+        let (mut time, mut joules) = (0.0, 0.0);
+        let read = |(pause, change): (f64, Change)| {
+            let now = time + pause;
+            time = if now.is_nan() { time } else { now };
+            let reading = match change {
+                Change::Watts(watts) => joules + watts * if pause > 0.0 { pause } else { 0.0 },
+                Change::To(to) => to,
+            };
+            joules = if reading.abs() < 1e6 { reading } else { joules };
+            (now, reading)
+        };
+        steps.into_iter().map(read).collect()
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Watts(f64),
+    To(f64),
+}
+
+/// Times in and about those of the readings.
+fn cuts() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(-1.0..70.0, 3).prop_map(|mut cuts| {
+        cuts.sort_by(f64::total_cmp);
+        cuts
+    })
+}
+
+fn check_window(series: &Series, from: f64, to: f64) -> Result<(), TestCaseError> {
+    let Ok(Window { mean, energy: Some(energy), min, max, std, readings }) = series.window(from, to) else {
+        return Ok(());
+    };
+    let most = LIMIT_WATTS * (1.0 + 1e-9);
+    prop_assert!(energy >= 0.0 && energy <= most * (to - from), "{energy} J in {} s", to - from);
+    prop_assert!((mean - energy / (to - from)).abs() <= 1e-9 * mean);
+    prop_assert!(0.0 <= min && min <= max && max <= most && std <= most, "{min} to {max}, {std}");
+    prop_assert!(readings >= 2 && to > from);
+    Ok(())
+}
+
+/// Every window whose ends are readings or lie between them.
+fn check(series: &Series, cuts: &[f64]) -> Result<(), TestCaseError> {
+    let times: Vec<f64> = series.points().map(|(time, _)| time).chain(cuts.iter().copied()).collect();
+    for &from in &times {
+        for &to in &times {
+            check_window(series, from, to)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_sum(series: &Series, cuts: &[f64]) -> Result<(), TestCaseError> {
+    let [from, middle, to] = cuts[..] else { return Ok(()) };
+    if let (Ok(left), Ok(right)) = (series.window(from, middle), series.window(middle, to)) {
+        let sum = left.energy.unwrap() + right.energy.unwrap();
+        let whole = series.window(from, to).unwrap().energy.unwrap();
+        prop_assert!((sum - whole).abs() <= 1e-9 * whole, "{sum} is not {whole}");
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_counter_never_falls_nor_leaps(points in readings(), range in prop::option::of(50.0..500.0)) {
+        let mut counter = Counter::new(range, LIMIT_WATTS);
+        let mut before = (f64::NEG_INFINITY, 0.0);
+        for (time, joules) in points {
+            match counter.advance(time, joules) {
+                None => {}
+                Some(Step::Broken(total)) => {
+                    prop_assert_eq!(total, before.1, "what is not known is not counted");
+                    before.0 = time;
+                }
+                Some(Step::Total(total)) => {
+                    let rise = total - before.1;
+                    prop_assert!(rise >= 0.0 && (total == 0.0 || rise <= LIMIT_WATTS * (time - before.0) * (1.0 + 1e-9)));
+                    before = (time, total);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn counters_never_give_a_negative_or_impossible_energy(
+        points in readings(), range in prop::option::of(50.0..500.0), cuts in cuts()
+    ) {
+        let series = counted(&points, range);
+        check(&series, &cuts)?;
+        check_sum(&series, &cuts)?;
+    }
+
+    #[test]
+    fn nor_does_a_source_that_counts_by_itself(points in readings(), cuts in cuts()) {
+        let series = series(&counter(), points);
+        check(&series, &cuts)?;
+        check_sum(&series, &cuts)?;
+    }
+
+    #[test]
+    fn nor_does_power(points in readings(), cuts in cuts()) {
+        let series = series(&watts(), points);
+        check(&series, &cuts)?;
+        check_sum(&series, &cuts)?;
+    }
+
+    #[test]
+    fn windows_that_adjoin_add_up(
+        powers in prop::collection::vec((0.01..1.0, 0.0..LIMIT_WATTS), 40..60), cuts in prop::collection::vec(0.0..1.0, 1..4)
+    ) {
+        let mut now = (0.0, 0.0);
+        let mut power = Vec::new();
+        let mut energy = Vec::new();
+        for (pause, watts) in powers {
+            now = (now.0 + pause, now.1 + pause * watts);
+            power.push((now.0, watts));
+            energy.push(now);
+        }
+        // All at once, and cut at the given shares of the time, at least 2 s apart for enough readings.
+        let (start, end) = (power[0].0, now.0);
+        let mut cuts: Vec<f64> = cuts.iter().map(|share| start + share * (end - start)).chain([start, end]).collect();
+        cuts.sort_by(f64::total_cmp);
+        for series in [series(&watts(), power), counted(&energy, Some(1e4))] {
+            let whole = series.window(start, end).unwrap().energy.unwrap();
+            let parts: Result<Vec<Window>, WindowError> =
+                cuts.windows(2).map(|cut| series.window(cut[0], cut[1])).collect();
+            if let Ok(parts) = parts {
+                let sum: f64 = parts.iter().map(|part| part.energy.unwrap()).sum();
+                prop_assert!((sum - whole).abs() <= 1e-9 * whole, "{sum} is not {whole}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_window_of_anything_is_answered(
+        points in prop::collection::vec((any::<f64>(), any::<f64>()), 0..30), from in any::<f64>(), to in any::<f64>()
+    ) {
+        for unit in [Unit::Percent, Unit::Megahertz, Unit::Watts, Unit::Joules] {
+            let channel = Channel { unit, ..watts() };
+            let mut ordered = points.clone();
+            ordered.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for points in [&points, &ordered] {
+                let series = series(&channel, points.iter().copied());
+                let _ = series.window(from, to);
+                let _ = series.observed_period();
+                let ends: Vec<f64> = series.points().map(|(time, _)| time).collect();
+                if let [first, .., last] = ends[..] {
+                    let _ = series.window(first, last);
+                }
+            }
+        }
+    }
+}
+
+/// A reading of 50 W each second.
+fn steady(channel: &Channel) -> Series {
+    let reading = |second: i32| match channel.unit {
+        Unit::Joules => 50.0 * f64::from(second),
+        _ => 50.0,
+    };
+    series(channel, (0..=10).map(|second| (f64::from(second), reading(second))))
+}
+
+#[test]
+fn a_window_between_readings_has_its_part_of_the_energy() {
+    for channel in [watts(), counter()] {
+        let window = steady(&channel).window(2.25, 7.75).unwrap();
+        assert_close(window.energy.unwrap(), 275.0);
+        assert_eq!((window.mean, window.std, window.min, window.max), (50.0, 0.0, 50.0, 50.0));
+        assert_eq!(window.readings, 5);
+    }
+}
+
+#[test]
+fn a_window_that_the_readings_do_not_reach_is_refused() {
+    for channel in [watts(), counter()] {
+        let series = steady(&channel);
+        for (from, to) in
+            [(-1.0, 5.0), (5.0, 10.1), (11.0, 12.0), (5.0, 5.0), (6.0, 5.0), (f64::NAN, 5.0), (5.0, f64::NAN)]
+        {
+            assert_eq!(series.window(from, to), Err(WindowError::NotCovered), "{from} to {to}");
+        }
+        assert_eq!(Series::new(&channel, 8).window(0.0, 1.0), Err(WindowError::NotCovered));
+    }
+}
+
+#[test]
+fn a_window_with_too_few_readings_is_refused() {
+    for channel in [watts(), counter()] {
+        let series = steady(&channel);
+        assert_eq!(series.window(2.1, 2.9), Err(WindowError::TooFew(0)));
+        assert_eq!(series.window(2.1, 3.9), Err(WindowError::TooFew(1)));
+        assert!(series.window(2.1, 4.9).is_ok());
+    }
+    let idle = series(&counter(), (0..9).map(|second| (f64::from(second), 7.0)));
+    assert_eq!(idle.window(1.0, 8.0), Err(WindowError::TooFew(0)), "a counter that stands still may be dead");
+    assert_eq!(steady(&Channel::gauge("cpu", Unit::Percent)).window(2.1, 2.9), Err(WindowError::TooFew(0)));
+}
+
+#[test]
+fn a_window_shorter_than_the_sensor_s_period_is_refused() {
+    let channel = Channel { update_period: Some(Duration::from_secs(3)), ..counter() };
+    assert_eq!(steady(&channel).window(2.0, 4.9), Err(WindowError::TooShort(3.0)));
+    assert!(steady(&channel).window(2.0, 5.0).is_ok());
+}
+
+#[test]
+fn what_is_gone_from_the_ring_is_not_covered() {
+    let mut series = Series::new(&watts(), 4);
+    (0..10).for_each(|second| series.push(f64::from(second), 50.0));
+    assert_eq!((series.points().len(), series.pushed()), (4, 10));
+    assert_eq!(series.window(5.0, 9.0), Err(WindowError::NotCovered));
+    assert_close(series.window(6.0, 9.0).unwrap().energy.unwrap(), 150.0);
+}
+
+#[test]
+fn breaks_are_not_forgotten_while_their_readings_are_kept() {
+    let mut series = Series::new(&counter(), 4096);
+    for second in 0..1000 {
+        let joules = f64::from(second) * 10.0;
+        if second % 10 == 9 {
+            series.push_broken(f64::from(second), joules);
+        } else {
+            series.push(f64::from(second), joules);
+        }
+    }
+    // Of every ten seconds the last to the ninth's is not known.
+    for start in 0..995 {
+        let is_known = (start..start + 5).all(|second| second % 10 != 8);
+        let window = series.window(f64::from(start), f64::from(start + 5));
+        assert!(if is_known { window.is_ok() || start < 400 } else { window.is_err() }, "{start}: {window:?}");
+    }
+    assert_eq!(series.window(0.0, 999.0), Err(WindowError::NotCovered), "too many breaks to remember");
+    assert_eq!(series.window(400.0, 999.0), Err(WindowError::Broken));
+    assert_close(series.window(990.0, 998.0).unwrap().energy.unwrap(), 80.0);
+}
+
+#[test]
+fn the_observed_period_is_that_of_changes() {
+    let slow = series(&watts(), (0..100).map(|i| (f64::from(i) * 0.1, f64::from(i / 5))));
+    assert!((slow.observed_period().unwrap() - 0.5).abs() < 1e-9);
+    assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_period(), None);
+}
