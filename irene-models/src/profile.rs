@@ -1,10 +1,10 @@
 //! Measuring every node of a model that runs on this machine.
 
-use std::sync::atomic::AtomicBool;
+use std::{collections::HashMap, sync::atomic::AtomicBool};
 
 use irene_sampler::{Estimate, MeasureError, Measurement, Protocol, Provenance, Sampler, Unit};
 use irene_tree::{Level, Quantity, Tree};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Batch, Cx, Error, Found, MeasuringVisitor, Model, ModelSpec, Result, ShapesOnly, ToMeasure, TreeVisitor};
@@ -22,31 +22,31 @@ pub struct Profiler<'a> {
 }
 
 /// What one node was found to cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
-    /// What goes into the node's fields, by their names in the interchange format.
-    pub quantities: Vec<(String, f64)>,
+    /// What goes into the node's fields.
+    pub quantities: Vec<(Quantity, f64)>,
     /// What they rest on.
     pub basis: Basis,
 }
 
 /// What the figures of a node rest on: its [`MEASUREMENT_FIELD`](irene_tree::Node::MEASUREMENT_FIELD) in the interchange format.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Basis {
     /// Half the 95% confidence interval of the latency, s.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_half_width: Option<f64>,
     /// Half the 95% confidence interval of the energy, J.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_half_width: Option<f64>,
     /// Where the energy comes from.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_provenance: Option<Provenance>,
     /// Why there is no energy.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub no_energy: Option<String>,
     /// Idle power before, W.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_watts: Option<f64>,
     /// Rounds.
     pub rounds: usize,
@@ -82,7 +82,7 @@ impl Figures {
         quantities.extend(gpu_energy(measurement).map(|joules| (Quantity::GpuEnergy, joules)));
         let energy = measurement.energy;
         Self {
-            quantities: quantities.into_iter().map(|(quantity, value)| (quantity.name().to_owned(), value)).collect(),
+            quantities,
             basis: Basis {
                 latency_half_width: measurement.latency.half_width,
                 energy_half_width: energy.and_then(|energy| energy.half_width),
@@ -128,7 +128,7 @@ pub fn count(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<usize>
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// The model did not run, or the caller's function failed.
+    /// The model did not run.
     #[error(transparent)]
     Model(#[from] Error),
     /// It was told to stop.
@@ -137,10 +137,11 @@ pub enum ProfileError {
 }
 
 impl Profiler<'_> {
-    /// Runs the model on a batch and measures its nodes in place. The tree has latency, utilisations and energy filled in, each with
-    /// what it rests on.
+    /// Runs the model on a batch and measures its nodes in place: a round of each node in a pass, and passes until every node is
+    /// known as well as the protocol asks. So an interval holds what drifts over minutes. The tree has latency, utilisations and
+    /// energy filled in, each with what it rests on.
     ///
-    /// `known` may give the figures of a node that was measured before, by its key; `keep` is told of every new one.
+    /// `known` has what was measured of nodes before, by their keys; `keep` is told of every round.
     ///
     /// # Errors
     /// [`ProfileError::Stopped`] if it was told to stop; what the model says.
@@ -149,24 +150,52 @@ impl Profiler<'_> {
         spec: &ModelSpec,
         model: &dyn Model,
         batch: &Batch,
-        mut known: impl FnMut(u64) -> Option<Figures>,
-        mut keep: impl FnMut(u64, &Figures),
+        mut known: HashMap<u64, Measurement>,
+        mut keep: impl FnMut(u64, &Measurement),
     ) -> std::result::Result<Tree, ProfileError> {
-        let mut stopped = false;
+        let mut pass = 0;
+        loop {
+            pass += 1;
+            let (tree, found, is_done) = self.pass(pass, spec, model, batch, &mut known, &mut keep)?;
+            if is_done {
+                return Ok(filled_in(tree, &found));
+            }
+        }
+    }
+
+    /// One pass; whether all nodes are known well enough, or were measured as often as the protocol does at most.
+    #[allow(clippy::type_complexity)] // it is written once
+    fn pass(
+        &self,
+        pass: usize,
+        spec: &ModelSpec,
+        model: &dyn Model,
+        batch: &Batch,
+        known: &mut HashMap<u64, Measurement>,
+        keep: &mut impl FnMut(u64, &Measurement),
+    ) -> std::result::Result<(Tree, Vec<Option<Found<Figures>>>, bool), ProfileError> {
+        let is_done = |measured: &Measurement| {
+            self.protocol.is_enough(measured) || measured.rounds.len() >= self.protocol.most_rounds
+        };
+        let (mut stopped, mut all_done) = (false, true);
         let measure = |to_measure: ToMeasure<'_>| {
             let ToMeasure { key, node, rerun } = to_measure;
-            if let Some(figures) = known(key) {
-                return Ok(figures);
+            let earlier = known.get(&key);
+            // A node that was measured before this run may be ahead of the pass.
+            if let Some(earlier) = earlier.filter(|earlier| is_done(earlier) || earlier.rounds.len() >= pass) {
+                all_done &= is_done(earlier);
+                return Ok(Figures::of(earlier));
             }
-            match self.protocol.try_measure(self.sampler, self.stop, &mut *rerun) {
-                Ok(measurement) if !self.stop.load(std::sync::atomic::Ordering::Relaxed) => {
-                    let figures = Figures::of(&measurement);
-                    keep(key, &figures);
+            match self.protocol.try_round(self.sampler, self.stop, earlier.cloned(), &mut *rerun) {
+                Ok(measured) => {
+                    keep(key, &measured);
+                    all_done &= is_done(&measured);
+                    let figures = Figures::of(&measured);
+                    known.insert(key, measured);
                     Ok(figures)
                 }
                 Err(MeasureError::Run(error)) => Err(error),
-                // What was not measured as the protocol asks is measured anew.
-                Ok(_) | Err(MeasureError::Stopped) => {
+                Err(MeasureError::Stopped) => {
                     stopped = true;
                     Err(Error::Input { model: spec.name().to_owned(), reason: format!("stopped at {}", node.name) })
                 }
@@ -178,21 +207,16 @@ impl Profiler<'_> {
         match run {
             Err(_) if stopped => Err(ProfileError::Stopped),
             Err(error) => Err(error.into()),
-            Ok((mut tree, found)) => {
-                fill_in(&mut tree, &found);
-                Ok(tree)
-            }
+            Ok((tree, found)) => Ok((tree, found, all_done)),
         }
     }
 }
 
-fn fill_in(tree: &mut Tree, found: &[Option<Found<Figures>>]) {
+fn filled_in(mut tree: Tree, found: &[Option<Found<Figures>>]) -> Tree {
     for (node, found) in tree.nodes_mut().iter_mut().zip(found) {
         let Some(Found { figures, is_shared }) = found else { continue };
-        for (name, value) in &figures.quantities {
-            if let Some(quantity) = Quantity::from_name(name) {
-                node.set(quantity, *value);
-            }
+        for &(quantity, value) in &figures.quantities {
+            node.set(quantity, value);
         }
         let extra = node.extra.get_or_insert_default();
         if let Ok(mut basis) = serde_json::to_value(&figures.basis) {
@@ -200,4 +224,5 @@ fn fill_in(tree: &mut Tree, found: &[Option<Found<Figures>>]) {
             extra.insert(irene_tree::Node::MEASUREMENT_FIELD.to_owned(), basis);
         }
     }
+    tree
 }

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
     Model, ModelSpec,
-    profile::{self, Figures, ProfileError, Profiler},
+    profile::{self, ProfileError, Profiler},
 };
-use irene_sampler::{Protocol, Sampler, SamplerOptions};
+use irene_sampler::{Measurement, Protocol, Sampler, SamplerOptions};
 use irene_tree::{Level, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -197,23 +197,16 @@ fn measure(
     nodes: usize,
     journal: &mut Journal,
 ) -> Result<Tree, ProfileError> {
-    let bar = output::progress(nodes as u64, "nodes");
-    let known = std::mem::take(&mut journal.known);
-    let tree = profiler.profile(
-        spec,
-        model,
-        batch,
-        |key| {
-            let figures = known.get(&key).cloned();
-            bar.inc(u64::from(figures.is_some()));
-            figures
-        },
-        |key, figures| {
-            journal.keep(key, figures);
-            bar.inc(1);
-        },
-    );
-    journal.known = known;
+    let least = profiler.protocol.least_rounds;
+    let bar = output::progress((nodes * least) as u64, "rounds");
+    let known = journal.known.clone();
+    bar.inc(known.values().map(|measured| measured.rounds.len() as u64).sum());
+    let tree = profiler.profile(spec, model, batch, known, |key, measured| {
+        journal.keep(key, measured);
+        // Nodes that are not known well enough get more.
+        bar.inc_length(u64::from(measured.rounds.len() > least));
+        bar.inc(1);
+    });
     bar.finish_and_clear();
     tree
 }
@@ -271,14 +264,14 @@ struct Journal {
     file: File,
     /// A digest of what the figures depend on.
     settings: u64,
-    known: HashMap<u64, Figures>,
+    known: HashMap<u64, Measurement>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
     settings: u64,
     key: u64,
-    figures: Figures,
+    measured: Measurement,
 }
 
 impl Journal {
@@ -296,7 +289,7 @@ impl Journal {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             // The last line may be cut off; what it was about is measured again.
             let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-            known.extend(entries.filter(|entry| entry.settings == settings).map(|entry| (entry.key, entry.figures)));
+            known.extend(entries.filter(|entry| entry.settings == settings).map(|entry| (entry.key, entry.measured)));
         }
         let mut file =
             OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
@@ -309,8 +302,9 @@ impl Journal {
         Ok(Self { path, file, settings, known })
     }
 
-    fn keep(&mut self, key: u64, figures: &Figures) {
-        let entry = Entry { settings: self.settings, key, figures: figures.clone() };
+    /// The last line of a node counts.
+    fn keep(&mut self, key: u64, measured: &Measurement) {
+        let entry = Entry { settings: self.settings, key, measured: measured.clone() };
         let line = serde_json::to_string(&entry).map(|line| line + "\n").unwrap_or_default();
         // A journal that cannot be written costs a repetition after a cut, not the measurement.
         let _ = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());

@@ -1,10 +1,10 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Estimate, Protocol, totals};
 use crate::{Provenance, Sampler, Unit, Window, WindowError};
 
 /// What a closure costs, and everything that this rests on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Seconds of one run.
     pub latency: Estimate,
@@ -31,7 +31,7 @@ pub struct Measurement {
 }
 
 /// One round.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// Its duration.
     pub seconds: f64,
@@ -42,7 +42,7 @@ pub struct Round {
 }
 
 /// A channel's mean over the rounds; a channel that had no readings in one is absent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelFigure {
     /// The channel's name.
     pub name: String,

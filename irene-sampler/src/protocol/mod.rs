@@ -11,31 +11,31 @@ use std::{
 
 pub use estimate::Estimate;
 pub use measurement::{ChannelFigure, Measurement, Round};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Sampler, WindowError};
 
 /// How a closure is measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Protocol {
     /// It is run for this long first, once at least.
-    #[serde(rename = "warm_up_s", serialize_with = "seconds")]
+    #[serde(rename = "warm_up_s", with = "seconds")]
     pub warm_up: Duration,
     /// It is run for this long to choose how often a round repeats it.
-    #[serde(rename = "probe_s", serialize_with = "seconds")]
+    #[serde(rename = "probe_s", with = "seconds")]
     pub probe: Duration,
     /// What a round lasts at least.
-    #[serde(rename = "round_s", serialize_with = "seconds")]
+    #[serde(rename = "round_s", with = "seconds")]
     pub round: Duration,
     /// Rounds that are measured at least.
     pub least_rounds: usize,
     /// Rounds after which it ends in any case.
     pub most_rounds: usize,
     /// Nothing runs for this long before each round.
-    #[serde(rename = "cool_down_s", serialize_with = "seconds")]
+    #[serde(rename = "cool_down_s", with = "seconds")]
     pub cool_down: Duration,
     /// Idle power is watched for this long before the first round; zero leaves it out.
-    #[serde(rename = "stand_by_s", serialize_with = "seconds")]
+    #[serde(rename = "stand_by_s", with = "seconds")]
     pub stand_by: Duration,
     /// Power before a round may be this much above idle power, as a share; if it is more, the cool-down is repeated.
     pub stand_by_tolerance: f64,
@@ -43,8 +43,19 @@ pub struct Protocol {
     pub target: f64,
 }
 
-fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
+/// Durations as seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 impl Protocol {
@@ -126,6 +137,52 @@ impl Protocol {
         stop: &AtomicBool,
         mut run: impl FnMut() -> Result<(), E>,
     ) -> Result<Measurement, MeasureError<E>> {
+        let mut measurement = self.begin(sampler, stop, &mut run)?;
+        while measurement.rounds.len() < self.most_rounds.max(1) && !self.is_enough(&measurement) {
+            match self.round(sampler, stop, &mut measurement, &mut run) {
+                Err(MeasureError::Stopped) if !measurement.rounds.is_empty() => break,
+                round => round?,
+            }
+        }
+        Ok(measurement.finished(self))
+    }
+
+    /// Adds one round to a measurement, or begins one with a round.
+    ///
+    /// Rounds that lie apart, with other things measured in between, give an interval that holds what drifts over minutes too.
+    ///
+    /// # Errors
+    /// As [`try_measure`](Self::try_measure).
+    pub fn try_round<E>(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        earlier: Option<Measurement>,
+        mut run: impl FnMut() -> Result<(), E>,
+    ) -> Result<Measurement, MeasureError<E>> {
+        let mut measurement = match earlier {
+            Some(earlier) => {
+                run().map_err(MeasureError::Run)?;
+                earlier
+            }
+            None => self.begin(sampler, stop, &mut run)?,
+        };
+        self.round(sampler, stop, &mut measurement, &mut run)?;
+        Ok(measurement.finished(self))
+    }
+
+    /// Whether a measurement has the rounds and the intervals that are asked for.
+    pub fn is_enough(&self, measurement: &Measurement) -> bool {
+        measurement.rounds.len() >= self.least_rounds && measurement.is_within(self.target)
+    }
+
+    /// Warm-up, choice of the repeats, idle power.
+    fn begin<E>(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        run: &mut impl FnMut() -> Result<(), E>,
+    ) -> Result<Measurement, MeasureError<E>> {
         let clock = sampler.clock();
         let mut run_for = |least: f64| {
             let (start, mut runs) = (clock.now(), 0_u64);
@@ -146,28 +203,32 @@ impl Protocol {
         // Where neither takes any time, the quotient is no number, which becomes 0.
         let repeats = ((self.round.as_secs_f64() / a_run).ceil().clamp(1.0, 1e9) as u32).max(1);
         let idle_watts = self.idle_power(sampler, stop);
+        Ok(Measurement::new(self, sampler, repeats, idle_watts))
+    }
 
-        let mut measurement = Measurement::new(self, sampler, repeats, idle_watts);
-        while measurement.rounds.len() < self.most_rounds.max(1) && !stop.load(Ordering::Relaxed) {
-            let settled = self.settle(sampler, stop, idle_watts);
-            let start = clock.now();
-            for _ in 0..repeats {
-                if stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                run().map_err(MeasureError::Run)?;
-            }
-            let end = clock.now();
+    fn round<E>(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        measurement: &mut Measurement,
+        run: &mut impl FnMut() -> Result<(), E>,
+    ) -> Result<(), MeasureError<E>> {
+        let settled = self.settle(sampler, stop, measurement.idle_watts);
+        let clock = sampler.clock();
+        let start = clock.now();
+        for _ in 0..measurement.repeats {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            wait_until_covered(sampler, start, end);
-            measurement.add(sampler, (start, end), settled);
-            if measurement.rounds.len() >= self.least_rounds && measurement.is_within(self.target) {
-                break;
-            }
+            run().map_err(MeasureError::Run)?;
         }
-        if measurement.rounds.is_empty() { Err(MeasureError::Stopped) } else { Ok(measurement.finished(self)) }
+        let end = clock.now();
+        if stop.load(Ordering::Relaxed) {
+            return Err(MeasureError::Stopped);
+        }
+        wait_until_covered(sampler, start, end);
+        measurement.add(sampler, (start, end), settled);
+        Ok(())
     }
 
     /// Power while nothing runs, watts.
@@ -234,6 +295,9 @@ fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
 fn wait_until_covered(sampler: &Sampler, from: f64, to: f64) {
     let deadline = sampler.clock().now() + LAG.as_secs_f64() + 2.0 * sampler.period().as_secs_f64();
     let totals = totals(sampler);
+    if totals.is_empty() {
+        return;
+    }
     let mut after = to;
     while sampler.clock().now() < deadline {
         sampler.wait_past(after, LAG);

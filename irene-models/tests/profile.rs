@@ -1,0 +1,62 @@
+//! Every node of a running model is measured in place, and what is known is not measured again.
+#![cfg(feature = "profile")]
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Duration};
+
+use candle_core::{DType, Device};
+use irene_models::{
+    Batch, ModelSpec, RandomWeights,
+    profile::{ProfileError, Profiler, count},
+};
+use irene_sampler::{Measurement, Protocol, Sampler, SamplerOptions};
+use irene_tree::{Level, Quantity, Tree};
+
+const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
+
+fn profiled(
+    stop: bool,
+    known: HashMap<u64, Measurement>,
+) -> (Result<Tree, ProfileError>, HashMap<u64, Measurement>, usize) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
+    let spec = ModelSpec::find(fixture.to_str().unwrap()).unwrap();
+    let model = spec.build(&RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu }).unwrap();
+    let batch = Batch::of_ids(vec![1; 12], None, (2, 6), &Device::Cpu).unwrap();
+    let short = Duration::from_millis(2);
+    let protocol = Protocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..Protocol::quick() };
+    let sampler = Sampler::start(Vec::new(), SamplerOptions::default()).unwrap();
+    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, stop: &AtomicBool::new(stop) };
+    let (mut kept, mut rounds) = (HashMap::new(), 0);
+    let tree = profiler.profile(&spec, model.as_ref(), &batch, known, |key, measured| {
+        kept.insert(key, measured.clone());
+        rounds += 1;
+    });
+    let distinct = count(&spec, &batch, &LEVELS).unwrap();
+    assert!(kept.is_empty() || kept.len() == distinct, "{} of {distinct}", kept.len());
+    (tree, kept, rounds)
+}
+
+#[test]
+fn each_distinct_node_is_measured_and_not_again() {
+    let (tree, kept, rounds) = profiled(false, HashMap::new());
+    let tree = tree.unwrap();
+    assert_eq!(rounds, 2 * kept.len());
+    for node in tree.nodes().iter().filter(|node| node.operation.as_ref().is_none_or(|operation| !operation.on_host)) {
+        assert!(node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0), "{}", node.scope());
+    }
+    let is_shared =
+        |node: &irene_tree::Node| node.extra.as_ref().is_some_and(|extra| extra["measurement"]["is_shared"] == true);
+    // The layers of a model do the same; those after the first are not measured.
+    let second = tree.find("root.1").unwrap();
+    assert!(tree.subtree(second).iter().filter(|node| node.extra.is_some()).all(is_shared));
+    assert!(!is_shared(tree.node(tree.find("root.0").unwrap())));
+
+    let (again, _, rounds) = profiled(false, kept);
+    assert_eq!(rounds, 0);
+    assert_eq!(again.unwrap(), tree);
+}
+
+#[test]
+fn a_profile_that_is_stopped_says_so() {
+    assert!(matches!(profiled(true, HashMap::new()).0, Err(ProfileError::Stopped)));
+}
