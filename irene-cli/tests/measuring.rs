@@ -105,6 +105,30 @@ fn a_command_is_sampled_to_its_end() {
     assert!(refused(1, &mut irene(&["sample", "--duration", "1", "--meter", "watt"])).contains("`watt` is no meter"));
 }
 
+/// The line that covers a command's end comes after it.
+#[test]
+fn the_log_of_a_slow_meter_is_waited_for() {
+    let folder = Folder::new("log");
+    folder.write("meter.csv", "time,volts,amperes\n");
+    let log = folder.path("meter.csv");
+    let meter = std::thread::spawn({
+        let log = log.clone();
+        move || {
+            for _ in 0..40 {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+                let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+                std::io::Write::write_all(&mut file, format!("{now},230,0.5\n").as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let meter_arg = format!("log:{log}");
+    let summary = good(&mut irene(&["sample", "--period", "20", "--meter", &meter_arg, "--", "sleep", "0.5"]));
+    assert!(summary.contains("115 W") && summary.contains("J (measured)"), "{summary}");
+    meter.join().unwrap();
+}
+
 #[cfg(feature = "candle")]
 mod profile {
     use super::*;
@@ -184,6 +208,8 @@ mod profile {
             .filter_map(|entry| entry["measured"]["rounds"][0]["seconds"].as_f64())
             .collect();
         assert!(kept.len() >= 3);
+        let anew = refused(1, &mut start(&[]));
+        assert!(anew.contains("--resume goes on from it"), "{anew}");
         good(&mut start(&["--resume"]));
         let trees = jsonl::read_trees(Path::new(&output)).unwrap();
         assert!(trees[0].nodes().iter().all(|node| node.extra.as_ref().unwrap()["measurement"]["rounds"] == 2));

@@ -107,6 +107,14 @@ impl ModelFiles {
         if let Some(file) = &self.weights {
             return Ok(vec![file.clone()]);
         }
+        // What is here is taken before anything is asked for.
+        let (single, index) = (self.dir.join(WEIGHTS), self.dir.join(SHARDS));
+        if single.is_file() {
+            return Ok(vec![single]);
+        }
+        if index.is_file() {
+            return self.shards(&index);
+        }
         if let Some(single) = self.file(WEIGHTS)? {
             return Ok(vec![single]);
         }

@@ -54,6 +54,8 @@ pub struct Basis {
     pub repeats: u32,
     /// Whether the intervals are as narrow as was asked.
     pub reached_target: bool,
+    /// Whether power was near idle power before every round, as far as it could be read.
+    pub settled: bool,
 }
 
 /// In the measurement of a node: whether its figures are those of another that does the same.
@@ -74,7 +76,9 @@ impl Figures {
         ];
         for (quantity, name) in probes {
             // Of several GPUs the mean.
-            let is_it = |channel: &str| channel == name || channel.starts_with("gpu") && channel.ends_with(name);
+            let is_it = |channel: &str| {
+                channel == name || name.starts_with('.') && channel.starts_with("gpu") && channel.ends_with(name)
+            };
             let means: Vec<f64> =
                 measurement.channels.iter().filter(|figure| is_it(&figure.name)).map(|figure| figure.mean).collect();
             quantities.extend(Estimate::of(&means).map(|mean| (quantity, mean.mean)));
@@ -92,6 +96,7 @@ impl Figures {
                 rounds: measurement.rounds.len(),
                 repeats: measurement.repeats,
                 reached_target: measurement.reached_target,
+                settled: measurement.settled,
             },
         }
     }
@@ -106,18 +111,21 @@ fn gpu_energy(measurement: &Measurement) -> Option<f64> {
     let powers =
         of(Unit::Watts).filter(|power| !of(Unit::Joules).any(|counter| gpu(&counter.name) == gpu(&power.name)));
     let energies: Vec<f64> = counters.chain(powers).filter_map(|figure| figure.energy).collect();
-    (!energies.is_empty()).then(|| energies.iter().sum())
+    // The sum of some is not that of all.
+    let mut cards: Vec<_> = gpus.clone().map(|figure| gpu(&figure.name)).collect();
+    cards.dedup();
+    (!energies.is_empty() && energies.len() == cards.len()).then(|| energies.iter().sum())
 }
 
-/// Distinct nodes of these levels that a profile of the model at this size measures.
+/// The keys of the distinct nodes of these levels, which a profile of the model at this size measures.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
-pub fn count(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<usize> {
-    let mut keys = 0;
+pub fn distinct(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<Vec<u64>> {
+    let mut keys = Vec::new();
     let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
-    let mut visitor = MeasuringVisitor::new(tree, levels, |_| {
-        keys += 1;
+    let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| {
+        keys.push(to_measure.key);
         Ok(())
     });
     spec.build(&ShapesOnly)?.run(&mut Cx::visited(&mut visitor), &batch.shape_alone())?;

@@ -7,9 +7,9 @@ use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Dura
 use candle_core::{DType, Device};
 use irene_models::{
     Batch, ModelSpec, RandomWeights,
-    profile::{ProfileError, Profiler, count},
+    profile::{Figures, ProfileError, Profiler, distinct},
 };
-use irene_sampler::{Measurement, Protocol, Sampler, SamplerOptions};
+use irene_sampler::{Channel, Measurement, Protocol, Sampler, SamplerOptions, Source, Unit};
 use irene_tree::{Level, Quantity, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
@@ -31,7 +31,7 @@ fn profiled(
         kept.insert(key, measured.clone());
         rounds += 1;
     });
-    let distinct = count(&spec, &batch, &LEVELS).unwrap();
+    let distinct = distinct(&spec, &batch, &LEVELS).unwrap().len();
     assert!(kept.is_empty() || kept.len() == distinct, "{} of {distinct}", kept.len());
     (tree, kept, rounds)
 }
@@ -59,4 +59,42 @@ fn each_distinct_node_is_measured_and_not_again() {
 #[test]
 fn a_profile_that_is_stopped_says_so() {
     assert!(matches!(profiled(true, HashMap::new()).0, Err(ProfileError::Stopped)));
+}
+
+/// Readings of a machine with a GPU.
+struct Readings([Channel; 5]);
+
+impl Source for Readings {
+    fn channels(&self) -> &[Channel] {
+        &self.0
+    }
+
+    fn sample(&mut self, readings: &mut irene_sampler::Readings<'_>) {
+        for (channel, value) in [20.0, 30.0, 40.0, 50.0, 60.0].into_iter().enumerate() {
+            readings.push(channel, value);
+        }
+    }
+}
+
+#[test]
+fn each_probe_goes_into_its_own_field() {
+    let gauge = |name: &str| Channel::gauge(name, Unit::Percent);
+    let power = Channel { is_total: false, ..Channel::energy("gpu0.power", Unit::Watts) };
+    let channels = [gauge("cpu"), gauge("mem"), gauge("gpu0.util"), gauge("gpu0.mem"), power];
+    let options = SamplerOptions { period: Duration::from_millis(1), ..SamplerOptions::default() };
+    let sampler = Sampler::start(vec![Box::new(Readings(channels))], options).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let protocol = Protocol { least_rounds: 1, most_rounds: 1, round: Duration::from_millis(30), ..Protocol::quick() };
+    let pause = || std::thread::sleep(Duration::from_millis(30));
+    let measured = protocol.measure(&sampler, &AtomicBool::new(false), pause).unwrap();
+    let figures = Figures::of(&measured).quantities;
+    let get = |wanted| figures.iter().find(|(quantity, _)| *quantity == wanted).map(|(_, value)| *value);
+    assert_eq!(get(Quantity::Cpu), Some(20.0));
+    assert_eq!(get(Quantity::Mem), Some(30.0));
+    assert_eq!(get(Quantity::Gpu), Some(40.0));
+    assert_eq!(get(Quantity::GpuMem), Some(50.0));
+    assert_eq!(get(Quantity::GpuClk), None);
+    assert_eq!(get(Quantity::GroundTruthEnergy), None, "the GPU's power is not the meter here");
+    // 60 W over a run of 30 ms or a little more.
+    assert!(get(Quantity::GpuEnergy).is_none_or(|joules| joules > 1.0), "{figures:?}");
 }

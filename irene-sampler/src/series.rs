@@ -170,6 +170,12 @@ impl Series {
     }
 
     fn gauge_window(&self, from: f64, to: f64) -> Result<Window, WindowError> {
+        // Of a window whose beginning is no longer kept, the rest is not the whole.
+        let is_cut =
+            self.pushed > self.points.len() as u64 && self.points.front().is_none_or(|&(oldest, _)| oldest > from);
+        if is_cut {
+            return Err(WindowError::NotCovered);
+        }
         let values = || self.points().filter(|(time, _)| (from..=to).contains(time)).map(|(_, value)| value);
         let readings = values().count();
         if readings == 0 {

@@ -31,7 +31,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
     let clock = Clock::new();
     let sample = |recorder: &mut Recorder| recorder.sample_at(at(clock.now()));
     let lines = |seconds: std::ops::Range<u32>| -> String {
-        seconds.map(|second| format!("{},50\n", machine::EPOCH + f64::from(second))).collect()
+        seconds.map(|second| format!("{},50\n", machine::EPOCH + f64::from(second) / 10.0)).collect()
     };
     machine.append("meter.csv", &lines(0..100));
     // Ticks of the processors come when they come.

@@ -56,11 +56,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             found += &line(kind.name, channel, &recording, place);
         }
     }
-    let meters = args.meter.select()?.meters;
-    let meter = if meters.is_empty() {
-        "no meter: energies will be absent; --tdp-watts W estimates them from load".to_owned()
-    } else {
-        format!("the meter would be: {}", meters.join(" + "))
+    let meter = match args.meter.select() {
+        Ok(selection) if selection.meters.is_empty() => {
+            "no meter: energies will be absent; --tdp-watts W estimates them from load".to_owned()
+        }
+        Ok(selection) => format!("the meter would be: {}", selection.meters.join(" + ")),
+        Err(error) => format!("no meter: {error}"),
     };
     output::print(&format!("{found}\n{out}\n{meter}\n"))
 }

@@ -14,8 +14,12 @@ pub(crate) struct MeterArgs {
     #[arg(long, value_name = "W", value_parser = watts)]
     tdp_watts: Option<f64>,
     /// How much the clock of the meter that writes the log is ahead of this machine's
-    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
     log_ahead: f64,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "expected a number of seconds".into())
 }
 
 fn watts(text: &str) -> Result<f64, String> {
@@ -34,6 +38,10 @@ impl MeterArgs {
 
     pub(crate) fn tdp_watts(&self) -> Option<f64> {
         self.tdp_watts
+    }
+
+    pub(crate) fn log_ahead(&self) -> f64 {
+        self.log_ahead
     }
 
     /// The probes and the meter.

@@ -155,6 +155,8 @@ fn batch(args: &Args, spec: &ModelSpec) -> Result<Batch> {
         let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
         return Ok(Batch::of_encoded_shape(&encoded));
     }
+    #[cfg(feature = "text")]
+    refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => Ok(Size { batch_size, seq_len }.batch()),
         _ => {

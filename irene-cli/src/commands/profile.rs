@@ -79,8 +79,13 @@ struct ProtocolArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stand_by: Option<Duration>,
     /// How narrow the 95% intervals have to be, as a share of the mean [default: 0.01, with --quick 0.05]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     target: Option<f64>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
+    share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -91,7 +96,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl ProtocolArgs {
     fn protocol(&self) -> Protocol {
         let base = if self.quick { Protocol::quick() } else { Protocol::paper() };
-        let least_rounds = self.rounds.unwrap_or(base.least_rounds);
+        let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));
         Protocol {
             round: self.round.unwrap_or(base.round),
             least_rounds,
@@ -126,6 +131,9 @@ impl From<LevelName> for Level {
 /// The weights' values do not change what a node costs.
 const DEFAULT_SEED: u64 = 1;
 
+/// How long readings are kept at least: a single run of a large model may take minutes.
+const LEAST_KEPT: Duration = Duration::from_secs(120);
+
 /// What a tree was measured by, beside it.
 const MEASURING_FIELD: &str = "measuring";
 
@@ -134,6 +142,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let spec = ModelSpec::find(&args.model.model)?;
     let sizes: Vec<(usize, usize)> =
         args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))).collect();
+    let mut sizes = sizes;
+    let mut seen = std::collections::HashSet::new();
+    sizes.retain(|size| seen.insert(*size));
     for &(batch_size, seq_len) in &sizes {
         spec.trace(batch_size, seq_len)?;
     }
@@ -154,7 +165,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
     let settings = settings(args, &selection.meters, &protocol, period, &levels);
-    let sampler = Sampler::start(selection.sources, SamplerOptions { period, ..SamplerOptions::default() })?;
+    if selection.meters == ["nvml"] && args.model.is_on_cpu() {
+        output::tell(
+            "the meter is nvml alone: what the processor uses is not in the energies; `irene doctor` says how to have rapl",
+        );
+    }
+    // Room for several of the longest things that are looked at.
+    let longest = [protocol.round, protocol.stand_by, protocol.cool_down].into_iter().max().unwrap_or_default();
+    let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / period.as_secs_f64()) as usize;
+    let sampler = Sampler::start(selection.sources, SamplerOptions { period, capacity })?;
     let device = args.model.device()?;
     let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
     let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &levels, stop };
@@ -162,8 +181,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     for size in left {
         let batch = made_up_batch(&spec, size, &device)?;
-        let nodes = profile::count(&spec, &batch, &levels)?;
-        let measured = measure(&profiler, &spec, model.as_ref(), &batch, nodes, &mut journal);
+        let keys = profile::distinct(&spec, &batch, &levels)?;
+        let measured = measure(&profiler, &spec, model.as_ref(), &batch, &keys, &mut journal);
         let mut tree = match measured {
             Ok(tree) => tree,
             Err(ProfileError::Stopped) => {
@@ -179,14 +198,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
         append(&args.output, &tree)?;
         output::tell(&format!(
-            "{}, batch {}, sequence {}: {nodes} distinct nodes measured",
+            "{}, batch {}, sequence {}: {} distinct nodes measured",
             spec.name(),
             size.0,
-            size.1
+            size.1,
+            keys.len()
         ));
     }
-    journal.remove();
-    Ok(())
+    journal.finish()
 }
 
 fn measure(
@@ -194,13 +213,13 @@ fn measure(
     spec: &ModelSpec,
     model: &dyn Model,
     batch: &irene_models::Batch,
-    nodes: usize,
+    keys: &[u64],
     journal: &mut Journal,
 ) -> Result<Tree, ProfileError> {
     let least = profiler.protocol.least_rounds;
-    let bar = output::progress((nodes * least) as u64, "rounds");
+    let bar = output::progress((keys.len() * least) as u64, "rounds");
     let known = journal.known.clone();
-    bar.inc(known.values().map(|measured| measured.rounds.len() as u64).sum());
+    bar.inc(keys.iter().filter_map(|key| known.get(key)).map(|measured| measured.rounds.len() as u64).sum());
     let tree = profiler.profile(spec, model, batch, known, |key, measured| {
         journal.keep(key, measured);
         // Nodes that are not known well enough get more.
@@ -255,6 +274,9 @@ fn settings(args: &Args, meters: &[&str], protocol: &Protocol, period: Duration,
     if let (Some(watts), true) = (args.meter.tdp_watts(), meters.contains(&"tdp")) {
         settings["tdp_watts"] = json!(watts);
     }
+    if meters.contains(&"log") {
+        settings["log_ahead_s"] = json!(args.meter.log_ahead());
+    }
     settings
 }
 
@@ -265,6 +287,8 @@ struct Journal {
     /// A digest of what the figures depend on.
     settings: u64,
     known: HashMap<u64, Measurement>,
+    /// Lines of other settings.
+    others: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -284,34 +308,52 @@ impl Journal {
         let mut path = output.as_os_str().to_owned();
         path.push(".journal");
         let path = PathBuf::from(path);
-        let mut known = HashMap::new();
-        if resume && path.exists() {
+        let (mut known, mut others) = (HashMap::new(), String::new());
+        let has_rounds = path.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        ensure!(
+            resume || !has_rounds,
+            "{} has what a profile measured before it was cut off; --resume goes on from it, or delete it",
+            path.display()
+        );
+        if has_rounds {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             // The last line may be cut off; what it was about is measured again.
-            let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-            known.extend(entries.filter(|entry| entry.settings == settings).map(|entry| (entry.key, entry.measured)));
+            for (line, entry) in text.lines().filter_map(|line| Some((line, serde_json::from_str::<Entry>(line).ok()?)))
+            {
+                if entry.settings == settings {
+                    known.insert(entry.key, entry.measured);
+                } else {
+                    others.extend([line, "\n"]);
+                }
+            }
         }
         let mut file =
             OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
-        if resume {
+        if file.try_lock().is_err() {
+            bail!("{}: another profile writes here", path.display());
+        }
+        if has_rounds {
             // After a line that was cut off.
             file.write_all(b"\n")?;
-        } else {
-            file.set_len(0)?;
         }
-        Ok(Self { path, file, settings, known })
+        Ok(Self { path, file, settings, known, others })
     }
 
     /// The last line of a node counts.
     fn keep(&mut self, key: u64, measured: &Measurement) {
+        self.known.insert(key, measured.clone());
         let entry = Entry { settings: self.settings, key, measured: measured.clone() };
         let line = serde_json::to_string(&entry).map(|line| line + "\n").unwrap_or_default();
         // A journal that cannot be written costs a repetition after a cut, not the measurement.
         let _ = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
     }
 
-    fn remove(self) {
-        drop(self.file);
-        let _ = std::fs::remove_file(self.path);
+    /// Forgets what was measured by these settings, which the trees have; what others measured stays.
+    fn finish(self) -> Result<()> {
+        if self.others.is_empty() {
+            std::fs::remove_file(&self.path).with_context(|| self.path.display().to_string())
+        } else {
+            output::write_file(&self.path, |writer| Ok(writer.write_all(self.others.as_bytes())?))
+        }
     }
 }

@@ -46,6 +46,10 @@ impl ModelArgs {
         })
     }
 
+    pub(crate) fn is_on_cpu(&self) -> bool {
+        matches!(self.device, DeviceName::Cpu)
+    }
+
     /// What the device and the type are called, for a record.
     pub(crate) fn place(&self) -> [String; 2] {
         let name =
@@ -75,7 +79,7 @@ impl ModelArgs {
     }
 }
 
-/// A batch of a size. Any tokens will do; not all the same, and none the padding's.
+/// A batch of a size. Any tokens will do, if they are not all the same.
 pub(crate) fn made_up_batch(spec: &ModelSpec, size: (usize, usize), device: &Device) -> Result<Batch> {
     let vocabulary = spec.config().size("vocab_size")?;
     let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError};
+use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError, wait_until_covered};
 use irene_tree::render::si;
 
 use super::{Usage, meters::MeterArgs};
@@ -44,9 +44,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.command.is_empty() && args.duration.is_none() {
         return Err(Usage("give --duration S, or a command after --".into()).into());
     }
+    if let Some(dir) =
+        args.output.as_deref().and_then(std::path::Path::parent).filter(|dir| !dir.as_os_str().is_empty())
+    {
+        ensure!(dir.is_dir(), "cannot write {}: no such directory", dir.display());
+    }
     let stop = interrupt::flag()?;
     let selection = args.meter.select()?;
-    let most = args.duration.map_or(MOST_READINGS, |seconds| (seconds * 1000 / args.period + 16).min(MOST_READINGS));
+    if selection.meters.contains(&"impact-tracker") && !args.command.is_empty() {
+        return Err(Usage("impact-tracker measures the process it runs in, not a command".into()).into());
+    }
+    let most = args.duration.map_or(MOST_READINGS, |seconds| {
+        (seconds.saturating_mul(1000) / args.period).saturating_add(64).min(MOST_READINGS)
+    });
     let options = SamplerOptions { period: Duration::from_millis(args.period), capacity: most as usize };
     let sampler = Sampler::start(selection.sources, options)?;
     let clock = sampler.clock();
@@ -68,17 +78,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     };
     let end = clock.now();
-    sampler.wait_past(end, Duration::from_secs(11));
+    // Meters that write logs, and load in ticks, lag behind.
+    wait_until_covered(&sampler, start, end);
     let recording = sampler.stop();
+    output::print(&summary(&recording, start, end, &selection.meters)?)?;
     if let Some(path) = &args.output {
         output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
     }
-    output::print(&summary(&recording, start, end, &selection.meters)?)?;
     match status {
-        Some(status) if !status.success() => anyhow::bail!("{}: {status}", args.command.join(" ")),
+        // One that was ended here did not fail.
+        Some(status) if !status.success() && !is_over() => anyhow::bail!("{}: {status}", args.command.join(" ")),
         _ => Ok(()),
     }
 }
+
+/// How long a command may take to end by itself when time is over.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command to its end, or until time is over.
 fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<ExitStatus> {
@@ -88,6 +103,14 @@ fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Re
             return Ok(status);
         }
         if is_over() {
+            // Ctrl-C reached the command too, which may want to end in order.
+            let patience = std::time::Instant::now() + PATIENCE;
+            while std::time::Instant::now() < patience {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(status);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
             child.kill()?;
             return Ok(child.wait()?);
         }

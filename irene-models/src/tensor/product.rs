@@ -123,6 +123,9 @@ pub(super) fn filled_by_panels(
     fill: impl Fn(usize, Tile<'_>) + Sync,
 ) -> Vec<f32> {
     let mut values = vec![0.0; rows * columns];
+    if values.is_empty() {
+        return values;
+    }
     let first = Shared(values.as_mut_ptr());
     (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
         let column = panel * width;

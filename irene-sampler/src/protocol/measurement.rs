@@ -8,7 +8,7 @@ use crate::{Provenance, Sampler, Unit, Window, WindowError};
 pub struct Measurement {
     /// Seconds of one run.
     pub latency: Estimate,
-    /// Joules of one run; None if there is no meter or it did not bear a figure in a round.
+    /// Joules of one run, over the rounds in which the meter bore a figure; None if there is no such round.
     pub energy: Option<Estimate>,
     /// Where the energy comes from: estimated if any part of it is.
     pub provenance: Option<Provenance>,
@@ -124,13 +124,16 @@ impl Measurement {
         if let Some(latency) = Estimate::of(&latencies) {
             self.latency = latency;
         }
-        let energies: Option<Vec<f64>> = self.rounds.iter().map(|round| Some(round.joules? / repeats)).collect();
-        self.energy = energies.and_then(|energies| Estimate::of(&energies));
+        // A round that a gap in the readings fell into tells the time and not the energy.
+        let energies: Vec<f64> = self.rounds.iter().filter_map(|round| Some(round.joules? / repeats)).collect();
+        self.energy = Estimate::of(&energies);
     }
 
     /// Whether time, and energy if there is a meter, are known to this share of their means.
     pub(super) fn is_within(&self, share: f64) -> bool {
-        self.latency.is_within(share) && self.energy.is_none_or(|energy| energy.is_within(share))
+        let has_meter = self.provenance.is_some();
+        let energy = self.energy.map_or(!has_meter, |energy| energy.is_within(share));
+        self.latency.is_within(share) && energy
     }
 
     pub(super) fn finished(mut self, protocol: &Protocol) -> Self {

@@ -292,7 +292,7 @@ fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
 }
 
 /// Waits until the readings of energy reach the end of a window, or it is clear that they will not.
-fn wait_until_covered(sampler: &Sampler, from: f64, to: f64) {
+pub fn wait_until_covered(sampler: &Sampler, from: f64, to: f64) {
     let deadline = sampler.clock().now() + LAG.as_secs_f64() + 2.0 * sampler.period().as_secs_f64();
     let totals = totals(sampler);
     if totals.is_empty() {

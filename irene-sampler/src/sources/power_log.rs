@@ -145,6 +145,9 @@ struct Tail {
     filled: usize,
 }
 
+/// How far the two clocks may be apart, seconds.
+const FUTURE: f64 = 60.0;
+
 /// Room for many lines; longer ones than this are no readings.
 const BUFFER: usize = 1 << 14;
 
@@ -204,7 +207,10 @@ impl Source for Tail {
             while let Some(len) = self.buffer[taken..self.filled].iter().position(|&byte| byte == b'\n') {
                 let line = std::str::from_utf8(&self.buffer[taken..taken + len]).unwrap_or("?");
                 if let Some((time, watts)) = self.lines.read(line) {
-                    readings.push_at_wall(0, time - self.ahead, watts);
+                    // After a time that is still to come, all others would be late.
+                    if time - self.ahead <= readings.stamp().wall + FUTURE {
+                        readings.push_at_wall(0, time - self.ahead, watts);
+                    }
                 }
                 taken += len + 1;
             }

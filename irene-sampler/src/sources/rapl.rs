@@ -25,6 +25,9 @@ const UPDATE_PERIOD: Duration = Duration::from_millis(1);
 /// Packages draw more than their limits for short times.
 const HEADROOM: f64 = 4.0;
 
+/// What no package draws, watts, where its limits are not told.
+const LARGEST_POWER: f64 = 4000.0;
+
 const MICRO: f64 = 1e-6;
 
 struct Domain {
@@ -65,6 +68,7 @@ impl Rapl {
             let range = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
             let limits = (0..4).filter_map(|i| number(&format!("constraint_{i}_max_power_uw"))).fold(0.0, f64::max);
             let mut channel = Channel::energy(format!("rapl.{}", zone.full_name()), Unit::Joules);
+            channel.limit_watts = LARGEST_POWER;
             if limits > 0.0 {
                 channel.limit_watts = HEADROOM * limits * MICRO;
             }
