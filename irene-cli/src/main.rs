@@ -2,6 +2,8 @@
 
 mod commands;
 mod interrupt;
+#[cfg(feature = "candle")]
+mod journal;
 mod output;
 
 use std::process::ExitCode;

@@ -2,12 +2,10 @@
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
 };
-
-use irene_tree::{Quantity, jsonl};
 
 /// A folder of its own for each test.
 struct Folder(PathBuf);
@@ -95,7 +93,7 @@ fn a_command_is_sampled_to_its_end() {
     assert!(summary.contains("tdp:") && summary.contains("(estimated)"), "{summary}");
     let csv = std::fs::read_to_string(csv).unwrap();
     assert!(csv.starts_with("unix_time_s,channel,unit,value\n"), "{csv}");
-    assert!(csv.lines().filter(|line| line.contains(",mem,%,")).count() > 10, "{csv}");
+    assert!(csv.lines().filter(|line| line.contains(",tdp,J,")).count() > 10, "{csv}");
 
     let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
     assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
@@ -131,6 +129,10 @@ fn the_log_of_a_slow_meter_is_waited_for() {
 
 #[cfg(feature = "candle")]
 mod profile {
+    use std::{path::Path, process::Stdio, time::Instant};
+
+    use irene_tree::{Quantity, jsonl};
+
     use super::*;
 
     fn model() -> String {

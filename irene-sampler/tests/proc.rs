@@ -50,9 +50,23 @@ mod utilisation {
         let mut recorder = machine.open("utilisation").unwrap();
         for (sample, busy) in [100, 100, 100, 110].into_iter().enumerate() {
             ticks(&machine, busy, 100);
-            recorder.sample_at(at(sample as f64 / 1000.0));
+            recorder.sample_at(at(sample as f64));
         }
-        assert_eq!(series(&recorder, "cpu").points().collect::<Vec<_>>(), [(0.003, 100.0)]);
+        assert_eq!(series(&recorder, "cpu").points().collect::<Vec<_>>(), [(3.0, 100.0)]);
+    }
+
+    #[test]
+    fn samples_closer_than_ten_ticks_read_nothing() {
+        let machine = Machine::new();
+        ticks(&machine, 0, 1);
+        let mut recorder = machine.open("utilisation").unwrap();
+        for sample in 0..100u32 {
+            ticks(&machine, u64::from(sample), 1 + u64::from(sample));
+            recorder.sample_at(at(f64::from(sample) / 100.0));
+        }
+        let points: Vec<_> = series(&recorder, "cpu").points().collect();
+        assert!((8..=10).contains(&points.len()), "{points:?}");
+        assert!(points.iter().all(|(_, share)| *share > 40.0), "{points:?}");
     }
 
     #[test]

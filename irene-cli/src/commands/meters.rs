@@ -36,10 +36,12 @@ impl MeterArgs {
         Places { power_log, power_log_ahead: self.log_ahead, tdp_watts: self.tdp_watts, ..places() }
     }
 
+    #[cfg(feature = "candle")]
     pub(crate) fn tdp_watts(&self) -> Option<f64> {
         self.tdp_watts
     }
 
+    #[cfg(feature = "candle")]
     pub(crate) fn log_ahead(&self) -> f64 {
         self.log_ahead
     }

@@ -1,7 +1,5 @@
 use std::{
-    collections::HashMap,
-    fs::{File, OpenOptions},
-    io::Write,
+    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,9 +10,8 @@ use irene_models::{
     Model, ModelSpec,
     profile::{self, ProfileError, Profiler},
 };
-use irene_sampler::{Measurement, Protocol, Sampler, SamplerOptions};
+use irene_sampler::{Protocol, Sampler, SamplerOptions};
 use irene_tree::{Level, Tree, jsonl};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,7 +19,7 @@ use super::{
     running::{ModelArgs, made_up_batch},
     size,
 };
-use crate::{interrupt, output};
+use crate::{interrupt, journal::Journal, output};
 
 /// Measures every node of a model on this machine: latency, utilisation and energy, as trees to train on
 #[derive(clap::Args)]
@@ -140,16 +137,13 @@ const MEASURING_FIELD: &str = "measuring";
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let spec = ModelSpec::find(&args.model.model)?;
-    let sizes: Vec<(usize, usize)> =
-        args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))).collect();
-    let mut sizes = sizes;
-    let mut seen = std::collections::HashSet::new();
-    sizes.retain(|size| seen.insert(*size));
-    for &(batch_size, seq_len) in &sizes {
-        spec.trace(batch_size, seq_len)?;
+    let (mut left, mut seen) = (Vec::new(), done(args, spec.name())?);
+    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))) {
+        spec.trace(size.0, size.1)?;
+        if seen.insert(size) {
+            left.push(size);
+        }
     }
-    let done = done(args)?;
-    let left: Vec<_> = sizes.into_iter().filter(|&size| !done.contains(&(spec.name().to_owned(), size))).collect();
     if left.is_empty() {
         output::tell(&format!("{} has every size already", args.output.display()));
         return Ok(());
@@ -230,18 +224,19 @@ fn measure(
     tree
 }
 
-/// The models and sizes that the output has.
-fn done(args: &Args) -> Result<Vec<(String, (usize, usize))>> {
+/// The sizes that the output has of a model.
+fn done(args: &Args, model: &str) -> Result<HashSet<(usize, usize)>> {
     if !args.output.exists() {
-        return Ok(Vec::new());
+        return Ok(HashSet::new());
     }
     let path = args.output.display();
     ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
     if args.output.metadata()?.len() == 0 {
-        return Ok(Vec::new());
+        return Ok(HashSet::new());
     }
     let trees = jsonl::read_trees(&args.output)?;
-    Ok(trees.into_iter().map(|tree| (tree.model_name, (tree.batch_size, tree.seq_len))).collect())
+    let of_model = trees.iter().filter(|tree| tree.model_name == model);
+    Ok(of_model.map(|tree| (tree.batch_size, tree.seq_len)).collect())
 }
 
 /// The file with one more line, whole or as it was.
@@ -278,82 +273,4 @@ fn settings(args: &Args, meters: &[&str], protocol: &Protocol, period: Duration,
         settings["log_ahead_s"] = json!(args.meter.log_ahead());
     }
     settings
-}
-
-/// What was measured of a tree that is not whole yet, kept beside the output so that nothing is lost.
-struct Journal {
-    path: PathBuf,
-    file: File,
-    /// A digest of what the figures depend on.
-    settings: u64,
-    known: HashMap<u64, Measurement>,
-    /// Lines of other settings.
-    others: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    settings: u64,
-    key: u64,
-    measured: Measurement,
-}
-
-impl Journal {
-    /// The journal of an output; what it holds by these settings is known, if that is wanted.
-    fn open(output: &Path, settings: &Value, resume: bool) -> Result<Self> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        settings.to_string().hash(&mut hasher);
-        let settings = hasher.finish();
-        let mut path = output.as_os_str().to_owned();
-        path.push(".journal");
-        let path = PathBuf::from(path);
-        let (mut known, mut others) = (HashMap::new(), String::new());
-        let has_rounds = path.metadata().is_ok_and(|metadata| metadata.len() > 0);
-        ensure!(
-            resume || !has_rounds,
-            "{} has what a profile measured before it was cut off; --resume goes on from it, or delete it",
-            path.display()
-        );
-        if has_rounds {
-            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            // The last line may be cut off; what it was about is measured again.
-            for (line, entry) in text.lines().filter_map(|line| Some((line, serde_json::from_str::<Entry>(line).ok()?)))
-            {
-                if entry.settings == settings {
-                    known.insert(entry.key, entry.measured);
-                } else {
-                    others.extend([line, "\n"]);
-                }
-            }
-        }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).with_context(|| path.display().to_string())?;
-        if file.try_lock().is_err() {
-            bail!("{}: another profile writes here", path.display());
-        }
-        if has_rounds {
-            // After a line that was cut off.
-            file.write_all(b"\n")?;
-        }
-        Ok(Self { path, file, settings, known, others })
-    }
-
-    /// The last line of a node counts.
-    fn keep(&mut self, key: u64, measured: &Measurement) {
-        self.known.insert(key, measured.clone());
-        let entry = Entry { settings: self.settings, key, measured: measured.clone() };
-        let line = serde_json::to_string(&entry).map(|line| line + "\n").unwrap_or_default();
-        // A journal that cannot be written costs a repetition after a cut, not the measurement.
-        let _ = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-    }
-
-    /// Forgets what was measured by these settings, which the trees have; what others measured stays.
-    fn finish(self) -> Result<()> {
-        if self.others.is_empty() {
-            std::fs::remove_file(&self.path).with_context(|| self.path.display().to_string())
-        } else {
-            output::write_file(&self.path, |writer| Ok(writer.write_all(self.others.as_bytes())?))
-        }
-    }
 }

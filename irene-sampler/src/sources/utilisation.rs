@@ -33,6 +33,10 @@ mod linux {
     /// The first line of /proc/stat, and the lines of /proc/meminfo that matter, stand within this.
     const HEAD: usize = 512;
 
+    /// Processor times are counted in ticks of 10 ms: a share of fewer than ten is mostly rounding, and reading is what
+    /// sampling costs. A little less than the 100 ms, for samples that come a little early.
+    const LEAST_PERIOD: f64 = 0.095;
+
     /// Ticks that the processors were busy and in all, since the start of the system.
     pub(in super::super) struct CpuTimes {
         stat: TextFile,
@@ -71,6 +75,7 @@ mod linux {
         channels: [Channel; 2],
         times: CpuTimes,
         last: Option<(f64, f64)>,
+        last_time: f64,
         meminfo: Option<TextFile>,
     }
 
@@ -79,7 +84,7 @@ mod linux {
             let times = CpuTimes::open(&places.proc)?;
             // Without it there is no memory utilisation, and the processors' is still there.
             let meminfo = TextFile::open(&places.proc.join("meminfo"), HEAD).ok();
-            Ok(Self { channels: channels(), times, last: None, meminfo })
+            Ok(Self { channels: channels(), times, last: None, last_time: f64::NEG_INFINITY, meminfo })
         }
     }
 
@@ -89,6 +94,11 @@ mod linux {
         }
 
         fn sample(&mut self, readings: &mut Readings<'_>) {
+            let time = readings.stamp().time;
+            if time - self.last_time < LEAST_PERIOD {
+                return;
+            }
+            self.last_time = time;
             if let Some((busy, all)) = self.times.read() {
                 // Ticks of 10 ms: a sample in which none passed says nothing, and the next will.
                 match self.last {
