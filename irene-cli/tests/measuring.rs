@@ -99,6 +99,8 @@ fn a_command_is_sampled_to_its_end() {
     assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
     assert!(refused(1, &mut irene(&["sample", "--", "false"])).contains("false: exit status: 1"));
     assert!(refused(1, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
+    // A command that outlasts its time is ended, which is no failure of its.
+    good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
     assert!(refused(2, &mut irene(&["sample"])).contains("give --duration S, or a command"));
     assert!(refused(1, &mut irene(&["sample", "--duration", "1", "--meter", "watt"])).contains("`watt` is no meter"));
 }
@@ -173,7 +175,10 @@ mod profile {
 
         let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
         assert!(again.contains("exists; --resume adds to it"), "{again}");
-        good(&mut profile(&output, &["-b", "1", "3", "-s", "8", "--resume", "--level", "ml"]));
+        let other = refused(1, &mut profile(&output, &["-b", "1", "3", "-s", "8", "--resume", "--level", "ml"]));
+        assert!(other.contains("at 1x8 by other settings"), "{other}");
+        good(&mut profile(&output, &["-b", "1", "-s", "8", "--resume"]));
+        good(&mut profile(&output, &["-b", "3", "3", "-s", "8", "--resume", "--level", "ml"]));
         let more = jsonl::read_trees(Path::new(&output)).unwrap();
         assert_eq!(more[..2], trees[..], "what was there is not measured again");
         assert_eq!(more.len(), 3);

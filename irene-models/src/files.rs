@@ -107,15 +107,11 @@ impl ModelFiles {
         if let Some(file) = &self.weights {
             return Ok(vec![file.clone()]);
         }
-        // What is here is taken before anything is asked for.
-        let (single, index) = (self.dir.join(WEIGHTS), self.dir.join(SHARDS));
-        if single.is_file() {
-            return Ok(vec![single]);
-        }
-        if index.is_file() {
-            return self.shards(&index);
-        }
-        if let Some(single) = self.file(WEIGHTS)? {
+        // Shards that are here are taken before a hub is asked for one file.
+        let has = |name: &str| self.dir.join(name).is_file();
+        if (has(WEIGHTS) || !has(SHARDS))
+            && let Some(single) = self.file(WEIGHTS)?
+        {
             return Ok(vec![single]);
         }
         match self.file(SHARDS)? {

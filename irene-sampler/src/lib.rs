@@ -19,7 +19,7 @@ pub mod sources;
 pub use channel::{Channel, Provenance, Unit};
 pub use clock::{Clock, Stamp};
 pub use counter::{Counter, Step};
-pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Protocol, Round, wait_until_covered};
+pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Protocol, Round};
 pub use sampler::{PERIODS, Readings, Recorder, Recording, Sampler, SamplerOptions};
 pub use series::{Series, Window, WindowError};
 pub use sources::Source;

@@ -26,6 +26,9 @@ impl Default for SamplerOptions {
 /// The shortest and the longest time between samples.
 pub const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10)];
 
+/// How long a reading may come after what it is of.
+const LAG: Duration = Duration::from_secs(3);
+
 /// Where a source puts what it reads.
 pub struct Readings<'a> {
     stamp: Stamp,
@@ -200,6 +203,30 @@ impl Sampler {
         let wait = |state: &mut State| state.sampled <= time && !state.stopped;
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), at_most, wait);
         waited.is_ok_and(|(state, _)| state.sampled > time)
+    }
+
+    /// The places of the channels that make up the energy.
+    pub fn totals(&self) -> Vec<usize> {
+        self.look(|recording| {
+            let is_total = |channel: &Channel| channel.is_total && channel.unit.is_energy();
+            (0..recording.channels().len()).filter(|&place| is_total(&recording.channels()[place])).collect()
+        })
+    }
+
+    /// Waits until the readings of energy reach the end of a window, or it is clear that they will not: meters that write logs, and
+    /// load in ticks, lag behind.
+    pub fn wait_until_covered(&self, from: f64, to: f64) {
+        let totals = self.totals();
+        let deadline = self.clock.now() + LAG.as_secs_f64() + 2.0 * self.period.as_secs_f64();
+        let lags = |place: usize| {
+            self.look(|recording| {
+                let late = recording.series(place).points().next_back().is_none_or(|(time, _)| time < to);
+                late && recording.window(place, from, to) == Err(WindowError::NotCovered)
+            })
+        };
+        while totals.iter().any(|&place| lags(place)) && self.clock.now() < deadline {
+            self.wait_past(self.clock.now(), LAG);
+        }
     }
 
     /// Stops, and gives what was read.

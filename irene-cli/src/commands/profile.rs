@@ -1,5 +1,4 @@
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -137,18 +136,6 @@ const MEASURING_FIELD: &str = "measuring";
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let spec = ModelSpec::find(&args.model.model)?;
-    let (mut left, mut seen) = (Vec::new(), done(args, spec.name())?);
-    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))) {
-        spec.trace(size.0, size.1)?;
-        if seen.insert(size) {
-            left.push(size);
-        }
-    }
-    if left.is_empty() {
-        output::tell(&format!("{} has every size already", args.output.display()));
-        return Ok(());
-    }
-
     let levels: Vec<Level> = args.level.iter().copied().map(Level::from).collect();
     let protocol = args.protocol.protocol();
     let period = Duration::from_millis(args.period.unwrap_or(if args.protocol.quick { 10 } else { 170 }));
@@ -159,6 +146,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
     let settings = settings(args, &selection.meters, &protocol, period, &levels);
+    let left = left(args, &spec, &settings)?;
+    if left.is_empty() {
+        output::tell(&format!("{} has every size already", args.output.display()));
+        return Ok(());
+    }
     if selection.meters == ["nvml"] && args.model.is_on_cpu() {
         output::tell(
             "the meter is nvml alone: what the processor uses is not in the energies; `irene doctor` says how to have rapl",
@@ -224,19 +216,35 @@ fn measure(
     tree
 }
 
-/// The sizes that the output has of a model.
-fn done(args: &Args, model: &str) -> Result<HashSet<(usize, usize)>> {
-    if !args.output.exists() {
-        return Ok(HashSet::new());
-    }
+/// The sizes that are asked for and that the output does not have yet by these settings.
+fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<(usize, usize)>> {
     let path = args.output.display();
-    ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
-    if args.output.metadata()?.len() == 0 {
-        return Ok(HashSet::new());
+    let mut trees = Vec::new();
+    if args.output.exists() {
+        ensure!(args.resume, "{path} exists; --resume adds to it, or choose another file");
+        if args.output.metadata()?.len() > 0 {
+            trees = jsonl::read_trees(&args.output)?;
+        }
     }
-    let trees = jsonl::read_trees(&args.output)?;
-    let of_model = trees.iter().filter(|tree| tree.model_name == model);
-    Ok(of_model.map(|tree| (tree.batch_size, tree.seq_len)).collect())
+    let mut left = Vec::new();
+    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))) {
+        let is_it = |tree: &&Tree| tree.model_name == spec.name() && (tree.batch_size, tree.seq_len) == size;
+        match trees.iter().find(is_it) {
+            Some(tree) => ensure!(
+                tree.extra.get(MEASURING_FIELD) == Some(settings),
+                "{path} has {} at {}x{} by other settings (its field `{MEASURING_FIELD}`); choose another file",
+                spec.name(),
+                size.0,
+                size.1
+            ),
+            None if !left.contains(&size) => {
+                spec.trace(size.0, size.1)?;
+                left.push(size);
+            }
+            None => {}
+        }
+    }
+    Ok(left)
 }
 
 /// The file with one more line, whole or as it was.

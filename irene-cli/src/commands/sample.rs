@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError, wait_until_covered};
+use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError};
 use irene_tree::render::si;
 
 use super::{Usage, meters::MeterArgs};
@@ -78,16 +78,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     };
     let end = clock.now();
-    // Meters that write logs, and load in ticks, lag behind.
-    wait_until_covered(&sampler, start, end);
+    sampler.wait_until_covered(start, end);
     let recording = sampler.stop();
     output::print(&summary(&recording, start, end, &selection.meters)?)?;
     if let Some(path) = &args.output {
         output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
     }
-    match status {
-        // One that was ended here did not fail.
-        Some(status) if !status.success() && !is_over() => anyhow::bail!("{}: {status}", args.command.join(" ")),
+    match status.flatten() {
+        Some(status) if !status.success() => anyhow::bail!("{}: {status}", args.command.join(" ")),
         _ => Ok(()),
     }
 }
@@ -95,24 +93,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// How long a command may take to end by itself when time is over.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs the command to its end, or until time is over.
-fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<ExitStatus> {
+/// Runs the command to its end, or until time is over; how it ended, if by itself.
+fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<Option<ExitStatus>> {
     let mut child = Command::new(program).args(rest).spawn().with_context(|| format!("cannot run {program}"))?;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(status);
+            return Ok(Some(status));
         }
         if is_over() {
             // Ctrl-C reached the command too, which may want to end in order.
             let patience = std::time::Instant::now() + PATIENCE;
             while std::time::Instant::now() < patience {
-                if let Some(status) = child.try_wait()? {
-                    return Ok(status);
+                if child.try_wait()?.is_some() {
+                    return Ok(None);
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
             child.kill()?;
-            return Ok(child.wait()?);
+            child.wait()?;
+            return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -109,8 +109,10 @@ struct Shared(*mut f32);
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn at(&self, place: usize) -> *mut f32 {
-        // SAFETY: callers stay inside the allocation.
+    /// # Safety
+    /// The place lies inside the allocation.
+    unsafe fn at(&self, place: usize) -> *mut f32 {
+        // SAFETY: as the caller promises.
         unsafe { self.0.add(place) }
     }
 }
@@ -130,7 +132,8 @@ pub(super) fn filled_by_panels(
     (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
         let column = panel * width;
         let columns_here = width.min(columns - column);
-        let first = first.at(column);
+        // SAFETY: there is a row, and the column is one of its.
+        let first = unsafe { first.at(column) };
         fill(panel, Tile { first, rows, columns: columns_here, row_step: columns, owner: PhantomData });
     });
     values

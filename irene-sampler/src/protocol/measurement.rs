@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Protocol, totals};
+use super::{Estimate, Protocol};
 use crate::{Provenance, Sampler, Unit, Window, WindowError};
 
 /// What a closure costs, and everything that this rests on.
@@ -85,7 +85,7 @@ impl Measurement {
             (recording.channels().to_vec(), windows)
         });
         self.settled &= settled;
-        let energy = energy(&windows, &totals(sampler));
+        let energy = energy(&windows, &sampler.totals());
         if let Err((place, error)) = &energy {
             self.no_energy = Some(format!("{}, a round of {:.3} s: {error}", channels[*place].name, end - start));
         }

@@ -13,7 +13,7 @@ pub use estimate::Estimate;
 pub use measurement::{ChannelFigure, Measurement, Round};
 use serde::{Deserialize, Serialize};
 
-use crate::{Sampler, WindowError};
+use crate::Sampler;
 
 /// How a closure is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,9 +103,6 @@ pub enum MeasureError<E> {
 
 /// Repeats of the cool-down before a round is measured all the same, and marked.
 const MOST_COOL_DOWNS: usize = 4;
-
-/// Meters that write logs lag behind.
-const LAG: Duration = Duration::from_secs(3);
 
 impl Protocol {
     /// Measures a closure that cannot fail.
@@ -226,7 +223,7 @@ impl Protocol {
         if stop.load(Ordering::Relaxed) {
             return Err(MeasureError::Stopped);
         }
-        wait_until_covered(sampler, start, end);
+        sampler.wait_until_covered(start, end);
         measurement.add(sampler, (start, end), settled);
         Ok(())
     }
@@ -270,18 +267,10 @@ fn pause(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// The places of the channels that make up the energy.
-fn totals(sampler: &Sampler) -> Vec<usize> {
-    sampler.look(|recording| {
-        let channels = recording.channels().iter().enumerate();
-        channels.filter(|(_, channel)| channel.is_total && channel.unit.is_energy()).map(|(place, _)| place).collect()
-    })
-}
-
 /// Mean power of all total channels, watts.
 fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
-    wait_until_covered(sampler, from, to);
-    let totals = totals(sampler);
+    sampler.wait_until_covered(from, to);
+    let totals = sampler.totals();
     let powers = sampler.look(|recording| {
         totals
             .iter()
@@ -289,27 +278,4 @@ fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
             .collect::<Option<Vec<_>>>()
     })?;
     (!powers.is_empty()).then(|| powers.iter().sum())
-}
-
-/// Waits until the readings of energy reach the end of a window, or it is clear that they will not.
-pub fn wait_until_covered(sampler: &Sampler, from: f64, to: f64) {
-    let deadline = sampler.clock().now() + LAG.as_secs_f64() + 2.0 * sampler.period().as_secs_f64();
-    let totals = totals(sampler);
-    if totals.is_empty() {
-        return;
-    }
-    let mut after = to;
-    while sampler.clock().now() < deadline {
-        sampler.wait_past(after, LAG);
-        after = sampler.clock().now();
-        let lags = |&place: &usize| {
-            sampler.look(|recording| {
-                let late = recording.series(place).points().next_back().is_none_or(|(time, _)| time < to);
-                late && recording.window(place, from, to) == Err(WindowError::NotCovered)
-            })
-        };
-        if !totals.iter().any(lags) {
-            return;
-        }
-    }
 }
