@@ -2,6 +2,9 @@
 #![cfg(feature = "nvml")]
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+#[cfg(target_os = "linux")]
+mod machine;
+
 use std::{
     env,
     path::{Path, PathBuf},
@@ -325,4 +328,103 @@ fn cuda_visible_devices_chooses() {
         let unknown = shown(Some("MIG-00")).unwrap_err();
         assert!(unknown.reason.starts_with("CUDA_VISIBLE_DEVICES has MIG-00, whose card cannot be told"), "{unknown}");
     });
+}
+
+#[cfg(target_os = "linux")]
+mod attribution {
+    use machine::{Machine, assert_close, at, joules, window};
+
+    use super::*;
+
+    /// What the processors use, watts.
+    const PROCESSORS: f64 = 10.0;
+
+    /// A machine whose load is all this process's.
+    fn machine(library: PathBuf) -> (Machine, Places) {
+        let machine = Machine::new();
+        machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+        machine.write("proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 4000 kB\n");
+        machine.write("proc/self/status", "VmRSS: 1000 kB\n");
+        machine.write(&format!("proc/{}/stat", std::process::id()), "");
+        machine.write("proc/4242/stat", "");
+        load(&machine, 0.0);
+        let places = Places { nvml_library: Some(library), ..machine.places() };
+        (machine, places)
+    }
+
+    fn load(machine: &Machine, time: f64) {
+        let microjoules = (1e6 * PROCESSORS * time) as u64;
+        machine.write("sys/class/powercap/intel-rapl:0/energy_uj", format!("{microjoules}\n"));
+        let ticks = 100 + (100.0 * time) as u64;
+        machine.write("proc/stat", format!("cpu  {ticks} 0 0 {ticks} 0 0 0 0 0 0\n"));
+        machine.write("proc/self/stat", format!("7 (x) S 1 7 7 0 -1 4194304 9 8 7 6 {ticks} 0 0 0 20 0 1\n"));
+    }
+
+    /// A card at 200 W, with so much use of it by processes.
+    fn card(time: f64, processes: &str) -> String {
+        let [energy, now] = [200e3 * time, 1e6 * (1.0 + time)].map(|number| number as u64);
+        format!(
+            "count = 1\ngpu0.energy_mj = {energy}\ngpu0.power_mw = 200000\ngpu0.enforced_limit_mw = 300000\n\
+             gpu0.processes = {processes}\ngpu0.processes_us = {now}\n"
+        )
+    }
+
+    fn sample_at(machine: &Machine, recorder: &mut Recorder, time: f64, script: &str) {
+        write_script(script);
+        load(machine, time);
+        recorder.sample_at(at(time));
+    }
+
+    #[test]
+    fn a_process_has_its_share_of_a_card() {
+        scripted("attribution::a_process_has_its_share_of_a_card", &card(0.0, ""), |library| {
+            let (machine, places) = machine(library);
+            let mut recorder = machine::open("impact-tracker", &places).unwrap();
+            let own = std::process::id();
+            let mut sample = |time, processes: &str| sample_at(&machine, &mut recorder, time, &card(time, processes));
+            sample(0.0, "");
+            sample(0.5, &format!("{own}:30 4242:10"));
+            sample(1.0, &format!("{own}:60 4242:20"));
+            sample(2.0, "4242:50");
+            sample(3.0, "");
+            // Three quarters of the first second; then others have all of it, and nobody.
+            assert_close(joules(&recorder, "impact-tracker", 0.0, 1.0), 1.58 * (PROCESSORS + 0.75 * 200.0));
+            assert_close(joules(&recorder, "impact-tracker", 1.0, 3.0), 2.0 * 1.58 * PROCESSORS);
+        });
+    }
+
+    #[test]
+    fn power_stands_in_for_a_missing_counter() {
+        let old = |time, processes: &str| card(time, processes).replace("energy_mj", "none");
+        scripted("attribution::power_stands_in_for_a_missing_counter", &old(0.0, ""), |library| {
+            let (machine, places) = machine(library);
+            let mut recorder = machine::open("impact-tracker", &places).unwrap();
+            let old = |time| card(time, &format!("{}:80", std::process::id())).replace("energy_mj", "none");
+            for time in [0.0, 0.5, 1.0] {
+                sample_at(&machine, &mut recorder, time, &old(time));
+            }
+            assert_close(joules(&recorder, "impact-tracker", 0.0, 1.0), 1.58 * (PROCESSORS + 200.0));
+        });
+    }
+
+    /// In a container the driver's numbers of processes are not this system's.
+    #[test]
+    fn what_cannot_be_attributed_is_not_zero() {
+        scripted("attribution::what_cannot_be_attributed_is_not_zero", &card(0.0, ""), |library| {
+            let (machine, places) = machine(library);
+            let mut recorder = machine::open("impact-tracker", &places).unwrap();
+            sample_at(&machine, &mut recorder, 0.0, &card(0.0, ""));
+            sample_at(&machine, &mut recorder, 1.0, &card(1.0, "77:40"));
+            assert_eq!(window(&recorder, "impact-tracker", 0.0, 1.0), Err(WindowError::Broken));
+        });
+    }
+
+    #[test]
+    fn a_card_that_tells_no_shares_is_said() {
+        scripted("attribution::a_card_that_tells_no_shares_is_said", CARD, |library| {
+            let (_machine, places) = machine(library);
+            let unavailable = machine::open("impact-tracker", &places).unwrap_err().to_string();
+            assert!(unavailable.contains("GPU 0, shares of processes"), "{unavailable}");
+        });
+    }
 }

@@ -13,6 +13,8 @@
 //! | `gpu0.util_percent` | percent |
 //! | `gpu0.mem_used_bytes`, `gpu0.mem_total_bytes` | bytes |
 //! | `gpu0.sm_clock_mhz`, `gpu0.mem_clock_mhz` | MHz |
+//! | `gpu0.processes` | `PID:SM_PERCENT PID:SM_PERCENT ...`, where there are any |
+//! | `gpu0.processes_us` | the time of these utilisations, microseconds |
 //! | `gpu0.power_mw` | mW |
 //! | `gpu0.energy_mj` | mJ since the driver was loaded |
 //! | `gpu0.enforced_limit_mw`, `gpu0.largest_limit_mw` | mW |
@@ -55,6 +57,17 @@ struct Memory {
     reserved: c_ulonglong,
     free: c_ulonglong,
     used: c_ulonglong,
+}
+
+/// nvml.h's `nvmlProcessUtilizationSample_t`.
+#[repr(C)]
+struct ProcessUtilization {
+    pid: c_uint,
+    timestamp: c_ulonglong,
+    sm: c_uint,
+    memory: c_uint,
+    encoder: c_uint,
+    decoder: c_uint,
 }
 
 /// What the script says of this key: the value, or a return code.
@@ -222,4 +235,37 @@ unsafe extern "C" fn nvmlDeviceGetPowerManagementLimitConstraints(
         least.write(0);
         give(largest, of_device(handle, "largest_limit_mw"))
     }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetProcessUtilization(
+    handle: Handle,
+    samples: *mut ProcessUtilization,
+    count: *mut c_uint,
+    seen: c_ulonglong,
+) -> c_uint {
+    let (processes, timestamp): (String, c_ulonglong) =
+        match of_device(handle, "processes").and_then(|list| Ok((list, of_device(handle, "processes_us")?))) {
+            Ok(found) => found,
+            Err(code) => return code,
+        };
+    let processes: Option<Vec<(c_uint, c_uint)>> = processes
+        .split_whitespace()
+        .map(|process| process.split_once(':').and_then(|(pid, sm)| Some((pid.parse().ok()?, sm.parse().ok()?))))
+        .collect();
+    let Some(processes) = processes else { return UNKNOWN };
+    if processes.is_empty() || timestamp <= seen {
+        return NOT_FOUND;
+    }
+    // SAFETY: the caller's count is valid, and says how many samples there is room for.
+    let room = unsafe { count.replace(processes.len() as c_uint) } as usize;
+    if samples.is_null() || room < processes.len() {
+        return INSUFFICIENT_SIZE;
+    }
+    for (place, (pid, sm)) in processes.into_iter().enumerate() {
+        let sample = ProcessUtilization { pid, timestamp, sm, memory: 0, encoder: 0, decoder: 0 };
+        // SAFETY: there is room, as was just checked.
+        unsafe { samples.add(place).write(sample) };
+    }
+    SUCCESS
 }

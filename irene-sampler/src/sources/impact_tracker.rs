@@ -1,13 +1,13 @@
 //! The software baseline that IrEne is compared with: Strubell et al. (2019), as experiment-impact-tracker (Henderson et al. 2020)
-//! measures it. Of what the packages and the memory use, the process is given its share of the busy processor time and of
-//! the memory in use, times the power usage effectiveness of a data centre. Without the GPU's part.
+//! measures it. Of what the packages, the memory and the GPUs use, the process is given its share of the busy processor time, of
+//! the memory in use and of the busy multiprocessors, times the power usage effectiveness of a data centre.
 
 use crate::{Channel, Counter, Provenance, Readings, Source, Step, Unit};
 
 use super::{Kind, Places, Unavailable};
 
 pub(super) const KIND: Kind =
-    Kind { name: "impact-tracker", what: "estimate: this process's share of RAPL, with a PUE of 1.58", open };
+    Kind { name: "impact-tracker", what: "estimate: this process's share of RAPL and GPUs, with a PUE of 1.58", open };
 
 /// Average power usage effectiveness of data centres in 2018 (Strubell et al. 2019, section 3).
 const PUE: f64 = 1.58;
@@ -24,6 +24,8 @@ fn open(_places: &Places) -> Result<Box<dyn Source>, Unavailable> {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    #[cfg(feature = "nvml")]
+    use super::super::gpu_share::GpuShare;
     use super::super::{rapl::Rapl, text_file::TextFile, utilisation::CpuTimes};
     use super::*;
 
@@ -34,6 +36,8 @@ mod linux {
         parts: Vec<Option<Part>>,
         /// Joules of each domain at the last sample.
         last_joules: Vec<f64>,
+        #[cfg(feature = "nvml")]
+        gpus: Option<GpuShare>,
         times: CpuTimes,
         process: TextFile,
         status: TextFile,
@@ -74,6 +78,8 @@ mod linux {
                 last_joules: vec![0.0; rapl.channels().len()],
                 parts: rapl.channels().iter().map(Part::of).collect(),
                 rapl,
+                #[cfg(feature = "nvml")]
+                gpus: GpuShare::open(places)?,
                 times: CpuTimes::open(&places.proc)?,
                 process: file("self/stat")?,
                 status: file("self/status")?,
@@ -146,6 +152,10 @@ mod linux {
                     used = used.zip(share).map(|(used, share)| used + joules * share);
                 }
             });
+            #[cfg(feature = "nvml")]
+            if let Some(gpus) = &mut self.gpus {
+                used = used.zip(gpus.read(readings.stamp().time)).map(|(used, joules)| used + joules);
+            }
             self.joules += PUE * used.unwrap_or(0.0);
             match used {
                 Some(_) => readings.count(0, &mut self.counter, self.joules),

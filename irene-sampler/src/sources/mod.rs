@@ -1,5 +1,7 @@
 //! What can be read: one file a kind of source, and one line in [`KINDS`].
 
+#[cfg(all(feature = "nvml", target_os = "linux"))]
+mod gpu_share;
 mod hwmon;
 mod impact_tracker;
 #[cfg(feature = "nvml")]
@@ -23,7 +25,7 @@ pub trait Source: Send {
     /// What it reads, always the same.
     fn channels(&self) -> &[Channel];
 
-    /// Reads. What cannot be read now is left out. Allocates nothing.
+    /// Reads. What cannot be read now is left out. Allocates nothing, but where a driver's own interface does.
     fn sample(&mut self, readings: &mut Readings<'_>);
 }
 

@@ -20,7 +20,7 @@ const UPDATE_PERIOD: Duration = Duration::from_millis(100);
 const HEADROOM: f64 = 2.0;
 
 /// NVML gives milliwatts and millijoules.
-const MILLI: f64 = 1000.0;
+pub(super) const MILLI: f64 = 1000.0;
 
 /// Something to read of a card.
 struct Quantity {
@@ -74,12 +74,30 @@ struct Gpus {
     cards: Vec<Card>,
 }
 
-fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
-    let nvml = match &places.nvml_library {
+fn load(places: &Places) -> Result<Nvml, NvmlError> {
+    match &places.nvml_library {
         Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
         None => Nvml::init(),
+    }
+}
+
+/// The library and the visible cards; None on a machine without NVIDIA's driver or GPU.
+pub(super) fn library_if_any(places: &Places) -> Result<Option<(Nvml, Vec<u32>)>, Unavailable> {
+    let nvml = match load(places) {
+        Err(NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::DriverNotLoaded) => {
+            return Ok(None);
+        }
+        nvml => nvml.map_err(|error| refusal("NVML", &error))?,
     };
-    let nvml = nvml.map_err(|error| refusal("NVML", &error))?;
+    if nvml.device_count().is_ok_and(|count| count == 0) {
+        return Ok(None);
+    }
+    let indices = visible(&nvml, places.visible_devices.as_deref())?;
+    Ok(Some((nvml, indices)))
+}
+
+fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
+    let nvml = load(places).map_err(|error| refusal("NVML", &error))?;
     let indices = visible(&nvml, places.visible_devices.as_deref())?;
     let mut gpus = Gpus { nvml, channels: Vec::new(), cards: Vec::new() };
     // What cannot be asked cannot run a model either: one lost card does not hide the others.
@@ -130,6 +148,14 @@ impl Gpus {
         self.cards.push(Card { index, sensors });
         Ok(())
     }
+}
+
+/// The energy counter of a card.
+pub(super) fn energy_channel(card: &Device<'_>) -> Channel {
+    let mut channel = Channel::energy("gpu", Unit::Joules);
+    channel.update_period = Some(UPDATE_PERIOD);
+    channel.limit_watts = limit_watts(card).unwrap_or(channel.limit_watts);
+    channel
 }
 
 /// What a card can draw, watts, if it says so.
@@ -216,7 +242,7 @@ fn card_of_instance(nvml: &Nvml, count: u32, id: &str) -> Result<u32, Unavailabl
 }
 
 /// What to do about an error of NVML.
-fn refusal(what: &str, error: &NvmlError) -> Unavailable {
+pub(super) fn refusal(what: &str, error: &NvmlError) -> Unavailable {
     let unavailable = Unavailable::new(match error {
         NvmlError::LibloadingError(error) => format!("NVIDIA's management library cannot be loaded: {error}"),
         _ => format!("{what}: {error}"),

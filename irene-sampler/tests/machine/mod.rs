@@ -37,7 +37,8 @@ impl Machine {
     }
 
     pub(crate) fn places(&self) -> Places {
-        Places { proc: self.path("proc"), sys: self.path("sys"), visible_devices: None, ..Places::here() }
+        let (proc, sys, nvml_library) = (self.path("proc"), self.path("sys"), Some(self.path("no-driver")));
+        Places { proc, sys, nvml_library, visible_devices: None, ..Places::here() }
     }
 
     /// A source of this kind, sampled by hand.
