@@ -5,13 +5,14 @@ use irene_tree::{Error, Level, Node, NodeId, OpKind, Quantity, Result, Tree};
 use crate::cost;
 
 /// What a node's cost is made of; each sums up the tree.
-const SUMMED: [Quantity; 6] = [
+const SUMMED: [Quantity; 7] = [
     Quantity::NumParameters,
     Quantity::Flops,
     Quantity::MemBytes,
     Quantity::MovedBytes,
     Quantity::CopiedBytes,
     Quantity::Kernels,
+    Quantity::TiledFlops,
 ];
 
 const MEGA: f64 = 1e6;
@@ -22,7 +23,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 ///
 /// A number that is there stays, so that measured trees and trees without their math level are safe. Where a child lacks a
 /// number, so does its parent: a sum with a part missing is not known. A leaf without an operation must bring its own
-/// `num_parameters`, `flops`, `mem_bytes`, `moved_bytes`, `copied_bytes` and `kernels`. Counts beyond 2⁶⁴ are not known.
+/// `num_parameters`, `flops`, `mem_bytes`, `moved_bytes`, `copied_bytes`, `kernels` and `tiled_flops`. Counts beyond 2⁶⁴ are not known.
 pub fn annotate(tree: &mut Tree) {
     // Whole counts, so that sums are exact whatever their order.
     let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
@@ -54,14 +55,14 @@ fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
     let Some(op) = &node.operation else { return [None; SUMMED.len()] };
     let (counted, moved) = (cost::irene(op), cost::physical(op));
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
-    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, copied, moved.kernels]
+    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, copied, moved.kernels, moved.flops]
         .map(|count| (count < u64::MAX).then_some(count as f64))
 }
 
 /// Counts in one of the unit that the interchange format uses.
 fn unit(quantity: Quantity) -> f64 {
     match quantity {
-        Quantity::Flops => MEGA,
+        Quantity::Flops | Quantity::TiledFlops => MEGA,
         Quantity::MemBytes | Quantity::MovedBytes | Quantity::CopiedBytes => MIB,
         _ => 1.0,
     }

@@ -2,7 +2,7 @@
 //!
 //! Two conventions stand side by side. [`irene`] is IrEne's, which its published data and every predictor trained on it
 //! use; it counts some operands twice and copies not at all. [`physical`] is what a machine has to do: each operand of
-//! each launched kernel moved once, copies included.
+//! each launched kernel moved once, copies included; products in whole tiles.
 //!
 //! With E the elements of the output (of the input, for operations of one operand) and w the bytes of an element, IrEne's
 //! rules are:
@@ -67,6 +67,10 @@ pub fn irene(op: &Operation) -> Cost {
     Cost { flops, bytes, kernels: kernels(op) }
 }
 
+/// Rows and columns of the tiles in which libraries compute a product's output (64 to 256 on GPUs): a tile that is not filled
+/// takes as long as a full one.
+const TILE: u64 = 64;
+
 /// The cost in FLOPs that are done, bytes that are moved (each operand of each kernel once) and kernels that are launched.
 ///
 /// A Linear with bias on 3-D input is two kernels, the product and the addition, as PyTorch and candle run it.
@@ -82,7 +86,15 @@ pub fn physical(op: &Operation) -> Cost {
         OpKind::Linear if kernels(op) == 2 => operands.saturating_add(output.saturating_mul(3)).saturating_mul(width),
         _ => operands.saturating_add(output).saturating_mul(width),
     };
-    Cost { flops: irene(op).flops, bytes, kernels: kernels(op) }
+    let flops = match op.kind {
+        OpKind::MatMul => product(op).in_tiles(),
+        OpKind::Linear | OpKind::Conv1D => {
+            let bias = if kernels(op) == 2 { output } else { 0 };
+            product(op).flattened().in_tiles().saturating_add(bias)
+        }
+        _ => irene(op).flops,
+    };
+    Cost { flops, bytes, kernels: kernels(op) }
 }
 
 fn kernels(op: &Operation) -> u64 {
@@ -130,6 +142,12 @@ fn product(op: &Operation) -> Product {
 impl Product {
     fn flattened(self) -> Self {
         Self { batch: 1, m: self.batch.saturating_mul(self.m), ..self }
+    }
+
+    /// FLOPs of the tiles that hold the output.
+    fn in_tiles(self) -> u64 {
+        let up = |size: u64| size.div_ceil(TILE).saturating_mul(TILE);
+        [self.batch, up(self.m), self.n, up(self.p)].into_iter().fold(2, u64::saturating_mul)
     }
 
     /// FLOPs and bytes with both matrices read for every entry of the batch.
@@ -185,6 +203,22 @@ mod tests {
 
         let tanh = op(OpKind::Tanh, &[pooled], pooled);
         assert_eq!((irene(&tanh).flops, irene(&tanh).bytes as f64 / MIB), (24_576, 0.0234375));
+    }
+
+    #[test]
+    fn physically_a_product_fills_its_tiles() {
+        let heads = Shape::from([8, 12, 40, 64]);
+        let scores = op(OpKind::MatMul, &[heads, [8, 12, 64, 40].into()], [8, 12, 40, 40].into());
+        assert_eq!(physical(&scores).flops, 2 * 96 * 64 * 64 * 64);
+        let context = op(OpKind::MatMul, &[[8, 12, 40, 40].into(), heads], heads);
+        assert_eq!(physical(&context).flops, 2 * 96 * 64 * 40 * 64);
+        // The rows of all sequences are one matrix; the bias is added to what is there.
+        let hidden = Shape::from([8, 40, 768]);
+        let query = op(OpKind::Linear, &[hidden, [768, 768].into(), [768].into()], hidden);
+        assert_eq!(physical(&query).flops, 2 * 320 * 768 * 768 + 320 * 768);
+        let pooled = Shape::from([8, 768]);
+        let pooler = op(OpKind::Linear, &[pooled, [768, 768].into(), [768].into()], pooled);
+        assert_eq!(physical(&pooler).flops, 2 * 64 * 768 * 768);
     }
 
     #[test]

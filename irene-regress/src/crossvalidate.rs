@@ -3,53 +3,12 @@ use std::collections::BTreeMap;
 use irene_tree::{Level, Tree};
 use rayon::prelude::*;
 
-use crate::{Error, Evaluation, Result, Trainer, evaluate};
-
-/// What is left out in each fold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// All trees of one model (the paper's).
-    LeaveModelOut,
-    /// All trees of one input size.
-    LeaveSizeOut,
-}
-
-impl Protocol {
-    /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::LeaveModelOut, Self::LeaveSizeOut];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LeaveModelOut => "leave-model-out",
-            Self::LeaveSizeOut => "leave-size-out",
-        }
-    }
-
-    /// The groups of these trees, each left out once, in the order of the data.
-    pub fn groups(self, trees: &[Tree]) -> Vec<String> {
-        let mut groups: Vec<String> = Vec::new();
-        for tree in trees {
-            let group = self.group(tree);
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        groups
-    }
-
-    fn group(self, tree: &Tree) -> String {
-        match self {
-            Self::LeaveModelOut => tree.model_name.clone(),
-            Self::LeaveSizeOut => format!("{}x{}", tree.batch_size, tree.seq_len),
-        }
-    }
-}
+use crate::{Evaluation, Protocol, Result, Split, Trainer, evaluate};
 
 /// One fold: what was left out, and how well it was predicted.
 #[derive(Clone, Debug)]
 pub struct Fold {
-    /// The model or size.
+    /// The model, size, family or part.
     pub left_out: String,
     /// Its errors.
     pub evaluation: Evaluation,
@@ -65,8 +24,12 @@ pub struct CrossValidation {
 impl CrossValidation {
     /// The mean over the folds of their mean errors at a level, in percent: the paper's average.
     pub fn mean(&self, level: Level) -> Option<f64> {
-        let means: Vec<f64> = self.folds.iter().filter_map(|fold| fold.evaluation.mean(level)).collect();
-        evaluate::mean(&means)
+        self.mean_of(|evaluation| evaluation.mean(level))
+    }
+
+    /// The mean over the folds of a figure of each; None if no fold has it.
+    pub fn mean_of(&self, figure: impl Fn(&Evaluation) -> Option<f64>) -> Option<f64> {
+        evaluate::mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
     }
 
     /// The mean over the folds of their mean errors, by instance type.
@@ -81,33 +44,27 @@ impl CrossValidation {
     }
 }
 
-/// Trains once a group of trees on all others and predicts the group, groups in parallel.
+/// Trains once for each split of the trees and predicts what it leaves out, splits in parallel.
 ///
 /// # Errors
-/// [`Error::Training`] for fewer than two groups; what training and predicting say.
+/// [`Error::Training`](crate::Error::Training) where there is too little to leave something out; what training and predicting say.
 pub fn crossvalidate(
     trees: &[Tree],
     trainer: &dyn Trainer,
     protocol: Protocol,
     done: &(dyn Fn() + Sync),
 ) -> Result<CrossValidation> {
-    let groups = protocol.groups(trees);
-    if groups.len() < 2 {
-        let found = groups.first().map_or_else(|| "none".into(), |group| format!("only {group}"));
-        return Err(Error::Training(format!("{} needs at least two groups, found {found}", protocol.name())));
-    }
-    let fold = |left_out: &String| {
-        let (test, training): (Vec<&Tree>, Vec<&Tree>) =
-            trees.iter().partition(|tree| protocol.group(tree) == *left_out);
+    let fold = |split: &Split| {
+        let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
         let predictor = trainer.train(&training)?;
         let mut evaluation = Evaluation::default();
-        for tree in test {
-            let mut tree = tree.clone();
+        for &place in &split.test {
+            let mut tree = trees[place].clone();
             predictor.predict(&mut tree)?;
             evaluation.add(&tree)?;
         }
         done();
-        Ok(Fold { left_out: left_out.clone(), evaluation })
+        Ok(Fold { left_out: split.left_out.clone(), evaluation })
     };
-    Ok(CrossValidation { folds: groups.par_iter().map(fold).collect::<Result<_>>()? })
+    Ok(CrossValidation { folds: protocol.splits(trees)?.par_iter().map(fold).collect::<Result<_>>()? })
 }

@@ -22,6 +22,16 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// A node took no time.
+    #[error("{tree}, node `{scope}`: times_mean must be above 0, found {found}")]
+    Latency {
+        /// Which tree.
+        tree: String,
+        /// The node's scope.
+        scope: String,
+        /// What is there, s.
+        found: f64,
+    },
     /// A primitive that the predictor was not trained on.
     #[error("{tree}, node `{scope}`: this predictor never saw the operation {instance_type}; it knows {known}")]
     UnseenOperation {

@@ -43,12 +43,25 @@ pub struct Evaluation {
     pub by_level: BTreeMap<Level, Errors>,
     /// By instance type, as it is first written.
     pub by_instance_type: BTreeMap<String, Errors>,
+    /// Of latencies and GPU energies, where they were measured and predicted, by what is predicted and level.
+    pub by_figure: BTreeMap<(Quantity, Level), Errors>,
+    /// By level, how many nodes lie in their interval, and how many have one.
+    within: BTreeMap<Level, [usize; 2]>,
 }
+
+/// What is predicted beside the energy, and what it is held against.
+const FIGURES: [(Quantity, Quantity); 2] =
+    [(Quantity::PredictedLatency, Quantity::Latency), (Quantity::PredictedGpuEnergy, Quantity::GpuEnergy)];
 
 impl Evaluation {
     /// The mean error of a level, in percent.
     pub fn mean(&self, level: Level) -> Option<f64> {
         self.by_level.get(&level)?.mean()
+    }
+
+    /// The share of a level's nodes whose ground truth lies in their interval; None if none has one.
+    pub fn coverage(&self, level: Level) -> Option<f64> {
+        self.within.get(&level).map(|[within, all]| *within as f64 / *all as f64)
     }
 
     /// Adds every node of a tree that carries both energies.
@@ -70,6 +83,18 @@ impl Evaluation {
         };
         let error = 100.0 * (prediction - joules).abs() / joules;
         self.by_level.entry(node.level()).or_default().percentages.push(error);
+        let get = |quantity| predicted.node(predicted_id).get(quantity);
+        if let (Some(low), Some(high)) = (get(Quantity::PredictedLow), get(Quantity::PredictedHigh)) {
+            let [within, all] = self.within.entry(node.level()).or_default();
+            *within += usize::from((low..=high).contains(&joules));
+            *all += 1;
+        }
+        for (figure, measured) in FIGURES {
+            if let (Some(figure_value), Some(value)) = (get(figure), node.get(measured).filter(|value| *value > 0.0)) {
+                let error = 100.0 * (figure_value - value).abs() / value;
+                self.by_figure.entry((figure, node.level())).or_default().percentages.push(error);
+            }
+        }
         let known = self.by_instance_type.keys().find(|known| node.is_instance_of(known)).cloned();
         let instance_type = known.unwrap_or_else(|| node.instance_type().to_owned());
         self.by_instance_type.entry(instance_type).or_default().percentages.push(error);

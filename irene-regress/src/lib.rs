@@ -2,7 +2,7 @@
 //!
 //! A [`Profile`] is a predictor with what it was trained on: bundled, or read from a file. [`Profile::predict`] fills in a tree.
 //! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021),
-//! [`SpecsTrainer`] ours, which needs nothing measured of the model that is predicted. [`crossvalidate`] and [`evaluate`] tell
+//! [`Track`] ours, by what is known of the model on the machine. [`crossvalidate`] and [`evaluate`] tell
 //! how well they do.
 //!
 //! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
@@ -47,20 +47,48 @@ mod bottleneck;
 mod crossvalidate;
 mod error;
 mod evaluate;
+mod explain;
+mod figures;
+mod interval;
 mod least_squares;
 mod nnls;
 mod paper;
+mod physics;
 mod predictor;
-mod specs;
+mod range;
+mod splits;
 mod store;
 mod table;
+mod tracks;
 
 pub use ablation::{Ablation, PUBLISHED_BY_PRIMITIVE, Published, ablations};
 pub use bottleneck::{Bottleneck, bottlenecks, kwh_per_million};
-pub use crossvalidate::{CrossValidation, Fold, Protocol, crossvalidate};
+pub use crossvalidate::{CrossValidation, Fold, crossvalidate};
 pub use error::{Error, Result};
 pub use evaluate::{Errors, Evaluation, evaluate};
+pub use explain::{Explanation, Term};
+pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
 pub use predictor::{Predictor, Profile, Provenance, Trainer};
-pub use specs::{SpecsPredictor, SpecsTrainer};
+pub use splits::{Protocol, Split, family};
 pub use store::Store;
+pub use tracks::Track;
+
+use irene_features::MissingFeature;
+use irene_tree::{NodeId, Quantity, Tree};
+
+/// The error of a node that lacks a number.
+fn missing(tree: &Tree, id: NodeId, quantity: Quantity) -> Error {
+    let scope = tree.node(id).scope().to_owned();
+    MissingFeature { tree: tree.to_string(), scope, feature: quantity.name() }.into()
+}
+
+/// A node's measured latency, s, which a logarithm can be taken of.
+fn latency(tree: &Tree, id: NodeId) -> Result<f64> {
+    let seconds = tree.node(id).get(Quantity::Latency).ok_or_else(|| missing(tree, id, Quantity::Latency))?;
+    if seconds.is_finite() && seconds > 0.0 {
+        return Ok(seconds);
+    }
+    let (tree, scope) = (tree.to_string(), tree.node(id).scope().to_owned());
+    Err(Error::Latency { tree, scope, found: seconds })
+}

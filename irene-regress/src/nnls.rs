@@ -14,6 +14,7 @@ pub(crate) fn solve<const N: usize>(rows: &[[f64; N]], targets: &[f64]) -> [f64;
             }
         }
     }
+    let scale: f64 = targets.iter().map(|target| target * target).sum();
     let mut x = [0.0f64; N];
     for _ in 0..ROUNDS {
         let mut moved = 0.0f64;
@@ -24,7 +25,6 @@ pub(crate) fn solve<const N: usize>(rows: &[[f64; N]], targets: &[f64]) -> [f64;
             moved = moved.max((next - x[i]).powi(2) * gram[i][i]);
             x[i] = next;
         }
-        let scale: f64 = targets.iter().map(|target| target * target).sum();
         if moved <= ENOUGH * ENOUGH * scale {
             break;
         }

@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, Store, paper, specs};
+use crate::{
+    Error, Explanation, Result, Store, paper,
+    tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
+};
 
 mod sealed {
     /// Predictor files are read by this crate, which has to know every method in them.
     pub trait Sealed {}
     impl Sealed for crate::PaperPredictor {}
-    impl Sealed for crate::SpecsPredictor {}
+    impl<M: crate::tracks::Method> Sealed for crate::tracks::Calibrated<M> {}
 }
 
 /// Fills in the predicted energy of every node of a tree. The methods are this crate's own.
@@ -28,6 +31,18 @@ pub trait Predictor: sealed::Sealed + Send + Sync {
     /// # Errors
     /// [`Error::MissingFeature`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
     fn predict(&self, tree: &mut Tree) -> Result<()>;
+
+    /// What makes up the figures of one node of a tree that it predicted.
+    ///
+    /// # Errors
+    /// Those of [`predict`](Self::predict).
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
+
+    /// The same predictor for another machine, from a few trees that were measured there, without their math level.
+    ///
+    /// # Errors
+    /// Those of training; [`Error::Training`] for a method that has nothing to carry over.
+    fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
 
     /// Puts everything that it learned into a store.
     fn write(&self, store: &mut Store);
@@ -50,7 +65,9 @@ type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
 /// How each method's files are read. A new method is one line here.
 const READERS: &[(&str, Reader)] = &[
     (paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?))),
-    (specs::METHOD, |store| Ok(Box::new(specs::SpecsPredictor::read(store)?))),
+    (Measured::NAME, |store| Ok(Box::new(Calibrated::<Measured>::read(store)?))),
+    (Primitives::NAME, |store| Ok(Box::new(Calibrated::<Primitives>::read(store)?))),
+    (Specs::NAME, |store| Ok(Box::new(Calibrated::<Specs>::read(store)?))),
 ];
 
 /// What a predictor was made from.
@@ -103,8 +120,31 @@ pub struct Profile {
     pub provenance: Provenance,
 }
 
-/// The profiles inside this crate, by device. profiles/README.md has the command that made each.
-const BUNDLED: &[(&str, &[u8])] = &[("gtx-1080-ti", include_bytes!("../profiles/gtx-1080-ti.safetensors"))];
+/// A profile inside this crate. profiles/README.md has the commands that made them.
+struct Bundled {
+    device: &'static str,
+    track: Track,
+    bytes: &'static [u8],
+}
+
+/// By device; of each device the one from specs first.
+const BUNDLED: &[Bundled] = &[
+    Bundled {
+        device: "gtx-1080-ti",
+        track: Track::Specs,
+        bytes: include_bytes!("../profiles/gtx-1080-ti.specs.safetensors"),
+    },
+    Bundled {
+        device: "gtx-1080-ti",
+        track: Track::Primitives,
+        bytes: include_bytes!("../profiles/gtx-1080-ti.primitives.safetensors"),
+    },
+    Bundled {
+        device: "gtx-1080-ti",
+        track: Track::Measured,
+        bytes: include_bytes!("../profiles/gtx-1080-ti.measured.safetensors"),
+    },
+];
 
 impl Profile {
     /// Predicts a tree for its reader: checks the tree, predicts every node, refuses energies that are no numbers, marks those
@@ -136,21 +176,29 @@ impl Profile {
         Ok(())
     }
 
-    /// The names of the bundled profiles.
+    /// The devices of the bundled profiles.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
-        BUNDLED.iter().map(|(name, _)| *name)
+        BUNDLED.iter().filter(|bundled| bundled.track == Track::Specs).map(|bundled| bundled.device)
     }
 
-    /// The bundled profile of this device.
+    /// The bundled profile of this device from specs alone.
     ///
     /// # Errors
     /// [`Error::UnknownDevice`] naming those that there are.
-    pub fn bundled(name: &str) -> Result<Self> {
-        match BUNDLED.iter().find(|(known, _)| *known == name) {
-            Some((_, bytes)) => Self::from_bytes(&format!("bundled profile {name}"), bytes),
+    pub fn bundled(device: &str) -> Result<Self> {
+        Self::bundled_for(device, Track::Specs)
+    }
+
+    /// The bundled profile of this device for models of which so much is measured.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDevice`] naming those that there are.
+    pub fn bundled_for(device: &str, track: Track) -> Result<Self> {
+        match BUNDLED.iter().find(|bundled| bundled.device == device && bundled.track == track) {
+            Some(bundled) => Self::from_bytes(&format!("bundled profile {device} ({})", track.name()), bundled.bytes),
             None => {
                 let known = Self::bundled_names().collect::<Vec<_>>().join(", ");
-                Err(Error::UnknownDevice { name: name.to_owned(), known })
+                Err(Error::UnknownDevice { name: device.to_owned(), known })
             }
         }
     }

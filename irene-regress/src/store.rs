@@ -136,6 +136,20 @@ impl Store {
         Ok(numbers.clone())
     }
 
+    /// Whether there is a list with this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.lists.contains_key(name)
+    }
+
+    /// The list with this name, of so many numbers that are not negative.
+    pub(crate) fn take_coefficients<const N: usize>(&self, name: &str) -> Result<[f64; N]> {
+        let numbers = self.take(name, N)?;
+        if numbers.iter().any(|coefficient| *coefficient < 0.0) {
+            return Err(self.error(format!("`{name}` must not be negative")));
+        }
+        Ok(std::array::from_fn(|place| numbers[place]))
+    }
+
     pub(crate) fn put_scaler(&mut self, name: &str, scaler: &StandardScaler) {
         self.put(&format!("{name}.mean"), &scaler.mean);
         self.put(&format!("{name}.scale"), &scaler.scale);

@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 use irene_features::FeatureSet;
 use irene_models::{Config, ModelSpec};
 use irene_regress::{
-    PaperTrainer, Predictor, Profile, Protocol, Provenance, SpecsTrainer, Strategy as Rule, Trainer, crossvalidate,
-    evaluate,
+    PaperTrainer, Predictor, Profile, Protocol, Provenance, Strategy as Rule, Track, Trainer, crossvalidate, evaluate,
 };
 use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
@@ -72,7 +71,7 @@ fn train(trainer: &dyn Trainer) -> Profile {
 fn trainers() -> Vec<Box<dyn Trainer>> {
     let paper = |strategy: Rule| Box::new(PaperTrainer { strategy, ..PaperTrainer::default() }) as Box<dyn Trainer>;
     let mut trainers: Vec<Box<dyn Trainer>> = Rule::ALL.into_iter().map(paper).collect();
-    trainers.push(Box::new(SpecsTrainer));
+    trainers.extend(Track::ALL.map(|track| Box::new(track) as Box<dyn Trainer>));
     trainers
 }
 
@@ -161,7 +160,7 @@ fn showing_the_math_level_moves_energy_and_adds_none() {
 
 #[test]
 fn the_law_behind_the_data_is_found_from_specs() {
-    let result = crossvalidate(data(), &SpecsTrainer, Protocol::LeaveSizeOut, &|| ()).unwrap();
+    let result = crossvalidate(data(), &Track::Specs, Protocol::LeaveSizeOut, &|| ()).unwrap();
     assert_eq!(result.folds.len(), 6);
     for level in [Level::Ml, Level::Module, Level::Model] {
         assert!(result.mean(level).unwrap() < 5.0, "{level:?}: {:?}", result.mean(level));
@@ -272,9 +271,9 @@ fn what_is_missing_is_named() {
         assert!(trainer.train(&[]).is_err());
     }
     let specs_only = traced(&model("distilgpt2"), 8, 32);
-    assert!(SpecsTrainer.train(&[&specs_only]).is_err());
+    assert!(Track::Specs.train(&[&specs_only]).is_err());
     let one_model = &data()[..6];
-    let error = crossvalidate(one_model, &SpecsTrainer, Protocol::LeaveModelOut, &|| ()).unwrap_err().to_string();
+    let error = crossvalidate(one_model, &Track::Specs, Protocol::LeaveModelOut, &|| ()).unwrap_err().to_string();
     assert!(error.contains("needs at least two groups, found only google/bert"), "{error}");
 }
 

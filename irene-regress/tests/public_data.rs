@@ -5,8 +5,8 @@
 use irene_features::FeatureSet;
 use irene_models::{ModelSpec, ShapesOnly};
 use irene_regress::{
-    CrossValidation, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Profile, Protocol, Provenance, SpecsTrainer, Strategy,
-    Trainer, crossvalidate,
+    CrossValidation, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Profile, Protocol, Provenance, Strategy, Track, Trainer,
+    crossvalidate,
 };
 use irene_tree::{Level, Tree, irene_csv, jsonl};
 
@@ -94,7 +94,7 @@ fn left_out_models_have_the_primitive_errors_of_the_authors_code() {
 #[test]
 fn specs_alone_predict_a_left_out_model_within_1_5_and_4_percent() {
     let Some(trees) = device_1() else { return };
-    let result = leave_model_out(&trees, &SpecsTrainer);
+    let result = leave_model_out(&trees, &Track::Specs);
     for (level, most) in [(Level::Ml, 1.0), (Level::Module, 5.0), (Level::Model, 4.0)] {
         let found = result.mean(level).unwrap();
         assert!(found <= most, "{level:?}: {found:.2} %");
@@ -104,7 +104,7 @@ fn specs_alone_predict_a_left_out_model_within_1_5_and_4_percent() {
 #[test]
 fn the_bundled_profile_is_what_the_data_gives() {
     let Some(trees) = device_1() else { return };
-    let predictor = SpecsTrainer.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
     let bundled = Profile::bundled("gtx-1080-ti").unwrap();
     let provenance = Provenance::new(bundled.provenance.device.clone(), &trees);
     assert_eq!(provenance, bundled.provenance);

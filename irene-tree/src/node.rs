@@ -186,6 +186,10 @@ impl Node {
     /// The field of a measured node that says what its figures rest on.
     pub const MEASUREMENT_FIELD: &str = "measurement";
 
+    /// The field of an extrapolated node that names the features outside the training range, each with the factor by which
+    /// it is beyond the nearest value that was seen.
+    pub const EXTRAPOLATED_FIELD: &str = "extrapolated";
+
     /// Makes a quantity absent.
     pub fn clear(&mut self, quantity: Quantity) {
         self.values.set(quantity, f64::NAN);

@@ -20,6 +20,8 @@ pub enum Quantity {
     CopiedBytes,
     /// Kernels launched.
     Kernels,
+    /// Floating point operations that a machine does which computes products in tiles of 64 by 64 outputs, in millions.
+    TiledFlops,
     /// CPU utilisation, percent.
     Cpu,
     /// Memory utilisation, percent.
@@ -40,8 +42,18 @@ pub enum Quantity {
     GroundTruthEnergy,
     /// Predicted energy of one run, joules.
     PredictedEnergy,
+    /// The lower end of the interval that the energy lies in with a probability of 90%, joules.
+    PredictedLow,
+    /// The upper end of that interval, joules.
+    PredictedHigh,
     /// The share of the predicted energy that the node's children do not account for, joules.
     OwnEnergy,
+    /// Predicted latency of one run, seconds.
+    PredictedLatency,
+    /// Predicted mean power of one run, watts: the predicted energy over the predicted latency.
+    PredictedPower,
+    /// Predicted energy of one run as the GPU's driver would report it, joules.
+    PredictedGpuEnergy,
 }
 
 struct Definition {
@@ -62,6 +74,7 @@ const DEFINITIONS: [Definition; Quantity::COUNT] = [
     define(Quantity::MovedBytes, "moved_bytes", "MiB"),
     define(Quantity::CopiedBytes, "copied_bytes", "MiB"),
     define(Quantity::Kernels, "kernels", "launches"),
+    define(Quantity::TiledFlops, "tiled_flops", "MFLOP"),
     define(Quantity::Cpu, "cpu", "%"),
     define(Quantity::Mem, "mem", "%"),
     define(Quantity::Gpu, "gpu", "%"),
@@ -72,12 +85,28 @@ const DEFINITIONS: [Definition; Quantity::COUNT] = [
     define(Quantity::GpuEnergy, "gpu_energy_mean", "J"),
     define(Quantity::GroundTruthEnergy, "ground_truth_energy", "J"),
     define(Quantity::PredictedEnergy, "predicted_energy", "J"),
+    define(Quantity::PredictedLow, "predicted_energy_low", "J"),
+    define(Quantity::PredictedHigh, "predicted_energy_high", "J"),
     define(Quantity::OwnEnergy, "own_energy", "J"),
+    define(Quantity::PredictedLatency, "predicted_times_mean", "s"),
+    define(Quantity::PredictedPower, "predicted_power", "W"),
+    define(Quantity::PredictedGpuEnergy, "predicted_gpu_energy_mean", "J"),
 ];
 
 impl Quantity {
     /// How many quantities there are.
-    pub(crate) const COUNT: usize = Self::OwnEnergy as usize + 1;
+    pub(crate) const COUNT: usize = Self::PredictedGpuEnergy as usize + 1;
+
+    /// What a predictor says of a node.
+    pub const PREDICTED: [Self; 7] = [
+        Self::PredictedEnergy,
+        Self::PredictedLow,
+        Self::PredictedHigh,
+        Self::OwnEnergy,
+        Self::PredictedLatency,
+        Self::PredictedPower,
+        Self::PredictedGpuEnergy,
+    ];
 
     /// Every quantity, in the order of writing.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -85,7 +114,7 @@ impl Quantity {
     }
 
     /// The field's name in the interchange format.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         DEFINITIONS[self as usize].name
     }
 

@@ -125,13 +125,22 @@ impl Tree {
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
     }
 
-    /// Takes every prediction off the tree: energies, own parts and marks.
+    /// Takes every prediction off the tree: energies and what comes with them, and marks.
     pub fn clear_predictions(&mut self) {
         for node in &mut self.nodes {
-            node.clear(Quantity::PredictedEnergy);
-            node.clear(Quantity::OwnEnergy);
+            for quantity in Quantity::PREDICTED {
+                node.clear(quantity);
+            }
             node.marks = Marks::default();
+            if let Some(extra) = &mut node.extra {
+                extra.remove(Node::EXTRAPOLATED_FIELD);
+            }
         }
+    }
+
+    /// Whether single operations are nodes of their own.
+    pub fn shows_math(&self) -> bool {
+        self.nodes.iter().any(|node| node.level() == Level::Math)
     }
 
     /// The tree without its math level, as IrEne writes it.

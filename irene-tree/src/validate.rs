@@ -62,7 +62,7 @@ const DEEPEST: usize = 60;
 fn check_quantities(node: &Node) -> std::result::Result<(), String> {
     for quantity in Quantity::all() {
         // A prediction may be anything that a predictor says; it is judged where it is made.
-        let derived = matches!(quantity, Quantity::PredictedEnergy | Quantity::OwnEnergy);
+        let derived = Quantity::PREDICTED.contains(&quantity);
         if let Some(value) = node.get(quantity)
             && (!value.is_finite() || (value < 0.0 && !derived))
         {

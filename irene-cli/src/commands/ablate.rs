@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trees = super::read_trees(&args.data)?;
     let ablations = ablations(args.seed);
-    let folds = Protocol::LeaveModelOut.groups(&trees).len();
+    let folds = Protocol::LeaveModelOut.splits(&trees)?.len();
     let bar = output::progress((ablations.len() * folds) as u64, "folds");
     let mut rows = Vec::new();
     for ablation in ablations {

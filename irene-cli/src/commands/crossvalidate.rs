@@ -3,13 +3,13 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_regress::{CrossValidation, Protocol};
-use irene_tree::Level;
+use irene_tree::{Level, Quantity};
 use serde_json::{Map, Value, json};
 
 use super::{MethodArgs, evaluate::LEVELS};
 use crate::output;
 
-/// Trains on all but one model (or size) and predicts the one left out, for each in turn
+/// Trains on all but one model (size, family ...) and predicts what was left out, for each in turn
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// What is left out of training in each fold
     #[arg(long, value_enum, default_value = "leave-model-out")]
     protocol: ProtocolName,
+    /// Which trees are in which part of k-fold
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    fold_seed: u64,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -32,6 +35,12 @@ enum ProtocolName {
     LeaveModelOut,
     /// All trees of one input size
     LeaveSizeOut,
+    /// All trees of one family: GPT-like, BERT-like, DistilBERT
+    LeaveFamilyOut,
+    /// One tree, trained without its model and without its size
+    LeaveModelAndSizeOut,
+    /// A tenth of the trees, for reference
+    KFold,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -40,14 +49,21 @@ enum Format {
     Json,
 }
 
+/// What is predicted beside energy, where there is a truth to hold it against.
+const FIGURES: [(&str, Quantity); 2] =
+    [("latency", Quantity::PredictedLatency), ("GPU's energy", Quantity::PredictedGpuEnergy)];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trainer = args.method.trainer()?;
     let trees = super::read_trees(&args.data)?;
     let protocol = match args.protocol {
         ProtocolName::LeaveModelOut => Protocol::LeaveModelOut,
         ProtocolName::LeaveSizeOut => Protocol::LeaveSizeOut,
+        ProtocolName::LeaveFamilyOut => Protocol::LeaveFamilyOut,
+        ProtocolName::LeaveModelAndSizeOut => Protocol::LeaveModelAndSizeOut,
+        ProtocolName::KFold => Protocol::KFold { seed: args.fold_seed },
     };
-    let bar = output::progress(protocol.groups(&trees).len() as u64, "folds");
+    let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
     let result = result?;
@@ -64,8 +80,21 @@ fn text(result: &CrossValidation) -> Result<String> {
         let [ml, module, model] = LEVELS.map(|level| figure(fold.evaluation.mean(level)));
         writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}", fold.left_out)?;
     }
-    let [ml, module, model] = LEVELS.map(|level| figure(result.mean(level)));
-    writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}\n", "average")?;
+    let mut line =
+        |name: &str, [ml, module, model]: [String; 3]| writeln!(out, "{name:28} {ml:>8} {module:>8} {model:>8}");
+    line("average", LEVELS.map(|level| figure(result.mean(level))))?;
+    for (name, quantity) in FIGURES {
+        let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
+        if LEVELS.iter().any(|&level| mean(level).is_some()) {
+            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))))?;
+        }
+    }
+    let coverage = |level| result.mean_of(|evaluation| evaluation.coverage(level)).map(|share| 100.0 * share);
+    if LEVELS.iter().any(|&level| coverage(level).is_some()) {
+        let name = format!("in their {}% interval, %", 100.0 * irene_regress::CONFIDENCE);
+        line(&name, LEVELS.map(|level| coverage(level).map_or_else(String::new, |share| format!("{share:.1}"))))?;
+    }
+    out.push('\n');
     for (instance_type, error) in result.by_instance_type() {
         writeln!(out, "{instance_type:28} {error:>8.2}")?;
     }
@@ -88,6 +117,8 @@ fn json(result: &CrossValidation) -> Value {
     json!({
         "folds": folds,
         "average": levels(&|level| result.mean(level)),
+        "coverage": levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))),
+        "latency": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean())),
         "by_instance_type": result.by_instance_type(),
     })
 }

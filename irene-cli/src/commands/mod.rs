@@ -28,7 +28,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
 use irene_models::{Batch, ModelSpec};
-use irene_regress::{PaperTrainer, SpecsTrainer, Strategy, Trainer};
+use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
 use irene_tree::{Tree, jsonl};
 
 /// Arguments that contradict each other, or lack one another.
@@ -72,7 +72,7 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 /// How a predictor is trained.
 #[derive(clap::Args)]
 pub(crate) struct MethodArgs {
-    /// The paper's predictor, or ours from specs alone
+    /// The paper's predictor, or one of ours, by what is known of a new model on the machine
     #[arg(long, value_enum)]
     method: Method,
     /// How energies go up the tree (method irene) [default: end2end]
@@ -90,8 +90,24 @@ pub(crate) struct MethodArgs {
 enum Method {
     /// IrEne's (Cao et al., ACL 2021)
     Irene,
+    /// Ours, every node's own latency and driver energy measured
+    Measured,
+    /// Ours, only the primitives measured; modules and models inferred
+    Primitives,
     /// Ours, from architecture and input size alone
     Specs,
+}
+
+impl Method {
+    /// None for the paper's.
+    fn track(self) -> Option<Track> {
+        match self {
+            Self::Irene => None,
+            Self::Measured => Some(Track::Measured),
+            Self::Primitives => Some(Track::Primitives),
+            Self::Specs => Some(Track::Specs),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -120,11 +136,11 @@ enum Features {
 
 impl MethodArgs {
     pub(crate) fn trainer(&self) -> Result<Box<dyn Trainer>> {
-        if let Method::Specs = self.method {
+        if let Some(track) = self.method.track() {
             if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
                 return Err(Usage("--strategy, --features and --seed belong to --method irene".into()).into());
             }
-            return Ok(Box::new(SpecsTrainer));
+            return Ok(Box::new(track));
         }
         let default = PaperTrainer::default();
         let strategy = self.strategy.map_or(default.strategy, |name| match name {

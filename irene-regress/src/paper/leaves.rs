@@ -4,7 +4,7 @@ use irene_features::{FeatureSet, StandardScaler};
 use irene_tree::{Level, NodeId, Tree};
 
 use super::ground_truth;
-use crate::{Error, Result, Store, least_squares, table::Table};
+use crate::{Error, Result, Store, Term, least_squares, table::Table};
 
 /// One ordinary least squares regressor per primitive, on standardised features (equation 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -37,18 +37,30 @@ impl Leaves {
         Ok(Self { regressors: regressors.collect() })
     }
 
+    fn regressor(&self, tree: &Tree, id: NodeId) -> Result<&Regressor> {
+        let node = tree.node(id);
+        let regressor = self.regressors.get(&node.instance_type().to_ascii_lowercase());
+        regressor.ok_or_else(|| Error::UnseenOperation {
+            tree: tree.to_string(),
+            scope: node.scope().to_owned(),
+            instance_type: node.instance_type().to_owned(),
+            known: self.regressors.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
     /// The energy of a leaf with these features, J.
     pub(super) fn predict(&self, tree: &Tree, id: NodeId, row: &[f64]) -> Result<f64> {
-        let node = tree.node(id);
-        let Some(regressor) = self.regressors.get(&node.instance_type().to_ascii_lowercase()) else {
-            return Err(Error::UnseenOperation {
-                tree: tree.to_string(),
-                scope: node.scope().to_owned(),
-                instance_type: node.instance_type().to_owned(),
-                known: self.regressors.keys().cloned().collect::<Vec<_>>().join(", "),
-            });
-        };
-        Ok(regressor.predict(row))
+        Ok(self.regressor(tree, id)?.predict(row))
+    }
+
+    /// What makes up that energy: the mean, and each feature by its distance from its mean.
+    pub(super) fn terms(&self, tree: &Tree, id: NodeId, row: &[f64], features: &FeatureSet) -> Result<Vec<Term>> {
+        let regressor = self.regressor(tree, id)?;
+        let of_features = features.features().iter().zip(regressor.scaled(row)).zip(&regressor.coefficients);
+        let of_features = of_features.map(|((feature, deviations), coefficient)| {
+            Term::new(feature.name(), deviations, "standard deviation", *coefficient)
+        });
+        Ok([Term::new("mean of its kind", 1.0, "node", regressor.intercept)].into_iter().chain(of_features).collect())
     }
 
     pub(super) fn write(&self, store: &mut Store) {
@@ -94,9 +106,11 @@ impl Regressor {
         Self { coefficients: least_squares::solve(&rows, &targets, &weights), scaler, intercept }
     }
 
+    fn scaled(&self, row: &[f64]) -> impl Iterator<Item = f64> {
+        row.iter().zip(&self.scaler.mean).zip(&self.scaler.scale).map(|((x, mean), scale)| (x - mean) / scale)
+    }
+
     fn predict(&self, row: &[f64]) -> f64 {
-        let scaled =
-            row.iter().zip(&self.scaler.mean).zip(&self.scaler.scale).map(|((x, mean), scale)| (x - mean) / scale);
-        self.intercept + scaled.zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()
+        self.intercept + self.scaled(row).zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()
     }
 }

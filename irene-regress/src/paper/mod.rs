@@ -16,7 +16,7 @@ use leaves::Leaves;
 pub use recursion::Strategy;
 use weighting::Weighting;
 
-use crate::{Error, Predictor, Result, Store, Trainer};
+use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer};
 
 /// How to train the paper's predictor.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +115,33 @@ impl Predictor for PaperPredictor {
             }
         }
         Ok(())
+    }
+
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
+        let row = self.features.row(tree, id)?;
+        let energy = match (tree.node(id).level(), &self.weighting) {
+            (Level::Ml, _) => self.leaves.terms(tree, id, &row, &self.features)?,
+            (_, Some(weighting)) if self.strategy == Strategy::Unstructured => {
+                vec![Term::new("regression on its own features", 1.0, "node", weighting.score(&row))]
+            }
+            _ => {
+                let mut terms = Vec::new();
+                for child in tree.children(id) {
+                    let Some(joules) = tree.node(child).get(Quantity::PredictedEnergy) else { continue };
+                    let row = self.features.row(tree, child)?;
+                    let share =
+                        self.weighting.as_ref().map_or(1.0, |weighting| Weighting::share(weighting.score(&row)));
+                    terms.push(Term::new(tree.node(child).name(), joules, "J", share));
+                }
+                terms
+            }
+        };
+        Ok(Explanation { energy, latency: Vec::new() })
+    }
+
+    fn adapted(&self, _trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        let reason = "a predictor of method irene has nothing to carry over to another machine; train one there";
+        Err(Error::Training(reason.into()))
     }
 
     fn write(&self, store: &mut Store) {

@@ -1,35 +1,35 @@
-use super::{Sample, ShapeRow};
+use super::{Sample, Shape};
 use crate::{Result, Store};
 
-/// The energy of one launch of a primitive, J:
+/// The latency of one launch of a primitive, s:
 ///
-/// E = (Lᵖ + (f·F + b·B)ᵖ)^(1/p)
+/// t = (Lᵖ + (f·F + b·B)ᵖ)^(1/p)
 ///
-/// with F the MFLOP and B the MiB moved. A launch costs L however little it does; once the work takes longer than the launch,
-/// the work is what is paid for. p says how sharply the one gives way to the other.
+/// with F the MFLOP in tiles and B the MiB moved. A launch takes L however little it does; once the work takes longer than the
+/// launch, the work is what is waited for. p says how sharply the one gives way to the other.
 ///
 /// | coefficient | unit |
 /// |---|---|
-/// | `launch` L | J |
-/// | `per_mflop` f | J/MFLOP |
-/// | `per_mib` b | J/MiB |
+/// | `launch` L | s |
+/// | `per_mflop` f | s/MFLOP |
+/// | `per_mib` b | s/MiB |
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Curve {
-    launch: f64,
-    per_mflop: f64,
-    per_mib: f64,
+pub(crate) struct TimeCurve {
+    pub(crate) launch: f64,
+    pub(crate) per_mflop: f64,
+    pub(crate) per_mib: f64,
 }
 
-/// p of the curve. From 2 to 8 the errors on the public data are the same within 0.05 points, leaving models or sizes out.
+/// p of the curve. From 2 to 8 the errors on the public data are nearly the same, leaving models or sizes out.
 const SHARPNESS: f64 = 4.0;
 
 /// A relative deviation beyond which a sample counts less: tile sizes that suit a shape badly.
 const OUTLYING: f64 = 0.05;
 
-impl Curve {
-    /// The least squares of ln E, deviations beyond [`OUTLYING`] weighing less (Huber), by Levenberg and Marquardt over the
+impl TimeCurve {
+    /// The least squares of ln t, deviations beyond [`OUTLYING`] weighing less (Huber), by Levenberg and Marquardt over the
     /// coefficients' logarithms, which keeps them above 0.
-    pub(super) fn fit(samples: &[Sample]) -> Self {
+    pub(crate) fn fit(samples: &[Sample]) -> Self {
         const ROUNDS: usize = 200;
         let mut curve = Self::guess(samples);
         let mut loss = curve.loss(samples);
@@ -54,8 +54,8 @@ impl Curve {
         curve
     }
 
-    /// Joules of a shape.
-    pub(super) fn energy(&self, shape: &ShapeRow) -> f64 {
+    /// Seconds of a shape.
+    pub(crate) fn seconds(&self, shape: &Shape) -> f64 {
         let [flops, bytes, ..] = *shape;
         let work = self.per_mflop * flops + self.per_mib * bytes;
         let (more, less) = if work > self.launch { (work, self.launch) } else { (self.launch, work) };
@@ -64,12 +64,12 @@ impl Curve {
     }
 
     fn guess(samples: &[Sample]) -> Self {
-        let least = samples.iter().map(|sample| sample.log_energy.exp()).fold(f64::INFINITY, f64::min);
+        let least = samples.iter().map(|sample| sample.log_time.exp()).fold(f64::INFINITY, f64::min);
         let median = |column: usize| {
             let mut rates: Vec<f64> = samples
                 .iter()
                 .filter(|sample| sample.shape[column] > 0.0)
-                .map(|sample| sample.log_energy.exp() / sample.shape[column])
+                .map(|sample| sample.log_time.exp() / sample.shape[column])
                 .collect();
             rates.sort_by(f64::total_cmp);
             // Half each: FLOPs and bytes share the work.
@@ -87,7 +87,7 @@ impl Curve {
     }
 
     fn residual(&self, sample: &Sample) -> f64 {
-        self.energy(&sample.shape).ln() - sample.log_energy
+        self.seconds(&sample.shape).ln() - sample.log_time
     }
 
     /// One damped Gauss-Newton step in ln L, ln f, ln b.
@@ -97,7 +97,7 @@ impl Curve {
         for sample in samples {
             let residual = self.residual(sample);
             let weight = sample.count * (OUTLYING / residual.abs()).min(1.0);
-            let slope = nalgebra::Vector3::from(self.slopes(&sample.shape));
+            let slope = nalgebra::Vector3::from(self.shares(&sample.shape));
             gram += weight * slope * slope.transpose();
             right -= weight * residual * slope;
         }
@@ -114,29 +114,25 @@ impl Curve {
         }
     }
 
-    /// ∂ ln E by ln L, ln f, ln b.
-    fn slopes(&self, shape: &ShapeRow) -> [f64; 3] {
+    /// How much of the latency is the launch's, the FLOPs' and the bytes'; with that, ∂ ln t by ln L, ln f and ln b.
+    pub(crate) fn shares(&self, shape: &Shape) -> [f64; 3] {
         let [flops, bytes, ..] = *shape;
         let (by_flops, by_bytes) = (self.per_mflop * flops, self.per_mib * bytes);
         let work = by_flops + by_bytes;
-        let energy = self.energy(shape);
-        let launch_share = (self.launch / energy).powf(SHARPNESS);
-        let work_share = (work / energy).powf(SHARPNESS);
+        let seconds = self.seconds(shape);
+        let launch_share = (self.launch / seconds).powf(SHARPNESS);
+        let work_share = (work / seconds).powf(SHARPNESS);
         let part = |of: f64| if work > 0.0 { work_share * of / work } else { 0.0 };
         [launch_share, part(by_flops), part(by_bytes)]
     }
 
-    pub(super) fn write(&self, name: &str, store: &mut Store) {
-        store.put(&format!("{name}.curve"), &[self.launch, self.per_mflop, self.per_mib]);
+    pub(crate) fn write(&self, name: &str, store: &mut Store) {
+        store.put(name, &[self.launch, self.per_mflop, self.per_mib]);
     }
 
-    pub(super) fn read(name: &str, store: &Store) -> Result<Self> {
-        let field = format!("{name}.curve");
-        let numbers = store.take(&field, 3)?;
-        if numbers.iter().any(|coefficient| *coefficient < 0.0) {
-            return Err(store.error(format!("`{field}` must not be negative")));
-        }
-        Ok(Self { launch: numbers[0], per_mflop: numbers[1], per_mib: numbers[2] })
+    pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
+        let [launch, per_mflop, per_mib] = store.take_coefficients(name)?;
+        Ok(Self { launch, per_mflop, per_mib })
     }
 }
 
@@ -144,19 +140,27 @@ impl Curve {
 mod tests {
     use super::*;
 
-    const TRUTH: Curve = Curve { launch: 4e-3, per_mflop: 6e-5, per_mib: 1e-3 };
+    const TRUTH: TimeCurve = TimeCurve { launch: 4e-3, per_mflop: 6e-5, per_mib: 1e-3 };
 
     fn samples() -> Vec<Sample> {
         let shapes = (0..60).map(|i| {
             let size = 1.2f64.powi(i % 30);
             [size * if i < 30 { 20.0 } else { 2.0 }, size, 0.0, 1.0]
         });
-        shapes.map(|shape| Sample { shape, log_energy: TRUTH.energy(&shape).ln(), count: 1.0 }).collect()
+        shapes
+            .map(|shape| Sample {
+                shape,
+                log_time: TRUTH.seconds(&shape).ln(),
+                log_energy: 0.0,
+                log_gpu_energy: None,
+                count: 1.0,
+            })
+            .collect()
     }
 
     #[test]
     fn the_fit_finds_the_coefficients_that_made_the_data() {
-        let fit = Curve::fit(&samples());
+        let fit = TimeCurve::fit(&samples());
         let close = |found: f64, truth: f64| (found / truth - 1.0).abs() < 1e-3;
         assert!(close(fit.launch, TRUTH.launch), "{fit:?}");
         assert!(close(fit.per_mflop, TRUTH.per_mflop), "{fit:?}");
@@ -164,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn the_slopes_agree_with_finite_differences() {
+    fn the_shares_agree_with_finite_differences() {
         let shape = [50.0, 2.0, 0.0, 1.0];
         let moved = |place: usize, by: f64| {
             let mut logs = [TRUTH.launch, TRUTH.per_mflop, TRUTH.per_mib].map(f64::ln);
             logs[place] += by;
             let [launch, per_mflop, per_mib] = logs.map(f64::exp);
-            Curve { launch, per_mflop, per_mib }.energy(&shape).ln()
+            TimeCurve { launch, per_mflop, per_mib }.seconds(&shape).ln()
         };
-        for (place, slope) in TRUTH.slopes(&shape).into_iter().enumerate() {
+        for (place, slope) in TRUTH.shares(&shape).into_iter().enumerate() {
             let expected = (moved(place, 1e-6) - moved(place, -1e-6)) / 2e-6;
             assert!((slope - expected).abs() < 1e-8, "{place}: {slope} {expected}");
         }

@@ -1,0 +1,45 @@
+use irene_tree::{NodeId, Quantity, Tree};
+
+/// What makes up the figures of one node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Explanation {
+    /// Terms whose sum is the predicted energy, J.
+    pub energy: Vec<Term>,
+    /// Terms whose sum is the predicted latency, s; none where it is not predicted from anything.
+    pub latency: Vec<Term>,
+}
+
+/// An amount times what each of it costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// What is paid for.
+    pub name: String,
+    /// How much there is of it.
+    pub amount: f64,
+    /// What it is counted in.
+    pub unit: &'static str,
+    /// What each costs: J or s a unit.
+    pub coefficient: f64,
+}
+
+impl Term {
+    pub(crate) fn new(name: impl Into<String>, amount: f64, unit: &'static str, coefficient: f64) -> Self {
+        Self { name: name.into(), amount, unit, coefficient }
+    }
+
+    /// J or s.
+    pub fn value(&self) -> f64 {
+        self.amount * self.coefficient
+    }
+}
+
+impl Explanation {
+    /// The children of a predicted node, each as a whole.
+    pub(crate) fn of_children(tree: &Tree, id: NodeId) -> Self {
+        let terms = |quantity: Quantity| {
+            let term = |child| Some(Term::new(tree.node(child).name(), 1.0, "node", tree.node(child).get(quantity)?));
+            tree.children(id).filter_map(term).collect()
+        };
+        Self { energy: terms(Quantity::PredictedEnergy), latency: terms(Quantity::PredictedLatency) }
+    }
+}

@@ -1,0 +1,51 @@
+use super::{Sample, Shape};
+use crate::{Result, Store, nnls};
+
+/// The energy of one launch of a primitive, J:
+///
+/// E = P·t + f·F + b·B
+///
+/// with t its latency, F the MFLOP in tiles and B the MiB moved. While it waits for its launch, a machine draws P; what it computes
+/// and moves comes on top. No coefficient is negative.
+///
+/// | coefficient | unit |
+/// |---|---|
+/// | `power` P | W |
+/// | `per_mflop` f | J/MFLOP |
+/// | `per_mib` b | J/MiB |
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct EnergyLaw {
+    pub(crate) power: f64,
+    pub(crate) per_mflop: f64,
+    pub(crate) per_mib: f64,
+}
+
+impl EnergyLaw {
+    /// The non-negative least squares of the relative error, at the latencies that were measured; `log_energy` tells which of a
+    /// sample's energies, ln J.
+    pub(crate) fn fit(samples: &[Sample], log_energy: impl Fn(&Sample) -> f64) -> Self {
+        let row = |sample: &Sample| {
+            let (seconds, [flops, bytes, ..]) = (sample.log_time.exp(), sample.shape);
+            let weight = sample.count.sqrt() / log_energy(sample).exp();
+            [seconds, flops, bytes].map(|amount| weight * amount)
+        };
+        let rows: Vec<[f64; 3]> = samples.iter().map(row).collect();
+        let targets: Vec<f64> = samples.iter().map(|sample| sample.count.sqrt()).collect();
+        let [power, per_mflop, per_mib] = nnls::solve(&rows, &targets);
+        Self { power, per_mflop, per_mib }
+    }
+
+    /// Joules of a shape that takes so many seconds.
+    pub(crate) fn joules(&self, shape: &Shape, seconds: f64) -> f64 {
+        self.power * seconds + self.per_mflop * shape[0] + self.per_mib * shape[1]
+    }
+
+    pub(crate) fn write(&self, name: &str, store: &mut Store) {
+        store.put(name, &[self.power, self.per_mflop, self.per_mib]);
+    }
+
+    pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
+        let [power, per_mflop, per_mib] = store.take_coefficients(name)?;
+        Ok(Self { power, per_mflop, per_mib })
+    }
+}

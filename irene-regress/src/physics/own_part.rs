@@ -1,0 +1,149 @@
+use std::collections::HashSet;
+
+use irene_tree::{Level, NodeId, Quantity, Tree};
+
+use super::number;
+use crate::{Explanation, Result, Store, Term, figures::Figures, latency, nnls, paper::ground_truth};
+
+/// What a module costs itself, beside its children. A coefficient of each [`TERMS`] for the energy (J), for the latency (s) and for
+/// the energy by the GPU's driver (J); none is negative, so that no own part is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OwnPart {
+    pub(crate) energy: Coefficients,
+    pub(crate) latency: Coefficients,
+    /// Where the training data has it.
+    pub(crate) gpu_energy: Option<Coefficients>,
+}
+
+pub(crate) type Coefficients = [f64; TERMS.len()];
+
+/// What an own part is paid for, and its unit: launching its operations; what they move, element by element; what they copy between
+/// layouts, which runs against the grain of memory.
+pub(crate) const TERMS: [(&str, &str); 3] =
+    [("kernels", "kernel"), ("bytes moved", "MiB"), ("bytes copied between layouts", "MiB")];
+
+/// How far off an own part may be, in e-folds: about its spread on the public data.
+const DEVIATION: f64 = 0.15;
+
+/// One training module: what it and all modules below it do themselves, and the figures less those of all primitives below.
+struct Module {
+    terms: Coefficients,
+    /// Latency, energy, GPU energy.
+    rest: [f64; 3],
+    total: [f64; 3],
+    level: Level,
+}
+
+impl OwnPart {
+    /// For each figure the non-negative least squares of the relative error of whole modules, given what the primitives in them were
+    /// measured at; modules and models count the same in all. The trees are without their math level.
+    pub(crate) fn fit(trees: &[&Tree]) -> Result<Self> {
+        let mut modules = Vec::new();
+        for tree in trees {
+            modules.extend(self::modules(tree)?);
+        }
+        let fit = |figure: usize| {
+            let count = |level| modules.iter().filter(|module: &&Module| module.level == level).count() as f64;
+            let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
+            let weight = |module: &Module| weights[usize::from(module.level == Level::Model)] / module.total[figure];
+            let row = |module: &Module| module.terms.map(|term| weight(module) * term);
+            let rows: Vec<Coefficients> = modules.iter().map(row).collect();
+            let targets: Vec<f64> = modules.iter().map(|module| weight(module) * module.rest[figure]).collect();
+            nnls::solve(&rows, &targets)
+        };
+        let has_gpu_energy = !modules.is_empty() && modules.iter().all(|module| module.total[2] > 0.0);
+        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: has_gpu_energy.then(|| fit(2)) })
+    }
+
+    /// What a node costs itself: a module beside its children, or a single operation.
+    pub(crate) fn figures(&self, tree: &Tree, id: NodeId) -> Result<Figures> {
+        let terms = terms(tree, id)?;
+        let sum = |coefficients: &Coefficients| terms.iter().zip(coefficients).map(|(term, each)| term * each).sum();
+        Ok(Figures {
+            latency: Some(sum(&self.latency)),
+            energy: sum(&self.energy),
+            gpu_energy: self.gpu_energy.as_ref().map(sum),
+            deviation: DEVIATION,
+        })
+    }
+
+    /// A predicted module's children, and what it costs itself; a single operation's cost.
+    pub(crate) fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
+        let amounts = terms(tree, id)?;
+        let own = |coefficients: &Coefficients| -> Vec<Term> {
+            let term = |((name, unit), (amount, each)): (&(&'static str, &'static str), (f64, &f64))| {
+                (amount > 0.0).then(|| Term::new(*name, amount, unit, *each))
+            };
+            TERMS.iter().zip(amounts.into_iter().zip(coefficients)).filter_map(term).collect()
+        };
+        let mut explanation = Explanation::of_children(tree, id);
+        explanation.energy.extend(own(&self.energy));
+        explanation.latency.extend(own(&self.latency));
+        Ok(explanation)
+    }
+
+    /// Of another machine, from trees that were measured there.
+    pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
+        Self::fit(trees)
+    }
+
+    pub(crate) fn write(&self, store: &mut Store) {
+        store.put("own_part.latency", &self.latency);
+        store.put("own_part.energy", &self.energy);
+        if let Some(coefficients) = &self.gpu_energy {
+            store.put("own_part.gpu_energy", coefficients);
+        }
+    }
+
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        let gpu_energy = "own_part.gpu_energy";
+        Ok(Self {
+            latency: store.take_coefficients("own_part.latency")?,
+            energy: store.take_coefficients("own_part.energy")?,
+            gpu_energy: if store.has(gpu_energy) { Some(store.take_coefficients(gpu_energy)?) } else { None },
+        })
+    }
+}
+
+/// The modules of a tree; those of layers that repeat their measurement once.
+fn modules(tree: &Tree) -> Result<Vec<Module>> {
+    let mut terms_below = vec![Coefficients::default(); tree.nodes().len()];
+    let mut primitives = vec![[0.0; 3]; tree.nodes().len()];
+    let mut seen = HashSet::new();
+    let mut modules = Vec::new();
+    for id in tree.ids().rev() {
+        let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN);
+        let total = [latency(tree, id)?, ground_truth(tree, id)?, gpu_energy];
+        let (mut terms, mut known) = (terms_below[id.index()], primitives[id.index()]);
+        if tree.node(id).level().is_leaf() {
+            known = total;
+        } else {
+            add(&mut terms, &self::terms(tree, id)?);
+            let rest = std::array::from_fn(|figure| total[figure] - known[figure]);
+            if seen.insert((terms.map(f64::to_bits), rest.map(f64::to_bits), total.map(f64::to_bits))) {
+                modules.push(Module { terms, rest, total, level: tree.node(id).level() });
+            }
+        }
+        if let Some(parent) = tree.parent(id) {
+            add(&mut terms_below[parent.index()], &terms);
+            add(&mut primitives[parent.index()], &known);
+        }
+    }
+    Ok(modules)
+}
+
+fn add<const N: usize>(sum: &mut [f64; N], terms: &[f64; N]) {
+    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+}
+
+/// The amounts of [`TERMS`] that a node itself does; where the tree shows the math level, a module's operations are nodes of
+/// their own.
+pub(crate) fn terms(tree: &Tree, id: NodeId) -> Result<Coefficients> {
+    let own = |quantity: Quantity| match tree.own(id, quantity) {
+        Some(own) => Ok(own.max(0.0)),
+        // The node or a child lacks it.
+        None => number(tree, id, quantity),
+    };
+    let (kernels, moved, copied) = (own(Quantity::Kernels)?, own(Quantity::MovedBytes)?, own(Quantity::CopiedBytes)?);
+    Ok([kernels, (moved - copied).max(0.0), copied])
+}

@@ -1,0 +1,208 @@
+use std::collections::{BTreeMap, HashSet};
+
+use irene_tree::{Level, Quantity, Tree};
+
+use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, shape};
+use crate::{Explanation, Result, Store, Term, figures::Figures, paper::ground_truth, range::Range};
+
+/// One measured shape of a primitive: the mean logarithms of its measurements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) shape: Shape,
+    /// ln s.
+    pub(crate) log_time: f64,
+    /// ln J at the wall.
+    pub(crate) log_energy: f64,
+    /// ln J by the GPU's driver, if that is known throughout.
+    pub(crate) log_gpu_energy: Option<f64>,
+    /// How many measurements there are.
+    pub(crate) count: f64,
+}
+
+/// Shapes by their bits, with the latency, energy and GPU energy of each measurement.
+type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<[f64; 3]>>;
+
+/// The measured shapes of each primitive by its instance type in lower case; what several models or layers share is one sample.
+pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
+    let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
+    for tree in trees {
+        // Layers repeat their measurement; models measure anew.
+        let mut of_tree = HashSet::new();
+        for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
+            let shape = shape(tree, id)?.map(f64::to_bits);
+            let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
+            let figures = [crate::latency(tree, id)?, ground_truth(tree, id)?, gpu_energy.unwrap_or(f64::NAN)];
+            let name = tree.node(id).instance_type().to_ascii_lowercase();
+            if of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
+                measured.entry(name).or_default().entry(shape).or_default().push(figures);
+            }
+        }
+    }
+    let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<[f64; 3]>)| {
+        let count = measurements.len() as f64;
+        let mean = |figure: usize| measurements.iter().map(|figures| figures[figure].ln()).sum::<f64>() / count;
+        let [log_time, log_energy, log_gpu_energy] = [0, 1, 2].map(mean);
+        let log_gpu_energy = Some(log_gpu_energy).filter(|log| log.is_finite());
+        Sample { shape: shape.map(f64::from_bits), log_time, log_energy, log_gpu_energy, count }
+    };
+    Ok(measured.into_iter().map(|(name, shapes)| (name, shapes.into_iter().map(sample).collect())).collect())
+}
+
+/// A primitive's laws, and how it departs from them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Primitive {
+    pub(crate) time: TimeCurve,
+    pub(crate) energy: EnergyLaw,
+    /// Of the GPU's driver's energy, where the training data has it.
+    pub(crate) gpu_energy: Option<EnergyLaw>,
+    pub(crate) correction: Correction,
+    pub(crate) range: Range<{ SHAPE.len() }>,
+}
+
+/// How a law and the correction on it make up a figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Corrected {
+    /// By the law.
+    pub(crate) law: f64,
+    /// Times this.
+    pub(crate) factor: f64,
+}
+
+impl Corrected {
+    pub(crate) fn value(self) -> f64 {
+        self.law * self.factor
+    }
+}
+
+/// Everything that is said of one launch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch {
+    /// s.
+    pub(crate) latency: Corrected,
+    /// J.
+    pub(crate) energy: Corrected,
+    /// J.
+    pub(crate) gpu_energy: Option<Corrected>,
+    /// How far off the latency may be, in e-folds.
+    pub(crate) deviation: f64,
+}
+
+impl Launch {
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            latency: Some(self.latency.value()),
+            energy: self.energy.value(),
+            gpu_energy: self.gpu_energy.map(Corrected::value),
+            deviation: self.deviation,
+        }
+    }
+}
+
+impl Primitive {
+    /// Of samples of one primitive, at least one.
+    pub(crate) fn fit(samples: &[Sample]) -> Self {
+        let time = TimeCurve::fit(samples);
+        let energy = EnergyLaw::fit(samples, |sample| sample.log_energy);
+        let logs: Option<Vec<f64>> = samples.iter().map(|sample| sample.log_gpu_energy).collect();
+        let gpu_energy =
+            logs.as_ref().map(|_| EnergyLaw::fit(samples, |sample| sample.log_gpu_energy.unwrap_or_default()));
+        let mut primitive = Self {
+            time,
+            energy,
+            gpu_energy,
+            correction: Correction::none(0),
+            range: Range::of(samples.iter().map(|sample| sample.shape)),
+        };
+        primitive.learn_correction(samples);
+        primitive
+    }
+
+    /// The same laws alone, without what belongs to their training shapes.
+    pub(crate) fn without_correction(self) -> Self {
+        Self { correction: Correction::none(self.figures()), ..self }
+    }
+
+    /// How many figures there are of a launch.
+    fn figures(&self) -> usize {
+        2 + usize::from(self.gpu_energy.is_some())
+    }
+
+    /// Learns what the laws leave of samples.
+    pub(crate) fn learn_correction(&mut self, samples: &[Sample]) {
+        let of_energy = |law: &EnergyLaw, log_energy: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
+            let residual = |sample: &Sample| {
+                log_energy(sample) - law.joules(&sample.shape, sample.log_time.exp()).max(f64::MIN_POSITIVE).ln()
+            };
+            samples.iter().map(residual).collect()
+        };
+        let of_time = samples.iter().map(|sample| sample.log_time - self.time.seconds(&sample.shape).ln()).collect();
+        let mut residuals = vec![of_time, of_energy(&self.energy, &|sample| sample.log_energy)];
+        if let Some(law) = &self.gpu_energy {
+            residuals.push(of_energy(law, &|sample| sample.log_gpu_energy.unwrap_or_default()));
+        }
+        self.correction = Correction::fit(samples, &residuals);
+    }
+
+    /// One launch of it.
+    pub(crate) fn launch(&self, shape: &Shape) -> Launch {
+        let factors = self.correction.at(shape);
+        let corrected =
+            |law: f64, figure: usize| Corrected { law, factor: factors.of.get(figure).copied().unwrap_or(1.0) };
+        let latency = corrected(self.time.seconds(shape), 0);
+        let seconds = latency.value();
+        Launch {
+            latency,
+            energy: corrected(self.energy.joules(shape, seconds), 1),
+            gpu_energy: self.gpu_energy.map(|law| corrected(law.joules(shape, seconds), 2)),
+            deviation: factors.deviation,
+        }
+    }
+
+    /// What makes up one launch.
+    pub(crate) fn explain(&self, shape: &Shape) -> Explanation {
+        let launch = self.launch(shape);
+        let [flops, bytes, ..] = *shape;
+        let corrected = |mut terms: Vec<Term>, figure: Corrected, unit| {
+            terms.retain(|term| term.amount > 0.0);
+            if figure.factor != 1.0 {
+                terms.push(Term::new("departure from the law, as measured", figure.law, unit, figure.factor - 1.0));
+            }
+            terms
+        };
+        let energy = vec![
+            Term::new("latency", launch.latency.value(), "s", self.energy.power),
+            Term::new("FLOPs in tiles", flops, "MFLOP", self.energy.per_mflop),
+            Term::new("bytes moved", bytes, "MiB", self.energy.per_mib),
+        ];
+        let [of_launch, of_flops, of_bytes] = self.time.shares(shape);
+        let each = |share: f64, amount: f64| if amount > 0.0 { share * launch.latency.law / amount } else { 0.0 };
+        let latency = vec![
+            Term::new("launch", 1.0, "launch", each(of_launch, 1.0)),
+            Term::new("FLOPs in tiles", flops, "MFLOP", each(of_flops, flops)),
+            Term::new("bytes moved", bytes, "MiB", each(of_bytes, bytes)),
+        ];
+        Explanation { energy: corrected(energy, launch.energy, "J"), latency: corrected(latency, launch.latency, "s") }
+    }
+
+    pub(crate) fn write(&self, name: &str, store: &mut Store) {
+        self.time.write(&format!("{name}.time"), store);
+        self.energy.write(&format!("{name}.energy"), store);
+        if let Some(law) = &self.gpu_energy {
+            law.write(&format!("{name}.gpu_energy"), store);
+        }
+        self.correction.write(&format!("{name}.correction"), store);
+        self.range.write(&format!("{name}.range"), store);
+    }
+
+    pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
+        let gpu_energy = format!("{name}.gpu_energy");
+        let gpu_energy = if store.has(&gpu_energy) { Some(EnergyLaw::read(&gpu_energy, store)?) } else { None };
+        Ok(Self {
+            time: TimeCurve::read(&format!("{name}.time"), store)?,
+            energy: EnergyLaw::read(&format!("{name}.energy"), store)?,
+            correction: Correction::read(&format!("{name}.correction"), 2 + usize::from(gpu_energy.is_some()), store)?,
+            gpu_energy,
+            range: Range::read(&format!("{name}.range"), store)?,
+        })
+    }
+}

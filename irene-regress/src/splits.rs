@@ -1,0 +1,204 @@
+//! Ways to leave trees out of training.
+
+use irene_tree::Tree;
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
+
+use crate::{Error, Result};
+
+/// What is left out in each fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// All trees of one model (the paper's).
+    LeaveModelOut,
+    /// All trees of one input size.
+    LeaveSizeOut,
+    /// All trees of one [`family`] of models.
+    LeaveFamilyOut,
+    /// One tree, trained without its model and without its size.
+    LeaveModelAndSizeOut,
+    /// A tenth of the trees, whatever they are: for reference, as it has the same models and sizes on both sides.
+    KFold {
+        /// Decides which.
+        seed: u64,
+    },
+}
+
+/// Parts of [`Protocol::KFold`].
+const PARTS: usize = 10;
+
+/// Trees by their places: what is trained on, and what is predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The model, size, family or part.
+    pub left_out: String,
+    /// Places of the training trees.
+    pub training: Vec<usize>,
+    /// Places of the trees to predict.
+    pub test: Vec<usize>,
+}
+
+/// The family of architectures that a tree's model is one of: decoders like GPT, encoders like BERT, DistilBERT, which stands apart by
+/// its attention; any other architecture is its own.
+pub fn family(tree: &Tree) -> &str {
+    let name = tree.root().instance_type();
+    let contains = |part: &str| name.to_ascii_lowercase().contains(part);
+    match () {
+        () if contains("gpt") => "GPT-like",
+        () if contains("distilbert") => "DistilBERT",
+        () if contains("bert") => "BERT-like",
+        () => name,
+    }
+}
+
+fn model(tree: &Tree) -> String {
+    tree.model_name.clone()
+}
+
+fn size(tree: &Tree) -> String {
+    format!("{}x{}", tree.batch_size, tree.seq_len)
+}
+
+impl Protocol {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeaveModelOut => "leave-model-out",
+            Self::LeaveSizeOut => "leave-size-out",
+            Self::LeaveFamilyOut => "leave-family-out",
+            Self::LeaveModelAndSizeOut => "leave-model-and-size-out",
+            Self::KFold { .. } => "k-fold",
+        }
+    }
+
+    /// The folds of these trees, in the order of the data; each tree is predicted once.
+    ///
+    /// # Errors
+    /// [`Error::Training`] where there is nothing to train on without what is left out.
+    pub fn splits(self, trees: &[Tree]) -> Result<Vec<Split>> {
+        let trees: Vec<&Tree> = trees.iter().collect();
+        let splits = match self {
+            Self::LeaveModelOut => groups(&trees, |_, tree| model(tree)),
+            Self::LeaveSizeOut => groups(&trees, |_, tree| size(tree)),
+            Self::LeaveFamilyOut => groups(&trees, |_, tree| family(tree).to_owned()),
+            Self::LeaveModelAndSizeOut => {
+                let mut splits = groups(&trees, |_, tree| tree.to_string());
+                for split in &mut splits {
+                    let left_out = trees[split.test[0]];
+                    let shares = |tree: &Tree| model(tree) == model(left_out) || size(tree) == size(left_out);
+                    split.training.retain(|&place| !shares(trees[place]));
+                }
+                splits
+            }
+            Self::KFold { seed } => {
+                let mut random = Pcg64Mcg::seed_from_u64(seed);
+                let mut order: Vec<usize> = (0..trees.len()).collect();
+                order.sort_by_cached_key(|_| random.next_u64());
+                let mut part = vec![0; trees.len()];
+                order.into_iter().enumerate().for_each(|(rank, place)| part[place] = rank % PARTS);
+                let mut splits = groups(&trees, |place, _| format!("part {}", part[place] + 1));
+                splits.sort_by_key(|split| split.test.iter().map(|&place| part[place]).min());
+                splits
+            }
+        };
+        match splits.iter().find(|split| split.training.is_empty()) {
+            None if splits.len() >= 2 => Ok(splits),
+            found => {
+                let found =
+                    found.or(splits.first()).map_or_else(|| "none".into(), |split| format!("only {}", split.left_out));
+                Err(Error::Training(format!("{} needs at least two groups, found {found}", self.name())))
+            }
+        }
+    }
+}
+
+fn groups(trees: &[&Tree], group: impl Fn(usize, &Tree) -> String) -> Vec<Split> {
+    let groups: Vec<String> = trees.iter().enumerate().map(|(place, tree)| group(place, tree)).collect();
+    let mut splits: Vec<Split> = Vec::new();
+    for left_out in &groups {
+        if splits.iter().all(|split| split.left_out != *left_out) {
+            let (test, training) = (0..trees.len()).partition(|&place| groups[place] == *left_out);
+            splits.push(Split { left_out: left_out.clone(), training, test });
+        }
+    }
+    splits
+}
+
+/// Splits inside training data by which settings are chosen and intervals are tried: without each model, or of one or two models
+/// without each size. Empty where that leaves fewer than two sizes to train on.
+pub(crate) fn held_out(trees: &[&Tree]) -> Vec<Split> {
+    let by_model = groups(trees, |_, tree| model(tree));
+    let splits = if by_model.len() > 2 { by_model } else { groups(trees, |_, tree| size(tree)) };
+    splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
+}
+
+/// Splits that have to extrapolate: without the smallest and the largest batches, the shortest and the longest sequences.
+pub(crate) fn edges(trees: &[&Tree]) -> Vec<Split> {
+    let sizes: [fn(&Tree) -> usize; 2] = [|tree| tree.batch_size, |tree| tree.seq_len];
+    let mut splits = Vec::new();
+    for size in sizes {
+        let sizes = || trees.iter().map(|tree| size(tree));
+        for edge in [sizes().min(), sizes().max()].into_iter().flatten() {
+            let (test, training) = (0..trees.len()).partition(|&place| size(trees[place]) == edge);
+            splits.push(Split { left_out: edge.to_string(), training, test });
+        }
+    }
+    splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
+}
+
+fn has_sizes(trees: &[&Tree], split: &Split) -> bool {
+    let mut sizes = split.training.iter().map(|&place| size(trees[place]));
+    sizes.next().is_some_and(|first| sizes.any(|other| other != first))
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Level, TreeBuilder};
+
+    use super::*;
+
+    fn trees() -> Vec<Tree> {
+        let models =
+            [("a", "GPT2Model"), ("b", "BertModel"), ("c", "RobertaModel"), ("d", "DistilBertModel"), ("e", "TModel")];
+        let tree = |(name, class): (&str, &'static str), size| {
+            let mut builder = TreeBuilder::new(name, size, 10 * size);
+            builder.enter("root", class, Level::Model);
+            builder.leaf("x", "Tanh", Level::Ml, None);
+            builder.leave();
+            builder.finish().unwrap()
+        };
+        models.into_iter().flat_map(|model| [1, 2, 3].map(|size| tree(model, size))).collect()
+    }
+
+    #[test]
+    fn every_tree_is_predicted_once_and_never_trained_on() {
+        let trees = trees();
+        let folds = [(Protocol::LeaveModelOut, 5), (Protocol::LeaveSizeOut, 3), (Protocol::LeaveFamilyOut, 4)];
+        for (protocol, count) in
+            folds.into_iter().chain([(Protocol::LeaveModelAndSizeOut, 15), (Protocol::KFold { seed: 1 }, 10)])
+        {
+            let splits = protocol.splits(&trees).unwrap();
+            assert_eq!(splits.len(), count, "{}", protocol.name());
+            let mut tested: Vec<usize> = splits.iter().flat_map(|split| split.test.clone()).collect();
+            tested.sort_unstable();
+            assert_eq!(tested, (0..trees.len()).collect::<Vec<_>>(), "{}", protocol.name());
+            assert!(splits.iter().all(|split| split.test.iter().all(|place| !split.training.contains(place))));
+        }
+    }
+
+    #[test]
+    fn a_model_and_its_size_are_left_out_together() {
+        let trees = trees();
+        let splits = Protocol::LeaveModelAndSizeOut.splits(&trees).unwrap();
+        assert_eq!(splits[0].left_out, "a 1x10");
+        assert_eq!(splits[0].training, [4, 5, 7, 8, 10, 11, 13, 14]);
+    }
+
+    #[test]
+    fn one_group_cannot_be_left_out() {
+        let error = Protocol::LeaveSizeOut.splits(&trees()[..1]).unwrap_err().to_string();
+        assert_eq!(error, "training data: leave-size-out needs at least two groups, found only 1x10");
+    }
+}

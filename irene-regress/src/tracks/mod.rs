@@ -1,0 +1,142 @@
+//! Our predictors, by what is known of the model on the target machine.
+
+mod law;
+mod measured;
+mod primitives;
+mod specs;
+
+use irene_tree::{NodeId, Tree};
+
+use crate::{
+    Error, Explanation, Predictor, Result, Store, Trainer,
+    figures::{self, Prediction},
+    interval::Spread,
+};
+pub(crate) use measured::Measured;
+pub(crate) use primitives::Primitives;
+pub(crate) use specs::Specs;
+
+/// What is known of a new model on the target machine: how one of our predictors is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Track {
+    /// Every node's own latency and driver energy.
+    Measured,
+    /// The same of the ML-level nodes alone; modules and models are inferred.
+    Primitives,
+    /// Nothing: architecture and input size are enough.
+    Specs,
+}
+
+impl Track {
+    /// Every track.
+    pub const ALL: [Self; 3] = [Self::Measured, Self::Primitives, Self::Specs];
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => Measured::NAME,
+            Self::Primitives => Primitives::NAME,
+            Self::Specs => Specs::NAME,
+        }
+    }
+}
+
+impl Trainer for Track {
+    fn method(&self) -> &'static str {
+        self.name()
+    }
+
+    fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        if trees.is_empty() {
+            return Err(Error::Training("no trees; measured trees of two sizes are the least".into()));
+        }
+        // What a module runs itself is its own part here, whether or not the trees show it.
+        let stripped: Vec<Tree> =
+            trees.iter().filter(|tree| tree.shows_math()).map(|tree| tree.without_math()).collect();
+        let plain = trees.iter().copied().filter(|tree| !tree.shows_math());
+        let trees: Vec<&Tree> = plain.chain(&stripped).collect();
+        Ok(match self {
+            Self::Measured => Box::new(Calibrated::<Measured>::train(&trees)?),
+            Self::Primitives => Box::new(Calibrated::<Primitives>::train(&trees)?),
+            Self::Specs => Box::new(Calibrated::<Specs>::train(&trees)?),
+        })
+    }
+}
+
+/// One of our methods, without its intervals.
+pub(crate) trait Method: Send + Sync + Sized + 'static {
+    const NAME: &'static str;
+
+    fn summary(&self) -> String;
+
+    /// Trains on trees without their math level.
+    fn fit(trees: &[&Tree]) -> Result<Self>;
+
+    /// A prediction for every node, in pre-order.
+    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>>;
+
+    /// What makes up a node's figures.
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
+
+    /// The same for another machine, from a few trees without their math level that were measured there.
+    fn adapted(&self, trees: &[&Tree]) -> Result<Self>;
+
+    fn write(&self, store: &mut Store);
+
+    fn read(store: &Store) -> Result<Self>;
+}
+
+/// A method with intervals that were tried on trees it was not trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Calibrated<M> {
+    method: M,
+    /// None where the training data left nothing to try them on.
+    spread: Option<Spread>,
+}
+
+impl<M: Method> Calibrated<M> {
+    fn train(trees: &[&Tree]) -> Result<Self> {
+        let method = M::fit(trees)?;
+        Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict)? })
+    }
+
+    /// Reads what [`Predictor::write`] wrote.
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        Ok(Self { method: M::read(store)?, spread: Spread::read(store)? })
+    }
+}
+
+impl<M: Method> Predictor for Calibrated<M> {
+    fn method(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn summary(&self) -> String {
+        self.method.summary()
+    }
+
+    fn predict(&self, tree: &mut Tree) -> Result<()> {
+        let predictions = self.method.predict(tree)?;
+        figures::write(tree, &predictions, self.spread.as_ref());
+        Ok(())
+    }
+
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
+        self.method.explain(tree, id)
+    }
+
+    fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        let method = self.method.adapted(trees)?;
+        let spread = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict)?;
+        // Of too few trees to try intervals on, they are those of the machine that the predictor comes from, and wider.
+        let spread = spread.or_else(|| self.spread.as_ref().map(Spread::widened));
+        Ok(Box::new(Self { method, spread }))
+    }
+
+    fn write(&self, store: &mut Store) {
+        self.method.write(store);
+        if let Some(spread) = &self.spread {
+            spread.write(store);
+        }
+    }
+}

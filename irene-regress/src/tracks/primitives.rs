@@ -1,0 +1,58 @@
+use irene_tree::{Level, NodeId, Tree};
+
+use super::{Method, law::Law};
+use crate::{
+    Explanation, Result, Store,
+    figures::{self, Prediction},
+    physics::OwnPart,
+};
+
+/// Only the primitives measured: their energy by a [`Law`], modules and models as the sum of their parts and an [`OwnPart`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Primitives {
+    law: Law,
+    own_part: OwnPart,
+}
+
+impl Method for Primitives {
+    const NAME: &'static str = "primitives";
+
+    fn summary(&self) -> String {
+        format!("primitives ({}; modules by own cost)", self.law.summary())
+    }
+
+    fn fit(trees: &[&Tree]) -> Result<Self> {
+        Ok(Self { law: Law::fit(trees, &[Level::Ml])?, own_part: OwnPart::fit(trees)? })
+    }
+
+    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
+        figures::sum_up(tree, |id| {
+            let is_measured = tree.node(id).level() == Level::Ml;
+            Ok(Prediction::of(if is_measured {
+                self.law.figures(tree, id)?
+            } else {
+                self.own_part.figures(tree, id)?
+            }))
+        })
+    }
+
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
+        match tree.node(id).level() {
+            Level::Ml => Ok(Explanation { energy: self.law.terms(tree, id)?, latency: Vec::new() }),
+            _ => self.own_part.explain(tree, id),
+        }
+    }
+
+    fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
+        Ok(Self { law: self.law.refitted(trees, &[Level::Ml])?, own_part: self.own_part.adapted(trees)? })
+    }
+
+    fn write(&self, store: &mut Store) {
+        self.law.write(store);
+        self.own_part.write(store);
+    }
+
+    fn read(store: &Store) -> Result<Self> {
+        Ok(Self { law: Law::read(store)?, own_part: OwnPart::read(store)? })
+    }
+}
