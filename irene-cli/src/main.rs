@@ -16,7 +16,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, completions, crossvalidate, devices, doctor, evaluate, import, models, predict, sample, trace, train,
+    ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, import, models, predict, sample,
+    trace, train,
 };
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
@@ -33,6 +34,7 @@ enum Command {
     Devices(devices::Args),
     Trace(trace::Args),
     Predict(predict::Args),
+    Explain(explain::Args),
     #[cfg(feature = "candle")]
     Run(commands::run::Args),
     Doctor(doctor::Args),
@@ -41,6 +43,7 @@ enum Command {
     Profile(commands::profile::Args),
     Import(import::Args),
     Train(train::Args),
+    Calibrate(calibrate::Args),
     Evaluate(evaluate::Args),
     Crossvalidate(crossvalidate::Args),
     Ablate(ablate::Args),
@@ -64,6 +67,8 @@ fn main() -> ExitCode {
         Command::Profile(args) => commands::profile::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Crossvalidate(args) => crossvalidate::run(&args),
         Command::Ablate(args) => ablate::run(&args),

@@ -14,12 +14,32 @@ use crate::{
 /// The share of nodes that lie in their interval.
 pub const CONFIDENCE: f64 = 0.9;
 
-/// How far off predictions were on trees that they were not trained on, in multiples of their guessed deviation.
+/// How far off predictions were on trees that they were not trained on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// By level, for nodes inside the training range and for those outside.
-    multiples: [[f64; 2]; LEVELS.len()],
+    /// By level, for nodes inside the training range and for those outside; None where nothing like it was held out.
+    reaches: [[Option<Reach>; 2]; LEVELS.len()],
 }
+
+/// How far an interval reaches, in e-folds: a multiple of a power of the deviation that was guessed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Reach {
+    multiple: f64,
+    power: f64,
+}
+
+impl Reach {
+    fn of(self, deviation: f64) -> f64 {
+        self.multiple * deviation.powf(self.power)
+    }
+
+    fn times(self, factor: f64) -> Self {
+        Self { multiple: factor * self.multiple, ..self }
+    }
+}
+
+/// Guesses tell which nodes are known better than others, and may exaggerate it.
+const POWERS: [f64; 4] = [1.0, 0.5, 0.25, 0.0];
 
 /// Operations have no ground truth of their own in IrEne's data: theirs is that of the modules' own parts.
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
@@ -34,8 +54,22 @@ fn place(level: Level) -> usize {
     LEVELS.iter().position(|known| *known == level).unwrap_or_default()
 }
 
-/// The multiples of held-out nodes, sorted as [`Spread`] is.
-type Scores = [[Vec<f64>; 2]; LEVELS.len()];
+/// A held-out node.
+#[derive(Clone, Copy)]
+struct Miss {
+    /// How far off its prediction was, in e-folds.
+    error: f64,
+    /// The guess of it.
+    deviation: f64,
+}
+
+/// Of own parts there is one guess for all.
+fn deviation(level: Level, figures: &Figures) -> f64 {
+    if level == Level::Math { 1.0 } else { figures.deviation }
+}
+
+/// Held-out nodes, sorted as [`Spread`] is.
+type Misses = [[Vec<Miss>; 2]; LEVELS.len()];
 
 impl Spread {
     /// Trains without each model (or, of a single one, without each size), and without the smallest and largest sizes, and sees how
@@ -50,77 +84,75 @@ impl Spread {
             return Ok(None);
         }
         let splits: Vec<Split> = held_out.into_iter().chain(edges(trees)).collect();
-        let scores = |split: &Split| {
+        let misses = |split: &Split| {
             let model = fit(&split.training.iter().map(|&tree| trees[tree]).collect::<Vec<_>>())?;
-            let mut scores = Scores::default();
+            let mut misses = Misses::default();
             for &tree in &split.test {
-                score(trees[tree], &predict(&model, trees[tree])?, &mut scores);
+                compare(trees[tree], &predict(&model, trees[tree])?, &mut misses);
             }
-            Ok(scores)
+            Ok(misses)
         };
-        let scores = splits.par_iter().map(scores).collect::<Result<Vec<Scores>>>()?;
-        Ok(Some(Self::of(&scores)))
-    }
-
-    fn of(splits: &[Scores]) -> Self {
-        let of_place = |level: usize, outside: usize| {
-            let scores = splits.iter().map(|scores| scores[level][outside].clone());
-            multiple(scores.filter(|scores| !scores.is_empty()).collect())
+        let misses = splits.par_iter().map(misses).collect::<Result<Vec<Misses>>>()?;
+        let reach = |level: usize, outside: usize| {
+            let of_splits = misses.iter().map(|misses| misses[level][outside].as_slice());
+            narrowest(&of_splits.filter(|misses| !misses.is_empty()).collect::<Vec<_>>())
         };
-        let multiples = std::array::from_fn(|level| {
-            let (inside, outside) = (of_place(level, 0), of_place(level, 1));
-            // What was seldom tried is not known better than what often was.
-            let inside = inside.or(outside).unwrap_or(f64::INFINITY);
-            [inside, outside.unwrap_or(WIDER * inside).max(inside)]
+        let reaches = std::array::from_fn(|level| {
+            let (inside, outside) = (reach(level, 0), reach(level, 1));
+            [inside.or(outside), outside.or(inside.map(|reach| reach.times(WIDER)))]
         });
-        Self { multiples }
+        Ok(Some(Self { reaches }))
     }
 
     /// Of a machine that the intervals were not tried on.
     pub(crate) fn widened(&self) -> Self {
-        Self { multiples: self.multiples.map(|multiples| multiples.map(|multiple| WIDER * multiple)) }
+        Self { reaches: self.reaches.map(|reaches| reaches.map(|reach| Some(reach?.times(WIDER)))) }
     }
 
     /// Lower and upper end, J; None where nothing like it was ever held out.
     pub(crate) fn interval(&self, level: Level, figures: &Figures, extrapolated: bool) -> Option<[f64; 2]> {
-        let multiple = self.multiples[place(level)][usize::from(extrapolated)];
-        let reach = (multiple * figures.deviation).exp();
+        let deviation = deviation(level, figures);
+        let [inside, outside] = self.reaches[place(level)].map(|reach| Some(reach?.of(deviation)));
+        // What was seldom tried is not known better than what often was.
+        let reach = if extrapolated { inside?.max(outside?) } else { inside? }.exp();
         reach.is_finite().then(|| [figures.energy / reach, figures.energy * reach])
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
-        // A level that was never held out is left out of the file too.
-        for (level, multiples) in LEVELS.iter().zip(&self.multiples).filter(|(_, multiples)| multiples[0].is_finite()) {
-            store.put(&format!("interval.{}", level.name()), multiples);
+        for (level, reaches) in LEVELS.iter().zip(&self.reaches) {
+            if let [Some(inside), Some(outside)] = reaches {
+                let numbers = [inside.multiple, inside.power, outside.multiple, outside.power];
+                store.put(&format!("interval.{}", level.name()), &numbers);
+            }
         }
     }
 
     /// None for a predictor without intervals.
     pub(crate) fn read(store: &Store) -> Result<Option<Self>> {
-        let mut multiples = [[f64::INFINITY; 2]; LEVELS.len()];
-        let mut found = None;
-        for (level, multiples) in LEVELS.iter().zip(&mut multiples) {
+        let mut reaches = [[None; 2]; LEVELS.len()];
+        for (level, reaches) in LEVELS.iter().zip(&mut reaches) {
             let name = format!("interval.{}", level.name());
             if store.has(&name) {
-                *multiples = store.take_coefficients(&name)?;
-                found = Some(());
+                let [inside, inside_power, outside, outside_power] = store.take_coefficients(&name)?;
+                let reach = |multiple, power| Some(Reach { multiple, power });
+                *reaches = [reach(inside, inside_power), reach(outside, outside_power)];
             }
         }
-        Ok(found.map(|()| Self { multiples }))
+        Ok(reaches.iter().flatten().any(Option::is_some).then_some(Self { reaches }))
     }
 }
 
 /// Of a held-out tree, how far off each prediction is.
-fn score(tree: &Tree, predictions: &[Prediction], scores: &mut Scores) {
+fn compare(tree: &Tree, predictions: &[Prediction], misses: &mut Misses) {
     let truth = |id| tree.node(id).get(Quantity::GroundTruthEnergy).filter(|joules| *joules > 0.0);
     for id in tree.ids() {
         let prediction = &predictions[id.index()];
         let (Some(figures), Some(joules)) = (prediction.figures, truth(id)) else { continue };
         let outside = usize::from(prediction.marks.contains(Mark::Extrapolated));
         let mut push = |level, truth: f64, predicted: f64| {
-            let score = (truth / predicted).ln().abs() / figures.deviation;
-            if score.is_finite() {
-                scores[place(level)][outside].push(score);
+            let miss = Miss { error: (truth / predicted).ln().abs(), deviation: deviation(level, &figures) };
+            if miss.error.is_finite() {
+                misses[place(level)][outside].push(miss);
             }
         };
         push(tree.node(id).level(), joules, figures.energy);
@@ -131,6 +163,20 @@ fn score(tree: &Tree, predictions: &[Prediction], scores: &mut Scores) {
             push(Level::Math, joules - children, own);
         }
     }
+}
+
+/// Of the reaches that hold, the one whose intervals are narrowest on average; None of nothing.
+fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
+    let tried = POWERS.into_iter().filter_map(|power| {
+        let scores = |misses: &&[Miss]| {
+            let unit = Reach { multiple: 1.0, power };
+            misses.iter().map(|miss| miss.error / unit.of(miss.deviation)).collect()
+        };
+        let reach = Reach { multiple: multiple(splits.iter().map(scores).collect())?, power };
+        let width = mean(&splits.concat().iter().map(|miss| reach.of(miss.deviation)).collect::<Vec<_>>())?;
+        Some((width, reach))
+    });
+    tried.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, reach)| reach)
 }
 
 /// The multiple that a share of [`CONFIDENCE`] of nodes like these does not exceed; None of none.

@@ -176,6 +176,36 @@ impl Profile {
         Ok(())
     }
 
+    /// The same for another machine, from trees that were measured there: one is enough to scale it, more make it that machine's
+    /// own.
+    ///
+    /// # Errors
+    /// [`Error::Training`] for no trees, or a method that has nothing to carry over; those of training.
+    pub fn calibrated(&self, trees: &[Tree], device: impl Into<String>) -> Result<Self> {
+        if trees.is_empty() {
+            return Err(Error::Training("no trees; one that was measured on the other machine is the least".into()));
+        }
+        let plain: Vec<Tree> = trees.iter().map(Tree::without_math).collect();
+        let predictor = self.predictor.adapted(&plain.iter().collect::<Vec<_>>())?;
+        let mut provenance = Provenance::new(device, trees);
+        provenance.training_data =
+            format!("{}; carried over from {}", provenance.training_data, self.provenance.device);
+        Ok(Self { predictor, provenance })
+    }
+
+    /// Predicts a tree and says what makes up the figures of its first node of this scope.
+    ///
+    /// # Errors
+    /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
+    pub fn explain(&self, tree: &mut Tree, scope: &str) -> Result<(NodeId, Explanation)> {
+        let Some(id) = tree.find(scope) else {
+            let reason = format!("{tree} has no node `{scope}`; `irene trace` lists them");
+            return Err(Error::Unmatched(reason));
+        };
+        self.predict(tree)?;
+        Ok((id, self.predictor.explain(tree, id)?))
+    }
+
     /// The devices of the bundled profiles.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
         BUNDLED.iter().filter(|bundled| bundled.track == Track::Specs).map(|bundled| bundled.device)

@@ -12,6 +12,15 @@ impl<const N: usize> Range<N> {
         Self(rows.fold([[f64::INFINITY, f64::NEG_INFINITY]; N], widened))
     }
 
+    /// Of both.
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        let both = |column: usize| {
+            let ([low, high], [other_low, other_high]) = (self.0[column], other.0[column]);
+            [low.min(other_low), high.max(other_high)]
+        };
+        Self(std::array::from_fn(both))
+    }
+
     /// By which factor each number is beyond the nearest one that was seen, if it is.
     pub(crate) fn beyond(&self, row: &[f64; N]) -> [Option<f64>; N] {
         // The figures went through text; equal ones may differ in the last digits.

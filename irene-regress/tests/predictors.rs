@@ -120,6 +120,14 @@ proptest! {
             let (energy, own) = (node.get(Quantity::PredictedEnergy).unwrap(), node.get(Quantity::OwnEnergy).unwrap());
             prop_assert!(energy.is_finite() && energy >= 0.0, "{}: {energy}", node.scope());
             prop_assert!(own >= 0.0, "{}: {own}", node.scope());
+            let (latency, power) =
+                (node.get(Quantity::PredictedLatency).unwrap(), node.get(Quantity::PredictedPower).unwrap_or(0.0));
+            prop_assert!((power * latency - energy).abs() <= 1e-12 * energy, "{}: {power} W", node.scope());
+            if node.level() != Level::Math {
+                let (low, high) =
+                    (node.get(Quantity::PredictedLow).unwrap(), node.get(Quantity::PredictedHigh).unwrap());
+                prop_assert!(low <= energy && energy <= high, "{}: {low} {energy} {high}", node.scope());
+            }
             let children: f64 = tree.children(id).filter_map(|child| tree.node(child).get(Quantity::PredictedEnergy)).sum();
             prop_assert!((children + own - energy).abs() <= 1e-12 * energy, "{}", node.scope());
         }
@@ -252,6 +260,130 @@ fn sizes_beyond_the_training_data_are_marked() {
     assert!(inside.nodes().iter().all(|node| node.marks.is_empty()));
     let outside = predicted(profile.predictor.as_ref(), &traced(&bert, 64, 512));
     assert!(outside.root().marks.contains(Mark::Extrapolated));
+    // By which feature, and how far: 512 tokens where 256 were the most.
+    let beyond = |tree: &Tree, scope: &str| {
+        let node = tree.node(tree.find(scope).unwrap());
+        node.extra.as_ref().and_then(|extra| extra.get(irene_tree::Node::EXTRAPOLATED_FIELD).cloned())
+    };
+    let factor = beyond(&outside, "root.encoder.3.output.dense").unwrap()["seq_len"].as_f64().unwrap();
+    assert!((factor - 2.0).abs() < 1e-6, "{factor}");
+    assert!(beyond(&outside, "root").unwrap()["seq_len"].is_number());
+    let width = |tree: &Tree| {
+        let [low, high] = [Quantity::PredictedLow, Quantity::PredictedHigh].map(|end| tree.root().get(end).unwrap());
+        (high / low).ln()
+    };
+    assert!(width(&outside) > 1.5 * width(&inside), "{} {}", width(&outside), width(&inside));
+    // Another prediction takes the mark off.
+    let mut again = outside.clone();
+    again.clear_predictions();
+    assert_eq!(beyond(&again, "root"), None);
+}
+
+#[test]
+fn explanations_add_up_to_what_they_explain() {
+    for trainer in trainers() {
+        let profile = train(trainer.as_ref());
+        let tree = predicted(profile.predictor.as_ref(), &data()[9]);
+        for id in tree.ids() {
+            let explanation = profile.predictor.explain(&tree, id).unwrap();
+            let node = tree.node(id);
+            let sum = |terms: &[irene_regress::Term]| terms.iter().map(irene_regress::Term::value).sum::<f64>();
+            let energy = node.get(Quantity::PredictedEnergy).unwrap();
+            let (what, found) = (format!("{} {}", profile.predictor.summary(), node.scope()), sum(&explanation.energy));
+            assert!((found - energy).abs() <= 1e-9 * energy.abs(), "{what}: {found} {energy}");
+            if !explanation.latency.is_empty() {
+                let (found, latency) = (sum(&explanation.latency), node.get(Quantity::PredictedLatency).unwrap());
+                assert!((found - latency).abs() <= 1e-9 * latency, "{what}: {found} {latency}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_conv1d_that_was_never_seen_is_costed_as_a_linear() {
+    let berts: Vec<&Tree> = data().iter().filter(|tree| tree.model_name.contains("bert")).collect();
+    let predictor = Track::Specs.train(&berts).unwrap();
+    let gpt = data().iter().find(|tree| tree.model_name == "distilgpt2").unwrap();
+    let tree = predicted(predictor.as_ref(), gpt);
+    let id = tree.ids().find(|&id| tree.node(id).is_instance_of("Conv1D")).unwrap();
+    assert!(tree.node(id).marks.contains(Mark::UnseenOperation));
+    let error =
+        tree.node(id).get(Quantity::PredictedEnergy).unwrap() / tree.node(id).get(Quantity::GroundTruthEnergy).unwrap();
+    assert!((0.7..1.4).contains(&error), "{error}");
+}
+
+#[test]
+fn nodes_that_were_measured_apart_may_exceed_the_whole_and_it_then_has_no_own_part() {
+    let profile = train(&Track::Measured);
+    let mut tree = data()[2].clone();
+    let latency = tree.root().get(Quantity::Latency).unwrap();
+    tree.node_mut(NodeId::ROOT).set(Quantity::Latency, 0.9 * latency);
+    let energy = tree.root().get(Quantity::GpuEnergy).unwrap();
+    tree.node_mut(NodeId::ROOT).set(Quantity::GpuEnergy, 0.9 * energy);
+    let tree = predicted(profile.predictor.as_ref(), &tree);
+    assert_eq!(tree.root().get(Quantity::OwnEnergy), None);
+    assert!(tree.ids().skip(1).all(|id| tree.node(id).get(Quantity::OwnEnergy).unwrap() >= 0.0));
+}
+
+#[test]
+fn too_little_to_learn_from_is_said() {
+    let of = |keep: &dyn Fn(&&Tree) -> bool| data().iter().filter(keep).collect::<Vec<&Tree>>();
+    let one_size = of(&|tree| (tree.batch_size, tree.seq_len) == (8, 32));
+    let error = Track::Specs.train(&one_size).err().unwrap().to_string();
+    assert!(
+        error.starts_with("training data: all trees are of one size, 8x32; trees of two sizes are the least"),
+        "{error}"
+    );
+    let with = |quantity: Quantity, value: f64| -> Vec<Tree> {
+        let changed = |mut tree: Tree| {
+            tree.nodes_mut().iter_mut().for_each(|node| node.set(quantity, value));
+            tree
+        };
+        data().iter().cloned().map(changed).collect()
+    };
+    for (track, quantity, value, expected) in [
+        (Track::Specs, Quantity::Latency, 1e-3, "times_mean is the same for every primitive"),
+        (Track::Measured, Quantity::Latency, 1e-3, "times_mean is the same for every node"),
+        (Track::Primitives, Quantity::GroundTruthEnergy, 2.0, "ground_truth_energy is the same for every node"),
+        (Track::Specs, Quantity::Latency, f64::NAN, "feature `times_mean` is missing"),
+        (Track::Measured, Quantity::Latency, f64::NAN, "feature `times_mean` is missing"),
+        (Track::Specs, Quantity::Latency, 0.0, "times_mean must be above 0, found 0"),
+        (Track::Specs, Quantity::GroundTruthEnergy, 0.0, "ground_truth_energy must be above 0, found 0"),
+        (Track::Specs, Quantity::MovedBytes, f64::NAN, "feature `moved_bytes` is missing"),
+    ] {
+        let trees = with(quantity, value);
+        let error = track.train(&trees.iter().collect::<Vec<_>>()).err().unwrap().to_string();
+        assert!(error.contains(expected), "{}: {error}", track.name());
+        assert!(!error.contains('\n'));
+    }
+    let calibrated = Profile::bundled("gtx-1080-ti").unwrap().calibrated(&[], "x").err().unwrap().to_string();
+    assert!(calibrated.contains("one that was measured on the other machine is the least"), "{calibrated}");
+}
+
+#[test]
+fn a_machine_without_a_gpu_has_laws_of_latency() {
+    let trees: Vec<Tree> = data()
+        .iter()
+        .cloned()
+        .map(|mut tree| {
+            tree.nodes_mut().iter_mut().for_each(|node| node.clear(Quantity::GpuEnergy));
+            tree
+        })
+        .collect();
+    for track in Track::ALL {
+        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+        let tree = predicted(predictor.as_ref(), &trees[4]);
+        assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
+        let [energy, truth] =
+            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|of| tree.root().get(of).unwrap());
+        assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
+    }
+    // A profile with a GPU's laws is carried over without them.
+    let carried = Profile::bundled("gtx-1080-ti").unwrap().calibrated(&trees[..2], "no GPU").unwrap();
+    let read = Profile::from_bytes("memory", &carried.to_bytes().unwrap()).unwrap();
+    let tree = predicted(read.predictor.as_ref(), &trees[4]);
+    assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
+    assert_eq!(tree, predicted(carried.predictor.as_ref(), &trees[4]));
 }
 
 #[test]

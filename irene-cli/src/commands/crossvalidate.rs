@@ -85,7 +85,8 @@ fn text(result: &CrossValidation) -> Result<String> {
     line("average", LEVELS.map(|level| figure(result.mean(level))))?;
     for (name, quantity) in FIGURES {
         let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
-        if LEVELS.iter().any(|&level| mean(level).is_some()) {
+        // What was measured is not predicted.
+        if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
             line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))))?;
         }
     }

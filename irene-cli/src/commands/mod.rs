@@ -1,15 +1,18 @@
 //! One file a command.
 
 pub(crate) mod ablate;
+pub(crate) mod calibrate;
 pub(crate) mod completions;
 pub(crate) mod crossvalidate;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod import;
 mod meters;
 pub(crate) mod models;
 pub(crate) mod predict;
+mod predictor;
 #[cfg(feature = "candle")]
 pub(crate) mod profile;
 #[cfg(feature = "candle")]

@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use irene_models::{Batch, ModelSpec};
-use irene_regress::{Profile, bottlenecks, kwh_per_million};
+use irene_regress::{CONFIDENCE, bottlenecks, kwh_per_million};
 use irene_tree::{
     Level, Mark, Quantity, Tree,
     jsonl::{self, TreeReader},
@@ -16,7 +16,11 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "text")]
 use super::text::TextArgs;
-use super::{Size, Usage, size};
+use super::{
+    Size, Usage,
+    predictor::{Predictor, PredictorArgs},
+    size,
+};
 use crate::output;
 
 /// Predicts the energy of every node: of a model at a size, or of trees with measured features
@@ -43,12 +47,8 @@ pub(crate) struct Args {
     #[cfg(feature = "text")]
     #[arg(long, value_name = "PATH")]
     tokenizer: Option<String>,
-    /// A shipped device profile [default: gtx-1080-ti]
-    #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
-    device: Option<String>,
-    /// A predictor file of `irene train`
-    #[arg(long, value_name = "FILE")]
-    predictor: Option<PathBuf>,
+    #[command(flatten)]
+    predictor: PredictorArgs,
     /// json is one interchange line; of trees always json [default: text]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -79,7 +79,6 @@ enum Format {
     Csv,
 }
 
-const DEFAULT_DEVICE: &str = "gtx-1080-ti";
 const DEFAULT_TOP: usize = 10;
 /// US average price of the paper's use case, USD.
 const DEFAULT_PRICE_PER_KWH: f64 = 0.1319;
@@ -127,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let format = args.format.unwrap_or(Format::Text);
     refuse(format != Format::Text, "text", &[("--depth", args.depth.is_some()), ("--top", args.top.is_some())])?;
     refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
-    let predictor = Predictor::load(args)?;
+    let predictor = args.predictor.load()?;
     let spec = ModelSpec::find(&args.model_or_trees)?;
     let mut tree = super::traced(&spec, &batch(args, &spec)?)?;
     if !args.math {
@@ -176,7 +175,7 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     let input = ("--text", args.has_text());
     let flags = [&text_flags[..], &size_flags, &args.cost_flags(), &[format, input]].concat();
     refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
-    let predictor = Predictor::load(args)?;
+    let predictor = args.predictor.load()?;
     let mut count = 0;
     let mut copy = |writer: &mut dyn std::io::Write| -> Result<()> {
         for tree in TreeReader::open(path)? {
@@ -198,34 +197,6 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A profile and what to call it.
-struct Predictor {
-    name: String,
-    profile: Profile,
-}
-
-impl Predictor {
-    fn load(args: &Args) -> Result<Self> {
-        Ok(match &args.predictor {
-            Some(path) => Self { name: path.display().to_string(), profile: Profile::open(path)? },
-            None => {
-                let name = args.device.as_deref().unwrap_or(DEFAULT_DEVICE);
-                Self { name: name.to_owned(), profile: Profile::bundled(name)? }
-            }
-        })
-    }
-
-    fn predict(&self, tree: &mut Tree) -> Result<()> {
-        let predicted = self.profile.predict(tree);
-        if let Err(irene_regress::Error::MissingFeature(_)) = predicted {
-            let method = self.profile.predictor.method();
-            return predicted
-                .with_context(|| format!("{} (method {method}) needs features these nodes lack", self.name));
-        }
-        Ok(predicted?)
-    }
-}
-
 fn root_energy(tree: &Tree) -> f64 {
     tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN)
 }
@@ -245,7 +216,7 @@ fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
     let energy = root_energy(tree);
     let tokens = tree.batch_size as f64 * tree.seq_len as f64;
     let mut out = format!(
-        "{}, batch {}, sequence {}, on {}: {} a run, {} a token (predicted)\n\n",
+        "{}, batch {}, sequence {}, on {}: {} a run, {} a token (predicted)\n",
         tree.model_name,
         tree.batch_size,
         tree.seq_len,
@@ -253,6 +224,18 @@ fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
         render::si(energy, "J"),
         render::si(energy / tokens, "J"),
     );
+    let root = |quantity| tree.root().get(quantity);
+    let mut more = Vec::new();
+    if let (Some(low), Some(high)) = (root(Quantity::PredictedLow), root(Quantity::PredictedHigh)) {
+        let share = 100.0 * CONFIDENCE;
+        more.push(format!("{share}% interval {} to {}", render::si(low, "J"), render::si(high, "J")));
+    }
+    more.extend(root(Quantity::PredictedLatency).map(|seconds| format!("latency {}", render::si(seconds, "s"))));
+    more.extend(root(Quantity::PredictedPower).map(|watts| format!("mean power {}", render::si(watts, "W"))));
+    if !more.is_empty() {
+        writeln!(out, "{}", more.join(", "))?;
+    }
+    out.push('\n');
     out += &output::styled(tree, &table(args, tree));
     if !tree.root().marks.is_empty() {
         out += &legend(predictor, tree);
@@ -276,8 +259,10 @@ fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
 fn table(args: &Args, tree: &Tree) -> Table {
     let energy = Quantity::PredictedEnergy;
     let mut columns = vec![Column::Value(energy), Column::Share(energy), Column::Bar(energy)];
-    if tree.nodes().iter().any(|node| node.get(Quantity::OwnEnergy).is_some()) {
-        columns.push(Column::Value(Quantity::OwnEnergy));
+    for quantity in [Quantity::OwnEnergy, Quantity::PredictedLow, Quantity::PredictedHigh, Quantity::PredictedLatency] {
+        if tree.nodes().iter().any(|node| node.get(quantity).is_some()) {
+            columns.push(Column::Value(quantity));
+        }
     }
     if !tree.root().marks.is_empty() {
         columns.push(Column::Marks);

@@ -90,6 +90,21 @@ impl Correction {
         correction
     }
 
+    /// The same factors to a power between 0 and 1, of so many figures, on which nothing of another machine was tried.
+    pub(crate) fn carried_over(&self, power: f64, figures: usize) -> Self {
+        /// Measurements elsewhere say nothing of how far off this machine's may be.
+        const ELSEWHERE: f64 = 1e-4;
+        let scaled = |weights: &Vec<f64>| weights.iter().map(|weight| power * weight).collect();
+        let weights = self.weights.iter().take(figures).map(scaled).collect();
+        Self::new(self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
+    }
+
+    /// With the factors of another, on top.
+    pub(crate) fn with(self, other: Self) -> Self {
+        let weights = self.weights.into_iter().zip(other.weights).map(|(ours, theirs)| [ours, theirs].concat());
+        Self::new([self.places, other.places].concat(), [self.counts, other.counts].concat(), weights.collect())
+    }
+
     /// Of so many figures, all by their laws alone.
     pub(crate) fn none(figures: usize) -> Self {
         Self { places: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }

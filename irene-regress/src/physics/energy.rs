@@ -1,4 +1,4 @@
-use super::{Sample, Shape};
+use super::{Sample, Shape, adapt::Law};
 use crate::{Result, Store, nnls};
 
 /// The energy of one launch of a primitive, J:
@@ -47,5 +47,23 @@ impl EnergyLaw {
     pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
         let [power, per_mflop, per_mib] = store.take_coefficients(name)?;
         Ok(Self { power, per_mflop, per_mib })
+    }
+}
+
+impl Law for EnergyLaw {
+    fn coefficients(&self) -> [f64; 3] {
+        [self.power, self.per_mflop, self.per_mib]
+    }
+
+    fn with([power, per_mflop, per_mib]: [f64; 3]) -> Self {
+        Self { power, per_mflop, per_mib }
+    }
+
+    /// At the latency that was measured.
+    fn at(&self, sample: &Sample) -> (f64, [f64; 3]) {
+        let (seconds, [flops, bytes, ..]) = (sample.log_time.exp(), sample.shape);
+        let joules = self.joules(&sample.shape, seconds);
+        let share = |part: f64| if joules > 0.0 { part / joules } else { 0.0 };
+        (joules, [self.power * seconds, self.per_mflop * flops, self.per_mib * bytes].map(share))
     }
 }

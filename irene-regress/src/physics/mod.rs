@@ -4,6 +4,8 @@
 //! follows by an [`EnergyLaw`]: power for as long as it runs, and energy for each FLOP and byte. Where training data departs from
 //! these, a smooth [`Correction`] follows it. A module is its children and an [`OwnPart`].
 
+mod adapt;
+mod carry;
 mod correction;
 mod energy;
 mod own_part;
@@ -12,6 +14,7 @@ mod time;
 
 use irene_tree::{NodeId, Quantity, Tree};
 
+pub(crate) use carry::carried_over;
 pub(crate) use correction::Correction;
 pub(crate) use energy::EnergyLaw;
 pub(crate) use own_part::OwnPart;

@@ -38,21 +38,38 @@ impl OwnPart {
     /// For each figure the non-negative least squares of the relative error of whole modules, given what the primitives in them were
     /// measured at; modules and models count the same in all. The trees are without their math level.
     pub(crate) fn fit(trees: &[&Tree]) -> Result<Self> {
-        let mut modules = Vec::new();
-        for tree in trees {
-            modules.extend(self::modules(tree)?);
-        }
+        let modules = Modules::of(trees)?;
         let fit = |figure: usize| {
-            let count = |level| modules.iter().filter(|module: &&Module| module.level == level).count() as f64;
-            let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
-            let weight = |module: &Module| weights[usize::from(module.level == Level::Model)] / module.total[figure];
-            let row = |module: &Module| module.terms.map(|term| weight(module) * term);
-            let rows: Vec<Coefficients> = modules.iter().map(row).collect();
-            let targets: Vec<f64> = modules.iter().map(|module| weight(module) * module.rest[figure]).collect();
+            let (rows, targets) = modules.equations(figure);
             nnls::solve(&rows, &targets)
         };
-        let has_gpu_energy = !modules.is_empty() && modules.iter().all(|module| module.total[2] > 0.0);
-        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: has_gpu_energy.then(|| fit(2)) })
+        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: modules.have_gpu_energy().then(|| fit(2)) })
+    }
+
+    /// Of another machine, from trees that were measured there: all coefficients scaled alike, and each as far from that as the
+    /// data asks for.
+    pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
+        let modules = Modules::of(trees)?;
+        let fit = |figure: usize, here: &Coefficients| {
+            let (mut rows, mut targets) = modules.equations(figure);
+            let predicted: Vec<[f64; 1]> =
+                rows.iter().map(|row| [row.iter().zip(here).map(|(term, each)| term * each).sum()]).collect();
+            let [scale] = nnls::solve(&predicted, &targets);
+            for (term, each) in here.iter().enumerate().filter(|(_, each)| scale * **each > 0.0) {
+                let weight = (PRIOR / trees.len() as f64).sqrt();
+                let mut row = Coefficients::default();
+                row[term] = weight / (scale * each);
+                rows.push(row);
+                targets.push(weight);
+            }
+            nnls::solve(&rows, &targets)
+        };
+        let gpu_energy = self.gpu_energy.as_ref().filter(|_| modules.have_gpu_energy());
+        Ok(Self {
+            latency: fit(0, &self.latency),
+            energy: fit(1, &self.energy),
+            gpu_energy: gpu_energy.map(|here| fit(2, here)),
+        })
     }
 
     /// What a node costs itself: a module beside its children, or a single operation.
@@ -82,11 +99,6 @@ impl OwnPart {
         Ok(explanation)
     }
 
-    /// Of another machine, from trees that were measured there.
-    pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
-        Self::fit(trees)
-    }
-
     pub(crate) fn write(&self, store: &mut Store) {
         store.put("own_part.latency", &self.latency);
         store.put("own_part.energy", &self.energy);
@@ -102,6 +114,36 @@ impl OwnPart {
             energy: store.take_coefficients("own_part.energy")?,
             gpu_energy: if store.has(gpu_energy) { Some(store.take_coefficients(gpu_energy)?) } else { None },
         })
+    }
+}
+
+/// What a coefficient that is twice as large on another machine costs, against the sum of the squares of the relative errors that one
+/// tree leaves at the two levels together.
+const PRIOR: f64 = 0.005;
+
+/// Training modules.
+struct Modules(Vec<Module>);
+
+impl Modules {
+    fn of(trees: &[&Tree]) -> Result<Self> {
+        let mut modules = Vec::new();
+        for tree in trees {
+            modules.extend(self::modules(tree)?);
+        }
+        Ok(Self(modules))
+    }
+
+    fn have_gpu_energy(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0)
+    }
+
+    /// What each does itself, and what of a figure that is to make up, relative to the whole; each level weighs 1 in all.
+    fn equations(&self, figure: usize) -> (Vec<Coefficients>, Vec<f64>) {
+        let count = |level| self.0.iter().filter(|module| module.level == level).count() as f64;
+        let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
+        let weight = |module: &Module| weights[usize::from(module.level == Level::Model)] / module.total[figure];
+        let row = |module: &Module| module.terms.map(|term| weight(module) * term);
+        (self.0.iter().map(row).collect(), self.0.iter().map(|module| weight(module) * module.rest[figure]).collect())
     }
 }
 

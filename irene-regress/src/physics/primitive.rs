@@ -110,7 +110,7 @@ impl Primitive {
             time,
             energy,
             gpu_energy,
-            correction: Correction::none(0),
+            correction: Correction::none(2 + usize::from(gpu_energy.is_some())),
             range: Range::of(samples.iter().map(|sample| sample.shape)),
         };
         primitive.learn_correction(samples);
@@ -127,20 +127,29 @@ impl Primitive {
         2 + usize::from(self.gpu_energy.is_some())
     }
 
-    /// Learns what the laws leave of samples.
+    /// Learns what the laws, and the correction that is there, leave of samples.
     pub(crate) fn learn_correction(&mut self, samples: &[Sample]) {
-        let of_energy = |law: &EnergyLaw, log_energy: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
-            let residual = |sample: &Sample| {
-                log_energy(sample) - law.joules(&sample.shape, sample.log_time.exp()).max(f64::MIN_POSITIVE).ln()
-            };
-            samples.iter().map(residual).collect()
-        };
-        let of_time = samples.iter().map(|sample| sample.log_time - self.time.seconds(&sample.shape).ln()).collect();
-        let mut residuals = vec![of_time, of_energy(&self.energy, &|sample| sample.log_energy)];
-        if let Some(law) = &self.gpu_energy {
-            residuals.push(of_energy(law, &|sample| sample.log_gpu_energy.unwrap_or_default()));
+        let launches: Vec<Vec<f64>> = samples.iter().map(|sample| self.logs(sample)).collect();
+        let mut residuals = vec![Vec::with_capacity(samples.len()); self.figures()];
+        for (sample, logs) in samples.iter().zip(launches) {
+            let measured = [sample.log_time, sample.log_energy, sample.log_gpu_energy.unwrap_or_default()];
+            for ((residuals, measured), log) in residuals.iter_mut().zip(measured).zip(logs) {
+                residuals.push(measured - log);
+            }
         }
-        self.correction = Correction::fit(samples, &residuals);
+        let learned = Correction::fit(samples, &residuals);
+        let correction = std::mem::replace(&mut self.correction, Correction::none(0));
+        self.correction = correction.with(learned);
+        self.range = self.range.union(&Range::of(samples.iter().map(|sample| sample.shape)));
+    }
+
+    /// The logarithms of what is said of a sample: its latency, and its energies at the latency that was measured.
+    fn logs(&self, sample: &Sample) -> Vec<f64> {
+        let laws = [Some(self.energy), self.gpu_energy].into_iter().flatten();
+        let energies = laws.map(|law| law.joules(&sample.shape, sample.log_time.exp()));
+        let figures = [self.time.seconds(&sample.shape)].into_iter().chain(energies);
+        let factors = self.correction.at(&sample.shape).of;
+        figures.zip(factors).map(|(figure, factor)| figure.max(f64::MIN_POSITIVE).ln() + factor.ln()).collect()
     }
 
     /// One launch of it.
@@ -163,7 +172,7 @@ impl Primitive {
         let launch = self.launch(shape);
         let [flops, bytes, ..] = *shape;
         let corrected = |mut terms: Vec<Term>, figure: Corrected, unit| {
-            terms.retain(|term| term.amount > 0.0);
+            terms.retain(|term| term.value() > 0.0);
             if figure.factor != 1.0 {
                 terms.push(Term::new("departure from the law, as measured", figure.law, unit, figure.factor - 1.0));
             }

@@ -1,4 +1,4 @@
-use super::{Sample, Shape};
+use super::{Sample, Shape, adapt::Law};
 use crate::{Result, Store};
 
 /// The latency of one launch of a primitive, s:
@@ -133,6 +133,20 @@ impl TimeCurve {
     pub(crate) fn read(name: &str, store: &Store) -> Result<Self> {
         let [launch, per_mflop, per_mib] = store.take_coefficients(name)?;
         Ok(Self { launch, per_mflop, per_mib })
+    }
+}
+
+impl Law for TimeCurve {
+    fn coefficients(&self) -> [f64; 3] {
+        [self.launch, self.per_mflop, self.per_mib]
+    }
+
+    fn with([launch, per_mflop, per_mib]: [f64; 3]) -> Self {
+        Self { launch, per_mflop, per_mib }
+    }
+
+    fn at(&self, sample: &Sample) -> (f64, [f64; 3]) {
+        (self.seconds(&sample.shape), self.shares(&sample.shape))
     }
 }
 

@@ -110,6 +110,22 @@ fn is_known(trees: &[Rows], cause: usize) -> bool {
     amounts().all(|amount| amount >= 0.0) && amounts().any(|amount| amount > 0.0)
 }
 
+/// Whether there is anything to learn.
+fn check(trees: &[Rows]) -> Result<()> {
+    let figures: [(&str, fn(&Nodes) -> f64); 2] =
+        [("times_mean", |nodes| nodes.amounts[0]), ("ground_truth_energy", |nodes| nodes.energy)];
+    for (name, figure) in figures {
+        let mut figures = trees.iter().flatten().flatten().map(figure);
+        let first = figures.next();
+        if figures.all(|figure| Some(figure) == first) {
+            return Err(Error::Training(format!(
+                "{name} is the same for every node: there is nothing to learn; nodes of two sizes are the least"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The non-negative least squares of the relative error; each level counts the same in all.
 fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> Law {
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
@@ -150,6 +166,7 @@ impl Law {
             let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
             return Err(Error::Training(format!("no tree has a node of level {}", levels.join(" or "))));
         }
+        check(&rows)?;
         let fit = |trees: &[&Rows], causes: &[usize]| least_squares(trees, levels.len(), causes);
         let splits = held_out(trees);
         let held_out_error = |causes: &[usize]| {

@@ -6,7 +6,7 @@ use super::Method;
 use crate::{
     Error, Explanation, Result, Store,
     figures::{self, Prediction},
-    physics::{OwnPart, Primitive, SHAPE, Sample, Shape, samples, shape},
+    physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, samples, shape},
 };
 
 /// Nothing measured: primitives by their shapes ([`Primitive`]), modules and models as the sum of their parts and an [`OwnPart`].
@@ -96,8 +96,12 @@ impl Method for Specs {
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
-        let _ = trees;
-        Err(Error::Training("later".into()))
+        let samples = samples(trees)?;
+        if samples.is_empty() {
+            return Err(Error::Training("no tree has a primitive".into()));
+        }
+        let (primitives, any) = carried_over(&self.primitives, &self.any, &samples);
+        Ok(Self { primitives, any, own_part: self.own_part.adapted(trees)? })
     }
 
     fn write(&self, store: &mut Store) {
@@ -139,7 +143,9 @@ fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     for (name, figure) in [("times_mean", 0), ("ground_truth_energy", 1)] {
         let value = |sample: &Sample| [sample.log_time, sample.log_energy][figure];
         if samples.iter().all(|sample| value(sample) == value(first)) && samples.len() > 1 {
-            return Err(Error::Training(format!("{name} is the same for every primitive: there is nothing to learn")));
+            return Err(Error::Training(format!(
+                "{name} is the same for every primitive: there is nothing to learn; primitives of two sizes are the least"
+            )));
         }
     }
     Ok(())

@@ -1,0 +1,44 @@
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use super::predictor::PredictorArgs;
+use crate::output;
+
+/// Carries a profile over to another machine, from a few trees that were measured there
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
+  irene calibrate --predictor lab.safetensors mine.jsonl --name my-gpu -o mine.safetensors")]
+pub(crate) struct Args {
+    /// Trees with ground truth from the other machine; one is enough, each more makes it better
+    data: PathBuf,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+    /// The predictor file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The other machine, for the file's provenance
+    #[arg(long, default_value = "not named")]
+    name: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let predictor = args.predictor.load()?;
+    let trees = super::read_trees(&args.data)?;
+    ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
+    let profile = predictor.explained(predictor.profile.calibrated(&trees, &args.name))?;
+    let bytes = profile.to_bytes()?;
+    output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
+    output::tell(&format!(
+        "{}, carried over to {} by {}, written to {}",
+        predictor.name,
+        args.name,
+        match trees.len() {
+            1 => "one tree".into(),
+            count => format!("{count} trees"),
+        },
+        args.output.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,77 @@
+use std::fmt::Write;
+
+use anyhow::Result;
+use irene_models::ModelSpec;
+use irene_regress::{CONFIDENCE, Explanation, Term};
+use irene_tree::{Mark, Node, Quantity, Tree, render};
+
+use super::{Size, predictor::PredictorArgs};
+use crate::output;
+
+/// What makes up the predicted energy and latency of one node
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128
+  irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024")]
+pub(crate) struct Args {
+    /// A built-in model's name, or a path to a config.json or its directory
+    model: String,
+    /// The node, as `irene trace` has it
+    scope: String,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let predictor = args.predictor.load()?;
+    let mut tree = super::traced(&ModelSpec::find(&args.model)?, &args.size.batch())?;
+    // A module's own operations are shown, where they make up the node.
+    let (id, explanation) = predictor.explained(predictor.profile.explain(&mut tree, &args.scope))?;
+    output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
+}
+
+fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
+    let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
+    let mut out = format!(
+        "{} ({}) of {}, batch {}, sequence {}, on {predictor}: {} (predicted)\n",
+        node.scope(),
+        node.instance_type(),
+        tree.model_name,
+        tree.batch_size,
+        tree.seq_len,
+        render::si(energy, "J"),
+    );
+    if let (Some(low), Some(high)) = (node.get(Quantity::PredictedLow), node.get(Quantity::PredictedHigh)) {
+        writeln!(out, "{}% interval {} to {}", 100.0 * CONFIDENCE, render::si(low, "J"), render::si(high, "J"))?;
+    }
+    if node.marks.contains(Mark::UnseenOperation) {
+        out += "an operation the predictor never saw, costed from its FLOPs and bytes\n";
+    }
+    if let Some(beyond) = node.extra.as_ref().and_then(|extra| extra.get(Node::EXTRAPOLATED_FIELD)?.as_object()) {
+        let factor = |(feature, factor): (&String, &serde_json::Value)| {
+            format!("{feature} by a factor of {:.2}", factor.as_f64().unwrap_or(f64::NAN))
+        };
+        writeln!(out, "outside the training data: {}", beyond.iter().map(factor).collect::<Vec<_>>().join(", "))?;
+    }
+    table(&mut out, "energy", "J", &explanation.energy)?;
+    table(&mut out, "latency", "s", &explanation.latency)?;
+    Ok(out)
+}
+
+fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()> {
+    if terms.is_empty() {
+        return Ok(());
+    }
+    let total: f64 = terms.iter().map(Term::value).sum();
+    writeln!(out, "\n{title:36} {:>22} {:>26} {:>11} {:>7}", "amount", "each", "", "share")?;
+    for term in terms {
+        let amount = format!("{:.4} {}", term.amount, term.unit);
+        let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
+        let share = 100.0 * term.value() / total;
+        writeln!(out, "{:36} {amount:>22} {each:>26} {:>11} {share:>6.1}%", term.name, render::si(term.value(), unit))?;
+    }
+    writeln!(out, "{:36} {:>22} {:>26} {:>11} {:>6.1}%", "sum", "", "", render::si(total, unit), 100.0)?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use irene_regress::{Profile, Track};
+use irene_tree::Tree;
+
+const DEFAULT_DEVICE: &str = "gtx-1080-ti";
+
+/// Which predictor.
+#[derive(clap::Args)]
+pub(crate) struct PredictorArgs {
+    /// A shipped device profile [default: gtx-1080-ti]
+    #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
+    device: Option<String>,
+    /// Which of the device's profiles: by what was measured of the model there [default: specs]
+    #[arg(long, value_enum, conflicts_with = "predictor")]
+    method: Option<TrackName>,
+    /// A predictor file of `irene train` or `irene calibrate`
+    #[arg(long, value_name = "FILE")]
+    predictor: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TrackName {
+    /// Every node's own latency and driver energy
+    Measured,
+    /// Those of the primitives; modules and models are inferred
+    Primitives,
+    /// Nothing: architecture and input size are enough
+    Specs,
+}
+
+impl TrackName {
+    fn track(self) -> Track {
+        match self {
+            Self::Measured => Track::Measured,
+            Self::Primitives => Track::Primitives,
+            Self::Specs => Track::Specs,
+        }
+    }
+}
+
+/// A profile and what to call it.
+pub(crate) struct Predictor {
+    pub(crate) name: String,
+    pub(crate) profile: Profile,
+}
+
+impl PredictorArgs {
+    pub(crate) fn load(&self) -> Result<Predictor> {
+        Ok(match &self.predictor {
+            Some(path) => Predictor { name: path.display().to_string(), profile: Profile::open(path)? },
+            None => {
+                let name = self.device.as_deref().unwrap_or(DEFAULT_DEVICE);
+                let track = self.method.map_or(Track::Specs, TrackName::track);
+                Predictor { name: name.to_owned(), profile: Profile::bundled_for(name, track)? }
+            }
+        })
+    }
+}
+
+impl Predictor {
+    pub(crate) fn predict(&self, tree: &mut Tree) -> Result<()> {
+        self.explained(self.profile.predict(tree))
+    }
+
+    /// With the predictor's name and method where the data does not go with it.
+    pub(crate) fn explained<T>(&self, result: irene_regress::Result<T>) -> Result<T> {
+        let method = self.profile.predictor.method();
+        match result {
+            Err(error @ irene_regress::Error::MissingFeature(_)) => {
+                Err(error).with_context(|| format!("{} (method {method}) needs features these nodes lack", self.name))
+            }
+            result => Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Laws of one machine carried over to another, from a few measurements there.
+//!
+//! The logarithm of every coefficient is shifted: by a shift of that kind of coefficient, which all primitives share, and by one of
+//! the primitive's own, which is held close to zero. With little data the machine as a whole is scaled; with more, each primitive
+//! finds its own coefficients. It is the most likely shift under normal priors, by Levenberg and Marquardt.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::Sample;
+
+/// A law with three coefficients, none negative.
+pub(crate) trait Law: Copy {
+    fn coefficients(&self) -> [f64; 3];
+
+    fn with(coefficients: [f64; 3]) -> Self;
+
+    /// The figure at a sample's shape, and what share of its change each coefficient's has: ∂ ln figure by ∂ ln coefficient.
+    fn at(&self, sample: &Sample) -> (f64, [f64; 3]);
+}
+
+/// How far a machine may be from another, in e-folds: a factor of 12 is two of these.
+const SHARED: f64 = 1.25;
+
+/// How far a primitive may be from the machine's shift, in e-folds.
+const OWN: f64 = 0.2;
+
+/// How far a law is from what it describes, in e-folds. Neighbouring shapes depart together, so that none counts for itself.
+const MISFIT: f64 = 0.15;
+
+/// What is known of one primitive on both machines.
+pub(crate) struct Known<'a, L> {
+    pub(crate) law: L,
+    pub(crate) samples: &'a [Sample],
+    /// What the law should say of each sample: the logarithm of the measured figure, less its correction.
+    pub(crate) targets: Vec<f64>,
+}
+
+/// The shifts, in e-folds.
+pub(crate) struct Shifts {
+    /// Of every primitive.
+    pub(crate) shared: [f64; 3],
+    /// Of each primitive, in addition.
+    pub(crate) own: Vec<[f64; 3]>,
+    /// The sum of the squares of what is left, with that of the shifts themselves.
+    pub(crate) loss: f64,
+}
+
+pub(crate) fn shifted<L: Law>(law: &L, shared: &[f64; 3], own: &[f64; 3]) -> L {
+    let coefficients = law.coefficients();
+    L::with(std::array::from_fn(|i| coefficients[i] * (shared[i] + own[i]).exp()))
+}
+
+/// The shifts that make the laws agree with what was measured.
+pub(crate) fn fit<L: Law>(known: &[Known<'_, L>]) -> Shifts {
+    const ROUNDS: usize = 60;
+    let mut shifts = DVector::zeros(3 + 3 * known.len());
+    let (mut loss, mut gram, mut slope) = linearised(known, &shifts);
+    let mut damping = 1e-3;
+    for _ in 0..ROUNDS {
+        let mut matrix = gram.clone();
+        for i in 0..matrix.nrows() {
+            matrix[(i, i)] *= 1.0 + damping;
+        }
+        // The priors keep it positive definite.
+        let Some(step) = matrix.cholesky().map(|factors| factors.solve(&slope)) else { break };
+        let next = &shifts - step.map(|step| step.clamp(-1.0, 1.0));
+        let (next_loss, next_gram, next_slope) = linearised(known, &next);
+        if next_loss < loss {
+            let settled = loss - next_loss < 1e-10 * loss;
+            (shifts, loss, gram, slope) = (next, next_loss, next_gram, next_slope);
+            damping = (damping * 0.3).max(1e-9);
+            if settled {
+                break;
+            }
+        } else {
+            damping *= 5.0;
+            if damping > 1e9 {
+                break;
+            }
+        }
+    }
+    let of = |place: usize| std::array::from_fn(|i| shifts[3 * place + i]);
+    Shifts { shared: of(0), own: (1..=known.len()).map(of).collect(), loss }
+}
+
+/// The loss, its second derivatives as Gauss and Newton have them, and half its slope.
+fn linearised<L: Law>(known: &[Known<'_, L>], shifts: &DVector<f64>) -> (f64, DMatrix<f64>, DVector<f64>) {
+    let mut gram = DMatrix::zeros(shifts.len(), shifts.len());
+    let mut slope = DVector::zeros(shifts.len());
+    let mut loss = 0.0;
+    for (i, shift) in shifts.iter().enumerate() {
+        let precision = if i < 3 { SHARED } else { OWN }.powi(-2);
+        gram[(i, i)] += precision;
+        slope[i] += precision * shift;
+        loss += precision * shift * shift;
+    }
+    for (place, Known { law, samples, targets }) in known.iter().enumerate() {
+        let own = 3 + 3 * place;
+        let law = shifted(law, &[shifts[0], shifts[1], shifts[2]], &[shifts[own], shifts[own + 1], shifts[own + 2]]);
+        for (sample, target) in samples.iter().zip(targets) {
+            let (figure, shares) = law.at(sample);
+            let residual = (figure.max(f64::MIN_POSITIVE).ln() - target) / MISFIT;
+            loss += residual * residual;
+            for (i, by) in shares.iter().map(|share| share / MISFIT).enumerate() {
+                for row in [i, own + i] {
+                    slope[row] += residual * by;
+                    for (j, other) in shares.iter().map(|share| share / MISFIT).enumerate() {
+                        gram[(row, j)] += by * other;
+                        gram[(row, own + j)] += by * other;
+                    }
+                }
+            }
+        }
+    }
+    (loss, gram, slope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EnergyLaw, TimeCurve};
+    use super::*;
+
+    fn samples(law: &TimeCurve, energy: &EnergyLaw) -> Vec<Sample> {
+        let sample = |i: i32| {
+            let size = 1.5f64.powi(i % 12);
+            let shape = [if i < 12 { 20.0 } else { 1.0 } * size, size, 0.0, 1.0];
+            let seconds = law.seconds(&shape);
+            let log_energy = energy.joules(&shape, seconds).ln();
+            Sample { shape, log_time: seconds.ln(), log_energy, log_gpu_energy: None, count: 1.0 }
+        };
+        (0..24).map(sample).collect()
+    }
+
+    #[test]
+    fn a_machine_that_is_scaled_as_a_whole_is_found() {
+        let here = TimeCurve { launch: 3e-5, per_mflop: 2e-7, per_mib: 8e-6 };
+        let energy = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
+        let there = TimeCurve { launch: 6e-5, per_mflop: 1e-7, per_mib: 4e-6 };
+        let samples = samples(&there, &energy);
+        let targets = samples.iter().map(|sample| sample.log_time).collect();
+        let shifts = fit(&[Known { law: here, samples: &samples, targets }]);
+        let found = shifted(&here, &shifts.shared, &shifts.own[0]);
+        for (found, truth) in found.coefficients().into_iter().zip(there.coefficients()) {
+            assert!((found / truth - 1.0).abs() < 0.05, "{found} {truth}");
+        }
+        // What two primitives have in common is shared, for a third that was not measured.
+        assert!(shifts.shared[0] > 10.0 * shifts.own[0][0].abs() / 10.0, "{:?} {:?}", shifts.shared, shifts.own);
+    }
+}

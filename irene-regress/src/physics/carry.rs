@@ -1,0 +1,111 @@
+//! All primitives of one machine carried over to another.
+
+use std::collections::BTreeMap;
+
+use super::{
+    EnergyLaw, Primitive, Sample, TimeCurve,
+    adapt::{self, Known, Law, Shifts, shifted},
+    correction::Correction,
+};
+
+/// How much of the departures from the laws may hold on another machine: those of tiles mostly do where libraries are the same.
+const POWERS: [f64; 3] = [1.0, 0.5, 0.0];
+
+/// A primitive of a machine that was never measured here is learned from that many samples, or costed like the unknown ones.
+const LEAST_SAMPLES: usize = 4;
+
+/// The primitives of both machines, with the samples of the other and the logarithms of the corrections at their shapes.
+struct Both<'a> {
+    primitive: &'a Primitive,
+    samples: &'a [Sample],
+    log_factors: Vec<Vec<f64>>,
+}
+
+/// The shifts of each law.
+struct Machine {
+    time: Shifts,
+    energy: Shifts,
+    gpu_energy: Option<Shifts>,
+}
+
+/// The primitives by name and that of all others, on the machine of the samples.
+pub(crate) fn carried_over(
+    primitives: &BTreeMap<String, Primitive>,
+    any: &Primitive,
+    samples: &BTreeMap<String, Vec<Sample>>,
+) -> (BTreeMap<String, Primitive>, Primitive) {
+    let both: BTreeMap<&str, Both<'_>> = primitives
+        .iter()
+        .filter_map(|(name, primitive)| {
+            let samples = samples.get(name)?;
+            let logs =
+                |sample: &Sample| primitive.correction.at(&sample.shape).of.iter().map(|factor| factor.ln()).collect();
+            Some((name.as_str(), Both { primitive, samples, log_factors: samples.iter().map(logs).collect() }))
+        })
+        .collect();
+    let has_gpu_energy = samples.values().flatten().all(|sample| sample.log_gpu_energy.is_some())
+        && primitives.values().all(|primitive| primitive.gpu_energy.is_some());
+    let shifts = |power: f64| Machine {
+        time: fit(&both, power, 0, |primitive| primitive.time, |sample| sample.log_time),
+        energy: fit(&both, power, 1, |primitive| primitive.energy, |sample| sample.log_energy),
+        gpu_energy: has_gpu_energy.then(|| {
+            let law = |primitive: &Primitive| primitive.gpu_energy.unwrap_or(primitive.energy);
+            fit(&both, power, 2, law, |sample| sample.log_gpu_energy.unwrap_or_default())
+        }),
+    };
+    let tried = POWERS.map(|power| (shifts(power), power));
+    let loss = |machine: &Machine| machine.time.loss + machine.energy.loss;
+    let Some((machine, power)) = tried.into_iter().min_by(|(a, _), (b, _)| loss(a).total_cmp(&loss(b))) else {
+        return (primitives.clone(), any.clone());
+    };
+    let places: BTreeMap<&str, usize> = both.keys().enumerate().map(|(place, name)| (*name, place)).collect();
+    let mut carried: BTreeMap<String, Primitive> = primitives
+        .iter()
+        .map(|(name, primitive)| {
+            let place = places.get(name.as_str()).copied();
+            let mut carried = machine.primitive(primitive, place, power);
+            if let Some(both) = both.get(name.as_str()) {
+                carried.learn_correction(both.samples);
+            }
+            (name.clone(), carried)
+        })
+        .collect();
+    for (name, samples) in samples.iter().filter(|(_, samples)| samples.len() >= LEAST_SAMPLES) {
+        carried.entry(name.clone()).or_insert_with(|| Primitive::fit(samples));
+    }
+    (carried, machine.primitive(any, None, power))
+}
+
+fn fit<L: Law>(
+    both: &BTreeMap<&str, Both<'_>>,
+    power: f64,
+    figure: usize,
+    law: impl Fn(&Primitive) -> L,
+    log_figure: impl Fn(&Sample) -> f64,
+) -> Shifts {
+    let known = |both: &Both<'_>| {
+        let log_factor = |logs: &Vec<f64>| logs.get(figure).copied().unwrap_or_default();
+        let targets = both.samples.iter().zip(&both.log_factors);
+        let targets = targets.map(|(sample, logs)| log_figure(sample) - power * log_factor(logs)).collect();
+        (law(both.primitive), both.samples.to_vec(), targets)
+    };
+    let known: Vec<(L, Vec<Sample>, Vec<f64>)> = both.values().map(known).collect();
+    let known: Vec<Known<'_, L>> =
+        known.iter().map(|(law, samples, targets)| Known { law: *law, samples, targets: targets.clone() }).collect();
+    adapt::fit(&known)
+}
+
+impl Machine {
+    /// A primitive with the shifts of all, and its own where it has any.
+    fn primitive(&self, primitive: &Primitive, place: Option<usize>, power: f64) -> Primitive {
+        fn law<L: Law>(law: &L, shifts: &Shifts, place: Option<usize>) -> L {
+            shifted(law, &shifts.shared, place.and_then(|place| shifts.own.get(place)).unwrap_or(&[0.0; 3]))
+        }
+        let time: TimeCurve = law(&primitive.time, &self.time, place);
+        let energy: EnergyLaw = law(&primitive.energy, &self.energy, place);
+        let gpu_energy = primitive.gpu_energy.zip(self.gpu_energy.as_ref());
+        let gpu_energy = gpu_energy.map(|(gpu_energy, shifts)| law(&gpu_energy, shifts, place));
+        let correction: Correction = primitive.correction.carried_over(power, 2 + usize::from(gpu_energy.is_some()));
+        Primitive { time, energy, gpu_energy, correction, range: primitive.range.clone() }
+    }
+}
