@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use irene_regress::{PaperTrainer, Protocol, SpecsTrainer, Trainer, crossvalidate};
+use irene_regress::{PaperTrainer, Protocol, Track, Trainer, crossvalidate};
 use irene_tree::{Tree, jsonl::TreeReader};
 
 fn public_data(criterion: &mut Criterion) {
@@ -27,7 +27,9 @@ fn public_data(criterion: &mut Criterion) {
         });
     };
     method("End2End, 6 folds of 8 epochs", &PaperTrainer::default());
-    method("specs, 6 folds", &SpecsTrainer);
+    for track in Track::ALL {
+        method(&format!("{}, 6 folds", track.name()), &track);
+    }
     group.finish();
 }
 

@@ -93,10 +93,11 @@ fn training_data(folder: &Folder) -> String {
 #[test]
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
-    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 14.4 J a run"), "{text}");
+    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 14.3 J a run"), "{text}");
     assert!(text.contains("│  │  │  ├─ self BertSelfAttention"), "{text}");
     assert!(text.contains("where it goes"), "{text}");
-    assert!(text.contains("a million runs: 4.0"), "{text}");
+    assert!(text.contains("90% interval 1") && text.contains("latency 49") && text.contains("mean power 2"), "{text}");
+    assert!(text.contains("a million runs: 3.9"), "{text}");
     assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");
     assert!(!text.contains("CO2e"), "emissions without a grid intensity");
@@ -184,7 +185,12 @@ fn a_config_on_disk_is_a_model() {
 fn training_predicting_and_evaluating_go_through_files() {
     let folder = Folder::new("files");
     let data = training_data(&folder);
-    for (method, extra) in [("irene", &["--strategy", "stepwise", "--seed", "7"][..]), ("specs", &[])] {
+    for (method, extra) in [
+        ("irene", &["--strategy", "stepwise", "--seed", "7"][..]),
+        ("measured", &[]),
+        ("primitives", &[]),
+        ("specs", &[]),
+    ] {
         let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
         let train = ["train", &data, "-o", &model, "--method", method];
         good(&[&train[..], extra].concat());
@@ -205,6 +211,45 @@ fn training_predicting_and_evaluating_go_through_files() {
         assert!(json["by_instance_type"]["Softmax"].is_number());
     }
     assert!(good(&["ablate", &data]).contains("PredictedSum"));
+}
+
+#[test]
+fn a_node_is_explained_by_terms_that_add_up() {
+    let text = good(&["explain", "bert-base-uncased", "root.encoder.0.attention.self", "-b", "8", "-s", "128"]);
+    assert!(
+        text.starts_with("root.encoder.0.attention.self (BertSelfAttention) of bert-base-uncased, batch 8"),
+        "{text}"
+    );
+    assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
+    let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
+    assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
+    assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
+    let error = refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"]);
+    assert!(error.contains("gpt2 1x8 has no node `root.mlp`; `irene trace` lists them"), "{error}");
+}
+
+#[test]
+fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
+    let folder = Folder::new("calibrate");
+    let data = training_data(&folder);
+    let (mine, predicted) = (folder.path("mine.safetensors"), folder.path("predicted.jsonl"));
+    let error = |args: &[&str]| -> f64 {
+        good(&[&["predict", &data, "-o", &predicted], args].concat());
+        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        json["by_level"]["model"]["mean"].as_f64().unwrap()
+    };
+    let shipped = error(&[]);
+    good(&["calibrate", "--device", "gtx-1080-ti", &data, "--name", "made up", "-o", &mine]);
+    let carried = error(&["--predictor", &mine]);
+    assert!(carried < 0.2 * shipped && carried < 5.0, "{shipped} {carried}");
+    let paper = folder.path("paper.safetensors");
+    good(&["train", &data, "--method", "irene", "--strategy", "predicted-sum", "-o", &paper]);
+    let error = refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine]);
+    assert!(error.contains("has nothing to carry over to another machine; train one there"), "{error}");
+    // What was measured of a model is asked for by name.
+    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"]);
+    assert!(error.contains("gtx-1080-ti (method measured) needs features these nodes lack"), "{error}");
 }
 
 #[test]

@@ -52,6 +52,12 @@ fn text(evaluation: &Evaluation) -> Result<String> {
     for (instance_type, errors) in &evaluation.by_instance_type {
         line(&format!("  {instance_type}"), errors)?;
     }
+    for level in evaluation.by_level.keys() {
+        if let Some(share) = evaluation.coverage(*level) {
+            let confidence = 100.0 * irene_regress::CONFIDENCE;
+            writeln!(out, "{} nodes in their {confidence}% interval: {:.1}%", level.name(), 100.0 * share)?;
+        }
+    }
     write!(out, "\nshare of nodes with at most this error\n{:8}", "")?;
     for step in STEPS {
         write!(out, "{:>7}", format!("{step}%"))?;
@@ -84,7 +90,9 @@ fn json(evaluation: &Evaluation) -> Value {
         evaluation.by_level.iter().map(|(level, found)| (level.name().to_owned(), errors(found))).collect();
     let by_type: Map<String, Value> =
         evaluation.by_instance_type.iter().map(|(name, found)| (name.clone(), errors(found))).collect();
-    json!({"by_level": by_level, "by_instance_type": by_type})
+    let coverage: Map<String, Value> =
+        LEVELS.iter().map(|&level| (level.name().to_owned(), json!(evaluation.coverage(level)))).collect();
+    json!({"by_level": by_level, "by_instance_type": by_type, "coverage": coverage})
 }
 
 /// The three levels of the paper, in its order.

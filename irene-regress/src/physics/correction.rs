@@ -4,13 +4,12 @@ use super::{SHAPE, Sample, Shape};
 use crate::{Result, Store};
 
 /// Smooth factors on laws, where the training data departs from them: the means of Gaussian processes over the logarithms of the
-/// shape, in e-folds.
-///
-/// Three kernels add up. A wide one carries what neighbouring shapes share (how well a kernel suits larger matrices); a nearer one,
-/// short along intensity and sequence length, what hangs on the form of the operands (how far their tiles are filled); a narrow one
-/// what belongs to one shape alone. Far from the training data all vanish and the laws stand alone.
+/// shape, in e-folds. Of a few [`KERNELS`] the evidence of the training data (its marginal likelihood) chooses. Far from the
+/// training data all vanish and the laws stand alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Correction {
+    /// Which of [`KERNELS`].
+    kernels: usize,
     /// Where the training shapes are.
     places: Vec<Shape>,
     /// How many measurements each stands for.
@@ -24,16 +23,22 @@ pub(crate) struct Correction {
 impl PartialEq for Correction {
     /// The factors follow from the rest.
     fn eq(&self, other: &Self) -> bool {
-        (&self.places, &self.counts, &self.weights) == (&other.places, &other.counts, &other.weights)
+        (self.kernels, &self.places, &self.counts, &self.weights)
+            == (other.kernels, &other.places, &other.counts, &other.weights)
     }
 }
 
-/// Docs/predictors.md has what else was tried, and how they were chosen.
-const KERNELS: [Kernel; 3] = [
-    Kernel { reach: [2.0, 1.0, 2.5, 4.0], deviation: 0.2 },
-    Kernel { reach: [1.0, 0.3, 2.5, 0.3], deviation: 0.1 },
-    Kernel { reach: [0.05; 4], deviation: 0.03 },
+/// Sums of kernels. In each a narrow one carries what belongs to one shape alone. Beside it, from smooth to jagged:
+const KERNELS: [&[Kernel]; 3] = [
+    // what neighbouring shapes share: how well a kernel suits larger matrices;
+    &[Kernel { reach: [1.0, 0.7, 2.5, 2.0], deviation: 0.1 }, NARROW],
+    // with it, short along intensity and sequence length, what hangs on the form of the operands: how far their tiles are filled;
+    &[WIDE, Kernel { reach: [1.0, 0.3, 2.5, 0.3], deviation: 0.1 }, NARROW],
+    // the same, where forms make a greater difference.
+    &[WIDE, Kernel { reach: [1.0, 0.3, 2.5, 0.3], deviation: 0.2 }, NARROW],
 ];
+const WIDE: Kernel = Kernel { reach: [2.0, 1.0, 2.5, 4.0], deviation: 0.2 };
+const NARROW: Kernel = Kernel { reach: [0.05; 4], deviation: 0.03 };
 
 /// The spread of repeated measurements, as a share.
 const NOISE: f64 = 0.01;
@@ -57,13 +62,13 @@ fn place([flops, bytes, parameters, seq_len]: &Shape) -> Shape {
 }
 
 /// Of two [`place`]s.
-fn covariance(x: &Shape, y: &Shape) -> f64 {
+fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
     let kernel = |kernel: &Kernel| {
         let steps = x.iter().zip(y).zip(&kernel.reach).map(|((x, y), reach)| (x - y) / reach);
         let square_distance: f64 = steps.map(|step| step * step).sum();
         kernel.deviation * kernel.deviation * (-0.5 * square_distance).exp()
     };
-    KERNELS.iter().map(kernel).sum()
+    kernels.iter().map(kernel).sum()
 }
 
 /// What the data says of a shape.
@@ -78,16 +83,25 @@ pub(crate) struct Factors {
 impl Correction {
     /// From what the laws leave of each sample, in e-folds: first of latency, then of each energy.
     pub(crate) fn fit(samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
-        let places = samples.iter().map(|sample| place(&sample.shape)).collect();
-        let mut correction = Self::new(places, samples.iter().map(|sample| sample.count).collect(), Vec::new());
-        let of_energies = correction.factorised(ENERGY_SCALE);
-        for (figure, residuals) in residuals.iter().enumerate() {
-            let factors = if figure == 0 { &correction.factors } else { &of_energies };
-            let solved = factors.as_ref().map(|factors| factors.solve(&DVector::from_column_slice(residuals)));
-            let weights = solved.map_or_else(|| vec![0.0; residuals.len()], |weights| weights.as_slice().to_vec());
-            correction.weights.push(weights);
-        }
-        correction
+        let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
+        let tried = (0..KERNELS.len()).map(|kernels| Self::on(kernels, samples));
+        let by_evidence = |a: &Self, b: &Self| a.evidence(of_latency).total_cmp(&b.evidence(of_latency));
+        tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(residuals)
+    }
+
+    /// The same kernels on other samples.
+    pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        Self::on(self.kernels, samples).weighted(residuals)
+    }
+
+    /// Of so many figures, all by their laws alone.
+    pub(crate) fn none(figures: usize) -> Self {
+        Self { kernels: 0, places: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }
+    }
+
+    /// Whether all is by the laws alone.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// The same factors to a power between 0 and 1, of so many figures, on which nothing of another machine was tried.
@@ -96,30 +110,52 @@ impl Correction {
         const ELSEWHERE: f64 = 1e-4;
         let scaled = |weights: &Vec<f64>| weights.iter().map(|weight| power * weight).collect();
         let weights = self.weights.iter().take(figures).map(scaled).collect();
-        Self::new(self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
+        Self::new(self.kernels, self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
     }
 
-    /// With the factors of another, on top.
+    /// With the factors of another by the same kernels, on top.
     pub(crate) fn with(self, other: Self) -> Self {
         let weights = self.weights.into_iter().zip(other.weights).map(|(ours, theirs)| [ours, theirs].concat());
-        Self::new([self.places, other.places].concat(), [self.counts, other.counts].concat(), weights.collect())
+        let (places, counts) = ([self.places, other.places].concat(), [self.counts, other.counts].concat());
+        Self::new(self.kernels, places, counts, weights.collect())
     }
 
-    /// Of so many figures, all by their laws alone.
-    pub(crate) fn none(figures: usize) -> Self {
-        Self { places: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }
+    fn on(kernels: usize, samples: &[Sample]) -> Self {
+        let places = samples.iter().map(|sample| place(&sample.shape)).collect();
+        Self::new(kernels, places, samples.iter().map(|sample| sample.count).collect(), Vec::new())
     }
 
-    fn new(places: Vec<Shape>, counts: Vec<f64>, weights: Vec<Vec<f64>>) -> Self {
-        let correction = Self { places, counts, weights, factors: None };
+    fn new(kernels: usize, places: Vec<Shape>, counts: Vec<f64>, weights: Vec<Vec<f64>>) -> Self {
+        let correction = Self { kernels, places, counts, weights, factors: None };
         let factors = if correction.places.is_empty() { None } else { correction.factorised(1.0) };
         Self { factors, ..correction }
+    }
+
+    /// With the weights that these residuals of its samples give.
+    fn weighted(mut self, residuals: &[Vec<f64>]) -> Self {
+        let of_energies = self.factorised(ENERGY_SCALE);
+        for (figure, residuals) in residuals.iter().enumerate() {
+            let factors = if figure == 0 { &self.factors } else { &of_energies };
+            let solved = factors.as_ref().map(|factors| factors.solve(&DVector::from_column_slice(residuals)));
+            let weights = solved.map_or_else(|| vec![0.0; residuals.len()], |weights| weights.as_slice().to_vec());
+            self.weights.push(weights);
+        }
+        self
+    }
+
+    /// The logarithm of the likelihood of residuals of latency, but for a constant.
+    fn evidence(&self, residuals: &[f64]) -> f64 {
+        let Some(factors) = &self.factors else { return f64::NEG_INFINITY };
+        let mut whitened = DVector::from_column_slice(residuals);
+        factors.l_dirty().solve_lower_triangular_mut(&mut whitened);
+        let log_determinant: f64 = factors.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
+        -0.5 * whitened.norm_squared() - log_determinant
     }
 
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.
     fn factorised(&self, scale: f64) -> Option<Cholesky<f64, Dyn>> {
         let mut matrix = DMatrix::from_fn(self.places.len(), self.places.len(), |i, j| {
-            scale * scale * covariance(&self.places[i], &self.places[j])
+            scale * scale * covariance(KERNELS[self.kernels], &self.places[i], &self.places[j])
         });
         for (i, count) in self.counts.iter().enumerate() {
             matrix[(i, i)] += NOISE * NOISE / count;
@@ -129,16 +165,18 @@ impl Correction {
 
     /// What the training data says of a shape.
     pub(crate) fn at(&self, shape: &Shape) -> Factors {
-        let place = place(shape);
-        let mut near =
-            DVector::from_iterator(self.places.len(), self.places.iter().map(|point| covariance(&place, point)));
+        let (place, kernels) = (place(shape), KERNELS[self.kernels]);
+        let mut near = DVector::from_iterator(
+            self.places.len(),
+            self.places.iter().map(|point| covariance(kernels, &place, point)),
+        );
         let factor = |(figure, weights): (usize, &Vec<f64>)| {
             let scale = if figure == 0 { 1.0 } else { ENERGY_SCALE };
             let terms = weights.iter().zip(near.iter()).map(|(weight, covariance)| weight * covariance);
             (scale * scale * terms.sum::<f64>()).exp()
         };
         let of = self.weights.iter().enumerate().map(factor).collect();
-        let mut variance = covariance(&place, &place);
+        let mut variance = covariance(kernels, &place, &place);
         if let Some(factors) = &self.factors
             && factors.l_dirty().solve_lower_triangular_mut(&mut near)
         {
@@ -149,6 +187,7 @@ impl Correction {
 
     pub(crate) fn write(&self, name: &str, store: &mut Store) {
         let places: Vec<f64> = self.places.iter().flatten().copied().collect();
+        store.put(&format!("{name}.kernels"), &[self.kernels as f64]);
         store.put(&format!("{name}.places"), &places);
         store.put(&format!("{name}.counts"), &self.counts);
         for (figure, weights) in self.weights.iter().enumerate() {
@@ -158,6 +197,10 @@ impl Correction {
 
     /// With weights for so many figures.
     pub(crate) fn read(name: &str, figures: usize, store: &Store) -> Result<Self> {
+        let [kernels] = store.take_coefficients(&format!("{name}.kernels"))?;
+        if kernels.fract() != 0.0 || kernels >= KERNELS.len() as f64 {
+            return Err(store.error(format!("`{name}.kernels` is {kernels}, which this irene does not know")));
+        }
         let counts = store.take_any(&format!("{name}.counts"))?;
         if counts.iter().any(|count| *count <= 0.0) {
             return Err(store.error(format!("`{name}.counts` must be above 0")));
@@ -166,6 +209,6 @@ impl Correction {
         let places = places.as_chunks().0.to_vec();
         let weights = |figure| store.take(&format!("{name}.weights.{figure}"), counts.len());
         let weights = (0..figures).map(weights).collect::<Result<_>>()?;
-        Ok(Self::new(places, counts, weights))
+        Ok(Self::new(kernels as usize, places, counts, weights))
     }
 }

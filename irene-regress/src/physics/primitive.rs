@@ -137,9 +137,13 @@ impl Primitive {
                 residuals.push(measured - log);
             }
         }
-        let learned = Correction::fit(samples, &residuals);
-        let correction = std::mem::replace(&mut self.correction, Correction::none(0));
-        self.correction = correction.with(learned);
+        let before = std::mem::replace(&mut self.correction, Correction::none(0));
+        self.correction = if before.is_empty() {
+            Correction::fit(samples, &residuals)
+        } else {
+            let on_top = before.refitted(samples, &residuals);
+            before.with(on_top)
+        };
         self.range = self.range.union(&Range::of(samples.iter().map(|sample| sample.shape)));
     }
 

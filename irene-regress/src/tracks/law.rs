@@ -112,9 +112,8 @@ fn is_known(trees: &[Rows], cause: usize) -> bool {
 
 /// Whether there is anything to learn.
 fn check(trees: &[Rows]) -> Result<()> {
-    let figures: [(&str, fn(&Nodes) -> f64); 2] =
-        [("times_mean", |nodes| nodes.amounts[0]), ("ground_truth_energy", |nodes| nodes.energy)];
-    for (name, figure) in figures {
+    for name in [Quantity::Latency, Quantity::GroundTruthEnergy] {
+        let figure = |nodes: &Nodes| if name == Quantity::Latency { nodes.amounts[0] } else { nodes.energy };
         let mut figures = trees.iter().flatten().flatten().map(figure);
         let first = figures.next();
         if figures.all(|figure| Some(figure) == first) {
@@ -226,20 +225,20 @@ impl Law {
         self.parts().map(part).collect::<Vec<_>>().join(" + ")
     }
 
-    pub(super) fn write(&self, store: &mut Store) {
-        store.set_list("law.causes", self.parts().map(|(cause, _)| CAUSES[cause].name));
-        store.put("law", &self.parts().map(|(_, coefficient)| coefficient).collect::<Vec<_>>());
+    pub(super) fn write(&self, name: &str, store: &mut Store) {
+        store.set_list(&format!("{name}.causes"), self.parts().map(|(cause, _)| CAUSES[cause].name));
+        store.put(name, &self.parts().map(|(_, coefficient)| coefficient).collect::<Vec<_>>());
     }
 
-    pub(super) fn read(store: &Store) -> Result<Self> {
-        let names = store.get_list("law.causes")?;
-        let numbers = store.take("law", names.len())?;
+    pub(super) fn read(name: &str, store: &Store) -> Result<Self> {
+        let names = store.get_list(&format!("{name}.causes"))?;
+        let numbers = store.take(name, names.len())?;
         let mut coefficients = [None; CAUSES.len()];
-        for (name, number) in names.iter().zip(numbers) {
-            match CAUSES.iter().position(|cause| cause.name == name) {
+        for (known, number) in names.iter().zip(numbers) {
+            match CAUSES.iter().position(|cause| cause.name == known) {
                 Some(cause) if number >= 0.0 => coefficients[cause] = Some(number),
-                Some(_) => return Err(store.error(format!("`law` has a negative coefficient for {name}"))),
-                None => return Err(store.error(format!("`law.causes` names {name}, which this irene does not know"))),
+                Some(_) => return Err(store.error(format!("`{name}` has a negative coefficient for {known}"))),
+                None => return Err(store.error(format!("`{name}.causes` has {known}, which this irene does not know"))),
             }
         }
         Ok(Self { coefficients })

@@ -3,16 +3,19 @@ use irene_tree::{Level, Mark, NodeId, Quantity, Tree};
 use super::{Method, law::Law};
 use crate::{Explanation, Result, Store, figures::Prediction, range::Range};
 
-/// Every node measured: its energy at the wall from its own latency and driver energy, by one [`Law`].
+/// Every node measured: its energy at the wall from its own latency and driver energy, by a [`Law`] for primitives and one for
+/// modules, which keep the processors busy otherwise.
 ///
 /// Nodes were measured one by one, and so may exceed the whole they are part of; such a whole has no own part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
-    law: Law,
+    of_primitives: Law,
+    of_modules: Law,
     range: Range<{ FEATURES.len() }>,
 }
 
-const LEVELS: [Level; 3] = [Level::Ml, Level::Module, Level::Model];
+const PRIMITIVES: [Level; 1] = [Level::Ml];
+const MODULES: [Level; 2] = [Level::Module, Level::Model];
 
 /// What a node may lie outside the training range by.
 const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
@@ -33,15 +36,22 @@ fn range(trees: &[&Tree]) -> Result<Range<{ FEATURES.len() }>> {
     Ok(Range::of(rows.into_iter()))
 }
 
+impl Measured {
+    fn law(&self, level: Level) -> &Law {
+        if level.is_leaf() { &self.of_primitives } else { &self.of_modules }
+    }
+}
+
 impl Method for Measured {
     const NAME: &'static str = "measured";
 
     fn summary(&self) -> String {
-        format!("measured ({})", self.law.summary())
+        format!("measured (primitives {}; modules {})", self.of_primitives.summary(), self.of_modules.summary())
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { law: Law::fit(trees, &LEVELS)?, range: range(trees)? })
+        let of_primitives = Law::fit(trees, &PRIMITIVES)?;
+        Ok(Self { of_primitives, of_modules: Law::fit(trees, &MODULES)?, range: range(trees)? })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
@@ -52,7 +62,7 @@ impl Method for Measured {
             if node.level() == Level::Math && node.get(Quantity::Latency).is_none() {
                 continue;
             }
-            let figures = self.law.figures(tree, id)?;
+            let figures = self.law(node.level()).figures(tree, id)?;
             let mut prediction = Prediction::of(figures);
             let distances = self.range.beyond(&features(tree, id)?);
             prediction.beyond =
@@ -69,19 +79,22 @@ impl Method for Measured {
     }
 
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
-        Ok(Explanation { energy: self.law.terms(tree, id)?, latency: Vec::new() })
+        Ok(Explanation { energy: self.law(tree.node(id).level()).terms(tree, id)?, latency: Vec::new() })
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { law: self.law.refitted(trees, &LEVELS)?, range: range(trees)? })
+        let of_primitives = self.of_primitives.refitted(trees, &PRIMITIVES)?;
+        Ok(Self { of_primitives, of_modules: self.of_modules.refitted(trees, &MODULES)?, range: range(trees)? })
     }
 
     fn write(&self, store: &mut Store) {
-        self.law.write(store);
+        self.of_primitives.write("law.primitives", store);
+        self.of_modules.write("law.modules", store);
         self.range.write("range", store);
     }
 
     fn read(store: &Store) -> Result<Self> {
-        Ok(Self { law: Law::read(store)?, range: Range::read("range", store)? })
+        let of_primitives = Law::read("law.primitives", store)?;
+        Ok(Self { of_primitives, of_modules: Law::read("law.modules", store)?, range: Range::read("range", store)? })
     }
 }

@@ -48,11 +48,11 @@ impl Method for Primitives {
     }
 
     fn write(&self, store: &mut Store) {
-        self.law.write(store);
+        self.law.write("law", store);
         self.own_part.write(store);
     }
 
     fn read(store: &Store) -> Result<Self> {
-        Ok(Self { law: Law::read(store)?, own_part: OwnPart::read(store)? })
+        Ok(Self { law: Law::read("law", store)?, own_part: OwnPart::read(store)? })
     }
 }
