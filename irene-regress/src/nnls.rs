@@ -39,6 +39,25 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// Where no coefficient wants to be negative, it is the solution of the normal equations.
+        #[test]
+        fn a_positive_solution_is_that_of_least_squares(
+            rows in prop::collection::vec(prop::array::uniform3(0.1..1.0f64), 12..30),
+            noise in prop::collection::vec(-0.01..0.01f64, 30),
+        ) {
+            let target = |(row, noise): (&[f64; 3], &f64)| 2.0 * row[0] + 3.0 * row[1] + 4.0 * row[2] + noise;
+            let targets: Vec<f64> = rows.iter().zip(&noise).map(target).collect();
+            let matrix = nalgebra::DMatrix::from_fn(rows.len(), 3, |i, j| rows[i][j]);
+            let right = nalgebra::DVector::from_vec(targets.clone());
+            let expected = (matrix.transpose() * &matrix).lu().solve(&(matrix.transpose() * right)).unwrap();
+            // Columns that are nearly the same leave more to chance than noise can say.
+            prop_assume!(expected.iter().all(|x| *x > 0.1));
+            let x = solve(&rows, &targets);
+            for (found, expected) in x.iter().zip(expected.iter()) {
+                prop_assert!((found - expected).abs() < 1e-5, "{x:?} {expected}");
+            }
+        }
+
         /// Karush, Kuhn and Tucker: x ≥ 0, no descent along a coordinate that is 0, none at all along the others.
         #[test]
         fn the_solution_meets_the_optimality_conditions(

@@ -154,11 +154,14 @@ impl Correction {
 
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.
     fn factorised(&self, scale: f64) -> Option<Cholesky<f64, Dyn>> {
-        let mut matrix = DMatrix::from_fn(self.places.len(), self.places.len(), |i, j| {
-            scale * scale * covariance(KERNELS[self.kernels], &self.places[i], &self.places[j])
-        });
-        for (i, count) in self.counts.iter().enumerate() {
-            matrix[(i, i)] += NOISE * NOISE / count;
+        let kernels = KERNELS[self.kernels];
+        // The factorisation reads the lower half.
+        let mut matrix = DMatrix::zeros(self.places.len(), self.places.len());
+        for (i, place) in self.places.iter().enumerate() {
+            for (j, other) in self.places[..=i].iter().enumerate() {
+                matrix[(i, j)] = scale * scale * covariance(kernels, place, other);
+            }
+            matrix[(i, i)] += NOISE * NOISE / self.counts[i];
         }
         matrix.cholesky()
     }
