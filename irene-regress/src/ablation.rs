@@ -51,7 +51,7 @@ pub const PUBLISHED_BY_PRIMITIVE: [(&str, f64); 7] = [
     ("Conv1D", 0.58),
 ];
 
-/// The paper's training strategies and feature sets, each to be cross-validated leaving one model out, and ours from specs.
+/// The paper's training strategies and feature sets, each to be cross-validated leaving one model out, and our three tracks.
 pub fn ablations(seed: u64) -> Vec<Ablation> {
     let paper = |name, strategy, features, published| Ablation {
         name,

@@ -14,6 +14,8 @@ pub(crate) struct Figures {
     pub(crate) gpu_energy: Option<f64>,
     /// How far off the energy may be for all that is known before it is tried on held-out trees, in e-folds.
     pub(crate) deviation: f64,
+    /// How far its interval reaches at least, in e-folds.
+    pub(crate) least_reach: f64,
 }
 
 impl Figures {
@@ -21,16 +23,17 @@ impl Figures {
     fn with(self, part: &Self) -> Self {
         let add = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
         let energy = self.energy + part.energy;
-        let deviation = if energy > 0.0 {
-            (self.deviation * self.energy + part.deviation * part.energy) / energy
-        } else {
-            self.deviation.max(part.deviation)
+        let mean = |own: f64, part_s: f64| {
+            if energy > 0.0 { (own * self.energy + part_s * part.energy) / energy } else { own.max(part_s) }
         };
+        let deviation = mean(self.deviation, part.deviation);
+        let least_reach = mean(self.least_reach, part.least_reach);
         Self {
             latency: add(self.latency, part.latency),
             energy,
             gpu_energy: add(self.gpu_energy, part.gpu_energy),
             deviation,
+            least_reach,
         }
     }
 }
@@ -51,6 +54,15 @@ impl Prediction {
     /// Of a leaf, or the own part of a module.
     pub(crate) fn of(figures: Figures) -> Self {
         Self { figures: Some(figures), own: Some(figures.energy), ..Self::default() }
+    }
+
+    /// Marked by the features that are outside the training range, if any are.
+    pub(crate) fn beyond(mut self, distances: impl Iterator<Item = (&'static str, Option<f64>)>) -> Self {
+        self.beyond = distances.filter_map(|(feature, factor)| Some((feature, factor?))).collect();
+        if !self.beyond.is_empty() {
+            self.marks.insert(Mark::Extrapolated);
+        }
+        self
     }
 
     /// Takes over the marks of a part.

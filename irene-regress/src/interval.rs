@@ -78,13 +78,13 @@ impl Spread {
         trees: &[&Tree],
         fit: &(impl Fn(&[&Tree]) -> Result<P> + Sync),
         predict: &(impl Fn(&P, &Tree) -> Result<Vec<Prediction>> + Sync),
-    ) -> Result<Option<Self>> {
+    ) -> Option<Self> {
         let held_out = held_out(trees);
         if held_out.is_empty() {
-            return Ok(None);
+            return None;
         }
         let splits: Vec<Split> = held_out.into_iter().chain(edges(trees)).collect();
-        let misses = |split: &Split| {
+        let misses = |split: &Split| -> Result<Misses> {
             let model = fit(&split.training.iter().map(|&tree| trees[tree]).collect::<Vec<_>>())?;
             let mut misses = Misses::default();
             for &tree in &split.test {
@@ -92,7 +92,8 @@ impl Spread {
             }
             Ok(misses)
         };
-        let misses = splits.par_iter().map(misses).collect::<Result<Vec<Misses>>>()?;
+        // What is left in a split may be too little to train on, though the whole is enough.
+        let misses: Vec<Misses> = splits.par_iter().filter_map(|split| misses(split).ok()).collect();
         let reach = |level: usize, outside: usize| {
             let of_splits = misses.iter().map(|misses| misses[level][outside].as_slice());
             narrowest(&of_splits.filter(|misses| !misses.is_empty()).collect::<Vec<_>>())
@@ -101,7 +102,20 @@ impl Spread {
             let (inside, outside) = (reach(level, 0), reach(level, 1));
             [inside.or(outside), outside.or(inside.map(|reach| reach.times(WIDER)))]
         });
-        Ok(Some(Self { reaches }))
+        Some(Self { reaches })
+    }
+
+    /// The wider of both, where both say something.
+    pub(crate) fn or_wider(&self, other: &Self) -> Self {
+        /// A guess that is neither small nor great.
+        const TYPICAL: f64 = 0.03;
+        let wider = |a: Option<Reach>, b: Option<Reach>| match (a, b) {
+            (Some(a), Some(b)) => Some(if a.of(TYPICAL) >= b.of(TYPICAL) { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        let both =
+            |level: usize| std::array::from_fn(|class| wider(self.reaches[level][class], other.reaches[level][class]));
+        Self { reaches: std::array::from_fn(both) }
     }
 
     /// Of a machine that the intervals were not tried on.
@@ -114,7 +128,8 @@ impl Spread {
         let deviation = deviation(level, figures);
         let [inside, outside] = self.reaches[place(level)].map(|reach| Some(reach?.of(deviation)));
         // What was seldom tried is not known better than what often was.
-        let reach = if extrapolated { inside?.max(outside?) } else { inside? }.exp();
+        let reach = if extrapolated { inside?.max(outside?) } else { inside? };
+        let reach = reach.max(figures.least_reach).exp();
         reach.is_finite().then(|| [figures.energy / reach, figures.energy * reach])
     }
 
@@ -207,7 +222,7 @@ fn multiple(mut splits: Vec<Vec<f64>>) -> Option<f64> {
 }
 
 /// The score that this share of sorted ones, and of one more, does not exceed; the greatest where there are too few for that.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = ((sorted.len() + 1) as f64 * share).ceil() as usize;
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
 }

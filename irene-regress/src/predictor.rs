@@ -25,11 +25,11 @@ pub trait Predictor: sealed::Sealed + Send + Sync {
     /// What it is, in a line.
     fn summary(&self) -> String;
 
-    /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node, and what else the
-    /// method knows (the own part, marks).
+    /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node (but for single operations
+    /// that were not measured, where the method needs that), and what else the method knows ([`Quantity::PREDICTED`], marks).
     ///
     /// # Errors
-    /// [`Error::MissingFeature`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
+    /// [`Error::MissingFeature`], [`Error::Latency`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
     fn predict(&self, tree: &mut Tree) -> Result<()>;
 
     /// What makes up the figures of one node of a tree that it predicted.
@@ -56,7 +56,8 @@ pub trait Trainer: Send + Sync {
     /// Trains.
     ///
     /// # Errors
-    /// [`Error::Training`] if there is too little; [`Error::MissingFeature`] and [`Error::GroundTruth`] naming the node.
+    /// [`Error::Training`] if there is too little; [`Error::MissingFeature`], [`Error::GroundTruth`] and [`Error::Latency`] naming the
+    /// node.
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
 }
 

@@ -26,7 +26,7 @@ impl<const N: usize> Range<N> {
         // The figures went through text; equal ones may differ in the last digits.
         const SLACK: f64 = 1e-9;
         // Zeros have no ratio.
-        const LEAST: f64 = 1e-6;
+        const LEAST: f64 = 1e-9;
         std::array::from_fn(|column| {
             let ([low, high], value) = (self.0[column], row[column]);
             let factor = if value > high { (value + LEAST) / (high + LEAST) } else { (low + LEAST) / (value + LEAST) };

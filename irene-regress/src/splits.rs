@@ -105,6 +105,11 @@ impl Protocol {
         };
         match splits.iter().find(|split| split.training.is_empty()) {
             None if splits.len() >= 2 => Ok(splits),
+            Some(split) if splits.len() >= 2 => Err(Error::Training(format!(
+                "{}: without the model and the size of {} there is nothing to train on",
+                self.name(),
+                split.left_out
+            ))),
             found => {
                 let found =
                     found.or(splits.first()).map_or_else(|| "none".into(), |split| format!("only {}", split.left_out));

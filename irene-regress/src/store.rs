@@ -35,6 +35,13 @@ impl Store {
     /// # Errors
     /// [`Error::PredictorFile`] if safetensors refuses them.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        // What cannot be read again is not written.
+        if let Some((name, _)) = self.lists.iter().find(|(_, numbers)| numbers.iter().any(|number| !number.is_finite()))
+        {
+            return Err(
+                self.error(format!("`{name}` has a number that is not finite; the training data is beyond reason"))
+            );
+        }
         let bytes: BTreeMap<&str, Vec<u8>> = self
             .lists
             .iter()

@@ -312,6 +312,89 @@ fn a_conv1d_that_was_never_seen_is_costed_as_a_linear() {
     assert!((0.7..1.4).contains(&error), "{error}");
 }
 
+/// One operation of a tree under another name.
+fn renamed(tree: &Tree, place: usize, name: &str) -> Tree {
+    let json = irene_tree::jsonl::to_json(tree);
+    let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    fn rename(node: &mut serde_json::Value, left: &mut usize, name: &str) {
+        for child in node["child_nodes_obj"].as_array_mut().unwrap() {
+            if child["instance_type"] == "Linear" {
+                if *left == 0 {
+                    child["instance_type"] = name.into();
+                    child.as_object_mut().unwrap().remove("operation");
+                }
+                *left = left.wrapping_sub(1);
+            }
+            rename(child, left, name);
+        }
+    }
+    rename(&mut value["frontend_tree"], &mut { place }, name);
+    irene_tree::jsonl::parse_tree(value.to_string().as_bytes(), "renamed", 1).unwrap()
+}
+
+#[test]
+fn kin_in_one_tree_keep_their_own_marks() {
+    let berts: Vec<&Tree> = data().iter().filter(|tree| tree.model_name.contains("bert")).collect();
+    let predictor = Track::Specs.train(&berts).unwrap();
+    for place in [0, 3, 8] {
+        let tree = predicted(predictor.as_ref(), &renamed(berts[3], place, "Conv1D"));
+        for id in tree.ids().filter(|&id| tree.is_leaf(id)) {
+            let node = tree.node(id);
+            let is_unseen = node.marks.contains(Mark::UnseenOperation);
+            assert_eq!(is_unseen, node.is_instance_of("Conv1D"), "{place} {}", node.scope());
+        }
+    }
+}
+
+#[test]
+fn an_unknown_operation_has_an_interval_of_what_was_tried_on_unknown_ones() {
+    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let tree = renamed(&traced(&model("bert-base-uncased"), 8, 128), 0, "Mystery");
+    let tree = predicted(profile.predictor.as_ref(), &tree);
+    let width = |node: &irene_tree::Node| {
+        node.get(Quantity::PredictedHigh).unwrap() / node.get(Quantity::PredictedLow).unwrap()
+    };
+    let unknown = tree.nodes().iter().find(|node| node.is_instance_of("Mystery")).unwrap();
+    let known = tree.nodes().iter().find(|node| node.is_instance_of("Linear")).unwrap();
+    assert!(width(unknown) > 1.5 && width(known) < 1.1, "{} {}", width(unknown), width(known));
+}
+
+#[test]
+fn whole_models_are_needed_to_carry_a_profile_over() {
+    let mut builder = TreeBuilder::new("leaf", 8, 32);
+    let op = irene_tree::Operation::new(
+        irene_tree::OpKind::Linear,
+        &[[8, 32, 64].into(), [64, 64].into(), [64].into()],
+        [8, 32, 64].into(),
+        irene_tree::DType::F32,
+    );
+    builder.leaf("root", "Linear", Level::Ml, Some(op));
+    let mut tree = builder.finish().unwrap();
+    irene_features::annotate(&mut tree);
+    for quantity in [Quantity::Latency, Quantity::GpuEnergy, Quantity::GroundTruthEnergy, Quantity::Cpu] {
+        tree.node_mut(NodeId::ROOT).set(quantity, 1e-3);
+    }
+    for track in Track::ALL {
+        let error = Profile::bundled_for("gtx-1080-ti", track).unwrap().calibrated(&[tree.clone()], "x").err();
+        let error = error.unwrap().to_string();
+        assert!(error.contains("module"), "{}: {error}", track.name());
+    }
+}
+
+#[test]
+fn one_node_without_gpu_energy_leaves_the_rest_of_the_training() {
+    let mut trees = data().to_vec();
+    let leaf = trees[0].ids().find(|&id| trees[0].is_leaf(id)).unwrap();
+    trees[0].node_mut(leaf).clear(Quantity::GpuEnergy);
+    for track in Track::ALL {
+        let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+        let tree = predicted(predictor.as_ref(), &trees[5]);
+        let [energy, truth] =
+            [Quantity::PredictedEnergy, Quantity::GroundTruthEnergy].map(|of| tree.root().get(of).unwrap());
+        assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
+    }
+}
+
 #[test]
 fn nodes_that_were_measured_apart_may_exceed_the_whole_and_it_then_has_no_own_part() {
     let profile = train(&Track::Measured);

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The other machine, for the file's provenance
-    #[arg(long, default_value = "not named")]
+    #[arg(long, default_value = "a machine without a name")]
     name: String,
 }
 

@@ -6,7 +6,7 @@ use irene_regress::{CrossValidation, Protocol};
 use irene_tree::{Level, Quantity};
 use serde_json::{Map, Value, json};
 
-use super::{MethodArgs, evaluate::LEVELS};
+use super::{MethodArgs, Usage, evaluate::LEVELS};
 use crate::output;
 
 /// Trains on all but one model (size, family ...) and predicts what was left out, for each in turn
@@ -22,9 +22,9 @@ pub(crate) struct Args {
     /// What is left out of training in each fold
     #[arg(long, value_enum, default_value = "leave-model-out")]
     protocol: ProtocolName,
-    /// Which trees are in which part of k-fold
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    fold_seed: u64,
+    /// Which trees are in which part of k-fold [default: 1]
+    #[arg(long, value_name = "N")]
+    fold_seed: Option<u64>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -56,12 +56,15 @@ const FIGURES: [(&str, Quantity); 2] =
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trainer = args.method.trainer()?;
     let trees = super::read_trees(&args.data)?;
+    if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
+        return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
+    }
     let protocol = match args.protocol {
         ProtocolName::LeaveModelOut => Protocol::LeaveModelOut,
         ProtocolName::LeaveSizeOut => Protocol::LeaveSizeOut,
         ProtocolName::LeaveFamilyOut => Protocol::LeaveFamilyOut,
         ProtocolName::LeaveModelAndSizeOut => Protocol::LeaveModelAndSizeOut,
-        ProtocolName::KFold => Protocol::KFold { seed: args.fold_seed },
+        ProtocolName::KFold => Protocol::KFold { seed: args.fold_seed.unwrap_or(1) },
     };
     let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
@@ -120,6 +123,7 @@ fn json(result: &CrossValidation) -> Value {
         "average": levels(&|level| result.mean(level)),
         "coverage": levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))),
         "latency": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean())),
+        "gpu_energy": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())),
         "by_instance_type": result.by_instance_type(),
     })
 }

@@ -47,7 +47,8 @@ fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) ->
         writeln!(out, "{}% interval {} to {}", 100.0 * CONFIDENCE, render::si(low, "J"), render::si(high, "J"))?;
     }
     if node.marks.contains(Mark::UnseenOperation) {
-        out += "an operation the predictor never saw, costed from its FLOPs and bytes\n";
+        let what = if node.level().is_leaf() { "an" } else { "contains an" };
+        out += &format!("{what} operation the predictor never saw, costed from its FLOPs and bytes\n");
     }
     if let Some(beyond) = node.extra.as_ref().and_then(|extra| extra.get(Node::EXTRAPOLATED_FIELD)?.as_object()) {
         let factor = |(feature, factor): (&String, &serde_json::Value)| {
@@ -67,10 +68,13 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     let total: f64 = terms.iter().map(Term::value).sum();
     writeln!(out, "\n{title:36} {:>22} {:>26} {:>11} {:>7}", "amount", "each", "", "share")?;
     for term in terms {
-        let amount = format!("{:.4} {}", term.amount, term.unit);
+        let amount = match term.unit {
+            "s" | "J" => render::si(term.amount, term.unit),
+            counted => format!("{} {counted}", (1e4 * term.amount).round() / 1e4),
+        };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
-        let share = 100.0 * term.value() / total;
-        writeln!(out, "{:36} {amount:>22} {each:>26} {:>11} {share:>6.1}%", term.name, render::si(term.value(), unit))?;
+        let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
+        writeln!(out, "{:36} {amount:>22} {each:>26} {:>11} {share:>7}", term.name, render::si(term.value(), unit))?;
     }
     writeln!(out, "{:36} {:>22} {:>26} {:>11} {:>6.1}%", "sum", "", "", render::si(total, unit), 100.0)?;
     Ok(())

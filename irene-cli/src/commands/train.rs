@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
     let predictor = match predictor {
         Err(error @ irene_regress::Error::MissingFeature(_)) => {
-            return Err(error).context("--method specs or --features specs need no figures of the machine's");
+            let needs = "every method needs latency and ground truth, the paper's also --features; `irene profile` measures them";
+            return Err(error).context(needs);
         }
         predictor => predictor?,
     };

@@ -45,13 +45,21 @@ pub(crate) fn carried_over(
         .collect();
     let has_gpu_energy = samples.values().flatten().all(|sample| sample.log_gpu_energy.is_some())
         && primitives.values().all(|primitive| primitive.gpu_energy.is_some());
-    let shifts = |power: f64| Machine {
-        time: fit(&both, power, 0, |primitive| primitive.time, |sample| sample.log_time),
-        energy: fit(&both, power, 1, |primitive| primitive.energy, |sample| sample.log_energy),
-        gpu_energy: has_gpu_energy.then(|| {
+    let shifts = |power: f64| {
+        let time = known(&both, power, 0, |primitive| primitive.time, |sample| sample.log_time);
+        let slower = adapt::scale(&time);
+        // A machine that is slower as a whole may draw the same power, or spend the same for each FLOP and byte.
+        let starts = [[0.0; 3], [0.0, slower, slower]];
+        let energy = known(&both, power, 1, |primitive| primitive.energy, |sample| sample.log_energy);
+        let gpu_energy = has_gpu_energy.then(|| {
             let law = |primitive: &Primitive| primitive.gpu_energy.unwrap_or(primitive.energy);
-            fit(&both, power, 2, law, |sample| sample.log_gpu_energy.unwrap_or_default())
-        }),
+            known(&both, power, 2, law, |sample| sample.log_gpu_energy.unwrap_or_default())
+        });
+        Machine {
+            time: adapt::fit(&time, &[[0.0; 3], [slower; 3]]),
+            energy: adapt::fit(&energy, &starts),
+            gpu_energy: gpu_energy.map(|known| adapt::fit(&known, &starts)),
+        }
     };
     let tried = POWERS.map(|power| (shifts(power), power));
     let loss = |machine: &Machine| machine.time.loss + machine.energy.loss;
@@ -76,23 +84,21 @@ pub(crate) fn carried_over(
     (carried, machine.primitive(any, None, power))
 }
 
-fn fit<L: Law>(
-    both: &BTreeMap<&str, Both<'_>>,
+/// What one law should say of each sample.
+fn known<'a, L: Law>(
+    both: &'a BTreeMap<&str, Both<'_>>,
     power: f64,
     figure: usize,
     law: impl Fn(&Primitive) -> L,
     log_figure: impl Fn(&Sample) -> f64,
-) -> Shifts {
-    let known = |both: &Both<'_>| {
+) -> Vec<Known<'a, L>> {
+    let known = |both: &'a Both<'_>| {
         let log_factor = |logs: &Vec<f64>| logs.get(figure).copied().unwrap_or_default();
         let targets = both.samples.iter().zip(&both.log_factors);
         let targets = targets.map(|(sample, logs)| log_figure(sample) - power * log_factor(logs)).collect();
-        (law(both.primitive), both.samples.to_vec(), targets)
+        Known { law: law(both.primitive), samples: both.samples, targets }
     };
-    let known: Vec<(L, Vec<Sample>, Vec<f64>)> = both.values().map(known).collect();
-    let known: Vec<Known<'_, L>> =
-        known.iter().map(|(law, samples, targets)| Known { law: *law, samples, targets: targets.clone() }).collect();
-    adapt::fit(&known)
+    both.values().map(known).collect()
 }
 
 impl Machine {

@@ -40,6 +40,16 @@ const KERNELS: [&[Kernel]; 3] = [
 const WIDE: Kernel = Kernel { reach: [2.0, 1.0, 2.5, 4.0], deviation: 0.2 };
 const NARROW: Kernel = Kernel { reach: [0.05; 4], deviation: 0.03 };
 
+/// Shapes that one machine's correction rests on, at most: it takes time by their cube.
+const MOST: usize = 1024;
+
+/// Evenly fewer samples with their residuals, if there are too many.
+fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
+    let step = samples.len().div_ceil(MOST).max(1);
+    let residuals = residuals.iter().map(|of| of.iter().copied().step_by(step).collect());
+    (samples.iter().copied().step_by(step).collect(), residuals.collect())
+}
+
 /// The spread of repeated measurements, as a share.
 const NOISE: f64 = 0.01;
 
@@ -83,6 +93,7 @@ pub(crate) struct Factors {
 impl Correction {
     /// From what the laws leave of each sample, in e-folds: first of latency, then of each energy.
     pub(crate) fn fit(samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        let (samples, residuals) = &thinned(samples, residuals);
         let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
         let tried = (0..KERNELS.len()).map(|kernels| Self::on(kernels, samples));
         let by_evidence = |a: &Self, b: &Self| a.evidence(of_latency).total_cmp(&b.evidence(of_latency));
@@ -91,6 +102,7 @@ impl Correction {
 
     /// The same kernels on other samples.
     pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        let (samples, residuals) = &thinned(samples, residuals);
         Self::on(self.kernels, samples).weighted(residuals)
     }
 
@@ -205,6 +217,9 @@ impl Correction {
             return Err(store.error(format!("`{name}.kernels` is {kernels}, which this irene does not know")));
         }
         let counts = store.take_any(&format!("{name}.counts"))?;
+        if counts.len() > 2 * MOST {
+            return Err(store.error(format!("`{name}.counts` has {} numbers, more than any predictor", counts.len())));
+        }
         if counts.iter().any(|count| *count <= 0.0) {
             return Err(store.error(format!("`{name}.counts` must be above 0")));
         }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
-use crate::{Explanation, Result, Store, Term, figures::Figures, latency, nnls, paper::ground_truth};
+use crate::{Error, Explanation, Result, Store, Term, figures::Figures, latency, nnls, paper::ground_truth};
 
 /// What a module costs itself, beside its children. A coefficient of each [`TERMS`] for the energy (J), for the latency (s) and for
 /// the energy by the GPU's driver (J); none is negative, so that no own part is.
@@ -47,9 +47,12 @@ impl OwnPart {
     }
 
     /// Of another machine, from trees that were measured there: all coefficients scaled alike, and each as far from that as the
-    /// data asks for.
+    /// data asks for. One that was 0 finds its own value.
     pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
         let modules = Modules::of(trees)?;
+        if modules.0.is_empty() {
+            return Err(Error::Training("no tree has a module; whole models have to be measured".into()));
+        }
         let fit = |figure: usize, here: &Coefficients| {
             let (mut rows, mut targets) = modules.equations(figure);
             let predicted: Vec<[f64; 1]> =
@@ -81,6 +84,7 @@ impl OwnPart {
             energy: sum(&self.energy),
             gpu_energy: self.gpu_energy.as_ref().map(sum),
             deviation: DEVIATION,
+            least_reach: 0.0,
         })
     }
 
@@ -134,7 +138,7 @@ impl Modules {
     }
 
     fn have_gpu_energy(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0)
+        !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0 && module.rest[2].is_finite())
     }
 
     /// What each does itself, and what of a figure that is to make up, relative to the whole; each level weighs 1 in all.
@@ -162,7 +166,12 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
         } else {
             add(&mut terms, &self::terms(tree, id)?);
             let rest = std::array::from_fn(|figure| total[figure] - known[figure]);
-            if seen.insert((terms.map(f64::to_bits), rest.map(f64::to_bits), total.map(f64::to_bits))) {
+            if seen.insert((
+                tree.node(id).level(),
+                terms.map(f64::to_bits),
+                rest.map(f64::to_bits),
+                total.map(f64::to_bits),
+            )) {
                 modules.push(Module { terms, rest, total, level: tree.node(id).level() });
             }
         }

@@ -94,6 +94,7 @@ impl Launch {
             energy: self.energy.value(),
             gpu_energy: self.gpu_energy.map(Corrected::value),
             deviation: self.deviation,
+            least_reach: 0.0,
         }
     }
 }
@@ -101,25 +102,25 @@ impl Launch {
 impl Primitive {
     /// Of samples of one primitive, at least one.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
+        let mut primitive = Self::of_laws(samples);
+        primitive.learn_correction(samples);
+        primitive
+    }
+
+    /// The laws alone, without what belongs to the samples' shapes.
+    pub(crate) fn of_laws(samples: &[Sample]) -> Self {
         let time = TimeCurve::fit(samples);
         let energy = EnergyLaw::fit(samples, |sample| sample.log_energy);
         let logs: Option<Vec<f64>> = samples.iter().map(|sample| sample.log_gpu_energy).collect();
         let gpu_energy =
             logs.as_ref().map(|_| EnergyLaw::fit(samples, |sample| sample.log_gpu_energy.unwrap_or_default()));
-        let mut primitive = Self {
+        Self {
             time,
             energy,
             gpu_energy,
             correction: Correction::none(2 + usize::from(gpu_energy.is_some())),
             range: Range::of(samples.iter().map(|sample| sample.shape)),
-        };
-        primitive.learn_correction(samples);
-        primitive
-    }
-
-    /// The same laws alone, without what belongs to their training shapes.
-    pub(crate) fn without_correction(self) -> Self {
-        Self { correction: Correction::none(self.figures()), ..self }
+        }
     }
 
     /// How many figures there are of a launch.

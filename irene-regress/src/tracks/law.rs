@@ -8,9 +8,10 @@ use irene_tree::{Level, NodeId, Quantity, Tree};
 use crate::{
     Error, Result, Store, Term,
     evaluate::mean,
-    figures::Figures,
+    figures::{Figures, Prediction},
     latency, missing, nnls,
     paper::ground_truth,
+    range::Range,
     splits::{Split, held_out},
 };
 
@@ -72,6 +73,16 @@ const GAIN: f64 = 0.005;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Law {
     coefficients: [Option<f64>; CAUSES.len()],
+    /// Of [`FEATURES`] in the training data.
+    range: Range<{ FEATURES.len() }>,
+}
+
+/// What a node may lie outside the training range by.
+const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
+
+/// Latency, s, and the driver's mean power, W; of a machine without a GPU that is 0.
+fn features(seconds: f64, gpu_joules: f64) -> [f64; FEATURES.len()] {
+    [seconds, if gpu_joules.is_finite() { gpu_joules / seconds } else { 0.0 }]
 }
 
 /// Nodes with equal figures: the layers of a model.
@@ -87,7 +98,7 @@ type Rows = Vec<Vec<Nodes>>;
 
 fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
     let mut rows: Rows = levels.iter().map(|_| Vec::new()).collect();
-    let mut places: HashMap<[u64; CAUSES.len() + 1], (usize, usize)> = HashMap::new();
+    let mut places: HashMap<(usize, [u64; CAUSES.len() + 1]), usize> = HashMap::new();
     for id in tree.ids() {
         let Some(level) = levels.iter().position(|level| *level == tree.node(id).level()) else { continue };
         let mut amounts = CAUSES.map(|cause| (cause.amount)(tree, id).unwrap_or(f64::NAN));
@@ -95,11 +106,20 @@ fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
         let energy = ground_truth(tree, id)?;
         let mut key = [energy.to_bits(); CAUSES.len() + 1];
         key[1..].copy_from_slice(&amounts.map(f64::to_bits));
-        let (level, place) = *places.entry(key).or_insert((level, rows[level].len()));
+        let place = *places.entry((level, key)).or_insert(rows[level].len());
         match rows[level].get_mut(place) {
             Some(nodes) => nodes.count += 1.0,
             None => rows[level].push(Nodes { amounts, energy, count: 1.0 }),
         }
+    }
+    Ok(rows)
+}
+
+fn all_rows(trees: &[&Tree], levels: &[Level]) -> Result<Vec<Rows>> {
+    let rows = trees.iter().map(|tree| rows(tree, levels)).collect::<Result<Vec<Rows>>>()?;
+    if rows.iter().flatten().all(Vec::is_empty) {
+        let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+        return Err(Error::Training(format!("no tree has a node of level {}", levels.join(" or "))));
     }
     Ok(rows)
 }
@@ -140,7 +160,11 @@ fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> Law {
         }
     }
     let found = nnls::solve(&rows, &targets);
-    Law { coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])) }
+    let nodes = trees.iter().flat_map(|tree| tree.iter().flatten());
+    Law {
+        coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])),
+        range: Range::of(nodes.map(|nodes| features(nodes.amounts[0], nodes.amounts[1]))),
+    }
 }
 
 /// The mean over the levels of their mean absolute relative error.
@@ -160,11 +184,7 @@ fn error(trees: &[&Rows], levels: usize, law: &Law) -> Option<f64> {
 impl Law {
     /// Of the nodes of these levels.
     pub(super) fn fit(trees: &[&Tree], levels: &[Level]) -> Result<Self> {
-        let rows = trees.iter().map(|tree| rows(tree, levels)).collect::<Result<Vec<Rows>>>()?;
-        if rows.iter().flatten().all(Vec::is_empty) {
-            let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
-            return Err(Error::Training(format!("no tree has a node of level {}", levels.join(" or "))));
-        }
+        let rows = all_rows(trees, levels)?;
         check(&rows)?;
         let fit = |trees: &[&Rows], causes: &[usize]| least_squares(trees, levels.len(), causes);
         let splits = held_out(trees);
@@ -191,7 +211,7 @@ impl Law {
 
     /// The same causes, with what they cost on another machine: as far as they are known there.
     pub(super) fn refitted(&self, trees: &[&Tree], levels: &[Level]) -> Result<Self> {
-        let rows = trees.iter().map(|tree| rows(tree, levels)).collect::<Result<Vec<Rows>>>()?;
+        let rows = all_rows(trees, levels)?;
         let causes: Vec<usize> = self.parts().map(|(cause, _)| cause).filter(|&cause| is_known(&rows, cause)).collect();
         Ok(least_squares(&rows.iter().collect::<Vec<_>>(), levels.len(), &causes))
     }
@@ -200,11 +220,18 @@ impl Law {
         self.coefficients.iter().enumerate().filter_map(|(cause, coefficient)| Some((cause, (*coefficient)?)))
     }
 
-    /// A measured node's figures.
-    pub(super) fn figures(&self, tree: &Tree, id: NodeId) -> Result<Figures> {
+    /// What is said of a measured node.
+    pub(super) fn predict(&self, tree: &Tree, id: NodeId) -> Result<Prediction> {
         let energy = self.terms(tree, id)?.iter().map(Term::value).sum();
-        let gpu_energy = tree.node(id).get(Quantity::GpuEnergy);
-        Ok(Figures { latency: Some(latency(tree, id)?), energy, gpu_energy, deviation: DEVIATION })
+        let (seconds, gpu_energy) = (latency(tree, id)?, tree.node(id).get(Quantity::GpuEnergy));
+        let figures = Figures { latency: Some(seconds), energy, gpu_energy, deviation: DEVIATION, least_reach: 0.0 };
+        let distances = self.range.beyond(&features(seconds, gpu_energy.unwrap_or(f64::NAN)));
+        Ok(Prediction::of(figures).beyond(FEATURES.into_iter().zip(distances)))
+    }
+
+    /// Whether all that the law needs of a node is known.
+    pub(super) fn knows(&self, tree: &Tree, id: NodeId) -> bool {
+        self.parts().all(|(cause, _)| (CAUSES[cause].amount)(tree, id).is_some()) && latency(tree, id).is_ok()
     }
 
     /// What makes up a measured node's energy.
@@ -227,6 +254,7 @@ impl Law {
 
     pub(super) fn write(&self, name: &str, store: &mut Store) {
         store.set_list(&format!("{name}.causes"), self.parts().map(|(cause, _)| CAUSES[cause].name));
+        self.range.write(&format!("{name}.range"), store);
         store.put(name, &self.parts().map(|(_, coefficient)| coefficient).collect::<Vec<_>>());
     }
 
@@ -241,7 +269,7 @@ impl Law {
                 None => return Err(store.error(format!("`{name}.causes` has {known}, which this irene does not know"))),
             }
         }
-        Ok(Self { coefficients })
+        Ok(Self { coefficients, range: Range::read(&format!("{name}.range"), store)? })
     }
 }
 

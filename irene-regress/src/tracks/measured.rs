@@ -1,7 +1,7 @@
-use irene_tree::{Level, Mark, NodeId, Quantity, Tree};
+use irene_tree::{Level, NodeId, Tree};
 
 use super::{Method, law::Law};
-use crate::{Explanation, Result, Store, figures::Prediction, range::Range};
+use crate::{Explanation, Result, Store, figures::Prediction};
 
 /// Every node measured: its energy at the wall from its own latency and driver energy, by a [`Law`] for primitives and one for
 /// modules, which keep the processors busy otherwise.
@@ -11,30 +11,10 @@ use crate::{Explanation, Result, Store, figures::Prediction, range::Range};
 pub(crate) struct Measured {
     of_primitives: Law,
     of_modules: Law,
-    range: Range<{ FEATURES.len() }>,
 }
 
 const PRIMITIVES: [Level; 1] = [Level::Ml];
 const MODULES: [Level; 2] = [Level::Module, Level::Model];
-
-/// What a node may lie outside the training range by.
-const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
-
-/// Latency, s, and the driver's mean power, W; of a machine without a GPU that is 0.
-fn features(tree: &Tree, id: NodeId) -> Result<[f64; FEATURES.len()]> {
-    let seconds = crate::latency(tree, id)?;
-    Ok([seconds, tree.node(id).get(Quantity::GpuEnergy).unwrap_or_default() / seconds])
-}
-
-fn range(trees: &[&Tree]) -> Result<Range<{ FEATURES.len() }>> {
-    let mut rows = Vec::new();
-    for tree in trees {
-        for id in tree.ids() {
-            rows.push(features(tree, id)?);
-        }
-    }
-    Ok(Range::of(rows.into_iter()))
-}
 
 impl Measured {
     fn law(&self, level: Level) -> &Law {
@@ -50,29 +30,21 @@ impl Method for Measured {
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        let of_primitives = Law::fit(trees, &PRIMITIVES)?;
-        Ok(Self { of_primitives, of_modules: Law::fit(trees, &MODULES)?, range: range(trees)? })
+        Ok(Self { of_primitives: Law::fit(trees, &PRIMITIVES)?, of_modules: Law::fit(trees, &MODULES)? })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
         let mut predictions = vec![Prediction::default(); tree.nodes().len()];
         for id in tree.ids().rev() {
             // Single operations need not have been measured.
-            let node = tree.node(id);
-            if node.level() == Level::Math && node.get(Quantity::Latency).is_none() {
+            let level = tree.node(id).level();
+            if level == Level::Math && !self.law(level).knows(tree, id) {
                 continue;
             }
-            let figures = self.law(node.level()).figures(tree, id)?;
-            let mut prediction = Prediction::of(figures);
-            let distances = self.range.beyond(&features(tree, id)?);
-            prediction.beyond =
-                FEATURES.into_iter().zip(distances).filter_map(|(name, factor)| Some((name, factor?))).collect();
-            if !prediction.beyond.is_empty() {
-                prediction.marks.insert(Mark::Extrapolated);
-            }
+            let mut prediction = self.law(level).predict(tree, id)?;
             let parts = tree.children(id).filter_map(|child| predictions[child.index()].figures);
-            let own = figures.energy - parts.map(|part| part.energy).sum::<f64>();
-            prediction.own = (own >= 0.0).then_some(own);
+            let parts: f64 = parts.map(|part| part.energy).sum();
+            prediction.own = prediction.own.map(|energy| energy - parts).filter(|own| *own >= 0.0);
             predictions[id.index()] = prediction;
         }
         Ok(predictions)
@@ -84,17 +56,16 @@ impl Method for Measured {
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
         let of_primitives = self.of_primitives.refitted(trees, &PRIMITIVES)?;
-        Ok(Self { of_primitives, of_modules: self.of_modules.refitted(trees, &MODULES)?, range: range(trees)? })
+        Ok(Self { of_primitives, of_modules: self.of_modules.refitted(trees, &MODULES)? })
     }
 
     fn write(&self, store: &mut Store) {
         self.of_primitives.write("law.primitives", store);
         self.of_modules.write("law.modules", store);
-        self.range.write("range", store);
     }
 
     fn read(store: &Store) -> Result<Self> {
         let of_primitives = Law::read("law.primitives", store)?;
-        Ok(Self { of_primitives, of_modules: Law::read("law.modules", store)?, range: Range::read("range", store)? })
+        Ok(Self { of_primitives, of_modules: Law::read("law.modules", store)? })
     }
 }

@@ -63,6 +63,9 @@ impl Trainer for Track {
     }
 }
 
+/// Trees of another machine that its intervals can rest on alone.
+const ENOUGH_TREES: usize = 20;
+
 /// One of our methods, without its intervals.
 pub(crate) trait Method: Send + Sync + Sized + 'static {
     const NAME: &'static str;
@@ -97,7 +100,7 @@ pub(crate) struct Calibrated<M> {
 impl<M: Method> Calibrated<M> {
     fn train(trees: &[&Tree]) -> Result<Self> {
         let method = M::fit(trees)?;
-        Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict)? })
+        Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict) })
     }
 
     /// Reads what [`Predictor::write`] wrote.
@@ -127,9 +130,14 @@ impl<M: Method> Predictor for Calibrated<M> {
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
         let method = self.method.adapted(trees)?;
-        let spread = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict)?;
-        // Of too few trees to try intervals on, they are those of the machine that the predictor comes from, and wider.
-        let spread = spread.or_else(|| self.spread.as_ref().map(Spread::widened));
+        let here = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict);
+        // Few trees say little of how far off the next may be: the intervals of the machine that the predictor comes from hold
+        // beside theirs, and wider.
+        let before = self.spread.as_ref().map(Spread::widened).filter(|_| trees.len() < ENOUGH_TREES);
+        let spread = match (here, before) {
+            (Some(here), Some(before)) => Some(here.or_wider(&before)),
+            (here, before) => here.or(before).or_else(|| self.spread.as_ref().map(Spread::widened)),
+        };
         Ok(Box::new(Self { method, spread }))
     }
 

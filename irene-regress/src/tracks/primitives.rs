@@ -26,13 +26,9 @@ impl Method for Primitives {
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
-        figures::sum_up(tree, |id| {
-            let is_measured = tree.node(id).level() == Level::Ml;
-            Ok(Prediction::of(if is_measured {
-                self.law.figures(tree, id)?
-            } else {
-                self.own_part.figures(tree, id)?
-            }))
+        figures::sum_up(tree, |id| match tree.node(id).level() {
+            Level::Ml => self.law.predict(tree, id),
+            _ => Ok(Prediction::of(self.own_part.figures(tree, id)?)),
         })
     }
 
