@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, import, models, predict, sample,
-    trace, train,
+    serve, trace, train,
 };
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
@@ -47,6 +47,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Crossvalidate(crossvalidate::Args),
     Ablate(ablate::Args),
+    Serve(serve::Args),
     Completions(completions::Args),
 }
 
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Crossvalidate(args) => crossvalidate::run(&args),
         Command::Ablate(args) => ablate::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),
     };
     match result {

@@ -20,6 +20,7 @@ pub(crate) mod run;
 #[cfg(feature = "candle")]
 mod running;
 pub(crate) mod sample;
+pub(crate) mod serve;
 #[cfg(feature = "text")]
 mod text;
 pub(crate) mod trace;

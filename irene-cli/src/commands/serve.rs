@@ -1,0 +1,85 @@
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use irene_regress::Profile;
+use irene_viz::{Limits, Options, Server};
+use tokio::signal;
+
+use crate::output;
+
+/// Serves the web page and the HTTP API
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene serve
+  irene serve --port 8000 --predictor mine.safetensors --quiet")]
+pub(crate) struct Args {
+    /// Where to listen; every other address than the default lets other machines in
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// 0 takes a free one
+    #[arg(short, long, default_value_t = 7878)]
+    port: u16,
+    /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    predictor: Vec<PathBuf>,
+    /// An origin whose pages may use the API, or *
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Option<String>,
+    /// Bytes of a request's body, at most
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body)]
+    max_body: usize,
+    /// Sequences in a batch, at most
+    #[arg(long, value_name = "B", default_value_t = Limits::default().batch_size)]
+    max_batch_size: usize,
+    /// Tokens in a sequence, at most
+    #[arg(long, value_name = "S", default_value_t = Limits::default().seq_len)]
+    max_seq_len: usize,
+    /// Do not log requests
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let device = |path: &PathBuf| {
+        let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok((name, Profile::open(path)?))
+    };
+    let options = Options {
+        address: SocketAddr::new(args.host, args.port),
+        devices: args.predictor.iter().map(device).collect::<Result<_>>()?,
+        allow_origin: args.allow_origin.clone(),
+        limits: Limits {
+            body: args.max_body,
+            batch_size: args.max_batch_size,
+            seq_len: args.max_seq_len,
+            ..Limits::default()
+        },
+    };
+    if !args.quiet {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to serve with")?;
+    runtime.block_on(async {
+        let server = Server::bind(options).await?;
+        output::tell(&format!("http://{} until Ctrl-C", server.address()?));
+        server.run(stopped()).await;
+        Ok(())
+    })
+}
+
+/// Ready at Ctrl-C, or when the system asks to end.
+async fn stopped() {
+    #[cfg(unix)]
+    if let Ok(mut ended) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            _ = ended.recv() => {}
+        }
+        return;
+    }
+    let _ = signal::ctrl_c().await;
+}

@@ -1,0 +1,119 @@
+// The panel that says everything known of one node.
+
+import { byId, make } from "./dom.js";
+import {
+  MARKS,
+  count,
+  interval,
+  joules,
+  markName,
+  mebibytes,
+  megaflop,
+  number,
+  percent,
+  seconds,
+  shape,
+  watts,
+} from "./format.js";
+
+const FEATURES = {
+  num_parameters: { label: "Parameters", format: count },
+  flops: { label: "Arithmetic", format: megaflop },
+  tiled_flops: { label: "Arithmetic in whole tiles", format: megaflop },
+  mem_bytes: { label: "Memory, as IrEne counts it", format: mebibytes },
+  moved_bytes: { label: "Moved", format: mebibytes },
+  copied_bytes: { label: "Copied between layouts", format: mebibytes },
+  kernels: { label: "Kernel launches", format: count },
+};
+
+// Not features of a node, but a node may lie beyond them too.
+const SIZES = { batch_size: "Batch size", seq_len: "Sequence length" };
+
+const PROVENANCE = { predicted: "predicted, not measured", measured: "measured" };
+
+// A heading and its figures; those that are not known are left out, and the heading with them if none is left.
+function section(title, figures) {
+  const known = figures.filter(([, text]) => text);
+  if (known.length === 0) return [];
+  return [
+    make("h3", {}, title),
+    make(
+      "dl",
+      { class: "pairs" },
+      known.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text))),
+    ),
+  ];
+}
+
+function operationFigures(operation) {
+  if (!operation) return [];
+  return [
+    ["Kind", operation.kind],
+    ["Inputs", operation.inputs?.map(shape).join(", ")],
+    ["Output", operation.output && shape(operation.output)],
+    ["Numbers", operation.dtype],
+    ["Runs on", operation.on_host ? "the host, not the device" : ""],
+  ];
+}
+
+// The features that lie outside the training data, and how far.
+function beyondTraining(node) {
+  const factors = Object.entries(node.raw.extrapolated ?? {});
+  if (factors.length === 0) return "";
+  const line = ([feature, factor]) => {
+    const name = FEATURES[feature]?.label ?? SIZES[feature] ?? feature.replaceAll("_", " ");
+    return make("li", { data: { feature } }, `${name}: ${number(factor)} times beyond the nearest value that was seen`);
+  };
+  return make("ul", {}, factors.map(line));
+}
+
+function marks(node) {
+  if (node.marks.length === 0) return [];
+  const line = (mark) => {
+    const meaning = MARKS[mark] ? `: ${MARKS[mark].long}` : "";
+    const more = mark === "extrapolated" ? beyondTraining(node) : "";
+    return make("li", { data: { mark } }, make("strong", {}, markName(mark)), meaning, more);
+  };
+  return [make("h3", {}, "Marks"), make("ul", { class: "marks" }, node.marks.map(line))];
+}
+
+export function createDetails(act) {
+  const panel = byId("details");
+  return {
+    show(node, prediction) {
+      const { raw } = node;
+      const { predictor } = prediction;
+      panel.replaceChildren(
+        make("h2", {}, node.name, make("small", {}, node.type)),
+        make("p", { class: "scope", data: { scope: node.scope } }, node.scope),
+        make(
+          "div",
+          { class: "tools" },
+          make("button", { type: "button", on: { click: () => act.showInTree(node) } }, "Show in tree"),
+          make("button", { type: "button", on: { click: () => act.showInIcicle(node) } }, "Zoom in icicle"),
+        ),
+        ...section("Prediction", [
+          ["Energy", joules(node.energy)],
+          ["Share", percent(node.share)],
+          ["90% interval", interval(node.low, node.high)],
+          ["Own part", joules(node.own)],
+          ["Latency", seconds(node.latency)],
+          ["Mean power", watts(node.power)],
+          ["By the GPU’s driver", joules(raw.predicted_gpu_energy_mean)],
+        ]),
+        ...marks(node),
+        ...section("Operation", operationFigures(raw.operation)),
+        ...section(
+          "Features",
+          Object.entries(FEATURES).map(([name, { label, format }]) => [label, format(raw[name])]),
+        ),
+        ...section("Where the figures come from", [
+          ["They are", PROVENANCE[predictor.provenance] ?? predictor.provenance],
+          ["Device", predictor.device],
+          ["Method", predictor.method],
+          ["Training data", predictor.training_data],
+        ]),
+      );
+    },
+  };
+}

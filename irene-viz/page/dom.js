@@ -1,0 +1,66 @@
+// Makes elements. Data only ever enters the page as text nodes and attributes, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// `properties`: `class`, `data` (data-* attributes), `on` (listeners), and any attribute; absent ones are left out.
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "data") {
+      for (const [key, item] of Object.entries(value)) {
+        if (item !== undefined && item !== null) element.dataset[key] = item;
+      }
+    } else if (name === "on") {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else {
+      element.setAttribute(name, value === true ? "" : value);
+    }
+  }
+  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== ""));
+  return element;
+}
+
+export function make(tag, properties, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+export function makeSvg(tag, properties, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+const FIRST_ROWS = 200;
+const ROWS_A_FRAME = 400;
+
+// Inserts what `build` makes of each item after `last` (or at the start of `container`): a screenful at once and the
+// rest a frame at a time, so that thousands of rows do not hold up the first. `finish` inserts what is left now,
+// `cancel` gives it up.
+export function insertLazily(container, items, build, last) {
+  let next = 0;
+  let frame = 0;
+  const insert = (count) => {
+    const rows = items.slice(next, next + count).map(build);
+    next += rows.length;
+    if (last) last.after(...rows);
+    else container.prepend(...rows);
+    last = rows.at(-1) ?? last;
+  };
+  const step = () => {
+    insert(ROWS_A_FRAME);
+    frame = next < items.length ? requestAnimationFrame(step) : 0;
+  };
+  insert(FIRST_ROWS);
+  if (next < items.length) frame = requestAnimationFrame(step);
+  return {
+    finish() {
+      cancelAnimationFrame(frame);
+      insert(items.length - next);
+    },
+    cancel() {
+      cancelAnimationFrame(frame);
+    },
+  };
+}

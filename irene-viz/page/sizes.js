@@ -1,0 +1,128 @@
+// Sizes: how energy grows with batch and sequence, as a table coloured by value and as lines.
+
+import { getSweep } from "./api.js";
+import { lineChart, log, logTicks } from "./chart.js";
+import { make } from "./dom.js";
+import { count, interval, isKnown, joules, seconds } from "./format.js";
+
+const METRICS = {
+  energy_j: { label: "Energy", format: joules },
+  energy_per_token_j: { label: "Energy per token", format: joules },
+  latency_s: { label: "Latency", format: seconds },
+};
+const COLOUR_STEPS = 6;
+const CHART_HEIGHT = 420;
+
+const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
+
+export function createSizesView(panel, act) {
+  const choice = make(
+    "select",
+    { id: "metric", on: { change: () => act.go({ metric: choice.value }) } },
+    Object.entries(METRICS).map(([id, { label }]) => make("option", { value: id }, label)),
+  );
+  const holder = make("div", { class: "scroller" });
+  const chart = make("div", { class: "chart-holder" });
+  const note = make("p", { class: "quiet" });
+  panel.append(make("div", { class: "tools" }, make("label", {}, "Show ", choice)), holder, note, chart);
+
+  let draw;
+
+  function heatTable(state, cells, id) {
+    const { label, format } = METRICS[id];
+    const batches = distinct(cells.map((cell) => cell.batch_size));
+    const lengths = distinct(cells.map((cell) => cell.seq_len));
+    const known = cells.map((cell) => cell[id]).filter((value) => isKnown(value) && value > 0);
+    const scale = log(Math.min(...known), Math.max(...known));
+    const step = (value) => Math.min(Math.floor(scale.place(value) * COLOUR_STEPS), COLOUR_STEPS - 1);
+
+    const buildCell = (batch, length) => {
+      const cell = cells.find((each) => each.batch_size === batch && each.seq_len === length);
+      if (!cell || !isKnown(cell[id])) return make("td");
+      const isCurrent = String(batch) === state.batch && String(length) === state.seq;
+      const range = id === "energy_j" ? interval(cell.energy_low_j, cell.energy_high_j) : "";
+      const value = `${format(cell[id])}${cell.extrapolated ? "*" : ""}`;
+      const button = make(
+        "button",
+        {
+          type: "button",
+          "aria-current": isCurrent ? "true" : undefined,
+          title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
+          on: { click: () => act.go({ batch: String(batch), seq: String(length) }) },
+        },
+        value,
+      );
+      const data = { batch, seq: length, [id === "latency_s" ? "seconds" : "joules"]: cell[id] };
+      return make("td", { class: `heat-${step(cell[id])}`, data }, button);
+    };
+    return make(
+      "table",
+      { class: "heat-table" },
+      make(
+        "caption",
+        {},
+        make("span", {}, `${label} by batch size (down) and sequence length (across); choose one to predict it`),
+      ),
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          make("th", { scope: "col" }, "Batch"),
+          lengths.map((length) => make("th", { scope: "col" }, length)),
+        ),
+      ),
+      make(
+        "tbody",
+        {},
+        batches.map((batch) =>
+          make(
+            "tr",
+            {},
+            make("th", { scope: "row" }, batch),
+            lengths.map((length) => buildCell(batch, length)),
+          ),
+        ),
+      ),
+    );
+  }
+
+  function lines(cells, id) {
+    const { label, format } = METRICS[id];
+    const known = cells.filter((cell) => isKnown(cell[id]) && cell[id] > 0);
+    const values = known.map((cell) => cell[id]);
+    const lengths = distinct(known.map((cell) => cell.seq_len));
+    const y = log(Math.min(...values) * 0.9, Math.max(...values) * 1.1);
+    return lineChart({
+      room: chart.clientWidth,
+      height: CHART_HEIGHT,
+      title: `${label} by sequence length, a line for each batch size; the table above has the figures`,
+      x: { scale: log(lengths[0], lengths.at(-1)), ticks: lengths, format: count, label: "Sequence length" },
+      y: { scale: y, ticks: logTicks(y), format, label },
+      lines: distinct(known.map((cell) => cell.batch_size)).map((batch) => ({
+        label: `batch ${batch}`,
+        points: known
+          .filter((cell) => cell.batch_size === batch)
+          .toSorted((a, b) => a.seq_len - b.seq_len)
+          .map((cell) => [cell.seq_len, cell[id], cell.extrapolated]),
+      })),
+    });
+  }
+
+  return {
+    load: getSweep,
+    render(state, prediction, { cells }) {
+      const id = state.metric in METRICS ? state.metric : "energy_j";
+      choice.value = id;
+      holder.replaceChildren(heatTable(state, cells, id));
+      note.textContent = cells.some((cell) => cell.extrapolated)
+        ? "* and hollow markers: outside the sizes of the training data, so less certain."
+        : "";
+      const isKnownAtAll = cells.some((cell) => isKnown(cell[id]) && cell[id] > 0);
+      draw = () => chart.replaceChildren(...(isKnownAtAll ? [lines(cells, id)] : []));
+      draw();
+    },
+    resize: () => draw?.(),
+  };
+}

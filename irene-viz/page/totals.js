@@ -1,0 +1,49 @@
+// The figures of the whole model above the views.
+
+import { byId, make } from "./dom.js";
+import { interval, isKnown, joules, number, seconds, watts } from "./format.js";
+
+export function createTotals(act) {
+  const list = byId("totals");
+  const price = byId("price");
+  price.addEventListener("input", () => {
+    act.note({ price: price.value });
+    act.redrawTotals();
+  });
+
+  function figure(id, term, text, { data, more } = {}) {
+    if (!text) return [];
+    return [
+      make(
+        "div",
+        {},
+        make("dt", {}, term),
+        make("dd", { id, data }, text),
+        more ? make("dd", { class: "quiet" }, more) : "",
+      ),
+    ];
+  }
+
+  return {
+    show(state, { tree, root, cost }) {
+      const tokens = tree.batch_size * tree.seq_len;
+      const perToken = isKnown(root.energy) && tokens > 0 ? root.energy / tokens : undefined;
+      const kwh = cost?.energy_kwh_per_million;
+      const rate = state.price === "" ? cost?.price_per_kwh_usd : Number(state.price);
+      const dollars = isKnown(kwh) && isKnown(rate) ? kwh * rate : undefined;
+      if (document.activeElement !== price) price.value = isKnown(rate) ? rate : "";
+      const range = interval(root.low, root.high);
+      list.replaceChildren(
+        ...figure("total", "Energy of a run", joules(root.energy), {
+          data: { joules: root.energy },
+          more: range && `90%: ${range}`,
+        }),
+        ...figure("per-token", "Energy per token", joules(perToken), { data: { joules: perToken } }),
+        ...figure("latency", "Latency", seconds(root.latency)),
+        ...figure("power", "Mean power", watts(root.power)),
+        ...figure("kwh", "A million requests", isKnown(kwh) ? `${number(kwh)} kWh` : ""),
+        ...figure("cost", "They cost", isKnown(dollars) ? `${number(dollars)} USD` : ""),
+      );
+    },
+  };
+}

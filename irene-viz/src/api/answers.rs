@@ -1,0 +1,324 @@
+//! The answers, as the OpenAPI document has them.
+
+use irene_regress::{Bottleneck, bottlenecks, kwh_per_million};
+use irene_tree::{Quantity, Tree, jsonl};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::{app::Device, problem::Problem};
+
+/// Built-in models.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Models {
+    pub(crate) models: Vec<Model>,
+}
+
+/// A built-in model.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    /// The config's `model_type`.
+    pub(crate) architecture: String,
+    pub(crate) num_parameters: Option<f64>,
+    pub(crate) layers: Option<usize>,
+    pub(crate) hidden_size: Option<usize>,
+    /// Positions that the model has; a sequence may be no longer.
+    pub(crate) max_seq_len: Option<usize>,
+}
+
+/// Machines that can be predicted for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Devices {
+    pub(crate) devices: Vec<DeviceEntry>,
+}
+
+/// A machine, and what its predictor was made from.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Device")]
+pub(crate) struct DeviceEntry {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) method: String,
+    pub(crate) training_data: String,
+}
+
+/// A tree with its energies.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Prediction {
+    /// IrEne's interchange form, with features, energies, intervals and marks.
+    #[schema(value_type = TreeLine)]
+    tree: Box<RawValue>,
+    /// Where the energy goes by instance type, most first.
+    bottlenecks: Vec<Share>,
+    cost: Cost,
+    predictor: PredictorEntry,
+}
+
+/// Trees with their energies.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Predictions {
+    pub(crate) predictions: Vec<Prediction>,
+}
+
+/// What the nodes of one instance type spend themselves.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Share {
+    instance_type: String,
+    level: &'static str,
+    count: usize,
+    energy_j: f64,
+    /// Of the whole tree's energy, from 0 to 1.
+    share: f64,
+}
+
+/// Of a million runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Cost {
+    energy_kwh_per_million: f64,
+    price_usd_per_million: f64,
+    price_per_kwh_usd: f64,
+}
+
+/// What predicted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PredictorEntry {
+    device: String,
+    method: String,
+    /// Always `predicted`.
+    provenance: &'static str,
+    training_data: String,
+}
+
+/// US average price of the paper's use case, USD.
+const PRICE_PER_KWH: f64 = 0.1319;
+
+impl Prediction {
+    pub(crate) fn of(tree: &Tree, device: &str, profile: &irene_regress::Profile) -> Result<Self, Problem> {
+        let kwh = kwh_per_million(energy(tree)?);
+        let share = |row: Bottleneck| Share {
+            instance_type: row.instance_type,
+            level: row.level.name(),
+            count: row.count,
+            energy_j: row.energy_j,
+            share: row.share,
+        };
+        Ok(Self {
+            tree: raw(tree)?,
+            bottlenecks: bottlenecks(tree).into_iter().map(share).collect(),
+            cost: Cost {
+                energy_kwh_per_million: kwh,
+                price_usd_per_million: kwh * PRICE_PER_KWH,
+                price_per_kwh_usd: PRICE_PER_KWH,
+            },
+            predictor: PredictorEntry {
+                device: device.to_owned(),
+                method: profile.predictor.method().to_owned(),
+                provenance: "predicted",
+                training_data: profile.provenance.training_data.clone(),
+            },
+        })
+    }
+
+    pub(crate) fn on(tree: &Tree, device: &Device) -> Result<Self, Problem> {
+        Self::of(tree, &device.name, &device.profile)
+    }
+}
+
+/// A tree by its shapes alone.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Trace {
+    #[schema(value_type = TreeLine)]
+    tree: Box<RawValue>,
+}
+
+impl Trace {
+    pub(crate) fn of(tree: &Tree) -> Result<Self, Problem> {
+        Ok(Self { tree: raw(tree)? })
+    }
+}
+
+fn raw(tree: &Tree) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(jsonl::to_json(tree)).map_err(|error| Problem::refused(&error))
+}
+
+/// The whole tree's energy, J.
+pub(crate) fn energy(tree: &Tree) -> Result<f64, Problem> {
+    let energy = tree.root().get(Quantity::PredictedEnergy);
+    energy.ok_or_else(|| Problem::malformed(format!("{tree}: the predictor says nothing of the whole")))
+}
+
+/// Two selections, node by node.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Comparison {
+    pub(crate) a: Whole,
+    pub(crate) b: Whole,
+    /// b's less a's.
+    pub(crate) difference_j: f64,
+    /// b's over a's.
+    pub(crate) ratio: f64,
+    pub(crate) nodes: Vec<NodePair>,
+    pub(crate) by_type: Vec<TypePair>,
+}
+
+/// A whole model at a size.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Whole {
+    pub(crate) model: String,
+    pub(crate) batch_size: usize,
+    pub(crate) seq_len: usize,
+    pub(crate) device: String,
+    pub(crate) energy_j: f64,
+    pub(crate) energy_per_token_j: f64,
+}
+
+/// A node of either or both; without a difference where only one has it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodePair {
+    pub(crate) scope: String,
+    pub(crate) instance_type: String,
+    #[serde(rename = "type")]
+    pub(crate) level: &'static str,
+    pub(crate) a_j: Option<f64>,
+    pub(crate) b_j: Option<f64>,
+    pub(crate) difference_j: Option<f64>,
+}
+
+/// What the nodes of one instance type spend themselves in either.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TypePair {
+    pub(crate) instance_type: String,
+    pub(crate) level: &'static str,
+    pub(crate) a_j: f64,
+    pub(crate) b_j: f64,
+    pub(crate) difference_j: f64,
+}
+
+/// A model at several sizes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Sweep {
+    pub(crate) model: String,
+    pub(crate) device: String,
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// One size.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Cell {
+    pub(crate) batch_size: usize,
+    pub(crate) seq_len: usize,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+    pub(crate) extrapolated: bool,
+}
+
+/// Of one run.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Figures {
+    energy_j: f64,
+    energy_low_j: Option<f64>,
+    energy_high_j: Option<f64>,
+    energy_per_token_j: f64,
+    latency_s: Option<f64>,
+}
+
+impl Figures {
+    pub(crate) fn energy_j(&self) -> f64 {
+        self.energy_j
+    }
+
+    pub(crate) fn of(tree: &Tree) -> Result<Self, Problem> {
+        let (root, energy) = (tree.root(), energy(tree)?);
+        Ok(Self {
+            energy_j: energy,
+            energy_low_j: root.get(Quantity::PredictedLow),
+            energy_high_j: root.get(Quantity::PredictedHigh),
+            energy_per_token_j: per_token(tree, energy),
+            latency_s: root.get(Quantity::PredictedLatency),
+        })
+    }
+}
+
+pub(crate) fn per_token(tree: &Tree, energy: f64) -> f64 {
+    energy / (tree.batch_size as f64 * tree.seq_len as f64)
+}
+
+/// All built-in models at one size, least energy first; a model that cannot take the size is left out.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Leaderboard {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A model at the size.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Entry {
+    pub(crate) model: String,
+    pub(crate) num_parameters: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+}
+
+/// Energy against task accuracy.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tradeoff {
+    pub(crate) points: Vec<Point>,
+}
+
+/// A model with its accuracy.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Point {
+    pub(crate) model: String,
+    pub(crate) accuracy: f64,
+    pub(crate) energy_j: f64,
+    /// Whether no other model is at least as accurate for at most the energy, and better in one of them.
+    pub(crate) is_on_front: bool,
+}
+
+/// A line of IrEne's interchange format.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TreeLine {
+    model_name: String,
+    batch_size: usize,
+    seq_len: usize,
+    frontend_tree: Node,
+}
+
+/// A node of a tree. A number that is absent is not known.
+#[derive(Serialize, ToSchema)]
+#[schema(no_recursion)]
+pub(crate) struct Node {
+    id: String,
+    scope: String,
+    parent_name: String,
+    /// Depth, 0 for the root.
+    level: usize,
+    instance_type: String,
+    #[serde(rename = "type")]
+    #[schema(example = "ml")]
+    kind: String,
+    /// Millions, by IrEne's counting rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flops: Option<f64>,
+    /// J.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_energy: Option<f64>,
+    /// J, the lower end of the 90% interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_energy_low: Option<f64>,
+    /// J, the upper end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_energy_high: Option<f64>,
+    /// J that the children do not account for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_energy: Option<f64>,
+    /// s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_times_mean: Option<f64>,
+    /// W.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_power: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marks: Option<Vec<String>>,
+    child_nodes_obj: Vec<Node>,
+    child_nodes: Vec<String>,
+}

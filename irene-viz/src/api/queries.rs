@@ -1,0 +1,142 @@
+//! What requests ask for.
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{app::Size, problem::Problem};
+
+/// A query whose mistakes are a [`Problem`].
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
+        }
+    }
+}
+
+/// A built-in model at a size.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ModelQuery {
+    /// A built-in model's name.
+    pub(crate) model: String,
+    /// Sequences in the batch.
+    pub(crate) batch_size: usize,
+    /// Tokens in a sequence.
+    pub(crate) seq_len: usize,
+    /// A device's name; the first by default.
+    pub(crate) device: Option<String>,
+    /// Whether the single operations of modules are nodes.
+    #[serde(default)]
+    pub(crate) math: bool,
+}
+
+impl ModelQuery {
+    pub(crate) fn size(&self) -> Size {
+        Size { batch_size: self.batch_size, seq_len: self.seq_len }
+    }
+}
+
+/// A size for the config in the body.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ConfigQuery {
+    /// Sequences in the batch.
+    pub(crate) batch_size: usize,
+    /// Tokens in a sequence.
+    pub(crate) seq_len: usize,
+    /// A device's name; the first by default.
+    pub(crate) device: Option<String>,
+    /// Whether the single operations of modules are nodes.
+    #[serde(default)]
+    pub(crate) math: bool,
+    /// What to call the model.
+    pub(crate) name: Option<String>,
+}
+
+/// How measured trees are predicted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TreesQuery {
+    /// A device's name; the first by default.
+    pub(crate) device: Option<String>,
+    /// What was measured of the trees.
+    #[serde(default)]
+    pub(crate) method: Method,
+}
+
+/// How much was measured.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Method {
+    /// Every node's latency and driver energy.
+    Measured,
+    /// Those of the primitives.
+    Primitives,
+    /// Nothing.
+    #[default]
+    Specs,
+}
+
+/// Two selections.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CompareQuery {
+    /// a's model.
+    pub(crate) model: String,
+    /// a's sequences in the batch.
+    pub(crate) batch_size: usize,
+    /// a's tokens in a sequence.
+    pub(crate) seq_len: usize,
+    /// a's device; the first by default.
+    pub(crate) device: Option<String>,
+    /// b's model; a's by default.
+    pub(crate) other_model: Option<String>,
+    /// b's sequences in the batch; a's by default.
+    pub(crate) other_batch_size: Option<usize>,
+    /// b's tokens in a sequence; a's by default.
+    pub(crate) other_seq_len: Option<usize>,
+    /// b's device; a's by default.
+    pub(crate) other_device: Option<String>,
+}
+
+/// A model at several sizes.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SweepQuery {
+    /// A built-in model's name.
+    pub(crate) model: String,
+    /// A device's name; the first by default.
+    pub(crate) device: Option<String>,
+    /// Batch sizes, with commas between them.
+    pub(crate) batch_sizes: Option<String>,
+    /// Sequence lengths, with commas between them.
+    pub(crate) seq_lens: Option<String>,
+}
+
+/// One size for many models.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SizeQuery {
+    /// Sequences in the batch.
+    pub(crate) batch_size: usize,
+    /// Tokens in a sequence.
+    pub(crate) seq_len: usize,
+    /// A device's name; the first by default.
+    pub(crate) device: Option<String>,
+}
+
+impl SizeQuery {
+    pub(crate) fn size(&self) -> Size {
+        Size { batch_size: self.batch_size, seq_len: self.seq_len }
+    }
+}

@@ -1,0 +1,134 @@
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::body::Bytes;
+use irene_models::{Batch, ModelSpec};
+use irene_regress::{Profile, Track};
+use irene_tree::Tree;
+use lru::LruCache;
+use tokio::sync::Semaphore;
+
+use crate::{Limits, Options, metrics::Metrics, problem::Problem};
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) devices: Vec<Device>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) allow_origin: Option<String>,
+    /// Permits of requests that are being answered.
+    pub(crate) requests: Semaphore,
+    /// Permits of those that compute: more threads than processors would only take memory.
+    processors: Semaphore,
+    /// Answers by path and query.
+    cache: Mutex<LruCache<String, Bytes>>,
+}
+
+/// A machine that can be predicted for.
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) profile: Profile,
+}
+
+/// A model at a size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) batch_size: usize,
+    pub(crate) seq_len: usize,
+}
+
+impl App {
+    pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
+        let bundled = |name: &str| Ok(Device { name: name.to_owned(), profile: Profile::bundled(name)? });
+        let mut devices =
+            Profile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
+        devices.extend(options.devices.into_iter().map(|(name, profile)| Device { name, profile }));
+        let limits = options.limits;
+        Ok(Self {
+            devices,
+            limits,
+            metrics: Metrics::default(),
+            allow_origin: options.allow_origin,
+            requests: Semaphore::new(limits.requests),
+            processors: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+            cache: Mutex::new(LruCache::new(NonZeroUsize::new(limits.cached).unwrap_or(NonZeroUsize::MIN))),
+        })
+    }
+
+    /// The first device if none is named.
+    pub(crate) fn device(&self, name: Option<&str>) -> Result<&Device, Problem> {
+        let is_it = |device: &&Device| name.is_none_or(|name| device.name == name);
+        self.devices.iter().find(is_it).ok_or_else(|| {
+            let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
+            Problem::unknown(format!("device `{}` is unknown; there are {known}", name.unwrap_or_default()))
+        })
+    }
+
+    /// The profile of a bundled device for trees of which so much was measured.
+    pub(crate) fn profile_for(&self, name: Option<&str>, track: Track) -> Result<Profile, Problem> {
+        let device = self.device(name)?;
+        Profile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))
+    }
+
+    /// The built-in model with this name: no request reaches the file system.
+    pub(crate) fn model(&self, name: &str) -> Result<ModelSpec, Problem> {
+        ModelSpec::builtin(name)
+            .ok_or_else(|| Problem::unknown(format!("model `{name}` is unknown; /api/v1/models lists those there are")))
+    }
+
+    /// The tree of a model by its shapes alone.
+    pub(crate) fn trace(&self, spec: &ModelSpec, size: Size, math: bool) -> Result<Tree, Problem> {
+        for (name, value, most) in
+            [("batch_size", size.batch_size, self.limits.batch_size), ("seq_len", size.seq_len, self.limits.seq_len)]
+        {
+            if value == 0 || value > most {
+                return Err(Problem::malformed(format!("{name} must be from 1 to {most}, found {value}")));
+            }
+        }
+        let batch = Batch::of_shape(size.batch_size, size.seq_len);
+        let mut tree = spec.trace_batch(&batch).map_err(|error| Problem::refused(&error))?;
+        let (nodes, most) = (tree.nodes().len(), self.limits.nodes);
+        if nodes > most {
+            return Err(Problem::malformed(format!("the model has {nodes} nodes; at most {most} are predicted here")));
+        }
+        irene_features::annotate(&mut tree);
+        Ok(if math { tree } else { tree.without_math() })
+    }
+
+    /// The tree with its energies.
+    pub(crate) fn predict(&self, device: &Device, spec: &ModelSpec, size: Size, math: bool) -> Result<Tree, Problem> {
+        let mut tree = self.trace(spec, size, math)?;
+        device.profile.predict(&mut tree).map_err(|error| Problem::refused(&error))?;
+        Ok(tree)
+    }
+
+    /// An answer that was given before.
+    pub(crate) fn cached(&self, key: &str) -> Option<Bytes> {
+        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        self.metrics.cache(found.is_some());
+        found
+    }
+
+    pub(crate) fn keep(&self, key: String, answer: Bytes) {
+        // What fills the cache with few answers is made anew.
+        const LARGEST: usize = 1 << 20;
+        if answer.len() <= LARGEST {
+            self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, answer);
+        }
+    }
+}
+
+/// Work that takes its time, off the threads that answer. A panic there is this request's problem alone.
+pub(crate) async fn compute<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let _permit = app.processors.acquire().await;
+    let shared = Arc::clone(app);
+    tokio::task::spawn_blocking(move || work(&shared)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request failed");
+        Err(Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "this request failed; the server goes on"))
+    })
+}

@@ -1,0 +1,35 @@
+//! The energy of Transformer models as a web page and an HTTP API, in the way of IrEne-viz (Lal et al.).
+//!
+//! [`Server`] answers from memory: built-in models and uploaded configs are followed by their shapes and predicted in
+//! milliseconds, nothing is read from the file system, and no request leaves the machine. The API is described by
+//! `/api/v1/openapi.json`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod api;
+mod app;
+mod metrics;
+mod options;
+mod page;
+mod problem;
+mod serve;
+
+pub use options::{Limits, Options};
+pub use problem::Problem;
+pub use serve::Server;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("{address}: {source}; another address may be free")]
+    Address {
+        /// Where it was to listen.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A bundled profile cannot be read.
+    #[error(transparent)]
+    Profile(#[from] irene_regress::Error),
+}

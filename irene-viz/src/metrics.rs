@@ -1,0 +1,72 @@
+use std::{fmt::Write, time::Duration};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// What the server counts, in Prometheus' form.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Labels, Counter>,
+    seconds: Family<Route, Histogram>,
+    pub(crate) in_flight: Gauge,
+    cache: Family<Outcome, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// Upper ends of the histogram's buckets, seconds.
+const BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let new: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let seconds = Family::new_with_constructor(new);
+        let (in_flight, cache) = (Gauge::default(), Family::default());
+        registry.register("irene_http_requests", "Requests that were answered", requests.clone());
+        registry.register("irene_http_request_seconds", "Time to answer", seconds.clone());
+        registry.register("irene_http_requests_in_flight", "Requests being answered", in_flight.clone());
+        registry.register("irene_cache_lookups", "Answers looked for in the cache", cache.clone());
+        Self { registry, requests, seconds, in_flight, cache }
+    }
+}
+
+impl Metrics {
+    /// A request was answered. Routes are those of the server, so that clients cannot make up labels.
+    pub(crate) fn answered(&self, route: &str, status: u16, took: Duration) {
+        let route = route.to_owned();
+        self.requests.get_or_create(&Labels { route: route.clone(), status }).inc();
+        self.seconds.get_or_create(&Route { route }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn cache(&self, hit: bool) {
+        self.cache.get_or_create(&Outcome { outcome: if hit { "hit" } else { "miss" } }).inc();
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = writeln!(text, "# the metrics cannot be written");
+        }
+        text
+    }
+}

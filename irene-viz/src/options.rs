@@ -1,0 +1,71 @@
+use std::{net::SocketAddr, time::Duration};
+
+use irene_regress::Profile;
+
+/// How the server works.
+pub struct Options {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Predictors beside the bundled ones, by the name that requests give as `device`.
+    pub devices: Vec<(String, Profile)>,
+    /// An origin whose pages may use the API, or `*`; None for this server's page alone.
+    pub allow_origin: Option<String>,
+    /// What a request may ask for.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 7878)),
+            devices: Vec::new(),
+            allow_origin: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a request may ask for, and how many may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Sequences in a batch.
+    pub batch_size: usize,
+    /// Tokens in a sequence.
+    pub seq_len: usize,
+    /// Nodes of a tree, single operations included.
+    pub nodes: usize,
+    /// Sizes of a sweep.
+    pub cells: usize,
+    /// Trees in a body.
+    pub trees: usize,
+    /// Requests that are answered at the same time; others wait.
+    pub requests: usize,
+    /// Connections that are open at the same time; others wait to be accepted.
+    pub connections: usize,
+    /// For how long a request may take, its body and its waiting included.
+    pub time: Duration,
+    /// For how long a client may take to send the head of a request.
+    pub head_time: Duration,
+    /// Answers that are kept.
+    pub cached: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 2 << 20,
+            batch_size: 4096,
+            seq_len: 8192,
+            nodes: 20_000,
+            cells: 256,
+            trees: 256,
+            requests: 64,
+            connections: 2048,
+            time: Duration::from_secs(30),
+            head_time: Duration::from_secs(10),
+            cached: 256,
+        }
+    }
+}

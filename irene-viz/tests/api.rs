@@ -1,0 +1,240 @@
+//! The API over real HTTP: what it answers, and what it does with what it should not get.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod server;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use irene_viz::Limits;
+use serde_json::{Value, json};
+use server::{Answer, Running};
+
+const BERT: &str = "/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128";
+
+#[test]
+fn a_prediction_has_the_tree_the_bottlenecks_and_what_predicted() {
+    let server = Running::start(Limits::default());
+    let answer = server.get(BERT);
+    assert_eq!(answer.status, 200);
+    let root = &answer.json()["tree"]["frontend_tree"];
+    let energy = root["predicted_energy"].as_f64().unwrap();
+    assert!((14.0..15.0).contains(&energy), "{energy}");
+    assert!(root["predicted_energy_low"].as_f64().unwrap() < energy);
+    assert_eq!(answer.json()["predictor"]["provenance"], "predicted");
+    assert_eq!(answer.json()["bottlenecks"][0]["instance_type"], "Linear");
+    // From the cache, and with its operations.
+    assert_eq!(server.get(BERT).json(), answer.json());
+    let math = server.get(&format!("{BERT}&math=true"));
+    assert!(math.text.contains(r#""type":"math""#) && !answer.text.contains(r#""type":"math""#));
+    let metrics = server.get("/metrics").text;
+    assert!(metrics.contains(r#"irene_cache_lookups_total{outcome="hit"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"irene_http_requests_total{route="/api/v1/predict",status="200"} 3"#), "{metrics}");
+}
+
+#[test]
+fn sums_differences_and_fronts_are_right() {
+    let server = Running::start(Limits::default());
+    let compared = server.get("/api/v1/compare?model=gpt2&batch_size=4&seq_len=64&other_model=distilgpt2").json();
+    let [a, b] = ["a", "b"].map(|side| compared[side]["energy_j"].as_f64().unwrap());
+    assert_eq!(compared["difference_j"].as_f64().unwrap(), b - a);
+    let of = |scope: &str| {
+        let nodes = compared["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["scope"] == scope).unwrap().clone()
+    };
+    assert!(of("root.3.mlp")["difference_j"].as_f64().unwrap().abs() < 1e-12);
+    assert!(of("root.9.mlp")["b_j"].is_null() && of("root.9.mlp")["difference_j"].is_null());
+    let by_type: f64 =
+        compared["by_type"].as_array().unwrap().iter().map(|pair| pair["difference_j"].as_f64().unwrap()).sum();
+    assert!((by_type - (b - a)).abs() < 1e-9 * a, "{by_type} {}", b - a);
+
+    let sweep = server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,8&seq_lens=32,64,128").json();
+    assert_eq!(sweep["cells"].as_array().unwrap().len(), 6);
+    let board = server.get("/api/v1/leaderboard?batch_size=1&seq_len=32").json();
+    let energies: Vec<f64> =
+        board["entries"].as_array().unwrap().iter().map(|entry| entry["energy_j"].as_f64().unwrap()).collect();
+    assert!(energies.len() > 20 && energies.is_sorted());
+
+    let csv = "model,accuracy\nbert-base-uncased,0.80\ngpt2,0.70\ndistilbert-base-uncased,0.78\n";
+    let points = server.post("/api/v1/tradeoff?batch_size=8&seq_len=128", csv).json()["points"].clone();
+    assert_eq!(points[0]["is_on_front"], true);
+    assert_eq!(points[1]["is_on_front"], false);
+    assert_eq!(points[2]["is_on_front"], true);
+}
+
+fn config(layers: u64) -> String {
+    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
+           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
+    .to_string()
+}
+
+#[test]
+fn configs_and_measured_trees_are_predicted() {
+    let server = Running::start(Limits::default());
+    let size = "/api/v1/predict?batch_size=8&seq_len=64";
+    let answer = server.post(&format!("{size}&name=mine"), &config(2));
+    assert_eq!(answer.json()["tree"]["model_name"], "mine", "{}", answer.text);
+    let tree = server.get(BERT).json()["tree"].to_string();
+    let again = server.post("/api/v1/predict/trees", &format!("{tree}\n{tree}\n"));
+    assert_eq!(again.json()["predictions"].as_array().unwrap().len(), 2, "{}", again.text);
+    let energy = |answer: &Value| answer["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+    let first = server.get(BERT).json();
+    assert!((energy(&again.json()["predictions"][0]) / energy(&first) - 1.0).abs() < 1e-9);
+    // What was not measured is named.
+    server.post("/api/v1/predict/trees?method=measured", &tree).is_problem(422, "feature `times_mean` is missing");
+}
+
+#[test]
+fn mistakes_are_problems_in_a_line() {
+    let server = Running::start(Limits { body: 4096, ..Limits::default() });
+    let size = "/api/v1/predict?batch_size=1&seq_len=8";
+    server.get("/api/v1/predict?model=nope&batch_size=1&seq_len=1").is_problem(404, "model `nope` is unknown");
+    server.get("/api/v1/predict?model=gpt2&batch_size=1000000000&seq_len=1").is_problem(400, "from 1 to 4096");
+    server.get("/api/v1/predict?model=gpt2&batch_size=0&seq_len=1").is_problem(400, "batch_size must be from 1");
+    server.get("/api/v1/predict?model=gpt2&batch_size=-1&seq_len=1").is_problem(400, "batch_size");
+    server.get("/api/v1/predict?model=gpt2&batch_size=1").is_problem(400, "missing field `seq_len`");
+    server.get("/api/v1/predict?model=gpt2&batch_size=1&seq_len=2000").is_problem(422, "1024");
+    server.get(&format!("{BERT}&device=tpu")).is_problem(404, "device `tpu` is unknown; there are gtx-1080-ti");
+    server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,x").is_problem(400, "batch_sizes takes whole numbers");
+    let many = (1..400).map(|size| size.to_string()).collect::<Vec<_>>().join(",");
+    server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes={many}")).is_problem(400, "at most 256 sizes");
+    server.post(size, "{").is_problem(422, "config.json");
+    server.post(size, "[1]").is_problem(422, "not a JSON object");
+    server.post(size, &config(1_000_000)).is_problem(422, "expected at most 4096 layers, found 1000000");
+    server.post(size, &config(4000)).is_problem(400, "nodes; at most 20000");
+    server.post(size, &" ".repeat(5000)).is_problem(413, "length limit");
+    server.post("/api/v1/predict/trees", "not a tree\n").is_problem(422, "body, line 1");
+    server.post("/api/v1/predict/trees", "").is_problem(400, "the body has no trees");
+    server.post("/api/v1/tradeoff?batch_size=1&seq_len=8", "model,accuracy\ngpt2,high\n").is_problem(422, "line: 2");
+    server.post("/api/v1/tradeoff?batch_size=1&seq_len=8", "a,b\n1,2\n").is_problem(422, "missing field `model`");
+    server.get("/api/v2/models").is_problem(404, "/api/v1/openapi.json");
+    server.post("/api/v1/models", "").is_problem(405, "another method");
+    assert_eq!(server.get("/healthz").text, "ok\n");
+}
+
+#[test]
+fn no_path_reaches_a_file_and_no_page_may_frame_or_call() {
+    let server = Running::start(Limits::default());
+    for path in [
+        "/assets/../src/lib.rs",
+        "/assets/..%2f..%2fCargo.toml",
+        "/assets/%2e%2e/Cargo.toml",
+        "//etc/passwd",
+        "/..",
+        "/api/v1/predict?model=/etc/passwd&batch_size=1&seq_len=1",
+        "/api/v1/predict?model=../Cargo.toml&batch_size=1&seq_len=1",
+    ] {
+        let answer = server.raw(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && !answer.contains("[package]") && !answer.contains("root:"),
+            "{path}"
+        );
+    }
+    let answer =
+        server.raw("GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\nConnection: close\r\n\r\n");
+    let head = answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+    assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+    assert!(head.contains("x-content-type-options: nosniff") && head.contains("frame-ancestors 'none'"), "{head}");
+    assert!(!head.contains("access-control-allow-origin"), "{head}");
+    // The page names no other host, and its policy needs no inline script or style.
+    let page = server.get("/").text;
+    let points_elsewhere = page.contains("=\"http") || page.contains("=\"//");
+    assert!(!points_elsewhere && !page.contains("style="), "{page}");
+    assert!(
+        !page.contains("<style") && page.matches("<script").count() == page.matches(" src=\"/assets/").count(),
+        "{page}"
+    );
+}
+
+#[test]
+fn slow_and_broken_clients_are_left_and_the_server_goes_on() {
+    let limits = Limits {
+        time: Duration::from_millis(700),
+        head_time: Duration::from_millis(500),
+        connections: 300,
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    // A head that never ends, a body that never comes, a head beyond reason, and no HTTP at all.
+    let start = Instant::now();
+    let mut slow = server.connect();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut unfinished = server.connect();
+    unfinished
+        .write_all(b"POST /api/v1/predict?batch_size=1&seq_len=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        .unwrap();
+    let mut text = String::new();
+    let _ = slow.read_to_string(&mut text);
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    let mut answer = [0; 64];
+    let len = unfinished.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..len]).starts_with("HTTP/1.1 408"), "{:?}", &answer[..len]);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let huge = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "y".repeat(100_000));
+    let answer = server.raw(&huge);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let answer = server.raw("\u{16}\u{3}\u{1} hello\r\n\r\n");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(server.get("/healthz").text, "ok\n");
+}
+
+#[test]
+fn a_thousand_connections_are_served() {
+    let server = Running::start(Limits::default());
+    let mut connections: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    for connection in &mut connections {
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    }
+    for connection in &mut connections {
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    }
+}
+
+/// The schema of an answer, with what it refers to.
+fn schema(document: &Value, path: &str, method: &str, status: &str) -> Value {
+    let content = document["paths"][path][method]["responses"][status]["content"].as_object().unwrap();
+    let mut schema = content.values().next().unwrap()["schema"].clone();
+    schema["components"] = document["components"].clone();
+    schema
+}
+
+#[test]
+fn every_answer_is_what_the_document_says() {
+    let server = Running::start(Limits::default());
+    let document = server.get("/api/v1/openapi.json").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let size = "batch_size=2&seq_len=16";
+    let get = |path: &str, query: &str| server.get(&format!("{path}?{query}"));
+    let tree = server.get(BERT).json()["tree"].to_string();
+    let answers: Vec<(&str, &str, Answer)> = vec![
+        ("/api/v1/models", "get", get("/api/v1/models", "")),
+        ("/api/v1/devices", "get", get("/api/v1/devices", "")),
+        ("/api/v1/trace", "get", get("/api/v1/trace", &format!("model=gpt2&{size}"))),
+        ("/api/v1/predict", "get", get("/api/v1/predict", &format!("model=gpt2&{size}&math=true"))),
+        ("/api/v1/predict", "post", server.post(&format!("/api/v1/predict?{size}"), &config(1))),
+        ("/api/v1/predict/trees", "post", server.post("/api/v1/predict/trees", &tree)),
+        ("/api/v1/compare", "get", get("/api/v1/compare", &format!("model=gpt2&{size}&other_model=openai-gpt"))),
+        ("/api/v1/sweep", "get", get("/api/v1/sweep", "model=gpt2")),
+        ("/api/v1/leaderboard", "get", get("/api/v1/leaderboard", size)),
+        ("/api/v1/tradeoff", "post", server.post(&format!("/api/v1/tradeoff?{size}"), "model,accuracy\ngpt2,0.5\n")),
+    ];
+    let documented = document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len());
+    assert_eq!(documented.sum::<usize>(), answers.len(), "an operation is not tried here");
+    for (path, method, answer) in answers {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        let schema = schema(&document, path, method, "200");
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&answer.json()).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{method} {path}: {errors:?}");
+    }
+    // The validator does refuse.
+    let problem = schema(&document, "/api/v1/predict", "get", "4XX");
+    let validator = jsonschema::draft202012::new(&problem).unwrap();
+    assert!(validator.is_valid(&server.get("/api/v1/predict?model=x&batch_size=1&seq_len=1").json()));
+    assert!(!validator.is_valid(&json!({"status": "x"})));
+}

@@ -1,0 +1,455 @@
+//! The page in a real browser: what a person does with it, against what the API answers.
+//!
+//! Needs `chromium` and `chromedriver` on the PATH; without them every test says so and passes.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+#![allow(clippy::print_stdout)] // a test that is skipped should say so, and what is measured is printed
+
+mod webdriver;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use irene_viz::{Options, Server};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use webdriver::{Browser, Programs, key};
+
+/// Where screenshots are kept.
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
+
+#[test]
+fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    browser.choose("#model", "gpt2");
+    browser.fill("#batch", "4");
+    browser.fill("#seq", "64");
+    browser.click("#predict");
+    let prediction = visit.api("predict?model=gpt2&batch_size=4&seq_len=64");
+    visit.shows_total(energy(root(&prediction)));
+
+    let closed = first_at_depth(root(&prediction), 2);
+    let child = &closed["child_nodes_obj"][0];
+    let (scope, below) = (scope(closed), scope(child));
+    assert_eq!(browser.run(IS_OPEN, json!([scope])), "false");
+    assert!(browser.run(ROW_ENERGY, json!([below])).is_null(), "{below} is there before {scope} is open");
+    browser.click(&format!("[role=row][data-scope='{scope}'] .twisty"));
+    let shown = browser.wait_for("the row of a child", ROW_ENERGY, json!([below]));
+    assert_close(&shown, energy(child));
+    assert_close(&browser.run(ROW_ENERGY, json!([scope])), energy(closed));
+    assert_eq!(browser.run(IS_OPEN, json!([scope])), "true");
+    visit.end(&[]);
+}
+
+#[test]
+fn the_icicle_zooms_to_a_node_and_back() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let prediction = visit.api(&visit.selection());
+    let children = root(&prediction)["child_nodes_obj"].as_array().unwrap();
+    let widest = children.iter().max_by(|a, b| energy(a).total_cmp(&energy(b))).unwrap();
+    let scope = scope(widest);
+
+    browser.click("#tab-icicle");
+    let whole = browser.wait_for("the icicle", CELLS, json!([scope]));
+    let own = whole["width"].as_f64().unwrap();
+    let full = whole["full"].as_f64().unwrap();
+    assert!(own < full, "{whole}");
+    let share = energy(widest) / children.iter().map(energy).sum::<f64>().max(energy(root(&prediction)));
+    assert!((own / full - share).abs() < 0.01, "{whole} for a share of {share}");
+    browser.click(&format!("#panel-icicle [data-scope='{scope}']"));
+    let zoomed = browser.wait_for("the zoomed cell as wide as the icicle", CELLS, json!([scope, true]));
+    assert!(zoomed["count"].as_u64() != whole["count"].as_u64(), "{zoomed}");
+    assert!(browser.url().contains("zoom="), "{}", browser.url());
+
+    browser.click("#zoom-out");
+    browser.wait_for("the top", "return document.getElementById('zoom-out').disabled", json!([]));
+    assert_eq!(browser.run(CELLS, json!([scope])), whole);
+    visit.end(&[]);
+}
+
+#[test]
+fn the_back_button_brings_back_the_size_and_its_total() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let first = visit.total();
+    let inputs = browser.run(INPUTS, json!([]));
+    browser.fill("#batch", "2");
+    browser.fill("#seq", "32");
+    browser.click("#predict");
+    let model = inputs[0].as_str().unwrap();
+    let other = energy(root(&visit.api(&format!("predict?model={model}&batch_size=2&seq_len=32"))));
+    assert!(other < 0.5 * first, "{other} {first}");
+    visit.shows_total(other);
+    browser.back();
+    visit.shows_total(first);
+    assert_eq!(browser.run(INPUTS, json!([])), inputs);
+    browser.forward();
+    visit.shows_total(other);
+    assert_eq!(browser.run(INPUTS, json!([])), json!([model, inputs[1], "2", "32"]));
+    visit.end(&[]);
+}
+
+#[test]
+fn the_keyboard_alone_opens_and_closes_a_node() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let focused = |body: &str| browser.run(&format!("const row = document.activeElement; {body}"), json!([]));
+    let tabs = (0..40).position(|_| {
+        browser.press(key::TAB);
+        focused("return row.matches('#panel-tree [role=row]')") == true
+    });
+    assert!(tabs.is_some(), "the tree cannot be reached with Tab");
+    let downs = (0..40).position(|_| {
+        browser.press(key::DOWN);
+        focused("return row.getAttribute('aria-expanded')") == "false"
+    });
+    assert!(downs.is_some(), "no closed node can be reached with the arrow keys");
+
+    let scope = focused("return row.dataset.scope");
+    let prediction = visit.api(&visit.selection());
+    let node = find(root(&prediction), scope.as_str().unwrap()).unwrap();
+    let child = &node["child_nodes_obj"][0];
+    browser.press(key::ENTER);
+    let shown = browser.wait_for("the row of a child", ROW_ENERGY, json!([child["scope"]]));
+    assert_close(&shown, energy(child));
+    assert_eq!(focused("return [row.dataset.scope, row.getAttribute('aria-expanded')]"), json!([scope, "true"]));
+    browser.press(key::DOWN);
+    assert_eq!(focused("return row.dataset.scope"), child["scope"]);
+    browser.press(key::LEFT);
+    assert_eq!(focused("return row.dataset.scope"), scope, "Left goes to the parent, as the child is a leaf or closed");
+    browser.press(key::LEFT);
+    assert!(browser.run(ROW_ENERGY, json!([child["scope"]])).is_null());
+    visit.end(&[]);
+}
+
+#[test]
+fn two_models_are_compared_as_the_api_compares_them() {
+    let Some(visit) = Visit::start("?model=gpt2&batch=4&seq=64") else { return };
+    let browser = &visit.browser;
+    browser.click("#tab-compare");
+    browser.wait_for(
+        "the compare view",
+        "return document.getElementById('panel-compare').checkVisibility()",
+        json!([]),
+    );
+    browser.choose("#other-model", "distilgpt2");
+    browser.fill("#other-batch", "2");
+    browser.fill("#other-seq", "32");
+    browser.click("#compare");
+    let compared = visit
+        .api("compare?model=gpt2&batch_size=4&seq_len=64&other_model=distilgpt2&other_batch_size=2&other_seq_len=32");
+    let shown = browser.wait_for(
+        "the comparison",
+        "const figures = [...document.querySelectorAll('#compare-totals > div')];
+         const of = (start) => figures.find((each) => each.querySelector('dt').textContent.startsWith(start));
+         return figures.length > 0 &&
+           ['A: gpt2', 'B: distilgpt2', 'Difference'].map((start) => of(start).querySelector('dd').dataset.joules)",
+        json!([]),
+    );
+    let expected = [&compared["a"]["energy_j"], &compared["b"]["energy_j"], &compared["difference_j"]];
+    for (shown, expected) in shown.as_array().unwrap().iter().zip(expected) {
+        assert_close(shown, expected.as_f64().unwrap());
+    }
+    assert!(compared["difference_j"].as_f64().unwrap() < 0.0);
+
+    let nodes = compared["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["scope"] == "root.3.mlp").unwrap();
+    let cells = browser.run(
+        "const row = document.querySelector(`#panel-compare [data-scope='${arguments[0]}']`);
+         return ['a', 'b', 'difference'].map((field) => row.querySelector(`[data-field=${field}]`).dataset.joules)",
+        json!([node["scope"]]),
+    );
+    for (at, name) in ["a_j", "b_j", "difference_j"].into_iter().enumerate() {
+        assert_close(&cells[at], node[name].as_f64().unwrap());
+    }
+    visit.end(&[]);
+}
+
+#[test]
+fn an_uploaded_config_is_predicted() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let file = File::write("own-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let (status, answer) = visit.upload(&config);
+    assert_eq!(status, 200, "{answer}");
+    visit.shows_total(energy(root(&answer)));
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "upload:own-bert.json");
+    let status = browser.run("return document.getElementById('status').textContent", json!([]));
+    assert!(status.as_str().unwrap().starts_with("own-bert,"), "{status}");
+    visit.end(&[]);
+}
+
+#[test]
+fn a_bad_config_is_explained_and_the_view_stays() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let (total, inputs, url) = (visit.total(), browser.run(INPUTS, json!([])), browser.url());
+    let mut config = small_bert();
+    config["num_attention_heads"] = json!(7);
+    let config = config.to_string();
+    let file = File::write("bad-bert.json", &config);
+    let (status, problem) = visit.upload(&config);
+    assert!((400..500).contains(&status), "{status}: {problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(!detail.is_empty());
+
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let said = "return document.getElementById('error').textContent === arguments[0]";
+    browser.wait_for(&format!("{detail:?} as the error"), said, json!([detail]));
+    assert!((visit.total() - total).abs() < 1e-12 * total);
+    assert_eq!(browser.run(INPUTS, json!([])), inputs);
+    assert_eq!(browser.url(), url);
+    let rows = browser.run("return document.querySelectorAll('#panel-tree [data-scope]').length", json!([]));
+    assert!(rows.as_u64().unwrap() > 2, "{rows}");
+
+    browser.click("#predict");
+    browser.wait_for("no error any more", said, json!([""]));
+    visit.end(&[&format!("status of {status}")]);
+}
+
+#[test]
+fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
+    let Some(visit) = Visit::start("?view=compare&model=gpt2&other_model=distilgpt2") else { return };
+    let browser = &visit.browser;
+    let paint = "return performance.getEntriesByName('first-paint')[0]?.startTime ?? null";
+    println!("first paint after {} ms", browser.run(paint, json!([])));
+    for (width, height) in [(360, 740), (2560, 1300)] {
+        browser.resize(width, height);
+        for view in ["compare", "icicle", "list", "sizes", "tradeoff", "tree"] {
+            browser.click(&format!("#tab-{view}"));
+            browser.wait_for(
+                view,
+                "const panel = document.getElementById(`panel-${arguments[0]}`);
+                 return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')",
+                json!([view]),
+            );
+            // Two frames, so that what is drawn to the page's width is.
+            browser.run(
+                "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))",
+                json!([]),
+            );
+            browser.screenshot(&Path::new(KEPT).join(format!("irene-{width}-{view}.png")));
+            let page = "const page = document.documentElement; return [page.scrollWidth, page.clientWidth, innerWidth]";
+            let [content, shown, window] = [0, 1, 2].map(|at| browser.run(page, json!([]))[at].as_u64().unwrap());
+            assert_eq!(window, u64::from(width));
+            assert!(content <= shown, "{view} at {width}: {content} px of content in {shown} px");
+        }
+    }
+    visit.end(&[]);
+}
+
+/// A node's `data-joules` in the tree by its scope.
+const ROW_ENERGY: &str = "return document
+    .querySelector(`#panel-tree [role=row][data-scope='${arguments[0]}'] [data-field=energy]`)?.dataset.joules";
+
+const IS_OPEN: &str = "return document
+    .querySelector(`#panel-tree [role=row][data-scope='${arguments[0]}']`).getAttribute('aria-expanded')";
+
+/// How wide a cell of the icicle is beside all of it, and how many cells there are; on demand only if it is as wide.
+const CELLS: &str = "const cells = document.querySelectorAll('#panel-icicle svg.icicle > [data-scope]');
+    const width = (cell) => Number(cell.querySelector('rect').getAttribute('width'));
+    const cell = [...cells].find((each) => each.dataset.scope === arguments[0]);
+    if (!cell || (arguments[1] && width(cell) !== width(cells[0]))) return null;
+    return { width: width(cell), full: width(cells[0]), count: cells.length };";
+
+const INPUTS: &str = "return ['model', 'device', 'batch', 'seq'].map((id) => document.getElementById(id).value)";
+
+/// A small model that is none of the built-in ones.
+fn small_bert() -> Value {
+    json!({
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "hidden_size": 192,
+        "intermediate_size": 768,
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512,
+        "num_attention_heads": 6,
+        "num_hidden_layers": 3,
+        "type_vocab_size": 2,
+        "vocab_size": 8000,
+        "pad_token_id": 0,
+    })
+}
+
+/// A file of a test's own, removed on drop.
+struct File(PathBuf);
+
+impl File {
+    fn write(name: &str, text: &str) -> Self {
+        let path = Path::new(KEPT).join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn root(prediction: &Value) -> &Value {
+    &prediction["tree"]["frontend_tree"]
+}
+
+fn energy(node: &Value) -> f64 {
+    node["predicted_energy"].as_f64().unwrap()
+}
+
+fn scope(node: &Value) -> &str {
+    node["scope"].as_str().unwrap()
+}
+
+fn children(node: &Value) -> impl Iterator<Item = &Value> {
+    node["child_nodes_obj"].as_array().into_iter().flatten()
+}
+
+fn find<'a>(node: &'a Value, scope: &str) -> Option<&'a Value> {
+    if node["scope"] == scope { Some(node) } else { children(node).find_map(|child| find(child, scope)) }
+}
+
+/// The first node this far below that has nodes below it.
+fn first_at_depth(node: &Value, depth: usize) -> &Value {
+    fn search(node: &Value, depth: usize) -> Option<&Value> {
+        if depth == 0 {
+            return children(node).next().map(|_| node);
+        }
+        children(node).find_map(|child| search(child, depth - 1))
+    }
+    search(node, depth).unwrap()
+}
+
+/// A `data-joules` and the number it stands for.
+fn assert_close(shown: &Value, expected: f64) {
+    let number: f64 = shown.as_str().unwrap().parse().unwrap();
+    assert!((number - expected).abs() <= 1e-12 * expected.abs(), "{number} is shown for {expected}");
+}
+
+/// A browser at the page of a server of the test's own.
+struct Visit {
+    browser: Browser,
+    agent: ureq::Agent,
+    server: Running,
+    // Browsers beside one another would wait for one another's processor.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Visit {
+    /// None where there is no browser, which is said.
+    fn start(query: &str) -> Option<Self> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let programs = match Programs::find() {
+            Ok(programs) => programs,
+            Err(missing) => {
+                println!("skipped: {missing}");
+                return None;
+            }
+        };
+        // What another test has failed at is no reason not to run.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        let visit = Self { browser: Browser::start(&programs), agent, server: Running::start(), _turn: turn };
+        visit.browser.open(&format!("http://{}/{query}", visit.server.address));
+        visit.browser.wait_for("a first prediction", TOTAL, json!([]));
+        Some(visit)
+    }
+
+    fn call(&self, path: &str) -> String {
+        let device = self.browser.run("return document.getElementById('device').value", json!([]));
+        format!("http://{}/api/v1/{path}&device={}", self.server.address, device.as_str().unwrap())
+    }
+
+    /// What the API answers, on the device that the page has.
+    fn api(&self, path: &str) -> Value {
+        self.agent.get(self.call(path)).call().unwrap().body_mut().read_json().unwrap()
+    }
+
+    /// The same for a config, at the size that the page has.
+    fn upload(&self, config: &str) -> (u16, Value) {
+        let inputs = self.browser.run(INPUTS, json!([]));
+        let [batch, seq] = [2, 3].map(|at| inputs[at].as_str().unwrap());
+        let url = self.call(&format!("predict?batch_size={batch}&seq_len={seq}"));
+        let mut response = self.agent.post(url).content_type("application/json").send(config).unwrap();
+        (response.status().as_u16(), response.body_mut().read_json().unwrap())
+    }
+
+    /// What the page's form asks the API for.
+    fn selection(&self) -> String {
+        let inputs = self.browser.run(INPUTS, json!([]));
+        let [model, batch, seq] = [0, 2, 3].map(|at| inputs[at].as_str().unwrap());
+        format!("predict?model={model}&batch_size={batch}&seq_len={seq}")
+    }
+
+    fn total(&self) -> f64 {
+        self.browser.run(TOTAL, json!([])).as_str().unwrap().parse().unwrap()
+    }
+
+    /// The total becomes this.
+    fn shows_total(&self, expected: f64) {
+        self.browser.wait_for(
+            &format!("{expected} J in total"),
+            "const joules = Number(document.getElementById('total').dataset.joules);
+             return Math.abs(joules - arguments[0]) <= 1e-12 * arguments[0]",
+            json!([expected]),
+        );
+    }
+
+    /// The console had no errors but these, and no request went elsewhere.
+    fn end(self, known: &[&str]) {
+        let console = self.browser.console();
+        let errors: Vec<&Value> = console.iter().filter(|entry| entry["level"] == "SEVERE").collect();
+        let messages: Vec<&str> = errors.iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+        assert_eq!(messages.len(), known.len(), "{messages:?}");
+        assert!(messages.iter().zip(known).all(|(message, known)| message.contains(known)), "{messages:?}");
+        let requests = self.browser.requests();
+        let home = format!("http://{}/", self.server.address);
+        assert!(requests.iter().any(|url| url.starts_with(&format!("{home}api/v1/predict"))), "{requests:?}");
+        // The icon is in the page itself.
+        let elsewhere: Vec<&String> =
+            requests.iter().filter(|url| !url.starts_with(&home) && !url.starts_with("data:")).collect();
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    }
+}
+
+const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
+
+/// The server under test, on a free port of this machine.
+struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let options = Options { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..Options::default() };
+        let (told, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(options).await.unwrap();
+                told.send(server.address().unwrap()).unwrap();
+                server.run(async { drop(stopped.await) }).await;
+            });
+        });
+        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok() || std::thread::panicking());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A server of a test's own, on a free port of this machine.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use irene_viz::{Limits, Options, Server};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+pub(crate) struct Running {
+    address: SocketAddr,
+    agent: ureq::Agent,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) kind: String,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// A problem document with this in its one line.
+    pub(crate) fn is_problem(&self, status: u16, part: &str) {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.kind, "application/problem+json", "{}", self.text);
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(part) && !detail.contains('\n'), "{detail}");
+    }
+}
+
+impl Running {
+    pub(crate) fn start(limits: Limits) -> Self {
+        let options = Options { address: SocketAddr::from(([127, 0, 0, 1], 0)), limits, ..Options::default() };
+        let (told, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(options).await.unwrap();
+                told.send(server.address().unwrap()).unwrap();
+                server.run(async { drop(stopped.await) }).await;
+            });
+        });
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        Self { address: address.recv().unwrap(), agent, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        answer(self.agent.get(self.url(path)).call().unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        answer(self.agent.post(self.url(path)).send(body).unwrap())
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// What comes back for these bytes until the server closes.
+    pub(crate) fn raw(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        // The server may close before it has read all.
+        let _ = stream.write_all(request.as_bytes());
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    let kind = response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
+    Answer { status: response.status().as_u16(), kind, text: response.body_mut().read_to_string().unwrap() }
+}
+
+impl Drop for Running {
+    /// Lets it end as it does at Ctrl-C.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok() || std::thread::panicking());
+        }
+    }
+}
