@@ -36,8 +36,8 @@ const FIGURES = [
     label: "Difference, B − A",
     numeric: true,
     text: (row) => signedJoules(row.difference_j),
-    // The largest changes first, whichever way they go.
-    value: (row) => size(row.difference_j),
+    // The largest changes first, whichever way they go; of what only one has, all is a change.
+    value: (row) => size(row.difference_j ?? row.a_j ?? row.b_j),
     data: (row) => ({ joules: row.difference_j }),
   },
   { id: "ratio", label: "B ÷ A", numeric: true, text: (row) => times(ratio(row)), value: ratio },

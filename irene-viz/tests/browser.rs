@@ -4,18 +4,17 @@
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 #![allow(clippy::print_stdout)] // a test that is skipped should say so, and what is measured is printed
 
+mod server;
 mod webdriver;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
 };
 
-use irene_viz::{Options, Server};
+use irene_viz::Limits;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use server::Running;
 use webdriver::{Browser, Programs, key};
 
 /// Where screenshots are kept.
@@ -336,7 +335,6 @@ fn assert_close(shown: &Value, expected: f64) {
 /// A browser at the page of a server of the test's own.
 struct Visit {
     browser: Browser,
-    agent: ureq::Agent,
     server: Running,
     // Browsers beside one another would wait for one another's processor.
     _turn: MutexGuard<'static, ()>,
@@ -355,30 +353,29 @@ impl Visit {
         };
         // What another test has failed at is no reason not to run.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
-        let visit = Self { browser: Browser::start(&programs), agent, server: Running::start(), _turn: turn };
-        visit.browser.open(&format!("http://{}/{query}", visit.server.address));
+        let server = Running::start(Limits::default());
+        let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
+        visit.browser.open(&visit.server.url(&format!("/{query}")));
         visit.browser.wait_for("a first prediction", TOTAL, json!([]));
         Some(visit)
     }
 
-    fn call(&self, path: &str) -> String {
+    fn path(&self, path: &str) -> String {
         let device = self.browser.run("return document.getElementById('device').value", json!([]));
-        format!("http://{}/api/v1/{path}&device={}", self.server.address, device.as_str().unwrap())
+        format!("/api/v1/{path}&device={}", device.as_str().unwrap())
     }
 
     /// What the API answers, on the device that the page has.
     fn api(&self, path: &str) -> Value {
-        self.agent.get(self.call(path)).call().unwrap().body_mut().read_json().unwrap()
+        self.server.get(&self.path(path)).json()
     }
 
     /// The same for a config, at the size that the page has.
     fn upload(&self, config: &str) -> (u16, Value) {
         let inputs = self.browser.run(INPUTS, json!([]));
         let [batch, seq] = [2, 3].map(|at| inputs[at].as_str().unwrap());
-        let url = self.call(&format!("predict?batch_size={batch}&seq_len={seq}"));
-        let mut response = self.agent.post(url).content_type("application/json").send(config).unwrap();
-        (response.status().as_u16(), response.body_mut().read_json().unwrap())
+        let answer = self.server.post(&self.path(&format!("predict?batch_size={batch}&seq_len={seq}")), config);
+        (answer.status, answer.json())
     }
 
     /// What the page's form asks the API for.
@@ -410,7 +407,7 @@ impl Visit {
         assert_eq!(messages.len(), known.len(), "{messages:?}");
         assert!(messages.iter().zip(known).all(|(message, known)| message.contains(known)), "{messages:?}");
         let requests = self.browser.requests();
-        let home = format!("http://{}/", self.server.address);
+        let home = self.server.url("/");
         assert!(requests.iter().any(|url| url.starts_with(&format!("{home}api/v1/predict"))), "{requests:?}");
         // The icon is in the page itself.
         let elsewhere: Vec<&String> =
@@ -420,36 +417,3 @@ impl Visit {
 }
 
 const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
-
-/// The server under test, on a free port of this machine.
-struct Running {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    fn start() -> Self {
-        let options = Options { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..Options::default() };
-        let (told, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let server = Server::bind(options).await.unwrap();
-                told.send(server.address().unwrap()).unwrap();
-                server.run(async { drop(stopped.await) }).await;
-            });
-        });
-        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            assert!(thread.join().is_ok() || std::thread::panicking());
-        }
-    }
-}

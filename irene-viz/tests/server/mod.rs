@@ -1,4 +1,5 @@
 //! A server of a test's own, on a free port of this machine.
+#![allow(dead_code)] // each test takes what it needs
 
 use std::{
     io::{Read, Write},
@@ -53,11 +54,11 @@ impl Running {
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
         Self { address: address.recv().unwrap(), agent, stop: Some(stop), thread: Some(thread) }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 

@@ -54,14 +54,22 @@ fn on_path(name: &str) -> Result<PathBuf, String> {
 struct Driver {
     process: Child,
     // Open for as long as it may write to it.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     port: u16,
     // Where it and the browser keep what they need, the profile among it.
     folder: PathBuf,
 }
 
 impl Driver {
+    /// chromedriver looks for a free port and then takes it: in between, another program may have.
     fn start(chromedriver: &Path) -> Self {
+        const TRIES: usize = 5;
+        let mut tries = (0..TRIES).filter_map(|_| Self::try_to_start(chromedriver));
+        tries.next().unwrap_or_else(|| unreachable!("chromedriver ended {TRIES} times before it had a port"))
+    }
+
+    /// None if it ended before it had a port.
+    fn try_to_start(chromedriver: &Path) -> Option<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         // Not the build's own folder: a socket in it has to have a short path.
@@ -75,17 +83,17 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut driver = Self { process, output: output, port: 0, folder };
         let mut line = String::new();
-        let port = loop {
-            line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "chromedriver ended before it had a port");
-            let told = line.split_once("started successfully on port ").map(|(_, rest)| rest.trim());
-            if let Some(port) = told {
-                break port.trim_end_matches('.').parse().unwrap();
+        while driver.output.read_line(&mut line).unwrap() > 0 {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                driver.port = port.trim().trim_end_matches('.').parse().unwrap();
+                return Some(driver);
             }
-        };
-        Self { process, _output: output, port, folder }
+            line.clear();
+        }
+        None
     }
 }
 
