@@ -253,6 +253,18 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
 }
 
 #[test]
+fn a_report_is_one_file_that_points_nowhere() {
+    let folder = Folder::new("report");
+    let file = folder.path("gpt2.html");
+    good(&["report", "gpt2", "-b", "1", "-s", "32", "-o", &file]);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("predicted_energy") && page.trim_end().ends_with("</html>"), "{}", page.len());
+    assert!(!page.contains("/assets/") && !page.contains("src=\"") && !page.contains("=\"http"));
+    let error = refused(1, &["report", "gpt2", "-b", "1", "-s", "5000", "-o", &folder.path("none.html")]);
+    assert!(error.contains("1024") && !std::path::Path::new(&folder.path("none.html")).exists(), "{error}");
+}
+
+#[test]
 fn wrong_usage_is_2_and_says_what_is_missing() {
     assert!(refused(2, &["predict", "gpt2"]).contains("give --batch-size and --seq-len"));
     assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));

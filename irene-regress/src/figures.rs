@@ -77,6 +77,13 @@ impl Prediction {
     }
 }
 
+fn sum(a: Option<Figures>, b: Option<Figures>) -> Option<Figures> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.with(&b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Predictions for a tree whose modules are the sum of their children and an own part: `part` gives a leaf, or a module's own
 /// part.
 pub(crate) fn sum_up(tree: &Tree, mut part: impl FnMut(NodeId) -> Result<Prediction>) -> Result<Vec<Prediction>> {
@@ -84,19 +91,12 @@ pub(crate) fn sum_up(tree: &Tree, mut part: impl FnMut(NodeId) -> Result<Predict
     for id in tree.ids().rev() {
         let own = part(id)?;
         let below = &mut predictions[id.index()];
-        let figures = match (below.figures, own.figures) {
-            (Some(below), Some(own)) => Some(below.with(&own)),
-            (below, own) => below.or(own),
-        };
-        (below.figures, below.own) = (figures, own.own);
+        (below.figures, below.own) = (sum(below.figures, own.figures), own.own);
         below.mark_as(&own);
         if let Some(parent) = tree.parent(id) {
             let (above, below) = predictions.split_at_mut(id.index());
             let (above, below) = (&mut above[parent.index()], &below[0]);
-            above.figures = match (above.figures, below.figures) {
-                (Some(above), Some(below)) => Some(above.with(&below)),
-                (above, below) => above.or(below),
-            };
+            above.figures = sum(above.figures, below.figures);
             above.mark_as(below);
         }
     }

@@ -133,8 +133,9 @@ impl Tree {
             }
             node.marks = Marks::default();
             if let Some(extra) = &mut node.extra {
-                extra.remove(Node::EXTRAPOLATED_FIELD);
+                extra.shift_remove(Node::EXTRAPOLATED_FIELD);
             }
+            node.extra.take_if(|extra| extra.is_empty());
         }
     }
 

@@ -5,6 +5,16 @@ import { isUpload, uploadName, uploadText } from "./uploads.js";
 const BASE = "/api/v1/";
 const KEPT_ANSWERS = 40;
 
+// A report holds its answers itself, and has no server.
+const report = document.getElementById("answers");
+const held = report && JSON.parse(report.textContent);
+
+function fromReport(url, body) {
+  const data = body === undefined ? held[decodeURIComponent(url)] : undefined;
+  if (!data) throw new Error("This page is a report of one prediction; `irene serve` answers everything else.");
+  return { data, text: JSON.stringify(data) };
+}
+
 // Answers by request: the same question always has the same answer, and the back button should not wait for it.
 const answers = new Map();
 
@@ -13,6 +23,10 @@ async function ask(path, query, body, contentType) {
   const url = `${BASE}${path}${search.size > 0 ? `?${search}` : ""}`;
   const key = body === undefined ? url : `${url}\n${body}`;
   if (answers.has(key)) return answers.get(key);
+  if (held) {
+    answers.set(key, fromReport(url, body));
+    return answers.get(key);
+  }
 
   const options = body === undefined ? {} : { method: "POST", body, headers: { "Content-Type": contentType } };
   let response;

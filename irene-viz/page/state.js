@@ -1,11 +1,15 @@
 // What the page shows, all of it in the URL's query, so that a view can be shared and the back button works.
 
+// A report says which size it is of. The address of a file may change in its fragment alone.
+const report = document.getElementById("answers")?.dataset;
+const MARK = report ? "#?" : "?";
+
 // Every value is a string, as in the URL, and the empty one is left out of it.
 const DEFAULTS = {
   model: "",
   device: "",
-  batch: "8",
-  seq: "128",
+  batch: report?.batch ?? "8",
+  seq: report?.seq ?? "128",
   math: "",
   view: "tree",
   depth: "2",
@@ -34,8 +38,10 @@ function address(state) {
     const isWorthWriting = state[name] !== fallback || ALWAYS_WRITTEN.includes(name);
     if (isWorthWriting && (state[name] !== "" || fallback !== "")) query.set(name, state[name]);
   }
-  return `?${query}`;
+  return `${MARK}${query}`;
 }
+
+const shown = () => (report ? location.hash : location.search);
 
 // What still waits to be written, of the step of the history that is shown.
 let waiting = null;
@@ -51,7 +57,7 @@ function settle(isWritten) {
 export function pushState(state) {
   settle(true);
   const url = address(state);
-  if (url !== location.search) history.pushState(null, "", url);
+  if (url !== shown()) history.pushState(null, "", url);
 }
 
 export function replaceState(state) {
@@ -69,6 +75,6 @@ export function replaceStateSoon(state) {
 // Of the address that is shown now: what waits to be written belonged to another.
 export function readState() {
   settle(false);
-  const query = new URLSearchParams(location.search);
+  const query = new URLSearchParams(shown().slice(MARK.length));
   return Object.fromEntries(Object.entries(DEFAULTS).map(([name, fallback]) => [name, query.get(name) ?? fallback]));
 }

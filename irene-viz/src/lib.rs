@@ -11,10 +11,12 @@ mod metrics;
 mod options;
 mod page;
 mod problem;
+mod report;
 mod serve;
 
 pub use options::{Limits, Options};
 pub use problem::Problem;
+pub use report::report;
 pub use serve::Server;
 
 /// Why a server does not start.
@@ -29,6 +31,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What a report was to show cannot be predicted.
+    #[error("{0}")]
+    Report(String),
     /// A bundled profile cannot be read.
     #[error(transparent)]
     Profile(#[from] irene_regress::Error),

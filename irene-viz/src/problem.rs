@@ -25,6 +25,11 @@ impl Problem {
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
     }
 
+    /// What is wrong, in a line.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The request cannot be understood.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)

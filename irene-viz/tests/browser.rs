@@ -12,6 +12,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use irene_models::ModelSpec;
+use irene_regress::Profile;
 use irene_viz::Limits;
 use serde_json::{Value, json};
 use server::Running;
@@ -330,6 +332,43 @@ fn first_at_depth(node: &Value, depth: usize) -> &Value {
 fn assert_close(shown: &Value, expected: f64) {
     let number: f64 = shown.as_str().unwrap().parse().unwrap();
     assert!((number - expected).abs() <= 1e-12 * expected.abs(), "{number} is shown for {expected}");
+}
+
+#[test]
+fn a_report_shows_its_prediction_from_a_file_alone() {
+    let Some(visit) = Visit::start("") else { return };
+    let browser = &visit.browser;
+    let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
+    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let spec = ModelSpec::builtin("distilgpt2").unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, 4, 64).unwrap();
+    let file = Path::new(KEPT).join("report.html");
+    std::fs::write(&file, page).unwrap();
+
+    browser.open(&format!("file://{}", file.display()));
+    visit.shows_total(energy(root(&prediction)));
+    browser.click("#math");
+    browser.wait_for("the operations", "return document.querySelector('#math').checked", json!([]));
+    browser.click("#tab-icicle");
+    browser.wait_for(
+        "the icicle",
+        "return document.querySelector('#panel-icicle [data-scope=root]') !== null",
+        json!([]),
+    );
+    browser.click("#tab-sizes");
+    browser.wait_for("the sizes", "return document.querySelector('#panel-sizes svg') !== null", json!([]));
+    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    // What is not in the file is said.
+    browser.fill("#batch", "5");
+    browser.click("#predict");
+    let said = "return document.getElementById('error').textContent.includes('`irene serve` answers everything else')";
+    browser.wait_for("that this is a report", said, json!([]));
+    let console = browser.console();
+    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    let home = visit.server.url("/");
+    let is_own = |url: &String| ["file:", "data:", "blob:", &home].iter().any(|start| url.starts_with(start));
+    let requests = browser.requests();
+    assert!(requests.iter().all(is_own), "{requests:?}");
 }
 
 /// A browser at the page of a server of the test's own.

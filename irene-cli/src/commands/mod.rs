@@ -15,6 +15,7 @@ pub(crate) mod predict;
 mod predictor;
 #[cfg(feature = "candle")]
 pub(crate) mod profile;
+pub(crate) mod report;
 #[cfg(feature = "candle")]
 pub(crate) mod run;
 #[cfg(feature = "candle")]

@@ -60,34 +60,57 @@ async fn openapi() -> Response {
 #[utoipa::path(get, path = "/api/v1/models", responses((status = 200, body = Models)))]
 async fn models(State(app): Shared) -> Result<Json<Models>, Problem> {
     let list = |app: &App| {
-        let entry = |name: String| {
-            let spec = app.model(&name)?;
-            let tree = app.trace(&spec, Size { batch_size: 1, seq_len: 1 }, false)?;
-            let first = |fields: [&'static str; 3]| fields.into_iter().find_map(|field| spec.config().size(field).ok());
-            Ok(Model {
-                architecture: spec.model_type().to_owned(),
-                num_parameters: tree.root().get(Quantity::NumParameters),
-                layers: first(["num_hidden_layers", "n_layer", "n_layers"]),
-                hidden_size: first(["hidden_size", "n_embd", "dim"]),
-                max_seq_len: first(["max_position_embeddings", "n_positions", "n_ctx"]),
-                name,
-            })
-        };
-        Ok(Models { models: ModelSpec::builtin_names().map(entry).collect::<Result<_, Problem>>()? })
+        let specs = ModelSpec::builtin_names().map(|name| app.model(&name)).collect::<Result<Vec<_>, Problem>>()?;
+        models_of(specs, app)
     };
     Ok(Json(compute(&app, list).await?))
+}
+
+pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
+    let entry = |spec: ModelSpec| {
+        let tree = app.trace(&spec, Size { batch_size: 1, seq_len: 1 }, false)?;
+        let first = |fields: [&'static str; 3]| fields.into_iter().find_map(|field| spec.config().size(field).ok());
+        Ok(Model {
+            name: spec.name().to_owned(),
+            architecture: spec.model_type().to_owned(),
+            num_parameters: tree.root().get(Quantity::NumParameters),
+            layers: first(["num_hidden_layers", "n_layer", "n_layers"]),
+            hidden_size: first(["hidden_size", "n_embd", "dim"]),
+            max_seq_len: first(["max_position_embeddings", "n_positions", "n_ctx"]),
+        })
+    };
+    Ok(Models { models: specs.into_iter().map(entry).collect::<Result<_, Problem>>()? })
 }
 
 /// Machines that can be predicted for
 #[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Devices)))]
 async fn devices(State(app): Shared) -> Json<Devices> {
+    Json(devices_of(&app.devices))
+}
+
+pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> Devices {
     let entry = |Device { name, profile }: &Device| DeviceEntry {
         name: name.clone(),
         description: profile.provenance.device.clone(),
         method: profile.predictor.method().to_owned(),
         training_data: profile.provenance.training_data.clone(),
     };
-    Json(Devices { devices: app.devices.iter().map(entry).collect() })
+    Devices { devices: devices.into_iter().map(entry).collect() }
+}
+
+/// An answer as a value.
+pub(crate) fn value(answer: &impl serde::Serialize) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(answer).map_err(|error| Problem::refused(&error))
+}
+
+pub(crate) fn prediction(
+    app: &App,
+    device: &Device,
+    spec: &ModelSpec,
+    size: Size,
+    math: bool,
+) -> Result<Prediction, Problem> {
+    Prediction::on(&app.predict(device, spec, size, math)?, device)
 }
 
 /// A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels
@@ -112,8 +135,8 @@ async fn predict(
     }
     let answer = compute(&app, move |app| {
         let device = app.device(query.device.as_deref())?;
-        let tree = app.predict(device, &app.model(&query.model)?, query.size(), query.math)?;
-        let answer = serde_json::to_vec(&Prediction::on(&tree, device)?).map_err(|error| Problem::refused(&error))?;
+        let prediction = prediction(app, device, &app.model(&query.model)?, query.size(), query.math)?;
+        let answer = serde_json::to_vec(&prediction).map_err(|error| Problem::refused(&error))?;
         let answer = Bytes::from(answer);
         app.keep(key, answer.clone());
         Ok(answer)
@@ -140,7 +163,7 @@ async fn predict_config(
         let spec = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let device = app.device(query.device.as_deref())?;
         let size = Size { batch_size: query.batch_size, seq_len: query.seq_len };
-        Prediction::on(&app.predict(device, &spec, size, query.math)?, device)
+        prediction(app, device, &spec, size, query.math)
     };
     Ok(Json(compute(&app, predicted).await?))
 }
@@ -297,51 +320,66 @@ async fn sweep(State(app): Shared, Params(query): Params<SweepQuery>) -> Result<
             return Err(Problem::malformed(format!("at most {most} sizes are swept here, found {count}")));
         }
         let (device, spec) = (app.device(query.device.as_deref())?, app.model(&query.model)?);
-        let is_asked = query.seq_lens.is_some();
-        let mut cells = Vec::new();
-        for &batch_size in &batch_sizes {
-            for &seq_len in &seq_lens {
-                let tree = match app.predict(device, &spec, Size { batch_size, seq_len }, false) {
-                    Ok(tree) => tree,
-                    // The default lengths are more than some models have positions.
-                    Err(_) if !is_asked && !cells.is_empty() => continue,
-                    Err(problem) => return Err(problem),
-                };
-                let extrapolated = tree.root().marks.contains(Mark::Extrapolated);
-                cells.push(Cell { batch_size, seq_len, figures: Figures::of(&tree)?, extrapolated });
-            }
-        }
-        Ok(Sweep { model: query.model, device: device.name.clone(), cells })
+        sweep_of(app, device, &spec, &batch_sizes, &seq_lens, query.seq_lens.is_some())
     };
     Ok(Json(compute(&app, swept).await?))
+}
+
+pub(crate) fn default_sweep(app: &App, device: &Device, spec: &ModelSpec) -> Result<Sweep, Problem> {
+    sweep_of(app, device, spec, &BATCH_SIZES, &SEQ_LENS, false)
+}
+
+fn sweep_of(
+    app: &App,
+    device: &Device,
+    spec: &ModelSpec,
+    batch_sizes: &[usize],
+    seq_lens: &[usize],
+    is_asked: bool,
+) -> Result<Sweep, Problem> {
+    let mut cells = Vec::new();
+    for &batch_size in batch_sizes {
+        for &seq_len in seq_lens {
+            let tree = match app.predict(device, spec, Size { batch_size, seq_len }, false) {
+                Ok(tree) => tree,
+                // The default lengths are more than some models have positions.
+                Err(_) if !is_asked && !cells.is_empty() => continue,
+                Err(problem) => return Err(problem),
+            };
+            let extrapolated = tree.root().marks.contains(Mark::Extrapolated);
+            cells.push(Cell { batch_size, seq_len, figures: Figures::of(&tree)?, extrapolated });
+        }
+    }
+    Ok(Sweep { model: spec.name().to_owned(), device: device.name.clone(), cells })
 }
 
 /// All built-in models at one size, least energy first
 #[utoipa::path(get, path = "/api/v1/leaderboard", params(SizeQuery),
     responses((status = 200, body = Leaderboard), (status = "4XX", body = Problem)))]
 async fn leaderboard(State(app): Shared, Params(query): Params<SizeQuery>) -> Result<Json<Leaderboard>, Problem> {
-    let ranked = move |app: &App| {
-        let device = app.device(query.device.as_deref())?;
-        let mut problem = None;
-        let mut entries = Vec::new();
-        for model in ModelSpec::builtin_names() {
-            // A size may be too long for one model and not for another.
-            match app.predict(device, &app.model(&model)?, query.size(), false) {
-                Ok(tree) => entries.push(Entry {
-                    model,
-                    num_parameters: tree.root().get(Quantity::NumParameters),
-                    figures: Figures::of(&tree)?,
-                }),
-                Err(refused) => problem = Some(refused),
-            }
-        }
-        match problem {
-            Some(problem) if entries.is_empty() => return Err(problem),
-            _ => entries.sort_by(|a: &Entry, b| a.figures.energy_j().total_cmp(&b.figures.energy_j())),
-        }
-        Ok(Leaderboard { entries })
-    };
+    let ranked = move |app: &App| leaderboard_of(app, app.device(query.device.as_deref())?, query.size());
     Ok(Json(compute(&app, ranked).await?))
+}
+
+pub(crate) fn leaderboard_of(app: &App, device: &Device, size: Size) -> Result<Leaderboard, Problem> {
+    let mut problem = None;
+    let mut entries = Vec::new();
+    for model in ModelSpec::builtin_names() {
+        // A size may be too long for one model and not for another.
+        match app.predict(device, &app.model(&model)?, size, false) {
+            Ok(tree) => entries.push(Entry {
+                model,
+                num_parameters: tree.root().get(Quantity::NumParameters),
+                figures: Figures::of(&tree)?,
+            }),
+            Err(refused) => problem = Some(refused),
+        }
+    }
+    match problem {
+        Some(problem) if entries.is_empty() => return Err(problem),
+        _ => entries.sort_by(|a: &Entry, b| a.figures.energy_j().total_cmp(&b.figures.energy_j())),
+    }
+    Ok(Leaderboard { entries })
 }
 
 /// Energy against the accuracies of a CSV with the columns model and accuracy, and who is on the Pareto front

@@ -84,7 +84,7 @@ impl Driver {
             .spawn()
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        let mut driver = Self { process, output: output, port: 0, folder };
+        let mut driver = Self { process, output, port: 0, folder };
         let mut line = String::new();
         while driver.output.read_line(&mut line).unwrap() > 0 {
             if let Some((_, port)) = line.split_once("started successfully on port ") {

@@ -1,0 +1,33 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use irene_models::ModelSpec;
+
+use super::{Size, predictor::PredictorArgs};
+use crate::output;
+
+/// Writes the web page of one model at one size as a single file, which needs no server
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  irene report bert-base-uncased -b 8 -s 128 -o bert.html")]
+pub(crate) struct Args {
+    /// A built-in model's name, or a path to a config.json or its directory
+    model: String,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+    /// The page
+    #[arg(short, long, value_name = "PAGE.html")]
+    output: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let spec = ModelSpec::find(&args.model)?;
+    let predictor = args.predictor.load()?;
+    let Size { batch_size, seq_len } = args.size;
+    let page = irene_viz::report(&predictor.name, predictor.profile, &spec, batch_size, seq_len)?;
+    output::write_text(&args.output, &page)?;
+    output::tell(&format!("written to {}", args.output.display()));
+    Ok(())
+}

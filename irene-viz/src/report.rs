@@ -1,0 +1,126 @@
+//! The page in one file: with its style, its scripts and the answers that it would ask a server for.
+
+use irene_models::ModelSpec;
+use irene_regress::Profile;
+use serde_json::{Map, Value};
+
+use crate::{
+    Error, Options, api,
+    app::{App, Device, Size},
+    page,
+};
+
+/// A page that shows one model at one size without a server: an HTML file that asks for nothing.
+///
+/// # Errors
+/// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
+pub fn report(
+    device: &str,
+    profile: Profile,
+    spec: &ModelSpec,
+    batch_size: usize,
+    seq_len: usize,
+) -> Result<String, Error> {
+    let app = App::new(Options::default())?;
+    let device = Device { name: device.to_owned(), profile };
+    let answers = answers(&app, &device, spec, Size { batch_size, seq_len })
+        .map_err(|problem| Error::Report(problem.detail().to_owned()))?;
+    // Nothing in the answers may end the script that holds them.
+    let answers = Value::Object(answers).to_string().replace('<', "\\u003c");
+    let scripts = format!(
+        "<script type=\"application/json\" id=\"answers\" data-batch=\"{batch_size}\" data-seq=\"{seq_len}\">{answers}</script>\n\
+         <script type=\"module\">\n{}</script>\n",
+        bundle()
+    );
+    let is_part = |line: &str| line.contains("/assets/");
+    let page: String = page::INDEX.lines().filter(|line| !is_part(line)).flat_map(|line| [line, "\n"]).collect();
+    let head = format!(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<style>\n{}</style>\n</head>",
+        page::STYLE.text
+    );
+    Ok(page.replacen("</head>", &head, 1).replacen("</body>", &format!("{scripts}</body>"), 1))
+}
+
+/// What is in the file, and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'";
+
+/// By the address that the page would ask for.
+fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
+    let (model, on) = (spec.name(), &device.name);
+    let at = format!("batch_size={}&seq_len={}", size.batch_size, size.seq_len);
+    let prediction = |math| api::prediction(app, device, spec, size, math);
+    let answers = [
+        ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
+        ("devices".to_owned(), api::value(&api::devices_of([device]))?),
+        (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
+        (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
+        (format!("sweep?model={model}&device={on}"), api::value(&api::default_sweep(app, device, spec)?)?),
+        (format!("leaderboard?{at}&device={on}"), api::value(&api::leaderboard_of(app, device, size)?)?),
+    ];
+    Ok(answers.into_iter().map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
+}
+
+/// All scripts as one: each module a function that gives what it exports, after those that it imports.
+fn bundle() -> String {
+    let mut out = String::from("const modules = {};\n");
+    let mut done = Vec::new();
+    add("app.js", &mut done, &mut out);
+    out
+}
+
+fn add(name: &'static str, done: &mut Vec<&'static str>, out: &mut String) {
+    let Some(script) = page::SCRIPTS.iter().find(|script| script.name == name) else { return };
+    if done.contains(&script.name) {
+        return;
+    }
+    done.push(script.name);
+    let mut body = String::new();
+    let mut exported = Vec::new();
+    let mut lines = script.text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(first) = line.strip_prefix("import {") {
+            let mut import = first.to_owned();
+            while !import.ends_with(';') {
+                import += lines.next().unwrap_or(";");
+            }
+            let Some((names, from)) = import.split_once("} from \"./") else { continue };
+            let from = from.trim_end_matches("\";");
+            if let Some(known) = page::SCRIPTS.iter().find(|script| script.name == from) {
+                add(known.name, done, out);
+            }
+            body += &format!("const {{{}}} = modules[\"{from}\"];\n", names.replace(" as ", ": "));
+        } else if let Some(declaration) = line.strip_prefix("export ") {
+            let name =
+                declaration.split_whitespace().find(|word| !["async", "function", "const", "class"].contains(word));
+            exported.extend(name.map(|name| name.split('(').next().unwrap_or(name)));
+            body += &format!("{declaration}\n");
+        } else {
+            body += &format!("{line}\n");
+        }
+    }
+    // The first one waits for answers, which a function that is called here could not.
+    *out += &match name {
+        "app.js" => format!("{{\n{body}}}\n"),
+        _ => format!("modules[\"{name}\"] = (() => {{\n{body}return {{ {} }};\n}})();\n", exported.join(", ")),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_is_in_the_bundle_and_no_import_is_left() {
+        let bundle = bundle();
+        for script in &page::SCRIPTS {
+            assert!(
+                script.name == "app.js" || bundle.contains(&format!("modules[\"{}\"] = ", script.name)),
+                "{}",
+                script.name
+            );
+        }
+        assert!(!bundle.lines().any(|line| line.starts_with("import ") || line.starts_with("export ")));
+        assert!(!bundle.contains("</script"));
+    }
+}
