@@ -247,6 +247,11 @@ fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
     good(&["train", &data, "--method", "irene", "--strategy", "predicted-sum", "-o", &paper]);
     let error = refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine]);
     assert!(error.contains("has nothing to carry over to another machine; train one there"), "{error}");
+    // Measured trees are explained by what was measured of them.
+    let text = good(&["explain", &data, "root", "-b", "16", "-s", "32", "--method", "measured"]);
+    assert!(text.contains("batch 16") && text.contains("gpu_energy") && text.contains("latency"), "{text}");
+    assert!(refused(1, &["explain", &data, "root", "-b", "3"]).contains("no tree of this size"));
+    assert!(refused(2, &["explain", "gpt2", "root", "-b", "3"]).contains("give --batch-size and --seq-len"));
     // What was measured of a model is asked for by name.
     let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"]);
     assert!(error.contains("gtx-1080-ti (method measured) needs features these nodes lack"), "{error}");

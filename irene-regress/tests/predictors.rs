@@ -360,6 +360,30 @@ fn an_unknown_operation_has_an_interval_of_what_was_tried_on_unknown_ones() {
 }
 
 #[test]
+fn one_tree_scales_a_profile_to_a_machine_far_away() {
+    let slow: Vec<Tree> = data()
+        .iter()
+        .cloned()
+        .map(|mut tree| {
+            for node in tree.nodes_mut() {
+                for quantity in [Quantity::Latency, Quantity::GpuEnergy, Quantity::GroundTruthEnergy] {
+                    node.set(quantity, 100.0 * node.get(quantity).unwrap());
+                }
+            }
+            tree
+        })
+        .collect();
+    let there = train(&Track::Specs).calibrated(&slow[..1], "slow").unwrap();
+    let mut evaluation = irene_regress::Evaluation::default();
+    for tree in &slow {
+        evaluation.add(&predicted(there.predictor.as_ref(), tree)).unwrap();
+    }
+    for level in [Level::Ml, Level::Module, Level::Model] {
+        assert!(evaluation.mean(level).unwrap() < 10.0, "{level:?}: {:?}", evaluation.mean(level));
+    }
+}
+
+#[test]
 fn whole_models_are_needed_to_carry_a_profile_over() {
     let mut builder = TreeBuilder::new("leaf", 8, 32);
     let op = irene_tree::Operation::new(

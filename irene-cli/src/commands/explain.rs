@@ -1,35 +1,59 @@
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{Mark, Node, Quantity, Tree, render};
 
-use super::{Size, predictor::PredictorArgs};
+use super::{Size, Usage, predictor::PredictorArgs, size};
 use crate::output;
 
 /// What makes up the predicted energy and latency of one node
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128
-  irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024")]
+  irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024
+  irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory
-    model: String,
+    /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees, of which the first (of the size, if
+    /// one is given) is taken
+    model_or_trees: String,
     /// The node, as `irene trace` has it
     scope: String,
-    #[command(flatten)]
-    size: Size,
+    /// Sequences in the batch
+    #[arg(short, long, value_name = "B", value_parser = size)]
+    batch_size: Option<usize>,
+    /// Tokens in a sequence
+    #[arg(short, long, value_name = "S", value_parser = size)]
+    seq_len: Option<usize>,
     #[command(flatten)]
     predictor: PredictorArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
-    let mut tree = super::traced(&ModelSpec::find(&args.model)?, &args.size.batch())?;
-    // A module's own operations are shown, where they make up the node.
+    let mut tree = tree(args)?;
     let (id, explanation) = predictor.explained(predictor.profile.explain(&mut tree, &args.scope))?;
     output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
+}
+
+/// A model's with its single operations, where they make up a node; or one that was measured.
+fn tree(args: &Args) -> Result<Tree> {
+    let path = Path::new(&args.model_or_trees);
+    if path.extension().is_some_and(|extension| extension == "jsonl") {
+        let is_it = |tree: &Tree| {
+            args.batch_size.is_none_or(|size| tree.batch_size == size)
+                && args.seq_len.is_none_or(|len| tree.seq_len == len)
+        };
+        let found = super::read_trees(path)?.into_iter().find(is_it);
+        return found.with_context(|| format!("{}: no tree of this size", path.display()));
+    }
+    match (args.batch_size, args.seq_len) {
+        (Some(batch_size), Some(seq_len)) => {
+            super::traced(&ModelSpec::find(&args.model_or_trees)?, &Size { batch_size, seq_len }.batch())
+        }
+        _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
+    }
 }
 
 fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {

@@ -230,3 +230,33 @@ impl Correction {
         Ok(Self::new(kernels as usize, places, counts, weights))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_more_shapes_than_there_may_be_is_refused_before_it_takes_memory() {
+        let mut store = Store::new("specs");
+        store.put("x.kernels", &[0.0]);
+        store.put("x.counts", &vec![1.0; 100_000]);
+        store.put("x.places", &vec![1.0; 400_000]);
+        let error = Correction::read("x", 2, &store).err().unwrap().to_string();
+        assert!(error.contains("`x.counts` has 100000 numbers, more than any predictor"), "{error}");
+    }
+
+    #[test]
+    fn too_many_samples_are_thinned_evenly() {
+        let sample = |i: usize| Sample {
+            shape: [i as f64, i as f64, 0.0, 32.0],
+            log_time: 0.0,
+            log_energy: 0.0,
+            log_gpu_energy: None,
+            count: 1.0,
+        };
+        let samples: Vec<Sample> = (1..=3000).map(sample).collect();
+        let (thin, residuals) = thinned(&samples, &[(1..=3000).map(f64::from).collect()]);
+        assert!(thin.len() <= MOST && thin.len() > MOST / 2, "{}", thin.len());
+        assert!(thin.iter().zip(&residuals[0]).all(|(sample, residual)| sample.shape[0] == *residual));
+    }
+}
