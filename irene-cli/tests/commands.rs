@@ -1,94 +1,14 @@
 //! The `irene` binary as a person uses it: what it prints, what it refuses and how, and that nothing is half-written.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+mod command;
 
+use std::path::Path;
+use std::process::Command;
+
+use command::{Folder, good, refused, training_data};
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
-
-/// A folder of its own for each test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("irene-cli-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        std::fs::write(self.0.join(name), text).unwrap();
-        self.path(name)
-    }
-
-    fn files(&self) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn irene(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_irene")).args(args).output().unwrap()
-}
-
-/// What it prints when all is well.
-fn good(args: &[&str]) -> String {
-    let output = irene(args);
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{args:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one line it says when something is wrong; `code` is 1 for a failure and 2 for wrong usage.
-fn refused(code: i32, args: &[&str]) -> String {
-    let output = irene(args);
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {complaint}");
-    assert!(output.stdout.is_empty(), "{args:?} printed results");
-    assert!(complaint.starts_with("error: "), "{args:?}: {complaint}");
-    if code == 1 {
-        assert_eq!(complaint.trim_end().lines().count(), 1, "{args:?}: {complaint}");
-    }
-    complaint
-}
-
-/// Trees of two models at two sizes with energies and features by a simple law.
-fn training_data(folder: &Folder) -> String {
-    let mut lines = String::new();
-    for (model, size) in [("distilgpt2", "8"), ("distilgpt2", "16"), ("gpt2", "8"), ("gpt2", "16")] {
-        let json = good(&["trace", model, "-b", size, "-s", "32", "--format", "json"]);
-        let mut tree = jsonl::parse_tree(json.trim_end().as_bytes(), "trace", 1).unwrap();
-        for node in tree.nodes_mut() {
-            let work = node.get(Quantity::Flops).unwrap() * 1e-4 + node.get(Quantity::Kernels).unwrap() * 1e-3;
-            node.set(Quantity::GroundTruthEnergy, work + 1e-3);
-            for quantity in [Quantity::Cpu, Quantity::Mem, Quantity::Gpu, Quantity::GpuMem, Quantity::GpuClk] {
-                node.set(quantity, 50.0);
-            }
-            node.set(Quantity::GpuMemClk, 3802.0);
-            node.set(Quantity::Latency, work / 200.0);
-            node.set(Quantity::GpuEnergy, work * 0.7);
-        }
-        lines += &(jsonl::to_json(&tree) + "\n");
-    }
-    folder.write("data.jsonl", &lines)
-}
 
 #[test]
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
@@ -179,82 +99,6 @@ fn a_config_on_disk_is_a_model() {
     for path in [file.as_str(), folder.0.to_str().unwrap()] {
         assert!(good(&["predict", path, "-b", "1", "-s", "8"]).contains("root DistilBertModel"));
     }
-}
-
-#[test]
-fn training_predicting_and_evaluating_go_through_files() {
-    let folder = Folder::new("files");
-    let data = training_data(&folder);
-    for (method, extra) in [
-        ("irene", &["--strategy", "stepwise", "--seed", "7"][..]),
-        ("measured", &[]),
-        ("primitives", &[]),
-        ("specs", &[]),
-    ] {
-        let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
-        let train = ["train", &data, "-o", &model, "--method", method];
-        good(&[&train[..], extra].concat());
-        good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
-        let text = good(&["evaluate", &data, &predicted]);
-        assert!(text.contains("share of nodes with at most this error"), "{text}");
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
-        assert_eq!(json["by_level"]["model"]["nodes"], 4);
-        assert!(json["by_level"]["ml"]["cdf"][0]["share"].is_number());
-
-        let cross = ["crossvalidate", &data, "--method", method, "--format", "json"];
-        let json: Value = serde_json::from_str(&good(&[&cross[..], extra].concat())).unwrap();
-        assert_eq!(json["folds"][0]["left_out"], "distilgpt2");
-        for level in ["ml", "module", "model"] {
-            let mean = (json["folds"][0][level].as_f64().unwrap() + json["folds"][1][level].as_f64().unwrap()) / 2.0;
-            assert!((json["average"][level].as_f64().unwrap() - mean).abs() < 1e-9);
-        }
-        assert!(json["by_instance_type"]["Softmax"].is_number());
-    }
-    assert!(good(&["ablate", &data]).contains("PredictedSum"));
-}
-
-#[test]
-fn a_node_is_explained_by_terms_that_add_up() {
-    let text = good(&["explain", "bert-base-uncased", "root.encoder.0.attention.self", "-b", "8", "-s", "128"]);
-    assert!(
-        text.starts_with("root.encoder.0.attention.self (BertSelfAttention) of bert-base-uncased, batch 8"),
-        "{text}"
-    );
-    assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
-    assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
-    let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
-    assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
-    assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
-    let error = refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"]);
-    assert!(error.contains("gpt2 1x8 has no node `root.mlp`; `irene trace` lists them"), "{error}");
-}
-
-#[test]
-fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
-    let folder = Folder::new("calibrate");
-    let data = training_data(&folder);
-    let (mine, predicted) = (folder.path("mine.safetensors"), folder.path("predicted.jsonl"));
-    let error = |args: &[&str]| -> f64 {
-        good(&[&["predict", &data, "-o", &predicted], args].concat());
-        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
-        json["by_level"]["model"]["mean"].as_f64().unwrap()
-    };
-    let shipped = error(&[]);
-    good(&["calibrate", "--device", "gtx-1080-ti", &data, "--name", "made up", "-o", &mine]);
-    let carried = error(&["--predictor", &mine]);
-    assert!(carried < 0.2 * shipped && carried < 5.0, "{shipped} {carried}");
-    let paper = folder.path("paper.safetensors");
-    good(&["train", &data, "--method", "irene", "--strategy", "predicted-sum", "-o", &paper]);
-    let error = refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine]);
-    assert!(error.contains("has nothing to carry over to another machine; train one there"), "{error}");
-    // Measured trees are explained by what was measured of them.
-    let text = good(&["explain", &data, "root", "-b", "16", "-s", "32", "--method", "measured"]);
-    assert!(text.contains("batch 16") && text.contains("gpu_energy") && text.contains("latency"), "{text}");
-    assert!(refused(1, &["explain", &data, "root", "-b", "3"]).contains("no tree of this size"));
-    assert!(refused(2, &["explain", "gpt2", "root", "-b", "3"]).contains("give --batch-size and --seq-len"));
-    // What was measured of a model is asked for by name.
-    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"]);
-    assert!(error.contains("gtx-1080-ti (method measured) needs features these nodes lack"), "{error}");
 }
 
 #[test]
@@ -375,22 +219,6 @@ fn nodes_are_matched_by_what_they_are_and_not_by_their_number() {
         json["by_level"]["ml"]["mean"].as_f64().unwrap()
     };
     assert!((mean(&data) - mean(&other)).abs() < 1e-9, "{} {}", mean(&data), mean(&other));
-}
-
-#[test]
-fn an_energy_that_is_no_number_is_refused() {
-    let folder = Folder::new("infinite");
-    let data = training_data(&folder);
-    let model = folder.path("model");
-    good(&["train", &data, "--method", "irene", "--features", "specs", "--strategy", "predicted-sum", "-o", &model]);
-    let mut tree = jsonl::read_trees(Path::new(&data)).unwrap().remove(0);
-    for node in tree.nodes_mut() {
-        node.set(Quantity::Flops, 1.7e308);
-    }
-    let huge = folder.write("huge.jsonl", &(jsonl::to_json(&tree) + "\n"));
-    let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
-    assert!(complaint.contains("the predicted energy is not finite"), "{complaint}");
-    assert!(!folder.files().contains(&"out".to_owned()));
 }
 
 #[test]

@@ -1,38 +1,14 @@
 //! `irene doctor`, `sample` and `profile` as a person uses them, on this machine and on made-up ones.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
+mod command;
+
 use std::{
-    path::PathBuf,
     process::{Command, Output},
     time::Duration,
 };
 
-/// A folder of its own for each test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("irene-measuring-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use command::Folder;
 
 fn irene(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));

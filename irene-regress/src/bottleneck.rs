@@ -49,6 +49,9 @@ pub fn bottlenecks(tree: &Tree) -> Vec<Bottleneck> {
     rows
 }
 
+/// US average price of a kWh in the paper's use case (Cao et al. 2021), USD.
+pub const PRICE_PER_KWH: f64 = 0.1319;
+
 /// Energy of a million runs, kWh.
 pub fn kwh_per_million(energy_j: f64) -> f64 {
     const RUNS: f64 = 1e6;

@@ -62,7 +62,7 @@ mod table;
 mod tracks;
 
 pub use ablation::{Ablation, PUBLISHED_BY_PRIMITIVE, Published, ablations};
-pub use bottleneck::{Bottleneck, bottlenecks, kwh_per_million};
+pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 pub use crossvalidate::{CrossValidation, Fold, crossvalidate};
 pub use error::{Error, Result};
 pub use evaluate::{Errors, Evaluation, evaluate};

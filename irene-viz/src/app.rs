@@ -10,7 +10,7 @@ use irene_tree::Tree;
 use lru::LruCache;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, Options, metrics::Metrics, problem::Problem};
+use crate::{Limits, Options, api::queries::ModelQuery, metrics::Metrics, problem::Problem};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -22,8 +22,8 @@ pub(crate) struct App {
     pub(crate) requests: Semaphore,
     /// Permits of those that compute: more threads than processors would only take memory.
     processors: Semaphore,
-    /// Answers by path and query.
-    cache: Mutex<LruCache<String, Bytes>>,
+    /// Predictions, by what was asked for.
+    cache: Mutex<LruCache<ModelQuery, Bytes>>,
 }
 
 /// A machine that can be predicted for.
@@ -105,17 +105,17 @@ impl App {
     }
 
     /// An answer that was given before.
-    pub(crate) fn cached(&self, key: &str) -> Option<Bytes> {
-        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+    pub(crate) fn cached(&self, query: &ModelQuery) -> Option<Bytes> {
+        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(query).cloned();
         self.metrics.cache(found.is_some());
         found
     }
 
-    pub(crate) fn keep(&self, key: String, answer: Bytes) {
+    pub(crate) fn keep(&self, query: ModelQuery, answer: Bytes) {
         // What fills the cache with few answers is made anew.
         const LARGEST: usize = 1 << 20;
         if answer.len() <= LARGEST {
-            self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, answer);
+            self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(query, answer);
         }
     }
 }

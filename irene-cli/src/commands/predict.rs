@@ -6,7 +6,7 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_models::{Batch, ModelSpec};
-use irene_regress::{CONFIDENCE, bottlenecks, kwh_per_million};
+use irene_regress::{CONFIDENCE, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 use irene_tree::{
     Level, Mark, Quantity, Tree,
     jsonl::{self, TreeReader},
@@ -80,15 +80,13 @@ enum Format {
 }
 
 const DEFAULT_TOP: usize = 10;
-/// US average price of the paper's use case, USD.
-const DEFAULT_PRICE_PER_KWH: f64 = 0.1319;
 
 /// What a million runs cost, beside a tree in json.
 const COST_FIELD: &str = "cost_per_million_runs";
 
 impl Args {
     fn price_per_kwh(&self) -> f64 {
-        self.price_per_kwh.unwrap_or(DEFAULT_PRICE_PER_KWH)
+        self.price_per_kwh.unwrap_or(PRICE_PER_KWH)
     }
 
     fn has_text(&self) -> bool {

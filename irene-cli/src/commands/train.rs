@@ -31,7 +31,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
     let predictor = match predictor {
         Err(error @ irene_regress::Error::MissingFeature(_)) => {
-            let needs = "every method needs latency and ground truth, the paper's also --features; `irene profile` measures them";
+            let needs = match trainer.method() {
+                "irene" => "--features specs needs no figures of the machine's",
+                _ => "our methods learn from latencies and FLOPs, bytes and kernels, which `irene profile` writes",
+            };
             return Err(error).context(needs);
         }
         predictor => predictor?,

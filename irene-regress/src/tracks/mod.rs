@@ -75,6 +75,11 @@ pub(crate) trait Method: Send + Sync + Sized + 'static {
     /// Trains on trees without their math level.
     fn fit(trees: &[&Tree]) -> Result<Self>;
 
+    /// The same, with what trying it on trees that were held out does not need.
+    fn fit_whole(trees: &[&Tree]) -> Result<Self> {
+        Self::fit(trees)
+    }
+
     /// A prediction for every node, in pre-order.
     fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>>;
 
@@ -99,7 +104,7 @@ pub(crate) struct Calibrated<M> {
 
 impl<M: Method> Calibrated<M> {
     fn train(trees: &[&Tree]) -> Result<Self> {
-        let method = M::fit(trees)?;
+        let method = M::fit_whole(trees)?;
         Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict) })
     }
 

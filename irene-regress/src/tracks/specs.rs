@@ -80,10 +80,13 @@ impl Method for Specs {
         let samples = samples(trees)?;
         let all: Vec<Sample> = samples.values().flatten().copied().collect();
         check(trees, &all)?;
-        let unseen_reach = unseen_reach(&samples);
         let primitives = samples.into_iter().map(|(name, samples)| (name, Primitive::fit(&samples)));
         let (any, own_part) = (Primitive::of_laws(&all), OwnPart::fit(trees)?);
-        Ok(Self { primitives: primitives.collect(), any, unseen_reach, own_part })
+        Ok(Self { primitives: primitives.collect(), any, unseen_reach: 0.0, own_part })
+    }
+
+    fn fit_whole(trees: &[&Tree]) -> Result<Self> {
+        Ok(Self { unseen_reach: unseen_reach(&samples(trees)?), ..Self::fit(trees)? })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {

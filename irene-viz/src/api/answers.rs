@@ -1,6 +1,6 @@
 //! The answers, as the OpenAPI document has them.
 
-use irene_regress::{Bottleneck, bottlenecks, kwh_per_million};
+use irene_regress::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 use irene_tree::{Quantity, Tree, jsonl};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -89,9 +89,6 @@ pub(crate) struct PredictorEntry {
     provenance: &'static str,
     training_data: String,
 }
-
-/// US average price of the paper's use case, USD.
-const PRICE_PER_KWH: f64 = 0.1319;
 
 impl Prediction {
     pub(crate) fn of(tree: &Tree, device: &str, profile: &irene_regress::Profile) -> Result<Self, Problem> {

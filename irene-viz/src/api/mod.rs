@@ -1,14 +1,14 @@
 //! The API, version 1.
 
 mod answers;
-mod queries;
+pub(crate) mod queries;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{OriginalUri, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -124,13 +124,8 @@ async fn trace(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<
 /// The energy of every node of a built-in model
 #[utoipa::path(get, path = "/api/v1/predict", params(ModelQuery),
     responses((status = 200, body = Prediction), (status = "4XX", body = Problem)))]
-async fn predict(
-    State(app): Shared,
-    OriginalUri(uri): OriginalUri,
-    Params(query): Params<ModelQuery>,
-) -> Result<Response, Problem> {
-    let key = uri.to_string();
-    if let Some(answer) = app.cached(&key) {
+async fn predict(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<Response, Problem> {
+    if let Some(answer) = app.cached(&query) {
         return Ok(json(answer));
     }
     let answer = compute(&app, move |app| {
@@ -138,7 +133,7 @@ async fn predict(
         let prediction = prediction(app, device, &app.model(&query.model)?, query.size(), query.math)?;
         let answer = serde_json::to_vec(&prediction).map_err(|error| Problem::refused(&error))?;
         let answer = Bytes::from(answer);
-        app.keep(key, answer.clone());
+        app.keep(query, answer.clone());
         Ok(answer)
     });
     Ok(json(answer.await?))

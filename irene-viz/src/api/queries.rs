@@ -24,7 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 }
 
 /// A built-in model at a size.
-#[derive(Deserialize, IntoParams)]
+#[derive(PartialEq, Eq, Hash, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ModelQuery {
     /// A built-in model's name.

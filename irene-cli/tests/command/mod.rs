@@ -1,0 +1,92 @@
+//! The `irene` binary, and folders for what it writes.
+#![allow(dead_code)] // each test takes what it needs
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use irene_tree::{Quantity, jsonl};
+
+/// A folder of its own for each test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("irene-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self.path(name)
+    }
+
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn irene(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_irene")).args(args).output().unwrap()
+}
+
+/// What it prints when all is well.
+pub(crate) fn good(args: &[&str]) -> String {
+    let output = irene(args);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line it says when something is wrong; `code` is 1 for a failure and 2 for wrong usage.
+pub(crate) fn refused(code: i32, args: &[&str]) -> String {
+    let output = irene(args);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{args:?} printed results");
+    assert!(complaint.starts_with("error: "), "{args:?}: {complaint}");
+    if code == 1 {
+        assert_eq!(complaint.trim_end().lines().count(), 1, "{args:?}: {complaint}");
+    }
+    complaint
+}
+
+/// Trees of two models at two sizes with energies and features by a simple law.
+pub(crate) fn training_data(folder: &Folder) -> String {
+    let mut lines = String::new();
+    for (model, size) in [("distilgpt2", "8"), ("distilgpt2", "16"), ("gpt2", "8"), ("gpt2", "16")] {
+        let json = good(&["trace", model, "-b", size, "-s", "32", "--format", "json"]);
+        let mut tree = jsonl::parse_tree(json.trim_end().as_bytes(), "trace", 1).unwrap();
+        for node in tree.nodes_mut() {
+            let work = node.get(Quantity::Flops).unwrap() * 1e-4 + node.get(Quantity::Kernels).unwrap() * 1e-3;
+            node.set(Quantity::GroundTruthEnergy, work + 1e-3);
+            for quantity in [Quantity::Cpu, Quantity::Mem, Quantity::Gpu, Quantity::GpuMem, Quantity::GpuClk] {
+                node.set(quantity, 50.0);
+            }
+            node.set(Quantity::GpuMemClk, 3802.0);
+            node.set(Quantity::Latency, work / 200.0);
+            node.set(Quantity::GpuEnergy, work * 0.7);
+        }
+        lines += &(jsonl::to_json(&tree) + "\n");
+    }
+    folder.write("data.jsonl", &lines)
+}
