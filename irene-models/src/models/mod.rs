@@ -3,6 +3,7 @@
 mod bert;
 mod distilbert;
 mod electra;
+pub mod flexibert;
 mod gpt2;
 mod heads;
 mod openai_gpt;
