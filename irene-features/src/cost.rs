@@ -20,7 +20,17 @@
 //!
 //! Counts that no machine could hold saturate instead of wrapping.
 //!
-//! Sigmoid and silu, which IrEne does not know, count 4E and 5E FLOPs and 2·E·w bytes.
+//! IrEne does not know the following; they are counted in its manner, each operand and each result once. A transform of n
+//! points counts 5·n·log₂ n FLOPs, the usual convention for a complex FFT whatever the length; s and d are the last two
+//! dimensions, and both transforms run along each of them.
+//!
+//! | operation | FLOPs | bytes |
+//! |---|---|---|
+//! | sigmoid, silu | 4, 5 x E | 2·E·w |
+//! | convolution by a weight (out, in a group, k) | 2·E·in·k | operands + E·w |
+//! | dft | 5·E·log₂(s·d) | 2·E·w |
+//! | dct: dft, and a rotation and scaling of 4 FLOPs an element along each | 5·E·log₂(s·d) + 8·E | 2·E·w |
+//! | unfold, fill | 0 | 0 |
 
 use irene_tree::{OpKind, Operation, Shape};
 
@@ -62,6 +72,12 @@ pub fn irene(op: &Operation) -> Cost {
         OpKind::LayerNorm => scaled(8, 4),
         OpKind::Sigmoid => scaled(4, 2),
         OpKind::Silu => scaled(5, 2),
+        OpKind::Convolution => {
+            let bytes = operands(op).saturating_add(elements).saturating_mul(width);
+            (elements.saturating_mul(2 * taps(op)), bytes)
+        }
+        OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
+        OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
         _ => (0, 0),
     };
     Cost { flops, bytes, kernels: kernels(op) }
@@ -80,10 +96,12 @@ pub fn physical(op: &Operation) -> Cost {
     }
     let width = op.dtype.size();
     let output = op.output.elements();
-    let operands = op.inputs.iter().map(Shape::elements).fold(0, u64::saturating_add);
+    let operands = operands(op);
     let bytes = match op.kind {
         OpKind::Embedding => ids(op).saturating_mul(ID_BYTES).saturating_add(output.saturating_mul(2 * width)),
         OpKind::Linear if kernels(op) == 2 => operands.saturating_add(output.saturating_mul(3)).saturating_mul(width),
+        OpKind::Dft => output.saturating_mul(DFT_MOVES * width),
+        OpKind::Dct => output.saturating_mul(DCT_MOVES * width),
         _ => operands.saturating_add(output).saturating_mul(width),
     };
     let flops = match op.kind {
@@ -97,12 +115,41 @@ pub fn physical(op: &Operation) -> Cost {
     Cost { flops, bytes, kernels: kernels(op) }
 }
 
+/// Real numbers moved by a two-dimensional transform for each of its own: along the one dimension real to complex, along the
+/// other complex to complex.
+const DFT_MOVES: u64 = 3 + 4;
+
+/// Along each dimension a reordering, a transform of real to complex and a rotation back to real.
+const DCT_MOVES: u64 = 2 * (2 + 3 + 3);
+
 fn kernels(op: &Operation) -> u64 {
     match op.kind {
         _ if op.on_host => 0,
+        OpKind::Dft => 2,
+        OpKind::Dct => 6,
         OpKind::Linear if has_bias(op) && !is_flat(op) => 2,
         _ => 1,
     }
+}
+
+/// Elements of all operands.
+fn operands(op: &Operation) -> u64 {
+    op.inputs.iter().map(Shape::elements).fold(0, u64::saturating_add)
+}
+
+/// Numbers that a convolution's weight (out, in a group, kernel) makes one of its results from.
+fn taps(op: &Operation) -> u64 {
+    let weight = op.inputs.get(1).map_or(&[][..], Shape::dims);
+    weight.iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
+}
+
+/// FLOPs of fast complex transforms along the last two dimensions.
+fn transform_flops(op: &Operation) -> u64 {
+    let points = match op.output.dims() {
+        [.., rows, columns] => (*rows as f64).log2() + (*columns as f64).log2(),
+        _ => 0.0,
+    };
+    (5.0 * op.output.elements() as f64 * points).round() as u64
 }
 
 fn has_bias(op: &Operation) -> bool {
@@ -230,6 +277,28 @@ mod tests {
         let host = Operation::on_host(OpKind::Mul);
         assert_eq!(irene(&host), Cost { flops: 1, bytes: 24, kernels: 0 });
         assert_eq!(physical(&host), Cost::default());
+    }
+
+    /// 64 is 2⁶ and 128 is 2⁷: 13 · 5 FLOPs a number.
+    #[test]
+    fn transforms_count_as_fast_ones_along_both_dimensions() {
+        let values = Shape::from([4, 128, 64]);
+        let (dft, dct) = (op(OpKind::Dft, &[values], values), op(OpKind::Dct, &[values], values));
+        let numbers = 4 * 128 * 64;
+        assert_eq!((irene(&dft).flops, irene(&dct).flops), (65 * numbers, 73 * numbers));
+        assert_eq!((physical(&dft).bytes, physical(&dct).bytes), (7 * 4 * numbers, 16 * 4 * numbers));
+        let one = Shape::from([1, 1, 1]);
+        assert_eq!(irene(&op(OpKind::Dft, &[one], one)).flops, 0);
+    }
+
+    #[test]
+    fn a_separable_convolution_counts_its_taps() {
+        let keys = Shape::from([4, 64, 128]);
+        let depthwise = op(OpKind::Convolution, &[keys, [64, 1, 9].into()], keys);
+        assert_eq!(irene(&depthwise).flops, 2 * 9 * keys.elements());
+        let pointwise = op(OpKind::Convolution, &[keys, [64, 64, 1].into()], keys);
+        assert_eq!(irene(&pointwise).flops, 2 * 64 * keys.elements());
+        assert_eq!(physical(&pointwise).bytes, 4 * (2 * keys.elements() + 64 * 64));
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Config {
         }
     }
 
+    /// These fields, which need no file.
+    pub(crate) fn of_fields(origin: impl Into<String>, fields: Map<String, Value>) -> Self {
+        Self { origin: origin.into(), fields }
+    }
+
     /// A config.json, or the one in this directory.
     ///
     /// # Errors
@@ -115,6 +120,17 @@ impl Config {
             None | Some(Value::Null) => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(value) => Err(self.error(field, format!("expected true or false, found {value}"))),
+        }
+    }
+
+    /// A field of a form of its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is missing or not of that form.
+    pub fn field<'a, T: serde::Deserialize<'a>>(&'a self, field: &'static str) -> Result<T> {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
+            Some(value) => T::deserialize(value).map_err(|error| self.error(field, error.to_string())),
         }
     }
 

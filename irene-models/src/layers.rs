@@ -198,6 +198,54 @@ impl Module for Embedding {
     }
 }
 
+/// One half of a separable `torch.nn.Conv1d` without bias, along the sequence of (batch, channels, sequence).
+#[derive(Clone, Debug)]
+pub struct Convolution {
+    node: Node,
+    weight: Tensor,
+    run: fn(&Tensor, &Tensor) -> Result<Tensor>,
+}
+
+impl Convolution {
+    /// Loads `weight` (channels, 1, kernel), a kernel of odd width for each channel; beyond the ends there are zeros.
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn depthwise(weights: &Weights<'_>, channels: usize, kernel: usize) -> Result<Self> {
+        Self::load(weights, [channels, 1, kernel], Tensor::depthwise)
+    }
+
+    /// Loads `weight` (outputs, inputs, 1), a mixing of channels at each place.
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn pointwise(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+        Self::load(weights, [outputs, inputs, 1], Tensor::pointwise)
+    }
+
+    fn load(weights: &Weights<'_>, shape: [usize; 3], run: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Self> {
+        let weight = weights.parameter("weight", shape)?;
+        Ok(Self { node: weights.node(OpKind::Convolution.name(), Level::Ml), weight, run })
+    }
+}
+
+impl Module for Convolution {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        (self.run)(x, &self.weight)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::Convolution, x, [self.weight.shape()], output)
+    }
+}
+
 /// `torch.nn.Tanh`: a module of its own, unlike the tanh inside an activation.
 #[derive(Clone, Debug)]
 pub struct Tanh {

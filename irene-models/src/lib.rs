@@ -42,7 +42,7 @@ pub use checkpoint::{Checkpoint, RandomWeights, ZeroWeights};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
-pub use layers::{Activation, AffineLayer, Conv1D, Embedding, LayerNorm, Linear, Tanh};
+pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
 pub use models::{ARCHITECTURES, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
 pub use tensor::{Layout, Tensor};

@@ -65,6 +65,17 @@ impl<'a> Weights<'a> {
         Self { source: self.source, key: self.key_of(name), name: Cow::Borrowed(name) }
     }
 
+    /// The child with this name and number, `conv_out_layer0`.
+    pub fn numbered(&self, name: &'static str, number: usize) -> Self {
+        let name = format!("{name}{number}");
+        Self { source: self.source, key: self.key_of(&name), name: Cow::Owned(name) }
+    }
+
+    /// A part that only the tree knows: in the checkpoint, what is below it is below this module itself.
+    pub fn part(&self, name: &'static str, number: usize) -> Self {
+        Self { source: self.source, key: self.key.clone(), name: Cow::Owned(format!("{name}{number}")) }
+    }
+
     /// The element of a list of modules. The list's name is in the checkpoint's key and not in the scope, as IrEne has it.
     pub fn element(&self, list: &'static str, index: usize) -> Self {
         let name = index.to_string();

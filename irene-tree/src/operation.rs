@@ -21,6 +21,14 @@ pub enum OpKind {
     LayerNorm,
     /// Softmax over the last dimension.
     Softmax,
+    /// Convolution along the last dimension: a weight (channels out, channels in a group, kernel).
+    Convolution,
+    /// The windows of a sequence, beside each other.
+    Unfold,
+    /// The real part of the discrete Fourier transform over the last two dimensions.
+    Dft,
+    /// The discrete cosine transform (DCT-II) over the last two dimensions.
+    Dct,
     /// Hyperbolic tangent.
     Tanh,
     /// GELU, in one operation whatever its form.
@@ -53,8 +61,10 @@ pub enum OpKind {
     Cast,
     /// A strided tensor made contiguous.
     Copy,
-    /// Concatenation along a dimension.
+    /// Concatenation along a dimension, old or new.
     Concat,
+    /// A tensor filled with one number.
+    Fill,
 }
 
 impl OpKind {
@@ -67,6 +77,10 @@ impl OpKind {
             Self::Embedding => "Embedding",
             Self::LayerNorm => "LayerNorm",
             Self::Softmax => "Softmax",
+            Self::Convolution => "Convolution",
+            Self::Unfold => "Unfold",
+            Self::Dft => "DFT",
+            Self::Dct => "DCT",
             Self::Tanh => "tanh",
             Self::Gelu => "gelu",
             Self::Relu => "relu",
@@ -84,6 +98,7 @@ impl OpKind {
             Self::Cast => "cast",
             Self::Copy => "copy",
             Self::Concat => "concat",
+            Self::Fill => "fill",
         }
     }
 }

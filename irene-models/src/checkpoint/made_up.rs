@@ -29,7 +29,7 @@ impl WeightSource for RandomWeights {
         // Only norms have older names.
         let numbers: Vec<f32> = match (shape.rank(), aliases.is_empty(), key.ends_with("bias")) {
             (1, false, false) => vec![1.0; elements],
-            (1, ..) => vec![0.0; elements],
+            (1, ..) | (.., true) => vec![0.0; elements],
             _ => normal(self.seed ^ digest(key), elements),
         };
         let tensor = Candle::from_vec(numbers, shape.dims(), &self.device)?;

@@ -109,7 +109,7 @@ impl<E> EncoderModel<E> {
             dtype: weights.dtype(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
-            pooler: BertPooler::load(&weights.child("pooler"), sizes, pooler)?,
+            pooler: BertPooler::load(&weights.child("pooler"), sizes.hidden, pooler)?,
         })
     }
 }
@@ -245,7 +245,7 @@ impl BertLayer {
             node: weights.node(classes.layer, Level::Module),
             attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
             intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, classes)?,
-            output: ResidualOutput::load(&output, classes.output, sizes.intermediate, sizes)?,
+            output: ResidualOutput::load(&output, classes.output, (sizes.intermediate, sizes.hidden), sizes.eps)?,
         })
     }
 }
@@ -277,7 +277,7 @@ impl BertAttention {
         Ok(Self {
             node: weights.node(classes.attention, Level::Module),
             self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
-            output: ResidualOutput::load(&output, classes.self_output, sizes.hidden, sizes)?,
+            output: ResidualOutput::load(&output, classes.self_output, (sizes.hidden, sizes.hidden), sizes.eps)?,
         })
     }
 }
@@ -342,18 +342,23 @@ impl Module for BertSelfAttention {
 }
 
 /// BertSelfOutput and BertOutput: a Linear whose result is added to the residual and normalised.
-struct ResidualOutput {
+pub(super) struct ResidualOutput {
     node: Node,
     dense: Linear,
     layer_norm: LayerNorm,
 }
 
 impl ResidualOutput {
-    fn load(weights: &Weights<'_>, class: &'static str, inputs: usize, sizes: &Sizes) -> Result<Self> {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        class: &'static str,
+        (inputs, outputs): (usize, usize),
+        eps: f64,
+    ) -> Result<Self> {
         Ok(Self {
             node: weights.node(class, Level::Module),
-            dense: Linear::load(&weights.child("dense"), inputs, sizes.hidden)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            dense: Linear::load(&weights.child("dense"), inputs, outputs)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), outputs, eps)?,
         })
     }
 }
@@ -402,17 +407,17 @@ impl Module for BertIntermediate {
     }
 }
 
-struct BertPooler {
+pub(super) struct BertPooler {
     node: Node,
     dense: Linear,
     activation: Tanh,
 }
 
 impl BertPooler {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, class: &'static str) -> Result<Self> {
+    pub(super) fn load(weights: &Weights<'_>, hidden: usize, class: &'static str) -> Result<Self> {
         Ok(Self {
             node: weights.node(class, Level::Module),
-            dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.hidden)?,
+            dense: Linear::load(&weights.child("dense"), hidden, hidden)?,
             activation: Tanh::load(&weights.child("activation")),
         })
     }

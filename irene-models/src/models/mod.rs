@@ -12,5 +12,12 @@ mod roberta;
 use crate::Architecture;
 
 /// Every architecture, by its config's `model_type`. A new one is one file and one line here.
-pub const ARCHITECTURES: &[&dyn Architecture] =
-    &[&bert::Bert, &electra::Electra, &roberta::Roberta, &distilbert::DistilBert, &gpt2::Gpt2, &openai_gpt::OpenAiGpt];
+pub const ARCHITECTURES: &[&dyn Architecture] = &[
+    &bert::Bert,
+    &electra::Electra,
+    &roberta::Roberta,
+    &distilbert::DistilBert,
+    &gpt2::Gpt2,
+    &openai_gpt::OpenAiGpt,
+    &flexibert::FlexiBert,
+];

@@ -4,6 +4,8 @@ mod affine;
 #[cfg(feature = "candle")]
 mod attention;
 #[cfg(feature = "candle")]
+mod convolution;
+#[cfg(feature = "candle")]
 mod kernels;
 mod layout;
 #[cfg(feature = "candle")]
@@ -15,13 +17,15 @@ mod panels;
 #[cfg(feature = "candle")]
 mod product;
 mod raw;
+#[cfg(feature = "candle")]
+mod transforms;
 
 pub(crate) use affine::Weight;
 use irene_tree::{DType, Shape};
 pub use layout::Layout;
 #[cfg(feature = "candle")]
 pub(crate) use on_candle::{candle_dtype, known_dtype};
-pub(crate) use raw::{Binary, Scalar, Then, Unary};
+pub(crate) use raw::{Binary, Scalar, Then, Transform, Unary};
 
 /// A tensor: its shape alone, or real data on a candle device.
 ///

@@ -98,6 +98,7 @@ pub(super) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle>
     }
     match op {
         Binary::Add => x.broadcast_add(y),
+        Binary::Sub => x.broadcast_sub(y),
         Binary::Mul => x.broadcast_mul(y),
     }
 }
@@ -128,7 +129,32 @@ pub(super) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleRes
 }
 
 pub(super) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
-    on_cpu::matmul(x, y).unwrap_or_else(|| x.matmul(y))
+    on_cpu::matmul(x, y).unwrap_or_else(|| multipliable(x)?.matmul(&multipliable(y)?))
+}
+
+/// Elsewhere than on the CPU, rows or columns have to lie one after another.
+fn multipliable(x: &Candle) -> CandleResult<Candle> {
+    let is_packed = match (x.dims(), x.stride()) {
+        ([.., rows, columns], [.., row, column]) => (*column == 1 && row == columns) || (*row == 1 && column == rows),
+        _ => true,
+    };
+    if is_packed || x.device().is_cpu() { Ok(x.clone()) } else { x.contiguous() }
+}
+
+/// The product of (batch, m, n) with one matrix (n, p).
+pub(super) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
+    let outer = &x.dims()[..x.rank().saturating_sub(2)];
+    matmul(x, &matrix.broadcast_left(outer)?)
+}
+
+/// Tensors of one shape beside each other along a new dimension, contiguous.
+pub(super) fn stack(tensors: &[&Candle], dim: usize) -> CandleResult<Candle> {
+    let tensors: Vec<Candle> = tensors.iter().map(|x| x.contiguous()).collect::<CandleResult<_>>()?;
+    Candle::stack(&tensors, dim)
+}
+
+pub(super) fn zeros(beside: &Candle, dims: &[usize]) -> CandleResult<Candle> {
+    Candle::zeros(dims, beside.dtype(), beside.device())
 }
 
 /// x W + b with a weight (inputs, outputs), and what follows: one product over all rows.

@@ -5,9 +5,9 @@
 
 use irene_tree::{DType, OpKind, Shape};
 
-#[cfg(feature = "candle")]
-use super::on_candle;
 use super::{Form, Tensor, layout};
+#[cfg(feature = "candle")]
+use super::{convolution, on_candle, transforms};
 use crate::{Result, Scores};
 
 /// Operations of one tensor, element by element or along the last dimension.
@@ -68,6 +68,7 @@ pub(crate) enum Then {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Binary {
     Add,
+    Sub,
     Mul,
 }
 
@@ -75,9 +76,19 @@ impl Binary {
     pub(crate) fn kind(self) -> OpKind {
         match self {
             Self::Add => OpKind::Add,
+            Self::Sub => OpKind::Sub,
             Self::Mul => OpKind::Mul,
         }
     }
+}
+
+/// A transform of the last two of three dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transform {
+    /// The real part of the discrete Fourier transform.
+    Fourier,
+    /// The discrete cosine transform, DCT-II.
+    Cosine,
 }
 
 /// Operations of a tensor and a number.
@@ -159,6 +170,73 @@ impl Tensor {
     pub(crate) fn matmul(&self, other: &Self) -> Result<Self> {
         let (x, y) = (self, other);
         in_form!([x, y] layout::product(self.shape(), other.shape())?, self.dtype(), candle: on_candle::matmul(x, y)?)
+    }
+
+    /// The product with one matrix (n, p).
+    pub(crate) fn matmul_matrix(&self, matrix: &Self) -> Result<Self> {
+        let (x, y) = (self, matrix);
+        in_form!([x, y]
+            layout::mapped("matmul", self.shape(), matrix.dim(0), matrix.dim(1))?, self.dtype(),
+            candle: on_candle::matmul_matrix(x, y)?)
+    }
+
+    pub(crate) fn transform(&self, transform: Transform) -> Result<Self> {
+        let x = self;
+        in_form!([x] self.shape(), self.dtype(), candle: transforms::transform(x, transform)?)
+    }
+
+    /// A convolution of each channel of (batch, channels, sequence) with a kernel of its own: weight (channels, 1, kernel).
+    pub(crate) fn depthwise(&self, weight: &Self) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight] self.shape(), self.dtype(), candle: convolution::depthwise(x, weight)?)
+    }
+
+    /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
+    pub(crate) fn pointwise(&self, weight: &Self) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight] {
+            let mut shape = self.shape();
+            match shape.dims_mut() {
+                [_, channels, _] if *channels == weight.dim(1) => *channels = weight.dim(0),
+                _ => return Err(layout::mismatch("pointwise", format!("{} by {}", self.shape(), weight.shape()))),
+            }
+            shape
+        }, self.dtype(), candle: convolution::pointwise(x, weight)?)
+    }
+
+    pub(crate) fn unfold(&self, kernel: usize) -> Result<Self> {
+        let x = self;
+        in_form!([x] {
+            let mut shape = self.shape();
+            match shape.dims_mut() {
+                [_, channels, _] => *channels = channels.saturating_mul(kernel),
+                _ => return Err(layout::mismatch("unfold", format!("{shape}"))),
+            }
+            shape
+        }, self.dtype(), candle: convolution::unfold(x, kernel)?)
+    }
+
+    pub(crate) fn zeros(&self, shape: Shape) -> Result<Self> {
+        let x = self;
+        in_form!([x] shape, self.dtype(), candle: on_candle::zeros(x, shape.dims())?)
+    }
+
+    /// Tensors of one shape beside each other along a new dimension.
+    pub(crate) fn stack(tensors: &[&Self], dim: usize) -> Result<Self> {
+        let (shape, dtype) = tensors.first().map_or((Shape::default(), DType::F32), |x| (x.shape(), x.dtype()));
+        let other = tensors.iter().map(|x| x.shape()).find(|other| *other != shape);
+        let stacked = match (other, shape.dims().split_at_checked(dim)) {
+            (None, Some((before, after))) => Shape::new(&[before, &[tensors.len()], after].concat()),
+            _ => None,
+        };
+        let Some(stacked) = stacked else {
+            return Err(layout::mismatch("stack", format!("{shape} and {} along {dim}", other.unwrap_or(shape))));
+        };
+        #[cfg(feature = "candle")]
+        if let Some(tensors) = tensors.iter().map(|x| x.candle()).collect::<Option<Vec<_>>>() {
+            return Ok(Self(Form::Candle(on_candle::stack(&tensors, dim)?)));
+        }
+        Ok(Self::of_shape(stacked, dtype))
     }
 
     /// `self` where the mask is not zero, the number elsewhere; the mask stretches.

@@ -5,14 +5,17 @@ use irene_tree::{DType, Level, OpKind, Operation, Shape};
 use super::{Cx, Node};
 use crate::{
     Result, Tensor,
-    tensor::{Binary, Scalar, Unary},
+    tensor::{Binary, Scalar, Transform, Unary},
 };
 
-/// MatMul and Softmax are primitives of IrEne's; the others are single operations of the module that runs them.
+/// MatMul and Softmax are primitives of IrEne's, and what does as much work is one too; the others are single operations of the module that runs them.
 fn node_of(kind: OpKind) -> Node {
     let (name, level) = match kind {
         OpKind::MatMul => ("matmul", Level::Ml),
         OpKind::Softmax => ("softmax", Level::Ml),
+        OpKind::Unfold => ("unfold", Level::Ml),
+        OpKind::Dft => ("dft", Level::Ml),
+        OpKind::Dct => ("dct", Level::Ml),
         other => (other.name(), Level::Math),
     };
     Node { name: Cow::Borrowed(name), instance_type: kind.name(), level }
@@ -31,6 +34,62 @@ impl Cx<'_> {
     #[inline]
     pub fn matmul(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
         self.traced(OpKind::MatMul, &[x, y], || x.matmul(y))
+    }
+
+    /// Matrix product (.., n)(n, p) with a parameter of the module's own.
+    #[inline]
+    pub fn matmul_parameter(&mut self, x: &Tensor, parameter: &Tensor) -> Result<Tensor> {
+        let count = parameter.shape().elements();
+        self.traced_with(OpKind::MatMul, &[x, parameter], count, || x.matmul_matrix(parameter))
+    }
+
+    /// Sum with a parameter of the module's own; dimensions of 1 stretch.
+    #[inline]
+    pub fn add_parameter(&mut self, x: &Tensor, parameter: &Tensor) -> Result<Tensor> {
+        let count = parameter.shape().elements();
+        self.traced_with(OpKind::Add, &[x, parameter], count, || x.binary(Binary::Add, parameter))
+    }
+
+    /// Tells of a table that the module has and does not look up: its parameters count, and nothing runs.
+    pub fn unused_table(&mut self, name: &'static str, table: &Tensor) -> Result<()> {
+        let node = || Node { name: Cow::Borrowed(name), instance_type: OpKind::Embedding.name(), level: Level::Math };
+        let operation = || {
+            let nothing = Operation { output: Shape::from([0]), ..Operation::on_host(OpKind::Embedding) };
+            nothing.with_parameters(table.shape().elements())
+        };
+        self.on_host(node, operation)
+    }
+
+    /// The real part of the discrete Fourier transform, unscaled, over the last two dimensions of (batch, rows, columns).
+    #[inline]
+    pub fn dft(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.traced(OpKind::Dft, &[x], || x.transform(Transform::Fourier))
+    }
+
+    /// The discrete cosine transform (DCT-II, unscaled: twice the sums) over the last two dimensions of (batch, rows, columns).
+    #[inline]
+    pub fn dct(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.traced(OpKind::Dct, &[x], || x.transform(Transform::Cosine))
+    }
+
+    /// For each place of (batch, channels, sequence) the window of `kernel` places around it, zeros beyond the ends: (batch,
+    /// channels x kernel, sequence).
+    #[inline]
+    pub fn unfold(&mut self, x: &Tensor, kernel: usize) -> Result<Tensor> {
+        self.traced(OpKind::Unfold, &[x], || x.unfold(kernel))
+    }
+
+    /// Tensors of one shape beside each other along a new dimension.
+    #[inline]
+    pub fn stack(&mut self, tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
+        self.traced(OpKind::Concat, tensors, || Tensor::stack(tensors, dim))
+    }
+
+    /// Zeros of this shape, of the type and on the device of a tensor.
+    #[inline]
+    pub fn zeros(&mut self, beside: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        self.traced(OpKind::Fill, &[], || beside.zeros(shape))
     }
 
     /// Softmax over the last dimension.
@@ -109,6 +168,12 @@ impl Cx<'_> {
     #[inline]
     pub fn add(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
         self.binary(x, Binary::Add, y)
+    }
+
+    /// Difference; dimensions of 1 stretch.
+    #[inline]
+    pub fn sub(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.binary(x, Binary::Sub, y)
     }
 
     /// Product element by element; dimensions of 1 stretch.
@@ -215,13 +280,29 @@ impl Cx<'_> {
 
     #[inline]
     fn traced(&mut self, kind: OpKind, inputs: &[&Tensor], run: impl Fn() -> Result<Tensor>) -> Result<Tensor> {
+        self.traced_with(kind, inputs, 0, run)
+    }
+
+    /// The same with this many parameters among the inputs.
+    #[inline]
+    fn traced_with(
+        &mut self,
+        kind: OpKind,
+        inputs: &[&Tensor],
+        num_parameters: u64,
+        run: impl Fn() -> Result<Tensor>,
+    ) -> Result<Tensor> {
         self.operate(
             || node_of(kind),
             inputs,
             run,
             |output| {
                 let shapes: Vec<Shape> = inputs.iter().map(|x| x.shape()).collect();
-                Operation::new(kind, &shapes, output.shape(), output.dtype())
+                Operation {
+                    inputs: shapes,
+                    num_parameters,
+                    ..Operation::new(kind, &[], output.shape(), output.dtype())
+                }
             },
         )
     }

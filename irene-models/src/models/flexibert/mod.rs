@@ -1,5 +1,154 @@
-//! FlexiBERT (Tuli et al., 2022): BERT's encoder with heterogeneous layers, each head its own operation.
+//! FlexiBERT (Tuli et al., 2022, arXiv 2205.11656): BERT's encoder with heterogeneous layers, each head its own operation.
+//!
+//! The order of operations is that of the published PyTorch code. It projects query, key and value, scores positions, takes the
+//! softmax and weighs values for all heads of a layer at once; what sets one head apart from another (its product of queries and
+//! keys, its transform, its convolution) it runs head by head. It is one flat module; a head's own part is a node of its own
+//! here, so that the tree shows what it costs. In the checkpoint the parameters have the published keys.
+//!
+//! Positions are relative keys alone: the table of absolute positions is there and not looked up. Heads that transform
+//! (FNet, arXiv 2105.03824) or convolve (ConvBERT, arXiv 2008.02496) take padding as they find it; the softmax is masked.
+//! The published code replaces what its dot-product heads have computed by zeros; here it goes on.
 
+mod attention;
+mod convolution;
 mod design;
+mod embeddings;
+mod heads;
+mod layer;
 
 pub use design::{Design, Head, LayerDesign};
+use irene_tree::{DType, Level};
+use serde_json::{Map, Value};
+
+use self::{
+    embeddings::FlexiBertEmbeddings,
+    layer::{FlexiBertEncoder, Surroundings},
+};
+use super::{bert::BertPooler, heads::additive_mask};
+use crate::{
+    Activation, Architecture, Batch, Config, Cx, Error, Model, ModelOutput, ModelSpec, Module, Node, Result, Weights,
+};
+
+/// The entry in the registry.
+pub(super) struct FlexiBert;
+
+impl Architecture for FlexiBert {
+    fn model_type(&self) -> &'static str {
+        MODEL_TYPE
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        "bert"
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config)?;
+        Ok(Box::new(FlexiBertModel::load(weights, &sizes)?))
+    }
+}
+
+const MODEL_TYPE: &str = "flexibert";
+
+/// The field of a config that holds the [`Design`].
+const DESIGN: &str = "model_dict";
+
+impl ModelSpec {
+    /// The FlexiBERT encoder of this design, with the published vocabulary and positions: no file is needed.
+    ///
+    /// ```
+    /// use irene_models::{ModelSpec, flexibert::{Design, Head, LayerDesign}};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let heads = vec![Head::ScaledDotProduct, Head::Weighted, Head::Dft, Head::Convolution(9)];
+    /// let design = Design::new(vec![LayerDesign { hidden: 256, heads, feed_forward: vec![1024] }; 2])?;
+    /// let tree = ModelSpec::from_design("two layers", &design)?.trace(1, 128)?;
+    /// assert!(tree.find("root.encoder.1.attention.self.head_2.dft").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the design cannot be written as a config, which none is known to do.
+    pub fn from_design(name: impl Into<String>, design: &Design) -> Result<Self> {
+        let name = name.into();
+        let refuse = |error: serde_json::Error| Error::Config {
+            origin: name.clone(),
+            field: DESIGN.to_owned(),
+            reason: error.to_string(),
+        };
+        let design = serde_json::to_value(design).map_err(refuse)?;
+        let fields = [("model_type", Value::from(MODEL_TYPE)), (DESIGN, design)];
+        let fields: Map<String, Value> = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+        let config = Config::of_fields(&name, fields);
+        Self::from_config(name, config)
+    }
+}
+
+/// What a FlexiBERT config decides.
+struct Sizes {
+    design: Design,
+    vocabulary: usize,
+    positions: usize,
+    segments: usize,
+    activation: Activation,
+    eps: f64,
+}
+
+impl Sizes {
+    fn read(config: &Config) -> Result<Self> {
+        config.refuse_flags(&["is_decoder", "add_cross_attention"])?;
+        config.refuse_other_words("position_embedding_type", "relative_key")?;
+        config.refuse_chunking()?;
+        Ok(Self {
+            design: config.field(DESIGN)?,
+            vocabulary: config.size_or("vocab_size", 50_265)?,
+            positions: config.size_or("max_position_embeddings", 514)?,
+            segments: config.size_or("type_vocab_size", 1)?,
+            activation: Activation::from_config(config, "hidden_act", "gelu")?,
+            eps: config.number_or("layer_norm_eps", 1e-12)?,
+        })
+    }
+}
+
+struct FlexiBertModel {
+    node: Node,
+    dtype: DType,
+    embeddings: FlexiBertEmbeddings,
+    encoder: FlexiBertEncoder,
+    pooler: BertPooler,
+    positions: usize,
+}
+
+impl FlexiBertModel {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let layers = sizes.design.layers();
+        // A design has at least one layer.
+        let width = |layer: Option<&LayerDesign>| layer.map_or(0, |layer| layer.hidden);
+        Ok(Self {
+            node: weights.node("FlexiBertModel", Level::Model),
+            dtype: weights.dtype(),
+            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, width(layers.first()))?,
+            encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
+            pooler: BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler")?,
+            positions: sizes.positions,
+        })
+    }
+}
+
+impl Module for FlexiBertModel {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        batch.check_positions(self.node.instance_type, self.positions)?;
+        let mask = additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let embedded = cx.call(&self.embeddings, batch)?;
+        let around = Surroundings::of(batch, mask)?;
+        let last_hidden_state = cx.call(&self.encoder, (&embedded, &around))?;
+        let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
+        Ok(ModelOutput { last_hidden_state, pooler_output })
+    }
+}

@@ -1,0 +1,210 @@
+use irene_tree::{DType, Level};
+
+use super::{LayerDesign, Sizes, attention::FlexiBertSelfAttention};
+use crate::{
+    Activation, Batch, Cx, LayerNorm, Linear, Module, Node, Result, Tensor, Tensors, Weights,
+    models::bert::ResidualOutput,
+};
+
+/// What every layer is told beside the hidden states.
+pub(super) struct Surroundings {
+    /// What is added to scores, (batch, 1, 1, key).
+    pub(super) mask: Tensor,
+    /// 0, 1, 2 ... for queries, (sequence, 1), and keys, (1, sequence).
+    pub(super) places: [Tensor; 2],
+}
+
+impl Surroundings {
+    pub(super) fn of(batch: &Batch, mask: Tensor) -> Result<Self> {
+        let seq_len = batch.seq_len();
+        let queries = batch.buffer([seq_len, 1], DType::I64, |row, _| row as i64)?;
+        let keys = batch.buffer([1, seq_len], DType::I64, |_, column| column as i64)?;
+        Ok(Self { mask, places: [queries, keys] })
+    }
+}
+
+impl Tensors for Surroundings {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(&self.mask);
+    }
+}
+
+/// The layers, one after another.
+pub(super) struct FlexiBertEncoder {
+    node: Node,
+    layers: Vec<FlexiBertLayer>,
+}
+
+impl FlexiBertEncoder {
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let designs = sizes.design.layers();
+        let layers = designs.iter().enumerate().map(|(index, design)| {
+            let next = designs.get(index + 1).map_or(design.hidden, |next| next.hidden);
+            FlexiBertLayer::load(&weights.element("layer", index), design, next, sizes)
+        });
+        Ok(Self { layers: layers.collect::<Result<_>>()?, node: weights.node("FlexiBertEncoder", Level::Module) })
+    }
+}
+
+impl Module for FlexiBertEncoder {
+    type Input<'a> = (&'a Tensor, &'a Surroundings);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
+        let mut hidden = hidden.clone();
+        for layer in &self.layers {
+            hidden = cx.call(layer, (&hidden, around))?;
+        }
+        Ok(hidden)
+    }
+}
+
+struct FlexiBertLayer {
+    node: Node,
+    attention: FlexiBertAttention,
+    intermediate: FlexiBertIntermediate,
+    output: FlexiBertOutput,
+}
+
+impl FlexiBertLayer {
+    fn load(weights: &Weights<'_>, design: &LayerDesign, next: usize, sizes: &Sizes) -> Result<Self> {
+        Ok(Self {
+            node: weights.node("FlexiBertLayer", Level::Module),
+            attention: FlexiBertAttention::load(&weights.child("attention"), design, sizes)?,
+            intermediate: FlexiBertIntermediate::load(&weights.child("intermediate"), design, sizes)?,
+            output: FlexiBertOutput::load(&weights.child("output"), design, next, sizes)?,
+        })
+    }
+}
+
+impl Module for FlexiBertLayer {
+    type Input<'a> = (&'a Tensor, &'a Surroundings);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
+        let attended = cx.call(&self.attention, (hidden, around))?;
+        let intermediate = cx.call(&self.intermediate, &attended)?;
+        cx.call(&self.output, (&intermediate, &attended))
+    }
+}
+
+struct FlexiBertAttention {
+    node: Node,
+    self_attention: FlexiBertSelfAttention,
+    output: ResidualOutput,
+}
+
+impl FlexiBertAttention {
+    fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
+        let widths = (design.all_heads_width(), design.hidden);
+        Ok(Self {
+            node: weights.node("FlexiBertAttention", Level::Module),
+            self_attention: FlexiBertSelfAttention::load(&weights.child("self"), design, sizes.positions)?,
+            output: ResidualOutput::load(&weights.child("output"), "FlexiBertSelfOutput", widths, sizes.eps)?,
+        })
+    }
+}
+
+impl Module for FlexiBertAttention {
+    type Input<'a> = (&'a Tensor, &'a Surroundings);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
+        let context = cx.call(&self.self_attention, (hidden, around))?;
+        cx.call(&self.output, (&context, hidden))
+    }
+}
+
+/// The stacked feed-forward linears, each with an activation behind it.
+struct FlexiBertIntermediate {
+    node: Node,
+    linears: Vec<Linear>,
+    activation: Activation,
+}
+
+impl FlexiBertIntermediate {
+    fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
+        let mut inputs = design.hidden;
+        let linears = design.feed_forward.iter().enumerate().map(|(index, &outputs)| {
+            // The first has a name; the others have their places in a sequence of linears and activations.
+            let place = if index == 0 { weights.child("dense") } else { weights.element("sequential", 2 * index) };
+            let linear = Linear::load(&place, inputs, outputs);
+            inputs = outputs;
+            linear
+        });
+        Ok(Self {
+            linears: linears.collect::<Result<_>>()?,
+            node: weights.node("FlexiBertIntermediate", Level::Module),
+            activation: sizes.activation,
+        })
+    }
+}
+
+impl Module for FlexiBertIntermediate {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let mut hidden = hidden.clone();
+        for linear in &self.linears {
+            hidden = cx.call_then(linear, &hidden, self.activation)?;
+        }
+        Ok(hidden)
+    }
+}
+
+/// Back to the hidden size, residual and norm; and on to the next layer's hidden size where it is another.
+struct FlexiBertOutput {
+    node: Node,
+    dense: Linear,
+    layer_norm: LayerNorm,
+    proj_head: Option<Linear>,
+}
+
+impl FlexiBertOutput {
+    fn load(weights: &Weights<'_>, design: &LayerDesign, next: usize, sizes: &Sizes) -> Result<Self> {
+        let inputs = design.feed_forward.last().copied().unwrap_or(design.hidden);
+        let project = || Linear::load(&weights.child("proj_head"), design.hidden, next);
+        Ok(Self {
+            node: weights.node("FlexiBertOutput", Level::Module),
+            dense: Linear::load(&weights.child("dense"), inputs, design.hidden)?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), design.hidden, sizes.eps)?,
+            proj_head: (next != design.hidden).then(project).transpose()?,
+        })
+    }
+}
+
+impl Module for FlexiBertOutput {
+    /// What is mapped, and the residual.
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let mapped = cx.call(&self.dense, hidden)?;
+        let normed = cx.add_norm(&mapped, residual, &self.layer_norm)?;
+        match &self.proj_head {
+            Some(project) => cx.call(project, &normed),
+            None => Ok(normed),
+        }
+    }
+}

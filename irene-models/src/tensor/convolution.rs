@@ -1,0 +1,60 @@
+//! Convolutions along a sequence, from what every device of candle's has: shifted views, sums and products.
+
+use candle_core::{Result, Tensor};
+
+use super::on_candle;
+
+/// Each channel of (batch, channels, sequence) by its own kernel, zeros beyond the ends: weight (channels, 1, kernel).
+pub(super) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (channels, _, kernel) = weight.dims3()?;
+    let padded = window(x, kernel)?;
+    let shifted = |place| {
+        let factor = weight.narrow(2, place, 1)?.reshape((1, channels, 1))?;
+        padded.narrow(2, place, x.dim(2)?)?.broadcast_mul(&factor)
+    };
+    (1..kernel).try_fold(shifted(0)?, |sum, place| sum.add(&shifted(place)?))
+}
+
+/// Channels mixed at each place of (batch, channels, sequence): weight (outputs, channels, 1).
+pub(super) fn pointwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    on_candle::matmul(&weight.squeeze(2)?.broadcast_left(x.dim(0)?)?, x)
+}
+
+/// (batch, channels, sequence) to (batch, channels x kernel, sequence): what is in the window around each place.
+pub(super) fn unfold(x: &Tensor, kernel: usize) -> Result<Tensor> {
+    let (batch, channels, seq_len) = x.dims3()?;
+    let padded = window(x, kernel)?;
+    let shifted: Vec<Tensor> = (0..kernel).map(|place| padded.narrow(2, place, seq_len)).collect::<Result<_>>()?;
+    on_candle::stack(&shifted.iter().collect::<Vec<_>>(), 2)?.reshape((batch, channels * kernel, seq_len))
+}
+
+/// A sequence with as many zeros around it as a kernel of odd width reaches.
+fn window(x: &Tensor, kernel: usize) -> Result<Tensor> {
+    x.pad_with_zeros(2, kernel / 2, kernel / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_window_beyond_the_ends_is_zero() {
+        let x = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0], (1, 2, 2), &Device::Cpu).unwrap();
+        let windows = unfold(&x, 3).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(windows, [[0.0, 1.0], [1.0, 2.0], [2.0, 0.0], [0.0, 3.0], [3.0, 4.0], [4.0, 0.0]]);
+    }
+
+    /// Sums over a window written out; the kernel is not turned around, as in every framework.
+    #[test]
+    fn channels_are_convolved_by_themselves_and_then_mixed() {
+        let x = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0, 5.0, 6.0], (1, 2, 3), &Device::Cpu).unwrap();
+        let weight = Tensor::from_slice(&[1f32, 10.0, 100.0, 0.0, 1.0, 2.0], (2, 1, 3), &Device::Cpu).unwrap();
+        let convolved = depthwise(&x, &weight).unwrap();
+        assert_eq!(convolved.squeeze(0).unwrap().to_vec2::<f32>().unwrap(), [[210.0, 321.0, 32.0], [14.0, 17.0, 6.0]]);
+        let mix = Tensor::from_slice(&[1f32, -1.0], (1, 2, 1), &Device::Cpu).unwrap();
+        let mixed = pointwise(&convolved, &mix).unwrap();
+        assert_eq!(mixed.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [196.0, 304.0, 26.0]);
+    }
+}
