@@ -1,0 +1,31 @@
+//! Surrogates: what a few measured designs say of all others.
+
+use crate::{Candidate, Result};
+
+/// What a surrogate expects of a design's figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// The figure, in the measure's unit.
+    pub value: f64,
+    /// The standard deviation of what would be measured, in the measure's unit: what the data leaves open and the spread of
+    /// measurements together.
+    pub deviation: f64,
+}
+
+/// Predicts one measure of designs.
+pub trait Surrogate: Send + Sync {
+    /// What it expects of a design.
+    fn predict(&self, candidate: &Candidate) -> Prediction;
+}
+
+/// A way to learn a [`Surrogate`].
+pub trait Learner: Send + Sync {
+    /// Its name in files, options and reports.
+    fn name(&self) -> &'static str;
+
+    /// Learns from designs and their figures (above 0, one a design).
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) if they are too few.
+    fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
+}
