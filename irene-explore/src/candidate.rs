@@ -2,7 +2,7 @@ use irene_models::flexibert::Design;
 
 use crate::{
     Result,
-    features::Features,
+    features::{FeatureTable, Features},
     space::{DesignSpace, EMBEDDING, Embedding},
 };
 
@@ -18,18 +18,36 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Of a design in the space.
-    ///
-    /// # Errors
-    /// [`Error::Outside`](crate::Error::Outside) if it is not.
-    pub fn new(space: &DesignSpace, design: Design) -> Result<Self> {
-        let embedding = space.embed(&design)?;
-        let features = Features::of(&design)?;
-        Ok(Self { design, embedding, features })
-    }
-
     /// The embedding as numbers.
     pub fn coordinates(&self) -> [f64; EMBEDDING] {
         self.embedding.map(f64::from)
+    }
+}
+
+/// Makes candidates of the designs of one space.
+pub struct Describer {
+    space: DesignSpace,
+    table: FeatureTable,
+}
+
+impl Describer {
+    /// For this space.
+    pub fn new(space: DesignSpace) -> Self {
+        Self { space, table: FeatureTable::default() }
+    }
+
+    /// The space.
+    pub fn space(&self) -> &DesignSpace {
+        &self.space
+    }
+
+    /// A design as surrogates see it.
+    ///
+    /// # Errors
+    /// [`Error::Outside`](crate::Error::Outside) if it is not in the space; what tracing says.
+    pub fn describe(&self, design: Design) -> Result<Candidate> {
+        let embedding = self.space.embed(&design)?;
+        let features = self.table.features(&design)?;
+        Ok(Candidate { design, embedding, features })
     }
 }

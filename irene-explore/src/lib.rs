@@ -3,13 +3,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod candidate;
+mod data;
 mod error;
-mod features;
+pub mod evaluate;
+pub mod features;
 mod measure;
 pub mod space;
 pub mod surrogate;
 
-pub use candidate::Candidate;
+pub use candidate::{Candidate, Describer};
+pub use data::{Dataset, Record};
 pub use error::{Error, Result};
-pub use features::Features;
 pub use measure::{Measure, Measures};

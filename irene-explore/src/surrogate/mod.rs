@@ -1,5 +1,9 @@
 //! Surrogates: what a few measured designs say of all others.
 
+mod law;
+
+pub use law::{Law, LawLearner};
+
 use crate::{Candidate, Result};
 
 /// What a surrogate expects of a design's figure.
@@ -10,6 +14,15 @@ pub struct Prediction {
     /// The standard deviation of what would be measured, in the measure's unit: what the data leaves open and the spread of
     /// measurements together.
     pub deviation: f64,
+}
+
+impl Prediction {
+    /// Where the figure lies in nine of ten cases, if its logarithm is normally distributed.
+    pub fn interval(&self) -> (f64, f64) {
+        const NINE_OF_TEN: f64 = 1.645;
+        let factor = (NINE_OF_TEN * self.deviation / self.value).exp();
+        (self.value / factor, self.value * factor)
+    }
 }
 
 /// Predicts one measure of designs.

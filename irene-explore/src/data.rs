@@ -1,0 +1,119 @@
+use std::{collections::HashMap, path::Path};
+
+use irene_models::flexibert::Design;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Measure, Measures, Result};
+
+/// A design and what was measured of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The published MD5 graph hash.
+    pub hash: String,
+    /// Its place in the campaign that measured it, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<usize>,
+    /// The design.
+    #[serde(rename = "model_dict")]
+    pub design: Design,
+    /// The figures.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// Where the energy comes from: `measured` where nothing is said, or `estimated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_provenance: Option<String>,
+}
+
+/// What was measured on one device, in the order of the campaign.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The device's name.
+    pub device: String,
+    /// Its records.
+    pub records: Vec<Record>,
+}
+
+/// A device's records as ProTran's data is laid out.
+#[derive(Deserialize)]
+struct DeviceFile {
+    device: String,
+    records: Vec<Record>,
+}
+
+impl Dataset {
+    /// From a file: one JSON object with `device` and `records`, or JSONL with a record a line, whose device is the file's name.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::File`] that names the line or the record, for figures that are not above 0 and for a design that
+    /// stands twice with different figures.
+    pub fn read(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let device = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self::parse(&origin, &device, &text)
+    }
+
+    /// From a file's text; `device` is its name where the text gives none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(origin: &str, device: &str, text: &str) -> Result<Self> {
+        let refuse = |place: String, reason: String| Error::File { origin: format!("{origin}{place}"), reason };
+        // A record a line has no field `records`, and the other form is seldom on one line.
+        let is_whole =
+            text.trim_start().starts_with('{') && (text.contains("\"records\"") || text.contains("\"device\""));
+        let (device, mut records) = if is_whole {
+            let file: DeviceFile =
+                serde_json::from_str(text).map_err(|error| refuse(String::new(), error.to_string()))?;
+            (file.device, file.records)
+        } else {
+            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+            let record = |(index, line)| {
+                serde_json::from_str(line).map_err(|error| refuse(format!(", line {}", index + 1), error.to_string()))
+            };
+            (device.to_owned(), lines.map(record).collect::<Result<Vec<Record>>>()?)
+        };
+        if records.is_empty() {
+            return Err(refuse(String::new(), "has no records".into()));
+        }
+        let mut seen: HashMap<String, Record> = HashMap::new();
+        let mut kept = Vec::with_capacity(records.len());
+        for record in records.drain(..) {
+            for measure in Measure::ALL {
+                if let Some(figure) =
+                    record.measures.get(measure).filter(|figure| !(figure.is_finite() && *figure > 0.0))
+                {
+                    let reason = format!("{} is {figure} {}, which is not above 0", measure.name(), measure.unit());
+                    return Err(refuse(format!(", record {}", record.hash), reason));
+                }
+            }
+            match seen.get(&record.hash) {
+                Some(other) if other.measures == record.measures => {}
+                Some(_) => {
+                    let reason = "stands twice with different figures; keep one of them".to_owned();
+                    return Err(refuse(format!(", record {}", record.hash), reason));
+                }
+                None => {
+                    seen.insert(record.hash.clone(), record.clone());
+                    kept.push(record);
+                }
+            }
+        }
+        kept.sort_by_key(|record| record.order);
+        Ok(Self { device, records: kept })
+    }
+
+    /// The figures of one measure, a record each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the first record without it.
+    pub fn figures(&self, measure: Measure) -> Result<Vec<f64>> {
+        let figure = |record: &Record| {
+            record.measures.get(measure).ok_or_else(|| {
+                let (device, hash, name) = (&self.device, &record.hash, measure.name());
+                Error::Data(format!("{device}, record {hash}: has no {name}; leave the record or the measure out"))
+            })
+        };
+        self.records.iter().map(figure).collect()
+    }
+}

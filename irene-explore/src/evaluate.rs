@@ -1,0 +1,117 @@
+//! How well surrogates do on records they were not trained on.
+
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+
+use crate::{
+    Candidate, Measure, Result,
+    surrogate::{Learner, Prediction},
+};
+
+/// A record that was held out.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldOut {
+    /// Its place among the records.
+    pub record: usize,
+    /// The repeat in which it was.
+    pub repeat: usize,
+    /// The figure.
+    pub figure: f64,
+    /// What was expected.
+    pub prediction: Prediction,
+}
+
+impl HeldOut {
+    /// How far off the prediction is, in percent of the figure.
+    pub fn error(&self) -> f64 {
+        100.0 * (self.prediction.value - self.figure).abs() / self.figure
+    }
+
+    /// Whether the figure is in the prediction's interval.
+    pub fn is_covered(&self) -> bool {
+        let (low, high) = self.prediction.interval();
+        (low..=high).contains(&self.figure)
+    }
+}
+
+/// Errors of many predictions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Mean absolute percentage error.
+    pub mean: f64,
+    /// The median of the same.
+    pub median: f64,
+    /// The share of figures in their 90% interval, percent.
+    pub covered: f64,
+}
+
+impl Errors {
+    /// Of these, if there are any.
+    pub fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut>) -> Option<Self> {
+        let (mut errors, covered): (Vec<f64>, Vec<bool>) =
+            held_out.map(|held| (held.error(), held.is_covered())).unzip();
+        errors.sort_by(f64::total_cmp);
+        let count = errors.len() as f64;
+        let inside = covered.iter().filter(|covered| **covered).count() as f64;
+        let median = *errors.get(errors.len() / 2)?;
+        Some(Self { mean: errors.iter().sum::<f64>() / count, median, covered: 100.0 * inside / count })
+    }
+}
+
+/// Which records each fold of a cross-validation holds out.
+pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+    let mut shuffled: Vec<usize> = (0..records).collect();
+    shuffled.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    let fold = |fold: usize| {
+        let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
+        held.sort_unstable();
+        held
+    };
+    (0..folds).map(fold).filter(|held| !held.is_empty()).collect()
+}
+
+/// Learns from all records but those of a fold and predicts these, for each fold of each repeat; all learners see the same folds.
+///
+/// # Errors
+/// What the learner says of too few records.
+pub fn crossvalidate(
+    learner: &dyn Learner,
+    candidates: &[Candidate],
+    figures: &[f64],
+    count: usize,
+    repeats: usize,
+    seed: u64,
+) -> Result<Vec<HeldOut>> {
+    let all: Vec<(usize, Vec<usize>)> = (0..repeats)
+        .flat_map(|repeat| {
+            folds(candidates.len(), count, seed.wrapping_add(repeat as u64)).into_iter().map(move |held| (repeat, held))
+        })
+        .collect();
+    let of_fold = |(repeat, held): &(usize, Vec<usize>)| {
+        let kept = (0..candidates.len()).filter(|record| held.binary_search(record).is_err());
+        let (train, train_figures): (Vec<&Candidate>, Vec<f64>) =
+            kept.map(|record| (&candidates[record], figures[record])).unzip();
+        let surrogate = learner.fit(&train, &train_figures, seed)?;
+        let held_out = |&record: &usize| HeldOut {
+            record,
+            repeat: *repeat,
+            figure: figures[record],
+            prediction: surrogate.predict(&candidates[record]),
+        };
+        Ok(held.iter().map(held_out).collect::<Vec<_>>())
+    };
+    let of_folds = all.par_iter().map(of_fold).collect::<Result<Vec<_>>>()?;
+    Ok(of_folds.into_iter().flatten().collect())
+}
+
+/// The errors of one learner on one measure of one device.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// The learner's name.
+    pub learner: &'static str,
+    /// The measure.
+    pub measure: Measure,
+    /// Over all repeats.
+    pub errors: Errors,
+}

@@ -1,0 +1,107 @@
+use std::{collections::HashMap, sync::RwLock};
+
+use irene_models::flexibert::{Design, Head, LayerDesign};
+use irene_tree::{NodeId, Tree};
+
+use super::{Features, trace};
+use crate::Result;
+
+/// The features of designs, put together from those of their parts.
+///
+/// A layer costs what its attention and its feed-forward part cost, and attention what it shares and each head. So the parts of
+/// designs of one layer, each traced when it is first asked for, give those of all others.
+#[derive(Default)]
+pub struct FeatureTable {
+    parts: RwLock<HashMap<Part, Features>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Part {
+    /// All but the layers and the pooler, by the first hidden size.
+    Outside(usize),
+    /// A head with its share of what the layer's heads share, by hidden size and number of heads.
+    Head(usize, usize, Head),
+    FeedForward(usize, Vec<usize>),
+    /// From one hidden size to another.
+    Projection(usize, usize),
+    /// By the last hidden size.
+    Pooler(usize),
+}
+
+impl FeatureTable {
+    /// The same as [`Features::traced`].
+    ///
+    /// # Errors
+    /// What tracing says.
+    pub fn features(&self, design: &Design) -> Result<Features> {
+        let mut all = Features::NONE;
+        let layers = design.layers();
+        for (index, layer) in layers.iter().enumerate() {
+            let hidden = layer.hidden;
+            for &head in &layer.heads {
+                self.add(&mut all, Part::Head(hidden, layer.heads.len(), head))?;
+            }
+            self.add(&mut all, Part::FeedForward(hidden, layer.feed_forward.clone()))?;
+            if let Some(next) = layers.get(index + 1).filter(|next| next.hidden != hidden) {
+                self.add(&mut all, Part::Projection(hidden, next.hidden))?;
+            }
+        }
+        if let [first, ..] = layers
+            && let [.., last] = layers
+        {
+            self.add(&mut all, Part::Outside(first.hidden))?;
+            self.add(&mut all, Part::Pooler(last.hidden))?;
+        }
+        Ok(all)
+    }
+
+    fn add(&self, all: &mut Features, part: Part) -> Result<()> {
+        if let Ok(parts) = self.parts.read()
+            && let Some(features) = parts.get(&part)
+        {
+            all.add(1.0, features);
+            return Ok(());
+        }
+        let features = part.traced()?;
+        all.add(1.0, &features);
+        if let Ok(mut parts) = self.parts.write() {
+            parts.insert(part, features);
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn traced(&self) -> Result<Features> {
+        let any = |hidden| LayerDesign { hidden, heads: vec![Head::ScaledDotProduct], feed_forward: vec![1] };
+        let layers = match self {
+            Self::Outside(hidden) | Self::Pooler(hidden) => vec![any(*hidden)],
+            Self::Head(hidden, count, head) => vec![LayerDesign { heads: vec![*head; *count], ..any(*hidden) }],
+            Self::FeedForward(hidden, widths) => vec![LayerDesign { feed_forward: widths.clone(), ..any(*hidden) }],
+            Self::Projection(from, to) => vec![any(*from), any(*to)],
+        };
+        let design = Design::new(layers).map_err(crate::Error::Data)?;
+        let tree = trace(&design)?;
+        let mut part = Features::NONE;
+        tree.ids().filter(|&id| self.holds(&tree, id)).for_each(|id| part.count(&tree, id));
+        let mut share = Features::NONE;
+        share.add(if let Self::Head(_, count, _) = self { 1.0 / *count as f64 } else { 1.0 }, &part);
+        Ok(share)
+    }
+
+    /// Whether a node of the design that was traced for it belongs to it.
+    fn holds(&self, tree: &Tree, id: NodeId) -> bool {
+        let scope = tree.node(id).scope();
+        let is_in =
+            |module: &str| scope.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_projection = scope.ends_with(".proj_head");
+        let is_attention = is_in("root.encoder.0.attention");
+        match self {
+            Self::Outside(_) => !is_in("root.encoder.0") && !is_in("root.pooler"),
+            Self::Head(..) => is_attention,
+            Self::FeedForward(..) => is_in("root.encoder.0") && !is_attention && !is_projection,
+            Self::Projection(..) => is_projection,
+            Self::Pooler(_) => is_in("root.pooler"),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Ours: what the traced tree costs, at prices that the data sets, and a smooth surface for what the prices leave over.
+//!
+//! Three views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
+//! has the law as one of its coordinates, and a surface that does without; and the law alone. How far each is trusted is chosen by
+//! cross-validation inside the training data, where also the spread of the predictions comes from.
+
+mod additive;
+mod blend;
+mod nonnegative;
+mod surface;
+
+use nalgebra::DMatrix;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    additive::Additive,
+    blend::Blend,
+    surface::{Scales, Surface},
+};
+use super::{Learner, Prediction, Surrogate};
+use crate::{
+    Candidate, Error, Result,
+    features::{Feature, Features},
+};
+
+/// Learns a [`Law`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LawLearner;
+
+/// An additive law of costs with smooth corrections, of one measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Law {
+    views: Views,
+    blend: Blend,
+}
+
+/// Views of the logarithm of a figure.
+const VIEWS: usize = 4;
+
+/// Fewer records leave nothing to choose by.
+const FEWEST: usize = 3;
+
+/// Parts that the training data is split into to choose how far each view is trusted.
+const FOLDS: usize = 4;
+
+/// The views, learned from the same records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Views {
+    additive: Additive,
+    /// Over what the law leaves over, with the law among its coordinates.
+    on_law: Surface,
+    /// Over the logarithm of the figure, with the law among its coordinates.
+    with_law: Surface,
+    /// Over the logarithm of the figure, without the law.
+    without_law: Surface,
+}
+
+/// What the views say of a design, in e-folds, and how far it is from the training data.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    views: [f64; VIEWS],
+    /// What is open about the surfaces, as a share of the variance of the measurements.
+    leverage: f64,
+}
+
+/// The logarithms that surfaces lie over.
+const COORDINATES: [Feature; 6] = [
+    Feature::Flops,
+    Feature::EncoderParameters,
+    Feature::WordParameters,
+    Feature::Layers,
+    Feature::Heads,
+    Feature::Linears,
+];
+
+fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
+    COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
+}
+
+/// The same with the law's figure.
+fn with_law(features: &Features, law: f64) -> [f64; COORDINATES.len() + 1] {
+    let mut all = [law; COORDINATES.len() + 1];
+    all[..COORDINATES.len()].copy_from_slice(&coordinates(features));
+    all
+}
+
+impl Views {
+    /// With the scales that another fit chose, or their own.
+    fn fit(features: &[&Features], figures: &[f64], scales: Option<[Scales; 3]>) -> Self {
+        let logs: Vec<f64> = figures.iter().map(|figure| figure.ln()).collect();
+        let additive = Additive::fit(features, figures);
+        let laws: Vec<f64> = features.iter().map(|features| additive.log(features)).collect();
+        let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
+        let narrow = rows(features.iter().map(|features| coordinates(features)));
+        let wide = rows(features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)));
+        let scales = |surface: usize| scales.map(|scales| scales[surface]);
+        Self {
+            on_law: Surface::fit(&wide, &left, 0.0, scales(0)),
+            with_law: Surface::fit(&wide, &logs, median(&logs), scales(1)),
+            without_law: Surface::fit(&narrow, &logs, median(&logs), scales(2)),
+            additive,
+        }
+    }
+
+    fn scales(&self) -> [Scales; 3] {
+        [self.on_law.scales(), self.with_law.scales(), self.without_law.scales()]
+    }
+
+    fn say(&self, features: &Features) -> Said {
+        let law = self.additive.log(features);
+        let wide = with_law(features, law);
+        let (on, with, without) =
+            (self.on_law.at(&wide), self.with_law.at(&wide), self.without_law.at(&wide[..COORDINATES.len()]));
+        let leverage = (on.leverage + with.leverage + without.leverage) / 3.0;
+        Said { views: [law + on.value, with.value, without.value, law], leverage }
+    }
+}
+
+/// A row each.
+fn rows<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> DMatrix<f64> {
+    let rows: Vec<[f64; N]> = rows.collect();
+    DMatrix::from_fn(rows.len(), N, |row, column| rows[row][column])
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+impl Law {
+    /// Learns from the features of designs and their figures, above 0.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if they are fewer than three, or a figure is not above 0.
+    pub fn fit(features: &[&Features], figures: &[f64]) -> Result<Self> {
+        let usable = figures.iter().all(|figure| figure.is_finite() && *figure > 0.0);
+        if features.len() < FEWEST || features.len() != figures.len() || !usable {
+            let reason =
+                format!("expected at least {FEWEST} designs with a figure above 0 each, found {}", features.len());
+            return Err(Error::Data(reason));
+        }
+        let views = Views::fit(features, figures, None);
+        let scales = views.scales();
+        let held_out: Vec<(Said, f64)> = (0..FOLDS.min(features.len()))
+            .into_par_iter()
+            .flat_map_iter(|fold| {
+                let is_held = |index: usize| index % FOLDS == fold;
+                let (mut kept, mut kept_figures) = (Vec::new(), Vec::new());
+                for index in (0..features.len()).filter(|&index| !is_held(index)) {
+                    kept.push(features[index]);
+                    kept_figures.push(figures[index]);
+                }
+                let views = Views::fit(&kept, &kept_figures, Some(scales));
+                let held = (0..features.len()).filter(|&index| is_held(index));
+                held.map(|index| (views.say(features[index]), figures[index].ln())).collect::<Vec<_>>()
+            })
+            .collect();
+        Ok(Self { blend: Blend::fit(&held_out), views })
+    }
+
+    /// What it expects of a design with these features.
+    pub fn predict(&self, features: &Features) -> Prediction {
+        self.blend.predict(&self.views.say(features))
+    }
+}
+
+impl Surrogate for Law {
+    fn predict(&self, candidate: &Candidate) -> Prediction {
+        self.predict(&candidate.features)
+    }
+}
+
+impl Learner for LawLearner {
+    fn name(&self) -> &'static str {
+        "law"
+    }
+
+    fn fit(&self, candidates: &[&Candidate], figures: &[f64], _seed: u64) -> Result<Box<dyn Surrogate>> {
+        let features: Vec<&Features> = candidates.iter().map(|candidate| &candidate.features).collect();
+        Ok(Box::new(Law::fit(&features, figures)?))
+    }
+}
