@@ -1,7 +1,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
-use irene_explore::{evaluate::*, features::*, surrogate::*, *};
+use irene_explore::{evaluate::*, surrogate::*, *};
 fn main() {
-    let table = FeatureTable::default();
+    let describer = Describer::new(space::DesignSpace::published());
     let repeats: usize = std::env::args().nth(1).map_or(2, |n| n.parse().unwrap());
     for name in ["gpu_a100_b128_r3", "cpu_m1-pro_b32_r1", "gpu_m1-pro_b32_r3", "cpu_rpi_b1_r1", "cpu_jetson-nano_b1_r1"]
     {

@@ -3,7 +3,7 @@ use irene_models::flexibert::Design;
 use crate::{
     Result,
     features::{FeatureTable, Features},
-    space::{DesignSpace, EMBEDDING, Embedding},
+    space::{DesignSpace, Embedding},
 };
 
 /// A design with what surrogates look at.
@@ -19,8 +19,8 @@ pub struct Candidate {
 
 impl Candidate {
     /// The embedding as numbers.
-    pub fn coordinates(&self) -> [f64; EMBEDDING] {
-        self.embedding.map(f64::from)
+    pub fn coordinates(&self) -> Vec<f64> {
+        self.embedding.coordinates()
     }
 }
 

@@ -1,17 +1,46 @@
-//! The FlexiBERT design space.
+//! The FlexiBERT design space (Tuli et al., 2022, arXiv 2205.11656) as ProTran (Tuli and Jha, 2023) embeds, hashes and samples
+//! it, and others of its form.
+//!
+//! A design chooses a number of layers, and in each layer a hidden size, a list of feed-forward widths and a multiset of heads.
+//! Every design has one [`Embedding`], and every embedding one design in canonical form (heads in the space's order).
+//!
+//! ```
+//! use irene_explore::space::{DesignSpace, ModelHash, Sampling};
+//! # fn main() -> irene_explore::Result<()> {
+//! let space = DesignSpace::published();
+//! assert_eq!(format!("{:.3}", space.count().log10()), "88.227"); // 1.686e88 designs
+//! let design = &space.sample(Sampling::Sobol, 16, 0)?[3];
+//! let embedding = space.embed(design)?;
+//! assert_eq!(&space.design_of(&embedding)?, design);
+//! println!("{} {} {embedding}", ModelHash::of(design), space.model_type(design));
+//! # Ok(())
+//! # }
+//! ```
 
-use irene_models::flexibert::{Design, Head};
+mod choices;
+mod count;
+mod embedding;
+mod hash;
+mod model_type;
+mod moves;
+mod parameters;
+mod points;
+mod sample;
+mod yaml;
 
-use crate::Result;
+use irene_models::flexibert::Head;
 
-/// Numbers in an embedding: the count of layers, and three a layer.
+pub use self::{
+    count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, parameters::parameters,
+    points::Sampling,
+};
+
+/// Numbers in an embedding of the published space: the count of layers, and three for each of up to twelve layers.
 pub const EMBEDDING: usize = 37;
 
-/// The published embedding of a design, index by index; what is beyond its layers is 0.
-pub type Embedding = [u16; EMBEDDING];
-
-/// The choices that a design makes.
+/// The choices that a design makes. Numbers ascend, and nothing is there twice: what [`DesignSpace::from_yaml`] makes sure of.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct DesignSpace {
     /// Numbers of layers.
     pub layers: Vec<usize>,
@@ -28,11 +57,10 @@ pub struct DesignSpace {
 }
 
 impl DesignSpace {
-    /// The published embedding.
-    ///
-    /// # Errors
-    /// [`Error::Outside`](crate::Error::Outside) if a choice of the design is not in the space.
-    pub fn embed(&self, _design: &Design) -> Result<Embedding> {
-        unimplemented!()
+    /// The published space: 2 to 12 layers of 4 hidden sizes, 258 feed-forward lists and 21,805 multisets of heads.
+    pub fn published() -> Self {
+        let text = include_str!("../../spaces/flexibert.yaml");
+        Self::from_yaml("spaces/flexibert.yaml", text)
+            .expect("the space that comes with the crate is read by its tests")
     }
 }

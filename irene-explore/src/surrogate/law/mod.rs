@@ -7,6 +7,7 @@
 mod additive;
 mod blend;
 mod nonnegative;
+mod process;
 mod surface;
 
 use nalgebra::DMatrix;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     additive::Additive,
     blend::Blend,
+    process::{Process, ProcessScales},
     surface::{Scales, Surface},
 };
 use super::{Learner, Prediction, Surrogate};
@@ -53,7 +55,15 @@ struct Views {
     /// Over the logarithm of the figure, with the law among its coordinates.
     with_law: Surface,
     /// Over the logarithm of the figure, without the law.
-    without_law: Surface,
+    without_law: Process,
+}
+
+/// The scales that a fit to all records chose.
+#[derive(Clone, Copy)]
+struct ViewScales {
+    on_law: Scales,
+    with_law: Scales,
+    without_law: ProcessScales,
 }
 
 /// What the views say of a design, in e-folds, and how far it is from the training data.
@@ -87,33 +97,35 @@ fn with_law(features: &Features, law: f64) -> [f64; COORDINATES.len() + 1] {
 
 impl Views {
     /// With the scales that another fit chose, or their own.
-    fn fit(features: &[&Features], figures: &[f64], scales: Option<[Scales; 3]>) -> Self {
+    fn fit(features: &[&Features], figures: &[f64], scales: Option<ViewScales>) -> Self {
         let logs: Vec<f64> = figures.iter().map(|figure| figure.ln()).collect();
         let additive = Additive::fit(features, figures);
         let laws: Vec<f64> = features.iter().map(|features| additive.log(features)).collect();
         let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
         let narrow = rows(features.iter().map(|features| coordinates(features)));
         let wide = rows(features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)));
-        let scales = |surface: usize| scales.map(|scales| scales[surface]);
         Self {
-            on_law: Surface::fit(&wide, &left, 0.0, scales(0)),
-            with_law: Surface::fit(&wide, &logs, median(&logs), scales(1)),
-            without_law: Surface::fit(&narrow, &logs, median(&logs), scales(2)),
+            on_law: Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law)),
+            with_law: Surface::fit(&wide, &logs, median(&logs), scales.map(|scales| scales.with_law)),
+            without_law: Process::fit(&narrow, &logs, median(&logs), scales.map(|scales| scales.without_law)),
             additive,
         }
     }
 
-    fn scales(&self) -> [Scales; 3] {
-        [self.on_law.scales(), self.with_law.scales(), self.without_law.scales()]
+    fn scales(&self) -> ViewScales {
+        ViewScales {
+            on_law: self.on_law.scales(),
+            with_law: self.with_law.scales(),
+            without_law: self.without_law.scales(),
+        }
     }
 
     fn say(&self, features: &Features) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
-        let (on, with, without) =
-            (self.on_law.at(&wide), self.with_law.at(&wide), self.without_law.at(&wide[..COORDINATES.len()]));
-        let leverage = (on.leverage + with.leverage + without.leverage) / 3.0;
-        Said { views: [law + on.value, with.value, without.value, law], leverage }
+        let (on, with) = (self.on_law.at(&wide), self.with_law.at(&wide));
+        let without = self.without_law.at(&wide[..COORDINATES.len()]);
+        Said { views: [law + on.value, with.value, without, law], leverage: 0.5 * (on.leverage + with.leverage) }
     }
 }
 

@@ -1,0 +1,153 @@
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use serde::{Deserialize, Serialize};
+
+/// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
+/// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Process {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+    centre: f64,
+    /// Where the training data is, standardised, a row a point.
+    points: Vec<f64>,
+    weights: Vec<f64>,
+    scales: ProcessScales,
+}
+
+/// Prior standard deviations in units of the noise's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ProcessScales {
+    linear: f64,
+    smooth: f64,
+}
+
+const LINEAR: [f64; 2] = [2.0, 8.0];
+const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
+/// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
+const REACH: f64 = 1.5;
+/// Degrees of freedom of the noise.
+const STUDENT: f64 = 8.0;
+const ROUNDS: usize = 3;
+const FARTHEST: f64 = 4.0;
+
+struct Fit {
+    evidence: f64,
+    scales: ProcessScales,
+    factor: Cholesky<f64, Dyn>,
+}
+
+impl Process {
+    /// With scales that were chosen before, or by the evidence.
+    pub(super) fn fit(points: &DMatrix<f64>, heights: &[f64], centre: f64, scales: Option<ProcessScales>) -> Self {
+        let (count, size) = (heights.len(), points.ncols());
+        let means: Vec<f64> = points.column_iter().map(|column| column.mean()).collect();
+        let spread = |(column, mean): (nalgebra::DVectorView<'_, f64>, &f64)| {
+            let squares: f64 = column.iter().map(|value| (value - mean).powi(2)).sum();
+            (squares / count as f64).sqrt() + 1e-9
+        };
+        let deviations: Vec<f64> = points.column_iter().zip(&means).map(spread).collect();
+        let scales_tried = |last: bool, chosen: Option<ProcessScales>| match (scales, chosen) {
+            (Some(scales), _) => vec![scales],
+            (None, Some(chosen)) if !last => vec![chosen],
+            (None, _) => {
+                LINEAR.iter().flat_map(|&linear| SMOOTH.map(|smooth| ProcessScales { linear, smooth })).collect()
+            }
+        };
+        let none = ProcessScales { linear: 1.0, smooth: 1.0 };
+        let mut process = Self { means, deviations, centre, points: Vec::new(), weights: Vec::new(), scales: none };
+        process.points = points.row_iter().flat_map(|row| process.standard(row.iter().copied())).collect();
+        let point = |index: usize| &process.points[size * index..size * (index + 1)];
+        // What does not hang on the scales, once.
+        let (mut linear, mut smooth) = (DMatrix::zeros(count, count), DMatrix::zeros(count, count));
+        for i in 0..count {
+            for j in 0..=i {
+                (linear[(i, j)], smooth[(i, j)]) = kernels(point(i), point(j));
+            }
+        }
+        let left = DVector::from_iterator(count, heights.iter().map(|height| height - centre));
+        let mut noise = DVector::from_element(count, 1.0);
+        let mut best: Option<Fit> = None;
+        for round in 0..ROUNDS {
+            let tried = scales_tried(round + 1 == ROUNDS, best.as_ref().map(|fit| fit.scales));
+            let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
+            let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
+            let solved = fit.factor.solve(&left);
+            if round + 1 < ROUNDS {
+                // Each record by how far off it is when it is left out (Rasmussen and Williams, section 5.4.2).
+                let inverse = fit.factor.inverse();
+                let variance = left.dot(&solved) / count as f64;
+                for (record, noise) in noise.iter_mut().enumerate() {
+                    let (miss, open) = (solved[record] / inverse[(record, record)], 1.0 / inverse[(record, record)]);
+                    let expected = variance * (open - *noise + 1.0);
+                    *noise = (STUDENT + miss * miss / expected.max(f64::MIN_POSITIVE)) / (STUDENT + 1.0);
+                }
+            }
+            process.weights = solved.as_slice().to_vec();
+            process.scales = fit.scales;
+            best = Some(fit);
+        }
+        process
+    }
+
+    pub(super) fn scales(&self) -> ProcessScales {
+        self.scales
+    }
+
+    pub(super) fn at(&self, point: &[f64]) -> f64 {
+        let point = self.standard(point.iter().copied());
+        let rise: f64 = self
+            .points
+            .chunks_exact(point.len().max(1))
+            .zip(&self.weights)
+            .map(|(other, weight)| weight * self.scales.of(kernels(&point, other)))
+            .sum();
+        self.centre + rise
+    }
+
+    fn standard(&self, point: impl Iterator<Item = f64>) -> Vec<f64> {
+        point
+            .zip(self.means.iter().zip(&self.deviations))
+            .map(|(value, (mean, deviation))| ((value - mean) / deviation).clamp(-FARTHEST, FARTHEST))
+            .collect()
+    }
+}
+
+/// Linear and Matérn 5/2, of scale 1.
+fn kernels(x: &[f64], y: &[f64]) -> (f64, f64) {
+    let (mut product, mut square) = (0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        product += x * y;
+        square += (x - y) * (x - y);
+    }
+    let size = x.len() as f64;
+    let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
+    (1.0 + product / size, (1.0 + distance + distance * distance / 3.0) * (-distance).exp())
+}
+
+impl ProcessScales {
+    fn of(self, (linear, smooth): (f64, f64)) -> f64 {
+        self.linear * self.linear * linear + self.smooth * self.smooth * smooth
+    }
+}
+
+impl Fit {
+    fn new(
+        linear: &DMatrix<f64>,
+        smooth: &DMatrix<f64>,
+        noise: &DVector<f64>,
+        left: &DVector<f64>,
+        scales: ProcessScales,
+    ) -> Option<Self> {
+        let mut covariance = linear.zip_map(smooth, |linear, smooth| scales.of((linear, smooth)));
+        for (record, noise) in noise.iter().enumerate() {
+            covariance[(record, record)] += noise;
+        }
+        let factor = Cholesky::new(covariance)?;
+        let mut whitened = left.clone();
+        factor.l_dirty().solve_lower_triangular_mut(&mut whitened);
+        let count = left.len() as f64;
+        let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
+        let evidence = -0.5 * (count + 2.0) * (whitened.norm_squared() + 2.0 * 0.05f64.powi(2)).ln() - half_determinant;
+        Some(Self { evidence, scales, factor })
+    }
+}
