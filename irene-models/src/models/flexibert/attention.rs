@@ -78,7 +78,7 @@ impl FlexiBertSelfAttention {
             match head {
                 HeadModule::Scoring(_) => Ok(weighed),
                 HeadModule::Transforming(head) => cx.call(head, (&value, &weighed)),
-                HeadModule::Convolving(head) => cx.call(head, ((&query, &key), (&value, &weighed))),
+                HeadModule::Convolving(head) => cx.call(&**head, ((&query, &key), (&value, &weighed))),
             }
         });
         let contexts = contexts.collect::<Result<Vec<_>>>()?;
