@@ -6,6 +6,10 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use irene_benches::{annotated, gpt2_7b, model};
+use irene_models::{
+    ModelSpec,
+    flexibert::{Design, Head, LayerDesign},
+};
 use irene_regress::Profile;
 
 fn trace(criterion: &mut Criterion) {
@@ -13,6 +17,12 @@ fn trace(criterion: &mut Criterion) {
     criterion.bench_function("trace bert-base by shape alone", |bench| bench.iter(|| bert.trace(8, 128).unwrap()));
     let large = gpt2_7b();
     criterion.bench_function("trace a 7-billion-parameter gpt2", |bench| bench.iter(|| large.trace(8, 128).unwrap()));
+    // The costliest to follow that the published space has: 12 layers of 12 heads that convolve.
+    let layer = LayerDesign { hidden: 768, heads: vec![Head::Convolution(9); 12], feed_forward: vec![1024; 3] };
+    let design = Design::new(vec![layer; 12]).unwrap();
+    criterion.bench_function("trace 144 convolving heads of FlexiBERT from their design", |bench| {
+        bench.iter(|| ModelSpec::from_design("design", black_box(&design)).unwrap().trace(8, 128).unwrap());
+    });
     let tree = bert.trace(8, 128).unwrap();
     criterion.bench_function("cost every node of bert-base", |bench| {
         bench.iter_batched_ref(|| tree.clone(), irene_features::annotate, criterion::BatchSize::SmallInput);

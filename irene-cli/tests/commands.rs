@@ -85,6 +85,7 @@ fn a_trace_comes_in_four_formats() {
 fn lists_name_models_and_devices() {
     let models = good(&["models"]);
     assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
+    assert!(models.contains("may be bert, electra") && models.contains("flexibert"), "{models}");
     let devices = good(&["devices"]);
     assert!(devices.contains("gtx-1080-ti") && devices.contains("166 trees"), "{devices}");
     assert!(good(&["completions", "bash"]).contains("irene"));

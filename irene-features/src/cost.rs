@@ -145,11 +145,9 @@ fn taps(op: &Operation) -> u64 {
 
 /// FLOPs of fast complex transforms along the last two dimensions.
 fn transform_flops(op: &Operation) -> u64 {
-    let points = match op.output.dims() {
-        [.., rows, columns] => (*rows as f64).log2() + (*columns as f64).log2(),
-        _ => 0.0,
-    };
-    (5.0 * op.output.elements() as f64 * points).round() as u64
+    let points = op.output.dims().iter().rev().take(2).fold(1, |points: u64, &dim| points.saturating_mul(dim as u64));
+    let of_one = (5.0 * points as f64 * (points.max(1) as f64).log2()).round() as u64;
+    of_one.saturating_mul(op.output.elements().checked_div(points).unwrap_or(0))
 }
 
 fn has_bias(op: &Operation) -> bool {

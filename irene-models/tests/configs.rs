@@ -1,6 +1,8 @@
 //! Configs: every valid one gives a lawful tree, every other a line that names the field.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
+mod designs;
+
 use irene_models::{Config, ModelSpec};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 use proptest::prelude::*;
@@ -21,7 +23,7 @@ fn message(json: &str) -> String {
 
 /// A config of any of the architectures, with sizes that fit together.
 fn any_config() -> impl Strategy<Value = String> {
-    (0..6usize, 1..5usize, 1..4usize, 1..9usize, 1..40usize, 2..200usize).prop_map(
+    (0..7usize, 1..5usize, 1..8usize, 1..9usize, 1..40usize, 2..200usize).prop_map(
         |(architecture, layers, heads, width, inner, vocabulary)| {
             let hidden = heads * width;
             let bert_like = format!(
@@ -38,6 +40,11 @@ fn any_config() -> impl Strategy<Value = String> {
                 2 => format!(
                     r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
                     "hidden_dim":{inner},"vocab_size":{vocabulary},"max_position_embeddings":64}}"#
+                ),
+                6 => format!(
+                    r#"{{"model_type":"flexibert","vocab_size":{vocabulary},"max_position_embeddings":64,
+                    "model_dict":{}}}"#,
+                    designs::model_dict(layers, heads, width, inner)
                 ),
                 3 => format!(r#"{{"model_type":"gpt2","n_inner":{inner},{gpt_like}}}"#),
                 _ => format!(r#"{{"model_type":"openai-gpt",{gpt_like}}}"#),
@@ -68,7 +75,8 @@ proptest! {
         for (one, two) in once.nodes().iter().zip(twice.nodes()) {
             prop_assert_eq!(one.get(Quantity::NumParameters), two.get(Quantity::NumParameters));
             prop_assert_eq!(one.get(Quantity::Kernels), two.get(Quantity::Kernels));
-            let grows = one.operation.as_ref().is_none_or(|op| op.output.dims().first() == Some(&batch));
+            let first = |node: &irene_tree::Node| node.operation.as_ref().map(|op| op.output.dims().first().copied());
+            let grows = first(one).is_none_or(|dim| dim == Some(batch) && first(two) != first(one));
             if one.level().is_leaf() && grows {
                 let flops = one.get(Quantity::Flops).unwrap();
                 prop_assert!((two.get(Quantity::Flops).unwrap() - 2.0 * flops).abs() <= 1e-9 * flops);

@@ -31,7 +31,8 @@ fn load(spec: &ModelSpec, dir: &std::path::Path) -> Result<Box<dyn Model>> {
 /// `encoder.layer.0.attention` is `root.encoder.0.attention`: scopes leave list containers out.
 fn scope_of(name: &str) -> String {
     let mut scope = String::from("root");
-    for part in name.split('.').filter(|part| !part.is_empty() && *part != "layer" && *part != "h") {
+    let lists = ["", "layer", "h", "sequential"];
+    for part in name.split('.').filter(|part| !lists.contains(part)) {
         scope = format!("{scope}.{part}");
     }
     scope
@@ -101,6 +102,12 @@ fn distilbert_agrees_at_every_module() {
 #[test]
 fn electra_agrees_at_every_module() {
     agrees_at_every_module("electra", TOLERANCE, TOLERANCE);
+}
+
+/// Of this one it is PyTorch in float64, as there is none in transformers.
+#[test]
+fn flexibert_agrees_at_every_module() {
+    agrees_at_every_module("flexibert", TOLERANCE, TOLERANCE);
 }
 
 #[test]

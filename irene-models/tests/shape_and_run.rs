@@ -2,6 +2,8 @@
 #![cfg(feature = "candle")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
+mod designs;
+
 use candle_core::{DType, Device};
 use irene_models::{Batch, Config, Cx, Done, ModelSpec, Node, RandomWeights, Result, Tensor, TreeVisitor, Visitor};
 use irene_tree::{Shape, Tree};
@@ -43,7 +45,7 @@ fn watched(spec: &ModelSpec, model: &dyn irene_models::Model, batch: &Batch) -> 
 
 fn config() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec!["gelu", "relu", "gelu_new"]);
-    (0..6usize, 1..3usize, 1..4usize, 1..6usize, 1..12usize, word).prop_map(
+    (0..8usize, 1..3usize, 1..8usize, 1..6usize, 1..12usize, word).prop_map(
         |(architecture, layers, heads, width, inner, word)| {
             let hidden = heads * width;
             let bert = format!(
@@ -57,6 +59,11 @@ fn config() -> impl Strategy<Value = String> {
             match architecture {
                 0 => format!(r#"{{"model_type":"bert",{bert}}}"#),
                 5 => format!(r#"{{"model_type":"electra","embedding_size":{inner},{bert}}}"#),
+                6 | 7 => format!(
+                    r#"{{"model_type":"flexibert","vocab_size":30,"max_position_embeddings":20,"hidden_act":"{word}",
+                    "model_dict":{}}}"#,
+                    designs::model_dict(layers, heads, width, inner)
+                ),
                 1 => format!(r#"{{"model_type":"roberta",{bert}}}"#),
                 2 => format!(
                     r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
@@ -101,11 +108,11 @@ proptest! {
 
 #[test]
 fn half_precision_runs_where_candle_has_it() {
-    for (name, dtype) in ["google/bert_uncased_L-2_H-128_A-2", "distilgpt2", "openai-gpt", "distilbert-base-uncased"]
-        .into_iter()
-        .flat_map(|name| [(name, DType::F16), (name, DType::BF16)])
-    {
-        let spec = ModelSpec::find(name).unwrap();
+    let named = ["google/bert_uncased_L-2_H-128_A-2", "distilgpt2", "openai-gpt", "distilbert-base-uncased"];
+    let heads = format!(r#"{{"model_type":"flexibert","model_dict":{}}}"#, designs::model_dict(1, 6, 4, 16));
+    let heads = ModelSpec::from_config("heads", Config::from_json("heads", heads.as_bytes()).unwrap()).unwrap();
+    let specs = named.map(|name| ModelSpec::find(name).unwrap()).into_iter().chain([heads]);
+    for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F16), (spec, DType::BF16)]) {
         let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
         let batch = Batch::of_ids(vec![1; 16], Some(vec![1; 16]), (2, 8), &Device::Cpu).unwrap();
         let output = spec.build(&weights).unwrap().run(&mut Cx::silent(), &batch).unwrap();

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use irene_models::{ModelSpec, ShapesOnly};
+use irene_models::{ARCHITECTURES, ModelSpec, ShapesOnly};
 use irene_tree::{Quantity, render};
 
 use crate::output;
@@ -23,6 +23,7 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
         let class = spec.build(&ShapesOnly)?.instance_type();
         writeln!(out, "{name:width$}  {:>10}  {:<10}  {class}", parameters.unwrap_or_default(), spec.model_type())?;
     }
-    out.push_str("\nA directory or file with a Hugging Face config.json of one of these types works too.\n");
+    let types: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.model_type()).collect();
+    writeln!(out, "\nA directory or file with a config.json works too; its model_type may be {}.", types.join(", "))?;
     output::print(&out)
 }

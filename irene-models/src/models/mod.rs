@@ -1,4 +1,4 @@
-//! The architectures: one file each, top to bottom in the order data flows.
+//! The architectures: one file each, or a folder where that would be long, top to bottom in the order data flows.
 
 mod bert;
 mod distilbert;

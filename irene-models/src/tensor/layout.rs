@@ -51,9 +51,9 @@ impl Layout {
     }
 
     pub(super) fn squeezed(self, dim: usize) -> Result<Self> {
-        let without = |shape: Shape| {
-            let (before, after) = shape.dims().split_at(dim);
-            Shape::new(&[before, &after[1..]].concat()).unwrap_or_default()
+        let without = |mut shape: Shape| {
+            shape.dims_mut()[dim..].rotate_left(1);
+            Shape::new(&shape.dims()[..shape.rank() - 1]).unwrap_or_default()
         };
         match self.shape.dims().get(dim) {
             Some(1) => Ok(Self { shape: without(self.shape), strides: without(self.strides) }),

@@ -144,7 +144,9 @@ fn multipliable(x: &Candle) -> CandleResult<Candle> {
 /// The product of (batch, m, n) with one matrix (n, p).
 pub(super) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
     let outer = &x.dims()[..x.rank().saturating_sub(2)];
-    matmul(x, &matrix.broadcast_left(outer)?)
+    let matrix = matrix.broadcast_left(outer)?;
+    // Of one matrix for a whole batch candle 0.11 makes one product, as if every x lay row by row.
+    if x.stride().last() == Some(&1) { matmul(x, &matrix) } else { matmul(&x.contiguous()?, &matrix) }
 }
 
 /// Tensors of one shape beside each other along a new dimension, contiguous.

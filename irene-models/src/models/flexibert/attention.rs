@@ -70,15 +70,20 @@ impl FlexiBertSelfAttention {
     }
 
     /// The context of each head: the weighed values, and what the head makes of its tokens beside them.
-    fn mixed(&self, cx: &mut Cx<'_>, heads: &[Tensor; 3], weighed: &Tensor) -> Result<Tensor> {
+    fn mixed(&self, cx: &mut Cx<'_>, [query, key, value]: &[Tensor; 3], weighed: &Tensor) -> Result<Tensor> {
         let contexts = self.heads.iter().enumerate().map(|(index, head)| {
             let weighed = cx.select(weighed, 1, index)?;
-            let mut own = |heads: &Tensor| cx.select(heads, 1, index);
-            let [query, key, value] = [own(&heads[0])?, own(&heads[1])?, own(&heads[2])?];
             match head {
                 HeadModule::Scoring(_) => Ok(weighed),
-                HeadModule::Transforming(head) => cx.call(head, (&value, &weighed)),
-                HeadModule::Convolving(head) => cx.call(head, ((&query, &key), (&value, &weighed))),
+                HeadModule::Transforming(head) => {
+                    let value = cx.select(value, 1, index)?;
+                    cx.call(head, (&value, &weighed))
+                }
+                HeadModule::Convolving(head) => {
+                    let (query, key) = (cx.select(query, 1, index)?, cx.select(key, 1, index)?);
+                    let value = cx.select(value, 1, index)?;
+                    cx.call(&**head, ((&query, &key), (&value, &weighed)))
+                }
             }
         });
         let contexts = contexts.collect::<Result<Vec<_>>>()?;

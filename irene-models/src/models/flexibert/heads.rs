@@ -10,7 +10,7 @@ pub(super) enum HeadModule {
     /// A transform of the values, beside the weighed ones.
     Transforming(TransformHead),
     /// A convolution of the values, beside the weighed ones.
-    Convolving(ConvolutionHead),
+    Convolving(Box<ConvolutionHead>),
 }
 
 /// How many heads have been loaded: in the checkpoint each kind with parameters is counted by itself.
@@ -47,7 +47,7 @@ impl HeadModule {
                 let number = place.convolving;
                 place.convolving += 1;
                 let node = node("FlexiBertConvolutionHead");
-                Self::Convolving(ConvolutionHead::load(&part, node, number, (width, kernel))?)
+                Self::Convolving(Box::new(ConvolutionHead::load(&part, node, number, (width, kernel))?))
             }
         })
     }
