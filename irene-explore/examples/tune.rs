@@ -6,15 +6,8 @@ fn main() {
     for name in ["gpu_a100_b128_r3", "cpu_m1-pro_b32_r1", "gpu_m1-pro_b32_r3", "cpu_rpi_b1_r1", "cpu_jetson-nano_b1_r1"]
     {
         let data = Dataset::read(format!("/work/shared/data/protran/{name}.json").as_ref()).unwrap();
-        let candidates: Vec<Candidate> = data
-            .records
-            .iter()
-            .map(|r| Candidate {
-                design: r.design.clone(),
-                embedding: [0; 37],
-                features: table.features(&r.design).unwrap(),
-            })
-            .collect();
+        let candidates: Vec<Candidate> =
+            data.records.iter().map(|r| describer.describe(r.design.clone()).unwrap()).collect();
         print!("{name:24}");
         for m in Measure::ALL {
             let y = data.figures(m).unwrap();
