@@ -41,6 +41,12 @@ pub(crate) struct DeviceEntry {
     pub(crate) description: String,
     pub(crate) method: String,
     pub(crate) training_data: String,
+    /// Least and greatest batch size of the training data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch_sizes: Option<[usize; 2]>,
+    /// Least and greatest sequence length of the training data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq_lens: Option<[usize; 2]>,
 }
 
 /// A tree with its energies.

@@ -100,11 +100,17 @@ async fn devices(State(app): Shared) -> Json<Devices> {
 }
 
 pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> Devices {
-    let entry = |Device { name, profile }: &Device| DeviceEntry {
-        name: name.clone(),
-        description: profile.provenance.device.clone(),
-        method: profile.predictor.method().to_owned(),
-        training_data: profile.provenance.training_data.clone(),
+    let entry = |Device { name, profile }: &Device| {
+        let provenance = &profile.provenance;
+        let [batch_sizes, seq_lens] = provenance.size_ranges().map_or([None; 2], |ranges| ranges.map(Some));
+        DeviceEntry {
+            name: name.clone(),
+            description: provenance.device.clone(),
+            method: profile.predictor.method().to_owned(),
+            training_data: provenance.training_data.clone(),
+            batch_sizes,
+            seq_lens,
+        }
     };
     Devices { devices: devices.into_iter().map(entry).collect() }
 }
