@@ -302,6 +302,12 @@ pub(crate) struct Node {
     /// Millions, by IrEne's counting rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     flops: Option<f64>,
+    /// J, as it was measured or estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ground_truth_energy: Option<f64>,
+    /// s, as it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times_mean: Option<f64>,
     /// J.
     #[serde(skip_serializing_if = "Option::is_none")]
     predicted_energy: Option<f64>,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod compare;
+mod jobs;
 mod many;
 mod predict;
 pub(crate) mod queries;
@@ -42,6 +43,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/api/v1/sweep", get(many::sweep))
         .route("/api/v1/leaderboard", get(many::leaderboard))
         .route("/api/v1/tradeoff", post(many::tradeoff))
+        .route("/api/v1/jobs", get(jobs::list).post(jobs::submit))
+        .route("/api/v1/jobs/{id}", get(jobs::get).delete(jobs::cancel))
+        .route("/api/v1/jobs/{id}/events", get(jobs::events))
         .route("/api/v1/openapi.json", get(openapi))
 }
 
@@ -59,6 +63,11 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         many::sweep,
         many::leaderboard,
         many::tradeoff,
+        jobs::submit,
+        jobs::list,
+        jobs::get,
+        jobs::cancel,
+        jobs::events,
     )
 )]
 struct Document;
