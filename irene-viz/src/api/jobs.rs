@@ -222,16 +222,16 @@ fn check_cost(app: &App, tree: &Tree) -> Result<(), Problem> {
     let bytes = parameters * BYTES_OF_A_NUMBER + largest * f64::from(1 << 20) * OPERATIONS_AT_A_TIME;
     let limits = &app.limits;
     let amounts = [
-        (parameters, limits.job_parameters, 1e6, "million parameters"),
-        (bytes, limits.job_bytes, f64::from(1 << 20), "MiB"),
-        (of_root(Quantity::Flops) * 1e6, limits.job_flops, 1e9, "GFLOP"),
+        (parameters, limits.job_parameters, 1e6, ["the model has", "million parameters"]),
+        (bytes, limits.job_bytes, f64::from(1 << 20), ["a run takes about", "MiB"]),
+        (of_root(Quantity::Flops) * 1e6, limits.job_flops, 1e9, ["a run takes", "GFLOP"]),
     ];
-    for (amount, most, unit, name) in amounts {
+    for (amount, most, unit, [it_has, name]) in amounts {
         if amount.is_nan() || amount > most as f64 {
             let (amount, most) = (amount / unit, most as f64 / unit);
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                format!("a run takes about {amount:.0} {name}; models to {most:.0} are measured here"),
+                format!("{it_has} {amount:.1} {name}; at most {most:.1} are measured here"),
             ));
         }
     }
