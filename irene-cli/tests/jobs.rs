@@ -103,9 +103,15 @@ fn without_leave_nothing_is_measured() {
 
 /// A meter that cannot be had is found before there is a job.
 #[test]
-fn a_wrong_meter_is_refused_at_the_start() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));
-    let output = command.args(["serve", "--port", "0", "--allow-profiling", "--meter", "watt"]).output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && complaint.contains("`watt` is no meter"), "{complaint}");
+fn what_is_wrong_with_the_options_is_said_at_the_start() {
+    let refused = |code, options: &[&str], part: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));
+        let output = command.args(["serve", "--port", "0"]).args(options).output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && complaint.contains(part), "{complaint}");
+    };
+    refused(1, &["--allow-profiling", "--meter", "watt"], "`watt` is no meter");
+    for option in [["--tdp-watts", "65"], ["--protocol", "paper"], ["--rounds", "3"], ["--device", "cpu"]] {
+        refused(2, &option, "--allow-profiling");
+    }
 }

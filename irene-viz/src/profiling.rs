@@ -38,6 +38,8 @@ pub struct Progress {
     pub nodes: usize,
     /// Those of them that need no more.
     pub measured: usize,
+    /// Rounds of measuring so far, of all nodes.
+    pub rounds: usize,
     /// The scope of the node that was measured last.
     pub scope: Option<String>,
 }

@@ -85,12 +85,12 @@ fn a_job_is_followed_from_the_queue_to_its_tree() {
     assert!(submitted["queued_unix_time_s"].as_f64().unwrap() > 1e9);
     let mut lines = server.follow(&format!("/api/v1/jobs/{id}/events"));
     let running = wait_for(&mut lines, |job| job["state"] == "running");
-    assert_eq!(running["progress"], json!({"nodes": 0, "measured": 0}));
+    assert_eq!(running["progress"], json!({"nodes": 0, "measured": 0, "rounds": 0}));
     for (measured, scope) in [(1, "root.embeddings"), (2, "root.encoder.0"), (3, "root.pooler")] {
         steps.send(Step::Measured(measured, scope)).unwrap();
         let (name, job) = event(&mut lines).unwrap();
         assert_eq!((name.as_str(), &job["state"]), ("progress", &json!("running")));
-        assert_eq!(job["progress"], json!({"nodes": 4, "measured": measured, "scope": scope}));
+        assert_eq!(job["progress"], json!({"nodes": 4, "measured": measured, "rounds": 3 * measured, "scope": scope}));
     }
     // Others are answered meanwhile.
     assert_eq!(server.get("/api/v1/predict?model=gpt2&batch_size=2&seq_len=16").status, 200);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::{Arg, ValueEnum};
 use irene_models::profile::{self, Distinct};
 use irene_tree::{Level, Tree};
 use irene_viz::{Profiling, ProfilingError, ProfilingRequest, Progress};
@@ -17,9 +17,18 @@ use super::{
     running::{PlaceArgs, made_up_batch},
 };
 
+const HEADING: &str = "Measuring models on this machine";
+
+/// The other options of measuring say nothing where nothing is measured.
+fn without_effect_alone(arg: Arg) -> Arg {
+    const SWITCH: &str = "allow_profiling";
+    let says_how = arg.get_help_heading() == Some(HEADING) && arg.get_id() != SWITCH;
+    if says_how { arg.requires(SWITCH) } else { arg }
+}
+
 /// Whether and how clients may measure.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Measuring models on this machine")]
+#[command(next_help_heading = HEADING, mut_args = without_effect_alone)]
 pub(crate) struct JobArgs {
     /// Lets clients measure models on this machine, one at a time, with made-up weights (/api/v1/jobs)
     #[arg(long)]
@@ -28,7 +37,7 @@ pub(crate) struct JobArgs {
     place: PlaceArgs,
     #[command(flatten)]
     meter: MeterArgs,
-    /// How each node is measured
+    /// How each node is measured; the options below change it
     #[arg(long, value_enum, default_value = "quick")]
     protocol: ProtocolName,
     #[command(flatten)]
@@ -107,6 +116,7 @@ impl MachineProfiler {
                 finished.insert(key);
             }
             so_far.measured = finished.len();
+            so_far.rounds += 1;
             so_far.scope = scopes.get(&key).cloned();
             progress(so_far.clone());
         })?;

@@ -36,25 +36,25 @@ pub(crate) const MEASURING_FIELD: &str = "measuring";
 /// Changes to the quick protocol or the paper's.
 #[derive(clap::Args)]
 pub(crate) struct ProtocolArgs {
-    /// What a round lasts at least [default: 20, quick 0.2]
+    /// What a round lasts at least [paper: 20, quick: 0.2]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     round: Option<Duration>,
-    /// Rounds at least [default: 5, quick 3]
+    /// Rounds at least [paper: 5, quick: 3]
     #[arg(long, value_name = "N", value_parser = size)]
     rounds: Option<usize>,
-    /// Rounds at most [default: 20, quick 10]
+    /// Rounds at most [paper: 20, quick: 10]
     #[arg(long, value_name = "N", value_parser = size)]
     most_rounds: Option<usize>,
-    /// Pause before each round [default: 5, quick 0]
+    /// Pause before each round [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     cool_down: Option<Duration>,
-    /// How long idle power is watched before each node [default: 5, quick 0]
+    /// How long idle power is watched before each node [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stand_by: Option<Duration>,
-    /// How narrow the 95% intervals have to be, as a share of the mean [default: 0.01, quick 0.05]
+    /// How narrow the 95% intervals have to be, as a share of the mean [paper: 0.01, quick: 0.05]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     target: Option<f64>,
-    /// Time between samples, ms [default: 170, quick 10]
+    /// Time between samples, ms [paper: 170, quick: 10]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     period: Option<u64>,
 }

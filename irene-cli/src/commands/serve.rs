@@ -39,12 +39,12 @@ pub(crate) struct Args {
     /// Tokens in a sequence, at most
     #[arg(long, value_name = "S", default_value_t = Limits::default().seq_len)]
     max_seq_len: usize,
-    #[cfg(feature = "candle")]
-    #[command(flatten)]
-    jobs: super::jobs::JobArgs,
     /// Do not log requests
     #[arg(short, long)]
     quiet: bool,
+    #[cfg(feature = "candle")]
+    #[command(flatten)]
+    jobs: super::jobs::JobArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

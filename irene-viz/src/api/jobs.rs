@@ -84,6 +84,8 @@ pub(super) struct ProgressEntry {
     nodes: usize,
     /// Those of them that need no more.
     measured: usize,
+    /// Rounds of measuring so far, of all nodes.
+    rounds: usize,
     /// The scope of the node that was measured last.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -117,6 +119,7 @@ impl JobEntry {
             progress: ProgressEntry {
                 nodes: status.progress.nodes,
                 measured: status.progress.measured,
+                rounds: status.progress.rounds,
                 scope: status.progress.scope,
             },
             detail: status.detail,

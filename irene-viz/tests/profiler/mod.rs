@@ -46,7 +46,7 @@ impl Profiling for Scripted {
             }
             match step {
                 Ok(Step::Measured(measured, scope)) => {
-                    progress(Progress { nodes: 4, measured, scope: Some(scope.into()) });
+                    progress(Progress { nodes: 4, measured, rounds: 3 * measured, scope: Some(scope.into()) });
                 }
                 Ok(Step::Finish) => return Ok(measured(request)),
                 Ok(Step::Fail(line)) => return Err(ProfilingError(line.into())),
