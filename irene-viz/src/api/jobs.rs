@@ -4,8 +4,9 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Path, State, rejection::JsonRejection},
-    http::{StatusCode, header, request::Parts},
+    body::Bytes,
+    extract::{FromRequestParts, Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -22,7 +23,7 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Shared, answers::TreeLine};
+use super::{Shared, answers::TreeLine, bytes};
 use crate::{
     app::{App, Size, compute},
     jobs::{Job, JobState, Jobs, Refusal, Status},
@@ -130,15 +131,9 @@ impl JobEntry {
 }
 
 /// The jobs of a server that has them; another one's answer says how it would.
-pub(super) struct Allowed(Arc<Jobs>);
-
-impl FromRequestParts<Arc<App>> for Allowed {
-    type Rejection = Problem;
-
-    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
-        app.jobs.clone().map(Self).ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))
-    }
+fn allowed(app: &App) -> Result<Arc<Jobs>, Problem> {
+    let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
+    app.jobs.clone().ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))
 }
 
 /// The job that the path names.
@@ -151,7 +146,7 @@ impl FromRequestParts<Arc<App>> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let Allowed(jobs) = Allowed::from_request_parts(parts, app).await?;
+        let jobs = allowed(app)?;
         let id: Option<Path<u64>> = Path::from_request_parts(parts, app).await.ok();
         let found = id.and_then(|Path(id)| jobs.find(id));
         let job = found.ok_or_else(|| {
@@ -168,10 +163,20 @@ impl FromRequestParts<Arc<App>> for Named {
     responses((status = 202, body = JobEntry), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn submit(
     State(app): Shared,
-    Allowed(jobs): Allowed,
-    body: Result<Json<JobRequest>, JsonRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let Json(request) = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    // A refusal comes after the body: before it, it would cost the client its connection.
+    let jobs = allowed(&app)?;
+    let body = bytes(body)?;
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // A page elsewhere can send other types without asking.
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a job takes the content type application/json"));
+    }
+    let Json(request): Json<JobRequest> =
+        Json::from_bytes(&body).map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let submitted = move |app: &App| {
         let size = Size { batch_size: request.batch_size, seq_len: request.seq_len };
         let spec = spec(app, request)?;
@@ -243,8 +248,9 @@ fn check_cost(app: &App, tree: &Tree) -> Result<(), Problem> {
 
 /// The jobs that wait and run, and the last that ended
 #[utoipa::path(get, path = "/api/v1/jobs", responses((status = 200, body = JobList), (status = "4XX", body = Problem)))]
-pub(super) async fn list(Allowed(jobs): Allowed) -> Json<JobList> {
-    Json(JobList { jobs: jobs.list().iter().map(|job| JobEntry::brief(job, job.status())).collect() })
+pub(super) async fn list(State(app): Shared) -> Result<Json<JobList>, Problem> {
+    let jobs = allowed(&app)?.list();
+    Ok(Json(JobList { jobs: jobs.iter().map(|job| JobEntry::brief(job, job.status())).collect() }))
 }
 
 /// A job, with the measured tree when it is done
