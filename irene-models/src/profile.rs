@@ -117,20 +117,29 @@ fn gpu_energy(measurement: &Measurement) -> Option<f64> {
     (!energies.is_empty() && energies.len() == cards.len()).then(|| energies.iter().sum())
 }
 
-/// The keys of the distinct nodes of these levels, which a profile of the model at this size measures.
+/// A node that a profile measures, for itself and for those that do the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distinct {
+    /// The same for nodes that do the same.
+    pub key: u64,
+    /// The scope of the first of them.
+    pub scope: String,
+}
+
+/// The distinct nodes of these levels, which a profile of the model at this size measures.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
-pub fn distinct(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<Vec<u64>> {
-    let mut keys = Vec::new();
+pub fn distinct(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<Vec<Distinct>> {
     let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
-    let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| {
-        keys.push(to_measure.key);
-        Ok(())
-    });
+    let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| Ok(to_measure.key));
     spec.build(&ShapesOnly)?.run(&mut Cx::visited(&mut visitor), &batch.shape_alone())?;
-    drop(visitor);
-    Ok(keys)
+    let (tree, found) = visitor.finish()?;
+    let nodes = tree.nodes().iter().zip(found).filter_map(|(node, found)| {
+        let Found { figures: key, is_shared } = found?;
+        (!is_shared).then(|| Distinct { key, scope: node.scope().to_owned() })
+    });
+    Ok(nodes.collect())
 }
 
 /// Why there is no profile.
@@ -171,6 +180,11 @@ impl Profiler<'_> {
         }
     }
 
+    /// Whether a node is known well enough, or was measured as often as the protocol does at most.
+    pub fn is_done(&self, measured: &Measurement) -> bool {
+        self.protocol.is_enough(measured) || measured.rounds.len() >= self.protocol.most_rounds
+    }
+
     /// One pass; whether all nodes are known well enough, or were measured as often as the protocol does at most.
     #[allow(clippy::type_complexity)] // it is written once
     fn pass(
@@ -182,22 +196,19 @@ impl Profiler<'_> {
         known: &mut HashMap<u64, Measurement>,
         keep: &mut impl FnMut(u64, &Measurement),
     ) -> std::result::Result<(Tree, Vec<Option<Found<Figures>>>, bool), ProfileError> {
-        let is_done = |measured: &Measurement| {
-            self.protocol.is_enough(measured) || measured.rounds.len() >= self.protocol.most_rounds
-        };
         let (mut stopped, mut all_done) = (false, true);
         let measure = |to_measure: ToMeasure<'_>| {
             let ToMeasure { key, node, rerun } = to_measure;
             let earlier = known.get(&key);
             // A node that was measured before this run may be ahead of the pass.
-            if let Some(earlier) = earlier.filter(|earlier| is_done(earlier) || earlier.rounds.len() >= pass) {
-                all_done &= is_done(earlier);
+            if let Some(earlier) = earlier.filter(|earlier| self.is_done(earlier) || earlier.rounds.len() >= pass) {
+                all_done &= self.is_done(earlier);
                 return Ok(Figures::of(earlier));
             }
             match self.protocol.try_round(self.sampler, self.stop, earlier.cloned(), &mut *rerun) {
                 Ok(measured) => {
                     keep(key, &measured);
-                    all_done &= is_done(&measured);
+                    all_done &= self.is_done(&measured);
                     let figures = Figures::of(&measured);
                     known.insert(key, measured);
                     Ok(figures)

@@ -111,6 +111,19 @@ impl Provenance {
             trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
         }
     }
+
+    /// Least and greatest batch size and sequence length of the training trees, as [`training_data`](Self::training_data) has
+    /// them; None if it does not say.
+    pub fn size_ranges(&self) -> Option<[[usize; 2]; 2]> {
+        // The ranges are in this text alone; a field of their own would leave out the files that are about.
+        let mut sizes =
+            self.training_data.split("; ").find_map(|part| part.strip_prefix("batch "))?.split(", sequence ");
+        let mut range = || {
+            let (least, greatest) = sizes.next()?.split_once(" to ")?;
+            Some([least.parse().ok()?, greatest.parse().ok()?])
+        };
+        Some([range()?, range()?])
+    }
 }
 
 /// A predictor and what it was made from: the content of a predictor file.
@@ -268,5 +281,23 @@ impl Profile {
         store.set("provenance", provenance);
         self.predictor.write(&mut store);
         store.to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ranges_of_sizes_are_read_back_from_the_text() {
+        let bundled = Profile::bundled("gtx-1080-ti").unwrap();
+        assert_eq!(bundled.provenance.size_ranges(), Some([[8, 32], [32, 256]]));
+        let mut provenance = bundled.provenance;
+        provenance.training_data += "; energies estimated; carried over from a machine; batch ?";
+        assert_eq!(provenance.size_ranges(), Some([[8, 32], [32, 256]]));
+        for text in ["", "batch 1", "2 trees; batch 1 to 2", "2 trees; batch 1 to x, sequence 1 to 2"] {
+            provenance.training_data = text.into();
+            assert_eq!(provenance.size_ranges(), None, "{text}");
+        }
     }
 }

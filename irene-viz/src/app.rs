@@ -10,7 +10,7 @@ use irene_tree::Tree;
 use lru::LruCache;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, Options, api::queries::ModelQuery, metrics::Metrics, problem::Problem};
+use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -18,6 +18,10 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) allow_origin: Option<String>,
+    /// None where nothing may be measured.
+    pub(crate) jobs: Option<Arc<Jobs>>,
+    /// Permits of those who follow jobs.
+    pub(crate) followers: Arc<Semaphore>,
     /// Permits of requests that are being answered.
     pub(crate) requests: Semaphore,
     /// Permits of those that compute: more threads than processors would only take memory.
@@ -45,12 +49,15 @@ impl App {
         let mut devices =
             Profile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
         devices.extend(options.devices.into_iter().map(|(name, profile)| Device { name, profile }));
-        let limits = options.limits;
+        let (limits, metrics) = (options.limits, Metrics::default());
+        let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
         Ok(Self {
             devices,
             limits,
-            metrics: Metrics::default(),
+            metrics,
             allow_origin: options.allow_origin,
+            jobs,
+            followers: Arc::new(Semaphore::new(limits.followers)),
             requests: Semaphore::new(limits.requests),
             processors: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
             cache: Mutex::new(LruCache::new(NonZeroUsize::new(limits.cached).unwrap_or(NonZeroUsize::MIN))),

@@ -7,15 +7,18 @@
 
 mod api;
 mod app;
+mod jobs;
 mod metrics;
 mod options;
 mod page;
 mod problem;
+mod profiling;
 mod report;
 mod serve;
 
 pub use options::{Limits, Options};
 pub use problem::Problem;
+pub use profiling::{Profiling, ProfilingError, ProfilingRequest, Progress};
 pub use report::report;
 pub use serve::Server;
 

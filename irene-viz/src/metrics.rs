@@ -6,6 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::jobs::JobState;
+
 /// What the server counts, in Prometheus' form.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -13,6 +15,7 @@ pub(crate) struct Metrics {
     seconds: Family<Route, Histogram>,
     pub(crate) in_flight: Gauge,
     cache: Family<Outcome, Counter>,
+    pub(crate) jobs: JobCounts,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,6 +34,37 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// How many jobs wait and run, and how those before ended.
+#[derive(Clone, Default)]
+pub(crate) struct JobCounts {
+    about: Family<StateLabel, Gauge>,
+    ended: Family<StateLabel, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+impl JobCounts {
+    /// A job comes to be in this state.
+    pub(crate) fn enter(&self, state: JobState) {
+        let label = StateLabel { state: state.name() };
+        if state.is_final() {
+            self.ended.get_or_create(&label).inc();
+        } else {
+            self.about.get_or_create(&label).inc();
+        }
+    }
+
+    /// A job was in this state.
+    pub(crate) fn leave(&self, state: JobState) {
+        if !state.is_final() {
+            self.about.get_or_create(&StateLabel { state: state.name() }).dec();
+        }
+    }
+}
+
 /// Upper ends of the histogram's buckets, seconds.
 const BUCKETS: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0];
 
@@ -45,7 +79,10 @@ impl Default for Metrics {
         registry.register("irene_http_request_seconds", "Time to answer", seconds.clone());
         registry.register("irene_http_requests_in_flight", "Requests being answered", in_flight.clone());
         registry.register("irene_cache_lookups", "Answers looked for in the cache", cache.clone());
-        Self { registry, requests, seconds, in_flight, cache }
+        let jobs = JobCounts::default();
+        registry.register("irene_jobs", "Jobs that wait or run", jobs.about.clone());
+        registry.register("irene_jobs_ended", "Jobs that ended", jobs.ended.clone());
+        Self { registry, requests, seconds, in_flight, cache, jobs }
     }
 }
 

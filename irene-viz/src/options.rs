@@ -1,6 +1,8 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use irene_regress::Profile;
+
+use crate::Profiling;
 
 /// How the server works.
 pub struct Options {
@@ -10,6 +12,8 @@ pub struct Options {
     pub devices: Vec<(String, Profile)>,
     /// An origin whose pages may use the API, or `*`; None for this server's page alone.
     pub allow_origin: Option<String>,
+    /// What measures models for jobs; None refuses them.
+    pub profiler: Option<Arc<dyn Profiling>>,
     /// What a request may ask for.
     pub limits: Limits,
 }
@@ -20,6 +24,7 @@ impl Default for Options {
             address: SocketAddr::from(([127, 0, 0, 1], 7878)),
             devices: Vec::new(),
             allow_origin: None,
+            profiler: None,
             limits: Limits::default(),
         }
     }
@@ -50,6 +55,18 @@ pub struct Limits {
     pub head_time: Duration,
     /// Answers that are kept.
     pub cached: usize,
+    /// Jobs that wait for the one that runs.
+    pub jobs_waiting: usize,
+    /// Jobs that have ended and can still be asked for.
+    pub jobs_kept: usize,
+    /// Parameters of a model that is measured.
+    pub job_parameters: u64,
+    /// Bytes that a run of a model that is measured takes, about.
+    pub job_bytes: u64,
+    /// Floating point operations of a run of a model that is measured: a job heeds its end after a run.
+    pub job_flops: u64,
+    /// Clients that follow jobs at the same time.
+    pub followers: usize,
 }
 
 impl Default for Limits {
@@ -66,6 +83,12 @@ impl Default for Limits {
             time: Duration::from_secs(30),
             head_time: Duration::from_secs(10),
             cached: 256,
+            jobs_waiting: 8,
+            jobs_kept: 16,
+            job_parameters: 500_000_000,
+            job_bytes: 4 << 30,
+            job_flops: 10_000_000_000_000,
+            followers: 64,
         }
     }
 }

@@ -48,7 +48,7 @@ impl Server {
         self.listener.local_addr().map_err(|source| Error::Address { address: unspecified, source })
     }
 
-    /// Answers until `stop` is ready, then lets the requests that are about end.
+    /// Answers until `stop` is ready, then ends the jobs and lets the requests that are about end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let limits = self.app.limits;
         let service = TowerToHyperService::new(routes(Arc::clone(&self.app)));
@@ -83,7 +83,15 @@ impl Server {
         }
         drop(self.listener);
         tracing::info!("stopping");
-        let _ = timeout(limits.time, open.shutdown()).await;
+        let end = async {
+            if let Some(jobs) = &self.app.jobs {
+                // Who follows one is told.
+                jobs.close();
+                jobs.idle().await;
+            }
+            open.shutdown().await;
+        };
+        let _ = timeout(limits.time, end).await;
     }
 }
 
@@ -168,7 +176,7 @@ fn is_allowed(allowed: &str, origin: Option<&HeaderValue>) -> bool {
 fn share(headers: &mut HeaderMap, allowed: &str) {
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }

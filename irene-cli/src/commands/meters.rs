@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use irene_sampler::sources::{KINDS, Places, Selection};
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
     /// The meter: auto, none, log:FILE, or names of `irene doctor` (rapl,nvml)
     #[arg(long, value_name = "METER", default_value = "auto")]

@@ -9,6 +9,10 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod import;
+#[cfg(feature = "candle")]
+mod jobs;
+#[cfg(feature = "candle")]
+mod measuring;
 mod meters;
 pub(crate) mod models;
 pub(crate) mod predict;

@@ -1,19 +1,16 @@
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
     Model, ModelSpec,
-    profile::{self, ProfileError, Profiler},
+    profile::{self, Distinct, ProfileError, Profiler},
 };
-use irene_sampler::{Protocol, Sampler, SamplerOptions};
 use irene_tree::{Level, Tree, jsonl};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
+    measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::{ModelArgs, made_up_batch},
     size,
@@ -40,69 +37,17 @@ pub(crate) struct Args {
     level: Vec<LevelName>,
     #[command(flatten)]
     meter: MeterArgs,
+    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
+    #[arg(long)]
+    quick: bool,
     #[command(flatten)]
     protocol: ProtocolArgs,
-    /// Time between samples, ms [default: 170, with --quick 10]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    period: Option<u64>,
     /// Goes on with a file: what it has is not measured again
     #[arg(long)]
     resume: bool,
     /// Trees, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl")]
     output: PathBuf,
-}
-
-/// Changes to the protocol.
-#[derive(clap::Args)]
-struct ProtocolArgs {
-    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
-    #[arg(long)]
-    quick: bool,
-    /// What a round lasts at least [default: 20, with --quick 0.2]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    round: Option<Duration>,
-    /// Rounds at least [default: 5, with --quick 3]
-    #[arg(long, value_name = "N", value_parser = size)]
-    rounds: Option<usize>,
-    /// Rounds at most [default: 20, with --quick 10]
-    #[arg(long, value_name = "N", value_parser = size)]
-    most_rounds: Option<usize>,
-    /// Pause before each round [default: 5, with --quick 0]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    cool_down: Option<Duration>,
-    /// How long idle power is watched before each node [default: 5, with --quick 0]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    stand_by: Option<Duration>,
-    /// How narrow the 95% intervals have to be, as a share of the mean [default: 0.01, with --quick 0.05]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    target: Option<f64>,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
-    share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
-}
-
-impl ProtocolArgs {
-    fn protocol(&self) -> Protocol {
-        let base = if self.quick { Protocol::quick() } else { Protocol::paper() };
-        let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));
-        Protocol {
-            round: self.round.unwrap_or(base.round),
-            least_rounds,
-            most_rounds: self.most_rounds.unwrap_or(base.most_rounds).max(least_rounds),
-            cool_down: self.cool_down.unwrap_or(base.cool_down),
-            stand_by: self.stand_by.unwrap_or(base.stand_by),
-            target: self.target.unwrap_or(base.target),
-            ..base
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -124,52 +69,34 @@ impl From<LevelName> for Level {
     }
 }
 
-/// The weights' values do not change what a node costs.
-const DEFAULT_SEED: u64 = 1;
-
-/// How long readings are kept at least: a single run of a large model may take minutes.
-const LEAST_KEPT: Duration = Duration::from_secs(120);
-
-/// What a tree was measured by, beside it.
-const MEASURING_FIELD: &str = "measuring";
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
     let spec = ModelSpec::find(&args.model.model)?;
-    let levels: Vec<Level> = args.level.iter().copied().map(Level::from).collect();
-    let protocol = args.protocol.protocol();
-    let period = Duration::from_millis(args.period.unwrap_or(if args.protocol.quick { 10 } else { 170 }));
-    let selection = args.meter.select()?;
-    if selection.meters.is_empty() {
-        output::tell(
-            "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
-        );
-    }
-    let settings = settings(args, &selection.meters, &protocol, period, &levels);
+    let measuring = Measuring {
+        meter: args.meter.clone(),
+        place: args.model.place.clone(),
+        protocol: args.protocol.protocol(args.quick),
+        period: args.protocol.period(args.quick),
+        levels: args.level.iter().copied().map(Level::from).collect(),
+    };
+    let selection = measuring.select()?;
+    let settings = measuring.settings(&selection.meters);
     let left = left(args, &spec, &settings)?;
     if left.is_empty() {
         output::tell(&format!("{} has every size already", args.output.display()));
         return Ok(());
     }
-    if selection.meters == ["nvml"] && args.model.is_on_cpu() {
-        output::tell(
-            "the meter is nvml alone: what the processor uses is not in the energies; `irene doctor` says how to have rapl",
-        );
-    }
-    // Room for several of the longest things that are looked at.
-    let longest = [protocol.round, protocol.stand_by, protocol.cool_down].into_iter().max().unwrap_or_default();
-    let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / period.as_secs_f64()) as usize;
-    let sampler = Sampler::start(selection.sources, SamplerOptions { period, capacity })?;
-    let device = args.model.device()?;
+    let sampler = measuring.sampler(selection.sources)?;
+    let device = args.model.place.device()?;
     let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
-    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &levels, stop };
+    let profiler = measuring.profiler(&sampler, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     for size in left {
         let batch = made_up_batch(&spec, size, &device)?;
-        let keys = profile::distinct(&spec, &batch, &levels)?;
-        let measured = measure(&profiler, &spec, model.as_ref(), &batch, &keys, &mut journal);
-        let mut tree = match measured {
+        let nodes = profile::distinct(&spec, &batch, &measuring.levels)?;
+        let measured = measure(&profiler, &spec, model.as_ref(), &batch, &nodes, &mut journal);
+        let tree = match measured {
             Ok(tree) => tree,
             Err(ProfileError::Stopped) => {
                 let path = args.output.display();
@@ -177,18 +104,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             Err(ProfileError::Model(error)) => return Err(error.into()),
         };
-        irene_features::annotate(&mut tree);
-        if !args.level.contains(&LevelName::Math) {
-            tree = tree.without_math();
-        }
-        tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
-        append(&args.output, &tree)?;
+        append(&args.output, &measuring.finished(tree, &settings))?;
         output::tell(&format!(
             "{}, batch {}, sequence {}: {} distinct nodes measured",
             spec.name(),
             size.0,
             size.1,
-            keys.len()
+            nodes.len()
         ));
     }
     journal.finish()
@@ -199,13 +121,13 @@ fn measure(
     spec: &ModelSpec,
     model: &dyn Model,
     batch: &irene_models::Batch,
-    keys: &[u64],
+    nodes: &[Distinct],
     journal: &mut Journal,
 ) -> Result<Tree, ProfileError> {
     let least = profiler.protocol.least_rounds;
-    let bar = output::progress((keys.len() * least) as u64, "rounds");
+    let bar = output::progress((nodes.len() * least) as u64, "rounds");
     let known = journal.known.clone();
-    bar.inc(keys.iter().filter_map(|key| known.get(key)).map(|measured| measured.rounds.len() as u64).sum());
+    bar.inc(nodes.iter().filter_map(|node| known.get(&node.key)).map(|measured| measured.rounds.len() as u64).sum());
     let tree = profiler.profile(spec, model, batch, known, |key, measured| {
         journal.keep(key, measured);
         // Nodes that are not known well enough get more.
@@ -261,24 +183,4 @@ fn append(path: &Path, tree: &Tree) -> Result<()> {
         }
         Ok(jsonl::write_trees(writer, [tree])?)
     })
-}
-
-fn settings(args: &Args, meters: &[&str], protocol: &Protocol, period: Duration, levels: &[Level]) -> Value {
-    let [device, dtype] = args.model.place();
-    let mut settings = json!({
-        "meters": meters,
-        "device": device,
-        "dtype": dtype,
-        "levels": levels.iter().map(|level| level.name()).collect::<Vec<_>>(),
-        "protocol": protocol,
-        "sampling_period_s": period.as_secs_f64(),
-        "irene": env!("CARGO_PKG_VERSION"),
-    });
-    if let (Some(watts), true) = (args.meter.tdp_watts(), meters.contains(&"tdp")) {
-        settings["tdp_watts"] = json!(watts);
-    }
-    if meters.contains(&"log") {
-        settings["log_ahead_s"] = json!(args.meter.log_ahead());
-    }
-    settings
 }

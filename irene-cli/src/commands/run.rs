@@ -59,7 +59,7 @@ struct InputArgs {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let device = args.model.device()?;
+    let device = args.model.place.device()?;
     let spec = ModelSpec::find(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.

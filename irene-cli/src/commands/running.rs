@@ -15,6 +15,13 @@ pub(crate) struct ModelArgs {
     /// Made-up weights from this seed
     #[arg(long, value_name = "SEED")]
     pub(crate) random_weights: Option<u64>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Where models run, and by what numbers.
+#[derive(Clone, clap::Args)]
+pub(crate) struct PlaceArgs {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     #[arg(long, value_enum, default_value = "f32")]
@@ -37,7 +44,7 @@ enum DTypeName {
     Bf16,
 }
 
-impl ModelArgs {
+impl PlaceArgs {
     pub(crate) fn device(&self) -> Result<Device> {
         Ok(match self.device {
             DeviceName::Cpu => Device::Cpu,
@@ -51,27 +58,36 @@ impl ModelArgs {
     }
 
     /// What the device and the type are called, for a record.
-    pub(crate) fn place(&self) -> [String; 2] {
+    pub(crate) fn names(&self) -> [String; 2] {
         let name =
             |value: Option<clap::builder::PossibleValue>| value.map_or(String::new(), |value| value.get_name().into());
         [name(self.device.to_possible_value()), name(self.dtype.to_possible_value())]
     }
 
-    /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
-    pub(crate) fn load(&self, spec: &ModelSpec, device: &Device, default_seed: Option<u64>) -> Result<Box<dyn Model>> {
-        let dtype = match self.dtype {
+    fn dtype(&self) -> DType {
+        match self.dtype {
             DTypeName::F32 => DType::F32,
             DTypeName::F16 => DType::F16,
             DTypeName::Bf16 => DType::BF16,
-        };
-        let made_up = |seed| spec.build(&RandomWeights { seed, dtype, device: device.clone() });
+        }
+    }
+
+    /// The model with made-up weights.
+    pub(crate) fn made_up(&self, spec: &ModelSpec, device: &Device, seed: u64) -> Result<Box<dyn Model>> {
+        Ok(spec.build(&RandomWeights { seed, dtype: self.dtype(), device: device.clone() })?)
+    }
+}
+
+impl ModelArgs {
+    /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
+    pub(crate) fn load(&self, spec: &ModelSpec, device: &Device, default_seed: Option<u64>) -> Result<Box<dyn Model>> {
         if let Some(seed) = self.random_weights {
-            return Ok(made_up(seed)?);
+            return self.place.made_up(spec, device, seed);
         }
         let place = self.weights.as_ref().unwrap_or(&self.model);
         match (ModelFiles::find(place).and_then(|files| files.weights()), default_seed) {
-            (Ok(files), _) => Ok(spec.load(&files, dtype, device)?),
-            (Err(_), Some(seed)) if self.weights.is_none() => Ok(made_up(seed)?),
+            (Ok(files), _) => Ok(spec.load(&files, self.place.dtype(), device)?),
+            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, device, seed),
             (Err(error), _) => {
                 Err(error).context("no weights; give --weights PATH, or --random-weights SEED to run without")
             }

@@ -1,11 +1,12 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
 use irene_regress::Profile;
-use irene_viz::{Limits, Options, Server};
+use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
 
 use crate::output;
@@ -14,7 +15,8 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene serve
-  irene serve --port 8000 --predictor mine.safetensors --quiet")]
+  irene serve --port 8000 --predictor mine.safetensors --quiet
+  irene serve --allow-profiling --tdp-watts 65")]
 pub(crate) struct Args {
     /// Where to listen; every other address than the default lets other machines in
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// Do not log requests
     #[arg(short, long)]
     quiet: bool,
+    #[cfg(feature = "candle")]
+    #[command(flatten)]
+    jobs: super::jobs::JobArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -51,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         address: SocketAddr::new(args.host, args.port),
         devices: args.predictor.iter().map(device).collect::<Result<_>>()?,
         allow_origin: args.allow_origin.clone(),
+        profiler: profiler(args)?,
         limits: Limits {
             body: args.max_body,
             batch_size: args.max_batch_size,
@@ -69,6 +75,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         server.run(stopped()).await;
         Ok(())
     })
+}
+
+#[cfg(feature = "candle")]
+fn profiler(args: &Args) -> Result<Option<Arc<dyn Profiling>>> {
+    Ok(args.jobs.profiler()?.map(|profiler| Arc::new(profiler) as Arc<dyn Profiling>))
+}
+
+/// A build without candle runs no model.
+#[cfg(not(feature = "candle"))]
+fn profiler(_: &Args) -> Result<Option<Arc<dyn Profiling>>> {
+    Ok(None)
 }
 
 /// Ready at Ctrl-C, or when the system asks to end.

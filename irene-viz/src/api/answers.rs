@@ -41,6 +41,12 @@ pub(crate) struct DeviceEntry {
     pub(crate) description: String,
     pub(crate) method: String,
     pub(crate) training_data: String,
+    /// Least and greatest batch size of the training data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch_sizes: Option<[usize; 2]>,
+    /// Least and greatest sequence length of the training data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq_lens: Option<[usize; 2]>,
 }
 
 /// A tree with its energies.
@@ -296,6 +302,12 @@ pub(crate) struct Node {
     /// Millions, by IrEne's counting rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     flops: Option<f64>,
+    /// J, as it was measured or estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ground_truth_energy: Option<f64>,
+    /// s, as it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times_mean: Option<f64>,
     /// J.
     #[serde(skip_serializing_if = "Option::is_none")]
     predicted_energy: Option<f64>,

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test takes what it needs
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, Read, Write},
     net::{SocketAddr, TcpStream},
     thread::JoinHandle,
     time::Duration,
@@ -43,7 +43,11 @@ impl Answer {
 
 impl Running {
     pub(crate) fn start(limits: Limits) -> Self {
-        let options = Options { address: SocketAddr::from(([127, 0, 0, 1], 0)), limits, ..Options::default() };
+        Self::with(Options { limits, ..Options::default() })
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
+        let options = Options { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..options };
         let (told, address) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -70,6 +74,37 @@ impl Running {
         answer(self.agent.post(self.url(path)).send(body).unwrap())
     }
 
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
+        answer(
+            self.agent.post(self.url(path)).header("content-type", "application/json").send(body.to_string()).unwrap(),
+        )
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        answer(self.agent.delete(self.url(path)).call().unwrap())
+    }
+
+    /// Of an answer that is not read.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        self.agent.get(self.url(path)).call().unwrap().status().as_u16()
+    }
+
+    /// An answer that is read as it comes.
+    pub(crate) fn follow(&self, path: &str) -> impl Iterator<Item = String> + use<> {
+        let response = self.agent.get(self.url(path)).call().unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        std::io::BufReader::new(response.into_body().into_reader()).lines().map(Result::unwrap)
+    }
+
+    /// Lets it end as it does at Ctrl-C.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok() || std::thread::panicking());
+        }
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -93,11 +128,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
 }
 
 impl Drop for Running {
-    /// Lets it end as it does at Ctrl-C.
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            assert!(thread.join().is_ok() || std::thread::panicking());
-        }
+        self.stop();
     }
 }

@@ -1,0 +1,125 @@
+//! The jobs of `irene serve`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::AtomicBool,
+};
+
+use anyhow::Result;
+use clap::{Arg, ValueEnum};
+use irene_models::profile::{self, Distinct};
+use irene_tree::{Level, Tree};
+use irene_viz::{Profiling, ProfilingError, ProfilingRequest, Progress};
+
+use super::{
+    measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
+    meters::MeterArgs,
+    running::{PlaceArgs, made_up_batch},
+};
+
+const HEADING: &str = "Measuring models on this machine";
+
+/// The other options of measuring say nothing where nothing is measured.
+fn without_effect_alone(arg: Arg) -> Arg {
+    const SWITCH: &str = "allow_profiling";
+    let says_how = arg.get_help_heading() == Some(HEADING) && arg.get_id() != SWITCH;
+    if says_how { arg.requires(SWITCH) } else { arg }
+}
+
+/// Whether and how clients may measure.
+#[derive(clap::Args)]
+#[command(next_help_heading = HEADING, mut_args = without_effect_alone)]
+pub(crate) struct JobArgs {
+    /// Lets clients measure models on this machine, one at a time, with made-up weights (/api/v1/jobs)
+    #[arg(long)]
+    allow_profiling: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// How each node is measured; the options below change it
+    #[arg(long, value_enum, default_value = "quick")]
+    protocol: ProtocolName,
+    #[command(flatten)]
+    changes: ProtocolArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProtocolName {
+    /// Short rounds without pauses, until the intervals are within 5%: minutes for a model
+    Quick,
+    /// The paper's rounds of 20 s with pauses: hours for a model
+    Paper,
+}
+
+impl JobArgs {
+    /// What measures; None where nothing may be.
+    pub(crate) fn profiler(&self) -> Result<Option<MachineProfiler>> {
+        if !self.allow_profiling {
+            return Ok(None);
+        }
+        let is_quick = self.protocol == ProtocolName::Quick;
+        let measuring = Measuring {
+            meter: self.meter.clone(),
+            place: self.place.clone(),
+            protocol: self.changes.protocol(is_quick),
+            period: self.changes.period(is_quick),
+            levels: vec![Level::Model, Level::Module, Level::Ml],
+        };
+        // What is wrong with a meter is found before there is a job.
+        measuring.select()?;
+        measuring.place.device()?;
+        Ok(Some(MachineProfiler(measuring)))
+    }
+}
+
+/// Measures on this machine.
+pub(crate) struct MachineProfiler(Measuring);
+
+impl Profiling for MachineProfiler {
+    fn profile(
+        &self,
+        request: &ProfilingRequest<'_>,
+        progress: &mut dyn FnMut(Progress),
+        stop: &AtomicBool,
+    ) -> Result<Tree, ProfilingError> {
+        self.measure(request, progress, stop).map_err(|error| {
+            // Some of candle's errors go on for lines.
+            ProfilingError(format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+        })
+    }
+}
+
+impl MachineProfiler {
+    fn measure(
+        &self,
+        request: &ProfilingRequest<'_>,
+        progress: &mut dyn FnMut(Progress),
+        stop: &AtomicBool,
+    ) -> Result<Tree> {
+        let Self(measuring) = self;
+        let &ProfilingRequest { spec, batch_size, seq_len } = request;
+        let selection = measuring.meter.select()?;
+        let settings = measuring.settings(&selection.meters);
+        let device = measuring.place.device()?;
+        let batch = made_up_batch(spec, (batch_size, seq_len), &device)?;
+        let nodes = profile::distinct(spec, &batch, &measuring.levels)?;
+        let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
+        progress(so_far.clone());
+        let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
+        let model = measuring.place.made_up(spec, &device, DEFAULT_SEED)?;
+        let sampler = measuring.sampler(selection.sources)?;
+        let profiler = measuring.profiler(&sampler, stop);
+        let mut finished = HashSet::new();
+        let tree = profiler.profile(spec, model.as_ref(), &batch, HashMap::new(), |key, measured| {
+            if profiler.is_done(measured) {
+                finished.insert(key);
+            }
+            so_far.measured = finished.len();
+            so_far.rounds += 1;
+            so_far.scope = scopes.get(&key).cloned();
+            progress(so_far.clone());
+        })?;
+        Ok(measuring.finished(tree, &settings))
+    }
+}

@@ -1,0 +1,153 @@
+//! How models are measured on this machine: what `irene profile` and the jobs of `irene serve` share.
+
+use std::{sync::atomic::AtomicBool, time::Duration};
+
+use anyhow::Result;
+use irene_models::profile::Profiler;
+use irene_sampler::{
+    Protocol, Sampler, SamplerOptions,
+    sources::{Selection, Source},
+};
+use irene_tree::{Level, Tree};
+use serde_json::{Value, json};
+
+use super::{meters::MeterArgs, running::PlaceArgs, size};
+use crate::output;
+
+/// By what, where and how.
+pub(crate) struct Measuring {
+    pub(crate) meter: MeterArgs,
+    pub(crate) place: PlaceArgs,
+    pub(crate) protocol: Protocol,
+    /// Time between samples.
+    pub(crate) period: Duration,
+    pub(crate) levels: Vec<Level>,
+}
+
+/// The weights' values do not change what a node costs.
+pub(crate) const DEFAULT_SEED: u64 = 1;
+
+/// How long readings are kept at least: a single run of a large model may take minutes.
+const LEAST_KEPT: Duration = Duration::from_secs(120);
+
+/// What a tree was measured by, beside it.
+pub(crate) const MEASURING_FIELD: &str = "measuring";
+
+/// Changes to the quick protocol or the paper's.
+#[derive(clap::Args)]
+pub(crate) struct ProtocolArgs {
+    /// What a round lasts at least [paper: 20, quick: 0.2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    round: Option<Duration>,
+    /// Rounds at least [paper: 5, quick: 3]
+    #[arg(long, value_name = "N", value_parser = size)]
+    rounds: Option<usize>,
+    /// Rounds at most [paper: 20, quick: 10]
+    #[arg(long, value_name = "N", value_parser = size)]
+    most_rounds: Option<usize>,
+    /// Pause before each round [paper: 5, quick: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    cool_down: Option<Duration>,
+    /// How long idle power is watched before each node [paper: 5, quick: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    stand_by: Option<Duration>,
+    /// How narrow the 95% intervals have to be, as a share of the mean [paper: 0.01, quick: 0.05]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    target: Option<f64>,
+    /// Time between samples, ms [paper: 170, quick: 10]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: Option<u64>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
+    share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
+}
+
+impl ProtocolArgs {
+    pub(crate) fn protocol(&self, is_quick: bool) -> Protocol {
+        let base = if is_quick { Protocol::quick() } else { Protocol::paper() };
+        let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));
+        Protocol {
+            round: self.round.unwrap_or(base.round),
+            least_rounds,
+            most_rounds: self.most_rounds.unwrap_or(base.most_rounds).max(least_rounds),
+            cool_down: self.cool_down.unwrap_or(base.cool_down),
+            stand_by: self.stand_by.unwrap_or(base.stand_by),
+            target: self.target.unwrap_or(base.target),
+            ..base
+        }
+    }
+
+    /// The time between samples.
+    pub(crate) fn period(&self, is_quick: bool) -> Duration {
+        Duration::from_millis(self.period.unwrap_or(if is_quick { 10 } else { 170 }))
+    }
+}
+
+impl Measuring {
+    /// The meter; what it leaves out is told.
+    pub(crate) fn select(&self) -> Result<Selection> {
+        let selection = self.meter.select()?;
+        if selection.meters.is_empty() {
+            output::tell(
+                "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
+            );
+        }
+        if selection.meters == ["nvml"] && self.place.is_on_cpu() {
+            output::tell(
+                "the meter is nvml alone: what the processor uses is not in the energies; `irene doctor` says how to have rapl",
+            );
+        }
+        Ok(selection)
+    }
+
+    /// Reads the sources from now on.
+    pub(crate) fn sampler(&self, sources: Vec<Box<dyn Source>>) -> Result<Sampler> {
+        let Protocol { round, stand_by, cool_down, .. } = self.protocol;
+        // Room for several of the longest things that are looked at.
+        let longest = [round, stand_by, cool_down].into_iter().max().unwrap_or_default();
+        let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64()) as usize;
+        Ok(Sampler::start(sources, SamplerOptions { period: self.period, capacity })?)
+    }
+
+    pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
+        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, stop }
+    }
+
+    /// What the figures depend on.
+    pub(crate) fn settings(&self, meters: &[&str]) -> Value {
+        let [device, dtype] = self.place.names();
+        let mut settings = json!({
+            "meters": meters,
+            "device": device,
+            "dtype": dtype,
+            "levels": self.levels.iter().map(|level| level.name()).collect::<Vec<_>>(),
+            "protocol": self.protocol,
+            "sampling_period_s": self.period.as_secs_f64(),
+            "irene": env!("CARGO_PKG_VERSION"),
+        });
+        if let (Some(watts), true) = (self.meter.tdp_watts(), meters.contains(&"tdp")) {
+            settings["tdp_watts"] = json!(watts);
+        }
+        if meters.contains(&"log") {
+            settings["log_ahead_s"] = json!(self.meter.log_ahead());
+        }
+        settings
+    }
+
+    /// A measured tree with what its shapes tell and what it was measured by.
+    pub(crate) fn finished(&self, mut tree: Tree, settings: &Value) -> Tree {
+        irene_features::annotate(&mut tree);
+        if !self.levels.contains(&Level::Math) {
+            tree = tree.without_math();
+        }
+        tree.extra.insert(MEASURING_FIELD.into(), settings.clone());
+        tree
+    }
+}

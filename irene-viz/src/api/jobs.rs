@@ -1,0 +1,323 @@
+//! Measuring models on the server's machine: `jobs`, where they are allowed.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequestParts, Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream::unfold;
+use irene_models::{Config, ModelSpec};
+use irene_tree::{Quantity, Tree};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::sleep,
+};
+use utoipa::ToSchema;
+
+use super::{Shared, answers::TreeLine, bytes};
+use crate::{
+    app::{App, Size, compute},
+    jobs::{Job, JobState, Jobs, Refusal, Status},
+    problem::Problem,
+};
+
+/// What to measure: a built-in model, or one by its config.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JobRequest {
+    /// A built-in model's name.
+    model: Option<String>,
+    /// A config.json, instead of a model's name.
+    #[schema(value_type = Option<Object>)]
+    config: Option<Box<RawValue>>,
+    /// What to call the model of a config.
+    name: Option<String>,
+    /// Sequences in the batch.
+    batch_size: usize,
+    /// Tokens in a sequence.
+    seq_len: usize,
+}
+
+/// A measurement on the server's machine.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Job")]
+pub(super) struct JobEntry {
+    id: u64,
+    state: JobState,
+    /// Whether it was told to end.
+    is_stopping: bool,
+    model: String,
+    batch_size: usize,
+    seq_len: usize,
+    /// Seconds since 1970 by the server's clock.
+    queued_unix_time_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_unix_time_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_unix_time_s: Option<f64>,
+    progress: ProgressEntry,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Of a job that is done: `measured`, or `estimated` if any part of the energies is; absent without energies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_provenance: Option<&'static str>,
+    /// Of a job that is done, where one job is asked for: a line of IrEne's interchange form, for `POST predict/trees`.
+    #[schema(value_type = Option<TreeLine>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tree: Option<Box<RawValue>>,
+}
+
+/// How far a job is.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Progress")]
+pub(super) struct ProgressEntry {
+    /// Nodes that are measured, those that do the same once; 0 while that is not known.
+    nodes: usize,
+    /// Those of them that need no more.
+    measured: usize,
+    /// Rounds of measuring so far, of all nodes.
+    rounds: usize,
+    /// The scope of the node that was measured last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+/// The jobs that wait and run, and the last that ended; the oldest first, without their trees.
+#[derive(Serialize, ToSchema)]
+#[schema(title = "Jobs")]
+pub(super) struct JobList {
+    jobs: Vec<JobEntry>,
+}
+
+impl JobEntry {
+    fn whole(job: &Job, status: Status) -> Self {
+        let tree = status.measured.as_ref().map(|measured| (*measured.tree).to_owned());
+        Self { tree, ..Self::brief(job, status) }
+    }
+
+    /// Without the tree.
+    fn brief(job: &Job, status: Status) -> Self {
+        Self {
+            id: job.id,
+            state: status.state,
+            is_stopping: job.is_stopping() && !status.state.is_final(),
+            model: job.model.clone(),
+            batch_size: job.size.batch_size,
+            seq_len: job.size.seq_len,
+            queued_unix_time_s: status.queued,
+            started_unix_time_s: status.started,
+            ended_unix_time_s: status.ended,
+            progress: ProgressEntry {
+                nodes: status.progress.nodes,
+                measured: status.progress.measured,
+                rounds: status.progress.rounds,
+                scope: status.progress.scope,
+            },
+            detail: status.detail,
+            energy_provenance: status.measured.and_then(|measured| measured.energy_provenance),
+            tree: None,
+        }
+    }
+}
+
+/// The jobs of a server that has them; another one's answer says how it would.
+fn allowed(app: &App) -> Result<Arc<Jobs>, Problem> {
+    let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
+    app.jobs.clone().ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))
+}
+
+/// The job that the path names.
+pub(super) struct Named {
+    jobs: Arc<Jobs>,
+    job: Arc<Job>,
+}
+
+impl FromRequestParts<Arc<App>> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let jobs = allowed(app)?;
+        let id: Option<Path<u64>> = Path::from_request_parts(parts, app).await.ok();
+        let found = id.and_then(|Path(id)| jobs.find(id));
+        let job = found.ok_or_else(|| {
+            Problem::unknown("there is no such job, or it ended long ago; GET /api/v1/jobs lists those there are")
+        })?;
+        Ok(Self { jobs, job })
+    }
+}
+
+/// Measure a model on the server's machine, as soon as the jobs before it have ended
+///
+/// The energy and latency of every node, as `irene profile` does. The answer's `location` is the job's own address.
+#[utoipa::path(post, path = "/api/v1/jobs", request_body = JobRequest,
+    responses((status = 202, body = JobEntry), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn submit(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    // A refusal comes after the body: before it, it would cost the client its connection.
+    let jobs = allowed(&app)?;
+    let body = bytes(body)?;
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // A page elsewhere can send other types without asking.
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a job takes the content type application/json"));
+    }
+    let Json(request): Json<JobRequest> =
+        Json::from_bytes(&body).map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let submitted = move |app: &App| {
+        let size = Size { batch_size: request.batch_size, seq_len: request.seq_len };
+        let spec = spec(app, request)?;
+        check_cost(app, &app.trace(&spec, size, true)?)?;
+        let most = app.limits.jobs_waiting;
+        jobs.submit(spec, size).map_err(|refusal| match refusal {
+            Refusal::Full => {
+                let detail = format!("{most} jobs wait already, and no more may; try again when one of them has begun");
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+            }
+            Refusal::Closed => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"),
+            Refusal::NoThread(error) => {
+                tracing::error!(%error, "no thread for a job");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "there is no thread for a job; try again later")
+            }
+        })
+    };
+    let job = compute(&app, submitted).await?;
+    let place = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, place, Json(JobEntry::brief(&job, job.status()))).into_response())
+}
+
+/// Characters of a name.
+const LONGEST_NAME: usize = 200;
+
+fn spec(app: &App, request: JobRequest) -> Result<ModelSpec, Problem> {
+    match (request.model, request.config) {
+        (Some(model), None) => app.model(&model),
+        (None, Some(config)) => {
+            let name = request.name.as_deref().unwrap_or("config.json");
+            if name.chars().count() > LONGEST_NAME {
+                return Err(Problem::malformed(format!("name has more than {LONGEST_NAME} characters")));
+            }
+            let config = Config::from_json("config", config.get().as_bytes());
+            let spec = config.and_then(|config| ModelSpec::from_config(name, config));
+            spec.map_err(|error| Problem::refused(&error))
+        }
+        _ => Err(Problem::malformed("a job takes either `model`, a built-in model's name, or `config`, a config.json")),
+    }
+}
+
+/// Refuses what the machine would take too long for, or has no room for.
+fn check_cost(app: &App, tree: &Tree) -> Result<(), Problem> {
+    const BYTES_OF_A_NUMBER: f64 = 4.0;
+    // What an operation reads and writes is there at the same time, and what its neighbours keep for later.
+    const OPERATIONS_AT_A_TIME: f64 = 3.0;
+    let of_root = |quantity: Quantity| tree.root().get(quantity).unwrap_or(f64::INFINITY);
+    let parameters = of_root(Quantity::NumParameters);
+    let leaves = tree.ids().filter(|&id| tree.is_leaf(id));
+    let largest = leaves.filter_map(|id| tree.node(id).get(Quantity::MovedBytes)).fold(0.0, f64::max);
+    let bytes = parameters * BYTES_OF_A_NUMBER + largest * f64::from(1 << 20) * OPERATIONS_AT_A_TIME;
+    let limits = &app.limits;
+    let amounts = [
+        (parameters, limits.job_parameters, 1e6, ["the model has", "million parameters"]),
+        (bytes, limits.job_bytes, f64::from(1 << 20), ["a run takes about", "MiB"]),
+        (of_root(Quantity::Flops) * 1e6, limits.job_flops, 1e9, ["a run takes", "GFLOP"]),
+    ];
+    for (amount, most, unit, [it_has, name]) in amounts {
+        if amount.is_nan() || amount > most as f64 {
+            let (amount, most) = (amount / unit, most as f64 / unit);
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{it_has} {amount:.1} {name}; at most {most:.1} are measured here"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The jobs that wait and run, and the last that ended
+#[utoipa::path(get, path = "/api/v1/jobs", responses((status = 200, body = JobList), (status = "4XX", body = Problem)))]
+pub(super) async fn list(State(app): Shared) -> Result<Json<JobList>, Problem> {
+    let jobs = allowed(&app)?.list();
+    Ok(Json(JobList { jobs: jobs.iter().map(|job| JobEntry::brief(job, job.status())).collect() }))
+}
+
+/// A job, with the measured tree when it is done
+#[utoipa::path(get, path = "/api/v1/jobs/{id}", params(("id" = u64, Path, description = "The job's number.")),
+    responses((status = 200, body = JobEntry), (status = "4XX", body = Problem)))]
+pub(super) async fn get(Named { job, .. }: Named) -> Json<JobEntry> {
+    Json(JobEntry::whole(&job, job.status()))
+}
+
+/// Cancel a job: one that waits at once, one that runs as soon as the run of the model that it measures is over
+#[utoipa::path(delete, path = "/api/v1/jobs/{id}", params(("id" = u64, Path, description = "The job's number.")),
+    responses((status = 202, body = JobEntry), (status = "4XX", body = Problem)))]
+pub(super) async fn cancel(Named { jobs, job }: Named) -> Result<(StatusCode, Json<JobEntry>), Problem> {
+    if !jobs.cancel(&job) {
+        let state = job.status().state.name();
+        return Err(Problem::new(StatusCode::CONFLICT, format!("the job has ended already; it is {state}")));
+    }
+    Ok((StatusCode::ACCEPTED, Json(JobEntry::brief(&job, job.status()))))
+}
+
+/// Follow a job: server-sent events
+///
+/// An event `progress` now and at every change, and an event `end` when the job has ended, which ends the stream. The data of each
+/// is the job, without its tree.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/events", params(("id" = u64, Path, description = "The job's number.")),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "4XX", body = Problem),
+        (status = "5XX", body = Problem)))]
+pub(super) async fn events(State(app): Shared, Named { job, .. }: Named) -> Result<Response, Problem> {
+    let Ok(permit) = Arc::clone(&app.followers).try_acquire_owned() else {
+        let most = app.limits.followers;
+        let detail =
+            format!("{most} clients follow jobs already, and no more may; GET /api/v1/jobs/{} tells too", job.id);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    };
+    let follower = Follower { status: job.watch(), job, is_first: true, _permit: permit };
+    let events = unfold(Some(follower), |follower| async {
+        let (event, follower) = follower?.next().await;
+        Some((Ok::<_, Infallible>(event), follower))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// Who follows a job.
+struct Follower {
+    job: Arc<Job>,
+    status: watch::Receiver<Status>,
+    is_first: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Between two events; what changes in it comes as one.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Follower {
+    /// The next event, and who waits for the one after it.
+    async fn next(mut self) -> (Event, Option<Self>) {
+        if !self.is_first {
+            sleep(PAUSE).await;
+            // The sender is the job's own: it does not go away.
+            let _ = self.status.changed().await;
+        }
+        self.is_first = false;
+        let status = self.status.borrow_and_update().clone();
+        let is_last = status.state.is_final();
+        let event = Event::default().event(if is_last { "end" } else { "progress" });
+        // A job is always JSON.
+        let event = event.json_data(JobEntry::brief(&self.job, status)).unwrap_or_default();
+        (event, (!is_last).then_some(self))
+    }
+}

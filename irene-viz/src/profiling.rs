@@ -1,0 +1,50 @@
+use std::sync::atomic::AtomicBool;
+
+use irene_models::ModelSpec;
+use irene_tree::Tree;
+
+/// Measures models on the server's machine. It is the caller's, so that this crate runs no model itself.
+pub trait Profiling: Send + Sync {
+    /// Measures the nodes of a model at a size. It has a thread of its own, and no other measurement runs beside it.
+    ///
+    /// It tells of every step that it makes, and ends soon after `stop` has become true. The tree comes with its measurements in
+    /// the form of the interchange format.
+    ///
+    /// # Errors
+    /// [`ProfilingError`] if nothing was measured, or not all.
+    fn profile(
+        &self,
+        request: &ProfilingRequest<'_>,
+        progress: &mut dyn FnMut(Progress),
+        stop: &AtomicBool,
+    ) -> Result<Tree, ProfilingError>;
+}
+
+/// What is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfilingRequest<'a> {
+    /// The model; it has no weights, and made-up ones cost the same.
+    pub spec: &'a ModelSpec,
+    /// Sequences in the batch.
+    pub batch_size: usize,
+    /// Tokens in a sequence.
+    pub seq_len: usize,
+}
+
+/// How far a measurement is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Nodes that are measured; those that do the same are one.
+    pub nodes: usize,
+    /// Those of them that need no more.
+    pub measured: usize,
+    /// Rounds of measuring so far, of all nodes.
+    pub rounds: usize,
+    /// The scope of the node that was measured last.
+    pub scope: Option<String>,
+}
+
+/// Why there is no measured tree, in a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ProfilingError(pub String);
