@@ -5,7 +5,10 @@ import { makeSvg } from "./dom.js";
 
 const MARGIN = { top: 12, right: 16, bottom: 44, left: 70 };
 const LEAST_WIDTH = 280;
-const MOST_WIDTH = 1100;
+const LEAST_HEIGHT = 300;
+// Of the width, and of the window, so that a chart is seen whole.
+const HEIGHT = 0.48;
+const MOST_HEIGHT = 0.68;
 const MARKER = 4;
 const LINE_HEIGHT = 15;
 const CHARACTER = 7;
@@ -39,8 +42,9 @@ export function linearTicks({ low, high }) {
 }
 
 // The frame of a chart: axes, and where a point lies. `x` and `y` each have `scale`, `ticks`, `format` and `label`.
-function frame({ room, height, right, title, x, y }) {
-  const width = Math.min(Math.max(room, LEAST_WIDTH), MOST_WIDTH);
+function frame({ room, right, title, x, y }) {
+  const width = Math.max(room, LEAST_WIDTH);
+  const height = Math.max(Math.min(width * HEIGHT, innerHeight * MOST_HEIGHT), LEAST_HEIGHT);
   const inner = { width: width - MARGIN.left - (right ?? MARGIN.right), height: height - MARGIN.top - MARGIN.bottom };
   const toX = (value) => MARGIN.left + x.scale.place(value) * inner.width;
   const toY = (value) => MARGIN.top + (1 - y.scale.place(value)) * inner.height;

@@ -3,15 +3,14 @@
 import { getSweep } from "./api.js";
 import { lineChart, log, logTicks } from "./chart.js";
 import { make } from "./dom.js";
-import { count, interval, isKnown, joules, seconds } from "./format.js";
+import { interval, isKnown, joules, seconds, tick } from "./format.js";
 
 const METRICS = {
-  energy_j: { label: "Energy", format: joules },
-  energy_per_token_j: { label: "Energy per token", format: joules },
-  latency_s: { label: "Latency", format: seconds },
+  energy_j: { label: "Energy", format: joules, unit: "J" },
+  energy_per_token_j: { label: "Energy per token", format: joules, unit: "J" },
+  latency_s: { label: "Latency", format: seconds, unit: "s" },
 };
 const COLOUR_STEPS = 6;
-const CHART_HEIGHT = 420;
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
 
@@ -24,7 +23,10 @@ export function createSizesView(panel, act) {
   const holder = make("div", { class: "scroller" });
   const chart = make("div", { class: "chart-holder" });
   const note = make("p", { class: "quiet" });
-  panel.append(make("div", { class: "tools" }, make("label", {}, "Show ", choice)), holder, note, chart);
+  panel.append(
+    make("div", { class: "tools" }, make("label", {}, "Show ", choice)),
+    make("div", { class: "beside" }, make("div", {}, holder, note), chart),
+  );
 
   let draw;
 
@@ -41,7 +43,6 @@ export function createSizesView(panel, act) {
       if (!cell || !isKnown(cell[id])) return make("td");
       const isCurrent = String(batch) === state.batch && String(length) === state.seq;
       const range = id === "energy_j" ? interval(cell.energy_low_j, cell.energy_high_j) : "";
-      const value = `${format(cell[id])}${cell.extrapolated ? "*" : ""}`;
       const button = make(
         "button",
         {
@@ -50,7 +51,8 @@ export function createSizesView(panel, act) {
           title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
           on: { click: () => act.go({ batch: String(batch), seq: String(length) }) },
         },
-        value,
+        format(cell[id]),
+        cell.extrapolated ? make("span", { class: "star" }, "*") : "",
       );
       const data = { batch, seq: length, [id === "latency_s" ? "seconds" : "joules"]: cell[id] };
       return make("td", { class: `heat-${step(cell[id])}`, data }, button);
@@ -89,17 +91,16 @@ export function createSizesView(panel, act) {
   }
 
   function lines(cells, id) {
-    const { label, format } = METRICS[id];
+    const { label, unit } = METRICS[id];
     const known = cells.filter((cell) => isKnown(cell[id]) && cell[id] > 0);
     const values = known.map((cell) => cell[id]);
     const lengths = distinct(known.map((cell) => cell.seq_len));
     const y = log(Math.min(...values) * 0.9, Math.max(...values) * 1.1);
     return lineChart({
       room: chart.clientWidth,
-      height: CHART_HEIGHT,
-      title: `${label} by sequence length, a line for each batch size; the table above has the figures`,
-      x: { scale: log(lengths[0], lengths.at(-1)), ticks: lengths, format: count, label: "Sequence length" },
-      y: { scale: y, ticks: logTicks(y), format, label },
+      title: `${label} by sequence length, a line for each batch size; the table beside it has the figures`,
+      x: { scale: log(lengths[0], lengths.at(-1)), ticks: lengths, format: String, label: "Sequence length" },
+      y: { scale: y, ticks: logTicks(y), format: tick(unit), label },
       lines: distinct(known.map((cell) => cell.batch_size)).map((batch) => ({
         label: `batch ${batch}`,
         points: known
