@@ -126,9 +126,9 @@ export function lineChart({ lines, ...options }) {
 export function scatterChart({ points, ...options }) {
   const { svg, toX, toY, width, bottom } = frame(options);
   const front = points.filter((point) => point.isOnFront).toSorted((a, b) => a.x - b.x);
-  svg.append(
-    makeSvg("polyline", { class: "line front", points: front.map(({ x, y }) => `${toX(x)},${toY(y)}`).join(" ") }),
-  );
+  const path = front.map(({ x, y }) => `${toX(x)},${toY(y)}`).join(" ");
+  const line = makeSvg("polyline", { class: "line front", points: path });
+  svg.append(line);
   for (const point of points) {
     svg.append(
       makeSvg(
@@ -142,9 +142,10 @@ export function scatterChart({ points, ...options }) {
     const isLeft = toX(x) > width / 2;
     const room = Math.floor((isLeft ? toX(x) - MARGIN.left : width - toX(x)) / CHARACTER) - 2;
     const text = label.length > room ? `${label.slice(0, room - 1)}…` : label;
-    return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + 4, anchor: isLeft ? "end" : "start" };
+    // The line rises from left to right: above it on its left, and below it on its right.
+    return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + (isLeft ? -5 : 14), anchor: isLeft ? "end" : "start" };
   });
-  svg.append(
+  line.after(
     ...spread(names, bottom).map(({ text, x, y, anchor }) =>
       makeSvg("text", { class: "end", x, y, "text-anchor": anchor }, text),
     ),

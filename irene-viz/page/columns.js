@@ -60,8 +60,8 @@ export const TYPE_COLUMNS = [
 // What a cell of the column has inside and as attributes, whatever element it is.
 export function fillCell(cell, column, row) {
   const bar = column.bar?.(row);
-  if (column.numeric) cell.classList.add("number");
   if (!bar) {
+    if (column.numeric) cell.classList.add("number");
     cell.append(column.text(row));
     return cell;
   }

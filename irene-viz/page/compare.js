@@ -31,8 +31,8 @@ const figureColumns = (most) => [
     text: differenceText,
     data: (row) => ({ joules: row.difference_j }),
     bar: (row) => ({
-      share: isKnown(row.difference_j) && most() > 0 ? Math.abs(row.difference_j) / most() : 0,
-      colour: row.difference_j > 0 ? "more" : "less",
+      share: most() > 0 ? size(row) / most() : 0,
+      colour: row.difference_j > 0 || !isKnown(row.a_j) ? "more" : "less",
     }),
   }),
   figures("ratio", "B ÷ A", ratio, times),
@@ -47,7 +47,7 @@ function createPairTable({ caption, columns, rowAttributes }) {
   return {
     element: table.element,
     show(rows) {
-      most = Math.max(0, ...rows.map((row) => Math.abs(row.difference_j ?? 0)));
+      most = Math.max(0, ...rows.map(size).filter(isKnown));
       table.show(rows);
     },
   };
@@ -83,7 +83,7 @@ export function createCompareView(panel, act) {
     columns: [words("node", "Node", (row) => row.scope), TYPE],
     rowAttributes: (row) => ({ data: { scope: row.scope } }),
   });
-  const tables = make("div", { class: "beside" }, byType.element, byNode.element);
+  const tables = make("div", { class: "beside late" }, byType.element, byNode.element);
   const results = make("div", { class: "stack" }, sides, tables);
   panel.append(form, results);
 

@@ -6,7 +6,7 @@ import { pathTo } from "./nodes.js";
 
 // A row is as high as the window has room for, within these.
 const LEAST_ROW = 40;
-const MOST_ROW = 64;
+const MOST_ROW = 104;
 const ROOM_BELOW = 150;
 const CHARACTER = 7.3;
 const LINE = 16;
@@ -37,23 +37,25 @@ function layOut(top, width) {
   return cells;
 }
 
-// What of it fits, as one or two lines; the drawing cuts off a name that is a little too long.
+// What of it fits, as one or two lines.
 function labels(node, width) {
   const room = Math.floor((width - 2 * PADDING) / CHARACTER);
   const figures = [joules(node.energy), percent(node.share)].filter(Boolean).join(", ");
   const first = [`${node.name} ${node.type}`, node.name].find((text) => text.length <= room);
   const second = [figures, joules(node.energy)].find((text) => text.length <= room);
-  if (first) return [first, second].filter(Boolean);
-  return room >= Math.min(node.name.length, 3) ? [node.name] : [];
+  return first ? [first, second].filter(Boolean) : [];
 }
 
 // Lines under one another in the middle of the cell; in a narrow cell that is high enough, its name from top to bottom.
 function drawLabels(node, x, y, width, row, fill) {
   const lines = labels(node, width);
   if (lines.length === 0) {
-    const isFit = width >= LINE && node.name.length * CHARACTER <= row - 2 * PADDING;
-    const place = `translate(${x + width / 2 - 4} ${y + PADDING}) rotate(90)`;
-    return isFit ? makeSvg("text", { transform: place, fill }, node.name) : "";
+    if (width >= LINE && node.name.length * CHARACTER <= row - 2 * PADDING) {
+      const place = `translate(${x + width / 2 - 4} ${y + PADDING}) rotate(90)`;
+      return makeSvg("text", { transform: place, fill }, node.name);
+    }
+    // The drawing cuts off what does not fit.
+    if (width >= 3 * CHARACTER + 2 * PADDING) lines.push(node.name);
   }
   const top = (row - LINE * lines.length) / 2 + 12;
   return makeSvg(

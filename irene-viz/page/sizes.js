@@ -28,6 +28,33 @@ export function createSizesView(panel, act) {
     make("div", { class: "beside" }, make("div", {}, holder, note), chart),
   );
 
+  // The cell beside, above or below, if there is one.
+  function beside(button, key) {
+    const { parentElement: cell } = button;
+    const row = cell.parentElement;
+    const to = {
+      ArrowLeft: cell.previousElementSibling,
+      ArrowRight: cell.nextElementSibling,
+      ArrowUp: row.previousElementSibling?.children[cell.cellIndex],
+      ArrowDown: row.nextElementSibling?.children[cell.cellIndex],
+      Home: row.querySelector("td:has(button)"),
+      End: [...row.querySelectorAll("td:has(button)")].at(-1),
+    };
+    return key in to ? (to[key]?.querySelector("button") ?? button) : null;
+  }
+
+  holder.addEventListener("keydown", (event) => {
+    const button = event.target.closest("td button");
+    const next = button && beside(button, event.key);
+    if (!next || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    next.focus();
+  });
+  holder.addEventListener("focusin", (event) => {
+    for (const stop of holder.querySelectorAll("[tabindex='0']")) stop.setAttribute("tabindex", "-1");
+    event.target.setAttribute("tabindex", "0");
+  });
+
   let draw;
 
   function heatTable(state, cells, id) {
@@ -47,6 +74,8 @@ export function createSizesView(panel, act) {
         "button",
         {
           type: "button",
+          // One stop for Tab, as the arrow keys move between the cells.
+          tabindex: "-1",
           "aria-current": isCurrent ? "true" : undefined,
           title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
           on: { click: () => act.go({ batch: String(batch), seq: String(length) }) },
@@ -116,7 +145,11 @@ export function createSizesView(panel, act) {
     render(state, prediction, { cells }) {
       const id = state.metric in METRICS ? state.metric : "energy_j";
       choice.value = id;
+      const hadFocus = holder.contains(document.activeElement);
       holder.replaceChildren(heatTable(state, cells, id));
+      const stop = holder.querySelector("[aria-current]") ?? holder.querySelector("button");
+      stop?.setAttribute("tabindex", "0");
+      if (hadFocus) stop?.focus();
       note.textContent = cells.some((cell) => cell.extrapolated)
         ? "* and hollow markers: outside the sizes of the training data, so less certain."
         : "";

@@ -25,7 +25,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
   const headers = columns.map((column) =>
     make(
       "th",
-      { scope: "col", class: column.bar ? "number bar" : column.numeric && "number" },
+      { scope: "col", data: { field: column.id }, class: column.bar ? "bar" : column.numeric && "number" },
       make("button", { type: "button", on: { click: () => sortBy(column) } }, column.label),
     ),
   );

@@ -41,7 +41,7 @@ export function createTotals(act) {
         ...figure("per-token", "Energy per token", joules(perToken), { data: { joules: perToken } }),
         ...figure("latency", "Latency", seconds(root.latency)),
         ...figure("power", "Mean power", watts(root.power)),
-        ...figure("kwh", "A million requests", kilowattHours(kwh)),
+        ...figure("kwh", "A million runs", kilowattHours(kwh)),
         ...figure("cost", "They cost", isKnown(dollars) ? `${number(dollars)} USD` : ""),
       );
     },

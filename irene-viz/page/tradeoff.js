@@ -65,9 +65,9 @@ export function createTradeoffView(panel, act) {
   panel.append(
     make(
       "div",
-      { class: "beside" },
+      { class: "beside late" },
       board.element,
-      make("div", { class: "stack" }, title, chart, make("div", { class: "beside even" }, form, points.element)),
+      make("div", { class: "stack" }, title, chart, make("div", { class: "beside" }, form, points.element)),
     ),
   );
 

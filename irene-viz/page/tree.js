@@ -25,7 +25,7 @@ export function createTreeView(panel, act) {
       { id: "collapse-all", type: "button", on: { click: () => act.go({ depth: "0", toggled: "" }) } },
       "Collapse",
     ),
-    make("label", {}, "Open to depth ", depthSelect),
+    make("label", {}, "Depth ", depthSelect),
   );
   const body = make("div", { role: "rowgroup" });
   const grid = make(
@@ -38,7 +38,11 @@ export function createTreeView(panel, act) {
         "div",
         { role: "row", class: "row" },
         [NODE, ...FIGURES].map(({ id, label, numeric, bar }) =>
-          make("span", { role: "columnheader", data: { field: id }, class: numeric && !bar && "number" }, label),
+          make(
+            "span",
+            { role: "columnheader", data: { field: id }, class: bar ? "bar" : numeric && "number" },
+            make("span", {}, label),
+          ),
         ),
       ),
     ),
