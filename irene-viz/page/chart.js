@@ -3,7 +3,7 @@
 
 import { makeSvg } from "./dom.js";
 
-const MARGIN = { top: 12, right: 16, bottom: 44, left: 70 };
+const MARGIN = { top: 12, right: 16, bottom: 44, left: 76 };
 const LEAST_WIDTH = 280;
 const LEAST_HEIGHT = 300;
 // Of the width, and of the window, so that a chart is seen whole.
@@ -66,7 +66,7 @@ function frame({ room, right, title, x, y }) {
     makeSvg("text", { class: "axis", x: middle.x, y: height - 8, "text-anchor": "middle" }, x.label),
     makeSvg(
       "text",
-      { class: "axis", "text-anchor": "middle", transform: `translate(14 ${middle.y}) rotate(-90)` },
+      { class: "axis", "text-anchor": "middle", transform: `translate(12 ${middle.y}) rotate(-90)` },
       y.label,
     ),
   );
