@@ -26,7 +26,7 @@ export function intervals(low, high) {
 // A bar as long as a share of the row, in the colour of that share.
 export const shareBar = (share) => (row) => ({ share: share(row), colour: `heat-${heat(share(row))}` });
 
-export function shares(value) {
+function shares(value) {
   return figures("share", "Share", value, percent, { bar: shareBar(value) });
 }
 

@@ -23,7 +23,7 @@ export function number(value) {
 export const times = (value) => (isKnown(value) ? `${digits(value)} ×` : "");
 
 // A number and its unit with an SI prefix: 14.3 J, 4.10 mJ.
-export function si(value, unit, format) {
+function si(value, unit, format) {
   if (!isKnown(value)) return "";
   if (value === 0) return `0 ${unit}`.trim();
   // Rounded first, or 999.96 would become 1000 with the smaller prefix.

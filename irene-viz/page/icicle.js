@@ -97,11 +97,11 @@ function drawing(cells, width, row, colour) {
 // The steps of the colours by the shares that they begin at.
 function legend() {
   const amount = (share) => `${tick()(share * 100)}%`;
-  const steps = [[0, `below ${amount(HEAT_STEPS[0])}`], ...HEAT_STEPS.map((least, at) => [at + 1, `from ${amount(least)}`])];
+  const names = [`below ${amount(HEAT_STEPS[0])}`, ...HEAT_STEPS.map((least) => `from ${amount(least)}`)];
   return make(
     "ul",
     { class: "legend", "aria-label": "Colours by share of the energy" },
-    steps.map(([step, name]) => make("li", { class: `heat-${step}` }, name)),
+    names.map((name, step) => make("li", { class: `heat-${step}` }, name)),
   );
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Needs `chromium` and `chromedriver` on the PATH; without them every test says so and passes.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
-#![allow(clippy::print_stdout)] // a test that is skipped should say so, and what is measured is printed
 
 mod access;
 mod server;
@@ -243,8 +242,6 @@ fn a_bad_config_is_explained_and_the_view_stays() {
 fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
     let Some(visit) = Visit::start("?view=compare&model=gpt2&other_model=distilgpt2") else { return };
     let browser = &visit.browser;
-    let paint = "return performance.getEntriesByName('first-paint')[0]?.startTime ?? null";
-    println!("first paint after {} ms", browser.run(paint, json!([])));
     for (width, height) in [(360, 740), (2560, 1300)] {
         browser.resize(width, height);
         for view in ["compare", "icicle", "list", "sizes", "tradeoff", "tree"] {
