@@ -9,7 +9,7 @@ const KEPT_ANSWERS = 40;
 const report = document.getElementById("answers");
 const held = report && JSON.parse(report.textContent);
 
-function fromReport(url, body) {
+async function fromReport(url, body) {
   const data = body === undefined ? held[decodeURIComponent(url)] : undefined;
   if (!data) throw new Error("This page is a report of one prediction; `irene serve` answers everything else.");
   return { data, text: JSON.stringify(data) };
@@ -18,16 +18,21 @@ function fromReport(url, body) {
 // Answers by request: the same question always has the same answer, and the back button should not wait for it.
 const answers = new Map();
 
-async function ask(path, query, body, contentType) {
+function ask(path, query, body, contentType) {
   const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== undefined));
   const url = `${BASE}${path}${search.size > 0 ? `?${search}` : ""}`;
   const key = body === undefined ? url : `${url}\n${body}`;
-  if (answers.has(key)) return answers.get(key);
-  if (held) {
-    answers.set(key, fromReport(url, body));
-    return answers.get(key);
+  if (!answers.has(key)) {
+    // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+    const answer = held ? fromReport(url, body) : fetchAnswer(url, body, contentType);
+    answers.set(key, answer);
+    answer.catch(() => answers.delete(key));
+    if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
   }
+  return answers.get(key);
+}
 
+async function fetchAnswer(url, body, contentType) {
   const options = body === undefined ? {} : { method: "POST", body, headers: { "Content-Type": contentType } };
   let response;
   try {
@@ -37,10 +42,7 @@ async function ask(path, query, body, contentType) {
   }
   const text = await response.text();
   if (!response.ok) throw new Error(problem(response, text));
-  const answer = { data: JSON.parse(text), text };
-  answers.set(key, answer);
-  if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
-  return answer;
+  return { data: JSON.parse(text), text };
 }
 
 function problem(response, text) {
@@ -66,7 +68,7 @@ export async function getDevices() {
 }
 
 // The prediction and the text it came as, for the download.
-export function getPrediction(state) {
+export async function getPrediction(state) {
   const query = { ...size(state), math: state.math ? "true" : "" };
   if (isUpload(state.model)) {
     const name = uploadName(state.model).replace(/\.json$/i, "");
@@ -78,18 +80,6 @@ export function getPrediction(state) {
 function builtIn(model, what) {
   if (isUpload(model)) throw new Error(`An uploaded model has no ${what}: choose a built-in model.`);
   return model;
-}
-
-export async function getComparison(state) {
-  const query = {
-    model: builtIn(state.model, "comparison"),
-    ...size(state),
-    other_model: builtIn(state.other_model, "comparison"),
-    other_batch_size: state.other_batch,
-    other_seq_len: state.other_seq,
-    other_device: state.other_device,
-  };
-  return (await ask("compare", query)).data;
 }
 
 export async function getSweep(state) {

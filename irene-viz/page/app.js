@@ -6,6 +6,7 @@ import { createDetails } from "./details.js";
 import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
 import { createForm } from "./form.js";
+import { joules } from "./format.js";
 import { createIcicleView } from "./icicle.js";
 import { createListView } from "./list.js";
 import { indexNodes } from "./nodes.js";
@@ -123,7 +124,7 @@ function show(extra) {
   byId("details").hidden = !VIEWS_WITH_DETAILS.includes(state.view);
   details.show(selected(), prediction);
   const title = `${tree.model_name}, batch ${tree.batch_size}, sequence ${tree.seq_len}, on ${state.device}`;
-  const status = `${title}: ${predictor.provenance}`;
+  const status = `${title}: ${predictor.provenance}, ${joules(prediction.root.energy)} a run`;
   // Said again only where it changed: a screen reader would read it at every step.
   if (byId("status").textContent !== status) byId("status").textContent = status;
   document.title = `${title} – irene`;

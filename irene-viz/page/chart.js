@@ -3,9 +3,12 @@
 
 import { makeSvg } from "./dom.js";
 
-const MARGIN = { top: 12, right: 16, bottom: 44, left: 70 };
+const MARGIN = { top: 12, right: 16, bottom: 44, left: 76 };
 const LEAST_WIDTH = 280;
-const MOST_WIDTH = 1100;
+const LEAST_HEIGHT = 300;
+// Of the width, and of the window, so that a chart is seen whole.
+const HEIGHT = 0.48;
+const MOST_HEIGHT = 0.68;
 const MARKER = 4;
 const LINE_HEIGHT = 15;
 const CHARACTER = 7;
@@ -39,8 +42,9 @@ export function linearTicks({ low, high }) {
 }
 
 // The frame of a chart: axes, and where a point lies. `x` and `y` each have `scale`, `ticks`, `format` and `label`.
-function frame({ room, height, right, title, x, y }) {
-  const width = Math.min(Math.max(room, LEAST_WIDTH), MOST_WIDTH);
+function frame({ room, right, title, x, y }) {
+  const width = Math.max(room, LEAST_WIDTH);
+  const height = Math.max(Math.min(width * HEIGHT, innerHeight * MOST_HEIGHT), LEAST_HEIGHT);
   const inner = { width: width - MARGIN.left - (right ?? MARGIN.right), height: height - MARGIN.top - MARGIN.bottom };
   const toX = (value) => MARGIN.left + x.scale.place(value) * inner.width;
   const toY = (value) => MARGIN.top + (1 - y.scale.place(value)) * inner.height;
@@ -62,7 +66,7 @@ function frame({ room, height, right, title, x, y }) {
     makeSvg("text", { class: "axis", x: middle.x, y: height - 8, "text-anchor": "middle" }, x.label),
     makeSvg(
       "text",
-      { class: "axis", "text-anchor": "middle", transform: `translate(14 ${middle.y}) rotate(-90)` },
+      { class: "axis", "text-anchor": "middle", transform: `translate(12 ${middle.y}) rotate(-90)` },
       y.label,
     ),
   );
@@ -122,9 +126,9 @@ export function lineChart({ lines, ...options }) {
 export function scatterChart({ points, ...options }) {
   const { svg, toX, toY, width, bottom } = frame(options);
   const front = points.filter((point) => point.isOnFront).toSorted((a, b) => a.x - b.x);
-  svg.append(
-    makeSvg("polyline", { class: "line front", points: front.map(({ x, y }) => `${toX(x)},${toY(y)}`).join(" ") }),
-  );
+  const path = front.map(({ x, y }) => `${toX(x)},${toY(y)}`).join(" ");
+  const line = makeSvg("polyline", { class: "line front", points: path });
+  svg.append(line);
   for (const point of points) {
     svg.append(
       makeSvg(
@@ -138,9 +142,10 @@ export function scatterChart({ points, ...options }) {
     const isLeft = toX(x) > width / 2;
     const room = Math.floor((isLeft ? toX(x) - MARGIN.left : width - toX(x)) / CHARACTER) - 2;
     const text = label.length > room ? `${label.slice(0, room - 1)}…` : label;
-    return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + 4, anchor: isLeft ? "end" : "start" };
+    // The line rises from left to right: above it on its left, and below it on its right.
+    return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + (isLeft ? -5 : 14), anchor: isLeft ? "end" : "start" };
   });
-  svg.append(
+  line.after(
     ...spread(names, bottom).map(({ text, x, y, anchor }) =>
       makeSvg("text", { class: "end", x, y, "text-anchor": anchor }, text),
     ),

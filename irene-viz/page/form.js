@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { count } from "./format.js";
-import { isUpload, keepUpload, storedUploads, uploadName } from "./uploads.js";
+import { isUpload, keepUpload, modelOptions, uploadName } from "./uploads.js";
 
 export function createForm(act) {
   const form = byId("selection");
@@ -13,6 +13,7 @@ export function createForm(act) {
   const math = byId("math");
   const file = byId("config-file");
   const hint = byId("hint");
+  const change = byId("change");
   let models = [];
   let devices = [];
 
@@ -24,8 +25,15 @@ export function createForm(act) {
     math: math.checked ? "true" : "",
   });
 
+  // On a narrow screen the form is folded away behind what was chosen, until that is to change.
+  const isOpen = () => change.getAttribute("aria-expanded") === "true";
+  const open = (isToOpen) => change.setAttribute("aria-expanded", String(isToOpen));
+  change.addEventListener("click", () => open(!isOpen()));
+  let isSubmitted = false;
+
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    isSubmitted = true;
     act.go(chosen());
   });
   math.addEventListener("change", () => act.go(chosen()));
@@ -59,29 +67,29 @@ export function createForm(act) {
     hint.textContent = parts.filter(Boolean).join("; ");
   }
 
-  function offerModels() {
-    const uploads = storedUploads();
-    model.replaceChildren(
-      ...models.map(({ name }) => make("option", { value: name }, name)),
-      ...uploads.map((upload) => make("option", { value: upload }, `${uploadName(upload)} (yours)`)),
-    );
-  }
-
   return {
     offer(allModels, allDevices) {
       models = allModels;
       devices = allDevices;
-      offerModels();
+      model.replaceChildren(...modelOptions(models));
       device.replaceChildren(...devices.map(({ name }) => make("option", { value: name }, name)));
     },
     show(state) {
-      if (isUpload(state.model)) offerModels();
+      if (isUpload(state.model)) model.replaceChildren(...modelOptions(models));
       model.value = state.model;
       device.value = state.device;
       batch.value = state.batch;
       seq.value = state.seq;
       math.checked = state.math !== "";
       showHint();
+      const name = isUpload(state.model) ? uploadName(state.model) : state.model;
+      change.textContent = `${name}, ${state.batch} × ${state.seq} on ${state.device}`;
+      if (isSubmitted && isOpen()) {
+        open(false);
+        // The button that has the focus goes with the form.
+        change.focus();
+      }
+      isSubmitted = false;
     },
   };
 }

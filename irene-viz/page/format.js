@@ -3,69 +3,87 @@
 const PREFIXES = ["p", "n", "µ", "m", "", "k", "M", "G", "T", "P"];
 const NO_PREFIX = PREFIXES.indexOf("");
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB"];
+const MINUS = "−";
 
 export function isKnown(value) {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-// Three significant digits with an SI prefix: 14.3 J, 4.10 mJ.
-export function si(value, unit) {
+// Three significant digits, with the zeros that say how exact it is, and never an exponent.
+const exact = new Intl.NumberFormat("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+// The same without those zeros, for what is round by choice: the ticks of an axis.
+const round = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+const digits = (value, format = exact) => (value === 0 ? "0" : format.format(value).replace("-", MINUS));
+
+export function number(value) {
+  return isKnown(value) ? digits(value) : "";
+}
+
+export const times = (value) => (isKnown(value) ? `${digits(value)} ×` : "");
+
+// A number and its unit with an SI prefix: 14.3 J, 4.10 mJ.
+function si(value, unit, format) {
   if (!isKnown(value)) return "";
   if (value === 0) return `0 ${unit}`.trim();
   // Rounded first, or 999.96 would become 1000 with the smaller prefix.
   const rounded = Number(value.toPrecision(3));
   const thousands = Math.floor(Math.log10(Math.abs(rounded)) / 3 + 1e-9);
   const index = Math.min(Math.max(thousands + NO_PREFIX, 0), PREFIXES.length - 1);
-  const scaled = rounded / 1000 ** (index - NO_PREFIX);
-  return `${digits(scaled)} ${PREFIXES[index]}${unit}`.trim();
-}
-
-// Three significant digits, with the zeros that say how exact it is, and never an exponent.
-function digits(value) {
-  const whole = Math.floor(Math.log10(Math.abs(value)) + 1e-9) + 1;
-  return value.toFixed(Math.min(Math.max(3 - whole, 0), 12));
+  return `${digits(rounded / 1000 ** (index - NO_PREFIX), format)} ${PREFIXES[index]}${unit}`.trim();
 }
 
 export const joules = (value) => si(value, "J");
 export const seconds = (value) => si(value, "s");
 export const watts = (value) => si(value, "W");
+export const megaflop = (value) => (isKnown(value) ? si(value * 1e6, "FLOP") : "");
+export const kilowattHours = (value) => (isKnown(value) ? si(value * 1e3, "Wh") : "");
 
 // How many there are: whole below a thousand, and then as above.
 export function count(value) {
-  return isKnown(value) && Math.abs(value) < 1000 ? number(value) : si(value, "");
+  return isKnown(value) && Math.abs(value) < 1000 ? String(Math.round(value)) : si(value, "");
 }
 
-export const megaflop = (value) => (isKnown(value) ? si(value * 1e6, "FLOP") : "");
+// The label of a tick with a unit, which may be the empty one, or the number as it is.
+export const tick = (unit) => (value) => (unit === undefined ? digits(value, round) : si(value, unit, round));
 
-export function signedJoules(value) {
-  return isKnown(value) && value > 0 ? `+${joules(value)}` : joules(value).replace("-", "−");
+// Two sums of the same numbers in another order differ by this much of them, and no prediction is as exact.
+const ROUNDING = 1e-9;
+
+// b less a, without what is only the rounding of the two.
+export function difference(a, b) {
+  if (!isKnown(a) || !isKnown(b)) return undefined;
+  return Math.abs(b - a) <= ROUNDING * Math.max(Math.abs(a), Math.abs(b)) ? 0 : b - a;
+}
+
+export function change(value) {
+  if (value === 0) return "no change";
+  return value > 0 ? `+${joules(value)}` : joules(value);
 }
 
 export function mebibytes(value) {
   if (!isKnown(value)) return "";
   let bytes = value * 1024 * 1024;
   let index = 0;
-  while (bytes >= 1024 && index < BINARY.length - 1) {
+  // 999.5 would be shown as 1000, which is a digit more.
+  while (bytes >= 999.5 && index < BINARY.length - 1) {
     bytes /= 1024;
     index += 1;
   }
-  return bytes === 0 ? "0 B" : `${index === 0 ? Math.round(bytes) : digits(bytes)} ${BINARY[index]}`;
-}
-
-const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-
-export function number(value) {
-  return isKnown(value) ? plain.format(value) : "";
+  return `${index === 0 ? Math.round(bytes) : digits(bytes)} ${BINARY[index]}`;
 }
 
 export function percent(share) {
   if (!isKnown(share)) return "";
-  if (share > 0 && share < 0.0005) return "<0.1%";
-  return `${(share * 100).toFixed(1)}%`;
+  return share > 0 && share < 0.0001 ? "<0.01%" : `${digits(share * 100)}%`;
 }
 
+// The unit once, where both have the same.
 export function interval(low, high) {
-  return isKnown(low) && isKnown(high) ? `${joules(low)} to ${joules(high)}` : "";
+  if (!isKnown(low) || !isKnown(high)) return "";
+  const [from, to] = [joules(low), joules(high)];
+  const [amount, unit] = from.split(" ");
+  return to.endsWith(` ${unit}`) ? `${amount} to ${to}` : `${from} to ${to}`;
 }
 
 export function shape(sizes) {
@@ -73,7 +91,7 @@ export function shape(sizes) {
 }
 
 // The least share of each step of the colour scale. Shares span orders of magnitude, so the steps grow by ratios.
-const HEAT_STEPS = [0.005, 0.02, 0.06, 0.2, 0.5];
+export const HEAT_STEPS = [0.005, 0.02, 0.06, 0.2, 0.5];
 
 export function heat(share) {
   return isKnown(share) ? HEAT_STEPS.filter((least) => share >= least).length : 0;

@@ -1,11 +1,15 @@
 // The icicle (a flame graph that hangs): each node as wide as its energy, below its parent.
 
 import { make, makeSvg } from "./dom.js";
-import { heat, isKnown, joules, percent } from "./format.js";
+import { HEAT_STEPS, heat, isKnown, joules, percent, tick } from "./format.js";
 import { pathTo } from "./nodes.js";
 
-const ROW = 26;
+// A row is as high as the window has room for, within these.
+const LEAST_ROW = 40;
+const MOST_ROW = 104;
+const ROOM_BELOW = 150;
 const CHARACTER = 7.3;
+const LINE = 16;
 const PADDING = 5;
 const NARROWEST = 0.5;
 const LEAST_WIDTH = 280;
@@ -33,13 +37,32 @@ function layOut(top, width) {
   return cells;
 }
 
-// What of it fits; the drawing cuts off a name that is a little too long.
-function label(node, width) {
+// What of it fits, as one or two lines.
+function labels(node, width) {
   const room = Math.floor((width - 2 * PADDING) / CHARACTER);
-  const name = node.name;
-  const full = `${name} ${node.type} ${joules(node.energy)}`;
-  if (full.length <= room) return full;
-  return room >= Math.min(name.length, 3) ? name : "";
+  const figures = [joules(node.energy), percent(node.share)].filter(Boolean).join(", ");
+  const first = [`${node.name} ${node.type}`, node.name].find((text) => text.length <= room);
+  const second = [figures, joules(node.energy)].find((text) => text.length <= room);
+  return first ? [first, second].filter(Boolean) : [];
+}
+
+// Lines under one another in the middle of the cell; in a narrow cell that is high enough, its name from top to bottom.
+function drawLabels(node, x, y, width, row, fill) {
+  const lines = labels(node, width);
+  if (lines.length === 0) {
+    if (width >= LINE && node.name.length * CHARACTER <= row - 2 * PADDING) {
+      const place = `translate(${x + width / 2 - 4} ${y + PADDING}) rotate(90)`;
+      return makeSvg("text", { transform: place, fill }, node.name);
+    }
+    // The drawing cuts off what does not fit.
+    if (width >= 3 * CHARACTER + 2 * PADDING) lines.push(node.name);
+  }
+  const top = (row - LINE * lines.length) / 2 + 12;
+  return makeSvg(
+    "svg",
+    { x: x + PADDING, y, width: Math.max(width - 2 * PADDING, 0), height: row },
+    lines.map((line, at) => makeSvg("text", { y: top + at * LINE, fill }, line)),
+  );
 }
 
 function describe(node) {
@@ -48,32 +71,38 @@ function describe(node) {
 }
 
 // `colour` gives the fill and text colours of a step, for a file that has no style sheet; the page's own needs none.
-function drawCell(cell, colour) {
+function drawCell(cell, row, colour) {
   const { node, x, width } = cell;
   const step = heat(node.share);
   const paint = colour?.(step);
-  const y = node.depth * ROW;
-  const text = label(node, width);
+  const y = node.depth * row;
   return makeSvg(
     "g",
     { class: `cell heat-${step}${cell.isAbove ? " above" : ""}`, data: { scope: node.scope, key: node.key } },
     makeSvg("title", {}, describe(node)),
-    makeSvg("rect", { x, y, width: Math.max(width - 1, NARROWEST), height: ROW - 1, rx: 2, fill: paint?.fill }),
-    text &&
-      makeSvg(
-        "svg",
-        { x: x + PADDING, y, width: Math.max(width - 2 * PADDING, 0), height: ROW },
-        makeSvg("text", { y: ROW / 2 + 4, fill: paint?.text }, text),
-      ),
+    makeSvg("rect", { x, y, width: Math.max(width - 1, NARROWEST), height: row - 1, rx: 2, fill: paint?.fill }),
+    drawLabels(node, x, y, width, row, paint?.text),
   );
 }
 
-function drawing(cells, width, colour) {
-  const rows = 1 + Math.max(...cells.map((cell) => cell.node.depth));
-  const height = rows * ROW;
+const countRows = (cells) => 1 + Math.max(...cells.map((cell) => cell.node.depth));
+
+function drawing(cells, width, row, colour) {
+  const height = countRows(cells) * row;
   const svg = makeSvg("svg", { class: "icicle", viewBox: `0 0 ${width} ${height}`, width, height });
-  svg.append(...cells.map((cell) => drawCell(cell, colour)));
+  svg.append(...cells.map((cell) => drawCell(cell, row, colour)));
   return svg;
+}
+
+// The steps of the colours by the shares that they begin at.
+function legend() {
+  const amount = (share) => `${tick()(share * 100)}%`;
+  const names = [`below ${amount(HEAT_STEPS[0])}`, ...HEAT_STEPS.map((least) => `from ${amount(least)}`)];
+  return make(
+    "ul",
+    { class: "legend", "aria-label": "Colours by share of the energy" },
+    names.map((name, step) => make("li", { class: `heat-${step}` }, name)),
+  );
 }
 
 // The icicle as a file of its own, with its colours written into it.
@@ -82,7 +111,7 @@ export function icicleFile(prediction, zoom) {
   const variable = (name) => style.getPropertyValue(name).trim();
   const colour = (step) => ({ fill: variable(`--heat-${step}`), text: variable(`--heat-${step}-text`) });
   const top = prediction.find(zoom) ?? prediction.root;
-  const svg = drawing(layOut(top, DOWNLOAD_WIDTH), DOWNLOAD_WIDTH, colour);
+  const svg = drawing(layOut(top, DOWNLOAD_WIDTH), DOWNLOAD_WIDTH, LEAST_ROW, colour);
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   svg.setAttribute("font-family", "ui-monospace, Menlo, Consolas, monospace");
   svg.setAttribute("font-size", "12");
@@ -96,9 +125,9 @@ export function createIcicleView(panel, act) {
   const help = make(
     "p",
     { class: "quiet" },
-    "As wide as its energy, coloured by its share. Click or Enter zooms in, Escape zooms out, arrow keys move.",
+    "Each as wide as its energy. Click or Enter zooms in, Escape zooms out, arrow keys move.",
   );
-  panel.append(make("div", { class: "tools" }, out, where), holder, help);
+  panel.append(make("div", { class: "tools" }, out, where, legend()), holder, help);
 
   let shown;
   let top;
@@ -169,7 +198,9 @@ export function createIcicleView(panel, act) {
     const hadFocus = holder.contains(document.activeElement);
     const width = Math.max(holder.clientWidth, LEAST_WIDTH);
     cells = layOut(top, width);
-    const svg = drawing(cells, width);
+    const room = innerHeight - holder.getBoundingClientRect().top - scrollY - ROOM_BELOW;
+    const row = Math.min(Math.max(room / countRows(cells), LEAST_ROW), MOST_ROW);
+    const svg = drawing(cells, width, Math.floor(row));
     svg.setAttribute("role", "tree");
     svg.setAttribute("aria-label", "Icicle of the model's energy");
     elements = new Map(cells.map((cell, at) => [cell.node, svg.children[at]]));
@@ -177,6 +208,8 @@ export function createIcicleView(panel, act) {
       element.setAttribute("role", "treeitem");
       element.setAttribute("tabindex", "-1");
       element.setAttribute("aria-level", node.depth + 1);
+      element.setAttribute("aria-posinset", node.position + 1);
+      element.setAttribute("aria-setsize", node.parent ? node.parent.children.length : 1);
       element.setAttribute("aria-selected", "false");
       element.setAttribute("aria-label", describe(node));
     }

@@ -1,76 +1,10 @@
 // The ranked list: every node, or every instance type, searched and sorted.
 
+import { TYPE_COLUMNS, nodeColumns } from "./columns.js";
 import { make } from "./dom.js";
-import { count, heat, interval, joules, marksText, percent, seconds, watts } from "./format.js";
 import { createTable } from "./table.js";
 
-const shareBar = (share) => ({ share: Math.min(share ?? 0, 1), step: heat(share) });
-
-const NODE_COLUMNS = [
-  { id: "node", label: "Node", text: (node) => node.scope, value: (node) => node.scope },
-  { id: "type", label: "Type", text: (node) => node.type, value: (node) => node.type },
-  { id: "level", label: "Level", text: (node) => node.raw.type, value: (node) => node.raw.type },
-  {
-    id: "energy",
-    label: "Energy",
-    numeric: true,
-    text: (node) => joules(node.energy),
-    value: (node) => node.energy,
-    data: (node) => ({ joules: node.energy }),
-  },
-  {
-    id: "share",
-    label: "Share",
-    numeric: true,
-    text: (node) => percent(node.share),
-    value: (node) => node.share,
-    bar: (node) => shareBar(node.share),
-  },
-  { id: "own", label: "Own part", numeric: true, text: (node) => joules(node.own), value: (node) => node.own },
-  {
-    id: "interval",
-    label: "90% interval",
-    numeric: true,
-    text: (node) => interval(node.low, node.high),
-    value: (node) => node.low,
-  },
-  {
-    id: "latency",
-    label: "Latency",
-    numeric: true,
-    text: (node) => seconds(node.latency),
-    value: (node) => node.latency,
-  },
-  { id: "power", label: "Power", numeric: true, text: (node) => watts(node.power), value: (node) => node.power },
-  {
-    id: "marks",
-    label: "Marks",
-    text: (node) => marksText(node.marks),
-    value: (node) => marksText(node.marks) || undefined,
-  },
-];
-
-const TYPE_COLUMNS = [
-  { id: "type", label: "Type", text: (row) => row.instance_type, value: (row) => row.instance_type },
-  { id: "level", label: "Level", text: (row) => row.level, value: (row) => row.level },
-  { id: "count", label: "Nodes", numeric: true, text: (row) => count(row.count), value: (row) => row.count },
-  {
-    id: "energy",
-    label: "Energy",
-    numeric: true,
-    text: (row) => joules(row.energy_j),
-    value: (row) => row.energy_j,
-    data: (row) => ({ joules: row.energy_j }),
-  },
-  {
-    id: "share",
-    label: "Share",
-    numeric: true,
-    text: (row) => percent(row.share),
-    value: (row) => row.share,
-    bar: (row) => shareBar(row.share),
-  },
-];
+const COLUMNS = ["node", "type", "level", "energy", "share", "own", "interval", "latency", "power", "marks"];
 
 export function createListView(panel, act) {
   const search = make("input", { id: "search", type: "search", placeholder: "scope or type", autocomplete: "off" });
@@ -79,7 +13,7 @@ export function createListView(panel, act) {
   const onSort = (sort) => act.note({ sort });
   const nodeTable = createTable({
     caption: "Nodes",
-    columns: NODE_COLUMNS,
+    columns: nodeColumns(...COLUMNS),
     sort: "-energy",
     rowAttributes: (node) => ({ data: { scope: node.scope, key: node.key } }),
     onSort,

@@ -3,15 +3,14 @@
 import { getSweep } from "./api.js";
 import { lineChart, log, logTicks } from "./chart.js";
 import { make } from "./dom.js";
-import { count, interval, isKnown, joules, seconds } from "./format.js";
+import { interval, isKnown, joules, seconds, tick } from "./format.js";
 
 const METRICS = {
-  energy_j: { label: "Energy", format: joules },
-  energy_per_token_j: { label: "Energy per token", format: joules },
-  latency_s: { label: "Latency", format: seconds },
+  energy_j: { label: "Energy", format: joules, unit: "J" },
+  energy_per_token_j: { label: "Energy per token", format: joules, unit: "J" },
+  latency_s: { label: "Latency", format: seconds, unit: "s" },
 };
 const COLOUR_STEPS = 6;
-const CHART_HEIGHT = 420;
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
 
@@ -24,7 +23,37 @@ export function createSizesView(panel, act) {
   const holder = make("div", { class: "scroller" });
   const chart = make("div", { class: "chart-holder" });
   const note = make("p", { class: "quiet" });
-  panel.append(make("div", { class: "tools" }, make("label", {}, "Show ", choice)), holder, note, chart);
+  panel.append(
+    make("div", { class: "tools" }, make("label", {}, "Show ", choice)),
+    make("div", { class: "beside" }, make("div", {}, holder, note), chart),
+  );
+
+  // The cell beside, above or below, if there is one.
+  function beside(button, key) {
+    const { parentElement: cell } = button;
+    const row = cell.parentElement;
+    const to = {
+      ArrowLeft: cell.previousElementSibling,
+      ArrowRight: cell.nextElementSibling,
+      ArrowUp: row.previousElementSibling?.children[cell.cellIndex],
+      ArrowDown: row.nextElementSibling?.children[cell.cellIndex],
+      Home: row.querySelector("td:has(button)"),
+      End: [...row.querySelectorAll("td:has(button)")].at(-1),
+    };
+    return key in to ? (to[key]?.querySelector("button") ?? button) : null;
+  }
+
+  holder.addEventListener("keydown", (event) => {
+    const button = event.target.closest("td button");
+    const next = button && beside(button, event.key);
+    if (!next || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    next.focus();
+  });
+  holder.addEventListener("focusin", (event) => {
+    for (const stop of holder.querySelectorAll("[tabindex='0']")) stop.setAttribute("tabindex", "-1");
+    event.target.setAttribute("tabindex", "0");
+  });
 
   let draw;
 
@@ -41,16 +70,18 @@ export function createSizesView(panel, act) {
       if (!cell || !isKnown(cell[id])) return make("td");
       const isCurrent = String(batch) === state.batch && String(length) === state.seq;
       const range = id === "energy_j" ? interval(cell.energy_low_j, cell.energy_high_j) : "";
-      const value = `${format(cell[id])}${cell.extrapolated ? "*" : ""}`;
       const button = make(
         "button",
         {
           type: "button",
+          // One stop for Tab, as the arrow keys move between the cells.
+          tabindex: "-1",
           "aria-current": isCurrent ? "true" : undefined,
           title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
           on: { click: () => act.go({ batch: String(batch), seq: String(length) }) },
         },
-        value,
+        format(cell[id]),
+        cell.extrapolated ? make("span", { class: "star" }, "*") : "",
       );
       const data = { batch, seq: length, [id === "latency_s" ? "seconds" : "joules"]: cell[id] };
       return make("td", { class: `heat-${step(cell[id])}`, data }, button);
@@ -89,17 +120,16 @@ export function createSizesView(panel, act) {
   }
 
   function lines(cells, id) {
-    const { label, format } = METRICS[id];
+    const { label, unit } = METRICS[id];
     const known = cells.filter((cell) => isKnown(cell[id]) && cell[id] > 0);
     const values = known.map((cell) => cell[id]);
     const lengths = distinct(known.map((cell) => cell.seq_len));
     const y = log(Math.min(...values) * 0.9, Math.max(...values) * 1.1);
     return lineChart({
       room: chart.clientWidth,
-      height: CHART_HEIGHT,
-      title: `${label} by sequence length, a line for each batch size; the table above has the figures`,
-      x: { scale: log(lengths[0], lengths.at(-1)), ticks: lengths, format: count, label: "Sequence length" },
-      y: { scale: y, ticks: logTicks(y), format, label },
+      title: `${label} by sequence length, a line for each batch size; the table beside it has the figures`,
+      x: { scale: log(lengths[0], lengths.at(-1)), ticks: lengths, format: String, label: "Sequence length" },
+      y: { scale: y, ticks: logTicks(y), format: tick(unit), label },
       lines: distinct(known.map((cell) => cell.batch_size)).map((batch) => ({
         label: `batch ${batch}`,
         points: known
@@ -115,7 +145,11 @@ export function createSizesView(panel, act) {
     render(state, prediction, { cells }) {
       const id = state.metric in METRICS ? state.metric : "energy_j";
       choice.value = id;
+      const hadFocus = holder.contains(document.activeElement);
       holder.replaceChildren(heatTable(state, cells, id));
+      const stop = holder.querySelector("[aria-current]") ?? holder.querySelector("button");
+      stop?.setAttribute("tabindex", "0");
+      if (hadFocus) stop?.focus();
       note.textContent = cells.some((cell) => cell.extrapolated)
         ? "* and hollow markers: outside the sizes of the training data, so less certain."
         : "";

@@ -1,5 +1,6 @@
 // A table that sorts by its columns, in a container that scrolls by itself.
 
+import { fillCell } from "./columns.js";
 import { insertLazily, make } from "./dom.js";
 
 // Rows whose value is not known come last, whichever way the others go.
@@ -13,8 +14,6 @@ function comparison(value, descending) {
   };
 }
 
-// A column has `id`, `label`, `text` (of a row) and `value` (what it sorts by); `numeric` aligns it right and sorts it
-// downwards first; `bar` (a share of one, and the step of its colour) draws one; `data` sets data-* attributes.
 // The first column names the row. With `onActivate` or `onFocus` it is a button, and the arrow keys move between them.
 // `sort` is a column's id, with a minus for downwards.
 export function createTable({ caption, columns, sort, rowAttributes, onSort, onActivate, onFocus, onPreview }) {
@@ -26,7 +25,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
   const headers = columns.map((column) =>
     make(
       "th",
-      { scope: "col", class: column.numeric && "number" },
+      { scope: "col", data: { field: column.id }, class: column.bar ? "bar" : column.numeric && "number" },
       make("button", { type: "button", on: { click: () => sortBy(column) } }, column.label),
     ),
   );
@@ -57,14 +56,7 @@ export function createTable({ caption, columns, sort, rowAttributes, onSort, onA
     const cells = columns.map((column, at) => {
       const data = { field: column.id, ...column.data?.(row) };
       if (at === 0) return make("th", { scope: "row", data }, buildName(column, row));
-      const bar = column.bar?.(row);
-      const cell = make(
-        "td",
-        { class: bar ? `bar heat-${bar.step}` : column.numeric && "number", data },
-        column.text(row),
-      );
-      if (bar) cell.style.setProperty("--share", bar.share);
-      return cell;
+      return fillCell(make("td", { data }), column, row);
     });
     const element = make("tr", rowAttributes?.(row), cells);
     rowOf.set(element, row);

@@ -1,7 +1,7 @@
 // The figures of the whole model above the views.
 
 import { byId, make } from "./dom.js";
-import { interval, isKnown, joules, number, seconds, watts } from "./format.js";
+import { interval, isKnown, joules, kilowattHours, marksText, number, seconds, watts } from "./format.js";
 
 export function createTotals(act) {
   const list = byId("totals");
@@ -25,7 +25,7 @@ export function createTotals(act) {
   }
 
   return {
-    show(state, { tree, root, cost }) {
+    show(state, { tree, root, cost, predictor }) {
       const tokens = tree.batch_size * tree.seq_len;
       const perToken = isKnown(root.energy) && tokens > 0 ? root.energy / tokens : undefined;
       const kwh = cost?.energy_kwh_per_million;
@@ -34,14 +34,14 @@ export function createTotals(act) {
       if (document.activeElement !== price) price.value = isKnown(rate) ? rate : "";
       const range = interval(root.low, root.high);
       list.replaceChildren(
-        ...figure("total", "Energy of a run", joules(root.energy), {
+        ...figure("total", `Energy, ${predictor.provenance}`, joules(root.energy), {
           data: { joules: root.energy },
-          more: range && `90%: ${range}`,
+          more: [range && `90%: ${range}`, marksText(root.marks)].filter(Boolean).join("; "),
         }),
         ...figure("per-token", "Energy per token", joules(perToken), { data: { joules: perToken } }),
         ...figure("latency", "Latency", seconds(root.latency)),
         ...figure("power", "Mean power", watts(root.power)),
-        ...figure("kwh", "A million requests", isKnown(kwh) ? `${number(kwh)} kWh` : ""),
+        ...figure("kwh", "A million runs", kilowattHours(kwh)),
         ...figure("cost", "They cost", isKnown(dollars) ? `${number(dollars)} USD` : ""),
       );
     },

@@ -2,36 +2,18 @@
 
 import { getLeaderboard, getTradeoff } from "./api.js";
 import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
+import { energies, figures, intervals, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
-import { count, heat, interval, isKnown, joules, number, seconds } from "./format.js";
+import { count, isKnown, joules, number, seconds, tick } from "./format.js";
 import { createTable } from "./table.js";
 
-const CHART_HEIGHT = 440;
 const EXAMPLE = "model,accuracy\nbert-base-uncased,84.6\ndistilbert-base-uncased,82.2";
 
 const POINT_COLUMNS = [
-  { id: "model", label: "Model", text: (point) => point.model, value: (point) => point.model },
-  {
-    id: "accuracy",
-    label: "Accuracy",
-    numeric: true,
-    text: (point) => number(point.accuracy),
-    value: (point) => point.accuracy,
-  },
-  {
-    id: "energy",
-    label: "Energy",
-    numeric: true,
-    text: (point) => joules(point.energy_j),
-    value: (point) => point.energy_j,
-    data: (point) => ({ joules: point.energy_j }),
-  },
-  {
-    id: "front",
-    label: "Pareto front",
-    text: (point) => (point.is_on_front ? "on the front" : ""),
-    value: (point) => (point.is_on_front ? "on the front" : undefined),
-  },
+  words("model", "Model", (point) => point.model),
+  figures("accuracy", "Accuracy", (point) => point.accuracy, number),
+  energies("energy", "Energy", (point) => point.energy_j),
+  words("front", "Pareto front", (point) => (point.is_on_front ? "on the front" : undefined)),
 ];
 
 export function createTradeoffView(panel, act) {
@@ -40,47 +22,21 @@ export function createTradeoffView(panel, act) {
   const board = createTable({
     caption: "All models at this size, least energy first; choose one to predict it",
     columns: [
-      { id: "model", label: "Model", text: (entry) => entry.model, value: (entry) => entry.model },
-      {
-        id: "parameters",
-        label: "Parameters",
-        numeric: true,
-        text: (entry) => count(entry.num_parameters),
-        value: (entry) => entry.num_parameters,
-      },
-      {
-        id: "energy",
-        label: "Energy",
-        numeric: true,
-        text: (entry) => joules(entry.energy_j),
-        value: (entry) => entry.energy_j,
-        data: (entry) => ({ joules: entry.energy_j }),
-        bar: (entry) => ({ share: share(entry), step: heat(share(entry)) }),
-      },
-      {
-        id: "interval",
-        label: "90% interval",
-        numeric: true,
-        text: (entry) => interval(entry.energy_low_j, entry.energy_high_j),
-        value: (entry) => entry.energy_low_j,
-      },
-      {
-        id: "token",
-        label: "Per token",
-        numeric: true,
-        text: (entry) => joules(entry.energy_per_token_j),
-        value: (entry) => entry.energy_per_token_j,
-      },
-      {
-        id: "latency",
-        label: "Latency",
-        numeric: true,
-        text: (entry) => seconds(entry.latency_s),
-        value: (entry) => entry.latency_s,
-      },
+      words("model", "Model", (entry) => entry.model),
+      figures("parameters", "Parameters", (entry) => entry.num_parameters, count),
+      energies("energy", "Energy", (entry) => entry.energy_j, { bar: shareBar(share) }),
+      intervals(
+        (entry) => entry.energy_low_j,
+        (entry) => entry.energy_high_j,
+      ),
+      figures("token", "Per token", (entry) => entry.energy_per_token_j, joules),
+      figures("latency", "Latency", (entry) => entry.latency_s, seconds),
     ],
     sort: "energy",
-    rowAttributes: (entry) => ({ data: { model: entry.model } }),
+    rowAttributes: (entry) => ({
+      "aria-current": entry.model === current.model ? "true" : undefined,
+      data: { model: entry.model },
+    }),
     onActivate: (entry) => act.go({ model: entry.model, view: "tree" }),
   });
 
@@ -88,12 +44,16 @@ export function createTradeoffView(panel, act) {
   const file = make("input", { id: "accuracy-file", type: "file", accept: ".csv,text/csv" });
   const form = make(
     "form",
-    { class: "stack", novalidate: true },
-    make("h2", {}, "Accuracy against energy"),
-    make("label", { class: "block" }, "A CSV of model,accuracy ", csv),
-    make("label", { class: "file" }, "or a file of it ", file),
-    make("button", { id: "draw-tradeoff", class: "primary" }, "Draw"),
+    { class: "stack", novalidate: true, "aria-label": "Accuracies of your own" },
+    make("label", { class: "block" }, "Accuracies to draw, a CSV of model,accuracy ", csv),
+    make(
+      "div",
+      { class: "tools" },
+      make("button", { id: "draw-tradeoff", class: "primary" }, "Draw"),
+      make("label", { class: "file button" }, "Open a file", file),
+    ),
   );
+  const title = make("h2");
   const chart = make("div", { class: "chart-holder" });
   const points = createTable({
     caption: "Accuracy and energy",
@@ -103,45 +63,74 @@ export function createTradeoffView(panel, act) {
   });
   points.element.hidden = true;
   panel.append(
-    make("div", { class: "stack" }, board.element),
-    form,
-    chart,
-    make("div", { class: "stack" }, points.element),
+    make(
+      "div",
+      { class: "beside late" },
+      board.element,
+      make("div", { class: "stack" }, title, chart, make("div", { class: "beside" }, form, points.element)),
+    ),
   );
 
   let shown = { size: "", points: [] };
   let current;
+  let all = [];
 
-  function drawChart() {
-    const drawable = shown.points.filter(
-      (point) => isKnown(point.energy_j) && point.energy_j > 0 && isKnown(point.accuracy),
-    );
-    if (drawable.length === 0) {
-      chart.replaceChildren();
-      return;
-    }
-    const energies = drawable.map((point) => point.energy_j);
-    const accuracies = drawable.map((point) => point.accuracy);
-    const [low, high] = [Math.min(...accuracies), Math.max(...accuracies)];
-    const margin = (high - low) * 0.1 || 1;
+  function draw(heading, y, points) {
+    title.textContent = heading;
+    const energies = points.map((point) => point.x);
     const x = log(Math.min(...energies) * 0.8, Math.max(...energies) * 1.25);
-    const y = linear(low - margin, high + margin);
     chart.replaceChildren(
       scatterChart({
         room: chart.clientWidth,
-        height: CHART_HEIGHT,
-        title: "Accuracy against energy with the Pareto front; the table below has the figures",
-        x: { scale: x, ticks: logTicks(x), format: joules, label: "Energy" },
-        y: { scale: y, ticks: linearTicks(y), format: number, label: "Accuracy" },
-        points: drawable.map((point) => ({
-          x: point.energy_j,
-          y: point.accuracy,
-          label: point.model,
-          title: `${point.model}: ${number(point.accuracy)}, ${joules(point.energy_j)}`,
-          isOnFront: point.is_on_front,
-        })),
+        title: `${heading}; the tables have the figures`,
+        x: { scale: x, ticks: logTicks(x), format: tick("J"), label: "Energy" },
+        y,
+        points: points.map((point) => ({ ...point, title: `${point.label}: ${point.amount}, ${joules(point.x)}` })),
       }),
     );
+  }
+
+  function drawAccuracies(drawable) {
+    const accuracies = drawable.map((point) => point.accuracy);
+    const [low, high] = [Math.min(...accuracies), Math.max(...accuracies)];
+    const margin = (high - low) * 0.1 || 1;
+    const scale = linear(low - margin, high + margin);
+    draw(
+      "Accuracy against energy, with the Pareto front",
+      { scale, ticks: linearTicks(scale), format: tick(), label: "Accuracy" },
+      drawable.map((point) => ({
+        x: point.energy_j,
+        y: point.accuracy,
+        label: point.model,
+        amount: number(point.accuracy),
+        isOnFront: point.is_on_front,
+      })),
+    );
+  }
+
+  // What there is to see without accuracies: how far size alone says what a model costs.
+  function drawParameters() {
+    const drawable = all.filter((entry) => entry.energy_j > 0 && entry.num_parameters > 0);
+    if (drawable.length === 0) return;
+    const sizes = drawable.map((entry) => entry.num_parameters);
+    const scale = log(Math.min(...sizes) * 0.8, Math.max(...sizes) * 1.25);
+    draw(
+      "Parameters against energy",
+      { scale, ticks: logTicks(scale), format: tick(""), label: "Parameters" },
+      drawable.map((entry) => ({
+        x: entry.energy_j,
+        y: entry.num_parameters,
+        label: entry.model,
+        amount: `${count(entry.num_parameters)} parameters`,
+        isOnFront: entry.model === current.model,
+      })),
+    );
+  }
+
+  function drawChart() {
+    const drawable = shown.points.filter((point) => point.energy_j > 0 && isKnown(point.accuracy));
+    if (drawable.length > 0) drawAccuracies(drawable);
+    else drawParameters();
   }
 
   const sizeOf = (state) => [state.device, state.batch, state.seq].join();
@@ -172,7 +161,9 @@ export function createTradeoffView(panel, act) {
     render(state, prediction, entries) {
       current = state;
       most = Math.max(0, ...entries.map((entry) => entry.energy_j).filter(isKnown));
+      all = entries;
       board.show(entries);
+      drawChart();
       // The points hold for the size they were asked at.
       if (shown.points.length > 0 && shown.size !== sizeOf(state)) act.attempt(update);
     },

@@ -1,11 +1,11 @@
 // The tree view: an ARIA treegrid whose rows exist only while their parents are open.
 
+import { fillCell, nodeColumns } from "./columns.js";
 import { insertLazily, make } from "./dom.js";
-import { heat, interval, joules, marksText, percent, seconds } from "./format.js";
 import { pathTo } from "./nodes.js";
 import { readOpenness } from "./openness.js";
 
-const COLUMNS = ["Node", "Type", "Energy", "Share", "Own part", "90% interval", "Latency", "Marks"];
+const [NODE, ...FIGURES] = nodeColumns("node", "type", "energy", "share", "own", "interval", "latency", "marks");
 
 export function createTreeView(panel, act) {
   const depthSelect = make("select", {
@@ -25,7 +25,7 @@ export function createTreeView(panel, act) {
       { id: "collapse-all", type: "button", on: { click: () => act.go({ depth: "0", toggled: "" }) } },
       "Collapse",
     ),
-    make("label", {}, "Open to depth ", depthSelect),
+    make("label", {}, "Depth ", depthSelect),
   );
   const body = make("div", { role: "rowgroup" });
   const grid = make(
@@ -37,7 +37,13 @@ export function createTreeView(panel, act) {
       make(
         "div",
         { role: "row", class: "row" },
-        COLUMNS.map((label) => make("span", { role: "columnheader" }, label)),
+        [NODE, ...FIGURES].map(({ id, label, numeric, bar }) =>
+          make(
+            "span",
+            { role: "columnheader", data: { field: id }, class: bar ? "bar" : numeric && "number" },
+            make("span", {}, label),
+          ),
+        ),
       ),
     ),
     body,
@@ -52,12 +58,10 @@ export function createTreeView(panel, act) {
 
   function buildRow(node) {
     const isBranch = node.children.length > 0;
-    const cell = (field, text, extra) =>
-      make("span", { role: "gridcell", data: { field, ...extra?.data }, class: extra?.class }, text);
-    const name = cell("node", make("span", { class: isBranch ? "twisty" : "leaf" }, node.name));
+    const cell = (column, data) => make("span", { role: "gridcell", data: { field: column.id, ...data } });
+    const name = cell(NODE);
+    name.append(make("span", { class: isBranch ? "twisty" : "leaf" }, node.name));
     name.style.setProperty("--depth", node.depth);
-    const share = cell("share", percent(node.share), { class: `bar heat-${heat(node.share)}` });
-    share.style.setProperty("--share", Math.min(node.share ?? 0, 1));
     const row = make(
       "div",
       {
@@ -72,13 +76,7 @@ export function createTreeView(panel, act) {
         data: { scope: node.scope, key: node.key },
       },
       name,
-      cell("type", node.type),
-      cell("energy", joules(node.energy), { data: { joules: node.energy } }),
-      share,
-      cell("own", joules(node.own)),
-      cell("interval", interval(node.low, node.high)),
-      cell("latency", seconds(node.latency)),
-      cell("marks", marksText(node.marks)),
+      FIGURES.map((column) => fillCell(cell(column, column.data?.(node)), column, node)),
     );
     rows.set(node, row);
     nodes.set(row, node);
@@ -194,6 +192,8 @@ export function createTreeView(panel, act) {
       rows = new Map();
       nodes = new Map();
       showDepths(state, prediction);
+      // A column of nothing only takes room from the others.
+      grid.classList.toggle("unmarked", prediction.nodes.every((node) => node.marks.length === 0));
       body.replaceChildren();
       pending = insertLazily(body, [prediction.root, ...visibleBelow(prediction.root)], buildRow);
       // A selected node under a closed one has no row: the nearest one above it stands in.

@@ -1,5 +1,7 @@
 // The config.json files that a person has uploaded, kept in this browser tab only, so that reloading keeps the view.
 
+import { make } from "./dom.js";
+
 const PREFIX = "upload:";
 
 export function isUpload(model) {
@@ -23,6 +25,11 @@ export function uploadText(model) {
   return text;
 }
 
-export function storedUploads() {
-  return Object.keys(sessionStorage).filter(isUpload).sort();
+// The choices of a select: the models that there are, and those that were uploaded.
+export function modelOptions(models) {
+  const uploads = Object.keys(sessionStorage).filter(isUpload).sort();
+  return [
+    ...models.map(({ name }) => make("option", { value: name }, name)),
+    ...uploads.map((upload) => make("option", { value: upload }, `${uploadName(upload)} (yours)`)),
+  ];
 }

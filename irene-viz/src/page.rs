@@ -30,11 +30,13 @@ pub(crate) const STYLE: Asset =
     Asset { name: "style.css", kind: "text/css; charset=utf-8", text: include_str!("../page/style.css") };
 
 /// Its scripts.
-pub(crate) const SCRIPTS: [Asset; 21] = scripts![
+pub(crate) const SCRIPTS: [Asset; 23] = scripts![
     "api.js",
     "app.js",
     "chart.js",
+    "columns.js",
     "compare.js",
+    "comparison.js",
     "details.js",
     "dom.js",
     "downloads.js",

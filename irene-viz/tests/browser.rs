@@ -2,25 +2,19 @@
 //!
 //! Needs `chromium` and `chromedriver` on the PATH; without them every test says so and passes.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
-#![allow(clippy::print_stdout)] // a test that is skipped should say so, and what is measured is printed
 
+mod access;
 mod server;
+mod visit;
 mod webdriver;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::path::Path;
 
 use irene_models::ModelSpec;
 use irene_regress::Profile;
-use irene_viz::Limits;
 use serde_json::{Value, json};
-use server::Running;
-use webdriver::{Browser, Programs, key};
-
-/// Where screenshots are kept.
-const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
+use visit::{File, INPUTS, KEPT, Visit, small_bert};
+use webdriver::key;
 
 #[test]
 fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
@@ -144,14 +138,7 @@ fn two_models_are_compared_as_the_api_compares_them() {
     browser.click("#compare");
     let compared = visit
         .api("compare?model=gpt2&batch_size=4&seq_len=64&other_model=distilgpt2&other_batch_size=2&other_seq_len=32");
-    let shown = browser.wait_for(
-        "the comparison",
-        "const figures = [...document.querySelectorAll('#compare-totals > div')];
-         const of = (start) => figures.find((each) => each.querySelector('dt').textContent.startsWith(start));
-         return figures.length > 0 &&
-           ['A: gpt2', 'B: distilgpt2', 'Difference'].map((start) => of(start).querySelector('dd').dataset.joules)",
-        json!([]),
-    );
+    let shown = browser.wait_for("the comparison", COMPARED, json!(["A: gpt2", "B: distilgpt2"]));
     let expected = [&compared["a"]["energy_j"], &compared["b"]["energy_j"], &compared["difference_j"]];
     for (shown, expected) in shown.as_array().unwrap().iter().zip(expected) {
         assert_close(shown, expected.as_f64().unwrap());
@@ -188,6 +175,42 @@ fn an_uploaded_config_is_predicted() {
 }
 
 #[test]
+fn an_uploaded_config_is_compared_with_a_model() {
+    let Some(visit) = Visit::start("?model=gpt2") else { return };
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let file = File::write("other-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let (_, uploaded) = visit.upload(&config);
+    visit.shows_total(energy(root(&uploaded)));
+    access::choose(browser, "compare");
+    browser.choose("#other-model", "gpt2");
+    browser.click("#compare");
+    let shown = browser.wait_for("the comparison", COMPARED, json!(["A: other-bert", "B: gpt2"]));
+    let selection = visit.selection().replace("upload:other-bert.json", "gpt2");
+    let expected = [energy(root(&uploaded)), energy(root(&visit.api(&selection)))];
+    assert_close(&shown[0], expected[0]);
+    assert_close(&shown[1], expected[1]);
+    assert_close(&shown[2], expected[1] - expected[0]);
+    visit.end(&[]);
+}
+
+#[test]
+fn what_differs_by_rounding_alone_has_not_changed() {
+    let Some(visit) = Visit::start("?model=gpt2&view=compare&other_model=distilgpt2") else { return };
+    let differences = visit.browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('#panel-compare [data-type]')].map((row) =>
+           [row.dataset.type, row.querySelector('[data-field=difference]').textContent]))",
+        json!([]),
+    );
+    // Both have the same embeddings, and the same work beside their layers.
+    assert_eq!(differences["Embedding"], "no change");
+    assert_eq!(differences["GPT2Model"], "no change");
+    assert!(differences["Conv1D"].as_str().unwrap().starts_with('\u{2212}'), "{differences}");
+    visit.end(&[]);
+}
+
+#[test]
 fn a_bad_config_is_explained_and_the_view_stays() {
     let Some(visit) = Visit::start("") else { return };
     let browser = &visit.browser;
@@ -219,32 +242,33 @@ fn a_bad_config_is_explained_and_the_view_stays() {
 fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
     let Some(visit) = Visit::start("?view=compare&model=gpt2&other_model=distilgpt2") else { return };
     let browser = &visit.browser;
-    let paint = "return performance.getEntriesByName('first-paint')[0]?.startTime ?? null";
-    println!("first paint after {} ms", browser.run(paint, json!([])));
     for (width, height) in [(360, 740), (2560, 1300)] {
         browser.resize(width, height);
         for view in ["compare", "icicle", "list", "sizes", "tradeoff", "tree"] {
-            browser.click(&format!("#tab-{view}"));
-            browser.wait_for(
-                view,
-                "const panel = document.getElementById(`panel-${arguments[0]}`);
-                 return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')",
-                json!([view]),
-            );
-            // Two frames, so that what is drawn to the page's width is.
-            browser.run(
-                "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))",
-                json!([]),
-            );
+            access::choose(browser, view);
             browser.screenshot(&Path::new(KEPT).join(format!("irene-{width}-{view}.png")));
             let page = "const page = document.documentElement; return [page.scrollWidth, page.clientWidth, innerWidth]";
             let [content, shown, window] = [0, 1, 2].map(|at| browser.run(page, json!([]))[at].as_u64().unwrap());
             assert_eq!(window, u64::from(width));
             assert!(content <= shown, "{view} at {width}: {content} px of content in {shown} px");
+            let [used, room] = [0, 1].map(|at| browser.run(USED_WIDTH, json!([view]))[at].as_f64().unwrap());
+            assert!(used > 0.9 * room, "{view} at {width}: {used} px of {room} px are used");
         }
     }
     visit.end(&[]);
 }
+
+/// The `data-joules` of A, of B and of their difference, once there are some; the arguments say what A and B are.
+const COMPARED: &str = "const figures = [...document.querySelectorAll('#compare-totals > div')];
+    const of = (start) => figures.find((each) => each.querySelector('dt').textContent.startsWith(start));
+    return [...arguments].every(of) &&
+      [...arguments, 'Difference'].map((start) => of(start).querySelector('dd').dataset.joules)";
+
+/// How far right tables and charts of a view reach, and how far they could.
+const USED_WIDTH: &str = "const panel = document.getElementById(`panel-${arguments[0]}`);
+    const parts = [...panel.querySelectorAll('.scroller, svg')].map((part) => part.getBoundingClientRect().right);
+    const { left, width } = panel.getBoundingClientRect();
+    return [Math.max(...parts) - left, width]";
 
 /// A node's `data-joules` in the tree by its scope.
 const ROW_ENERGY: &str = "return document
@@ -259,43 +283,6 @@ const CELLS: &str = "const cells = document.querySelectorAll('#panel-icicle svg.
     const cell = [...cells].find((each) => each.dataset.scope === arguments[0]);
     if (!cell || (arguments[1] && width(cell) !== width(cells[0]))) return null;
     return { width: width(cell), full: width(cells[0]), count: cells.length };";
-
-const INPUTS: &str = "return ['model', 'device', 'batch', 'seq'].map((id) => document.getElementById(id).value)";
-
-/// A small model that is none of the built-in ones.
-fn small_bert() -> Value {
-    json!({
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_act": "gelu",
-        "hidden_size": 192,
-        "intermediate_size": 768,
-        "layer_norm_eps": 1e-12,
-        "max_position_embeddings": 512,
-        "num_attention_heads": 6,
-        "num_hidden_layers": 3,
-        "type_vocab_size": 2,
-        "vocab_size": 8000,
-        "pad_token_id": 0,
-    })
-}
-
-/// A file of a test's own, removed on drop.
-struct File(PathBuf);
-
-impl File {
-    fn write(name: &str, text: &str) -> Self {
-        let path = Path::new(KEPT).join(name);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 fn root(prediction: &Value) -> &Value {
     &prediction["tree"]["frontend_tree"]
@@ -370,89 +357,3 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let requests = browser.requests();
     assert!(requests.iter().all(is_own), "{requests:?}");
 }
-
-/// A browser at the page of a server of the test's own.
-struct Visit {
-    browser: Browser,
-    server: Running,
-    // Browsers beside one another would wait for one another's processor.
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Visit {
-    /// None where there is no browser, which is said.
-    fn start(query: &str) -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let programs = match Programs::find() {
-            Ok(programs) => programs,
-            Err(missing) => {
-                println!("skipped: {missing}");
-                return None;
-            }
-        };
-        // What another test has failed at is no reason not to run.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = Running::start(Limits::default());
-        let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
-        visit.browser.open(&visit.server.url(&format!("/{query}")));
-        visit.browser.wait_for("a first prediction", TOTAL, json!([]));
-        Some(visit)
-    }
-
-    fn path(&self, path: &str) -> String {
-        let device = self.browser.run("return document.getElementById('device').value", json!([]));
-        format!("/api/v1/{path}&device={}", device.as_str().unwrap())
-    }
-
-    /// What the API answers, on the device that the page has.
-    fn api(&self, path: &str) -> Value {
-        self.server.get(&self.path(path)).json()
-    }
-
-    /// The same for a config, at the size that the page has.
-    fn upload(&self, config: &str) -> (u16, Value) {
-        let inputs = self.browser.run(INPUTS, json!([]));
-        let [batch, seq] = [2, 3].map(|at| inputs[at].as_str().unwrap());
-        let answer = self.server.post(&self.path(&format!("predict?batch_size={batch}&seq_len={seq}")), config);
-        (answer.status, answer.json())
-    }
-
-    /// What the page's form asks the API for.
-    fn selection(&self) -> String {
-        let inputs = self.browser.run(INPUTS, json!([]));
-        let [model, batch, seq] = [0, 2, 3].map(|at| inputs[at].as_str().unwrap());
-        format!("predict?model={model}&batch_size={batch}&seq_len={seq}")
-    }
-
-    fn total(&self) -> f64 {
-        self.browser.run(TOTAL, json!([])).as_str().unwrap().parse().unwrap()
-    }
-
-    /// The total becomes this.
-    fn shows_total(&self, expected: f64) {
-        self.browser.wait_for(
-            &format!("{expected} J in total"),
-            "const joules = Number(document.getElementById('total').dataset.joules);
-             return Math.abs(joules - arguments[0]) <= 1e-12 * arguments[0]",
-            json!([expected]),
-        );
-    }
-
-    /// The console had no errors but these, and no request went elsewhere.
-    fn end(self, known: &[&str]) {
-        let console = self.browser.console();
-        let errors: Vec<&Value> = console.iter().filter(|entry| entry["level"] == "SEVERE").collect();
-        let messages: Vec<&str> = errors.iter().map(|entry| entry["message"].as_str().unwrap()).collect();
-        assert_eq!(messages.len(), known.len(), "{messages:?}");
-        assert!(messages.iter().zip(known).all(|(message, known)| message.contains(known)), "{messages:?}");
-        let requests = self.browser.requests();
-        let home = self.server.url("/");
-        assert!(requests.iter().any(|url| url.starts_with(&format!("{home}api/v1/predict"))), "{requests:?}");
-        // The icon is in the page itself.
-        let elsewhere: Vec<&String> =
-            requests.iter().filter(|url| !url.starts_with(&home) && !url.starts_with("data:")).collect();
-        assert!(elsewhere.is_empty(), "{elsewhere:?}");
-    }
-}
-
-const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";

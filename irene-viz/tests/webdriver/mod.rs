@@ -27,7 +27,12 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub(crate) mod key {
     pub(crate) const TAB: &str = "\u{e004}";
     pub(crate) const ENTER: &str = "\u{e007}";
+    pub(crate) const ESCAPE: &str = "\u{e00c}";
+    pub(crate) const END: &str = "\u{e010}";
+    pub(crate) const HOME: &str = "\u{e011}";
     pub(crate) const LEFT: &str = "\u{e012}";
+    pub(crate) const UP: &str = "\u{e013}";
+    pub(crate) const RIGHT: &str = "\u{e014}";
     pub(crate) const DOWN: &str = "\u{e015}";
 }
 
@@ -173,6 +178,19 @@ impl Browser {
     pub(crate) fn resize(&self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+    }
+
+    /// Asks for dark colours or light ones.
+    pub(crate) fn dark(&self, is_dark: bool) {
+        let scheme = if is_dark { "dark" } else { "light" };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", features);
+    }
+
+    /// What the browser tells a screen reader of the page, but for what it leaves out.
+    pub(crate) fn accessible(&self) -> Vec<Value> {
+        let tree = self.devtools("Accessibility.getFullAXTree", json!({}));
+        tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] != true).cloned().collect()
     }
 
     /// What the protocol has no command for, Chromium's own has.

@@ -1,0 +1,273 @@
+//! The page for who cannot see it, cannot point at it, or sees it on a phone or in the dark.
+
+use serde_json::{Value, json};
+
+use crate::{
+    visit::{INPUTS, Visit},
+    webdriver::{Browser, key},
+};
+
+const VIEWS: [&str; 6] = ["tree", "icicle", "list", "compare", "sizes", "tradeoff"];
+
+const COMPARING: &str = "?model=gpt2&other_model=distilgpt2";
+
+/// Chooses a view and waits until it is there.
+pub(crate) fn choose(browser: &Browser, view: &str) {
+    browser.click(&format!("#tab-{view}"));
+    browser.wait_for(
+        view,
+        "const panel = document.getElementById(`panel-${arguments[0]}`);
+         return panel.checkVisibility() && !document.getElementById('main').hasAttribute('aria-busy')",
+        json!([view]),
+    );
+    // Two frames, so that what is drawn to the page's width is.
+    browser.run(
+        "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))",
+        json!([]),
+    );
+}
+
+/// A node's role, name and property as the browser tells them.
+fn role(node: &Value) -> &str {
+    node["role"]["value"].as_str().unwrap_or("")
+}
+
+fn name(node: &Value) -> &str {
+    node["name"]["value"].as_str().unwrap_or("").trim()
+}
+
+fn property<'a>(node: &'a Value, name: &str) -> &'a Value {
+    let found = node["properties"].as_array().into_iter().flatten().find(|property| property["name"] == name);
+    found.map_or(&Value::Null, |property| &property["value"]["value"])
+}
+
+#[test]
+fn everything_that_takes_the_focus_has_a_name() {
+    let Some(visit) = Visit::start(COMPARING) else { return };
+    for view in VIEWS {
+        choose(&visit.browser, view);
+        let nodes = visit.browser.accessible();
+        let focusable: Vec<&Value> = nodes.iter().filter(|node| property(node, "focusable") == true).collect();
+        assert!(focusable.len() > 20, "{view}: {}", focusable.len());
+        for node in focusable {
+            assert!(!name(node).is_empty(), "{view}: {node}");
+        }
+        for landmark in ["banner", "main", "contentinfo", "form"] {
+            assert!(nodes.iter().any(|node| role(node) == landmark), "{view} has no {landmark}");
+        }
+        for live in ["alert", "status"] {
+            assert!(nodes.iter().any(|node| role(node) == live), "{view} has no {live}");
+        }
+        let chosen: Vec<&Value> = nodes.iter().filter(|node| property(node, "selected") == true).collect();
+        let tabs = chosen.iter().filter(|node| role(node) == "tab").count();
+        assert_eq!(tabs, 1, "{view}");
+    }
+    visit.end(&[]);
+}
+
+#[test]
+fn the_tree_tells_where_each_row_is() {
+    let Some(visit) = Visit::start("?model=gpt2&depth=all") else { return };
+    let prediction = visit.api(&visit.selection());
+    let mut places = Vec::new();
+    walk(&prediction["tree"]["frontend_tree"], 1, [1, 1], &mut places);
+
+    let nodes = visit.browser.accessible();
+    let is_row = |node: &&Value| role(node) == "row" && !property(node, "level").is_null();
+    let rows: Vec<Value> = nodes
+        .iter()
+        .filter(is_row)
+        .map(|row| json!([property(row, "level"), property(row, "expanded"), name(row).split(' ').nth(1)]))
+        .collect();
+    let told: Vec<Value> = places.iter().map(|place| json!([place[0], place[3], place[4]])).collect();
+    assert_eq!(rows, told);
+
+    // Chromium's tree leaves these out, and reads them where we do.
+    let attributes = visit.browser.run(
+        "const rows = [...document.querySelectorAll('#panel-tree [role=row][data-scope]')];
+         return rows.map((row) => ['level', 'posinset', 'setsize'].map((name) => Number(row.getAttribute(`aria-${name}`))))",
+        json!([]),
+    );
+    let expected: Vec<Value> = places.iter().map(|place| json!([place[0], place[1], place[2]])).collect();
+    assert_eq!(attributes, json!(expected));
+    visit.end(&[]);
+}
+
+/// A node's level, its place among its siblings, how many they are, whether it is open, and its type.
+fn walk(node: &Value, level: usize, [place, siblings]: [usize; 2], places: &mut Vec<Value>) {
+    let children: Vec<&Value> = node["child_nodes_obj"].as_array().into_iter().flatten().collect();
+    let open = if children.is_empty() { Value::Null } else { json!(true) };
+    places.push(json!([level, place, siblings, open, node["instance_type"]]));
+    for (at, child) in children.iter().enumerate() {
+        walk(child, level + 1, [at + 1, children.len()], places);
+    }
+}
+
+#[test]
+fn every_view_can_be_used_with_the_keyboard_alone() {
+    let Some(visit) = Visit::start(COMPARING) else { return };
+    let browser = &visit.browser;
+    let press = |keys: &[&str]| keys.iter().for_each(|key| browser.press(key));
+    let in_panel = |selector: &str| {
+        for _ in 0..40 {
+            browser.press(key::TAB);
+            if browser.run("return document.activeElement.matches(arguments[0])", json!([selector])) == true {
+                return;
+            }
+        }
+        unreachable!("{selector} cannot be reached with Tab");
+    };
+    let to_view = |steps: &[&str], view: &str| {
+        browser.run("document.querySelector('[role=tab][tabindex=\"0\"]').focus()", json!([]));
+        press(steps);
+        let is_there = "return document.activeElement.id === `tab-${arguments[0]}` &&
+            document.getElementById(`panel-${arguments[0]}`).checkVisibility()";
+        browser.wait_for(view, is_there, json!([view]));
+    };
+    let focused = |body: &str| browser.run(&format!("const at = document.activeElement; return {body}"), json!([]));
+
+    in_panel("#panel-tree [role=row]");
+    press(&[key::END]);
+    assert_eq!(focused("at.nextElementSibling"), Value::Null);
+    press(&[key::HOME, key::RIGHT]);
+    assert_eq!(focused("at.getAttribute('aria-level')"), "2");
+
+    to_view(&[key::RIGHT], "icicle");
+    in_panel("#panel-icicle [role=treeitem]");
+    press(&[key::DOWN, key::END]);
+    let scope = focused("at.dataset.scope");
+    press(&[key::ENTER]);
+    browser.wait_for("the zoom", "return location.search.includes('zoom=')", json!([]));
+    assert_eq!(focused("at.dataset.scope"), scope);
+    press(&[key::ESCAPE]);
+    browser.wait_for("the whole", "return !location.search.includes('zoom=')", json!([]));
+
+    to_view(&[key::RIGHT], "list");
+    in_panel("#panel-list button.link");
+    press(&[key::DOWN, key::DOWN, key::UP]);
+    assert_eq!(
+        focused("at.textContent"),
+        browser.run("return document.querySelector('#details .scope').textContent", json!([]))
+    );
+
+    to_view(&[key::RIGHT], "compare");
+    in_panel("#other-batch");
+    press(&["2", key::ENTER]);
+    browser.wait_for("the comparison", "return location.search.includes('other_batch=')", json!([]));
+
+    to_view(&[key::RIGHT], "sizes");
+    in_panel("#panel-sizes td button");
+    press(&[key::RIGHT, key::UP, key::ENTER]);
+    browser.wait_for("another size", "return document.getElementById('batch').value === '4'", json!([]));
+    assert_eq!(browser.run(INPUTS, json!([]))[3], "256");
+
+    to_view(&[key::END], "tradeoff");
+    in_panel("#panel-tradeoff button.link");
+    let model = focused("at.textContent");
+    press(&[key::ENTER]);
+    browser.wait_for(
+        "its prediction",
+        "return document.getElementById('model').value === arguments[0]",
+        json!([model]),
+    );
+    visit.end(&[]);
+}
+
+#[test]
+fn text_can_be_read_on_what_it_lies_on_in_light_and_in_dark() {
+    let Some(visit) = Visit::start(COMPARING) else { return };
+    let browser = &visit.browser;
+    for is_dark in [false, true] {
+        browser.dark(is_dark);
+        for view in VIEWS {
+            choose(browser, view);
+            let texts = browser.run(CONTRASTS, json!([]));
+            let texts = texts.as_array().unwrap();
+            assert!(texts.len() > 4, "{view}: {texts:?}");
+            for text in texts {
+                // WCAG 2.2, 1.4.3.
+                assert!(text[0].as_f64().unwrap() >= 4.5, "{view}, dark {is_dark}: {text}");
+            }
+        }
+    }
+    visit.end(&[]);
+}
+
+/// The contrast of the texts that are shown with the colour behind them, once for each pair of colours.
+const CONTRASTS: &str = r"
+    const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const light = ([r, g, b]) => [r, g, b].map((each) => linear(each / 255)).reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0);
+    const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const behind = (element) => {
+      for (let at = element; at; at = at.parentElement) {
+        const rect = at.matches('.cell') && at.querySelector('rect');
+        const colour = channels(rect ? getComputedStyle(rect).fill : getComputedStyle(at).backgroundColor);
+        if (colour.length === 3 || colour[3] === 1) return colour;
+      }
+      return [255, 255, 255];
+    };
+    const found = new Map();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const text = walker.currentNode.textContent.trim();
+      const element = walker.currentNode.parentElement;
+      if (!text || !element.checkVisibility({ visibilityProperty: true }) || element.matches('title, option, .skip')) continue;
+      const style = getComputedStyle(element);
+      const own = channels(element.closest('svg') ? style.fill : style.color);
+      const under = behind(element);
+      found.set(`${own} on ${under}`, [contrast(light(own), light(under)), text, `${own} on ${under}`]);
+    }
+    return [...found.values()];";
+
+#[test]
+fn a_phone_shows_the_view_first_and_the_form_on_demand() {
+    let Some(visit) = Visit::start(COMPARING) else { return };
+    let browser = &visit.browser;
+    browser.resize(360, 740);
+    for view in VIEWS {
+        choose(browser, view);
+        let top =
+            "return document.querySelector('[role=tabpanel]:not([hidden])').getBoundingClientRect().top + scrollY";
+        let top = browser.run(top, json!([])).as_f64().unwrap();
+        assert!(top <= 450.0, "{view} begins {top} px down");
+    }
+    let is_shown =
+        |id: &str| browser.run("return document.getElementById(arguments[0]).checkVisibility()", json!([id]));
+    assert_eq!(is_shown("batch"), false);
+    browser.click("#change");
+    assert_eq!(is_shown("batch"), true);
+    browser.fill("#batch", "2");
+    browser.click("#predict");
+    browser.wait_for(
+        "the new size",
+        "return document.getElementById('change').textContent.includes('2 × 128')",
+        json!([]),
+    );
+    assert_eq!(is_shown("batch"), false);
+    assert_eq!(browser.run("return document.activeElement.id", json!([])), "change");
+    visit.end(&[]);
+}
+
+#[test]
+fn figures_have_three_digits_wherever_they_are() {
+    let Some(visit) = Visit::start("?model=gpt2&depth=all&other_model=distilgpt2&other_batch=4") else { return };
+    for view in VIEWS {
+        choose(&visit.browser, view);
+        let figures = visit.browser.run(
+            r"const cells = document.querySelectorAll(`#totals dd:not(.quiet), #compare-totals dd, .heat-table td,
+                td.number, td.bar, [role=gridcell].number, [role=gridcell].bar`);
+              const shown = [...cells].filter((cell) => cell.checkVisibility() && cell.dataset.field !== 'count');
+              return shown.flatMap((cell) => cell.textContent.match(/(?<![\w.])\d[\d.]*/g) ?? [])",
+            json!([]),
+        );
+        let figures: Vec<&str> = figures.as_array().unwrap().iter().map(|figure| figure.as_str().unwrap()).collect();
+        assert!(figures.len() > 5, "{view}: {figures:?}");
+        for figure in figures {
+            let digits = figure.replace('.', "").trim_start_matches('0').len();
+            // What is only a bound is no figure, and zero is none.
+            assert!(digits == 3 || ["0.01", "0"].contains(&figure), "{view}: {figure}");
+        }
+    }
+    visit.end(&[]);
+}
