@@ -14,6 +14,7 @@ pub(super) struct Blend {
     deviation: f64,
 }
 
+const EVEN: f64 = 1.0 / VIEWS as f64;
 /// Trust is given in quarters.
 const QUARTERS: usize = 4;
 /// What uneven trust has to gain, as a share of the error.
@@ -30,10 +31,10 @@ impl Blend {
             let miss = |(said, log): &(Said, f64)| ((mixed(trust, said) + shift - log).exp() - 1.0).abs().min(1.0);
             held_out.iter().map(miss).sum::<f64>() / held_out.len().max(1) as f64
         };
-        let unevenness = |trust: &[f64; VIEWS]| trust.iter().map(|share| (share - 0.25).powi(2)).sum::<f64>();
+        let unevenness = |trust: &[f64; VIEWS]| trust.iter().map(|share| (share - EVEN).powi(2)).sum::<f64>();
         let by_error = |trust: &[f64; VIEWS]| error(trust, 0.0) * (1.0 + EVENNESS * unevenness(trust));
-        let trust = trusts().map(|trust| (by_error(&trust), trust)).min_by(|a, b| a.0.total_cmp(&b.0));
-        let trust = trust.map_or([0.25; VIEWS], |(_, trust)| trust);
+        let trust = trusts().into_iter().map(|trust| (by_error(&trust), trust)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let trust = trust.map_or([EVEN; VIEWS], |(_, trust)| trust);
         let shifts = (-10..=2).map(|step| f64::from(step) * 0.01);
         let shift = shifts.map(|shift| (error(&trust, shift), shift)).min_by(|a, b| a.0.total_cmp(&b.0));
         let shift = SHIFTED * shift.map_or(0.0, |(_, shift)| shift);
@@ -59,12 +60,21 @@ fn mixed(trust: &[f64; VIEWS], said: &Said) -> f64 {
 }
 
 /// All ways to give trust.
-fn trusts() -> impl Iterator<Item = [f64; VIEWS]> {
-    let shares = move |rest: usize| 0..=rest;
-    shares(QUARTERS).flat_map(move |a| {
-        shares(QUARTERS - a).flat_map(move |b| {
-            shares(QUARTERS - a - b)
-                .map(move |c| [a, b, c, QUARTERS - a - b - c].map(|share| share as f64 / QUARTERS as f64))
-        })
-    })
+fn trusts() -> Vec<[f64; VIEWS]> {
+    let mut ways = Vec::new();
+    hand_out(QUARTERS, 0, [0.0; VIEWS], &mut ways);
+    ways
+}
+
+/// Hands out what is left to this view and those after it.
+fn hand_out(left: usize, view: usize, given: [f64; VIEWS], ways: &mut Vec<[f64; VIEWS]>) {
+    let mut given = given;
+    if view + 1 == VIEWS {
+        given[view] = left as f64 / QUARTERS as f64;
+        return ways.push(given);
+    }
+    for share in 0..=left {
+        given[view] = share as f64 / QUARTERS as f64;
+        hand_out(left - share, view + 1, given, ways);
+    }
 }

@@ -38,7 +38,7 @@ pub struct Law {
 }
 
 /// Views of the logarithm of a figure.
-const VIEWS: usize = 4;
+const VIEWS: usize = 5;
 
 /// Fewer records leave nothing to choose by.
 const FEWEST: usize = 3;
@@ -55,7 +55,9 @@ struct Views {
     /// Over the logarithm of the figure, with the law among its coordinates.
     with_law: Surface,
     /// Over the logarithm of the figure, without the law.
-    without_law: Process,
+    without_law: Surface,
+    /// The same, less stiff.
+    process: Process,
 }
 
 /// The scales that a fit to all records chose.
@@ -63,7 +65,8 @@ struct Views {
 struct ViewScales {
     on_law: Scales,
     with_law: Scales,
-    without_law: ProcessScales,
+    without_law: Scales,
+    process: ProcessScales,
 }
 
 /// What the views say of a design, in e-folds, and how far it is from the training data.
@@ -104,12 +107,12 @@ impl Views {
         let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
         let narrow = rows(features.iter().map(|features| coordinates(features)));
         let wide = rows(features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)));
-        Self {
-            on_law: Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law)),
-            with_law: Surface::fit(&wide, &logs, median(&logs), scales.map(|scales| scales.with_law)),
-            without_law: Process::fit(&narrow, &logs, median(&logs), scales.map(|scales| scales.without_law)),
-            additive,
-        }
+        let centre = median(&logs);
+        let (on_law, _) = Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law));
+        let (with_law, _) = Surface::fit(&wide, &logs, centre, scales.map(|scales| scales.with_law));
+        let (without_law, weights) = Surface::fit(&narrow, &logs, centre, scales.map(|scales| scales.without_law));
+        let process = Process::fit(&narrow, &logs, centre, &weights, scales.map(|scales| scales.process));
+        Self { additive, on_law, with_law, without_law, process }
     }
 
     fn scales(&self) -> ViewScales {
@@ -117,15 +120,17 @@ impl Views {
             on_law: self.on_law.scales(),
             with_law: self.with_law.scales(),
             without_law: self.without_law.scales(),
+            process: self.process.scales(),
         }
     }
 
     fn say(&self, features: &Features) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
-        let (on, with) = (self.on_law.at(&wide), self.with_law.at(&wide));
-        let without = self.without_law.at(&wide[..COORDINATES.len()]);
-        Said { views: [law + on.value, with.value, without, law], leverage: 0.5 * (on.leverage + with.leverage) }
+        let narrow = &wide[..COORDINATES.len()];
+        let (on, with, without) = (self.on_law.at(&wide), self.with_law.at(&wide), self.without_law.at(narrow));
+        let leverage = (on.leverage + with.leverage + without.leverage) / 3.0;
+        Said { views: [law + on.value, with.value, without.value, self.process.at(narrow), law], leverage }
     }
 }
 

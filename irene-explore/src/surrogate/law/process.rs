@@ -25,9 +25,6 @@ const LINEAR: [f64; 2] = [2.0, 8.0];
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
 /// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
-/// Degrees of freedom of the noise.
-const STUDENT: f64 = 8.0;
-const ROUNDS: usize = 3;
 const FARTHEST: f64 = 4.0;
 
 struct Fit {
@@ -37,8 +34,14 @@ struct Fit {
 }
 
 impl Process {
-    /// With scales that were chosen before, or by the evidence.
-    pub(super) fn fit(points: &DMatrix<f64>, heights: &[f64], centre: f64, scales: Option<ProcessScales>) -> Self {
+    /// With how much each record counts, and scales that were chosen before, or by the evidence.
+    pub(super) fn fit(
+        points: &DMatrix<f64>,
+        heights: &[f64],
+        centre: f64,
+        weights: &DVector<f64>,
+        scales: Option<ProcessScales>,
+    ) -> Self {
         let (count, size) = (heights.len(), points.ncols());
         let means: Vec<f64> = points.column_iter().map(|column| column.mean()).collect();
         let spread = |(column, mean): (nalgebra::DVectorView<'_, f64>, &f64)| {
@@ -46,13 +49,6 @@ impl Process {
             (squares / count as f64).sqrt() + 1e-9
         };
         let deviations: Vec<f64> = points.column_iter().zip(&means).map(spread).collect();
-        let scales_tried = |last: bool, chosen: Option<ProcessScales>| match (scales, chosen) {
-            (Some(scales), _) => vec![scales],
-            (None, Some(chosen)) if !last => vec![chosen],
-            (None, _) => {
-                LINEAR.iter().flat_map(|&linear| SMOOTH.map(|smooth| ProcessScales { linear, smooth })).collect()
-            }
-        };
         let none = ProcessScales { linear: 1.0, smooth: 1.0 };
         let mut process = Self { means, deviations, centre, points: Vec::new(), weights: Vec::new(), scales: none };
         process.points = points.row_iter().flat_map(|row| process.standard(row.iter().copied())).collect();
@@ -65,26 +61,15 @@ impl Process {
             }
         }
         let left = DVector::from_iterator(count, heights.iter().map(|height| height - centre));
-        let mut noise = DVector::from_element(count, 1.0);
-        let mut best: Option<Fit> = None;
-        for round in 0..ROUNDS {
-            let tried = scales_tried(round + 1 == ROUNDS, best.as_ref().map(|fit| fit.scales));
-            let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
-            let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
-            let solved = fit.factor.solve(&left);
-            if round + 1 < ROUNDS {
-                // Each record by how far off it is when it is left out (Rasmussen and Williams, section 5.4.2).
-                let inverse = fit.factor.inverse();
-                let variance = left.dot(&solved) / count as f64;
-                for (record, noise) in noise.iter_mut().enumerate() {
-                    let (miss, open) = (solved[record] / inverse[(record, record)], 1.0 / inverse[(record, record)]);
-                    let expected = variance * (open - *noise + 1.0);
-                    *noise = (STUDENT + miss * miss / expected.max(f64::MIN_POSITIVE)) / (STUDENT + 1.0);
-                }
-            }
-            process.weights = solved.as_slice().to_vec();
+        let noise = weights.map(|weight| 1.0 / weight);
+        let tried = match scales {
+            Some(scales) => vec![scales],
+            None => LINEAR.iter().flat_map(|&linear| SMOOTH.map(|smooth| ProcessScales { linear, smooth })).collect(),
+        };
+        let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
+        if let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) {
+            process.weights = fit.factor.solve(&left).as_slice().to_vec();
             process.scales = fit.scales;
-            best = Some(fit);
         }
         process
     }

@@ -52,8 +52,13 @@ struct Fit {
 }
 
 impl Surface {
-    /// With scales that were chosen before, or by the evidence.
-    pub(super) fn fit(points: &DMatrix<f64>, heights: &[f64], centre: f64, scales: Option<Scales>) -> Self {
+    /// With scales that were chosen before, or by the evidence; and how much each record counted in the end.
+    pub(super) fn fit(
+        points: &DMatrix<f64>,
+        heights: &[f64],
+        centre: f64,
+        scales: Option<Scales>,
+    ) -> (Self, DVector<f64>) {
         let count = heights.len() as f64;
         let means: Vec<f64> = points.column_iter().map(|column| column.mean()).collect();
         let deviations: Vec<f64> = points
@@ -116,7 +121,7 @@ impl Surface {
                 .map(|place| lower[place])
                 .collect();
         }
-        empty
+        (empty, weights)
     }
 
     pub(super) fn scales(&self) -> Scales {
