@@ -6,6 +6,19 @@ pub use law::{Law, LawLearner};
 
 use crate::{Candidate, Result};
 
+mod boosted;
+mod boshnas;
+mod decision_tree;
+mod gaussian_process;
+mod records;
+#[cfg(test)]
+mod synthetic;
+
+pub use boosted::{AdaBoost, AdaBoostLearner};
+pub use boshnas::{Boshnas, BoshnasLearner, optimise_input};
+pub use decision_tree::{DecisionTree, DecisionTreeLearner};
+pub use gaussian_process::{GaussianProcess, GaussianProcessLearner, Kernel};
+
 /// What a surrogate expects of a design's figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
