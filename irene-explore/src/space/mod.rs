@@ -29,6 +29,7 @@ mod sample;
 mod yaml;
 
 use irene_models::flexibert::Head;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, parameters::parameters,
@@ -39,7 +40,8 @@ pub use self::{
 pub const EMBEDDING: usize = 37;
 
 /// The choices that a design makes. Numbers ascend, and nothing is there twice: what [`DesignSpace::from_yaml`] makes sure of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
 #[non_exhaustive]
 pub struct DesignSpace {
     /// Numbers of layers.

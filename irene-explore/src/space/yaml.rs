@@ -29,9 +29,7 @@ impl DesignSpace {
             let message = error.without_snippet().to_string();
             refuse(message.lines().next().unwrap_or("is no YAML").to_owned())
         })?;
-        let fields = root.get("architecture").ok_or_else(|| refuse("field `architecture`: is missing".into()))?;
-        let space = Self::read_fields(fields).and_then(|space| space.check_sizes().map(|()| space));
-        space.map_err(|(field, reason)| refuse(format!("field `architecture.{field}`: {reason}")))
+        Self::try_from(root).map_err(refuse)
     }
 
     /// A space from a file; see [`Self::from_yaml`].
@@ -66,6 +64,43 @@ impl DesignSpace {
         let stacks = "number_of_feed-forward_stacks";
         self.feed_forward_choices().ok_or_else(|| (stacks, most("lists of feed-forward widths")))?;
         Ok(())
+    }
+}
+
+/// What [`DesignSpace::from_yaml`] reads, as files of ours hold it.
+impl TryFrom<Value> for DesignSpace {
+    type Error = String;
+
+    fn try_from(root: Value) -> Result<Self, String> {
+        let fields = root.get("architecture").ok_or("field `architecture`: is missing")?;
+        let space = Self::read_fields(fields).and_then(|space| space.check_sizes().map(|()| space));
+        space.map_err(|(field, reason)| format!("field `architecture.{field}`: {reason}"))
+    }
+}
+
+impl From<DesignSpace> for Value {
+    fn from(space: DesignSpace) -> Self {
+        let mut parameters: Vec<(String, Vec<String>)> = Vec::new();
+        for head in &space.operations {
+            let name = head.to_string();
+            let (kind, parameter) = name.split_once('_').unwrap_or((&name, ""));
+            match parameters.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, all)) => all.push(parameter.to_owned()),
+                None => parameters.push((kind.to_owned(), vec![parameter.to_owned()])),
+            }
+        }
+        let types: Vec<&String> = parameters.iter().map(|(kind, _)| kind).collect();
+        let parameters: serde_json::Map<String, Self> =
+            parameters.iter().map(|(kind, all)| (kind.clone(), all.clone().into())).collect();
+        serde_json::json!({ "architecture": {
+            "encoder_layers": space.layers,
+            "hidden_size": space.hidden,
+            "num_heads": space.heads,
+            "operation_types": types,
+            "operation_parameters": parameters,
+            "feed-forward_hidden": space.feed_forward,
+            "number_of_feed-forward_stacks": space.stacks,
+        }})
     }
 }
 
@@ -184,6 +219,13 @@ mod tests {
         }
         let error = DesignSpace::from_yaml("space.yaml", "a: [1\nb: }").unwrap_err().to_string();
         assert!(error.starts_with("space.yaml: ") && error.lines().count() == 1, "{error}");
+    }
+
+    #[test]
+    fn a_space_is_the_same_after_a_file_of_ours() {
+        let space = DesignSpace::published();
+        let text = serde_json::to_string(&space).unwrap();
+        assert_eq!(serde_json::from_str::<DesignSpace>(&text).unwrap(), space);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Learner, Prediction, Surrogate,
+    Learner, Prediction, Saved, Surrogate,
     decision_tree::{Columns, DecisionTree},
     records::{Records, check, embeddings},
 };
@@ -114,6 +114,10 @@ impl AdaBoost {
 impl Surrogate for AdaBoost {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         self.at(&candidate.coordinates())
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::AdaBoost(self.clone()))
     }
 }
 

@@ -3,7 +3,7 @@ use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Learner, Prediction, Surrogate,
+    Learner, Prediction, Saved, Surrogate,
     records::{Records, check, embeddings},
 };
 use crate::{Candidate, Error, Result};
@@ -103,6 +103,10 @@ impl DecisionTree {
 impl Surrogate for DecisionTree {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         self.at(&candidate.coordinates())
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::DecisionTree(self.clone()))
     }
 }
 

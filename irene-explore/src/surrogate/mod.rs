@@ -1,15 +1,11 @@
 //! Surrogates: what a few measured designs say of all others.
 
-mod law;
-
-pub use law::{Law, LawLearner};
-
-use crate::{Candidate, Result};
-
 mod boosted;
 mod boshnas;
 mod decision_tree;
+mod file;
 mod gaussian_process;
+mod law;
 mod records;
 #[cfg(test)]
 mod synthetic;
@@ -17,7 +13,11 @@ mod synthetic;
 pub use boosted::{AdaBoost, AdaBoostLearner};
 pub use boshnas::{Boshnas, BoshnasLearner, optimise_input};
 pub use decision_tree::{DecisionTree, DecisionTreeLearner};
+pub use file::{Saved, Surrogates};
 pub use gaussian_process::{GaussianProcess, GaussianProcessLearner, Kernel};
+pub use law::{Law, LawLearner};
+
+use crate::{Candidate, Error, Result};
 
 /// What a surrogate expects of a design's figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +42,11 @@ impl Prediction {
 pub trait Surrogate: Send + Sync {
     /// What it expects of a design.
     fn predict(&self, candidate: &Candidate) -> Prediction;
+
+    /// The same as a file can hold it, if one can.
+    fn saved(&self) -> Option<Saved> {
+        None
+    }
 }
 
 /// A way to learn a [`Surrogate`].
@@ -54,4 +59,31 @@ pub trait Learner: Send + Sync {
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) if they are too few.
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
+}
+
+/// Every learner, ours first, by its name.
+pub fn learners() -> Vec<Box<dyn Learner>> {
+    vec![
+        Box::new(LawLearner),
+        Box::new(GaussianProcessLearner::Published),
+        Box::new(GaussianProcessLearner::MaternLinear),
+        Box::new(DecisionTreeLearner),
+        Box::new(AdaBoostLearner::published()),
+        Box::new(BoshnasLearner::default()),
+    ]
+}
+
+/// The learner with this name.
+///
+/// # Errors
+/// [`Error::Data`] that lists the names there are.
+pub fn learner(name: &str) -> Result<Box<dyn Learner>> {
+    let mut all = learners();
+    match all.iter().position(|learner| learner.name() == name) {
+        Some(place) => Ok(all.swap_remove(place)),
+        None => {
+            let names: Vec<_> = all.iter().map(|learner| learner.name()).collect();
+            Err(Error::Data(format!("unknown learner `{name}`; there are {}", names.join(", "))))
+        }
+    }
 }

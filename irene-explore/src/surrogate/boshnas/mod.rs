@@ -13,7 +13,7 @@ use self::{
     train::{Training, train},
 };
 use super::{
-    Learner, Prediction, Surrogate,
+    Learner, Prediction, Saved, Surrogate,
     records::{Records, centre_and_scale, check, embeddings, padded},
 };
 use crate::{Candidate, Error, Result};
@@ -125,6 +125,10 @@ impl Boshnas {
 impl Surrogate for Boshnas {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         self.at(&candidate.coordinates())
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::Boshnas(self.clone()))
     }
 }
 

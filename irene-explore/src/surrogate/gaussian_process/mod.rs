@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use self::kernel::Kernel;
 use self::likelihood::most_likely;
 use super::{
-    Learner, Prediction, Surrogate,
+    Learner, Prediction, Saved, Surrogate,
     records::{Records, centre_and_scale, check, embeddings, moments, padded},
 };
 use crate::{Candidate, Error, Result};
@@ -117,6 +117,10 @@ impl GaussianProcess {
 impl Surrogate for GaussianProcess {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         self.at(&candidate.coordinates())
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::GaussianProcess(self.clone()))
     }
 }
 

@@ -20,7 +20,7 @@ use self::{
     process::{Process, ProcessScales},
     surface::{Scales, Surface},
 };
-use super::{Learner, Prediction, Surrogate};
+use super::{Learner, Prediction, Saved, Surrogate};
 use crate::{
     Candidate, Error, Result,
     features::{Feature, Features},
@@ -186,6 +186,10 @@ impl Law {
 impl Surrogate for Law {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         self.predict(&candidate.features)
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::Law(self.clone()))
     }
 }
 
