@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use irene_regress::Profile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
@@ -48,6 +48,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // Any page that a user of this machine opens could start jobs.
+    ensure!(
+        !(args.allow_profiling && args.allow_origin.as_deref() == Some("*")),
+        "--allow-profiling with --allow-origin * lets every page in a browser measure here; name the origin"
+    );
     let device = |path: &PathBuf| {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok((name, Profile::open(path)?))

@@ -32,9 +32,31 @@ pub struct LawLearner;
 
 /// An additive law of costs with smooth corrections, of one measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Raw")]
 pub struct Law {
     views: Views,
     blend: Blend,
+}
+
+/// As read: nothing is known to hold.
+#[derive(Deserialize)]
+struct Raw {
+    views: Views,
+    blend: Blend,
+}
+
+impl TryFrom<Raw> for Law {
+    type Error = String;
+
+    fn try_from(Raw { views, blend }: Raw) -> std::result::Result<Self, String> {
+        let wide = COORDINATES.len() + 1;
+        let sound = views.additive.is_sound()
+            && views.on_law.is_sound(wide)
+            && views.with_law.is_sound(wide)
+            && views.without_law.is_sound(COORDINATES.len())
+            && views.process.is_sound(COORDINATES.len());
+        if sound { Ok(Self { views, blend }) } else { Err("a law whose numbers do not fit together".into()) }
+    }
 }
 
 /// Views of the logarithm of a figure.

@@ -74,6 +74,12 @@ impl Process {
         process
     }
 
+    /// Whether it lies over so many coordinates.
+    pub(super) fn is_sound(&self, coordinates: usize) -> bool {
+        let sizes = [self.means.len(), self.deviations.len(), self.points.len()];
+        sizes == [coordinates, coordinates, coordinates * self.weights.len()]
+    }
+
     pub(super) fn scales(&self) -> ProcessScales {
         self.scales
     }

@@ -124,6 +124,13 @@ impl Surface {
         (empty, weights)
     }
 
+    /// Whether it lies over so many coordinates.
+    pub(super) fn is_sound(&self, coordinates: usize) -> bool {
+        let terms = 1 + coordinates * (coordinates + 3) / 2;
+        let sizes = [self.means.len(), self.deviations.len(), self.coefficients.len(), self.factor.len()];
+        sizes == [coordinates, coordinates, terms, terms * (terms + 1) / 2]
+    }
+
     pub(super) fn scales(&self) -> Scales {
         self.scales
     }
