@@ -6,6 +6,7 @@ mod candidate;
 mod error;
 mod features;
 mod measure;
+pub mod search;
 pub mod space;
 pub mod surrogate;
 
