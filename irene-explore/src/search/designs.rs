@@ -114,7 +114,7 @@ impl Relaxation<Embedding> for RelaxedSpace<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rand_pcg::rand_core::SeedableRng;
 
     use super::*;
@@ -124,7 +124,7 @@ mod tests {
     };
 
     /// Figures that follow size, so that a search has something to find.
-    fn by_size(design: Design) -> Result<Evaluation> {
+    pub(in crate::search) fn by_size(design: Design) -> Result<Evaluation> {
         let millions = parameters(&design) as f64 / 1e6;
         let depth = design.layers().len() as f64;
         Ok(exactly(&[

@@ -79,14 +79,24 @@ impl Evolution {
         parents: &[Ranked<V::Genome>],
         rng: &mut Pcg64Mcg,
     ) -> Vec<V::Genome> {
+        /// Mutations of a child that was met before, until it is new.
+        const STRIDES: usize = 4;
         let mut seen = HashSet::new();
         let mut children = Vec::with_capacity(self.population);
         for _ in 0..4 * self.population {
             if children.len() == self.population {
                 return children;
             }
-            let child = self.child(ledger.problem.variation, parents, rng);
-            if ledger.known(&child).is_none() && seen.insert(child.clone()) {
+            let mut child = self.child(ledger.problem.variation, parents, rng);
+            let is_old = |child: &V::Genome| ledger.known(child).is_some() || seen.contains(child);
+            for _ in 0..STRIDES {
+                if !is_old(&child) {
+                    break;
+                }
+                child = ledger.problem.variation.mutate(&child, rng);
+            }
+            if !is_old(&child) {
+                seen.insert(child.clone());
                 children.push(child);
             }
         }

@@ -63,9 +63,9 @@ pub struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// So many evaluations, and at most 1000 points of a front.
+    /// So many evaluations, and at most 500 points of a front.
     pub fn new(evaluations: usize, seed: u64) -> Self {
-        Self { evaluations, seed, front: 1000, reference: None, stop: None, progress: None }
+        Self { evaluations, seed, front: 500, reference: None, stop: None, progress: None }
     }
 
     pub(super) fn stopped(&self) -> bool {
