@@ -9,6 +9,7 @@ mod error;
 pub mod evaluate;
 pub mod features;
 mod measure;
+pub mod search;
 pub mod space;
 pub mod surrogate;
 
