@@ -60,10 +60,16 @@ impl Errors {
     }
 }
 
-/// Which records each fold of a cross-validation holds out.
-pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+/// The places of so many records in a random order.
+pub(crate) fn shuffled(records: usize, seed: u64) -> Vec<usize> {
     let mut shuffled: Vec<usize> = (0..records).collect();
     shuffled.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    shuffled
+}
+
+/// Which records each fold of a cross-validation holds out.
+pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+    let shuffled = shuffled(records, seed);
     let fold = |fold: usize| {
         let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
         held.sort_unstable();

@@ -4,6 +4,7 @@
 
 mod candidate;
 mod data;
+pub mod devices;
 pub mod diagnose;
 mod error;
 pub mod evaluate;

@@ -4,7 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, ensure};
+#[cfg(feature = "candle")]
+use anyhow::ensure;
+use anyhow::{Context, Result};
 use irene_regress::Profile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
@@ -48,11 +50,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // Any page that a user of this machine opens could start jobs.
-    ensure!(
-        !(args.allow_profiling && args.allow_origin.as_deref() == Some("*")),
-        "--allow-profiling with --allow-origin * lets every page in a browser measure here; name the origin"
-    );
     let device = |path: &PathBuf| {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok((name, Profile::open(path)?))
@@ -84,7 +81,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 #[cfg(feature = "candle")]
 fn profiler(args: &Args) -> Result<Option<Arc<dyn Profiling>>> {
-    Ok(args.jobs.profiler()?.map(|profiler| Arc::new(profiler) as Arc<dyn Profiling>))
+    let Some(profiler) = args.jobs.profiler()? else { return Ok(None) };
+    ensure!(
+        args.allow_origin.as_deref() != Some("*"),
+        "--allow-profiling with --allow-origin * lets every page in a browser measure here; name the origin"
+    );
+    Ok(Some(Arc::new(profiler)))
 }
 
 /// A build without candle runs no model.

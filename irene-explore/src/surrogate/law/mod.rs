@@ -100,7 +100,7 @@ struct Said {
 }
 
 /// The logarithms that surfaces lie over.
-const COORDINATES: [Feature; 6] = [
+pub(crate) const COORDINATES: [Feature; 6] = [
     Feature::Flops,
     Feature::EncoderParameters,
     Feature::WordParameters,
@@ -109,7 +109,7 @@ const COORDINATES: [Feature; 6] = [
     Feature::Linears,
 ];
 
-fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
+pub(crate) fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
     COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
 }
 
