@@ -95,7 +95,7 @@ struct ViewScales {
 #[derive(Clone, Copy, Debug)]
 struct Said {
     views: [f64; VIEWS],
-    /// What is open about the surfaces, as a share of the variance of the measurements.
+    /// What is open about the surface on the law, as a share of the variance of the measurements.
     leverage: f64,
 }
 
@@ -146,13 +146,21 @@ impl Views {
         }
     }
 
-    fn say(&self, features: &Features) -> Said {
+    /// What each view says that `trust` is put in; the others say nothing.
+    fn say(&self, features: &Features, trust: &[f64; VIEWS]) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
         let narrow = &wide[..COORDINATES.len()];
-        let (on, with, without) = (self.on_law.at(&wide), self.with_law.at(&wide), self.without_law.at(narrow));
-        let leverage = (on.leverage + with.leverage + without.leverage) / 3.0;
-        Said { views: [law + on.value, with.value, without.value, self.process.at(narrow), law], leverage }
+        let (rise, leverage) = self.on_law.at(&wide);
+        let of = |view: usize, say: &dyn Fn() -> f64| if trust[view] > 0.0 { say() } else { 0.0 };
+        let views = [
+            law + rise,
+            of(1, &|| self.with_law.height(&wide)),
+            of(2, &|| self.without_law.height(narrow)),
+            of(3, &|| self.process.height(narrow)),
+            law,
+        ];
+        Said { views, leverage }
     }
 }
 
@@ -193,7 +201,7 @@ impl Law {
                 }
                 let views = Views::fit(&kept, &kept_figures, Some(scales));
                 let held = (0..features.len()).filter(|&index| is_held(index));
-                held.map(|index| (views.say(features[index]), figures[index].ln())).collect::<Vec<_>>()
+                held.map(|index| (views.say(features[index], &[1.0; VIEWS]), figures[index].ln())).collect::<Vec<_>>()
             })
             .collect();
         Ok(Self { blend: Blend::fit(&held_out), views })
@@ -201,7 +209,7 @@ impl Law {
 
     /// What it expects of a design with these features.
     pub fn predict(&self, features: &Features) -> Prediction {
-        self.blend.predict(&self.views.say(features))
+        self.blend.predict(&self.views.say(features, self.blend.trust()))
     }
 }
 

@@ -84,7 +84,7 @@ impl Process {
         self.scales
     }
 
-    pub(super) fn at(&self, point: &[f64]) -> f64 {
+    pub(super) fn height(&self, point: &[f64]) -> f64 {
         let point = self.standard(point.iter().copied());
         let rise: f64 = self
             .points
