@@ -16,8 +16,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, import, models, predict, report,
-    sample, serve, trace, train,
+    ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, explore, import, models,
+    predict, report, sample, serve, trace, train,
 };
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
@@ -47,6 +47,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Crossvalidate(crossvalidate::Args),
     Ablate(ablate::Args),
+    Explore(explore::Args),
     Serve(serve::Args),
     Report(report::Args),
     Completions(completions::Args),
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Crossvalidate(args) => crossvalidate::run(&args),
         Command::Ablate(args) => ablate::run(&args),
+        Command::Explore(args) => explore::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),

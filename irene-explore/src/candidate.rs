@@ -1,7 +1,7 @@
 use irene_models::flexibert::Design;
 
 use crate::{
-    Result,
+    Dataset, Result,
     features::{FeatureTable, Features},
     space::{DesignSpace, Embedding},
 };
@@ -49,5 +49,13 @@ impl Describer {
         let embedding = self.space.embed(&design)?;
         let features = self.table.features(&design)?;
         Ok(Candidate { design, embedding, features })
+    }
+
+    /// Every design of a device's records.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe), for the first that has one.
+    pub fn describe_all(&self, data: &Dataset) -> Result<Vec<Candidate>> {
+        data.records.iter().map(|record| self.describe(record.design.clone())).collect()
     }
 }

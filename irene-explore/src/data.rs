@@ -1,7 +1,7 @@
 use std::{collections::HashMap, path::Path};
 
 use irene_models::flexibert::Design;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{Error, Measure, Measures, Result};
 
@@ -19,9 +19,35 @@ pub struct Record {
     /// The figures.
     #[serde(flatten)]
     pub measures: Measures,
-    /// Where the energy comes from: `measured` where nothing is said, or `estimated`.
+    /// Where the energy and the peak power come from: `measured` where nothing is said, or `estimated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_provenance: Option<String>,
+    /// What the figures rest on.
+    #[serde(flatten)]
+    pub basis: Basis,
+}
+
+/// What the figures of a [`Record`] rest on, as far as the file says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Half the 95% confidence interval of the latency, seconds a sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_half_width_s: Option<f64>,
+    /// Half the 95% confidence interval of the energy, joules a sequence.
+    #[serde(default, rename = "energy_half_width_J", skip_serializing_if = "Option::is_none")]
+    pub energy_half_width_j: Option<f64>,
+    /// Why there is no energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_energy: Option<String>,
+    /// Sequences that ran at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Tokens in each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq_len: Option<usize>,
+    /// The campaign and how it measures. Records of one campaign have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<serde_json::Value>,
 }
 
 /// What was measured on one device, in the order of the campaign.
@@ -38,6 +64,21 @@ pub struct Dataset {
 struct DeviceFile {
     device: String,
     records: Vec<Record>,
+}
+
+/// Whether a text is one object with a device and its records, and not a record a line.
+fn is_device_file(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Fields {
+        device: Option<IgnoredAny>,
+        records: Option<IgnoredAny>,
+    }
+    match serde_json::Deserializer::from_str(text).into_iter::<Fields>().next() {
+        Some(Ok(fields)) => fields.device.is_some() || fields.records.is_some(),
+        // Of a broken one that is what it was meant to be.
+        Some(Err(_)) => text.contains("\"records\""),
+        None => false,
+    }
 }
 
 impl Dataset {
@@ -59,10 +100,7 @@ impl Dataset {
     /// As [`read`](Self::read).
     pub fn parse(origin: &str, device: &str, text: &str) -> Result<Self> {
         let refuse = |place: String, reason: String| Error::File { origin: format!("{origin}{place}"), reason };
-        // A record a line has no field `records`, and the other form is seldom on one line.
-        let is_whole =
-            text.trim_start().starts_with('{') && (text.contains("\"records\"") || text.contains("\"device\""));
-        let (device, mut records) = if is_whole {
+        let (device, mut records) = if is_device_file(text) {
             let file: DeviceFile =
                 serde_json::from_str(text).map_err(|error| refuse(String::new(), error.to_string()))?;
             (file.device, file.records)
@@ -101,6 +139,12 @@ impl Dataset {
         }
         kept.sort_by_key(|record| record.order);
         Ok(Self { device, records: kept })
+    }
+
+    /// The measures that some record has.
+    pub fn measures(&self) -> Vec<Measure> {
+        let some_has = |measure: &Measure| self.records.iter().any(|record| record.measures.get(*measure).is_some());
+        Measure::ALL.into_iter().filter(some_has).collect()
     }
 
     /// The figures of one measure, a record each.

@@ -32,6 +32,9 @@ pub enum Error {
     /// Nothing fits what was asked for.
     #[error("{0}")]
     Search(String),
+    /// It was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// A design that cannot be traced or run.
     #[error(transparent)]
     Model(#[from] irene_models::Error),

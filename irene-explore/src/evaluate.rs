@@ -5,7 +5,7 @@ use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
 use crate::{
-    Candidate, Result,
+    Candidate, Measure, Result,
     diagnose::{Clock, Drift, residuals},
     surrogate::{Learner, Prediction},
 };
@@ -93,6 +93,21 @@ pub fn crossvalidate(
     let splits = splits(candidates.len(), count, repeats, seed);
     let of_folds = splits.par_iter().map(|split| split.predict(learner, candidates, figures, seed));
     Ok(of_folds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// The errors of one learner on one measure of one device.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// The learner's name.
+    pub learner: &'static str,
+    /// The measure.
+    pub measure: Measure,
+    /// Over all repeats.
+    pub errors: Errors,
+    /// The same as the device's clock shows figures; None where nobody asked.
+    pub shown: Option<Errors>,
+    /// The same at the records' places in the campaign; None where nobody asked.
+    pub placed: Option<Errors>,
 }
 
 /// Held-out records as three questions have it, each beside the same predictions.

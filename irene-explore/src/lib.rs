@@ -2,8 +2,10 @@
 //! Tuli and Jha, 2023, and its sequel EdgeTran).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod campaign;
 mod candidate;
 mod data;
+mod designs;
 pub mod devices;
 pub mod diagnose;
 mod error;
@@ -15,6 +17,7 @@ pub mod space;
 pub mod surrogate;
 
 pub use candidate::{Candidate, Describer};
-pub use data::{Dataset, Record};
+pub use data::{Basis, Dataset, Record};
+pub use designs::read_designs;
 pub use error::{Error, Result};
 pub use measure::{Measure, Measures};

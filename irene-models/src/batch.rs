@@ -47,6 +47,18 @@ impl Batch {
         Ok(Self { input_ids: tensor(ids)?, attention_mask: mask.map(tensor).transpose()? })
     }
 
+    /// A batch to be run, of a size. Its tokens are of the model's vocabulary and not all the same; which they are does not change
+    /// what they cost.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a vocabulary; what the device says.
+    #[cfg(feature = "candle")]
+    pub fn made_up(spec: &crate::ModelSpec, size: (usize, usize), device: &candle_core::Device) -> Result<Self> {
+        let vocabulary = spec.config().size("vocab_size")?;
+        let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
+        Self::of_ids(ids, None, size, device)
+    }
+
     /// Sequences in the batch.
     pub fn batch_size(&self) -> usize {
         self.input_ids.dim(0)

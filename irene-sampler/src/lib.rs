@@ -21,5 +21,5 @@ pub use clock::{Clock, Stamp};
 pub use counter::{Counter, Step};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Protocol, Round};
 pub use sampler::{PERIODS, Readings, Recorder, Recording, Sampler, SamplerOptions};
-pub use series::{Series, Window, WindowError};
+pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use sources::Source;

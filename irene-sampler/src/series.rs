@@ -31,6 +31,9 @@ pub struct Window {
     pub max: f64,
     /// Joules, of energy channels.
     pub energy: Option<f64>,
+    /// Watts, of energy channels: the greatest reading; of counters, the greatest mean over [`PEAK_SPAN`], or the mean of a
+    /// shorter window. Over less, the steps in which sensors count would be taken for peaks.
+    pub peak: Option<f64>,
     /// Readings inside the window that the figures rest on; of counters, readings that differ from the one before.
     pub readings: usize,
 }
@@ -54,6 +57,9 @@ pub enum WindowError {
     #[error("the counter was reset, or cannot have counted right")]
     Broken,
 }
+
+/// Seconds over which a counter's power is averaged at least where its peak is looked for.
+pub const PEAK_SPAN: f64 = 0.1;
 
 /// Readings that an energy must rest on.
 const LEAST_READINGS: usize = 2;
@@ -182,7 +188,15 @@ impl Series {
             return Err(WindowError::TooFew(0));
         }
         let spread = Spread::of(values());
-        Ok(Window { mean: spread.mean, std: spread.std, min: spread.min, max: spread.max, energy: None, readings })
+        Ok(Window {
+            mean: spread.mean,
+            std: spread.std,
+            min: spread.min,
+            max: spread.max,
+            energy: None,
+            peak: None,
+            readings,
+        })
     }
 
     fn energy_window(&self, from: f64, to: f64) -> Result<Window, WindowError> {
@@ -219,7 +233,31 @@ impl Series {
             _ => Spread::of(steps().map(|((start, before), (end, after))| (after - before) / (end - start))),
         };
         let mean = energy / (to - from);
-        Ok(Window { mean, std: spread.std, min: spread.min, max: spread.max, energy: Some(energy), readings })
+        let peak = match self.unit {
+            Unit::Watts => spread.max,
+            _ => self.counted_peak(first, last, from, to).unwrap_or(mean),
+        };
+        // Between the readings at the edges it may have been more.
+        let peak = peak.max(mean);
+        let Spread { std, min, max, .. } = spread;
+        Ok(Window { mean, std, min, max, energy: Some(energy), peak: Some(peak), readings })
+    }
+
+    /// The greatest mean power between two changes of a counter inside the window that lie [`PEAK_SPAN`] apart or a little more.
+    fn counted_peak(&self, first: usize, last: usize, from: f64, to: f64) -> Option<f64> {
+        let changed = |&i: &usize| {
+            let (time, value) = self.points[i];
+            (from..=to).contains(&time) && i > 0 && self.points[i - 1].1 != value
+        };
+        let mut ends = (first..=last).filter(changed).peekable();
+        let mut peak: Option<f64> = None;
+        for (start, before) in (first..=last).filter(changed).map(|i| self.points[i]) {
+            while ends.next_if(|&end| self.points[end].0 < start + PEAK_SPAN).is_some() {}
+            let Some((end, after)) = ends.peek().map(|&end| self.points[end]) else { break };
+            let watts = (after - before) / (end - start);
+            peak = Some(peak.map_or(watts, |peak| peak.max(watts)));
+        }
+        peak
     }
 
     /// Joules between two neighbouring readings, as far as they lie inside the window: readings are joined by straight lines.

@@ -97,13 +97,15 @@ fn cuts() -> impl Strategy<Value = Vec<f64>> {
 }
 
 fn check_window(series: &Series, from: f64, to: f64) -> Result<(), TestCaseError> {
-    let Ok(Window { mean, energy: Some(energy), min, max, std, readings }) = series.window(from, to) else {
+    let Ok(Window { mean, energy: Some(energy), peak: Some(peak), min, max, std, readings }) = series.window(from, to)
+    else {
         return Ok(());
     };
     let most = LIMIT_WATTS * (1.0 + 1e-9);
     prop_assert!(energy >= 0.0 && energy <= most * (to - from), "{energy} J in {} s", to - from);
     prop_assert!((mean - energy / (to - from)).abs() <= 1e-9 * mean);
     prop_assert!(0.0 <= min && min <= max && max <= most && std <= most, "{min} to {max}, {std}");
+    prop_assert!(peak >= mean && peak <= most, "{peak} W where the mean is {mean} W");
     prop_assert!(readings >= 2 && to > from);
     Ok(())
 }
@@ -309,4 +311,19 @@ fn the_observed_period_is_that_of_changes() {
     let slow = series(&watts(), (0..100).map(|i| (f64::from(i) * 0.1, f64::from(i / 5))));
     assert!((slow.observed_period().unwrap() - 0.5).abs() < 1e-9);
     assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_period(), None);
+}
+
+/// 10 W, and 30 W for 0.2 s, by a sensor that counts on every 0.05 s, read every 0.01 s: between two readings it is 0 W or 150 W.
+#[test]
+fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
+    let joules = |time: f64| 10.0 * time + 20.0 * (time - 1.0).clamp(0.0, 0.2);
+    let reading = |i: u32| (f64::from(i) / 100.0, joules(f64::from(i / 5) / 20.0));
+    let window = series(&Channel { limit_watts: 1e4, ..counter() }, (0..=300).map(reading)).window(0.5, 2.5).unwrap();
+    assert_close(window.peak.unwrap(), 30.0);
+    assert!(window.max > 100.0);
+    let powers = [(0.0, 5.0), (1.0, 8.0), (2.0, 6.0), (3.0, 7.0)];
+    assert_eq!(series(&watts(), powers).window(0.5, 2.5).unwrap().peak, Some(8.0));
+    // Where it stands still between two readings, the time counts.
+    let steps = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (3.0, 4.0)];
+    assert_close(series(&counter(), steps).window(0.0, 3.0).unwrap().peak.unwrap(), 1.5);
 }

@@ -7,14 +7,17 @@ use std::{
 
 use anyhow::Result;
 use clap::{Arg, ValueEnum};
-use irene_models::profile::{self, Distinct};
+use irene_models::{
+    Batch,
+    profile::{self, Distinct},
+};
 use irene_tree::{Level, Tree};
 use irene_viz::{Profiling, ProfilingError, ProfilingRequest, Progress};
 
 use super::{
     measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
     meters::MeterArgs,
-    running::{PlaceArgs, made_up_batch},
+    running::PlaceArgs,
 };
 
 const HEADING: &str = "Measuring models on this machine";
@@ -102,7 +105,7 @@ impl MachineProfiler {
         let selection = measuring.meter.select()?;
         let settings = measuring.settings(&selection.meters);
         let device = measuring.place.device()?;
-        let batch = made_up_batch(spec, (batch_size, seq_len), &device)?;
+        let batch = Batch::made_up(spec, (batch_size, seq_len), &device)?;
         let nodes = profile::distinct(spec, &batch, &measuring.levels)?;
         let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
         progress(so_far.clone());

@@ -8,6 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod explore;
 pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;

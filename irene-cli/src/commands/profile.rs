@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
-    Model, ModelSpec,
+    Batch, Model, ModelSpec,
     profile::{self, Distinct, ProfileError, Profiler},
 };
 use irene_tree::{Level, Tree, jsonl};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
-    running::{ModelArgs, made_up_batch},
+    running::ModelArgs,
     size,
 };
 use crate::{interrupt, journal::Journal, output};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     for size in left {
-        let batch = made_up_batch(&spec, size, &device)?;
+        let batch = Batch::made_up(&spec, size, &device)?;
         let nodes = profile::distinct(&spec, &batch, &measuring.levels)?;
         let measured = measure(&profiler, &spec, model.as_ref(), &batch, &nodes, &mut journal);
         let tree = match measured {
@@ -120,7 +120,7 @@ fn measure(
     profiler: &Profiler<'_>,
     spec: &ModelSpec,
     model: &dyn Model,
-    batch: &irene_models::Batch,
+    batch: &Batch,
     nodes: &[Distinct],
     journal: &mut Journal,
 ) -> Result<Tree, ProfileError> {

@@ -10,12 +10,7 @@ use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Tensor};
 use irene_tree::render;
 
-use super::{
-    Usage,
-    running::{ModelArgs, made_up_batch},
-    size,
-    text::TextArgs,
-};
+use super::{Usage, running::ModelArgs, size, text::TextArgs};
 use crate::output;
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
@@ -77,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        return made_up_batch(spec, (batch_size, seq_len), device);
+        return Ok(Batch::made_up(spec, (batch_size, seq_len), device)?);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);

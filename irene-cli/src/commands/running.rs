@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
-use irene_models::{Batch, Model, ModelFiles, ModelSpec, RandomWeights};
+use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights};
 
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
@@ -64,7 +64,7 @@ impl PlaceArgs {
         [name(self.device.to_possible_value()), name(self.dtype.to_possible_value())]
     }
 
-    fn dtype(&self) -> DType {
+    pub(crate) fn dtype(&self) -> DType {
         match self.dtype {
             DTypeName::F32 => DType::F32,
             DTypeName::F16 => DType::F16,
@@ -93,11 +93,4 @@ impl ModelArgs {
             }
         }
     }
-}
-
-/// A batch of a size. Any tokens will do, if they are not all the same.
-pub(crate) fn made_up_batch(spec: &ModelSpec, size: (usize, usize), device: &Device) -> Result<Batch> {
-    let vocabulary = spec.config().size("vocab_size")?;
-    let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
-    Ok(Batch::of_ids(ids, None, size, device)?)
 }

@@ -58,11 +58,30 @@ pub struct DesignSpace {
     pub stacks: Vec<usize>,
 }
 
+/// The spaces that come with the crate, by name: the published one first.
+pub const BUILTIN: [(&str, &str); 2] =
+    [("flexibert", include_str!("../../spaces/flexibert.yaml")), ("small", include_str!("../../spaces/small.yaml"))];
+
 impl DesignSpace {
     /// The published space: 2 to 12 layers of 4 hidden sizes, 258 feed-forward lists and 21,805 multisets of heads.
     pub fn published() -> Self {
-        let text = include_str!("../../spaces/flexibert.yaml");
-        Self::from_yaml("spaces/flexibert.yaml", text)
-            .expect("the space that comes with the crate is read by its tests")
+        let (name, text) = BUILTIN[0];
+        Self::from_yaml(name, text).expect("the spaces that come with the crate are read by its tests")
+    }
+
+    /// A space that comes with the crate, by its name, or one from a file.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) for what is neither; as [`Self::read`].
+    pub fn find(name_or_path: &str) -> crate::Result<Self> {
+        if let Some((name, text)) = BUILTIN.iter().find(|(name, _)| *name == name_or_path) {
+            return Self::from_yaml(name, text);
+        }
+        if !std::path::Path::new(name_or_path).exists() {
+            let names = BUILTIN.map(|(name, _)| name).join(", ");
+            let reason = format!("is neither a file nor a design space that comes along ({names})");
+            return Err(crate::Error::File { origin: name_or_path.to_owned(), reason });
+        }
+        Self::read(name_or_path)
     }
 }

@@ -229,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn spaces_that_come_along_are_found_by_name() {
+        for (name, _) in super::super::BUILTIN {
+            DesignSpace::find(name).unwrap();
+        }
+        assert_eq!(DesignSpace::find("flexibert").unwrap(), DesignSpace::published());
+        let error = DesignSpace::find("smal").unwrap_err().to_string();
+        assert_eq!(error, "smal: is neither a file nor a design space that comes along (flexibert, small)");
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_named() {
         let error = DesignSpace::read("no/such/space.yaml").unwrap_err();
         assert!(error.to_string().starts_with("no/such/space.yaml: "));

@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdaBoost, Boshnas, DecisionTree, GaussianProcess, Law, Prediction, Surrogate};
-use crate::{Candidate, Error, Measure, Result, space::DesignSpace};
+use super::{AdaBoost, Boshnas, DecisionTree, GaussianProcess, Law, Learner, Prediction, Surrogate};
+use crate::{Candidate, Dataset, Describer, Error, Measure, Result, space::DesignSpace};
 
 /// A surrogate that a file can hold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +68,29 @@ impl Surrogates {
         measures: BTreeMap<Measure, Saved>,
     ) -> Self {
         Self { format: Format::One, device: device.into(), records, space, measures }
+    }
+
+    /// Learns these measures of a device.
+    ///
+    /// # Errors
+    /// [`Error::Outside`] for a record outside the space; [`Error::Data`] for one without the measure, for too few records, and for
+    /// a learner whose surrogates no file holds.
+    pub fn learn(
+        learner: &dyn Learner,
+        data: &Dataset,
+        space: &DesignSpace,
+        measures: &[Measure],
+        seed: u64,
+    ) -> Result<Self> {
+        let candidates = Describer::new(space.clone()).describe_all(data)?;
+        let candidates: Vec<&Candidate> = candidates.iter().collect();
+        let learn = |&measure: &Measure| {
+            let surrogate = learner.fit(&candidates, &data.figures(measure)?, seed)?;
+            let saved = surrogate.saved().ok_or_else(|| Error::Data(format!("no file holds a {}", learner.name())))?;
+            Ok((measure, saved))
+        };
+        let measures = measures.iter().map(learn).collect::<Result<_>>()?;
+        Ok(Self::new(&data.device, data.records.len(), space.clone(), measures))
     }
 
     /// From a file.

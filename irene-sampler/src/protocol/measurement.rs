@@ -37,6 +37,9 @@ pub struct Round {
     pub seconds: f64,
     /// Its energy.
     pub joules: Option<f64>,
+    /// The peak of its power: the sum of the peaks of what makes up the energy, which need not come at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_watts: Option<f64>,
     /// The least number of readings that a part of the energy rests on.
     pub readings: Option<usize>,
 }
@@ -92,8 +95,9 @@ impl Measurement {
         let energy = energy.ok().flatten();
         let round = Round {
             seconds: end - start,
-            joules: energy.map(|(joules, _)| joules),
-            readings: energy.map(|(_, readings)| readings),
+            joules: energy.map(|energy| energy.joules),
+            peak_watts: energy.map(|energy| energy.peak_watts),
+            readings: energy.map(|energy| energy.readings),
         };
         // Means over rounds, as far as a channel has been read in each.
         let done = self.rounds.len() as f64;
@@ -116,6 +120,11 @@ impl Measurement {
         }
         self.rounds.push(round);
         self.summarise();
+    }
+
+    /// The peak of the power over all rounds that have an energy, watts. Its provenance is the energy's.
+    pub fn peak_watts(&self) -> Option<f64> {
+        self.rounds.iter().filter_map(|round| round.peak_watts).max_by(f64::total_cmp)
     }
 
     fn summarise(&mut self) {
@@ -145,17 +154,26 @@ impl Measurement {
     }
 }
 
-/// Joules of a round, and the least readings that a part of them rests on; None without a meter.
-#[allow(clippy::type_complexity)] // it is written once
-fn energy(
-    windows: &[Result<Window, WindowError>],
-    totals: &[usize],
-) -> Result<Option<(f64, usize)>, (usize, WindowError)> {
-    let mut sum = None;
+/// What the meter's channels together say of a round.
+#[derive(Clone, Copy)]
+struct Metered {
+    joules: f64,
+    peak_watts: f64,
+    /// The least that a part of them rests on.
+    readings: usize,
+}
+
+/// Energy and power of a round; None without a meter.
+fn energy(windows: &[Result<Window, WindowError>], totals: &[usize]) -> Result<Option<Metered>, (usize, WindowError)> {
+    let mut sum: Option<Metered> = None;
     for &place in totals {
         let window = windows[place].map_err(|error| (place, error))?;
-        let (joules, readings) = sum.unwrap_or((0.0, usize::MAX));
-        sum = Some((joules + window.energy.unwrap_or(0.0), readings.min(window.readings)));
+        let so_far = sum.unwrap_or(Metered { joules: 0.0, peak_watts: 0.0, readings: usize::MAX });
+        sum = Some(Metered {
+            joules: so_far.joules + window.energy.unwrap_or(0.0),
+            peak_watts: so_far.peak_watts + window.peak.unwrap_or(0.0),
+            readings: so_far.readings.min(window.readings),
+        });
     }
     Ok(sum)
 }

@@ -1,0 +1,176 @@
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use irene_explore::{
+    Dataset, Describer,
+    evaluate::{Errors, InCampaign, Score, crossvalidate, crossvalidate_in_campaign},
+    surrogate::{Learner, learners},
+};
+use serde_json::json;
+
+use super::{MeasureArgs, OURS, SpaceArgs, learner};
+use crate::{commands::size, output};
+
+/// How well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore evaluate gpu_a100.json cpu_rpi.json --learner law,adaboost,gp-rbf
+  irene explore evaluate gpu_a100.json --learner law --in-campaign
+  irene explore evaluate mine.jsonl --learner law --folds 10 --format csv -o scores.csv")]
+pub(crate) struct Args {
+    /// Records, a file a device
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    learner: Vec<String>,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    /// Parts that the records are split into, each left out in turn
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(2..))]
+    folds: u16,
+    /// How often, each time split otherwise
+    #[arg(long, value_name = "N", default_value = "5", value_parser = size)]
+    repeats: usize,
+    /// Predict also what the device's clock shows, and at the record's place in the campaign, where training records show a clock
+    /// and drift
+    #[arg(long)]
+    in_campaign: bool,
+    /// Decides the splits
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    #[command(flatten)]
+    space: SpaceArgs,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write the figures here
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+}
+
+/// The scores on one device.
+struct Device {
+    name: String,
+    records: usize,
+    scores: Vec<Score>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let learners = match &args.learner[..] {
+        [] => learners(),
+        names => names.iter().map(|name| learner(name)).collect::<Result<_>>()?,
+    };
+    let describer = Describer::new(args.space.find()?);
+    let data: Vec<Dataset> = args.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
+    let steps: usize = data.iter().map(|data| args.measures.of(data).len() * learners.len()).sum();
+    let bar = output::progress(steps as u64, "learners");
+    let mut devices = Vec::new();
+    for data in &data {
+        devices.push(evaluate(args, &learners, &describer, data, &|| bar.inc(1))?);
+    }
+    bar.finish_and_clear();
+    let out = match args.format {
+        Format::Text => text(args, &devices)?,
+        Format::Json => json(&devices).to_string() + "\n",
+        Format::Csv => csv(&devices)?,
+    };
+    match &args.output {
+        Some(path) => output::write_text(path, &out),
+        None => output::print(&out),
+    }
+}
+
+fn evaluate(
+    args: &Args,
+    learners: &[Box<dyn Learner>],
+    describer: &Describer,
+    data: &Dataset,
+    step: &dyn Fn(),
+) -> Result<Device> {
+    let candidates = describer.describe_all(data).with_context(|| data.device.clone())?;
+    let mut scores = Vec::new();
+    for measure in args.measures.of(data) {
+        let figures = data.figures(measure)?;
+        for learner in learners {
+            let (folds, repeats) = (args.folds.into(), args.repeats);
+            let held_out = if args.in_campaign {
+                let orders: Vec<_> = data.records.iter().map(|record| record.order).collect();
+                crossvalidate_in_campaign(learner.as_ref(), &candidates, &figures, &orders, folds, repeats, args.seed)
+            } else {
+                let design = crossvalidate(learner.as_ref(), &candidates, &figures, folds, repeats, args.seed);
+                design.map(|design| InCampaign { design, ..InCampaign::default() })
+            };
+            let InCampaign { design, shown, placed } =
+                held_out.with_context(|| format!("{}, {}, {}", data.device, learner.name(), measure.name()))?;
+            let [errors, shown, placed] = [design, shown, placed].map(|held_out| Errors::of(held_out.iter()));
+            scores.extend(errors.map(|errors| Score { learner: learner.name(), measure, errors, shown, placed }));
+            step();
+        }
+    }
+    Ok(Device { name: data.device.clone(), records: data.records.len(), scores })
+}
+
+fn text(args: &Args, devices: &[Device]) -> Result<String> {
+    let mut out =
+        format!("{} folds, {} times; errors in %, figures in their 90% interval in %\n", args.folds, args.repeats);
+    for device in devices {
+        writeln!(out, "\n{}, {} records", device.name, device.records)?;
+        write!(out, "{:12} {:20} {:>8} {:>8} {:>9}", "measure", "learner", "mean", "median", "covered")?;
+        out += if args.in_campaign { "   shown  placed\n" } else { "\n" };
+        for Score { learner, measure, errors, shown, placed } in &device.scores {
+            let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
+            let Errors { mean, median, covered } = errors;
+            let measure = measure.name().replace('_', " ");
+            write!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1}")?;
+            for errors in shown.iter().chain(placed) {
+                write!(out, " {:>7.2}", errors.mean)?;
+            }
+            out.push('\n');
+        }
+    }
+    Ok(out)
+}
+
+fn csv(devices: &[Device]) -> Result<String> {
+    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
+    for device in devices {
+        // A name with a comma or a quote in it stays one field.
+        let name = format!("\"{}\"", device.name.replace('"', "\"\""));
+        for Score { learner, measure, errors, shown, placed } in &device.scores {
+            let Errors { mean, median, covered } = errors;
+            let (records, measure, is_ours) = (device.records, measure.name(), *learner == OURS);
+            let [shown, placed] =
+                [shown, placed].map(|errors| errors.map_or_else(String::new, |errors| errors.mean.to_string()));
+            writeln!(out, "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{shown},{placed}")?;
+        }
+    }
+    Ok(out)
+}
+
+fn json(devices: &[Device]) -> serde_json::Value {
+    let score = |score: &Score| {
+        json!({
+            "measure": score.measure.name(),
+            "learner": score.learner,
+            "is_ours": score.learner == OURS,
+            "mean_percent": score.errors.mean,
+            "median_percent": score.errors.median,
+            "covered_percent": score.errors.covered,
+            "shown_mean_percent": score.shown.map(|errors| errors.mean),
+            "placed_mean_percent": score.placed.map(|errors| errors.mean),
+        })
+    };
+    let device = |device: &Device| {
+        let scores: Vec<_> = device.scores.iter().map(score).collect();
+        json!({ "device": device.name, "records": device.records, "scores": scores })
+    };
+    json!(devices.iter().map(device).collect::<Vec<_>>())
+}

@@ -1,0 +1,85 @@
+//! `irene explore`: one file a subcommand. A new one is a file with `Args` and `run`, a variant below and a line in [`run`].
+
+mod evaluate;
+mod fit;
+mod predict;
+#[cfg(feature = "candle")]
+mod profile;
+mod sample;
+mod space;
+
+use anyhow::Result;
+use clap::Subcommand;
+use irene_explore::{Dataset, Measure, space::DesignSpace, surrogate::Learner};
+
+/// Design spaces of Transformers: measured in part, learned from that, searched
+#[derive(clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Space(space::Args),
+    Sample(sample::Args),
+    #[cfg(feature = "candle")]
+    Profile(Box<profile::Args>),
+    Fit(fit::Args),
+    Predict(predict::Args),
+    Evaluate(evaluate::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Command::Space(args) => space::run(args),
+        Command::Sample(args) => sample::run(args),
+        #[cfg(feature = "candle")]
+        Command::Profile(args) => profile::run(args),
+        Command::Fit(args) => fit::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+    }
+}
+
+/// Which design space.
+#[derive(clap::Args)]
+struct SpaceArgs {
+    /// The design space: flexibert (the published one), small, or a YAML file
+    #[arg(long, value_name = "SPACE", default_value = "flexibert")]
+    space: String,
+}
+
+impl SpaceArgs {
+    fn find(&self) -> Result<DesignSpace> {
+        Ok(DesignSpace::find(&self.space)?)
+    }
+}
+
+/// The measures that are asked for.
+#[derive(clap::Args)]
+struct MeasureArgs {
+    /// What is learned: latency, energy, peak_power [default: what the records have]
+    #[arg(long, value_name = "MEASURE", value_delimiter = ',', value_parser = measure)]
+    measure: Vec<Measure>,
+}
+
+impl MeasureArgs {
+    /// Those that are asked for, or that some record has.
+    fn of(&self, data: &Dataset) -> Vec<Measure> {
+        if self.measure.is_empty() { data.measures() } else { self.measure.clone() }
+    }
+}
+
+fn measure(text: &str) -> Result<Measure, String> {
+    let found = Measure::ALL.into_iter().find(|measure| measure.name() == text);
+    found.ok_or_else(|| format!("expected one of {}", Measure::ALL.map(Measure::name).join(", ")))
+}
+
+/// The one whose surrogates are made where none is named.
+const OURS: &str = "law";
+
+fn learner(name: &str) -> Result<Box<dyn Learner>> {
+    Ok(irene_explore::surrogate::learner(name)?)
+}

@@ -1,0 +1,156 @@
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use irene_explore::{
+    Basis, Error, Record,
+    campaign::{Campaign, DesignProfiler, Plan, RecordFile, Shard},
+};
+use irene_tree::{Level, render::si};
+use serde_json::Value;
+
+use super::{SpaceArgs, sample::SamplingArgs};
+use crate::{
+    commands::{
+        Size, Usage,
+        measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
+        meters::MeterArgs,
+        running::PlaceArgs,
+        size,
+    },
+    interrupt, output,
+};
+
+/// Measures designs of a space on this machine: latency, energy and peak power, as records to learn from
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 -b 1 -s 128 -o mine.jsonl
+  irene explore profile --samples 240 -b 32 -s 128 -o mine.jsonl --resume
+  irene explore profile --samples 240 --shard 3/16 -b 32 -s 128 -o part-3.jsonl
+  cat part-*.jsonl > mine.jsonl")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    space: SpaceArgs,
+    /// How many designs, spread over the space
+    #[arg(long, value_name = "N", value_parser = size, required_unless_present = "active", conflicts_with = "active")]
+    samples: Option<usize>,
+    /// Chooses each design, after a few that are spread over the space, where surrogates know least
+    #[arg(long, requires = "budget")]
+    active: bool,
+    /// How many designs in all (with --active)
+    #[arg(long, value_name = "N", value_parser = size, requires = "active")]
+    budget: Option<usize>,
+    /// How many come first (with --active) [default: 8, or a third of a small budget]
+    #[arg(long, value_name = "N", value_parser = size, requires = "active")]
+    initial: Option<usize>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// Only a part of the designs: the I-th of N, from 0
+    #[arg(long, value_name = "I/N", conflicts_with = "active")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// Short rounds without pauses, until the intervals are within 5%; without it the paper's protocol
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    protocol: ProtocolArgs,
+    /// Goes on with a file: what it has is not measured again
+    #[arg(long)]
+    resume: bool,
+    /// Records, one a line, each there as soon as it is whole
+    #[arg(short, long, value_name = "DATA.jsonl")]
+    output: PathBuf,
+}
+
+impl Args {
+    fn campaign(&self) -> Result<Campaign> {
+        let plan = match (self.samples, self.budget) {
+            (Some(count), _) => Plan::Samples(count),
+            (None, Some(budget)) => match self.initial {
+                Some(initial) => Plan::Active { budget, initial },
+                None => Plan::active(budget),
+            },
+            (None, None) => return Err(Usage("--active needs --budget N".into()).into()),
+        };
+        let SamplingArgs { method, seed } = self.sampling;
+        Ok(Campaign::new(self.space.find()?, plan, method, seed, self.shard.unwrap_or(Shard::WHOLE))?)
+    }
+
+    fn measuring(&self) -> Measuring {
+        Measuring {
+            meter: self.meter.clone(),
+            place: self.place.clone(),
+            protocol: self.protocol.protocol(self.quick),
+            period: self.protocol.period(self.quick),
+            levels: vec![Level::Model],
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let path = args.output.display();
+    let is_there = args.output.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    ensure!(args.resume || !is_there, "{path} exists; --resume adds to it, or choose another file");
+    let campaign = args.campaign()?;
+    let measuring = args.measuring();
+    let selection = measuring.select()?;
+    let device = args.place.device()?;
+    let basis = basis(args, &campaign, measuring.settings(&selection.meters));
+
+    let (mut file, mut done) = RecordFile::open(&args.output)?;
+    campaign.check(&path.to_string(), &done, &basis)?;
+    let sampler = measuring.sampler(selection.sources)?;
+    let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
+    let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
+    let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
+    let bar = output::progress(left as u64, "designs");
+    while let Some(step) = campaign.next(&done)? {
+        let mut record = match profiler.measure(step, (args.size.batch_size, args.size.seq_len)) {
+            Err(Error::Stopped) => {
+                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
+            }
+            record => record?,
+        };
+        record.basis.measuring.clone_from(&basis.measuring);
+        file.append(&record)?;
+        bar.suspend(|| output::tell(&told(&record)));
+        bar.inc(1);
+        done.push(record);
+    }
+    bar.finish_and_clear();
+    output::tell(&match left {
+        0 => format!("{path} has every design already"),
+        _ => format!("{path} has {} designs", done.len()),
+    });
+    Ok(())
+}
+
+/// What all records of this campaign have.
+fn basis(args: &Args, campaign: &Campaign, mut settings: Value) -> Basis {
+    if let (Value::Object(settings), Value::Object(campaign)) = (&mut settings, campaign.settings()) {
+        settings.extend(campaign);
+        settings.shift_remove("levels");
+    }
+    Basis {
+        batch_size: Some(args.size.batch_size),
+        seq_len: Some(args.size.seq_len),
+        measuring: Some(settings),
+        ..Basis::default()
+    }
+}
+
+/// A line for a record.
+fn told(record: &Record) -> String {
+    let figure = |value: Option<f64>, unit| value.map_or_else(|| "-".to_owned(), |value| si(value, unit));
+    let measures = &record.measures;
+    let [latency, energy, peak] = [(measures.latency, "s"), (measures.energy, "J"), (measures.peak_power, "W")]
+        .map(|(value, unit)| figure(value, unit));
+    let provenance = record.energy_provenance.as_ref().map_or(String::new(), |provenance| format!(" ({provenance})"));
+    let order = record.order.unwrap_or_default();
+    format!("{order} {}: {latency}, {energy}, peak {peak}{provenance}", record.hash)
+}

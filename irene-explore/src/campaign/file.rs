@@ -1,0 +1,207 @@
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use super::Campaign;
+use crate::{Basis, Dataset, Error, Record, Result, space::ModelHash};
+
+/// A file of records, one a line, that a campaign writes: each is there as soon as it is whole.
+#[derive(Debug)]
+pub struct RecordFile {
+    path: PathBuf,
+    file: File,
+    /// Bytes of whole records.
+    length: u64,
+    /// Whether they end with their line.
+    is_ended: bool,
+}
+
+/// What the line of a record begins with.
+const BEGINNING: &str = "{\"hash\":";
+
+impl RecordFile {
+    /// The file, made if there is none, and the records that it has. Nobody else writes there while it is open. A record
+    /// that was cut off is dropped when the next one is written.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::File`] if another campaign writes there, and as [`Dataset::read`].
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>)> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(io)?;
+        // A file system without locks is no obstacle.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let reason = "another campaign writes here".to_owned();
+            return Err(Error::File { origin: path.display().to_string(), reason });
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(io)?;
+        let whole = whole_lines(&text);
+        let records = match text[..whole].trim() {
+            "" => Vec::new(),
+            lines => Dataset::parse(&path.display().to_string(), "", lines)?.records,
+        };
+        let is_ended = text[..whole].is_empty() || text[..whole].ends_with('\n');
+        Ok((Self { path: path.to_owned(), file, length: whole as u64, is_ended }, records))
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; what was there before is kept.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let line = serde_json::to_string(record).map_err(std::io::Error::from);
+        let written = line.and_then(|line| self.write(&line));
+        written.map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        self.cut()?;
+        let line = format!("{}{line}\n", if self.is_ended { "" } else { "\n" });
+        if let Err(error) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data()) {
+            return self.cut().and(Err(error));
+        }
+        self.length += line.len() as u64;
+        self.is_ended = true;
+        Ok(())
+    }
+
+    /// Drops what is behind the whole records. What is no plain file cannot be cut.
+    fn cut(&mut self) -> std::io::Result<()> {
+        let metadata = self.file.metadata()?;
+        if metadata.is_file() && metadata.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
+    }
+}
+
+/// Bytes up to a record that was cut off. What does not begin like one is none, and left to be refused.
+fn whole_lines(text: &str) -> usize {
+    let start = text.rfind('\n').map_or(0, |end| end + 1);
+    let last = &text[start..];
+    let begins_so = last.starts_with(BEGINNING) || BEGINNING.starts_with(last);
+    if begins_so && serde_json::from_str::<Record>(last).is_err() { start } else { text.len() }
+}
+
+impl Campaign {
+    /// That records of a file are of this campaign, measured in the same way: `basis` has what all its records have.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the first record that is not, and what is different.
+    pub fn check(&self, origin: &str, records: &[Record], basis: &Basis) -> Result<()> {
+        match records.iter().find_map(|record| Some((record, self.difference(record, basis)?))) {
+            None => Ok(()),
+            Some((record, difference)) => Err(Error::File {
+                origin: format!("{origin}, record {}", record.hash),
+                reason: format!("is of another campaign: {difference}; choose another file"),
+            }),
+        }
+    }
+
+    fn difference(&self, record: &Record, basis: &Basis) -> Option<String> {
+        let theirs = &record.basis;
+        let sizes = [("batch size", theirs.batch_size, basis.batch_size), ("length", theirs.seq_len, basis.seq_len)];
+        if let Some((what, Some(theirs), Some(ours))) = sizes.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+            return Some(format!("it has a {what} of {theirs}, this one of {ours}"));
+        }
+        let (Some(order), Some(their_way)) = (record.order, &theirs.measuring) else {
+            return Some("it does not say which, as `order` and `measuring` are missing".into());
+        };
+        let fields = basis.measuring.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
+        for (field, ours) in fields {
+            let theirs = their_way.get(field).unwrap_or(&serde_json::Value::Null);
+            if theirs != ours {
+                return Some(format!("its `{field}` is {theirs}, this one's {ours}"));
+            }
+        }
+        let planned = self.planned.get(order)?;
+        (ModelHash::of(planned) != ModelHash::of(&record.design))
+            .then(|| format!("its order {order} is {} here, as of other numbers of samples", ModelHash::of(planned)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Measures,
+        campaign::{Plan, Shard},
+        space::{DesignSpace, Sampling},
+    };
+
+    fn campaign(samples: usize, seed: u64) -> Campaign {
+        let space = DesignSpace::find("small").unwrap();
+        Campaign::new(space, Plan::Samples(samples), Sampling::Sobol, seed, Shard::WHOLE).unwrap()
+    }
+
+    fn record(campaign: &Campaign, order: usize) -> Record {
+        let (hash, design) = (ModelHash::of(&campaign.planned[order]).to_string(), campaign.planned[order].clone());
+        let measures = Measures { latency: Some(0.1), ..Measures::default() };
+        let measuring = Some(campaign.settings());
+        let basis = Basis { batch_size: Some(1), seq_len: Some(8), measuring, ..Basis::default() };
+        Record { hash, order: Some(order), design, measures, energy_provenance: None, basis }
+    }
+
+    #[test]
+    fn what_was_cut_off_is_dropped_and_the_rest_goes_on() {
+        let path = std::env::temp_dir().join(format!("irene-records-{}.jsonl", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let campaign = campaign(4, 0);
+        let (mut file, records) = RecordFile::open(&path).unwrap();
+        assert!(records.is_empty());
+        file.append(&record(&campaign, 0)).unwrap();
+        file.append(&record(&campaign, 1)).unwrap();
+        assert!(RecordFile::open(&path).unwrap_err().to_string().ends_with("another campaign writes here"));
+        drop(file);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        for cut in [whole.len() - 1, whole.len() - 9, whole.len() / 2 + 1] {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (mut file, records) = RecordFile::open(&path).unwrap();
+            let done = records.len();
+            file.append(&record(&campaign, 2)).unwrap();
+            drop(file);
+            let (_, records) = RecordFile::open(&path).unwrap();
+            assert_eq!(records[..done], [0, 1].map(|order| record(&campaign, order))[..done]);
+            assert_eq!(records[done..], [record(&campaign, 2)]);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_as_it_is() {
+        let path = std::env::temp_dir().join(format!("irene-other-file-{}", std::process::id()));
+        for text in ["{\"device\": \"a\",\n \"records\": []\n}", "{\"device\":\"a\"}", "a note"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(RecordFile::open(&path).is_err(), "{text}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn records_of_another_campaign_are_refused_with_the_difference() {
+        let ours = campaign(4, 0);
+        let mine = record(&ours, 2);
+        let refused = |record: Record, campaign: &Campaign| {
+            let basis = Basis { measuring: Some(campaign.settings()), ..mine.basis.clone() };
+            campaign.check("file", &[record], &basis).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(mine.clone(), &ours), Ok(()));
+        let of = |record: Record| refused(record, &ours).unwrap_err();
+        let with = |change: &dyn Fn(&mut Record)| {
+            let mut record = mine.clone();
+            change(&mut record);
+            of(record)
+        };
+        let expected = "it has a length of 9, this one of 8; choose another file";
+        assert!(with(&|record| record.basis.seq_len = Some(9)).ends_with(expected));
+        assert!(with(&|record| record.basis.measuring = None).contains("are missing"));
+        assert!(with(&|record| record.order = None).contains("are missing"));
+        assert!(with(&|record| record.order = Some(1)).contains("its order 1 is"));
+        assert!(refused(mine.clone(), &campaign(4, 1)).unwrap_err().contains("its `seed` is 0, this one's 1"));
+        // More samples of the same sequence begin with the same ones.
+        assert_eq!(refused(mine.clone(), &campaign(12, 0)), Ok(()));
+        let published = DesignSpace::published();
+        let other = Campaign::new(published, Plan::Samples(4), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
+        assert!(refused(mine.clone(), &other).unwrap_err().contains("its `space` is"));
+    }
+}

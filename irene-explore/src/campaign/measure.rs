@@ -1,0 +1,151 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Device};
+use irene_models::{Batch, Cx, ModelSpec, RandomWeights};
+use irene_sampler::{MeasureError, Measurement, Protocol, Sampler};
+
+use super::Step;
+use crate::{Basis, Error, Measures, Record, Result, space::ModelHash};
+
+/// Measures designs on this machine: whole forward passes with made-up weights.
+pub struct DesignProfiler<'a> {
+    /// Reads the meter, if there is one.
+    pub sampler: &'a Sampler,
+    /// How each design is measured.
+    pub protocol: &'a Protocol,
+    /// Ends the measuring when it becomes true.
+    pub stop: &'a AtomicBool,
+    /// Where designs run.
+    pub device: Device,
+    /// By what numbers.
+    pub dtype: DType,
+    /// Decides the weights, whose values do not change what a pass costs.
+    pub weights: u64,
+}
+
+impl DesignProfiler<'_> {
+    /// Measures a design at a number of sequences and of tokens in each: latency and energy of a sequence, and peak power.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if it was told to stop before the design was known; what the model says.
+    pub fn measure(&self, step: Step, (batch_size, seq_len): (usize, usize)) -> Result<Record> {
+        let hash = ModelHash::of(&step.design).to_string();
+        let spec = ModelSpec::from_design(format!("design {hash}"), &step.design)?;
+        // An input that does not fit is said before weights are made up.
+        spec.trace(batch_size, seq_len)?;
+        let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
+        let model = spec.build(&weights)?;
+        let batch = Batch::made_up(&spec, (batch_size, seq_len), &self.device)?;
+        let run = || -> std::result::Result<(), irene_models::Error> {
+            model.run(&mut Cx::silent(), &batch)?;
+            Ok(self.device.synchronize()?)
+        };
+        let measured = match self.protocol.try_measure(self.sampler, self.stop, run) {
+            Ok(measured) => measured,
+            Err(MeasureError::Run(error)) => return Err(error.into()),
+            Err(MeasureError::Stopped) => return Err(Error::Stopped),
+        };
+        // Told to stop between rounds, it has fewer than it should.
+        let is_whole = self.protocol.is_enough(&measured) || measured.rounds.len() >= self.protocol.most_rounds;
+        if self.stop.load(Ordering::Relaxed) && !is_whole {
+            return Err(Error::Stopped);
+        }
+        Ok(record(step, hash, &measured, (batch_size, seq_len)))
+    }
+}
+
+fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len): (usize, usize)) -> Record {
+    let sequence = 1.0 / batch_size as f64;
+    let latency = measured.latency.scaled(sequence);
+    let energy = measured.energy.map(|energy| energy.scaled(sequence));
+    // Below a meter's resolution there is no figure.
+    let above_0 = |figure: &f64| *figure > 0.0;
+    let energy = energy.filter(|energy| above_0(&energy.mean));
+    let peak_power = measured.peak_watts().filter(above_0);
+    let has_energy = energy.is_some() || peak_power.is_some();
+    Record {
+        hash,
+        order: Some(step.order),
+        design: step.design,
+        measures: Measures { latency: Some(latency.mean), energy: energy.map(|energy| energy.mean), peak_power },
+        energy_provenance: measured.provenance.filter(|_| has_energy).map(|provenance| provenance.name().to_owned()),
+        basis: Basis {
+            latency_half_width_s: latency.half_width,
+            energy_half_width_j: energy.and_then(|energy| energy.half_width),
+            no_energy: measured.no_energy.clone(),
+            batch_size: Some(batch_size),
+            seq_len: Some(seq_len),
+            measuring: None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use irene_sampler::{Channel, Readings, SamplerOptions, Source, Unit};
+
+    use super::*;
+    use crate::{
+        campaign::{Campaign, Plan, Shard},
+        space::{DesignSpace, Sampling},
+    };
+
+    /// 40 W, and 60 W in every seventh reading.
+    struct Meter(Channel, u32);
+
+    impl Source for Meter {
+        fn channels(&self) -> &[Channel] {
+            std::slice::from_ref(&self.0)
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            self.1 += 1;
+            readings.push(0, if self.1.is_multiple_of(7) { 60.0 } else { 40.0 });
+        }
+    }
+
+    fn sampler(sources: Vec<Box<dyn Source>>) -> Sampler {
+        Sampler::start(sources, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 14 }).unwrap()
+    }
+
+    fn measured(sampler: &Sampler, stop: bool, size: (usize, usize)) -> Result<Record> {
+        let mut space = DesignSpace::find("small").unwrap();
+        (space.layers, space.hidden) = (vec![1], vec![32]);
+        let campaign = Campaign::new(space, Plan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
+        let protocol = Protocol { round: Duration::from_millis(40), most_rounds: 3, ..Protocol::quick() };
+        let stop = AtomicBool::new(stop);
+        let (device, dtype) = (Device::Cpu, DType::F32);
+        let profiler = DesignProfiler { sampler, protocol: &protocol, stop: &stop, device, dtype, weights: 1 };
+        profiler.measure(campaign.next(&[]).unwrap().unwrap(), size)
+    }
+
+    #[test]
+    fn figures_are_of_a_sequence_and_the_peak_of_the_whole_device() {
+        let metered = sampler(vec![Box::new(Meter(Channel::energy("meter", Unit::Watts), 0))]);
+        let record = measured(&metered, false, (4, 8)).unwrap();
+        let Measures { latency: Some(latency), energy: Some(energy), peak_power } = record.measures else {
+            panic!("{record:?}")
+        };
+        assert_eq!(peak_power, Some(60.0));
+        assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
+        assert_eq!((record.order, record.basis.batch_size, record.basis.seq_len), (Some(0), Some(4), Some(8)));
+        let power = energy / latency;
+        assert!((39.9..60.1).contains(&power), "{power} W");
+    }
+
+    #[test]
+    fn without_a_meter_there_is_time_alone() {
+        let record = measured(&sampler(Vec::new()), false, (1, 8)).unwrap();
+        assert!(record.measures.latency.is_some() && record.basis.latency_half_width_s.is_some());
+        assert_eq!((record.measures.energy, record.measures.peak_power, record.energy_provenance), (None, None, None));
+    }
+
+    #[test]
+    fn a_measurement_that_is_stopped_is_none() {
+        assert!(matches!(measured(&sampler(Vec::new()), true, (1, 8)), Err(Error::Stopped)));
+        let error = measured(&sampler(Vec::new()), false, (1, 600)).unwrap_err().to_string();
+        assert!(error.contains("longer than the model's 514 positions"), "{error}");
+    }
+}
