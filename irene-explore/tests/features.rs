@@ -1,9 +1,7 @@
 //! The features of designs.
+#![allow(clippy::unwrap_used)]
 
-use irene_explore::{
-    Dataset,
-    features::{Feature, FeatureTable, Features},
-};
+use irene_explore::features::{Feature, FeatureTable, Features};
 use irene_models::flexibert::{Design, Head, LayerDesign};
 use proptest::prelude::*;
 

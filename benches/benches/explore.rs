@@ -1,0 +1,74 @@
+//! How long do learning a device, scoring a design space and searching it take?
+#![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
+#![allow(missing_docs)]
+
+use std::{collections::BTreeMap, hint::black_box, time::Duration};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use irene_explore::{
+    Candidate, Describer, Measure,
+    features::Feature,
+    search::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Search},
+    space::{DesignSpace, Embedding, Sampling},
+    surrogate::{LawLearner, Learner, Surrogates},
+};
+use rayon::prelude::*;
+
+/// Records of a device, and designs of a space.
+const RECORDS: usize = 240;
+const DESIGNS: usize = 100_000;
+
+fn describe(describer: &Describer, count: usize, seed: u64) -> Vec<Candidate> {
+    let designs = describer.space().sample_balanced(Sampling::Uniform, count, seed).unwrap();
+    designs.into_par_iter().map(|design| describer.describe(design).unwrap()).collect()
+}
+
+/// What a device might take: a law, and noise of 10% that is the same every time.
+fn figures(candidates: &[Candidate]) -> Vec<f64> {
+    let figure = |(index, candidate): (usize, &Candidate)| {
+        let cost = |feature| candidate.features.get(feature);
+        let law = 3.0 + 2e-3 * cost(Feature::Flops) + 2e-8 * cost(Feature::Parameters) + 0.1 * cost(Feature::Heads);
+        law * (0.1 * ((index * index * 7 + 3 * index) as f64).sin()).exp()
+    };
+    candidates.iter().enumerate().map(figure).collect()
+}
+
+fn learn(criterion: &mut Criterion) {
+    let describer = Describer::new(DesignSpace::published());
+    let candidates = describe(&describer, RECORDS, 0);
+    let (figures, candidates) = (figures(&candidates), candidates.iter().collect::<Vec<_>>());
+    criterion.bench_function("fit a law to one measure of 240 records", |bench| {
+        bench.iter(|| LawLearner.fit(black_box(&candidates), &figures, 0).map(|_| ()).unwrap());
+    });
+}
+
+fn score(criterion: &mut Criterion) {
+    let space = DesignSpace::published();
+    let describer = Describer::new(space.clone());
+    let candidates = describe(&describer, RECORDS, 0);
+    let figures = figures(&candidates);
+    let candidates: Vec<&Candidate> = candidates.iter().collect();
+    let law = LawLearner.fit(&candidates, &figures, 0).unwrap().saved().unwrap();
+    let measures: BTreeMap<_, _> = Measure::ALL.map(|measure| (measure, law.clone())).into();
+    let surrogates = Surrogates::new("bench", RECORDS, space.clone(), measures);
+    let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
+    let embeddings: Vec<Embedding> =
+        describe(&describer, DESIGNS, 1).into_iter().map(|candidate| candidate.embedding).collect();
+    let mut group = criterion.benchmark_group("explore");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    group.bench_function("score 100,000 designs, features included", |bench| {
+        bench.iter(|| predicted.evaluate(black_box(&embeddings)).unwrap());
+    });
+    let objective: Objective = "pareto(latency, energy, peak_power)".parse().unwrap();
+    let constraints: Constraints = "".parse().unwrap();
+    let evaluate = |embeddings: &[Embedding]| predicted.evaluate(embeddings);
+    let (objective, constraints) = (&objective, &constraints);
+    let problem = Problem { variation: &space, objective, constraints, evaluate: &evaluate, starts: &[] };
+    group.bench_function("search by 100,000 evaluations", |bench| {
+        bench.iter(|| Evolution::default().run(&problem, &Limits::new(DESIGNS, 0)).unwrap());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, learn, score);
+criterion_main!(benches);
