@@ -11,7 +11,7 @@ use crate::{Candidate, Dataset, Describer, Error, Measure, Result, space::Design
 #[non_exhaustive]
 pub enum Saved {
     /// Ours.
-    Law(Law),
+    Law(Box<Law>),
     /// A Gaussian process on the embedding.
     GaussianProcess(GaussianProcess),
     /// A regression tree on the embedding.
@@ -25,7 +25,7 @@ pub enum Saved {
 impl Surrogate for Saved {
     fn predict(&self, candidate: &Candidate) -> Prediction {
         match self {
-            Self::Law(law) => Surrogate::predict(law, candidate),
+            Self::Law(law) => Surrogate::predict(law.as_ref(), candidate),
             Self::GaussianProcess(process) => process.predict(candidate),
             Self::DecisionTree(tree) => tree.predict(candidate),
             Self::AdaBoost(trees) => trees.predict(candidate),

@@ -1,4 +1,7 @@
-use std::{fmt::Write, path::PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -130,7 +133,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Learned from a user's figures.
-fn accuracy(describer: &Describer, path: &PathBuf) -> Result<Box<dyn Surrogate>> {
+fn accuracy(describer: &Describer, path: &Path) -> Result<Box<dyn Surrogate>> {
     let data = Dataset::read(path)?;
     let candidates = describer.describe_all(&data)?;
     let candidates: Vec<&Candidate> = candidates.iter().collect();

@@ -219,7 +219,7 @@ impl Surrogate for Law {
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::Law(self.clone()))
+        Some(Saved::Law(Box::new(self.clone())))
     }
 }
 
