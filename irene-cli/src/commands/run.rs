@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.
     spec.trace(batch.batch_size(), batch.seq_len())?;
-    batch.check_ids(spec.name(), spec.config().size("vocab_size")?)?;
+    batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, &device, None)?;
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        return Batch::made_up(spec, (batch_size, seq_len), device);
+        return Ok(Batch::made_up(spec, (batch_size, seq_len), device)?);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);
