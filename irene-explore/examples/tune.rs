@@ -15,14 +15,18 @@ fn main() {
             let c: Vec<&Candidate> = candidates.iter().collect();
             LawLearner.fit(&c, &y, 0).unwrap();
             let t = t.elapsed();
-            let held = crossvalidate(&LawLearner, &candidates, &y, 5, repeats, 0).unwrap();
-            let e = Errors::of(held.iter()).unwrap();
+            let orders: Vec<_> = data.records.iter().map(|r| r.order).collect();
+            let held = crossvalidate_in_campaign(&LawLearner, &candidates, &y, &orders, 5, repeats, 0).unwrap();
+            let [d, s, p] = [&held.design, &held.shown, &held.placed].map(|h| Errors::of(h.iter()).unwrap());
             print!(
-                "  {} {:5.2}/{:5.2} cov {:4.1} ({:4.1} ms)",
+                "  {} {:5.2} shown {:5.2} placed {:5.2} cov {:4.1} {:4.1} {:4.1} ({:4.1} ms)",
                 m.name(),
-                e.mean,
-                e.median,
-                e.covered,
+                d.mean,
+                s.mean,
+                p.mean,
+                d.covered,
+                s.covered,
+                p.covered,
                 t.as_secs_f64() * 1e3
             );
         }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::{
     Candidate, Measure, Result,
+    diagnose::{Clock, Drift, residuals},
     surrogate::{Learner, Prediction},
 };
 
@@ -59,10 +60,16 @@ impl Errors {
     }
 }
 
-/// Which records each fold of a cross-validation holds out.
-pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+/// The places of so many records in a random order.
+pub(crate) fn shuffled(records: usize, seed: u64) -> Vec<usize> {
     let mut shuffled: Vec<usize> = (0..records).collect();
     shuffled.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    shuffled
+}
+
+/// Which records each fold of a cross-validation holds out.
+pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+    let shuffled = shuffled(records, seed);
     let fold = |fold: usize| {
         let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
         held.sort_unstable();
@@ -83,26 +90,9 @@ pub fn crossvalidate(
     repeats: usize,
     seed: u64,
 ) -> Result<Vec<HeldOut>> {
-    let all: Vec<(usize, Vec<usize>)> = (0..repeats)
-        .flat_map(|repeat| {
-            folds(candidates.len(), count, seed.wrapping_add(repeat as u64)).into_iter().map(move |held| (repeat, held))
-        })
-        .collect();
-    let of_fold = |(repeat, held): &(usize, Vec<usize>)| {
-        let kept = (0..candidates.len()).filter(|record| held.binary_search(record).is_err());
-        let (train, train_figures): (Vec<&Candidate>, Vec<f64>) =
-            kept.map(|record| (&candidates[record], figures[record])).unzip();
-        let surrogate = learner.fit(&train, &train_figures, seed)?;
-        let held_out = |&record: &usize| HeldOut {
-            record,
-            repeat: *repeat,
-            figure: figures[record],
-            prediction: surrogate.predict(&candidates[record]),
-        };
-        Ok(held.iter().map(held_out).collect::<Vec<_>>())
-    };
-    let of_folds = all.par_iter().map(of_fold).collect::<Result<Vec<_>>>()?;
-    Ok(of_folds.into_iter().flatten().collect())
+    let splits = splits(candidates.len(), count, repeats, seed);
+    let of_folds = splits.par_iter().map(|split| split.predict(learner, candidates, figures, seed));
+    Ok(of_folds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The errors of one learner on one measure of one device.
@@ -114,4 +104,109 @@ pub struct Score {
     pub measure: Measure,
     /// Over all repeats.
     pub errors: Errors,
+    /// The same as the device's clock shows figures; None where nobody asked.
+    pub shown: Option<Errors>,
+    /// The same at the records' places in the campaign; None where nobody asked.
+    pub placed: Option<Errors>,
+}
+
+/// Held-out records as three questions have it, each beside the same predictions.
+#[derive(Clone, Debug, Default)]
+pub struct InCampaign {
+    /// What the design takes.
+    pub design: Vec<HeldOut>,
+    /// What the device's clock shows of it, where the training records show a clock.
+    pub shown: Vec<HeldOut>,
+    /// The same at the record's place in the campaign, where the training records drift.
+    pub placed: Vec<HeldOut>,
+}
+
+/// [`crossvalidate`], with what [`diagnose`](crate::diagnose) finds in the training records of each fold: records that were held out
+/// come from the same campaign, so that its clock and its drift are known of them.
+///
+/// # Errors
+/// As [`crossvalidate`].
+pub fn crossvalidate_in_campaign(
+    learner: &dyn Learner,
+    candidates: &[Candidate],
+    figures: &[f64],
+    orders: &[Option<usize>],
+    count: usize,
+    repeats: usize,
+    seed: u64,
+) -> Result<InCampaign> {
+    let splits = splits(candidates.len(), count, repeats, seed);
+    let of_fold = |split: &Split| {
+        let held_out = split.predict(learner, candidates, figures, seed)?;
+        let train: Vec<Candidate> = split.kept().map(|record| candidates[record].clone()).collect();
+        let train_figures: Vec<f64> = split.kept().map(|record| figures[record]).collect();
+        let train_orders: Vec<Option<usize>> = split.kept().map(|record| orders[record]).collect();
+        let clock = Clock::find(&train_figures);
+        let inner = crossvalidate(learner, &train, &train_figures, count, 1, seed)?;
+        let drift = Drift::find(&train_orders, &residuals(&inner, train.len()));
+        let scaled = |held: &HeldOut, factor: f64| Prediction {
+            value: held.prediction.value * factor,
+            deviation: held.prediction.deviation * factor,
+        };
+        let shown = |held: &HeldOut, prediction: Prediction| {
+            let value = clock.map_or(prediction.value, |clock| clock.shown(prediction.value));
+            HeldOut { prediction: Prediction { value, ..prediction }, ..*held }
+        };
+        let at_place = |held: &HeldOut| {
+            let drift = drift.as_ref().zip(orders[held.record]).map_or(0.0, |(drift, order)| drift.at(order));
+            shown(held, scaled(held, drift.exp()))
+        };
+        Ok(InCampaign {
+            shown: held_out.iter().map(|held| shown(held, held.prediction)).collect(),
+            placed: held_out.iter().map(at_place).collect(),
+            design: held_out,
+        })
+    };
+    let mut all = InCampaign::default();
+    for fold in splits.par_iter().map(of_fold).collect::<Result<Vec<_>>>()? {
+        all.design.extend(fold.design);
+        all.shown.extend(fold.shown);
+        all.placed.extend(fold.placed);
+    }
+    Ok(all)
+}
+
+/// A fold of a repeat.
+struct Split {
+    repeat: usize,
+    records: usize,
+    held: Vec<usize>,
+}
+
+fn splits(records: usize, count: usize, repeats: usize, seed: u64) -> Vec<Split> {
+    let of_repeat = |repeat: usize| {
+        let folds = folds(records, count, seed.wrapping_add(repeat as u64)).into_iter();
+        folds.map(move |held| Split { repeat, records, held })
+    };
+    (0..repeats).flat_map(of_repeat).collect()
+}
+
+impl Split {
+    fn kept(&self) -> impl Iterator<Item = usize> {
+        (0..self.records).filter(|record| self.held.binary_search(record).is_err())
+    }
+
+    fn predict(
+        &self,
+        learner: &dyn Learner,
+        candidates: &[Candidate],
+        figures: &[f64],
+        seed: u64,
+    ) -> Result<Vec<HeldOut>> {
+        let (train, train_figures): (Vec<&Candidate>, Vec<f64>) =
+            self.kept().map(|record| (&candidates[record], figures[record])).unzip();
+        let surrogate = learner.fit(&train, &train_figures, seed)?;
+        let held_out = |&record: &usize| HeldOut {
+            record,
+            repeat: self.repeat,
+            figure: figures[record],
+            prediction: surrogate.predict(&candidates[record]),
+        };
+        Ok(self.held.iter().map(held_out).collect())
+    }
 }

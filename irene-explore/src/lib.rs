@@ -6,10 +6,13 @@ pub mod campaign;
 mod candidate;
 mod data;
 mod designs;
+pub mod devices;
+pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod features;
 mod measure;
+pub mod search;
 pub mod space;
 pub mod surrogate;
 

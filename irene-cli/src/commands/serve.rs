@@ -4,6 +4,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "candle")]
+use anyhow::ensure;
 use anyhow::{Context, Result};
 use irene_regress::Profile;
 use irene_viz::{Limits, Options, Profiling, Server};
@@ -79,7 +81,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 #[cfg(feature = "candle")]
 fn profiler(args: &Args) -> Result<Option<Arc<dyn Profiling>>> {
-    Ok(args.jobs.profiler()?.map(|profiler| Arc::new(profiler) as Arc<dyn Profiling>))
+    let Some(profiler) = args.jobs.profiler()? else { return Ok(None) };
+    ensure!(
+        args.allow_origin.as_deref() != Some("*"),
+        "--allow-profiling with --allow-origin * lets every page in a browser measure here; name the origin"
+    );
+    Ok(Some(Arc::new(profiler)))
 }
 
 /// A build without candle runs no model.

@@ -12,8 +12,10 @@ use crate::Result;
 /// designs of one layer, each traced when it is first asked for, give those of all others.
 #[derive(Default)]
 pub struct FeatureTable {
-    parts: RwLock<HashMap<Part, Features>>,
+    parts: RwLock<Parts>,
 }
+
+type Parts = HashMap<Part, Features>;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Part {
@@ -34,41 +36,46 @@ impl FeatureTable {
     /// # Errors
     /// What tracing says.
     pub fn features(&self, design: &Design) -> Result<Features> {
+        let wanted = parts(design);
         let mut all = Features::NONE;
-        let layers = design.layers();
-        for (index, layer) in layers.iter().enumerate() {
-            let hidden = layer.hidden;
-            for &head in &layer.heads {
-                self.add(&mut all, Part::Head(hidden, layer.heads.len(), head))?;
-            }
-            self.add(&mut all, Part::FeedForward(hidden, layer.feed_forward.clone()))?;
-            if let Some(next) = layers.get(index + 1).filter(|next| next.hidden != hidden) {
-                self.add(&mut all, Part::Projection(hidden, next.hidden))?;
-            }
-        }
-        if let [first, ..] = layers
-            && let [.., last] = layers
+        if let Ok(known) = self.parts.read()
+            && let Some(features) = wanted.iter().map(|(part, _)| known.get(part)).collect::<Option<Vec<_>>>()
         {
-            self.add(&mut all, Part::Outside(first.hidden))?;
-            self.add(&mut all, Part::Pooler(last.hidden))?;
+            wanted.iter().zip(features).for_each(|((_, times), features)| all.add(*times, features));
+            return Ok(all);
+        }
+        for (part, times) in wanted {
+            let known = self.parts.read().ok().and_then(|known| known.get(&part).copied());
+            let features = known.map_or_else(|| part.traced(), Ok)?;
+            all.add(times, &features);
+            if known.is_none()
+                && let Ok(mut known) = self.parts.write()
+            {
+                known.insert(part, features);
+            }
         }
         Ok(all)
     }
+}
 
-    fn add(&self, all: &mut Features, part: Part) -> Result<()> {
-        if let Ok(parts) = self.parts.read()
-            && let Some(features) = parts.get(&part)
-        {
-            all.add(1.0, features);
-            return Ok(());
+/// What a design is put together from, and how many times each.
+fn parts(design: &Design) -> Vec<(Part, f64)> {
+    let layers = design.layers();
+    let mut all: Vec<(Part, f64)> = Vec::with_capacity(8 * layers.len());
+    for (index, layer) in layers.iter().enumerate() {
+        let (hidden, count) = (layer.hidden, layer.heads.len());
+        // Equal heads stand beside each other in a canonical design.
+        for alike in layer.heads.chunk_by(|a, b| a == b) {
+            all.push((Part::Head(hidden, count, alike[0]), alike.len() as f64));
         }
-        let features = part.traced()?;
-        all.add(1.0, &features);
-        if let Ok(mut parts) = self.parts.write() {
-            parts.insert(part, features);
+        all.push((Part::FeedForward(hidden, layer.feed_forward.clone()), 1.0));
+        if let Some(next) = layers.get(index + 1).filter(|next| next.hidden != hidden) {
+            all.push((Part::Projection(hidden, next.hidden), 1.0));
         }
-        Ok(())
     }
+    all.extend(layers.first().map(|first| (Part::Outside(first.hidden), 1.0)));
+    all.extend(layers.last().map(|last| (Part::Pooler(last.hidden), 1.0)));
+    all
 }
 
 impl Part {

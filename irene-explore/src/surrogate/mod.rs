@@ -5,7 +5,7 @@ mod boshnas;
 mod decision_tree;
 mod file;
 mod gaussian_process;
-mod law;
+pub(crate) mod law;
 mod records;
 #[cfg(test)]
 mod synthetic;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use irene_explore::{
     Dataset, Describer,
-    evaluate::{Errors, Score, crossvalidate},
+    evaluate::{Errors, InCampaign, Score, crossvalidate, crossvalidate_in_campaign},
     surrogate::{Learner, learners},
 };
 use serde_json::json;
@@ -16,6 +16,7 @@ use crate::{commands::size, output};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore evaluate gpu_a100.json cpu_rpi.json --learner law,adaboost,gp-rbf
+  irene explore evaluate gpu_a100.json --learner law --in-campaign
   irene explore evaluate mine.jsonl --learner law --folds 10 --format csv -o scores.csv")]
 pub(crate) struct Args {
     /// Records, a file a device
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// How often, each time split otherwise
     #[arg(long, value_name = "N", default_value = "5", value_parser = size)]
     repeats: usize,
+    /// Predict also what the device's clock shows, and at the record's place in the campaign, where training records show a clock
+    /// and drift
+    #[arg(long)]
+    in_campaign: bool,
     /// Decides the splits
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
@@ -96,10 +101,17 @@ fn evaluate(
         let figures = data.figures(measure)?;
         for learner in learners {
             let (folds, repeats) = (args.folds.into(), args.repeats);
-            let held_out = crossvalidate(learner.as_ref(), &candidates, &figures, folds, repeats, args.seed)
-                .with_context(|| format!("{}, {}, {}", data.device, learner.name(), measure.name()))?;
-            let errors = Errors::of(held_out.iter());
-            scores.extend(errors.map(|errors| Score { learner: learner.name(), measure, errors }));
+            let held_out = if args.in_campaign {
+                let orders: Vec<_> = data.records.iter().map(|record| record.order).collect();
+                crossvalidate_in_campaign(learner.as_ref(), &candidates, &figures, &orders, folds, repeats, args.seed)
+            } else {
+                let design = crossvalidate(learner.as_ref(), &candidates, &figures, folds, repeats, args.seed);
+                design.map(|design| InCampaign { design, ..InCampaign::default() })
+            };
+            let InCampaign { design, shown, placed } =
+                held_out.with_context(|| format!("{}, {}, {}", data.device, learner.name(), measure.name()))?;
+            let [errors, shown, placed] = [design, shown, placed].map(|held_out| Errors::of(held_out.iter()));
+            scores.extend(errors.map(|errors| Score { learner: learner.name(), measure, errors, shown, placed }));
             step();
         }
     }
@@ -111,26 +123,33 @@ fn text(args: &Args, devices: &[Device]) -> Result<String> {
         format!("{} folds, {} times; errors in %, figures in their 90% interval in %\n", args.folds, args.repeats);
     for device in devices {
         writeln!(out, "\n{}, {} records", device.name, device.records)?;
-        writeln!(out, "{:12} {:20} {:>8} {:>8} {:>9}", "measure", "learner", "mean", "median", "covered")?;
-        for Score { learner, measure, errors } in &device.scores {
+        write!(out, "{:12} {:20} {:>8} {:>8} {:>9}", "measure", "learner", "mean", "median", "covered")?;
+        out += if args.in_campaign { "   shown  placed\n" } else { "\n" };
+        for Score { learner, measure, errors, shown, placed } in &device.scores {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
             let Errors { mean, median, covered } = errors;
             let measure = measure.name().replace('_', " ");
-            writeln!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1}")?;
+            write!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1}")?;
+            for errors in shown.iter().chain(placed) {
+                write!(out, " {:>7.2}", errors.mean)?;
+            }
+            out.push('\n');
         }
     }
     Ok(out)
 }
 
 fn csv(devices: &[Device]) -> Result<String> {
-    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent\n".to_owned();
+    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
     for device in devices {
         // A name with a comma or a quote in it stays one field.
         let name = format!("\"{}\"", device.name.replace('"', "\"\""));
-        for Score { learner, measure, errors } in &device.scores {
+        for Score { learner, measure, errors, shown, placed } in &device.scores {
             let Errors { mean, median, covered } = errors;
             let (records, measure, is_ours) = (device.records, measure.name(), *learner == OURS);
-            writeln!(out, "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered}")?;
+            let [shown, placed] =
+                [shown, placed].map(|errors| errors.map_or_else(String::new, |errors| errors.mean.to_string()));
+            writeln!(out, "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{shown},{placed}")?;
         }
     }
     Ok(out)
@@ -145,6 +164,8 @@ fn json(devices: &[Device]) -> serde_json::Value {
             "mean_percent": score.errors.mean,
             "median_percent": score.errors.median,
             "covered_percent": score.errors.covered,
+            "shown_mean_percent": score.shown.map(|errors| errors.mean),
+            "placed_mean_percent": score.placed.map(|errors| errors.mean),
         })
     };
     let device = |device: &Device| {

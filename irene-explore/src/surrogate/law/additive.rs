@@ -77,6 +77,11 @@ impl Additive {
         Self { prices: prices.iter().zip(&sizes).map(|(price, size)| price / size).collect(), floor: LEAST * smallest }
     }
 
+    /// Whether it has a price for each column.
+    pub(super) fn is_sound(&self) -> bool {
+        self.prices.len() == COLUMNS && self.floor > 0.0
+    }
+
     /// The logarithm of what it says.
     pub(super) fn log(&self, features: &Features) -> f64 {
         let sum: f64 = columns(features).iter().zip(&self.prices).map(|(column, price)| column * price).sum();

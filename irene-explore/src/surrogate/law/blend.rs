@@ -49,6 +49,10 @@ impl Blend {
         Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
     }
 
+    pub(super) fn trust(&self) -> &[f64; VIEWS] {
+        &self.trust
+    }
+
     pub(super) fn predict(&self, said: &Said) -> Prediction {
         let value = (mixed(&self.trust, said) + self.shift).exp();
         Prediction { value, deviation: value * self.deviation * (1.0 + said.leverage).sqrt() }

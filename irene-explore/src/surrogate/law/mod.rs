@@ -32,9 +32,31 @@ pub struct LawLearner;
 
 /// An additive law of costs with smooth corrections, of one measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Raw")]
 pub struct Law {
     views: Views,
     blend: Blend,
+}
+
+/// As read: nothing is known to hold.
+#[derive(Deserialize)]
+struct Raw {
+    views: Views,
+    blend: Blend,
+}
+
+impl TryFrom<Raw> for Law {
+    type Error = String;
+
+    fn try_from(Raw { views, blend }: Raw) -> std::result::Result<Self, String> {
+        let wide = COORDINATES.len() + 1;
+        let sound = views.additive.is_sound()
+            && views.on_law.is_sound(wide)
+            && views.with_law.is_sound(wide)
+            && views.without_law.is_sound(COORDINATES.len())
+            && views.process.is_sound(COORDINATES.len());
+        if sound { Ok(Self { views, blend }) } else { Err("a law whose numbers do not fit together".into()) }
+    }
 }
 
 /// Views of the logarithm of a figure.
@@ -73,12 +95,12 @@ struct ViewScales {
 #[derive(Clone, Copy, Debug)]
 struct Said {
     views: [f64; VIEWS],
-    /// What is open about the surfaces, as a share of the variance of the measurements.
+    /// What is open about the surface on the law, as a share of the variance of the measurements.
     leverage: f64,
 }
 
 /// The logarithms that surfaces lie over.
-const COORDINATES: [Feature; 6] = [
+pub(crate) const COORDINATES: [Feature; 6] = [
     Feature::Flops,
     Feature::EncoderParameters,
     Feature::WordParameters,
@@ -87,7 +109,7 @@ const COORDINATES: [Feature; 6] = [
     Feature::Linears,
 ];
 
-fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
+pub(crate) fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
     COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
 }
 
@@ -124,13 +146,21 @@ impl Views {
         }
     }
 
-    fn say(&self, features: &Features) -> Said {
+    /// What each view says that `trust` is put in; the others say nothing.
+    fn say(&self, features: &Features, trust: &[f64; VIEWS]) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
         let narrow = &wide[..COORDINATES.len()];
-        let (on, with, without) = (self.on_law.at(&wide), self.with_law.at(&wide), self.without_law.at(narrow));
-        let leverage = (on.leverage + with.leverage + without.leverage) / 3.0;
-        Said { views: [law + on.value, with.value, without.value, self.process.at(narrow), law], leverage }
+        let (rise, leverage) = self.on_law.at(&wide);
+        let of = |view: usize, say: &dyn Fn() -> f64| if trust[view] > 0.0 { say() } else { 0.0 };
+        let views = [
+            law + rise,
+            of(1, &|| self.with_law.height(&wide)),
+            of(2, &|| self.without_law.height(narrow)),
+            of(3, &|| self.process.height(narrow)),
+            law,
+        ];
+        Said { views, leverage }
     }
 }
 
@@ -171,7 +201,7 @@ impl Law {
                 }
                 let views = Views::fit(&kept, &kept_figures, Some(scales));
                 let held = (0..features.len()).filter(|&index| is_held(index));
-                held.map(|index| (views.say(features[index]), figures[index].ln())).collect::<Vec<_>>()
+                held.map(|index| (views.say(features[index], &[1.0; VIEWS]), figures[index].ln())).collect::<Vec<_>>()
             })
             .collect();
         Ok(Self { blend: Blend::fit(&held_out), views })
@@ -179,7 +209,7 @@ impl Law {
 
     /// What it expects of a design with these features.
     pub fn predict(&self, features: &Features) -> Prediction {
-        self.blend.predict(&self.views.say(features))
+        self.blend.predict(&self.views.say(features, self.blend.trust()))
     }
 }
 

@@ -74,11 +74,17 @@ impl Process {
         process
     }
 
+    /// Whether it lies over so many coordinates.
+    pub(super) fn is_sound(&self, coordinates: usize) -> bool {
+        let sizes = [self.means.len(), self.deviations.len(), self.points.len()];
+        sizes == [coordinates, coordinates, coordinates * self.weights.len()]
+    }
+
     pub(super) fn scales(&self) -> ProcessScales {
         self.scales
     }
 
-    pub(super) fn at(&self, point: &[f64]) -> f64 {
+    pub(super) fn height(&self, point: &[f64]) -> f64 {
         let point = self.standard(point.iter().copied());
         let rise: f64 = self
             .points

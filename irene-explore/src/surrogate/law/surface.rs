@@ -22,14 +22,6 @@ pub(super) struct Scales {
     quadratic: f64,
 }
 
-/// A surface at a point.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Height {
-    pub(super) value: f64,
-    /// The variance of the value, over the noise's.
-    pub(super) leverage: f64,
-}
-
 const LINEAR: [f64; 7] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
 const QUADRATIC: [f64; 6] = [1e-4, 0.03, 0.1, 0.3, 1.0, 3.0];
 
@@ -124,24 +116,41 @@ impl Surface {
         (empty, weights)
     }
 
+    /// Whether it lies over so many coordinates.
+    pub(super) fn is_sound(&self, coordinates: usize) -> bool {
+        let terms = 1 + coordinates * (coordinates + 3) / 2;
+        let sizes = [self.means.len(), self.deviations.len(), self.coefficients.len(), self.factor.len()];
+        sizes == [coordinates, coordinates, terms, terms * (terms + 1) / 2]
+    }
+
     pub(super) fn scales(&self) -> Scales {
         self.scales
     }
 
-    pub(super) fn at(&self, point: &[f64]) -> Height {
+    pub(super) fn height(&self, point: &[f64]) -> f64 {
+        self.height_of(&self.terms(point.iter().copied()))
+    }
+
+    fn height_of(&self, terms: &[f64]) -> f64 {
+        let rises = terms.iter().zip(&self.coefficients).map(|(term, coefficient)| term * coefficient);
+        self.centre + rises.sum::<f64>()
+    }
+
+    /// The height, and its variance over the noise's.
+    pub(super) fn at(&self, point: &[f64]) -> (f64, f64) {
         let mut terms = self.terms(point.iter().copied());
-        let rise: f64 = terms.iter().zip(&self.coefficients).map(|(term, coefficient)| term * coefficient).sum();
+        let height = self.height_of(&terms);
         // By forward substitution, in place.
         let mut rest = &self.factor[..];
         let mut leverage = 0.0;
-        for row in 0..self.coefficients.len() {
+        for row in 0..terms.len() {
             let (factors, after) = rest.split_at(row + 1);
             let known: f64 = factors[..row].iter().zip(&terms[..row]).map(|(factor, term)| factor * term).sum();
             terms[row] = (terms[row] - known) / factors[row];
             leverage += terms[row] * terms[row];
             rest = after;
         }
-        Height { value: self.centre + rise, leverage }
+        (height, leverage)
     }
 
     /// 1, the coordinates, and their products two by two.

@@ -1,0 +1,149 @@
+//! Several devices at once: what one device shows of designs says much of another.
+
+mod evaluate;
+
+pub use evaluate::{Transfer, TransferPoint, leave_one_device_out};
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+
+use crate::{
+    Error, Result,
+    features::Features,
+    surrogate::{
+        Prediction,
+        law::{COORDINATES, coordinates},
+    },
+};
+
+/// One surrogate of a measure for several devices, the device among its inputs: a Gaussian process over the logarithms of costs
+/// whose covariance is what all devices share and what is a device's own (the intrinsic model of coregionalisation; Álvarez, Rosasco
+/// and Lawrence, 2012, section 4.2).
+pub struct MultiDevice {
+    means: [f64; COORDINATES.len()],
+    deviations: [f64; COORDINATES.len()],
+    centre: f64,
+    records: Vec<Place>,
+    weights: DVector<f64>,
+    factor: Cholesky<f64, Dyn>,
+    scales: Scales,
+    /// Of the noise.
+    variance: f64,
+}
+
+/// What was measured on one device.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceRecords<'a> {
+    /// Of each design.
+    pub features: Vec<&'a Features>,
+    /// One a design, above 0.
+    pub figures: Vec<f64>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    device: usize,
+    point: [f64; COORDINATES.len()],
+}
+
+/// Prior variances over the noise's.
+#[derive(Clone, Copy, Debug)]
+struct Scales {
+    /// Of slopes and of what is not linear, that all devices share.
+    shared: f64,
+    /// Of the same, a device's own.
+    own: f64,
+}
+
+/// Of a device's level: orders of magnitude lie between a small board and a large GPU.
+const LEVEL: f64 = 4000.0;
+const SHARED: [f64; 3] = [10.0, 40.0, 160.0];
+const OWN: [f64; 4] = [0.3, 1.0, 4.0, 16.0];
+/// Of what is not linear, as a share of the slopes'.
+const SMOOTH: f64 = 0.3;
+const REACH: f64 = 1.5;
+
+impl Scales {
+    fn covariance(self, x: &Place, y: &Place) -> f64 {
+        let (mut product, mut square) = (0.0, 0.0);
+        for (x, y) in x.point.iter().zip(&y.point) {
+            product += x * y;
+            square += (x - y) * (x - y);
+        }
+        let size = COORDINATES.len() as f64;
+        let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
+        let matern = (1.0 + distance + distance * distance / 3.0) * (-distance).exp();
+        let shape = product / size + SMOOTH * matern;
+        if x.device == y.device { LEVEL + (self.shared + self.own) * shape } else { self.shared * shape }
+    }
+}
+
+impl MultiDevice {
+    /// From the records of each device; a device without records is predicted by what the others share, up to its level.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there are none, or a figure is not above 0.
+    pub fn fit(devices: &[DeviceRecords<'_>]) -> Result<Self> {
+        let count: usize = devices.iter().map(|device| device.figures.len()).sum();
+        let sound = devices.iter().all(|device| {
+            device.features.len() == device.figures.len()
+                && device.figures.iter().all(|figure| figure.is_finite() && *figure > 0.0)
+        });
+        if count == 0 || !sound {
+            return Err(Error::Data(format!("expected figures above 0, one a design, found {count} records")));
+        }
+        let all = devices.iter().enumerate().flat_map(|(device, records)| {
+            records
+                .features
+                .iter()
+                .zip(&records.figures)
+                .map(move |(features, figure)| (Place { device, point: coordinates(features) }, figure.ln()))
+        });
+        let (mut records, logs): (Vec<Place>, Vec<f64>) = all.unzip();
+        let mean = |column: usize| records.iter().map(|place| place.point[column]).sum::<f64>() / count as f64;
+        let means = std::array::from_fn(mean);
+        let deviation = |column: usize| {
+            let squares: f64 = records.iter().map(|place| (place.point[column] - means[column]).powi(2)).sum();
+            (squares / count as f64).sqrt() + 1e-9
+        };
+        let deviations = std::array::from_fn(deviation);
+        for place in &mut records {
+            place.point = standard(&place.point, &means, &deviations);
+        }
+        let centre = logs.iter().sum::<f64>() / count as f64;
+        let left = DVector::from_iterator(count, logs.iter().map(|log| log - centre));
+        let grid = SHARED.iter().flat_map(|&shared| OWN.map(|own| Scales { shared, own }));
+        let fit =
+            |scales: Scales| {
+                let mut covariance = DMatrix::from_fn(count, count, |i, j| {
+                    if j <= i { scales.covariance(&records[i], &records[j]) } else { 0.0 }
+                });
+                (0..count).for_each(|record| covariance[(record, record)] += 1.0);
+                let factor = Cholesky::new(covariance)?;
+                let weights = factor.solve(&left);
+                let variance = left.dot(&weights) / count as f64;
+                let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
+                Some((-0.5 * count as f64 * variance.ln() - half_determinant, scales, factor, weights, variance))
+            };
+        let best = grid.filter_map(fit).max_by(|a, b| a.0.total_cmp(&b.0));
+        let (_, scales, factor, weights, variance) =
+            best.ok_or_else(|| Error::Data("the records of the devices contradict each other".into()))?;
+        Ok(Self { means, deviations, centre, records, weights, factor, scales, variance })
+    }
+
+    /// What it expects of a design on a device, by the device's place among those it was fitted to.
+    pub fn predict(&self, device: usize, features: &Features) -> Prediction {
+        let place = Place { device, point: standard(&coordinates(features), &self.means, &self.deviations) };
+        let mut near = DVector::from_iterator(
+            self.records.len(),
+            self.records.iter().map(|record| self.scales.covariance(&place, record)),
+        );
+        let value = (self.centre + near.dot(&self.weights)).exp();
+        let mut open = self.scales.covariance(&place, &place);
+        self.factor.l_dirty().solve_lower_triangular_mut(&mut near);
+        open -= near.norm_squared();
+        Prediction { value, deviation: value * (self.variance * (1.0 + open.max(0.0))).sqrt() }
+    }
+}
+
+fn standard<const N: usize>(point: &[f64; N], means: &[f64; N], deviations: &[f64; N]) -> [f64; N] {
+    std::array::from_fn(|column| (point[column] - means[column]) / deviations[column])
+}

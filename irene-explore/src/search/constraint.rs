@@ -1,0 +1,235 @@
+use std::{fmt, str::FromStr};
+
+use super::{evaluation::Evaluation, quantity::Quantity};
+use crate::{Error, Result, surrogate::Prediction};
+
+/// What a design has to keep to, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`.
+///
+/// A figure is judged where it stands `caution` standard deviations on its bad side: 0 takes it as predicted, 2 asks for a design that keeps
+/// the bound even if the prediction is that much too good.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Constraints {
+    bounds: Vec<Bound>,
+    caution: f64,
+}
+
+/// The most of a quantity, or the least of one that is sought to be large.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    /// Of what.
+    pub quantity: Quantity,
+    /// In its unit, above 0.
+    pub limit: f64,
+}
+
+impl Constraints {
+    /// None: every design will do.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Judged so many standard deviations on the bad side.
+    ///
+    /// # Errors
+    /// [`Error::Search`] if that is negative or not finite.
+    pub fn with_caution(mut self, deviations: f64) -> Result<Self> {
+        if !(deviations.is_finite() && deviations >= 0.0) {
+            return Err(Error::Search(format!("caution of {deviations} standard deviations: use 0 or more")));
+        }
+        self.caution = deviations;
+        Ok(self)
+    }
+
+    /// The bounds.
+    pub fn bounds(&self) -> &[Bound] {
+        &self.bounds
+    }
+
+    /// How far a design is from keeping them: the sum of what it is over each, as a share of the bound; 0 if it keeps all.
+    ///
+    /// # Errors
+    /// [`Error::Search`] if a quantity is unknown.
+    pub fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
+        self.bounds.iter().map(|bound| Ok(bound.excess(self.judged(bound, evaluation)?).max(0.0))).sum()
+    }
+
+    /// The probability that a design keeps them all, its figures taken as independent and normal.
+    ///
+    /// # Errors
+    /// [`Error::Search`] if a quantity is unknown.
+    pub fn feasibility(&self, evaluation: &Evaluation) -> Result<f64> {
+        self.bounds.iter().map(|bound| Ok(bound.probability(evaluation.require(bound.quantity)?))).product()
+    }
+
+    fn judged(&self, bound: &Bound, evaluation: &Evaluation) -> Result<f64> {
+        let Prediction { value, deviation } = evaluation.require(bound.quantity)?;
+        let worse = if self.caution > 0.0 { self.caution * deviation } else { 0.0 };
+        Ok(if bound.quantity.is_sought() { value - worse } else { value + worse })
+    }
+
+    /// What a design that breaks them has, beside the bounds that it breaks.
+    pub(super) fn explain(&self, evaluation: &Evaluation) -> Result<String> {
+        let mut broken = Vec::new();
+        for bound in &self.bounds {
+            let (judged, quantity) = (self.judged(bound, evaluation)?, bound.quantity);
+            let excess = bound.excess(judged);
+            if excess > 0.0 {
+                let side = if quantity.is_sought() { "short" } else { "over" };
+                let (has, limit) = (quantity.show(judged), quantity.show(bound.limit));
+                broken.push(format!("{quantity} {has} (bound {limit}, {:.1}% {side})", 100.0 * excess));
+            }
+        }
+        let caution =
+            if self.caution > 0.0 { format!(", judged at {} deviations", self.caution) } else { String::new() };
+        Ok(broken.join(", ") + &caution)
+    }
+}
+
+impl Bound {
+    /// What a value is beyond it, as a share of it.
+    fn excess(&self, value: f64) -> f64 {
+        let over = (value - self.limit) / self.limit;
+        if self.quantity.is_sought() { -over } else { over }
+    }
+
+    fn probability(&self, prediction: Prediction) -> f64 {
+        let excess = self.excess(prediction.value) * self.limit;
+        if prediction.deviation > 0.0 {
+            normal_cdf(-excess / prediction.deviation)
+        } else {
+            f64::from(u8::from(excess <= 0.0))
+        }
+    }
+}
+
+/// The standard normal distribution function, to 1e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+fn normal_cdf(z: f64) -> f64 {
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let series = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
+    let tail = 0.5 * series.into_iter().fold(0.0, |sum, term| (sum + term) * t) * (-x * x).exp();
+    if z < 0.0 { tail } else { 1.0 - tail }
+}
+
+impl FromStr for Constraints {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bounds: Vec<Bound> = Vec::new();
+        for part in text.split(',').filter(|_| !text.trim().is_empty()) {
+            let wrong = |reason: String| Error::Search(format!("constraint '{}': {reason}", part.trim()));
+            let bound = bound(part).map_err(wrong)?;
+            if bounds.iter().any(|earlier| earlier.quantity == bound.quantity) {
+                return Err(wrong(format!("{} is bounded twice", bound.quantity)));
+            }
+            bounds.push(bound);
+        }
+        Ok(Self { bounds, caution: 0.0 })
+    }
+}
+
+fn bound(part: &str) -> std::result::Result<Bound, String> {
+    let sides = part.split_once("<=").or_else(|| part.split_once('≤')).map(|sides| (sides, "<="));
+    let sides = sides.or_else(|| part.split_once(">=").or_else(|| part.split_once('≥')).map(|sides| (sides, ">=")));
+    let Some(((name, amount), sign)) = sides else {
+        return Err("it has to read latency <= 20 ms or accuracy >= 0.8".to_owned());
+    };
+    let quantity: Quantity = name.parse().map_err(|error: Error| error.to_string())?;
+    let wanted = relation(quantity);
+    if sign != wanted {
+        return Err(format!("{quantity} is bounded from the other side: write {quantity} {wanted} {}", amount.trim()));
+    }
+    Ok(Bound { quantity, limit: quantity.amount(amount)? })
+}
+
+fn relation(quantity: Quantity) -> &'static str {
+    if quantity.is_sought() { ">=" } else { "<=" }
+}
+
+impl fmt::Display for Constraints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bounds: Vec<_> = self.bounds.iter().map(ToString::to_string).collect();
+        f.write_str(&bounds.join(", "))
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{} {} {} {}", self.quantity, relation(self.quantity), self.limit, self.quantity.unit());
+        f.write_str(text.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(latency: f64, accuracy: f64, deviation: f64) -> Evaluation {
+        Evaluation::new()
+            .with(Quantity::Latency, Prediction { value: latency, deviation })
+            .with(Quantity::Accuracy, Prediction { value: accuracy, deviation })
+    }
+
+    #[test]
+    fn bounds_are_read_with_their_units() {
+        let read: Constraints = "latency<=0.02, energy<=3 J, peak_power <= 20W, accuracy >= 80%".parse().unwrap();
+        let limits: Vec<_> = read.bounds().iter().map(|bound| bound.limit).collect();
+        assert_eq!(limits, [0.02, 3.0, 20.0, 0.8]);
+        assert_eq!(read.to_string().parse::<Constraints>().unwrap(), read);
+        assert_eq!(" ".parse::<Constraints>().unwrap(), Constraints::none());
+    }
+
+    #[test]
+    fn a_wrong_constraint_names_the_bad_part() {
+        for (text, named) in [
+            ("latency<=1, ", "constraint '': it has to read"),
+            ("latency<1", "constraint 'latency<1'"),
+            ("speed<=1", "'speed' is no quantity"),
+            ("energy<=3 s", "'s' is no unit of energy"),
+            ("latency>=1", "write latency <= 1"),
+            ("accuracy<=1", "write accuracy >= 1"),
+            ("latency<=1,latency<=2", "'latency<=2': latency is bounded twice"),
+            ("latency<=-1", "above 0"),
+        ] {
+            let error = text.parse::<Constraints>().unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn violations_are_shares_of_the_bounds() {
+        let constraints: Constraints = "latency<=2, accuracy>=0.8".parse().unwrap();
+        assert_eq!(constraints.violation(&of(2.0, 0.8, 1.0)).unwrap(), 0.0);
+        assert!((constraints.violation(&of(3.0, 0.6, 1.0)).unwrap() - 0.75).abs() < 1e-12);
+        let careful = constraints.with_caution(2.0).unwrap();
+        assert!((careful.violation(&of(2.0, 0.8, 0.1)).unwrap() - 0.35).abs() < 1e-12);
+        assert!(careful.clone().with_caution(f64::NAN).is_err());
+        let text = careful.explain(&of(3.0, 0.9, 0.1)).unwrap();
+        assert_eq!(
+            text,
+            "latency 3.2 s (bound 2 s, 60.0% over), accuracy 0.7 (bound 0.8, 12.5% short), judged at 2 deviations"
+        );
+    }
+
+    #[test]
+    fn feasibility_is_a_normal_probability() {
+        let constraints: Constraints = "latency<=2".parse().unwrap();
+        for (latency, deviation, expected) in
+            [(2.0, 1.0, 0.5), (1.0, 1.0, 0.841_344_746), (4.0, 1.0, 0.022_750_132), (1.0, 0.0, 1.0), (3.0, 0.0, 0.0)]
+        {
+            let probability = constraints.feasibility(&of(latency, 0.0, deviation)).unwrap();
+            assert!((probability - expected).abs() < 2e-7, "{latency}: {probability}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_reading_constraints_panic(text in prop_oneof![".*", "((latency|energy|accuracy)(<=|>=|≤)[-a-zµ% .,0-9]*,?)*"]) {
+            if let Ok(constraints) = text.parse::<Constraints>() {
+                prop_assert!(constraints.bounds().iter().all(|bound| bound.limit > 0.0 && bound.limit.is_finite()));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use std::{collections::HashMap, mem};
+
+use super::{
+    archive::Archive,
+    evaluation::Evaluation,
+    hypervolume::hypervolume,
+    outcome::{Found, Outcome, TracePoint},
+    problem::{Limits, Problem, Progress, Score, Variation},
+};
+use crate::{Error, Result};
+
+/// Steps that a trace has, about.
+const STEPS: usize = 50;
+
+/// A design and how it is judged.
+#[derive(Clone)]
+pub(super) struct Scored<G> {
+    pub(super) genome: G,
+    pub(super) score: Score,
+}
+
+/// What every search keeps: what was spent, what was met, and the best of it.
+pub(super) struct Ledger<'a, V: Variation> {
+    pub(super) problem: &'a Problem<'a, V>,
+    limits: &'a Limits<'a>,
+    spent: usize,
+    known: HashMap<V::Genome, Score>,
+    archive: Archive<V::Genome>,
+    nearest: Option<(f64, Evaluation)>,
+    reference: Option<Vec<f64>>,
+    snapshots: Vec<Snapshot>,
+}
+
+struct Snapshot {
+    evaluations: usize,
+    costs: Vec<Vec<f64>>,
+}
+
+impl<'a, V: Variation> Ledger<'a, V> {
+    pub(super) fn new(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>) -> Result<Self> {
+        limits.check(problem.objective)?;
+        Ok(Self {
+            problem,
+            limits,
+            spent: 0,
+            known: HashMap::new(),
+            archive: Archive::new(limits.front),
+            nearest: None,
+            reference: limits.reference.map(<[f64]>::to_vec),
+            snapshots: Vec::new(),
+        })
+    }
+
+    /// Evaluations left; none once told to stop.
+    pub(super) fn room(&self) -> usize {
+        if self.limits.stopped() { 0 } else { self.limits.evaluations - self.spent }
+    }
+
+    /// How a design met before was judged.
+    pub(super) fn known(&self, genome: &V::Genome) -> Option<&Score> {
+        self.known.get(genome)
+    }
+
+    /// Counts evaluations made elsewhere; no more than there is room for.
+    pub(super) fn spend(&mut self, evaluations: usize) {
+        self.spent += evaluations.min(self.limits.evaluations - self.spent);
+    }
+
+    /// Evaluates designs not met before, as many of them as there is room for.
+    pub(super) fn score(&mut self, mut genomes: Vec<V::Genome>) -> Result<Vec<Scored<V::Genome>>> {
+        genomes.truncate(self.room());
+        if genomes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let evaluations = (self.problem.evaluate)(&genomes)?;
+        if evaluations.len() != genomes.len() {
+            let reason = format!("{} evaluations came back for {} designs", evaluations.len(), genomes.len());
+            return Err(Error::Search(reason));
+        }
+        let mut scored = Vec::with_capacity(genomes.len());
+        for (genome, evaluation) in genomes.into_iter().zip(evaluations) {
+            self.spent += 1;
+            let score = Score::of(self.problem.objective, self.problem.constraints, &evaluation)?;
+            self.enter(&genome, &score, evaluation)?;
+            self.known.insert(genome.clone(), score.clone());
+            scored.push(Scored { genome, score });
+        }
+        self.note(&scored);
+        Ok(scored)
+    }
+
+    fn enter(&mut self, genome: &V::Genome, score: &Score, figures: Evaluation) -> Result<()> {
+        if !score.is_feasible() {
+            if self.nearest.is_none_or(|(violation, _)| score.violation < violation) {
+                self.nearest = Some((score.violation, figures));
+            }
+        } else if self.archive.takes(&score.costs) {
+            let feasibility = self.problem.constraints.feasibility(&figures)?;
+            let (design, costs) = (genome.clone(), score.costs.clone());
+            self.archive.insert(Found { design, figures, costs, feasibility, evaluation: self.spent });
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, scored: &[Scored<V::Genome>]) {
+        if self.reference.is_none() {
+            self.reference = worst(scored);
+        }
+        let last = self.snapshots.last().map_or(0, |snapshot| snapshot.evaluations);
+        if last == 0 || self.spent - last >= self.limits.evaluations / STEPS || self.room() == 0 {
+            self.snapshot();
+        }
+        if let Some(progress) = self.limits.progress {
+            progress(&Progress {
+                evaluations: self.spent,
+                budget: self.limits.evaluations,
+                front: self.archive.members().len(),
+                best: self.best(),
+            });
+        }
+    }
+
+    fn snapshot(&mut self) {
+        let costs = self.archive.members().iter().map(|member| member.costs.clone()).collect();
+        self.snapshots.push(Snapshot { evaluations: self.spent, costs });
+    }
+
+    fn best(&self) -> Option<f64> {
+        match self.archive.members() {
+            [only] if only.costs.len() == 1 => Some(only.costs[0]),
+            _ => None,
+        }
+    }
+
+    pub(super) fn outcome(mut self, method: &'static str) -> Result<Outcome<V::Genome>> {
+        if self.archive.members().is_empty() {
+            return Err(self.in_vain());
+        }
+        self.archive.settle();
+        self.snapshots.pop_if(|last| last.evaluations == self.spent);
+        self.snapshot();
+        let reference = self.reference.take().filter(|reference| reference.len() > 1);
+        let trace =
+            mem::take(&mut self.snapshots).iter().map(|snapshot| snapshot.point(reference.as_deref())).collect();
+        Ok(Outcome {
+            method,
+            objective: self.problem.objective.to_string(),
+            constraints: self.problem.constraints.to_string(),
+            seed: self.limits.seed,
+            budget: self.limits.evaluations,
+            evaluations: self.spent,
+            stopped: self.limits.stopped(),
+            reference,
+            front: self.archive.into_members(),
+            trace,
+        })
+    }
+
+    /// Why there is no design to give.
+    fn in_vain(&self) -> Error {
+        let (count, constraints) = (self.known.len(), self.problem.constraints);
+        let reason = match &self.nearest {
+            None => "the search was stopped before it evaluated a design".to_owned(),
+            Some((violation, _)) if violation.is_infinite() => {
+                format!(
+                    "all {count} designs evaluated have figures that are not finite numbers: the predictions are at fault"
+                )
+            }
+            Some((_, nearest)) => match constraints.explain(nearest) {
+                Ok(near) => format!(
+                    "none of {count} designs evaluated keeps {constraints}; the nearest has {near}: relax the bound, widen the space or \
+                     raise the budget"
+                ),
+                Err(error) => return error,
+            },
+        };
+        Error::Search(reason)
+    }
+}
+
+impl Snapshot {
+    fn point(&self, reference: Option<&[f64]>) -> TracePoint {
+        let costs: Vec<_> = self.costs.iter().map(Vec::as_slice).collect();
+        let best = match (reference, costs.as_slice()) {
+            (None, [[only]]) => Some(*only),
+            _ => None,
+        };
+        let hypervolume = reference.map(|reference| hypervolume(&costs, reference));
+        TracePoint { evaluations: self.evaluations, front: costs.len(), best, hypervolume }
+    }
+}
+
+/// The worst of each cost and a tenth of its range (of itself where there is none).
+fn worst<G>(scored: &[Scored<G>]) -> Option<Vec<f64>> {
+    let finite: Vec<_> = scored.iter().map(|one| &one.score.costs).filter(|costs| costs[0].is_finite()).collect();
+    let of = |cost: usize| {
+        let values = finite.iter().map(|costs| costs[cost]);
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        high + 0.1 * if high > low { high - low } else { high.abs() }
+    };
+    finite.first().map(|costs| (0..costs.len()).map(of).collect())
+}

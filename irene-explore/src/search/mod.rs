@@ -1,0 +1,83 @@
+//! Searches of a design space: what is asked for ([`Objective`], [`Constraints`]), and ways to look for it within a budget of
+//! evaluations ([`Evolution`], [`Random`], [`Climb`], [`Gradient`]).
+//!
+//! A search knows the space through [`Variation`] alone and scores designs through a closure that takes a batch, so that scoring can use all
+//! cores. Equal seeds give equal outcomes where the closure does.
+//!
+//! ```
+//! use irene_explore::search::*;
+//! use irene_explore::surrogate::Prediction;
+//! use rand_pcg::{Pcg64Mcg, rand_core::Rng};
+//!
+//! /// Whole numbers below 100, each next to two others.
+//! struct Numbers;
+//! impl Variation for Numbers {
+//!     type Genome = u64;
+//!     fn random(&self, rng: &mut Pcg64Mcg) -> u64 {
+//!         rng.next_u64() % 100
+//!     }
+//!     fn mutate(&self, n: &u64, rng: &mut Pcg64Mcg) -> u64 {
+//!         (n + 99 + 2 * (rng.next_u64() % 2)) % 100
+//!     }
+//!     fn crossover(&self, a: &u64, b: &u64, _: &mut Pcg64Mcg) -> u64 {
+//!         (a + b) / 2
+//!     }
+//!     fn neighbours(&self, n: &u64) -> Vec<u64> {
+//!         [n.checked_sub(1), n.checked_add(1)].into_iter().flatten().filter(|&n| n < 100).collect()
+//!     }
+//! }
+//!
+//! let evaluate = |numbers: &[u64]| {
+//!     let of = |&n: &u64| {
+//!         let (slow, hungry) = (n as f64 + 1.0, 100.0 - n as f64);
+//!         let exactly = |value| Prediction { value, deviation: 0.0 };
+//!         Evaluation::new().with(Quantity::Latency, exactly(slow)).with(Quantity::Energy, exactly(hungry))
+//!     };
+//!     Ok(numbers.iter().map(of).collect())
+//! };
+//! let problem = Problem {
+//!     variation: &Numbers,
+//!     objective: &"pareto(latency, energy)".parse()?,
+//!     constraints: &"latency <= 50 s, energy <= 60 J".parse()?,
+//!     evaluate: &evaluate,
+//!     starts: &[],
+//! };
+//! let outcome = Evolution { population: 10, ..Evolution::default() }.run(&problem, &Limits::new(100, 0))?;
+//! assert_eq!(outcome.front.len(), 10, "latencies of 41 to 50 s");
+//! # Ok::<(), irene_explore::Error>(())
+//! ```
+
+mod archive;
+mod constraint;
+mod designs;
+mod evaluation;
+mod evolution;
+mod gradient;
+mod hypervolume;
+mod ledger;
+mod local;
+mod objective;
+mod outcome;
+mod pareto;
+mod problem;
+mod quantity;
+mod random;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
+mod thinning;
+
+pub use constraint::{Bound, Constraints};
+pub use designs::{RelaxedSpace, ValueAndGradient, score_designs};
+pub use evaluation::Evaluation;
+pub use evolution::Evolution;
+pub use gradient::{Adam, Gradient, Minimum, Relaxation, minimise};
+pub use hypervolume::hypervolume;
+pub use local::Climb;
+pub use objective::{Objective, Weight};
+pub use outcome::{Found, Outcome, TracePoint};
+pub use pareto::{crowding_distances, dominates, front, sort_by_dominance};
+pub use problem::{Evaluate, Limits, Problem, Progress, Score, Search, Variation};
+pub use quantity::Quantity;
+pub use random::Random;

@@ -1,0 +1,67 @@
+use serde::Serialize;
+
+use super::{evaluation::Evaluation, hypervolume::hypervolume};
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome<G> {
+    /// The way it was searched.
+    pub method: &'static str,
+    /// What was sought.
+    pub objective: String,
+    /// What was to be kept.
+    pub constraints: String,
+    /// What decided all that is random.
+    pub seed: u64,
+    /// Evaluations allowed.
+    pub budget: usize,
+    /// Evaluations made.
+    pub evaluations: usize,
+    /// Whether it was told to stop early.
+    pub stopped: bool,
+    /// The worst costs that count for the hypervolume, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Vec<f64>>,
+    /// The best compromises of designs that keep the constraints, by their costs, one for equal costs; of one cost, the best.
+    pub front: Vec<Found<G>>,
+    /// How it got there.
+    pub trace: Vec<TracePoint>,
+}
+
+/// A design of a front.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found<G> {
+    /// The design.
+    pub design: G,
+    /// What is expected of it.
+    pub figures: Evaluation,
+    /// What was made small.
+    pub costs: Vec<f64>,
+    /// The probability that it keeps the constraints.
+    pub feasibility: f64,
+    /// The evaluation that found it, counted from 1.
+    pub evaluation: usize,
+}
+
+/// Where a search stood.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TracePoint {
+    /// Evaluations made.
+    pub evaluations: usize,
+    /// Points of the front.
+    pub front: usize,
+    /// The least of the only cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<f64>,
+    /// What the front dominates below the reference, if there are several costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hypervolume: Option<f64>,
+}
+
+impl<G> Outcome<G> {
+    /// What the front dominates below a reference.
+    pub fn hypervolume(&self, reference: &[f64]) -> f64 {
+        let costs: Vec<_> = self.front.iter().map(|found| found.costs.as_slice()).collect();
+        hypervolume(&costs, reference)
+    }
+}

@@ -1,0 +1,248 @@
+use std::{
+    cell::Cell,
+    f64::consts::PI,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    synthetic::{Grid, exactly, search},
+    *,
+};
+
+const SHAPED_AS_OURS: Grid = Grid { dimensions: 37, levels: 50 };
+
+fn all() -> [Box<dyn Search<Grid>>; 3] {
+    [Box::new(Evolution::default()), Box::new(Random::default()), Box::new(Climb::default())]
+}
+
+#[test]
+fn evolution_comes_close_to_the_known_front_of_two_costs() {
+    let grid = Grid { dimensions: 30, levels: 101 };
+    let outcome =
+        search(&Evolution::default(), &grid, |x| grid.zdt1(x), "pareto(latency, energy)", "", &Limits::new(30_000, 1))
+            .unwrap();
+    let volume = outcome.hypervolume(&[1.0, 1.0]);
+    assert!((0.64..2.0 / 3.0).contains(&volume), "{volume}");
+    for found in &outcome.front {
+        assert!((found.costs[1] - (1.0 - found.costs[0].sqrt())).abs() < 0.05, "{:?}", found.costs);
+    }
+}
+
+#[test]
+fn evolution_comes_close_to_the_known_front_of_four_costs() {
+    let grid = Grid { dimensions: 10, levels: 41 };
+    let limits = Limits { front: 1000, ..Limits::new(30_000, 1) };
+    let outcome = search(&Evolution::default(), &grid, |x| grid.dtlz2(x), "pareto", "", &limits).unwrap();
+    let (volume, whole) = (outcome.hypervolume(&[0.0, 1.0, 1.0, 1.0]), 1.0 - PI * PI / 32.0);
+    assert!((0.9 * whole..whole).contains(&volume), "{volume} of {whole}");
+}
+
+#[test]
+fn evolution_beats_random_designs_on_every_seed() {
+    let grid = SHAPED_AS_OURS;
+    let reference = [-0.4, 0.05, 2.0, 40.0];
+    for seed in 0..10 {
+        let limits = Limits { reference: Some(&reference), ..Limits::new(4000, seed) };
+        let by = |way: &dyn Search<Grid>| search(way, &grid, |x| grid.transformer(x), "pareto", "", &limits).unwrap();
+        let (evolved, drawn) = (by(&Evolution::default()), by(&Random::default()));
+        let [more, less] = [&evolved, &drawn].map(|outcome| outcome.hypervolume(&reference));
+        assert!(more > 1.1 * less, "seed {seed}: {more} for {less}");
+        assert_eq!(evolved.trace.last().unwrap().hypervolume, Some(more));
+        assert_eq!((evolved.evaluations, drawn.evaluations), (4000, 4000));
+    }
+}
+
+#[test]
+fn a_climb_ends_at_the_bottom() {
+    let grid = Grid { dimensions: 12, levels: 30 };
+    let bowl =
+        |x: &[u16]| exactly(&[(Quantity::Energy, x.iter().map(|&x| (f64::from(x) - 7.0).powi(2)).sum::<f64>() + 1.0)]);
+    let outcome = search(&Climb::default(), &grid, bowl, "energy", "", &Limits::new(20_000, 5)).unwrap();
+    assert_eq!(outcome.front[0].design, [7; 12]);
+    assert!(outcome.trace.windows(2).all(|pair| pair[0].best >= pair[1].best));
+}
+
+#[test]
+fn the_published_objective_is_searched_as_one_cost() {
+    let grid = SHAPED_AS_OURS;
+    let [evolved, drawn, climbed] = all().map(|by| {
+        search(&*by, &grid, |x| grid.transformer(x), "protran", "peak_power <= 25 W", &Limits::new(3000, 2))
+            .unwrap()
+            .front
+    });
+    assert_eq!([&evolved, &drawn, &climbed].map(Vec::len), [1; 3]);
+    assert!(evolved[0].costs < drawn[0].costs && climbed[0].costs < drawn[0].costs);
+}
+
+#[test]
+fn what_is_found_keeps_the_constraints() {
+    let grid = SHAPED_AS_OURS;
+    let text = "latency <= 5 ms, energy <= 150 mJ, accuracy >= 60%";
+    let constraints: Constraints = text.parse().unwrap();
+    let outcome =
+        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", text, &Limits::new(4000, 0)).unwrap();
+    assert!(outcome.front.len() > 10);
+    for found in &outcome.front {
+        assert_eq!((constraints.violation(&found.figures).unwrap(), found.feasibility), (0.0, 1.0));
+    }
+}
+
+#[test]
+fn constraints_that_nothing_keeps_end_with_how_near_one_came() {
+    let grid = SHAPED_AS_OURS;
+    for by in all() {
+        let error = search(&*by, &grid, |x| grid.transformer(x), "energy", "latency <= 1 ms", &Limits::new(1000, 0));
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.contains("none of 1000 designs evaluated keeps latency <= 0.001 s; the nearest has latency 0.0"),
+            "{text}"
+        );
+        assert!(text.contains("(bound 0.001 s, ") && text.contains("% over)"), "{text}");
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_outcomes_and_others_do_not() {
+    let grid = SHAPED_AS_OURS;
+    for by in all() {
+        let text = |seed| {
+            let outcome =
+                search(&*by, &grid, |x| grid.transformer(x), "protran", "", &Limits::new(1500, seed)).unwrap();
+            serde_json::to_string(&outcome).unwrap()
+        };
+        assert_eq!(text(1), text(1));
+        assert_ne!(text(1), text(2));
+    }
+}
+
+#[test]
+fn no_design_is_evaluated_twice_and_a_small_space_ends_the_search() {
+    let grid = Grid { dimensions: 3, levels: 4 };
+    for by in all() {
+        let met = std::sync::Mutex::new(std::collections::HashSet::new());
+        let once = |x: &[u16]| {
+            assert!(met.lock().unwrap().insert(x.to_vec()), "{x:?} twice");
+            exactly(&[(Quantity::Latency, 1.0 + f64::from(x[0] + x[1] + x[2]))])
+        };
+        let outcome = search(&*by, &grid, once, "latency", "", &Limits::new(10_000, 0)).unwrap();
+        assert_eq!((outcome.evaluations, outcome.front[0].costs[0]), (64, 1.0));
+    }
+}
+
+#[test]
+fn a_search_stops_when_told_and_says_so() {
+    let grid = SHAPED_AS_OURS;
+    for by in all() {
+        let (stop, calls) = (AtomicBool::new(false), Cell::new(0));
+        let progress = |at: &Progress| {
+            calls.set(calls.get() + 1);
+            stop.store(at.evaluations >= 400, Ordering::Relaxed);
+        };
+        let limits = Limits { stop: Some(&stop), progress: Some(&progress), ..Limits::new(10_000, 0) };
+        let outcome = search(&*by, &grid, |x| grid.transformer(x), "energy", "", &limits).unwrap();
+        assert!(
+            outcome.stopped && (400..600).contains(&outcome.evaluations) && calls.get() > 1,
+            "{}",
+            outcome.evaluations
+        );
+        stop.store(true, Ordering::Relaxed);
+        let error = search(
+            &*by,
+            &grid,
+            |x| grid.transformer(x),
+            "energy",
+            "",
+            &Limits { stop: Some(&stop), ..Limits::new(10, 0) },
+        );
+        assert!(error.unwrap_err().to_string().contains("stopped before"));
+    }
+}
+
+#[test]
+fn figures_that_are_no_numbers_are_never_found() {
+    let grid = Grid { dimensions: 4, levels: 10 };
+    let patchy = |x: &[u16]| exactly(&[(Quantity::Latency, if x[0] < 5 { f64::NAN } else { f64::from(x[1]) })]);
+    let nothing = |_: &[u16]| exactly(&[(Quantity::Latency, f64::INFINITY)]);
+    for by in all() {
+        let outcome = search(&*by, &grid, patchy, "latency", "", &Limits::new(500, 0)).unwrap();
+        assert!(outcome.front[0].design[0] >= 5 && outcome.front[0].costs == [0.0]);
+        let error =
+            search(&*by, &grid, nothing, "latency", "latency <= 1 s", &Limits::new(500, 0)).unwrap_err().to_string();
+        assert!(error.contains("not finite numbers"), "{error}");
+    }
+}
+
+#[test]
+fn settings_without_sense_are_refused() {
+    let grid = SHAPED_AS_OURS;
+    let run = |by: &dyn Search<Grid>, objective: &str, limits: &Limits<'_>| {
+        search(by, &grid, |x| grid.zdt1(x), objective, "", limits).unwrap_err().to_string()
+    };
+    assert!(run(&Random::default(), "latency", &Limits::new(0, 0)).contains("1 or more evaluations"));
+    assert!(run(&Climb::default(), "pareto(latency, energy)", &Limits::new(9, 0)).contains("use evolution"));
+    assert!(
+        run(&Evolution { population: 1, ..Evolution::default() }, "latency", &Limits::new(9, 0)).contains("2 or more")
+    );
+    assert!(run(&Random::default(), "pareto", &Limits::new(9, 0)).contains("accuracy is asked for"));
+    let limits = Limits { reference: Some(&[1.0]), ..Limits::new(9, 0) };
+    assert!(run(&Random::default(), "pareto(latency, energy)", &limits).contains("1 costs"));
+}
+
+#[test]
+fn a_front_keeps_no_more_than_it_may_and_keeps_its_ends() {
+    let grid = Grid { dimensions: 30, levels: 1000 };
+    let by = |front| {
+        let limits = Limits { front, ..Limits::new(10_000, 0) };
+        search(&Evolution::default(), &grid, |x| grid.zdt1(x), "pareto(latency, energy)", "", &limits).unwrap().front
+    };
+    let (few, many) = (by(20), by(1000));
+    assert!(few.len() <= 20 && many.len() > 20);
+    assert_eq!((&few[0].costs, &few[few.len() - 1].costs), (&many[0].costs, &many[many.len() - 1].costs));
+}
+
+#[test]
+fn an_outcome_is_written_as_json() {
+    let grid = SHAPED_AS_OURS;
+    let outcome =
+        search(&Random::default(), &grid, |x| grid.transformer(x), "pareto", "", &Limits::new(50, 0)).unwrap();
+    let json = serde_json::to_value(&outcome).unwrap();
+    assert_eq!((&json["method"], &json["evaluations"]), (&"random".into(), &50.into()));
+    assert!(json["front"][0]["figures"]["latency_s"]["value"].is_f64());
+    assert!(json["trace"][0]["hypervolume"].is_f64());
+}
+
+/// A measurement, not a test: `cargo test -p irene-explore --release -- --ignored --nocapture hundred_thousand`.
+#[test]
+#[ignore = "takes seconds"]
+#[expect(clippy::print_stderr, reason = "it is run to read what it prints")]
+fn a_hundred_thousand_evaluations() {
+    let grid = SHAPED_AS_OURS;
+    for (by, objective) in [
+        (&Evolution::default() as &dyn Search<Grid>, "pareto"),
+        (&Evolution::default(), "pareto(latency, energy)"),
+        (&Random::default(), "pareto"),
+        (&Climb::default(), "protran"),
+    ] {
+        let from = std::time::Instant::now();
+        let outcome = search(by, &grid, |x| grid.transformer(x), objective, "", &Limits::new(100_000, 0)).unwrap();
+        let last = outcome.trace.last();
+        eprintln!(
+            "{} {objective}: {:.2} s, front {}, {last:?}",
+            outcome.method,
+            from.elapsed().as_secs_f64(),
+            outcome.front.len()
+        );
+        assert!(from.elapsed().as_secs() < 10);
+    }
+    let space = crate::space::DesignSpace::published();
+    let problem = Problem {
+        variation: &space,
+        objective: &"pareto".parse().unwrap(),
+        constraints: &Constraints::none(),
+        evaluate: &|embeddings| score_designs(&space, embeddings, designs::tests::by_size),
+        starts: &[],
+    };
+    let from = std::time::Instant::now();
+    let outcome = Evolution::default().run(&problem, &Limits::new(100_000, 0)).unwrap();
+    eprintln!("published space: {:.2} s, front {}", from.elapsed().as_secs_f64(), outcome.front.len());
+}
