@@ -58,4 +58,14 @@ impl Describer {
     pub fn describe_all(&self, data: &Dataset) -> Result<Vec<Candidate>> {
         data.records.iter().map(|record| self.describe(record.design.clone())).collect()
     }
+
+    /// The design of an embedding as surrogates see it.
+    ///
+    /// # Errors
+    /// [`Error::Outside`](crate::Error::Outside) if it is no embedding of a design in the space; what tracing says.
+    pub fn describe_embedded(&self, embedding: Embedding) -> Result<Candidate> {
+        let design = self.space.design_of(&embedding)?;
+        let features = self.table.features(&design)?;
+        Ok(Candidate { design, embedding, features })
+    }
 }

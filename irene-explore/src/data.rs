@@ -19,6 +19,9 @@ pub struct Record {
     /// The figures.
     #[serde(flatten)]
     pub measures: Measures,
+    /// How often it is right at its task, as a share of 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Where the energy and the peak power come from: `measured` where nothing is said, or `estimated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_provenance: Option<String>,
@@ -125,6 +128,10 @@ impl Dataset {
                     return Err(refuse(format!(", record {}", record.hash), reason));
                 }
             }
+            if let Some(accuracy) = record.accuracy.filter(|accuracy| !(*accuracy > 0.0 && *accuracy <= 1.0)) {
+                let reason = format!("accuracy is {accuracy}, which is no share of 1");
+                return Err(refuse(format!(", record {}", record.hash), reason));
+            }
             match seen.get(&record.hash) {
                 Some(other) if other.measures == record.measures => {}
                 Some(_) => {
@@ -145,6 +152,18 @@ impl Dataset {
     pub fn measures(&self) -> Vec<Measure> {
         let some_has = |measure: &Measure| self.records.iter().any(|record| record.measures.get(*measure).is_some());
         Measure::ALL.into_iter().filter(some_has).collect()
+    }
+
+    /// The accuracies, a record each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the first record without it.
+    pub fn accuracies(&self) -> Result<Vec<f64>> {
+        let accuracy = |record: &Record| {
+            let Self { device, .. } = self;
+            record.accuracy.ok_or_else(|| Error::Data(format!("{device}, record {}: has no accuracy", record.hash)))
+        };
+        self.records.iter().map(accuracy).collect()
     }
 
     /// The figures of one measure, a record each.

@@ -138,7 +138,7 @@ mod tests {
         let measures = Measures { latency: Some(0.1), ..Measures::default() };
         let measuring = Some(campaign.settings());
         let basis = Basis { batch_size: Some(1), seq_len: Some(8), measuring, ..Basis::default() };
-        Record { hash, order: Some(order), design, measures, energy_provenance: None, basis }
+        Record { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, basis }
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
         order: Some(step.order),
         design: step.design,
         measures: Measures { latency: Some(latency.mean), energy: energy.map(|energy| energy.mean), peak_power },
+        accuracy: None,
         energy_provenance: measured.provenance.filter(|_| has_energy).map(|provenance| provenance.name().to_owned()),
         basis: Basis {
             latency_half_width_s: latency.half_width,

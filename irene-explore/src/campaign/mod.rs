@@ -180,7 +180,15 @@ mod tests {
         let measures =
             Measures { latency: Some(1e-8 * parameters * wobble), energy: Some(parameters), peak_power: None };
         let (hash, order) = (ModelHash::of(&step.design).to_string(), Some(step.order));
-        Record { hash, order, design: step.design, measures, energy_provenance: None, basis: Basis::default() }
+        Record {
+            hash,
+            order,
+            design: step.design,
+            measures,
+            accuracy: None,
+            energy_provenance: None,
+            basis: Basis::default(),
+        }
     }
 
     fn all(campaign: &Campaign, mut done: Vec<Record>) -> Vec<Record> {

@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::{evaluation::Evaluation, hypervolume::hypervolume};
+use crate::Result;
 
 /// What a search found.
 #[derive(Clone, Debug, Serialize)]
@@ -59,6 +60,20 @@ pub struct TracePoint {
 }
 
 impl<G> Outcome<G> {
+    /// The same with its designs written otherwise.
+    ///
+    /// # Errors
+    /// Whatever writing a design says.
+    pub fn try_map<H>(self, mut write: impl FnMut(G) -> Result<H>) -> Result<Outcome<H>> {
+        let found = |found: Found<G>| {
+            let Found { design, figures, costs, feasibility, evaluation } = found;
+            Ok(Found { design: write(design)?, figures, costs, feasibility, evaluation })
+        };
+        let front = self.front.into_iter().map(found).collect::<Result<_>>()?;
+        let Self { method, objective, constraints, seed, budget, evaluations, stopped, reference, trace, .. } = self;
+        Ok(Outcome { method, objective, constraints, seed, budget, evaluations, stopped, reference, front, trace })
+    }
+
     /// What the front dominates below a reference.
     pub fn hypervolume(&self, reference: &[f64]) -> f64 {
         let costs: Vec<_> = self.front.iter().map(|found| found.costs.as_slice()).collect();

@@ -1,12 +1,15 @@
 //! `irene explore`: one file a subcommand. A new one is a file with `Args` and `run`, a variant below and a line in [`run`].
 
+mod diagnose;
 mod evaluate;
 mod fit;
 mod predict;
 #[cfg(feature = "candle")]
 mod profile;
 mod sample;
+mod search;
 mod space;
+mod transfer;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -29,6 +32,9 @@ enum Command {
     Fit(fit::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
+    Diagnose(diagnose::Args),
+    Transfer(transfer::Args),
+    Search(search::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -40,6 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Fit(args) => fit::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
+        Command::Transfer(args) => transfer::run(args),
+        Command::Search(args) => search::run(args),
     }
 }
 

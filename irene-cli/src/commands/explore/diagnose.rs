@@ -1,0 +1,89 @@
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use irene_explore::{
+    Dataset, Describer,
+    diagnose::{Diagnosis, diagnose},
+    surrogate::LawLearner,
+};
+use irene_tree::render::si;
+use serde_json::json;
+
+use super::{MeasureArgs, SpaceArgs};
+use crate::output;
+
+/// Looks for coarse clocks, figures that are far off, and drift in the course of a campaign
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore diagnose cpu_rpi.json
+  irene explore diagnose gpu_a100.json mine.jsonl --measure latency --format json")]
+pub(crate) struct Args {
+    /// Records, a file a device
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let describer = Describer::new(args.space.find()?);
+    let (mut out, mut all) = (String::new(), Vec::new());
+    for path in &args.data {
+        let data = Dataset::read(path)?;
+        let candidates = describer.describe_all(&data)?;
+        writeln!(out, "{}, {} records", data.device, data.records.len())?;
+        for measure in args.measures.of(&data) {
+            let found = diagnose(&LawLearner, &data, &candidates, measure)?;
+            text(&mut out, &found)?;
+            all.push(json!({ "device": data.device, "diagnosis": found }));
+        }
+        out.push('\n');
+    }
+    output::print(&match args.format {
+        Format::Text => out,
+        Format::Json => json!(all).to_string() + "\n",
+    })
+}
+
+fn text(out: &mut String, Diagnosis { measure, clock, drift, outliers }: &Diagnosis) -> Result<()> {
+    let name = measure.name().replace('_', " ");
+    if let Some(clock) = clock {
+        writeln!(
+            out,
+            "  {name:10}  clock ticks every {}, strength {:.2}",
+            si(clock.tick, measure.unit()),
+            clock.strength
+        )?;
+    }
+    if let Some(drift) = drift {
+        let percent = 100.0 * drift.deviation.exp_m1();
+        writeln!(
+            out,
+            "  {name:10}  drifts by {percent:.0}% over about {:.0} records; neighbours correlate by {:.2}",
+            drift.memory, drift.lag_one
+        )?;
+    }
+    for outlier in outliers {
+        let order = outlier.order.map_or_else(String::new, |order| format!(", order {order}"));
+        writeln!(
+            out,
+            "  {name:10}  {}{order} is {:.2} times what the others let expect",
+            outlier.hash, outlier.factor
+        )?;
+    }
+    if clock.is_none() && drift.is_none() && outliers.is_empty() {
+        writeln!(out, "  {name:10}  nothing found")?;
+    }
+    Ok(())
+}

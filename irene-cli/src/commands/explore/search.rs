@@ -1,0 +1,216 @@
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use irene_explore::{
+    Candidate, Dataset, Describer,
+    search::{
+        Adam, Climb, Constraints, Evolution, Found, Gradient, Limits, Objective, Outcome, Page, Predicted, Problem,
+        Progress, Quantity, Random, RelaxedSpace, Search, differences, energy_tree,
+    },
+    space::{DesignSpace, ModelHash, Sampling},
+    surrogate::{LawLearner, Learner, Surrogate, Surrogates},
+};
+use irene_models::flexibert::Design;
+use irene_regress::Profile;
+use irene_tree::render::si;
+use serde_json::json;
+
+use crate::{commands::size, interrupt, output};
+
+/// Searches a design space by a device's surrogates, under constraints
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore search mine.surrogates.json --objective 'pareto(latency, energy)' -o front.json --html front.html
+  irene explore search mine.surrogates.json --objective energy --constraint 'latency<=8 ms, peak_power<=120 W'
+  irene explore search mine.surrogates.json --accuracy glue.jsonl --objective protran --budget 100000")]
+pub(crate) struct Args {
+    /// A file of `irene explore fit`
+    surrogates: PathBuf,
+    /// What to look for: latency, energy, peak_power or accuracy alone; pareto(...) of several; protran (the published
+    /// weights); weights(accuracy=0.5, latency=0.2/1000 s, ...)
+    #[arg(long, default_value = "pareto(latency, energy)")]
+    objective: String,
+    /// Bounds to keep, such as 'latency<=20 ms, energy<=3 J'
+    #[arg(long, default_value = "")]
+    constraint: String,
+    /// Keep bounds by so many standard deviations
+    #[arg(long, value_name = "DEVIATIONS", default_value = "0", value_parser = caution)]
+    caution: f64,
+    /// Records of designs with their accuracy (a share of 1), which a surrogate is fitted to
+    #[arg(long, value_name = "DATA")]
+    accuracy: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "evolution")]
+    method: Method,
+    /// Designs that are predicted
+    #[arg(long, value_name = "N", default_value = "20000", value_parser = size)]
+    budget: usize,
+    /// Decides all that is random
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+    /// Tokens in the sequence of the winner's energy tree
+    #[arg(long, value_name = "S", default_value = "128", value_parser = size)]
+    seq_len: usize,
+    /// Device profile of the winner's energy tree
+    #[arg(long, value_name = "NAME", default_value = "gtx-1080-ti")]
+    device: String,
+    /// Write all that was found, as JSON
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write a page with the front, the winner and the parts that make the difference
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Method {
+    /// NSGA-II
+    Evolution,
+    /// Descent on the relaxed embedding, by boshnas surrogates
+    Gradient,
+    /// Hill climbing with restarts, for one figure
+    Climb,
+    /// The floor
+    Random,
+}
+
+fn caution(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=10.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 10".to_owned())
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let objective: Objective = args.objective.parse()?;
+    let constraints = args.constraint.parse::<Constraints>()?.with_caution(args.caution)?;
+    let surrogates = Surrogates::read(&args.surrogates)?;
+    let space = surrogates.space.clone();
+    let describer = Describer::new(space.clone());
+    let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
+    let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
+    let outcome = search(args, &space, &predicted, &objective, &constraints)?;
+    let outcome = outcome.try_map(|embedding| space.design_of(&embedding))?;
+    // Of several compromises the one in the middle of the front.
+    let winner = outcome.front.len() / 2;
+    let found = outcome.front.get(winner).context("the search found nothing")?;
+    let usual = usual(&describer, &predicted, &objective)?;
+    let profile = Profile::bundled(&args.device)?;
+    let tree = energy_tree("winner", &found.design, args.seq_len, &profile)?;
+    let other = energy_tree("usual", &usual.design, args.seq_len, &profile)?;
+    let differences = differences(&tree, &other);
+    let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
+    if let Some(path) = &args.output {
+        let all = json!({
+            "device": surrogates.device,
+            "search": outcome,
+            "winner": winner,
+            "beside": usual.design,
+            "differences": differences,
+        });
+        output::write_text(path, &(all.to_string() + "\n"))?;
+    }
+    if let Some(path) = &args.html {
+        let page = Page {
+            device: &surrogates.device,
+            outcome: &outcome,
+            winner,
+            tree: &tree,
+            profile: &args.device,
+            beside: &beside,
+            differences: &differences,
+        };
+        output::write_text(path, &page.to_html())?;
+    }
+    let mut out = text(&outcome, winner)?;
+    writeln!(out, "\nParts of design {} beside {beside}; J by {}", winner + 1, args.device)?;
+    for part in differences.iter().filter(|part| part.difference() != 0.0).take(8) {
+        let joules = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| si(value, "J"));
+        writeln!(out, "  {:36} {:>10} {:>10}", part.scope, joules(part.one), joules(part.other))?;
+    }
+    output::print(&out)
+}
+
+/// Learned from a user's figures.
+fn accuracy(describer: &Describer, path: &PathBuf) -> Result<Box<dyn Surrogate>> {
+    let data = Dataset::read(path)?;
+    let candidates = describer.describe_all(&data)?;
+    let candidates: Vec<&Candidate> = candidates.iter().collect();
+    Ok(LawLearner.fit(&candidates, &data.accuracies()?, 0)?)
+}
+
+fn search(
+    args: &Args,
+    space: &DesignSpace,
+    predicted: &Predicted<'_>,
+    objective: &Objective,
+    constraints: &Constraints,
+) -> Result<Outcome<irene_explore::space::Embedding>> {
+    let evaluate = |embeddings: &[_]| predicted.evaluate(embeddings);
+    let problem = Problem { variation: space, objective, constraints, evaluate: &evaluate, starts: &[] };
+    let bar = output::progress(args.budget as u64, "designs");
+    let progress = |progress: &Progress| bar.set_position(progress.evaluations as u64);
+    let limits =
+        Limits { stop: Some(interrupt::flag()?), progress: Some(&progress), ..Limits::new(args.budget, args.seed) };
+    let outcome = match args.method {
+        Method::Evolution => Evolution::default().run(&problem, &limits),
+        Method::Random => Random::default().run(&problem, &limits),
+        Method::Climb => Climb::default().run(&problem, &limits),
+        Method::Gradient => {
+            let relaxed = predicted.relaxed(objective)?;
+            let relaxation = RelaxedSpace::new(space, &relaxed)?;
+            let (adam, climb) = (Adam::default(), Climb::default());
+            Gradient { relaxation: &relaxation, adam, climb }.run(&problem, &limits)
+        }
+    };
+    bar.finish_and_clear();
+    Ok(outcome?)
+}
+
+/// Random designs, of which the middle one stands for what a design usually is.
+const USUAL: usize = 101;
+
+fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective) -> Result<Candidate> {
+    let space = describer.space();
+    let designs =
+        space.sample_balanced(Sampling::Uniform, USUAL, 0).or_else(|_| space.sample(Sampling::Uniform, 1, 0))?;
+    let mut scored = Vec::with_capacity(designs.len());
+    for design in designs {
+        let candidate = describer.describe(design)?;
+        let costs = objective.costs(&predicted.of(&candidate))?;
+        scored.push((costs.first().copied().unwrap_or_default(), candidate));
+    }
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let middle = scored.len() / 2;
+    scored.into_iter().nth(middle).map(|(_, candidate)| candidate).context("the design space has no designs")
+}
+
+fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
+    const ROWS: usize = 20;
+    let Outcome { method, objective, evaluations, front, stopped, .. } = outcome;
+    let mut out = format!("{objective}, {method}: {} designs of {evaluations} predicted", front.len());
+    out += if *stopped { ", stopped early\n\n" } else { "\n\n" };
+    writeln!(out, "{:>6}  {:32} {:>6}  figures of a sequence (predicted)", "", "design", "layers")?;
+    let last = front.len().saturating_sub(1);
+    // Evenly from one end of the front to the other.
+    let shown: Vec<usize> = if front.len() <= ROWS {
+        (0..front.len()).collect()
+    } else {
+        (0..ROWS).map(|row| row * last / (ROWS - 1)).collect()
+    };
+    for place in shown {
+        let Found { design, figures, feasibility, .. } = &front[place];
+        let mark = if place == winner { "*" } else { "" };
+        write!(out, "{:>5}{mark:1}  {:32} {:>6}", place + 1, ModelHash::of(design).to_string(), design.layers().len())?;
+        for quantity in Quantity::ALL {
+            if let Some(prediction) = figures.get(quantity) {
+                let (low, high) = prediction.interval();
+                let figure = |value: f64| match quantity {
+                    Quantity::Accuracy => format!("{:.1}%", 100.0 * value),
+                    _ => si(value, quantity.unit()),
+                };
+                write!(out, "  {} ({} to {})", figure(prediction.value), figure(low), figure(high))?;
+            }
+        }
+        writeln!(out, "{}", if *feasibility < 0.5 { "  not feasible" } else { "" })?;
+    }
+    Ok(out)
+}

@@ -1,0 +1,82 @@
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use irene_explore::{
+    Candidate, Dataset, Describer, Measure,
+    devices::{Transfer, leave_one_device_out},
+};
+use serde_json::json;
+
+use super::{MeasureArgs, SpaceArgs};
+use crate::output;
+
+/// How much the records of other devices say of one with few of its own: each device is left out in turn
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore transfer gpu_a100.json cpu_m1-pro.json cpu_rpi.json
+  irene explore transfer *.json --measure energy --format json")]
+pub(crate) struct Args {
+    /// Records, a file a device; two files at least
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(args.data.len() > 1, "transfer needs the records of two devices at least, found one file");
+    let describer = Describer::new(args.space.find()?);
+    let read = |path: &PathBuf| -> Result<(Dataset, Vec<Candidate>)> {
+        let data = Dataset::read(path)?;
+        let candidates = describer.describe_all(&data)?;
+        Ok((data, candidates))
+    };
+    let devices: Vec<(Dataset, Vec<Candidate>)> = args.data.iter().map(read).collect::<Result<_>>()?;
+    let measures: Vec<Measure> = devices.first().map_or_else(Vec::new, |(data, _)| args.measures.of(data));
+    let bar = output::progress(measures.len() as u64, "measures");
+    let mut found = Vec::new();
+    for measure in measures {
+        let of = |(data, candidates): &(Dataset, Vec<Candidate>)| -> Result<_> {
+            Ok((data.device.clone(), candidates.clone(), data.figures(measure)?))
+        };
+        let records: Vec<_> = devices.iter().map(of).collect::<Result<_>>()?;
+        found.push((measure, leave_one_device_out(&records)?));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    output::print(&match args.format {
+        Format::Text => text(&found)?,
+        Format::Json => {
+            let one =
+                |(measure, transfers): &(Measure, Vec<Transfer>)| json!({ "measure": measure, "devices": transfers });
+            json!(found.iter().map(one).collect::<Vec<_>>()).to_string() + "\n"
+        }
+    })
+}
+
+fn text(found: &[(Measure, Vec<Transfer>)]) -> Result<String> {
+    let mut out = "Mean error in % with so many own records: beside the other devices' records, and alone\n".to_owned();
+    for (measure, transfers) in found {
+        writeln!(out, "\n{:28} {:>6}  own records", measure.name().replace('_', " "), "ranks")?;
+        for Transfer { device, rank_correlation, points } in transfers {
+            write!(out, "{device:28} {rank_correlation:>6.2}")?;
+            for point in points {
+                let alone = point.alone.map_or_else(|| "-".to_owned(), |error| format!("{error:.1}"));
+                write!(out, "  {}: {:.1} / {alone}", point.records, point.with_others)?;
+            }
+            out.push('\n');
+        }
+    }
+    Ok(out)
+}
