@@ -54,7 +54,7 @@ impl Batch {
     /// [`Error::Config`] without a vocabulary; what the device says.
     #[cfg(feature = "candle")]
     pub fn made_up(spec: &crate::ModelSpec, size: (usize, usize), device: &candle_core::Device) -> Result<Self> {
-        let vocabulary = spec.config().size("vocab_size")?;
+        let vocabulary = spec.vocab_size()?;
         let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
         Self::of_ids(ids, None, size, device)
     }

@@ -15,6 +15,14 @@ pub trait Architecture: Sync {
     /// What public checkpoints put before the keys of the model's own parameters (`bert`), or leave out.
     fn checkpoint_prefix(&self) -> &'static str;
 
+    /// Tokens in the vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the config does not say and there is no default.
+    fn vocab_size(&self, config: &Config) -> Result<usize> {
+        config.size("vocab_size")
+    }
+
     /// Builds the model.
     ///
     /// # Errors
@@ -138,6 +146,14 @@ impl ModelSpec {
     /// The config's `model_type`.
     pub fn model_type(&self) -> &'static str {
         self.architecture.model_type()
+    }
+
+    /// Tokens in the vocabulary.
+    ///
+    /// # Errors
+    /// As [`Architecture::vocab_size`].
+    pub fn vocab_size(&self) -> Result<usize> {
+        self.architecture.vocab_size(&self.config)
     }
 
     /// The model with these weights.

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.
     spec.trace(batch.batch_size(), batch.seq_len())?;
-    batch.check_ids(spec.name(), spec.config().size("vocab_size")?)?;
+    batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, &device, None)?;
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;

@@ -47,6 +47,14 @@ impl DesignSpace {
         self.layers.iter().max().map_or(1, |layers| 1 + 3 * layers)
     }
 
+    /// Choices of each number of an embedding; it counts them from 0.
+    pub fn embedding_choices(&self) -> Vec<u32> {
+        // A space that was read has no more than fit.
+        let [feed_forward, heads] = [self.feed_forward_choices(), self.head_choices()].map(Option::unwrap_or_default);
+        let layer = [self.hidden.len() as u32, feed_forward, heads];
+        [self.layers.len() as u32].into_iter().chain(layer.into_iter().cycle()).take(self.embedding_len()).collect()
+    }
+
     /// The published embedding.
     ///
     /// # Errors

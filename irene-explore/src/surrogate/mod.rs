@@ -17,7 +17,7 @@ pub use file::{Saved, Surrogates};
 pub use gaussian_process::{GaussianProcess, GaussianProcessLearner, Kernel};
 pub use law::{Law, LawLearner};
 
-use crate::{Candidate, Error, Result};
+use crate::{Candidate, Error, Result, space::DesignSpace};
 
 /// What a surrogate expects of a design's figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,24 +61,24 @@ pub trait Learner: Send + Sync {
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
 }
 
-/// Every learner, ours first, by its name.
-pub fn learners() -> Vec<Box<dyn Learner>> {
+/// Every learner for designs of a space, ours first.
+pub fn learners(space: &DesignSpace) -> Vec<Box<dyn Learner>> {
     vec![
         Box::new(LawLearner),
         Box::new(GaussianProcessLearner::Published),
         Box::new(GaussianProcessLearner::MaternLinear),
         Box::new(DecisionTreeLearner),
         Box::new(AdaBoostLearner::published()),
-        Box::new(BoshnasLearner::default()),
+        Box::new(BoshnasLearner::of(space)),
     ]
 }
 
-/// The learner with this name.
+/// The learner with this name, for designs of a space.
 ///
 /// # Errors
 /// [`Error::Data`] that lists the names there are.
-pub fn learner(name: &str) -> Result<Box<dyn Learner>> {
-    let mut all = learners();
+pub fn learner(name: &str, space: &DesignSpace) -> Result<Box<dyn Learner>> {
+    let mut all = learners(space);
     match all.iter().position(|learner| learner.name() == name) {
         Some(place) => Ok(all.swap_remove(place)),
         None => {

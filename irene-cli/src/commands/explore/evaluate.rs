@@ -5,11 +5,11 @@ use clap::ValueEnum;
 use irene_explore::{
     Dataset, Describer,
     evaluate::{Errors, InCampaign, Score, crossvalidate, crossvalidate_in_campaign},
-    surrogate::{Learner, learners},
+    surrogate::{Learner, learner, learners},
 };
 use serde_json::json;
 
-use super::{MeasureArgs, OURS, SpaceArgs, learner};
+use super::{MeasureArgs, OURS, SpaceArgs};
 use crate::{commands::size, output};
 
 /// How well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
@@ -64,11 +64,12 @@ struct Device {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let space = args.space.find()?;
     let learners = match &args.learner[..] {
-        [] => learners(),
-        names => names.iter().map(|name| learner(name)).collect::<Result<_>>()?,
+        [] => learners(&space),
+        names => names.iter().map(|name| learner(name, &space)).collect::<Result<_, _>>()?,
     };
-    let describer = Describer::new(args.space.find()?);
+    let describer = Describer::new(space);
     let data: Vec<Dataset> = args.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
     let steps: usize = data.iter().map(|data| args.measures.of(data).len() * learners.len()).sum();
     let bar = output::progress(steps as u64, "learners");

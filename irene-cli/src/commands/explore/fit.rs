@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use irene_explore::{Dataset, surrogate::Surrogates};
+use irene_explore::{
+    Dataset,
+    surrogate::{Surrogates, learner},
+};
 
-use super::{MeasureArgs, OURS, SpaceArgs, learner};
+use super::{MeasureArgs, OURS, SpaceArgs};
 use crate::output;
 
 /// Learns a device's surrogates from measured designs
@@ -30,8 +33,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let learner = learner(&args.learner)?;
     let space = args.space.find()?;
+    let learner = learner(&args.learner, &space)?;
     let data = Dataset::read(&args.data)?;
     let measures = args.measures.of(&data);
     ensure!(!measures.is_empty(), "{}: no record has a latency, an energy or a peak power", args.data.display());

@@ -13,7 +13,7 @@ mod transfer;
 
 use anyhow::Result;
 use clap::Subcommand;
-use irene_explore::{Dataset, Measure, space::DesignSpace, surrogate::Learner};
+use irene_explore::{Dataset, Measure, space::DesignSpace};
 
 /// Design spaces of Transformers: measured in part, learned from that, searched
 #[derive(clap::Args)]
@@ -88,7 +88,3 @@ fn measure(text: &str) -> Result<Measure, String> {
 
 /// The one whose surrogates are made where none is named.
 const OURS: &str = "law";
-
-fn learner(name: &str) -> Result<Box<dyn Learner>> {
-    Ok(irene_explore::surrogate::learner(name)?)
-}

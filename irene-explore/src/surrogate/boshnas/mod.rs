@@ -16,7 +16,7 @@ use super::{
     Learner, Prediction, Saved, Surrogate,
     records::{Records, centre_and_scale, check, embeddings, padded},
 };
-use crate::{Candidate, Error, Result};
+use crate::{Candidate, Error, Result, space::DesignSpace};
 
 /// Passes with dropout that a teacher's spread is taken over.
 const PASSES: usize = 50;
@@ -31,13 +31,19 @@ pub struct BoshnasLearner {
     pub bounds: Vec<(f64, f64)>,
 }
 
+/// For the published design space.
 impl Default for BoshnasLearner {
-    /// The published design space: indices of 6 numbers of layers, then in each of 12 layers of 4 hidden sizes, 258 feed-forward
-    /// stacks and 21 805 multisets of heads.
     fn default() -> Self {
-        let layer = [4, 258, 21_805];
-        let choices = std::iter::once(6).chain(std::iter::repeat_n(layer, 12).flatten());
-        Self { bounds: choices.map(|choices| (0.0, f64::from(choices - 1))).collect() }
+        Self::of(&DesignSpace::published())
+    }
+}
+
+impl BoshnasLearner {
+    /// For the embeddings of a space.
+    pub fn of(space: &DesignSpace) -> Self {
+        // A number with a single choice has a range all the same.
+        let bounds = |choices: u32| (0.0, f64::from(choices.saturating_sub(1).max(1)));
+        Self { bounds: space.embedding_choices().into_iter().map(bounds).collect() }
     }
 }
 

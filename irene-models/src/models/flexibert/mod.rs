@@ -41,6 +41,10 @@ impl Architecture for FlexiBert {
         "bert"
     }
 
+    fn vocab_size(&self, config: &Config) -> Result<usize> {
+        config.size_or("vocab_size", 50_265)
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         Ok(Box::new(FlexiBertModel::load(weights, &sizes)?))
@@ -100,7 +104,7 @@ impl Sizes {
         config.refuse_chunking()?;
         Ok(Self {
             design: config.field(DESIGN)?,
-            vocabulary: config.size_or("vocab_size", 50_265)?,
+            vocabulary: FlexiBert.vocab_size(config)?,
             positions: config.size_or("max_position_embeddings", 514)?,
             segments: config.size_or("type_vocab_size", 1)?,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,

@@ -1,0 +1,317 @@
+//! `irene explore` as a person uses it.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod command;
+
+use command::{Folder, good, refused};
+use serde_json::{Value, json};
+
+/// Six designs of the small space, one a number of layers and heads, with figures by a simple law.
+fn records() -> Vec<Value> {
+    let lines = good(&["explore", "sample", "6", "--space", "small", "--balanced"]);
+    let record = |(order, line): (usize, &str)| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let sizes = record["model_dict"]["h"].as_array().unwrap();
+        let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
+        record["order"] = json!(order);
+        record["latency_s"] = json!(1e-3 + 1e-7 * work);
+        record["energy_J"] = json!(1e-2 + 2e-6 * work);
+        record["peak_power_W"] = json!(10.0 + work.ln());
+        record
+    };
+    lines.lines().enumerate().map(record).collect()
+}
+
+/// A device's file as ProTran's data is laid out, the records as they are.
+fn device_file(folder: &Folder, name: &str, records: &[Value]) -> String {
+    folder.write(&format!("{name}.json"), &json!({ "device": name, "records": records }).to_string())
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_space_is_shown_with_its_count() {
+    let published = good(&["explore", "space"]);
+    assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");
+    assert!(
+        published.contains("16858908734132497780908867493333806257614075489378357347998921892214947867599639413377600")
+    );
+    let small = good(&["explore", "space", "small", "--format", "json"]);
+    let small: Value = serde_json::from_str(&small).unwrap();
+    assert_eq!(small["architecture"]["encoder_layers"], json!([1, 2, 3, 4]));
+    assert_eq!(small["designs"], "17033770647818400");
+    assert!(
+        refused(1, &["explore", "space", "no-such"]).contains("neither a file nor a design space that comes along")
+    );
+}
+
+#[test]
+fn samples_are_repeatable_and_can_be_written() {
+    let folder = Folder::new("explore-sample");
+    let path = folder.path("designs.jsonl");
+    for method in ["uniform", "sobol", "latin-hypercube", "halton", "hammersley"] {
+        good(&["explore", "sample", "5", "--method", method, "--seed", "7", "-o", &path]);
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(good(&["explore", "sample", "5", "--method", method, "--seed", "7"]), written);
+        assert_eq!(json_lines(&written).len(), 5);
+    }
+    assert!(refused(2, &["explore", "sample", "5", "--method", "grid"]).contains("latin-hypercube"));
+    assert!(refused(2, &["explore", "sample", "0"]).contains("at least 1"));
+}
+
+#[test]
+fn surrogates_are_learned_and_asked() {
+    let folder = Folder::new("explore-fit");
+    let data = device_file(&folder, "toy", &records());
+    let surrogates = folder.path("toy.surrogates.json");
+    for learner in ["law", "decision-tree", "boshnas"] {
+        good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small", "--learner", learner]);
+        let text = good(&["explore", "predict", &surrogates, &data]);
+        assert!(text.starts_with("toy, learned from 6 records"), "{text}");
+        assert!(text.contains("peak power") && text.contains(" mJ") && text.contains(" to "), "{text}");
+        assert_eq!(text.lines().count(), 3 + 6, "{text}");
+    }
+    let one = folder.write("model.json", &records()[2]["model_dict"].to_string());
+    let line = &json_lines(&good(&["explore", "predict", &surrogates, &one, "--format", "json"]))[0];
+    assert_eq!((&line["hash"], &line["energy"]["unit"]), (&records()[2]["hash"], &json!("J")));
+    let figure = |name: &str| line["latency"][name].as_f64().unwrap();
+    assert!(figure("at_least") <= figure("value") && figure("value") <= figure("at_most"), "{line}");
+
+    good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small", "--measure", "latency"]);
+    assert!(!good(&["explore", "predict", &surrogates, &one]).contains("energy"));
+    // Its space is the one that it learned in.
+    let large = folder.path("large.jsonl");
+    good(&["explore", "sample", "1", "-o", &large]);
+    assert!(refused(1, &["explore", "predict", &surrogates, &large]).contains("is outside the design space"));
+    assert!(refused(1, &["explore", "predict", &data, &one]).contains("toy.json: "));
+}
+
+#[test]
+fn learners_are_compared_by_the_same_folds() {
+    let folder = Folder::new("explore-evaluate");
+    let (one, other) = (device_file(&folder, "one", &records()), device_file(&folder, "other", &records()));
+    let args = ["explore", "evaluate", &one, &other, "--space", "small", "--folds", "2", "--repeats", "2"];
+    let some = [&args[..], &["--learner", "law,adaboost,gp-rbf"]].concat();
+    let text = good(&some);
+    assert!(text.contains("one, 6 records") && text.contains("other, 6 records"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("law (ours)")).count(), 6, "{text}");
+    let scores: Value = serde_json::from_str(&good(&[&some[..], &["--format", "json"]].concat())).unwrap();
+    assert_eq!(scores[0]["scores"].as_array().unwrap().len(), 9);
+    // The same records give the same figures.
+    assert_eq!(scores[0]["scores"], scores[1]["scores"]);
+    let csv = folder.path("scores.csv");
+    good(&[&args[..], &["--measure", "latency,energy", "--format", "csv", "-o", &csv]].concat());
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 6, "{csv}");
+    assert!(csv.starts_with("device,records,measure,learner,is_ours,") && csv.contains("latency,law,true,"), "{csv}");
+
+    assert!(
+        refused(1, &["explore", "evaluate", &one, "--learner", "lore"])
+            .contains("unknown learner `lore`; there are law")
+    );
+    assert!(refused(1, &["explore", "evaluate", &one]).contains("is outside the design space"));
+    assert!(refused(2, &["explore", "evaluate", &one, "--folds", "1"]).contains("--folds"));
+}
+
+#[test]
+fn records_that_cannot_be_are_refused_in_a_line() {
+    let folder = Folder::new("explore-hostile");
+    let output = folder.path("surrogates.json");
+    let refuse = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut records = records();
+        change(&mut records);
+        let data = device_file(&folder, "toy", &records);
+        let complaint = refused(1, &["explore", "fit", &data, "-o", &output, "--space", "small"]);
+        assert!(!std::path::Path::new(&output).exists());
+        complaint
+    };
+    let complaint = refuse(&|records| records[1]["model_dict"]["h"][0] = json!(48));
+    assert!(complaint.contains("have a width of"), "{complaint}");
+    let outside = refuse(&|records| records[1]["model_dict"]["f"][0] = json!([65]));
+    assert!(outside.contains("is outside the design space") && outside.contains("65"), "{outside}");
+    let missing = refuse(&|records| {
+        records[3].as_object_mut().unwrap().remove("energy_J");
+    });
+    assert!(missing.contains("has no energy; leave the record or the measure out"), "{missing}");
+    let twice = refuse(&|records| {
+        let mut again = records[0].clone();
+        again["latency_s"] = json!(9.0);
+        records.push(again);
+    });
+    assert!(twice.contains("stands twice with different figures"), "{twice}");
+    assert!(refuse(&|records| records[0]["latency_s"] = json!(0.0)).contains("is not above 0"));
+    assert!(refuse(&|records| records.truncate(2)).contains("at least 3 designs"));
+    assert!(refuse(&Vec::clear).contains("has no records"));
+    let none = refuse(&|records| {
+        for record in records.iter_mut().filter_map(Value::as_object_mut) {
+            record.retain(|field, _| !["latency_s", "energy_J", "peak_power_W"].contains(&field.as_str()));
+        }
+    });
+    assert!(none.contains("no record has a latency, an energy or a peak power"), "{none}");
+    let data = device_file(&folder, "toy", &records());
+    assert!(
+        refused(2, &["explore", "fit", &data, "-o", &output, "--measure", "mass"])
+            .contains("latency, energy, peak_power")
+    );
+}
+
+#[cfg(feature = "candle")]
+mod profile {
+    use std::{
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    /// One layer of one width: a design is measured in some 10 ms.
+    fn space(folder: &Folder) -> String {
+        let text = include_str!("../../irene-explore/spaces/small.yaml");
+        let text = text.replace("[1, 2, 3, 4]", "[1]").replace("[32, 64, 96, 128]", "[32]");
+        folder.write("space.yaml", &text)
+    }
+
+    /// Rounds as short as they can be.
+    fn args<'a>(space: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let head = ["explore", "profile", "--space", space, "-o", output, "-b", "2", "-s", "8", "--tdp-watts", "50"];
+        let short = ["--quick", "--round", "0.03", "--rounds", "2", "--most-rounds", "2", "--period", "2"];
+        let size = if more.contains(&"-s") { [&head[..8], &head[10..]].concat() } else { head.to_vec() };
+        [&size, &short[..], more].concat()
+    }
+
+    fn read(path: &str) -> Vec<Value> {
+        json_lines(&std::fs::read_to_string(path).unwrap())
+    }
+
+    #[test]
+    fn parts_of_a_campaign_are_merged_and_learned_from() {
+        let folder = Folder::new("explore-shards");
+        let (space, whole) = (space(&folder), folder.path("whole.jsonl"));
+        let mut merged = String::new();
+        for shard in ["1/2", "0/2"] {
+            let part = folder.path(&shard.replace('/', "-of-"));
+            good(&args(&space, &part, &["--samples", "5", "--shard", shard]));
+            merged += &std::fs::read_to_string(part).unwrap();
+        }
+        let merged = folder.write("merged.jsonl", &merged);
+        good(&args(&space, &whole, &["--samples", "5"]));
+        let designs = |path: &str| {
+            let mut designs: Vec<(u64, Value)> = read(path)
+                .into_iter()
+                .map(|record| (record["order"].as_u64().unwrap(), record["model_dict"].clone()))
+                .collect();
+            designs.sort_by_key(|(order, _)| *order);
+            designs
+        };
+        assert_eq!(designs(&merged), designs(&whole));
+        for record in read(&whole) {
+            assert!(record["latency_s"].as_f64().unwrap() > 0.0, "{record}");
+            assert!(record["latency_half_width_s"].is_f64(), "{record}");
+            assert_eq!((&record["batch_size"], &record["seq_len"]), (&json!(2), &json!(8)));
+            if cfg!(target_os = "linux") {
+                assert!(record["energy_J"].is_f64() && record["peak_power_W"].as_f64().unwrap() <= 50.1, "{record}");
+                assert_eq!(record["energy_provenance"], "estimated");
+            }
+        }
+        // What the parts measured is not measured again.
+        good(&args(&space, &merged, &["--samples", "5", "--resume"]));
+        assert_eq!(read(&merged).len(), 5);
+        let surrogates = folder.path("surrogates.json");
+        good(&["explore", "fit", &merged, "--space", &space, "-o", &surrogates]);
+        assert!(good(&["explore", "predict", &surrogates, &merged]).contains("merged, learned from 5 records"));
+    }
+
+    #[test]
+    fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
+        let folder = Folder::new("explore-active");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        let active = ["--active", "--budget", "5", "--initial", "3"];
+        let command = args(&space, &output, &active);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::null()).spawn().unwrap();
+        let patience = Instant::now() + Duration::from_secs(120);
+        let lines = || std::fs::read_to_string(&output).map_or(0, |text| text.lines().count());
+        while lines() < 2 && child.try_wait().unwrap().is_none() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let before = std::fs::read_to_string(&output).unwrap();
+        assert!(before.ends_with('\n') && before.lines().count() >= 2);
+        if before.lines().count() < 5 {
+            assert!(refused(1, &command).contains("--resume adds to it"));
+        }
+        let resumed = args(&space, &output, &[&active[..], &["--resume"]].concat());
+        good(&resumed);
+        let after = std::fs::read_to_string(&output).unwrap();
+        assert!(after.starts_with(&before));
+        let records = json_lines(&after);
+        let orders: Vec<u64> = records.iter().map(|record| record["order"].as_u64().unwrap()).collect();
+        assert_eq!(orders, [0, 1, 2, 3, 4]);
+        let hashes: std::collections::HashSet<_> = records.iter().map(|record| record["hash"].to_string()).collect();
+        assert_eq!(hashes.len(), 5);
+        good(&resumed);
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), after);
+        // A larger budget goes on with it.
+        let larger = ["--active", "--budget", "6", "--initial", "3", "--resume"];
+        good(&args(&space, &output, &larger));
+        assert_eq!(read(&output).len(), 6);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn ctrl_c_leaves_a_whole_file() {
+        let folder = Folder::new("explore-ctrl-c");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        // A first design that takes an hour.
+        let mut command = args(&space, &output, &["--samples", "2"]);
+        let round = command.iter().position(|arg| *arg == "--round").unwrap() + 1;
+        let short = std::mem::replace(&mut command[round], "3600");
+        let child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::piped()).spawn().unwrap();
+        let patience = Instant::now() + Duration::from_secs(120);
+        while !std::path::Path::new(&output).exists() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{complaint}");
+        assert!(complaint.contains("stopped; what was measured is kept, and `--resume -o"), "{complaint}");
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), "");
+        command[round] = short;
+        good(&command);
+        let measured = std::fs::read_to_string(&output).unwrap();
+        let first = measured.lines().next().unwrap();
+        // Cut off in the middle of a line, it goes on too.
+        std::fs::write(&output, format!("{first}\n{}", &first[..first.len() / 2])).unwrap();
+        good(&[&command[..], &["--resume"]].concat());
+        assert_eq!(read(&output).len(), 2);
+    }
+
+    #[test]
+    fn files_of_another_campaign_and_hostile_options_are_refused() {
+        let folder = Folder::new("explore-refused");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        good(&args(&space, &output, &["--samples", "1"]));
+        let before = std::fs::read_to_string(&output).unwrap();
+        let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
+        assert!(refuse(1, &["--samples", "1", "--seed", "1"]).contains("its `seed` is 0, this one's 1"));
+        assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("it has a length of 8, this one of 9"));
+        assert!(refuse(1, &["--active", "--budget", "4"]).contains("`active_after`"));
+        let small = refused(1, &args("small", &output, &["--samples", "1", "--resume"]));
+        assert!(small.contains("its `space` is"), "{small}");
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), before);
+
+        assert!(refuse(2, &[]).contains("--samples"));
+        assert!(refuse(2, &["--active"]).contains("--budget"));
+        assert!(refuse(2, &["--samples", "2", "--active", "--budget", "3"]).contains("cannot be used with"));
+        assert!(refuse(2, &["--samples", "2", "--shard", "2/2"]).contains("there is no part 2 of 2"));
+        assert!(refuse(2, &["--samples", "2", "--shard", "half"]).contains("expected i/n"));
+        assert!(refuse(2, &["--active", "--budget", "3", "--shard", "0/2"]).contains("cannot be used with"));
+        assert!(refuse(1, &["--active", "--budget", "3", "--initial", "2"]).contains("at least 3 designs"));
+        let long = folder.path("long.jsonl");
+        let too_long = refused(1, &args(&space, &long, &["--samples", "1", "-s", "600"]));
+        assert!(too_long.contains("longer than the model's 514 positions"), "{too_long}");
+    }
+}
