@@ -140,7 +140,7 @@ impl MultiDevice {
         let mut open = self.scales.covariance(&place, &place);
         self.factor.l_dirty().solve_lower_triangular_mut(&mut near);
         open -= near.norm_squared();
-        Prediction { value, deviation: value * (self.variance * (1.0 + open.max(0.0))).sqrt() }
+        Prediction::of_log(value, (self.variance * (1.0 + open.max(0.0))).sqrt())
     }
 }
 

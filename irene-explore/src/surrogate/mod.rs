@@ -33,8 +33,18 @@ impl Prediction {
     /// Where the figure lies in nine of ten cases, if its logarithm is normally distributed.
     pub fn interval(&self) -> (f64, f64) {
         const NINE_OF_TEN: f64 = 1.645;
-        let factor = (NINE_OF_TEN * self.deviation / self.value).exp();
+        let factor = (NINE_OF_TEN * self.log_deviation()).exp();
         (self.value / factor, self.value * factor)
+    }
+
+    /// The standard deviation of the logarithm that goes with [`deviation`](Self::deviation).
+    pub fn log_deviation(&self) -> f64 {
+        (self.deviation / self.value).powi(2).ln_1p().sqrt()
+    }
+
+    /// A figure whose logarithm has this standard deviation.
+    pub fn of_log(value: f64, log_deviation: f64) -> Self {
+        Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
     }
 }
 

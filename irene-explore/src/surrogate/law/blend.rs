@@ -55,7 +55,7 @@ impl Blend {
 
     pub(super) fn predict(&self, said: &Said) -> Prediction {
         let value = (mixed(&self.trust, said) + self.shift).exp();
-        Prediction { value, deviation: value * self.deviation * (1.0 + said.leverage).sqrt() }
+        Prediction::of_log(value, self.deviation * (1.0 + said.leverage).sqrt())
     }
 }
 
