@@ -61,14 +61,20 @@ impl Errors {
 
 /// Which records each fold of a cross-validation holds out.
 pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
-    let mut shuffled: Vec<usize> = (0..records).collect();
-    shuffled.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    let shuffled = shuffled(records, seed);
     let fold = |fold: usize| {
         let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
         held.sort_unstable();
         held
     };
     (0..folds).map(fold).filter(|held| !held.is_empty()).collect()
+}
+
+/// Places 0 to `count`, in random order.
+pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..count).collect();
+    places.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    places
 }
 
 /// Learns from all records but those of a fold and predicts these, for each fold of each repeat; all learners see the same folds.

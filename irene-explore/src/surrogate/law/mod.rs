@@ -87,7 +87,7 @@ const COORDINATES: [Feature; 6] = [
     Feature::Linears,
 ];
 
-fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
+pub(crate) fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
     COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
 }
 
