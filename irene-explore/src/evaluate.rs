@@ -60,13 +60,6 @@ impl Errors {
     }
 }
 
-/// The places of so many records in a random order.
-pub(crate) fn shuffled(records: usize, seed: u64) -> Vec<usize> {
-    let mut shuffled: Vec<usize> = (0..records).collect();
-    shuffled.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
-    shuffled
-}
-
 /// Which records each fold of a cross-validation holds out.
 pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let shuffled = shuffled(records, seed);
@@ -76,6 +69,13 @@ pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
         held
     };
     (0..folds).map(fold).filter(|held| !held.is_empty()).collect()
+}
+
+/// Places 0 to `count`, in random order.
+pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..count).collect();
+    places.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
+    places
 }
 
 /// Learns from all records but those of a fold and predicts these, for each fold of each repeat; all learners see the same folds.

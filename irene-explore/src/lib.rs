@@ -2,6 +2,7 @@
 //! Tuli and Jha, 2023, and its sequel EdgeTran).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod active;
 pub mod campaign;
 mod candidate;
 mod data;

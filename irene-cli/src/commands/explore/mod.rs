@@ -6,6 +6,7 @@ mod fit;
 mod predict;
 #[cfg(feature = "candle")]
 mod profile;
+mod replay;
 mod sample;
 mod search;
 mod space;
@@ -33,6 +34,7 @@ enum Command {
     Predict(predict::Args),
     Evaluate(evaluate::Args),
     Diagnose(diagnose::Args),
+    Replay(replay::Args),
     Transfer(transfer::Args),
     Search(search::Args),
 }
@@ -47,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Diagnose(args) => diagnose::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Transfer(args) => transfer::run(args),
         Command::Search(args) => search::run(args),
     }

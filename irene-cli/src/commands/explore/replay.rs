@@ -1,0 +1,92 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use irene_explore::{
+    Dataset, Describer,
+    active::{Judged, ReplayOptions, Way, replay},
+};
+
+use super::{MeasureArgs, SpaceArgs};
+use crate::{commands::size, interrupt, output};
+
+/// Replays recorded data: how many measurements active learning would have needed, ours and the papers'
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene explore replay gpu_a100.json --way ours
+  irene explore replay gpu_a100.json cpu_rpi.json --seeds 10 -o curves")]
+pub(crate) struct Args {
+    /// Records, a file a device
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// What is compared: ours, or all (with the papers' trees, and designs chosen at random)
+    #[arg(long, value_enum, default_value = "all")]
+    way: Ways,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    /// Draws of the first records that are averaged over
+    #[arg(long, value_name = "N", default_value = "10", value_parser = size)]
+    seeds: usize,
+    /// Records to start with
+    #[arg(long, value_name = "N", default_value = "4", value_parser = size)]
+    start: usize,
+    /// Most records that are measured
+    #[arg(long, value_name = "N", value_parser = size)]
+    limit: Option<usize>,
+    /// Judge by this share of the records, never measured [default: by all that are not measured yet]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    held_out: Option<f64>,
+    #[command(flatten)]
+    space: SpaceArgs,
+    /// Write a device's curves here, as CSV and SVG
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Ways {
+    Ours,
+    All,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    number.ok_or_else(|| "expected a share between 0 and 1".to_owned())
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let describer = Describer::new(args.space.find()?);
+    if let Some(folder) = &args.output {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    for path in &args.data {
+        let data = Dataset::read(path)?;
+        let options = ReplayOptions {
+            ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
+            measures: args.measures.of(&data),
+            seeds: args.seeds,
+            start: args.start,
+            limit: args.limit,
+            judged: args.held_out.map_or(ReplayOptions::default().judged, Judged::HeldOut),
+            ..ReplayOptions::default()
+        };
+        let bar = output::progress((options.ways.len() * options.seeds) as u64, "campaigns");
+        let found = replay(&data, &describer, &options, &|_, _| bar.inc(1), interrupt::flag()?);
+        bar.finish_and_clear();
+        let found = found?;
+        output::print(&(found.summary() + "\n"))?;
+        if let Some(folder) = &args.output {
+            let write = |ending: &str, text: &str| output::write_text(&file(folder, &data.device, ending), text);
+            write("csv", &found.to_csv())?;
+            write("samples.csv", &found.samples_csv())?;
+            write("svg", &found.to_svg())?;
+        }
+    }
+    Ok(())
+}
+
+/// A device's name may hold what a file's may not.
+fn file(folder: &Path, device: &str, ending: &str) -> PathBuf {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let name: String = device.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    folder.join(format!("{name}.{ending}"))
+}

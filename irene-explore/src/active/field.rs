@@ -1,0 +1,142 @@
+use nalgebra::{Cholesky, DMatrix, DVector};
+
+use super::Measured;
+use crate::{Candidate, features::Features, surrogate::law_coordinates};
+
+/// Designs that stand for all, at most.
+const REFERENCES: usize = 256;
+/// Prior standard deviations of the linear and the smooth part of the logarithm, in units of the noise's.
+const LINEAR: f64 = 8.0;
+const SMOOTH: f64 = 3.0;
+/// Standard deviations that the smooth part reaches, for each root of a coordinate.
+const REACH: f64 = 1.5;
+const FARTHEST: f64 = 4.0;
+
+/// What measured designs leave open about others, if the logarithm of a figure is a Gaussian process over logarithms of costs
+/// with a linear and a Matérn 5/2 kernel: the same for every device and measure, so that it works from the first record on.
+///
+/// A design that is chosen counts as measured for the next, whatever its figure will be, so that a batch is not the same design
+/// over again.
+pub(super) struct Field {
+    /// Between references (rows) and designs of the pool (columns), given what is measured; in units of the noise's variance.
+    covariance: DMatrix<f64>,
+    /// Of the pool.
+    variances: DVector<f64>,
+    /// Between designs of the pool and what was measured and chosen, whitened: a column a design.
+    whitened: Vec<Vec<f64>>,
+    references: Vec<usize>,
+    points: Vec<Vec<f64>>,
+}
+
+/// What counts of a design of the pool.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Gain {
+    /// Its own variance by its worth.
+    Own,
+    /// The variance that its measurement takes from all references r, Σ wᵣ cov(r, x)² / (var(x) + 1): the active learning of Cohn
+    /// (1996) for Gaussian processes (Seo et al., 2000).
+    OfAll,
+}
+
+impl Field {
+    /// Of a pool.
+    pub(super) fn new(measured: &[Measured], pool: &[&Candidate]) -> Self {
+        let mut points: Vec<Vec<f64>> =
+            pool.iter().copied().chain(measured.iter().map(|measured| &measured.candidate)).map(point).collect();
+        standardise(&mut points);
+        let known = points.split_off(pool.len());
+        let step = pool.len().div_ceil(REFERENCES).max(1);
+        let references: Vec<usize> = (0..pool.len()).step_by(step).collect();
+        let noise = |i, j| if i == j { 1.0 } else { 0.0 };
+        let known_covariance =
+            DMatrix::from_fn(known.len(), known.len(), |i, j| kernel(&known[i], &known[j]) + noise(i, j));
+        let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| kernel(&known[i], &points[j]));
+        if let Some(factor) = Cholesky::new(known_covariance) {
+            factor.l_dirty().solve_lower_triangular_mut(&mut across);
+        }
+        let whitened: Vec<Vec<f64>> = across.column_iter().map(|column| column.iter().copied().collect()).collect();
+        let open = |i: usize, j: usize| kernel(&points[i], &points[j]) - dot(&whitened[i], &whitened[j]);
+        let covariance = DMatrix::from_fn(references.len(), pool.len(), |i, j| open(references[i], j));
+        let variances = DVector::from_fn(pool.len(), |i, _| open(i, i).max(0.0));
+        Self { covariance, variances, whitened, references, points }
+    }
+
+    /// Places of the best, one after the other, if each design counts by its worth.
+    pub(super) fn best(mut self, gain: Gain, worth: &[f64], count: usize) -> Vec<usize> {
+        let mut chosen = Vec::new();
+        while chosen.len() < count.min(self.points.len()) {
+            let open = (0..self.points.len()).filter(|place| !chosen.contains(place));
+            let gains = open.map(|place| (self.gain(gain, worth, place), place));
+            let Some((_, best)) = gains.max_by(|a, b| a.0.total_cmp(&b.0)) else { break };
+            chosen.push(best);
+            if chosen.len() < count {
+                self.take(best);
+            }
+        }
+        chosen
+    }
+
+    fn gain(&self, gain: Gain, worth: &[f64], place: usize) -> f64 {
+        match gain {
+            Gain::Own => worth[place] * self.variances[place],
+            Gain::OfAll => {
+                let taken = self.covariance.column(place);
+                let of_reference = |(taken, &reference): (&f64, &usize)| worth[reference] * taken * taken;
+                taken.iter().zip(&self.references).map(of_reference).sum::<f64>() / (self.variances[place] + 1.0)
+            }
+        }
+    }
+
+    /// As if this design was measured.
+    fn take(&mut self, place: usize) {
+        let deviation = (self.variances[place] + 1.0).sqrt();
+        let column: Vec<f64> = (0..self.points.len())
+            .map(|other| {
+                let prior = kernel(&self.points[place], &self.points[other]);
+                (prior - dot(&self.whitened[place], &self.whitened[other])) / deviation
+            })
+            .collect();
+        for (other, taken) in column.iter().enumerate() {
+            self.variances[other] = (self.variances[other] - taken * taken).max(0.0);
+            self.whitened[other].push(*taken);
+            for (row, &reference) in self.references.iter().enumerate() {
+                self.covariance[(row, other)] -= column[reference] * taken;
+            }
+        }
+    }
+}
+
+fn point(candidate: &Candidate) -> Vec<f64> {
+    let features: &Features = &candidate.features;
+    law_coordinates(features).to_vec()
+}
+
+/// To mean 0 and deviation 1 in each coordinate.
+fn standardise(points: &mut [Vec<f64>]) {
+    let (count, size) = (points.len().max(1) as f64, points.first().map_or(0, Vec::len));
+    for at in 0..size {
+        let mean = points.iter().map(|point| point[at]).sum::<f64>() / count;
+        let squares: f64 = points.iter().map(|point| (point[at] - mean).powi(2)).sum();
+        let deviation = (squares / count).sqrt() + 1e-9;
+        for point in points.iter_mut() {
+            point[at] = ((point[at] - mean) / deviation).clamp(-FARTHEST, FARTHEST);
+        }
+    }
+}
+
+/// Linear and Matérn 5/2 (Rasmussen and Williams, 2006, section 4.2).
+fn kernel(x: &[f64], y: &[f64]) -> f64 {
+    let (mut product, mut square) = (0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        product += x * y;
+        square += (x - y) * (x - y);
+    }
+    let size = x.len() as f64;
+    let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
+    let smooth = (1.0 + distance + distance * distance / 3.0) * (-distance).exp();
+    LINEAR * LINEAR * (1.0 + product / size) + SMOOTH * SMOOTH * smooth
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
