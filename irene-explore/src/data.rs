@@ -3,7 +3,7 @@ use std::{collections::HashMap, path::Path};
 use irene_models::flexibert::Design;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use crate::{Error, Measure, Measures, Result};
+use crate::{Error, Measure, Measures, Result, space::ModelHash};
 
 /// A design and what was measured of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,15 @@ pub struct Record {
     /// What the figures rest on.
     #[serde(flatten)]
     pub basis: Basis,
+}
+
+impl Record {
+    /// A design that was measured at this place of a campaign.
+    pub fn new(order: usize, design: Design, measures: Measures) -> Self {
+        let hash = ModelHash::of(&design).to_string();
+        let basis = Basis::default();
+        Self { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, basis }
+    }
 }
 
 /// What the figures of a [`Record`] rest on, as far as the file says.

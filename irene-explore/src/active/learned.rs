@@ -26,13 +26,7 @@ impl Measured {
 
     /// As a file holds it, at this place of the campaign.
     pub fn record(&self, order: usize) -> Record {
-        Record {
-            hash: ModelHash::of(&self.candidate.design).to_string(),
-            order: Some(order),
-            design: self.candidate.design.clone(),
-            measures: self.measures,
-            energy_provenance: None,
-        }
+        Record::new(order, self.candidate.design.clone(), self.measures)
     }
 
     /// One figure.

@@ -134,11 +134,10 @@ mod tests {
     }
 
     fn record(campaign: &Campaign, order: usize) -> Record {
-        let (hash, design) = (ModelHash::of(&campaign.planned[order]).to_string(), campaign.planned[order].clone());
         let measures = Measures { latency: Some(0.1), ..Measures::default() };
         let measuring = Some(campaign.settings());
         let basis = Basis { batch_size: Some(1), seq_len: Some(8), measuring, ..Basis::default() };
-        Record { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, basis }
+        Record { basis, ..Record::new(order, campaign.planned[order].clone(), measures) }
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn balanced(space: &DesignSpace, sampling: Sampling, count: usize, seed: u64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Basis, Measures, space::ModelHash};
+    use crate::Measures;
 
     fn campaign(plan: Plan, shard: Shard) -> Campaign {
         Campaign::new(DesignSpace::find("small").unwrap(), plan, Sampling::Sobol, 3, shard).unwrap()
@@ -179,16 +179,7 @@ mod tests {
         let wobble = 1.0 + 0.1 * (parameters * 1e-3).sin();
         let measures =
             Measures { latency: Some(1e-8 * parameters * wobble), energy: Some(parameters), peak_power: None };
-        let (hash, order) = (ModelHash::of(&step.design).to_string(), Some(step.order));
-        Record {
-            hash,
-            order,
-            design: step.design,
-            measures,
-            accuracy: None,
-            energy_provenance: None,
-            basis: Basis::default(),
-        }
+        Record::new(step.order, step.design, measures)
     }
 
     fn all(campaign: &Campaign, mut done: Vec<Record>) -> Vec<Record> {
