@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Said, VIEWS};
-use crate::surrogate::Prediction;
+use crate::surrogate::{NINE_OF_TEN, Prediction};
 
 /// How far each view is trusted, and how far off they are together, by records that were held out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +21,6 @@ const QUARTERS: usize = 4;
 const EVENNESS: f64 = 0.05;
 /// Of the best shift of the held-out records.
 const SHIFTED: f64 = 0.5;
-/// Of a normal distribution: 90% lie within.
-const NINE_OF_TEN: f64 = 1.645;
 
 impl Blend {
     pub(super) fn fit(held_out: &[(Said, f64)]) -> Self {
