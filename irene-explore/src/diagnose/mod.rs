@@ -94,44 +94,22 @@ fn spread(residuals: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        Describer, Measures, Record,
-        space::{DesignSpace, ModelHash, Sampling},
+        made_up::{candidates, dataset, noise},
         surrogate::{GaussianProcessLearner, LawLearner},
     };
 
-    /// Designs whose latency follows their parameters, times a factor by their order.
+    /// Designs measured with a factor by their order.
     fn campaign(factor: impl Fn(usize) -> f64) -> (Dataset, Vec<Candidate>) {
-        let space = DesignSpace::find("small").unwrap();
-        let designs = space.sample(Sampling::Sobol, 40, 0).unwrap();
-        let describer = Describer::new(space);
-        let candidates: Vec<Candidate> =
-            designs.into_iter().map(|design| describer.describe(design).unwrap()).collect();
-        let record = |(order, candidate): (usize, &Candidate)| {
-            let work = crate::space::parameters(&candidate.design) as f64;
-            Record {
-                hash: ModelHash::of(&candidate.design).to_string(),
-                order: Some(order),
-                design: candidate.design.clone(),
-                measures: Measures { latency: Some((1e-3 + 1e-8 * work) * factor(order)), ..Measures::default() },
-                accuracy: None,
-                energy_provenance: None,
-                basis: crate::Basis::default(),
-            }
-        };
-        let records = candidates.iter().enumerate().map(record).collect();
-        (Dataset { device: "made up".into(), records }, candidates)
-    }
-
-    /// Some few percent, far from regular.
-    fn noise(order: usize) -> f64 {
-        1.0 + 0.02 * ((order * order * 7 + 3 * order) as f64).sin()
+        let candidates = candidates(40, 0);
+        (dataset(&candidates, factor), candidates)
     }
 
     #[test]
     fn the_figure_that_is_far_off_is_named_and_no_other() {
         let (data, candidates) = campaign(|order| if order == 11 { 3.0 } else { noise(order) });
         let found = diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap();
-        let [outlier] = &found.outliers[..] else { unreachable!("{:?}", found.outliers) };
+        assert_eq!(found.outliers.len(), 1, "{:?}", found.outliers);
+        let outlier = &found.outliers[0];
         assert_eq!((outlier.order, &outlier.hash), (Some(11), &data.records[11].hash));
         assert!((2.7..3.3).contains(&outlier.factor), "{outlier:?}");
         assert_eq!((found.clock, found.drift), (None, None));

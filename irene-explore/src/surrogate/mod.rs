@@ -4,7 +4,7 @@ mod boosted;
 mod boshnas;
 mod decision_tree;
 mod file;
-mod gaussian_process;
+pub(crate) mod gaussian_process;
 pub(crate) mod law;
 mod records;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Said, VIEWS};
+use super::{Said, VIEWS, are_divisors, are_usable};
 use crate::surrogate::{NINE_OF_TEN, Prediction};
 
 /// How far each view is trusted, and how far off they are together, by records that were held out.
@@ -45,6 +45,13 @@ impl Blend {
         let rank = (0.9 * (misses.len() + 1) as f64).ceil() as usize;
         let reach = misses.get(rank.clamp(1, misses.len().max(1)) - 1).copied().unwrap_or_default();
         Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
+    }
+
+    /// Whether trust is handed out in full, and spreads are spreads.
+    pub(super) fn is_sound(&self) -> bool {
+        let whole = (self.trust.iter().sum::<f64>() - 1.0).abs() < 1e-9;
+        let shares = self.trust.iter().all(|share| (0.0..=1.0).contains(share));
+        whole && shares && are_usable([&self.shift]) && are_divisors([&self.deviation])
     }
 
     pub(super) fn trust(&self) -> &[f64; VIEWS] {

@@ -1,6 +1,8 @@
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
+use super::{are_divisors, are_usable};
+
 /// A quadratic surface over standardised coordinates: Bayesian linear regression with normal priors on its coefficients, whose
 /// scales the evidence chooses (MacKay, 1992), and Student-t noise by reweighting, so that records far off count little.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,11 +118,14 @@ impl Surface {
         (empty, weights)
     }
 
-    /// Whether it lies over so many coordinates.
+    /// Whether it lies over so many coordinates, and has numbers to reckon with.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let terms = 1 + coordinates * (coordinates + 3) / 2;
         let sizes = [self.means.len(), self.deviations.len(), self.coefficients.len(), self.factor.len()];
+        let mut pivots = (1..=terms).filter_map(|row| self.factor.get(row * (row + 1) / 2 - 1));
         sizes == [coordinates, coordinates, terms, terms * (terms + 1) / 2]
+            && are_usable(self.means.iter().chain(&self.coefficients).chain(&self.factor).chain([&self.centre]))
+            && are_divisors(self.deviations.iter().chain(pivots.by_ref()))
     }
 
     pub(super) fn scales(&self) -> Scales {
