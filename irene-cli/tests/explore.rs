@@ -6,9 +6,14 @@ mod command;
 use command::{Folder, good, refused};
 use serde_json::{Value, json};
 
-/// Six designs of the small space, one a number of layers and heads, with figures by a simple law.
+/// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {
-    let lines = good(&["explore", "sample", "6", "--space", "small", "--balanced"]);
+    many_records("6")
+}
+
+/// So many of them.
+fn many_records(count: &str) -> Vec<Value> {
+    let lines = good(&["explore", "sample", count, "--space", "small", "--balanced"]);
     let record = |(order, line): (usize, &str)| {
         let mut record: Value = serde_json::from_str(line).unwrap();
         let sizes = record["model_dict"]["h"].as_array().unwrap();
@@ -129,8 +134,19 @@ fn records_that_cannot_be_are_refused_in_a_line() {
     };
     let complaint = refuse(&|records| records[1]["model_dict"]["h"][0] = json!(48));
     assert!(complaint.contains("have a width of"), "{complaint}");
-    let outside = refuse(&|records| records[1]["model_dict"]["f"][0] = json!([65]));
+    // A layer with widths of its own, under the hash of the design that it was.
+    let other = refuse(&|records| records[1]["model_dict"]["f"][0] = json!([65]));
+    let hash = records()[1]["hash"].as_str().unwrap().to_owned();
+    assert!(other.contains(&format!("record {hash}: its `model_dict` has the hash ")), "{other}");
+    let outside = refuse(&|records| {
+        records[1]["model_dict"]["f"][0] = json!([65]);
+        let design = serde_json::from_value(records[1]["model_dict"].clone()).unwrap();
+        records[1]["hash"] = json!(irene_explore::space::ModelHash::of(&design).to_string());
+    });
     assert!(outside.contains("is outside the design space") && outside.contains("65"), "{outside}");
+    assert!(refuse(&|records| records[1]["hash"] = json!("b1")).contains("`b1` is no hash of 32 digits"));
+    let sizes = refuse(&|records| (records[0]["batch_size"], records[3]["batch_size"]) = (json!(1), json!(32)));
+    assert!(sizes.contains("has a batch size of 32, record"), "{sizes}");
     let missing = refuse(&|records| {
         records[3].as_object_mut().unwrap().remove("energy_J");
     });
@@ -142,6 +158,7 @@ fn records_that_cannot_be_are_refused_in_a_line() {
     });
     assert!(twice.contains("stands twice with different figures"), "{twice}");
     assert!(refuse(&|records| records[0]["latency_s"] = json!(0.0)).contains("is not above 0"));
+    assert!(refuse(&|records| records[0]["latency_s"] = json!(1e-305)).contains("a figure is 1e-305"));
     assert!(refuse(&|records| records.truncate(2)).contains("at least 3 designs"));
     assert!(refuse(&Vec::clear).contains("has no records"));
     let none = refuse(&|records| {
@@ -155,6 +172,159 @@ fn records_that_cannot_be_are_refused_in_a_line() {
         refused(2, &["explore", "fit", &data, "-o", &output, "--measure", "mass"])
             .contains("latency, energy, peak_power")
     );
+}
+
+#[test]
+fn what_is_wrong_with_measurements_is_told() {
+    let folder = Folder::new("explore-diagnose");
+    let mut records = many_records("24");
+    records[5]["latency_s"] = json!(0.5);
+    for (order, record) in records.iter_mut().enumerate() {
+        // What a clock of 2 mJ shows.
+        record["energy_J"] = json!(2e-3 * (record["energy_J"].as_f64().unwrap() / 2e-3).round());
+        record["peak_power_W"] = json!(record["peak_power_W"].as_f64().unwrap() * (1.0 + 0.01 * (order as f64).sin()));
+    }
+    let data = device_file(&folder, "toy", &records);
+    let text = good(&["explore", "diagnose", &data, "--space", "small"]);
+    let hash = records[5]["hash"].as_str().unwrap();
+    assert!(text.starts_with("toy, 24 records\n"), "{text}");
+    assert!(
+        text.lines().any(|line| line.contains("latency") && line.contains(&format!("{hash}, order 5 is "))),
+        "{text}"
+    );
+    assert!(text.contains("energy      clock ticks every 2 mJ"), "{text}");
+    let latency = ["explore", "diagnose", &data, &data, "--space", "small", "--measure", "latency", "--format", "json"];
+    let found: Value = serde_json::from_str(&good(&latency)).unwrap();
+    assert_eq!(found.as_array().unwrap().len(), 2);
+    assert_eq!(found[0], found[1]);
+    let outliers = found[0]["diagnosis"]["outliers"].as_array().unwrap();
+    assert!(outliers.iter().any(|outlier| outlier["hash"] == hash && outlier["factor"].as_f64().unwrap() > 10.0));
+    assert_eq!(found[0]["diagnosis"]["measure"], "latency");
+
+    let few = device_file(&folder, "few", &records[..2]);
+    assert!(refused(1, &["explore", "diagnose", &few, "--space", "small"]).contains("at least 3 designs"));
+    for record in &mut records {
+        record.as_object_mut().unwrap().retain(|field, _| field == "hash" || field == "model_dict");
+    }
+    let none = device_file(&folder, "none", &records);
+    for command in ["diagnose", "evaluate"] {
+        let complaint = refused(1, &["explore", command, &none, "--space", "small"]);
+        assert!(complaint.contains("none: no record has a latency, an energy or a peak power"), "{complaint}");
+    }
+    assert!(refused(2, &["explore", "diagnose"]).contains("DATA"));
+}
+
+#[test]
+fn other_devices_records_are_worth_something() {
+    let folder = Folder::new("explore-transfer");
+    let mut records = many_records("12");
+    let one = device_file(&folder, "one", &records);
+    for record in &mut records {
+        record["latency_s"] = json!(30.0 * record["latency_s"].as_f64().unwrap());
+        record.as_object_mut().unwrap().remove("peak_power_W");
+    }
+    let other = device_file(&folder, "other", &records);
+    let text = good(&["explore", "transfer", &one, &other, "--space", "small"]);
+    for measure in ["\nlatency ", "\nenergy "] {
+        assert!(text.contains(measure), "{text}");
+    }
+    // What one of them has not is left out.
+    assert!(!text.contains("peak power"), "{text}");
+    let args = ["explore", "transfer", &one, &other, "--space", "small", "--measure", "latency", "--format", "json"];
+    let found: Value = serde_json::from_str(&good(&args)).unwrap();
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["measure"]), (1, &json!("latency")));
+    for (device, name) in found[0]["devices"].as_array().unwrap().iter().zip(["one", "other"]) {
+        assert_eq!(device["device"], name);
+        assert!(device["rank_correlation"].as_f64().unwrap() > 0.8, "{device}");
+        let records: Vec<u64> =
+            device["points"].as_array().unwrap().iter().map(|point| point["records"].as_u64().unwrap()).collect();
+        assert_eq!(records, [1, 2, 4]);
+    }
+    assert!(refused(1, &["explore", "transfer", &one]).contains("two devices at least, found one file"));
+    let twice = refused(1, &["explore", "transfer", &one, &other, &one, "--space", "small"]);
+    assert!(twice.contains("two files have records of one"), "{twice}");
+    let missing = refused(1, &["explore", "transfer", &one, &other, "--space", "small", "--measure", "peak_power"]);
+    assert!(missing.contains("has no peak_power"), "{missing}");
+}
+
+#[test]
+fn a_space_is_searched_under_constraints() {
+    let folder = Folder::new("explore-search");
+    let data = device_file(&folder, "a<b>&c", &many_records("16"));
+    let (surrogates, json, html) =
+        (folder.path("surrogates.json"), folder.path("front.json"), folder.path("front.html"));
+    good(&["explore", "fit", &data, "--space", "small", "-o", &surrogates]);
+    let search = |more: &[&str]| good(&[&["explore", "search", &surrogates, "--budget", "400"], more].concat());
+    let text = search(&["--constraint", "energy<=30 mJ", "-o", &json, "--html", &html]);
+    assert!(text.starts_with("pareto(latency, energy), evolution: "), "{text}");
+    assert!(text.contains("% feasible") && text.contains("Parts of design "), "{text}");
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let front = found["search"]["front"].as_array().unwrap();
+    assert!(!front.is_empty() && found["search"]["evaluations"] == 400, "{}", found["search"]);
+    for design in front {
+        assert!(design["figures"]["energy_J"]["value"].as_f64().unwrap() <= 0.03, "{design}");
+    }
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.contains("designs for a&lt;b&gt;&amp;c</h1>") && !page.contains("a<b>"), "the device's name");
+    assert!(page.contains("energy &lt;= 0.03 J") && page.ends_with("</html>\n"), "the constraint");
+
+    assert_eq!(search(&["--seed", "3"]), search(&["--seed", "3"]));
+    for method in ["random", "climb"] {
+        assert!(
+            search(&["--objective", "energy", "--method", method]).contains(&format!("energy, {method}: 1 designs"))
+        );
+    }
+    let mut accurate = many_records("16");
+    for (order, record) in accurate.iter_mut().enumerate() {
+        record["accuracy"] = json!(0.7 + 0.01 * order as f64);
+    }
+    let accuracy = device_file(&folder, "glue", &accurate);
+    assert!(search(&["--objective", "protran", "--accuracy", &accuracy]).contains('%'));
+    let networks = folder.path("networks.json");
+    good(&[
+        "explore",
+        "fit",
+        &data,
+        "--space",
+        "small",
+        "--learner",
+        "boshnas",
+        "--measure",
+        "energy",
+        "-o",
+        &networks,
+    ]);
+    let gradient = ["--objective", "energy", "--method", "gradient", "--budget", "120"];
+    let text = good(&[&["explore", "search", &networks], &gradient[..]].concat());
+    assert!(text.starts_with("energy, gradient: 1 designs of 120"), "{text}");
+
+    let refuse =
+        |code, more: &[&str]| refused(code, &[&["explore", "search", &surrogates, "--budget", "300"], more].concat());
+    assert!(refuse(2, &["--objective", "speed"]).contains("'speed' is no objective"));
+    assert!(refuse(2, &["--constraint", "latency<1"]).contains("has to read latency <= 20 ms"));
+    assert!(refuse(2, &["--method", "guess"]).contains("evolution"));
+    assert!(refuse(2, &["--caution", "11"]).contains("from 0 to 10"));
+    let nothing = refuse(1, &["--constraint", "latency<=1 us"]);
+    assert!(
+        nothing.contains("none of 300 designs evaluated keeps latency") && nothing.contains("the nearest has"),
+        "{nothing}"
+    );
+    assert!(
+        refuse(1, &["--objective", "protran"])
+            .contains("accuracy is asked for: give records that have it, --accuracy DATA")
+    );
+    assert!(refuse(1, &["--objective", "accuracy", "--accuracy", &data]).contains("has no accuracy"));
+    assert!(
+        refuse(1, &["--method", "gradient", "--objective", "energy"]).contains("needs a boshnas surrogate of energy")
+    );
+    assert!(refuse(1, &["--method", "climb"]).contains("climbing follows one cost"));
+    assert!(refuse(1, &["--device", "abacus"]).contains("unknown device `abacus`"));
+    assert!(refuse(1, &["--seq-len", "900"]).contains("longer than the model's 514 positions"));
+    let unknown = refused(1, &["explore", "search", &networks, "--objective", "latency"]);
+    assert!(unknown.contains("latency is asked for, but") && unknown.contains("has no surrogate of it"), "{unknown}");
+    let broken = folder
+        .write("broken.json", &std::fs::read_to_string(&surrogates).unwrap().replace("\"trust\":[", "\"trust\":[9.0,"));
+    assert!(refused(1, &["explore", "search", &broken]).contains("broken.json: "));
 }
 
 #[cfg(feature = "candle")]

@@ -62,6 +62,38 @@ pub struct Basis {
     pub measuring: Option<serde_json::Value>,
 }
 
+impl Record {
+    /// The design's hash, if the record has it and its figures can be; or what is wrong.
+    fn check(&self) -> std::result::Result<ModelHash, String> {
+        let (stated, found) = (self.hash.parse::<ModelHash>()?, ModelHash::of(&self.design));
+        if stated != found {
+            return Err(format!("its `model_dict` has the hash {found}; correct whichever of the two is wrong"));
+        }
+        for measure in Measure::ALL {
+            let wrong = |figure: &f64| !(figure.is_finite() && *figure > 0.0);
+            if let Some(figure) = self.measures.get(measure).filter(wrong) {
+                return Err(format!("{} is {figure} {}, which is not above 0", measure.name(), measure.unit()));
+            }
+        }
+        match self.accuracy.filter(|accuracy| !(*accuracy > 0.0 && *accuracy <= 1.0)) {
+            Some(accuracy) => Err(format!("accuracy is {accuracy}, which is no share of 1")),
+            None => Ok(found),
+        }
+    }
+
+    /// What another record was measured at that this one was not; figures of different sizes are no figures of one thing.
+    fn differs_in_size(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (&self.basis, &other.basis);
+        let sizes =
+            [("batch size", ours.batch_size, theirs.batch_size), ("length in tokens", ours.seq_len, theirs.seq_len)];
+        let different =
+            sizes.into_iter().find(|(_, ours, theirs)| ours.is_some() && theirs.is_some() && ours != theirs);
+        let (what, ours, theirs) = different?;
+        let (ours, theirs) = (ours?, theirs?);
+        Some(format!("has a {what} of {ours}, record {} of {theirs}; put them into files of their own", other.hash))
+    }
+}
+
 /// What was measured on one device, in the order of the campaign.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -97,8 +129,8 @@ impl Dataset {
     /// From a file: one JSON object with `device` and `records`, or JSONL with a record a line, whose device is the file's name.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] that names the line or the record, for figures that are not above 0 and for a design that
-    /// stands twice with different figures.
+    /// [`Error::Io`]; [`Error::File`] that names the line or the record, for a hash that is not the design's, for figures that are not
+    /// above 0, for a design that stands twice with different figures, and for records measured at different sizes.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -112,7 +144,7 @@ impl Dataset {
     /// As [`read`](Self::read).
     pub fn parse(origin: &str, device: &str, text: &str) -> Result<Self> {
         let refuse = |place: String, reason: String| Error::File { origin: format!("{origin}{place}"), reason };
-        let (device, mut records) = if is_device_file(text) {
+        let (device, records) = if is_device_file(text) {
             let file: DeviceFile =
                 serde_json::from_str(text).map_err(|error| refuse(String::new(), error.to_string()))?;
             (file.device, file.records)
@@ -126,29 +158,19 @@ impl Dataset {
         if records.is_empty() {
             return Err(refuse(String::new(), "has no records".into()));
         }
-        let mut seen: HashMap<String, Record> = HashMap::new();
-        let mut kept = Vec::with_capacity(records.len());
-        for record in records.drain(..) {
-            for measure in Measure::ALL {
-                if let Some(figure) =
-                    record.measures.get(measure).filter(|figure| !(figure.is_finite() && *figure > 0.0))
-                {
-                    let reason = format!("{} is {figure} {}, which is not above 0", measure.name(), measure.unit());
-                    return Err(refuse(format!(", record {}", record.hash), reason));
-                }
+        let mut places: HashMap<ModelHash, usize> = HashMap::new();
+        let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+        for record in records {
+            let refuse = |reason| refuse(format!(", record {}", record.hash), reason);
+            let hash = record.check().map_err(refuse)?;
+            if let Some(reason) = kept.first().and_then(|first| record.differs_in_size(first)) {
+                return Err(refuse(reason));
             }
-            if let Some(accuracy) = record.accuracy.filter(|accuracy| !(*accuracy > 0.0 && *accuracy <= 1.0)) {
-                let reason = format!("accuracy is {accuracy}, which is no share of 1");
-                return Err(refuse(format!(", record {}", record.hash), reason));
-            }
-            match seen.get(&record.hash) {
-                Some(other) if other.measures == record.measures => {}
-                Some(_) => {
-                    let reason = "stands twice with different figures; keep one of them".to_owned();
-                    return Err(refuse(format!(", record {}", record.hash), reason));
-                }
+            match places.get(&hash).map(|&place| &kept[place]) {
+                Some(other) if other.measures == record.measures && other.accuracy == record.accuracy => {}
+                Some(_) => return Err(refuse("stands twice with different figures; keep one of them".into())),
                 None => {
-                    seen.insert(record.hash.clone(), record.clone());
+                    places.insert(hash, kept.len());
                     kept.push(record);
                 }
             }
@@ -187,5 +209,97 @@ impl Dataset {
             })
         };
         self.records.iter().map(figure).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// One layer of so many hidden units, with its own hash.
+    fn record(hidden: usize) -> Value {
+        let head = format!("sa_sdp_{}", hidden / 2);
+        let design = json!({ "l": 1, "o": [[&head, &head]], "h": [hidden], "f": [[64]] });
+        let hash = ModelHash::of(&serde_json::from_value(design.clone()).unwrap()).to_string();
+        json!({ "hash": hash, "model_dict": design, "latency_s": 0.5, "energy_J": 2.0 })
+    }
+
+    fn parse(records: &[Value]) -> Result<Dataset> {
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        Dataset::parse("mine.jsonl", "mine", &lines.join("\n"))
+    }
+
+    fn refused(change: impl Fn(&mut Vec<Value>)) -> String {
+        let mut records = vec![record(32), record(64)];
+        change(&mut records);
+        parse(&records).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_hash_that_is_not_the_designs_is_refused_with_both() {
+        let (mine, other) = (record(32)["hash"].clone(), record(64)["hash"].clone());
+        let (mine, other) = (mine.as_str().unwrap(), other.as_str().unwrap());
+        assert_eq!(
+            refused(|records| records[0]["hash"] = other.into()),
+            format!(
+                "mine.jsonl, record {other}: its `model_dict` has the hash {mine}; correct whichever of the two is wrong"
+            )
+        );
+        assert_eq!(
+            refused(|records| records[1]["hash"] = "0d6c".into()),
+            "mine.jsonl, record 0d6c: `0d6c` is no hash of 32 digits from 0 to 9 and a to f"
+        );
+    }
+
+    #[test]
+    fn a_design_stands_once_and_the_order_is_that_of_the_campaign() {
+        let mut records = vec![record(64), record(32), record(64)];
+        (records[0]["order"], records[1]["order"]) = (1.into(), 0.into());
+        let data = parse(&records).unwrap();
+        assert_eq!(data.records.iter().map(|record| record.order).collect::<Vec<_>>(), [Some(0), Some(1)]);
+        for field in ["latency_s", "accuracy"] {
+            records[2][field] = json!(0.75);
+            let error = parse(&records).unwrap_err().to_string();
+            assert!(error.ends_with("stands twice with different figures; keep one of them"), "{error}");
+            records[2] = record(64);
+        }
+    }
+
+    #[test]
+    fn figures_that_cannot_be_are_refused() {
+        assert!(
+            refused(|records| records[1]["energy_J"] = json!(-1.0)).ends_with("energy is -1 J, which is not above 0")
+        );
+        assert!(
+            refused(|records| records[1]["accuracy"] = json!(84)).ends_with("accuracy is 84, which is no share of 1")
+        );
+        assert!(refused(Vec::clear).ends_with("mine.jsonl: has no records"));
+        let cut = format!("{}\n{{\"hash\":", record(32));
+        assert!(Dataset::parse("mine.jsonl", "", &cut).unwrap_err().to_string().starts_with("mine.jsonl, line 2: EOF"));
+        let one = Dataset::parse("mine.json", "", "{\"records\": []}").unwrap_err().to_string();
+        assert!(one.contains("missing field `device`"), "{one}");
+    }
+
+    #[test]
+    fn records_of_different_sizes_do_not_go_together() {
+        let sized =
+            |records: &mut Vec<Value>, field: &str| (records[0][field], records[1][field]) = (8.into(), 16.into());
+        let first = record(32)["hash"].as_str().unwrap().to_owned();
+        let error = refused(|records| sized(records, "batch_size"));
+        assert!(error.contains(&format!("has a batch size of 16, record {first} of 8")), "{error}");
+        assert!(refused(|records| sized(records, "seq_len")).contains("has a length in tokens of 16"));
+    }
+
+    #[test]
+    fn a_missing_figure_is_named_and_a_measure_that_none_has_is_not_there() {
+        let mut records = vec![record(32), record(64)];
+        records[1].as_object_mut().unwrap().remove("energy_J");
+        let data = parse(&records).unwrap();
+        assert_eq!(data.measures(), [Measure::Latency, Measure::Energy]);
+        let error = data.figures(Measure::Energy).unwrap_err().to_string();
+        assert!(error.contains(records[1]["hash"].as_str().unwrap()) && error.contains("has no energy"), "{error}");
+        assert!(data.accuracies().unwrap_err().to_string().ends_with("has no accuracy"));
     }
 }

@@ -12,6 +12,8 @@ pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod features;
+#[cfg(test)]
+mod made_up;
 mod measure;
 pub mod search;
 pub mod space;

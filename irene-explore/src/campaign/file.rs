@@ -35,8 +35,9 @@ impl RecordFile {
             let reason = "another campaign writes here".to_owned();
             return Err(Error::File { origin: path.display().to_string(), reason });
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let text = without_cut_character(bytes).map_err(io)?;
         let whole = whole_lines(&text);
         let records = match text[..whole].trim() {
             "" => Vec::new(),
@@ -72,6 +73,16 @@ impl RecordFile {
         let metadata = self.file.metadata()?;
         if metadata.is_file() && metadata.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
     }
+}
+
+/// As text, but for a last character that was cut off.
+fn without_cut_character(bytes: Vec<u8>) -> std::io::Result<String> {
+    String::from_utf8(bytes).or_else(|error| {
+        let (whole, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
+        let mut bytes = error.into_bytes();
+        bytes.truncate(if is_cut { whole } else { bytes.len() });
+        String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    })
 }
 
 /// Bytes up to a record that was cut off. What does not begin like one is none, and left to be refused.
@@ -148,18 +159,21 @@ mod tests {
         let (mut file, records) = RecordFile::open(&path).unwrap();
         assert!(records.is_empty());
         file.append(&record(&campaign, 0)).unwrap();
-        file.append(&record(&campaign, 1)).unwrap();
+        let mut last = record(&campaign, 1);
+        last.basis.no_energy = Some("µ".into());
+        file.append(&last).unwrap();
         assert!(RecordFile::open(&path).unwrap_err().to_string().ends_with("another campaign writes here"));
         drop(file);
         let whole = std::fs::read_to_string(&path).unwrap();
-        for cut in [whole.len() - 1, whole.len() - 9, whole.len() / 2 + 1] {
-            std::fs::write(&path, &whole[..cut]).unwrap();
+        let in_character = whole.find('µ').unwrap() + 1;
+        for cut in [whole.len() - 1, whole.len() - 9, in_character, whole.len() / 2 + 1] {
+            std::fs::write(&path, &whole.as_bytes()[..cut]).unwrap();
             let (mut file, records) = RecordFile::open(&path).unwrap();
             let done = records.len();
             file.append(&record(&campaign, 2)).unwrap();
             drop(file);
             let (_, records) = RecordFile::open(&path).unwrap();
-            assert_eq!(records[..done], [0, 1].map(|order| record(&campaign, order))[..done]);
+            assert_eq!(records[..done], [record(&campaign, 0), last.clone()][..done]);
             assert_eq!(records[done..], [record(&campaign, 2)]);
         }
         std::fs::remove_file(&path).unwrap();

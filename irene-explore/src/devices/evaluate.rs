@@ -14,8 +14,8 @@ use crate::{
 pub struct Transfer {
     /// The device that was left out.
     pub device: String,
-    /// Rank correlation of predictions without any record of the device (Spearman).
-    pub rank_correlation: f64,
+    /// Rank correlation of predictions without any record of the device (Spearman); None where predictions or figures are all equal.
+    pub rank_correlation: Option<f64>,
     /// By number of own records.
     pub points: Vec<TransferPoint>,
 }
@@ -98,15 +98,16 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Spearman's: the correlation of ranks.
-pub(crate) fn rank_correlation(one: &[f64], other: &[f64]) -> f64 {
+/// Spearman's: the correlation of ranks; None where one side has no order.
+pub(crate) fn rank_correlation(one: &[f64], other: &[f64]) -> Option<f64> {
     let (one, other) = (ranks(one), ranks(other));
     let middle = (one.len() as f64 - 1.0) / 2.0;
     let sum =
         |pairs: &mut dyn Iterator<Item = (f64, f64)>| -> f64 { pairs.map(|(a, b)| (a - middle) * (b - middle)).sum() };
     let both = sum(&mut one.iter().copied().zip(other.iter().copied()));
     let each = |ranks: &[f64]| sum(&mut ranks.iter().copied().zip(ranks.iter().copied()));
-    both / (each(&one) * each(&other)).sqrt()
+    let spread = (each(&one) * each(&other)).sqrt();
+    (spread > 0.0).then(|| both / spread)
 }
 
 /// Of equal values the mean of their ranks.

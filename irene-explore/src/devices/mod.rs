@@ -10,7 +10,8 @@ use crate::{
     features::Features,
     surrogate::{
         Prediction,
-        law::{COORDINATES, coordinates},
+        gaussian_process::linear_and_matern52,
+        law::{COORDINATES, are_figures, coordinates},
     },
 };
 
@@ -60,18 +61,13 @@ const OWN: [f64; 4] = [0.3, 1.0, 4.0, 16.0];
 /// Of what is not linear, as a share of the slopes'.
 const SMOOTH: f64 = 0.3;
 const REACH: f64 = 1.5;
+/// Of the noise, in e-folds: equal figures are not known for certain.
+const LEAST_VARIANCE: f64 = 1e-12;
 
 impl Scales {
     fn covariance(self, x: &Place, y: &Place) -> f64 {
-        let (mut product, mut square) = (0.0, 0.0);
-        for (x, y) in x.point.iter().zip(&y.point) {
-            product += x * y;
-            square += (x - y) * (x - y);
-        }
-        let size = COORDINATES.len() as f64;
-        let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
-        let matern = (1.0 + distance + distance * distance / 3.0) * (-distance).exp();
-        let shape = product / size + SMOOTH * matern;
+        let (linear, smooth) = linear_and_matern52(&x.point, &y.point, REACH);
+        let shape = linear + SMOOTH * smooth;
         if x.device == y.device { LEVEL + (self.shared + self.own) * shape } else { self.shared * shape }
     }
 }
@@ -83,13 +79,11 @@ impl MultiDevice {
     /// [`Error::Data`] if there are none, or a figure is not above 0.
     pub fn fit(devices: &[DeviceRecords<'_>]) -> Result<Self> {
         let count: usize = devices.iter().map(|device| device.figures.len()).sum();
-        let sound = devices.iter().all(|device| {
-            device.features.len() == device.figures.len()
-                && device.figures.iter().all(|figure| figure.is_finite() && *figure > 0.0)
-        });
-        if count == 0 || !sound {
-            return Err(Error::Data(format!("expected figures above 0, one a design, found {count} records")));
+        let matched = devices.iter().all(|device| device.features.len() == device.figures.len());
+        if count == 0 || !matched {
+            return Err(Error::Data(format!("expected records with a figure a design, found {count} figures")));
         }
+        are_figures(devices.iter().flat_map(|device| &device.figures))?;
         let all = devices.iter().enumerate().flat_map(|(device, records)| {
             records
                 .features
@@ -119,7 +113,7 @@ impl MultiDevice {
                 (0..count).for_each(|record| covariance[(record, record)] += 1.0);
                 let factor = Cholesky::new(covariance)?;
                 let weights = factor.solve(&left);
-                let variance = left.dot(&weights) / count as f64;
+                let variance = (left.dot(&weights) / count as f64).max(LEAST_VARIANCE);
                 let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
                 Some((-0.5 * count as f64 * variance.ln() - half_determinant, scales, factor, weights, variance))
             };
@@ -147,3 +141,6 @@ impl MultiDevice {
 fn standard<const N: usize>(point: &[f64; N], means: &[f64; N], deviations: &[f64; N]) -> [f64; N] {
     std::array::from_fn(|column| (point[column] - means[column]) / deviations[column])
 }
+
+#[cfg(test)]
+mod tests;

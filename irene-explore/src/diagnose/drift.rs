@@ -25,10 +25,12 @@ const MEMORIES: [f64; 6] = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
 impl Drift {
     /// From the residuals, in e-folds, of records with a place in the campaign; None if neighbours have nothing in common.
+    /// Residuals that are no numbers are left out.
     pub fn find(orders: &[Option<usize>], residuals: &[f64]) -> Option<Self> {
         const FEWEST: usize = 20;
         let far = FAR * super::spread(residuals);
-        let placed = orders.iter().zip(residuals).filter_map(|(order, residual)| Some(((*order)?, *residual)));
+        let known = orders.iter().zip(residuals).filter(|(_, residual)| residual.is_finite());
+        let placed = known.filter_map(|(order, residual)| Some(((*order)?, *residual)));
         let mut placed: Vec<(f64, f64)> =
             placed.map(|(order, residual)| (order as f64, residual.clamp(-far, far))).collect();
         placed.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -40,6 +40,8 @@ pub struct Outlier {
 
 /// So many times the usual spread is far off.
 const FAR: f64 = 5.0;
+/// Of the usual spread, in e-folds: figures that follow their law exactly are not far off by a rounding.
+const LEAST_SPREAD: f64 = 2e-3;
 
 /// Looks at one measure of records, each beside what the others let expect of it.
 ///
@@ -56,13 +58,13 @@ pub fn diagnose(
     let held_out = crossvalidate(learner, candidates, &figures, FOLDS, 1, 0)?;
     let residuals = residuals(&held_out, figures.len());
     let orders: Vec<Option<usize>> = data.records.iter().map(|record| record.order).collect();
-    let spread = spread(&residuals);
+    let far = FAR * spread(&residuals).max(LEAST_SPREAD);
     let outlier = |(record, residual): (&crate::Record, &f64)| Outlier {
         hash: record.hash.to_string(),
         order: record.order,
         factor: residual.exp(),
     };
-    let is_far = |(_, residual): &(&crate::Record, &f64)| residual.abs() > FAR * spread;
+    let is_far = |(_, residual): &(&crate::Record, &f64)| residual.abs() > far;
     Ok(Diagnosis {
         measure,
         clock: Clock::find(&figures),
@@ -71,7 +73,7 @@ pub fn diagnose(
     })
 }
 
-/// The logarithm of each figure over what was expected of it.
+/// The logarithm of each figure over what was expected of it; NaN where that is not above 0, as of some learners.
 pub(crate) fn residuals(held_out: &[HeldOut], records: usize) -> Vec<f64> {
     let mut residuals = vec![0.0; records];
     for held in held_out {
@@ -80,10 +82,62 @@ pub(crate) fn residuals(held_out: &[HeldOut], records: usize) -> Vec<f64> {
     residuals
 }
 
-/// A standard deviation that outliers do not move.
+/// A standard deviation that outliers do not move, of those that are numbers.
 fn spread(residuals: &[f64]) -> f64 {
     const OF_NORMAL: f64 = 1.4826;
-    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
+    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).filter(|size| size.is_finite()).collect();
     sizes.sort_by(f64::total_cmp);
     OF_NORMAL * sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        made_up::{candidates, dataset, noise},
+        surrogate::{GaussianProcessLearner, LawLearner},
+    };
+
+    /// Designs measured with a factor by their order.
+    fn campaign(factor: impl Fn(usize) -> f64) -> (Dataset, Vec<Candidate>) {
+        let candidates = candidates(40, 0);
+        (dataset(&candidates, factor), candidates)
+    }
+
+    #[test]
+    fn the_figure_that_is_far_off_is_named_and_no_other() {
+        let (data, candidates) = campaign(|order| if order == 11 { 3.0 } else { noise(order) });
+        let found = diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap();
+        assert_eq!(found.outliers.len(), 1, "{:?}", found.outliers);
+        let outlier = &found.outliers[0];
+        assert_eq!((outlier.order, &outlier.hash), (Some(11), &data.records[11].hash));
+        assert!((2.7..3.3).contains(&outlier.factor), "{outlier:?}");
+        assert_eq!((found.clock, found.drift), (None, None));
+    }
+
+    #[test]
+    fn a_campaign_that_slowly_warms_up_drifts() {
+        let (data, candidates) = campaign(|order| noise(order) * (1.0 + 0.2 * (order as f64 / 8.0).sin()));
+        let drift = diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap().drift.unwrap();
+        assert!(drift.lag_one > 0.3 && drift.deviation > 0.03, "{drift:?}");
+        assert!(drift.at(12) > drift.at(38) + 0.1, "{} {}", drift.at(12), drift.at(38));
+    }
+
+    #[test]
+    fn figures_that_follow_exactly_have_no_outliers() {
+        let (data, candidates) = campaign(|_| 1.0);
+        assert_eq!(diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap().outliers, []);
+        assert!(diagnose(&LawLearner, &data, &candidates, Measure::Energy).is_err());
+    }
+
+    #[test]
+    fn a_learner_that_expects_nothing_or_less_is_survived() {
+        let (data, candidates) = campaign(noise);
+        for learner in [GaussianProcessLearner::Published, GaussianProcessLearner::MaternLinear] {
+            diagnose(&learner, &data, &candidates, Measure::Latency).unwrap();
+        }
+        let orders: Vec<Option<usize>> = (0..40).map(Some).collect();
+        assert_eq!(Drift::find(&orders, &[f64::NAN; 40]), None);
+        assert_eq!(Drift::find(&orders, &[f64::INFINITY; 40]), None);
+    }
 }

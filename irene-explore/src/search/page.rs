@@ -220,3 +220,73 @@ fn figure(value: f64, quantity: Quantity) -> String {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_regress::Profile;
+
+    use super::*;
+    use crate::{
+        made_up::candidates,
+        search::{TracePoint, differences, energy_tree},
+        surrogate::Prediction,
+    };
+
+    /// A search whose words are as hostile as a file's may be, of this many designs.
+    fn outcome(designs: usize) -> Outcome<Design> {
+        let found = |(at, candidate): (usize, crate::Candidate)| {
+            let prediction = Prediction { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };
+            let figures = Evaluation::new().with(Quantity::Latency, prediction).with(Quantity::Energy, prediction);
+            Found { design: candidate.design, figures, costs: vec![0.0], feasibility: 0.75, evaluation: at + 1 }
+        };
+        Outcome {
+            method: "random",
+            objective: "<script>alert(1)</script>".into(),
+            constraints: "\"quoted\" & <b>".into(),
+            seed: 0,
+            budget: 9,
+            evaluations: 9,
+            stopped: false,
+            reference: None,
+            front: candidates(designs, 0).into_iter().enumerate().map(found).collect(),
+            trace: vec![TracePoint { evaluations: 9, front: designs, best: None, hypervolume: None }],
+        }
+    }
+
+    fn html(outcome: &Outcome<Design>, winner: usize) -> String {
+        let designs = candidates(2, 1);
+        let profile = Profile::bundled("gtx-1080-ti").unwrap();
+        let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at].design, 16, &profile).unwrap());
+        let differences = differences(&tree, &other);
+        let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");
+        Page { device, outcome, winner, tree: &tree, profile: "<i>", beside, differences: &differences }.to_html()
+    }
+
+    #[test]
+    fn no_word_of_a_file_becomes_markup() {
+        let page = html(&outcome(3), 1);
+        for hostile in ["<script", "<img", "<i>", "<b>", "& <b>", "a & b"] {
+            assert!(!page.contains(hostile), "{hostile}");
+        }
+        assert!(
+            page.contains("&lt;script&gt;alert(1)&lt;/script&gt;")
+                && page.contains("&quot;quoted&quot; &amp; &lt;b&gt;")
+        );
+        assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;"));
+        // It asks for nothing from elsewhere.
+        assert!(!page.contains("src=\"") && !page.contains("href=") && !page.contains("url("));
+    }
+
+    #[test]
+    fn the_front_is_shown_with_its_winner_and_what_is_more_is_counted() {
+        let page = html(&outcome(43), 2);
+        assert_eq!(page.matches("<circle ").count(), 43);
+        assert_eq!(page.matches("<tr class=\"winner\"><td>3</td>").count(), 1);
+        assert!(page.contains("3 more are in the JSON file"), "43 designs, 40 rows");
+        assert!(page.contains("<td>75%</td>") && page.contains("<td>3 ms</td>"));
+        for (designs, winner) in [(1, 0), (1, 9), (0, 0)] {
+            let page = html(&outcome(designs), winner);
+            assert!(page.ends_with("</html>\n") && !page.contains("NaN") && !page.contains("inf"), "{designs}");
+        }
+    }
+}

@@ -30,17 +30,22 @@ impl Quantity {
 
     /// Its name in options and files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::Latency => Measure::Latency.name(),
-            Self::Energy => Measure::Energy.name(),
-            Self::PeakPower => Measure::PeakPower.name(),
-        }
+        self.measure().map_or("accuracy", Measure::name)
     }
 
     /// The symbol of its unit; accuracy has none.
     pub fn unit(self) -> &'static str {
         self.units().first().map_or("", |unit| unit.0)
+    }
+
+    /// The measure of a device that it is; accuracy is none.
+    pub fn measure(self) -> Option<Measure> {
+        match self {
+            Self::Accuracy => None,
+            Self::Latency => Some(Measure::Latency),
+            Self::Energy => Some(Measure::Energy),
+            Self::PeakPower => Some(Measure::PeakPower),
+        }
     }
 
     /// Whether more of it is better.
@@ -93,16 +98,6 @@ fn four_digits(amount: f64) -> f64 {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl From<Measure> for Quantity {
-    fn from(measure: Measure) -> Self {
-        match measure {
-            Measure::Latency => Self::Latency,
-            Measure::Energy => Self::Energy,
-            Measure::PeakPower => Self::PeakPower,
-        }
     }
 }
 

@@ -4,7 +4,7 @@ mod boosted;
 mod boshnas;
 mod decision_tree;
 mod file;
-mod gaussian_process;
+pub(crate) mod gaussian_process;
 pub(crate) mod law;
 mod records;
 #[cfg(test)]
@@ -31,11 +31,15 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Where the figure lies in nine of ten cases, if its logarithm is normally distributed.
+    /// Where the figure lies in nine of ten cases, if its logarithm is normally distributed; if itself is, for a value that is not
+    /// above 0, as some of the papers' learners give them.
     pub fn interval(&self) -> (f64, f64) {
-        const NINE_OF_TEN: f64 = 1.645;
-        let factor = (NINE_OF_TEN * self.log_deviation()).exp();
-        (self.value / factor, self.value * factor)
+        if self.value > 0.0 {
+            let factor = (NINE_OF_TEN * self.log_deviation()).exp();
+            return (self.value / factor, self.value * factor);
+        }
+        let reach = NINE_OF_TEN * self.deviation;
+        (self.value - reach, self.value + reach)
     }
 
     /// The standard deviation of the logarithm that goes with [`deviation`](Self::deviation).
@@ -48,6 +52,9 @@ impl Prediction {
         Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
     }
 }
+
+/// Deviations of a normal distribution: 90% lie within.
+const NINE_OF_TEN: f64 = 1.645;
 
 /// Predicts one measure of designs.
 pub trait Surrogate: Send + Sync {
@@ -68,7 +75,7 @@ pub trait Learner: Send + Sync {
     /// Learns from designs and their figures (above 0, one a design).
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) if they are too few.
+    /// [`Error::Data`] if they are too few.
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
 }
 
@@ -96,5 +103,22 @@ pub fn learner(name: &str, space: &DesignSpace) -> Result<Box<dyn Learner>> {
             let names: Vec<_> = all.iter().map(|learner| learner.name()).collect();
             Err(Error::Data(format!("unknown learner `{name}`; there are {}", names.join(", "))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_has_the_value_in_it_whatever_that_is() {
+        let interval = |value, deviation| Prediction { value, deviation }.interval();
+        let (low, high) = interval(2.0, 0.2);
+        assert!((low * high - 4.0).abs() < 1e-12 && (high / 2.0 - 0.1645f64.exp()).abs() < 1e-12);
+        for (value, deviation) in [(0.0, 1.0), (-3.0, 1.0), (1e-300, 1.0), (2.0, 0.0), (0.0, 0.0)] {
+            let (low, high) = interval(value, deviation);
+            assert!(low.is_finite() && high.is_finite() && low <= value && value <= high, "{value}: {low} to {high}");
+        }
+        assert_eq!(interval(0.0, 1.0), (-1.645, 1.645));
     }
 }

@@ -1,7 +1,6 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use clap::ValueEnum;
 use irene_explore::{
     Dataset, Describer,
     diagnose::{Diagnosis, diagnose},
@@ -10,7 +9,7 @@ use irene_explore::{
 use irene_tree::render::si;
 use serde_json::json;
 
-use super::{MeasureArgs, SpaceArgs};
+use super::{Format, MeasureArgs, SpaceArgs, in_words};
 use crate::output;
 
 /// Looks for coarse clocks, figures that are far off, and drift in the course of a campaign
@@ -30,12 +29,6 @@ pub(crate) struct Args {
     format: Format,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     let describer = Describer::new(args.space.find()?);
     let (mut out, mut all) = (String::new(), Vec::new());
@@ -43,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let data = Dataset::read(path)?;
         let candidates = describer.describe_all(&data)?;
         writeln!(out, "{}, {} records", data.device, data.records.len())?;
-        for measure in args.measures.of(&data) {
+        for measure in args.measures.of(&data)? {
             let found = diagnose(&LawLearner, &data, &candidates, measure)?;
             text(&mut out, &found)?;
             all.push(json!({ "device": data.device, "diagnosis": found }));
@@ -57,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn text(out: &mut String, Diagnosis { measure, clock, drift, outliers }: &Diagnosis) -> Result<()> {
-    let name = measure.name().replace('_', " ");
+    let name = in_words(measure.name());
     if let Some(clock) = clock {
         writeln!(
             out,

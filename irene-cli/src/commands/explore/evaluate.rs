@@ -9,7 +9,7 @@ use irene_explore::{
 };
 use serde_json::json;
 
-use super::{MeasureArgs, OURS, SpaceArgs};
+use super::{MeasureArgs, OURS, SpaceArgs, in_words};
 use crate::{commands::size, output};
 
 /// How well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let describer = Describer::new(space);
     let data: Vec<Dataset> = args.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
-    let steps: usize = data.iter().map(|data| args.measures.of(data).len() * learners.len()).sum();
+    let steps: usize = data.iter().map(|data| Ok(args.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
     let bar = output::progress(steps as u64, "learners");
     let mut devices = Vec::new();
     for data in &data {
@@ -98,7 +98,7 @@ fn evaluate(
 ) -> Result<Device> {
     let candidates = describer.describe_all(data).with_context(|| data.device.clone())?;
     let mut scores = Vec::new();
-    for measure in args.measures.of(data) {
+    for measure in args.measures.of(data)? {
         let figures = data.figures(measure)?;
         for learner in learners {
             let (folds, repeats) = (args.folds.into(), args.repeats);
@@ -129,7 +129,7 @@ fn text(args: &Args, devices: &[Device]) -> Result<String> {
         for Score { learner, measure, errors, shown, placed } in &device.scores {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
             let Errors { mean, median, covered } = errors;
-            let measure = measure.name().replace('_', " ");
+            let measure = in_words(measure.name());
             write!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1}")?;
             for errors in shown.iter().chain(placed) {
                 write!(out, " {:>7.2}", errors.mean)?;

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use irene_explore::{
     Dataset,
     surrogate::{Surrogates, learner},
@@ -36,8 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let space = args.space.find()?;
     let learner = learner(&args.learner, &space)?;
     let data = Dataset::read(&args.data)?;
-    let measures = args.measures.of(&data);
-    ensure!(!measures.is_empty(), "{}: no record has a latency, an energy or a peak power", args.data.display());
+    let measures = args.measures.of(&data)?;
     let surrogates = Surrogates::learn(learner.as_ref(), &data, &space, &measures, args.seed)?;
     output::write_text(&args.output, &surrogates.to_json()?)?;
     let names: Vec<&str> = measures.iter().map(|measure| measure.name()).collect();

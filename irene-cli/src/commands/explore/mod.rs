@@ -12,8 +12,8 @@ mod search;
 mod space;
 mod transfer;
 
-use anyhow::Result;
-use clap::Subcommand;
+use anyhow::{Result, ensure};
+use clap::{Subcommand, ValueEnum};
 use irene_explore::{Dataset, Measure, space::DesignSpace};
 
 /// Design spaces of Transformers: measured in part, learned from that, searched
@@ -78,10 +78,25 @@ struct MeasureArgs {
 }
 
 impl MeasureArgs {
-    /// Those that are asked for, or that some record has.
-    fn of(&self, data: &Dataset) -> Vec<Measure> {
-        if self.measure.is_empty() { data.measures() } else { self.measure.clone() }
+    /// Those that are asked for, or that some record has: one at least, none twice.
+    fn of(&self, data: &Dataset) -> Result<Vec<Measure>> {
+        let found = data.measures();
+        ensure!(!found.is_empty(), "{}: no record has a latency, an energy or a peak power", data.device);
+        let asked = Measure::ALL.into_iter().filter(|measure| self.measure.contains(measure));
+        Ok(if self.measure.is_empty() { found } else { asked.collect() })
     }
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// A measure or another quantity in words.
+fn in_words(name: &str) -> String {
+    name.replace('_', " ")
 }
 
 fn measure(text: &str) -> Result<Measure, String> {

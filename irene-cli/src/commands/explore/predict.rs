@@ -1,7 +1,6 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use clap::ValueEnum;
 use irene_explore::{
     Describer, Measure, read_designs,
     space::ModelHash,
@@ -11,6 +10,7 @@ use irene_models::flexibert::Design;
 use irene_tree::render::si;
 use serde_json::json;
 
+use super::{Format, in_words};
 use crate::output;
 
 /// Predicts designs by a device's surrogates: figures of a sequence, with 90% intervals
@@ -24,15 +24,9 @@ pub(crate) struct Args {
     surrogates: PathBuf,
     /// Designs: `model_dict`s, objects that have one (config.json, lines of `irene explore sample`), or measured records
     designs: PathBuf,
+    /// Text, or JSON with a line a design
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    /// A line a design
-    Json,
 }
 
 /// What is expected of a design.
@@ -61,7 +55,7 @@ fn text(surrogates: &Surrogates, rows: &[Row]) -> Result<String> {
     let mut out = format!("{device}, learned from {records} records; a sequence, with 90% intervals (predicted)\n\n");
     write!(out, "{:32} {:>6}", "design", "layers")?;
     for measure in surrogates.measures.keys() {
-        write!(out, "  {:>10} {:>22}", measure.name().replace('_', " "), "")?;
+        write!(out, "  {:>10} {:>22}", in_words(measure.name()), "")?;
     }
     out.truncate(out.trim_end().len());
     for row in rows {

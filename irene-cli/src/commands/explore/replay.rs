@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let data = Dataset::read(path)?;
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
-            measures: args.measures.of(&data),
+            measures: args.measures.of(&data)?,
             seeds: args.seeds,
             start: args.start,
             limit: args.limit,

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use irene_explore::{
     Candidate, Dataset, Describer,
@@ -33,10 +33,10 @@ pub(crate) struct Args {
     /// What to look for: latency, energy, peak_power or accuracy alone; pareto(...) of several; protran (the published
     /// weights); weights(accuracy=0.5, latency=0.2/1000 s, ...)
     #[arg(long, default_value = "pareto(latency, energy)")]
-    objective: String,
+    objective: Objective,
     /// Bounds to keep, such as 'latency<=20 ms, energy<=3 J'
     #[arg(long, default_value = "")]
-    constraint: String,
+    constraint: Constraints,
     /// Keep bounds by so many standard deviations
     #[arg(long, value_name = "DEVIATIONS", default_value = "0", value_parser = caution)]
     caution: f64,
@@ -83,22 +83,23 @@ fn caution(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let objective: Objective = args.objective.parse()?;
-    let constraints = args.constraint.parse::<Constraints>()?.with_caution(args.caution)?;
+    let constraints = args.constraint.clone().with_caution(args.caution)?;
     let surrogates = Surrogates::read(&args.surrogates)?;
+    check_known(args, &surrogates)?;
+    let profile = Profile::bundled(&args.device)?;
     let space = surrogates.space.clone();
     let describer = Describer::new(space.clone());
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
-    let outcome = search(args, &space, &predicted, &objective, &constraints)?;
+    // What can go wrong with it is said before the search.
+    let usual = usual(&describer, &predicted, &args.objective)?;
+    let other = energy_tree("usual", &usual.design, args.seq_len, &profile)?;
+    let outcome = search(args, &space, &predicted, &constraints)?;
     let outcome = outcome.try_map(|embedding| space.design_of(&embedding))?;
     // Of several compromises the one in the middle of the front.
     let winner = outcome.front.len() / 2;
     let found = outcome.front.get(winner).context("the search found nothing")?;
-    let usual = usual(&describer, &predicted, &objective)?;
-    let profile = Profile::bundled(&args.device)?;
     let tree = energy_tree("winner", &found.design, args.seq_len, &profile)?;
-    let other = energy_tree("usual", &usual.design, args.seq_len, &profile)?;
     let differences = differences(&tree, &other);
     let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
     if let Some(path) = &args.output {
@@ -132,6 +133,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&out)
 }
 
+/// That there is a surrogate of all that is asked for.
+fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
+    let bounded = args.constraint.bounds().iter().map(|bound| bound.quantity);
+    for quantity in args.objective.quantities().into_iter().chain(bounded) {
+        let Some(measure) = quantity.measure() else {
+            ensure!(args.accuracy.is_some(), "{quantity} is asked for: give records that have it, --accuracy DATA");
+            continue;
+        };
+        let (is_known, path) = (surrogates.measures.contains_key(&measure), args.surrogates.display());
+        ensure!(is_known, "{quantity} is asked for, but {path} has no surrogate of it; `irene explore fit` learns one");
+    }
+    Ok(())
+}
+
 /// Learned from a user's figures.
 fn accuracy(describer: &Describer, path: &Path) -> Result<Box<dyn Surrogate>> {
     let data = Dataset::read(path)?;
@@ -144,9 +159,9 @@ fn search(
     args: &Args,
     space: &DesignSpace,
     predicted: &Predicted<'_>,
-    objective: &Objective,
     constraints: &Constraints,
 ) -> Result<Outcome<irene_explore::space::Embedding>> {
+    let objective = &args.objective;
     let evaluate = |embeddings: &[_]| predicted.evaluate(embeddings);
     let problem = Problem { variation: space, objective, constraints, evaluate: &evaluate, starts: &[] };
     let bar = output::progress(args.budget as u64, "designs");
@@ -157,12 +172,11 @@ fn search(
         Method::Evolution => Evolution::default().run(&problem, &limits),
         Method::Random => Random::default().run(&problem, &limits),
         Method::Climb => Climb::default().run(&problem, &limits),
-        Method::Gradient => {
-            let relaxed = predicted.relaxed(objective)?;
+        Method::Gradient => predicted.relaxed(objective).and_then(|relaxed| {
             let relaxation = RelaxedSpace::new(space, &relaxed)?;
             let (adam, climb) = (Adam::default(), Climb::default());
             Gradient { relaxation: &relaxation, adam, climb }.run(&problem, &limits)
-        }
+        }),
     };
     bar.finish_and_clear();
     Ok(outcome?)
@@ -188,7 +202,7 @@ fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective
 
 fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
     const ROWS: usize = 20;
-    let Outcome { method, objective, evaluations, front, stopped, .. } = outcome;
+    let Outcome { method, objective, constraints, evaluations, front, stopped, .. } = outcome;
     let mut out = format!("{objective}, {method}: {} designs of {evaluations} predicted", front.len());
     out += if *stopped { ", stopped early\n\n" } else { "\n\n" };
     writeln!(out, "{:>6}  {:32} {:>6}  figures of a sequence (predicted)", "", "design", "layers")?;
@@ -213,7 +227,9 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
                 write!(out, "  {} ({} to {})", figure(prediction.value), figure(low), figure(high))?;
             }
         }
-        writeln!(out, "{}", if *feasibility < 0.5 { "  not feasible" } else { "" })?;
+        let kept =
+            if constraints.is_empty() { String::new() } else { format!("  {:.0}% feasible", 100.0 * feasibility) };
+        writeln!(out, "{kept}")?;
     }
     Ok(out)
 }

@@ -1,10 +1,10 @@
 use std::fmt::{Display, Write};
 
 use anyhow::Result;
-use clap::ValueEnum;
 use irene_explore::space::DesignSpace;
 use serde_json::{Value, json};
 
+use super::Format;
 use crate::output;
 
 /// Shows a design space and how many designs it has
@@ -18,12 +18,6 @@ pub(crate) struct Args {
     space: String,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -1,14 +1,13 @@
-use std::{fmt::Write, path::PathBuf};
+use std::{collections::HashSet, fmt::Write, path::PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
     devices::{Transfer, leave_one_device_out},
 };
 use serde_json::json;
 
-use super::{MeasureArgs, SpaceArgs};
+use super::{Format, MeasureArgs, SpaceArgs, in_words};
 use crate::output;
 
 /// How much the records of other devices say of one with few of its own: each device is left out in turn
@@ -28,12 +27,6 @@ pub(crate) struct Args {
     format: Format,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.data.len() > 1, "transfer needs the records of two devices at least, found one file");
     let describer = Describer::new(args.space.find()?);
@@ -43,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Ok((data, candidates))
     };
     let devices: Vec<(Dataset, Vec<Candidate>)> = args.data.iter().map(read).collect::<Result<_>>()?;
-    let measures: Vec<Measure> = devices.first().map_or_else(Vec::new, |(data, _)| args.measures.of(data));
+    let measures = measures(&args.measures, &devices)?;
     let bar = output::progress(measures.len() as u64, "measures");
     let mut found = Vec::new();
     for measure in measures {
@@ -65,12 +58,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })
 }
 
+/// What all devices have of what is asked for.
+fn measures(args: &MeasureArgs, devices: &[(Dataset, Vec<Candidate>)]) -> Result<Vec<Measure>> {
+    let mut names = HashSet::new();
+    let mut common = Measure::ALL.to_vec();
+    for (data, _) in devices {
+        let name = &data.device;
+        ensure!(names.insert(name), "two files have records of {name}; name their devices apart, or leave one out");
+        let has = args.of(data)?;
+        common.retain(|measure| has.contains(measure));
+    }
+    ensure!(!common.is_empty(), "the devices have no measure in common");
+    Ok(common)
+}
+
 fn text(found: &[(Measure, Vec<Transfer>)]) -> Result<String> {
     let mut out = "Mean error in % with so many own records: beside the other devices' records, and alone\n".to_owned();
     for (measure, transfers) in found {
-        writeln!(out, "\n{:28} {:>6}  own records", measure.name().replace('_', " "), "ranks")?;
+        writeln!(out, "\n{:28} {:>6}  own records", in_words(measure.name()), "ranks")?;
         for Transfer { device, rank_correlation, points } in transfers {
-            write!(out, "{device:28} {rank_correlation:>6.2}")?;
+            let ranks = rank_correlation.map_or_else(|| "-".to_owned(), |correlation| format!("{correlation:.2}"));
+            write!(out, "{device:28} {ranks:>6}")?;
             for point in points {
                 let alone = point.alone.map_or_else(|| "-".to_owned(), |error| format!("{error:.1}"));
                 write!(out, "  {}: {:.1} / {alone}", point.records, point.with_others)?;

@@ -28,13 +28,14 @@ impl Default for Kernel {
 
 impl Kernel {
     pub(super) fn between(&self, a: &[f64], b: &[f64]) -> f64 {
-        let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
         match *self {
-            Self::Rbf { length } => (-square / (2.0 * length * length)).exp(),
+            Self::Rbf { length } => {
+                let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+                (-square / (2.0 * length * length)).exp()
+            }
             Self::MaternLinear { length, matern, linear } => {
-                let width = a.len() as f64;
-                let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-                matern * matern52((square / width).sqrt() / length) + linear * product / width
+                let (product, smooth) = linear_and_matern52(a, b, length);
+                matern * smooth + linear * product
             }
         }
     }
@@ -47,6 +48,17 @@ impl Kernel {
             Self::MaternLinear { length, matern, linear } => [length, matern, linear].into_iter().all(usable),
         }
     }
+}
+
+/// xᵀx' / d over d coordinates, and Matérn 5/2 of their distance over √d in length scales.
+pub(crate) fn linear_and_matern52(x: &[f64], y: &[f64], length: f64) -> (f64, f64) {
+    let (mut product, mut square) = (0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        product += x * y;
+        square += (x - y) * (x - y);
+    }
+    let width = x.len() as f64;
+    (product / width, matern52((square / width).sqrt() / length))
 }
 
 /// Matérn 5/2 of a distance in length scales.

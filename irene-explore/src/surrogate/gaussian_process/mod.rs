@@ -5,6 +5,7 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 pub use self::kernel::Kernel;
+pub(crate) use self::kernel::linear_and_matern52;
 use self::likelihood::most_likely;
 use super::{
     Learner, Prediction, Saved, Surrogate,

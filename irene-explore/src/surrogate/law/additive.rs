@@ -1,7 +1,7 @@
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::{median, nonnegative};
+use super::{are_usable, median, nonnegative};
 use crate::features::{Feature, Features};
 
 /// A price for each feature and a constant, fitted to relative errors; a few records that are far off count little.
@@ -62,7 +62,7 @@ impl Additive {
             for mut column in weighted.column_iter_mut() {
                 column.component_mul_assign(&weights);
             }
-            let mut gram = weighted.tr_mul(&weighted);
+            let mut gram = weighted.transpose() * &weighted;
             for column in 0..COLUMNS {
                 gram[(column, column)] += penalty(column).powi(2);
             }
@@ -77,9 +77,9 @@ impl Additive {
         Self { prices: prices.iter().zip(&sizes).map(|(price, size)| price / size).collect(), floor: LEAST * smallest }
     }
 
-    /// Whether it has a price for each column.
+    /// Whether it has a price for each column, and numbers to reckon with.
     pub(super) fn is_sound(&self) -> bool {
-        self.prices.len() == COLUMNS && self.floor > 0.0
+        self.prices.len() == COLUMNS && are_usable(&self.prices) && self.floor > 0.0 && are_usable([&self.floor])
     }
 
     /// The logarithm of what it says.

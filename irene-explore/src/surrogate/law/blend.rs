@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Said, VIEWS};
-use crate::surrogate::Prediction;
+use super::{Said, VIEWS, are_divisors, are_usable};
+use crate::surrogate::{NINE_OF_TEN, Prediction};
 
 /// How far each view is trusted, and how far off they are together, by records that were held out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +21,6 @@ const QUARTERS: usize = 4;
 const EVENNESS: f64 = 0.05;
 /// Of the best shift of the held-out records.
 const SHIFTED: f64 = 0.5;
-/// Of a normal distribution: 90% lie within.
-const NINE_OF_TEN: f64 = 1.645;
 
 impl Blend {
     pub(super) fn fit(held_out: &[(Said, f64)]) -> Self {
@@ -47,6 +45,13 @@ impl Blend {
         let rank = (0.9 * (misses.len() + 1) as f64).ceil() as usize;
         let reach = misses.get(rank.clamp(1, misses.len().max(1)) - 1).copied().unwrap_or_default();
         Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
+    }
+
+    /// Whether trust is handed out in full, and spreads are spreads.
+    pub(super) fn is_sound(&self) -> bool {
+        let whole = (self.trust.iter().sum::<f64>() - 1.0).abs() < 1e-9;
+        let shares = self.trust.iter().all(|share| (0.0..=1.0).contains(share));
+        whole && shares && are_usable([&self.shift]) && are_divisors([&self.deviation])
     }
 
     pub(super) fn trust(&self) -> &[f64; VIEWS] {

@@ -1,8 +1,8 @@
 //! Ours: what the traced tree costs, at prices that the data sets, and a smooth surface for what the prices leave over.
 //!
-//! Three views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
-//! has the law as one of its coordinates, and a surface that does without; and the law alone. How far each is trusted is chosen by
-//! cross-validation inside the training data, where also the spread of the predictions comes from.
+//! Five views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
+//! has the law as one of its coordinates, a surface that does without, a Gaussian process, and the law alone. How far each is
+//! trusted is chosen by cross-validation inside the training data, where also the spread of the predictions comes from.
 
 mod additive;
 mod blend;
@@ -54,13 +54,37 @@ impl TryFrom<Raw> for Law {
             && views.on_law.is_sound(wide)
             && views.with_law.is_sound(wide)
             && views.without_law.is_sound(COORDINATES.len())
-            && views.process.is_sound(COORDINATES.len());
+            && views.process.is_sound(COORDINATES.len())
+            && blend.is_sound();
         if sound { Ok(Self { views, blend }) } else { Err("a law whose numbers do not fit together".into()) }
     }
 }
 
 /// Views of the logarithm of a figure.
 const VIEWS: usize = 5;
+
+/// What squares and ratios of figures and of a file's numbers do not overflow from.
+const LARGEST: f64 = 1e100;
+
+/// Whether arithmetic with all of these stays finite.
+fn are_usable<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> bool {
+    numbers.into_iter().all(|number| number.abs() <= LARGEST)
+}
+
+/// Whether all of these can be divided by.
+fn are_divisors<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> bool {
+    numbers.into_iter().all(|number| (1.0 / LARGEST..=LARGEST).contains(number))
+}
+
+/// That all figures are above 0 and not beyond all measure.
+pub(crate) fn are_figures<'a>(figures: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    match figures.into_iter().find(|figure| !are_divisors([*figure])) {
+        Some(figure) => {
+            Err(Error::Data(format!("a figure is {figure:e}, expected one from {:e} to {LARGEST:e}", 1.0 / LARGEST)))
+        }
+        None => Ok(()),
+    }
+}
 
 /// Fewer records leave nothing to choose by.
 const FEWEST: usize = 3;
@@ -95,7 +119,7 @@ struct ViewScales {
 #[derive(Clone, Copy, Debug)]
 struct Said {
     views: [f64; VIEWS],
-    /// What is open about the surface on the law, as a share of the variance of the measurements.
+    /// What is open about the surface without the law, as a share of the variance of the measurements.
     leverage: f64,
 }
 
@@ -151,12 +175,13 @@ impl Views {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
         let narrow = &wide[..COORDINATES.len()];
-        let (rise, leverage) = self.on_law.at(&wide);
+        // What is left over by a law that fits is small everywhere; where designs are unlike those learned from, the figure itself says.
+        let (without_law, leverage) = self.without_law.at(narrow);
         let of = |view: usize, say: &dyn Fn() -> f64| if trust[view] > 0.0 { say() } else { 0.0 };
         let views = [
-            law + rise,
+            law + of(0, &|| self.on_law.height(&wide)),
             of(1, &|| self.with_law.height(&wide)),
-            of(2, &|| self.without_law.height(narrow)),
+            without_law,
             of(3, &|| self.process.height(narrow)),
             law,
         ];
@@ -180,14 +205,14 @@ impl Law {
     /// Learns from the features of designs and their figures, above 0.
     ///
     /// # Errors
-    /// [`Error::Data`] if they are fewer than three, or a figure is not above 0.
+    /// [`Error::Data`] if they are fewer than three, or a figure is not above 0 or is beyond all measure.
     pub fn fit(features: &[&Features], figures: &[f64]) -> Result<Self> {
-        let usable = figures.iter().all(|figure| figure.is_finite() && *figure > 0.0);
-        if features.len() < FEWEST || features.len() != figures.len() || !usable {
-            let reason =
-                format!("expected at least {FEWEST} designs with a figure above 0 each, found {}", features.len());
+        let found = features.len();
+        if found < FEWEST || found != figures.len() {
+            let reason = format!("expected at least {FEWEST} designs with a figure each, found {found}");
             return Err(Error::Data(reason));
         }
+        are_figures(figures)?;
         let views = Views::fit(features, figures, None);
         let scales = views.scales();
         let held_out: Vec<(Said, f64)> = (0..FOLDS.min(features.len()))
@@ -233,3 +258,6 @@ impl Learner for LawLearner {
         Ok(Box::new(Law::fit(&features, figures)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
+use super::{are_divisors, are_usable};
+use crate::surrogate::gaussian_process::linear_and_matern52;
+
 /// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
 /// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,10 +77,14 @@ impl Process {
         process
     }
 
-    /// Whether it lies over so many coordinates.
+    /// Whether it lies over so many coordinates, and has numbers to reckon with.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let sizes = [self.means.len(), self.deviations.len(), self.points.len()];
+        let ProcessScales { linear, smooth } = &self.scales;
         sizes == [coordinates, coordinates, coordinates * self.weights.len()]
+            && are_usable(self.means.iter().chain(&self.points).chain(&self.weights))
+            && are_usable([&self.centre, linear, smooth])
+            && are_divisors(&self.deviations)
     }
 
     pub(super) fn scales(&self) -> ProcessScales {
@@ -105,14 +112,8 @@ impl Process {
 
 /// Linear and Matérn 5/2, of scale 1.
 fn kernels(x: &[f64], y: &[f64]) -> (f64, f64) {
-    let (mut product, mut square) = (0.0, 0.0);
-    for (x, y) in x.iter().zip(y) {
-        product += x * y;
-        square += (x - y) * (x - y);
-    }
-    let size = x.len() as f64;
-    let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
-    (1.0 + product / size, (1.0 + distance + distance * distance / 3.0) * (-distance).exp())
+    let (linear, smooth) = linear_and_matern52(x, y, REACH);
+    (1.0 + linear, smooth)
 }
 
 impl ProcessScales {

@@ -1,6 +1,8 @@
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
+use super::{are_divisors, are_usable};
+
 /// A quadratic surface over standardised coordinates: Bayesian linear regression with normal priors on its coefficients, whose
 /// scales the evidence chooses (MacKay, 1992), and Student-t noise by reweighting, so that records far off count little.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,7 +90,9 @@ impl Surface {
             for mut column in weighted.column_iter_mut() {
                 column.component_mul_assign(&weights);
             }
-            let (gram, right) = (weighted.tr_mul(&rows), weighted.tr_mul(&left));
+            // A product, not `tr_mul`: only that is blocked.
+            let transposed = weighted.transpose();
+            let (gram, right) = (&transposed * &rows, &transposed * &left);
             let of = |scales| Fit::new(&gram, &right, &left, &weights, points.ncols(), scales);
             let fits = tried(round, best.as_ref().map(|fit| fit.scales)).into_iter().filter_map(of);
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
@@ -116,11 +120,14 @@ impl Surface {
         (empty, weights)
     }
 
-    /// Whether it lies over so many coordinates.
+    /// Whether it lies over so many coordinates, and has numbers to reckon with.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let terms = 1 + coordinates * (coordinates + 3) / 2;
         let sizes = [self.means.len(), self.deviations.len(), self.coefficients.len(), self.factor.len()];
+        let mut pivots = (1..=terms).filter_map(|row| self.factor.get(row * (row + 1) / 2 - 1));
         sizes == [coordinates, coordinates, terms, terms * (terms + 1) / 2]
+            && are_usable(self.means.iter().chain(&self.coefficients).chain(&self.factor).chain([&self.centre]))
+            && are_divisors(self.deviations.iter().chain(pivots.by_ref()))
     }
 
     pub(super) fn scales(&self) -> Scales {

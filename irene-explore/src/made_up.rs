@@ -1,0 +1,38 @@
+//! Made-up measurements of designs, for tests.
+
+use crate::{
+    Basis, Candidate, Dataset, Describer, Measures, Record,
+    space::{DesignSpace, ModelHash, Sampling, parameters},
+};
+
+/// Designs of the space `small`.
+pub(crate) fn candidates(count: usize, seed: u64) -> Vec<Candidate> {
+    let space = DesignSpace::find("small").unwrap();
+    let designs = space.sample(Sampling::Sobol, count, seed).unwrap();
+    let describer = Describer::new(space);
+    designs.into_iter().map(|design| describer.describe(design).unwrap()).collect()
+}
+
+/// What a device takes that starts in 1 ms and has 10 ns for a parameter.
+pub(crate) fn latency(candidate: &Candidate) -> f64 {
+    1e-3 + 1e-8 * parameters(&candidate.design) as f64
+}
+
+/// Some 2% up or down, far from regular, and repeatable.
+pub(crate) fn noise(order: usize) -> f64 {
+    1.0 + 0.02 * ((order * order * 7 + 3 * order) as f64).sin()
+}
+
+/// Their latencies in a campaign, times a factor by their order.
+pub(crate) fn dataset(candidates: &[Candidate], factor: impl Fn(usize) -> f64) -> Dataset {
+    let record = |(order, candidate): (usize, &Candidate)| Record {
+        hash: ModelHash::of(&candidate.design).to_string(),
+        order: Some(order),
+        design: candidate.design.clone(),
+        measures: Measures { latency: Some(latency(candidate) * factor(order)), ..Measures::default() },
+        accuracy: None,
+        energy_provenance: None,
+        basis: Basis::default(),
+    };
+    Dataset { device: "made up".into(), records: candidates.iter().enumerate().map(record).collect() }
+}
