@@ -24,7 +24,7 @@ pub(super) struct ProcessScales {
     smooth: f64,
 }
 
-const LINEAR: [f64; 2] = [2.0, 8.0];
+const LINEAR: f64 = 4.0;
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
 /// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
@@ -67,7 +67,7 @@ impl Process {
         let noise = weights.map(|weight| 1.0 / weight);
         let tried = match scales {
             Some(scales) => vec![scales],
-            None => LINEAR.iter().flat_map(|&linear| SMOOTH.map(|smooth| ProcessScales { linear, smooth })).collect(),
+            None => SMOOTH.map(|smooth| ProcessScales { linear: LINEAR, smooth }).to_vec(),
         };
         let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
         if let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) {

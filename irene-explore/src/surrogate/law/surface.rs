@@ -97,8 +97,9 @@ impl Surface {
             let fits = tried(round, best.as_ref().map(|fit| fit.scales)).into_iter().filter_map(of);
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
             // Each record by how far off it is when it is left out.
-            let mut whitened = rows.transpose();
-            fit.factor.l_dirty().solve_lower_triangular_mut(&mut whitened);
+            let mut inverse = DMatrix::identity(columns, columns);
+            fit.factor.l_dirty().solve_lower_triangular_mut(&mut inverse);
+            let whitened = inverse * rows.transpose();
             let fitted = &rows * &fit.coefficients;
             for record in 0..heights.len() {
                 let leverage = whitened.column(record).norm_squared();
