@@ -35,8 +35,9 @@ struct Price {
     /// 90% of nodes like it lie within.
     interval: [f64; 2],
     seconds: f64,
-    /// The request is beyond the sizes that the predictor learned from, or has operations that it never saw.
-    is_rough: bool,
+    /// What to know about these figures: that the request is beyond the sizes that the predictor learned from, or has operations that
+    /// it never saw.
+    marks: Vec<&'static str>,
 }
 
 impl Service {
@@ -50,10 +51,7 @@ impl Service {
             joules: known(Quantity::PredictedEnergy)?,
             interval: [known(Quantity::PredictedLow)?, known(Quantity::PredictedHigh)?],
             seconds: known(Quantity::PredictedLatency)?,
-            is_rough: tree
-                .nodes()
-                .iter()
-                .any(|node| node.marks.contains(Mark::Extrapolated) || node.marks.contains(Mark::UnseenOperation)),
+            marks: root.marks.iter().map(Mark::name).collect(),
         })
     }
 
@@ -179,14 +177,14 @@ fn main() -> Result<()> {
     for request in
         [Request { texts: 1, tokens: 64 }, Request { texts: 8, tokens: 128 }, Request { texts: 32, tokens: 256 }]
     {
-        let Price { joules, interval: [low, high], seconds, is_rough } = service.price(&request)?;
-        let rough = if is_rough { "; rough: beyond what the predictor learned from" } else { "" };
+        let Price { joules, interval: [low, high], seconds, marks } = service.price(&request)?;
         println!(
-            "{:>2} texts of {:>3} tokens: {joules:.3} J ({low:.3} to {high:.3}), {:.1} ms; a million such requests {:.2} kWh{rough}",
+            "{:>2} texts of {:>3} tokens: {joules:.3} J ({low:.3} to {high:.3}), {:.1} ms; a million such requests {:.2} kWh; {}",
             request.texts,
             request.tokens,
             seconds * 1e3,
-            kwh_per_million(joules)
+            kwh_per_million(joules),
+            marks.join(", ")
         );
     }
     Ok(())
