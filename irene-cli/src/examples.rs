@@ -6,9 +6,13 @@ use clap::{CommandFactory, Parser};
 
 use crate::Cli;
 
-/// What the variables of cluster jobs may hold.
-const VARIABLES: [(&str, &str); 3] =
-    [("$SLURM_ARRAY_TASK_ID", "3"), ("$SLURM_ARRAY_TASK_COUNT", "16"), ("$JOB_COMPLETION_INDEX", "3")];
+/// What the variables of scripts may hold.
+const VARIABLES: [(&str, &str); 4] = [
+    ("$SLURM_ARRAY_TASK_ID", "3"),
+    ("$SLURM_ARRAY_TASK_COUNT", "16"),
+    ("$JOB_COMPLETION_INDEX", "3"),
+    ("$method", "specs"),
+];
 
 /// What stands for one of many in the documentation, after which option, and one of those.
 const PLACEHOLDERS: [(&str, &str, &str); 9] = [
