@@ -57,7 +57,7 @@ pub trait Learner: Send + Sync {
     /// Learns from designs and their figures (above 0, one a design).
     ///
     /// # Errors
-    /// [`Error::Data`](crate::Error::Data) if they are too few.
+    /// [`Error::Data`] if they are too few.
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
 }
 
