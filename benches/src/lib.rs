@@ -1,6 +1,8 @@
 //! What the benchmarks share: models to follow and data to train on.
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop
 
+#[cfg(any(test, doctest))]
+mod documentation;
 mod plain_bert;
 
 use irene_models::{Config, ModelSpec};

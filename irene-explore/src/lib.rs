@@ -24,3 +24,8 @@ pub use data::{Basis, Dataset, Record};
 pub use designs::read_designs;
 pub use error::{Error, Result};
 pub use measure::{Measure, Measures};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -37,3 +37,8 @@ pub use annotate::{annotate, join_specs};
 pub use feature_set::{Feature, FeatureSet, MissingFeature, UnknownFeature};
 pub use polynomial::PolynomialFeatures;
 pub use scaler::StandardScaler;
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

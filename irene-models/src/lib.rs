@@ -53,3 +53,8 @@ pub use trace::{
     Visitor,
 };
 pub use weights::{ShapesOnly, WeightSource, Weights};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

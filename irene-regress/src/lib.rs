@@ -92,3 +92,8 @@ fn latency(tree: &Tree, id: NodeId) -> Result<f64> {
     let (tree, scope) = (tree.to_string(), tree.node(id).scope().to_owned());
     Err(Error::Latency { tree, scope, found: seconds })
 }
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

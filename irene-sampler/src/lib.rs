@@ -23,3 +23,8 @@ pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Protocol,
 pub use sampler::{PERIODS, Readings, Recorder, Recording, Sampler, SamplerOptions};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use sources::Source;
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -44,3 +44,8 @@ pub use operation::{OpKind, Operation};
 pub use quantity::Quantity;
 pub use shape::{DType, MAX_RANK, Shape};
 pub use tree::{NodeId, Tree};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

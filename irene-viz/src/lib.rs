@@ -41,3 +41,8 @@ pub enum Error {
     #[error(transparent)]
     Profile(#[from] irene_regress::Error),
 }
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

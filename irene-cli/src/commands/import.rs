@@ -11,9 +11,11 @@ use irene_tree::{
 use super::Size;
 use crate::output;
 
+const EXAMPLE: &str = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl";
+
 /// Turns measurements in other layouts into trees
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl")]
+#[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     #[command(subcommand)]
     layout: Layout,
@@ -22,6 +24,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Layout {
     /// IrEne's public CSV files (ml1, ml2, module and model level features)
+    #[command(after_help = EXAMPLE)]
     IreneCsv {
         /// The folder of the four files
         dir: PathBuf,

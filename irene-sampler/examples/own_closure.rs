@@ -1,0 +1,55 @@
+//! A service that measures what its own work costs, by irene-sampler alone: `cargo run --release -p irene-sampler --example own_closure`.
+//! Where there is no meter, the processor's thermal design power in watts as an argument gives an estimate, which is marked as one.
+#![allow(clippy::print_stdout)] // what it is for
+
+use std::{error::Error, hint::black_box, sync::atomic::AtomicBool, time::Duration};
+
+use irene_sampler::{
+    Measurement, Protocol, Sampler, SamplerOptions,
+    sources::{Places, Selection},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let tdp_watts = std::env::args().nth(1).map(|text| text.parse()).transpose()?;
+    let places = Places { tdp_watts, ..Places::here() };
+    let Selection { sources, meters } = Selection::automatic(&places);
+    match meters.as_slice() {
+        [] => println!("no meter: only the time is measured; a thermal design power in watts would give an estimate"),
+        meters => println!("meter: {}", meters.join(", ")),
+    }
+    let sampler = Sampler::start(sources, SamplerOptions { period: Duration::from_millis(10), ..Default::default() })?;
+    let never = AtomicBool::new(false);
+    for size in [64, 128] {
+        let (left, right) = (vec![1.5_f32; size * size], vec![0.5_f32; size * size]);
+        let measured = Protocol::quick().measure(&sampler, &never, || {
+            black_box(product(black_box(&left), &right, size));
+        })?;
+        println!("a product of {size} x {size} matrices: {}", show(&measured));
+    }
+    Ok(())
+}
+
+/// The work: here a plain product of matrices, in a service whatever a request takes.
+fn product(left: &[f32], right: &[f32], size: usize) -> Vec<f32> {
+    let mut product = vec![0.0; size * size];
+    for (row, out) in left.chunks(size).zip(product.chunks_mut(size)) {
+        for (&factor, other) in row.iter().zip(right.chunks(size)) {
+            out.iter_mut().zip(other).for_each(|(out, other)| *out += factor * other);
+        }
+    }
+    product
+}
+
+fn show(measured: &Measurement) -> String {
+    let percent = |share: Option<f64>| share.map_or(String::new(), |share| format!(" ± {:.0} %", 100.0 * share));
+    let half_width = |estimate: &irene_sampler::Estimate| percent(estimate.half_width.map(|half| half / estimate.mean));
+    let time = format!("{:.4} ms{}", measured.latency.mean * 1e3, half_width(&measured.latency));
+    let energy = match (&measured.energy, measured.provenance, &measured.no_energy) {
+        (Some(energy), Some(provenance), _) => {
+            format!("{:.4} mJ{} ({})", energy.mean * 1e3, half_width(energy), provenance.name())
+        }
+        (_, _, Some(reason)) => format!("no energy: {reason}"),
+        _ => "no energy".to_owned(),
+    };
+    format!("{time}, {energy}, {} rounds of {} runs", measured.rounds.len(), measured.repeats)
+}
