@@ -89,6 +89,9 @@ fn ours_needs_fewer_designs_than_chance_and_than_trees() {
     let replay = replay(&data, &describer, &options, &|_, _| {}, &NEVER).unwrap();
     let mean = |way: usize| replay.curves[way].samples().mean;
     assert!(mean(0) < mean(1) && mean(1) < mean(2), "{}", replay.summary());
+    let (ours, trees) = (&replay.curves[0], &replay.curves[2]);
+    assert!(replay.samples_to_match(ours, trees).is_some_and(|samples| samples <= 12));
+    assert_eq!(replay.samples_to_match(trees, ours), None);
     // As a file and as a picture.
     let csv = replay.to_csv();
     assert_eq!(csv.lines().count(), 1 + 3 * 3 * 21, "{csv}");

@@ -148,6 +148,19 @@ impl Replay {
         svg::chart(&format!("{}: {} records replayed", self.device, self.records), &names, &panels, self.measures.len())
     }
 
+    /// Samples from which one way's mean squared errors are at most the least that another's ever are, for each measure: what is
+    /// left to compare where a device's noise keeps both from converging. Nothing if they never are.
+    pub fn samples_to_match(&self, way: &Curve, other: &Curve) -> Option<usize> {
+        let least = |at: usize| {
+            let errors = other.means().into_iter().filter_map(move |(_, errors, _)| Some(errors.get(at)?.squared));
+            errors.fold(f64::INFINITY, f64::min)
+        };
+        let least: Vec<f64> = (0..self.measures.len()).map(least).collect();
+        let is_as_low =
+            |errors: &[MeanErrors]| errors.iter().zip(&least).all(|(errors, least)| errors.squared <= *least);
+        way.means().into_iter().find(|(_, errors, _)| is_as_low(errors)).map(|(samples, _, _)| samples)
+    }
+
     /// A line a way: samples to converge.
     pub fn summary(&self) -> String {
         let width = self.curves.iter().map(|curve| curve.name.len()).max().unwrap_or(0);

@@ -31,7 +31,7 @@ pub(super) struct Field {
 /// What counts of a design of the pool.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Gain {
-    /// Its own variance by its worth.
+    /// The variance of what would be measured of it, by its worth.
     Own,
     /// The variance that its measurement takes from all references r, Σ wᵣ cov(r, x)² / (var(x) + 1): the active learning of Cohn
     /// (1996) for Gaussian processes (Seo et al., 2000).
@@ -78,7 +78,7 @@ impl Field {
 
     fn gain(&self, gain: Gain, worth: &[f64], place: usize) -> f64 {
         match gain {
-            Gain::Own => worth[place] * self.variances[place],
+            Gain::Own => worth[place] * (self.variances[place] + 1.0),
             Gain::OfAll => {
                 let taken = self.covariance.column(place);
                 let of_reference = |(taken, &reference): (&f64, &usize)| worth[reference] * taken * taken;

@@ -107,7 +107,8 @@ impl Learned {
     /// # Errors
     /// [`Error::Data`] for a missing figure.
     pub fn errors(&self, measured: &[Measured]) -> Result<Vec<MeanErrors>> {
-        let of = |((&measure, surrogate), scale): ((&Measure, &Box<dyn Surrogate>), &f64)| {
+        let of = |(at, &measure): (usize, &Measure)| {
+            let (surrogate, scale) = (&self.surrogates[at], self.scales[at]);
             let (mut squared, mut relative) = (0.0, 0.0);
             for measured in measured {
                 let figure = measured.figure(measure)?;
@@ -118,7 +119,7 @@ impl Learned {
             let count = measured.len().max(1) as f64;
             Ok(MeanErrors { squared: squared / count, relative: relative / count })
         };
-        self.measures.iter().zip(&self.surrogates).zip(&self.scales).map(of).collect()
+        self.measures.iter().enumerate().map(of).collect()
     }
 
     /// The mean relative error that is expected over these designs, of the measure where it is largest: of a normal distribution,
