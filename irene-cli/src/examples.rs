@@ -1,4 +1,5 @@
 //! Every example that a help text, a README or the documentation gives is one that the command takes.
+#![allow(clippy::unwrap_used)] // a test that cannot read its documents should stop
 
 use std::{fs, path::Path};
 
