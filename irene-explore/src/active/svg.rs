@@ -130,9 +130,13 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (1.0, 10.0) }
 }
 
-/// 1, 2 and 5 times powers of ten; powers alone over many decades.
+/// 1, 2 and 5 times powers of ten; powers alone over many decades, more over less than one.
 fn logarithmic_ticks(low: f64, high: f64, decades: f64) -> Vec<f64> {
-    let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let steps: &[f64] = match decades {
+        ..0.8 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+        ..2.5 => &[1.0, 2.0, 5.0],
+        _ => &[1.0],
+    };
     let exponents = low.floor() as i32..=high.ceil() as i32;
     let all = exponents.flat_map(|exponent| steps.iter().map(move |step| format!("{step}e{exponent}")));
     all.filter_map(|text| text.parse().ok()).filter(|tick: &f64| (low..=high).contains(&tick.log10())).collect()
