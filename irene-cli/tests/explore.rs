@@ -380,7 +380,8 @@ mod profile {
             assert!(record["latency_s"].as_f64().unwrap() > 0.0, "{record}");
             assert!(record["latency_half_width_s"].is_f64(), "{record}");
             assert_eq!((&record["batch_size"], &record["seq_len"]), (&json!(2), &json!(8)));
-            if cfg!(target_os = "linux") {
+            // A busy machine may leave too few readings in rounds this short; the record says so.
+            if cfg!(target_os = "linux") && record["no_energy"].is_null() {
                 assert!(record["energy_J"].is_f64() && record["peak_power_W"].as_f64().unwrap() <= 50.1, "{record}");
                 assert_eq!(record["energy_provenance"], "estimated");
             }
@@ -389,7 +390,7 @@ mod profile {
         good(&args(&space, &merged, &["--samples", "5", "--resume"]));
         assert_eq!(read(&merged).len(), 5);
         let surrogates = folder.path("surrogates.json");
-        good(&["explore", "fit", &merged, "--space", &space, "-o", &surrogates]);
+        good(&["explore", "fit", &merged, "--space", &space, "--measure", "latency", "-o", &surrogates]);
         assert!(good(&["explore", "predict", &surrogates, &merged]).contains("merged, learned from 5 records"));
     }
 

@@ -1,7 +1,10 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 
 use super::Measured;
-use crate::{Candidate, features::Features, surrogate::law_coordinates};
+use crate::{
+    Candidate,
+    surrogate::{gaussian_process::linear_and_matern52, law::coordinates},
+};
 
 /// Designs that stand for all, at most.
 const REFERENCES: usize = 256;
@@ -107,8 +110,7 @@ impl Field {
 }
 
 fn point(candidate: &Candidate) -> Vec<f64> {
-    let features: &Features = &candidate.features;
-    law_coordinates(features).to_vec()
+    coordinates(&candidate.features).to_vec()
 }
 
 /// To mean 0 and deviation 1 in each coordinate.
@@ -124,17 +126,9 @@ fn standardise(points: &mut [Vec<f64>]) {
     }
 }
 
-/// Linear and Matérn 5/2 (Rasmussen and Williams, 2006, section 4.2).
 fn kernel(x: &[f64], y: &[f64]) -> f64 {
-    let (mut product, mut square) = (0.0, 0.0);
-    for (x, y) in x.iter().zip(y) {
-        product += x * y;
-        square += (x - y) * (x - y);
-    }
-    let size = x.len() as f64;
-    let distance = (5.0 * square / (REACH * REACH * size)).sqrt();
-    let smooth = (1.0 + distance + distance * distance / 3.0) * (-distance).exp();
-    LINEAR * LINEAR * (1.0 + product / size) + SMOOTH * SMOOTH * smooth
+    let (linear, smooth) = linear_and_matern52(x, y, REACH);
+    LINEAR * LINEAR * (1.0 + linear) + SMOOTH * SMOOTH * smooth
 }
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {

@@ -3,9 +3,8 @@
 use irene_models::flexibert::{Design, LayerDesign};
 use rand::RngExt;
 use rand_pcg::{Pcg64Mcg, rand_core::Rng};
-use rayon::prelude::*;
 
-use super::{evaluation::Evaluation, gradient::Relaxation, problem::Variation};
+use super::{gradient::Relaxation, problem::Variation};
 use crate::{
     Error, Result,
     space::{DesignSpace, Embedding, Sampling},
@@ -47,18 +46,6 @@ impl Variation for DesignSpace {
         };
         all().unwrap_or_default()
     }
-}
-
-/// Scores the designs of embeddings on all cores.
-///
-/// # Errors
-/// [`Error::Outside`] for what is no embedding of a design in the space; whatever scoring says.
-pub fn score_designs(
-    space: &DesignSpace,
-    embeddings: &[Embedding],
-    score: impl Fn(Design) -> Result<Evaluation> + Sync,
-) -> Result<Vec<Evaluation>> {
-    embeddings.par_iter().map(|embedding| score(space.design_of(embedding)?)).collect()
 }
 
 /// The box around the embeddings of a space, with a function on it: the objective that a surrogate with a gradient predicts.
@@ -116,12 +103,24 @@ impl Relaxation<Embedding> for RelaxedSpace<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use rand_pcg::rand_core::SeedableRng;
+    use rayon::prelude::*;
 
     use super::*;
     use crate::{
-        search::{Adam, Climb, Evolution, Gradient, Limits, Problem, Quantity, Random, Search, synthetic::exactly},
+        search::{
+            Adam, Climb, Evaluation, Evolution, Gradient, Limits, Problem, Quantity, Random, Search, synthetic::exactly,
+        },
         space::parameters,
     };
+
+    /// Scores the designs of embeddings on all cores.
+    pub(in crate::search) fn score_designs(
+        space: &DesignSpace,
+        embeddings: &[Embedding],
+        score: impl Fn(Design) -> Result<Evaluation> + Sync,
+    ) -> Result<Vec<Evaluation>> {
+        embeddings.par_iter().map(|embedding| score(space.design_of(embedding)?)).collect()
+    }
 
     /// Figures that follow size, so that a search has something to find.
     pub(in crate::search) fn by_size(design: Design) -> Result<Evaluation> {

@@ -72,7 +72,7 @@ mod tests;
 mod thinning;
 
 pub use constraint::{Bound, Constraints};
-pub use designs::{RelaxedSpace, ValueAndGradient, score_designs};
+pub use designs::{RelaxedSpace, ValueAndGradient};
 pub use evaluation::Evaluation;
 pub use evolution::Evolution;
 pub use gradient::{Adam, Gradient, Minimum, Relaxation, minimise};

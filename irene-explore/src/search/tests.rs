@@ -239,7 +239,7 @@ fn a_hundred_thousand_evaluations() {
         variation: &space,
         objective: &"pareto".parse().unwrap(),
         constraints: &Constraints::none(),
-        evaluate: &|embeddings| score_designs(&space, embeddings, designs::tests::by_size),
+        evaluate: &|embeddings| designs::tests::score_designs(&space, embeddings, designs::tests::by_size),
         starts: &[],
     };
     let from = std::time::Instant::now();

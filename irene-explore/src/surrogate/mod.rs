@@ -15,7 +15,6 @@ pub use boshnas::{Boshnas, BoshnasLearner, optimise_input};
 pub use decision_tree::{DecisionTree, DecisionTreeLearner};
 pub use file::{Saved, Surrogates};
 pub use gaussian_process::{GaussianProcess, GaussianProcessLearner, Kernel};
-pub(crate) use law::coordinates as law_coordinates;
 pub use law::{Law, LawLearner};
 
 use crate::{Candidate, Error, Result, space::DesignSpace};
