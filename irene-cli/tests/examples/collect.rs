@@ -122,8 +122,8 @@ fn in_document(text: &str) -> Vec<(usize, String)> {
                 language if language.starts_with("rust") => {}
                 _ => found.extend(block.lines().filter_map(quoted).map(|call| (number + 1, call))),
             }
-        } else if line.starts_with("    ") {
-            let mut block = line[4..].to_owned() + "\n";
+        } else if let Some(line) = line.strip_prefix("    ") {
+            let mut block = line.to_owned() + "\n";
             while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("    ")) {
                 block += &line[4..];
                 block.push('\n');

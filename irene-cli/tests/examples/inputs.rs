@@ -136,7 +136,7 @@ impl Inputs {
         self.write("my-bert/tokenizer.json", TOKENIZER);
         let mut tensors = safetensors::load(fixture.join("model.safetensors"), &Device::Cpu).unwrap();
         let table = tensors.iter_mut().find(|(name, _)| name.ends_with("position_embeddings.weight")).unwrap().1;
-        *table = Tensor::cat(&vec![&*table; TIMES], 0).unwrap();
+        *table = Tensor::cat(&[&*table; TIMES], 0).unwrap();
         safetensors::save(&tensors, self.path("my-bert/model.safetensors")).unwrap();
         fs::copy(fixture.join("io.safetensors"), self.path("in.safetensors")).unwrap();
         self.write("my-model/config.json", MY_MODEL);
