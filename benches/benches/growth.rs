@@ -13,6 +13,10 @@ use irene_tree::{
     jsonl::{self, TreeReader},
 };
 
+/// As the `irene` command has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A node a throughput's element.
 fn layers(criterion: &mut Criterion) {
     let profile = Profile::bundled("gtx-1080-ti").unwrap();
@@ -48,10 +52,10 @@ fn measured(trees: usize) -> Vec<Tree> {
 
 /// A tree a throughput's element.
 fn trees(criterion: &mut Criterion) {
-    let all = measured(96);
+    let all = measured(192);
     let mut group = criterion.benchmark_group("trees");
     group.sample_size(10);
-    for count in [12, 24, 48, 96] {
+    for count in [12, 24, 48, 96, 192] {
         let trees = &all[..count];
         let lines: String = trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
         group.throughput(Throughput::Elements(count as u64));

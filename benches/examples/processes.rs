@@ -72,7 +72,7 @@ fn write_trees(path: &Path, trees: usize) -> u64 {
 /// The time, and the greatest resident memory, KiB, that is seen by looking twice a millisecond.
 fn run_once(irene: &PathBuf, folder: &Path, arguments: &str) -> (Duration, u64) {
     let mut command = Command::new(irene);
-    command.args(arguments.split(' ')).current_dir(folder).stdout(Stdio::null());
+    command.args(arguments.split(' ')).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
     let start = Instant::now();
     let mut child = command.spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());

@@ -26,10 +26,7 @@ async fn main() -> Result<()> {
     let mut next = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
     let mut address = next("127.0.0.1:7878");
     if address == "here" {
-        let options = Options { address: ([127, 0, 0, 1], 0).into(), ..Options::default() };
-        let server = Server::bind(options).await?;
-        address = server.address()?.to_string();
-        tokio::spawn(server.run(std::future::pending()));
+        address = serve()?;
     }
     let (connections, requests) = (next("64"), next("100000").parse()?);
     let path: Arc<str> = next("/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128").into();
@@ -37,6 +34,21 @@ async fn main() -> Result<()> {
         load(&address.as_str().into(), &path, connections.parse()?, requests).await?;
     }
     Ok(())
+}
+
+/// The address of a server with threads of its own.
+fn serve() -> Result<String> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let options = Options { address: ([127, 0, 0, 1], 0).into(), ..Options::default() };
+            let Ok(server) = Server::bind(options).await else { return };
+            let _ = send.send(server.address().map(|address| address.to_string()));
+            server.run(std::future::pending()).await;
+        });
+    });
+    Ok(receive.recv()??)
 }
 
 async fn load(address: &Arc<str>, path: &Arc<str>, connections: usize, requests: usize) -> Result<()> {
