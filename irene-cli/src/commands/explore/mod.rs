@@ -12,6 +12,8 @@ mod search;
 mod space;
 mod transfer;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use clap::{Subcommand, ValueEnum};
 use irene_explore::{Dataset, Measure, space::DesignSpace};
@@ -85,6 +87,18 @@ impl MeasureArgs {
         let asked = Measure::ALL.into_iter().filter(|measure| self.measure.contains(measure));
         Ok(if self.measure.is_empty() { found } else { asked.collect() })
     }
+}
+
+/// Records of devices, and what is made of them.
+#[derive(clap::Args)]
+struct RecordsArgs {
+    /// Records, a file a device
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
 }
 
 /// How results are printed.
