@@ -4,7 +4,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    active::{Curve, ReplayOptions, Samples, Way, replay},
+    active::{Acquisition, Curve, ReplayOptions, Samples, Way, replay},
     devices::leave_one_device_out,
     evaluate::{Errors, crossvalidate},
     published::{self, AtLeast, AuthorsTrees, PublishedDevice},
@@ -24,6 +24,8 @@ pub(super) const LEARNING: &str = "Measurements until surrogates converge";
 pub(super) const TRANSFER: &str = "What one device says of another";
 pub(super) const SEARCH: &str = "What searches find";
 
+/// Ways to learn actively that are replayed.
+const WAYS: usize = 3;
 const FOLDS: usize = 5;
 /// Evaluations of each search.
 const BUDGET: usize = 4000;
@@ -52,7 +54,7 @@ pub(super) fn sections(data: &[Dataset], effort: Effort) -> Result<Vec<Section>>
         Ok(Device { data, candidates, measures: data.measures(), published: published::device(&data.device) })
     };
     let devices: Vec<Device<'_>> = data.iter().map(device).collect::<Result<_>>()?;
-    let campaigns = 2 * effort.seeds;
+    let campaigns = WAYS * effort.seeds;
     let steps = devices.len() * (LEARNERS.len() + campaigns + 1) + 1;
     let bar = output::progress(steps as u64, "ProTran");
     let sections = [
@@ -144,6 +146,7 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
     let mut table = Table::new([
         "device (records): samples until all measures stay converged",
         "ours",
+        "ours, chosen at random",
         "theirs, here",
         "theirs, authors' code on these records",
         "published",
@@ -159,21 +162,22 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         };
         let replayed = device.reported(replayed, NOT_RUN);
         if !device.is_large() {
-            let [ours, theirs] = [Cell::missing(TOO_FEW), Cell::missing(TOO_FEW)];
-            table.row([device.name().into(), ours, theirs, replayed, published]);
-            bar.inc(2 * effort.seeds as u64);
+            let [ours, random, theirs] = [TOO_FEW; WAYS].map(Cell::missing);
+            table.row([device.name().into(), ours, random, theirs, replayed, published]);
+            bar.inc((WAYS * effort.seeds) as u64);
             continue;
         }
         let options = ReplayOptions {
-            ways: vec![Way::ours(), Way::published()],
+            ways: vec![Way::ours(), Way::new(Box::new(LawLearner), Acquisition::Random), Way::published()],
             measures: device.measures.clone(),
             seeds: effort.seeds,
             limit: Some(effort.limit),
             ..ReplayOptions::default()
         };
         let found = replay(device.data, describer, &options, &|_, _| bar.inc(1), interrupt::flag()?)?;
-        let [ours, theirs] = [0, 1].map(|way| Cell::of(found.curves.get(way).map(samples), "nothing was replayed"));
-        table.row([device.name().into(), ours, theirs, replayed, published]);
+        let [ours, random, theirs] =
+            [0, 1, 2].map(|way| Cell::of(found.curves.get(way).map(samples), "nothing was replayed"));
+        table.row([device.name().into(), ours, random, theirs, replayed, published]);
         let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
         pictures.push(Picture {
             file: format!("learning-{}.svg", device.data.device.chars().map(plain).collect::<String>()),
