@@ -58,5 +58,5 @@ fn forward(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, call, forward);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = call, forward);
 criterion_main!(benches);

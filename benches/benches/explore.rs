@@ -70,5 +70,5 @@ fn score(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, learn, score);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = learn, score);
 criterion_main!(benches);

@@ -33,5 +33,5 @@ fn public_data(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, public_data);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = public_data);
 criterion_main!(benches);

@@ -40,5 +40,5 @@ fn window(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sample, window);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = sample, window);
 criterion_main!(benches);

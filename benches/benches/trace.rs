@@ -44,5 +44,5 @@ fn predict(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, trace, predict);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = trace, predict);
 criterion_main!(benches);

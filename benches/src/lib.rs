@@ -5,9 +5,26 @@
 mod documentation;
 mod plain_bert;
 
+use std::time::Duration;
+
+use criterion::Criterion;
 use irene_models::{Config, ModelSpec};
 use irene_tree::{Tree, jsonl};
 pub use plain_bert::PlainBert;
+
+/// Short enough that all benchmarks together end within ten minutes.
+pub fn criterion() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
+}
+
+/// A GPT-2-shaped model of so many layers of width 256.
+pub fn gpt2_of(layers: usize) -> ModelSpec {
+    let config = format!(
+        r#"{{"model_type": "gpt2", "n_embd": 256, "n_layer": {layers}, "n_head": 4, "n_positions": 512,
+        "vocab_size": 1000, "activation_function": "gelu_new"}}"#
+    );
+    ModelSpec::from_config("gpt2", Config::from_json("gpt2", config.as_bytes()).unwrap()).unwrap()
+}
 
 /// A GPT-2-shaped model of 7 billion parameters: 32 layers of width 4096, 50257 words.
 pub fn gpt2_7b() -> ModelSpec {

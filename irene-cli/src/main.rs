@@ -1,8 +1,6 @@
 //! The `irene` command: argument parsing, progress and printing over the irene crates.
 
 mod commands;
-#[cfg(all(test, feature = "candle"))]
-mod examples;
 mod interrupt;
 #[cfg(feature = "candle")]
 mod journal;

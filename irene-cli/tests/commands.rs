@@ -310,29 +310,6 @@ fn what_a_run_lacks_is_named() {
 }
 
 #[test]
-fn every_command_has_help_with_an_example() {
-    let commands = [
-        "models",
-        "devices",
-        "trace",
-        "predict",
-        "import",
-        "train",
-        "evaluate",
-        "crossvalidate",
-        "ablate",
-        "completions",
-        "doctor",
-        "sample",
-    ];
-    let with_candle: &[&str] = if cfg!(feature = "candle") { &["run", "profile"] } else { &[] };
-    for command in commands.iter().chain(with_candle) {
-        let help = good(&[command, "--help"]);
-        assert!(help.contains("Example") && help.contains(&format!("irene {command}")), "{help}");
-    }
-}
-
-#[test]
 fn the_importer_writes_the_public_layout_as_trees() {
     let Some(dir) = irene_tree::irene_csv::device_dir_from_env("device_1") else {
         println!("skipped: IRENE_DATA does not lead to IrEne's device_1");

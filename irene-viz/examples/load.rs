@@ -1,5 +1,6 @@
 //! How many answers a second, and how late the last of a hundred: `cargo run --release -p irene-viz --example load -- ADDRESS CONNECTIONS
-//! REQUESTS PATH` asks a running `irene serve --quiet`. With `{}` in the path each request has another number there, from 1 on.
+//! REQUESTS PATH` asks a running `irene serve --quiet`, or with `here` for ADDRESS a server of its own; with several CONNECTIONS, as in 1,8,64,
+//! by each number in turn. With `{}` in the path each request has another number there, from 1 on.
 #![allow(clippy::print_stdout)] // what it is for
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use irene_viz::{Options, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,13 +24,26 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
-    let address: Arc<str> = next("127.0.0.1:7878").into();
-    let (connections, requests): (usize, usize) = (next("64").parse()?, next("100000").parse()?);
+    let mut address = next("127.0.0.1:7878");
+    if address == "here" {
+        let options = Options { address: ([127, 0, 0, 1], 0).into(), ..Options::default() };
+        let server = Server::bind(options).await?;
+        address = server.address()?.to_string();
+        tokio::spawn(server.run(std::future::pending()));
+    }
+    let (connections, requests) = (next("64"), next("100000").parse()?);
     let path: Arc<str> = next("/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128").into();
+    for connections in connections.split(',') {
+        load(&address.as_str().into(), &path, connections.parse()?, requests).await?;
+    }
+    Ok(())
+}
+
+async fn load(address: &Arc<str>, path: &Arc<str>, connections: usize, requests: usize) -> Result<()> {
     let sent = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
     let tasks: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(ask(Arc::clone(&address), Arc::clone(&path), Arc::clone(&sent), requests)))
+        .map(|_| tokio::spawn(ask(Arc::clone(address), Arc::clone(path), Arc::clone(&sent), requests)))
         .collect();
     let mut times = Vec::with_capacity(requests);
     for task in tasks {

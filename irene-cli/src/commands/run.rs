@@ -17,7 +17,7 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
-  irene run bert-base-uncased --random-weights 1 --batch-size 8 --seq-len 128 --repeat 5
+  irene run bert-base-uncased --random-weights 1 --batch-size 1 --seq-len 32 --repeat 5
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
     #[command(flatten)]

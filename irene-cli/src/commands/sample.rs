@@ -18,7 +18,7 @@ use crate::{interrupt, output};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene sample --duration 10
-  irene sample --tdp-watts 65 -o readings.csv -- python serve.py
+  irene sample --tdp-watts 65 -o readings.csv -- ./serve
   irene sample --period 10 --meter log:meter.csv -- ./benchmark")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -23,7 +23,8 @@ use crate::{
 /// Measures designs of a space on this machine: latency, energy and peak power, as records to learn from
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 -b 1 -s 128 -o mine.jsonl
+  irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 \\
+    -b 1 -s 128 -o mine.jsonl
   irene explore profile --samples 240 -b 32 -s 128 -o mine.jsonl --resume
   irene explore profile --samples 240 --shard 3/16 -b 32 -s 128 -o part-3.jsonl
   cat part-*.jsonl > mine.jsonl")]

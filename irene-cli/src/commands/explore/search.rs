@@ -24,9 +24,12 @@ use crate::{commands::size, interrupt, output};
 /// Searches a design space by a device's surrogates, under constraints
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene explore search mine.surrogates.json --objective 'pareto(latency, energy)' -o front.json --html front.html
-  irene explore search mine.surrogates.json --objective energy --constraint 'latency<=8 ms, peak_power<=120 W'
-  irene explore search mine.surrogates.json --accuracy glue.jsonl --objective protran --budget 100000")]
+  irene explore search mine.surrogates.json --objective 'pareto(latency, energy)' \\
+    -o front.json --html front.html
+  irene explore search mine.surrogates.json --objective energy \\
+    --constraint 'latency<=8 ms, peak_power<=120 W'
+  irene explore search mine.surrogates.json --accuracy glue.jsonl --objective protran \\
+    --budget 100000")]
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,

@@ -14,7 +14,7 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore transfer gpu_a100.json cpu_m1-pro.json cpu_rpi.json
-  irene explore transfer *.json --measure energy --format json")]
+  irene explore transfer gpu_*.json cpu_*.json --measure energy --format json")]
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,

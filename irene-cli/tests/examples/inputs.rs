@@ -1,0 +1,307 @@
+//! The files that examples name: made up, small, and of the real kinds.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::{FileExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use candle_core::{Device, Tensor, safetensors};
+use irene_tree::{Level, Quantity, Tree, jsonl};
+use serde_json::{Value, json};
+
+use crate::{
+    PROGRAMS,
+    command::{Folder, good, irene},
+    made_up,
+    run::{self, in_path},
+};
+
+/// A prepared folder, and a machine with meters.
+pub(crate) struct Inputs {
+    folder: Folder,
+    meters: Arc<AtomicBool>,
+    places: AtomicUsize,
+}
+
+/// Sizes of the measured trees; examples ask for 8x128.
+const SIZES: [(usize, usize); 4] = [(8, 32), (8, 128), (16, 64), (16, 128)];
+const MODELS: [&str; 4] =
+    ["google/bert_uncased_L-2_H-128_A-2", "google/bert_uncased_L-2_H-256_A-4", "distilgpt2", "openai-gpt"];
+
+/// A GPT-2 of two layers.
+const MY_MODEL: &str = r#"{"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512,
+    "vocab_size": 100, "activation_function": "gelu_new"}"#;
+
+/// Words are tokens.
+const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": {"type": "Lowercase"}, "post_processor": null,
+    "decoder": null, "truncation": null, "padding": null, "pre_tokenizer": {"type": "Whitespace"},
+    "model": {"type": "WordLevel", "vocab": {"[UNK]": 0, "the": 1, "cat": 2, "sat": 3, "on": 4, "mat": 5}, "unk_token": "[UNK]"}}"#;
+
+const DESIGN: &str = r#"{"model_type": "flexibert", "model_dict": {"l": 2, "h": [256, 128], "f": [[1024, 512], [512]],
+    "o": [["sa_sdp_64", "sa_wma_64", "l_dft_64", "c_9_64"], ["l_dct_64", "sa_sdp_64"]]}}"#;
+
+impl Inputs {
+    pub(crate) fn new() -> Self {
+        let folder = Folder::new("examples");
+        let inputs = Self { folder, meters: Arc::new(AtomicBool::new(true)), places: AtomicUsize::new(0) };
+        inputs.programs();
+        inputs.machine();
+        inputs.models();
+        inputs.trees();
+        inputs.records();
+        inputs
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        self.folder.write(&format!("files/{name}"), text)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path(&format!("files/{name}"))
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.folder.write(name, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The command, which notes its calls and how they ended; what a machine may lack; and people's own programs.
+    fn programs(&self) {
+        let note = format!(
+            "'{}' \"$@\"\nended=$?\nprintf '%s\\n' \"$ended\" \"$@\" '' >> \"$IRENE_CALLS\"\nexit $ended",
+            env!("CARGO_BIN_EXE_irene")
+        );
+        self.program("bin/irene", &note);
+        for program in PROGRAMS.iter().filter(|program| program.is_always || !in_path(program.name)) {
+            if let Some(script) = program.stand_in {
+                self.program(&format!("bin/{}", program.name), script);
+            }
+        }
+        self.program("files/serve", "sleep 0.3");
+        self.program("files/benchmark", "sleep 0.3");
+        // A server that was just started may not answer yet, and what it refuses is a failure.
+        self.folder.write(
+            "home/.curlrc",
+            "silent\nshow-error\nfail\nretry = 60\nretry-delay = 1\nretry-connrefused\nnoproxy = *\n",
+        );
+        fs::create_dir_all(self.folder.0.join("home/.local/share/bash-completion/completions")).unwrap();
+    }
+
+    /// Meters that run until the test ends: 50 W by a processor's counter, 115 W in an external meter's log.
+    fn machine(&self) {
+        let zone = "sys/class/powercap/intel-rapl:0";
+        self.folder.write(&format!("{zone}/name"), "package-0\n");
+        self.folder.write(&format!("{zone}/max_energy_range_uj"), "262143328850\n");
+        let counter = File::create(self.folder.write(&format!("{zone}/energy_uj"), "")).unwrap();
+        let mut log = File::create(self.folder.write("meter.csv", "")).unwrap();
+        let running = Arc::clone(&self.meters);
+        // Of one length, so that no reader finds a part of it.
+        let count = move |joules: f64| counter.write_all_at(format!("{:012.0}\n", 1e9 + joules * 1e6).as_bytes(), 0);
+        count(0.0).unwrap();
+        log.write_all(b"time,volts,amperes\n").unwrap();
+        std::thread::spawn(move || {
+            let (start, mut logged) = (Instant::now(), Instant::now());
+            while running.load(Ordering::Relaxed) {
+                count(50.0 * start.elapsed().as_secs_f64()).unwrap();
+                if logged.elapsed() >= Duration::from_millis(50) {
+                    logged = Instant::now();
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+                    log.write_all(format!("{now},230,0.5\n").as_bytes()).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
+
+    fn models(&self) {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures/bert");
+        let config = fs::read_to_string(fixture.join("config.json")).unwrap();
+        // The fixture has 40 positions.
+        const TIMES: usize = 16;
+        let positions =
+            (format!("\"max_position_embeddings\": {}", 40), format!("\"max_position_embeddings\": {}", 40 * TIMES));
+        assert!(config.contains(&positions.0));
+        let config = config.replace(&positions.0, &positions.1);
+        self.write("my-bert/config.json", &config);
+        self.write("path/to/config.json", &config);
+        self.write("my-bert/tokenizer.json", TOKENIZER);
+        let mut tensors = safetensors::load(fixture.join("model.safetensors"), &Device::Cpu).unwrap();
+        let table = tensors.iter_mut().find(|(name, _)| name.ends_with("position_embeddings.weight")).unwrap().1;
+        *table = Tensor::cat(&[&*table; TIMES], 0).unwrap();
+        safetensors::save(&tensors, self.path("my-bert/model.safetensors")).unwrap();
+        fs::copy(fixture.join("io.safetensors"), self.path("in.safetensors")).unwrap();
+        self.write("my-model/config.json", MY_MODEL);
+        self.write("config.json", DESIGN);
+    }
+
+    /// Measured trees, as IrEne's files and as lines; predictors trained on them.
+    fn trees(&self) {
+        let trees: Vec<Tree> = MODELS
+            .iter()
+            .flat_map(|model| SIZES.map(|(batch, seq)| made_up::measured(&made_up::model(model), batch, seq)))
+            .collect();
+        let mut files: HashMap<&str, String> = HashMap::new();
+        trees.iter().for_each(|tree| write_csv(tree, &mut files));
+        for (name, rows) in &files {
+            self.write(&format!("datasets/device_1/{name}_level_features.csv"), &format!("{HEADER}\n{rows}"));
+        }
+        let device = self.path("device_1.jsonl");
+        good(&["import", "irene-csv", &self.path("datasets/device_1"), "-o", &device]);
+        let lines = fs::read_to_string(&device).unwrap();
+        assert_eq!(lines.lines().count(), trees.len());
+        for name in ["trees.jsonl", "measured.jsonl"] {
+            self.write(name, &lines);
+        }
+        let few: String = trees.iter().take(3).map(|tree| jsonl::to_json(tree) + "\n").collect();
+        self.write("mine.jsonl", &few);
+        let mine = self.path("mine.safetensors");
+        good(&["train", &device, "--method", "specs", "-o", &mine]);
+        fs::copy(&mine, self.path("lab.safetensors")).unwrap();
+        good(&["predict", &device, "--predictor", &mine, "-o", &self.path("predicted.jsonl")]);
+    }
+
+    /// Measured designs, as campaigns write them and as ProTran's data is laid out; surrogates learned from them.
+    fn records(&self) {
+        let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<String>();
+        let mine = self.folder.write("records/mine.jsonl", &lines(&records(1.0)));
+        self.write("other.jsonl", &lines(&records(1.5)));
+        for (device, factor) in [("gpu_a100", 0.1), ("cpu_m1-pro", 2.0), ("cpu_rpi", 30.0)] {
+            self.write(&format!("{device}.json"), &json!({"device": device, "records": records(factor)}).to_string());
+        }
+        let with_accuracy = |mut record: Value| {
+            record["accuracy"] = json!(0.7 + 0.02 * record["latency_s"].as_f64().unwrap().min(1.0));
+            record
+        };
+        self.write("glue.jsonl", &lines(&records(1.0).into_iter().map(with_accuracy).collect::<Vec<_>>()));
+        self.write("designs.jsonl", &good(&["explore", "sample", "8"]));
+        good(&["explore", "fit", &mine, "-o", &self.path("mine.surrogates.json")]);
+        // The parts of a campaign, of which the documents say how they are measured.
+        for part in ["0/2", "1/2"] {
+            let (file, campaign) = (&part[..1], "--samples 240 -b 32 -s 128");
+            run::by_hand(
+                &format!("irene explore profile {campaign} --shard {part} -o part-{file}.jsonl"),
+                self,
+                &self.folder.0.join("files"),
+            );
+        }
+    }
+
+    /// A folder of its own with all files.
+    pub(crate) fn place(&self, script: &str) -> PathBuf {
+        let place = self.folder.0.join(format!("place-{}", self.places.fetch_add(1, Ordering::Relaxed)));
+        copy(&self.folder.0.join("files"), &place);
+        if script.contains("irene explore ") {
+            copy(&self.folder.0.join("records"), &place);
+        }
+        symlink(self.folder.0.join("meter.csv"), place.join("meter.csv")).unwrap();
+        place
+    }
+
+    /// The variables under which scripts run: the machine above, no network, and what clusters set.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        vec![
+            ("PATH", format!("{}:{path}", self.folder.path("bin"))),
+            ("HOME", self.folder.path("home")),
+            ("IRENE_SYS", self.folder.path("sys")),
+            ("IRENE_NVML_LIBRARY", "/nothing.so".into()),
+            ("HF_HUB_OFFLINE", "1".into()),
+            ("SLURM_ARRAY_TASK_ID", "3".into()),
+            ("SLURM_ARRAY_TASK_COUNT", "16".into()),
+            ("JOB_COMPLETION_INDEX", "3".into()),
+        ]
+    }
+}
+
+impl Drop for Inputs {
+    fn drop(&mut self) {
+        self.meters.store(false, Ordering::Relaxed);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+const HEADER: &str = "batch_size,seq_len,flops,mem_bytes,cpu,mem,gpu,gpu_mem,gpu_clk,gpu_mem_clk,times_mean,gpu_energy_mean,energy_mean,level_name,model_name";
+
+/// The rows of a tree, in IrEne's four files.
+fn write_csv(tree: &Tree, files: &mut HashMap<&'static str, String>) {
+    let list = if tree.root().instance_type().contains("GPT") { "h" } else { "layer" };
+    for node in tree.nodes() {
+        let is_operation = ["MatMul", "Softmax"].contains(&node.instance_type());
+        let file = match node.level() {
+            Level::Model => "model",
+            Level::Module => "module",
+            _ if is_operation => "ml2",
+            _ => "ml1",
+        };
+        let mut scope: Vec<&str> = node.scope().split('.').skip(1).collect();
+        if is_operation {
+            scope.pop();
+        }
+        let is_index = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(at) = scope.iter().position(is_index) {
+            scope.insert(at, list);
+        }
+        let name = match node.level() {
+            Level::Model => tree.model_name.clone(),
+            _ => format!("{}:{}", scope.join("."), node.instance_type()),
+        };
+        let rows = files.entry(file).or_default();
+        let _ = write!(rows, "{}.0,{}.0", tree.batch_size, tree.seq_len);
+        for quantity in QUANTITIES {
+            let _ = write!(rows, ",{}", node.get(quantity).unwrap());
+        }
+        let _ = writeln!(rows, ",{name},{}", tree.model_name);
+    }
+}
+
+const QUANTITIES: [Quantity; 11] = [
+    Quantity::Flops,
+    Quantity::MemBytes,
+    Quantity::Cpu,
+    Quantity::Mem,
+    Quantity::Gpu,
+    Quantity::GpuMem,
+    Quantity::GpuClk,
+    Quantity::GpuMemClk,
+    Quantity::Latency,
+    Quantity::GpuEnergy,
+    Quantity::GroundTruthEnergy,
+];
+
+/// Designs with figures by a simple law, a few percent off.
+fn records(factor: f64) -> Vec<Value> {
+    let output = irene(&["explore", "sample", "20", "--balanced"]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let record = |(order, line): (usize, &str)| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let sizes = record["model_dict"]["h"].as_array().unwrap();
+        let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
+        let work = factor * work * (1.0 + 0.03 * ((order * order) as f64).sin());
+        record["order"] = json!(order);
+        record["latency_s"] = json!(1e-3 * factor + 1e-8 * work);
+        record["energy_J"] = json!(1e-2 * factor + 2e-6 * work);
+        record["peak_power_W"] = json!(10.0 + work.ln());
+        record
+    };
+    lines.lines().enumerate().map(record).collect()
+}
