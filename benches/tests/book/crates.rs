@@ -108,7 +108,7 @@ fn middle(name: &str) -> (f64, f64) {
 
 fn picture(crates: &BTreeMap<String, Needs>) -> String {
     let mut svg = String::from(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 430" width="640" height="430" role="img" font-family="sans-serif" font-size="13">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 396" width="640" height="396" role="img" font-family="sans-serif" font-size="13">
 <title>Which crate of irene needs which</title>
 <defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#6e7781"/></marker></defs>
 "##,
@@ -118,7 +118,7 @@ fn picture(crates: &BTreeMap<String, Needs>) -> String {
         for (from, to) in edges {
             let ((x1, y1), (x2, y2)) = (middle(&from), middle(&to));
             let (y1, y2) = (y1 + BOX.1 / 2.0, y2 - BOX.1 / 2.0);
-            let line = format!(r#"x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{GREY}""#, GREY = "#6e7781");
+            let line = format!(r##"x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#6e7781""##);
             writeln!(svg, r#"<line {line}{dashes} marker-end="url(#head)"><title>{from} needs {to}</title></line>"#).unwrap();
         }
     }
