@@ -72,8 +72,7 @@ type Edges = BTreeSet<(String, String)>;
 /// Whether a way of two steps or more leads from one crate to the other.
 fn has_detour(edges: &Edges, from: &str, to: &str) -> bool {
     let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut next: Vec<&str> =
-        edges.iter().filter(|(a, b)| a == from && b != to).map(|(_, b)| b.as_str()).collect();
+    let mut next: Vec<&str> = edges.iter().filter(|(a, b)| a == from && b != to).map(|(_, b)| b.as_str()).collect();
     while let Some(here) = next.pop() {
         if reached.insert(here) {
             next.extend(edges.iter().filter(|(a, _)| a == here).map(|(_, b)| b.as_str()));
@@ -119,7 +118,8 @@ fn picture(crates: &BTreeMap<String, Needs>) -> String {
             let ((x1, y1), (x2, y2)) = (middle(&from), middle(&to));
             let (y1, y2) = (y1 + BOX.1 / 2.0, y2 - BOX.1 / 2.0);
             let line = format!(r##"x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#6e7781""##);
-            writeln!(svg, r#"<line {line}{dashes} marker-end="url(#head)"><title>{from} needs {to}</title></line>"#).unwrap();
+            writeln!(svg, r#"<line {line}{dashes} marker-end="url(#head)"><title>{from} needs {to}</title></line>"#)
+                .unwrap();
         }
     }
     for (name, ..) in PLACES {

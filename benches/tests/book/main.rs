@@ -25,7 +25,8 @@ fn read(path: &Path) -> String {
 /// The markdown files of a folder, in order.
 fn markdown_files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
     files.sort();
     files
 }

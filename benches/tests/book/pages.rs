@@ -121,7 +121,8 @@ fn pages_link_to_nothing_outside_of_the_book() {
 
 #[test]
 fn links_and_headings_are_found_where_they_are() {
-    let text = "# One `two`, 3\n\nSee [a\nb](c.md#d) and `[no](x.md)`.\n```\n# no\n[no](y.md)\n```\n## A & b\n## A & b\n";
+    let text =
+        "# One `two`, 3\n\nSee [a\nb](c.md#d) and `[no](x.md)`.\n```\n# no\n[no](y.md)\n```\n## A & b\n## A & b\n";
     assert_eq!(links(text), [("a b".into(), "c.md#d".into())]);
     assert_eq!(anchors(text), ["a--b", "a--b-1", "one-two-3"].map(str::to_owned).into());
 }

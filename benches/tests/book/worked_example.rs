@@ -101,7 +101,8 @@ fn find_words(text: &str, words: &[&str]) -> Option<(usize, usize)> {
 /// 1234567 as 1,234,567.
 fn grouped(count: f64) -> String {
     let digits = format!("{count:.0}");
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
     groups.join(",")
 }
 
@@ -192,8 +193,7 @@ fn one_linear(page: &mut Page, example: &Example) {
         grouped(elements)
     ));
     let sizes = [m * n, n * p, m * p].map(|size| grouped(size as f64)).join(" + ");
-    let [product_flops, product_bytes] =
-        [2 * b * m * n * p, b * (m * n + n * p + m * p) * 4].map(|count| count as f64);
+    let [product_flops, product_bytes] = [2 * b * m * n * p, b * (m * n + n * p + m * p) * 4].map(|count| count as f64);
     let [bias_flops, bias_bytes] = [elements, 2.0 * elements * width];
     let operands = (b * m * n + n * p + p) as f64;
     let moved = (operands + 3.0 * elements) * width;
@@ -271,7 +271,9 @@ fn laws(page: &mut Page, example: &Example) {
     close(explanation.energy.iter().map(Term::value).sum(), energy);
     let percent = |terms: &[Term]| format!("{:.1}%", 100.0 * departure(terms));
     let (longer, more) = (percent(&explanation.latency), percent(&explanation.energy));
-    page.says(format!("were measured to take {longer} longer than the law has it, and at that latency {more} more energy"));
+    page.says(format!(
+        "were measured to take {longer} longer than the law has it, and at that latency {more} more energy"
+    ));
     let of_launch = &explanation.latency[0];
     assert_eq!(of_launch.name, "launch");
     page.says(format!("{} of the law's {} are the launch's", seconds(of_launch.value()), seconds(law)));
@@ -380,7 +382,10 @@ fn every_number_of_the_worked_example_is_what_the_code_computes() {
     // The other block is run as a documentation test, whose assertions are its numbers.
     let blocks = page.blocks("rust");
     assert!(blocks.len() == 1 && blocks[0].matches("assert_eq!").count() == 4);
-    for command in [format!("irene trace {MODEL} -b {BATCH} -s {SEQ} --math"), format!("irene explain {MODEL} {QUERY} -b {BATCH} -s {SEQ}")] {
+    for command in [
+        format!("irene trace {MODEL} -b {BATCH} -s {SEQ} --math"),
+        format!("irene explain {MODEL} {QUERY} -b {BATCH} -s {SEQ}"),
+    ] {
         page.says(format!("`{command}`"));
     }
     page.says(format!("{BATCH} sequences of {SEQ} tokens"));
