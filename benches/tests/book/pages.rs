@@ -120,6 +120,22 @@ fn pages_link_to_nothing_outside_of_the_book() {
 }
 
 #[test]
+fn the_data_formats_have_every_number_that_a_node_carries() {
+    let text = read(&docs().join("data-formats.md"));
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    for quantity in irene_tree::Quantity::all() {
+        let named = format!("`{quantity}`");
+        let row = rows.iter().find(|row| row.split('|').nth(1).is_some_and(|cell| cell.contains(&named)));
+        let row = row.unwrap_or_else(|| panic!("{named} is in no row"));
+        let unit = match quantity.unit() {
+            "MFLOP" => "millions",
+            unit => unit,
+        };
+        assert!(row.split('|').nth(3).is_some_and(|cell| cell.contains(unit)), "{row}: {quantity} is in {unit}");
+    }
+}
+
+#[test]
 fn links_and_headings_are_found_where_they_are() {
     let text =
         "# One `two`, 3\n\nSee [a\nb](c.md#d) and `[no](x.md)`.\n```\n# no\n[no](y.md)\n```\n## A & b\n## A & b\n";

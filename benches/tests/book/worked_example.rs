@@ -5,7 +5,7 @@
 
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, PRICE_PER_KWH, Profile, Term, kwh_per_million};
-use irene_tree::{Level, NodeId, Quantity, Tree, render};
+use irene_tree::{Level, Node, NodeId, Quantity, Tree, render};
 use safetensors::SafeTensors;
 
 use crate::{docs, read, root};
@@ -308,7 +308,7 @@ fn up_the_tree(page: &mut Page, example: &Example) {
         .children(below)
         .map(|id| example.with_math.node(id))
         .filter(|node| node.level() == Level::Math)
-        .map(|node| node.instance_type())
+        .map(Node::instance_type)
         .collect();
     let count = |class: &str| math.iter().filter(|known| **known == class).count();
     assert_eq!((count("div"), count("add"), own[0].amount), (1, 1, math.len() as f64));
@@ -343,7 +343,7 @@ fn what_it_comes_to(page: &mut Page, example: &Example) {
         get(Quantity::PredictedPower)
     ));
     page.says(format!(
-        "With a probability of {:.0}% it is between {} and {}",
+        "Its {:.0}% interval is {} to {}.",
         100.0 * CONFIDENCE,
         joules(get(Quantity::PredictedLow)),
         joules(get(Quantity::PredictedHigh))
