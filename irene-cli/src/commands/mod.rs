@@ -21,6 +21,7 @@ mod predictor;
 #[cfg(feature = "candle")]
 pub(crate) mod profile;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 #[cfg(feature = "candle")]
 pub(crate) mod run;
 #[cfg(feature = "candle")]
