@@ -1,7 +1,8 @@
-//! The book in docs/: its pages and links, the graph of the crates, and every number of the worked example.
+//! The book in docs/: its pages and links, the graph of the crates, what it says of limits, and every number of the worked example.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot read its pages should stop, and say so
 
 mod crates;
+mod limits;
 mod pages;
 mod worked_example;
 
