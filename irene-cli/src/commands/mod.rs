@@ -54,6 +54,9 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A machine that nobody named.
+const UNNAMED: &str = "a machine without a name";
+
 /// The input size.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct Size {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{OURS, RecordsArgs, in_words};
 use crate::{commands::size, output};
 
-/// How well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
+/// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore evaluate gpu_a100.json cpu_rpi.json --learner law,adaboost,gp-rbf

@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use clap::{Subcommand, ValueEnum};
 use irene_explore::{Dataset, Measure, space::DesignSpace};
 
-/// Design spaces of Transformers: measured in part, learned from that, searched
+/// Explores design spaces of Transformers: measures a part, learns from that, searches
 #[derive(clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Args {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Format, MeasureArgs, RecordsArgs, in_words};
 use crate::output;
 
-/// How much the records of other devices say of one with few of its own: each device is left out in turn
+/// Tells how much the records of other devices say of one with few of its own: each device is left out in turn
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore transfer gpu_a100.json cpu_m1-pro.json cpu_rpi.json

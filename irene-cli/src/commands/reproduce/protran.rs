@@ -263,7 +263,7 @@ fn search(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: &P
         bar.inc(1);
     }
     let mut objective = Table::new(["published objective, less is better", "here", "reported"]);
-    let no_accuracies = "half of it is the GLUE score of 16 designs, which the records do not have; `irene explore search --accuracy` takes a user's";
+    let no_accuracies = "half of it is the GLUE score of 16 designs, which the records do not have; `--accuracy` of `irene explore search` takes a user's";
     objective.row(["best pair of the public rows".into(), Cell::missing(no_accuracies), "0.0872".into()]);
     objective.row(["searches".into(), Cell::missing(no_accuracies), "0.0953 to 0.1138 (published)".into()]);
     Ok(Section::new(SEARCH)
