@@ -2,7 +2,7 @@
 
 use irene_tree::{Level, Tree};
 
-use crate::{Profile, Provenance};
+use crate::{Profile, Provenance, evaluate::mean};
 
 /// Mean percentage errors by level that somebody reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,6 +22,12 @@ impl Reported {
 
     pub(crate) const fn without_ml(module: f64, model: f64) -> Self {
         Self { ml: None, module: Some(module), model: Some(model) }
+    }
+
+    /// The mean of several at each level.
+    pub fn mean(reported: impl Iterator<Item = Self> + Clone) -> Self {
+        let at = |level| mean(&reported.clone().filter_map(|figures| figures.at(level)).collect::<Vec<_>>());
+        Self { ml: at(Level::Ml), module: at(Level::Module), model: at(Level::Model) }
     }
 
     /// The figure at a level.

@@ -5,8 +5,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use anyhow::Result;
 use irene_features::FeatureSet;
 use irene_regress::{
-    ByModel, END2END_BY_MODEL, HeldOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Protocol, Reported, Strategy,
-    crossvalidate, evaluate,
+    END2END_BY_MODEL, HeldOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Protocol, Reported, Strategy, crossvalidate,
+    evaluate,
 };
 use irene_tree::{Level, Quantity, Tree};
 
@@ -37,108 +37,72 @@ impl Methods {
             });
             table.row([Cell::from(ablation.name)].into_iter().chain(cells));
         }
-        let mut spread = Table::new(["% over the seeds 1 to 5", "module", "model"]);
-        for (name, strategy) in
-            [("End2End", Strategy::End2End), ("StepWise", Strategy::StepWise), ("Unstructured", Strategy::Unstructured)]
-        {
-            let run = |seed| {
-                let trainer = PaperTrainer { strategy, features: FeatureSet::all(), seed };
-                crossvalidate(trees, &trainer, Protocol::LeaveModelOut, &|| ())
-            };
-            let runs = (1..=5).map(run).collect::<Result<Vec<_>, _>>()?;
-            let range = |level| {
-                let means: Vec<f64> = runs.iter().filter_map(|run| run.mean(level)).collect();
-                let (low, high) =
-                    (means.iter().copied().fold(f64::INFINITY, f64::min), means.iter().copied().fold(0.0, f64::max));
-                Cell::of((!means.is_empty()).then(|| format!("{low:.2} to {high:.2}")), NOT_MEASURED)
-            };
-            spread.row([name.into(), range(Level::Module), range(Level::Model)]);
-        }
-        Ok(Section::new(BY_METHOD)
+        let section = Section::new(BY_METHOD)
             .text(
                 "One model left out in turn; means over the nodes of a level, then over the models. The first six rows are the paper's \
                  predictors, the last three ours, by what is measured of the model that is left out.",
             )
             .table(table)
-            .text(
-                "Why they differ: the ml column is exact least squares, and PredictedSum has no seed, so both equal the authors' code. The \
-                 others begin from random weights:",
-            )
-            .table(spread)
-            .text(
-                "The published figures are of the data before it was cleaned up for publication (so the authors' repository says); the authors' \
-                 own code does not reach them on the public files either.",
-            ))
+            .text("Where training begins from random weights, the seed matters:")
+            .table(spread(trees)?);
+        Ok(self.why(
+            section,
+            "the ml column is exact least squares, and PredictedSum has no seed, so both equal the authors' code; the others are within the \
+             spread of their seeds or near it. The published figures are of the data before it was cleaned up for publication (so the authors' \
+             repository says); the authors' own code does not reach them on the public files either.",
+        ))
     }
 
     pub(super) fn by_model(&self, trees: &[Tree]) -> Result<Section> {
-        let methods: Vec<&Method> = self.drawn();
-        let titles = methods.iter().map(|method| method.ablation.name.to_owned());
-        let mut table =
-            Table::new(["ml / module / model, %".to_owned()].into_iter().chain(titles).chain(
-                ["End2End, authors' code", "End2End, authors' README", "End2End, published"].map(str::to_owned),
-            ));
-        let models: Vec<&str> = methods
-            .first()
-            .map_or_else(Vec::new, |method| method.errors.folds.iter().map(|fold| fold.left_out.as_str()).collect());
-        for (place, &model) in models.iter().enumerate() {
+        let methods = self.drawn();
+        let titles = methods.iter().map(|method| method.ablation.name);
+        let theirs = ["End2End, authors' code", "End2End, authors' README", "End2End, published"];
+        let mut table = Table::new(["ml / module / model, %"].into_iter().chain(titles).chain(theirs));
+        let folds = methods.first().map_or(&[][..], |method| &method.errors.folds);
+        for (place, fold) in folds.iter().enumerate() {
             let ours = methods.iter().map(|method| levels(|level| method.errors.folds[place].evaluation.mean(level)));
-            let theirs = END2END_BY_MODEL.iter().find(|row| row.model == model);
-            let reason = "of no other model";
-            let reported = |figures: Option<Reported>| {
-                let shown = figures.map(|figures| {
-                    LEVELS.map(|level| figures.at(level).map_or_else(String::new, two_digits)).join(" / ")
-                });
-                self.reported(shown, reason)
-            };
+            let theirs = END2END_BY_MODEL.iter().find(|row| row.model == fold.left_out);
+            let reason = "figures of others are of the six models";
             let cells = ours.chain([
-                reported(theirs.map(|row| row.authors_code)),
-                reported(theirs.map(|row| row.authors_readme)),
-                self.reported(None, "the paper's table 4 was not at hand; its average is in the last row"),
+                self.reported_levels(theirs.map(|row| row.authors_code), reason),
+                self.reported_levels(theirs.map(|row| row.authors_readme), reason),
+                self.reported_levels(None, "the paper's table 4 was not at hand; its average is in the last row"),
             ]);
-            table.row([Cell::from(model)].into_iter().chain(cells));
+            table.row([Cell::from(&fold.left_out)].into_iter().chain(cells));
         }
         let means = methods.iter().map(|method| levels(|level| method.errors.mean(level)));
-        let average = |figures: fn(&ByModel) -> Reported| {
-            let mean = |level| {
-                let known = END2END_BY_MODEL.iter().filter_map(|row| figures(row).at(level));
-                known.sum::<f64>() / END2END_BY_MODEL.len() as f64
-            };
-            self.reported(Some(LEVELS.map(|level| two_digits(mean(level))).join(" / ")), "")
-        };
         let published = self.named("End2End").map(|method| method.ablation.published);
-        let published = published
-            .map(|figures| LEVELS.map(|level| figures.at(level).map_or_else(String::new, two_digits)).join(" / "));
         let averages = means.chain([
-            average(|row| row.authors_code),
-            average(|row| row.authors_readme),
-            self.reported(published, ""),
+            self.reported_levels(Some(Reported::mean(END2END_BY_MODEL.iter().map(|row| row.authors_code))), ""),
+            self.reported_levels(Some(Reported::mean(END2END_BY_MODEL.iter().map(|row| row.authors_readme))), ""),
+            self.reported_levels(published, "not published"),
         ]);
         table.row([Cell::from("average")].into_iter().chain(averages));
+        let section = self.why(
+            Section::new(BY_MODEL).table(table),
+            "at the model level much depends on the weights that training begins from (the spread above). The paper's sum cannot reach the \
+             modules of GPTs, which spend a fifth to a quarter of their energy between their primitives, while α is bound to 1 ± 0.1.",
+        );
+        Ok(self.why(
+            section.table(self.software(trees)?),
+            "a driver knows its own card, and not the machine that feeds it. That 1.58 times the card comes near the whole is this \
+             machine's ratio of the two; the factor stands for the cooling of data centres.",
+        ))
+    }
 
-        let mut software = Table::new(["software measurement", "ml / module / model, %", "published"]);
+    /// What a meter would not be needed for, if it were right.
+    fn software(&self, trees: &[Tree]) -> Result<Table> {
+        let mut table = Table::new(["software measurement", "ml / module / model, %", "published"]);
         for (name, factor) in [("the GPU's driver alone", 1.0), ("the same with the tracker's PUE of 1.58", PUE)] {
-            software.row([
-                name.into(),
-                readings(trees, factor)?,
-                Cell::missing("the paper has the whole tracker only"),
-            ]);
+            let published = Cell::missing("the paper has the whole tracker only");
+            table.row([name.into(), readings(trees, factor)?, published]);
         }
-        software.row([
+        table.row([
             "experiment-impact-tracker".into(),
             Cell::missing("needs the CPU's and the memory's energy, which the public measurements do not have"),
             self.reported(Some("over 50 (abstract)".to_owned()), ""),
         ]);
-        Ok(Section::new(BY_MODEL)
-            .table(table)
-            .text(
-                "Why they differ: at the model level much depends on the weights that training begins from (the spread above). The paper's \
-                 sum cannot reach the modules of GPTs, which spend a fifth to a quarter of their energy between their primitives, while α is \
-                 bound to 1 ± 0.1.",
-            )
-            .table(software)
-            .text("Why it differs from the meter at the wall: a driver knows its own card, and not the machine that feeds it. That 1.58 times the card \
-                 comes near the whole is this machine's ratio of the two; the factor stands for the cooling of data centres."))
+        Ok(table)
     }
 
     pub(super) fn by_primitive(&self) -> Section {
@@ -159,8 +123,9 @@ impl Methods {
                 of("ours, specs only", primitive),
             ]);
         }
-        Section::new(BY_PRIMITIVE).table(table).text(
-            "Why they differ: least squares on the same features has one answer; the hundredths between it and the published figures come \
+        self.why(
+            Section::new(BY_PRIMITIVE).table(table),
+            "least squares on the same features has one answer; the hundredths between it and the published figures come \
              from the data's clean-up. Tanh is the pooler's alone, a launch of 18 µs whose repeated measurements differ by 5% from one \
              model to the other: the paper's regressor sees that very run's latency, specs cannot.",
         )
@@ -182,6 +147,27 @@ impl Methods {
              between their primitives, which the paper's sum does not know and ours costs from the operations of the trace.",
         )
     }
+}
+
+/// What the seed decides.
+fn spread(trees: &[Tree]) -> Result<Table> {
+    let mut table = Table::new(["% over the seeds 1 to 5", "module", "model"]);
+    for (name, strategy) in
+        [("End2End", Strategy::End2End), ("StepWise", Strategy::StepWise), ("Unstructured", Strategy::Unstructured)]
+    {
+        let run = |seed| {
+            let trainer = PaperTrainer { strategy, features: FeatureSet::all(), seed };
+            crossvalidate(trees, &trainer, Protocol::LeaveModelOut, &|| ())
+        };
+        let runs = (1..=5).map(run).collect::<Result<Vec<_>, _>>()?;
+        let range = |level| {
+            let means = || runs.iter().filter_map(|run| run.mean(level));
+            let (low, high) = (means().fold(f64::INFINITY, f64::min), means().fold(0.0, f64::max));
+            Cell::of((low <= high).then(|| format!("{} to {}", two_digits(low), two_digits(high))), NOT_MEASURED)
+        };
+        table.row([name.into(), range(Level::Module), range(Level::Model)]);
+    }
+    Ok(table)
 }
 
 /// Of Strubell et al. (2019), as experiment-impact-tracker has it.

@@ -5,7 +5,9 @@ mod errors;
 mod pictures;
 
 use anyhow::Result;
-use irene_regress::{Ablation, CrossValidation, HeldOut, Protocol, ablations, is_first_machine, predict_held_out};
+use irene_regress::{
+    Ablation, CrossValidation, HeldOut, Protocol, Reported, ablations, is_first_machine, predict_held_out,
+};
 use irene_tree::{Level, Tree};
 
 use super::markdown::{Cell, Section};
@@ -88,6 +90,19 @@ impl Methods {
     /// A figure of others.
     fn reported(&self, figure: Option<String>, reason: &str) -> Cell {
         if self.is_first_machine { Cell::of(figure, reason) } else { Cell::missing(OTHER_MACHINE) }
+    }
+
+    /// Figures of others at all levels.
+    fn reported_levels(&self, figures: Option<Reported>, reason: &str) -> Cell {
+        match figures {
+            Some(figures) if self.is_first_machine => levels(|level| figures.at(level)),
+            _ => self.reported(None, reason),
+        }
+    }
+
+    /// Says why figures differ, where there are figures of others to differ from.
+    fn why(&self, section: Section, reason: &str) -> Section {
+        if self.is_first_machine { section.text(format!("Why they differ: {reason}")) } else { section }
     }
 }
 

@@ -51,7 +51,7 @@ impl Methods {
                 svg,
             })
             .table(table)
-            .text("Why it differs from the published curve: that is End2End's on the data before its clean-up; no figures are given with it.")
+            .text("The published curve is End2End's on the data before its clean-up; no numbers are given with it.")
     }
 
     pub(super) fn against_measured(&self) -> Section {
@@ -89,7 +89,7 @@ impl Methods {
                 svg: chart("Predicted over measured energy", &names, &[panel], 1, Mark::Points),
             })
             .table(table)
-            .text("No figures are published beside the picture.")
+            .text("No numbers are published with the picture.")
     }
 }
 
