@@ -163,10 +163,13 @@ fn overview(data: &Data) -> Section {
     const NO_RECORDS: &str = "no records of ProTran's were given";
     let mut table = Table::new(["paper", "what it shows", "here"]);
     let mut line = |paper: &str, what: &str, place: Cell| table.row([paper.into(), what.into(), place]);
-    let of = |is_there: bool, place: &str, reason: &str| Cell::of(is_there.then(|| place.to_owned()), reason);
-    let (trees, records) = (!data.trees.is_empty(), !data.devices.is_empty());
-    let irene = |place: &str| of(trees, place, NO_TREES);
-    let protran = |place: &str| of(records, place, NO_RECORDS);
+    let link = |title: &str| format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
+    let irene = |title: &str| match &data.trees[..] {
+        [] => Cell::missing(NO_TREES),
+        [_] => link(title).into(),
+        _ => Cell::from(title),
+    };
+    let protran = |title: &str| if data.devices.is_empty() { Cell::missing(NO_RECORDS) } else { link(title).into() };
     line("IrEne, table 4", "errors by model, beside software measurements", irene(irene::BY_MODEL));
     line("IrEne, tables 5, 6, 8 and 9", "ablations of features and of training strategies", irene(irene::BY_METHOD));
     line("IrEne, table 7", "ML-level errors by primitive", irene(irene::BY_PRIMITIVE));
