@@ -13,7 +13,15 @@ macro_rules! documents {
     };
 }
 
-documents!(Exploring = "docs/exploring.md", Measuring = "docs/measuring.md");
+documents!(
+    AddingAMeter = "docs/adding-a-meter.md",
+    AddingAPredictor = "docs/adding-a-predictor.md",
+    AddingAnArchitecture = "docs/adding-an-architecture.md",
+    Exploring = "docs/exploring.md",
+    Measuring = "docs/measuring.md",
+    QuickStart = "docs/quick-start.md",
+    WorkedExample = "docs/worked-example.md"
+);
 
 #[cfg(test)]
 #[test]

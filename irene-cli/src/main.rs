@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, explore, import, models,
-    predict, report, sample, serve, trace, train,
+    predict, report, reproduce, sample, serve, trace, train,
 };
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
@@ -48,6 +48,7 @@ enum Command {
     Crossvalidate(crossvalidate::Args),
     Ablate(ablate::Args),
     Explore(explore::Args),
+    Reproduce(reproduce::Args),
     Serve(serve::Args),
     Report(report::Args),
     Completions(completions::Args),
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         Command::Crossvalidate(args) => crossvalidate::run(&args),
         Command::Ablate(args) => ablate::run(&args),
         Command::Explore(args) => explore::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),

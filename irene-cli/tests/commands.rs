@@ -11,6 +11,21 @@ use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
 
 #[test]
+fn the_readme_shows_what_its_first_command_prints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, from_command) = readme.split_once("cargo run --release -p irene-cli -- ").unwrap();
+    let args: Vec<&str> = from_command.lines().next().unwrap().split(' ').collect();
+    let (_, from_block) = from_command.split_once("```text\n").unwrap();
+    let (block, _) = from_block.split_once("```").unwrap();
+    let printed = good(&args);
+    let shown: Vec<&str> = block.lines().filter(|line| !line.is_empty() && *line != "...").collect();
+    assert!(shown.len() > 10, "{block}");
+    for line in shown {
+        assert!(printed.lines().any(|printed| printed == line), "`{line}` is not printed:\n{printed}");
+    }
+}
+
+#[test]
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
     assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 14.3 J a run"), "{text}");

@@ -3,33 +3,12 @@
 
 mod command;
 
-use command::{Folder, good, refused};
+use command::{Folder, device_file, good, refused};
 use serde_json::{Value, json};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {
-    many_records("6")
-}
-
-/// So many of them.
-fn many_records(count: &str) -> Vec<Value> {
-    let lines = good(&["explore", "sample", count, "--space", "small", "--balanced"]);
-    let record = |(order, line): (usize, &str)| {
-        let mut record: Value = serde_json::from_str(line).unwrap();
-        let sizes = record["model_dict"]["h"].as_array().unwrap();
-        let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
-        record["order"] = json!(order);
-        record["latency_s"] = json!(1e-3 + 1e-7 * work);
-        record["energy_J"] = json!(1e-2 + 2e-6 * work);
-        record["peak_power_W"] = json!(10.0 + work.ln());
-        record
-    };
-    lines.lines().enumerate().map(record).collect()
-}
-
-/// A device's file as ProTran's data is laid out, the records as they are.
-fn device_file(folder: &Folder, name: &str, records: &[Value]) -> String {
-    folder.write(&format!("{name}.json"), &json!({ "device": name, "records": records }).to_string())
+    command::records("6", "small")
 }
 
 fn json_lines(text: &str) -> Vec<Value> {
@@ -177,7 +156,7 @@ fn records_that_cannot_be_are_refused_in_a_line() {
 #[test]
 fn what_is_wrong_with_measurements_is_told() {
     let folder = Folder::new("explore-diagnose");
-    let mut records = many_records("24");
+    let mut records = command::records("24", "small");
     records[5]["latency_s"] = json!(0.5);
     for (order, record) in records.iter_mut().enumerate() {
         // What a clock of 2 mJ shows.
@@ -217,7 +196,7 @@ fn what_is_wrong_with_measurements_is_told() {
 #[test]
 fn other_devices_records_are_worth_something() {
     let folder = Folder::new("explore-transfer");
-    let mut records = many_records("12");
+    let mut records = command::records("12", "small");
     let one = device_file(&folder, "one", &records);
     for record in &mut records {
         record["latency_s"] = json!(30.0 * record["latency_s"].as_f64().unwrap());
@@ -250,7 +229,7 @@ fn other_devices_records_are_worth_something() {
 #[test]
 fn a_space_is_searched_under_constraints() {
     let folder = Folder::new("explore-search");
-    let data = device_file(&folder, "a<b>&c", &many_records("16"));
+    let data = device_file(&folder, "a<b>&c", &command::records("16", "small"));
     let (surrogates, json, html) =
         (folder.path("surrogates.json"), folder.path("front.json"), folder.path("front.html"));
     good(&["explore", "fit", &data, "--space", "small", "-o", &surrogates]);
@@ -274,7 +253,7 @@ fn a_space_is_searched_under_constraints() {
             search(&["--objective", "energy", "--method", method]).contains(&format!("energy, {method}: 1 designs"))
         );
     }
-    let mut accurate = many_records("16");
+    let mut accurate = command::records("16", "small");
     for (order, record) in accurate.iter_mut().enumerate() {
         record["accuracy"] = json!(0.7 + 0.01 * order as f64);
     }

@@ -5,6 +5,7 @@
 pub mod active;
 pub mod campaign;
 mod candidate;
+pub mod chart;
 mod data;
 mod designs;
 pub mod devices;
@@ -15,6 +16,7 @@ pub mod features;
 #[cfg(test)]
 mod made_up;
 mod measure;
+pub mod published;
 pub mod search;
 pub mod space;
 pub mod surrogate;

@@ -17,20 +17,24 @@ pub struct Bottleneck {
     pub share: f64,
 }
 
-/// Where a predicted tree's energy goes by instance type, greatest first (the paper's tables 10 and 12).
+/// Where a tree's energy goes by instance type, greatest first (the paper's tables 10 and 12): its predicted energy, or that of the
+/// ground truth.
 ///
-/// Every joule is counted once: primitives whole, modules by their own part. Empty if the root has no prediction.
-pub fn bottlenecks(tree: &Tree) -> Vec<Bottleneck> {
-    let Some(total) = tree.root().get(Quantity::PredictedEnergy).filter(|joules| *joules > 0.0) else {
+/// Every joule is counted once: primitives whole, modules by their own part. Empty if the root has no such energy. A module that was
+/// measured apart from its children may come to less than they do; its own part is then below zero.
+pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
+    let Some(total) = tree.root().get(energy).filter(|joules| *joules > 0.0) else {
         return Vec::new();
     };
     let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
-    let predicted = |id| tree.node(id).get(Quantity::PredictedEnergy);
+    let joules = |id| tree.node(id).get(energy);
     for id in tree.ids() {
         let node = tree.node(id);
-        let Some(energy) = predicted(id) else { continue };
-        // A child without a prediction (the math level, for the paper's predictor) is in its parent's own part.
-        let own = energy - tree.children(id).filter_map(predicted).sum::<f64>();
+        let Some(whole) = joules(id) else { continue };
+        // A child without a figure (the math level, for the paper's predictor) is in its parent's own part.
+        let own = whole - tree.children(id).filter_map(joules).sum::<f64>();
+        // The last bits of a sum are no energy.
+        let own = if own.abs() < 1e-12 * whole.abs() { 0.0 } else { own };
         let entry = by_type.entry((node.instance_type(), node.level())).or_default();
         entry.0 += 1;
         entry.1 += own;
@@ -72,10 +76,20 @@ mod tests {
         builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 4.0);
         builder.leaf("b", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 3.0);
         builder.leave();
-        let rows = bottlenecks(&builder.finish().unwrap());
+        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy);
         let found: Vec<_> = rows.iter().map(|row| (row.instance_type.as_str(), row.count, row.energy_j)).collect();
         assert_eq!(found, [("Linear", 2, 7.0), ("M", 1, 3.0)]);
         assert_eq!(rows.iter().map(|row| row.share).sum::<f64>(), 1.0);
+    }
+
+    #[test]
+    fn what_children_account_for_is_exactly_nothing() {
+        let mut builder = TreeBuilder::new("m", 1, 1);
+        builder.enter("root", "M", Level::Model).set(Quantity::GroundTruthEnergy, 0.1 + 0.2);
+        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::GroundTruthEnergy, 0.3);
+        builder.leave();
+        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::GroundTruthEnergy);
+        assert_eq!(rows.iter().map(|row| row.energy_j).collect::<Vec<_>>(), [0.3, 0.0]);
     }
 
     #[test]

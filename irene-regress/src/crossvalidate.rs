@@ -22,6 +22,20 @@ pub struct CrossValidation {
 }
 
 impl CrossValidation {
+    /// The errors of trees that were held out.
+    ///
+    /// # Errors
+    /// [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero; [`Error::Unmatched`](crate::Error::Unmatched) for
+    /// a measured node without a prediction.
+    pub fn of(held_out: &[HeldOut]) -> Result<Self> {
+        let fold = |held_out: &HeldOut| {
+            let mut evaluation = Evaluation::default();
+            held_out.trees.iter().try_for_each(|tree| evaluation.add(tree))?;
+            Ok(Fold { left_out: held_out.left_out.clone(), evaluation })
+        };
+        Ok(Self { folds: held_out.iter().map(fold).collect::<Result<_>>()? })
+    }
+
     /// The mean over the folds of their mean errors at a level, in percent: the paper's average.
     pub fn mean(&self, level: Level) -> Option<f64> {
         self.mean_of(|evaluation| evaluation.mean(level))
@@ -44,27 +58,45 @@ impl CrossValidation {
     }
 }
 
+/// What one fold left out, predicted.
+#[derive(Clone, Debug)]
+pub struct HeldOut {
+    /// The model, size, family or part.
+    pub left_out: String,
+    /// Its trees with predictions, in the order of the data.
+    pub trees: Vec<Tree>,
+}
+
 /// Trains once for each split of the trees and predicts what it leaves out, splits in parallel.
 ///
 /// # Errors
 /// [`Error::Training`](crate::Error::Training) where there is too little to leave something out; what training and predicting say.
+pub fn predict_held_out(
+    trees: &[Tree],
+    trainer: &dyn Trainer,
+    protocol: Protocol,
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<HeldOut>> {
+    let fold = |split: &Split| {
+        let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
+        let predictor = trainer.train(&training)?;
+        let mut test: Vec<Tree> = split.test.iter().map(|&place| trees[place].clone()).collect();
+        test.iter_mut().try_for_each(|tree| predictor.predict(tree))?;
+        done();
+        Ok(HeldOut { left_out: split.left_out.clone(), trees: test })
+    };
+    protocol.splits(trees)?.par_iter().map(fold).collect()
+}
+
+/// The errors of [`predict_held_out`].
+///
+/// # Errors
+/// What that says; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
 pub fn crossvalidate(
     trees: &[Tree],
     trainer: &dyn Trainer,
     protocol: Protocol,
     done: &(dyn Fn() + Sync),
 ) -> Result<CrossValidation> {
-    let fold = |split: &Split| {
-        let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
-        let predictor = trainer.train(&training)?;
-        let mut evaluation = Evaluation::default();
-        for &place in &split.test {
-            let mut tree = trees[place].clone();
-            predictor.predict(&mut tree)?;
-            evaluation.add(&tree)?;
-        }
-        done();
-        Ok(Fold { left_out: split.left_out.clone(), evaluation })
-    };
-    Ok(CrossValidation { folds: protocol.splits(trees)?.par_iter().map(fold).collect::<Result<_>>()? })
+    CrossValidation::of(&predict_held_out(trees, trainer, protocol, done)?)
 }

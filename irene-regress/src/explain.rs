@@ -23,7 +23,8 @@ pub struct Term {
 }
 
 impl Term {
-    pub(crate) fn new(name: impl Into<String>, amount: f64, unit: &'static str, coefficient: f64) -> Self {
+    /// So much of something, at so many J or s a unit.
+    pub fn new(name: impl Into<String>, amount: f64, unit: &'static str, coefficient: f64) -> Self {
         Self { name: name.into(), amount, unit, coefficient }
     }
 
@@ -35,7 +36,7 @@ impl Term {
 
 impl Explanation {
     /// The children of a predicted node, each as a whole.
-    pub(crate) fn of_children(tree: &Tree, id: NodeId) -> Self {
+    pub fn of_children(tree: &Tree, id: NodeId) -> Self {
         let terms = |quantity: Quantity| {
             let term = |child| Some(Term::new(tree.node(child).name(), 1.0, "node", tree.node(child).get(quantity)?));
             tree.children(id).filter_map(term).collect()

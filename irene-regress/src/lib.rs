@@ -3,7 +3,7 @@
 //! A [`Profile`] is a predictor with what it was trained on: bundled, or read from a file. [`Profile::predict`] fills in a tree.
 //! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021),
 //! [`Track`] ours, by what is known of the model on the machine. [`crossvalidate`] and [`evaluate`] tell
-//! how well they do.
+//! how well they do. Both traits are open: a method of one's own is trained, tried and saved like these.
 //!
 //! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
 //!
@@ -55,21 +55,23 @@ mod nnls;
 mod paper;
 mod physics;
 mod predictor;
+mod published;
 mod range;
 mod splits;
 mod store;
 mod table;
 mod tracks;
 
-pub use ablation::{Ablation, PUBLISHED_BY_PRIMITIVE, Published, ablations};
+pub use ablation::{Ablation, ablations};
 pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
-pub use crossvalidate::{CrossValidation, Fold, crossvalidate};
+pub use crossvalidate::{CrossValidation, Fold, HeldOut, crossvalidate, predict_held_out};
 pub use error::{Error, Result};
 pub use evaluate::{Errors, Evaluation, evaluate};
 pub use explain::{Explanation, Term};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
-pub use predictor::{Predictor, Profile, Provenance, Trainer};
+pub use predictor::{Predictor, Profile, Provenance, Reader, Trainer};
+pub use published::{ByModel, END2END_BY_MODEL, PUBLISHED_BY_PRIMITIVE, Reported, is_first_machine};
 pub use splits::{Protocol, Split, family};
 pub use store::Store;
 pub use tracks::Track;

@@ -10,16 +10,12 @@ use crate::{
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
 };
 
-mod sealed {
-    /// Predictor files are read by this crate, which has to know every method in them.
-    pub trait Sealed {}
-    impl Sealed for crate::PaperPredictor {}
-    impl<M: crate::tracks::Method> Sealed for crate::tracks::Calibrated<M> {}
-}
-
-/// Fills in the predicted energy of every node of a tree. The methods are this crate's own.
-pub trait Predictor: sealed::Sealed + Send + Sync {
-    /// The method's name in files and on the command line.
+/// Fills in the predicted energy of every node of a tree.
+///
+/// A method of one's own implements this and [`Trainer`]; [`crossvalidate`](crate::crossvalidate) and [`Profile`] take it as they take
+/// this crate's, and [`Profile::from_bytes_with`] reads its files.
+pub trait Predictor: Send + Sync {
+    /// The method's name in files and on the command line; that of no other method.
     fn method(&self) -> &'static str;
 
     /// What it is, in a line.
@@ -38,13 +34,19 @@ pub trait Predictor: sealed::Sealed + Send + Sync {
     /// Those of [`predict`](Self::predict).
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
 
-    /// The same predictor for another machine, from a few trees that were measured there, without their math level.
+    /// The same predictor for another machine, from a few trees that were measured there, without their math level. A method has
+    /// nothing to carry over unless it says otherwise.
     ///
     /// # Errors
     /// Those of training; [`Error::Training`] for a method that has nothing to carry over.
-    fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
+    fn adapted(&self, _trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        let method = self.method();
+        let reason =
+            format!("a predictor of method {method} has nothing to carry over to another machine; train one there");
+        Err(Error::Training(reason))
+    }
 
-    /// Puts everything that it learned into a store.
+    /// Puts everything that it learned into a store, for a [`Reader`] to take out again.
     fn write(&self, store: &mut Store);
 }
 
@@ -61,9 +63,10 @@ pub trait Trainer: Send + Sync {
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
 }
 
-type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
+/// Makes a predictor of what its [`Predictor::write`] put into a store.
+pub type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
 
-/// How each method's files are read. A new method is one line here.
+/// How each method's files are read. A new method of this crate is one line here.
 const READERS: &[(&str, Reader)] = &[
     (paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?))),
     (Measured::NAME, |store| Ok(Box::new(Calibrated::<Measured>::read(store)?))),
@@ -261,9 +264,17 @@ impl Profile {
     /// # Errors
     /// [`Error::PredictorFile`] if it is damaged, newer, or none.
     pub fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes_with(origin, bytes, &[])
+    }
+
+    /// The same where the predictor may be of a method of one's own, each with its name. This crate's methods come first.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn from_bytes_with(origin: &str, bytes: &[u8], readers: &[(&str, Reader)]) -> Result<Self> {
         let store = Store::from_bytes(origin, bytes)?;
         let method = store.get("method")?;
-        let Some((_, read)) = READERS.iter().find(|(known, _)| *known == method) else {
+        let Some((_, read)) = READERS.iter().chain(readers).find(|(known, _)| *known == method) else {
             return Err(store.error(format!("method `{method}` is not known to this irene")));
         };
         let provenance = serde_json::from_value(store.get_value("provenance")?.clone())
@@ -276,10 +287,14 @@ impl Profile {
     /// # Errors
     /// [`Error::PredictorFile`] if they cannot be put together.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut store = Store::new(self.predictor.method());
+        let method = self.predictor.method();
+        let mut store = Store::new(method);
         let provenance = serde_json::to_value(&self.provenance).map_err(|error| store.error(error.to_string()))?;
-        store.set("provenance", provenance);
+        store.set("provenance", provenance.clone());
         self.predictor.write(&mut store);
+        // The header's own words are not the method's to change.
+        store.set("provenance", provenance);
+        store.set_method(method);
         store.to_bytes()
     }
 }

@@ -15,6 +15,9 @@ const SCHEMA_VERSION: u64 = 1;
 const HEADER_KEY: &str = "irene";
 
 /// Named lists of numbers and a header: what a predictor file holds.
+///
+/// A method puts words into the header ([`set`](Self::set)) and numbers into lists ([`put`](Self::put)), and takes them out again by the
+/// same names. `schema_version`, `method` and `provenance` in the header are the file's own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Store {
     origin: String,
@@ -24,10 +27,15 @@ pub struct Store {
 
 impl Store {
     pub(crate) fn new(method: &str) -> Self {
-        let mut header = Map::new();
-        header.insert("schema_version".into(), SCHEMA_VERSION.into());
-        header.insert("method".into(), method.into());
-        Self { origin: "predictor".into(), header, lists: BTreeMap::new() }
+        let mut store = Self { origin: "predictor".into(), header: Map::new(), lists: BTreeMap::new() };
+        store.set_method(method);
+        store
+    }
+
+    /// What every file begins with.
+    pub(crate) fn set_method(&mut self, method: &str) {
+        self.set("schema_version", SCHEMA_VERSION);
+        self.set("method", method);
     }
 
     /// The file's bytes.
@@ -94,12 +102,13 @@ impl Store {
         }
     }
 
-    /// An error about this file.
-    pub(crate) fn error(&self, reason: String) -> Error {
+    /// An error about this file, which it names: for numbers that a method cannot have written.
+    pub fn error(&self, reason: String) -> Error {
         Error::PredictorFile { origin: self.origin.clone(), reason }
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) {
+    /// Sets a field of the header: a word, a number, or any other JSON value.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.header.insert(name.to_owned(), value.into());
     }
 
@@ -107,7 +116,11 @@ impl Store {
         self.set(name, words.map(|word| word.as_ref().to_owned()).collect::<Vec<_>>());
     }
 
-    pub(crate) fn get(&self, name: &str) -> Result<&str> {
+    /// The word in a field of the header.
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if there is none.
+    pub fn get(&self, name: &str) -> Result<&str> {
         let word = self.header.get(name).and_then(Value::as_str);
         word.ok_or_else(|| self.error(format!("header field `{name}` is missing or no word")))
     }
@@ -117,16 +130,24 @@ impl Store {
         words.ok_or_else(|| self.error(format!("header field `{name}` is missing or no list of words")))
     }
 
-    pub(crate) fn get_value(&self, name: &str) -> Result<&Value> {
+    /// The value of a field of the header.
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if it is not there.
+    pub fn get_value(&self, name: &str) -> Result<&Value> {
         self.header.get(name).ok_or_else(|| self.error(format!("header field `{name}` is missing")))
     }
 
-    pub(crate) fn put(&mut self, name: &str, numbers: &[f64]) {
+    /// Sets the list with this name. Numbers that are not finite make [`Profile::to_bytes`](crate::Profile::to_bytes) fail.
+    pub fn put(&mut self, name: &str, numbers: &[f64]) {
         self.lists.insert(name.to_owned(), numbers.to_vec());
     }
 
     /// The list with this name and exactly this many finite numbers.
-    pub(crate) fn take(&self, name: &str, len: usize) -> Result<Vec<f64>> {
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if there is none such.
+    pub fn take(&self, name: &str, len: usize) -> Result<Vec<f64>> {
         let numbers = self.take_any(name)?;
         if numbers.len() != len {
             return Err(self.error(format!("`{name}` has {} numbers, expected {len}", numbers.len())));
@@ -135,7 +156,10 @@ impl Store {
     }
 
     /// The list with this name, of finite numbers.
-    pub(crate) fn take_any(&self, name: &str) -> Result<Vec<f64>> {
+    ///
+    /// # Errors
+    /// [`Error::PredictorFile`] if there is none such.
+    pub fn take_any(&self, name: &str) -> Result<Vec<f64>> {
         let numbers = self.lists.get(name).ok_or_else(|| self.error(format!("`{name}` is missing")))?;
         if numbers.iter().any(|x| !x.is_finite()) {
             return Err(self.error(format!("`{name}` has a number that is not finite")));
@@ -144,7 +168,7 @@ impl Store {
     }
 
     /// Whether there is a list with this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.lists.contains_key(name)
     }
 

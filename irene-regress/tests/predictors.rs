@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 
 use irene_features::FeatureSet;
 use irene_models::{Config, ModelSpec};
-use irene_regress::{PaperTrainer, Profile, Protocol, Track, Trainer, crossvalidate, evaluate};
+use irene_regress::{
+    Explanation, PaperTrainer, Predictor, Profile, Protocol, Provenance, Result, Store, Term, Track, Trainer,
+    crossvalidate, evaluate,
+};
 use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
 use made_up::{data, model, predicted, traced, train, trainers};
 use proptest::{prelude::*, sample::Index};
@@ -240,4 +243,76 @@ fn predictions_are_held_against_the_truth_by_place_where_there_are_no_ids() {
     let evaluation = evaluate(data(), &predictions).unwrap();
     assert_eq!(evaluation.by_level[&Level::Model].count(), data().len());
     assert_eq!(evaluation.by_instance_type["MatMul"].count(), 2 * evaluation.by_instance_type["Softmax"].count());
+}
+
+/// A method of somebody else's: so many joules a parameter, whatever the level.
+struct ByParameters {
+    joules: f64,
+}
+
+impl Predictor for ByParameters {
+    fn method(&self) -> &'static str {
+        "by-parameters"
+    }
+
+    fn summary(&self) -> String {
+        "joules a parameter".into()
+    }
+
+    fn predict(&self, tree: &mut Tree) -> Result<()> {
+        for node in tree.nodes_mut() {
+            let parameters = node.get(Quantity::NumParameters).unwrap_or(0.0);
+            node.set(Quantity::PredictedEnergy, self.joules * parameters);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
+        let parameters = tree.node(id).get(Quantity::NumParameters).unwrap_or(0.0);
+        let term = Term::new("parameters", parameters, "parameter", self.joules);
+        Ok(Explanation { energy: vec![term], latency: Vec::new() })
+    }
+
+    fn write(&self, store: &mut Store) {
+        store.set("per", "parameter");
+        store.set("method", "another");
+        store.put("joules", &[self.joules]);
+    }
+}
+
+impl ByParameters {
+    fn read(store: &Store) -> Result<Box<dyn Predictor>> {
+        match store.get("per")? {
+            "parameter" => Ok(Box::new(Self { joules: store.take("joules", 1)?[0] })),
+            other => Err(store.error(format!("joules a {other} are not known here"))),
+        }
+    }
+}
+
+#[test]
+fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
+    let provenance = Provenance::new("made up", data());
+    let profile = Profile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
+    let bytes = profile.to_bytes().unwrap();
+    let unknown = Profile::from_bytes("memory", &bytes).err().unwrap().to_string();
+    assert_eq!(unknown, "memory: method `by-parameters` is not known to this irene");
+    let read = Profile::from_bytes_with("memory", &bytes, &[("by-parameters", ByParameters::read)]).unwrap();
+    assert_eq!(read.provenance, profile.provenance);
+    let mut tree = data()[0].clone();
+    let (id, explanation) = read.explain(&mut tree, "root.pooler.dense").unwrap();
+    let predicted = tree.node(id).get(Quantity::PredictedEnergy).unwrap();
+    assert_eq!(predicted, 2e-9 * tree.node(id).get(Quantity::NumParameters).unwrap());
+    assert_eq!(explanation.energy[0].value(), predicted);
+    // Files of this crate's methods are read as ever, whatever readers there are.
+    let own = Profile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap();
+    let read = Profile::from_bytes_with("memory", &own, &[("specs", ByParameters::read)]).unwrap();
+    assert_eq!(read.to_bytes().unwrap(), own);
+}
+
+#[test]
+fn a_method_that_has_nothing_to_carry_over_says_so() {
+    let profile = Profile { predictor: Box::new(ByParameters { joules: 1.0 }), provenance: Provenance::new("", &[]) };
+    let error = profile.calibrated(&data()[..1], "elsewhere").err().unwrap().to_string();
+    let expected = "training data: a predictor of method by-parameters has nothing to carry over to another machine";
+    assert!(error.starts_with(expected), "{error}");
 }

@@ -117,6 +117,22 @@ fn a_round_of_many_runs_shares_its_energy_among_them() {
 }
 
 #[test]
+fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
+    let asked = Duration::from_millis(60);
+    let protocol = Protocol { least_rounds: 2, most_rounds: 2, round: asked, ..Protocol::quick() };
+    let mut runs = 0;
+    // The warm-up and the probe are slow, all that follows is quick.
+    let run = || {
+        runs += 1;
+        sleep(Duration::from_micros(if runs <= 2 { 40_000 } else { 100 }));
+    };
+    let measured = protocol.measure(&sampler(vec![power()]), &never(), run).unwrap();
+    assert!(measured.rounds.iter().all(|round| 2.0 * round.seconds >= asked.as_secs_f64()), "{:?}", measured.rounds);
+    assert!(measured.energy.is_some());
+    assert_close(measured.energy.unwrap().mean, WATTS * measured.latency.mean);
+}
+
+#[test]
 fn meters_of_parts_add_up_and_what_is_no_total_does_not() {
     let mut part = Channel::energy("cores", Unit::Watts);
     part.is_total = false;

@@ -18,6 +18,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) allow_origin: Option<String>,
+    /// Whether it listens on an address that only this machine reaches.
+    pub(crate) is_local: bool,
     /// None where nothing may be measured.
     pub(crate) jobs: Option<Arc<Jobs>>,
     /// Permits of those who follow jobs.
@@ -56,6 +58,7 @@ impl App {
             limits,
             metrics,
             allow_origin: options.allow_origin,
+            is_local: options.address.ip().is_loopback(),
             jobs,
             followers: Arc::new(Semaphore::new(limits.followers)),
             requests: Semaphore::new(limits.requests),

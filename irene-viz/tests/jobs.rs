@@ -239,3 +239,16 @@ fn a_server_that_ends_stops_what_runs_and_tells_who_follows() {
         wait_for(&mut lines, |job| job["state"] == "cancelled");
     }
 }
+
+#[test]
+fn a_page_that_took_a_name_for_this_machine_measures_nothing() {
+    let (mut server, steps) = allowing(Limits::default());
+    for host in ["evil.example", "evil.example:7878", "127.0.0.1.evil.example", "", "[::1].evil.example:80"] {
+        server.post_json_to(host, "/api/v1/jobs", &tiny()).is_problem(421, "localhost or an address");
+    }
+    for host in ["localhost", "LOCALHOST:7878", "127.0.0.1", "[::1]:7878", "[::1]"] {
+        assert_eq!(server.post_json_to(host, "/api/v1/jobs", &tiny()).status, 202, "{host}");
+    }
+    drop(steps);
+    server.stop();
+}

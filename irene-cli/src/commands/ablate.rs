@@ -6,7 +6,7 @@ use irene_regress::{Ablation, CrossValidation, PUBLISHED_BY_PRIMITIVE, Protocol,
 use super::evaluate::LEVELS;
 use crate::output;
 
-/// The paper's ablations by training strategy and feature set, ours beside the published figures
+/// Repeats the paper's ablations by training strategy and feature set, beside the published figures
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  irene ablate device_1.jsonl")]
 pub(crate) struct Args {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use super::predictor::PredictorArgs;
+use super::{UNNAMED, predictor::PredictorArgs};
 use crate::output;
 
 /// Carries a profile over to another machine, from a few trees that were measured there
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The other machine, for the file's provenance
-    #[arg(long, default_value = "a machine without a name")]
+    #[arg(long, default_value = UNNAMED)]
     name: String,
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::output;
 
-/// Percentage error of predicted trees by level and instance type, and its distribution
+/// Holds predicted trees against the truth: percentage errors by level and instance type, and their distribution
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  irene evaluate device_1.jsonl predicted.jsonl")]
 pub(crate) struct Args {

@@ -8,7 +8,7 @@ use irene_tree::{Mark, Node, Quantity, Tree, render};
 use super::{Size, Usage, predictor::PredictorArgs, size};
 use crate::output;
 
-/// What makes up the predicted energy and latency of one node
+/// Tells what makes up the predicted energy and latency of one node
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128

@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Subcommand;
 use irene_models::{ModelSpec, ShapesOnly};
 use irene_tree::{
+    Tree,
     irene_csv::{self, Dropped},
     jsonl,
 };
@@ -36,6 +37,15 @@ enum Layout {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Layout::IreneCsv { dir, output } = &args.layout;
+    let (trees, left_out) = read_irene_csv(dir)?;
+    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
+    let count = trees.len();
+    output::tell(&format!("{count} trees written to {}; left out: {left_out}", output.display()));
+    Ok(())
+}
+
+/// The trees of a folder of IrEne's CSV files with what our trace knows of each node, and how many could not be put together; which is told.
+pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {
     let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
     let mut import = irene_csv::read_dir(dir, &class_of)?;
     let mut trees = Vec::new();
@@ -54,8 +64,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         output::tell(&format!("left out {}: {}", dropped.what, dropped.reason));
     }
     ensure!(!trees.is_empty(), "{}: no tree could be put together", dir.display());
-    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
-    let (count, left_out) = (trees.len(), import.dropped.len());
-    output::tell(&format!("{count} trees written to {}; left out: {left_out}", output.display()));
-    Ok(())
+    Ok((trees, import.dropped.len()))
 }

@@ -21,6 +21,7 @@ mod predictor;
 #[cfg(feature = "candle")]
 pub(crate) mod profile;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 #[cfg(feature = "candle")]
 pub(crate) mod run;
 #[cfg(feature = "candle")]
@@ -52,6 +53,9 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// A machine that nobody named.
+const UNNAMED: &str = "a machine without a name";
 
 /// The input size.
 #[derive(clap::Args, Clone, Copy)]

@@ -287,7 +287,7 @@ fn legend(predictor: &Predictor, tree: &Tree) -> String {
 
 fn bottleneck_table(args: &Args, tree: &Tree) -> Result<String> {
     let mut out = format!("\n{:32} {:>6} {:>10} {:>7}\n", "where it goes", "nodes", "energy", "share");
-    for row in bottlenecks(tree).into_iter().take(args.top.unwrap_or(DEFAULT_TOP)) {
+    for row in bottlenecks(tree, Quantity::PredictedEnergy).into_iter().take(args.top.unwrap_or(DEFAULT_TOP)) {
         let name = match row.level {
             Level::Model | Level::Module => format!("{} (own part)", row.instance_type),
             _ => row.instance_type,

@@ -4,13 +4,13 @@ use anyhow::{Context, Result, ensure};
 use irene_regress::{Profile, Provenance};
 use irene_tree::Tree;
 
-use super::MethodArgs;
+use super::{MethodArgs, UNNAMED};
 use crate::output;
 
 /// Trains a predictor on measured trees
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene train device_1.jsonl -o mine.safetensors --method specs --device my-gpu
+  irene train device_1.jsonl -o mine.safetensors --method specs --name my-gpu
   irene train device_1.jsonl -o paper.safetensors --method irene --strategy end2end --features all")]
 pub(crate) struct Args {
     /// Trees with ground truth
@@ -21,8 +21,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     method: MethodArgs,
     /// The machine that the data was measured on, for the file's provenance
-    #[arg(long, default_value = "not named")]
-    device: String,
+    #[arg(long, value_name = "NAME", default_value = UNNAMED)]
+    name: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         predictor => predictor?,
     };
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let profile = Profile { predictor, provenance: Provenance::new(&args.device, &trees) };
+    let profile = Profile { predictor, provenance: Provenance::new(&args.name, &trees) };
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
     output::tell(&format!(

@@ -7,6 +7,7 @@ use std::{
 };
 
 use irene_tree::{Quantity, jsonl};
+use serde_json::{Value, json};
 
 /// A folder of its own for each test.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -89,4 +90,25 @@ pub(crate) fn training_data(folder: &Folder) -> String {
         lines += &(jsonl::to_json(&tree) + "\n");
     }
     folder.write("data.jsonl", &lines)
+}
+
+/// So many designs of a space with figures by a simple law.
+pub(crate) fn records(count: &str, space: &str) -> Vec<Value> {
+    let lines = good(&["explore", "sample", count, "--space", space, "--balanced"]);
+    let record = |(order, line): (usize, &str)| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        let sizes = record["model_dict"]["h"].as_array().unwrap();
+        let work: f64 = sizes.iter().map(|size| size.as_f64().unwrap().powi(2)).sum();
+        record["order"] = json!(order);
+        record["latency_s"] = json!(1e-3 + 1e-7 * work);
+        record["energy_J"] = json!(1e-2 + 2e-6 * work);
+        record["peak_power_W"] = json!(10.0 + work.ln());
+        record
+    };
+    lines.lines().enumerate().map(record).collect()
+}
+
+/// A device's file as ProTran's data is laid out, the records as they are.
+pub(crate) fn device_file(folder: &Folder, name: &str, records: &[Value]) -> String {
+    folder.write(&format!("{name}.json"), &json!({ "device": name, "records": records }).to_string())
 }

@@ -1,7 +1,10 @@
 use std::fmt::Write;
 
-use super::{MeanErrors, svg};
-use crate::Measure;
+use super::MeanErrors;
+use crate::{
+    Measure,
+    chart::{Axis, Mark, Panel, chart},
+};
 
 /// Surrogates after so many measured records.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,17 +138,18 @@ impl Replay {
                 let line = |means: &Vec<(usize, Vec<MeanErrors>, f64)>| {
                     means.iter().map(|(samples, errors, _)| (*samples as f64, shown(&errors[at]))).collect()
                 };
-                panels.push(svg::Panel {
+                panels.push(Panel {
                     title: measure.name().replace('_', " "),
-                    x_label: "measured designs".into(),
-                    y_label: y_label.into(),
-                    lines: curves.iter().map(|(_, means)| line(means)).collect(),
+                    x: Axis::linear("measured designs"),
+                    y: Axis::logarithmic(y_label),
+                    series: curves.iter().map(|(_, means)| line(means)).collect(),
                     threshold,
                 });
             }
         }
         let names: Vec<&str> = curves.iter().map(|(name, _)| name.as_str()).collect();
-        svg::chart(&format!("{}: {} records replayed", self.device, self.records), &names, &panels, self.measures.len())
+        let title = format!("{}: {} records replayed", self.device, self.records);
+        chart(&title, &names, &panels, self.measures.len(), Mark::Lines)
     }
 
     /// Samples from which one way's mean squared errors are at most the least that another's ever are, for each measure: what is

@@ -3,7 +3,7 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 use super::Measured;
 use crate::{
     Candidate,
-    surrogate::{gaussian_process::linear_and_matern52, law::coordinates},
+    surrogate::{gaussian_process::linear_and_matern52, law::coordinates, standard::Standard},
 };
 
 /// Designs that stand for all, at most.
@@ -13,7 +13,6 @@ const LINEAR: f64 = 8.0;
 const SMOOTH: f64 = 3.0;
 /// Standard deviations that the smooth part reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
-const FARTHEST: f64 = 4.0;
 
 /// What measured designs leave open about others, if the logarithm of a figure is a Gaussian process over logarithms of costs
 /// with a linear and a Matérn 5/2 kernel: the same for every device and measure, so that it works from the first record on.
@@ -44,9 +43,10 @@ pub(super) enum Gain {
 impl Field {
     /// Of a pool.
     pub(super) fn new(measured: &[Measured], pool: &[&Candidate]) -> Self {
-        let mut points: Vec<Vec<f64>> =
-            pool.iter().copied().chain(measured.iter().map(|measured| &measured.candidate)).map(point).collect();
-        standardise(&mut points);
+        let all = pool.iter().copied().chain(measured.iter().map(|measured| &measured.candidate));
+        let all: Vec<_> = all.map(|candidate| coordinates(&candidate.features)).collect();
+        let standard = Standard::of(&all);
+        let mut points: Vec<Vec<f64>> = all.iter().map(|point| standard.within_reach(point)).collect();
         let known = points.split_off(pool.len());
         let step = pool.len().div_ceil(REFERENCES).max(1);
         let references: Vec<usize> = (0..pool.len()).step_by(step).collect();
@@ -105,23 +105,6 @@ impl Field {
             for (row, &reference) in self.references.iter().enumerate() {
                 self.covariance[(row, other)] -= column[reference] * taken;
             }
-        }
-    }
-}
-
-fn point(candidate: &Candidate) -> Vec<f64> {
-    coordinates(&candidate.features).to_vec()
-}
-
-/// To mean 0 and deviation 1 in each coordinate.
-fn standardise(points: &mut [Vec<f64>]) {
-    let (count, size) = (points.len().max(1) as f64, points.first().map_or(0, Vec::len));
-    for at in 0..size {
-        let mean = points.iter().map(|point| point[at]).sum::<f64>() / count;
-        let squares: f64 = points.iter().map(|point| (point[at] - mean).powi(2)).sum();
-        let deviation = (squares / count).sqrt() + 1e-9;
-        for point in points.iter_mut() {
-            point[at] = ((point[at] - mean) / deviation).clamp(-FARTHEST, FARTHEST);
         }
     }
 }

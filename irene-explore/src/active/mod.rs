@@ -11,7 +11,6 @@ mod learned;
 mod learning;
 mod replay;
 mod stopping;
-mod svg;
 
 pub use acquisition::Acquisition;
 pub use curves::{Curve, Replay, Samples};

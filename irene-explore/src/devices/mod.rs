@@ -12,6 +12,7 @@ use crate::{
         Prediction,
         gaussian_process::linear_and_matern52,
         law::{COORDINATES, are_figures, coordinates},
+        standard::Standard,
     },
 };
 
@@ -19,8 +20,7 @@ use crate::{
 /// whose covariance is what all devices share and what is a device's own (the intrinsic model of coregionalisation; Álvarez, Rosasco
 /// and Lawrence, 2012, section 4.2).
 pub struct MultiDevice {
-    means: [f64; COORDINATES.len()],
-    deviations: [f64; COORDINATES.len()],
+    standard: Standard,
     centre: f64,
     records: Vec<Place>,
     weights: DVector<f64>,
@@ -39,10 +39,9 @@ pub struct DeviceRecords<'a> {
     pub figures: Vec<f64>,
 }
 
-#[derive(Clone, Copy)]
 struct Place {
     device: usize,
-    point: [f64; COORDINATES.len()],
+    point: Vec<f64>,
 }
 
 /// Prior variances over the noise's.
@@ -89,19 +88,15 @@ impl MultiDevice {
                 .features
                 .iter()
                 .zip(&records.figures)
-                .map(move |(features, figure)| (Place { device, point: coordinates(features) }, figure.ln()))
+                .map(move |(features, figure)| ((device, coordinates(features)), figure.ln()))
         });
-        let (mut records, logs): (Vec<Place>, Vec<f64>) = all.unzip();
-        let mean = |column: usize| records.iter().map(|place| place.point[column]).sum::<f64>() / count as f64;
-        let means = std::array::from_fn(mean);
-        let deviation = |column: usize| {
-            let squares: f64 = records.iter().map(|place| (place.point[column] - means[column]).powi(2)).sum();
-            (squares / count as f64).sqrt() + 1e-9
+        let (points, logs): (Vec<(usize, _)>, Vec<f64>) = all.unzip();
+        let standard = Standard::of(&points.iter().map(|(_, point)| *point).collect::<Vec<_>>());
+        let place = |(device, point): &(usize, [f64; COORDINATES.len()])| Place {
+            device: *device,
+            point: standard.place(point),
         };
-        let deviations = std::array::from_fn(deviation);
-        for place in &mut records {
-            place.point = standard(&place.point, &means, &deviations);
-        }
+        let records: Vec<Place> = points.iter().map(place).collect();
         let centre = logs.iter().sum::<f64>() / count as f64;
         let left = DVector::from_iterator(count, logs.iter().map(|log| log - centre));
         let grid = SHARED.iter().flat_map(|&shared| OWN.map(|own| Scales { shared, own }));
@@ -120,12 +115,12 @@ impl MultiDevice {
         let best = grid.filter_map(fit).max_by(|a, b| a.0.total_cmp(&b.0));
         let (_, scales, factor, weights, variance) =
             best.ok_or_else(|| Error::Data("the records of the devices contradict each other".into()))?;
-        Ok(Self { means, deviations, centre, records, weights, factor, scales, variance })
+        Ok(Self { standard, centre, records, weights, factor, scales, variance })
     }
 
     /// What it expects of a design on a device, by the device's place among those it was fitted to.
     pub fn predict(&self, device: usize, features: &Features) -> Prediction {
-        let place = Place { device, point: standard(&coordinates(features), &self.means, &self.deviations) };
+        let place = Place { device, point: self.standard.place(&coordinates(features)) };
         let mut near = DVector::from_iterator(
             self.records.len(),
             self.records.iter().map(|record| self.scales.covariance(&place, record)),
@@ -136,10 +131,6 @@ impl MultiDevice {
         open -= near.norm_squared();
         Prediction::of_log(value, (self.variance * (1.0 + open.max(0.0))).sqrt())
     }
-}
-
-fn standard<const N: usize>(point: &[f64; N], means: &[f64; N], deviations: &[f64; N]) -> [f64; N] {
-    std::array::from_fn(|column| (point[column] - means[column]) / deviations[column])
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@
 
 mod archive;
 mod constraint;
+mod contest;
 mod designs;
 mod evaluation;
 mod evolution;
@@ -72,6 +73,7 @@ mod tests;
 mod thinning;
 
 pub use constraint::{Bound, Constraints};
+pub use contest::Contest;
 pub use designs::{RelaxedSpace, ValueAndGradient};
 pub use evaluation::Evaluation;
 pub use evolution::Evolution;

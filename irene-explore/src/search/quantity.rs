@@ -18,6 +18,16 @@ pub enum Quantity {
     PeakPower,
 }
 
+impl From<Measure> for Quantity {
+    fn from(measure: Measure) -> Self {
+        match measure {
+            Measure::Latency => Self::Latency,
+            Measure::Energy => Self::Energy,
+            Measure::PeakPower => Self::PeakPower,
+        }
+    }
+}
+
 /// How many there are.
 pub(super) const QUANTITIES: usize = 4;
 

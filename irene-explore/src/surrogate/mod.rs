@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod gaussian_process;
 pub(crate) mod law;
 mod records;
+pub(crate) mod standard;
 #[cfg(test)]
 mod synthetic;
 

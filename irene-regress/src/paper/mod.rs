@@ -139,11 +139,6 @@ impl Predictor for PaperPredictor {
         Ok(Explanation { energy, latency: Vec::new() })
     }
 
-    fn adapted(&self, _trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
-        let reason = "a predictor of method irene has nothing to carry over to another machine; train one there";
-        Err(Error::Training(reason.into()))
-    }
-
     fn write(&self, store: &mut Store) {
         store.set("strategy", self.strategy.name());
         store.set_list("features", self.features.features().iter().map(|feature| feature.name()));

@@ -104,6 +104,9 @@ pub enum MeasureError<E> {
 /// Repeats of the cool-down before a round is measured all the same, and marked.
 const MOST_COOL_DOWNS: usize = 4;
 
+/// How often a first round that is far shorter than asked is run again with more repeats.
+const MOST_REPROBES: usize = 3;
+
 impl Protocol {
     /// Measures a closure that cannot fail.
     ///
@@ -211,21 +214,40 @@ impl Protocol {
         run: &mut impl FnMut() -> Result<(), E>,
     ) -> Result<(), MeasureError<E>> {
         let settled = self.settle(sampler, stop, measurement.idle_watts);
+        let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
+        // A machine that was busy with something else while it was probed makes rounds too short, in which no meter reads anything.
+        let asked = self.round.as_secs_f64();
+        for _ in 0..MOST_REPROBES {
+            if !measurement.rounds.is_empty() || 2.0 * (end - start) >= asked {
+                break;
+            }
+            let more = (asked / (end - start)).min(1e3) * f64::from(measurement.repeats);
+            measurement.repeats = more.ceil().clamp(1.0, 1e9) as u32;
+            (start, end) = self.repeat(sampler, stop, measurement.repeats, run)?;
+        }
+        sampler.wait_until_covered(start, end);
+        measurement.add(sampler, (start, end), settled);
+        Ok(())
+    }
+
+    /// Runs it so many times; when that began and ended.
+    fn repeat<E>(
+        &self,
+        sampler: &Sampler,
+        stop: &AtomicBool,
+        repeats: u32,
+        run: &mut impl FnMut() -> Result<(), E>,
+    ) -> Result<(f64, f64), MeasureError<E>> {
         let clock = sampler.clock();
         let start = clock.now();
-        for _ in 0..measurement.repeats {
+        for _ in 0..repeats {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
             run().map_err(MeasureError::Run)?;
         }
         let end = clock.now();
-        if stop.load(Ordering::Relaxed) {
-            return Err(MeasureError::Stopped);
-        }
-        sampler.wait_until_covered(start, end);
-        measurement.add(sampler, (start, end), settled);
-        Ok(())
+        if stop.load(Ordering::Relaxed) { Err(MeasureError::Stopped) } else { Ok((start, end)) }
     }
 
     /// Power while nothing runs, watts.

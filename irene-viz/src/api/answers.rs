@@ -108,7 +108,7 @@ impl Prediction {
         };
         Ok(Self {
             tree: raw(tree)?,
-            bottlenecks: bottlenecks(tree).into_iter().map(share).collect(),
+            bottlenecks: bottlenecks(tree, Quantity::PredictedEnergy).into_iter().map(share).collect(),
             cost: Cost {
                 energy_kwh_per_million: kwh,
                 price_usd_per_million: kwh * PRICE_PER_KWH,

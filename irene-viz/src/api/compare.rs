@@ -93,7 +93,7 @@ fn pairs(a: &Tree, b: &Tree) -> Vec<NodePair> {
 fn type_pairs(a: &Tree, b: &Tree) -> Vec<TypePair> {
     let mut types: BTreeMap<(String, &'static str), [f64; 2]> = BTreeMap::new();
     for (side, tree) in [a, b].into_iter().enumerate() {
-        for Bottleneck { instance_type, level, energy_j, .. } in bottlenecks(tree) {
+        for Bottleneck { instance_type, level, energy_j, .. } in bottlenecks(tree, Quantity::PredictedEnergy) {
             types.entry((instance_type, level.name())).or_default()[side] += energy_j;
         }
     }

@@ -1,6 +1,6 @@
 //! Measuring models on the server's machine: `jobs`, where they are allowed.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -175,6 +175,11 @@ pub(super) async fn submit(
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a job takes the content type application/json"));
     }
+    // A page whose name was made to lead here is of one origin with this server, but cannot say that it is this machine.
+    if app.is_local && !names_this_machine(&headers) {
+        let detail = "a server on this machine alone takes jobs for localhost or an address, not for another name";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+    }
     let Json(request): Json<JobRequest> =
         Json::from_bytes(&body).map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let submitted = move |app: &App| {
@@ -197,6 +202,14 @@ pub(super) async fn submit(
     let job = compute(&app, submitted).await?;
     let place = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, place, Json(JobEntry::brief(&job, job.status()))).into_response())
+}
+
+/// Whether a request is for `localhost` or an IP address, with or without a port.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 /// Characters of a name.

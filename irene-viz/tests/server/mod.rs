@@ -80,6 +80,12 @@ impl Running {
         )
     }
 
+    /// As of a page whose name leads here.
+    pub(crate) fn post_json_to(&self, host: &str, path: &str, body: &Value) -> Answer {
+        let request = self.agent.post(self.url(path)).header("host", host).header("content-type", "application/json");
+        answer(request.send(body.to_string()).unwrap())
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         answer(self.agent.delete(self.url(path)).call().unwrap())
     }

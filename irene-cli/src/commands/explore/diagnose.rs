@@ -1,4 +1,4 @@
-use std::{fmt::Write, path::PathBuf};
+use std::fmt::Write;
 
 use anyhow::Result;
 use irene_explore::{
@@ -9,7 +9,7 @@ use irene_explore::{
 use irene_tree::render::si;
 use serde_json::json;
 
-use super::{Format, MeasureArgs, SpaceArgs, in_words};
+use super::{Format, RecordsArgs, in_words};
 use crate::output;
 
 /// Looks for coarse clocks, figures that are far off, and drift in the course of a campaign
@@ -18,25 +18,20 @@ use crate::output;
   irene explore diagnose cpu_rpi.json
   irene explore diagnose gpu_a100.json mine.jsonl --measure latency --format json")]
 pub(crate) struct Args {
-    /// Records, a file a device
-    #[arg(required = true)]
-    data: Vec<PathBuf>,
     #[command(flatten)]
-    measures: MeasureArgs,
-    #[command(flatten)]
-    space: SpaceArgs,
+    records: RecordsArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let describer = Describer::new(args.space.find()?);
+    let describer = Describer::new(args.records.space.find()?);
     let (mut out, mut all) = (String::new(), Vec::new());
-    for path in &args.data {
+    for path in &args.records.data {
         let data = Dataset::read(path)?;
         let candidates = describer.describe_all(&data)?;
         writeln!(out, "{}, {} records", data.device, data.records.len())?;
-        for measure in args.measures.of(&data)? {
+        for measure in args.records.measures.of(&data)? {
             let found = diagnose(&LawLearner, &data, &candidates, measure)?;
             text(&mut out, &found)?;
             all.push(json!({ "device": data.device, "diagnosis": found }));

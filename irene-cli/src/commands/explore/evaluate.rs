@@ -9,24 +9,21 @@ use irene_explore::{
 };
 use serde_json::json;
 
-use super::{MeasureArgs, OURS, SpaceArgs, in_words};
+use super::{OURS, RecordsArgs, in_words};
 use crate::{commands::size, output};
 
-/// How well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
+/// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore evaluate gpu_a100.json cpu_rpi.json --learner law,adaboost,gp-rbf
   irene explore evaluate gpu_a100.json --learner law --in-campaign
   irene explore evaluate mine.jsonl --learner law --folds 10 --format csv -o scores.csv")]
 pub(crate) struct Args {
-    /// Records, a file a device
-    #[arg(required = true)]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    records: RecordsArgs,
     /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     learner: Vec<String>,
-    #[command(flatten)]
-    measures: MeasureArgs,
     /// Parts that the records are split into, each left out in turn
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(2..))]
     folds: u16,
@@ -40,8 +37,6 @@ pub(crate) struct Args {
     /// Decides the splits
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    #[command(flatten)]
-    space: SpaceArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Write the figures here
@@ -64,14 +59,15 @@ struct Device {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let space = args.space.find()?;
+    let space = args.records.space.find()?;
     let learners = match &args.learner[..] {
         [] => learners(&space),
         names => names.iter().map(|name| learner(name, &space)).collect::<Result<_, _>>()?,
     };
     let describer = Describer::new(space);
-    let data: Vec<Dataset> = args.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
-    let steps: usize = data.iter().map(|data| Ok(args.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
+    let data: Vec<Dataset> = args.records.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
+    let steps: usize =
+        data.iter().map(|data| Ok(args.records.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
     let bar = output::progress(steps as u64, "learners");
     let mut devices = Vec::new();
     for data in &data {
@@ -98,7 +94,7 @@ fn evaluate(
 ) -> Result<Device> {
     let candidates = describer.describe_all(data).with_context(|| data.device.clone())?;
     let mut scores = Vec::new();
-    for measure in args.measures.of(data)? {
+    for measure in args.records.measures.of(data)? {
         let figures = data.figures(measure)?;
         for learner in learners {
             let (folds, repeats) = (args.folds.into(), args.repeats);

@@ -12,11 +12,13 @@ mod search;
 mod space;
 mod transfer;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use clap::{Subcommand, ValueEnum};
 use irene_explore::{Dataset, Measure, space::DesignSpace};
 
-/// Design spaces of Transformers: measured in part, learned from that, searched
+/// Explores design spaces of Transformers: measures a part, learns from that, searches
 #[derive(clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -85,6 +87,18 @@ impl MeasureArgs {
         let asked = Measure::ALL.into_iter().filter(|measure| self.measure.contains(measure));
         Ok(if self.measure.is_empty() { found } else { asked.collect() })
     }
+}
+
+/// Records of devices, and what is made of them.
+#[derive(clap::Args)]
+struct RecordsArgs {
+    /// Records, a file a device
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    #[command(flatten)]
+    measures: MeasureArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
 }
 
 /// How results are printed.

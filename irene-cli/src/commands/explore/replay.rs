@@ -6,7 +6,7 @@ use irene_explore::{
     active::{Judged, ReplayOptions, Way, replay},
 };
 
-use super::{MeasureArgs, SpaceArgs};
+use super::RecordsArgs;
 use crate::{commands::size, interrupt, output};
 
 /// Replays recorded data: how many measurements active learning would have needed, ours and the papers'
@@ -15,14 +15,11 @@ use crate::{commands::size, interrupt, output};
   irene explore replay gpu_a100.json --way ours
   irene explore replay gpu_a100.json cpu_rpi.json --seeds 10 -o curves")]
 pub(crate) struct Args {
-    /// Records, a file a device
-    #[arg(required = true)]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    records: RecordsArgs,
     /// What is compared: ours, or all (with the papers' trees, and designs chosen at random)
     #[arg(long, value_enum, default_value = "all")]
     way: Ways,
-    #[command(flatten)]
-    measures: MeasureArgs,
     /// Draws of the first records that are averaged over
     #[arg(long, value_name = "N", default_value = "10", value_parser = size)]
     seeds: usize,
@@ -35,8 +32,6 @@ pub(crate) struct Args {
     /// Judge by this share of the records, never measured [default: by all that are not measured yet]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     held_out: Option<f64>,
-    #[command(flatten)]
-    space: SpaceArgs,
     /// Write a device's curves here, as CSV and SVG
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
@@ -54,15 +49,15 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let describer = Describer::new(args.space.find()?);
+    let describer = Describer::new(args.records.space.find()?);
     if let Some(folder) = &args.output {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    for path in &args.data {
+    for path in &args.records.data {
         let data = Dataset::read(path)?;
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
-            measures: args.measures.of(&data)?,
+            measures: args.records.measures.of(&data)?,
             seeds: args.seeds,
             start: args.start,
             limit: args.limit,

@@ -7,36 +7,31 @@ use irene_explore::{
 };
 use serde_json::json;
 
-use super::{Format, MeasureArgs, SpaceArgs, in_words};
+use super::{Format, MeasureArgs, RecordsArgs, in_words};
 use crate::output;
 
-/// How much the records of other devices say of one with few of its own: each device is left out in turn
+/// Tells how much the records of other devices say of one with few of its own: each device is left out in turn
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore transfer gpu_a100.json cpu_m1-pro.json cpu_rpi.json
   irene explore transfer gpu_*.json cpu_*.json --measure energy --format json")]
 pub(crate) struct Args {
-    /// Records, a file a device; two files at least
-    #[arg(required = true)]
-    data: Vec<PathBuf>,
     #[command(flatten)]
-    measures: MeasureArgs,
-    #[command(flatten)]
-    space: SpaceArgs,
+    records: RecordsArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(args.data.len() > 1, "transfer needs the records of two devices at least, found one file");
-    let describer = Describer::new(args.space.find()?);
+    ensure!(args.records.data.len() > 1, "transfer needs the records of two devices at least, found one file");
+    let describer = Describer::new(args.records.space.find()?);
     let read = |path: &PathBuf| -> Result<(Dataset, Vec<Candidate>)> {
         let data = Dataset::read(path)?;
         let candidates = describer.describe_all(&data)?;
         Ok((data, candidates))
     };
-    let devices: Vec<(Dataset, Vec<Candidate>)> = args.data.iter().map(read).collect::<Result<_>>()?;
-    let measures = measures(&args.measures, &devices)?;
+    let devices: Vec<(Dataset, Vec<Candidate>)> = args.records.data.iter().map(read).collect::<Result<_>>()?;
+    let measures = measures(&args.records.measures, &devices)?;
     let bar = output::progress(measures.len() as u64, "measures");
     let mut found = Vec::new();
     for measure in measures {

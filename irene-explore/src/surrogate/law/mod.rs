@@ -10,7 +10,6 @@ mod nonnegative;
 mod process;
 mod surface;
 
-use nalgebra::DMatrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -151,8 +150,8 @@ impl Views {
         let additive = Additive::fit(features, figures);
         let laws: Vec<f64> = features.iter().map(|features| additive.log(features)).collect();
         let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
-        let narrow = rows(features.iter().map(|features| coordinates(features)));
-        let wide = rows(features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)));
+        let narrow: Vec<_> = features.iter().map(|features| coordinates(features)).collect();
+        let wide: Vec<_> = features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)).collect();
         let centre = median(&logs);
         let (on_law, _) = Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law));
         let (with_law, _) = Surface::fit(&wide, &logs, centre, scales.map(|scales| scales.with_law));
@@ -187,12 +186,6 @@ impl Views {
         ];
         Said { views, leverage }
     }
-}
-
-/// A row each.
-fn rows<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> DMatrix<f64> {
-    let rows: Vec<[f64; N]> = rows.collect();
-    DMatrix::from_fn(rows.len(), N, |row, column| rows[row][column])
 }
 
 fn median(values: &[f64]) -> f64 {

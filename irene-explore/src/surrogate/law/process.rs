@@ -2,14 +2,14 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
-use crate::surrogate::gaussian_process::linear_and_matern52;
+use crate::surrogate::{gaussian_process::linear_and_matern52, standard::Standard};
 
 /// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
 /// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Process {
-    means: Vec<f64>,
-    deviations: Vec<f64>,
+    #[serde(flatten)]
+    standard: Standard,
     centre: f64,
     /// Where the training data is, standardised, a row a point.
     points: Vec<f64>,
@@ -28,7 +28,6 @@ const LINEAR: f64 = 4.0;
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
 /// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
-const FARTHEST: f64 = 4.0;
 
 struct Fit {
     evidence: f64,
@@ -38,23 +37,18 @@ struct Fit {
 
 impl Process {
     /// With how much each record counts, and scales that were chosen before, or by the evidence.
-    pub(super) fn fit(
-        points: &DMatrix<f64>,
+    pub(super) fn fit<P: AsRef<[f64]>>(
+        points: &[P],
         heights: &[f64],
         centre: f64,
         weights: &DVector<f64>,
         scales: Option<ProcessScales>,
     ) -> Self {
-        let (count, size) = (heights.len(), points.ncols());
-        let means: Vec<f64> = points.column_iter().map(|column| column.mean()).collect();
-        let spread = |(column, mean): (nalgebra::DVectorView<'_, f64>, &f64)| {
-            let squares: f64 = column.iter().map(|value| (value - mean).powi(2)).sum();
-            (squares / count as f64).sqrt() + 1e-9
-        };
-        let deviations: Vec<f64> = points.column_iter().zip(&means).map(spread).collect();
+        let standard = Standard::of(points);
+        let (count, size) = (heights.len(), standard.means.len());
+        let places = points.iter().flat_map(|point| standard.within_reach(point.as_ref())).collect();
         let none = ProcessScales { linear: 1.0, smooth: 1.0 };
-        let mut process = Self { means, deviations, centre, points: Vec::new(), weights: Vec::new(), scales: none };
-        process.points = points.row_iter().flat_map(|row| process.standard(row.iter().copied())).collect();
+        let mut process = Self { standard, centre, points: places, weights: Vec::new(), scales: none };
         let point = |index: usize| &process.points[size * index..size * (index + 1)];
         // What does not hang on the scales, once.
         let (mut linear, mut smooth) = (DMatrix::zeros(count, count), DMatrix::zeros(count, count));
@@ -79,12 +73,12 @@ impl Process {
 
     /// Whether it lies over so many coordinates, and has numbers to reckon with.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
-        let sizes = [self.means.len(), self.deviations.len(), self.points.len()];
+        let sizes = [self.standard.means.len(), self.standard.deviations.len(), self.points.len()];
         let ProcessScales { linear, smooth } = &self.scales;
         sizes == [coordinates, coordinates, coordinates * self.weights.len()]
-            && are_usable(self.means.iter().chain(&self.points).chain(&self.weights))
+            && are_usable(self.standard.means.iter().chain(&self.points).chain(&self.weights))
             && are_usable([&self.centre, linear, smooth])
-            && are_divisors(&self.deviations)
+            && are_divisors(&self.standard.deviations)
     }
 
     pub(super) fn scales(&self) -> ProcessScales {
@@ -92,7 +86,7 @@ impl Process {
     }
 
     pub(super) fn height(&self, point: &[f64]) -> f64 {
-        let point = self.standard(point.iter().copied());
+        let point = self.standard.within_reach(point);
         let rise: f64 = self
             .points
             .chunks_exact(point.len().max(1))
@@ -100,13 +94,6 @@ impl Process {
             .map(|(other, weight)| weight * self.scales.of(kernels(&point, other)))
             .sum();
         self.centre + rise
-    }
-
-    fn standard(&self, point: impl Iterator<Item = f64>) -> Vec<f64> {
-        point
-            .zip(self.means.iter().zip(&self.deviations))
-            .map(|(value, (mean, deviation))| ((value - mean) / deviation).clamp(-FARTHEST, FARTHEST))
-            .collect()
     }
 }
 

@@ -2,13 +2,14 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
+use crate::surrogate::standard::Standard;
 
 /// A quadratic surface over standardised coordinates: Bayesian linear regression with normal priors on its coefficients, whose
 /// scales the evidence chooses (MacKay, 1992), and Student-t noise by reweighting, so that records far off count little.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Surface {
-    means: Vec<f64>,
-    deviations: Vec<f64>,
+    #[serde(flatten)]
+    standard: Standard,
     /// What it is where nothing is known.
     centre: f64,
     coefficients: Vec<f64>,
@@ -30,8 +31,6 @@ const QUADRATIC: [f64; 6] = [1e-4, 0.03, 0.1, 0.3, 1.0, 3.0];
 /// Degrees of freedom of the noise.
 const STUDENT: f64 = 3.0;
 const ROUNDS: usize = 4;
-/// Beyond so many deviations from the training data's mean a coordinate counts as there: surfaces are not carried further.
-const FARTHEST: f64 = 4.0;
 /// Of the noise, in e-folds, as a prior worth two records.
 const NOISE: f64 = 0.05;
 
@@ -47,31 +46,21 @@ struct Fit {
 
 impl Surface {
     /// With scales that were chosen before, or by the evidence; and how much each record counted in the end.
-    pub(super) fn fit(
-        points: &DMatrix<f64>,
+    pub(super) fn fit<P: AsRef<[f64]>>(
+        points: &[P],
         heights: &[f64],
         centre: f64,
         scales: Option<Scales>,
     ) -> (Self, DVector<f64>) {
-        let count = heights.len() as f64;
-        let means: Vec<f64> = points.column_iter().map(|column| column.mean()).collect();
-        let deviations: Vec<f64> = points
-            .column_iter()
-            .zip(&means)
-            .map(|(column, mean)| {
-                let squares: f64 = column.iter().map(|value| (value - mean).powi(2)).sum();
-                (squares / count).sqrt() + 1e-9
-            })
-            .collect();
         let mut empty = Self {
-            means,
-            deviations,
+            standard: Standard::of(points),
             centre,
             coefficients: Vec::new(),
             factor: Vec::new(),
             scales: Scales { linear: 1.0, quadratic: 1.0 },
         };
-        let terms: Vec<Vec<f64>> = points.row_iter().map(|row| empty.terms(row.iter().copied())).collect();
+        let terms: Vec<Vec<f64>> = points.iter().map(|point| empty.terms(point.as_ref())).collect();
+        let coordinates = empty.standard.means.len();
         let columns = terms.first().map_or(0, Vec::len);
         let rows = DMatrix::from_fn(terms.len(), columns, |row, column| terms[row][column]);
         let left = DVector::from_iterator(heights.len(), heights.iter().map(|height| height - centre));
@@ -93,7 +82,7 @@ impl Surface {
             // A product, not `tr_mul`: only that is blocked.
             let transposed = weighted.transpose();
             let (gram, right) = (&transposed * &rows, &transposed * &left);
-            let of = |scales| Fit::new(&gram, &right, &left, &weights, points.ncols(), scales);
+            let of = |scales| Fit::new(&gram, &right, &left, &weights, coordinates, scales);
             let fits = tried(round, best.as_ref().map(|fit| fit.scales)).into_iter().filter_map(of);
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
             // Each record by how far off it is when it is left out.
@@ -124,11 +113,14 @@ impl Surface {
     /// Whether it lies over so many coordinates, and has numbers to reckon with.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let terms = 1 + coordinates * (coordinates + 3) / 2;
-        let sizes = [self.means.len(), self.deviations.len(), self.coefficients.len(), self.factor.len()];
+        let sizes =
+            [self.standard.means.len(), self.standard.deviations.len(), self.coefficients.len(), self.factor.len()];
         let mut pivots = (1..=terms).filter_map(|row| self.factor.get(row * (row + 1) / 2 - 1));
         sizes == [coordinates, coordinates, terms, terms * (terms + 1) / 2]
-            && are_usable(self.means.iter().chain(&self.coefficients).chain(&self.factor).chain([&self.centre]))
-            && are_divisors(self.deviations.iter().chain(pivots.by_ref()))
+            && are_usable(
+                self.standard.means.iter().chain(&self.coefficients).chain(&self.factor).chain([&self.centre]),
+            )
+            && are_divisors(self.standard.deviations.iter().chain(pivots.by_ref()))
     }
 
     pub(super) fn scales(&self) -> Scales {
@@ -136,7 +128,7 @@ impl Surface {
     }
 
     pub(super) fn height(&self, point: &[f64]) -> f64 {
-        self.height_of(&self.terms(point.iter().copied()))
+        self.height_of(&self.terms(point))
     }
 
     fn height_of(&self, terms: &[f64]) -> f64 {
@@ -146,7 +138,7 @@ impl Surface {
 
     /// The height, and its variance over the noise's.
     pub(super) fn at(&self, point: &[f64]) -> (f64, f64) {
-        let mut terms = self.terms(point.iter().copied());
+        let mut terms = self.terms(point);
         let height = self.height_of(&terms);
         // By forward substitution, in place.
         let mut rest = &self.factor[..];
@@ -162,11 +154,8 @@ impl Surface {
     }
 
     /// 1, the coordinates, and their products two by two.
-    fn terms(&self, point: impl Iterator<Item = f64>) -> Vec<f64> {
-        let standard = point
-            .zip(self.means.iter().zip(&self.deviations))
-            .map(|(value, (mean, deviation))| ((value - mean) / deviation).clamp(-FARTHEST, FARTHEST));
-        let standard: Vec<f64> = standard.collect();
+    fn terms(&self, point: &[f64]) -> Vec<f64> {
+        let standard = self.standard.within_reach(point);
         let size = standard.len() as f64;
         let mut terms = Vec::with_capacity(1 + standard.len() * (standard.len() + 3) / 2);
         terms.push(1.0);

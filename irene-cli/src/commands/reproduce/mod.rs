@@ -1,0 +1,201 @@
+//! `irene reproduce`: the papers' tables and figures from their public data, one file a paper.
+
+mod irene;
+mod markdown;
+mod protran;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use irene_explore::Dataset;
+use irene_tree::Tree;
+
+use self::markdown::{Cell, Section, Table};
+use super::{import, read_trees, size};
+use crate::output;
+
+/// Computes the papers' tables and figures from their public data, beside what was published, as Markdown with pictures
+///
+/// Of IrEne's data: errors by model, training strategy, feature set, primitive and module, their distribution, and where the energy goes. Of
+/// ProTran's: how good surrogates are, how many measurements they need, what searches find. Writes DIR/reproduction.md and DIR/reproduction/.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene reproduce datasets/device_1 -o report
+  irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
+pub(crate) struct Args {
+    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees, or a device's records
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// Decides initial weights
+    #[arg(long, value_name = "N", default_value_t = 13370)]
+    seed: u64,
+    #[command(flatten)]
+    effort: Effort,
+    /// Where to write
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// How much of ProTran is repeated; less is quicker, and says less.
+#[derive(clap::Args, Clone, Copy)]
+struct Effort {
+    /// Repeats of the five folds that surrogates are judged by
+    #[arg(long, value_name = "N", default_value = "5", value_parser = size)]
+    repeats: usize,
+    /// Draws of the records that active learning begins with, and searches
+    #[arg(long, value_name = "N", default_value = "10", value_parser = size)]
+    seeds: usize,
+    /// Most records that a replay measures
+    #[arg(long, value_name = "N", default_value = "60", value_parser = size)]
+    limit: usize,
+}
+
+/// What there is to reproduce from.
+#[derive(Default)]
+struct Data {
+    /// By where they were read.
+    trees: Vec<(String, Vec<Tree>)>,
+    devices: Vec<Dataset>,
+}
+
+const FILE: &str = "reproduction.md";
+const FOLDER: &str = "reproduction";
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut data = Data::default();
+    args.data.iter().try_for_each(|path| data.read(path))?;
+    let mut sections = vec![overview(&data)];
+    for (origin, trees) in &data.trees {
+        let of_several = (data.trees.len() > 1).then_some(origin.as_str());
+        sections.extend(irene::sections(trees, args.seed, of_several)?);
+    }
+    sections.extend(protran::sections(&data.devices, args.effort)?);
+    let title = "# Reproduction of IrEne's, IrEne-viz's and ProTran's results\n";
+    let texts = sections.iter().map(|section| section.to_markdown(FOLDER));
+    let text: Vec<String> = [format!("{title}\n{}", introduction(args, &data))].into_iter().chain(texts).collect();
+    let folder = args.output.join(FOLDER);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for picture in sections.iter().flat_map(Section::pictures) {
+        output::write_text(&folder.join(&picture.file), &picture.svg)?;
+    }
+    let file = args.output.join(FILE);
+    output::write_text(&file, &text.join("\n"))?;
+    output::tell(&format!("written to {}", file.display()));
+    Ok(())
+}
+
+impl Data {
+    fn read(&mut self, path: &Path) -> Result<()> {
+        let origin = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        if path.is_dir() {
+            let is_irene = path.join("model_level_features.csv").exists();
+            return if is_irene {
+                self.trees.push((origin, import::read_irene_csv(path)?.0));
+                Ok(())
+            } else {
+                self.read_devices(path)
+            };
+        }
+        if is_file_of_trees(path)? {
+            self.trees.push((origin, read_trees(path)?));
+        } else {
+            self.push(Dataset::read(path)?)?;
+        }
+        Ok(())
+    }
+
+    /// The records in a folder, but for ProTran's list of them.
+    fn read_devices(&mut self, dir: &Path) -> Result<()> {
+        const LIST: &str = "manifest.json";
+        let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+        let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        paths.retain(|path| {
+            let is_records = path.extension().is_some_and(|extension| extension == "json" || extension == "jsonl");
+            is_records && path.file_name().is_some_and(|name| name != LIST)
+        });
+        paths.sort();
+        let shown = dir.display();
+        ensure!(
+            !paths.is_empty(),
+            "{shown}: neither IrEne's model_level_features.csv nor a file of records (.json, .jsonl)"
+        );
+        paths.iter().try_for_each(|path| self.push(Dataset::read(path)?))
+    }
+
+    fn push(&mut self, device: Dataset) -> Result<()> {
+        let name = &device.device;
+        let is_new = self.devices.iter().all(|known| known.device != *name);
+        ensure!(is_new, "two files have records of {name}; name their devices apart, or leave one out");
+        self.devices.push(device);
+        Ok(())
+    }
+}
+
+/// Whether a file's first line is of a tree; whoever reads it next says what is wrong with it.
+fn is_file_of_trees(path: &Path) -> Result<bool> {
+    use std::io::{BufRead, BufReader, Read};
+    /// The name of the tree stands near the beginning of its line.
+    const BEGINNING: u64 = 4096;
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut line = Vec::new();
+    BufReader::new(file.take(BEGINNING)).read_until(b'\n', &mut line).with_context(|| path.display().to_string())?;
+    Ok(String::from_utf8_lossy(&line).contains("\"frontend_tree\""))
+}
+
+fn introduction(args: &Args, data: &Data) -> String {
+    let trees = data.trees.iter().map(|(origin, trees)| format!("{origin} ({} trees)", trees.len()));
+    let devices = data.devices.iter().map(|data| format!("{} ({} records)", data.device, data.records.len()));
+    let read: Vec<String> = trees.chain(devices).collect();
+    let Effort { repeats, seeds, limit } = args.effort;
+    format!(
+        "Made by `irene reproduce` from {}, with seed {}, {repeats} repeats, {seeds} seeds and at most {limit} records of a replay. Figures \
+         without a source are computed here; *published* is what the papers report, *authors' code* a run of their published code \
+         on the same data. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is not there, with \
+         its reason below the table.\n",
+        read.join(", "),
+        args.seed,
+    )
+}
+
+/// Where each table and figure of the papers is found, or why not.
+fn overview(data: &Data) -> Section {
+    const NO_TREES: &str = "no measurements of IrEne's were given";
+    const NO_RECORDS: &str = "no records of ProTran's were given";
+    let mut table = Table::new(["paper", "what it shows", "here"]);
+    let mut line = |paper: &str, what: &str, place: Cell| table.row([paper.into(), what.into(), place]);
+    let link = |title: &str| format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
+    let irene = |title: &str| match &data.trees[..] {
+        [] => Cell::missing(NO_TREES),
+        [_] => link(title).into(),
+        _ => Cell::from(title),
+    };
+    let protran = |title: &str| if data.devices.is_empty() { Cell::missing(NO_RECORDS) } else { link(title).into() };
+    line("IrEne, table 4", "errors by model, beside software measurements", irene(irene::BY_MODEL));
+    line("IrEne, tables 5, 6, 8 and 9", "ablations of features and of training strategies", irene(irene::BY_METHOD));
+    line("IrEne, table 7", "ML-level errors by primitive", irene(irene::BY_PRIMITIVE));
+    line("IrEne", "module-level errors by class", irene(irene::BY_CLASS));
+    line("IrEne, figure 3", "distribution of the errors", irene(irene::DISTRIBUTION));
+    line("IrEne, figure 5", "predicted against measured energy", irene(irene::AGAINST_MEASURED));
+    line("IrEne, tables 10 and 12", "where the energy goes", irene(irene::BOTTLENECKS));
+    line("IrEne, table 3", "what using a model costs", irene(irene::COST));
+    line(
+        "IrEne, second machine (PC2)",
+        "all of the above",
+        Cell::missing(
+            "no measurements of a second machine are among the data that this project has; given as one more DATA they get the same sections",
+        ),
+    );
+    line(
+        "IrEne-viz",
+        "the page and the API",
+        Cell::missing("the paper shows pictures of its page and no figures; ours are `irene serve` and `irene report`"),
+    );
+    line("ProTran", "accuracy of surrogates", protran(protran::ACCURACY));
+    line("ProTran", "measurements until surrogates converge", protran(protran::LEARNING));
+    line("ProTran", "what one device says of another", protran(protran::TRANSFER));
+    line("ProTran, EdgeTran", "what searches find", protran(protran::SEARCH));
+    Section::new("Where to find what").text(
+        "The papers' numbering is given as far as it is known here: which of tables 5, 6, 8 and 9 has which ablation, and that figure 5 is \
+         this one, could not be checked against the paper.",
+    ).table(table)
+}

@@ -1,0 +1,56 @@
+use serde::{Deserialize, Serialize};
+
+/// Beyond so many deviations from the training data's mean a coordinate counts as there: what was learned is not carried further.
+const FARTHEST: f64 = 4.0;
+/// So that what never differs can be divided by.
+const LEAST: f64 = 1e-9;
+
+/// Coordinates brought to a mean of 0 and a deviation of 1 on the data that they were taken from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Standard {
+    pub(super) means: Vec<f64>,
+    pub(super) deviations: Vec<f64>,
+}
+
+impl Standard {
+    /// Of points of equal length.
+    pub(crate) fn of<P: AsRef<[f64]>>(points: &[P]) -> Self {
+        let (count, size) = (points.len().max(1) as f64, points.first().map_or(0, |point| point.as_ref().len()));
+        let column = |at: usize| points.iter().map(move |point| point.as_ref()[at]);
+        let means: Vec<f64> = (0..size).map(|at| column(at).sum::<f64>() / count).collect();
+        let spread = |(at, mean): (usize, &f64)| {
+            (column(at).map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt() + LEAST
+        };
+        let deviations = means.iter().enumerate().map(spread).collect();
+        Self { means, deviations }
+    }
+
+    /// A point's place, however far out.
+    pub(crate) fn place(&self, point: &[f64]) -> Vec<f64> {
+        let scales = self.means.iter().zip(&self.deviations);
+        point.iter().zip(scales).map(|(value, (mean, deviation))| (value - mean) / deviation).collect()
+    }
+
+    /// The same, at most so far out as what was learned is carried.
+    pub(crate) fn within_reach(&self, point: &[f64]) -> Vec<f64> {
+        let mut place = self.place(point);
+        place.iter_mut().for_each(|value| *value = value.clamp(-FARTHEST, FARTHEST));
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_have_mean_0_and_deviation_1_and_an_end() {
+        let points = [[1.0, 7.0], [3.0, 7.0]];
+        let standard = Standard::of(&points);
+        let places = points.map(|point| standard.within_reach(&point));
+        assert!((places[0][0] + 1.0).abs() < 1e-8 && (places[1][0] - 1.0).abs() < 1e-8);
+        assert_eq!([places[0][1], places[1][1]], [0.0, 0.0], "what never differs says nothing");
+        assert_eq!(standard.within_reach(&[1e6, 7.0]), [4.0, 0.0]);
+        assert!((standard.place(&[12.0, 7.0])[0] - 10.0).abs() < 1e-6);
+    }
+}
