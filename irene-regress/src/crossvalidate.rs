@@ -77,18 +77,13 @@ pub fn predict_held_out(
     protocol: Protocol,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<HeldOut>> {
-    let fold = |split: &Split| {
-        let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
-        let predictor = trainer.train(&training)?;
-        let mut test: Vec<Tree> = split.test.iter().map(|&place| trees[place].clone()).collect();
-        test.iter_mut().try_for_each(|tree| predictor.predict(tree))?;
-        done();
-        Ok(HeldOut { left_out: split.left_out.clone(), trees: test })
-    };
-    protocol.splits(trees)?.par_iter().map(fold).collect()
+    of_splits(trees, protocol, done, |split| {
+        let trees = predicted(trees, trainer, split)?.collect::<Result<_>>()?;
+        Ok(HeldOut { left_out: split.left_out.clone(), trees })
+    })
 }
 
-/// The errors of [`predict_held_out`].
+/// The errors of what [`predict_held_out`] predicts, without keeping it.
 ///
 /// # Errors
 /// What that says; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
@@ -98,5 +93,31 @@ pub fn crossvalidate(
     protocol: Protocol,
     done: &(dyn Fn() + Sync),
 ) -> Result<CrossValidation> {
-    CrossValidation::of(&predict_held_out(trees, trainer, protocol, done)?)
+    let folds = of_splits(trees, protocol, done, |split| {
+        let mut evaluation = Evaluation::default();
+        predicted(trees, trainer, split)?.try_for_each(|tree| evaluation.add(&tree?))?;
+        Ok(Fold { left_out: split.left_out.clone(), evaluation })
+    })?;
+    Ok(CrossValidation { folds })
+}
+
+fn of_splits<T: Send>(
+    trees: &[Tree],
+    protocol: Protocol,
+    done: &(dyn Fn() + Sync),
+    of: impl Fn(&Split) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let splits = protocol.splits(trees)?;
+    splits.par_iter().map(|split| of(split).inspect(|_| done())).collect()
+}
+
+/// What a split leaves out, a tree at a time.
+fn predicted(trees: &[Tree], trainer: &dyn Trainer, split: &Split) -> Result<impl Iterator<Item = Result<Tree>>> {
+    let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
+    let predictor = trainer.train(&training)?;
+    Ok(split.test.iter().map(move |&place| {
+        let mut tree = trees[place].clone();
+        predictor.predict(&mut tree)?;
+        Ok(tree)
+    }))
 }
