@@ -68,10 +68,12 @@ pub(crate) fn of_documents(commands: &[Command]) -> Vec<Example> {
             let calls = script::calls(&script);
             // In prose `irene predict` stands for the command.
             let is_name = |call: &Vec<String>| commands.iter().any(|command| command.names == call[1..]);
-            if !calls.is_empty() && !(calls.len() == 1 && script.trim() == calls[0].join(" ") && is_name(&calls[0])) {
-                let script = script::without_placeholders(&script);
-                examples.push(Example { origin: format!("{name}, line {line}"), script });
+            let is_prose = calls.len() == 1 && script.trim() == calls[0].join(" ") && is_name(&calls[0]);
+            if calls.is_empty() || is_prose {
+                continue;
             }
+            let script = script::without_placeholders(&script);
+            examples.push(Example { origin: format!("{name}, line {line}"), script });
         }
     }
     examples

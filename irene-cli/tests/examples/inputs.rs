@@ -127,10 +127,9 @@ impl Inputs {
         let config = fs::read_to_string(fixture.join("config.json")).unwrap();
         // The fixture has 40 positions.
         const TIMES: usize = 16;
-        let positions =
-            (format!("\"max_position_embeddings\": {}", 40), format!("\"max_position_embeddings\": {}", 40 * TIMES));
-        assert!(config.contains(&positions.0));
-        let config = config.replace(&positions.0, &positions.1);
+        let (few, many) = ("\"max_position_embeddings\": 40", format!("\"max_position_embeddings\": {}", 40 * TIMES));
+        assert!(config.contains(few));
+        let config = config.replace(few, &many);
         self.write("my-bert/config.json", &config);
         self.write("path/to/config.json", &config);
         self.write("my-bert/tokenizer.json", TOKENIZER);

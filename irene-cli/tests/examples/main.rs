@@ -139,7 +139,7 @@ fn every_example_runs() {
     });
     ended.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
     println!("all ended after {:.1?}; the longest:", start.elapsed());
-    for (time, example, _) in ended.iter().take(12) {
+    for (time, example, _) in ended.iter().take(8) {
         println!("{:5.1} s  {}: {}", time.as_secs_f64(), example.origin, example.script.trim().replace('\n', "; "));
     }
     let failures: Vec<&str> = ended.iter().filter_map(|(_, _, failure)| failure.as_deref()).collect();

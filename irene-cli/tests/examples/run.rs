@@ -30,7 +30,7 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
     }
     let place = inputs.place(&example.script);
     let result = Run::of(&example.script, inputs, &place).and_then(Run::checked);
-    // A thousand small files are many.
+    // All examples' files together would be many.
     let _ = fs::remove_dir_all(&place);
     result.map_err(|reason| format!("{}:\n{}\n{reason}\n", example.origin, example.script.trim_end()))
 }
