@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    fs,
     process::Command,
 };
 
@@ -138,11 +137,7 @@ fn the_picture_is_drawn_from_the_manifests() {
     let crates = manifests();
     let drawn: BTreeSet<&str> = PLACES.iter().map(|(name, ..)| *name).filter(|name| *name != CANDLE).collect();
     assert_eq!(drawn, crates.keys().map(String::as_str).collect(), "the picture has the crates of the workspace");
-    let (path, expected) = (docs().join("crates.svg"), picture(&crates));
-    if std::env::var_os("IRENE_DRAW").is_some() {
-        fs::write(&path, &expected).unwrap();
-    }
-    assert!(read(&path) == expected, "docs/crates.svg is not what the manifests say; IRENE_DRAW=1 draws it anew");
+    crate::drawn("crates.svg", &picture(&crates));
     assert!(read(&docs().join("architecture.md")).contains("(crates.svg)"), "docs/architecture.md shows the picture");
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot read its pages should stop, and say so
 
 mod crates;
+mod curves;
 mod limits;
 mod pages;
 mod worked_example;
@@ -21,6 +22,16 @@ fn docs() -> PathBuf {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// That a picture in docs is what it should be. `IRENE_DRAW=1` draws it.
+fn drawn(name: &str, svg: &str) {
+    let path = docs().join(name);
+    if std::env::var_os("IRENE_DRAW").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, svg).unwrap();
+    }
+    assert!(read(&path) == svg, "docs/{name} is not what it is drawn from; IRENE_DRAW=1 draws it anew");
 }
 
 /// The markdown files of a folder, in order.
