@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use crate::{
     Candidate, Measure, Result,
-    diagnose::{Clock, Drift, residuals},
     surrogate::{Learner, Prediction},
 };
 
@@ -110,75 +109,14 @@ pub struct Score {
     pub placed: Option<Errors>,
 }
 
-/// Held-out records as three questions have it, each beside the same predictions.
-#[derive(Clone, Debug, Default)]
-pub struct InCampaign {
-    /// What the design takes.
-    pub design: Vec<HeldOut>,
-    /// What the device's clock shows of it, where the training records show a clock.
-    pub shown: Vec<HeldOut>,
-    /// The same at the record's place in the campaign, where the training records drift.
-    pub placed: Vec<HeldOut>,
-}
-
-/// [`crossvalidate`], with what [`diagnose`](crate::diagnose) finds in the training records of each fold: records that were held out
-/// come from the same campaign, so that its clock and its drift are known of them.
-///
-/// # Errors
-/// As [`crossvalidate`].
-pub fn crossvalidate_in_campaign(
-    learner: &dyn Learner,
-    candidates: &[Candidate],
-    figures: &[f64],
-    orders: &[Option<usize>],
-    count: usize,
-    repeats: usize,
-    seed: u64,
-) -> Result<InCampaign> {
-    let splits = splits(candidates.len(), count, repeats, seed);
-    let of_fold = |split: &Split| {
-        let held_out = split.predict(learner, candidates, figures, seed)?;
-        let train: Vec<Candidate> = split.kept().map(|record| candidates[record].clone()).collect();
-        let train_figures: Vec<f64> = split.kept().map(|record| figures[record]).collect();
-        let train_orders: Vec<Option<usize>> = split.kept().map(|record| orders[record]).collect();
-        let clock = Clock::find(&train_figures);
-        let inner = crossvalidate(learner, &train, &train_figures, count, 1, seed)?;
-        let drift = Drift::find(&train_orders, &residuals(&inner, train.len()));
-        let scaled = |held: &HeldOut, factor: f64| Prediction {
-            value: held.prediction.value * factor,
-            deviation: held.prediction.deviation * factor,
-        };
-        let shown = |held: &HeldOut, prediction: Prediction| {
-            let value = clock.map_or(prediction.value, |clock| clock.shown(prediction.value));
-            HeldOut { prediction: Prediction { value, ..prediction }, ..*held }
-        };
-        let at_place = |held: &HeldOut| {
-            let drift = drift.as_ref().zip(orders[held.record]).map_or(0.0, |(drift, order)| drift.at(order));
-            shown(held, scaled(held, drift.exp()))
-        };
-        Ok(InCampaign {
-            shown: held_out.iter().map(|held| shown(held, held.prediction)).collect(),
-            placed: held_out.iter().map(at_place).collect(),
-            design: held_out,
-        })
-    };
-    let mut all = InCampaign::default();
-    for fold in splits.par_iter().map(of_fold).collect::<Result<Vec<_>>>()? {
-        all.design.extend(fold.design);
-        all.shown.extend(fold.shown);
-        all.placed.extend(fold.placed);
-    }
-    Ok(all)
-}
-
 /// A fold of a repeat.
-struct Split {
+pub(crate) struct Split {
     repeat: usize,
     records: usize,
     held: Vec<usize>,
 }
 
-fn splits(records: usize, count: usize, repeats: usize, seed: u64) -> Vec<Split> {
+pub(crate) fn splits(records: usize, count: usize, repeats: usize, seed: u64) -> Vec<Split> {
     let of_repeat = |repeat: usize| {
         let folds = folds(records, count, seed.wrapping_add(repeat as u64)).into_iter();
         folds.map(move |held| Split { repeat, records, held })
@@ -187,11 +125,13 @@ fn splits(records: usize, count: usize, repeats: usize, seed: u64) -> Vec<Split>
 }
 
 impl Split {
-    fn kept(&self) -> impl Iterator<Item = usize> {
+    /// The records that are not held out.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = usize> {
         (0..self.records).filter(|record| self.held.binary_search(record).is_err())
     }
 
-    fn predict(
+    /// Learns from these, and predicts the others.
+    pub(crate) fn predict(
         &self,
         learner: &dyn Learner,
         candidates: &[Candidate],

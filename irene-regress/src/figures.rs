@@ -1,7 +1,7 @@
-use irene_tree::{Mark, Marks, Node, NodeId, Quantity, Tree};
+use irene_tree::{Level, Mark, Marks, Node, NodeId, Quantity, Tree};
 use serde_json::{Map, Value};
 
-use crate::{Result, interval::Spread};
+use crate::Result;
 
 /// What is predicted of a node, or of its own part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -103,8 +103,13 @@ pub(crate) fn sum_up(tree: &Tree, mut part: impl FnMut(NodeId) -> Result<Predict
     Ok(predictions)
 }
 
-/// Writes predictions into a tree, with intervals where it is known how far off they are.
-pub(crate) fn write(tree: &mut Tree, predictions: &[Prediction], spread: Option<&Spread>) {
+/// Writes predictions into a tree, with intervals where it is known how far off they are: of a node's level and figures, and whether it
+/// lies outside the training range.
+pub(crate) fn write(
+    tree: &mut Tree,
+    predictions: &[Prediction],
+    interval: impl Fn(Level, &Figures, bool) -> Option<[f64; 2]>,
+) {
     tree.clear_predictions();
     for (node, prediction) in tree.nodes_mut().iter_mut().zip(predictions) {
         let Some(figures) = prediction.figures else { continue };
@@ -115,7 +120,7 @@ pub(crate) fn write(tree: &mut Tree, predictions: &[Prediction], spread: Option<
         node.set(Quantity::PredictedPower, known(figures.latency.filter(|s| *s > 0.0).map(|s| figures.energy / s)));
         node.set(Quantity::PredictedGpuEnergy, known(figures.gpu_energy));
         let extrapolated = prediction.marks.contains(Mark::Extrapolated);
-        if let Some([low, high]) = spread.and_then(|spread| spread.interval(node.level(), &figures, extrapolated)) {
+        if let Some([low, high]) = interval(node.level(), &figures, extrapolated) {
             node.set(Quantity::PredictedLow, low);
             node.set(Quantity::PredictedHigh, high);
         }

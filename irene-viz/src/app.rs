@@ -10,7 +10,7 @@ use irene_tree::Tree;
 use lru::LruCache;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem};
+use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem, size::Size};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -36,13 +36,6 @@ pub(crate) struct App {
 pub(crate) struct Device {
     pub(crate) name: String,
     pub(crate) profile: Profile,
-}
-
-/// A model at a size.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) batch_size: usize,
-    pub(crate) seq_len: usize,
 }
 
 impl App {

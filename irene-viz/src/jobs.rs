@@ -12,12 +12,12 @@ use std::{
 
 use irene_models::ModelSpec;
 use irene_tree::{Node, Quantity, Tree, jsonl};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
-use crate::{Limits, Profiling, ProfilingError, ProfilingRequest, Progress, app::Size, metrics::JobCounts};
+use crate::{
+    Limits, Profiling, ProfilingError, ProfilingRequest, Progress, job_state::JobState, metrics::JobCounts, size::Size,
+};
 
 /// The jobs of a server, and the thread that does them while there are any.
 pub(crate) struct Jobs {
@@ -69,33 +69,6 @@ pub(crate) struct Measured {
     pub(crate) tree: Arc<RawValue>,
     /// None without energies.
     pub(crate) energy_provenance: Option<&'static str>,
-}
-
-/// Where a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum JobState {
-    Queued,
-    Running,
-    Done,
-    Failed,
-    Cancelled,
-}
-
-impl JobState {
-    pub(crate) fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// Why a job is not taken.

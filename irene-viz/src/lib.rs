@@ -7,6 +7,7 @@
 
 mod api;
 mod app;
+mod job_state;
 mod jobs;
 mod metrics;
 mod options;
@@ -15,6 +16,7 @@ mod problem;
 mod profiling;
 mod report;
 mod serve;
+mod size;
 
 pub use options::{Limits, Options};
 pub use problem::Problem;

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::jobs::JobState;
+use crate::job_state::JobState;
 
 /// What the server counts, in Prometheus' form.
 pub(crate) struct Metrics {

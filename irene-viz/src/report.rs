@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, Options, api,
-    app::{App, Device, Size},
+    app::{App, Device},
     page,
+    size::Size,
 };
 
 /// A page that shows one model at one size without a server: an HTML file that asks for nothing.

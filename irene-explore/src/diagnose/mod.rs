@@ -3,9 +3,11 @@
 
 mod clock;
 mod drift;
+mod in_campaign;
 
 pub use clock::Clock;
 pub use drift::Drift;
+pub use in_campaign::{InCampaign, crossvalidate_in_campaign};
 use serde::Serialize;
 
 use crate::{

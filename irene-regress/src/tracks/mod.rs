@@ -125,7 +125,9 @@ impl<M: Method> Predictor for Calibrated<M> {
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
         let predictions = self.method.predict(tree)?;
-        figures::write(tree, &predictions, self.spread.as_ref());
+        figures::write(tree, &predictions, |level, figures, is_outside| {
+            self.spread.as_ref()?.interval(level, figures, is_outside)
+        });
         Ok(())
     }
 

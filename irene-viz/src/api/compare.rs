@@ -12,8 +12,9 @@ use super::{
     queries::{CompareQuery, Params},
 };
 use crate::{
-    app::{App, Size, compute},
+    app::{App, compute},
     problem::Problem,
+    size::Size,
 };
 
 /// Two models or sizes, node by node

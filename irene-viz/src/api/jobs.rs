@@ -25,9 +25,11 @@ use utoipa::ToSchema;
 
 use super::{Shared, answers::TreeLine, bytes};
 use crate::{
-    app::{App, Size, compute},
-    jobs::{Job, JobState, Jobs, Refusal, Status},
+    app::{App, compute},
+    job_state::JobState,
+    jobs::{Job, Jobs, Refusal, Status},
     problem::Problem,
+    size::Size,
 };
 
 /// What to measure: a built-in model, or one by its config.

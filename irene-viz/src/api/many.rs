@@ -16,8 +16,9 @@ use super::{
     queries::{Params, SizeQuery, SweepQuery},
 };
 use crate::{
-    app::{App, Device, Size, compute},
+    app::{App, Device, compute},
     problem::Problem,
+    size::Size,
 };
 
 /// Sizes that are swept where none are named; those that a model cannot take are left out.

@@ -21,8 +21,9 @@ use irene_tree::Quantity;
 use utoipa::OpenApi;
 
 use crate::{
-    app::{App, Device, Size, compute},
+    app::{App, Device, compute},
     problem::Problem,
+    size::Size,
 };
 use answers::{DeviceEntry, Devices, Model, Models, Trace};
 pub(crate) use many::{default_sweep, leaderboard_of};

@@ -18,8 +18,9 @@ use super::{
     queries::{ConfigQuery, Method, ModelQuery, Params, TreesQuery},
 };
 use crate::{
-    app::{App, Device, Size, compute},
+    app::{App, Device, compute},
     problem::Problem,
+    size::Size,
 };
 
 pub(crate) fn prediction(

@@ -7,7 +7,7 @@ use axum::{
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{app::Size, problem::Problem};
+use crate::{problem::Problem, size::Size};
 
 /// A query whose mistakes are a [`Problem`].
 pub(crate) struct Params<T>(pub(crate) T);

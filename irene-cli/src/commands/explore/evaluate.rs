@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use irene_explore::{
     Dataset, Describer,
-    evaluate::{Errors, InCampaign, Score, crossvalidate, crossvalidate_in_campaign},
+    diagnose::{InCampaign, crossvalidate_in_campaign},
+    evaluate::{Errors, Score, crossvalidate},
     surrogate::{Learner, learner, learners},
 };
 use serde_json::json;

@@ -3,7 +3,7 @@ use irene_tree::Level;
 use super::{
     LayerDesign,
     heads::{HeadModule, Place},
-    layer::Surroundings,
+    surroundings::Surroundings,
 };
 use crate::{Cx, Embedding, Linear, Module, Node, Result, Tensor, Weights, models::heads as all_heads};
 

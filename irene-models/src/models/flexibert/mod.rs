@@ -15,15 +15,13 @@ mod design;
 mod embeddings;
 mod heads;
 mod layer;
+mod surroundings;
 
 pub use design::{Design, Head, LayerDesign};
 use irene_tree::{DType, Level};
 use serde_json::{Map, Value};
 
-use self::{
-    embeddings::FlexiBertEmbeddings,
-    layer::{FlexiBertEncoder, Surroundings},
-};
+use self::{embeddings::FlexiBertEmbeddings, layer::FlexiBertEncoder, surroundings::Surroundings};
 use super::{bert::BertPooler, heads::additive_mask};
 use crate::{
     Activation, Architecture, Batch, Config, Cx, Error, Model, ModelOutput, ModelSpec, Module, Node, Result, Weights,
