@@ -51,7 +51,7 @@ impl App {
             limits,
             metrics,
             allow_origin: options.allow_origin,
-            is_local: options.address.ip().is_loopback(),
+            is_local: options.address.ip().to_canonical().is_loopback(),
             jobs,
             followers: Arc::new(Semaphore::new(limits.followers)),
             requests: Semaphore::new(limits.requests),

@@ -107,7 +107,7 @@ impl Table {
             let cells: Vec<String> = row
                 .iter()
                 .map(|cell| match cell {
-                    Cell::Shown(text) => text.replace('|', "\\|"),
+                    Cell::Shown(text) => text.replace('|', "\\|").replace('\n', " "),
                     Cell::Missing(reason) => {
                         let known = reasons.iter().position(|known| known == reason);
                         let place = known.unwrap_or_else(|| {
@@ -136,7 +136,7 @@ impl Cell {
 
     /// What there is, or why not.
     pub(super) fn of(text: Option<String>, reason: &str) -> Self {
-        text.map_or_else(|| Self::missing(reason), Self::Shown)
+        text.map_or_else(|| Self::missing(reason), Self::from)
     }
 }
 

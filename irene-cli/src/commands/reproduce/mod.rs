@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use irene_explore::Dataset;
+use irene_regress::is_first_machine;
 use irene_tree::Tree;
 
 use self::markdown::{Cell, Section, Table};
@@ -23,7 +24,8 @@ use crate::output;
   irene reproduce datasets/device_1 -o report
   irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
 pub(crate) struct Args {
-    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees, or a device's records
+    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees (with IrEne's eight resource features), or a device's records
+    /// (of designs in the published space)
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Decides initial weights
@@ -45,9 +47,9 @@ struct Effort {
     /// Draws of the records that active learning begins with, and searches
     #[arg(long, value_name = "N", default_value = "10", value_parser = size)]
     seeds: usize,
-    /// Most records that a replay measures
-    #[arg(long, value_name = "N", default_value = "60", value_parser = size)]
-    limit: usize,
+    /// Most records that a replay measures, which begins with four
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u16).range(5..))]
+    limit: u16,
 }
 
 /// What there is to reproduce from.
@@ -64,17 +66,20 @@ const FOLDER: &str = "reproduction";
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut data = Data::default();
     args.data.iter().try_for_each(|path| data.read(path))?;
+    let folder = args.output.join(FOLDER);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut sections = vec![overview(&data)];
-    for (origin, trees) in &data.trees {
-        let of_several = (data.trees.len() > 1).then_some(origin.as_str());
-        sections.extend(irene::sections(trees, args.seed, of_several)?);
+    for (place, (origin, trees)) in data.trees.iter().enumerate() {
+        let of_several = (data.trees.len() > 1).then_some((place + 1, origin.as_str()));
+        sections.extend(irene::sections(trees, args.seed, of_several).with_context(|| origin.clone())?);
+    }
+    if !data.trees.is_empty() {
+        sections.push(irene::cost()?);
     }
     sections.extend(protran::sections(&data.devices, args.effort)?);
     let title = "# Reproduction of IrEne's, IrEne-viz's and ProTran's results\n";
     let texts = sections.iter().map(|section| section.to_markdown(FOLDER));
     let text: Vec<String> = [format!("{title}\n{}", introduction(args, &data))].into_iter().chain(texts).collect();
-    let folder = args.output.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for picture in sections.iter().flat_map(Section::pictures) {
         output::write_text(&folder.join(&picture.file), &picture.svg)?;
     }
@@ -86,7 +91,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 impl Data {
     fn read(&mut self, path: &Path) -> Result<()> {
-        let origin = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut origin = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        if self.trees.iter().any(|(known, _)| *known == origin) {
+            origin = path.display().to_string();
+            let is_new = self.trees.iter().all(|(known, _)| *known != origin);
+            ensure!(is_new, "{origin} is given twice; leave one out");
+        }
         if path.is_dir() {
             let is_irene = path.join("model_level_features.csv").exists();
             return if is_irene {
@@ -126,6 +136,7 @@ impl Data {
         let name = &device.device;
         let is_new = self.devices.iter().all(|known| known.device != *name);
         ensure!(is_new, "two files have records of {name}; name their devices apart, or leave one out");
+        ensure!(!device.measures().is_empty(), "{name}: no record has a latency, an energy or a peak power");
         self.devices.push(device);
         Ok(())
     }
@@ -150,7 +161,7 @@ fn introduction(args: &Args, data: &Data) -> String {
     format!(
         "Made by `irene reproduce` from {}, with seed {}, {repeats} repeats, {seeds} seeds and at most {limit} records of a replay. Figures \
          without a source are computed here; *published* is what the papers report, *authors' code* a run of their published code \
-         on the same data. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is not there, with \
+         on the measurements of IrEne's first machine. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is not there, with \
          its reason below the table.\n",
         read.join(", "),
         args.seed,
@@ -181,9 +192,11 @@ fn overview(data: &Data) -> Section {
     line(
         "IrEne, second machine (PC2)",
         "all of the above",
-        Cell::missing(
-            "no measurements of a second machine are among the data that this project has; given as one more DATA they get the same sections",
-        ),
+        if data.trees.iter().any(|(_, trees)| !is_first_machine(trees)) {
+            "the sections of the other measurements".into()
+        } else {
+            Cell::missing("no measurements of a second machine were given; the project has none")
+        },
     );
     line(
         "IrEne-viz",

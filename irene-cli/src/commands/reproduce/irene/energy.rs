@@ -40,10 +40,10 @@ impl Methods {
                     format!("{:.1}%", 100.0 * row.share).into(),
                     Cell::of(other.map(|other| si(other.energy_j, "J")), "no such class was predicted"),
                     Cell::of(other.map(|other| format!("{:.1}%", 100.0 * other.share)), "no such class was predicted"),
-                    Cell::missing("the paper's tables 10 and 12 were not at hand"),
+                    self.reported(None, "the paper's tables 10 and 12 were not at hand"),
                 ]);
             }
-            section = section.text(format!("{measured}, the ten greatest:")).table(table);
+            section = section.text(format!("{measured}, the greatest:")).table(table);
         }
         section.text(
             "Why measured and predicted parts differ: each node was measured on its own, and the small difference of large numbers, a \
@@ -54,7 +54,7 @@ impl Methods {
 }
 
 /// What a model costs by the shipped profile.
-pub(super) fn cost() -> Result<Section> {
+pub(in crate::commands::reproduce) fn cost() -> Result<Section> {
     const DEVICE: &str = "gtx-1080-ti";
     let profile = Profile::bundled(DEVICE)?;
     let size = Size { batch_size: 8, seq_len: 128 };

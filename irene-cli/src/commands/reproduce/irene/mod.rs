@@ -4,6 +4,8 @@ mod energy;
 mod errors;
 mod pictures;
 
+pub(super) use energy::cost;
+
 use anyhow::Result;
 use irene_regress::{
     Ablation, CrossValidation, HeldOut, Protocol, Reported, ablations, is_first_machine, predict_held_out,
@@ -40,8 +42,8 @@ struct Methods {
     is_first_machine: bool,
 }
 
-/// `origin` names the trees where there are others too.
-pub(super) fn sections(trees: &[Tree], seed: u64, origin: Option<&str>) -> Result<Vec<Section>> {
+/// `origin` numbers and names the trees where there are others too.
+pub(super) fn sections(trees: &[Tree], seed: u64, origin: Option<(usize, &str)>) -> Result<Vec<Section>> {
     let methods = Methods::try_on(trees, seed)?;
     let mut sections = vec![
         methods.by_method(trees)?,
@@ -51,13 +53,11 @@ pub(super) fn sections(trees: &[Tree], seed: u64, origin: Option<&str>) -> Resul
         methods.distribution(),
         methods.against_measured(),
         methods.bottlenecks(trees),
-        energy::cost()?,
     ];
-    if let Some(origin) = origin {
-        let plain: String = origin.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    if let Some((place, origin)) = origin {
         for section in &mut sections {
             section.title = format!("{}: {origin}", section.title);
-            section.prefix_pictures(&plain);
+            section.prefix_pictures(&place.to_string());
         }
     }
     Ok(sections)
