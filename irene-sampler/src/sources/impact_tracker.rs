@@ -10,7 +10,7 @@ pub(super) const KIND: Kind =
     Kind { name: "impact-tracker", what: "estimate: this process's share of RAPL and GPUs, with a PUE of 1.58", open };
 
 /// Average power usage effectiveness of data centres in 2018 (Strubell et al. 2019, section 3).
-const PUE: f64 = 1.58;
+pub const PUE: f64 = 1.58;
 
 #[cfg(target_os = "linux")]
 fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {

@@ -15,6 +15,7 @@ mod utilisation;
 
 use std::path::PathBuf;
 
+pub use impact_tracker::PUE;
 pub use power_log::PowerLog;
 pub use selection::Selection;
 

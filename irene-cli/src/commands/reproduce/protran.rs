@@ -26,8 +26,6 @@ pub(super) const LEARNING: &str = "Measurements until surrogates converge";
 pub(super) const TRANSFER: &str = "What one device says of another";
 pub(super) const SEARCH: &str = "What searches find";
 
-/// Ways to learn actively that are replayed.
-const WAYS: usize = 3;
 const FOLDS: usize = 5;
 /// Evaluations of each search.
 const BUDGET: usize = 4000;
@@ -56,7 +54,7 @@ pub(super) fn sections(data: &[Dataset], effort: Effort) -> Result<Vec<Section>>
         Ok(Device { data, candidates, measures: data.measures(), published: published::device(&data.device) })
     };
     let devices: Vec<Device<'_>> = data.iter().map(device).collect::<Result<_>>()?;
-    let campaigns = WAYS * effort.seeds;
+    let campaigns = ways().len() * effort.seeds;
     let steps = devices.len() * (LEARNERS.len() + campaigns + 1) + 1;
     let bar = output::progress(steps as u64, "ProTran");
     let sections = [
@@ -166,22 +164,21 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         };
         let replayed = device.reported(replayed, NOT_RUN);
         if !device.has(FEWEST_TO_REPLAY) {
-            let [ours, random, theirs] = [TOO_FEW; WAYS].map(Cell::missing);
-            table.row([device.name().into(), ours, random, theirs, replayed, published]);
-            bar.inc((WAYS * effort.seeds) as u64);
+            let too_few = ways().map(|_| Cell::missing(TOO_FEW));
+            table.row([Cell::from(device.name())].into_iter().chain(too_few).chain([replayed, published]));
+            bar.inc((ways().len() * effort.seeds) as u64);
             continue;
         }
         let options = ReplayOptions {
-            ways: vec![Way::ours(), Way::new(Box::new(LawLearner), Acquisition::Random), Way::published()],
+            ways: ways().into(),
             measures: device.measures.clone(),
             seeds: effort.seeds,
             limit: Some(effort.limit.into()),
             ..ReplayOptions::default()
         };
         let found = replay(device.data, describer, &options, &|_, _| bar.inc(1), interrupt::flag()?)?;
-        let [ours, random, theirs] =
-            [0, 1, 2].map(|way| Cell::of(found.curves.get(way).map(samples), "nothing was replayed"));
-        table.row([device.name().into(), ours, random, theirs, replayed, published]);
+        let found_samples = found.curves.iter().map(|curve| Cell::from(samples(curve)));
+        table.row([Cell::from(device.name())].into_iter().chain(found_samples).chain([replayed, published]));
         let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
         pictures.push(Picture {
             file: format!("learning-{}.svg", device.data.device.chars().map(plain).collect::<String>()),
@@ -197,6 +194,11 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         effort.seeds, effort.limit
     ));
     Ok(pictures.into_iter().fold(section, Section::picture))
+}
+
+/// What is replayed, a column each: ours, ours without choosing, and the papers'.
+fn ways() -> [Way; 3] {
+    [Way::ours(), Way::new(Box::new(LawLearner), Acquisition::Random), Way::published()]
 }
 
 fn samples(curve: &Curve) -> String {

@@ -8,6 +8,7 @@ use irene_regress::{
     END2END_BY_MODEL, HeldOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Protocol, Reported, Strategy, crossvalidate,
     evaluate,
 };
+use irene_sampler::sources::PUE;
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{
@@ -93,7 +94,8 @@ impl Methods {
     /// What a meter would not be needed for, if it were right.
     fn software(&self, trees: &[Tree]) -> Result<Table> {
         let mut table = Table::new(["software measurement", "ml / module / model, %", "published"]);
-        for (name, factor) in [("the GPU's driver alone", 1.0), ("the same with the tracker's PUE of 1.58", PUE)] {
+        let with_pue = format!("the same with the tracker's PUE of {PUE}");
+        for (name, factor) in [("the GPU's driver alone", 1.0), (with_pue.as_str(), PUE)] {
             let published = Cell::missing("the paper has the whole tracker only");
             table.row([name.into(), readings(trees, factor)?, published]);
         }
@@ -169,9 +171,6 @@ fn spread(trees: &[Tree]) -> Result<Table> {
     }
     Ok(table)
 }
-
-/// Of Strubell et al. (2019), as experiment-impact-tracker has it.
-const PUE: f64 = 1.58;
 
 /// The energy that the GPU's driver counts, times a factor, for a prediction.
 fn readings(trees: &[Tree], factor: f64) -> Result<Cell> {
