@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::Path};
 
 use irene_explore::space::{DesignSpace, EMBEDDING, Embedding, ModelHash, ModelType, Sampling, parameters};
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_tree::Quantity;
+use irene_tree::{Quantity, Size};
 use proptest::prelude::*;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::Deserialize;
@@ -26,8 +26,7 @@ fn assert_as_published(space: &DesignSpace, record: &Record) {
     assert_eq!(&space.canonical(design), design, "{hash}");
     assert_eq!(ModelHash::of(design), *hash);
     assert_eq!(space.model_type(design), *model_type, "{hash}");
-    let mut tree = ModelSpec::from_design(hash.to_string(), design).unwrap().trace(1, 16).unwrap();
-    irene_features::annotate(&mut tree);
+    let mut tree = ModelSpec::from_design(hash.to_string(), design).unwrap().trace(Size::new(1, 16)).unwrap();
     assert_eq!(tree.root().get(Quantity::NumParameters), Some(parameters(design) as f64), "{hash}");
 }
 

@@ -10,7 +10,7 @@ use irene_models::{
     profile::{Figures, ProfileError, Profiler, distinct},
 };
 use irene_sampler::{Channel, Measurement, Protocol, Sampler, SamplerOptions, Source, Unit};
-use irene_tree::{Level, Quantity, Tree};
+use irene_tree::{Level, Precision, Quantity, Size, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
@@ -21,17 +21,23 @@ fn profiled(
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
     let spec = ModelSpec::find(fixture.to_str().unwrap()).unwrap();
     let model = spec.build(&RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu }).unwrap();
-    let batch = Batch::of_ids(vec![1; 12], None, (2, 6), &Device::Cpu).unwrap();
+    let batch = Batch::of_ids(vec![1; 12], None, Size::new(2, 6), &Device::Cpu).unwrap();
     let short = Duration::from_millis(2);
     let protocol = Protocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..Protocol::quick() };
     let sampler = Sampler::start(Vec::new(), SamplerOptions::default()).unwrap();
-    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, stop: &AtomicBool::new(stop) };
+    let profiler = Profiler {
+        sampler: &sampler,
+        protocol: &protocol,
+        levels: &LEVELS,
+        precision: Precision::F32,
+        stop: &AtomicBool::new(stop),
+    };
     let (mut kept, mut rounds) = (HashMap::new(), 0);
     let tree = profiler.profile(&spec, model.as_ref(), &batch, known, |key, measured| {
         kept.insert(key, measured.clone());
         rounds += 1;
     });
-    let distinct = distinct(&spec, &batch, &LEVELS).unwrap().len();
+    let distinct = distinct(&spec, batch.size(), &LEVELS).unwrap().len();
     assert!(kept.is_empty() || kept.len() == distinct, "{} of {distinct}", kept.len());
     (tree, kept, rounds)
 }

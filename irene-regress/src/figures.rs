@@ -19,6 +19,17 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// The figures of so many runs.
+    fn times(self, times: f64) -> Self {
+        let scaled = |figure: f64| times * figure;
+        Self {
+            latency: self.latency.map(scaled),
+            energy: scaled(self.energy),
+            gpu_energy: self.gpu_energy.map(scaled),
+            ..self
+        }
+    }
+
     /// With the figures of a part added. Deviations of parts go together: all are of one machine.
     fn with(self, part: &Self) -> Self {
         let add = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
@@ -96,7 +107,7 @@ pub(crate) fn sum_up(tree: &Tree, mut part: impl FnMut(NodeId) -> Result<Predict
         if let Some(parent) = tree.parent(id) {
             let (above, below) = predictions.split_at_mut(id.index());
             let (above, below) = (&mut above[parent.index()], &below[0]);
-            above.figures = sum(above.figures, below.figures);
+            above.figures = sum(above.figures, below.figures.map(|figures| figures.times(tree.node(id).times())));
             above.mark_as(below);
         }
     }

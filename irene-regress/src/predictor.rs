@@ -102,7 +102,7 @@ impl Provenance {
             format!("{} to {}", sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0))
         };
         let counts: Vec<_> = models.iter().map(|(model, count)| format!("{model} ({count})")).collect();
-        let (batches, lengths) = (range(|tree| tree.batch_size), range(|tree| tree.seq_len));
+        let (batches, lengths) = (range(|tree| tree.size.sequences), range(|tree| tree.size.new));
         let counts = counts.join(", ");
         // What was learned from estimates predicts estimates.
         let is_estimated = trees.iter().flat_map(Tree::nodes).any(Node::is_energy_estimated);

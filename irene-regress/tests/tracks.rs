@@ -4,7 +4,7 @@
 mod made_up;
 
 use irene_regress::{Profile, Track, Trainer};
-use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
+use irene_tree::{Format, Level, Mark, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 use made_up::{data, model, predicted, traced, train, trainers};
 
 #[test]
@@ -113,13 +113,9 @@ fn one_tree_scales_a_profile_to_a_machine_far_away() {
 
 #[test]
 fn whole_models_are_needed_to_carry_a_profile_over() {
-    let mut builder = TreeBuilder::new("leaf", 8, 32);
-    let op = irene_tree::Operation::new(
-        irene_tree::OpKind::Linear,
-        &[[8, 32, 64].into(), [64, 64].into(), [64].into()],
-        [8, 32, 64].into(),
-        irene_tree::DType::F32,
-    );
+    let mut builder = TreeBuilder::new("leaf", Size::new(8, 32));
+    let x = Operand::activation([8, 32, 64], Format::F32);
+    let op = Operation::new(OpKind::Linear, &[x, Operand::parameter([64, 64], Format::F32)], x);
     builder.leaf("root", "Linear", Level::Ml, Some(op));
     let mut tree = builder.finish().unwrap();
     irene_features::annotate(&mut tree);
@@ -163,7 +159,7 @@ fn nodes_that_were_measured_apart_may_exceed_the_whole_and_it_then_has_no_own_pa
 #[test]
 fn too_little_to_learn_from_is_said() {
     let of = |keep: &dyn Fn(&&Tree) -> bool| data().iter().filter(keep).collect::<Vec<&Tree>>();
-    let one_size = of(&|tree| (tree.batch_size, tree.seq_len) == (8, 32));
+    let one_size = of(&|tree| (tree.size.sequences, tree.size.new) == (8, 32));
     let error = Track::Specs.train(&one_size).err().unwrap().to_string();
     assert!(
         error.starts_with("training data: all trees are of one size, 8x32; trees of two sizes are the least"),

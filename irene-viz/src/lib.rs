@@ -16,7 +16,6 @@ mod problem;
 mod profiling;
 mod report;
 mod serve;
-mod size;
 
 pub use options::{Limits, Options};
 pub use problem::Problem;

@@ -5,7 +5,7 @@
 
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, PRICE_PER_KWH, Profile, Term, kwh_per_million};
-use irene_tree::{Level, Node, NodeId, Quantity, Tree, render};
+use irene_tree::{Level, Node, NodeId, Quantity, Size, Tree, render};
 use safetensors::SafeTensors;
 
 use crate::{docs, read, root};
@@ -123,8 +123,7 @@ struct Example {
 
 impl Example {
     fn new() -> Self {
-        let mut with_math = ModelSpec::find(MODEL).unwrap().trace(BATCH, SEQ).unwrap();
-        irene_features::annotate(&mut with_math);
+        let mut with_math = ModelSpec::find(MODEL).unwrap().trace(Size::new(BATCH, SEQ)).unwrap();
         let profile = Profile::bundled(DEVICE).unwrap();
         let mut tree = with_math.without_math();
         profile.predict(&mut tree).unwrap();

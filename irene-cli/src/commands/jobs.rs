@@ -101,12 +101,12 @@ impl MachineProfiler {
         stop: &AtomicBool,
     ) -> Result<Tree> {
         let Self(measuring) = self;
-        let &ProfilingRequest { spec, batch_size, seq_len } = request;
+        let &ProfilingRequest { spec, size } = request;
         let selection = measuring.meter.select()?;
         let settings = measuring.settings(&selection.meters);
         let device = measuring.place.device()?;
-        let batch = Batch::made_up(spec, (batch_size, seq_len), &device)?;
-        let nodes = profile::distinct(spec, &batch, &measuring.levels)?;
+        let batch = Batch::made_up(spec, size, &device)?;
+        let nodes = profile::distinct(spec, size, &measuring.levels)?;
         let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
         progress(so_far.clone());
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();

@@ -117,7 +117,8 @@ impl Measuring {
     }
 
     pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
-        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, stop }
+        let precision = self.place.precision();
+        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, precision, stop }
     }
 
     /// What the figures depend on.
@@ -143,7 +144,6 @@ impl Measuring {
 
     /// A measured tree with what its shapes tell and what it was measured by.
     pub(crate) fn finished(&self, mut tree: Tree, settings: &Value) -> Tree {
-        irene_features::annotate(&mut tree);
         if !self.levels.contains(&Level::Math) {
             tree = tree.without_math();
         }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Tensor};
-use irene_tree::render;
+use irene_tree::{Kernels, Size, render};
 
 use super::{Usage, running::ModelArgs, size, text::TextArgs};
 use crate::output;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let spec = ModelSpec::find(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.
-    spec.trace(batch.batch_size(), batch.seq_len())?;
+    spec.trace(batch.size())?;
     batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, &device, None)?;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        return Ok(Batch::made_up(spec, (batch_size, seq_len), device)?);
+        return Ok(Batch::made_up(spec, Size::new(batch_size, seq_len), device)?);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);
@@ -86,7 +86,7 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let ModelArgs { model, weights, .. } = &args.model;
     let place = if ModelSpec::builtin(model).is_some() { weights.as_ref() } else { None };
     let encoded = input.text.encode(spec, place.unwrap_or(model))?;
-    Ok(Batch::of_ids(encoded.ids, encoded.mask, (encoded.batch_size, encoded.seq_len), device)?)
+    Ok(Batch::of_ids(encoded.ids, encoded.mask, encoded.size, device)?)
 }
 
 /// The batch in a safetensors file.
@@ -111,14 +111,14 @@ fn tensors(path: &Path, device: &Device) -> Result<Batch> {
             mask.shape()
         );
     }
-    Ok(Batch { input_ids, attention_mask })
+    Ok(Batch { attention_mask, ..Batch::of(input_ids) })
 }
 
 /// Seconds of each timed run, and the last output.
 fn timed(args: &Args, model: &dyn Model, batch: &Batch, device: &Device) -> Result<(Vec<f64>, ModelOutput)> {
     let bar = output::progress(args.repeat as u64, "runs");
     let run = || {
-        let mut cx = if args.traced { Cx::unfused() } else { Cx::silent() };
+        let mut cx = if args.traced { Cx::silent().with_kernels(Kernels::Eager) } else { Cx::silent() };
         model.run(&mut cx, batch)
     };
     let mut output = run()?;
@@ -159,9 +159,9 @@ fn write_outputs(path: &Path, all: bool, model: &dyn Model, batch: &Batch, outpu
 }
 
 fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f64]) -> Result<String> {
-    let (batch_size, seq_len) = (batch.batch_size(), batch.seq_len());
-    let mut out = format!("{}, batch {batch_size}, sequence {seq_len}\n", spec.name());
-    let mut shape = |name: &str, tensor: &Tensor| writeln!(out, "{name:18} {} {:?}", tensor.shape(), tensor.dtype());
+    let Size { sequences, new, .. } = batch.size();
+    let mut out = format!("{}, batch {sequences}, sequence {new}\n", spec.name());
+    let mut shape = |name: &str, tensor: &Tensor| writeln!(out, "{name:18} {} {}", tensor.shape(), tensor.format());
     shape("last_hidden_state", &output.last_hidden_state)?;
     if let Some(pooled) = &output.pooler_output {
         shape("pooler_output", pooled)?;
@@ -178,7 +178,7 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
         seconds(sorted[sorted.len() - 1]),
         sorted.len()
     )?;
-    let tokens = (batch_size * seq_len) as f64;
+    let tokens = batch.size().tokens() as f64;
     writeln!(out, "tokens per second  {:.0}", tokens / median)?;
     Ok(out)
 }

@@ -4,7 +4,7 @@ mod names;
 mod table;
 
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_tree::{NodeId, Tree};
+use irene_tree::{NodeId, Size, Tree};
 
 pub use names::Feature;
 pub use table::FeatureTable;
@@ -55,7 +55,5 @@ impl Features {
 }
 
 fn trace(design: &Design) -> Result<Tree> {
-    let mut tree = ModelSpec::from_design("design", design)?.trace(1, SEQ_LEN)?;
-    irene_features::annotate(&mut tree);
-    Ok(tree)
+    Ok(ModelSpec::from_design("design", design)?.trace(Size::new(1, SEQ_LEN))?)
 }

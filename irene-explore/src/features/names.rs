@@ -113,7 +113,7 @@ pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(Feature, f64
         _ if is_in("FlexiBertConvolutionHead") => Feature::ConvolutionFlops,
         OpKind::Dft => Feature::DftFlops,
         OpKind::Dct => Feature::DctFlops,
-        OpKind::MatMul if is_in_head() && operation.num_parameters > 0 => Feature::WeightFlops,
+        OpKind::MatMul if is_in_head() && operation.parameters().next().is_some() => Feature::WeightFlops,
         OpKind::MatMul if is_in_head() => Feature::ScoreFlops,
         OpKind::MatMul => Feature::SharedAttentionFlops,
         OpKind::Linear if node.name() == "proj_head" => Feature::ProjectionFlops,

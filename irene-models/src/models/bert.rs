@@ -2,13 +2,16 @@
 //!
 //! RoBERTa is this with other embeddings; the parts below take their class names from [`Classes`].
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::heads;
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
-    Padding, Result, Scores, Tanh, Tensor, Weights,
+    Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
+    ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, labelled,
 };
+
+labelled!(EncoderModel<E>, BertEmbeddings, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
+labelled!(BertIntermediate, BertPooler);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -22,7 +25,7 @@ impl Architecture for Bert {
         "bert"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
         Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings, "BertPooler")?))
@@ -89,8 +92,8 @@ impl Sizes {
 
 /// Embeddings, encoder, pooler; the embeddings are the family's own.
 pub(super) struct EncoderModel<E> {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     embeddings: E,
     encoder: BertEncoder,
     pooler: BertPooler,
@@ -105,8 +108,8 @@ impl<E> EncoderModel<E> {
         pooler: &'static str,
     ) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.model, Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label(classes.model, Level::Model),
+            activations: weights.activations(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
             pooler: BertPooler::load(&weights.child("pooler"), sizes.hidden, pooler)?,
@@ -121,22 +124,18 @@ where
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
         let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
-        Ok(ModelOutput { last_hidden_state, pooler_output })
+        Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }
 
 /// Words, positions counted from 0, and segments.
 pub(super) struct BertEmbeddings {
-    node: Node,
+    label: Label,
     tables: Tables,
     model: &'static str,
     positions: usize,
@@ -146,7 +145,7 @@ impl BertEmbeddings {
     /// Loads tables of rows that are `width` wide.
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, width: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.embeddings, Level::Module),
+            label: weights.label(classes.embeddings, Level::Module),
             tables: Tables::load(weights, sizes, width)?,
             model: classes.model,
             positions: sizes.positions,
@@ -158,13 +157,9 @@ impl Module for BertEmbeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(self.model, self.positions)?;
-        self.tables.embed(cx, batch, &heads::positions(batch)?)
+        batch.check_whole(self.model, self.positions)?;
+        self.tables.embed(cx, batch, &batch.positions()?)
     }
 }
 
@@ -192,7 +187,7 @@ impl Tables {
     pub(super) fn embed(&self, cx: &mut Cx<'_>, batch: &Batch, position_ids: &Tensor) -> Result<Tensor> {
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         let positions = cx.call(&self.position_embeddings, position_ids)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
         let sum = cx.add(&words, &positions)?;
         cx.add_norm(&sum, &segments, &self.layer_norm)
@@ -201,7 +196,7 @@ impl Tables {
 
 /// The layers, one after another.
 pub(super) struct BertEncoder {
-    node: Node,
+    label: Label,
     layers: Vec<BertLayer>,
 }
 
@@ -209,7 +204,7 @@ impl BertEncoder {
     /// Loads the layers, by the family's class names.
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
-        Ok(Self { node: weights.node(classes.encoder, Level::Module), layers })
+        Ok(Self { label: weights.label(classes.encoder, Level::Module), layers })
     }
 }
 
@@ -217,10 +212,6 @@ impl Module for BertEncoder {
     /// Hidden states and additive mask.
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mut hidden = hidden.clone();
@@ -232,7 +223,7 @@ impl Module for BertEncoder {
 }
 
 struct BertLayer {
-    node: Node,
+    label: Label,
     attention: BertAttention,
     intermediate: BertIntermediate,
     output: ResidualOutput,
@@ -242,7 +233,7 @@ impl BertLayer {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let output = weights.child("output");
         Ok(Self {
-            node: weights.node(classes.layer, Level::Module),
+            label: weights.label(classes.layer, Level::Module),
             attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
             intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, classes)?,
             output: ResidualOutput::load(&output, classes.output, (sizes.intermediate, sizes.hidden), sizes.eps)?,
@@ -254,10 +245,6 @@ impl Module for BertLayer {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, mask))?;
         let intermediate = cx.call(&self.intermediate, &attended)?;
@@ -266,7 +253,7 @@ impl Module for BertLayer {
 }
 
 struct BertAttention {
-    node: Node,
+    label: Label,
     self_attention: BertSelfAttention,
     output: ResidualOutput,
 }
@@ -275,7 +262,7 @@ impl BertAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let output = weights.child("output");
         Ok(Self {
-            node: weights.node(classes.attention, Level::Module),
+            label: weights.label(classes.attention, Level::Module),
             self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
             output: ResidualOutput::load(&output, classes.self_output, (sizes.hidden, sizes.hidden), sizes.eps)?,
         })
@@ -286,10 +273,6 @@ impl Module for BertAttention {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let context = cx.call(&self.self_attention, (hidden, mask))?;
         cx.call(&self.output, (&context, hidden))
@@ -297,7 +280,7 @@ impl Module for BertAttention {
 }
 
 struct BertSelfAttention {
-    node: Node,
+    label: Label,
     query: Linear,
     key: Linear,
     value: Linear,
@@ -308,7 +291,7 @@ impl BertSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
         Ok(Self {
-            node: weights.node(classes.self_attention, Level::Module),
+            label: weights.label(classes.self_attention, Level::Module),
             query: linear("query")?,
             key: linear("key")?,
             value: linear("value")?,
@@ -321,29 +304,18 @@ impl Module for BertSelfAttention {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let projected = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let root = heads::root_of_width(&projected);
-        let scores = Scores { scale: 1.0 / root, later: None, padding: Padding::Added(mask) };
-        let context = cx.attention(&projected, scores, |cx, [query, key, value]| {
-            let keys = cx.transpose(&key, 2, 3)?;
-            let scores = cx.matmul(&query, &keys)?;
-            let scores = cx.div_scalar(&scores, root)?;
-            let scores = cx.add(&scores, mask)?;
-            let probabilities = cx.softmax(&scores)?;
-            cx.matmul(&probabilities, &value)
-        })?;
+        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
+        let scaling = Scaling::Scores(heads::root_of_width(&heads));
+        let how = Attention { scaling, causal: Causal::No, padding: Padding::Added(mask) };
+        let context = cx.attention(&heads, how)?;
         heads::merge(cx, &context)
     }
 }
 
 /// BertSelfOutput and BertOutput: a Linear whose result is added to the residual and normalised.
 pub(super) struct ResidualOutput {
-    node: Node,
+    label: Label,
     dense: Linear,
     layer_norm: LayerNorm,
 }
@@ -356,7 +328,7 @@ impl ResidualOutput {
         eps: f64,
     ) -> Result<Self> {
         Ok(Self {
-            node: weights.node(class, Level::Module),
+            label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), inputs, outputs)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), outputs, eps)?,
         })
@@ -368,10 +340,6 @@ impl Module for ResidualOutput {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;
         cx.add_norm(&mapped, residual, &self.layer_norm)
@@ -379,7 +347,7 @@ impl Module for ResidualOutput {
 }
 
 struct BertIntermediate {
-    node: Node,
+    label: Label,
     dense: Linear,
     activation: Activation,
 }
@@ -387,7 +355,7 @@ struct BertIntermediate {
 impl BertIntermediate {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.intermediate, Level::Module),
+            label: weights.label(classes.intermediate, Level::Module),
             dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.intermediate)?,
             activation: sizes.activation,
         })
@@ -398,17 +366,13 @@ impl Module for BertIntermediate {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         cx.call_then(&self.dense, hidden, self.activation)
     }
 }
 
 pub(super) struct BertPooler {
-    node: Node,
+    label: Label,
     dense: Linear,
     activation: Tanh,
 }
@@ -416,7 +380,7 @@ pub(super) struct BertPooler {
 impl BertPooler {
     pub(super) fn load(weights: &Weights<'_>, hidden: usize, class: &'static str) -> Result<Self> {
         Ok(Self {
-            node: weights.node(class, Level::Module),
+            label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), hidden, hidden)?,
             activation: Tanh::load(&weights.child("activation")),
         })
@@ -426,10 +390,6 @@ impl BertPooler {
 impl Module for BertPooler {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let first_token = cx.select(hidden, 1, 0)?;

@@ -1,12 +1,16 @@
 //! ELECTRA (Clark et al., 2020), the discriminator: BERT's layers behind embeddings of a width of their own; no pooler.
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::{
     bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
     heads,
 };
-use crate::{Architecture, Batch, Config, Cx, Linear, Model, ModelOutput, Module, Node, Result, Weights};
+use crate::{
+    Architecture, Batch, Config, Cx, Label, Linear, Model, ModelOutput, Module, Result, TaskHead, Weights, labelled,
+};
+
+labelled!(ElectraModel);
 
 /// The entry in the registry.
 pub(super) struct Electra;
@@ -20,7 +24,7 @@ impl Architecture for Electra {
         "electra"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let width = config.size_or("embedding_size", sizes.hidden)?;
         // Between equal widths there is nothing to map.
@@ -28,8 +32,8 @@ impl Architecture for Electra {
             .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
             .transpose()?;
         Ok(Box::new(ElectraModel {
-            node: weights.node(CLASSES.model, Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label(CLASSES.model, Level::Model),
+            activations: weights.activations(),
             embeddings: BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, width)?,
             project,
             encoder: BertEncoder::load(&weights.child("encoder"), &sizes, &CLASSES)?,
@@ -50,8 +54,8 @@ const CLASSES: Classes = Classes {
 };
 
 struct ElectraModel {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     embeddings: BertEmbeddings,
     project: Option<Linear>,
     encoder: BertEncoder,
@@ -61,17 +65,13 @@ impl Module for ElectraModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let mut hidden = cx.call(&self.embeddings, batch)?;
         if let Some(project) = &self.project {
             hidden = cx.call(project, &hidden)?;
         }
         let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
-        Ok(ModelOutput { last_hidden_state, pooler_output: None })
+        Ok(last_hidden_state.into())
     }
 }

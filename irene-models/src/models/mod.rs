@@ -1,6 +1,7 @@
 //! The architectures: one file each, or a folder where that would be long, top to bottom in the order data flows.
 
 mod bert;
+mod causal;
 mod distilbert;
 mod electra;
 pub mod flexibert;

@@ -1,9 +1,11 @@
 //! RoBERTa (Liu et al., 2019): BERT's encoder; positions count from after the padding token's id and skip padding.
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::bert::{Classes, EncoderModel, Sizes, Tables};
-use crate::{Architecture, Batch, Config, Cx, Model, Module, Node, Result, Tensor, Weights};
+use crate::{Architecture, Batch, Config, Cx, Label, Model, Module, Result, TaskHead, Tensor, Weights, labelled};
+
+labelled!(RobertaEmbeddings);
 
 /// The entry in the registry.
 pub(super) struct Roberta;
@@ -17,7 +19,7 @@ impl Architecture for Roberta {
         "roberta"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let pad = config.token_or("pad_token_id", 1)?;
         if pad + 1 >= sizes.positions {
@@ -42,7 +44,7 @@ const CLASSES: Classes = Classes {
 };
 
 struct RobertaEmbeddings {
-    node: Node,
+    label: Label,
     tables: Tables,
     /// The padding token's id, which is also its position.
     pad: usize,
@@ -53,7 +55,7 @@ struct RobertaEmbeddings {
 impl RobertaEmbeddings {
     fn load(weights: &Weights<'_>, sizes: &Sizes, pad: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node(CLASSES.embeddings, Level::Module),
+            label: weights.label(CLASSES.embeddings, Level::Module),
             tables: Tables::load(weights, sizes, sizes.hidden)?,
             pad,
             positions: sizes.positions - pad - 1,
@@ -63,10 +65,10 @@ impl RobertaEmbeddings {
     /// Tokens count from pad + 1; padding stays at pad.
     fn position_ids(&self, cx: &mut Cx<'_>, input_ids: &Tensor) -> Result<Tensor> {
         let is_token = cx.not_equal(input_ids, self.pad as i64)?;
-        let is_token = cx.cast(&is_token, DType::I32)?;
+        let is_token = cx.cast(&is_token, Format::I32)?;
         let count = cx.cumsum(&is_token)?;
         let count = cx.mul(&count, &is_token)?;
-        let count = cx.cast(&count, DType::I64)?;
+        let count = cx.cast(&count, Format::I64)?;
         cx.add_scalar(&count, self.pad as f64)
     }
 }
@@ -75,12 +77,8 @@ impl Module for RobertaEmbeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(CLASSES.model, self.positions)?;
+        batch.check_whole(CLASSES.model, self.positions)?;
         let position_ids = self.position_ids(cx, &batch.input_ids)?;
         self.tables.embed(cx, batch, &position_ids)
     }

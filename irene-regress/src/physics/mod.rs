@@ -35,7 +35,7 @@ pub(crate) fn shape(tree: &Tree, id: NodeId) -> Result<Shape> {
     let flops = tree.node(id).get(Quantity::TiledFlops);
     let flops = flops.map_or_else(|| number(tree, id, Quantity::Flops), Ok)?;
     let (bytes, parameters) = (number(tree, id, Quantity::MovedBytes)?, number(tree, id, Quantity::NumParameters)?);
-    Ok([flops, bytes, parameters, tree.seq_len as f64])
+    Ok([flops, bytes, parameters, tree.size.new as f64])
 }
 
 /// A node's number, which must be there.

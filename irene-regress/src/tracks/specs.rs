@@ -170,7 +170,7 @@ fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     let Some(first) = samples.first() else {
         return Err(Error::Training("no tree has a primitive".into()));
     };
-    let size = |tree: &Tree| (tree.batch_size, tree.seq_len);
+    let size = |tree: &Tree| (tree.size.sequences, tree.size.new);
     if let Some(tree) = trees.first()
         && trees.iter().all(|other| size(other) == size(tree))
     {
