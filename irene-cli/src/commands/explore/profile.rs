@@ -139,8 +139,8 @@ fn basis(args: &Args, campaign: &Campaign, mut settings: Value) -> Basis {
         settings.shift_remove("levels");
     }
     Basis {
-        batch_size: Some(args.size.batch_size),
-        seq_len: Some(args.size.seq_len),
+        batch_size: Some(args.size.size().sequences),
+        seq_len: Some(args.size.size().new),
         measuring: Some(settings),
         ..Basis::default()
     }
