@@ -1,6 +1,6 @@
 //! A whole generation as one tree: the prompt, and a few steps that stand for all.
 
-use irene_tree::{Level, Tree};
+use irene_tree::{Level, Size, Tree};
 
 use crate::{Done, Label, ModelSpec, Result, Run, Tensor, TreeVisitor, Visitor};
 
@@ -61,6 +61,19 @@ impl Visitor for Below<'_> {
     }
 }
 
+/// Watches nothing.
+struct Nobody;
+
+impl Visitor for Nobody {
+    fn enter(&mut self, _label: &Label, _inputs: &[&Tensor]) -> Result<()> {
+        Ok(())
+    }
+
+    fn exit(&mut self, _label: &Label, _done: Done<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// The tree of a generation: `prefill` reads the prompt and gives the first token, and the steps of `decode` one each.
 ///
 /// # Errors
@@ -74,9 +87,12 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
     let steps = steps(run.size.keys(), run.generate - 1);
     if !steps.is_empty() {
+        // The longest step may stand for none and still be too long for the model.
+        let longest = run.size.keys() + run.generate - 2;
+        spec.follow(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt }, &mut Nobody)?;
         tree.open("decode", "Decode", Level::Module, 1.0);
         for Step { past, times } in steps {
-            let step = Run { size: irene_tree::Size::new(run.size.sequences, 1).after(past), ..prompt };
+            let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;
         }
         tree.close();

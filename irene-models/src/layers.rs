@@ -41,22 +41,22 @@ impl Linear {
         })
     }
 
-    /// Loads `weight` (outputs, inputs) of a layer that has no bias.
+    /// Loads `weight` (outputs, inputs) alone, beside a bias that was loaded from elsewhere or is not there.
     ///
     /// # Errors
     /// What the weights' source says.
-    pub fn load_without_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+    pub fn load_with(weights: &Weights<'_>, [inputs, outputs]: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?;
-        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias: None })
+        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
     }
 
-    /// The layer without bias whose weight is a table of embeddings (outputs, inputs): as a language model's head is tied to them.
+    /// The layer whose weight is a table of embeddings (outputs, inputs), as a language model's head is tied to them.
     ///
     /// # Errors
     /// What the device says.
-    pub fn tied(weights: &Weights<'_>, table: &Embedding) -> Result<Self> {
+    pub fn tied(weights: &Weights<'_>, table: &Embedding, bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&table.weight)?;
-        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias: None })
+        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
     }
 }
 

@@ -39,7 +39,7 @@ mod weights;
 
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
-pub use candle::{Checkpoint, RandomWeights, ZeroWeights};
+pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;

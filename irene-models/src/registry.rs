@@ -287,7 +287,9 @@ impl ModelSpec {
                 // Eager kernels keep what they computed as it is.
                 let Precision { activations, cache, .. } = run.precision;
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };
-                batch.after(Cache::of_shape(run.size, shape, format))
+                // Whoever generates counts the positions of what is no padding.
+                let position_ids = run.is_padded.then(|| batch.input_ids.clone());
+                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, shape, format)) }
             }
             (None, true) => {
                 let reason = "it reads whole sequences and keeps no keys and values: leave the past out";

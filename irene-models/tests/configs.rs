@@ -12,8 +12,7 @@ fn spec(json: &str) -> irene_models::Result<ModelSpec> {
 }
 
 fn traced(json: &str, batch_size: usize, seq_len: usize) -> Tree {
-    let tree = spec(json).unwrap().trace(Size::new(batch_size, seq_len)).unwrap();
-    tree
+    spec(json).unwrap().trace(Size::new(batch_size, seq_len)).unwrap()
 }
 
 fn message(json: &str) -> String {

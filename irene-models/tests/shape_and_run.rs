@@ -6,7 +6,8 @@ mod designs;
 
 use candle_core::{DType, Device};
 use irene_models::{
-    Batch, Config, Cx, Done, Label, ModelSpec, RandomWeights, Result, ShapesOnly, Tensor, TreeVisitor, Visitor,
+    Batch, Config, Cx, Done, Label, ModelSpec, RandomWeights, Result, ShapesOnly, TaskHead, Tensor, TreeVisitor,
+    Visitor,
 };
 use irene_tree::{Kernels, Shape, Size, Tree};
 use proptest::prelude::*;
@@ -36,10 +37,15 @@ impl Visitor for Watch {
     }
 }
 
-fn watched(spec: &ModelSpec, model: &dyn irene_models::Model, batch: &Batch) -> (Tree, Vec<(Shape, Shape)>) {
+fn watched(
+    spec: &ModelSpec,
+    model: &dyn irene_models::Model,
+    kernels: Kernels,
+    batch: &Batch,
+) -> (Tree, Vec<(Shape, Shape)>) {
     let tree = TreeVisitor::new(spec.name(), batch.size());
     let mut watch = Watch { tree, outputs: Vec::new() };
-    model.run(&mut Cx::visited(&mut watch), batch).unwrap();
+    model.run(&mut Cx::visited(&mut watch).with_kernels(kernels), batch).unwrap();
     (watch.tree.finish().unwrap(), watch.outputs)
 }
 
@@ -82,8 +88,10 @@ proptest! {
     #[test]
     fn scopes_shapes_strides_and_costs_agree(
         json in config(), batch_size in 1..4usize, seq_len in 1..12usize, seed: u64, padded: bool,
+        head in prop::sample::select(TaskHead::ALL.to_vec()), kernels in prop::sample::select(vec![Kernels::Eager, Kernels::Fused]),
     ) {
         let spec = ModelSpec::from_config("any", Config::from_json("any", json.as_bytes()).unwrap()).unwrap();
+        let head = if spec.heads().contains(&head) { head } else { TaskHead::None };
         let ids: Vec<i64> = (0..batch_size * seq_len).map(|i| i as i64 % 30).collect();
         let mask = padded.then(|| (0..batch_size * seq_len).map(|i| i64::from(i % seq_len <= seq_len / 2)).collect());
         let size = Size::new(batch_size, seq_len);
@@ -91,9 +99,9 @@ proptest! {
         let shape = Batch::of_shape(size).padded(padded);
 
         let weights = RandomWeights { seed, dtype: DType::F32, device: Device::Cpu };
-        let model = spec.build(&weights).unwrap();
-        let (run, run_outputs) = watched(&spec, model.as_ref(), &real);
-        let (followed, followed_outputs) = watched(&spec, spec.build(&ShapesOnly::default()).unwrap().as_ref(), &shape);
+        let model = spec.build_with_head(&weights, head).unwrap();
+        let (run, run_outputs) = watched(&spec, model.as_ref(), kernels, &real);
+        let (followed, followed_outputs) = watched(&spec, spec.build_with_head(&ShapesOnly::default(), head).unwrap().as_ref(), kernels, &shape);
         prop_assert_eq!(&run, &followed);
         prop_assert_eq!(run_outputs, followed_outputs);
 

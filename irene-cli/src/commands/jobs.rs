@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use clap::{Arg, ValueEnum};
 use irene_models::{
-    Batch,
+    Batch, TaskHead,
     profile::{self, Distinct},
 };
 use irene_tree::{Level, Tree};
@@ -110,7 +110,7 @@ impl MachineProfiler {
         let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
         progress(so_far.clone());
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
-        let model = measuring.place.made_up(spec, &device, DEFAULT_SEED)?;
+        let model = measuring.place.made_up(spec, TaskHead::None, &device, DEFAULT_SEED)?;
         let sampler = measuring.sampler(selection.sources)?;
         let profiler = measuring.profiler(&sampler, stop);
         let mut finished = HashSet::new();

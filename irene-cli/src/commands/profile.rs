@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
-    Batch, Model, ModelSpec,
+    Batch, Model, ModelSpec, TaskHead,
     profile::{self, Distinct, ProfileError, Profiler},
 };
 use irene_tree::{Level, Size, Tree, jsonl};
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let sampler = measuring.sampler(selection.sources)?;
     let device = args.model.place.device()?;
-    let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
+    let model = args.model.load(&spec, TaskHead::None, &device, Some(DEFAULT_SEED))?;
     let profiler = measuring.profiler(&sampler, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;

@@ -83,21 +83,34 @@ impl PlaceArgs {
     }
 
     /// The model with made-up weights.
-    pub(crate) fn made_up(&self, spec: &ModelSpec, device: &Device, seed: u64) -> Result<Box<dyn Model>> {
-        Ok(spec.build(&RandomWeights { seed, dtype: self.dtype(), device: device.clone() })?)
+    pub(crate) fn made_up(
+        &self,
+        spec: &ModelSpec,
+        head: TaskHead,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Box<dyn Model>> {
+        let weights = RandomWeights { seed, dtype: self.dtype(), device: device.clone() };
+        Ok(spec.build_with_head(&weights, head)?)
     }
 }
 
 impl ModelArgs {
     /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
-    pub(crate) fn load(&self, spec: &ModelSpec, device: &Device, default_seed: Option<u64>) -> Result<Box<dyn Model>> {
+    pub(crate) fn load(
+        &self,
+        spec: &ModelSpec,
+        head: TaskHead,
+        device: &Device,
+        default_seed: Option<u64>,
+    ) -> Result<Box<dyn Model>> {
         if let Some(seed) = self.random_weights {
-            return self.place.made_up(spec, device, seed);
+            return self.place.made_up(spec, head, device, seed);
         }
         let place = self.weights.as_ref().unwrap_or(&self.model);
         match (ModelFiles::find(place).and_then(|files| files.weights()), default_seed) {
-            (Ok(files), _) => Ok(spec.load(&files, TaskHead::None, self.place.dtype(), device)?),
-            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, device, seed),
+            (Ok(files), _) => Ok(spec.load(&files, head, self.place.dtype(), device)?),
+            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, head, device, seed),
             (Err(error), _) => {
                 Err(error).context("no weights; give --weights PATH, or --random-weights SEED to run without")
             }

@@ -3,6 +3,7 @@
 mod attention;
 mod checkpoint;
 pub(crate) mod convolution;
+mod greedy;
 mod kernels;
 mod made_up;
 mod on_cpu;
@@ -12,4 +13,5 @@ mod product;
 pub(crate) mod transforms;
 
 pub use checkpoint::Checkpoint;
+pub use greedy::{Generated, Greedy};
 pub use made_up::{RandomWeights, ZeroWeights};

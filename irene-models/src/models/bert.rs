@@ -4,14 +4,17 @@
 
 use irene_tree::{Format, Level};
 
-use super::heads;
+use super::{
+    heads,
+    task_head::{HeadClasses, HeadLayers, OverPooled, Transform, Transforming, Trunk, WithHead, decoder},
+};
 use crate::{
     Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
     ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, labelled,
 };
 
 labelled!(EncoderModel<E>, BertEmbeddings, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
-labelled!(BertIntermediate, BertPooler);
+labelled!(BertIntermediate, BertPooler, BertOnlyMlmHead, BertLmPredictionHead);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -25,10 +28,26 @@ impl Architecture for Bert {
         "bert"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
-        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings, "BertPooler")?))
+        let trunk = |weights: &Weights<'_>, level| {
+            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
+            // A masked language model has no pooler.
+            let pooler = (head != TaskHead::Lm).then_some("BertPooler");
+            EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, pooler)
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            Ok(if head == TaskHead::Lm {
+                Box::new(BertOnlyMlmHead::load(config, &weights.child("cls"), &sizes, tokens)?)
+            } else {
+                let labels = config.num_labels()?;
+                Box::new(OverPooled(Linear::load(&weights.child("classifier"), sizes.hidden, labels)?))
+            })
+        })
     }
 }
 
@@ -57,6 +76,9 @@ const CLASSES: Classes = Classes {
     output: "BertOutput",
 };
 
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "bert", lm: "BertForMaskedLM", classification: "BertForSequenceClassification" };
+
 /// What a BERT-like config decides.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
@@ -66,8 +88,8 @@ pub(super) struct Sizes {
     vocabulary: usize,
     pub(super) positions: usize,
     segments: usize,
-    activation: Activation,
-    eps: f64,
+    pub(super) activation: Activation,
+    pub(super) eps: f64,
 }
 
 impl Sizes {
@@ -96,24 +118,35 @@ pub(super) struct EncoderModel<E> {
     activations: Format,
     embeddings: E,
     encoder: BertEncoder,
-    pooler: BertPooler,
+    pooler: Option<BertPooler>,
 }
 
 impl<E> EncoderModel<E> {
     pub(super) fn load(
         weights: &Weights<'_>,
+        level: Level,
         sizes: &Sizes,
         classes: &Classes,
         embeddings: E,
-        pooler: &'static str,
+        pooler: Option<&'static str>,
     ) -> Result<Self> {
+        let pooler = pooler.map(|class| BertPooler::load(&weights.child("pooler"), sizes.hidden, class));
         Ok(Self {
-            label: weights.label(classes.model, Level::Model),
+            label: weights.label(classes.model, level),
             activations: weights.activations(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
-            pooler: BertPooler::load(&weights.child("pooler"), sizes.hidden, pooler)?,
+            pooler: pooler.transpose()?,
         })
+    }
+}
+
+impl<E> Trunk for EncoderModel<E>
+where
+    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor> + AsRef<Tables>,
+{
+    fn tokens(&self) -> &Embedding {
+        &self.embeddings.as_ref().word_embeddings
     }
 }
 
@@ -128,7 +161,7 @@ where
         let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
-        let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
+        let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
         Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }
@@ -153,6 +186,12 @@ impl BertEmbeddings {
     }
 }
 
+impl AsRef<Tables> for BertEmbeddings {
+    fn as_ref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
 impl Module for BertEmbeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
@@ -165,7 +204,7 @@ impl Module for BertEmbeddings {
 
 /// The tables of a BERT-like embedding and the norm of their sum, at the embedding's own place.
 pub(super) struct Tables {
-    word_embeddings: Embedding,
+    pub(super) word_embeddings: Embedding,
     position_embeddings: Embedding,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
@@ -395,5 +434,61 @@ impl Module for BertPooler {
         let first_token = cx.select(hidden, 1, 0)?;
         let mapped = cx.call(&self.dense, &first_token)?;
         cx.call(&self.activation, &mapped)
+    }
+}
+
+/// The masked language model's head, in the modules that transformers has it in.
+struct BertOnlyMlmHead {
+    label: Label,
+    predictions: BertLmPredictionHead,
+}
+
+struct BertLmPredictionHead {
+    label: Label,
+    transform: Transform,
+    decoder: Linear,
+}
+
+impl BertOnlyMlmHead {
+    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
+        let below = weights.child("predictions");
+        let transform = below.child("transform");
+        let layers = Transforming {
+            dense: Linear::load(&transform.child("dense"), sizes.hidden, sizes.hidden)?,
+            activation: sizes.activation,
+            norm: LayerNorm::load(&transform.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+        };
+        let bias = Some(below.parameter("bias", [sizes.vocabulary])?);
+        let predictions = BertLmPredictionHead {
+            label: below.label("BertLMPredictionHead", Level::Module),
+            transform: Transform::new(transform.label("BertPredictionHeadTransform", Level::Module), layers),
+            decoder: decoder(config, &below.child("decoder"), tokens, bias)?,
+        };
+        Ok(Self { label: weights.label("BertOnlyMLMHead", Level::Module), predictions })
+    }
+}
+
+impl Module for BertOnlyMlmHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        cx.call(&self.predictions, hidden)
+    }
+}
+
+impl Module for BertLmPredictionHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let transformed = cx.call(&self.transform, hidden)?;
+        cx.call(&self.decoder, &transformed)
+    }
+}
+
+impl HeadLayers for BertOnlyMlmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
     }
 }

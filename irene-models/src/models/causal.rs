@@ -1,13 +1,8 @@
-//! What decoders share: masks, and heads over the hidden states.
+//! Masks and heads, as decoders share them.
 
-use irene_tree::Level;
-
-use crate::{
-    Batch, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module, Padding, Result, TaskHead, Tensor,
-    Tensors, Weights, labelled,
-};
-
-labelled!(WithHead<T>);
+use super::task_head::{HeadLayers, OverAll, decoder};
+use crate::Embedding;
+use crate::{Config, Linear, Padding, Result, TaskHead, Tensor, Tensors, Weights};
 
 /// What a query may see.
 pub(super) struct CausalMasks {
@@ -30,65 +25,16 @@ impl Tensors for CausalMasks {
     }
 }
 
-/// A decoder without its head.
-pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> {
-    /// The table of tokens, which a language model's head is tied to.
-    fn tokens(&self) -> &Embedding;
-}
-
-/// The classes of a decoder with a head, and the name of what stands below it.
-pub(super) struct HeadClasses {
-    pub(super) trunk: &'static str,
-    pub(super) lm: &'static str,
-    pub(super) classification: &'static str,
-}
-
-/// A decoder with a linear layer over all its hidden states. For classification transformers picks each sequence's last token of the
-/// result, which costs nothing.
-pub(super) struct WithHead<T> {
-    label: Label,
-    trunk: T,
-    head: Linear,
-}
-
-impl<T: Trunk + 'static> WithHead<T> {
-    /// The decoder that `trunk` loads, with the head that is asked for.
-    pub(super) fn build(
-        config: &Config,
-        weights: &Weights<'_>,
-        head: TaskHead,
-        classes: &HeadClasses,
-        trunk: impl FnOnce(&Weights<'_>, Level) -> Result<T>,
-    ) -> Result<Box<dyn Model>> {
-        if head == TaskHead::None {
-            return Ok(Box::new(trunk(weights, Level::Model)?));
-        }
-        let trunk = trunk(&weights.child(classes.trunk), Level::Module)?;
-        let tokens = trunk.tokens();
-        let (class, head) = match head {
-            TaskHead::Classification => {
-                let score = Linear::load_without_bias(&weights.child("score"), tokens.width(), config.num_labels()?)?;
-                (classes.classification, score)
-            }
-            _ if config.flag_or("tie_word_embeddings", true)? => {
-                (classes.lm, Linear::tied(&weights.child("lm_head"), tokens)?)
-            }
-            _ => {
-                let head = Linear::load_without_bias(&weights.child("lm_head"), tokens.width(), tokens.rows())?;
-                (classes.lm, head)
-            }
-        };
-        Ok(Box::new(Self { label: weights.label(class, Level::Model), trunk, head }))
-    }
-}
-
-impl<T: Trunk> Module for WithHead<T> {
-    type Input<'a> = &'a Batch;
-    type Output = ModelOutput;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let output = cx.call(&self.trunk, batch)?;
-        let logits = cx.call(&self.head, &output.last_hidden_state)?;
-        Ok(ModelOutput { logits: Some(logits), ..output })
-    }
+/// A linear layer over all hidden states, for either task.
+pub(super) fn head(
+    config: &Config,
+    weights: &Weights<'_>,
+    head: TaskHead,
+    tokens: &Embedding,
+) -> Result<Box<dyn HeadLayers>> {
+    Ok(Box::new(OverAll(if head == TaskHead::Classification {
+        Linear::load_with(&weights.child("score"), [tokens.width(), config.num_labels()?], None)?
+    } else {
+        decoder(config, &weights.child("lm_head"), tokens, None)?
+    })))
 }

@@ -3,7 +3,10 @@
 
 use irene_tree::{Format, Level};
 
-use super::heads;
+use super::{
+    heads,
+    task_head::{HeadClasses, HeadLayers, Transforming, Trunk, WithHead, decoder},
+};
 use crate::{
     Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
     ModelOutput, Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
@@ -23,17 +26,36 @@ impl Architecture for DistilBert {
         "distilbert"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        Ok(Box::new(DistilBertModel {
-            label: weights.label(CLASS, Level::Model),
-            embeddings: Embeddings::load(&weights.child("embeddings"), &sizes)?,
-            transformer: Transformer::load(&weights.child("transformer"), &sizes)?,
-        }))
+        let trunk = |weights: &Weights<'_>, level| {
+            Ok(DistilBertModel {
+                label: weights.label(CLASS, level),
+                embeddings: Embeddings::load(&weights.child("embeddings"), &sizes)?,
+                transformer: Transformer::load(&weights.child("transformer"), &sizes)?,
+            })
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            Ok(if head == TaskHead::Lm {
+                Box::new(VocabHead::load(config, weights, &sizes, tokens)?)
+            } else {
+                Box::new(Classifier::load(weights, sizes.hidden, config.num_labels()?)?)
+            })
+        })
     }
 }
 
 const CLASS: &str = "DistilBertModel";
+
+const HEADS: HeadClasses = HeadClasses {
+    trunk: "distilbert",
+    lm: "DistilBertForMaskedLM",
+    classification: "DistilBertForSequenceClassification",
+};
 
 /// Fixed in transformers' code, not in the config.
 const LAYER_NORM_EPS: f64 = 1e-12;
@@ -68,6 +90,12 @@ struct DistilBertModel {
     label: Label,
     embeddings: Embeddings,
     transformer: Transformer,
+}
+
+impl Trunk for DistilBertModel {
+    fn tokens(&self) -> &Embedding {
+        &self.embeddings.word_embeddings
+    }
 }
 
 impl Module for DistilBertModel {
@@ -239,5 +267,57 @@ impl Module for Ffn {
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let activated = cx.call_then(&self.lin1, hidden, self.activation)?;
         cx.call(&self.lin2, &activated)
+    }
+}
+
+/// The masked language model's head, whose layers stand beside the trunk.
+struct VocabHead {
+    layers: Transforming,
+    vocab_projector: Linear,
+}
+
+impl VocabHead {
+    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
+        let projector = weights.child("vocab_projector");
+        let bias = Some(projector.parameter("bias", [tokens.rows()])?);
+        Ok(Self {
+            layers: Transforming {
+                dense: Linear::load(&weights.child("vocab_transform"), sizes.hidden, sizes.hidden)?,
+                // Fixed in transformers' code, not in the config.
+                activation: Activation::Gelu,
+                norm: LayerNorm::load(&weights.child("vocab_layer_norm"), sizes.hidden, LAYER_NORM_EPS)?,
+            },
+            vocab_projector: decoder(config, &projector, tokens, bias)?,
+        })
+    }
+}
+
+impl HeadLayers for VocabHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let transformed = self.layers.run(cx, &output.last_hidden_state)?;
+        cx.call(&self.vocab_projector, &transformed)
+    }
+}
+
+/// Two layers over the first token of each sequence, beside the trunk.
+struct Classifier {
+    pre_classifier: Linear,
+    classifier: Linear,
+}
+
+impl Classifier {
+    fn load(weights: &Weights<'_>, hidden: usize, labels: usize) -> Result<Self> {
+        Ok(Self {
+            pre_classifier: Linear::load(&weights.child("pre_classifier"), hidden, hidden)?,
+            classifier: Linear::load(&weights.child("classifier"), hidden, labels)?,
+        })
+    }
+}
+
+impl HeadLayers for Classifier {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let first_token = cx.select(&output.last_hidden_state, 1, 0)?;
+        let mapped = cx.call_then(&self.pre_classifier, &first_token, Activation::Relu)?;
+        cx.call(&self.classifier, &mapped)
     }
 }

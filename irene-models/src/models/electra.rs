@@ -3,11 +3,13 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
+    bert::{BertEmbeddings, BertEncoder, Classes, Sizes, Tables},
     heads,
+    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
 use crate::{
-    Architecture, Batch, Config, Cx, Label, Linear, Model, ModelOutput, Module, Result, TaskHead, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
+    Result, TaskHead, Weights, labelled,
 };
 
 labelled!(ElectraModel);
@@ -24,20 +26,32 @@ impl Architecture for Electra {
         "electra"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let width = config.size_or("embedding_size", sizes.hidden)?;
-        // Between equal widths there is nothing to map.
-        let project = (width != sizes.hidden)
-            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
-            .transpose()?;
-        Ok(Box::new(ElectraModel {
-            label: weights.label(CLASSES.model, Level::Model),
-            activations: weights.activations(),
-            embeddings: BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, width)?,
-            project,
-            encoder: BertEncoder::load(&weights.child("encoder"), &sizes, &CLASSES)?,
-        }))
+        let trunk = |weights: &Weights<'_>, level| ElectraModel::load(weights, level, &sizes, width);
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            let hidden = sizes.hidden;
+            if head == TaskHead::Classification {
+                let (place, labels) = (weights.child("classifier"), config.num_labels()?);
+                let class = "ElectraClassificationHead";
+                return Ok(Box::new(FirstToken::load(&place, class, hidden, Activation::Gelu, labels)?));
+            }
+            let predictions = weights.child("generator_predictions");
+            let layers = Transforming {
+                dense: Linear::load(&predictions.child("dense"), hidden, width)?,
+                activation: Activation::Gelu,
+                norm: LayerNorm::load(&predictions.child("LayerNorm"), width, sizes.eps)?,
+            };
+            let (place, class) = (weights.child("generator_lm_head"), "ElectraGeneratorPredictions");
+            let bias = Some(place.parameter("bias", [tokens.rows()])?);
+            let transform = Transform::new(predictions.label(class, Level::Module), layers);
+            Ok(Box::new(MaskedLm { transform, decoder: decoder(config, &place, tokens, bias)? }))
+        })
     }
 }
 
@@ -53,12 +67,38 @@ const CLASSES: Classes = Classes {
     output: "ElectraOutput",
 };
 
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "electra", lm: "ElectraForMaskedLM", classification: "ElectraForSequenceClassification" };
+
 struct ElectraModel {
     label: Label,
     activations: Format,
     embeddings: BertEmbeddings,
     project: Option<Linear>,
     encoder: BertEncoder,
+}
+
+impl ElectraModel {
+    fn load(weights: &Weights<'_>, level: Level, sizes: &Sizes, width: usize) -> Result<Self> {
+        // Between equal widths there is nothing to map.
+        let project = (width != sizes.hidden)
+            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
+            .transpose()?;
+        Ok(Self {
+            label: weights.label(CLASSES.model, level),
+            activations: weights.activations(),
+            embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, &CLASSES, width)?,
+            project,
+            encoder: BertEncoder::load(&weights.child("encoder"), sizes, &CLASSES)?,
+        })
+    }
+}
+
+impl Trunk for ElectraModel {
+    fn tokens(&self) -> &Embedding {
+        let tables: &Tables = self.embeddings.as_ref();
+        &tables.word_embeddings
+    }
 }
 
 impl Module for ElectraModel {

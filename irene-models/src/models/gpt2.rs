@@ -5,8 +5,9 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    causal::{CausalMasks, HeadClasses, Trunk, WithHead},
+    causal::{self, CausalMasks},
     heads,
+    task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Conv1D, Cx, Embedding, KeyValue,
@@ -40,7 +41,7 @@ impl Architecture for Gpt2 {
         let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
         let sizes = Sizes { scaled: config.flag_or("scale_attn_weights", true)?, ..Sizes::read(config, activation)? };
         let trunk = |weights: &Weights<'_>, level| Gpt2Model::load(weights, &sizes, level);
-        WithHead::build(config, weights, head, &CLASSES, trunk)
+        WithHead::build(weights, head, &CLASSES, trunk, |tokens| causal::head(config, weights, head, tokens))
     }
 }
 

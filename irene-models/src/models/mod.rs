@@ -9,6 +9,7 @@ mod gpt2;
 mod heads;
 mod openai_gpt;
 mod roberta;
+mod task_head;
 
 use crate::Architecture;
 

@@ -3,9 +3,10 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    causal::{CausalMasks, HeadClasses, Trunk, WithHead},
+    causal::{self, CausalMasks},
     gpt2::{Mlp, Projections, Seen, Sizes},
     heads,
+    task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Cx, Embedding, KeyValue, Label,
@@ -40,7 +41,8 @@ impl Architecture for OpenAiGpt {
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config, Activation::from_words(&WORDS, config, "afn", "gelu")?)?;
-        WithHead::build(config, weights, head, &CLASSES, |weights, level| OpenAiGptModel::load(weights, &sizes, level))
+        let trunk = |weights: &Weights<'_>, level| OpenAiGptModel::load(weights, &sizes, level);
+        WithHead::build(weights, head, &CLASSES, trunk, |tokens| causal::head(config, weights, head, tokens))
     }
 }
 
