@@ -27,7 +27,7 @@ fn layers(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(spec.trace(Size::new(8, 128)).unwrap().nodes().len() as u64));
         group.bench_function(BenchmarkId::new("trace and cost", layers), |bench| {
             bench.iter(|| {
-                let mut tree = spec.trace(Size::new(8, 128)).unwrap();
+                let tree = spec.trace(Size::new(8, 128)).unwrap();
                 tree
             });
         });

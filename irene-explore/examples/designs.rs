@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let describer = Describer::new(space);
     for design in designs {
         let hash = ModelHash::of(&design).to_string();
-        let mut tree = ModelSpec::from_design(&*hash, &design)?.trace(Size::new(1, 128))?;
+        let tree = ModelSpec::from_design(&*hash, &design)?.trace(Size::new(1, 128))?;
         let known = |quantity: Quantity| tree.root().get(quantity).ok_or_else(|| format!("{hash}: no {quantity}"));
         println!(
             "{hash}: {:>6.2} M parameters, {:>7.3} GFLOP at 1x128, embedded as {:?}",

@@ -26,7 +26,7 @@ fn assert_as_published(space: &DesignSpace, record: &Record) {
     assert_eq!(&space.canonical(design), design, "{hash}");
     assert_eq!(ModelHash::of(design), *hash);
     assert_eq!(space.model_type(design), *model_type, "{hash}");
-    let mut tree = ModelSpec::from_design(hash.to_string(), design).unwrap().trace(Size::new(1, 16)).unwrap();
+    let tree = ModelSpec::from_design(hash.to_string(), design).unwrap().trace(Size::new(1, 16)).unwrap();
     assert_eq!(tree.root().get(Quantity::NumParameters), Some(parameters(design) as f64), "{hash}");
 }
 

@@ -41,6 +41,7 @@ fn steps(first: usize, count: usize) -> Vec<Step> {
 struct Below<'v> {
     tree: &'v mut TreeVisitor,
     name: String,
+    size: Size,
     times: f64,
     depth: usize,
 }
@@ -51,7 +52,9 @@ impl Visitor for Below<'_> {
         if self.depth > 1 {
             return self.tree.enter(label, inputs);
         }
-        self.tree.open(&self.name, label.instance_type, Level::Module, self.times);
+        let node = self.tree.open(&self.name, label.instance_type, Level::Module);
+        node.set_times(self.times);
+        node.size = Some(self.size);
         Ok(())
     }
 
@@ -81,16 +84,17 @@ impl Visitor for Nobody {
 pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     let prompt = Run { generate: 0, keeps_cache: true, ..run };
     let mut tree = TreeVisitor::new(spec.name(), run.size).followed_in(run.precision, run.kernels);
-    tree.open("root", "Generation", Level::Model, 1.0);
-    let follow =
-        |tree: &mut TreeVisitor, name: String, run, times| spec.follow(run, &mut Below { tree, name, times, depth: 0 });
+    tree.open("root", "Generation", Level::Model);
+    let follow = |tree: &mut TreeVisitor, name: String, run: Run, times| {
+        spec.follow(run, &mut Below { tree, name, size: run.size, times, depth: 0 })
+    };
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
     let steps = steps(run.size.keys(), run.generate - 1);
     if !steps.is_empty() {
         // The longest step may stand for none and still be too long for the model.
         let longest = run.size.keys() + run.generate - 2;
         spec.follow(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt }, &mut Nobody)?;
-        tree.open("decode", "Decode", Level::Module, 1.0);
+        tree.open("decode", "Decode", Level::Module);
         for Step { past, times } in steps {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;

@@ -216,3 +216,50 @@ fn a_machine_without_a_gpu_has_laws_of_latency() {
     assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
     assert_eq!(tree, predicted(carried.predictor.as_ref(), &trees[4]));
 }
+
+/// A tree in other formats is predicted by its own bytes, and says so at every node.
+#[test]
+fn other_number_formats_are_marked() {
+    let spec = irene_models::ModelSpec::find("gpt2").unwrap();
+    let tree = |dtype: &str| {
+        let run = irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..Size::new(8, 128).into() };
+        let mut tree = spec.trace(run).unwrap();
+        Profile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
+        tree
+    };
+    let (full, half) = (tree("f32"), tree("bf16"));
+    assert!(full.nodes().iter().all(|node| !node.marks.contains(Mark::OtherPrecision)));
+    assert!(half.nodes().iter().all(|node| node.marks.contains(Mark::OtherPrecision)));
+    let energy = |tree: &Tree| tree.root().get(Quantity::PredictedEnergy).unwrap();
+    assert!(energy(&half) < energy(&full));
+}
+
+/// Trained on both formats, each primitive has a law of its own, and neither is strange to the predictor.
+#[test]
+fn formats_are_learned_apart() {
+    let spec = irene_models::ModelSpec::find("distilgpt2").unwrap();
+    let measured = |size: Size, dtype: &str, seconds_a_kernel: f64| {
+        let run = irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..size.into() };
+        let mut tree = spec.trace(run).unwrap();
+        for node in tree.nodes_mut() {
+            let work = node.get(Quantity::Kernels).unwrap() + node.get(Quantity::MovedBytes).unwrap();
+            node.set(Quantity::Latency, seconds_a_kernel * work);
+            node.set(Quantity::GroundTruthEnergy, 100.0 * seconds_a_kernel * work);
+        }
+        tree
+    };
+    let sizes = [(1, 32), (2, 64), (4, 64), (8, 128)].map(|(batch, len)| Size::new(batch, len));
+    let each = |dtype: &'static str, seconds: f64| sizes.map(|size| measured(size, dtype, seconds));
+    let trees = [each("f32", 1e-4), each("bf16", 1e-5)].concat();
+    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let profile = Profile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    assert_eq!(profile.provenance.precisions.len(), 2);
+    for truth in &trees {
+        let mut tree = truth.clone();
+        profile.predict(&mut tree).unwrap();
+        assert!(tree.nodes().iter().all(|node| !node.marks.contains(Mark::OtherPrecision)));
+        let ratio = tree.root().get(Quantity::PredictedEnergy).unwrap()
+            / truth.root().get(Quantity::GroundTruthEnergy).unwrap();
+        assert!((0.8..1.25).contains(&ratio), "{truth}: {ratio}");
+    }
+}

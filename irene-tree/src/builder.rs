@@ -128,6 +128,7 @@ impl TreeBuilder {
             values: Values::default(),
             times: 1.0,
             id: None,
+            size: None,
             operation: operation.map(Box::new),
             marks: Marks::default(),
             extra: None,

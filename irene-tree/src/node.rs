@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Operation, Quantity, quantity::Values};
+use crate::{Operation, Quantity, Size, quantity::Values};
 
 /// The level of a node in IrEne's hierarchy (Cao et al. 2021, section 3.1), with the single operations below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,6 +132,8 @@ pub struct Node {
     pub(crate) times: f64,
     /// The identifier in the interchange format; made from the position where there is none.
     pub id: Option<Box<str>>,
+    /// How much goes into it and everything below, where that is not what goes into the node above: the steps of a generation.
+    pub size: Option<Size>,
     /// The tensor operation behind a leaf, where it is known.
     pub operation: Option<Box<Operation>>,
     /// What to know about the predicted energy.

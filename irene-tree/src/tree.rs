@@ -165,6 +165,11 @@ impl Tree {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
 
+    /// How much goes into the node: its own size, that of the nearest node above that has one, or the tree's.
+    pub fn size_of(&self, id: NodeId) -> Size {
+        std::iter::once(id).chain(self.ancestors(id)).find_map(|id| self.node(id).size).unwrap_or(self.size)
+    }
+
     /// How often the node runs in one run of the whole: its times and those of all above it, multiplied.
     pub fn runs(&self, id: NodeId) -> f64 {
         self.node(id).times * self.ancestors(id).map(|above| self.node(above).times).product::<f64>()

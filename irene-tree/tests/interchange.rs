@@ -37,6 +37,7 @@ fn build(builder: &mut TreeBuilder, name: &str, draft: &Draft, unknown: &str) {
             node.extra.get_or_insert_default().insert("unheard_of".into(), json!({"deep": [unknown, 1.5, null]}));
             if *marked {
                 node.set_times(energy.clamp(0.25, 8.0));
+                node.size = Some(Size::new(3, 1).after(9));
                 node.marks.insert(Mark::Extrapolated);
             }
         }

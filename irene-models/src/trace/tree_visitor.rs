@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Level, Precision, Size, Tree, TreeBuilder};
+use irene_tree::{Kernels, Level, Node, Precision, Size, Tree, TreeBuilder};
 
 use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
@@ -20,9 +20,9 @@ impl TreeVisitor {
         Self { builder: self.builder.followed_in(precision, kernels) }
     }
 
-    /// Opens a node that is no module of the model, or a module under another name, and says how often it runs.
-    pub(crate) fn open(&mut self, name: &str, instance_type: &'static str, level: Level, times: f64) {
-        self.builder.enter(name, instance_type, level).set_times(times);
+    /// Opens a node that is no module of the model, or a module under another name.
+    pub(crate) fn open(&mut self, name: &str, instance_type: &'static str, level: Level) -> &mut Node {
+        self.builder.enter(name, instance_type, level)
     }
 
     /// Closes it.

@@ -1,6 +1,6 @@
 //! IrEne's measurements of one machine.
 
-use irene_models::{ModelSpec, ShapesOnly};
+use irene_models::ModelSpec;
 use irene_tree::{Size, Tree, irene_csv, jsonl};
 
 /// The 166 trees as `irene import` writes them, read back.
@@ -12,7 +12,7 @@ pub(crate) fn trees() -> Option<Vec<Tree>> {
     let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     let mut import = irene_csv::read_dir(&dir, &class_of).unwrap();
     for tree in &mut import.trees {
-        let mut traced =
+        let traced =
             ModelSpec::find(&tree.model_name).unwrap().trace(Size::new(tree.size.sequences, tree.size.new)).unwrap();
         irene_features::join_specs(tree, &traced).unwrap();
     }

@@ -22,13 +22,15 @@ pub(super) const PARENT_NAME: &str = "parent_name";
 pub(super) const LEVEL: &str = "level";
 pub(super) const INSTANCE_TYPE: &str = "instance_type";
 pub(super) const TYPE: &str = "type";
+/// Of a node that takes another size than the tree.
+pub(super) const SIZE: &str = "size";
 pub(super) const TIMES: &str = "times";
 pub(super) const OPERATION: &str = "operation";
 pub(super) const MARKS: &str = "marks";
 pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
 pub(super) const CHILD_NODES: &str = "child_nodes";
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     MODEL_NAME,
     BATCH_SIZE,
     SEQ_LEN,
@@ -43,6 +45,7 @@ const KNOWN: [&str; 19] = [
     LEVEL,
     INSTANCE_TYPE,
     TYPE,
+    SIZE,
     TIMES,
     OPERATION,
     MARKS,

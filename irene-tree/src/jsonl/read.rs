@@ -246,6 +246,7 @@ impl NodeSeed<'_> {
             values: Values::default(),
             times: 1.0,
             id: None,
+            size: None,
             operation: None,
             marks: Marks::default(),
             extra: None,
@@ -342,6 +343,7 @@ impl Given {
             }
             fields::LEVEL => self.depth = Some(map.next_value()?),
             fields::PARENT_NAME => self.parent_name = map.next_value()?,
+            fields::SIZE => node.size = map.next_value()?,
             fields::TIMES => {
                 node.times = map.next_value()?;
                 if !(node.times.is_finite() && node.times > 0.0) {

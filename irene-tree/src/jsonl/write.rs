@@ -88,6 +88,9 @@ impl Serialize for NodeObject<'_> {
                 None => {}
             }
         }
+        if let Some(size) = &node.size {
+            map.serialize_entry(fields::SIZE, size)?;
+        }
         if let Some(operation) = &node.operation {
             map.serialize_entry(fields::OPERATION, operation)?;
         }
