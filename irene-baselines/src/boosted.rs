@@ -1,13 +1,15 @@
+use irene_explore::{
+    Candidate, Error, Result,
+    learning::{Learner, PredictedValue, Saved, Surrogate},
+};
 use rand::RngExt;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Learner, Prediction, Saved, Surrogate,
+use crate::{
     decision_tree::{Columns, DecisionTree},
     records::{Records, check, embeddings},
 };
-use crate::{Candidate, Error, Result};
 
 /// Learns [`AdaBoost`] on the published embedding: the surrogate that ProTran chooses (Tuli and Jha).
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,7 @@ impl AdaBoost {
     }
 
     /// What it expects at these coordinates (one that is missing counts as 0).
-    pub fn at(&self, coordinates: &[f64]) -> Prediction {
+    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let mut votes: Vec<(f64, f64)> =
             self.trees.iter().map(|tree| tree.value(coordinates)).zip(self.weights.iter().copied()).collect();
         votes.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -102,7 +104,7 @@ impl AdaBoost {
         if !self.weighted_deviation {
             votes.iter_mut().for_each(|vote| vote.1 = 1.0);
         }
-        Prediction { value, deviation: spread(&votes) }
+        PredictedValue { value, deviation: spread(&votes) }
     }
 
     /// How many trees it has: fewer than asked for where boosting stopped.
@@ -112,12 +114,12 @@ impl AdaBoost {
 }
 
 impl Surrogate for AdaBoost {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
+    fn predict(&self, candidate: &Candidate) -> PredictedValue {
         self.at(&candidate.coordinates())
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::AdaBoost(self.clone()))
+        Saved::of("ada-boost", self)
     }
 }
 
@@ -198,7 +200,7 @@ impl TryFrom<Raw> for AdaBoost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surrogate::synthetic;
+    use crate::synthetic;
 
     fn fit(rows: &[Vec<f64>], figures: &[f64], seed: u64) -> AdaBoost {
         AdaBoost::fit(&AdaBoostLearner { trees: 60, ..AdaBoostLearner::default() }, rows, figures, seed).unwrap()
@@ -225,7 +227,7 @@ mod tests {
         let weighted = model.at(&rows[0]).deviation;
         model.weighted_deviation = false;
         let values: Vec<f64> = model.trees.iter().map(|tree| tree.value(&rows[0])).collect();
-        let (_, deviation) = crate::surrogate::records::moments(values.into_iter());
+        let (_, deviation) = crate::records::moments(values.into_iter());
         assert!((model.at(&rows[0]).deviation - deviation).abs() < 1e-12 * (1.0 + deviation));
         assert!(weighted > 0.0 && weighted < 3.0 * deviation);
     }
@@ -246,7 +248,7 @@ mod tests {
     fn one_record_and_equal_figures_stop_after_a_tree() {
         for (rows, figures) in [(vec![vec![1.0]], vec![3.0]), (vec![vec![1.0], vec![2.0]], vec![3.0, 3.0])] {
             let model = fit(&rows, &figures, 0);
-            assert_eq!((model.trees(), model.at(&[9.0])), (1, Prediction { value: 3.0, deviation: 0.0 }));
+            assert_eq!((model.trees(), model.at(&[9.0])), (1, PredictedValue { value: 3.0, deviation: 0.0 }));
         }
         assert!(AdaBoost::fit(&AdaBoostLearner::default(), &[vec![f64::NAN]], &[1.0], 0).is_err());
         let none = AdaBoostLearner { trees: 0, ..AdaBoostLearner::default() };

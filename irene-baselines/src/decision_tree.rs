@@ -1,12 +1,12 @@
+use irene_explore::{
+    Candidate, Error, Result,
+    learning::{Learner, PredictedValue, Saved, Surrogate},
+};
 use rand::seq::SliceRandom;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Learner, Prediction, Saved, Surrogate,
-    records::{Records, check, embeddings},
-};
-use crate::{Candidate, Error, Result};
+use crate::records::{Records, check, embeddings};
 
 /// Values of a coordinate that are closer count as equal, as in scikit-learn.
 const CLOSE: f64 = 1e-7;
@@ -31,7 +31,7 @@ impl Learner for DecisionTreeLearner {
 /// each node. The value is the mean of the leaf.
 ///
 /// ```
-/// use irene_explore::surrogate::DecisionTree;
+/// use irene_baselines::DecisionTree;
 ///
 /// let tree = DecisionTree::fit(&[vec![0.0], vec![1.0], vec![4.0]], &[1.0, 2.0, 8.0], 0)?;
 /// assert_eq!(tree.at(&[2.4]).value, 2.0);
@@ -79,8 +79,8 @@ impl DecisionTree {
     }
 
     /// What it expects at these coordinates (one that is missing counts as 0). The deviation is 0, as ProTran takes it.
-    pub fn at(&self, coordinates: &[f64]) -> Prediction {
-        Prediction { value: self.value(coordinates), deviation: 0.0 }
+    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
+        PredictedValue { value: self.value(coordinates), deviation: 0.0 }
     }
 
     pub(super) fn value(&self, coordinates: &[f64]) -> f64 {
@@ -101,12 +101,12 @@ impl DecisionTree {
 }
 
 impl Surrogate for DecisionTree {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
+    fn predict(&self, candidate: &Candidate) -> PredictedValue {
         self.at(&candidate.coordinates())
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::DecisionTree(self.clone()))
+        Saved::of("decision-tree", self)
     }
 }
 
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn records_that_nothing_tells_apart_give_their_mean() {
         let tree = DecisionTree::fit(&[vec![1.0], vec![1.0], vec![1.0]], &[1.0, 2.0, 6.0], 0).unwrap();
-        assert_eq!(tree.at(&[1.0]), Prediction { value: 3.0, deviation: 0.0 });
+        assert_eq!(tree.at(&[1.0]), PredictedValue { value: 3.0, deviation: 0.0 });
         assert_eq!(DecisionTree::fit(&[vec![1.0], vec![2.0]], &[4.0, 4.0], 0).unwrap().nodes.len(), 1);
         assert_eq!(DecisionTree::fit(&[vec![1.0]], &[4.0], 0).unwrap().value(&[f64::NAN]), 4.0);
     }

@@ -81,6 +81,6 @@ pub const DEVICES: [PublishedDevice; 7] = [
 ];
 
 /// What is known of the device whose public records are called so.
-pub fn device(name: &str) -> Option<&'static PublishedDevice> {
+pub fn published_device(name: &str) -> Option<&'static PublishedDevice> {
     DEVICES.iter().find(|device| device.file == name)
 }

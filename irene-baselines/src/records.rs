@@ -1,4 +1,4 @@
-use crate::{Candidate, Error, Result};
+use irene_explore::{Candidate, Error, Result};
 
 /// Beyond this, squares and sums of differences could overflow.
 const LARGEST: f64 = 1e100;

@@ -1,18 +1,13 @@
-//! Active learning on made-up devices and, where `IRENE_DATA` leads to them, on recorded ones.
+//! Replays of made-up devices and, where `IRENE_DATA` leads to them, of recorded ones.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool};
 
+use irene_baselines::{Acquisition, DecisionTreeLearner, Judged, ReplayOptions, Way, replay};
 use irene_explore::{
-    Candidate, Dataset, Describer, Error, Measure, Measures, Record, Result,
-    active::*,
-    features::Feature,
+    Candidate, Dataset, Describer, Measures, Record, Result,
+    learning::{CostLawLearner, DesignFeature},
     space::{DesignSpace, ModelHash, Sampling},
-    surrogate::{DecisionTreeLearner, LawLearner},
 };
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -31,9 +26,11 @@ fn device(candidate: &Candidate) -> Measures {
     let hash = ModelHash::of(&candidate.design).to_string();
     let drawn = |at: usize| f64::from(u8::from_str_radix(&hash[at..at + 2], 16).unwrap()) / 255.0 - 0.5;
     let get = |feature| candidate.features.get(feature);
-    let latency =
-        0.01 + 2e-6 * get(Feature::Flops) + 4e-10 * get(Feature::WordParameters) + 1e-5 * get(Feature::Kernels);
-    let energy = 0.2 + 9e-5 * get(Feature::Flops) + 6e-9 * get(Feature::Parameters);
+    let latency = 0.01
+        + 2e-6 * get(DesignFeature::Flops)
+        + 4e-10 * get(DesignFeature::WordParameters)
+        + 1e-5 * get(DesignFeature::Kernels);
+    let energy = 0.2 + 9e-5 * get(DesignFeature::Flops) + 6e-9 * get(DesignFeature::Parameters);
     Measures {
         latency: Some(latency * (0.1 * drawn(0)).exp()),
         energy: Some(energy * (0.1 * drawn(2)).exp()),
@@ -41,30 +38,9 @@ fn device(candidate: &Candidate) -> Measures {
     }
 }
 
-fn plan(source: Source<'_>, acquisition: Acquisition) -> Plan<'_> {
-    Plan {
-        learner: &LawLearner,
-        acquisition,
-        source,
-        measures: &Measure::ALL,
-        scales: None,
-        start: 4,
-        batch: 1,
-        seed: 3,
-    }
-}
-
-fn learn(plan: &Plan<'_>, rules: &[Stopping], measured: Vec<Measured>) -> Result<Learning> {
-    run(plan, rules, measured, &mut |candidate: &Candidate| Ok(device(candidate)), &NEVER, &mut |_| Ok(()))
-}
-
-fn hashes(learning: &[Measured]) -> Vec<String> {
-    learning.iter().map(|measured| ModelHash::of(&measured.candidate.design).to_string()).collect()
-}
-
 fn dataset(candidates: &[Candidate]) -> Dataset {
     let record = |(order, candidate): (usize, &Candidate)| -> Record {
-        Measured { candidate: candidate.clone(), measures: device(candidate) }.record(order)
+        Record::new(order, candidate.design.clone(), device(candidate))
     };
     Dataset { device: "made-up".into(), records: candidates.iter().enumerate().map(record).collect() }
 }
@@ -81,7 +57,7 @@ fn ours_needs_fewer_designs_than_chance_and_than_trees() {
     let data = dataset(&candidates(&describer, 48, 9));
     let ways = vec![
         Way::ours(),
-        Way::new(Box::new(LawLearner), Acquisition::Random),
+        Way::new(Box::new(CostLawLearner), Acquisition::Random),
         Way::new(Box::new(DecisionTreeLearner), Acquisition::MaxDeviation { drawn: 64 }),
     ];
     // Close to what the noise leaves: at the published error both are there from the start.
@@ -89,16 +65,11 @@ fn ours_needs_fewer_designs_than_chance_and_than_trees() {
     let replay = replay(&data, &describer, &options, &|_, _| {}, &NEVER).unwrap();
     let mean = |way: usize| replay.curves[way].samples().mean;
     assert!(mean(0) < mean(1) && mean(1) < mean(2), "{}", replay.summary());
-    let (ours, trees) = (&replay.curves[0], &replay.curves[2]);
-    assert!(replay.samples_to_match(ours, trees).is_some_and(|samples| samples <= 12));
-    assert_eq!(replay.samples_to_match(trees, ours), None);
-    // As a file and as a picture.
+    // As a file.
     let csv = replay.to_csv();
     assert_eq!(csv.lines().count(), 1 + 3 * 3 * 21, "{csv}");
     assert!(csv.contains("\nmade-up,\"law, open-variance\",4,latency,"), "{csv}");
     assert_eq!(replay.samples_csv().lines().count(), 1 + 3 * 6);
-    let svg = replay.to_svg();
-    assert!(svg.contains("peak power") && svg.contains("decision-tree, max-deviation") && !svg.contains("NaN"));
 }
 
 #[test]
@@ -106,7 +77,7 @@ fn a_replay_repeats_and_can_be_stopped() {
     let describer = describer();
     let data = dataset(&candidates(&describer, 24, 2));
     let options = |judged| ReplayOptions {
-        ways: vec![Way::ours(), Way::new(Box::new(LawLearner), Acquisition::RelativeDeviation)],
+        ways: vec![Way::ours(), Way::new(Box::new(CostLawLearner), Acquisition::MaxDeviation { drawn: 0 })],
         seeds: 2,
         batch: 3,
         judged,
@@ -126,79 +97,6 @@ fn a_replay_repeats_and_can_be_stopped() {
 }
 
 #[test]
-fn it_goes_on_from_what_was_measured_as_if_never_interrupted() {
-    let describer = describer();
-    let pool = candidates(&describer, 30, 5);
-    let space = Source::Space { describer: &describer, sampling: Sampling::Uniform, fresh: 12 };
-    for acquisition in Acquisition::ALL {
-        for source in [Source::Listed(&pool), space] {
-            let plan = Plan { batch: 3, ..plan(source, acquisition) };
-            let whole = learn(&plan, &[Stopping::Budget(12)], Vec::new()).unwrap();
-            assert_eq!((whole.measured.len(), whole.stopped), (12, Stopped::Rule(Stopping::Budget(12))));
-            // In the start, at its end, in a batch, and between two.
-            for cut in [0, 2, 4, 5, 7] {
-                let rest = learn(&plan, &[Stopping::Budget(12)], whole.measured[..cut].to_vec()).unwrap();
-                assert_eq!(hashes(&rest.measured), hashes(&whole.measured), "{acquisition:?} cut at {cut}");
-            }
-            let other = learn(&Plan { seed: 4, ..plan }, &[Stopping::Budget(12)], Vec::new()).unwrap();
-            assert_ne!(hashes(&other.measured), hashes(&whole.measured));
-        }
-    }
-}
-
-#[test]
-fn the_flag_stops_it_and_the_oracle_can_fail() {
-    let describer = describer();
-    let pool = candidates(&describer, 12, 5);
-    let plan = plan(Source::Listed(&pool), Acquisition::OpenVariance);
-    let stop = AtomicBool::new(false);
-    let mut told = 0;
-    let mut tell = |_: &Measured| {
-        told += 1;
-        stop.store(told == 6, Ordering::Relaxed);
-        Ok(())
-    };
-    let mut oracle = |candidate: &Candidate| Ok(device(candidate));
-    let learning = run(&plan, &[], Vec::new(), &mut oracle, &stop, &mut tell).unwrap();
-    assert_eq!((learning.measured.len(), learning.stopped), (6, Stopped::Asked));
-    // The same goes on to the end of the list.
-    let all = learn(&plan, &[], learning.measured).unwrap();
-    assert_eq!((all.measured.len(), all.stopped), (12, Stopped::Exhausted));
-    assert_eq!(all.learned.unwrap().measures, Measure::ALL);
-    let mut broken = |_: &Candidate| Err(Error::Data("the meter is off".into()));
-    let failed = run(&plan, &[], Vec::new(), &mut broken, &NEVER, &mut |_| Ok(()));
-    assert_eq!(refused(failed), "the meter is off");
-    let mut silent = |_: &Candidate| Ok(Measures { energy: None, ..device(&pool[0]) });
-    let missing = refused(run(&plan, &[], Vec::new(), &mut silent, &NEVER, &mut |_| Ok(())));
-    assert!(missing.contains("has no energy"), "{missing}");
-}
-
-#[test]
-fn rules_stop_it_when_they_hold_and_across_an_interruption() {
-    let describer = describer();
-    let pool = candidates(&describer, 40, 7);
-    let plan = plan(Source::Listed(&pool), Acquisition::OpenVariance);
-    let rule = Stopping::Expected { error: 0.08, rounds: 3 };
-    let learning = learn(&plan, &[rule, Stopping::Budget(36)], Vec::new()).unwrap();
-    let samples = learning.measured.len();
-    assert_eq!(learning.stopped, Stopped::Rule(rule));
-    assert!((6..36).contains(&samples) && learning.expected_error.unwrap() <= 0.08, "{samples}");
-    // What it expects is about what it is.
-    let known = hashes(&learning.measured);
-    let is_rest = |candidate: &&Candidate| !known.contains(&ModelHash::of(&candidate.design).to_string());
-    let of = |candidate: &Candidate| Measured { candidate: candidate.clone(), measures: device(candidate) };
-    let rest: Vec<Measured> = pool.iter().filter(is_rest).map(of).collect();
-    let errors = learning.learned.unwrap().errors(&rest).unwrap();
-    assert!(errors.iter().all(|errors| errors.relative < 0.12), "{errors:?}");
-    // Three rounds in a row are counted across an interruption.
-    let cut = learning.measured[..samples - 1].to_vec();
-    assert_eq!(learn(&plan, &[rule], cut).unwrap().measured.len(), samples);
-    // As published: not before there are 16.
-    let published = learn(&plan, &[Stopping::published()], Vec::new()).unwrap();
-    assert_eq!((published.measured.len(), published.stopped), (16, Stopped::Rule(Stopping::published())));
-}
-
-#[test]
 fn what_cannot_work_is_refused_in_a_line() {
     let describer = describer();
     let pool = candidates(&describer, 12, 5);
@@ -213,12 +111,8 @@ fn what_cannot_work_is_refused_in_a_line() {
     assert!(of(&data, tiny).contains("at least 3 designs"));
     data.records[5].measures.energy = None;
     assert!(of(&data, ReplayOptions { judged: Judged::Rest(2), ..few(4) }).contains("has no energy"));
-    let listed = plan(Source::Listed(&pool[..3]), Acquisition::OpenVariance);
-    assert!(refused(learn(&listed, &[], Vec::new())).contains("4 designs to start with"));
-    let space = Source::Space { describer: &describer, sampling: Sampling::Uniform, fresh: 2 };
-    let greedy = Plan { batch: 3, ..plan(space, Acquisition::OpenVariance) };
-    assert!(refused(greedy.next(&[])).contains("3 designs a round"));
-    assert!(refused(Acquisition::named("best")).contains("open-variance, expected-reduction"));
+    let none = ReplayOptions { measures: Vec::new(), ..few(4) };
+    assert!(of(&data, none).contains("at least one measure"));
 }
 
 #[test]

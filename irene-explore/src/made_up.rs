@@ -1,7 +1,7 @@
 //! Made-up measurements of designs, for tests.
 
 use crate::{
-    Basis, Candidate, Dataset, Describer, Measures, Record,
+    Candidate, Conditions, Dataset, Describer, Measures, Record,
     space::{DesignSpace, ModelHash, Sampling, parameters},
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn dataset(candidates: &[Candidate], factor: impl Fn(usize) -> f64) -
         measures: Measures { latency: Some(latency(candidate) * factor(order)), ..Measures::default() },
         accuracy: None,
         energy_provenance: None,
-        basis: Basis::default(),
+        conditions: Conditions::default(),
     };
     Dataset { device: "made up".into(), records: candidates.iter().enumerate().map(record).collect() }
 }

@@ -1,7 +1,7 @@
 //! The features of designs.
 #![allow(clippy::unwrap_used)]
 
-use irene_explore::features::{Feature, FeatureTable, Features};
+use irene_explore::learning::{DesignFeature, DesignFeatures, FeatureTable};
 use irene_models::flexibert::{Design, Head, LayerDesign};
 use proptest::prelude::*;
 
@@ -30,10 +30,10 @@ proptest! {
 
     #[test]
     fn put_together_from_parts_they_are_those_of_the_whole_tree(design in designs()) {
-        let (whole, parts) = (Features::traced(&design).unwrap(), FeatureTable::default().features(&design).unwrap());
+        let (whole, parts) = (DesignFeatures::traced(&design).unwrap(), FeatureTable::default().features(&design).unwrap());
         for (index, (whole, parts)) in whole.values().iter().zip(parts.values()).enumerate() {
             prop_assert!((whole - parts).abs() <= 1e-9 * whole.abs(), "feature {index}: {whole} {parts}");
         }
-        prop_assert_eq!(parts.get(Feature::Layers), design.layers().len() as f64);
+        prop_assert_eq!(parts.get(DesignFeature::Layers), design.layers().len() as f64);
     }
 }

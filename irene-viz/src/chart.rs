@@ -221,7 +221,8 @@ fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     (first..).map(tick).take_while(|tick| *tick <= high + 1e-9 * whole).take(10).collect()
 }
 
-fn escaped(text: &str) -> String {
+/// Text in markup.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,19 +1,15 @@
-//! What a search found, as an HTML page that asks for nothing.
+//! The result of a search in a design space, as an HTML page that loads nothing.
 
 use std::fmt::Write;
 
+use irene_explore::search::{Criterion, Evaluation, Outcome, PartDifference, Solution};
 use irene_models::flexibert::Design;
 use irene_tree::{Tree, render::si};
 
-use super::{
-    evaluation::Evaluation,
-    outcome::{Found, Outcome},
-    parts::PartDifference,
-    quantity::Quantity,
-};
+use crate::chart::escaped;
 
-/// What the page is about.
-pub struct Page<'a> {
+/// The result of a search in a design space.
+pub struct SearchPage<'a> {
     /// The device whose surrogates were asked.
     pub device: &'a str,
     /// The search.
@@ -45,7 +41,7 @@ pre, .wide { overflow-x: auto; }";
 const ROWS: usize = 40;
 const PARTS: usize = 12;
 
-impl Page<'_> {
+impl SearchPage<'_> {
     /// The page.
     pub fn to_html(&self) -> String {
         let Outcome { method, objective, constraints, seed, evaluations, front, .. } = self.outcome;
@@ -66,20 +62,20 @@ impl Page<'_> {
         html + "</html>\n"
     }
 
-    fn known(&self) -> Vec<Quantity> {
+    fn known(&self) -> Vec<Criterion> {
         let is_known =
-            |quantity: &Quantity| self.outcome.front.iter().any(|found| found.figures.get(*quantity).is_some());
-        Quantity::ALL.into_iter().filter(is_known).collect()
+            |criterion: &Criterion| self.outcome.front.iter().any(|found| found.figures.get(*criterion).is_some());
+        Criterion::ALL.into_iter().filter(is_known).collect()
     }
 
-    /// The front over its first two quantities.
+    /// The front over its first two criteria.
     fn scatter(&self) -> String {
         const WIDTH: f64 = 860.0;
         const HEIGHT: f64 = 360.0;
         const EDGE: f64 = 60.0;
         let known = self.known();
         let [x, y, ..] = known[..] else { return String::new() };
-        let point = |found: &Found<Design>| Some((found.figures.get(x)?.value, found.figures.get(y)?.value));
+        let point = |found: &Solution<Design>| Some((found.figures.get(x)?.value, found.figures.get(y)?.value));
         let points: Vec<(usize, (f64, f64))> =
             self.outcome.front.iter().enumerate().filter_map(|(place, found)| Some((place, point(found)?))).collect();
         let range = |of: fn(&(f64, f64)) -> f64| {
@@ -131,15 +127,15 @@ impl Page<'_> {
     fn front_table(&self) -> String {
         let known = self.known();
         let mut html = "<h2>The front</h2>\n<div class=\"wide\"><table>\n<tr><th>design</th><th>layers</th>".to_owned();
-        for quantity in &known {
-            let _ = write!(html, "<th>{}</th><th>90% interval</th>", quantity.name().replace('_', " "));
+        for criterion in &known {
+            let _ = write!(html, "<th>{}</th><th>90% interval</th>", criterion.name().replace('_', " "));
         }
         html += "<th>feasible</th></tr>\n";
         for (place, found) in self.outcome.front.iter().enumerate().take(ROWS) {
             let class = if place == self.winner { " class=\"winner\"" } else { "" };
             let _ = write!(html, "<tr{class}><td>{}</td><td>{}</td>", place + 1, found.design.layers().len());
-            for &quantity in &known {
-                html += &cells(&found.figures, quantity);
+            for &criterion in &known {
+                html += &cells(&found.figures, criterion);
             }
             let _ = writeln!(html, "<td>{:.0}%</td></tr>", 100.0 * found.feasibility);
         }
@@ -206,38 +202,38 @@ impl Page<'_> {
     }
 }
 
-fn cells(figures: &Evaluation, quantity: Quantity) -> String {
-    let Some(prediction) = figures.get(quantity) else { return "<td></td><td></td>".to_owned() };
+fn cells(figures: &Evaluation, criterion: Criterion) -> String {
+    let Some(prediction) = figures.get(criterion) else { return "<td></td><td></td>".to_owned() };
     let (low, high) = prediction.interval();
-    let text = |value| figure(value, quantity);
+    let text = |value| figure(value, criterion);
     format!("<td>{}</td><td class=\"quiet\">{} to {}</td>", text(prediction.value), text(low), text(high))
 }
 
-fn figure(value: f64, quantity: Quantity) -> String {
-    if quantity.unit().is_empty() { format!("{:.1}%", 100.0 * value) } else { si(value, quantity.unit()) }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn figure(value: f64, criterion: Criterion) -> String {
+    if criterion.unit().is_empty() { format!("{:.1}%", 100.0 * value) } else { si(value, criterion.unit()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use irene_explore::{
+        learning::PredictedValue,
+        search::{TracePoint, differences, energy_tree},
+        space::{DesignSpace, Sampling},
+    };
     use irene_regress::Profile;
 
     use super::*;
-    use crate::{
-        made_up::candidates,
-        search::{TracePoint, differences, energy_tree},
-        surrogate::Prediction,
-    };
+
+    fn designs(count: usize, seed: u64) -> Vec<Design> {
+        DesignSpace::find("small").unwrap().sample(Sampling::Sobol, count, seed).unwrap()
+    }
 
     /// A search whose words are as hostile as a file's may be, of this many designs.
-    fn outcome(designs: usize) -> Outcome<Design> {
-        let found = |(at, candidate): (usize, crate::Candidate)| {
-            let prediction = Prediction { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };
-            let figures = Evaluation::new().with(Quantity::Latency, prediction).with(Quantity::Energy, prediction);
-            Found { design: candidate.design, figures, costs: vec![0.0], feasibility: 0.75, evaluation: at + 1 }
+    fn outcome(count: usize) -> Outcome<Design> {
+        let found = |(at, design): (usize, Design)| {
+            let prediction = PredictedValue { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };
+            let figures = Evaluation::new().with(Criterion::Latency, prediction).with(Criterion::Energy, prediction);
+            Solution { design, figures, costs: vec![0.0], feasibility: 0.75, evaluation: at + 1 }
         };
         Outcome {
             method: "random",
@@ -248,18 +244,18 @@ mod tests {
             evaluations: 9,
             stopped: false,
             reference: None,
-            front: candidates(designs, 0).into_iter().enumerate().map(found).collect(),
-            trace: vec![TracePoint { evaluations: 9, front: designs, best: None, hypervolume: None }],
+            front: designs(count, 0).into_iter().enumerate().map(found).collect(),
+            trace: vec![TracePoint { evaluations: 9, front: count, best: None, hypervolume: None }],
         }
     }
 
     fn html(outcome: &Outcome<Design>, winner: usize) -> String {
-        let designs = candidates(2, 1);
+        let designs = designs(2, 1);
         let profile = Profile::bundled("gtx-1080-ti").unwrap();
-        let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at].design, 16, &profile).unwrap());
+        let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at], 16, &profile).unwrap());
         let differences = differences(&tree, &other);
         let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");
-        Page { device, outcome, winner, tree: &tree, profile: "<i>", beside, differences: &differences }.to_html()
+        SearchPage { device, outcome, winner, tree: &tree, profile: "<i>", beside, differences: &differences }.to_html()
     }
 
     #[test]

@@ -3,6 +3,11 @@ mod optimise;
 mod perceptron;
 mod train;
 
+use irene_explore::{
+    Candidate, Error, Result,
+    learning::{Learner, PredictedValue, Saved, Surrogate},
+    space::DesignSpace,
+};
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +17,7 @@ use self::{
     perceptron::{Perceptron, Role},
     train::{Training, train},
 };
-use super::{
-    Learner, Prediction, Saved, Surrogate,
-    records::{Records, centre_and_scale, check, embeddings, padded},
-};
-use crate::{Candidate, Error, Result, space::DesignSpace};
+use crate::records::{Records, centre_and_scale, check, embeddings, padded};
 
 /// Passes with dropout that a teacher's spread is taken over.
 const PASSES: usize = 50;
@@ -107,11 +108,11 @@ impl Boshnas {
     }
 
     /// What it expects at these coordinates (one that is missing counts as 0).
-    pub fn at(&self, coordinates: &[f64]) -> Prediction {
+    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let row = scaled(&padded(coordinates, self.bounds.len()), &self.bounds);
         let (natural, spread) = (self.natural.forward(&row), self.student.forward(&row, None).output);
         let deviation = self.scale * (spread * spread + natural.variance).sqrt();
-        Prediction { value: self.centre + self.scale * natural.mean, deviation }
+        PredictedValue { value: self.centre + self.scale * natural.mean, deviation }
     }
 
     /// The lower confidence bound, value − `exploration` · deviation, with its gradient with respect to the coordinates: what a
@@ -129,12 +130,12 @@ impl Boshnas {
 }
 
 impl Surrogate for Boshnas {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
+    fn predict(&self, candidate: &Candidate) -> PredictedValue {
         self.at(&candidate.coordinates())
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::Boshnas(self.clone()))
+        Saved::of("boshnas", self)
     }
 }
 

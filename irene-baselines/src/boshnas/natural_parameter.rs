@@ -261,7 +261,7 @@ mod tests {
             low
         };
         let samples = (0..20_000).map(|i| (c + d.sqrt() * quantile((f64::from(i) + 0.5) / 20_000.0)).max(0.0));
-        let (mean, deviation) = crate::surrogate::records::moments(samples.collect::<Vec<_>>().into_iter());
+        let (mean, deviation) = crate::records::moments(samples.collect::<Vec<_>>().into_iter());
         let (expected, variance) = rectify(c, d);
         assert!((mean - expected).abs() < 1e-4 && (deviation * deviation - variance).abs() < 1e-3);
         assert!(rectify(-50.0, 0.1).1 >= 0.0);

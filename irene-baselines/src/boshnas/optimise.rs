@@ -1,7 +1,6 @@
+use irene_explore::{Error, Result};
 use rand::RngExt;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
-
-use crate::{Error, Result};
 
 const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-4;
@@ -19,7 +18,7 @@ const PROBE: f64 = 1e-3;
 /// ±1 (Hutchinson); Hz is here the difference of two gradients along z.
 ///
 /// ```
-/// use irene_explore::surrogate::optimise_input;
+/// use irene_baselines::optimise_input;
 ///
 /// let bowl = |x: &[f64]| ((x[0] - 3.0).powi(2), vec![2.0 * (x[0] - 3.0)]);
 /// let (at, value) = optimise_input(bowl, &[9.0], &[(0.0, 10.0)], 100, 0)?;

@@ -1,7 +1,7 @@
 use rand::RngExt;
 
 use super::*;
-use crate::surrogate::synthetic;
+use crate::synthetic;
 
 fn learner() -> BoshnasLearner {
     BoshnasLearner { bounds: synthetic::bounds() }

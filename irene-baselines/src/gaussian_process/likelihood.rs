@@ -1,6 +1,7 @@
+use irene_explore::learning::matern52;
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::kernel::{Kernel, matern52};
+use super::kernel::Kernel;
 
 /// Natural logarithms of length scale, of the linear variance over the Matérn's, and of the noise over it: where to look, in a coarse
 /// grid first.

@@ -1,17 +1,16 @@
 mod kernel;
 mod likelihood;
 
+use irene_explore::{
+    Candidate, Error, Result,
+    learning::{Learner, PredictedValue, Saved, Surrogate},
+};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 pub use self::kernel::Kernel;
-pub(crate) use self::kernel::linear_and_matern52;
 use self::likelihood::most_likely;
-use super::{
-    Learner, Prediction, Saved, Surrogate,
-    records::{Records, centre_and_scale, check, embeddings, moments, padded},
-};
-use crate::{Candidate, Error, Result};
+use crate::records::{Records, centre_and_scale, check, embeddings, moments, padded};
 
 /// What scikit-learn adds to the diagonal.
 const ALPHA: f64 = 1e-10;
@@ -48,7 +47,7 @@ impl Learner for GaussianProcessLearner {
 /// value = k*ᵀ K⁻¹ y, variance = k** − k*ᵀ K⁻¹ k* + noise, with K the kernel between records plus the noise on its diagonal.
 ///
 /// ```
-/// use irene_explore::surrogate::{GaussianProcess, GaussianProcessLearner};
+/// use irene_baselines::{GaussianProcess, GaussianProcessLearner};
 ///
 /// let gp = GaussianProcess::fit(GaussianProcessLearner::Published, &[vec![0.0], vec![9.0]], &[1.0, 2.0])?;
 /// assert!((gp.at(&[9.0]).value - 2.0).abs() < 1e-6);
@@ -99,14 +98,14 @@ impl GaussianProcess {
     }
 
     /// What it expects at these coordinates (one that is missing counts as 0).
-    pub fn at(&self, coordinates: &[f64]) -> Prediction {
+    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let raw = &self.raw;
         let at = raw.scaled(&padded(coordinates, raw.origins.len()));
         let near = DVector::from_iterator(raw.rows.len(), raw.rows.iter().map(|row| raw.kernel.between(row, &at)));
         let value = raw.centre + raw.scale * near.dot(&self.weights);
         let explained = self.factor.l_dirty().solve_lower_triangular(&near).map_or(0.0, |solved| solved.norm_squared());
         let variance = raw.kernel.between(&at, &at) - explained + raw.noise;
-        Prediction { value, deviation: raw.scale * variance.max(0.0).sqrt() }
+        PredictedValue { value, deviation: raw.scale * variance.max(0.0).sqrt() }
     }
 
     /// The kernel, with what was learned of it.
@@ -116,12 +115,12 @@ impl GaussianProcess {
 }
 
 impl Surrogate for GaussianProcess {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
+    fn predict(&self, candidate: &Candidate) -> PredictedValue {
         self.at(&candidate.coordinates())
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::GaussianProcess(self.clone()))
+        Saved::of("gaussian-process", self)
     }
 }
 
@@ -199,7 +198,7 @@ impl TryFrom<Raw> for GaussianProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surrogate::synthetic;
+    use crate::synthetic;
 
     #[test]
     fn the_published_form_interpolates_and_reverts_to_0_far_away() {
@@ -234,7 +233,7 @@ mod tests {
         let (rows, figures) = synthetic::records(120, 2);
         let (unseen, truth) = synthetic::records(80, 3);
         let gp = GaussianProcess::fit(GaussianProcessLearner::MaternLinear, &rows, &figures).unwrap();
-        let predictions: Vec<Prediction> = unseen.iter().map(|row| gp.at(row)).collect();
+        let predictions: Vec<PredictedValue> = unseen.iter().map(|row| gp.at(row)).collect();
         let values: Vec<f64> = predictions.iter().map(|prediction| prediction.value).collect();
         assert!(synthetic::r2(&values, &truth) > 0.85, "{}", synthetic::r2(&values, &truth));
         let within = predictions.iter().zip(&truth).filter(|(p, t)| (p.value - **t).abs() < 2.0 * p.deviation).count();

@@ -1,10 +1,8 @@
 use std::fmt::Write;
 
+use irene_explore::Measure;
+
 use super::MeanErrors;
-use crate::{
-    Measure,
-    chart::{Axis, Mark, Panel, chart},
-};
 
 /// Surrogates after so many measured records.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,9 +52,6 @@ pub struct Replay {
     /// A way each.
     pub curves: Vec<Curve>,
 }
-
-/// What a chart shows.
-type Shown = fn(&MeanErrors) -> f64;
 
 impl Curve {
     /// Samples to converge.
@@ -124,47 +119,6 @@ impl Replay {
         csv
     }
 
-    /// The curves drawn: a row of panels for the squared error that convergence is about, a row for the percentage error; a column
-    /// a measure.
-    pub fn to_svg(&self) -> String {
-        let rows: [(&str, Option<f64>, Shown); 2] = [
-            ("squared error, of 2 × largest", Some(self.error), |errors| errors.squared),
-            ("mean absolute error, %", None, |errors| 100.0 * errors.relative),
-        ];
-        let curves: Vec<_> = self.curves.iter().map(|curve| (curve.name.clone(), curve.means())).collect();
-        let mut panels = Vec::new();
-        for (y_label, threshold, shown) in rows {
-            for (at, measure) in self.measures.iter().enumerate() {
-                let line = |means: &Vec<(usize, Vec<MeanErrors>, f64)>| {
-                    means.iter().map(|(samples, errors, _)| (*samples as f64, shown(&errors[at]))).collect()
-                };
-                panels.push(Panel {
-                    title: measure.name().replace('_', " "),
-                    x: Axis::linear("measured designs"),
-                    y: Axis::logarithmic(y_label),
-                    series: curves.iter().map(|(_, means)| line(means)).collect(),
-                    threshold,
-                });
-            }
-        }
-        let names: Vec<&str> = curves.iter().map(|(name, _)| name.as_str()).collect();
-        let title = format!("{}: {} records replayed", self.device, self.records);
-        chart(&title, &names, &panels, self.measures.len(), Mark::Lines)
-    }
-
-    /// Samples from which one way's mean squared errors are at most the least that another's ever are, for each measure: what is
-    /// left to compare where a device's noise keeps both from converging. Nothing if they never are.
-    pub fn samples_to_match(&self, way: &Curve, other: &Curve) -> Option<usize> {
-        let least = |at: usize| {
-            let errors = other.means().into_iter().filter_map(move |(_, errors, _)| Some(errors.get(at)?.squared));
-            errors.fold(f64::INFINITY, f64::min)
-        };
-        let least: Vec<f64> = (0..self.measures.len()).map(least).collect();
-        let is_as_low =
-            |errors: &[MeanErrors]| errors.iter().zip(&least).all(|(errors, least)| errors.squared <= *least);
-        way.means().into_iter().find(|(_, errors, _)| is_as_low(errors)).map(|(samples, _, _)| samples)
-    }
-
     /// A line a way: samples to converge.
     pub fn summary(&self) -> String {
         let width = self.curves.iter().map(|curve| curve.name.len()).max().unwrap_or(0);
@@ -182,7 +136,34 @@ impl Replay {
     }
 }
 
+/// The first count of samples from which all errors stay at most `most`.
+pub(super) fn converged_at(steps: &[Step], most: f64) -> Option<usize> {
+    let is_low = |step: &&Step| step.errors.iter().all(|errors| errors.squared <= most);
+    steps.iter().rev().take_while(is_low).last().map(|step| step.samples)
+}
+
 /// A field of CSV.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_to_stay_low() {
+        let of = |errors: &[[f64; 2]]| {
+            let step = |(at, errors): (usize, &[f64; 2])| {
+                let errors = errors.map(|squared| MeanErrors { squared, relative: 0.0 }).to_vec();
+                Step { samples: at + 4, errors, expected: 0.0 }
+            };
+            converged_at(&errors.iter().enumerate().map(step).collect::<Vec<_>>(), 0.005)
+        };
+        assert_eq!(of(&[[1.0, 1.0], [0.001, 0.001], [0.001, 0.01], [0.005, 0.001], [0.001, 0.0]]), Some(7));
+        assert_eq!(of(&[[0.0, 0.0], [0.001, 0.001]]), Some(4));
+        assert_eq!(of(&[[0.0, 0.0], [0.001, 0.006]]), None);
+        assert_eq!(of(&[[0.0, f64::NAN]]), None);
+        assert_eq!(of(&[]), None);
+    }
 }

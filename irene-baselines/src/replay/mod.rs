@@ -1,21 +1,33 @@
+//! Recorded campaigns, replayed: how many measurements active learning would have needed.
+
+mod acquisition;
+mod curves;
+mod learned;
+
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::BTreeSet,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use irene_explore::{
+    Candidate, Dataset, Describer, Error, Measure, Result,
+    learning::{CostLawLearner, Learner, shuffled},
+};
 use rayon::prelude::*;
 
-use super::{
-    Acquisition, Measured, Plan, Source, converged_at,
-    curves::{Curve, Replay, Step},
-    learned,
-    stopping::PUBLISHED_ERROR,
+pub use self::{
+    acquisition::Acquisition,
+    curves::{Curve, Replay, Samples},
+    learned::MeanErrors,
 };
-use crate::{
-    Candidate, Dataset, Describer, Error, Measure, Result,
-    space::Embedding,
-    surrogate::{AdaBoostLearner, DecisionTreeLearner, LawLearner, Learner},
+use self::{
+    curves::{Step, converged_at},
+    learned::{Learned, Measured},
 };
+use crate::{AdaBoostLearner, DecisionTreeLearner};
+
+/// The squared error that ProTran stops at, of figures divided by twice the largest of the campaign's first 16.
+const PUBLISHED_ERROR: f64 = 0.005;
 
 /// A learner and what chooses its data.
 pub struct Way {
@@ -35,7 +47,7 @@ impl Way {
 
     /// Ours.
     pub fn ours() -> Self {
-        Self::new(Box::new(LawLearner), Acquisition::OpenVariance)
+        Self::new(Box::new(CostLawLearner), Acquisition::OpenVariance)
     }
 
     /// As ProTran does: boosted trees, and the largest sum of standard deviations of 64.
@@ -47,7 +59,7 @@ impl Way {
     pub fn compared() -> Vec<Self> {
         vec![
             Self::ours(),
-            Self::new(Box::new(LawLearner), Acquisition::Random),
+            Self::new(Box::new(CostLawLearner), Acquisition::Random),
             Self::published(),
             Self::new(Box::new(DecisionTreeLearner), Acquisition::MaxDeviation { drawn: 64 }),
             Self::new(Box::new(AdaBoostLearner::published()), Acquisition::Random),
@@ -115,121 +127,105 @@ pub fn replay(
         (0..options.ways.len()).flat_map(|way| (0..options.seeds as u64).map(move |seed| (way, seed))).collect();
     let done = AtomicUsize::new(0);
     let of_run = |&(way, seed): &(usize, u64)| {
-        let steps = pool.steps(&options.ways[way], options, seed, stop)?;
+        let steps = pool.steps(&options.ways[way], seed, stop)?;
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, runs.len());
         Ok(steps)
     };
     let mut of_runs = runs.par_iter().map(of_run).collect::<Result<Vec<_>>>()?.into_iter();
     let curve = |way: &Way| {
         let steps: Vec<Vec<Step>> = of_runs.by_ref().take(options.seeds).collect();
-        let converged = steps.iter().map(|steps| converged(steps, options.error)).collect();
+        let converged = steps.iter().map(|steps| converged_at(steps, options.error)).collect();
         Curve { name: way.name.clone(), steps, converged }
     };
     let curves = options.ways.iter().map(curve).collect();
     let (device, measures, error) = (data.device.clone(), options.measures.clone(), options.error);
-    Ok(Replay { device, records: pool.measured.len(), measures, error, curves })
-}
-
-fn converged(steps: &[Step], error: f64) -> Option<usize> {
-    let squared: Vec<Vec<f64>> =
-        steps.iter().map(|step| step.errors.iter().map(|errors| errors.squared).collect()).collect();
-    converged_at(steps.iter().map(|step| step.samples).zip(squared.iter().map(Vec::as_slice)), error)
+    Ok(Replay { device, records: pool.records.len(), measures, error, curves })
 }
 
 /// The records of a device.
-struct Pool {
-    measured: Vec<Measured>,
-    places: HashMap<Embedding, usize>,
+struct Pool<'a> {
+    options: &'a ReplayOptions,
+    records: Vec<Measured>,
     scales: Vec<f64>,
 }
 
-impl Pool {
-    fn new(data: &Dataset, describer: &Describer, options: &ReplayOptions) -> Result<Self> {
-        let of = |record| Measured::of_record(record, describer);
-        let measured = data.records.iter().map(of).collect::<Result<Vec<_>>>()?;
-        for &measure in &options.measures {
-            data.figures(measure)?;
+impl<'a> Pool<'a> {
+    fn new(data: &Dataset, describer: &Describer, options: &'a ReplayOptions) -> Result<Self> {
+        if options.measures.is_empty() {
+            return Err(Error::Data("a replay needs at least one measure".into()));
         }
-        let scales = learned::scales(&measured, &options.measures)?;
-        let places = measured
-            .iter()
-            .enumerate()
-            .map(|(place, measured)| (measured.candidate.embedding.clone(), place))
-            .collect();
-        let pool = Self { measured, places, scales };
+        let records = learned::measured(data, describer, &options.measures)?;
+        let scales = learned::scales(&records);
+        let pool = Self { options, records, scales };
         let (held, fewest) = match options.judged {
             Judged::Rest(fewest) => (0, fewest.max(1)),
             Judged::HeldOut(share) => (pool.held_out(share), 0),
         };
         let (device, start, seeds) = (&data.device, options.start, options.seeds);
-        if pool.places.len() < start + held + fewest || start == 0 || seeds == 0 || options.batch == 0 {
-            let (there_are, judged) = (pool.places.len(), held + fewest);
-            let reason = format!(
-                "{device}: a replay from {start} records, {judged} others to judge by, {} a round and {seeds} seeds does \
-                 not work with {there_are} records",
+        let there_are = pool.records.len();
+        if there_are < start + held + fewest || start == 0 || seeds == 0 || options.batch == 0 {
+            return Err(Error::Data(format!(
+                "{device}: a replay from {start} records, {} others to judge by, {} a round and {seeds} seeds does not work with \
+                 {there_are} records",
+                held + fewest,
                 options.batch
-            );
-            return Err(Error::Data(reason));
+            )));
         }
         Ok(pool)
     }
 
     /// How many records a share is.
     fn held_out(&self, share: f64) -> usize {
-        ((share.clamp(0.0, 1.0) * self.measured.len() as f64).round() as usize).max(1)
+        ((share.clamp(0.0, 1.0) * self.records.len() as f64).round() as usize).max(1)
     }
 
     /// One way with one seed.
-    fn steps(&self, way: &Way, options: &ReplayOptions, seed: u64, stop: &AtomicBool) -> Result<Vec<Step>> {
-        let (held, fewest) = match options.judged {
+    fn steps(&self, way: &Way, seed: u64, stop: &AtomicBool) -> Result<Vec<Step>> {
+        let (held, fewest): (BTreeSet<usize>, usize) = match self.options.judged {
             Judged::Rest(fewest) => (BTreeSet::new(), fewest.max(1)),
             Judged::HeldOut(share) => {
                 // Drawn apart from those to start with.
-                let places = crate::evaluate::shuffled(self.measured.len(), seed ^ 0x5EED);
+                let places = shuffled(self.records.len(), seed ^ 0x5EED);
                 (places.into_iter().take(self.held_out(share)).collect(), 0)
             }
         };
-        let open = (0..self.measured.len()).filter(|place| !held.contains(place));
-        let candidates: Vec<Candidate> = open.map(|place| self.measured[place].candidate.clone()).collect();
-        let plan = Plan {
-            learner: way.learner.as_ref(),
-            acquisition: way.acquisition,
-            source: Source::Listed(&candidates),
-            measures: &options.measures,
-            scales: Some(&self.scales),
-            start: options.start,
-            batch: options.batch,
-            seed,
-        };
-        let most = candidates.len().saturating_sub(fewest).min(options.limit.unwrap_or(usize::MAX));
-        let mut measured = self.look_up(plan.next(&[])?);
+        let open: Vec<usize> = (0..self.records.len()).filter(|place| !held.contains(place)).collect();
+        let most = open.len().saturating_sub(fewest).min(self.options.limit.unwrap_or(usize::MAX));
+        let first = shuffled(open.len(), seed).into_iter().take(self.options.start);
+        let mut measured: Vec<usize> = first.map(|at| open[at]).collect();
         let mut steps = Vec::new();
         while measured.len() <= most {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Data("stopped before the replay was at its end".into()));
             }
-            let learned = plan.learn(&measured)?;
-            let judges: Vec<Measured> = if held.is_empty() {
-                let known: HashSet<&Embedding> = measured.iter().map(|m| &m.candidate.embedding).collect();
-                self.measured.iter().filter(|m| !known.contains(&m.candidate.embedding)).cloned().collect()
-            } else {
-                held.iter().map(|&place| self.measured[place].clone()).collect()
-            };
-            let errors = learned.errors(&judges)?;
-            let expected = learned.expected_error(&judges.iter().map(|judge| &judge.candidate).collect::<Vec<_>>());
+            let known = self.at(&measured);
+            let learned = Learned::fit(way.learner.as_ref(), &known, &self.scales, seed)?;
+            let left: Vec<usize> = open.iter().copied().filter(|place| !measured.contains(place)).collect();
+            let judges =
+                if held.is_empty() { self.at(&left) } else { self.at(&held.iter().copied().collect::<Vec<_>>()) };
+            let (errors, expected) = (learned.errors(&judges), learned.expected_error(&judges));
             steps.push(Step { samples: measured.len(), errors, expected });
-            let next = plan.choose(&learned, &measured)?;
+            let [known, pool] = [known, self.at(&left)].map(candidates);
+            let seed = seed_of(seed, measured.len());
+            let next = way.acquisition.choose(&learned, &known, &pool, self.options.batch, seed);
             if next.is_empty() {
                 break;
             }
-            measured.extend(self.look_up(next));
+            measured.extend(next.into_iter().map(|at| left[at]));
         }
         Ok(steps)
     }
 
-    fn look_up(&self, candidates: Vec<Candidate>) -> Vec<Measured> {
-        let place =
-            |candidate: Candidate| self.places.get(&candidate.embedding).map(|&place| self.measured[place].clone());
-        candidates.into_iter().filter_map(place).collect()
+    fn at(&self, places: &[usize]) -> Vec<&Measured> {
+        places.iter().map(|&place| &self.records[place]).collect()
     }
+}
+
+fn candidates(measured: Vec<&Measured>) -> Vec<&Candidate> {
+    measured.into_iter().map(|measured| &measured.candidate).collect()
+}
+
+/// A seed for each count of measured designs.
+fn seed_of(seed: u64, measured: usize) -> u64 {
+    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(measured as u64 + 1)
 }

@@ -1,8 +1,11 @@
-use super::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Quantity, Random, Search};
-use crate::{
+use irene_explore::{
     Measure, Result,
-    space::{DesignSpace, Embedding},
+    search::{Constraints, Criterion, Evolution, Limits, Objective, Predicted, Problem, Search},
+    space::DesignSpace,
 };
+use irene_models::flexibert::Design;
+
+use super::random::Random;
 
 /// What searches with equal budgets find, a seed each: the share of the volume below a reference that they dominate.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +24,8 @@ impl Contest {
     /// What the searches say.
     pub fn hold(predicted: &Predicted<'_>, reference: &[f64], budget: usize, seeds: u64) -> Result<Self> {
         let known = Measure::ALL.into_iter().filter(|measure| predicted.surrogates.measures.contains_key(measure));
-        let objective = Objective::Pareto(known.map(Quantity::from).collect());
-        let evaluate = |embeddings: &[Embedding]| predicted.evaluate(embeddings);
+        let objective = Objective::Pareto(known.map(Criterion::from).collect());
+        let evaluate = |designs: &[Design]| predicted.evaluate(designs);
         let (space, constraints) = (predicted.describer.space(), Constraints::default());
         let problem = Problem {
             variation: space,

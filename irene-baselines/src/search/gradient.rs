@@ -1,222 +1,199 @@
-use rand::RngExt;
-use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
+use std::collections::BTreeMap;
 
-use super::{
-    local::{Climb, single},
-    outcome::Outcome,
-    problem::{Limits, Problem, Search, Variation},
+use irene_explore::{
+    Error, Measure, Result,
+    search::{Climb, Criterion, Ledger, Limits, Objective, Outcome, Problem, Search},
+    space::{DesignSpace, Embedding},
 };
-use crate::{Error, Result};
+use irene_models::flexibert::Design;
+use rand::RngExt;
+use rand_pcg::{
+    Pcg64Mcg,
+    rand_core::{Rng, SeedableRng},
+};
 
-/// Gradient steps on the input, kept inside a box whose sides all count as 1 (Kingma and Ba, "Adam: A method for stochastic optimization",
-/// 2015).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    /// Steps at most.
+use crate::{Boshnas, optimise_input};
+
+/// A function of an embedding's coordinates: its value and its gradient.
+pub type ValueAndGradient<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + Sync + 'a;
+
+/// BOSHNAS's search (Tuli, Dedhia, Tuli and Jha, "FlexiBERT: Are current Transformer architectures too homogeneous and rigid?", JAIR 77,
+/// 2023): descents from random points of the box around a space's embeddings, each to the nearest design. Unlike the published one it
+/// polishes that design by [`Climb`]. A gradient counts as an evaluation.
+pub struct Gradient<'a> {
+    /// The function to descend on, such as [`relaxed`] gives.
+    pub function: &'a ValueAndGradient<'a>,
+    /// Steps of a descent by [`optimise_input`].
     pub steps: usize,
-    /// The first step's length, as a share of a side; it falls to a tenth.
-    pub rate: f64,
-}
-
-impl Default for Adam {
-    fn default() -> Self {
-        Self { steps: 100, rate: 0.05 }
-    }
-}
-
-/// Where a descent was lowest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Minimum {
-    /// The point.
-    pub point: Vec<f64>,
-    /// The value there.
-    pub value: f64,
-    /// How often the value was asked for.
-    pub evaluations: usize,
-}
-
-/// Descends from a point in a box. The closure says the value at a point and writes the gradient; what is not finite ends the descent.
-pub fn minimise(
-    bounds: &[(f64, f64)],
-    start: Vec<f64>,
-    adam: &Adam,
-    value_and_gradient: &mut dyn FnMut(&[f64], &mut [f64]) -> f64,
-) -> Minimum {
-    let mut point = start;
-    point.resize(bounds.len(), 0.0);
-    clamp(&mut point, bounds);
-    let (mut gradient, mut momentum, mut square) =
-        (vec![0.0; bounds.len()], vec![0.0; bounds.len()], vec![0.0; bounds.len()]);
-    let mut least = Minimum { point: point.clone(), value: f64::INFINITY, evaluations: 0 };
-    for step in 1..=adam.steps {
-        let value = value_and_gradient(&point, &mut gradient);
-        least.evaluations = step;
-        if !value.is_finite() || gradient.iter().any(|slope| !slope.is_finite()) {
-            break;
-        }
-        if value < least.value {
-            (least.value, least.point) = (value, point.clone());
-        }
-        let rate = adam.rate * 0.1_f64.powf(step as f64 / adam.steps as f64);
-        for (i, &(low, high)) in bounds.iter().enumerate() {
-            let slope = gradient[i] * (high - low);
-            momentum[i] = 0.9 * momentum[i] + 0.1 * slope;
-            square[i] = 0.999 * square[i] + 0.001 * slope * slope;
-            let mean = momentum[i] / (1.0 - 0.9_f64.powf(step as f64));
-            let spread = (square[i] / (1.0 - 0.999_f64.powf(step as f64))).sqrt();
-            point[i] -= rate * (high - low) * mean / (spread + 1e-12);
-        }
-        clamp(&mut point, bounds);
-    }
-    least
-}
-
-fn clamp(point: &mut [f64], bounds: &[(f64, f64)]) {
-    for (x, &(low, high)) in point.iter_mut().zip(bounds) {
-        *x = x.max(low).min(high);
-    }
-}
-
-/// A space of designs with what lies between them.
-pub trait Relaxation<G>: Sync {
-    /// The least and the most of each coordinate.
-    fn bounds(&self) -> Vec<(f64, f64)>;
-
-    /// What to make small at a point (the objective, with a penalty for constraints where there are any), and its gradient.
-    fn value_and_gradient(&self, point: &[f64], gradient: &mut [f64]) -> f64;
-
-    /// The nearest design, if there is one.
-    fn snap(&self, point: &[f64]) -> Option<G>;
-}
-
-/// Descents on a relaxed space from random points, each snapped to the nearest design and polished by [`Climb`], until the budget is spent;
-/// a gradient step counts as an evaluation. BOSHNAS searches this way, with second-order steps and without the climb (Tuli, Dedhia, Tuli
-/// and Jha, "FlexiBERT: Are current Transformer architectures too homogeneous and rigid?", JAIR 77, 2023).
-pub struct Gradient<'a, G> {
-    /// What to descend on.
-    pub relaxation: &'a dyn Relaxation<G>,
-    /// How.
-    pub adam: Adam,
-    /// How to polish.
+    /// How the design that a descent ends in is polished.
     pub climb: Climb,
 }
 
-impl<V: Variation> Search<V> for Gradient<'_, V::Genome> {
+impl<'a> Gradient<'a> {
+    /// Descents of 32 steps.
+    pub fn new(function: &'a ValueAndGradient<'a>) -> Self {
+        Self { function, steps: 32, climb: Climb::default() }
+    }
+}
+
+/// Gradients that a step of [`optimise_input`] takes.
+const GRADIENTS: usize = 3;
+
+impl Search<DesignSpace> for Gradient<'_> {
     fn name(&self) -> &'static str {
         "gradient"
     }
 
-    fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>> {
-        let bounds = self.checked_bounds()?;
-        let mut ledger = single(problem, limits, "a gradient")?;
+    fn run(&self, problem: &Problem<'_, DesignSpace>, limits: &Limits<'_>) -> Result<Outcome<Design>> {
+        let space = problem.variation;
+        let bounds: Vec<(f64, f64)> =
+            space.embedding_choices().into_iter().map(|choices| (0.0, f64::from(choices) - 1.0)).collect();
+        if bounds.iter().any(|(_, last)| *last < 0.0) {
+            return Err(Error::Search("the design space has no designs".into()));
+        }
+        let mut ledger = Ledger::with_one_cost(problem, limits, "a gradient")?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
         for start in problem.starts {
             self.climb.climb(&mut ledger, start.clone(), &mut rng)?;
         }
         while ledger.room() > 0 {
-            let start = bounds.iter().map(|(low, high)| low + (high - low) * rng.random::<f64>()).collect();
-            // The design that it ends in has to be evaluated too.
-            let adam = Adam { steps: self.adam.steps.min(ledger.room().saturating_sub(1)), ..self.adam };
-            let descend =
-                &mut |point: &[f64], gradient: &mut [f64]| self.relaxation.value_and_gradient(point, gradient);
-            let minimum = minimise(&bounds, start, &adam, descend);
-            ledger.spend(minimum.evaluations);
-            match self.relaxation.snap(&minimum.point).filter(|genome| ledger.known(genome).is_none()) {
-                Some(genome) => self.climb.climb(&mut ledger, genome, &mut rng)?,
-                // So that a relaxation without a new design to snap to comes to an end.
+            let start: Vec<f64> = bounds.iter().map(|(_, last)| last * rng.random::<f64>()).collect();
+            // The last value and the design that the descent ends in have to be evaluated too.
+            let steps = self.steps.min(ledger.room().saturating_sub(2) / GRADIENTS);
+            let (point, _) = optimise_input(self.function, &start, &bounds, steps, rng.next_u64())?;
+            ledger.spend(GRADIENTS * steps);
+            match nearest(space, &point).filter(|design| ledger.known(design).is_none()) {
+                Some(design) => self.climb.climb(&mut ledger, design, &mut rng)?,
+                // So that descents without a new design come to an end.
                 None => ledger.spend(1),
             }
         }
-        ledger.outcome(Search::<V>::name(self))
+        ledger.outcome(self.name())
     }
 }
 
-impl<G> Gradient<'_, G> {
-    fn checked_bounds(&self) -> Result<Vec<(f64, f64)>> {
-        let bounds = self.relaxation.bounds();
-        let sound = |&(low, high): &(f64, f64)| low.is_finite() && high.is_finite() && low <= high;
-        match bounds.iter().position(|side| !sound(side)) {
-            Some(i) => Err(Error::Search(format!("the relaxed space has no range in coordinate {i}: {:?}", bounds[i]))),
-            None if self.adam.steps == 0 || !(self.adam.rate > 0.0 && self.adam.rate.is_finite()) => {
-                Err(Error::Search(format!("{:?}: a descent needs 1 or more steps, and a rate above 0", self.adam)))
-            }
-            None => Ok(bounds),
+/// The nearest design of a point in the box.
+fn nearest(space: &DesignSpace, point: &[f64]) -> Option<Design> {
+    let mut indices: Vec<u32> = point.iter().map(|x| x.round() as u32).collect();
+    let layers = *space.layers.get(*indices.first()? as usize)?;
+    // Numbers beyond the layers stand for nothing, and are written 0.
+    indices.iter_mut().skip(1 + 3 * layers).for_each(|index| *index = 0);
+    space.design_of(&Embedding::from(indices)).ok()
+}
+
+/// An objective between designs with its gradient, by the networks of each measure, for [`Gradient`]. Accuracy has no gradient here; it is
+/// left to the climb that polishes.
+///
+/// # Errors
+/// [`Error::Search`] for an objective of several costs, and for a measure without networks.
+pub fn relaxed<'a>(
+    objective: &Objective,
+    networks: &'a BTreeMap<Measure, Boshnas>,
+) -> Result<impl Fn(&[f64]) -> (f64, Vec<f64>) + Sync + use<'a>> {
+    let of = |criterion: Criterion| {
+        let known = criterion.measure().and_then(|measure| networks.get(&measure));
+        known.ok_or_else(|| {
+            Error::Search(format!("a gradient needs networks of {criterion}: fit some, or search by evolution"))
+        })
+    };
+    let terms: Vec<(&Boshnas, f64)> = match objective {
+        Objective::Pareto(criteria) if criteria.len() == 1 => vec![(of(criteria[0])?, 1.0)],
+        Objective::Weighted(weights) => weights
+            .iter()
+            .filter(|weight| !weight.criterion.is_sought())
+            .map(|weight| Ok((of(weight.criterion)?, weight.weight / weight.scale)))
+            .collect::<Result<_>>()?,
+        _ => return Err(Error::Search("a gradient follows one cost: give one criterion or weights(...)".into())),
+    };
+    Ok(move |point: &[f64]| {
+        let (mut sum, mut gradient) = (0.0, vec![0.0; point.len()]);
+        for (networks, weight) in &terms {
+            let (value, slopes) = networks.gradient(point, 0.0);
+            sum += weight * value;
+            gradient.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += weight * slope);
         }
-    }
+        (sum, gradient)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use irene_explore::{learning::PredictedValue, search::Evaluation, space::Sampling};
+
     use super::*;
-    use crate::search::{
-        Quantity,
-        synthetic::{Grid, exactly},
-    };
+    use crate::BoshnasLearner;
 
-    /// A bowl with its bottom at 0.3 of each side.
-    struct Bowl(Grid);
-
-    impl Bowl {
-        fn depth(&self, point: &[f64]) -> f64 {
-            point.iter().map(|x| (x / f64::from(self.0.levels - 1) - 0.3).powi(2)).sum()
+    /// The distance of an embedding from three tenths of each side of the box.
+    fn depth(space: &DesignSpace, point: &[f64]) -> (f64, Vec<f64>) {
+        let mut gradient = Vec::with_capacity(point.len());
+        let mut sum = 0.0;
+        for (x, choices) in point.iter().zip(space.embedding_choices()) {
+            let side = f64::from(choices.max(2) - 1);
+            let off = x / side - 0.3;
+            sum += off * off;
+            gradient.push(2.0 * off / side);
         }
+        (sum, gradient)
     }
 
-    impl Relaxation<Vec<u16>> for Bowl {
-        fn bounds(&self) -> Vec<(f64, f64)> {
-            vec![(0.0, f64::from(self.0.levels - 1)); self.0.dimensions]
-        }
-
-        fn value_and_gradient(&self, point: &[f64], gradient: &mut [f64]) -> f64 {
-            let side = f64::from(self.0.levels - 1);
-            for (slope, x) in gradient.iter_mut().zip(point) {
-                *slope = 2.0 * (x / side - 0.3) / side;
-            }
-            self.depth(point)
-        }
-
-        fn snap(&self, point: &[f64]) -> Option<Vec<u16>> {
-            Some(point.iter().map(|x| x.round() as u16).collect())
-        }
-    }
-
-    #[test]
-    fn a_descent_ends_at_the_bottom_or_the_wall() {
-        let adam = Adam { steps: 400, rate: 0.05 };
-        for (bounds, bottom) in [((-4.0, 8.0), 1.0), ((2.0, 8.0), 2.0), ((-9.0, -5.0), -5.0)] {
-            let minimum = minimise(&[bounds; 3], vec![bounds.0, bounds.1, 6.0], &adam, &mut |point, gradient| {
-                for (slope, x) in gradient.iter_mut().zip(point) {
-                    *slope = 2.0 * (x - 1.0);
-                }
-                point.iter().map(|x| (x - 1.0).powi(2)).sum()
-            });
-            assert!(minimum.point.iter().all(|x| (x - bottom).abs() < 0.02), "{minimum:?}");
-        }
-    }
-
-    #[test]
-    fn a_descent_ends_where_there_is_no_number() {
-        let minimum = minimise(&[(0.0, 1.0)], vec![], &Adam::default(), &mut |_, _| f64::NAN);
-        assert_eq!((minimum.evaluations, minimum.point), (1, vec![0.0]));
-    }
-
-    #[test]
-    fn a_gradient_search_finds_the_bottom_and_keeps_to_its_budget() {
-        let bowl = Bowl(Grid { dimensions: 20, levels: 101 });
-        let evaluate = |genomes: &[Vec<u16>]| {
-            let depth = |genome: &Vec<u16>| bowl.depth(&genome.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
-            Ok(genomes.iter().map(|genome| exactly(&[(Quantity::Energy, 1.0 + depth(genome))])).collect())
+    fn outcome(space: &DesignSpace, function: &ValueAndGradient<'_>, budget: usize) -> Result<Outcome<Design>> {
+        let evaluate = |designs: &[Design]| {
+            let of = |design: &Design| {
+                let value = 1.0 + depth(space, &space.embed(design)?.coordinates()).0;
+                Ok(Evaluation::new().with(Criterion::Energy, PredictedValue { value, deviation: 0.0 }))
+            };
+            designs.iter().map(of).collect()
         };
         let problem = Problem {
-            variation: &bowl.0,
-            objective: &"energy".parse().unwrap(),
-            constraints: &"".parse().unwrap(),
+            variation: space,
+            objective: &"energy".parse()?,
+            constraints: &"".parse()?,
             evaluate: &evaluate,
             starts: &[],
         };
-        let search = Gradient { relaxation: &bowl, adam: Adam::default(), climb: Climb::default() };
-        let outcome = search.run(&problem, &Limits::new(2000, 3)).unwrap();
-        assert_eq!((outcome.front[0].costs[0], outcome.evaluations), (1.0, 2000));
-        assert_eq!(outcome.trace.last().unwrap().best, Some(1.0));
+        Gradient::new(function).run(&problem, &Limits::new(budget, 3))
+    }
+
+    #[test]
+    fn a_descent_ends_in_a_better_design_than_most_and_keeps_to_its_budget() {
+        let space = DesignSpace::find("small").unwrap();
+        let found = outcome(&space, &|point| depth(&space, point), 600).unwrap();
+        assert_eq!(found.evaluations, 600);
+        let mut drawn: Vec<f64> = space
+            .sample(Sampling::Uniform, 600, 0)
+            .unwrap()
+            .iter()
+            .map(|design| 1.0 + depth(&space, &space.embed(design).unwrap().coordinates()).0)
+            .collect();
+        drawn.sort_by(f64::total_cmp);
+        assert!(found.front[0].costs[0] < drawn[3], "{} {:?}", found.front[0].costs[0], &drawn[..4]);
+    }
+
+    #[test]
+    fn functions_and_spaces_without_sense_end_the_search() {
+        let space = DesignSpace::find("small").unwrap();
+        let nothing = |point: &[f64]| (f64::NAN, vec![f64::NAN; point.len()]);
+        assert_eq!(outcome(&space, &nothing, 200).unwrap().evaluations, 200);
+        let mut none = space.clone();
+        none.heads.clear();
+        let error = outcome(&none, &nothing, 200).unwrap_err().to_string();
+        assert_eq!(error, "the design space has no designs");
+    }
+
+    #[test]
+    fn only_measures_with_networks_have_a_gradient_and_only_one_cost_is_followed() {
+        let space = DesignSpace::find("small").unwrap();
+        let designs = space.sample(Sampling::Sobol, 12, 0).unwrap();
+        let rows: Vec<Vec<f64>> = designs.iter().map(|design| space.embed(design).unwrap().coordinates()).collect();
+        let figures: Vec<f64> = rows.iter().map(|row| 1.0 + depth(&space, row).0).collect();
+        let latency = Boshnas::fit(&BoshnasLearner::of(&space), &rows, &figures, 0).unwrap();
+        let networks = BTreeMap::from([(Measure::Latency, latency)]);
+        let refused = |objective: &str| relaxed(&objective.parse().unwrap(), &networks).err().unwrap().to_string();
+        assert!(refused("energy").contains("needs networks of energy"));
+        assert!(refused("pareto(latency, energy)").contains("follows one cost"));
+        let at = |objective: &str| relaxed(&objective.parse().unwrap(), &networks).unwrap()(&rows[0]);
+        let ((value, gradient), (halved, flatter)) = (at("latency"), at("weights(accuracy=1, latency=1/2 s)"));
+        assert!((halved - value / 2.0).abs() < 1e-12 && gradient.iter().any(|slope| *slope != 0.0));
+        assert!(gradient.iter().zip(&flatter).all(|(slope, half)| (slope / 2.0 - half).abs() < 1e-12));
     }
 }

@@ -1,13 +1,8 @@
-use std::collections::HashSet;
-
-use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
-
-use super::{
-    ledger::Ledger,
-    outcome::Outcome,
-    problem::{Limits, Problem, Search, Variation},
+use irene_explore::{
+    Result,
+    search::{Ledger, Limits, Outcome, Problem, Search, Variation},
 };
-use crate::Result;
+use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 
 /// Random designs, none twice: the floor that other searches have to beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +27,7 @@ impl<V: Variation> Search<V> for Random {
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
         let mut starts = problem.starts;
         while ledger.room() > 0 {
-            let genomes = fresh(&ledger, starts, self.batch.max(1), &mut rng);
+            let genomes = ledger.fresh(starts, self.batch.max(1), &mut rng);
             starts = &[];
             if genomes.is_empty() {
                 break;
@@ -43,26 +38,70 @@ impl<V: Variation> Search<V> for Random {
     }
 }
 
-/// Draws without a new design, after which the space counts as used up.
-const PATIENCE: usize = 1000;
+#[cfg(test)]
+mod tests {
+    use irene_explore::{
+        learning::PredictedValue,
+        search::{Criterion, Evaluation, Evolution},
+        space::{DesignSpace, parameters},
+    };
+    use irene_models::flexibert::Design;
 
-/// So many designs not met before, all of the starts among them; fewer where the space has no more.
-pub(super) fn fresh<V: Variation>(
-    ledger: &Ledger<'_, V>,
-    starts: &[V::Genome],
-    count: usize,
-    rng: &mut Pcg64Mcg,
-) -> Vec<V::Genome> {
-    let mut seen = HashSet::new();
-    let mut genomes: Vec<_> = starts.iter().filter(|&start| seen.insert(start.clone())).cloned().collect();
-    let mut draws = 0;
-    while genomes.len() < count && draws < PATIENCE {
-        let genome = ledger.problem.variation.random(rng);
-        draws += 1;
-        if ledger.known(&genome).is_none() && seen.insert(genome.clone()) {
-            genomes.push(genome);
-            draws = 0;
+    use super::*;
+
+    /// Figures that follow size, so that a search has something to find.
+    fn by_size(design: &Design) -> Evaluation {
+        let (millions, depth) = (parameters(design) as f64 / 1e6, design.layers().len() as f64);
+        [
+            (Criterion::Accuracy, 1.0 - 1.0 / (1.0 + 0.1 * depth + 0.01 * millions)),
+            (Criterion::Latency, 1e-3 * (depth + 0.1 * millions)),
+            (Criterion::Energy, 0.01 * millions),
+            (Criterion::PeakPower, 10.0 + millions / depth),
+        ]
+        .into_iter()
+        .fold(Evaluation::new(), |all, (criterion, value)| {
+            all.with(criterion, PredictedValue { value, deviation: 0.0 })
+        })
+    }
+
+    #[test]
+    fn evolution_beats_random_designs_on_every_seed() {
+        let space = DesignSpace::published();
+        let problem = Problem {
+            variation: &space,
+            objective: &"pareto".parse().unwrap(),
+            constraints: &"peak_power <= 60 W".parse().unwrap(),
+            evaluate: &|designs: &[Design]| Ok(designs.iter().map(by_size).collect()),
+            starts: &[],
+        };
+        let reference = [0.0, 0.05, 4.0, 60.0];
+        for seed in 0..5 {
+            let limits = Limits { reference: Some(&reference), ..Limits::new(2000, seed) };
+            let [more, less] = [&Evolution::default() as &dyn Search<DesignSpace>, &Random::default()].map(|by| {
+                let outcome = by.run(&problem, &limits).unwrap();
+                assert_eq!(outcome.evaluations, 2000);
+                outcome.hypervolume(&reference)
+            });
+            assert!(more > less && less > 0.0, "seed {seed}: {more} for {less}");
         }
     }
-    genomes
+
+    #[test]
+    fn equal_seeds_give_equal_designs_and_a_small_space_ends_the_search() {
+        let mut space = DesignSpace::find("small").unwrap();
+        (space.layers, space.hidden, space.heads) = (vec![1], vec![32], vec![2]);
+        space.feed_forward.truncate(1);
+        let there_are = space.count().as_u64().unwrap() as usize;
+        let problem = Problem {
+            variation: &space,
+            objective: &"latency".parse().unwrap(),
+            constraints: &"".parse().unwrap(),
+            evaluate: &|designs: &[Design]| Ok(designs.iter().map(by_size).collect()),
+            starts: &[],
+        };
+        let front = |seed| Random::default().run(&problem, &Limits::new(3, seed)).unwrap().front;
+        assert_eq!(front(1), front(1));
+        let all = Random::default().run(&problem, &Limits::new(10_000, 0)).unwrap();
+        assert_eq!(all.evaluations, there_are);
+    }
 }

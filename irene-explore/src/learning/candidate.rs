@@ -2,7 +2,7 @@ use irene_models::flexibert::Design;
 
 use crate::{
     Dataset, Result,
-    features::{FeatureTable, Features},
+    learning::features::{DesignFeatures, FeatureTable},
     space::{DesignSpace, Embedding},
 };
 
@@ -14,7 +14,7 @@ pub struct Candidate {
     /// The published embedding.
     pub embedding: Embedding,
     /// What its traced tree costs.
-    pub features: Features,
+    pub features: DesignFeatures,
 }
 
 impl Candidate {
@@ -57,15 +57,5 @@ impl Describer {
     /// As [`describe`](Self::describe), for the first that has one.
     pub fn describe_all(&self, data: &Dataset) -> Result<Vec<Candidate>> {
         data.records.iter().map(|record| self.describe(record.design.clone())).collect()
-    }
-
-    /// The design of an embedding as surrogates see it.
-    ///
-    /// # Errors
-    /// [`Error::Outside`](crate::Error::Outside) if it is no embedding of a design in the space; what tracing says.
-    pub fn describe_embedded(&self, embedding: Embedding) -> Result<Candidate> {
-        let design = self.space.design_of(&embedding)?;
-        let features = self.table.features(&design)?;
-        Ok(Candidate { design, embedding, features })
     }
 }

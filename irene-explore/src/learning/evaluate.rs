@@ -5,8 +5,8 @@ use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 
 use crate::{
-    Candidate, Measure, Result,
-    surrogate::{Learner, Prediction},
+    Candidate, Result,
+    learning::surrogate::{Learner, PredictedValue},
 };
 
 /// A record that was held out.
@@ -19,7 +19,7 @@ pub struct HeldOut {
     /// The figure.
     pub figure: f64,
     /// What was expected.
-    pub prediction: Prediction,
+    pub prediction: PredictedValue,
 }
 
 impl HeldOut {
@@ -60,7 +60,7 @@ impl Errors {
 }
 
 /// Which records each fold of a cross-validation holds out.
-pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
+fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let shuffled = shuffled(records, seed);
     let fold = |fold: usize| {
         let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
@@ -71,7 +71,7 @@ pub fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
 }
 
 /// Places 0 to `count`, in random order.
-pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut places: Vec<usize> = (0..count).collect();
     places.shuffle(&mut Pcg64Mcg::seed_from_u64(seed));
     places
@@ -92,21 +92,6 @@ pub fn crossvalidate(
     let splits = splits(candidates.len(), count, repeats, seed);
     let of_folds = splits.par_iter().map(|split| split.predict(learner, candidates, figures, seed));
     Ok(of_folds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
-}
-
-/// The errors of one learner on one measure of one device.
-#[derive(Clone, Debug)]
-pub struct Score {
-    /// The learner's name.
-    pub learner: &'static str,
-    /// The measure.
-    pub measure: Measure,
-    /// Over all repeats.
-    pub errors: Errors,
-    /// The same as the device's clock shows figures; None where nobody asked.
-    pub shown: Option<Errors>,
-    /// The same at the records' places in the campaign; None where nobody asked.
-    pub placed: Option<Errors>,
 }
 
 /// A fold of a repeat.

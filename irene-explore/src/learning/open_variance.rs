@@ -1,110 +1,92 @@
-use nalgebra::{Cholesky, DMatrix, DVector};
+use nalgebra::{Cholesky, DMatrix};
 
-use super::Measured;
-use crate::{
-    Candidate,
-    surrogate::{gaussian_process::linear_and_matern52, law::coordinates, standard::Standard},
+use super::{
+    candidate::Candidate,
+    kernel::linear_and_matern52,
+    law::coordinates,
+    standard::Standard,
+    surrogate::{PredictedValue, Surrogate},
 };
 
-/// Designs that stand for all, at most.
-const REFERENCES: usize = 256;
 /// Prior standard deviations of the linear and the smooth part of the logarithm, in units of the noise's.
 const LINEAR: f64 = 8.0;
 const SMOOTH: f64 = 3.0;
 /// Standard deviations that the smooth part reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
 
-/// What measured designs leave open about others, if the logarithm of a figure is a Gaussian process over logarithms of costs
-/// with a linear and a Matérn 5/2 kernel: the same for every device and measure, so that it works from the first record on.
+/// The designs of a pool to measure next: their places, best first; fewer where the pool has fewer.
 ///
-/// A design that is chosen counts as measured for the next, whatever its figure will be, so that a batch is not the same design
-/// over again.
-pub(super) struct Field {
-    /// Between references (rows) and designs of the pool (columns), given what is measured; in units of the noise's variance.
-    covariance: DMatrix<f64>,
-    /// Of the pool.
-    variances: DVector<f64>,
-    /// Between designs of the pool and what was measured and chosen, whitened: a column a design.
+/// A design counts by a product. One factor is the sum of the relative variances that the surrogates predict, so designs come first
+/// whose figures on this device are uncertain. The other is the variance that the measured designs leave open whatever their figures
+/// were, so nothing is measured twice. A chosen design counts as measured for the next choice.
+pub fn most_open(
+    surrogates: &[Box<dyn Surrogate>],
+    measured: &[&Candidate],
+    pool: &[&Candidate],
+    count: usize,
+) -> Vec<usize> {
+    let spread = |candidate: &&Candidate| {
+        surrogates.iter().map(|surrogate| relative_deviation(surrogate.predict(candidate)).powi(2)).sum()
+    };
+    let worth: Vec<f64> = pool.iter().map(spread).collect();
+    let mut open = OpenVariances::new(measured, pool);
+    let mut chosen = Vec::new();
+    while chosen.len() < count.min(pool.len()) {
+        let left = (0..pool.len()).filter(|place| !chosen.contains(place));
+        let gains = left.map(|place| (worth[place] * (open.variances[place] + 1.0), place));
+        let Some((_, best)) = gains.max_by(|a, b| a.0.total_cmp(&b.0)) else { break };
+        chosen.push(best);
+        if chosen.len() < count {
+            open.measure(best);
+        }
+    }
+    chosen
+}
+
+/// The standard deviation as a share of the value.
+fn relative_deviation(prediction: PredictedValue) -> f64 {
+    prediction.deviation / prediction.value.abs().max(f64::MIN_POSITIVE)
+}
+
+/// The variances of a pool's designs given the measured ones, if the logarithm of a figure is a Gaussian process over logarithms of
+/// costs with a linear and a Matérn 5/2 kernel. The prior is the same for every device and measure, so it works from the first
+/// record on.
+struct OpenVariances {
+    /// In units of the noise's variance, a design each.
+    variances: Vec<f64>,
+    /// Covariances with the measured and the chosen designs, whitened: a list a design.
     whitened: Vec<Vec<f64>>,
-    references: Vec<usize>,
     points: Vec<Vec<f64>>,
 }
 
-/// What counts of a design of the pool.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Gain {
-    /// The variance of what would be measured of it, by its worth.
-    Own,
-    /// The variance that its measurement takes from all references r, Σ wᵣ cov(r, x)² / (var(x) + 1): the active learning of Cohn
-    /// (1996) for Gaussian processes (Seo et al., 2000).
-    OfAll,
-}
-
-impl Field {
-    /// Of a pool.
-    pub(super) fn new(measured: &[Measured], pool: &[&Candidate]) -> Self {
-        let all = pool.iter().copied().chain(measured.iter().map(|measured| &measured.candidate));
-        let all: Vec<_> = all.map(|candidate| coordinates(&candidate.features)).collect();
+impl OpenVariances {
+    fn new(measured: &[&Candidate], pool: &[&Candidate]) -> Self {
+        let all: Vec<_> = pool.iter().chain(measured).map(|candidate| coordinates(&candidate.features)).collect();
         let standard = Standard::of(&all);
         let mut points: Vec<Vec<f64>> = all.iter().map(|point| standard.within_reach(point)).collect();
         let known = points.split_off(pool.len());
-        let step = pool.len().div_ceil(REFERENCES).max(1);
-        let references: Vec<usize> = (0..pool.len()).step_by(step).collect();
         let noise = |i, j| if i == j { 1.0 } else { 0.0 };
-        let known_covariance =
-            DMatrix::from_fn(known.len(), known.len(), |i, j| kernel(&known[i], &known[j]) + noise(i, j));
+        let covariance = DMatrix::from_fn(known.len(), known.len(), |i, j| kernel(&known[i], &known[j]) + noise(i, j));
         let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| kernel(&known[i], &points[j]));
-        if let Some(factor) = Cholesky::new(known_covariance) {
+        if let Some(factor) = Cholesky::new(covariance) {
             factor.l_dirty().solve_lower_triangular_mut(&mut across);
         }
         let whitened: Vec<Vec<f64>> = across.column_iter().map(|column| column.iter().copied().collect()).collect();
-        let open = |i: usize, j: usize| kernel(&points[i], &points[j]) - dot(&whitened[i], &whitened[j]);
-        let covariance = DMatrix::from_fn(references.len(), pool.len(), |i, j| open(references[i], j));
-        let variances = DVector::from_fn(pool.len(), |i, _| open(i, i).max(0.0));
-        Self { covariance, variances, whitened, references, points }
+        let variance =
+            |(point, whitened): (&Vec<f64>, &Vec<f64>)| (kernel(point, point) - dot(whitened, whitened)).max(0.0);
+        let variances = points.iter().zip(&whitened).map(variance).collect();
+        Self { variances, whitened, points }
     }
 
-    /// Places of the best, one after the other, if each design counts by its worth.
-    pub(super) fn best(mut self, gain: Gain, worth: &[f64], count: usize) -> Vec<usize> {
-        let mut chosen = Vec::new();
-        while chosen.len() < count.min(self.points.len()) {
-            let open = (0..self.points.len()).filter(|place| !chosen.contains(place));
-            let gains = open.map(|place| (self.gain(gain, worth, place), place));
-            let Some((_, best)) = gains.max_by(|a, b| a.0.total_cmp(&b.0)) else { break };
-            chosen.push(best);
-            if chosen.len() < count {
-                self.take(best);
-            }
-        }
-        chosen
-    }
-
-    fn gain(&self, gain: Gain, worth: &[f64], place: usize) -> f64 {
-        match gain {
-            Gain::Own => worth[place] * (self.variances[place] + 1.0),
-            Gain::OfAll => {
-                let taken = self.covariance.column(place);
-                let of_reference = |(taken, &reference): (&f64, &usize)| worth[reference] * taken * taken;
-                taken.iter().zip(&self.references).map(of_reference).sum::<f64>() / (self.variances[place] + 1.0)
-            }
-        }
-    }
-
-    /// As if this design was measured.
-    fn take(&mut self, place: usize) {
+    /// Takes a design as measured.
+    fn measure(&mut self, place: usize) {
         let deviation = (self.variances[place] + 1.0).sqrt();
-        let column: Vec<f64> = (0..self.points.len())
-            .map(|other| {
-                let prior = kernel(&self.points[place], &self.points[other]);
-                (prior - dot(&self.whitened[place], &self.whitened[other])) / deviation
-            })
-            .collect();
-        for (other, taken) in column.iter().enumerate() {
-            self.variances[other] = (self.variances[other] - taken * taken).max(0.0);
-            self.whitened[other].push(*taken);
-            for (row, &reference) in self.references.iter().enumerate() {
-                self.covariance[(row, other)] -= column[reference] * taken;
-            }
+        let (point, known) = (self.points[place].clone(), self.whitened[place].clone());
+        for (other, variance) in self.variances.iter_mut().enumerate() {
+            let covariance = kernel(&point, &self.points[other]) - dot(&known, &self.whitened[other]);
+            let taken = covariance / deviation;
+            *variance = (*variance - taken * taken).max(0.0);
+            self.whitened[other].push(taken);
         }
     }
 }
@@ -116,4 +98,34 @@ fn kernel(x: &[f64], y: &[f64]) -> f64 {
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::candidates;
+
+    /// Equally sure of every design.
+    struct Even;
+
+    impl Surrogate for Even {
+        fn predict(&self, _: &Candidate) -> PredictedValue {
+            PredictedValue { value: 2.0, deviation: 0.2 }
+        }
+    }
+
+    #[test]
+    fn a_measured_design_comes_last_and_a_batch_has_no_design_twice() {
+        let all = candidates(12, 0);
+        let pool: Vec<&Candidate> = all.iter().collect();
+        let surrogates: Vec<Box<dyn Surrogate>> = vec![Box::new(Even)];
+        let order = most_open(&surrogates, &pool[..4], &pool, 12);
+        let mut places = order.clone();
+        places.sort_unstable();
+        assert_eq!(places, (0..12).collect::<Vec<_>>());
+        assert!(order[..4].iter().all(|place| *place >= 4), "{order:?}");
+        assert_eq!(most_open(&surrogates, &pool[..4], &pool, 3), order[..3]);
+        assert_eq!(most_open(&surrogates, &[], &pool[..2], 9).len(), 2);
+        assert!(most_open(&surrogates, &pool, &[], 3).is_empty());
+    }
 }

@@ -1,38 +1,21 @@
-//! Surrogates: what a few measured designs say of all others.
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
-mod boosted;
-mod boshnas;
-mod decision_tree;
-mod file;
-pub(crate) mod gaussian_process;
-pub(crate) mod law;
-mod records;
-pub(crate) mod standard;
-#[cfg(test)]
-mod synthetic;
+use crate::{Candidate, Result};
 
-pub use boosted::{AdaBoost, AdaBoostLearner};
-pub use boshnas::{Boshnas, BoshnasLearner, optimise_input};
-pub use decision_tree::{DecisionTree, DecisionTreeLearner};
-pub use file::{Saved, Surrogates};
-pub use gaussian_process::{GaussianProcess, GaussianProcessLearner, Kernel};
-pub use law::{Law, LawLearner};
-
-use crate::{Candidate, Error, Result, space::DesignSpace};
-
-/// What a surrogate expects of a design's figure.
+/// A predicted figure of a design, with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Prediction {
+pub struct PredictedValue {
     /// The figure, in the measure's unit.
     pub value: f64,
-    /// The standard deviation of what would be measured, in the measure's unit: what the data leaves open and the spread of
+    /// The standard deviation of what would be measured, in the measure's unit: the uncertainty of the surrogate and the spread of
     /// measurements together.
     pub deviation: f64,
 }
 
-impl Prediction {
-    /// Where the figure lies in nine of ten cases, if its logarithm is normally distributed; if itself is, for a value that is not
-    /// above 0, as some of the papers' learners give them, or a deviation beyond all bounds.
+impl PredictedValue {
+    /// The 90% interval. The logarithm of the figure is taken as normally distributed. Some of the papers' learners predict values
+    /// that are not above 0 or deviations without bound; there the figure itself is taken as normally distributed.
     pub fn interval(&self) -> (f64, f64) {
         let factor = (NINE_OF_TEN * self.log_deviation()).exp();
         if self.value > 0.0 && factor.is_finite() {
@@ -53,15 +36,15 @@ impl Prediction {
     }
 }
 
-/// Deviations of a normal distribution: 90% lie within.
-const NINE_OF_TEN: f64 = 1.645;
+/// 90% of a normal distribution lie within so many standard deviations.
+pub(super) const NINE_OF_TEN: f64 = 1.645;
 
 /// Predicts one measure of designs.
 pub trait Surrogate: Send + Sync {
-    /// What it expects of a design.
-    fn predict(&self, candidate: &Candidate) -> Prediction;
+    /// The prediction for a design.
+    fn predict(&self, candidate: &Candidate) -> PredictedValue;
 
-    /// The same as a file can hold it, if one can.
+    /// The surrogate as a file holds it; None if no file can hold it. A [`Reader`] reads it again.
     fn saved(&self) -> Option<Saved> {
         None
     }
@@ -69,41 +52,44 @@ pub trait Surrogate: Send + Sync {
 
 /// A way to learn a [`Surrogate`].
 pub trait Learner: Send + Sync {
-    /// Its name in files, options and reports.
+    /// Its name in options and reports.
     fn name(&self) -> &'static str;
 
     /// Learns from designs and their figures (above 0, one a design).
     ///
     /// # Errors
-    /// [`Error::Data`] if they are too few.
+    /// [`Error::Data`](crate::Error::Data) if they are too few.
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
 }
 
-/// Every learner for designs of a space, ours first.
-pub fn learners(space: &DesignSpace) -> Vec<Box<dyn Learner>> {
-    vec![
-        Box::new(LawLearner),
-        Box::new(GaussianProcessLearner::Published),
-        Box::new(GaussianProcessLearner::MaternLinear),
-        Box::new(DecisionTreeLearner),
-        Box::new(AdaBoostLearner::published()),
-        Box::new(BoshnasLearner::of(space)),
-    ]
+/// A surrogate as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// The name of its [`Reader`].
+    pub kind: &'static str,
+    /// Everything that it learned.
+    pub fields: Map<String, Value>,
 }
 
-/// The learner with this name, for designs of a space.
-///
-/// # Errors
-/// [`Error::Data`] that lists the names there are.
-pub fn learner(name: &str, space: &DesignSpace) -> Result<Box<dyn Learner>> {
-    let mut all = learners(space);
-    match all.iter().position(|learner| learner.name() == name) {
-        Some(place) => Ok(all.swap_remove(place)),
-        None => {
-            let names: Vec<_> = all.iter().map(|learner| learner.name()).collect();
-            Err(Error::Data(format!("unknown learner `{name}`; there are {}", names.join(", "))))
+impl Saved {
+    /// From a surrogate that serialises as a JSON object; None if it does not.
+    pub fn of(kind: &'static str, surrogate: &impl Serialize) -> Option<Self> {
+        match serde_json::to_value(surrogate) {
+            Ok(Value::Object(fields)) => Some(Self { kind, fields }),
+            _ => None,
         }
     }
+}
+
+/// Reads a surrogate of one kind from the JSON of its [fields](Saved::fields).
+pub type Reader = fn(&str) -> serde_json::Result<Box<dyn Surrogate>>;
+
+/// The [`Reader`] of a surrogate that deserialises from its fields.
+///
+/// # Errors
+/// Whatever deserialising says.
+pub fn read_as<S: Surrogate + DeserializeOwned + 'static>(json: &str) -> serde_json::Result<Box<dyn Surrogate>> {
+    Ok(Box::new(serde_json::from_str::<S>(json)?))
 }
 
 #[cfg(test)]
@@ -112,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_interval_has_the_value_in_it_whatever_that_is() {
-        let interval = |value, deviation| Prediction { value, deviation }.interval();
+        let interval = |value, deviation| PredictedValue { value, deviation }.interval();
         let (low, high) = interval(2.0, 0.2);
         assert!((low * high - 4.0).abs() < 1e-12 && (high / 2.0 - (1.645 * 1.01f64.ln().sqrt()).exp()).abs() < 1e-12);
         for (value, deviation) in [(0.0, 1.0), (-3.0, 1.0), (1e-300, 1.0), (2.0, 0.0), (0.0, 0.0)] {

@@ -1,47 +1,20 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
 
-use super::{AdaBoost, Boshnas, DecisionTree, GaussianProcess, Law, Learner, Prediction, Surrogate};
-use crate::{Candidate, Dataset, Describer, Error, Measure, Result, space::DesignSpace};
+use super::{
+    candidate::{Candidate, Describer},
+    law::CostLaw,
+    surrogate::{Learner, PredictedValue, Reader, Saved, Surrogate, read_as},
+};
+use crate::{Dataset, Error, Measure, Result, space::DesignSpace};
 
-/// A surrogate that a file can hold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "learner", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Saved {
-    /// Ours.
-    Law(Box<Law>),
-    /// A Gaussian process on the embedding.
-    GaussianProcess(GaussianProcess),
-    /// A regression tree on the embedding.
-    DecisionTree(DecisionTree),
-    /// Boosted trees on the embedding.
-    AdaBoost(AdaBoost),
-    /// Heteroscedastic networks on the embedding.
-    Boshnas(Boshnas),
-}
-
-impl Surrogate for Saved {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
-        match self {
-            Self::Law(law) => Surrogate::predict(law.as_ref(), candidate),
-            Self::GaussianProcess(process) => process.predict(candidate),
-            Self::DecisionTree(tree) => tree.predict(candidate),
-            Self::AdaBoost(trees) => trees.predict(candidate),
-            Self::Boshnas(networks) => networks.predict(candidate),
-        }
-    }
-
-    fn saved(&self) -> Option<Saved> {
-        Some(self.clone())
-    }
-}
+/// Kinds of surrogates that every program reads.
+const READERS: &[(&str, Reader)] = &[("law", read_as::<CostLaw>)];
 
 /// The surrogates of a device, one a measure.
-#[derive(Serialize, Deserialize)]
 pub struct Surrogates {
-    format: Format,
     /// The device whose records they learned from.
     pub device: String,
     /// How many records.
@@ -49,32 +22,47 @@ pub struct Surrogates {
     /// The design space.
     pub space: DesignSpace,
     /// One a measure.
-    pub measures: BTreeMap<Measure, Saved>,
+    pub measures: BTreeMap<Measure, Box<dyn Surrogate>>,
 }
 
-/// What a file of ours says first.
+/// The same as a file holds it.
+#[derive(Serialize, Deserialize)]
+struct SurrogatesFile {
+    format: Format,
+    device: String,
+    records: usize,
+    space: DesignSpace,
+    measures: BTreeMap<Measure, Box<RawValue>>,
+}
+
+/// The first field of a file of surrogates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Format {
     #[serde(rename = "irene-surrogates-1")]
     One,
 }
 
+/// The field that names the reader of a surrogate.
+#[derive(Deserialize)]
+struct Kind {
+    learner: String,
+}
+
 impl Surrogates {
-    /// Of a device.
+    /// The surrogates of a device.
     pub fn new(
         device: impl Into<String>,
         records: usize,
         space: DesignSpace,
-        measures: BTreeMap<Measure, Saved>,
+        measures: BTreeMap<Measure, Box<dyn Surrogate>>,
     ) -> Self {
-        Self { format: Format::One, device: device.into(), records, space, measures }
+        Self { device: device.into(), records, space, measures }
     }
 
     /// Learns these measures of a device.
     ///
     /// # Errors
-    /// [`Error::Outside`] for a record outside the space; [`Error::Data`] for one without the measure, for too few records, and for
-    /// a learner whose surrogates no file holds.
+    /// [`Error::Outside`] for a record outside the space; [`Error::Data`] for one without the measure and for too few records.
     pub fn learn(
         learner: &dyn Learner,
         data: &Dataset,
@@ -84,35 +72,140 @@ impl Surrogates {
     ) -> Result<Self> {
         let candidates = Describer::new(space.clone()).describe_all(data)?;
         let candidates: Vec<&Candidate> = candidates.iter().collect();
-        let learn = |&measure: &Measure| {
-            let surrogate = learner.fit(&candidates, &data.figures(measure)?, seed)?;
-            let saved = surrogate.saved().ok_or_else(|| Error::Data(format!("no file holds a {}", learner.name())))?;
-            Ok((measure, saved))
-        };
+        let learn = |&measure: &Measure| Ok((measure, learner.fit(&candidates, &data.figures(measure)?, seed)?));
         let measures = measures.iter().map(learn).collect::<Result<_>>()?;
         Ok(Self::new(&data.device, data.records.len(), space.clone(), measures))
     }
 
-    /// From a file.
+    /// Reads a file of surrogates by the learner of this crate.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] for a file that is none of ours, or of a version that this irene does not know.
+    /// [`Error::Io`]; [`Error::File`] for a file without surrogates, or of a version or kind that is not known here.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::File { origin: path.display().to_string(), reason: error.to_string() })
+        Self::read_with(path, &[])
     }
 
-    /// As a file's text.
+    /// As [`read`](Self::read), with readers of further kinds by their names.
     ///
     /// # Errors
-    /// [`Error::Data`] for numbers that JSON cannot hold.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| Error::Data(error.to_string()))
+    /// As [`read`](Self::read).
+    pub fn read_with(path: &Path, readers: &[(&str, Reader)]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::parse_with(&path.display().to_string(), &text, readers)
     }
 
-    /// What is expected of one measure of a design, if there is a surrogate of it.
-    pub fn predict(&self, measure: Measure, candidate: &Candidate) -> Option<Prediction> {
+    /// From a file's text; `origin` names the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] as [`read`](Self::read).
+    pub fn parse_with(origin: &str, text: &str, readers: &[(&str, Reader)]) -> Result<Self> {
+        let refuse = |reason: String| Error::File { origin: origin.to_owned(), reason };
+        let file: SurrogatesFile = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
+        let SurrogatesFile { device, records, space, measures, .. } = file;
+        let read = |(measure, fields): (Measure, Box<RawValue>)| {
+            let surrogate =
+                surrogate(fields.get(), readers).map_err(|reason| refuse(format!("{}: {reason}", measure.name())))?;
+            Ok((measure, surrogate))
+        };
+        let measures = measures.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { device, records, space, measures })
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a surrogate that no file can hold.
+    pub fn to_json(&self) -> Result<String> {
+        let save = |(&measure, surrogate): (&Measure, &Box<dyn Surrogate>)| {
+            let unsaved = || Error::Data(format!("no file can hold this surrogate of {}", measure.name()));
+            let Saved { kind, fields } = surrogate.saved().ok_or_else(unsaved)?;
+            let mut all = json!({ "learner": kind });
+            all.as_object_mut().into_iter().for_each(|all| all.extend(fields.clone()));
+            Ok((measure, serde_json::value::to_raw_value(&all).map_err(|error| Error::Data(error.to_string()))?))
+        };
+        let measures = self.measures.iter().map(save).collect::<Result<_>>()?;
+        let Self { device, records, space, .. } = self;
+        let file = SurrogatesFile {
+            format: Format::One,
+            device: device.clone(),
+            records: *records,
+            space: space.clone(),
+            measures,
+        };
+        serde_json::to_string(&file).map_err(|error| Error::Data(error.to_string()))
+    }
+
+    /// The prediction of one measure of a design, if there is a surrogate of it.
+    pub fn predict(&self, measure: Measure, candidate: &Candidate) -> Option<PredictedValue> {
         Some(self.measures.get(&measure)?.predict(candidate))
+    }
+}
+
+/// One surrogate from its JSON.
+fn surrogate(json: &str, readers: &[(&str, Reader)]) -> std::result::Result<Box<dyn Surrogate>, String> {
+    let Kind { learner } = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let all = || READERS.iter().chain(readers);
+    let Some((_, read)) = all().find(|(kind, _)| *kind == learner) else {
+        let known: Vec<&str> = all().map(|(kind, _)| *kind).collect();
+        return Err(format!("no reader of surrogates by `{learner}` here; there are those by {}", known.join(", ")));
+    };
+    read(json).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        learning::CostLawLearner,
+        made_up::{candidates, dataset, noise},
+    };
+
+    struct Unsaved;
+
+    impl Surrogate for Unsaved {
+        fn predict(&self, _: &Candidate) -> PredictedValue {
+            PredictedValue { value: 1.0, deviation: 0.1 }
+        }
+    }
+
+    fn learned() -> Surrogates {
+        let space = DesignSpace::find("small").unwrap();
+        Surrogates::learn(&CostLawLearner, &dataset(&candidates(12, 0), noise), &space, &[Measure::Latency], 0).unwrap()
+    }
+
+    #[test]
+    fn a_file_gives_the_same_surrogates_and_the_learner_comes_first() {
+        let (written, unseen) = (learned(), candidates(3, 1));
+        let text = written.to_json().unwrap();
+        assert!(
+            text.starts_with(r#"{"format":"irene-surrogates-1","device":"made up","records":12,"space":{"#),
+            "{text}"
+        );
+        assert!(text.contains(r#""measures":{"latency":{"learner":"law","views":"#), "{text}");
+        let read = Surrogates::parse_with("file", &text, &[]).unwrap();
+        assert_eq!((read.records, &read.device, &read.space), (12, &written.device, &written.space));
+        for one in &unseen {
+            assert_eq!(read.predict(Measure::Latency, one), written.predict(Measure::Latency, one));
+        }
+        assert_eq!(read.predict(Measure::Energy, &unseen[0]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_is_named() {
+        let text = learned().to_json().unwrap();
+        let refused = |from: &str, to: &str| {
+            assert!(text.contains(from));
+            Surrogates::parse_with("file", &text.replace(from, to), &[]).err().unwrap().to_string()
+        };
+        assert_eq!(
+            refused(r#""learner":"law""#, r#""learner":"lore""#),
+            "file: latency: no reader of surrogates by `lore` here; there are those by law"
+        );
+        assert!(refused(r#""learner":"law","#, "").starts_with("file: latency: missing field `learner`"));
+        assert!(refused("surrogates-1", "surrogates-9").starts_with("file: unknown variant `irene-surrogates-9`"));
+        assert!(refused("\"blend\"", "\"blemish\"").starts_with("file: latency: missing field `blend`"));
+        let mut unsaved = learned();
+        unsaved.measures.insert(Measure::Energy, Box::new(Unsaved));
+        assert_eq!(unsaved.to_json().unwrap_err().to_string(), "no file can hold this surrogate of energy");
     }
 }

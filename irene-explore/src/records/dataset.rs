@@ -27,21 +27,21 @@ pub struct Record {
     pub energy_provenance: Option<String>,
     /// What the figures rest on.
     #[serde(flatten)]
-    pub basis: Basis,
+    pub conditions: Conditions,
 }
 
 impl Record {
     /// A design that was measured at this place of a campaign.
     pub fn new(order: usize, design: Design, measures: Measures) -> Self {
         let hash = ModelHash::of(&design).to_string();
-        let basis = Basis::default();
-        Self { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, basis }
+        let conditions = Conditions::default();
+        Self { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, conditions }
     }
 }
 
 /// What the figures of a [`Record`] rest on, as far as the file says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Basis {
+pub struct Conditions {
     /// Half the 95% confidence interval of the latency, seconds a sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_half_width_s: Option<f64>,
@@ -83,7 +83,7 @@ impl Record {
 
     /// What another record was measured at that this one was not; figures of different sizes are no figures of one thing.
     fn differs_in_size(&self, other: &Self) -> Option<String> {
-        let (ours, theirs) = (&self.basis, &other.basis);
+        let (ours, theirs) = (&self.conditions, &other.conditions);
         let sizes =
             [("batch size", ours.batch_size, theirs.batch_size), ("length in tokens", ours.seq_len, theirs.seq_len)];
         let different =

@@ -1,12 +1,12 @@
 use super::{
-    outcome::Found,
+    outcome::Solution,
     pareto::{covers, dominates, lexicographic},
     thinning::spread_out,
 };
 
 /// The best compromises met so far, the first of each with equal costs.
 pub(super) struct Archive<G> {
-    members: Vec<Found<G>>,
+    members: Vec<Solution<G>>,
     capacity: usize,
 }
 
@@ -15,7 +15,7 @@ impl<G> Archive<G> {
         Self { members: Vec::new(), capacity }
     }
 
-    pub(super) fn members(&self) -> &[Found<G>] {
+    pub(super) fn members(&self) -> &[Solution<G>] {
         &self.members
     }
 
@@ -32,7 +32,7 @@ impl<G> Archive<G> {
     }
 
     /// A design that [`takes`](Self::takes) let in.
-    pub(super) fn insert(&mut self, found: Found<G>) {
+    pub(super) fn insert(&mut self, found: Solution<G>) {
         self.members.retain(|member| !dominates(&found.costs, &member.costs));
         self.members.push(found);
         // In lots, as telling who is crowded takes all distances.
@@ -57,7 +57,7 @@ impl<G> Archive<G> {
         self.members.sort_by(|a, b| lexicographic(&a.costs, &b.costs));
     }
 
-    pub(super) fn into_members(self) -> Vec<Found<G>> {
+    pub(super) fn into_members(self) -> Vec<Solution<G>> {
         self.members
     }
 }

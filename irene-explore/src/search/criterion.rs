@@ -7,7 +7,7 @@ use crate::{Error, Measure};
 /// What an objective or a constraint speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Quantity {
+pub enum Criterion {
     /// A share of 1 on some task (the published way takes the GLUE score), sought to be large.
     Accuracy,
     /// Seconds a sequence.
@@ -18,7 +18,7 @@ pub enum Quantity {
     PeakPower,
 }
 
-impl From<Measure> for Quantity {
+impl From<Measure> for Criterion {
     fn from(measure: Measure) -> Self {
         match measure {
             Measure::Latency => Self::Latency,
@@ -29,14 +29,14 @@ impl From<Measure> for Quantity {
 }
 
 /// How many there are.
-pub(super) const QUANTITIES: usize = 4;
+pub(super) const CRITERIA: usize = 4;
 
-/// Symbols of a unit and what one of them is in the quantity's own unit.
+/// Symbols of a unit and what one of them is in the criterion's own unit.
 type Units = &'static [(&'static str, f64)];
 
-impl Quantity {
+impl Criterion {
     /// All four.
-    pub const ALL: [Self; QUANTITIES] = [Self::Accuracy, Self::Latency, Self::Energy, Self::PeakPower];
+    pub const ALL: [Self; CRITERIA] = [Self::Accuracy, Self::Latency, Self::Energy, Self::PeakPower];
 
     /// Its name in options and files.
     pub fn name(self) -> &'static str {
@@ -73,7 +73,7 @@ impl Quantity {
         }
     }
 
-    /// Reads an amount above 0, such as `20 ms`; without a unit it is in the quantity's own.
+    /// Reads an amount above 0, such as `20 ms`; without a unit it is in the criterion's own.
     pub(super) fn amount(self, text: &str) -> Result<f64, String> {
         let text = text.trim();
         let number = text.trim_end_matches(|c: char| c.is_alphabetic() || c == '%');
@@ -105,19 +105,20 @@ fn four_digits(amount: f64) -> f64 {
     format!("{amount:.3e}").parse().unwrap_or(amount)
 }
 
-impl fmt::Display for Quantity {
+impl fmt::Display for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Quantity {
+impl FromStr for Criterion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let unknown = || Error::Search(format!("'{text}' is no quantity: use accuracy, latency, energy or peak_power"));
-        Self::ALL.into_iter().find(|quantity| quantity.name() == text).ok_or_else(unknown)
+        let unknown =
+            || Error::Search(format!("'{text}' is no criterion: use accuracy, latency, energy or peak_power"));
+        Self::ALL.into_iter().find(|criterion| criterion.name() == text).ok_or_else(unknown)
     }
 }
 
@@ -127,30 +128,30 @@ mod tests {
 
     #[test]
     fn amounts_are_read_in_their_units() {
-        for (quantity, text, amount) in [
-            (Quantity::Latency, " 20 ms", 0.02),
-            (Quantity::Latency, "3e-3s", 0.003),
-            (Quantity::Latency, "5µs", 5e-6),
-            (Quantity::Energy, "3 J", 3.0),
-            (Quantity::Energy, "0.5", 0.5),
-            (Quantity::PeakPower, "1.5 kW", 1500.0),
-            (Quantity::Accuracy, "82%", 0.82),
+        for (criterion, text, amount) in [
+            (Criterion::Latency, " 20 ms", 0.02),
+            (Criterion::Latency, "3e-3s", 0.003),
+            (Criterion::Latency, "5µs", 5e-6),
+            (Criterion::Energy, "3 J", 3.0),
+            (Criterion::Energy, "0.5", 0.5),
+            (Criterion::PeakPower, "1.5 kW", 1500.0),
+            (Criterion::Accuracy, "82%", 0.82),
         ] {
-            let read = quantity.amount(text).unwrap();
+            let read = criterion.amount(text).unwrap();
             assert!((read - amount).abs() <= 1e-12 * amount, "{text}: {read}");
         }
     }
 
     #[test]
     fn what_is_no_amount_is_named() {
-        for (quantity, text, named) in [
-            (Quantity::Latency, "3 W", "'W' is no unit of latency: use s, ms"),
-            (Quantity::Energy, "", "''"),
-            (Quantity::Energy, "-1 J", "above 0"),
-            (Quantity::Energy, "1e999", "finite"),
-            (Quantity::Accuracy, "nan", "'nan'"),
+        for (criterion, text, named) in [
+            (Criterion::Latency, "3 W", "'W' is no unit of latency: use s, ms"),
+            (Criterion::Energy, "", "''"),
+            (Criterion::Energy, "-1 J", "above 0"),
+            (Criterion::Energy, "1e999", "finite"),
+            (Criterion::Accuracy, "nan", "'nan'"),
         ] {
-            let error = quantity.amount(text).unwrap_err();
+            let error = criterion.amount(text).unwrap_err();
             assert!(error.contains(named), "{error}");
         }
     }

@@ -8,7 +8,6 @@ use super::{
     outcome::Outcome,
     pareto::{crowding_distances, sort_by_dominance},
     problem::{Limits, Problem, Search, Variation},
-    random::fresh,
     thinning::spread_out,
 };
 use crate::{Error, Result};
@@ -49,7 +48,7 @@ impl<V: Variation> Search<V> for Evolution {
         self.check()?;
         let mut ledger = Ledger::new(problem, limits)?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
-        let genomes = fresh(&ledger, problem.starts, self.population, &mut rng);
+        let genomes = ledger.fresh(problem.starts, self.population, &mut rng);
         let mut population = ledger.score(genomes)?;
         while ledger.room() > 0 && !population.is_empty() {
             let parents = ranked(&mut population, self.population);
@@ -101,7 +100,7 @@ impl Evolution {
             }
         }
         // The neighbourhood is used up: new blood.
-        let strangers = fresh(ledger, &[], self.population - children.len(), rng);
+        let strangers = ledger.fresh(&[], self.population - children.len(), rng);
         children.extend(strangers.into_iter().filter(|stranger| !seen.contains(stranger)));
         children
     }

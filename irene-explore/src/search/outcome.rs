@@ -1,7 +1,6 @@
 use serde::Serialize;
 
 use super::{evaluation::Evaluation, hypervolume::hypervolume};
-use crate::Result;
 
 /// What a search found.
 #[derive(Clone, Debug, Serialize)]
@@ -24,14 +23,14 @@ pub struct Outcome<G> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Vec<f64>>,
     /// The best compromises of designs that keep the constraints, by their costs, one for equal costs; of one cost, the best.
-    pub front: Vec<Found<G>>,
+    pub front: Vec<Solution<G>>,
     /// How it got there.
     pub trace: Vec<TracePoint>,
 }
 
 /// A design of a front.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found<G> {
+pub struct Solution<G> {
     /// The design.
     pub design: G,
     /// What is expected of it.
@@ -60,20 +59,6 @@ pub struct TracePoint {
 }
 
 impl<G> Outcome<G> {
-    /// The same with its designs written otherwise.
-    ///
-    /// # Errors
-    /// Whatever writing a design says.
-    pub fn try_map<H>(self, mut write: impl FnMut(G) -> Result<H>) -> Result<Outcome<H>> {
-        let found = |found: Found<G>| {
-            let Found { design, figures, costs, feasibility, evaluation } = found;
-            Ok(Found { design: write(design)?, figures, costs, feasibility, evaluation })
-        };
-        let front = self.front.into_iter().map(found).collect::<Result<_>>()?;
-        let Self { method, objective, constraints, seed, budget, evaluations, stopped, reference, trace, .. } = self;
-        Ok(Outcome { method, objective, constraints, seed, budget, evaluations, stopped, reference, front, trace })
-    }
-
     /// What the front dominates below a reference.
     pub fn hypervolume(&self, reference: &[f64]) -> f64 {
         let costs: Vec<_> = self.front.iter().map(|found| found.costs.as_slice()).collect();

@@ -14,8 +14,8 @@ pub trait Variation: Sync {
     /// What stands for a design; equal ones stand for the same design.
     type Genome: Clone + Eq + Hash + Send + Sync;
 
-    /// Any.
-    fn random(&self, rng: &mut Pcg64Mcg) -> Self::Genome;
+    /// Any design; None if there are none.
+    fn random(&self, rng: &mut Pcg64Mcg) -> Option<Self::Genome>;
 
     /// One like another.
     fn mutate(&self, genome: &Self::Genome, rng: &mut Pcg64Mcg) -> Self::Genome;

@@ -36,9 +36,6 @@ pub use self::{
     points::Sampling,
 };
 
-/// Numbers in an embedding of the published space: the count of layers, and three for each of up to twelve layers.
-pub const EMBEDDING: usize = 37;
-
 /// The choices that a design makes. Numbers ascend, and nothing is there twice: what [`DesignSpace::from_yaml`] makes sure of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Value", into = "serde_json::Value")]

@@ -3,7 +3,7 @@ use std::{collections::HashSet, fmt::Write, path::PathBuf};
 use anyhow::{Result, ensure};
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    devices::{Transfer, leave_one_device_out},
+    learning::{Transfer, leave_one_device_out},
 };
 use serde_json::json;
 

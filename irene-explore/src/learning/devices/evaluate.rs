@@ -4,9 +4,7 @@ use serde::Serialize;
 use super::{DeviceRecords, MultiDevice};
 use crate::{
     Candidate, Result,
-    evaluate::shuffled,
-    features::Features,
-    surrogate::{Law, Prediction},
+    learning::{evaluate::shuffled, features::DesignFeatures, law::CostLaw, surrogate::PredictedValue},
 };
 
 /// What records of other devices say of one, by how many records of its own there are.
@@ -70,7 +68,7 @@ fn transfer(devices: &[(String, Vec<Candidate>, Vec<f64>)], target: usize) -> Re
             let mut own = shuffled(figures.len(), draw);
             own.truncate(records);
             let rest = || (0..figures.len()).filter(|index| !own.contains(index));
-            let error = |predict: &dyn Fn(&Features) -> Prediction| {
+            let error = |predict: &dyn Fn(&DesignFeatures) -> PredictedValue| {
                 let errors = rest().map(|index| {
                     100.0 * (predict(&candidates[index].features).value - figures[index]).abs() / figures[index]
                 });
@@ -79,9 +77,9 @@ fn transfer(devices: &[(String, Vec<Candidate>, Vec<f64>)], target: usize) -> Re
             let several = with_own(&own)?;
             with_others.push(error(&|features| several.predict(target, features)));
             if records >= FEWEST_ALONE {
-                let features: Vec<&Features> = own.iter().map(|&index| &candidates[index].features).collect();
+                let features: Vec<&DesignFeatures> = own.iter().map(|&index| &candidates[index].features).collect();
                 let own_figures: Vec<f64> = own.iter().map(|&index| figures[index]).collect();
-                let law = Law::fit(&features, &own_figures)?;
+                let law = CostLaw::fit(&features, &own_figures)?;
                 alone.push(error(&|features| law.predict(features)));
             }
         }

@@ -7,12 +7,12 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
 use crate::{
     Error, Result,
-    features::Features,
-    surrogate::{
-        Prediction,
-        gaussian_process::linear_and_matern52,
+    learning::{
+        features::DesignFeatures,
+        kernel::linear_and_matern52,
         law::{COORDINATES, are_figures, coordinates},
         standard::Standard,
+        surrogate::PredictedValue,
     },
 };
 
@@ -34,7 +34,7 @@ pub struct MultiDevice {
 #[derive(Clone, Debug, Default)]
 pub struct DeviceRecords<'a> {
     /// Of each design.
-    pub features: Vec<&'a Features>,
+    pub features: Vec<&'a DesignFeatures>,
     /// One a design, above 0.
     pub figures: Vec<f64>,
 }
@@ -119,7 +119,7 @@ impl MultiDevice {
     }
 
     /// What it expects of a design on a device, by the device's place among those it was fitted to.
-    pub fn predict(&self, device: usize, features: &Features) -> Prediction {
+    pub fn predict(&self, device: usize, features: &DesignFeatures) -> PredictedValue {
         let place = Place { device, point: self.standard.place(&coordinates(features)) };
         let mut near = DVector::from_iterator(
             self.records.len(),
@@ -129,7 +129,7 @@ impl MultiDevice {
         let mut open = self.scales.covariance(&place, &place);
         self.factor.l_dirty().solve_lower_triangular_mut(&mut near);
         open -= near.norm_squared();
-        Prediction::of_log(value, (self.variance * (1.0 + open.max(0.0))).sqrt())
+        PredictedValue::of_log(value, (self.variance * (1.0 + open.max(0.0))).sqrt())
     }
 }
 

@@ -36,7 +36,7 @@ fn a_device_without_records_is_ranked_and_with_one_its_level_is_known() {
 #[test]
 fn a_device_with_records_is_surer_of_itself_than_one_without() {
     let measured = candidates(20, 0);
-    let features: Vec<&Features> = measured.iter().map(|one| &one.features).collect();
+    let features: Vec<&DesignFeatures> = measured.iter().map(|one| &one.features).collect();
     let records = DeviceRecords { features, figures: measured.iter().map(latency).collect() };
     let several = MultiDevice::fit(&[records, DeviceRecords::default()]).unwrap();
     for one in &candidates(10, 1) {

@@ -3,8 +3,10 @@ use rayon::prelude::*;
 use super::{Clock, Drift, residuals};
 use crate::{
     Candidate, Result,
-    evaluate::{HeldOut, Split, crossvalidate, splits},
-    surrogate::{Learner, Prediction},
+    learning::{
+        evaluate::{HeldOut, Split, crossvalidate, splits},
+        surrogate::{Learner, PredictedValue},
+    },
 };
 
 /// Held-out records as three questions have it, each beside the same predictions.
@@ -41,13 +43,13 @@ pub fn crossvalidate_in_campaign(
         let clock = Clock::find(&train_figures);
         let inner = crossvalidate(learner, &train, &train_figures, count, 1, seed)?;
         let drift = Drift::find(&train_orders, &residuals(&inner, train.len()));
-        let scaled = |held: &HeldOut, factor: f64| Prediction {
+        let scaled = |held: &HeldOut, factor: f64| PredictedValue {
             value: held.prediction.value * factor,
             deviation: held.prediction.deviation * factor,
         };
-        let shown = |held: &HeldOut, prediction: Prediction| {
+        let shown = |held: &HeldOut, prediction: PredictedValue| {
             let value = clock.map_or(prediction.value, |clock| clock.shown(prediction.value));
-            HeldOut { prediction: Prediction { value, ..prediction }, ..*held }
+            HeldOut { prediction: PredictedValue { value, ..prediction }, ..*held }
         };
         let at_place = |held: &HeldOut| {
             let drift = drift.as_ref().zip(orders[held.record]).map_or(0.0, |(drift, order)| drift.at(order));

@@ -6,7 +6,7 @@ mod table;
 use irene_models::{ModelSpec, flexibert::Design};
 use irene_tree::{NodeId, Tree};
 
-pub use names::Feature;
+pub use names::DesignFeature;
 pub use table::FeatureTable;
 
 use crate::Result;
@@ -14,12 +14,12 @@ use crate::Result;
 /// Tokens in a sequence: the length that ProTran pads to.
 const SEQ_LEN: usize = 128;
 
-/// What one sequence of 128 tokens costs in a design, by [`Feature`].
+/// What one sequence of 128 tokens costs in a design, by [`DesignFeature`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Features([f64; Feature::COUNT]);
+pub struct DesignFeatures([f64; DesignFeature::COUNT]);
 
-impl Features {
-    const NONE: Self = Self([0.0; Feature::COUNT]);
+impl DesignFeatures {
+    const NONE: Self = Self([0.0; DesignFeature::COUNT]);
 
     /// From the whole tree. [`FeatureTable`] gives the same, a few hundred times as fast.
     ///
@@ -33,12 +33,12 @@ impl Features {
     }
 
     /// One of them.
-    pub fn get(&self, feature: Feature) -> f64 {
+    pub fn get(&self, feature: DesignFeature) -> f64 {
         self.0[feature as usize]
     }
 
-    /// All of them, in the order of [`Feature`].
-    pub fn values(&self) -> &[f64; Feature::COUNT] {
+    /// All of them, in the order of [`DesignFeature`].
+    pub fn values(&self) -> &[f64; DesignFeature::COUNT] {
         &self.0
     }
 

@@ -3,7 +3,7 @@ use irene_tree::{NodeId, OpKind, Quantity, Tree};
 /// A count or cost of a design. All but the logarithms that surrogates take of them add up over its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Feature {
+pub enum DesignFeature {
     /// Encoder layers.
     Layers,
     /// Attention heads of all layers.
@@ -62,66 +62,66 @@ pub enum Feature {
     HeadKernels,
 }
 
-impl Feature {
+impl DesignFeature {
     /// How many there are.
     pub const COUNT: usize = Self::HeadKernels as usize + 1;
 }
 
 /// Tells what a node spends itself, children apart.
-pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(Feature, f64)) {
+pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(DesignFeature, f64)) {
     let node = tree.node(id);
     match node.instance_type() {
-        "FlexiBertLayer" => tell(Feature::Layers, 1.0),
-        "FlexiBertScaledDotProductHead" => tell(Feature::ScaledDotProductHeads, 1.0),
-        "FlexiBertWeightedHead" => tell(Feature::WeightedHeads, 1.0),
-        "FlexiBertDftHead" => tell(Feature::DftHeads, 1.0),
-        "FlexiBertDctHead" => tell(Feature::DctHeads, 1.0),
-        "FlexiBertConvolutionHead" => tell(Feature::ConvolutionHeads, 1.0),
+        "FlexiBertLayer" => tell(DesignFeature::Layers, 1.0),
+        "FlexiBertScaledDotProductHead" => tell(DesignFeature::ScaledDotProductHeads, 1.0),
+        "FlexiBertWeightedHead" => tell(DesignFeature::WeightedHeads, 1.0),
+        "FlexiBertDftHead" => tell(DesignFeature::DftHeads, 1.0),
+        "FlexiBertDctHead" => tell(DesignFeature::DctHeads, 1.0),
+        "FlexiBertConvolutionHead" => tell(DesignFeature::ConvolutionHeads, 1.0),
         _ => {}
     }
     let is_in = |class: &str| tree.ancestors(id).any(|above| tree.node(above).is_instance_of(class));
     let is_in_head = || tree.ancestors(id).any(|above| is_head(tree.node(above).instance_type()));
     if is_head(node.instance_type()) {
-        tell(Feature::Heads, 1.0);
+        tell(DesignFeature::Heads, 1.0);
     }
     if !tree.is_leaf(id) {
         return;
     }
     let get = |quantity| node.get(quantity).unwrap_or_default();
     let (parameters, flops, kernels) = (get(Quantity::NumParameters), get(Quantity::Flops), get(Quantity::Kernels));
-    tell(Feature::Parameters, parameters);
-    tell(Feature::Flops, flops);
-    tell(Feature::MovedBytes, get(Quantity::MovedBytes));
-    tell(Feature::Kernels, kernels);
+    tell(DesignFeature::Parameters, parameters);
+    tell(DesignFeature::Flops, flops);
+    tell(DesignFeature::MovedBytes, get(Quantity::MovedBytes));
+    tell(DesignFeature::Kernels, kernels);
     if is_in("FlexiBertEncoder") {
-        tell(Feature::EncoderParameters, parameters);
+        tell(DesignFeature::EncoderParameters, parameters);
     }
     if node.name() == "word_embeddings" {
-        tell(Feature::WordParameters, parameters);
+        tell(DesignFeature::WordParameters, parameters);
     }
     if node.name() == "distance_embedding" {
-        tell(Feature::PositionParameters, parameters);
+        tell(DesignFeature::PositionParameters, parameters);
     }
     if is_in_head() {
-        tell(Feature::HeadKernels, kernels);
+        tell(DesignFeature::HeadKernels, kernels);
     }
     let Some(operation) = &node.operation else { return };
     if operation.kind == OpKind::Linear {
-        tell(Feature::Linears, 1.0);
+        tell(DesignFeature::Linears, 1.0);
     }
     let spent_on = match operation.kind {
-        _ if is_in("FlexiBertConvolutionHead") => Feature::ConvolutionFlops,
-        OpKind::Dft => Feature::DftFlops,
-        OpKind::Dct => Feature::DctFlops,
-        OpKind::MatMul if is_in_head() && operation.num_parameters > 0 => Feature::WeightFlops,
-        OpKind::MatMul if is_in_head() => Feature::ScoreFlops,
-        OpKind::MatMul => Feature::SharedAttentionFlops,
-        OpKind::Linear if node.name() == "proj_head" => Feature::ProjectionFlops,
-        OpKind::Linear if is_in("FlexiBertAttention") => Feature::AttentionLinearFlops,
-        OpKind::Linear if is_in("FlexiBertLayer") => Feature::FeedForwardFlops,
-        OpKind::Softmax => Feature::SoftmaxFlops,
-        OpKind::LayerNorm => Feature::NormFlops,
-        OpKind::Gelu => Feature::ActivationFlops,
+        _ if is_in("FlexiBertConvolutionHead") => DesignFeature::ConvolutionFlops,
+        OpKind::Dft => DesignFeature::DftFlops,
+        OpKind::Dct => DesignFeature::DctFlops,
+        OpKind::MatMul if is_in_head() && operation.num_parameters > 0 => DesignFeature::WeightFlops,
+        OpKind::MatMul if is_in_head() => DesignFeature::ScoreFlops,
+        OpKind::MatMul => DesignFeature::SharedAttentionFlops,
+        OpKind::Linear if node.name() == "proj_head" => DesignFeature::ProjectionFlops,
+        OpKind::Linear if is_in("FlexiBertAttention") => DesignFeature::AttentionLinearFlops,
+        OpKind::Linear if is_in("FlexiBertLayer") => DesignFeature::FeedForwardFlops,
+        OpKind::Softmax => DesignFeature::SoftmaxFlops,
+        OpKind::LayerNorm => DesignFeature::NormFlops,
+        OpKind::Gelu => DesignFeature::ActivationFlops,
         _ => return,
     };
     tell(spent_on, flops);

@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::RwLock};
 use irene_models::flexibert::{Design, Head, LayerDesign};
 use irene_tree::{NodeId, Tree};
 
-use super::{Features, trace};
+use super::{DesignFeatures, trace};
 use crate::Result;
 
 /// The features of designs, put together from those of their parts.
@@ -15,7 +15,7 @@ pub struct FeatureTable {
     parts: RwLock<Parts>,
 }
 
-type Parts = HashMap<Part, Features>;
+type Parts = HashMap<Part, DesignFeatures>;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Part {
@@ -31,13 +31,13 @@ enum Part {
 }
 
 impl FeatureTable {
-    /// The same as [`Features::traced`].
+    /// The same as [`DesignFeatures::traced`].
     ///
     /// # Errors
     /// What tracing says.
-    pub fn features(&self, design: &Design) -> Result<Features> {
+    pub fn features(&self, design: &Design) -> Result<DesignFeatures> {
         let wanted = parts(design);
-        let mut all = Features::NONE;
+        let mut all = DesignFeatures::NONE;
         if let Ok(known) = self.parts.read()
             && let Some(features) = wanted.iter().map(|(part, _)| known.get(part)).collect::<Option<Vec<_>>>()
         {
@@ -79,7 +79,7 @@ fn parts(design: &Design) -> Vec<(Part, f64)> {
 }
 
 impl Part {
-    fn traced(&self) -> Result<Features> {
+    fn traced(&self) -> Result<DesignFeatures> {
         let any = |hidden| LayerDesign { hidden, heads: vec![Head::ScaledDotProduct], feed_forward: vec![1] };
         let layers = match self {
             Self::Outside(hidden) | Self::Pooler(hidden) => vec![any(*hidden)],
@@ -89,9 +89,9 @@ impl Part {
         };
         let design = Design::new(layers).map_err(crate::Error::Data)?;
         let tree = trace(&design)?;
-        let mut part = Features::NONE;
+        let mut part = DesignFeatures::NONE;
         tree.ids().filter(|&id| self.holds(&tree, id)).for_each(|id| part.count(&tree, id));
-        let mut share = Features::NONE;
+        let mut share = DesignFeatures::NONE;
         share.add(if let Self::Head(_, count, _) = self { 1.0 / *count as f64 } else { 1.0 }, &part);
         Ok(share)
     }

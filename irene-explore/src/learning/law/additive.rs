@@ -2,7 +2,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{are_usable, median, nonnegative};
-use crate::features::{Feature, Features};
+use crate::learning::features::{DesignFeature, DesignFeatures};
 
 /// A price for each feature and a constant, fitted to relative errors; a few records that are far off count little.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,9 +13,15 @@ pub(super) struct Additive {
     floor: f64,
 }
 
-/// Features that alone make a law: the others say where it differs, and pay a penalty for it.
-const PLAIN: [Feature; 6] =
-    [Feature::WordParameters, Feature::Parameters, Feature::Flops, Feature::Layers, Feature::Heads, Feature::Linears];
+/// DesignFeatures that alone make a law: the others say where it differs, and pay a penalty for it.
+const PLAIN: [DesignFeature; 6] = [
+    DesignFeature::WordParameters,
+    DesignFeature::Parameters,
+    DesignFeature::Flops,
+    DesignFeature::Layers,
+    DesignFeature::Heads,
+    DesignFeature::Linears,
+];
 
 /// Penalties on prices, as shares of their columns' size.
 const PENALTY: f64 = 0.1;
@@ -27,12 +33,12 @@ const ROUNDS: usize = 5;
 /// Nothing costs less than this share of the smallest figure.
 const LEAST: f64 = 0.5;
 
-const COLUMNS: usize = Feature::COUNT + 2;
+const COLUMNS: usize = DesignFeature::COUNT + 2;
 
 /// The features, between a constant to add and one to take away: what starts before the clock costs time and little energy.
-fn columns(features: &Features) -> [f64; COLUMNS] {
+fn columns(features: &DesignFeatures) -> [f64; COLUMNS] {
     let mut all = [1.0; COLUMNS];
-    all[1..=Feature::COUNT].copy_from_slice(features.values());
+    all[1..=DesignFeature::COUNT].copy_from_slice(features.values());
     all[COLUMNS - 1] = -1.0;
     all
 }
@@ -43,7 +49,7 @@ fn penalty(column: usize) -> f64 {
 }
 
 impl Additive {
-    pub(super) fn fit(features: &[&Features], figures: &[f64]) -> Self {
+    pub(super) fn fit(features: &[&DesignFeatures], figures: &[f64]) -> Self {
         let relative: Vec<[f64; COLUMNS]> = features
             .iter()
             .zip(figures)
@@ -83,7 +89,7 @@ impl Additive {
     }
 
     /// The logarithm of what it says.
-    pub(super) fn log(&self, features: &Features) -> f64 {
+    pub(super) fn log(&self, features: &DesignFeatures) -> f64 {
         let sum: f64 = columns(features).iter().zip(&self.prices).map(|(column, price)| column * price).sum();
         sum.max(self.floor).ln()
     }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Said, VIEWS, are_divisors, are_usable};
-use crate::surrogate::{NINE_OF_TEN, Prediction};
+use crate::learning::surrogate::{NINE_OF_TEN, PredictedValue};
 
 /// How far each view is trusted, and how far off they are together, by records that were held out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,9 +58,9 @@ impl Blend {
         &self.trust
     }
 
-    pub(super) fn predict(&self, said: &Said) -> Prediction {
+    pub(super) fn predict(&self, said: &Said) -> PredictedValue {
         let value = (mixed(&self.trust, said) + self.shift).exp();
-        Prediction::of_log(value, self.deviation * (1.0 + said.leverage).sqrt())
+        PredictedValue::of_log(value, self.deviation * (1.0 + said.leverage).sqrt())
     }
 }
 

@@ -19,20 +19,20 @@ use self::{
     process::{Process, ProcessScales},
     surface::{Scales, Surface},
 };
-use super::{Learner, Prediction, Saved, Surrogate};
-use crate::{
-    Candidate, Error, Result,
-    features::{Feature, Features},
+use super::{
+    features::{DesignFeature, DesignFeatures},
+    surrogate::{Learner, PredictedValue, Saved, Surrogate},
 };
+use crate::{Candidate, Error, Result};
 
-/// Learns a [`Law`].
+/// Learns a [`CostLaw`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LawLearner;
+pub struct CostLawLearner;
 
 /// An additive law of costs with smooth corrections, of one measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct Law {
+pub struct CostLaw {
     views: Views,
     blend: Blend,
 }
@@ -44,7 +44,7 @@ struct Raw {
     blend: Blend,
 }
 
-impl TryFrom<Raw> for Law {
+impl TryFrom<Raw> for CostLaw {
     type Error = String;
 
     fn try_from(Raw { views, blend }: Raw) -> std::result::Result<Self, String> {
@@ -123,21 +123,21 @@ struct Said {
 }
 
 /// The logarithms that surfaces lie over.
-pub(crate) const COORDINATES: [Feature; 6] = [
-    Feature::Flops,
-    Feature::EncoderParameters,
-    Feature::WordParameters,
-    Feature::Layers,
-    Feature::Heads,
-    Feature::Linears,
+pub(crate) const COORDINATES: [DesignFeature; 6] = [
+    DesignFeature::Flops,
+    DesignFeature::EncoderParameters,
+    DesignFeature::WordParameters,
+    DesignFeature::Layers,
+    DesignFeature::Heads,
+    DesignFeature::Linears,
 ];
 
-pub(crate) fn coordinates(features: &Features) -> [f64; COORDINATES.len()] {
+pub(crate) fn coordinates(features: &DesignFeatures) -> [f64; COORDINATES.len()] {
     COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
 }
 
 /// The same with the law's figure.
-fn with_law(features: &Features, law: f64) -> [f64; COORDINATES.len() + 1] {
+fn with_law(features: &DesignFeatures, law: f64) -> [f64; COORDINATES.len() + 1] {
     let mut all = [law; COORDINATES.len() + 1];
     all[..COORDINATES.len()].copy_from_slice(&coordinates(features));
     all
@@ -145,7 +145,7 @@ fn with_law(features: &Features, law: f64) -> [f64; COORDINATES.len() + 1] {
 
 impl Views {
     /// With the scales that another fit chose, or their own.
-    fn fit(features: &[&Features], figures: &[f64], scales: Option<ViewScales>) -> Self {
+    fn fit(features: &[&DesignFeatures], figures: &[f64], scales: Option<ViewScales>) -> Self {
         let logs: Vec<f64> = figures.iter().map(|figure| figure.ln()).collect();
         let additive = Additive::fit(features, figures);
         let laws: Vec<f64> = features.iter().map(|features| additive.log(features)).collect();
@@ -170,7 +170,7 @@ impl Views {
     }
 
     /// What each view says that `trust` is put in; the others say nothing.
-    fn say(&self, features: &Features, trust: &[f64; VIEWS]) -> Said {
+    fn say(&self, features: &DesignFeatures, trust: &[f64; VIEWS]) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
         let narrow = &wide[..COORDINATES.len()];
@@ -194,12 +194,12 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-impl Law {
+impl CostLaw {
     /// Learns from the features of designs and their figures, above 0.
     ///
     /// # Errors
     /// [`Error::Data`] if they are fewer than three, or a figure is not above 0 or is beyond all measure.
-    pub fn fit(features: &[&Features], figures: &[f64]) -> Result<Self> {
+    pub fn fit(features: &[&DesignFeatures], figures: &[f64]) -> Result<Self> {
         let found = features.len();
         if found < FEWEST || found != figures.len() {
             let reason = format!("expected at least {FEWEST} designs with a figure each, found {found}");
@@ -226,29 +226,29 @@ impl Law {
     }
 
     /// What it expects of a design with these features.
-    pub fn predict(&self, features: &Features) -> Prediction {
+    pub fn predict(&self, features: &DesignFeatures) -> PredictedValue {
         self.blend.predict(&self.views.say(features, self.blend.trust()))
     }
 }
 
-impl Surrogate for Law {
-    fn predict(&self, candidate: &Candidate) -> Prediction {
+impl Surrogate for CostLaw {
+    fn predict(&self, candidate: &Candidate) -> PredictedValue {
         self.predict(&candidate.features)
     }
 
     fn saved(&self) -> Option<Saved> {
-        Some(Saved::Law(Box::new(self.clone())))
+        Saved::of("law", self)
     }
 }
 
-impl Learner for LawLearner {
+impl Learner for CostLawLearner {
     fn name(&self) -> &'static str {
         "law"
     }
 
     fn fit(&self, candidates: &[&Candidate], figures: &[f64], _seed: u64) -> Result<Box<dyn Surrogate>> {
-        let features: Vec<&Features> = candidates.iter().map(|candidate| &candidate.features).collect();
-        Ok(Box::new(Law::fit(&features, figures)?))
+        let features: Vec<&DesignFeatures> = candidates.iter().map(|candidate| &candidate.features).collect();
+        Ok(Box::new(CostLaw::fit(&features, figures)?))
     }
 }
 

@@ -2,7 +2,7 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
-use crate::surrogate::{gaussian_process::linear_and_matern52, standard::Standard};
+use crate::learning::{kernel::linear_and_matern52, standard::Standard};
 
 /// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
 /// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.

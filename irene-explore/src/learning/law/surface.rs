@@ -2,7 +2,7 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
-use crate::surrogate::standard::Standard;
+use crate::learning::standard::Standard;
 
 /// A quadratic surface over standardised coordinates: Bayesian linear regression with normal priors on its coefficients, whose
 /// scales the evidence chooses (MacKay, 1992), and Student-t noise by reweighting, so that records far off count little.

@@ -2,20 +2,20 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    evaluate::{Errors, crossvalidate},
+    learning::evaluate::{Errors, crossvalidate},
     made_up::{candidates, latency, noise},
 };
 
-fn learned(candidates: &[Candidate], figure: impl Fn(usize) -> f64) -> Result<Law> {
-    let features: Vec<&Features> = candidates.iter().map(|candidate| &candidate.features).collect();
-    Law::fit(&features, &(0..candidates.len()).map(figure).collect::<Vec<_>>())
+fn learned(candidates: &[Candidate], figure: impl Fn(usize) -> f64) -> Result<CostLaw> {
+    let features: Vec<&DesignFeatures> = candidates.iter().map(|candidate| &candidate.features).collect();
+    CostLaw::fit(&features, &(0..candidates.len()).map(figure).collect::<Vec<_>>())
 }
 
 #[test]
 fn a_law_of_costs_is_found_below_its_noise() {
     let candidates = candidates(60, 0);
     let figures: Vec<f64> = candidates.iter().enumerate().map(|(at, one)| latency(one) * noise(at)).collect();
-    let held_out = crossvalidate(&LawLearner, &candidates, &figures, 5, 1, 0).unwrap();
+    let held_out = crossvalidate(&CostLawLearner, &candidates, &figures, 5, 1, 0).unwrap();
     let errors = Errors::of(held_out.iter()).unwrap();
     assert!(errors.mean < 2.5 && errors.covered > 80.0, "{errors:?}");
 }
@@ -62,7 +62,7 @@ fn what_nothing_can_be_learned_from_is_refused() {
 fn a_file_gives_the_same_predictions() {
     let (candidates, unseen) = (candidates(20, 0), candidates(10, 1));
     let law = learned(&candidates, |at| latency(&candidates[at]) * noise(at)).unwrap();
-    let read: Law = serde_json::from_str(&serde_json::to_string(&law).unwrap()).unwrap();
+    let read: CostLaw = serde_json::from_str(&serde_json::to_string(&law).unwrap()).unwrap();
     for one in &unseen {
         assert_eq!(read.predict(&one.features), law.predict(&one.features));
     }
@@ -91,11 +91,11 @@ fn a_file_whose_numbers_do_not_fit_together_is_refused() {
         ("/views/process/points", json!([1.0, 2.0])),
         ("/views/process/deviations/0", json!(-1.0)),
     ];
-    assert!(serde_json::from_value::<Law>(law.clone()).is_ok());
+    assert!(serde_json::from_value::<CostLaw>(law.clone()).is_ok());
     for (place, hostile) in cases {
         let mut broken = law.clone();
         *broken.pointer_mut(place).unwrap() = hostile;
-        let error = serde_json::from_value::<Law>(broken).unwrap_err().to_string();
+        let error = serde_json::from_value::<CostLaw>(broken).unwrap_err().to_string();
         assert_eq!(error, "a law whose numbers do not fit together", "{place}");
     }
 }
