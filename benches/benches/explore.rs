@@ -53,7 +53,8 @@ fn score(criterion: &mut Criterion) {
     let candidates: Vec<&Candidate> = candidates.iter().collect();
     let law = || -> Box<dyn Surrogate> { CostLawLearner.fit(&candidates, &figures, 0).unwrap() };
     let measures: BTreeMap<_, _> = Measure::ALL.map(|measure| (measure, law())).into();
-    let surrogates = Surrogates::new("bench", RECORDS, space.clone(), measures);
+    let surrogates =
+        Surrogates { device: "bench".into(), records: RECORDS, space: space.clone(), seq_len: 128, measures };
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
     let designs: Vec<Design> = describe(&describer, DESIGNS, 1).into_iter().map(|candidate| candidate.design).collect();
     let mut group = criterion.benchmark_group("explore");

@@ -19,7 +19,8 @@ fn files_of_before_are_read_and_predict_the_same() {
     let records = Dataset::read(&fixture("records.jsonl")).unwrap();
     for (name, expected) in expected {
         let surrogates = Surrogates::read_with(&fixture(&format!("{name}.json")), READERS).unwrap();
-        let candidates = Describer::new(surrogates.space.clone()).describe_all(&records).unwrap();
+        assert_eq!(surrogates.seq_len, 128);
+        let candidates = surrogates.describer().describe_all(&records).unwrap();
         for (candidate, expected) in candidates.iter().zip(expected) {
             let prediction = surrogates.predict(Measure::Latency, candidate).unwrap();
             let (low, high) = prediction.interval();

@@ -2,7 +2,8 @@
 
 use crate::{
     Candidate, Conditions, Dataset, Describer, Measures, Record,
-    space::{DesignSpace, ModelHash, Sampling, parameters},
+    learning::DesignFeature,
+    space::{DesignSpace, ModelHash, Sampling},
 };
 
 /// Designs of the space `small`.
@@ -15,7 +16,7 @@ pub(crate) fn candidates(count: usize, seed: u64) -> Vec<Candidate> {
 
 /// What a device takes that starts in 1 ms and has 10 ns for a parameter.
 pub(crate) fn latency(candidate: &Candidate) -> f64 {
-    1e-3 + 1e-8 * parameters(&candidate.design) as f64
+    1e-3 + 1e-8 * candidate.features.get(DesignFeature::Parameters)
 }
 
 /// Some 2% up or down, far from regular, and repeatable.

@@ -41,37 +41,42 @@ impl<V: Variation> Search<V> for Random {
 #[cfg(test)]
 mod tests {
     use irene_explore::{
-        learning::PredictedValue,
+        Describer,
+        learning::{DesignFeature, PredictedValue},
         search::{Criterion, Evaluation, Evolution},
-        space::{DesignSpace, parameters},
+        space::DesignSpace,
     };
     use irene_models::flexibert::Design;
 
     use super::*;
 
     /// Figures that follow size, so that a search has something to find.
-    fn by_size(design: &Design) -> Evaluation {
-        let (millions, depth) = (parameters(design) as f64 / 1e6, design.layers().len() as f64);
-        [
-            (Criterion::Accuracy, 1.0 - 1.0 / (1.0 + 0.1 * depth + 0.01 * millions)),
-            (Criterion::Latency, 1e-3 * (depth + 0.1 * millions)),
-            (Criterion::Energy, 0.01 * millions),
-            (Criterion::PeakPower, 10.0 + millions / depth),
-        ]
-        .into_iter()
-        .fold(Evaluation::new(), |all, (criterion, value)| {
-            all.with(criterion, PredictedValue { value, deviation: 0.0 })
-        })
+    fn by_size(describer: &Describer, designs: &[Design]) -> Result<Vec<Evaluation>> {
+        let score = |design: &Design| {
+            let features = describer.describe(design.clone())?.features;
+            let (millions, depth) =
+                (features.get(DesignFeature::Parameters) / 1e6, features.get(DesignFeature::Layers));
+            let figures = [
+                (Criterion::Accuracy, 1.0 - 1.0 / (1.0 + 0.1 * depth + 0.01 * millions)),
+                (Criterion::Latency, 1e-3 * (depth + 0.1 * millions)),
+                (Criterion::Energy, 0.01 * millions),
+                (Criterion::PeakPower, 10.0 + millions / depth),
+            ];
+            let figures = figures.map(|(criterion, value)| (criterion, PredictedValue { value, deviation: 0.0 }));
+            Ok(figures.into_iter().fold(Evaluation::new(), |all, (criterion, figure)| all.with(criterion, figure)))
+        };
+        designs.iter().map(score).collect()
     }
 
     #[test]
     fn evolution_beats_random_designs_on_every_seed() {
         let space = DesignSpace::published();
+        let describer = Describer::new(space.clone());
         let problem = Problem {
             variation: &space,
             objective: &"pareto".parse().unwrap(),
             constraints: &"peak_power <= 60 W".parse().unwrap(),
-            evaluate: &|designs: &[Design]| Ok(designs.iter().map(by_size).collect()),
+            evaluate: &|designs: &[Design]| by_size(&describer, designs),
             starts: &[],
         };
         let reference = [0.0, 0.05, 4.0, 60.0];
@@ -91,12 +96,13 @@ mod tests {
         let mut space = DesignSpace::find("small").unwrap();
         (space.layers, space.hidden, space.heads) = (vec![1], vec![32], vec![2]);
         space.feed_forward.truncate(1);
+        let describer = Describer::new(space.clone());
         let there_are = space.count().as_u64().unwrap() as usize;
         let problem = Problem {
             variation: &space,
             objective: &"latency".parse().unwrap(),
             constraints: &"".parse().unwrap(),
-            evaluate: &|designs: &[Design]| Ok(designs.iter().map(by_size).collect()),
+            evaluate: &|designs: &[Design]| by_size(&describer, designs),
             starts: &[],
         };
         let front = |seed| Random::default().run(&problem, &Limits::new(3, seed)).unwrap().front;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     Candidate, Describer, Error, Measure, Record, Result,
-    learning::{CostLawLearner, Learner, Surrogate, most_open},
+    learning::{CostLawLearner, Learner, PUBLISHED_SEQ_LEN, Surrogate, most_open},
     space::{DesignSpace, Embedding, Sampling},
 };
 
@@ -15,11 +15,12 @@ const POOL: usize = 512;
 /// The design that active learning measures next: of a pool the one that is [most open](most_open).
 pub(super) fn next_design(describer: &Describer, done: &[&Record], seed: u64) -> Result<Design> {
     let measured: Vec<Candidate> =
-        done.iter().map(|record| describer.describe(record.design.clone())).collect::<Result<_>>()?;
+        done.iter().map(|record| describer.describe_record(record)).collect::<Result<_>>()?;
+    let seq_len = done.iter().find_map(|record| record.conditions.seq_len).unwrap_or(PUBLISHED_SEQ_LEN);
     let known: HashSet<&Embedding> = measured.iter().map(|candidate| &candidate.embedding).collect();
     let described: Vec<Candidate> = pool(describer.space(), done.len(), seed)?
         .into_par_iter()
-        .map(|design| describer.describe(design))
+        .map(|design| describer.describe_at(design, seq_len))
         .collect::<Result<_>>()?;
     let pool: Vec<&Candidate> = described.iter().filter(|candidate| !known.contains(&candidate.embedding)).collect();
     let measured: Vec<&Candidate> = measured.iter().collect();

@@ -166,6 +166,8 @@ fn balanced(space: &DesignSpace, sampling: Sampling, count: usize, seed: u64) ->
 
 #[cfg(test)]
 mod tests {
+    use irene_models::flexibert::LayerDesign;
+
     use super::*;
     use crate::Measures;
 
@@ -175,7 +177,8 @@ mod tests {
 
     /// What a device would be found to need: time and energy by parameters, more or less.
     fn measured(step: Step) -> Record {
-        let parameters = crate::space::parameters(&step.design) as f64;
+        let widths = |layer: &LayerDesign| layer.hidden * (layer.hidden + layer.feed_forward.iter().sum::<usize>());
+        let parameters = step.design.layers().iter().map(widths).sum::<usize>() as f64;
         let wobble = 1.0 + 0.1 * (parameters * 1e-3).sin();
         let measures =
             Measures { latency: Some(1e-8 * parameters * wobble), energy: Some(parameters), peak_power: None };

@@ -54,7 +54,8 @@
 //! let candidates: Vec<Candidate> = designs.map(|design| describer.describe(design)).collect::<Result<_>>()?;
 //! let latencies = [0.011, 0.012, 0.013, 0.014]; // s, measured
 //! let surrogate = PerFlopLearner.fit(&candidates.iter().collect::<Vec<_>>(), &latencies, 0)?;
-//! let learned = Surrogates::new("mine", 4, space, [(Measure::Latency, surrogate)].into());
+//! let measures = [(Measure::Latency, surrogate)].into();
+//! let learned = Surrogates { device: "mine".into(), records: 4, space, seq_len: 128, measures };
 //!
 //! let read = Surrogates::parse_with("mine.surrogates.json", &learned.to_json()?, READERS)?;
 //! assert_eq!(read.predict(Measure::Latency, &candidates[0]), learned.predict(Measure::Latency, &candidates[0]));
@@ -75,11 +76,11 @@ mod surrogate;
 mod surrogates;
 
 pub use self::{
-    candidate::{Candidate, Describer},
+    candidate::{Candidate, Describer, PUBLISHED_SEQ_LEN},
     devices::{DeviceRecords, MultiDevice, Transfer, TransferPoint, leave_one_device_out},
     diagnose::{Clock, Diagnosis, Drift, InCampaign, Outlier, crossvalidate_in_campaign, diagnose},
     evaluate::{Errors, HeldOut, crossvalidate, shuffled},
-    features::{DesignFeature, DesignFeatures, FeatureTable},
+    features::{DesignFeature, DesignFeatures},
     kernel::{linear_and_matern52, matern52},
     law::{CostLaw, CostLawLearner},
     open_variance::most_open,

@@ -26,7 +26,7 @@ impl PredictedValue {
     }
 
     /// The standard deviation of the logarithm that goes with [`deviation`](Self::deviation).
-    pub fn log_deviation(&self) -> f64 {
+    fn log_deviation(&self) -> f64 {
         (self.deviation / self.value).powi(2).ln_1p().sqrt()
     }
 

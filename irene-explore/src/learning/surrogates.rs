@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
 use super::{
-    candidate::{Candidate, Describer},
+    candidate::{Candidate, Describer, PUBLISHED_SEQ_LEN},
     law::CostLaw,
     surrogate::{Learner, PredictedValue, Reader, Saved, Surrogate, read_as},
 };
@@ -21,6 +21,8 @@ pub struct Surrogates {
     pub records: usize,
     /// The design space.
     pub space: DesignSpace,
+    /// Tokens in a sequence that was measured.
+    pub seq_len: usize,
     /// One a measure.
     pub measures: BTreeMap<Measure, Box<dyn Surrogate>>,
 }
@@ -32,7 +34,14 @@ struct SurrogatesFile {
     device: String,
     records: usize,
     space: DesignSpace,
+    /// Older files learned from features at the published length.
+    #[serde(default = "published_seq_len")]
+    seq_len: usize,
     measures: BTreeMap<Measure, Box<RawValue>>,
+}
+
+fn published_seq_len() -> usize {
+    PUBLISHED_SEQ_LEN
 }
 
 /// The first field of a file of surrogates.
@@ -49,16 +58,6 @@ struct Kind {
 }
 
 impl Surrogates {
-    /// The surrogates of a device.
-    pub fn new(
-        device: impl Into<String>,
-        records: usize,
-        space: DesignSpace,
-        measures: BTreeMap<Measure, Box<dyn Surrogate>>,
-    ) -> Self {
-        Self { device: device.into(), records, space, measures }
-    }
-
     /// Learns these measures of a device.
     ///
     /// # Errors
@@ -74,7 +73,13 @@ impl Surrogates {
         let candidates: Vec<&Candidate> = candidates.iter().collect();
         let learn = |&measure: &Measure| Ok((measure, learner.fit(&candidates, &data.figures(measure)?, seed)?));
         let measures = measures.iter().map(learn).collect::<Result<_>>()?;
-        Ok(Self::new(&data.device, data.records.len(), space.clone(), measures))
+        Ok(Self {
+            device: data.device.clone(),
+            records: data.records.len(),
+            space: space.clone(),
+            seq_len: data.seq_len().unwrap_or(PUBLISHED_SEQ_LEN),
+            measures,
+        })
     }
 
     /// Reads a file of surrogates by the learner of this crate.
@@ -101,14 +106,14 @@ impl Surrogates {
     pub fn parse_with(origin: &str, text: &str, readers: &[(&str, Reader)]) -> Result<Self> {
         let refuse = |reason: String| Error::File { origin: origin.to_owned(), reason };
         let file: SurrogatesFile = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        let SurrogatesFile { device, records, space, measures, .. } = file;
+        let SurrogatesFile { device, records, space, seq_len, measures, .. } = file;
         let read = |(measure, fields): (Measure, Box<RawValue>)| {
             let surrogate =
                 surrogate(fields.get(), readers).map_err(|reason| refuse(format!("{}: {reason}", measure.name())))?;
             Ok((measure, surrogate))
         };
         let measures = measures.into_iter().map(read).collect::<Result<_>>()?;
-        Ok(Self { device, records, space, measures })
+        Ok(Self { device, records, space, seq_len, measures })
     }
 
     /// The text of a file.
@@ -124,15 +129,20 @@ impl Surrogates {
             Ok((measure, serde_json::value::to_raw_value(&all).map_err(|error| Error::Data(error.to_string()))?))
         };
         let measures = self.measures.iter().map(save).collect::<Result<_>>()?;
-        let Self { device, records, space, .. } = self;
         let file = SurrogatesFile {
             format: Format::One,
-            device: device.clone(),
-            records: *records,
-            space: space.clone(),
+            device: self.device.clone(),
+            records: self.records,
+            space: self.space.clone(),
+            seq_len: self.seq_len,
             measures,
         };
         serde_json::to_string(&file).map_err(|error| Error::Data(error.to_string()))
+    }
+
+    /// Describes designs for these surrogates: of their space, at the length of their sequences.
+    pub fn describer(&self) -> Describer {
+        Describer::new(self.space.clone()).with_seq_len(self.seq_len)
     }
 
     /// The prediction of one measure of a design, if there is a surrogate of it.
@@ -184,10 +194,28 @@ mod tests {
         assert!(text.contains(r#""measures":{"latency":{"learner":"law","views":"#), "{text}");
         let read = Surrogates::parse_with("file", &text, &[]).unwrap();
         assert_eq!((read.records, &read.device, &read.space), (12, &written.device, &written.space));
+        assert_eq!(read.seq_len, 128);
         for one in &unseen {
             assert_eq!(read.predict(Measure::Latency, one), written.predict(Measure::Latency, one));
         }
         assert_eq!(read.predict(Measure::Energy, &unseen[0]), None);
+    }
+
+    #[test]
+    fn surrogates_know_the_length_that_was_measured_and_older_files_mean_the_published_one() {
+        let mut data = dataset(&candidates(12, 0), noise);
+        data.records.iter_mut().for_each(|record| record.conditions.seq_len = Some(32));
+        let space = DesignSpace::find("small").unwrap();
+        let learned = Surrogates::learn(&CostLawLearner, &data, &space, &[Measure::Latency], 0).unwrap();
+        assert_eq!(learned.seq_len, 32);
+        let text = learned.to_json().unwrap();
+        let read = Surrogates::parse_with("file", &text, &[]).unwrap();
+        // A design that was measured is described as its record was.
+        let described = read.describer().describe(data.records[0].design.clone()).unwrap();
+        assert_eq!(described.features, Describer::new(space).describe_record(&data.records[0]).unwrap().features);
+        let older = text.replace(r#""seq_len":32,"#, "");
+        assert_ne!(older, text);
+        assert_eq!(Surrogates::parse_with("file", &older, &[]).unwrap().seq_len, 128);
     }
 
     #[test]

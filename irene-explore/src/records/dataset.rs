@@ -179,6 +179,11 @@ impl Dataset {
         Ok(Self { device, records: kept })
     }
 
+    /// Tokens in a sequence, if a record says how many; records that say otherwise are refused.
+    pub fn seq_len(&self) -> Option<usize> {
+        self.records.iter().find_map(|record| record.conditions.seq_len)
+    }
+
     /// The measures that some record has.
     pub fn measures(&self) -> Vec<Measure> {
         let some_has = |measure: &Measure| self.records.iter().any(|record| record.measures.get(*measure).is_some());

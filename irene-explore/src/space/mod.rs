@@ -23,7 +23,6 @@ mod embedding;
 mod hash;
 mod model_type;
 mod moves;
-mod parameters;
 mod points;
 mod sample;
 mod yaml;
@@ -31,10 +30,7 @@ mod yaml;
 use irene_models::flexibert::Head;
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, parameters::parameters,
-    points::Sampling,
-};
+pub use self::{count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, points::Sampling};
 
 /// The choices that a design makes. Numbers ascend, and nothing is there twice: what [`DesignSpace::from_yaml`] makes sure of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +52,7 @@ pub struct DesignSpace {
 }
 
 /// The spaces that come with the crate, by name: the published one first.
-pub const BUILTIN: [(&str, &str); 2] =
+const BUILTIN: [(&str, &str); 2] =
     [("flexibert", include_str!("../../spaces/flexibert.yaml")), ("small", include_str!("../../spaces/small.yaml"))];
 
 impl DesignSpace {

@@ -2,7 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use irene_explore::{
-    Describer, Measure,
+    Measure,
     learning::{PredictedValue, Surrogates},
     read_designs,
     space::ModelHash,
@@ -38,7 +38,7 @@ struct Row {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let surrogates = read_surrogates(&args.surrogates)?;
-    let describer = Describer::new(surrogates.space.clone());
+    let describer = surrogates.describer();
     let mut rows = Vec::new();
     for design in read_designs(&args.designs)? {
         let candidate = describer.describe(design)?;

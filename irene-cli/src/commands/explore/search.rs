@@ -56,9 +56,9 @@ pub(crate) struct Args {
     /// Decides all that is random
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    /// Tokens in the sequence of the winner's energy tree
-    #[arg(long, value_name = "S", default_value = "128", value_parser = size)]
-    seq_len: usize,
+    /// Tokens in the sequence of the winner's energy tree [default: those that were measured]
+    #[arg(long, value_name = "S", value_parser = size)]
+    seq_len: Option<usize>,
     /// Device profile of the winner's energy tree
     #[arg(long, value_name = "NAME", default_value = "gtx-1080-ti")]
     device: String,
@@ -88,18 +88,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let surrogates = read_surrogates(&args.surrogates)?;
     check_known(args, &surrogates)?;
     let profile = Profile::bundled(&args.device)?;
+    let seq_len = args.seq_len.unwrap_or(surrogates.seq_len);
     let space = surrogates.space.clone();
-    let describer = Describer::new(space.clone());
+    let describer = surrogates.describer();
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
     // What can go wrong with it is said before the search.
     let usual = usual(&describer, &predicted, &args.objective)?;
-    let other = energy_tree("usual", &usual.design, args.seq_len, &profile)?;
+    let other = energy_tree("usual", &usual.design, seq_len, &profile)?;
     let outcome = search(args, &space, &predicted, &constraints)?;
     // Of several compromises the one in the middle of the front.
     let winner = outcome.front.len() / 2;
     let found = outcome.front.get(winner).context("the search found nothing")?;
-    let tree = energy_tree("winner", &found.design, args.seq_len, &profile)?;
+    let tree = energy_tree("winner", &found.design, seq_len, &profile)?;
     let differences = differences(&tree, &other);
     let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
     if let Some(path) = &args.output {
@@ -153,7 +154,9 @@ fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
 /// Learned from a user's figures.
 fn accuracy(describer: &Describer, path: &Path) -> Result<Box<dyn Surrogate>> {
     let data = Dataset::read(path)?;
-    let candidates = describer.describe_all(&data)?;
+    // At the length that is searched, whichever these records have: an accuracy is the model's, whatever it is fed.
+    let candidates: Vec<Candidate> =
+        data.records.iter().map(|record| Ok(describer.describe(record.design.clone())?)).collect::<Result<_>>()?;
     let candidates: Vec<&Candidate> = candidates.iter().collect();
     Ok(CostLawLearner.fit(&candidates, &data.accuracies()?, 0)?)
 }

@@ -2,35 +2,23 @@
 
 mod names;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use irene_models::{ModelSpec, flexibert::Design};
 use irene_tree::{NodeId, Tree};
 
 pub use names::DesignFeature;
-pub use table::FeatureTable;
+pub(super) use table::FeatureTable;
 
 use crate::Result;
 
-/// Tokens in a sequence: the length that ProTran pads to.
-const SEQ_LEN: usize = 128;
-
-/// What one sequence of 128 tokens costs in a design, by [`DesignFeature`].
+/// What one sequence costs in a design, by [`DesignFeature`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DesignFeatures([f64; DesignFeature::COUNT]);
 
 impl DesignFeatures {
     const NONE: Self = Self([0.0; DesignFeature::COUNT]);
-
-    /// From the whole tree. [`FeatureTable`] gives the same, a few hundred times as fast.
-    ///
-    /// # Errors
-    /// What tracing says.
-    pub fn traced(design: &Design) -> Result<Self> {
-        let tree = trace(design)?;
-        let mut all = Self::NONE;
-        tree.ids().for_each(|id| all.count(&tree, id));
-        Ok(all)
-    }
 
     /// One of them.
     pub fn get(&self, feature: DesignFeature) -> f64 {
@@ -54,8 +42,8 @@ impl DesignFeatures {
     }
 }
 
-fn trace(design: &Design) -> Result<Tree> {
-    let mut tree = ModelSpec::from_design("design", design)?.trace(1, SEQ_LEN)?;
+fn trace(design: &Design, seq_len: usize) -> Result<Tree> {
+    let mut tree = ModelSpec::from_design("design", design)?.trace(1, seq_len)?;
     irene_features::annotate(&mut tree);
     Ok(tree)
 }

@@ -11,8 +11,9 @@ use crate::Result;
 /// A layer costs what its attention and its feed-forward part cost, and attention what it shares and each head. So the parts of
 /// designs of one layer, each traced when it is first asked for, give those of all others.
 #[derive(Default)]
-pub struct FeatureTable {
-    parts: RwLock<Parts>,
+pub(in crate::learning) struct FeatureTable {
+    /// By the tokens in a sequence.
+    parts: RwLock<HashMap<usize, Parts>>,
 }
 
 type Parts = HashMap<Part, DesignFeatures>;
@@ -31,27 +32,28 @@ enum Part {
 }
 
 impl FeatureTable {
-    /// The same as [`DesignFeatures::traced`].
+    /// The features of a design at sequences of so many tokens, the same as of its whole tree.
     ///
     /// # Errors
     /// What tracing says.
-    pub fn features(&self, design: &Design) -> Result<DesignFeatures> {
+    pub(in crate::learning) fn features(&self, design: &Design, seq_len: usize) -> Result<DesignFeatures> {
         let wanted = parts(design);
         let mut all = DesignFeatures::NONE;
         if let Ok(known) = self.parts.read()
+            && let Some(known) = known.get(&seq_len)
             && let Some(features) = wanted.iter().map(|(part, _)| known.get(part)).collect::<Option<Vec<_>>>()
         {
             wanted.iter().zip(features).for_each(|((_, times), features)| all.add(*times, features));
             return Ok(all);
         }
         for (part, times) in wanted {
-            let known = self.parts.read().ok().and_then(|known| known.get(&part).copied());
-            let features = known.map_or_else(|| part.traced(), Ok)?;
+            let known = self.parts.read().ok().and_then(|known| known.get(&seq_len)?.get(&part).copied());
+            let features = known.map_or_else(|| part.traced(seq_len), Ok)?;
             all.add(times, &features);
             if known.is_none()
                 && let Ok(mut known) = self.parts.write()
             {
-                known.insert(part, features);
+                known.entry(seq_len).or_default().insert(part, features);
             }
         }
         Ok(all)
@@ -79,7 +81,7 @@ fn parts(design: &Design) -> Vec<(Part, f64)> {
 }
 
 impl Part {
-    fn traced(&self) -> Result<DesignFeatures> {
+    fn traced(&self, seq_len: usize) -> Result<DesignFeatures> {
         let any = |hidden| LayerDesign { hidden, heads: vec![Head::ScaledDotProduct], feed_forward: vec![1] };
         let layers = match self {
             Self::Outside(hidden) | Self::Pooler(hidden) => vec![any(*hidden)],
@@ -88,7 +90,7 @@ impl Part {
             Self::Projection(from, to) => vec![any(*from), any(*to)],
         };
         let design = Design::new(layers).map_err(crate::Error::Data)?;
-        let tree = trace(&design)?;
+        let tree = trace(&design, seq_len)?;
         let mut part = DesignFeatures::NONE;
         tree.ids().filter(|&id| self.holds(&tree, id)).for_each(|id| part.count(&tree, id));
         let mut share = DesignFeatures::NONE;

@@ -1,9 +1,15 @@
-//! The features of designs.
-#![allow(clippy::unwrap_used)]
-
-use irene_explore::learning::{DesignFeature, DesignFeatures, FeatureTable};
-use irene_models::flexibert::{Design, Head, LayerDesign};
+use irene_models::flexibert::{Head, LayerDesign};
 use proptest::prelude::*;
+
+use super::*;
+
+/// The costs of the whole tree at once.
+fn traced(design: &Design, seq_len: usize) -> DesignFeatures {
+    let tree = trace(design, seq_len).unwrap();
+    let mut all = DesignFeatures::NONE;
+    tree.ids().for_each(|id| all.count(&tree, id));
+    all
+}
 
 fn heads() -> impl Strategy<Value = Vec<Head>> {
     let head = prop::sample::select(vec![
@@ -29,11 +35,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn put_together_from_parts_they_are_those_of_the_whole_tree(design in designs()) {
-        let (whole, parts) = (DesignFeatures::traced(&design).unwrap(), FeatureTable::default().features(&design).unwrap());
+    fn put_together_from_parts_they_are_those_of_the_whole_tree(design in designs(), lengths in prop::array::uniform2(1usize..=512)) {
+        // One table for several lengths.
+        let table = FeatureTable::default();
+        for seq_len in lengths {
+        let (whole, parts) = (traced(&design, seq_len), table.features(&design, seq_len).unwrap());
         for (index, (whole, parts)) in whole.values().iter().zip(parts.values()).enumerate() {
             prop_assert!((whole - parts).abs() <= 1e-9 * whole.abs(), "feature {index}: {whole} {parts}");
         }
         prop_assert_eq!(parts.get(DesignFeature::Layers), design.layers().len() as f64);
+        }
     }
 }
