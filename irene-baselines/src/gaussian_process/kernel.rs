@@ -1,4 +1,4 @@
-use irene_explore::learning::linear_and_matern52;
+use irene_numerics::linear_and_matern52;
 use serde::{Deserialize, Serialize};
 
 /// How alike the figures of two records are, by their coordinates.

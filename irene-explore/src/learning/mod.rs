@@ -68,7 +68,6 @@ mod devices;
 mod diagnose;
 mod evaluate;
 mod features;
-mod kernel;
 mod law;
 mod open_variance;
 mod standard;
@@ -81,7 +80,6 @@ pub use self::{
     diagnose::{Clock, Diagnosis, Drift, InCampaign, Outlier, crossvalidate_in_campaign, diagnose},
     evaluate::{Errors, HeldOut, crossvalidate, shuffled},
     features::{DesignFeature, DesignFeatures},
-    kernel::{linear_and_matern52, matern52},
     law::{CostLaw, CostLawLearner},
     open_variance::most_open,
     surrogate::{Learner, PredictedValue, Reader, Saved, Surrogate, read_as},

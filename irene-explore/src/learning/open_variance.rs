@@ -1,8 +1,8 @@
-use nalgebra::{Cholesky, DMatrix};
+use irene_numerics::{CovarianceFactor, linear_and_matern52};
+use nalgebra::DMatrix;
 
 use super::{
     candidate::Candidate,
-    kernel::linear_and_matern52,
     law::coordinates,
     standard::Standard,
     surrogate::{PredictedValue, Surrogate},
@@ -65,11 +65,9 @@ impl OpenVariances {
         let standard = Standard::of(&all);
         let mut points: Vec<Vec<f64>> = all.iter().map(|point| standard.within_reach(point)).collect();
         let known = points.split_off(pool.len());
-        let noise = |i, j| if i == j { 1.0 } else { 0.0 };
-        let covariance = DMatrix::from_fn(known.len(), known.len(), |i, j| kernel(&known[i], &known[j]) + noise(i, j));
         let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| kernel(&known[i], &points[j]));
-        if let Some(factor) = Cholesky::new(covariance) {
-            factor.l_dirty().solve_lower_triangular_mut(&mut across);
+        if let Some(factor) = CovarianceFactor::of(known.len(), |i, j| kernel(&known[i], &known[j]), |_| 1.0) {
+            factor.whiten(&mut across);
         }
         let whitened: Vec<Vec<f64>> = across.column_iter().map(|column| column.iter().copied().collect()).collect();
         let variance =
