@@ -59,7 +59,7 @@ pub struct AdaBoost {
 }
 
 impl AdaBoost {
-    /// Of rows of coordinates and their figures.
+    /// Fits rows of coordinates and their figures.
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, their numbers or lengths do not fit, or no tree is asked for.
@@ -89,7 +89,7 @@ impl AdaBoost {
         Ok(model)
     }
 
-    /// What it expects at these coordinates (one that is missing counts as 0).
+    /// The prediction at these coordinates (a missing one counts as 0).
     pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let mut votes: Vec<(f64, f64)> =
             self.trees.iter().map(|tree| tree.value(coordinates)).zip(self.weights.iter().copied()).collect();

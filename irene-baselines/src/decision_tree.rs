@@ -68,7 +68,7 @@ impl From<Node> for (u32, f64, u32) {
 }
 
 impl DecisionTree {
-    /// Of rows of coordinates and their figures.
+    /// Fits rows of coordinates and their figures.
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, or their numbers or lengths do not fit.
@@ -78,7 +78,7 @@ impl DecisionTree {
         Ok(Columns::new(records).grow(figures, &vec![1; rows.len()], &mut random))
     }
 
-    /// What it expects at these coordinates (one that is missing counts as 0). The deviation is 0, as ProTran takes it.
+    /// The prediction at these coordinates (a missing one counts as 0). The deviation is 0, as ProTran takes it.
     pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         PredictedValue { value: self.value(coordinates), deviation: 0.0 }
     }

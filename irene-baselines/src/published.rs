@@ -1,9 +1,9 @@
-//! What others report of the public records of ProTran's devices, to hold ours against.
+//! The figures that others report of the public records of ProTran's devices, to compare ours with.
 
-/// Figures of one device.
+/// The published figures of one device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PublishedDevice {
-    /// What its public records are called.
+    /// The name of its public records.
     pub file: &'static str,
     /// Its name.
     pub name: &'static str,
@@ -18,18 +18,18 @@ pub struct PublishedDevice {
 /// Mean percentage errors of latency, energy and peak power.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TheirTrees {
-    /// Of one decision tree.
+    /// Errors of one decision tree.
     pub decision_tree: [f64; 3],
-    /// Of 500 boosted ones (AdaBoost.R2), the ones that the papers choose.
+    /// Errors of 500 boosted trees (AdaBoost.R2), which the papers choose.
     pub adaboost: [f64; 3],
 }
 
 /// A number of samples, or one that was not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtLeast {
-    /// So many.
+    /// This many.
     Exactly(usize),
-    /// More than so many.
+    /// More than this many.
     MoreThan(usize),
 }
 
@@ -80,7 +80,7 @@ pub const DEVICES: [PublishedDevice; 7] = [
     PublishedDevice { file: "npu_ncs_b1_r1", name: "Intel NCS", samples: 21, trees: None, replayed: None },
 ];
 
-/// What is known of the device whose public records are called so.
+/// The published figures of the device whose public records have this name.
 pub fn published_device(name: &str) -> Option<&'static PublishedDevice> {
     DEVICES.iter().find(|device| device.file == name)
 }

@@ -4,7 +4,7 @@ use irene_numerics::moments;
 /// Beyond this, squares and sums of differences could overflow.
 const LARGEST: f64 = 1e100;
 
-/// What a surrogate learns from: rows of coordinates, a figure each; checked.
+/// Checked training data: rows of coordinates, with a figure each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records<'a> {
     pub(super) rows: &'a [Vec<f64>],
@@ -61,7 +61,7 @@ pub(super) fn padded(coordinates: &[f64], width: usize) -> Vec<f64> {
     padded
 }
 
-/// What figures are centred on and divided by: mean and deviation; where they are all equal, their size says the scale.
+/// The centre and the scale of figures: mean and deviation. Equal figures have their size as scale.
 pub(super) fn centre_and_scale(figures: &[f64]) -> (f64, f64) {
     let (mean, deviation) = moments(figures.iter().copied());
     let size = if mean == 0.0 { 1.0 } else { mean.abs() };

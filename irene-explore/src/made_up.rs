@@ -14,7 +14,7 @@ pub(crate) fn candidates(count: usize, seed: u64) -> Vec<Candidate> {
     designs.into_iter().map(|design| describer.describe(design).unwrap()).collect()
 }
 
-/// What a device takes that starts in 1 ms and has 10 ns for a parameter.
+/// The latency of a device that takes 1 ms, and 10 ns for each parameter.
 pub(crate) fn latency(candidate: &Candidate) -> f64 {
     1e-3 + 1e-8 * candidate.features.get(DesignFeature::Parameters)
 }

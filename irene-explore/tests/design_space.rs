@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::Deserialize;
 
-/// What the published records say of a design.
+/// A design as the published records have it.
 #[derive(Deserialize)]
 struct Record {
     hash: ModelHash,
@@ -41,7 +41,7 @@ fn four_published_designs_have_their_embedding_hash_and_type() {
     }
 }
 
-/// Of the public measurements: the seven files below a folder `protran`.
+/// Reads the public measurements: the seven files below a folder `protran`.
 #[test]
 fn every_measured_design_has_its_embedding_hash_and_type() {
     let Some(data) = std::env::var_os("IRENE_DATA") else {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// One chart of several beside each other.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// What it shows.
+    /// Its title.
     pub title: String,
     /// Its horizontal axis.
     pub x: Axis,
@@ -17,10 +17,10 @@ pub struct Panel {
     pub threshold: Option<f64>,
 }
 
-/// What is along one side, and how.
+/// One axis of a panel.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// What it is, with its unit.
+    /// Its label, with the unit.
     pub label: String,
     /// Whether equal distances are equal factors.
     pub is_logarithmic: bool,

@@ -20,7 +20,7 @@ pub struct SearchPage<'a> {
     pub tree: &'a Tree,
     /// The profile that the tree's energies come from.
     pub profile: &'a str,
-    /// What it is compared with, in words.
+    /// The design that it is compared with, in words.
     pub beside: &'a str,
     /// Where it differs from that, from the greatest difference to the least.
     pub differences: &'a [PartDifference],

@@ -81,7 +81,7 @@ pub struct Boshnas {
 }
 
 impl Boshnas {
-    /// Of rows of coordinates and their figures.
+    /// Fits rows of coordinates and their figures.
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, their numbers or lengths do not fit, or the bounds do not.
@@ -107,7 +107,7 @@ impl Boshnas {
         Raw { bounds: learner.bounds.clone(), centre, scale, student, natural }.try_into()
     }
 
-    /// What it expects at these coordinates (one that is missing counts as 0).
+    /// The prediction at these coordinates (a missing one counts as 0).
     pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let row = scaled(&padded(coordinates, self.bounds.len()), &self.bounds);
         let (natural, spread) = (self.natural.forward(&row), self.student.forward(&row, None).output);

@@ -34,13 +34,13 @@ pub(super) struct NaturalParameter {
 /// A mean and a variance each.
 type Gaussians = Vec<(f64, f64)>;
 
-/// What a backward pass needs of a forward pass.
+/// The values of a forward pass that a backward pass needs.
 pub(super) struct Pass {
     pub(super) mean: f64,
     pub(super) variance: f64,
-    /// What each layer got.
+    /// The input of each layer.
     inputs: Vec<Gaussians>,
-    /// What each layer's sums are.
+    /// The sums of each layer.
     sums: Vec<Gaussians>,
 }
 

@@ -9,7 +9,7 @@ const HIDDEN: [usize; 2] = [64, 32];
 /// The share of hidden units that the teacher drops.
 const DROPOUT: f64 = 0.3;
 
-/// What a perceptron is for.
+/// The role of a perceptron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Role {
@@ -28,10 +28,10 @@ pub(super) struct Perceptron {
     parameters: Vec<f64>,
 }
 
-/// What a backward pass needs of a forward pass.
+/// The values of a forward pass that a backward pass needs.
 pub(super) struct Pass {
     pub(super) output: f64,
-    /// What each layer got.
+    /// The input of each layer.
     inputs: Vec<Vec<f64>>,
     /// How fast each layer's outputs rise with its sums, dropout included.
     slopes: Vec<Vec<f64>>,

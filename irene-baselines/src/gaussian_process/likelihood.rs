@@ -65,7 +65,7 @@ impl Best {
     }
 }
 
-/// What of the kernel does not depend on its parameters.
+/// The terms of the kernel that do not depend on its parameters.
 struct Pairs {
     /// Distances over √d.
     distances: DMatrix<f64>,

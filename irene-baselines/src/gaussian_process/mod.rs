@@ -13,7 +13,7 @@ pub use self::kernel::Kernel;
 use self::likelihood::most_likely;
 use crate::records::{Records, centre_and_scale, check, embeddings, padded};
 
-/// What scikit-learn adds to the diagonal.
+/// Added to the diagonal, as scikit-learn does.
 const ALPHA: f64 = 1e-10;
 
 /// Learns a [`GaussianProcess`] on the published embedding.
@@ -83,7 +83,7 @@ struct Raw {
 }
 
 impl GaussianProcess {
-    /// Of rows of coordinates and their figures.
+    /// Fits rows of coordinates and their figures.
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, or their numbers or lengths do not fit.
@@ -96,7 +96,7 @@ impl GaussianProcess {
         .try_into()
     }
 
-    /// What it expects at these coordinates (one that is missing counts as 0).
+    /// The prediction at these coordinates (a missing one counts as 0).
     pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let raw = &self.raw;
         let at = raw.scaled(&padded(coordinates, raw.origins.len()));

@@ -4,7 +4,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::learned::Learned;
 
-/// What makes a design worth measuring.
+/// How the next design to measure is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Acquisition {

@@ -10,7 +10,7 @@ pub(super) struct Step {
     pub(super) samples: usize,
     /// A measure each.
     pub(super) errors: Vec<MeanErrors>,
-    /// What the surrogates expected of the worst measure.
+    /// The error that the surrogates themselves predict of the worst measure.
     pub(super) expected: f64,
 }
 
@@ -38,16 +38,16 @@ pub struct Samples {
     pub missed: usize,
 }
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay {
     /// The device.
     pub device: String,
     /// Its records.
     pub records: usize,
-    /// What was measured.
+    /// The measures.
     pub measures: Vec<Measure>,
-    /// What counts as converged.
+    /// The squared error that counts as converged.
     pub error: f64,
     /// A way each.
     pub curves: Vec<Curve>,

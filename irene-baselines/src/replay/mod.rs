@@ -29,13 +29,13 @@ use crate::{AdaBoostLearner, DecisionTreeLearner};
 /// The squared error that ProTran stops at, of figures divided by twice the largest of the campaign's first 16.
 const PUBLISHED_ERROR: f64 = 0.005;
 
-/// A learner and what chooses its data.
+/// A learner and how its data is chosen.
 pub struct Way {
     /// Its name in reports.
     pub name: String,
     /// The learner.
     pub learner: Box<dyn Learner>,
-    /// What chooses.
+    /// How its data is chosen.
     pub acquisition: Acquisition,
 }
 
@@ -78,9 +78,9 @@ pub enum Judged {
 
 /// How recorded data is replayed.
 pub struct ReplayOptions {
-    /// What is compared.
+    /// The ways that are compared.
     pub ways: Vec<Way>,
-    /// What is measured.
+    /// The measures.
     pub measures: Vec<Measure>,
     /// Seeds 0, 1 and so on: each draws other records to start with, for all ways the same.
     pub seeds: usize,

@@ -7,7 +7,7 @@ use irene_models::flexibert::Design;
 
 use super::random::Random;
 
-/// What searches with equal budgets find, a seed each: the share of the volume below a reference that they dominate.
+/// The hypervolumes that searches with equal budgets find, a seed each, as shares of the volume below a reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contest {
     /// By [`Evolution`].
@@ -21,7 +21,7 @@ impl Contest {
     /// the worst of each measure that counts, in the order of [`Measure::ALL`].
     ///
     /// # Errors
-    /// What the searches say.
+    /// An error of a search.
     pub fn hold(predicted: &Predicted<'_>, reference: &[f64], budget: usize, seeds: u64) -> Result<Self> {
         let known = Measure::ALL.into_iter().filter(|measure| predicted.surrogates.measures.contains_key(measure));
         let objective = Objective::Pareto(known.map(Criterion::from).collect());

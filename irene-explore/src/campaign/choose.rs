@@ -33,7 +33,7 @@ pub(super) fn next_design(describer: &Describer, done: &[&Record], seed: u64) ->
     chosen.ok_or_else(|| Error::Search("every design is measured".into()))
 }
 
-/// Enough designs that some are not measured yet.
+/// More designs than are measured.
 fn pool(space: &DesignSpace, measured: usize, seed: u64) -> Result<Vec<Design>> {
     let there_are = space.count().as_u64().map_or(usize::MAX, |count| count as usize);
     super::balanced(space, Sampling::Sobol, (POOL + measured).min(there_are), seed)

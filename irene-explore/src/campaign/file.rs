@@ -14,11 +14,11 @@ pub struct RecordFile {
     file: File,
     /// Bytes of whole records.
     length: u64,
-    /// Whether they end with their line.
+    /// Whether the last record ends with a line break.
     is_ended: bool,
 }
 
-/// What the line of a record begins with.
+/// The beginning of a record's line.
 const BEGINNING: &str = "{\"hash\":";
 
 impl RecordFile {
@@ -68,14 +68,14 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Drops what is behind the whole records. What is no plain file cannot be cut.
+    /// Drops the bytes after the whole records. Only a plain file can be cut.
     fn cut(&mut self) -> std::io::Result<()> {
         let metadata = self.file.metadata()?;
         if metadata.is_file() && metadata.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
     }
 }
 
-/// As text, but for a last character that was cut off.
+/// The bytes as text, without a last character that was cut off.
 fn without_cut_character(bytes: Vec<u8>) -> std::io::Result<String> {
     String::from_utf8(bytes).or_else(|error| {
         let (whole, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
@@ -85,7 +85,7 @@ fn without_cut_character(bytes: Vec<u8>) -> std::io::Result<String> {
     })
 }
 
-/// Bytes up to a record that was cut off. What does not begin like one is none, and left to be refused.
+/// Bytes up to a record that was cut off. A last line that does not begin like a record is kept, to be refused.
 fn whole_lines(text: &str) -> usize {
     let start = text.rfind('\n').map_or(0, |end| end + 1);
     let last = &text[start..];
@@ -94,7 +94,7 @@ fn whole_lines(text: &str) -> usize {
 }
 
 impl Campaign {
-    /// That records of a file are of this campaign, measured in the same way: `conditions` has what all its records have.
+    /// Refuses records of another campaign, or measured in another way; `conditions` has the fields that all records share.
     ///
     /// # Errors
     /// [`Error::File`] that names the first record that is not, and what is different.

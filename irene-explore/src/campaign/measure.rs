@@ -17,7 +17,7 @@ pub struct DesignProfiler<'a> {
     pub stop: &'a AtomicBool,
     /// Where designs run.
     pub device: Device,
-    /// By what numbers.
+    /// The type of the numbers.
     pub dtype: DType,
     /// Decides the weights, whose values do not change what a pass costs.
     pub weights: u64,
@@ -31,7 +31,7 @@ impl DesignProfiler<'_> {
     pub fn measure(&self, step: Step, (batch_size, seq_len): (usize, usize)) -> Result<Record> {
         let hash = ModelHash::of(&step.design).to_string();
         let spec = ModelSpec::from_design(format!("design {hash}"), &step.design)?;
-        // An input that does not fit is said before weights are made up.
+        // An input that does not fit is refused before weights are made up.
         spec.trace(batch_size, seq_len)?;
         let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
         let model = spec.build(&weights)?;
@@ -45,7 +45,7 @@ impl DesignProfiler<'_> {
             Err(MeasureError::Run(error)) => return Err(error.into()),
             Err(MeasureError::Stopped) => return Err(Error::Stopped),
         };
-        // Told to stop between rounds, it has fewer than it should.
+        // A measurement that was stopped between rounds has too few of them.
         let is_whole = self.protocol.is_enough(&measured) || measured.rounds.len() >= self.protocol.most_rounds;
         if self.stop.load(Ordering::Relaxed) && !is_whole {
             return Err(Error::Stopped);
@@ -58,7 +58,7 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
     let sequence = 1.0 / batch_size as f64;
     let latency = measured.latency.scaled(sequence);
     let energy = measured.energy.map(|energy| energy.scaled(sequence));
-    // Below a meter's resolution there is no figure.
+    // A figure of 0 is below the meter's resolution.
     let above_0 = |figure: &f64| *figure > 0.0;
     let energy = energy.filter(|energy| above_0(&energy.mean));
     let peak_power = measured.peak_watts().filter(above_0);

@@ -36,9 +36,9 @@ use crate::{
 /// How a campaign chooses its designs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SamplingPlan {
-    /// So many, spread over the space.
+    /// This many, spread over the space.
     Samples(usize),
-    /// So many in all: the first spread over the space, each further one where those before leave most open.
+    /// This many in all: the first spread over the space, each further one chosen by [`most_open`](crate::learning::most_open).
     Active {
         /// Designs in all.
         budget: usize,
@@ -80,7 +80,7 @@ pub struct Campaign {
     sampling: Sampling,
     seed: u64,
     shard: Shard,
-    /// Known from the start, by their order.
+    /// The designs known from the start, by their order.
     planned: Vec<Design>,
 }
 
@@ -94,7 +94,7 @@ pub struct Step {
 }
 
 impl Campaign {
-    /// Of a space. `sampling` and `seed` decide the designs, and the shard which of them are measured here.
+    /// A campaign in a space. `sampling` and `seed` decide the designs, and the shard which of them are measured here.
     ///
     /// # Errors
     /// [`Error::Search`] if the space has fewer designs; [`Error::Data`] for a plan that cannot be followed.
@@ -119,7 +119,7 @@ impl Campaign {
         Ok(Self { describer: Describer::new(space), plan, sampling, seed, shard, planned })
     }
 
-    /// What decides its designs, for the field `measuring` of its records.
+    /// The settings that decide its designs, for the field `measuring` of its records.
     pub fn settings(&self) -> Value {
         let space = Md5::digest(Value::from(self.describer.space().clone()).to_string());
         let space: String = space.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -139,7 +139,7 @@ impl Campaign {
     /// The first design that these records do not have; None if they have all.
     ///
     /// # Errors
-    /// In an active campaign what surrogates say.
+    /// An error of learning surrogates, in an active campaign.
     pub fn next(&self, done: &[Record]) -> Result<Option<Step>> {
         let orders: HashSet<usize> = done.iter().filter_map(|record| record.order).collect();
         let Some(order) = self.orders().find(|order| !orders.contains(order)) else { return Ok(None) };
@@ -175,7 +175,7 @@ mod tests {
         Campaign::new(DesignSpace::find("small").unwrap(), plan, Sampling::Sobol, 3, shard).unwrap()
     }
 
-    /// What a device would be found to need: time and energy by parameters, more or less.
+    /// A made-up measurement: time and energy about in proportion to parameters.
     fn measured(step: Step) -> Record {
         let widths = |layer: &LayerDesign| layer.hidden * (layer.hidden + layer.feed_forward.iter().sum::<usize>());
         let parameters = step.design.layers().iter().map(widths).sum::<usize>() as f64;
@@ -200,7 +200,7 @@ mod tests {
             .collect();
         merged.sort_by_key(|record| record.order);
         assert_eq!(merged, whole);
-        // What a shard lost is found again by the whole campaign.
+        // The whole campaign measures a record that a shard lost.
         merged.remove(5);
         let mut filled = all(&campaign(SamplingPlan::Samples(11), Shard::WHOLE), merged);
         filled.sort_by_key(|record| record.order);
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(tiny.count().as_u64(), Some(6));
         let most = SamplingPlan::Samples(7);
         assert_eq!(refused(tiny.clone(), most, Shard::WHOLE), "7 different designs were asked for where there are 6");
-        // To the last of them.
+        // A campaign may measure the whole space.
         let every =
             Campaign::new(tiny, SamplingPlan::Active { budget: 6, initial: 3 }, Sampling::Sobol, 0, Shard::WHOLE);
         assert_eq!(all(&every.unwrap(), Vec::new()).len(), 6);

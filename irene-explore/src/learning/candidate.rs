@@ -16,7 +16,7 @@ pub struct Candidate {
     pub design: Design,
     /// The published embedding.
     pub embedding: Embedding,
-    /// What its tree costs at the length of its sequences.
+    /// The costs of its tree at the length of its sequences.
     pub features: DesignFeatures,
 }
 
@@ -111,7 +111,7 @@ mod tests {
         let (short, long) = (at(&design, 16), at(&design, 512));
         assert!(long.get(DesignFeature::Flops) > 30.0 * short.get(DesignFeature::Flops));
         assert_eq!(long.get(DesignFeature::Parameters), short.get(DesignFeature::Parameters));
-        // What is searched or predicted beside the records has their length too.
+        // Designs that are searched or predicted beside the records have their length too.
         let describer = describer.with_seq_len(16);
         assert_eq!(
             describer.describe(design.clone()).unwrap().features,

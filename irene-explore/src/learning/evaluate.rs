@@ -19,7 +19,7 @@ pub struct HeldOut {
     pub repeat: usize,
     /// The figure.
     pub figure: f64,
-    /// What was expected.
+    /// The prediction.
     pub prediction: PredictedValue,
 }
 
@@ -48,7 +48,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Of these, if there are any.
+    /// The errors of these predictions; None if there are none.
     pub fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut>) -> Option<Self> {
         let (mut errors, covered): (Vec<f64>, Vec<bool>) =
             held_out.map(|held| (held.error(), held.is_covered())).unzip();
@@ -81,7 +81,7 @@ pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
 /// Learns from all records but those of a fold and predicts these, for each fold of each repeat; all learners see the same folds.
 ///
 /// # Errors
-/// What the learner says of too few records.
+/// The learner's error for too few records.
 pub fn crossvalidate(
     learner: &dyn Learner,
     candidates: &[Candidate],

@@ -44,7 +44,7 @@
 //!     }
 //! }
 //!
-//! /// What a program hands to [`Surrogates::read_with`] so that its files are read.
+//! /// The list that a program hands to [`Surrogates::read_with`] to read its files.
 //! const READERS: &[(&str, Reader)] = &[("per-flop", read_as::<PerFlop>)];
 //!
 //! # fn main() -> Result<()> {

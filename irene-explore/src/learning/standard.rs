@@ -1,12 +1,12 @@
 use irene_numerics::moments;
 use serde::{Deserialize, Serialize};
 
-/// Beyond so many deviations from the training data's mean a coordinate counts as there: what was learned is not carried further.
+/// A coordinate further than this many deviations from the training data's mean counts as this far: nothing is extrapolated beyond.
 const FARTHEST: f64 = 4.0;
-/// So that what never differs can be divided by.
+/// Added to deviations, so that a column of equal values can be divided by.
 const LEAST: f64 = 1e-9;
 
-/// Coordinates brought to a mean of 0 and a deviation of 1 on the data that they were taken from.
+/// Coordinates with a mean of 0 and a deviation of 1 on the training data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Standard {
     pub(super) means: Vec<f64>,
@@ -14,7 +14,7 @@ pub(crate) struct Standard {
 }
 
 impl Standard {
-    /// Of points of equal length.
+    /// From points of equal length.
     pub(crate) fn of<P: AsRef<[f64]>>(points: &[P]) -> Self {
         let size = points.first().map_or(0, |point| point.as_ref().len());
         let of_column = |at: usize| {
@@ -25,13 +25,13 @@ impl Standard {
         Self { means, deviations }
     }
 
-    /// A point's place, however far out.
+    /// The scaled coordinates of a point.
     pub(crate) fn place(&self, point: &[f64]) -> Vec<f64> {
         let scales = self.means.iter().zip(&self.deviations);
         point.iter().zip(scales).map(|(value, (mean, deviation))| (value - mean) / deviation).collect()
     }
 
-    /// The same, at most so far out as what was learned is carried.
+    /// The same, clamped to the reach of what was learned.
     pub(crate) fn within_reach(&self, point: &[f64]) -> Vec<f64> {
         let mut place = self.place(point);
         place.iter_mut().for_each(|value| *value = value.clamp(-FARTHEST, FARTHEST));

@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::{
+    Map,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{
     candidate::{Candidate, Describer, PUBLISHED_SEQ_LEN},
@@ -121,14 +124,12 @@ impl Surrogates {
     /// # Errors
     /// [`Error::Data`] for a surrogate that no file can hold.
     pub fn to_json(&self) -> Result<String> {
-        let save = |(&measure, surrogate): (&Measure, &Box<dyn Surrogate>)| {
+        let measures = self.measures.iter().map(|(&measure, surrogate)| {
+            let json = surrogate.saved().and_then(json);
             let unsaved = || Error::Data(format!("no file can hold this surrogate of {}", measure.name()));
-            let Saved { kind, fields } = surrogate.saved().ok_or_else(unsaved)?;
-            let mut all = json!({ "learner": kind });
-            all.as_object_mut().into_iter().for_each(|all| all.extend(fields.clone()));
-            Ok((measure, serde_json::value::to_raw_value(&all).map_err(|error| Error::Data(error.to_string()))?))
-        };
-        let measures = self.measures.iter().map(save).collect::<Result<_>>()?;
+            Ok((measure, json.ok_or_else(unsaved)?))
+        });
+        let measures = measures.collect::<Result<_>>()?;
         let file = SurrogatesFile {
             format: Format::One,
             device: self.device.clone(),
@@ -149,6 +150,12 @@ impl Surrogates {
     pub fn predict(&self, measure: Measure, candidate: &Candidate) -> Option<PredictedValue> {
         Some(self.measures.get(&measure)?.predict(candidate))
     }
+}
+
+/// A surrogate as a file holds it, its kind first.
+fn json(saved: Saved) -> Option<Box<RawValue>> {
+    let kind = [("learner".to_owned(), saved.kind.into())];
+    to_raw_value(&Map::from_iter(kind.into_iter().chain(saved.fields))).ok()
 }
 
 /// One surrogate from its JSON.

@@ -19,13 +19,13 @@ pub struct Record {
     /// The figures.
     #[serde(flatten)]
     pub measures: Measures,
-    /// How often it is right at its task, as a share of 1.
+    /// Its accuracy at its task, as a share of 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Where the energy and the peak power come from: `measured` where nothing is said, or `estimated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_provenance: Option<String>,
-    /// What the figures rest on.
+    /// How the figures were measured.
     #[serde(flatten)]
     pub conditions: Conditions,
 }
@@ -39,7 +39,7 @@ impl Record {
     }
 }
 
-/// What the figures of a [`Record`] rest on, as far as the file says.
+/// How the figures of a [`Record`] were measured, as far as the file says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
     /// Half the 95% confidence interval of the latency, seconds a sequence.
@@ -63,7 +63,7 @@ pub struct Conditions {
 }
 
 impl Record {
-    /// The design's hash, if the record has it and its figures can be; or what is wrong.
+    /// The design's hash, if the record's hash and figures are sound; or the reason why they are not.
     fn check(&self) -> std::result::Result<ModelHash, String> {
         let (stated, found) = (self.hash.parse::<ModelHash>()?, ModelHash::of(&self.design));
         if stated != found {
@@ -81,7 +81,7 @@ impl Record {
         }
     }
 
-    /// What another record was measured at that this one was not; figures of different sizes are no figures of one thing.
+    /// The size that another record was measured at and this one was not. Figures of different sizes are not learned together.
     fn differs_in_size(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (&self.conditions, &other.conditions);
         let sizes =
@@ -94,7 +94,7 @@ impl Record {
     }
 }
 
-/// What was measured on one device, in the order of the campaign.
+/// The records of one device, in the order of the campaign.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The device's name.
@@ -119,7 +119,7 @@ fn is_device_file(text: &str) -> bool {
     }
     match serde_json::Deserializer::from_str(text).into_iter::<Fields>().next() {
         Some(Ok(fields)) => fields.device.is_some() || fields.records.is_some(),
-        // Of a broken one that is what it was meant to be.
+        // A broken file is taken for what its text looks like.
         Some(Err(_)) => text.contains("\"records\""),
         None => false,
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What ProTran measures of a model on a device, of one sequence.
+/// The measures that ProTran takes of a model on a device, for one sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {

@@ -18,7 +18,7 @@ pub struct Constraints {
 /// The most of a criterion, or the least of one that is sought to be large.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
-    /// Of what.
+    /// The criterion.
     pub criterion: Criterion,
     /// In its unit, above 0.
     pub limit: f64,
@@ -69,7 +69,7 @@ impl Constraints {
         Ok(if bound.criterion.is_sought() { value - worse } else { value + worse })
     }
 
-    /// What a design that breaks them has, beside the bounds that it breaks.
+    /// The figures of a design that breaks bounds, each beside its bound.
     pub(super) fn explain(&self, evaluation: &Evaluation) -> Result<String> {
         let mut broken = Vec::new();
         for bound in &self.bounds {
@@ -88,7 +88,7 @@ impl Constraints {
 }
 
 impl Bound {
-    /// What a value is beyond it, as a share of it.
+    /// How far a value is beyond the bound, as a share of the bound.
     fn excess(&self, value: f64) -> f64 {
         let over = (value - self.limit) / self.limit;
         if self.criterion.is_sought() { -over } else { over }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{Error, Measure};
 
-/// What an objective or a constraint speaks of.
+/// A quantity that designs are judged by, in an objective or a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
@@ -28,7 +28,7 @@ impl From<Measure> for Criterion {
     }
 }
 
-/// How many there are.
+/// The number of criteria.
 pub(super) const CRITERIA: usize = 4;
 
 /// Symbols of a unit and what one of them is in the criterion's own unit.
@@ -48,7 +48,7 @@ impl Criterion {
         self.units().first().map_or("", |unit| unit.0)
     }
 
-    /// The measure of a device that it is; accuracy is none.
+    /// Its measure of a device; accuracy has none.
     pub fn measure(self) -> Option<Measure> {
         match self {
             Self::Accuracy => None,
@@ -63,7 +63,7 @@ impl Criterion {
         self == Self::Accuracy
     }
 
-    /// The units that it is written in, its own first.
+    /// The units that it may be written in, its own first.
     fn units(self) -> Units {
         match self {
             Self::Accuracy => &[("", 1.0), ("%", 0.01)],

@@ -3,7 +3,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::criterion::{CRITERIA, Criterion};
 use crate::{Error, Result, learning::PredictedValue};
 
-/// What is expected of a design: the figures that are known of it.
+/// The predicted figures of a design; a criterion may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation([Option<PredictedValue>; CRITERIA]);
 
@@ -25,7 +25,7 @@ impl Evaluation {
         self.0[criterion as usize]
     }
 
-    /// The same, where there has to be one.
+    /// The figure of a criterion that needs one.
     pub(super) fn require(&self, criterion: Criterion) -> Result<PredictedValue> {
         let missing = || {
             let reason = "is asked for by the objective or a constraint, but no figure of it was given";

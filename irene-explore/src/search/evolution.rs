@@ -99,7 +99,7 @@ impl Evolution {
                 children.push(child);
             }
         }
-        // The neighbourhood is used up: new blood.
+        // The neighbourhood is used up: random designs go on.
         let strangers = ledger.fresh(&[], self.population - children.len(), rng);
         children.extend(strangers.into_iter().filter(|stranger| !seen.contains(stranger)));
         children
@@ -122,7 +122,7 @@ fn tournament<'a, G>(parents: &'a [Ranked<G>], rng: &mut Pcg64Mcg) -> &'a Ranked
     if order.is_le() { one } else { other }
 }
 
-/// Leaves the best in the population, and says how good each of them is.
+/// Leaves the best in the population, and ranks them.
 fn ranked<G: Clone>(population: &mut Vec<Scored<G>>, count: usize) -> Vec<Ranked<G>> {
     let (mut chosen, mut parents) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (rank, mut front) in fronts(population).into_iter().enumerate() {
@@ -143,7 +143,7 @@ fn ranked<G: Clone>(population: &mut Vec<Scored<G>>, count: usize) -> Vec<Ranked
     parents
 }
 
-/// Fronts of what keeps the constraints, then what does not, the nearest first, each of them by itself.
+/// Fronts of the designs that keep the constraints, then each of the others by itself, the nearest first.
 fn fronts<G>(population: &[Scored<G>]) -> Vec<Vec<usize>> {
     let (feasible, mut rest): (Vec<_>, Vec<_>) =
         (0..population.len()).partition(|&i| population[i].score.is_feasible());

@@ -81,7 +81,7 @@ fn sliced(points: &mut [Vec<f64>], rest: &[f64], end: f64) -> f64 {
     sum
 }
 
-/// Without the points that another covers, which add no volume.
+/// Drops the points that another covers, which add no volume.
 fn undominated(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     // The sweep over three costs drops them at no cost of its own.
     if points.first().is_none_or(|point| point.len() <= 3) {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Steps that a trace has, about.
+/// About the number of steps of a trace.
 const STEPS: usize = 50;
 
 /// Random draws without a new design, after which a space counts as used up.
@@ -25,14 +25,14 @@ const PATIENCE: usize = 1000;
 pub struct Scored<G> {
     /// The design.
     pub genome: G,
-    /// How it is judged.
+    /// Its score.
     pub score: Score,
 }
 
 /// The books of a search: the evaluations spent, the designs met, and the best of them. A [`Search`](super::Search) asks for designs
 /// to be [scored](Self::score) while there is [room](Self::room), and ends with the [outcome](Self::outcome).
 pub struct Ledger<'a, V: Variation> {
-    /// What is searched.
+    /// The searched designs, objective and constraints.
     pub problem: &'a Problem<'a, V>,
     limits: &'a Limits<'a>,
     spent: usize,
@@ -86,7 +86,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
         if self.limits.stopped() { 0 } else { self.limits.evaluations - self.spent }
     }
 
-    /// How a design met before was judged.
+    /// The score of a design met before.
     pub fn known(&self, genome: &V::Genome) -> Option<&Score> {
         self.known.get(genome)
     }
@@ -96,7 +96,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
         self.spent += evaluations.min(self.limits.evaluations - self.spent);
     }
 
-    /// So many designs not met before, all of the starts among them; fewer where the space has no more.
+    /// This many designs not met before, all of the starts among them; fewer where the space has no more.
     pub fn fresh(&self, starts: &[V::Genome], count: usize, rng: &mut Pcg64Mcg) -> Vec<V::Genome> {
         let mut seen = HashSet::new();
         let mut genomes: Vec<_> = starts.iter().filter(|&start| seen.insert(start.clone())).cloned().collect();
@@ -209,7 +209,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
         })
     }
 
-    /// Why there is no design to give.
+    /// The error of a search that found no design.
     fn in_vain(&self) -> Error {
         let (count, constraints) = (self.known.len(), self.problem.constraints);
         let reason = match &self.nearest {

@@ -75,7 +75,7 @@ impl Climb {
     }
 }
 
-/// A design as it was judged, now or earlier; none without room to do so.
+/// A design with its score, from now or from earlier; None if there is no room to evaluate it.
 fn met<V: Variation>(ledger: &mut Ledger<'_, V>, genome: V::Genome) -> Result<Option<Scored<V::Genome>>> {
     match ledger.known(&genome).cloned() {
         Some(score) => Ok(Some(Scored { genome, score })),

@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use super::{criterion::Criterion, evaluation::Evaluation};
 use crate::{Error, Result};
 
-/// What a search seeks.
+/// The objective of a search.
 ///
 /// | text | sought |
 /// |---|---|
@@ -30,11 +30,11 @@ pub enum Objective {
 /// `weight * (1 - value / scale)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight {
-    /// Of what.
+    /// The criterion.
     pub criterion: Criterion,
     /// Its share, above 0.
     pub weight: f64,
-    /// What counts as 1, above 0, in the criterion's unit.
+    /// The value that counts as 1, above 0, in the criterion's unit.
     pub scale: f64,
 }
 
@@ -50,7 +50,7 @@ impl Objective {
         ])
     }
 
-    /// What has to be known of every design.
+    /// The criteria that every design needs a figure of.
     pub fn criteria(&self) -> Vec<Criterion> {
         match self {
             Self::Pareto(criteria) => criteria.clone(),
@@ -58,7 +58,7 @@ impl Objective {
         }
     }
 
-    /// How many figures there are to make small.
+    /// The number of costs.
     pub fn dimensions(&self) -> usize {
         match self {
             Self::Pareto(criteria) => criteria.len(),
@@ -66,7 +66,7 @@ impl Objective {
         }
     }
 
-    /// The figures of a design to make small; a criterion sought to be large counts negative.
+    /// The costs of a design. A criterion sought to be large counts negative.
     ///
     /// # Errors
     /// [`Error::Search`] if a criterion is unknown.
@@ -121,7 +121,7 @@ impl FromStr for Objective {
     }
 }
 
-/// A name, and what is in the parentheses after it where there are any.
+/// A name, and the arguments in parentheses after it, if there are any.
 fn call(text: &str) -> std::result::Result<(&str, Option<&str>), String> {
     let Some((name, rest)) = text.split_once('(') else { return Ok((text, None)) };
     let arguments = rest.strip_suffix(')').ok_or("it has to end with the parenthesis that it opens")?;

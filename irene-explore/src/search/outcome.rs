@@ -2,16 +2,16 @@ use serde::Serialize;
 
 use super::{evaluation::Evaluation, hypervolume::hypervolume};
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome<G> {
     /// The way it was searched.
     pub method: &'static str,
-    /// What was sought.
+    /// The objective.
     pub objective: String,
-    /// What was to be kept.
+    /// The constraints.
     pub constraints: String,
-    /// What decided all that is random.
+    /// The seed of all that is random.
     pub seed: u64,
     /// Evaluations allowed.
     pub budget: usize,
@@ -24,7 +24,7 @@ pub struct Outcome<G> {
     pub reference: Option<Vec<f64>>,
     /// The best compromises of designs that keep the constraints, by their costs, one for equal costs; of one cost, the best.
     pub front: Vec<Solution<G>>,
-    /// How it got there.
+    /// The states on the way.
     pub trace: Vec<TracePoint>,
 }
 
@@ -33,9 +33,9 @@ pub struct Outcome<G> {
 pub struct Solution<G> {
     /// The design.
     pub design: G,
-    /// What is expected of it.
+    /// Its predicted figures.
     pub figures: Evaluation,
-    /// What was made small.
+    /// Its costs.
     pub costs: Vec<f64>,
     /// The probability that it keeps the constraints.
     pub feasibility: f64,
@@ -43,7 +43,7 @@ pub struct Solution<G> {
     pub evaluation: usize,
 }
 
-/// Where a search stood.
+/// The state of a search after some evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TracePoint {
     /// Evaluations made.
@@ -53,13 +53,13 @@ pub struct TracePoint {
     /// The least of the only cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<f64>,
-    /// What the front dominates below the reference, if there are several costs.
+    /// The hypervolume of the front below the reference, if there are several costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypervolume: Option<f64>,
 }
 
 impl<G> Outcome<G> {
-    /// What the front dominates below a reference.
+    /// The hypervolume of the front below a reference.
     pub fn hypervolume(&self, reference: &[f64]) -> f64 {
         let costs: Vec<_> = self.front.iter().map(|found| found.costs.as_slice()).collect();
         hypervolume(&costs, reference)

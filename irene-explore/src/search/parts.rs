@@ -1,4 +1,4 @@
-//! Which parts of a design's energy tree make it what it is.
+//! The parts of a design's energy tree that differ from another's.
 
 use irene_models::{ModelSpec, flexibert::Design};
 use irene_regress::Profile;
@@ -7,16 +7,16 @@ use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// A part that two designs spend differently on.
+/// A part with its energy in two designs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartDifference {
     /// Its scope in the tree.
     pub scope: String,
     /// Its class, of the first design where it has the part.
     pub instance_type: String,
-    /// J of the first design; None where it has no such part.
+    /// Energy in the first design, J; None where it has no such part.
     pub one: Option<f64>,
-    /// J of the other.
+    /// Energy in the other design, J.
     pub other: Option<f64>,
 }
 
@@ -27,10 +27,10 @@ impl PartDifference {
     }
 }
 
-/// The energy tree of a design at one sequence of so many tokens, by a profile of a device.
+/// The energy tree of a design at one sequence of this many tokens, by a profile of a device.
 ///
 /// # Errors
-/// What tracing says; [`Error::Data`] from the profile.
+/// An error of tracing; [`Error::Data`] from the profile.
 pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &Profile) -> Result<Tree> {
     let mut tree = ModelSpec::from_design(name, design)?.trace(1, seq_len)?;
     irene_features::annotate(&mut tree);
@@ -64,7 +64,7 @@ fn energy(tree: &Tree, id: NodeId) -> Option<f64> {
     tree.node(id).get(Quantity::PredictedEnergy)
 }
 
-/// What the encoder's layers are made of, and what stands beside the encoder.
+/// Whether a node is a part: a child of an encoder's layer, or a module beside the encoder.
 fn is_part(tree: &Tree, id: NodeId) -> bool {
     let Some(parent) = tree.parent(id) else { return false };
     let in_layer = tree.node(parent).is_instance_of("FlexiBertLayer");

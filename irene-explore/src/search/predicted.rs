@@ -13,9 +13,9 @@ use crate::{
 pub struct Predicted<'a> {
     /// Describes the designs of the space that is searched.
     pub describer: &'a Describer,
-    /// Of the device.
+    /// The surrogates of the device.
     pub surrogates: &'a Surrogates,
-    /// Of accuracy as a share of 1, if it is sought.
+    /// A surrogate of accuracy as a share of 1, if accuracy is sought.
     pub accuracy: Option<&'a dyn Surrogate>,
 }
 

@@ -43,7 +43,7 @@ pub struct DesignSpace {
     pub hidden: Vec<usize>,
     /// Numbers of heads.
     pub heads: Vec<usize>,
-    /// What a head may do.
+    /// Kinds of heads.
     pub operations: Vec<Head>,
     /// Widths of a feed-forward linear.
     pub feed_forward: Vec<usize>,

@@ -6,14 +6,14 @@ use rand::{
 
 use super::DesignSpace;
 
-/// What a move changes of a design.
+/// The part of a design that a move changes.
 #[derive(Clone, Copy)]
 enum Change {
     Depth,
     Layer(Choice),
 }
 
-/// What a move changes of a layer.
+/// The part of a layer that a move changes.
 #[derive(Clone, Copy)]
 enum Choice {
     Hidden,

@@ -67,7 +67,7 @@ impl DesignSpace {
     }
 }
 
-/// What [`DesignSpace::from_yaml`] reads, as files of ours hold it.
+/// The fields that [`DesignSpace::from_yaml`] reads, as irene's files hold them.
 impl TryFrom<Value> for DesignSpace {
     type Error = String;
 

@@ -65,7 +65,7 @@ fn text(out: &mut String, Diagnosis { measure, clock, drift, outliers }: &Diagno
         let order = outlier.order.map_or_else(String::new, |order| format!(", order {order}"));
         writeln!(
             out,
-            "  {name:10}  {}{order} is {:.2} times what the others let expect",
+            "  {name:10}  {}{order} is {:.2} times the prediction by the others",
             outlier.hash, outlier.factor
         )?;
     }

@@ -74,7 +74,7 @@ impl SpaceArgs {
 /// The measures that are asked for.
 #[derive(clap::Args)]
 struct MeasureArgs {
-    /// What is learned: latency, energy, peak_power [default: what the records have]
+    /// The measures to learn: latency, energy, peak_power [default: those of the records]
     #[arg(long, value_name = "MEASURE", value_delimiter = ',', value_parser = measure)]
     measure: Vec<Measure>,
 }

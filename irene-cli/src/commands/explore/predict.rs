@@ -30,7 +30,7 @@ pub(crate) struct Args {
     format: Format,
 }
 
-/// What is expected of a design.
+/// The predictions of a design.
 struct Row {
     design: Design,
     predictions: Vec<(Measure, PredictedValue)>,

@@ -131,7 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What all records of this campaign have.
+/// The conditions that all records of this campaign share.
 fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditions {
     if let (Value::Object(settings), Value::Object(campaign)) = (&mut settings, campaign.settings()) {
         settings.extend(campaign);

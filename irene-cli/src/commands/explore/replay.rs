@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,
-    /// What is compared: ours, or all (with the papers' trees, and designs chosen at random)
+    /// The ways to compare: ours, or all (with the papers' trees, and designs chosen at random)
     #[arg(long, value_enum, default_value = "all")]
     way: Ways,
     /// Draws of the first records that are averaged over

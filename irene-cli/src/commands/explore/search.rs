@@ -93,11 +93,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let describer = surrogates.describer();
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
-    // What can go wrong with it is said before the search.
+    // An error is told before the search.
     let usual = usual(&describer, &predicted, &args.objective)?;
     let other = energy_tree("usual", &usual.design, seq_len, &profile)?;
     let outcome = search(args, &space, &predicted, &constraints)?;
-    // Of several compromises the one in the middle of the front.
+    // The compromise in the middle of the front stands for all.
     let winner = outcome.front.len() / 2;
     let found = outcome.front.get(winner).context("the search found nothing")?;
     let tree = energy_tree("winner", &found.design, seq_len, &profile)?;
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&out)
 }
 
-/// That there is a surrogate of all that is asked for.
+/// Refuses a criterion without a surrogate.
 fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
     let bounded = args.constraint.bounds().iter().map(|bound| bound.criterion);
     for criterion in args.objective.criteria().into_iter().chain(bounded) {

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })
 }
 
-/// What all devices have of what is asked for.
+/// The measures asked for that all devices have.
 fn measures(args: &MeasureArgs, devices: &[(Dataset, Vec<Candidate>)]) -> Result<Vec<Measure>> {
     let mut names = HashSet::new();
     let mut common = Measure::ALL.to_vec();

@@ -196,7 +196,7 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
     Ok(pictures.into_iter().fold(section, Section::picture))
 }
 
-/// What is replayed, a column each: ours, ours without choosing, and the papers'.
+/// The ways that are replayed, a column each: ours, ours without choosing, and the papers'.
 fn ways() -> [Way; 3] {
     [Way::ours(), Way::new(Box::new(CostLawLearner), Acquisition::Random), Way::published()]
 }

@@ -8,7 +8,7 @@ use crate::{
     learning::{evaluate::shuffled, features::DesignFeatures, law::CostLaw, surrogate::PredictedValue},
 };
 
-/// What records of other devices say of one, by how many records of its own there are.
+/// How well the records of other devices predict one, by how many records of its own there are.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transfer {
     /// The device that was left out.
@@ -40,7 +40,7 @@ const FEWEST_ALONE: usize = 4;
 /// Leaves each device out in turn, and gives it few of its own records back.
 ///
 /// # Errors
-/// What fitting says of the records.
+/// An error of fitting the records.
 pub fn leave_one_device_out(devices: &[(String, Vec<Candidate>, Vec<f64>)]) -> Result<Vec<Transfer>> {
     devices.par_iter().enumerate().map(|(target, _)| transfer(devices, target)).collect()
 }
@@ -105,7 +105,7 @@ pub(crate) fn rank_correlation(one: &[f64], other: &[f64]) -> Option<f64> {
     (spread > 0.0).then(|| both / spread)
 }
 
-/// Of equal values the mean of their ranks.
+/// Equal values get the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

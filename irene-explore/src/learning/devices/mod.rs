@@ -1,4 +1,4 @@
-//! Several devices at once: what one device shows of designs says much of another.
+//! Surrogates of several devices at once: records of one device help to predict another.
 
 mod evaluate;
 
@@ -26,14 +26,14 @@ pub struct MultiDevice {
     weights: DVector<f64>,
     factor: CovarianceFactor,
     scales: Scales,
-    /// Of the noise.
+    /// The variance of the noise.
     variance: f64,
 }
 
-/// What was measured on one device.
+/// The records of one device.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceRecords<'a> {
-    /// Of each design.
+    /// The features of each design.
     pub features: Vec<&'a DesignFeatures>,
     /// One a design, above 0.
     pub figures: Vec<f64>,
@@ -47,20 +47,20 @@ struct Place {
 /// Prior variances over the noise's.
 #[derive(Clone, Copy, Debug)]
 struct Scales {
-    /// Of slopes and of what is not linear, that all devices share.
+    /// The variance of slopes and curves that all devices share.
     shared: f64,
-    /// Of the same, a device's own.
+    /// The variance of a device's own slopes and curves.
     own: f64,
 }
 
-/// Of a device's level: orders of magnitude lie between a small board and a large GPU.
+/// The prior variance of a device's level: orders of magnitude lie between a small board and a large GPU.
 const LEVEL: f64 = 4000.0;
 const SHARED: [f64; 3] = [10.0, 40.0, 160.0];
 const OWN: [f64; 4] = [0.3, 1.0, 4.0, 16.0];
-/// Of what is not linear, as a share of the slopes'.
+/// The variance of the curved part, as a share of the slopes'.
 const SMOOTH: f64 = 0.3;
 const REACH: f64 = 1.5;
-/// Of the noise, in e-folds: equal figures are not known for certain.
+/// The least variance of the noise, in e-folds: equal figures are not known for certain.
 const LEAST_VARIANCE: f64 = 1e-12;
 
 impl Scales {
@@ -114,7 +114,7 @@ impl MultiDevice {
         Ok(Self { standard, centre, records, weights, factor, scales, variance })
     }
 
-    /// What it expects of a design on a device, by the device's place among those it was fitted to.
+    /// The prediction for a design on a device, by the device's place among those that were fitted.
     pub fn predict(&self, device: usize, features: &DesignFeatures) -> PredictedValue {
         let place = Place { device, point: self.standard.place(&coordinates(features)) };
         let mut near = DVector::from_iterator(

@@ -18,7 +18,7 @@ impl Clock {
     /// their mean is the strength (a periodogram of the figures; Mardia and Jupp, 2000, section 2.2).
     pub fn find(figures: &[f64]) -> Option<Self> {
         const FEWEST: usize = 12;
-        /// Of all figures but the few that were written down otherwise.
+        /// A few figures may not keep to the ticks.
         const STRONG: f64 = 0.9;
         /// Ticks tried for each that the largest figure is long.
         const STEPS: f64 = 12.0;
@@ -60,7 +60,7 @@ impl Clock {
         Self { tick, offset: y.atan2(x) / turn, strength: x.hypot(y) / figures.len() as f64 }
     }
 
-    /// What the clock shows of a figure: the nearest tick, and one at least.
+    /// The figure as the clock shows it: the nearest tick, and one at least.
     pub fn shown(&self, figure: f64) -> f64 {
         self.offset + ((figure - self.offset) / self.tick).round().max(1.0) * self.tick
     }

@@ -17,7 +17,7 @@ pub struct Drift {
     weights: Vec<f64>,
 }
 
-/// What drift has to gain, as a logarithm of likelihoods: two numbers more are fitted.
+/// The gain in log likelihood that drift needs, as two numbers more are fitted.
 const SIGNIFICANT: f64 = 3.0;
 /// Residuals beyond so many spreads count as there: outliers are no drift.
 const FAR: f64 = 2.5;

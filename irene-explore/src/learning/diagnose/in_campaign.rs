@@ -12,9 +12,9 @@ use crate::{
 /// Held-out records as three questions have it, each beside the same predictions.
 #[derive(Clone, Debug, Default)]
 pub struct InCampaign {
-    /// What the design takes.
+    /// The predictions for the design alone.
     pub design: Vec<HeldOut>,
-    /// What the device's clock shows of it, where the training records show a clock.
+    /// The same as the device's clock shows them, where the training records show a clock.
     pub shown: Vec<HeldOut>,
     /// The same at the record's place in the campaign, where the training records drift.
     pub placed: Vec<HeldOut>,

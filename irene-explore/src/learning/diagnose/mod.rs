@@ -1,5 +1,5 @@
-//! What is wrong with measurements: a clock that ticks coarsely, figures that are far off, and drift in the course of a campaign.
-//! Solution and told, so that nobody takes them for properties of the designs.
+//! Defects of measurements: a clock that ticks coarsely, outliers, and drift in the course of a campaign.
+//! They are reported, so that nobody takes them for properties of the designs.
 
 mod clock;
 mod drift;
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What was found in one measure of a device's records.
+/// The defects found in one measure of a device's records.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     /// The measure.
@@ -28,7 +28,7 @@ pub struct Diagnosis {
     pub clock: Option<Clock>,
     /// The drift, if there is any.
     pub drift: Option<Drift>,
-    /// Figures far from what the other records let expect.
+    /// Figures far from the prediction by the other records.
     pub outliers: Vec<Outlier>,
 }
 
@@ -43,15 +43,15 @@ pub struct Outlier {
     pub factor: f64,
 }
 
-/// So many times the usual spread is far off.
+/// A figure this many spreads off is an outlier.
 const FAR: f64 = 5.0;
-/// Of the usual spread, in e-folds: figures that follow their law exactly are not far off by a rounding.
+/// The least spread, in e-folds: figures that follow their law exactly are no outliers by a rounding.
 const LEAST_SPREAD: f64 = 2e-3;
 
-/// Looks at one measure of records, each beside what the others let expect of it.
+/// Compares one measure of each record with its prediction by the other records.
 ///
 /// # Errors
-/// What the learner says of too few records, and [`Error::Data`](crate::Error::Data) for a missing figure.
+/// The learner's error for too few records, and [`Error::Data`](crate::Error::Data) for a missing figure.
 pub fn diagnose(
     learner: &dyn Learner,
     data: &Dataset,

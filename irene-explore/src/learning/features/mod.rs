@@ -1,4 +1,4 @@
-//! What surrogates know of a design: the costs of its traced tree, summed by what they are spent on.
+//! The features of designs that surrogates learn from: costs of the traced tree, summed by kind of work.
 
 mod names;
 mod table;
@@ -13,7 +13,7 @@ pub(super) use table::FeatureTable;
 
 use crate::Result;
 
-/// What one sequence costs in a design, by [`DesignFeature`].
+/// The costs of one sequence in a design, by [`DesignFeature`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DesignFeatures([f64; DesignFeature::COUNT]);
 

@@ -14,9 +14,9 @@ pub enum DesignFeature {
     WordParameters,
     /// All parameters.
     Parameters,
-    /// Millions.
+    /// FLOPs, millions.
     Flops,
-    /// MiB, each operand moved once.
+    /// Bytes moved, each operand once, MiB.
     MovedBytes,
     /// Kernels launched.
     Kernels,
@@ -24,29 +24,29 @@ pub enum DesignFeature {
     EncoderParameters,
     /// Parameters of the tables of relative positions.
     PositionParameters,
-    /// Of queries, keys, values and the output, MFLOP.
+    /// FLOPs of queries, keys, values and the output, millions.
     AttentionLinearFlops,
-    /// Of the products that all heads of a layer share: scores of positions, and probabilities times values, MFLOP.
+    /// FLOPs of the products that all heads of a layer share (scores of positions, probabilities times values), millions.
     SharedAttentionFlops,
-    /// Of scaled dot products and weighted ones, MFLOP.
+    /// FLOPs of scaled dot products and weighted ones, millions.
     ScoreFlops,
-    /// Of the weight in weighted multiplication, MFLOP.
+    /// FLOPs of the weight in weighted multiplication, millions.
     WeightFlops,
-    /// Of Fourier transforms, MFLOP.
+    /// FLOPs of Fourier transforms, millions.
     DftFlops,
-    /// Of cosine transforms, MFLOP.
+    /// FLOPs of cosine transforms, millions.
     DctFlops,
-    /// Of convolving heads, MFLOP.
+    /// FLOPs of convolving heads, millions.
     ConvolutionFlops,
-    /// Of feed-forward linears, MFLOP.
+    /// FLOPs of feed-forward linears, millions.
     FeedForwardFlops,
-    /// Of the projections between hidden sizes, MFLOP.
+    /// FLOPs of the projections between hidden sizes, millions.
     ProjectionFlops,
-    /// Of softmax, MFLOP.
+    /// FLOPs of softmax, millions.
     SoftmaxFlops,
-    /// Of LayerNorm, MFLOP.
+    /// FLOPs of LayerNorm, millions.
     NormFlops,
-    /// Of the activations between feed-forward linears, MFLOP.
+    /// FLOPs of the activations between feed-forward linears, millions.
     ActivationFlops,
     /// Heads with scaled dot products.
     ScaledDotProductHeads,
@@ -63,7 +63,7 @@ pub enum DesignFeature {
 }
 
 impl DesignFeature {
-    /// How many there are.
+    /// The number of criteria.
     pub const COUNT: usize = Self::HeadKernels as usize + 1;
 }
 

@@ -35,7 +35,7 @@ impl FeatureTable {
     /// The features of a design at sequences of so many tokens, the same as of its whole tree.
     ///
     /// # Errors
-    /// What tracing says.
+    /// An error of tracing.
     pub(in crate::learning) fn features(&self, design: &Design, seq_len: usize) -> Result<DesignFeatures> {
         let wanted = parts(design);
         let mut all = DesignFeatures::NONE;
@@ -60,7 +60,7 @@ impl FeatureTable {
     }
 }
 
-/// What a design is put together from, and how many times each.
+/// The parts of a design, and how many times it has each.
 fn parts(design: &Design) -> Vec<(Part, f64)> {
     let layers = design.layers();
     let mut all: Vec<(Part, f64)> = Vec::with_capacity(8 * layers.len());

@@ -8,7 +8,7 @@ use crate::learning::features::{DesignFeature, DesignFeatures};
 /// A price for each feature and a constant, fitted to relative errors; a few records that are far off count little.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Additive {
-    /// What each of [`columns`] costs, in the measure's unit. None is below 0, but the last column is a constant to take away.
+    /// The price of each of [`columns`], in the measure's unit. None is below 0, but the last column is a constant to take away.
     prices: Vec<f64>,
     /// Nothing costs less, in the measure's unit.
     floor: f64,

@@ -9,7 +9,7 @@ use crate::learning::surrogate::{NINE_OF_TEN, PredictedValue};
 pub(super) struct Blend {
     /// Add up to 1.
     trust: [f64; VIEWS],
-    /// What to add to the logarithm: errors are relative, so that a figure a little below the median is off by less on average.
+    /// Added to the logarithm. Errors are relative, so a figure a little below the median is off by less on average.
     shift: f64,
     /// The standard deviation of what was held out, in e-folds.
     deviation: f64,
@@ -18,9 +18,9 @@ pub(super) struct Blend {
 const EVEN: f64 = 1.0 / VIEWS as f64;
 /// Trust is given in quarters.
 const QUARTERS: usize = 4;
-/// What uneven trust has to gain, as a share of the error.
+/// The gain that uneven trust needs, as a share of the error.
 const EVENNESS: f64 = 0.05;
-/// Of the best shift of the held-out records.
+/// The share that is taken of the best shift of the held-out records.
 const SHIFTED: f64 = 0.5;
 
 impl Blend {

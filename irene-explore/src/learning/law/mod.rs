@@ -62,7 +62,7 @@ impl TryFrom<Raw> for CostLaw {
 /// Views of the logarithm of a figure.
 const VIEWS: usize = 5;
 
-/// What squares and ratios of figures and of a file's numbers do not overflow from.
+/// Squares and ratios of numbers up to this do not overflow.
 const LARGEST: f64 = 1e100;
 
 /// Whether arithmetic with all of these stays finite.
@@ -75,7 +75,7 @@ fn are_divisors<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> bool {
     numbers.into_iter().all(|number| (1.0 / LARGEST..=LARGEST).contains(number))
 }
 
-/// That all figures are above 0 and not beyond all measure.
+/// Refuses figures that are not above 0, and those that squares or ratios would overflow from.
 pub(crate) fn are_figures<'a>(figures: impl IntoIterator<Item = &'a f64>) -> Result<()> {
     match figures.into_iter().find(|figure| !are_divisors([*figure])) {
         Some(figure) => {
@@ -85,7 +85,7 @@ pub(crate) fn are_figures<'a>(figures: impl IntoIterator<Item = &'a f64>) -> Res
     }
 }
 
-/// Fewer records leave nothing to choose by.
+/// Fewer records cannot be cross-validated.
 const FEWEST: usize = 3;
 
 /// Parts that the training data is split into to choose how far each view is trusted.
@@ -101,7 +101,7 @@ struct Views {
     with_law: Surface,
     /// Over the logarithm of the figure, without the law.
     without_law: Surface,
-    /// The same, less stiff.
+    /// The same by a process, which is less stiff.
     process: Process,
 }
 
@@ -114,11 +114,11 @@ struct ViewScales {
     process: ProcessScales,
 }
 
-/// What the views say of a design, in e-folds, and how far it is from the training data.
+/// The views' predictions of a design, in e-folds, and how far the design is from the training data.
 #[derive(Clone, Copy, Debug)]
 struct Said {
     views: [f64; VIEWS],
-    /// What is open about the surface without the law, as a share of the variance of the measurements.
+    /// The variance of the surface without the law, as a share of the variance of the measurements.
     leverage: f64,
 }
 
@@ -169,12 +169,12 @@ impl Views {
         }
     }
 
-    /// What each view says that `trust` is put in; the others say nothing.
+    /// The prediction of each view that has some `trust`; the others' are not computed.
     fn say(&self, features: &DesignFeatures, trust: &[f64; VIEWS]) -> Said {
         let law = self.additive.log(features);
         let wide = with_law(features, law);
         let narrow = &wide[..COORDINATES.len()];
-        // What is left over by a law that fits is small everywhere; where designs are unlike those learned from, the figure itself says.
+        // The surface without the law always counts: its leverage tells how unlike the training data a design is.
         let (without_law, leverage) = self.without_law.at(narrow);
         let of = |view: usize, say: &dyn Fn() -> f64| if trust[view] > 0.0 { say() } else { 0.0 };
         let views = [
@@ -219,7 +219,7 @@ impl CostLaw {
         Ok(Self { blend: Blend::fit(&held_out), views })
     }
 
-    /// What it expects of a design with these features.
+    /// The prediction for a design with these features.
     pub fn predict(&self, features: &DesignFeatures) -> PredictedValue {
         self.blend.predict(&self.views.say(features, self.blend.trust()))
     }

@@ -51,7 +51,7 @@ impl Process {
         let none = ProcessScales { linear: 1.0, smooth: 1.0 };
         let mut process = Self { standard, centre, points: places, weights: Vec::new(), scales: none };
         let point = |index: usize| &process.points[size * index..size * (index + 1)];
-        // What does not hang on the scales, once.
+        // The kernels do not depend on the scales: they are computed once.
         let (mut linear, mut smooth) = (DMatrix::zeros(count, count), DMatrix::zeros(count, count));
         for i in 0..count {
             for j in 0..=i {

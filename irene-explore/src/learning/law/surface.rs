@@ -11,7 +11,7 @@ use crate::learning::standard::Standard;
 pub(super) struct Surface {
     #[serde(flatten)]
     standard: Standard,
-    /// What it is where nothing is known.
+    /// The height without any data.
     centre: f64,
     coefficients: Vec<f64>,
     /// The lower factor of the coefficients' precision over the noise's, row by row.
@@ -32,7 +32,7 @@ const QUADRATIC: [f64; 6] = [1e-4, 0.03, 0.1, 0.3, 1.0, 3.0];
 /// Degrees of freedom of the noise.
 const STUDENT: f64 = 3.0;
 const ROUNDS: usize = 4;
-/// Of the noise, in e-folds, as a prior worth two records.
+/// The noise's standard deviation in e-folds, as a prior worth two records.
 const NOISE: f64 = 0.05;
 
 /// A weighted fit.
@@ -41,7 +41,7 @@ struct Fit {
     scales: Scales,
     factor: CovarianceFactor,
     coefficients: DVector<f64>,
-    /// Of the noise.
+    /// The variance of the noise.
     variance: f64,
 }
 
@@ -189,7 +189,7 @@ impl Fit {
         }
         let factor = CovarianceFactor::new(precision)?;
         let coefficients = factor.solve(right);
-        // What the fit leaves over and what its coefficients cost, in one: left·W·left - right·coefficients.
+        // The squared residuals and the penalty on the coefficients in one: left·W·left - right·coefficients.
         let squares: f64 = left.iter().zip(weights.iter()).map(|(left, weight)| weight * left * left).sum();
         let rest = (squares - right.dot(&coefficients)).max(0.0);
         let count = left.len() as f64;
