@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use irene_numerics::mean;
 use irene_tree::{Level, Tree};
 use rayon::prelude::*;
 
-use crate::{Evaluation, Protocol, Result, Split, Trainer, evaluate};
+use crate::{Evaluation, Protocol, Result, Split, Trainer};
 
 /// One fold: what was left out, and how well it was predicted.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl CrossValidation {
 
     /// The mean over the folds of a figure of each; None if no fold has it.
     pub fn mean_of(&self, figure: impl Fn(&Evaluation) -> Option<f64>) -> Option<f64> {
-        evaluate::mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
+        mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
     }
 
     /// The mean over the folds of their mean errors, by instance type.
@@ -54,7 +55,7 @@ impl CrossValidation {
                 means.entry(instance_type).or_default().extend(errors.mean());
             }
         }
-        means.into_iter().filter_map(|(name, means)| Some((name.to_owned(), evaluate::mean(&means)?))).collect()
+        means.into_iter().filter_map(|(name, means)| Some((name.to_owned(), mean(&means)?))).collect()
     }
 }
 

@@ -42,7 +42,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ablation;
-mod adam;
 mod bottleneck;
 mod crossvalidate;
 mod error;
@@ -50,8 +49,6 @@ mod evaluate;
 mod explain;
 mod figures;
 mod interval;
-mod least_squares;
-mod nnls;
 mod paper;
 mod physics;
 mod predictor;

@@ -1,8 +1,9 @@
 //! Figures of others on the public measurements of IrEne's first machine (PC1, device_1), to hold ours against.
 
+use irene_numerics::mean;
 use irene_tree::{Level, Tree};
 
-use crate::{Profile, Provenance, evaluate::mean};
+use crate::{Profile, Provenance};
 
 /// Mean percentage errors by level that somebody reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
