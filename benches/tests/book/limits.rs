@@ -1,7 +1,7 @@
 //! What the page of limits says of the code, the shipped profile and CI is so.
 
 use irene_models::ARCHITECTURES;
-use irene_regress::Profile;
+use irene_regress::{Profile, SizeRanges};
 
 use crate::{docs, read, root};
 
@@ -15,7 +15,7 @@ fn the_shipped_profile_is_of_the_data_that_the_limits_name() {
     let names: Vec<&str> = Profile::bundled_names().collect();
     assert_eq!(names, ["gtx-1080-ti"], "the limits speak of one machine");
     let provenance = Profile::bundled(names[0]).unwrap().provenance;
-    let [[least, most], [shortest, longest]] = provenance.size_ranges().unwrap();
+    let SizeRanges { sequences: [least, most], new: [shortest, longest], .. } = provenance.sizes.unwrap();
     let trees = provenance.training_data.split(' ').next().unwrap();
     let models = provenance.training_data.matches('(').count();
     assert_eq!(models, 6, "{}", provenance.training_data);
