@@ -8,7 +8,7 @@ use irene_regress::{
     END2END_BY_MODEL, HeldOut, LeaveOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Reported, Strategy, crossvalidate,
     evaluate,
 };
-use irene_sampler::sources::PUE;
+use irene_sampler::sensors::PUE;
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{
