@@ -220,7 +220,7 @@ mod tests {
         search::{TracePoint, differences, energy_tree},
         space::{DesignSpace, Sampling},
     };
-    use irene_regress::Profile;
+    use irene_regress::DeviceProfile;
 
     use super::*;
 
@@ -251,7 +251,7 @@ mod tests {
 
     fn html(outcome: &Outcome<Design>, winner: usize) -> String {
         let designs = designs(2, 1);
-        let profile = Profile::bundled("gtx-1080-ti").unwrap();
+        let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
         let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at], 16, &profile).unwrap());
         let differences = differences(&tree, &other);
         let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");

@@ -15,7 +15,7 @@ use irene_explore::{
     space::{DesignSpace, ModelHash, Sampling},
 };
 use irene_models::flexibert::Design;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::render::si;
 use irene_viz::SearchPage;
 use serde_json::json;
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let constraints = args.constraint.clone().with_caution(args.caution)?;
     let surrogates = read_surrogates(&args.surrogates)?;
     check_known(args, &surrogates)?;
-    let profile = Profile::bundled(&args.device)?;
+    let profile = DeviceProfile::bundled(&args.device)?;
     let seq_len = args.seq_len.unwrap_or(surrogates.seq_len);
     let space = surrogates.space.clone();
     let describer = surrogates.describer();
