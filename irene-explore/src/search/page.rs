@@ -223,7 +223,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use irene_regress::Profile;
+    use irene_regress::DeviceProfile;
 
     use super::*;
     use crate::{
@@ -255,7 +255,7 @@ mod tests {
 
     fn html(outcome: &Outcome<Design>, winner: usize) -> String {
         let designs = candidates(2, 1);
-        let profile = Profile::bundled("gtx-1080-ti").unwrap();
+        let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
         let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at].design, 16, &profile).unwrap());
         let differences = differences(&tree, &other);
         let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");

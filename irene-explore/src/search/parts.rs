@@ -1,7 +1,7 @@
 //! Which parts of a design's energy tree make it what it is.
 
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::{NodeId, Quantity, Tree};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ impl PartDifference {
 ///
 /// # Errors
 /// What tracing says; [`Error::Data`] from the profile.
-pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &Profile) -> Result<Tree> {
+pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &DeviceProfile) -> Result<Tree> {
     let mut tree = ModelSpec::from_design(name, design)?.trace(1, seq_len)?;
     irene_features::annotate(&mut tree);
     profile.predict(&mut tree).map_err(|error| Error::Data(error.to_string()))?;
@@ -82,7 +82,7 @@ mod tests {
     fn the_part_that_differs_comes_first_and_a_layer_more_is_a_part_more() {
         let layer =
             |width| LayerDesign { hidden: 128, heads: vec![Head::ScaledDotProduct; 2], feed_forward: vec![width] };
-        let profile = Profile::bundled("gtx-1080-ti").unwrap();
+        let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
         let tree =
             |layers: Vec<LayerDesign>| energy_tree("design", &Design::new(layers).unwrap(), 128, &profile).unwrap();
         let (small, wide) = (tree(vec![layer(256); 2]), tree(vec![layer(256), layer(4096)]));

@@ -15,7 +15,7 @@ use irene_explore::{
     surrogate::{LawLearner, Learner, Surrogate, Surrogates},
 };
 use irene_models::flexibert::Design;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::render::si;
 use serde_json::json;
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let constraints = args.constraint.clone().with_caution(args.caution)?;
     let surrogates = Surrogates::read(&args.surrogates)?;
     check_known(args, &surrogates)?;
-    let profile = Profile::bundled(&args.device)?;
+    let profile = DeviceProfile::bundled(&args.device)?;
     let space = surrogates.space.clone();
     let describer = Describer::new(space.clone());
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;

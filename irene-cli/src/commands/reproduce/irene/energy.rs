@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;
-use irene_regress::{Bottleneck, ByModel, END2END_BY_MODEL, PRICE_PER_KWH, Profile, bottlenecks, kwh_per_million};
+use irene_regress::{
+    Bottleneck, ByModel, DeviceProfile, END2END_BY_MODEL, PRICE_PER_KWH, bottlenecks, kwh_per_million,
+};
 use irene_tree::{Level, Quantity, Tree, render::si};
 
 use super::{BOTTLENECKS, COST, Methods};
@@ -56,7 +58,7 @@ impl Methods {
 /// What a model costs by the shipped profile.
 pub(in crate::commands::reproduce) fn cost() -> Result<Section> {
     const DEVICE: &str = "gtx-1080-ti";
-    let profile = Profile::bundled(DEVICE)?;
+    let profile = DeviceProfile::bundled(DEVICE)?;
     let size = Size { batch_size: 8, seq_len: 128 };
     let price = format!("USD at {PRICE_PER_KWH} a kWh");
     let mut table =

@@ -1,5 +1,5 @@
-//! Energy at the wall from what was measured of a node: its own latency, what the GPU's driver counted, and what else earns its
-//! place.
+//! Energy at the wall from a node's measurements: its latency, the energy that the GPU's driver counted, and other amounts that lessen the
+//! error.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,19 @@ use irene_numerics::{mean, nonnegative_least_squares};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use crate::{
-    Error, Result, Store, Term,
-    figures::{Figures, Prediction},
-    latency, missing,
+    Error, Result, Store, Term, latency, missing,
     paper::ground_truth,
+    prediction::{NodePrediction, PredictedCost},
     range::Range,
     splits::{Split, held_out},
 };
 
-/// Something that energy may be paid for.
+/// An amount that may have a coefficient in the law.
 struct Cause {
     name: &'static str,
-    /// What it is counted in.
+    /// The amount's unit.
     unit: &'static str,
-    /// What it is computed from.
+    /// The quantity that it is computed from.
     feature: Quantity,
     amount: fn(&Tree, NodeId) -> Option<f64>,
 }
@@ -29,7 +28,7 @@ fn busy_processors(tree: &Tree, id: NodeId) -> Option<f64> {
     Some(tree.node(id).get(Quantity::Cpu)? / 100.0 * tree.node(id).get(Quantity::Latency)?)
 }
 
-/// The first two are in every law where they are known; the others have to earn their place.
+/// The first two are in every law where they are known; the others have to lessen the error by [`GAIN`].
 const CAUSES: [Cause; 6] = [
     Cause {
         name: "latency",
@@ -43,7 +42,7 @@ const CAUSES: [Cause; 6] = [
         feature: Quantity::GpuEnergy,
         amount: |tree, id| get(tree, id, Quantity::GpuEnergy),
     },
-    // The time for which processors are busy, as if all of them were.
+    // The time, as if all processors were busy for it.
     Cause { name: "busy_processors", unit: "s", feature: Quantity::Cpu, amount: busy_processors },
     Cause { name: "runs", unit: "run", feature: Quantity::Latency, amount: |_, _| Some(1.0) },
     Cause {
@@ -66,28 +65,28 @@ fn get(tree: &Tree, id: NodeId, quantity: Quantity) -> Option<f64> {
 
 const ALWAYS: usize = 2;
 
-/// What a cause has to take off the error on held-out trees, as a share of it.
+/// The share that a cause has to take off the error on held-out trees.
 const GAIN: f64 = 0.005;
 
-/// E = Σ coefficient · amount over [`CAUSES`], none negative. A cause that is no part of the law has no coefficient.
+/// E = Σ coefficient · amount over [`CAUSES`], no coefficient negative. A cause that is not in the law has no coefficient.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Law {
+pub(super) struct WallEnergy {
     coefficients: [Option<f64>; CAUSES.len()],
-    /// Of [`FEATURES`] in the training data.
+    /// The range of [`FEATURES`] in the training data.
     range: Range<{ FEATURES.len() }>,
 }
 
-/// What a node may lie outside the training range by.
+/// The numbers that decide whether a node is outside the training range.
 const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
 
-/// Latency, s, and the driver's mean power, W; of a machine without a GPU that is 0.
+/// Latency, s, and the driver's mean power, W, which is 0 on a machine without a GPU.
 fn features(seconds: f64, gpu_joules: f64) -> [f64; FEATURES.len()] {
     [seconds, if gpu_joules.is_finite() { gpu_joules / seconds } else { 0.0 }]
 }
 
 /// Nodes with equal figures: the layers of a model.
 struct Nodes {
-    /// Of each cause; NaN where it is not known.
+    /// The amount of each cause; NaN if it is not known.
     amounts: [f64; CAUSES.len()],
     energy: f64,
     count: f64,
@@ -124,13 +123,13 @@ fn all_rows(trees: &[&Tree], levels: &[Level]) -> Result<Vec<Rows>> {
     Ok(rows)
 }
 
-/// Whether a cause is known of every node, and not always nothing.
+/// Whether a cause is known for every node, and not always 0.
 fn is_known(trees: &[Rows], cause: usize) -> bool {
     let amounts = || trees.iter().flatten().flatten().map(|nodes| nodes.amounts[cause]);
     amounts().all(|amount| amount >= 0.0) && amounts().any(|amount| amount > 0.0)
 }
 
-/// Whether there is anything to learn.
+/// Refuses training data without variation.
 fn check(trees: &[Rows]) -> Result<()> {
     for name in [Quantity::Latency, Quantity::GroundTruthEnergy] {
         let figure = |nodes: &Nodes| if name == Quantity::Latency { nodes.amounts[0] } else { nodes.energy };
@@ -145,8 +144,8 @@ fn check(trees: &[Rows]) -> Result<()> {
     Ok(())
 }
 
-/// The non-negative least squares of the relative error; each level counts the same in all.
-fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> Law {
+/// Fits by non-negative least squares of the relative error; each level has the same weight.
+fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> WallEnergy {
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for level in 0..levels {
         let nodes = || trees.iter().flat_map(|tree| &tree[level]);
@@ -161,14 +160,14 @@ fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> Law {
     }
     let found = nonnegative_least_squares(&rows, &targets);
     let nodes = trees.iter().flat_map(|tree| tree.iter().flatten());
-    Law {
+    WallEnergy {
         coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])),
         range: Range::of(nodes.map(|nodes| features(nodes.amounts[0], nodes.amounts[1]))),
     }
 }
 
 /// The mean over the levels of their mean absolute relative error.
-fn error(trees: &[&Rows], levels: usize, law: &Law) -> Option<f64> {
+fn error(trees: &[&Rows], levels: usize, law: &WallEnergy) -> Option<f64> {
     let of_level = |level: usize| {
         let (mut sum, mut count) = (0.0, 0.0);
         for nodes in trees.iter().flat_map(|tree| &tree[level]) {
@@ -181,8 +180,8 @@ fn error(trees: &[&Rows], levels: usize, law: &Law) -> Option<f64> {
     mean(&(0..levels).filter_map(of_level).collect::<Vec<_>>())
 }
 
-impl Law {
-    /// Of the nodes of these levels.
+impl WallEnergy {
+    /// Fits the nodes of these levels.
     pub(super) fn fit(trees: &[&Tree], levels: &[Level]) -> Result<Self> {
         let rows = all_rows(trees, levels)?;
         check(&rows)?;
@@ -209,7 +208,7 @@ impl Law {
         Ok(fit(&rows.iter().collect::<Vec<_>>(), &causes))
     }
 
-    /// The same causes, with what they cost on another machine: as far as they are known there.
+    /// Fits coefficients of another machine to the same causes, as far as they are known there.
     pub(super) fn refitted(&self, trees: &[&Tree], levels: &[Level]) -> Result<Self> {
         let rows = all_rows(trees, levels)?;
         let causes: Vec<usize> = self.parts().map(|(cause, _)| cause).filter(|&cause| is_known(&rows, cause)).collect();
@@ -220,21 +219,21 @@ impl Law {
         self.coefficients.iter().enumerate().filter_map(|(cause, coefficient)| Some((cause, (*coefficient)?)))
     }
 
-    /// What is said of a measured node.
-    pub(super) fn predict(&self, tree: &Tree, id: NodeId) -> Result<Prediction> {
+    /// Predicts a measured node.
+    pub(super) fn predict(&self, tree: &Tree, id: NodeId) -> Result<NodePrediction> {
         let energy = self.terms(tree, id)?.iter().map(Term::value).sum();
         let (seconds, gpu_energy) = (latency(tree, id)?, tree.node(id).get(Quantity::GpuEnergy));
-        let figures = Figures { latency: Some(seconds), energy, gpu_energy, deviation: DEVIATION, least_reach: 0.0 };
+        let cost = PredictedCost { latency: Some(seconds), energy, gpu_energy, deviation: DEVIATION, least_reach: 0.0 };
         let distances = self.range.beyond(&features(seconds, gpu_energy.unwrap_or(f64::NAN)));
-        Ok(Prediction::of(figures).beyond(FEATURES.into_iter().zip(distances)))
+        Ok(NodePrediction::of(cost).beyond(FEATURES.into_iter().zip(distances)))
     }
 
-    /// Whether all that the law needs of a node is known.
+    /// Whether a node has all the measurements that the law needs.
     pub(super) fn knows(&self, tree: &Tree, id: NodeId) -> bool {
         self.parts().all(|(cause, _)| (CAUSES[cause].amount)(tree, id).is_some()) && latency(tree, id).is_ok()
     }
 
-    /// What makes up a measured node's energy.
+    /// The terms of a measured node's energy.
     pub(super) fn terms(&self, tree: &Tree, id: NodeId) -> Result<Vec<Term>> {
         let term = |(cause, coefficient): (usize, f64)| {
             let Cause { name, unit, feature, amount } = &CAUSES[cause];
@@ -244,7 +243,7 @@ impl Law {
         self.parts().map(term).collect()
     }
 
-    /// In a line.
+    /// The law in a line.
     pub(super) fn summary(&self) -> String {
         let part = |(cause, coefficient): (usize, f64)| {
             format!("{} J/{} of {}", significant(coefficient), CAUSES[cause].unit, CAUSES[cause].name)
@@ -273,10 +272,10 @@ impl Law {
     }
 }
 
-/// A guess that intervals are measured in: measurements repeat within so much, in e-folds.
+/// The first guess of the deviation, in e-folds: about how well measurements repeat.
 const DEVIATION: f64 = 0.005;
 
-/// With four digits that say something.
+/// The number with four significant digits.
 fn significant(number: f64) -> String {
     let digits = if number > 0.0 { (3.0 - number.log10().floor()).clamp(0.0, 9.0) as usize } else { 0 };
     format!("{number:.digits$}")

@@ -3,23 +3,23 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 
-/// What is predicted of a node, or of its own part.
+/// Predicted latency and energies of a node, or of its own part, with how far off they may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Figures {
+pub(crate) struct PredictedCost {
     /// s.
     pub(crate) latency: Option<f64>,
     /// J at the wall.
     pub(crate) energy: f64,
     /// J by the GPU's driver.
     pub(crate) gpu_energy: Option<f64>,
-    /// How far off the energy may be for all that is known before it is tried on held-out trees, in e-folds.
+    /// A guess of how far off the energy may be, in e-folds, before it is tried on held-out trees.
     pub(crate) deviation: f64,
-    /// How far its interval reaches at least, in e-folds.
+    /// The least reach of the energy's interval, in e-folds.
     pub(crate) least_reach: f64,
 }
 
-impl Figures {
-    /// With the figures of a part added. Deviations of parts go together: all are of one machine.
+impl PredictedCost {
+    /// The sum with a part. Deviations of parts do not cancel: all are of one machine.
     fn with(self, part: &Self) -> Self {
         let add = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
         let energy = self.energy + part.energy;
@@ -38,25 +38,25 @@ impl Figures {
     }
 }
 
-/// What is predicted of one node of a tree.
+/// The prediction of one node of a tree.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Prediction {
-    /// None for a node that the method says nothing of.
-    pub(crate) figures: Option<Figures>,
-    /// What the children do not account for, J.
+pub(crate) struct NodePrediction {
+    /// None for a node that the method does not predict.
+    pub(crate) cost: Option<PredictedCost>,
+    /// The energy beside the children's, J.
     pub(crate) own: Option<f64>,
     pub(crate) marks: Marks,
-    /// The features outside the training range, and by which factor they are beyond the nearest value that was seen.
+    /// The features outside the training range, with the factor by which each is beyond the nearest value that was seen.
     pub(crate) beyond: Vec<(&'static str, f64)>,
 }
 
-impl Prediction {
-    /// Of a leaf, or the own part of a module.
-    pub(crate) fn of(figures: Figures) -> Self {
-        Self { figures: Some(figures), own: Some(figures.energy), ..Self::default() }
+impl NodePrediction {
+    /// The prediction of a leaf, or of a module's own part.
+    pub(crate) fn of(cost: PredictedCost) -> Self {
+        Self { cost: Some(cost), own: Some(cost.energy), ..Self::default() }
     }
 
-    /// Marked by the features that are outside the training range, if any are.
+    /// Marks the prediction if any feature is outside the training range.
     pub(crate) fn beyond(mut self, distances: impl Iterator<Item = (&'static str, Option<f64>)>) -> Self {
         self.beyond = distances.filter_map(|(feature, factor)| Some((feature, factor?))).collect();
         if !self.beyond.is_empty() {
@@ -65,7 +65,7 @@ impl Prediction {
         self
     }
 
-    /// Takes over the marks of a part.
+    /// Adds the marks of a part.
     pub(crate) fn mark_as(&mut self, part: &Self) {
         self.marks.extend(part.marks.iter());
         for &(feature, factor) in &part.beyond {
@@ -77,50 +77,53 @@ impl Prediction {
     }
 }
 
-fn sum(a: Option<Figures>, b: Option<Figures>) -> Option<Figures> {
+fn sum(a: Option<PredictedCost>, b: Option<PredictedCost>) -> Option<PredictedCost> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.with(&b)),
         (a, b) => a.or(b),
     }
 }
 
-/// Predictions for a tree whose modules are the sum of their children and an own part: `part` gives a leaf, or a module's own
+/// Predicts a tree whose modules cost the sum of their children and an own part: `part` gives the cost of a leaf, or of a module's own
 /// part.
-pub(crate) fn sum_up(tree: &Tree, mut part: impl FnMut(NodeId) -> Result<Prediction>) -> Result<Vec<Prediction>> {
-    let mut predictions = vec![Prediction::default(); tree.nodes().len()];
+pub(crate) fn sum_up(
+    tree: &Tree,
+    mut part: impl FnMut(NodeId) -> Result<NodePrediction>,
+) -> Result<Vec<NodePrediction>> {
+    let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
     for id in tree.ids().rev() {
         let own = part(id)?;
         let below = &mut predictions[id.index()];
-        (below.figures, below.own) = (sum(below.figures, own.figures), own.own);
+        (below.cost, below.own) = (sum(below.cost, own.cost), own.own);
         below.mark_as(&own);
         if let Some(parent) = tree.parent(id) {
             let (above, below) = predictions.split_at_mut(id.index());
             let (above, below) = (&mut above[parent.index()], &below[0]);
-            above.figures = sum(above.figures, below.figures);
+            above.cost = sum(above.cost, below.cost);
             above.mark_as(below);
         }
     }
     Ok(predictions)
 }
 
-/// Writes predictions into a tree, with intervals where it is known how far off they are: of a node's level and figures, and whether it
-/// lies outside the training range.
+/// Writes predictions into a tree. `interval` gives the ends of a node's interval, if they are known, by its level, its cost and whether
+/// it is outside the training range.
 pub(crate) fn write(
     tree: &mut Tree,
-    predictions: &[Prediction],
-    interval: impl Fn(Level, &Figures, bool) -> Option<[f64; 2]>,
+    predictions: &[NodePrediction],
+    interval: impl Fn(Level, &PredictedCost, bool) -> Option<[f64; 2]>,
 ) {
     tree.clear_predictions();
     for (node, prediction) in tree.nodes_mut().iter_mut().zip(predictions) {
-        let Some(figures) = prediction.figures else { continue };
+        let Some(cost) = prediction.cost else { continue };
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
-        node.set(Quantity::PredictedEnergy, figures.energy);
+        node.set(Quantity::PredictedEnergy, cost.energy);
         node.set(Quantity::OwnEnergy, known(prediction.own));
-        node.set(Quantity::PredictedLatency, known(figures.latency));
-        node.set(Quantity::PredictedPower, known(figures.latency.filter(|s| *s > 0.0).map(|s| figures.energy / s)));
-        node.set(Quantity::PredictedGpuEnergy, known(figures.gpu_energy));
+        node.set(Quantity::PredictedLatency, known(cost.latency));
+        node.set(Quantity::PredictedPower, known(cost.latency.filter(|s| *s > 0.0).map(|s| cost.energy / s)));
+        node.set(Quantity::PredictedGpuEnergy, known(cost.gpu_energy));
         let extrapolated = prediction.marks.contains(Mark::Extrapolated);
-        if let Some([low, high]) = interval(node.level(), &figures, extrapolated) {
+        if let Some([low, high]) = interval(node.level(), &cost, extrapolated) {
             node.set(Quantity::PredictedLow, low);
             node.set(Quantity::PredictedHigh, high);
         }
