@@ -4,7 +4,7 @@
 //! re-exported as far as a caller needs them.
 
 pub use irene_models::{ModelSpec, Run, TaskHead};
-pub use irene_regress::Profile;
+pub use irene_regress::DeviceProfile;
 use irene_tree::Tree;
 
 /// Why there is no prediction.
@@ -22,8 +22,8 @@ pub enum Error {
 /// The tree of a run with its counts and the predicted energy of every node, in joules.
 ///
 /// # Errors
-/// [`Error::Model`] as [`ModelSpec::trace`], [`Error::Predict`] as [`Profile::predict`].
-pub fn predict(model: &ModelSpec, run: impl Into<Run>, profile: &Profile) -> Result<Tree, Error> {
+/// [`Error::Model`] as [`ModelSpec::trace`], [`Error::Predict`] as [`DeviceProfile::predict`].
+pub fn predict(model: &ModelSpec, run: impl Into<Run>, profile: &DeviceProfile) -> Result<Tree, Error> {
     let mut tree = model.trace(run)?;
     profile.predict(&mut tree)?;
     Ok(tree)

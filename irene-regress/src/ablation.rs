@@ -2,11 +2,11 @@ use irene_features::FeatureSet;
 
 use crate::{CrossValidation, PaperTrainer, Reported, Strategy, Track, Trainer};
 
-/// One line of the paper's ablations: how a predictor is trained, and what others report for it.
+/// One line of the paper's ablations: a way to train, and the errors that others report for it.
 pub struct Ablation {
-    /// What is varied, as a person reads it.
+    /// Its name in tables.
     pub name: &'static str,
-    /// How to train it.
+    /// The trainer.
     pub trainer: Box<dyn Trainer>,
     /// Errors on the paper's first machine (PC1), as published.
     pub published: Reported,

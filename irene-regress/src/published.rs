@@ -3,7 +3,7 @@
 use irene_numerics::mean;
 use irene_tree::{Level, Tree};
 
-use crate::{Profile, Provenance};
+use crate::{DeviceProfile, Provenance};
 
 /// Mean percentage errors by level that somebody reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -100,6 +100,6 @@ pub const END2END_BY_MODEL: [ByModel; 6] = [
 /// Whether these are the public measurements of the first machine, which figures of others hold for: those that the shipped profile was
 /// trained on.
 pub fn is_first_machine(trees: &[Tree]) -> bool {
-    Profile::bundled("gtx-1080-ti")
+    DeviceProfile::bundled("gtx-1080-ti")
         .is_ok_and(|profile| profile.provenance.digest == Provenance::new("gtx-1080-ti", trees).digest)
 }

@@ -6,13 +6,13 @@ mod device_1;
 
 use irene_features::FeatureSet;
 use irene_regress::{
-    CrossValidation, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Profile, Protocol, Provenance, Strategy, Track, Trainer,
-    crossvalidate,
+    CrossValidation, DeviceProfile, LeaveOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Provenance, Strategy, Track,
+    Trainer, crossvalidate,
 };
 use irene_tree::{Level, Tree};
 
 fn leave_model_out(trees: &[Tree], trainer: &dyn Trainer) -> CrossValidation {
-    crossvalidate(trees, trainer, Protocol::LeaveModelOut, &|| ()).unwrap()
+    crossvalidate(trees, trainer, LeaveOut::Model, &|| ()).unwrap()
 }
 
 fn assert_near(what: &str, found: Option<f64>, expected: f64, tolerance: f64) {
@@ -77,11 +77,11 @@ fn left_out_models_have_the_primitive_errors_of_the_authors_code() {
 
 const LEVELS: [Level; 3] = [Level::Ml, Level::Module, Level::Model];
 
-fn assert_at_most(trees: &[Tree], track: Track, protocol: Protocol, most: [f64; 3]) -> CrossValidation {
-    let result = crossvalidate(trees, &track, protocol, &|| ()).unwrap();
+fn assert_at_most(trees: &[Tree], track: Track, leave_out: LeaveOut, most: [f64; 3]) -> CrossValidation {
+    let result = crossvalidate(trees, &track, leave_out, &|| ()).unwrap();
     for (level, most) in LEVELS.into_iter().zip(most) {
         let found = result.mean(level).unwrap();
-        assert!(found <= most, "{} {} {level:?}: {found:.2} %", track.name(), protocol.name());
+        assert!(found <= most, "{} {} {level:?}: {found:.2} %", track.name(), leave_out.name());
     }
     result
 }
@@ -91,7 +91,7 @@ fn our_tracks_beat_the_paper_on_left_out_models_and_their_intervals_hold() {
     let Some(trees) = device_1::trees() else { return };
     let most = [[0.51, 0.47, 0.45], [0.50, 2.5, 1.5], [0.85, 3.0, 1.8]];
     for (track, most) in Track::ALL.into_iter().zip(most) {
-        let result = assert_at_most(&trees, track, Protocol::LeaveModelOut, most);
+        let result = assert_at_most(&trees, track, LeaveOut::Model, most);
         for level in LEVELS {
             let coverage = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
             assert!((0.87..=0.95).contains(&coverage), "{} {level:?}: {coverage:.3}", track.name());
@@ -102,8 +102,8 @@ fn our_tracks_beat_the_paper_on_left_out_models_and_their_intervals_hold() {
 #[test]
 fn specs_alone_predict_sizes_and_families_that_were_left_out() {
     let Some(trees) = device_1::trees() else { return };
-    assert_at_most(&trees, Track::Specs, Protocol::LeaveSizeOut, [3.0, 5.0, 3.0]);
-    assert_at_most(&trees, Track::Specs, Protocol::LeaveFamilyOut, [4.0, 8.0, 5.0]);
+    assert_at_most(&trees, Track::Specs, LeaveOut::Size, [3.0, 5.0, 3.0]);
+    assert_at_most(&trees, Track::Specs, LeaveOut::Family, [4.0, 8.0, 5.0]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_bundled_profile_is_what_the_data_gives() {
 
 fn is_what_the_data_gives(track: Track, trees: &[Tree]) {
     let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let bundled = Profile::bundled_for("gtx-1080-ti", track).unwrap();
+    let bundled = DeviceProfile::bundled_for("gtx-1080-ti", track).unwrap();
     let provenance = Provenance::new(bundled.provenance.device.clone(), trees);
     assert_eq!(provenance, bundled.provenance);
     // Rounding may differ from one processor to another; what is predicted must not.

@@ -1,4 +1,4 @@
-//! Sampling allocates nothing once it has begun.
+//! Sampling allocates nothing after its start.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
@@ -6,7 +6,7 @@ mod machine;
 
 use irene_sampler::{
     Clock, Recorder,
-    sources::{Places, kind},
+    sensors::{Places, kind},
 };
 use machine::{Machine, at};
 
@@ -18,7 +18,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
     machine.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
     machine.write("sys/class/hwmon/hwmon0/power1_input", "50000000\n");
     machine.write("meter.csv", "time,watts\n");
-    // The processors' times are this machine's: they move.
+    // The processors' times are those of this machine, so that they increase.
     let places = Places {
         proc: "/proc".into(),
         tdp_watts: Some(65.0),
@@ -26,15 +26,15 @@ fn samples_in_a_full_ring_allocate_nothing() {
         ..machine.places()
     };
     let names = ["utilisation", "rapl", "tdp", "hwmon", "log", "impact-tracker"];
-    let sources = names.map(|name| (kind(name).unwrap().open)(&places).unwrap());
-    let mut recorder = Recorder::new(sources.into(), 4);
+    let sensors = names.map(|name| (kind(name).unwrap().open)(&places).unwrap());
+    let mut recorder = Recorder::new(Vec::from(sensors), 4);
     let clock = Clock::new();
     let sample = |recorder: &mut Recorder| recorder.sample_at(at(clock.now()));
     let lines = |seconds: std::ops::Range<u32>| -> String {
         seconds.map(|second| format!("{},50\n", machine::EPOCH + f64::from(second) / 10.0)).collect()
     };
     machine.append("meter.csv", &lines(0..100));
-    // Ticks of the processors come when they come.
+    // The processors tick in their own time.
     let is_full = |recorder: &Recorder| {
         let mut places = 0..recorder.recording().channels().len();
         places.all(|place| recorder.recording().series(place).pushed() > 8)
@@ -46,7 +46,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
     machine.append("meter.csv", &lines(100..200));
     let count = allocation_counter::measure(|| (0..1000).for_each(|_| sample(&mut recorder)));
     assert_eq!(count.count_total, 0);
-    let log = recorder.recording().channels().iter().position(|channel| channel.name == "log").unwrap();
+    let log = recorder.recording().channels().iter().position(|channel| channel.id.to_string() == "log").unwrap();
     assert_eq!(recorder.recording().series(log).pushed(), 200, "read while it was counted");
 }
 

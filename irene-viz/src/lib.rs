@@ -7,6 +7,7 @@
 
 mod api;
 mod app;
+mod chart;
 mod job_state;
 mod jobs;
 mod metrics;
@@ -15,12 +16,15 @@ mod page;
 mod problem;
 mod profiling;
 mod report;
+mod search_page;
 mod serve;
 
+pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
 pub use problem::Problem;
 pub use profiling::{Profiling, ProfilingError, ProfilingRequest, Progress};
 pub use report::report;
+pub use search_page::SearchPage;
 pub use serve::Server;
 
 /// Why a server does not start.

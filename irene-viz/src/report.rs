@@ -1,7 +1,7 @@
 //! The page in one file: with its style, its scripts and the answers that it would ask a server for.
 
 use irene_models::{ModelSpec, Run};
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::Size;
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
-pub fn report(device: &str, profile: Profile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
+pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
     let app = App::new(Options::default())?;
     let device = Device { name: device.to_owned(), profile };
     let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;

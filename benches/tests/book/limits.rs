@@ -1,7 +1,7 @@
 //! What the page of limits says of the code, the shipped profile and CI is so.
 
 use irene_models::ARCHITECTURES;
-use irene_regress::{Profile, SizeRanges};
+use irene_regress::{DeviceProfile, SizeRanges};
 
 use crate::{docs, read, root};
 
@@ -12,9 +12,9 @@ fn limits() -> String {
 
 #[test]
 fn the_shipped_profile_is_of_the_data_that_the_limits_name() {
-    let names: Vec<&str> = Profile::bundled_names().collect();
+    let names: Vec<&str> = DeviceProfile::bundled_names().collect();
     assert_eq!(names, ["gtx-1080-ti"], "the limits speak of one machine");
-    let provenance = Profile::bundled(names[0]).unwrap().provenance;
+    let provenance = DeviceProfile::bundled(names[0]).unwrap().provenance;
     let SizeRanges { sequences: [least, most], new: [shortest, longest], .. } = provenance.sizes.unwrap();
     let trees = provenance.training_data.split(' ').next().unwrap();
     let models = provenance.training_data.matches('(').count();

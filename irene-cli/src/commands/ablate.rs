@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use irene_regress::{Ablation, CrossValidation, PUBLISHED_BY_PRIMITIVE, Protocol, ablations, crossvalidate};
+use irene_regress::{Ablation, CrossValidation, LeaveOut, PUBLISHED_BY_PRIMITIVE, ablations, crossvalidate};
 
 use super::evaluate::LEVELS;
 use crate::output;
@@ -20,11 +20,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trees = super::read_trees(&args.data)?;
     let ablations = ablations(args.seed);
-    let folds = Protocol::LeaveModelOut.splits(&trees)?.len();
+    let folds = LeaveOut::Model.splits(&trees)?.len();
     let bar = output::progress((ablations.len() * folds) as u64, "folds");
     let mut rows = Vec::new();
     for ablation in ablations {
-        let result = crossvalidate(&trees, ablation.trainer.as_ref(), Protocol::LeaveModelOut, &|| bar.inc(1))?;
+        let result = crossvalidate(&trees, ablation.trainer.as_ref(), LeaveOut::Model, &|| bar.inc(1))?;
         rows.push((ablation, result));
     }
     bar.finish_and_clear();

@@ -15,6 +15,7 @@ mod generate;
 pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;
+mod learning_curves;
 #[cfg(feature = "candle")]
 mod measuring;
 mod meters;

@@ -19,7 +19,7 @@ use super::text::TextArgs;
 use super::{
     Usage,
     following::{self, RunArgs},
-    predictor::{Predictor, PredictorArgs},
+    predictor::{NamedProfile, PredictorArgs},
     size,
 };
 use crate::output;
@@ -212,7 +212,7 @@ fn cost(args: &Args, tree: &Tree) -> Value {
     cost
 }
 
-fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
+fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
     let energy = root_energy(tree);
     let mut out = format!(
         "{}, on {}: {} a run, {} a {}token (predicted)\n",
@@ -269,7 +269,7 @@ fn table(args: &Args, tree: &Tree) -> Table {
 }
 
 /// What the marks in the table mean.
-fn legend(predictor: &Predictor, tree: &Tree) -> String {
+fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
     let mut out = String::from("\n");
     for mark in tree.root().marks.iter() {
         let meaning = match mark {

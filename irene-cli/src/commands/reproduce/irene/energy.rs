@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;
-use irene_regress::{Bottleneck, ByModel, END2END_BY_MODEL, PRICE_PER_KWH, Profile, bottlenecks, kwh_per_million};
+use irene_regress::{Bottleneck, ByModel, END2END_BY_MODEL, PRICE_PER_KWH, DeviceProfile, bottlenecks, kwh_per_million};
 use irene_tree::{Level, Quantity, Size, Tree, render::si};
 
 use super::{BOTTLENECKS, COST, Methods};
@@ -52,7 +52,7 @@ impl Methods {
 /// What a model costs by the shipped profile.
 pub(in crate::commands::reproduce) fn cost() -> Result<Section> {
     const DEVICE: &str = "gtx-1080-ti";
-    let profile = Profile::bundled(DEVICE)?;
+    let profile = DeviceProfile::bundled(DEVICE)?;
     let size = Size::new(8, 128);
     let price = format!("USD at {PRICE_PER_KWH} a kWh");
     let mut table =

@@ -5,10 +5,10 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use anyhow::Result;
 use irene_features::FeatureSet;
 use irene_regress::{
-    END2END_BY_MODEL, HeldOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Protocol, Reported, Strategy, crossvalidate,
+    END2END_BY_MODEL, HeldOut, LeaveOut, PUBLISHED_BY_PRIMITIVE, PaperTrainer, Reported, Strategy, crossvalidate,
     evaluate,
 };
-use irene_sampler::sources::PUE;
+use irene_sampler::sensors::PUE;
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{
@@ -159,7 +159,7 @@ fn spread(trees: &[Tree]) -> Result<Table> {
     {
         let run = |seed| {
             let trainer = PaperTrainer { strategy, features: FeatureSet::all(), seed };
-            crossvalidate(trees, &trainer, Protocol::LeaveModelOut, &|| ())
+            crossvalidate(trees, &trainer, LeaveOut::Model, &|| ())
         };
         let runs = (1..=5).map(run).collect::<Result<Vec<_>, _>>()?;
         let range = |level| {

@@ -8,7 +8,7 @@ pub(super) use energy::cost;
 
 use anyhow::Result;
 use irene_regress::{
-    Ablation, CrossValidation, HeldOut, Protocol, Reported, ablations, is_first_machine, predict_held_out,
+    Ablation, CrossValidation, HeldOut, LeaveOut, Reported, ablations, is_first_machine, predict_held_out,
 };
 use irene_tree::{Level, Tree};
 
@@ -66,10 +66,10 @@ pub(super) fn sections(trees: &[Tree], seed: u64, origin: Option<(usize, &str)>)
 impl Methods {
     fn try_on(trees: &[Tree], seed: u64) -> Result<Self> {
         let ablations = ablations(seed);
-        let folds = Protocol::LeaveModelOut.splits(trees)?.len();
+        let folds = LeaveOut::Model.splits(trees)?.len();
         let bar = output::progress((ablations.len() * folds) as u64, "folds");
         let one = |ablation: Ablation| -> Result<Method> {
-            let held_out = predict_held_out(trees, ablation.trainer.as_ref(), Protocol::LeaveModelOut, &|| bar.inc(1))?;
+            let held_out = predict_held_out(trees, ablation.trainer.as_ref(), LeaveOut::Model, &|| bar.inc(1))?;
             let errors = CrossValidation::of(&held_out)?;
             Ok(Method { ablation, held_out, errors })
         };

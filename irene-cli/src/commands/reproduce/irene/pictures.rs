@@ -1,8 +1,8 @@
 //! Figures.
 
-use irene_explore::chart::{Axis, Mark, Panel, chart};
 use irene_regress::{CrossValidation, Errors};
 use irene_tree::{Level, Quantity, Tree};
+use irene_viz::{Axis, Mark, Panel, chart};
 
 use super::{AGAINST_MEASURED, DISTRIBUTION, Method, Methods, NOT_MEASURED};
 use crate::commands::{

@@ -1,0 +1,129 @@
+//! The sensors of this machine: each kind is one file, and one line in [`KINDS`].
+
+#[cfg(feature = "nvml")]
+mod gpu_share;
+mod hwmon;
+mod impact_tracker;
+#[cfg(feature = "nvml")]
+mod nvml;
+mod power_log;
+mod rapl;
+mod selection;
+mod tdp;
+mod text_file;
+mod utilisation;
+
+use std::path::PathBuf;
+
+pub use impact_tracker::PUE;
+pub use selection::Selection;
+
+use crate::{Channel, Readings};
+
+/// Something that is read over and over: a probe of utilisation, or a meter of energy.
+pub trait Sensor: Send {
+    /// Its channels, always the same.
+    fn channels(&self) -> &[Channel];
+
+    /// Reads. A channel that cannot be read now gets no reading. It allocates nothing, unless a driver's own interface does.
+    fn sample(&mut self, readings: &mut Readings<'_>);
+}
+
+/// The sensors to sample.
+#[derive(Default)]
+pub struct Sensors {
+    /// Sensors whose energies are recorded and are no part of the total.
+    pub probes: Vec<Box<dyn Sensor>>,
+    /// Sensors whose energies add up to the total, but for what others [cover](crate::Resource::covers).
+    pub meters: Vec<Box<dyn Sensor>>,
+}
+
+/// All of them are meters.
+impl From<Vec<Box<dyn Sensor>>> for Sensors {
+    fn from(meters: Vec<Box<dyn Sensor>>) -> Self {
+        Self { meters, ..Self::default() }
+    }
+}
+
+/// Where sensors look, so that a test can show them another machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Places {
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// `/sys`.
+    pub sys: PathBuf,
+    /// NVIDIA's management library, if it is not where the system looks.
+    pub nvml_library: Option<PathBuf>,
+    /// The GPUs, as `CUDA_VISIBLE_DEVICES` lists them; None for all.
+    pub visible_devices: Option<String>,
+    /// The log of an external meter.
+    pub power_log: Option<PathBuf>,
+    /// How much that meter's clock is ahead of this machine's, seconds.
+    pub power_log_ahead: f64,
+    /// The processor's thermal design power, watts.
+    pub tdp_watts: Option<f64>,
+}
+
+impl Places {
+    /// This machine.
+    pub fn here() -> Self {
+        Self {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            nvml_library: None,
+            visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+            power_log: None,
+            power_log_ahead: 0.0,
+            tdp_watts: None,
+        }
+    }
+}
+
+/// Why a sensor cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}{}", fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default())]
+pub struct Unavailable {
+    /// The cause.
+    pub reason: String,
+    /// The way out, if there is one.
+    pub fix: Option<String>,
+}
+
+impl Unavailable {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), fix: None }
+    }
+
+    pub(crate) fn fixed_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+}
+
+/// A kind of sensor.
+pub struct Kind {
+    /// Its name on a command line.
+    pub name: &'static str,
+    /// Its readings, in a line.
+    pub what: &'static str,
+    /// Opens it.
+    #[allow(clippy::type_complexity)] // it is written once
+    pub open: fn(&Places) -> Result<Box<dyn Sensor>, Unavailable>,
+}
+
+/// Every kind of sensor.
+pub const KINDS: &[Kind] = &[
+    utilisation::KIND,
+    #[cfg(feature = "nvml")]
+    nvml::KIND,
+    rapl::KIND,
+    hwmon::KIND,
+    power_log::KIND,
+    tdp::KIND,
+    impact_tracker::KIND,
+];
+
+/// The kind with this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
