@@ -68,7 +68,7 @@ pub use evaluate::{Errors, Evaluation, evaluate};
 pub use explain::{Explanation, Term};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
-pub use predictor::{Predictor, DeviceProfile, Reader, Trainer};
+pub use predictor::{DeviceProfile, Predictor, Reader, Trainer};
 pub use provenance::{Provenance, SizeRanges};
 pub use published::{ByModel, END2END_BY_MODEL, PUBLISHED_BY_PRIMITIVE, Reported, is_first_machine};
 pub use splits::{LeaveOut, Split, family};

@@ -222,9 +222,10 @@ fn a_machine_without_a_gpu_has_laws_of_latency() {
 fn other_number_formats_are_marked() {
     let spec = irene_models::ModelSpec::find("gpt2").unwrap();
     let tree = |dtype: &str| {
-        let run = irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..Size::new(8, 128).into() };
+        let run =
+            irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..Size::new(8, 128).into() };
         let mut tree = spec.trace(run).unwrap();
-        Profile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
+        DeviceProfile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
         tree
     };
     let (full, half) = (tree("f32"), tree("bf16"));
@@ -252,7 +253,7 @@ fn formats_are_learned_apart() {
     let each = |dtype: &'static str, seconds: f64| sizes.map(|size| measured(size, dtype, seconds));
     let trees = [each("f32", 1e-4), each("bf16", 1e-5)].concat();
     let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let profile = Profile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
     assert_eq!(profile.provenance.precisions.len(), 2);
     for truth in &trees {
         let mut tree = truth.clone();

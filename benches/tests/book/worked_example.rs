@@ -4,7 +4,7 @@
 //! have a digit in it, so that no number stands in the page that nobody computed.
 
 use irene_models::ModelSpec;
-use irene_regress::{CONFIDENCE, PRICE_PER_KWH, DeviceProfile, SizeRanges, Term, kwh_per_million};
+use irene_regress::{CONFIDENCE, DeviceProfile, PRICE_PER_KWH, SizeRanges, Term, kwh_per_million};
 use irene_tree::{Level, Node, NodeId, Quantity, Size, Tree, render};
 use safetensors::SafeTensors;
 

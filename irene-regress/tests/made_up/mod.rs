@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use irene_models::ModelSpec;
-use irene_regress::{PaperTrainer, Predictor, DeviceProfile, Provenance, Strategy as Rule, Track, Trainer};
+use irene_regress::{DeviceProfile, PaperTrainer, Predictor, Provenance, Strategy as Rule, Track, Trainer};
 use irene_tree::{Quantity, Size, Tree};
 
 pub(crate) fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {

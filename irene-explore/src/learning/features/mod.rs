@@ -6,7 +6,7 @@ mod table;
 mod tests;
 
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_tree::{NodeId, Tree};
+use irene_tree::{NodeId, Size, Tree};
 
 pub use names::DesignFeature;
 pub(super) use table::FeatureTable;

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;
-use irene_regress::{Bottleneck, ByModel, END2END_BY_MODEL, PRICE_PER_KWH, DeviceProfile, bottlenecks, kwh_per_million};
+use irene_regress::{
+    Bottleneck, ByModel, DeviceProfile, END2END_BY_MODEL, PRICE_PER_KWH, bottlenecks, kwh_per_million,
+};
 use irene_tree::{Level, Quantity, Size, Tree, render::si};
 
 use super::{BOTTLENECKS, COST, Methods};
