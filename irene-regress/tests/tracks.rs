@@ -261,6 +261,7 @@ fn formats_are_learned_apart() {
         assert!(tree.nodes().iter().all(|node| !node.marks.contains(Mark::OtherPrecision)));
         let ratio = tree.root().get(Quantity::PredictedEnergy).unwrap()
             / truth.root().get(Quantity::GroundTruthEnergy).unwrap();
-        assert!((0.8..1.25).contains(&ratio), "{truth}: {ratio}");
+        // The formats are a factor of ten apart.
+        assert!((0.5..2.0).contains(&ratio), "{truth}: {ratio}");
     }
 }
