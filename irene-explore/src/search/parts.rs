@@ -21,7 +21,7 @@ pub struct PartDifference {
 }
 
 impl PartDifference {
-    /// How much more the first design spends, J.
+    /// The energy of the first design less that of the other, J.
     pub fn difference(&self) -> f64 {
         self.one.unwrap_or_default() - self.other.unwrap_or_default()
     }
