@@ -26,9 +26,8 @@ mod generation;
 #[cfg(feature = "hub")]
 mod hub;
 mod layers;
+mod measuring;
 mod models;
-#[cfg(feature = "profile")]
-pub mod profile;
 mod registry;
 mod run;
 mod tensor;
@@ -44,6 +43,9 @@ pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
 pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
+#[cfg(feature = "profile")]
+pub use measuring::profile;
+pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{ARCHITECTURES, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
 pub use run::{CacheShape, Run, TaskHead};
@@ -51,8 +53,8 @@ pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder};
 pub use trace::{
-    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, MeasuredNode, MeasuringVisitor, Module,
-    OutputVisitor, Padding, Past, Scaling, Tensors, ToMeasure, TreeVisitor, Visitor,
+    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Past, Scaling,
+    Tensors, TreeVisitor, Visitor,
 };
 pub use weights::{ShapesOnly, WeightSource, Weights};
 

@@ -200,10 +200,16 @@ impl Tree {
     }
 }
 
-/// `bert-base-uncased 8x128`: the model at a size.
+/// `bert-base-uncased 8x128`: the model at a size; `gpt2 1x128 and 32 generated in bf16, fused` where there is more to say.
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.model_name, self.size)?;
-        if self.generated > 0 { write!(f, " and {} generated", self.generated) } else { Ok(()) }
+        if self.generated > 0 {
+            write!(f, " and {} generated", self.generated)?;
+        }
+        if self.precision != Precision::default() {
+            write!(f, " in {}", self.precision)?;
+        }
+        if self.kernels != Kernels::default() { write!(f, ", {}", self.kernels.name()) } else { Ok(()) }
     }
 }

@@ -58,26 +58,26 @@ pub(crate) struct ModelQuery {
     pub(crate) math: bool,
 }
 
-impl ModelQuery {
-    pub(crate) fn run(&self) -> Result<Run, Problem> {
-        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
-        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
-        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
-    }
+/// `run` of a query about one model.
+macro_rules! asks_for_a_run {
+    ($($query:ident),+) => {
+        $(impl $query {
+            pub(crate) fn run(&self) -> Result<Run, Problem> {
+                let precision = self.dtype.as_deref().map_or(Ok(Precision::default()), str::parse);
+                Ok(Run {
+                    precision: precision.map_err(|error| Problem::refused(&error))?,
+                    kernels: self.kernels,
+                    head: self.head,
+                    generate: self.generate,
+                    shows_math: self.math,
+                    ..Size::new(self.batch_size, self.seq_len).after(self.past_len).into()
+                })
+            }
+        })+
+    };
 }
 
-impl ConfigQuery {
-    pub(crate) fn run(&self) -> Result<Run, Problem> {
-        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
-        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
-        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
-    }
-}
-
-fn in_precision(run: Run, dtype: Option<&str>) -> Result<Run, Problem> {
-    let precision = dtype.map_or(Ok(Precision::default()), str::parse);
-    Ok(Run { precision: precision.map_err(|error| Problem::refused(&error))?, ..run })
-}
+asks_for_a_run!(ModelQuery, ConfigQuery);
 
 /// A single pass over whole sequences, without single operations.
 pub(crate) fn whole(size: Size) -> Run {

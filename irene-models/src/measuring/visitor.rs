@@ -5,8 +5,7 @@ use std::{
 
 use irene_tree::{Level, Operation, Tree};
 
-use super::{Done, Label, TreeVisitor, Visitor};
-use crate::{Result, Tensor};
+use crate::{Done, Label, Result, Tensor, TreeVisitor, Visitor};
 
 /// A node to be measured: what it is, and how to run it again on the tensors it has just seen.
 pub struct ToMeasure<'a> {
