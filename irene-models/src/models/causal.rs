@@ -1,10 +1,10 @@
-//! Masks and heads, as decoders share them.
+//! Masks and heads that decoders share.
 
 use super::task_head::{HeadLayers, OverAll, decoder};
 use crate::Embedding;
 use crate::{Config, Linear, Padding, Result, TaskHead, Tensor, Tensors, Weights};
 
-/// What a query may see.
+/// The keys that a query may see.
 pub(super) struct CausalMasks {
     /// 1 for keys up to the query, (1, 1, query, key).
     pub(super) causal: Tensor,
