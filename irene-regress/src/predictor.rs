@@ -108,8 +108,8 @@ const BUNDLED: &[Bundled] = &[
 ];
 
 impl DeviceProfile {
-    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero, and
-    /// writes method and provenance into the tree's field `predictor`.
+    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero and
+    /// all of a tree in number formats that it was not trained on, and writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
@@ -125,6 +125,11 @@ impl DeviceProfile {
                 tree.node_mut(id).marks.insert(Mark::Implausible);
                 // The root carries the marks of all nodes.
                 tree.node_mut(NodeId::ROOT).marks.insert(Mark::Implausible);
+            }
+        }
+        if !self.provenance.knows(tree.precision) {
+            for node in tree.nodes_mut().iter_mut().filter(|node| node.get(Quantity::PredictedEnergy).is_some()) {
+                node.marks.insert(Mark::OtherPrecision);
             }
         }
         if tree.root().get(Quantity::PredictedEnergy).is_none() {

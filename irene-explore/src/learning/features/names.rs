@@ -113,7 +113,7 @@ fn work_of(tree: &Tree, id: NodeId, operation: &Operation) -> Option<DesignFeatu
         _ if is_in(tree, id, "FlexiBertConvolutionHead") => DesignFeature::ConvolutionFlops,
         OpKind::Dft => DesignFeature::DftFlops,
         OpKind::Dct => DesignFeature::DctFlops,
-        OpKind::MatMul if is_in_head(tree, id) && operation.num_parameters > 0 => DesignFeature::WeightFlops,
+        OpKind::MatMul if is_in_head(tree, id) && operation.parameters().next().is_some() => DesignFeature::WeightFlops,
         OpKind::MatMul if is_in_head(tree, id) => DesignFeature::ScoreFlops,
         OpKind::MatMul => DesignFeature::SharedAttentionFlops,
         OpKind::Linear if name == "proj_head" => DesignFeature::ProjectionFlops,

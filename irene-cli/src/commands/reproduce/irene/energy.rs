@@ -5,14 +5,10 @@ use irene_models::ModelSpec;
 use irene_regress::{
     Bottleneck, ByModel, DeviceProfile, END2END_BY_MODEL, PRICE_PER_KWH, bottlenecks, kwh_per_million,
 };
-use irene_tree::{Level, Quantity, Tree, render::si};
+use irene_tree::{Level, Quantity, Size, Tree, render::si};
 
 use super::{BOTTLENECKS, COST, Methods};
-use crate::commands::{
-    Size,
-    reproduce::markdown::{Cell, Section, Table},
-    traced,
-};
+use crate::commands::reproduce::markdown::{Cell, Section, Table};
 
 impl Methods {
     pub(super) fn bottlenecks(&self, trees: &[Tree]) -> Section {
@@ -59,13 +55,12 @@ impl Methods {
 pub(in crate::commands::reproduce) fn cost() -> Result<Section> {
     const DEVICE: &str = "gtx-1080-ti";
     let profile = DeviceProfile::bundled(DEVICE)?;
-    let size = Size { batch_size: 8, seq_len: 128 };
+    let size = Size::new(8, 128);
     let price = format!("USD at {PRICE_PER_KWH} a kWh");
     let mut table =
         Table::new(["model", "a run", "90% interval", "a million runs, kWh", &price, "ML level's share", "published"]);
     for ByModel { model: name, .. } in &END2END_BY_MODEL {
-        let mut tree = traced(&ModelSpec::find(name)?, &size.batch())?;
-        profile.predict(&mut tree)?;
+        let tree = irene_predict::predict(&ModelSpec::find(name)?, size, &profile)?;
         let get = |quantity| tree.root().get(quantity);
         let joules = get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
         let interval = get(Quantity::PredictedLow).zip(get(Quantity::PredictedHigh));
@@ -95,7 +90,7 @@ pub(in crate::commands::reproduce) fn cost() -> Result<Section> {
 fn examples(trees: &[Tree]) -> Vec<&Tree> {
     let of = |model: &str| {
         let sizes: Vec<&Tree> = trees.iter().filter(|tree| tree.model_name == model).collect();
-        let preferred = sizes.iter().find(|tree| (tree.batch_size, tree.seq_len) == (16, 128));
+        let preferred = sizes.iter().find(|tree| tree.size == Size::new(16, 128));
         preferred.or_else(|| sizes.first()).copied()
     };
     let found: Vec<&Tree> = ["bert-base-uncased", "gpt2"].into_iter().filter_map(of).collect();
