@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_baselines::{Boshnas, BoshnasLearner, Gradient, Random, relaxed};
 use irene_explore::{
-    Dataset, Measure,
+    Candidate, Dataset, Measure,
     learning::{CostLawLearner, Surrogates},
     search::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Search},
     space::DesignSpace,
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (data, space) = (Dataset::read(Path::new(&file))?, DesignSpace::published());
     let surrogates = Surrogates::learn(&CostLawLearner, &data, &space, &[measure], 0)?;
     let describer = surrogates.describer();
-    let rows: Vec<Vec<f64>> = describer.describe_all(&data)?.iter().map(|one| one.coordinates()).collect();
+    let rows: Vec<Vec<f64>> = describer.describe_all(&data)?.iter().map(Candidate::coordinates).collect();
     let networks = Boshnas::fit(&BoshnasLearner::of(&space), &rows, &data.figures(measure)?, 0)?;
     let networks = BTreeMap::from([(measure, networks)]);
 
