@@ -1,8 +1,8 @@
 //! Transformer architectures, each written once.
 //!
-//! A model's `forward` is the only place where its structure stands. From that code come the model tree at any input size,
-//! followed by shape alone ([`ModelSpec::trace`], no weights, no arithmetic, no ML framework), and, with the feature
-//! `candle` (on by default), the running model, node by node the same.
+//! A model's structure is written in its `forward` alone. That code gives the model tree at any input size, followed by shape alone
+//! ([`ModelSpec::trace`], no weights, no arithmetic, no ML framework), and, with the feature `candle` (on by default), the running
+//! model, node by node the same.
 //!
 //! ```
 //! use irene_models::ModelSpec;

@@ -1,4 +1,4 @@
-//! Masks, the way through all blocks, and heads, as decoders share them.
+//! Masks, the way through all blocks, and heads, which decoders share.
 
 use super::task_head::{HeadLayers, OverAll, decoder};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     Weights,
 };
 
-/// What a query may see.
+/// The keys that a query may see.
 pub(super) struct CausalMasks {
     /// 1 for keys up to the query, (1, 1, query, key).
     pub(super) causal: Tensor,

@@ -50,10 +50,10 @@ const CLASS: &str = "GPT2Model";
 const CLASSES: HeadClasses =
     HeadClasses { trunk: "transformer", lm: "GPT2LMHeadModel", classification: "GPT2ForSequenceClassification" };
 
-/// What replaces a score that a query must not see.
+/// Score given to keys after the query (causal masking).
 const MASKED: f64 = -10_000.0;
 
-/// What a GPT's config decides.
+/// The sizes in a GPT config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
     pub(super) heads: usize,

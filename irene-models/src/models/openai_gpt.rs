@@ -54,7 +54,7 @@ const CLASSES: HeadClasses = HeadClasses {
     classification: "OpenAIGPTForSequenceClassification",
 };
 
-/// What is added to a score that a query must not see.
+/// Number added to scores of keys after the query (causal masking).
 const MASKED: f64 = -10_000.0;
 
 struct OpenAiGptModel {

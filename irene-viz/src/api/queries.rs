@@ -1,4 +1,4 @@
-//! What requests ask for.
+//! The parameters of requests.
 
 use axum::{
     extract::{FromRequestParts, Query},
@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
 
-/// A query whose mistakes are a [`Problem`].
+/// A query whose errors become a [`Problem`].
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -47,7 +47,7 @@ pub(crate) struct ModelQuery {
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) kernels: Kernels,
-    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    /// The head on top of the trunk: `none`, `lm` or `classification`.
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) head: TaskHead,
@@ -104,7 +104,7 @@ pub(crate) struct ConfigQuery {
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) kernels: Kernels,
-    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    /// The head on top of the trunk: `none`, `lm` or `classification`.
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) head: TaskHead,
@@ -113,7 +113,7 @@ pub(crate) struct ConfigQuery {
     /// Whether the single operations of modules are nodes.
     #[serde(default)]
     pub(crate) math: bool,
-    /// What to call the model.
+    /// The model's name.
     pub(crate) name: Option<String>,
 }
 
@@ -123,18 +123,18 @@ pub(crate) struct ConfigQuery {
 pub(crate) struct TreesQuery {
     /// A device's name; the first by default.
     pub(crate) device: Option<String>,
-    /// What was measured of the trees.
+    /// Which nodes of the trees were measured.
     #[serde(default)]
     pub(crate) method: Method,
 }
 
-/// How much was measured.
+/// Which nodes were measured.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Method {
     /// Every node's latency and driver energy.
     Measured,
-    /// Those of the primitives.
+    /// Latency and driver energy of the primitives.
     Primitives,
     /// Nothing.
     #[default]
