@@ -43,12 +43,13 @@ pub struct Dropped {
     pub reason: String,
 }
 
-/// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself, its folder
-/// `device`, or `irene/device`. `None` if the variable is not set or leads to no such files.
+/// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself if it is called `device`,
+/// its folder `device`, or `irene/device`. `None` if the variable is not set or leads to no such files.
 pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
     let data = PathBuf::from(std::env::var_os("IRENE_DATA")?);
-    let places = [data.clone(), data.join(device), data.join("irene").join(device)];
-    places.into_iter().find(|dir| dir.join(FILES[0].0).is_file())
+    let below = [data.join(device), data.join("irene").join(device)];
+    let itself = data.ends_with(device).then_some(data);
+    itself.into_iter().chain(below).find(|dir| dir.join(FILES[0].0).is_file())
 }
 
 /// Reads the four files of a folder into trees.

@@ -5,8 +5,6 @@ use clap::ValueEnum;
 use irene_regress::{Profile, Track};
 use irene_tree::Tree;
 
-const DEFAULT_DEVICE: &str = "gtx-1080-ti";
-
 /// Which predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
@@ -52,7 +50,7 @@ impl PredictorArgs {
         Ok(match &self.predictor {
             Some(path) => Predictor { name: path.display().to_string(), profile: Profile::open(path)? },
             None => {
-                let name = self.device.as_deref().unwrap_or(DEFAULT_DEVICE);
+                let name = self.device.as_deref().unwrap_or(Profile::DEFAULT_DEVICE);
                 let track = self.method.map_or(Track::Specs, TrackName::track);
                 Predictor { name: name.to_owned(), profile: Profile::bundled_for(name, track)? }
             }

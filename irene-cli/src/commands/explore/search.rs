@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", default_value = "128", value_parser = size)]
     seq_len: usize,
     /// Device profile of the winner's energy tree
-    #[arg(long, value_name = "NAME", default_value = "gtx-1080-ti")]
+    #[arg(long, value_name = "NAME", default_value = Profile::DEFAULT_DEVICE)]
     device: String,
     /// Write all that was found, as JSON
     #[arg(short, long, value_name = "FILE")]
