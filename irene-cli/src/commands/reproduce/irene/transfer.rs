@@ -35,9 +35,18 @@ pub(super) fn transfer_between(machines: &[Machine<'_>]) -> Result<Section> {
         );
         let counts: Vec<usize> = COUNTS.into_iter().filter(|count| *count < machine.trees.len()).collect();
         let profile = Profile::bundled(device)?;
-        for found in transfer(&profile, machine.trees, &counts, CHOICES, 1, &|| bar.inc(1))? {
-            let errors = LEVELS.map(|level| error(&found, level));
-            table.row([device.into(), machine.name().into(), found.trees.into()].into_iter().chain(errors));
+        match transfer(&profile, machine.trees, &counts, CHOICES, 1, &|| bar.inc(1)) {
+            Ok(found) => {
+                for found in found {
+                    let errors = LEVELS.map(|level| error(&found, level));
+                    table.row([device.into(), machine.name().into(), found.trees.into()].into_iter().chain(errors));
+                }
+            }
+            // Trees may have nothing that the profile knows, or too little to carry it over.
+            Err(reason) => {
+                let missing = || Cell::missing(reason.to_string());
+                table.row([device.into(), machine.name().into(), missing(), missing(), missing(), missing()]);
+            }
         }
     }
     bar.finish_and_clear();
