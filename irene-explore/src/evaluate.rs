@@ -1,5 +1,6 @@
 //! How well surrogates do on records they were not trained on.
 
+use irene_numerics::{mean, median};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
@@ -51,11 +52,11 @@ impl Errors {
     pub fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut>) -> Option<Self> {
         let (mut errors, covered): (Vec<f64>, Vec<bool>) =
             held_out.map(|held| (held.error(), held.is_covered())).unzip();
+        // Sums of sorted numbers do not depend on the order of the records.
         errors.sort_by(f64::total_cmp);
-        let count = errors.len() as f64;
         let inside = covered.iter().filter(|covered| **covered).count() as f64;
-        let median = *errors.get(errors.len() / 2)?;
-        Some(Self { mean: errors.iter().sum::<f64>() / count, median, covered: 100.0 * inside / count })
+        let median = median(errors.iter().copied())?;
+        Some(Self { mean: mean(&errors)?, median, covered: 100.0 * inside / errors.len() as f64 })
     }
 }
 

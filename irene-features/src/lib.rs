@@ -1,10 +1,8 @@
-//! What an operation costs by its shapes, and the feature sets that energy predictors are trained on.
+//! The cost of an operation by its shapes, and the feature sets that energy predictors are trained on.
 //!
 //! - [`cost`]: FLOPs, bytes and kernels of an operation, by IrEne's counting rules and by what a machine must move;
 //!   [`annotate`] writes them on every node of a tree.
 //! - [`FeatureSet`]: named, ordered columns read from a node.
-//! - [`StandardScaler`] and [`PolynomialFeatures`]: the transformations of the paper, column for column as scikit-learn
-//!   makes them.
 //!
 //! ```
 //! use irene_features::{FeatureSet, annotate};
@@ -30,13 +28,9 @@
 mod annotate;
 pub mod cost;
 mod feature_set;
-mod polynomial;
-mod scaler;
 
 pub use annotate::{annotate, join_specs};
 pub use feature_set::{Feature, FeatureSet, MissingFeature, UnknownFeature};
-pub use polynomial::PolynomialFeatures;
-pub use scaler::StandardScaler;
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use irene_numerics::mean;
 use irene_tree::{Level, Quantity, Tree};
 use rayon::prelude::*;
 
-use crate::{Errors, Evaluation, Protocol, Result, Split, Trainer, evaluate};
+use crate::{Errors, Evaluation, Protocol, Result, Split, Trainer};
 
 /// One fold: what was left out, and how well it was predicted.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl CrossValidation {
 
     /// The mean over the folds of a figure of each; None if no fold has it.
     pub fn mean_of(&self, figure: impl Fn(&Evaluation) -> Option<f64>) -> Option<f64> {
-        evaluate::mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
+        mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
     }
 
     /// The share of a level's nodes, of all folds together, whose error is at most this many percent: the paper's figure 3.
@@ -79,7 +80,7 @@ impl CrossValidation {
                 means.entry(instance_type).or_default().extend(errors.mean());
             }
         }
-        means.into_iter().filter_map(|(name, means)| Some((name.to_owned(), evaluate::mean(&means)?))).collect()
+        means.into_iter().filter_map(|(name, means)| Some((name.to_owned(), mean(&means)?))).collect()
     }
 }
 

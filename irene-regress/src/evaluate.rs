@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
+use irene_numerics::{mean, quantile};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use crate::{Error, Result, paper};
@@ -25,8 +26,7 @@ impl Errors {
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.percentages.clone();
         sorted.sort_by(f64::total_cmp);
-        let place = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
-        sorted.get(place.max(1) - 1).copied()
+        quantile(&sorted, share)
     }
 
     /// The share of nodes whose error is at most this many percent: the paper's figure 3.
@@ -150,10 +150,6 @@ fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
         }
     }
     keys
-}
-
-pub(crate) fn mean(numbers: &[f64]) -> Option<f64> {
-    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
 #[cfg(test)]

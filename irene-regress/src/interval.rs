@@ -1,12 +1,12 @@
 //! Intervals that hold what they promise on models and sizes that were left out of training (split conformal prediction, Lei et al.
 //! 2018, with scores divided by a first guess of the deviation).
 
+use irene_numerics::{conformal_quantile, mean};
 use irene_tree::{Level, Mark, Quantity, Tree};
 use rayon::prelude::*;
 
 use crate::{
     Result, Store,
-    evaluate::mean,
     figures::{Figures, Prediction},
     splits::{Split, edges, held_out},
 };
@@ -210,7 +210,7 @@ fn multiple(mut splits: Vec<Vec<f64>>) -> Option<f64> {
     let others: Vec<Vec<f64>> = (0..splits.len()).map(|split| pooled(Some(split))).collect();
     let holds = |share: f64| {
         let covered = |(split, others): (&Vec<f64>, &Vec<f64>)| {
-            let end = quantile(others, share)?;
+            let end = conformal_quantile(others, share)?;
             Some(split.partition_point(|score| *score <= end) as f64 / split.len() as f64)
         };
         let shares: Option<Vec<f64>> = splits.iter().zip(&others).map(covered).collect();
@@ -218,13 +218,7 @@ fn multiple(mut splits: Vec<Vec<f64>>) -> Option<f64> {
     };
     let shares = (0..=STEPS).map(|step| CONFIDENCE + (1.0 - CONFIDENCE) * f64::from(step) / f64::from(STEPS));
     let share = shares.into_iter().find(|&share| holds(share)).unwrap_or(1.0);
-    quantile(&pooled(None), share)
-}
-
-/// The score that this share of sorted ones, and of one more, does not exceed; the greatest where there are too few for that.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let rank = ((sorted.len() + 1) as f64 * share).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+    conformal_quantile(&pooled(None), share)
 }
 
 #[cfg(test)]
@@ -245,7 +239,10 @@ mod tests {
         let pooled: Vec<f64> = [0.5, 0.7, 1.0, 1.4, 2.0].into_iter().flat_map(split).collect();
         let mut pooled = pooled;
         pooled.sort_by(f64::total_cmp);
-        assert!(alike.unwrap() < 92.0 && differing > quantile(&pooled, CONFIDENCE), "{alike:?} {differing:?}");
+        assert!(
+            alike.unwrap() < 92.0 && differing > conformal_quantile(&pooled, CONFIDENCE),
+            "{alike:?} {differing:?}"
+        );
         assert_eq!(multiple(Vec::new()), None);
     }
 }

@@ -42,7 +42,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod ablation;
-mod adam;
 mod bottleneck;
 mod crossvalidate;
 mod error;
@@ -51,8 +50,6 @@ mod explain;
 mod figures;
 mod floor;
 mod interval;
-mod least_squares;
-mod nnls;
 mod paper;
 mod physics;
 mod predictor;

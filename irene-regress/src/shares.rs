@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use irene_numerics::mean;
 use irene_tree::{Level, NodeId, Quantity, Tree};
-
-use crate::evaluate::mean;
 
 /// Shares of the lowest modules by class, greatest first, averaged over the trees (tables 10 and 12).
 ///

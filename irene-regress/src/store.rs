@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use irene_features::StandardScaler;
+use irene_numerics::StandardScaler;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Map, Value};
 

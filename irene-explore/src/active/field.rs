@@ -1,4 +1,5 @@
-use nalgebra::{Cholesky, DMatrix, DVector};
+use irene_numerics::CovarianceFactor;
+use nalgebra::{DMatrix, DVector};
 
 use super::Measured;
 use crate::{
@@ -50,12 +51,9 @@ impl Field {
         let known = points.split_off(pool.len());
         let step = pool.len().div_ceil(REFERENCES).max(1);
         let references: Vec<usize> = (0..pool.len()).step_by(step).collect();
-        let noise = |i, j| if i == j { 1.0 } else { 0.0 };
-        let known_covariance =
-            DMatrix::from_fn(known.len(), known.len(), |i, j| kernel(&known[i], &known[j]) + noise(i, j));
         let mut across = DMatrix::from_fn(known.len(), pool.len(), |i, j| kernel(&known[i], &points[j]));
-        if let Some(factor) = Cholesky::new(known_covariance) {
-            factor.l_dirty().solve_lower_triangular_mut(&mut across);
+        if let Some(factor) = CovarianceFactor::of(known.len(), |i, j| kernel(&known[i], &known[j]), |_| 1.0) {
+            factor.whiten(&mut across);
         }
         let whitened: Vec<Vec<f64>> = across.column_iter().map(|column| column.iter().copied().collect()).collect();
         let open = |i: usize, j: usize| kernel(&points[i], &points[j]) - dot(&whitened[i], &whitened[j]);

@@ -1,3 +1,4 @@
+use irene_numerics::mean;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -87,15 +88,11 @@ fn transfer(devices: &[(String, Vec<Candidate>, Vec<f64>)], target: usize) -> Re
         }
         points.push(TransferPoint {
             records,
-            with_others: mean(&with_others),
-            alone: (!alone.is_empty()).then(|| mean(&alone)),
+            with_others: mean(&with_others).unwrap_or(f64::NAN),
+            alone: mean(&alone),
         });
     }
     Ok(Transfer { device: name.clone(), rank_correlation: rank_correlation(&expected, figures), points })
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Spearman's: the correlation of ranks; None where one side has no order.

@@ -3,7 +3,8 @@
 mod evaluate;
 
 pub use evaluate::{Transfer, TransferPoint, leave_one_device_out};
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use irene_numerics::CovarianceFactor;
+use nalgebra::DVector;
 
 use crate::{
     Error, Result,
@@ -24,7 +25,7 @@ pub struct MultiDevice {
     centre: f64,
     records: Vec<Place>,
     weights: DVector<f64>,
-    factor: Cholesky<f64, Dyn>,
+    factor: CovarianceFactor,
     scales: Scales,
     /// Of the noise.
     variance: f64,
@@ -100,18 +101,14 @@ impl MultiDevice {
         let centre = logs.iter().sum::<f64>() / count as f64;
         let left = DVector::from_iterator(count, logs.iter().map(|log| log - centre));
         let grid = SHARED.iter().flat_map(|&shared| OWN.map(|own| Scales { shared, own }));
-        let fit =
-            |scales: Scales| {
-                let mut covariance = DMatrix::from_fn(count, count, |i, j| {
-                    if j <= i { scales.covariance(&records[i], &records[j]) } else { 0.0 }
-                });
-                (0..count).for_each(|record| covariance[(record, record)] += 1.0);
-                let factor = Cholesky::new(covariance)?;
-                let weights = factor.solve(&left);
-                let variance = (left.dot(&weights) / count as f64).max(LEAST_VARIANCE);
-                let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
-                Some((-0.5 * count as f64 * variance.ln() - half_determinant, scales, factor, weights, variance))
-            };
+        let fit = |scales: Scales| {
+            let covariance = |i: usize, j: usize| scales.covariance(&records[i], &records[j]);
+            let factor = CovarianceFactor::of(count, covariance, |_| 1.0)?;
+            let weights = factor.solve(&left);
+            let variance = (left.dot(&weights) / count as f64).max(LEAST_VARIANCE);
+            let evidence = -0.5 * count as f64 * variance.ln() - factor.half_log_determinant();
+            Some((evidence, scales, factor, weights, variance))
+        };
         let best = grid.filter_map(fit).max_by(|a, b| a.0.total_cmp(&b.0));
         let (_, scales, factor, weights, variance) =
             best.ok_or_else(|| Error::Data("the records of the devices contradict each other".into()))?;
@@ -127,7 +124,7 @@ impl MultiDevice {
         );
         let value = (self.centre + near.dot(&self.weights)).exp();
         let mut open = self.scales.covariance(&place, &place);
-        self.factor.l_dirty().solve_lower_triangular_mut(&mut near);
+        self.factor.whiten(&mut near);
         open -= near.norm_squared();
         Prediction::of_log(value, (self.variance * (1.0 + open.max(0.0))).sqrt())
     }

@@ -1,4 +1,5 @@
-use nalgebra::{DMatrix, DVector};
+use irene_numerics::CovarianceFactor;
+use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
 
 /// Slow change of a device's figures in the course of a campaign: an Ornstein-Uhlenbeck process over the order of the records.
@@ -73,14 +74,11 @@ struct Fit {
 /// With the drift's deviation so many times the noise's.
 fn fit(orders: &[f64], left: &DVector<f64>, ratio: f64, memory: f64) -> Option<Fit> {
     let square = ratio * ratio;
-    let covariance = DMatrix::from_fn(orders.len(), orders.len(), |i, j| {
-        square * (-(orders[i] - orders[j]).abs() / memory).exp() + if i == j { 1.0 } else { 0.0 }
-    });
-    let factor = covariance.cholesky()?;
+    let covariance = |i: usize, j: usize| square * (-(orders[i] - orders[j]).abs() / memory).exp();
+    let factor = CovarianceFactor::of(orders.len(), covariance, |_| 1.0)?;
     let solved = factor.solve(left);
     let variance = left.dot(&solved) / left.len() as f64;
-    let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
-    let evidence = -0.5 * left.len() as f64 * variance.max(f64::MIN_POSITIVE).ln() - half_determinant;
+    let evidence = -0.5 * left.len() as f64 * variance.max(f64::MIN_POSITIVE).ln() - factor.half_log_determinant();
     Some(Fit { evidence, noise: variance.sqrt(), weights: solved.iter().map(|weight| square * weight).collect() })
 }
 

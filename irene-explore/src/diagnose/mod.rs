@@ -8,6 +8,7 @@ mod in_campaign;
 pub use clock::Clock;
 pub use drift::Drift;
 pub use in_campaign::{InCampaign, crossvalidate_in_campaign};
+use irene_numerics::median;
 use serde::Serialize;
 
 use crate::{
@@ -87,9 +88,8 @@ pub(crate) fn residuals(held_out: &[HeldOut], records: usize) -> Vec<f64> {
 /// A standard deviation that outliers do not move, of those that are numbers.
 fn spread(residuals: &[f64]) -> f64 {
     const OF_NORMAL: f64 = 1.4826;
-    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).filter(|size| size.is_finite()).collect();
-    sizes.sort_by(f64::total_cmp);
-    OF_NORMAL * sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+    let sizes = residuals.iter().map(|residual| residual.abs()).filter(|size| size.is_finite());
+    OF_NORMAL * median(sizes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr};
 
+use irene_numerics::standard_normal;
+
 use super::{evaluation::Evaluation, quantity::Quantity};
 use crate::{Error, Result, surrogate::Prediction};
 
@@ -95,20 +97,11 @@ impl Bound {
     fn probability(&self, prediction: Prediction) -> f64 {
         let excess = self.excess(prediction.value) * self.limit;
         if prediction.deviation > 0.0 {
-            normal_cdf(-excess / prediction.deviation)
+            standard_normal(-excess / prediction.deviation).1
         } else {
             f64::from(u8::from(excess <= 0.0))
         }
     }
-}
-
-/// The standard normal distribution function, to 1e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
-fn normal_cdf(z: f64) -> f64 {
-    let x = z.abs() / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let series = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
-    let tail = 0.5 * series.into_iter().fold(0.0, |sum, term| (sum + term) * t) * (-x * x).exp();
-    if z < 0.0 { tail } else { 1.0 - tail }
 }
 
 impl FromStr for Constraints {

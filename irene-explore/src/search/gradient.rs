@@ -45,8 +45,8 @@ pub fn minimise(
     let mut point = start;
     point.resize(bounds.len(), 0.0);
     clamp(&mut point, bounds);
-    let (mut gradient, mut momentum, mut square) =
-        (vec![0.0; bounds.len()], vec![0.0; bounds.len()], vec![0.0; bounds.len()]);
+    let mut gradient = vec![0.0; bounds.len()];
+    let mut steps = irene_numerics::Adam::new(bounds.len(), adam.rate).with_epsilon(1e-12);
     let mut least = Minimum { point: point.clone(), value: f64::INFINITY, evaluations: 0 };
     for step in 1..=adam.steps {
         let value = value_and_gradient(&point, &mut gradient);
@@ -57,14 +57,13 @@ pub fn minimise(
         if value < least.value {
             (least.value, least.point) = (value, point.clone());
         }
-        let rate = adam.rate * 0.1_f64.powf(step as f64 / adam.steps as f64);
-        for (i, &(low, high)) in bounds.iter().enumerate() {
-            let slope = gradient[i] * (high - low);
-            momentum[i] = 0.9 * momentum[i] + 0.1 * slope;
-            square[i] = 0.999 * square[i] + 0.001 * slope * slope;
-            let mean = momentum[i] / (1.0 - 0.9_f64.powf(step as f64));
-            let spread = (square[i] / (1.0 - 0.999_f64.powf(step as f64))).sqrt();
-            point[i] -= rate * (high - low) * mean / (spread + 1e-12);
+        // In shares of the sides.
+        let slopes: Vec<f64> = gradient.iter().zip(bounds).map(|(slope, (low, high))| slope * (high - low)).collect();
+        let mut moves = vec![0.0; bounds.len()];
+        steps.set_rate(adam.rate * 0.1_f64.powf(step as f64 / adam.steps as f64));
+        steps.step(&mut moves, &slopes);
+        for ((x, share), (low, high)) in point.iter_mut().zip(moves).zip(bounds) {
+            *x += share * (high - low);
         }
         clamp(&mut point, bounds);
     }

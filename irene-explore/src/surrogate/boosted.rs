@@ -225,7 +225,7 @@ mod tests {
         let weighted = model.at(&rows[0]).deviation;
         model.weighted_deviation = false;
         let values: Vec<f64> = model.trees.iter().map(|tree| tree.value(&rows[0])).collect();
-        let (_, deviation) = crate::surrogate::records::moments(values.into_iter());
+        let (_, deviation) = irene_numerics::moments(values);
         assert!((model.at(&rows[0]).deviation - deviation).abs() < 1e-12 * (1.0 + deviation));
         assert!(weighted > 0.0 && weighted < 3.0 * deviation);
     }

@@ -1,3 +1,5 @@
+use irene_numerics::moments;
+
 use crate::{Candidate, Error, Result};
 
 /// Beyond this, squares and sums of differences could overflow.
@@ -58,14 +60,6 @@ pub(super) fn padded(coordinates: &[f64], width: usize) -> Vec<f64> {
     let mut padded: Vec<f64> = coordinates.iter().copied().take(width).collect();
     padded.resize(width, 0.0);
     padded
-}
-
-/// Mean and standard deviation (of the population).
-pub(super) fn moments(numbers: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
-    let count = numbers.len() as f64;
-    let mean = numbers.clone().sum::<f64>() / count;
-    let variance = numbers.map(|number| (number - mean).powi(2)).sum::<f64>() / count;
-    (mean, variance.sqrt())
 }
 
 /// What figures are centred on and divided by: mean and deviation; where they are all equal, their size says the scale.

@@ -1,3 +1,4 @@
+use irene_numerics::moments;
 use serde::{Deserialize, Serialize};
 
 /// Beyond so many deviations from the training data's mean a coordinate counts as there: what was learned is not carried further.
@@ -15,13 +16,12 @@ pub(crate) struct Standard {
 impl Standard {
     /// Of points of equal length.
     pub(crate) fn of<P: AsRef<[f64]>>(points: &[P]) -> Self {
-        let (count, size) = (points.len().max(1) as f64, points.first().map_or(0, |point| point.as_ref().len()));
-        let column = |at: usize| points.iter().map(move |point| point.as_ref()[at]);
-        let means: Vec<f64> = (0..size).map(|at| column(at).sum::<f64>() / count).collect();
-        let spread = |(at, mean): (usize, &f64)| {
-            (column(at).map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt() + LEAST
+        let size = points.first().map_or(0, |point| point.as_ref().len());
+        let of_column = |at: usize| {
+            let (mean, deviation) = moments(points.iter().map(|point| point.as_ref()[at]));
+            (mean, deviation + LEAST)
         };
-        let deviations = means.iter().enumerate().map(spread).collect();
+        let (means, deviations) = (0..size).map(of_column).unzip();
         Self { means, deviations }
     }
 

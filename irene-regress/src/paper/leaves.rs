@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
-use irene_features::{FeatureSet, StandardScaler};
+use irene_features::FeatureSet;
+use irene_numerics::{StandardScaler, least_squares};
 use irene_tree::{Level, NodeId, Tree};
 
 use super::ground_truth;
-use crate::{Error, Result, Store, Term, least_squares, table::Table};
+use crate::{Error, Result, Store, Term, table::Table};
 
 /// One ordinary least squares regressor per primitive, on standardised features (equation 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +57,8 @@ impl Leaves {
     /// What makes up that energy: the mean, and each feature by its distance from its mean.
     pub(super) fn terms(&self, tree: &Tree, id: NodeId, row: &[f64], features: &FeatureSet) -> Result<Vec<Term>> {
         let regressor = self.regressor(tree, id)?;
-        let of_features = features.features().iter().zip(regressor.scaled(row)).zip(&regressor.coefficients);
+        let of_features =
+            features.features().iter().zip(regressor.scaler.transformed(row)).zip(&regressor.coefficients);
         let of_features = of_features.map(|((feature, deviations), coefficient)| {
             Term::new(feature.name(), deviations, "standard deviation", *coefficient)
         });
@@ -94,23 +96,15 @@ impl Regressor {
         let energy = |i: usize| table.row(i)[columns];
         // Standardised columns have mean zero, so that the intercept is the mean energy.
         let intercept = (0..table.len()).map(|i| weights[i] * energy(i)).sum::<f64>() / total;
-        let scaled: Vec<Vec<f64>> = (0..table.len())
-            .map(|i| {
-                let mut row = table.row(i)[..columns].to_vec();
-                scaler.transform(&mut row);
-                row
-            })
-            .collect();
+        let scaled: Vec<Vec<f64>> =
+            (0..table.len()).map(|i| scaler.transformed(&table.row(i)[..columns]).collect()).collect();
         let rows: Vec<&[f64]> = scaled.iter().map(Vec::as_slice).collect();
         let targets: Vec<f64> = (0..table.len()).map(|i| energy(i) - intercept).collect();
-        Self { coefficients: least_squares::solve(&rows, &targets, &weights), scaler, intercept }
-    }
-
-    fn scaled(&self, row: &[f64]) -> impl Iterator<Item = f64> {
-        row.iter().zip(&self.scaler.mean).zip(&self.scaler.scale).map(|((x, mean), scale)| (x - mean) / scale)
+        Self { coefficients: least_squares(&rows, &targets, &weights), scaler, intercept }
     }
 
     fn predict(&self, row: &[f64]) -> f64 {
-        self.intercept + self.scaled(row).zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()
+        self.intercept
+            + self.scaler.transformed(row).zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()
     }
 }

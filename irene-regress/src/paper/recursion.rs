@@ -1,8 +1,9 @@
-use irene_features::{FeatureSet, StandardScaler};
+use irene_features::FeatureSet;
+use irene_numerics::{Adam, StandardScaler};
 use irene_tree::{Level, Tree};
 
 use super::{ground_truth, leaves::Leaves, weighting::Weighting};
-use crate::{Result, adam::Adam, table::Table};
+use crate::{Result, table::Table};
 
 /// How energies go up the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-use irene_features::{PolynomialFeatures, StandardScaler};
+use irene_numerics::{PolynomialFeatures, StandardScaler};
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},

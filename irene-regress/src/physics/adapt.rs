@@ -5,6 +5,7 @@
 //! finds its own coefficients. It is the most likely shift under normal priors, by Levenberg and Marquardt, around the start that
 //! suits the data best: as it is, or scaled as a whole.
 
+use irene_numerics::{CovarianceFactor, LevenbergMarquardt, median};
 use nalgebra::{DMatrix, DVector};
 
 use super::Sample;
@@ -70,45 +71,37 @@ pub(crate) fn scale<L: Law>(known: &[Known<'_, L>]) -> f64 {
         let off = |(sample, target): (&Sample, &f64)| target - known.law.at(sample).0.max(f64::MIN_POSITIVE).ln();
         known.samples.iter().zip(&known.targets).map(off).collect()
     };
-    let mut offs: Vec<f64> = known.iter().flat_map(off).collect();
-    offs.sort_by(f64::total_cmp);
-    offs.get(offs.len() / 2).copied().unwrap_or_default()
+    median(known.iter().flat_map(off)).unwrap_or_default()
 }
 
 fn fit_from_here<L: Law>(known: &[Known<'_, L>]) -> Shifts {
-    const ROUNDS: usize = 100;
-    let mut shifts = DVector::zeros(3 + 3 * known.len());
-    let (mut loss, mut gram, mut slope) = linearised(known, &shifts);
-    let mut damping = 1e-3;
-    for _ in 0..ROUNDS {
-        let mut matrix = gram.clone();
+    const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 100, tolerance: 1e-10, most_damping: 1e9 };
+    let start = linearised(known, DVector::zeros(3 + 3 * known.len()));
+    let step = |at: &Linearised, damping: f64| {
+        let mut matrix = at.gram.clone();
         for i in 0..matrix.nrows() {
             matrix[(i, i)] *= 1.0 + damping;
         }
         // The priors keep it positive definite.
-        let Some(step) = matrix.cholesky().map(|factors| factors.solve(&slope)) else { break };
-        let next = &shifts - step.map(|step| step.clamp(-1.0, 1.0));
-        let (next_loss, next_gram, next_slope) = linearised(known, &next);
-        if next_loss < loss {
-            let settled = loss - next_loss < 1e-10 * loss;
-            (shifts, loss, gram, slope) = (next, next_loss, next_gram, next_slope);
-            damping = (damping * 0.3).max(1e-9);
-            if settled {
-                break;
-            }
-        } else {
-            damping *= 5.0;
-            if damping > 1e9 {
-                break;
-            }
-        }
-    }
+        let step = CovarianceFactor::new(matrix)?.solve(&at.slope);
+        Some(linearised(known, &at.shifts - step.map(|step| step.clamp(-1.0, 1.0))))
+    };
+    let Linearised { shifts, loss, .. } = SEARCH.minimise(start, |at| at.loss, step);
     let of = |place: usize| std::array::from_fn(|i| shifts[3 * place + i]);
     Shifts { shared: of(0), own: (1..=known.len()).map(of).collect(), loss }
 }
 
-/// The loss, its second derivatives as Gauss and Newton have them, and half its slope.
-fn linearised<L: Law>(known: &[Known<'_, L>], shifts: &DVector<f64>) -> (f64, DMatrix<f64>, DVector<f64>) {
+/// The loss around some shifts.
+struct Linearised {
+    shifts: DVector<f64>,
+    loss: f64,
+    /// Its second derivatives as Gauss and Newton have them, halved.
+    gram: DMatrix<f64>,
+    /// Half its slope.
+    slope: DVector<f64>,
+}
+
+fn linearised<L: Law>(known: &[Known<'_, L>], shifts: DVector<f64>) -> Linearised {
     let mut gram = DMatrix::zeros(shifts.len(), shifts.len());
     let mut slope = DVector::zeros(shifts.len());
     let mut loss = 0.0;
@@ -136,7 +129,7 @@ fn linearised<L: Law>(known: &[Known<'_, L>], shifts: &DVector<f64>) -> (f64, DM
             }
         }
     }
-    (loss, gram, slope)
+    Linearised { shifts, loss, gram, slope }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use irene_numerics::CovarianceFactor;
+use nalgebra::DVector;
 
 use super::{SHAPE, Sample, Shape};
 use crate::{Result, Store};
@@ -17,7 +18,7 @@ pub(crate) struct Correction {
     /// What each adds to the logarithms of latency and of the energies given the latency.
     weights: Vec<Vec<f64>>,
     /// Of the covariance of the latencies.
-    factors: Option<Cholesky<f64, Dyn>>,
+    factors: Option<CovarianceFactor>,
 }
 
 impl PartialEq for Correction {
@@ -159,23 +160,15 @@ impl Correction {
     fn evidence(&self, residuals: &[f64]) -> f64 {
         let Some(factors) = &self.factors else { return f64::NEG_INFINITY };
         let mut whitened = DVector::from_column_slice(residuals);
-        factors.l_dirty().solve_lower_triangular_mut(&mut whitened);
-        let log_determinant: f64 = factors.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
-        -0.5 * whitened.norm_squared() - log_determinant
+        factors.whiten(&mut whitened);
+        -0.5 * whitened.norm_squared() - factors.half_log_determinant()
     }
 
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.
-    fn factorised(&self, scale: f64) -> Option<Cholesky<f64, Dyn>> {
+    fn factorised(&self, scale: f64) -> Option<CovarianceFactor> {
         let kernels = KERNELS[self.kernels];
-        // The factorisation reads the lower half.
-        let mut matrix = DMatrix::zeros(self.places.len(), self.places.len());
-        for (i, place) in self.places.iter().enumerate() {
-            for (j, other) in self.places[..=i].iter().enumerate() {
-                matrix[(i, j)] = scale * scale * covariance(kernels, place, other);
-            }
-            matrix[(i, i)] += NOISE * NOISE / self.counts[i];
-        }
-        matrix.cholesky()
+        let covariance = |i: usize, j: usize| scale * scale * covariance(kernels, &self.places[i], &self.places[j]);
+        CovarianceFactor::of(self.places.len(), covariance, |i| NOISE * NOISE / self.counts[i])
     }
 
     /// What the training data says of a shape.
@@ -192,9 +185,8 @@ impl Correction {
         };
         let of = self.weights.iter().enumerate().map(factor).collect();
         let mut variance = covariance(kernels, &place, &place);
-        if let Some(factors) = &self.factors
-            && factors.l_dirty().solve_lower_triangular_mut(&mut near)
-        {
+        if let Some(factors) = &self.factors {
+            factors.whiten(&mut near);
             variance -= near.norm_squared();
         }
         Factors { of, deviation: (variance.max(0.0) + NOISE * NOISE).sqrt() }

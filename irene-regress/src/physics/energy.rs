@@ -1,5 +1,7 @@
+use irene_numerics::nonnegative_least_squares;
+
 use super::{Sample, Shape, adapt::Law};
-use crate::{Result, Store, nnls};
+use crate::{Result, Store};
 
 /// The energy of one launch of a primitive, J:
 ///
@@ -31,7 +33,7 @@ impl EnergyLaw {
         };
         let rows: Vec<[f64; 3]> = samples.iter().map(row).collect();
         let targets: Vec<f64> = samples.iter().map(|sample| sample.count.sqrt()).collect();
-        let [power, per_mflop, per_mib] = nnls::solve(&rows, &targets);
+        let [power, per_mflop, per_mib] = nonnegative_least_squares(&rows, &targets);
         Self { power, per_mflop, per_mib }
     }
 

@@ -1,9 +1,10 @@
 use std::collections::HashSet;
 
+use irene_numerics::nonnegative_least_squares;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
-use crate::{Error, Explanation, Result, Store, Term, figures::Figures, latency, nnls, paper::ground_truth};
+use crate::{Error, Explanation, Result, Store, Term, figures::Figures, latency, paper::ground_truth};
 
 /// What a module costs itself, beside its children. A coefficient of each [`TERMS`] for the energy (J), for the latency (s) and for
 /// the energy by the GPU's driver (J); none is negative, so that no own part is.
@@ -41,7 +42,7 @@ impl OwnPart {
         let modules = Modules::of(trees)?;
         let fit = |figure: usize| {
             let (rows, targets) = modules.equations(figure);
-            nnls::solve(&rows, &targets)
+            nonnegative_least_squares(&rows, &targets)
         };
         Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: modules.have_gpu_energy().then(|| fit(2)) })
     }
@@ -57,7 +58,7 @@ impl OwnPart {
             let (mut rows, mut targets) = modules.equations(figure);
             let predicted: Vec<[f64; 1]> =
                 rows.iter().map(|row| [row.iter().zip(here).map(|(term, each)| term * each).sum()]).collect();
-            let [scale] = nnls::solve(&predicted, &targets);
+            let [scale] = nonnegative_least_squares(&predicted, &targets);
             for (term, each) in here.iter().enumerate().filter(|(_, each)| scale * **each > 0.0) {
                 let weight = (PRIOR / trees.len() as f64).sqrt();
                 let mut row = Coefficients::default();
@@ -65,7 +66,7 @@ impl OwnPart {
                 rows.push(row);
                 targets.push(weight);
             }
-            nnls::solve(&rows, &targets)
+            nonnegative_least_squares(&rows, &targets)
         };
         let gpu_energy = self.gpu_energy.as_ref().filter(|_| modules.have_gpu_energy());
         Ok(Self {

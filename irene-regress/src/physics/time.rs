@@ -1,3 +1,6 @@
+use irene_numerics::{LevenbergMarquardt, median};
+use nalgebra::{Matrix3, Vector3};
+
 use super::{Sample, Shape, adapt::Law};
 use crate::{Result, Store};
 
@@ -30,28 +33,9 @@ impl TimeCurve {
     /// The least squares of ln t, deviations beyond [`OUTLYING`] weighing less (Huber), by Levenberg and Marquardt over the
     /// coefficients' logarithms, which keeps them above 0.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
-        const ROUNDS: usize = 200;
-        let mut curve = Self::guess(samples);
-        let mut loss = curve.loss(samples);
-        let mut damping = 1e-3;
-        for _ in 0..ROUNDS {
-            let next = curve.stepped(samples, damping);
-            let next_loss = next.loss(samples);
-            if next_loss < loss {
-                let settled = loss - next_loss < 1e-12 * loss;
-                (curve, loss) = (next, next_loss);
-                damping = (damping * 0.3).max(1e-12);
-                if settled {
-                    break;
-                }
-            } else {
-                damping *= 5.0;
-                if damping > 1e12 {
-                    break;
-                }
-            }
-        }
-        curve
+        const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 200, tolerance: 1e-12, most_damping: 1e12 };
+        let step = |curve: &Self, damping: f64| Some(curve.stepped(samples, damping));
+        SEARCH.minimise(Self::guess(samples), |curve| curve.loss(samples), step)
     }
 
     /// Seconds of a shape.
@@ -65,17 +49,13 @@ impl TimeCurve {
 
     fn guess(samples: &[Sample]) -> Self {
         let least = samples.iter().map(|sample| sample.log_time.exp()).fold(f64::INFINITY, f64::min);
-        let median = |column: usize| {
-            let mut rates: Vec<f64> = samples
-                .iter()
-                .filter(|sample| sample.shape[column] > 0.0)
-                .map(|sample| sample.log_time.exp() / sample.shape[column])
-                .collect();
-            rates.sort_by(f64::total_cmp);
-            // Half each: FLOPs and bytes share the work.
-            rates.get(rates.len() / 2).map_or(0.0, |rate| rate / 2.0)
+        let rate = |column: usize| {
+            let with_work = samples.iter().filter(|sample| sample.shape[column] > 0.0);
+            let rates = with_work.map(|sample| sample.log_time.exp() / sample.shape[column]);
+            // FLOPs and bytes share the work: half of the time each.
+            median(rates).map_or(0.0, |rate| rate / 2.0)
         };
-        Self { launch: least, per_mflop: median(0), per_mib: median(1) }
+        Self { launch: least, per_mflop: rate(0), per_mib: rate(1) }
     }
 
     fn loss(&self, samples: &[Sample]) -> f64 {
@@ -92,12 +72,12 @@ impl TimeCurve {
 
     /// One damped Gauss-Newton step in ln L, ln f, ln b.
     fn stepped(&self, samples: &[Sample], damping: f64) -> Self {
-        let mut gram = nalgebra::Matrix3::zeros();
-        let mut right = nalgebra::Vector3::zeros();
+        let mut gram = Matrix3::zeros();
+        let mut right = Vector3::zeros();
         for sample in samples {
             let residual = self.residual(sample);
             let weight = sample.count * (OUTLYING / residual.abs()).min(1.0);
-            let slope = nalgebra::Vector3::from(self.shares(&sample.shape));
+            let slope = Vector3::from(self.shares(&sample.shape));
             gram += weight * slope * slope.transpose();
             right -= weight * residual * slope;
         }

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
+use irene_numerics::{mean, nonnegative_least_squares};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use crate::{
     Error, Result, Store, Term,
-    evaluate::mean,
     figures::{Figures, Prediction},
-    latency, missing, nnls,
+    latency, missing,
     paper::ground_truth,
     range::Range,
     splits::{Split, held_out},
@@ -159,7 +159,7 @@ fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> Law {
             targets.push(weight);
         }
     }
-    let found = nnls::solve(&rows, &targets);
+    let found = nonnegative_least_squares(&rows, &targets);
     let nodes = trees.iter().flat_map(|tree| tree.iter().flatten());
     Law {
         coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])),

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
 
+use irene_numerics::conformal_quantile;
 use irene_tree::{Level, Mark, Node, NodeId, Tree};
 
 use super::Method;
 use crate::{
     Error, Explanation, Result, Store,
     figures::{self, Prediction},
-    interval::{CONFIDENCE, quantile},
+    interval::CONFIDENCE,
     physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, samples, shape},
 };
 
@@ -162,7 +163,7 @@ fn unseen_reach(samples: &BTreeMap<String, Vec<Sample>>) -> f64 {
         );
     }
     errors.sort_by(f64::total_cmp);
-    quantile(&errors, CONFIDENCE).filter(|reach| reach.is_finite()).unwrap_or_default()
+    conformal_quantile(&errors, CONFIDENCE).filter(|reach| reach.is_finite()).unwrap_or_default()
 }
 
 /// Whether there is enough to tell launches from work.

@@ -1,4 +1,5 @@
-use nalgebra::{Cholesky, DMatrix, DVector};
+use irene_numerics::CovarianceFactor;
+use nalgebra::{DMatrix, DVector};
 
 use super::kernel::{Kernel, matern52};
 
@@ -93,11 +94,11 @@ impl Pairs {
         matrix.zip_apply(&self.products, |covariance, product| *covariance += linear * product);
         let count = matrix.nrows();
         (0..count).for_each(|at| matrix[(at, at)] += noise);
-        let factor = Cholesky::new(matrix)?;
-        let solved = factor.l_dirty().solve_lower_triangular(&self.figures)?;
-        let variance = solved.norm_squared() / count as f64;
-        let determinant: f64 = factor.l_dirty().diagonal().iter().map(|pivot| pivot.ln()).sum();
-        let likelihood = -0.5 * count as f64 * variance.ln() - determinant;
+        let factor = CovarianceFactor::new(matrix)?;
+        let mut whitened = self.figures.clone();
+        factor.whiten(&mut whitened);
+        let variance = whitened.norm_squared() / count as f64;
+        let likelihood = -0.5 * count as f64 * variance.ln() - factor.half_log_determinant();
         likelihood.is_finite().then_some((likelihood, variance))
     }
 }

@@ -1,7 +1,8 @@
 mod kernel;
 mod likelihood;
 
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use irene_numerics::{CovarianceFactor, moments};
+use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 pub use self::kernel::Kernel;
@@ -9,14 +10,12 @@ pub(crate) use self::kernel::linear_and_matern52;
 use self::likelihood::most_likely;
 use super::{
     Learner, Prediction, Saved, Surrogate,
-    records::{Records, centre_and_scale, check, embeddings, moments, padded},
+    records::{Records, centre_and_scale, check, embeddings, padded},
 };
 use crate::{Candidate, Error, Result};
 
 /// What scikit-learn adds to the diagonal.
 const ALPHA: f64 = 1e-10;
-/// Tried on the diagonal, besides the noise, until the matrix can be factorised.
-const JITTERS: [f64; 6] = [0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5];
 
 /// Learns a [`GaussianProcess`] on the published embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ pub struct GaussianProcess {
     #[serde(skip)]
     weights: DVector<f64>,
     #[serde(skip)]
-    factor: Cholesky<f64, Dyn>,
+    factor: CovarianceFactor,
 }
 
 /// All that the rest follows from.
@@ -102,10 +101,10 @@ impl GaussianProcess {
     pub fn at(&self, coordinates: &[f64]) -> Prediction {
         let raw = &self.raw;
         let at = raw.scaled(&padded(coordinates, raw.origins.len()));
-        let near = DVector::from_iterator(raw.rows.len(), raw.rows.iter().map(|row| raw.kernel.between(row, &at)));
+        let mut near = DVector::from_iterator(raw.rows.len(), raw.rows.iter().map(|row| raw.kernel.between(row, &at)));
         let value = raw.centre + raw.scale * near.dot(&self.weights);
-        let explained = self.factor.l_dirty().solve_lower_triangular(&near).map_or(0.0, |solved| solved.norm_squared());
-        let variance = raw.kernel.between(&at, &at) - explained + raw.noise;
+        self.factor.whiten(&mut near);
+        let variance = raw.kernel.between(&at, &at) - near.norm_squared() + raw.noise;
         Prediction { value, deviation: raw.scale * variance.max(0.0).sqrt() }
     }
 
@@ -142,8 +141,7 @@ impl Raw {
     }
 
     fn matern_linear(records: Records<'_>) -> Self {
-        let column =
-            |feature: usize| moments(records.rows.iter().map(|row| row[feature]).collect::<Vec<_>>().into_iter());
+        let column = |feature: usize| moments(records.rows.iter().map(|row| row[feature]));
         let (origins, spans): (Vec<f64>, Vec<f64>) = (0..records.width()).map(column).unzip();
         // A constant coordinate tells nothing: it is left as it is.
         let spans = origins.iter().zip(spans).map(|(o, s)| if s > 1e-12 * (1.0 + o.abs()) { s } else { 1.0 }).collect();
@@ -184,12 +182,7 @@ impl TryFrom<Raw> for GaussianProcess {
         raw.validate()?;
         let count = raw.rows.len();
         let matrix = DMatrix::from_fn(count, count, |i, j| raw.kernel.between(&raw.rows[i], &raw.rows[j]));
-        let factor = JITTERS.iter().find_map(|jitter| {
-            let mut matrix = matrix.clone();
-            let added = raw.noise + jitter * matrix.diagonal().max();
-            (0..count).for_each(|at| matrix[(at, at)] += added);
-            Cholesky::new(matrix).filter(|factor| factor.l_dirty().diagonal().iter().all(|pivot| pivot.is_normal()))
-        });
+        let factor = CovarianceFactor::with_jitter(&matrix, raw.noise);
         let factor = factor.ok_or_else(|| Error::Data("Gaussian process: the kernel's matrix is singular".into()))?;
         let weights = factor.solve(&DVector::from_column_slice(&raw.figures));
         Ok(Self { raw, weights, factor })

@@ -1,7 +1,8 @@
+use irene_numerics::{median, nonnegative_minimum};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-use super::{are_usable, median, nonnegative};
+use super::are_usable;
 use crate::features::{Feature, Features};
 
 /// A price for each feature and a constant, fitted to relative errors; a few records that are far off count little.
@@ -66,9 +67,9 @@ impl Additive {
             for column in 0..COLUMNS {
                 gram[(column, column)] += penalty(column).powi(2);
             }
-            prices = nonnegative::solve(&gram, &weighted.tr_mul(&weights), prices);
+            prices = nonnegative_minimum(&gram, &weighted.tr_mul(&weights), prices);
             let misses: Vec<f64> = (&rows * &prices).iter().map(|fit| (fit - 1.0).abs()).collect();
-            let far = (2.5 * median(&misses)).max(1e-3);
+            let far = (2.5 * median(misses.iter().copied()).unwrap_or_default()).max(1e-3);
             for (weight, miss) in weights.iter_mut().zip(&misses) {
                 *weight = (far / miss.max(far)).sqrt();
             }

@@ -1,3 +1,4 @@
+use irene_numerics::conformal_quantile;
 use serde::{Deserialize, Serialize};
 
 use super::{Said, VIEWS, are_divisors, are_usable};
@@ -41,9 +42,7 @@ impl Blend {
             .map(|(said, log)| (mixed(&trust, said) + shift - log).abs() / (1.0 + said.leverage).sqrt())
             .collect();
         misses.sort_by(f64::total_cmp);
-        // The smallest that 90% of what comes next lies within (split conformal prediction).
-        let rank = (0.9 * (misses.len() + 1) as f64).ceil() as usize;
-        let reach = misses.get(rank.clamp(1, misses.len().max(1)) - 1).copied().unwrap_or_default();
+        let reach = conformal_quantile(&misses, 0.9).unwrap_or_default();
         Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
     }
 

@@ -6,10 +6,10 @@
 
 mod additive;
 mod blend;
-mod nonnegative;
 mod process;
 mod surface;
 
+use irene_numerics::median;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +152,7 @@ impl Views {
         let left: Vec<f64> = logs.iter().zip(&laws).map(|(log, law)| log - law).collect();
         let narrow: Vec<_> = features.iter().map(|features| coordinates(features)).collect();
         let wide: Vec<_> = features.iter().zip(&laws).map(|(features, law)| with_law(features, *law)).collect();
-        let centre = median(&logs);
+        let centre = median(logs.iter().copied()).unwrap_or_default();
         let (on_law, _) = Surface::fit(&wide, &left, 0.0, scales.map(|scales| scales.on_law));
         let (with_law, _) = Surface::fit(&wide, &logs, centre, scales.map(|scales| scales.with_law));
         let (without_law, weights) = Surface::fit(&narrow, &logs, centre, scales.map(|scales| scales.without_law));
@@ -186,12 +186,6 @@ impl Views {
         ];
         Said { views, leverage }
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 impl Law {

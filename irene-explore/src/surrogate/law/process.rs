@@ -1,4 +1,5 @@
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use irene_numerics::CovarianceFactor;
+use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
@@ -32,7 +33,7 @@ const REACH: f64 = 1.5;
 struct Fit {
     evidence: f64,
     scales: ProcessScales,
-    factor: Cholesky<f64, Dyn>,
+    factor: CovarianceFactor,
 }
 
 impl Process {
@@ -121,12 +122,12 @@ impl Fit {
         for (record, noise) in noise.iter().enumerate() {
             covariance[(record, record)] += noise;
         }
-        let factor = Cholesky::new(covariance)?;
+        let factor = CovarianceFactor::new(covariance)?;
         let mut whitened = left.clone();
-        factor.l_dirty().solve_lower_triangular_mut(&mut whitened);
+        factor.whiten(&mut whitened);
         let count = left.len() as f64;
-        let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
-        let evidence = -0.5 * (count + 2.0) * (whitened.norm_squared() + 2.0 * 0.05f64.powi(2)).ln() - half_determinant;
+        let rest = whitened.norm_squared() + 2.0 * 0.05f64.powi(2);
+        let evidence = -0.5 * (count + 2.0) * rest.ln() - factor.half_log_determinant();
         Some(Self { evidence, scales, factor })
     }
 }

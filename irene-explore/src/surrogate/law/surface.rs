@@ -1,4 +1,5 @@
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use irene_numerics::CovarianceFactor;
+use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{are_divisors, are_usable};
@@ -38,7 +39,7 @@ const NOISE: f64 = 0.05;
 struct Fit {
     evidence: f64,
     scales: Scales,
-    factor: Cholesky<f64, Dyn>,
+    factor: CovarianceFactor,
     coefficients: DVector<f64>,
     /// Of the noise.
     variance: f64,
@@ -87,7 +88,7 @@ impl Surface {
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
             // Each record by how far off it is when it is left out.
             let mut inverse = DMatrix::identity(columns, columns);
-            fit.factor.l_dirty().solve_lower_triangular_mut(&mut inverse);
+            fit.factor.whiten(&mut inverse);
             let whitened = inverse * rows.transpose();
             let fitted = &rows * &fit.coefficients;
             for record in 0..heights.len() {
@@ -99,7 +100,7 @@ impl Surface {
             best = Some(fit);
         }
         if let Some(fit) = best {
-            let lower = fit.factor.l();
+            let lower = fit.factor.lower();
             empty.scales = fit.scales;
             empty.coefficients = fit.coefficients.as_slice().to_vec();
             empty.factor = (0..columns)
@@ -186,16 +187,15 @@ impl Fit {
         for column in 0..precision.ncols() {
             precision[(column, column)] += 1.0 / prior(column);
         }
-        let factor = Cholesky::new(precision)?;
+        let factor = CovarianceFactor::new(precision)?;
         let coefficients = factor.solve(right);
         // What the fit leaves over and what its coefficients cost, in one: left·W·left - right·coefficients.
         let squares: f64 = left.iter().zip(weights.iter()).map(|(left, weight)| weight * left * left).sum();
         let rest = (squares - right.dot(&coefficients)).max(0.0);
         let count = left.len() as f64;
-        let half_determinant: f64 = factor.l_dirty().diagonal().iter().map(|entry| entry.ln()).sum();
         let half_prior: f64 = 0.5 * (0..coefficients.len()).map(|column| prior(column).ln()).sum::<f64>();
         let evidence = -0.5 * (count + 2.0) * (rest + 2.0 * NOISE * NOISE).ln()
-            - half_determinant
+            - factor.half_log_determinant()
             - half_prior
             - 0.05 * scales.linear.ln().powi(2);
         Some(Self { evidence, scales, factor, coefficients, variance: (rest / count).max(1e-12) })

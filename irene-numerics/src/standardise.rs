@@ -4,7 +4,7 @@
 /// A column that is constant but for rounding keeps its scale (s = 1).
 ///
 /// ```
-/// use irene_features::StandardScaler;
+/// use irene_numerics::StandardScaler;
 /// let scaler = StandardScaler::fit(2, [[1.0, 5.0], [3.0, 5.0]].iter().map(|row| row.as_slice()));
 /// let mut row = [3.0, 6.0];
 /// scaler.transform(&mut row);
@@ -14,7 +14,7 @@
 pub struct StandardScaler {
     /// The mean u of each column.
     pub mean: Vec<f64>,
-    /// The divisor s of each column, never zero.
+    /// The divisor s of each column, not zero.
     pub scale: Vec<f64>,
 }
 
@@ -52,6 +52,25 @@ impl StandardScaler {
             *x = (*x - mean) / scale;
         }
     }
+
+    /// The numbers of one row, transformed.
+    pub fn transformed(&self, row: &[f64]) -> impl Iterator<Item = f64> {
+        row.iter().zip(&self.mean).zip(&self.scale).map(|((x, mean), scale)| (x - mean) / scale)
+    }
+}
+
+/// The mean; None of nothing.
+pub fn mean(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}
+
+/// Mean and standard deviation (of the population); zeros of nothing.
+pub fn moments(numbers: impl IntoIterator<Item = f64, IntoIter: Clone>) -> (f64, f64) {
+    let numbers = numbers.into_iter();
+    let count = numbers.clone().count().max(1) as f64;
+    let mean = numbers.clone().sum::<f64>() / count;
+    let variance = numbers.map(|number| (number - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
 }
 
 #[cfg(test)]
@@ -72,5 +91,12 @@ mod tests {
         let mut row = rows[3];
         scaler.transform(&mut row);
         assert_eq!(row, [0.9045340337332909, 0.0, -1.7320508075688774]);
+        assert!(scaler.transformed(&rows[3]).eq(row));
+    }
+
+    #[test]
+    fn moments_are_those_of_the_population() {
+        assert_eq!(moments([1.0, 3.0]), (2.0, 1.0));
+        assert_eq!((moments([]), mean(&[]), mean(&[1.0, 2.0])), ((0.0, 0.0), None, Some(1.5)));
     }
 }

@@ -1,10 +1,10 @@
 use nalgebra::{DMatrix, DVector};
 
-/// Singular values below this share of the largest are taken as zero: columns that repeat others.
+/// Singular values below this share of the largest are taken as zero: they belong to columns that repeat others.
 const RANK_TOLERANCE: f64 = 1e-10;
 
-/// The x of least norm among those that make Σ weight·(row·x - target)² least.
-pub(crate) fn solve(rows: &[&[f64]], targets: &[f64], weights: &[f64]) -> Vec<f64> {
+/// The x of least norm among those that make Σ weight·(row·x - target)² least, by singular values.
+pub fn least_squares(rows: &[&[f64]], targets: &[f64], weights: &[f64]) -> Vec<f64> {
     let columns = rows.first().map_or(0, |row| row.len());
     let roots: Vec<f64> = weights.iter().map(|weight| weight.sqrt()).collect();
     let matrix = DMatrix::from_fn(rows.len(), columns, |i, j| roots[i] * rows[i][j]);
@@ -22,7 +22,7 @@ mod tests {
     #[test]
     fn repeated_columns_share_the_weight() {
         let rows: [&[f64]; 3] = [&[1.0, 1.0], &[2.0, 2.0], &[3.0, 3.0]];
-        let x = solve(&rows, &[2.0, 4.0, 6.0], &[1.0; 3]);
+        let x = least_squares(&rows, &[2.0, 4.0, 6.0], &[1.0; 3]);
         assert!((x[0] - 1.0).abs() < 1e-12 && (x[1] - 1.0).abs() < 1e-12, "{x:?}");
     }
 
@@ -30,8 +30,8 @@ mod tests {
     fn a_weight_counts_as_repetition() {
         let twice: [&[f64]; 4] = [&[1.0, 0.0], &[1.0, 0.0], &[1.0, 1.0], &[1.0, 2.0]];
         let once: [&[f64]; 3] = [&[1.0, 0.0], &[1.0, 1.0], &[1.0, 2.0]];
-        let x = solve(&twice, &[1.0, 1.0, 5.0, 6.0], &[1.0; 4]);
-        let y = solve(&once, &[1.0, 5.0, 6.0], &[2.0, 1.0, 1.0]);
+        let x = least_squares(&twice, &[1.0, 1.0, 5.0, 6.0], &[1.0; 4]);
+        let y = least_squares(&once, &[1.0, 5.0, 6.0], &[2.0, 1.0, 1.0]);
         assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-12), "{x:?} {y:?}");
     }
 }

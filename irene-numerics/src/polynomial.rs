@@ -4,7 +4,7 @@
 /// n columns give C(n + degree, degree) terms: 680 for the paper's 14 columns at degree 3.
 ///
 /// ```
-/// use irene_features::PolynomialFeatures;
+/// use irene_numerics::PolynomialFeatures;
 /// let polynomial = PolynomialFeatures::new(2, 2);
 /// let mut terms = Vec::new();
 /// polynomial.transform(&[2.0, 3.0], &mut terms);

@@ -1,0 +1,43 @@
+//! Numerics of small regressions: what irene's predictors and surrogates share.
+//!
+//! - Columns: [`StandardScaler`] and [`PolynomialFeatures`], column for column as scikit-learn makes them; [`mean`], [`moments`].
+//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`Adam`].
+//! - Gaussian processes: [`CovarianceFactor`].
+//! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
+//!
+//! ```
+//! use irene_numerics::{StandardScaler, least_squares};
+//!
+//! let rows = [[8.0, 1.0], [16.0, 1.0], [24.0, 3.0]];
+//! let scaler = StandardScaler::fit(2, rows.iter().map(|row| row.as_slice()));
+//! let scaled = rows.map(|row| scaler.transformed(&row).collect::<Vec<f64>>());
+//! let scaled: Vec<&[f64]> = scaled.iter().map(Vec::as_slice).collect();
+//! let slopes = least_squares(&scaled, &[-8.0, 0.0, 8.0], &[1.0; 3]);
+//! assert!((slopes[0] - scaler.scale[0]).abs() < 1e-9 && slopes[1].abs() < 1e-9);
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod adam;
+mod covariance;
+mod least_squares;
+mod levenberg_marquardt;
+mod nonnegative;
+mod normal;
+mod polynomial;
+mod quantile;
+mod standardise;
+
+pub use adam::Adam;
+pub use covariance::CovarianceFactor;
+pub use least_squares::least_squares;
+pub use levenberg_marquardt::LevenbergMarquardt;
+pub use nonnegative::{nonnegative_least_squares, nonnegative_minimum};
+pub use normal::standard_normal;
+pub use polynomial::PolynomialFeatures;
+pub use quantile::{conformal_quantile, median, quantile};
+pub use standardise::{StandardScaler, mean, moments};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
