@@ -53,6 +53,7 @@ mod interval;
 mod paper;
 mod physics;
 mod predictor;
+mod provenance;
 mod published;
 mod range;
 mod shares;
@@ -71,7 +72,8 @@ pub use explain::{Explanation, Term};
 pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
-pub use predictor::{Predictor, Profile, Provenance, Reader, Trainer};
+pub use predictor::{Predictor, Profile, Reader, Trainer};
+pub use provenance::{Provenance, SizeRanges, TrainedPrecision};
 pub use published::{
     ByModel, COST_SETTING, CostSetting, ENERGY_SHARES, ERRORS_WITHIN, EnergyShares, MACHINES, MINIATURES, Miniatures,
     NODE_COUNTS, NodeCounts, OfOthers, PRIMITIVES, PublicMachine, Reported,

@@ -1,12 +1,10 @@
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use irene_tree::{Mark, Node, NodeId, Quantity, Tree, jsonl};
-use serde::{Deserialize, Serialize};
+use irene_tree::{Mark, NodeId, Quantity, Tree};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, Explanation, Result, Store, paper,
+    Error, Explanation, Provenance, Result, Store, paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
 };
 
@@ -73,61 +71,6 @@ const READERS: &[(&str, Reader)] = &[
     (Primitives::NAME, |store| Ok(Box::new(Calibrated::<Primitives>::read(store)?))),
     (Specs::NAME, |store| Ok(Box::new(Calibrated::<Specs>::read(store)?))),
 ];
-
-/// What a predictor was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// The machine, as its user names it.
-    pub device: String,
-    /// How many trees of which models and sizes.
-    pub training_data: String,
-    /// SHA-256 of the training trees' interchange lines.
-    pub digest: String,
-    /// The program that trained it.
-    pub trained_by: String,
-}
-
-impl Provenance {
-    /// Of these training trees, measured on this device.
-    pub fn new(device: impl Into<String>, trees: &[Tree]) -> Self {
-        let mut models: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut hash = Sha256::new();
-        for tree in trees {
-            *models.entry(&tree.model_name).or_default() += 1;
-            hash.update(jsonl::to_json(tree));
-            hash.update("\n");
-        }
-        let range = |size: fn(&Tree) -> usize| {
-            let sizes = trees.iter().map(size);
-            format!("{} to {}", sizes.clone().min().unwrap_or(0), sizes.max().unwrap_or(0))
-        };
-        let counts: Vec<_> = models.iter().map(|(model, count)| format!("{model} ({count})")).collect();
-        let (batches, lengths) = (range(|tree| tree.batch_size), range(|tree| tree.seq_len));
-        let counts = counts.join(", ");
-        // What was learned from estimates predicts estimates.
-        let is_estimated = trees.iter().flat_map(Tree::nodes).any(Node::is_energy_estimated);
-        let estimated = if is_estimated { "; energies estimated" } else { "" };
-        Self {
-            device: device.into(),
-            training_data: format!("{} trees: {counts}; batch {batches}, sequence {lengths}{estimated}", trees.len()),
-            digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-            trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
-        }
-    }
-
-    /// Least and greatest batch size and sequence length of the training trees, as [`training_data`](Self::training_data) has
-    /// them; None if it does not say.
-    pub fn size_ranges(&self) -> Option<[[usize; 2]; 2]> {
-        // The ranges are in this text alone; a field of their own would leave out the files that are about.
-        let mut sizes =
-            self.training_data.split("; ").find_map(|part| part.strip_prefix("batch "))?.split(", sequence ");
-        let mut range = || {
-            let (least, greatest) = sizes.next()?.split_once(" to ")?;
-            Some([least.parse().ok()?, greatest.parse().ok()?])
-        };
-        Some([range()?, range()?])
-    }
-}
 
 /// A predictor and what it was made from: the content of a predictor file.
 pub struct Profile {
@@ -305,23 +248,5 @@ impl Profile {
         store.set("provenance", provenance);
         store.set_method(method);
         store.to_bytes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ranges_of_sizes_are_read_back_from_the_text() {
-        let bundled = Profile::bundled("gtx-1080-ti").unwrap();
-        assert_eq!(bundled.provenance.size_ranges(), Some([[8, 32], [32, 256]]));
-        let mut provenance = bundled.provenance;
-        provenance.training_data += "; energies estimated; carried over from a machine; batch ?";
-        assert_eq!(provenance.size_ranges(), Some([[8, 32], [32, 256]]));
-        for text in ["", "batch 1", "2 trees; batch 1 to 2", "2 trees; batch 1 to x, sequence 1 to 2"] {
-            provenance.training_data = text.into();
-            assert_eq!(provenance.size_ranges(), None, "{text}");
-        }
     }
 }

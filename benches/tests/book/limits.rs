@@ -1,7 +1,7 @@
 //! What the page of limits says of the code, the shipped profile and CI is so.
 
 use irene_models::ARCHITECTURES;
-use irene_regress::Profile;
+use irene_regress::{Profile, SizeRanges};
 
 use crate::{docs, read, root};
 
@@ -20,7 +20,7 @@ fn the_shipped_profiles_are_of_the_data_that_the_limits_name() {
         assert_eq!(provenance.training_data.matches('(').count(), 6, "{}", provenance.training_data);
         let trees = provenance.training_data.split(' ').next().unwrap();
         says(format!("`{name}` on {trees} trees of {models}"));
-        let [[least, most], [shortest, longest]] = provenance.size_ranges().unwrap();
+        let SizeRanges { sequences: [least, most], new: [shortest, longest], .. } = provenance.sizes.unwrap();
         says(format!("batches of {least} to {most}, sequences of {shortest} to {longest} tokens, 32-bit floats"));
     }
 }

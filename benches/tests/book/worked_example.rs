@@ -4,7 +4,7 @@
 //! have a digit in it, so that no number stands in the page that nobody computed.
 
 use irene_models::ModelSpec;
-use irene_regress::{CONFIDENCE, PRICE_PER_KWH, Profile, Term, kwh_per_million};
+use irene_regress::{CONFIDENCE, PRICE_PER_KWH, Profile, SizeRanges, Term, kwh_per_million};
 use irene_tree::{Level, Node, NodeId, Quantity, Tree, render};
 use safetensors::SafeTensors;
 
@@ -363,7 +363,8 @@ fn what_it_comes_to(page: &mut Page, example: &Example) {
     ));
     let data = &example.profile.provenance.training_data;
     let trees = data.split(' ').next().unwrap();
-    let [[least, most], [shortest, longest]] = example.profile.provenance.size_ranges().unwrap();
+    let SizeRanges { sequences: [least, most], new: [shortest, longest], .. } =
+        example.profile.provenance.sizes.unwrap();
     assert!(data.contains(MODEL) && (least..=most).contains(&BATCH) && (shortest..=longest).contains(&SEQ), "{data}");
     page.says(format!("this very model and size among {trees} trees"));
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
         writeln!(out, "  device         {}", made_from.device)?;
         writeln!(out, "  predictor      {}", profile.predictor.summary())?;
         writeln!(out, "  training data  {}", made_from.training_data)?;
+        writeln!(out, "  precision      {}", made_from.precision)?;
         writeln!(out, "  digest         sha256 {}", made_from.digest)?;
         writeln!(out, "  trained by     {}", made_from.trained_by)?;
     }

@@ -112,14 +112,13 @@ async fn devices(State(app): Shared) -> Json<Devices> {
 pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> Devices {
     let entry = |Device { name, profile }: &Device| {
         let provenance = &profile.provenance;
-        let [batch_sizes, seq_lens] = provenance.size_ranges().map_or([None; 2], |ranges| ranges.map(Some));
         DeviceEntry {
             name: name.clone(),
             description: provenance.device.clone(),
             method: profile.predictor.method().to_owned(),
             training_data: provenance.training_data.clone(),
-            batch_sizes,
-            seq_lens,
+            batch_sizes: provenance.sizes.map(|sizes| sizes.sequences),
+            seq_lens: provenance.sizes.map(|sizes| sizes.new),
         }
     };
     Devices { devices: devices.into_iter().map(entry).collect() }
