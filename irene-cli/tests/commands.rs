@@ -31,7 +31,10 @@ fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 11.1 J a run"), "{text}");
     assert!(text.contains("│  │  │  ├─ self BertSelfAttention"), "{text}");
     assert!(text.contains("where it goes"), "{text}");
-    assert!(text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"), "{text}");
+    assert!(
+        text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"),
+        "{text}"
+    );
     assert!(text.contains("a million runs: 3.09"), "{text}");
     assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");

@@ -99,7 +99,9 @@ fn mistakes_are_problems_in_a_line() {
     server.get("/api/v1/predict?model=gpt2&batch_size=-1&seq_len=1").is_problem(400, "batch_size");
     server.get("/api/v1/predict?model=gpt2&batch_size=1").is_problem(400, "missing field `seq_len`");
     server.get("/api/v1/predict?model=gpt2&batch_size=1&seq_len=2000").is_problem(422, "1024");
-    server.get(&format!("{BERT}&device=tpu")).is_problem(404, "device `tpu` is unknown; there are gtx-1080-ti, gtx-1070");
+    server
+        .get(&format!("{BERT}&device=tpu"))
+        .is_problem(404, "device `tpu` is unknown; there are gtx-1080-ti, gtx-1070");
     server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,x").is_problem(400, "batch_sizes takes whole numbers");
     let many = (1..400).map(|size| size.to_string()).collect::<Vec<_>>().join(",");
     server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes={many}")).is_problem(400, "at most 256 sizes");
