@@ -1,4 +1,4 @@
-//! What does a sample cost, and what a window over a full ring?
+//! How long do a sample, and a window over a full ring, take?
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 
@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use irene_sampler::{
-    Channel, Clock, Recorder, Series, Unit,
-    sources::{Places, kind},
+    Channel, Clock, Metric, Recorder, Resource, Sensor, Series,
+    sensors::{Places, kind},
 };
 
 /// The readings that a sampler keeps by default.
@@ -17,8 +17,9 @@ fn sample(criterion: &mut Criterion) {
     let places = Places { tdp_watts: Some(65.0), ..Places::here() };
     let clock = Clock::new();
     for names in [&["utilisation"][..], &["tdp"], &["utilisation", "tdp"]] {
-        let sources = names.iter().map(|name| (kind(name).unwrap().open)(&places).unwrap()).collect();
-        let mut recorder = Recorder::new(sources, CAPACITY);
+        let sensors: Vec<Box<dyn Sensor>> =
+            names.iter().map(|name| (kind(name).unwrap().open)(&places).unwrap()).collect();
+        let mut recorder = Recorder::new(sensors, CAPACITY);
         criterion.bench_function(&format!("a sample of {}", names.join(" and ")), |bench| {
             bench.iter(|| recorder.sample_at(clock.stamp()));
         });
@@ -26,15 +27,15 @@ fn sample(criterion: &mut Criterion) {
 }
 
 fn window(criterion: &mut Criterion) {
-    for unit in [Unit::Percent, Unit::Watts, Unit::Joules] {
-        let mut series = Series::new(&Channel::energy("meter", unit), CAPACITY);
+    for metric in [Metric::Utilisation, Metric::Power, Metric::Energy] {
+        let mut series = Series::new(&Channel::new(Resource::Host, metric), CAPACITY);
         // More than it keeps, so that the ring does not lie in one piece; a step that differs each time.
         for i in 0..CAPACITY + CAPACITY / 2 {
-            let reading = if unit == Unit::Joules { i as f64 * 8.5 } else { 50.0 + (i % 7) as f64 };
+            let reading = if metric == Metric::Energy { i as f64 * 8.5 } else { 50.0 + (i % 7) as f64 };
             series.push(i as f64 * 0.17, reading);
         }
         let (from, to) = (series.points().next().unwrap().0, series.points().next_back().unwrap().0);
-        criterion.bench_function(&format!("a window over {CAPACITY} readings in {}", unit.symbol()), |bench| {
+        criterion.bench_function(&format!("a window over {CAPACITY} readings in {}", metric.unit()), |bench| {
             bench.iter(|| series.window(black_box(from), black_box(to)).unwrap());
         });
     }

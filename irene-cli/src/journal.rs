@@ -1,4 +1,4 @@
-//! What a profile has measured so far, on disk.
+//! The measurements of an unfinished profile, on disk.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use crate::output;
 
-/// What was measured of a tree that is not whole yet, kept beside the output so that nothing is lost.
+/// The measurements of a tree that is not whole yet, kept beside the output so that nothing is lost.
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
-    /// A digest of what the figures depend on.
+    /// A digest of the settings that the figures depend on.
     settings: u64,
     pub(crate) known: HashMap<u64, Measurement>,
     /// Lines of other settings.
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Journal {
-    /// The journal of an output; what it holds by these settings is known, if that is wanted.
+    /// The journal of an output. If the profile resumes, its measurements by these settings are known.
     pub(crate) fn open(output: &Path, settings: &Value, resume: bool) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         settings.to_string().hash(&mut hasher);
@@ -51,7 +51,7 @@ impl Journal {
         );
         if has_rounds {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            // The last line may be cut off; what it was about is measured again.
+            // The last line may be cut off; its node is measured again.
             for (line, entry) in text.lines().filter_map(|line| Some((line, serde_json::from_str::<Entry>(line).ok()?)))
             {
                 if entry.settings == settings {
@@ -73,7 +73,7 @@ impl Journal {
         Ok(Self { path, file, settings, known, others })
     }
 
-    /// The last line of a node counts.
+    /// Writes a measurement. The last line of a node counts.
     pub(crate) fn keep(&mut self, key: u64, measured: &Measurement) {
         self.known.insert(key, measured.clone());
         let entry = Entry { settings: self.settings, key, measured: measured.clone() };
@@ -82,7 +82,7 @@ impl Journal {
         let _ = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
     }
 
-    /// Forgets what was measured by these settings, which the trees have; what others measured stays.
+    /// Removes the measurements by these settings, which the trees now have; those by other settings stay.
     pub(crate) fn finish(self) -> Result<()> {
         if self.others.is_empty() {
             std::fs::remove_file(&self.path).with_context(|| self.path.display().to_string())

@@ -1,8 +1,11 @@
 //! Measuring every node of a model that runs on this machine.
 
-use std::{collections::HashMap, sync::atomic::AtomicBool};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::AtomicBool,
+};
 
-use irene_sampler::{Estimate, MeasureError, Measurement, Protocol, Provenance, Sampler, Unit};
+use irene_sampler::{Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Provenance, Resource, Sampler};
 use irene_tree::{Level, Quantity, Tree};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,25 +17,25 @@ pub struct Profiler<'a> {
     /// Reads the probes, and the meter if there is one.
     pub sampler: &'a Sampler,
     /// How each node is measured.
-    pub protocol: &'a Protocol,
+    pub protocol: &'a MeasuringProtocol,
     /// The levels whose nodes are measured.
     pub levels: &'a [Level],
     /// Ends the profile when it becomes true.
     pub stop: &'a AtomicBool,
 }
 
-/// What one node was found to cost.
+/// The measured figures of one node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figures {
-    /// What goes into the node's fields.
+pub struct NodeFigures {
+    /// The values of the node's fields.
     pub quantities: Vec<(Quantity, f64)>,
-    /// What they rest on.
-    pub basis: Basis,
+    /// How they were measured.
+    pub basis: MeasurementBasis,
 }
 
-/// What the figures of a node rest on: its [`MEASUREMENT_FIELD`](irene_tree::Node::MEASUREMENT_FIELD) in the interchange format.
+/// How the figures of a node were measured: its [`MEASUREMENT_FIELD`](irene_tree::Node::MEASUREMENT_FIELD) in the interchange format.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Basis {
+pub struct MeasurementBasis {
     /// Half the 95% confidence interval of the latency, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_half_width: Option<f64>,
@@ -45,49 +48,51 @@ pub struct Basis {
     /// Why there is no energy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_energy: Option<String>,
-    /// Idle power before, W.
+    /// Idle power before the first round, W.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_watts: Option<f64>,
-    /// Rounds.
+    /// The number of rounds.
     pub rounds: usize,
     /// Runs in a round.
     pub repeats: u32,
-    /// Whether the intervals are as narrow as was asked.
+    /// Whether the intervals are as narrow as the protocol asks.
     pub reached_target: bool,
-    /// Whether power was near idle power before every round, as far as it could be read.
+    /// Whether power was near idle power before every round, where it could be read.
     pub settled: bool,
 }
 
-/// In the measurement of a node: whether its figures are those of another that does the same.
+/// A key in the measurement of a node: whether its figures are those of another node that does the same.
 const SHARED_FIELD: &str = "is_shared";
 
-impl Figures {
-    /// The figures of a measurement; what was not read is left out.
+impl NodeFigures {
+    /// The figures of a measurement, without those that were not read.
     pub fn of(measurement: &Measurement) -> Self {
         let mut quantities = vec![(Quantity::Latency, measurement.latency.mean)];
         quantities.extend(measurement.energy.map(|energy| (Quantity::GroundTruthEnergy, energy.mean)));
         let probes = [
-            (Quantity::Cpu, "cpu"),
-            (Quantity::Mem, "mem"),
-            (Quantity::Gpu, ".util"),
-            (Quantity::GpuMem, ".mem"),
-            (Quantity::GpuClk, ".sm_clock"),
-            (Quantity::GpuMemClk, ".mem_clock"),
+            (Quantity::Cpu, false, Metric::Utilisation),
+            (Quantity::Mem, false, Metric::Memory),
+            (Quantity::Gpu, true, Metric::Utilisation),
+            (Quantity::GpuMem, true, Metric::Memory),
+            (Quantity::GpuClk, true, Metric::CoreClock),
+            (Quantity::GpuMemClk, true, Metric::MemoryClock),
         ];
-        for (quantity, name) in probes {
-            // Of several GPUs the mean.
-            let is_it = |channel: &str| {
-                channel == name || name.starts_with('.') && channel.starts_with("gpu") && channel.ends_with(name)
-            };
+        for (quantity, is_gpu, metric) in probes {
+            let figures = measurement.channels.iter().filter(|figure| match figure.id.resource {
+                Resource::Host => !is_gpu,
+                Resource::Gpu(_) => is_gpu,
+                _ => false,
+            });
             let means: Vec<f64> =
-                measurement.channels.iter().filter(|figure| is_it(&figure.name)).map(|figure| figure.mean).collect();
+                figures.filter(|figure| figure.id.metric == metric).map(|figure| figure.mean).collect();
+            // The mean over the GPUs.
             quantities.extend(Estimate::of(&means).map(|mean| (quantity, mean.mean)));
         }
         quantities.extend(gpu_energy(measurement).map(|joules| (Quantity::GpuEnergy, joules)));
         let energy = measurement.energy;
         Self {
             quantities,
-            basis: Basis {
+            basis: MeasurementBasis {
                 latency_half_width: measurement.latency.half_width,
                 energy_half_width: energy.and_then(|energy| energy.half_width),
                 energy_provenance: measurement.provenance.filter(|_| energy.is_some()),
@@ -102,31 +107,33 @@ impl Figures {
     }
 }
 
-/// Joules of a run by the GPUs' drivers: of each its counter, or its power where it has none.
+/// Joules of a run on all GPUs by their drivers: by each card's counter, or by its power if it has none.
 fn gpu_energy(measurement: &Measurement) -> Option<f64> {
-    let gpus = measurement.channels.iter().filter(|figure| figure.name.starts_with("gpu"));
-    let of = |unit: Unit| gpus.clone().filter(move |figure| figure.unit == unit);
-    let gpu = |name: &str| name.split('.').next().map(str::to_owned);
-    let counters = of(Unit::Joules);
-    let powers =
-        of(Unit::Watts).filter(|power| !of(Unit::Joules).any(|counter| gpu(&counter.name) == gpu(&power.name)));
-    let energies: Vec<f64> = counters.chain(powers).filter_map(|figure| figure.energy).collect();
-    // The sum of some is not that of all.
-    let mut cards: Vec<_> = gpus.clone().map(|figure| gpu(&figure.name)).collect();
-    cards.dedup();
-    (!energies.is_empty() && energies.len() == cards.len()).then(|| energies.iter().sum())
+    let joules = |gpu: u32, metric: Metric| {
+        let is_it = |resource: &Resource| *resource == Resource::Gpu(gpu);
+        let figure =
+            measurement.channels.iter().find(|figure| is_it(&figure.id.resource) && figure.id.metric == metric);
+        figure?.energy
+    };
+    let gpu = |resource: &Resource| if let Resource::Gpu(number) = resource { Some(*number) } else { None };
+    let gpus: BTreeSet<u32> = measurement.channels.iter().filter_map(|figure| gpu(&figure.id.resource)).collect();
+    if gpus.is_empty() {
+        return None;
+    }
+    // A partial sum is not reported as the total.
+    gpus.into_iter().map(|gpu| joules(gpu, Metric::Energy).or_else(|| joules(gpu, Metric::Power))).sum()
 }
 
-/// A node that a profile measures, for itself and for those that do the same.
+/// A node that a profile measures, for itself and for all nodes that do the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distinct {
-    /// The same for nodes that do the same.
+    /// Nodes that do the same have the same key.
     pub key: u64,
     /// The scope of the first of them.
     pub scope: String,
 }
 
-/// The distinct nodes of these levels, which a profile of the model at this size measures.
+/// The distinct nodes of these levels: those that a profile of the model at this size measures.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
@@ -148,20 +155,20 @@ pub enum ProfileError {
     /// The model did not run.
     #[error(transparent)]
     Model(#[from] Error),
-    /// It was told to stop.
+    /// The caller stopped it.
     #[error("stopped")]
     Stopped,
 }
 
 impl Profiler<'_> {
-    /// Runs the model on a batch and measures its nodes in place: a round of each node in a pass, and passes until every node is
-    /// known as well as the protocol asks. So an interval holds what drifts over minutes. The tree has latency, utilisations and
-    /// energy filled in, each with what it rests on.
+    /// Runs the model on a batch and measures its nodes in place: one round of each node in a pass, and passes until every node is
+    /// known well enough. The rounds of a node lie apart, so that its interval also covers drift over minutes. The tree gets latency,
+    /// utilisations and energy, each with how it was measured.
     ///
-    /// `known` has what was measured of nodes before, by their keys; `keep` is told of every round.
+    /// `known` has earlier measurements of nodes, by their keys; `keep` gets every measurement that has a new round.
     ///
     /// # Errors
-    /// [`ProfileError::Stopped`] if it was told to stop; what the model says.
+    /// [`ProfileError::Stopped`] if the caller stops it; the model's error.
     pub fn profile(
         &self,
         spec: &ModelSpec,
@@ -180,12 +187,12 @@ impl Profiler<'_> {
         }
     }
 
-    /// Whether a node is known well enough, or was measured as often as the protocol does at most.
+    /// Whether a node is known well enough, or has as many rounds as the protocol allows.
     pub fn is_done(&self, measured: &Measurement) -> bool {
         self.protocol.is_enough(measured) || measured.rounds.len() >= self.protocol.most_rounds
     }
 
-    /// One pass; whether all nodes are known well enough, or were measured as often as the protocol does at most.
+    /// One pass, and whether all nodes are done after it.
     #[allow(clippy::type_complexity)] // it is written once
     fn pass(
         &self,
@@ -195,7 +202,7 @@ impl Profiler<'_> {
         batch: &Batch,
         known: &mut HashMap<u64, Measurement>,
         keep: &mut impl FnMut(u64, &Measurement),
-    ) -> std::result::Result<(Tree, Vec<Option<Found<Figures>>>, bool), ProfileError> {
+    ) -> std::result::Result<(Tree, Vec<Option<Found<NodeFigures>>>, bool), ProfileError> {
         let (mut stopped, mut all_done) = (false, true);
         let measure = |to_measure: ToMeasure<'_>| {
             let ToMeasure { key, node, rerun } = to_measure;
@@ -203,13 +210,13 @@ impl Profiler<'_> {
             // A node that was measured before this run may be ahead of the pass.
             if let Some(earlier) = earlier.filter(|earlier| self.is_done(earlier) || earlier.rounds.len() >= pass) {
                 all_done &= self.is_done(earlier);
-                return Ok(Figures::of(earlier));
+                return Ok(NodeFigures::of(earlier));
             }
             match self.protocol.try_round(self.sampler, self.stop, earlier.cloned(), &mut *rerun) {
                 Ok(measured) => {
                     keep(key, &measured);
                     all_done &= self.is_done(&measured);
-                    let figures = Figures::of(&measured);
+                    let figures = NodeFigures::of(&measured);
                     known.insert(key, measured);
                     Ok(figures)
                 }
@@ -231,7 +238,7 @@ impl Profiler<'_> {
     }
 }
 
-fn filled_in(mut tree: Tree, found: &[Option<Found<Figures>>]) -> Tree {
+fn filled_in(mut tree: Tree, found: &[Option<Found<NodeFigures>>]) -> Tree {
     for (node, found) in tree.nodes_mut().iter_mut().zip(found) {
         let Some(Found { figures, is_shared }) = found else { continue };
         for &(quantity, value) in &figures.quantities {

@@ -7,9 +7,11 @@ use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Dura
 use candle_core::{DType, Device};
 use irene_models::{
     Batch, ModelSpec, RandomWeights,
-    profile::{Figures, ProfileError, Profiler, distinct},
+    profile::{NodeFigures, ProfileError, Profiler, distinct},
 };
-use irene_sampler::{Channel, Measurement, Protocol, Sampler, SamplerOptions, Source, Unit};
+use irene_sampler::{
+    Channel, Measurement, MeasuringProtocol, Metric, Resource, Sampler, SamplerOptions, Sensor, Sensors,
+};
 use irene_tree::{Level, Quantity, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
@@ -23,8 +25,9 @@ fn profiled(
     let model = spec.build(&RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu }).unwrap();
     let batch = Batch::of_ids(vec![1; 12], None, (2, 6), &Device::Cpu).unwrap();
     let short = Duration::from_millis(2);
-    let protocol = Protocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..Protocol::quick() };
-    let sampler = Sampler::start(Vec::new(), SamplerOptions::default()).unwrap();
+    let protocol =
+        MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
+    let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
     let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, stop: &AtomicBool::new(stop) };
     let (mut kept, mut rounds) = (HashMap::new(), 0);
     let tree = profiler.profile(&spec, model.as_ref(), &batch, known, |key, measured| {
@@ -64,7 +67,7 @@ fn a_profile_that_is_stopped_says_so() {
 /// Readings of a machine with a GPU.
 struct Readings([Channel; 5]);
 
-impl Source for Readings {
+impl Sensor for Readings {
     fn channels(&self) -> &[Channel] {
         &self.0
     }
@@ -78,16 +81,26 @@ impl Source for Readings {
 
 #[test]
 fn each_probe_goes_into_its_own_field() {
-    let gauge = |name: &str| Channel::gauge(name, Unit::Percent);
-    let power = Channel { is_total: false, ..Channel::energy("gpu0.power", Unit::Watts) };
-    let channels = [gauge("cpu"), gauge("mem"), gauge("gpu0.util"), gauge("gpu0.mem"), power];
+    let channels = [
+        Channel::new(Resource::Host, Metric::Utilisation),
+        Channel::new(Resource::Host, Metric::Memory),
+        Channel::new(Resource::Gpu(0), Metric::Utilisation),
+        Channel::new(Resource::Gpu(0), Metric::Memory),
+        Channel::new(Resource::Gpu(0), Metric::Power),
+    ];
+    let sensors = Sensors { probes: vec![Box::new(Readings(channels))], meters: Vec::new() };
     let options = SamplerOptions { period: Duration::from_millis(1), ..SamplerOptions::default() };
-    let sampler = Sampler::start(vec![Box::new(Readings(channels))], options).unwrap();
+    let sampler = Sampler::start(sensors, options).unwrap();
     std::thread::sleep(Duration::from_millis(20));
-    let protocol = Protocol { least_rounds: 1, most_rounds: 1, round: Duration::from_millis(30), ..Protocol::quick() };
+    let protocol = MeasuringProtocol {
+        least_rounds: 1,
+        most_rounds: 1,
+        round: Duration::from_millis(30),
+        ..MeasuringProtocol::quick()
+    };
     let pause = || std::thread::sleep(Duration::from_millis(30));
     let measured = protocol.measure(&sampler, &AtomicBool::new(false), pause).unwrap();
-    let figures = Figures::of(&measured).quantities;
+    let figures = NodeFigures::of(&measured).quantities;
     let get = |wanted| figures.iter().find(|(quantity, _)| *quantity == wanted).map(|(_, value)| *value);
     assert_eq!(get(Quantity::Cpu), Some(20.0));
     assert_eq!(get(Quantity::Mem), Some(30.0));

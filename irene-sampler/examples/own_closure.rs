@@ -1,27 +1,28 @@
-//! A service that measures what its own work costs, by irene-sampler alone: `cargo run --release -p irene-sampler --example own_closure`.
-//! Where there is no meter, the processor's thermal design power in watts as an argument gives an estimate, which is marked as one.
-#![allow(clippy::print_stdout)] // what it is for
+//! A service that measures the cost of its own work with irene-sampler alone:
+//! `cargo run --release -p irene-sampler --example own_closure`. On a machine without a meter, the processor's thermal design power in
+//! watts as an argument gives an estimate, which is marked as one.
+#![allow(clippy::print_stdout)] // the example prints its results
 
 use std::{error::Error, hint::black_box, sync::atomic::AtomicBool, time::Duration};
 
 use irene_sampler::{
-    Measurement, Protocol, Sampler, SamplerOptions,
-    sources::{Places, Selection},
+    Measurement, MeasuringProtocol, Sampler, SamplerOptions,
+    sensors::{Places, Selection},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let tdp_watts = std::env::args().nth(1).map(|text| text.parse()).transpose()?;
     let places = Places { tdp_watts, ..Places::here() };
-    let Selection { sources, meters } = Selection::automatic(&places);
+    let Selection { sensors, meters } = Selection::automatic(&places);
     match meters.as_slice() {
         [] => println!("no meter: only the time is measured; a thermal design power in watts would give an estimate"),
         meters => println!("meter: {}", meters.join(", ")),
     }
-    let sampler = Sampler::start(sources, SamplerOptions { period: Duration::from_millis(10), ..Default::default() })?;
+    let sampler = Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(10), ..Default::default() })?;
     let never = AtomicBool::new(false);
     for size in [64, 128] {
         let (left, right) = (vec![1.5_f32; size * size], vec![0.5_f32; size * size]);
-        let measured = Protocol::quick().measure(&sampler, &never, || {
+        let measured = MeasuringProtocol::quick().measure(&sampler, &never, || {
             black_box(product(black_box(&left), &right, size));
         })?;
         println!("a product of {size} x {size} matrices: {}", show(&measured));
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The work: here a plain product of matrices, in a service whatever a request takes.
+/// The work: here a plain product of matrices, in a service the handling of a request.
 fn product(left: &[f32], right: &[f32], size: usize) -> Vec<f32> {
     let mut product = vec![0.0; size * size];
     for (row, out) in left.chunks(size).zip(product.chunks_mut(size)) {

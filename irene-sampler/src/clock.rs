@@ -1,17 +1,17 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Seconds since a common start that never go backwards. All times of a recording are of one clock.
+/// Counts seconds from a common start and never goes backwards. All times of a recording are of one clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
 }
 
-/// One moment, by both clocks.
+/// One moment by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stamp {
     /// Seconds since the clock's start.
     pub time: f64,
-    /// Seconds since 1970 by the system's clock, which may be set.
+    /// Seconds since 1970 by the system's clock, which somebody may set.
     pub wall: f64,
 }
 

@@ -1,28 +1,30 @@
-//! Sensors, energy meters, and a protocol to measure what a closure costs.
+//! Sensors, energy meters, and a protocol that measures the cost of a closure.
 //!
-//! - [`sources`]: what can be read on this machine, each a [`Source`] in one list: utilisation and memory, GPUs through NVML, RAPL,
-//!   hwmon, logs of external meters, and estimates from load.
-//! - [`Sampler`]: reads sources from a background thread; [`Series::window`] says what happened between two times.
-//! - [`Protocol`]: repeats a closure until its time and energy are known as well as asked.
+//! - [`sensors`]: one list of everything that can be read on this machine, each a [`Sensor`]: utilisation and memory, GPUs through
+//!   NVML, RAPL, hwmon, logs of external meters, and estimates from load.
+//! - [`Channel`]: a [`Metric`] of a [`Resource`]. The resources tell what is part of what, so that nothing counts twice.
+//! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
+//! - [`MeasuringProtocol`]: repeats a closure until its time and energy are known well enough.
 //!
-//! What could not be read is absent, never zero; what rests on too few readings is refused with the reason.
+//! A value that cannot be read is absent, never zero; a figure that would rest on too few readings is refused with the reason.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod channel;
 mod clock;
 mod counter;
 mod protocol;
+mod resource;
 mod sampler;
+pub mod sensors;
 mod series;
-pub mod sources;
 
-pub use channel::{Channel, Provenance, Unit};
+pub use channel::{Channel, ChannelId, Metric, Provenance, totals};
 pub use clock::{Clock, Stamp};
-pub use counter::{Counter, Step};
-pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Protocol, Round};
-pub use sampler::{PERIODS, Readings, Recorder, Recording, Sampler, SamplerOptions};
+pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
+pub use resource::{Package, Resource};
+pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions};
+pub use sensors::{Sensor, Sensors};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
-pub use sources::Source;
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Channel, Clock, Counter, Series, Stamp, Step, Window, WindowError, sources::Source};
+use crate::{Channel, Clock, Sensor, Sensors, Series, Stamp, Window, WindowError, totals};
 
 /// How a sampler works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,53 +24,45 @@ impl Default for SamplerOptions {
 }
 
 /// The shortest and the longest time between samples.
-pub const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10)];
+const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10)];
 
-/// How long a reading may come after what it is of.
+/// The longest time from a reading's moment to its arrival.
 const LAG: Duration = Duration::from_secs(3);
 
-/// Where a source puts what it reads.
+/// Takes a sensor's readings.
 pub struct Readings<'a> {
     stamp: Stamp,
     series: &'a mut [Series],
 }
 
 impl Readings<'_> {
-    /// When this sample is taken.
+    /// The moment of this sample.
     pub fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// A reading of the source's channel with this number, now.
+    /// Adds a reading of now to the sensor's channel with this number.
     pub fn push(&mut self, channel: usize, value: f64) {
         self.series[channel].push(self.stamp.time, value);
     }
 
-    /// A reading that somebody else took at a time of the system's clock.
+    /// Adds a reading that was taken at a time of the system's clock.
     pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
         self.series[channel].push(wall - self.stamp.wall + self.stamp.time, value);
     }
 
-    /// A reading of an energy counter, joules, now.
-    pub fn count(&mut self, channel: usize, counter: &mut Counter, joules: f64) {
-        if let Some(step) = counter.advance(self.stamp.time, joules) {
-            self.put(channel, step);
-        }
-    }
-
-    /// What a counter says, now.
-    pub fn put(&mut self, channel: usize, step: Step) {
-        match step {
-            Step::Total(total) => self.series[channel].push(self.stamp.time, total),
-            Step::Broken(total) => self.series[channel].push_broken(self.stamp.time, total),
-        }
+    /// Adds a reading of a counter before which an unknown amount was used.
+    pub(crate) fn push_after_break(&mut self, channel: usize, value: f64) {
+        self.series[channel].break_before(self.stamp.time);
+        self.push(channel, value);
     }
 }
 
-/// What was read of some channels, by one clock.
+/// The readings of some channels, by one clock.
 #[derive(Clone, Debug)]
 pub struct Recording {
     channels: Arc<[Channel]>,
+    totals: Arc<[usize]>,
     series: Vec<Series>,
 }
 
@@ -80,50 +72,62 @@ impl Recording {
         &self.channels
     }
 
-    /// The readings of a channel, by its place among the channels.
+    /// The places of the channels whose energies add up to that of the meter.
+    pub fn totals(&self) -> &[usize] {
+        &self.totals
+    }
+
+    /// The readings of a channel, by its place.
     pub fn series(&self, channel: usize) -> &Series {
         &self.series[channel]
     }
 
-    /// What a channel did between two times in seconds.
+    /// A channel's figures between two times in seconds.
     ///
     /// # Errors
-    /// [`WindowError`] if the readings do not bear a figure.
+    /// [`WindowError`] if there are too few readings for a figure.
     pub fn window(&self, channel: usize, from: f64, to: f64) -> Result<Window, WindowError> {
         self.series[channel].window(from, to)
     }
 }
 
-/// Sources and what was read of them, sampled when asked to: by a [`Sampler`]'s thread, or by hand.
+/// Sensors and their readings. A [`Sampler`]'s thread samples them, or the caller does.
 pub struct Recorder {
-    sources: Vec<Box<dyn Source>>,
+    sensors: Vec<Box<dyn Sensor>>,
     recording: Recording,
 }
 
 impl Recorder {
-    /// Nothing read yet; the newest `capacity` readings of each channel will be kept.
-    pub fn new(sources: Vec<Box<dyn Source>>, capacity: usize) -> Self {
-        let channels: Arc<[Channel]> = sources.iter().flat_map(|source| source.channels()).cloned().collect();
+    /// Keeps the newest `capacity` readings of each channel.
+    pub fn new(sensors: impl Into<Sensors>, capacity: usize) -> Self {
+        let Sensors { probes: mut sensors, meters } = sensors.into();
+        let channels = |sensors: &[Box<dyn Sensor>]| -> Vec<Channel> {
+            sensors.iter().flat_map(|sensor| sensor.channels()).cloned().collect()
+        };
+        let (probed, metered) = (channels(&sensors), channels(&meters));
+        let totals = totals(&metered).into_iter().map(|place| probed.len() + place).collect();
+        sensors.extend(meters);
+        let channels: Arc<[Channel]> = [probed, metered].concat().into();
         let series = channels.iter().map(|channel| Series::new(channel, capacity)).collect();
-        Self { sources, recording: Recording { channels, series } }
+        Self { sensors, recording: Recording { channels, totals, series } }
     }
 
-    /// Reads every source at this moment.
+    /// Samples every sensor at this moment.
     pub fn sample_at(&mut self, stamp: Stamp) {
         self.sample(|| stamp);
     }
 
-    /// Reads every source at the moment that is its turn: some take milliseconds, which must not count as the next one's.
+    /// Samples every sensor, each at its own moment: a sensor that takes milliseconds must not date the next one's readings back.
     fn sample(&mut self, stamp: impl Fn() -> Stamp) {
         let mut series = &mut self.recording.series[..];
-        for source in &mut self.sources {
-            let (own, rest) = series.split_at_mut(source.channels().len());
-            source.sample(&mut Readings { stamp: stamp(), series: own });
+        for sensor in &mut self.sensors {
+            let (own, rest) = series.split_at_mut(sensor.channels().len());
+            sensor.sample(&mut Readings { stamp: stamp(), series: own });
             series = rest;
         }
     }
 
-    /// What was read so far.
+    /// The readings so far.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
@@ -135,7 +139,7 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// Reads sources from a thread of its own until it is stopped or dropped.
+/// Samples sensors from a thread of its own until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Sampler {
     clock: Clock,
@@ -159,19 +163,19 @@ struct State {
 }
 
 impl Shared {
-    /// A source that panicked leaves whole readings behind.
+    /// A sensor that panics leaves whole readings behind, so a poisoned lock may be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sampler {
-    /// Starts sampling. The period is brought between [`PERIODS`].
+    /// Starts sampling. The period is clamped to 1 ms to 10 s.
     ///
     /// # Errors
-    /// What the system says if it has no thread to give.
-    pub fn start(sources: Vec<Box<dyn Source>>, options: SamplerOptions) -> std::io::Result<Self> {
-        let recorder = Recorder::new(sources, options.capacity);
+    /// The system's error if it cannot start a thread.
+    pub fn start(sensors: impl Into<Sensors>, options: SamplerOptions) -> std::io::Result<Self> {
+        let recorder = Recorder::new(sensors, options.capacity);
         let state = Mutex::new(State { recorder, sampled: f64::NEG_INFINITY, stopped: false });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
         let clock = Clock::new();
@@ -183,53 +187,39 @@ impl Sampler {
         Ok(Self { clock, period, shared, thread: Some(thread) })
     }
 
-    /// The clock of all times here.
+    /// The clock of the readings.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Time between samples.
-    pub fn period(&self) -> Duration {
-        self.period
-    }
-
-    /// Looks at what was read so far, while sampling waits.
+    /// Looks at the readings so far, while sampling waits.
     pub fn look<T>(&self, f: impl FnOnce(&Recording) -> T) -> T {
         f(self.shared.lock().recorder.recording())
     }
 
-    /// Waits until a sample was taken that began after this time, or for a while; false if it did not come.
+    /// Waits, for some time at most, for a sample that begins after this time; false if none came.
     pub fn wait_past(&self, time: f64, at_most: Duration) -> bool {
         let wait = |state: &mut State| state.sampled <= time && !state.stopped;
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), at_most, wait);
         waited.is_ok_and(|(state, _)| state.sampled > time)
     }
 
-    /// The places of the channels that make up the energy.
-    pub fn totals(&self) -> Vec<usize> {
-        self.look(|recording| {
-            let is_total = |channel: &Channel| channel.is_total && channel.unit.is_energy();
-            (0..recording.channels().len()).filter(|&place| is_total(&recording.channels()[place])).collect()
-        })
-    }
-
-    /// Waits until the readings of energy reach the end of a window, or it is clear that they will not: meters that write logs, and
-    /// load in ticks, lag behind.
+    /// Waits until the meter's readings reach the end of a window, or clearly will not: a log is written late, and load is counted in
+    /// ticks.
     pub fn wait_until_covered(&self, from: f64, to: f64) {
-        let totals = self.totals();
         let deadline = self.clock.now() + LAG.as_secs_f64() + 2.0 * self.period.as_secs_f64();
-        let lags = |place: usize| {
-            self.look(|recording| {
+        let lags = |recording: &Recording| {
+            recording.totals().iter().any(|&place| {
                 let late = recording.series(place).points().next_back().is_none_or(|(time, _)| time < to);
                 late && recording.window(place, from, to) == Err(WindowError::NotCovered)
             })
         };
-        while totals.iter().any(|&place| lags(place)) && self.clock.now() < deadline {
+        while self.look(lags) && self.clock.now() < deadline {
             self.wait_past(self.clock.now(), LAG);
         }
     }
 
-    /// Stops, and gives what was read.
+    /// Stops, and returns the readings.
     pub fn stop(mut self) -> Recording {
         self.end();
         self.shared.lock().recorder.recording().clone()
@@ -239,7 +229,7 @@ impl Sampler {
         self.shared.lock().stopped = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A source that panicked has said so on stderr.
+            // A sensor that panicked has printed why.
             let _ = thread.join();
         }
     }
@@ -259,8 +249,8 @@ fn sample(shared: &Shared, clock: Clock, period: f64) {
         state.recorder.sample(|| clock.stamp());
         state.sampled = began;
         shared.changed.notify_all();
-        // Samples that were missed, by a pause of the machine or sources slower than the period, are not made up for. There is
-        // always some time to the next one: only while this thread waits can others look at what was read, or stop it.
+        // A pause of the machine, or sensors slower than the period, miss samples, which are not made up for. There is always some
+        // time to the next one: only while this thread waits can others look at the readings, or stop it.
         next += period;
         if next <= clock.now() {
             next = clock.now() + period;

@@ -1,40 +1,40 @@
 use std::collections::VecDeque;
 
-use crate::{Channel, Unit};
+use crate::{Channel, Metric, counter::Counter};
 
-/// The readings of one channel, of which the newest are kept. Nothing is allocated after the start.
+/// The newest readings of one channel. It allocates only when it is made.
 #[derive(Clone, Debug)]
 pub struct Series {
-    unit: Unit,
+    metric: Metric,
     limit_watts: f64,
     longest_gap: f64,
     update_period: f64,
+    counter: Counter,
     capacity: usize,
-    /// Time in seconds, and reading.
+    /// Time in seconds, and reading; for energy the sum since the first reading.
     points: VecDeque<(f64, f64)>,
-    /// Times of counter readings before which an unknown amount was used.
+    /// Times of a counter's readings after a break: how much was used before them is unknown.
     breaks: VecDeque<f64>,
     pushed: u64,
-    refused: u64,
 }
 
-/// What a channel did between two times.
+/// A channel's figures between two times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// Mean; of energy channels the mean power in watts.
+    /// Mean of the readings; for power and energy the mean power, W.
     pub mean: f64,
-    /// Standard deviation of the readings; of counters, of the power between them.
+    /// Standard deviation of the readings; for energy that of the power between two readings, W.
     pub std: f64,
-    /// Least reading; of counters, least power between two.
+    /// Least reading; for energy the least power between two, W.
     pub min: f64,
-    /// Greatest reading; of counters, greatest power between two.
+    /// Greatest reading; for energy the greatest power between two, W.
     pub max: f64,
-    /// Joules, of energy channels.
+    /// Joules, for power and energy.
     pub energy: Option<f64>,
-    /// Watts, of energy channels: the greatest reading; of counters, the greatest mean over [`PEAK_SPAN`], or the mean of a
-    /// shorter window. Over less, the steps in which sensors count would be taken for peaks.
+    /// Peak power, W, for power and energy. For power it is the greatest reading; for energy the greatest mean over [`PEAK_SPAN`],
+    /// because over a shorter time the steps of a counter look like peaks. A window shorter than that has its mean as its peak.
     pub peak: Option<f64>,
-    /// Readings inside the window that the figures rest on; of counters, readings that differ from the one before.
+    /// Readings inside the window; for energy only those that differ from the one before.
     pub readings: usize,
 }
 
@@ -50,59 +50,50 @@ pub enum WindowError {
     /// It is shorter than the sensor's own update period.
     #[error("it is shorter than the sensor's update period of {0} s")]
     TooShort(f64),
-    /// Power was not read for too long inside.
+    /// Power was not read for too long a time inside.
     #[error("there is a gap of {0:.1} s between readings")]
     Gap(f64),
-    /// A counter was reset inside, or went further round than can be told.
+    /// A counter was reset inside, or may have wrapped around more than once.
     #[error("the counter was reset, or cannot have counted right")]
     Broken,
 }
 
-/// Seconds over which a counter's power is averaged at least where its peak is looked for.
+/// The power of a counter is averaged over at least so many seconds to find its peak.
 pub const PEAK_SPAN: f64 = 0.1;
 
-/// Readings that an energy must rest on.
+/// An energy must rest on so many readings.
 const LEAST_READINGS: usize = 2;
 
-/// Breaks that are remembered; there is one when a counter is reset.
+/// So many breaks are remembered. A counter that is reset makes one.
 const BREAKS: usize = 64;
-
-/// How far sums of energies are off at most, as a share.
-const ROUNDING: f64 = 1e-12;
 
 impl Series {
     /// An empty series that keeps `capacity` readings.
     pub fn new(channel: &Channel, capacity: usize) -> Self {
         Self {
-            unit: channel.unit,
+            metric: channel.id.metric,
             limit_watts: channel.limit_watts,
             longest_gap: channel.longest_gap.as_secs_f64(),
             update_period: channel.update_period.map_or(0.0, |period| period.as_secs_f64()),
+            counter: Counter::of(channel),
             capacity: capacity.max(2),
             points: VecDeque::with_capacity(capacity.max(2)),
             breaks: VecDeque::with_capacity(BREAKS),
             pushed: 0,
-            refused: 0,
         }
     }
 
-    /// Adds a reading. One that is no number, not later than the one before, or a power that cannot be, is left out; an energy
-    /// below the one before, or above it by more than the device can draw, was counted by somebody who lost count in between.
+    /// Adds a reading, unless it is no number, not later than the one before, or an impossible power.
+    ///
+    /// A counter of energy may wrap around. If it was reset, or counts more than the device can draw, no window across this reading
+    /// has an energy.
     pub fn push(&mut self, time: f64, value: f64) {
-        let last = self.points.back().copied();
-        let late = last.is_none_or(|(last, _)| time > last);
-        let possible = self.unit != Unit::Watts || (0.0..=self.limit_watts).contains(&value);
-        if !(value.is_finite() && time.is_finite() && late && possible) {
-            self.refused += 1;
+        let is_later = self.points.back().is_none_or(|&(last, _)| time > last);
+        let is_possible = self.metric != Metric::Power || (0.0..=self.limit_watts).contains(&value);
+        if !(value.is_finite() && time.is_finite() && is_later && is_possible) {
             return;
         }
-        if let Some((last_time, last)) = last.filter(|_| self.unit == Unit::Joules) {
-            // A sensor shows what it counted in one of its own periods at once.
-            let most = self.limit_watts * (time - last_time + self.update_period) + ROUNDING * value.abs();
-            if !(0.0..=most).contains(&(value - last)) {
-                self.break_before(time);
-            }
-        }
+        let value = if self.metric == Metric::Energy { self.count(time, value) } else { value };
         if self.points.len() == self.capacity {
             self.points.pop_front();
         }
@@ -110,42 +101,42 @@ impl Series {
         self.pushed += 1;
     }
 
-    /// Adds a counter's reading before which an unknown amount was used.
-    pub fn push_broken(&mut self, time: f64, value: f64) {
-        self.break_before(time);
-        self.push(time, value);
+    /// The sum of the energy after a counter's reading.
+    fn count(&mut self, time: f64, joules: f64) -> f64 {
+        let so_far = self.points.back().map_or(0.0, |&(_, total)| total);
+        let used = self.counter.advance(time, joules);
+        if used.is_none() {
+            self.break_before(time);
+        }
+        so_far + used.unwrap_or(0.0)
     }
 
-    fn break_before(&mut self, time: f64) {
+    /// Says that an unknown amount was used before the reading of this time.
+    pub(crate) fn break_before(&mut self, time: f64) {
         if self.breaks.back() == Some(&time) {
             return;
         }
         if self.breaks.len() == BREAKS
             && let Some(forgotten) = self.breaks.pop_front()
         {
-            // What lies before a break that is forgotten must not bear figures across it.
+            // No window may reach across a break that is forgotten.
             let gone = self.points.partition_point(|&(time, _)| time < forgotten);
             self.points.drain(..gone);
         }
         self.breaks.push_back(time);
     }
 
-    /// Time and value of the readings that are kept, oldest first.
+    /// Time and value of the readings, oldest first.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> + ExactSizeIterator + Clone + '_ {
         self.points.iter().copied()
     }
 
-    /// Readings ever taken; the oldest of more than the capacity are gone.
+    /// The number of readings that were ever added; only the newest are kept.
     pub fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// Readings that were left out.
-    pub fn refused(&self) -> u64 {
-        self.refused
-    }
-
-    /// Median time between changes of the value, seconds: how often the sensor really has something new.
+    /// The median time between changes of the value, seconds: how often the sensor has something new.
     pub fn observed_period(&self) -> Option<f64> {
         let mut changes = Vec::new();
         let mut last: Option<f64> = None;
@@ -160,43 +151,31 @@ impl Series {
         periods.get(periods.len() / 2).copied()
     }
 
-    /// The least difference between two readings after one another that differ: what the sensor can tell apart.
+    /// The least change between one reading and the next: what the sensor can tell apart.
     pub fn observed_resolution(&self) -> Option<f64> {
         let pairs = self.points().zip(self.points().skip(1));
         let steps = pairs.map(|((_, before), (_, after))| (after - before).abs()).filter(|&step| step > 0.0);
         steps.min_by(f64::total_cmp)
     }
 
-    /// What happened from `from` to `to`, seconds. Energies of windows that adjoin add up to that of the whole.
+    /// The figures from `from` to `to`, seconds. The energies of windows side by side add up to the energy of them all.
     ///
     /// # Errors
-    /// [`WindowError`] if the readings do not bear a figure.
+    /// [`WindowError`] if there are too few readings for a figure.
     pub fn window(&self, from: f64, to: f64) -> Result<Window, WindowError> {
-        if self.unit.is_energy() { self.energy_window(from, to) } else { self.gauge_window(from, to) }
+        if self.metric.is_energy() { self.energy_window(from, to) } else { self.gauge_window(from, to) }
     }
 
     fn gauge_window(&self, from: f64, to: f64) -> Result<Window, WindowError> {
-        // Of a window whose beginning is no longer kept, the rest is not the whole.
+        // The start of the window is no longer kept.
         let is_cut =
             self.pushed > self.points.len() as u64 && self.points.front().is_none_or(|&(oldest, _)| oldest > from);
         if is_cut {
             return Err(WindowError::NotCovered);
         }
-        let values = || self.points().filter(|(time, _)| (from..=to).contains(time)).map(|(_, value)| value);
-        let readings = values().count();
-        if readings == 0 {
-            return Err(WindowError::TooFew(0));
-        }
-        let spread = Spread::of(values());
-        Ok(Window {
-            mean: spread.mean,
-            std: spread.std,
-            min: spread.min,
-            max: spread.max,
-            energy: None,
-            peak: None,
-            readings,
-        })
+        let values = self.points().filter(|(time, _)| (from..=to).contains(time)).map(|(_, value)| value);
+        let window = Window::of(values);
+        if window.readings == 0 { Err(WindowError::TooFew(0)) } else { Ok(window) }
     }
 
     fn energy_window(&self, from: f64, to: f64) -> Result<Window, WindowError> {
@@ -214,33 +193,31 @@ impl Series {
             return Err(WindowError::Broken);
         }
         let steps = || (first..last).map(|i| (self.points[i], self.points[i + 1]));
-        if self.unit == Unit::Watts
+        if self.metric == Metric::Power
             && let Some(gap) = steps().map(|((start, _), (end, _))| end - start).find(|&gap| gap > self.longest_gap)
         {
             return Err(WindowError::Gap(gap));
         }
         let energy: f64 = steps().map(|(start, end)| self.energy_between(start, end, from, to)).sum();
         let inside = |&(time, _): &(f64, f64)| (from..=to).contains(&time);
-        let readings = match self.unit {
-            Unit::Watts => (first..=last).filter(|&i| inside(&self.points[i])).count(),
+        let readings = match self.metric {
+            Metric::Power => (first..=last).filter(|&i| inside(&self.points[i])).count(),
             _ => steps().filter(|(start, end)| start.1 != end.1 && inside(end)).count(),
         };
         if readings < LEAST_READINGS {
             return Err(WindowError::TooFew(readings));
         }
-        let spread = match self.unit {
-            Unit::Watts => Spread::of((first..=last).map(|i| self.points[i]).filter(inside).map(|(_, watts)| watts)),
-            _ => Spread::of(steps().map(|((start, before), (end, after))| (after - before) / (end - start))),
+        let spread = match self.metric {
+            Metric::Power => Window::of((first..=last).map(|i| self.points[i]).filter(inside).map(|(_, watts)| watts)),
+            _ => Window::of(steps().map(|((start, before), (end, after))| (after - before) / (end - start))),
         };
         let mean = energy / (to - from);
-        let peak = match self.unit {
-            Unit::Watts => spread.max,
+        let peak = match self.metric {
+            Metric::Power => spread.max,
             _ => self.counted_peak(first, last, from, to).unwrap_or(mean),
         };
-        // Between the readings at the edges it may have been more.
-        let peak = peak.max(mean);
-        let Spread { std, min, max, .. } = spread;
-        Ok(Window { mean, std, min, max, energy: Some(energy), peak: Some(peak), readings })
+        // The power may have been greater between the readings at the edges.
+        Ok(Window { mean, energy: Some(energy), peak: Some(peak.max(mean)), readings, ..spread })
     }
 
     /// The greatest mean power between two changes of a counter inside the window that lie [`PEAK_SPAN`] apart or a little more.
@@ -260,34 +237,28 @@ impl Series {
         peak
     }
 
-    /// Joules between two neighbouring readings, as far as they lie inside the window: readings are joined by straight lines.
+    /// Joules between two neighbouring readings, as far as they lie inside the window. Straight lines join the readings.
     fn energy_between(&self, (start, before): (f64, f64), (end, after): (f64, f64), from: f64, to: f64) -> f64 {
         let (left, right) = (start.max(from), end.min(to));
         if right <= left {
             return 0.0;
         }
         let share = |time: f64| time / (end - start);
-        match self.unit {
-            // The power in the middle, of which there is as much below as above.
-            Unit::Watts => (before + (after - before) * share((left + right) / 2.0 - start)) * (right - left),
+        match self.metric {
+            // The power in the middle is the mean of a straight line.
+            Metric::Power => (before + (after - before) * share((left + right) / 2.0 - start)) * (right - left),
             _ => (after - before) * share(right - left),
         }
     }
 }
 
-struct Spread {
-    mean: f64,
-    std: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
+impl Window {
+    /// The figures of some readings.
     fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let count = values.clone().count() as f64;
-        let mean = values.clone().sum::<f64>() / count;
-        let std = (values.clone().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let readings = values.clone().count();
+        let mean = values.clone().sum::<f64>() / readings as f64;
+        let std = (values.clone().map(|value| (value - mean).powi(2)).sum::<f64>() / readings as f64).sqrt();
         let min = values.clone().fold(f64::INFINITY, f64::min);
-        Self { mean, std, min, max: values.fold(f64::NEG_INFINITY, f64::max) }
+        Self { mean, std, min, max: values.fold(f64::NEG_INFINITY, f64::max), energy: None, peak: None, readings }
     }
 }

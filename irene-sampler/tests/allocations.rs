@@ -6,7 +6,7 @@ mod machine;
 
 use irene_sampler::{
     Clock, Recorder,
-    sources::{Places, kind},
+    sensors::{Places, kind},
 };
 use machine::{Machine, at};
 
@@ -26,8 +26,8 @@ fn samples_in_a_full_ring_allocate_nothing() {
         ..machine.places()
     };
     let names = ["utilisation", "rapl", "tdp", "hwmon", "log", "impact-tracker"];
-    let sources = names.map(|name| (kind(name).unwrap().open)(&places).unwrap());
-    let mut recorder = Recorder::new(sources.into(), 4);
+    let sensors = names.map(|name| (kind(name).unwrap().open)(&places).unwrap());
+    let mut recorder = Recorder::new(Vec::from(sensors), 4);
     let clock = Clock::new();
     let sample = |recorder: &mut Recorder| recorder.sample_at(at(clock.now()));
     let lines = |seconds: std::ops::Range<u32>| -> String {
@@ -46,7 +46,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
     machine.append("meter.csv", &lines(100..200));
     let count = allocation_counter::measure(|| (0..1000).for_each(|_| sample(&mut recorder)));
     assert_eq!(count.count_total, 0);
-    let log = recorder.recording().channels().iter().position(|channel| channel.name == "log").unwrap();
+    let log = recorder.recording().channels().iter().position(|channel| channel.id.to_string() == "log").unwrap();
     assert_eq!(recorder.recording().series(log).pushed(), 200, "read while it was counted");
 }
 

@@ -1,26 +1,28 @@
-//! Logs of external meters, whole and growing.
+//! Logs of external meters: their lines, and how they grow.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod machine;
 
 use irene_sampler::{
-    Recorder, WindowError,
-    sources::{Places, PowerLog, Unavailable},
+    Recorder, Stamp, WindowError,
+    sensors::{Places, Unavailable},
 };
 use machine::{EPOCH, Machine, assert_close, at, joules, open, series, values, window};
 
 const LOG: &str = "meter.csv";
 
-/// The whole log.
-fn read(text: &str, ahead: f64) -> Result<PowerLog, Unavailable> {
+/// The log as it is read at its own time.
+fn read(text: impl AsRef<[u8]>, ahead: f64) -> Recorder {
     let machine = Machine::new();
     machine.write(LOG, text);
-    PowerLog::read(&machine.path(LOG), ahead)
+    let mut recorder = tail(&machine, ahead).unwrap();
+    recorder.sample_at(Stamp { time: 0.0, wall: 0.0 });
+    recorder
 }
 
 /// Time and power of the readings of a log.
-fn points(text: &str) -> Vec<(f64, f64)> {
-    read(text, 0.0).unwrap().series.points().collect()
+fn points(text: impl AsRef<[u8]>) -> Vec<(f64, f64)> {
+    series(&read(text, 0.0), "log").points().collect()
 }
 
 /// The log as it grows.
@@ -33,7 +35,7 @@ fn line(time: f64, watts: f64) -> String {
     format!("{:.3},{watts}\n", EPOCH + time)
 }
 
-mod after_the_fact {
+mod lines {
     use super::*;
 
     #[test]
@@ -48,10 +50,10 @@ mod after_the_fact {
             "time,watts,volts",
             "# a remark\n\ntime,watts",
         ] {
-            assert_eq!(points(&format!("{header}\n10,50,1\n11,51,1\n")), [(10.0, 50.0), (11.0, 51.0)], "{header}");
+            assert_eq!(points(format!("{header}\n10,50,1\n11,51,1\n")), [(10.0, 50.0), (11.0, 51.0)], "{header}");
         }
         for header in ["timestamp,voltage,current", "time,V,I", "time_s,Vrms,Irms", "unix,volts,amps", "time,v1,a1"] {
-            assert_eq!(points(&format!("{header}\n10,100,0.5\n")), [(10.0, 50.0)], "{header}");
+            assert_eq!(points(format!("{header}\n10,100,0.5\n")), [(10.0, 50.0)], "{header}");
         }
         assert_eq!(points("watts,note,time\n50,on,10\n"), [(10.0, 50.0)]);
         assert_eq!(points("time,power_factor,voltage,current\n10,0.9,100,0.5\n"), [(10.0, 50.0)]);
@@ -62,11 +64,10 @@ mod after_the_fact {
         for header in
             ["time,Wh", "time,power_factor", "time,power (mW)", "time_ms,watts", "time,voltage", "id,temperature"]
         {
-            let refusal = read(&format!("{header}\n10,50\n"), 0.0).unwrap_err().to_string();
-            assert!(refusal.contains("time,watts"), "{header}: {refusal}");
             let machine = Machine::new();
             machine.write(LOG, format!("{header}\n10,50\n"));
-            assert!(tail(&machine, 0.0).is_err(), "{header}");
+            let refusal = tail(&machine, 0.0).unwrap_err().to_string();
+            assert!(refusal.contains("does not name time and watts"), "{header}: {refusal}");
         }
     }
 
@@ -79,30 +80,21 @@ mod after_the_fact {
     #[test]
     fn energy_is_volts_times_amperes_times_time() {
         let lines: String = (0..20).map(|i| format!("{},120,{}\n", f64::from(i) * 0.17, f64::from(i) * 0.01)).collect();
-        let log = read(&lines, 0.0).unwrap();
+        let log = read(lines, 0.0);
         // 1.2 W more with each reading: the mean over the readings 5 to 15 is that of the tenth.
-        let window = log.series.window(0.17 * 5.0, 0.17 * 15.0).unwrap();
+        let window = window(&log, "log", 0.17 * 5.0, 0.17 * 15.0).unwrap();
         assert_close(window.energy.unwrap(), 12.0 * 1.7);
         assert_close(window.mean, 12.0);
     }
 
     #[test]
-    fn lines_that_are_no_readings_are_counted() {
-        let log =
-            read("10,50\n11,x\n12\n\n# meter restarted\n13,nan\n14,inf\n,\n15,55\n16,57,\u{fffd}\n", 0.0).unwrap();
-        assert_eq!(log.bad_lines, 5);
-        assert_eq!(log.series.points().collect::<Vec<_>>(), [(10.0, 50.0), (15.0, 55.0), (16.0, 57.0)]);
-        let disordered = read("10,50\n9,50\n10,50\n11,-4\n12,1e9\n13,50\n", 0.0).unwrap();
-        assert_eq!((disordered.bad_lines, disordered.series.refused(), disordered.series.pushed()), (0, 4, 2));
-    }
-
-    #[test]
-    fn a_log_without_readings_is_refused() {
+    fn lines_that_are_no_readings_are_left_out() {
+        let text = "10,50\n11,x\n12\n\n# meter restarted\n13,nan\n14,inf\n,\n15,55\n16,57,\u{fffd}\n";
+        assert_eq!(points(text), [(10.0, 50.0), (15.0, 55.0), (16.0, 57.0)]);
+        assert_eq!(points("10,50\n9,50\n10,50\n11,-4\n12,1e9\n13,50\n"), [(10.0, 50.0), (13.0, 50.0)]);
         for text in ["", "time,watts\n", "hello\n", "1,2,3,4\n", "10,50"] {
-            assert!(read(text, 0.0).unwrap_err().reason.contains("no line is"), "{text}");
+            assert_eq!(points(text), [], "{text}");
         }
-        let machine = Machine::new();
-        assert!(PowerLog::read(&machine.path(LOG), 0.0).unwrap_err().reason.contains("meter.csv: No such file"));
     }
 
     #[test]
@@ -112,24 +104,22 @@ mod after_the_fact {
 
     #[test]
     fn bytes_of_any_kind_do_no_harm() {
-        let machine = Machine::new();
-        machine.write(LOG, b"10,50\n\xff\xfe,\x00\n11,50\n".as_slice());
-        let log = PowerLog::read(&machine.path(LOG), 0.0).unwrap();
-        assert_eq!((log.series.pushed(), log.bad_lines), (2, 1));
+        assert_eq!(points(b"10,50\n\xff\xfe,\x00\n11,50\n"), [(10.0, 50.0), (11.0, 50.0)]);
     }
 
     #[test]
     fn a_meter_s_clock_that_is_ahead_is_set_right() {
-        let log = read("10,50\n11,50\n12,50\n", 2.5).unwrap();
-        assert_eq!(log.series.points().next(), Some((7.5, 50.0)));
-        assert_close(log.series.window(7.5, 9.5).unwrap().energy.unwrap(), 100.0);
-        assert!(log.series.window(8.0, 10.0).is_err());
+        let log = read("10,50\n11,50\n12,50\n", 2.5);
+        assert_eq!(series(&log, "log").points().next(), Some((7.5, 50.0)));
+        assert_close(joules(&log, "log", 7.5, 9.5), 100.0);
+        assert!(window(&log, "log", 8.0, 10.0).is_err());
     }
 
     #[test]
     fn a_gap_is_not_bridged() {
         let lines: String = (0..60).filter(|i| !(20..35).contains(i)).map(|i| format!("{i},50\n")).collect();
-        let series = read(&lines, 0.0).unwrap().series;
+        let log = read(lines, 0.0);
+        let series = series(&log, "log");
         assert_eq!(series.window(10.0, 50.0), Err(WindowError::Gap(16.0)));
         assert_eq!(series.window(22.0, 30.0), Err(WindowError::Gap(16.0)));
         assert_close(series.window(0.0, 19.0).unwrap().energy.unwrap(), 950.0);

@@ -3,8 +3,8 @@
 
 mod machine;
 
-use irene_sampler::{Unit, WindowError};
-use machine::{Machine, assert_close, at, channel, joules, totals, window};
+use irene_sampler::{Metric, Package, Resource, WindowError};
+use machine::{Machine, assert_close, at, channel, joules, names, totals, window};
 
 const ROOT: &str = "sys/class/powercap";
 
@@ -45,10 +45,12 @@ fn the_energy_of_a_window_is_what_the_counters_went_up_by() {
         count(&machine, "intel-rapl:0/intel-rapl:0:1", 5.0 * second);
         recorder.sample_at(at(second));
     }
-    let names: Vec<&str> = recorder.recording().channels().iter().map(|channel| channel.name.as_str()).collect();
+    let names = names(recorder.recording().channels());
     assert_eq!(names, ["rapl.package-0", "rapl.package-0.core", "rapl.package-0.dram"]);
     assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-0.dram"], "the cores are in the package");
-    assert_eq!(channel(&recorder, "rapl.package-0").unit, Unit::Joules);
+    let id = &channel(&recorder, "rapl.package-0").id;
+    assert_eq!(id.resource, Resource::Package(Package { socket: 0, die: None }));
+    assert_eq!(id.metric, Metric::Energy);
     let package = window(&recorder, "rapl.package-0", 0.5, 3.5).unwrap();
     assert_close(package.energy.unwrap(), 150.0);
     assert_close(package.mean, 50.0);
@@ -127,9 +129,11 @@ fn the_platform_is_the_total_where_it_is_counted() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "dram", Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "psys", Some(RANGE));
+    // A second socket's stands still.
+    add_zone(&machine, "intel-rapl:2", "psys-1", Some(RANGE));
     let recorder = machine.open("rapl").unwrap();
     assert_eq!(totals(&recorder), ["rapl.psys"]);
-    assert_eq!(recorder.recording().channels().len(), 3);
+    assert_eq!(recorder.recording().channels().len(), 4);
 }
 
 #[test]
@@ -147,12 +151,15 @@ fn a_package_that_two_drivers_list_counts_once_and_keeps_its_memory() {
 }
 
 #[test]
-fn two_sockets_are_two_packages() {
+fn sockets_and_their_dies_are_packages() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "package-1", Some(RANGE));
     add_zone(&machine, "intel-rapl:1/intel-rapl:1:0", "dram", Some(RANGE));
+    add_zone(&machine, "intel-rapl:2", "package-2-die-1", Some(RANGE));
+    add_zone(&machine, "intel-rapl:2/intel-rapl:2:0", "core", Some(RANGE));
     let recorder = machine.open("rapl").unwrap();
-    assert_eq!(totals(&recorder), ["rapl.package-0", "rapl.package-1", "rapl.package-1.dram"]);
+    let expected = ["rapl.package-0", "rapl.package-1", "rapl.package-1.dram", "rapl.package-2-die-1"];
+    assert_eq!(totals(&recorder), expected);
 }
 
 #[test]
@@ -166,20 +173,6 @@ fn a_counter_that_cannot_be_read_is_named() {
     std::fs::create_dir(&energy).unwrap();
     let refusal = machine.refusal("rapl").to_string();
     assert!(refusal.contains("intel-rapl:0/energy_uj: Is a directory"), "{refusal}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_counter_for_root_alone_comes_with_the_fix() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let machine = package(Some(RANGE));
-    let energy = machine.path(&format!("{ROOT}/intel-rapl:0/energy_uj"));
-    std::fs::set_permissions(&energy, std::fs::Permissions::from_mode(0o000)).unwrap();
-    match machine.open("rapl") {
-        Ok(_) => assert!(std::fs::read(&energy).is_ok(), "root reads it"),
-        Err(unavailable) => assert!(unavailable.fix.is_some_and(|fix| fix.contains("chmod a+r"))),
-    }
 }
 
 #[test]

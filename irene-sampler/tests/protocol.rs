@@ -11,7 +11,8 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Estimate, MeasureError, Protocol, Provenance, Readings, Sampler, SamplerOptions, Source, Stamp, Unit,
+    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Readings, Resource,
+    Sampler, SamplerOptions, Sensor, Sensors, Stamp,
 };
 
 const WATTS: f64 = 50.0;
@@ -22,7 +23,7 @@ struct Meter<F> {
     reading: F,
 }
 
-impl<F: FnMut(Stamp) -> f64 + Send> Source for Meter<F> {
+impl<F: FnMut(Stamp) -> f64 + Send> Sensor for Meter<F> {
     fn channels(&self) -> &[Channel] {
         std::slice::from_ref(&self.channel)
     }
@@ -33,31 +34,31 @@ impl<F: FnMut(Stamp) -> f64 + Send> Source for Meter<F> {
     }
 }
 
-fn meter(name: &str, unit: Unit, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Source> {
-    Box::new(Meter { channel: Channel::energy(name, unit), reading })
+fn meter(name: &str, metric: Metric, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Sensor> {
+    Box::new(Meter { channel: Channel::new(Resource::Meter(name.into()), metric), reading })
 }
 
-fn power() -> Box<dyn Source> {
-    meter("power", Unit::Watts, |_| WATTS)
+fn power() -> Box<dyn Sensor> {
+    meter("power", Metric::Power, |_| WATTS)
 }
 
-fn counter() -> Box<dyn Source> {
-    meter("counter", Unit::Joules, |stamp| WATTS * stamp.time)
+fn counter() -> Box<dyn Sensor> {
+    meter("counter", Metric::Energy, |stamp| WATTS * stamp.time)
 }
 
-fn sampler(sources: Vec<Box<dyn Source>>) -> Sampler {
-    Sampler::start(sources, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+fn sampler(sensors: impl Into<Sensors>) -> Sampler {
+    Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
 }
 
 /// Every run of the closure is a round, after two: one of the warm-up, and one of the probe.
-fn round_a_run(rounds: usize) -> Protocol {
-    Protocol {
+fn round_a_run(rounds: usize) -> MeasuringProtocol {
+    MeasuringProtocol {
         warm_up: Duration::ZERO,
         probe: Duration::ZERO,
         round: Duration::ZERO,
         least_rounds: rounds,
         most_rounds: rounds,
-        ..Protocol::quick()
+        ..MeasuringProtocol::quick()
     }
 }
 
@@ -76,8 +77,9 @@ fn assert_close(found: f64, expected: f64) {
 
 #[test]
 fn latency_is_that_of_one_run() {
-    let protocol = Protocol { target: 0.0, most_rounds: 3, ..Protocol::quick() };
-    let measured = protocol.measure(&sampler(Vec::new()), &never(), || sleep(Duration::from_millis(5))).unwrap();
+    let protocol = MeasuringProtocol { target: 0.0, most_rounds: 3, ..MeasuringProtocol::quick() };
+    let measured =
+        protocol.measure(&sampler(Sensors::default()), &never(), || sleep(Duration::from_millis(5))).unwrap();
     // A busy machine makes sleeps longer, never shorter.
     assert!((0.005..0.05).contains(&measured.latency.mean), "{:?}", measured.latency);
     assert!(measured.repeats > 1 && measured.repeats <= 40, "{}", measured.repeats);
@@ -109,7 +111,12 @@ fn energy_is_power_times_latency_whether_power_is_read_or_energy_counted() {
 
 #[test]
 fn a_round_of_many_runs_shares_its_energy_among_them() {
-    let protocol = Protocol { least_rounds: 2, most_rounds: 2, round: Duration::from_millis(100), ..Protocol::quick() };
+    let protocol = MeasuringProtocol {
+        least_rounds: 2,
+        most_rounds: 2,
+        round: Duration::from_millis(100),
+        ..MeasuringProtocol::quick()
+    };
     let measured = protocol.measure(&sampler(vec![counter()]), &never(), || sleep(Duration::from_millis(2))).unwrap();
     assert!(measured.repeats > 1);
     assert_close(measured.energy.unwrap().mean, WATTS * measured.latency.mean);
@@ -119,7 +126,7 @@ fn a_round_of_many_runs_shares_its_energy_among_them() {
 #[test]
 fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
     let asked = Duration::from_millis(60);
-    let protocol = Protocol { least_rounds: 2, most_rounds: 2, round: asked, ..Protocol::quick() };
+    let protocol = MeasuringProtocol { least_rounds: 2, most_rounds: 2, round: asked, ..MeasuringProtocol::quick() };
     let mut runs = 0;
     // The warm-up and the probe are slow, all that follows is quick.
     let run = || {
@@ -133,32 +140,61 @@ fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
 }
 
 #[test]
-fn meters_of_parts_add_up_and_what_is_no_total_does_not() {
-    let mut part = Channel::energy("cores", Unit::Watts);
-    part.is_total = false;
-    let mut estimate = Channel::energy("memory", Unit::Watts);
-    estimate.provenance = Provenance::Estimated;
-    let sources: Vec<Box<dyn Source>> = vec![
-        power(),
-        counter(),
-        Box::new(Meter { channel: part, reading: |_| 7.0 }),
-        Box::new(Meter { channel: estimate, reading: |_| 5.0 }),
-        Box::new(Meter { channel: Channel::gauge("load", Unit::Percent), reading: |_| 30.0 }),
-    ];
-    let measured = round_a_run(2).measure(&sampler(sources), &never(), work).unwrap();
+fn meters_of_parts_add_up_and_what_another_covers_does_not() {
+    const PACKAGE: Package = Package { socket: 0, die: None };
+    let channel = |resource: Resource, metric| Channel::new(resource, metric);
+    let constant =
+        |channel: Channel, value: f64| -> Box<dyn Sensor> { Box::new(Meter { channel, reading: move |_| value }) };
+    let package = Box::new(Meter {
+        channel: channel(Resource::Package(PACKAGE), Metric::Energy),
+        reading: |stamp: Stamp| WATTS * stamp.time,
+    });
+    let memory = Channel { provenance: Provenance::Estimated, ..channel(Resource::Dram(PACKAGE), Metric::Power) };
+    let sensors = Sensors {
+        probes: vec![constant(channel(Resource::Gpu(1), Metric::Power), 90.0)],
+        meters: vec![
+            package,
+            constant(channel(Resource::Gpu(0), Metric::Power), WATTS),
+            constant(channel(Resource::Cores(PACKAGE), Metric::Power), 7.0),
+            constant(memory, 5.0),
+            constant(channel(Resource::Host, Metric::Utilisation), 30.0),
+        ],
+    };
+    let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
     assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);
     assert_eq!(measured.provenance, Some(Provenance::Estimated), "as soon as a part of it is");
-    let figures: Vec<(&str, bool)> = measured.channels.iter().map(|figure| (&*figure.name, figure.is_total)).collect();
-    assert_eq!(figures, [("power", true), ("counter", true), ("cores", false), ("memory", true), ("load", false)]);
-    assert_close(measured.channels[4].mean, 30.0);
-    assert_eq!(measured.channels[4].energy, None);
+    let figures: Vec<(String, bool)> =
+        measured.channels.iter().map(|figure| (figure.id.to_string(), figure.is_total)).collect();
+    let expected = [
+        ("gpu1.power", false),
+        ("rapl.package-0", true),
+        ("gpu0.power", true),
+        ("rapl.package-0.core", false),
+        ("rapl.package-0.dram", true),
+        ("cpu", false),
+    ];
+    assert_eq!(figures, expected.map(|(name, is_total)| (name.to_owned(), is_total)));
+    assert_close(measured.channels[5].mean, 30.0);
+    assert_eq!(measured.channels[5].energy, None);
+}
+
+#[test]
+fn files_have_the_names_and_units_of_channels() {
+    let measured = round_a_run(2).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let mut file = serde_json::to_value(&measured).unwrap();
+    assert_eq!(serde_json::from_value::<irene_sampler::Measurement>(file.clone()).unwrap(), measured);
+    let figure = r#"{"name":"gpu0.energy","unit":"joules","mean":50.0,"energy":null,"is_total":true}"#;
+    file["channels"][0] = serde_json::from_str(figure).unwrap();
+    let read: irene_sampler::Measurement = serde_json::from_value(file).unwrap();
+    assert_eq!(read.channels[0].id, ChannelId { resource: Resource::Gpu(0), metric: Metric::Energy });
+    assert_eq!(serde_json::to_string(&read.channels[0]).unwrap(), figure);
 }
 
 #[test]
 fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
-    let load = Meter { channel: Channel::gauge("load", Unit::Percent), reading: |_| 30.0 };
-    for sources in [Vec::new(), vec![Box::new(load) as Box<dyn Source>]] {
-        let measured = round_a_run(2).measure(&sampler(sources), &never(), work).unwrap();
+    let load = Meter { channel: Channel::new(Resource::Host, Metric::Utilisation), reading: |_| 30.0 };
+    for sensors in [Vec::new(), vec![Box::new(load) as Box<dyn Sensor>]] {
+        let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
         assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
         assert!(measured.latency.mean > 0.0);
         assert!(measured.rounds.iter().all(|round| round.joules.is_none() && round.readings.is_none()));
@@ -169,7 +205,7 @@ fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
 fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
     let mut joules = 0.0;
     // Half a second's worth at each reading, and from the start again each fifth time.
-    let resets = meter("broken", Unit::Joules, move |_| {
+    let resets = meter("broken", Metric::Energy, move |_| {
         joules = (joules + 1.0) % 5.0;
         joules
     });
@@ -177,14 +213,15 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(reason.starts_with("broken, a round of ") && reason.contains("the counter was reset"), "{reason}");
-    assert_eq!(measured.channels.iter().map(|figure| &*figure.name).collect::<Vec<_>>(), ["power"]);
+    let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+    assert_eq!(figure.id.to_string(), "power");
 }
 
 #[test]
 fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
-    let mut channel = Channel::energy("slow", Unit::Watts);
+    let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_secs(5));
-    let slow = Box::new(Meter { channel, reading: |_| WATTS });
+    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
     let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
@@ -227,13 +264,13 @@ fn when_told_to_stop_it_gives_the_rounds_that_are_over() {
 
 #[test]
 fn rounds_end_when_the_target_is_reached_or_at_the_most() {
-    let wide = Protocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
+    let wide = MeasuringProtocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
     let measured = wide.measure(&sampler(vec![power()]), &never(), work).unwrap();
     assert_eq!((measured.rounds.len(), measured.reached_target), (2, true));
-    let narrow = Protocol { target: 1e-12, ..wide };
+    let narrow = MeasuringProtocol { target: 1e-12, ..wide };
     let measured = narrow.measure(&sampler(vec![power()]), &never(), work).unwrap();
     assert_eq!((measured.rounds.len(), measured.reached_target), (9, false));
-    let single = Protocol { most_rounds: 0, ..narrow };
+    let single = MeasuringProtocol { most_rounds: 0, ..narrow };
     let measured = single.measure(&sampler(vec![power()]), &never(), work).unwrap();
     assert_eq!((measured.rounds.len(), measured.reached_target), (1, false), "one round has no interval");
     assert_eq!(measured.latency.half_width, None);
@@ -243,9 +280,9 @@ fn rounds_end_when_the_target_is_reached_or_at_the_most() {
 fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
     let hot = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&hot);
-    let source = meter("power", Unit::Watts, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
+    let meter = meter("power", Metric::Power, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
     let pauses = Duration::from_millis(60);
-    let protocol = Protocol { stand_by: pauses, cool_down: pauses, ..round_a_run(2) };
+    let protocol = MeasuringProtocol { stand_by: pauses, cool_down: pauses, ..round_a_run(2) };
     let runs = AtomicUsize::new(0);
     let run = || {
         hot.store(runs.fetch_add(1, Ordering::Relaxed) >= 2, Ordering::Relaxed);
@@ -254,7 +291,7 @@ fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
             hot.store(false, Ordering::Relaxed);
         }
     };
-    protocol.measure(&sampler(vec![source]), &never(), run).unwrap()
+    protocol.measure(&sampler(vec![meter]), &never(), run).unwrap()
 }
 
 #[test]
@@ -278,12 +315,16 @@ fn without_stand_by_idle_power_is_not_known() {
 #[test]
 fn a_closure_of_no_time_is_measured() {
     let mut runs = 0_u64;
-    let measured = Protocol { most_rounds: 3, ..Protocol::quick() }
+    let measured = MeasuringProtocol { most_rounds: 3, ..MeasuringProtocol::quick() }
         .measure(&sampler(vec![counter()]), &never(), || runs = std::hint::black_box(runs + 1))
         .unwrap();
     assert!(measured.repeats > 1000 && measured.latency.mean > 0.0 && measured.latency.mean < 1e-4);
     assert!(runs > u64::from(measured.repeats));
-    assert!(round_a_run(1).measure(&sampler(Vec::new()), &never(), || {}).is_ok_and(|measured| measured.repeats == 1));
+    assert!(
+        round_a_run(1)
+            .measure(&sampler(Sensors::default()), &never(), || {})
+            .is_ok_and(|measured| measured.repeats == 1)
+    );
 }
 
 #[test]
@@ -301,8 +342,8 @@ mod thread {
     use super::*;
 
     #[test]
-    fn sources_slower_than_the_period_leave_time_to_look_and_to_stop() {
-        let slow = meter("slow", Unit::Watts, |_| {
+    fn sensors_slower_than_the_period_leave_time_to_look_and_to_stop() {
+        let slow = meter("slow", Metric::Power, |_| {
             sleep(Duration::from_millis(5));
             WATTS
         });
@@ -315,14 +356,14 @@ mod thread {
     }
 
     #[test]
-    fn a_source_s_time_is_not_the_next_one_s() {
+    fn a_sensor_s_time_is_not_the_next_one_s() {
         let times = Arc::new(std::sync::Mutex::new(Vec::new()));
         let theirs = Arc::clone(&times);
-        let slow = meter("slow", Unit::Watts, |_| {
+        let slow = meter("slow", Metric::Power, |_| {
             sleep(Duration::from_millis(5));
             WATTS
         });
-        let next = meter("next", Unit::Watts, move |stamp| {
+        let next = meter("next", Metric::Power, move |stamp| {
             theirs.lock().unwrap().push(stamp.time);
             WATTS
         });
@@ -339,21 +380,14 @@ mod thread {
         let sampler = sampler(vec![counter()]);
         let start = sampler.clock().now();
         assert!(sampler.wait_past(start + 0.2, Duration::from_secs(20)));
-        assert_eq!(sampler.period(), Duration::from_millis(1));
         let end = sampler.clock().now();
         let recording = sampler.stop();
         let points: Vec<(f64, f64)> = recording.series(0).points().collect();
         assert!(points.len() >= 10 && points.len() as f64 <= end / 0.001 + 2.0, "{} in {end} s", points.len());
         assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(points.iter().all(|&(time, joules)| time >= 0.0 && time <= end + 1.0 && joules == WATTS * time));
-    }
-
-    #[test]
-    fn periods_are_brought_into_their_range() {
-        for (asked, given) in [(Duration::ZERO, 0.001), (Duration::from_secs(3600), 10.0)] {
-            let sampler = Sampler::start(Vec::new(), SamplerOptions { period: asked, capacity: 0 }).unwrap();
-            assert_eq!(sampler.period().as_secs_f64(), given);
-        }
+        assert!(points.iter().all(|&(time, joules)| time >= 0.0
+            && time <= end + 1.0
+            && (joules - WATTS * (time - points[0].0)).abs() < 1e-9));
     }
 
     #[test]

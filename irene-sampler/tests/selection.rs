@@ -6,7 +6,7 @@ mod machine;
 
 use irene_sampler::{
     Recorder,
-    sources::{Places, Selection},
+    sensors::{Places, Selection},
 };
 use machine::{Machine, at, totals, values};
 
@@ -47,13 +47,29 @@ fn the_best_meter_is_taken() {
 }
 
 #[test]
-fn a_source_that_reads_no_total_leaves_the_meter_to_the_next() {
+fn a_sensor_without_energy_leaves_the_meter_to_the_next() {
     let machine = bare();
     add_rapl(&machine, "core\n");
     add_hwmon(&machine);
-    assert_eq!(Selection::automatic(&places(&machine)).meters, ["hwmon"]);
-    let refusal = Selection::of(&["rapl"], &places(&machine)).err().unwrap();
-    assert_eq!(refusal.to_string(), "rapl: reads no energy");
+    assert_eq!(Selection::automatic(&places(&machine)).meters, ["hwmon"], "the core is part of no package");
+    let refusal = Selection::of(&["utilisation"], &places(&machine)).err().unwrap();
+    assert_eq!(refusal.to_string(), "utilisation: reads no energy");
+}
+
+#[test]
+fn meters_that_overlap_count_once() {
+    let machine = bare();
+    add_rapl(&machine, "package-0\n");
+    machine.write("meter.csv", "time,watts\n");
+    let places = Places { power_log: Some(machine.path("meter.csv")), tdp_watts: Some(65.0), ..places(&machine) };
+    let total = |meters: &[&str]| totals(&Recorder::new(Selection::of(meters, &places).unwrap().sensors, 8));
+    assert_eq!(total(&["rapl", "log"]), ["log"], "the package is behind the meter at the wall");
+    assert_eq!(total(&["tdp", "rapl"]), ["rapl.package-0"], "an estimate gives way to a counter");
+    add_hwmon(&machine);
+    let refusal = Selection::of(&["rapl", "hwmon"], &places).err().unwrap().to_string();
+    assert!(refusal.contains("rapl.package-0 and hwmon.hwmon0.power1 may overlap"), "{refusal}");
+    assert!(refusal.ends_with("; name one of the two meters alone"), "{refusal}");
+    assert_eq!(total(&["rapl", "hwmon", "log"]), ["log"], "what both are part of is clear");
 }
 
 #[test]
@@ -61,7 +77,7 @@ fn probes_are_read_beside_the_meter_and_are_no_part_of_it() {
     let machine = bare();
     add_hwmon(&machine);
     let selection = Selection::of(&["hwmon"], &places(&machine)).unwrap();
-    let mut recorder = Recorder::new(selection.sources, 8);
+    let mut recorder = Recorder::new(selection.sensors, 8);
     recorder.sample_at(at(0.0));
     assert_eq!(totals(&recorder), ["hwmon.hwmon0.power1"]);
     assert_eq!(values(&recorder, "mem"), [75.0]);

@@ -5,53 +5,24 @@ mod machine;
 
 use std::time::Duration;
 
-use irene_sampler::{Channel, Counter, Readings, Recorder, Series, Source, Stamp, Step, Unit, Window, WindowError};
+use irene_sampler::{Channel, Metric, Resource, Series, Window, WindowError};
 use machine::assert_close;
 use proptest::prelude::*;
 
 const LIMIT_WATTS: f64 = 100.0;
 
 fn watts() -> Channel {
-    Channel { limit_watts: LIMIT_WATTS, ..Channel::energy("meter", Unit::Watts) }
+    Channel { limit_watts: LIMIT_WATTS, ..Channel::new(Resource::Gpu(0), Metric::Power) }
 }
 
 fn counter() -> Channel {
-    Channel { unit: Unit::Joules, ..watts() }
+    Channel { limit_watts: LIMIT_WATTS, ..Channel::new(Resource::Gpu(0), Metric::Energy) }
 }
 
 fn series(channel: &Channel, points: impl IntoIterator<Item = (f64, f64)>) -> Series {
     let mut series = Series::new(channel, 4096);
     points.into_iter().for_each(|(time, value)| series.push(time, value));
     series
-}
-
-/// An energy counter that says what a test wants.
-struct Script {
-    channel: Channel,
-    counter: Counter,
-    readings: std::vec::IntoIter<f64>,
-}
-
-impl Source for Script {
-    fn channels(&self) -> &[Channel] {
-        std::slice::from_ref(&self.channel)
-    }
-
-    fn sample(&mut self, readings: &mut Readings<'_>) {
-        if let Some(joules) = self.readings.next() {
-            readings.count(0, &mut self.counter, joules);
-        }
-    }
-}
-
-/// What is left of these readings, by the way that sources take.
-fn counted(points: &[(f64, f64)], range: Option<f64>) -> Series {
-    let readings: Vec<f64> = points.iter().map(|&(_, joules)| joules).collect();
-    let script =
-        Script { channel: counter(), counter: Counter::new(range, LIMIT_WATTS), readings: readings.into_iter() };
-    let mut recorder = Recorder::new(vec![Box::new(script)], 4096);
-    points.iter().for_each(|&(time, _)| recorder.sample_at(Stamp { time, wall: time }));
-    recorder.recording().series(0).clone()
 }
 
 /// Times that mostly go on, and readings that mostly go up.
@@ -133,37 +104,12 @@ fn check_sum(series: &Series, cuts: &[f64]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn a_counter_never_falls_nor_leaps(points in readings(), range in prop::option::of(50.0..500.0)) {
-        let mut counter = Counter::new(range, LIMIT_WATTS);
-        let mut before = (f64::NEG_INFINITY, 0.0);
-        for (time, joules) in points {
-            match counter.advance(time, joules) {
-                None => {}
-                Some(Step::Broken(total)) => {
-                    prop_assert_eq!(total, before.1, "what is not known is not counted");
-                    before.0 = time;
-                }
-                Some(Step::Total(total)) => {
-                    let rise = total - before.1;
-                    prop_assert!(rise >= 0.0 && (total == 0.0 || rise <= LIMIT_WATTS * (time - before.0) * (1.0 + 1e-9)));
-                    before = (time, total);
-                }
-            }
-        }
-    }
-
-    #[test]
     fn counters_never_give_a_negative_or_impossible_energy(
-        points in readings(), range in prop::option::of(50.0..500.0), cuts in cuts()
+        points in readings(), wraps_at in prop::option::of(50.0..500.0), cuts in cuts()
     ) {
-        let series = counted(&points, range);
-        check(&series, &cuts)?;
-        check_sum(&series, &cuts)?;
-    }
-
-    #[test]
-    fn nor_does_a_source_that_counts_by_itself(points in readings(), cuts in cuts()) {
-        let series = series(&counter(), points);
+        let series = series(&Channel { wraps_at, ..counter() }, points);
+        let totals: Vec<f64> = series.points().map(|(_, total)| total).collect();
+        prop_assert!(totals.windows(2).all(|pair| pair[0] <= pair[1]), "{totals:?}");
         check(&series, &cuts)?;
         check_sum(&series, &cuts)?;
     }
@@ -191,7 +137,7 @@ proptest! {
         let (start, end) = (power[0].0, now.0);
         let mut cuts: Vec<f64> = cuts.iter().map(|share| start + share * (end - start)).chain([start, end]).collect();
         cuts.sort_by(f64::total_cmp);
-        for series in [series(&watts(), power), counted(&energy, Some(1e4))] {
+        for series in [series(&watts(), power), series(&Channel { wraps_at: Some(1e4), ..counter() }, energy)] {
             let whole = series.window(start, end).unwrap().energy.unwrap();
             let parts: Result<Vec<Window>, WindowError> =
                 cuts.windows(2).map(|cut| series.window(cut[0], cut[1])).collect();
@@ -206,8 +152,8 @@ proptest! {
     fn any_window_of_anything_is_answered(
         points in prop::collection::vec((any::<f64>(), any::<f64>()), 0..30), from in any::<f64>(), to in any::<f64>()
     ) {
-        for unit in [Unit::Percent, Unit::Megahertz, Unit::Watts, Unit::Joules] {
-            let channel = Channel { unit, ..watts() };
+        for metric in [Metric::Memory, Metric::CoreClock, Metric::Power, Metric::Energy] {
+            let channel = Channel::new(Resource::Gpu(0), metric);
             let mut ordered = points.clone();
             ordered.sort_by(|a, b| a.0.total_cmp(&b.0));
             for points in [&points, &ordered] {
@@ -225,8 +171,8 @@ proptest! {
 
 /// A reading of 50 W each second.
 fn steady(channel: &Channel) -> Series {
-    let reading = |second: i32| match channel.unit {
-        Unit::Joules => 50.0 * f64::from(second),
+    let reading = |second: i32| match channel.id.metric {
+        Metric::Energy => 50.0 * f64::from(second),
         _ => 50.0,
     };
     series(channel, (0..=10).map(|second| (f64::from(second), reading(second))))
@@ -265,7 +211,10 @@ fn a_window_with_too_few_readings_is_refused() {
     }
     let idle = series(&counter(), (0..9).map(|second| (f64::from(second), 7.0)));
     assert_eq!(idle.window(1.0, 8.0), Err(WindowError::TooFew(0)), "a counter that stands still may be dead");
-    assert_eq!(steady(&Channel::gauge("cpu", Unit::Percent)).window(2.1, 2.9), Err(WindowError::TooFew(0)));
+    assert_eq!(
+        steady(&Channel::new(Resource::Host, Metric::Utilisation)).window(2.1, 2.9),
+        Err(WindowError::TooFew(0))
+    );
 }
 
 #[test]
@@ -288,14 +237,10 @@ fn what_is_gone_from_the_ring_is_not_covered() {
 fn breaks_are_not_forgotten_while_their_readings_are_kept() {
     let mut series = Series::new(&counter(), 4096);
     for second in 0..1000 {
-        let joules = f64::from(second) * 10.0;
-        if second % 10 == 9 {
-            series.push_broken(f64::from(second), joules);
-        } else {
-            series.push(f64::from(second), joules);
-        }
+        // It is reset every ten seconds.
+        series.push(f64::from(second), 10.0 * f64::from((second + 1) % 10));
     }
-    // Of every ten seconds the last to the ninth's is not known.
+    // The ninth of every ten seconds is unknown.
     for start in 0..995 {
         let is_known = (start..start + 5).all(|second| second % 10 != 8);
         let window = series.window(f64::from(start), f64::from(start + 5));

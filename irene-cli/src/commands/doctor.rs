@@ -1,13 +1,13 @@
 use std::{fmt::Write, time::Duration};
 
 use anyhow::Result;
-use irene_sampler::{Channel, Recording, Sampler, SamplerOptions, Unit};
+use irene_sampler::{Channel, Metric, Sampler, SamplerOptions, Sensor, Series, totals};
 use irene_tree::render::si;
 
 use super::meters::{MeterArgs, kinds};
 use crate::output;
 
-/// Shows every sensor and meter: what it reads, how finely and how often, or why not and what would help
+/// Shows every sensor and meter: its readings, how finely and how often it reads, or why it cannot and what would help
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene doctor
@@ -15,7 +15,7 @@ use crate::output;
 pub(crate) struct Args {
     #[command(flatten)]
     meter: MeterArgs,
-    /// How long to watch them
+    /// How long to read them
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
     watch: u64,
 }
@@ -26,12 +26,15 @@ const PERIOD: Duration = Duration::from_millis(2);
 pub(crate) fn run(args: &Args) -> Result<()> {
     let places = args.meter.places();
     let mut out = String::new();
-    let (mut sources, mut owners) = (Vec::new(), Vec::new());
+    let mut sensors: Vec<Box<dyn Sensor>> = Vec::new();
+    // The kind of each channel, and whether it is part of its kind's total.
+    let mut owners = Vec::new();
     for kind in kinds() {
         match (kind.open)(&places) {
-            Ok(source) => {
-                owners.extend(source.channels().iter().map(|_| kind.name));
-                sources.push(source);
+            Ok(sensor) => {
+                let totals = totals(sensor.channels());
+                owners.extend((0..sensor.channels().len()).map(|place| (kind.name, totals.contains(&place))));
+                sensors.push(sensor);
             }
             Err(unavailable) => {
                 writeln!(out, "{:<15} not available: {}", kind.name, unavailable.reason)?;
@@ -42,19 +45,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     let capacity = (args.watch * 1000) as usize;
-    let sampler = Sampler::start(sources, SamplerOptions { period: PERIOD, capacity })?;
+    let sampler = Sampler::start(sensors, SamplerOptions { period: PERIOD, capacity })?;
     std::thread::sleep(Duration::from_secs(args.watch));
     let recording = sampler.stop();
 
     let mut found = format!(
         "{:<15} {:<28} {:>10} {:>12} {:>12}  {}\n",
-        "source", "reads", "now", "resolution", "new every", "of its total"
+        "sensor", "reads", "now", "resolution", "new every", "of its total"
     );
-    for kind in kinds().filter(|kind| owners.contains(&kind.name)) {
-        for (place, channel) in recording.channels().iter().enumerate().filter(|(place, _)| owners[*place] == kind.name)
-        {
-            found += &line(kind.name, channel, &recording, place);
-        }
+    for (place, (channel, (kind, is_total))) in recording.channels().iter().zip(owners).enumerate() {
+        found += &line(kind, channel, is_total, recording.series(place));
     }
     let meter = match args.meter.select() {
         Ok(selection) if selection.meters.is_empty() => {
@@ -66,33 +66,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&format!("{found}\n{out}\n{meter}\n"))
 }
 
-fn line(kind: &str, channel: &Channel, recording: &Recording, place: usize) -> String {
-    let series = recording.series(place);
-    // What was never seen is said, not shown as 0.
+fn line(kind: &str, channel: &Channel, is_total: bool, series: &Series) -> String {
+    // A figure that was never seen is unknown, not 0.
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "not seen".into());
-    let number = |value: f64| match channel.unit {
-        Unit::Percent => format!("{value:.2} %"),
-        unit => si(value, unit.symbol()),
+    let metric = channel.id.metric;
+    let number = |value: f64| match metric.unit() {
+        "%" => format!("{value:.2} %"),
+        unit => si(value, unit),
     };
-    let now = match channel.unit {
-        Unit::Joules => {
-            let points: Vec<_> = series.points().collect();
-            points
-                .first()
-                .zip(points.last())
-                .filter(|(first, last)| last.0 > first.0)
-                .map(|(first, last)| si((last.1 - first.1) / (last.0 - first.0), "W"))
+    let now = match (metric, series.points().next(), series.points().next_back()) {
+        (Metric::Energy, Some(first), Some(last)) if last.0 > first.0 => {
+            Some(si((last.1 - first.1) / (last.0 - first.0), "W"))
         }
-        _ => series.points().next_back().map(|(_, value)| number(value)),
+        (Metric::Energy, ..) => None,
+        (_, _, last) => last.map(|(_, value)| number(value)),
     };
-    let total = match (channel.is_total, channel.unit.is_energy()) {
-        (true, true) => channel.provenance.name(),
+    let total = match (is_total, metric.is_energy()) {
+        (true, _) => channel.provenance.name(),
         (false, true) => "part of another",
-        _ => "",
+        (false, false) => "",
     };
     format!(
         "{kind:<15} {:<28} {:>10} {:>12} {:>12}  {total}\n",
-        channel.name,
+        channel.id.to_string(),
         or_unknown(now),
         or_unknown(series.observed_resolution().map(number)),
         or_unknown(series.observed_period().map(|period| si(period, "s"))),

@@ -111,7 +111,7 @@ impl MachineProfiler {
         progress(so_far.clone());
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
         let model = measuring.place.made_up(spec, &device, DEFAULT_SEED)?;
-        let sampler = measuring.sampler(selection.sources)?;
+        let sampler = measuring.sampler(selection.sensors)?;
         let profiler = measuring.profiler(&sampler, stop);
         let mut finished = HashSet::new();
         let tree = profiler.profile(spec, model.as_ref(), &batch, HashMap::new(), |key, measured| {

@@ -1,57 +1,54 @@
-//! How models are measured on this machine: what `irene profile` and the jobs of `irene serve` share.
+//! Measuring models on this machine, shared by `irene profile` and the jobs of `irene serve`.
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::Result;
 use irene_models::profile::Profiler;
-use irene_sampler::{
-    Protocol, Sampler, SamplerOptions,
-    sources::{Selection, Source},
-};
+use irene_sampler::{MeasuringProtocol, Sampler, SamplerOptions, Sensors, sensors::Selection};
 use irene_tree::{Level, Tree};
 use serde_json::{Value, json};
 
 use super::{meters::MeterArgs, running::PlaceArgs, size};
 use crate::output;
 
-/// By what, where and how.
+/// The settings of a measurement.
 pub(crate) struct Measuring {
     pub(crate) meter: MeterArgs,
     pub(crate) place: PlaceArgs,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: MeasuringProtocol,
     /// Time between samples.
     pub(crate) period: Duration,
     pub(crate) levels: Vec<Level>,
 }
 
-/// The weights' values do not change what a node costs.
+/// Seed of the weights, whose values do not change the cost of a node.
 pub(crate) const DEFAULT_SEED: u64 = 1;
 
-/// How long readings are kept at least: a single run of a large model may take minutes.
+/// Readings are kept at least for so long: a single run of a large model may take minutes.
 const LEAST_KEPT: Duration = Duration::from_secs(120);
 
-/// What a tree was measured by, beside it.
+/// The field of a tree that has the settings of its measurement.
 pub(crate) const MEASURING_FIELD: &str = "measuring";
 
 /// Changes to the quick protocol or the paper's.
 #[derive(clap::Args)]
 pub(crate) struct ProtocolArgs {
-    /// What a round lasts at least [paper: 20, quick: 0.2]
+    /// The least duration of a round [paper: 20, quick: 0.2]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     round: Option<Duration>,
-    /// Rounds at least [paper: 5, quick: 3]
+    /// The least number of rounds [paper: 5, quick: 3]
     #[arg(long, value_name = "N", value_parser = size)]
     rounds: Option<usize>,
-    /// Rounds at most [paper: 20, quick: 10]
+    /// The greatest number of rounds [paper: 20, quick: 10]
     #[arg(long, value_name = "N", value_parser = size)]
     most_rounds: Option<usize>,
     /// Pause before each round [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     cool_down: Option<Duration>,
-    /// How long idle power is watched before each node [paper: 5, quick: 0]
+    /// How long idle power is read before each node [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stand_by: Option<Duration>,
-    /// How narrow the 95% intervals have to be, as a share of the mean [paper: 0.01, quick: 0.05]
+    /// Half the 95% intervals at most, as a share of the mean [paper: 0.01, quick: 0.05]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     target: Option<f64>,
     /// Time between samples, ms [paper: 170, quick: 10]
@@ -70,10 +67,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ProtocolArgs {
-    pub(crate) fn protocol(&self, is_quick: bool) -> Protocol {
-        let base = if is_quick { Protocol::quick() } else { Protocol::paper() };
+    pub(crate) fn protocol(&self, is_quick: bool) -> MeasuringProtocol {
+        let base = if is_quick { MeasuringProtocol::quick() } else { MeasuringProtocol::paper() };
         let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));
-        Protocol {
+        MeasuringProtocol {
             round: self.round.unwrap_or(base.round),
             least_rounds,
             most_rounds: self.most_rounds.unwrap_or(base.most_rounds).max(least_rounds),
@@ -91,7 +88,7 @@ impl ProtocolArgs {
 }
 
 impl Measuring {
-    /// The meter; what it leaves out is told.
+    /// The sensors; prints what the meter leaves out.
     pub(crate) fn select(&self) -> Result<Selection> {
         let selection = self.meter.select()?;
         if selection.meters.is_empty() {
@@ -101,26 +98,26 @@ impl Measuring {
         }
         if selection.meters == ["nvml"] && self.place.is_on_cpu() {
             output::tell(
-                "the meter is nvml alone: what the processor uses is not in the energies; `irene doctor` says how to have rapl",
+                "the meter is nvml alone, so the energies leave out the processor; `irene doctor` says how to have rapl",
             );
         }
         Ok(selection)
     }
 
-    /// Reads the sources from now on.
-    pub(crate) fn sampler(&self, sources: Vec<Box<dyn Source>>) -> Result<Sampler> {
-        let Protocol { round, stand_by, cool_down, .. } = self.protocol;
-        // Room for several of the longest things that are looked at.
+    /// Starts to sample the sensors.
+    pub(crate) fn sampler(&self, sensors: Sensors) -> Result<Sampler> {
+        let MeasuringProtocol { round, stand_by, cool_down, .. } = self.protocol;
+        // Room for several of the longest windows.
         let longest = [round, stand_by, cool_down].into_iter().max().unwrap_or_default();
         let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64()) as usize;
-        Ok(Sampler::start(sources, SamplerOptions { period: self.period, capacity })?)
+        Ok(Sampler::start(sensors, SamplerOptions { period: self.period, capacity })?)
     }
 
     pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
         Profiler { sampler, protocol: &self.protocol, levels: &self.levels, stop }
     }
 
-    /// What the figures depend on.
+    /// The settings that the figures depend on.
     pub(crate) fn settings(&self, meters: &[&str]) -> Value {
         let [device, dtype] = self.place.names();
         let mut settings = json!({
@@ -141,7 +138,7 @@ impl Measuring {
         settings
     }
 
-    /// A measured tree with what its shapes tell and what it was measured by.
+    /// A measured tree with its costs and the settings of the measurement.
     pub(crate) fn finished(&self, mut tree: Tree, settings: &Value) -> Tree {
         irene_features::annotate(&mut tree);
         if !self.levels.contains(&Level::Math) {

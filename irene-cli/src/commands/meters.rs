@@ -1,9 +1,9 @@
-//! Which meter, for every command that measures.
+//! The choice of the meter, for every command that measures.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_sampler::sources::{KINDS, Places, Selection};
+use irene_sampler::sensors::{KINDS, Places, Selection};
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
@@ -30,7 +30,7 @@ fn watts(text: &str) -> Result<f64, String> {
 }
 
 impl MeterArgs {
-    /// Where to look.
+    /// Where sensors look.
     pub(crate) fn places(&self) -> Places {
         let power_log = self.meter.split(',').find_map(|name| name.strip_prefix("log:")).map(PathBuf::from);
         Places { power_log, power_log_ahead: self.log_ahead, tdp_watts: self.tdp_watts, ..places() }
@@ -61,7 +61,7 @@ impl MeterArgs {
     }
 }
 
-/// This machine, or another one that a test shows.
+/// This machine, or the one that a test shows.
 pub(crate) fn places() -> Places {
     let mut places = Places::here();
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -75,7 +75,7 @@ pub(crate) fn places() -> Places {
     places
 }
 
-/// The names of all kinds.
-pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sources::Kind> {
+/// All kinds of sensor.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sensors::Kind> {
     KINDS.iter()
 }

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         output::tell(&format!("{} has every size already", args.output.display()));
         return Ok(());
     }
-    let sampler = measuring.sampler(selection.sources)?;
+    let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
     let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
     let profiler = measuring.profiler(&sampler, stop);

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-/// Readings of a channel that are kept, at most: memory is used as they come.
+/// So many readings of a channel are kept at most. Memory grows with them.
 const MOST_READINGS: u64 = 1 << 22;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -58,9 +58,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (seconds.saturating_mul(1000) / args.period).saturating_add(64).min(MOST_READINGS)
     });
     let options = SamplerOptions { period: Duration::from_millis(args.period), capacity: most as usize };
-    let sampler = Sampler::start(selection.sources, options)?;
+    let sampler = Sampler::start(selection.sensors, options)?;
     let clock = sampler.clock();
-    // The first sample of a utilisation says nothing; the second does.
+    // A utilisation is known from the second sample on.
     sampler.wait_past(clock.now(), Duration::from_secs(11));
 
     let (start, wall) = (clock.now(), clock.stamp());
@@ -90,10 +90,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// How long a command may take to end by itself when time is over.
+/// A command may take so long to end by itself after its time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs the command to its end, or until time is over; how it ended, if by itself.
+/// Runs the command to its end or until its time is over; its status if it ended by itself.
 fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<Option<ExitStatus>> {
     let mut child = Command::new(program).args(rest).spawn().with_context(|| format!("cannot run {program}"))?;
     loop {
@@ -101,7 +101,7 @@ fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Re
             return Ok(Some(status));
         }
         if is_over() {
-            // Ctrl-C reached the command too, which may want to end in order.
+            // Ctrl-C reaches the command too, which may want to end in order.
             let patience = std::time::Instant::now() + PATIENCE;
             while std::time::Instant::now() < patience {
                 if child.try_wait()?.is_some() {
@@ -122,7 +122,7 @@ fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: 
     for (place, channel) in recording.channels().iter().enumerate() {
         let series = recording.series(place);
         for (time, value) in series.points() {
-            writeln!(&mut writer, "{:.6},{},{},{value}", epoch + time, channel.name, channel.unit.symbol())?;
+            writeln!(&mut writer, "{:.6},{},{},{value}", epoch + time, channel.id, channel.id.metric.unit())?;
         }
     }
     Ok(())
@@ -138,8 +138,9 @@ fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Resu
     )?;
     let mut total = Some((0.0, ""));
     for (place, channel) in recording.channels().iter().enumerate() {
-        let unit = if channel.unit.is_energy() { "W" } else { channel.unit.symbol() };
-        let is_total = channel.is_total && channel.unit.is_energy();
+        let metric = channel.id.metric;
+        let unit = if metric.is_energy() { "W" } else { metric.unit() };
+        let is_total = recording.totals().contains(&place);
         match recording.window(place, start, end) {
             Ok(window) => {
                 let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
@@ -147,7 +148,7 @@ fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Resu
                 writeln!(
                     out,
                     "{:<28} {:>10} {:>10} {:>10} {:>10} {energy:>12} {:>9}",
-                    channel.name,
+                    channel.id.to_string(),
                     number(window.mean),
                     number(window.std),
                     number(window.min),
@@ -162,7 +163,7 @@ fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Resu
                 }
             }
             Err(error) => {
-                writeln!(out, "{:<28} no figure: {}", channel.name, reason(error))?;
+                writeln!(out, "{:<28} no figure: {}", channel.id.to_string(), reason(error))?;
                 total = total.filter(|_| !is_total);
             }
         }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device};
 use irene_models::{Batch, Cx, ModelSpec, RandomWeights};
-use irene_sampler::{MeasureError, Measurement, Protocol, Sampler};
+use irene_sampler::{MeasureError, Measurement, MeasuringProtocol, Sampler};
 
 use super::Step;
 use crate::{Basis, Error, Measures, Record, Result, space::ModelHash};
@@ -12,14 +12,14 @@ pub struct DesignProfiler<'a> {
     /// Reads the meter, if there is one.
     pub sampler: &'a Sampler,
     /// How each design is measured.
-    pub protocol: &'a Protocol,
+    pub protocol: &'a MeasuringProtocol,
     /// Ends the measuring when it becomes true.
     pub stop: &'a AtomicBool,
-    /// Where designs run.
+    /// The device that runs the designs.
     pub device: Device,
-    /// By what numbers.
+    /// The type of the numbers.
     pub dtype: DType,
-    /// Decides the weights, whose values do not change what a pass costs.
+    /// Seed of the weights, whose values do not change the cost of a pass.
     pub weights: u64,
 }
 
@@ -31,7 +31,7 @@ impl DesignProfiler<'_> {
     pub fn measure(&self, step: Step, (batch_size, seq_len): (usize, usize)) -> Result<Record> {
         let hash = ModelHash::of(&step.design).to_string();
         let spec = ModelSpec::from_design(format!("design {hash}"), &step.design)?;
-        // An input that does not fit is said before weights are made up.
+        // An input that does not fit is refused before weights are made up.
         spec.trace(batch_size, seq_len)?;
         let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
         let model = spec.build(&weights)?;
@@ -45,7 +45,7 @@ impl DesignProfiler<'_> {
             Err(MeasureError::Run(error)) => return Err(error.into()),
             Err(MeasureError::Stopped) => return Err(Error::Stopped),
         };
-        // Told to stop between rounds, it has fewer than it should.
+        // A measurement that was stopped between rounds has too few of them.
         let is_whole = self.protocol.is_enough(&measured) || measured.rounds.len() >= self.protocol.most_rounds;
         if self.stop.load(Ordering::Relaxed) && !is_whole {
             return Err(Error::Stopped);
@@ -85,7 +85,7 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
 mod tests {
     use std::time::Duration;
 
-    use irene_sampler::{Channel, Readings, SamplerOptions, Source, Unit};
+    use irene_sampler::{Channel, Metric, Readings, Resource, SamplerOptions, Sensor, Sensors};
 
     use super::*;
     use crate::{
@@ -96,7 +96,7 @@ mod tests {
     /// 40 W, and 60 W in every seventh reading.
     struct Meter(Channel, u32);
 
-    impl Source for Meter {
+    impl Sensor for Meter {
         fn channels(&self) -> &[Channel] {
             std::slice::from_ref(&self.0)
         }
@@ -107,15 +107,16 @@ mod tests {
         }
     }
 
-    fn sampler(sources: Vec<Box<dyn Source>>) -> Sampler {
-        Sampler::start(sources, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 14 }).unwrap()
+    fn sampler(sensors: Sensors) -> Sampler {
+        Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 14 }).unwrap()
     }
 
     fn measured(sampler: &Sampler, stop: bool, size: (usize, usize)) -> Result<Record> {
         let mut space = DesignSpace::find("small").unwrap();
         (space.layers, space.hidden) = (vec![1], vec![32]);
         let campaign = Campaign::new(space, Plan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
-        let protocol = Protocol { round: Duration::from_millis(40), most_rounds: 3, ..Protocol::quick() };
+        let protocol =
+            MeasuringProtocol { round: Duration::from_millis(40), most_rounds: 3, ..MeasuringProtocol::quick() };
         let stop = AtomicBool::new(stop);
         let (device, dtype) = (Device::Cpu, DType::F32);
         let profiler = DesignProfiler { sampler, protocol: &protocol, stop: &stop, device, dtype, weights: 1 };
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn figures_are_of_a_sequence_and_the_peak_of_the_whole_device() {
-        let metered = sampler(vec![Box::new(Meter(Channel::energy("meter", Unit::Watts), 0))]);
+        let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
+        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], probes: Vec::new() });
         let record = measured(&metered, false, (4, 8)).unwrap();
         assert_eq!(record.measures.peak_power, Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
@@ -135,15 +137,15 @@ mod tests {
 
     #[test]
     fn without_a_meter_there_is_time_alone() {
-        let record = measured(&sampler(Vec::new()), false, (1, 8)).unwrap();
+        let record = measured(&sampler(Sensors::default()), false, (1, 8)).unwrap();
         assert!(record.measures.latency.is_some() && record.basis.latency_half_width_s.is_some());
         assert_eq!((record.measures.energy, record.measures.peak_power, record.energy_provenance), (None, None, None));
     }
 
     #[test]
     fn a_measurement_that_is_stopped_is_none() {
-        assert!(matches!(measured(&sampler(Vec::new()), true, (1, 8)), Err(Error::Stopped)));
-        let error = measured(&sampler(Vec::new()), false, (1, 600)).unwrap_err().to_string();
+        assert!(matches!(measured(&sampler(Sensors::default()), true, (1, 8)), Err(Error::Stopped)));
+        let error = measured(&sampler(Sensors::default()), false, (1, 600)).unwrap_err().to_string();
         assert!(error.contains("longer than the model's 514 positions"), "{error}");
     }
 }

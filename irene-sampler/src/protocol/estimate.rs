@@ -16,7 +16,7 @@ const T: [f64; 30] = [
 ];
 
 impl Estimate {
-    /// Of values that are independent of each other; None of none.
+    /// The mean of independent values; None if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let count = values.len();
         if count == 0 {
@@ -33,7 +33,7 @@ impl Estimate {
         Some(Self { mean, half_width })
     }
 
-    /// Whether the interval is no wider than this share of the mean to each side.
+    /// Whether half the interval is at most this share of the mean.
     pub fn is_within(&self, share: f64) -> bool {
         self.half_width.is_some_and(|half_width| half_width <= share * self.mean.abs())
     }

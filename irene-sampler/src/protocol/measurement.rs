@@ -1,18 +1,18 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Protocol};
-use crate::{Provenance, Sampler, Unit, Window, WindowError};
+use super::{Estimate, MeasuringProtocol};
+use crate::{ChannelId, Provenance, Recording, Sampler, WindowError};
 
-/// What a closure costs, and everything that this rests on.
+/// A closure's cost in time and energy, with how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Seconds of one run.
     pub latency: Estimate,
-    /// Joules of one run, over the rounds in which the meter bore a figure; None if there is no such round.
+    /// Joules of one run, over the rounds in which the meter gave an energy; None if there is no such round.
     pub energy: Option<Estimate>,
-    /// Where the energy comes from: estimated if any part of it is.
+    /// Where the energy comes from: it is estimated if any part of it is.
     pub provenance: Option<Provenance>,
-    /// Why there is no energy, where there could be one.
+    /// Why there is no energy, if there is a meter.
     pub no_energy: Option<String>,
     /// Power before the first round, watts.
     pub idle_watts: Option<f64>,
@@ -20,14 +20,14 @@ pub struct Measurement {
     pub repeats: u32,
     /// The rounds.
     pub rounds: Vec<Round>,
-    /// Every channel over all rounds.
+    /// The mean of each channel over all rounds.
     pub channels: Vec<ChannelFigure>,
-    /// Whether the intervals are as narrow as asked.
+    /// Whether the intervals are as narrow as the protocol asks.
     pub reached_target: bool,
-    /// Whether power was near idle power before every round, as far as both could be read.
+    /// Whether power was near idle power before every round, where both could be read.
     pub settled: bool,
     /// The settings.
-    pub protocol: Protocol,
+    pub protocol: MeasuringProtocol,
 }
 
 /// One round.
@@ -37,34 +37,31 @@ pub struct Round {
     pub seconds: f64,
     /// Its energy.
     pub joules: Option<f64>,
-    /// The peak of its power: the sum of the peaks of what makes up the energy, which need not come at the same time.
+    /// Its peak power: the sum of the peaks of the meter's channels, which need not come at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_watts: Option<f64>,
-    /// The least number of readings that a part of the energy rests on.
+    /// The number of readings of the meter's channel that has the fewest.
     pub readings: Option<usize>,
 }
 
-/// A channel's mean over the rounds; a channel that had no readings in one is absent.
+/// A channel's mean over the rounds. A channel without readings in one of them is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelFigure {
-    /// The channel's name.
-    pub name: String,
-    /// What the mean is counted in; of energy channels it is power in watts.
-    pub unit: Unit,
-    /// Mean over the rounds.
+    /// The channel.
+    #[serde(flatten)]
+    pub id: ChannelId,
+    /// Mean over the rounds, in the channel's unit; for energy it is power in watts.
     pub mean: f64,
-    /// Joules of one run, of energy channels.
+    /// Joules of one run, for power and energy.
     pub energy: Option<f64>,
     /// Whether it is part of the energy.
     pub is_total: bool,
 }
 
 impl Measurement {
-    pub(super) fn new(protocol: &Protocol, sampler: &Sampler, repeats: u32, idle_watts: Option<f64>) -> Self {
-        let provenance = sampler.look(|recording| {
-            let channels = recording.channels().iter().filter(|channel| channel.is_total && channel.unit.is_energy());
-            channels.map(|channel| channel.provenance).max()
-        });
+    pub(super) fn new(protocol: &MeasuringProtocol, sampler: &Sampler, repeats: u32, idle_watts: Option<f64>) -> Self {
+        let provenance = sampler
+            .look(|recording| recording.totals().iter().map(|&place| recording.channels()[place].provenance).max());
         Self {
             latency: Estimate { mean: f64::NAN, half_width: None },
             energy: None,
@@ -80,49 +77,42 @@ impl Measurement {
         }
     }
 
-    /// Takes the round between two times into account.
+    /// Adds the round between two times.
     pub(super) fn add(&mut self, sampler: &Sampler, (start, end): (f64, f64), settled: bool) {
-        let (channels, windows) = sampler.look(|recording| {
-            let windows: Vec<_> =
-                (0..recording.channels().len()).map(|place| recording.window(place, start, end)).collect();
-            (recording.channels().to_vec(), windows)
-        });
         self.settled &= settled;
-        let energy = energy(&windows, &sampler.totals());
-        if let Err((place, error)) = &energy {
-            self.no_energy = Some(format!("{}, a round of {:.3} s: {error}", channels[*place].name, end - start));
-        }
-        let energy = energy.ok().flatten();
-        let round = Round {
-            seconds: end - start,
-            joules: energy.map(|energy| energy.joules),
-            peak_watts: energy.map(|energy| energy.peak_watts),
-            readings: energy.map(|energy| energy.readings),
-        };
-        // Means over rounds, as far as a channel has been read in each.
-        let done = self.rounds.len() as f64;
-        let known = std::mem::take(&mut self.channels);
-        for (channel, window) in channels.into_iter().zip(&windows) {
-            let Ok(window) = window else { continue };
-            let before = known.iter().find(|figure| figure.name == channel.name);
-            if before.is_none() && done > 0.0 {
-                continue;
-            }
-            let average = |so_far: f64, now: f64| (so_far * done + now) / (done + 1.0);
-            let a_run = window.energy.map(|joules| joules / f64::from(self.repeats));
-            self.channels.push(ChannelFigure {
-                mean: average(before.map_or(0.0, |figure| figure.mean), window.mean),
-                energy: a_run.map(|joules| average(before.and_then(|figure| figure.energy).unwrap_or(0.0), joules)),
-                name: channel.name,
-                unit: channel.unit,
-                is_total: channel.is_total,
-            });
-        }
-        self.rounds.push(round);
+        let round = sampler.look(|recording| {
+            self.average(recording, start, end);
+            Round::metered(recording, start, end)
+        });
+        self.rounds.push(round.unwrap_or_else(|(id, error)| {
+            self.no_energy = Some(format!("{id}, a round of {:.3} s: {error}", end - start));
+            Round::of(end - start)
+        }));
         self.summarise();
     }
 
-    /// The peak of the power over all rounds that have an energy, watts. Its provenance is the energy's.
+    /// Takes a round into the means of the channels that were read in every round.
+    fn average(&mut self, recording: &Recording, start: f64, end: f64) {
+        let done = self.rounds.len() as f64;
+        let known = std::mem::take(&mut self.channels);
+        for (place, channel) in recording.channels().iter().enumerate() {
+            let Ok(window) = recording.window(place, start, end) else { continue };
+            let before = known.iter().find(|figure| figure.id == channel.id);
+            if before.is_none() && done > 0.0 {
+                continue;
+            }
+            let average = |so_far: Option<f64>, now: f64| (so_far.unwrap_or(0.0) * done + now) / (done + 1.0);
+            let a_run = window.energy.map(|joules| joules / f64::from(self.repeats));
+            self.channels.push(ChannelFigure {
+                id: channel.id.clone(),
+                mean: average(before.map(|figure| figure.mean), window.mean),
+                energy: a_run.map(|joules| average(before.and_then(|figure| figure.energy), joules)),
+                is_total: recording.totals().contains(&place),
+            });
+        }
+    }
+
+    /// The peak power of all rounds that have an energy, watts. Its provenance is that of the energy.
     pub fn peak_watts(&self) -> Option<f64> {
         self.rounds.iter().filter_map(|round| round.peak_watts).max_by(f64::total_cmp)
     }
@@ -133,7 +123,7 @@ impl Measurement {
         if let Some(latency) = Estimate::of(&latencies) {
             self.latency = latency;
         }
-        // A round that a gap in the readings fell into tells the time and not the energy.
+        // A round with a gap in the readings has a time and no energy.
         let energies: Vec<f64> = self.rounds.iter().filter_map(|round| Some(round.joules? / repeats)).collect();
         self.energy = Estimate::of(&energies);
     }
@@ -145,7 +135,7 @@ impl Measurement {
         self.latency.is_within(share) && energy
     }
 
-    pub(super) fn finished(mut self, protocol: &Protocol) -> Self {
+    pub(super) fn finished(mut self, protocol: &MeasuringProtocol) -> Self {
         self.reached_target = self.rounds.len() >= protocol.least_rounds && self.is_within(protocol.target);
         if self.energy.is_some() {
             self.no_energy = None;
@@ -154,26 +144,23 @@ impl Measurement {
     }
 }
 
-/// What the meter's channels together say of a round.
-#[derive(Clone, Copy)]
-struct Metered {
-    joules: f64,
-    peak_watts: f64,
-    /// The least that a part of them rests on.
-    readings: usize,
-}
-
-/// Energy and power of a round; None without a meter.
-fn energy(windows: &[Result<Window, WindowError>], totals: &[usize]) -> Result<Option<Metered>, (usize, WindowError)> {
-    let mut sum: Option<Metered> = None;
-    for &place in totals {
-        let window = windows[place].map_err(|error| (place, error))?;
-        let so_far = sum.unwrap_or(Metered { joules: 0.0, peak_watts: 0.0, readings: usize::MAX });
-        sum = Some(Metered {
-            joules: so_far.joules + window.energy.unwrap_or(0.0),
-            peak_watts: so_far.peak_watts + window.peak.unwrap_or(0.0),
-            readings: so_far.readings.min(window.readings),
-        });
+impl Round {
+    /// A round without an energy.
+    fn of(seconds: f64) -> Self {
+        Self { seconds, joules: None, peak_watts: None, readings: None }
     }
-    Ok(sum)
+
+    /// The round between two times, with the sum of the meter's channels if there are any. An error names a channel without an energy.
+    fn metered(recording: &Recording, start: f64, end: f64) -> Result<Self, (ChannelId, WindowError)> {
+        let mut round = Self::of(end - start);
+        for &place in recording.totals() {
+            let window = recording.window(place, start, end);
+            let window = window.map_err(|error| (recording.channels()[place].id.clone(), error))?;
+            let add = |sum: Option<f64>, part: Option<f64>| part.map(|part| sum.unwrap_or(0.0) + part);
+            round.joules = add(round.joules, window.energy);
+            round.peak_watts = add(round.peak_watts, window.peak);
+            round.readings = Some(round.readings.map_or(window.readings, |least| least.min(window.readings)));
+        }
+        Ok(round)
+    }
 }

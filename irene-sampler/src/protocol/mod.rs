@@ -1,4 +1,4 @@
-//! Repeating a closure until its time and energy are known.
+//! Repeats a closure until its time and energy are known.
 
 mod estimate;
 mod measurement;
@@ -15,31 +15,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sampler;
 
-/// How a closure is measured.
+/// The settings by which a closure is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Protocol {
-    /// It is run for this long first, once at least.
+pub struct MeasuringProtocol {
+    /// The closure runs for this long first, at least once.
     #[serde(rename = "warm_up_s", with = "seconds")]
     pub warm_up: Duration,
-    /// It is run for this long to choose how often a round repeats it.
+    /// The closure runs for this long to choose how often a round repeats it.
     #[serde(rename = "probe_s", with = "seconds")]
     pub probe: Duration,
-    /// What a round lasts at least.
+    /// The least duration of a round.
     #[serde(rename = "round_s", with = "seconds")]
     pub round: Duration,
-    /// Rounds that are measured at least.
+    /// The least number of rounds.
     pub least_rounds: usize,
-    /// Rounds after which it ends in any case.
+    /// The greatest number of rounds.
     pub most_rounds: usize,
-    /// Nothing runs for this long before each round.
+    /// The pause before each round.
     #[serde(rename = "cool_down_s", with = "seconds")]
     pub cool_down: Duration,
-    /// Idle power is watched for this long before the first round; zero leaves it out.
+    /// Idle power is read for this long before the first round; zero leaves it out.
     #[serde(rename = "stand_by_s", with = "seconds")]
     pub stand_by: Duration,
-    /// Power before a round may be this much above idle power, as a share; if it is more, the cool-down is repeated.
+    /// Power before a round may be this share above idle power; if it is more, the pause is repeated.
     pub stand_by_tolerance: f64,
-    /// It ends when the 95% intervals of time and energy are within this share of their means.
+    /// Measuring ends when half the 95% intervals of time and energy are within this share of their means.
     pub target: f64,
 }
 
@@ -58,7 +58,7 @@ mod seconds {
     }
 }
 
-impl Protocol {
+impl MeasuringProtocol {
     /// IrEne's (Cao et al. 2021, section 4): 5 s of probing, rounds of 20 s, five of them, variation below 1%.
     pub fn paper() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Protocol {
         }
     }
 
-    /// Short rounds without pauses, until the interval is within 5%.
+    /// Short rounds without pauses, until half the intervals are within 5%.
     pub fn quick() -> Self {
         Self {
             warm_up: Duration::ZERO,
@@ -96,18 +96,18 @@ pub enum MeasureError<E> {
     /// The closure failed.
     #[error(transparent)]
     Run(E),
-    /// It was told to stop before a round was over.
+    /// The caller stopped it before a round was over.
     #[error("stopped before a round was over")]
     Stopped,
 }
 
-/// Repeats of the cool-down before a round is measured all the same, and marked.
+/// The pause is repeated so often at most; then the round is measured all the same, and marked.
 const MOST_COOL_DOWNS: usize = 4;
 
-/// How often a first round that is far shorter than asked is run again with more repeats.
+/// A first round that is far too short is run again with more repeats, so often at most.
 const MOST_REPROBES: usize = 3;
 
-impl Protocol {
+impl MeasuringProtocol {
     /// Measures a closure that cannot fail.
     ///
     /// # Errors
@@ -126,11 +126,10 @@ impl Protocol {
 
     /// Measures a closure: warm-up, choice of the repeats, idle power, then rounds until time and energy are known well enough.
     ///
-    /// The energy is that of every channel of the sampler that is a source's total, so start the sampler with the sources that
-    /// are the meter. When `stop` becomes true, what was measured so far is given.
+    /// The energy is the sum of the sampler's totals. When `stop` becomes true, the rounds that are over make up the measurement.
     ///
     /// # Errors
-    /// [`MeasureError::Run`] with what the closure says; [`MeasureError::Stopped`] if `stop` was set before a round was over.
+    /// [`MeasureError::Run`] with the closure's error; [`MeasureError::Stopped`] if `stop` was set before a round was over.
     pub fn try_measure<E>(
         &self,
         sampler: &Sampler,
@@ -149,7 +148,7 @@ impl Protocol {
 
     /// Adds one round to a measurement, or begins one with a round.
     ///
-    /// Rounds that lie apart, with other things measured in between, give an interval that holds what drifts over minutes too.
+    /// Rounds with other work measured in between give an interval that also covers drift over minutes.
     ///
     /// # Errors
     /// As [`try_measure`](Self::try_measure).
@@ -171,7 +170,7 @@ impl Protocol {
         Ok(measurement.finished(self))
     }
 
-    /// Whether a measurement has the rounds and the intervals that are asked for.
+    /// Whether a measurement has enough rounds, and intervals that are narrow enough.
     pub fn is_enough(&self, measurement: &Measurement) -> bool {
         measurement.rounds.len() >= self.least_rounds && measurement.is_within(self.target)
     }
@@ -200,7 +199,7 @@ impl Protocol {
         };
         run_for(self.warm_up.as_secs_f64())?;
         let a_run = run_for(self.probe.as_secs_f64())?;
-        // Where neither takes any time, the quotient is no number, which becomes 0.
+        // If neither takes any time, the quotient is no number, which becomes 0.
         let repeats = ((self.round.as_secs_f64() / a_run).ceil().clamp(1.0, 1e9) as u32).max(1);
         let idle_watts = self.idle_power(sampler, stop);
         Ok(Measurement::new(self, sampler, repeats, idle_watts))
@@ -215,7 +214,7 @@ impl Protocol {
     ) -> Result<(), MeasureError<E>> {
         let settled = self.settle(sampler, stop, measurement.idle_watts);
         let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
-        // A machine that was busy with something else while it was probed makes rounds too short, in which no meter reads anything.
+        // If the machine was busy with something else during the probe, the round is too short for a meter.
         let asked = self.round.as_secs_f64();
         for _ in 0..MOST_REPROBES {
             if !measurement.rounds.is_empty() || 2.0 * (end - start) >= asked {
@@ -230,7 +229,7 @@ impl Protocol {
         Ok(())
     }
 
-    /// Runs it so many times; when that began and ended.
+    /// Runs the closure so many times; the times of the start and the end.
     fn repeat<E>(
         &self,
         sampler: &Sampler,
@@ -250,7 +249,7 @@ impl Protocol {
         if stop.load(Ordering::Relaxed) { Err(MeasureError::Stopped) } else { Ok((start, end)) }
     }
 
-    /// Power while nothing runs, watts.
+    /// The power while nothing runs, watts.
     fn idle_power(&self, sampler: &Sampler, stop: &AtomicBool) -> Option<f64> {
         if self.stand_by.is_zero() {
             return None;
@@ -260,7 +259,7 @@ impl Protocol {
         power(sampler, start, sampler.clock().now())
     }
 
-    /// Pauses before a round until power is near idle power; false if it did not come down.
+    /// Pauses before a round until power is near idle power; false if it stays above.
     fn settle(&self, sampler: &Sampler, stop: &AtomicBool, idle_watts: Option<f64>) -> bool {
         if self.cool_down.is_zero() {
             return true;
@@ -278,7 +277,7 @@ impl Protocol {
     }
 }
 
-/// Sleeps, but not on when told to stop.
+/// Sleeps, but no longer once it shall stop.
 fn pause(time: Duration, stop: &AtomicBool) {
     const SLICE: Duration = Duration::from_millis(50);
     let mut left = time;
@@ -289,15 +288,12 @@ fn pause(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// Mean power of all total channels, watts.
+/// The mean power of the meter, watts.
 fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
     sampler.wait_until_covered(from, to);
-    let totals = sampler.totals();
-    let powers = sampler.look(|recording| {
-        totals
-            .iter()
-            .map(|&place| recording.window(place, from, to).ok().map(|window| window.mean))
-            .collect::<Option<Vec<_>>>()
-    })?;
-    (!powers.is_empty()).then(|| powers.iter().sum())
+    sampler.look(|recording| {
+        let powers = recording.totals().iter().map(|&place| Some(recording.window(place, from, to).ok()?.mean));
+        let sum = powers.sum::<Option<f64>>()?;
+        (!recording.totals().is_empty()).then_some(sum)
+    })
 }

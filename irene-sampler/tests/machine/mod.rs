@@ -1,11 +1,11 @@
-//! A machine in a directory: files as Linux has them, that a test writes.
-#![allow(dead_code)] // each test takes what it needs
+//! A machine in a directory: a test writes files as Linux has them.
+#![allow(dead_code)] // each test uses a part
 
 use std::{fs, io::Write, path::PathBuf};
 
 use irene_sampler::{
     Channel, Recorder, Recording, Series, Stamp, Window, WindowError,
-    sources::{self, Places, Unavailable},
+    sensors::{self, Places, Unavailable},
 };
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ impl Machine {
         self.dir.path().join(path)
     }
 
-    /// Writes a file in place, so that whoever has it open reads the new text.
+    /// Writes a file in place, so that a sensor that has it open reads the new text.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -41,20 +41,20 @@ impl Machine {
         Places { proc, sys, nvml_library, visible_devices: None, ..Places::here() }
     }
 
-    /// A source of this kind, sampled by hand.
+    /// A sensor of this kind, sampled by hand.
     pub(crate) fn open(&self, kind: &str) -> Result<Recorder, Unavailable> {
         open(kind, &self.places())
     }
 
-    /// Why there is no source of this kind.
+    /// Why there is no sensor of this kind.
     pub(crate) fn refusal(&self, kind: &str) -> Unavailable {
         self.open(kind).unwrap_err()
     }
 }
 
 pub(crate) fn open(kind: &str, places: &Places) -> Result<Recorder, Unavailable> {
-    let source = (sources::kind(kind).unwrap().open)(places)?;
-    Ok(Recorder::new(vec![source], 1024))
+    let sensor = (sensors::kind(kind).unwrap().open)(places)?;
+    Ok(Recorder::new(vec![sensor], 1024))
 }
 
 /// This moment of a machine's own time.
@@ -62,10 +62,15 @@ pub(crate) fn at(time: f64) -> Stamp {
     Stamp { time, wall: EPOCH + time }
 }
 
+/// The names of channels.
+pub(crate) fn names(channels: &[Channel]) -> Vec<String> {
+    channels.iter().map(|channel| channel.id.to_string()).collect()
+}
+
 /// The place of a channel.
 pub(crate) fn place(recording: &Recording, name: &str) -> usize {
-    let names: Vec<&str> = recording.channels().iter().map(|channel| channel.name.as_str()).collect();
-    names.iter().position(|known| *known == name).unwrap_or_else(|| unreachable!("{name} is none of {names:?}"))
+    let names = names(recording.channels());
+    names.iter().position(|known| known == name).unwrap_or_else(|| unreachable!("{name} is none of {names:?}"))
 }
 
 pub(crate) fn channel<'a>(recorder: &'a Recorder, name: &str) -> &'a Channel {
@@ -89,10 +94,10 @@ pub(crate) fn joules(recorder: &Recorder, name: &str, from: f64, to: f64) -> f64
     window(recorder, name, from, to).unwrap().energy.unwrap()
 }
 
-/// The names of the channels that make up a source's total.
-pub(crate) fn totals(recorder: &Recorder) -> Vec<&str> {
-    let channels = recorder.recording().channels().iter();
-    channels.filter(|channel| channel.is_total).map(|channel| channel.name.as_str()).collect()
+/// The names of the channels that make up the total.
+pub(crate) fn totals(recorder: &Recorder) -> Vec<String> {
+    let names = names(recorder.recording().channels());
+    recorder.recording().totals().iter().map(|&place| names[place].clone()).collect()
 }
 
 pub(crate) fn assert_close(found: f64, expected: f64) {

@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let (mut file, mut done) = RecordFile::open(&args.output)?;
     campaign.check(&path.to_string(), &done, &basis)?;
-    let sampler = measuring.sampler(selection.sources)?;
+    let sampler = measuring.sampler(selection.sensors)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();

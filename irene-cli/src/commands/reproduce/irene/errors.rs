@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use anyhow::Result;
 use irene_regress::{Ablation, CrossValidation, PRIMITIVES, Track, Tried, by_driver};
-use irene_sampler::sources::PUE;
+use irene_sampler::sensors::PUE;
 use irene_tree::{Level, Tree};
 
 use super::{

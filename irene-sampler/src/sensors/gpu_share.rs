@@ -1,14 +1,14 @@
-//! What this process uses of GPUs' energy, by its share of their multiprocessors' (SM) time.
+//! This process's part of the GPUs' energy, by its share of their multiprocessors' (SM) time.
 
 use std::path::PathBuf;
 
 use nvml_wrapper::{Device, Nvml, error::NvmlError};
 
-use crate::{Counter, Step};
+use crate::{Metric, counter::Counter};
 
 use super::{Places, Unavailable, nvml};
 
-/// For how long a share holds: drivers renew it within this, seconds.
+/// A driver renews a share within this time, seconds.
 const RENEWED: f64 = 2.0;
 
 /// The cards that this process sees.
@@ -21,33 +21,32 @@ pub(super) struct GpuShare {
 struct Card {
     index: u32,
     meter: Meter,
-    /// The driver's time of the newest utilisation that was seen, microseconds.
+    /// The driver's time of the newest utilisation so far, microseconds.
     seen: u64,
-    /// This process's share, and when it was told; None where it cannot be told.
+    /// This process's share, None if unknown, and the time of it.
     share: (Option<f64>, f64),
 }
 
 enum Meter {
-    /// With the total at the last reading, joules.
-    Counter(Counter, f64),
-    /// Cards without a counter, with time and watts of the last reading.
+    Counter(Counter),
+    /// For cards without a counter, with time and watts of the last reading.
     Power(Option<(f64, f64)>),
 }
 
 impl GpuShare {
-    /// None where there is no GPU.
+    /// None if there is no GPU.
     pub(super) fn open(places: &Places) -> Result<Option<Self>, Unavailable> {
         let Some((nvml, indices)) = nvml::library_if_any(places)? else { return Ok(None) };
         let mut cards = Vec::new();
         for index in indices {
-            let meter = nvml.device_by_index(index).and_then(|card| Meter::of(&card));
+            let meter = nvml.device_by_index(index).and_then(|card| Meter::of(&card, index));
             let meter = meter.map_err(|error| nvml::refusal(&format!("GPU {index}, shares of processes"), &error))?;
             cards.push(Card { index, meter, seen: 0, share: (Some(0.0), f64::NEG_INFINITY) });
         }
         Ok(Some(Self { nvml, proc: places.proc.clone(), cards }))
     }
 
-    /// Joules of this process since the last call; None where they are not known.
+    /// Joules of this process since the last call; None if unknown.
     pub(super) fn read(&mut self, time: f64) -> Option<f64> {
         let mut known = Some(0.0);
         for card in &mut self.cards {
@@ -63,29 +62,23 @@ impl GpuShare {
 }
 
 impl Meter {
-    fn of(card: &Device<'_>) -> Result<Self, NvmlError> {
+    fn of(card: &Device<'_>, index: u32) -> Result<Self, NvmlError> {
         match card.process_utilization_stats(0) {
-            // So the driver says that no process is using the card.
+            // NotFound means that no process is using the card.
             Ok(_) | Err(NvmlError::NotFound) => {}
             Err(error) => return Err(error),
         }
         match card.total_energy_consumption() {
-            Ok(_) => Ok(Self::Counter(Counter::of(&nvml::energy_channel(card), None), 0.0)),
+            Ok(_) => Ok(Self::Counter(Counter::of(&nvml::channel(card, index, Metric::Energy)))),
             Err(NvmlError::NotSupported) => card.power_usage().map(|_| Self::Power(None)),
             Err(error) => Err(error),
         }
     }
 
-    /// Joules of the card since the last reading; none at the first.
+    /// Joules of the card since the last reading; 0 at the first.
     fn read(&mut self, card: &Device<'_>, time: f64) -> Option<f64> {
         match self {
-            Self::Counter(counter, last) => {
-                let joules = card.total_energy_consumption().ok()? as f64 / nvml::MILLI;
-                match counter.advance(time, joules)? {
-                    Step::Total(total) => Some(total - std::mem::replace(last, total)),
-                    Step::Broken(_) => None,
-                }
-            }
+            Self::Counter(counter) => counter.advance(time, card.total_energy_consumption().ok()? as f64 / nvml::MILLI),
             Self::Power(last) => {
                 let watts = f64::from(card.power_usage().ok()?) / nvml::MILLI;
                 let (last_time, last_watts) = last.replace((time, watts)).unwrap_or((time, watts));
@@ -96,7 +89,7 @@ impl Meter {
 }
 
 impl Card {
-    /// This process's share of what all processes made of the multiprocessors. Of a card that nobody uses it has none.
+    /// This process's share of the multiprocessors' busy time; 0 if nobody uses the card.
     fn share(&mut self, card: &Device<'_>, time: f64, is_process: impl Fn(u32) -> bool) -> Option<f64> {
         let samples = match card.process_utilization_stats(self.seen) {
             Err(NvmlError::NotFound) => Vec::new(),
@@ -111,7 +104,7 @@ impl Card {
             samples.iter().filter(|sample| of(sample.pid)).map(|sample| sample.sm_util).sum()
         };
         let (own, all) = (busy(&|pid| pid == std::process::id()), busy(&|_| true));
-        // The driver numbers processes as the host does. In a container with numbers of its own this one cannot be told from others.
+        // The driver numbers processes as the host does: in a container with numbers of its own this process cannot be found.
         let foreign = own == 0 && samples.iter().any(|sample| sample.sm_util > 0 && !is_process(sample.pid));
         let share = if all == 0 { 0.0 } else { f64::from(own) / f64::from(all) };
         self.share = ((!foreign).then_some(share), time);

@@ -14,12 +14,12 @@ pub(super) struct TextFile {
 }
 
 impl TextFile {
-    /// Opens a file of which the first `len` bytes matter.
+    /// Opens a file whose first `len` bytes matter.
     pub(super) fn open(path: &Path, len: usize) -> std::io::Result<Self> {
         Ok(Self { file: File::open(path)?, buffer: vec![0; len].into() })
     }
 
-    /// What it says now.
+    /// Its text now.
     pub(super) fn read(&mut self) -> std::io::Result<&str> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut len = 0;
@@ -32,7 +32,7 @@ impl TextFile {
         std::str::from_utf8(&self.buffer[..len]).map_err(|_| std::io::ErrorKind::InvalidData.into())
     }
 
-    /// The number it says now.
+    /// Its number now.
     pub(super) fn number(&mut self) -> Option<f64> {
         self.read().ok()?.trim().parse().ok().filter(|number: &f64| number.is_finite())
     }

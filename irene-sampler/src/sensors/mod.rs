@@ -1,6 +1,6 @@
-//! What can be read: one file a kind of source, and one line in [`KINDS`].
+//! The sensors of this machine: each kind is one file, and one line in [`KINDS`].
 
-#[cfg(all(feature = "nvml", target_os = "linux"))]
+#[cfg(feature = "nvml")]
 mod gpu_share;
 mod hwmon;
 mod impact_tracker;
@@ -16,30 +16,45 @@ mod utilisation;
 use std::path::PathBuf;
 
 pub use impact_tracker::PUE;
-pub use power_log::PowerLog;
 pub use selection::Selection;
 
 use crate::{Channel, Readings};
 
 /// Something that is read over and over: a probe of utilisation, or a meter of energy.
-pub trait Source: Send {
+pub trait Sensor: Send {
     /// What it reads, always the same.
     fn channels(&self) -> &[Channel];
 
-    /// Reads. What cannot be read now is left out. Allocates nothing, but where a driver's own interface does.
+    /// Reads. A channel that cannot be read now gets no reading. It allocates nothing, unless a driver's own interface does.
     fn sample(&mut self, readings: &mut Readings<'_>);
 }
 
-/// Where sources look, so that a test can show them another machine.
+/// The sensors to sample.
+#[derive(Default)]
+pub struct Sensors {
+    /// Sensors whose energies are recorded and are no part of the total.
+    pub probes: Vec<Box<dyn Sensor>>,
+    /// Sensors whose energies add up to the total, but for what others [cover](crate::Resource::covers).
+    pub meters: Vec<Box<dyn Sensor>>,
+}
+
+/// All of them are meters.
+impl From<Vec<Box<dyn Sensor>>> for Sensors {
+    fn from(meters: Vec<Box<dyn Sensor>>) -> Self {
+        Self { meters, ..Self::default() }
+    }
+}
+
+/// Where sensors look, so that a test can show them another machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Places {
     /// `/proc`.
     pub proc: PathBuf,
     /// `/sys`.
     pub sys: PathBuf,
-    /// NVIDIA's management library, if not where the system looks.
+    /// NVIDIA's management library, if it is not where the system looks.
     pub nvml_library: Option<PathBuf>,
-    /// Which GPUs, as `CUDA_VISIBLE_DEVICES` says; None for all.
+    /// The GPUs, as `CUDA_VISIBLE_DEVICES` lists them; None for all.
     pub visible_devices: Option<String>,
     /// The log of an external meter.
     pub power_log: Option<PathBuf>,
@@ -64,13 +79,13 @@ impl Places {
     }
 }
 
-/// Why a source cannot be had.
+/// Why a sensor cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}{}", fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default())]
 pub struct Unavailable {
-    /// What is wrong.
+    /// The cause.
     pub reason: String,
-    /// What would help, where something would.
+    /// What would help, if anything would.
     pub fix: Option<String>,
 }
 
@@ -85,18 +100,18 @@ impl Unavailable {
     }
 }
 
-/// A kind of source.
+/// A kind of sensor.
 pub struct Kind {
-    /// What it is called on a command line.
+    /// Its name on a command line.
     pub name: &'static str,
     /// What it reads, in a line.
     pub what: &'static str,
     /// Opens it.
     #[allow(clippy::type_complexity)] // it is written once
-    pub open: fn(&Places) -> Result<Box<dyn Source>, Unavailable>,
+    pub open: fn(&Places) -> Result<Box<dyn Sensor>, Unavailable>,
 }
 
-/// Every kind of source.
+/// Every kind of sensor.
 pub const KINDS: &[Kind] = &[
     utilisation::KIND,
     #[cfg(feature = "nvml")]

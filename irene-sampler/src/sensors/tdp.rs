@@ -1,13 +1,12 @@
-//! An estimate where there is no meter: thermal design power times the share of time that processors are busy.
+//! An estimate for machines without a meter: thermal design power times the processors' load.
 
-use crate::{Channel, Counter, Provenance, Readings, Source, Unit};
+use crate::{Channel, Readings, Resource, Sensor};
 
-use super::{Kind, Places, Unavailable};
+use super::{Kind, Places, Unavailable, utilisation::CpuTimes};
 
 pub(super) const KIND: Kind = Kind { name: "tdp", what: "estimate: thermal design power times processor load", open };
 
-#[cfg(target_os = "linux")]
-fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
+fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let Some(watts) = places.tdp_watts else {
         return Err(Unavailable::new("the processor's thermal design power is not known")
             .fixed_by("give it in watts, from its data sheet, by --tdp-watts"));
@@ -15,31 +14,22 @@ fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
     if !(watts.is_finite() && watts > 0.0) {
         return Err(Unavailable::new(format!("{watts} W is no thermal design power")));
     }
-    let times = super::utilisation::CpuTimes::open(&places.proc)?;
-    let mut channel = Channel::energy("tdp", Unit::Joules);
-    channel.provenance = Provenance::Estimated;
-    Ok(Box::new(Tdp { watts, times, last: None, joules: 0.0, counter: Counter::of(&channel, None), channel }))
+    let times = CpuTimes::open(&places.proc)?;
+    let channel = Channel::estimate(Resource::Processors);
+    Ok(Box::new(Tdp { channel, watts, times, last: None, joules: 0.0 }))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn open(_places: &Places) -> Result<Box<dyn Source>, Unavailable> {
-    Err(Unavailable::new("the processors' times are read from /proc/stat, which only Linux has"))
-}
-
-/// Counted from the processors' busy times, so that a window holds just its own load.
-#[cfg(target_os = "linux")]
+/// It sums up energy at every sample, so that a window holds exactly its own load.
 struct Tdp {
     channel: Channel,
     watts: f64,
-    times: super::utilisation::CpuTimes,
+    times: CpuTimes,
     /// Time of the sample, busy and all ticks.
     last: Option<(f64, f64, f64)>,
     joules: f64,
-    counter: Counter,
 }
 
-#[cfg(target_os = "linux")]
-impl Source for Tdp {
+impl Sensor for Tdp {
     fn channels(&self) -> &[Channel] {
         std::slice::from_ref(&self.channel)
     }
@@ -48,7 +38,7 @@ impl Source for Tdp {
         let (Some((busy, all)), time) = (self.times.read(), readings.stamp().time) else { return };
         match self.last {
             None => self.last = Some((time, busy, all)),
-            // Between ticks there is nothing new.
+            // No tick has passed since the last sample.
             Some((_, _, last_all)) if all <= last_all => return,
             Some((last_time, last_busy, last_all)) => {
                 let load = ((busy - last_busy) / (all - last_all)).clamp(0.0, 1.0);
@@ -56,6 +46,6 @@ impl Source for Tdp {
                 self.last = Some((time, busy, all));
             }
         }
-        readings.count(0, &mut self.counter, self.joules);
+        readings.push(0, self.joules);
     }
 }

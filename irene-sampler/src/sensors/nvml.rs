@@ -1,12 +1,12 @@
 //! NVIDIA GPUs, through the management library (NVML) of their driver.
 //!
-//! All readings are of whole cards, also where a MIG instance is used: what one instance draws, no sensor tells.
+//! All readings are of whole cards. No sensor tells the power of one MIG instance.
 
 use std::time::Duration;
 
 use nvml_wrapper::{Device, Nvml, enum_wrappers::device::Clock, error::NvmlError};
 
-use crate::{Channel, Counter, Readings, Source, Unit};
+use crate::{Channel, Metric, Readings, Resource, Sensor};
 
 use super::{Kind, Places, Unavailable};
 
@@ -16,56 +16,29 @@ pub(super) const KIND: Kind =
 /// Drivers renew power and energy every 20 to 100 ms, by the card; NVML does not say which.
 const UPDATE_PERIOD: Duration = Duration::from_millis(100);
 
-/// A card draws more than its limit in spikes that are shorter than the limiter's reaction.
+/// A card exceeds its limit in spikes that are shorter than the limiter's reaction.
 const HEADROOM: f64 = 2.0;
 
-/// NVML gives milliwatts and millijoules.
+/// NVML counts in milliwatts and millijoules.
 pub(super) const MILLI: f64 = 1000.0;
 
-/// Something to read of a card.
-struct Quantity {
-    name: &'static str,
-    unit: Unit,
-    read: fn(&Device<'_>) -> Result<f64, NvmlError>,
-}
+type Read = fn(&Device<'_>) -> Result<f64, NvmlError>;
 
-const QUANTITIES: [Quantity; 6] = [
-    Quantity {
-        name: "util",
-        unit: Unit::Percent,
-        read: |card| card.utilization_rates().map(|rates| f64::from(rates.gpu)),
-    },
-    Quantity {
-        name: "mem",
-        unit: Unit::Percent,
-        read: |card| card.memory_info().map(|memory| 100.0 * memory.used as f64 / memory.total as f64),
-    },
-    Quantity { name: "sm_clock", unit: Unit::Megahertz, read: |card| card.clock_info(Clock::SM).map(f64::from) },
-    Quantity { name: "mem_clock", unit: Unit::Megahertz, read: |card| card.clock_info(Clock::Memory).map(f64::from) },
-    // From Ampere on (but for the A100's chip) the mean of the last second; those cards also count energy, which is exact.
-    Quantity {
-        name: "power",
-        unit: Unit::Watts,
-        read: |card| card.power_usage().map(|power| f64::from(power) / MILLI),
-    },
-    // Since the driver was loaded, on Volta and later.
-    Quantity {
-        name: "energy",
-        unit: Unit::Joules,
-        read: |card| card.total_energy_consumption().map(|energy| energy as f64 / MILLI),
-    },
+/// What is read of a card. From Ampere on (but for the A100's chip) power is the mean of the last second; those cards also count
+/// energy, which is exact. Volta and later count energy, since the driver was loaded.
+const METRICS: [(Metric, Read); 6] = [
+    (Metric::Utilisation, |card| card.utilization_rates().map(|rates| f64::from(rates.gpu))),
+    (Metric::Memory, |card| card.memory_info().map(|memory| 100.0 * memory.used as f64 / memory.total as f64)),
+    (Metric::CoreClock, |card| card.clock_info(Clock::SM).map(f64::from)),
+    (Metric::MemoryClock, |card| card.clock_info(Clock::Memory).map(f64::from)),
+    (Metric::Power, |card| card.power_usage().map(|power| f64::from(power) / MILLI)),
+    (Metric::Energy, |card| card.total_energy_consumption().map(|energy| energy as f64 / MILLI)),
 ];
 
-struct Sensor {
-    read: fn(&Device<'_>) -> Result<f64, NvmlError>,
-    /// Of energy.
-    counter: Option<Counter>,
-}
-
 struct Card {
-    /// By NVML. The handle itself borrows the library, and getting one is cheap.
+    /// Its number in NVML. A handle borrows the library, and getting one is cheap.
     index: u32,
-    sensors: Vec<Sensor>,
+    reads: Vec<Read>,
 }
 
 struct Gpus {
@@ -96,11 +69,11 @@ pub(super) fn library_if_any(places: &Places) -> Result<Option<(Nvml, Vec<u32>)>
     Ok(Some((nvml, indices)))
 }
 
-fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
+fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let nvml = load(places).map_err(|error| refusal("NVML", &error))?;
     let indices = visible(&nvml, places.visible_devices.as_deref())?;
     let mut gpus = Gpus { nvml, channels: Vec::new(), cards: Vec::new() };
-    // What cannot be asked cannot run a model either: one lost card does not hide the others.
+    // One lost card does not hide the others: it cannot run a model either.
     let mut refused = None;
     for index in indices {
         if let Err(error) = gpus.add_card(index) {
@@ -114,74 +87,60 @@ fn open(places: &Places) -> Result<Box<dyn Source>, Unavailable> {
 }
 
 impl Gpus {
-    /// Adds the channels of a card that it supports, or says why there are none.
+    /// Adds the channels that a card supports, or says why there are none.
     fn add_card(&mut self, index: u32) -> Result<(), NvmlError> {
         let card = self.nvml.device_by_index(index)?;
-        let mut readable = Vec::new();
+        let mut reads = Vec::new();
         let mut refused = NvmlError::NotSupported;
-        for quantity in &QUANTITIES {
-            match (quantity.read)(&card) {
-                Ok(_) => readable.push(quantity),
+        for (metric, read) in METRICS {
+            match read(&card) {
+                Ok(_) => {
+                    reads.push(read);
+                    self.channels.push(channel(&card, index, metric));
+                }
                 Err(NvmlError::NotSupported) => {}
                 Err(error) => refused = error,
             }
         }
-        if readable.is_empty() {
+        if reads.is_empty() {
             return Err(refused);
         }
-        let limit = limit_watts(&card);
-        let counts_energy = readable.iter().any(|quantity| quantity.unit == Unit::Joules);
-        let mut sensors = Vec::new();
-        for quantity in readable {
-            let name = format!("gpu{index}.{}", quantity.name);
-            let mut channel = Channel::gauge(name, quantity.unit);
-            if quantity.unit.is_energy() {
-                // Of both, only one counts.
-                channel.is_total = quantity.unit == Unit::Joules || !counts_energy;
-                channel.update_period = Some(UPDATE_PERIOD);
-                channel.limit_watts = limit.unwrap_or(channel.limit_watts);
-            }
-            let counter = (quantity.unit == Unit::Joules).then(|| Counter::of(&channel, None));
-            sensors.push(Sensor { read: quantity.read, counter });
-            self.channels.push(channel);
-        }
-        self.cards.push(Card { index, sensors });
+        self.cards.push(Card { index, reads });
         Ok(())
     }
 }
 
-/// The energy counter of a card.
-pub(super) fn energy_channel(card: &Device<'_>) -> Channel {
-    let mut channel = Channel::energy("gpu", Unit::Joules);
-    channel.update_period = Some(UPDATE_PERIOD);
-    channel.limit_watts = limit_watts(card).unwrap_or(channel.limit_watts);
+/// A metric of a card, with the limits of the card for power and energy.
+pub(super) fn channel(card: &Device<'_>, index: u32, metric: Metric) -> Channel {
+    let mut channel = Channel::new(Resource::Gpu(index), metric);
+    if metric.is_energy() {
+        channel.update_period = Some(UPDATE_PERIOD);
+        channel.limit_watts = limit_watts(card).unwrap_or(channel.limit_watts);
+    }
     channel
 }
 
-/// What a card can draw, watts, if it says so.
+/// The most that a card can draw, watts, if it tells.
 fn limit_watts(card: &Device<'_>) -> Option<f64> {
-    // The enforced limit may be raised as far as the largest while a recording runs.
+    // While a recording runs, somebody may raise the enforced limit as far as the largest.
     let largest = card.power_management_limit_constraints().map(|limits| limits.max_limit);
     let limit = largest.into_iter().chain(card.enforced_power_limit()).max()?;
     Some(HEADROOM * f64::from(limit) / MILLI).filter(|&watts| watts > 0.0)
 }
 
-impl Source for Gpus {
+impl Sensor for Gpus {
     fn channels(&self) -> &[Channel] {
         &self.channels
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
         let mut channel = 0;
-        for card in &mut self.cards {
+        for card in &self.cards {
             let device = self.nvml.device_by_index(card.index);
-            for sensor in &mut card.sensors {
-                // A card that was lost, or cannot tell just now, leaves its readings out.
-                let value = device.as_ref().ok().and_then(|device| (sensor.read)(device).ok());
-                match (value, &mut sensor.counter) {
-                    (Some(joules), Some(counter)) => readings.count(channel, counter, joules),
-                    (Some(value), None) => readings.push(channel, value),
-                    (None, _) => {}
+            for read in &card.reads {
+                // A card that was lost, or does not answer now, has no reading.
+                if let Some(value) = device.as_ref().ok().and_then(|device| read(device).ok()) {
+                    readings.push(channel, value);
                 }
                 channel += 1;
             }
@@ -189,8 +148,8 @@ impl Source for Gpus {
     }
 }
 
-/// The cards that CUDA shows, by NVML's index; as CUDA does, it stops at the first entry that is none. Numbers are those of
-/// `nvidia-smi`, which are CUDA's own where the cards are alike or `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
+/// The cards that CUDA shows, by NVML's index. Like CUDA it stops at the first entry that names no card. Numbers are those of
+/// `nvidia-smi`; CUDA counts the same way if the cards are alike or `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
 fn visible(nvml: &Nvml, list: Option<&str>) -> Result<Vec<u32>, Unavailable> {
     let count = nvml.device_count().map_err(|error| refusal("NVML", &error))?;
     if count == 0 {
@@ -208,7 +167,7 @@ fn visible(nvml: &Nvml, list: Option<&str>) -> Result<Vec<u32>, Unavailable> {
         };
         match index {
             None => break,
-            // Two instances may be of one card.
+            // Two instances may belong to one card.
             Some(index) if indices.contains(&index) => {}
             Some(index) => indices.push(index),
         }
@@ -220,14 +179,14 @@ fn visible(nvml: &Nvml, list: Option<&str>) -> Result<Vec<u32>, Unavailable> {
     Ok(indices)
 }
 
-/// The card whose id begins so, if it is one.
+/// The card whose id begins with this, if there is exactly one.
 fn card_by_uuid(nvml: &Nvml, count: u32, prefix: &str) -> Option<u32> {
     let uuid = |index: u32| nvml.device_by_index(index)?.uuid();
     let mut matches = (0..count).filter(|&index| uuid(index).is_ok_and(|uuid| uuid.starts_with(prefix)));
     matches.next().filter(|_| matches.next().is_none())
 }
 
-/// The card that a MIG instance is part of: `MIG-<id>`, or of drivers before 470 `MIG-<card's id>/<instance>/<instance>`.
+/// The card of a MIG instance: `MIG-<id>`, or before driver 470 `MIG-<card's id>/<instance>/<instance>`.
 fn card_of_instance(nvml: &Nvml, count: u32, id: &str) -> Result<u32, Unavailable> {
     if let Some((card, _)) = id["MIG-".len()..].split_once('/')
         && let Some(index) = card_by_uuid(nvml, count, card)
@@ -241,7 +200,7 @@ fn card_of_instance(nvml: &Nvml, count: u32, id: &str) -> Result<u32, Unavailabl
     })
 }
 
-/// What to do about an error of NVML.
+/// An error of NVML, with what to do about it.
 pub(super) fn refusal(what: &str, error: &NvmlError) -> Unavailable {
     let unavailable = Unavailable::new(match error {
         NvmlError::LibloadingError(error) => format!("NVIDIA's management library cannot be loaded: {error}"),

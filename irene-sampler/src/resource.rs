@@ -1,0 +1,189 @@
+use std::fmt;
+
+/// What a channel's readings are about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// The whole computer.
+    Host,
+    /// What this process uses, by its share of the other resources.
+    Process,
+    /// All processors together, as far as their use is estimated from their load.
+    Processors,
+    /// The platform around a socket's processor (psys): the first socket's counts packages, memory and the rest of the board.
+    Platform(u32),
+    /// A processor package.
+    Package(Package),
+    /// The cores of a package.
+    Cores(Package),
+    /// What a package has beside its cores, such as a GPU.
+    Uncore(Package),
+    /// The memory at a package, which the package's own counter leaves out.
+    Dram(Package),
+    /// A GPU, by its number.
+    Gpu(u32),
+    /// A sensor on a board or in a power supply.
+    Board {
+        /// The chip's name.
+        chip: String,
+        /// What the chip calls the sensor.
+        sensor: String,
+    },
+    /// A meter outside of the computer, by a name: it measures all that the computer uses.
+    Meter(String),
+}
+
+/// A processor package: a socket, or a die in it where each die counts for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Package {
+    /// The socket's number.
+    pub socket: u32,
+    /// The die's number in the socket.
+    pub die: Option<u32>,
+}
+
+impl Resource {
+    /// Whether a reading of this resource holds what the other one uses, so that the two must not be added.
+    ///
+    /// None if only the maker of the board knows. An estimate for all processors gives way to any counter of theirs.
+    pub fn covers(&self, other: &Self) -> Option<bool> {
+        Some(match (self, other) {
+            (Self::Meter(_) | Self::Host, Self::Meter(_)) | (Self::Host, Self::Host) | (Self::Process, _) => false,
+            (Self::Meter(_) | Self::Host, _) | (_, Self::Process) => true,
+            (Self::Board { .. }, other) | (other, Self::Board { .. }) if other.is_component() => return None,
+            (Self::Platform(_), Self::Processors) => true,
+            // The counters of the other sockets' platforms stand still.
+            (Self::Platform(0), Self::Platform(socket)) => *socket > 0,
+            (Self::Platform(0), other) => other.package().is_some(),
+            (Self::Package(outer), Self::Cores(inner) | Self::Uncore(inner)) => outer == inner,
+            (counter, Self::Processors) => counter.package().is_some(),
+            _ => false,
+        })
+    }
+
+    /// Whether it is a processor, a GPU, or a part of one.
+    fn is_component(&self) -> bool {
+        matches!(self, Self::Processors | Self::Platform(_) | Self::Gpu(_)) || self.package().is_some()
+    }
+
+    /// The package that this is a part of.
+    fn package(&self) -> Option<Package> {
+        match self {
+            Self::Package(package) | Self::Cores(package) | Self::Uncore(package) | Self::Dram(package) => {
+                Some(*package)
+            }
+            _ => None,
+        }
+    }
+
+    /// The resource of a domain of RAPL, by the names that Linux gives it and the package around it: `psys`, `psys-1`, `package-0`,
+    /// `package-0-die-1`, `package-0.core`, `package-0.uncore`, `package-0.dram`.
+    pub(crate) fn of_domain(name: &str) -> Option<Self> {
+        if let Some(socket) = name.strip_prefix("psys") {
+            let socket = if socket.is_empty() { 0 } else { socket.strip_prefix('-')?.parse().ok()? };
+            return Some(Self::Platform(socket));
+        }
+        let (package, part) = name.split_once('.').map_or((name, None), |(package, part)| (package, Some(part)));
+        let numbers = package.strip_prefix("package-")?;
+        let (socket, die) = numbers.split_once("-die-").map_or((numbers, None), |(socket, die)| (socket, Some(die)));
+        let package = Package { socket: socket.parse().ok()?, die: die.map(str::parse).transpose().ok()? };
+        match part {
+            None => Some(Self::Package(package)),
+            Some("core") => Some(Self::Cores(package)),
+            Some("uncore") => Some(Self::Uncore(package)),
+            Some("dram") => Some(Self::Dram(package)),
+            Some(_) => None,
+        }
+    }
+
+    /// The resource of this name, as [`Display`](fmt::Display) writes it.
+    pub(crate) fn of_name(name: &str) -> Self {
+        let known = match name {
+            "host" => Some(Self::Host),
+            "impact-tracker" => Some(Self::Process),
+            "tdp" => Some(Self::Processors),
+            _ => match name.split_once('.') {
+                Some(("rapl", domain)) => Self::of_domain(domain),
+                Some(("hwmon", rest)) => rest
+                    .split_once('.')
+                    .map(|(chip, sensor)| Self::Board { chip: chip.to_owned(), sensor: sensor.to_owned() }),
+                _ => name.strip_prefix("gpu").and_then(|number| Some(Self::Gpu(number.parse().ok()?))),
+            },
+        };
+        known.unwrap_or_else(|| Self::Meter(name.to_owned()))
+    }
+}
+
+/// The name in tables and files.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Process => f.write_str("impact-tracker"),
+            Self::Processors => f.write_str("tdp"),
+            Self::Platform(0) => f.write_str("rapl.psys"),
+            Self::Platform(socket) => write!(f, "rapl.psys-{socket}"),
+            Self::Package(package) => write!(f, "rapl.{package}"),
+            Self::Cores(package) => write!(f, "rapl.{package}.core"),
+            Self::Uncore(package) => write!(f, "rapl.{package}.uncore"),
+            Self::Dram(package) => write!(f, "rapl.{package}.dram"),
+            Self::Gpu(number) => write!(f, "gpu{number}"),
+            Self::Board { chip, sensor } => write!(f, "hwmon.{chip}.{sensor}"),
+            Self::Meter(name) => f.write_str(name),
+        }
+    }
+}
+
+/// As Linux names it.
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "package-{}", self.socket)?;
+        self.die.map_or(Ok(()), |die| write!(f, "-die-{die}"))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const NAMES: [&str; 14] = [
+        "strip.outlet",
+        "host",
+        "rapl.psys",
+        "rapl.psys-1",
+        "rapl.package-0",
+        "rapl.package-1-die-2",
+        "rapl.package-0.core",
+        "rapl.package-1-die-2.uncore",
+        "rapl.package-0.dram",
+        "tdp",
+        "gpu0",
+        "gpu11",
+        "hwmon.amdgpu.slow-PPT",
+        "impact-tracker",
+    ];
+
+    fn covers(outer: &str, inner: &str) -> Option<bool> {
+        Resource::of_name(outer).covers(&Resource::of_name(inner))
+    }
+
+    #[test]
+    fn cover_is_an_order() {
+        let pairs =
+            || NAMES.into_iter().flat_map(|a| NAMES.map(|b| (a, b))).filter(|(a, b)| covers(a, b) == Some(true));
+        for (a, b) in pairs() {
+            assert_ne!(covers(b, a), Some(true), "{a} and {b}");
+            for (_, c) in pairs().filter(|(between, _)| *between == b) {
+                assert_eq!(covers(a, c), Some(true), "{a} covers {b}, which covers {c}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_package_covers_its_own_parts_but_for_the_memory() {
+        assert_eq!(covers("rapl.package-0", "rapl.package-0.core"), Some(true));
+        for other in ["rapl.package-1.core", "rapl.package-0.dram", "gpu0", "rapl.package-1"] {
+            assert_eq!(covers("rapl.package-0", other), Some(false), "{other}");
+        }
+        assert_eq!(covers("hwmon.psu.power1", "rapl.package-0"), None, "only the board's maker knows");
+    }
+}

@@ -1,0 +1,143 @@
+//! The energy counters of Intel's and AMD's processors (running average power limit, RAPL), through Linux's powercap.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{Channel, Metric, Readings, Resource, Sensor};
+
+use super::{
+    Kind, Places, Unavailable,
+    text_file::{NUMBER, TextFile},
+};
+
+pub(super) const KIND: Kind =
+    Kind { name: "rapl", what: "energy of processor packages and memory, by their own counters", open };
+
+const FIX: &str = "`sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj /sys/class/powercap/intel-rapl*/*/energy_uj` until the next \
+     boot, or a udev rule: SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chmod a+r /sys%p/energy_uj\"";
+
+/// The processor updates its counters about every millisecond (Intel SDM, volume 3, section 15.10).
+const UPDATE_PERIOD: Duration = Duration::from_millis(1);
+
+/// A package may draw more than its limit for a short time.
+const HEADROOM: f64 = 4.0;
+
+/// No package draws more, watts: the limit of those that do not tell theirs.
+const LARGEST_POWER: f64 = 4000.0;
+
+const MICRO: f64 = 1e-6;
+
+/// The counters of all packages.
+pub(super) struct Rapl {
+    channels: Vec<Channel>,
+    counters: Vec<TextFile>,
+}
+
+fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
+    Ok(Box::new(Rapl::open(places)?))
+}
+
+impl Rapl {
+    pub(super) fn open(places: &Places) -> Result<Self, Unavailable> {
+        let root = places.sys.join("class/powercap");
+        let mut zones = Vec::new();
+        find_zones(&root, None, &mut zones).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unavailable::new(format!("{}: no such directory", root.display()))
+                .fixed_by("on bare metal `sudo modprobe intel_rapl_common intel_rapl_msr`; a virtual machine has none"),
+            _ => Unavailable::new(format!("{}: {error}", root.display())),
+        })?;
+        if zones.is_empty() {
+            return Err(Unavailable::new(format!("{}: no RAPL domains", root.display())));
+        }
+        let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new() };
+        for Zone { path, resource } in zones {
+            let energy_path = path.join("energy_uj");
+            let refuse = |error| refusal(&energy_path, &error);
+            let mut counter = TextFile::open(&energy_path, NUMBER).map_err(refuse)?;
+            counter.read().map_err(refuse)?;
+            let number = |name: &str| TextFile::open(&path.join(name), NUMBER).ok()?.number();
+            let limits = (0..4).filter_map(|i| number(&format!("constraint_{i}_max_power_uw"))).fold(0.0, f64::max);
+            let mut channel = Channel::new(resource, Metric::Energy);
+            channel.limit_watts = if limits > 0.0 { HEADROOM * limits * MICRO } else { LARGEST_POWER };
+            channel.update_period = Some(UPDATE_PERIOD);
+            channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
+            rapl.counters.push(counter);
+            rapl.channels.push(channel);
+        }
+        Ok(rapl)
+    }
+
+    /// Joules of each counter, None if it cannot be read now.
+    pub(super) fn read(&mut self) -> impl Iterator<Item = Option<f64>> {
+        self.counters.iter_mut().map(|counter| Some(counter.number()? * MICRO))
+    }
+}
+
+fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
+    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
+    if error.kind() == ErrorKind::PermissionDenied { unavailable.fixed_by(FIX) } else { unavailable }
+}
+
+struct Zone {
+    path: PathBuf,
+    resource: Resource,
+}
+
+/// Where several drivers list the same package, this one's zones are taken: others, such as `intel-rapl-mmio`, know fewer domains.
+const MAIN_DRIVER: &str = "intel-rapl:";
+
+/// The zones below a directory, in the order of their names. Linux also lists the inner ones beside the outer ones, as
+/// `intel-rapl:0:0`; those are found inside `intel-rapl:0`. Zones of other names than the powercap driver's are left out.
+fn find_zones(dir: &Path, package: Option<&str>, zones: &mut Vec<Zone>) -> std::io::Result<()> {
+    let mut entries: Vec<String> = std::fs::read_dir(dir)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|entry| {
+            let depth = entry.matches(':').count();
+            entry.starts_with("intel-rapl") && depth == if package.is_none() { 1 } else { 2 }
+        })
+        .collect();
+    entries.sort_by_cached_key(|entry| (!entry.starts_with(MAIN_DRIVER), entry.clone()));
+    for entry in entries {
+        let path = dir.join(entry);
+        let Ok(name) = std::fs::read_to_string(path.join("name")) else { continue };
+        let name = package.into_iter().chain([name.trim()]).collect::<Vec<_>>().join(".");
+        // The same package by another driver (`intel-rapl-mmio:0`) would count twice.
+        let is_new = |resource: &Resource| zones.iter().all(|zone| zone.resource != *resource);
+        let Some(resource) = Resource::of_domain(&name).filter(is_new) else { continue };
+        zones.push(Zone { path: path.clone(), resource });
+        if package.is_none() {
+            find_zones(&path, Some(&name), zones)?;
+        }
+    }
+    Ok(())
+}
+
+impl Sensor for Rapl {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        for (channel, joules) in self.read().enumerate() {
+            if let Some(joules) = joules {
+                readings.push(channel, joules);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_comes_with_the_command_that_changes_that() {
+        let line = refusal(Path::new("/sys/x/energy_uj"), &ErrorKind::PermissionDenied.into()).to_string();
+        assert!(line.starts_with("/sys/x/energy_uj: permission denied"), "{line}");
+        assert!(line.contains("chmod a+r") && line.contains("udev rule"), "{line}");
+        assert_eq!(refusal(Path::new("energy_uj"), &ErrorKind::NotFound.into()).fix, None);
+    }
+}
