@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use irene_explore::chart::{Axis, Mark, Panel, chart};
 use irene_models::ModelSpec;
-use irene_regress::{COST_SETTING, PRICE_PER_KWH, Profile, bottlenecks, kwh_per_million};
+use irene_regress::{COST_SETTING, Miniatures, PRICE_PER_KWH, Profile, bottlenecks, kwh_per_million};
 use irene_tree::{Level, Quantity, Tree, render::si};
 
 use super::{COST, MINIATURES, Machine, NOT_MEASURED, NOT_PUBLISHED, SPECS};
@@ -119,60 +119,58 @@ fn predicted(profile: &Profile, model: &str, size: Size) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Figure 4.
-pub(super) fn miniatures() -> Result<Section> {
-    const LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
-    const WIDTHS: [usize; 4] = [128, 256, 512, 768];
-    let published = irene_regress::MINIATURES;
-    let size = Size { batch_size: published.batch_size, seq_len: published.seq_len };
-    let devices: Vec<&str> = Profile::bundled_names().collect();
-    let mut table = Table::new(["layers", "width", "SST-2, %"].into_iter().chain(devices.iter().copied()));
-    let mut series = vec![vec![Vec::new(); WIDTHS.len()]; devices.len()];
-    let profiles: Vec<Profile> = devices.iter().map(|device| Profile::bundled(device)).collect::<Result<_, _>>()?;
-    for (column, width) in WIDTHS.into_iter().enumerate() {
-        for layers in LAYERS {
+const LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
+const WIDTHS: [usize; 4] = [128, 256, 512, 768];
+
+/// The energy of each miniature by one profile, by width and layers, J.
+fn energies(profile: &Profile, size: Size) -> Result<[[f64; LAYERS.len()]; WIDTHS.len()]> {
+    let mut energies = [[0.0; LAYERS.len()]; WIDTHS.len()];
+    for (width, energies) in WIDTHS.into_iter().zip(&mut energies) {
+        for (layers, energy) in LAYERS.into_iter().zip(energies) {
             let name = format!("google/bert_uncased_L-{layers}_H-{width}_A-{}", width / 64);
-            let accuracy = published.accuracies.iter().find(|(known, _)| *known == [layers, width]);
-            let mut row = vec![
-                layers.into(),
-                width.into(),
-                Cell::of(
-                    accuracy.map(|(_, percent)| percent.to_string()),
-                    "its authors publish the accuracies of four miniatures",
-                ),
-            ];
-            for (profile, series) in profiles.iter().zip(&mut series) {
-                let joules = predicted(profile, &name, size)?.root().get(Quantity::PredictedEnergy);
-                series[column].extend(joules.map(|joules| (layers as f64, joules)));
-                row.push(Cell::of(joules.map(|joules| si(joules, "J")), NOT_MEASURED));
-            }
-            table.row(row);
+            let tree = predicted(profile, &name, size)?;
+            *energy = tree.root().get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
         }
     }
-    let panel = |(device, series): (&&str, Vec<Vec<(f64, f64)>>)| Panel {
+    Ok(energies)
+}
+
+/// Figure 4.
+pub(super) fn miniatures() -> Result<Section> {
+    const FOUR: &str = "the miniatures' authors publish the accuracies of four";
+    let Miniatures { batch_size, seq_len, joules: [low, high], accuracies } = irene_regress::MINIATURES;
+    let devices: Vec<&str> = Profile::bundled_names().collect();
+    let of_device = |device: &&str| energies(&Profile::bundled(device)?, Size { batch_size, seq_len });
+    let found = devices.iter().map(of_device).collect::<Result<Vec<_>>>()?;
+    let mut table = Table::new(["layers", "width", "SST-2, %"].into_iter().chain(devices.iter().copied()));
+    for (column, width) in WIDTHS.into_iter().enumerate() {
+        for (row, layers) in LAYERS.into_iter().enumerate() {
+            let accuracy = accuracies.iter().find(|(known, _)| *known == [layers, width]);
+            let accuracy = Cell::of(accuracy.map(|(_, percent)| percent.to_string()), FOUR);
+            let energies = found.iter().map(|energies| si(energies[column][row], "J").into());
+            table.row([layers.into(), width.into(), accuracy].into_iter().chain(energies));
+        }
+    }
+    let lines =
+        |energies: &[f64; LAYERS.len()]| LAYERS.map(|layers| layers as f64).into_iter().zip(*energies).collect();
+    let panel = |(device, energies): (&&str, &[[f64; LAYERS.len()]; WIDTHS.len()])| Panel {
         title: (*device).to_owned(),
         x: Axis::linear("layers"),
         y: Axis::logarithmic("predicted, J a run"),
-        series,
+        series: energies.iter().map(lines).collect(),
         threshold: None,
     };
-    let panels: Vec<Panel> = devices.iter().zip(series).map(panel).collect();
+    let panels: Vec<Panel> = devices.iter().zip(&found).map(panel).collect();
     let names = WIDTHS.map(|width| format!("{width} wide"));
-    let svg = chart(
-        "Energy of the 24 BERT miniatures",
-        &names.each_ref().map(String::as_str),
-        &panels,
-        panels.len(),
-        Mark::Lines,
-    );
-    let [low, high] = published.joules;
-    Ok(Section::new(MINIATURES)
-        .picture(Picture { file: "miniatures.svg".into(), alt: "Predicted energy of the BERT miniatures by layers and width".into(), svg })
-        .table(table)
-        .text(format!(
-            "Predicted by the shipped profiles from specs at batch {} and {} tokens: the energy axis of the paper's figure 4, which sees many models \
-             with at least 88% accuracy between {low} and {high} J. Accuracies are those on SST-2's test set that the authors of the miniatures \
-             publish (Turc et al., 2019); the other twenty take fine-tuning.",
-            size.batch_size, size.seq_len
-        )))
+    let names = names.each_ref().map(String::as_str);
+    let picture = Picture {
+        file: "miniatures.svg".into(),
+        alt: "Predicted energy of the BERT miniatures by layers and width".into(),
+        svg: chart("Energy of the 24 BERT miniatures", &names, &panels, panels.len(), Mark::Lines),
+    };
+    Ok(Section::new(MINIATURES).picture(picture).table(table).text(format!(
+        "Predicted by the shipped profiles from specs at batch {batch_size} and {seq_len} tokens: the energy axis of the paper's figure 4, which sees \
+         many models with at least 88% accuracy between {low} and {high} J. Accuracies are those on SST-2's test set that the authors of the \
+         miniatures publish (Turc et al., 2019); the other twenty take fine-tuning."
+    )))
 }
