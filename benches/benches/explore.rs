@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use irene_explore::{
     Candidate, Describer, Measure,
-    features::Feature,
+    learning::{CostLawLearner, DesignFeature, Learner, Surrogate, Surrogates},
     search::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Search},
-    space::{DesignSpace, Embedding, Sampling},
-    surrogate::{LawLearner, Learner, Surrogates},
+    space::{DesignSpace, Sampling},
 };
+use irene_models::flexibert::Design;
 use rayon::prelude::*;
 
 /// Records of a device, and designs of a space.
@@ -27,7 +27,10 @@ fn describe(describer: &Describer, count: usize, seed: u64) -> Vec<Candidate> {
 fn figures(candidates: &[Candidate]) -> Vec<f64> {
     let figure = |(index, candidate): (usize, &Candidate)| {
         let cost = |feature| candidate.features.get(feature);
-        let law = 3.0 + 2e-3 * cost(Feature::Flops) + 2e-8 * cost(Feature::Parameters) + 0.1 * cost(Feature::Heads);
+        let law = 3.0
+            + 2e-3 * cost(DesignFeature::Flops)
+            + 2e-8 * cost(DesignFeature::Parameters)
+            + 0.1 * cost(DesignFeature::Heads);
         law * (0.1 * ((index * index * 7 + 3 * index) as f64).sin()).exp()
     };
     candidates.iter().enumerate().map(figure).collect()
@@ -38,7 +41,7 @@ fn learn(criterion: &mut Criterion) {
     let candidates = describe(&describer, RECORDS, 0);
     let (figures, candidates) = (figures(&candidates), candidates.iter().collect::<Vec<_>>());
     criterion.bench_function("fit a law to one measure of 240 records", |bench| {
-        bench.iter(|| LawLearner.fit(black_box(&candidates), &figures, 0).map(|_| ()).unwrap());
+        bench.iter(|| CostLawLearner.fit(black_box(&candidates), &figures, 0).map(|_| ()).unwrap());
     });
 }
 
@@ -48,20 +51,20 @@ fn score(criterion: &mut Criterion) {
     let candidates = describe(&describer, RECORDS, 0);
     let figures = figures(&candidates);
     let candidates: Vec<&Candidate> = candidates.iter().collect();
-    let law = LawLearner.fit(&candidates, &figures, 0).unwrap().saved().unwrap();
-    let measures: BTreeMap<_, _> = Measure::ALL.map(|measure| (measure, law.clone())).into();
-    let surrogates = Surrogates::new("bench", RECORDS, space.clone(), measures);
+    let law = || -> Box<dyn Surrogate> { CostLawLearner.fit(&candidates, &figures, 0).unwrap() };
+    let measures: BTreeMap<_, _> = Measure::ALL.map(|measure| (measure, law())).into();
+    let surrogates =
+        Surrogates { device: "bench".into(), records: RECORDS, space: space.clone(), seq_len: 128, measures };
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };
-    let embeddings: Vec<Embedding> =
-        describe(&describer, DESIGNS, 1).into_iter().map(|candidate| candidate.embedding).collect();
+    let designs: Vec<Design> = describe(&describer, DESIGNS, 1).into_iter().map(|candidate| candidate.design).collect();
     let mut group = criterion.benchmark_group("explore");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     group.bench_function("score 100,000 designs, features included", |bench| {
-        bench.iter(|| predicted.evaluate(black_box(&embeddings)).unwrap());
+        bench.iter(|| predicted.evaluate(black_box(&designs)).unwrap());
     });
     let objective: Objective = "pareto(latency, energy, peak_power)".parse().unwrap();
     let constraints: Constraints = "".parse().unwrap();
-    let evaluate = |embeddings: &[Embedding]| predicted.evaluate(embeddings);
+    let evaluate = |designs: &[Design]| predicted.evaluate(designs);
     let (objective, constraints) = (&objective, &constraints);
     let problem = Problem { variation: &space, objective, constraints, evaluate: &evaluate, starts: &[] };
     group.bench_function("search by 100,000 evaluations", |bench| {

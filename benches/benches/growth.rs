@@ -7,7 +7,7 @@ mod made_up;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use irene_benches::gpt2_of;
-use irene_regress::{PaperTrainer, Profile, Protocol, Track, Trainer, crossvalidate};
+use irene_regress::{DeviceProfile, LeaveOut, PaperTrainer, Track, Trainer, crossvalidate};
 use irene_tree::{
     Tree,
     jsonl::{self, TreeReader},
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A node a throughput's element.
 fn layers(criterion: &mut Criterion) {
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let mut group = criterion.benchmark_group("layers");
     for layers in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
         let spec = gpt2_of(layers);
@@ -70,7 +70,7 @@ fn trees(criterion: &mut Criterion) {
         });
         for (name, trainer) in [("End2End", &PaperTrainer::default() as &dyn Trainer), ("specs", &Track::Specs)] {
             group.bench_function(BenchmarkId::new(format!("cross-validate {name}"), count), |bench| {
-                bench.iter(|| crossvalidate(trees, trainer, Protocol::LeaveModelOut, &|| ()).unwrap());
+                bench.iter(|| crossvalidate(trees, trainer, LeaveOut::Model, &|| ()).unwrap());
             });
         }
     }

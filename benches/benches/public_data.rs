@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use irene_regress::{PaperTrainer, Protocol, Track, Trainer, crossvalidate};
+use irene_regress::{LeaveOut, PaperTrainer, Track, Trainer, crossvalidate};
 use irene_tree::{Tree, jsonl::TreeReader};
 
 fn public_data(criterion: &mut Criterion) {
@@ -23,7 +23,7 @@ fn public_data(criterion: &mut Criterion) {
     group.sample_size(10);
     let mut method = |name: &str, trainer: &dyn Trainer| {
         group.bench_function(name, |bench| {
-            bench.iter(|| crossvalidate(&trees, trainer, Protocol::LeaveModelOut, &|| ()).unwrap());
+            bench.iter(|| crossvalidate(&trees, trainer, LeaveOut::Model, &|| ()).unwrap());
         });
     };
     method("End2End, 6 folds of 8 epochs", &PaperTrainer::default());

@@ -10,7 +10,7 @@ use irene_models::{
     ModelSpec,
     flexibert::{Design, Head, LayerDesign},
 };
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 
 fn trace(criterion: &mut Criterion) {
     let bert = model("bert-base-uncased");
@@ -31,9 +31,9 @@ fn trace(criterion: &mut Criterion) {
 
 fn predict(criterion: &mut Criterion) {
     criterion.bench_function("load the bundled profile", |bench| {
-        bench.iter(|| Profile::bundled(black_box("gtx-1080-ti")).map(|profile| profile.provenance).unwrap());
+        bench.iter(|| DeviceProfile::bundled(black_box("gtx-1080-ti")).map(|profile| profile.provenance).unwrap());
     });
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let tree = annotated("bert-base-uncased", 8, 128).without_math();
     criterion.bench_function("predict every node of bert-base from specs", |bench| {
         bench.iter_batched_ref(

@@ -1,4 +1,4 @@
-/// What can go wrong in exploring a design space.
+/// Errors of exploring a design space.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -7,7 +7,7 @@ pub enum Error {
     Io {
         /// The file.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file is not what it should be.
@@ -15,7 +15,7 @@ pub enum Error {
     File {
         /// The file, with the line or record where there is one.
         origin: String,
-        /// What is wrong, and the way out.
+        /// The reason, and the way out.
         reason: String,
     },
     /// A design is outside the space.
@@ -23,16 +23,16 @@ pub enum Error {
     Outside {
         /// The design.
         design: String,
-        /// Which choice is not there, and which are.
+        /// The choice that is not in the space, and those that are.
         reason: String,
     },
-    /// There is too little data for what was asked.
+    /// The data does not suffice for the request.
     #[error("{0}")]
     Data(String),
-    /// Nothing fits what was asked for.
+    /// No design fits the request.
     #[error("{0}")]
     Search(String),
-    /// It was told to stop.
+    /// The work was stopped.
     #[error("stopped")]
     Stopped,
     /// A design that cannot be traced or run.
@@ -40,5 +40,5 @@ pub enum Error {
     Model(#[from] irene_models::Error),
 }
 
-/// The result of what can go wrong in this crate.
+/// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,31 +1,28 @@
 //! Design spaces of Transformers: profiled for latency, energy and peak power, learned from few measurements, searched (ProTran,
 //! Tuli and Jha, 2023, and its sequel EdgeTran).
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`space`] | which designs there are: choices, embeddings, hashes, samples, moves |
+//! | [`learning`] | what surrogates learn from measured records, how well they do, and what is wrong with records |
+//! | [`search`] | objectives, constraints and searches |
+//! | [`campaign`] | which designs are measured next; with the feature `profile`, the measuring on candle |
+//!
+//! The papers' surrogates and the searches that ours are compared with are in the crate irene-baselines.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod active;
 pub mod campaign;
-mod candidate;
-pub mod chart;
-mod data;
-mod designs;
-pub mod devices;
-pub mod diagnose;
 mod error;
-pub mod evaluate;
-pub mod features;
+pub mod learning;
 #[cfg(test)]
 mod made_up;
-mod measure;
-pub mod published;
+mod records;
 pub mod search;
 pub mod space;
-pub mod surrogate;
 
-pub use candidate::{Candidate, Describer};
-pub use data::{Basis, Dataset, Record};
-pub use designs::read_designs;
 pub use error::{Error, Result};
-pub use measure::{Measure, Measures};
+pub use learning::{Candidate, Describer};
+pub use records::{Conditions, Dataset, Measure, Measures, Record, read_designs};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -1,8 +1,9 @@
 //! Made-up measurements of designs, for tests.
 
 use crate::{
-    Basis, Candidate, Dataset, Describer, Measures, Record,
-    space::{DesignSpace, ModelHash, Sampling, parameters},
+    Candidate, Conditions, Dataset, Describer, Measures, Record,
+    learning::DesignFeature,
+    space::{DesignSpace, ModelHash, Sampling},
 };
 
 /// Designs of the space `small`.
@@ -13,9 +14,9 @@ pub(crate) fn candidates(count: usize, seed: u64) -> Vec<Candidate> {
     designs.into_iter().map(|design| describer.describe(design).unwrap()).collect()
 }
 
-/// What a device takes that starts in 1 ms and has 10 ns for a parameter.
+/// The latency of a device that takes 1 ms, and 10 ns for each parameter.
 pub(crate) fn latency(candidate: &Candidate) -> f64 {
-    1e-3 + 1e-8 * parameters(&candidate.design) as f64
+    1e-3 + 1e-8 * candidate.features.get(DesignFeature::Parameters)
 }
 
 /// Some 2% up or down, far from regular, and repeatable.
@@ -32,7 +33,7 @@ pub(crate) fn dataset(candidates: &[Candidate], factor: impl Fn(usize) -> f64) -
         measures: Measures { latency: Some(latency(candidate) * factor(order)), ..Measures::default() },
         accuracy: None,
         energy_provenance: None,
-        basis: Basis::default(),
+        conditions: Conditions::default(),
     };
     Dataset { device: "made up".into(), records: candidates.iter().enumerate().map(record).collect() }
 }

@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    diagnose::diagnose,
-    evaluate::{Errors, crossvalidate},
+    learning::{CostLawLearner, Errors, crossvalidate, diagnose},
     space::DesignSpace,
-    surrogate::LawLearner,
 };
 
 /// A device's records, if they are at hand.
@@ -25,7 +23,7 @@ fn read(device: &str) -> Option<(Dataset, Vec<Candidate>)> {
 
 fn errors(device: &str, measure: Measure) -> Option<Errors> {
     let (data, candidates) = read(device)?;
-    let held_out = crossvalidate(&LawLearner, &candidates, &data.figures(measure).unwrap(), 5, 1, 0).unwrap();
+    let held_out = crossvalidate(&CostLawLearner, &candidates, &data.figures(measure).unwrap(), 5, 1, 0).unwrap();
     Errors::of(held_out.iter())
 }
 
@@ -54,14 +52,14 @@ fn known_defects_of_the_measurements_are_found() {
         println!("skipped: IRENE_DATA has no protran/cpu_rpi_b1_r1.json");
         return;
     };
-    let found = diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap();
+    let found = diagnose(&CostLawLearner, &data, &candidates, Measure::Latency).unwrap();
     assert!((found.clock.unwrap().tick - 0.802).abs() < 0.01, "{:?}", found.clock);
     let orders: Vec<usize> = found.outliers.iter().filter_map(|outlier| outlier.order).collect();
     assert!([0, 6, 7, 8].iter().all(|order| orders.contains(order)), "{orders:?}");
     assert!(found.outliers.len() < 8, "{:?}", found.outliers);
 
     let Some((data, candidates)) = read("gpu_a100_b128_r3") else { return };
-    let found = diagnose(&LawLearner, &data, &candidates, Measure::Latency).unwrap();
+    let found = diagnose(&CostLawLearner, &data, &candidates, Measure::Latency).unwrap();
     let drift = found.drift.unwrap();
     assert!((0.25..0.7).contains(&drift.lag_one), "{drift:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! - Columns: [`StandardScaler`] and [`PolynomialFeatures`], column for column as scikit-learn makes them; [`mean`], [`moments`].
 //! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`Adam`].
-//! - Gaussian processes: [`CovarianceFactor`].
+//! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
 //!
 //! ```
@@ -19,6 +19,7 @@
 
 mod adam;
 mod covariance;
+mod kernel;
 mod least_squares;
 mod levenberg_marquardt;
 mod nonnegative;
@@ -29,6 +30,7 @@ mod standardise;
 
 pub use adam::Adam;
 pub use covariance::CovarianceFactor;
+pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use nonnegative::{nonnegative_least_squares, nonnegative_minimum};

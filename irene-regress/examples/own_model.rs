@@ -2,7 +2,7 @@
 //! before it is run, by irene-tree, irene-features and irene-regress alone. `cargo run -p irene-regress --example own_model`.
 #![allow(clippy::print_stdout)] // what it is for
 
-use irene_regress::{Profile, kwh_per_million};
+use irene_regress::{DeviceProfile, kwh_per_million};
 use irene_tree::{DType, Level, Mark, OpKind, Operation, Quantity, Shape, Tree, TreeBuilder};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -20,7 +20,7 @@ enum Layer {
 struct Service {
     hidden: usize,
     layers: Vec<Layer>,
-    device: Profile,
+    device: DeviceProfile,
 }
 
 /// What comes in: so many texts, padded to so many tokens.
@@ -172,7 +172,7 @@ fn main() -> Result<()> {
         layers.extend([Layer::Attention { heads: 8 }, Layer::GatedMlp { width: 1536 }]);
     }
     layers.push(Layer::Classify { labels: 12 });
-    let service = Service { hidden: 512, layers, device: Profile::bundled("gtx-1080-ti")? };
+    let service = Service { hidden: 512, layers, device: DeviceProfile::bundled("gtx-1080-ti")? };
     println!("predicted on {}", service.device.provenance.device);
     for request in
         [Request { texts: 1, tokens: 64 }, Request { texts: 8, tokens: 128 }, Request { texts: 32, tokens: 256 }]

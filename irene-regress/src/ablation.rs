@@ -4,7 +4,7 @@ use irene_features::FeatureSet;
 use irene_tree::{Level, Tree};
 
 use crate::{
-    CrossValidation, HeldOut, PaperTrainer, Protocol, Result, Strategy, Track, Trainer, crossvalidate, predict_held_out,
+    CrossValidation, HeldOut, LeaveOut, PaperTrainer, Result, Strategy, Track, Trainer, crossvalidate, predict_held_out,
 };
 
 /// A row of the paper's ablations (its tables 8 and 9), or one of our tracks beside them.
@@ -78,7 +78,7 @@ impl Ablation {
         trees: &[Tree],
         seeds: impl Iterator<Item = u64>,
     ) -> Result<impl Fn(Level) -> Option<[f64; 2]>> {
-        let run = |seed| crossvalidate(trees, self.trainer(seed).as_ref(), Protocol::LeaveModelOut, &|| ());
+        let run = |seed| crossvalidate(trees, self.trainer(seed).as_ref(), LeaveOut::Model, &|| ());
         let runs: Vec<CrossValidation> = seeds.map(run).collect::<Result<_>>()?;
         Ok(move |level| {
             let means = runs.iter().filter_map(|run| run.mean(level));
@@ -104,7 +104,7 @@ impl Tried {
     /// # Errors
     /// Those of [`predict_held_out`] and [`CrossValidation::of`].
     pub fn new(ablation: Ablation, trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<Self> {
-        let held_out = predict_held_out(trees, ablation.trainer(seed).as_ref(), Protocol::LeaveModelOut, done)?;
+        let held_out = predict_held_out(trees, ablation.trainer(seed).as_ref(), LeaveOut::Model, done)?;
         Ok(Self { ablation, errors: CrossValidation::of(&held_out)?, held_out })
     }
 }

@@ -2,26 +2,25 @@ use std::collections::BTreeMap;
 
 use irene_tree::{Level, Quantity, Tree};
 
-/// What the nodes of one instance type spend themselves.
+/// The energy of all nodes of one instance type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bottleneck {
     /// The class, e.g. `Linear`.
     pub instance_type: String,
     /// The level: a primitive, or a module whose own part this is.
     pub level: Level,
-    /// Nodes of it in the tree.
+    /// The number of its nodes in the tree.
     pub count: usize,
-    /// Joules a run: of a primitive all, of a module what its children do not account for.
+    /// Joules a run: a primitive's whole energy, a module's own part.
     pub energy_j: f64,
-    /// The share of the whole tree's.
+    /// The share of the tree's energy.
     pub share: f64,
 }
 
-/// Where a tree's energy goes by instance type, greatest first (the paper's tables 10 and 12): its predicted energy, or that of the
-/// ground truth.
+/// A tree's energy (predicted, or the ground truth) by instance type, greatest first: the paper's tables 10 and 12.
 ///
-/// Every joule is counted once: primitives whole, modules by their own part. Empty if the root has no such energy. A module that was
-/// measured apart from its children may come to less than they do; its own part is then below zero.
+/// Every joule is counted once: primitives whole, modules by their own part. Empty if the root has no such energy. The own part of a
+/// module that was measured apart from its children may be below zero.
 pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
     let Some(total) = tree.root().get(energy).filter(|joules| *joules > 0.0) else {
         return Vec::new();
@@ -33,7 +32,7 @@ pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
         let Some(whole) = joules(id) else { continue };
         // A child without a figure (the math level, for the paper's predictor) is in its parent's own part.
         let own = whole - tree.children(id).filter_map(joules).sum::<f64>();
-        // The last bits of a sum are no energy.
+        // Differences in the last bits are rounding.
         let own = if own.abs() < 1e-12 * whole.abs() { 0.0 } else { own };
         let entry = by_type.entry((node.instance_type(), node.level())).or_default();
         entry.0 += 1;

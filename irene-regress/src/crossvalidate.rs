@@ -4,9 +4,9 @@ use irene_numerics::mean;
 use irene_tree::{Level, Quantity, Tree};
 use rayon::prelude::*;
 
-use crate::{Errors, Evaluation, Protocol, Result, Split, Trainer};
+use crate::{Errors, Evaluation, LeaveOut, Result, Split, Trainer};
 
-/// One fold: what was left out, and how well it was predicted.
+/// One fold: the group that was left out, and the errors of its predictions.
 #[derive(Clone, Debug)]
 pub struct Fold {
     /// The model, size, family or part.
@@ -15,7 +15,7 @@ pub struct Fold {
     pub evaluation: Evaluation,
 }
 
-/// The folds in the order of the data.
+/// The errors of all folds, in the order of the data.
 #[derive(Clone, Debug)]
 pub struct CrossValidation {
     /// One a group.
@@ -23,7 +23,7 @@ pub struct CrossValidation {
 }
 
 impl CrossValidation {
-    /// The errors of trees that were held out.
+    /// Evaluates trees that were held out.
     ///
     /// # Errors
     /// [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero; [`Error::Unmatched`](crate::Error::Unmatched) for
@@ -84,7 +84,7 @@ impl CrossValidation {
     }
 }
 
-/// What one fold left out, predicted.
+/// The trees that one fold left out, predicted.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
     /// The model, size, family or part.
@@ -106,7 +106,7 @@ pub fn by_driver(trees: &[Tree], factor: f64) -> Result<Option<CrossValidation>>
         }
         Some(tree)
     };
-    let splits = Protocol::LeaveModelOut.splits(trees)?;
+    let splits = LeaveOut::Model.splits(trees)?;
     let fold = |split: &Split| {
         Some(HeldOut { left_out: split.left_out.clone(), trees: split.test.iter().map(read).collect::<Option<_>>()? })
     };
@@ -116,30 +116,30 @@ pub fn by_driver(trees: &[Tree], factor: f64) -> Result<Option<CrossValidation>>
 /// Trains once for each split of the trees and predicts what it leaves out, splits in parallel.
 ///
 /// # Errors
-/// [`Error::Training`](crate::Error::Training) where there is too little to leave something out; what training and predicting say.
+/// [`Error::Training`](crate::Error::Training) if there is too little to leave something out; the errors of training and predicting.
 pub fn predict_held_out(
     trees: &[Tree],
     trainer: &dyn Trainer,
-    protocol: Protocol,
+    leave_out: LeaveOut,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<HeldOut>> {
-    of_splits(trees, protocol, done, |split| {
+    of_splits(trees, leave_out, done, |split| {
         let trees = predicted(trees, trainer, split)?.collect::<Result<_>>()?;
         Ok(HeldOut { left_out: split.left_out.clone(), trees })
     })
 }
 
-/// The errors of what [`predict_held_out`] predicts, without keeping it.
+/// Evaluates like [`predict_held_out`] predicts, without keeping the trees.
 ///
 /// # Errors
-/// What that says; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
+/// Those of [`predict_held_out`]; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
 pub fn crossvalidate(
     trees: &[Tree],
     trainer: &dyn Trainer,
-    protocol: Protocol,
+    leave_out: LeaveOut,
     done: &(dyn Fn() + Sync),
 ) -> Result<CrossValidation> {
-    let folds = of_splits(trees, protocol, done, |split| {
+    let folds = of_splits(trees, leave_out, done, |split| {
         let mut evaluation = Evaluation::default();
         predicted(trees, trainer, split)?.try_for_each(|tree| evaluation.add(&tree?))?;
         Ok(Fold { left_out: split.left_out.clone(), evaluation })
@@ -149,15 +149,15 @@ pub fn crossvalidate(
 
 fn of_splits<T: Send>(
     trees: &[Tree],
-    protocol: Protocol,
+    leave_out: LeaveOut,
     done: &(dyn Fn() + Sync),
     of: impl Fn(&Split) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let splits = protocol.splits(trees)?;
+    let splits = leave_out.splits(trees)?;
     splits.par_iter().map(|split| of(split).inspect(|_| done())).collect()
 }
 
-/// What a split leaves out, a tree at a time.
+/// Predicts the trees that a split leaves out, one at a time.
 fn predicted(trees: &[Tree], trainer: &dyn Trainer, split: &Split) -> Result<impl Iterator<Item = Result<Tree>>> {
     let training: Vec<&Tree> = split.training.iter().map(|&place| &trees[place]).collect();
     let predictor = trainer.train(&training)?;

@@ -2,54 +2,54 @@ use std::path::PathBuf;
 
 use irene_features::MissingFeature;
 
-/// What can go wrong in training, predicting and evaluating.
+/// An error of training, predicting or evaluating.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is not enough to learn from.
+    /// The training data is not enough.
     #[error("training data: {0}")]
     Training(String),
     /// A node lacks a feature that the predictor needs.
     #[error(transparent)]
     MissingFeature(#[from] MissingFeature),
-    /// A node has no ground truth, or none that a relative error can be taken of.
+    /// A node has no ground truth above 0, which relative errors need.
     #[error("{tree}, node `{scope}`: ground_truth_energy must be above 0, found {found}")]
     GroundTruth {
-        /// Which tree.
+        /// The tree.
         tree: String,
         /// The node's scope.
         scope: String,
-        /// What is there.
+        /// The value found.
         found: String,
     },
-    /// A node took no time.
+    /// A node has no latency above 0.
     #[error("{tree}, node `{scope}`: times_mean must be above 0, found {found}")]
     Latency {
-        /// Which tree.
+        /// The tree.
         tree: String,
         /// The node's scope.
         scope: String,
-        /// What is there, s.
+        /// The value found, s.
         found: f64,
     },
     /// A primitive that the predictor was not trained on.
     #[error("{tree}, node `{scope}`: this predictor never saw the operation {instance_type}; it knows {known}")]
     UnseenOperation {
-        /// Which tree.
+        /// The tree.
         tree: String,
         /// The node's scope.
         scope: String,
         /// The operation.
         instance_type: String,
-        /// What the predictor knows.
+        /// The operations that the predictor knows.
         known: String,
     },
-    /// A prediction is no number.
+    /// A predicted energy is not finite.
     #[error(
         "{tree}, node `{scope}`: the predicted energy is not finite; its features are beyond anything the predictor holds for"
     )]
     NotFinite {
-        /// Which tree.
+        /// The tree.
         tree: String,
         /// The node's scope.
         scope: String,
@@ -62,10 +62,10 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is no predictor, or a damaged one.
+    /// A file is not a predictor file, or is damaged.
     #[error("{origin}: {reason}")]
     PredictorFile {
         /// The file or bundled profile.
@@ -76,9 +76,9 @@ pub enum Error {
     /// There is no such bundled profile.
     #[error("unknown device `{name}`; the bundled profiles are {known}, and --predictor takes a file")]
     UnknownDevice {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
-        /// What there is.
+        /// The names there are.
         known: String,
     },
     /// A tree that breaks the rules of a tree.
@@ -86,5 +86,5 @@ pub enum Error {
     Tree(#[from] irene_tree::Error),
 }
 
-/// The result of what can go wrong in this crate.
+/// A result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;

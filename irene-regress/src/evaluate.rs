@@ -17,19 +17,19 @@ impl Errors {
         self.percentages.len()
     }
 
-    /// The mean, or `None` of nothing.
+    /// The mean; None without errors.
     pub fn mean(&self) -> Option<f64> {
         mean(&self.percentages)
     }
 
-    /// The error that this share of the nodes does not exceed.
+    /// The error that this share of the nodes does not exceed; None without errors.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted = self.percentages.clone();
         sorted.sort_by(f64::total_cmp);
         quantile(&sorted, share)
     }
 
-    /// The share of nodes whose error is at most this many percent: the paper's figure 3.
+    /// The share of nodes with an error of at most this many percent: the paper's figure 3.
     pub fn share_within(&self, percent: f64) -> Option<f64> {
         let within = self.percentages.iter().filter(|error| **error <= percent).count();
         (!self.percentages.is_empty()).then(|| within as f64 / self.percentages.len() as f64)
@@ -41,15 +41,15 @@ impl Errors {
 pub struct Evaluation {
     /// By level.
     pub by_level: BTreeMap<Level, Errors>,
-    /// By instance type, as it is first written.
+    /// By instance type, in the spelling of its first node.
     pub by_instance_type: BTreeMap<String, Errors>,
-    /// Of latencies and GPU energies, where they were measured and predicted, by what is predicted and level.
+    /// Errors of latency and GPU energy by the predicted quantity and the level, for nodes where both are measured and predicted.
     pub by_figure: BTreeMap<(Quantity, Level), Errors>,
-    /// By level, how many nodes lie in their interval, and how many have one.
+    /// By level, the number of nodes in their interval, and of nodes with an interval.
     within: BTreeMap<Level, [usize; 2]>,
 }
 
-/// What is predicted beside the energy, and what it is held against.
+/// The quantities that are predicted beside the energy, each with its measured counterpart.
 const FIGURES: [(Quantity, Quantity); 2] =
     [(Quantity::PredictedLatency, Quantity::Latency), (Quantity::PredictedGpuEnergy, Quantity::GpuEnergy)];
 
@@ -59,7 +59,7 @@ impl Evaluation {
         self.by_level.get(&level)?.mean()
     }
 
-    /// The share of a level's nodes whose ground truth lies in their interval; None if none has one.
+    /// The share of a level's nodes with the ground truth in their interval; None if no node has an interval.
     pub fn coverage(&self, level: Level) -> Option<f64> {
         self.within.get(&level).map(|[within, all]| *within as f64 / *all as f64)
     }
@@ -79,7 +79,7 @@ impl Evaluation {
         let node = truth.node(id);
         let joules = paper::ground_truth(truth, id)?;
         let Some(prediction) = predicted.node(predicted_id).get(Quantity::PredictedEnergy) else {
-            // Not every method says something of single operations.
+            // Some methods do not predict single operations.
             if node.level() == Level::Math {
                 return Ok(());
             }
@@ -106,8 +106,8 @@ impl Evaluation {
     }
 }
 
-/// Holds predicted trees against the truth, node by node: the nth node of the same scope and instance type in the nth tree of
-/// the same model and size. Ids say nothing here: another program may have numbered the same nodes in another order.
+/// Compares predicted trees with the truth, node by node: the nth node of the same scope and instance type in the nth tree of the same
+/// model and size. Ids are not compared: another program may have numbered the same nodes in another order.
 ///
 /// # Errors
 /// [`Error::Unmatched`] for a measured node that was not predicted; [`Error::GroundTruth`] for a ground truth of zero.
@@ -134,7 +134,7 @@ pub fn evaluate(truth: &[Tree], predicted: &[Tree]) -> Result<Evaluation> {
     Ok(evaluation)
 }
 
-/// What names each node across two files.
+/// Each node with a key that is the same in two files.
 fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
     let mut trees_seen: HashMap<String, usize> = HashMap::new();
     let mut keys = Vec::new();

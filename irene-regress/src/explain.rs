@@ -1,41 +1,41 @@
 use irene_tree::{NodeId, Quantity, Tree};
 
-/// What makes up the figures of one node.
+/// The terms of one node's predicted energy and latency.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
     /// Terms whose sum is the predicted energy, J.
     pub energy: Vec<Term>,
-    /// Terms whose sum is the predicted latency, s; none where it is not predicted from anything.
+    /// Terms whose sum is the predicted latency, s; empty if the latency is not predicted from terms.
     pub latency: Vec<Term>,
 }
 
-/// An amount times what each of it costs.
+/// An amount times a coefficient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
-    /// What is paid for.
+    /// The name of the amount.
     pub name: String,
-    /// How much there is of it.
+    /// The amount.
     pub amount: f64,
-    /// What it is counted in.
+    /// The amount's unit.
     pub unit: &'static str,
-    /// What each costs: J or s a unit.
+    /// J or s a unit of the amount.
     pub coefficient: f64,
 }
 
 impl Term {
-    /// So much of something, at so many J or s a unit.
+    /// An amount in a unit, with a coefficient in J or s a unit.
     pub fn new(name: impl Into<String>, amount: f64, unit: &'static str, coefficient: f64) -> Self {
         Self { name: name.into(), amount, unit, coefficient }
     }
 
-    /// J or s.
+    /// The product, J or s.
     pub fn value(&self) -> f64 {
         self.amount * self.coefficient
     }
 }
 
 impl Explanation {
-    /// The children of a predicted node, each as a whole.
+    /// One term for each child of a predicted node.
     pub fn of_children(tree: &Tree, id: NodeId) -> Self {
         let terms = |quantity: Quantity| {
             let term = |child| Some(Term::new(tree.node(child).name(), 1.0, "node", tree.node(child).get(quantity)?));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use irene_tree::{Level, Quantity, Tree};
 
-use crate::{CrossValidation, HeldOut, Protocol, Result};
+use crate::{CrossValidation, HeldOut, LeaveOut, Result};
 
 /// What a node's work is told by: the size, the level, of a primitive its class, and the bits of what its shapes decide. Modules of different
 /// names may do the same (BertSelfOutput and RobertaSelfOutput).
@@ -64,7 +64,7 @@ pub fn noise_floor(trees: &[Tree]) -> Result<Floor> {
         trees: split.test.iter().map(|&place| predicted(&trees[place])).collect(),
         left_out: split.left_out,
     };
-    let held_out: Vec<HeldOut> = Protocol::LeaveModelOut.splits(trees)?.into_iter().map(fold).collect();
+    let held_out: Vec<HeldOut> = LeaveOut::Model.splits(trees)?.into_iter().map(fold).collect();
     Ok(Floor { errors: CrossValidation::of(&held_out)?, held_out })
 }
 

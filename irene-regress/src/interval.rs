@@ -1,5 +1,5 @@
-//! Intervals that hold what they promise on models and sizes that were left out of training (split conformal prediction, Lei et al.
-//! 2018, with scores divided by a first guess of the deviation).
+//! 90% intervals that are calibrated on models and sizes left out of training (split conformal prediction, Lei et al. 2018, with scores
+//! divided by a first guess of the deviation).
 
 use irene_numerics::{conformal_quantile, mean};
 use irene_tree::{Level, Mark, Quantity, Tree};
@@ -7,21 +7,21 @@ use rayon::prelude::*;
 
 use crate::{
     Result, Store,
-    figures::{Figures, Prediction},
+    prediction::{NodePrediction, PredictedCost},
     splits::{Split, edges, held_out},
 };
 
 /// The share of nodes that lie in their interval.
 pub const CONFIDENCE: f64 = 0.9;
 
-/// How far off predictions were on trees that they were not trained on.
+/// The reach of intervals, calibrated on trees that were held out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// By level, for nodes inside the training range and for those outside; None where nothing like it was held out.
+    /// By level, for nodes inside the training range and for those outside; None if no such node was held out.
     reaches: [[Option<Reach>; 2]; LEVELS.len()],
 }
 
-/// How far an interval reaches, in e-folds: a multiple of a power of the deviation that was guessed.
+/// The reach of an interval, in e-folds: a multiple of a power of the guessed deviation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Reach {
     multiple: f64,
@@ -38,16 +38,16 @@ impl Reach {
     }
 }
 
-/// Guesses tell which nodes are known better than others, and may exaggerate it.
+/// Powers that are tried: guesses tell which nodes are predicted better than others, and may exaggerate it.
 const POWERS: [f64; 4] = [1.0, 0.5, 0.25, 0.0];
 
-/// Operations have no ground truth of their own in IrEne's data: theirs is that of the modules' own parts.
+/// Single operations have no ground truth in IrEne's data; their intervals are calibrated on modules' own parts.
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
-/// Outside the training range, where no held-out node was, this many times as much as inside.
+/// The factor on the reach outside the training range if no held-out node was there.
 const WIDER: f64 = 2.0;
 
-/// Own parts of less than this share of their module are lost in the difference of two measurements.
+/// Own parts below this share of their module are not used: the error of the two measurements is as large.
 const LEAST_OWN_SHARE: f64 = 0.05;
 
 fn place(level: Level) -> usize {
@@ -57,27 +57,27 @@ fn place(level: Level) -> usize {
 /// A held-out node.
 #[derive(Clone, Copy)]
 struct Miss {
-    /// How far off its prediction was, in e-folds.
+    /// The error of its prediction, in e-folds.
     error: f64,
-    /// The guess of it.
+    /// The guessed deviation.
     deviation: f64,
 }
 
-/// Of own parts there is one guess for all.
-fn deviation(level: Level, figures: &Figures) -> f64 {
-    if level == Level::Math { 1.0 } else { figures.deviation }
+/// The guessed deviation, which is the same for all own parts.
+fn deviation(level: Level, cost: &PredictedCost) -> f64 {
+    if level == Level::Math { 1.0 } else { cost.deviation }
 }
 
 /// Held-out nodes, sorted as [`Spread`] is.
 type Misses = [[Vec<Miss>; 2]; LEVELS.len()];
 
 impl Spread {
-    /// Trains without each model (or, of a single one, without each size), and without the smallest and largest sizes, and sees how
-    /// far off the others are. None where there is nothing to leave out.
+    /// Trains without each model (without each size, if there are one or two models), and without the smallest and largest sizes, and
+    /// predicts the trees left out. None if there is nothing to leave out.
     pub(crate) fn calibrate<P>(
         trees: &[&Tree],
         fit: &(impl Fn(&[&Tree]) -> Result<P> + Sync),
-        predict: &(impl Fn(&P, &Tree) -> Result<Vec<Prediction>> + Sync),
+        predict: &(impl Fn(&P, &Tree) -> Result<Vec<NodePrediction>> + Sync),
     ) -> Option<Self> {
         let held_out = held_out(trees);
         if held_out.is_empty() {
@@ -92,7 +92,7 @@ impl Spread {
             }
             Ok(misses)
         };
-        // What is left in a split may be too little to train on, though the whole is enough.
+        // A split may leave too little to train on.
         let misses: Vec<Misses> = splits.par_iter().filter_map(|split| misses(split).ok()).collect();
         let reach = |level: usize, outside: usize| {
             let of_splits = misses.iter().map(|misses| misses[level][outside].as_slice());
@@ -105,9 +105,9 @@ impl Spread {
         Some(Self { reaches })
     }
 
-    /// The wider of both, where both say something.
+    /// The wider of both reaches where both have one.
     pub(crate) fn or_wider(&self, other: &Self) -> Self {
-        /// A guess that is neither small nor great.
+        /// A typical guess of a deviation, to compare reaches at.
         const TYPICAL: f64 = 0.03;
         let wider = |a: Option<Reach>, b: Option<Reach>| match (a, b) {
             (Some(a), Some(b)) => Some(if a.of(TYPICAL) >= b.of(TYPICAL) { a } else { b }),
@@ -118,19 +118,19 @@ impl Spread {
         Self { reaches: std::array::from_fn(both) }
     }
 
-    /// Of a machine that the intervals were not tried on.
+    /// The reaches for a machine that they were not calibrated on.
     pub(crate) fn widened(&self) -> Self {
         Self { reaches: self.reaches.map(|reaches| reaches.map(|reach| Some(reach?.times(WIDER)))) }
     }
 
-    /// Lower and upper end, J; None where nothing like it was ever held out.
-    pub(crate) fn interval(&self, level: Level, figures: &Figures, extrapolated: bool) -> Option<[f64; 2]> {
-        let deviation = deviation(level, figures);
+    /// Lower and upper end, J; None if no node like it was held out.
+    pub(crate) fn interval(&self, level: Level, cost: &PredictedCost, extrapolated: bool) -> Option<[f64; 2]> {
+        let deviation = deviation(level, cost);
         let [inside, outside] = self.reaches[place(level)].map(|reach| Some(reach?.of(deviation)));
-        // What was seldom tried is not known better than what often was.
+        // A few held-out nodes outside the range must not make intervals narrower than inside.
         let reach = if extrapolated { inside?.max(outside?) } else { inside? };
-        let reach = reach.max(figures.least_reach).exp();
-        reach.is_finite().then(|| [figures.energy / reach, figures.energy * reach])
+        let reach = reach.max(cost.least_reach).exp();
+        reach.is_finite().then(|| [cost.energy / reach, cost.energy * reach])
     }
 
     pub(crate) fn write(&self, store: &mut Store) {
@@ -157,20 +157,20 @@ impl Spread {
     }
 }
 
-/// Of a held-out tree, how far off each prediction is.
-fn compare(tree: &Tree, predictions: &[Prediction], misses: &mut Misses) {
+/// Adds the errors of a held-out tree's predictions.
+fn compare(tree: &Tree, predictions: &[NodePrediction], misses: &mut Misses) {
     let truth = |id| tree.node(id).get(Quantity::GroundTruthEnergy).filter(|joules| *joules > 0.0);
     for id in tree.ids() {
         let prediction = &predictions[id.index()];
-        let (Some(figures), Some(joules)) = (prediction.figures, truth(id)) else { continue };
+        let (Some(cost), Some(joules)) = (prediction.cost, truth(id)) else { continue };
         let outside = usize::from(prediction.marks.contains(Mark::Extrapolated));
         let mut push = |level, truth: f64, predicted: f64| {
-            let miss = Miss { error: (truth / predicted).ln().abs(), deviation: deviation(level, &figures) };
+            let miss = Miss { error: (truth / predicted).ln().abs(), deviation: deviation(level, &cost) };
             if miss.error.is_finite() {
                 misses[place(level)][outside].push(miss);
             }
         };
-        push(tree.node(id).level(), joules, figures.energy);
+        push(tree.node(id).level(), joules, cost.energy);
         let children: Option<f64> = tree.children(id).map(truth).sum();
         if let (false, Some(children), Some(own)) = (tree.is_leaf(id), children, prediction.own)
             && (joules - children).min(own) > LEAST_OWN_SHARE * joules
@@ -180,7 +180,7 @@ fn compare(tree: &Tree, predictions: &[Prediction], misses: &mut Misses) {
     }
 }
 
-/// Of the reaches that hold, the one whose intervals are narrowest on average; None of nothing.
+/// Of the reaches that hold, the one with the narrowest intervals on average; None without held-out nodes.
 fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
     let tried = POWERS.into_iter().filter_map(|power| {
         let scores = |misses: &&[Miss]| {
@@ -194,10 +194,10 @@ fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
     tried.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, reach)| reach)
 }
 
-/// The multiple that a share of [`CONFIDENCE`] of nodes like these does not exceed; None of none.
+/// The multiple that a share of [`CONFIDENCE`] of nodes like these does not exceed; None without any.
 ///
-/// Nodes of one split are alike, and the next model is not one of them. So the quantile is the least that, taken of all splits but one,
-/// holds for the share on average over the ones left out.
+/// Nodes of one split are alike, and a new model is not among them. So the share is raised until its quantile over all splits but one
+/// covers, on average, [`CONFIDENCE`] of the split left out.
 fn multiple(mut splits: Vec<Vec<f64>>) -> Option<f64> {
     const STEPS: u32 = 100;
     splits.iter_mut().for_each(|scores| scores.sort_by(f64::total_cmp));

@@ -1,14 +1,14 @@
 //! Predictors of what every node of a model tree costs in energy.
 //!
-//! A [`Profile`] is a predictor with what it was trained on: bundled, or read from a file. [`Profile::predict`] fills in a tree.
-//! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021),
-//! [`Track`] ours, by what is known of the model on the machine. [`crossvalidate`] and [`evaluate`] tell
-//! how well they do. Both traits are open: a method of one's own is trained, tried and saved like these.
+//! A [`DeviceProfile`] is a predictor with its provenance: bundled, or read from a file. [`DeviceProfile::predict`] fills in a tree.
+//! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021), [`Track`] our three,
+//! by what is measured of a new model. [`crossvalidate`] and [`evaluate`] measure their errors. Both traits are open: a method of one's
+//! own is trained, evaluated and saved like these.
 //!
 //! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
 //!
 //! ```
-//! use irene_regress::Profile;
+//! use irene_regress::DeviceProfile;
 //! use irene_tree::{DType, Level, OpKind, Operation, Quantity, TreeBuilder};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut builder = TreeBuilder::new("my-model", 8, 128);
@@ -32,7 +32,7 @@
 //! let mut tree = builder.finish()?;
 //!
 //! irene_features::annotate(&mut tree);
-//! Profile::bundled("gtx-1080-ti")?.predict(&mut tree)?;
+//! DeviceProfile::bundled("gtx-1080-ti")?.predict(&mut tree)?;
 //! let joules = tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
 //! assert!((0.08..0.12).contains(&joules), "{joules} J");
 //! assert!(tree.nodes()[2].marks.contains(irene_tree::Mark::UnseenOperation));
@@ -47,11 +47,11 @@ mod crossvalidate;
 mod error;
 mod evaluate;
 mod explain;
-mod figures;
 mod floor;
 mod interval;
 mod paper;
 mod physics;
+mod prediction;
 mod predictor;
 mod provenance;
 mod published;
@@ -72,14 +72,14 @@ pub use explain::{Explanation, Term};
 pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
-pub use predictor::{Predictor, Profile, Reader, Trainer};
+pub use predictor::{DeviceProfile, Predictor, Reader, Trainer};
 pub use provenance::{Provenance, SizeRanges, TrainedPrecision};
 pub use published::{
     ByModel, COST_SETTING, CostSetting, ENERGY_SHARES, ERRORS_WITHIN, EnergyShares, MACHINES, MINIATURES, Miniatures,
     NODE_COUNTS, NodeCounts, OfOthers, PRIMITIVES, PublicMachine, Reported,
 };
 pub use shares::{module_shares, node_shares};
-pub use splits::{Protocol, Split, family};
+pub use splits::{LeaveOut, Split, family};
 pub use store::Store;
 pub use tracks::Track;
 pub use transfer::{Transfer, transfer};
@@ -93,7 +93,7 @@ fn missing(tree: &Tree, id: NodeId, quantity: Quantity) -> Error {
     MissingFeature { tree: tree.to_string(), scope, feature: quantity.name() }.into()
 }
 
-/// A node's measured latency, s, which a logarithm can be taken of.
+/// A node's measured latency, s, finite and above 0.
 fn latency(tree: &Tree, id: NodeId) -> Result<f64> {
     let seconds = tree.node(id).get(Quantity::Latency).ok_or_else(|| missing(tree, id, Quantity::Latency))?;
     if seconds.is_finite() && seconds > 0.0 {

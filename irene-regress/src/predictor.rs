@@ -10,30 +10,31 @@ use crate::{
 
 /// Fills in the predicted energy of every node of a tree.
 ///
-/// A method of one's own implements this and [`Trainer`]; [`crossvalidate`](crate::crossvalidate) and [`Profile`] take it as they take
-/// this crate's, and [`Profile::from_bytes_with`] reads its files.
+/// A method of one's own implements this and [`Trainer`]; [`crossvalidate`](crate::crossvalidate) and [`DeviceProfile`] take it as they take
+/// this crate's, and [`DeviceProfile::from_bytes_with`] reads its files.
 pub trait Predictor: Send + Sync {
-    /// The method's name in files and on the command line; that of no other method.
+    /// The method's name in files and on the command line, which no other method has.
     fn method(&self) -> &'static str;
 
-    /// What it is, in a line.
+    /// The predictor in a line.
     fn summary(&self) -> String;
 
-    /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node (but for single operations
-    /// that were not measured, where the method needs that), and what else the method knows ([`Quantity::PREDICTED`], marks).
+    /// Sets [`Quantity::PredictedEnergy`](irene_tree::Quantity::PredictedEnergy), in joules, on every node, and
+    /// the other quantities that the method predicts ([`Quantity::PREDICTED`], marks). Single operations that were not measured may be left
+    /// out.
     ///
     /// # Errors
     /// [`Error::MissingFeature`], [`Error::Latency`], [`Error::UnseenOperation`]; the tree may then be annotated in part.
     fn predict(&self, tree: &mut Tree) -> Result<()>;
 
-    /// What makes up the figures of one node of a tree that it predicted.
+    /// Explains the figures of one node of a tree that it predicted.
     ///
     /// # Errors
     /// Those of [`predict`](Self::predict).
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
 
-    /// The same predictor for another machine, from a few trees that were measured there, without their math level. A method has
-    /// nothing to carry over unless it says otherwise.
+    /// Carries the predictor over to another machine, from a few trees that were measured there, without their math level. By default a
+    /// method has nothing to carry over.
     ///
     /// # Errors
     /// Those of training; [`Error::Training`] for a method that has nothing to carry over.
@@ -44,7 +45,7 @@ pub trait Predictor: Send + Sync {
         Err(Error::Training(reason))
     }
 
-    /// Puts everything that it learned into a store, for a [`Reader`] to take out again.
+    /// Writes everything that it learned into a store, for a [`Reader`] to read.
     fn write(&self, store: &mut Store);
 }
 
@@ -61,10 +62,10 @@ pub trait Trainer: Send + Sync {
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
 }
 
-/// Makes a predictor of what its [`Predictor::write`] put into a store.
+/// Makes a predictor from a store that its [`Predictor::write`] wrote.
 pub type Reader = fn(&Store) -> Result<Box<dyn Predictor>>;
 
-/// How each method's files are read. A new method of this crate is one line here.
+/// The reader of each method's files. A new method of this crate is one line here.
 const READERS: &[(&str, Reader)] = &[
     (paper::METHOD, |store| Ok(Box::new(paper::PaperPredictor::read(store)?))),
     (Measured::NAME, |store| Ok(Box::new(Calibrated::<Measured>::read(store)?))),
@@ -72,11 +73,11 @@ const READERS: &[(&str, Reader)] = &[
     (Specs::NAME, |store| Ok(Box::new(Calibrated::<Specs>::read(store)?))),
 ];
 
-/// A predictor and what it was made from: the content of a predictor file.
-pub struct Profile {
+/// A predictor for a device with its provenance: the content of a predictor file.
+pub struct DeviceProfile {
     /// The predictor.
     pub predictor: Box<dyn Predictor>,
-    /// What it was made from.
+    /// The device and the training data.
     pub provenance: Provenance,
 }
 
@@ -109,15 +110,15 @@ macro_rules! bundled {
     };
 }
 
-/// [`Profile::DEFAULT_DEVICE`] first.
+/// [`DeviceProfile::DEFAULT_DEVICE`] first.
 const BUNDLED: &[Bundled] = bundled!["gtx-1080-ti", "gtx-1070"];
 
-impl Profile {
+impl DeviceProfile {
     /// The bundled device that a reader gets who names none: the faster card of the two, and the one that was measured at more sizes.
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
-    /// Predicts a tree for its reader: checks the tree, predicts every node, refuses energies that are no numbers, marks those
-    /// below zero, and writes what predicted it into the tree's field `predictor`.
+    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero, and
+    /// writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
@@ -131,7 +132,7 @@ impl Profile {
             }
             if energy < 0.0 {
                 tree.node_mut(id).marks.insert(Mark::Implausible);
-                // The root's marks are those of all.
+                // The root carries the marks of all nodes.
                 tree.node_mut(NodeId::ROOT).marks.insert(Mark::Implausible);
             }
         }
@@ -145,8 +146,7 @@ impl Profile {
         Ok(())
     }
 
-    /// The same for another machine, from trees that were measured there: one is enough to scale it, more make it that machine's
-    /// own.
+    /// Carries the profile over to another machine, from trees that were measured there: one tree scales it, more fit it to that machine.
     ///
     /// # Errors
     /// [`Error::Training`] for no trees, or a method that has nothing to carry over; those of training.
@@ -162,7 +162,7 @@ impl Profile {
         Ok(Self { predictor, provenance })
     }
 
-    /// Predicts a tree and says what makes up the figures of its first node of this scope.
+    /// Predicts a tree and explains the figures of its first node of this scope.
     ///
     /// # Errors
     /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
@@ -183,15 +183,15 @@ impl Profile {
     /// The bundled profile of this device from specs alone.
     ///
     /// # Errors
-    /// [`Error::UnknownDevice`] naming those that there are.
+    /// [`Error::UnknownDevice`] with the known names.
     pub fn bundled(device: &str) -> Result<Self> {
         Self::bundled_for(device, Track::Specs)
     }
 
-    /// The bundled profile of this device for models of which so much is measured.
+    /// The bundled profile of this device for one of our tracks.
     ///
     /// # Errors
-    /// [`Error::UnknownDevice`] naming those that there are.
+    /// [`Error::UnknownDevice`] with the known names.
     pub fn bundled_for(device: &str, track: Track) -> Result<Self> {
         match BUNDLED.iter().find(|bundled| bundled.device == device && bundled.track == track) {
             Some(bundled) => Self::from_bytes(&format!("bundled profile {device} ({})", track.name()), bundled.bytes),
@@ -205,7 +205,7 @@ impl Profile {
     /// Reads a predictor file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::PredictorFile`] if it is damaged, newer, or none.
+    /// [`Error::Io`] if it cannot be read; [`Error::PredictorFile`] if it is damaged, newer, or not a predictor file.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Self::from_bytes(&path.display().to_string(), &bytes)
@@ -214,12 +214,12 @@ impl Profile {
     /// Reads a predictor file's bytes; `origin` names it in errors.
     ///
     /// # Errors
-    /// [`Error::PredictorFile`] if it is damaged, newer, or none.
+    /// [`Error::PredictorFile`] if it is damaged, newer, or not a predictor file.
     pub fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
         Self::from_bytes_with(origin, bytes, &[])
     }
 
-    /// The same where the predictor may be of a method of one's own, each with its name. This crate's methods come first.
+    /// Reads a predictor file's bytes, also of methods of one's own, each with its name and reader. This crate's methods come first.
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
@@ -244,7 +244,7 @@ impl Profile {
         let provenance = serde_json::to_value(&self.provenance).map_err(|error| store.error(error.to_string()))?;
         store.set("provenance", provenance.clone());
         self.predictor.write(&mut store);
-        // The header's own words are not the method's to change.
+        // A method must not change the header's own fields.
         store.set("provenance", provenance);
         store.set_method(method);
         store.to_bytes()

@@ -1,6 +1,6 @@
 use crate::{Result, Store};
 
-/// Least and greatest of what training data holds of each of N numbers.
+/// Least and greatest value of each of N numbers in the training data.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Range<const N: usize>([[f64; 2]; N]);
 
@@ -12,7 +12,7 @@ impl<const N: usize> Range<N> {
         Self(rows.fold([[f64::INFINITY, f64::NEG_INFINITY]; N], widened))
     }
 
-    /// Of both.
+    /// The range that holds both.
     pub(crate) fn union(&self, other: &Self) -> Self {
         let both = |column: usize| {
             let ([low, high], [other_low, other_high]) = (self.0[column], other.0[column]);
@@ -21,11 +21,11 @@ impl<const N: usize> Range<N> {
         Self(std::array::from_fn(both))
     }
 
-    /// By which factor each number is beyond the nearest one that was seen, if it is.
+    /// The factor by which each number is beyond the nearest value that was seen, if it is.
     pub(crate) fn beyond(&self, row: &[f64; N]) -> [Option<f64>; N] {
-        // The figures went through text; equal ones may differ in the last digits.
+        // Numbers that went through text may differ in the last digits.
         const SLACK: f64 = 1e-9;
-        // Zeros have no ratio.
+        // Added to both, so that zeros have a ratio.
         const LEAST: f64 = 1e-9;
         std::array::from_fn(|column| {
             let ([low, high], value) = (self.0[column], row[column]);

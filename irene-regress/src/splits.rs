@@ -1,4 +1,4 @@
-//! Ways to leave trees out of training.
+//! Cross-validation: which trees each fold leaves out of training.
 
 use irene_tree::Tree;
 use rand_pcg::{
@@ -8,28 +8,28 @@ use rand_pcg::{
 
 use crate::{Error, Result};
 
-/// What is left out in each fold.
+/// The trees that each fold of a cross-validation leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum LeaveOut {
     /// All trees of one model (the paper's).
-    LeaveModelOut,
+    Model,
     /// All trees of one input size.
-    LeaveSizeOut,
+    Size,
     /// All trees of one [`family`] of models.
-    LeaveFamilyOut,
+    Family,
     /// One tree, trained without its model and without its size.
-    LeaveModelAndSizeOut,
-    /// A tenth of the trees, whatever they are: for reference, as it has the same models and sizes on both sides.
+    ModelAndSize,
+    /// A random tenth of the trees. For reference: the same models and sizes are on both sides.
     KFold {
-        /// Decides which.
+        /// Decides which trees form a tenth.
         seed: u64,
     },
 }
 
-/// Parts of [`Protocol::KFold`].
+/// Parts of [`LeaveOut::KFold`].
 const PARTS: usize = 10;
 
-/// Trees by their places: what is trained on, and what is predicted.
+/// One fold: the places of the trees to train on and of those to predict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// The model, size, family or part.
@@ -40,8 +40,8 @@ pub struct Split {
     pub test: Vec<usize>,
 }
 
-/// The family of architectures that a tree's model is one of: decoders like GPT, encoders like BERT, DistilBERT, which stands apart by
-/// its attention; any other architecture is its own.
+/// The family of a tree's architecture: decoders like GPT, encoders like BERT, DistilBERT (whose attention differs); any other architecture
+/// is a family of its own.
 pub fn family(tree: &Tree) -> &str {
     let name = tree.root().instance_type();
     let contains = |part: &str| name.to_ascii_lowercase().contains(part);
@@ -61,14 +61,14 @@ fn size(tree: &Tree) -> String {
     format!("{}x{}", tree.batch_size, tree.seq_len)
 }
 
-impl Protocol {
+impl LeaveOut {
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Self::LeaveModelOut => "leave-model-out",
-            Self::LeaveSizeOut => "leave-size-out",
-            Self::LeaveFamilyOut => "leave-family-out",
-            Self::LeaveModelAndSizeOut => "leave-model-and-size-out",
+            Self::Model => "leave-model-out",
+            Self::Size => "leave-size-out",
+            Self::Family => "leave-family-out",
+            Self::ModelAndSize => "leave-model-and-size-out",
             Self::KFold { .. } => "k-fold",
         }
     }
@@ -80,10 +80,10 @@ impl Protocol {
     pub fn splits(self, trees: &[Tree]) -> Result<Vec<Split>> {
         let trees: Vec<&Tree> = trees.iter().collect();
         let splits = match self {
-            Self::LeaveModelOut => groups(&trees, |_, tree| model(tree)),
-            Self::LeaveSizeOut => groups(&trees, |_, tree| size(tree)),
-            Self::LeaveFamilyOut => groups(&trees, |_, tree| family(tree).to_owned()),
-            Self::LeaveModelAndSizeOut => {
+            Self::Model => groups(&trees, |_, tree| model(tree)),
+            Self::Size => groups(&trees, |_, tree| size(tree)),
+            Self::Family => groups(&trees, |_, tree| family(tree).to_owned()),
+            Self::ModelAndSize => {
                 let mut splits = groups(&trees, |_, tree| tree.to_string());
                 for split in &mut splits {
                     let left_out = trees[split.test[0]];
@@ -131,15 +131,15 @@ fn groups(trees: &[&Tree], group: impl Fn(usize, &Tree) -> String) -> Vec<Split>
     splits
 }
 
-/// Splits inside training data by which settings are chosen and intervals are tried: without each model, or of one or two models
-/// without each size. Empty where that leaves fewer than two sizes to train on.
+/// Splits of training data, to choose settings and to calibrate intervals: without each model, or without each size if there are one or
+/// two models. A split that leaves fewer than two sizes to train on is not among them.
 pub(crate) fn held_out(trees: &[&Tree]) -> Vec<Split> {
     let by_model = groups(trees, |_, tree| model(tree));
     let splits = if by_model.len() > 2 { by_model } else { groups(trees, |_, tree| size(tree)) };
     splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
 }
 
-/// Splits that have to extrapolate: without the smallest and the largest batches, the shortest and the longest sequences.
+/// Splits that test extrapolation: without the smallest and the largest batches, the shortest and the longest sequences.
 pub(crate) fn edges(trees: &[&Tree]) -> Vec<Split> {
     let sizes: [fn(&Tree) -> usize; 2] = [|tree| tree.batch_size, |tree| tree.seq_len];
     let mut splits = Vec::new();
@@ -180,15 +180,15 @@ mod tests {
     #[test]
     fn every_tree_is_predicted_once_and_never_trained_on() {
         let trees = trees();
-        let folds = [(Protocol::LeaveModelOut, 5), (Protocol::LeaveSizeOut, 3), (Protocol::LeaveFamilyOut, 4)];
-        for (protocol, count) in
-            folds.into_iter().chain([(Protocol::LeaveModelAndSizeOut, 15), (Protocol::KFold { seed: 1 }, 10)])
+        let folds = [(LeaveOut::Model, 5), (LeaveOut::Size, 3), (LeaveOut::Family, 4)];
+        for (leave_out, count) in
+            folds.into_iter().chain([(LeaveOut::ModelAndSize, 15), (LeaveOut::KFold { seed: 1 }, 10)])
         {
-            let splits = protocol.splits(&trees).unwrap();
-            assert_eq!(splits.len(), count, "{}", protocol.name());
+            let splits = leave_out.splits(&trees).unwrap();
+            assert_eq!(splits.len(), count, "{}", leave_out.name());
             let mut tested: Vec<usize> = splits.iter().flat_map(|split| split.test.clone()).collect();
             tested.sort_unstable();
-            assert_eq!(tested, (0..trees.len()).collect::<Vec<_>>(), "{}", protocol.name());
+            assert_eq!(tested, (0..trees.len()).collect::<Vec<_>>(), "{}", leave_out.name());
             assert!(splits.iter().all(|split| split.test.iter().all(|place| !split.training.contains(place))));
         }
     }
@@ -196,14 +196,14 @@ mod tests {
     #[test]
     fn a_model_and_its_size_are_left_out_together() {
         let trees = trees();
-        let splits = Protocol::LeaveModelAndSizeOut.splits(&trees).unwrap();
+        let splits = LeaveOut::ModelAndSize.splits(&trees).unwrap();
         assert_eq!(splits[0].left_out, "a 1x10");
         assert_eq!(splits[0].training, [4, 5, 7, 8, 10, 11, 13, 14]);
     }
 
     #[test]
     fn one_group_cannot_be_left_out() {
-        let error = Protocol::LeaveSizeOut.splits(&trees()[..1]).unwrap_err().to_string();
+        let error = LeaveOut::Size.splits(&trees()[..1]).unwrap_err().to_string();
         assert_eq!(error, "training data: leave-size-out needs at least two groups, found only 1x10");
     }
 }

@@ -1,4 +1,4 @@
-//! Predictor files: safetensors, with everything that is not a list of numbers as JSON in the header.
+//! Predictor files: safetensors, with JSON in the header for everything that is not a list of numbers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// Files of a later schema are refused: what their numbers mean is not known here.
+/// The schema of files; later ones are refused, as their numbers may mean something else.
 const SCHEMA_VERSION: u64 = 1;
 
-/// The header's one key; its value is a JSON object, so that equal predictors give equal files.
+/// The header's one key. With one JSON object as its value, equal predictors give equal files.
 const HEADER_KEY: &str = "irene";
 
-/// Named lists of numbers and a header: what a predictor file holds.
+/// The content of a predictor file: named lists of numbers and a header.
 ///
 /// A method puts words into the header ([`set`](Self::set)) and numbers into lists ([`put`](Self::put)), and takes them out again by the
 /// same names. `schema_version`, `method` and `provenance` in the header are the file's own.
@@ -32,7 +32,7 @@ impl Store {
         store
     }
 
-    /// What every file begins with.
+    /// Sets the fields that every file has.
     pub(crate) fn set_method(&mut self, method: &str) {
         self.set("schema_version", SCHEMA_VERSION);
         self.set("method", method);
@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// [`Error::PredictorFile`] if safetensors refuses them.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        // What cannot be read again is not written.
+        // A file with such a number could not be read again.
         if let Some((name, _)) = self.lists.iter().find(|(_, numbers)| numbers.iter().any(|number| !number.is_finite()))
         {
             return Err(
@@ -68,7 +68,7 @@ impl Store {
     /// Reads a file's bytes; `origin` names it in errors.
     ///
     /// # Errors
-    /// [`Error::PredictorFile`] for anything that is no predictor file of a schema known here.
+    /// [`Error::PredictorFile`] for anything but a predictor file of a known schema.
     pub(crate) fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
         let mut store = Self { origin: origin.to_owned(), header: Map::new(), lists: BTreeMap::new() };
         let damaged =
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// An error about this file, which it names: for numbers that a method cannot have written.
+    /// An error that names this file: for numbers that a method cannot have written.
     pub fn error(&self, reason: String) -> Error {
         Error::PredictorFile { origin: self.origin.clone(), reason }
     }
@@ -138,7 +138,7 @@ impl Store {
         self.header.get(name).ok_or_else(|| self.error(format!("header field `{name}` is missing")))
     }
 
-    /// Sets the list with this name. Numbers that are not finite make [`Profile::to_bytes`](crate::Profile::to_bytes) fail.
+    /// Sets the list with this name. Numbers that are not finite make [`DeviceProfile::to_bytes`](crate::DeviceProfile::to_bytes) fail.
     pub fn put(&mut self, name: &str, numbers: &[f64]) {
         self.lists.insert(name.to_owned(), numbers.to_vec());
     }
@@ -146,7 +146,7 @@ impl Store {
     /// The list with this name and exactly this many finite numbers.
     ///
     /// # Errors
-    /// [`Error::PredictorFile`] if there is none such.
+    /// [`Error::PredictorFile`] if there is no such list.
     pub fn take(&self, name: &str, len: usize) -> Result<Vec<f64>> {
         let numbers = self.take_any(name)?;
         if numbers.len() != len {
@@ -158,7 +158,7 @@ impl Store {
     /// The list with this name, of finite numbers.
     ///
     /// # Errors
-    /// [`Error::PredictorFile`] if there is none such.
+    /// [`Error::PredictorFile`] if there is no such list.
     pub fn take_any(&self, name: &str) -> Result<Vec<f64>> {
         let numbers = self.lists.get(name).ok_or_else(|| self.error(format!("`{name}` is missing")))?;
         if numbers.iter().any(|x| !x.is_finite()) {

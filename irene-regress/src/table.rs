@@ -1,11 +1,11 @@
 use std::collections::{HashMap, hash_map::Entry};
 
-/// Rows of numbers, equal ones stored once: the layers of a model are alike, and so are most rows of its tree.
+/// Rows of numbers, equal ones stored once: a model's layers are alike, so most rows of a tree repeat others.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     width: usize,
     values: Vec<f64>,
-    /// How often each row was put in.
+    /// The number of times each row was inserted.
     counts: Vec<u32>,
     places: HashMap<Box<[u64]>, u32>,
 }
@@ -15,7 +15,7 @@ impl Table {
         Self { width, values: Vec::new(), counts: Vec::new(), places: HashMap::new() }
     }
 
-    /// Puts a row in, and says which of the distinct rows it is.
+    /// Inserts a row and gives its place among the distinct rows.
     pub(crate) fn insert(&mut self, row: &[f64]) -> u32 {
         debug_assert_eq!(row.len(), self.width);
         let next = self.counts.len() as u32;
@@ -50,7 +50,7 @@ impl Table {
         self.values.chunks_exact(self.width.max(1))
     }
 
-    /// Every row as often as it was put in.
+    /// Every row as often as it was inserted.
     pub(crate) fn all(&self) -> impl Iterator<Item = &[f64]> + Clone {
         self.distinct().zip(&self.counts).flat_map(|(row, &count)| std::iter::repeat_n(row, count as usize))
     }

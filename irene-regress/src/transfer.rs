@@ -9,7 +9,7 @@ use rand_pcg::{
 };
 use rayon::prelude::*;
 
-use crate::{CrossValidation, HeldOut, Profile, Result};
+use crate::{CrossValidation, DeviceProfile, HeldOut, Result};
 
 /// The errors of a profile that was carried over from so many trees.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +22,13 @@ pub struct Transfer {
     pub errors: BTreeMap<Level, (f64, Option<f64>)>,
 }
 
-/// Carries a profile over from each number of trees, chosen at random several times, as [`Profile::calibrated`] does, and predicts the
+/// Carries a profile over from each number of trees, chosen at random several times, as [`DeviceProfile::calibrated`] does, and predicts the
 /// trees that were not chosen. A choice's error is the mean over the nodes of a model, then over the models.
 ///
 /// # Errors
-/// Those of [`Profile::calibrated`] and [`Profile::predict`].
+/// Those of [`DeviceProfile::calibrated`] and [`DeviceProfile::predict`].
 pub fn transfer(
-    profile: &Profile,
+    profile: &DeviceProfile,
     there: &[Tree],
     counts: &[usize],
     choices: usize,
@@ -49,7 +49,7 @@ pub fn transfer(
     counts.iter().map(transfer).collect()
 }
 
-fn carried_over(profile: &Profile, there: &[Tree], count: usize, seed: u64) -> Result<CrossValidation> {
+fn carried_over(profile: &DeviceProfile, there: &[Tree], count: usize, seed: u64) -> Result<CrossValidation> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..there.len()).collect();
     order.sort_by_cached_key(|_| random.next_u64());

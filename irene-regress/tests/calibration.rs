@@ -6,7 +6,7 @@ mod public;
 
 use std::collections::HashMap;
 
-use irene_regress::{Evaluation, Profile, Provenance, Track, Trainer};
+use irene_regress::{DeviceProfile, Evaluation, Provenance, Track, Trainer};
 use irene_tree::{Level, Quantity, Tree};
 
 /// Another machine, as factors on the first.
@@ -86,7 +86,7 @@ const MACHINES: [(&str, Machine); 3] = [
     ("thrice the time", Machine { launch: 1.3, work: 3.0, idle: 0.4, dynamic: 0.5, own: 2.0, uneven: 0.3 }),
 ];
 
-fn errors(profile: &Profile, trees: &[Tree]) -> (Evaluation, [f64; 3]) {
+fn errors(profile: &DeviceProfile, trees: &[Tree]) -> (Evaluation, [f64; 3]) {
     let mut evaluation = Evaluation::default();
     for tree in trees {
         let mut tree = tree.clone();
@@ -100,7 +100,7 @@ fn errors(profile: &Profile, trees: &[Tree]) -> (Evaluation, [f64; 3]) {
 /// The mean errors of the trees that were not chosen, over some choices of so many; from the shipped profile, and trained anew.
 fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
     const CHOICES: usize = 3;
-    let here = Profile::bundled("gtx-1070").unwrap();
+    let here = DeviceProfile::bundled("gtx-1070").unwrap();
     let mut sums = [[0.0; 3]; 2];
     for choice in 0..CHOICES {
         let is_chosen = |place: usize| (0..count).any(|i| (choice * 37 + i * 61) % there.len() == place);
@@ -115,7 +115,7 @@ fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
         let (few, rest) = (of(true), of(false));
         let carried = here.calibrated(&few, "there").unwrap();
         let predictor = Track::Specs.train(&few.iter().collect::<Vec<_>>()).unwrap();
-        let anew = Profile { predictor, provenance: Provenance::new("there", &few) };
+        let anew = DeviceProfile { predictor, provenance: Provenance::new("there", &few) };
         for (sums, profile) in sums.iter_mut().zip([&carried, &anew]) {
             for (sum, error) in sums.iter_mut().zip(errors(profile, &rest).1) {
                 *sum += error / CHOICES as f64;
@@ -130,7 +130,7 @@ fn a_few_trees_make_a_shipped_profile_that_of_another_machine() {
     let Some(trees) = public::trees("device_1") else { return };
     for (name, machine) in MACHINES {
         let there = machine.measure(&trees);
-        let shipped = errors(&Profile::bundled("gtx-1070").unwrap(), &there).1;
+        let shipped = errors(&DeviceProfile::bundled("gtx-1070").unwrap(), &there).1;
         println!("{name}: as shipped {shipped:.1?}");
         for (count, most) in [(2, [5.0, 6.0, 5.0]), (10, [3.0, 5.0, 4.0])] {
             let [carried, anew] = with_few(&there, count);

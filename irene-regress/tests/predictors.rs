@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use irene_features::FeatureSet;
 use irene_models::{Config, ModelSpec};
 use irene_regress::{
-    Explanation, PaperTrainer, Predictor, Profile, Protocol, Provenance, Result, Store, Term, Track, Trainer,
+    DeviceProfile, Explanation, LeaveOut, PaperTrainer, Predictor, Provenance, Result, Store, Term, Track, Trainer,
     crossvalidate, evaluate,
 };
 use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
@@ -48,7 +48,7 @@ proptest! {
         if !math {
             tree = tree.without_math();
         }
-        Profile::bundled("gtx-1080-ti").unwrap().predictor.predict(&mut tree).unwrap();
+        DeviceProfile::bundled("gtx-1080-ti").unwrap().predictor.predict(&mut tree).unwrap();
         for id in tree.ids() {
             let node = tree.node(id);
             let (energy, own) = (node.get(Quantity::PredictedEnergy).unwrap(), node.get(Quantity::OwnEnergy).unwrap());
@@ -69,18 +69,18 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_predictor_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(Profile::from_bytes("noise", &bytes).is_err());
+        prop_assert!(DeviceProfile::from_bytes("noise", &bytes).is_err());
     }
 
     #[test]
     fn no_damage_makes_the_predictor_reader_panic(place in any::<Index>(), byte: u8) {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-        let bytes = BYTES.get_or_init(|| Profile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap());
+        let bytes = BYTES.get_or_init(|| DeviceProfile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap());
         let place = place.index(bytes.len());
-        prop_assert!(Profile::from_bytes("cut", &bytes[..place]).is_err());
+        prop_assert!(DeviceProfile::from_bytes("cut", &bytes[..place]).is_err());
         let mut damaged = bytes.clone();
         damaged[place] = byte;
-        if let Ok(profile) = Profile::from_bytes("damaged", &damaged) {
+        if let Ok(profile) = DeviceProfile::from_bytes("damaged", &damaged) {
             let _ = profile.predictor.predict(&mut traced(&model("distilgpt2"), 8, 32));
         }
     }
@@ -88,7 +88,7 @@ proptest! {
 
 #[test]
 fn showing_the_math_level_moves_energy_and_adds_none() {
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let mut with = model("gpt2").trace(8, 64).unwrap();
     irene_features::annotate(&mut with);
     let without = predicted(profile.predictor.as_ref(), &with.without_math());
@@ -102,7 +102,7 @@ fn showing_the_math_level_moves_energy_and_adds_none() {
 
 #[test]
 fn the_law_behind_the_data_is_found_from_specs() {
-    let result = crossvalidate(data(), &Track::Specs, Protocol::LeaveSizeOut, &|| ()).unwrap();
+    let result = crossvalidate(data(), &Track::Specs, LeaveOut::Size, &|| ()).unwrap();
     assert_eq!(result.folds.len(), 6);
     for level in [Level::Ml, Level::Module, Level::Model] {
         assert!(result.mean(level).unwrap() < 5.0, "{level:?}: {:?}", result.mean(level));
@@ -126,7 +126,7 @@ fn a_predictor_survives_its_file() {
     for trainer in trainers() {
         let profile = train(trainer.as_ref());
         let bytes = profile.to_bytes().unwrap();
-        let read = Profile::from_bytes("memory", &bytes).unwrap();
+        let read = DeviceProfile::from_bytes("memory", &bytes).unwrap();
         assert_eq!(read.provenance, profile.provenance);
         assert_eq!(read.predictor.summary(), profile.predictor.summary());
         let tree = &data()[3];
@@ -144,14 +144,14 @@ fn the_same_seed_trains_the_same_predictor_and_another_does_not() {
 
 #[test]
 fn a_newer_file_says_so() {
-    let bytes = Profile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap();
+    let bytes = DeviceProfile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap();
     let field = br#"schema_version\":"#;
     let place = bytes.windows(field.len()).position(|window| window == field).unwrap() + field.len();
     let mut newer = bytes.clone();
     newer[place] = b'9';
-    let error = Profile::from_bytes("f.safetensors", &newer).err().unwrap().to_string();
+    let error = DeviceProfile::from_bytes("f.safetensors", &newer).err().unwrap().to_string();
     assert!(error.starts_with("f.safetensors: written by a newer irene (schema 9, this one reads 1)"), "{error}");
-    let error = Profile::from_bytes("f.safetensors", b"PK\x03\x04").err().unwrap().to_string();
+    let error = DeviceProfile::from_bytes("f.safetensors", b"PK\x03\x04").err().unwrap().to_string();
     assert!(error.starts_with("f.safetensors: not a predictor file, or a damaged one"), "{error}");
 }
 
@@ -180,7 +180,7 @@ fn an_operation_that_was_never_seen_is_refused_by_the_paper_and_costed_by_ours()
         ),
         "{error}"
     );
-    let tree = predicted(Profile::bundled("gtx-1080-ti").unwrap().predictor.as_ref(), &tree);
+    let tree = predicted(DeviceProfile::bundled("gtx-1080-ti").unwrap().predictor.as_ref(), &tree);
     assert!(tree.nodes()[1].marks.contains(Mark::UnseenOperation));
     assert!(tree.root().marks.contains(Mark::UnseenOperation));
     assert!(tree.nodes()[1].get(Quantity::PredictedEnergy).unwrap() > 0.0);
@@ -188,7 +188,7 @@ fn an_operation_that_was_never_seen_is_refused_by_the_paper_and_costed_by_ours()
 
 #[test]
 fn sizes_beyond_the_training_data_are_marked() {
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let bert = model("bert-base-uncased");
     let inside = predicted(profile.predictor.as_ref(), &traced(&bert, 16, 128));
     assert!(inside.nodes().iter().all(|node| node.marks.is_empty()));
@@ -232,7 +232,7 @@ fn what_is_missing_is_named() {
     let specs_only = traced(&model("distilgpt2"), 8, 32);
     assert!(Track::Specs.train(&[&specs_only]).is_err());
     let one_model = &data()[..6];
-    let error = crossvalidate(one_model, &Track::Specs, Protocol::LeaveModelOut, &|| ()).unwrap_err().to_string();
+    let error = crossvalidate(one_model, &Track::Specs, LeaveOut::Model, &|| ()).unwrap_err().to_string();
     assert!(error.contains("needs at least two groups, found only google/bert"), "{error}");
 }
 
@@ -292,11 +292,11 @@ impl ByParameters {
 #[test]
 fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
     let provenance = Provenance::new("made up", data());
-    let profile = Profile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
+    let profile = DeviceProfile { predictor: Box::new(ByParameters { joules: 2e-9 }), provenance };
     let bytes = profile.to_bytes().unwrap();
-    let unknown = Profile::from_bytes("memory", &bytes).err().unwrap().to_string();
+    let unknown = DeviceProfile::from_bytes("memory", &bytes).err().unwrap().to_string();
     assert_eq!(unknown, "memory: method `by-parameters` is not known to this irene");
-    let read = Profile::from_bytes_with("memory", &bytes, &[("by-parameters", ByParameters::read)]).unwrap();
+    let read = DeviceProfile::from_bytes_with("memory", &bytes, &[("by-parameters", ByParameters::read)]).unwrap();
     assert_eq!(read.provenance, profile.provenance);
     let mut tree = data()[0].clone();
     let (id, explanation) = read.explain(&mut tree, "root.pooler.dense").unwrap();
@@ -304,14 +304,15 @@ fn a_method_from_outside_is_saved_and_read_by_its_own_reader() {
     assert_eq!(predicted, 2e-9 * tree.node(id).get(Quantity::NumParameters).unwrap());
     assert_eq!(explanation.energy[0].value(), predicted);
     // Files of this crate's methods are read as ever, whatever readers there are.
-    let own = Profile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap();
-    let read = Profile::from_bytes_with("memory", &own, &[("specs", ByParameters::read)]).unwrap();
+    let own = DeviceProfile::bundled("gtx-1080-ti").unwrap().to_bytes().unwrap();
+    let read = DeviceProfile::from_bytes_with("memory", &own, &[("specs", ByParameters::read)]).unwrap();
     assert_eq!(read.to_bytes().unwrap(), own);
 }
 
 #[test]
 fn a_method_that_has_nothing_to_carry_over_says_so() {
-    let profile = Profile { predictor: Box::new(ByParameters { joules: 1.0 }), provenance: Provenance::new("", &[]) };
+    let profile =
+        DeviceProfile { predictor: Box::new(ByParameters { joules: 1.0 }), provenance: Provenance::new("", &[]) };
     let error = profile.calibrated(&data()[..1], "elsewhere").err().unwrap().to_string();
     let expected = "training data: a predictor of method by-parameters has nothing to carry over to another machine";
     assert!(error.starts_with(expected), "{error}");

@@ -6,14 +6,14 @@ mod public;
 
 use irene_features::FeatureSet;
 use irene_regress::{
-    Ablation, COST_SETTING, CrossValidation, ENERGY_SHARES, MACHINES, NODE_COUNTS, PRIMITIVES, PaperTrainer, Profile,
-    Protocol, Provenance, PublicMachine, Strategy, Track, Trainer, crossvalidate, noise_floor, transfer,
+    Ablation, COST_SETTING, CrossValidation, DeviceProfile, ENERGY_SHARES, LeaveOut, MACHINES, NODE_COUNTS, PRIMITIVES,
+    PaperTrainer, Provenance, PublicMachine, Strategy, Track, Trainer, crossvalidate, noise_floor, transfer,
 };
 use irene_tree::{Level, Tree, irene_csv};
 use serde_json::Value;
 
 fn leave_model_out(trees: &[Tree], trainer: &dyn Trainer) -> CrossValidation {
-    crossvalidate(trees, trainer, Protocol::LeaveModelOut, &|| ()).unwrap()
+    crossvalidate(trees, trainer, LeaveOut::Model, &|| ()).unwrap()
 }
 
 fn assert_near(what: &str, found: Option<f64>, expected: f64, tolerance: f64) {
@@ -42,7 +42,7 @@ fn each_machine_is_known_by_its_trees_and_called_by_its_card() {
         assert!(PublicMachine::of(&trees[1..]).is_none());
         let clocks = trees.iter().flat_map(Tree::nodes).map(|node| node.get(irene_tree::Quantity::GpuMemClk));
         assert!(clocks.into_iter().all(|clock| clock == Some(memory_clock)), "{}", machine.data);
-        let provenance = Profile::bundled(machine.device).unwrap().provenance;
+        let provenance = DeviceProfile::bundled(machine.device).unwrap().provenance;
         assert!(provenance.device.contains(machine.card) && provenance.device.contains(machine.data), "{provenance:?}");
         assert!(provenance.device.contains(&format!("{memory_clock} MHz")), "{provenance:?}");
     }
@@ -162,11 +162,11 @@ fn left_out_models_have_the_primitive_errors_of_the_authors_code() {
 
 const LEVELS: [Level; 3] = [Level::Ml, Level::Module, Level::Model];
 
-fn assert_at_most(trees: &[Tree], track: Track, protocol: Protocol, most: [f64; 3]) -> CrossValidation {
-    let result = crossvalidate(trees, &track, protocol, &|| ()).unwrap();
+fn assert_at_most(trees: &[Tree], track: Track, leave_out: LeaveOut, most: [f64; 3]) -> CrossValidation {
+    let result = crossvalidate(trees, &track, leave_out, &|| ()).unwrap();
     for (level, most) in LEVELS.into_iter().zip(most) {
         let found = result.mean(level).unwrap();
-        assert!(found <= most, "{} {} {level:?}: {found:.2} %", track.name(), protocol.name());
+        assert!(found <= most, "{} {} {level:?}: {found:.2} %", track.name(), leave_out.name());
     }
     result
 }
@@ -180,7 +180,7 @@ fn our_tracks_beat_the_paper_on_left_out_models_and_their_intervals_hold() {
     for (device, most) in most {
         let Some(trees) = public::trees(device) else { continue };
         for (track, most) in Track::ALL.into_iter().zip(most) {
-            let result = assert_at_most(&trees, track, Protocol::LeaveModelOut, most);
+            let result = assert_at_most(&trees, track, LeaveOut::Model, most);
             for level in LEVELS {
                 let coverage = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
                 assert!((0.85..=0.95).contains(&coverage), "{device} {} {level:?}: {coverage:.3}", track.name());
@@ -197,7 +197,7 @@ fn specs_are_near_the_noise_floor_of_primitives() {
         let floor = noise_floor(&trees).unwrap();
         let found = floor.errors.of_instance_type("LayerNorm").unwrap();
         assert!(layer_norms.contains(&found), "{device}: {found:.2} %");
-        let held_out = irene_regress::predict_held_out(&trees, &Track::Specs, Protocol::LeaveModelOut, &|| ()).unwrap();
+        let held_out = irene_regress::predict_held_out(&trees, &Track::Specs, LeaveOut::Model, &|| ()).unwrap();
         let [floor_of_all, specs] = [floor.errors.mean(Level::Ml), floor.judge(&held_out).unwrap().mean(Level::Ml)];
         assert!(specs.unwrap() < 1.3 * floor_of_all.unwrap(), "{device}: {specs:?}, floor {floor_of_all:?}");
         // No two of the models do the same work as a whole.
@@ -210,7 +210,7 @@ fn specs_are_near_the_noise_floor_of_primitives() {
 fn a_profile_is_carried_over_from_each_machine_to_the_other() {
     for [here, there] in [[0, 1], [1, 0]] {
         let Some(trees) = public::trees(MACHINES[there].data) else { continue };
-        let profile = Profile::bundled(MACHINES[here].device).unwrap();
+        let profile = DeviceProfile::bundled(MACHINES[here].device).unwrap();
         let found = transfer(&profile, &trees, &[0, 2, 10], 4, 1, &|| ()).unwrap();
         let model = |place: usize| found[place].errors[&Level::Model].0;
         assert!(model(0) > 20.0, "as shipped: {:.1} %", model(0));
@@ -221,8 +221,8 @@ fn a_profile_is_carried_over_from_each_machine_to_the_other() {
 #[test]
 fn specs_alone_predict_sizes_and_families_that_were_left_out() {
     let Some(trees) = public::trees("device_1") else { return };
-    assert_at_most(&trees, Track::Specs, Protocol::LeaveSizeOut, [3.0, 5.0, 3.0]);
-    assert_at_most(&trees, Track::Specs, Protocol::LeaveFamilyOut, [4.0, 8.0, 5.0]);
+    assert_at_most(&trees, Track::Specs, LeaveOut::Size, [3.0, 5.0, 3.0]);
+    assert_at_most(&trees, Track::Specs, LeaveOut::Family, [4.0, 8.0, 5.0]);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_bundled_profiles_are_what_the_data_gives() {
 
 fn is_what_the_data_gives(device: &str, track: Track, trees: &[Tree]) {
     let predictor = track.train(&trees.iter().collect::<Vec<_>>()).unwrap();
-    let bundled = Profile::bundled_for(device, track).unwrap();
+    let bundled = DeviceProfile::bundled_for(device, track).unwrap();
     let provenance = Provenance::new(bundled.provenance.device.clone(), trees);
     assert_eq!(provenance, bundled.provenance);
     // Rounding may differ from one processor to another; what is predicted must not.

@@ -3,7 +3,7 @@
 
 mod made_up;
 
-use irene_regress::{Profile, Track, Trainer};
+use irene_regress::{DeviceProfile, Track, Trainer};
 use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
 use made_up::{data, model, predicted, traced, train, trainers};
 
@@ -76,7 +76,7 @@ fn kin_in_one_tree_keep_their_own_marks() {
 
 #[test]
 fn an_unknown_operation_has_an_interval_of_what_was_tried_on_unknown_ones() {
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let tree = renamed(&traced(&model("bert-base-uncased"), 8, 128), 0, "Mystery");
     let tree = predicted(profile.predictor.as_ref(), &tree);
     let width = |node: &irene_tree::Node| {
@@ -127,7 +127,7 @@ fn whole_models_are_needed_to_carry_a_profile_over() {
         tree.node_mut(NodeId::ROOT).set(quantity, 1e-3);
     }
     for track in Track::ALL {
-        let error = Profile::bundled_for("gtx-1080-ti", track).unwrap().calibrated(&[tree.clone()], "x").err();
+        let error = DeviceProfile::bundled_for("gtx-1080-ti", track).unwrap().calibrated(&[tree.clone()], "x").err();
         let error = error.unwrap().to_string();
         assert!(error.contains("module"), "{}: {error}", track.name());
     }
@@ -191,7 +191,7 @@ fn too_little_to_learn_from_is_said() {
         assert!(error.contains(expected), "{}: {error}", track.name());
         assert!(!error.contains('\n'));
     }
-    let calibrated = Profile::bundled("gtx-1080-ti").unwrap().calibrated(&[], "x").err().unwrap().to_string();
+    let calibrated = DeviceProfile::bundled("gtx-1080-ti").unwrap().calibrated(&[], "x").err().unwrap().to_string();
     assert!(calibrated.contains("one that was measured on the other machine is the least"), "{calibrated}");
 }
 
@@ -214,8 +214,8 @@ fn a_machine_without_a_gpu_has_laws_of_latency() {
         assert!((energy / truth - 1.0).abs() < 0.1, "{}: {energy} {truth}", track.name());
     }
     // A profile with a GPU's laws is carried over without them.
-    let carried = Profile::bundled("gtx-1080-ti").unwrap().calibrated(&trees[..2], "no GPU").unwrap();
-    let read = Profile::from_bytes("memory", &carried.to_bytes().unwrap()).unwrap();
+    let carried = DeviceProfile::bundled("gtx-1080-ti").unwrap().calibrated(&trees[..2], "no GPU").unwrap();
+    let read = DeviceProfile::from_bytes("memory", &carried.to_bytes().unwrap()).unwrap();
     let tree = predicted(read.predictor.as_ref(), &trees[4]);
     assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
     assert_eq!(tree, predicted(carried.predictor.as_ref(), &trees[4]));

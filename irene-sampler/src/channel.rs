@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Resource;
 
-/// What a reading tells of a resource.
+/// The quantity that is read of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// Energy counted from the first reading on, J; its difference is energy.
@@ -51,9 +51,9 @@ impl Metric {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "NameAndUnit", from = "NameAndUnit")]
 pub struct ChannelId {
-    /// What is measured.
+    /// The resource.
     pub resource: Resource,
-    /// What is measured of it.
+    /// Its metric.
     pub metric: Metric,
 }
 
@@ -101,7 +101,7 @@ impl From<NameAndUnit> for ChannelId {
 /// A metric of a resource that a sensor reads over and over, and how far its readings can be trusted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
-    /// What it reads.
+    /// The metric and the resource.
     pub id: ChannelId,
     /// Where an energy comes from.
     pub provenance: Provenance,

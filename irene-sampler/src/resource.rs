@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// What a channel's readings are about.
+/// A part of the machine, or a meter, that a channel's readings are about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// The whole computer.
     Host,
-    /// What this process uses, by its share of the other resources.
+    /// This process, by its share of the other resources.
     Process,
     /// All processors together, as far as their use is estimated from their load.
     Processors,
@@ -15,7 +15,7 @@ pub enum Resource {
     Package(Package),
     /// The cores of a package.
     Cores(Package),
-    /// What a package has beside its cores, such as a GPU.
+    /// The rest of a package beside its cores, such as a GPU.
     Uncore(Package),
     /// The memory at a package, which the package's own counter leaves out.
     Dram(Package),
@@ -25,10 +25,10 @@ pub enum Resource {
     Board {
         /// The chip's name.
         chip: String,
-        /// What the chip calls the sensor.
+        /// The chip's name for the sensor.
         sensor: String,
     },
-    /// A meter outside of the computer, by a name: it measures all that the computer uses.
+    /// A meter outside of the computer, by a name: it measures the whole computer.
     Meter(String),
 }
 
@@ -42,7 +42,7 @@ pub struct Package {
 }
 
 impl Resource {
-    /// Whether a reading of this resource holds what the other one uses, so that the two must not be added.
+    /// Whether the energy of this resource includes that of the other one, so that the two must not be added.
     ///
     /// None if only the maker of the board knows. An estimate for all processors gives way to any counter of theirs.
     pub fn covers(&self, other: &Self) -> Option<bool> {

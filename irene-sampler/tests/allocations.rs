@@ -1,4 +1,4 @@
-//! Sampling allocates nothing once it has begun.
+//! Sampling allocates nothing after its start.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
@@ -18,7 +18,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
     machine.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
     machine.write("sys/class/hwmon/hwmon0/power1_input", "50000000\n");
     machine.write("meter.csv", "time,watts\n");
-    // The processors' times are this machine's: they move.
+    // The processors' times are those of this machine, so that they increase.
     let places = Places {
         proc: "/proc".into(),
         tdp_watts: Some(65.0),
@@ -34,7 +34,7 @@ fn samples_in_a_full_ring_allocate_nothing() {
         seconds.map(|second| format!("{},50\n", machine::EPOCH + f64::from(second) / 10.0)).collect()
     };
     machine.append("meter.csv", &lines(0..100));
-    // Ticks of the processors come when they come.
+    // The processors tick in their own time.
     let is_full = |recorder: &Recorder| {
         let mut places = 0..recorder.recording().channels().len();
         places.all(|place| recorder.recording().series(place).pushed() > 8)

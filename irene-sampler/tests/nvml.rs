@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: the real wrapper, with a library that does what a script says.
+//! NVIDIA GPUs: the real wrapper on a library that follows a script.
 #![cfg(feature = "nvml")]
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
@@ -18,10 +18,10 @@ use irene_sampler::{
     totals,
 };
 
-/// What the stub library reads, and where the tests tell each other that it is set.
+/// The variable that names the stub library's script. It is set in the process that runs a test's body.
 const SCRIPT: &str = "IRENE_NVML_SCRIPT";
 
-/// A card of today.
+/// A card that supports everything.
 const CARD: &str = "count = 1\n\
     gpu0.util_percent = 37\n\
     gpu0.mem_used_bytes = 2147483648\n\
@@ -33,7 +33,7 @@ const CARD: &str = "count = 1\n\
     gpu0.enforced_limit_mw = 250000\n\
     gpu0.largest_limit_mw = 300000\n";
 
-/// Builds the stub beside the tests; it depends on nothing, and cargo does so once.
+/// Builds the stub, which depends on nothing, once.
 fn stub() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nvml-stub");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("nvml-stub/Cargo.toml");
@@ -43,7 +43,7 @@ fn stub() -> PathBuf {
     target.join("debug").join(format!("{}irene_nvml_stub{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
 }
 
-/// The script of this process.
+/// Writes the script of this process.
 fn write_script(lines: &str) {
     let path = PathBuf::from(env::var_os(SCRIPT).unwrap());
     // In one step, so that the library never reads half of it.
@@ -52,8 +52,8 @@ fn write_script(lines: &str) {
     std::fs::rename(new, path).unwrap();
 }
 
-/// Runs a test with a script of its own. The script's place is a variable of the whole process, which a process cannot safely
-/// change once it has threads: the test starts itself again with the variable set.
+/// Runs a test with a script of its own. The path of the script is an environment variable, which a process with threads cannot
+/// change safely. So the test starts itself again with the variable set.
 fn scripted(test: &str, script: &str, body: fn(PathBuf)) {
     if env::var_os(SCRIPT).is_some() {
         write_script(script);
@@ -86,7 +86,7 @@ fn names(sensor: &dyn Sensor) -> Vec<String> {
     sensor.channels().iter().map(|channel| channel.id.to_string()).collect()
 }
 
-/// Samples when told to.
+/// Samples when the test asks.
 fn recorder(library: PathBuf) -> Recorder {
     Recorder::new(vec![open(&places(library)).unwrap()], 1000)
 }
@@ -101,7 +101,7 @@ fn start(library: PathBuf) -> Sampler {
     Sampler::start(vec![open(&places(library)).unwrap()], options).unwrap()
 }
 
-/// Waits until what the script says now was read; a time between two samples that were.
+/// Waits until the script of now was read; a time between two samples of it.
 fn settle(sampler: &Sampler) -> f64 {
     let wait = || {
         let time = sampler.clock().now();
@@ -182,9 +182,9 @@ fn a_card_without_an_energy_counter_integrates_power() {
 }
 
 #[test]
-fn what_a_card_does_not_support_is_no_channel() {
+fn an_unsupported_metric_is_no_channel() {
     let script = "count = 2\ngpu0.util_percent = 5\ngpu1 = error 15\ngpu1.power_mw = 90000";
-    scripted("what_a_card_does_not_support_is_no_channel", script, |library| {
+    scripted("an_unsupported_metric_is_no_channel", script, |library| {
         assert_eq!(names(&*open(&places(library.clone())).unwrap()), ["gpu0.util"]);
         write_script("count = 1");
         assert_eq!(
@@ -211,7 +211,7 @@ fn a_lost_card_leaves_its_readings_out() {
         for name in ["gpu0.power", "gpu0.energy"] {
             assert_eq!(energy(&lost, name, [0.0, 10.0]), Err(WindowError::NotCovered), "{name}");
         }
-        // It comes back after a reset, and counts from zero: what it used meanwhile is unknown.
+        // It comes back after a reset and counts from zero. Its energy meanwhile is unknown.
         let back = until(&CARD.replace("7000000", "1000"), 20..25);
         assert_eq!(energy(&back, "gpu0.power", [0.0, 22.0]), Err(WindowError::Gap(16.0)));
         assert_eq!(energy(&back, "gpu0.energy", [0.0, 22.0]), Err(WindowError::Broken));
@@ -307,10 +307,10 @@ mod attribution {
 
     use super::*;
 
-    /// What the processors use, watts.
+    /// The processors' power, watts.
     const PROCESSORS: f64 = 10.0;
 
-    /// A machine whose load is all this process's.
+    /// A machine on which this process makes all the load.
     fn machine(library: PathBuf) -> (Machine, Places) {
         let machine = Machine::new();
         machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
@@ -331,7 +331,7 @@ mod attribution {
         machine.write("proc/self/stat", format!("7 (x) S 1 7 7 0 -1 4194304 9 8 7 6 {ticks} 0 0 0 20 0 1\n"));
     }
 
-    /// A card at 200 W, with so much use of it by processes.
+    /// A card at 200 W, with processes that use it.
     fn card(time: f64, processes: &str) -> String {
         let [energy, now] = [200e3 * time, 1e6 * (1.0 + time)].map(|number| number as u64);
         format!(
@@ -358,7 +358,7 @@ mod attribution {
             sample(1.0, &format!("{own}:60 4242:20"));
             sample(2.0, "4242:50");
             sample(3.0, "");
-            // Three quarters of the first second; then others have all of it, and nobody.
+            // It has three quarters of the first second, another process all of the next one, and nobody the last.
             assert_close(joules(&recorder, "impact-tracker", 0.0, 1.0), 1.58 * (PROCESSORS + 0.75 * 200.0));
             assert_close(joules(&recorder, "impact-tracker", 1.0, 3.0), 2.0 * 1.58 * PROCESSORS);
         });
@@ -378,10 +378,10 @@ mod attribution {
         });
     }
 
-    /// In a container the driver's numbers of processes are not this system's.
+    /// In a container the driver numbers processes otherwise than this system.
     #[test]
-    fn what_cannot_be_attributed_is_not_zero() {
-        scripted("attribution::what_cannot_be_attributed_is_not_zero", &card(0.0, ""), |library| {
+    fn an_unknown_share_is_not_zero() {
+        scripted("attribution::an_unknown_share_is_not_zero", &card(0.0, ""), |library| {
             let (machine, places) = machine(library);
             let mut recorder = machine::open("impact-tracker", &places).unwrap();
             sample_at(&machine, &mut recorder, 0.0, &card(0.0, ""));

@@ -174,7 +174,7 @@ mod growing {
     }
 
     #[test]
-    fn what_was_written_before_covers_the_start() {
+    fn older_lines_cover_the_start() {
         let machine = Machine::new();
         let before: String = (0..3).map(|second| line(f64::from(second) - 3.0, 40.0)).collect();
         machine.write(LOG, format!("time,watts\n{before}"));
@@ -186,7 +186,7 @@ mod growing {
     }
 
     #[test]
-    fn of_a_long_log_the_header_and_the_end_are_read() {
+    fn the_header_and_the_end_of_a_long_log_are_read() {
         let machine = Machine::new();
         let old: String = (0..5000).map(|i| format!("1,2,40,{}\n", EPOCH - 5000.0 + f64::from(i))).collect();
         machine.write(LOG, format!("# from a meter\nvolts,amps,watts,time\n{old}"));

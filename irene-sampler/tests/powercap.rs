@@ -1,4 +1,4 @@
-//! RAPL on machines that this one is not.
+//! RAPL on made-up machines.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod machine;
@@ -8,7 +8,7 @@ use machine::{Machine, assert_close, at, channel, joules, names, totals, window}
 
 const ROOT: &str = "sys/class/powercap";
 
-/// What Intel's packages count to, microjoules.
+/// Intel's packages count to here, microjoules.
 const RANGE: u64 = 262_143_328_850;
 
 fn add_zone(machine: &Machine, zone: &str, name: &str, range: Option<u64>) {
@@ -129,7 +129,7 @@ fn the_platform_is_the_total_where_it_is_counted() {
     let machine = package(Some(RANGE));
     add_zone(&machine, "intel-rapl:0/intel-rapl:0:0", "dram", Some(RANGE));
     add_zone(&machine, "intel-rapl:1", "psys", Some(RANGE));
-    // A second socket's stands still.
+    // The counter of a second socket's platform stands still.
     add_zone(&machine, "intel-rapl:2", "psys-1", Some(RANGE));
     let recorder = machine.open("rapl").unwrap();
     assert_eq!(totals(&recorder), ["rapl.psys"]);
@@ -169,7 +169,7 @@ fn a_counter_that_cannot_be_read_is_named() {
     std::fs::remove_file(&energy).unwrap();
     let gone = machine.refusal("rapl").to_string();
     assert!(gone.contains("intel-rapl:0/energy_uj: No such file"), "{gone}");
-    // Whoever runs as root may read every file, but not a directory.
+    // Root can read every file, but not a directory.
     std::fs::create_dir(&energy).unwrap();
     let refusal = machine.refusal("rapl").to_string();
     assert!(refusal.contains("intel-rapl:0/energy_uj: Is a directory"), "{refusal}");

@@ -1,4 +1,4 @@
-//! What is read of /proc and of hwmon, and the estimates that rest on it.
+//! Readings of /proc and hwmon, and the estimates from them.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
@@ -83,7 +83,7 @@ mod utilisation {
     }
 
     #[test]
-    fn what_is_missing_is_absent() {
+    fn a_missing_value_is_absent() {
         let machine = Machine::new();
         ticks(&machine, 1, 1);
         machine.write("proc/meminfo", "MemTotal:  8000 kB\n");
@@ -285,7 +285,7 @@ mod impact_tracker {
     const PACKAGE: &str = "sys/class/powercap/intel-rapl:0";
     const MEMORY: &str = "sys/class/powercap/intel-rapl:0/intel-rapl:0:0";
 
-    /// Ticks of the process in user and system time. Its name is chosen to be parsed wrongly.
+    /// Ticks of the process in user and system time. Its name is hard to parse.
     fn process(machine: &Machine, ticks: u64) {
         let text =
             format!("7 (a) (1 2 3 b) S 1 7 7 0 -1 4194304 9 8 7 6 {} {} 0 0 20 0 1\n", ticks / 2, ticks - ticks / 2);

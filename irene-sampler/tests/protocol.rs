@@ -1,4 +1,4 @@
-//! The protocol with meters that a test makes up, and the thread beneath it.
+//! The protocol with made-up meters, and the sampler's thread.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 use std::{
@@ -50,7 +50,7 @@ fn sampler(sensors: impl Into<Sensors>) -> Sampler {
     Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
 }
 
-/// Every run of the closure is a round, after two: one of the warm-up, and one of the probe.
+/// Every run of the closure is a round, after one run of warm-up and one of the probe.
 fn round_a_run(rounds: usize) -> MeasuringProtocol {
     MeasuringProtocol {
         warm_up: Duration::ZERO,
@@ -204,7 +204,7 @@ fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
 #[test]
 fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
     let mut joules = 0.0;
-    // Half a second's worth at each reading, and from the start again each fifth time.
+    // It goes up by 1 J at each reading, and begins again at each fifth.
     let resets = meter("broken", Metric::Energy, move |_| {
         joules = (joules + 1.0) % 5.0;
         joules
@@ -276,7 +276,7 @@ fn rounds_end_when_the_target_is_reached_or_at_the_most() {
     assert_eq!(measured.latency.half_width, None);
 }
 
-/// A machine that draws more from its third run on, and so after stand-by; and what it draws between runs.
+/// A machine that draws `hot_watts` from the third run on, which comes after stand-by; it cools down between runs, or does not.
 fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
     let hot = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&hot);

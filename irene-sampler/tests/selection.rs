@@ -1,4 +1,4 @@
-//! Which meter is taken on which machine.
+//! The choice of the meter, by machine.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 

@@ -1,4 +1,4 @@
-//! What windows promise for any sequence of readings.
+//! Windows hold their promises for any sequence of readings.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod machine;
@@ -25,7 +25,7 @@ fn series(channel: &Channel, points: impl IntoIterator<Item = (f64, f64)>) -> Se
     series
 }
 
-/// Times that mostly go on, and readings that mostly go up.
+/// Times that mostly increase, and readings that mostly increase.
 fn readings() -> impl Strategy<Value = Vec<(f64, f64)>> {
     let pause = prop_oneof![60 => 0.01..2.0, 1 => -3.0..0.0, 1 => Just(0.0), 1 => Just(f64::NAN), 1 => Just(60.0)];
     let change = prop_oneof![
@@ -59,7 +59,7 @@ enum Change {
     To(f64),
 }
 
-/// Times in and about those of the readings.
+/// Times within and around those of the readings.
 fn cuts() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(-1.0..70.0, 3).prop_map(|mut cuts| {
         cuts.sort_by(f64::total_cmp);
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_power(points in readings(), cuts in cuts()) {
+    fn power_never_gives_a_negative_or_impossible_energy(points in readings(), cuts in cuts()) {
         let series = series(&watts(), points);
         check(&series, &cuts)?;
         check_sum(&series, &cuts)?;
@@ -133,7 +133,7 @@ proptest! {
             power.push((now.0, watts));
             energy.push(now);
         }
-        // All at once, and cut at the given shares of the time, at least 2 s apart for enough readings.
+        // The whole, and its parts between cuts at the given shares of the time.
         let (start, end) = (power[0].0, now.0);
         let mut cuts: Vec<f64> = cuts.iter().map(|share| start + share * (end - start)).chain([start, end]).collect();
         cuts.sort_by(f64::total_cmp);
@@ -225,7 +225,7 @@ fn a_window_shorter_than_the_sensor_s_period_is_refused() {
 }
 
 #[test]
-fn what_is_gone_from_the_ring_is_not_covered() {
+fn a_window_older_than_the_ring_is_not_covered() {
     let mut series = Series::new(&watts(), 4);
     (0..10).for_each(|second| series.push(f64::from(second), 50.0));
     assert_eq!((series.points().len(), series.pushed()), (4, 10));
@@ -258,7 +258,7 @@ fn the_observed_period_is_that_of_changes() {
     assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_period(), None);
 }
 
-/// 10 W, and 30 W for 0.2 s, by a sensor that counts on every 0.05 s, read every 0.01 s: between two readings it is 0 W or 150 W.
+/// 10 W, and 30 W for 0.2 s. The sensor counts every 0.05 s and is read every 0.01 s: two readings differ by 0 W or 150 W.
 #[test]
 fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
     let joules = |time: f64| 10.0 * time + 20.0 * (time - 1.0).clamp(0.0, 0.2);
@@ -268,7 +268,7 @@ fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
     assert!(window.max > 100.0);
     let powers = [(0.0, 5.0), (1.0, 8.0), (2.0, 6.0), (3.0, 7.0)];
     assert_eq!(series(&watts(), powers).window(0.5, 2.5).unwrap().peak, Some(8.0));
-    // Where it stands still between two readings, the time counts.
+    // The time in which the counter stands still counts.
     let steps = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (3.0, 4.0)];
     assert_close(series(&counter(), steps).window(0.0, 3.0).unwrap().peak.unwrap(), 1.5);
 }

@@ -4,14 +4,14 @@
 use std::error::Error;
 
 use irene_models::ModelSpec;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 
 const DEVICE: &str = "gtx-1080-ti";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "distilgpt2".to_owned());
-    let page = irene_viz::report(DEVICE, Profile::bundled(DEVICE)?, &ModelSpec::find(&model)?, 1, 128)?;
+    let page = irene_viz::report(DEVICE, DeviceProfile::bundled(DEVICE)?, &ModelSpec::find(&model)?, 1, 128)?;
     match arguments.next() {
         Some(path) => std::fs::write(path, page)?,
         None => println!("a page of {} bytes; name a file to have it written", page.len()),

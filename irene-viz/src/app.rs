@@ -5,7 +5,7 @@ use std::{
 
 use axum::body::Bytes;
 use irene_models::{Batch, ModelSpec};
-use irene_regress::{Profile, Track};
+use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 use lru::LruCache;
 use tokio::sync::Semaphore;
@@ -35,14 +35,14 @@ pub(crate) struct App {
 /// A machine that can be predicted for.
 pub(crate) struct Device {
     pub(crate) name: String,
-    pub(crate) profile: Profile,
+    pub(crate) profile: DeviceProfile,
 }
 
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
-        let bundled = |name: &str| Ok(Device { name: name.to_owned(), profile: Profile::bundled(name)? });
+        let bundled = |name: &str| Ok(Device { name: name.to_owned(), profile: DeviceProfile::bundled(name)? });
         let mut devices =
-            Profile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
+            DeviceProfile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
         devices.extend(options.devices.into_iter().map(|(name, profile)| Device { name, profile }));
         let (limits, metrics) = (options.limits, Metrics::default());
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
@@ -70,9 +70,9 @@ impl App {
     }
 
     /// The profile of a bundled device for trees of which so much was measured.
-    pub(crate) fn profile_for(&self, name: Option<&str>, track: Track) -> Result<Profile, Problem> {
+    pub(crate) fn profile_for(&self, name: Option<&str>, track: Track) -> Result<DeviceProfile, Problem> {
         let device = self.device(name)?;
-        Profile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))
+        DeviceProfile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))
     }
 
     /// The built-in model with this name: no request reaches the file system.

@@ -7,6 +7,7 @@
 
 mod api;
 mod app;
+mod chart;
 mod job_state;
 mod jobs;
 mod metrics;
@@ -15,13 +16,16 @@ mod page;
 mod problem;
 mod profiling;
 mod report;
+mod search_page;
 mod serve;
 mod size;
 
+pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
 pub use problem::Problem;
 pub use profiling::{Profiling, ProfilingError, ProfilingRequest, Progress};
 pub use report::report;
+pub use search_page::SearchPage;
 pub use serve::Server;
 
 /// Why a server does not start.

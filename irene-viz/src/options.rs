@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 
 use crate::Profiling;
 
@@ -9,7 +9,7 @@ pub struct Options {
     /// Where it listens.
     pub address: SocketAddr,
     /// Predictors beside the bundled ones, by the name that requests give as `device`.
-    pub devices: Vec<(String, Profile)>,
+    pub devices: Vec<(String, DeviceProfile)>,
     /// An origin whose pages may use the API, or `*`; None for this server's page alone.
     pub allow_origin: Option<String>,
     /// What measures models for jobs; None refuses them.

@@ -1,7 +1,7 @@
 //! The page in one file: with its style, its scripts and the answers that it would ask a server for.
 
 use irene_models::ModelSpec;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 /// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
 pub fn report(
     device: &str,
-    profile: Profile,
+    profile: DeviceProfile,
     spec: &ModelSpec,
     batch_size: usize,
     seq_len: usize,

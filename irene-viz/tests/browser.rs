@@ -11,7 +11,7 @@ mod webdriver;
 use std::path::Path;
 
 use irene_models::ModelSpec;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use serde_json::{Value, json};
 use visit::{File, INPUTS, KEPT, Visit, small_bert};
 use webdriver::key;
@@ -326,7 +326,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let Some(visit) = Visit::start("") else { return };
     let browser = &visit.browser;
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
-    let profile = Profile::bundled("gtx-1080-ti").unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let spec = ModelSpec::builtin("distilgpt2").unwrap();
     let page = irene_viz::report("gtx-1080-ti", profile, &spec, 4, 64).unwrap();
     let file = Path::new(KEPT).join("report.html");

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 10] = [
+const PLACES: [(&str, f64, f64); 11] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
@@ -21,9 +21,10 @@ const PLACES: [(&str, f64, f64); 10] = [
     ("irene-numerics", 1.0, 1.0),
     ("irene-models", 2.0, 1.0),
     ("irene-regress", 0.0, 2.0),
-    ("irene-viz", 0.0, 3.0),
-    ("irene-explore", 2.0, 3.0),
-    ("irene-cli", 1.0, 4.0),
+    ("irene-explore", 1.0, 3.0),
+    ("irene-baselines", 0.0, 4.0),
+    ("irene-viz", 2.0, 4.0),
+    ("irene-cli", 1.0, 5.0),
 ];
 
 const CANDLE: &str = "candle";
@@ -102,12 +103,12 @@ const BOX: (f64, f64) = (124.0, 34.0);
 fn middle(name: &str) -> (f64, f64) {
     let place = PLACES.iter().find(|(known, ..)| *known == name);
     let (_, column, row) = place.unwrap_or_else(|| panic!("{name} has no place in the picture"));
-    (80.0 + COLUMN * column, 30.0 + ROW * (4.0 - row))
+    (80.0 + COLUMN * column, 30.0 + ROW * (5.0 - row))
 }
 
 fn picture(crates: &BTreeMap<String, Needs>) -> String {
     let mut svg = String::from(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 396" width="640" height="396" role="img" font-family="sans-serif" font-size="13">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 480" width="640" height="480" role="img" font-family="sans-serif" font-size="13">
 <title>Which crate of irene needs which</title>
 <defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#6e7781"/></marker></defs>
 "##,

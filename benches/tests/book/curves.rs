@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use irene_explore::chart::{Axis, Mark, Panel, chart};
+use irene_viz::{Axis, Mark, Panel, chart};
 
 use crate::{docs, drawn, read};
 

@@ -1,7 +1,7 @@
 //! What the page of limits says of the code, the shipped profile and CI is so.
 
 use irene_models::ARCHITECTURES;
-use irene_regress::{Profile, SizeRanges};
+use irene_regress::{DeviceProfile, SizeRanges};
 
 use crate::{docs, read, root};
 
@@ -14,9 +14,9 @@ fn limits() -> String {
 fn the_shipped_profiles_are_of_the_data_that_the_limits_name() {
     let text = limits();
     let says = |claim: String| assert!(text.contains(&claim), "{claim}");
-    assert_eq!(Profile::bundled_names().count(), 2, "the limits speak of two machines");
-    for (name, models) in Profile::bundled_names().zip(["six models", "the same six"]) {
-        let provenance = Profile::bundled(name).unwrap().provenance;
+    assert_eq!(DeviceProfile::bundled_names().count(), 2, "the limits speak of two machines");
+    for (name, models) in DeviceProfile::bundled_names().zip(["six models", "the same six"]) {
+        let provenance = DeviceProfile::bundled(name).unwrap().provenance;
         assert_eq!(provenance.training_data.matches('(').count(), 6, "{}", provenance.training_data);
         let trees = provenance.training_data.split(' ').next().unwrap();
         says(format!("`{name}` on {trees} trees of {models}"));

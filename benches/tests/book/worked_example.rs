@@ -4,7 +4,7 @@
 //! have a digit in it, so that no number stands in the page that nobody computed.
 
 use irene_models::ModelSpec;
-use irene_regress::{CONFIDENCE, PRICE_PER_KWH, Profile, SizeRanges, Term, kwh_per_million};
+use irene_regress::{CONFIDENCE, DeviceProfile, PRICE_PER_KWH, SizeRanges, Term, kwh_per_million};
 use irene_tree::{Level, Node, NodeId, Quantity, Tree, render};
 use safetensors::SafeTensors;
 
@@ -118,14 +118,14 @@ struct Example {
     /// With its single operations, and without.
     with_math: Tree,
     tree: Tree,
-    profile: Profile,
+    profile: DeviceProfile,
 }
 
 impl Example {
     fn new() -> Self {
         let mut with_math = ModelSpec::find(MODEL).unwrap().trace(BATCH, SEQ).unwrap();
         irene_features::annotate(&mut with_math);
-        let profile = Profile::bundled(DEVICE).unwrap();
+        let profile = DeviceProfile::bundled(DEVICE).unwrap();
         let mut tree = with_math.without_math();
         profile.predict(&mut tree).unwrap();
         profile.predict(&mut with_math).unwrap();

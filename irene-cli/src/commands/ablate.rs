@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use irene_regress::{Ablation, PRIMITIVES, Protocol, PublicMachine, Track, Tried};
+use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
 
 use super::evaluate::LEVELS;
 use crate::output;
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trees = super::read_trees(&args.data)?;
-    let folds = Protocol::LeaveModelOut.splits(&trees)?.len();
+    let folds = LeaveOut::Model.splits(&trees)?.len();
     let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
     let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
     let tried: Vec<Tried> = tried.collect::<Result<_, _>>()?;

@@ -2,7 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use irene_regress::{CrossValidation, Protocol};
+use irene_regress::{CrossValidation, LeaveOut};
 use irene_tree::{Level, Quantity};
 use serde_json::{Map, Value, json};
 
@@ -60,11 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
     }
     let protocol = match args.protocol {
-        ProtocolName::LeaveModelOut => Protocol::LeaveModelOut,
-        ProtocolName::LeaveSizeOut => Protocol::LeaveSizeOut,
-        ProtocolName::LeaveFamilyOut => Protocol::LeaveFamilyOut,
-        ProtocolName::LeaveModelAndSizeOut => Protocol::LeaveModelAndSizeOut,
-        ProtocolName::KFold => Protocol::KFold { seed: args.fold_seed.unwrap_or(1) },
+        ProtocolName::LeaveModelOut => LeaveOut::Model,
+        ProtocolName::LeaveSizeOut => LeaveOut::Size,
+        ProtocolName::LeaveFamilyOut => LeaveOut::Family,
+        ProtocolName::LeaveModelAndSizeOut => LeaveOut::ModelAndSize,
+        ProtocolName::KFold => LeaveOut::KFold { seed: args.fold_seed.unwrap_or(1) },
     };
     let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 
 use crate::output;
 
@@ -12,8 +12,8 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args) -> Result<()> {
     let mut out = String::new();
-    for name in Profile::bundled_names() {
-        let profile = Profile::bundled(name)?;
+    for name in DeviceProfile::bundled_names() {
+        let profile = DeviceProfile::bundled(name)?;
         let made_from = &profile.provenance;
         writeln!(out, "{name}")?;
         writeln!(out, "  device         {}", made_from.device)?;

@@ -12,6 +12,7 @@ pub(crate) mod explore;
 pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;
+mod learning_curves;
 #[cfg(feature = "candle")]
 mod measuring;
 mod meters;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::text::TextArgs;
 use super::{
     Size, Usage,
-    predictor::{Predictor, PredictorArgs},
+    predictor::{NamedProfile, PredictorArgs},
     size,
 };
 use crate::output;
@@ -210,7 +210,7 @@ fn cost(args: &Args, tree: &Tree) -> Value {
     cost
 }
 
-fn text(args: &Args, predictor: &Predictor, tree: &Tree) -> Result<String> {
+fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
     let energy = root_energy(tree);
     let tokens = tree.batch_size as f64 * tree.seq_len as f64;
     let mut out = format!(
@@ -269,7 +269,7 @@ fn table(args: &Args, tree: &Tree) -> Table {
 }
 
 /// What the marks in the table mean.
-fn legend(predictor: &Predictor, tree: &Tree) -> String {
+fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
     let mut out = String::from("\n");
     for mark in tree.root().marks.iter() {
         let meaning = match mark {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use irene_regress::{Profile, Track};
+use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
 /// Which predictor.
@@ -40,25 +40,25 @@ impl TrackName {
 }
 
 /// A profile and what to call it.
-pub(crate) struct Predictor {
+pub(crate) struct NamedProfile {
     pub(crate) name: String,
-    pub(crate) profile: Profile,
+    pub(crate) profile: DeviceProfile,
 }
 
 impl PredictorArgs {
-    pub(crate) fn load(&self) -> Result<Predictor> {
+    pub(crate) fn load(&self) -> Result<NamedProfile> {
         Ok(match &self.predictor {
-            Some(path) => Predictor { name: path.display().to_string(), profile: Profile::open(path)? },
+            Some(path) => NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? },
             None => {
-                let name = self.device.as_deref().unwrap_or(Profile::DEFAULT_DEVICE);
+                let name = self.device.as_deref().unwrap_or(DeviceProfile::DEFAULT_DEVICE);
                 let track = self.method.map_or(Track::Specs, TrackName::track);
-                Predictor { name: name.to_owned(), profile: Profile::bundled_for(name, track)? }
+                NamedProfile { name: name.to_owned(), profile: DeviceProfile::bundled_for(name, track)? }
             }
         })
     }
 }
 
-impl Predictor {
+impl NamedProfile {
     pub(crate) fn predict(&self, tree: &mut Tree) -> Result<()> {
         self.explained(self.profile.predict(tree))
     }

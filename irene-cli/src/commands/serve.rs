@@ -7,7 +7,7 @@ use std::{
 #[cfg(feature = "candle")]
 use anyhow::ensure;
 use anyhow::{Context, Result};
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options, Profiling, Server};
 use tokio::signal;
 
@@ -52,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let device = |path: &PathBuf| {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok((name, Profile::open(path)?))
+        Ok((name, DeviceProfile::open(path)?))
     };
     let options = Options {
         address: SocketAddr::new(args.host, args.port),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use irene_regress::{Profile, Provenance};
+use irene_regress::{DeviceProfile, Provenance};
 use irene_tree::Tree;
 
 use super::{MethodArgs, UNNAMED};
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         predictor => predictor?,
     };
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let profile = Profile { predictor, provenance: Provenance::new(&args.name, &trees) };
+    let profile = DeviceProfile { predictor, provenance: Provenance::new(&args.name, &trees) };
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
     output::tell(&format!(

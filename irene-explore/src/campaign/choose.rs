@@ -5,34 +5,35 @@ use rayon::prelude::*;
 
 use crate::{
     Candidate, Describer, Error, Measure, Record, Result,
-    active::{Acquisition, Learned, Measured},
+    learning::{CostLawLearner, Learner, PUBLISHED_SEQ_LEN, Surrogate, most_open},
     space::{DesignSpace, Embedding, Sampling},
-    surrogate::LawLearner,
 };
 
 /// Designs that are looked at for each that is measured.
 const POOL: usize = 512;
 
-/// Of a pool of designs the one that active learning measures next ([`Acquisition::OpenVariance`]).
+/// The design that active learning measures next: of a pool the one that is [most open](most_open).
 pub(super) fn next_design(describer: &Describer, done: &[&Record], seed: u64) -> Result<Design> {
-    let measured: Vec<Measured> =
-        done.iter().map(|record| Measured::of_record(record, describer)).collect::<Result<_>>()?;
-    let known: HashSet<&Embedding> = measured.iter().map(|measured| &measured.candidate.embedding).collect();
+    let measured: Vec<Candidate> =
+        done.iter().map(|record| describer.describe_record(record)).collect::<Result<_>>()?;
+    let seq_len = done.iter().find_map(|record| record.conditions.seq_len).unwrap_or(PUBLISHED_SEQ_LEN);
+    let known: HashSet<&Embedding> = measured.iter().map(|candidate| &candidate.embedding).collect();
     let described: Vec<Candidate> = pool(describer.space(), done.len(), seed)?
         .into_par_iter()
-        .map(|design| describer.describe(design))
+        .map(|design| describer.describe_at(design, seq_len))
         .collect::<Result<_>>()?;
     let pool: Vec<&Candidate> = described.iter().filter(|candidate| !known.contains(&candidate.embedding)).collect();
-    let has_all = |measure: &Measure| done.iter().all(|record| record.measures.get(*measure).is_some());
-    let measures: Vec<Measure> = Measure::ALL.into_iter().filter(has_all).collect();
-    // Relative variances need no scales.
-    let learned = Learned::fit(&LawLearner, &measured, &measures, vec![1.0; measures.len()], seed)?;
-    let chosen = Acquisition::OpenVariance.choose(&learned, &measured, &pool, 1, seed);
-    let chosen = chosen.first().map(|&place| pool[place].design.clone());
+    let measured: Vec<&Candidate> = measured.iter().collect();
+    let surrogates: Vec<Box<dyn Surrogate>> = Measure::ALL
+        .into_iter()
+        .filter_map(|measure| done.iter().map(|record| record.measures.get(measure)).collect::<Option<Vec<f64>>>())
+        .map(|figures| CostLawLearner.fit(&measured, &figures, seed))
+        .collect::<Result<_>>()?;
+    let chosen = most_open(&surrogates, &measured, &pool, 1).first().map(|&place| pool[place].design.clone());
     chosen.ok_or_else(|| Error::Search("every design is measured".into()))
 }
 
-/// Enough designs that some are not measured yet.
+/// More designs than are measured.
 fn pool(space: &DesignSpace, measured: usize, seed: u64) -> Result<Vec<Design>> {
     let there_are = space.count().as_u64().map_or(usize::MAX, |count| count as usize);
     super::balanced(space, Sampling::Sobol, (POOL + measured).min(there_are), seed)

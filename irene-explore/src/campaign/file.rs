@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::Campaign;
-use crate::{Basis, Dataset, Error, Record, Result, space::ModelHash};
+use crate::{Conditions, Dataset, Error, Record, Result, space::ModelHash};
 
 /// A file of records, one a line, that a campaign writes: each is there as soon as it is whole.
 #[derive(Debug)]
@@ -14,11 +14,11 @@ pub struct RecordFile {
     file: File,
     /// Bytes of whole records.
     length: u64,
-    /// Whether they end with their line.
+    /// Whether the last record ends with a line break.
     is_ended: bool,
 }
 
-/// What the line of a record begins with.
+/// The beginning of a record's line.
 const BEGINNING: &str = "{\"hash\":";
 
 impl RecordFile {
@@ -68,14 +68,14 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Drops what is behind the whole records. What is no plain file cannot be cut.
+    /// Drops the bytes after the whole records. Only a plain file can be cut.
     fn cut(&mut self) -> std::io::Result<()> {
         let metadata = self.file.metadata()?;
         if metadata.is_file() && metadata.len() > self.length { self.file.set_len(self.length) } else { Ok(()) }
     }
 }
 
-/// As text, but for a last character that was cut off.
+/// The bytes as text, without a last character that was cut off.
 fn without_cut_character(bytes: Vec<u8>) -> std::io::Result<String> {
     String::from_utf8(bytes).or_else(|error| {
         let (whole, is_cut) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
@@ -85,7 +85,7 @@ fn without_cut_character(bytes: Vec<u8>) -> std::io::Result<String> {
     })
 }
 
-/// Bytes up to a record that was cut off. What does not begin like one is none, and left to be refused.
+/// Bytes up to a record that was cut off. A last line that does not begin like a record is kept, to be refused.
 fn whole_lines(text: &str) -> usize {
     let start = text.rfind('\n').map_or(0, |end| end + 1);
     let last = &text[start..];
@@ -94,12 +94,12 @@ fn whole_lines(text: &str) -> usize {
 }
 
 impl Campaign {
-    /// That records of a file are of this campaign, measured in the same way: `basis` has what all its records have.
+    /// Refuses records of another campaign, or measured in another way; `conditions` has the fields that all records share.
     ///
     /// # Errors
     /// [`Error::File`] that names the first record that is not, and what is different.
-    pub fn check(&self, origin: &str, records: &[Record], basis: &Basis) -> Result<()> {
-        match records.iter().find_map(|record| Some((record, self.difference(record, basis)?))) {
+    pub fn check(&self, origin: &str, records: &[Record], conditions: &Conditions) -> Result<()> {
+        match records.iter().find_map(|record| Some((record, self.difference(record, conditions)?))) {
             None => Ok(()),
             Some((record, difference)) => Err(Error::File {
                 origin: format!("{origin}, record {}", record.hash),
@@ -108,16 +108,17 @@ impl Campaign {
         }
     }
 
-    fn difference(&self, record: &Record, basis: &Basis) -> Option<String> {
-        let theirs = &record.basis;
-        let sizes = [("batch size", theirs.batch_size, basis.batch_size), ("length", theirs.seq_len, basis.seq_len)];
+    fn difference(&self, record: &Record, conditions: &Conditions) -> Option<String> {
+        let theirs = &record.conditions;
+        let sizes =
+            [("batch size", theirs.batch_size, conditions.batch_size), ("length", theirs.seq_len, conditions.seq_len)];
         if let Some((what, Some(theirs), Some(ours))) = sizes.into_iter().find(|(_, theirs, ours)| theirs != ours) {
             return Some(format!("it has a {what} of {theirs}, this one of {ours}"));
         }
         let (Some(order), Some(their_way)) = (record.order, &theirs.measuring) else {
             return Some("it does not say which, as `order` and `measuring` are missing".into());
         };
-        let fields = basis.measuring.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
+        let fields = conditions.measuring.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
         for (field, ours) in fields {
             let theirs = their_way.get(field).unwrap_or(&serde_json::Value::Null);
             if theirs != ours {
@@ -135,20 +136,20 @@ mod tests {
     use super::*;
     use crate::{
         Measures,
-        campaign::{Plan, Shard},
+        campaign::{SamplingPlan, Shard},
         space::{DesignSpace, Sampling},
     };
 
     fn campaign(samples: usize, seed: u64) -> Campaign {
         let space = DesignSpace::find("small").unwrap();
-        Campaign::new(space, Plan::Samples(samples), Sampling::Sobol, seed, Shard::WHOLE).unwrap()
+        Campaign::new(space, SamplingPlan::Samples(samples), Sampling::Sobol, seed, Shard::WHOLE).unwrap()
     }
 
     fn record(campaign: &Campaign, order: usize) -> Record {
         let measures = Measures { latency: Some(0.1), ..Measures::default() };
         let measuring = Some(campaign.settings());
-        let basis = Basis { batch_size: Some(1), seq_len: Some(8), measuring, ..Basis::default() };
-        Record { basis, ..Record::new(order, campaign.planned[order].clone(), measures) }
+        let conditions = Conditions { batch_size: Some(1), seq_len: Some(8), measuring, ..Conditions::default() };
+        Record { conditions, ..Record::new(order, campaign.planned[order].clone(), measures) }
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
         assert!(records.is_empty());
         file.append(&record(&campaign, 0)).unwrap();
         let mut last = record(&campaign, 1);
-        last.basis.no_energy = Some("µ".into());
+        last.conditions.no_energy = Some("µ".into());
         file.append(&last).unwrap();
         assert!(RecordFile::open(&path).unwrap_err().to_string().ends_with("another campaign writes here"));
         drop(file);
@@ -195,8 +196,8 @@ mod tests {
         let ours = campaign(4, 0);
         let mine = record(&ours, 2);
         let refused = |record: Record, campaign: &Campaign| {
-            let basis = Basis { measuring: Some(campaign.settings()), ..mine.basis.clone() };
-            campaign.check("file", &[record], &basis).map_err(|error| error.to_string())
+            let conditions = Conditions { measuring: Some(campaign.settings()), ..mine.conditions.clone() };
+            campaign.check("file", &[record], &conditions).map_err(|error| error.to_string())
         };
         assert_eq!(refused(mine.clone(), &ours), Ok(()));
         let of = |record: Record| refused(record, &ours).unwrap_err();
@@ -206,15 +207,15 @@ mod tests {
             of(record)
         };
         let expected = "it has a length of 9, this one of 8; choose another file";
-        assert!(with(&|record| record.basis.seq_len = Some(9)).ends_with(expected));
-        assert!(with(&|record| record.basis.measuring = None).contains("are missing"));
+        assert!(with(&|record| record.conditions.seq_len = Some(9)).ends_with(expected));
+        assert!(with(&|record| record.conditions.measuring = None).contains("are missing"));
         assert!(with(&|record| record.order = None).contains("are missing"));
         assert!(with(&|record| record.order = Some(1)).contains("its order 1 is"));
         assert!(refused(mine.clone(), &campaign(4, 1)).unwrap_err().contains("its `seed` is 0, this one's 1"));
         // More samples of the same sequence begin with the same ones.
         assert_eq!(refused(mine.clone(), &campaign(12, 0)), Ok(()));
         let published = DesignSpace::published();
-        let other = Campaign::new(published, Plan::Samples(4), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
+        let other = Campaign::new(published, SamplingPlan::Samples(4), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
         assert!(refused(mine.clone(), &other).unwrap_err().contains("its `space` is"));
     }
 }

@@ -5,7 +5,7 @@ use irene_models::{Batch, Cx, ModelSpec, RandomWeights};
 use irene_sampler::{MeasureError, Measurement, MeasuringProtocol, Sampler};
 
 use super::Step;
-use crate::{Basis, Error, Measures, Record, Result, space::ModelHash};
+use crate::{Conditions, Error, Measures, Record, Result, space::ModelHash};
 
 /// Measures designs on this machine: whole forward passes with made-up weights.
 pub struct DesignProfiler<'a> {
@@ -58,7 +58,7 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
     let sequence = 1.0 / batch_size as f64;
     let latency = measured.latency.scaled(sequence);
     let energy = measured.energy.map(|energy| energy.scaled(sequence));
-    // Below a meter's resolution there is no figure.
+    // A figure of 0 is below the meter's resolution.
     let above_0 = |figure: &f64| *figure > 0.0;
     let energy = energy.filter(|energy| above_0(&energy.mean));
     let peak_power = measured.peak_watts().filter(above_0);
@@ -70,7 +70,7 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
         measures: Measures { latency: Some(latency.mean), energy: energy.map(|energy| energy.mean), peak_power },
         accuracy: None,
         energy_provenance: measured.provenance.filter(|_| has_energy).map(|provenance| provenance.name().to_owned()),
-        basis: Basis {
+        conditions: Conditions {
             latency_half_width_s: latency.half_width,
             energy_half_width_j: energy.and_then(|energy| energy.half_width),
             no_energy: measured.no_energy.clone(),
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        campaign::{Campaign, Plan, Shard},
+        campaign::{Campaign, SamplingPlan, Shard},
         space::{DesignSpace, Sampling},
     };
 
@@ -114,7 +114,7 @@ mod tests {
     fn measured(sampler: &Sampler, stop: bool, size: (usize, usize)) -> Result<Record> {
         let mut space = DesignSpace::find("small").unwrap();
         (space.layers, space.hidden) = (vec![1], vec![32]);
-        let campaign = Campaign::new(space, Plan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
+        let campaign = Campaign::new(space, SamplingPlan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
         let protocol =
             MeasuringProtocol { round: Duration::from_millis(40), most_rounds: 3, ..MeasuringProtocol::quick() };
         let stop = AtomicBool::new(stop);
@@ -130,7 +130,10 @@ mod tests {
         let record = measured(&metered, false, (4, 8)).unwrap();
         assert_eq!(record.measures.peak_power, Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
-        assert_eq!((record.order, record.basis.batch_size, record.basis.seq_len), (Some(0), Some(4), Some(8)));
+        assert_eq!(
+            (record.order, record.conditions.batch_size, record.conditions.seq_len),
+            (Some(0), Some(4), Some(8))
+        );
         let power = record.measures.energy.unwrap() / record.measures.latency.unwrap();
         assert!((39.9..60.1).contains(&power), "{power} W");
     }
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn without_a_meter_there_is_time_alone() {
         let record = measured(&sampler(Sensors::default()), false, (1, 8)).unwrap();
-        assert!(record.measures.latency.is_some() && record.basis.latency_half_width_s.is_some());
+        assert!(record.measures.latency.is_some() && record.conditions.latency_half_width_s.is_some());
         assert_eq!((record.measures.energy, record.measures.peak_power, record.energy_provenance), (None, None, None));
     }
 

@@ -2,11 +2,11 @@
 //! `profile`, the measuring.
 //!
 //! ```
-//! use irene_explore::{campaign::{Campaign, Plan, Shard}, space::{DesignSpace, Sampling}};
+//! use irene_explore::{campaign::{Campaign, SamplingPlan, Shard}, space::{DesignSpace, Sampling}};
 //! # fn main() -> irene_explore::Result<()> {
 //! let space = DesignSpace::find("small")?;
 //! let shard = Shard::new(1, 4)?;
-//! let campaign = Campaign::new(space, Plan::Samples(10), Sampling::Sobol, 0, shard)?;
+//! let campaign = Campaign::new(space, SamplingPlan::Samples(10), Sampling::Sobol, 0, shard)?;
 //! let first = campaign.next(&[])?.expect("nothing is measured yet");
 //! assert_eq!(first.order, 1);
 //! # Ok(())
@@ -35,10 +35,10 @@ use crate::{
 
 /// How a campaign chooses its designs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// So many, spread over the space.
+pub enum SamplingPlan {
+    /// This many, spread over the space.
     Samples(usize),
-    /// So many in all: the first spread over the space, each further one where those before leave most open.
+    /// This many in all: the first spread over the space, each further one chosen by [`most_open`](crate::learning::most_open).
     Active {
         /// Designs in all.
         budget: usize,
@@ -47,7 +47,7 @@ pub enum Plan {
     },
 }
 
-impl Plan {
+impl SamplingPlan {
     /// Actively with a budget, of which eight designs or a third come first, but as many as a surrogate needs.
     pub fn active(budget: usize) -> Self {
         const FIRST: usize = 8;
@@ -76,11 +76,11 @@ const FEWEST: usize = 3;
 /// Which designs are measured, in which order.
 pub struct Campaign {
     describer: Describer,
-    plan: Plan,
+    plan: SamplingPlan,
     sampling: Sampling,
     seed: u64,
     shard: Shard,
-    /// Known from the start, by their order.
+    /// The designs known from the start, by their order.
     planned: Vec<Design>,
 }
 
@@ -94,12 +94,12 @@ pub struct Step {
 }
 
 impl Campaign {
-    /// Of a space. `sampling` and `seed` decide the designs, and the shard which of them are measured here.
+    /// A campaign in a space. `sampling` and `seed` decide the designs, and the shard which of them are measured here.
     ///
     /// # Errors
     /// [`Error::Search`] if the space has fewer designs; [`Error::Data`] for a plan that cannot be followed.
-    pub fn new(space: DesignSpace, plan: Plan, sampling: Sampling, seed: u64, shard: Shard) -> Result<Self> {
-        if let Plan::Active { budget, initial } = plan {
+    pub fn new(space: DesignSpace, plan: SamplingPlan, sampling: Sampling, seed: u64, shard: Shard) -> Result<Self> {
+        if let SamplingPlan::Active { budget, initial } = plan {
             if shard != Shard::WHOLE {
                 let reason = "an active campaign has no parts: each design is chosen by all before";
                 return Err(Error::Data(reason.into()));
@@ -119,12 +119,12 @@ impl Campaign {
         Ok(Self { describer: Describer::new(space), plan, sampling, seed, shard, planned })
     }
 
-    /// What decides its designs, for the field `measuring` of its records.
+    /// The settings that decide its designs, for the field `measuring` of its records.
     pub fn settings(&self) -> Value {
         let space = Md5::digest(Value::from(self.describer.space().clone()).to_string());
         let space: String = space.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut settings = json!({ "space": space, "sampling": self.sampling.name(), "seed": self.seed });
-        if let Plan::Active { initial, .. } = self.plan {
+        if let SamplingPlan::Active { initial, .. } = self.plan {
             settings["active_after"] = initial.into();
         }
         settings
@@ -139,7 +139,7 @@ impl Campaign {
     /// The first design that these records do not have; None if they have all.
     ///
     /// # Errors
-    /// In an active campaign what surrogates say.
+    /// An error of learning surrogates, in an active campaign.
     pub fn next(&self, done: &[Record]) -> Result<Option<Step>> {
         let orders: HashSet<usize> = done.iter().filter_map(|record| record.order).collect();
         let Some(order) = self.orders().find(|order| !orders.contains(order)) else { return Ok(None) };
@@ -166,16 +166,19 @@ fn balanced(space: &DesignSpace, sampling: Sampling, count: usize, seed: u64) ->
 
 #[cfg(test)]
 mod tests {
+    use irene_models::flexibert::LayerDesign;
+
     use super::*;
     use crate::Measures;
 
-    fn campaign(plan: Plan, shard: Shard) -> Campaign {
+    fn campaign(plan: SamplingPlan, shard: Shard) -> Campaign {
         Campaign::new(DesignSpace::find("small").unwrap(), plan, Sampling::Sobol, 3, shard).unwrap()
     }
 
-    /// What a device would be found to need: time and energy by parameters, more or less.
+    /// A made-up measurement: time and energy about in proportion to parameters.
     fn measured(step: Step) -> Record {
-        let parameters = crate::space::parameters(&step.design) as f64;
+        let widths = |layer: &LayerDesign| layer.hidden * (layer.hidden + layer.feed_forward.iter().sum::<usize>());
+        let parameters = step.design.layers().iter().map(widths).sum::<usize>() as f64;
         let wobble = 1.0 + 0.1 * (parameters * 1e-3).sin();
         let measures =
             Measures { latency: Some(1e-8 * parameters * wobble), energy: Some(parameters), peak_power: None };
@@ -191,25 +194,25 @@ mod tests {
 
     #[test]
     fn shards_together_measure_what_the_whole_campaign_does() {
-        let whole = all(&campaign(Plan::Samples(11), Shard::WHOLE), Vec::new());
+        let whole = all(&campaign(SamplingPlan::Samples(11), Shard::WHOLE), Vec::new());
         let mut merged: Vec<Record> = (0..4)
-            .flat_map(|index| all(&campaign(Plan::Samples(11), Shard::new(index, 4).unwrap()), Vec::new()))
+            .flat_map(|index| all(&campaign(SamplingPlan::Samples(11), Shard::new(index, 4).unwrap()), Vec::new()))
             .collect();
         merged.sort_by_key(|record| record.order);
         assert_eq!(merged, whole);
-        // What a shard lost is found again by the whole campaign.
+        // The whole campaign measures a record that a shard lost.
         merged.remove(5);
-        let mut filled = all(&campaign(Plan::Samples(11), Shard::WHOLE), merged);
+        let mut filled = all(&campaign(SamplingPlan::Samples(11), Shard::WHOLE), merged);
         filled.sort_by_key(|record| record.order);
         assert_eq!(filled, whole);
     }
 
     #[test]
     fn an_active_campaign_goes_on_as_if_it_had_not_been_cut_off() {
-        let short = all(&campaign(Plan::Active { budget: 6, initial: 4 }, Shard::WHOLE), Vec::new());
-        let long = all(&campaign(Plan::Active { budget: 8, initial: 4 }, Shard::WHOLE), Vec::new());
+        let short = all(&campaign(SamplingPlan::Active { budget: 6, initial: 4 }, Shard::WHOLE), Vec::new());
+        let long = all(&campaign(SamplingPlan::Active { budget: 8, initial: 4 }, Shard::WHOLE), Vec::new());
         assert_eq!(long[..6], short);
-        assert_eq!(all(&campaign(Plan::Active { budget: 8, initial: 4 }, Shard::WHOLE), short), long);
+        assert_eq!(all(&campaign(SamplingPlan::Active { budget: 8, initial: 4 }, Shard::WHOLE), short), long);
         let hashes: HashSet<&String> = long.iter().map(|record| &record.hash).collect();
         assert_eq!(hashes.len(), 8);
     }
@@ -222,17 +225,18 @@ mod tests {
             Ok(_) => String::new(),
         };
         let half = Shard::new(0, 2).unwrap();
-        assert!(refused(space(), Plan::active(9), half).starts_with("an active campaign has no parts"));
-        let early = Plan::Active { budget: 9, initial: 2 };
+        assert!(refused(space(), SamplingPlan::active(9), half).starts_with("an active campaign has no parts"));
+        let early = SamplingPlan::Active { budget: 9, initial: 2 };
         assert!(refused(space(), early, Shard::WHOLE).contains("at least 3 designs, not 2"));
         let mut tiny = space();
         (tiny.layers, tiny.hidden, tiny.heads) = (vec![1], vec![32], vec![2]);
         (tiny.feed_forward, tiny.operations) = (vec![64], tiny.operations[..2].to_vec());
         assert_eq!(tiny.count().as_u64(), Some(6));
-        let most = Plan::Samples(7);
+        let most = SamplingPlan::Samples(7);
         assert_eq!(refused(tiny.clone(), most, Shard::WHOLE), "7 different designs were asked for where there are 6");
-        // To the last of them.
-        let every = Campaign::new(tiny, Plan::Active { budget: 6, initial: 3 }, Sampling::Sobol, 0, Shard::WHOLE);
+        // A campaign may measure the whole space.
+        let every =
+            Campaign::new(tiny, SamplingPlan::Active { budget: 6, initial: 3 }, Sampling::Sobol, 0, Shard::WHOLE);
         assert_eq!(all(&every.unwrap(), Vec::new()).len(), 6);
     }
 

@@ -13,7 +13,7 @@ impl Shard {
     /// All of it.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
-    /// The part with this number, from 0, of so many.
+    /// The part with this number, from 0, of this many.
     ///
     /// # Errors
     /// [`Error::Data`] for a number that is not below their count.

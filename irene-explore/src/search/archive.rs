@@ -1,12 +1,12 @@
 use super::{
-    outcome::Found,
+    outcome::Solution,
     pareto::{covers, dominates, lexicographic},
     thinning::spread_out,
 };
 
 /// The best compromises met so far, the first of each with equal costs.
 pub(super) struct Archive<G> {
-    members: Vec<Found<G>>,
+    members: Vec<Solution<G>>,
     capacity: usize,
 }
 
@@ -15,7 +15,7 @@ impl<G> Archive<G> {
         Self { members: Vec::new(), capacity }
     }
 
-    pub(super) fn members(&self) -> &[Found<G>] {
+    pub(super) fn members(&self) -> &[Solution<G>] {
         &self.members
     }
 
@@ -23,7 +23,7 @@ impl<G> Archive<G> {
     pub(super) fn takes(&mut self, costs: &[f64]) -> bool {
         match self.members.iter().position(|member| covers(&member.costs, costs)) {
             Some(i) => {
-                // What turns one design away is likely to turn away the next.
+                // The member that turns one design away is likely to turn away the next.
                 self.members.swap(0, i);
                 false
             }
@@ -32,10 +32,10 @@ impl<G> Archive<G> {
     }
 
     /// A design that [`takes`](Self::takes) let in.
-    pub(super) fn insert(&mut self, found: Found<G>) {
+    pub(super) fn insert(&mut self, found: Solution<G>) {
         self.members.retain(|member| !dominates(&found.costs, &member.costs));
         self.members.push(found);
-        // In lots, as telling who is crowded takes all distances.
+        // Thinned in lots, as it takes all distances.
         if self.members.len() > self.capacity + self.capacity / 4 {
             self.thin();
         }
@@ -51,13 +51,13 @@ impl<G> Archive<G> {
         self.members.retain(|_| kept.next_if_eq(&place.next().unwrap_or_default()).is_some());
     }
 
-    /// At most as many as it holds, by their costs.
+    /// Thins to the capacity and sorts by costs.
     pub(super) fn settle(&mut self) {
         self.thin();
         self.members.sort_by(|a, b| lexicographic(&a.costs, &b.costs));
     }
 
-    pub(super) fn into_members(self) -> Vec<Found<G>> {
+    pub(super) fn into_members(self) -> Vec<Solution<G>> {
         self.members
     }
 }

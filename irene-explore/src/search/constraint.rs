@@ -2,8 +2,8 @@ use std::{fmt, str::FromStr};
 
 use irene_numerics::standard_normal;
 
-use super::{evaluation::Evaluation, quantity::Quantity};
-use crate::{Error, Result, surrogate::Prediction};
+use super::{criterion::Criterion, evaluation::Evaluation};
+use crate::{Error, Result, learning::PredictedValue};
 
 /// What a design has to keep to, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`.
 ///
@@ -15,11 +15,11 @@ pub struct Constraints {
     caution: f64,
 }
 
-/// The most of a quantity, or the least of one that is sought to be large.
+/// The most of a criterion, or the least of one that is sought to be large.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
-    /// Of what.
-    pub quantity: Quantity,
+    /// The criterion.
+    pub criterion: Criterion,
     /// In its unit, above 0.
     pub limit: f64,
 }
@@ -50,7 +50,7 @@ impl Constraints {
     /// How far a design is from keeping them: the sum of what it is over each, as a share of the bound; 0 if it keeps all.
     ///
     /// # Errors
-    /// [`Error::Search`] if a quantity is unknown.
+    /// [`Error::Search`] if a criterion is unknown.
     pub fn violation(&self, evaluation: &Evaluation) -> Result<f64> {
         self.bounds.iter().map(|bound| Ok(bound.excess(self.judged(bound, evaluation)?).max(0.0))).sum()
     }
@@ -58,27 +58,27 @@ impl Constraints {
     /// The probability that a design keeps them all, its figures taken as independent and normal.
     ///
     /// # Errors
-    /// [`Error::Search`] if a quantity is unknown.
+    /// [`Error::Search`] if a criterion is unknown.
     pub fn feasibility(&self, evaluation: &Evaluation) -> Result<f64> {
-        self.bounds.iter().map(|bound| Ok(bound.probability(evaluation.require(bound.quantity)?))).product()
+        self.bounds.iter().map(|bound| Ok(bound.probability(evaluation.require(bound.criterion)?))).product()
     }
 
     fn judged(&self, bound: &Bound, evaluation: &Evaluation) -> Result<f64> {
-        let Prediction { value, deviation } = evaluation.require(bound.quantity)?;
+        let PredictedValue { value, deviation } = evaluation.require(bound.criterion)?;
         let worse = if self.caution > 0.0 { self.caution * deviation } else { 0.0 };
-        Ok(if bound.quantity.is_sought() { value - worse } else { value + worse })
+        Ok(if bound.criterion.is_sought() { value - worse } else { value + worse })
     }
 
-    /// What a design that breaks them has, beside the bounds that it breaks.
+    /// The figures of a design that breaks bounds, each beside its bound.
     pub(super) fn explain(&self, evaluation: &Evaluation) -> Result<String> {
         let mut broken = Vec::new();
         for bound in &self.bounds {
-            let (judged, quantity) = (self.judged(bound, evaluation)?, bound.quantity);
+            let (judged, criterion) = (self.judged(bound, evaluation)?, bound.criterion);
             let excess = bound.excess(judged);
             if excess > 0.0 {
-                let side = if quantity.is_sought() { "short" } else { "over" };
-                let (has, limit) = (quantity.show(judged), quantity.show(bound.limit));
-                broken.push(format!("{quantity} {has} (bound {limit}, {:.1}% {side})", 100.0 * excess));
+                let side = if criterion.is_sought() { "short" } else { "over" };
+                let (has, limit) = (criterion.show(judged), criterion.show(bound.limit));
+                broken.push(format!("{criterion} {has} (bound {limit}, {:.1}% {side})", 100.0 * excess));
             }
         }
         let caution =
@@ -88,13 +88,13 @@ impl Constraints {
 }
 
 impl Bound {
-    /// What a value is beyond it, as a share of it.
+    /// How far a value is beyond the bound, as a share of the bound.
     fn excess(&self, value: f64) -> f64 {
         let over = (value - self.limit) / self.limit;
-        if self.quantity.is_sought() { -over } else { over }
+        if self.criterion.is_sought() { -over } else { over }
     }
 
-    fn probability(&self, prediction: Prediction) -> f64 {
+    fn probability(&self, prediction: PredictedValue) -> f64 {
         let excess = self.excess(prediction.value) * self.limit;
         if prediction.deviation > 0.0 {
             standard_normal(-excess / prediction.deviation).1
@@ -112,8 +112,8 @@ impl FromStr for Constraints {
         for part in text.split(',').filter(|_| !text.trim().is_empty()) {
             let wrong = |reason: String| Error::Search(format!("constraint '{}': {reason}", part.trim()));
             let bound = bound(part).map_err(wrong)?;
-            if bounds.iter().any(|earlier| earlier.quantity == bound.quantity) {
-                return Err(wrong(format!("{} is bounded twice", bound.quantity)));
+            if bounds.iter().any(|earlier| earlier.criterion == bound.criterion) {
+                return Err(wrong(format!("{} is bounded twice", bound.criterion)));
             }
             bounds.push(bound);
         }
@@ -127,16 +127,19 @@ fn bound(part: &str) -> std::result::Result<Bound, String> {
     let Some(((name, amount), sign)) = sides else {
         return Err("it has to read latency <= 20 ms or accuracy >= 0.8".to_owned());
     };
-    let quantity: Quantity = name.parse().map_err(|error: Error| error.to_string())?;
-    let wanted = relation(quantity);
+    let criterion: Criterion = name.parse().map_err(|error: Error| error.to_string())?;
+    let wanted = relation(criterion);
     if sign != wanted {
-        return Err(format!("{quantity} is bounded from the other side: write {quantity} {wanted} {}", amount.trim()));
+        return Err(format!(
+            "{criterion} is bounded from the other side: write {criterion} {wanted} {}",
+            amount.trim()
+        ));
     }
-    Ok(Bound { quantity, limit: quantity.amount(amount)? })
+    Ok(Bound { criterion, limit: criterion.amount(amount)? })
 }
 
-fn relation(quantity: Quantity) -> &'static str {
-    if quantity.is_sought() { ">=" } else { "<=" }
+fn relation(criterion: Criterion) -> &'static str {
+    if criterion.is_sought() { ">=" } else { "<=" }
 }
 
 impl fmt::Display for Constraints {
@@ -148,7 +151,7 @@ impl fmt::Display for Constraints {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{} {} {} {}", self.quantity, relation(self.quantity), self.limit, self.quantity.unit());
+        let text = format!("{} {} {} {}", self.criterion, relation(self.criterion), self.limit, self.criterion.unit());
         f.write_str(text.trim_end())
     }
 }
@@ -161,8 +164,8 @@ mod tests {
 
     fn of(latency: f64, accuracy: f64, deviation: f64) -> Evaluation {
         Evaluation::new()
-            .with(Quantity::Latency, Prediction { value: latency, deviation })
-            .with(Quantity::Accuracy, Prediction { value: accuracy, deviation })
+            .with(Criterion::Latency, PredictedValue { value: latency, deviation })
+            .with(Criterion::Accuracy, PredictedValue { value: accuracy, deviation })
     }
 
     #[test]
@@ -179,7 +182,7 @@ mod tests {
         for (text, named) in [
             ("latency<=1, ", "constraint '': it has to read"),
             ("latency<1", "constraint 'latency<1'"),
-            ("speed<=1", "'speed' is no quantity"),
+            ("speed<=1", "'speed' is no criterion"),
             ("energy<=3 s", "'s' is no unit of energy"),
             ("latency>=1", "write latency <= 1"),
             ("accuracy<=1", "write accuracy >= 1"),

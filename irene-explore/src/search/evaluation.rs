@@ -1,11 +1,11 @@
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::quantity::{QUANTITIES, Quantity};
-use crate::{Error, Result, surrogate::Prediction};
+use super::criterion::{CRITERIA, Criterion};
+use crate::{Error, Result, learning::PredictedValue};
 
-/// What is expected of a design: the figures that are known of it.
+/// The predicted figures of a design; a criterion may be unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evaluation([Option<Prediction>; QUANTITIES]);
+pub struct Evaluation([Option<PredictedValue>; CRITERIA]);
 
 impl Evaluation {
     /// Without figures.
@@ -13,25 +13,25 @@ impl Evaluation {
         Self::default()
     }
 
-    /// With the figure of a quantity, in its unit.
+    /// With the figure of a criterion, in its unit.
     #[must_use]
-    pub fn with(mut self, quantity: Quantity, prediction: Prediction) -> Self {
-        self.0[quantity as usize] = Some(prediction);
+    pub fn with(mut self, criterion: Criterion, prediction: PredictedValue) -> Self {
+        self.0[criterion as usize] = Some(prediction);
         self
     }
 
-    /// The figure of a quantity.
-    pub fn get(&self, quantity: Quantity) -> Option<Prediction> {
-        self.0[quantity as usize]
+    /// The figure of a criterion.
+    pub fn get(&self, criterion: Criterion) -> Option<PredictedValue> {
+        self.0[criterion as usize]
     }
 
-    /// The same, where there has to be one.
-    pub(super) fn require(&self, quantity: Quantity) -> Result<Prediction> {
+    /// The figure of a criterion that needs one.
+    pub(super) fn require(&self, criterion: Criterion) -> Result<PredictedValue> {
         let missing = || {
             let reason = "is asked for by the objective or a constraint, but no figure of it was given";
-            Error::Search(format!("{quantity} {reason}: supply one for every design, or ask for the other quantities"))
+            Error::Search(format!("{criterion} {reason}: supply one for every design, or ask for the other criteria"))
         };
-        self.get(quantity).ok_or_else(missing)
+        self.get(criterion).ok_or_else(missing)
     }
 }
 
@@ -44,10 +44,10 @@ impl Serialize for Evaluation {
             deviation: f64,
         }
         let mut map = serializer.serialize_map(None)?;
-        for quantity in Quantity::ALL {
-            if let Some(Prediction { value, deviation }) = self.get(quantity) {
-                let unit = quantity.unit();
-                let key = if unit.is_empty() { quantity.name().to_owned() } else { format!("{quantity}_{unit}") };
+        for criterion in Criterion::ALL {
+            if let Some(PredictedValue { value, deviation }) = self.get(criterion) {
+                let unit = criterion.unit();
+                let key = if unit.is_empty() { criterion.name().to_owned() } else { format!("{criterion}_{unit}") };
                 map.serialize_entry(&key, &Figure { value, deviation })?;
             }
         }

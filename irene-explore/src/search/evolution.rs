@@ -8,7 +8,6 @@ use super::{
     outcome::Outcome,
     pareto::{crowding_distances, sort_by_dominance},
     problem::{Limits, Problem, Search, Variation},
-    random::fresh,
     thinning::spread_out,
 };
 use crate::{Error, Result};
@@ -49,7 +48,7 @@ impl<V: Variation> Search<V> for Evolution {
         self.check()?;
         let mut ledger = Ledger::new(problem, limits)?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
-        let genomes = fresh(&ledger, problem.starts, self.population, &mut rng);
+        let genomes = ledger.fresh(problem.starts, self.population, &mut rng);
         let mut population = ledger.score(genomes)?;
         while ledger.room() > 0 && !population.is_empty() {
             let parents = ranked(&mut population, self.population);
@@ -100,8 +99,8 @@ impl Evolution {
                 children.push(child);
             }
         }
-        // The neighbourhood is used up: new blood.
-        let strangers = fresh(ledger, &[], self.population - children.len(), rng);
+        // The neighbourhood is used up: random designs go on.
+        let strangers = ledger.fresh(&[], self.population - children.len(), rng);
         children.extend(strangers.into_iter().filter(|stranger| !seen.contains(stranger)));
         children
     }
@@ -123,7 +122,7 @@ fn tournament<'a, G>(parents: &'a [Ranked<G>], rng: &mut Pcg64Mcg) -> &'a Ranked
     if order.is_le() { one } else { other }
 }
 
-/// Leaves the best in the population, and says how good each of them is.
+/// Leaves the best in the population, and ranks them.
 fn ranked<G: Clone>(population: &mut Vec<Scored<G>>, count: usize) -> Vec<Ranked<G>> {
     let (mut chosen, mut parents) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for (rank, mut front) in fronts(population).into_iter().enumerate() {
@@ -144,7 +143,7 @@ fn ranked<G: Clone>(population: &mut Vec<Scored<G>>, count: usize) -> Vec<Ranked
     parents
 }
 
-/// Fronts of what keeps the constraints, then what does not, the nearest first, each of them by itself.
+/// Fronts of the designs that keep the constraints, then each of the others by itself, the nearest first.
 fn fronts<G>(population: &[Scored<G>]) -> Vec<Vec<usize>> {
     let (feasible, mut rest): (Vec<_>, Vec<_>) =
         (0..population.len()).partition(|&i| population[i].score.is_feasible());

@@ -6,7 +6,7 @@ use super::pareto::{covers, lexicographic};
 /// exclusive volumes of WFG (While, Bradstreet and Barone, "A fast way of calculating exact hypervolumes", IEEE Transactions on Evolutionary
 /// Computation 16(1), 2012). For n points: n log n with two costs, at worst n² with three and n² log n with four, one more factor n for each
 /// further cost. A point or reference that is not a number counts for nothing.
-pub fn hypervolume(points: &[&[f64]], reference: &[f64]) -> f64 {
+pub(super) fn hypervolume(points: &[&[f64]], reference: &[f64]) -> f64 {
     let below = |point: &&&[f64]| point.len() == reference.len() && point.iter().zip(reference).all(|(a, b)| a < b);
     let points: Vec<Vec<f64>> = points.iter().filter(below).map(|point| point.to_vec()).collect();
     volume(points, reference)
@@ -81,7 +81,7 @@ fn sliced(points: &mut [Vec<f64>], rest: &[f64], end: f64) -> f64 {
     sum
 }
 
-/// Without the points that another covers, which add no volume.
+/// Drops the points that another covers, which add no volume.
 fn undominated(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     // The sweep over three costs drops them at no cost of its own.
     if points.first().is_none_or(|point| point.len() <= 3) {

@@ -1,27 +1,39 @@
-use std::{collections::HashMap, mem};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
+
+use rand_pcg::Pcg64Mcg;
 
 use super::{
     archive::Archive,
     evaluation::Evaluation,
     hypervolume::hypervolume,
-    outcome::{Found, Outcome, TracePoint},
+    outcome::{Outcome, Solution, TracePoint},
     problem::{Limits, Problem, Progress, Score, Variation},
 };
 use crate::{Error, Result};
 
-/// Steps that a trace has, about.
+/// About the number of steps of a trace.
 const STEPS: usize = 50;
 
+/// Random draws without a new design, after which a space counts as used up.
+const PATIENCE: usize = 1000;
+
 /// A design and how it is judged.
-#[derive(Clone)]
-pub(super) struct Scored<G> {
-    pub(super) genome: G,
-    pub(super) score: Score,
+#[derive(Clone, Debug)]
+pub struct Scored<G> {
+    /// The design.
+    pub genome: G,
+    /// Its score.
+    pub score: Score,
 }
 
-/// What every search keeps: what was spent, what was met, and the best of it.
-pub(super) struct Ledger<'a, V: Variation> {
-    pub(super) problem: &'a Problem<'a, V>,
+/// The books of a search: the evaluations spent, the designs met, and the best of them. A [`Search`](super::Search) asks for designs
+/// to be [scored](Self::score) while there is [room](Self::room), and ends with the [outcome](Self::outcome).
+pub struct Ledger<'a, V: Variation> {
+    /// The searched designs, objective and constraints.
+    pub problem: &'a Problem<'a, V>,
     limits: &'a Limits<'a>,
     spent: usize,
     known: HashMap<V::Genome, Score>,
@@ -37,7 +49,11 @@ struct Snapshot {
 }
 
 impl<'a, V: Variation> Ledger<'a, V> {
-    pub(super) fn new(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>) -> Result<Self> {
+    /// Empty books.
+    ///
+    /// # Errors
+    /// [`Error::Search`] for limits that make no sense.
+    pub fn new(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>) -> Result<Self> {
         limits.check(problem.objective)?;
         Ok(Self {
             problem,
@@ -51,23 +67,56 @@ impl<'a, V: Variation> Ledger<'a, V> {
         })
     }
 
+    /// Empty books of a search that follows one cost; `method` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Search`] for an objective of several costs, and for limits that make no sense.
+    pub fn with_one_cost(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>, method: &str) -> Result<Self> {
+        if problem.objective.dimensions() != 1 {
+            let objective = problem.objective;
+            return Err(Error::Search(format!(
+                "{method} follows one cost, and {objective} has several: use evolution, or weights(..) of them"
+            )));
+        }
+        Self::new(problem, limits)
+    }
+
     /// Evaluations left; none once told to stop.
-    pub(super) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         if self.limits.stopped() { 0 } else { self.limits.evaluations - self.spent }
     }
 
-    /// How a design met before was judged.
-    pub(super) fn known(&self, genome: &V::Genome) -> Option<&Score> {
+    /// The score of a design met before.
+    pub fn known(&self, genome: &V::Genome) -> Option<&Score> {
         self.known.get(genome)
     }
 
     /// Counts evaluations made elsewhere; no more than there is room for.
-    pub(super) fn spend(&mut self, evaluations: usize) {
+    pub fn spend(&mut self, evaluations: usize) {
         self.spent += evaluations.min(self.limits.evaluations - self.spent);
     }
 
+    /// This many designs not met before, all of the starts among them; fewer where the space has no more.
+    pub fn fresh(&self, starts: &[V::Genome], count: usize, rng: &mut Pcg64Mcg) -> Vec<V::Genome> {
+        let mut seen = HashSet::new();
+        let mut genomes: Vec<_> = starts.iter().filter(|&start| seen.insert(start.clone())).cloned().collect();
+        let mut draws = 0;
+        while genomes.len() < count && draws < PATIENCE {
+            let Some(genome) = self.problem.variation.random(rng) else { break };
+            draws += 1;
+            if self.known(&genome).is_none() && seen.insert(genome.clone()) {
+                genomes.push(genome);
+                draws = 0;
+            }
+        }
+        genomes
+    }
+
     /// Evaluates designs not met before, as many of them as there is room for.
-    pub(super) fn score(&mut self, mut genomes: Vec<V::Genome>) -> Result<Vec<Scored<V::Genome>>> {
+    ///
+    /// # Errors
+    /// Whatever evaluating them says; [`Error::Search`] if a figure that is asked for is missing.
+    pub fn score(&mut self, mut genomes: Vec<V::Genome>) -> Result<Vec<Scored<V::Genome>>> {
         genomes.truncate(self.room());
         if genomes.is_empty() {
             return Ok(Vec::new());
@@ -97,7 +146,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
         } else if self.archive.takes(&score.costs) {
             let feasibility = self.problem.constraints.feasibility(&figures)?;
             let (design, costs) = (genome.clone(), score.costs.clone());
-            self.archive.insert(Found { design, figures, costs, feasibility, evaluation: self.spent });
+            self.archive.insert(Solution { design, figures, costs, feasibility, evaluation: self.spent });
         }
         Ok(())
     }
@@ -132,7 +181,11 @@ impl<'a, V: Variation> Ledger<'a, V> {
         }
     }
 
-    pub(super) fn outcome(mut self, method: &'static str) -> Result<Outcome<V::Genome>> {
+    /// The best designs found; `method` names the search.
+    ///
+    /// # Errors
+    /// [`Error::Search`] if no design keeps the constraints.
+    pub fn outcome(mut self, method: &'static str) -> Result<Outcome<V::Genome>> {
         if self.archive.members().is_empty() {
             return Err(self.in_vain());
         }
@@ -156,11 +209,12 @@ impl<'a, V: Variation> Ledger<'a, V> {
         })
     }
 
-    /// Why there is no design to give.
+    /// The error of a search that found no design.
     fn in_vain(&self) -> Error {
         let (count, constraints) = (self.known.len(), self.problem.constraints);
         let reason = match &self.nearest {
-            None => "the search was stopped before it evaluated a design".to_owned(),
+            None if self.limits.stopped() => "the search was stopped before it evaluated a design".to_owned(),
+            None => "the design space has no designs".to_owned(),
             Some((violation, _)) if violation.is_infinite() => {
                 format!(
                     "all {count} designs evaluated have figures that are not finite numbers: the predictions are at fault"

@@ -5,9 +5,8 @@ use super::{
     ledger::{Ledger, Scored},
     outcome::Outcome,
     problem::{Limits, Problem, Search, Variation},
-    random::fresh,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// Hill climbing by neighbours, for an objective with one cost: from each start, then from random designs, to the best of the first batch of
 /// neighbours with a better one, until no neighbour is better.
@@ -29,40 +28,23 @@ impl<V: Variation> Search<V> for Climb {
     }
 
     fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>> {
-        let mut ledger = single(problem, limits, "climbing")?;
+        let mut ledger = Ledger::with_one_cost(problem, limits, "climbing")?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
         let mut starts = problem.starts.iter().cloned();
         while ledger.room() > 0 {
-            let Some(start) = starts.next().or_else(|| fresh(&ledger, &[], 1, &mut rng).pop()) else { break };
+            let Some(start) = starts.next().or_else(|| ledger.fresh(&[], 1, &mut rng).pop()) else { break };
             self.climb(&mut ledger, start, &mut rng)?;
         }
         ledger.outcome(Search::<V>::name(self))
     }
 }
 
-/// A ledger for a search that follows one cost.
-pub(super) fn single<'a, V: Variation>(
-    problem: &'a Problem<'a, V>,
-    limits: &'a Limits<'a>,
-    method: &str,
-) -> Result<Ledger<'a, V>> {
-    if problem.objective.dimensions() != 1 {
-        let objective = problem.objective;
-        let reason =
-            format!("{method} follows one cost, and {objective} has several: use evolution, or weights(..) of them");
-        return Err(Error::Search(reason));
-    }
-    Ledger::new(problem, limits)
-}
-
 impl Climb {
-    /// From a design to one without better neighbours.
-    pub(super) fn climb<V: Variation>(
-        &self,
-        ledger: &mut Ledger<'_, V>,
-        start: V::Genome,
-        rng: &mut Pcg64Mcg,
-    ) -> Result<()> {
+    /// Climbs from a design to one without better neighbours.
+    ///
+    /// # Errors
+    /// As [`Ledger::score`].
+    pub fn climb<V: Variation>(&self, ledger: &mut Ledger<'_, V>, start: V::Genome, rng: &mut Pcg64Mcg) -> Result<()> {
         let Some(mut current) = met(ledger, start)? else { return Ok(()) };
         while let Some(better) = self.step(ledger, &current, rng)? {
             current = better;
@@ -93,7 +75,7 @@ impl Climb {
     }
 }
 
-/// A design as it was judged, now or earlier; none without room to do so.
+/// A design with its score, from now or from earlier; None if there is no room to evaluate it.
 fn met<V: Variation>(ledger: &mut Ledger<'_, V>, genome: V::Genome) -> Result<Option<Scored<V::Genome>>> {
     match ledger.known(&genome).cloned() {
         Some(score) => Ok(Some(Scored { genome, score })),

@@ -1,20 +1,20 @@
 //! Searches of a design space: what is asked for ([`Objective`], [`Constraints`]), and ways to look for it within a budget of
-//! evaluations ([`Evolution`], [`Random`], [`Climb`], [`Gradient`]).
+//! evaluations ([`Evolution`], [`Climb`]).
 //!
 //! A search knows the space through [`Variation`] alone and scores designs through a closure that takes a batch, so that scoring can use all
 //! cores. Equal seeds give equal outcomes where the closure does.
 //!
 //! ```
 //! use irene_explore::search::*;
-//! use irene_explore::surrogate::Prediction;
+//! use irene_explore::learning::PredictedValue;
 //! use rand_pcg::{Pcg64Mcg, rand_core::Rng};
 //!
 //! /// Whole numbers below 100, each next to two others.
 //! struct Numbers;
 //! impl Variation for Numbers {
 //!     type Genome = u64;
-//!     fn random(&self, rng: &mut Pcg64Mcg) -> u64 {
-//!         rng.next_u64() % 100
+//!     fn random(&self, rng: &mut Pcg64Mcg) -> Option<u64> {
+//!         Some(rng.next_u64() % 100)
 //!     }
 //!     fn mutate(&self, n: &u64, rng: &mut Pcg64Mcg) -> u64 {
 //!         (n + 99 + 2 * (rng.next_u64() % 2)) % 100
@@ -30,8 +30,8 @@
 //! let evaluate = |numbers: &[u64]| {
 //!     let of = |&n: &u64| {
 //!         let (slow, hungry) = (n as f64 + 1.0, 100.0 - n as f64);
-//!         let exactly = |value| Prediction { value, deviation: 0.0 };
-//!         Evaluation::new().with(Quantity::Latency, exactly(slow)).with(Quantity::Energy, exactly(hungry))
+//!         let exactly = |value| PredictedValue { value, deviation: 0.0 };
+//!         Evaluation::new().with(Criterion::Latency, exactly(slow)).with(Criterion::Energy, exactly(hungry))
 //!     };
 //!     Ok(numbers.iter().map(of).collect())
 //! };
@@ -49,23 +49,19 @@
 
 mod archive;
 mod constraint;
-mod contest;
+mod criterion;
 mod designs;
 mod evaluation;
 mod evolution;
-mod gradient;
 mod hypervolume;
 mod ledger;
 mod local;
 mod objective;
 mod outcome;
-mod page;
 mod pareto;
 mod parts;
 mod predicted;
 mod problem;
-mod quantity;
-mod random;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
@@ -73,19 +69,13 @@ mod tests;
 mod thinning;
 
 pub use constraint::{Bound, Constraints};
-pub use contest::Contest;
-pub use designs::{RelaxedSpace, ValueAndGradient};
+pub use criterion::Criterion;
 pub use evaluation::Evaluation;
 pub use evolution::Evolution;
-pub use gradient::{Adam, Gradient, Minimum, Relaxation, minimise};
-pub use hypervolume::hypervolume;
+pub use ledger::{Ledger, Scored};
 pub use local::Climb;
 pub use objective::{Objective, Weight};
-pub use outcome::{Found, Outcome, TracePoint};
-pub use page::Page;
-pub use pareto::{crowding_distances, dominates, front, sort_by_dominance};
+pub use outcome::{Outcome, Solution, TracePoint};
 pub use parts::{PartDifference, differences, energy_tree};
 pub use predicted::Predicted;
 pub use problem::{Evaluate, Limits, Problem, Progress, Score, Search, Variation};
-pub use quantity::Quantity;
-pub use random::Random;

@@ -1,15 +1,15 @@
 use std::{fmt, str::FromStr};
 
-use super::{evaluation::Evaluation, quantity::Quantity};
+use super::{criterion::Criterion, evaluation::Evaluation};
 use crate::{Error, Result};
 
-/// What a search seeks.
+/// The objective of a search.
 ///
 /// | text | sought |
 /// |---|---|
 /// | `latency`, `energy`, `peak_power` | the least of it |
 /// | `accuracy` | the most of it |
-/// | `pareto(latency, energy)` | every best compromise of these quantities; `pareto` alone takes all four |
+/// | `pareto(latency, energy)` | every best compromise of these criteria; `pareto` alone takes all four |
 /// | `weights(accuracy=0.5, latency=0.2/1000 s)` | the least of [`Weight`]s' sum |
 /// | `protran` | `weights(accuracy=0.5, latency=0.2/1000 s, energy=0.2/2000 J, peak_power=0.1/300 W)`, as published |
 ///
@@ -20,59 +20,59 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Objective {
-    /// One quantity, or every best compromise of several.
-    Pareto(Vec<Quantity>),
-    /// One figure of several quantities: 1 less the sum of what the [`Weight`]s earn.
+    /// One criterion, or every best compromise of several.
+    Pareto(Vec<Criterion>),
+    /// One figure of several criteria: 1 less the sum of what the [`Weight`]s earn.
     Weighted(Vec<Weight>),
 }
 
-/// What a quantity earns in [`Objective::Weighted`]: `weight * value / scale` if it is sought to be large, else
+/// What a criterion earns in [`Objective::Weighted`]: `weight * value / scale` if it is sought to be large, else
 /// `weight * (1 - value / scale)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight {
-    /// Of what.
-    pub quantity: Quantity,
+    /// The criterion.
+    pub criterion: Criterion,
     /// Its share, above 0.
     pub weight: f64,
-    /// What counts as 1, above 0, in the quantity's unit.
+    /// The value that counts as 1, above 0, in the criterion's unit.
     pub scale: f64,
 }
 
 impl Objective {
     /// The published objective.
     pub fn protran() -> Self {
-        let of = |quantity, weight, scale| Weight { quantity, weight, scale };
+        let of = |criterion, weight, scale| Weight { criterion, weight, scale };
         Self::Weighted(vec![
-            of(Quantity::Accuracy, 0.5, 1.0),
-            of(Quantity::Latency, 0.2, 1000.0),
-            of(Quantity::Energy, 0.2, 2000.0),
-            of(Quantity::PeakPower, 0.1, 300.0),
+            of(Criterion::Accuracy, 0.5, 1.0),
+            of(Criterion::Latency, 0.2, 1000.0),
+            of(Criterion::Energy, 0.2, 2000.0),
+            of(Criterion::PeakPower, 0.1, 300.0),
         ])
     }
 
-    /// What has to be known of every design.
-    pub fn quantities(&self) -> Vec<Quantity> {
+    /// The criteria that every design needs a figure of.
+    pub fn criteria(&self) -> Vec<Criterion> {
         match self {
-            Self::Pareto(quantities) => quantities.clone(),
-            Self::Weighted(weights) => weights.iter().map(|weight| weight.quantity).collect(),
+            Self::Pareto(criteria) => criteria.clone(),
+            Self::Weighted(weights) => weights.iter().map(|weight| weight.criterion).collect(),
         }
     }
 
-    /// How many figures there are to make small.
+    /// The number of costs.
     pub fn dimensions(&self) -> usize {
         match self {
-            Self::Pareto(quantities) => quantities.len(),
+            Self::Pareto(criteria) => criteria.len(),
             Self::Weighted(_) => 1,
         }
     }
 
-    /// The figures of a design to make small; a quantity sought to be large counts negative.
+    /// The costs of a design. A criterion sought to be large counts negative.
     ///
     /// # Errors
-    /// [`Error::Search`] if a quantity is unknown.
+    /// [`Error::Search`] if a criterion is unknown.
     pub fn costs(&self, evaluation: &Evaluation) -> Result<Vec<f64>> {
         match self {
-            Self::Pareto(quantities) => quantities.iter().map(|&quantity| cost(evaluation, quantity)).collect(),
+            Self::Pareto(criteria) => criteria.iter().map(|&criterion| cost(evaluation, criterion)).collect(),
             Self::Weighted(weights) => {
                 let earned = weights.iter().map(|weight| weight.earned(evaluation)).sum::<Result<f64>>()?;
                 Ok(vec![1.0 - earned])
@@ -81,15 +81,15 @@ impl Objective {
     }
 }
 
-fn cost(evaluation: &Evaluation, quantity: Quantity) -> Result<f64> {
-    let value = evaluation.require(quantity)?.value;
-    Ok(if quantity.is_sought() { -value } else { value })
+fn cost(evaluation: &Evaluation, criterion: Criterion) -> Result<f64> {
+    let value = evaluation.require(criterion)?.value;
+    Ok(if criterion.is_sought() { -value } else { value })
 }
 
 impl Weight {
     fn earned(&self, evaluation: &Evaluation) -> Result<f64> {
-        let share = evaluation.require(self.quantity)?.value / self.scale;
-        Ok(self.weight * if self.quantity.is_sought() { share } else { 1.0 - share })
+        let share = evaluation.require(self.criterion)?.value / self.scale;
+        Ok(self.weight * if self.criterion.is_sought() { share } else { 1.0 - share })
     }
 }
 
@@ -102,17 +102,17 @@ impl FromStr for Objective {
         let (name, arguments) = call(text).map_err(wrong)?;
         match (name, arguments) {
             ("protran", None) => Ok(Self::protran()),
-            ("pareto", None) => Ok(Self::Pareto(Quantity::ALL.to_vec())),
+            ("pareto", None) => Ok(Self::Pareto(Criterion::ALL.to_vec())),
             ("pareto", Some(arguments)) => {
-                let quantities = each(arguments, |part| part.parse().map_err(|error: Error| error.to_string()));
-                distinct(quantities.map_err(wrong)?, |&quantity| quantity).map(Self::Pareto).map_err(wrong)
+                let criteria = each(arguments, |part| part.parse().map_err(|error: Error| error.to_string()));
+                distinct(criteria.map_err(wrong)?, |&criterion| criterion).map(Self::Pareto).map_err(wrong)
             }
             ("weights", Some(arguments)) => {
                 let weights = each(arguments, weight).map_err(wrong)?;
-                distinct(weights, |weight| weight.quantity).map(Self::Weighted).map_err(wrong)
+                distinct(weights, |weight| weight.criterion).map(Self::Weighted).map_err(wrong)
             }
             ("weights", None) => Err(wrong("name them, as in weights(accuracy=0.5, latency=0.2/1000)".to_owned())),
-            (name, None) if name.parse::<Quantity>().is_ok() => Ok(Self::Pareto(vec![name.parse()?])),
+            (name, None) if name.parse::<Criterion>().is_ok() => Ok(Self::Pareto(vec![name.parse()?])),
             _ => Err(wrong(format!(
                 "'{name}' is no objective: use latency, energy, peak_power, accuracy, pareto, pareto(latency, energy), protran or \
                  weights(accuracy=0.5, latency=0.2/1000)"
@@ -121,7 +121,7 @@ impl FromStr for Objective {
     }
 }
 
-/// A name, and what is in the parentheses after it where there are any.
+/// A name, and the arguments in parentheses after it, if there are any.
 fn call(text: &str) -> std::result::Result<(&str, Option<&str>), String> {
     let Some((name, rest)) = text.split_once('(') else { return Ok((text, None)) };
     let arguments = rest.strip_suffix(')').ok_or("it has to end with the parenthesis that it opens")?;
@@ -135,7 +135,7 @@ fn each<T>(
     arguments.split(',').map(read).collect()
 }
 
-fn distinct<T>(items: Vec<T>, of: impl Fn(&T) -> Quantity) -> std::result::Result<Vec<T>, String> {
+fn distinct<T>(items: Vec<T>, of: impl Fn(&T) -> Criterion) -> std::result::Result<Vec<T>, String> {
     for (i, item) in items.iter().enumerate() {
         if items[..i].iter().any(|earlier| of(earlier) == of(item)) {
             return Err(format!("{} is there twice", of(item)));
@@ -147,27 +147,27 @@ fn distinct<T>(items: Vec<T>, of: impl Fn(&T) -> Quantity) -> std::result::Resul
 /// `latency=0.2/1000 s`; without a scale, 1.
 fn weight(part: &str) -> std::result::Result<Weight, String> {
     let Some((name, rest)) = part.split_once('=') else {
-        return Err(format!("'{}' has to read quantity=weight or quantity=weight/scale", part.trim()));
+        return Err(format!("'{}' has to read criterion=weight or criterion=weight/scale", part.trim()));
     };
-    let quantity: Quantity = name.parse().map_err(|error: Error| error.to_string())?;
+    let criterion: Criterion = name.parse().map_err(|error: Error| error.to_string())?;
     let (share, scale) = match rest.split_once('/') {
         Some((share, scale)) => {
-            (share, quantity.amount(scale).map_err(|reason| format!("scale of {quantity}: {reason}"))?)
+            (share, criterion.amount(scale).map_err(|reason| format!("scale of {criterion}: {reason}"))?)
         }
         None => (rest, 1.0),
     };
     match share.trim().parse::<f64>() {
-        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(Weight { quantity, weight, scale }),
-        _ => Err(format!("the weight of {quantity}, '{}', is not a finite number above 0", share.trim())),
+        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(Weight { criterion, weight, scale }),
+        _ => Err(format!("the weight of {criterion}, '{}', is not a finite number above 0", share.trim())),
     }
 }
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pareto(quantities) if quantities.len() == 1 => write!(f, "{}", quantities[0]),
-            Self::Pareto(quantities) => {
-                let names: Vec<_> = quantities.iter().map(|quantity| quantity.name()).collect();
+            Self::Pareto(criteria) if criteria.len() == 1 => write!(f, "{}", criteria[0]),
+            Self::Pareto(criteria) => {
+                let names: Vec<_> = criteria.iter().map(|criterion| criterion.name()).collect();
                 write!(f, "pareto({})", names.join(", "))
             }
             Self::Weighted(weights) => {
@@ -180,7 +180,7 @@ impl fmt::Display for Objective {
 
 impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}/{}{}", self.quantity, self.weight, self.scale, self.quantity.unit())
+        write!(f, "{}={}/{}{}", self.criterion, self.weight, self.scale, self.criterion.unit())
     }
 }
 
@@ -189,14 +189,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::surrogate::Prediction;
+    use crate::learning::PredictedValue;
 
     fn evaluation(figures: [f64; 4]) -> Evaluation {
-        let exactly = |value| Prediction { value, deviation: 0.0 };
-        Quantity::ALL
+        let exactly = |value| PredictedValue { value, deviation: 0.0 };
+        Criterion::ALL
             .into_iter()
             .zip(figures)
-            .fold(Evaluation::new(), |of, (quantity, value)| of.with(quantity, exactly(value)))
+            .fold(Evaluation::new(), |of, (criterion, value)| of.with(criterion, exactly(value)))
     }
 
     #[test]
@@ -228,9 +228,9 @@ mod tests {
             ("", "'' is no objective"),
             ("speed", "'speed' is no objective"),
             ("pareto(latency", "parenthesis"),
-            ("pareto(latency, speed)", "'speed' is no quantity"),
+            ("pareto(latency, speed)", "'speed' is no criterion"),
             ("pareto(latency, latency)", "latency is there twice"),
-            ("pareto()", "'' is no quantity"),
+            ("pareto()", "'' is no criterion"),
             ("weights", "name them"),
             ("weights(latency)", "'latency' has to read"),
             ("weights(latency=x)", "'x'"),

@@ -1,18 +1,17 @@
 use serde::Serialize;
 
 use super::{evaluation::Evaluation, hypervolume::hypervolume};
-use crate::Result;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome<G> {
     /// The way it was searched.
     pub method: &'static str,
-    /// What was sought.
+    /// The objective.
     pub objective: String,
-    /// What was to be kept.
+    /// The constraints.
     pub constraints: String,
-    /// What decided all that is random.
+    /// The seed of all that is random.
     pub seed: u64,
     /// Evaluations allowed.
     pub budget: usize,
@@ -24,19 +23,19 @@ pub struct Outcome<G> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Vec<f64>>,
     /// The best compromises of designs that keep the constraints, by their costs, one for equal costs; of one cost, the best.
-    pub front: Vec<Found<G>>,
-    /// How it got there.
+    pub front: Vec<Solution<G>>,
+    /// The states on the way.
     pub trace: Vec<TracePoint>,
 }
 
 /// A design of a front.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found<G> {
+pub struct Solution<G> {
     /// The design.
     pub design: G,
-    /// What is expected of it.
+    /// Its predicted figures.
     pub figures: Evaluation,
-    /// What was made small.
+    /// Its costs.
     pub costs: Vec<f64>,
     /// The probability that it keeps the constraints.
     pub feasibility: f64,
@@ -44,7 +43,7 @@ pub struct Found<G> {
     pub evaluation: usize,
 }
 
-/// Where a search stood.
+/// The state of a search after some evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TracePoint {
     /// Evaluations made.
@@ -54,27 +53,13 @@ pub struct TracePoint {
     /// The least of the only cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<f64>,
-    /// What the front dominates below the reference, if there are several costs.
+    /// The hypervolume of the front below the reference, if there are several costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypervolume: Option<f64>,
 }
 
 impl<G> Outcome<G> {
-    /// The same with its designs written otherwise.
-    ///
-    /// # Errors
-    /// Whatever writing a design says.
-    pub fn try_map<H>(self, mut write: impl FnMut(G) -> Result<H>) -> Result<Outcome<H>> {
-        let found = |found: Found<G>| {
-            let Found { design, figures, costs, feasibility, evaluation } = found;
-            Ok(Found { design: write(design)?, figures, costs, feasibility, evaluation })
-        };
-        let front = self.front.into_iter().map(found).collect::<Result<_>>()?;
-        let Self { method, objective, constraints, seed, budget, evaluations, stopped, reference, trace, .. } = self;
-        Ok(Outcome { method, objective, constraints, seed, budget, evaluations, stopped, reference, front, trace })
-    }
-
-    /// What the front dominates below a reference.
+    /// The hypervolume of the front below a reference.
     pub fn hypervolume(&self, reference: &[f64]) -> f64 {
         let costs: Vec<_> = self.front.iter().map(|found| found.costs.as_slice()).collect();
         hypervolume(&costs, reference)

@@ -1,22 +1,22 @@
-//! Which parts of a design's energy tree make it what it is.
+//! The parts of a design's energy tree that differ from another's.
 
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::{NodeId, Quantity, Tree};
 use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// A part that two designs spend differently on.
+/// A part with its energy in two designs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartDifference {
     /// Its scope in the tree.
     pub scope: String,
     /// Its class, of the first design where it has the part.
     pub instance_type: String,
-    /// J of the first design; None where it has no such part.
+    /// Energy in the first design, J; None where it has no such part.
     pub one: Option<f64>,
-    /// J of the other.
+    /// Energy in the other design, J.
     pub other: Option<f64>,
 }
 
@@ -27,11 +27,11 @@ impl PartDifference {
     }
 }
 
-/// The energy tree of a design at one sequence of so many tokens, by a profile of a device.
+/// The energy tree of a design at one sequence of this many tokens, by a profile of a device.
 ///
 /// # Errors
-/// What tracing says; [`Error::Data`] from the profile.
-pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &Profile) -> Result<Tree> {
+/// An error of tracing; [`Error::Data`] from the profile.
+pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &DeviceProfile) -> Result<Tree> {
     let mut tree = ModelSpec::from_design(name, design)?.trace(1, seq_len)?;
     irene_features::annotate(&mut tree);
     profile.predict(&mut tree).map_err(|error| Error::Data(error.to_string()))?;
@@ -64,7 +64,7 @@ fn energy(tree: &Tree, id: NodeId) -> Option<f64> {
     tree.node(id).get(Quantity::PredictedEnergy)
 }
 
-/// What the encoder's layers are made of, and what stands beside the encoder.
+/// Whether a node is a part: a child of an encoder's layer, or a module beside the encoder.
 fn is_part(tree: &Tree, id: NodeId) -> bool {
     let Some(parent) = tree.parent(id) else { return false };
     let in_layer = tree.node(parent).is_instance_of("FlexiBertLayer");
@@ -82,7 +82,7 @@ mod tests {
     fn the_part_that_differs_comes_first_and_a_layer_more_is_a_part_more() {
         let layer =
             |width| LayerDesign { hidden: 128, heads: vec![Head::ScaledDotProduct; 2], feed_forward: vec![width] };
-        let profile = Profile::bundled("gtx-1080-ti").unwrap();
+        let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
         let tree =
             |layers: Vec<LayerDesign>| energy_tree("design", &Design::new(layers).unwrap(), 128, &profile).unwrap();
         let (small, wide) = (tree(vec![layer(256); 2]), tree(vec![layer(256), layer(4096)]));

@@ -11,47 +11,47 @@ use crate::{Error, Result};
 
 /// How designs vary.
 pub trait Variation: Sync {
-    /// What stands for a design; equal ones stand for the same design.
+    /// A type that stands for a design; equal values stand for the same design.
     type Genome: Clone + Eq + Hash + Send + Sync;
 
-    /// Any.
-    fn random(&self, rng: &mut Pcg64Mcg) -> Self::Genome;
+    /// A random design; None if there are none.
+    fn random(&self, rng: &mut Pcg64Mcg) -> Option<Self::Genome>;
 
-    /// One like another.
+    /// A design like another.
     fn mutate(&self, genome: &Self::Genome, rng: &mut Pcg64Mcg) -> Self::Genome;
 
-    /// One that takes after two.
+    /// A design with choices of two others.
     fn crossover(&self, one: &Self::Genome, other: &Self::Genome, rng: &mut Pcg64Mcg) -> Self::Genome;
 
-    /// All those that differ in the smallest way, or a fixed choice of them.
+    /// The designs that differ by one step, or a fixed choice of them.
     fn neighbours(&self, genome: &Self::Genome) -> Vec<Self::Genome>;
 }
 
-/// What is expected of designs, one answer each, in their order.
+/// Predicts designs: one evaluation each, in their order.
 pub type Evaluate<'a, G> = dyn Fn(&[G]) -> Result<Vec<Evaluation>> + 'a;
 
-/// What to search, and for what.
+/// The problem that a search solves.
 pub struct Problem<'a, V: Variation> {
     /// The designs.
     pub variation: &'a V,
-    /// What is sought.
+    /// The objective.
     pub objective: &'a Objective,
-    /// What has to be kept.
+    /// The constraints.
     pub constraints: &'a Constraints,
-    /// Says what is expected of designs.
+    /// Predicts designs.
     pub evaluate: &'a Evaluate<'a, V::Genome>,
     /// Designs to begin with, before random ones.
     pub starts: &'a [V::Genome],
 }
 
-/// How long and how to search.
+/// The budget and the settings of a search.
 #[derive(Clone)]
 pub struct Limits<'a> {
     /// Evaluations in all.
     pub evaluations: usize,
-    /// Decides all that is random.
+    /// The seed of all that is random.
     pub seed: u64,
-    /// The most points of a front to keep; of more, those that are most alone.
+    /// The most points of a front to keep; the most crowded ones are dropped.
     pub front: usize,
     /// The worst costs that count for the hypervolume, so that outcomes compare; without one, the worst of what was evaluated first and a
     /// tenth of its range.
@@ -63,7 +63,7 @@ pub struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// So many evaluations, and at most 500 points of a front.
+    /// Limits of this many evaluations, and of 500 points of a front.
     pub fn new(evaluations: usize, seed: u64) -> Self {
         Self { evaluations, seed, front: 500, reference: None, stop: None, progress: None }
     }
@@ -91,7 +91,7 @@ impl Limits<'_> {
     }
 }
 
-/// Where a search stands.
+/// The progress of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// Evaluations made.
@@ -104,10 +104,10 @@ pub struct Progress {
     pub best: Option<f64>,
 }
 
-/// How a design is judged.
+/// The score of a design.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// What to make small; infinite if a figure is not a finite number.
+    /// The costs, infinite if a figure is not a finite number.
     pub costs: Vec<f64>,
     /// How far it is from keeping the constraints; 0 if it does.
     pub violation: f64,

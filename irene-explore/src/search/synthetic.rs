@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
-use super::{Evaluation, Limits, Objective, Outcome, Problem, Quantity, Search, Variation};
-use crate::{Result, surrogate::Prediction};
+use super::{Criterion, Evaluation, Limits, Objective, Outcome, Problem, Search, Variation};
+use crate::{Result, learning::PredictedValue};
 
 /// Whole numbers in a cube.
 pub(super) struct Grid {
@@ -15,8 +15,8 @@ pub(super) struct Grid {
 impl Variation for Grid {
     type Genome = Vec<u16>;
 
-    fn random(&self, rng: &mut Pcg64Mcg) -> Vec<u16> {
-        (0..self.dimensions).map(|_| rng.random_range(0..self.levels)).collect()
+    fn random(&self, rng: &mut Pcg64Mcg) -> Option<Vec<u16>> {
+        Some((0..self.dimensions).map(|_| rng.random_range(0..self.levels)).collect())
     }
 
     fn mutate(&self, genome: &Vec<u16>, rng: &mut Pcg64Mcg) -> Vec<u16> {
@@ -59,7 +59,7 @@ impl Grid {
         let first = self.shares(genome).next().unwrap_or(0.0);
         let rest: f64 = self.shares(genome).skip(1).sum();
         let g = 1.0 + 9.0 * rest / (self.dimensions - 1) as f64;
-        exactly(&[(Quantity::Latency, first), (Quantity::Energy, g * (1.0 - (first / g).sqrt()))])
+        exactly(&[(Criterion::Latency, first), (Criterion::Energy, g * (1.0 - (first / g).sqrt()))])
     }
 
     /// DTLZ2 of four costs (Deb, Thiele, Laumanns and Zitzler, CEC 2002), the first as `accuracy = 1 - cost`; its front is a part of a sphere.
@@ -70,10 +70,10 @@ impl Grid {
             [0, 1, 2].map(|i| (shares[i] * std::f64::consts::FRAC_PI_2).sin_cos());
         let costs = [a_cos * b_cos * c_cos, a_cos * b_cos * c_sin, a_cos * b_sin, a_sin].map(|cost| radius * cost);
         exactly(&[
-            (Quantity::Accuracy, 1.0 - costs[0]),
-            (Quantity::Latency, costs[1]),
-            (Quantity::Energy, costs[2]),
-            (Quantity::PeakPower, costs[3]),
+            (Criterion::Accuracy, 1.0 - costs[0]),
+            (Criterion::Latency, costs[1]),
+            (Criterion::Energy, costs[2]),
+            (Criterion::PeakPower, costs[3]),
         ])
     }
 
@@ -92,19 +92,19 @@ impl Grid {
         }
         let latency = 0.002 + 0.001 * flops + 0.0004 * layers as f64;
         exactly(&[
-            (Quantity::Accuracy, 0.9 - 0.4 * (-capacity / 8.0).exp()),
-            (Quantity::Latency, latency),
-            (Quantity::Energy, latency * (20.0 + 4.0 * bytes / flops) + 0.01 * bytes),
-            (Quantity::PeakPower, 15.0 + 10.0 * widest + 0.3 * bytes),
+            (Criterion::Accuracy, 0.9 - 0.4 * (-capacity / 8.0).exp()),
+            (Criterion::Latency, latency),
+            (Criterion::Energy, latency * (20.0 + 4.0 * bytes / flops) + 0.01 * bytes),
+            (Criterion::PeakPower, 15.0 + 10.0 * widest + 0.3 * bytes),
         ])
     }
 }
 
 /// Figures without spread.
-pub(super) fn exactly(figures: &[(Quantity, f64)]) -> Evaluation {
+pub(super) fn exactly(figures: &[(Criterion, f64)]) -> Evaluation {
     figures
         .iter()
-        .fold(Evaluation::new(), |of, &(quantity, value)| of.with(quantity, Prediction { value, deviation: 0.0 }))
+        .fold(Evaluation::new(), |of, &(criterion, value)| of.with(criterion, PredictedValue { value, deviation: 0.0 }))
 }
 
 /// A search of a grid.

@@ -16,7 +16,7 @@ struct Thinning {
     dimensions: usize,
     /// Places of the points that are left, growing.
     kept: Vec<usize>,
-    /// Of each point, the nearest among those left.
+    /// The nearest neighbours of each point among those left.
     nearest: Vec<Nearest>,
     /// Whether a point is the least in a cost.
     least: Vec<bool>,

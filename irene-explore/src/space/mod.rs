@@ -23,7 +23,6 @@ mod embedding;
 mod hash;
 mod model_type;
 mod moves;
-mod parameters;
 mod points;
 mod sample;
 mod yaml;
@@ -31,13 +30,7 @@ mod yaml;
 use irene_models::flexibert::Head;
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, parameters::parameters,
-    points::Sampling,
-};
-
-/// Numbers in an embedding of the published space: the count of layers, and three for each of up to twelve layers.
-pub const EMBEDDING: usize = 37;
+pub use self::{count::Count, embedding::Embedding, hash::ModelHash, model_type::ModelType, points::Sampling};
 
 /// The choices that a design makes. Numbers ascend, and nothing is there twice: what [`DesignSpace::from_yaml`] makes sure of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +43,7 @@ pub struct DesignSpace {
     pub hidden: Vec<usize>,
     /// Numbers of heads.
     pub heads: Vec<usize>,
-    /// What a head may do.
+    /// Kinds of heads.
     pub operations: Vec<Head>,
     /// Widths of a feed-forward linear.
     pub feed_forward: Vec<usize>,
@@ -59,7 +52,7 @@ pub struct DesignSpace {
 }
 
 /// The spaces that come with the crate, by name: the published one first.
-pub const BUILTIN: [(&str, &str); 2] =
+const BUILTIN: [(&str, &str); 2] =
     [("flexibert", include_str!("../../spaces/flexibert.yaml")), ("small", include_str!("../../spaces/small.yaml"))];
 
 impl DesignSpace {

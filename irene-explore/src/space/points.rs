@@ -33,7 +33,7 @@ impl Sampling {
         }
     }
 
-    /// So many points, a list for each dimension: the index of its choice in each point.
+    /// This many points, a list for each dimension: the index of its choice in each point.
     pub(super) fn columns(self, choices: &[u32], count: usize, seed: u64) -> Vec<Vec<u32>> {
         let mut seeds = Pcg64Mcg::seed_from_u64(seed);
         let whole = seeds.next_u64() as u32;

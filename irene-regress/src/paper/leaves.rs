@@ -23,7 +23,7 @@ struct Regressor {
 
 impl Leaves {
     pub(super) fn fit(trees: &[&Tree], features: &FeatureSet) -> Result<Self> {
-        // Features and energy together: what was measured once stands in many layers.
+        // Rows of features and energy: a measurement that many layers repeat is one row.
         let mut tables: BTreeMap<String, Table> = BTreeMap::new();
         for tree in trees {
             for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
@@ -54,7 +54,7 @@ impl Leaves {
         Ok(self.regressor(tree, id)?.predict(row))
     }
 
-    /// What makes up that energy: the mean, and each feature by its distance from its mean.
+    /// The terms of that energy: the mean, and each feature by its distance from its mean.
     pub(super) fn terms(&self, tree: &Tree, id: NodeId, row: &[f64], features: &FeatureSet) -> Result<Vec<Term>> {
         let regressor = self.regressor(tree, id)?;
         let of_features =
@@ -88,7 +88,7 @@ impl Leaves {
 }
 
 impl Regressor {
-    /// Of rows whose last number is the energy.
+    /// Fits rows whose last number is the energy.
     fn fit(table: &Table, columns: usize) -> Self {
         let scaler = StandardScaler::fit(columns, table.all().map(|row| &row[..columns]));
         let total: f64 = (0..table.len()).map(|i| f64::from(table.count(i))).sum();

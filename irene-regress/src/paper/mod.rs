@@ -21,7 +21,7 @@ use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer};
 /// How to train the paper's predictor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaperTrainer {
-    /// How energies go up the tree.
+    /// How a node's energy follows from its children's.
     pub strategy: Strategy,
     /// The columns of leaves and inner nodes.
     pub features: FeatureSet,
@@ -150,7 +150,7 @@ impl Predictor for PaperPredictor {
 }
 
 impl PaperPredictor {
-    /// Reads what [`Predictor::write`] wrote.
+    /// Reads a store that [`Predictor::write`] wrote.
     pub(crate) fn read(store: &Store) -> Result<Self> {
         let strategy = store.get("strategy")?;
         let strategy =
@@ -166,7 +166,7 @@ impl PaperPredictor {
     }
 }
 
-/// The node's ground truth, which a relative error can be taken of.
+/// The node's ground truth, J, finite and above 0.
 pub(crate) fn ground_truth(tree: &Tree, id: NodeId) -> Result<f64> {
     let node = tree.node(id);
     let energy = node.get(Quantity::GroundTruthEnergy);

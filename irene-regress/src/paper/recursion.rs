@@ -5,7 +5,7 @@ use irene_tree::{Level, Tree};
 use super::{ground_truth, leaves::Leaves, weighting::Weighting};
 use crate::{Result, table::Table};
 
-/// How energies go up the tree.
+/// How a node's energy follows from its children's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     /// A weighted sum of the children's predictions, learned over whole trees (equations 3 and 4).
@@ -42,7 +42,7 @@ impl Strategy {
 const EPOCHS: usize = 8;
 const LEARNING_RATE: f32 = 1e-3;
 
-/// A node as training sees it.
+/// A node for training.
 struct Sample {
     /// Its row among the tree's distinct rows of features.
     row: u32,
@@ -114,7 +114,7 @@ fn prepare(
         if node.level() == Level::Math {
             continue;
         }
-        // StepWise sums what the children really took; the others learn from the nodes that were measured.
+        // StepWise sums the children's true energies and needs all; the others learn from the nodes that were measured.
         let truth = match (strategy, ground_truth(tree, id)) {
             (_, Ok(joules)) => joules,
             (Strategy::StepWise, Err(error)) => return Err(error),
@@ -154,7 +154,7 @@ impl Problem {
     fn weighted_sum_slopes(&self, scores: &[f64], on_truth: bool) -> Vec<f64> {
         let shares: Vec<f64> = scores.iter().map(|&score| Weighting::share(score)).collect();
         let mut energies: Vec<f64> = self.samples.iter().map(|sample| sample.leaf.unwrap_or(0.0)).collect();
-        // What each node hands to its parent.
+        // The energy of a node that its parent sums.
         let handed = |index: usize, energies: &[f64]| {
             if on_truth { self.samples[index].truth } else { energies[index] }
         };
@@ -163,7 +163,7 @@ impl Problem {
             energies[sample.parent as usize] += shares[sample.row as usize] * handed(index, &energies);
         }
 
-        // Down the tree: ∂L/∂E of a node is its own loss's, and its share of its parent's.
+        // Down the tree: ∂L/∂E of a node is the sum of its own loss's and of its share of its parent's.
         let mut by_energy = vec![0.0; self.samples.len()];
         let mut by_score = vec![0.0; scores.len()];
         for (index, sample) in self.samples.iter().enumerate() {
@@ -192,7 +192,7 @@ impl Problem {
     }
 }
 
-/// The derivative of ((E - G) / G)² by E; nothing where G is not known.
+/// The derivative of ((E - G) / G)² by E; 0 if G is not known.
 fn loss_slope(energy: f64, truth: f64) -> f64 {
     if truth.is_nan() { 0.0 } else { 2.0 * (energy - truth) / (truth * truth) }
 }

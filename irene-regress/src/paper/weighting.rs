@@ -15,7 +15,7 @@ const DEGREE: usize = 3;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Weighting {
     pub(super) scaler: StandardScaler,
-    /// One weight a term, in single precision as the authors train them.
+    /// One weight a term, in single precision as in the authors' code.
     pub(super) weights: Vec<f32>,
     pub(super) bias: f32,
 }
@@ -52,7 +52,7 @@ impl Weighting {
         f64::from(dot(&self.weights, terms) + self.bias)
     }
 
-    /// α = 1 + tanh(score)/τ: what a child's energy counts in its parent's.
+    /// α = 1 + tanh(score)/τ: the weight of a child's energy in its parent's.
     pub(super) fn share(score: f64) -> f64 {
         1.0 + score.tanh() / TAU
     }

@@ -10,50 +10,50 @@ use nalgebra::{DMatrix, DVector};
 
 use super::Sample;
 
-/// A law with three coefficients, none negative.
-pub(crate) trait Law: Copy {
+/// A law with three coefficients, none negative, that can be carried over to another machine.
+pub(crate) trait Transferable: Copy {
     fn coefficients(&self) -> [f64; 3];
 
     fn with(coefficients: [f64; 3]) -> Self;
 
-    /// The figure at a sample's shape, and what share of its change each coefficient's has: ∂ ln figure by ∂ ln coefficient.
+    /// The figure at a sample's shape, and ∂ ln figure by ∂ ln coefficient for each coefficient.
     fn at(&self, sample: &Sample) -> (f64, [f64; 3]);
 }
 
-/// How far a kind of coefficient may be from a scale that all have in common, in e-folds: a factor of 12 is two of these.
+/// The prior standard deviation of the shift of one kind of coefficient, in e-folds: a factor of 12 is two of these.
 const SHARED: f64 = 1.25;
 
-/// How far a primitive may be from the machine's shift, in e-folds.
+/// The prior standard deviation of a primitive's shift from the machine's, in e-folds.
 const OWN: f64 = 0.2;
 
-/// How far a law is from what it describes, in e-folds. Neighbouring shapes depart together, so that none counts for itself.
+/// The standard deviation of measurements from a law, in e-folds. It is large because departures of neighbouring shapes are correlated.
 const MISFIT: f64 = 0.15;
 
-/// What is known of one primitive on both machines.
+/// A primitive's law on one machine and its samples on the other.
 pub(crate) struct Known<'a, L> {
     pub(crate) law: L,
     pub(crate) samples: &'a [Sample],
-    /// What the law should say of each sample: the logarithm of the measured figure, less its correction.
+    /// The target of the law for each sample: the logarithm of the measured figure, less its correction.
     pub(crate) targets: Vec<f64>,
 }
 
 /// The shifts, in e-folds.
 pub(crate) struct Shifts {
-    /// Of every primitive.
+    /// The machine's shift of each kind of coefficient.
     pub(crate) shared: [f64; 3],
-    /// Of each primitive, in addition.
+    /// Each primitive's own shift, in addition.
     pub(crate) own: Vec<[f64; 3]>,
-    /// The sum of the squares of what is left, with that of the shifts themselves.
+    /// The sum of the squares of the residuals and of the shifts, over their variances.
     pub(crate) loss: f64,
 }
 
-pub(crate) fn shifted<L: Law>(law: &L, shared: &[f64; 3], own: &[f64; 3]) -> L {
+pub(crate) fn shifted<L: Transferable>(law: &L, shared: &[f64; 3], own: &[f64; 3]) -> L {
     let coefficients = law.coefficients();
     L::with(std::array::from_fn(|i| coefficients[i] * (shared[i] + own[i]).exp()))
 }
 
-/// The shifts that make the laws agree with what was measured, from the start of several that leaves the least loss.
-pub(crate) fn fit<L: Law>(known: &[Known<'_, L>], starts: &[[f64; 3]]) -> Shifts {
+/// The most likely shifts, from the start that leads to the least loss.
+pub(crate) fn fit<L: Transferable>(known: &[Known<'_, L>], starts: &[[f64; 3]]) -> Shifts {
     let from = |start: &[f64; 3]| {
         let law = |known: &Known<'_, L>| shifted(&known.law, start, &[0.0; 3]);
         let known: Vec<Known<'_, L>> =
@@ -65,8 +65,8 @@ pub(crate) fn fit<L: Law>(known: &[Known<'_, L>], starts: &[[f64; 3]]) -> Shifts
     starts.iter().map(from).min_by(|a, b| a.loss.total_cmp(&b.loss)).unwrap_or(none)
 }
 
-/// How far the laws are off as a whole: the median, in e-folds.
-pub(crate) fn scale<L: Law>(known: &[Known<'_, L>]) -> f64 {
+/// The median of the laws' errors, in e-folds.
+pub(crate) fn scale<L: Transferable>(known: &[Known<'_, L>]) -> f64 {
     let off = |known: &Known<'_, L>| -> Vec<f64> {
         let off = |(sample, target): (&Sample, &f64)| target - known.law.at(sample).0.max(f64::MIN_POSITIVE).ln();
         known.samples.iter().zip(&known.targets).map(off).collect()
@@ -74,7 +74,7 @@ pub(crate) fn scale<L: Law>(known: &[Known<'_, L>]) -> f64 {
     median(known.iter().flat_map(off)).unwrap_or_default()
 }
 
-fn fit_from_here<L: Law>(known: &[Known<'_, L>]) -> Shifts {
+fn fit_from_here<L: Transferable>(known: &[Known<'_, L>]) -> Shifts {
     const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 100, tolerance: 1e-10, most_damping: 1e9 };
     let start = linearised(known, DVector::zeros(3 + 3 * known.len()));
     let step = |at: &Linearised, damping: f64| {
@@ -101,7 +101,7 @@ struct Linearised {
     slope: DVector<f64>,
 }
 
-fn linearised<L: Law>(known: &[Known<'_, L>], shifts: DVector<f64>) -> Linearised {
+fn linearised<L: Transferable>(known: &[Known<'_, L>], shifts: DVector<f64>) -> Linearised {
     let mut gram = DMatrix::zeros(shifts.len(), shifts.len());
     let mut slope = DVector::zeros(shifts.len());
     let mut loss = 0.0;

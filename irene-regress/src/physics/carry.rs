@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{
     EnergyLaw, Primitive, Sample, TimeCurve,
-    adapt::{self, Known, Law, Shifts, shifted},
+    adapt::{self, Known, Shifts, Transferable, shifted},
     correction::Correction,
 };
 
-/// How much of the departures from the laws may hold on another machine: those of tiles mostly do where libraries are the same.
+/// Powers of the corrections that are tried on another machine: departures by tiles mostly hold where libraries are the same.
 const POWERS: [f64; 3] = [1.0, 0.5, 0.0];
 
-/// A primitive of a machine that was never measured here is learned from that many samples, or costed like the unknown ones.
+/// The least number of samples to learn a primitive that was never measured here; with fewer it is costed like an unknown one.
 const LEAST_SAMPLES: usize = 4;
 
-/// The primitives of both machines, with the samples of the other and the logarithms of the corrections at their shapes.
+/// A primitive of this machine with its samples on the other, and the logarithms of its correction at their shapes.
 struct Both<'a> {
     primitive: &'a Primitive,
     samples: &'a [Sample],
@@ -28,7 +28,7 @@ struct Machine {
     gpu_energy: Option<Shifts>,
 }
 
-/// The primitives by name and that of all others, on the machine of the samples.
+/// The primitives by name, and the one for all others, on the machine of the samples.
 pub(crate) fn carried_over(
     primitives: &BTreeMap<String, Primitive>,
     any: &Primitive,
@@ -84,8 +84,8 @@ pub(crate) fn carried_over(
     (carried, machine.primitive(any, None, power))
 }
 
-/// What one law should say of each sample.
-fn known<'a, L: Law>(
+/// Each primitive's law of one figure, with the targets of its samples.
+fn known<'a, L: Transferable>(
     both: &'a BTreeMap<&str, Both<'_>>,
     power: f64,
     figure: usize,
@@ -102,9 +102,9 @@ fn known<'a, L: Law>(
 }
 
 impl Machine {
-    /// A primitive with the shifts of all, and its own where it has any.
+    /// A primitive with the machine's shifts, and its own if it was measured there.
     fn primitive(&self, primitive: &Primitive, place: Option<usize>, power: f64) -> Primitive {
-        fn law<L: Law>(law: &L, shifts: &Shifts, place: Option<usize>) -> L {
+        fn law<L: Transferable>(law: &L, shifts: &Shifts, place: Option<usize>) -> L {
             shifted(law, &shifts.shared, place.and_then(|place| shifts.own.get(place)).unwrap_or(&[0.0; 3]))
         }
         let time: TimeCurve = law(&primitive.time, &self.time, place);

@@ -5,19 +5,19 @@ use super::{SHAPE, Sample, Shape};
 use crate::{Result, Store};
 
 /// Smooth factors on laws, where the training data departs from them: the means of Gaussian processes over the logarithms of the
-/// shape, in e-folds. Of a few [`KERNELS`] the evidence of the training data (its marginal likelihood) chooses. Far from the
-/// training data all vanish and the laws stand alone.
+/// shape, in e-folds. The marginal likelihood of the training data chooses one of a few [`KERNELS`]. Far from the training data all
+/// factors are 1.
 #[derive(Clone, Debug)]
 pub(crate) struct Correction {
-    /// Which of [`KERNELS`].
+    /// The place among [`KERNELS`].
     kernels: usize,
-    /// Where the training shapes are.
+    /// The training shapes' places.
     places: Vec<Shape>,
-    /// How many measurements each stands for.
+    /// The number of measurements of each shape.
     counts: Vec<f64>,
-    /// What each adds to the logarithms of latency and of the energies given the latency.
+    /// The weight of each shape, for the logarithms of latency and of the energies given the latency.
     weights: Vec<Vec<f64>>,
-    /// Of the covariance of the latencies.
+    /// The factor of the latencies' covariance.
     factors: Option<CovarianceFactor>,
 }
 
@@ -29,22 +29,22 @@ impl PartialEq for Correction {
     }
 }
 
-/// Sums of kernels. In each a narrow one carries what belongs to one shape alone. Beside it, from smooth to jagged:
+/// Sums of kernels, from smooth to jagged. In each a narrow one describes departures that belong to one shape alone.
 const KERNELS: [&[Kernel]; 3] = [
-    // what neighbouring shapes share: how well a kernel suits larger matrices;
+    // Departures that neighbouring shapes share: an implementation suits some sizes of matrices better.
     &[Kernel { reach: [1.0, 0.7, 2.5, 2.0], deviation: 0.1 }, NARROW],
-    // with it, short along intensity and sequence length, what hangs on the form of the operands: how far their tiles are filled;
+    // Also departures that depend on the form of the operands (how far their tiles are filled): short along intensity and sequence length.
     &[WIDE, Kernel { reach: [1.0, 0.3, 2.5, 0.3], deviation: 0.1 }, NARROW],
-    // the same, where forms make a greater difference.
+    // The same, where forms make a greater difference.
     &[WIDE, Kernel { reach: [1.0, 0.3, 2.5, 0.3], deviation: 0.2 }, NARROW],
 ];
 const WIDE: Kernel = Kernel { reach: [2.0, 1.0, 2.5, 4.0], deviation: 0.2 };
 const NARROW: Kernel = Kernel { reach: [0.05; 4], deviation: 0.03 };
 
-/// Shapes that one machine's correction rests on, at most: it takes time by their cube.
+/// The most shapes of one machine's correction: its time grows with their cube.
 const MOST: usize = 1024;
 
-/// Evenly fewer samples with their residuals, if there are too many.
+/// Every nth sample with its residuals, so that there are at most [`MOST`].
 fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<f64>>) {
     let step = samples.len().div_ceil(MOST).max(1);
     let residuals = residuals.iter().map(|of| of.iter().copied().step_by(step).collect());
@@ -54,17 +54,17 @@ fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<
 /// The spread of repeated measurements, as a share.
 const NOISE: f64 = 0.01;
 
-/// How far energies depart from their law at the latency that was measured, as a share of how far latencies depart from theirs.
+/// Departures of energies from their law at the measured latency, as a share of those of latencies.
 const ENERGY_SCALE: f64 = 1.0 / 3.0;
 
 struct Kernel {
-    /// Along each [`place`], in e-folds.
+    /// Along each coordinate of a [`place`], in e-folds.
     reach: Shape,
     /// As a share of the figure.
     deviation: f64,
 }
 
-/// Bytes, FLOPs for each byte, parameters and sequence length, as logarithms. What has (nearly) no FLOPs has no intensity.
+/// The logarithms of bytes, FLOPs a byte, parameters and sequence length. An operation with (nearly) no FLOPs has intensity 1.
 fn place([flops, bytes, parameters, seq_len]: &Shape) -> Shape {
     const LEAST: f64 = 1e-3;
     let bytes = bytes + LEAST;
@@ -72,7 +72,7 @@ fn place([flops, bytes, parameters, seq_len]: &Shape) -> Shape {
     [bytes.ln(), intensity, (parameters + 1.0).ln(), seq_len.ln()]
 }
 
-/// Of two [`place`]s.
+/// The covariance of the departures at two [`place`]s.
 fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
     let kernel = |kernel: &Kernel| {
         let steps = x.iter().zip(y).zip(&kernel.reach).map(|((x, y), reach)| (x - y) / reach);
@@ -82,17 +82,17 @@ fn covariance(kernels: &[Kernel], x: &Shape, y: &Shape) -> f64 {
     kernels.iter().map(kernel).sum()
 }
 
-/// What the data says of a shape.
+/// The correction at a shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Factors {
-    /// What to multiply the laws by: the latency's, the energies'.
+    /// The factors on the laws of latency and energies.
     pub(crate) of: Vec<f64>,
-    /// How far off the latency may be, in e-folds: the standard deviation that is left, a measurement's own spread included.
+    /// The standard deviation of the latency, in e-folds, given the training data; a measurement's own spread is in it.
     pub(crate) deviation: f64,
 }
 
 impl Correction {
-    /// From what the laws leave of each sample, in e-folds: first of latency, then of each energy.
+    /// Learns from each sample's departures from the laws, in e-folds: first of latency, then of each energy.
     pub(crate) fn fit(samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
         let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
@@ -101,32 +101,32 @@ impl Correction {
         tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(residuals)
     }
 
-    /// The same kernels on other samples.
+    /// Learns from other samples with the same kernels.
     pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
         Self::on(self.kernels, samples).weighted(residuals)
     }
 
-    /// Of so many figures, all by their laws alone.
+    /// No correction, for so many figures.
     pub(crate) fn none(figures: usize) -> Self {
         Self { kernels: 0, places: Vec::new(), counts: Vec::new(), weights: vec![Vec::new(); figures], factors: None }
     }
 
-    /// Whether all is by the laws alone.
+    /// Whether there is no correction.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// The same factors to a power between 0 and 1, of so many figures, on which nothing of another machine was tried.
+    /// The factors for another machine: for so many figures, each to a power between 0 and 1.
     pub(crate) fn carried_over(&self, power: f64, figures: usize) -> Self {
-        /// Measurements elsewhere say nothing of how far off this machine's may be.
+        /// Counts so low that the deviation does not shrink by measurements of another machine.
         const ELSEWHERE: f64 = 1e-4;
         let scaled = |weights: &Vec<f64>| weights.iter().map(|weight| power * weight).collect();
         let weights = self.weights.iter().take(figures).map(scaled).collect();
         Self::new(self.kernels, self.places.clone(), vec![ELSEWHERE; self.counts.len()], weights)
     }
 
-    /// With the factors of another by the same kernels, on top.
+    /// The product with another correction by the same kernels.
     pub(crate) fn with(self, other: Self) -> Self {
         let weights = self.weights.into_iter().zip(other.weights).map(|(ours, theirs)| [ours, theirs].concat());
         let (places, counts) = ([self.places, other.places].concat(), [self.counts, other.counts].concat());
@@ -144,7 +144,7 @@ impl Correction {
         Self { factors, ..correction }
     }
 
-    /// With the weights that these residuals of its samples give.
+    /// Solves for the weights that explain these residuals of its samples.
     fn weighted(mut self, residuals: &[Vec<f64>]) -> Self {
         let of_energies = self.factorised(ENERGY_SCALE);
         for (figure, residuals) in residuals.iter().enumerate() {
@@ -156,7 +156,7 @@ impl Correction {
         self
     }
 
-    /// The logarithm of the likelihood of residuals of latency, but for a constant.
+    /// The logarithm of the marginal likelihood of residuals of latency, but for a constant.
     fn evidence(&self, residuals: &[f64]) -> f64 {
         let Some(factors) = &self.factors else { return f64::NEG_INFINITY };
         let mut whitened = DVector::from_column_slice(residuals);
@@ -171,7 +171,7 @@ impl Correction {
         CovarianceFactor::of(self.places.len(), covariance, |i| NOISE * NOISE / self.counts[i])
     }
 
-    /// What the training data says of a shape.
+    /// The correction at a shape.
     pub(crate) fn at(&self, shape: &Shape) -> Factors {
         let (place, kernels) = (place(shape), KERNELS[self.kernels]);
         let mut near = DVector::from_iterator(
@@ -202,7 +202,7 @@ impl Correction {
         }
     }
 
-    /// With weights for so many figures.
+    /// Reads a correction with weights for so many figures.
     pub(crate) fn read(name: &str, figures: usize, store: &Store) -> Result<Self> {
         let [kernels] = store.take_coefficients(&format!("{name}.kernels"))?;
         if kernels.fract() != 0.0 || kernels >= KERNELS.len() as f64 {

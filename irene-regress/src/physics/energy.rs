@@ -1,14 +1,14 @@
 use irene_numerics::nonnegative_least_squares;
 
-use super::{Sample, Shape, adapt::Law};
+use super::{Sample, Shape, adapt::Transferable};
 use crate::{Result, Store};
 
 /// The energy of one launch of a primitive, J:
 ///
 /// E = P·t + f·F + b·B
 ///
-/// with t its latency, F the MFLOP in tiles and B the MiB moved. While it waits for its launch, a machine draws P; what it computes
-/// and moves comes on top. No coefficient is negative.
+/// with t its latency, F the MFLOP in tiles and B the MiB moved. P is drawn all the time, also while the GPU waits for a launch; FLOPs and
+/// bytes cost energy on top. No coefficient is negative.
 ///
 /// | coefficient | unit |
 /// |---|---|
@@ -23,8 +23,7 @@ pub(crate) struct EnergyLaw {
 }
 
 impl EnergyLaw {
-    /// The non-negative least squares of the relative error, at the latencies that were measured; `log_energy` tells which of a
-    /// sample's energies, ln J.
+    /// Fits by non-negative least squares of the relative error, at the measured latencies; `log_energy` gives a sample's energy, ln J.
     pub(crate) fn fit(samples: &[Sample], log_energy: impl Fn(&Sample) -> f64) -> Self {
         let row = |sample: &Sample| {
             let (seconds, [flops, bytes, ..]) = (sample.log_time.exp(), sample.shape);
@@ -37,7 +36,7 @@ impl EnergyLaw {
         Self { power, per_mflop, per_mib }
     }
 
-    /// Joules of a shape that takes so many seconds.
+    /// The energy of a shape that takes so many seconds, J.
     pub(crate) fn joules(&self, shape: &Shape, seconds: f64) -> f64 {
         self.power * seconds + self.per_mflop * shape[0] + self.per_mib * shape[1]
     }
@@ -52,7 +51,7 @@ impl EnergyLaw {
     }
 }
 
-impl Law for EnergyLaw {
+impl Transferable for EnergyLaw {
     fn coefficients(&self) -> [f64; 3] {
         [self.power, self.per_mflop, self.per_mib]
     }
@@ -61,7 +60,7 @@ impl Law for EnergyLaw {
         Self { power, per_mflop, per_mib }
     }
 
-    /// At the latency that was measured.
+    /// At the measured latency.
     fn at(&self, sample: &Sample) -> (f64, [f64; 3]) {
         let (seconds, [flops, bytes, ..]) = (sample.log_time.exp(), sample.shape);
         let joules = self.joules(&sample.shape, seconds);

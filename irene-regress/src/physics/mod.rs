@@ -1,8 +1,8 @@
-//! What operations cost a machine, by their shapes: the laws that the predictors from specs are made of.
+//! The laws of the predictors from specs: an operation's latency and energy on a machine, by its shape.
 //!
-//! A launch of a primitive takes the time of its [`TimeCurve`]: a launch, or the FLOPs and bytes where they take longer. Its energy
-//! follows by an [`EnergyLaw`]: power for as long as it runs, and energy for each FLOP and byte. Where training data departs from
-//! these, a smooth [`Correction`] follows it. A module is its children and an [`OwnPart`].
+//! A [`TimeCurve`] gives the latency of a primitive: that of a launch, or of its FLOPs and bytes if they take longer. An [`EnergyLaw`] gives
+//! its energy: power for as long as it runs, and energy for each FLOP and byte. A smooth [`Correction`] follows the training data where it
+//! departs from these laws. A module costs the sum of its children and an [`OwnPart`].
 
 mod adapt;
 mod carry;
@@ -23,14 +23,14 @@ pub(crate) use time::TimeCurve;
 
 use crate::{Result, missing};
 
-/// What a primitive's cost depends on: MFLOP in tiles, MiB moved, parameters, tokens in a sequence.
+/// The numbers that decide a primitive's cost: MFLOP in tiles, MiB moved, parameters, tokens in a sequence.
 pub(crate) type Shape = [f64; 4];
 
 /// The names of a shape's numbers.
 pub(crate) const SHAPE: [&str; 4] =
     [Quantity::TiledFlops.name(), Quantity::MovedBytes.name(), Quantity::NumParameters.name(), "seq_len"];
 
-/// The shape of a leaf. One that brings FLOPs of its own and says nothing of tiles has none that are not filled.
+/// The shape of a leaf. A leaf without FLOPs in tiles is taken to fill its tiles.
 pub(crate) fn shape(tree: &Tree, id: NodeId) -> Result<Shape> {
     let flops = tree.node(id).get(Quantity::TiledFlops);
     let flops = flops.map_or_else(|| number(tree, id, Quantity::Flops), Ok)?;
@@ -38,7 +38,7 @@ pub(crate) fn shape(tree: &Tree, id: NodeId) -> Result<Shape> {
     Ok([flops, bytes, parameters, tree.seq_len as f64])
 }
 
-/// A node's number, which must be there.
+/// A number of a node, or the error that it is missing.
 pub(crate) fn number(tree: &Tree, id: NodeId, quantity: Quantity) -> Result<f64> {
     tree.node(id).get(quantity).ok_or_else(|| missing(tree, id, quantity))
 }

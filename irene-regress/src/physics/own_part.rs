@@ -4,40 +4,42 @@ use irene_numerics::nonnegative_least_squares;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
-use crate::{Error, Explanation, Result, Store, Term, figures::Figures, latency, paper::ground_truth};
+use crate::{Error, Explanation, Result, Store, Term, latency, paper::ground_truth, prediction::PredictedCost};
 
-/// What a module costs itself, beside its children. A coefficient of each [`TERMS`] for the energy (J), for the latency (s) and for
-/// the energy by the GPU's driver (J); none is negative, so that no own part is.
+/// The own part of a module: its cost beside its children's. For energy (J), latency (s) and the energy by the GPU's driver (J) it has a
+/// coefficient for each of [`TERMS`]; none is negative, so that no own part is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OwnPart {
     pub(crate) energy: Coefficients,
     pub(crate) latency: Coefficients,
-    /// Where the training data has it.
+    /// None if the training data has none.
     pub(crate) gpu_energy: Option<Coefficients>,
 }
 
 pub(crate) type Coefficients = [f64; TERMS.len()];
 
-/// What an own part is paid for, and its unit: launching its operations; what they move, element by element; what they copy between
-/// layouts, which runs against the grain of memory.
+/// The amounts that an own part is computed from, with their units: the operations' launches; the bytes that they move element by element;
+/// the bytes that they copy between layouts, which costs more a byte.
 pub(crate) const TERMS: [(&str, &str); 3] =
     [("kernels", "kernel"), ("bytes moved", "MiB"), ("bytes copied between layouts", "MiB")];
 
-/// How far off an own part may be, in e-folds: about its spread on the public data.
+/// How far off an own part may be, in e-folds: about the spread on the public data.
 const DEVIATION: f64 = 0.15;
 
-/// One training module: what it and all modules below it do themselves, and the figures less those of all primitives below.
+/// One module of the training data.
 struct Module {
+    /// The sum of [`TERMS`] over it and all modules below it.
     terms: Coefficients,
-    /// Latency, energy, GPU energy.
+    /// Latency, energy and GPU energy less those of all primitives below.
     rest: [f64; 3],
+    /// Latency, energy and GPU energy.
     total: [f64; 3],
     level: Level,
 }
 
 impl OwnPart {
-    /// For each figure the non-negative least squares of the relative error of whole modules, given what the primitives in them were
-    /// measured at; modules and models count the same in all. The trees are without their math level.
+    /// Fits each figure by non-negative least squares of the relative error of whole modules, given the measured figures of the primitives
+    /// in them. All modules together count as much as all models together. The trees are without their math level.
     pub(crate) fn fit(trees: &[&Tree]) -> Result<Self> {
         let modules = Modules::of(trees)?;
         let fit = |figure: usize| {
@@ -47,8 +49,8 @@ impl OwnPart {
         Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: modules.have_gpu_energy().then(|| fit(2)) })
     }
 
-    /// Of another machine, from trees that were measured there: all coefficients scaled alike, and each as far from that as the
-    /// data asks for. One that was 0 finds its own value.
+    /// The own part on another machine, from trees that were measured there: all coefficients are scaled alike, and each then departs from
+    /// that as far as the data asks for. A coefficient of 0 here is fitted there without a prior.
     pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
         let modules = Modules::of(trees)?;
         if modules.0.is_empty() {
@@ -76,11 +78,11 @@ impl OwnPart {
         })
     }
 
-    /// What a node costs itself: a module beside its children, or a single operation.
-    pub(crate) fn figures(&self, tree: &Tree, id: NodeId) -> Result<Figures> {
+    /// The cost of a module's own part, or of a single operation.
+    pub(crate) fn cost(&self, tree: &Tree, id: NodeId) -> Result<PredictedCost> {
         let terms = terms(tree, id)?;
         let sum = |coefficients: &Coefficients| terms.iter().zip(coefficients).map(|(term, each)| term * each).sum();
-        Ok(Figures {
+        Ok(PredictedCost {
             latency: Some(sum(&self.latency)),
             energy: sum(&self.energy),
             gpu_energy: self.gpu_energy.as_ref().map(sum),
@@ -89,7 +91,7 @@ impl OwnPart {
         })
     }
 
-    /// A predicted module's children, and what it costs itself; a single operation's cost.
+    /// Explains a predicted module by its children and its own part, and a single operation by its cost.
     pub(crate) fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
         let amounts = terms(tree, id)?;
         let own = |coefficients: &Coefficients| -> Vec<Term> {
@@ -122,11 +124,11 @@ impl OwnPart {
     }
 }
 
-/// What a coefficient that is twice as large on another machine costs, against the sum of the squares of the relative errors that one
-/// tree leaves at the two levels together.
+/// The penalty on a coefficient that doubles from one machine to another, beside the sum of the squares of the relative errors that one
+/// tree leaves at both levels.
 const PRIOR: f64 = 0.005;
 
-/// Training modules.
+/// The modules of the training trees.
 struct Modules(Vec<Module>);
 
 impl Modules {
@@ -142,7 +144,8 @@ impl Modules {
         !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0 && module.rest[2].is_finite())
     }
 
-    /// What each does itself, and what of a figure that is to make up, relative to the whole; each level weighs 1 in all.
+    /// A row of [`TERMS`] and a target (the figure less that of the primitives) for each module, both divided by the whole figure; the
+    /// weights of each level add up to 1.
     fn equations(&self, figure: usize) -> (Vec<Coefficients>, Vec<f64>) {
         let count = |level| self.0.iter().filter(|module| module.level == level).count() as f64;
         let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
@@ -152,7 +155,7 @@ impl Modules {
     }
 }
 
-/// The modules of a tree; those of layers that repeat their measurement once.
+/// The modules of a tree; equal measurements of several layers count once.
 fn modules(tree: &Tree) -> Result<Vec<Module>> {
     let mut terms_below = vec![Coefficients::default(); tree.nodes().len()];
     let mut primitives = vec![[0.0; 3]; tree.nodes().len()];
@@ -188,8 +191,7 @@ fn add<const N: usize>(sum: &mut [f64; N], terms: &[f64; N]) {
     sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
 }
 
-/// The amounts of [`TERMS`] that a node itself does; where the tree shows the math level, a module's operations are nodes of
-/// their own.
+/// A node's own amounts of [`TERMS`]; where the tree shows the math level, a module's operations are nodes of their own.
 pub(crate) fn terms(tree: &Tree, id: NodeId) -> Result<Coefficients> {
     let own = |quantity: Quantity| match tree.own(id, quantity) {
         Some(own) => Ok(own.max(0.0)),

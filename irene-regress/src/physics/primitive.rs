@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, shape};
-use crate::{Explanation, Result, Store, Term, figures::Figures, paper::ground_truth, range::Range};
+use crate::{Explanation, Result, Store, Term, paper::ground_truth, prediction::PredictedCost, range::Range};
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Sample {
 /// Shapes by their bits, with the latency, energy and GPU energy of each measurement.
 type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<[f64; 3]>>;
 
-/// The measured shapes of each primitive by its instance type in lower case; what several models or layers share is one sample.
+/// The measured shapes of each primitive by its instance type in lower case. A shape that several models or layers share is one sample.
 pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
     let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
     for tree in trees {
@@ -53,18 +53,18 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
 pub(crate) struct Primitive {
     pub(crate) time: TimeCurve,
     pub(crate) energy: EnergyLaw,
-    /// Of the GPU's driver's energy, where the training data has it.
+    /// For the energy by the GPU's driver; None if the training data has none.
     pub(crate) gpu_energy: Option<EnergyLaw>,
     pub(crate) correction: Correction,
     pub(crate) range: Range<{ SHAPE.len() }>,
 }
 
-/// How a law and the correction on it make up a figure.
+/// A figure by a law and the correction on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Corrected {
-    /// By the law.
+    /// The figure by the law.
     pub(crate) law: f64,
-    /// Times this.
+    /// The correction, which multiplies it.
     pub(crate) factor: f64,
 }
 
@@ -74,7 +74,7 @@ impl Corrected {
     }
 }
 
-/// Everything that is said of one launch.
+/// The predicted figures of one launch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Launch {
     /// s.
@@ -88,8 +88,8 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    pub(crate) fn figures(&self) -> Figures {
-        Figures {
+    pub(crate) fn cost(&self) -> PredictedCost {
+        PredictedCost {
             latency: Some(self.latency.value()),
             energy: self.energy.value(),
             gpu_energy: self.gpu_energy.map(Corrected::value),
@@ -100,14 +100,14 @@ impl Launch {
 }
 
 impl Primitive {
-    /// Of samples of one primitive, at least one.
+    /// Fits a primitive to its samples, of which there is at least one.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
         let mut primitive = Self::of_laws(samples);
         primitive.learn_correction(samples);
         primitive
     }
 
-    /// The laws alone, without what belongs to the samples' shapes.
+    /// Fits the laws alone, without a correction.
     pub(crate) fn of_laws(samples: &[Sample]) -> Self {
         let time = TimeCurve::fit(samples);
         let energy = EnergyLaw::fit(samples, |sample| sample.log_energy);
@@ -123,15 +123,15 @@ impl Primitive {
         }
     }
 
-    /// How many figures there are of a launch.
-    fn figures(&self) -> usize {
+    /// The number of figures of a launch.
+    fn figure_count(&self) -> usize {
         2 + usize::from(self.gpu_energy.is_some())
     }
 
-    /// Learns what the laws, and the correction that is there, leave of samples.
+    /// Learns a correction from the samples' departures from the laws, on top of the correction so far.
     pub(crate) fn learn_correction(&mut self, samples: &[Sample]) {
         let launches: Vec<Vec<f64>> = samples.iter().map(|sample| self.logs(sample)).collect();
-        let mut residuals = vec![Vec::with_capacity(samples.len()); self.figures()];
+        let mut residuals = vec![Vec::with_capacity(samples.len()); self.figure_count()];
         for (sample, logs) in samples.iter().zip(launches) {
             let measured = [sample.log_time, sample.log_energy, sample.log_gpu_energy.unwrap_or_default()];
             for ((residuals, measured), log) in residuals.iter_mut().zip(measured).zip(logs) {
@@ -148,7 +148,7 @@ impl Primitive {
         self.range = self.range.union(&Range::of(samples.iter().map(|sample| sample.shape)));
     }
 
-    /// The logarithms of what is said of a sample: its latency, and its energies at the latency that was measured.
+    /// The logarithms of a sample's predicted latency, and of its energies at the measured latency.
     fn logs(&self, sample: &Sample) -> Vec<f64> {
         let laws = [Some(self.energy), self.gpu_energy].into_iter().flatten();
         let energies = laws.map(|law| law.joules(&sample.shape, sample.log_time.exp()));
@@ -157,7 +157,7 @@ impl Primitive {
         figures.zip(factors).map(|(figure, factor)| figure.max(f64::MIN_POSITIVE).ln() + factor.ln()).collect()
     }
 
-    /// One launch of it.
+    /// Predicts one launch.
     pub(crate) fn launch(&self, shape: &Shape) -> Launch {
         let factors = self.correction.at(shape);
         let corrected =
@@ -172,7 +172,7 @@ impl Primitive {
         }
     }
 
-    /// What makes up one launch.
+    /// Explains one launch.
     pub(crate) fn explain(&self, shape: &Shape) -> Explanation {
         let launch = self.launch(shape);
         let [flops, bytes, ..] = *shape;

@@ -1,15 +1,15 @@
 use irene_numerics::{LevenbergMarquardt, median};
 use nalgebra::{Matrix3, Vector3};
 
-use super::{Sample, Shape, adapt::Law};
+use super::{Sample, Shape, adapt::Transferable};
 use crate::{Result, Store};
 
 /// The latency of one launch of a primitive, s:
 ///
 /// t = (Lᵖ + (f·F + b·B)ᵖ)^(1/p)
 ///
-/// with F the MFLOP in tiles and B the MiB moved. A launch takes L however little it does; once the work takes longer than the
-/// launch, the work is what is waited for. p says how sharply the one gives way to the other.
+/// with F the MFLOP in tiles and B the MiB moved. A launch takes at least L; work that takes longer decides the latency. p says how sharp
+/// the change from one to the other is.
 ///
 /// | coefficient | unit |
 /// |---|---|
@@ -26,11 +26,11 @@ pub(crate) struct TimeCurve {
 /// p of the curve. From 2 to 8 the errors on the public data are nearly the same, leaving models or sizes out.
 const SHARPNESS: f64 = 4.0;
 
-/// A relative deviation beyond which a sample counts less: tile sizes that suit a shape badly.
+/// The relative deviation beyond which a sample counts less: some shapes suit the tiles badly.
 const OUTLYING: f64 = 0.05;
 
 impl TimeCurve {
-    /// The least squares of ln t, deviations beyond [`OUTLYING`] weighing less (Huber), by Levenberg and Marquardt over the
+    /// Fits ln t by least squares in which deviations beyond [`OUTLYING`] weigh less (Huber), by Levenberg and Marquardt over the
     /// coefficients' logarithms, which keeps them above 0.
     pub(crate) fn fit(samples: &[Sample]) -> Self {
         const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 200, tolerance: 1e-12, most_damping: 1e12 };
@@ -38,7 +38,7 @@ impl TimeCurve {
         SEARCH.minimise(Self::guess(samples), |curve| curve.loss(samples), step)
     }
 
-    /// Seconds of a shape.
+    /// The latency of a shape, s.
     pub(crate) fn seconds(&self, shape: &Shape) -> f64 {
         let [flops, bytes, ..] = *shape;
         let work = self.per_mflop * flops + self.per_mib * bytes;
@@ -94,7 +94,7 @@ impl TimeCurve {
         }
     }
 
-    /// How much of the latency is the launch's, the FLOPs' and the bytes'; with that, ∂ ln t by ln L, ln f and ln b.
+    /// The shares of launch, FLOPs and bytes in the latency, which are also ∂ ln t by ∂ ln L, ∂ ln f and ∂ ln b.
     pub(crate) fn shares(&self, shape: &Shape) -> [f64; 3] {
         let [flops, bytes, ..] = *shape;
         let (by_flops, by_bytes) = (self.per_mflop * flops, self.per_mib * bytes);
@@ -116,7 +116,7 @@ impl TimeCurve {
     }
 }
 
-impl Law for TimeCurve {
+impl Transferable for TimeCurve {
     fn coefficients(&self) -> [f64; 3] {
         [self.launch, self.per_mflop, self.per_mib]
     }

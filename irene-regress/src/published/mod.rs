@@ -8,7 +8,7 @@ pub use self::tables::{
     COST_SETTING, CostSetting, ENERGY_SHARES, ERRORS_WITHIN, EnergyShares, MACHINES, MINIATURES, Miniatures,
     NODE_COUNTS, NodeCounts, PRIMITIVES,
 };
-use crate::{Ablation, Profile, Provenance};
+use crate::{Ablation, DeviceProfile, Provenance};
 
 /// Mean percentage errors by level that somebody reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,9 +91,9 @@ impl PublicMachine {
     /// The machine that these trees are the public measurements of: the bundled profile of the machine was trained on the same.
     pub fn of(trees: &[Tree]) -> Option<&'static Self> {
         let digest = Provenance::new("", trees).digest;
-        MACHINES
-            .iter()
-            .find(|machine| Profile::bundled(machine.device).is_ok_and(|profile| profile.provenance.digest == digest))
+        MACHINES.iter().find(|machine| {
+            DeviceProfile::bundled(machine.device).is_ok_and(|profile| profile.provenance.digest == digest)
+        })
     }
 
     /// What is reported of a predictor.

@@ -1,23 +1,23 @@
 use irene_tree::{Level, NodeId, Tree};
 
-use super::{Method, law::Law};
-use crate::{Explanation, Result, Store, figures::Prediction};
+use super::{Method, wall_energy::WallEnergy};
+use crate::{Explanation, Result, Store, prediction::NodePrediction};
 
-/// Every node measured: its energy at the wall from its own latency and driver energy, by a [`Law`] for primitives and one for
-/// modules, which keep the processors busy otherwise.
+/// Predicts every node's energy at the wall from its measured latency and driver energy, with one [`WallEnergy`] for primitives and one
+/// for modules, which use the processors differently.
 ///
-/// Nodes were measured one by one, and so may exceed the whole they are part of; such a whole has no own part.
+/// Nodes are measured one by one, so that children may exceed their parent, which then has no own part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
-    of_primitives: Law,
-    of_modules: Law,
+    of_primitives: WallEnergy,
+    of_modules: WallEnergy,
 }
 
 const PRIMITIVES: [Level; 1] = [Level::Ml];
 const MODULES: [Level; 2] = [Level::Module, Level::Model];
 
 impl Measured {
-    fn law(&self, level: Level) -> &Law {
+    fn law(&self, level: Level) -> &WallEnergy {
         if level.is_leaf() { &self.of_primitives } else { &self.of_modules }
     }
 }
@@ -30,19 +30,19 @@ impl Method for Measured {
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { of_primitives: Law::fit(trees, &PRIMITIVES)?, of_modules: Law::fit(trees, &MODULES)? })
+        Ok(Self { of_primitives: WallEnergy::fit(trees, &PRIMITIVES)?, of_modules: WallEnergy::fit(trees, &MODULES)? })
     }
 
-    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
-        let mut predictions = vec![Prediction::default(); tree.nodes().len()];
+    fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
+        let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
         for id in tree.ids().rev() {
-            // Single operations need not have been measured.
+            // Single operations are often not measured.
             let level = tree.node(id).level();
             if level == Level::Math && !self.law(level).knows(tree, id) {
                 continue;
             }
             let mut prediction = self.law(level).predict(tree, id)?;
-            let parts = tree.children(id).filter_map(|child| predictions[child.index()].figures);
+            let parts = tree.children(id).filter_map(|child| predictions[child.index()].cost);
             let parts: f64 = parts.map(|part| part.energy).sum();
             prediction.own = prediction.own.map(|energy| energy - parts).filter(|own| *own >= 0.0);
             predictions[id.index()] = prediction;
@@ -65,7 +65,7 @@ impl Method for Measured {
     }
 
     fn read(store: &Store) -> Result<Self> {
-        let of_primitives = Law::read("law.primitives", store)?;
-        Ok(Self { of_primitives, of_modules: Law::read("law.modules", store)? })
+        let of_primitives = WallEnergy::read("law.primitives", store)?;
+        Ok(Self { of_primitives, of_modules: WallEnergy::read("law.modules", store)? })
     }
 }

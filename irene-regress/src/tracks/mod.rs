@@ -1,27 +1,27 @@
-//! Our predictors, by what is known of the model on the target machine.
+//! Our predictors, one for each kind of measurements of a new model on the target machine.
 
-mod law;
 mod measured;
 mod primitives;
 mod specs;
+mod wall_energy;
 
 use irene_tree::{NodeId, Tree};
 
 use crate::{
     Error, Explanation, Predictor, Result, Store, Trainer,
-    figures::{self, Prediction},
     interval::Spread,
+    prediction::{self, NodePrediction},
 };
 pub(crate) use measured::Measured;
 pub(crate) use primitives::Primitives;
 pub(crate) use specs::Specs;
 
-/// What is known of a new model on the target machine: how one of our predictors is trained.
+/// Our three predictors, by what is measured of a new model on the target machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
     /// Every node's own latency and driver energy.
     Measured,
-    /// The same of the ML-level nodes alone; modules and models are inferred.
+    /// Latency and driver energy of the ML-level nodes alone; modules and models are inferred.
     Primitives,
     /// Nothing: architecture and input size are enough.
     Specs,
@@ -50,7 +50,7 @@ impl Trainer for Track {
         if trees.is_empty() {
             return Err(Error::Training("no trees; measured trees of two sizes are the least".into()));
         }
-        // What a module runs itself is its own part here, whether or not the trees show it.
+        // A module's own operations are in its own part, whether or not the trees show them as nodes.
         let stripped: Vec<Tree> =
             trees.iter().filter(|tree| tree.shows_math()).map(|tree| tree.without_math()).collect();
         let plain = trees.iter().copied().filter(|tree| !tree.shows_math());
@@ -63,7 +63,7 @@ impl Trainer for Track {
     }
 }
 
-/// Trees of another machine that its intervals can rest on alone.
+/// With so many trees of another machine its intervals rest on these alone.
 const ENOUGH_TREES: usize = 20;
 
 /// One of our methods, without its intervals.
@@ -75,18 +75,18 @@ pub(crate) trait Method: Send + Sync + Sized + 'static {
     /// Trains on trees without their math level.
     fn fit(trees: &[&Tree]) -> Result<Self>;
 
-    /// The same, with what trying it on trees that were held out does not need.
+    /// Trains on all trees, also what calibrating intervals on held-out trees does not need.
     fn fit_whole(trees: &[&Tree]) -> Result<Self> {
         Self::fit(trees)
     }
 
-    /// A prediction for every node, in pre-order.
-    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>>;
+    /// Predicts every node, in pre-order.
+    fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>>;
 
-    /// What makes up a node's figures.
+    /// Explains a node's figures.
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
 
-    /// The same for another machine, from a few trees without their math level that were measured there.
+    /// The method on another machine, from a few trees without their math level that were measured there.
     fn adapted(&self, trees: &[&Tree]) -> Result<Self>;
 
     fn write(&self, store: &mut Store);
@@ -94,11 +94,11 @@ pub(crate) trait Method: Send + Sync + Sized + 'static {
     fn read(store: &Store) -> Result<Self>;
 }
 
-/// A method with intervals that were tried on trees it was not trained on.
+/// A method with intervals that were calibrated on trees it was not trained on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Calibrated<M> {
     method: M,
-    /// None where the training data left nothing to try them on.
+    /// None if the training data is too little to hold trees out.
     spread: Option<Spread>,
 }
 
@@ -108,7 +108,7 @@ impl<M: Method> Calibrated<M> {
         Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict) })
     }
 
-    /// Reads what [`Predictor::write`] wrote.
+    /// Reads a store that [`Predictor::write`] wrote.
     pub(crate) fn read(store: &Store) -> Result<Self> {
         Ok(Self { method: M::read(store)?, spread: Spread::read(store)? })
     }
@@ -125,7 +125,7 @@ impl<M: Method> Predictor for Calibrated<M> {
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
         let predictions = self.method.predict(tree)?;
-        figures::write(tree, &predictions, |level, figures, is_outside| {
+        prediction::write(tree, &predictions, |level, figures, is_outside| {
             self.spread.as_ref()?.interval(level, figures, is_outside)
         });
         Ok(())
@@ -138,8 +138,7 @@ impl<M: Method> Predictor for Calibrated<M> {
     fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
         let method = self.method.adapted(trees)?;
         let here = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict);
-        // Few trees say little of how far off the next may be: the intervals of the machine that the predictor comes from hold
-        // beside theirs, and wider.
+        // Few trees calibrate intervals badly: those of the predictor's own machine, widened, count beside them.
         let before = self.spread.as_ref().map(Spread::widened).filter(|_| trees.len() < ENOUGH_TREES);
         let spread = match (here, before) {
             (Some(here), Some(before)) => Some(here.or_wider(&before)),

@@ -1,16 +1,16 @@
 use irene_tree::{Level, NodeId, Tree};
 
-use super::{Method, law::Law};
+use super::{Method, wall_energy::WallEnergy};
 use crate::{
     Explanation, Result, Store,
-    figures::{self, Prediction},
     physics::OwnPart,
+    prediction::{self, NodePrediction},
 };
 
-/// Only the primitives measured: their energy by a [`Law`], modules and models as the sum of their parts and an [`OwnPart`].
+/// Predicts primitives from their measurements by a [`WallEnergy`], modules and models as the sum of their parts and an [`OwnPart`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Primitives {
-    law: Law,
+    law: WallEnergy,
     own_part: OwnPart,
 }
 
@@ -22,13 +22,13 @@ impl Method for Primitives {
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { law: Law::fit(trees, &[Level::Ml])?, own_part: OwnPart::fit(trees)? })
+        Ok(Self { law: WallEnergy::fit(trees, &[Level::Ml])?, own_part: OwnPart::fit(trees)? })
     }
 
-    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
-        figures::sum_up(tree, |id| match tree.node(id).level() {
+    fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
+        prediction::sum_up(tree, |id| match tree.node(id).level() {
             Level::Ml => self.law.predict(tree, id),
-            _ => Ok(Prediction::of(self.own_part.figures(tree, id)?)),
+            _ => Ok(NodePrediction::of(self.own_part.cost(tree, id)?)),
         })
     }
 
@@ -49,6 +49,6 @@ impl Method for Primitives {
     }
 
     fn read(store: &Store) -> Result<Self> {
-        Ok(Self { law: Law::read("law", store)?, own_part: OwnPart::read(store)? })
+        Ok(Self { law: WallEnergy::read("law", store)?, own_part: OwnPart::read(store)? })
     }
 }

@@ -6,28 +6,29 @@ use irene_tree::{Level, Mark, Node, NodeId, Tree};
 use super::Method;
 use crate::{
     Error, Explanation, Result, Store,
-    figures::{self, Prediction},
     interval::CONFIDENCE,
     physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, samples, shape},
+    prediction::{self, NodePrediction},
 };
 
-/// Nothing measured: primitives by their shapes ([`Primitive`]), modules and models as the sum of their parts and an [`OwnPart`].
+/// Predicts without measurements of the model: primitives by their shapes ([`Primitive`]), modules and models as the sum of their parts
+/// and an [`OwnPart`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Specs {
     /// By instance type in lower case.
     primitives: BTreeMap<String, Primitive>,
-    /// Over all primitives, for those that were never seen and are like none.
+    /// Fitted to all primitives, for those that were never seen and are like none.
     any: Primitive,
-    /// How far off that is, in e-folds, for nine in ten of the primitives it was tried on without having been fitted to them.
+    /// The error that it does not exceed, in e-folds, on nine in ten shapes of primitives that it was not fitted to.
     unseen_reach: f64,
     own_part: OwnPart,
 }
 
-/// Primitives that do the same work in other words: each stands in where the other was never seen.
+/// Primitives that do the same work under another name: each stands in where the other was never seen.
 const KIN: [(&str, &str); 2] = [("conv1d", "linear"), ("linear", "conv1d")];
 
-/// A primitive, and how near a node is to those it was learned from.
-struct Found<'a> {
+/// The primitive that predicts a leaf, and how they are related.
+struct Match<'a> {
     primitive: &'a Primitive,
     kinship: Kinship,
 }
@@ -40,29 +41,29 @@ enum Kinship {
 }
 
 impl Specs {
-    /// The primitive that a leaf is: by its instance type, or by its operation where another program calls the same one something
-    /// else (`candle_nn::Linear`).
-    fn find(&self, node: &Node) -> Found<'_> {
+    /// Finds a leaf's primitive by its instance type, or by its operation where another program has another name for the type
+    /// (`candle_nn::Linear`).
+    fn find(&self, node: &Node) -> Match<'_> {
         let operation = node.operation.as_ref().map(|operation| operation.kind.name());
         let names = [Some(node.instance_type()), operation].into_iter().flatten().map(str::to_ascii_lowercase);
         let names: Vec<String> = names.collect();
         if let Some(primitive) = names.iter().find_map(|name| self.primitives.get(name)) {
-            return Found { primitive, kinship: Kinship::Same };
+            return Match { primitive, kinship: Kinship::Same };
         }
         let kin = KIN.iter().filter(|(unseen, _)| names.iter().any(|name| name == unseen));
         match kin.filter_map(|(_, like)| self.primitives.get(*like)).next() {
-            Some(primitive) => Found { primitive, kinship: Kinship::Kin },
-            None => Found { primitive: &self.any, kinship: Kinship::None },
+            Some(primitive) => Match { primitive, kinship: Kinship::Kin },
+            None => Match { primitive: &self.any, kinship: Kinship::None },
         }
     }
 
-    fn of_primitive(&self, found: &Found<'_>, shape: &Shape) -> Prediction {
-        let mut figures = found.primitive.launch(shape).figures();
+    fn of_primitive(&self, found: &Match<'_>, shape: &Shape) -> NodePrediction {
+        let mut cost = found.primitive.launch(shape).cost();
         if found.kinship == Kinship::None {
-            figures.least_reach = self.unseen_reach;
+            cost.least_reach = self.unseen_reach;
         }
         let distances = found.primitive.range.beyond(shape);
-        let mut prediction = Prediction::of(figures).beyond(SHAPE.into_iter().zip(distances));
+        let mut prediction = NodePrediction::of(cost).beyond(SHAPE.into_iter().zip(distances));
         if found.kinship != Kinship::Same {
             prediction.marks.insert(Mark::UnseenOperation);
         }
@@ -90,12 +91,12 @@ impl Method for Specs {
         Ok(Self { unseen_reach: unseen_reach(&samples(trees)?), ..Self::fit(trees)? })
     }
 
-    fn predict(&self, tree: &Tree) -> Result<Vec<Prediction>> {
-        // Most leaves of a model are alike.
-        let mut known: HashMap<(*const Primitive, Kinship, [u64; SHAPE.len()]), Prediction> = HashMap::new();
-        figures::sum_up(tree, |id| {
+    fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
+        // Most leaves of a model have equal shapes.
+        let mut known: HashMap<(*const Primitive, Kinship, [u64; SHAPE.len()]), NodePrediction> = HashMap::new();
+        prediction::sum_up(tree, |id| {
             if tree.node(id).level() != Level::Ml {
-                return Ok(Prediction::of(self.own_part.figures(tree, id)?));
+                return Ok(NodePrediction::of(self.own_part.cost(tree, id)?));
             }
             let (found, shape) = (self.find(tree.node(id)), shape(tree, id)?);
             let key = (std::ptr::from_ref(found.primitive), found.kinship, shape.map(f64::to_bits));
@@ -150,13 +151,13 @@ impl Method for Specs {
     }
 }
 
-/// How far a law over all primitives but one is off that one, for nine in ten of the measured shapes.
+/// The error of a law over all primitives but one on that one, which nine in ten measured shapes do not exceed; in e-folds.
 fn unseen_reach(samples: &BTreeMap<String, Vec<Sample>>) -> f64 {
     let mut errors = Vec::new();
     for (name, unseen) in samples {
         let others: Vec<Sample> =
             samples.iter().filter(|(other, _)| *other != name).flat_map(|(_, samples)| samples).copied().collect();
-        // A single primitive says nothing of others.
+        // A single primitive has no others to be predicted from.
         let law = Primitive::of_laws(if others.is_empty() { unseen } else { &others });
         errors.extend(
             unseen.iter().map(|sample| (law.launch(&sample.shape).energy.value().ln() - sample.log_energy).abs()),
@@ -166,7 +167,7 @@ fn unseen_reach(samples: &BTreeMap<String, Vec<Sample>>) -> f64 {
     conformal_quantile(&errors, CONFIDENCE).filter(|reach| reach.is_finite()).unwrap_or_default()
 }
 
-/// Whether there is enough to tell launches from work.
+/// Refuses training data that cannot tell launches from work.
 fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     let Some(first) = samples.first() else {
         return Err(Error::Training("no tree has a primitive".into()));

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use irene_models::ModelSpec;
-use irene_regress::{PaperTrainer, Predictor, Profile, Provenance, Strategy as Rule, Track, Trainer};
+use irene_regress::{DeviceProfile, PaperTrainer, Predictor, Provenance, Strategy as Rule, Track, Trainer};
 use irene_tree::{Quantity, Tree};
 
 pub(crate) fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
@@ -59,9 +59,9 @@ pub(crate) fn data() -> &'static [Tree] {
     })
 }
 
-pub(crate) fn train(trainer: &dyn Trainer) -> Profile {
+pub(crate) fn train(trainer: &dyn Trainer) -> DeviceProfile {
     let predictor = trainer.train(&data().iter().collect::<Vec<_>>()).unwrap();
-    Profile { predictor, provenance: Provenance::new("made up", data()) }
+    DeviceProfile { predictor, provenance: Provenance::new("made up", data()) }
 }
 
 pub(crate) fn trainers() -> Vec<Box<dyn Trainer>> {

@@ -1,7 +1,7 @@
-//! NVIDIA's management library as a script says, for tests on machines without a GPU.
+//! NVIDIA's management library with the values of a script, for tests on machines without a GPU.
 //!
 //! The environment variable `IRENE_NVML_SCRIPT` names a text file, which is read again at every call. A line is
-//! `key = value`, or `key = error N` for the return code N; what is not in the file returns 3, "not supported".
+//! `key = value`, or `key = error N` for the return code N; a key that is not in the file returns 3, "not supported".
 //!
 //! | Key | Value |
 //! |---|---|
@@ -70,7 +70,7 @@ struct ProcessUtilization {
     decoder: c_uint,
 }
 
-/// What the script says of this key: the value, or a return code.
+/// The script's value of this key, or a return code.
 fn scripted(key: &str) -> Result<String, c_uint> {
     let path = std::env::var_os("IRENE_NVML_SCRIPT").ok_or(UNKNOWN)?;
     let script = std::fs::read_to_string(path).map_err(|_| UNKNOWN)?;
@@ -106,7 +106,7 @@ fn of_device<T: FromStr>(handle: Handle, name: &str) -> Result<T, c_uint> {
     number(&format!("{}.{name}", device(handle)?))
 }
 
-/// Hands a result over as C does.
+/// Writes a result through the caller's pointer.
 ///
 /// # Safety
 /// `out` must be valid for a write.

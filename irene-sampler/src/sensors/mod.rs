@@ -22,7 +22,7 @@ use crate::{Channel, Readings};
 
 /// Something that is read over and over: a probe of utilisation, or a meter of energy.
 pub trait Sensor: Send {
-    /// What it reads, always the same.
+    /// Its channels, always the same.
     fn channels(&self) -> &[Channel];
 
     /// Reads. A channel that cannot be read now gets no reading. It allocates nothing, unless a driver's own interface does.
@@ -85,7 +85,7 @@ impl Places {
 pub struct Unavailable {
     /// The cause.
     pub reason: String,
-    /// What would help, if anything would.
+    /// The way out, if there is one.
     pub fix: Option<String>,
 }
 
@@ -104,7 +104,7 @@ impl Unavailable {
 pub struct Kind {
     /// Its name on a command line.
     pub name: &'static str,
-    /// What it reads, in a line.
+    /// Its readings, in a line.
     pub what: &'static str,
     /// Opens it.
     #[allow(clippy::type_complexity)] // it is written once

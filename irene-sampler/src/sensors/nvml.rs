@@ -24,7 +24,7 @@ pub(super) const MILLI: f64 = 1000.0;
 
 type Read = fn(&Device<'_>) -> Result<f64, NvmlError>;
 
-/// What is read of a card. From Ampere on (but for the A100's chip) power is the mean of the last second; those cards also count
+/// The metrics of a card. From Ampere on (but for the A100's chip) power is the mean of the last second; those cards also count
 /// energy, which is exact. Volta and later count energy, since the driver was loaded.
 const METRICS: [(Metric, Read); 6] = [
     (Metric::Utilisation, |card| card.utilization_rates().map(|rates| f64::from(rates.gpu))),

@@ -97,7 +97,7 @@ pub(crate) struct PredictorEntry {
 }
 
 impl Prediction {
-    pub(crate) fn of(tree: &Tree, device: &str, profile: &irene_regress::Profile) -> Result<Self, Problem> {
+    pub(crate) fn of(tree: &Tree, device: &str, profile: &irene_regress::DeviceProfile) -> Result<Self, Problem> {
         let kwh = kwh_per_million(energy(tree)?);
         let share = |row: Bottleneck| Share {
             instance_type: row.instance_type,

@@ -3,8 +3,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use irene_explore::{
     Dataset, Describer,
-    diagnose::{Diagnosis, diagnose},
-    surrogate::LawLearner,
+    learning::{CostLawLearner, Diagnosis, diagnose},
 };
 use irene_tree::render::si;
 use serde_json::json;
@@ -32,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let candidates = describer.describe_all(&data)?;
         writeln!(out, "{}, {} records", data.device, data.records.len())?;
         for measure in args.records.measures.of(&data)? {
-            let found = diagnose(&LawLearner, &data, &candidates, measure)?;
+            let found = diagnose(&CostLawLearner, &data, &candidates, measure)?;
             text(&mut out, &found)?;
             all.push(json!({ "device": data.device, "diagnosis": found }));
         }
@@ -66,7 +65,7 @@ fn text(out: &mut String, Diagnosis { measure, clock, drift, outliers }: &Diagno
         let order = outlier.order.map_or_else(String::new, |order| format!(", order {order}"));
         writeln!(
             out,
-            "  {name:10}  {}{order} is {:.2} times what the others let expect",
+            "  {name:10}  {}{order} is {:.2} times the prediction by the others",
             outlier.hash, outlier.factor
         )?;
     }

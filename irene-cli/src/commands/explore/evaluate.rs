@@ -2,15 +2,14 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use irene_baselines::{learner, learners};
 use irene_explore::{
-    Dataset, Describer,
-    diagnose::{InCampaign, crossvalidate_in_campaign},
-    evaluate::{Errors, Score, crossvalidate},
-    surrogate::{Learner, learner, learners},
+    Dataset, Describer, Measure,
+    learning::{Errors, InCampaign, Learner, crossvalidate, crossvalidate_in_campaign},
 };
 use serde_json::json;
 
-use super::{OURS, RecordsArgs, in_words};
+use super::{RecordsArgs, in_words};
 use crate::{commands::size, output};
 
 /// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
@@ -58,6 +57,23 @@ struct Device {
     records: usize,
     scores: Vec<Score>,
 }
+
+/// The errors of one learner on one measure of one device.
+struct Score {
+    /// The learner's name.
+    learner: &'static str,
+    /// The measure.
+    measure: Measure,
+    /// Over all repeats.
+    errors: Errors,
+    /// The same as the device's clock shows figures; None where nobody asked.
+    shown: Option<Errors>,
+    /// The same at the records' places in the campaign; None where nobody asked.
+    placed: Option<Errors>,
+}
+
+/// The name of our learner.
+const OURS: &str = "law";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let space = args.records.space.find()?;

@@ -12,11 +12,11 @@ mod search;
 mod space;
 mod transfer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::{Subcommand, ValueEnum};
-use irene_explore::{Dataset, Measure, space::DesignSpace};
+use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
 
 /// Explores design spaces of Transformers: measures a part, learns from that, searches
 #[derive(clap::Args)]
@@ -74,7 +74,7 @@ impl SpaceArgs {
 /// The measures that are asked for.
 #[derive(clap::Args)]
 struct MeasureArgs {
-    /// What is learned: latency, energy, peak_power [default: what the records have]
+    /// The measures to learn: latency, energy, peak_power [default: those of the records]
     #[arg(long, value_name = "MEASURE", value_delimiter = ',', value_parser = measure)]
     measure: Vec<Measure>,
 }
@@ -118,5 +118,7 @@ fn measure(text: &str) -> Result<Measure, String> {
     found.ok_or_else(|| format!("expected one of {}", Measure::ALL.map(Measure::name).join(", ")))
 }
 
-/// The one whose surrogates are made where none is named.
-const OURS: &str = "law";
+/// A file of surrogates, by whichever learner of ours or of the papers.
+fn read_surrogates(path: &Path) -> Result<Surrogates> {
+    Ok(Surrogates::read_with(path, irene_baselines::READERS)?)
+}

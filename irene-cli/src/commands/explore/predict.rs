@@ -2,15 +2,16 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use irene_explore::{
-    Describer, Measure, read_designs,
+    Measure,
+    learning::{PredictedValue, Surrogates},
+    read_designs,
     space::ModelHash,
-    surrogate::{Prediction, Surrogates},
 };
 use irene_models::flexibert::Design;
 use irene_tree::render::si;
 use serde_json::json;
 
-use super::{Format, in_words};
+use super::{Format, in_words, read_surrogates};
 use crate::output;
 
 /// Predicts designs by a device's surrogates: figures of a sequence, with 90% intervals
@@ -29,15 +30,15 @@ pub(crate) struct Args {
     format: Format,
 }
 
-/// What is expected of a design.
+/// The predictions of a design.
 struct Row {
     design: Design,
-    predictions: Vec<(Measure, Prediction)>,
+    predictions: Vec<(Measure, PredictedValue)>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let surrogates = Surrogates::read(&args.surrogates)?;
-    let describer = Describer::new(surrogates.space.clone());
+    let surrogates = read_surrogates(&args.surrogates)?;
+    let describer = surrogates.describer();
     let mut rows = Vec::new();
     for design in read_designs(&args.designs)? {
         let candidate = describer.describe(design)?;

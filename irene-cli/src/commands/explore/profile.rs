@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use irene_explore::{
-    Basis, Error, Record,
-    campaign::{Campaign, DesignProfiler, Plan, RecordFile, Shard},
+    Conditions, Error, Record,
+    campaign::{Campaign, DesignProfiler, RecordFile, SamplingPlan, Shard},
 };
 use irene_tree::{Level, render::si};
 use serde_json::Value;
@@ -70,10 +70,10 @@ pub(crate) struct Args {
 impl Args {
     fn campaign(&self) -> Result<Campaign> {
         let plan = match (self.samples, self.budget) {
-            (Some(count), _) => Plan::Samples(count),
+            (Some(count), _) => SamplingPlan::Samples(count),
             (None, Some(budget)) => match self.initial {
-                Some(initial) => Plan::Active { budget, initial },
-                None => Plan::active(budget),
+                Some(initial) => SamplingPlan::Active { budget, initial },
+                None => SamplingPlan::active(budget),
             },
             (None, None) => return Err(Usage("--active needs --budget N".into()).into()),
         };
@@ -101,10 +101,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measuring = args.measuring();
     let selection = measuring.select()?;
     let device = args.place.device()?;
-    let basis = basis(args, &campaign, measuring.settings(&selection.meters));
+    let conditions = conditions(args, &campaign, measuring.settings(&selection.meters));
 
     let (mut file, mut done) = RecordFile::open(&args.output)?;
-    campaign.check(&path.to_string(), &done, &basis)?;
+    campaign.check(&path.to_string(), &done, &conditions)?;
     let sampler = measuring.sampler(selection.sensors)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             record => record?,
         };
-        record.basis.measuring.clone_from(&basis.measuring);
+        record.conditions.measuring.clone_from(&conditions.measuring);
         file.append(&record)?;
         bar.suspend(|| output::tell(&told(&record)));
         bar.inc(1);
@@ -131,17 +131,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What all records of this campaign have.
-fn basis(args: &Args, campaign: &Campaign, mut settings: Value) -> Basis {
+/// The conditions that all records of this campaign share.
+fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditions {
     if let (Value::Object(settings), Value::Object(campaign)) = (&mut settings, campaign.settings()) {
         settings.extend(campaign);
         settings.shift_remove("levels");
     }
-    Basis {
+    Conditions {
         batch_size: Some(args.size.batch_size),
         seq_len: Some(args.size.seq_len),
         measuring: Some(settings),
-        ..Basis::default()
+        ..Conditions::default()
     }
 }
 

@@ -1,13 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use irene_explore::{
-    Dataset, Describer,
-    active::{Judged, ReplayOptions, Way, replay},
-};
+use irene_baselines::{Judged, ReplayOptions, Way, replay};
+use irene_explore::{Dataset, Describer};
 
 use super::RecordsArgs;
-use crate::{commands::size, interrupt, output};
+use crate::{
+    commands::{learning_curves::learning_curves, size},
+    interrupt, output,
+};
 
 /// Replays recorded data: how many measurements active learning would have needed, ours and the papers'
 #[derive(clap::Args)]
@@ -17,7 +18,7 @@ use crate::{commands::size, interrupt, output};
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,
-    /// What is compared: ours, or all (with the papers' trees, and designs chosen at random)
+    /// The ways to compare: ours, or all (with the papers' trees, and designs chosen at random)
     #[arg(long, value_enum, default_value = "all")]
     way: Ways,
     /// Draws of the first records that are averaged over
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let write = |ending: &str, text: &str| output::write_text(&file(folder, &data.device, ending), text);
             write("csv", &found.to_csv())?;
             write("samples.csv", &found.samples_csv())?;
-            write("svg", &found.to_svg())?;
+            write("svg", &learning_curves(&found))?;
         }
     }
     Ok(())

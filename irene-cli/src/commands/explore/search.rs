@@ -7,18 +7,20 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use irene_explore::{
     Candidate, Dataset, Describer,
+    learning::{CostLawLearner, Learner, Surrogate, Surrogates},
     search::{
-        Adam, Climb, Constraints, Evolution, Found, Gradient, Limits, Objective, Outcome, Page, Predicted, Problem,
-        Progress, Quantity, Random, RelaxedSpace, Search, differences, energy_tree,
+        Climb, Constraints, Criterion, Evolution, Limits, Objective, Outcome, Predicted, Problem, Progress, Search,
+        Solution, differences, energy_tree,
     },
     space::{DesignSpace, ModelHash, Sampling},
-    surrogate::{LawLearner, Learner, Surrogate, Surrogates},
 };
 use irene_models::flexibert::Design;
-use irene_regress::Profile;
+use irene_regress::DeviceProfile;
 use irene_tree::render::si;
+use irene_viz::SearchPage;
 use serde_json::json;
 
+use super::read_surrogates;
 use crate::{commands::size, interrupt, output};
 
 /// Searches a design space by a device's surrogates, under constraints
@@ -54,11 +56,11 @@ pub(crate) struct Args {
     /// Decides all that is random
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    /// Tokens in the sequence of the winner's energy tree
-    #[arg(long, value_name = "S", default_value = "128", value_parser = size)]
-    seq_len: usize,
+    /// Tokens in the sequence of the winner's energy tree [default: those that were measured]
+    #[arg(long, value_name = "S", value_parser = size)]
+    seq_len: Option<usize>,
     /// Device profile of the winner's energy tree
-    #[arg(long, value_name = "NAME", default_value = Profile::DEFAULT_DEVICE)]
+    #[arg(long, value_name = "NAME", default_value = DeviceProfile::DEFAULT_DEVICE)]
     device: String,
     /// Write all that was found, as JSON
     #[arg(short, long, value_name = "FILE")]
@@ -72,12 +74,8 @@ pub(crate) struct Args {
 enum Method {
     /// NSGA-II
     Evolution,
-    /// Descent on the relaxed embedding, by boshnas surrogates
-    Gradient,
     /// Hill climbing with restarts, for one figure
     Climb,
-    /// The floor
-    Random,
 }
 
 fn caution(text: &str) -> Result<f64, String> {
@@ -87,22 +85,22 @@ fn caution(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let constraints = args.constraint.clone().with_caution(args.caution)?;
-    let surrogates = Surrogates::read(&args.surrogates)?;
+    let surrogates = read_surrogates(&args.surrogates)?;
     check_known(args, &surrogates)?;
-    let profile = Profile::bundled(&args.device)?;
+    let profile = DeviceProfile::bundled(&args.device)?;
+    let seq_len = args.seq_len.unwrap_or(surrogates.seq_len);
     let space = surrogates.space.clone();
-    let describer = Describer::new(space.clone());
+    let describer = surrogates.describer();
     let accuracy = args.accuracy.as_ref().map(|path| accuracy(&describer, path)).transpose()?;
     let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: accuracy.as_deref() };
-    // What can go wrong with it is said before the search.
+    // An error is told before the search.
     let usual = usual(&describer, &predicted, &args.objective)?;
-    let other = energy_tree("usual", &usual.design, args.seq_len, &profile)?;
+    let other = energy_tree("usual", &usual.design, seq_len, &profile)?;
     let outcome = search(args, &space, &predicted, &constraints)?;
-    let outcome = outcome.try_map(|embedding| space.design_of(&embedding))?;
-    // Of several compromises the one in the middle of the front.
+    // The compromise in the middle of the front stands for all.
     let winner = outcome.front.len() / 2;
     let found = outcome.front.get(winner).context("the search found nothing")?;
-    let tree = energy_tree("winner", &found.design, args.seq_len, &profile)?;
+    let tree = energy_tree("winner", &found.design, seq_len, &profile)?;
     let differences = differences(&tree, &other);
     let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
     if let Some(path) = &args.output {
@@ -116,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         output::write_text(path, &(all.to_string() + "\n"))?;
     }
     if let Some(path) = &args.html {
-        let page = Page {
+        let page = SearchPage {
             device: &surrogates.device,
             outcome: &outcome,
             winner,
@@ -136,16 +134,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&out)
 }
 
-/// That there is a surrogate of all that is asked for.
+/// Refuses a criterion without a surrogate.
 fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
-    let bounded = args.constraint.bounds().iter().map(|bound| bound.quantity);
-    for quantity in args.objective.quantities().into_iter().chain(bounded) {
-        let Some(measure) = quantity.measure() else {
-            ensure!(args.accuracy.is_some(), "{quantity} is asked for: give records that have it, --accuracy DATA");
+    let bounded = args.constraint.bounds().iter().map(|bound| bound.criterion);
+    for criterion in args.objective.criteria().into_iter().chain(bounded) {
+        let Some(measure) = criterion.measure() else {
+            ensure!(args.accuracy.is_some(), "{criterion} is asked for: give records that have it, --accuracy DATA");
             continue;
         };
         let (is_known, path) = (surrogates.measures.contains_key(&measure), args.surrogates.display());
-        ensure!(is_known, "{quantity} is asked for, but {path} has no surrogate of it; `irene explore fit` learns one");
+        ensure!(
+            is_known,
+            "{criterion} is asked for, but {path} has no surrogate of it; `irene explore fit` learns one"
+        );
     }
     Ok(())
 }
@@ -153,9 +154,11 @@ fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
 /// Learned from a user's figures.
 fn accuracy(describer: &Describer, path: &Path) -> Result<Box<dyn Surrogate>> {
     let data = Dataset::read(path)?;
-    let candidates = describer.describe_all(&data)?;
+    // At the length that is searched, whichever these records have: an accuracy is the model's, whatever it is fed.
+    let candidates: Vec<Candidate> =
+        data.records.iter().map(|record| Ok(describer.describe(record.design.clone())?)).collect::<Result<_>>()?;
     let candidates: Vec<&Candidate> = candidates.iter().collect();
-    Ok(LawLearner.fit(&candidates, &data.accuracies()?, 0)?)
+    Ok(CostLawLearner.fit(&candidates, &data.accuracies()?, 0)?)
 }
 
 fn search(
@@ -163,9 +166,9 @@ fn search(
     space: &DesignSpace,
     predicted: &Predicted<'_>,
     constraints: &Constraints,
-) -> Result<Outcome<irene_explore::space::Embedding>> {
+) -> Result<Outcome<Design>> {
     let objective = &args.objective;
-    let evaluate = |embeddings: &[_]| predicted.evaluate(embeddings);
+    let evaluate = |designs: &[Design]| predicted.evaluate(designs);
     let problem = Problem { variation: space, objective, constraints, evaluate: &evaluate, starts: &[] };
     let bar = output::progress(args.budget as u64, "designs");
     let progress = |progress: &Progress| bar.set_position(progress.evaluations as u64);
@@ -173,13 +176,7 @@ fn search(
         Limits { stop: Some(interrupt::flag()?), progress: Some(&progress), ..Limits::new(args.budget, args.seed) };
     let outcome = match args.method {
         Method::Evolution => Evolution::default().run(&problem, &limits),
-        Method::Random => Random::default().run(&problem, &limits),
         Method::Climb => Climb::default().run(&problem, &limits),
-        Method::Gradient => predicted.relaxed(objective).and_then(|relaxed| {
-            let relaxation = RelaxedSpace::new(space, &relaxed)?;
-            let (adam, climb) = (Adam::default(), Climb::default());
-            Gradient { relaxation: &relaxation, adam, climb }.run(&problem, &limits)
-        }),
     };
     bar.finish_and_clear();
     Ok(outcome?)
@@ -217,15 +214,15 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
         (0..ROWS).map(|row| row * last / (ROWS - 1)).collect()
     };
     for place in shown {
-        let Found { design, figures, feasibility, .. } = &front[place];
+        let Solution { design, figures, feasibility, .. } = &front[place];
         let mark = if place == winner { "*" } else { "" };
         write!(out, "{:>5}{mark:1}  {:32} {:>6}", place + 1, ModelHash::of(design).to_string(), design.layers().len())?;
-        for quantity in Quantity::ALL {
-            if let Some(prediction) = figures.get(quantity) {
+        for criterion in Criterion::ALL {
+            if let Some(prediction) = figures.get(criterion) {
                 let (low, high) = prediction.interval();
-                let figure = |value: f64| match quantity {
-                    Quantity::Accuracy => format!("{:.1}%", 100.0 * value),
-                    _ => si(value, quantity.unit()),
+                let figure = |value: f64| match criterion {
+                    Criterion::Accuracy => format!("{:.1}%", 100.0 * value),
+                    _ => si(value, criterion.unit()),
                 };
                 write!(out, "  {} ({} to {})", figure(prediction.value), figure(low), figure(high))?;
             }

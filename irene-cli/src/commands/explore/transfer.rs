@@ -3,7 +3,7 @@ use std::{collections::HashSet, fmt::Write, path::PathBuf};
 use anyhow::{Result, ensure};
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    devices::{Transfer, leave_one_device_out},
+    learning::{Transfer, leave_one_device_out},
 };
 use serde_json::json;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })
 }
 
-/// What all devices have of what is asked for.
+/// The measures asked for that all devices have.
 fn measures(args: &MeasureArgs, devices: &[(Dataset, Vec<Candidate>)]) -> Result<Vec<Measure>> {
     let mut names = HashSet::new();
     let mut common = Measure::ALL.to_vec();

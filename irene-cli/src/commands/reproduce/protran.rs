@@ -4,22 +4,22 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
+use irene_baselines::{
+    Acquisition, AtLeast, Contest, Curve, PublishedDevice, ReplayOptions, Samples, TheirTrees, Way, learner,
+    published_device, replay,
+};
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    active::{Acquisition, Curve, ReplayOptions, Samples, Way, replay},
-    devices::leave_one_device_out,
-    evaluate::{Errors, crossvalidate},
-    published::{self, AtLeast, PublishedDevice, TheirTrees},
-    search::{Contest, Predicted},
+    learning::{CostLawLearner, Errors, Surrogates, crossvalidate, leave_one_device_out},
+    search::Predicted,
     space::DesignSpace,
-    surrogate::{LawLearner, Surrogates, learner},
 };
 
 use super::{
     Effort,
     markdown::{Cell, Picture, Section, Table},
 };
-use crate::{interrupt, output};
+use crate::{commands::learning_curves::learning_curves, interrupt, output};
 
 pub(super) const ACCURACY: &str = "Accuracy of surrogates";
 pub(super) const LEARNING: &str = "Measurements until surrogates converge";
@@ -51,7 +51,7 @@ pub(super) fn sections(data: &[Dataset], effort: Effort) -> Result<Vec<Section>>
     let describer = Describer::new(DesignSpace::published());
     let device = |data| -> Result<Device<'_>> {
         let candidates = describer.describe_all(data).with_context(|| data.device.clone())?;
-        Ok(Device { data, candidates, measures: data.measures(), published: published::device(&data.device) })
+        Ok(Device { data, candidates, measures: data.measures(), published: published_device(&data.device) })
     };
     let devices: Vec<Device<'_>> = data.iter().map(device).collect::<Result<_>>()?;
     let campaigns = ways().len() * effort.seeds;
@@ -183,7 +183,7 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
         pictures.push(Picture {
             file: format!("learning-{}.svg", device.data.device.chars().map(plain).collect::<String>()),
             alt: format!("Errors by measured designs, {}", device.name()),
-            svg: found.to_svg(),
+            svg: learning_curves(&found),
         });
     }
     section = section.table(table).text(format!(
@@ -196,9 +196,9 @@ fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: 
     Ok(pictures.into_iter().fold(section, Section::picture))
 }
 
-/// What is replayed, a column each: ours, ours without choosing, and the papers'.
+/// The ways that are replayed, a column each: ours, ours without choosing, and the papers'.
 fn ways() -> [Way; 3] {
-    [Way::ours(), Way::new(Box::new(LawLearner), Acquisition::Random), Way::published()]
+    [Way::ours(), Way::new(Box::new(CostLawLearner), Acquisition::Random), Way::published()]
 }
 
 fn samples(curve: &Curve) -> String {
@@ -259,7 +259,7 @@ fn search(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: &P
             table.row([device.name().into(), evolution, random, wins]);
             continue;
         }
-        let surrogates = Surrogates::learn(&LawLearner, device.data, describer.space(), &device.measures, 0)?;
+        let surrogates = Surrogates::learn(&CostLawLearner, device.data, describer.space(), &device.measures, 0)?;
         let worst = |measure: &Measure| Ok(device.data.figures(*measure)?.into_iter().fold(0.0, f64::max));
         // Nothing worse than what was measured counts.
         let reference: Vec<f64> = device.measures.iter().map(worst).collect::<Result<_>>()?;

@@ -1,10 +1,10 @@
 //! What using a model costs.
 
 use anyhow::{Context, Result};
-use irene_explore::chart::{Axis, Mark, Panel, chart};
 use irene_models::ModelSpec;
-use irene_regress::{COST_SETTING, Miniatures, PRICE_PER_KWH, Profile, bottlenecks, kwh_per_million};
+use irene_regress::{COST_SETTING, DeviceProfile, Miniatures, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 use irene_tree::{Level, Quantity, Tree, render::si};
+use irene_viz::{Axis, Mark, Panel, chart};
 
 use super::{COST, MINIATURES, Machine, NOT_MEASURED, NOT_PUBLISHED, SPECS};
 use crate::commands::{
@@ -87,8 +87,8 @@ fn by_profile() -> Result<Table> {
     let price = format!("USD at {PRICE_PER_KWH} a kWh");
     let mut table =
         Table::new(["profile", "model", "a run", "90% interval", "a million runs, kWh", &price, "ML level's share"]);
-    for device in Profile::bundled_names() {
-        let profile = Profile::bundled(device)?;
+    for device in DeviceProfile::bundled_names() {
+        let profile = DeviceProfile::bundled(device)?;
         for name in MODELS {
             let tree = predicted(&profile, name, Size { batch_size: 8, seq_len: 128 })?;
             let get = |quantity| tree.root().get(quantity);
@@ -113,7 +113,7 @@ fn by_profile() -> Result<Table> {
     Ok(table)
 }
 
-fn predicted(profile: &Profile, model: &str, size: Size) -> Result<Tree> {
+fn predicted(profile: &DeviceProfile, model: &str, size: Size) -> Result<Tree> {
     let mut tree = traced(&ModelSpec::find(model)?, &size.batch())?;
     profile.predict(&mut tree)?;
     Ok(tree)
@@ -123,7 +123,7 @@ const LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
 const WIDTHS: [usize; 4] = [128, 256, 512, 768];
 
 /// The energy of each miniature by one profile, by width and layers, J.
-fn energies(profile: &Profile, size: Size) -> Result<[[f64; LAYERS.len()]; WIDTHS.len()]> {
+fn energies(profile: &DeviceProfile, size: Size) -> Result<[[f64; LAYERS.len()]; WIDTHS.len()]> {
     let mut energies = [[0.0; LAYERS.len()]; WIDTHS.len()];
     for (width, energies) in WIDTHS.into_iter().zip(&mut energies) {
         for (layers, energy) in LAYERS.into_iter().zip(energies) {
@@ -139,8 +139,8 @@ fn energies(profile: &Profile, size: Size) -> Result<[[f64; LAYERS.len()]; WIDTH
 pub(super) fn miniatures() -> Result<Section> {
     const FOUR: &str = "the miniatures' authors publish the accuracies of four";
     let Miniatures { batch_size, seq_len, joules: [low, high], accuracies } = irene_regress::MINIATURES;
-    let devices: Vec<&str> = Profile::bundled_names().collect();
-    let of_device = |device: &&str| energies(&Profile::bundled(device)?, Size { batch_size, seq_len });
+    let devices: Vec<&str> = DeviceProfile::bundled_names().collect();
+    let of_device = |device: &&str| energies(&DeviceProfile::bundled(device)?, Size { batch_size, seq_len });
     let found = devices.iter().map(of_device).collect::<Result<Vec<_>>>()?;
     let mut table = Table::new(["layers", "width", "SST-2, %"].into_iter().chain(devices.iter().copied()));
     for (column, width) in WIDTHS.into_iter().enumerate() {

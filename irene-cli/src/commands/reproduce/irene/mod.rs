@@ -8,7 +8,7 @@ mod pictures;
 mod transfer;
 
 use anyhow::{Context, Result};
-use irene_regress::{Ablation, Floor, HeldOut, Protocol, PublicMachine, Reported, Track, Tried, noise_floor};
+use irene_regress::{Ablation, Floor, HeldOut, LeaveOut, PublicMachine, Reported, Track, Tried, noise_floor};
 use irene_tree::{Level, Tree};
 
 use super::markdown::{Cell, Section, Table};
@@ -78,7 +78,7 @@ pub(super) fn sections(data: &[(String, Vec<Tree>)], seed: u64) -> Result<Vec<Se
 
 impl<'a> Machine<'a> {
     fn try_on(origin: &'a str, trees: &'a [Tree], seed: u64) -> Result<Self> {
-        let folds = Protocol::LeaveModelOut.splits(trees)?.len();
+        let folds = LeaveOut::Model.splits(trees)?.len();
         let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
         let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, trees, seed, &|| bar.inc(1)));
         let tried = tried.collect::<Result<_, _>>()?;

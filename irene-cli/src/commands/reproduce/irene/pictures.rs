@@ -1,8 +1,8 @@
 //! Figures.
 
-use irene_explore::chart::{Axis, Mark, Panel, chart};
 use irene_regress::{Ablation, ERRORS_WITHIN, Tried};
 use irene_tree::{Level, Quantity, Tree};
+use irene_viz::{Axis, Mark, Panel, chart};
 
 use super::{AGAINST_MEASURED, DISTRIBUTION, DRAWN, Machine, NOT_MEASURED, NOT_PUBLISHED, is_any_known};
 use crate::commands::{

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, ensure};
-use irene_regress::{Profile, Transfer, transfer};
+use irene_regress::{DeviceProfile, Transfer, transfer};
 use irene_tree::Level;
 
 use super::{Machine, NOT_MEASURED, TRANSFER, two_digits};
@@ -24,7 +24,7 @@ pub(super) fn transfer_between(machines: &[Machine<'_>]) -> Result<Section> {
     let mut table = Table::new(["from the profile", "to the machine", "its trees", "ml, %", "module, %", "model, %"]);
     let pairs = machines.iter().flat_map(|machine| {
         let own = machine.known.map(|known| known.device);
-        Profile::bundled_names().filter(move |device| own != Some(*device)).map(move |device| (machine, device))
+        DeviceProfile::bundled_names().filter(move |device| own != Some(*device)).map(move |device| (machine, device))
     });
     let pairs: Vec<(&Machine<'_>, &str)> = pairs.collect();
     let bar = output::progress((pairs.len() * (1 + (COUNTS.len() - 1) * CHOICES)) as u64, "transfer");
@@ -34,7 +34,7 @@ pub(super) fn transfer_between(machines: &[Machine<'_>]) -> Result<Section> {
             "stopped before the report was complete; nothing was written"
         );
         let counts: Vec<usize> = COUNTS.into_iter().filter(|count| *count < machine.trees.len()).collect();
-        let profile = Profile::bundled(device)?;
+        let profile = DeviceProfile::bundled(device)?;
         match transfer(&profile, machine.trees, &counts, CHOICES, 1, &|| bar.inc(1)) {
             Ok(found) => {
                 for found in found {

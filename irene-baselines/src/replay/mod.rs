@@ -1,0 +1,231 @@
+//! Recorded campaigns, replayed: how many measurements active learning would have needed.
+
+mod acquisition;
+mod curves;
+mod learned;
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use irene_explore::{
+    Candidate, Dataset, Describer, Error, Measure, Result,
+    learning::{CostLawLearner, Learner, shuffled},
+};
+use rayon::prelude::*;
+
+pub use self::{
+    acquisition::Acquisition,
+    curves::{Curve, Replay, Samples},
+    learned::MeanErrors,
+};
+use self::{
+    curves::{Step, converged_at},
+    learned::{Learned, Measured},
+};
+use crate::{AdaBoostLearner, DecisionTreeLearner};
+
+/// The squared error that ProTran stops at, of figures divided by twice the largest of the campaign's first 16.
+const PUBLISHED_ERROR: f64 = 0.005;
+
+/// A learner and how its data is chosen.
+pub struct Way {
+    /// Its name in reports.
+    pub name: String,
+    /// The learner.
+    pub learner: Box<dyn Learner>,
+    /// How its data is chosen.
+    pub acquisition: Acquisition,
+}
+
+impl Way {
+    /// Named by what it consists of.
+    pub fn new(learner: Box<dyn Learner>, acquisition: Acquisition) -> Self {
+        Self { name: format!("{}, {}", learner.name(), acquisition.name()), learner, acquisition }
+    }
+
+    /// Ours.
+    pub fn ours() -> Self {
+        Self::new(Box::new(CostLawLearner), Acquisition::OpenVariance)
+    }
+
+    /// As ProTran does: boosted trees, and the largest sum of standard deviations of 64.
+    pub fn published() -> Self {
+        Self::new(Box::new(AdaBoostLearner::published()), Acquisition::MaxDeviation { drawn: 64 })
+    }
+
+    /// Ours, theirs with either kind of trees, and both learners on designs chosen at random.
+    pub fn compared() -> Vec<Self> {
+        vec![
+            Self::ours(),
+            Self::new(Box::new(CostLawLearner), Acquisition::Random),
+            Self::published(),
+            Self::new(Box::new(DecisionTreeLearner), Acquisition::MaxDeviation { drawn: 64 }),
+            Self::new(Box::new(AdaBoostLearner::published()), Acquisition::Random),
+        ]
+    }
+}
+
+/// Which records tell how good surrogates are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judged {
+    /// All that are not measured yet, while there are at least so many: fewer say little.
+    Rest(usize),
+    /// A share of the records, drawn by the seed, that are never measured.
+    HeldOut(f64),
+}
+
+/// How recorded data is replayed.
+pub struct ReplayOptions {
+    /// The ways that are compared.
+    pub ways: Vec<Way>,
+    /// The measures.
+    pub measures: Vec<Measure>,
+    /// Seeds 0, 1 and so on: each draws other records to start with, for all ways the same.
+    pub seeds: usize,
+    /// Records to start with.
+    pub start: usize,
+    /// Records measured between two fits.
+    pub batch: usize,
+    /// Most records that are measured.
+    pub limit: Option<usize>,
+    /// Which records tell.
+    pub judged: Judged,
+    /// Mean squared error, of figures divided by twice the largest of the campaign's first 16, that counts as converged.
+    pub error: f64,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        Self {
+            ways: Way::compared(),
+            measures: Measure::ALL.to_vec(),
+            seeds: 10,
+            start: 4,
+            batch: 1,
+            limit: None,
+            judged: Judged::Rest(10),
+            error: PUBLISHED_ERROR,
+        }
+    }
+}
+
+/// Replays a device's records as if each was measured when it is asked for. `progress` hears how many of all runs are done.
+///
+/// # Errors
+/// [`Error::Data`] for too few records, a missing figure, or if `stop` is raised before the end; what describing a design says.
+pub fn replay(
+    data: &Dataset,
+    describer: &Describer,
+    options: &ReplayOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    stop: &AtomicBool,
+) -> Result<Replay> {
+    let pool = Pool::new(data, describer, options)?;
+    let runs: Vec<(usize, u64)> =
+        (0..options.ways.len()).flat_map(|way| (0..options.seeds as u64).map(move |seed| (way, seed))).collect();
+    let done = AtomicUsize::new(0);
+    let of_run = |&(way, seed): &(usize, u64)| {
+        let steps = pool.steps(&options.ways[way], seed, stop)?;
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, runs.len());
+        Ok(steps)
+    };
+    let mut of_runs = runs.par_iter().map(of_run).collect::<Result<Vec<_>>>()?.into_iter();
+    let curve = |way: &Way| {
+        let steps: Vec<Vec<Step>> = of_runs.by_ref().take(options.seeds).collect();
+        let converged = steps.iter().map(|steps| converged_at(steps, options.error)).collect();
+        Curve { name: way.name.clone(), steps, converged }
+    };
+    let curves = options.ways.iter().map(curve).collect();
+    let (device, measures, error) = (data.device.clone(), options.measures.clone(), options.error);
+    Ok(Replay { device, records: pool.records.len(), measures, error, curves })
+}
+
+/// The records of a device.
+struct Pool<'a> {
+    options: &'a ReplayOptions,
+    records: Vec<Measured>,
+    scales: Vec<f64>,
+}
+
+impl<'a> Pool<'a> {
+    fn new(data: &Dataset, describer: &Describer, options: &'a ReplayOptions) -> Result<Self> {
+        if options.measures.is_empty() {
+            return Err(Error::Data("a replay needs at least one measure".into()));
+        }
+        let records = learned::measured(data, describer, &options.measures)?;
+        let scales = learned::scales(&records);
+        let pool = Self { options, records, scales };
+        let (held, fewest) = match options.judged {
+            Judged::Rest(fewest) => (0, fewest.max(1)),
+            Judged::HeldOut(share) => (pool.held_out(share), 0),
+        };
+        let (device, start, seeds) = (&data.device, options.start, options.seeds);
+        let there_are = pool.records.len();
+        if there_are < start + held + fewest || start == 0 || seeds == 0 || options.batch == 0 {
+            return Err(Error::Data(format!(
+                "{device}: a replay from {start} records, {} others to judge by, {} a round and {seeds} seeds does not work with \
+                 {there_are} records",
+                held + fewest,
+                options.batch
+            )));
+        }
+        Ok(pool)
+    }
+
+    /// How many records a share is.
+    fn held_out(&self, share: f64) -> usize {
+        ((share.clamp(0.0, 1.0) * self.records.len() as f64).round() as usize).max(1)
+    }
+
+    /// One way with one seed.
+    fn steps(&self, way: &Way, seed: u64, stop: &AtomicBool) -> Result<Vec<Step>> {
+        let (held, fewest): (BTreeSet<usize>, usize) = match self.options.judged {
+            Judged::Rest(fewest) => (BTreeSet::new(), fewest.max(1)),
+            Judged::HeldOut(share) => {
+                // Drawn apart from those to start with.
+                let places = shuffled(self.records.len(), seed ^ 0x5EED);
+                (places.into_iter().take(self.held_out(share)).collect(), 0)
+            }
+        };
+        let open: Vec<usize> = (0..self.records.len()).filter(|place| !held.contains(place)).collect();
+        let most = open.len().saturating_sub(fewest).min(self.options.limit.unwrap_or(usize::MAX));
+        let first = shuffled(open.len(), seed).into_iter().take(self.options.start);
+        let mut measured: Vec<usize> = first.map(|at| open[at]).collect();
+        let mut steps = Vec::new();
+        while measured.len() <= most {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Data("stopped before the replay was at its end".into()));
+            }
+            let known = self.at(&measured);
+            let learned = Learned::fit(way.learner.as_ref(), &known, &self.scales, seed)?;
+            let left: Vec<usize> = open.iter().copied().filter(|place| !measured.contains(place)).collect();
+            let judges =
+                if held.is_empty() { self.at(&left) } else { self.at(&held.iter().copied().collect::<Vec<_>>()) };
+            let (errors, expected) = (learned.errors(&judges), learned.expected_error(&judges));
+            steps.push(Step { samples: measured.len(), errors, expected });
+            let [known, pool] = [known, self.at(&left)].map(candidates);
+            let seed = seed_of(seed, measured.len());
+            let next = way.acquisition.choose(&learned, &known, &pool, self.options.batch, seed);
+            if next.is_empty() {
+                break;
+            }
+            measured.extend(next.into_iter().map(|at| left[at]));
+        }
+        Ok(steps)
+    }
+
+    fn at(&self, places: &[usize]) -> Vec<&Measured> {
+        places.iter().map(|&place| &self.records[place]).collect()
+    }
+}
+
+fn candidates(measured: Vec<&Measured>) -> Vec<&Candidate> {
+    measured.into_iter().map(|measured| &measured.candidate).collect()
+}
+
+/// A seed for each count of measured designs.
+fn seed_of(seed: u64, measured: usize) -> u64 {
+    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(measured as u64 + 1)
+}

@@ -1,0 +1,132 @@
+use irene_tree::{NodeId, OpKind, Quantity, Tree};
+
+/// A count or cost of a design. All but the logarithms that surrogates take of them add up over its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum DesignFeature {
+    /// Encoder layers.
+    Layers,
+    /// Attention heads of all layers.
+    Heads,
+    /// Linear layers.
+    Linears,
+    /// Parameters of the table of word embeddings, which loading pays and a forward pass does not.
+    WordParameters,
+    /// All parameters.
+    Parameters,
+    /// FLOPs, millions.
+    Flops,
+    /// Bytes moved, each operand once, MiB.
+    MovedBytes,
+    /// Kernels launched.
+    Kernels,
+    /// Parameters of the encoder layers.
+    EncoderParameters,
+    /// Parameters of the tables of relative positions.
+    PositionParameters,
+    /// FLOPs of queries, keys, values and the output, millions.
+    AttentionLinearFlops,
+    /// FLOPs of the products that all heads of a layer share (scores of positions, probabilities times values), millions.
+    SharedAttentionFlops,
+    /// FLOPs of scaled dot products and weighted ones, millions.
+    ScoreFlops,
+    /// FLOPs of the weight in weighted multiplication, millions.
+    WeightFlops,
+    /// FLOPs of Fourier transforms, millions.
+    DftFlops,
+    /// FLOPs of cosine transforms, millions.
+    DctFlops,
+    /// FLOPs of convolving heads, millions.
+    ConvolutionFlops,
+    /// FLOPs of feed-forward linears, millions.
+    FeedForwardFlops,
+    /// FLOPs of the projections between hidden sizes, millions.
+    ProjectionFlops,
+    /// FLOPs of softmax, millions.
+    SoftmaxFlops,
+    /// FLOPs of LayerNorm, millions.
+    NormFlops,
+    /// FLOPs of the activations between feed-forward linears, millions.
+    ActivationFlops,
+    /// Heads with scaled dot products.
+    ScaledDotProductHeads,
+    /// Heads with weighted multiplication.
+    WeightedHeads,
+    /// Heads with Fourier transforms.
+    DftHeads,
+    /// Heads with cosine transforms.
+    DctHeads,
+    /// Heads with convolutions.
+    ConvolutionHeads,
+    /// Kernels that heads launch one by one.
+    HeadKernels,
+}
+
+impl DesignFeature {
+    /// The number of criteria.
+    pub const COUNT: usize = Self::HeadKernels as usize + 1;
+}
+
+/// Tells what a node spends itself, children apart.
+pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(DesignFeature, f64)) {
+    let node = tree.node(id);
+    match node.instance_type() {
+        "FlexiBertLayer" => tell(DesignFeature::Layers, 1.0),
+        "FlexiBertScaledDotProductHead" => tell(DesignFeature::ScaledDotProductHeads, 1.0),
+        "FlexiBertWeightedHead" => tell(DesignFeature::WeightedHeads, 1.0),
+        "FlexiBertDftHead" => tell(DesignFeature::DftHeads, 1.0),
+        "FlexiBertDctHead" => tell(DesignFeature::DctHeads, 1.0),
+        "FlexiBertConvolutionHead" => tell(DesignFeature::ConvolutionHeads, 1.0),
+        _ => {}
+    }
+    let is_in = |class: &str| tree.ancestors(id).any(|above| tree.node(above).is_instance_of(class));
+    let is_in_head = || tree.ancestors(id).any(|above| is_head(tree.node(above).instance_type()));
+    if is_head(node.instance_type()) {
+        tell(DesignFeature::Heads, 1.0);
+    }
+    if !tree.is_leaf(id) {
+        return;
+    }
+    let get = |quantity| node.get(quantity).unwrap_or_default();
+    let (parameters, flops, kernels) = (get(Quantity::NumParameters), get(Quantity::Flops), get(Quantity::Kernels));
+    tell(DesignFeature::Parameters, parameters);
+    tell(DesignFeature::Flops, flops);
+    tell(DesignFeature::MovedBytes, get(Quantity::MovedBytes));
+    tell(DesignFeature::Kernels, kernels);
+    if is_in("FlexiBertEncoder") {
+        tell(DesignFeature::EncoderParameters, parameters);
+    }
+    if node.name() == "word_embeddings" {
+        tell(DesignFeature::WordParameters, parameters);
+    }
+    if node.name() == "distance_embedding" {
+        tell(DesignFeature::PositionParameters, parameters);
+    }
+    if is_in_head() {
+        tell(DesignFeature::HeadKernels, kernels);
+    }
+    let Some(operation) = &node.operation else { return };
+    if operation.kind == OpKind::Linear {
+        tell(DesignFeature::Linears, 1.0);
+    }
+    let spent_on = match operation.kind {
+        _ if is_in("FlexiBertConvolutionHead") => DesignFeature::ConvolutionFlops,
+        OpKind::Dft => DesignFeature::DftFlops,
+        OpKind::Dct => DesignFeature::DctFlops,
+        OpKind::MatMul if is_in_head() && operation.num_parameters > 0 => DesignFeature::WeightFlops,
+        OpKind::MatMul if is_in_head() => DesignFeature::ScoreFlops,
+        OpKind::MatMul => DesignFeature::SharedAttentionFlops,
+        OpKind::Linear if node.name() == "proj_head" => DesignFeature::ProjectionFlops,
+        OpKind::Linear if is_in("FlexiBertAttention") => DesignFeature::AttentionLinearFlops,
+        OpKind::Linear if is_in("FlexiBertLayer") => DesignFeature::FeedForwardFlops,
+        OpKind::Softmax => DesignFeature::SoftmaxFlops,
+        OpKind::LayerNorm => DesignFeature::NormFlops,
+        OpKind::Gelu => DesignFeature::ActivationFlops,
+        _ => return,
+    };
+    tell(spent_on, flops);
+}
+
+fn is_head(class: &str) -> bool {
+    class.starts_with("FlexiBert") && class.ends_with("Head")
+}

@@ -1,0 +1,133 @@
+use irene_numerics::{CovarianceFactor, linear_and_matern52};
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+
+use super::{are_divisors, are_usable};
+use crate::learning::standard::Standard;
+
+/// A Gaussian process over standardised coordinates, with a linear and a Matérn 5/2 kernel (Rasmussen and Williams, 2006, section
+/// 4.2) of fixed reach: what a [`Surface`](super::surface::Surface) is too stiff for. The evidence chooses the scales.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Process {
+    #[serde(flatten)]
+    standard: Standard,
+    centre: f64,
+    /// Where the training data is, standardised, a row a point.
+    points: Vec<f64>,
+    weights: Vec<f64>,
+    scales: ProcessScales,
+}
+
+/// Prior standard deviations in units of the noise's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ProcessScales {
+    linear: f64,
+    smooth: f64,
+}
+
+const LINEAR: f64 = 4.0;
+const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
+/// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
+const REACH: f64 = 1.5;
+
+struct Fit {
+    evidence: f64,
+    scales: ProcessScales,
+    factor: CovarianceFactor,
+}
+
+impl Process {
+    /// With how much each record counts, and scales that were chosen before, or by the evidence.
+    pub(super) fn fit<P: AsRef<[f64]>>(
+        points: &[P],
+        heights: &[f64],
+        centre: f64,
+        weights: &DVector<f64>,
+        scales: Option<ProcessScales>,
+    ) -> Self {
+        let standard = Standard::of(points);
+        let (count, size) = (heights.len(), standard.means.len());
+        let places = points.iter().flat_map(|point| standard.within_reach(point.as_ref())).collect();
+        let none = ProcessScales { linear: 1.0, smooth: 1.0 };
+        let mut process = Self { standard, centre, points: places, weights: Vec::new(), scales: none };
+        let point = |index: usize| &process.points[size * index..size * (index + 1)];
+        // The kernels do not depend on the scales: they are computed once.
+        let (mut linear, mut smooth) = (DMatrix::zeros(count, count), DMatrix::zeros(count, count));
+        for i in 0..count {
+            for j in 0..=i {
+                (linear[(i, j)], smooth[(i, j)]) = kernels(point(i), point(j));
+            }
+        }
+        let left = DVector::from_iterator(count, heights.iter().map(|height| height - centre));
+        let noise = weights.map(|weight| 1.0 / weight);
+        let tried = match scales {
+            Some(scales) => vec![scales],
+            None => SMOOTH.map(|smooth| ProcessScales { linear: LINEAR, smooth }).to_vec(),
+        };
+        let fits = tried.into_iter().filter_map(|scales| Fit::new(&linear, &smooth, &noise, &left, scales));
+        if let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) {
+            process.weights = fit.factor.solve(&left).as_slice().to_vec();
+            process.scales = fit.scales;
+        }
+        process
+    }
+
+    /// Whether it lies over so many coordinates, and has numbers to reckon with.
+    pub(super) fn is_sound(&self, coordinates: usize) -> bool {
+        let sizes = [self.standard.means.len(), self.standard.deviations.len(), self.points.len()];
+        let ProcessScales { linear, smooth } = &self.scales;
+        sizes == [coordinates, coordinates, coordinates * self.weights.len()]
+            && are_usable(self.standard.means.iter().chain(&self.points).chain(&self.weights))
+            && are_usable([&self.centre, linear, smooth])
+            && are_divisors(&self.standard.deviations)
+    }
+
+    pub(super) fn scales(&self) -> ProcessScales {
+        self.scales
+    }
+
+    pub(super) fn height(&self, point: &[f64]) -> f64 {
+        let point = self.standard.within_reach(point);
+        let rise: f64 = self
+            .points
+            .chunks_exact(point.len().max(1))
+            .zip(&self.weights)
+            .map(|(other, weight)| weight * self.scales.of(kernels(&point, other)))
+            .sum();
+        self.centre + rise
+    }
+}
+
+/// Linear and Matérn 5/2, of scale 1.
+fn kernels(x: &[f64], y: &[f64]) -> (f64, f64) {
+    let (linear, smooth) = linear_and_matern52(x, y, REACH);
+    (1.0 + linear, smooth)
+}
+
+impl ProcessScales {
+    fn of(self, (linear, smooth): (f64, f64)) -> f64 {
+        self.linear * self.linear * linear + self.smooth * self.smooth * smooth
+    }
+}
+
+impl Fit {
+    fn new(
+        linear: &DMatrix<f64>,
+        smooth: &DMatrix<f64>,
+        noise: &DVector<f64>,
+        left: &DVector<f64>,
+        scales: ProcessScales,
+    ) -> Option<Self> {
+        let mut covariance = linear.zip_map(smooth, |linear, smooth| scales.of((linear, smooth)));
+        for (record, noise) in noise.iter().enumerate() {
+            covariance[(record, record)] += noise;
+        }
+        let factor = CovarianceFactor::new(covariance)?;
+        let mut whitened = left.clone();
+        factor.whiten(&mut whitened);
+        let count = left.len() as f64;
+        let rest = whitened.norm_squared() + 2.0 * 0.05f64.powi(2);
+        let evidence = -0.5 * (count + 2.0) * rest.ln() - factor.half_log_determinant();
+        Some(Self { evidence, scales, factor })
+    }
+}

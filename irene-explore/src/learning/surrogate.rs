@@ -1,0 +1,110 @@
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{Candidate, Result};
+
+/// A predicted figure of a design, with its uncertainty.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PredictedValue {
+    /// The figure, in the measure's unit.
+    pub value: f64,
+    /// The standard deviation of what would be measured, in the measure's unit: the uncertainty of the surrogate and the spread of
+    /// measurements together.
+    pub deviation: f64,
+}
+
+impl PredictedValue {
+    /// The 90% interval. The logarithm of the figure is taken as normally distributed. Some of the papers' learners predict values
+    /// that are not above 0 or deviations without bound; there the figure itself is taken as normally distributed.
+    pub fn interval(&self) -> (f64, f64) {
+        let factor = (NINE_OF_TEN * self.log_deviation()).exp();
+        if self.value > 0.0 && factor.is_finite() {
+            return (self.value / factor, self.value * factor);
+        }
+        let reach = NINE_OF_TEN * self.deviation;
+        (self.value - reach, self.value + reach)
+    }
+
+    /// The standard deviation of the logarithm that goes with [`deviation`](Self::deviation).
+    fn log_deviation(&self) -> f64 {
+        (self.deviation / self.value).powi(2).ln_1p().sqrt()
+    }
+
+    /// A figure whose logarithm has this standard deviation.
+    pub fn of_log(value: f64, log_deviation: f64) -> Self {
+        Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
+    }
+}
+
+/// 90% of a normal distribution lie within so many standard deviations.
+pub(super) const NINE_OF_TEN: f64 = 1.645;
+
+/// Predicts one measure of designs.
+pub trait Surrogate: Send + Sync {
+    /// The prediction for a design.
+    fn predict(&self, candidate: &Candidate) -> PredictedValue;
+
+    /// The surrogate as a file holds it; None if no file can hold it. A [`Reader`] reads it again.
+    fn saved(&self) -> Option<Saved> {
+        None
+    }
+}
+
+/// A way to learn a [`Surrogate`].
+pub trait Learner: Send + Sync {
+    /// Its name in options and reports.
+    fn name(&self) -> &'static str;
+
+    /// Learns from designs and their figures (above 0, one a design).
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) if they are too few.
+    fn fit(&self, candidates: &[&Candidate], figures: &[f64], seed: u64) -> Result<Box<dyn Surrogate>>;
+}
+
+/// A surrogate as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// The name of its [`Reader`].
+    pub kind: &'static str,
+    /// Everything that it learned.
+    pub fields: Map<String, Value>,
+}
+
+impl Saved {
+    /// From a surrogate that serialises as a JSON object; None if it does not.
+    pub fn of(kind: &'static str, surrogate: &impl Serialize) -> Option<Self> {
+        match serde_json::to_value(surrogate) {
+            Ok(Value::Object(fields)) => Some(Self { kind, fields }),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a surrogate of one kind from the JSON of its [fields](Saved::fields).
+pub type Reader = fn(&str) -> serde_json::Result<Box<dyn Surrogate>>;
+
+/// The [`Reader`] of a surrogate that deserialises from its fields.
+///
+/// # Errors
+/// Whatever deserialising says.
+pub fn read_as<S: Surrogate + DeserializeOwned + 'static>(json: &str) -> serde_json::Result<Box<dyn Surrogate>> {
+    Ok(Box::new(serde_json::from_str::<S>(json)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_has_the_value_in_it_whatever_that_is() {
+        let interval = |value, deviation| PredictedValue { value, deviation }.interval();
+        let (low, high) = interval(2.0, 0.2);
+        assert!((low * high - 4.0).abs() < 1e-12 && (high / 2.0 - (1.645 * 1.01f64.ln().sqrt()).exp()).abs() < 1e-12);
+        for (value, deviation) in [(0.0, 1.0), (-3.0, 1.0), (1e-300, 1.0), (2.0, 0.0), (0.0, 0.0)] {
+            let (low, high) = interval(value, deviation);
+            assert!(low.is_finite() && high.is_finite() && low <= value && value <= high, "{value}: {low} to {high}");
+        }
+        assert_eq!(interval(0.0, 1.0), (-1.645, 1.645));
+    }
+}

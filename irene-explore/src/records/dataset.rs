@@ -1,0 +1,310 @@
+use std::{collections::HashMap, path::Path};
+
+use irene_models::flexibert::Design;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use crate::{Error, Measure, Measures, Result, space::ModelHash};
+
+/// A design and what was measured of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The published MD5 graph hash.
+    pub hash: String,
+    /// Its place in the campaign that measured it, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<usize>,
+    /// The design.
+    #[serde(rename = "model_dict")]
+    pub design: Design,
+    /// The figures.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// Its accuracy at its task, as a share of 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Where the energy and the peak power come from: `measured` where nothing is said, or `estimated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_provenance: Option<String>,
+    /// How the figures were measured.
+    #[serde(flatten)]
+    pub conditions: Conditions,
+}
+
+impl Record {
+    /// A design that was measured at this place of a campaign.
+    pub fn new(order: usize, design: Design, measures: Measures) -> Self {
+        let hash = ModelHash::of(&design).to_string();
+        let conditions = Conditions::default();
+        Self { hash, order: Some(order), design, measures, accuracy: None, energy_provenance: None, conditions }
+    }
+}
+
+/// How the figures of a [`Record`] were measured, as far as the file says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Half the 95% confidence interval of the latency, seconds a sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_half_width_s: Option<f64>,
+    /// Half the 95% confidence interval of the energy, joules a sequence.
+    #[serde(default, rename = "energy_half_width_J", skip_serializing_if = "Option::is_none")]
+    pub energy_half_width_j: Option<f64>,
+    /// Why there is no energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_energy: Option<String>,
+    /// Sequences that ran at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Tokens in each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq_len: Option<usize>,
+    /// The campaign and how it measures. Records of one campaign have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<serde_json::Value>,
+}
+
+impl Record {
+    /// The design's hash, if the record's hash and figures are sound; or the reason why they are not.
+    fn check(&self) -> std::result::Result<ModelHash, String> {
+        let (stated, found) = (self.hash.parse::<ModelHash>()?, ModelHash::of(&self.design));
+        if stated != found {
+            return Err(format!("its `model_dict` has the hash {found}; correct whichever of the two is wrong"));
+        }
+        for measure in Measure::ALL {
+            let wrong = |figure: &f64| !(figure.is_finite() && *figure > 0.0);
+            if let Some(figure) = self.measures.get(measure).filter(wrong) {
+                return Err(format!("{} is {figure} {}, which is not above 0", measure.name(), measure.unit()));
+            }
+        }
+        match self.accuracy.filter(|accuracy| !(*accuracy > 0.0 && *accuracy <= 1.0)) {
+            Some(accuracy) => Err(format!("accuracy is {accuracy}, which is no share of 1")),
+            None => Ok(found),
+        }
+    }
+
+    /// The size that another record was measured at and this one was not. Figures of different sizes are not learned together.
+    fn differs_in_size(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (&self.conditions, &other.conditions);
+        let sizes =
+            [("batch size", ours.batch_size, theirs.batch_size), ("length in tokens", ours.seq_len, theirs.seq_len)];
+        let different =
+            sizes.into_iter().find(|(_, ours, theirs)| ours.is_some() && theirs.is_some() && ours != theirs);
+        let (what, ours, theirs) = different?;
+        let (ours, theirs) = (ours?, theirs?);
+        Some(format!("has a {what} of {ours}, record {} of {theirs}; put them into files of their own", other.hash))
+    }
+}
+
+/// The records of one device, in the order of the campaign.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The device's name.
+    pub device: String,
+    /// Its records.
+    pub records: Vec<Record>,
+}
+
+/// A device's records as ProTran's data is laid out.
+#[derive(Deserialize)]
+struct DeviceFile {
+    device: String,
+    records: Vec<Record>,
+}
+
+/// Whether a text is one object with a device and its records, and not a record a line.
+fn is_device_file(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Fields {
+        device: Option<IgnoredAny>,
+        records: Option<IgnoredAny>,
+    }
+    match serde_json::Deserializer::from_str(text).into_iter::<Fields>().next() {
+        Some(Ok(fields)) => fields.device.is_some() || fields.records.is_some(),
+        // A broken file is taken for what its text looks like.
+        Some(Err(_)) => text.contains("\"records\""),
+        None => false,
+    }
+}
+
+impl Dataset {
+    /// From a file: one JSON object with `device` and `records`, or JSONL with a record a line, whose device is the file's name.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::File`] that names the line or the record, for a hash that is not the design's, for figures that are not
+    /// above 0, for a design that stands twice with different figures, and for records measured at different sizes.
+    pub fn read(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let device = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self::parse(&origin, &device, &text)
+    }
+
+    /// From a file's text; `device` is its name where the text gives none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(origin: &str, device: &str, text: &str) -> Result<Self> {
+        let refuse = |place: String, reason: String| Error::File { origin: format!("{origin}{place}"), reason };
+        let (device, records) = if is_device_file(text) {
+            let file: DeviceFile =
+                serde_json::from_str(text).map_err(|error| refuse(String::new(), error.to_string()))?;
+            (file.device, file.records)
+        } else {
+            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+            let record = |(index, line)| {
+                serde_json::from_str(line).map_err(|error| refuse(format!(", line {}", index + 1), error.to_string()))
+            };
+            (device.to_owned(), lines.map(record).collect::<Result<Vec<Record>>>()?)
+        };
+        if records.is_empty() {
+            return Err(refuse(String::new(), "has no records".into()));
+        }
+        let mut places: HashMap<ModelHash, usize> = HashMap::new();
+        let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+        for record in records {
+            let refuse = |reason| refuse(format!(", record {}", record.hash), reason);
+            let hash = record.check().map_err(refuse)?;
+            if let Some(reason) = kept.first().and_then(|first| record.differs_in_size(first)) {
+                return Err(refuse(reason));
+            }
+            match places.get(&hash).map(|&place| &kept[place]) {
+                Some(other) if other.measures == record.measures && other.accuracy == record.accuracy => {}
+                Some(_) => return Err(refuse("stands twice with different figures; keep one of them".into())),
+                None => {
+                    places.insert(hash, kept.len());
+                    kept.push(record);
+                }
+            }
+        }
+        kept.sort_by_key(|record| record.order);
+        Ok(Self { device, records: kept })
+    }
+
+    /// Tokens in a sequence, if a record says how many; records that say otherwise are refused.
+    pub fn seq_len(&self) -> Option<usize> {
+        self.records.iter().find_map(|record| record.conditions.seq_len)
+    }
+
+    /// The measures that some record has.
+    pub fn measures(&self) -> Vec<Measure> {
+        let some_has = |measure: &Measure| self.records.iter().any(|record| record.measures.get(*measure).is_some());
+        Measure::ALL.into_iter().filter(some_has).collect()
+    }
+
+    /// The accuracies, a record each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the first record without it.
+    pub fn accuracies(&self) -> Result<Vec<f64>> {
+        let accuracy = |record: &Record| {
+            let Self { device, .. } = self;
+            record.accuracy.ok_or_else(|| Error::Data(format!("{device}, record {}: has no accuracy", record.hash)))
+        };
+        self.records.iter().map(accuracy).collect()
+    }
+
+    /// The figures of one measure, a record each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the first record without it.
+    pub fn figures(&self, measure: Measure) -> Result<Vec<f64>> {
+        let figure = |record: &Record| {
+            record.measures.get(measure).ok_or_else(|| {
+                let (device, hash, name) = (&self.device, &record.hash, measure.name());
+                Error::Data(format!("{device}, record {hash}: has no {name}; leave the record or the measure out"))
+            })
+        };
+        self.records.iter().map(figure).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// One layer of so many hidden units, with its own hash.
+    fn record(hidden: usize) -> Value {
+        let head = format!("sa_sdp_{}", hidden / 2);
+        let design = json!({ "l": 1, "o": [[&head, &head]], "h": [hidden], "f": [[64]] });
+        let hash = ModelHash::of(&serde_json::from_value(design.clone()).unwrap()).to_string();
+        json!({ "hash": hash, "model_dict": design, "latency_s": 0.5, "energy_J": 2.0 })
+    }
+
+    fn parse(records: &[Value]) -> Result<Dataset> {
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        Dataset::parse("mine.jsonl", "mine", &lines.join("\n"))
+    }
+
+    fn refused(change: impl Fn(&mut Vec<Value>)) -> String {
+        let mut records = vec![record(32), record(64)];
+        change(&mut records);
+        parse(&records).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_hash_that_is_not_the_designs_is_refused_with_both() {
+        let (mine, other) = (record(32)["hash"].clone(), record(64)["hash"].clone());
+        let (mine, other) = (mine.as_str().unwrap(), other.as_str().unwrap());
+        assert_eq!(
+            refused(|records| records[0]["hash"] = other.into()),
+            format!(
+                "mine.jsonl, record {other}: its `model_dict` has the hash {mine}; correct whichever of the two is wrong"
+            )
+        );
+        assert_eq!(
+            refused(|records| records[1]["hash"] = "0d6c".into()),
+            "mine.jsonl, record 0d6c: `0d6c` is no hash of 32 digits from 0 to 9 and a to f"
+        );
+    }
+
+    #[test]
+    fn a_design_stands_once_and_the_order_is_that_of_the_campaign() {
+        let mut records = vec![record(64), record(32), record(64)];
+        (records[0]["order"], records[1]["order"]) = (1.into(), 0.into());
+        let data = parse(&records).unwrap();
+        assert_eq!(data.records.iter().map(|record| record.order).collect::<Vec<_>>(), [Some(0), Some(1)]);
+        for field in ["latency_s", "accuracy"] {
+            records[2][field] = json!(0.75);
+            let error = parse(&records).unwrap_err().to_string();
+            assert!(error.ends_with("stands twice with different figures; keep one of them"), "{error}");
+            records[2] = record(64);
+        }
+    }
+
+    #[test]
+    fn figures_that_cannot_be_are_refused() {
+        assert!(
+            refused(|records| records[1]["energy_J"] = json!(-1.0)).ends_with("energy is -1 J, which is not above 0")
+        );
+        assert!(
+            refused(|records| records[1]["accuracy"] = json!(84)).ends_with("accuracy is 84, which is no share of 1")
+        );
+        assert!(refused(Vec::clear).ends_with("mine.jsonl: has no records"));
+        let cut = format!("{}\n{{\"hash\":", record(32));
+        assert!(Dataset::parse("mine.jsonl", "", &cut).unwrap_err().to_string().starts_with("mine.jsonl, line 2: EOF"));
+        let one = Dataset::parse("mine.json", "", "{\"records\": []}").unwrap_err().to_string();
+        assert!(one.contains("missing field `device`"), "{one}");
+    }
+
+    #[test]
+    fn records_of_different_sizes_do_not_go_together() {
+        let sized =
+            |records: &mut Vec<Value>, field: &str| (records[0][field], records[1][field]) = (8.into(), 16.into());
+        let first = record(32)["hash"].as_str().unwrap().to_owned();
+        let error = refused(|records| sized(records, "batch_size"));
+        assert!(error.contains(&format!("has a batch size of 16, record {first} of 8")), "{error}");
+        assert!(refused(|records| sized(records, "seq_len")).contains("has a length in tokens of 16"));
+    }
+
+    #[test]
+    fn a_missing_figure_is_named_and_a_measure_that_none_has_is_not_there() {
+        let mut records = vec![record(32), record(64)];
+        records[1].as_object_mut().unwrap().remove("energy_J");
+        let data = parse(&records).unwrap();
+        assert_eq!(data.measures(), [Measure::Latency, Measure::Energy]);
+        let error = data.figures(Measure::Energy).unwrap_err().to_string();
+        assert!(error.contains(records[1]["hash"].as_str().unwrap()) && error.contains("has no energy"), "{error}");
+        assert!(data.accuracies().unwrap_err().to_string().ends_with("has no accuracy"));
+    }
+}

@@ -1,0 +1,11 @@
+//! Measured designs and the files that hold them.
+
+mod dataset;
+mod designs;
+mod measure;
+
+pub use self::{
+    dataset::{Conditions, Dataset, Record},
+    designs::read_designs,
+    measure::{Measure, Measures},
+};

@@ -1,0 +1,282 @@
+//! Energy at the wall from a node's measurements: its latency, the energy that the GPU's driver counted, and other amounts that lessen the
+//! error.
+
+use std::collections::HashMap;
+
+use irene_numerics::{mean, nonnegative_least_squares};
+use irene_tree::{Level, NodeId, Quantity, Tree};
+
+use crate::{
+    Error, Result, Store, Term, latency, missing,
+    paper::ground_truth,
+    prediction::{NodePrediction, PredictedCost},
+    range::Range,
+    splits::{Split, held_out},
+};
+
+/// An amount that may have a coefficient in the law.
+struct Cause {
+    name: &'static str,
+    /// The amount's unit.
+    unit: &'static str,
+    /// The quantity that it is computed from.
+    feature: Quantity,
+    amount: fn(&Tree, NodeId) -> Option<f64>,
+}
+
+fn busy_processors(tree: &Tree, id: NodeId) -> Option<f64> {
+    Some(tree.node(id).get(Quantity::Cpu)? / 100.0 * tree.node(id).get(Quantity::Latency)?)
+}
+
+/// The first two are in every law where they are known; the others have to lessen the error by [`GAIN`].
+const CAUSES: [Cause; 6] = [
+    Cause {
+        name: "latency",
+        unit: "s",
+        feature: Quantity::Latency,
+        amount: |tree, id| get(tree, id, Quantity::Latency),
+    },
+    Cause {
+        name: "gpu_energy",
+        unit: "J",
+        feature: Quantity::GpuEnergy,
+        amount: |tree, id| get(tree, id, Quantity::GpuEnergy),
+    },
+    // The time, as if all processors were busy for it.
+    Cause { name: "busy_processors", unit: "s", feature: Quantity::Cpu, amount: busy_processors },
+    Cause { name: "runs", unit: "run", feature: Quantity::Latency, amount: |_, _| Some(1.0) },
+    Cause {
+        name: "kernels",
+        unit: "kernel",
+        feature: Quantity::Kernels,
+        amount: |tree, id| get(tree, id, Quantity::Kernels),
+    },
+    Cause {
+        name: "bytes_moved",
+        unit: "MiB",
+        feature: Quantity::MovedBytes,
+        amount: |tree, id| get(tree, id, Quantity::MovedBytes),
+    },
+];
+
+fn get(tree: &Tree, id: NodeId, quantity: Quantity) -> Option<f64> {
+    tree.node(id).get(quantity)
+}
+
+const ALWAYS: usize = 2;
+
+/// The share that a cause has to take off the error on held-out trees.
+const GAIN: f64 = 0.005;
+
+/// E = Σ coefficient · amount over [`CAUSES`], no coefficient negative. A cause that is not in the law has no coefficient.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WallEnergy {
+    coefficients: [Option<f64>; CAUSES.len()],
+    /// The range of [`FEATURES`] in the training data.
+    range: Range<{ FEATURES.len() }>,
+}
+
+/// The numbers that decide whether a node is outside the training range.
+const FEATURES: [&str; 2] = [Quantity::Latency.name(), "gpu_power"];
+
+/// Latency, s, and the driver's mean power, W, which is 0 on a machine without a GPU.
+fn features(seconds: f64, gpu_joules: f64) -> [f64; FEATURES.len()] {
+    [seconds, if gpu_joules.is_finite() { gpu_joules / seconds } else { 0.0 }]
+}
+
+/// Nodes with equal figures: the layers of a model.
+struct Nodes {
+    /// The amount of each cause; NaN if it is not known.
+    amounts: [f64; CAUSES.len()],
+    energy: f64,
+    count: f64,
+}
+
+/// The nodes of a tree, by level.
+type Rows = Vec<Vec<Nodes>>;
+
+fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
+    let mut rows: Rows = levels.iter().map(|_| Vec::new()).collect();
+    let mut places: HashMap<(usize, [u64; CAUSES.len() + 1]), usize> = HashMap::new();
+    for id in tree.ids() {
+        let Some(level) = levels.iter().position(|level| *level == tree.node(id).level()) else { continue };
+        let mut amounts = CAUSES.map(|cause| (cause.amount)(tree, id).unwrap_or(f64::NAN));
+        amounts[0] = latency(tree, id)?;
+        let energy = ground_truth(tree, id)?;
+        let mut key = [energy.to_bits(); CAUSES.len() + 1];
+        key[1..].copy_from_slice(&amounts.map(f64::to_bits));
+        let place = *places.entry((level, key)).or_insert(rows[level].len());
+        match rows[level].get_mut(place) {
+            Some(nodes) => nodes.count += 1.0,
+            None => rows[level].push(Nodes { amounts, energy, count: 1.0 }),
+        }
+    }
+    Ok(rows)
+}
+
+fn all_rows(trees: &[&Tree], levels: &[Level]) -> Result<Vec<Rows>> {
+    let rows = trees.iter().map(|tree| rows(tree, levels)).collect::<Result<Vec<Rows>>>()?;
+    if rows.iter().flatten().all(Vec::is_empty) {
+        let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+        return Err(Error::Training(format!("no tree has a node of level {}", levels.join(" or "))));
+    }
+    Ok(rows)
+}
+
+/// Whether a cause is known for every node, and not always 0.
+fn is_known(trees: &[Rows], cause: usize) -> bool {
+    let amounts = || trees.iter().flatten().flatten().map(|nodes| nodes.amounts[cause]);
+    amounts().all(|amount| amount >= 0.0) && amounts().any(|amount| amount > 0.0)
+}
+
+/// Refuses training data without variation.
+fn check(trees: &[Rows]) -> Result<()> {
+    for name in [Quantity::Latency, Quantity::GroundTruthEnergy] {
+        let figure = |nodes: &Nodes| if name == Quantity::Latency { nodes.amounts[0] } else { nodes.energy };
+        let mut figures = trees.iter().flatten().flatten().map(figure);
+        let first = figures.next();
+        if figures.all(|figure| Some(figure) == first) {
+            return Err(Error::Training(format!(
+                "{name} is the same for every node: there is nothing to learn; nodes of two sizes are the least"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Fits by non-negative least squares of the relative error; each level has the same weight.
+fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> WallEnergy {
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for level in 0..levels {
+        let nodes = || trees.iter().flat_map(|tree| &tree[level]);
+        let count: f64 = nodes().map(|nodes| nodes.count).sum();
+        for Nodes { amounts, energy, count: alike } in nodes() {
+            let weight = (alike / count).sqrt();
+            let mut row = [0.0; CAUSES.len()];
+            causes.iter().for_each(|&cause| row[cause] = weight * amounts[cause] / energy);
+            rows.push(row);
+            targets.push(weight);
+        }
+    }
+    let found = nonnegative_least_squares(&rows, &targets);
+    let nodes = trees.iter().flat_map(|tree| tree.iter().flatten());
+    WallEnergy {
+        coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])),
+        range: Range::of(nodes.map(|nodes| features(nodes.amounts[0], nodes.amounts[1]))),
+    }
+}
+
+/// The mean over the levels of their mean absolute relative error.
+fn error(trees: &[&Rows], levels: usize, law: &WallEnergy) -> Option<f64> {
+    let of_level = |level: usize| {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for nodes in trees.iter().flat_map(|tree| &tree[level]) {
+            let energy: f64 = law.parts().map(|(cause, coefficient)| coefficient * nodes.amounts[cause]).sum();
+            sum += nodes.count * (energy / nodes.energy - 1.0).abs();
+            count += nodes.count;
+        }
+        (count > 0.0).then_some(sum / count)
+    };
+    mean(&(0..levels).filter_map(of_level).collect::<Vec<_>>())
+}
+
+impl WallEnergy {
+    /// Fits the nodes of these levels.
+    pub(super) fn fit(trees: &[&Tree], levels: &[Level]) -> Result<Self> {
+        let rows = all_rows(trees, levels)?;
+        check(&rows)?;
+        let fit = |trees: &[&Rows], causes: &[usize]| least_squares(trees, levels.len(), causes);
+        let splits = held_out(trees);
+        let held_out_error = |causes: &[usize]| {
+            let of = |places: &[usize]| places.iter().map(|&tree| &rows[tree]).collect::<Vec<&Rows>>();
+            let of_split = |split: &Split| error(&of(&split.test), levels.len(), &fit(&of(&split.training), causes));
+            mean(&splits.iter().filter_map(of_split).collect::<Vec<_>>())
+        };
+        let mut causes: Vec<usize> = (0..ALWAYS).filter(|&cause| is_known(&rows, cause)).collect();
+        let mut candidates: Vec<usize> = (ALWAYS..CAUSES.len()).filter(|&cause| is_known(&rows, cause)).collect();
+        while let Some(error) = held_out_error(&causes) {
+            let with = |cause: usize| [&causes[..], &[cause]].concat();
+            let tried = candidates.iter().filter_map(|&cause| Some((held_out_error(&with(cause))?, cause)));
+            match tried.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
+                Some((less, cause)) if less < (1.0 - GAIN) * error => {
+                    causes.push(cause);
+                    candidates.retain(|candidate| *candidate != cause);
+                }
+                _ => break,
+            }
+        }
+        Ok(fit(&rows.iter().collect::<Vec<_>>(), &causes))
+    }
+
+    /// Fits coefficients of another machine to the same causes, as far as they are known there.
+    pub(super) fn refitted(&self, trees: &[&Tree], levels: &[Level]) -> Result<Self> {
+        let rows = all_rows(trees, levels)?;
+        let causes: Vec<usize> = self.parts().map(|(cause, _)| cause).filter(|&cause| is_known(&rows, cause)).collect();
+        Ok(least_squares(&rows.iter().collect::<Vec<_>>(), levels.len(), &causes))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        self.coefficients.iter().enumerate().filter_map(|(cause, coefficient)| Some((cause, (*coefficient)?)))
+    }
+
+    /// Predicts a measured node.
+    pub(super) fn predict(&self, tree: &Tree, id: NodeId) -> Result<NodePrediction> {
+        let energy = self.terms(tree, id)?.iter().map(Term::value).sum();
+        let (seconds, gpu_energy) = (latency(tree, id)?, tree.node(id).get(Quantity::GpuEnergy));
+        let cost = PredictedCost { latency: Some(seconds), energy, gpu_energy, deviation: DEVIATION, least_reach: 0.0 };
+        let distances = self.range.beyond(&features(seconds, gpu_energy.unwrap_or(f64::NAN)));
+        Ok(NodePrediction::of(cost).beyond(FEATURES.into_iter().zip(distances)))
+    }
+
+    /// Whether a node has all the measurements that the law needs.
+    pub(super) fn knows(&self, tree: &Tree, id: NodeId) -> bool {
+        self.parts().all(|(cause, _)| (CAUSES[cause].amount)(tree, id).is_some()) && latency(tree, id).is_ok()
+    }
+
+    /// The terms of a measured node's energy.
+    pub(super) fn terms(&self, tree: &Tree, id: NodeId) -> Result<Vec<Term>> {
+        let term = |(cause, coefficient): (usize, f64)| {
+            let Cause { name, unit, feature, amount } = &CAUSES[cause];
+            let amount = amount(tree, id).ok_or_else(|| missing(tree, id, *feature))?;
+            Ok(Term::new(*name, amount, unit, coefficient))
+        };
+        self.parts().map(term).collect()
+    }
+
+    /// The law in a line.
+    pub(super) fn summary(&self) -> String {
+        let part = |(cause, coefficient): (usize, f64)| {
+            format!("{} J/{} of {}", significant(coefficient), CAUSES[cause].unit, CAUSES[cause].name)
+        };
+        self.parts().map(part).collect::<Vec<_>>().join(" + ")
+    }
+
+    pub(super) fn write(&self, name: &str, store: &mut Store) {
+        store.set_list(&format!("{name}.causes"), self.parts().map(|(cause, _)| CAUSES[cause].name));
+        self.range.write(&format!("{name}.range"), store);
+        store.put(name, &self.parts().map(|(_, coefficient)| coefficient).collect::<Vec<_>>());
+    }
+
+    pub(super) fn read(name: &str, store: &Store) -> Result<Self> {
+        let names = store.get_list(&format!("{name}.causes"))?;
+        let numbers = store.take(name, names.len())?;
+        let mut coefficients = [None; CAUSES.len()];
+        for (known, number) in names.iter().zip(numbers) {
+            match CAUSES.iter().position(|cause| cause.name == known) {
+                Some(cause) if number >= 0.0 => coefficients[cause] = Some(number),
+                Some(_) => return Err(store.error(format!("`{name}` has a negative coefficient for {known}"))),
+                None => return Err(store.error(format!("`{name}.causes` has {known}, which this irene does not know"))),
+            }
+        }
+        Ok(Self { coefficients, range: Range::read(&format!("{name}.range"), store)? })
+    }
+}
+
+/// The first guess of the deviation, in e-folds: about how well measurements repeat.
+const DEVIATION: f64 = 0.005;
+
+/// The number with four significant digits.
+fn significant(number: f64) -> String {
+    let digits = if number > 0.0 { (3.0 - number.log10().floor()).clamp(0.0, 9.0) as usize } else { 0 };
+    format!("{number:.digits$}")
+}

@@ -1,0 +1,288 @@
+//! The result of a search in a design space, as an HTML page that loads nothing.
+
+use std::fmt::Write;
+
+use irene_explore::search::{Criterion, Evaluation, Outcome, PartDifference, Solution};
+use irene_models::flexibert::Design;
+use irene_tree::{Tree, render::si};
+
+use crate::chart::escaped;
+
+/// The result of a search in a design space.
+pub struct SearchPage<'a> {
+    /// The device whose surrogates were asked.
+    pub device: &'a str,
+    /// The search.
+    pub outcome: &'a Outcome<Design>,
+    /// The design that is looked at: its place in the front.
+    pub winner: usize,
+    /// Its energy tree.
+    pub tree: &'a Tree,
+    /// The profile that the tree's energies come from.
+    pub profile: &'a str,
+    /// The design that it is compared with, in words.
+    pub beside: &'a str,
+    /// Where it differs from that, from the greatest difference to the least.
+    pub differences: &'a [PartDifference],
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --line: light-dark(#d5d9e0, #3a4150); --mark: light-dark(#1f5fbf, #7fb0ff); --quiet: light-dark(#5a6372, #9aa4b5); }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+.winner { font-weight: 600; color: var(--mark); }
+.quiet, figcaption { color: var(--quiet); }
+svg { width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
+pre, .wide { overflow-x: auto; }";
+
+/// Rows of a table that are shown.
+const ROWS: usize = 40;
+const PARTS: usize = 12;
+
+impl SearchPage<'_> {
+    /// The page.
+    pub fn to_html(&self) -> String {
+        let Outcome { method, objective, constraints, seed, evaluations, front, .. } = self.outcome;
+        let mut html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<title>irene explore search</title>\n\
+             <style>{STYLE}</style>\n<h1>{} designs for {}</h1>\n\
+             <p>Objective {}{}{}; {method}, {evaluations} evaluations, seed {seed}. All figures are predicted, of one sequence.</p>\n",
+            front.len(),
+            escaped(self.device),
+            escaped(objective),
+            if constraints.is_empty() { "" } else { ", subject to " },
+            escaped(constraints),
+        );
+        html += &self.scatter();
+        html += &self.front_table();
+        html += &self.winner_section();
+        html + "</html>\n"
+    }
+
+    fn known(&self) -> Vec<Criterion> {
+        let is_known =
+            |criterion: &Criterion| self.outcome.front.iter().any(|found| found.figures.get(*criterion).is_some());
+        Criterion::ALL.into_iter().filter(is_known).collect()
+    }
+
+    /// The front over its first two criteria.
+    fn scatter(&self) -> String {
+        const WIDTH: f64 = 860.0;
+        const HEIGHT: f64 = 360.0;
+        const EDGE: f64 = 60.0;
+        let known = self.known();
+        let [x, y, ..] = known[..] else { return String::new() };
+        let point = |found: &Solution<Design>| Some((found.figures.get(x)?.value, found.figures.get(y)?.value));
+        let points: Vec<(usize, (f64, f64))> =
+            self.outcome.front.iter().enumerate().filter_map(|(place, found)| Some((place, point(found)?))).collect();
+        let range = |of: fn(&(f64, f64)) -> f64| {
+            let values = points.iter().map(|(_, point)| of(point));
+            let (low, high) =
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+            if high > low { (low, high) } else { (low * 0.9, high * 1.1 + f64::MIN_POSITIVE) }
+        };
+        let (across, up) = (range(|point| point.0), range(|point| point.1));
+        let place =
+            |value: f64, (low, high): (f64, f64), length: f64| (value - low) / (high - low) * (length - 2.0 * EDGE);
+        let mut svg = format!(
+            "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{y} over {x} of the designs found\">\n"
+        );
+        for step in 0..=4 {
+            let share = f64::from(step) / 4.0;
+            let (at_x, at_y) = (EDGE + share * (WIDTH - 2.0 * EDGE), HEIGHT - EDGE - share * (HEIGHT - 2.0 * EDGE));
+            let value = |(low, high): (f64, f64)| low + share * (high - low);
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{EDGE}\" x2=\"{}\" y1=\"{at_y}\" y2=\"{at_y}\" stroke=\"var(--line)\"/>\
+                 <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><text x=\"{at_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                WIDTH - EDGE,
+                EDGE - 6.0,
+                at_y + 4.0,
+                figure(value(up), y),
+                HEIGHT - EDGE + 18.0,
+                figure(value(across), x),
+            );
+        }
+        for (index, (value_x, value_y)) in &points {
+            let is_winner = *index == self.winner;
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{}\" fill=\"var(--mark)\" fill-opacity=\"{}\"><title>design {}</title></circle>",
+                EDGE + place(*value_x, across, WIDTH),
+                HEIGHT - EDGE - place(*value_y, up, HEIGHT),
+                if is_winner { 7 } else { 4 },
+                if is_winner { 1.0 } else { 0.45 },
+                index + 1,
+            );
+        }
+        svg + &format!(
+            "</svg><figcaption>{y} over {x}; the larger mark is design {}.</figcaption></figure>\n",
+            self.winner + 1
+        )
+    }
+
+    fn front_table(&self) -> String {
+        let known = self.known();
+        let mut html = "<h2>The front</h2>\n<div class=\"wide\"><table>\n<tr><th>design</th><th>layers</th>".to_owned();
+        for criterion in &known {
+            let _ = write!(html, "<th>{}</th><th>90% interval</th>", criterion.name().replace('_', " "));
+        }
+        html += "<th>feasible</th></tr>\n";
+        for (place, found) in self.outcome.front.iter().enumerate().take(ROWS) {
+            let class = if place == self.winner { " class=\"winner\"" } else { "" };
+            let _ = write!(html, "<tr{class}><td>{}</td><td>{}</td>", place + 1, found.design.layers().len());
+            for &criterion in &known {
+                html += &cells(&found.figures, criterion);
+            }
+            let _ = writeln!(html, "<td>{:.0}%</td></tr>", 100.0 * found.feasibility);
+        }
+        html += "</table></div>\n";
+        let more = self.outcome.front.len().saturating_sub(ROWS);
+        if more > 0 {
+            let _ = writeln!(html, "<p class=\"quiet\">{more} more are in the JSON file.</p>");
+        }
+        html
+    }
+
+    fn winner_section(&self) -> String {
+        let mut html = format!("<h2>Design {}</h2>\n", self.winner + 1);
+        if let Some(found) = self.outcome.front.get(self.winner) {
+            html += "<div class=\"wide\"><table>\n<tr><th>layer</th><th>hidden</th><th>heads</th><th>feed-forward</th></tr>\n";
+            for (index, layer) in found.design.layers().iter().enumerate() {
+                let alike = |heads: &[irene_models::flexibert::Head]| format!("{} {}", heads.len(), heads[0]);
+                let heads: Vec<String> = layer.heads.chunk_by(|a, b| a == b).map(alike).collect();
+                let widths: Vec<String> = layer.feed_forward.iter().map(ToString::to_string).collect();
+                let (heads, widths) = (heads.join(", "), widths.join(", "));
+                let _ = writeln!(
+                    html,
+                    "<tr><td>{index}</td><td>{}</td><td>{heads}</td><td>{widths}</td></tr>",
+                    layer.hidden
+                );
+            }
+            html += "</table></div>\n";
+        }
+        let _ = writeln!(
+            html,
+            "<h2>Parts that make the difference</h2>\n<p>Beside {}; joules by the profile {}, which is not the searched device: \
+             what counts is which parts differ.</p>\n<div class=\"wide\"><table>\n\
+             <tr><th>part</th><th>class</th><th>this design</th><th>the other</th><th>difference</th></tr>",
+            escaped(self.beside),
+            escaped(self.profile),
+        );
+        for part in self.differences.iter().filter(|part| part.difference() != 0.0).take(PARTS) {
+            let joules = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| si(value, "J"));
+            let sign = if part.difference() > 0.0 { "+" } else { "−" };
+            let _ = writeln!(
+                html,
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{sign}{}</td></tr>",
+                escaped(&part.scope),
+                escaped(&part.instance_type),
+                joules(part.one),
+                joules(part.other),
+                si(part.difference().abs(), "J"),
+            );
+        }
+        html += "</table></div>\n<h2>Its energy tree</h2>\n<details><summary>All nodes</summary><pre>";
+        for id in self.tree.ids() {
+            let node = self.tree.node(id);
+            let energy = node.get(irene_tree::Quantity::PredictedEnergy);
+            let energy = energy.map_or_else(|| "unknown".to_owned(), |joules| si(joules, "J"));
+            let _ = writeln!(
+                html,
+                "{energy:>12}  {}{} {}",
+                "  ".repeat(node.depth()),
+                escaped(node.name()),
+                escaped(node.instance_type())
+            );
+        }
+        html + "</pre></details>\n"
+    }
+}
+
+fn cells(figures: &Evaluation, criterion: Criterion) -> String {
+    let Some(prediction) = figures.get(criterion) else { return "<td></td><td></td>".to_owned() };
+    let (low, high) = prediction.interval();
+    let text = |value| figure(value, criterion);
+    format!("<td>{}</td><td class=\"quiet\">{} to {}</td>", text(prediction.value), text(low), text(high))
+}
+
+fn figure(value: f64, criterion: Criterion) -> String {
+    if criterion.unit().is_empty() { format!("{:.1}%", 100.0 * value) } else { si(value, criterion.unit()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_explore::{
+        learning::PredictedValue,
+        search::{TracePoint, differences, energy_tree},
+        space::{DesignSpace, Sampling},
+    };
+    use irene_regress::DeviceProfile;
+
+    use super::*;
+
+    fn designs(count: usize, seed: u64) -> Vec<Design> {
+        DesignSpace::find("small").unwrap().sample(Sampling::Sobol, count, seed).unwrap()
+    }
+
+    /// A search whose words are as hostile as a file's may be, of this many designs.
+    fn outcome(count: usize) -> Outcome<Design> {
+        let found = |(at, design): (usize, Design)| {
+            let prediction = PredictedValue { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };
+            let figures = Evaluation::new().with(Criterion::Latency, prediction).with(Criterion::Energy, prediction);
+            Solution { design, figures, costs: vec![0.0], feasibility: 0.75, evaluation: at + 1 }
+        };
+        Outcome {
+            method: "random",
+            objective: "<script>alert(1)</script>".into(),
+            constraints: "\"quoted\" & <b>".into(),
+            seed: 0,
+            budget: 9,
+            evaluations: 9,
+            stopped: false,
+            reference: None,
+            front: designs(count, 0).into_iter().enumerate().map(found).collect(),
+            trace: vec![TracePoint { evaluations: 9, front: count, best: None, hypervolume: None }],
+        }
+    }
+
+    fn html(outcome: &Outcome<Design>, winner: usize) -> String {
+        let designs = designs(2, 1);
+        let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+        let [tree, other] = [0, 1].map(|at| energy_tree("a", &designs[at], 16, &profile).unwrap());
+        let differences = differences(&tree, &other);
+        let (device, beside) = ("<img src=x onerror=alert(2)>", "a & b");
+        SearchPage { device, outcome, winner, tree: &tree, profile: "<i>", beside, differences: &differences }.to_html()
+    }
+
+    #[test]
+    fn no_word_of_a_file_becomes_markup() {
+        let page = html(&outcome(3), 1);
+        for hostile in ["<script", "<img", "<i>", "<b>", "& <b>", "a & b"] {
+            assert!(!page.contains(hostile), "{hostile}");
+        }
+        assert!(
+            page.contains("&lt;script&gt;alert(1)&lt;/script&gt;")
+                && page.contains("&quot;quoted&quot; &amp; &lt;b&gt;")
+        );
+        assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;"));
+        // It asks for nothing from elsewhere.
+        assert!(!page.contains("src=\"") && !page.contains("href=") && !page.contains("url("));
+    }
+
+    #[test]
+    fn the_front_is_shown_with_its_winner_and_what_is_more_is_counted() {
+        let page = html(&outcome(43), 2);
+        assert_eq!(page.matches("<circle ").count(), 43);
+        assert_eq!(page.matches("<tr class=\"winner\"><td>3</td>").count(), 1);
+        assert!(page.contains("3 more are in the JSON file"), "43 designs, 40 rows");
+        assert!(page.contains("<td>75%</td>") && page.contains("<td>3 ms</td>"));
+        for (designs, winner) in [(1, 0), (1, 9), (0, 0)] {
+            let page = html(&outcome(designs), winner);
+            assert!(page.ends_with("</html>\n") && !page.contains("NaN") && !page.contains("inf"), "{designs}");
+        }
+    }
+}
