@@ -175,7 +175,7 @@ fn assert_at_most(trees: &[Tree], track: Track, leave_out: LeaveOut, most: [f64;
 fn our_tracks_beat_the_paper_on_left_out_models_and_their_intervals_hold() {
     let most = [
         ("device_1", [[0.51, 0.47, 0.45], [0.50, 2.5, 1.5], [0.85, 3.0, 1.8]]),
-        ("device_2", [[0.60, 0.60, 0.60], [0.60, 2.5, 1.5], [2.1, 3.0, 2.0]]),
+        ("device_2", [[0.38, 0.41, 0.36], [0.38, 3.1, 2.0], [2.1, 3.1, 2.1]]),
     ];
     for (device, most) in most {
         let Some(trees) = public::trees(device) else { continue };
@@ -183,7 +183,7 @@ fn our_tracks_beat_the_paper_on_left_out_models_and_their_intervals_hold() {
             let result = assert_at_most(&trees, track, LeaveOut::Model, most);
             for level in LEVELS {
                 let coverage = result.mean_of(|evaluation| evaluation.coverage(level)).unwrap();
-                assert!((0.85..=0.95).contains(&coverage), "{device} {} {level:?}: {coverage:.3}", track.name());
+                assert!((0.87..=0.95).contains(&coverage), "{device} {} {level:?}: {coverage:.3}", track.name());
             }
         }
     }
