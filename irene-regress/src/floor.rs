@@ -120,14 +120,7 @@ mod tests {
         let floor = noise_floor(&trees).unwrap();
         // a: 2.5 of b and c for 1; b: 2 for 2; c: 1.5 for 3; nobody does what d does.
         assert_eq!(floor.errors.mean(Level::Ml), Some((150.0 + 0.0 + 50.0) / 3.0));
-        let nodes: usize = floor
-            .errors
-            .folds
-            .iter()
-            .filter_map(|fold| fold.evaluation.by_level.get(&Level::Ml))
-            .map(|errors| errors.count())
-            .sum();
-        assert_eq!(nodes, 3);
+        assert_eq!(floor.errors.count(Level::Ml), 3);
         // A predictor is judged on the same nodes.
         let held_out = |tree: &Tree| {
             let mut tree = tree.clone();
