@@ -120,7 +120,7 @@ mod tests {
     }
 
     proptest! {
-        /// Where no coefficient wants to be negative, it is the solution of the normal equations.
+        /// If the plain least squares are positive, they are the solution.
         #[test]
         fn a_positive_solution_is_that_of_least_squares(
             rows in prop::collection::vec(prop::array::uniform3(0.1..1.0f64), 12..30),

@@ -70,7 +70,7 @@ pub enum Error {
     PredictorFile {
         /// The file or bundled profile.
         origin: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// There is no such bundled profile.

@@ -180,7 +180,7 @@ fn compare(tree: &Tree, predictions: &[NodePrediction], misses: &mut Misses) {
     }
 }
 
-/// Of the reaches that hold, the one with the narrowest intervals on average; None without held-out nodes.
+/// Among the reaches that hold, the one with the narrowest intervals on average; None without held-out nodes.
 fn narrowest(splits: &[&[Miss]]) -> Option<Reach> {
     let tried = POWERS.into_iter().filter_map(|power| {
         let scores = |misses: &&[Miss]| {
