@@ -39,7 +39,7 @@ pub(super) fn cost(machines: &[Machine<'_>]) -> Result<Section> {
 fn use_case(machines: &[Machine<'_>]) -> Table {
     let setting = COST_SETTING;
     let mut table = Table::new([
-        "",
+        "machine and energy",
         "a run",
         "kWh, a million runs",
         "kWh, a million inputs",
