@@ -7,23 +7,25 @@ use std::borrow::Cow;
 use candle_core::{DType, Device};
 use criterion::{Criterion, criterion_group, criterion_main};
 use irene_benches::{PlainBert, model};
-use irene_models::{Batch, Cx, Module, Node, RandomWeights, Result, Tensor};
-use irene_tree::Level;
+use irene_models::{Batch, Cx, Label, Labelled, Module, RandomWeights, Result, Tensor};
+use irene_tree::{Kernels, Level, Size};
 
 /// As the `irene` command has it, for both.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A module of one operation; a tensor of two numbers leaves little but the call.
-struct Relu(Node);
+struct Relu(Label);
+
+impl Labelled for Relu {
+    fn label(&self) -> &Label {
+        &self.0
+    }
+}
 
 impl Module for Relu {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.0
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         cx.relu(x)
@@ -33,7 +35,7 @@ impl Module for Relu {
 fn call(criterion: &mut Criterion) {
     let plain = candle_core::Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
     let x = Tensor::from_candle(plain.clone()).unwrap();
-    let relu = Relu(Node { name: Cow::Borrowed("relu"), instance_type: "Relu", level: Level::Module });
+    let relu = Relu(Label { name: Cow::Borrowed("relu"), instance_type: "Relu", level: Level::Module });
     let mut group = criterion.benchmark_group("relu of two numbers");
     group.bench_function("candle", |bench| bench.iter(|| plain.relu().unwrap()));
     group.bench_function("a module through the context", |bench| {
@@ -49,11 +51,13 @@ fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("bert-base, batch 1, sequence 32");
     group.sample_size(30);
     let ids: Vec<i64> = (1000..1032).collect();
-    let batch = Batch::of_ids(ids.clone(), None, (1, 32), &Device::Cpu).unwrap();
+    let batch = Batch::of_ids(ids.clone(), None, Size::new(1, 32), &Device::Cpu).unwrap();
     let ids = candle_core::Tensor::from_vec(ids, (1, 32), &Device::Cpu).unwrap();
     group.bench_function("straight against candle", |bench| bench.iter(|| plain.forward(&ids).unwrap()));
-    for (name, context) in [("operation by operation", Cx::unfused as fn() -> Cx<'static>), ("fused", Cx::silent)] {
-        group.bench_function(name, |bench| bench.iter(|| ours.run(&mut context(), &batch).unwrap()));
+    for (name, kernels) in [("operation by operation", Kernels::Eager), ("fused", Kernels::Fused)] {
+        group.bench_function(name, |bench| {
+            bench.iter(|| ours.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap())
+        });
     }
     group.finish();
 }

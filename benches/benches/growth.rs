@@ -9,7 +9,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use irene_benches::gpt2_of;
 use irene_regress::{DeviceProfile, LeaveOut, PaperTrainer, Track, Trainer, crossvalidate};
 use irene_tree::{
-    Tree,
+    Size, Tree,
     jsonl::{self, TreeReader},
 };
 
@@ -24,11 +24,10 @@ fn layers(criterion: &mut Criterion) {
     for layers in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
         let spec = gpt2_of(layers);
         let tree = made_up::traced(&spec, 8, 128);
-        group.throughput(Throughput::Elements(spec.trace(8, 128).unwrap().nodes().len() as u64));
+        group.throughput(Throughput::Elements(spec.trace(Size::new(8, 128)).unwrap().nodes().len() as u64));
         group.bench_function(BenchmarkId::new("trace and cost", layers), |bench| {
             bench.iter(|| {
-                let mut tree = spec.trace(8, 128).unwrap();
-                irene_features::annotate(&mut tree);
+                let tree = spec.trace(Size::new(8, 128)).unwrap();
                 tree
             });
         });

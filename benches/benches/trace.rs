@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 
+use irene_tree::Size;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -14,16 +15,20 @@ use irene_regress::DeviceProfile;
 
 fn trace(criterion: &mut Criterion) {
     let bert = model("bert-base-uncased");
-    criterion.bench_function("trace bert-base by shape alone", |bench| bench.iter(|| bert.trace(8, 128).unwrap()));
+    criterion.bench_function("trace bert-base by shape alone", |bench| {
+        bench.iter(|| bert.trace(Size::new(8, 128)).unwrap())
+    });
     let large = gpt2_7b();
-    criterion.bench_function("trace a 7-billion-parameter gpt2", |bench| bench.iter(|| large.trace(8, 128).unwrap()));
+    criterion.bench_function("trace a 7-billion-parameter gpt2", |bench| {
+        bench.iter(|| large.trace(Size::new(8, 128)).unwrap())
+    });
     // The costliest to follow that the published space has: 12 layers of 12 heads that convolve.
     let layer = LayerDesign { hidden: 768, heads: vec![Head::Convolution(9); 12], feed_forward: vec![1024; 3] };
     let design = Design::new(vec![layer; 12]).unwrap();
     criterion.bench_function("trace 144 convolving heads of FlexiBERT from their design", |bench| {
-        bench.iter(|| ModelSpec::from_design("design", black_box(&design)).unwrap().trace(8, 128).unwrap());
+        bench.iter(|| ModelSpec::from_design("design", black_box(&design)).unwrap().trace(Size::new(8, 128)).unwrap());
     });
-    let tree = bert.trace(8, 128).unwrap();
+    let tree = bert.trace(Size::new(8, 128)).unwrap();
     criterion.bench_function("cost every node of bert-base", |bench| {
         bench.iter_batched_ref(|| tree.clone(), irene_features::annotate, criterion::BatchSize::SmallInput);
     });

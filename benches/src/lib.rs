@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use irene_models::{Config, ModelSpec};
-use irene_tree::{Tree, jsonl};
+use irene_tree::{Size, Tree, jsonl};
 pub use plain_bert::PlainBert;
 
 /// Short enough that all benchmarks together end within ten minutes.
@@ -40,18 +40,17 @@ pub fn model(name: &str) -> ModelSpec {
 
 /// The tree of a built-in model with its costs.
 pub fn annotated(name: &str, batch_size: usize, seq_len: usize) -> Tree {
-    let mut tree = model(name).trace(batch_size, seq_len).unwrap();
-    irene_features::annotate(&mut tree);
+    let tree = model(name).trace(Size::new(batch_size, seq_len)).unwrap();
     tree
 }
 
 /// The interchange lines of IrEne's device_1, if `IRENE_DATA` leads to its CSV files.
 pub fn device_1() -> Option<String> {
     let dir = irene_tree::irene_csv::device_dir_from_env("device_1")?;
-    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&irene_models::ShapesOnly).ok()?.instance_type());
+    let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     let mut import = irene_tree::irene_csv::read_dir(&dir, &class_of).unwrap();
     for tree in &mut import.trees {
-        irene_features::join_specs(tree, &annotated(&tree.model_name, tree.batch_size, tree.seq_len)).unwrap();
+        irene_features::join_specs(tree, &annotated(&tree.model_name, tree.size.sequences, tree.size.new)).unwrap();
     }
     Some(import.trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect())
 }

@@ -171,7 +171,7 @@ fn spread(votes: &[(f64, f64)]) -> f64 {
     (votes.iter().map(|(value, weight)| weight * (value - mean).powi(2)).sum::<f64>() / total).sqrt()
 }
 
-/// As read: nothing is known to hold.
+/// The fields as read, before any check.
 #[derive(Deserialize)]
 struct Raw {
     weighted_deviation: bool,

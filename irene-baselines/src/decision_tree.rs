@@ -110,7 +110,7 @@ impl Surrogate for DecisionTree {
     }
 }
 
-/// As read: nothing is known to hold.
+/// The fields as read, before any check.
 #[derive(Deserialize)]
 struct Raw {
     width: usize,

@@ -1,4 +1,4 @@
-//! What irene-explore is compared with: the surrogates of ProTran and BOSHNAS (Tuli and Jha; Tuli et al.), replays of recorded
+//! Baselines to compare irene-explore with: the surrogates of ProTran and BOSHNAS (Tuli and Jha; Tuli et al.), replays of recorded
 //! campaigns, rival searches, and the figures that the papers report.
 //!
 //! | to compare | with |

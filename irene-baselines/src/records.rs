@@ -38,7 +38,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Every number is usable, or which is not.
+/// Refuses a number that is not usable, and names its place.
 pub(super) fn check(what: &str, numbers: &[f64]) -> Result<()> {
     match numbers.iter().position(|number| number.is_nan() || number.abs() > LARGEST) {
         None => Ok(()),
@@ -54,7 +54,7 @@ pub(super) fn embeddings(candidates: &[&Candidate]) -> Vec<Vec<f64>> {
     candidates.iter().map(|candidate| candidate.coordinates().to_vec()).collect()
 }
 
-/// Exactly `width` coordinates: what is missing counts as 0, as a pad does; what is beyond is left out.
+/// Exactly `width` coordinates: missing ones are 0, as padding is, and further ones are left out.
 pub(super) fn padded(coordinates: &[f64], width: usize) -> Vec<f64> {
     let mut padded: Vec<f64> = coordinates.iter().copied().take(width).collect();
     padded.resize(width, 0.0);

@@ -5,7 +5,7 @@ use std::{io::Write, path::Path, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use irene_tree::{Quantity, Tree, render::Table};
+use irene_tree::{Kernels, Precision, Quantity, Size, Tree, render::Table};
 
 /// Prints to stdout, without colours if it is no terminal.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -17,6 +17,25 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Says something to the person at the terminal.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A tree's model and input, in words.
+pub(crate) fn what_runs(tree: &Tree) -> String {
+    let Size { sequences, new, past } = tree.size;
+    let mut words = format!("{}, batch {sequences}, sequence {new}", tree.model_name);
+    if past > 0 {
+        words += &format!(" after {past} in the cache");
+    }
+    if tree.generated > 0 {
+        words += &format!(", {} generated", tree.generated);
+    }
+    if tree.precision != Precision::default() {
+        words += &format!(", {}", tree.precision);
+    }
+    if tree.kernels != Kernels::default() {
+        words += &format!(", {} kernels", tree.kernels.name());
+    }
+    words
 }
 
 /// One line for a failure, with its causes.

@@ -73,7 +73,7 @@ fn a_model_is_measured_for_a_client() {
     let (_, done) = server.ask("GET", "/api/v1/jobs/1", "");
     let line = done["tree"].to_string();
     let tree = jsonl::parse_tree(line.as_bytes(), "job", 1).unwrap();
-    assert_eq!((tree.model_name.as_str(), tree.batch_size, tree.seq_len), ("tiny", 1, 4));
+    assert_eq!((tree.model_name.as_str(), tree.size.sequences, tree.size.new), ("tiny", 1, 4));
     assert_eq!(tree.extra["measuring"]["meters"][0], "tdp");
     for node in tree.nodes() {
         assert!(node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0), "{}", node.scope());

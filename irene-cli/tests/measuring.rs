@@ -130,7 +130,7 @@ mod profile {
         let output = folder.path("data.jsonl");
         good(&mut profile(&output, &["-b", "1", "2", "-s", "8"]));
         let trees = jsonl::read_trees(Path::new(&output)).unwrap();
-        assert_eq!(trees.iter().map(|tree| (tree.batch_size, tree.seq_len)).collect::<Vec<_>>(), [(1, 8), (2, 8)]);
+        assert_eq!(trees.iter().map(|tree| (tree.size.sequences, tree.size.new)).collect::<Vec<_>>(), [(1, 8), (2, 8)]);
         for node in trees.iter().flat_map(irene_tree::Tree::nodes) {
             let scope = node.scope();
             assert!(node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0), "{scope}");

@@ -8,7 +8,7 @@ use irene_explore::{
     space::{DesignSpace, ModelHash, Sampling},
 };
 use irene_models::ModelSpec;
-use irene_tree::Quantity;
+use irene_tree::{Quantity, Size};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -19,8 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let describer = Describer::new(space);
     for design in designs {
         let hash = ModelHash::of(&design).to_string();
-        let mut tree = ModelSpec::from_design(&*hash, &design)?.trace(1, 128)?;
-        irene_features::annotate(&mut tree);
+        let tree = ModelSpec::from_design(&*hash, &design)?.trace(Size::new(1, 128))?;
         let known = |quantity: Quantity| tree.root().get(quantity).ok_or_else(|| format!("{hash}: no {quantity}"));
         println!(
             "{hash}: {:>6.2} M parameters, {:>7.3} GFLOP at 1x128, embedded as {:?}",

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use irene_features::cost::{Cost, physical};
-use irene_tree::{DType, OpKind, Operation};
+use irene_tree::{Format, OpKind, Operand, Operation, Shape};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut numbers = std::env::args().skip(1);
@@ -26,22 +26,27 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Query, key, value and output, and the two of the feed-forward part.
 fn linear(seq_len: usize, hidden: usize) -> Cost {
     let layer = |from: usize, to: usize| {
-        let (x, weight, bias) = ([1, seq_len, from].into(), [to, from].into(), [to].into());
-        Operation::new(OpKind::Linear, &[x, weight, bias], [1, seq_len, to].into(), DType::F32)
+        let parameter = |shape: Shape| Operand::parameter(shape, Format::F32);
+        let inputs = [activation([1, seq_len, from]), parameter([to, from].into()), parameter([to].into())];
+        Operation::new(OpKind::Linear, &inputs, activation([1, seq_len, to]))
     };
     let attention = std::iter::repeat_n(layer(hidden, hidden), 4);
     sum(attention.chain([layer(hidden, 4 * hidden), layer(4 * hidden, hidden)]))
 }
 
+fn activation(shape: impl Into<Shape>) -> Operand {
+    Operand::activation(shape, Format::F32)
+}
+
 /// Scores, softmax and context.
 fn attention(seq_len: usize, hidden: usize, heads: usize) -> Cost {
     let size = hidden / heads;
-    let (rows, columns) = ([1, heads, seq_len, size].into(), [1, heads, size, seq_len].into());
-    let scores = [1, heads, seq_len, seq_len].into();
+    let (rows, columns) = (activation([1, heads, seq_len, size]), activation([1, heads, size, seq_len]));
+    let scores = activation([1, heads, seq_len, seq_len]);
     sum([
-        Operation::new(OpKind::MatMul, &[rows, columns], scores, DType::F32),
-        Operation::new(OpKind::Softmax, &[scores], scores, DType::F32),
-        Operation::new(OpKind::MatMul, &[scores, rows], rows, DType::F32),
+        Operation::new(OpKind::MatMul, &[rows, columns], scores),
+        Operation::new(OpKind::Softmax, &[scores], scores),
+        Operation::new(OpKind::MatMul, &[scores, rows], rows),
     ])
 }
 

@@ -1,16 +1,18 @@
 use std::collections::HashMap;
 
-use irene_tree::{Error, Level, Node, NodeId, OpKind, Quantity, Result, Tree};
+use irene_tree::{Error, Level, Node, NodeId, OpKind, ParameterId, Quantity, Result, Tree};
 
 use crate::cost;
 
 /// What a node's cost is made of; each sums up the tree.
-const SUMMED: [Quantity; 7] = [
+const SUMMED: [Quantity; 9] = [
     Quantity::NumParameters,
     Quantity::Flops,
     Quantity::MemBytes,
     Quantity::MovedBytes,
     Quantity::CopiedBytes,
+    Quantity::ParameterBytes,
+    Quantity::CacheBytes,
     Quantity::Kernels,
     Quantity::TiledFlops,
 ];
@@ -19,19 +21,24 @@ const MEGA: f64 = 1e6;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Fills in parameters, FLOPs, bytes (by both conventions) and kernels where a node lacks them: a leaf's from its operation,
-/// the others' as the sum of their children's.
+/// the others' as the sum of their children's, each as often as it runs. Parameters are there once, however often they are read: a
+/// parent's are those of its children less what several share.
 ///
 /// A number that is there stays, so that measured trees and trees without their math level are safe. Where a child lacks a
 /// number, so does its parent: a sum with a part missing is not known. A leaf without an operation must bring its own
-/// `num_parameters`, `flops`, `mem_bytes`, `moved_bytes`, `copied_bytes`, `kernels` and `tiled_flops`. Counts beyond 2⁶⁴ are not known.
+/// numbers. Counts beyond 2⁶⁴ are not known.
 pub fn annotate(tree: &mut Tree) {
     // Whole counts, so that sums are exact whatever their order.
     let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
+    let shared = shared_parameters(tree);
     for id in tree.ids().rev() {
         if tree.is_leaf(id) {
             totals[id.index()] = leaf_counts(tree, id);
         }
         for (quantity, total) in SUMMED.into_iter().zip(&mut totals[id.index()]) {
+            if quantity == Quantity::NumParameters {
+                *total = total.map(|count| count - shared.get(&id).copied().unwrap_or(0.0));
+            }
             let given = tree.node(id).get(quantity).map(|value| value * unit(quantity));
             *total = given.or(*total);
         }
@@ -42,28 +49,54 @@ pub fn annotate(tree: &mut Tree) {
             }
         }
         if let Some(parent) = tree.parent(id) {
-            let own = totals[id.index()];
-            for (above, own) in totals[parent.index()].iter_mut().zip(own) {
-                *above = above.zip(own).map(|(above, own)| above + own);
+            let (own, times) = (totals[id.index()], tree.node(id).times());
+            for ((quantity, above), own) in SUMMED.into_iter().zip(&mut totals[parent.index()]).zip(own) {
+                let times = if quantity == Quantity::NumParameters { 1.0 } else { times };
+                *above = above.zip(own).map(|(above, own)| above + times * own);
             }
         }
     }
+}
+
+/// Numbers that a node's children count more than once, because several leaves below it read the same parameter.
+fn shared_parameters(tree: &Tree) -> HashMap<NodeId, f64> {
+    let mut latest: HashMap<ParameterId, NodeId> = HashMap::new();
+    let mut shared = HashMap::new();
+    for id in tree.ids() {
+        let operation = tree.node(id).operation.iter();
+        for (parameter, numbers) in operation.flat_map(|op| op.parameters()) {
+            let Some(earlier) = parameter.and_then(|parameter| latest.insert(parameter, id)) else { continue };
+            // Ids are in pre-order: the nearest node above this one that stands before the earlier one holds both.
+            if let Some(both) = tree.ancestors(id).find(|&above| above <= earlier) {
+                *shared.entry(both).or_default() += numbers as f64;
+            }
+        }
+    }
+    shared
 }
 
 fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
     let node = tree.node(id);
     let Some(op) = &node.operation else { return [None; SUMMED.len()] };
     let (counted, moved) = (cost::irene(op), cost::physical(op));
+    let (parameter_bytes, cache_bytes) = cost::parameter_and_cache_bytes(op);
+    let num_parameters = op.parameters().map(|(_, numbers)| numbers).fold(0, u64::saturating_add);
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
-    [op.num_parameters, counted.flops, counted.bytes, moved.bytes, copied, moved.kernels, moved.flops]
-        .map(|count| (count < u64::MAX).then_some(count as f64))
+    let counts = [num_parameters, counted.flops, counted.bytes, moved.bytes, copied];
+    let further = [parameter_bytes, cache_bytes, moved.kernels, moved.flops];
+    let mut all = counts.into_iter().chain(further);
+    std::array::from_fn(|_| all.next().unwrap_or_default()).map(|count| (count < u64::MAX).then_some(count as f64))
 }
 
 /// Counts in one of the unit that the interchange format uses.
 fn unit(quantity: Quantity) -> f64 {
     match quantity {
         Quantity::Flops | Quantity::TiledFlops => MEGA,
-        Quantity::MemBytes | Quantity::MovedBytes | Quantity::CopiedBytes => MIB,
+        Quantity::MemBytes
+        | Quantity::MovedBytes
+        | Quantity::CopiedBytes
+        | Quantity::ParameterBytes
+        | Quantity::CacheBytes => MIB,
         _ => 1.0,
     }
 }
@@ -105,17 +138,17 @@ pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::{DType, Operation, Shape, TreeBuilder};
+    use irene_tree::{Format, Operand, Operation, Role, Size, TreeBuilder};
 
     use super::*;
 
     fn softmax() -> Operation {
-        let scores = Shape::from([1, 2, 4, 4]);
-        Operation::new(OpKind::Softmax, &[scores], scores, DType::F32)
+        let scores = Operand::activation([1, 2, 4, 4], Format::F32);
+        Operation::new(OpKind::Softmax, &[scores], scores)
     }
 
     fn tree(second: Option<Operation>) -> Tree {
-        let mut builder = TreeBuilder::new("m", 1, 4);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
         builder.enter("root", "M", Level::Model);
         builder.enter("self", "Attention", Level::Module);
         builder.leaf("softmax", "Softmax", Level::Ml, Some(softmax()));
@@ -148,6 +181,28 @@ mod tests {
     }
 
     #[test]
+    fn a_parent_counts_a_child_as_often_as_it_runs_and_a_shared_parameter_once() {
+        let id = Role::Parameter(Some(ParameterId::new(0)));
+        let (x, table) = (Operand::activation([4, 8], Format::F32), Operand::new([16, 8], Format::F32, id));
+        let linear = || Operation::new(OpKind::Linear, &[x, table], Operand::activation([4, 16], Format::F32));
+        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
+        builder.enter("root", "M", Level::Model);
+        builder.enter("twice", "Part", Level::Module).set_times(2.0);
+        builder.leaf("a", "Linear", Level::Ml, Some(linear()));
+        builder.leaf("b", "Linear", Level::Ml, Some(linear())).set_times(1.5);
+        builder.leave();
+        builder.leaf("c", "Linear", Level::Ml, Some(linear()));
+        builder.leave();
+        let mut tree = builder.finish().unwrap();
+        annotate(&mut tree);
+        let of = |scope, quantity| tree.node(tree.find(scope).unwrap()).get(quantity);
+        assert_eq!(of("root.twice", Quantity::NumParameters), Some(128.0));
+        assert_eq!(of("root", Quantity::NumParameters), Some(128.0));
+        assert_eq!((of("root.twice", Quantity::Kernels), of("root", Quantity::Kernels)), (Some(2.5), Some(6.0)));
+        assert_eq!(tree.runs(tree.find("root.twice.b").unwrap()), 3.0);
+    }
+
+    #[test]
     fn a_sum_with_an_unknown_part_is_unknown() {
         let mut tree = tree(None);
         annotate(&mut tree);
@@ -163,12 +218,12 @@ mod tests {
         join_specs(&mut measured, &traced).unwrap();
         assert_eq!(measured.root().get(Quantity::Kernels), Some(2.0));
 
-        let mut builder = TreeBuilder::new("m", 1, 4);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
         builder.leaf("root", "Other", Level::Ml, None);
         let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
         assert_eq!(error.to_string(), "m 1x4, node `root`: our m 1x4 has no such Other node");
 
-        let mut builder = TreeBuilder::new("m", 1, 4);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
         builder.enter("root", "M", Level::Model);
         builder.leaf("mystery", "FlashAttention", Level::Ml, None);
         builder.leave();

@@ -4,8 +4,8 @@
 //! use; it counts some operands twice and copies not at all. [`physical`] is what a machine has to do: each operand of
 //! each launched kernel moved once, copies included; products in whole tiles.
 //!
-//! With E the elements of the output (of the input, for operations of one operand) and w the bytes of an element, IrEne's
-//! rules are:
+//! With E the elements of the output (of the input, for operations of one operand) and w the bytes of an element, each operand's by
+//! its own format, IrEne's rules are:
 //!
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
@@ -31,11 +31,12 @@
 //! | dft | 5·E·log₂(s·d) | 2·E·w |
 //! | dct: dft, and a rotation and scaling of 4 FLOPs an element along each | 5·E·log₂(s·d) + 8·E | 2·E·w |
 //! | unfold, fill | 0 | 0 |
+//! | fused attention over P pairs of a query and a key in each of h heads, keys and values d wide | P·h·(4·d + 5) | operands + E·w |
+//! | cache write | 0 | operands + E·w |
+//!
+//! A kernel that does several operations counts each one's FLOPs, and moves what it reads and writes once.
 
-use irene_tree::{OpKind, Operation, Shape};
-
-/// Bytes of a token id.
-const ID_BYTES: u64 = 8;
+use irene_tree::{OpKind, Operand, Operation, Role};
 
 /// What one run of an operation costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -50,37 +51,53 @@ pub struct Cost {
 
 /// The cost by IrEne's counting rules. Kernels are those of [`physical`], which IrEne does not count.
 pub fn irene(op: &Operation) -> Cost {
-    let width = op.dtype.size();
-    let elements = op.output.elements();
-    let scaled = |flops: u64, bytes: u64| (flops.saturating_mul(elements), elements.saturating_mul(bytes * width));
+    let elements = op.output.shape.elements();
+    let scaled = |flops: u64, times: u64| (flops.saturating_mul(elements), op.output.bytes().saturating_mul(times));
+    let moved_once = || operand_bytes(op).saturating_add(op.output.bytes());
     let (flops, bytes) = match op.kind {
-        OpKind::MatMul => product(op).counted_once_a_batch(width),
-        OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(width),
+        OpKind::MatMul => product(op).counted_once_a_batch(op),
+        OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(op),
         OpKind::Linear => {
-            let (flops, bytes) = product(op).counted_once_a_batch(width);
+            let (flops, bytes) = product(op).counted_once_a_batch(op);
             let (add_flops, add_bytes) = if has_bias(op) { scaled(1, 2) } else { (0, 0) };
             (flops.saturating_add(add_flops), bytes.saturating_add(add_bytes))
         }
-        OpKind::Conv1D => product(op).flattened().counted_once_a_batch(width),
-        OpKind::Embedding => (0, ids(op).saturating_mul(ID_BYTES).saturating_add(elements.saturating_mul(width))),
-        OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => scaled(1, 2),
-        OpKind::Mul | OpKind::Rsub => scaled(1, 3),
-        OpKind::Relu => scaled(1, 2),
-        OpKind::Gelu => scaled(6, 2),
-        OpKind::Tanh => scaled(4, 1),
-        OpKind::Softmax => scaled(5, 3),
-        OpKind::LayerNorm => scaled(8, 4),
-        OpKind::Sigmoid => scaled(4, 2),
-        OpKind::Silu => scaled(5, 2),
-        OpKind::Convolution => {
-            let bytes = operands(op).saturating_add(elements).saturating_mul(width);
-            (elements.saturating_mul(2 * taps(op)), bytes)
-        }
+        OpKind::Conv1D => product(op).flattened().counted_once_a_batch(op),
+        OpKind::Embedding => (0, id_bytes(op).saturating_add(op.output.bytes())),
+        OpKind::Convolution => (elements.saturating_mul(2 * taps(op)), moved_once()),
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
-        _ => (0, 0),
+        OpKind::Attention => (attention_flops(op), moved_once()),
+        OpKind::CacheWrite => (0, moved_once()),
+        kind => {
+            let (flops, times) = by_element(kind);
+            scaled(flops, times)
+        }
     };
-    Cost { flops, bytes, kernels: kernels(op) }
+    Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
+}
+
+/// FLOPs a number of the output, and how often IrEne counts its bytes.
+fn by_element(kind: OpKind) -> (u64, u64) {
+    match kind {
+        OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => (1, 2),
+        OpKind::Mul | OpKind::Rsub => (1, 3),
+        OpKind::Relu => (1, 2),
+        OpKind::Gelu => (6, 2),
+        OpKind::Tanh => (4, 1),
+        OpKind::Softmax => (5, 3),
+        OpKind::LayerNorm => (8, 4),
+        OpKind::Sigmoid => (4, 2),
+        OpKind::Silu => (5, 2),
+        _ => (0, 0),
+    }
+}
+
+/// FLOPs of what a kernel does beside its main operation. A product's own bias is counted with the product.
+fn fused_flops(op: &Operation) -> u64 {
+    let is_bias = |kind: OpKind| kind == OpKind::Add && matches!(op.kind, OpKind::Linear | OpKind::Conv1D);
+    let others = op.fused.iter().filter(|&&kind| !is_bias(kind)).map(|&kind| by_element(kind).0).sum::<u64>();
+    others.saturating_mul(op.output.shape.elements())
 }
 
 /// Rows and columns of the tiles in which libraries compute a product's output (64 to 256 on GPUs): a tile that is not filled
@@ -89,30 +106,47 @@ const TILE: u64 = 64;
 
 /// The cost in FLOPs that are done, bytes that are moved (each operand of each kernel once) and kernels that are launched.
 ///
-/// A Linear with bias on 3-D input is two kernels, the product and the addition, as PyTorch and candle run it.
+/// A Linear with bias on 3-D input is two kernels, the product and the addition, as PyTorch and candle run it, unless the addition
+/// is fused.
 pub fn physical(op: &Operation) -> Cost {
     if op.on_host {
         return Cost::default();
     }
-    let width = op.dtype.size();
-    let output = op.output.elements();
-    let operands = operands(op);
+    let output = op.output.bytes();
     let bytes = match op.kind {
-        OpKind::Embedding => ids(op).saturating_mul(ID_BYTES).saturating_add(output.saturating_mul(2 * width)),
-        OpKind::Linear if kernels(op) == 2 => operands.saturating_add(output.saturating_mul(3)).saturating_mul(width),
-        OpKind::Dft => output.saturating_mul(DFT_MOVES * width),
-        OpKind::Dct => output.saturating_mul(DCT_MOVES * width),
-        _ => operands.saturating_add(output).saturating_mul(width),
+        // The rows that are looked up, not the table.
+        OpKind::Embedding => id_bytes(op).saturating_add(looked_up(op)).saturating_add(output),
+        OpKind::Linear if kernels(op) == 2 => operand_bytes(op).saturating_add(output.saturating_mul(3)),
+        OpKind::Dft => output.saturating_mul(DFT_MOVES),
+        OpKind::Dct => output.saturating_mul(DCT_MOVES),
+        _ => operand_bytes(op).saturating_add(output),
     };
     let flops = match op.kind {
         OpKind::MatMul => product(op).in_tiles(),
         OpKind::Linear | OpKind::Conv1D => {
-            let bias = if kernels(op) == 2 { output } else { 0 };
-            product(op).flattened().in_tiles().saturating_add(bias)
+            let bias = if kernels(op) == 2 { op.output.shape.elements() } else { 0 };
+            product(op).flattened().in_tiles().saturating_add(bias).saturating_add(fused_flops(op))
         }
         _ => irene(op).flops,
     };
     Cost { flops, bytes, kernels: kernels(op) }
+}
+
+/// The bytes of [`physical`] that are the model's parameters, and those that are cached keys and values; the rest are activations and
+/// ids.
+pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
+    if op.on_host {
+        return (0, 0);
+    }
+    let of = |is_it: fn(Role) -> bool| {
+        let operands = op.inputs.iter().chain([&op.output]).filter(|operand| is_it(operand.role));
+        operands.map(Operand::bytes).fold(0, u64::saturating_add)
+    };
+    let parameters = match op.kind {
+        OpKind::Embedding => looked_up(op),
+        _ => of(|role| matches!(role, Role::Parameter(_))),
+    };
+    (parameters, of(|role| role == Role::Cache))
 }
 
 /// Real numbers moved by a two-dimensional transform for each of its own: along the one dimension real to complex, along the
@@ -127,27 +161,40 @@ fn kernels(op: &Operation) -> u64 {
         _ if op.on_host => 0,
         OpKind::Dft => 2,
         OpKind::Dct => 6,
-        OpKind::Linear if has_bias(op) && !is_flat(op) => 2,
+        OpKind::Linear if has_bias(op) && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
         _ => 1,
     }
 }
 
-/// Elements of all operands.
-fn operands(op: &Operation) -> u64 {
-    op.inputs.iter().map(Shape::elements).fold(0, u64::saturating_add)
+/// Bytes of all operands.
+fn operand_bytes(op: &Operation) -> u64 {
+    op.inputs.iter().map(Operand::bytes).fold(0, u64::saturating_add)
+}
+
+/// The dimensions of the operand at this place, none if there is no such operand.
+fn dims(op: &Operation, place: usize) -> &[usize] {
+    op.inputs.get(place).map_or(&[], |operand| operand.shape.dims())
 }
 
 /// Numbers that a convolution's weight (out, in a group, kernel) makes one of its results from.
 fn taps(op: &Operation) -> u64 {
-    let weight = op.inputs.get(1).map_or(&[][..], Shape::dims);
-    weight.iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
+    dims(op, 1).iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
 }
 
 /// FLOPs of fast complex transforms along the last two dimensions.
 fn transform_flops(op: &Operation) -> u64 {
-    let points = op.output.dims().iter().rev().take(2).fold(1, |points: u64, &dim| points.saturating_mul(dim as u64));
+    let shape = op.output.shape;
+    let points = shape.dims().iter().rev().take(2).fold(1, |points: u64, &dim| points.saturating_mul(dim as u64));
     let of_one = (5.0 * points as f64 * (points.max(1) as f64).log2()).round() as u64;
-    of_one.saturating_mul(op.output.elements().checked_div(points).unwrap_or(0))
+    of_one.saturating_mul(shape.elements().checked_div(points).unwrap_or(0))
+}
+
+/// FLOPs of the two products and the softmax over the pairs that an attention computes, for query and value (batch, heads, tokens,
+/// width).
+fn attention_flops(op: &Operation) -> u64 {
+    let heads = dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64));
+    let width = |place| dims(op, place).last().map_or(0, |&width| width as u64);
+    heads.saturating_mul(2 * (width(0) + width(2)) + by_element(OpKind::Softmax).0)
 }
 
 fn has_bias(op: &Operation) -> bool {
@@ -156,12 +203,18 @@ fn has_bias(op: &Operation) -> bool {
 
 /// Whether the activation is a plain matrix, so that product and bias are one call (addmm).
 fn is_flat(op: &Operation) -> bool {
-    op.output.rank() <= 2
+    op.output.shape.rank() <= 2
 }
 
-/// Elements of the ids that choose an embedding's rows.
-fn ids(op: &Operation) -> u64 {
-    op.inputs.first().map_or(0, Shape::elements)
+/// Bytes of the ids that choose an embedding's rows.
+fn id_bytes(op: &Operation) -> u64 {
+    op.inputs.first().map_or(0, Operand::bytes)
+}
+
+/// Bytes of the rows that an embedding reads.
+fn looked_up(op: &Operation) -> u64 {
+    let format = op.inputs.get(1).map_or(op.output.format, |table| table.format);
+    format.bytes(op.output.shape.elements())
 }
 
 /// A batched product (m x n)(n x p).
@@ -174,13 +227,14 @@ struct Product {
 
 /// The product behind a MatMul, Linear or Conv1D, from the first operand's and the output's dimensions.
 fn product(op: &Operation) -> Product {
-    let rows = match op.output.dims() {
+    let shape = op.output.shape;
+    let rows = match shape.dims() {
         [.., rows, _] => *rows as u64,
         _ => 1,
     };
-    let p = op.output.last() as u64;
-    let n = op.inputs.first().map_or(0, Shape::last) as u64;
-    let batch = op.output.elements().checked_div(rows.saturating_mul(p)).unwrap_or(0);
+    let p = shape.last() as u64;
+    let n = op.inputs.first().map_or(0, |x| x.shape.last()) as u64;
+    let batch = shape.elements().checked_div(rows.saturating_mul(p)).unwrap_or(0);
     Product { batch, m: rows, n, p }
 }
 
@@ -196,23 +250,30 @@ impl Product {
     }
 
     /// FLOPs and bytes with both matrices read for every entry of the batch.
-    fn counted_once_a_batch(self, width: u64) -> (u64, u64) {
+    fn counted_once_a_batch(self, op: &Operation) -> (u64, u64) {
         let Self { batch, m, n, p } = self;
-        let times = |factors: [u64; 4]| factors.into_iter().fold(1, u64::saturating_mul);
-        let elements = [m.saturating_mul(n), n.saturating_mul(p), m.saturating_mul(p)];
-        let elements = elements.into_iter().fold(0, u64::saturating_add);
-        (times([batch, m, n, p]).saturating_mul(2), times([batch, elements, width, 1]))
+        let format = |place: usize| op.inputs.get(place).map_or(op.output.format, |operand| operand.format);
+        let matrices = [(m, n, format(0)), (n, p, format(1)), (m, p, op.output.format)];
+        let bytes = matrices.map(|(rows, columns, format)| format.bytes(rows.saturating_mul(columns)));
+        let flops = [batch, m, n, p].into_iter().fold(2, u64::saturating_mul);
+        (flops, bytes.into_iter().fold(0, u64::saturating_add).saturating_mul(batch))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::DType;
+    use irene_tree::{Format, Shape};
 
     use super::*;
 
+    /// An operation of 32-bit floats, and of ids where it looks up rows.
     fn op(kind: OpKind, inputs: &[Shape], output: Shape) -> Operation {
-        Operation::new(kind, inputs, output, DType::F32)
+        let f32 = |shape: Shape| Operand::activation(shape, Format::F32);
+        let mut inputs: Vec<_> = inputs.iter().map(|&shape| f32(shape)).collect();
+        if kind == OpKind::Embedding {
+            inputs[0] = Operand::ids(inputs[0].shape);
+        }
+        Operation::new(kind, &inputs, f32(output))
     }
 
     const MIB: f64 = 1048576.0;

@@ -41,9 +41,9 @@ impl Feature {
     /// The node's value, if it is known.
     pub fn of(self, tree: &Tree, id: NodeId) -> Option<f64> {
         match self {
-            Self::BatchSize => Some(tree.batch_size as f64),
-            Self::SeqLen => Some(tree.seq_len as f64),
-            Self::InputSize => Some(tree.batch_size as f64 * tree.seq_len as f64),
+            Self::BatchSize => Some(tree.size_of(id).sequences as f64),
+            Self::SeqLen => Some(tree.size_of(id).new as f64),
+            Self::InputSize => Some(tree.size_of(id).tokens() as f64),
             Self::Node(quantity) => tree.node(id).get(quantity),
         }
     }

@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use irene_features::{FeatureSet, annotate};
-//! use irene_tree::{DType, Level, OpKind, Operation, Quantity, TreeBuilder};
+//! use irene_tree::{Format, Level, OpKind, Operand, Operation, Quantity, Size, TreeBuilder};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut builder = TreeBuilder::new("tiny", 8, 32);
+//! let mut builder = TreeBuilder::new("tiny", Size::new(8, 32));
 //! builder.enter("root", "Tiny", Level::Model);
-//! let (x, weight, bias) = ([8, 32, 768].into(), [768, 768].into(), [768].into());
-//! let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [8, 32, 768].into(), DType::F32);
-//! builder.leaf("dense", "Linear", Level::Ml, Some(linear.with_parameters(768 * 768 + 768)));
+//! let x = Operand::activation([8, 32, 768], Format::F32);
+//! let (weight, bias) = (Operand::parameter([768, 768], Format::F32), Operand::parameter([768], Format::F32));
+//! builder.leaf("dense", "Linear", Level::Ml, Some(Operation::new(OpKind::Linear, &[x, weight, bias], x)));
 //! builder.leave();
 //! let mut tree = builder.finish()?;
 //!

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use irene_models::ModelSpec;
-use irene_tree::Quantity;
+use irene_tree::{Quantity, Size};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut numbers = std::env::args().skip(1);
@@ -13,8 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seq_len = numbers.next().map_or(Ok(128), |text| text.parse())?;
     println!("{:36} {:>6} {:>12} {:>10} {:>8}", "model", "nodes", "parameters", "GFLOP", "kernels");
     for name in ModelSpec::builtin_names() {
-        let mut tree = ModelSpec::find(&name)?.trace(batch_size, seq_len)?;
-        irene_features::annotate(&mut tree);
+        let tree = ModelSpec::find(&name)?.trace(Size::new(batch_size, seq_len))?;
         let known = |quantity: Quantity| tree.root().get(quantity).ok_or_else(|| format!("{name}: no {quantity}"));
         println!(
             "{name:36} {:>6} {:>12} {:>10.3} {:>8}",

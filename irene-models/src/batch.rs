@@ -1,71 +1,91 @@
-use irene_tree::{DType, Shape};
+use irene_tree::{Format, Role, Shape, Size};
 
-use crate::{Error, Result, Tensor, Tensors};
+use crate::{Cache, Error, Past, Result, Tensor, Tensors};
 
-/// The input of a model: token ids (batch, sequence), and where there is padding, which of them count.
+/// The input of a model: token ids (batch, new tokens), which of all tokens count where there is padding, and the cache of the
+/// tokens before them.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Token ids, I64 (batch, sequence).
+    /// Token ids, I64 (batch, new tokens).
     pub input_ids: Tensor,
-    /// 1 for tokens, 0 for padding, I64 (batch, sequence). None means that all count.
+    /// 1 for tokens, 0 for padding, I64 (batch, earlier and new tokens). None means that all count.
     pub attention_mask: Option<Tensor>,
+    /// Positions, I64 (batch, new tokens). None means that they count from the tokens in the cache on.
+    pub position_ids: Option<Tensor>,
+    /// Keys and values of earlier tokens. None means that none are kept.
+    pub cache: Option<Cache>,
 }
 
 impl Batch {
-    /// A batch that is only followed by its shape.
-    pub fn of_shape(batch_size: usize, seq_len: usize) -> Self {
-        Self { input_ids: Tensor::of_shape([batch_size, seq_len], DType::I64), attention_mask: None }
+    /// A batch of whole sequences that is only followed by its shape.
+    pub fn of_shape(size: Size) -> Self {
+        Self::of(ids([size.sequences, size.new]))
     }
 
-    /// A batch of texts that is only followed by its shape.
-    #[cfg(feature = "text")]
-    pub fn of_encoded_shape(encoded: &crate::Encoded) -> Self {
-        let ids = Tensor::of_shape([encoded.batch_size, encoded.seq_len], DType::I64);
-        Self { attention_mask: encoded.mask.as_ref().map(|_| ids.clone()), input_ids: ids }
+    /// A batch of whole sequences with these ids.
+    pub fn of(input_ids: Tensor) -> Self {
+        Self { input_ids: input_ids.with_role(Role::Ids), attention_mask: None, position_ids: None, cache: None }
     }
 
-    /// The same shapes without numbers.
-    pub(crate) fn shape_alone(&self) -> Self {
-        let shape_of = |tensor: &Tensor| Tensor::of_shape(tensor.shape(), tensor.dtype());
-        Self { input_ids: shape_of(&self.input_ids), attention_mask: self.attention_mask.as_ref().map(shape_of) }
+    /// The same batch with or without padding, followed by its shape.
+    pub fn padded(self, is_padded: bool) -> Self {
+        let mask = is_padded.then(|| ids([self.sequences(), self.size().keys()]));
+        Self { attention_mask: mask, ..self }
+    }
+
+    /// The same batch after the tokens in a cache.
+    pub fn after(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// A batch to be run: ids row after row, and the mask where there is padding.
     ///
     /// # Errors
-    /// [`Error::Candle`] if the numbers are not `batch_size` x `seq_len`, or what the device says.
+    /// [`Error::Candle`] if the numbers are not as many as the size's sequences times new tokens, or what the device says.
     #[cfg(feature = "candle")]
-    pub fn of_ids(
-        ids: Vec<i64>,
-        mask: Option<Vec<i64>>,
-        (batch_size, seq_len): (usize, usize),
-        device: &candle_core::Device,
-    ) -> Result<Self> {
-        let tensor = |numbers: Vec<i64>| {
-            Tensor::from_candle(candle_core::Tensor::from_vec(numbers, (batch_size, seq_len), device)?)
+    pub fn of_ids(ids: Vec<i64>, mask: Option<Vec<i64>>, size: Size, device: &candle_core::Device) -> Result<Self> {
+        let tensor = |numbers: Vec<i64>, len: usize| -> Result<Tensor> {
+            let tensor = candle_core::Tensor::from_vec(numbers, (size.sequences, len), device)?;
+            Ok(Tensor::from_candle(tensor)?.with_role(Role::Ids))
         };
-        Ok(Self { input_ids: tensor(ids)?, attention_mask: mask.map(tensor).transpose()? })
+        let attention_mask = mask.map(|mask| tensor(mask, size.keys())).transpose()?;
+        Ok(Self { attention_mask, ..Self::of(tensor(ids, size.new)?) })
     }
 
-    /// A batch to be run, of a size. Its tokens are of the model's vocabulary and not all the same; which they are does not change
-    /// what they cost.
+    /// A batch of whole sequences to be run. Its tokens are of the model's vocabulary and not all the same; which they are does not
+    /// change what they cost.
     ///
     /// # Errors
     /// [`Error::Config`] without a vocabulary; what the device says.
     #[cfg(feature = "candle")]
-    pub fn made_up(spec: &crate::ModelSpec, size: (usize, usize), device: &candle_core::Device) -> Result<Self> {
+    pub fn made_up(spec: &crate::ModelSpec, size: Size, device: &candle_core::Device) -> Result<Self> {
         let vocabulary = spec.vocab_size()?;
-        let ids = (0..size.0 * size.1).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
+        let ids = (0..size.tokens()).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
         Self::of_ids(ids, None, size, device)
     }
 
+    /// How much goes in.
+    pub fn size(&self) -> Size {
+        Size { sequences: self.sequences(), new: self.new_tokens(), past: self.past() }
+    }
+
+    /// Tokens of each sequence in the cache.
+    pub fn past(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::past)
+    }
+
+    /// What the layer at this place of a model knows of earlier tokens.
+    pub fn past_of_layer(&self, place: usize) -> Past<'_> {
+        self.cache.as_ref().map_or(Past::NotKept, |cache| cache.layer(place))
+    }
+
     /// Sequences in the batch.
-    pub fn batch_size(&self) -> usize {
+    pub fn sequences(&self) -> usize {
         self.input_ids.dim(0)
     }
 
-    /// Tokens in a sequence.
-    pub fn seq_len(&self) -> usize {
+    /// New tokens of each sequence.
+    pub fn new_tokens(&self) -> usize {
         self.input_ids.dim(1)
     }
 
@@ -76,7 +96,12 @@ impl Batch {
     /// # Errors
     /// What candle says.
     #[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
-    pub fn buffer(&self, shape: impl Into<Shape>, dtype: DType, value: impl Fn(usize, usize) -> i64) -> Result<Tensor> {
+    pub fn buffer(
+        &self,
+        shape: impl Into<Shape>,
+        format: Format,
+        value: impl Fn(usize, usize) -> i64,
+    ) -> Result<Tensor> {
         let shape = shape.into();
         #[cfg(feature = "candle")]
         if let Some(ids) = self.input_ids.candle() {
@@ -87,9 +112,10 @@ impl Batch {
                 .map(|(row, column)| value(row, column))
                 .collect();
             let tensor = candle_core::Tensor::from_vec(numbers, shape.dims(), ids.device())?;
-            return Tensor::from_candle(tensor.to_dtype(crate::tensor::candle_dtype(dtype))?);
+            let dtype = crate::candle::operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
+            return Ok(Tensor::from_candle(tensor.to_dtype(dtype)?)?.with_role(role(format)));
         }
-        Ok(Tensor::of_shape(shape, dtype))
+        Ok(Tensor::of_shape(shape, format).with_role(role(format)))
     }
 
     /// The attention mask, or ones.
@@ -99,7 +125,18 @@ impl Batch {
     pub fn mask_or_ones(&self) -> Result<Tensor> {
         match &self.attention_mask {
             Some(mask) => Ok(mask.clone()),
-            None => self.buffer(self.input_ids.shape(), DType::I64, |_, _| 1),
+            None => self.buffer([self.sequences(), self.size().keys()], Format::I64, |_, _| 1),
+        }
+    }
+
+    /// The positions of the new tokens: those given, or (1, new tokens) counted from the tokens in the cache on.
+    ///
+    /// # Errors
+    /// What candle says.
+    pub fn positions(&self) -> Result<Tensor> {
+        match &self.position_ids {
+            Some(positions) => Ok(positions.clone()),
+            None => self.buffer([1, self.new_tokens()], Format::I64, |_, place| (self.past() + place) as i64),
         }
     }
 
@@ -112,7 +149,7 @@ impl Batch {
         let Some(ids) = self.input_ids.candle() else { return Ok(()) };
         let ids = ids.flatten_all()?.to_vec1::<i64>()?;
         let Some(place) = ids.iter().position(|id| !(0..vocabulary as i64).contains(id)) else { return Ok(()) };
-        let (row, column) = (place / self.seq_len(), place % self.seq_len());
+        let (row, column) = (place / self.new_tokens(), place % self.new_tokens());
         let id = ids[place];
         let reason = format!("token {column} of sequence {row} is {id}, beyond the vocabulary of {vocabulary}");
         Err(Error::Input { model: model.to_owned(), reason })
@@ -123,12 +160,25 @@ impl Batch {
     /// # Errors
     /// [`Error::Input`] naming both lengths.
     pub fn check_positions(&self, model: &str, positions: usize) -> Result<()> {
-        let seq_len = self.seq_len();
-        if seq_len <= positions {
+        let Size { new, past, .. } = self.size();
+        if self.size().keys() <= positions {
             return Ok(());
         }
-        let reason = format!("sequence length {seq_len} is longer than the model's {positions} positions");
+        let length = if past == 0 { format!("{new}") } else { format!("{new} after {past} tokens") };
+        let reason = format!("sequence length {length} is longer than the model's {positions} positions");
         Err(Error::Input { model: model.to_owned(), reason })
+    }
+
+    /// Refuses what a model that reads whole sequences cannot take: more tokens than it has positions, and a cache.
+    ///
+    /// # Errors
+    /// [`Error::Input`] saying which.
+    pub fn check_whole(&self, model: &str, positions: usize) -> Result<()> {
+        if self.cache.is_some() {
+            let reason = "it reads whole sequences and keeps no keys and values: leave the cache out".into();
+            return Err(Error::Input { model: model.to_owned(), reason });
+        }
+        self.check_positions(model, positions)
     }
 }
 
@@ -136,6 +186,8 @@ impl Tensors for Batch {
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
         tensors.push(&self.input_ids);
         self.attention_mask.list(tensors);
+        self.position_ids.list(tensors);
+        self.cache.list(tensors);
     }
 }
 
@@ -146,11 +198,33 @@ pub struct ModelOutput {
     pub last_hidden_state: Tensor,
     /// (batch, hidden), for models with a pooler.
     pub pooler_output: Option<Tensor>,
+    /// (batch, tokens, classes) of a head, for models that have one; (batch, classes) where it reads the sequence as one.
+    pub logits: Option<Tensor>,
+    /// The keys and values of all tokens so far, where a cache is kept.
+    pub cache: Option<Cache>,
+}
+
+impl From<Tensor> for ModelOutput {
+    fn from(last_hidden_state: Tensor) -> Self {
+        Self { last_hidden_state, pooler_output: None, logits: None, cache: None }
+    }
 }
 
 impl Tensors for ModelOutput {
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
         tensors.push(&self.last_hidden_state);
         self.pooler_output.list(tensors);
+        self.logits.list(tensors);
+        self.cache.list(tensors);
     }
+}
+
+/// Ids that are only followed by their shape.
+fn ids(shape: [usize; 2]) -> Tensor {
+    Tensor::of_shape(shape, Format::I64).with_role(Role::Ids)
+}
+
+/// What a buffer of a format is for: whole numbers are positions and masks.
+fn role(format: Format) -> Role {
+    if format.holds_activations() { Role::Activation } else { Role::Ids }
 }

@@ -170,6 +170,17 @@ impl Config {
         }
     }
 
+    /// The number of classes that a classification head tells apart: `num_labels`, or as many as `id2label` names, or 2.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if either is there and not such a number.
+    pub fn num_labels(&self) -> Result<usize> {
+        match self.fields.get("id2label") {
+            Some(Value::Object(names)) if !names.is_empty() => Ok(names.len()),
+            _ => self.size_or("num_labels", 2),
+        }
+    }
+
     /// A number of layers.
     ///
     /// # Errors

@@ -1,30 +1,31 @@
 //! The primitives with parameters, and the activations that configs name.
 
-use irene_tree::{Level, OpKind, Operation, Shape};
+use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use crate::{
-    Config, Cx, Error, Module, Node, Result, Tensor, Weights,
+    Config, Cx, Error, Label, Module, Result, Tensor, Weights, labelled,
     tensor::{Then, Weight},
 };
+
+labelled!(Linear, Conv1D, LayerNorm, Embedding, Convolution, Tanh);
 
 /// The operation of a primitive, with its parameters among the operands.
 fn operation<const N: usize>(
     kind: OpKind,
     input: &Tensor,
-    parameters: [Shape; N],
+    parameters: [Operand; N],
     output: &Tensor,
 ) -> Option<Operation> {
-    let operands: Vec<Shape> = std::iter::once(input.shape()).chain(parameters).collect();
-    let count = parameters.iter().map(Shape::elements).sum();
-    Some(Operation::new(kind, &operands, output.shape(), output.dtype()).with_parameters(count))
+    let operands: Vec<Operand> = std::iter::once(input.operand()).chain(parameters).collect();
+    Some(Operation::new(kind, &operands, output.operand()))
 }
 
-/// x Wᵀ + b. Weight (out, in), as `torch.nn.Linear`.
+/// x Wᵀ + b, or x Wᵀ. Weight (out, in), as `torch.nn.Linear`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    node: Node,
+    label: Label,
     weight: Weight,
-    bias: Tensor,
+    bias: Option<Tensor>,
 }
 
 impl Linear {
@@ -34,10 +35,28 @@ impl Linear {
     /// What the weights' source says.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node("Linear", Level::Ml),
+            label: weights.label("Linear", Level::Ml),
             weight: Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?,
-            bias: weights.parameter("bias", [outputs])?,
+            bias: Some(weights.parameter("bias", [outputs])?),
         })
+    }
+
+    /// Loads `weight` (outputs, inputs) alone, beside a bias that was loaded from elsewhere or is not there.
+    ///
+    /// # Errors
+    /// What the weights' source says.
+    pub fn load_with(weights: &Weights<'_>, [inputs, outputs]: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
+        let weight = Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?;
+        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
+    }
+
+    /// The layer whose weight is a table of embeddings (outputs, inputs), as a language model's head is tied to them.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn tied(weights: &Weights<'_>, table: &Embedding, bias: Option<Tensor>) -> Result<Self> {
+        let weight = Weight::of_linear(&table.weight)?;
+        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
     }
 }
 
@@ -45,23 +64,22 @@ impl Module for Linear {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.affine(&self.weight, &self.bias, Then::Nothing)
+        x.affine(&self.weight, self.bias.as_ref(), Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Linear, x, [self.weight.shape(), self.bias.shape()], output)
+        match &self.bias {
+            Some(bias) => operation(OpKind::Linear, x, [self.weight.operand(), bias.operand()], output),
+            None => operation(OpKind::Linear, x, [self.weight.operand()], output),
+        }
     }
 }
 
 /// GPT-2's linear layer: x W + b. Weight (in, out).
 #[derive(Clone, Debug)]
 pub struct Conv1D {
-    node: Node,
+    label: Label,
     weight: Weight,
     bias: Tensor,
 }
@@ -73,7 +91,7 @@ impl Conv1D {
     /// What the weights' source says.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node("Conv1D", Level::Ml),
+            label: weights.label("Conv1D", Level::Ml),
             weight: Weight::of_conv1d(&weights.parameter("weight", [inputs, outputs])?)?,
             bias: weights.parameter("bias", [outputs])?,
         })
@@ -84,16 +102,12 @@ impl Module for Conv1D {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.affine(&self.weight, &self.bias, Then::Nothing)
+        x.affine(&self.weight, Some(&self.bias), Then::Nothing)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Conv1D, x, [self.weight.shape(), self.bias.shape()], output)
+        operation(OpKind::Conv1D, x, [self.weight.operand(), self.bias.operand()], output)
     }
 }
 
@@ -105,20 +119,20 @@ pub trait AffineLayer: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> {
 
 impl AffineLayer for Linear {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
-        Some(x.affine(&self.weight, &self.bias, activation.after_bias()?))
+        Some(x.affine(&self.weight, self.bias.as_ref(), activation.after_bias()?))
     }
 }
 
 impl AffineLayer for Conv1D {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
-        Some(x.affine(&self.weight, &self.bias, activation.after_bias()?))
+        Some(x.affine(&self.weight, Some(&self.bias), activation.after_bias()?))
     }
 }
 
 /// (x - mean) / √(variance + eps) · weight + bias over the last dimension.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    node: Node,
+    label: Label,
     weight: Tensor,
     bias: Tensor,
     eps: f64,
@@ -131,7 +145,7 @@ impl LayerNorm {
     /// What the weights' source says.
     pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         Ok(Self {
-            node: weights.node("LayerNorm", Level::Ml),
+            label: weights.label("LayerNorm", Level::Ml),
             weight: weights.parameter_also_named("weight", "gamma", [width])?,
             bias: weights.parameter_also_named("bias", "beta", [width])?,
             eps,
@@ -144,30 +158,34 @@ impl LayerNorm {
     pub(crate) fn of_sum(&self, x: &Tensor, residual: &Tensor) -> Option<Result<Tensor>> {
         x.add_norm(residual, &self.weight, &self.bias, self.eps)
     }
+
+    /// What that operation is.
+    pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
+        let inputs = [x.operand(), residual.operand(), self.weight.operand(), self.bias.operand()];
+        Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
+    }
 }
 
 impl Module for LayerNorm {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         x.layer_norm(&self.weight, &self.bias, self.eps)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::LayerNorm, x, [self.weight.shape(), self.bias.shape()], output)
+        operation(OpKind::LayerNorm, x, [self.weight.operand(), self.bias.operand()], output)
     }
 }
 
 /// Rows of a table (rows, width) at integer ids.
 #[derive(Clone, Debug)]
 pub struct Embedding {
-    node: Node,
+    label: Label,
     weight: Tensor,
+    /// Of the rows that are looked up.
+    format: Format,
 }
 
 impl Embedding {
@@ -177,7 +195,17 @@ impl Embedding {
     /// What the weights' source says.
     pub fn load(weights: &Weights<'_>, rows: usize, width: usize) -> Result<Self> {
         let weight = weights.parameter("weight", [rows, width])?;
-        Ok(Self { node: weights.node("Embedding", Level::Ml), weight })
+        Ok(Self { label: weights.label("Embedding", Level::Ml), weight, format: weights.activations() })
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.weight.dim(0)
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.weight.dim(1)
     }
 }
 
@@ -185,23 +213,19 @@ impl Module for Embedding {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, _cx: &mut Cx<'_>, ids: &Tensor) -> Result<Tensor> {
-        self.weight.rows(ids)
+        self.weight.rows(ids, self.format)
     }
 
     fn operation(&self, ids: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Embedding, ids, [self.weight.shape()], output)
+        operation(OpKind::Embedding, ids, [self.weight.operand()], output)
     }
 }
 
 /// One half of a separable `torch.nn.Conv1d` without bias, along the sequence of (batch, channels, sequence).
 #[derive(Clone, Debug)]
 pub struct Convolution {
-    node: Node,
+    label: Label,
     weight: Tensor,
     run: fn(&Tensor, &Tensor) -> Result<Tensor>,
 }
@@ -225,7 +249,7 @@ impl Convolution {
 
     fn load(weights: &Weights<'_>, shape: [usize; 3], run: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Self> {
         let weight = weights.parameter("weight", shape)?;
-        Ok(Self { node: weights.node(OpKind::Convolution.name(), Level::Ml), weight, run })
+        Ok(Self { label: weights.label(OpKind::Convolution.name(), Level::Ml), weight, run })
     }
 }
 
@@ -233,39 +257,31 @@ impl Module for Convolution {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         (self.run)(x, &self.weight)
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Convolution, x, [self.weight.shape()], output)
+        operation(OpKind::Convolution, x, [self.weight.operand()], output)
     }
 }
 
 /// `torch.nn.Tanh`: a module of its own, unlike the tanh inside an activation.
 #[derive(Clone, Debug)]
 pub struct Tanh {
-    node: Node,
+    label: Label,
 }
 
 impl Tanh {
     /// The module at this place.
     pub fn load(weights: &Weights<'_>) -> Self {
-        Self { node: weights.node("Tanh", Level::Ml) }
+        Self { label: weights.label("Tanh", Level::Ml) }
     }
 }
 
 impl Module for Tanh {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         x.unary(crate::tensor::Unary::Tanh)
@@ -323,6 +339,16 @@ impl Activation {
                 let reason = format!("`{word}` is not an activation that can be run; there are {}", known.join(", "));
                 Err(Error::Config { origin: config.origin().to_owned(), field: field.into(), reason })
             }
+        }
+    }
+
+    /// The operation that it counts as in one kernel with a product.
+    pub(crate) fn kind(self) -> OpKind {
+        match self {
+            Self::Gelu | Self::GeluNew => OpKind::Gelu,
+            Self::Relu => OpKind::Relu,
+            Self::Silu => OpKind::Silu,
+            Self::Tanh => OpKind::Tanh,
         }
     }
 

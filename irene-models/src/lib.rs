@@ -6,10 +6,9 @@
 //!
 //! ```
 //! use irene_models::ModelSpec;
-//! use irene_tree::Quantity;
+//! use irene_tree::{Quantity, Size};
 //! # fn main() -> irene_models::Result<()> {
-//! let mut tree = ModelSpec::find("gpt2")?.trace(1, 1024)?;
-//! irene_features::annotate(&mut tree);
+//! let tree = ModelSpec::find("gpt2")?.trace(Size::new(1, 1024))?;
 //! assert_eq!(tree.root().get(Quantity::NumParameters), Some(124_439_808.0));
 //! # Ok(())
 //! # }
@@ -19,10 +18,11 @@
 mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
-mod checkpoint;
+mod candle;
 mod config;
 mod error;
 mod files;
+mod generation;
 #[cfg(feature = "hub")]
 mod hub;
 mod layers;
@@ -30,6 +30,7 @@ mod models;
 #[cfg(feature = "profile")]
 pub mod profile;
 mod registry;
+mod run;
 mod tensor;
 #[cfg(feature = "text")]
 mod text;
@@ -38,19 +39,20 @@ mod weights;
 
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
-pub use checkpoint::{Checkpoint, RandomWeights, ZeroWeights};
+pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
 pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
 pub use models::{ARCHITECTURES, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
+pub use run::{CacheShape, Run, TaskHead};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder};
 pub use trace::{
-    Cx, Done, Found, MeasuringVisitor, Module, Node, OutputVisitor, Padding, Scores, Tensors, ToMeasure, TreeVisitor,
-    Visitor,
+    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, MeasuredNode, MeasuringVisitor, Module,
+    OutputVisitor, Padding, Past, Scaling, Tensors, ToMeasure, TreeVisitor, Visitor,
 };
 pub use weights::{ShapesOnly, WeightSource, Weights};
 

@@ -6,11 +6,11 @@ use std::{
 };
 
 use irene_sampler::{Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Provenance, Resource, Sampler};
-use irene_tree::{Level, Quantity, Tree};
+use irene_tree::{Kernels, Level, Precision, Quantity, Tree};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Batch, Cx, Error, Found, MeasuringVisitor, Model, ModelSpec, Result, ShapesOnly, ToMeasure, TreeVisitor};
+use crate::{Batch, Cx, Error, MeasuredNode, MeasuringVisitor, Model, ModelSpec, Result, Run, ToMeasure, TreeVisitor};
 
 /// How nodes are measured.
 pub struct Profiler<'a> {
@@ -20,6 +20,8 @@ pub struct Profiler<'a> {
     pub protocol: &'a MeasuringProtocol,
     /// The levels whose nodes are measured.
     pub levels: &'a [Level],
+    /// The number formats of the model, which its tree says.
+    pub precision: Precision,
     /// Ends the profile when it becomes true.
     pub stop: &'a AtomicBool,
 }
@@ -133,17 +135,18 @@ pub struct Distinct {
     pub scope: String,
 }
 
-/// The distinct nodes of these levels: those that a profile of the model at this size measures.
+/// The distinct nodes of these levels: those that a profile of this run measures.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
-pub fn distinct(spec: &ModelSpec, batch: &Batch, levels: &[Level]) -> Result<Vec<Distinct>> {
-    let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
+pub fn distinct(spec: &ModelSpec, run: impl Into<Run>, levels: &[Level]) -> Result<Vec<Distinct>> {
+    let run = run.into();
+    let tree = TreeVisitor::new(spec.name(), run.size);
     let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| Ok(to_measure.key));
-    spec.build(&ShapesOnly)?.run(&mut Cx::visited(&mut visitor), &batch.shape_alone())?;
+    spec.follow(run, &mut visitor)?;
     let (tree, found) = visitor.finish()?;
     let nodes = tree.nodes().iter().zip(found).filter_map(|(node, found)| {
-        let Found { figures: key, is_shared } = found?;
+        let MeasuredNode { figures: key, is_shared } = found?;
         (!is_shared).then(|| Distinct { key, scope: node.scope().to_owned() })
     });
     Ok(nodes.collect())
@@ -202,10 +205,10 @@ impl Profiler<'_> {
         batch: &Batch,
         known: &mut HashMap<u64, Measurement>,
         keep: &mut impl FnMut(u64, &Measurement),
-    ) -> std::result::Result<(Tree, Vec<Option<Found<NodeFigures>>>, bool), ProfileError> {
+    ) -> std::result::Result<(Tree, Vec<Option<MeasuredNode<NodeFigures>>>, bool), ProfileError> {
         let (mut stopped, mut all_done) = (false, true);
         let measure = |to_measure: ToMeasure<'_>| {
-            let ToMeasure { key, node, rerun } = to_measure;
+            let ToMeasure { key, label, rerun } = to_measure;
             let earlier = known.get(&key);
             // A node that was measured before this run may be ahead of the pass.
             if let Some(earlier) = earlier.filter(|earlier| self.is_done(earlier) || earlier.rounds.len() >= pass) {
@@ -223,11 +226,11 @@ impl Profiler<'_> {
                 Err(MeasureError::Run(error)) => Err(error),
                 Err(MeasureError::Stopped) => {
                     stopped = true;
-                    Err(Error::Input { model: spec.name().to_owned(), reason: format!("stopped at {}", node.name) })
+                    Err(Error::Input { model: spec.name().to_owned(), reason: format!("stopped at {}", label.name) })
                 }
             }
         };
-        let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
+        let tree = TreeVisitor::new(spec.name(), batch.size()).followed_in(self.precision, Kernels::Eager);
         let mut visitor = MeasuringVisitor::new(tree, self.levels, measure);
         let run = model.run(&mut Cx::visited(&mut visitor), batch).and_then(|_| visitor.finish());
         match run {
@@ -238,9 +241,9 @@ impl Profiler<'_> {
     }
 }
 
-fn filled_in(mut tree: Tree, found: &[Option<Found<NodeFigures>>]) -> Tree {
+fn filled_in(mut tree: Tree, found: &[Option<MeasuredNode<NodeFigures>>]) -> Tree {
     for (node, found) in tree.nodes_mut().iter_mut().zip(found) {
-        let Some(Found { figures, is_shared }) = found else { continue };
+        let Some(MeasuredNode { figures, is_shared }) = found else { continue };
         for &(quantity, value) in &figures.quantities {
             node.set(quantity, value);
         }

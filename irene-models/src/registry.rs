@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use irene_tree::Tree;
+use irene_tree::{Kernels, Precision, Quantity, Tree};
 
 use crate::{
-    ARCHITECTURES, Batch, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, ShapesOnly, TreeVisitor,
-    WeightSource, Weights, builtin,
+    ARCHITECTURES, Batch, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
+    ShapesOnly, TaskHead, TreeVisitor, Visitor, WeightSource, Weights, builtin, generation,
 };
 
 /// An architecture: how a config and weights become a model.
@@ -23,12 +23,25 @@ pub trait Architecture: Sync {
         config.size("vocab_size")
     }
 
-    /// Builds the model.
+    /// The heads that the model can be built with.
+    fn heads(&self) -> &'static [TaskHead] {
+        &[TaskHead::None]
+    }
+
+    /// What it keeps of each token, if it can go on from earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a missing or contradictory field.
+    fn cache(&self, _config: &Config) -> Result<Option<CacheShape>> {
+        Ok(None)
+    }
+
+    /// Builds the model with one of its heads.
     ///
     /// # Errors
     /// [`Error::Config`] for a missing or contradictory field, or a feature that is not run here;
     /// [`Error::Weight`] from the weights' source.
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>>;
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>>;
 }
 
 /// A whole model, whatever its architecture.
@@ -48,7 +61,7 @@ where
     M: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput>,
 {
     fn instance_type(&self) -> &'static str {
-        self.node().instance_type
+        self.label().instance_type
     }
 
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
@@ -60,9 +73,10 @@ where
 ///
 /// ```
 /// use irene_models::ModelSpec;
+/// use irene_tree::Size;
 /// # fn main() -> irene_models::Result<()> {
 /// let bert = ModelSpec::find("bert-base-uncased")?;
-/// let tree = bert.trace(8, 128)?;
+/// let tree = bert.trace(Size::new(8, 128))?;
 /// assert_eq!(tree.root().instance_type(), "BertModel");
 /// assert!(tree.find("root.encoder.0.attention.self.query").is_some());
 /// # Ok(())
@@ -95,7 +109,7 @@ impl ModelSpec {
             Ok(files) => files,
             Err(error) => {
                 let similar = builtin::similar(name_or_path);
-                // Of an id the cache and the hub have more to say than that it is no built-in name.
+                // For a hub id, report what the cache and the hub said, not "unknown built-in name".
                 let is_id = similar.is_empty() && name_or_path.contains('/');
                 let unknown = Error::UnknownModel { name: name_or_path.to_owned(), similar };
                 return Err(if is_id || matches!(error, Error::Io { .. }) { error } else { unknown });
@@ -156,54 +170,133 @@ impl ModelSpec {
         self.architecture.vocab_size(&self.config)
     }
 
-    /// The model with these weights.
+    /// The root's class, e.g. `BertModel`.
+    ///
+    /// # Errors
+    /// As [`Architecture::build`].
+    pub fn instance_type(&self) -> Result<&'static str> {
+        Ok(self.build(&ShapesOnly::default())?.instance_type())
+    }
+
+    /// The heads that the model can be built with.
+    pub fn heads(&self) -> &'static [TaskHead] {
+        self.architecture.heads()
+    }
+
+    /// What the model keeps of each token, if it can go on from earlier ones.
+    ///
+    /// # Errors
+    /// As [`Architecture::cache`].
+    pub fn cache(&self) -> Result<Option<CacheShape>> {
+        self.architecture.cache(&self.config)
+    }
+
+    /// The model with these weights and no head.
     ///
     /// # Errors
     /// As [`Architecture::build`].
     pub fn build(&self, source: &dyn WeightSource) -> Result<Box<dyn Model>> {
-        self.architecture.build(&self.config, &Weights::root(source))
+        self.build_with_head(source, TaskHead::None)
+    }
+
+    /// The model with these weights and a head.
+    ///
+    /// # Errors
+    /// As [`Architecture::build`]; [`Error::Input`] for a head that the model has not.
+    pub fn build_with_head(&self, source: &dyn WeightSource, head: TaskHead) -> Result<Box<dyn Model>> {
+        if !self.heads().contains(&head) {
+            let known: Vec<_> = self.heads().iter().map(|head| head.name()).collect();
+            let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
+            return Err(self.refuse(reason));
+        }
+        self.architecture.build(&self.config, &Weights::root(source), head)
+    }
+
+    fn refuse(&self, reason: String) -> Error {
+        Error::Input { model: self.name.clone(), reason }
     }
 
     /// The model with the weights of these safetensors files (one, or all shards).
     ///
     /// # Errors
-    /// As [`Architecture::build`]; [`Error::Io`] and [`Error::Files`] for the files.
+    /// As [`build_with_head`](Self::build_with_head); [`Error::Io`] and [`Error::Files`] for the files.
     #[cfg(feature = "candle")]
     pub fn load(
         &self,
         weights: &[std::path::PathBuf],
+        head: TaskHead,
         dtype: candle_core::DType,
         device: &candle_core::Device,
     ) -> Result<Box<dyn Model>> {
-        self.build(&crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?)
+        let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        self.build_with_head(&checkpoint, head)
     }
 
-    /// The whole tree at this input size, followed by shape alone: no weights and no arithmetic.
+    /// The whole tree of a run, or of a generation, with its counts, followed by shape alone: no weights and no arithmetic.
     ///
     /// # Errors
-    /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero or a sequence that is too long.
-    pub fn trace(&self, batch_size: usize, seq_len: usize) -> Result<Tree> {
-        self.trace_batch(&Batch::of_shape(batch_size, seq_len))
+    /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero, a sequence that is too long, or a head or a cache
+    /// that the model has not.
+    pub fn trace(&self, run: impl Into<Run>) -> Result<Tree> {
+        let run = run.into();
+        let tree = if run.generate > 0 {
+            generation::trace(self, run)?
+        } else {
+            let mut visitor = TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels);
+            self.follow(run, &mut visitor)?;
+            visitor.finish()?
+        };
+        Ok(if run.shows_math { tree } else { tree.without_math() })
     }
 
-    /// The same for a batch of this shape, with or without a mask: models that are told of padding do more.
+    /// The FLOPs of a language model's head as a share of those of the run, where the model is a decoder and the run has no head.
     ///
     /// # Errors
     /// As [`trace`](Self::trace).
-    pub fn trace_batch(&self, batch: &Batch) -> Result<Tree> {
-        let (batch_size, seq_len) = (batch.batch_size(), batch.seq_len());
+    pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
+        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache()?.is_none() {
+            return Ok(None);
+        }
+        let flops = |head| Ok::<_, Error>(self.trace(Run { head, ..run })?.root().get(Quantity::Flops));
+        let (without, with) = (flops(TaskHead::None)?, flops(TaskHead::Lm)?);
+        Ok(without.zip(with).map(|(without, with)| (with - without) / without))
+    }
+
+    /// Has a visitor follow a run by shape.
+    pub(crate) fn follow(&self, run: Run, visitor: &mut dyn Visitor) -> Result<()> {
+        let Run { size, precision, kernels, .. } = run;
         const LARGEST_BATCH: usize = 1 << 24;
-        let refuse = |reason| Err(Error::Input { model: self.name.clone(), reason });
-        if batch_size == 0 || batch_size > LARGEST_BATCH {
-            return refuse(format!("batch size must be from 1 to {LARGEST_BATCH}, found {batch_size}"));
+        if size.sequences == 0 || size.sequences > LARGEST_BATCH {
+            return Err(self.refuse(format!("batch size must be from 1 to {LARGEST_BATCH}, found {}", size.sequences)));
         }
-        if seq_len == 0 {
-            return refuse("sequence length must be at least 1, found 0".into());
+        if size.new == 0 {
+            return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = self.build(&ShapesOnly)?;
-        let mut visitor = TreeVisitor::new(&self.name, batch_size, seq_len);
-        model.run(&mut Cx::visited(&mut visitor), &batch.shape_alone())?;
-        visitor.finish()
+        let model = self.build_with_head(&ShapesOnly(precision), run.head)?;
+        let cx = Cx::visited(visitor).with_kernels(kernels).with_cache_format(precision.cache);
+        model.run(&mut { cx }, &self.batch(run)?)?;
+        Ok(())
+    }
+
+    /// The run's input, followed by its shape.
+    fn batch(&self, run: Run) -> Result<Batch> {
+        let batch = Batch::of_shape(run.size);
+        let batch = match (self.cache()?, run.size.past > 0 || run.keeps_cache) {
+            (_, false) => batch,
+            (Some(shape), true) => {
+                // Eager kernels keep what they computed as it is.
+                let Precision { activations, cache, .. } = run.precision;
+                let format = if run.kernels == Kernels::Eager { activations } else { cache };
+                // Whoever generates counts the positions of what is no padding.
+                let position_ids = run.is_padded.then(|| batch.input_ids.clone());
+                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, shape, format)) }
+            }
+            (None, true) => {
+                let reason = "it reads whole sequences and keeps no keys and values: leave the past out";
+                return Err(self.refuse(reason.into()));
+            }
+        };
+        Ok(batch.padded(run.is_padded))
     }
 }
 

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use irene_tree::Size;
 use tokenizers::Tokenizer;
 
 use crate::{Error, Result};
@@ -17,10 +18,8 @@ pub struct Encoded {
     pub ids: Vec<i64>,
     /// 1 for tokens, 0 for padding, row after row; None where nothing is padded.
     pub mask: Option<Vec<i64>>,
-    /// Rows.
-    pub batch_size: usize,
-    /// Ids in a row.
-    pub seq_len: usize,
+    /// Rows, and ids in a row.
+    pub size: Size,
 }
 
 impl std::fmt::Debug for TextEncoder {
@@ -65,6 +64,6 @@ impl TextEncoder {
             mask.extend(std::iter::repeat_n(1, row.len()).chain(std::iter::repeat_n(0, padding)));
         }
         let mask = mask.contains(&0).then_some(mask);
-        Ok(Encoded { ids, mask, batch_size: rows.len(), seq_len })
+        Ok(Encoded { ids, mask, size: Size::new(rows.len(), seq_len) })
     }
 }

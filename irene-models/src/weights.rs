@@ -1,8 +1,8 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell, rc::Rc};
 
-use irene_tree::{DType, Level, Shape};
+use irene_tree::{Format, Level, ParameterId, Precision, Role, Shape};
 
-use crate::{Node, Result, Tensor};
+use crate::{Label, Result, Tensor};
 
 /// Where a model's parameters come from: a checkpoint, or shapes alone.
 pub trait WeightSource {
@@ -12,8 +12,8 @@ pub trait WeightSource {
     /// [`Error::Weight`](crate::Error::Weight) if it is missing or has another shape.
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor>;
 
-    /// The element type that parameters are given in.
-    fn dtype(&self) -> DType;
+    /// What parameters are given in, and what is computed with them.
+    fn precision(&self) -> Precision;
 
     /// Whether keys matter; they are not put together if not.
     fn has_keys(&self) -> bool {
@@ -22,16 +22,21 @@ pub trait WeightSource {
 }
 
 /// Parameters as shapes: no memory, whatever the model's size.
+///
+/// Weights that are stored in blocks or in whole numbers are those of products and tables; vectors (biases, norms) stay in the
+/// activations' format, as every such checkpoint has them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ShapesOnly;
+pub struct ShapesOnly(pub Precision);
 
 impl WeightSource for ShapesOnly {
     fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        Ok(Tensor::of_shape(shape, DType::F32))
+        let Precision { weights, activations, .. } = self.0;
+        let is_vector = shape.rank() < 2 && !weights.holds_activations();
+        Ok(Tensor::of_shape(shape, if is_vector { activations } else { weights }))
     }
 
-    fn dtype(&self) -> DType {
-        DType::F32
+    fn precision(&self) -> Precision {
+        self.0
     }
 
     fn has_keys(&self) -> bool {
@@ -45,6 +50,8 @@ impl WeightSource for ShapesOnly {
 #[derive(Clone)]
 pub struct Weights<'a> {
     source: &'a dyn WeightSource,
+    /// Parameters of the whole model that were loaded so far: what tells one from another.
+    loaded: Rc<Cell<u32>>,
     key: String,
     name: Cow<'static, str>,
 }
@@ -52,35 +59,44 @@ pub struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
-        Self { source, key: String::new(), name: Cow::Borrowed("root") }
+        Self { source, loaded: Rc::default(), key: String::new(), name: Cow::Borrowed("root") }
     }
 
-    /// The element type of the parameters, and so of what is computed with them.
-    pub fn dtype(&self) -> DType {
-        self.source.dtype()
+    /// What parameters are given in, and what is computed with them.
+    pub fn precision(&self) -> Precision {
+        self.source.precision()
+    }
+
+    /// The format of what is computed.
+    pub fn activations(&self) -> Format {
+        self.precision().activations
+    }
+
+    fn below(&self, key: String, name: Cow<'static, str>) -> Self {
+        Self { source: self.source, loaded: Rc::clone(&self.loaded), key, name }
     }
 
     /// The child with this name.
     pub fn child(&self, name: &'static str) -> Self {
-        Self { source: self.source, key: self.key_of(name), name: Cow::Borrowed(name) }
+        self.below(self.key_of(name), Cow::Borrowed(name))
     }
 
     /// The child with this name and number, `conv_out_layer0`.
     pub fn numbered(&self, name: &'static str, number: usize) -> Self {
         let name = format!("{name}{number}");
-        Self { source: self.source, key: self.key_of(&name), name: Cow::Owned(name) }
+        self.below(self.key_of(&name), Cow::Owned(name))
     }
 
     /// A part that only the tree knows: in the checkpoint, what is below it is below this module itself.
     pub fn part(&self, name: &'static str, number: usize) -> Self {
-        Self { source: self.source, key: self.key.clone(), name: Cow::Owned(format!("{name}{number}")) }
+        self.below(self.key.clone(), Cow::Owned(format!("{name}{number}")))
     }
 
     /// The element of a list of modules. The list's name is in the checkpoint's key and not in the scope, as IrEne has it.
     pub fn element(&self, list: &'static str, index: usize) -> Self {
         let name = index.to_string();
         let key = if self.source.has_keys() { format!("{}.{name}", self.key_of(list)) } else { String::new() };
-        Self { source: self.source, key, name: Cow::Owned(name) }
+        self.below(key, Cow::Owned(name))
     }
 
     /// The elements of a list, each loaded by `load`.
@@ -91,9 +107,9 @@ impl<'a> Weights<'a> {
         (0..len).map(|index| load(&self.element(list, index))).collect()
     }
 
-    /// The node of a module that is loaded from here.
-    pub fn node(&self, instance_type: &'static str, level: Level) -> Node {
-        Node { name: self.name.clone(), instance_type, level }
+    /// What the node of a module that is loaded from here is called.
+    pub fn label(&self, instance_type: &'static str, level: Level) -> Label {
+        Label { name: self.name.clone(), instance_type, level }
     }
 
     /// A parameter of the module itself.
@@ -101,7 +117,7 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.source.parameter(&self.key_of(name), &[], shape.into())
+        self.identified(self.source.parameter(&self.key_of(name), &[], shape.into())?)
     }
 
     /// A parameter that older checkpoints know by another name.
@@ -109,7 +125,13 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())
+        self.identified(self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())?)
+    }
+
+    /// The parameter as one of its own. Who ties parameters loads one and gives it to both.
+    fn identified(&self, parameter: Tensor) -> Result<Tensor> {
+        let place = self.loaded.replace(self.loaded.get() + 1);
+        Ok(parameter.with_role(Role::Parameter(Some(ParameterId::new(place)))))
     }
 
     fn key_of(&self, name: &str) -> String {

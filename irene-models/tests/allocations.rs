@@ -4,19 +4,21 @@
 use std::borrow::Cow;
 
 use allocation_counter::measure;
-use irene_models::{Cx, Module, Node, Result, Tensor};
-use irene_tree::{DType, Level};
+use irene_models::{Cx, Label, Labelled, Module, Result, Tensor};
+use irene_tree::{Format, Level};
 
 /// A module that does nothing: what is left is the call.
-struct Identity(Node);
+struct Identity(Label);
+
+impl Labelled for Identity {
+    fn label(&self) -> &Label {
+        &self.0
+    }
+}
 
 impl Module for Identity {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.0
-    }
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         Ok(x.clone())
@@ -27,8 +29,8 @@ const CALLS: u64 = 1_000_000;
 
 #[test]
 fn a_million_calls_of_modules_and_operations_allocate_nothing() {
-    let identity = Identity(Node { name: Cow::Borrowed("identity"), instance_type: "Identity", level: Level::Module });
-    let mut x = Tensor::of_shape([8, 128, 768], DType::F32);
+    let identity = Identity(Label { name: Cow::Borrowed("identity"), instance_type: "Identity", level: Level::Module });
+    let mut x = Tensor::of_shape([8, 128, 768], Format::F32);
     let mut cx = Cx::silent();
     let count = measure(|| {
         for _ in 0..CALLS {

@@ -4,7 +4,7 @@
 mod designs;
 
 use irene_models::{Config, ModelSpec};
-use irene_tree::{Level, NodeId, Quantity, Tree};
+use irene_tree::{Level, NodeId, Quantity, Size, Tree};
 use proptest::prelude::*;
 
 fn spec(json: &str) -> irene_models::Result<ModelSpec> {
@@ -12,13 +12,11 @@ fn spec(json: &str) -> irene_models::Result<ModelSpec> {
 }
 
 fn traced(json: &str, batch_size: usize, seq_len: usize) -> Tree {
-    let mut tree = spec(json).unwrap().trace(batch_size, seq_len).unwrap();
-    irene_features::annotate(&mut tree);
-    tree
+    spec(json).unwrap().trace(Size::new(batch_size, seq_len)).unwrap()
 }
 
 fn message(json: &str) -> String {
-    spec(json).and_then(|spec| spec.trace(2, 8)).unwrap_err().to_string()
+    spec(json).and_then(|spec| spec.trace(Size::new(2, 8))).unwrap_err().to_string()
 }
 
 /// A config of any of the architectures, with sizes that fit together.
@@ -75,7 +73,7 @@ proptest! {
         for (one, two) in once.nodes().iter().zip(twice.nodes()) {
             prop_assert_eq!(one.get(Quantity::NumParameters), two.get(Quantity::NumParameters));
             prop_assert_eq!(one.get(Quantity::Kernels), two.get(Quantity::Kernels));
-            let first = |node: &irene_tree::Node| node.operation.as_ref().map(|op| op.output.dims().first().copied());
+            let first = |node: &irene_tree::Node| node.operation.as_ref().map(|op| op.output.shape.dims().first().copied());
             let grows = first(one).is_none_or(|dim| dim == Some(batch) && first(two) != first(one));
             if one.level().is_leaf() && grows {
                 let flops = one.get(Quantity::Flops).unwrap();
@@ -87,7 +85,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_config_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(config) = Config::from_json("noise", &bytes) {
-            let _ = ModelSpec::from_config("noise", config).and_then(|spec| spec.trace(1, 1));
+            let _ = ModelSpec::from_config("noise", config).and_then(|spec| spec.trace(Size::new(1, 1)));
         }
     }
 
@@ -100,7 +98,7 @@ proptest! {
         for model_type in ["bert", "roberta"] {
             let json = format!(r#"{{"model_type":"{model_type}","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,
                 "intermediate_size":8,"vocab_size":9,"max_position_embeddings":16,"{field}":{number}}}"#);
-            let _ = spec(&json).and_then(|spec| spec.trace(1 << 24, 14));
+            let _ = spec(&json).and_then(|spec| spec.trace(Size::new(1 << 24, 14)));
         }
     }
 }
@@ -116,13 +114,12 @@ fn the_public_models_have_their_published_parameters() {
         ("openai-gpt", 116_534_784.0),
     ];
     for (name, parameters) in published {
-        let mut tree = ModelSpec::find(name).unwrap().trace(1, 1).unwrap();
-        irene_features::annotate(&mut tree);
+        let tree = ModelSpec::find(name).unwrap().trace(Size::new(1, 1)).unwrap();
         assert_eq!(tree.root().get(Quantity::NumParameters), Some(parameters), "{name}");
     }
     assert_eq!(ModelSpec::builtin_names().filter(|name| name.starts_with("google/bert_uncased_L-")).count(), 24);
     for name in ModelSpec::builtin_names() {
-        assert!(ModelSpec::find(&name).unwrap().trace(1, 1).is_ok(), "{name}");
+        assert!(ModelSpec::find(&name).unwrap().trace(Size::new(1, 1)).is_ok(), "{name}");
     }
 }
 
@@ -182,12 +179,12 @@ fn missing_and_contradictory_fields_are_named() {
 #[test]
 fn sizes_that_do_not_fit_are_named() {
     let bert = ModelSpec::find("bert-base-uncased").unwrap();
-    let error = |batch, seq| bert.trace(batch, seq).unwrap_err().to_string();
+    let error = |batch, seq| bert.trace(Size::new(batch, seq)).unwrap_err().to_string();
     assert_eq!(error(1, 513), "BertModel: sequence length 513 is longer than the model's 512 positions");
     assert!(error(0, 1).contains("batch size must be from 1"), "{}", error(0, 1));
     assert!(error(1, 0).contains("sequence length must be at least 1"), "{}", error(1, 0));
     // Two of RoBERTa's 514 positions are the padding's.
     let roberta = ModelSpec::find("roberta-base").unwrap();
-    assert!(roberta.trace(1, 512).is_ok());
-    assert!(roberta.trace(1, 513).is_err());
+    assert!(roberta.trace(Size::new(1, 512)).is_ok());
+    assert!(roberta.trace(Size::new(1, 513)).is_err());
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
-use irene_models::{Batch, Cx, ModelFiles, ModelSpec};
+use irene_models::{Batch, Cx, ModelFiles, ModelSpec, TaskHead};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -34,8 +34,8 @@ impl Drop for Folder {
 fn last_hidden_state(dir: &Path) -> irene_models::Result<Tensor> {
     let place = dir.to_str().unwrap();
     let weights = ModelFiles::find(place)?.weights()?;
-    let model = ModelSpec::find(place)?.load(&weights, DType::F32, &Device::Cpu)?;
-    let batch = Batch::of_ids(vec![3; 8], None, (2, 4), &Device::Cpu)?;
+    let model = ModelSpec::find(place)?.load(&weights, TaskHead::None, DType::F32, &Device::Cpu)?;
+    let batch = Batch::of_ids(vec![3; 8], None, irene_tree::Size::new(2, 4), &Device::Cpu)?;
     Ok(model.run(&mut Cx::silent(), &batch)?.last_hidden_state.candle().unwrap().clone())
 }
 
@@ -83,7 +83,7 @@ fn texts_become_ids_padded_to_the_longest() {
     std::fs::write(&path, TOKENIZER).unwrap();
     let encoder = irene_models::TextEncoder::open(&path).unwrap();
     let encoded = encoder.encode(&["the cat sat".into(), "dog".into()], 7).unwrap();
-    assert_eq!((encoded.batch_size, encoded.seq_len), (2, 3));
+    assert_eq!(encoded.size, irene_tree::Size::new(2, 3));
     assert_eq!(encoded.ids, [1, 2, 3, 0, 7, 7]);
     assert_eq!(encoded.mask, Some(vec![1, 1, 1, 1, 0, 0]));
     assert_eq!(encoder.encode(&["the cat".into(), "cat sat".into()], 7).unwrap().mask, None);

@@ -7,11 +7,10 @@ use irene_models::{
     Config, ModelSpec,
     flexibert::{Design, Head, LayerDesign},
 };
-use irene_tree::{OpKind, Quantity, Tree};
+use irene_tree::{OpKind, Quantity, Size, Tree};
 
 fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
-    let mut tree = spec.trace(batch_size, seq_len).unwrap();
-    irene_features::annotate(&mut tree);
+    let tree = spec.trace(Size::new(batch_size, seq_len)).unwrap();
     tree
 }
 
@@ -108,7 +107,7 @@ fn each_head_is_a_node_with_what_it_alone_runs() {
     assert_eq!(kinds("head_4"), [&separable[..], &kernels, &values].concat());
     // 12 heads of 128 hidden units are 10 wide, 120 together.
     let output = tree.node(tree.find("root.encoder.0.attention.output.dense").unwrap());
-    assert_eq!(output.operation.as_ref().unwrap().inputs[1], [128, 120].into());
+    assert_eq!(output.operation.as_ref().unwrap().inputs[1].shape, [128, 120].into());
     // Kinds are counted by themselves in the checkpoint and so in the tree.
     assert!(tree.find("root.encoder.0.attention.self.head_10.conv_kernel_layer2").is_some());
     assert!(tree.find("root.encoder.0.output.proj_head").is_some());
@@ -123,7 +122,10 @@ fn a_design_and_its_config_are_one_model() {
     let json = format!(r#"{{"model_type":"flexibert","model_dict":{}}}"#, serde_json::to_string(&design).unwrap());
     let config = Config::from_json("every head", json.as_bytes()).unwrap();
     assert_eq!(spec.config(), &config);
-    assert_eq!(ModelSpec::from_config("every head", config).unwrap().trace(2, 9).unwrap(), spec.trace(2, 9).unwrap());
+    assert_eq!(
+        ModelSpec::from_config("every head", config).unwrap().trace(Size::new(2, 9)).unwrap(),
+        spec.trace(Size::new(2, 9)).unwrap()
+    );
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn what_is_wrong_with_a_config_is_named() {
     let message = |fields: &str| {
         let json = format!(r#"{{"model_type":"flexibert"{fields}}}"#);
         let config = Config::from_json("config.json", json.as_bytes()).unwrap();
-        ModelSpec::from_config("m", config).and_then(|spec| spec.trace(1, 8)).unwrap_err().to_string()
+        ModelSpec::from_config("m", config).and_then(|spec| spec.trace(Size::new(1, 8))).unwrap_err().to_string()
     };
     assert_eq!(message(""), "config.json, field `model_dict`: is missing");
     assert_eq!(message(r#","model_dict":{"l":1}"#), "config.json, field `model_dict`: missing field `o`");

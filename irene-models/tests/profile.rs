@@ -12,7 +12,7 @@ use irene_models::{
 use irene_sampler::{
     Channel, Measurement, MeasuringProtocol, Metric, Resource, Sampler, SamplerOptions, Sensor, Sensors,
 };
-use irene_tree::{Level, Quantity, Tree};
+use irene_tree::{Level, Precision, Quantity, Size, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
@@ -23,18 +23,19 @@ fn profiled(
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
     let spec = ModelSpec::find(fixture.to_str().unwrap()).unwrap();
     let model = spec.build(&RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu }).unwrap();
-    let batch = Batch::of_ids(vec![1; 12], None, (2, 6), &Device::Cpu).unwrap();
+    let batch = Batch::of_ids(vec![1; 12], None, Size::new(2, 6), &Device::Cpu).unwrap();
     let short = Duration::from_millis(2);
     let protocol =
         MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
     let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
-    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, stop: &AtomicBool::new(stop) };
+    let (stop, precision) = (&AtomicBool::new(stop), Precision::F32);
+    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, precision, stop };
     let (mut kept, mut rounds) = (HashMap::new(), 0);
     let tree = profiler.profile(&spec, model.as_ref(), &batch, known, |key, measured| {
         kept.insert(key, measured.clone());
         rounds += 1;
     });
-    let distinct = distinct(&spec, &batch, &LEVELS).unwrap().len();
+    let distinct = distinct(&spec, batch.size(), &LEVELS).unwrap().len();
     assert!(kept.is_empty() || kept.len() == distinct, "{} of {distinct}", kept.len());
     (tree, kept, rounds)
 }

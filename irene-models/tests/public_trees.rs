@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use irene_models::{ModelSpec, ShapesOnly};
-use irene_tree::{Quantity, Tree, irene_csv};
+use irene_models::ModelSpec;
+use irene_tree::{Quantity, Size, Tree, irene_csv};
 
 /// What a node costs: FLOPs in millions, MiB, parameters.
 type Figures = [f64; 3];
@@ -13,10 +13,8 @@ type Figures = [f64; 3];
 /// Scope, instance type and parent of each node, with the figures of all that share them.
 type Nodes = BTreeMap<String, Vec<Figures>>;
 
-fn traced(model: &str, batch_size: usize, seq_len: usize) -> Tree {
-    let mut tree = ModelSpec::find(model).unwrap().trace(batch_size, seq_len).unwrap();
-    irene_features::annotate(&mut tree);
-    tree.without_math()
+fn traced(model: &str, size: Size) -> Tree {
+    ModelSpec::find(model).unwrap().trace(size).unwrap().without_math()
 }
 
 fn nodes(tree: &Tree, name: impl Fn(&str) -> String) -> Nodes {
@@ -52,7 +50,7 @@ fn any_layer(scope: &str) -> String {
 /// The fixture: nodes of the public data at 8x32 and of the published sample trees at 16x128, equal ones counted.
 #[test]
 fn the_six_public_models_have_the_published_nodes_at_two_sizes() {
-    let mut expected: BTreeMap<(&str, usize, usize), Nodes> = BTreeMap::new();
+    let mut expected: BTreeMap<(&str, Size), Nodes> = BTreeMap::new();
     for line in include_str!("fixtures/irene_nodes.csv").lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
         let [model, batch_size, seq_len, scope, instance_type, parent, parameters, flops, mem_bytes, count] =
@@ -61,22 +59,22 @@ fn the_six_public_models_have_the_published_nodes_at_two_sizes() {
             panic!("ten fields expected: {line}");
         };
         let number = |text: &str| text.parse::<f64>().unwrap();
-        let size = (model, batch_size.parse().unwrap(), seq_len.parse().unwrap());
+        let size = (model, Size::new(batch_size.parse().unwrap(), seq_len.parse().unwrap()));
         let key = format!("{scope} {} {parent}", instance_type.to_lowercase());
         let figures = [number(flops), number(mem_bytes), number(parameters)];
         let group = expected.entry(size).or_default().entry(key).or_default();
         group.extend(vec![figures; count.parse().unwrap()]);
     }
     assert_eq!(expected.len(), 12);
-    for ((model, batch_size, seq_len), nodes_expected) in &expected {
-        let tree = traced(model, *batch_size, *seq_len);
+    for ((model, size), nodes_expected) in &expected {
+        let tree = traced(model, *size);
         assert_same(&tree.to_string(), nodes_expected, &nodes(&tree, any_layer));
     }
 }
 
 #[test]
 fn the_public_data_of_both_machines_gives_all_trees_and_each_is_the_trace() {
-    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
+    let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     for (device, trees) in [("device_1", 166), ("device_2", 192)] {
         let Some(dir) = irene_csv::device_dir_from_env(device) else {
             println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
@@ -85,7 +83,7 @@ fn the_public_data_of_both_machines_gives_all_trees_and_each_is_the_trace() {
         let import = irene_csv::read_dir(&dir, &class_of).unwrap();
         assert_eq!(import.trees.len(), trees, "{device}");
         for tree in &import.trees {
-            let traced = traced(&tree.model_name, tree.batch_size, tree.seq_len);
+            let traced = traced(&tree.model_name, tree.size);
             assert_same(&format!("{device}: {tree}"), &nodes(tree, str::to_owned), &nodes(&traced, str::to_owned));
         }
     }

@@ -5,8 +5,11 @@
 mod designs;
 
 use candle_core::{DType, Device};
-use irene_models::{Batch, Config, Cx, Done, ModelSpec, Node, RandomWeights, Result, Tensor, TreeVisitor, Visitor};
-use irene_tree::{Shape, Tree};
+use irene_models::{
+    Batch, Config, Cx, Done, Label, ModelSpec, RandomWeights, Result, ShapesOnly, TaskHead, Tensor, TreeVisitor,
+    Visitor,
+};
+use irene_tree::{Kernels, Shape, Size, Tree};
 use proptest::prelude::*;
 
 /// Builds the tree, and notes every node's output shapes and strides.
@@ -16,11 +19,11 @@ struct Watch {
 }
 
 impl Visitor for Watch {
-    fn enter(&mut self, node: &Node, inputs: &[&Tensor]) -> Result<()> {
-        self.tree.enter(node, inputs)
+    fn enter(&mut self, label: &Label, inputs: &[&Tensor]) -> Result<()> {
+        self.tree.enter(label, inputs)
     }
 
-    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()> {
+    fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()> {
         for output in done.outputs {
             let layout = output.layout();
             // A dimension of 1 may have any stride.
@@ -30,17 +33,20 @@ impl Visitor for Watch {
             }
             self.outputs.push((layout.shape, strides));
         }
-        self.tree.exit(node, done)
+        self.tree.exit(label, done)
     }
 }
 
-fn watched(spec: &ModelSpec, model: &dyn irene_models::Model, batch: &Batch) -> (Tree, Vec<(Shape, Shape)>) {
-    let tree = TreeVisitor::new(spec.name(), batch.batch_size(), batch.seq_len());
+fn watched(
+    spec: &ModelSpec,
+    model: &dyn irene_models::Model,
+    kernels: Kernels,
+    batch: &Batch,
+) -> (Tree, Vec<(Shape, Shape)>) {
+    let tree = TreeVisitor::new(spec.name(), batch.size());
     let mut watch = Watch { tree, outputs: Vec::new() };
-    model.run(&mut Cx::visited(&mut watch), batch).unwrap();
-    let mut tree = watch.tree.finish().unwrap();
-    irene_features::annotate(&mut tree);
-    (tree, watch.outputs)
+    model.run(&mut Cx::visited(&mut watch).with_kernels(kernels), batch).unwrap();
+    (watch.tree.finish().unwrap(), watch.outputs)
 }
 
 fn config() -> impl Strategy<Value = String> {
@@ -82,26 +88,25 @@ proptest! {
     #[test]
     fn scopes_shapes_strides_and_costs_agree(
         json in config(), batch_size in 1..4usize, seq_len in 1..12usize, seed: u64, padded: bool,
+        head in prop::sample::select(TaskHead::ALL.to_vec()), kernels in prop::sample::select(vec![Kernels::Eager, Kernels::Fused]),
     ) {
         let spec = ModelSpec::from_config("any", Config::from_json("any", json.as_bytes()).unwrap()).unwrap();
+        let head = if spec.heads().contains(&head) { head } else { TaskHead::None };
         let ids: Vec<i64> = (0..batch_size * seq_len).map(|i| i as i64 % 30).collect();
         let mask = padded.then(|| (0..batch_size * seq_len).map(|i| i64::from(i % seq_len <= seq_len / 2)).collect());
-        let size = (batch_size, seq_len);
+        let size = Size::new(batch_size, seq_len);
         let real = Batch::of_ids(ids, mask, size, &Device::Cpu).unwrap();
-        let mut shape = Batch::of_shape(batch_size, seq_len);
-        if padded {
-            shape.attention_mask = Some(shape.input_ids.clone());
-        }
+        let shape = Batch::of_shape(size).padded(padded);
 
         let weights = RandomWeights { seed, dtype: DType::F32, device: Device::Cpu };
-        let model = spec.build(&weights).unwrap();
-        let (run, run_outputs) = watched(&spec, model.as_ref(), &real);
-        let (followed, followed_outputs) = watched(&spec, spec.build(&irene_models::ShapesOnly).unwrap().as_ref(), &shape);
+        let model = spec.build_with_head(&weights, head).unwrap();
+        let (run, run_outputs) = watched(&spec, model.as_ref(), kernels, &real);
+        let (followed, followed_outputs) = watched(&spec, spec.build_with_head(&ShapesOnly::default(), head).unwrap().as_ref(), kernels, &shape);
         prop_assert_eq!(&run, &followed);
         prop_assert_eq!(run_outputs, followed_outputs);
 
         let last = |mut cx: Cx<'_>| model.run(&mut cx, &real).unwrap().last_hidden_state.candle().unwrap().clone();
-        let difference = (last(Cx::silent()) - last(Cx::unfused())).unwrap().abs().unwrap().max_all().unwrap();
+        let difference = (last(Cx::silent()) - last(Cx::silent().with_kernels(Kernels::Eager))).unwrap().abs().unwrap().max_all().unwrap();
         prop_assert!(difference.to_scalar::<f32>().unwrap() <= 1e-5, "fused: differs by {}", difference);
     }
 }
@@ -114,7 +119,7 @@ fn half_precision_runs_where_candle_has_it() {
     let specs = named.map(|name| ModelSpec::find(name).unwrap()).into_iter().chain([heads]);
     for (spec, dtype) in specs.flat_map(|spec| [(spec.clone(), DType::F16), (spec, DType::BF16)]) {
         let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
-        let batch = Batch::of_ids(vec![1; 16], Some(vec![1; 16]), (2, 8), &Device::Cpu).unwrap();
+        let batch = Batch::of_ids(vec![1; 16], Some(vec![1; 16]), Size::new(2, 8), &Device::Cpu).unwrap();
         let output = spec.build(&weights).unwrap().run(&mut Cx::silent(), &batch).unwrap();
         assert_eq!(output.last_hidden_state.candle().unwrap().dtype(), dtype);
     }

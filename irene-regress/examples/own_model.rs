@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)] // what it is for
 
 use irene_regress::{DeviceProfile, kwh_per_million};
-use irene_tree::{DType, Level, Mark, OpKind, Operation, Quantity, Shape, Tree, TreeBuilder};
+use irene_tree::{Format, Level, Mark, OpKind, Operand, Operation, Quantity, Shape, Size, Tree, TreeBuilder};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -58,7 +58,7 @@ impl Service {
     /// The model at the size of a request.
     fn tree(&self, request: &Request) -> Result<Tree> {
         let mut model = Builder {
-            tree: TreeBuilder::new("ticket-router", request.texts, request.tokens),
+            tree: TreeBuilder::new("ticket-router", Size::new(request.texts, request.tokens)),
             batch: request.texts,
             tokens: request.tokens,
             hidden: self.hidden,
@@ -84,30 +84,30 @@ impl Builder {
     fn layer(&mut self, name: &str, layer: Layer) {
         match layer {
             Layer::Embed { vocabulary } => {
-                let (ids, table) = ([self.batch, self.tokens].into(), [vocabulary, self.hidden].into());
-                let embed = operation(OpKind::Embedding, &[ids, table], self.activation(self.hidden));
-                let embed = embed.with_parameters((vocabulary * self.hidden) as u64);
+                let ids = Operand::ids([self.batch, self.tokens]);
+                let table = Operand::parameter([vocabulary, self.hidden], Format::F32);
+                let embed = Operation::new(OpKind::Embedding, &[ids, table], self.activation(self.hidden));
                 self.tree.leaf(name, "Embedding", Level::Ml, Some(embed));
             }
             Layer::Attention { heads } => self.attention(name, heads),
             Layer::GatedMlp { width } => self.gated_mlp(name, width),
-            Layer::Classify { labels } => self.linear(name, [self.batch, self.hidden].into(), labels),
+            Layer::Classify { labels } => self.linear(name, activation([self.batch, self.hidden]), labels),
         }
     }
 
     fn attention(&mut self, name: &str, heads: usize) {
         let size = self.hidden / heads;
-        let rows = [self.batch, heads, self.tokens, size].into();
-        let columns = [self.batch, heads, size, self.tokens].into();
-        let scores = [self.batch, heads, self.tokens, self.tokens].into();
+        let rows = activation([self.batch, heads, self.tokens, size]);
+        let columns = activation([self.batch, heads, size, self.tokens]);
+        let scores = activation([self.batch, heads, self.tokens, self.tokens]);
         self.tree.enter(name, "Attention", Level::Module);
         self.norm();
         for name in ["query", "key", "value"] {
             self.linear(name, self.activation(self.hidden), self.hidden);
         }
-        self.primitive("scores", "MatMul", operation(OpKind::MatMul, &[rows, columns], scores));
-        self.primitive("softmax", "Softmax", operation(OpKind::Softmax, &[scores], scores));
-        self.primitive("context", "MatMul", operation(OpKind::MatMul, &[scores, rows], rows));
+        self.primitive("scores", "MatMul", Operation::new(OpKind::MatMul, &[rows, columns], scores));
+        self.primitive("softmax", "Softmax", Operation::new(OpKind::Softmax, &[scores], scores));
+        self.primitive("context", "MatMul", Operation::new(OpKind::MatMul, &[scores, rows], rows));
         self.linear("output", self.activation(self.hidden), self.hidden);
         self.tree.leave();
     }
@@ -118,19 +118,19 @@ impl Builder {
         self.norm();
         self.linear("gate", self.activation(self.hidden), width);
         self.linear("up", self.activation(self.hidden), width);
-        self.tree.leaf("silu", "silu", Level::Math, Some(operation(OpKind::Silu, &[inner], inner)));
-        self.tree.leaf("mul", "mul", Level::Math, Some(operation(OpKind::Mul, &[inner, inner], inner)));
+        self.tree.leaf("silu", "silu", Level::Math, Some(Operation::new(OpKind::Silu, &[inner], inner)));
+        self.tree.leaf("mul", "mul", Level::Math, Some(Operation::new(OpKind::Mul, &[inner, inner], inner)));
         self.linear("down", inner, self.hidden);
         self.tree.leave();
     }
 
-    fn linear(&mut self, name: &str, input: Shape, to: usize) {
-        let (from, mut output) = (input.last(), input);
-        if let Some(last) = output.dims_mut().last_mut() {
+    fn linear(&mut self, name: &str, input: Operand, to: usize) {
+        let (from, mut output) = (input.shape.last(), input);
+        if let Some(last) = output.shape.dims_mut().last_mut() {
             *last = to;
         }
-        let linear = operation(OpKind::Linear, &[input, [to, from].into(), [to].into()], output);
-        self.primitive(name, "Linear", linear.with_parameters((from * to + to) as u64));
+        let (weight, bias) = (Operand::parameter([to, from], Format::F32), Operand::parameter([to], Format::F32));
+        self.primitive(name, "Linear", Operation::new(OpKind::Linear, &[input, weight, bias], output));
     }
 
     /// RMSNorm is an operation that irene-tree has no kind for: this service counts its kernel itself.
@@ -157,13 +157,13 @@ impl Builder {
         self.tree.leaf(name, instance_type, Level::Ml, Some(operation));
     }
 
-    fn activation(&self, width: usize) -> Shape {
-        [self.batch, self.tokens, width].into()
+    fn activation(&self, width: usize) -> Operand {
+        activation([self.batch, self.tokens, width])
     }
 }
 
-fn operation(kind: OpKind, inputs: &[Shape], output: Shape) -> Operation {
-    Operation::new(kind, inputs, output, DType::F32)
+fn activation(shape: impl Into<Shape>) -> Operand {
+    Operand::activation(shape, Format::F32)
 }
 
 fn main() -> Result<()> {

@@ -11,7 +11,7 @@ pub struct Bottleneck {
     pub level: Level,
     /// The number of its nodes in the tree.
     pub count: usize,
-    /// Joules a run: a primitive's whole energy, a module's own part.
+    /// Joules in one run of the whole: of a primitive all, of a module what its children do not account for.
     pub energy_j: f64,
     /// The share of the tree's energy.
     pub share: f64,
@@ -26,17 +26,17 @@ pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
         return Vec::new();
     };
     let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
-    let joules = |id| tree.node(id).get(energy);
     for id in tree.ids() {
         let node = tree.node(id);
-        let Some(whole) = joules(id) else { continue };
+        let Some(whole) = node.get(energy) else { continue };
         // A child without a figure (the math level, for the paper's predictor) is in its parent's own part.
-        let own = whole - tree.children(id).filter_map(joules).sum::<f64>();
-        // Differences in the last bits are rounding.
+        let parts = tree.children(id).map(|child| tree.node(child));
+        let own = whole - parts.filter_map(|part| Some(part.times() * part.get(energy)?)).sum::<f64>();
+        // The last bits of a sum are no energy.
         let own = if own.abs() < 1e-12 * whole.abs() { 0.0 } else { own };
         let entry = by_type.entry((node.instance_type(), node.level())).or_default();
         entry.0 += 1;
-        entry.1 += own;
+        entry.1 += own * tree.runs(id);
     }
     let mut rows: Vec<Bottleneck> = by_type
         .into_iter()
@@ -64,13 +64,13 @@ pub fn kwh_per_million(energy_j: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::TreeBuilder;
+    use irene_tree::{Size, TreeBuilder};
 
     use super::*;
 
     #[test]
     fn every_joule_is_counted_once() {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 10.0);
         builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 4.0);
         builder.leaf("b", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 3.0);
@@ -82,8 +82,23 @@ mod tests {
     }
 
     #[test]
+    fn a_node_counts_as_often_as_it_runs() {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 10.0);
+        let step = builder.enter("step", "Step", Level::Module);
+        step.set(Quantity::PredictedEnergy, 2.0);
+        step.set_times(4.0);
+        builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 1.5);
+        builder.leave();
+        builder.leave();
+        let rows = bottlenecks(&builder.finish().unwrap(), Quantity::PredictedEnergy);
+        let found: Vec<_> = rows.iter().map(|row| (row.instance_type.as_str(), row.energy_j)).collect();
+        assert_eq!(found, [("Linear", 6.0), ("M", 2.0), ("Step", 2.0)]);
+    }
+
+    #[test]
     fn what_children_account_for_is_exactly_nothing() {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         builder.enter("root", "M", Level::Model).set(Quantity::GroundTruthEnergy, 0.1 + 0.2);
         builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::GroundTruthEnergy, 0.3);
         builder.leave();

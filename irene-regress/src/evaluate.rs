@@ -154,12 +154,12 @@ fn keys(trees: &[Tree]) -> Vec<(&Tree, NodeId, String)> {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::TreeBuilder;
+    use irene_tree::{Size, TreeBuilder};
 
     use super::*;
 
     fn tree(truth: f64, prediction: Option<f64>) -> Tree {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         let node = builder.leaf("root", "Linear", Level::Ml, None);
         node.set(Quantity::GroundTruthEnergy, truth);
         node.set(Quantity::PredictedEnergy, prediction.unwrap_or(f64::NAN));

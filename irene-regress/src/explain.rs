@@ -1,4 +1,4 @@
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_tree::{Node, NodeId, Quantity, Tree};
 
 /// The terms of one node's predicted energy and latency.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,11 +35,12 @@ impl Term {
 }
 
 impl Explanation {
-    /// One term for each child of a predicted node.
+    /// The children of a predicted node, each as a whole and as often as it runs.
     pub fn of_children(tree: &Tree, id: NodeId) -> Self {
         let terms = |quantity: Quantity| {
-            let term = |child| Some(Term::new(tree.node(child).name(), 1.0, "node", tree.node(child).get(quantity)?));
-            tree.children(id).filter_map(term).collect()
+            let children = tree.children(id).map(|child| tree.node(child));
+            let term = |child: &Node| Some(Term::new(child.name(), child.times(), "node", child.get(quantity)?));
+            children.filter_map(term).collect()
         };
         Self { energy: terms(Quantity::PredictedEnergy), latency: terms(Quantity::PredictedLatency) }
     }

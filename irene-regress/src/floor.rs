@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use irene_tree::{Level, Quantity, Tree};
+use irene_tree::{Level, Quantity, Size, Tree};
 
 use crate::{CrossValidation, HeldOut, LeaveOut, Result};
 
 /// What a node's work is told by: the size, the level, of a primitive its class, and the bits of what its shapes decide. Modules of different
 /// names may do the same (BertSelfOutput and RobertaSelfOutput).
-type Work = (usize, usize, Level, String, [Option<u64>; SPECS.len()]);
+type Work = (Size, Level, String, [Option<u64>; SPECS.len()]);
 
 const SPECS: [Quantity; 7] = [
     Quantity::NumParameters,
@@ -24,7 +24,7 @@ fn works(tree: &Tree) -> impl Iterator<Item = Work> {
     tree.nodes().iter().map(|node| {
         let class = if node.level() == Level::Ml { node.instance_type().to_ascii_lowercase() } else { String::new() };
         let specs = SPECS.map(|quantity| node.get(quantity).map(f64::to_bits));
-        (tree.batch_size, tree.seq_len, node.level(), class, specs)
+        (tree.size, node.level(), class, specs)
     })
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn tree(model: &str, class: &'static str, joules: f64, flops: f64) -> Tree {
-        let mut builder = TreeBuilder::new(model, 1, 1);
+        let mut builder = TreeBuilder::new(model, Size::new(1, 1));
         builder.enter("root", class, Level::Model).set(Quantity::GroundTruthEnergy, 2.0 * joules);
         let leaf = builder.leaf("x", "Linear", Level::Ml, None);
         leaf.set(Quantity::GroundTruthEnergy, joules);

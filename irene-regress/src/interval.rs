@@ -171,7 +171,8 @@ fn compare(tree: &Tree, predictions: &[NodePrediction], misses: &mut Misses) {
             }
         };
         push(tree.node(id).level(), joules, cost.energy);
-        let children: Option<f64> = tree.children(id).map(truth).sum();
+        let parts = tree.children(id).map(|child| Some(tree.node(child).times() * truth(child)?));
+        let children: Option<f64> = parts.sum();
         if let (false, Some(children), Some(own)) = (tree.is_leaf(id), children, prediction.own)
             && (joules - children).min(own) > LEAST_OWN_SHARE * joules
         {

@@ -9,13 +9,13 @@
 //!
 //! ```
 //! use irene_regress::DeviceProfile;
-//! use irene_tree::{DType, Level, OpKind, Operation, Quantity, TreeBuilder};
+//! use irene_tree::{Format, Level, OpKind, Operand, Operation, Quantity, Size, TreeBuilder};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut builder = TreeBuilder::new("my-model", 8, 128);
+//! let mut builder = TreeBuilder::new("my-model", Size::new(8, 128));
 //! builder.enter("root", "MyModel", Level::Model);
-//! let (x, weight, bias) = ([8, 128, 768].into(), [768, 768].into(), [768].into());
-//! let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [8, 128, 768].into(), DType::F32);
-//! builder.leaf("dense", "Linear", Level::Ml, Some(linear.with_parameters(768 * 768 + 768)));
+//! let x = Operand::activation([8, 128, 768], Format::F32);
+//! let (weight, bias) = (Operand::parameter([768, 768], Format::F32), Operand::parameter([768], Format::F32));
+//! builder.leaf("dense", "Linear", Level::Ml, Some(Operation::new(OpKind::Linear, &[x, weight, bias], x)));
 //! // An operation that irene-tree has no kind for brings its own counts.
 //! let custom = builder.leaf("scan", "SelectiveScan", Level::Ml, None);
 //! for (quantity, value) in [
@@ -73,7 +73,7 @@ pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
 pub use predictor::{DeviceProfile, Predictor, Reader, Trainer};
-pub use provenance::{Provenance, SizeRanges, TrainedPrecision};
+pub use provenance::{Provenance, SizeRanges};
 pub use published::{
     ByModel, COST_SETTING, CostSetting, ENERGY_SHARES, ERRORS_WITHIN, EnergyShares, MACHINES, MINIATURES, Miniatures,
     NODE_COUNTS, NodeCounts, OfOthers, PRIMITIVES, PublicMachine, Reported,

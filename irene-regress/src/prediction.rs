@@ -19,6 +19,17 @@ pub(crate) struct PredictedCost {
 }
 
 impl PredictedCost {
+    /// The cost of this many runs.
+    fn times(self, times: f64) -> Self {
+        let scaled = |figure: f64| times * figure;
+        Self {
+            latency: self.latency.map(scaled),
+            energy: scaled(self.energy),
+            gpu_energy: self.gpu_energy.map(scaled),
+            ..self
+        }
+    }
+
     /// The sum with a part. Deviations of parts do not cancel: all are of one machine.
     fn with(self, part: &Self) -> Self {
         let add = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
@@ -99,7 +110,7 @@ pub(crate) fn sum_up(
         if let Some(parent) = tree.parent(id) {
             let (above, below) = predictions.split_at_mut(id.index());
             let (above, below) = (&mut above[parent.index()], &below[0]);
-            above.cost = sum(above.cost, below.cost);
+            above.cost = sum(above.cost, below.cost.map(|cost| cost.times(tree.node(id).times())));
             above.mark_as(below);
         }
     }

@@ -117,8 +117,8 @@ impl DeviceProfile {
     /// The bundled device that a reader gets who names none: the faster card of the two, and the one that was measured at more sizes.
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
-    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero, and
-    /// writes method and provenance into the tree's field `predictor`.
+    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero and
+    /// all of a tree in number formats that it was not trained on, and writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
@@ -134,6 +134,11 @@ impl DeviceProfile {
                 tree.node_mut(id).marks.insert(Mark::Implausible);
                 // The root carries the marks of all nodes.
                 tree.node_mut(NodeId::ROOT).marks.insert(Mark::Implausible);
+            }
+        }
+        if !self.provenance.knows(tree.precision) {
+            for node in tree.nodes_mut().iter_mut().filter(|node| node.get(Quantity::PredictedEnergy).is_some()) {
+                node.marks.insert(Mark::OtherPrecision);
             }
         }
         if tree.root().get(Quantity::PredictedEnergy).is_none() {

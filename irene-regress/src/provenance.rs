@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, fmt};
+use std::collections::{BTreeMap, BTreeSet};
 
-use irene_tree::{Node, Tree, jsonl};
+use irene_tree::{Node, Precision, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -15,8 +15,8 @@ pub struct Provenance {
     /// The sizes of the training trees; None if a file does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sizes: Option<SizeRanges>,
-    /// The number formats that the training trees ran in.
-    pub precision: TrainedPrecision,
+    /// The number formats that the training trees ran in, each once.
+    pub precisions: Vec<Precision>,
     /// SHA-256 of the training trees' interchange lines.
     pub digest: String,
     /// The program that trained it.
@@ -41,41 +41,12 @@ fn is_zero(range: &[usize; 2]) -> bool {
     *range == [0; 2]
 }
 
-/// The number formats that a predictor was trained on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrainedPrecision {
-    /// The parameters', e.g. `f32`.
-    pub weights: String,
-    /// The activations'.
-    pub activations: String,
-    /// The cached keys' and values'.
-    pub cache: String,
-}
-
-/// `f32`; `q4_k weights, bf16 activations, bf16 cache` where they differ.
-impl fmt::Display for TrainedPrecision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weights, activations, cache } = self;
-        if weights == activations && activations == cache {
-            return f.write_str(weights);
-        }
-        write!(f, "{weights} weights, {activations} activations, {cache} cache")
-    }
-}
-
-/// 32-bit floats.
-impl Default for TrainedPrecision {
-    fn default() -> Self {
-        let [weights, activations, cache] = std::array::from_fn(|_| "f32".to_owned());
-        Self { weights, activations, cache }
-    }
-}
-
 impl SizeRanges {
     /// Those of some trees; None of none.
     fn of(trees: &[Tree]) -> Option<Self> {
         let range = |size: fn(&Tree) -> usize| Some([trees.iter().map(size).min()?, trees.iter().map(size).max()?]);
-        Some(Self { sequences: range(|tree| tree.batch_size)?, new: range(|tree| tree.seq_len)?, past: [0; 2] })
+        let [sequences, new] = [range(|tree| tree.size.sequences)?, range(|tree| tree.size.new)?];
+        Some(Self { sequences, new, past: range(|tree| tree.size.past)? })
     }
 
     /// Those that the text of older files tells, which have no fields for them: `...; batch 8 to 32, sequence 32 to 256; ...`.
@@ -91,6 +62,11 @@ impl SizeRanges {
 }
 
 impl Provenance {
+    /// Whether training trees were in these formats; a cache without tokens says nothing.
+    pub(crate) fn knows(&self, Precision { weights, activations, .. }: Precision) -> bool {
+        self.precisions.iter().any(|known| (known.weights, known.activations) == (weights, activations))
+    }
+
     /// Of these training trees, measured on this device.
     pub fn new(device: impl Into<String>, trees: &[Tree]) -> Self {
         let mut models: BTreeMap<&str, usize> = BTreeMap::new();
@@ -112,11 +88,15 @@ impl Provenance {
             device: device.into(),
             training_data: format!("{} trees: {counts}{ranges}{estimated}", trees.len()),
             sizes,
-            precision: TrainedPrecision::default(),
+            precisions: trees.iter().map(|tree| tree.precision).collect::<BTreeSet<_>>().into_iter().collect(),
             digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
         }
     }
+}
+
+fn only_f32() -> Vec<Precision> {
+    vec![Precision::F32]
 }
 
 /// A provenance as files have it.
@@ -125,16 +105,17 @@ struct Stored {
     device: String,
     training_data: String,
     sizes: Option<SizeRanges>,
-    #[serde(default)]
-    precision: TrainedPrecision,
+    /// Absent from older files, which are about 32-bit floats.
+    #[serde(default = "only_f32")]
+    precisions: Vec<Precision>,
     digest: String,
     trained_by: String,
 }
 
 impl From<Stored> for Provenance {
-    fn from(Stored { device, training_data, sizes, precision, digest, trained_by }: Stored) -> Self {
+    fn from(Stored { device, training_data, sizes, precisions, digest, trained_by }: Stored) -> Self {
         let sizes = sizes.or_else(|| SizeRanges::from_text(&training_data));
-        Self { device, training_data, sizes, precision, digest, trained_by }
+        Self { device, training_data, sizes, precisions, digest, trained_by }
     }
 }
 
@@ -153,7 +134,7 @@ mod tests {
         let text = "166 trees: bert (166); batch 8 to 32, sequence 32 to 256; energies estimated; carried over from a machine; batch ?";
         let older = read(text, "");
         assert_eq!(older.sizes, Some(SizeRanges { sequences: [8, 32], new: [32, 256], past: [0, 0] }));
-        assert_eq!(older.precision.to_string(), "f32");
+        assert_eq!(older.precisions, [Precision::F32]);
         for text in ["", "batch 1", "2 trees; batch 1 to 2", "2 trees; batch 1 to x, sequence 1 to 2"] {
             assert_eq!(read(text, "").sizes, None, "{text}");
         }
@@ -162,10 +143,10 @@ mod tests {
     #[test]
     fn fields_of_their_own_come_before_the_text() {
         let more = r#", "sizes": {"batch_size": [1, 2], "seq_len": [3, 4], "past_len": [0, 9]},
-            "precision": {"weights": "q4_k", "activations": "bf16", "cache": "bf16"}"#;
+            "precisions": [{"weights": "q4_k", "activations": "bf16", "cache": "bf16"}]"#;
         let newer = read("2 trees; batch 8 to 32, sequence 32 to 256", more);
         assert_eq!(newer.sizes, Some(SizeRanges { sequences: [1, 2], new: [3, 4], past: [0, 9] }));
-        assert_eq!(newer.precision.to_string(), "q4_k weights, bf16 activations, bf16 cache");
+        assert_eq!(newer.precisions[0].to_string(), "q4_k weights, bf16 activations");
         let again: Provenance = serde_json::from_value(serde_json::to_value(&newer).unwrap()).unwrap();
         assert_eq!(again, newer);
     }

@@ -52,13 +52,13 @@ pub fn node_shares(trees: &[&Tree], energy: Quantity) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::TreeBuilder;
+    use irene_tree::{Size, TreeBuilder};
 
     use super::*;
 
     /// A block of a module and a LayerNorm.
     fn tree(size: usize, module: f64, norm: f64) -> Tree {
-        let mut builder = TreeBuilder::new("m", size, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(size, 1));
         let energy = Quantity::PredictedEnergy;
         builder.enter("root", "M", Level::Model).set(energy, 1.25 * (module + norm));
         builder.enter("mlp", "MLP", Level::Module).set(energy, module);

@@ -58,7 +58,7 @@ fn model(tree: &Tree) -> String {
 }
 
 fn size(tree: &Tree) -> String {
-    format!("{}x{}", tree.batch_size, tree.seq_len)
+    format!("{}x{}", tree.size.sequences, tree.size.new)
 }
 
 impl LeaveOut {
@@ -141,7 +141,7 @@ pub(crate) fn held_out(trees: &[&Tree]) -> Vec<Split> {
 
 /// Splits that test extrapolation: without the smallest and the largest batches, the shortest and the longest sequences.
 pub(crate) fn edges(trees: &[&Tree]) -> Vec<Split> {
-    let sizes: [fn(&Tree) -> usize; 2] = [|tree| tree.batch_size, |tree| tree.seq_len];
+    let sizes: [fn(&Tree) -> usize; 2] = [|tree| tree.size.sequences, |tree| tree.size.new];
     let mut splits = Vec::new();
     for size in sizes {
         let sizes = || trees.iter().map(|tree| size(tree));
@@ -160,15 +160,15 @@ fn has_sizes(trees: &[&Tree], split: &Split) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use irene_tree::{Level, TreeBuilder};
+    use irene_tree::{Level, Size, TreeBuilder};
 
     use super::*;
 
     fn trees() -> Vec<Tree> {
         let models =
             [("a", "GPT2Model"), ("b", "BertModel"), ("c", "RobertaModel"), ("d", "DistilBertModel"), ("e", "TModel")];
-        let tree = |(name, class): (&str, &'static str), size| {
-            let mut builder = TreeBuilder::new(name, size, 10 * size);
+        let tree = |(name, class): (&str, &'static str), size: usize| {
+            let mut builder = TreeBuilder::new(name, Size::new(size, 10 * size));
             builder.enter("root", class, Level::Model);
             builder.leaf("x", "Tanh", Level::Ml, None);
             builder.leave();

@@ -11,7 +11,7 @@ use irene_regress::{
     DeviceProfile, Explanation, LeaveOut, PaperTrainer, Predictor, Provenance, Result, Store, Term, Track, Trainer,
     crossvalidate, evaluate,
 };
-use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
+use irene_tree::{Level, Mark, NodeId, Quantity, Size, Tree, TreeBuilder};
 use made_up::{data, model, predicted, traced, train, trainers};
 use proptest::{prelude::*, sample::Index};
 
@@ -43,8 +43,7 @@ proptest! {
     fn specs_predictions_are_finite_not_negative_and_add_up(
         spec in any_spec(), batch in 1..300usize, seq in 1..4000usize, math: bool,
     ) {
-        let mut tree = spec.trace(batch, seq).unwrap();
-        irene_features::annotate(&mut tree);
+        let mut tree = spec.trace(Size::new(batch, seq)).unwrap();
         if !math {
             tree = tree.without_math();
         }
@@ -89,8 +88,7 @@ proptest! {
 #[test]
 fn showing_the_math_level_moves_energy_and_adds_none() {
     let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
-    let mut with = model("gpt2").trace(8, 64).unwrap();
-    irene_features::annotate(&mut with);
+    let with = model("gpt2").trace(Size::new(8, 64)).unwrap();
     let without = predicted(profile.predictor.as_ref(), &with.without_math());
     let with = predicted(profile.predictor.as_ref(), &with);
     let energy =
@@ -156,7 +154,7 @@ fn a_newer_file_says_so() {
 }
 
 fn with_unknown_leaf() -> Tree {
-    let mut builder = TreeBuilder::new("novel", 8, 32);
+    let mut builder = TreeBuilder::new("novel", Size::new(8, 32));
     builder.enter("root", "Novel", Level::Model);
     builder.leaf("flash", "FlashAttention", Level::Ml, None);
     builder.leave();

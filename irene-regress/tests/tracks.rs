@@ -4,7 +4,7 @@
 mod made_up;
 
 use irene_regress::{DeviceProfile, Track, Trainer};
-use irene_tree::{Level, Mark, NodeId, Quantity, Tree, TreeBuilder};
+use irene_tree::{Format, Level, Mark, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 use made_up::{data, model, predicted, traced, train, trainers};
 
 #[test]
@@ -113,13 +113,9 @@ fn one_tree_scales_a_profile_to_a_machine_far_away() {
 
 #[test]
 fn whole_models_are_needed_to_carry_a_profile_over() {
-    let mut builder = TreeBuilder::new("leaf", 8, 32);
-    let op = irene_tree::Operation::new(
-        irene_tree::OpKind::Linear,
-        &[[8, 32, 64].into(), [64, 64].into(), [64].into()],
-        [8, 32, 64].into(),
-        irene_tree::DType::F32,
-    );
+    let mut builder = TreeBuilder::new("leaf", Size::new(8, 32));
+    let x = Operand::activation([8, 32, 64], Format::F32);
+    let op = Operation::new(OpKind::Linear, &[x, Operand::parameter([64, 64], Format::F32)], x);
     builder.leaf("root", "Linear", Level::Ml, Some(op));
     let mut tree = builder.finish().unwrap();
     irene_features::annotate(&mut tree);
@@ -163,7 +159,7 @@ fn nodes_that_were_measured_apart_may_exceed_the_whole_and_it_then_has_no_own_pa
 #[test]
 fn too_little_to_learn_from_is_said() {
     let of = |keep: &dyn Fn(&&Tree) -> bool| data().iter().filter(keep).collect::<Vec<&Tree>>();
-    let one_size = of(&|tree| (tree.batch_size, tree.seq_len) == (8, 32));
+    let one_size = of(&|tree| (tree.size.sequences, tree.size.new) == (8, 32));
     let error = Track::Specs.train(&one_size).err().unwrap().to_string();
     assert!(
         error.starts_with("training data: all trees are of one size, 8x32; trees of two sizes are the least"),
@@ -219,4 +215,53 @@ fn a_machine_without_a_gpu_has_laws_of_latency() {
     let tree = predicted(read.predictor.as_ref(), &trees[4]);
     assert_eq!(tree.root().get(Quantity::PredictedGpuEnergy), None);
     assert_eq!(tree, predicted(carried.predictor.as_ref(), &trees[4]));
+}
+
+/// A tree in other formats is predicted by its own bytes, and says so at every node.
+#[test]
+fn other_number_formats_are_marked() {
+    let spec = irene_models::ModelSpec::find("gpt2").unwrap();
+    let tree = |dtype: &str| {
+        let run =
+            irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..Size::new(8, 128).into() };
+        let mut tree = spec.trace(run).unwrap();
+        DeviceProfile::bundled("gtx-1080-ti").unwrap().predict(&mut tree).unwrap();
+        tree
+    };
+    let (full, half) = (tree("f32"), tree("bf16"));
+    assert!(full.nodes().iter().all(|node| !node.marks.contains(Mark::OtherPrecision)));
+    assert!(half.nodes().iter().all(|node| node.marks.contains(Mark::OtherPrecision)));
+    let energy = |tree: &Tree| tree.root().get(Quantity::PredictedEnergy).unwrap();
+    assert!(energy(&half) < energy(&full));
+}
+
+/// Trained on both formats, each primitive has a law of its own, and neither is strange to the predictor.
+#[test]
+fn formats_are_learned_apart() {
+    let spec = irene_models::ModelSpec::find("distilgpt2").unwrap();
+    let measured = |size: Size, dtype: &str, seconds_a_kernel: f64| {
+        let run = irene_models::Run { precision: dtype.parse().unwrap(), shows_math: false, ..size.into() };
+        let mut tree = spec.trace(run).unwrap();
+        for node in tree.nodes_mut() {
+            let work = node.get(Quantity::Kernels).unwrap() + node.get(Quantity::MovedBytes).unwrap();
+            node.set(Quantity::Latency, seconds_a_kernel * work);
+            node.set(Quantity::GroundTruthEnergy, 100.0 * seconds_a_kernel * work);
+        }
+        tree
+    };
+    let sizes = [(1, 32), (2, 64), (4, 64), (8, 128)].map(|(batch, len)| Size::new(batch, len));
+    let each = |dtype: &'static str, seconds: f64| sizes.map(|size| measured(size, dtype, seconds));
+    let trees = [each("f32", 1e-4), each("bf16", 1e-5)].concat();
+    let predictor = Track::Specs.train(&trees.iter().collect::<Vec<_>>()).unwrap();
+    let profile = DeviceProfile { predictor, provenance: irene_regress::Provenance::new("made up", &trees) };
+    assert_eq!(profile.provenance.precisions.len(), 2);
+    for truth in &trees {
+        let mut tree = truth.clone();
+        profile.predict(&mut tree).unwrap();
+        assert!(tree.nodes().iter().all(|node| !node.marks.contains(Mark::OtherPrecision)));
+        let ratio = tree.root().get(Quantity::PredictedEnergy).unwrap()
+            / truth.root().get(Quantity::GroundTruthEnergy).unwrap();
+        // The formats are a factor of ten apart.
+        assert!((0.5..2.0).contains(&ratio), "{truth}: {ratio}");
+    }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use irene_tree::{
-    Level, Quantity, Result, Tree, TreeBuilder, jsonl,
+    Level, Quantity, Result, Size, Tree, TreeBuilder, jsonl,
     render::{Column, Table, TableOptions, folded},
 };
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 
 /// A layer whose energies someone has read off a meter.
 fn small() -> Result<Tree> {
-    let mut builder = TreeBuilder::new("small", 1, 16);
+    let mut builder = TreeBuilder::new("small", Size::new(1, 16));
     let energy = Quantity::GroundTruthEnergy;
     builder.enter("root", "Small", Level::Model).set(energy, 0.011);
     builder.enter("mlp", "Mlp", Level::Module).set(energy, 0.009);

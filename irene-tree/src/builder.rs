@@ -2,19 +2,19 @@ use std::borrow::Cow;
 
 use serde_json::Map;
 
-use crate::{Error, Level, Marks, Node, Operation, Result, Tree, quantity::Values};
+use crate::{Error, Kernels, Level, Marks, Node, Operation, Precision, Result, Size, Tree, quantity::Values};
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
 ///
 /// ```
-/// use irene_tree::{DType, Level, OpKind, Operation, TreeBuilder};
+/// use irene_tree::{Format, Level, OpKind, Operand, Operation, Size, TreeBuilder};
 /// # fn main() -> irene_tree::Result<()> {
-/// let mut builder = TreeBuilder::new("my-model", 4, 16);
+/// let mut builder = TreeBuilder::new("my-model", Size::new(4, 16));
 /// builder.enter("root", "MyModel", Level::Model);
 /// builder.enter("mlp", "Mlp", Level::Module);
-/// let (x, weight, bias) = ([4, 16, 64].into(), [256, 64].into(), [256].into());
-/// let linear = Operation::new(OpKind::Linear, &[x, weight, bias], [4, 16, 256].into(), DType::F32);
-/// builder.leaf("up", "Linear", Level::Ml, Some(linear.with_parameters(256 * 64 + 256)));
+/// let (x, y) = (Operand::activation([4, 16, 64], Format::F32), Operand::activation([4, 16, 256], Format::F32));
+/// let (weight, bias) = (Operand::parameter([256, 64], Format::F32), Operand::parameter([256], Format::F32));
+/// builder.leaf("up", "Linear", Level::Ml, Some(Operation::new(OpKind::Linear, &[x, weight, bias], y)));
 /// builder.leave();
 /// builder.leave();
 /// let tree = builder.finish()?;
@@ -31,9 +31,23 @@ pub struct TreeBuilder {
 
 impl TreeBuilder {
     /// An empty tree of this model at this size.
-    pub fn new(model_name: impl Into<String>, batch_size: usize, seq_len: usize) -> Self {
-        let tree = Tree { model_name: model_name.into(), batch_size, seq_len, extra: Map::new(), nodes: Vec::new() };
+    pub fn new(model_name: impl Into<String>, size: Size) -> Self {
+        let tree = Tree {
+            model_name: model_name.into(),
+            size,
+            generated: 0,
+            precision: Precision::default(),
+            kernels: Kernels::default(),
+            extra: Map::new(),
+            nodes: Vec::new(),
+        };
         Self { tree, open: Vec::new(), misuse: None }
+    }
+
+    /// The same in these formats and kernels; 32-bit floats and eager kernels otherwise.
+    pub fn followed_in(mut self, precision: Precision, kernels: Kernels) -> Self {
+        (self.tree.precision, self.tree.kernels) = (precision, kernels);
+        self
     }
 
     /// Opens a node below the open one. The first is the root, and its name the first part of every scope.
@@ -112,7 +126,9 @@ impl TreeBuilder {
             parent,
             subtree_len: 1,
             values: Values::default(),
+            times: 1.0,
             id: None,
+            size: None,
             operation: operation.map(Box::new),
             marks: Marks::default(),
             extra: None,

@@ -16,7 +16,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{Error, Level, Node, Quantity, Result, Tree, TreeBuilder};
+use crate::{Error, Level, Node, Quantity, Result, Size, Tree, TreeBuilder};
 
 const FILES: [(&str, Level); 4] = [
     ("model_level_features.csv", Level::Model),
@@ -63,22 +63,22 @@ pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
 /// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column or a field that is no number.
 pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> Result<Import> {
     let mut model_names: Vec<String> = Vec::new();
-    let mut trees: BTreeMap<(usize, usize, usize), Vec<Row>> = BTreeMap::new();
+    let mut trees: BTreeMap<(usize, Size), Vec<Row>> = BTreeMap::new();
     for (name, level) in FILES {
         for row in read_file(&dir.join(name), level)? {
             let model = model_names.iter().position(|name| *name == row.record.model_name).unwrap_or_else(|| {
                 model_names.push(row.record.model_name.clone());
                 model_names.len() - 1
             });
-            let key = (model, row.record.batch_size as usize, row.record.seq_len as usize);
+            let key = (model, Size::new(row.record.batch_size as usize, row.record.seq_len as usize));
             trees.entry(key).or_default().push(row);
         }
     }
     let mut import = Import { trees: Vec::new(), dropped: Vec::new() };
-    for ((model, batch_size, seq_len), rows) in trees {
-        let builder = TreeBuilder::new(&model_names[model], batch_size, seq_len);
+    for ((model, size), rows) in trees {
+        let builder = TreeBuilder::new(&model_names[model], size);
         let name = &model_names[model];
-        let at_size = format!("{name} {batch_size}x{seq_len}");
+        let at_size = format!("{name} {size}");
         let dropped = match class_of(name) {
             Some(class) if rows[0].level == Level::Model => match assemble(builder, class, &rows) {
                 Ok(tree) => {

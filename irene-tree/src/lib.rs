@@ -7,9 +7,9 @@
 //! This crate knows the tree and its formats, and nothing of machine learning frameworks.
 //!
 //! ```
-//! use irene_tree::{Level, Quantity, TreeBuilder, render};
+//! use irene_tree::{Level, Quantity, Size, TreeBuilder, render};
 //! # fn main() -> irene_tree::Result<()> {
-//! let mut builder = TreeBuilder::new("tiny", 1, 8);
+//! let mut builder = TreeBuilder::new("tiny", Size::new(1, 8));
 //! builder.enter("root", "Tiny", Level::Model).set(Quantity::PredictedEnergy, 0.004);
 //! builder.leaf("dense", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 0.003);
 //! builder.leave();
@@ -27,22 +27,28 @@
 
 mod builder;
 mod error;
+mod format;
 pub mod irene_csv;
 pub mod jsonl;
 mod node;
+mod operand;
 mod operation;
 mod quantity;
 pub mod render;
 mod shape;
+mod size;
 mod tree;
 mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
+pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
+pub use operand::{Operand, ParameterId, Role};
 pub use operation::{OpKind, Operation};
 pub use quantity::Quantity;
-pub use shape::{DType, MAX_RANK, Shape};
+pub use shape::{MAX_RANK, Shape};
+pub use size::{Phase, Size};
 pub use tree::{NodeId, Tree};
 
 /// The README's example, which the tests run.

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Operation, Quantity, quantity::Values};
+use crate::{Operation, Quantity, Size, quantity::Values};
 
 /// The level of a node in IrEne's hierarchy (Cao et al. 2021, section 3.1), with the single operations below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +57,8 @@ pub enum Mark {
     UnseenOperation,
     /// The predicted energy is below zero: the predictor does not hold here.
     Implausible,
+    /// The tree is in other number formats than the predictor's training data.
+    OtherPrecision,
 }
 
 impl Mark {
@@ -66,6 +68,7 @@ impl Mark {
             Self::Extrapolated => "extrapolated",
             Self::UnseenOperation => "unseen_operation",
             Self::Implausible => "implausible",
+            Self::OtherPrecision => "other_precision",
         }
     }
 }
@@ -75,7 +78,7 @@ impl Mark {
 pub struct Marks(u8);
 
 impl Marks {
-    const EACH: [Mark; 3] = [Mark::Extrapolated, Mark::UnseenOperation, Mark::Implausible];
+    const EACH: [Mark; 4] = [Mark::Extrapolated, Mark::UnseenOperation, Mark::Implausible, Mark::OtherPrecision];
 
     /// Adds a mark.
     pub fn insert(&mut self, mark: Mark) {
@@ -126,8 +129,11 @@ pub struct Node {
     pub(crate) parent: u32,
     pub(crate) subtree_len: u32,
     pub(crate) values: Values,
+    pub(crate) times: f64,
     /// The identifier in the interchange format; made from the position where there is none.
     pub id: Option<Box<str>>,
+    /// How much goes into it and everything below, where that is not what goes into the node above: the steps of a generation.
+    pub size: Option<Size>,
     /// The tensor operation behind a leaf, where it is known.
     pub operation: Option<Box<Operation>>,
     /// What to know about the predicted energy.
@@ -165,6 +171,17 @@ impl Node {
     /// Steps from the root, whose depth is 0.
     pub fn depth(&self) -> usize {
         usize::from(self.depth)
+    }
+
+    /// How often the node runs in one run of its parent: 1 but for nodes that stand for several, and then a fraction may be
+    /// meant. A parent's energy, latency and counts are its own part and the sum over its children of times x theirs.
+    pub fn times(&self) -> f64 {
+        self.times
+    }
+
+    /// Says how often the node runs in one run of its parent.
+    pub fn set_times(&mut self, times: f64) {
+        self.times = times;
     }
 
     /// A quantity, if it is known.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Shape};
+use crate::{Format, Operand, ParameterId, Role, Shape};
 
 /// What an [`Operation`] computes.
 ///
@@ -65,6 +65,10 @@ pub enum OpKind {
     Concat,
     /// A tensor filled with one number.
     Fill,
+    /// Softmax of scaled and masked products of queries and keys, times values, with no scores in memory.
+    Attention,
+    /// New keys and values stored behind those in the cache.
+    CacheWrite,
 }
 
 impl OpKind {
@@ -99,54 +103,167 @@ impl OpKind {
             Self::Copy => "copy",
             Self::Concat => "concat",
             Self::Fill => "fill",
+            Self::Attention => "FusedAttention",
+            Self::CacheWrite => "CacheWrite",
         }
     }
 }
 
-/// One tensor operation as its shapes tell it: everything that its cost depends on.
+/// One tensor operation as its operands tell it: everything that its cost depends on.
 ///
 /// ```
-/// use irene_tree::{DType, OpKind, Operation};
+/// use irene_tree::{Format, OpKind, Operand, Operation};
 /// // softmax over the scores of 12 heads
-/// let scores = [8, 12, 128, 128].into();
-/// let op = Operation::new(OpKind::Softmax, &[scores], scores, DType::F32);
-/// assert_eq!(op.output.elements(), 1_572_864);
+/// let scores = Operand::activation([8, 12, 128, 128], Format::F32);
+/// let op = Operation::new(OpKind::Softmax, &[scores], scores);
+/// assert_eq!(op.output.shape.elements(), 1_572_864);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "stored::Stored")]
 pub struct Operation {
     /// What is computed.
     pub kind: OpKind,
-    /// Shapes of the tensor operands, parameters last (`[x, weight, bias]`).
-    pub inputs: Vec<Shape>,
-    /// Shape of the result.
-    pub output: Shape,
-    /// Element type of the result.
-    pub dtype: DType,
-    /// Numbers among the inputs that are parameters of the model.
+    /// The tensors that are read, parameters last (`[x, weight, bias]`).
+    pub inputs: Vec<Operand>,
+    /// The result.
+    pub output: Operand,
+    /// What else the same kernel does, number by number: the activation of a product, the sum before a norm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<OpKind>,
+    /// Pairs of a query and a key that each head of an attention computes: all, or those that a causal mask or a window leaves.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub num_parameters: u64,
+    pub pairs: u64,
     /// True for arithmetic on sizes that runs on the host and launches nothing (GPT-2's `ns - nd`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
 }
 
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Operation {
-    /// An operation without parameters, run on the device.
-    pub fn new(kind: OpKind, inputs: &[Shape], output: Shape, dtype: DType) -> Self {
-        Self { kind, inputs: inputs.to_vec(), output, dtype, num_parameters: 0, on_host: false }
+    /// An operation that runs on the device.
+    pub fn new(kind: OpKind, inputs: &[Operand], output: Operand) -> Self {
+        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, on_host: false }
     }
 
     /// Arithmetic on one 64-bit integer on the host.
     pub fn on_host(kind: OpKind) -> Self {
-        Self { on_host: true, ..Self::new(kind, &[], Shape::default(), DType::I64) }
+        Self { on_host: true, ..Self::new(kind, &[], Operand::activation(Shape::default(), Format::I64)) }
     }
 
-    /// The same operation with this many parameters.
-    pub fn with_parameters(self, num_parameters: u64) -> Self {
-        Self { num_parameters, ..self }
+    /// The same operation in one kernel with others, which work number by number.
+    pub fn fused_with(self, others: &[OpKind]) -> Self {
+        Self { fused: others.to_vec(), ..self }
+    }
+
+    /// The same operation with the bias of a product added in the product's own kernel.
+    pub fn with_bias_fused(self) -> Self {
+        let has_bias = matches!(self.kind, OpKind::Linear | OpKind::Conv1D) && self.inputs.len() > 2;
+        if has_bias && !self.fused.contains(&OpKind::Add) { self.fused_with(&[OpKind::Add]) } else { self }
+    }
+
+    /// The same operation of parameters that are not told apart: equal for all that cost the same.
+    pub fn without_identities(mut self) -> Self {
+        for operand in &mut self.inputs {
+            if let Role::Parameter(id) = &mut operand.role {
+                *id = None;
+            }
+        }
+        self
+    }
+
+    /// The parameters among the operands: which, and how many numbers each.
+    pub fn parameters(&self) -> impl Iterator<Item = (Option<ParameterId>, u64)> {
+        self.inputs.iter().filter_map(|operand| match operand.role {
+            Role::Parameter(id) => Some((id, operand.shape.elements())),
+            _ => None,
+        })
+    }
+}
+
+/// The forms in which files hold operations.
+mod stored {
+    use serde::Deserialize;
+
+    use super::{OpKind, Operation};
+    use crate::{Format, Operand, Role, Shape};
+
+    #[derive(Deserialize)]
+    pub(super) struct Stored {
+        kind: OpKind,
+        inputs: Vec<StoredOperand>,
+        output: StoredOperand,
+        #[serde(default)]
+        fused: Vec<OpKind>,
+        #[serde(default)]
+        pairs: u64,
+        #[serde(default)]
+        on_host: bool,
+        /// Of files that have shapes in place of operands.
+        dtype: Option<Format>,
+        /// Of the same files: numbers of the last operands.
+        #[serde(default)]
+        num_parameters: u64,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum StoredOperand {
+        Shape(Shape),
+        Operand(Operand),
+    }
+
+    impl StoredOperand {
+        fn operand(self, format: Format) -> Operand {
+            match self {
+                Self::Shape(shape) => Operand::activation(shape, format),
+                Self::Operand(operand) => operand,
+            }
+        }
+    }
+
+    impl From<Stored> for Operation {
+        fn from(stored: Stored) -> Self {
+            let format = stored.dtype.unwrap_or(Format::F32);
+            let output = stored.output.operand(format);
+            let mut inputs: Vec<_> = stored.inputs.into_iter().map(|input| input.operand(format)).collect();
+            let mut left = stored.num_parameters;
+            for input in inputs.iter_mut().rev() {
+                if left == 0 {
+                    break;
+                }
+                left = left.saturating_sub(input.shape.elements());
+                input.role = Role::Parameter(None);
+            }
+            if let (OpKind::Embedding, Some(ids)) = (stored.kind, inputs.first_mut())
+                && ids.role == Role::Activation
+            {
+                (ids.role, ids.format) = (Role::Ids, Format::I64);
+            }
+            let Stored { kind, fused, pairs, on_host, .. } = stored;
+            Self { kind, inputs, output, fused, pairs, on_host }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn operations_of_older_files_read_on() {
+            let json =
+                r#"{"kind":"linear","inputs":[[8,4],[2,4],[2]],"output":[8,2],"dtype":"f32","num_parameters":10}"#;
+            let op: Operation = serde_json::from_str(json).unwrap();
+            assert_eq!(op.inputs[0], Operand::activation([8, 4], Format::F32));
+            assert_eq!(op.parameters().collect::<Vec<_>>(), [(None, 8), (None, 2)]);
+            let json =
+                r#"{"kind":"embedding","inputs":[[8,4],[9,2]],"output":[8,4,2],"dtype":"f32","num_parameters":18}"#;
+            let op: Operation = serde_json::from_str(json).unwrap();
+            assert_eq!((op.inputs[0].role, op.inputs[0].format), (Role::Ids, Format::I64));
+            let again: Operation = serde_json::from_str(&serde_json::to_string(&op).unwrap()).unwrap();
+            assert_eq!(again, op);
+        }
     }
 }

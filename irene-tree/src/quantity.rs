@@ -18,6 +18,10 @@ pub enum Quantity {
     MovedBytes,
     /// The part of the bytes moved that makes strided tensors contiguous, MiB.
     CopiedBytes,
+    /// The part of the bytes moved that are the model's parameters, MiB.
+    ParameterBytes,
+    /// The part of the bytes moved that are cached keys and values, MiB.
+    CacheBytes,
     /// Kernels launched.
     Kernels,
     /// Floating point operations that a machine does which computes products in tiles of 64 by 64 outputs, in millions.
@@ -73,6 +77,8 @@ const DEFINITIONS: [Definition; Quantity::COUNT] = [
     define(Quantity::MemBytes, "mem_bytes", "MiB"),
     define(Quantity::MovedBytes, "moved_bytes", "MiB"),
     define(Quantity::CopiedBytes, "copied_bytes", "MiB"),
+    define(Quantity::ParameterBytes, "parameter_bytes", "MiB"),
+    define(Quantity::CacheBytes, "cache_bytes", "MiB"),
     define(Quantity::Kernels, "kernels", "launches"),
     define(Quantity::TiledFlops, "tiled_flops", "MFLOP"),
     define(Quantity::Cpu, "cpu", "%"),

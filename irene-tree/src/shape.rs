@@ -95,29 +95,3 @@ impl<'de> Deserialize<'de> for Shape {
             .ok_or_else(|| D::Error::custom(format!("a shape has at most {MAX_RANK} dimensions, found {}", dims.len())))
     }
 }
-
-/// The element type of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // the names say it
-pub enum DType {
-    F64,
-    F32,
-    F16,
-    BF16,
-    I64,
-    I32,
-    U8,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn size(self) -> u64 {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::BF16 => 2,
-            Self::U8 => 1,
-        }
-    }
-}

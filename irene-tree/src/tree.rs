@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{Level, Marks, Node, Quantity};
+use crate::{Kernels, Level, Marks, Node, Precision, Quantity, Size};
 
 /// Names a node of one tree: its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,10 +25,14 @@ impl NodeId {
 pub struct Tree {
     /// The model's name, e.g. `bert-base-uncased`.
     pub model_name: String,
-    /// Sequences in the batch.
-    pub batch_size: usize,
-    /// Tokens in a sequence, padding included.
-    pub seq_len: usize,
+    /// How much went in.
+    pub size: Size,
+    /// Tokens of each sequence that are generated; 0 for a single pass.
+    pub generated: usize,
+    /// The number formats.
+    pub precision: Precision,
+    /// How operations became kernels.
+    pub kernels: Kernels,
     /// Fields beside `frontend_tree` that are not ours, kept as they were read.
     pub extra: Map<String, Value>,
     pub(crate) nodes: Vec<Node>,
@@ -151,20 +155,43 @@ impl Tree {
         self.filtered(|node| node.level() != Level::Math)
     }
 
-    /// The node's value less the sum of its children's: what it does itself. `None` where any of them is not known.
+    /// The sum over the node's children of times x value. `None` where one of them is not known.
+    pub fn sum_of_children(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
+        self.children(id).map(|child| self.node(child)).map(|child| Some(child.times * child.get(quantity)?)).sum()
+    }
+
+    /// The node's value less the sum over its children: what it does itself. `None` where any of them is not known.
     pub fn own(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
-        let mut own = self.node(id).get(quantity)?;
-        for child in self.children(id) {
-            own -= self.node(child).get(quantity)?;
-        }
-        Some(own)
+        Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
+    }
+
+    /// How much goes into the node: its own size, that of the nearest node above that has one, or the tree's.
+    pub fn size_of(&self, id: NodeId) -> Size {
+        std::iter::once(id).chain(self.ancestors(id)).find_map(|id| self.node(id).size).unwrap_or(self.size)
+    }
+
+    /// How often the node runs in one run of the whole: its times and those of all above it, multiplied.
+    pub fn runs(&self, id: NodeId) -> f64 {
+        self.node(id).times * self.ancestors(id).map(|above| self.node(above).times).product::<f64>()
     }
 
     /// The identifier of a node in the interchange format: its own, or `model/batch/seq/position`.
     pub fn interchange_id(&self, id: NodeId) -> String {
         match &self.node(id).id {
             Some(given) => given.to_string(),
-            None => format!("{}/{}/{}/{}", self.model_name, self.batch_size, self.seq_len, id.0),
+            None => {
+                let Size { sequences, new, past } = self.size;
+                let past = if past > 0 { format!("+{past}") } else { String::new() };
+                format!("{}/{sequences}/{new}{past}/{}", self.model_name, id.0)
+            }
+        }
+    }
+
+    /// New tokens of all sequences: those that are generated, or those that a single pass reads.
+    pub fn tokens(&self) -> usize {
+        match self.generated {
+            0 => self.size.tokens(),
+            generated => self.size.sequences.saturating_mul(generated),
         }
     }
 
@@ -176,6 +203,7 @@ impl Tree {
 /// `bert-base-uncased 8x128`: the model at a size.
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}x{}", self.model_name, self.batch_size, self.seq_len)
+        write!(f, "{} {}", self.model_name, self.size)?;
+        if self.generated > 0 { write!(f, " and {} generated", self.generated) } else { Ok(()) }
     }
 }

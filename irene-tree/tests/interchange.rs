@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 use irene_tree::{
-    DType, Level, Mark, NodeId, OpKind, Operation, Quantity, Shape, Tree, TreeBuilder,
+    Format, Kernels, Level, Mark, NodeId, OpKind, Operand, Operation, ParameterId, Precision, Quantity, Role, Size,
+    Tree, TreeBuilder,
     jsonl::{TreeReader, parse_tree, to_json},
 };
 use proptest::prelude::*;
@@ -21,17 +22,22 @@ fn draft() -> impl Strategy<Value = Draft> {
     leaf.prop_recursive(5, 40, 5, |inner| prop::collection::vec(inner, 1..5).prop_map(Draft::Module))
 }
 
+fn operation() -> Operation {
+    let (x, scale) = (Operand::activation([2, 3], Format::F16), Role::Parameter(Some(ParameterId::new(7))));
+    let inputs = [x, Operand::new([3], Format::Q4K, scale), Operand::new([2, 3], Format::F8E4M3, Role::Cache)];
+    Operation::new(OpKind::Softmax, &inputs, x).fused_with(&[OpKind::Add])
+}
+
 fn build(builder: &mut TreeBuilder, name: &str, draft: &Draft, unknown: &str) {
     match draft {
         Draft::Leaf { instance_type, energy, marked } => {
-            let shape = Shape::from([2, 3]);
-            let operation =
-                marked.then(|| Operation::new(OpKind::Softmax, &[shape], shape, DType::F16).with_parameters(7));
-            let node = builder.leaf(name, instance_type.clone(), Level::Ml, operation);
+            let node = builder.leaf(name, instance_type.clone(), Level::Ml, marked.then(operation));
             node.set(Quantity::PredictedEnergy, *energy);
             node.set(Quantity::NumParameters, energy.floor());
             node.extra.get_or_insert_default().insert("unheard_of".into(), json!({"deep": [unknown, 1.5, null]}));
             if *marked {
+                node.set_times(energy.clamp(0.25, 8.0));
+                node.size = Some(Size::new(3, 1).after(9));
                 node.marks.insert(Mark::Extrapolated);
             }
         }
@@ -46,13 +52,16 @@ fn build(builder: &mut TreeBuilder, name: &str, draft: &Draft, unknown: &str) {
 }
 
 fn tree(drafts: &[Draft], unknown: &str) -> Tree {
-    let mut builder = TreeBuilder::new("m\"odel", 3, 5);
+    let precision = Precision { weights: Format::Q4K, activations: Format::F16, cache: Format::F8E4M3 };
+    let builder = TreeBuilder::new("m\"odel", Size::new(3, 5).after(7));
+    let mut builder = builder.followed_in(precision, Kernels::Fused);
     builder.enter("root", "Model", Level::Model).set(Quantity::Latency, 0.1 + 0.2);
     for (index, draft) in drafts.iter().enumerate() {
         build(&mut builder, &format!("part{index}"), draft, unknown);
     }
     builder.leave();
     let mut tree = builder.finish().unwrap();
+    tree.generated = 3;
     tree.extra.insert("remark".into(), Value::from(unknown));
     for id in tree.ids() {
         let text = tree.interchange_id(id);
@@ -87,7 +96,8 @@ proptest! {
     fn children_and_own_part_add_up_to_the_parent(drafts in prop::collection::vec(draft(), 1..5), total in 0.0..1e9f64) {
         let mut tree = tree(&drafts, "");
         tree.node_mut(NodeId::ROOT).set(Quantity::PredictedEnergy, total);
-        let children: Vec<_> = tree.children(NodeId::ROOT).filter_map(|id| tree.node(id).get(Quantity::PredictedEnergy)).collect();
+        let children = tree.children(NodeId::ROOT).map(|id| tree.node(id));
+        let children: Vec<_> = children.filter_map(|node| Some(node.times() * node.get(Quantity::PredictedEnergy)?)).collect();
         if let Some(own) = tree.own(NodeId::ROOT, Quantity::PredictedEnergy) {
             let sum = own + children.iter().sum::<f64>();
             prop_assert!((sum - total).abs() <= 1e-9 * children.iter().sum::<f64>().max(total));
@@ -181,7 +191,7 @@ fn a_byte_order_mark_is_no_error() {
 
 #[test]
 fn a_tree_that_readers_could_not_take_is_refused() {
-    let mut builder = TreeBuilder::new("deep", 1, 1);
+    let mut builder = TreeBuilder::new("deep", Size::new(1, 1));
     for _ in 0..70 {
         builder.enter("x", "Part", Level::Module);
     }

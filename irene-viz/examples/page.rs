@@ -11,7 +11,12 @@ const DEVICE: &str = "gtx-1080-ti";
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().unwrap_or_else(|| "distilgpt2".to_owned());
-    let page = irene_viz::report(DEVICE, DeviceProfile::bundled(DEVICE)?, &ModelSpec::find(&model)?, 1, 128)?;
+    let page = irene_viz::report(
+        DEVICE,
+        DeviceProfile::bundled(DEVICE)?,
+        &ModelSpec::find(&model)?,
+        irene_tree::Size::new(1, 128),
+    )?;
     match arguments.next() {
         Some(path) => std::fs::write(path, page)?,
         None => println!("a page of {} bytes; name a file to have it written", page.len()),

@@ -4,13 +4,13 @@ use std::{
 };
 
 use axum::body::Bytes;
-use irene_models::{Batch, ModelSpec};
+use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 use lru::LruCache;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem, size::Size};
+use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -81,30 +81,44 @@ impl App {
             .ok_or_else(|| Problem::unknown(format!("model `{name}` is unknown; /api/v1/models lists those there are")))
     }
 
-    /// The tree of a model by its shapes alone.
-    pub(crate) fn trace(&self, spec: &ModelSpec, size: Size, math: bool) -> Result<Tree, Problem> {
-        for (name, value, most) in
-            [("batch_size", size.batch_size, self.limits.batch_size), ("seq_len", size.seq_len, self.limits.seq_len)]
-        {
-            if value == 0 || value > most {
-                return Err(Problem::malformed(format!("{name} must be from 1 to {most}, found {value}")));
+    /// Refuses a run that is larger than this server follows.
+    fn check(&self, Run { size, generate, .. }: Run) -> Result<(), Problem> {
+        let Limits { batch_size, seq_len, .. } = self.limits;
+        let sizes = [
+            ("batch_size", size.sequences, 1, batch_size),
+            ("seq_len", size.new, 1, seq_len),
+            ("past_len", size.past, 0, seq_len),
+            ("generate", generate, 0, seq_len),
+        ];
+        match sizes.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            None => Ok(()),
+            Some((name, value, least, most)) => {
+                Err(Problem::malformed(format!("{name} must be from {least} to {most}, found {value}")))
             }
         }
-        let batch = Batch::of_shape(size.batch_size, size.seq_len);
-        let mut tree = spec.trace_batch(&batch).map_err(|error| Problem::refused(&error))?;
+    }
+
+    /// Refuses a tree that is larger than this server predicts.
+    fn check_nodes(&self, tree: Tree) -> Result<Tree, Problem> {
         let (nodes, most) = (tree.nodes().len(), self.limits.nodes);
         if nodes > most {
             return Err(Problem::malformed(format!("the model has {nodes} nodes; at most {most} are predicted here")));
         }
-        irene_features::annotate(&mut tree);
-        Ok(if math { tree } else { tree.without_math() })
+        Ok(tree)
+    }
+
+    /// The tree of a model by its shapes alone.
+    pub(crate) fn trace(&self, spec: &ModelSpec, run: impl Into<Run>) -> Result<Tree, Problem> {
+        let run = run.into();
+        self.check(run)?;
+        self.check_nodes(spec.trace(run).map_err(|error| Problem::refused(&error))?)
     }
 
     /// The tree with its energies.
-    pub(crate) fn predict(&self, device: &Device, spec: &ModelSpec, size: Size, math: bool) -> Result<Tree, Problem> {
-        let mut tree = self.trace(spec, size, math)?;
-        device.profile.predict(&mut tree).map_err(|error| Problem::refused(&error))?;
-        Ok(tree)
+    pub(crate) fn predict(&self, device: &Device, spec: &ModelSpec, run: Run) -> Result<Tree, Problem> {
+        self.check(run)?;
+        let tree = irene_predict::predict(spec, run, &device.profile).map_err(|error| Problem::refused(&error))?;
+        self.check_nodes(tree)
     }
 
     /// An answer that was given before.

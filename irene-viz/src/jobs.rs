@@ -11,13 +11,11 @@ use std::{
 };
 
 use irene_models::ModelSpec;
-use irene_tree::{Node, Quantity, Tree, jsonl};
+use irene_tree::{Node, Quantity, Size, Tree, jsonl};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::{
-    Limits, Profiling, ProfilingError, ProfilingRequest, Progress, job_state::JobState, metrics::JobCounts, size::Size,
-};
+use crate::{Limits, Profiling, ProfilingError, ProfilingRequest, Progress, job_state::JobState, metrics::JobCounts};
 
 /// The jobs of a server, and the thread that does them while there are any.
 pub(crate) struct Jobs {
@@ -207,7 +205,6 @@ impl Jobs {
     }
 
     fn measure(&self, job: &Job, spec: &ModelSpec) -> Outcome {
-        let Size { batch_size, seq_len } = job.size;
         let mut progress = |progress: Progress| {
             job.status.send_if_modified(|status| {
                 let is_new = status.progress != progress;
@@ -215,7 +212,7 @@ impl Jobs {
                 is_new
             });
         };
-        let request = ProfilingRequest { spec, batch_size, seq_len };
+        let request = ProfilingRequest { spec, size: job.size };
         let profile = AssertUnwindSafe(|| self.profiler.profile(&request, &mut progress, &job.stop));
         match catch_unwind(profile) {
             Ok(Ok(tree)) => Measured::of(&tree).map_or_else(Outcome::Failed, Outcome::Done),

@@ -18,7 +18,6 @@ mod profiling;
 mod report;
 mod search_page;
 mod serve;
-mod size;
 
 pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};

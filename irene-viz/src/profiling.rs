@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
 use irene_models::ModelSpec;
-use irene_tree::Tree;
+use irene_tree::{Size, Tree};
 
 /// Measures models on the server's machine. It is the caller's, so that this crate runs no model itself.
 pub trait Profiling: Send + Sync {
@@ -25,10 +25,8 @@ pub trait Profiling: Send + Sync {
 pub struct ProfilingRequest<'a> {
     /// The model; it has no weights, and made-up ones cost the same.
     pub spec: &'a ModelSpec,
-    /// Sequences in the batch.
-    pub batch_size: usize,
-    /// Tokens in a sequence.
-    pub seq_len: usize,
+    /// How much goes in.
+    pub size: Size,
 }
 
 /// How far a measurement is.

@@ -1,36 +1,31 @@
 //! The page in one file: with its style, its scripts and the answers that it would ask a server for.
 
-use irene_models::ModelSpec;
+use irene_models::{ModelSpec, Run};
 use irene_regress::DeviceProfile;
+use irene_tree::Size;
 use serde_json::{Map, Value};
 
 use crate::{
     Error, Options, api,
     app::{App, Device},
     page,
-    size::Size,
 };
 
 /// A page that shows one model at one size without a server: an HTML file that asks for nothing.
 ///
 /// # Errors
 /// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
-pub fn report(
-    device: &str,
-    profile: DeviceProfile,
-    spec: &ModelSpec,
-    batch_size: usize,
-    seq_len: usize,
-) -> Result<String, Error> {
+pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
     let app = App::new(Options::default())?;
     let device = Device { name: device.to_owned(), profile };
-    let answers = answers(&app, &device, spec, Size { batch_size, seq_len })
-        .map_err(|problem| Error::Report(problem.detail().to_owned()))?;
+    let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
     // Nothing in the answers may end the script that holds them.
     let answers = Value::Object(answers).to_string().replace('<', "\\u003c");
     let scripts = format!(
-        "<script type=\"application/json\" id=\"answers\" data-batch=\"{batch_size}\" data-seq=\"{seq_len}\">{answers}</script>\n\
+        "<script type=\"application/json\" id=\"answers\" data-batch=\"{}\" data-seq=\"{}\">{answers}</script>\n\
          <script type=\"module\">\n{}</script>\n",
+        size.sequences,
+        size.new,
         bundle()
     );
     let is_part = |line: &str| line.contains("/assets/");
@@ -49,8 +44,8 @@ const POLICY: &str =
 /// By the address that the page would ask for.
 fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
     let (model, on) = (spec.name(), &device.name);
-    let at = format!("batch_size={}&seq_len={}", size.batch_size, size.seq_len);
-    let prediction = |math| api::prediction(app, device, spec, size, math);
+    let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
+    let prediction = |shows_math| api::prediction(app, device, spec, Run { shows_math, ..size.into() });
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
         ("devices".to_owned(), api::value(&api::devices_of([device]))?),

@@ -70,49 +70,26 @@ impl SearchPage<'_> {
 
     /// The front over its first two criteria.
     fn scatter(&self) -> String {
-        const WIDTH: f64 = 860.0;
-        const HEIGHT: f64 = 360.0;
-        const EDGE: f64 = 60.0;
         let known = self.known();
         let [x, y, ..] = known[..] else { return String::new() };
         let point = |found: &Solution<Design>| Some((found.figures.get(x)?.value, found.figures.get(y)?.value));
         let points: Vec<(usize, (f64, f64))> =
             self.outcome.front.iter().enumerate().filter_map(|(place, found)| Some((place, point(found)?))).collect();
-        let range = |of: fn(&(f64, f64)) -> f64| {
-            let values = points.iter().map(|(_, point)| of(point));
-            let (low, high) =
-                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-            if high > low { (low, high) } else { (low * 0.9, high * 1.1 + f64::MIN_POSITIVE) }
-        };
-        let (across, up) = (range(|point| point.0), range(|point| point.1));
-        let place =
-            |value: f64, (low, high): (f64, f64), length: f64| (value - low) / (high - low) * (length - 2.0 * EDGE);
+        let across = Side::over(points.iter().map(|(_, point)| point.0), WIDTH);
+        let up = Side::over(points.iter().map(|(_, point)| point.1), HEIGHT);
         let mut svg = format!(
             "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{y} over {x} of the designs found\">\n"
         );
-        for step in 0..=4 {
-            let share = f64::from(step) / 4.0;
-            let (at_x, at_y) = (EDGE + share * (WIDTH - 2.0 * EDGE), HEIGHT - EDGE - share * (HEIGHT - 2.0 * EDGE));
-            let value = |(low, high): (f64, f64)| low + share * (high - low);
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{EDGE}\" x2=\"{}\" y1=\"{at_y}\" y2=\"{at_y}\" stroke=\"var(--line)\"/>\
-                 <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><text x=\"{at_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                WIDTH - EDGE,
-                EDGE - 6.0,
-                at_y + 4.0,
-                figure(value(up), y),
-                HEIGHT - EDGE + 18.0,
-                figure(value(across), x),
-            );
+        for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            svg += &grid_line(share, (&across, x), (&up, y));
         }
         for (index, (value_x, value_y)) in &points {
             let is_winner = *index == self.winner;
             let _ = writeln!(
                 svg,
                 "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{}\" fill=\"var(--mark)\" fill-opacity=\"{}\"><title>design {}</title></circle>",
-                EDGE + place(*value_x, across, WIDTH),
-                HEIGHT - EDGE - place(*value_y, up, HEIGHT),
+                across.place(*value_x),
+                HEIGHT - up.place(*value_y),
                 if is_winner { 7 } else { 4 },
                 if is_winner { 1.0 } else { 0.45 },
                 index + 1,
@@ -200,6 +177,50 @@ impl SearchPage<'_> {
         }
         html + "</pre></details>\n"
     }
+}
+
+/// The scatter's size, and the room around its grid.
+const WIDTH: f64 = 860.0;
+const HEIGHT: f64 = 360.0;
+const EDGE: f64 = 60.0;
+
+/// One side of the scatter's grid: the values at its ends, and its length with the room around it.
+struct Side {
+    low: f64,
+    high: f64,
+    length: f64,
+}
+
+impl Side {
+    fn over(values: impl Iterator<Item = f64>, length: f64) -> Self {
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = if high > low { (low, high) } else { (low * 0.9, high * 1.1 + f64::MIN_POSITIVE) };
+        Self { low, high, length }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        EDGE + (value - self.low) / (self.high - self.low) * (self.length - 2.0 * EDGE)
+    }
+
+    fn value(&self, share: f64) -> f64 {
+        self.low + share * (self.high - self.low)
+    }
+}
+
+/// A horizontal line at a share of the height, with its label, and the label at the same share of the width.
+fn grid_line(share: f64, (across, x): (&Side, Criterion), (up, y): (&Side, Criterion)) -> String {
+    let (at_x, at_y) = (EDGE + share * (WIDTH - 2.0 * EDGE), HEIGHT - EDGE - share * (HEIGHT - 2.0 * EDGE));
+    format!(
+        "<line x1=\"{EDGE}\" x2=\"{}\" y1=\"{at_y}\" y2=\"{at_y}\" stroke=\"var(--line)\"/>\
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><text x=\"{at_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
+        WIDTH - EDGE,
+        EDGE - 6.0,
+        at_y + 4.0,
+        figure(up.value(share), y),
+        HEIGHT - EDGE + 18.0,
+        figure(across.value(share), x),
+    )
 }
 
 fn cells(figures: &Evaluation, criterion: Criterion) -> String {

@@ -328,7 +328,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
     let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
     let spec = ModelSpec::builtin("distilgpt2").unwrap();
-    let page = irene_viz::report("gtx-1080-ti", profile, &spec, 4, 64).unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
     let file = Path::new(KEPT).join("report.html");
     std::fs::write(&file, page).unwrap();
 

@@ -13,18 +13,19 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 11] = [
+const PLACES: [(&str, f64, f64); 12] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
     ("irene-features", 0.0, 1.0),
     ("irene-numerics", 1.0, 1.0),
-    ("irene-models", 2.0, 1.0),
+    ("irene-models", 2.0, 2.0),
     ("irene-regress", 0.0, 2.0),
-    ("irene-explore", 1.0, 3.0),
-    ("irene-baselines", 0.0, 4.0),
-    ("irene-viz", 2.0, 4.0),
-    ("irene-cli", 1.0, 5.0),
+    ("irene-predict", 2.0, 3.0),
+    ("irene-explore", 1.0, 4.0),
+    ("irene-baselines", 0.0, 5.0),
+    ("irene-viz", 2.0, 5.0),
+    ("irene-cli", 1.0, 6.0),
 ];
 
 const CANDLE: &str = "candle";

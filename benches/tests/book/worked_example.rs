@@ -5,7 +5,7 @@
 
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, DeviceProfile, PRICE_PER_KWH, SizeRanges, Term, kwh_per_million};
-use irene_tree::{Level, Node, NodeId, Quantity, Tree, render};
+use irene_tree::{Level, Node, NodeId, Quantity, Size, Tree, render};
 use safetensors::SafeTensors;
 
 use crate::{docs, read, root};
@@ -123,8 +123,7 @@ struct Example {
 
 impl Example {
     fn new() -> Self {
-        let mut with_math = ModelSpec::find(MODEL).unwrap().trace(BATCH, SEQ).unwrap();
-        irene_features::annotate(&mut with_math);
+        let mut with_math = ModelSpec::find(MODEL).unwrap().trace(Size::new(BATCH, SEQ)).unwrap();
         let profile = DeviceProfile::bundled(DEVICE).unwrap();
         let mut tree = with_math.without_math();
         profile.predict(&mut tree).unwrap();
@@ -155,7 +154,7 @@ impl Example {
             let node = tree.node(id);
             let scope = node.scope().strip_prefix(&format!("{LAYER}.")).unwrap_or(LAYER);
             let shape = node.operation.as_ref().map_or(String::new(), |operation| {
-                operation.output.dims().iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+                operation.output.shape.dims().iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
             });
             let counts = [Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes]
                 .map(|quantity| render::quantity(quantity, node.get(quantity).unwrap()));
@@ -183,11 +182,11 @@ impl Example {
 /// The counting rules by hand, beside what the crates count.
 fn one_linear(page: &mut Page, example: &Example) {
     let operation = example.tree.node(example.id(QUERY)).operation.clone().unwrap();
-    let [x, weight, bias] = [0, 1, 2].map(|place: usize| operation.inputs.get(place).unwrap().dims().to_vec());
+    let [x, weight, bias] = [0, 1, 2].map(|place: usize| operation.inputs.get(place).unwrap().shape.dims().to_vec());
     let ([b, m, n], [p, _]) = (<[usize; 3]>::try_from(x).unwrap(), <[usize; 2]>::try_from(weight).unwrap());
     assert_eq!((b, m, bias.as_slice()), (BATCH, SEQ, &[p][..]));
     page.says(format!("multiplies x ({b} x {m} x {n}) by a weight ({p} x {n}) and adds a bias ({p})"));
-    let (elements, width) = ((b * m * p) as f64, operation.dtype.size() as f64);
+    let (elements, width) = ((b * m * p) as f64, operation.output.format.bytes(1) as f64);
     page.says(format!(
         "With B = {b} sequences, m = {m} tokens, n = {n} inputs, p = {p} outputs, E = {} elements of the output and w = {width} bytes",
         grouped(elements)

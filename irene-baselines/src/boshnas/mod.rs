@@ -152,12 +152,12 @@ fn scaled(row: &[f64], bounds: &[(f64, f64)]) -> Vec<f64> {
     row.iter().zip(bounds).map(|(x, bound)| (x - bound.0) * steepness(*bound) - 1.0).collect()
 }
 
-/// How fast a scaled coordinate rises; one without a choice is left as it is.
+/// The slope of a scaled coordinate; a coordinate with a single value is not scaled.
 fn steepness((least, most): (f64, f64)) -> f64 {
     if most > least { 2.0 / (most - least) } else { 1.0 }
 }
 
-/// As read: nothing is known to hold.
+/// The fields as read, before any check.
 #[derive(Deserialize)]
 struct Raw {
     bounds: Vec<(f64, f64)>,

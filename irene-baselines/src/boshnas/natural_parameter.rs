@@ -209,7 +209,7 @@ fn rectify(c: f64, d: f64) -> (f64, f64) {
     (mean, variance.max(0.0))
 }
 
-/// The gradient before [`rectify`], of that after it.
+/// The gradient before [`rectify`], from the gradient after it.
 fn unrectify((of_mean, of_variance): (f64, f64), (c, d): (f64, f64)) -> (f64, f64) {
     let (deviation, (density, above)) = (d.sqrt(), standard_normal(c / d.sqrt()));
     let mean = c * above + deviation * density;

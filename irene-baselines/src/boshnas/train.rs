@@ -10,7 +10,7 @@ pub(super) trait Network: Clone {
     /// Its parameters; [`refresh`](Self::refresh) after a change.
     fn parameters(&mut self) -> &mut Vec<f64>;
 
-    /// Recomputes what follows from the parameters.
+    /// Recomputes the values derived from the parameters.
     fn refresh(&mut self) {}
 
     /// The loss of a record.

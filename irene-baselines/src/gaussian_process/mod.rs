@@ -65,7 +65,7 @@ pub struct GaussianProcess {
     factor: CovarianceFactor,
 }
 
-/// All that the rest follows from.
+/// The fields that a file holds; the others are computed from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Raw {
     kernel: Kernel,

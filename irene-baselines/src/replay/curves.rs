@@ -4,11 +4,11 @@ use irene_explore::Measure;
 
 use super::MeanErrors;
 
-/// Surrogates after so many measured records.
+/// The errors of surrogates after this many measured records.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) samples: usize,
-    /// A measure each.
+    /// The errors, one a measure.
     pub(super) errors: Vec<MeanErrors>,
     /// The error that the surrogates themselves predict of the worst measure.
     pub(super) expected: f64,
@@ -19,7 +19,7 @@ pub(super) struct Step {
 pub struct Curve {
     /// The way's name.
     pub name: String,
-    /// By seed.
+    /// The steps, by seed.
     pub(super) steps: Vec<Vec<Step>>,
     /// The first count of samples from which all measures stay converged, a seed each; nothing where they do not.
     pub converged: Vec<Option<usize>>,
@@ -49,7 +49,7 @@ pub struct Replay {
     pub measures: Vec<Measure>,
     /// The squared error that counts as converged.
     pub error: f64,
-    /// A way each.
+    /// One curve a way.
     pub curves: Vec<Curve>,
 }
 

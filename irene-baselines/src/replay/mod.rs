@@ -45,17 +45,17 @@ impl Way {
         Self { name: format!("{}, {}", learner.name(), acquisition.name()), learner, acquisition }
     }
 
-    /// Ours.
+    /// Our learner and choice.
     pub fn ours() -> Self {
         Self::new(Box::new(CostLawLearner), Acquisition::OpenVariance)
     }
 
-    /// As ProTran does: boosted trees, and the largest sum of standard deviations of 64.
+    /// ProTran's learner and choice: boosted trees, and the largest sum of standard deviations of 64 designs.
     pub fn published() -> Self {
         Self::new(Box::new(AdaBoostLearner::published()), Acquisition::MaxDeviation { drawn: 64 })
     }
 
-    /// Ours, theirs with either kind of trees, and both learners on designs chosen at random.
+    /// Ours, ProTran's with either kind of trees, and both learners on designs chosen at random.
     pub fn compared() -> Vec<Self> {
         vec![
             Self::ours(),
@@ -67,10 +67,10 @@ impl Way {
     }
 }
 
-/// Which records tell how good surrogates are.
+/// The records that surrogates are judged by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Judged {
-    /// All that are not measured yet, while there are at least so many: fewer say little.
+    /// All that are not measured yet, while there are at least this many of them.
     Rest(usize),
     /// A share of the records, drawn by the seed, that are never measured.
     HeldOut(f64),
@@ -90,7 +90,7 @@ pub struct ReplayOptions {
     pub batch: usize,
     /// Most records that are measured.
     pub limit: Option<usize>,
-    /// Which records tell.
+    /// The records that surrogates are judged by.
     pub judged: Judged,
     /// Mean squared error, of figures divided by twice the largest of the campaign's first 16, that counts as converged.
     pub error: f64,
@@ -174,12 +174,12 @@ impl<'a> Pool<'a> {
         Ok(pool)
     }
 
-    /// How many records a share is.
+    /// The number of records in a share.
     fn held_out(&self, share: f64) -> usize {
         ((share.clamp(0.0, 1.0) * self.records.len() as f64).round() as usize).max(1)
     }
 
-    /// One way with one seed.
+    /// Replays one way with one seed.
     fn steps(&self, way: &Way, seed: u64, stop: &AtomicBool) -> Result<Vec<Step>> {
         let (held, fewest): (BTreeSet<usize>, usize) = match self.options.judged {
             Judged::Rest(fewest) => (BTreeSet::new(), fewest.max(1)),

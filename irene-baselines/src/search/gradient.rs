@@ -64,7 +64,7 @@ impl Search<DesignSpace> for Gradient<'_> {
             ledger.spend(GRADIENTS * steps);
             match nearest(space, &point).filter(|design| ledger.known(design).is_none()) {
                 Some(design) => self.climb.climb(&mut ledger, design, &mut rng)?,
-                // So that descents without a new design come to an end.
+                // This ends descents that find no new design.
                 None => ledger.spend(1),
             }
         }

@@ -19,7 +19,8 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
         writeln!(out, "  device         {}", made_from.device)?;
         writeln!(out, "  predictor      {}", profile.predictor.summary())?;
         writeln!(out, "  training data  {}", made_from.training_data)?;
-        writeln!(out, "  precision      {}", made_from.precision)?;
+        let precisions: Vec<String> = made_from.precisions.iter().map(ToString::to_string).collect();
+        writeln!(out, "  precision      {}", precisions.join("; "))?;
         writeln!(out, "  digest         sha256 {}", made_from.digest)?;
         writeln!(out, "  trained by     {}", made_from.trained_by)?;
     }

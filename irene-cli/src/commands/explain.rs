@@ -3,9 +3,9 @@ use std::{fmt::Write, path::Path};
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
-use irene_tree::{Mark, Node, Quantity, Tree, render};
+use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
 
-use super::{Size, Usage, predictor::PredictorArgs, size};
+use super::{Usage, following::RunArgs, predictor::PredictorArgs, size};
 use crate::output;
 
 /// Tells what makes up the predicted energy and latency of one node
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
     #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
     predictor: PredictorArgs,
 }
 
@@ -42,15 +44,16 @@ fn tree(args: &Args) -> Result<Tree> {
     let path = Path::new(&args.model_or_trees);
     if path.extension().is_some_and(|extension| extension == "jsonl") {
         let is_it = |tree: &Tree| {
-            args.batch_size.is_none_or(|size| tree.batch_size == size)
-                && args.seq_len.is_none_or(|len| tree.seq_len == len)
+            args.batch_size.is_none_or(|size| tree.size.sequences == size)
+                && args.seq_len.is_none_or(|len| tree.size.new == len)
         };
         let found = super::read_trees(path)?.into_iter().find(is_it);
         return found.with_context(|| format!("{}: no tree of this size", path.display()));
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            super::traced(&ModelSpec::find(&args.model_or_trees)?, &Size { batch_size, seq_len }.batch())
+            let run = args.run.run(Size::new(batch_size, seq_len), true);
+            Ok(ModelSpec::find(&args.model_or_trees)?.trace(run)?)
         }
         _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
     }
@@ -59,12 +62,10 @@ fn tree(args: &Args) -> Result<Tree> {
 fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
-        "{} ({}) of {}, batch {}, sequence {}, on {predictor}: {} (predicted)\n",
+        "{} ({}) of {}, on {predictor}: {} (predicted)\n",
         node.scope(),
         node.instance_type(),
-        tree.model_name,
-        tree.batch_size,
-        tree.seq_len,
+        output::what_runs(tree),
         render::si(energy, "J"),
     );
     if let (Some(low), Some(high)) = (node.get(Quantity::PredictedLow), node.get(Quantity::PredictedHigh)) {

@@ -2,14 +2,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Subcommand;
-use irene_models::{ModelSpec, ShapesOnly};
+use irene_models::ModelSpec;
 use irene_tree::{
     Tree,
     irene_csv::{self, Dropped},
     jsonl,
 };
 
-use super::Size;
 use crate::output;
 
 const EXAMPLE: &str = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl";
@@ -46,12 +45,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The trees of a folder of IrEne's CSV files with what our trace knows of each node, and how many could not be put together; which is told.
 pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {
-    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
+    let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     let mut import = irene_csv::read_dir(dir, &class_of)?;
     let mut trees = Vec::new();
     for mut tree in std::mem::take(&mut import.trees) {
-        let size = Size { batch_size: tree.batch_size, seq_len: tree.seq_len };
-        let traced = super::traced(&ModelSpec::find(&tree.model_name)?, &size.batch())?;
+        let traced = ModelSpec::find(&tree.model_name)?.trace(tree.size)?;
         match irene_features::join_specs(&mut tree, &traced) {
             Ok(()) => trees.push(tree),
             Err(irene_tree::Error::Node { tree, scope, reason }) => {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use clap::{Arg, ValueEnum};
 use irene_models::{
-    Batch,
+    Batch, TaskHead,
     profile::{self, Distinct},
 };
 use irene_tree::{Level, Tree};
@@ -101,16 +101,16 @@ impl MachineProfiler {
         stop: &AtomicBool,
     ) -> Result<Tree> {
         let Self(measuring) = self;
-        let &ProfilingRequest { spec, batch_size, seq_len } = request;
+        let &ProfilingRequest { spec, size } = request;
         let selection = measuring.meter.select()?;
         let settings = measuring.settings(&selection.meters);
         let device = measuring.place.device()?;
-        let batch = Batch::made_up(spec, (batch_size, seq_len), &device)?;
-        let nodes = profile::distinct(spec, &batch, &measuring.levels)?;
+        let batch = Batch::made_up(spec, size, &device)?;
+        let nodes = profile::distinct(spec, size, &measuring.levels)?;
         let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
         progress(so_far.clone());
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
-        let model = measuring.place.made_up(spec, &device, DEFAULT_SEED)?;
+        let model = measuring.place.made_up(spec, TaskHead::None, &device, DEFAULT_SEED)?;
         let sampler = measuring.sampler(selection.sensors)?;
         let profiler = measuring.profiler(&sampler, stop);
         let mut finished = HashSet::new();

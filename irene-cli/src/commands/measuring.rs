@@ -114,7 +114,8 @@ impl Measuring {
     }
 
     pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
-        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, stop }
+        let precision = self.place.precision();
+        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, precision, stop }
     }
 
     /// The settings that the figures depend on.
@@ -140,7 +141,6 @@ impl Measuring {
 
     /// A measured tree with its costs and the settings of the measurement.
     pub(crate) fn finished(&self, mut tree: Tree, settings: &Value) -> Tree {
-        irene_features::annotate(&mut tree);
         if !self.levels.contains(&Level::Math) {
             tree = tree.without_math();
         }

@@ -9,6 +9,9 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod explore;
+mod following;
+#[cfg(feature = "candle")]
+mod generate;
 pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;
@@ -39,7 +42,6 @@ use std::path::Path;
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
-use irene_models::{Batch, ModelSpec};
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
 use irene_tree::{Tree, jsonl};
 
@@ -58,30 +60,17 @@ impl std::error::Error for Usage {}
 /// A machine that nobody named.
 const UNNAMED: &str = "a machine without a name";
 
-/// The input size.
-#[derive(clap::Args, Clone, Copy)]
-pub(crate) struct Size {
-    /// Sequences in the batch
-    #[arg(short, long, value_name = "B", value_parser = size)]
-    pub(crate) batch_size: usize,
-    /// Tokens in a sequence
-    #[arg(short, long, value_name = "S", value_parser = size)]
-    pub(crate) seq_len: usize,
-}
-
-impl Size {
-    /// A batch of this size, without padding.
-    pub(crate) fn batch(self) -> Batch {
-        Batch::of_shape(self.batch_size, self.seq_len)
-    }
-}
-
 /// A size of at least one.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(size) if size > 0 => Ok(size),
         _ => Err("expected a whole number of at least 1".into()),
     }
+}
+
+/// A size that may be 0.
+pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number of at least 0".into())
 }
 
 /// How a predictor is trained.
@@ -178,11 +167,4 @@ pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
     let trees = jsonl::read_trees(path)?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
     Ok(trees)
-}
-
-/// The tree of a model for a batch with all that its shapes tell.
-pub(crate) fn traced(spec: &ModelSpec, batch: &Batch) -> Result<Tree> {
-    let mut tree = spec.trace_batch(batch)?;
-    irene_features::annotate(&mut tree);
-    Ok(tree)
 }

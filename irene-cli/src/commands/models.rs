@@ -1,8 +1,8 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use irene_models::{ARCHITECTURES, ModelSpec, ShapesOnly};
-use irene_tree::{Quantity, render};
+use irene_models::{ARCHITECTURES, ModelSpec};
+use irene_tree::{Quantity, Size, render};
 
 use crate::output;
 
@@ -17,10 +17,9 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
     let mut out = format!("{:width$}  {:>10}  {:<10}  class\n", "model", "parameters", "type");
     for name in &names {
         let spec = ModelSpec::find(name)?;
-        let mut tree = spec.trace(1, 1)?;
-        irene_features::annotate(&mut tree);
+        let tree = spec.trace(Size::new(1, 1))?;
         let parameters = tree.root().get(Quantity::NumParameters).map(|n| render::quantity(Quantity::NumParameters, n));
-        let class = spec.build(&ShapesOnly)?.instance_type();
+        let class = spec.instance_type()?;
         writeln!(out, "{name:width$}  {:>10}  {:<10}  {class}", parameters.unwrap_or_default(), spec.model_type())?;
     }
     let types: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.model_type()).collect();

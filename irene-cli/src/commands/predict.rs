@@ -5,10 +5,10 @@ use std::{
 
 use anyhow::Result;
 use clap::ValueEnum;
-use irene_models::{Batch, ModelSpec};
+use irene_models::{ModelSpec, Run};
 use irene_regress::{CONFIDENCE, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 use irene_tree::{
-    Level, Mark, Quantity, Tree,
+    Level, Mark, Quantity, Size, Tree,
     jsonl::{self, TreeReader},
     render::{self, Column, Table, TableOptions},
 };
@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
-    Size, Usage,
+    Usage,
+    following::{self, RunArgs},
     predictor::{NamedProfile, PredictorArgs},
     size,
 };
@@ -28,6 +29,7 @@ use crate::output;
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
+  irene predict gpt2 -b 1 -s 128 --generate 100 --head lm --depth 2
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
   irene predict ./my-bert --text 'The cat sat on the mat.'
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl")]
@@ -40,6 +42,8 @@ pub(crate) struct Args {
     /// Tokens in a sequence (of a model)
     #[arg(short, long, value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
+    #[command(flatten)]
+    run: RunArgs,
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,
@@ -126,11 +130,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
     let predictor = args.predictor.load()?;
     let spec = ModelSpec::find(&args.model_or_trees)?;
-    let mut tree = super::traced(&spec, &batch(args, &spec)?)?;
-    if !args.math {
-        tree = tree.without_math();
-    }
-    predictor.predict(&mut tree)?;
+    let run = of_model(args, &spec)?;
+    let mut tree = predictor.predicted(&spec, run)?;
+    following::tell_what_is_left_out(&spec, run)?;
     let text = match format {
         Format::Text => text(args, &predictor, &tree)?,
         Format::Json => {
@@ -145,17 +147,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// The shape of the input: a size, or that of texts.
-fn batch(args: &Args, spec: &ModelSpec) -> Result<Batch> {
+/// How the model is followed: at a size, or that of texts.
+fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
     #[cfg(feature = "text")]
     if args.has_text() {
         let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
-        return Ok(Batch::of_encoded_shape(&encoded));
+        return Ok(Run { is_padded: encoded.mask.is_some(), ..args.run.run(encoded.size, args.math) });
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
     match (args.batch_size, args.seq_len) {
-        (Some(batch_size), Some(seq_len)) => Ok(Size { batch_size, seq_len }.batch()),
+        (Some(batch_size), Some(seq_len)) => Ok(args.run.run(Size::new(batch_size, seq_len), args.math)),
         _ => {
             Err(Usage(format!("{} is predicted at a size: give --batch-size and --seq-len{OR_TEXT}", spec.name()))
                 .into())
@@ -171,7 +173,7 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     let size_flags = [("--batch-size", args.batch_size.is_some()), ("--seq-len", args.seq_len.is_some())];
     let format = ("--format", args.format.is_some_and(|format| format != Format::Json));
     let input = ("--text", args.has_text());
-    let flags = [&text_flags[..], &size_flags, &args.cost_flags(), &[format, input]].concat();
+    let flags = [&text_flags[..], &size_flags, &args.run.flags(), &args.cost_flags(), &[format, input]].concat();
     refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
     let predictor = args.predictor.load()?;
     let mut count = 0;
@@ -212,15 +214,13 @@ fn cost(args: &Args, tree: &Tree) -> Value {
 
 fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
     let energy = root_energy(tree);
-    let tokens = tree.batch_size as f64 * tree.seq_len as f64;
     let mut out = format!(
-        "{}, batch {}, sequence {}, on {}: {} a run, {} a token (predicted)\n",
-        tree.model_name,
-        tree.batch_size,
-        tree.seq_len,
+        "{}, on {}: {} a run, {} a {}token (predicted)\n",
+        output::what_runs(tree),
         predictor.name,
         render::si(energy, "J"),
-        render::si(energy / tokens, "J"),
+        render::si(energy / tree.tokens() as f64, "J"),
+        if tree.generated > 0 { "generated " } else { "" },
     );
     let root = |quantity| tree.root().get(quantity);
     let mut more = Vec::new();
@@ -277,6 +277,10 @@ fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
                 format!("outside the range of the training data ({})", predictor.profile.provenance.training_data)
             }
             Mark::UnseenOperation => "an operation the predictor never saw, costed from its FLOPs and bytes".into(),
+            Mark::OtherPrecision => format!(
+                "in {}, which the training data has none of: predicted as its operations cost there, by their bytes",
+                tree.precision
+            ),
             Mark::Implausible => "below zero: the predictor does not hold this far from its training data".into(),
             other => other.name().into(),
         };

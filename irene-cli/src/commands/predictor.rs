@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
@@ -61,6 +62,15 @@ impl PredictorArgs {
 impl NamedProfile {
     pub(crate) fn predict(&self, tree: &mut Tree) -> Result<()> {
         self.explained(self.profile.predict(tree))
+    }
+
+    /// The tree of a run of a model, with its energies.
+    pub(crate) fn predicted(&self, spec: &ModelSpec, run: Run) -> Result<Tree> {
+        match irene_predict::predict(spec, run, &self.profile) {
+            Ok(tree) => Ok(tree),
+            Err(irene_predict::Error::Predict(error)) => self.explained(Err(error)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// With the predictor's name and method where the data does not go with it.

@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
-    Batch, Model, ModelSpec,
+    Batch, Model, ModelSpec, TaskHead,
     profile::{self, Distinct, ProfileError, Profiler},
 };
-use irene_tree::{Level, Tree, jsonl};
+use irene_tree::{Level, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
@@ -88,13 +88,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
-    let model = args.model.load(&spec, &device, Some(DEFAULT_SEED))?;
+    let model = args.model.load(&spec, TaskHead::None, &device, Some(DEFAULT_SEED))?;
     let profiler = measuring.profiler(&sampler, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     for size in left {
         let batch = Batch::made_up(&spec, size, &device)?;
-        let nodes = profile::distinct(&spec, &batch, &measuring.levels)?;
+        let nodes = profile::distinct(&spec, size, &measuring.levels)?;
         let measured = measure(&profiler, &spec, model.as_ref(), &batch, &nodes, &mut journal);
         let tree = match measured {
             Ok(tree) => tree,
@@ -108,8 +108,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         output::tell(&format!(
             "{}, batch {}, sequence {}: {} distinct nodes measured",
             spec.name(),
-            size.0,
-            size.1,
+            size.sequences,
+            size.new,
             nodes.len()
         ));
     }
@@ -139,7 +139,7 @@ fn measure(
 }
 
 /// The sizes that are asked for and that the output does not have yet by these settings.
-fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<(usize, usize)>> {
+fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     let path = args.output.display();
     let mut trees = Vec::new();
     if args.output.exists() {
@@ -149,18 +149,16 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<(usize, u
         }
     }
     let mut left = Vec::new();
-    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| (batch, seq))) {
-        let is_it = |tree: &&Tree| tree.model_name == spec.name() && (tree.batch_size, tree.seq_len) == size;
+    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| Size::new(batch, seq))) {
+        let is_it = |tree: &&Tree| tree.model_name == spec.name() && tree.size == size;
         match trees.iter().find(is_it) {
             Some(tree) => ensure!(
                 tree.extra.get(MEASURING_FIELD) == Some(settings),
-                "{path} has {} at {}x{} by other settings (its field `{MEASURING_FIELD}`); choose another file",
-                spec.name(),
-                size.0,
-                size.1
+                "{path} has {} at {size} by other settings (its field `{MEASURING_FIELD}`); choose another file",
+                spec.name()
             ),
             None if !left.contains(&size) => {
-                spec.trace(size.0, size.1)?;
+                spec.trace(size)?;
                 left.push(size);
             }
             None => {}

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use irene_models::ModelSpec;
 
-use super::{Size, predictor::PredictorArgs};
+use super::{following::SizeArgs, predictor::PredictorArgs};
 use crate::output;
 
 /// Writes the web page of one model at one size as a single file, which needs no server
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// A built-in model's name, or a path to a config.json or its directory
     model: String,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
     predictor: PredictorArgs,
     /// The page
@@ -25,8 +25,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let spec = ModelSpec::find(&args.model)?;
     let predictor = args.predictor.load()?;
-    let Size { batch_size, seq_len } = args.size;
-    let page = irene_viz::report(&predictor.name, predictor.profile, &spec, batch_size, seq_len)?;
+    let page = irene_viz::report(&predictor.name, predictor.profile, &spec, args.size.size())?;
     output::write_text(&args.output, &page)?;
     output::tell(&format!("written to {}", args.output.display()));
     Ok(())

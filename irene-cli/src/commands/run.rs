@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
-use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Tensor};
-use irene_tree::render;
+use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Run, TaskHead, Tensor};
+use irene_tree::{Kernels, Size, render};
 
-use super::{Usage, running::ModelArgs, size, text::TextArgs};
+use super::{Usage, generate::generated, running::ModelArgs, size, text::TextArgs};
 use crate::output;
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
@@ -18,6 +18,7 @@ use crate::output;
 #[command(after_help = "Examples:
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
   irene run bert-base-uncased --random-weights 1 --batch-size 1 --seq-len 32 --repeat 5
+  irene run gpt2 --random-weights 1 --batch-size 1 --seq-len 32 --generate 10
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -36,6 +37,15 @@ pub(crate) struct Args {
     /// Time the node-by-node path that tracing and measuring take, instead of the fused one
     #[arg(long)]
     traced: bool,
+    /// Generate so many tokens after the prompt, each the likeliest (decoders); --output and --repeat are of single passes
+    #[arg(long, value_name = "N", value_parser = size, conflicts_with_all = ["output", "repeat"])]
+    generate: Option<usize>,
+}
+
+impl Args {
+    fn kernels(&self) -> Kernels {
+        if self.traced { Kernels::Eager } else { Kernels::Fused }
+    }
 }
 
 #[derive(clap::Args)]
@@ -58,9 +68,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let spec = ModelSpec::find(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // An input that does not fit is said before the weights are read.
-    spec.trace(batch.batch_size(), batch.seq_len())?;
+    let head = if args.generate.is_some() { TaskHead::Lm } else { TaskHead::None };
+    spec.trace(Run { head, generate: args.generate.unwrap_or(0), ..batch.size().into() })?;
     batch.check_ids(spec.name(), spec.vocab_size()?)?;
-    let model = args.model.load(&spec, &device, None)?;
+    let model = args.model.load(&spec, head, &device, None)?;
+    if let Some(count) = args.generate {
+        return output::print(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
+    }
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
     if let Some(path) = &args.output {
@@ -72,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        return Ok(Batch::made_up(spec, (batch_size, seq_len), device)?);
+        return Ok(Batch::made_up(spec, Size::new(batch_size, seq_len), device)?);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);
@@ -86,7 +100,7 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let ModelArgs { model, weights, .. } = &args.model;
     let place = if ModelSpec::builtin(model).is_some() { weights.as_ref() } else { None };
     let encoded = input.text.encode(spec, place.unwrap_or(model))?;
-    Ok(Batch::of_ids(encoded.ids, encoded.mask, (encoded.batch_size, encoded.seq_len), device)?)
+    Ok(Batch::of_ids(encoded.ids, encoded.mask, encoded.size, device)?)
 }
 
 /// The batch in a safetensors file.
@@ -111,16 +125,13 @@ fn tensors(path: &Path, device: &Device) -> Result<Batch> {
             mask.shape()
         );
     }
-    Ok(Batch { input_ids, attention_mask })
+    Ok(Batch { attention_mask, ..Batch::of(input_ids) })
 }
 
 /// Seconds of each timed run, and the last output.
 fn timed(args: &Args, model: &dyn Model, batch: &Batch, device: &Device) -> Result<(Vec<f64>, ModelOutput)> {
     let bar = output::progress(args.repeat as u64, "runs");
-    let run = || {
-        let mut cx = if args.traced { Cx::unfused() } else { Cx::silent() };
-        model.run(&mut cx, batch)
-    };
+    let run = || model.run(&mut Cx::silent().with_kernels(args.kernels()), batch);
     let mut output = run()?;
     device.synchronize()?;
     let mut latencies = Vec::with_capacity(args.repeat);
@@ -159,9 +170,9 @@ fn write_outputs(path: &Path, all: bool, model: &dyn Model, batch: &Batch, outpu
 }
 
 fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f64]) -> Result<String> {
-    let (batch_size, seq_len) = (batch.batch_size(), batch.seq_len());
-    let mut out = format!("{}, batch {batch_size}, sequence {seq_len}\n", spec.name());
-    let mut shape = |name: &str, tensor: &Tensor| writeln!(out, "{name:18} {} {:?}", tensor.shape(), tensor.dtype());
+    let Size { sequences, new, .. } = batch.size();
+    let mut out = format!("{}, batch {sequences}, sequence {new}\n", spec.name());
+    let mut shape = |name: &str, tensor: &Tensor| writeln!(out, "{name:18} {} {}", tensor.shape(), tensor.format());
     shape("last_hidden_state", &output.last_hidden_state)?;
     if let Some(pooled) = &output.pooler_output {
         shape("pooler_output", pooled)?;
@@ -178,7 +189,7 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
         seconds(sorted[sorted.len() - 1]),
         sorted.len()
     )?;
-    let tokens = (batch_size * seq_len) as f64;
+    let tokens = batch.size().tokens() as f64;
     writeln!(out, "tokens per second  {:.0}", tokens / median)?;
     Ok(out)
 }

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
-use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights};
+use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights, TaskHead};
+use irene_tree::{Format, Precision};
 
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
@@ -72,22 +73,44 @@ impl PlaceArgs {
         }
     }
 
+    /// The same type as a format of ours.
+    pub(crate) fn precision(&self) -> Precision {
+        Precision::of(match self.dtype {
+            DTypeName::F32 => Format::F32,
+            DTypeName::F16 => Format::F16,
+            DTypeName::Bf16 => Format::BF16,
+        })
+    }
+
     /// The model with made-up weights.
-    pub(crate) fn made_up(&self, spec: &ModelSpec, device: &Device, seed: u64) -> Result<Box<dyn Model>> {
-        Ok(spec.build(&RandomWeights { seed, dtype: self.dtype(), device: device.clone() })?)
+    pub(crate) fn made_up(
+        &self,
+        spec: &ModelSpec,
+        head: TaskHead,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Box<dyn Model>> {
+        let weights = RandomWeights { seed, dtype: self.dtype(), device: device.clone() };
+        Ok(spec.build_with_head(&weights, head)?)
     }
 }
 
 impl ModelArgs {
     /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
-    pub(crate) fn load(&self, spec: &ModelSpec, device: &Device, default_seed: Option<u64>) -> Result<Box<dyn Model>> {
+    pub(crate) fn load(
+        &self,
+        spec: &ModelSpec,
+        head: TaskHead,
+        device: &Device,
+        default_seed: Option<u64>,
+    ) -> Result<Box<dyn Model>> {
         if let Some(seed) = self.random_weights {
-            return self.place.made_up(spec, device, seed);
+            return self.place.made_up(spec, head, device, seed);
         }
         let place = self.weights.as_ref().unwrap_or(&self.model);
         match (ModelFiles::find(place).and_then(|files| files.weights()), default_seed) {
-            (Ok(files), _) => Ok(spec.load(&files, self.place.dtype(), device)?),
-            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, device, seed),
+            (Ok(files), _) => Ok(spec.load(&files, head, self.place.dtype(), device)?),
+            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, head, device, seed),
             (Err(error), _) => {
                 Err(error).context("no weights; give --weights PATH, or --random-weights SEED to run without")
             }

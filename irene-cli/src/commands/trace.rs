@@ -6,7 +6,7 @@ use irene_tree::{
     render::{self, Column, Table, TableOptions},
 };
 
-use super::Size;
+use super::following::{self, RunArgs, SizeArgs};
 use crate::output;
 
 /// Prints a model's tree with what its shapes tell: parameters, FLOPs, bytes, kernels
@@ -14,12 +14,15 @@ use crate::output;
 #[command(after_help = "Examples:
   irene trace bert-base-uncased --batch-size 8 --seq-len 128
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
+  irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
     /// A built-in model's name, or a path to a config.json or its directory
     model: String,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
+    #[command(flatten)]
+    run: RunArgs,
     /// json is one line of the interchange format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -37,10 +40,10 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut tree = super::traced(&ModelSpec::find(&args.model)?, &args.size.batch())?;
-    if !args.math {
-        tree = tree.without_math();
-    }
+    let spec = ModelSpec::find(&args.model)?;
+    let run = args.run.run(args.size.size(), args.math);
+    let tree = spec.trace(run)?;
+    following::tell_what_is_left_out(&spec, run)?;
     let columns =
         [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
     output::print(&match args.format {

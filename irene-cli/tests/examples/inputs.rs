@@ -265,7 +265,7 @@ fn write_csv(tree: &Tree, files: &mut HashMap<&'static str, String>) {
             _ => format!("{}:{}", scope.join("."), node.instance_type()),
         };
         let rows = files.entry(file).or_default();
-        let _ = write!(rows, "{}.0,{}.0", tree.batch_size, tree.seq_len);
+        let _ = write!(rows, "{}.0,{}.0", tree.size.sequences, tree.size.new);
         for quantity in QUANTITIES {
             let _ = write!(rows, ",{}", node.get(quantity).unwrap());
         }

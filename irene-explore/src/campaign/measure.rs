@@ -1,3 +1,4 @@
+use irene_tree::Size;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device};
@@ -28,14 +29,14 @@ impl DesignProfiler<'_> {
     ///
     /// # Errors
     /// [`Error::Stopped`] if it was told to stop before the design was known; what the model says.
-    pub fn measure(&self, step: Step, (batch_size, seq_len): (usize, usize)) -> Result<Record> {
+    pub fn measure(&self, step: Step, size: Size) -> Result<Record> {
         let hash = ModelHash::of(&step.design).to_string();
         let spec = ModelSpec::from_design(format!("design {hash}"), &step.design)?;
         // An input that does not fit is refused before weights are made up.
-        spec.trace(batch_size, seq_len)?;
+        spec.trace(size)?;
         let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
         let model = spec.build(&weights)?;
-        let batch = Batch::made_up(&spec, (batch_size, seq_len), &self.device)?;
+        let batch = Batch::made_up(&spec, size, &self.device)?;
         let run = || -> std::result::Result<(), irene_models::Error> {
             model.run(&mut Cx::silent(), &batch)?;
             Ok(self.device.synchronize()?)
@@ -50,12 +51,12 @@ impl DesignProfiler<'_> {
         if self.stop.load(Ordering::Relaxed) && !is_whole {
             return Err(Error::Stopped);
         }
-        Ok(record(step, hash, &measured, (batch_size, seq_len)))
+        Ok(record(step, hash, &measured, size))
     }
 }
 
-fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len): (usize, usize)) -> Record {
-    let sequence = 1.0 / batch_size as f64;
+fn record(step: Step, hash: String, measured: &Measurement, size: Size) -> Record {
+    let sequence = 1.0 / size.sequences as f64;
     let latency = measured.latency.scaled(sequence);
     let energy = measured.energy.map(|energy| energy.scaled(sequence));
     // A figure of 0 is below the meter's resolution.
@@ -74,8 +75,8 @@ fn record(step: Step, hash: String, measured: &Measurement, (batch_size, seq_len
             latency_half_width_s: latency.half_width,
             energy_half_width_j: energy.and_then(|energy| energy.half_width),
             no_energy: measured.no_energy.clone(),
-            batch_size: Some(batch_size),
-            seq_len: Some(seq_len),
+            batch_size: Some(size.sequences),
+            seq_len: Some(size.new),
             measuring: None,
         },
     }
@@ -111,7 +112,7 @@ mod tests {
         Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 14 }).unwrap()
     }
 
-    fn measured(sampler: &Sampler, stop: bool, size: (usize, usize)) -> Result<Record> {
+    fn measured(sampler: &Sampler, stop: bool, size: Size) -> Result<Record> {
         let mut space = DesignSpace::find("small").unwrap();
         (space.layers, space.hidden) = (vec![1], vec![32]);
         let campaign = Campaign::new(space, SamplingPlan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
@@ -127,7 +128,7 @@ mod tests {
     fn figures_are_of_a_sequence_and_the_peak_of_the_whole_device() {
         let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
         let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], probes: Vec::new() });
-        let record = measured(&metered, false, (4, 8)).unwrap();
+        let record = measured(&metered, false, Size::new(4, 8)).unwrap();
         assert_eq!(record.measures.peak_power, Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
         assert_eq!(
@@ -140,15 +141,15 @@ mod tests {
 
     #[test]
     fn without_a_meter_there_is_time_alone() {
-        let record = measured(&sampler(Sensors::default()), false, (1, 8)).unwrap();
+        let record = measured(&sampler(Sensors::default()), false, Size::new(1, 8)).unwrap();
         assert!(record.measures.latency.is_some() && record.conditions.latency_half_width_s.is_some());
         assert_eq!((record.measures.energy, record.measures.peak_power, record.energy_provenance), (None, None, None));
     }
 
     #[test]
     fn a_measurement_that_is_stopped_is_none() {
-        assert!(matches!(measured(&sampler(Sensors::default()), true, (1, 8)), Err(Error::Stopped)));
-        let error = measured(&sampler(Sensors::default()), false, (1, 600)).unwrap_err().to_string();
+        assert!(matches!(measured(&sampler(Sensors::default()), true, Size::new(1, 8)), Err(Error::Stopped)));
+        let error = measured(&sampler(Sensors::default()), false, Size::new(1, 600)).unwrap_err().to_string();
         assert!(error.contains("longer than the model's 514 positions"), "{error}");
     }
 }

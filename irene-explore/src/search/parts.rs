@@ -2,7 +2,7 @@
 
 use irene_models::{ModelSpec, flexibert::Design};
 use irene_regress::DeviceProfile;
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -21,7 +21,7 @@ pub struct PartDifference {
 }
 
 impl PartDifference {
-    /// How much more the first design spends, J.
+    /// The energy of the first design less that of the other, J.
     pub fn difference(&self) -> f64 {
         self.one.unwrap_or_default() - self.other.unwrap_or_default()
     }
@@ -32,10 +32,11 @@ impl PartDifference {
 /// # Errors
 /// An error of tracing; [`Error::Data`] from the profile.
 pub fn energy_tree(name: &str, design: &Design, seq_len: usize, profile: &DeviceProfile) -> Result<Tree> {
-    let mut tree = ModelSpec::from_design(name, design)?.trace(1, seq_len)?;
-    irene_features::annotate(&mut tree);
-    profile.predict(&mut tree).map_err(|error| Error::Data(error.to_string()))?;
-    Ok(tree)
+    let model = ModelSpec::from_design(name, design)?;
+    irene_predict::predict(&model, Size::new(1, seq_len), profile).map_err(|error| match error {
+        irene_predict::Error::Model(error) => error.into(),
+        other => Error::Data(other.to_string()),
+    })
 }
 
 /// The parts of two trees, embeddings, pooler and what is in each layer, from the greatest difference to the least.

@@ -2,13 +2,19 @@
 //!
 //! RoBERTa is this with other embeddings; the parts below take their class names from [`Classes`].
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
-use super::heads;
-use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
-    Padding, Result, Scores, Tanh, Tensor, Weights,
+use super::{
+    heads,
+    task_head::{HeadClasses, HeadLayers, OverPooled, Transform, Transforming, Trunk, WithHead, decoder},
 };
+use crate::{
+    Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
+    ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, labelled,
+};
+
+labelled!(EncoderModel<E>, BertEmbeddings, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
+labelled!(BertIntermediate, BertPooler, BertOnlyMlmHead, BertLmPredictionHead);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -22,10 +28,26 @@ impl Architecture for Bert {
         "bert"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
-        Ok(Box::new(EncoderModel::load(weights, &sizes, &CLASSES, embeddings, "BertPooler")?))
+        let trunk = |weights: &Weights<'_>, level| {
+            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
+            // A masked language model has no pooler.
+            let pooler = (head != TaskHead::Lm).then_some("BertPooler");
+            EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, pooler)
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            Ok(if head == TaskHead::Lm {
+                Box::new(BertOnlyMlmHead::load(config, &weights.child("cls"), &sizes, tokens)?)
+            } else {
+                let labels = config.num_labels()?;
+                Box::new(OverPooled(Linear::load(&weights.child("classifier"), sizes.hidden, labels)?))
+            })
+        })
     }
 }
 
@@ -54,6 +76,9 @@ const CLASSES: Classes = Classes {
     output: "BertOutput",
 };
 
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "bert", lm: "BertForMaskedLM", classification: "BertForSequenceClassification" };
+
 /// What a BERT-like config decides.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
@@ -63,8 +88,8 @@ pub(super) struct Sizes {
     vocabulary: usize,
     pub(super) positions: usize,
     segments: usize,
-    activation: Activation,
-    eps: f64,
+    pub(super) activation: Activation,
+    pub(super) eps: f64,
 }
 
 impl Sizes {
@@ -89,28 +114,39 @@ impl Sizes {
 
 /// Embeddings, encoder, pooler; the embeddings are the family's own.
 pub(super) struct EncoderModel<E> {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     embeddings: E,
     encoder: BertEncoder,
-    pooler: BertPooler,
+    pooler: Option<BertPooler>,
 }
 
 impl<E> EncoderModel<E> {
     pub(super) fn load(
         weights: &Weights<'_>,
+        level: Level,
         sizes: &Sizes,
         classes: &Classes,
         embeddings: E,
-        pooler: &'static str,
+        pooler: Option<&'static str>,
     ) -> Result<Self> {
+        let pooler = pooler.map(|class| BertPooler::load(&weights.child("pooler"), sizes.hidden, class));
         Ok(Self {
-            node: weights.node(classes.model, Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label(classes.model, level),
+            activations: weights.activations(),
             embeddings,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, classes)?,
-            pooler: BertPooler::load(&weights.child("pooler"), sizes.hidden, pooler)?,
+            pooler: pooler.transpose()?,
         })
+    }
+}
+
+impl<E> Trunk for EncoderModel<E>
+where
+    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor> + AsRef<Tables>,
+{
+    fn tokens(&self) -> &Embedding {
+        &self.embeddings.as_ref().word_embeddings
     }
 }
 
@@ -121,22 +157,18 @@ where
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
-        let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
-        Ok(ModelOutput { last_hidden_state, pooler_output })
+        let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
+        Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }
 
 /// Words, positions counted from 0, and segments.
 pub(super) struct BertEmbeddings {
-    node: Node,
+    label: Label,
     tables: Tables,
     model: &'static str,
     positions: usize,
@@ -146,7 +178,7 @@ impl BertEmbeddings {
     /// Loads tables of rows that are `width` wide.
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, width: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.embeddings, Level::Module),
+            label: weights.label(classes.embeddings, Level::Module),
             tables: Tables::load(weights, sizes, width)?,
             model: classes.model,
             positions: sizes.positions,
@@ -154,23 +186,25 @@ impl BertEmbeddings {
     }
 }
 
+impl AsRef<Tables> for BertEmbeddings {
+    fn as_ref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
 impl Module for BertEmbeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(self.model, self.positions)?;
-        self.tables.embed(cx, batch, &heads::positions(batch)?)
+        batch.check_whole(self.model, self.positions)?;
+        self.tables.embed(cx, batch, &batch.positions()?)
     }
 }
 
 /// The tables of a BERT-like embedding and the norm of their sum, at the embedding's own place.
 pub(super) struct Tables {
-    word_embeddings: Embedding,
+    pub(super) word_embeddings: Embedding,
     position_embeddings: Embedding,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
@@ -192,7 +226,7 @@ impl Tables {
     pub(super) fn embed(&self, cx: &mut Cx<'_>, batch: &Batch, position_ids: &Tensor) -> Result<Tensor> {
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         let positions = cx.call(&self.position_embeddings, position_ids)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
         let sum = cx.add(&words, &positions)?;
         cx.add_norm(&sum, &segments, &self.layer_norm)
@@ -201,7 +235,7 @@ impl Tables {
 
 /// The layers, one after another.
 pub(super) struct BertEncoder {
-    node: Node,
+    label: Label,
     layers: Vec<BertLayer>,
 }
 
@@ -209,7 +243,7 @@ impl BertEncoder {
     /// Loads the layers, by the family's class names.
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let layers = weights.list("layer", sizes.layers, |layer| BertLayer::load(layer, sizes, classes))?;
-        Ok(Self { node: weights.node(classes.encoder, Level::Module), layers })
+        Ok(Self { label: weights.label(classes.encoder, Level::Module), layers })
     }
 }
 
@@ -217,10 +251,6 @@ impl Module for BertEncoder {
     /// Hidden states and additive mask.
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mut hidden = hidden.clone();
@@ -232,7 +262,7 @@ impl Module for BertEncoder {
 }
 
 struct BertLayer {
-    node: Node,
+    label: Label,
     attention: BertAttention,
     intermediate: BertIntermediate,
     output: ResidualOutput,
@@ -242,7 +272,7 @@ impl BertLayer {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let output = weights.child("output");
         Ok(Self {
-            node: weights.node(classes.layer, Level::Module),
+            label: weights.label(classes.layer, Level::Module),
             attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
             intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, classes)?,
             output: ResidualOutput::load(&output, classes.output, (sizes.intermediate, sizes.hidden), sizes.eps)?,
@@ -254,10 +284,6 @@ impl Module for BertLayer {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, mask))?;
         let intermediate = cx.call(&self.intermediate, &attended)?;
@@ -266,7 +292,7 @@ impl Module for BertLayer {
 }
 
 struct BertAttention {
-    node: Node,
+    label: Label,
     self_attention: BertSelfAttention,
     output: ResidualOutput,
 }
@@ -275,7 +301,7 @@ impl BertAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let output = weights.child("output");
         Ok(Self {
-            node: weights.node(classes.attention, Level::Module),
+            label: weights.label(classes.attention, Level::Module),
             self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
             output: ResidualOutput::load(&output, classes.self_output, (sizes.hidden, sizes.hidden), sizes.eps)?,
         })
@@ -286,10 +312,6 @@ impl Module for BertAttention {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let context = cx.call(&self.self_attention, (hidden, mask))?;
         cx.call(&self.output, (&context, hidden))
@@ -297,7 +319,7 @@ impl Module for BertAttention {
 }
 
 struct BertSelfAttention {
-    node: Node,
+    label: Label,
     query: Linear,
     key: Linear,
     value: Linear,
@@ -308,7 +330,7 @@ impl BertSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
         Ok(Self {
-            node: weights.node(classes.self_attention, Level::Module),
+            label: weights.label(classes.self_attention, Level::Module),
             query: linear("query")?,
             key: linear("key")?,
             value: linear("value")?,
@@ -321,29 +343,18 @@ impl Module for BertSelfAttention {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let projected = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
-        let root = heads::root_of_width(&projected);
-        let scores = Scores { scale: 1.0 / root, later: None, padding: Padding::Added(mask) };
-        let context = cx.attention(&projected, scores, |cx, [query, key, value]| {
-            let keys = cx.transpose(&key, 2, 3)?;
-            let scores = cx.matmul(&query, &keys)?;
-            let scores = cx.div_scalar(&scores, root)?;
-            let scores = cx.add(&scores, mask)?;
-            let probabilities = cx.softmax(&scores)?;
-            cx.matmul(&probabilities, &value)
-        })?;
+        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
+        let scaling = Scaling::Scores(heads::root_of_width(&heads));
+        let how = Attention { scaling, causal: Causal::No, padding: Padding::Added(mask) };
+        let context = cx.attention(&heads, how)?;
         heads::merge(cx, &context)
     }
 }
 
 /// BertSelfOutput and BertOutput: a Linear whose result is added to the residual and normalised.
 pub(super) struct ResidualOutput {
-    node: Node,
+    label: Label,
     dense: Linear,
     layer_norm: LayerNorm,
 }
@@ -356,7 +367,7 @@ impl ResidualOutput {
         eps: f64,
     ) -> Result<Self> {
         Ok(Self {
-            node: weights.node(class, Level::Module),
+            label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), inputs, outputs)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), outputs, eps)?,
         })
@@ -368,10 +379,6 @@ impl Module for ResidualOutput {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;
         cx.add_norm(&mapped, residual, &self.layer_norm)
@@ -379,7 +386,7 @@ impl Module for ResidualOutput {
 }
 
 struct BertIntermediate {
-    node: Node,
+    label: Label,
     dense: Linear,
     activation: Activation,
 }
@@ -387,7 +394,7 @@ struct BertIntermediate {
 impl BertIntermediate {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
         Ok(Self {
-            node: weights.node(classes.intermediate, Level::Module),
+            label: weights.label(classes.intermediate, Level::Module),
             dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.intermediate)?,
             activation: sizes.activation,
         })
@@ -398,17 +405,13 @@ impl Module for BertIntermediate {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         cx.call_then(&self.dense, hidden, self.activation)
     }
 }
 
 pub(super) struct BertPooler {
-    node: Node,
+    label: Label,
     dense: Linear,
     activation: Tanh,
 }
@@ -416,7 +419,7 @@ pub(super) struct BertPooler {
 impl BertPooler {
     pub(super) fn load(weights: &Weights<'_>, hidden: usize, class: &'static str) -> Result<Self> {
         Ok(Self {
-            node: weights.node(class, Level::Module),
+            label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), hidden, hidden)?,
             activation: Tanh::load(&weights.child("activation")),
         })
@@ -427,13 +430,65 @@ impl Module for BertPooler {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let first_token = cx.select(hidden, 1, 0)?;
         let mapped = cx.call(&self.dense, &first_token)?;
         cx.call(&self.activation, &mapped)
+    }
+}
+
+/// The masked language model's head, in the modules that transformers has it in.
+struct BertOnlyMlmHead {
+    label: Label,
+    predictions: BertLmPredictionHead,
+}
+
+struct BertLmPredictionHead {
+    label: Label,
+    transform: Transform,
+    decoder: Linear,
+}
+
+impl BertOnlyMlmHead {
+    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
+        let below = weights.child("predictions");
+        let transform = below.child("transform");
+        let layers = Transforming {
+            dense: Linear::load(&transform.child("dense"), sizes.hidden, sizes.hidden)?,
+            activation: sizes.activation,
+            norm: LayerNorm::load(&transform.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+        };
+        let bias = Some(below.parameter("bias", [sizes.vocabulary])?);
+        let predictions = BertLmPredictionHead {
+            label: below.label("BertLMPredictionHead", Level::Module),
+            transform: Transform::new(transform.label("BertPredictionHeadTransform", Level::Module), layers),
+            decoder: decoder(config, &below.child("decoder"), tokens, bias)?,
+        };
+        Ok(Self { label: weights.label("BertOnlyMLMHead", Level::Module), predictions })
+    }
+}
+
+impl Module for BertOnlyMlmHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        cx.call(&self.predictions, hidden)
+    }
+}
+
+impl Module for BertLmPredictionHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let transformed = cx.call(&self.transform, hidden)?;
+        cx.call(&self.decoder, &transformed)
+    }
+}
+
+impl HeadLayers for BertOnlyMlmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
     }
 }

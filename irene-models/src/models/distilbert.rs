@@ -1,13 +1,18 @@
 //! DistilBERT (Sanh et al., 2019): BERT's layers by other names, without segments and pooler; queries are scaled, not
 //! scores, and padding is masked by a fill.
 
-use irene_tree::Level;
+use irene_tree::{Format, Level};
 
-use super::heads;
-use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Linear, Model, ModelOutput, Module, Node,
-    Padding, Result, Scores, Tensor, Weights,
+use super::{
+    heads,
+    task_head::{HeadClasses, HeadLayers, Transforming, Trunk, WithHead, decoder},
 };
+use crate::{
+    Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
+    ModelOutput, Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+};
+
+labelled!(DistilBertModel, Embeddings, Transformer, TransformerBlock, MultiHeadSelfAttention, Ffn);
 
 /// The entry in the registry.
 pub(super) struct DistilBert;
@@ -21,17 +26,36 @@ impl Architecture for DistilBert {
         "distilbert"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        Ok(Box::new(DistilBertModel {
-            node: weights.node(CLASS, Level::Model),
-            embeddings: Embeddings::load(&weights.child("embeddings"), &sizes)?,
-            transformer: Transformer::load(&weights.child("transformer"), &sizes)?,
-        }))
+        let trunk = |weights: &Weights<'_>, level| {
+            Ok(DistilBertModel {
+                label: weights.label(CLASS, level),
+                embeddings: Embeddings::load(&weights.child("embeddings"), &sizes)?,
+                transformer: Transformer::load(&weights.child("transformer"), &sizes)?,
+            })
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            Ok(if head == TaskHead::Lm {
+                Box::new(VocabHead::load(config, weights, &sizes, tokens)?)
+            } else {
+                Box::new(Classifier::load(weights, sizes.hidden, config.num_labels()?)?)
+            })
+        })
     }
 }
 
 const CLASS: &str = "DistilBertModel";
+
+const HEADS: HeadClasses = HeadClasses {
+    trunk: "distilbert",
+    lm: "DistilBertForMaskedLM",
+    classification: "DistilBertForSequenceClassification",
+};
 
 /// Fixed in transformers' code, not in the config.
 const LAYER_NORM_EPS: f64 = 1e-12;
@@ -63,29 +87,31 @@ impl Sizes {
 }
 
 struct DistilBertModel {
-    node: Node,
+    label: Label,
     embeddings: Embeddings,
     transformer: Transformer,
+}
+
+impl Trunk for DistilBertModel {
+    fn tokens(&self) -> &Embedding {
+        &self.embeddings.word_embeddings
+    }
 }
 
 impl Module for DistilBertModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         let mask = batch.mask_or_ones()?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let last_hidden_state = cx.call(&self.transformer, (&embedded, &mask))?;
-        Ok(ModelOutput { last_hidden_state, pooler_output: None })
+        Ok(last_hidden_state.into())
     }
 }
 
 struct Embeddings {
-    node: Node,
+    label: Label,
     word_embeddings: Embedding,
     position_embeddings: Embedding,
     layer_norm: LayerNorm,
@@ -96,7 +122,7 @@ impl Embeddings {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let table = |name, rows| Embedding::load(&weights.child(name), rows, sizes.hidden);
         Ok(Self {
-            node: weights.node("Embeddings", Level::Module),
+            label: weights.label("Embeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             position_embeddings: table("position_embeddings", sizes.positions)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, LAYER_NORM_EPS)?,
@@ -109,15 +135,11 @@ impl Module for Embeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_positions(CLASS, self.positions)?;
+        batch.check_whole(CLASS, self.positions)?;
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         // Positions are looked up for every sequence of the batch, where BERT does it once.
-        let ids = batch.buffer(batch.input_ids.shape(), batch.input_ids.dtype(), |_, position| position as i64)?;
+        let ids = batch.buffer(batch.input_ids.shape(), Format::I64, |_, position| position as i64)?;
         let positions = cx.call(&self.position_embeddings, &ids)?;
         let sum = cx.add(&words, &positions)?;
         cx.call(&self.layer_norm, &sum)
@@ -125,14 +147,14 @@ impl Module for Embeddings {
 }
 
 struct Transformer {
-    node: Node,
+    label: Label,
     layers: Vec<TransformerBlock>,
 }
 
 impl Transformer {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let layers = weights.list("layer", sizes.layers, |layer| TransformerBlock::load(layer, sizes))?;
-        Ok(Self { node: weights.node("Transformer", Level::Module), layers })
+        Ok(Self { label: weights.label("Transformer", Level::Module), layers })
     }
 }
 
@@ -140,10 +162,6 @@ impl Module for Transformer {
     /// Hidden states, and the mask (batch, key).
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mut hidden = hidden.clone();
@@ -155,7 +173,7 @@ impl Module for Transformer {
 }
 
 struct TransformerBlock {
-    node: Node,
+    label: Label,
     attention: MultiHeadSelfAttention,
     sa_layer_norm: LayerNorm,
     ffn: Ffn,
@@ -166,7 +184,7 @@ impl TransformerBlock {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, LAYER_NORM_EPS);
         Ok(Self {
-            node: weights.node("TransformerBlock", Level::Module),
+            label: weights.label("TransformerBlock", Level::Module),
             attention: MultiHeadSelfAttention::load(&weights.child("attention"), sizes)?,
             sa_layer_norm: norm("sa_layer_norm")?,
             ffn: Ffn::load(&weights.child("ffn"), sizes)?,
@@ -179,10 +197,6 @@ impl Module for TransformerBlock {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, mask))?;
         let attended = cx.add_norm(&attended, hidden, &self.sa_layer_norm)?;
@@ -192,7 +206,7 @@ impl Module for TransformerBlock {
 }
 
 struct MultiHeadSelfAttention {
-    node: Node,
+    label: Label,
     q_lin: Linear,
     k_lin: Linear,
     v_lin: Linear,
@@ -204,7 +218,7 @@ impl MultiHeadSelfAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
         Ok(Self {
-            node: weights.node("MultiHeadSelfAttention", Level::Module),
+            label: weights.label("MultiHeadSelfAttention", Level::Module),
             q_lin: linear("q_lin")?,
             k_lin: linear("k_lin")?,
             v_lin: linear("v_lin")?,
@@ -218,32 +232,18 @@ impl Module for MultiHeadSelfAttention {
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let projected = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
-        let root = heads::root_of_width(&projected);
-        let scores = Scores { scale: 1.0 / root, later: None, padding: Padding::Masked(mask) };
-        let context = cx.attention(&projected, scores, |cx, [query, key, value]| {
-            let query = cx.div_scalar(&query, root)?;
-            let keys = cx.transpose(&key, 2, 3)?;
-            let scores = cx.matmul(&query, &keys)?;
-            let is_token = cx.not_equal(mask, 0)?;
-            let is_token = cx.reshape(&is_token, [mask.dim(0), 1, 1, mask.dim(1)])?;
-            // The lowest finite number: minus infinity would make a row of padding alone NaN.
-            let scores = cx.where_mask(&is_token, &scores, f64::from(f32::MIN))?;
-            let probabilities = cx.softmax(&scores)?;
-            cx.matmul(&probabilities, &value)
-        })?;
+        let heads = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
+        let scaling = Scaling::Query(heads::root_of_width(&heads));
+        let how = Attention { scaling, causal: Causal::No, padding: Padding::Masked(mask) };
+        let context = cx.attention(&heads, how)?;
         let context = heads::merge(cx, &context)?;
         cx.call(&self.out_lin, &context)
     }
 }
 
 struct Ffn {
-    node: Node,
+    label: Label,
     lin1: Linear,
     lin2: Linear,
     activation: Activation,
@@ -252,7 +252,7 @@ struct Ffn {
 impl Ffn {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
-            node: weights.node("FFN", Level::Module),
+            label: weights.label("FFN", Level::Module),
             lin1: Linear::load(&weights.child("lin1"), sizes.hidden, sizes.intermediate)?,
             lin2: Linear::load(&weights.child("lin2"), sizes.intermediate, sizes.hidden)?,
             activation: sizes.activation,
@@ -264,12 +264,60 @@ impl Module for Ffn {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let activated = cx.call_then(&self.lin1, hidden, self.activation)?;
         cx.call(&self.lin2, &activated)
+    }
+}
+
+/// The masked language model's head, whose layers stand beside the trunk.
+struct VocabHead {
+    layers: Transforming,
+    vocab_projector: Linear,
+}
+
+impl VocabHead {
+    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
+        let projector = weights.child("vocab_projector");
+        let bias = Some(projector.parameter("bias", [tokens.rows()])?);
+        Ok(Self {
+            layers: Transforming {
+                dense: Linear::load(&weights.child("vocab_transform"), sizes.hidden, sizes.hidden)?,
+                // Fixed in transformers' code, not in the config.
+                activation: Activation::Gelu,
+                norm: LayerNorm::load(&weights.child("vocab_layer_norm"), sizes.hidden, LAYER_NORM_EPS)?,
+            },
+            vocab_projector: decoder(config, &projector, tokens, bias)?,
+        })
+    }
+}
+
+impl HeadLayers for VocabHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let transformed = self.layers.run(cx, &output.last_hidden_state)?;
+        cx.call(&self.vocab_projector, &transformed)
+    }
+}
+
+/// Two layers over the first token of each sequence, beside the trunk.
+struct Classifier {
+    pre_classifier: Linear,
+    classifier: Linear,
+}
+
+impl Classifier {
+    fn load(weights: &Weights<'_>, hidden: usize, labels: usize) -> Result<Self> {
+        Ok(Self {
+            pre_classifier: Linear::load(&weights.child("pre_classifier"), hidden, hidden)?,
+            classifier: Linear::load(&weights.child("classifier"), hidden, labels)?,
+        })
+    }
+}
+
+impl HeadLayers for Classifier {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let first_token = cx.select(&output.last_hidden_state, 1, 0)?;
+        let mapped = cx.call_then(&self.pre_classifier, &first_token, Activation::Relu)?;
+        cx.call(&self.classifier, &mapped)
     }
 }

@@ -1,12 +1,18 @@
 //! ELECTRA (Clark et al., 2020), the discriminator: BERT's layers behind embeddings of a width of their own; no pooler.
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::{
-    bert::{BertEmbeddings, BertEncoder, Classes, Sizes},
+    bert::{BertEmbeddings, BertEncoder, Classes, Sizes, Tables},
     heads,
+    task_head::{FirstToken, HeadClasses, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
-use crate::{Architecture, Batch, Config, Cx, Linear, Model, ModelOutput, Module, Node, Result, Weights};
+use crate::{
+    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
+    Result, TaskHead, Weights, labelled,
+};
+
+labelled!(ElectraModel);
 
 /// The entry in the registry.
 pub(super) struct Electra;
@@ -20,20 +26,32 @@ impl Architecture for Electra {
         "electra"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let width = config.size_or("embedding_size", sizes.hidden)?;
-        // Between equal widths there is nothing to map.
-        let project = (width != sizes.hidden)
-            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
-            .transpose()?;
-        Ok(Box::new(ElectraModel {
-            node: weights.node(CLASSES.model, Level::Model),
-            dtype: weights.dtype(),
-            embeddings: BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, width)?,
-            project,
-            encoder: BertEncoder::load(&weights.child("encoder"), &sizes, &CLASSES)?,
-        }))
+        let trunk = |weights: &Weights<'_>, level| ElectraModel::load(weights, level, &sizes, width);
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            let hidden = sizes.hidden;
+            if head == TaskHead::Classification {
+                let (place, labels) = (weights.child("classifier"), config.num_labels()?);
+                let class = "ElectraClassificationHead";
+                return Ok(Box::new(FirstToken::load(&place, class, hidden, Activation::Gelu, labels)?));
+            }
+            let predictions = weights.child("generator_predictions");
+            let layers = Transforming {
+                dense: Linear::load(&predictions.child("dense"), hidden, width)?,
+                activation: Activation::Gelu,
+                norm: LayerNorm::load(&predictions.child("LayerNorm"), width, sizes.eps)?,
+            };
+            let (place, class) = (weights.child("generator_lm_head"), "ElectraGeneratorPredictions");
+            let bias = Some(place.parameter("bias", [tokens.rows()])?);
+            let transform = Transform::new(predictions.label(class, Level::Module), layers);
+            Ok(Box::new(MaskedLm { transform, decoder: decoder(config, &place, tokens, bias)? }))
+        })
     }
 }
 
@@ -49,29 +67,51 @@ const CLASSES: Classes = Classes {
     output: "ElectraOutput",
 };
 
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "electra", lm: "ElectraForMaskedLM", classification: "ElectraForSequenceClassification" };
+
 struct ElectraModel {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     embeddings: BertEmbeddings,
     project: Option<Linear>,
     encoder: BertEncoder,
+}
+
+impl ElectraModel {
+    fn load(weights: &Weights<'_>, level: Level, sizes: &Sizes, width: usize) -> Result<Self> {
+        // Between equal widths there is nothing to map.
+        let project = (width != sizes.hidden)
+            .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
+            .transpose()?;
+        Ok(Self {
+            label: weights.label(CLASSES.model, level),
+            activations: weights.activations(),
+            embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, &CLASSES, width)?,
+            project,
+            encoder: BertEncoder::load(&weights.child("encoder"), sizes, &CLASSES)?,
+        })
+    }
+}
+
+impl Trunk for ElectraModel {
+    fn tokens(&self) -> &Embedding {
+        let tables: &Tables = self.embeddings.as_ref();
+        &tables.word_embeddings
+    }
 }
 
 impl Module for ElectraModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let mut hidden = cx.call(&self.embeddings, batch)?;
         if let Some(project) = &self.project {
             hidden = cx.call(project, &hidden)?;
         }
         let last_hidden_state = cx.call(&self.encoder, (&hidden, &mask))?;
-        Ok(ModelOutput { last_hidden_state, pooler_output: None })
+        Ok(last_hidden_state.into())
     }
 }

@@ -2,13 +2,19 @@
 //!
 //! OpenAI-GPT takes its projections and its feed-forward part from here.
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
-use super::heads;
-use crate::{
-    Activation, Architecture, Batch, Config, Conv1D, Cx, Embedding, LayerNorm, Model, ModelOutput, Module, Node,
-    Padding, Result, Scores, Tensor, Weights,
+use super::{
+    causal::{self, CausalMasks},
+    heads,
+    task_head::{HeadClasses, Trunk, WithHead},
 };
+use crate::{
+    Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Conv1D, Cx, Embedding, KeyValue,
+    Label, LayerNorm, Model, ModelOutput, Module, Past, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+};
+
+labelled!(Gpt2Model, Block, Gpt2Attention, Mlp);
 
 /// The entry in the registry.
 pub(super) struct Gpt2;
@@ -22,15 +28,27 @@ impl Architecture for Gpt2 {
         "transformer"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
+        Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         config.refuse_flags(&["add_cross_attention", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"])?;
         let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
         let sizes = Sizes { scaled: config.flag_or("scale_attn_weights", true)?, ..Sizes::read(config, activation)? };
-        Ok(Box::new(Gpt2Model::load(weights, &sizes)?))
+        let trunk = |weights: &Weights<'_>, level| Gpt2Model::load(weights, &sizes, level);
+        WithHead::build(weights, head, &CLASSES, trunk, |tokens| causal::head(config, weights, head, tokens))
     }
 }
 
 const CLASS: &str = "GPT2Model";
+
+const CLASSES: HeadClasses =
+    HeadClasses { trunk: "transformer", lm: "GPT2LMHeadModel", classification: "GPT2ForSequenceClassification" };
 
 /// What replaces a score that a query must not see.
 const MASKED: f64 = -10_000.0;
@@ -63,11 +81,15 @@ impl Sizes {
             activation,
         })
     }
+
+    pub(super) fn cache(&self) -> CacheShape {
+        CacheShape { layers: self.layers, heads: self.heads, width: self.hidden / self.heads }
+    }
 }
 
 struct Gpt2Model {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     wte: Embedding,
     wpe: Embedding,
     blocks: Vec<Block>,
@@ -76,10 +98,10 @@ struct Gpt2Model {
 }
 
 impl Gpt2Model {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, level: Level) -> Result<Self> {
         Ok(Self {
-            node: weights.node(CLASS, Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label(CLASS, level),
+            activations: weights.activations(),
             wte: Embedding::load(&weights.child("wte"), sizes.vocabulary, sizes.hidden)?,
             wpe: Embedding::load(&weights.child("wpe"), sizes.positions, sizes.hidden)?,
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
@@ -89,59 +111,43 @@ impl Gpt2Model {
     }
 }
 
+impl Trunk for Gpt2Model {
+    fn tokens(&self) -> &Embedding {
+        &self.wte
+    }
+}
+
 impl Module for Gpt2Model {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        let past = 0;
-        cx.add_sizes(batch.seq_len(), past)?;
         batch.check_positions(CLASS, self.positions)?;
-        let padding =
-            batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask, self.dtype)).transpose()?;
+        // The end of the positions, which transformers computes on the host.
+        cx.add_sizes(batch.new_tokens(), batch.past())?;
+        let padding = heads::padding(cx, batch, self.activations)?;
         let tokens = cx.call(&self.wte, &batch.input_ids)?;
-        let positions = cx.call(&self.wpe, &heads::positions(batch)?)?;
+        let positions = cx.call(&self.wpe, &batch.positions()?)?;
         let mut hidden = cx.add(&tokens, &positions)?;
-        let masks = Masks { causal: heads::causal_mask(batch, DType::U8)?, padding };
-        for block in &self.blocks {
-            hidden = cx.call(block, (&hidden, &masks))?;
+        let masks = CausalMasks { causal: heads::causal_mask(batch, Format::U8)?, padding };
+        let mut kept = Vec::new();
+        for (place, block) in self.blocks.iter().enumerate() {
+            let (next, layer) = cx.call(block, (&hidden, (&masks, batch.past_of_layer(place))))?;
+            hidden = next;
+            kept.extend(layer);
         }
         let last_hidden_state = cx.call(&self.ln_f, &hidden)?;
-        Ok(ModelOutput { last_hidden_state, pooler_output: None })
+        Ok(ModelOutput { cache: batch.cache.as_ref().map(|_| Cache { layers: kept }), ..last_hidden_state.into() })
     }
 }
 
-/// What a query may see.
-pub(super) struct Masks {
-    /// 1 for keys up to the query, (1, 1, query, key).
-    pub(super) causal: Tensor,
-    /// Added to scores of padding, (batch, 1, 1, key), if any token is padding.
-    pub(super) padding: Option<Tensor>,
-}
-
-impl Masks {
-    /// What becomes of scores that are divided by `root`.
-    pub(super) fn scores(&self, root: f64) -> Scores<'_> {
-        let padding = self.padding.as_ref().map_or(Padding::None, Padding::Added);
-        Scores { scale: 1.0 / root, later: Some(MASKED), padding }
-    }
-}
-
-impl crate::Tensors for Masks {
-    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
-        tensors.push(&self.causal);
-        self.padding.list(tensors);
-    }
-}
+/// Hidden states, what a query may see, and the keys and values of earlier tokens.
+pub(super) type Seen<'a> = (&'a Tensor, (&'a CausalMasks, Past<'a>));
 
 struct Block {
-    node: Node,
+    label: Label,
     ln_1: LayerNorm,
-    attn: Attention,
+    attn: Gpt2Attention,
     ln_2: LayerNorm,
     mlp: Mlp,
 }
@@ -150,9 +156,9 @@ impl Block {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, sizes.eps);
         Ok(Self {
-            node: weights.node("Block", Level::Module),
+            label: weights.label("Block", Level::Module),
             ln_1: norm("ln_1")?,
-            attn: Attention::load(&weights.child("attn"), sizes)?,
+            attn: Gpt2Attention::load(&weights.child("attn"), sizes)?,
             ln_2: norm("ln_2")?,
             mlp: Mlp::load(&weights.child("mlp"), sizes)?,
         })
@@ -160,66 +166,49 @@ impl Block {
 }
 
 impl Module for Block {
-    type Input<'a> = (&'a Tensor, &'a Masks);
-    type Output = Tensor;
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): Seen<'_>) -> Result<Self::Output> {
         let normed = cx.call(&self.ln_1, hidden)?;
-        let attended = cx.call(&self.attn, (&normed, masks))?;
+        let (attended, kept) = cx.call(&self.attn, (&normed, around))?;
         let hidden = cx.add(&attended, hidden)?;
         let normed = cx.call(&self.ln_2, &hidden)?;
         let fed = cx.call(&self.mlp, &normed)?;
-        cx.add(&hidden, &fed)
+        Ok((cx.add(&hidden, &fed)?, kept))
     }
 }
 
-struct Attention {
-    node: Node,
+struct Gpt2Attention {
+    label: Label,
     projections: Projections,
     scaled: bool,
 }
 
-impl Attention {
+impl Gpt2Attention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
-            node: weights.node("Attention", Level::Module),
+            label: weights.label("Attention", Level::Module),
             projections: Projections::load(weights, sizes)?,
             scaled: sizes.scaled,
         })
     }
 }
 
-impl Module for Attention {
-    type Input<'a> = (&'a Tensor, &'a Masks);
-    type Output = Tensor;
+impl Module for Gpt2Attention {
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
-        let projected = self.projections.heads(cx, hidden)?;
-        let root = if self.scaled { heads::root_of_width(&projected) } else { 1.0 };
-        let context = cx.attention(&projected, masks.scores(root), |cx, [query, key, value]| {
-            let keys = cx.transpose(&key, 2, 3)?;
-            let mut scores = cx.matmul(&query, &keys)?;
-            if self.scaled {
-                scores = cx.div_scalar(&scores, root)?;
-            }
-            // The causal mask's rows start where the keys of earlier calls end; there are none here.
-            cx.sub_sizes(scores.dim(3), scores.dim(2))?;
-            scores = cx.where_mask(&masks.causal, &scores, MASKED)?;
-            if let Some(padding) = &masks.padding {
-                scores = cx.add(&scores, padding)?;
-            }
-            let probabilities = cx.softmax(&scores)?;
-            cx.matmul(&probabilities, &value)
-        })?;
-        self.projections.merge(cx, &context)
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
+        let heads = self.projections.heads(cx, hidden)?;
+        let (heads, kept) = cx.remember(past, heads)?;
+        let how = Attention {
+            scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
+            causal: Causal::Chosen { mask: &masks.causal, otherwise: MASKED },
+            padding: masks.padding(),
+        };
+        let context = cx.attention(&heads, how)?;
+        Ok((self.projections.merge(cx, &context)?, kept))
     }
 }
 
@@ -263,7 +252,7 @@ impl Projections {
 
 /// The feed-forward part.
 pub(super) struct Mlp {
-    node: Node,
+    label: Label,
     c_fc: Conv1D,
     c_proj: Conv1D,
     activation: Activation,
@@ -273,7 +262,7 @@ impl Mlp {
     /// Loads it from its place.
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
-            node: weights.node("MLP", Level::Module),
+            label: weights.label("MLP", Level::Module),
             c_fc: Conv1D::load(&weights.child("c_fc"), sizes.hidden, sizes.inner)?,
             c_proj: Conv1D::load(&weights.child("c_proj"), sizes.inner, sizes.hidden)?,
             activation: sizes.activation,
@@ -284,10 +273,6 @@ impl Mlp {
 impl Module for Mlp {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let activated = cx.call_then(&self.c_fc, hidden, self.activation)?;

@@ -1,6 +1,6 @@
 //! Attention heads and masks, as several architectures share them.
 
-use irene_tree::DType;
+use irene_tree::Format;
 
 use crate::{Batch, Cx, Linear, Result, Tensor};
 
@@ -31,29 +31,29 @@ pub(super) fn merge(cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
     cx.reshape(&x, [x.dim(0), x.dim(1), x.dim(2) * x.dim(3)])
 }
 
-/// √width of heads (batch, heads, sequence, width), as a divisor of scores.
-pub(super) fn root_of_width([heads, ..]: &[Tensor; 3]) -> f64 {
-    (heads.dim(3) as f64).sqrt()
+/// √width of queries (batch, heads, sequence, width), which scores are divided by.
+pub(super) fn root_of_width([query, ..]: &[Tensor; 3]) -> f64 {
+    (query.dim(3) as f64).sqrt()
 }
 
 /// What is added to the scores (batch, heads, query, key) where the mask (batch, key) is 0.
 const MASKED: f64 = -10_000.0;
 
 /// (1 - mask) · -10000, as (batch, 1, 1, key).
-pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor, dtype: DType) -> Result<Tensor> {
+pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor, format: Format) -> Result<Tensor> {
     let mask = cx.reshape(mask, [mask.dim(0), 1, 1, mask.dim(1)])?;
-    let mask = cx.cast(&mask, dtype)?;
+    let mask = cx.cast(&mask, format)?;
     let masked = cx.rsub_scalar(1.0, &mask)?;
     cx.mul_scalar(&masked, MASKED)
 }
 
-/// 1 where a query may see a key, 0 where the key comes later: (1, 1, query, key).
-pub(super) fn causal_mask(batch: &Batch, dtype: DType) -> Result<Tensor> {
-    let seq_len = batch.seq_len();
-    batch.buffer([1, 1, seq_len, seq_len], dtype, |query, key| i64::from(key <= query))
+/// What is added to scores of padding, if the batch tells of any.
+pub(super) fn padding(cx: &mut Cx<'_>, batch: &Batch, format: Format) -> Result<Option<Tensor>> {
+    batch.attention_mask.as_ref().map(|mask| additive_mask(cx, mask, format)).transpose()
 }
 
-/// 0, 1, 2 ... as ids of positions, (1, sequence).
-pub(super) fn positions(batch: &Batch) -> Result<Tensor> {
-    batch.buffer([1, batch.seq_len()], DType::I64, |_, position| position as i64)
+/// 1 where a query may see a key, 0 where the key comes later: (1, 1, query, key).
+pub(super) fn causal_mask(batch: &Batch, format: Format) -> Result<Tensor> {
+    let size = batch.size();
+    batch.buffer([1, 1, size.new, size.keys()], format, |query, key| i64::from(key <= size.past + query))
 }

@@ -1,6 +1,7 @@
 //! The architectures: one file each, or a folder where that would be long, top to bottom in the order data flows.
 
 mod bert;
+mod causal;
 mod distilbert;
 mod electra;
 pub mod flexibert;
@@ -8,6 +9,7 @@ mod gpt2;
 mod heads;
 mod openai_gpt;
 mod roberta;
+mod task_head;
 
 use crate::Architecture;
 

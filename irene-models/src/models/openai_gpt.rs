@@ -1,15 +1,19 @@
 //! OpenAI-GPT (Radford et al., 2018): post-norm decoder; its causal mask multiplies and adds instead of choosing.
 
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::{
-    gpt2::{Masks, Mlp, Projections, Sizes},
+    causal::{self, CausalMasks},
+    gpt2::{Mlp, Projections, Seen, Sizes},
     heads,
+    task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, LayerNorm, Model, ModelOutput, Module, Node, Result,
-    Tensor, Weights,
+    Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Cx, Embedding, KeyValue, Label,
+    LayerNorm, Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
+
+labelled!(OpenAiGptModel, Block, GptAttention);
 
 /// The entry in the registry.
 pub(super) struct OpenAiGpt;
@@ -27,20 +31,35 @@ impl Architecture for OpenAiGpt {
         "transformer"
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
-        let activation = Activation::from_words(&WORDS, config, "afn", "gelu")?;
-        Ok(Box::new(OpenAiGptModel::load(weights, &Sizes::read(config, activation)?)?))
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
+        Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config, Activation::from_words(&WORDS, config, "afn", "gelu")?)?;
+        let trunk = |weights: &Weights<'_>, level| OpenAiGptModel::load(weights, &sizes, level);
+        WithHead::build(weights, head, &CLASSES, trunk, |tokens| causal::head(config, weights, head, tokens))
     }
 }
 
 const CLASS: &str = "OpenAIGPTModel";
 
+const CLASSES: HeadClasses = HeadClasses {
+    trunk: "transformer",
+    lm: "OpenAIGPTLMHeadModel",
+    classification: "OpenAIGPTForSequenceClassification",
+};
+
 /// What is added to a score that a query must not see.
 const MASKED: f64 = -10_000.0;
 
 struct OpenAiGptModel {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     tokens_embed: Embedding,
     positions_embed: Embedding,
     blocks: Vec<Block>,
@@ -48,10 +67,10 @@ struct OpenAiGptModel {
 }
 
 impl OpenAiGptModel {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, level: Level) -> Result<Self> {
         Ok(Self {
-            node: weights.node(CLASS, Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label(CLASS, level),
+            activations: weights.activations(),
             tokens_embed: Embedding::load(&weights.child("tokens_embed"), sizes.vocabulary, sizes.hidden)?,
             positions_embed: Embedding::load(&weights.child("positions_embed"), sizes.positions, sizes.hidden)?,
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
@@ -64,30 +83,34 @@ impl Module for OpenAiGptModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         batch.check_positions(CLASS, self.positions)?;
-        let padding =
-            batch.attention_mask.as_ref().map(|mask| heads::additive_mask(cx, mask, self.dtype)).transpose()?;
+        let padding = heads::padding(cx, batch, self.activations)?;
         let tokens = cx.call(&self.tokens_embed, &batch.input_ids)?;
-        let positions = cx.call(&self.positions_embed, &heads::positions(batch)?)?;
+        let positions = cx.call(&self.positions_embed, &batch.positions()?)?;
         let sum = cx.add(&tokens, &positions)?;
         // Without segments transformers adds the number 0 in their place.
         let mut hidden = cx.add_scalar(&sum, 0.0)?;
-        let masks = Masks { causal: heads::causal_mask(batch, self.dtype)?, padding };
-        for block in &self.blocks {
-            hidden = cx.call(block, (&hidden, &masks))?;
+        let masks = CausalMasks { causal: heads::causal_mask(batch, self.activations)?, padding };
+        let mut kept = Vec::new();
+        for (place, block) in self.blocks.iter().enumerate() {
+            let (next, layer) = cx.call(block, (&hidden, (&masks, batch.past_of_layer(place))))?;
+            hidden = next;
+            kept.extend(layer);
         }
-        Ok(ModelOutput { last_hidden_state: hidden, pooler_output: None })
+        Ok(ModelOutput { cache: batch.cache.as_ref().map(|_| Cache { layers: kept }), ..hidden.into() })
+    }
+}
+
+impl Trunk for OpenAiGptModel {
+    fn tokens(&self) -> &Embedding {
+        &self.tokens_embed
     }
 }
 
 struct Block {
-    node: Node,
-    attn: Attention,
+    label: Label,
+    attn: GptAttention,
     ln_1: LayerNorm,
     mlp: Mlp,
     ln_2: LayerNorm,
@@ -97,8 +120,8 @@ impl Block {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let norm = |name| LayerNorm::load(&weights.child(name), sizes.hidden, sizes.eps);
         Ok(Self {
-            node: weights.node("Block", Level::Module),
-            attn: Attention::load(&weights.child("attn"), sizes)?,
+            label: weights.label("Block", Level::Module),
+            attn: GptAttention::load(&weights.child("attn"), sizes)?,
             ln_1: norm("ln_1")?,
             mlp: Mlp::load(&weights.child("mlp"), sizes)?,
             ln_2: norm("ln_2")?,
@@ -107,57 +130,41 @@ impl Block {
 }
 
 impl Module for Block {
-    type Input<'a> = (&'a Tensor, &'a Masks);
-    type Output = Tensor;
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
-        let attended = cx.call(&self.attn, (hidden, masks))?;
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): Seen<'_>) -> Result<Self::Output> {
+        let (attended, kept) = cx.call(&self.attn, (hidden, around))?;
         let normed = cx.add_norm(&attended, hidden, &self.ln_1)?;
         let fed = cx.call(&self.mlp, &normed)?;
-        cx.add_norm(&fed, &normed, &self.ln_2)
+        Ok((cx.add_norm(&fed, &normed, &self.ln_2)?, kept))
     }
 }
 
-struct Attention {
-    node: Node,
+struct GptAttention {
+    label: Label,
     projections: Projections,
 }
 
-impl Attention {
+impl GptAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self { node: weights.node("Attention", Level::Module), projections: Projections::load(weights, sizes)? })
+        Ok(Self { label: weights.label("Attention", Level::Module), projections: Projections::load(weights, sizes)? })
     }
 }
 
-impl Module for Attention {
-    type Input<'a> = (&'a Tensor, &'a Masks);
-    type Output = Tensor;
+impl Module for GptAttention {
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, masks): (&Tensor, &Masks)) -> Result<Tensor> {
-        let projected = self.projections.heads(cx, hidden)?;
-        let root = heads::root_of_width(&projected);
-        let context = cx.attention(&projected, masks.scores(root), |cx, [query, key, value]| {
-            let keys = cx.transpose(&key, 2, 3)?;
-            let scores = cx.matmul(&query, &keys)?;
-            let scores = cx.div_scalar(&scores, root)?;
-            let seen = cx.mul(&scores, &masks.causal)?;
-            let unseen = cx.rsub_scalar(1.0, &masks.causal)?;
-            let unseen = cx.mul_scalar(&unseen, MASKED)?;
-            let mut scores = cx.add(&seen, &unseen)?;
-            if let Some(padding) = &masks.padding {
-                scores = cx.add(&scores, padding)?;
-            }
-            let probabilities = cx.softmax(&scores)?;
-            cx.matmul(&probabilities, &value)
-        })?;
-        self.projections.merge(cx, &context)
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
+        let heads = self.projections.heads(cx, hidden)?;
+        let (heads, kept) = cx.remember(past, heads)?;
+        let how = Attention {
+            scaling: Scaling::Scores(heads::root_of_width(&heads)),
+            causal: Causal::Blended { mask: &masks.causal, otherwise: MASKED },
+            padding: masks.padding(),
+        };
+        let context = cx.attention(&heads, how)?;
+        Ok((self.projections.merge(cx, &context)?, kept))
     }
 }

@@ -3,20 +3,21 @@
 // What follows it decides results and not shapes.
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
 
-use irene_tree::Shape;
+use irene_tree::Operand;
 
 use super::{Form, Tensor, Then, layout};
-#[cfg(feature = "candle")]
-use super::{on_candle, panels};
 use crate::Result;
+#[cfg(feature = "candle")]
+use crate::candle::{operations, panels};
 
 /// The weight of an affine map, laid out in memory as its product wants it.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
     /// As the checkpoint has it.
-    shape: Shape,
+    operand: Operand,
     inputs: usize,
     outputs: usize,
+    #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     stored: Stored,
 }
 
@@ -26,6 +27,7 @@ enum Stored {
     /// (inputs, outputs).
     #[cfg(feature = "candle")]
     Plain(candle_core::Tensor),
+    /// See [`panels`].
     #[cfg(feature = "candle")]
     Panels(candle_core::Tensor),
 }
@@ -33,16 +35,16 @@ enum Stored {
 impl Weight {
     /// The weight (outputs, inputs) of `torch.nn.Linear`.
     pub(crate) fn of_linear(weight: &Tensor) -> Result<Self> {
-        Self::new(weight.shape(), &weight.transpose(0, 1)?)
+        Self::new(weight.operand(), &weight.transpose(0, 1)?)
     }
 
     /// The weight (inputs, outputs) of GPT-2's Conv1D.
     pub(crate) fn of_conv1d(weight: &Tensor) -> Result<Self> {
-        Self::new(weight.shape(), weight)
+        Self::new(weight.operand(), weight)
     }
 
-    fn new(shape: Shape, matrix: &Tensor) -> Result<Self> {
-        let stored = match &matrix.0 {
+    fn new(operand: Operand, matrix: &Tensor) -> Result<Self> {
+        let stored = match &matrix.form {
             Form::Shape(..) => Stored::ShapeAlone,
             #[cfg(feature = "candle")]
             Form::Candle(matrix) => match panels::of(matrix) {
@@ -50,29 +52,28 @@ impl Weight {
                 None => Stored::Plain(matrix.contiguous()?),
             },
         };
-        Ok(Self { shape, inputs: matrix.dim(0), outputs: matrix.dim(1), stored })
+        Ok(Self { operand, inputs: matrix.dim(0), outputs: matrix.dim(1), stored })
     }
 
     /// As the checkpoint has it.
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
+    pub(crate) fn operand(&self) -> Operand {
+        self.operand
     }
 }
 
 impl Tensor {
     /// x W + b and what follows.
-    pub(crate) fn affine(&self, weight: &Weight, bias: &Self, then: Then) -> Result<Self> {
+    pub(crate) fn affine(&self, weight: &Weight, bias: Option<&Self>, then: Then) -> Result<Self> {
         let shape = layout::mapped("linear", self.shape(), weight.inputs, weight.outputs)?;
-        match (&self.0, &weight.stored, &bias.0) {
-            #[cfg(feature = "candle")]
-            (Form::Candle(x), Stored::Panels(weight), Form::Candle(bias)) => {
-                Ok(Self(Form::Candle(panels::affine(x, weight, bias, then)?)))
-            }
-            #[cfg(feature = "candle")]
-            (Form::Candle(x), Stored::Plain(weight), Form::Candle(bias)) => {
-                Ok(Self(Form::Candle(on_candle::affine(x, weight, bias, then)?)))
-            }
-            _ => Ok(Self::of_shape(shape, self.dtype())),
+        #[cfg(feature = "candle")]
+        if let Form::Candle(x) = &self.form {
+            let bias = bias.and_then(Self::candle);
+            return Ok(match &weight.stored {
+                Stored::ShapeAlone => Self::of_shape(shape, self.format()),
+                Stored::Panels(weight) => Form::Candle(panels::affine(x, weight, bias, then)?).into(),
+                Stored::Plain(weight) => Form::Candle(operations::affine(x, weight, bias, then)?).into(),
+            });
         }
+        Ok(Self::of_shape(shape, self.format()))
     }
 }

@@ -106,6 +106,20 @@ pub(super) fn product(left: Shape, right: Shape) -> Result<Shape> {
     }
 }
 
+/// The shape of two tensors behind each other along a dimension.
+pub(super) fn beside(first: Shape, second: Shape, dim: usize) -> Result<Shape> {
+    let mut shape = first;
+    let mut added = second;
+    match (shape.dims_mut().get_mut(dim), added.dims_mut().get_mut(dim)) {
+        (Some(sum), Some(more)) => {
+            *sum = sum.saturating_add(std::mem::take(more));
+            *more = *sum;
+        }
+        _ => return Err(mismatch("concat", format!("{first} and {second} along {dim}"))),
+    }
+    if shape == added { Ok(shape) } else { Err(mismatch("concat", format!("{first} and {second} along {dim}"))) }
+}
+
 /// The shape of activations whose last dimension a weight maps from `from` to `to`.
 pub(super) fn mapped(operation: &'static str, x: Shape, from: usize, to: usize) -> Result<Shape> {
     let mut shape = x;

@@ -1,57 +1,62 @@
 //! One tensor in two forms: a shape to be followed, or candle's tensor to be run.
 
 mod affine;
-#[cfg(feature = "candle")]
-mod attention;
-#[cfg(feature = "candle")]
-mod convolution;
-#[cfg(feature = "candle")]
-mod kernels;
 mod layout;
-#[cfg(feature = "candle")]
-mod on_candle;
-#[cfg(feature = "candle")]
-mod on_cpu;
-#[cfg(feature = "candle")]
-mod panels;
-#[cfg(feature = "candle")]
-mod product;
 mod raw;
-#[cfg(feature = "candle")]
-mod transforms;
 
 pub(crate) use affine::Weight;
-use irene_tree::{DType, Shape};
+use irene_tree::{Format, Operand, Role, Shape};
 pub use layout::Layout;
-#[cfg(feature = "candle")]
-pub(crate) use on_candle::{candle_dtype, known_dtype};
 pub(crate) use raw::{Binary, Scalar, Then, Transform, Unary};
+
+#[cfg(feature = "candle")]
+use crate::candle::operations;
 
 /// A tensor: its shape alone, or real data on a candle device.
 ///
 /// Operations on it go through [`Cx`](crate::Cx), so that none escapes the trace.
 #[derive(Clone, Debug)]
-pub struct Tensor(Form);
+pub struct Tensor {
+    form: Form,
+    role: Role,
+}
 
 #[derive(Clone, Debug)]
 enum Form {
-    Shape(Layout, DType),
+    Shape(Layout, Format),
     #[cfg(feature = "candle")]
     Candle(candle_core::Tensor),
 }
 
+/// What is computed is an activation.
+impl From<Form> for Tensor {
+    fn from(form: Form) -> Self {
+        Self { form, role: Role::Activation }
+    }
+}
+
 impl Tensor {
     /// A tensor that is only followed by its shape, contiguous in memory.
-    pub fn of_shape(shape: impl Into<Shape>, dtype: DType) -> Self {
-        Self(Form::Shape(Layout::contiguous(shape.into()), dtype))
+    pub fn of_shape(shape: impl Into<Shape>, format: Format) -> Self {
+        Form::Shape(Layout::contiguous(shape.into()), format).into()
+    }
+
+    /// The same tensor in another role.
+    pub fn with_role(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    /// What operations see of it.
+    pub fn operand(&self) -> Operand {
+        Operand::new(self.shape(), self.format(), self.role)
     }
 
     /// Dimensions and strides.
     pub fn layout(&self) -> Layout {
-        match &self.0 {
+        match &self.form {
             Form::Shape(layout, _) => *layout,
             #[cfg(feature = "candle")]
-            Form::Candle(tensor) => on_candle::layout(tensor),
+            Form::Candle(tensor) => operations::layout(tensor),
         }
     }
 
@@ -65,24 +70,50 @@ impl Tensor {
     /// # Errors
     /// What the device says.
     pub fn synchronize(&self) -> crate::Result<()> {
-        match &self.0 {
+        match &self.form {
             Form::Shape(..) => Ok(()),
             #[cfg(feature = "candle")]
             Form::Candle(tensor) => Ok(tensor.device().synchronize()?),
         }
     }
 
-    /// The element type.
-    pub fn dtype(&self) -> DType {
-        match &self.0 {
-            Form::Shape(_, dtype) => *dtype,
+    /// How its numbers are stored.
+    pub fn format(&self) -> Format {
+        match &self.form {
+            Form::Shape(_, format) => *format,
             #[cfg(feature = "candle")]
-            Form::Candle(tensor) => on_candle::dtype(tensor),
+            Form::Candle(tensor) => operations::format(tensor),
         }
     }
 
     /// The dimension at this place, counted from the outermost; 1 if there is none.
     pub fn dim(&self, place: usize) -> usize {
         self.shape().dims().get(place).copied().unwrap_or(1)
+    }
+}
+
+#[cfg(feature = "candle")]
+impl Tensor {
+    /// A tensor of candle's, to be run. Element types that the models do not use are refused.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for more dimensions than a [`Shape`] holds or an element type that has no counterpart.
+    pub fn from_candle(tensor: candle_core::Tensor) -> crate::Result<Self> {
+        let refuse = |reason| Err(crate::Error::Shape { operation: "from_candle", reason });
+        if Shape::new(tensor.dims()).is_none() {
+            return refuse(format!("{} dimensions are too many", tensor.rank()));
+        }
+        if operations::known_format(tensor.dtype()).is_none() {
+            return refuse(format!("element type {:?} has no counterpart", tensor.dtype()));
+        }
+        Ok(Form::Candle(tensor).into())
+    }
+
+    /// Candle's tensor, if this one has data.
+    pub fn candle(&self) -> Option<&candle_core::Tensor> {
+        match &self.form {
+            Form::Candle(tensor) => Some(tensor),
+            Form::Shape(..) => None,
+        }
     }
 }

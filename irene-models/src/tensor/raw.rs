@@ -3,12 +3,12 @@
 // Numbers that decide results and not shapes are for candle alone.
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
 
-use irene_tree::{DType, OpKind, Shape};
+use irene_tree::{Format, OpKind, Shape};
 
 use super::{Form, Tensor, layout};
 #[cfg(feature = "candle")]
-use super::{convolution, on_candle, transforms};
-use crate::{Result, Scores};
+use crate::candle::{convolution, operations, transforms};
+use crate::{Attention, Result};
 
 /// Operations of one tensor, element by element or along the last dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub(crate) enum Unary {
     Pow(f64),
     NotEqual(i64),
     CumSum,
-    Cast(DType),
+    Cast(Format),
     Copy,
 }
 
@@ -44,10 +44,10 @@ impl Unary {
         }
     }
 
-    fn dtype(self, of: DType) -> DType {
+    fn format(self, of: Format) -> Format {
         match self {
             Self::Cast(to) => to,
-            Self::NotEqual(_) => DType::U8,
+            Self::NotEqual(_) => Format::U8,
             _ => of,
         }
     }
@@ -115,7 +115,7 @@ impl Scalar {
 impl Scalar {
     /// The factor and the term that make it x · factor + term.
     #[cfg(feature = "candle")]
-    pub(super) fn as_affine(self) -> (f64, f64) {
+    pub(crate) fn as_affine(self) -> (f64, f64) {
         match self {
             Self::Add(value) => (1.0, value),
             Self::Rsub(value) => (-1.0, value),
@@ -127,11 +127,11 @@ impl Scalar {
 
 /// Follows the operation by shape, or runs it on candle if every operand is candle's.
 macro_rules! in_form {
-    ([$($tensor:ident),+] $shape:expr, $dtype:expr, candle: $run:expr) => {
-        match ($(&$tensor.0),+,) {
+    ([$($tensor:ident),+] $shape:expr, $format:expr, candle: $run:expr) => {
+        match ($(&$tensor.form),+,) {
             #[cfg(feature = "candle")]
-            ($(Form::Candle($tensor)),+,) => Ok(Tensor(Form::Candle($run))),
-            _ => Ok(Tensor::of_shape($shape, $dtype)),
+            ($(Form::Candle($tensor)),+,) => Ok(Form::Candle($run).into()),
+            _ => Ok(Tensor::of_shape($shape, $format)),
         }
     };
 }
@@ -141,54 +141,55 @@ macro_rules! viewed {
     ($tensor:ident, $layout:ident => $followed:expr, candle: $x:ident => $run:expr) => {{
         let $layout = $tensor.layout();
         let followed = $followed?;
-        match &$tensor.0 {
-            Form::Shape(_, dtype) => Ok(Tensor(Form::Shape(followed, *dtype))),
+        let form = match &$tensor.form {
+            Form::Shape(_, format) => Form::Shape(followed, *format),
             #[cfg(feature = "candle")]
-            Form::Candle($x) => Ok(Tensor(Form::Candle($run?))),
-        }
+            Form::Candle($x) => Form::Candle($run?),
+        };
+        Ok(Tensor { form, role: $tensor.role })
     }};
 }
 
 impl Tensor {
     pub(crate) fn unary(&self, op: Unary) -> Result<Self> {
         let x = self;
-        in_form!([x] self.shape(), op.dtype(self.dtype()), candle: on_candle::unary(x, op)?)
+        in_form!([x] self.shape(), op.format(self.format()), candle: operations::unary(x, op)?)
     }
 
     pub(crate) fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
         let (x, y) = (self, other);
         in_form!([x, y]
-            layout::broadcast(op.kind().name(), self.shape(), other.shape())?, self.dtype(),
-            candle: on_candle::binary(x, op, y)?)
+            layout::broadcast(op.kind().name(), self.shape(), other.shape())?, self.format(),
+            candle: operations::binary(x, op, y)?)
     }
 
     pub(crate) fn scalar(&self, op: Scalar) -> Result<Self> {
         let x = self;
-        in_form!([x] self.shape(), self.dtype(), candle: on_candle::scalar(x, op)?)
+        in_form!([x] self.shape(), self.format(), candle: operations::scalar(x, op)?)
     }
 
     pub(crate) fn matmul(&self, other: &Self) -> Result<Self> {
         let (x, y) = (self, other);
-        in_form!([x, y] layout::product(self.shape(), other.shape())?, self.dtype(), candle: on_candle::matmul(x, y)?)
+        in_form!([x, y] layout::product(self.shape(), other.shape())?, self.format(), candle: operations::matmul(x, y)?)
     }
 
     /// The product with one matrix (n, p).
     pub(crate) fn matmul_matrix(&self, matrix: &Self) -> Result<Self> {
         let (x, y) = (self, matrix);
         in_form!([x, y]
-            layout::mapped("matmul", self.shape(), matrix.dim(0), matrix.dim(1))?, self.dtype(),
-            candle: on_candle::matmul_matrix(x, y)?)
+            layout::mapped("matmul", self.shape(), matrix.dim(0), matrix.dim(1))?, self.format(),
+            candle: operations::matmul_matrix(x, y)?)
     }
 
     pub(crate) fn transform(&self, transform: Transform) -> Result<Self> {
         let x = self;
-        in_form!([x] self.shape(), self.dtype(), candle: transforms::transform(x, transform)?)
+        in_form!([x] self.shape(), self.format(), candle: transforms::transform(x, transform)?)
     }
 
     /// A convolution of each channel of (batch, channels, sequence) with a kernel of its own: weight (channels, 1, kernel).
     pub(crate) fn depthwise(&self, weight: &Self) -> Result<Self> {
         let x = self;
-        in_form!([x, weight] self.shape(), self.dtype(), candle: convolution::depthwise(x, weight)?)
+        in_form!([x, weight] self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
     }
 
     /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
@@ -201,7 +202,7 @@ impl Tensor {
                 _ => return Err(layout::mismatch("pointwise", format!("{} by {}", self.shape(), weight.shape()))),
             }
             shape
-        }, self.dtype(), candle: convolution::pointwise(x, weight)?)
+        }, self.format(), candle: convolution::pointwise(x, weight)?)
     }
 
     pub(crate) fn unfold(&self, kernel: usize) -> Result<Self> {
@@ -213,17 +214,17 @@ impl Tensor {
                 _ => return Err(layout::mismatch("unfold", format!("{shape}"))),
             }
             shape
-        }, self.dtype(), candle: convolution::unfold(x, kernel)?)
+        }, self.format(), candle: convolution::unfold(x, kernel)?)
     }
 
     pub(crate) fn zeros(&self, shape: Shape) -> Result<Self> {
         let x = self;
-        in_form!([x] shape, self.dtype(), candle: on_candle::zeros(x, shape.dims())?)
+        in_form!([x] shape, self.format(), candle: operations::zeros(x, shape.dims())?)
     }
 
     /// Tensors of one shape beside each other along a new dimension.
     pub(crate) fn stack(tensors: &[&Self], dim: usize) -> Result<Self> {
-        let (shape, dtype) = tensors.first().map_or((Shape::default(), DType::F32), |x| (x.shape(), x.dtype()));
+        let (shape, format) = tensors.first().map_or((Shape::default(), Format::F32), |x| (x.shape(), x.format()));
         let other = tensors.iter().map(|x| x.shape()).find(|other| *other != shape);
         let stacked = match (other, shape.dims().split_at_checked(dim)) {
             (None, Some((before, after))) => Shape::new(&[before, &[tensors.len()], after].concat()),
@@ -234,58 +235,68 @@ impl Tensor {
         };
         #[cfg(feature = "candle")]
         if let Some(tensors) = tensors.iter().map(|x| x.candle()).collect::<Option<Vec<_>>>() {
-            return Ok(Self(Form::Candle(on_candle::stack(&tensors, dim)?)));
+            return Ok(Form::Candle(operations::stack(&tensors, dim)?).into());
         }
-        Ok(Self::of_shape(stacked, dtype))
+        Ok(Self::of_shape(stacked, format))
     }
 
     /// `self` where the mask is not zero, the number elsewhere; the mask stretches.
     pub(crate) fn where_mask(&self, mask: &Self, otherwise: f64) -> Result<Self> {
         let x = self;
         in_form!([x, mask]
-            layout::broadcast("where", self.shape(), mask.shape())?, self.dtype(),
-            candle: on_candle::where_mask(x, mask, otherwise)?)
+            layout::broadcast("where", self.shape(), mask.shape())?, self.format(),
+            candle: operations::where_mask(x, mask, otherwise)?)
     }
 
     pub(crate) fn layer_norm(&self, weight: &Self, bias: &Self, eps: f64) -> Result<Self> {
         let x = self;
         in_form!([x, weight, bias]
-            layout::mapped("layer_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.dtype(),
-            candle: on_candle::layer_norm(x, weight, bias, eps)?)
+            layout::mapped("layer_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.format(),
+            candle: operations::layer_norm(x, weight, bias, eps)?)
     }
 
     /// The layer norm of a sum in one pass, where there is one.
     pub(crate) fn add_norm(&self, residual: &Self, weight: &Self, bias: &Self, eps: f64) -> Option<Result<Self>> {
-        match (&self.0, &residual.0, &weight.0, &bias.0) {
+        match (&self.form, &residual.form, &weight.form, &bias.form) {
             #[cfg(feature = "candle")]
             (Form::Candle(x), Form::Candle(residual), Form::Candle(weight), Form::Candle(bias)) => {
-                let sum = on_candle::add_norm(x, residual, weight, bias, eps)?;
-                Some(sum.map(|out| Self(Form::Candle(out))).map_err(Into::into))
+                let sum = operations::add_norm(x, residual, weight, bias, eps)?;
+                Some(sum.map(|out| Form::Candle(out).into()).map_err(Into::into))
             }
-            _ => None,
+            _ => Some(self.binary(Binary::Add, residual)),
         }
     }
 
-    /// The attention of query, key and value (batch, heads, sequence, width) as one operation, where there is one.
-    pub(crate) fn attention([query, key, value]: [&Self; 3], scores: Scores<'_>) -> Option<Result<Self>> {
-        match (&query.0, &key.0, &value.0) {
+    /// The attention of query, key and value (batch, heads, tokens, width) as one operation, where there is one: a view of memory in
+    /// the order (batch, tokens, heads, width).
+    pub(crate) fn attention([query, key, value]: [&Self; 3], how: Attention<'_>) -> Option<Result<Self>> {
+        match (&query.form, &key.form, &value.form) {
             #[cfg(feature = "candle")]
             (Form::Candle(query), Form::Candle(key), Form::Candle(value)) => {
-                let context = on_candle::attention([query, key, value], scores)?;
-                Some(context.map(|out| Self(Form::Candle(out))).map_err(Into::into))
+                let context = operations::attention([query, key, value], how)?;
+                Some(context.map(|out| Form::Candle(out).into()).map_err(Into::into))
             }
-            _ => None,
+            _ => {
+                let shape = [query.dim(0), query.dim(2), query.dim(1), value.dim(3)];
+                Some(Self::of_shape(shape, query.format()).transpose(1, 2))
+            }
         }
     }
 
-    /// The rows of a table (`self`) at these ids.
-    pub(crate) fn rows(&self, ids: &Self) -> Result<Self> {
+    /// This tensor and behind it another along a dimension, contiguous.
+    pub(crate) fn concat(&self, other: &Self, dim: usize) -> Result<Self> {
+        let (x, y) = (self, other);
+        in_form!([x, y] layout::beside(self.shape(), other.shape(), dim)?, self.format(), candle: operations::concat(x, y, dim)?)
+    }
+
+    /// The rows of a table (`self`) at these ids, as numbers of this format where the table is followed by its shape.
+    pub(crate) fn rows(&self, ids: &Self, format: Format) -> Result<Self> {
         let table = self;
         in_form!([table, ids] {
             let (outer, width) = (ids.shape(), self.dim(1));
             let dims = [outer.dims(), &[width]].concat();
             Shape::new(&dims).ok_or_else(|| layout::mismatch("embedding", format!("ids of shape {outer}")))?
-        }, self.dtype(), candle: on_candle::rows(table, ids)?)
+        }, format, candle: operations::rows(table, ids)?)
     }
 
     pub(crate) fn transpose(&self, first: usize, second: usize) -> Result<Self> {

@@ -1,13 +1,13 @@
 use std::borrow::Cow;
 
-use irene_tree::{Level, Operation};
+use irene_tree::{Format, Kernels, Level, Operation};
 
 use super::Tensors;
 use crate::{Result, Tensor};
 
-/// A module's place: its name under its parent, its class and its level.
+/// What a node of the trace is called: its name under its parent, its class and its level.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct Label {
     /// The name, which is the last part of the scope and of the checkpoint's key; the model itself is `root`.
     pub name: Cow<'static, str>,
     /// The class in Hugging Face transformers.
@@ -16,15 +16,30 @@ pub struct Node {
     pub level: Level,
 }
 
+/// What has a place in the trace.
+pub trait Labelled {
+    /// What its node is called.
+    fn label(&self) -> &Label;
+}
+
+/// Makes structs [`Labelled`] by their field `label`.
+#[macro_export]
+macro_rules! labelled {
+    ($($module:ident $(<$parameter:ident>)?),+ $(,)?) => {
+        $(impl $(<$parameter>)? $crate::Labelled for $module $(<$parameter>)? {
+            fn label(&self) -> &$crate::Label {
+                &self.label
+            }
+        })+
+    };
+}
+
 /// A part of a model: a logic unit made of others, or a primitive.
-pub trait Module {
+pub trait Module: Labelled {
     /// What `forward` takes: references, so that the same node can be run again.
     type Input<'a>: Tensors + Copy;
     /// What it gives.
     type Output: Tensors;
-
-    /// Where the module stands.
-    fn node(&self) -> &Node;
 
     /// Computes the output; every child and operation is entered through `cx`.
     ///
@@ -56,40 +71,50 @@ pub trait Visitor {
     ///
     /// # Errors
     /// Ends the forward pass with this error.
-    fn enter(&mut self, node: &Node, inputs: &[&Tensor]) -> Result<()>;
+    fn enter(&mut self, label: &Label, inputs: &[&Tensor]) -> Result<()>;
 
     /// The node entered last ends.
     ///
     /// # Errors
     /// Ends the forward pass with this error.
-    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()>;
+    fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()>;
 }
 
 /// The context of a forward pass: everything that a model does goes through it.
 pub struct Cx<'v> {
     visitor: Option<&'v mut dyn Visitor>,
-    fuses: bool,
+    kernels: Kernels,
+    cache_format: Option<Format>,
 }
 
 impl<'v> Cx<'v> {
-    /// A context that only runs, and may run several operations as one where that gives the same result.
+    /// A context that only runs, with fused kernels where there are any.
     pub fn silent() -> Self {
-        Self { visitor: None, fuses: true }
+        Self { visitor: None, kernels: Kernels::Fused, cache_format: None }
     }
 
-    /// A context that only runs, operation by operation as a visited one does: what tracing costs is the difference.
-    pub fn unfused() -> Self {
-        Self { visitor: None, fuses: false }
-    }
-
-    /// Whether operations may run as one.
-    pub(super) fn fuses(&self) -> bool {
-        self.fuses
-    }
-
-    /// A context that tells the visitor of every node.
+    /// A context that tells the visitor of every node; kernels are eager.
     pub fn visited(visitor: &'v mut dyn Visitor) -> Self {
-        Self { visitor: Some(visitor), fuses: false }
+        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None }
+    }
+
+    /// The same context with such kernels.
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
+    /// The same context with keys and values kept in this format, where fused kernels are followed by shape; in that of the activations
+    /// otherwise.
+    pub fn with_cache_format(self, format: Format) -> Self {
+        Self { cache_format: Some(format), ..self }
+    }
+
+    pub(super) fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    pub(super) fn cache_format(&self) -> Option<Format> {
+        self.cache_format
     }
 
     /// Runs a child module.
@@ -105,46 +130,84 @@ impl<'v> Cx<'v> {
         let mut inputs = Vec::new();
         input.list(&mut inputs);
         if let Some(visitor) = &mut self.visitor {
-            visitor.enter(module.node(), &inputs)?;
+            visitor.enter(module.label(), &inputs)?;
         }
         let output = module.forward(self, input)?;
+        let (kernels, cache_format) = (self.kernels, self.cache_format);
         if let Some(visitor) = &mut self.visitor {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
-            let operation = module.operation(input, &output);
-            let rerun = &mut || finished(&module.forward(&mut Cx::unfused(), input)?);
-            visitor.exit(module.node(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
+            let operation = module.operation(input, &output).map(|operation| match kernels {
+                Kernels::Eager => operation,
+                Kernels::Fused => operation.with_bias_fused(),
+            });
+            let rerun = &mut || finished(&module.forward(&mut Cx { visitor: None, kernels, cache_format }, input)?);
+            visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
     }
 
     /// Runs one operation; `describe` says what it is once its output is known.
     #[inline]
-    pub(super) fn operate(
+    pub(super) fn operate<T: Tensors>(
         &mut self,
-        node: impl FnOnce() -> Node,
+        label: impl FnOnce() -> Label,
         inputs: &[&Tensor],
-        run: impl Fn() -> Result<Tensor>,
-        describe: impl FnOnce(&Tensor) -> Operation,
-    ) -> Result<Tensor> {
+        run: impl Fn() -> Result<T>,
+        describe: impl FnOnce(&T) -> Operation,
+    ) -> Result<T> {
         let Some(visitor) = &mut self.visitor else { return run() };
-        let node = node();
-        visitor.enter(&node, inputs)?;
+        let label = label();
+        visitor.enter(&label, inputs)?;
         let output = run()?;
         let operation = Some(describe(&output));
-        let rerun = &mut || run()?.synchronize();
-        visitor.exit(&node, Done { inputs, outputs: &[&output], operation, rerun })?;
+        let mut outputs = Vec::new();
+        output.list(&mut outputs);
+        let rerun = &mut || finished(&run()?);
+        visitor.exit(&label, Done { inputs, outputs: &outputs, operation, rerun })?;
         Ok(output)
+    }
+
+    /// Runs several operations as one kernel, if kernels are fused and `run` has one for these tensors. The visitor hears of the node
+    /// once that is known.
+    #[inline]
+    pub(super) fn fused(
+        &mut self,
+        label: impl FnOnce() -> Label,
+        inputs: &[&Tensor],
+        run: impl Fn() -> Option<Result<Tensor>>,
+        describe: impl FnOnce(&Tensor) -> Option<Operation>,
+    ) -> Option<Result<Tensor>> {
+        if self.kernels == Kernels::Eager {
+            return None;
+        }
+        let output = run()?;
+        if self.visitor.is_none() {
+            return Some(output);
+        }
+        Some(output.and_then(|output| {
+            let Some(visitor) = &mut self.visitor else { return Ok(output) };
+            let label = label();
+            visitor.enter(&label, inputs)?;
+            let operation = describe(&output);
+            let rerun = &mut || run().map_or(Ok(()), |output| output?.synchronize());
+            visitor.exit(&label, Done { inputs, outputs: &[&output], operation, rerun })?;
+            Ok(output)
+        }))
     }
 
     /// Tells the visitor of arithmetic that runs on the host, on numbers rather than tensors.
     #[inline]
-    pub(super) fn on_host(&mut self, node: impl FnOnce() -> Node, operation: impl FnOnce() -> Operation) -> Result<()> {
+    pub(super) fn on_host(
+        &mut self,
+        label: impl FnOnce() -> Label,
+        operation: impl FnOnce() -> Operation,
+    ) -> Result<()> {
         let Some(visitor) = &mut self.visitor else { return Ok(()) };
-        let node = node();
-        visitor.enter(&node, &[])?;
+        let label = label();
+        visitor.enter(&label, &[])?;
         let operation = Some(operation());
-        visitor.exit(&node, Done { inputs: &[], outputs: &[], operation, rerun: &mut || Ok(()) })
+        visitor.exit(&label, Done { inputs: &[], outputs: &[], operation, rerun: &mut || Ok(()) })
     }
 }
 

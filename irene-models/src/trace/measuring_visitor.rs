@@ -3,24 +3,24 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use irene_tree::{Level, Tree};
+use irene_tree::{Level, Operation, Tree};
 
-use super::{Done, Node, TreeVisitor, Visitor};
+use super::{Done, Label, TreeVisitor, Visitor};
 use crate::{Result, Tensor};
 
 /// A node to be measured: what it is, and how to run it again on the tensors it has just seen.
 pub struct ToMeasure<'a> {
     /// The same for nodes that do the same: kind, shapes, strides, types, parameters, and so on below.
     pub key: u64,
-    /// The node.
-    pub node: &'a Node,
+    /// What the node is called.
+    pub label: &'a Label,
     /// Runs it again.
     pub rerun: &'a mut dyn FnMut() -> Result<()>,
 }
 
-/// What a node was found to cost.
+/// What a node was measured to cost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found<T> {
+pub struct MeasuredNode<T> {
     /// The figures.
     pub figures: T,
     /// Whether they are those of an earlier node that does the same.
@@ -36,7 +36,7 @@ pub struct MeasuringVisitor<'m, T> {
     measure: Box<dyn FnMut(ToMeasure<'_>) -> Result<T> + 'm>,
     known: HashMap<u64, T>,
     /// In the order of the tree's nodes.
-    found: Vec<Option<Found<T>>>,
+    measured: Vec<Option<MeasuredNode<T>>>,
     /// The place of each open node, and what has gone into its key so far.
     open: Vec<(usize, DefaultHasher)>,
 }
@@ -49,17 +49,17 @@ impl<'m, T: Clone> MeasuringVisitor<'m, T> {
             levels: levels.to_vec(),
             measure: Box::new(measure),
             known: HashMap::new(),
-            found: Vec::new(),
+            measured: Vec::new(),
             open: Vec::new(),
         }
     }
 
-    /// The tree, and beside each of its nodes what it was found to cost, if its level was asked for.
+    /// The tree, and beside each of its nodes what it was measured to cost, if its level was asked for.
     ///
     /// # Errors
     /// [`irene_tree::Error::Build`] if the forward pass has not ended.
-    pub fn finish(self) -> Result<(Tree, Vec<Option<Found<T>>>)> {
-        Ok((self.tree.finish()?, self.found))
+    pub fn finish(self) -> Result<(Tree, Vec<Option<MeasuredNode<T>>>)> {
+        Ok((self.tree.finish()?, self.measured))
     }
 }
 
@@ -72,42 +72,42 @@ fn hash_tensors(hasher: &mut DefaultHasher, tensors: &[&Tensor]) {
             layout.strides.dims().iter().zip(layout.shape.dims()).map(|(&step, &dim)| if dim > 1 { step } else { 0 });
         layout.shape.hash(hasher);
         strides.for_each(|step| step.hash(hasher));
-        tensor.dtype().hash(hasher);
+        tensor.format().hash(hasher);
     }
 }
 
 impl<T: Clone> Visitor for MeasuringVisitor<'_, T> {
-    fn enter(&mut self, node: &Node, inputs: &[&Tensor]) -> Result<()> {
+    fn enter(&mut self, label: &Label, inputs: &[&Tensor]) -> Result<()> {
         let mut hasher = DefaultHasher::new();
-        (node.instance_type, node.level).hash(&mut hasher);
+        (label.instance_type, label.level).hash(&mut hasher);
         hash_tensors(&mut hasher, inputs);
-        self.open.push((self.found.len(), hasher));
-        self.found.push(None);
-        self.tree.enter(node, inputs)
+        self.open.push((self.measured.len(), hasher));
+        self.measured.push(None);
+        self.tree.enter(label, inputs)
     }
 
-    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()> {
+    fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()> {
         let Done { inputs, outputs, operation, rerun } = done;
         let (place, mut hasher) = self.open.pop().unwrap_or_default();
         hash_tensors(&mut hasher, outputs);
-        operation.hash(&mut hasher);
+        operation.clone().map(Operation::without_identities).hash(&mut hasher);
         let key = hasher.finish();
         if let Some((_, parent)) = self.open.last_mut() {
             key.hash(parent);
         }
         // Arithmetic of the host has nothing to run again.
-        if self.levels.contains(&node.level) && !outputs.is_empty() {
+        if self.levels.contains(&label.level) && !outputs.is_empty() {
             let known = self.known.get(&key).cloned();
             let is_shared = known.is_some();
             let figures = match known {
                 Some(figures) => figures,
-                None => (self.measure)(ToMeasure { key, node, rerun: &mut *rerun })?,
+                None => (self.measure)(ToMeasure { key, label, rerun: &mut *rerun })?,
             };
             self.known.entry(key).or_insert_with(|| figures.clone());
-            if let Some(found) = self.found.get_mut(place) {
-                *found = Some(Found { figures, is_shared });
+            if let Some(measured) = self.measured.get_mut(place) {
+                *measured = Some(MeasuredNode { figures, is_shared });
             }
         }
-        self.tree.exit(node, Done { inputs, outputs, operation, rerun })
+        self.tree.exit(label, Done { inputs, outputs, operation, rerun })
     }
 }

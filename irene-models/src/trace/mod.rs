@@ -4,17 +4,20 @@
 //! `cx.call(&self.query, x)?`, `cx.matmul(&q, &k)?`. A [`Visitor`] attached to the context sees each of them begin and end;
 //! without one, the context costs a branch a call.
 
+mod attention;
+mod cache;
 mod cx;
-mod fused;
+mod fusion;
 mod measuring_visitor;
 mod operations;
 mod output_visitor;
 mod tensors;
 mod tree_visitor;
 
-pub use cx::{Cx, Done, Module, Node, Visitor};
-pub use fused::{Padding, Scores};
-pub use measuring_visitor::{Found, MeasuringVisitor, ToMeasure};
+pub use attention::{Attention, Causal, Padding, Scaling};
+pub use cache::{Cache, KeyValue, Past};
+pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
+pub use measuring_visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use output_visitor::OutputVisitor;
 pub use tensors::Tensors;
 pub use tree_visitor::TreeVisitor;

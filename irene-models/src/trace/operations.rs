@@ -1,24 +1,26 @@
 use std::borrow::Cow;
 
-use irene_tree::{DType, Level, OpKind, Operation, Shape};
+use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
 
-use super::{Cx, Node};
+use super::{Cx, Label};
 use crate::{
     Result, Tensor,
     tensor::{Binary, Scalar, Transform, Unary},
 };
 
 /// MatMul and Softmax are primitives of IrEne's, and what does as much work is one too; the others are single operations of the module that runs them.
-fn node_of(kind: OpKind) -> Node {
+pub(super) fn label_of(kind: OpKind) -> Label {
     let (name, level) = match kind {
         OpKind::MatMul => ("matmul", Level::Ml),
         OpKind::Softmax => ("softmax", Level::Ml),
         OpKind::Unfold => ("unfold", Level::Ml),
         OpKind::Dft => ("dft", Level::Ml),
         OpKind::Dct => ("dct", Level::Ml),
+        OpKind::Attention => ("attention", Level::Ml),
+        OpKind::CacheWrite => ("cache_write", Level::Ml),
         other => (other.name(), Level::Math),
     };
-    Node { name: Cow::Borrowed(name), instance_type: kind.name(), level }
+    Label { name: Cow::Borrowed(name), instance_type: kind.name(), level }
 }
 
 /// The operations that a module may run itself. Each is a node of the trace.
@@ -39,25 +41,18 @@ impl Cx<'_> {
     /// Matrix product (.., n)(n, p) with a parameter of the module's own.
     #[inline]
     pub fn matmul_parameter(&mut self, x: &Tensor, parameter: &Tensor) -> Result<Tensor> {
-        let count = parameter.shape().elements();
-        self.traced_with(OpKind::MatMul, &[x, parameter], count, || x.matmul_matrix(parameter))
-    }
-
-    /// Sum with a parameter of the module's own; dimensions of 1 stretch.
-    #[inline]
-    pub fn add_parameter(&mut self, x: &Tensor, parameter: &Tensor) -> Result<Tensor> {
-        let count = parameter.shape().elements();
-        self.traced_with(OpKind::Add, &[x, parameter], count, || x.binary(Binary::Add, parameter))
+        self.traced(OpKind::MatMul, &[x, parameter], || x.matmul_matrix(parameter))
     }
 
     /// Tells of a table that the module has and does not look up: its parameters count, and nothing runs.
     pub fn unused_table(&mut self, name: &'static str, table: &Tensor) -> Result<()> {
-        let node = || Node { name: Cow::Borrowed(name), instance_type: OpKind::Embedding.name(), level: Level::Math };
+        let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Embedding.name(), level: Level::Math };
         let operation = || {
-            let nothing = Operation { output: Shape::from([0]), ..Operation::on_host(OpKind::Embedding) };
-            nothing.with_parameters(table.shape().elements())
+            let nothing = Operand::new([0], table.format(), Role::Activation);
+            let inputs = vec![Operand::ids([0]), table.operand()];
+            Operation { inputs, output: nothing, ..Operation::on_host(OpKind::Embedding) }
         };
-        self.on_host(node, operation)
+        self.on_host(label, operation)
     }
 
     /// The real part of the discrete Fourier transform, unscaled, over the last two dimensions of (batch, rows, columns).
@@ -154,7 +149,7 @@ impl Cx<'_> {
 
     /// The same numbers in another element type.
     #[inline]
-    pub fn cast(&mut self, x: &Tensor, dtype: DType) -> Result<Tensor> {
+    pub fn cast(&mut self, x: &Tensor, dtype: Format) -> Result<Tensor> {
         self.unary(x, Unary::Cast(dtype))
     }
 
@@ -241,7 +236,7 @@ impl Cx<'_> {
     /// # Errors
     /// What the visitor says.
     pub fn sub_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
-        self.on_host(|| node_of(OpKind::Sub), || Operation::on_host(OpKind::Sub))?;
+        self.on_host(|| label_of(OpKind::Sub), || Operation::on_host(OpKind::Sub))?;
         Ok(x.saturating_sub(y))
     }
 
@@ -250,7 +245,7 @@ impl Cx<'_> {
     /// # Errors
     /// What the visitor says.
     pub fn mul_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
-        self.on_host(|| node_of(OpKind::Mul), || Operation::on_host(OpKind::Mul))?;
+        self.on_host(|| label_of(OpKind::Mul), || Operation::on_host(OpKind::Mul))?;
         Ok(x.saturating_mul(y))
     }
 
@@ -259,7 +254,7 @@ impl Cx<'_> {
     /// # Errors
     /// What the visitor says.
     pub fn add_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
-        self.on_host(|| node_of(OpKind::Add), || Operation::on_host(OpKind::Add))?;
+        self.on_host(|| label_of(OpKind::Add), || Operation::on_host(OpKind::Add))?;
         Ok(x.saturating_add(y))
     }
 
@@ -280,29 +275,13 @@ impl Cx<'_> {
 
     #[inline]
     fn traced(&mut self, kind: OpKind, inputs: &[&Tensor], run: impl Fn() -> Result<Tensor>) -> Result<Tensor> {
-        self.traced_with(kind, inputs, 0, run)
-    }
-
-    /// The same with this many parameters among the inputs.
-    #[inline]
-    fn traced_with(
-        &mut self,
-        kind: OpKind,
-        inputs: &[&Tensor],
-        num_parameters: u64,
-        run: impl Fn() -> Result<Tensor>,
-    ) -> Result<Tensor> {
         self.operate(
-            || node_of(kind),
+            || label_of(kind),
             inputs,
             run,
             |output| {
-                let shapes: Vec<Shape> = inputs.iter().map(|x| x.shape()).collect();
-                Operation {
-                    inputs: shapes,
-                    num_parameters,
-                    ..Operation::new(kind, &[], output.shape(), output.dtype())
-                }
+                let operands: Vec<Operand> = inputs.iter().map(|x| x.operand()).collect();
+                Operation::new(kind, &operands, output.operand())
             },
         )
     }

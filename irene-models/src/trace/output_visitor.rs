@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{Done, Node, Visitor};
+use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
 
 /// Keeps every node's first output by its scope; the second of a name (a module's second MatMul) as `scope#1`, and so on.
@@ -18,12 +18,12 @@ impl OutputVisitor {
 }
 
 impl Visitor for OutputVisitor {
-    fn enter(&mut self, node: &Node, _inputs: &[&Tensor]) -> Result<()> {
-        self.path.push(node.name.to_string());
+    fn enter(&mut self, label: &Label, _inputs: &[&Tensor]) -> Result<()> {
+        self.path.push(label.name.to_string());
         Ok(())
     }
 
-    fn exit(&mut self, _node: &Node, done: Done<'_>) -> Result<()> {
+    fn exit(&mut self, _label: &Label, done: Done<'_>) -> Result<()> {
         let scope = self.path.join(".");
         self.path.pop();
         if let Some(&output) = done.outputs.first() {

@@ -1,6 +1,6 @@
-use irene_tree::{Tree, TreeBuilder};
+use irene_tree::{Kernels, Level, Node, Precision, Size, Tree, TreeBuilder};
 
-use super::{Done, Node, Visitor};
+use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
 
 /// Builds the model tree of a forward pass, with the operation of every leaf.
@@ -11,31 +11,48 @@ pub struct TreeVisitor {
 
 impl TreeVisitor {
     /// For the tree of this model at this size.
-    pub fn new(model_name: &str, batch_size: usize, seq_len: usize) -> Self {
-        Self { builder: TreeBuilder::new(model_name, batch_size, seq_len) }
+    pub fn new(model_name: &str, size: Size) -> Self {
+        Self { builder: TreeBuilder::new(model_name, size) }
     }
 
-    /// The tree, once the forward pass has ended.
+    /// The same for a pass in these formats and kernels.
+    pub fn followed_in(self, precision: Precision, kernels: Kernels) -> Self {
+        Self { builder: self.builder.followed_in(precision, kernels) }
+    }
+
+    /// Opens a node that is no module of the model, or a module under another name.
+    pub(crate) fn open(&mut self, name: &str, instance_type: &'static str, level: Level) -> &mut Node {
+        self.builder.enter(name, instance_type, level)
+    }
+
+    /// Closes it.
+    pub(crate) fn close(&mut self) {
+        self.builder.leave();
+    }
+
+    /// The tree with its counts, once the forward pass has ended.
     ///
     /// # Errors
     /// [`irene_tree::Error::Build`] if it has not.
     pub fn finish(self) -> Result<Tree> {
-        Ok(self.builder.finish()?)
+        let mut tree = self.builder.finish()?;
+        irene_features::annotate(&mut tree);
+        Ok(tree)
     }
 }
 
 impl Visitor for TreeVisitor {
-    fn enter(&mut self, node: &Node, _inputs: &[&Tensor]) -> Result<()> {
+    fn enter(&mut self, label: &Label, _inputs: &[&Tensor]) -> Result<()> {
         // A leaf is added when its operation is known.
-        if !node.level.is_leaf() {
-            self.builder.enter(&node.name, node.instance_type, node.level);
+        if !label.level.is_leaf() {
+            self.builder.enter(&label.name, label.instance_type, label.level);
         }
         Ok(())
     }
 
-    fn exit(&mut self, node: &Node, done: Done<'_>) -> Result<()> {
-        if node.level.is_leaf() {
-            self.builder.leaf(&node.name, node.instance_type, node.level, done.operation);
+    fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()> {
+        if label.level.is_leaf() {
+            self.builder.leaf(&label.name, label.instance_type, label.level, done.operation);
         } else {
             self.builder.leave();
         }

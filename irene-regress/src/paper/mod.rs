@@ -106,7 +106,7 @@ impl Predictor for PaperPredictor {
                 }
             }
             if let Some(parent) = tree.parent(id) {
-                energies[parent.index()] += share * energies[id.index()];
+                energies[parent.index()] += tree.node(id).times() * share * energies[id.index()];
             }
         }
         for id in tree.ids() {
@@ -131,7 +131,8 @@ impl Predictor for PaperPredictor {
                     let row = self.features.row(tree, child)?;
                     let share =
                         self.weighting.as_ref().map_or(1.0, |weighting| Weighting::share(weighting.score(&row)));
-                    terms.push(Term::new(tree.node(child).name(), joules, "J", share));
+                    let child = tree.node(child);
+                    terms.push(Term::new(child.name(), child.times() * joules, "J", share));
                 }
                 terms
             }

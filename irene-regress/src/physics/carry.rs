@@ -6,6 +6,7 @@ use super::{
     EnergyLaw, Primitive, Sample, TimeCurve,
     adapt::{self, Known, Shifts, Transferable, shifted},
     correction::Correction,
+    without_formats,
 };
 
 /// Powers of the corrections that are tried on another machine: departures by tiles mostly hold where libraries are the same.
@@ -34,6 +35,7 @@ pub(crate) fn carried_over(
     any: &Primitive,
     samples: &BTreeMap<String, Vec<Sample>>,
 ) -> (BTreeMap<String, Primitive>, Primitive) {
+    let primitives = &in_formats_of(primitives, samples);
     let both: BTreeMap<&str, Both<'_>> = primitives
         .iter()
         .filter_map(|(name, primitive)| {
@@ -82,6 +84,20 @@ pub(crate) fn carried_over(
         carried.entry(name.clone()).or_insert_with(|| Primitive::fit(samples));
     }
     (carried, machine.primitive(any, None, power))
+}
+
+/// The primitives, and copies of them in the formats that the samples are in.
+fn in_formats_of(
+    primitives: &BTreeMap<String, Primitive>,
+    samples: &BTreeMap<String, Vec<Sample>>,
+) -> BTreeMap<String, Primitive> {
+    let mut all = primitives.clone();
+    for key in samples.keys().filter(|key| !primitives.contains_key(*key)) {
+        if let Some(like) = primitives.get(without_formats(key)) {
+            all.insert(key.clone(), like.clone());
+        }
+    }
+    all
 }
 
 /// Each primitive's law of one figure, with the targets of its samples.

@@ -8,6 +8,7 @@ mod adapt;
 mod carry;
 mod correction;
 mod energy;
+mod key;
 mod own_part;
 mod primitive;
 mod time;
@@ -17,6 +18,7 @@ use irene_tree::{NodeId, Quantity, Tree};
 pub(crate) use carry::carried_over;
 pub(crate) use correction::Correction;
 pub(crate) use energy::EnergyLaw;
+pub(crate) use key::{keys, kind, without_formats};
 pub(crate) use own_part::OwnPart;
 pub(crate) use primitive::{Primitive, Sample, samples};
 pub(crate) use time::TimeCurve;
@@ -35,7 +37,7 @@ pub(crate) fn shape(tree: &Tree, id: NodeId) -> Result<Shape> {
     let flops = tree.node(id).get(Quantity::TiledFlops);
     let flops = flops.map_or_else(|| number(tree, id, Quantity::Flops), Ok)?;
     let (bytes, parameters) = (number(tree, id, Quantity::MovedBytes)?, number(tree, id, Quantity::NumParameters)?);
-    Ok([flops, bytes, parameters, tree.seq_len as f64])
+    Ok([flops, bytes, parameters, tree.size_of(id).new as f64])
 }
 
 /// A number of a node, or the error that it is missing.

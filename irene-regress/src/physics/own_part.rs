@@ -168,7 +168,7 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
         if tree.node(id).level().is_leaf() {
             known = total;
         } else {
-            add(&mut terms, &self::terms(tree, id)?);
+            add(&mut terms, &self::terms(tree, id)?, 1.0);
             let rest = std::array::from_fn(|figure| total[figure] - known[figure]);
             if seen.insert((
                 tree.node(id).level(),
@@ -180,15 +180,16 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
             }
         }
         if let Some(parent) = tree.parent(id) {
-            add(&mut terms_below[parent.index()], &terms);
-            add(&mut primitives[parent.index()], &known);
+            let times = tree.node(id).times();
+            add(&mut terms_below[parent.index()], &terms, times);
+            add(&mut primitives[parent.index()], &known, times);
         }
     }
     Ok(modules)
 }
 
-fn add<const N: usize>(sum: &mut [f64; N], terms: &[f64; N]) {
-    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+fn add<const N: usize>(sum: &mut [f64; N], terms: &[f64; N], times: f64) {
+    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += times * term);
 }
 
 /// A node's own amounts of [`TERMS`]; where the tree shows the math level, a module's operations are nodes of their own.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use irene_tree::{Level, Quantity, Tree};
 
-use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, shape};
+use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
 use crate::{Explanation, Result, Store, Term, paper::ground_truth, prediction::PredictedCost, range::Range};
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.
@@ -22,7 +22,7 @@ pub(crate) struct Sample {
 /// Shapes by their bits, with the latency, energy and GPU energy of each measurement.
 type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<[f64; 3]>>;
 
-/// The measured shapes of each primitive by its instance type in lower case. A shape that several models or layers share is one sample.
+/// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample.
 pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
     let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
     for tree in trees {
@@ -32,7 +32,7 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
             let shape = shape(tree, id)?.map(f64::to_bits);
             let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
             let figures = [crate::latency(tree, id)?, ground_truth(tree, id)?, gpu_energy.unwrap_or(f64::NAN)];
-            let name = tree.node(id).instance_type().to_ascii_lowercase();
+            let Some(name) = keys(tree, id).next() else { continue };
             if of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
                 measured.entry(name).or_default().entry(shape).or_default().push(figures);
             }

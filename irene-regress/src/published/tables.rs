@@ -1,5 +1,7 @@
 //! The figures, as printed.
 
+use irene_tree::Size;
+
 use super::{ByModel, OfOthers, PublicMachine, Reported};
 use crate::Ablation;
 
@@ -157,10 +159,8 @@ pub const NODE_COUNTS: [NodeCounts; 3] = [
 pub struct CostSetting {
     /// The model.
     pub model: &'static str,
-    /// Questions at once.
-    pub batch_size: usize,
-    /// Tokens of each.
-    pub seq_len: usize,
+    /// Questions at once, and tokens of each.
+    pub size: Size,
     /// Passages that are read for a question in the second row.
     pub passages: f64,
     /// Printed kWh of a million questions with one passage, and with `passages`.
@@ -172,8 +172,7 @@ pub struct CostSetting {
 /// Table 3.
 pub const COST_SETTING: CostSetting = CostSetting {
     model: "bert-base-uncased",
-    batch_size: 16,
-    seq_len: 256,
+    size: Size::new(16, 256),
     passages: 150.0,
     kwh: [161.0, 24000.0],
     usd: [21.24, 3165.0],
@@ -221,10 +220,8 @@ pub const ERRORS_WITHIN: [(f64, &str); 3] = [(10.0, "nearly half"), (16.0, "99%"
 
 /// Figure 4: the energy of the 24 BERT miniatures beside their accuracy on SST-2.
 pub struct Miniatures {
-    /// Batch size.
-    pub batch_size: usize,
-    /// Tokens in a sequence.
-    pub seq_len: usize,
+    /// The size of a run.
+    pub size: Size,
     /// J between which the paper sees many models with an accuracy of at least 88%.
     pub joules: [f64; 2],
     /// Accuracies on the test set of SST-2 that the miniatures' authors give (Turc et al., 2019; their models' cards), %, by layers and width.
@@ -233,8 +230,7 @@ pub struct Miniatures {
 
 /// Figure 4.
 pub const MINIATURES: Miniatures = Miniatures {
-    batch_size: 16,
-    seq_len: 128,
+    size: Size::new(16, 128),
     joules: [4.0, 12.0],
     accuracies: [([2, 128], 83.2), ([4, 256], 85.9), ([4, 512], 89.7), ([8, 512], 89.6)],
 };

@@ -42,8 +42,8 @@ impl Method for Measured {
                 continue;
             }
             let mut prediction = self.law(level).predict(tree, id)?;
-            let parts = tree.children(id).filter_map(|child| predictions[child.index()].cost);
-            let parts: f64 = parts.map(|part| part.energy).sum();
+            let part = |child: NodeId| Some(tree.node(child).times() * predictions[child.index()].cost?.energy);
+            let parts: f64 = tree.children(id).filter_map(part).sum();
             prediction.own = prediction.own.map(|energy| energy - parts).filter(|own| *own >= 0.0);
             predictions[id.index()] = prediction;
         }

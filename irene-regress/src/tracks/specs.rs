@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use irene_numerics::conformal_quantile;
-use irene_tree::{Level, Mark, Node, NodeId, Tree};
+use irene_tree::{Level, Mark, NodeId, Tree};
 
 use super::Method;
 use crate::{
     Error, Explanation, Result, Store,
     interval::CONFIDENCE,
-    physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, samples, shape},
+    physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, keys, kind, samples, shape, without_formats},
     prediction::{self, NodePrediction},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 /// and an [`OwnPart`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Specs {
-    /// By instance type in lower case.
+    /// By their keys: kind, what the same kernel does besides, number formats.
     primitives: BTreeMap<String, Primitive>,
     /// Fitted to all primitives, for those that were never seen and are like none.
     any: Primitive,
@@ -36,22 +36,31 @@ struct Match<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kinship {
     Same,
+    OtherPrecision,
     Kin,
     None,
 }
 
 impl Specs {
-    /// Finds a leaf's primitive by its instance type, or by its operation where another program has another name for the type
-    /// (`candle_nn::Linear`).
-    fn find(&self, node: &Node) -> Match<'_> {
-        let operation = node.operation.as_ref().map(|operation| operation.kind.name());
-        let names = [Some(node.instance_type()), operation].into_iter().flatten().map(str::to_ascii_lowercase);
-        let names: Vec<String> = names.collect();
-        if let Some(primitive) = names.iter().find_map(|name| self.primitives.get(name)) {
+    /// The primitive that a leaf is, or the one that is most like it.
+    fn find(&self, tree: &Tree, id: NodeId) -> Match<'_> {
+        let keys: Vec<String> = keys(tree, id).collect();
+        if let Some(primitive) = keys.iter().find_map(|key| self.primitives.get(key)) {
             return Match { primitive, kinship: Kinship::Same };
         }
-        let kin = KIN.iter().filter(|(unseen, _)| names.iter().any(|name| name == unseen));
-        match kin.filter_map(|(_, like)| self.primitives.get(*like)).next() {
+        // In the order of how much is the same: all but the formats, the kind alone, a kind that does the same work.
+        let like = |same: &dyn Fn(&str) -> bool| {
+            self.primitives.iter().find(|(known, _)| same(known)).map(|(_, primitive)| primitive)
+        };
+        let but_formats = |known: &str| keys.iter().any(|key| without_formats(key) == without_formats(known));
+        let of_kind = |known: &str| keys.iter().any(|key| kind(key) == kind(known));
+        let of_kin = |known: &str| {
+            KIN.iter().any(|(unseen, like)| kind(known) == *like && keys.iter().any(|key| kind(key) == *unseen))
+        };
+        if let Some(primitive) = like(&but_formats) {
+            return Match { primitive, kinship: Kinship::OtherPrecision };
+        }
+        match like(&of_kind).or_else(|| like(&of_kin)) {
             Some(primitive) => Match { primitive, kinship: Kinship::Kin },
             None => Match { primitive: &self.any, kinship: Kinship::None },
         }
@@ -64,8 +73,10 @@ impl Specs {
         }
         let distances = found.primitive.range.beyond(shape);
         let mut prediction = NodePrediction::of(cost).beyond(SHAPE.into_iter().zip(distances));
-        if found.kinship != Kinship::Same {
-            prediction.marks.insert(Mark::UnseenOperation);
+        match found.kinship {
+            Kinship::Same => {}
+            Kinship::OtherPrecision => prediction.marks.insert(Mark::OtherPrecision),
+            Kinship::Kin | Kinship::None => prediction.marks.insert(Mark::UnseenOperation),
         }
         prediction
     }
@@ -98,7 +109,7 @@ impl Method for Specs {
             if tree.node(id).level() != Level::Ml {
                 return Ok(NodePrediction::of(self.own_part.cost(tree, id)?));
             }
-            let (found, shape) = (self.find(tree.node(id)), shape(tree, id)?);
+            let (found, shape) = (self.find(tree, id), shape(tree, id)?);
             let key = (std::ptr::from_ref(found.primitive), found.kinship, shape.map(f64::to_bits));
             Ok(known.entry(key).or_insert_with(|| self.of_primitive(&found, &shape)).clone())
         })
@@ -109,7 +120,7 @@ impl Method for Specs {
             return self.own_part.explain(tree, id);
         }
         let shape = shape(tree, id)?;
-        Ok(self.find(tree.node(id)).primitive.explain(&shape))
+        Ok(self.find(tree, id).primitive.explain(&shape))
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
@@ -117,7 +128,8 @@ impl Method for Specs {
         if samples.is_empty() {
             return Err(Error::Training("no tree has a primitive".into()));
         }
-        if !samples.keys().any(|name| self.primitives.contains_key(name)) {
+        let is_known = |key: &String| self.primitives.contains_key(without_formats(key));
+        if !samples.keys().any(|key| self.primitives.contains_key(key) || is_known(key)) {
             let known = self.primitives.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(Error::Training(format!("the trees have none of the primitives to carry over: {known}")));
         }
@@ -172,13 +184,11 @@ fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     let Some(first) = samples.first() else {
         return Err(Error::Training("no tree has a primitive".into()));
     };
-    let size = |tree: &Tree| (tree.batch_size, tree.seq_len);
     if let Some(tree) = trees.first()
-        && trees.iter().all(|other| size(other) == size(tree))
+        && trees.iter().all(|other| other.size == tree.size)
     {
-        let (batch, len) = size(tree);
-        let reason =
-            format!("all trees are of one size, {batch}x{len}; trees of two sizes are the least for method specs");
+        let size = tree.size;
+        let reason = format!("all trees are of one size, {size}; trees of two sizes are the least for method specs");
         return Err(Error::Training(reason));
     }
     for (name, figure) in [("times_mean", 0), ("ground_truth_energy", 1)] {

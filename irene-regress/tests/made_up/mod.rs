@@ -5,11 +5,10 @@ use std::sync::OnceLock;
 
 use irene_models::ModelSpec;
 use irene_regress::{DeviceProfile, PaperTrainer, Predictor, Provenance, Strategy as Rule, Track, Trainer};
-use irene_tree::{Quantity, Tree};
+use irene_tree::{Quantity, Size, Tree};
 
 pub(crate) fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
-    let mut tree = spec.trace(batch_size, seq_len).unwrap();
-    irene_features::annotate(&mut tree);
+    let tree = spec.trace(Size::new(batch_size, seq_len)).unwrap();
     tree.without_math()
 }
 

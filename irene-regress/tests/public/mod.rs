@@ -1,7 +1,7 @@
 //! IrEne's measurements of its two machines.
 
-use irene_models::{ModelSpec, ShapesOnly};
-use irene_tree::{Tree, irene_csv, jsonl};
+use irene_models::ModelSpec;
+use irene_tree::{Size, Tree, irene_csv, jsonl};
 
 /// A machine's trees as `irene import` writes them, read back.
 pub(crate) fn trees(device: &str) -> Option<Vec<Tree>> {
@@ -9,11 +9,11 @@ pub(crate) fn trees(device: &str) -> Option<Vec<Tree>> {
         println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
         return None;
     };
-    let class_of = |name: &str| Some(ModelSpec::builtin(name)?.build(&ShapesOnly).ok()?.instance_type());
+    let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     let mut import = irene_csv::read_dir(&dir, &class_of).unwrap();
     for tree in &mut import.trees {
-        let mut traced = ModelSpec::find(&tree.model_name).unwrap().trace(tree.batch_size, tree.seq_len).unwrap();
-        irene_features::annotate(&mut traced);
+        let traced =
+            ModelSpec::find(&tree.model_name).unwrap().trace(Size::new(tree.size.sequences, tree.size.new)).unwrap();
         irene_features::join_specs(tree, &traced).unwrap();
     }
     let lines: String = import.trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();

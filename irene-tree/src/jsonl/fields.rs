@@ -9,6 +9,11 @@ use crate::Quantity;
 pub(super) const MODEL_NAME: &str = "model_name";
 pub(super) const BATCH_SIZE: &str = "batch_size";
 pub(super) const SEQ_LEN: &str = "seq_len";
+pub(super) const PAST_LEN: &str = "past_len";
+pub(super) const GENERATED: &str = "generated";
+pub(super) const PRECISION: &str = "precision";
+/// Eager or fused; `kernels` is a count of each node.
+pub(super) const EXECUTION: &str = "execution";
 pub(super) const FRONTEND_TREE: &str = "frontend_tree";
 
 pub(super) const ID: &str = "id";
@@ -17,15 +22,22 @@ pub(super) const PARENT_NAME: &str = "parent_name";
 pub(super) const LEVEL: &str = "level";
 pub(super) const INSTANCE_TYPE: &str = "instance_type";
 pub(super) const TYPE: &str = "type";
+/// Of a node that takes another size than the tree.
+pub(super) const SIZE: &str = "size";
+pub(super) const TIMES: &str = "times";
 pub(super) const OPERATION: &str = "operation";
 pub(super) const MARKS: &str = "marks";
 pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
 pub(super) const CHILD_NODES: &str = "child_nodes";
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 20] = [
     MODEL_NAME,
     BATCH_SIZE,
     SEQ_LEN,
+    PAST_LEN,
+    GENERATED,
+    PRECISION,
+    EXECUTION,
     FRONTEND_TREE,
     ID,
     SCOPE,
@@ -33,6 +45,8 @@ const KNOWN: [&str; 14] = [
     LEVEL,
     INSTANCE_TYPE,
     TYPE,
+    SIZE,
+    TIMES,
     OPERATION,
     MARKS,
     CHILD_NODES_OBJ,

@@ -11,7 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use super::fields::{self, Key};
-use crate::{Error, Level, Mark, Marks, Node, Operation, Result, Tree, quantity::Values, validate};
+use crate::{
+    Error, Kernels, Level, Mark, Marks, Node, Operation, Precision, Result, Size, Tree, quantity::Values, validate,
+};
 
 /// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
 ///
@@ -161,15 +163,20 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Tree, A::Error> {
         let Self(reading) = self;
-        let (mut model_name, mut batch_size, mut seq_len, mut extra) = (None, None, None, Map::new());
+        let (mut model_name, mut sequences, mut new, mut past, mut generated) = (None, None, None, 0, 0);
+        let (mut precision, mut kernels, mut extra) = (Precision::default(), Kernels::default(), Map::new());
         let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(None, &key);
             seen.once(&key)?;
             match key.name() {
                 fields::MODEL_NAME => model_name = Some(map.next_value::<String>()?),
-                fields::BATCH_SIZE => batch_size = Some(size(map.next_value()?)?),
-                fields::SEQ_LEN => seq_len = Some(size(map.next_value()?)?),
+                fields::BATCH_SIZE => sequences = Some(count(map.next_value()?, 1)?),
+                fields::SEQ_LEN => new = Some(count(map.next_value()?, 1)?),
+                fields::PAST_LEN => past = count(map.next_value()?, 0)?,
+                fields::GENERATED => generated = count(map.next_value()?, 0)?,
+                fields::PRECISION => precision = map.next_value()?,
+                fields::EXECUTION => kernels = map.next_value()?,
                 fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
                 }
@@ -184,8 +191,14 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         };
         Ok(Tree {
             model_name: model_name.ok_or_else(|| missing(reading, fields::MODEL_NAME))?,
-            batch_size: batch_size.ok_or_else(|| missing(reading, fields::BATCH_SIZE))?,
-            seq_len: seq_len.ok_or_else(|| missing(reading, fields::SEQ_LEN))?,
+            size: Size {
+                sequences: sequences.ok_or_else(|| missing(reading, fields::BATCH_SIZE))?,
+                new: new.ok_or_else(|| missing(reading, fields::SEQ_LEN))?,
+                past,
+            },
+            generated,
+            precision,
+            kernels,
             extra,
             nodes: if reading.nodes.is_empty() {
                 return Err(missing(reading, fields::FRONTEND_TREE));
@@ -197,11 +210,11 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
 }
 
 /// A count that Python may have written as a float.
-fn size<E: serde::de::Error>(number: f64) -> std::result::Result<usize, E> {
-    if number >= 1.0 && number <= u32::MAX.into() && number.fract() == 0.0 {
+fn count<E: serde::de::Error>(number: f64, least: u32) -> std::result::Result<usize, E> {
+    if number >= least.into() && number <= u32::MAX.into() && number.fract() == 0.0 {
         Ok(number as usize)
     } else {
-        Err(E::custom(format!("expected a whole number of at least 1, found {number}")))
+        Err(E::custom(format!("expected a whole number of at least {least}, found {number}")))
     }
 }
 
@@ -231,7 +244,9 @@ impl NodeSeed<'_> {
             parent: self.parent.unwrap_or(0) as u32,
             subtree_len: 1,
             values: Values::default(),
+            times: 1.0,
             id: None,
+            size: None,
             operation: None,
             marks: Marks::default(),
             extra: None,
@@ -328,6 +343,13 @@ impl Given {
             }
             fields::LEVEL => self.depth = Some(map.next_value()?),
             fields::PARENT_NAME => self.parent_name = map.next_value()?,
+            fields::SIZE => node.size = map.next_value()?,
+            fields::TIMES => {
+                node.times = map.next_value()?;
+                if !(node.times.is_finite() && node.times > 0.0) {
+                    return Err(A::Error::custom(format!("expected a number above 0, found {}", node.times)));
+                }
+            }
             fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
             fields::MARKS => node.marks = map.next_value::<Vec<Mark>>()?.into_iter().collect(),
             // The scopes of the children follow from the children.

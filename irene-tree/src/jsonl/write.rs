@@ -3,7 +3,7 @@ use std::io::Write;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::fields;
-use crate::{NodeId, Quantity, Tree};
+use crate::{Kernels, NodeId, Precision, Quantity, Tree};
 
 /// Writes each tree as one line of the interchange format.
 ///
@@ -34,8 +34,21 @@ impl Serialize for TreeLine<'_> {
         let Self(tree) = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(fields::MODEL_NAME, &tree.model_name)?;
-        map.serialize_entry(fields::BATCH_SIZE, &tree.batch_size)?;
-        map.serialize_entry(fields::SEQ_LEN, &tree.seq_len)?;
+        map.serialize_entry(fields::BATCH_SIZE, &tree.size.sequences)?;
+        map.serialize_entry(fields::SEQ_LEN, &tree.size.new)?;
+        // What older readers do not know is written only where it says something.
+        if tree.size.past > 0 {
+            map.serialize_entry(fields::PAST_LEN, &tree.size.past)?;
+        }
+        if tree.generated > 0 {
+            map.serialize_entry(fields::GENERATED, &tree.generated)?;
+        }
+        if tree.precision != Precision::default() {
+            map.serialize_entry(fields::PRECISION, &tree.precision)?;
+        }
+        if tree.kernels != Kernels::default() {
+            map.serialize_entry(fields::EXECUTION, &tree.kernels)?;
+        }
         for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_known(name)) {
             map.serialize_entry(name, value)?;
         }
@@ -61,6 +74,9 @@ impl Serialize for NodeObject<'_> {
         map.serialize_entry(fields::LEVEL, &node.depth())?;
         map.serialize_entry(fields::INSTANCE_TYPE, node.instance_type())?;
         map.serialize_entry(fields::TYPE, node.level().name())?;
+        if node.times() != 1.0 {
+            map.serialize_entry(fields::TIMES, &node.times())?;
+        }
         for quantity in Quantity::all() {
             match node.get(quantity) {
                 // JSON has no infinity; what is not finite is not known.
@@ -71,6 +87,9 @@ impl Serialize for NodeObject<'_> {
                 Some(value) => map.serialize_entry(quantity.name(), &value)?,
                 None => {}
             }
+        }
+        if let Some(size) = &node.size {
+            map.serialize_entry(fields::SIZE, size)?;
         }
         if let Some(operation) = &node.operation {
             map.serialize_entry(fields::OPERATION, operation)?;

@@ -1,7 +1,7 @@
 use crate::{Mark, Quantity, Tree};
 
-/// The tree as a CSV table, a node a line: scope, instance type, level, every quantity that some node has (with its unit in the
-/// title; empty where a node lacks it), marks.
+/// The tree as a CSV table, a node a line: scope, instance type, level, how often it runs in its parent where some node runs more
+/// than once, every quantity that some node has (with its unit in the title; empty where a node lacks it), marks.
 pub fn csv(tree: &Tree) -> String {
     let quantities: Vec<Quantity> =
         Quantity::all().filter(|&quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some())).collect();
@@ -10,13 +10,16 @@ pub fn csv(tree: &Tree) -> String {
         unit => format!("{} ({unit})", quantity.name()),
     };
     let titles: Vec<String> = quantities.iter().map(column).collect();
-    let mut out = format!("scope,instance_type,level,{},marks\n", titles.join(","));
+    let has_times = tree.nodes().iter().any(|node| node.times() != 1.0);
+    let times_title = if has_times { "times," } else { "" };
+    let mut out = format!("scope,instance_type,level,{times_title}{},marks\n", titles.join(","));
     for node in tree.nodes() {
         let numbers = quantities.iter().map(|&q| node.get(q).map_or_else(String::new, |value| value.to_string()));
         let numbers: Vec<String> = numbers.collect();
         let marks: Vec<_> = node.marks.iter().map(Mark::name).collect();
         let names = [node.scope(), node.instance_type(), node.level().name()].map(quoted).join(",");
-        out += &format!("{names},{},{}\n", numbers.join(","), marks.join(" "));
+        let times = if has_times { format!("{},", node.times()) } else { String::new() };
+        out += &format!("{names},{times}{},{}\n", numbers.join(","), marks.join(" "));
     }
     out
 }
@@ -33,11 +36,11 @@ fn quoted(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, TreeBuilder};
+    use crate::{Level, Size, TreeBuilder};
 
     #[test]
     fn names_are_quoted_where_they_must_be_and_absent_numbers_are_empty() {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         builder.enter("root", "A, \"B\"", Level::Model);
         builder.leaf("x", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 0.5);
         builder.leave();

@@ -33,11 +33,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, TreeBuilder};
+    use crate::{Level, Size, TreeBuilder};
 
     #[test]
     fn names_are_escaped_and_edges_follow_the_tree() {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         builder.enter("root", "A \"quoted\" model", Level::Model).set(Quantity::Flops, 1.0);
         builder.leaf("x", "Linear", Level::Ml, None);
         builder.leave();

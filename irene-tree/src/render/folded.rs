@@ -4,7 +4,8 @@ use crate::{Quantity, Tree};
 
 /// The tree as folded stacks (`root;encoder;0;attention 1234`), which flame graph tools read.
 ///
-/// A line's number is what the node spends itself: its value less its children's, as a whole number of billionths of the
+/// A line's number is what the node spends itself in one run of the whole: its value less its children's, as often as it runs, as a
+/// whole number of billionths of the
 /// quantity's unit for joules and seconds, of single FLOPs and bytes, or of the unit itself. Nodes that spend nothing
 /// themselves, or less than nothing by measuring error, and nodes whose value is not known have no line.
 pub fn folded(tree: &Tree, shown: Quantity) -> String {
@@ -16,9 +17,10 @@ pub fn folded(tree: &Tree, shown: Quantity) -> String {
     };
     let mut out = String::new();
     for id in tree.ids() {
-        let children: f64 = tree.children(id).filter_map(|child| tree.node(child).get(shown)).sum();
+        let known = tree.children(id).map(|child| tree.node(child));
+        let children: f64 = known.filter_map(|child| Some(child.times() * child.get(shown)?)).sum();
         if let Some(value) = tree.node(id).get(shown) {
-            let own = ((value - children) * scale).round();
+            let own = ((value - children) * tree.runs(id) * scale).round();
             if own >= 1.0 {
                 let stack = tree.node(id).scope().replace(';', ":").replace('.', ";");
                 let _ = writeln!(out, "{stack} {own:.0}");
@@ -31,11 +33,11 @@ pub fn folded(tree: &Tree, shown: Quantity) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, TreeBuilder};
+    use crate::{Level, Size, TreeBuilder};
 
     #[test]
     fn the_lines_add_up_to_the_root() {
-        let mut builder = TreeBuilder::new("m", 1, 1);
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
         builder.enter("root", "M", Level::Model).set(Quantity::PredictedEnergy, 1.5e-3);
         builder.leaf("a", "Linear", Level::Ml, None).set(Quantity::PredictedEnergy, 1e-3);
         builder.leaf("b", "Tanh", Level::Ml, None).set(Quantity::PredictedEnergy, 5e-4);

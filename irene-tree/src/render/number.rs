@@ -48,7 +48,7 @@ fn scaled(value: f64, base: f64, unity: usize, prefixes: &[&str], unit: &str) ->
 }
 
 /// Three significant digits, without an exponent and without trailing zeros of whole numbers.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude == 0.0 || (magnitude < 1000.0 && value.fract() == 0.0) || magnitude >= 99.95 {
         return format!("{value:.0}");

@@ -61,9 +61,9 @@ fn bar(share: f64) -> String {
 }
 
 impl Tree {
-    /// The node's value as a share of the root's.
+    /// The node's value, as often as it runs, as a share of the root's.
     pub fn share(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
-        let (part, whole) = (self.node(id).get(quantity)?, self.root().get(quantity)?);
+        let (part, whole) = (self.node(id).get(quantity)? * self.runs(id), self.root().get(quantity)?);
         (whole > 0.0).then_some(part / whole)
     }
 }
@@ -84,7 +84,7 @@ pub struct Row {
     pub id: NodeId,
     /// The branch lines before the name.
     pub branch: String,
-    /// Name and instance type.
+    /// Name, instance type, and how often the node runs in its parent where that is not once.
     pub label: String,
     /// One cell a column.
     pub cells: Vec<String>,
@@ -93,9 +93,9 @@ pub struct Row {
 /// A tree as lines with branches and aligned columns. `Display` prints it without colours.
 ///
 /// ```
-/// use irene_tree::{Level, Quantity, TreeBuilder, render::{Column, Table, TableOptions}};
+/// use irene_tree::{Level, Quantity, Size, TreeBuilder, render::{Column, Table, TableOptions}};
 /// # fn main() -> irene_tree::Result<()> {
-/// let mut builder = TreeBuilder::new("tiny", 1, 8);
+/// let mut builder = TreeBuilder::new("tiny", Size::new(1, 8));
 /// builder.enter("root", "Tiny", Level::Model).set(Quantity::Flops, 3.0);
 /// builder.leaf("dense", "Linear", Level::Ml, None).set(Quantity::Flops, 2.0);
 /// builder.leave();
@@ -168,7 +168,10 @@ fn push_rows(tree: &Tree, options: &TableOptions, id: NodeId, last_above: &mut V
     rows.push(Row {
         id,
         branch,
-        label: format!("{} {}", node.name(), node.instance_type()),
+        label: match node.times() {
+            1.0 => format!("{} {}", node.name(), node.instance_type()),
+            times => format!("{} {} x{}", node.name(), node.instance_type(), number::digits(times)),
+        },
         cells: options.columns.iter().map(|column| column.cell(tree, id)).collect(),
     });
     if node.depth() < options.max_depth {

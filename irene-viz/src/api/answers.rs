@@ -243,7 +243,7 @@ impl Figures {
 }
 
 pub(crate) fn per_token(tree: &Tree, energy: f64) -> f64 {
-    energy / (tree.batch_size as f64 * tree.seq_len as f64)
+    energy / tree.tokens() as f64
 }
 
 /// All built-in models at one size, least energy first; a model that cannot take the size is left out.

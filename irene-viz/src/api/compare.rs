@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use irene_regress::{Bottleneck, bottlenecks};
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_tree::{NodeId, Quantity, Size, Tree};
 
 use super::{
     Shared,
     answers::{Comparison, NodePair, TypePair, Whole, energy, per_token},
-    queries::{CompareQuery, Params},
+    queries::{CompareQuery, Params, whole},
 };
 use crate::{
     app::{App, compute},
     problem::Problem,
-    size::Size,
 };
 
 /// Two models or sizes, node by node
@@ -27,22 +26,23 @@ pub(super) async fn compare(
     let compared = move |app: &App| {
         let predict = |model: &str, size: Size, device: Option<&str>| {
             let device = app.device(device)?;
-            let tree = app.predict(device, &app.model(model)?, size, false)?;
+            let tree = app.predict(device, &app.model(model)?, whole(size))?;
             let energy = energy(&tree)?;
             let whole = Whole {
                 model: model.to_owned(),
-                batch_size: size.batch_size,
-                seq_len: size.seq_len,
+                batch_size: size.sequences,
+                seq_len: size.new,
                 device: device.name.clone(),
                 energy_j: energy,
                 energy_per_token_j: per_token(&tree, energy),
             };
             Ok::<_, Problem>((tree, whole))
         };
-        let size = Size { batch_size: query.batch_size, seq_len: query.seq_len };
+        let size = Size::new(query.batch_size, query.seq_len);
         let other_size = Size {
-            batch_size: query.other_batch_size.unwrap_or(size.batch_size),
-            seq_len: query.other_seq_len.unwrap_or(size.seq_len),
+            sequences: query.other_batch_size.unwrap_or(size.sequences),
+            new: query.other_seq_len.unwrap_or(size.new),
+            ..size
         };
         let device = query.device.as_deref();
         let (a_tree, a) = predict(&query.model, size, device)?;

@@ -14,7 +14,7 @@ use axum::{
 };
 use futures_util::stream::unfold;
 use irene_models::{Config, ModelSpec};
-use irene_tree::{Quantity, Tree};
+use irene_tree::{Quantity, Size, Tree};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::{
@@ -29,7 +29,6 @@ use crate::{
     job_state::JobState,
     jobs::{Job, Jobs, Refusal, Status},
     problem::Problem,
-    size::Size,
 };
 
 /// What to measure: a built-in model, or one by its config.
@@ -114,8 +113,8 @@ impl JobEntry {
             state: status.state,
             is_stopping: job.is_stopping() && !status.state.is_final(),
             model: job.model.clone(),
-            batch_size: job.size.batch_size,
-            seq_len: job.size.seq_len,
+            batch_size: job.size.sequences,
+            seq_len: job.size.new,
             queued_unix_time_s: status.queued,
             started_unix_time_s: status.started,
             ended_unix_time_s: status.ended,
@@ -185,9 +184,9 @@ pub(super) async fn submit(
     let Json(request): Json<JobRequest> =
         Json::from_bytes(&body).map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let submitted = move |app: &App| {
-        let size = Size { batch_size: request.batch_size, seq_len: request.seq_len };
+        let size = Size::new(request.batch_size, request.seq_len);
         let spec = spec(app, request)?;
-        check_cost(app, &app.trace(&spec, size, true)?)?;
+        check_cost(app, &app.trace(&spec, size)?)?;
         let most = app.limits.jobs_waiting;
         jobs.submit(spec, size).map_err(|refusal| match refusal {
             Refusal::Full => {

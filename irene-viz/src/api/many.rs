@@ -7,18 +7,17 @@ use axum::{
     http::StatusCode,
 };
 use irene_models::ModelSpec;
-use irene_tree::{Mark, Quantity};
+use irene_tree::{Mark, Quantity, Size};
 
 use super::{
     Shared,
     answers::{Cell, Entry, Figures, Leaderboard, Point, Sweep, Tradeoff, energy},
     bytes,
-    queries::{Params, SizeQuery, SweepQuery},
+    queries::{Params, SizeQuery, SweepQuery, whole},
 };
 use crate::{
     app::{App, Device, compute},
     problem::Problem,
-    size::Size,
 };
 
 /// Sizes that are swept where none are named; those that a model cannot take are left out.
@@ -65,7 +64,7 @@ fn sweep_of(
     let mut cells = Vec::new();
     for &batch_size in batch_sizes {
         for &seq_len in seq_lens {
-            let tree = match app.predict(device, spec, Size { batch_size, seq_len }, false) {
+            let tree = match app.predict(device, spec, whole(Size::new(batch_size, seq_len))) {
                 Ok(tree) => tree,
                 // The default lengths are more than some models have positions.
                 Err(_) if !is_asked && !cells.is_empty() => continue,
@@ -94,7 +93,7 @@ pub(crate) fn leaderboard_of(app: &App, device: &Device, size: Size) -> Result<L
     let mut entries = Vec::new();
     for model in ModelSpec::builtin_names() {
         // A size may be too long for one model and not for another.
-        match app.predict(device, &app.model(&model)?, size, false) {
+        match app.predict(device, &app.model(&model)?, whole(size)) {
             Ok(tree) => entries.push(Entry {
                 model,
                 num_parameters: tree.root().get(Quantity::NumParameters),
@@ -134,7 +133,7 @@ pub(super) async fn tradeoff(
                 return Err(refuse(format!("at most {} models are compared here", app.limits.trees)));
             }
             let spec = app.model(&model)?;
-            let energy_j = energy(&app.predict(device, &spec, query.size(), false)?)?;
+            let energy_j = energy(&app.predict(device, &spec, whole(query.size()))?)?;
             points.push(Point { model, accuracy, energy_j, is_on_front: false });
         }
         if points.is_empty() {

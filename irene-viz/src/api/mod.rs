@@ -17,13 +17,12 @@ use axum::{
     routing::{get, post},
 };
 use irene_models::ModelSpec;
-use irene_tree::Quantity;
+use irene_tree::{Quantity, Size};
 use utoipa::OpenApi;
 
 use crate::{
     app::{App, Device, compute},
     problem::Problem,
-    size::Size,
 };
 use answers::{DeviceEntry, Devices, Model, Models, Trace};
 pub(crate) use many::{default_sweep, leaderboard_of};
@@ -89,7 +88,7 @@ async fn models(State(app): Shared) -> Result<Json<Models>, Problem> {
 
 pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
     let entry = |spec: ModelSpec| {
-        let tree = app.trace(&spec, Size { batch_size: 1, seq_len: 1 }, false)?;
+        let tree = app.trace(&spec, Size::new(1, 1))?;
         let first = |fields: [&'static str; 3]| fields.into_iter().find_map(|field| spec.config().size(field).ok());
         Ok(Model {
             name: spec.name().to_owned(),
@@ -133,7 +132,7 @@ pub(crate) fn value(answer: &impl serde::Serialize) -> Result<serde_json::Value,
 #[utoipa::path(get, path = "/api/v1/trace", params(ModelQuery),
     responses((status = 200, body = Trace), (status = "4XX", body = Problem)))]
 async fn trace(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<Json<Trace>, Problem> {
-    let traced = move |app: &App| Trace::of(&app.trace(&app.model(&query.model)?, query.size(), query.math)?);
+    let traced = move |app: &App| Trace::of(&app.trace(&app.model(&query.model)?, query.run()?)?);
     Ok(Json(compute(&app, traced).await?))
 }
 

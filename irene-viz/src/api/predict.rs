@@ -7,7 +7,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use irene_models::{Config, ModelSpec};
+use irene_models::{Config, ModelSpec, Run};
 use irene_regress::Track;
 use irene_tree::jsonl::TreeReader;
 
@@ -20,18 +20,12 @@ use super::{
 use crate::{
     app::{App, Device, compute},
     problem::Problem,
-    size::Size,
 };
 
-pub(crate) fn prediction(
-    app: &App,
-    device: &Device,
-    spec: &ModelSpec,
-    size: Size,
-    math: bool,
-) -> Result<Prediction, Problem> {
-    Prediction::on(&app.predict(device, spec, size, math)?, device)
+pub(crate) fn prediction(app: &App, device: &Device, spec: &ModelSpec, run: Run) -> Result<Prediction, Problem> {
+    Prediction::on(&app.predict(device, spec, run)?, device)
 }
+
 /// The energy of every node of a built-in model
 #[utoipa::path(get, path = "/api/v1/predict", params(ModelQuery),
     responses((status = 200, body = Prediction), (status = "4XX", body = Problem)))]
@@ -41,7 +35,7 @@ pub(super) async fn predict(State(app): Shared, Params(query): Params<ModelQuery
     }
     let answer = compute(&app, move |app| {
         let device = app.device(query.device.as_deref())?;
-        let prediction = prediction(app, device, &app.model(&query.model)?, query.size(), query.math)?;
+        let prediction = prediction(app, device, &app.model(&query.model)?, query.run()?)?;
         let answer = serde_json::to_vec(&prediction).map_err(|error| Problem::refused(&error))?;
         let answer = Bytes::from(answer);
         app.keep(query, answer.clone());
@@ -68,8 +62,7 @@ pub(super) async fn predict_config(
         let name = query.name.as_deref().unwrap_or("config.json");
         let spec = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let device = app.device(query.device.as_deref())?;
-        let size = Size { batch_size: query.batch_size, seq_len: query.seq_len };
-        prediction(app, device, &spec, size, query.math)
+        prediction(app, device, &spec, query.run()?)
     };
     Ok(Json(compute(&app, predicted).await?))
 }

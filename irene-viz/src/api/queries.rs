@@ -4,10 +4,12 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
+use irene_models::{Run, TaskHead};
+use irene_tree::{Kernels, Precision, Size};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{problem::Problem, size::Size};
+use crate::problem::Problem;
 
 /// A query whose mistakes are a [`Problem`].
 pub(crate) struct Params<T>(pub(crate) T);
@@ -33,6 +35,22 @@ pub(crate) struct ModelQuery {
     pub(crate) batch_size: usize,
     /// Tokens in a sequence.
     pub(crate) seq_len: usize,
+    /// Tokens of each sequence that are in the cache already.
+    #[serde(default)]
+    pub(crate) past_len: usize,
+    /// Tokens of each sequence that are generated; 0 for a single pass.
+    #[serde(default)]
+    pub(crate) generate: usize,
+    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; `f32` by default.
+    pub(crate) dtype: Option<String>,
+    /// How operations become kernels: `eager` or `fused`.
+    #[serde(default)]
+    #[param(value_type = String)]
+    pub(crate) kernels: Kernels,
+    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    #[serde(default)]
+    #[param(value_type = String)]
+    pub(crate) head: TaskHead,
     /// A device's name; the first by default.
     pub(crate) device: Option<String>,
     /// Whether the single operations of modules are nodes.
@@ -41,9 +59,29 @@ pub(crate) struct ModelQuery {
 }
 
 impl ModelQuery {
-    pub(crate) fn size(&self) -> Size {
-        Size { batch_size: self.batch_size, seq_len: self.seq_len }
+    pub(crate) fn run(&self) -> Result<Run, Problem> {
+        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
+        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
+        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
     }
+}
+
+impl ConfigQuery {
+    pub(crate) fn run(&self) -> Result<Run, Problem> {
+        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
+        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
+        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
+    }
+}
+
+fn in_precision(run: Run, dtype: Option<&str>) -> Result<Run, Problem> {
+    let precision = dtype.map_or(Ok(Precision::default()), str::parse);
+    Ok(Run { precision: precision.map_err(|error| Problem::refused(&error))?, ..run })
+}
+
+/// A single pass over whole sequences, without single operations.
+pub(crate) fn whole(size: Size) -> Run {
+    Run { shows_math: false, ..size.into() }
 }
 
 /// A size for the config in the body.
@@ -54,6 +92,22 @@ pub(crate) struct ConfigQuery {
     pub(crate) batch_size: usize,
     /// Tokens in a sequence.
     pub(crate) seq_len: usize,
+    /// Tokens of each sequence that are in the cache already.
+    #[serde(default)]
+    pub(crate) past_len: usize,
+    /// Tokens of each sequence that are generated; 0 for a single pass.
+    #[serde(default)]
+    pub(crate) generate: usize,
+    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; `f32` by default.
+    pub(crate) dtype: Option<String>,
+    /// How operations become kernels: `eager` or `fused`.
+    #[serde(default)]
+    #[param(value_type = String)]
+    pub(crate) kernels: Kernels,
+    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    #[serde(default)]
+    #[param(value_type = String)]
+    pub(crate) head: TaskHead,
     /// A device's name; the first by default.
     pub(crate) device: Option<String>,
     /// Whether the single operations of modules are nodes.
@@ -137,6 +191,6 @@ pub(crate) struct SizeQuery {
 
 impl SizeQuery {
     pub(crate) fn size(&self) -> Size {
-        Size { batch_size: self.batch_size, seq_len: self.seq_len }
+        Size::new(self.batch_size, self.seq_len)
     }
 }

@@ -61,8 +61,7 @@ impl Profiling for Scripted {
 
 /// The tree with figures on every node, by a power model.
 fn measured(request: &ProfilingRequest<'_>) -> Tree {
-    let mut tree = request.spec.trace(request.batch_size, request.seq_len).unwrap();
-    irene_features::annotate(&mut tree);
+    let tree = request.spec.trace(request.size).unwrap();
     let mut tree = tree.without_math();
     for node in tree.nodes_mut() {
         for quantity in [Quantity::Cpu, Quantity::Mem, Quantity::Gpu, Quantity::GpuMem, Quantity::GpuClk] {

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::{SpaceArgs, sample::SamplingArgs};
 use crate::{
     commands::{
-        Size, Usage,
+        Usage,
+        following::SizeArgs,
         measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
         meters::MeterArgs,
         running::PlaceArgs,
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "I/N", conflicts_with = "active")]
     shard: Option<Shard>,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
     let bar = output::progress(left as u64, "designs");
     while let Some(step) = campaign.next(&done)? {
-        let mut record = match profiler.measure(step, (args.size.batch_size, args.size.seq_len)) {
+        let mut record = match profiler.measure(step, args.size.size()) {
             Err(Error::Stopped) => {
                 bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
             }
@@ -138,8 +139,8 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
         settings.shift_remove("levels");
     }
     Conditions {
-        batch_size: Some(args.size.batch_size),
-        seq_len: Some(args.size.seq_len),
+        batch_size: Some(args.size.size().sequences),
+        seq_len: Some(args.size.size().new),
         measuring: Some(settings),
         ..Conditions::default()
     }

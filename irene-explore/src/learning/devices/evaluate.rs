@@ -19,7 +19,7 @@ pub struct Transfer {
     pub points: Vec<TransferPoint>,
 }
 
-/// Errors with so many own records.
+/// Errors with this many own records.
 #[derive(Clone, Debug, Serialize)]
 pub struct TransferPoint {
     /// Own records.
@@ -30,27 +30,65 @@ pub struct TransferPoint {
     pub alone: Option<f64>,
 }
 
-/// Numbers of own records that are tried.
+/// The numbers of own records to try.
 const RECORDS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Draws of own records that errors are averaged over.
 const DRAWS: u64 = 10;
-/// Fewer records say little on their own.
+/// The fewest own records to learn from alone.
 const FEWEST_ALONE: usize = 4;
+
+/// A device's name, its designs, and their figures.
+type Device = (String, Vec<Candidate>, Vec<f64>);
 
 /// Leaves each device out in turn, and gives it few of its own records back.
 ///
 /// # Errors
 /// An error of fitting the records.
-pub fn leave_one_device_out(devices: &[(String, Vec<Candidate>, Vec<f64>)]) -> Result<Vec<Transfer>> {
-    devices.par_iter().enumerate().map(|(target, _)| transfer(devices, target)).collect()
+pub fn leave_one_device_out(devices: &[Device]) -> Result<Vec<Transfer>> {
+    (0..devices.len()).into_par_iter().map(|target| LeftOut { devices, target }.transfer()).collect()
 }
 
-fn transfer(devices: &[(String, Vec<Candidate>, Vec<f64>)], target: usize) -> Result<Transfer> {
-    let (name, candidates, figures) = &devices[target];
-    let with_own = |own: &[usize]| {
-        let records = devices.iter().enumerate().map(|(device, (_, candidates, figures))| {
+/// One of several devices, left out.
+struct LeftOut<'a> {
+    devices: &'a [Device],
+    target: usize,
+}
+
+impl LeftOut<'_> {
+    fn transfer(&self) -> Result<Transfer> {
+        let (device, candidates, figures) = &self.devices[self.target];
+        let zero_shot = self.with_own(&[])?;
+        let expected: Vec<f64> =
+            candidates.iter().map(|candidate| zero_shot.predict(self.target, &candidate.features).value).collect();
+        let fitting = RECORDS.into_iter().filter(|records| 2 * records <= figures.len());
+        let points = fitting.map(|records| self.point(records)).collect::<Result<_>>()?;
+        Ok(Transfer { device: device.clone(), rank_correlation: rank_correlation(&expected, figures), points })
+    }
+
+    /// The errors with this many own records, averaged over draws.
+    fn point(&self, records: usize) -> Result<TransferPoint> {
+        let (_, candidates, figures) = &self.devices[self.target];
+        let (mut with_others, mut alone) = (Vec::new(), Vec::new());
+        for draw in 0..DRAWS {
+            let mut own = shuffled(figures.len(), draw);
+            own.truncate(records);
+            let several = self.with_own(&own)?;
+            with_others.push(self.error(&own, &|features| several.predict(self.target, features)));
+            if records >= FEWEST_ALONE {
+                let features: Vec<&DesignFeatures> = own.iter().map(|&index| &candidates[index].features).collect();
+                let own_figures: Vec<f64> = own.iter().map(|&index| figures[index]).collect();
+                let law = CostLaw::fit(&features, &own_figures)?;
+                alone.push(self.error(&own, &|features| law.predict(features)));
+            }
+        }
+        Ok(TransferPoint { records, with_others: mean(&with_others).unwrap_or(f64::NAN), alone: mean(&alone) })
+    }
+
+    /// A surrogate of all devices, which learns these records alone of the one that is left out.
+    fn with_own(&self, own: &[usize]) -> Result<MultiDevice> {
+        let records = self.devices.iter().enumerate().map(|(device, (_, candidates, figures))| {
             let of = |index: usize| (&candidates[index].features, figures[index]);
-            let (features, figures) = if device == target {
+            let (features, figures) = if device == self.target {
                 own.iter().map(|&index| of(index)).unzip()
             } else {
                 (0..figures.len()).map(of).unzip()
@@ -58,39 +96,16 @@ fn transfer(devices: &[(String, Vec<Candidate>, Vec<f64>)], target: usize) -> Re
             DeviceRecords { features, figures }
         });
         MultiDevice::fit(&records.collect::<Vec<_>>())
-    };
-    let zero_shot = with_own(&[])?;
-    let expected: Vec<f64> =
-        candidates.iter().map(|candidate| zero_shot.predict(target, &candidate.features).value).collect();
-    let mut points = Vec::new();
-    for records in RECORDS.into_iter().filter(|records| 2 * records <= figures.len()) {
-        let (mut with_others, mut alone) = (Vec::new(), Vec::new());
-        for draw in 0..DRAWS {
-            let mut own = shuffled(figures.len(), draw);
-            own.truncate(records);
-            let rest = || (0..figures.len()).filter(|index| !own.contains(index));
-            let error = |predict: &dyn Fn(&DesignFeatures) -> PredictedValue| {
-                let errors = rest().map(|index| {
-                    100.0 * (predict(&candidates[index].features).value - figures[index]).abs() / figures[index]
-                });
-                errors.sum::<f64>() / rest().count() as f64
-            };
-            let several = with_own(&own)?;
-            with_others.push(error(&|features| several.predict(target, features)));
-            if records >= FEWEST_ALONE {
-                let features: Vec<&DesignFeatures> = own.iter().map(|&index| &candidates[index].features).collect();
-                let own_figures: Vec<f64> = own.iter().map(|&index| figures[index]).collect();
-                let law = CostLaw::fit(&features, &own_figures)?;
-                alone.push(error(&|features| law.predict(features)));
-            }
-        }
-        points.push(TransferPoint {
-            records,
-            with_others: mean(&with_others).unwrap_or(f64::NAN),
-            alone: mean(&alone),
-        });
     }
-    Ok(Transfer { device: name.clone(), rank_correlation: rank_correlation(&expected, figures), points })
+
+    /// The mean absolute percentage error on the device's other records.
+    fn error(&self, own: &[usize], predict: &dyn Fn(&DesignFeatures) -> PredictedValue) -> f64 {
+        let (_, candidates, figures) = &self.devices[self.target];
+        let rest = candidates.iter().zip(figures).enumerate().filter(|(index, _)| !own.contains(index));
+        let errors =
+            rest.map(|(_, (candidate, figure))| 100.0 * (predict(&candidate.features).value - figure).abs() / figure);
+        mean(&errors.collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    }
 }
 
 /// Spearman's: the correlation of ranks; None where one side has no order.

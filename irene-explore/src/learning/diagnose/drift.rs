@@ -58,7 +58,7 @@ impl Drift {
         Some(Self { lag_one, deviation: ratio * found.noise, memory, orders, weights: found.weights })
     }
 
-    /// How much higher figures are at a place in the campaign, in e-folds.
+    /// The drift at a place in the campaign, in e-folds.
     pub fn at(&self, order: usize) -> f64 {
         let near = |(other, weight): (&f64, &f64)| weight * (-(order as f64 - other).abs() / self.memory).exp();
         self.orders.iter().zip(&self.weights).map(near).sum()
@@ -71,7 +71,7 @@ struct Fit {
     weights: Vec<f64>,
 }
 
-/// With the drift's deviation so many times the noise's.
+/// Fits a drift whose deviation is this many times the noise's.
 fn fit(orders: &[f64], left: &DVector<f64>, ratio: f64, memory: f64) -> Option<Fit> {
     let square = ratio * ratio;
     let covariance = |i: usize, j: usize| square * (-(orders[i] - orders[j]).abs() / memory).exp();

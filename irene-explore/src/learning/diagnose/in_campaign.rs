@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Held-out records as three questions have it, each beside the same predictions.
+/// Held-out records with three kinds of predictions.
 #[derive(Clone, Debug, Default)]
 pub struct InCampaign {
     /// The predictions for the design alone.

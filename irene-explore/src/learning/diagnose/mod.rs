@@ -87,7 +87,7 @@ pub(crate) fn residuals(held_out: &[HeldOut], records: usize) -> Vec<f64> {
     residuals
 }
 
-/// A standard deviation that outliers do not move, of those that are numbers.
+/// A standard deviation that outliers do not move; residuals that are no numbers are left out.
 fn spread(residuals: &[f64]) -> f64 {
     const OF_NORMAL: f64 = 1.4826;
     let sizes = residuals.iter().map(|residual| residual.abs()).filter(|size| size.is_finite());

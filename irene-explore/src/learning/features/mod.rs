@@ -6,7 +6,7 @@ mod table;
 mod tests;
 
 use irene_models::{ModelSpec, flexibert::Design};
-use irene_tree::{NodeId, Tree};
+use irene_tree::{NodeId, Size, Tree};
 
 pub use names::DesignFeature;
 pub(super) use table::FeatureTable;
@@ -43,7 +43,6 @@ impl DesignFeatures {
 }
 
 fn trace(design: &Design, seq_len: usize) -> Result<Tree> {
-    let mut tree = ModelSpec::from_design("design", design)?.trace(1, seq_len)?;
-    irene_features::annotate(&mut tree);
+    let tree = ModelSpec::from_design("design", design)?.trace(Size::new(1, seq_len))?;
     Ok(tree)
 }

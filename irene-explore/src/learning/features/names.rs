@@ -1,4 +1,4 @@
-use irene_tree::{NodeId, OpKind, Quantity, Tree};
+use irene_tree::{NodeId, OpKind, Operation, Quantity, Tree};
 
 /// A count or cost of a design. All but the logarithms that surrogates take of them add up over its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,22 +67,16 @@ impl DesignFeature {
     pub const COUNT: usize = Self::HeadKernels as usize + 1;
 }
 
-/// Tells what a node spends itself, children apart.
+/// Tells the features of a node itself, its children apart.
 pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(DesignFeature, f64)) {
     let node = tree.node(id);
-    match node.instance_type() {
-        "FlexiBertLayer" => tell(DesignFeature::Layers, 1.0),
-        "FlexiBertScaledDotProductHead" => tell(DesignFeature::ScaledDotProductHeads, 1.0),
-        "FlexiBertWeightedHead" => tell(DesignFeature::WeightedHeads, 1.0),
-        "FlexiBertDftHead" => tell(DesignFeature::DftHeads, 1.0),
-        "FlexiBertDctHead" => tell(DesignFeature::DctHeads, 1.0),
-        "FlexiBertConvolutionHead" => tell(DesignFeature::ConvolutionHeads, 1.0),
-        _ => {}
+    let class = node.instance_type();
+    if class == "FlexiBertLayer" {
+        tell(DesignFeature::Layers, 1.0);
     }
-    let is_in = |class: &str| tree.ancestors(id).any(|above| tree.node(above).is_instance_of(class));
-    let is_in_head = || tree.ancestors(id).any(|above| is_head(tree.node(above).instance_type()));
-    if is_head(node.instance_type()) {
+    if is_head(class) {
         tell(DesignFeature::Heads, 1.0);
+        kind_of_head(class).into_iter().for_each(|kind| tell(kind, 1.0));
     }
     if !tree.is_leaf(id) {
         return;
@@ -93,40 +87,64 @@ pub(super) fn of_node(tree: &Tree, id: NodeId, mut tell: impl FnMut(DesignFeatur
     tell(DesignFeature::Flops, flops);
     tell(DesignFeature::MovedBytes, get(Quantity::MovedBytes));
     tell(DesignFeature::Kernels, kernels);
-    if is_in("FlexiBertEncoder") {
+    if is_in(tree, id, "FlexiBertEncoder") {
         tell(DesignFeature::EncoderParameters, parameters);
     }
-    if node.name() == "word_embeddings" {
-        tell(DesignFeature::WordParameters, parameters);
+    match node.name() {
+        "word_embeddings" => tell(DesignFeature::WordParameters, parameters),
+        "distance_embedding" => tell(DesignFeature::PositionParameters, parameters),
+        _ => {}
     }
-    if node.name() == "distance_embedding" {
-        tell(DesignFeature::PositionParameters, parameters);
-    }
-    if is_in_head() {
+    if is_in_head(tree, id) {
         tell(DesignFeature::HeadKernels, kernels);
     }
-    let Some(operation) = &node.operation else { return };
-    if operation.kind == OpKind::Linear {
-        tell(DesignFeature::Linears, 1.0);
+    if let Some(operation) = &node.operation {
+        if operation.kind == OpKind::Linear {
+            tell(DesignFeature::Linears, 1.0);
+        }
+        work_of(tree, id, operation).into_iter().for_each(|work| tell(work, flops));
     }
-    let spent_on = match operation.kind {
-        _ if is_in("FlexiBertConvolutionHead") => DesignFeature::ConvolutionFlops,
+}
+
+/// The kind of work that an operation's FLOPs count as; None for elementwise operations.
+fn work_of(tree: &Tree, id: NodeId, operation: &Operation) -> Option<DesignFeature> {
+    let name = tree.node(id).name();
+    Some(match operation.kind {
+        _ if is_in(tree, id, "FlexiBertConvolutionHead") => DesignFeature::ConvolutionFlops,
         OpKind::Dft => DesignFeature::DftFlops,
         OpKind::Dct => DesignFeature::DctFlops,
-        OpKind::MatMul if is_in_head() && operation.num_parameters > 0 => DesignFeature::WeightFlops,
-        OpKind::MatMul if is_in_head() => DesignFeature::ScoreFlops,
+        OpKind::MatMul if is_in_head(tree, id) && operation.parameters().next().is_some() => DesignFeature::WeightFlops,
+        OpKind::MatMul if is_in_head(tree, id) => DesignFeature::ScoreFlops,
         OpKind::MatMul => DesignFeature::SharedAttentionFlops,
-        OpKind::Linear if node.name() == "proj_head" => DesignFeature::ProjectionFlops,
-        OpKind::Linear if is_in("FlexiBertAttention") => DesignFeature::AttentionLinearFlops,
-        OpKind::Linear if is_in("FlexiBertLayer") => DesignFeature::FeedForwardFlops,
+        OpKind::Linear if name == "proj_head" => DesignFeature::ProjectionFlops,
+        OpKind::Linear if is_in(tree, id, "FlexiBertAttention") => DesignFeature::AttentionLinearFlops,
+        OpKind::Linear if is_in(tree, id, "FlexiBertLayer") => DesignFeature::FeedForwardFlops,
         OpKind::Softmax => DesignFeature::SoftmaxFlops,
         OpKind::LayerNorm => DesignFeature::NormFlops,
         OpKind::Gelu => DesignFeature::ActivationFlops,
-        _ => return,
-    };
-    tell(spent_on, flops);
+        _ => return None,
+    })
+}
+
+fn kind_of_head(class: &str) -> Option<DesignFeature> {
+    match class {
+        "FlexiBertScaledDotProductHead" => Some(DesignFeature::ScaledDotProductHeads),
+        "FlexiBertWeightedHead" => Some(DesignFeature::WeightedHeads),
+        "FlexiBertDftHead" => Some(DesignFeature::DftHeads),
+        "FlexiBertDctHead" => Some(DesignFeature::DctHeads),
+        "FlexiBertConvolutionHead" => Some(DesignFeature::ConvolutionHeads),
+        _ => None,
+    }
 }
 
 fn is_head(class: &str) -> bool {
     class.starts_with("FlexiBert") && class.ends_with("Head")
+}
+
+fn is_in(tree: &Tree, id: NodeId, class: &str) -> bool {
+    tree.ancestors(id).any(|above| tree.node(above).is_instance_of(class))
+}
+
+fn is_in_head(tree: &Tree, id: NodeId) -> bool {
+    tree.ancestors(id).any(|above| is_head(tree.node(above).instance_type()))
 }

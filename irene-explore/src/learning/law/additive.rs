@@ -10,7 +10,7 @@ use crate::learning::features::{DesignFeature, DesignFeatures};
 pub(super) struct Additive {
     /// The price of each of [`columns`], in the measure's unit. None is below 0, but the last column is a constant to take away.
     prices: Vec<f64>,
-    /// Nothing costs less, in the measure's unit.
+    /// The least prediction, in the measure's unit.
     floor: f64,
 }
 
@@ -31,7 +31,7 @@ const PLAIN_PENALTY: f64 = 1e-3;
 /// Rounds in which records far off lose weight.
 const ROUNDS: usize = 5;
 
-/// Nothing costs less than this share of the smallest figure.
+/// The least prediction, as a share of the smallest figure.
 const LEAST: f64 = 0.5;
 
 const COLUMNS: usize = DesignFeature::COUNT + 2;
@@ -84,12 +84,12 @@ impl Additive {
         Self { prices: prices.iter().zip(&sizes).map(|(price, size)| price / size).collect(), floor: LEAST * smallest }
     }
 
-    /// Whether it has a price for each column, and numbers to reckon with.
+    /// Whether it has a price for each column, and finite numbers.
     pub(super) fn is_sound(&self) -> bool {
         self.prices.len() == COLUMNS && are_usable(&self.prices) && self.floor > 0.0 && are_usable([&self.floor])
     }
 
-    /// The logarithm of what it says.
+    /// The logarithm of its prediction.
     pub(super) fn log(&self, features: &DesignFeatures) -> f64 {
         let sum: f64 = columns(features).iter().zip(&self.prices).map(|(column, price)| column * price).sum();
         sum.max(self.floor).ln()

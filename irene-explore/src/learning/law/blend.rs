@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Said, VIEWS, are_divisors, are_usable};
 use crate::learning::surrogate::{NINE_OF_TEN, PredictedValue};
 
-/// How far each view is trusted, and how far off they are together, by records that were held out.
+/// The trust in each view, and the spread of their mix, from held-out records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Blend {
     /// Add up to 1.
@@ -26,7 +26,7 @@ const SHIFTED: f64 = 0.5;
 impl Blend {
     pub(super) fn fit(held_out: &[(Said, f64)]) -> Self {
         let error = |trust: &[f64; VIEWS], shift: f64| {
-            // Records that are off by a multiple say nothing of which view is right.
+            // A record that is off by a multiple does not tell which view is right.
             let miss = |(said, log): &(Said, f64)| ((mixed(trust, said) + shift - log).exp() - 1.0).abs().min(1.0);
             held_out.iter().map(miss).sum::<f64>() / held_out.len().max(1) as f64
         };
@@ -46,7 +46,7 @@ impl Blend {
         Self { trust, shift, deviation: (reach / NINE_OF_TEN).max(1e-3) }
     }
 
-    /// Whether trust is handed out in full, and spreads are spreads.
+    /// Whether the trust adds up to 1, and the spread is above 0.
     pub(super) fn is_sound(&self) -> bool {
         let whole = (self.trust.iter().sum::<f64>() - 1.0).abs() < 1e-9;
         let shares = self.trust.iter().all(|share| (0.0..=1.0).contains(share));
@@ -67,7 +67,7 @@ fn mixed(trust: &[f64; VIEWS], said: &Said) -> f64 {
     trust.iter().zip(&said.views).map(|(share, view)| share * view).sum()
 }
 
-/// All ways to give trust.
+/// Every way to hand out trust.
 fn trusts() -> Vec<[f64; VIEWS]> {
     let mut ways = Vec::new();
     hand_out(QUARTERS, 0, [0.0; VIEWS], &mut ways);

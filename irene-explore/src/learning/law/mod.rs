@@ -1,4 +1,4 @@
-//! Ours: what the traced tree costs, at prices that the data sets, and a smooth surface for what the prices leave over.
+//! Our learner: the costs of the traced tree at prices fitted to the data, and smooth surfaces over the residuals.
 //!
 //! Five views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
 //! has the law as one of its coordinates, a surface that does without, a Gaussian process, and the law alone. How far each is
@@ -37,7 +37,7 @@ pub struct CostLaw {
     blend: Blend,
 }
 
-/// As read: nothing is known to hold.
+/// The fields as read, before any check.
 #[derive(Deserialize)]
 struct Raw {
     views: Views,
@@ -95,7 +95,7 @@ const FOLDS: usize = 4;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Views {
     additive: Additive,
-    /// Over what the law leaves over, with the law among its coordinates.
+    /// Over the residuals of the law, with the law among its coordinates.
     on_law: Surface,
     /// Over the logarithm of the figure, with the law among its coordinates.
     with_law: Surface,
@@ -122,7 +122,7 @@ struct Said {
     leverage: f64,
 }
 
-/// The logarithms that surfaces lie over.
+/// The features whose logarithms surfaces lie over.
 pub(crate) const COORDINATES: [DesignFeature; 6] = [
     DesignFeature::Flops,
     DesignFeature::EncoderParameters,
@@ -136,7 +136,7 @@ pub(crate) fn coordinates(features: &DesignFeatures) -> [f64; COORDINATES.len()]
     COORDINATES.map(|feature| features.get(feature).max(f64::MIN_POSITIVE).ln())
 }
 
-/// The same with the law's figure.
+/// The same with the law's prediction.
 fn with_law(features: &DesignFeatures, law: f64) -> [f64; COORDINATES.len() + 1] {
     let mut all = [law; COORDINATES.len() + 1];
     all[..COORDINATES.len()].copy_from_slice(&coordinates(features));
@@ -144,7 +144,7 @@ fn with_law(features: &DesignFeatures, law: f64) -> [f64; COORDINATES.len() + 1]
 }
 
 impl Views {
-    /// With the scales that another fit chose, or their own.
+    /// Fits each view, with the scales that another fit chose or with its own.
     fn fit(features: &[&DesignFeatures], figures: &[f64], scales: Option<ViewScales>) -> Self {
         let logs: Vec<f64> = figures.iter().map(|figure| figure.ln()).collect();
         let additive = Additive::fit(features, figures);

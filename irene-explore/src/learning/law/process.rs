@@ -37,7 +37,7 @@ struct Fit {
 }
 
 impl Process {
-    /// With how much each record counts, and scales that were chosen before, or by the evidence.
+    /// Fits weighted records, with scales that were chosen before or by the evidence.
     pub(super) fn fit<P: AsRef<[f64]>>(
         points: &[P],
         heights: &[f64],
@@ -72,7 +72,7 @@ impl Process {
         process
     }
 
-    /// Whether it lies over so many coordinates, and has numbers to reckon with.
+    /// Whether it has this many coordinates, and finite numbers.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let sizes = [self.standard.means.len(), self.standard.deviations.len(), self.points.len()];
         let ProcessScales { linear, smooth } = &self.scales;

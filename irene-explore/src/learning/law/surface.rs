@@ -46,7 +46,7 @@ struct Fit {
 }
 
 impl Surface {
-    /// With scales that were chosen before, or by the evidence; and how much each record counted in the end.
+    /// Fits a surface, with scales that were chosen before or by the evidence; returns also the final weight of each record.
     pub(super) fn fit<P: AsRef<[f64]>>(
         points: &[P],
         heights: &[f64],
@@ -65,14 +65,6 @@ impl Surface {
         let columns = terms.first().map_or(0, Vec::len);
         let rows = DMatrix::from_fn(terms.len(), columns, |row, column| terms[row][column]);
         let left = DVector::from_iterator(heights.len(), heights.iter().map(|height| height - centre));
-        let tried = |round: usize, last: Option<Scales>| match (scales, last) {
-            (Some(scales), _) => vec![scales],
-            // The weights of a round change the evidence little.
-            (None, Some(last)) if round + 1 < ROUNDS => vec![last],
-            (None, _) => {
-                LINEAR.iter().flat_map(|&linear| QUADRATIC.map(|quadratic| Scales { linear, quadratic })).collect()
-            }
-        };
         let mut weights = DVector::from_element(heights.len(), 1.0);
         let mut best: Option<Fit> = None;
         for round in 0..ROUNDS {
@@ -84,19 +76,12 @@ impl Surface {
             let transposed = weighted.transpose();
             let (gram, right) = (&transposed * &rows, &transposed * &left);
             let of = |scales| Fit::new(&gram, &right, &left, &weights, coordinates, scales);
-            let fits = tried(round, best.as_ref().map(|fit| fit.scales)).into_iter().filter_map(of);
+            // The weights of a round change the evidence little, so only the first and the last round try all scales.
+            let last = best.as_ref().map(|fit| fit.scales).filter(|_| round + 1 < ROUNDS);
+            let tried = scales.or(last).map_or_else(Scales::all, |scales| vec![scales]);
+            let fits = tried.into_iter().filter_map(of);
             let Some(fit) = fits.max_by(|a, b| a.evidence.total_cmp(&b.evidence)) else { break };
-            // Each record by how far off it is when it is left out.
-            let mut inverse = DMatrix::identity(columns, columns);
-            fit.factor.whiten(&mut inverse);
-            let whitened = inverse * rows.transpose();
-            let fitted = &rows * &fit.coefficients;
-            for record in 0..heights.len() {
-                let leverage = whitened.column(record).norm_squared();
-                let miss = (left[record] - fitted[record]) / (1.0 - (leverage * weights[record]).min(0.95));
-                let variance = fit.variance * (1.0 + leverage);
-                weights[record] = (STUDENT + 1.0) / (STUDENT + miss * miss / variance);
-            }
+            fit.reweigh(&rows, &left, &mut weights);
             best = Some(fit);
         }
         if let Some(fit) = best {
@@ -111,7 +96,7 @@ impl Surface {
         (empty, weights)
     }
 
-    /// Whether it lies over so many coordinates, and has numbers to reckon with.
+    /// Whether it has this many coordinates, and finite numbers.
     pub(super) fn is_sound(&self, coordinates: usize) -> bool {
         let terms = 1 + coordinates * (coordinates + 3) / 2;
         let sizes =
@@ -169,7 +154,27 @@ impl Surface {
     }
 }
 
+impl Scales {
+    fn all() -> Vec<Self> {
+        LINEAR.iter().flat_map(|&linear| QUADRATIC.map(|quadratic| Self { linear, quadratic })).collect()
+    }
+}
+
 impl Fit {
+    /// Weighs each record by how far off it is when it is left out.
+    fn reweigh(&self, rows: &DMatrix<f64>, left: &DVector<f64>, weights: &mut DVector<f64>) {
+        let mut inverse = DMatrix::identity(rows.ncols(), rows.ncols());
+        self.factor.whiten(&mut inverse);
+        let whitened = inverse * rows.transpose();
+        let fitted = rows * &self.coefficients;
+        for record in 0..left.len() {
+            let leverage = whitened.column(record).norm_squared();
+            let miss = (left[record] - fitted[record]) / (1.0 - (leverage * weights[record]).min(0.95));
+            let variance = self.variance * (1.0 + leverage);
+            weights[record] = (STUDENT + 1.0) / (STUDENT + miss * miss / variance);
+        }
+    }
+
     fn new(
         gram: &DMatrix<f64>,
         right: &DVector<f64>,

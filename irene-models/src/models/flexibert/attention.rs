@@ -5,11 +5,13 @@ use super::{
     heads::{HeadModule, Place},
     surroundings::Surroundings,
 };
-use crate::{Cx, Embedding, Linear, Module, Node, Result, Tensor, Weights, models::heads as all_heads};
+use crate::{Cx, Embedding, Label, Linear, Module, Result, Tensor, Weights, labelled, models::heads as all_heads};
+
+labelled!(FlexiBertSelfAttention);
 
 /// Every head's own operation around what all have in common: scores of relative positions, a softmax, and the values it weighs.
 pub(super) struct FlexiBertSelfAttention {
-    node: Node,
+    label: Label,
     query: Linear,
     key: Linear,
     value: Linear,
@@ -26,7 +28,7 @@ impl FlexiBertSelfAttention {
         let mut place = Place::default();
         let heads = design.heads.iter().map(|&head| HeadModule::load(weights, head, width, &mut place));
         Ok(Self {
-            node: weights.node("FlexiBertSelfAttention", Level::Module),
+            label: weights.label("FlexiBertSelfAttention", Level::Module),
             query: linear("query")?,
             key: linear("key")?,
             value: linear("value")?,
@@ -94,10 +96,6 @@ impl FlexiBertSelfAttention {
 impl Module for FlexiBertSelfAttention {
     type Input<'a> = (&'a Tensor, &'a Surroundings);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
         let layers = [&self.query, &self.key, &self.value];

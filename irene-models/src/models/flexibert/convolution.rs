@@ -1,11 +1,13 @@
 use irene_tree::Level;
 
-use crate::{Convolution, Cx, Linear, Module, Node, Result, Tensor, Weights};
+use crate::{Convolution, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled};
+
+labelled!(ConvolutionHead, SeparableConv1D);
 
 /// Span-based dynamic convolution (ConvBERT): keys, convolved, meet queries in a kernel for each token, which its values are
 /// convolved with.
 pub(super) struct ConvolutionHead {
-    node: Node,
+    label: Label,
     key_conv_attn_layer: SeparableConv1D,
     conv_kernel_layer: Linear,
     conv_out_layer: Linear,
@@ -16,13 +18,13 @@ impl ConvolutionHead {
     /// Loads the layers of this number among the convolution heads of an attention.
     pub(super) fn load(
         weights: &Weights<'_>,
-        node: Node,
+        label: Label,
         number: usize,
         (width, kernel): (usize, usize),
     ) -> Result<Self> {
         let child = |name| weights.numbered(name, number);
         Ok(Self {
-            node,
+            label,
             key_conv_attn_layer: SeparableConv1D::load(&child("key_conv_attn_layer"), width, kernel)?,
             conv_kernel_layer: Linear::load(&child("conv_kernel_layer"), width, kernel)?,
             conv_out_layer: Linear::load(&child("conv_out_layer"), width, width)?,
@@ -35,10 +37,6 @@ impl Module for ConvolutionHead {
     /// The head's query and key, its value and its weighed values, (batch, sequence, width).
     type Input<'a> = ((&'a Tensor, &'a Tensor), (&'a Tensor, &'a Tensor));
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(
         &self,
@@ -71,7 +69,7 @@ impl Module for ConvolutionHead {
 
 /// A convolution of each channel by itself, a mixing of channels, and a bias.
 struct SeparableConv1D {
-    node: Node,
+    label: Label,
     depthwise: Convolution,
     pointwise: Convolution,
     bias: Tensor,
@@ -80,7 +78,7 @@ struct SeparableConv1D {
 impl SeparableConv1D {
     fn load(weights: &Weights<'_>, channels: usize, kernel: usize) -> Result<Self> {
         Ok(Self {
-            node: weights.node("SeparableConv1D", Level::Module),
+            label: weights.label("SeparableConv1D", Level::Module),
             depthwise: Convolution::depthwise(&weights.child("depthwise"), channels, kernel)?,
             pointwise: Convolution::pointwise(&weights.child("pointwise"), channels, channels)?,
             bias: weights.parameter("bias", [channels, 1])?,
@@ -93,13 +91,9 @@ impl Module for SeparableConv1D {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         let x = cx.call(&self.depthwise, x)?;
         let x = cx.call(&self.pointwise, &x)?;
-        cx.add_parameter(&x, &self.bias)
+        cx.add(&x, &self.bias)
     }
 }

@@ -1,11 +1,13 @@
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 
 use super::Sizes;
-use crate::{Batch, Cx, Embedding, LayerNorm, Module, Node, Result, Tensor, Weights};
+use crate::{Batch, Cx, Embedding, Label, LayerNorm, Module, Result, Tensor, Weights, labelled};
+
+labelled!(FlexiBertEmbeddings);
 
 /// Words and the first segment. The table of absolute positions is among the parameters and not looked up.
 pub(super) struct FlexiBertEmbeddings {
-    node: Node,
+    label: Label,
     word_embeddings: Embedding,
     position_embeddings: Tensor,
     token_type_embeddings: Embedding,
@@ -17,7 +19,7 @@ impl FlexiBertEmbeddings {
         let table = |name, rows| Embedding::load(&weights.child(name), rows, width);
         let positions = weights.child(POSITIONS);
         Ok(Self {
-            node: weights.node("FlexiBertEmbeddings", Level::Module),
+            label: weights.label("FlexiBertEmbeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             position_embeddings: positions.parameter("weight", [sizes.positions, width])?,
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
@@ -32,14 +34,10 @@ impl Module for FlexiBertEmbeddings {
     type Input<'a> = &'a Batch;
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         cx.unused_table(POSITIONS, &self.position_embeddings)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), DType::I64, |_, _| 0)?;
+        let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
         cx.add_norm(&words, &segments, &self.layer_norm)
     }

@@ -1,7 +1,9 @@
 use irene_tree::Level;
 
 use super::{Head, convolution::ConvolutionHead};
-use crate::{Cx, Module, Node, Result, Tensor, Weights};
+use crate::{Cx, Label, Module, Result, Tensor, Weights, labelled};
+
+labelled!(ScoringHead, TransformHead);
 
 /// What sets a head apart, by where in the attention it comes in.
 pub(super) enum HeadModule {
@@ -26,28 +28,28 @@ impl HeadModule {
     pub(super) fn load(attention: &Weights<'_>, head: Head, width: usize, place: &mut Place) -> Result<Self> {
         let part = attention.part("head_", place.heads);
         place.heads += 1;
-        let node = |class| part.node(class, Level::Module);
+        let label = |class| part.label(class, Level::Module);
         Ok(match head {
             Head::ScaledDotProduct => {
-                Self::Scoring(ScoringHead { node: node("FlexiBertScaledDotProductHead"), weight: None })
+                Self::Scoring(ScoringHead { label: label("FlexiBertScaledDotProductHead"), weight: None })
             }
             Head::Weighted => {
                 let name = format!("W{}", place.weighted);
                 place.weighted += 1;
                 let weight = Some(attention.parameter(&name, [width, width])?);
-                Self::Scoring(ScoringHead { node: node("FlexiBertWeightedHead"), weight })
+                Self::Scoring(ScoringHead { label: label("FlexiBertWeightedHead"), weight })
             }
             Head::Dft => {
-                Self::Transforming(TransformHead { node: node("FlexiBertDftHead"), transform: |cx, x| cx.dft(x) })
+                Self::Transforming(TransformHead { label: label("FlexiBertDftHead"), transform: |cx, x| cx.dft(x) })
             }
             Head::Dct => {
-                Self::Transforming(TransformHead { node: node("FlexiBertDctHead"), transform: |cx, x| cx.dct(x) })
+                Self::Transforming(TransformHead { label: label("FlexiBertDctHead"), transform: |cx, x| cx.dct(x) })
             }
             Head::Convolution(kernel) => {
                 let number = place.convolving;
                 place.convolving += 1;
-                let node = node("FlexiBertConvolutionHead");
-                Self::Convolving(Box::new(ConvolutionHead::load(&part, node, number, (width, kernel))?))
+                let label = label("FlexiBertConvolutionHead");
+                Self::Convolving(Box::new(ConvolutionHead::load(&part, label, number, (width, kernel))?))
             }
         })
     }
@@ -55,7 +57,7 @@ impl HeadModule {
 
 /// q kᵀ, or (q W) kᵀ.
 pub(super) struct ScoringHead {
-    node: Node,
+    label: Label,
     weight: Option<Tensor>,
 }
 
@@ -63,10 +65,6 @@ impl Module for ScoringHead {
     /// The head's query and key, (batch, sequence, width).
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (query, key): (&Tensor, &Tensor)) -> Result<Tensor> {
         let keys = cx.transpose(key, 1, 2)?;
@@ -82,7 +80,7 @@ impl Module for ScoringHead {
 
 /// The sum of the weighed values and a transform of the values over sequence and width.
 pub(super) struct TransformHead {
-    node: Node,
+    label: Label,
     transform: fn(&mut Cx<'_>, &Tensor) -> Result<Tensor>,
 }
 
@@ -90,10 +88,6 @@ impl Module for TransformHead {
     /// The head's value and its weighed values, (batch, sequence, width).
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (value, weighed): (&Tensor, &Tensor)) -> Result<Tensor> {
         let transformed = (self.transform)(cx, value)?;

@@ -1,11 +1,15 @@
 use irene_tree::Level;
 
 use super::{LayerDesign, Sizes, attention::FlexiBertSelfAttention, surroundings::Surroundings};
-use crate::{Activation, Cx, LayerNorm, Linear, Module, Node, Result, Tensor, Weights, models::bert::ResidualOutput};
+use crate::{
+    Activation, Cx, Label, LayerNorm, Linear, Module, Result, Tensor, Weights, labelled, models::bert::ResidualOutput,
+};
+
+labelled!(FlexiBertEncoder, FlexiBertLayer, FlexiBertAttention, FlexiBertIntermediate, FlexiBertOutput);
 
 /// The layers, one after another.
 pub(super) struct FlexiBertEncoder {
-    node: Node,
+    label: Label,
     layers: Vec<FlexiBertLayer>,
 }
 
@@ -16,17 +20,13 @@ impl FlexiBertEncoder {
             let next = designs.get(index + 1).map_or(design.hidden, |next| next.hidden);
             FlexiBertLayer::load(&weights.element("layer", index), design, next, sizes)
         });
-        Ok(Self { layers: layers.collect::<Result<_>>()?, node: weights.node("FlexiBertEncoder", Level::Module) })
+        Ok(Self { layers: layers.collect::<Result<_>>()?, label: weights.label("FlexiBertEncoder", Level::Module) })
     }
 }
 
 impl Module for FlexiBertEncoder {
     type Input<'a> = (&'a Tensor, &'a Surroundings);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
         let mut hidden = hidden.clone();
@@ -38,7 +38,7 @@ impl Module for FlexiBertEncoder {
 }
 
 struct FlexiBertLayer {
-    node: Node,
+    label: Label,
     attention: FlexiBertAttention,
     intermediate: FlexiBertIntermediate,
     output: FlexiBertOutput,
@@ -47,7 +47,7 @@ struct FlexiBertLayer {
 impl FlexiBertLayer {
     fn load(weights: &Weights<'_>, design: &LayerDesign, next: usize, sizes: &Sizes) -> Result<Self> {
         Ok(Self {
-            node: weights.node("FlexiBertLayer", Level::Module),
+            label: weights.label("FlexiBertLayer", Level::Module),
             attention: FlexiBertAttention::load(&weights.child("attention"), design, sizes)?,
             intermediate: FlexiBertIntermediate::load(&weights.child("intermediate"), design, sizes)?,
             output: FlexiBertOutput::load(&weights.child("output"), design, next, sizes)?,
@@ -59,10 +59,6 @@ impl Module for FlexiBertLayer {
     type Input<'a> = (&'a Tensor, &'a Surroundings);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, around))?;
         let intermediate = cx.call(&self.intermediate, &attended)?;
@@ -71,7 +67,7 @@ impl Module for FlexiBertLayer {
 }
 
 struct FlexiBertAttention {
-    node: Node,
+    label: Label,
     self_attention: FlexiBertSelfAttention,
     output: ResidualOutput,
 }
@@ -80,7 +76,7 @@ impl FlexiBertAttention {
     fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
         let widths = (design.all_heads_width(), design.hidden);
         Ok(Self {
-            node: weights.node("FlexiBertAttention", Level::Module),
+            label: weights.label("FlexiBertAttention", Level::Module),
             self_attention: FlexiBertSelfAttention::load(&weights.child("self"), design, sizes.positions)?,
             output: ResidualOutput::load(&weights.child("output"), "FlexiBertSelfOutput", widths, sizes.eps)?,
         })
@@ -91,10 +87,6 @@ impl Module for FlexiBertAttention {
     type Input<'a> = (&'a Tensor, &'a Surroundings);
     type Output = Tensor;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Surroundings)) -> Result<Tensor> {
         let context = cx.call(&self.self_attention, (hidden, around))?;
         cx.call(&self.output, (&context, hidden))
@@ -103,7 +95,7 @@ impl Module for FlexiBertAttention {
 
 /// The stacked feed-forward linears, each with an activation behind it.
 struct FlexiBertIntermediate {
-    node: Node,
+    label: Label,
     linears: Vec<Linear>,
     activation: Activation,
 }
@@ -120,7 +112,7 @@ impl FlexiBertIntermediate {
         });
         Ok(Self {
             linears: linears.collect::<Result<_>>()?,
-            node: weights.node("FlexiBertIntermediate", Level::Module),
+            label: weights.label("FlexiBertIntermediate", Level::Module),
             activation: sizes.activation,
         })
     }
@@ -129,10 +121,6 @@ impl FlexiBertIntermediate {
 impl Module for FlexiBertIntermediate {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let mut hidden = hidden.clone();
@@ -145,7 +133,7 @@ impl Module for FlexiBertIntermediate {
 
 /// Back to the hidden size, residual and norm; and on to the next layer's hidden size where it is another.
 struct FlexiBertOutput {
-    node: Node,
+    label: Label,
     dense: Linear,
     layer_norm: LayerNorm,
     proj_head: Option<Linear>,
@@ -156,7 +144,7 @@ impl FlexiBertOutput {
         let inputs = design.feed_forward.last().copied().unwrap_or(design.hidden);
         let project = || Linear::load(&weights.child("proj_head"), design.hidden, next);
         Ok(Self {
-            node: weights.node("FlexiBertOutput", Level::Module),
+            label: weights.label("FlexiBertOutput", Level::Module),
             dense: Linear::load(&weights.child("dense"), inputs, design.hidden)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), design.hidden, sizes.eps)?,
             proj_head: (next != design.hidden).then(project).transpose()?,
@@ -168,10 +156,6 @@ impl Module for FlexiBertOutput {
     /// What is mapped, and the residual.
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
-
-    fn node(&self) -> &Node {
-        &self.node
-    }
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;

@@ -18,14 +18,17 @@ mod layer;
 mod surroundings;
 
 pub use design::{Design, Head, LayerDesign};
-use irene_tree::{DType, Level};
+use irene_tree::{Format, Level};
 use serde_json::{Map, Value};
 
 use self::{embeddings::FlexiBertEmbeddings, layer::FlexiBertEncoder, surroundings::Surroundings};
 use super::{bert::BertPooler, heads::additive_mask};
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Error, Model, ModelOutput, ModelSpec, Module, Node, Result, Weights,
+    Activation, Architecture, Batch, Config, Cx, Error, Label, Model, ModelOutput, ModelSpec, Module, Result, TaskHead,
+    Weights, labelled,
 };
+
+labelled!(FlexiBertModel);
 
 /// The entry in the registry.
 pub(super) struct FlexiBert;
@@ -43,7 +46,7 @@ impl Architecture for FlexiBert {
         config.size_or("vocab_size", 50_265)
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>) -> Result<Box<dyn Model>> {
+    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         Ok(Box::new(FlexiBertModel::load(weights, &sizes)?))
     }
@@ -59,10 +62,11 @@ impl ModelSpec {
     ///
     /// ```
     /// use irene_models::{ModelSpec, flexibert::{Design, Head, LayerDesign}};
+    /// use irene_tree::Size;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let heads = vec![Head::ScaledDotProduct, Head::Weighted, Head::Dft, Head::Convolution(9)];
     /// let design = Design::new(vec![LayerDesign { hidden: 256, heads, feed_forward: vec![1024] }; 2])?;
-    /// let tree = ModelSpec::from_design("two layers", &design)?.trace(1, 128)?;
+    /// let tree = ModelSpec::from_design("two layers", &design)?.trace(Size::new(1, 128))?;
     /// assert!(tree.find("root.encoder.1.attention.self.head_2.dft").is_some());
     /// # Ok(())
     /// # }
@@ -112,8 +116,8 @@ impl Sizes {
 }
 
 struct FlexiBertModel {
-    node: Node,
-    dtype: DType,
+    label: Label,
+    activations: Format,
     embeddings: FlexiBertEmbeddings,
     encoder: FlexiBertEncoder,
     pooler: BertPooler,
@@ -126,8 +130,8 @@ impl FlexiBertModel {
         // A design has at least one layer.
         let width = |layer: Option<&LayerDesign>| layer.map_or(0, |layer| layer.hidden);
         Ok(Self {
-            node: weights.node("FlexiBertModel", Level::Model),
-            dtype: weights.dtype(),
+            label: weights.label("FlexiBertModel", Level::Model),
+            activations: weights.activations(),
             embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, width(layers.first()))?,
             encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler")?,
@@ -140,17 +144,13 @@ impl Module for FlexiBertModel {
     type Input<'a> = &'a Batch;
     type Output = ModelOutput;
 
-    fn node(&self) -> &Node {
-        &self.node
-    }
-
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
-        batch.check_positions(self.node.instance_type, self.positions)?;
-        let mask = additive_mask(cx, &batch.mask_or_ones()?, self.dtype)?;
+        batch.check_whole(self.label.instance_type, self.positions)?;
+        let mask = additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
         let embedded = cx.call(&self.embeddings, batch)?;
         let around = Surroundings::of(batch, mask)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &around))?;
         let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
-        Ok(ModelOutput { last_hidden_state, pooler_output })
+        Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }

@@ -1,4 +1,4 @@
-use irene_tree::DType;
+use irene_tree::Format;
 
 use crate::{Batch, Result, Tensor, Tensors};
 
@@ -12,9 +12,9 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn of(batch: &Batch, mask: Tensor) -> Result<Self> {
-        let seq_len = batch.seq_len();
-        let queries = batch.buffer([seq_len, 1], DType::I64, |row, _| row as i64)?;
-        let keys = batch.buffer([1, seq_len], DType::I64, |_, column| column as i64)?;
+        let seq_len = batch.new_tokens();
+        let queries = batch.buffer([seq_len, 1], Format::I64, |row, _| row as i64)?;
+        let keys = batch.buffer([1, seq_len], Format::I64, |_, column| column as i64)?;
         Ok(Self { mask, places: [queries, keys] })
     }
 }

@@ -3,15 +3,11 @@
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;
 use irene_regress::{COST_SETTING, DeviceProfile, Miniatures, PRICE_PER_KWH, bottlenecks, kwh_per_million};
-use irene_tree::{Level, Quantity, Tree, render::si};
+use irene_tree::{Level, Quantity, Size, Tree, render::si};
 use irene_viz::{Axis, Mark, Panel, chart};
 
 use super::{COST, MINIATURES, Machine, NOT_MEASURED, NOT_PUBLISHED, SPECS};
-use crate::commands::{
-    Size,
-    reproduce::markdown::{Cell, Picture, Section, Table},
-    traced,
-};
+use crate::commands::reproduce::markdown::{Cell, Picture, Section, Table};
 
 /// Models that the shipped profiles are asked for.
 const MODELS: [&str; 6] =
@@ -24,7 +20,7 @@ pub(super) fn cost(machines: &[Machine<'_>]) -> Result<Section> {
         .text(format!(
             "The paper's use case: {} answers questions in runs of {} of {} tokens, without its head here; {} passages are read for each \
              question in the last two columns. A kWh costs {PRICE_PER_KWH} USD.",
-            setting.model, setting.batch_size, setting.seq_len, setting.passages
+            setting.model, setting.size.sequences, setting.size.new, setting.passages
         ))
         .table(use_case(machines))
         .text(
@@ -48,7 +44,7 @@ fn use_case(machines: &[Machine<'_>]) -> Table {
         "USD, with passages",
     ]);
     for machine in machines {
-        let at_size = |tree: &&&Tree| (tree.batch_size, tree.seq_len) == (setting.batch_size, setting.seq_len);
+        let at_size = |tree: &&&Tree| tree.size == setting.size;
         let joules = |trees: Vec<&Tree>, energy| trees.iter().find(at_size).and_then(|tree| tree.root().get(energy));
         for (name, joules) in [
             ("measured", joules(machine.measured(setting.model), Quantity::GroundTruthEnergy)),
@@ -58,7 +54,7 @@ fn use_case(machines: &[Machine<'_>]) -> Table {
             ),
         ] {
             let shown = |of: &dyn Fn(f64) -> String| Cell::of(joules.map(of), NOT_MEASURED);
-            let inputs = |joules: f64| kwh_per_million(joules) / setting.batch_size as f64;
+            let inputs = |joules: f64| kwh_per_million(joules) / setting.size.sequences as f64;
             table.row([
                 format!("{}, {name}", machine.name()).into(),
                 shown(&|joules| si(joules, "J")),
@@ -90,7 +86,7 @@ fn by_profile() -> Result<Table> {
     for device in DeviceProfile::bundled_names() {
         let profile = DeviceProfile::bundled(device)?;
         for name in MODELS {
-            let tree = predicted(&profile, name, Size { batch_size: 8, seq_len: 128 })?;
+            let tree = irene_predict::predict(&ModelSpec::find(name)?, Size::new(8, 128), &profile)?;
             let get = |quantity| tree.root().get(quantity);
             let joules = get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
             let interval = get(Quantity::PredictedLow).zip(get(Quantity::PredictedHigh));
@@ -113,12 +109,6 @@ fn by_profile() -> Result<Table> {
     Ok(table)
 }
 
-fn predicted(profile: &DeviceProfile, model: &str, size: Size) -> Result<Tree> {
-    let mut tree = traced(&ModelSpec::find(model)?, &size.batch())?;
-    profile.predict(&mut tree)?;
-    Ok(tree)
-}
-
 const LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
 const WIDTHS: [usize; 4] = [128, 256, 512, 768];
 
@@ -128,7 +118,7 @@ fn energies(profile: &DeviceProfile, size: Size) -> Result<[[f64; LAYERS.len()];
     for (width, energies) in WIDTHS.into_iter().zip(&mut energies) {
         for (layers, energy) in LAYERS.into_iter().zip(energies) {
             let name = format!("google/bert_uncased_L-{layers}_H-{width}_A-{}", width / 64);
-            let tree = predicted(profile, &name, size)?;
+            let tree = irene_predict::predict(&ModelSpec::find(&name)?, size, profile)?;
             *energy = tree.root().get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
         }
     }
@@ -138,9 +128,9 @@ fn energies(profile: &DeviceProfile, size: Size) -> Result<[[f64; LAYERS.len()];
 /// Figure 4.
 pub(super) fn miniatures() -> Result<Section> {
     const FOUR: &str = "the miniatures' authors publish the accuracies of four";
-    let Miniatures { batch_size, seq_len, joules: [low, high], accuracies } = irene_regress::MINIATURES;
+    let Miniatures { size, joules: [low, high], accuracies } = irene_regress::MINIATURES;
     let devices: Vec<&str> = DeviceProfile::bundled_names().collect();
-    let of_device = |device: &&str| energies(&DeviceProfile::bundled(device)?, Size { batch_size, seq_len });
+    let of_device = |device: &&str| energies(&DeviceProfile::bundled(device)?, size);
     let found = devices.iter().map(of_device).collect::<Result<Vec<_>>>()?;
     let mut table = Table::new(["layers", "width", "SST-2, %"].into_iter().chain(devices.iter().copied()));
     for (column, width) in WIDTHS.into_iter().enumerate() {
@@ -169,7 +159,7 @@ pub(super) fn miniatures() -> Result<Section> {
         svg: chart("Energy of the 24 BERT miniatures", &names, &panels, panels.len(), Mark::Lines),
     };
     Ok(Section::new(MINIATURES).picture(picture).table(table).text(format!(
-        "Predicted by the shipped profiles from specs at batch {batch_size} and {seq_len} tokens: the energy axis of the paper's figure 4, which sees \
+        "Predicted by the shipped profiles from specs at {size}: the energy axis of the paper's figure 4, which sees \
          many models with at least 88% accuracy between {low} and {high} J. Accuracies are those on SST-2's test set that the authors of the \
          miniatures publish (Turc et al., 2019); the other twenty take fine-tuning."
     )))

@@ -1,7 +1,7 @@
 //! Where the energy goes.
 
 use irene_regress::{Ablation, Bottleneck, ENERGY_SHARES, module_shares, node_shares};
-use irene_tree::{Level, Quantity, Tree, render::si};
+use irene_tree::{Level, Quantity, Size, Tree, render::si};
 
 use super::{ANNOTATED, BOTTLENECKS, Machine, NOT_MEASURED, NOT_PUBLISHED, SHARES, SPECS, share};
 use crate::commands::reproduce::markdown::{Cell, Section, Table};
@@ -142,7 +142,7 @@ pub(super) fn bottlenecks(machines: &[Machine<'_>]) -> Section {
 fn examples(trees: &[Tree]) -> Vec<&Tree> {
     let of = |model: &str| {
         let sizes: Vec<&Tree> = trees.iter().filter(|tree| tree.model_name == model).collect();
-        let preferred = sizes.iter().find(|tree| (tree.batch_size, tree.seq_len) == (16, 128));
+        let preferred = sizes.iter().find(|tree| tree.size == Size::new(16, 128));
         preferred.or_else(|| sizes.first()).copied()
     };
     let found: Vec<&Tree> = ["bert-base-uncased", "gpt2"].into_iter().filter_map(of).collect();

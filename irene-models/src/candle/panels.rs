@@ -8,13 +8,14 @@ use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, S
 use rayon::prelude::*;
 
 use super::product::{Matrix, filled_by_panels};
-use super::{Then, kernels, on_cpu::slice};
+use super::{kernels, on_cpu::slice};
+use crate::tensor::Then;
 
 /// Four AVX-512 registers, which is the height of gemm's kernel.
 const WIDTH: usize = 64;
 
 /// A weight (inputs, outputs) in panels, or None if it is not 32-bit floats on the CPU.
-pub(super) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
+pub(crate) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
     let takes = matches!(weight.device(), Device::Cpu) && weight.dtype() == DType::F32 && weight.elem_count() > 0;
     takes.then(|| {
         let (inputs, outputs) = weight.dims2()?;
@@ -37,8 +38,15 @@ pub(super) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
 }
 
 /// x W + b and what follows, with W in panels.
-pub(super) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor, then: Then) -> Result<Tensor> {
-    x.contiguous()?.apply_op3_no_bwd(weight, bias, &Affine(then))
+pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, then: Then) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    match bias {
+        Some(bias) => x.apply_op3_no_bwd(weight, bias, &Affine(then)),
+        None => {
+            let outputs = weight.elem_count() / x.dim(candle_core::D::Minus1)?.max(1);
+            x.apply_op3_no_bwd(weight, &Tensor::zeros(outputs, DType::F32, x.device())?, &Affine(then))
+        }
+    }
 }
 
 struct Affine(Then);

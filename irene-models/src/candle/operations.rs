@@ -4,75 +4,55 @@
 #![allow(clippy::disallowed_methods)]
 
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
-use irene_tree::{DType, Shape};
+use irene_tree::{Format, Shape};
 
-use super::{Binary, Form, Layout, Scalar, Tensor, Then, Unary, attention, on_cpu};
-use crate::{Error, Padding, Result, Scores};
-
-impl Tensor {
-    /// A tensor of candle's, to be run. Element types that the models do not use are refused.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for more dimensions than a [`Shape`] holds or an element type that has no counterpart.
-    pub fn from_candle(tensor: Candle) -> Result<Self> {
-        let refuse = |reason| Err(Error::Shape { operation: "from_candle", reason });
-        if Shape::new(tensor.dims()).is_none() {
-            return refuse(format!("{} dimensions are too many", tensor.rank()));
-        }
-        if known_dtype(tensor.dtype()).is_none() {
-            return refuse(format!("element type {:?} has no counterpart", tensor.dtype()));
-        }
-        Ok(Self(Form::Candle(tensor)))
-    }
-
-    /// Candle's tensor, if this one has data.
-    pub fn candle(&self) -> Option<&Candle> {
-        match &self.0 {
-            Form::Candle(tensor) => Some(tensor),
-            Form::Shape(..) => None,
-        }
-    }
-}
+use super::{attention, on_cpu};
+use crate::{
+    Attention, Padding,
+    tensor::{Binary, Layout, Scalar, Then, Unary},
+};
 
 /// Dimensions were checked when the tensor came in, and no operation here adds more than one.
 fn shape_of(dims: &[usize]) -> Shape {
     Shape::new(dims).unwrap_or_default()
 }
 
-pub(super) fn layout(tensor: &Candle) -> Layout {
+pub(crate) fn layout(tensor: &Candle) -> Layout {
     Layout { shape: shape_of(tensor.dims()), strides: shape_of(tensor.stride()) }
 }
 
-pub(super) fn dtype(tensor: &Candle) -> DType {
-    known_dtype(tensor.dtype()).unwrap_or(DType::F32)
+pub(crate) fn format(tensor: &Candle) -> Format {
+    known_format(tensor.dtype()).unwrap_or(Format::F32)
 }
 
-pub(crate) fn known_dtype(dtype: CandleDType) -> Option<DType> {
+pub(crate) fn known_format(dtype: CandleDType) -> Option<Format> {
     Some(match dtype {
-        CandleDType::F64 => DType::F64,
-        CandleDType::F32 => DType::F32,
-        CandleDType::F16 => DType::F16,
-        CandleDType::BF16 => DType::BF16,
-        CandleDType::I64 => DType::I64,
-        CandleDType::I32 => DType::I32,
-        CandleDType::U8 => DType::U8,
+        CandleDType::F64 => Format::F64,
+        CandleDType::F32 => Format::F32,
+        CandleDType::F16 => Format::F16,
+        CandleDType::BF16 => Format::BF16,
+        CandleDType::I64 => Format::I64,
+        CandleDType::I32 => Format::I32,
+        CandleDType::U8 => Format::U8,
         _ => return None,
     })
 }
 
-pub(crate) fn candle_dtype(dtype: DType) -> CandleDType {
-    match dtype {
-        DType::F64 => CandleDType::F64,
-        DType::F32 => CandleDType::F32,
-        DType::F16 => CandleDType::F16,
-        DType::BF16 => CandleDType::BF16,
-        DType::I64 => CandleDType::I64,
-        DType::I32 => CandleDType::I32,
-        DType::U8 => CandleDType::U8,
-    }
+/// Candle's type for numbers of a format, if it computes with such.
+pub(crate) fn candle_dtype(format: Format) -> Option<CandleDType> {
+    Some(match format {
+        Format::F64 => CandleDType::F64,
+        Format::F32 => CandleDType::F32,
+        Format::F16 => CandleDType::F16,
+        Format::BF16 => CandleDType::BF16,
+        Format::I64 => CandleDType::I64,
+        Format::I32 => CandleDType::I32,
+        Format::U8 => CandleDType::U8,
+        _ => return None,
+    })
 }
 
-pub(super) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
+pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
     if let Some(done) = on_cpu::unary(x, op) {
         return done;
     }
@@ -87,12 +67,15 @@ pub(super) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
         // candle sums by a product with a triangle of ones, which needs floats.
         Unary::CumSum => x.to_dtype(CandleDType::F32)?.cumsum(D::Minus1)?.to_dtype(x.dtype()),
-        Unary::Cast(to) => x.to_dtype(candle_dtype(to)),
+        Unary::Cast(to) => match candle_dtype(to) {
+            Some(dtype) => x.to_dtype(dtype),
+            None => candle_core::bail!("candle does not compute with {to}"),
+        },
         Unary::Copy => x.contiguous(),
     }
 }
 
-pub(super) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
+pub(crate) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
     if let Some(done) = on_cpu::binary(x, op, y) {
         return done;
     }
@@ -103,7 +86,7 @@ pub(super) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle>
     }
 }
 
-pub(super) fn scalar(x: &Candle, op: Scalar) -> CandleResult<Candle> {
+pub(crate) fn scalar(x: &Candle, op: Scalar) -> CandleResult<Candle> {
     if x.dtype().is_int() {
         return match op {
             Scalar::Add(value) => x.broadcast_add(&number(x, value)?),
@@ -124,11 +107,11 @@ fn number(like: &Candle, value: f64) -> CandleResult<Candle> {
     Candle::new(value, like.device())?.to_dtype(like.dtype())?.broadcast_as(like.shape())
 }
 
-pub(super) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleResult<Candle> {
+pub(crate) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleResult<Candle> {
     mask.broadcast_as(x.shape())?.where_cond(x, &number(x, otherwise)?)
 }
 
-pub(super) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
+pub(crate) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
     on_cpu::matmul(x, y).unwrap_or_else(|| multipliable(x)?.matmul(&multipliable(y)?))
 }
 
@@ -142,7 +125,7 @@ fn multipliable(x: &Candle) -> CandleResult<Candle> {
 }
 
 /// The product of (batch, m, n) with one matrix (n, p).
-pub(super) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
+pub(crate) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
     let outer = &x.dims()[..x.rank().saturating_sub(2)];
     let matrix = matrix.broadcast_left(outer)?;
     // Of one matrix for a whole batch candle 0.11 makes one product, as if every x lay row by row.
@@ -150,24 +133,33 @@ pub(super) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle>
 }
 
 /// Tensors of one shape beside each other along a new dimension, contiguous.
-pub(super) fn stack(tensors: &[&Candle], dim: usize) -> CandleResult<Candle> {
+pub(crate) fn stack(tensors: &[&Candle], dim: usize) -> CandleResult<Candle> {
     let tensors: Vec<Candle> = tensors.iter().map(|x| x.contiguous()).collect::<CandleResult<_>>()?;
     Candle::stack(&tensors, dim)
 }
 
-pub(super) fn zeros(beside: &Candle, dims: &[usize]) -> CandleResult<Candle> {
+pub(crate) fn zeros(beside: &Candle, dims: &[usize]) -> CandleResult<Candle> {
     Candle::zeros(dims, beside.dtype(), beside.device())
 }
 
+/// This tensor and behind it another along a dimension, contiguous.
+pub(crate) fn concat(x: &Candle, y: &Candle, dim: usize) -> CandleResult<Candle> {
+    Candle::cat(&[x.contiguous()?, y.contiguous()?], dim)
+}
+
 /// x W + b with a weight (inputs, outputs), and what follows: one product over all rows.
-pub(super) fn affine(x: &Candle, weight: &Candle, bias: &Candle, then: Then) -> CandleResult<Candle> {
+pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
     let (inputs, outputs) = weight.dims2()?;
     let rows = x.elem_count() / inputs.max(1);
     let mut dims = x.dims().to_vec();
     if let Some(last) = dims.last_mut() {
         *last = outputs;
     }
-    let sum = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?.broadcast_add(bias)?;
+    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
+    let sum = match bias {
+        Some(bias) => product.broadcast_add(bias)?,
+        None => product,
+    };
     match then {
         Then::Nothing => Ok(sum),
         Then::Gelu => sum.gelu_erf(),
@@ -177,7 +169,7 @@ pub(super) fn affine(x: &Candle, weight: &Candle, bias: &Candle, then: Then) -> 
 }
 
 /// The layer norm of a sum in one pass, where there is a kernel for it.
-pub(super) fn add_norm(
+pub(crate) fn add_norm(
     x: &Candle,
     residual: &Candle,
     weight: &Candle,
@@ -190,14 +182,14 @@ pub(super) fn add_norm(
 }
 
 /// Attention in one pass, where there is a kernel for it.
-pub(super) fn attention(heads: [&Candle; 3], scores: Scores<'_>) -> Option<CandleResult<Candle>> {
-    let added = match scores.padding {
+pub(crate) fn attention(heads: [&Candle; 3], how: Attention<'_>) -> Option<CandleResult<Candle>> {
+    let added = match how.padding {
         Padding::None => None,
         Padding::Added(numbers) => Some(Ok(numbers.candle()?.clone())),
         Padding::Masked(mask) => Some(lowest_where_zero(mask.candle()?)),
     };
     match added.transpose() {
-        Ok(added) => attention::attention(heads, scores.scale, scores.later, added.as_ref()),
+        Ok(added) => attention::attention(heads, how.scale(), how.later(), added.as_ref()),
         Err(error) => Some(Err(error)),
     }
 }
@@ -209,7 +201,7 @@ fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
 }
 
 /// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.
-pub(super) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
+pub(crate) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
     if on_cpu::takes(x) && on_cpu::takes(weight) && on_cpu::takes(bias) {
         return x.apply_op3_no_bwd(weight, bias, &on_cpu::Norm(eps as f32));
     }
@@ -218,8 +210,32 @@ pub(super) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -
     centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
-pub(super) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
+pub(crate) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
     let mut dims = ids.dims().to_vec();
     dims.push(table.dim(1)?);
     table.index_select(&ids.flatten_all()?.contiguous()?, 0)?.reshape(dims)
+}
+
+/// Memory (batch, heads, room, width) with `new` stored behind its first `len` tokens: that which is there where it has room, or larger
+/// memory with the earlier tokens copied into it.
+pub(crate) fn stored_behind(
+    room: Option<&Candle>,
+    earlier: Option<&Candle>,
+    len: usize,
+    new: &Candle,
+) -> CandleResult<Candle> {
+    let (batch, heads, more, width) = new.dims4()?;
+    let room = match room {
+        Some(room) if room.dim(2)? >= len + more => room.clone(),
+        _ => {
+            let larger =
+                Candle::zeros((batch, heads, (len + more).next_power_of_two(), width), new.dtype(), new.device())?;
+            if let Some(earlier) = earlier {
+                larger.slice_set(&earlier.contiguous()?, 2, 0)?;
+            }
+            larger
+        }
+    };
+    room.slice_set(&new.contiguous()?, 2, len)?;
+    Ok(room)
 }

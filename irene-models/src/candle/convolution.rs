@@ -2,10 +2,10 @@
 
 use candle_core::{Result, Tensor};
 
-use super::on_candle;
+use super::operations;
 
 /// Each channel of (batch, channels, sequence) by its own kernel, zeros beyond the ends: weight (channels, 1, kernel).
-pub(super) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(crate) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (channels, _, kernel) = weight.dims3()?;
     let padded = window(x, kernel)?;
     let shifted = |place| {
@@ -16,16 +16,16 @@ pub(super) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 }
 
 /// Channels mixed at each place of (batch, channels, sequence): weight (outputs, channels, 1).
-pub(super) fn pointwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    on_candle::matmul(&weight.squeeze(2)?.broadcast_left(x.dim(0)?)?, x)
+pub(crate) fn pointwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    operations::matmul(&weight.squeeze(2)?.broadcast_left(x.dim(0)?)?, x)
 }
 
 /// (batch, channels, sequence) to (batch, channels x kernel, sequence): what is in the window around each place.
-pub(super) fn unfold(x: &Tensor, kernel: usize) -> Result<Tensor> {
+pub(crate) fn unfold(x: &Tensor, kernel: usize) -> Result<Tensor> {
     let (batch, channels, seq_len) = x.dims3()?;
     let padded = window(x, kernel)?;
     let shifted: Vec<Tensor> = (0..kernel).map(|place| padded.narrow(2, place, seq_len)).collect::<Result<_>>()?;
-    on_candle::stack(&shifted.iter().collect::<Vec<_>>(), 2)?.reshape((batch, channels * kernel, seq_len))
+    operations::stack(&shifted.iter().collect::<Vec<_>>(), 2)?.reshape((batch, channels * kernel, seq_len))
 }
 
 /// A sequence with as many zeros around it as a kernel of odd width reaches.

@@ -7,7 +7,7 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::Then;
+use crate::tensor::Then;
 
 /// Elements that one task should have, so that handing it out does not cost more than doing it.
 const TASK: usize = 1 << 14;

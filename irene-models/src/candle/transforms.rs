@@ -7,16 +7,17 @@ use std::f64::consts::TAU;
 
 use candle_core::{DType, Result, Tensor};
 
-use super::{Transform, on_candle};
+use super::operations;
+use crate::tensor::Transform;
 
 /// The transform over the last two dimensions of (batch, rows, columns), in 32 bits at least.
-pub(super) fn transform(x: &Tensor, transform: Transform) -> Result<Tensor> {
+pub(crate) fn transform(x: &Tensor, transform: Transform) -> Result<Tensor> {
     let (batch, rows, columns) = x.dims3()?;
     let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
     let numbers = x.to_dtype(wide)?;
     let along_both = |wave: Wave| {
-        let along_columns = on_candle::matmul_matrix(&numbers, &wave.matrix(columns, &numbers)?.t()?)?;
-        on_candle::matmul(&wave.matrix(rows, &numbers)?.broadcast_left(batch)?, &along_columns)
+        let along_columns = operations::matmul_matrix(&numbers, &wave.matrix(columns, &numbers)?.t()?)?;
+        operations::matmul(&wave.matrix(rows, &numbers)?.broadcast_left(batch)?, &along_columns)
     };
     let transformed = match transform {
         // (C - iS) x (C - iS) has the real part C x C - S x S.

@@ -34,11 +34,13 @@ pub(super) fn attention(
     later: Option<f64>,
     added: Option<&Tensor>,
 ) -> Option<Result<Tensor>> {
-    let like_query = |x: &Tensor| takes(x) && x.dims() == query.dims();
-    if ![query, key, value].into_iter().all(like_query) || added.is_some_and(|mask| mask.dtype() != DType::F32) {
+    let (batch, heads, queries, width) = query.dims4().ok()?;
+    let keys = key.dim(2).ok()?;
+    let is_one_of = |x: &Tensor| takes(x) && x.dims() == [batch, heads, keys, width];
+    let fits = takes(query) && is_one_of(key) && is_one_of(value) && keys >= queries;
+    if !fits || added.is_some_and(|mask| mask.dtype() != DType::F32) {
         return None;
     }
-    let (batch, _, keys, _) = query.dims4().ok()?;
     let run = || {
         let added = added.map(|mask| mask.broadcast_as((batch, 1, 1, keys))?.contiguous()).transpose()?;
         let op = Attention { scale: scale as f32, later: later.map(|score| score as f32), added };
@@ -86,6 +88,9 @@ impl CustomOp3 for Attention {
         value_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (batch, heads, rows, width) = layout.shape().dims4()?;
+        let keys = key_layout.shape().dims4()?.2;
+        // Queries are the last of the keys' tokens.
+        let past = keys - rows;
         let query = Heads::new(query, layout)?;
         let (key, value) = (Heads::new(key, key_layout)?, Heads::new(value, value_layout)?);
         let added = self.added.as_ref().map(Tensor::storage_and_layout);
@@ -102,20 +107,22 @@ impl CustomOp3 for Attention {
             (batch * rows).div_ceil(4 * rayon::current_num_threads()).clamp(LEAST_BLOCK, GREATEST_BLOCK).min(rows);
         let mut out = vec![0.0; batch * rows * heads * width];
         out.par_chunks_mut(rows * heads * width).enumerate().for_each(|(entry, out)| {
-            let added = added.map(|added| &added[entry * rows..][..rows]);
+            let added = added.map(|added| &added[entry * keys..][..keys]);
             out.par_chunks_mut(block * heads * width).enumerate().for_each_init(
-                || vec![0.0; block * rows],
+                || vec![0.0; block * keys],
                 |scores, (number, out)| {
                     let first = number * block;
                     let queries = out.len() / (heads * width);
-                    let scores = &mut scores[..queries * rows];
+                    // Keys that no query of the block may see are left out, unless padding could be all that it sees.
+                    let keys = if self.later.is_some() && added.is_none() { past + first + queries } else { keys };
+                    let scores = &mut scores[..queries * keys];
                     for head in 0..heads {
                         let queries_here = query.of(entry, head, first..first + queries, width);
-                        let keys = key.of(entry, head, 0..rows, width).transposed();
-                        Tile::new(scores, (queries, rows), rows).fill_with_product(queries_here, keys, self.scale);
-                        kernels::softmax_rows(scores, rows, self.later.map(|later| (later, first)), added);
-                        let probabilities = Matrix::new(scores, (queries, rows), rows);
-                        let values = value.of(entry, head, 0..rows, width);
+                        let keys_here = key.of(entry, head, 0..keys, width).transposed();
+                        Tile::new(scores, (queries, keys), keys).fill_with_product(queries_here, keys_here, self.scale);
+                        kernels::softmax_rows(scores, keys, self.later.map(|later| (later, past + first)), added);
+                        let probabilities = Matrix::new(scores, (queries, keys), keys);
+                        let values = value.of(entry, head, 0..keys, width);
                         let context = &mut out[head * width..];
                         Tile::new(context, (queries, width), heads * width).fill_with_product(
                             probabilities,

@@ -1,10 +1,11 @@
 use candle_core::{DType as CandleDType, Device, Tensor as Candle};
-use irene_tree::Shape;
+use irene_tree::{Precision, Shape};
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
 };
 
+use super::checkpoint::precision_of;
 use crate::{Result, Tensor, WeightSource};
 
 /// Normally distributed weights of standard deviation 0.02, biases of 0 and norms of 1: a model as it is before training.
@@ -36,8 +37,8 @@ impl WeightSource for RandomWeights {
         Tensor::from_candle(tensor.to_dtype(self.dtype)?)
     }
 
-    fn dtype(&self) -> irene_tree::DType {
-        super::our_dtype(self.dtype)
+    fn precision(&self) -> Precision {
+        precision_of(self.dtype)
     }
 }
 
@@ -55,8 +56,8 @@ impl WeightSource for ZeroWeights {
         Tensor::from_candle(Candle::zeros(shape.dims(), self.dtype, &self.device)?)
     }
 
-    fn dtype(&self) -> irene_tree::DType {
-        super::our_dtype(self.dtype)
+    fn precision(&self) -> Precision {
+        precision_of(self.dtype)
     }
 }
 

@@ -1,6 +1,4 @@
-//! Parameters for running on candle: from a checkpoint, or made up.
-
-mod made_up;
+//! Parameters from a checkpoint.
 
 use std::{
     collections::HashMap,
@@ -10,11 +8,11 @@ use std::{
 };
 
 use candle_core::{DType as CandleDType, Device, Tensor as Candle};
-use irene_tree::Shape;
-pub use made_up::{RandomWeights, ZeroWeights};
+use irene_tree::{Format, Precision, Shape};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
+use super::operations::known_format;
 use crate::{Error, Result, Tensor, WeightSource};
 
 /// Safetensors files, mapped into memory and read tensor by tensor.
@@ -89,7 +87,9 @@ impl Checkpoint {
     }
 
     fn find(&self, key: &str) -> Option<&Entry> {
-        self.tensors.get(key).or_else(|| self.tensors.get(&format!("{}.{key}", self.prefix)))
+        let without = || key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('.'));
+        let found = self.tensors.get(key).or_else(|| self.tensors.get(&format!("{}.{key}", self.prefix)));
+        found.or_else(|| self.tensors.get(without()?))
     }
 
     fn origin(&self) -> String {
@@ -144,12 +144,12 @@ impl WeightSource for Checkpoint {
         Tensor::from_candle(self.read(entry, dtype)?)
     }
 
-    fn dtype(&self) -> irene_tree::DType {
-        our_dtype(self.dtype)
+    fn precision(&self) -> Precision {
+        precision_of(self.dtype)
     }
 }
 
-/// Ours for candle's; the types that a model is loaded in are all known.
-fn our_dtype(dtype: CandleDType) -> irene_tree::DType {
-    crate::tensor::known_dtype(dtype).unwrap_or(irene_tree::DType::F32)
+/// One of candle's types for all; the types that a model is loaded in are all known.
+pub(super) fn precision_of(dtype: CandleDType) -> Precision {
+    Precision::of(known_format(dtype).unwrap_or(Format::F32))
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::kernels::{self, Each, Pair};
 use super::product::{Matrix, Tile};
-use super::{Binary, Scalar, Unary};
+use crate::tensor::{Binary, Scalar, Unary};
 
 /// Whether the kernels can take it.
 pub(super) fn takes(tensor: &Tensor) -> bool {

@@ -1,0 +1,107 @@
+//! How a model is followed by shape: for every command that traces or predicts one.
+
+use anyhow::Result;
+use irene_models::{ModelSpec, Run, TaskHead};
+use irene_tree::{Kernels, Precision, Size};
+
+use super::{size, size_or_zero};
+use crate::output;
+
+/// The input size.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct SizeArgs {
+    /// Sequences in the batch
+    #[arg(short, long, value_name = "B", value_parser = size)]
+    batch_size: usize,
+    /// Tokens in a sequence
+    #[arg(short, long, value_name = "S", value_parser = size)]
+    seq_len: usize,
+}
+
+impl SizeArgs {
+    pub(crate) fn size(self) -> Size {
+        Size::new(self.batch_size, self.seq_len)
+    }
+}
+
+/// What else decides a run.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct RunArgs {
+    /// Tokens of each sequence that are in the cache already, for decoders [default: 0]
+    #[arg(long, value_name = "P", value_parser = size_or_zero)]
+    past: Option<usize>,
+    /// Tokens of each sequence that are generated after the prompt, for decoders
+    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
+    generate: Option<usize>,
+    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: f32]
+    #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
+    dtype: Option<Precision>,
+    /// How operations become kernels [default: eager]
+    #[arg(long, value_enum)]
+    kernels: Option<KernelsName>,
+    /// What stands on top of the trunk [default: none]
+    #[arg(long, value_enum)]
+    head: Option<HeadName>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum KernelsName {
+    /// Operation by operation, as transformers runs them
+    Eager,
+    /// Attention, products with their bias and activation, sums with their norm as a kernel each
+    Fused,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum HeadName {
+    None,
+    /// A score for each token of the vocabulary, at every position
+    Lm,
+    /// A score for each of the config's classes
+    Classification,
+}
+
+impl RunArgs {
+    /// The run at a size.
+    pub(crate) fn run(&self, size: Size, shows_math: bool) -> Run {
+        let kernels = self.kernels.map_or(Kernels::default(), |name| match name {
+            KernelsName::Eager => Kernels::Eager,
+            KernelsName::Fused => Kernels::Fused,
+        });
+        let head = self.head.map_or(TaskHead::default(), |name| match name {
+            HeadName::None => TaskHead::None,
+            HeadName::Lm => TaskHead::Lm,
+            HeadName::Classification => TaskHead::Classification,
+        });
+        Run {
+            precision: self.dtype.unwrap_or_default(),
+            kernels,
+            head,
+            generate: self.generate.unwrap_or(0),
+            shows_math,
+            ..size.after(self.past.unwrap_or(0)).into()
+        }
+    }
+
+    /// The flags that are given.
+    pub(crate) fn flags(&self) -> [(&'static str, bool); 5] {
+        [
+            ("--past", self.past.is_some()),
+            ("--generate", self.generate.is_some()),
+            ("--dtype", self.dtype.is_some()),
+            ("--kernels", self.kernels.is_some()),
+            ("--head", self.head.is_some()),
+        ]
+    }
+}
+
+/// Says so when a decoder's head, which nobody asked for, is left out.
+pub(crate) fn tell_what_is_left_out(spec: &ModelSpec, run: Run) -> Result<()> {
+    if let Some(share) = spec.left_out_head(run)? {
+        output::tell(&format!(
+            "the language model's head is left out, {:.0}% of the FLOPs that are counted; --head lm counts it",
+            100.0 * share
+        ));
+    }
+    Ok(())
+}

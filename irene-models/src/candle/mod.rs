@@ -1,0 +1,17 @@
+//! Running on candle: what each operation is there, kernels of our own for the CPU, and where weights come from.
+
+mod attention;
+mod checkpoint;
+pub(crate) mod convolution;
+mod greedy;
+mod kernels;
+mod made_up;
+mod on_cpu;
+pub(crate) mod operations;
+pub(crate) mod panels;
+mod product;
+pub(crate) mod transforms;
+
+pub use checkpoint::Checkpoint;
+pub use greedy::{Generated, Greedy};
+pub use made_up::{RandomWeights, ZeroWeights};

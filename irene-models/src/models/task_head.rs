@@ -1,0 +1,191 @@
+//! Models with a head: a trunk, and layers over what it gives.
+
+use irene_tree::Level;
+
+use crate::{
+    Activation, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module, Result, TaskHead,
+    Tensor, Weights, labelled,
+};
+
+labelled!(WithHead<T>, Transform, FirstToken);
+
+/// A model without its head.
+pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> {
+    /// The table of tokens, which a language model's head is tied to.
+    fn tokens(&self) -> &Embedding;
+}
+
+/// Layers that make logits of what a trunk gives.
+pub(super) trait HeadLayers {
+    /// Runs them; each is a child of the whole model.
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor>;
+}
+
+/// The trunk's name below a head, and the class of the whole with each head.
+pub(super) struct HeadClasses {
+    pub(super) trunk: &'static str,
+    pub(super) lm: &'static str,
+    pub(super) classification: &'static str,
+}
+
+/// A trunk and a head over it.
+pub(super) struct WithHead<T> {
+    label: Label,
+    trunk: T,
+    head: Box<dyn HeadLayers>,
+}
+
+impl<T: Trunk + 'static> WithHead<T> {
+    /// The model that `trunk` loads, at the root or below the head that `layers` loads.
+    pub(super) fn build(
+        weights: &Weights<'_>,
+        head: TaskHead,
+        classes: &HeadClasses,
+        trunk: impl FnOnce(&Weights<'_>, Level) -> Result<T>,
+        layers: impl FnOnce(&Embedding) -> Result<Box<dyn HeadLayers>>,
+    ) -> Result<Box<dyn Model>> {
+        let class = match head {
+            TaskHead::None => return Ok(Box::new(trunk(weights, Level::Model)?)),
+            TaskHead::Lm => classes.lm,
+            TaskHead::Classification => classes.classification,
+        };
+        let trunk = trunk(&weights.child(classes.trunk), Level::Module)?;
+        let head = layers(trunk.tokens())?;
+        Ok(Box::new(Self { label: weights.label(class, Level::Model), trunk, head }))
+    }
+}
+
+impl<T: Trunk> Module for WithHead<T> {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        let output = cx.call(&self.trunk, batch)?;
+        let logits = Some(self.head.logits(cx, &output)?);
+        Ok(ModelOutput { logits, ..output })
+    }
+}
+
+/// The layer from hidden states to scores of tokens: tied to the table of tokens unless the config unties it.
+pub(super) fn decoder(
+    config: &Config,
+    weights: &Weights<'_>,
+    tokens: &Embedding,
+    bias: Option<Tensor>,
+) -> Result<Linear> {
+    if config.flag_or("tie_word_embeddings", true)? {
+        Linear::tied(weights, tokens, bias)
+    } else {
+        Linear::load_with(weights, [tokens.width(), tokens.rows()], bias)
+    }
+}
+
+/// One layer over all hidden states. For classification transformers picks each sequence's last token of the result, which costs
+/// nothing.
+pub(super) struct OverAll(pub(super) Linear);
+
+impl HeadLayers for OverAll {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(&self.0, &output.last_hidden_state)
+    }
+}
+
+/// One layer over what the pooler gives.
+pub(super) struct OverPooled(pub(super) Linear);
+
+impl HeadLayers for OverPooled {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(&self.0, output.pooler_output.as_ref().unwrap_or(&output.last_hidden_state))
+    }
+}
+
+/// A masked language model's: a transform of all hidden states, then the decoder.
+pub(super) struct MaskedLm {
+    pub(super) transform: Transform,
+    pub(super) decoder: Linear,
+}
+
+impl HeadLayers for MaskedLm {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let transformed = cx.call(&self.transform, &output.last_hidden_state)?;
+        cx.call(&self.decoder, &transformed)
+    }
+}
+
+/// A linear layer, an activation and a norm, as a module of their own.
+pub(super) struct Transform {
+    label: Label,
+    layers: Transforming,
+}
+
+/// The same without one.
+pub(super) struct Transforming {
+    pub(super) dense: Linear,
+    pub(super) activation: Activation,
+    pub(super) norm: LayerNorm,
+}
+
+impl Transforming {
+    pub(super) fn run(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let mapped = cx.call_then(&self.dense, hidden, self.activation)?;
+        cx.call(&self.norm, &mapped)
+    }
+}
+
+impl Transform {
+    pub(super) fn new(label: Label, layers: Transforming) -> Self {
+        Self { label, layers }
+    }
+}
+
+impl Module for Transform {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        self.layers.run(cx, hidden)
+    }
+}
+
+/// Two layers over the first token of each sequence, with an activation between them, as a module of their own.
+pub(super) struct FirstToken {
+    label: Label,
+    dense: Linear,
+    activation: Activation,
+    out_proj: Linear,
+}
+
+impl FirstToken {
+    /// Loads `dense` and `out_proj`.
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        class: &'static str,
+        hidden: usize,
+        activation: Activation,
+        labels: usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            label: weights.label(class, Level::Module),
+            dense: Linear::load(&weights.child("dense"), hidden, hidden)?,
+            activation,
+            out_proj: Linear::load(&weights.child("out_proj"), hidden, labels)?,
+        })
+    }
+}
+
+impl Module for FirstToken {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let first_token = cx.select(hidden, 1, 0)?;
+        let mapped = cx.call_then(&self.dense, &first_token, self.activation)?;
+        cx.call(&self.out_proj, &mapped)
+    }
+}
+
+impl HeadLayers for FirstToken {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
+    }
+}

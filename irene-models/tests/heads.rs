@@ -1,0 +1,94 @@
+//! Task heads: their modules, by the names of transformers, and what they add.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+use irene_models::{ModelSpec, Run, TaskHead};
+use irene_tree::{Quantity, Size};
+
+/// Scopes and classes of what stands beside the trunk, below the root.
+fn beside_the_trunk(name: &str, head: TaskHead) -> (&'static str, Vec<(String, String)>, f64) {
+    let spec = ModelSpec::find(name).unwrap();
+    let size = Size::new(2, 16);
+    let tree = spec.trace(Run { head, shows_math: false, ..size.into() }).unwrap();
+    assert!(tree.check().is_ok());
+    let children: Vec<_> = tree.children(irene_tree::NodeId::ROOT).collect();
+    let trunk_ends = children[1].index();
+    let beside =
+        tree.nodes()[trunk_ends..].iter().map(|node| (node.scope()[5..].to_owned(), node.instance_type().to_owned()));
+    let parameters = tree.root().get(Quantity::NumParameters).unwrap();
+    let bare = spec.trace(size).unwrap().root().get(Quantity::NumParameters).unwrap();
+    let class = Box::leak(tree.root().instance_type().to_owned().into_boxed_str());
+    (class, beside.collect(), parameters - bare)
+}
+
+fn owned(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(scope, class)| ((*scope).to_owned(), (*class).to_owned())).collect()
+}
+
+const WIDTH: f64 = 768.0;
+/// A square layer with its bias.
+const DENSE: f64 = WIDTH * WIDTH + WIDTH;
+/// A layer to two classes.
+const TO_TWO: f64 = 2.0 * WIDTH + 2.0;
+
+#[test]
+fn masked_language_models_have_transformers_modules_and_a_tied_decoder() {
+    let (class, beside, more) = beside_the_trunk("bert-base-uncased", TaskHead::Lm);
+    assert_eq!(class, "BertForMaskedLM");
+    let expected = [
+        ("cls", "BertOnlyMLMHead"),
+        ("cls.predictions", "BertLMPredictionHead"),
+        ("cls.predictions.transform", "BertPredictionHeadTransform"),
+        ("cls.predictions.transform.dense", "Linear"),
+        ("cls.predictions.transform.LayerNorm", "LayerNorm"),
+        ("cls.predictions.decoder", "Linear"),
+    ];
+    assert_eq!(beside, owned(&expected));
+    // The pooler goes, a layer, a norm and a bias of the vocabulary come.
+    assert_eq!(more, 2.0 * WIDTH + 30522.0);
+
+    let (class, beside, more) = beside_the_trunk("roberta-base", TaskHead::Lm);
+    let expected = [
+        ("lm_head", "RobertaLMHead"),
+        ("lm_head.dense", "Linear"),
+        ("lm_head.layer_norm", "LayerNorm"),
+        ("lm_head.decoder", "Linear"),
+    ];
+    assert_eq!((class, beside, more), ("RobertaForMaskedLM", owned(&expected), 2.0 * WIDTH + 50265.0));
+
+    let (class, beside, more) = beside_the_trunk("distilbert-base-uncased", TaskHead::Lm);
+    let expected = [("vocab_transform", "Linear"), ("vocab_layer_norm", "LayerNorm"), ("vocab_projector", "Linear")];
+    assert_eq!((class, beside, more), ("DistilBertForMaskedLM", owned(&expected), DENSE + 2.0 * WIDTH + 30522.0));
+}
+
+#[test]
+fn classifiers_read_the_pooler_or_the_first_token() {
+    let (class, beside, more) = beside_the_trunk("bert-base-uncased", TaskHead::Classification);
+    assert_eq!((class, beside, more), ("BertForSequenceClassification", owned(&[("classifier", "Linear")]), TO_TWO));
+
+    let (class, beside, more) = beside_the_trunk("roberta-base", TaskHead::Classification);
+    let expected = [
+        ("classifier", "RobertaClassificationHead"),
+        ("classifier.dense", "Linear"),
+        ("classifier.out_proj", "Linear"),
+    ];
+    // Its dense layer stands in place of the pooler's.
+    assert_eq!((class, beside, more), ("RobertaForSequenceClassification", owned(&expected), TO_TWO));
+
+    let (class, beside, more) = beside_the_trunk("distilbert-base-uncased", TaskHead::Classification);
+    let expected = [("pre_classifier", "Linear"), ("classifier", "Linear")];
+    assert_eq!((class, beside, more), ("DistilBertForSequenceClassification", owned(&expected), DENSE + TO_TWO));
+
+    let (class, beside, more) = beside_the_trunk("openai-gpt", TaskHead::Classification);
+    let expected = owned(&[("score", "Linear")]);
+    assert_eq!((class, beside, more), ("OpenAIGPTForSequenceClassification", expected, 2.0 * WIDTH));
+}
+
+#[test]
+fn a_head_that_a_model_has_not_is_refused_by_name() {
+    let design =
+        r#"{"model_type":"flexibert","model_dict":{"l":1,"o":["sa"],"h":[128],"n":[2],"f":[[256]],"p":["sdp"]}}"#;
+    let config = irene_models::Config::from_json("design", design.as_bytes()).unwrap();
+    let spec = ModelSpec::from_config("design", config).unwrap();
+    let error = spec.trace(Run { head: TaskHead::Lm, ..Size::new(1, 8).into() }).unwrap_err().to_string();
+    assert!(error.contains("there is no lm head for it here; there are none"), "{error}");
+}

@@ -1,0 +1,35 @@
+//! A model's energy in one call: its own code is followed by shape, every operation counted, every node predicted.
+//!
+//! [`predict`] is all that is here; the model, the run and the device's profile come from irene-models and irene-regress, which are
+//! re-exported as far as a caller needs them.
+
+pub use irene_models::{ModelSpec, Run, TaskHead};
+pub use irene_regress::DeviceProfile;
+use irene_tree::Tree;
+
+/// Why there is no prediction.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model cannot be followed in this run.
+    #[error(transparent)]
+    Model(#[from] irene_models::Error),
+    /// The profile cannot predict it.
+    #[error(transparent)]
+    Predict(#[from] irene_regress::Error),
+}
+
+/// The tree of a run with its counts and the predicted energy of every node, in joules.
+///
+/// # Errors
+/// [`Error::Model`] as [`ModelSpec::trace`], [`Error::Predict`] as [`DeviceProfile::predict`].
+pub fn predict(model: &ModelSpec, run: impl Into<Run>, profile: &DeviceProfile) -> Result<Tree, Error> {
+    let mut tree = model.trace(run)?;
+    profile.predict(&mut tree)?;
+    Ok(tree)
+}
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

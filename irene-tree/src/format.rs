@@ -1,0 +1,294 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// How numbers are stored: one by one, or in blocks that share scales.
+///
+/// The bytes of a block hold all that is stored for it, scales and zero points included:
+///
+/// | format | numbers in a block | bytes of a block |
+/// |---|---|---|
+/// | f64, i64 | 1 | 8 |
+/// | f32, i32 | 1 | 4 |
+/// | f16, bf16 | 1 | 2 |
+/// | f8_e4m3, f8_e5m2, int8, u8 | 1 | 1 |
+/// | int4 (GPTQ, AWQ; 16-bit scale, 4-bit zero point a group) | 128 | 66.5 |
+/// | nf4 (bitsandbytes; 32-bit scale a block) | 64 | 36 |
+/// | mxfp4 (OCP microscaling; 8-bit exponent a block) | 32 | 17 |
+/// | q4_0, q4_1, q5_0, q5_1, q8_0 (GGUF) | 32 | 18, 20, 22, 24, 34 |
+/// | q2_k, q3_k, q4_k, q5_k, q6_k (GGUF) | 256 | 84, 110, 144, 176, 210 |
+///
+/// ```
+/// use irene_tree::Format;
+/// assert_eq!(Format::F32.bytes(1000), 4000);
+/// assert_eq!(Format::Q4K.bytes(4096 * 4096), 4096 * 4096 * 144 / 256);
+/// assert_eq!("bfloat16".parse(), Ok(Format::BF16));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the table above says it
+pub enum Format {
+    F64,
+    F32,
+    F16,
+    #[serde(rename = "bf16")]
+    BF16,
+    #[serde(rename = "f8_e4m3")]
+    F8E4M3,
+    #[serde(rename = "f8_e5m2")]
+    F8E5M2,
+    I64,
+    I32,
+    #[serde(rename = "int8")]
+    Int8,
+    U8,
+    #[serde(rename = "int4")]
+    Int4,
+    Nf4,
+    Mxfp4,
+    #[serde(rename = "q4_0")]
+    Q4_0,
+    #[serde(rename = "q4_1")]
+    Q4_1,
+    #[serde(rename = "q5_0")]
+    Q5_0,
+    #[serde(rename = "q5_1")]
+    Q5_1,
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    #[serde(rename = "q2_k")]
+    Q2K,
+    #[serde(rename = "q3_k")]
+    Q3K,
+    #[serde(rename = "q4_k")]
+    Q4K,
+    #[serde(rename = "q5_k")]
+    Q5K,
+    #[serde(rename = "q6_k")]
+    Q6K,
+}
+
+struct Definition {
+    format: Format,
+    name: &'static str,
+    /// The words of configs and of other tools.
+    aliases: &'static [&'static str],
+    /// Numbers in a block.
+    block: u64,
+    /// Bits of a block.
+    bits: u64,
+}
+
+const fn define(
+    format: Format,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    block: u64,
+    bits: u64,
+) -> Definition {
+    Definition { format, name, aliases, block, bits }
+}
+
+/// In the order of the enum.
+const DEFINITIONS: [Definition; 23] = [
+    define(Format::F64, "f64", &["float64", "fp64"], 1, 64),
+    define(Format::F32, "f32", &["float32", "fp32"], 1, 32),
+    define(Format::F16, "f16", &["float16", "fp16"], 1, 16),
+    define(Format::BF16, "bf16", &["bfloat16"], 1, 16),
+    define(Format::F8E4M3, "f8_e4m3", &["fp8", "float8_e4m3fn"], 1, 8),
+    define(Format::F8E5M2, "f8_e5m2", &["float8_e5m2"], 1, 8),
+    define(Format::I64, "i64", &["int64"], 1, 64),
+    define(Format::I32, "i32", &["int32"], 1, 32),
+    define(Format::Int8, "int8", &["i8"], 1, 8),
+    define(Format::U8, "u8", &["uint8"], 1, 8),
+    define(Format::Int4, "int4", &["gptq", "awq"], 128, 128 * 4 + 16 + 4),
+    define(Format::Nf4, "nf4", &[], 64, 64 * 4 + 32),
+    define(Format::Mxfp4, "mxfp4", &[], 32, 32 * 4 + 8),
+    define(Format::Q4_0, "q4_0", &[], 32, 18 * 8),
+    define(Format::Q4_1, "q4_1", &[], 32, 20 * 8),
+    define(Format::Q5_0, "q5_0", &[], 32, 22 * 8),
+    define(Format::Q5_1, "q5_1", &[], 32, 24 * 8),
+    define(Format::Q8_0, "q8_0", &[], 32, 34 * 8),
+    define(Format::Q2K, "q2_k", &[], 256, 84 * 8),
+    define(Format::Q3K, "q3_k", &[], 256, 110 * 8),
+    define(Format::Q4K, "q4_k", &[], 256, 144 * 8),
+    define(Format::Q5K, "q5_k", &[], 256, 176 * 8),
+    define(Format::Q6K, "q6_k", &[], 256, 210 * 8),
+];
+
+impl Format {
+    /// Every format.
+    pub fn all() -> impl Iterator<Item = Self> {
+        DEFINITIONS.iter().map(|definition| definition.format)
+    }
+
+    /// The name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        self.definition().name
+    }
+
+    /// Bytes that `numbers` of them take. Saturates rather than wraps.
+    pub fn bytes(self, numbers: u64) -> u64 {
+        let Definition { block, bits, .. } = *self.definition();
+        // Whole bits of what is stored, in proportion: a row that does not fill its last block is padded by none of these.
+        let bits = u128::from(numbers) * u128::from(bits);
+        u64::try_from(bits.div_ceil(u128::from(block) * 8)).unwrap_or(u64::MAX)
+    }
+
+    /// Whether activations can be of this format: numbers with a fraction, stored one by one.
+    pub fn holds_activations(self) -> bool {
+        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16 | Self::F8E4M3 | Self::F8E5M2)
+    }
+
+    /// Whether weights and caches can be of this format: all but the integers of ids and masks.
+    pub fn holds_weights(self) -> bool {
+        !matches!(self, Self::I64 | Self::I32 | Self::U8)
+    }
+
+    fn definition(self) -> &'static Definition {
+        &DEFINITIONS[self as usize]
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A word that is no format's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a number format; there are {known}", known = known())]
+pub struct UnknownFormat(pub String);
+
+fn known() -> String {
+    Format::all().map(Format::name).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    /// The format of a name, an alias, or PyTorch's word (`torch.float16`).
+    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
+        let lower = word.to_ascii_lowercase();
+        let lower = lower.strip_prefix("torch.").unwrap_or(&lower);
+        DEFINITIONS
+            .iter()
+            .find(|definition| definition.name == lower || definition.aliases.contains(&lower))
+            .map(|definition| definition.format)
+            .ok_or_else(|| UnknownFormat(word.to_owned()))
+    }
+}
+
+/// The formats that a model is followed, run or measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Precision {
+    /// Of the parameters of matrix products and tables.
+    pub weights: Format,
+    /// Of what is computed.
+    pub activations: Format,
+    /// Of the keys and values that are kept.
+    pub cache: Format,
+}
+
+impl Precision {
+    /// 32-bit floats: what IrEne's data was measured in, and what absent fields of files mean.
+    pub const F32: Self = Self::of(Format::F32);
+
+    /// One format for all.
+    pub const fn of(format: Format) -> Self {
+        Self { weights: format, activations: format, cache: format }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnknownFormat;
+
+    /// `bf16` for all; `q4_k,f16` for weights, then activations and cache; `q4_k,f16,f8_e4m3` for each. Weights in a format that holds no
+    /// activations leave them in `f16`.
+    fn from_str(words: &str) -> Result<Self, UnknownFormat> {
+        let refuse = || UnknownFormat(words.to_owned());
+        let formats = words.split(',').map(|word| word.trim().parse()).collect::<Result<Vec<Format>, _>>()?;
+        let (weights, activations, cache) = match formats[..] {
+            [weights] if weights.holds_activations() => (weights, weights, weights),
+            [weights] => (weights, Format::F16, Format::F16),
+            [weights, activations] => (weights, activations, activations),
+            [weights, activations, cache] => (weights, activations, cache),
+            _ => return Err(refuse()),
+        };
+        let fits = weights.holds_weights() && activations.holds_activations() && cache.holds_weights();
+        if fits { Ok(Self { weights, activations, cache }) } else { Err(refuse()) }
+    }
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self::F32
+    }
+}
+
+/// `f32`; `q4_k weights, f16 activations, f8_e4m3 cache` where they differ.
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { weights, activations, cache } = self;
+        match (weights == activations, activations == cache) {
+            (true, true) => write!(f, "{weights}"),
+            (false, true) => write!(f, "{weights} weights, {activations} activations"),
+            _ => write!(f, "{weights} weights, {activations} activations, {cache} cache"),
+        }
+    }
+}
+
+/// How a model's operations become kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kernels {
+    /// Operation by operation, as Hugging Face transformers runs them under PyTorch.
+    #[default]
+    Eager,
+    /// As engines run them: an attention, a product with its bias and activation, a sum with its norm are a kernel each.
+    Fused,
+}
+
+impl Kernels {
+    /// The word in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::Fused => "fused",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_stands_in_the_order_of_the_enum_and_names_read_back() {
+        for (place, definition) in DEFINITIONS.iter().enumerate() {
+            assert_eq!(definition.format as usize, place, "{}", definition.name);
+            assert_eq!(definition.name.parse(), Ok(definition.format));
+            assert_eq!(serde_json::to_value(definition.format).unwrap(), definition.name);
+        }
+        assert!("float31".parse::<Format>().unwrap_err().to_string().contains("f32"));
+    }
+
+    #[test]
+    fn a_precision_is_read_from_one_to_three_words() {
+        assert_eq!("bf16".parse(), Ok(Precision::of(Format::BF16)));
+        let quantised = Precision { weights: Format::Q4K, ..Precision::of(Format::F16) };
+        assert_eq!(("q4_k".parse(), "q4_k, f16".parse()), (Ok(quantised), Ok(quantised)));
+        assert_eq!("q4_k,f16,f8_e4m3".parse(), Ok(Precision { cache: Format::F8E4M3, ..quantised }));
+        assert!(["i64", "f16,q4_k", "f16,f16,f16,f16", ""].iter().all(|words| words.parse::<Precision>().is_err()));
+    }
+
+    #[test]
+    fn blocks_count_their_scales() {
+        assert_eq!(Format::Int4.bytes(256), 133);
+        assert_eq!(Format::Mxfp4.bytes(64), 34);
+        assert_eq!(Format::F32.bytes(u64::MAX), u64::MAX);
+    }
+}
