@@ -34,7 +34,7 @@ pub enum AtLeast {
 }
 
 /// The devices of the papers.
-pub const DEVICES: [PublishedDevice; 7] = [
+const DEVICES: [PublishedDevice; 7] = [
     PublishedDevice {
         file: "gpu_a100_b128_r3",
         name: "A100",

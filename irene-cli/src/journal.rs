@@ -22,7 +22,7 @@ pub(crate) struct Journal {
     /// A digest of the settings that the figures depend on.
     settings: u64,
     pub(crate) known: HashMap<u64, Measurement>,
-    /// Lines of other settings.
+    /// Lines of measurements by other settings.
     others: String,
 }
 
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Journal {
-    /// The journal of an output. If the profile resumes, its measurements by these settings are known.
+    /// The journal of an output. If the profile resumes, it reads the measurements by these settings.
     pub(crate) fn open(output: &Path, settings: &Value, resume: bool) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         settings.to_string().hash(&mut hasher);
@@ -67,7 +67,7 @@ impl Journal {
             bail!("{}: another profile writes here", path.display());
         }
         if has_rounds {
-            // After a line that was cut off.
+            // Ends a line that was cut off.
             file.write_all(b"\n")?;
         }
         Ok(Self { path, file, settings, known, others })

@@ -1,4 +1,4 @@
-//! Where results and talk go: results to stdout or a file, whole or not at all; talk to stderr.
+//! Output: results go to stdout or a file, whole or not at all; messages go to stderr.
 
 use std::{io::Write, path::Path, time::Duration};
 
@@ -41,7 +41,7 @@ pub(crate) fn what_runs(tree: &Tree) -> String {
 /// One line for a failure, with its causes.
 pub(crate) fn complain(error: &anyhow::Error) {
     let style = AnsiColor::Red.on_default().bold();
-    // Some errors tell their cause themselves.
+    // Some errors print their cause themselves.
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         // candle's errors may carry a backtrace after their first line.
@@ -61,15 +61,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Writes a file through a temporary one beside it, so that it is there whole or not at all. What is no plain file (a pipe, a
-/// device) is written to as it is.
+/// Writes a file through a temporary one beside it, so that it is there whole or not at all. A pipe or a device is written to
+/// directly.
 pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    // A link stays a link to what is written.
+    // A link stays a link to the written file.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let existing = target.metadata().ok();
     anyhow::ensure!(!target.is_dir(), "cannot write {}: it is a directory", path.display());
-    // What fails in making the content is not about this file.
+    // Only an input or output error is about this file.
     let about = |error: anyhow::Error| if error.is::<std::io::Error>() { error.context(cannot()) } else { error };
     if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(&target).with_context(cannot)?;

@@ -292,12 +292,12 @@ fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
     let (model, out) = (fixture("bert"), folder.path("out.safetensors"));
     let input = fixture("bert/io.safetensors");
     let text = good(&["run", &model, "--input", &input, "--output", &out, "--all", "--repeat", "2"]);
-    assert!(text.contains("last_hidden_state  3x17x32 F32") && text.contains("of 2 runs (measured)"), "{text}");
+    assert!(text.contains("last_hidden_state  3x17x32 f32") && text.contains("of 2 runs (measured)"), "{text}");
     let bytes = std::fs::read(&out).unwrap();
     let header = String::from_utf8_lossy(&bytes[8..400]).into_owned();
     assert!(header.contains("out.root"), "{header}");
     let text = good(&["run", "google/bert_uncased_L-2_H-128_A-2", "--random-weights", "1", "-b", "2", "-s", "8"]);
-    assert!(text.contains("pooler_output      2x128 F32"), "{text}");
+    assert!(text.contains("pooler_output      2x128 f32"), "{text}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use irene_tree::{Error, Level, Node, NodeId, OpKind, ParameterId, Quantity, Resu
 
 use crate::cost;
 
-/// What a node's cost is made of; each sums up the tree.
+/// The counts of a node that are summed up the tree.
 const SUMMED: [Quantity; 9] = [
     Quantity::NumParameters,
     Quantity::Flops,
@@ -20,13 +20,12 @@ const SUMMED: [Quantity; 9] = [
 const MEGA: f64 = 1e6;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Fills in parameters, FLOPs, bytes (by both conventions) and kernels where a node lacks them: a leaf's from its operation,
-/// the others' as the sum of their children's, each as often as it runs. Parameters are there once, however often they are read: a
-/// parent's are those of its children less what several share.
+/// Fills in parameters, FLOPs, bytes (by both conventions) and kernels where a node lacks them: from a leaf's operation, or as the
+/// sum over a parent's children of times x theirs. A parameter counts once, however often it is read: a parent's sum leaves out what
+/// its children share.
 ///
-/// A number that is there stays, so that measured trees and trees without their math level are safe. Where a child lacks a
-/// number, so does its parent: a sum with a part missing is not known. A leaf without an operation must bring its own
-/// numbers. Counts beyond 2⁶⁴ are not known.
+/// A number that is present stays, so that measured trees and trees without their math level are safe. If a child lacks a number, its
+/// parent stays without it. A leaf without an operation must have its own numbers. Counts beyond 2⁶⁴ are unknown.
 pub fn annotate(tree: &mut Tree) {
     // Whole counts, so that sums are exact whatever their order.
     let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
@@ -58,7 +57,7 @@ pub fn annotate(tree: &mut Tree) {
     }
 }
 
-/// Numbers that a node's children count more than once, because several leaves below it read the same parameter.
+/// Numbers that a node's sum counts too often, because several leaves below it read the same parameter.
 fn shared_parameters(tree: &Tree) -> HashMap<NodeId, f64> {
     let mut latest: HashMap<ParameterId, NodeId> = HashMap::new();
     let mut shared = HashMap::new();
@@ -66,7 +65,7 @@ fn shared_parameters(tree: &Tree) -> HashMap<NodeId, f64> {
         let operation = tree.node(id).operation.iter();
         for (parameter, numbers) in operation.flat_map(|op| op.parameters()) {
             let Some(earlier) = parameter.and_then(|parameter| latest.insert(parameter, id)) else { continue };
-            // Ids are in pre-order: the nearest node above this one that stands before the earlier one holds both.
+            // Ids are in pre-order: the nearest ancestor of this node that stands before the earlier one is above both.
             if let Some(both) = tree.ancestors(id).find(|&above| above <= earlier) {
                 *shared.entry(both).or_default() += numbers as f64;
             }
@@ -88,7 +87,7 @@ fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
     std::array::from_fn(|_| all.next().unwrap_or_default()).map(|count| (count < u64::MAX).then_some(count as f64))
 }
 
-/// Counts in one of the unit that the interchange format uses.
+/// How many single counts one unit of the interchange format is.
 fn unit(quantity: Quantity) -> f64 {
     match quantity {
         Quantity::Flops | Quantity::TiledFlops => MEGA,
@@ -101,15 +100,15 @@ fn unit(quantity: Quantity) -> f64 {
     }
 }
 
-/// Gives the nodes of a measured tree what it lacks of parameters, FLOPs, bytes and kernels, from an annotated trace of the
-/// same model at the same size. What the measured tree already says stays.
+/// Adds the parameters, FLOPs, bytes and kernels that a measured tree lacks, from an annotated trace of the same model at the same
+/// size. Numbers that the measured tree has stay.
 ///
 /// # Errors
-/// [`Error::Node`] for a node that only one of them has: same scope, same instance type, same place among equals. The math
-/// level need not have been measured.
+/// [`Error::Node`] for a node that only one tree has. Nodes match by scope, instance type and place among equals. The measured tree
+/// may lack the math level.
 pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
     let key = |node: &Node| format!("{}:{}", node.scope(), node.instance_type().to_ascii_lowercase());
-    // Last in pre-order first, so that equals are taken from the end in order.
+    // In reverse pre-order, so that `pop` gives equals in order.
     let mut twins: HashMap<String, Vec<NodeId>> = HashMap::new();
     for id in traced.ids().rev() {
         twins.entry(key(traced.node(id))).or_default().push(id);
@@ -174,7 +173,7 @@ mod tests {
         let before = full.clone();
         annotate(&mut full);
         assert_eq!(full, before);
-        // Without one of its parts the whole still counts it.
+        // The root still counts a part that was removed.
         let mut without = full.filtered(|node| node.name() != "mystery");
         annotate(&mut without);
         assert_eq!(without.root().get(Quantity::Kernels), Some(2.0));

@@ -1,11 +1,11 @@
 //! FLOPs, bytes and kernels of one operation.
 //!
-//! Two conventions stand side by side. [`irene`] is IrEne's, which its published data and every predictor trained on it
-//! use; it counts some operands twice and copies not at all. [`physical`] is what a machine has to do: each operand of
-//! each launched kernel moved once, copies included; products in whole tiles.
+//! Two conventions stand side by side. [`irene`] is IrEne's, which its published data and every predictor trained on it use; it
+//! counts some operands twice and copies not at all. [`physical`] is the work of a machine: each operand of each launched kernel
+//! moved once, copies included; products in whole tiles.
 //!
-//! With E the elements of the output (of the input, for operations of one operand) and w the bytes of an element, each operand's by
-//! its own format, IrEne's rules are:
+//! IrEne's rules follow. E is the elements of the output (of the input, for operations on one operand), w the bytes of an element in
+//! its operand's format.
 //!
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
@@ -20,9 +20,9 @@
 //!
 //! Counts that no machine could hold saturate instead of wrapping.
 //!
-//! IrEne does not know the following; they are counted in its manner, each operand and each result once. A transform of n
-//! points counts 5·n·log₂ n FLOPs, the usual convention for a complex FFT whatever the length; s and d are the last two
-//! dimensions, and both transforms run along each of them.
+//! IrEne has no rule for the following; in its manner, each operand and each result counts once. A transform of n points counts
+//! 5·n·log₂ n FLOPs, the usual convention for a complex FFT whatever the length; s and d are the last two dimensions, and both
+//! transforms run along each of them.
 //!
 //! | operation | FLOPs | bytes |
 //! |---|---|---|
@@ -34,11 +34,11 @@
 //! | fused attention over P pairs of a query and a key in each of h heads, keys and values d wide | P·h·(4·d + 5) | operands + E·w |
 //! | cache write | 0 | operands + E·w |
 //!
-//! A kernel that does several operations counts each one's FLOPs, and moves what it reads and writes once.
+//! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once.
 
 use irene_tree::{OpKind, Operand, Operation, Role};
 
-/// What one run of an operation costs.
+/// The cost of one run of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Floating point operations.
@@ -77,7 +77,7 @@ pub fn irene(op: &Operation) -> Cost {
     Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
 }
 
-/// FLOPs a number of the output, and how often IrEne counts its bytes.
+/// FLOPs for each number of the output, and how often IrEne counts its bytes.
 fn by_element(kind: OpKind) -> (u64, u64) {
     match kind {
         OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => (1, 2),
@@ -93,18 +93,18 @@ fn by_element(kind: OpKind) -> (u64, u64) {
     }
 }
 
-/// FLOPs of what a kernel does beside its main operation. A product's own bias is counted with the product.
+/// FLOPs of the operations that a kernel fuses with its main one. A product's own bias is counted with the product.
 fn fused_flops(op: &Operation) -> u64 {
     let is_bias = |kind: OpKind| kind == OpKind::Add && matches!(op.kind, OpKind::Linear | OpKind::Conv1D);
     let others = op.fused.iter().filter(|&&kind| !is_bias(kind)).map(|&kind| by_element(kind).0).sum::<u64>();
     others.saturating_mul(op.output.shape.elements())
 }
 
-/// Rows and columns of the tiles in which libraries compute a product's output (64 to 256 on GPUs): a tile that is not filled
-/// takes as long as a full one.
+/// Rows and columns of the tiles in which libraries compute a product's output (64 to 256 on GPUs): a partly filled tile takes as
+/// long as a full one.
 const TILE: u64 = 64;
 
-/// The cost in FLOPs that are done, bytes that are moved (each operand of each kernel once) and kernels that are launched.
+/// The cost in FLOPs done, bytes moved (each operand of each kernel once) and kernels launched.
 ///
 /// A Linear with bias on 3-D input is two kernels, the product and the addition, as PyTorch and candle run it, unless the addition
 /// is fused.
@@ -149,11 +149,11 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
     (parameters, of(|role| role == Role::Cache))
 }
 
-/// Real numbers moved by a two-dimensional transform for each of its own: along the one dimension real to complex, along the
-/// other complex to complex.
+/// Real numbers that a two-dimensional transform moves for each input number: real to complex along one dimension, complex to complex
+/// along the other.
 const DFT_MOVES: u64 = 3 + 4;
 
-/// Along each dimension a reordering, a transform of real to complex and a rotation back to real.
+/// The same for the cosine transform: along each dimension a reordering, a transform of real to complex and a rotation back to real.
 const DCT_MOVES: u64 = 2 * (2 + 3 + 3);
 
 fn kernels(op: &Operation) -> u64 {
@@ -176,7 +176,7 @@ fn dims(op: &Operation, place: usize) -> &[usize] {
     op.inputs.get(place).map_or(&[], |operand| operand.shape.dims())
 }
 
-/// Numbers that a convolution's weight (out, in a group, kernel) makes one of its results from.
+/// Inputs of one result of a convolution with a weight (out, in a group, kernel).
 fn taps(op: &Operation) -> u64 {
     dims(op, 1).iter().skip(1).fold(1, |product, &dim| product.saturating_mul(dim as u64))
 }
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(physical(&scores).flops, 2 * 96 * 64 * 64 * 64);
         let context = op(OpKind::MatMul, &[[8, 12, 40, 40].into(), heads], heads);
         assert_eq!(physical(&context).flops, 2 * 96 * 64 * 40 * 64);
-        // The rows of all sequences are one matrix; the bias is added to what is there.
+        // The rows of all sequences are one matrix; the bias is added to the product.
         let hidden = Shape::from([8, 40, 768]);
         let query = op(OpKind::Linear, &[hidden, [768, 768].into(), [768].into()], hidden);
         assert_eq!(physical(&query).flops, 2 * 320 * 768 * 768 + 320 * 768);

@@ -49,7 +49,7 @@ impl Feature {
     }
 }
 
-/// A name that is no feature's.
+/// A name that belongs to no feature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a feature; there are batch_size, seq_len, input_size and the numbers of a node")]
 pub struct UnknownFeature(pub String);
@@ -58,7 +58,7 @@ pub struct UnknownFeature(pub String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{tree}, node `{scope}`: feature `{feature}` is missing")]
 pub struct MissingFeature {
-    /// Which tree.
+    /// The tree.
     pub tree: String,
     /// The node's scope.
     pub scope: String,
@@ -72,7 +72,7 @@ pub struct FeatureSet {
     features: Vec<Feature>,
 }
 
-/// What the architecture and the input size alone decide, in the order of IrEne's code.
+/// Features that the architecture and the input size alone decide, in the order of IrEne's code.
 const SPECS: [Feature; 6] = [
     Feature::Node(Quantity::NumParameters),
     Feature::InputSize,
@@ -82,7 +82,7 @@ const SPECS: [Feature; 6] = [
     Feature::Node(Quantity::MemBytes),
 ];
 
-/// What running on a machine shows.
+/// Features that a run on a machine shows.
 const RESOURCES: [Feature; 8] = [
     Feature::Node(Quantity::Cpu),
     Feature::Node(Quantity::Mem),
@@ -114,7 +114,7 @@ impl FeatureSet {
         Self { features: [&SPECS[..], &RESOURCES].concat() }
     }
 
-    /// A set of one's own.
+    /// A set of these features, in this order.
     pub fn custom(features: impl Into<Vec<Feature>>) -> Self {
         Self { features: features.into() }
     }
@@ -122,7 +122,7 @@ impl FeatureSet {
     /// The set with these names.
     ///
     /// # Errors
-    /// [`UnknownFeature`] for the first name that is none.
+    /// [`UnknownFeature`] for the first unknown name.
     pub fn from_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, UnknownFeature> {
         let features = names.into_iter().map(|name| Feature::from_name(name.as_ref())).collect::<Result<_, _>>()?;
         Ok(Self { features })
@@ -146,7 +146,7 @@ impl FeatureSet {
     /// The node's values, column by column.
     ///
     /// # Errors
-    /// [`MissingFeature`] for the first that is not known.
+    /// [`MissingFeature`] for the first unknown value.
     pub fn row(&self, tree: &Tree, id: NodeId) -> Result<Vec<f64>, MissingFeature> {
         let value = |&feature: &Feature| {
             feature.of(tree, id).ok_or_else(|| MissingFeature {

@@ -1,7 +1,7 @@
-//! The cost of an operation by its shapes, and the feature sets that energy predictors are trained on.
+//! The cost of an operation from its shapes, and the feature sets that energy predictors are trained on.
 //!
-//! - [`cost`]: FLOPs, bytes and kernels of an operation, by IrEne's counting rules and by what a machine must move;
-//!   [`annotate`] writes them on every node of a tree.
+//! - [`cost`]: FLOPs, bytes and kernels of an operation, by IrEne's counting rules and by the work of a machine; [`annotate`] writes
+//!   them on every node of a tree.
 //! - [`FeatureSet`]: named, ordered columns read from a node.
 //!
 //! ```

@@ -2,15 +2,14 @@ use irene_tree::{Format, Role, Shape, Size};
 
 use crate::{Cache, Error, Past, Result, Tensor, Tensors};
 
-/// The input of a model: token ids (batch, new tokens), which of all tokens count where there is padding, and the cache of the
-/// tokens before them.
+/// The input of a model: token ids (batch, new tokens), the mask if there is padding, and the cache of earlier tokens.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Token ids, I64 (batch, new tokens).
     pub input_ids: Tensor,
     /// 1 for tokens, 0 for padding, I64 (batch, earlier and new tokens). None means that all count.
     pub attention_mask: Option<Tensor>,
-    /// Positions, I64 (batch, new tokens). None means that they count from the tokens in the cache on.
+    /// Positions, I64 (batch, new tokens). None means that they go on from the tokens in the cache.
     pub position_ids: Option<Tensor>,
     /// Keys and values of earlier tokens. None means that none are kept.
     pub cache: Option<Cache>,
@@ -41,7 +40,7 @@ impl Batch {
     /// A batch to be run: ids row after row, and the mask where there is padding.
     ///
     /// # Errors
-    /// [`Error::Candle`] if the numbers are not as many as the size's sequences times new tokens, or what the device says.
+    /// [`Error::Candle`] if the ids or the mask do not have the size's length, or from the device.
     #[cfg(feature = "candle")]
     pub fn of_ids(ids: Vec<i64>, mask: Option<Vec<i64>>, size: Size, device: &candle_core::Device) -> Result<Self> {
         let tensor = |numbers: Vec<i64>, len: usize| -> Result<Tensor> {
@@ -52,11 +51,11 @@ impl Batch {
         Ok(Self { attention_mask, ..Self::of(tensor(ids, size.new)?) })
     }
 
-    /// A batch of whole sequences to be run. Its tokens are of the model's vocabulary and not all the same; which they are does not
-    /// change what they cost.
+    /// A batch of whole sequences to be run. Its made-up tokens are from the model's vocabulary and not all the same; their values do
+    /// not change the cost.
     ///
     /// # Errors
-    /// [`Error::Config`] without a vocabulary; what the device says.
+    /// [`Error::Config`] without a vocabulary; the device's error.
     #[cfg(feature = "candle")]
     pub fn made_up(spec: &crate::ModelSpec, size: Size, device: &candle_core::Device) -> Result<Self> {
         let vocabulary = spec.vocab_size()?;
@@ -64,7 +63,7 @@ impl Batch {
         Self::of_ids(ids, None, size, device)
     }
 
-    /// How much goes in.
+    /// The input size.
     pub fn size(&self) -> Size {
         Size { sequences: self.sequences(), new: self.new_tokens(), past: self.past() }
     }
@@ -74,7 +73,7 @@ impl Batch {
         self.cache.as_ref().map_or(0, Cache::past)
     }
 
-    /// What the layer at this place of a model knows of earlier tokens.
+    /// The earlier keys and values of the layer at this place.
     pub fn past_of_layer(&self, place: usize) -> Past<'_> {
         self.cache.as_ref().map_or(Past::NotKept, |cache| cache.layer(place))
     }
@@ -91,10 +90,10 @@ impl Batch {
 
     /// A tensor beside the ids (same device, or shape alone) filled with what `value` gives for its last two indices.
     ///
-    /// For what a model keeps as a buffer: position ids, masks. Not part of the trace, as reading a buffer is not.
+    /// For the buffers of a model: position ids, masks. The trace leaves it out, because a model only reads its buffers.
     ///
     /// # Errors
-    /// What candle says.
+    /// Candle's error.
     #[cfg_attr(not(feature = "candle"), allow(unused_variables, clippy::unnecessary_wraps))]
     pub fn buffer(
         &self,
@@ -121,7 +120,7 @@ impl Batch {
     /// The attention mask, or ones.
     ///
     /// # Errors
-    /// What candle says.
+    /// Candle's error.
     pub fn mask_or_ones(&self) -> Result<Tensor> {
         match &self.attention_mask {
             Some(mask) => Ok(mask.clone()),
@@ -132,7 +131,7 @@ impl Batch {
     /// The positions of the new tokens: those given, or (1, new tokens) counted from the tokens in the cache on.
     ///
     /// # Errors
-    /// What candle says.
+    /// Candle's error.
     pub fn positions(&self) -> Result<Tensor> {
         match &self.position_ids {
             Some(positions) => Ok(positions.clone()),
@@ -140,10 +139,10 @@ impl Batch {
         }
     }
 
-    /// Refuses ids that are not in a vocabulary of this size: beyond the CPU they would not be noticed in time.
+    /// Refuses ids that are not in a vocabulary of this size: only the CPU would notice them in time.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the first and where it stands; what candle says.
+    /// [`Error::Input`] naming the first and its place; candle's error.
     #[cfg(feature = "candle")]
     pub fn check_ids(&self, model: &str, vocabulary: usize) -> Result<()> {
         let Some(ids) = self.input_ids.candle() else { return Ok(()) };
@@ -169,7 +168,7 @@ impl Batch {
         Err(Error::Input { model: model.to_owned(), reason })
     }
 
-    /// Refuses what a model that reads whole sequences cannot take: more tokens than it has positions, and a cache.
+    /// For a model that reads whole sequences: refuses a cache, and more tokens than the model has positions.
     ///
     /// # Errors
     /// [`Error::Input`] saying which.
@@ -198,7 +197,7 @@ pub struct ModelOutput {
     pub last_hidden_state: Tensor,
     /// (batch, hidden), for models with a pooler.
     pub pooler_output: Option<Tensor>,
-    /// (batch, tokens, classes) of a head, for models that have one; (batch, classes) where it reads the sequence as one.
+    /// (batch, tokens, classes) of a head, for models that have one; (batch, classes) if the head classifies whole sequences.
     pub logits: Option<Tensor>,
     /// The keys and values of all tokens so far, where a cache is kept.
     pub cache: Option<Cache>,
@@ -224,7 +223,7 @@ fn ids(shape: [usize; 2]) -> Tensor {
     Tensor::of_shape(shape, Format::I64).with_role(Role::Ids)
 }
 
-/// What a buffer of a format is for: whole numbers are positions and masks.
+/// The role of a buffer in this format: whole numbers are positions and masks.
 fn role(format: Format) -> Role {
     if format.holds_activations() { Role::Activation } else { Role::Ids }
 }

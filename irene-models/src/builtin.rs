@@ -38,7 +38,8 @@ const MODELS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The layers and widths of the 24 BERT miniatures (Turc et al., 2019); a head is 64 wide and a feed-forward 4 widths.
+/// The layers and widths of the 24 BERT miniatures (Turc et al., 2019); a head is 64 wide, a feed-forward layer 4 times the model's
+/// width.
 const MINIATURE_LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
 const MINIATURE_WIDTHS: [usize; 4] = [128, 256, 512, 768];
 

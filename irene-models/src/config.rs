@@ -32,7 +32,7 @@ impl Config {
         }
     }
 
-    /// These fields, which need no file.
+    /// A config of these fields, without a file.
     pub(crate) fn of_fields(origin: impl Into<String>, fields: Map<String, Value>) -> Self {
         Self { origin: origin.into(), fields }
     }
@@ -47,7 +47,7 @@ impl Config {
         Self::from_json(file.display().to_string(), &json)
     }
 
-    /// Where it came from.
+    /// The file or built-in model that it came from.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -123,10 +123,10 @@ impl Config {
         }
     }
 
-    /// A field of a form of its own.
+    /// A field of another type.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is missing or not of that form.
+    /// [`Error::Config`] if it is missing or not of that type.
     pub fn field<'a, T: serde::Deserialize<'a>>(&'a self, field: &'static str) -> Result<T> {
         match self.fields.get(field) {
             None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
@@ -150,7 +150,7 @@ impl Config {
     /// Refuses every word for a field but this one, which is also its default.
     ///
     /// # Errors
-    /// [`Error::Config`] for another.
+    /// [`Error::Config`] for any other word.
     pub fn refuse_other_words(&self, field: &'static str, only: &str) -> Result<()> {
         match self.word_or(field, only)? {
             word if word == only => Ok(()),
@@ -170,7 +170,7 @@ impl Config {
         }
     }
 
-    /// The number of classes that a classification head tells apart: `num_labels`, or as many as `id2label` names, or 2.
+    /// The number of classes that a classification head tells apart: `num_labels`, else the number of names in `id2label`, else 2.
     ///
     /// # Errors
     /// [`Error::Config`] if either is there and not such a number.
@@ -184,7 +184,7 @@ impl Config {
     /// A number of layers.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is missing or beyond reason.
+    /// [`Error::Config`] if it is missing or too large.
     pub fn layers(&self, field: &'static str) -> Result<usize> {
         const MOST: usize = 4096;
         match self.size(field)? {

@@ -1,13 +1,13 @@
 use irene_tree::Shape;
 
-/// What can go wrong between a name and a traced or running model.
+/// An error in finding, building, tracing or running a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Neither a built-in model nor a path.
     #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too", near(.similar))]
     UnknownModel {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
         /// Built-in names that look like it.
         similar: Vec<String>,
@@ -17,25 +17,25 @@ pub enum Error {
     Io {
         /// The file.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A model's files are not there, or not what they should be.
+    /// A model's files are missing or malformed.
     #[error("{what}: {reason}")]
     Files {
         /// The file, directory or model id.
         what: String,
-        /// What is wrong, and the way out.
+        /// The reason, and the way out.
         reason: String,
     },
-    /// A configuration is not one of a model that can be built.
+    /// No model can be built from a configuration.
     #[error("{origin}, field `{field}`: {reason}")]
     Config {
         /// The file or built-in model.
         origin: String,
         /// The field.
         field: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The input does not fit the model.
@@ -43,7 +43,7 @@ pub enum Error {
     Input {
         /// The model.
         model: String,
-        /// What does not fit.
+        /// The reason.
         reason: String,
     },
     /// A checkpoint lacks a tensor, or has it in another shape.
@@ -55,15 +55,15 @@ pub enum Error {
         key: String,
         /// The shape that the model needs.
         expected: Box<Shape>,
-        /// What the checkpoint has.
+        /// The checkpoint's tensor, in words.
         found: String,
     },
-    /// Tensors that an operation cannot take together.
+    /// An operation cannot take these tensors together.
     #[error("{operation}: {reason}")]
     Shape {
         /// The operation.
         operation: &'static str,
-        /// What does not fit.
+        /// The reason.
         reason: String,
     },
     /// A tree could not be built or joined.
@@ -78,7 +78,7 @@ pub enum Error {
 #[cfg(feature = "candle")]
 impl From<candle_core::Error> for Error {
     fn from(mut error: candle_core::Error) -> Self {
-        // candle prints the backtraces that it carries; what went wrong is one line.
+        // candle would print its backtraces too; the error itself is one line.
         while let candle_core::Error::WithBacktrace { inner, .. } = error {
             error = *inner;
         }
@@ -93,5 +93,5 @@ fn near(similar: &[String]) -> String {
     }
 }
 
-/// The result of what can go wrong in this crate.
+/// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;

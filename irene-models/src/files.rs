@@ -13,13 +13,13 @@ const TOKENIZER: &str = "tokenizer.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFiles {
     dir: PathBuf,
-    /// A weights file that was named itself.
+    /// The weights file, if the path named it.
     weights: Option<PathBuf>,
-    /// For a model in the Hugging Face cache.
+    /// Only for a model in the Hugging Face cache.
     hub: Option<Hub>,
 }
 
-/// Where files of the Hugging Face hub belong.
+/// A model's id, and the cache for files of the Hugging Face hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hub {
     cache: PathBuf,
@@ -40,11 +40,11 @@ impl Hub {
 impl ModelFiles {
     /// The files at a path (a directory, or a file in it), or of a model in the local Hugging Face cache by its id.
     ///
-    /// The cache is `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`; the revision is what
-    /// `refs/main` says. With the feature `hub`, what the cache lacks is downloaded into it.
+    /// The cache is `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`; the revision is that in `refs/main`. With
+    /// the feature `hub`, missing files are downloaded into it.
     ///
     /// # Errors
-    /// [`Error::Files`] with what to do if there is neither.
+    /// [`Error::Files`] with the way out if there is neither.
     pub fn find(path_or_id: &str) -> Result<Self> {
         let path = Path::new(path_or_id);
         if path.is_dir() {
@@ -107,7 +107,7 @@ impl ModelFiles {
         if let Some(file) = &self.weights {
             return Ok(vec![file.clone()]);
         }
-        // Shards that are here are taken before a hub is asked for one file.
+        // Use local shards before asking the hub for one file.
         let has = |name: &str| self.dir.join(name).is_file();
         if (has(WEIGHTS) || !has(SHARDS))
             && let Some(single) = self.file(WEIGHTS)?
@@ -133,11 +133,11 @@ impl ModelFiles {
         if names.is_empty() {
             return self.refuse(format!("{SHARDS}, field `weight_map`: no files"));
         }
-        // A shard's name is a file beside the index, not a way out of the folder.
+        // A shard must be a file beside the index, not a path out of the folder.
         if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
             return self.refuse(format!("{SHARDS}, field `weight_map`: `{name}` is not a file beside it"));
         }
-        // One that is missing is named when it is opened.
+        // Opening a missing one gives an error that names it.
         names.into_iter().map(|name| Ok(self.file(name)?.unwrap_or_else(|| self.dir.join(name)))).collect()
     }
 

@@ -4,7 +4,7 @@ use irene_tree::{Level, Size, Tree};
 
 use crate::{Done, Label, ModelSpec, Result, Run, Tensor, TreeVisitor, Visitor};
 
-/// A step of a generation, and how many it stands for.
+/// A step of a generation, and how many steps it stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Step {
     /// Tokens in the cache.
@@ -15,20 +15,20 @@ struct Step {
 /// The most steps that are followed.
 const MOST_STEPS: usize = 4;
 
-/// Steps that stand for one at each length of the past from `first` on: as many in all, with the same mean length. So whatever grows in
-/// proportion to the past comes to the same sum, as FLOPs and bytes do.
+/// Steps that stand for `count` steps, one at each length of the past from `first` on: their times add up to `count`, with the same
+/// mean length. So counts that grow linearly with the past, as FLOPs and bytes do, keep their sum.
 fn steps(first: usize, count: usize) -> Vec<Step> {
     if count <= MOST_STEPS {
         return (0..count).map(|step| Step { past: first + step, times: 1.0 }).collect();
     }
-    // Parts as equal as can be, each by the step in its middle.
+    // Parts as equal as possible, each represented by its middle step.
     let bound = |part: usize| part * count / MOST_STEPS;
     let part = |part: usize| {
         let (from, to) = (bound(part), bound(part + 1));
         Step { past: first + (from + to - 1) / 2, times: (to - from) as f64 }
     };
     let mut steps: Vec<Step> = (0..MOST_STEPS).map(part).collect();
-    // A middle that falls between two lengths was rounded down: the last step takes over from the first what that lacks.
+    // Middles between two lengths were rounded down: moving times from the first step to the last makes up for that.
     let wanted = (count * first + count * (count - 1) / 2) as f64;
     let lacking = wanted - steps.iter().map(|step| step.times * step.past as f64).sum::<f64>();
     let moved = lacking / (steps[MOST_STEPS - 1].past - steps[0].past) as f64;
@@ -77,7 +77,7 @@ impl Visitor for Nobody {
     }
 }
 
-/// The tree of a generation: `prefill` reads the prompt and gives the first token, and the steps of `decode` one each.
+/// The tree of a generation: `prefill` reads the prompt and gives the first token, each step of `decode` one more.
 ///
 /// # Errors
 /// As [`ModelSpec::trace`].
@@ -91,7 +91,7 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
     let steps = steps(run.size.keys(), run.generate - 1);
     if !steps.is_empty() {
-        // The longest step may stand for none and still be too long for the model.
+        // The last step may not be among those followed, and still be too long for the model.
         let longest = run.size.keys() + run.generate - 2;
         spec.follow(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt }, &mut Nobody)?;
         tree.open("decode", "Decode", Level::Module);

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// The file of a model in the cache, downloaded if it has to be; None if the hub says that the model has no such file.
 ///
-/// `HF_ENDPOINT` and `HF_TOKEN` are respected, and `HF_HUB_OFFLINE` by not asking.
+/// It uses `HF_ENDPOINT` and `HF_TOKEN`, and with `HF_HUB_OFFLINE` does not ask the hub.
 ///
 /// # Errors
 /// [`Error::Files`] with the way out if the hub cannot be asked.
@@ -28,7 +28,7 @@ pub(crate) fn fetch(cache: &Path, id: &str, file: &str) -> Result<Option<PathBuf
     match downloaded {
         Ok(path) => Ok(Some(path)),
         Err(error) => match error.to_string() {
-            // The crate does not give the status on its own.
+            // The crate gives the status in its message alone.
             message if message.ends_with("status: 404") => Ok(None),
             message => refuse(format!("not in the cache, and downloading it failed: {message}")),
         },

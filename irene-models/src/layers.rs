@@ -32,7 +32,7 @@ impl Linear {
     /// Loads `weight` (outputs, inputs) and `bias` (outputs).
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
             label: weights.label("Linear", Level::Ml),
@@ -41,19 +41,19 @@ impl Linear {
         })
     }
 
-    /// Loads `weight` (outputs, inputs) alone, beside a bias that was loaded from elsewhere or is not there.
+    /// Loads `weight` (outputs, inputs) alone, beside a bias that was loaded elsewhere or is absent.
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn load_with(weights: &Weights<'_>, [inputs, outputs]: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?;
         Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
     }
 
-    /// The layer whose weight is a table of embeddings (outputs, inputs), as a language model's head is tied to them.
+    /// The layer whose weight is an embedding table (outputs, inputs), as in a tied language model's head.
     ///
     /// # Errors
-    /// What the device says.
+    /// The device's error.
     pub fn tied(weights: &Weights<'_>, table: &Embedding, bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&table.weight)?;
         Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
@@ -88,7 +88,7 @@ impl Conv1D {
     /// Loads `weight` (inputs, outputs) and `bias` (outputs).
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self {
             label: weights.label("Conv1D", Level::Ml),
@@ -111,7 +111,7 @@ impl Module for Conv1D {
     }
 }
 
-/// A layer that ends in a bias, after which an activation costs no pass of its own.
+/// A layer that ends in a bias, so that an activation after it needs no pass of its own.
 pub trait AffineLayer: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> {
     /// The layer and the activation as one, or None where there is no such operation.
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>>;
@@ -142,7 +142,7 @@ impl LayerNorm {
     /// Loads `weight` and `bias` (width), which checkpoints converted from TensorFlow call `gamma` and `beta`.
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
         Ok(Self {
             label: weights.label("LayerNorm", Level::Ml),
@@ -159,7 +159,7 @@ impl LayerNorm {
         x.add_norm(residual, &self.weight, &self.bias, self.eps)
     }
 
-    /// What that operation is.
+    /// That operation's description.
     pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
         let inputs = [x.operand(), residual.operand(), self.weight.operand(), self.bias.operand()];
         Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
@@ -184,7 +184,7 @@ impl Module for LayerNorm {
 pub struct Embedding {
     label: Label,
     weight: Tensor,
-    /// Of the rows that are looked up.
+    /// The format of the rows that are looked up.
     format: Format,
 }
 
@@ -192,7 +192,7 @@ impl Embedding {
     /// Loads `weight` (rows, width).
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, rows: usize, width: usize) -> Result<Self> {
         let weight = weights.parameter("weight", [rows, width])?;
         Ok(Self { label: weights.label("Embedding", Level::Ml), weight, format: weights.activations() })
@@ -234,15 +234,15 @@ impl Convolution {
     /// Loads `weight` (channels, 1, kernel), a kernel of odd width for each channel; beyond the ends there are zeros.
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn depthwise(weights: &Weights<'_>, channels: usize, kernel: usize) -> Result<Self> {
         Self::load(weights, [channels, 1, kernel], Tensor::depthwise)
     }
 
-    /// Loads `weight` (outputs, inputs, 1), a mixing of channels at each place.
+    /// Loads `weight` (outputs, inputs, 1), which mixes the channels at each place.
     ///
     /// # Errors
-    /// What the weights' source says.
+    /// The error of the weights' source.
     pub fn pointwise(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         Self::load(weights, [outputs, inputs, 1], Tensor::pointwise)
     }
@@ -318,15 +318,15 @@ const WORDS: [(&str, Activation); 6] = [
 ];
 
 impl Activation {
-    /// The activation that a config's field names, `gelu` being the erf form.
+    /// The activation that a config's field names; `gelu` is the erf form.
     ///
     /// # Errors
-    /// [`Error::Config`] for a word that is not known.
+    /// [`Error::Config`] for an unknown word.
     pub fn from_config(config: &Config, field: &'static str, default: &str) -> Result<Self> {
         Self::from_words(&WORDS, config, field, default)
     }
 
-    /// The same by a table of the architecture's own.
+    /// The same with a table of the architecture's own.
     ///
     /// # Errors
     /// [`Error::Config`] for a word that is not in it.
@@ -342,7 +342,7 @@ impl Activation {
         }
     }
 
-    /// The operation that it counts as in one kernel with a product.
+    /// Its operation when it is fused with a product.
     pub(crate) fn kind(self) -> OpKind {
         match self {
             Self::Gelu | Self::GeluNew => OpKind::Gelu,
@@ -364,7 +364,7 @@ impl Activation {
     /// Applies it.
     ///
     /// # Errors
-    /// As the operations it is made of.
+    /// Those of its operations.
     pub fn apply(self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Gelu => cx.gelu(x),

@@ -1,8 +1,8 @@
 //! Transformer architectures, each written once.
 //!
-//! A model's `forward` is the only place where its structure stands. From that code come the model tree at any input size,
-//! followed by shape alone ([`ModelSpec::trace`], no weights, no arithmetic, no ML framework), and, with the feature
-//! `candle` (on by default), the running model, node by node the same.
+//! A model's structure is written in its `forward` alone. That code gives the model tree at any input size, followed by shape alone
+//! ([`ModelSpec::trace`], no weights, no arithmetic, no ML framework), and, with the feature `candle` (on by default), the running
+//! model, node by node the same.
 //!
 //! ```
 //! use irene_models::ModelSpec;
@@ -26,9 +26,8 @@ mod generation;
 #[cfg(feature = "hub")]
 mod hub;
 mod layers;
+mod measuring;
 mod models;
-#[cfg(feature = "profile")]
-pub mod profile;
 mod registry;
 mod run;
 mod tensor;
@@ -44,6 +43,9 @@ pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
 pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
+#[cfg(feature = "profile")]
+pub use measuring::profile;
+pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{ARCHITECTURES, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
 pub use run::{CacheShape, Run, TaskHead};
@@ -51,8 +53,8 @@ pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder};
 pub use trace::{
-    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, MeasuredNode, MeasuringVisitor, Module,
-    OutputVisitor, Padding, Past, Scaling, Tensors, ToMeasure, TreeVisitor, Visitor,
+    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Past, Scaling,
+    Tensors, TreeVisitor, Visitor,
 };
 pub use weights::{ShapesOnly, WeightSource, Weights};
 

@@ -12,7 +12,7 @@ pub trait Architecture: Sync {
     /// The config's `model_type`.
     fn model_type(&self) -> &'static str;
 
-    /// What public checkpoints put before the keys of the model's own parameters (`bert`), or leave out.
+    /// The prefix that some public checkpoints put before the keys of the model's own parameters (`bert`).
     fn checkpoint_prefix(&self) -> &'static str;
 
     /// Tokens in the vocabulary.
@@ -28,7 +28,7 @@ pub trait Architecture: Sync {
         &[TaskHead::None]
     }
 
-    /// What it keeps of each token, if it can go on from earlier ones.
+    /// The shape of its cache, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// [`Error::Config`] for a missing or contradictory field.
@@ -49,10 +49,10 @@ pub trait Model {
     /// The root's class, e.g. `BertModel`.
     fn instance_type(&self) -> &'static str;
 
-    /// Runs it, or follows it by shape, as the batch is.
+    /// Runs the model, or follows it by shape if the batch is a shape alone.
     ///
     /// # Errors
-    /// [`Error::Input`] for a sequence that is too long; what candle and the visitor say.
+    /// [`Error::Input`] for a sequence that is too long; errors of candle and the visitor.
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
 }
 
@@ -183,7 +183,7 @@ impl ModelSpec {
         self.architecture.heads()
     }
 
-    /// What the model keeps of each token, if it can go on from earlier ones.
+    /// The shape of the model's cache, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// As [`Architecture::cache`].
@@ -202,7 +202,7 @@ impl ModelSpec {
     /// The model with these weights and a head.
     ///
     /// # Errors
-    /// As [`Architecture::build`]; [`Error::Input`] for a head that the model has not.
+    /// As [`Architecture::build`]; [`Error::Input`] for a head that the model does not have.
     pub fn build_with_head(&self, source: &dyn WeightSource, head: TaskHead) -> Result<Box<dyn Model>> {
         if !self.heads().contains(&head) {
             let known: Vec<_> = self.heads().iter().map(|head| head.name()).collect();
@@ -235,8 +235,8 @@ impl ModelSpec {
     /// The whole tree of a run, or of a generation, with its counts, followed by shape alone: no weights and no arithmetic.
     ///
     /// # Errors
-    /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero, a sequence that is too long, or a head or a cache
-    /// that the model has not.
+    /// [`Error::Config`] from the config; [`Error::Input`] for a size of zero, a sequence that is too long, or a head or a cache that
+    /// the model does not have.
     pub fn trace(&self, run: impl Into<Run>) -> Result<Tree> {
         let run = run.into();
         let tree = if run.generate > 0 {
@@ -262,7 +262,7 @@ impl ModelSpec {
         Ok(without.zip(with).map(|(without, with)| (with - without) / without))
     }
 
-    /// Has a visitor follow a run by shape.
+    /// Follows a run by shape, with a visitor.
     pub(crate) fn follow(&self, run: Run, visitor: &mut dyn Visitor) -> Result<()> {
         let Run { size, precision, kernels, .. } = run;
         const LARGEST_BATCH: usize = 1 << 24;
@@ -284,10 +284,10 @@ impl ModelSpec {
         let batch = match (self.cache()?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,
             (Some(shape), true) => {
-                // Eager kernels keep what they computed as it is.
+                // Eager kernels cache keys and values in the activations' format.
                 let Precision { activations, cache, .. } = run.precision;
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };
-                // Whoever generates counts the positions of what is no padding.
+                // In a generation the caller gives positions, which skip padding.
                 let position_ids = run.is_padded.then(|| batch.input_ids.clone());
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, shape, format)) }
             }
@@ -300,7 +300,7 @@ impl ModelSpec {
     }
 }
 
-/// What to call the model at a path: the directory's name, or that of a file that is not just `config.json`.
+/// The name of the model at a path: the directory's, or the file's if that is more than `config.json` or `model`.
 fn path_name(path: &Path) -> Option<String> {
     let full = path.canonicalize().ok()?;
     let of_directory = full.is_dir() || full.file_stem().is_some_and(|stem| stem == "config" || stem == "model");

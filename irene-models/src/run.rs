@@ -1,7 +1,7 @@
 use irene_tree::{Kernels, Precision, Size};
 use serde::{Deserialize, Serialize};
 
-/// How a model is followed: how much goes in, in which numbers, by which kernels, with which head, one pass or a generation.
+/// How a model is followed: input size, number formats, kernels, head, one pass or a generation.
 ///
 /// ```
 /// use irene_models::{TaskHead, ModelSpec, Run};
@@ -17,19 +17,19 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// How much goes in.
+    /// The input size.
     pub size: Size,
     /// The number formats.
     pub precision: Precision,
     /// How operations become kernels.
     pub kernels: Kernels,
-    /// What stands on top of the trunk.
+    /// The head on top of the trunk.
     pub head: TaskHead,
-    /// Whether a mask tells of padding: models that are told do more.
+    /// Whether the batch has a mask for padding: models then run more operations.
     pub is_padded: bool,
-    /// Whether keys and values are kept for later tokens. Those of earlier ones always are.
+    /// Whether keys and values are kept for later tokens. A pass with a past always keeps them.
     pub keeps_cache: bool,
-    /// Tokens of each sequence that are generated after those of the size, by passes of their own but for the first; 0 for one pass.
+    /// Tokens that are generated for each sequence after the prompt, each but the first by a pass of its own; 0 for a single pass.
     pub generate: usize,
     /// Whether the single operations that modules run themselves are nodes.
     pub shows_math: bool,
@@ -51,7 +51,7 @@ impl From<Size> for Run {
     }
 }
 
-/// What stands on top of a model's trunk.
+/// The head on top of a model's trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskHead {
@@ -78,13 +78,13 @@ impl TaskHead {
     }
 }
 
-/// The shape of what a decoder keeps of each token.
+/// The shape of a decoder's cache for one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheShape {
     /// Layers.
     pub layers: usize,
-    /// Heads of keys and values in each.
+    /// Heads of keys and values in each layer.
     pub heads: usize,
-    /// Numbers of a head.
+    /// Numbers in a head's key or value.
     pub width: usize,
 }

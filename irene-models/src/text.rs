@@ -11,7 +11,7 @@ pub struct TextEncoder {
     tokenizer: Tokenizer,
 }
 
-/// Texts as token ids: as many rows as texts, each padded to the longest.
+/// Texts as token ids: one row a text, padded to the longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// Ids, row after row.
@@ -29,7 +29,7 @@ impl std::fmt::Debug for TextEncoder {
 }
 
 impl TextEncoder {
-    /// Reads a tokenizer.json. What it says of padding and truncation is left out: neither may change the input unsaid.
+    /// Reads a tokenizer.json. Its padding and truncation are switched off: neither may change the input silently.
     ///
     /// # Errors
     /// [`Error::Files`] if it cannot be read or is no tokenizer.

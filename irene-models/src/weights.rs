@@ -4,7 +4,7 @@ use irene_tree::{Format, Level, ParameterId, Precision, Role, Shape};
 
 use crate::{Label, Result, Tensor};
 
-/// Where a model's parameters come from: a checkpoint, or shapes alone.
+/// A source of a model's parameters: a checkpoint, or shapes alone.
 pub trait WeightSource {
     /// The parameter with this key, in exactly this shape. `aliases` are keys that older checkpoints use for it.
     ///
@@ -12,10 +12,10 @@ pub trait WeightSource {
     /// [`Error::Weight`](crate::Error::Weight) if it is missing or has another shape.
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor>;
 
-    /// What parameters are given in, and what is computed with them.
+    /// The formats of parameters, activations and cache.
     fn precision(&self) -> Precision;
 
-    /// Whether keys matter; they are not put together if not.
+    /// Whether keys matter; if not, none is built.
     fn has_keys(&self) -> bool {
         true
     }
@@ -23,8 +23,8 @@ pub trait WeightSource {
 
 /// Parameters as shapes: no memory, whatever the model's size.
 ///
-/// Weights that are stored in blocks or in whole numbers are those of products and tables; vectors (biases, norms) stay in the
-/// activations' format, as every such checkpoint has them.
+/// Only the weights of products and tables are stored in blocks or in whole numbers; vectors (biases, norms) stay in the activations'
+/// format, as in every such checkpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShapesOnly(pub Precision);
 
@@ -50,7 +50,7 @@ impl WeightSource for ShapesOnly {
 #[derive(Clone)]
 pub struct Weights<'a> {
     source: &'a dyn WeightSource,
-    /// Parameters of the whole model that were loaded so far: what tells one from another.
+    /// The number of parameters of the whole model loaded so far, which gives the next one its id.
     loaded: Rc<Cell<u32>>,
     key: String,
     name: Cow<'static, str>,
@@ -62,12 +62,12 @@ impl<'a> Weights<'a> {
         Self { source, loaded: Rc::default(), key: String::new(), name: Cow::Borrowed("root") }
     }
 
-    /// What parameters are given in, and what is computed with them.
+    /// The formats of parameters, activations and cache.
     pub fn precision(&self) -> Precision {
         self.source.precision()
     }
 
-    /// The format of what is computed.
+    /// The format of activations.
     pub fn activations(&self) -> Format {
         self.precision().activations
     }
@@ -87,7 +87,7 @@ impl<'a> Weights<'a> {
         self.below(self.key_of(&name), Cow::Owned(name))
     }
 
-    /// A part that only the tree knows: in the checkpoint, what is below it is below this module itself.
+    /// A part that is in the tree alone: in the checkpoint, its children are children of this module.
     pub fn part(&self, name: &'static str, number: usize) -> Self {
         self.below(self.key.clone(), Cow::Owned(format!("{name}{number}")))
     }
@@ -102,12 +102,12 @@ impl<'a> Weights<'a> {
     /// The elements of a list, each loaded by `load`.
     ///
     /// # Errors
-    /// The first that `load` gives.
+    /// The first error of `load`.
     pub fn list<T>(&self, list: &'static str, len: usize, load: impl Fn(&Self) -> Result<T>) -> Result<Vec<T>> {
         (0..len).map(|index| load(&self.element(list, index))).collect()
     }
 
-    /// What the node of a module that is loaded from here is called.
+    /// The label of a module that is loaded from here.
     pub fn label(&self, instance_type: &'static str, level: Level) -> Label {
         Label { name: self.name.clone(), instance_type, level }
     }
@@ -128,7 +128,7 @@ impl<'a> Weights<'a> {
         self.identified(self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())?)
     }
 
-    /// The parameter as one of its own. Who ties parameters loads one and gives it to both.
+    /// Gives the parameter an id of its own. To tie parameters, load one and give it to both.
     fn identified(&self, parameter: Tensor) -> Result<Tensor> {
         let place = self.loaded.replace(self.loaded.get() + 1);
         Ok(parameter.with_role(Role::Parameter(Some(ParameterId::new(place)))))

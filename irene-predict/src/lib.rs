@@ -1,7 +1,7 @@
-//! A model's energy in one call: its own code is followed by shape, every operation counted, every node predicted.
+//! Predicts a model's energy in one call: follows the model's own code by shape, counts every operation, predicts every node.
 //!
-//! [`predict`] is all that is here; the model, the run and the device's profile come from irene-models and irene-regress, which are
-//! re-exported as far as a caller needs them.
+//! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
+//! (the device's profile).
 
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
@@ -22,7 +22,7 @@ pub enum Error {
 /// The tree of a run with its counts and the predicted energy of every node, in joules.
 ///
 /// # Errors
-/// [`Error::Model`] as [`ModelSpec::trace`], [`Error::Predict`] as [`DeviceProfile::predict`].
+/// [`Error::Model`] from [`ModelSpec::trace`], [`Error::Predict`] from [`DeviceProfile::predict`].
 pub fn predict(model: &ModelSpec, run: impl Into<Run>, profile: &DeviceProfile) -> Result<Tree, Error> {
     let mut tree = model.trace(run)?;
     profile.predict(&mut tree)?;

@@ -58,7 +58,7 @@ fn model(tree: &Tree) -> String {
 }
 
 fn size(tree: &Tree) -> String {
-    format!("{}x{}", tree.size.sequences, tree.size.new)
+    tree.size.to_string()
 }
 
 impl LeaveOut {

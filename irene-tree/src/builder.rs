@@ -44,13 +44,13 @@ impl TreeBuilder {
         Self { tree, open: Vec::new(), misuse: None }
     }
 
-    /// The same in these formats and kernels; 32-bit floats and eager kernels otherwise.
+    /// Sets the number formats and kernels; the default is 32-bit floats and eager kernels.
     pub fn followed_in(mut self, precision: Precision, kernels: Kernels) -> Self {
         (self.tree.precision, self.tree.kernels) = (precision, kernels);
         self
     }
 
-    /// Opens a node below the open one. The first is the root, and its name the first part of every scope.
+    /// Opens a node below the open one. The first node is the root; its name begins every scope.
     ///
     /// Returns the node, so that numbers already known can be set on it.
     pub fn enter(&mut self, name: &str, instance_type: impl Into<Cow<'static, str>>, level: Level) -> &mut Node {

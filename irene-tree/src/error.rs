@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// What can be wrong with a tree or a file of trees.
+/// An error in a tree or a file of trees.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -9,7 +9,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A line of an interchange file does not hold a tree.
@@ -21,9 +21,9 @@ pub enum Error {
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// The field that was being read, after its node's scope where that is known.
+        /// The field that was being read, after its node's scope if that is known.
         field: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A row of a CSV file of measurements cannot be used.
@@ -33,17 +33,17 @@ pub enum Error {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A node breaks a rule of the model tree.
     #[error("{tree}, node `{scope}`: {reason}")]
     Node {
-        /// Which tree: model, batch size, sequence length.
+        /// The tree: model, batch size, sequence length.
         tree: String,
         /// The node.
         scope: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A builder was used out of order.
@@ -51,10 +51,10 @@ pub enum Error {
     Build {
         /// The model.
         model: String,
-        /// What was done.
+        /// The reason.
         reason: &'static str,
     },
 }
 
-/// The result of what can go wrong in this crate.
+/// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;

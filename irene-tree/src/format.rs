@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How numbers are stored: one by one, or in blocks that share scales.
 ///
-/// The bytes of a block hold all that is stored for it, scales and zero points included:
+/// The bytes of a block include its scales and zero points:
 ///
 /// | format | numbers in a block | bytes of a block |
 /// |---|---|---|
@@ -73,7 +73,7 @@ pub enum Format {
 struct Definition {
     format: Format,
     name: &'static str,
-    /// The words of configs and of other tools.
+    /// Names in configs and in other tools.
     aliases: &'static [&'static str],
     /// Numbers in a block.
     block: u64,
@@ -129,20 +129,20 @@ impl Format {
         self.definition().name
     }
 
-    /// Bytes that `numbers` of them take. Saturates rather than wraps.
+    /// Bytes of this many numbers. Saturates rather than wraps.
     pub fn bytes(self, numbers: u64) -> u64 {
         let Definition { block, bits, .. } = *self.definition();
-        // Whole bits of what is stored, in proportion: a row that does not fill its last block is padded by none of these.
+        // In proportion to the numbers: none of these formats pads a row that does not fill its last block.
         let bits = u128::from(numbers) * u128::from(bits);
         u64::try_from(bits.div_ceil(u128::from(block) * 8)).unwrap_or(u64::MAX)
     }
 
-    /// Whether activations can be of this format: numbers with a fraction, stored one by one.
+    /// Whether activations can have this format: numbers with a fraction, stored one by one.
     pub fn holds_activations(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16 | Self::F8E4M3 | Self::F8E5M2)
     }
 
-    /// Whether weights and caches can be of this format: all but the integers of ids and masks.
+    /// Whether weights and caches can have this format: all but the integers of ids and masks.
     pub fn holds_weights(self) -> bool {
         !matches!(self, Self::I64 | Self::I32 | Self::U8)
     }
@@ -158,7 +158,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// A word that is no format's.
+/// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a number format; there are {known}", known = known())]
 pub struct UnknownFormat(pub String);
@@ -170,7 +170,7 @@ fn known() -> String {
 impl FromStr for Format {
     type Err = UnknownFormat;
 
-    /// The format of a name, an alias, or PyTorch's word (`torch.float16`).
+    /// Reads a name, an alias, or PyTorch's word (`torch.float16`).
     fn from_str(word: &str) -> Result<Self, UnknownFormat> {
         let lower = word.to_ascii_lowercase();
         let lower = lower.strip_prefix("torch.").unwrap_or(&lower);
@@ -185,16 +185,16 @@ impl FromStr for Format {
 /// The formats that a model is followed, run or measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Precision {
-    /// Of the parameters of matrix products and tables.
+    /// Format of the parameters of matrix products and tables.
     pub weights: Format,
-    /// Of what is computed.
+    /// Format of computed tensors.
     pub activations: Format,
-    /// Of the keys and values that are kept.
+    /// Format of cached keys and values.
     pub cache: Format,
 }
 
 impl Precision {
-    /// 32-bit floats: what IrEne's data was measured in, and what absent fields of files mean.
+    /// 32-bit floats: the format of IrEne's measurements, and of files without a precision.
     pub const F32: Self = Self::of(Format::F32);
 
     /// One format for all.
@@ -206,8 +206,8 @@ impl Precision {
 impl FromStr for Precision {
     type Err = UnknownFormat;
 
-    /// `bf16` for all; `q4_k,f16` for weights, then activations and cache; `q4_k,f16,f8_e4m3` for each. Weights in a format that holds no
-    /// activations leave them in `f16`.
+    /// `bf16` for all; `q4_k,f16` for weights, then activations and cache; `q4_k,f16,f8_e4m3` for each. Alone, a format that only
+    /// weights can have leaves activations and cache in `f16`.
     fn from_str(words: &str) -> Result<Self, UnknownFormat> {
         let refuse = || UnknownFormat(words.to_owned());
         let formats = words.split(',').map(|word| word.trim().parse()).collect::<Result<Vec<Format>, _>>()?;
@@ -248,7 +248,7 @@ pub enum Kernels {
     /// Operation by operation, as Hugging Face transformers runs them under PyTorch.
     #[default]
     Eager,
-    /// As engines run them: an attention, a product with its bias and activation, a sum with its norm are a kernel each.
+    /// As engines run them: one kernel for an attention, for a product with its bias and activation, for a sum with its norm.
     Fused,
 }
 

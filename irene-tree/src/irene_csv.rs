@@ -7,7 +7,7 @@
 //! | `module_level_features.csv` | modules |
 //! | `model_level_features.csv` | whole models |
 //!
-//! The files say neither a model's class nor its parameters; those come from whoever knows the models (irene-models).
+//! The files give neither a model's class nor its parameters; irene-models has both.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -25,12 +25,12 @@ const FILES: [(&str, Level); 4] = [
     ("ml2_level_features.csv", Level::Ml),
 ];
 
-/// What a folder of CSV files held.
+/// The trees of a folder of CSV files, and the rows that were left out.
 #[derive(Debug)]
 pub struct Import {
     /// The trees, models in the order of the files, sizes ascending.
     pub trees: Vec<Tree>,
-    /// What was left out.
+    /// The rows that were left out.
     pub dropped: Vec<Dropped>,
 }
 
@@ -43,8 +43,8 @@ pub struct Dropped {
     pub reason: String,
 }
 
-/// The folder of a device's files at or below the path that the environment variable `IRENE_DATA` gives: itself if it is called `device`,
-/// its folder `device`, or `irene/device`. `None` if the variable is not set or leads to no such files.
+/// Finds the folder of a device's files from the path in the environment variable `IRENE_DATA`: that path if it is called `device`, its
+/// folder `device`, or `irene/device`. `None` if the variable is not set or none of them has the files.
 pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
     let data = PathBuf::from(std::env::var_os("IRENE_DATA")?);
     let below = [data.join(device), data.join("irene").join(device)];
@@ -54,10 +54,9 @@ pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
 
 /// Reads the four files of a folder into trees.
 ///
-/// `class_of` gives the root's instance type for a model's name (`BertModel`); models it does not know are dropped, and so
-/// are sizes that were not measured to the end: without a row for the whole model, or for a module that others stand below.
-/// Scopes become those of the interchange format: below `root`, with list containers (`layer`, `h`) left out, and an
-/// operation named by its type below the module that runs it.
+/// `class_of` gives the root's instance type for a model's name (`BertModel`); models it does not know are dropped. So are sizes
+/// without a row for the whole model, or for a module that has children. Scopes become those of the interchange format: below `root`,
+/// with list containers (`layer`, `h`) left out, and an operation named by its type below the module that runs it.
 ///
 /// # Errors
 /// [`Error::Io`] for a missing file; [`Error::Row`] for a missing column or a field that is no number.
@@ -90,7 +89,7 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
             Some(_) => Dropped { what: at_size, reason: "no row for the whole model".into() },
             None => Dropped { what: name.clone(), reason: "not a model known here".into() },
         };
-        // A model that is not known is left out at every size, and said once.
+        // An unknown model is left out at every size, and reported once.
         if import.dropped.last() != Some(&dropped) {
             import.dropped.push(dropped);
         }
@@ -98,7 +97,7 @@ pub fn read_dir(dir: &Path, class_of: &dyn Fn(&str) -> Option<&'static str>) -> 
     Ok(import)
 }
 
-/// A row as it stands in the file. Numbers that are counts are written as floats there.
+/// A row of the file, which writes counts as floats.
 #[derive(Deserialize)]
 struct Record {
     batch_size: f64,
@@ -192,7 +191,7 @@ fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
     }
 }
 
-/// The message of a CSV error without its position, which ours tells, and with its column's name.
+/// The message of a CSV error with its column's name, and without its position, which our error gives.
 fn reason(error: &csv::Error, columns: &csv::StringRecord) -> String {
     let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return error.to_string() };
     match err.field().and_then(|field| columns.get(field as usize)) {
@@ -234,7 +233,7 @@ fn assemble(mut builder: TreeBuilder, class: &'static str, rows: &[Row]) -> Resu
     builder.finish()
 }
 
-/// A module runs an operation as often as it is measured; anything else stands once.
+/// Refuses a repeated module or primitive. An operation may repeat: its module runs it as often as it was measured.
 fn refuse_repeated(drafts: &[Draft<'_>]) -> Result<()> {
     let mut seen: HashMap<&str, &Row> = HashMap::new();
     for Draft { scope, row, .. } in drafts {
@@ -252,14 +251,14 @@ fn is_operation(instance_type: &str) -> bool {
     matches!(instance_type, "MatMul" | "Softmax")
 }
 
-/// The scope below the root. ml2 gives that of the module which runs the operation; the operation is named by its type.
+/// The scope below the root. An ml2 row gives the scope of the module that runs the operation; the operation is named by its type.
 fn tree_scope(row: &Row, in_file: &HashSet<&str>) -> String {
     let (scope, instance_type) = row.place();
     let scope = without_containers(scope, in_file);
     if is_operation(instance_type) { format!("{scope}.{}", instance_type.to_lowercase()) } else { scope }
 }
 
-/// `encoder.layer.0.attention` is `encoder.0.attention`: a name before a number that is no module itself is a list.
+/// `encoder.layer.0.attention` becomes `encoder.0.attention`: a name before a number is a list unless it is a module.
 fn without_containers(scope: &str, scopes: &HashSet<&str>) -> String {
     let parts: Vec<&str> = scope.split('.').collect();
     let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,8 +1,8 @@
 //! The model tree of IrEne (Cao et al., ACL 2021): what a Transformer is made of, and what each part costs.
 //!
-//! A [`Tree`] holds one model at one input size: the model at the root, its modules, the primitives they call (Linear,
-//! LayerNorm, MatMul ...) and the single tensor operations they run themselves. Every [`Node`] carries what is known of it,
-//! by [`Quantity`]: counts, measured features, energies. What is not known is absent, never zero.
+//! A [`Tree`] holds one model at one input size: the model at the root, its modules, the primitives they call (Linear, LayerNorm,
+//! MatMul ...) and the single tensor operations they run themselves. Every [`Node`] has its known numbers by [`Quantity`]: counts,
+//! measured features, energies. An unknown number is absent, never zero.
 //!
 //! This crate knows the tree and its formats, and nothing of machine learning frameworks.
 //!

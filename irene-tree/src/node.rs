@@ -46,7 +46,7 @@ impl Level {
     }
 }
 
-/// What a reader of a predicted figure should know about it.
+/// A warning about a predicted figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -119,7 +119,7 @@ impl FromIterator<Mark> for Marks {
 
 /// One node of a [`Tree`](crate::Tree).
 ///
-/// A node's place in the tree (parent, depth, subtree) belongs to the tree; what it is and what is known of it stand here.
+/// The tree decides a node's place (parent, depth, subtree); the node has its class, level and numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub(crate) scope: Box<str>,
@@ -130,13 +130,13 @@ pub struct Node {
     pub(crate) subtree_len: u32,
     pub(crate) values: Values,
     pub(crate) times: f64,
-    /// The identifier in the interchange format; made from the position where there is none.
+    /// The identifier in the interchange format; the position gives one if it is absent.
     pub id: Option<Box<str>>,
-    /// How much goes into it and everything below, where that is not what goes into the node above: the steps of a generation.
+    /// The input size of the node and everything below it, where it differs from the node above: in a generation's steps.
     pub size: Option<Size>,
     /// The tensor operation behind a leaf, where it is known.
     pub operation: Option<Box<Operation>>,
-    /// What to know about the predicted energy.
+    /// Warnings about the predicted energy.
     pub marks: Marks,
     /// Fields of the interchange format that are not ours, kept as they were read.
     pub extra: Option<Box<Map<String, Value>>>,
@@ -173,13 +173,13 @@ impl Node {
         usize::from(self.depth)
     }
 
-    /// How often the node runs in one run of its parent: 1 but for nodes that stand for several, and then a fraction may be
-    /// meant. A parent's energy, latency and counts are its own part and the sum over its children of times x theirs.
+    /// How often the node runs in one run of its parent: 1, or for a node that stands for several another number, which may be a
+    /// fraction. A parent's energy, latency and counts are its own part plus the sum over its children of times x theirs.
     pub fn times(&self) -> f64 {
         self.times
     }
 
-    /// Says how often the node runs in one run of its parent.
+    /// Sets how often the node runs in one run of its parent.
     pub fn set_times(&mut self, times: f64) {
         self.times = times;
     }
@@ -200,11 +200,11 @@ impl Node {
         measurement.is_some_and(|measurement| measurement["energy_provenance"] == "estimated")
     }
 
-    /// The field of a measured node that says what its figures rest on.
+    /// The field of a measured node that says how it was measured.
     pub const MEASUREMENT_FIELD: &str = "measurement";
 
-    /// The field of an extrapolated node that names the features outside the training range, each with the factor by which
-    /// it is beyond the nearest value that was seen.
+    /// The field of an extrapolated node that names the features outside the training range, each with the factor by which it lies
+    /// beyond the nearest training value.
     pub const EXTRAPOLATED_FIELD: &str = "extrapolated";
 
     /// Makes a quantity absent.

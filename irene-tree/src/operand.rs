@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Format, Shape};
 
-/// Which of a model's parameters a tensor is. Tied tensors have the same.
+/// Identifies one of a model's parameters. Tied tensors have the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ParameterId(NonZeroU32);
@@ -16,14 +16,14 @@ impl ParameterId {
     }
 }
 
-/// What a tensor is to the operation that reads or writes it.
+/// The role of a tensor in the operation that reads or writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It is computed in this pass.
     #[default]
     Activation,
-    /// It belongs to the model; absent identities, of older files, are all different.
+    /// It belongs to the model. Parameters without an id (older files) count as different.
     Parameter(Option<ParameterId>),
     /// It holds keys or values that later passes read.
     Cache,
@@ -31,14 +31,14 @@ pub enum Role {
     Ids,
 }
 
-/// A tensor as an operation sees it: how large, how stored, what for.
+/// A tensor as an operation sees it: shape, format and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operand {
     /// The dimensions.
     pub shape: Shape,
     /// How its numbers are stored.
     pub format: Format,
-    /// What it is for.
+    /// Its use in the operation.
     #[serde(default, skip_serializing_if = "is_activation")]
     pub role: Role,
 }
@@ -58,7 +58,7 @@ impl Operand {
         Self::new(shape, format, Role::Activation)
     }
 
-    /// A parameter of which no other operation is known to read it too.
+    /// A parameter without an id: no other operation is known to read it.
     pub fn parameter(shape: impl Into<Shape>, format: Format) -> Self {
         Self::new(shape, format, Role::Parameter(None))
     }

@@ -2,9 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Format, Operand, ParameterId, Role, Shape};
 
-/// What an [`Operation`] computes.
+/// The kinds of computation.
 ///
-/// The kinds are those that the architectures of irene-models are made of; a cost for each is in irene-features.
+/// The architectures of irene-models consist of these; irene-features has the cost of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -109,7 +109,7 @@ impl OpKind {
     }
 }
 
-/// One tensor operation as its operands tell it: everything that its cost depends on.
+/// One tensor operation: everything that its cost depends on.
 ///
 /// ```
 /// use irene_tree::{Format, OpKind, Operand, Operation};
@@ -121,13 +121,13 @@ impl OpKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "stored::Stored")]
 pub struct Operation {
-    /// What is computed.
+    /// The kind of computation.
     pub kind: OpKind,
     /// The tensors that are read, parameters last (`[x, weight, bias]`).
     pub inputs: Vec<Operand>,
     /// The result.
     pub output: Operand,
-    /// What else the same kernel does, number by number: the activation of a product, the sum before a norm.
+    /// Element-wise operations in the same kernel: the activation of a product, the sum before a norm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fused: Vec<OpKind>,
     /// Pairs of a query and a key that each head of an attention computes: all, or those that a causal mask or a window leaves.
@@ -153,7 +153,7 @@ impl Operation {
         Self { on_host: true, ..Self::new(kind, &[], Operand::activation(Shape::default(), Format::I64)) }
     }
 
-    /// The same operation in one kernel with others, which work number by number.
+    /// The same operation in one kernel with these element-wise ones.
     pub fn fused_with(self, others: &[OpKind]) -> Self {
         Self { fused: others.to_vec(), ..self }
     }
@@ -164,7 +164,7 @@ impl Operation {
         if has_bias && !self.fused.contains(&OpKind::Add) { self.fused_with(&[OpKind::Add]) } else { self }
     }
 
-    /// The same operation of parameters that are not told apart: equal for all that cost the same.
+    /// The same operation without parameter ids: equal for all operations that cost the same.
     pub fn without_identities(mut self) -> Self {
         for operand in &mut self.inputs {
             if let Role::Parameter(id) = &mut operand.role {
@@ -174,7 +174,7 @@ impl Operation {
         self
     }
 
-    /// The parameters among the operands: which, and how many numbers each.
+    /// The parameters among the operands: the id of each, and its count of numbers.
     pub fn parameters(&self) -> impl Iterator<Item = (Option<ParameterId>, u64)> {
         self.inputs.iter().filter_map(|operand| match operand.role {
             Role::Parameter(id) => Some((id, operand.shape.elements())),
@@ -201,9 +201,9 @@ mod stored {
         pairs: u64,
         #[serde(default)]
         on_host: bool,
-        /// Of files that have shapes in place of operands.
+        /// Only in older files, which have shapes in place of operands.
         dtype: Option<Format>,
-        /// Of the same files: numbers of the last operands.
+        /// Only in the same files: numbers in the last operands, which are parameters.
         #[serde(default)]
         num_parameters: u64,
     }

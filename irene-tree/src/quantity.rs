@@ -1,9 +1,8 @@
 use std::fmt;
 
-/// What a node can carry as a number: spec features, resource features and energies.
+/// The numbers that a node can have: spec features, resource features and energies.
 ///
-/// `name` is the field in the interchange format, `unit` what the number is counted in. A quantity that is not known is
-/// absent from a node, never zero.
+/// `name` is the field in the interchange format, `unit` its unit. An unknown quantity is absent from a node, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -24,7 +23,7 @@ pub enum Quantity {
     CacheBytes,
     /// Kernels launched.
     Kernels,
-    /// Floating point operations that a machine does which computes products in tiles of 64 by 64 outputs, in millions.
+    /// Floating point operations of a machine that computes products in whole tiles of 64 by 64 outputs, in millions.
     TiledFlops,
     /// CPU utilisation, percent.
     Cpu,
@@ -103,7 +102,7 @@ impl Quantity {
     /// How many quantities there are.
     pub(crate) const COUNT: usize = Self::PredictedGpuEnergy as usize + 1;
 
-    /// What a predictor says of a node.
+    /// The quantities that a predictor sets.
     pub const PREDICTED: [Self; 7] = [
         Self::PredictedEnergy,
         Self::PredictedLow,
@@ -124,7 +123,7 @@ impl Quantity {
         DEFINITIONS[self as usize].name
     }
 
-    /// What it is counted in; empty for plain counts.
+    /// The unit; empty for plain counts.
     pub fn unit(self) -> &'static str {
         DEFINITIONS[self as usize].unit
     }

@@ -29,7 +29,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What a forward pass does in a generation; it follows from the [`Size`].
+/// The part of a generation that a forward pass does; it follows from the [`Size`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Whole sequences: nothing is in the cache.

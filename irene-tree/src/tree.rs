@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::{Kernels, Level, Marks, Node, Precision, Quantity, Size};
 
-/// Names a node of one tree: its place in pre-order.
+/// Identifies a node of one tree by its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) u32);
 
@@ -25,7 +25,7 @@ impl NodeId {
 pub struct Tree {
     /// The model's name, e.g. `bert-base-uncased`.
     pub model_name: String,
-    /// How much went in.
+    /// The input size.
     pub size: Size,
     /// Tokens of each sequence that are generated; 0 for a single pass.
     pub generated: usize,
@@ -106,7 +106,7 @@ impl Tree {
 
     /// The tree without the nodes that `keep` refuses and everything below them. The root always stays.
     ///
-    /// The numbers of the nodes that stay are not changed: a parent still counts what was taken away.
+    /// The numbers of the nodes that stay do not change: a parent still counts the removed nodes.
     pub fn filtered(&self, keep: impl Fn(&Node) -> bool) -> Self {
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
         let mut new_index = vec![0; self.nodes.len()];
@@ -129,7 +129,7 @@ impl Tree {
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
     }
 
-    /// Takes every prediction off the tree: energies and what comes with them, and marks.
+    /// Removes every predicted quantity, and the marks.
     pub fn clear_predictions(&mut self) {
         for node in &mut self.nodes {
             for quantity in Quantity::PREDICTED {
@@ -155,17 +155,17 @@ impl Tree {
         self.filtered(|node| node.level() != Level::Math)
     }
 
-    /// The sum over the node's children of times x value. `None` where one of them is not known.
+    /// The sum over the node's children of times x value. `None` if one of them is unknown.
     pub fn sum_of_children(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         self.children(id).map(|child| self.node(child)).map(|child| Some(child.times * child.get(quantity)?)).sum()
     }
 
-    /// The node's value less the sum over its children: what it does itself. `None` where any of them is not known.
+    /// The node's own part: its value less the sum over its children. `None` if any of them is unknown.
     pub fn own(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
 
-    /// How much goes into the node: its own size, that of the nearest node above that has one, or the tree's.
+    /// The input size of the node: its own, or that of the nearest node above that has one, or the tree's.
     pub fn size_of(&self, id: NodeId) -> Size {
         std::iter::once(id).chain(self.ancestors(id)).find_map(|id| self.node(id).size).unwrap_or(self.size)
     }
@@ -200,10 +200,16 @@ impl Tree {
     }
 }
 
-/// `bert-base-uncased 8x128`: the model at a size.
+/// `bert-base-uncased 8x128`: the model at a size; `gpt2 1x128 and 32 generated in bf16, fused` where there is more to say.
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.model_name, self.size)?;
-        if self.generated > 0 { write!(f, " and {} generated", self.generated) } else { Ok(()) }
+        if self.generated > 0 {
+            write!(f, " and {} generated", self.generated)?;
+        }
+        if self.precision != Precision::default() {
+            write!(f, " in {}", self.precision)?;
+        }
+        if self.kernels != Kernels::default() { write!(f, ", {}", self.kernels.name()) } else { Ok(()) }
     }
 }

@@ -7,9 +7,9 @@ pub(crate) fn node_error(tree: &Tree, node: &Node, reason: impl Into<String>) ->
 }
 
 impl Tree {
-    /// Checks the rules of a model tree: the root alone is a model; leaves are primitives or single operations and the
-    /// others are not; a scope extends its parent's; ids are unique; quantities are finite and not negative; and it is not
-    /// deeper than 60 nodes, which is what readers of the interchange format can take.
+    /// Checks the rules of a model tree: the root alone is a model; leaves are primitives or single operations and the others are
+    /// not; a scope extends its parent's; ids are unique; quantities are finite and not negative; the depth is at most 60 nodes, the
+    /// limit of the interchange format's readers.
     ///
     /// # Errors
     /// [`Error::Node`] names the first node that breaks one.
@@ -56,12 +56,12 @@ impl Tree {
     }
 }
 
-/// JSON readers, ours among them, stop at 128 nested values, of which a node takes two.
+/// JSON readers, ours too, stop at 128 nested values, and a node takes two.
 const DEEPEST: usize = 60;
 
 fn check_quantities(node: &Node) -> std::result::Result<(), String> {
     for quantity in Quantity::all() {
-        // A prediction may be anything that a predictor says; it is judged where it is made.
+        // The predictor checks its predictions, which may be negative.
         let derived = Quantity::PREDICTED.contains(&quantity);
         if let Some(value) = node.get(quantity)
             && (!value.is_finite() || (value < 0.0 && !derived))

@@ -6,7 +6,7 @@ import { difference, isKnown } from "./format.js";
 function whole({ tree }, device) {
   const { model_name: model, batch_size: batch, seq_len: seq, frontend_tree: root } = tree;
   const energy = root.predicted_energy;
-  const perToken = isKnown(energy) ? energy / (batch * seq) : undefined;
+  const perToken = isKnown(energy) ? energy / (batch * (tree.generated ?? seq)) : undefined;
   return { model, batch, seq, device, energy_j: energy, energy_per_token_j: perToken };
 }
 

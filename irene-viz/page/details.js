@@ -23,6 +23,8 @@ const FEATURES = {
   mem_bytes: { label: "Memory, as IrEne counts it", format: mebibytes },
   moved_bytes: { label: "Moved", format: mebibytes },
   copied_bytes: { label: "Copied between layouts", format: mebibytes },
+  parameter_bytes: { label: "Parameters moved", format: mebibytes },
+  cache_bytes: { label: "Cache moved", format: mebibytes },
   kernels: { label: "Kernel launches", format: count },
 };
 
@@ -45,13 +47,19 @@ function section(title, figures) {
   ];
 }
 
+// A tensor as an operation sees it: its shape, its number format, and its role unless that is to be computed.
+function operand({ shape: sizes, format, role }) {
+  const named = role && typeof role === "object" ? Object.keys(role)[0] : role;
+  return [shape(sizes), format, named].filter(Boolean).join(" ");
+}
+
 function operationFigures(operation) {
   if (!operation) return [];
   return [
     ["Kind", operation.kind],
-    ["Inputs", operation.inputs?.map(shape).join(", ")],
-    ["Output", operation.output && shape(operation.output)],
-    ["Numbers", operation.dtype],
+    ["Inputs", operation.inputs?.map(operand).join(", ")],
+    ["Output", operation.output && operand(operation.output)],
+    ["In the same kernel", operation.fused?.join(", ")],
     ["Runs on", operation.on_host ? "the host, not the device" : ""],
   ];
 }

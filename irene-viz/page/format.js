@@ -106,6 +106,10 @@ export const MARKS = {
     short: "unseen operation",
     long: "Holds a kind of operation that was not in the training data.",
   },
+  other_precision: {
+    short: "other precision",
+    long: "Is in number formats that the training data has none of, and predicted as its operations cost there, by their bytes.",
+  },
   implausible: {
     short: "implausible",
     long: "The predictor does not hold this far from its training data, so the figure is not to be relied on.",

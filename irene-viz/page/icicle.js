@@ -22,7 +22,7 @@ function layOut(top, width) {
     .map((node) => ({ node, x: 0, width, isAbove: true }));
   const place = (node, x, room) => {
     cells.push({ node, x, width: room, isAbove: false });
-    const energies = node.children.map((child) => (isKnown(child.energy) ? Math.max(child.energy, 0) : 0));
+    const energies = node.children.map((child) => (isKnown(child.energy) ? Math.max(child.energy * child.times, 0) : 0));
     const sum = energies.reduce((a, b) => a + b, 0);
     // A module is predicted apart from its children, so they may sum to a little more than it.
     const whole = Math.max(sum, node.energy ?? 0);

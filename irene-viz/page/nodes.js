@@ -19,18 +19,23 @@ export function indexNodes(tree) {
   const visit = (raw, parent, position) => {
     const times = (seen.get(raw.scope) ?? 0) + 1;
     seen.set(raw.scope, times);
+    // How often the node runs in one run of the whole.
+    const runs = (parent?.runs ?? 1) * (raw.times ?? 1);
+    const often = raw.times === undefined ? "" : ` ×${Number(raw.times.toPrecision(3))}`;
     const node = {
       raw,
       parent,
+      runs,
+      times: raw.times ?? 1,
       position,
       index: nodes.length,
       depth: parent ? parent.depth + 1 : 0,
       scope: raw.scope,
       key: times === 1 ? raw.scope : `${raw.scope}~${times}`,
-      name: localName(raw.scope, parent?.scope),
+      name: localName(raw.scope, parent?.scope) + often,
       type: raw.instance_type,
       energy: raw.predicted_energy,
-      share: share(raw.predicted_energy, total),
+      share: share(isKnown(raw.predicted_energy) ? raw.predicted_energy * runs : undefined, total),
       own: raw.own_energy,
       low: raw.predicted_energy_low,
       high: raw.predicted_energy_high,

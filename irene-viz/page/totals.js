@@ -26,7 +26,7 @@ export function createTotals(act) {
 
   return {
     show(state, { tree, root, cost, predictor }) {
-      const tokens = tree.batch_size * tree.seq_len;
+      const tokens = tree.batch_size * (tree.generated ?? tree.seq_len);
       const perToken = isKnown(root.energy) && tokens > 0 ? root.energy / tokens : undefined;
       const kwh = cost?.energy_kwh_per_million;
       const rate = state.price === "" ? cost?.price_per_kwh_usd : Number(state.price);

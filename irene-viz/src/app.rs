@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem};
 
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct App {
     pub(crate) devices: Vec<Device>,
     pub(crate) limits: Limits,
@@ -26,9 +26,9 @@ pub(crate) struct App {
     pub(crate) followers: Arc<Semaphore>,
     /// Permits of requests that are being answered.
     pub(crate) requests: Semaphore,
-    /// Permits of those that compute: more threads than processors would only take memory.
+    /// Permits of requests that compute: more threads than processors would only take memory.
     processors: Semaphore,
-    /// Predictions, by what was asked for.
+    /// Predictions by their query.
     cache: Mutex<LruCache<ModelQuery, Bytes>>,
 }
 
@@ -69,7 +69,7 @@ impl App {
         })
     }
 
-    /// The profile of a bundled device for trees of which so much was measured.
+    /// The profile of a bundled device for trees measured to this extent.
     pub(crate) fn profile_for(&self, name: Option<&str>, track: Track) -> Result<DeviceProfile, Problem> {
         let device = self.device(name)?;
         DeviceProfile::bundled_for(&device.name, track).map_err(|error| Problem::refused(&error))
@@ -129,7 +129,7 @@ impl App {
     }
 
     pub(crate) fn keep(&self, query: ModelQuery, answer: Bytes) {
-        // What fills the cache with few answers is made anew.
+        // Answers so large that a few fill the cache are not cached.
         const LARGEST: usize = 1 << 20;
         if answer.len() <= LARGEST {
             self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(query, answer);
@@ -137,7 +137,7 @@ impl App {
     }
 }
 
-/// Work that takes its time, off the threads that answer. A panic there is this request's problem alone.
+/// Runs slow work off the threads that answer. A panic there is this request's problem alone.
 pub(crate) async fn compute<T: Send + 'static>(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,

@@ -11,7 +11,7 @@ pub struct Panel {
     pub x: Axis,
     /// Its vertical axis.
     pub y: Axis,
-    /// Points of each series, in the order of the legend; what an axis cannot show is left out.
+    /// Points of each series, in the order of the legend; points that an axis cannot show are left out.
     pub series: Vec<Vec<(f64, f64)>>,
     /// A height to mark.
     pub threshold: Option<f64>,
@@ -32,7 +32,7 @@ impl Axis {
         Self { label: label.into(), is_logarithmic: false }
     }
 
-    /// Equal distances are equal factors; what is not above 0 has no place.
+    /// Equal distances are equal factors; only values above 0 have a place.
     pub fn logarithmic(label: impl Into<String>) -> Self {
         Self { label: label.into(), is_logarithmic: true }
     }
@@ -66,11 +66,11 @@ pub enum Mark {
     Points,
 }
 
-/// Around what a logarithmic axis shows, in decades.
+/// Room around the values on a logarithmic axis, in decades.
 const ROOM: f64 = 0.05;
 const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 240.0;
-/// Around a panel's frame.
+/// Room around a panel's frame.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 30.0;
@@ -216,7 +216,7 @@ fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade).into_iter().find(|step| whole / step <= MOST);
     let step = step.unwrap_or(whole);
     let first = (low / step).ceil() as i64;
-    // Through a text, so that 3 tenths are 0.3.
+    // Rounded through text, so that 3 tenths are 0.3.
     let tick = |at: i64| format!("{:.12}", at as f64 * step).parse().unwrap_or(low);
     (first..).map(tick).take_while(|tick| *tick <= high + 1e-9 * whole).take(10).collect()
 }

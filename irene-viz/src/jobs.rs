@@ -47,7 +47,7 @@ pub(crate) struct Job {
     status: watch::Sender<Status>,
 }
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Clone)]
 pub(crate) struct Status {
     pub(crate) state: JobState,
@@ -60,7 +60,7 @@ pub(crate) struct Status {
     pub(crate) measured: Option<Measured>,
 }
 
-/// What a job that is done has.
+/// The result of a job that is done.
 #[derive(Clone)]
 pub(crate) struct Measured {
     /// A line of the interchange format.
@@ -71,11 +71,11 @@ pub(crate) struct Measured {
 
 /// Why a job is not taken.
 pub(crate) enum Refusal {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
     /// The server is ending.
     Closed,
-    /// There is no thread to be had.
+    /// No thread could start.
     NoThread(std::io::Error),
 }
 
@@ -84,7 +84,7 @@ impl Job {
         self.status.borrow().clone()
     }
 
-    /// Told of every change.
+    /// Sees every change.
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -104,7 +104,7 @@ impl Jobs {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that are about and the last that ended, the oldest first.
+    /// The jobs that wait and run, and the last that ended, the oldest first.
     pub(crate) fn list(&self) -> Vec<Arc<Job>> {
         self.lock().jobs.values().cloned().collect()
     }
@@ -123,7 +123,7 @@ impl Jobs {
             return Err(Refusal::Full);
         }
         if !*self.is_at_work.borrow() {
-            // It cannot look for work before this lock is let go.
+            // The thread cannot look for work before this lock is released.
             let jobs = Arc::clone(self);
             std::thread::Builder::new().name("jobs".into()).spawn(move || jobs.work()).map_err(Refusal::NoThread)?;
             self.is_at_work.send_replace(true);
@@ -163,7 +163,7 @@ impl Jobs {
             }
             JobState::Running => {
                 job.stop.store(true, Ordering::Relaxed);
-                // Whoever watches sees that it is stopping.
+                // Wakes the watchers, which see that it is stopping.
                 job.status.send_modify(|_| ());
             }
             JobState::Done | JobState::Failed | JobState::Cancelled => {}
@@ -171,7 +171,7 @@ impl Jobs {
         !state.is_final()
     }
 
-    /// Takes no more jobs, and ends those that are about.
+    /// Takes no more jobs, and ends those that wait and run.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
         for job in self.list() {
@@ -181,7 +181,7 @@ impl Jobs {
 
     /// Ready when nothing is measured.
     pub(crate) async fn idle(&self) {
-        // The sender is this one's own: it does not go away.
+        // This struct has the sender, so that it stays.
         let _ = self.is_at_work.subscribe().wait_for(|is_at_work| !is_at_work).await;
     }
 

@@ -1,4 +1,4 @@
-//! The energy of Transformer models as a web page and an HTTP API, in the way of IrEne-viz (Lal et al.).
+//! The energy of Transformer models as a web page and an HTTP API, after IrEne-viz (Lal et al.).
 //!
 //! [`Server`] answers from memory: built-in models and uploaded configs are followed by their shapes and predicted in
 //! milliseconds, nothing is read from the file system, and no request leaves the machine. The API is described by
@@ -31,15 +31,15 @@ pub use serve::Server;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address cannot be had.
+    /// The server cannot listen on the address.
     #[error("{address}: {source}; another address may be free")]
     Address {
-        /// Where it was to listen.
+        /// The address.
         address: std::net::SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// What a report was to show cannot be predicted.
+    /// The model of a report cannot be predicted.
     #[error("{0}")]
     Report(String),
     /// A bundled profile cannot be read.

@@ -12,9 +12,9 @@ pub struct Options {
     pub devices: Vec<(String, DeviceProfile)>,
     /// An origin whose pages may use the API, or `*`; None for this server's page alone.
     pub allow_origin: Option<String>,
-    /// What measures models for jobs; None refuses them.
+    /// Measures models for jobs; None refuses jobs.
     pub profiler: Option<Arc<dyn Profiling>>,
-    /// What a request may ask for.
+    /// The limits of requests.
     pub limits: Limits,
 }
 
@@ -30,7 +30,7 @@ impl Default for Options {
     }
 }
 
-/// What a request may ask for, and how many may be about.
+/// The limits of one request, and of requests and jobs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request's body.
@@ -49,9 +49,9 @@ pub struct Limits {
     pub requests: usize,
     /// Connections that are open at the same time; others wait to be accepted.
     pub connections: usize,
-    /// For how long a request may take, its body and its waiting included.
+    /// The time that a request may take, its body and its waiting included.
     pub time: Duration,
-    /// For how long a client may take to send the head of a request.
+    /// The time that a client may take to send the head of a request.
     pub head_time: Duration,
     /// Answers that are kept.
     pub cached: usize,
@@ -61,9 +61,9 @@ pub struct Limits {
     pub jobs_kept: usize,
     /// Parameters of a model that is measured.
     pub job_parameters: u64,
-    /// Bytes that a run of a model that is measured takes, about.
+    /// Bytes that a run of a measured model takes, about.
     pub job_bytes: u64,
-    /// Floating point operations of a run of a model that is measured: a job heeds its end after a run.
+    /// Floating point operations of a run of a measured model: a cancelled job ends after its current run.
     pub job_flops: u64,
     /// Clients that follow jobs at the same time.
     pub followers: usize,

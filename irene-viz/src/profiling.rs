@@ -3,12 +3,12 @@ use std::sync::atomic::AtomicBool;
 use irene_models::ModelSpec;
 use irene_tree::{Size, Tree};
 
-/// Measures models on the server's machine. It is the caller's, so that this crate runs no model itself.
+/// Measures models on the server's machine. The caller provides it, so that this crate runs no model itself.
 pub trait Profiling: Send + Sync {
-    /// Measures the nodes of a model at a size. It has a thread of its own, and no other measurement runs beside it.
+    /// Measures the nodes of a model at a size. It runs on a thread of its own, and no other measurement runs beside it.
     ///
-    /// It tells of every step that it makes, and ends soon after `stop` has become true. The tree comes with its measurements in
-    /// the form of the interchange format.
+    /// It reports every step, and ends soon after `stop` has become true. The tree comes with its measurements in the form of the
+    /// interchange format.
     ///
     /// # Errors
     /// [`ProfilingError`] if nothing was measured, or not all.
@@ -20,21 +20,21 @@ pub trait Profiling: Send + Sync {
     ) -> Result<Tree, ProfilingError>;
 }
 
-/// What is to be measured.
+/// The model and size to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfilingRequest<'a> {
     /// The model; it has no weights, and made-up ones cost the same.
     pub spec: &'a ModelSpec,
-    /// How much goes in.
+    /// The input size.
     pub size: Size,
 }
 
-/// How far a measurement is.
+/// The progress of a measurement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Nodes that are measured; those that do the same are one.
+    /// Nodes to measure; nodes that do the same count once.
     pub nodes: usize,
-    /// Those of them that need no more.
+    /// Those of them that need no more rounds.
     pub measured: usize,
     /// Rounds of measuring so far, of all nodes.
     pub rounds: usize,

@@ -1,4 +1,4 @@
-//! The page in one file: with its style, its scripts and the answers that it would ask a server for.
+//! The page in one file: with its style, its scripts and the answers that it would otherwise ask a server for.
 
 use irene_models::{ModelSpec, Run};
 use irene_regress::DeviceProfile;
@@ -37,11 +37,11 @@ pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size
     Ok(page.replacen("</head>", &head, 1).replacen("</body>", &format!("{scripts}</body>"), 1))
 }
 
-/// What is in the file, and nothing else.
+/// Allows the contents of the file, and nothing else.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'";
 
-/// By the address that the page would ask for.
+/// The answers by the address that the page would ask for.
 fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
     let (model, on) = (spec.name(), &device.name);
     let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
@@ -95,7 +95,7 @@ fn add(name: &'static str, done: &mut Vec<&'static str>, out: &mut String) {
             body += &format!("{line}\n");
         }
     }
-    // The first one waits for answers, which a function that is called here could not.
+    // The first module waits for answers, which a function called here could not.
     *out += &match name {
         "app.js" => format!("{{\n{body}}}\n"),
         _ => format!("modules[\"{name}\"] = (() => {{\n{body}return {{ {} }};\n}})();\n", exported.join(", ")),

@@ -14,15 +14,15 @@ pub struct SearchPage<'a> {
     pub device: &'a str,
     /// The search.
     pub outcome: &'a Outcome<Design>,
-    /// The design that is looked at: its place in the front.
+    /// The place in the front of the design that the page shows.
     pub winner: usize,
     /// Its energy tree.
     pub tree: &'a Tree,
     /// The profile that the tree's energies come from.
     pub profile: &'a str,
-    /// The design that it is compared with, in words.
+    /// The design to compare it with, in words.
     pub beside: &'a str,
-    /// Where it differs from that, from the greatest difference to the least.
+    /// The parts where the two differ, the greatest difference first.
     pub differences: &'a [PartDifference],
 }
 
@@ -249,7 +249,7 @@ mod tests {
         DesignSpace::find("small").unwrap().sample(Sampling::Sobol, count, seed).unwrap()
     }
 
-    /// A search whose words are as hostile as a file's may be, of this many designs.
+    /// A search of this many designs, with words as hostile as a file's may be.
     fn outcome(count: usize) -> Outcome<Design> {
         let found = |(at, design): (usize, Design)| {
             let prediction = PredictedValue { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };

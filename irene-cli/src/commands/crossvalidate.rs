@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{MethodArgs, Usage, evaluate::LEVELS};
 use crate::output;
 
-/// Trains on all but one model (size, family ...) and predicts what was left out, for each in turn
+/// Trains on all but one model (size, family ...) and predicts the one left out, for each in turn
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     data: PathBuf,
     #[command(flatten)]
     method: MethodArgs,
-    /// What is left out of training in each fold
+    /// The trees left out of training in each fold
     #[arg(long, value_enum, default_value = "leave-model-out")]
     protocol: ProtocolName,
     /// Which trees are in which part of k-fold [default: 1]
@@ -49,7 +49,7 @@ enum Format {
     Json,
 }
 
-/// What is predicted beside energy, where there is a truth to hold it against.
+/// Quantities predicted beside energy, judged where the trees have the truth.
 const FIGURES: [(&str, Quantity); 2] =
     [("latency", Quantity::PredictedLatency), ("GPU's energy", Quantity::PredictedGpuEnergy)];
 
@@ -88,7 +88,7 @@ fn text(result: &CrossValidation) -> Result<String> {
     line("average", LEVELS.map(|level| figure(result.mean(level))))?;
     for (name, quantity) in FIGURES {
         let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
-        // What was measured is not predicted.
+        // A measured figure is not predicted, and has no error.
         if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
             line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))))?;
         }

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn line(kind: &str, channel: &Channel, is_total: bool, series: &Series) -> String {
-    // A figure that was never seen is unknown, not 0.
+    // A figure that was never read is unknown, not 0.
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "not seen".into());
     let metric = channel.id.metric;
     let number = |value: f64| match metric.unit() {

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
 }
 
-/// A model's with its single operations, where they make up a node; or one that was measured.
+/// The tree of a model, with single operations if the node has them; or a measured tree.
 fn tree(args: &Args) -> Result<Tree> {
     let path = Path::new(&args.model_or_trees);
     if path.extension().is_some_and(|extension| extension == "jsonl") {

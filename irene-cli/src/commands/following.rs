@@ -24,7 +24,7 @@ impl SizeArgs {
     }
 }
 
-/// What else decides a run.
+/// The other settings of a run.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct RunArgs {
     /// Tokens of each sequence that are in the cache already, for decoders [default: 0]
@@ -39,7 +39,7 @@ pub(crate) struct RunArgs {
     /// How operations become kernels [default: eager]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
-    /// What stands on top of the trunk [default: none]
+    /// The head on top of the trunk [default: none]
     #[arg(long, value_enum)]
     head: Option<HeadName>,
 }
@@ -95,7 +95,7 @@ impl RunArgs {
     }
 }
 
-/// Says so when a decoder's head, which nobody asked for, is left out.
+/// Tells the user when a decoder's head is left out by default.
 pub(crate) fn tell_what_is_left_out(spec: &ModelSpec, run: Run) -> Result<()> {
     if let Some(share) = spec.left_out_head(run)? {
         output::tell(&format!(

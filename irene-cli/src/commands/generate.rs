@@ -9,7 +9,7 @@ use irene_tree::{Kernels, render};
 
 use crate::output;
 
-/// What was generated and how long it took, in words.
+/// The generated tokens and the time it took, in words.
 pub(crate) fn generated(
     spec: &ModelSpec,
     model: &dyn Model,

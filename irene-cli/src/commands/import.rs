@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The trees of a folder of IrEne's CSV files with what our trace knows of each node, and how many could not be put together; which is told.
+/// The trees of a folder of IrEne's CSV files with the counts of our trace, and the number of trees left out, each of which it
+/// reports.
 pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {
     let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
     let mut import = irene_csv::read_dir(dir, &class_of)?;

@@ -22,7 +22,7 @@ use super::{
 
 const HEADING: &str = "Measuring models on this machine";
 
-/// The other options of measuring say nothing where nothing is measured.
+/// The other options of measuring have no effect where nothing is measured.
 fn without_effect_alone(arg: Arg) -> Arg {
     const SWITCH: &str = "allow_profiling";
     let says_how = arg.get_help_heading() == Some(HEADING) && arg.get_id() != SWITCH;
@@ -56,7 +56,7 @@ enum ProtocolName {
 }
 
 impl JobArgs {
-    /// What measures; None where nothing may be.
+    /// The profiler; None if measuring is not allowed.
     pub(crate) fn profiler(&self) -> Result<Option<MachineProfiler>> {
         if !self.allow_profiling {
             return Ok(None);
@@ -69,7 +69,7 @@ impl JobArgs {
             period: self.changes.period(is_quick),
             levels: vec![Level::Model, Level::Module, Level::Ml],
         };
-        // What is wrong with a meter is found before there is a job.
+        // Finds an error of the meter before there is a job.
         measuring.select()?;
         measuring.place.device()?;
         Ok(Some(MachineProfiler(measuring)))

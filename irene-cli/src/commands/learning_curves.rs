@@ -4,8 +4,8 @@ use irene_viz::{Axis, Mark, Panel, chart};
 /// A figure that a row of panels shows.
 type Shown = fn(&MeanErrors) -> f64;
 
-/// The learning curves of a replay as SVG: a row of panels for the squared error that convergence is judged by, a row for the
-/// percentage error; a column a measure.
+/// The learning curves of a replay as SVG: a row of panels for the squared error that decides convergence, a row for the percentage
+/// error; one column a measure.
 pub(crate) fn learning_curves(replay: &Replay) -> String {
     let rows: [(&str, Option<f64>, Shown); 2] = [
         ("squared error, of 2 × largest", Some(replay.error), |errors| errors.squared),

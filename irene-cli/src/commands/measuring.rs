@@ -24,7 +24,7 @@ pub(crate) struct Measuring {
 /// Seed of the weights, whose values do not change the cost of a node.
 pub(crate) const DEFAULT_SEED: u64 = 1;
 
-/// Readings are kept at least for so long: a single run of a large model may take minutes.
+/// The least time that readings are kept: a single run of a large model may take minutes.
 const LEAST_KEPT: Duration = Duration::from_secs(120);
 
 /// The field of a tree that has the settings of its measurement.

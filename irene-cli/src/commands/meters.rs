@@ -13,7 +13,7 @@ pub(crate) struct MeterArgs {
     /// The processor's thermal design power: estimates energy from load where there is no meter
     #[arg(long, value_name = "W", value_parser = watts)]
     tdp_watts: Option<f64>,
-    /// How much the clock of the meter that writes the log is ahead of this machine's
+    /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
     log_ahead: f64,
 }

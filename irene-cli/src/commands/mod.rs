@@ -57,7 +57,7 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// A machine that nobody named.
+/// The name of a machine without one.
 const UNNAMED: &str = "a machine without a name";
 
 /// A size of at least one.
@@ -132,9 +132,9 @@ enum StrategyName {
 enum Features {
     /// Specs and resources
     All,
-    /// What architecture and input size decide
+    /// Features from architecture and input size alone
     Specs,
-    /// What running shows
+    /// Features from running on the machine
     Resources,
 }
 
@@ -162,7 +162,7 @@ impl MethodArgs {
     }
 }
 
-/// The trees of a file, of which there must be some.
+/// The trees of a file, which must have at least one.
 pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
     let trees = jsonl::read_trees(path)?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::output;
 
-/// Predicts the energy of every node: of a model at a size, or of trees with measured features
+/// Predicts the energy of every node of a model at a size, or of trees with measured features
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
@@ -47,13 +47,13 @@ pub(crate) struct Args {
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,
-    /// The texts' tokenizer, of a model that has none beside its config: a directory, or an id in the cache
+    /// The tokenizer for texts, if the model has none beside its config: a directory, or an id in the cache
     #[cfg(feature = "text")]
     #[arg(long, value_name = "PATH")]
     tokenizer: Option<String>,
     #[command(flatten)]
     predictor: PredictorArgs,
-    /// json is one interchange line; of trees always json [default: text]
+    /// json is one interchange line; trees always give json [default: text]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Show the tree to this depth (text)
@@ -85,7 +85,7 @@ enum Format {
 
 const DEFAULT_TOP: usize = 10;
 
-/// What a million runs cost, beside a tree in json.
+/// The cost of a million runs, beside a tree in json.
 const COST_FIELD: &str = "cost_per_million_runs";
 
 impl Args {
@@ -105,7 +105,7 @@ impl Args {
     }
 }
 
-/// Flags that would be without effect are refused, not left unsaid.
+/// Refuses flags that would have no effect.
 fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
     match flags.iter().find(|(_, given)| here && *given) {
         Some((flag, _)) => Err(Usage(format!("{flag} belongs to {belong_to}")).into()),
@@ -147,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// How the model is followed: at a size, or that of texts.
+/// How the model is followed: at the given size, or at the size of the texts.
 fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
     #[cfg(feature = "text")]
     if args.has_text() {
@@ -167,7 +167,7 @@ fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
 
 const OR_TEXT: &str = if cfg!(feature = "text") { ", or --text" } else { "" };
 
-/// Trees in, trees out, one at a time.
+/// Predicts the trees of a file, one at a time.
 fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     let text_flags = [("--depth", args.depth.is_some()), ("--top", args.top.is_some()), ("--math", args.math)];
     let size_flags = [("--batch-size", args.batch_size.is_some()), ("--seq-len", args.seq_len.is_some())];
@@ -181,7 +181,7 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
         for tree in TreeReader::open(path)? {
             let mut tree = tree?;
             predictor.predict(&mut tree)?;
-            // Of an earlier prediction.
+            // The cost belongs to an earlier prediction.
             tree.extra.shift_remove(COST_FIELD);
             jsonl::write_trees(&mut *writer, [&tree])?;
             count += 1;
@@ -268,7 +268,7 @@ fn table(args: &Args, tree: &Tree) -> Table {
     Table::new(tree, &TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) })
 }
 
-/// What the marks in the table mean.
+/// The meaning of each mark in the table.
 fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
     let mut out = String::from("\n");
     for mark in tree.root().marks.iter() {

@@ -6,13 +6,13 @@ use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
-/// Which predictor.
+/// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
     /// A shipped device profile [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     device: Option<String>,
-    /// Which of the device's profiles: by what was measured of the model there [default: specs]
+    /// The device's profile, by the nodes of the model that were measured there [default: specs]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -24,7 +24,7 @@ pub(crate) struct PredictorArgs {
 enum TrackName {
     /// Every node's own latency and driver energy
     Measured,
-    /// Those of the primitives; modules and models are inferred
+    /// Latency and driver energy of the primitives; modules and models are inferred
     Primitives,
     /// Nothing: architecture and input size are enough
     Specs,
@@ -40,7 +40,7 @@ impl TrackName {
     }
 }
 
-/// A profile and what to call it.
+/// A profile and its name.
 pub(crate) struct NamedProfile {
     pub(crate) name: String,
     pub(crate) profile: DeviceProfile,
@@ -73,7 +73,7 @@ impl NamedProfile {
         }
     }
 
-    /// With the predictor's name and method where the data does not go with it.
+    /// Adds the predictor's name and method to an error about missing features.
     pub(crate) fn explained<T>(&self, result: irene_regress::Result<T>) -> Result<T> {
         let method = self.profile.predictor.method();
         match result {

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     quick: bool,
     #[command(flatten)]
     protocol: ProtocolArgs,
-    /// Goes on with a file: what it has is not measured again
+    /// Goes on with a file: its trees are not measured again
     #[arg(long)]
     resume: bool,
     /// Trees, one a line, each there as soon as it is whole
@@ -138,7 +138,7 @@ fn measure(
     tree
 }
 
-/// The sizes that are asked for and that the output does not have yet by these settings.
+/// The sizes asked for that the output does not have yet with these settings.
 fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     let path = args.output.display();
     let mut trees = Vec::new();

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Time the node-by-node path that tracing and measuring take, instead of the fused one
     #[arg(long)]
     traced: bool,
-    /// Generate so many tokens after the prompt, each the likeliest (decoders); --output and --repeat are of single passes
+    /// Generate this many tokens after the prompt, each the likeliest (decoders); --output and --repeat are for single passes
     #[arg(long, value_name = "N", value_parser = size, conflicts_with_all = ["output", "repeat"])]
     generate: Option<usize>,
 }
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let device = args.model.place.device()?;
     let spec = ModelSpec::find(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
-    // An input that does not fit is said before the weights are read.
+    // Report an input that does not fit before reading the weights.
     let head = if args.generate.is_some() { TaskHead::Lm } else { TaskHead::None };
     spec.trace(Run { head, generate: args.generate.unwrap_or(0), ..batch.size().into() })?;
     batch.check_ids(spec.name(), spec.vocab_size()?)?;

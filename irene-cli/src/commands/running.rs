@@ -1,4 +1,4 @@
-//! Which model runs, with which weights, where: for every command that runs one.
+//! The choice of model, weights and device, for every command that runs a model.
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
@@ -20,7 +20,7 @@ pub(crate) struct ModelArgs {
     pub(crate) place: PlaceArgs,
 }
 
-/// Where models run, and by what numbers.
+/// Where models run, and in which number format.
 #[derive(Clone, clap::Args)]
 pub(crate) struct PlaceArgs {
     #[arg(long, value_enum, default_value = "cpu")]
@@ -58,7 +58,7 @@ impl PlaceArgs {
         matches!(self.device, DeviceName::Cpu)
     }
 
-    /// What the device and the type are called, for a record.
+    /// The names of the device and the type, for a record.
     pub(crate) fn names(&self) -> [String; 2] {
         let name =
             |value: Option<clap::builder::PossibleValue>| value.map_or(String::new(), |value| value.get_name().into());
@@ -96,7 +96,7 @@ impl PlaceArgs {
 }
 
 impl ModelArgs {
-    /// The model with its weights; without any, with made-up ones from `default_seed` if there is one.
+    /// The model with its weights; if it has none, with made-up ones from `default_seed`, if there is one.
     pub(crate) fn load(
         &self,
         spec: &ModelSpec,

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Time between samples, ms
     #[arg(long, value_name = "MS", default_value = "170", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     period: u64,
-    /// How long to record, s; with a command at most so long
+    /// How long to record, s; with a command, the longest time
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     duration: Option<u64>,
     /// Write every reading here: unix time, channel, unit, value
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-/// So many readings of a channel are kept at most. Memory grows with them.
+/// The most readings of a channel that are kept. Memory grows with them.
 const MOST_READINGS: u64 = 1 << 22;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// A command may take so long to end by itself after its time.
+/// The time that a command has to end by itself after its time is over.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command to its end or until its time is over; its status if it ended by itself.

@@ -9,7 +9,7 @@ use irene_tree::{
 use super::following::{self, RunArgs, SizeArgs};
 use crate::output;
 
-/// Prints a model's tree with what its shapes tell: parameters, FLOPs, bytes, kernels
+/// Prints a model's tree with the counts that follow from its shapes: parameters, FLOPs, bytes, kernels
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene trace bert-base-uncased --batch-size 8 --seq-len 128

@@ -1,4 +1,4 @@
-//! Attention as one operation, for 32-bit floats on the CPU: scores stay in the cache, and heads are read where they lie.
+//! Attention as one operation, for 32-bit floats on the CPU: scores stay in the processor's cache, and heads are read in place.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::kernels;
 use super::product::{Matrix, Tile};
 
-/// Softmax(query keyᵀ · scale + what masks say) value.
+/// Softmax(query keyᵀ · scale + masks) value.
 struct Attention {
     scale: f32,
-    /// What the score of a later key becomes.
+    /// Score given to keys after the query (causal masking).
     later: Option<f32>,
     /// (batch, 1, 1, key), contiguous.
     added: Option<Tensor>,
@@ -26,8 +26,8 @@ fn takes(heads: &Tensor) -> bool {
         && heads.elem_count() > 0
 }
 
-/// The context as a view (batch, heads, sequence, width) of memory in the order (batch, sequence, heads, width), or None for
-/// tensors that this operation is not for.
+/// The context as a view (batch, heads, sequence, width) of memory in the order (batch, sequence, heads, width), or None for tensors
+/// that this operation cannot take.
 pub(super) fn attention(
     [query, key, value]: [&Tensor; 3],
     scale: f64,
@@ -89,7 +89,7 @@ impl CustomOp3 for Attention {
     ) -> Result<(CpuStorage, Shape)> {
         let (batch, heads, rows, width) = layout.shape().dims4()?;
         let keys = key_layout.shape().dims4()?.2;
-        // Queries are the last of the keys' tokens.
+        // The queries belong to the last tokens of the keys.
         let past = keys - rows;
         let query = Heads::new(query, layout)?;
         let (key, value) = (Heads::new(key, key_layout)?, Heads::new(value, value_layout)?);
@@ -113,7 +113,7 @@ impl CustomOp3 for Attention {
                 |scores, (number, out)| {
                     let first = number * block;
                     let queries = out.len() / (heads * width);
-                    // Keys that no query of the block may see are left out, unless padding could be all that it sees.
+                    // Keys that no query of the block may see are skipped, unless a query might see nothing but padding.
                     let keys = if self.later.is_some() && added.is_none() { past + first + queries } else { keys };
                     let scores = &mut scores[..queries * keys];
                     for head in 0..heads {
@@ -137,6 +137,6 @@ impl CustomOp3 for Attention {
     }
 }
 
-/// Bounds on the queries of a task: fewer would pack the keys too often, more would not stay in the cache.
+/// Bounds on the queries of a task: fewer would pack the keys too often, more would not fit into the cache.
 const LEAST_BLOCK: usize = 16;
 const GREATEST_BLOCK: usize = 128;

@@ -17,9 +17,9 @@ use crate::{Error, Result, Tensor, WeightSource};
 
 /// Safetensors files, mapped into memory and read tensor by tensor.
 ///
-/// Public checkpoints name the same parameter in more than one way; a key is looked for with and without the
-/// architecture's prefix (`bert.`), and by its older names (LayerNorm's `gamma` and `beta`). What the model does not ask for
-/// (heads, `position_ids`, masks) is left alone.
+/// Public checkpoints name the same parameter in more than one way; it looks for a key with and without the architecture's prefix
+/// (`bert.`), and by its older names (LayerNorm's `gamma` and `beta`). It ignores tensors that the model does not ask for (heads,
+/// `position_ids`, masks).
 #[derive(Debug)]
 pub struct Checkpoint {
     prefix: &'static str,
@@ -44,7 +44,7 @@ struct Entry {
 }
 
 impl Checkpoint {
-    /// Opens one file or all shards of a checkpoint whose keys may stand below `prefix`, for a device and an element type.
+    /// Opens one file or all shards of a checkpoint whose keys may begin with `prefix`, for a device and an element type.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be read; [`Error::Files`] if it is no safetensors file, or a damaged one.
@@ -59,8 +59,8 @@ impl Checkpoint {
     fn add(&mut self, path: &Path) -> Result<()> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is only read. A file that another program cuts short meanwhile ends this one by a signal, as any
-        // reader of a memory map accepts.
+        // SAFETY: the map is only read. If another program truncates the file meanwhile, a signal ends this one, as with any memory
+        // map.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let damaged = |error: safetensors::SafeTensorError| Error::Files {
@@ -96,7 +96,7 @@ impl Checkpoint {
         self.files.first().map_or_else(|| "no file".into(), |file| file.path.display().to_string())
     }
 
-    /// Copies a tensor out of its file, and lets the system have the mapped pages back: the weights are in memory once.
+    /// Copies a tensor out of its file and returns the mapped pages to the system, so that the weights are in memory once.
     fn read(&self, entry: &Entry, dtype: CandleDType) -> candle_core::Result<Candle> {
         let map = &self.files[entry.file].map;
         let tensor = Candle::from_raw_buffer(&map[entry.bytes.clone()], dtype, &entry.shape, &self.device)?;
@@ -107,14 +107,14 @@ impl Checkpoint {
             let advised = unsafe {
                 map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, entry.bytes.start, entry.bytes.len())
             };
-            // Advice that the system does not take costs memory and nothing else.
+            // If the system ignores the advice, that costs memory and nothing else.
             drop(advised);
         }
         tensor.to_dtype(self.dtype)
     }
 }
 
-/// The element types that parameters come in.
+/// The element types of parameters.
 fn float(dtype: Dtype) -> Option<CandleDType> {
     match dtype {
         Dtype::F64 => Some(CandleDType::F64),
@@ -149,7 +149,7 @@ impl WeightSource for Checkpoint {
     }
 }
 
-/// One of candle's types for all; the types that a model is loaded in are all known.
+/// One format for all, by candle's type; every type that a model is loaded in has a format.
 pub(super) fn precision_of(dtype: CandleDType) -> Precision {
     Precision::of(known_format(dtype).unwrap_or(Format::F32))
 }

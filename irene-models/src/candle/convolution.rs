@@ -1,10 +1,10 @@
-//! Convolutions along a sequence, from what every device of candle's has: shifted views, sums and products.
+//! Convolutions along a sequence, made of shifted views, sums and products, which every candle device has.
 
 use candle_core::{Result, Tensor};
 
 use super::operations;
 
-/// Each channel of (batch, channels, sequence) by its own kernel, zeros beyond the ends: weight (channels, 1, kernel).
+/// Convolves each channel of (batch, channels, sequence) with its own kernel, zeros beyond the ends: weight (channels, 1, kernel).
 pub(crate) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (channels, _, kernel) = weight.dims3()?;
     let padded = window(x, kernel)?;
@@ -15,12 +15,12 @@ pub(crate) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     (1..kernel).try_fold(shifted(0)?, |sum, place| sum.add(&shifted(place)?))
 }
 
-/// Channels mixed at each place of (batch, channels, sequence): weight (outputs, channels, 1).
+/// Mixes the channels at each place of (batch, channels, sequence): weight (outputs, channels, 1).
 pub(crate) fn pointwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     operations::matmul(&weight.squeeze(2)?.broadcast_left(x.dim(0)?)?, x)
 }
 
-/// (batch, channels, sequence) to (batch, channels x kernel, sequence): what is in the window around each place.
+/// (batch, channels, sequence) to (batch, channels x kernel, sequence): the window around each place.
 pub(crate) fn unfold(x: &Tensor, kernel: usize) -> Result<Tensor> {
     let (batch, channels, seq_len) = x.dims3()?;
     let padded = window(x, kernel)?;
@@ -28,7 +28,7 @@ pub(crate) fn unfold(x: &Tensor, kernel: usize) -> Result<Tensor> {
     operations::stack(&shifted.iter().collect::<Vec<_>>(), 2)?.reshape((batch, channels * kernel, seq_len))
 }
 
-/// A sequence with as many zeros around it as a kernel of odd width reaches.
+/// A sequence with zeros around it as far as a kernel of odd width reaches.
 fn window(x: &Tensor, kernel: usize) -> Result<Tensor> {
     x.pad_with_zeros(2, kernel / 2, kernel / 2)
 }
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(windows, [[0.0, 1.0], [1.0, 2.0], [2.0, 0.0], [0.0, 3.0], [3.0, 4.0], [4.0, 0.0]]);
     }
 
-    /// Sums over a window written out; the kernel is not turned around, as in every framework.
+    /// Sums over a window written out; the kernel is not reversed, as in every framework.
     #[test]
     fn channels_are_convolved_by_themselves_and_then_mixed() {
         let x = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0, 5.0, 6.0], (1, 2, 3), &Device::Cpu).unwrap();

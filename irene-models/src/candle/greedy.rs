@@ -3,7 +3,7 @@ use irene_tree::{Role, Size};
 
 use crate::{Batch, Cache, Cx, Error, Model, Result, Tensor};
 
-/// Generates tokens, each the likeliest after those before it: a pass over the prompt, then one a token with a cache.
+/// Generates the likeliest token at each step: one pass over the prompt, then one a token with a cache.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -24,22 +24,22 @@ use crate::{Batch, Cache, Cx, Error, Model, Result, Tensor};
 pub struct Greedy<'m> {
     model: &'m dyn Model,
     device: Device,
-    /// Of all tokens so far, row after row; None if all count.
+    /// The mask of all tokens so far, row after row; None if all count.
     mask: Option<Vec<i64>>,
     next: Batch,
 }
 
-/// What a pass gave.
+/// The result of a pass.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// Scores of the next token, (batch, vocabulary).
     pub logits: Tensor,
-    /// The likeliest, one of each sequence.
+    /// The likeliest token of each sequence.
     pub tokens: Vec<i64>,
 }
 
 impl<'m> Greedy<'m> {
-    /// From prompts of one length, row after row, padded on the left where the mask is 0.
+    /// Starts from prompts of one length, row after row, padded on the left where the mask is 0.
     ///
     /// # Errors
     /// As [`Batch::of_ids`].
@@ -54,7 +54,7 @@ impl<'m> Greedy<'m> {
         Ok(Self { model, device: device.clone(), mask, next })
     }
 
-    /// The input of the pass that comes next.
+    /// The input of the next pass.
     pub fn next(&self) -> &Batch {
         &self.next
     }
@@ -62,7 +62,7 @@ impl<'m> Greedy<'m> {
     /// Runs the next pass.
     ///
     /// # Errors
-    /// [`Error::Input`] for a model without a language model's head or a cache, or where its positions end; what candle says.
+    /// [`Error::Input`] for a model without a language model's head or without a cache, or past its last position; candle's error.
     pub fn step(&mut self, cx: &mut Cx<'_>) -> Result<Generated> {
         let size = self.next.size();
         let output = self.model.run(cx, &self.next)?;
@@ -81,7 +81,7 @@ impl<'m> Greedy<'m> {
     }
 }
 
-/// A pass over new tokens. Positions count the tokens that are no padding, as transformers' `generate` has them.
+/// A pass over new tokens. Positions skip padding, as in transformers' `generate`.
 fn batch(ids: Vec<i64>, mask: Option<&[i64]>, size: Size, cache: Cache, device: &Device) -> Result<Batch> {
     let mut batch = Batch::of_ids(ids, mask.map(<[i64]>::to_vec), size, device)?.after(cache);
     if let Some(mask) = mask {
@@ -89,7 +89,7 @@ fn batch(ids: Vec<i64>, mask: Option<&[i64]>, size: Size, cache: Cache, device: 
             let mut count = 0;
             let counted = row.iter().map(move |&token| {
                 count += token;
-                // Padding has a position too, which no one attends to.
+                // Padding needs a position too, though no token attends to it.
                 if token == 0 { 1 } else { count - 1 }
             });
             counted.skip(size.past).collect::<Vec<_>>()

@@ -1,15 +1,15 @@
-//! Loops over 32-bit floats that candle has only scalar or in several passes.
+//! Loops over 32-bit floats for which candle has only scalar code or several passes.
 //!
-//! Each is compiled for several sets of vector instructions, of which the processor's widest is taken at run time; what they call
-//! is inlined, or it would not take part. exp is within 3e-7 relative, erf and tanh within 4e-7 and 3e-7 absolute of the
-//! exact functions (the tests below hold them to it).
+//! Each is compiled for several sets of vector instructions; the processor's widest is chosen at run time. Functions that a loop
+//! calls are inlined, so that they are vectorised with it. exp is within 3e-7 relative, erf and tanh within 4e-7 and 3e-7 absolute of
+//! the exact functions (the tests below hold them to it).
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use crate::tensor::Then;
 
-/// Elements that one task should have, so that handing it out does not cost more than doing it.
+/// Elements of one task, enough that starting it costs less than doing it.
 const TASK: usize = 1 << 14;
 
 /// A function of each element.
@@ -40,7 +40,7 @@ fn each_of(f: Each, values: &mut [f32]) {
     }
 }
 
-/// A copy, worked on in pieces of this length while each is in the cache.
+/// A copy that `f` changes in pieces of this length, each while it is in the cache.
 fn in_tasks(x: &[f32], task: usize, f: impl Fn(&mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     out.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(out, x)| {
@@ -57,7 +57,7 @@ pub(super) enum Pair {
     Mul,
 }
 
-/// x's rows with those of y, which start where `place` says.
+/// Applies a function to the rows of x and of y; `place` gives the start of each row of y.
 pub(super) fn pairs(f: Pair, x: &[f32], width: usize, y: &[f32], place: impl Fn(usize) -> usize + Sync) -> Vec<f32> {
     by_rows(x.len(), width, |row, out| {
         out.copy_from_slice(&x[row * width..][..width]);
@@ -74,12 +74,12 @@ fn pair_of(f: Pair, values: &mut [f32], y: &[f32]) {
     }
 }
 
-/// The rows of x, which start where `place` says, one after another.
+/// The rows of x one after another; `place` gives the start of each.
 pub(super) fn copy(len: usize, width: usize, x: &[f32], place: impl Fn(usize) -> usize + Sync) -> Vec<f32> {
     by_rows(len, width, |row, out| out.copy_from_slice(&x[place(row)..][..width]))
 }
 
-/// Rows that `f` fills by their numbers.
+/// Rows, each filled by `f` from its number.
 fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; len];
     let rows = (TASK / width).max(1);
@@ -89,7 +89,7 @@ fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Ve
     out
 }
 
-/// A row plus a bias, and what follows, on this thread.
+/// Adds a bias to a row and applies the activation, on this thread.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn add_bias(row: &mut [f32], bias: &[f32], then: Then) {
     let pairs = row.iter_mut().zip(bias);
@@ -106,8 +106,8 @@ pub(super) fn softmax(x: &[f32], width: usize) -> Vec<f32> {
     in_tasks(x, (TASK / width).max(1) * width, |rows| softmax_rows(rows, width, None, None))
 }
 
-/// Softmax of each row, on this thread. Before it, with `later`, what is right of the diagonal becomes that number, the
-/// first row being the given one of its matrix; and `added` is added to every row.
+/// Softmax of each row, on this thread. Before that, `later` (a score, and the first row's place in its matrix) replaces the scores
+/// right of the diagonal, and `added` is added to every row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn softmax_rows(values: &mut [f32], width: usize, later: Option<(f32, usize)>, added: Option<&[f32]>) {
     for (number, row) in values.chunks_exact_mut(width).enumerate() {
@@ -192,7 +192,7 @@ fn greatest_of(row: &[f32]) -> f32 {
 /// eˣ: 2ⁿ·eʳ with |r| ≤ ln 2 / 2 and a polynomial for eʳ (the coefficients of Cephes' expf).
 #[inline(always)]
 fn exp_of(x: f32) -> f32 {
-    // Beyond these a float has no more room.
+    // Beyond these, 2ⁿ has no exponent in 32 bits.
     let x = x.clamp(-87.0, 88.0);
     // Adding this rounds to a whole number and leaves it in the lowest bits.
     const ROUND: f32 = 12_582_912.0;

@@ -10,8 +10,8 @@ use crate::{Result, Tensor, WeightSource};
 
 /// Normally distributed weights of standard deviation 0.02, biases of 0 and norms of 1: a model as it is before training.
 ///
-/// What a tensor holds depends on the seed and its key alone. For measuring, where the values do not matter but zeros and
-/// denormal numbers might.
+/// A tensor's values depend on the seed and its key alone. Use it to measure, where values do not matter but zeros and denormal
+/// numbers might.
 #[derive(Clone, Debug)]
 pub struct RandomWeights {
     /// Decides every number.
@@ -42,7 +42,7 @@ impl WeightSource for RandomWeights {
     }
 }
 
-/// Zeros, for what does not depend on numbers at all.
+/// Zeros, for uses that do not depend on values.
 #[derive(Clone, Debug)]
 pub struct ZeroWeights {
     /// The element type.
@@ -66,7 +66,7 @@ fn digest(key: &str) -> u64 {
     key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Pairs by Box and Muller.
+/// Normally distributed numbers, made in pairs (Box and Muller).
 fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     // The upper 53 bits, from above 0 to 1.

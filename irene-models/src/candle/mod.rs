@@ -1,4 +1,4 @@
-//! Running on candle: what each operation is there, kernels of our own for the CPU, and where weights come from.
+//! Running on candle: each operation there, kernels of our own for the CPU, and sources of weights.
 
 mod attention;
 mod checkpoint;

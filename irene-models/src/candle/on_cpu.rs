@@ -1,4 +1,4 @@
-//! The kernels as candle's custom operations, for contiguous 32-bit floats on the CPU. Everything else takes candle's own way.
+//! The kernels as candle's custom operations, for contiguous 32-bit floats on the CPU. Other tensors use candle's own operations.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -44,7 +44,7 @@ fn applied(x: &Tensor, map: Map) -> Option<Result<Tensor>> {
 
 enum Map {
     Each(Each),
-    /// Of rows this wide.
+    /// Softmax of rows of this width.
     Softmax(usize),
 }
 
@@ -63,7 +63,7 @@ impl CustomOp1 for Map {
     }
 }
 
-/// The kernel for two tensors of which the second may have to be stretched, if there is one.
+/// The kernel for two tensors, the second stretched if needed, if there is one.
 pub(super) fn binary(x: &Tensor, op: Binary, y: &Tensor) -> Option<Result<Tensor>> {
     let f = match op {
         Binary::Add => Pair::Add,
@@ -124,7 +124,7 @@ fn rows<'a>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<(&'a [f32], u
     Ok((values, width, places(outer, steps, layout.start_offset())))
 }
 
-/// Where the element of a number begins, counted along dimensions with these steps.
+/// The place of an entry by its number, counted along dimensions with these steps.
 fn places<'a>(dims: &'a [usize], steps: &'a [usize], start: usize) -> impl Fn(usize) -> usize + 'a {
     move |number| {
         let (mut rest, mut place) = (number, start);
@@ -171,7 +171,7 @@ impl CustomOp2 for Products {
     }
 }
 
-/// The matrices of a batch by their numbers.
+/// The matrix of each batch entry, by the entry's number.
 fn matrices<'a>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<impl Fn(usize) -> Matrix<'a> + 'a> {
     let outer = layout.dims().len() - 2;
     let (CpuStorage::F32(values), &[rows, columns], &[row_step, column_step]) =

@@ -1,6 +1,6 @@
-//! What candle does for each operation.
+//! Each operation as candle runs it.
 
-// The one place that the context's operations end in.
+// All operations of the context end here.
 #![allow(clippy::disallowed_methods)]
 
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
@@ -38,7 +38,7 @@ pub(crate) fn known_format(dtype: CandleDType) -> Option<Format> {
     })
 }
 
-/// Candle's type for numbers of a format, if it computes with such.
+/// Candle's type for a format, if candle computes with it.
 pub(crate) fn candle_dtype(format: Format) -> Option<CandleDType> {
     Some(match format {
         Format::F64 => CandleDType::F64,
@@ -115,7 +115,7 @@ pub(crate) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
     on_cpu::matmul(x, y).unwrap_or_else(|| multipliable(x)?.matmul(&multipliable(y)?))
 }
 
-/// Elsewhere than on the CPU, rows or columns have to lie one after another.
+/// Copies a matrix whose rows and columns both have gaps, for devices other than the CPU.
 fn multipliable(x: &Candle) -> CandleResult<Candle> {
     let is_packed = match (x.dims(), x.stride()) {
         ([.., rows, columns], [.., row, column]) => (*column == 1 && row == columns) || (*row == 1 && column == rows),
@@ -128,7 +128,7 @@ fn multipliable(x: &Candle) -> CandleResult<Candle> {
 pub(crate) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
     let outer = &x.dims()[..x.rank().saturating_sub(2)];
     let matrix = matrix.broadcast_left(outer)?;
-    // Of one matrix for a whole batch candle 0.11 makes one product, as if every x lay row by row.
+    // With one matrix for a whole batch, candle 0.11 computes one product as if every x lay row by row.
     if x.stride().last() == Some(&1) { matmul(x, &matrix) } else { matmul(&x.contiguous()?, &matrix) }
 }
 
@@ -142,12 +142,12 @@ pub(crate) fn zeros(beside: &Candle, dims: &[usize]) -> CandleResult<Candle> {
     Candle::zeros(dims, beside.dtype(), beside.device())
 }
 
-/// This tensor and behind it another along a dimension, contiguous.
+/// Two tensors one behind the other along a dimension, contiguous.
 pub(crate) fn concat(x: &Candle, y: &Candle, dim: usize) -> CandleResult<Candle> {
     Candle::cat(&[x.contiguous()?, y.contiguous()?], dim)
 }
 
-/// x W + b with a weight (inputs, outputs), and what follows: one product over all rows.
+/// x W + b with a weight (inputs, outputs), and the activation: one product over all rows.
 pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
     let (inputs, outputs) = weight.dims2()?;
     let rows = x.elem_count() / inputs.max(1);
@@ -194,7 +194,7 @@ pub(crate) fn attention(heads: [&Candle; 3], how: Attention<'_>) -> Option<Candl
     }
 }
 
-/// A mask (batch, key) as numbers (batch, 1, 1, key) to be added: the lowest there is swallows any score.
+/// A mask (batch, key) as numbers (batch, 1, 1, key) to be added: 0, or the lowest number, which outweighs any score.
 fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
     let zero = mask.eq(0i64)?.to_dtype(CandleDType::F32)?;
     zero.affine(f64::from(f32::MIN), 0.0)?.unsqueeze(1)?.unsqueeze(1)
@@ -216,7 +216,7 @@ pub(crate) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
     table.index_select(&ids.flatten_all()?.contiguous()?, 0)?.reshape(dims)
 }
 
-/// Memory (batch, heads, room, width) with `new` stored behind its first `len` tokens: that which is there where it has room, or larger
+/// Memory (batch, heads, room, width) with `new` stored behind its first `len` tokens: the memory given if it has room, else larger
 /// memory with the earlier tokens copied into it.
 pub(crate) fn stored_behind(
     room: Option<&Candle>,

@@ -1,8 +1,8 @@
 //! Affine maps by panels, for 32-bit floats on the CPU: where a Transformer spends most of its time.
 //!
-//! A weight lies in panels of 64 outputs, each with its inputs one after another, so that a product reads memory in order. With
-//! few rows the reading is what takes the time, and in a row-major weight an output's next input is pages away. Bias
-//! and activation are applied to a panel of the result while it is in the cache.
+//! A weight lies in panels of 64 outputs, each with its inputs one after another, so that a product reads memory in order. With few
+//! rows, reading takes most of the time, and in a row-major weight an output's next input is pages away. Bias and activation are
+//! applied to a panel of the result while it is in the cache.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
@@ -37,7 +37,7 @@ pub(crate) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
     })
 }
 
-/// x W + b and what follows, with W in panels.
+/// x W + b and the activation, with W in panels.
 pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, then: Then) -> Result<Tensor> {
     let x = x.contiguous()?;
     match bias {

@@ -17,7 +17,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows of neighbours that start `row_step` apart.
+    /// Contiguous rows that start `row_step` apart.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -42,7 +42,7 @@ fn reach(rows: usize, columns: usize, row_step: usize) -> usize {
     if rows == 0 || columns == 0 { 0 } else { (rows - 1).saturating_mul(row_step).saturating_add(columns) }
 }
 
-/// Some columns of a matrix with rows of neighbours, to be written.
+/// Some columns of a matrix with contiguous rows, to be written.
 pub(super) struct Tile<'a> {
     first: *mut f32,
     rows: usize,
@@ -63,19 +63,19 @@ impl<'a> Tile<'a> {
 
     pub(super) fn for_each_row(&mut self, mut f: impl FnMut(&mut [f32])) {
         for row in 0..self.rows {
-            // SAFETY: the constructors saw to it that this row's elements exist and are this tile's alone.
+            // SAFETY: the constructors ensure that this row's elements exist and are this tile's alone.
             f(unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.row_step), self.columns) });
         }
     }
 
-    /// Becomes x y · scale, on this thread.
+    /// Fills the tile with x y · scale, on this thread.
     ///
     /// # Panics
     /// If the sizes do not fit together.
     pub(super) fn fill_with_product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32) {
         assert!(x.rows == self.rows && x.columns == y.rows && y.columns == self.columns);
-        // SAFETY: the constructors saw to it that every element these sizes and steps reach exists, once each in the tile; the
-        // borrows rule out that it overlaps the operands.
+        // SAFETY: the constructors ensure that every element these sizes and steps reach exists, once each in the tile; by the
+        // borrows, the tile does not overlap the operands.
         unsafe {
             gemm::gemm(
                 self.rows,
@@ -105,7 +105,7 @@ impl<'a> Tile<'a> {
 /// A pointer that tasks may share, each for its own columns.
 struct Shared(*mut f32);
 
-// SAFETY: it is only read; what it points to is written in pieces that do not overlap.
+// SAFETY: it is only read; tasks write to pieces that do not overlap.
 unsafe impl Sync for Shared {}
 
 impl Shared {
@@ -132,7 +132,7 @@ pub(super) fn filled_by_panels(
     (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
         let column = panel * width;
         let columns_here = width.min(columns - column);
-        // SAFETY: there is a row, and the column is one of its.
+        // SAFETY: there is a row, and the column lies in it.
         let first = unsafe { first.at(column) };
         fill(panel, Tile { first, rows, columns: columns_here, row_step: columns, owner: PhantomData });
     });

@@ -27,7 +27,7 @@ pub(crate) fn transform(x: &Tensor, transform: Transform) -> Result<Tensor> {
     transformed.to_dtype(x.dtype())
 }
 
-/// What a transform multiplies the numbers at n places by.
+/// The factors of a transform for the numbers at n places.
 #[derive(Clone, Copy)]
 struct Wave {
     /// Its value at an angle.
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// The sums as they are written, in 64 bits.
+    /// The defining sums, in 64 bits.
     fn directly(x: &[f64], rows: usize, columns: usize, wave: impl Fn([usize; 2], [usize; 2]) -> f64) -> Vec<f64> {
         let places = |rows, columns| (0..rows).flat_map(move |row| (0..columns).map(move |column| [row, column]));
         let sum = |frequency| {

@@ -1,6 +1,6 @@
 //! BERT (Devlin et al., 2019): post-norm encoder with learned positions, segment embeddings and a pooler.
 //!
-//! RoBERTa is this with other embeddings; the parts below take their class names from [`Classes`].
+//! RoBERTa is BERT with other embeddings; the parts below take their class names from [`Classes`].
 
 use irene_tree::{Format, Level};
 
@@ -79,7 +79,7 @@ const CLASSES: Classes = Classes {
 const HEADS: HeadClasses =
     HeadClasses { trunk: "bert", lm: "BertForMaskedLM", classification: "BertForSequenceClassification" };
 
-/// What a BERT-like config decides.
+/// The sizes in a BERT-like config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
     heads: usize,
@@ -375,7 +375,7 @@ impl ResidualOutput {
 }
 
 impl Module for ResidualOutput {
-    /// What is mapped, and the residual.
+    /// The Linear's input, and the residual.
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 
@@ -437,7 +437,7 @@ impl Module for BertPooler {
     }
 }
 
-/// The masked language model's head, in the modules that transformers has it in.
+/// The masked language model's head, in transformers' modules.
 struct BertOnlyMlmHead {
     label: Label,
     predictions: BertLmPredictionHead,

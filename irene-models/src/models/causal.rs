@@ -1,10 +1,12 @@
-//! Masks and heads, as decoders share them.
+//! Masks, the way through all blocks, and heads, which decoders share.
 
 use super::task_head::{HeadLayers, OverAll, decoder};
-use crate::Embedding;
-use crate::{Config, Linear, Padding, Result, TaskHead, Tensor, Tensors, Weights};
+use crate::{
+    Batch, Cache, Config, Cx, Embedding, KeyValue, Linear, Module, Padding, Past, Result, TaskHead, Tensor, Tensors,
+    Weights,
+};
 
-/// What a query may see.
+/// The keys that a query may see.
 pub(super) struct CausalMasks {
     /// 1 for keys up to the query, (1, 1, query, key).
     pub(super) causal: Tensor,
@@ -23,6 +25,29 @@ impl Tensors for CausalMasks {
         tensors.push(&self.causal);
         self.padding.list(tensors);
     }
+}
+
+/// Hidden states, the masks, and the keys and values of earlier tokens.
+pub(super) type Seen<'a> = (&'a Tensor, (&'a CausalMasks, Past<'a>));
+
+/// The hidden states after all blocks, and the cache if one is kept.
+pub(super) fn through<B>(
+    cx: &mut Cx<'_>,
+    blocks: &[B],
+    mut hidden: Tensor,
+    masks: &CausalMasks,
+    batch: &Batch,
+) -> Result<(Tensor, Option<Cache>)>
+where
+    B: for<'a> Module<Input<'a> = Seen<'a>, Output = (Tensor, Option<KeyValue>)>,
+{
+    let mut layers = Vec::new();
+    for (place, block) in blocks.iter().enumerate() {
+        let (next, kept) = cx.call(block, (&hidden, (masks, batch.past_of_layer(place))))?;
+        hidden = next;
+        layers.extend(kept);
+    }
+    Ok((hidden, batch.cache.as_ref().map(|_| Cache { layers })))
 }
 
 /// A linear layer over all hidden states, for either task.

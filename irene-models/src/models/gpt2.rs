@@ -5,13 +5,13 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    causal::{self, CausalMasks},
+    causal::{self, CausalMasks, Seen},
     heads,
     task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Conv1D, Cx, Embedding, KeyValue,
-    Label, LayerNorm, Model, ModelOutput, Module, Past, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Attention, Batch, CacheShape, Causal, Config, Conv1D, Cx, Embedding, KeyValue, Label,
+    LayerNorm, Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
 labelled!(Gpt2Model, Block, Gpt2Attention, Mlp);
@@ -50,10 +50,10 @@ const CLASS: &str = "GPT2Model";
 const CLASSES: HeadClasses =
     HeadClasses { trunk: "transformer", lm: "GPT2LMHeadModel", classification: "GPT2ForSequenceClassification" };
 
-/// What replaces a score that a query must not see.
+/// Score given to keys after the query (causal masking).
 const MASKED: f64 = -10_000.0;
 
-/// What a GPT's config decides.
+/// The sizes in a GPT config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
     pub(super) heads: usize,
@@ -128,21 +128,13 @@ impl Module for Gpt2Model {
         let padding = heads::padding(cx, batch, self.activations)?;
         let tokens = cx.call(&self.wte, &batch.input_ids)?;
         let positions = cx.call(&self.wpe, &batch.positions()?)?;
-        let mut hidden = cx.add(&tokens, &positions)?;
+        let hidden = cx.add(&tokens, &positions)?;
         let masks = CausalMasks { causal: heads::causal_mask(batch, Format::U8)?, padding };
-        let mut kept = Vec::new();
-        for (place, block) in self.blocks.iter().enumerate() {
-            let (next, layer) = cx.call(block, (&hidden, (&masks, batch.past_of_layer(place))))?;
-            hidden = next;
-            kept.extend(layer);
-        }
+        let (hidden, cache) = causal::through(cx, &self.blocks, hidden, &masks, batch)?;
         let last_hidden_state = cx.call(&self.ln_f, &hidden)?;
-        Ok(ModelOutput { cache: batch.cache.as_ref().map(|_| Cache { layers: kept }), ..last_hidden_state.into() })
+        Ok(ModelOutput { cache, ..last_hidden_state.into() })
     }
 }
-
-/// Hidden states, what a query may see, and the keys and values of earlier tokens.
-pub(super) type Seen<'a> = (&'a Tensor, (&'a CausalMasks, Past<'a>));
 
 struct Block {
     label: Label,

@@ -1,4 +1,4 @@
-//! Attention heads and masks, as several architectures share them.
+//! Attention heads and masks that several architectures share.
 
 use irene_tree::Format;
 
@@ -36,7 +36,7 @@ pub(super) fn root_of_width([query, ..]: &[Tensor; 3]) -> f64 {
     (query.dim(3) as f64).sqrt()
 }
 
-/// What is added to the scores (batch, heads, query, key) where the mask (batch, key) is 0.
+/// Number added to the scores (batch, heads, query, key) where the mask (batch, key) is 0.
 const MASKED: f64 = -10_000.0;
 
 /// (1 - mask) · -10000, as (batch, 1, 1, key).
@@ -47,7 +47,7 @@ pub(super) fn additive_mask(cx: &mut Cx<'_>, mask: &Tensor, format: Format) -> R
     cx.mul_scalar(&masked, MASKED)
 }
 
-/// What is added to scores of padding, if the batch tells of any.
+/// Numbers added to scores of padding, if the batch has a mask.
 pub(super) fn padding(cx: &mut Cx<'_>, batch: &Batch, format: Format) -> Result<Option<Tensor>> {
     batch.attention_mask.as_ref().map(|mask| additive_mask(cx, mask, format)).transpose()
 }

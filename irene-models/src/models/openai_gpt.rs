@@ -3,14 +3,14 @@
 use irene_tree::{Format, Level};
 
 use super::{
-    causal::{self, CausalMasks},
-    gpt2::{Mlp, Projections, Seen, Sizes},
+    causal::{self, CausalMasks, Seen},
+    gpt2::{Mlp, Projections, Sizes},
     heads,
     task_head::{HeadClasses, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Cache, CacheShape, Causal, Config, Cx, Embedding, KeyValue, Label,
-    LayerNorm, Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Attention, Batch, CacheShape, Causal, Config, Cx, Embedding, KeyValue, Label, LayerNorm,
+    Model, ModelOutput, Module, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
 labelled!(OpenAiGptModel, Block, GptAttention);
@@ -54,7 +54,7 @@ const CLASSES: HeadClasses = HeadClasses {
     classification: "OpenAIGPTForSequenceClassification",
 };
 
-/// What is added to a score that a query must not see.
+/// Number added to scores of keys after the query (causal masking).
 const MASKED: f64 = -10_000.0;
 
 struct OpenAiGptModel {
@@ -90,15 +90,10 @@ impl Module for OpenAiGptModel {
         let positions = cx.call(&self.positions_embed, &batch.positions()?)?;
         let sum = cx.add(&tokens, &positions)?;
         // Without segments transformers adds the number 0 in their place.
-        let mut hidden = cx.add_scalar(&sum, 0.0)?;
+        let hidden = cx.add_scalar(&sum, 0.0)?;
         let masks = CausalMasks { causal: heads::causal_mask(batch, self.activations)?, padding };
-        let mut kept = Vec::new();
-        for (place, block) in self.blocks.iter().enumerate() {
-            let (next, layer) = cx.call(block, (&hidden, (&masks, batch.past_of_layer(place))))?;
-            hidden = next;
-            kept.extend(layer);
-        }
-        Ok(ModelOutput { cache: batch.cache.as_ref().map(|_| Cache { layers: kept }), ..hidden.into() })
+        let (hidden, cache) = causal::through(cx, &self.blocks, hidden, &masks, batch)?;
+        Ok(ModelOutput { cache, ..hidden.into() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! RoBERTa (Liu et al., 2019): BERT's encoder; positions count from after the padding token's id and skip padding.
+//! RoBERTa (Liu et al., 2019): BERT's encoder; positions start after the padding token's id and skip padding.
 
 use irene_tree::{Format, Level};
 

@@ -1,4 +1,4 @@
-//! Models with a head: a trunk, and layers over what it gives.
+//! Models with a head: a trunk, and layers over its output.
 
 use irene_tree::Level;
 
@@ -15,7 +15,7 @@ pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutp
     fn tokens(&self) -> &Embedding;
 }
 
-/// Layers that make logits of what a trunk gives.
+/// Layers that compute logits from a trunk's output.
 pub(super) trait HeadLayers {
     /// Runs them; each is a child of the whole model.
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor>;
@@ -36,7 +36,7 @@ pub(super) struct WithHead<T> {
 }
 
 impl<T: Trunk + 'static> WithHead<T> {
-    /// The model that `trunk` loads, at the root or below the head that `layers` loads.
+    /// Builds the model that `trunk` loads, at the root or below the head that `layers` loads.
     pub(super) fn build(
         weights: &Weights<'_>,
         head: TaskHead,
@@ -90,7 +90,7 @@ impl HeadLayers for OverAll {
     }
 }
 
-/// One layer over what the pooler gives.
+/// One layer over the pooler's output.
 pub(super) struct OverPooled(pub(super) Linear);
 
 impl HeadLayers for OverPooled {
@@ -99,7 +99,7 @@ impl HeadLayers for OverPooled {
     }
 }
 
-/// A masked language model's: a transform of all hidden states, then the decoder.
+/// A masked language model's head: a transform of all hidden states, then the decoder.
 pub(super) struct MaskedLm {
     pub(super) transform: Transform,
     pub(super) decoder: Linear,
@@ -118,7 +118,7 @@ pub(super) struct Transform {
     layers: Transforming,
 }
 
-/// The same without one.
+/// The same layers without a module of their own.
 pub(super) struct Transforming {
     pub(super) dense: Linear,
     pub(super) activation: Activation,

@@ -1,6 +1,6 @@
 //! The affine map x W + b, in both forms.
 
-// What follows it decides results and not shapes.
+// The activation decides results and not shapes.
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
 
 use irene_tree::Operand;
@@ -10,7 +10,7 @@ use crate::Result;
 #[cfg(feature = "candle")]
 use crate::candle::{operations, panels};
 
-/// The weight of an affine map, laid out in memory as its product wants it.
+/// The weight of an affine map, laid out in memory as its product reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
     /// As the checkpoint has it.
@@ -62,7 +62,7 @@ impl Weight {
 }
 
 impl Tensor {
-    /// x W + b and what follows.
+    /// x W + b and the activation.
     pub(crate) fn affine(&self, weight: &Weight, bias: Option<&Self>, then: Then) -> Result<Self> {
         let shape = layout::mapped("linear", self.shape(), weight.inputs, weight.outputs)?;
         #[cfg(feature = "candle")]

@@ -106,7 +106,7 @@ pub(super) fn product(left: Shape, right: Shape) -> Result<Shape> {
     }
 }
 
-/// The shape of two tensors behind each other along a dimension.
+/// The shape of two tensors one behind the other along a dimension.
 pub(super) fn beside(first: Shape, second: Shape, dim: usize) -> Result<Shape> {
     let mut shape = first;
     let mut added = second;

@@ -28,7 +28,7 @@ enum Form {
     Candle(candle_core::Tensor),
 }
 
-/// What is computed is an activation.
+/// Computed tensors are activations.
 impl From<Form> for Tensor {
     fn from(form: Form) -> Self {
         Self { form, role: Role::Activation }
@@ -46,7 +46,7 @@ impl Tensor {
         Self { role, ..self }
     }
 
-    /// What operations see of it.
+    /// The tensor as an operand.
     pub fn operand(&self) -> Operand {
         Operand::new(self.shape(), self.format(), self.role)
     }
@@ -65,10 +65,10 @@ impl Tensor {
         self.layout().shape
     }
 
-    /// Waits until this tensor's device has done what it was given; at once for a CPU and for a shape.
+    /// Waits until this tensor's device has finished its work; returns at once for a CPU and for a shape.
     ///
     /// # Errors
-    /// What the device says.
+    /// The device's error.
     pub fn synchronize(&self) -> crate::Result<()> {
         match &self.form {
             Form::Shape(..) => Ok(()),

@@ -53,7 +53,7 @@ impl Unary {
     }
 }
 
-/// What follows a linear layer's bias in the same pass, where operations may run as one.
+/// The activation after a linear layer's bias, in the same pass where kernels are fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Nothing,
@@ -255,7 +255,7 @@ impl Tensor {
             candle: operations::layer_norm(x, weight, bias, eps)?)
     }
 
-    /// The layer norm of a sum in one pass, where there is one.
+    /// The layer norm of a sum in one pass, where there is a kernel for it.
     pub(crate) fn add_norm(&self, residual: &Self, weight: &Self, bias: &Self, eps: f64) -> Option<Result<Self>> {
         match (&self.form, &residual.form, &weight.form, &bias.form) {
             #[cfg(feature = "candle")]
@@ -283,7 +283,7 @@ impl Tensor {
         }
     }
 
-    /// This tensor and behind it another along a dimension, contiguous.
+    /// This tensor with another behind it along a dimension, contiguous.
     pub(crate) fn concat(&self, other: &Self, dim: usize) -> Result<Self> {
         let (x, y) = (self, other);
         in_form!([x, y] layout::beside(self.shape(), other.shape(), dim)?, self.format(), candle: operations::concat(x, y, dim)?)

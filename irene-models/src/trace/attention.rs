@@ -3,12 +3,12 @@ use irene_tree::{OpKind, Operand, Operation};
 use super::{Cx, operations::label_of};
 use crate::{Result, Tensor};
 
-/// What an attention does between its two products, said once: both ways of running it follow from this.
+/// The steps of an attention between its two products, written once: eager and fused kernels follow from this.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// What scores are divided by, and where.
+    /// The divisor of the scores, and where it is applied.
     pub scaling: Scaling,
-    /// What keeps a query from keys that come after it.
+    /// The causal mask.
     pub causal: Causal<'a>,
     /// Which keys are padding.
     pub padding: Padding<'a>,
@@ -25,7 +25,7 @@ pub enum Scaling {
     Query(f64),
 }
 
-/// What keeps a query from keys that come after it. The masks are (1, 1, query, key), 0 where a key comes later.
+/// How scores of keys after the query are masked. The masks are (1, 1, query, key), 0 where a key comes later.
 #[derive(Clone, Copy, Debug)]
 pub enum Causal<'a> {
     /// Nothing.
@@ -58,7 +58,7 @@ pub enum Padding<'a> {
 }
 
 impl Attention<'_> {
-    /// What scores are multiplied by.
+    /// The factor of the scores.
     #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     pub(crate) fn scale(&self) -> f64 {
         match self.scaling {
@@ -67,7 +67,7 @@ impl Attention<'_> {
         }
     }
 
-    /// What the score of a key after its query becomes, if a query may not see it.
+    /// Score given to keys after the query (causal masking), if there is a causal mask.
     #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     pub(crate) fn later(&self) -> Option<f64> {
         match self.causal {
@@ -76,7 +76,7 @@ impl Attention<'_> {
         }
     }
 
-    /// The fused operation. Of the pairs, those that a causal mask hides are not computed.
+    /// The fused operation. It skips the pairs that a causal mask hides.
     fn operation(&self, heads: [&Tensor; 3], output: &Tensor) -> Operation {
         let [query, key, _] = heads;
         let (queries, keys) = (query.dim(2) as u64, key.dim(2) as u64);
@@ -94,10 +94,10 @@ impl Attention<'_> {
 }
 
 /// # Errors
-/// As the operations they are made of.
+/// Those of their operations.
 impl Cx<'_> {
-    /// The attention of query, key and value, views (batch, heads, tokens, width); the queries are the last of the keys' tokens. Gives
-    /// (batch, heads, tokens, width).
+    /// The attention of query, key and value, views (batch, heads, tokens, width); the queries belong to the last tokens of the keys.
+    /// Gives (batch, heads, tokens, width).
     #[inline]
     pub fn attention(&mut self, heads: &[Tensor; 3], how: Attention<'_>) -> Result<Tensor> {
         let [query, key, value] = heads;

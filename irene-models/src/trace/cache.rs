@@ -10,7 +10,7 @@ pub struct KeyValue {
     pub key: Tensor,
     /// The values.
     pub value: Tensor,
-    /// The memory with room for more tokens that both are views of, where kernels are fused.
+    /// Memory with room for more tokens, which key and value are views of, where kernels are fused.
     #[cfg(feature = "candle")]
     room: Option<[candle_core::Tensor; 2]>,
 }
@@ -39,10 +39,10 @@ impl Tensors for KeyValue {
 
 /// The keys and values of every layer. A pass takes those of earlier tokens and gives them back with its own behind them.
 ///
-/// With fused kernels a pass writes behind the tokens in place: whoever continues one cache in two ways copies it first.
+/// With fused kernels a pass writes behind the tokens in place: to continue one cache in two ways, copy it first.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
-    /// One of each layer; none before the first token.
+    /// One for each layer; none before the first token.
     pub layers: Vec<KeyValue>,
 }
 
@@ -61,7 +61,7 @@ impl Cache {
         self.layers.first().map_or(0, |layer| layer.key.dim(2))
     }
 
-    /// What the layer at this place has.
+    /// The earlier keys and values of the layer at this place.
     pub fn layer(&self, place: usize) -> Past<'_> {
         self.layers.get(place).map_or(Past::Empty, Past::Tokens)
     }
@@ -73,7 +73,7 @@ impl Tensors for Cache {
     }
 }
 
-/// What an attention knows of earlier tokens.
+/// The earlier keys and values of an attention.
 #[derive(Clone, Copy, Debug)]
 pub enum Past<'a> {
     /// No cache is kept.
@@ -93,10 +93,10 @@ impl Tensors for Past<'_> {
 }
 
 /// # Errors
-/// Tensors that do not fit, what candle says, and what the visitor says.
+/// Tensors that do not fit; errors of candle and the visitor.
 impl Cx<'_> {
     /// Query, key and value, views (batch, heads, tokens, width), with the keys and values of earlier tokens before the new ones; and
-    /// what is to be kept of them.
+    /// the keys and values to keep, if a cache is kept.
     ///
     /// Eager kernels make new tensors of both, as transformers does; fused ones write the new tokens behind those in the cache.
     pub fn remember(&mut self, past: Past<'_>, heads: [Tensor; 3]) -> Result<([Tensor; 3], Option<KeyValue>)> {

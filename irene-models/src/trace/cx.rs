@@ -5,7 +5,7 @@ use irene_tree::{Format, Kernels, Level, Operation};
 use super::Tensors;
 use crate::{Result, Tensor};
 
-/// What a node of the trace is called: its name under its parent, its class and its level.
+/// The label of a node in the trace: its name under its parent, its class and its level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The name, which is the last part of the scope and of the checkpoint's key; the model itself is `root`.
@@ -16,9 +16,9 @@ pub struct Label {
     pub level: Level,
 }
 
-/// What has a place in the trace.
+/// A part of a model that is a node of the trace.
 pub trait Labelled {
-    /// What its node is called.
+    /// Its node's label.
     fn label(&self) -> &Label;
 }
 
@@ -36,18 +36,18 @@ macro_rules! labelled {
 
 /// A part of a model: a logic unit made of others, or a primitive.
 pub trait Module: Labelled {
-    /// What `forward` takes: references, so that the same node can be run again.
+    /// The input of `forward`: references, so that the same node can be run again.
     type Input<'a>: Tensors + Copy;
-    /// What it gives.
+    /// The output of `forward`.
     type Output: Tensors;
 
     /// Computes the output; every child and operation is entered through `cx`.
     ///
     /// # Errors
-    /// Tensors that do not fit, or what candle says.
+    /// Tensors that do not fit, or candle's error.
     fn forward(&self, cx: &mut Cx<'_>, input: Self::Input<'_>) -> Result<Self::Output>;
 
-    /// For a primitive: the operation it is, at this input and output.
+    /// For a primitive: its operation for this input and output.
     fn operation(&self, _input: Self::Input<'_>, _output: &Self::Output) -> Option<Operation> {
         None
     }
@@ -55,9 +55,9 @@ pub trait Module: Labelled {
 
 /// A node that has run, as a visitor sees it.
 pub struct Done<'a> {
-    /// What went in.
+    /// The inputs.
     pub inputs: &'a [&'a Tensor],
-    /// What came out.
+    /// The outputs.
     pub outputs: &'a [&'a Tensor],
     /// The operation, for primitives and the math level.
     pub operation: Option<Operation>,
@@ -98,13 +98,12 @@ impl<'v> Cx<'v> {
         Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None }
     }
 
-    /// The same context with such kernels.
+    /// The same context with these kernels.
     pub fn with_kernels(self, kernels: Kernels) -> Self {
         Self { kernels, ..self }
     }
 
-    /// The same context with keys and values kept in this format, where fused kernels are followed by shape; in that of the activations
-    /// otherwise.
+    /// The same context with this cache format, for fused kernels followed by shape; otherwise the cache has the activations' format.
     pub fn with_cache_format(self, format: Format) -> Self {
         Self { cache_format: Some(format), ..self }
     }
@@ -147,7 +146,7 @@ impl<'v> Cx<'v> {
         Ok(output)
     }
 
-    /// Runs one operation; `describe` says what it is once its output is known.
+    /// Runs one operation; `describe` gives its description from its output.
     #[inline]
     pub(super) fn operate<T: Tensors>(
         &mut self,

@@ -3,11 +3,11 @@ use irene_tree::OpKind;
 use super::Cx;
 use crate::{Activation, AffineLayer, Labelled, LayerNorm, Result, Tensor};
 
-/// Sequences of operations that are one kernel where kernels are fused and the tensors allow it. Each gives what its operations give
-/// one by one, to within 1e-5.
+/// Sequences of operations that are one kernel where kernels are fused and the tensors allow it. Each gives the same result as its
+/// operations one by one, to within 1e-5.
 ///
 /// # Errors
-/// As the operations they are made of.
+/// Those of their operations.
 impl Cx<'_> {
     /// A linear layer, then an activation of its result.
     #[inline]

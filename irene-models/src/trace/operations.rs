@@ -8,7 +8,8 @@ use crate::{
     tensor::{Binary, Scalar, Transform, Unary},
 };
 
-/// MatMul and Softmax are primitives of IrEne's, and what does as much work is one too; the others are single operations of the module that runs them.
+/// MatMul and Softmax are primitives of IrEne's, and so are operations with as much work; the others are single operations of the
+/// module that runs them.
 pub(super) fn label_of(kind: OpKind) -> Label {
     let (name, level) = match kind {
         OpKind::MatMul => ("matmul", Level::Ml),
@@ -26,11 +27,11 @@ pub(super) fn label_of(kind: OpKind) -> Label {
 /// The operations that a module may run itself. Each is a node of the trace.
 ///
 /// Views (transpose, reshape, narrow) move nothing and launch nothing; they are no nodes. A reshape of a tensor that is not
-/// contiguous is an error: say [`contiguous`](Self::contiguous) first, and the copy is in the trace.
+/// contiguous is an error: call [`contiguous`](Self::contiguous) first, so that the copy is in the trace.
 ///
 /// # Errors
-/// Every operation gives [`Error::Shape`](crate::Error::Shape) for operands that do not fit together, what candle says, and
-/// what the visitor says.
+/// Every operation gives [`Error::Shape`](crate::Error::Shape) for operands that do not fit together, and the errors of candle and
+/// the visitor.
 impl Cx<'_> {
     /// Batched matrix product (.., m, n)(.., n, p).
     #[inline]
@@ -44,7 +45,7 @@ impl Cx<'_> {
         self.traced(OpKind::MatMul, &[x, parameter], || x.matmul_matrix(parameter))
     }
 
-    /// Tells of a table that the module has and does not look up: its parameters count, and nothing runs.
+    /// Enters a table that the module has and does not look up: its parameters count, and nothing runs.
     pub fn unused_table(&mut self, name: &'static str, table: &Tensor) -> Result<()> {
         let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Embedding.name(), level: Level::Math };
         let operation = || {
@@ -234,7 +235,7 @@ impl Cx<'_> {
     /// Difference of two sizes, as a 64-bit integer on the host.
     ///
     /// # Errors
-    /// What the visitor says.
+    /// The visitor's error.
     pub fn sub_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
         self.on_host(|| label_of(OpKind::Sub), || Operation::on_host(OpKind::Sub))?;
         Ok(x.saturating_sub(y))
@@ -243,7 +244,7 @@ impl Cx<'_> {
     /// Product of two sizes, as a 64-bit integer on the host.
     ///
     /// # Errors
-    /// What the visitor says.
+    /// The visitor's error.
     pub fn mul_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
         self.on_host(|| label_of(OpKind::Mul), || Operation::on_host(OpKind::Mul))?;
         Ok(x.saturating_mul(y))
@@ -252,7 +253,7 @@ impl Cx<'_> {
     /// Sum of two sizes, as a 64-bit integer on the host.
     ///
     /// # Errors
-    /// What the visitor says.
+    /// The visitor's error.
     pub fn add_sizes(&mut self, x: usize, y: usize) -> Result<usize> {
         self.on_host(|| label_of(OpKind::Add), || Operation::on_host(OpKind::Add))?;
         Ok(x.saturating_add(y))

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
 
-/// Keeps every node's first output by its scope; the second of a name (a module's second MatMul) as `scope#1`, and so on.
+/// Keeps every node's first output by its scope; the second node of a scope (a module's second MatMul) as `scope#1`, and so on.
 #[derive(Debug, Default)]
 pub struct OutputVisitor {
     path: Vec<String>,

@@ -1,6 +1,6 @@
 use crate::Tensor;
 
-/// What a module takes or gives: tensors in some arrangement, which a visitor sees as a list.
+/// A module's input or output: tensors in some arrangement, which a visitor sees as a list.
 pub trait Tensors {
     /// Appends the tensors in order.
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>);

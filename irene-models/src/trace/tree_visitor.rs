@@ -10,7 +10,7 @@ pub struct TreeVisitor {
 }
 
 impl TreeVisitor {
-    /// For the tree of this model at this size.
+    /// A visitor for the tree of this model at this size.
     pub fn new(model_name: &str, size: Size) -> Self {
         Self { builder: TreeBuilder::new(model_name, size) }
     }

@@ -12,7 +12,7 @@ pub(super) const SEQ_LEN: &str = "seq_len";
 pub(super) const PAST_LEN: &str = "past_len";
 pub(super) const GENERATED: &str = "generated";
 pub(super) const PRECISION: &str = "precision";
-/// Eager or fused; `kernels` is a count of each node.
+/// Eager or fused kernels; the field `kernels` is a node's count.
 pub(super) const EXECUTION: &str = "execution";
 pub(super) const FRONTEND_TREE: &str = "frontend_tree";
 
@@ -22,7 +22,7 @@ pub(super) const PARENT_NAME: &str = "parent_name";
 pub(super) const LEVEL: &str = "level";
 pub(super) const INSTANCE_TYPE: &str = "instance_type";
 pub(super) const TYPE: &str = "type";
-/// Of a node that takes another size than the tree.
+/// The size of a node that takes another size than the tree.
 pub(super) const SIZE: &str = "size";
 pub(super) const TIMES: &str = "times";
 pub(super) const OPERATION: &str = "operation";
@@ -69,7 +69,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// A number below 64 for the keys that are known.
+    /// A number below 64 for each known key.
     pub(super) fn number(&self) -> Option<u32> {
         match self {
             Self::Quantity(quantity) => Some(*quantity as u32),

@@ -106,7 +106,7 @@ pub fn parse_tree(json: &[u8], origin: &str, line: usize) -> Result<Tree> {
     Ok(tree)
 }
 
-/// The error with the line that the tree stands in.
+/// Adds the tree's line to the error.
 fn in_line(error: Error, origin: &str, line: usize) -> Error {
     match error {
         Error::Node { tree, scope, reason } => {
@@ -116,7 +116,7 @@ fn in_line(error: Error, origin: &str, line: usize) -> Error {
     }
 }
 
-/// The message of a JSON error without its "at line 1 column 7": the line is ours to tell.
+/// The message of a JSON error without its "at line 1 column 7": our error gives the line.
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -233,7 +233,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
 }
 
 impl NodeSeed<'_> {
-    /// Reserves the node's place before its fields are known: pre-order does not wait for them.
+    /// Reserves the node's place before its fields are read: in pre-order a parent comes before its children.
     fn reserve(&mut self) -> usize {
         let index = self.reading.nodes.len();
         self.reading.nodes.push(Node {
@@ -292,7 +292,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 }
 
-/// The keys of one object so far: which of two would count is not said anywhere.
+/// The keys of one object so far, to refuse a key that stands twice.
 #[derive(Default)]
 struct Seen(u64);
 
@@ -307,7 +307,7 @@ impl Seen {
     }
 }
 
-/// What the format says twice, to be held against the tree once the node is read.
+/// Fields that repeat what the structure says, compared with the tree once the node is read.
 #[derive(Default)]
 struct Given {
     scope: bool,

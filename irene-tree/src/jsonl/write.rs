@@ -8,7 +8,7 @@ use crate::{Kernels, NodeId, Precision, Quantity, Tree};
 /// Writes each tree as one line of the interchange format.
 ///
 /// # Errors
-/// What the writer says.
+/// The writer's error.
 pub fn write_trees<'a>(mut writer: impl Write, trees: impl IntoIterator<Item = &'a Tree>) -> std::io::Result<()> {
     for tree in trees {
         serde_json::to_writer(&mut writer, &TreeLine(tree))?;
@@ -36,7 +36,7 @@ impl Serialize for TreeLine<'_> {
         map.serialize_entry(fields::MODEL_NAME, &tree.model_name)?;
         map.serialize_entry(fields::BATCH_SIZE, &tree.size.sequences)?;
         map.serialize_entry(fields::SEQ_LEN, &tree.size.new)?;
-        // What older readers do not know is written only where it says something.
+        // Fields that older readers do not know are written only if they differ from the default.
         if tree.size.past > 0 {
             map.serialize_entry(fields::PAST_LEN, &tree.size.past)?;
         }
@@ -79,7 +79,7 @@ impl Serialize for NodeObject<'_> {
         }
         for quantity in Quantity::all() {
             match node.get(quantity) {
-                // JSON has no infinity; what is not finite is not known.
+                // JSON has no infinity: a number that is not finite is left out.
                 Some(value) if !value.is_finite() => {}
                 Some(value) if quantity.is_count() && value.fract() == 0.0 && value.abs() < MOST_EXACT => {
                     map.serialize_entry(quantity.name(), &(value as u64))?;

@@ -1,7 +1,7 @@
 use crate::{Mark, Quantity, Tree};
 
-/// The tree as a CSV table, a node a line: scope, instance type, level, how often it runs in its parent where some node runs more
-/// than once, every quantity that some node has (with its unit in the title; empty where a node lacks it), marks.
+/// The tree as a CSV table, one line a node: scope, instance type, level, times (if some node runs more than once in its parent),
+/// every quantity that some node has (its unit in the title; empty where a node lacks it), marks.
 pub fn csv(tree: &Tree) -> String {
     let quantities: Vec<Quantity> =
         Quantity::all().filter(|&quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some())).collect();

@@ -4,10 +4,8 @@ use crate::{Quantity, Tree};
 
 /// The tree as folded stacks (`root;encoder;0;attention 1234`), which flame graph tools read.
 ///
-/// A line's number is what the node spends itself in one run of the whole: its value less its children's, as often as it runs, as a
-/// whole number of billionths of the
-/// quantity's unit for joules and seconds, of single FLOPs and bytes, or of the unit itself. Nodes that spend nothing
-/// themselves, or less than nothing by measuring error, and nodes whose value is not known have no line.
+/// A line's number is the node's own part (its value less its children's) in one run of the whole, rounded to nJ, ns, FLOPs, bytes or
+/// the quantity's unit. A node has no line if its value is unknown, or its own part is zero or, by measuring error, negative.
 pub fn folded(tree: &Tree, shown: Quantity) -> String {
     let scale = match shown.unit() {
         "J" | "s" => 1e9,

@@ -12,7 +12,7 @@ pub enum Column {
     Share(Quantity),
     /// The share as a bar of eight characters.
     Bar(Quantity),
-    /// What to know about the node's prediction.
+    /// Warnings about the node's prediction.
     Marks,
 }
 
@@ -53,7 +53,7 @@ impl Column {
     }
 }
 
-/// Eight characters, in eighths of one.
+/// A bar of eight characters, in steps of an eighth of a character.
 fn bar(share: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * 64.0).round() as usize;
@@ -61,14 +61,14 @@ fn bar(share: f64) -> String {
 }
 
 impl Tree {
-    /// The node's value, as often as it runs, as a share of the root's.
+    /// The node's value times its runs, as a share of the root's.
     pub fn share(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         let (part, whole) = (self.node(id).get(quantity)? * self.runs(id), self.root().get(quantity)?);
         (whole > 0.0).then_some(part / whole)
     }
 }
 
-/// What a [`Table`] shows.
+/// The columns and depth of a [`Table`].
 #[derive(Clone, Debug)]
 pub struct TableOptions {
     /// The columns beside the tree, left to right.
@@ -84,7 +84,7 @@ pub struct Row {
     pub id: NodeId,
     /// The branch lines before the name.
     pub branch: String,
-    /// Name, instance type, and how often the node runs in its parent where that is not once.
+    /// Name, instance type, and how often the node runs in its parent if not once.
     pub label: String,
     /// One cell a column.
     pub cells: Vec<String>,

@@ -55,7 +55,7 @@ pub(crate) struct Prediction {
     /// IrEne's interchange form, with features, energies, intervals and marks.
     #[schema(value_type = TreeLine)]
     tree: Box<RawValue>,
-    /// Where the energy goes by instance type, most first.
+    /// The energy by instance type, most first.
     bottlenecks: Vec<Share>,
     cost: Cost,
     predictor: PredictorEntry,
@@ -67,18 +67,18 @@ pub(crate) struct Predictions {
     pub(crate) predictions: Vec<Prediction>,
 }
 
-/// What the nodes of one instance type spend themselves.
+/// The own energy of all nodes of one instance type.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Share {
     instance_type: String,
     level: &'static str,
     count: usize,
     energy_j: f64,
-    /// Of the whole tree's energy, from 0 to 1.
+    /// The share of the whole tree's energy, from 0 to 1.
     share: f64,
 }
 
-/// Of a million runs.
+/// The cost of a million runs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Cost {
     energy_kwh_per_million: f64,
@@ -86,7 +86,7 @@ pub(crate) struct Cost {
     price_per_kwh_usd: f64,
 }
 
-/// What predicted.
+/// The predictor.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PredictorEntry {
     device: String,
@@ -156,9 +156,9 @@ pub(crate) fn energy(tree: &Tree) -> Result<f64, Problem> {
 pub(crate) struct Comparison {
     pub(crate) a: Whole,
     pub(crate) b: Whole,
-    /// b's less a's.
+    /// b's energy minus a's, J.
     pub(crate) difference_j: f64,
-    /// b's over a's.
+    /// b's energy over a's.
     pub(crate) ratio: f64,
     pub(crate) nodes: Vec<NodePair>,
     pub(crate) by_type: Vec<TypePair>,
@@ -175,7 +175,7 @@ pub(crate) struct Whole {
     pub(crate) energy_per_token_j: f64,
 }
 
-/// A node of either or both; without a difference where only one has it.
+/// A node of a, b or both; the difference is absent if only one has it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NodePair {
     pub(crate) scope: String,
@@ -187,7 +187,7 @@ pub(crate) struct NodePair {
     pub(crate) difference_j: Option<f64>,
 }
 
-/// What the nodes of one instance type spend themselves in either.
+/// The own energy of all nodes of one instance type in both.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TypePair {
     pub(crate) instance_type: String,
@@ -215,7 +215,7 @@ pub(crate) struct Cell {
     pub(crate) extrapolated: bool,
 }
 
-/// Of one run.
+/// The figures of one run.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Figures {
     energy_j: f64,
@@ -286,7 +286,7 @@ pub(crate) struct TreeLine {
     frontend_tree: Node,
 }
 
-/// A node of a tree. A number that is absent is not known.
+/// A node of a tree. An absent number is unknown.
 #[derive(Serialize, ToSchema)]
 #[schema(no_recursion)]
 pub(crate) struct Node {
@@ -302,10 +302,10 @@ pub(crate) struct Node {
     /// Millions, by IrEne's counting rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     flops: Option<f64>,
-    /// J, as it was measured or estimated.
+    /// J, measured or estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     ground_truth_energy: Option<f64>,
-    /// s, as it was measured.
+    /// s, measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     times_mean: Option<f64>,
     /// J.

@@ -61,11 +61,11 @@ pub(super) async fn compare(
     Ok(Json(compute(&app, compared).await?))
 }
 
-/// Nodes by scope, instance type and place among equals: a's in their order, then what only b has.
+/// Nodes by scope, instance type and place among equals: a's in their order, then those that only b has.
 fn pairs(a: &Tree, b: &Tree) -> Vec<NodePair> {
     let joules = |tree: &Tree, id: NodeId| tree.node(id).get(Quantity::PredictedEnergy);
     let key = |tree: &Tree, id: NodeId| (tree.node(id).scope().to_owned(), tree.node(id).instance_type().to_owned());
-    // Last first, so that equals are taken from the end in order.
+    // In reverse order, so that `pop` gives equals in order.
     let mut others: BTreeMap<(String, String), Vec<NodeId>> = BTreeMap::new();
     for id in b.ids().rev() {
         others.entry(key(b, id)).or_default().push(id);

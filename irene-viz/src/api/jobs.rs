@@ -31,7 +31,7 @@ use crate::{
     problem::Problem,
 };
 
-/// What to measure: a built-in model, or one by its config.
+/// The model to measure: a built-in one, or one by its config.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobRequest {
@@ -40,7 +40,7 @@ pub(super) struct JobRequest {
     /// A config.json, instead of a model's name.
     #[schema(value_type = Option<Object>)]
     config: Option<Box<RawValue>>,
-    /// What to call the model of a config.
+    /// The name of a config's model.
     name: Option<String>,
     /// Sequences in the batch.
     batch_size: usize,
@@ -69,10 +69,10 @@ pub(super) struct JobEntry {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// Of a job that is done: `measured`, or `estimated` if any part of the energies is; absent without energies.
+    /// When the job is done: `measured`, or `estimated` if any part of the energies is; absent without energies.
     #[serde(skip_serializing_if = "Option::is_none")]
     energy_provenance: Option<&'static str>,
-    /// Of a job that is done, where one job is asked for: a line of IrEne's interchange form, for `POST predict/trees`.
+    /// When the job is done and asked for alone: a line of IrEne's interchange form, for `POST predict/trees`.
     #[schema(value_type = Option<TreeLine>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tree: Option<Box<RawValue>>,
@@ -82,9 +82,9 @@ pub(super) struct JobEntry {
 #[derive(Serialize, ToSchema)]
 #[schema(title = "Progress")]
 pub(super) struct ProgressEntry {
-    /// Nodes that are measured, those that do the same once; 0 while that is not known.
+    /// Nodes to measure; nodes that do the same count once. 0 until it is known.
     nodes: usize,
-    /// Those of them that need no more.
+    /// Those of them that need no more rounds.
     measured: usize,
     /// Rounds of measuring so far, of all nodes.
     rounds: usize,
@@ -131,7 +131,7 @@ impl JobEntry {
     }
 }
 
-/// The jobs of a server that has them; another one's answer says how it would.
+/// The jobs of a server that allows them; otherwise the answer says how to allow them.
 fn allowed(app: &App) -> Result<Arc<Jobs>, Problem> {
     let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
     app.jobs.clone().ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))
@@ -172,11 +172,11 @@ pub(super) async fn submit(
     let body = bytes(body)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    // A page elsewhere can send other types without asking.
+    // A page of another origin can send other types without a preflight.
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a job takes the content type application/json"));
     }
-    // A page whose name was made to lead here is of one origin with this server, but cannot say that it is this machine.
+    // DNS rebinding gives a page this server's origin, but its host is no name of this machine.
     if app.is_local && !names_this_machine(&headers) {
         let detail = "a server on this machine alone takes jobs for localhost or an address, not for another name";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
@@ -232,10 +232,10 @@ fn spec(app: &App, request: JobRequest) -> Result<ModelSpec, Problem> {
     }
 }
 
-/// Refuses what the machine would take too long for, or has no room for.
+/// Refuses a model that would take too long, or more memory than there is.
 fn check_cost(app: &App, tree: &Tree) -> Result<(), Problem> {
     const BYTES_OF_A_NUMBER: f64 = 4.0;
-    // What an operation reads and writes is there at the same time, and what its neighbours keep for later.
+    // An operation's inputs and outputs are in memory together, with those that its neighbours keep for later.
     const OPERATIONS_AT_A_TIME: f64 = 3.0;
     let of_root = |quantity: Quantity| tree.root().get(quantity).unwrap_or(f64::INFINITY);
     let parameters = of_root(Quantity::NumParameters);
@@ -307,7 +307,7 @@ pub(super) async fn events(State(app): Shared, Named { job, .. }: Named) -> Resu
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// Who follows a job.
+/// A client that follows a job.
 struct Follower {
     job: Arc<Job>,
     status: watch::Receiver<Status>,
@@ -315,15 +315,15 @@ struct Follower {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Between two events; what changes in it comes as one.
+/// The pause between two events; changes within it come as one.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Follower {
-    /// The next event, and who waits for the one after it.
+    /// The next event, and the follower for the event after it.
     async fn next(mut self) -> (Event, Option<Self>) {
         if !self.is_first {
             sleep(PAUSE).await;
-            // The sender is the job's own: it does not go away.
+            // The job has the sender, so that it stays.
             let _ = self.status.changed().await;
         }
         self.is_first = false;

@@ -20,7 +20,7 @@ use crate::{
     problem::Problem,
 };
 
-/// Sizes that are swept where none are named; those that a model cannot take are left out.
+/// The default sizes of a sweep; those that a model cannot take are left out.
 const BATCH_SIZES: [usize; 6] = [1, 4, 8, 16, 32, 64];
 const SEQ_LENS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 
@@ -66,7 +66,7 @@ fn sweep_of(
         for &seq_len in seq_lens {
             let tree = match app.predict(device, spec, whole(Size::new(batch_size, seq_len))) {
                 Ok(tree) => tree,
-                // The default lengths are more than some models have positions.
+                // Some default lengths exceed the positions of some models.
                 Err(_) if !is_asked && !cells.is_empty() => continue,
                 Err(problem) => return Err(problem),
             };

@@ -1,4 +1,4 @@
-//! What requests ask for.
+//! The parameters of requests.
 
 use axum::{
     extract::{FromRequestParts, Query},
@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
 
-/// A query whose mistakes are a [`Problem`].
+/// A query whose errors become a [`Problem`].
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -47,7 +47,7 @@ pub(crate) struct ModelQuery {
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) kernels: Kernels,
-    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    /// The head on top of the trunk: `none`, `lm` or `classification`.
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) head: TaskHead,
@@ -58,26 +58,26 @@ pub(crate) struct ModelQuery {
     pub(crate) math: bool,
 }
 
-impl ModelQuery {
-    pub(crate) fn run(&self) -> Result<Run, Problem> {
-        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
-        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
-        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
-    }
+/// `run` of a query about one model.
+macro_rules! asks_for_a_run {
+    ($($query:ident),+) => {
+        $(impl $query {
+            pub(crate) fn run(&self) -> Result<Run, Problem> {
+                let precision = self.dtype.as_deref().map_or(Ok(Precision::default()), str::parse);
+                Ok(Run {
+                    precision: precision.map_err(|error| Problem::refused(&error))?,
+                    kernels: self.kernels,
+                    head: self.head,
+                    generate: self.generate,
+                    shows_math: self.math,
+                    ..Size::new(self.batch_size, self.seq_len).after(self.past_len).into()
+                })
+            }
+        })+
+    };
 }
 
-impl ConfigQuery {
-    pub(crate) fn run(&self) -> Result<Run, Problem> {
-        let size = Size::new(self.batch_size, self.seq_len).after(self.past_len);
-        let run = Run { kernels: self.kernels, head: self.head, generate: self.generate, ..size.into() };
-        in_precision(Run { shows_math: self.math, ..run }, self.dtype.as_deref())
-    }
-}
-
-fn in_precision(run: Run, dtype: Option<&str>) -> Result<Run, Problem> {
-    let precision = dtype.map_or(Ok(Precision::default()), str::parse);
-    Ok(Run { precision: precision.map_err(|error| Problem::refused(&error))?, ..run })
-}
+asks_for_a_run!(ModelQuery, ConfigQuery);
 
 /// A single pass over whole sequences, without single operations.
 pub(crate) fn whole(size: Size) -> Run {
@@ -104,7 +104,7 @@ pub(crate) struct ConfigQuery {
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) kernels: Kernels,
-    /// What stands on top of the trunk: `none`, `lm` or `classification`.
+    /// The head on top of the trunk: `none`, `lm` or `classification`.
     #[serde(default)]
     #[param(value_type = String)]
     pub(crate) head: TaskHead,
@@ -113,7 +113,7 @@ pub(crate) struct ConfigQuery {
     /// Whether the single operations of modules are nodes.
     #[serde(default)]
     pub(crate) math: bool,
-    /// What to call the model.
+    /// The model's name.
     pub(crate) name: Option<String>,
 }
 
@@ -123,18 +123,18 @@ pub(crate) struct ConfigQuery {
 pub(crate) struct TreesQuery {
     /// A device's name; the first by default.
     pub(crate) device: Option<String>,
-    /// What was measured of the trees.
+    /// Which nodes of the trees were measured.
     #[serde(default)]
     pub(crate) method: Method,
 }
 
-/// How much was measured.
+/// Which nodes were measured.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Method {
     /// Every node's latency and driver energy.
     Measured,
-    /// Those of the primitives.
+    /// Latency and driver energy of the primitives.
     Primitives,
     /// Nothing.
     #[default]

@@ -9,7 +9,8 @@ use crate::{Cx, Embedding, Label, Linear, Module, Result, Tensor, Weights, label
 
 labelled!(FlexiBertSelfAttention);
 
-/// Every head's own operation around what all have in common: scores of relative positions, a softmax, and the values it weighs.
+/// Every head's own operation, and the steps that all heads share: scores of relative positions, a softmax, and its product with the
+/// values.
 pub(super) struct FlexiBertSelfAttention {
     label: Label,
     query: Linear,
@@ -71,7 +72,7 @@ impl FlexiBertSelfAttention {
         cx.transpose(&scores, 0, 2)
     }
 
-    /// The context of each head: the weighed values, and what the head makes of its tokens beside them.
+    /// The context of each head: the weighted values, and the head's own transform or convolution beside them.
     fn mixed(&self, cx: &mut Cx<'_>, [query, key, value]: &[Tensor; 3], weighed: &Tensor) -> Result<Tensor> {
         let contexts = self.heads.iter().enumerate().map(|(index, head)| {
             let weighed = cx.select(weighed, 1, index)?;

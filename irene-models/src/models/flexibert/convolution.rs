@@ -4,8 +4,8 @@ use crate::{Convolution, Cx, Label, Linear, Module, Result, Tensor, Weights, lab
 
 labelled!(ConvolutionHead, SeparableConv1D);
 
-/// Span-based dynamic convolution (ConvBERT): keys, convolved, meet queries in a kernel for each token, which its values are
-/// convolved with.
+/// Span-based dynamic convolution (ConvBERT): convolved keys and the queries give a kernel for each token, which convolves its
+/// values.
 pub(super) struct ConvolutionHead {
     label: Label,
     key_conv_attn_layer: SeparableConv1D,
@@ -15,7 +15,7 @@ pub(super) struct ConvolutionHead {
 }
 
 impl ConvolutionHead {
-    /// Loads the layers of this number among the convolution heads of an attention.
+    /// Loads the convolution head of this number in an attention.
     pub(super) fn load(
         weights: &Weights<'_>,
         label: Label,
@@ -34,7 +34,7 @@ impl ConvolutionHead {
 }
 
 impl Module for ConvolutionHead {
-    /// The head's query and key, its value and its weighed values, (batch, sequence, width).
+    /// The head's query and key, its value and its weighted values, (batch, sequence, width).
     type Input<'a> = ((&'a Tensor, &'a Tensor), (&'a Tensor, &'a Tensor));
     type Output = Tensor;
 

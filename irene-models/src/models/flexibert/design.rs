@@ -15,13 +15,13 @@ pub struct Design {
 pub struct LayerDesign {
     /// The hidden size.
     pub hidden: usize,
-    /// What each attention head does.
+    /// The kind of each attention head.
     pub heads: Vec<Head>,
     /// The widths of the stacked feed-forward linears, from first to last.
     pub feed_forward: Vec<usize>,
 }
 
-/// What an attention head does. Their order is the published one.
+/// The kind of an attention head, in the published order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Head {
     /// Self-attention by scaled dot products, `sa_sdp`.

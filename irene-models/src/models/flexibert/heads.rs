@@ -5,17 +5,17 @@ use crate::{Cx, Label, Module, Result, Tensor, Weights, labelled};
 
 labelled!(ScoringHead, TransformHead);
 
-/// What sets a head apart, by where in the attention it comes in.
+/// The head's own part, by its place in the attention.
 pub(super) enum HeadModule {
     /// Scores of queries and keys.
     Scoring(ScoringHead),
-    /// A transform of the values, beside the weighed ones.
+    /// A transform of the values, beside the weighted ones.
     Transforming(TransformHead),
-    /// A convolution of the values, beside the weighed ones.
+    /// A convolution of the values, beside the weighted ones.
     Convolving(Box<ConvolutionHead>),
 }
 
-/// How many heads have been loaded: in the checkpoint each kind with parameters is counted by itself.
+/// How many heads have been loaded: the checkpoint counts each kind with parameters by itself.
 #[derive(Default)]
 pub(super) struct Place {
     heads: usize,
@@ -78,14 +78,14 @@ impl Module for ScoringHead {
     }
 }
 
-/// The sum of the weighed values and a transform of the values over sequence and width.
+/// The sum of the weighted values and a transform of the values over sequence and width.
 pub(super) struct TransformHead {
     label: Label,
     transform: fn(&mut Cx<'_>, &Tensor) -> Result<Tensor>,
 }
 
 impl Module for TransformHead {
-    /// The head's value and its weighed values, (batch, sequence, width).
+    /// The head's value and its weighted values, (batch, sequence, width).
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 

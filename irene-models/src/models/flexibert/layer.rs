@@ -131,7 +131,7 @@ impl Module for FlexiBertIntermediate {
     }
 }
 
-/// Back to the hidden size, residual and norm; and on to the next layer's hidden size where it is another.
+/// Maps back to the hidden size, adds the residual and normalises; then maps to the next layer's hidden size if it differs.
 struct FlexiBertOutput {
     label: Label,
     dense: Linear,
@@ -153,7 +153,7 @@ impl FlexiBertOutput {
 }
 
 impl Module for FlexiBertOutput {
-    /// What is mapped, and the residual.
+    /// The Linear's input, and the residual.
     type Input<'a> = (&'a Tensor, &'a Tensor);
     type Output = Tensor;
 

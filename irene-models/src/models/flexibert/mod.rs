@@ -1,13 +1,13 @@
 //! FlexiBERT (Tuli et al., 2022, arXiv 2205.11656): BERT's encoder with heterogeneous layers, each head its own operation.
 //!
 //! The order of operations is that of the published PyTorch code. It projects query, key and value, scores positions, takes the
-//! softmax and weighs values for all heads of a layer at once; what sets one head apart from another (its product of queries and
-//! keys, its transform, its convolution) it runs head by head. It is one flat module; a head's own part is a node of its own
-//! here, so that the tree shows what it costs. In the checkpoint the parameters have the published keys.
+//! softmax and weights values for all heads of a layer at once; a head's own part (its product of queries and keys, its transform,
+//! its convolution) it runs head by head. The published code is one flat module; here a head's own part is a node, so that the tree
+//! shows its cost. In the checkpoint the parameters have the published keys.
 //!
-//! Positions are relative keys alone: the table of absolute positions is there and not looked up. Heads that transform
-//! (FNet, arXiv 2105.03824) or convolve (ConvBERT, arXiv 2008.02496) take padding as they find it; the softmax is masked.
-//! The published code replaces what its dot-product heads have computed by zeros; here it goes on.
+//! Positions are relative keys alone: the table of absolute positions is loaded but not looked up. Heads that transform (FNet, arXiv
+//! 2105.03824) or convolve (ConvBERT, arXiv 2008.02496) do not mask padding; the softmax is masked. The published code overwrites the
+//! results of its dot-product heads with zeros; here they are used.
 
 mod attention;
 mod convolution;
@@ -73,7 +73,7 @@ impl ModelSpec {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] if the design cannot be written as a config, which none is known to do.
+    /// [`Error::Config`] if the design cannot be written as a config, which is not known to happen.
     pub fn from_design(name: impl Into<String>, design: &Design) -> Result<Self> {
         let name = name.into();
         let refuse = |error: serde_json::Error| Error::Config {
@@ -89,7 +89,7 @@ impl ModelSpec {
     }
 }
 
-/// What a FlexiBERT config decides.
+/// The sizes in a FlexiBERT config.
 struct Sizes {
     design: Design,
     vocabulary: usize,

@@ -2,9 +2,9 @@ use irene_tree::Format;
 
 use crate::{Batch, Result, Tensor, Tensors};
 
-/// What every layer is told beside the hidden states.
+/// The inputs of every layer beside the hidden states.
 pub(super) struct Surroundings {
-    /// What is added to scores, (batch, 1, 1, key).
+    /// Numbers added to scores, (batch, 1, 1, key).
     pub(super) mask: Tensor,
     /// 0, 1, 2 ... for queries, (sequence, 1), and keys, (1, sequence).
     pub(super) places: [Tensor; 2],

@@ -5,20 +5,19 @@ use std::{
 
 use irene_tree::{Level, Operation, Tree};
 
-use super::{Done, Label, TreeVisitor, Visitor};
-use crate::{Result, Tensor};
+use crate::{Done, Label, Result, Tensor, TreeVisitor, Visitor};
 
-/// A node to be measured: what it is, and how to run it again on the tensors it has just seen.
+/// A node to be measured: its label, and how to run it again on the tensors it has just seen.
 pub struct ToMeasure<'a> {
-    /// The same for nodes that do the same: kind, shapes, strides, types, parameters, and so on below.
+    /// Equal for nodes that do the same: same kind, shapes, strides, types and parameters, also of the nodes below.
     pub key: u64,
-    /// What the node is called.
+    /// The node's label.
     pub label: &'a Label,
     /// Runs it again.
     pub rerun: &'a mut dyn FnMut() -> Result<()>,
 }
 
-/// What a node was measured to cost.
+/// The measured figures of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredNode<T> {
     /// The figures.
@@ -54,7 +53,7 @@ impl<'m, T: Clone> MeasuringVisitor<'m, T> {
         }
     }
 
-    /// The tree, and beside each of its nodes what it was measured to cost, if its level was asked for.
+    /// The tree, and for each of its nodes the measured figures, if its level was asked for.
     ///
     /// # Errors
     /// [`irene_tree::Error::Build`] if the forward pass has not ended.
@@ -95,7 +94,7 @@ impl<T: Clone> Visitor for MeasuringVisitor<'_, T> {
         if let Some((_, parent)) = self.open.last_mut() {
             key.hash(parent);
         }
-        // Arithmetic of the host has nothing to run again.
+        // Arithmetic on the host has nothing to run again.
         if self.levels.contains(&label.level) && !outputs.is_empty() {
             let known = self.known.get(&key).cloned();
             let is_shared = known.is_some();

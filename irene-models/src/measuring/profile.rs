@@ -20,7 +20,7 @@ pub struct Profiler<'a> {
     pub protocol: &'a MeasuringProtocol,
     /// The levels whose nodes are measured.
     pub levels: &'a [Level],
-    /// The number formats of the model, which its tree says.
+    /// The number formats of the model, for its tree.
     pub precision: Precision,
     /// Ends the profile when it becomes true.
     pub stop: &'a AtomicBool,
@@ -164,9 +164,9 @@ pub enum ProfileError {
 }
 
 impl Profiler<'_> {
-    /// Runs the model on a batch and measures its nodes in place: one round of each node in a pass, and passes until every node is
-    /// known well enough. The rounds of a node lie apart, so that its interval also covers drift over minutes. The tree gets latency,
-    /// utilisations and energy, each with how it was measured.
+    /// Runs the model on a batch and measures its nodes in place: each pass measures one round of each node, and passes go on until
+    /// every interval is narrow enough. The rounds of a node lie apart, so that its interval also covers drift over minutes. The tree
+    /// gets latency, utilisations and energy, and how each was measured.
     ///
     /// `known` has earlier measurements of nodes, by their keys; `keep` gets every measurement that has a new round.
     ///

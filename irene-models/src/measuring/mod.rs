@@ -1,0 +1,7 @@
+//! Measuring nodes in place while a model runs, apart from following and running it.
+
+#[cfg(feature = "profile")]
+pub mod profile;
+mod visitor;
+
+pub use visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
