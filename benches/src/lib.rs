@@ -44,7 +44,7 @@ pub fn annotated(name: &str, batch_size: usize, seq_len: usize) -> Tree {
     tree
 }
 
-/// The interchange lines of IrEne's first machine, if `IRENE_DATA` leads to its CSV files.
+/// The interchange lines of IrEne's device_1, if `IRENE_DATA` leads to its CSV files.
 pub fn device_1() -> Option<String> {
     let dir = irene_tree::irene_csv::device_dir_from_env("device_1")?;
     let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();

@@ -28,11 +28,14 @@ fn the_readme_shows_what_its_first_command_prints() {
 #[test]
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
-    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 14.3 J a run"), "{text}");
+    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 11.1 J a run"), "{text}");
     assert!(text.contains("│  │  │  ├─ self BertSelfAttention"), "{text}");
     assert!(text.contains("where it goes"), "{text}");
-    assert!(text.contains("90% interval 1") && text.contains("latency 49") && text.contains("mean power 2"), "{text}");
-    assert!(text.contains("a million runs: 3.9"), "{text}");
+    assert!(
+        text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"),
+        "{text}"
+    );
+    assert!(text.contains("a million runs: 3.09"), "{text}");
     assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");
     assert!(!text.contains("CO2e"), "emissions without a grid intensity");
@@ -72,7 +75,7 @@ fn json_and_csv_carry_every_node() {
     let tree = jsonl::parse_tree(json.as_bytes(), "stdout", 1).unwrap();
     assert!(tree.nodes().iter().all(|node| node.get(Quantity::PredictedEnergy).is_some()));
     assert_eq!(tree.extra["predictor"]["provenance"], "predicted");
-    assert!(tree.extra["predictor"]["trained_on"]["training_data"].as_str().unwrap().starts_with("166 trees"));
+    assert!(tree.extra["predictor"]["trained_on"]["training_data"].as_str().unwrap().starts_with("192 trees"));
     let cost = &tree.extra["cost_per_million_runs"];
     let kwh = tree.root().get(Quantity::PredictedEnergy).unwrap() / 3.6;
     assert!((cost["energy_kwh"].as_f64().unwrap() - kwh).abs() < 1e-9);
@@ -102,7 +105,10 @@ fn lists_name_models_and_devices() {
     assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
     assert!(models.contains("may be bert, electra") && models.contains("flexibert"), "{models}");
     let devices = good(&["devices"]);
-    assert!(devices.contains("gtx-1080-ti") && devices.contains("166 trees"), "{devices}");
+    let place = |text: &str| devices.find(text).unwrap_or_else(|| panic!("no {text} in {devices}"));
+    // Each card has the data that it was measured with.
+    let places = ["gtx-1080-ti\n", "device_2", "192 trees", "gtx-1070\n", "device_1", "166 trees"].map(place);
+    assert!(places.is_sorted(), "{devices}");
     assert!(good(&["completions", "bash"]).contains("irene"));
 }
 
@@ -165,7 +171,7 @@ fn bad_names_sizes_and_devices_are_named() {
     let long = refused(1, &["predict", "bert-base-uncased", "-b", "1", "-s", "600"]);
     assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
     let device = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h100"]);
-    assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti"), "{device}");
+    assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti, gtx-1070"), "{device}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));
 }
 
@@ -326,16 +332,18 @@ fn what_a_run_lacks_is_named() {
 
 #[test]
 fn the_importer_writes_the_public_layout_as_trees() {
-    let Some(dir) = irene_tree::irene_csv::device_dir_from_env("device_1") else {
-        println!("skipped: IRENE_DATA does not lead to IrEne's device_1");
-        return;
-    };
-    let folder = Folder::new("import");
-    let out = folder.path("device_1.jsonl");
-    good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
-    let trees = jsonl::read_trees(Path::new(&out)).unwrap();
-    assert_eq!(trees.len(), 166);
-    assert!(trees.iter().flat_map(irene_tree::Tree::nodes).all(|node| node.get(Quantity::NumParameters).is_some()));
+    for (device, count) in [("device_1", 166), ("device_2", 192)] {
+        let Some(dir) = irene_tree::irene_csv::device_dir_from_env(device) else {
+            println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
+            continue;
+        };
+        let folder = Folder::new(&format!("import-{device}"));
+        let out = folder.path("trees.jsonl");
+        good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
+        let trees = jsonl::read_trees(Path::new(&out)).unwrap();
+        assert_eq!(trees.len(), count);
+        assert!(trees.iter().flat_map(irene_tree::Tree::nodes).all(|node| node.get(Quantity::NumParameters).is_some()));
+    }
 }
 
 /// Words are tokens.

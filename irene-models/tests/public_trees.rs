@@ -73,16 +73,18 @@ fn the_six_public_models_have_the_published_nodes_at_two_sizes() {
 }
 
 #[test]
-fn the_public_data_gives_166_trees_and_each_is_the_trace() {
-    let Some(dir) = irene_csv::device_dir_from_env("device_1") else {
-        println!("skipped: IRENE_DATA does not lead to IrEne's device_1");
-        return;
-    };
+fn the_public_data_of_both_machines_gives_all_trees_and_each_is_the_trace() {
     let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
-    let import = irene_csv::read_dir(&dir, &class_of).unwrap();
-    assert_eq!(import.trees.len(), 166);
-    for tree in &import.trees {
-        let traced = traced(&tree.model_name, tree.size);
-        assert_same(&tree.to_string(), &nodes(tree, str::to_owned), &nodes(&traced, str::to_owned));
+    for (device, trees) in [("device_1", 166), ("device_2", 192)] {
+        let Some(dir) = irene_csv::device_dir_from_env(device) else {
+            println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
+            continue;
+        };
+        let import = irene_csv::read_dir(&dir, &class_of).unwrap();
+        assert_eq!(import.trees.len(), trees, "{device}");
+        for tree in &import.trees {
+            let traced = traced(&tree.model_name, tree.size);
+            assert_same(&format!("{device}: {tree}"), &nodes(tree, str::to_owned), &nodes(&traced, str::to_owned));
+        }
     }
 }

@@ -1,79 +1,110 @@
+//! The paper's predictors and ours, each cross-validated on one machine's trees.
+
 use irene_features::FeatureSet;
+use irene_tree::{Level, Tree};
 
-use crate::{CrossValidation, PaperTrainer, Reported, Strategy, Track, Trainer};
+use crate::{
+    CrossValidation, HeldOut, LeaveOut, PaperTrainer, Result, Strategy, Track, Trainer, crossvalidate, predict_held_out,
+};
 
-/// One line of the paper's ablations: a way to train, and the errors that others report for it.
-pub struct Ablation {
-    /// Its name in tables.
-    pub name: &'static str,
-    /// The trainer.
-    pub trainer: Box<dyn Trainer>,
-    /// Errors on the paper's first machine (PC1), as published.
-    pub published: Reported,
-    /// Errors of a run of the authors' published code on the public measurements of that machine.
-    pub authors_code: Reported,
+/// A row of the paper's ablations (its tables 8 and 9), or one of our tracks beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ablation {
+    /// The paper's predictor with all features.
+    End2End,
+    /// Weights learned on the children's true energies.
+    StepWise,
+    /// The sum of the children.
+    PredictedSum,
+    /// Regression on each node's own features.
+    Unstructured,
+    /// End2End without resource features.
+    SpecsOnly,
+    /// End2End without model features.
+    ResourcesOnly,
+    /// Ours.
+    Ours(Track),
 }
 
-/// The paper's training strategies and feature sets, each to be cross-validated leaving one model out, and our three tracks.
-pub fn ablations(seed: u64) -> Vec<Ablation> {
-    let paper = |name, strategy, features, published, authors_code| Ablation {
-        name,
-        trainer: Box::new(PaperTrainer { strategy, features, seed }),
-        published,
-        authors_code,
-    };
-    let with_all =
-        |name, strategy, published, authors_code| paper(name, strategy, FeatureSet::all(), published, authors_code);
-    let mut rows = vec![
-        with_all("End2End", Strategy::End2End, Reported::all(0.70, 8.54, 5.52), Reported::all(0.69, 10.18, 7.32)),
-        with_all("StepWise", Strategy::StepWise, Reported::without_ml(9.28, 14.84), Reported::all(0.69, 10.99, 14.25)),
-        with_all(
-            "PredictedSum",
-            Strategy::PredictedSum,
-            Reported::without_ml(16.4, 17.69),
-            Reported::all(0.69, 18.16, 17.77),
-        ),
-        with_all(
-            "Unstructured",
-            Strategy::Unstructured,
-            Reported::without_ml(278.0, 39.8),
-            Reported::all(0.69, 956.0, 234.0),
-        ),
-        paper(
-            "End2End, specs only",
-            Strategy::End2End,
-            FeatureSet::specs(),
-            Reported::all(5.76, 11.54, 7.08),
-            Reported::all(5.54, 12.18, 6.84),
-        ),
-        paper(
-            "End2End, resources only",
-            Strategy::End2End,
-            FeatureSet::resources(),
-            Reported::all(0.63, 8.87, 7.32),
-            Reported::all(0.61, 10.46, 6.04),
-        ),
+impl Ablation {
+    /// All, the paper's first.
+    pub const ALL: [Self; 9] = [
+        Self::End2End,
+        Self::StepWise,
+        Self::PredictedSum,
+        Self::Unstructured,
+        Self::SpecsOnly,
+        Self::ResourcesOnly,
+        Self::Ours(Track::Measured),
+        Self::Ours(Track::Primitives),
+        Self::Ours(Track::Specs),
     ];
-    let ours = [
-        ("ours, all measured", Track::Measured),
-        ("ours, primitives measured", Track::Primitives),
-        ("ours, specs only", Track::Specs),
-    ];
-    rows.extend(ours.map(|(name, track)| Ablation {
-        name,
-        trainer: Box::new(track),
-        published: Reported::default(),
-        authors_code: Reported::default(),
-    }));
-    rows
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::End2End => "End2End",
+            Self::StepWise => "StepWise",
+            Self::PredictedSum => "PredictedSum",
+            Self::Unstructured => "Unstructured",
+            Self::SpecsOnly => "End2End, specs only",
+            Self::ResourcesOnly => "End2End, resources only",
+            Self::Ours(Track::Measured) => "ours, all measured",
+            Self::Ours(Track::Primitives) => "ours, primitives measured",
+            Self::Ours(Track::Specs) => "ours, specs only",
+        }
+    }
+
+    /// How it is trained; the seed decides the initial weights of the paper's predictors.
+    pub fn trainer(self, seed: u64) -> Box<dyn Trainer> {
+        let paper = |strategy, features| Box::new(PaperTrainer { strategy, features, seed });
+        match self {
+            Self::End2End => paper(Strategy::End2End, FeatureSet::all()),
+            Self::StepWise => paper(Strategy::StepWise, FeatureSet::all()),
+            Self::PredictedSum => paper(Strategy::PredictedSum, FeatureSet::all()),
+            Self::Unstructured => paper(Strategy::Unstructured, FeatureSet::all()),
+            Self::SpecsOnly => paper(Strategy::End2End, FeatureSet::specs()),
+            Self::ResourcesOnly => paper(Strategy::End2End, FeatureSet::resources()),
+            Self::Ours(track) => Box::new(track),
+        }
+    }
+
+    /// Least and greatest error at a level over several seeds, %; None where nothing is at this level.
+    ///
+    /// # Errors
+    /// Those of [`crossvalidate`].
+    pub fn spread(
+        self,
+        trees: &[Tree],
+        seeds: impl Iterator<Item = u64>,
+    ) -> Result<impl Fn(Level) -> Option<[f64; 2]>> {
+        let run = |seed| crossvalidate(trees, self.trainer(seed).as_ref(), LeaveOut::Model, &|| ());
+        let runs: Vec<CrossValidation> = seeds.map(run).collect::<Result<_>>()?;
+        Ok(move |level| {
+            let means = runs.iter().filter_map(|run| run.mean(level));
+            means.map(|mean| [mean; 2]).reduce(|[low, high], [mean, _]| [low.min(mean), high.max(mean)])
+        })
+    }
 }
 
-impl CrossValidation {
-    /// The mean over the folds of the mean error of one instance type, %.
-    pub fn of_instance_type(&self, instance_type: &str) -> Option<f64> {
-        self.by_instance_type()
-            .into_iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(instance_type))
-            .map(|(_, mean)| mean)
+/// One of the predictors with what it says of each model that was left out.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Which.
+    pub ablation: Ablation,
+    /// The predicted trees.
+    pub held_out: Vec<HeldOut>,
+    /// Their errors.
+    pub errors: CrossValidation,
+}
+
+impl Tried {
+    /// Cross-validates, leaving one model out.
+    ///
+    /// # Errors
+    /// Those of [`predict_held_out`] and [`CrossValidation::of`].
+    pub fn new(ablation: Ablation, trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<Self> {
+        let held_out = predict_held_out(trees, ablation.trainer(seed).as_ref(), LeaveOut::Model, done)?;
+        Ok(Self { ablation, errors: CrossValidation::of(&held_out)?, held_out })
     }
 }

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use irene_numerics::mean;
-use irene_tree::{Level, Tree};
+use irene_tree::{Level, Quantity, Tree};
 use rayon::prelude::*;
 
-use crate::{Evaluation, LeaveOut, Result, Split, Trainer};
+use crate::{Errors, Evaluation, LeaveOut, Result, Split, Trainer};
 
 /// One fold: the group that was left out, and the errors of its predictions.
 #[derive(Clone, Debug)]
@@ -47,6 +47,31 @@ impl CrossValidation {
         mean(&self.folds.iter().filter_map(|fold| figure(&fold.evaluation)).collect::<Vec<_>>())
     }
 
+    /// The share of a level's nodes, of all folds together, whose error is at most this many percent: the paper's figure 3.
+    pub fn share_within(&self, level: Level, percent: f64) -> Option<f64> {
+        let errors = || self.folds.iter().filter_map(|fold| fold.evaluation.by_level.get(&level));
+        let within = |errors: &Errors| Some(errors.count() as f64 * errors.share_within(percent)?);
+        let nodes: usize = errors().map(Errors::count).sum();
+        (nodes > 0).then(|| errors().filter_map(within).sum::<f64>() / nodes as f64)
+    }
+
+    /// How many nodes of a level were judged.
+    pub fn count(&self, level: Level) -> usize {
+        self.folds.iter().filter_map(|fold| fold.evaluation.by_level.get(&level)).map(Errors::count).sum()
+    }
+
+    /// How many nodes of an instance type were judged.
+    pub fn count_of(&self, instance_type: &str) -> usize {
+        let errors = |fold: &Fold| fold.evaluation.by_instance_type.get(instance_type).map(Errors::count);
+        self.folds.iter().filter_map(errors).sum()
+    }
+
+    /// The mean over the folds of the mean error of one instance type, %.
+    pub fn of_instance_type(&self, instance_type: &str) -> Option<f64> {
+        let means = self.by_instance_type();
+        means.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(instance_type)).map(|(_, mean)| mean)
+    }
+
     /// The mean over the folds of their mean errors, by instance type.
     pub fn by_instance_type(&self) -> BTreeMap<String, f64> {
         let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
@@ -68,7 +93,27 @@ pub struct HeldOut {
     pub trees: Vec<Tree>,
 }
 
-/// Trains once for each split of the trees and predicts the trees that it leaves out, splits in parallel.
+/// Each model's trees as they would be predicted by a factor on what the GPU's driver counts; None where a node has no such figure.
+///
+/// # Errors
+/// [`Error::Training`](crate::Error::Training) for trees of a single model; [`Error::GroundTruth`](crate::Error::GroundTruth) for a
+/// ground truth of zero.
+pub fn by_driver(trees: &[Tree], factor: f64) -> Result<Option<CrossValidation>> {
+    let read = |place: &usize| {
+        let mut tree = trees[*place].clone();
+        for node in tree.nodes_mut() {
+            node.set(Quantity::PredictedEnergy, factor * node.get(Quantity::GpuEnergy)?);
+        }
+        Some(tree)
+    };
+    let splits = LeaveOut::Model.splits(trees)?;
+    let fold = |split: &Split| {
+        Some(HeldOut { left_out: split.left_out.clone(), trees: split.test.iter().map(read).collect::<Option<_>>()? })
+    };
+    splits.iter().map(fold).collect::<Option<Vec<_>>>().map(|held_out| CrossValidation::of(&held_out)).transpose()
+}
+
+/// Trains once for each split of the trees and predicts what it leaves out, splits in parallel.
 ///
 /// # Errors
 /// [`Error::Training`](crate::Error::Training) if there is too little to leave something out; the errors of training and predicting.

@@ -47,6 +47,7 @@ mod crossvalidate;
 mod error;
 mod evaluate;
 mod explain;
+mod floor;
 mod interval;
 mod paper;
 mod physics;
@@ -55,25 +56,33 @@ mod predictor;
 mod provenance;
 mod published;
 mod range;
+mod shares;
 mod splits;
 mod store;
 mod table;
 mod tracks;
+mod transfer;
 
-pub use ablation::{Ablation, ablations};
+pub use ablation::{Ablation, Tried};
 pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
-pub use crossvalidate::{CrossValidation, Fold, HeldOut, crossvalidate, predict_held_out};
+pub use crossvalidate::{CrossValidation, Fold, HeldOut, by_driver, crossvalidate, predict_held_out};
 pub use error::{Error, Result};
 pub use evaluate::{Errors, Evaluation, evaluate};
 pub use explain::{Explanation, Term};
+pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use paper::{PaperPredictor, PaperTrainer, Strategy};
 pub use predictor::{DeviceProfile, Predictor, Reader, Trainer};
 pub use provenance::{Provenance, SizeRanges};
-pub use published::{ByModel, END2END_BY_MODEL, PUBLISHED_BY_PRIMITIVE, Reported, is_first_machine};
+pub use published::{
+    ByModel, COST_SETTING, CostSetting, ENERGY_SHARES, ERRORS_WITHIN, EnergyShares, MACHINES, MINIATURES, Miniatures,
+    NODE_COUNTS, NodeCounts, OfOthers, PRIMITIVES, PublicMachine, Reported,
+};
+pub use shares::{module_shares, node_shares};
 pub use splits::{LeaveOut, Split, family};
 pub use store::Store;
 pub use tracks::Track;
+pub use transfer::{Transfer, transfer};
 
 use irene_features::MissingFeature;
 use irene_tree::{NodeId, Quantity, Tree};

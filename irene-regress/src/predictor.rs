@@ -88,26 +88,35 @@ struct Bundled {
     bytes: &'static [u8],
 }
 
-/// By device, each with its profile from specs first.
-const BUNDLED: &[Bundled] = &[
-    Bundled {
-        device: "gtx-1080-ti",
-        track: Track::Specs,
-        bytes: include_bytes!("../profiles/gtx-1080-ti.specs.safetensors"),
-    },
-    Bundled {
-        device: "gtx-1080-ti",
-        track: Track::Primitives,
-        bytes: include_bytes!("../profiles/gtx-1080-ti.primitives.safetensors"),
-    },
-    Bundled {
-        device: "gtx-1080-ti",
-        track: Track::Measured,
-        bytes: include_bytes!("../profiles/gtx-1080-ti.measured.safetensors"),
-    },
-];
+macro_rules! bundled {
+    ($($device:literal),*) => {
+        &[$(
+            Bundled {
+                device: $device,
+                track: Track::Specs,
+                bytes: include_bytes!(concat!("../profiles/", $device, ".specs.safetensors")),
+            },
+            Bundled {
+                device: $device,
+                track: Track::Primitives,
+                bytes: include_bytes!(concat!("../profiles/", $device, ".primitives.safetensors")),
+            },
+            Bundled {
+                device: $device,
+                track: Track::Measured,
+                bytes: include_bytes!(concat!("../profiles/", $device, ".measured.safetensors")),
+            },
+        )*]
+    };
+}
+
+/// [`DeviceProfile::DEFAULT_DEVICE`] first.
+const BUNDLED: &[Bundled] = bundled!["gtx-1080-ti", "gtx-1070"];
 
 impl DeviceProfile {
+    /// The bundled device that a reader gets who names none: the faster card of the two, and the one that was measured at more sizes.
+    pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
+
     /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero and
     /// all of a tree in number formats that it was not trained on, and writes method and provenance into the tree's field `predictor`.
     ///
@@ -171,7 +180,7 @@ impl DeviceProfile {
         Ok((id, self.predictor.explain(tree, id)?))
     }
 
-    /// The devices of the bundled profiles.
+    /// The devices of the bundled profiles, [`DEFAULT_DEVICE`](Self::DEFAULT_DEVICE) first.
     pub fn bundled_names() -> impl Iterator<Item = &'static str> {
         BUNDLED.iter().filter(|bundled| bundled.track == Track::Specs).map(|bundled| bundled.device)
     }

@@ -2,7 +2,7 @@
 //! primitive a little different from the rest. Skipped, and said so, where `IRENE_DATA` does not lead to them.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
-mod device_1;
+mod public;
 
 use std::collections::HashMap;
 
@@ -100,7 +100,7 @@ fn errors(profile: &DeviceProfile, trees: &[Tree]) -> (Evaluation, [f64; 3]) {
 /// The mean errors of the trees that were not chosen, over some choices of so many; from the shipped profile, and trained anew.
 fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
     const CHOICES: usize = 3;
-    let here = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    let here = DeviceProfile::bundled("gtx-1070").unwrap();
     let mut sums = [[0.0; 3]; 2];
     for choice in 0..CHOICES {
         let is_chosen = |place: usize| (0..count).any(|i| (choice * 37 + i * 61) % there.len() == place);
@@ -127,10 +127,10 @@ fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
 
 #[test]
 fn a_few_trees_make_a_shipped_profile_that_of_another_machine() {
-    let Some(trees) = device_1::trees() else { return };
+    let Some(trees) = public::trees("device_1") else { return };
     for (name, machine) in MACHINES {
         let there = machine.measure(&trees);
-        let shipped = errors(&DeviceProfile::bundled("gtx-1080-ti").unwrap(), &there).1;
+        let shipped = errors(&DeviceProfile::bundled("gtx-1070").unwrap(), &there).1;
         println!("{name}: as shipped {shipped:.1?}");
         for (count, most) in [(2, [5.0, 6.0, 5.0]), (10, [3.0, 5.0, 4.0])] {
             let [carried, anew] = with_few(&there, count);

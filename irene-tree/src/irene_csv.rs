@@ -43,12 +43,13 @@ pub struct Dropped {
     pub reason: String,
 }
 
-/// Finds the folder of a device's files from the path in the environment variable `IRENE_DATA`: that path, its folder `device`, or
-/// `irene/device`. `None` if the variable is not set or none of them has the files.
+/// Finds the folder of a device's files from the path in the environment variable `IRENE_DATA`: that path if it is called `device`, its
+/// folder `device`, or `irene/device`. `None` if the variable is not set or none of them has the files.
 pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
     let data = PathBuf::from(std::env::var_os("IRENE_DATA")?);
-    let places = [data.clone(), data.join(device), data.join("irene").join(device)];
-    places.into_iter().find(|dir| dir.join(FILES[0].0).is_file())
+    let below = [data.join(device), data.join("irene").join(device)];
+    let itself = data.ends_with(device).then_some(data);
+    itself.into_iter().chain(below).find(|dir| dir.join(FILES[0].0).is_file())
 }
 
 /// Reads the four files of a folder into trees.

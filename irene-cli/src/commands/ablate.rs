@@ -1,7 +1,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use irene_regress::{Ablation, CrossValidation, LeaveOut, PUBLISHED_BY_PRIMITIVE, ablations, crossvalidate};
+use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
 
 use super::evaluate::LEVELS;
 use crate::output;
@@ -19,45 +19,46 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trees = super::read_trees(&args.data)?;
-    let ablations = ablations(args.seed);
     let folds = LeaveOut::Model.splits(&trees)?.len();
-    let bar = output::progress((ablations.len() * folds) as u64, "folds");
-    let mut rows = Vec::new();
-    for ablation in ablations {
-        let result = crossvalidate(&trees, ablation.trainer.as_ref(), LeaveOut::Model, &|| bar.inc(1))?;
-        rows.push((ablation, result));
-    }
+    let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
+    let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
+    let tried: Vec<Tried> = tried.collect::<Result<_, _>>()?;
     bar.finish_and_clear();
-    output::print(&report(&rows)?)
+    output::print(&report(&tried, PublicMachine::of(&trees))?)
 }
 
-fn report(rows: &[(Ablation, CrossValidation)]) -> Result<String> {
+/// The figures, with the published ones where the trees are those of one of the paper's machines.
+fn report(tried: &[Tried], machine: Option<&PublicMachine>) -> Result<String> {
     let figure = |error: Option<f64>| error.map_or_else(|| "-".into(), |error| format!("{error:.2}"));
-    let mut out = String::from("percentage error, leaving one model out, mean of the models (published: PC1)\n\n");
+    let published = machine.map_or_else(
+        || "these trees are not of the paper's machines".to_owned(),
+        |machine| format!("published: {}, which is {}", machine.paper, machine.data),
+    );
+    let mut out = format!("percentage error, leaving one model out, mean of the models ({published})\n\n");
     let titles = ["ml", "published", "module", "published", "model", "published"].map(|title| format!("{title:>10}"));
     writeln!(out, "{:26}{}", "", titles.concat())?;
-    for (ablation, result) in rows {
-        write!(out, "{:26}", ablation.name)?;
+    for Tried { ablation, errors, .. } in tried {
+        write!(out, "{:26}", ablation.name())?;
+        let reported = machine.map(|machine| machine.reported(*ablation).published).unwrap_or_default();
         for level in LEVELS {
-            write!(out, "{:>10}{:>10}", figure(result.mean(level)), figure(ablation.published.at(level)))?;
+            write!(out, "{:>10}{:>10}", figure(errors.mean(level)), figure(reported.at(level)))?;
         }
         out.push('\n');
     }
+    let errors_of = |ablation| tried.iter().find(|tried| tried.ablation == ablation).map(|tried| &tried.errors);
+    let (paper, ours) = (errors_of(Ablation::End2End), errors_of(Ablation::Ours(Track::Specs)));
+    let (Some(paper), Some(ours)) = (paper, ours) else { return Ok(out) };
     out.push_str("\nml level by primitive\n");
     writeln!(out, "{:26}{:>10}{:>10}{:>10}", "", "irene", "published", "ours")?;
-    let (paper, ours) = (rows.first(), rows.last());
-    for (primitive, published) in PUBLISHED_BY_PRIMITIVE {
-        let of =
-            |row: Option<&(Ablation, CrossValidation)>| figure(row.and_then(|(_, r)| r.of_instance_type(primitive)));
-        writeln!(out, "{primitive:26}{:>10}{published:>10.2}{:>10}", of(paper), of(ours))?;
+    for primitive in PRIMITIVES {
+        let published = figure(machine.and_then(|machine| machine.primitive(primitive)));
+        let [paper, ours] = [paper, ours].map(|errors| figure(errors.of_instance_type(primitive)));
+        writeln!(out, "{primitive:26}{paper:>10}{published:>10}{ours:>10}")?;
     }
     out.push_str("\nby left-out model, End2End and ours (ml / module / model)\n");
-    if let (Some((_, paper)), Some((_, ours))) = (paper, ours) {
-        for (paper_fold, our_fold) in paper.folds.iter().zip(&ours.folds) {
-            let levels =
-                |fold: &irene_regress::Fold| LEVELS.map(|level| figure(fold.evaluation.mean(level))).join(" / ");
-            writeln!(out, "{:26}{:>24}{:>24}", paper_fold.left_out, levels(paper_fold), levels(our_fold))?;
-        }
+    for (paper, ours) in paper.folds.iter().zip(&ours.folds) {
+        let levels = |fold: &irene_regress::Fold| LEVELS.map(|level| figure(fold.evaluation.mean(level))).join(" / ");
+        writeln!(out, "{:26}{:>24}{:>24}", paper.left_out, levels(paper), levels(ours))?;
     }
     Ok(out)
 }

@@ -6,8 +6,6 @@ use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
-const DEFAULT_DEVICE: &str = "gtx-1080-ti";
-
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
@@ -53,7 +51,7 @@ impl PredictorArgs {
         Ok(match &self.predictor {
             Some(path) => NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? },
             None => {
-                let name = self.device.as_deref().unwrap_or(DEFAULT_DEVICE);
+                let name = self.device.as_deref().unwrap_or(DeviceProfile::DEFAULT_DEVICE);
                 let track = self.method.map_or(Track::Specs, TrackName::track);
                 NamedProfile { name: name.to_owned(), profile: DeviceProfile::bundled_for(name, track)? }
             }

@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
     /// Device profile of the winner's energy tree
-    #[arg(long, value_name = "NAME", default_value = "gtx-1080-ti")]
+    #[arg(long, value_name = "NAME", default_value = DeviceProfile::DEFAULT_DEVICE)]
     device: String,
     /// Write all that was found, as JSON
     #[arg(short, long, value_name = "FILE")]

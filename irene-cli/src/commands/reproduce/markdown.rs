@@ -59,15 +59,6 @@ impl Section {
         self.blocks.iter().filter_map(|block| if let Block::Picture(picture) = block { Some(picture) } else { None })
     }
 
-    /// Tells pictures of the same name apart.
-    pub(super) fn prefix_pictures(&mut self, prefix: &str) {
-        for block in &mut self.blocks {
-            if let Block::Picture(picture) = block {
-                picture.file = format!("{prefix}-{}", picture.file);
-            }
-        }
-    }
-
     /// Pictures are looked for in a folder beside the text.
     pub(super) fn to_markdown(&self, folder: &str) -> String {
         let mut out = format!("## {}\n", self.title);

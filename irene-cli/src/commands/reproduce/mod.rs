@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use irene_explore::Dataset;
-use irene_regress::is_first_machine;
 use irene_tree::Tree;
 
 use self::markdown::{Cell, Section, Table};
@@ -17,11 +16,12 @@ use crate::output;
 
 /// Computes the papers' tables and figures from their public data, beside what was published, as Markdown with pictures
 ///
-/// Of IrEne's data: errors by model, training strategy, feature set, primitive and module, their distribution, and where the energy goes. Of
-/// ProTran's: how good surrogates are, how many measurements they need, what searches find. Writes DIR/reproduction.md and DIR/reproduction/.
+/// From IrEne's data: errors by model, training strategy, feature set, primitive and module, the noise floor, transfer between machines, and
+/// where the energy goes. From ProTran's: how good surrogates are, how many measurements they need, what searches find. Writes
+/// DIR/reproduction.md and the pictures in DIR/reproduction/.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene reproduce datasets/device_1 -o report
+  irene reproduce datasets/device_1 datasets/device_2 -o report
   irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
 pub(crate) struct Args {
     /// A folder of IrEne's CSV files or of ProTran's records, a file of trees (with IrEne's eight resource features), or a device's records
@@ -69,13 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = args.output.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut sections = vec![overview(&data)];
-    for (place, (origin, trees)) in data.trees.iter().enumerate() {
-        let of_several = (data.trees.len() > 1).then_some((place + 1, origin.as_str()));
-        sections.extend(irene::sections(trees, args.seed, of_several).with_context(|| origin.clone())?);
-    }
-    if !data.trees.is_empty() {
-        sections.push(irene::cost()?);
-    }
+    sections.extend(irene::sections(&data.trees, args.seed)?);
     sections.extend(protran::sections(&data.devices, args.effort)?);
     let title = "# Reproduction of IrEne's, IrEne-viz's and ProTran's results\n";
     let texts = sections.iter().map(|section| section.to_markdown(FOLDER));
@@ -160,55 +154,58 @@ fn introduction(args: &Args, data: &Data) -> String {
     let Effort { repeats, seeds, limit } = args.effort;
     format!(
         "Made by `irene reproduce` from {}, with seed {}, {repeats} repeats, {seeds} seeds and at most {limit} records of a replay. Figures \
-         without a source are computed here; *published* is what the papers report, *authors' code* a run of their published code \
-         on the measurements of IrEne's first machine. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is not there, with \
-         its reason below the table.\n",
+         without a source are computed here; *published* is what the papers print, *authors' code* a run of their published code on the \
+         public measurements of the same machine. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is \
+         missing; its reason is below the table.\n",
         read.join(", "),
         args.seed,
     )
 }
 
-/// Where each table and figure of the papers is found, or why not.
+/// Where each table and figure of the papers is found.
 fn overview(data: &Data) -> Section {
     const NO_TREES: &str = "no measurements of IrEne's were given";
     const NO_RECORDS: &str = "no records of ProTran's were given";
+    const IRENE: [(&str, &str, &str); 16] = [
+        ("table 2", "the two machines", irene::MACHINES),
+        ("table 4", "how many nodes the trees have", irene::NODES),
+        ("tables 8 and 9", "ablations of features and of training strategies", irene::BY_METHOD),
+        ("tables 5 and 6", "errors at the model and module level by model", irene::BY_MODEL),
+        ("tables 5 and 11", "software measurements", irene::SOFTWARE),
+        ("table 7", "ML-level errors by primitive", irene::BY_PRIMITIVE),
+        ("", "module-level errors by class", irene::BY_CLASS),
+        ("", "how far apart measurements of the same are", irene::FLOOR),
+        ("", "a profile carried over to another machine", irene::TRANSFER),
+        ("figure 3", "distribution of the errors", irene::DISTRIBUTION),
+        ("", "predicted against measured energy", irene::AGAINST_MEASURED),
+        ("tables 10 and 12", "shares of the modules above the primitives", irene::SHARES),
+        ("figure 5", "a tree with each node's share", irene::ANNOTATED),
+        ("", "where every joule goes", irene::BOTTLENECKS),
+        ("table 3", "what using a model costs", irene::COST),
+        ("figure 4", "energy of the BERT miniatures", irene::MINIATURES),
+    ];
+    const PROTRAN: [(&str, &str, &str); 4] = [
+        ("ProTran", "accuracy of surrogates", protran::ACCURACY),
+        ("ProTran", "measurements until surrogates converge", protran::LEARNING),
+        ("ProTran", "what one device says of another", protran::TRANSFER),
+        ("ProTran, EdgeTran", "what searches find", protran::SEARCH),
+    ];
     let mut table = Table::new(["paper", "what it shows", "here"]);
-    let mut line = |paper: &str, what: &str, place: Cell| table.row([paper.into(), what.into(), place]);
-    let link = |title: &str| format!("[{title}](#{})", title.to_lowercase().replace(' ', "-"));
-    let irene = |title: &str| match &data.trees[..] {
-        [] => Cell::missing(NO_TREES),
-        [_] => link(title).into(),
-        _ => Cell::from(title),
+    let place = |title: &str, is_given: bool, reason: &str| {
+        let link = format!("[{title}](#{})", title.to_lowercase().replace(' ', "-").replace('\'', ""));
+        Cell::of(is_given.then_some(link), reason)
     };
-    let protran = |title: &str| if data.devices.is_empty() { Cell::missing(NO_RECORDS) } else { link(title).into() };
-    line("IrEne, table 4", "errors by model, beside software measurements", irene(irene::BY_MODEL));
-    line("IrEne, tables 5, 6, 8 and 9", "ablations of features and of training strategies", irene(irene::BY_METHOD));
-    line("IrEne, table 7", "ML-level errors by primitive", irene(irene::BY_PRIMITIVE));
-    line("IrEne", "module-level errors by class", irene(irene::BY_CLASS));
-    line("IrEne, figure 3", "distribution of the errors", irene(irene::DISTRIBUTION));
-    line("IrEne, figure 5", "predicted against measured energy", irene(irene::AGAINST_MEASURED));
-    line("IrEne, tables 10 and 12", "where the energy goes", irene(irene::BOTTLENECKS));
-    line("IrEne, table 3", "what using a model costs", irene(irene::COST));
-    line(
-        "IrEne, second machine (PC2)",
-        "all of the above",
-        if data.trees.iter().any(|(_, trees)| !is_first_machine(trees)) {
-            "the sections of the other measurements".into()
-        } else {
-            Cell::missing("no measurements of a second machine were given; the project has none")
-        },
-    );
-    line(
-        "IrEne-viz",
-        "the page and the API",
+    for (number, what, title) in IRENE {
+        let paper = if number.is_empty() { "not in the paper".into() } else { format!("IrEne, {number}") };
+        table.row([paper.into(), what.into(), place(title, !data.trees.is_empty(), NO_TREES)]);
+    }
+    table.row([
+        "IrEne-viz".into(),
+        "the page and the API".into(),
         Cell::missing("the paper shows pictures of its page and no figures; ours are `irene serve` and `irene report`"),
-    );
-    line("ProTran", "accuracy of surrogates", protran(protran::ACCURACY));
-    line("ProTran", "measurements until surrogates converge", protran(protran::LEARNING));
-    line("ProTran", "what one device says of another", protran(protran::TRANSFER));
-    line("ProTran, EdgeTran", "what searches find", protran(protran::SEARCH));
-    Section::new("Where to find what").text(
-        "The papers' numbering is given as far as it is known here: which of tables 5, 6, 8 and 9 has which ablation, and that figure 5 is \
-         this one, could not be checked against the paper.",
-    ).table(table)
+    ]);
+    for (paper, what, title) in PROTRAN {
+        table.row([paper.into(), what.into(), place(title, !data.devices.is_empty(), NO_RECORDS)]);
+    }
+    Section::new("Where to find what").table(table)
 }

@@ -1,109 +1,155 @@
-//! IrEne's tables and figures (Cao et al., ACL 2021) from measured trees.
+//! IrEne's tables and figures (Cao et al., ACL 2021) from the measured trees of one or more machines.
 
+mod cost;
 mod energy;
 mod errors;
+mod machines;
 mod pictures;
+mod transfer;
 
-pub(super) use energy::cost;
-
-use anyhow::Result;
-use irene_regress::{
-    Ablation, CrossValidation, HeldOut, LeaveOut, Reported, ablations, is_first_machine, predict_held_out,
-};
+use anyhow::{Context, Result};
+use irene_regress::{Ablation, Floor, HeldOut, LeaveOut, PublicMachine, Reported, Track, Tried, noise_floor};
 use irene_tree::{Level, Tree};
 
-use super::markdown::{Cell, Section};
+use super::markdown::{Cell, Section, Table};
 use crate::{commands::evaluate::LEVELS, output};
 
+pub(super) const MACHINES: &str = "The machines";
+pub(super) const NODES: &str = "Nodes of the trees";
 pub(super) const BY_METHOD: &str = "Errors by method";
 pub(super) const BY_MODEL: &str = "Errors by left-out model";
+pub(super) const SOFTWARE: &str = "Software measurements";
 pub(super) const BY_PRIMITIVE: &str = "ML-level errors by primitive";
 pub(super) const BY_CLASS: &str = "Module-level errors by class";
+pub(super) const FLOOR: &str = "The noise floor";
 pub(super) const DISTRIBUTION: &str = "Distribution of the errors";
 pub(super) const AGAINST_MEASURED: &str = "Predicted against measured";
+pub(super) const TRANSFER: &str = "From one machine to the other";
+pub(super) const SHARES: &str = "Shares of the lowest modules";
+pub(super) const ANNOTATED: &str = "BERT's tree with shares";
 pub(super) const BOTTLENECKS: &str = "Where the energy goes";
 pub(super) const COST: &str = "What using a model costs";
+pub(super) const MINIATURES: &str = "The 24 BERT miniatures";
 
 const OURS: &str = "ours: not in the paper";
-const OTHER_MACHINE: &str = "known for IrEne's first machine only, and these are other measurements";
+const OTHER_MACHINE: &str = "these trees are not of the paper's machines";
 const NOT_MEASURED: &str = "not in these trees";
+const NOT_PUBLISHED: &str = "the paper does not give it";
 
-/// One method, cross-validated leaving one model out.
-struct Method {
-    ablation: Ablation,
-    held_out: Vec<HeldOut>,
-    errors: CrossValidation,
+/// What is drawn: the paper's predictor, and ours with everything and with nothing measured of the new model.
+const DRAWN: [Ablation; 3] = [Ablation::End2End, Ablation::Ours(Track::Measured), SPECS];
+const SPECS: Ablation = Ablation::Ours(Track::Specs);
+
+/// One machine's trees, with all predictors cross-validated on them.
+struct Machine<'a> {
+    origin: &'a str,
+    trees: &'a [Tree],
+    /// Which of the paper's machines they were measured on.
+    known: Option<&'static PublicMachine>,
+    tried: Vec<Tried>,
+    floor: Floor,
 }
 
-/// All methods, the paper's first.
-struct Methods {
-    all: Vec<Method>,
-    /// Whether figures of others are of these trees.
-    is_first_machine: bool,
-}
-
-/// `origin` numbers and names the trees where there are others too.
-pub(super) fn sections(trees: &[Tree], seed: u64, origin: Option<(usize, &str)>) -> Result<Vec<Section>> {
-    let methods = Methods::try_on(trees, seed)?;
-    let mut sections = vec![
-        methods.by_method(trees)?,
-        methods.by_model(trees)?,
-        methods.by_primitive(),
-        methods.by_class(),
-        methods.distribution(),
-        methods.against_measured(),
-        methods.bottlenecks(trees),
-    ];
-    if let Some((place, origin)) = origin {
-        for section in &mut sections {
-            section.title = format!("{}: {origin}", section.title);
-            section.prefix_pictures(&place.to_string());
-        }
+pub(super) fn sections(data: &[(String, Vec<Tree>)], seed: u64) -> Result<Vec<Section>> {
+    let tried = data.iter().map(|(origin, trees)| Machine::try_on(origin, trees, seed).with_context(|| origin.clone()));
+    let machines: Vec<Machine<'_>> = tried.collect::<Result<_>>()?;
+    if machines.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(sections)
+    Ok(vec![
+        machines::machines(&machines),
+        machines::nodes(&machines),
+        errors::by_method(&machines)?,
+        errors::by_model(&machines),
+        errors::software(&machines)?,
+        errors::by_primitive(&machines),
+        errors::by_class(&machines)?,
+        errors::floor(&machines)?,
+        transfer::transfer_between(&machines)?,
+        pictures::distribution(&machines),
+        pictures::against_measured(&machines),
+        energy::shares(&machines),
+        energy::annotated(&machines),
+        energy::bottlenecks(&machines),
+        cost::cost(&machines)?,
+        cost::miniatures()?,
+    ])
 }
 
-impl Methods {
-    fn try_on(trees: &[Tree], seed: u64) -> Result<Self> {
-        let ablations = ablations(seed);
+impl<'a> Machine<'a> {
+    fn try_on(origin: &'a str, trees: &'a [Tree], seed: u64) -> Result<Self> {
         let folds = LeaveOut::Model.splits(trees)?.len();
-        let bar = output::progress((ablations.len() * folds) as u64, "folds");
-        let one = |ablation: Ablation| -> Result<Method> {
-            let held_out = predict_held_out(trees, ablation.trainer.as_ref(), LeaveOut::Model, &|| bar.inc(1))?;
-            let errors = CrossValidation::of(&held_out)?;
-            Ok(Method { ablation, held_out, errors })
-        };
-        let all = ablations.into_iter().map(one).collect::<Result<_>>();
+        let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
+        let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, trees, seed, &|| bar.inc(1)));
+        let tried = tried.collect::<Result<_, _>>()?;
         bar.finish_and_clear();
-        Ok(Self { all: all?, is_first_machine: is_first_machine(trees) })
+        Ok(Self { origin, trees, known: PublicMachine::of(trees), tried, floor: noise_floor(trees)? })
     }
 
-    fn named(&self, name: &str) -> Option<&Method> {
-        self.all.iter().find(|method| method.ablation.name == name)
+    /// The data, and the card where it is known.
+    fn name(&self) -> String {
+        self.known.map_or_else(|| self.origin.to_owned(), |known| format!("{} ({})", known.card, known.data))
     }
 
-    /// What is drawn: the paper's way, and ours with everything and with nothing measured of the new model.
-    fn drawn(&self) -> Vec<&Method> {
-        ["End2End", "ours, all measured", "ours, specs only"].into_iter().filter_map(|name| self.named(name)).collect()
+    /// As it can stand in a file's name.
+    fn slug(&self) -> String {
+        let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        self.known.map_or(self.origin, |known| known.device).chars().map(plain).collect()
+    }
+
+    fn tried(&self, ablation: Ablation) -> Option<&Tried> {
+        self.tried.iter().find(|tried| tried.ablation == ablation)
+    }
+
+    /// A model's trees, predicted while it was left out.
+    fn predicted(&self, ablation: Ablation, model: &str) -> Vec<&Tree> {
+        let held_out = self.tried(ablation).map_or(&[][..], |tried| &tried.held_out);
+        held_out.iter().filter(|fold| fold.left_out == model).flat_map(|fold| &fold.trees).collect()
+    }
+
+    /// A model's trees as they were measured.
+    fn measured(&self, model: &str) -> Vec<&Tree> {
+        self.trees.iter().filter(|tree| tree.model_name == model).collect()
+    }
+
+    /// The models in the order of the data.
+    fn models(&self) -> Vec<&str> {
+        let held_out = self.tried.first().map_or(&[][..], |tried| &tried.held_out);
+        held_out.iter().map(|fold: &HeldOut| fold.left_out.as_str()).collect()
     }
 
     /// A figure of others.
-    fn reported(&self, figure: Option<String>, reason: &str) -> Cell {
-        if self.is_first_machine { Cell::of(figure, reason) } else { Cell::missing(OTHER_MACHINE) }
-    }
-
-    /// Figures of others at all levels.
-    fn reported_levels(&self, figures: Option<Reported>, reason: &str) -> Cell {
-        match figures {
-            Some(figures) if self.is_first_machine => levels(|level| figures.at(level)),
-            _ => self.reported(None, reason),
+    fn reported(&self, figure: impl FnOnce(&PublicMachine) -> Option<f64>, reason: &str) -> Cell {
+        match self.known {
+            Some(known) => Cell::of(figure(known).map(two_digits), reason),
+            None => Cell::missing(OTHER_MACHINE),
         }
     }
 
-    /// Says why figures differ, where there are figures of others to differ from.
-    fn why(&self, section: Section, reason: &str) -> Section {
-        if self.is_first_machine { section.text(format!("Why they differ: {reason}")) } else { section }
+    /// Figures of others by level.
+    fn reported_levels(&self, figures: impl FnOnce(&PublicMachine) -> Reported, reason: &str) -> Cell {
+        match self.known.map(figures) {
+            Some(figures) => levels_or(|level| figures.at(level), reason),
+            None => Cell::missing(OTHER_MACHINE),
+        }
     }
+}
+
+/// Whether any of these is one of the paper's machines, whose figures ours can differ from.
+fn is_any_known(machines: &[Machine<'_>]) -> bool {
+    machines.iter().any(|machine| machine.known.is_some())
+}
+
+/// A table for each machine under its name.
+fn for_each(
+    mut section: Section,
+    machines: &[Machine<'_>],
+    table: impl Fn(&Machine<'_>) -> Result<Table>,
+) -> Result<Section> {
+    for machine in machines {
+        section = section.text(format!("**{}**", machine.name())).table(table(machine)?);
+    }
+    Ok(section)
 }
 
 /// A mean error, %.
@@ -113,10 +159,21 @@ fn percent(error: Option<f64>) -> Cell {
 
 /// The three levels in a cell.
 fn levels(mean: impl Fn(Level) -> Option<f64>) -> Cell {
-    let all: Option<Vec<String>> = LEVELS.iter().map(|&level| mean(level).map(two_digits)).collect();
-    Cell::of(all.map(|all| all.join(" / ")), NOT_MEASURED)
+    levels_or(mean, NOT_MEASURED)
+}
+
+/// The levels in a cell with a dash for one that is not there; the reason where none is.
+fn levels_or(mean: impl Fn(Level) -> Option<f64>, reason: &str) -> Cell {
+    let figures = LEVELS.map(mean);
+    let shown = || figures.map(|figure| figure.map_or_else(|| "-".into(), two_digits)).join(" / ");
+    Cell::of(figures.iter().any(Option::is_some).then(shown), reason)
 }
 
 fn two_digits(number: f64) -> String {
     if number < 100.0 { format!("{number:.2}") } else { format!("{number:.0}") }
+}
+
+/// A share of one as a percentage.
+fn share(share: Option<f64>, reason: &str) -> Cell {
+    Cell::of(share.map(|share| format!("{:.2}%", 100.0 * share)), reason)
 }

@@ -1,12 +1,12 @@
-//! IrEne's measurements of one machine.
+//! IrEne's measurements of its two machines.
 
 use irene_models::ModelSpec;
 use irene_tree::{Size, Tree, irene_csv, jsonl};
 
-/// The 166 trees as `irene import` writes them, read back.
-pub(crate) fn trees() -> Option<Vec<Tree>> {
-    let Some(dir) = irene_csv::device_dir_from_env("device_1") else {
-        println!("skipped: IRENE_DATA does not lead to IrEne's device_1");
+/// A machine's trees as `irene import` writes them, read back.
+pub(crate) fn trees(device: &str) -> Option<Vec<Tree>> {
+    let Some(dir) = irene_csv::device_dir_from_env(device) else {
+        println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
         return None;
     };
     let class_of = |name: &str| ModelSpec::builtin(name)?.instance_type().ok();
@@ -17,5 +17,5 @@ pub(crate) fn trees() -> Option<Vec<Tree>> {
         irene_features::join_specs(tree, &traced).unwrap();
     }
     let lines: String = import.trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect();
-    Some(jsonl::TreeReader::new("device_1", lines.as_bytes()).collect::<Result<_, _>>().unwrap())
+    Some(jsonl::TreeReader::new(device, lines.as_bytes()).collect::<Result<_, _>>().unwrap())
 }
