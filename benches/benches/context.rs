@@ -56,7 +56,7 @@ fn forward(criterion: &mut Criterion) {
     group.bench_function("straight against candle", |bench| bench.iter(|| plain.forward(&ids).unwrap()));
     for (name, kernels) in [("operation by operation", Kernels::Eager), ("fused", Kernels::Fused)] {
         group.bench_function(name, |bench| {
-            bench.iter(|| ours.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap())
+            bench.iter(|| ours.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap());
         });
     }
     group.finish();

@@ -26,10 +26,7 @@ fn layers(criterion: &mut Criterion) {
         let tree = made_up::traced(&spec, 8, 128);
         group.throughput(Throughput::Elements(spec.trace(Size::new(8, 128)).unwrap().nodes().len() as u64));
         group.bench_function(BenchmarkId::new("trace and cost", layers), |bench| {
-            bench.iter(|| {
-                let tree = spec.trace(Size::new(8, 128)).unwrap();
-                tree
-            });
+            bench.iter(|| spec.trace(Size::new(8, 128)).unwrap());
         });
         group.throughput(Throughput::Elements(tree.nodes().len() as u64));
         group.bench_function(BenchmarkId::new("predict from specs", layers), |bench| {

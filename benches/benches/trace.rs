@@ -16,11 +16,11 @@ use irene_regress::DeviceProfile;
 fn trace(criterion: &mut Criterion) {
     let bert = model("bert-base-uncased");
     criterion.bench_function("trace bert-base by shape alone", |bench| {
-        bench.iter(|| bert.trace(Size::new(8, 128)).unwrap())
+        bench.iter(|| bert.trace(Size::new(8, 128)).unwrap());
     });
     let large = gpt2_7b();
     criterion.bench_function("trace a 7-billion-parameter gpt2", |bench| {
-        bench.iter(|| large.trace(Size::new(8, 128)).unwrap())
+        bench.iter(|| large.trace(Size::new(8, 128)).unwrap());
     });
     // The costliest to follow that the published space has: 12 layers of 12 heads that convolve.
     let layer = LayerDesign { hidden: 768, heads: vec![Head::Convolution(9); 12], feed_forward: vec![1024; 3] };

@@ -40,8 +40,7 @@ pub fn model(name: &str) -> ModelSpec {
 
 /// The tree of a built-in model with its costs.
 pub fn annotated(name: &str, batch_size: usize, seq_len: usize) -> Tree {
-    let tree = model(name).trace(Size::new(batch_size, seq_len)).unwrap();
-    tree
+    model(name).trace(Size::new(batch_size, seq_len)).unwrap()
 }
 
 /// The interchange lines of IrEne's device_1, if `IRENE_DATA` leads to its CSV files.

@@ -10,8 +10,7 @@ use irene_models::{
 use irene_tree::{OpKind, Quantity, Size, Tree};
 
 fn traced(spec: &ModelSpec, batch_size: usize, seq_len: usize) -> Tree {
-    let tree = spec.trace(Size::new(batch_size, seq_len)).unwrap();
-    tree
+    spec.trace(Size::new(batch_size, seq_len)).unwrap()
 }
 
 fn parameters(design: &Design) -> f64 {

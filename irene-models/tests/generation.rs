@@ -82,7 +82,7 @@ fn fused_kernels_are_fewer_and_keep_no_scores() {
     assert!(get(&fused, Quantity::Kernels) < 0.4 * get(&eager, Quantity::Kernels));
     assert!(get(&fused, Quantity::MovedBytes) < 0.5 * get(&eager, Quantity::MovedBytes));
     assert_eq!(get(&fused, Quantity::NumParameters), get(&eager, Quantity::NumParameters));
-    let types: Vec<&str> = fused.nodes().iter().map(|node| node.instance_type()).collect();
+    let types: Vec<&str> = fused.nodes().iter().map(irene_tree::Node::instance_type).collect();
     assert_eq!(types.iter().filter(|&&class| class == "FusedAttention").count(), 12);
     assert!(!types.contains(&"Softmax") && !types.contains(&"MatMul") && !types.contains(&"copy"));
 }

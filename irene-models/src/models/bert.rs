@@ -2,19 +2,24 @@
 //!
 //! RoBERTa is BERT with other embeddings; the parts below take their class names from [`Classes`].
 
+mod embeddings;
+mod lm_head;
+
+pub(super) use embeddings::{BertEmbeddings, Tables};
 use irene_tree::{Format, Level};
 
+use self::lm_head::BertOnlyMlmHead;
 use super::{
     heads,
-    task_head::{HeadClasses, HeadLayers, OverPooled, Transform, Transforming, Trunk, WithHead, decoder},
+    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
     ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, labelled,
 };
 
-labelled!(EncoderModel<E>, BertEmbeddings, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
-labelled!(BertIntermediate, BertPooler, BertOnlyMlmHead, BertLmPredictionHead);
+labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
+labelled!(BertIntermediate, BertPooler);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -163,73 +168,6 @@ where
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
         let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
         Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
-    }
-}
-
-/// Words, positions counted from 0, and segments.
-pub(super) struct BertEmbeddings {
-    label: Label,
-    tables: Tables,
-    model: &'static str,
-    positions: usize,
-}
-
-impl BertEmbeddings {
-    /// Loads tables of rows that are `width` wide.
-    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes, width: usize) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(classes.embeddings, Level::Module),
-            tables: Tables::load(weights, sizes, width)?,
-            model: classes.model,
-            positions: sizes.positions,
-        })
-    }
-}
-
-impl AsRef<Tables> for BertEmbeddings {
-    fn as_ref(&self) -> &Tables {
-        &self.tables
-    }
-}
-
-impl Module for BertEmbeddings {
-    type Input<'a> = &'a Batch;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_whole(self.model, self.positions)?;
-        self.tables.embed(cx, batch, &batch.positions()?)
-    }
-}
-
-/// The tables of a BERT-like embedding and the norm of their sum, at the embedding's own place.
-pub(super) struct Tables {
-    pub(super) word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    layer_norm: LayerNorm,
-}
-
-impl Tables {
-    /// Loads tables of rows that are `width` wide.
-    pub(super) fn load(embeddings: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
-        let table = |name, rows| Embedding::load(&embeddings.child(name), rows, width);
-        Ok(Self {
-            word_embeddings: table("word_embeddings", sizes.vocabulary)?,
-            position_embeddings: table("position_embeddings", sizes.positions)?,
-            token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
-            layer_norm: LayerNorm::load(&embeddings.child("LayerNorm"), width, sizes.eps)?,
-        })
-    }
-
-    /// The normalised sum of words, positions and the first segment.
-    pub(super) fn embed(&self, cx: &mut Cx<'_>, batch: &Batch, position_ids: &Tensor) -> Result<Tensor> {
-        let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
-        let positions = cx.call(&self.position_embeddings, position_ids)?;
-        let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
-        let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        let sum = cx.add(&words, &positions)?;
-        cx.add_norm(&sum, &segments, &self.layer_norm)
     }
 }
 
@@ -434,61 +372,5 @@ impl Module for BertPooler {
         let first_token = cx.select(hidden, 1, 0)?;
         let mapped = cx.call(&self.dense, &first_token)?;
         cx.call(&self.activation, &mapped)
-    }
-}
-
-/// The masked language model's head, in transformers' modules.
-struct BertOnlyMlmHead {
-    label: Label,
-    predictions: BertLmPredictionHead,
-}
-
-struct BertLmPredictionHead {
-    label: Label,
-    transform: Transform,
-    decoder: Linear,
-}
-
-impl BertOnlyMlmHead {
-    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
-        let below = weights.child("predictions");
-        let transform = below.child("transform");
-        let layers = Transforming {
-            dense: Linear::load(&transform.child("dense"), sizes.hidden, sizes.hidden)?,
-            activation: sizes.activation,
-            norm: LayerNorm::load(&transform.child("LayerNorm"), sizes.hidden, sizes.eps)?,
-        };
-        let bias = Some(below.parameter("bias", [sizes.vocabulary])?);
-        let predictions = BertLmPredictionHead {
-            label: below.label("BertLMPredictionHead", Level::Module),
-            transform: Transform::new(transform.label("BertPredictionHeadTransform", Level::Module), layers),
-            decoder: decoder(config, &below.child("decoder"), tokens, bias)?,
-        };
-        Ok(Self { label: weights.label("BertOnlyMLMHead", Level::Module), predictions })
-    }
-}
-
-impl Module for BertOnlyMlmHead {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        cx.call(&self.predictions, hidden)
-    }
-}
-
-impl Module for BertLmPredictionHead {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        let transformed = cx.call(&self.transform, hidden)?;
-        cx.call(&self.decoder, &transformed)
-    }
-}
-
-impl HeadLayers for BertOnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }

@@ -84,7 +84,7 @@ impl Given {
             }
             fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
             fields::MARKS => {
-                node.marks = map.next_value::<Option<Vec<Mark>>>()?.unwrap_or_default().into_iter().collect()
+                node.marks = map.next_value::<Option<Vec<Mark>>>()?.unwrap_or_default().into_iter().collect();
             }
             // The scopes of the children follow from the children.
             fields::CHILD_NODES => drop(map.next_value::<serde::de::IgnoredAny>()?),
