@@ -188,3 +188,22 @@ fn sizes_that_do_not_fit_are_named() {
     assert!(roberta.trace(Size::new(1, 512)).is_ok());
     assert!(roberta.trace(Size::new(1, 513)).is_err());
 }
+
+#[test]
+fn a_config_says_the_formats_that_a_model_is_followed_in() {
+    let precision = |fields: &str| {
+        let json = format!(r#"{{"model_type":"gpt2"{fields}}}"#);
+        let config = Config::from_json("config.json", json.as_bytes()).unwrap();
+        config.precision().map(|precision| precision.to_string()).map_err(|error| error.to_string())
+    };
+    assert_eq!(precision("").unwrap(), "f32");
+    assert_eq!(precision(r#","torch_dtype":"bfloat16""#).unwrap(), "bf16");
+    assert_eq!(precision(r#","dtype":"float16","quantization_config":null"#).unwrap(), "f16");
+    let awq = r#","torch_dtype":"float16","quantization_config":{"quant_method":"awq","bits":4}"#;
+    assert_eq!(precision(awq).unwrap(), "int4 weights, f16 activations");
+    let nf4 = r#","torch_dtype":"bfloat16","quantization_config":{"load_in_4bit":true}"#;
+    assert_eq!(precision(nf4).unwrap(), "nf4 weights, bf16 activations");
+    let unknown = precision(r#","quantization_config":{"quant_method":"aqlm"}"#).unwrap_err();
+    assert!(unknown.contains("field `quantization_config`: `aqlm` is unknown here; give --dtype"), "{unknown}");
+    assert!(precision(r#","torch_dtype":"int64""#).unwrap_err().contains("`int64` is unknown here"));
+}

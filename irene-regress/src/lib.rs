@@ -34,7 +34,7 @@
 //! irene_features::annotate(&mut tree);
 //! DeviceProfile::bundled("gtx-1080-ti")?.predict(&mut tree)?;
 //! let joules = tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
-//! assert!((0.08..0.12).contains(&joules), "{joules} J");
+//! assert!((0.06..0.10).contains(&joules), "{joules} J");
 //! assert!(tree.nodes()[2].marks.contains(irene_tree::Mark::UnseenOperation));
 //! # Ok(())
 //! # }

@@ -55,8 +55,8 @@ fn tree(args: &Args) -> Result<Tree> {
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            let run = args.run.run(Size::new(batch_size, seq_len), true);
-            Ok(ModelSpec::find(&args.model_or_trees)?.trace(run)?)
+            let spec = ModelSpec::find(&args.model_or_trees)?;
+            Ok(spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?)
         }
         _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
     }

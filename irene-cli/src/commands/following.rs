@@ -33,7 +33,7 @@ pub(crate) struct RunArgs {
     /// Tokens of each sequence that are generated after the prompt, for decoders
     #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
     generate: Option<usize>,
-    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: f32]
+    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32]
     #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
     dtype: Option<Precision>,
     /// How operations become kernels [default: eager]
@@ -62,8 +62,8 @@ enum HeadName {
 }
 
 impl RunArgs {
-    /// The run at a size.
-    pub(crate) fn run(&self, size: Size, shows_math: bool) -> Run {
+    /// The run of a model at a size, in the formats that its config says unless the flag says others.
+    pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
         let kernels = self.kernels.map_or(Kernels::default(), |name| match name {
             KernelsName::Eager => Kernels::Eager,
             KernelsName::Fused => Kernels::Fused,
@@ -73,14 +73,15 @@ impl RunArgs {
             HeadName::Lm => TaskHead::Lm,
             HeadName::Classification => TaskHead::Classification,
         });
-        Run {
-            precision: self.dtype.unwrap_or_default(),
+        let precision = self.dtype.map_or_else(|| spec.config().precision(), Ok)?;
+        Ok(Run {
+            precision,
             kernels,
             head,
             generate: self.generate.unwrap_or(0),
             shows_math,
             ..size.after(self.past.unwrap_or(0)).into()
-        }
+        })
     }
 
     /// The flags that are given.

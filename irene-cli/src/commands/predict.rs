@@ -152,12 +152,12 @@ fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
     #[cfg(feature = "text")]
     if args.has_text() {
         let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
-        return Ok(Run { is_padded: encoded.mask.is_some(), ..args.run.run(encoded.size, args.math) });
+        return Ok(Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? });
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
     match (args.batch_size, args.seq_len) {
-        (Some(batch_size), Some(seq_len)) => Ok(args.run.run(Size::new(batch_size, seq_len), args.math)),
+        (Some(batch_size), Some(seq_len)) => args.run.run(spec, Size::new(batch_size, seq_len), args.math),
         _ => {
             Err(Usage(format!("{} is predicted at a size: give --batch-size and --seq-len{OR_TEXT}", spec.name()))
                 .into())

@@ -41,7 +41,7 @@ enum Format {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let spec = ModelSpec::find(&args.model)?;
-    let run = args.run.run(args.size.size(), args.math);
+    let run = args.run.run(&spec, args.size.size(), args.math)?;
     let tree = spec.trace(run)?;
     following::tell_what_is_left_out(&spec, run)?;
     let columns =

@@ -151,7 +151,9 @@ impl Inputs {
         let mut files: HashMap<&str, String> = HashMap::new();
         trees.iter().for_each(|tree| write_csv(tree, &mut files));
         for (name, rows) in &files {
-            self.write(&format!("datasets/device_1/{name}_level_features.csv"), &format!("{HEADER}\n{rows}"));
+            for device in ["device_1", "device_2"] {
+                self.write(&format!("datasets/{device}/{name}_level_features.csv"), &format!("{HEADER}\n{rows}"));
+            }
         }
         let device = self.path("device_1.jsonl");
         good(&["import", "irene-csv", &self.path("datasets/device_1"), "-o", &device]);

@@ -132,7 +132,10 @@ pub(crate) fn value(answer: &impl serde::Serialize) -> Result<serde_json::Value,
 #[utoipa::path(get, path = "/api/v1/trace", params(ModelQuery),
     responses((status = 200, body = Trace), (status = "4XX", body = Problem)))]
 async fn trace(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<Json<Trace>, Problem> {
-    let traced = move |app: &App| Trace::of(&app.trace(&app.model(&query.model)?, query.run()?)?);
+    let traced = move |app: &App| {
+        let spec = app.model(&query.model)?;
+        Trace::of(&app.trace(&spec, query.run(&spec)?)?)
+    };
     Ok(Json(compute(&app, traced).await?))
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn predict(State(app): Shared, Params(query): Params<ModelQuery
     }
     let answer = compute(&app, move |app| {
         let device = app.device(query.device.as_deref())?;
-        let prediction = prediction(app, device, &app.model(&query.model)?, query.run()?)?;
+        let spec = app.model(&query.model)?;
+        let prediction = prediction(app, device, &spec, query.run(&spec)?)?;
         let answer = serde_json::to_vec(&prediction).map_err(|error| Problem::refused(&error))?;
         let answer = Bytes::from(answer);
         app.keep(query, answer.clone());
@@ -62,7 +63,7 @@ pub(super) async fn predict_config(
         let name = query.name.as_deref().unwrap_or("config.json");
         let spec = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let device = app.device(query.device.as_deref())?;
-        prediction(app, device, &spec, query.run()?)
+        prediction(app, device, &spec, query.run(&spec)?)
     };
     Ok(Json(compute(&app, predicted).await?))
 }

@@ -4,7 +4,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use irene_models::{Run, TaskHead};
+use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Precision, Size};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
@@ -41,7 +41,7 @@ pub(crate) struct ModelQuery {
     /// Tokens of each sequence that are generated; 0 for a single pass.
     #[serde(default)]
     pub(crate) generate: usize,
-    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; `f32` by default.
+    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; by default the config's, or `f32`.
     pub(crate) dtype: Option<String>,
     /// How operations become kernels: `eager` or `fused`.
     #[serde(default)]
@@ -62,10 +62,13 @@ pub(crate) struct ModelQuery {
 macro_rules! asks_for_a_run {
     ($($query:ident),+) => {
         $(impl $query {
-            pub(crate) fn run(&self) -> Result<Run, Problem> {
-                let precision = self.dtype.as_deref().map_or(Ok(Precision::default()), str::parse);
+            pub(crate) fn run(&self, spec: &ModelSpec) -> Result<Run, Problem> {
+                let precision = match self.dtype.as_deref().map(str::parse::<Precision>) {
+                    Some(asked) => asked.map_err(|error| Problem::refused(&error))?,
+                    None => spec.config().precision().map_err(|error| Problem::refused(&error))?,
+                };
                 Ok(Run {
-                    precision: precision.map_err(|error| Problem::refused(&error))?,
+                    precision,
                     kernels: self.kernels,
                     head: self.head,
                     generate: self.generate,
@@ -98,7 +101,7 @@ pub(crate) struct ConfigQuery {
     /// Tokens of each sequence that are generated; 0 for a single pass.
     #[serde(default)]
     pub(crate) generate: usize,
-    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; `f32` by default.
+    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; by default the config's, or `f32`.
     pub(crate) dtype: Option<String>,
     /// How operations become kernels: `eager` or `fused`.
     #[serde(default)]
