@@ -34,7 +34,8 @@
 //! | fused attention over P pairs of a query and a key in each of h heads, keys and values d wide | P·h·(4·d + 5) | operands + E·w |
 //! | cache write | 0 | operands + E·w |
 //!
-//! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once.
+//! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once. A GELU in one kernel counts 6 FLOPs
+//! a number whatever its form.
 
 use irene_tree::{OpKind, Operand, Operation, Role};
 
@@ -55,6 +56,7 @@ pub fn irene(op: &Operation) -> Cost {
     let scaled = |flops: u64, times: u64| (flops.saturating_mul(elements), op.output.bytes().saturating_mul(times));
     let moved_once = || operand_bytes(op).saturating_add(op.output.bytes());
     let (flops, bytes) = match op.kind {
+        _ if !op.fused.is_empty() => (unfused_flops(op), moved_once()),
         OpKind::MatMul => product(op).counted_once_a_batch(op),
         OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(op),
         OpKind::Linear => {
@@ -64,7 +66,7 @@ pub fn irene(op: &Operation) -> Cost {
         }
         OpKind::Conv1D => product(op).flattened().counted_once_a_batch(op),
         OpKind::Embedding => (0, id_bytes(op).saturating_add(op.output.bytes())),
-        OpKind::Convolution => (elements.saturating_mul(2 * taps(op)), moved_once()),
+        OpKind::Convolution => (elements.saturating_mul(taps(op).saturating_mul(2)), moved_once()),
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
         OpKind::Attention => (attention_flops(op), moved_once()),
@@ -75,6 +77,11 @@ pub fn irene(op: &Operation) -> Cost {
         }
     };
     Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
+}
+
+/// FLOPs of an operation as if nothing else were in its kernel.
+fn unfused_flops(op: &Operation) -> u64 {
+    irene(&Operation { fused: Vec::new(), ..op.clone() }).flops
 }
 
 /// FLOPs for each number of the output, and how often IrEne counts its bytes.
@@ -124,7 +131,8 @@ pub fn physical(op: &Operation) -> Cost {
     let flops = match op.kind {
         OpKind::MatMul => product(op).in_tiles(),
         OpKind::Linear | OpKind::Conv1D => {
-            let bias = if kernels(op) == 2 { op.output.shape.elements() } else { 0 };
+            let is_added = kernels(op) == 2 || op.fused.contains(&OpKind::Add);
+            let bias = if is_added { op.output.shape.elements() } else { 0 };
             product(op).flattened().in_tiles().saturating_add(bias).saturating_add(fused_flops(op))
         }
         _ => irene(op).flops,
@@ -194,7 +202,9 @@ fn transform_flops(op: &Operation) -> u64 {
 fn attention_flops(op: &Operation) -> u64 {
     let heads = dims(op, 0).iter().take(2).fold(op.pairs, |product, &dim| product.saturating_mul(dim as u64));
     let width = |place| dims(op, place).last().map_or(0, |&width| width as u64);
-    heads.saturating_mul(2 * (width(0) + width(2)) + by_element(OpKind::Softmax).0)
+    heads.saturating_mul(
+        width(0).saturating_add(width(2)).saturating_mul(2).saturating_add(by_element(OpKind::Softmax).0),
+    )
 }
 
 fn has_bias(op: &Operation) -> bool {

@@ -64,19 +64,6 @@ impl Visitor for Below<'_> {
     }
 }
 
-/// Watches nothing.
-struct Nobody;
-
-impl Visitor for Nobody {
-    fn enter(&mut self, _label: &Label, _inputs: &[&Tensor]) -> Result<()> {
-        Ok(())
-    }
-
-    fn exit(&mut self, _label: &Label, _done: Done<'_>) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// The tree of a generation: `prefill` reads the prompt and gives the first token, each step of `decode` one more.
 ///
 /// # Errors
@@ -89,13 +76,12 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         spec.follow(run, &mut Below { tree, name, size: run.size, times, depth: 0 })
     };
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
-    let steps = steps(run.size.keys(), run.generate - 1);
-    if !steps.is_empty() {
-        // The last step may not be among those followed, and still be too long for the model.
-        let longest = run.size.keys() + run.generate - 2;
-        spec.follow(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt }, &mut Nobody)?;
+    if run.generate > 1 {
+        // The longest step may not be followed and still be too long for the model. What fits its positions is small.
+        let longest = run.size.keys().saturating_add(run.generate - 2);
+        spec.check(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt })?;
         tree.open("decode", "Decode", Level::Module);
-        for Step { past, times } in steps {
+        for Step { past, times } in steps(run.size.keys(), run.generate - 1) {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;
         }

@@ -264,6 +264,15 @@ impl ModelSpec {
 
     /// Follows a run by shape, with a visitor.
     pub(crate) fn follow(&self, run: Run, visitor: &mut dyn Visitor) -> Result<()> {
+        self.follow_in(Cx::visited(visitor), run)
+    }
+
+    /// Follows a run by shape and tells nobody: whether the model can take it.
+    pub(crate) fn check(&self, run: Run) -> Result<()> {
+        self.follow_in(Cx::silent(), run)
+    }
+
+    fn follow_in(&self, cx: Cx<'_>, run: Run) -> Result<()> {
         let Run { size, precision, kernels, .. } = run;
         const LARGEST_BATCH: usize = 1 << 24;
         if size.sequences == 0 || size.sequences > LARGEST_BATCH {
@@ -273,8 +282,8 @@ impl ModelSpec {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
         let model = self.build_with_head(&ShapesOnly(precision), run.head)?;
-        let cx = Cx::visited(visitor).with_kernels(kernels).with_cache_format(precision.cache);
-        model.run(&mut { cx }, &self.batch(run)?)?;
+        let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
+        model.run(&mut cx, &self.batch(run)?)?;
         Ok(())
     }
 

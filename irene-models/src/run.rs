@@ -58,7 +58,7 @@ pub enum TaskHead {
     /// Nothing: the model as IrEne measured it.
     #[default]
     None,
-    /// A language model's: a score for each token of the vocabulary, at every position.
+    /// A language model's: a score for each token of the vocabulary, at every position. Engines compute the last of a prompt alone.
     Lm,
     /// A score for each of the config's classes.
     Classification,

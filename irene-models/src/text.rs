@@ -22,6 +22,21 @@ pub struct Encoded {
     pub size: Size,
 }
 
+impl Encoded {
+    /// The same rows with their padding on the left, as prompts need it.
+    pub fn padded_left(mut self) -> Self {
+        if let Some(mask) = &mut self.mask {
+            let columns = self.size.new;
+            for (ids, mask) in self.ids.chunks_mut(columns).zip(mask.chunks_mut(columns)) {
+                let padding = mask.iter().filter(|&&token| token == 0).count();
+                ids.rotate_right(padding);
+                mask.rotate_right(padding);
+            }
+        }
+        self
+    }
+}
+
 impl std::fmt::Debug for TextEncoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TextEncoder").field("origin", &self.origin).finish_non_exhaustive()

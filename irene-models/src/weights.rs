@@ -31,8 +31,7 @@ pub struct ShapesOnly(pub Precision);
 impl WeightSource for ShapesOnly {
     fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
         let Precision { weights, activations, .. } = self.0;
-        let is_vector = shape.rank() < 2 && !weights.holds_activations();
-        Ok(Tensor::of_shape(shape, if is_vector { activations } else { weights }))
+        Ok(Tensor::of_shape(shape, if shape.rank() < 2 { activations } else { weights }))
     }
 
     fn precision(&self) -> Precision {

@@ -167,6 +167,38 @@ mod run {
         }
     }
 
+    #[test]
+    fn prompts_are_padded_on_the_left() {
+        let spec = spec(true, 1, 1, 2);
+        let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+        let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
+        let new = |mask| Greedy::new(model.as_ref(), vec![1; 6], Some(mask), Size::new(2, 3), &Device::Cpu);
+        assert!(new(vec![0, 1, 1, 1, 1, 1]).is_ok());
+        let error = new(vec![1, 1, 1, 1, 1, 0]).err().unwrap().to_string();
+        assert!(error.contains("prompt 1 is padded on the right"), "{error}");
+    }
+
+    /// Fused kernels write behind the tokens in place; a copy goes on by itself.
+    #[test]
+    fn a_copied_cache_goes_on_in_two_ways() {
+        let spec = spec(true, 1, 2, 2);
+        let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+        let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
+        let run = |ids: Vec<i64>, cache| {
+            let size = Size::new(1, ids.len());
+            let batch = Batch::of_ids(ids, None, size, &Device::Cpu).unwrap().after(cache);
+            model.run(&mut Cx::silent(), &batch).unwrap()
+        };
+        let keys = |output: &irene_models::ModelOutput| {
+            output.cache.as_ref().unwrap().layers[0].key.candle().unwrap().contiguous().unwrap()
+        };
+        let first = run(vec![1, 2, 3], Default::default()).cache.unwrap();
+        let one = run(vec![4], first.copied().unwrap());
+        let before = keys(&one);
+        run(vec![5], first);
+        assert_eq!(difference(&keys(&one), &before), 0.0);
+    }
+
     /// A prompt in one piece, and in two with a cache between them.
     #[test]
     fn a_prompt_in_pieces_comes_to_the_same() {

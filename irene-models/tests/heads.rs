@@ -60,6 +60,41 @@ fn masked_language_models_have_transformers_modules_and_a_tied_decoder() {
     assert_eq!((class, beside, more), ("DistilBertForMaskedLM", owned(&expected), DENSE + 2.0 * WIDTH + 30522.0));
 }
 
+/// A small model of this config, and what a head adds beside its trunk.
+#[test]
+fn electra_has_a_transform_of_the_embeddings_width_or_a_classifier_of_the_first_token() {
+    let json =
+        br#"{"model_type":"electra","hidden_size":8,"embedding_size":4,"num_hidden_layers":1,"num_attention_heads":2,
+        "intermediate_size":16,"vocab_size":30,"max_position_embeddings":20}"#;
+    let spec = ModelSpec::from_config("small", irene_models::Config::from_json("small", json).unwrap()).unwrap();
+    let beside = |head| {
+        let tree = spec.trace(Run { head, shows_math: false, ..Size::new(2, 6).into() }).unwrap();
+        let scopes = tree.nodes().iter().map(|node| (node.scope().to_owned(), node.instance_type().to_owned()));
+        let beside: Vec<_> =
+            scopes.filter(|(scope, _)| !scope.starts_with("root.electra") && scope != "root").collect();
+        (tree.root().instance_type().to_owned(), beside)
+    };
+    let below_root = |expected: &[(&str, &str)]| -> Vec<(String, String)> {
+        expected.iter().map(|(scope, class)| (format!("root.{scope}"), (*class).to_owned())).collect()
+    };
+    let lm = [
+        ("generator_predictions", "ElectraGeneratorPredictions"),
+        ("generator_predictions.dense", "Linear"),
+        ("generator_predictions.LayerNorm", "LayerNorm"),
+        ("generator_lm_head", "Linear"),
+    ];
+    assert_eq!(beside(TaskHead::Lm), ("ElectraForMaskedLM".to_owned(), below_root(&lm)));
+    let classifier = [
+        ("classifier", "ElectraClassificationHead"),
+        ("classifier.dense", "Linear"),
+        ("classifier.out_proj", "Linear"),
+    ];
+    assert_eq!(
+        beside(TaskHead::Classification),
+        ("ElectraForSequenceClassification".to_owned(), below_root(&classifier))
+    );
+}
+
 #[test]
 fn classifiers_read_the_pooler_or_the_first_token() {
     let (class, beside, more) = beside_the_trunk("bert-base-uncased", TaskHead::Classification);

@@ -136,7 +136,7 @@ impl DeviceProfile {
                 tree.node_mut(NodeId::ROOT).marks.insert(Mark::Implausible);
             }
         }
-        if !self.provenance.knows(tree.precision) {
+        if !self.provenance.knows(tree) {
             for node in tree.nodes_mut().iter_mut().filter(|node| node.get(Quantity::PredictedEnergy).is_some()) {
                 node.marks.insert(Mark::OtherPrecision);
             }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use irene_tree::{Node, Precision, Tree, jsonl};
+use irene_tree::{Node, Precision, Quantity, Size, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -41,12 +41,20 @@ fn is_zero(range: &[usize; 2]) -> bool {
     *range == [0; 2]
 }
 
+/// The size of a tree, or those of a generation's passes.
+pub(crate) fn sizes(tree: &Tree) -> impl Iterator<Item = Size> {
+    let of_nodes: Vec<Size> = tree.nodes().iter().filter_map(|node| node.size).collect();
+    let own = of_nodes.is_empty().then_some(tree.size);
+    own.into_iter().chain(of_nodes)
+}
+
 impl SizeRanges {
     /// Those of some trees; None of none.
     fn of(trees: &[Tree]) -> Option<Self> {
-        let range = |size: fn(&Tree) -> usize| Some([trees.iter().map(size).min()?, trees.iter().map(size).max()?]);
-        let [sequences, new] = [range(|tree| tree.size.sequences)?, range(|tree| tree.size.new)?];
-        Some(Self { sequences, new, past: range(|tree| tree.size.past)? })
+        let sizes: Vec<Size> = trees.iter().flat_map(sizes).collect();
+        let range = |of: fn(&Size) -> usize| Some([sizes.iter().map(of).min()?, sizes.iter().map(of).max()?]);
+        let [sequences, new] = [range(|size| size.sequences)?, range(|size| size.new)?];
+        Some(Self { sequences, new, past: range(|size| size.past)? })
     }
 
     /// Those that the text of older files tells, which have no fields for them: `...; batch 8 to 32, sequence 32 to 256; ...`.
@@ -63,8 +71,13 @@ impl SizeRanges {
 
 impl Provenance {
     /// Whether training trees were in these formats; a cache without tokens says nothing.
-    pub(crate) fn knows(&self, Precision { weights, activations, .. }: Precision) -> bool {
-        self.precisions.iter().any(|known| (known.weights, known.activations) == (weights, activations))
+    pub(crate) fn knows(&self, tree: &Tree) -> bool {
+        let Precision { weights, activations, cache } = tree.precision;
+        let has_cache = tree.root().get(Quantity::CacheBytes).is_some_and(|mib| mib > 0.0);
+        let is_known = |known: &Precision| {
+            (known.weights, known.activations) == (weights, activations) && (!has_cache || known.cache == cache)
+        };
+        self.precisions.iter().any(is_known)
     }
 
     /// Of these training trees, measured on this device.

@@ -157,10 +157,18 @@ impl Tree {
 
     /// The sum over the node's children of times x value. `None` if one of them is unknown.
     pub fn sum_of_children(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
-        self.children(id).map(|child| self.node(child)).map(|child| Some(child.times * child.get(quantity)?)).sum()
+        let value =
+            |child: NodeId| Some(self.weight(quantity, self.node(child).times) * self.node(child).get(quantity)?);
+        self.children(id).map(value).sum()
     }
 
-    /// The node's own part: its value less the sum over its children. `None` if any of them is unknown.
+    /// How often a quantity counts that runs this often: parameters are there once.
+    pub(crate) fn weight(&self, quantity: Quantity, times: f64) -> f64 {
+        if quantity == Quantity::NumParameters { 1.0 } else { times }
+    }
+
+    /// The node's own part: its value less the sum over its children. `None` if any of them is unknown. Children that share a parameter
+    /// count it once each, so that the own part of `num_parameters` may be below zero.
     pub fn own(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
@@ -175,14 +183,27 @@ impl Tree {
         self.node(id).times * self.ancestors(id).map(|above| self.node(above).times).product::<f64>()
     }
 
-    /// The identifier of a node in the interchange format: its own, or `model/batch/seq/position`.
+    /// The identifier of a node in the interchange format: its own, or `model/batch/seq/position` with the rest of the run where it is
+    /// not the usual one.
     pub fn interchange_id(&self, id: NodeId) -> String {
         match &self.node(id).id {
             Some(given) => given.to_string(),
             None => {
                 let Size { sequences, new, past } = self.size;
-                let past = if past > 0 { format!("+{past}") } else { String::new() };
-                format!("{}/{sequences}/{new}{past}/{}", self.model_name, id.0)
+                let mut run = format!("{sequences}/{new}");
+                if past > 0 {
+                    run += &format!("+{past}");
+                }
+                if self.generated > 0 {
+                    run += &format!("+g{}", self.generated);
+                }
+                if self.precision != Precision::default() {
+                    run += &format!("/{}", self.precision);
+                }
+                if self.kernels != Kernels::default() {
+                    run += &format!("/{}", self.kernels.name());
+                }
+                format!("{}/{run}/{}", self.model_name, id.0)
             }
         }
     }

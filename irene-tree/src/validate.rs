@@ -44,6 +44,12 @@ impl Tree {
         if !self.is_leaf(id) && node.level().is_leaf() {
             return Err(format!("a node of type {word} has no children, found some"));
         }
+        if !(node.times().is_finite() && node.times() > 0.0) {
+            return Err(format!("a node runs a number of times above 0, found {}", node.times()));
+        }
+        if node.size.is_some_and(|size| size.sequences == 0 || size.new == 0) {
+            return Err("a size has at least one sequence of one token".into());
+        }
         let Some(parent) = self.parent(id) else { return Ok(()) };
         if node.level() == Level::Model {
             return Err("only the root is of type model".into());

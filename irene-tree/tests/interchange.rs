@@ -227,3 +227,46 @@ fn the_older_word_for_a_primitive_is_read() {
     assert_eq!(tree.root().level(), Level::Ml);
     assert!(tree.root().is_instance_of("MatMul"));
 }
+
+#[test]
+fn names_of_the_other_level_are_unknown_fields_and_survive() {
+    let json = r#"{"model_name":"m","batch_size":1,"seq_len":1,"times":3,"size":"base","frontend_tree":
+        {"scope":"root","instance_type":"Linear","type":"ml","precision":"high","generated":"yes","times":null,"marks":null}}"#;
+    let tree = parse_tree(json.as_bytes(), "t.jsonl", 1).unwrap();
+    assert_eq!((tree.root().times(), tree.precision), (1.0, Precision::F32));
+    let again: Value = serde_json::from_str(&to_json(&tree)).unwrap();
+    assert_eq!((&again["times"], &again["size"]), (&json!(3), &json!("base")));
+    let root = &again["frontend_tree"];
+    assert_eq!((&root["precision"], &root["generated"]), (&json!("high"), &json!("yes")));
+}
+
+#[test]
+fn sizes_and_times_of_nodes_are_checked() {
+    let node = |field: &str| format!(r#"{{"scope":"root","instance_type":"Linear","type":"ml",{field}}}"#);
+    let zero = message(&node(r#""size":{"batch_size":0,"seq_len":1}"#));
+    assert!(zero.contains("field `root: size`: expected a whole number of at least 1, found 0"), "{zero}");
+    assert!(message(&node(r#""times":0"#)).contains("expected a number above 0, found 0"));
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.leaf("root", "Linear", Level::Ml, None).set_times(f64::NAN);
+    assert!(builder.finish().unwrap().check().is_err());
+}
+
+/// Files from before trees said their formats have them in operations.
+#[test]
+fn an_older_measurement_in_half_precision_is_known_as_such() {
+    let node = r#"{"scope":"root","instance_type":"Linear","type":"ml","operation":
+        {"kind":"linear","inputs":[[8,4],[2,4]],"output":[8,2],"dtype":"bf16","num_parameters":8}}"#;
+    assert_eq!(parse_tree(line(node).as_bytes(), "t.jsonl", 1).unwrap().precision, Precision::of(Format::BF16));
+}
+
+#[test]
+fn runs_of_one_model_at_one_size_have_ids_of_their_own() {
+    let id = |precision, kernels| {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 2)).followed_in(precision, kernels);
+        builder.leaf("root", "Linear", Level::Ml, None);
+        builder.finish().unwrap().interchange_id(NodeId::ROOT)
+    };
+    let (plain, half) = (id(Precision::F32, Kernels::Eager), id(Precision::of(Format::F16), Kernels::Eager));
+    assert_eq!((plain.as_str(), half.as_str()), ("m/1/2/0", "m/1/2/f16/0"));
+    assert_eq!(id(Precision::F32, Kernels::Fused), "m/1/2/fused/0");
+}

@@ -102,7 +102,9 @@ export function createDetails(act) {
         ),
         ...section("Prediction", [
           ["Energy", joules(node.energy)],
-          ["Share", percent(node.share)],
+          ["Runs in one of the whole", node.runs === 1 ? "" : String(Number(node.runs.toPrecision(6)))],
+          ["Share of all of them", node.runs === 1 ? "" : percent(node.share)],
+          ["Share", node.runs === 1 ? percent(node.share) : ""],
           ["90% interval", interval(node.low, node.high)],
           ["Own part", joules(node.own)],
           ["Latency", seconds(node.latency)],

@@ -21,7 +21,7 @@ export function indexNodes(tree) {
     seen.set(raw.scope, times);
     // How often the node runs in one run of the whole.
     const runs = (parent?.runs ?? 1) * (raw.times ?? 1);
-    const often = raw.times === undefined ? "" : ` ×${Number(raw.times.toPrecision(3))}`;
+    const often = raw.times === undefined ? "" : ` ×${Number(raw.times.toPrecision(6))}`;
     const node = {
       raw,
       parent,

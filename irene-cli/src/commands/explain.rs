@@ -43,6 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn tree(args: &Args) -> Result<Tree> {
     let path = Path::new(&args.model_or_trees);
     if path.extension().is_some_and(|extension| extension == "jsonl") {
+        if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
+            return Err(Usage(format!("{flag} belongs to a model; trees say how they ran")).into());
+        }
         let is_it = |tree: &Tree| {
             args.batch_size.is_none_or(|size| tree.size.sequences == size)
                 && args.seq_len.is_none_or(|len| tree.size.new == len)

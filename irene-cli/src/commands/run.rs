@@ -86,7 +86,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input = &args.input;
     if let (Some(batch_size), Some(seq_len)) = (input.batch_size, input.seq_len) {
-        return Ok(Batch::made_up(spec, Size::new(batch_size, seq_len), device)?);
+        let size = Size::new(batch_size, seq_len);
+        // A size that does not fit is refused before there are tokens of it.
+        spec.trace(size)?;
+        return Ok(Batch::made_up(spec, size, device)?);
     }
     if let Some(path) = &input.input {
         return tensors(path, device);
@@ -100,6 +103,7 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let ModelArgs { model, weights, .. } = &args.model;
     let place = if ModelSpec::builtin(model).is_some() { weights.as_ref() } else { None };
     let encoded = input.text.encode(spec, place.unwrap_or(model))?;
+    let encoded = if args.generate.is_some() { encoded.padded_left() } else { encoded };
     Ok(Batch::of_ids(encoded.ids, encoded.mask, encoded.size, device)?)
 }
 

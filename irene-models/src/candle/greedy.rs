@@ -50,6 +50,12 @@ impl<'m> Greedy<'m> {
         size: Size,
         device: &Device,
     ) -> Result<Self> {
+        let mut rows = mask.iter().flat_map(|mask| mask.chunks(size.new.max(1)));
+        if let Some(row) = rows.position(|row| row.last() == Some(&0)) {
+            let reason =
+                format!("prompt {row} is padded on the right; a token follows the last one, so pad on the left");
+            return Err(Error::Input { model: model.instance_type().into(), reason });
+        }
         let next = batch(ids, mask.as_deref(), size, Cache::default(), device)?;
         Ok(Self { model, device: device.clone(), mask, next })
     }

@@ -38,15 +38,8 @@ pub(crate) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
 }
 
 /// x W + b and the activation, with W in panels.
-pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, then: Then) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    match bias {
-        Some(bias) => x.apply_op3_no_bwd(weight, bias, &Affine(then)),
-        None => {
-            let outputs = weight.elem_count() / x.dim(candle_core::D::Minus1)?.max(1);
-            x.apply_op3_no_bwd(weight, &Tensor::zeros(outputs, DType::F32, x.device())?, &Affine(then))
-        }
-    }
+pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor, then: Then) -> Result<Tensor> {
+    x.contiguous()?.apply_op3_no_bwd(weight, bias, &Affine(then))
 }
 
 struct Affine(Then);

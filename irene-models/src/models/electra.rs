@@ -45,7 +45,8 @@ impl Architecture for Electra {
             let layers = Transforming {
                 dense: Linear::load(&predictions.child("dense"), hidden, width)?,
                 activation: Activation::Gelu,
-                norm: LayerNorm::load(&predictions.child("LayerNorm"), width, sizes.eps)?,
+                // PyTorch's default, whatever the config says.
+                norm: LayerNorm::load(&predictions.child("LayerNorm"), width, 1e-5)?,
             };
             let (place, class) = (weights.child("generator_lm_head"), "ElectraGeneratorPredictions");
             let bias = Some(place.parameter("bias", [tokens.rows()])?);

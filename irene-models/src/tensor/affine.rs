@@ -29,7 +29,11 @@ enum Stored {
     Plain(candle_core::Tensor),
     /// See [`panels`].
     #[cfg(feature = "candle")]
-    Panels(candle_core::Tensor),
+    Panels {
+        panels: candle_core::Tensor,
+        /// Zeros, for a layer without bias.
+        no_bias: candle_core::Tensor,
+    },
 }
 
 impl Weight {
@@ -48,7 +52,7 @@ impl Weight {
             Form::Shape(..) => Stored::ShapeAlone,
             #[cfg(feature = "candle")]
             Form::Candle(matrix) => match panels::of(matrix) {
-                Some(panels) => Stored::Panels(panels?),
+                Some(panels) => Stored::Panels { panels: panels?, no_bias: no_bias(matrix)? },
                 None => Stored::Plain(matrix.contiguous()?),
             },
         };
@@ -61,6 +65,12 @@ impl Weight {
     }
 }
 
+/// Zeros for the outputs of a weight (inputs, outputs).
+#[cfg(feature = "candle")]
+fn no_bias(matrix: &candle_core::Tensor) -> candle_core::Result<candle_core::Tensor> {
+    candle_core::Tensor::zeros(matrix.dim(1)?, matrix.dtype(), matrix.device())
+}
+
 impl Tensor {
     /// x W + b and the activation.
     pub(crate) fn affine(&self, weight: &Weight, bias: Option<&Self>, then: Then) -> Result<Self> {
@@ -70,7 +80,9 @@ impl Tensor {
             let bias = bias.and_then(Self::candle);
             return Ok(match &weight.stored {
                 Stored::ShapeAlone => Self::of_shape(shape, self.format()),
-                Stored::Panels(weight) => Form::Candle(panels::affine(x, weight, bias, then)?).into(),
+                Stored::Panels { panels, no_bias } => {
+                    Form::Candle(panels::affine(x, panels, bias.unwrap_or(no_bias), then)?).into()
+                }
                 Stored::Plain(weight) => Form::Candle(operations::affine(x, weight, bias, then)?).into(),
             });
         }

@@ -65,6 +65,16 @@ impl Tensor {
         self.layout().shape
     }
 
+    /// The same numbers in memory of their own; a shape has none.
+    pub(crate) fn copied(&self) -> crate::Result<Self> {
+        let form = match &self.form {
+            Form::Shape(layout, format) => Form::Shape(Layout::contiguous(layout.shape), *format),
+            #[cfg(feature = "candle")]
+            Form::Candle(tensor) => Form::Candle(tensor.force_contiguous()?),
+        };
+        Ok(Self { form, role: self.role })
+    }
+
     /// Waits until this tensor's device has finished its work; returns at once for a CPU and for a shape.
     ///
     /// # Errors

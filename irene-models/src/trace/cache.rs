@@ -56,6 +56,15 @@ impl Cache {
         Self { layers: vec![layer; shape.layers] }
     }
 
+    /// The same keys and values in memory of their own. A clone shares its memory, which a pass with fused kernels writes to.
+    ///
+    /// # Errors
+    /// Errors of candle.
+    pub fn copied(&self) -> Result<Self> {
+        let copied = |layer: &KeyValue| Ok(KeyValue::new(layer.key.copied()?, layer.value.copied()?));
+        Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()? })
+    }
+
     /// Tokens of each sequence that are in it.
     pub fn past(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.key.dim(2))
@@ -98,9 +107,10 @@ impl Cx<'_> {
     /// Query, key and value, views (batch, heads, tokens, width), with the keys and values of earlier tokens before the new ones; and
     /// the keys and values to keep, if a cache is kept.
     ///
-    /// Eager kernels make new tensors of both, as transformers does; fused ones write the new tokens behind those in the cache.
+    /// Eager kernels make new tensors of both, as the cache of transformers does; fused ones write the new tokens behind those in the cache.
     pub fn remember(&mut self, past: Past<'_>, heads: [Tensor; 3]) -> Result<([Tensor; 3], Option<KeyValue>)> {
         let [query, key, value] = heads;
+        let [own_key, own_value] = [key.clone(), value.clone()];
         let kept = match (past, self.kernels()) {
             (Past::NotKept, _) => return Ok(([query, key, value], None)),
             (Past::Empty, Kernels::Eager) => KeyValue::new(key, value),
@@ -110,7 +120,12 @@ impl Cx<'_> {
             (Past::Empty, Kernels::Fused) => self.write_to_cache(None, &key, &value)?,
             (Past::Tokens(earlier), Kernels::Fused) => self.write_to_cache(Some(earlier), &key, &value)?,
         };
-        Ok(([query, kept.key.clone(), kept.value.clone()], Some(kept)))
+        // Keys and values that this pass computed are activations to its own attention.
+        let heads = match past {
+            Past::Tokens(_) => [query, kept.key.clone(), kept.value.clone()],
+            _ => [query, own_key, own_value],
+        };
+        Ok((heads, Some(kept)))
     }
 
     fn concat(&mut self, earlier: &Tensor, new: &Tensor) -> Result<Tensor> {

@@ -21,7 +21,8 @@ pub(crate) fn keys(tree: &Tree, id: NodeId) -> impl Iterator<Item = String> {
 
 /// Those of weights and activations: of the operation where it is known, of the whole tree otherwise.
 fn formats(tree: &Tree, node: &Node) -> (Format, Format) {
-    let activations = tree.precision.activations;
+    let computed = node.operation.as_ref().map(|operation| operation.output.format);
+    let activations = computed.filter(|format| format.holds_activations()).unwrap_or(tree.precision.activations);
     let weights = match &node.operation {
         Some(operation) => {
             let parameter = operation.inputs.iter().find(|operand| matches!(operand.role, Role::Parameter(_)));

@@ -9,6 +9,7 @@ use crate::{
     interval::CONFIDENCE,
     physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, keys, kind, samples, shape, without_formats},
     prediction::{self, NodePrediction},
+    provenance::sizes,
 };
 
 /// Predicts without measurements of the model: primitives by their shapes ([`Primitive`]), modules and models as the sum of their parts
@@ -184,10 +185,10 @@ fn check(trees: &[&Tree], samples: &[Sample]) -> Result<()> {
     let Some(first) = samples.first() else {
         return Err(Error::Training("no tree has a primitive".into()));
     };
-    if let Some(tree) = trees.first()
-        && trees.iter().all(|other| other.size == tree.size)
+    let mut all_sizes = trees.iter().flat_map(|tree| sizes(tree));
+    if let Some(size) = all_sizes.next()
+        && all_sizes.all(|other| other == size)
     {
-        let size = tree.size;
         let reason = format!("all trees are of one size, {size}; trees of two sizes are the least for method specs");
         return Err(Error::Training(reason));
     }

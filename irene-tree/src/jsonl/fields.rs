@@ -55,9 +55,17 @@ const KNOWN: [&str; 20] = [
 
 const _: () = assert!(Quantity::COUNT + KNOWN.len() <= 64, "a set of keys is one word");
 
-/// Whether a name is the format's own.
-pub(super) fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || Quantity::from_name(name).is_some()
+/// How many of them are a tree's; the others are a node's.
+const OF_TREES: usize = 8;
+
+/// Whether a name is the format's own beside the node at the root.
+pub(super) fn is_tree_field(name: &str) -> bool {
+    KNOWN[..OF_TREES].contains(&name)
+}
+
+/// Whether a name is the format's own in a node.
+pub(super) fn is_node_field(name: &str) -> bool {
+    KNOWN[OF_TREES..].contains(&name) || Quantity::from_name(name).is_some()
 }
 
 /// A key of an object, matched against the names above without allocating.

@@ -1,6 +1,7 @@
 //! IrEne's interchange format: one JSON object a line, one line a tree.
 
 mod fields;
+mod node_fields;
 mod read;
 mod write;
 

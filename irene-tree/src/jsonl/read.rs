@@ -8,12 +8,13 @@ use std::{
 };
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use super::fields::{self, Key};
-use crate::{
-    Error, Kernels, Level, Mark, Marks, Node, Operation, Precision, Result, Size, Tree, quantity::Values, validate,
+use super::{
+    fields::{self, Key},
+    node_fields::{Given, count},
 };
+use crate::{Error, Kernels, Level, Marks, Node, OpKind, Precision, Result, Size, Tree, quantity::Values, validate};
 
 /// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
 ///
@@ -124,8 +125,8 @@ fn without_position(error: &serde_json::Error) -> String {
 }
 
 /// The arena being filled, and where the parser is, for errors.
-struct Reading {
-    nodes: Vec<Node>,
+pub(super) struct Reading {
+    pub(super) nodes: Vec<Node>,
     field: Key,
     at: Option<usize>,
 }
@@ -138,7 +139,7 @@ impl Reading {
     }
 
     /// Notes the field that is read next.
-    fn enter(&mut self, at: Option<usize>, key: &Key) {
+    pub(super) fn enter(&mut self, at: Option<usize>, key: &Key) {
         self.at = at;
         self.field = key.clone();
     }
@@ -164,7 +165,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Tree, A::Error> {
         let Self(reading) = self;
         let (mut model_name, mut sequences, mut new, mut past, mut generated) = (None, None, None, 0, 0);
-        let (mut precision, mut kernels, mut extra) = (Precision::default(), Kernels::default(), Map::new());
+        let (mut precision, mut kernels, mut extra) = (None, Kernels::default(), Map::new());
         let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(None, &key);
@@ -175,7 +176,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
                 fields::SEQ_LEN => new = Some(count(map.next_value()?, 1)?),
                 fields::PAST_LEN => past = count(map.next_value()?, 0)?,
                 fields::GENERATED => generated = count(map.next_value()?, 0)?,
-                fields::PRECISION => precision = map.next_value()?,
+                fields::PRECISION => precision = Some(map.next_value()?),
                 fields::EXECUTION => kernels = map.next_value()?,
                 fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
@@ -197,7 +198,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
                 past,
             },
             generated,
-            precision,
+            precision: precision.unwrap_or_else(|| of_operations(&reading.nodes)),
             kernels,
             extra,
             nodes: if reading.nodes.is_empty() {
@@ -209,13 +210,12 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     }
 }
 
-/// A count that Python may have written as a float.
-fn count<E: serde::de::Error>(number: f64, least: u32) -> std::result::Result<usize, E> {
-    if number >= least.into() && number <= u32::MAX.into() && number.fract() == 0.0 {
-        Ok(number as usize)
-    } else {
-        Err(E::custom(format!("expected a whole number of at least {least}, found {number}")))
-    }
+/// The formats of a tree that does not say: those of its first product, which older files have, or 32-bit floats.
+fn of_operations(nodes: &[Node]) -> Precision {
+    let products = nodes.iter().filter_map(|node| node.operation.as_ref());
+    let mut products = products.filter(|operation| matches!(operation.kind, OpKind::Linear | OpKind::Conv1D));
+    let format = products.next().map(|operation| operation.output.format).filter(|format| format.holds_activations());
+    format.map_or(Precision::F32, Precision::of)
 }
 
 /// Reads one node object into the arena, children after it.
@@ -304,84 +304,6 @@ impl Seen {
         }
         self.0 |= bit;
         Ok(())
-    }
-}
-
-/// Fields that repeat what the structure says, compared with the tree once the node is read.
-#[derive(Default)]
-struct Given {
-    scope: bool,
-    instance_type: bool,
-    level: bool,
-    depth: Option<u64>,
-    parent_name: Option<String>,
-}
-
-impl Given {
-    fn read<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &'static str,
-        map: &mut A,
-        node: &mut Node,
-    ) -> std::result::Result<(), A::Error> {
-        match name {
-            fields::ID => node.id = Some(map.next_value::<String>()?.into()),
-            fields::SCOPE => {
-                node.scope = map.next_value::<String>()?.into();
-                self.scope = true;
-            }
-            fields::INSTANCE_TYPE => {
-                node.instance_type = Cow::Owned(map.next_value::<String>()?);
-                self.instance_type = true;
-            }
-            fields::TYPE => {
-                let word = map.next_value::<String>()?;
-                node.level = Level::from_name(&word).ok_or_else(|| {
-                    A::Error::custom(format!("expected one of model, module, ml, math; found `{word}`"))
-                })?;
-                self.level = true;
-            }
-            fields::LEVEL => self.depth = Some(map.next_value()?),
-            fields::PARENT_NAME => self.parent_name = map.next_value()?,
-            fields::SIZE => node.size = map.next_value()?,
-            fields::TIMES => {
-                node.times = map.next_value()?;
-                if !(node.times.is_finite() && node.times > 0.0) {
-                    return Err(A::Error::custom(format!("expected a number above 0, found {}", node.times)));
-                }
-            }
-            fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
-            fields::MARKS => node.marks = map.next_value::<Vec<Mark>>()?.into_iter().collect(),
-            // The scopes of the children follow from the children.
-            fields::CHILD_NODES => drop(map.next_value::<serde::de::IgnoredAny>()?),
-            _ => {
-                let value: Value = map.next_value()?;
-                node.extra.get_or_insert_default().insert(name.to_owned(), value);
-            }
-        }
-        Ok(())
-    }
-
-    fn settle<E: serde::de::Error>(self, reading: &mut Reading, index: usize) -> std::result::Result<(), E> {
-        let node = &reading.nodes[index];
-        let is_root = index == 0;
-        let parent = &reading.nodes[node.parent as usize].scope;
-        let (field, reason) = if !self.scope {
-            (fields::SCOPE, "is missing".to_owned())
-        } else if !self.instance_type {
-            (fields::INSTANCE_TYPE, "is missing".to_owned())
-        } else if !self.level {
-            (fields::TYPE, "is missing".to_owned())
-        } else if let Some(depth) = self.depth.filter(|&depth| depth != u64::from(node.depth)) {
-            (fields::LEVEL, format!("is {depth}, but the node stands at depth {}", node.depth))
-        } else if let Some(name) = self.parent_name.filter(|name| !is_root && !parent.is_empty() && **name != **parent)
-        {
-            (fields::PARENT_NAME, format!("is `{name}`, but the node stands below `{parent}`"))
-        } else {
-            return Ok(());
-        };
-        reading.enter(Some(index), &Key::Known(field));
-        Err(E::custom(reason))
     }
 }
 

@@ -49,7 +49,7 @@ impl Serialize for TreeLine<'_> {
         if tree.kernels != Kernels::default() {
             map.serialize_entry(fields::EXECUTION, &tree.kernels)?;
         }
-        for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_known(name)) {
+        for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_tree_field(name)) {
             map.serialize_entry(name, value)?;
         }
         map.serialize_entry(fields::FRONTEND_TREE, &NodeObject { tree, id: NodeId::ROOT })?;
@@ -98,7 +98,7 @@ impl Serialize for NodeObject<'_> {
             map.serialize_entry(fields::MARKS, &node.marks.iter().collect::<Vec<_>>())?;
         }
         let extra = node.extra.iter().flat_map(|extra| extra.iter());
-        for (name, value) in extra.filter(|(name, _)| !fields::is_known(name)) {
+        for (name, value) in extra.filter(|(name, _)| !fields::is_node_field(name)) {
             map.serialize_entry(name, value)?;
         }
         map.serialize_entry(fields::CHILD_NODES_OBJ, &Children(self))?;

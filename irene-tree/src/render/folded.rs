@@ -16,9 +16,9 @@ pub fn folded(tree: &Tree, shown: Quantity) -> String {
     let mut out = String::new();
     for id in tree.ids() {
         let known = tree.children(id).map(|child| tree.node(child));
-        let children: f64 = known.filter_map(|child| Some(child.times() * child.get(shown)?)).sum();
+        let children: f64 = known.filter_map(|child| Some(tree.weight(shown, child.times()) * child.get(shown)?)).sum();
         if let Some(value) = tree.node(id).get(shown) {
-            let own = ((value - children) * tree.runs(id) * scale).round();
+            let own = ((value - children) * tree.weight(shown, tree.runs(id)) * scale).round();
             if own >= 1.0 {
                 let stack = tree.node(id).scope().replace(';', ":").replace('.', ";");
                 let _ = writeln!(out, "{stack} {own:.0}");

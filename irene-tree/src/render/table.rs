@@ -63,7 +63,8 @@ fn bar(share: f64) -> String {
 impl Tree {
     /// The node's value times its runs, as a share of the root's.
     pub fn share(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
-        let (part, whole) = (self.node(id).get(quantity)? * self.runs(id), self.root().get(quantity)?);
+        let part = self.node(id).get(quantity)? * self.weight(quantity, self.runs(id));
+        let whole = self.root().get(quantity)?;
         (whole > 0.0).then_some(part / whole)
     }
 }
