@@ -20,7 +20,7 @@ fn kernels() -> impl Strategy<Value = Kernels> {
     prop::sample::select(vec![Kernels::Eager, Kernels::Fused])
 }
 
-/// What is in proportion to the past, and so has to add up. Whole tiles are not.
+/// These quantities are in proportion to the past, and so have to add up. Whole tiles are not.
 const ADDED: [Quantity; 7] = [
     Quantity::Flops,
     Quantity::MemBytes,

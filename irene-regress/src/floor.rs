@@ -6,7 +6,7 @@ use irene_tree::{Level, Quantity, Size, Tree};
 
 use crate::{CrossValidation, HeldOut, LeaveOut, Result};
 
-/// What a node's work is told by: the size, the level, of a primitive its class, and the bits of what its shapes decide. Modules of different
+/// The key of equal work: a node's size, level and, for a primitive, class, and the bits of the counts that its shapes decide. Modules of different
 /// names may do the same (BertSelfOutput and RobertaSelfOutput).
 type Work = (Size, Level, String, [Option<u64>; SPECS.len()]);
 

@@ -26,7 +26,7 @@ pub enum Objective {
     Weighted(Vec<Weight>),
 }
 
-/// What a criterion earns in [`Objective::Weighted`]: `weight * value / scale` if it is sought to be large, else
+/// The score of a criterion in [`Objective::Weighted`]: `weight * value / scale` if it is sought to be large, else
 /// `weight * (1 - value / scale)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight {

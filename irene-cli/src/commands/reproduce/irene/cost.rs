@@ -1,4 +1,4 @@
-//! What using a model costs.
+//! The cost of using a model.
 
 use anyhow::{Context, Result};
 use irene_models::ModelSpec;

@@ -58,7 +58,7 @@ fn methods(machine: &Machine<'_>) -> Table {
     table
 }
 
-/// What the seed decides.
+/// The parts that the seed decides.
 fn seeds(machines: &[Machine<'_>]) -> Result<Table> {
     let titles = machines.iter().flat_map(|machine| [format!("{}: module", machine.name()), "model".into()]);
     let mut table = Table::new(["% over the seeds 1 to 5".to_owned()].into_iter().chain(titles));

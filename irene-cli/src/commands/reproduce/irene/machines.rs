@@ -86,7 +86,7 @@ pub(super) fn nodes(machines: &[Machine<'_>]) -> Section {
     }
     section.text(
         "Nodes of all sizes together. The published table is of device_1, where gpt2 has 27 sizes: the printed 2997 nodes are 27 times 111. \
-         What a shape decides of a node (FLOPs, bytes) is equal to ours in every node of all these trees, which a test holds.",
+         The FLOPs and bytes of these trees equal ours at every node, which a test holds.",
     )
 }
 

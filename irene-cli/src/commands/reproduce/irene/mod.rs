@@ -36,7 +36,7 @@ const OTHER_MACHINE: &str = "these trees are not of the paper's machines";
 const NOT_MEASURED: &str = "not in these trees";
 const NOT_PUBLISHED: &str = "the paper does not give it";
 
-/// What is drawn: the paper's predictor, and ours with everything and with nothing measured of the new model.
+/// The predictors that are drawn: the paper's predictor, and ours with everything and with nothing measured of the new model.
 const DRAWN: [Ablation; 3] = [Ablation::End2End, Ablation::Ours(Track::Measured), SPECS];
 const SPECS: Ablation = Ablation::Ours(Track::Specs);
 
