@@ -2,8 +2,11 @@
 
 mod fields;
 mod node_fields;
+mod parse;
 mod read;
+mod reading;
 mod write;
 
-pub use read::{TreeReader, parse_tree, read_trees};
+pub use parse::parse_tree;
+pub use read::{TreeReader, read_trees};
 pub use write::{to_json, write_trees};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     fields::{self, Key},
-    read::Reading,
+    reading::Reading,
 };
 use crate::{Level, Mark, Node, Operation, Size};
 
