@@ -4,7 +4,7 @@ use irene_tree::{Node, Precision, Quantity, Size, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What a predictor was made from.
+/// The device, sizes and precision that a predictor was trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Provenance {
@@ -80,7 +80,7 @@ impl Provenance {
         self.precisions.iter().any(is_known)
     }
 
-    /// Of these training trees, measured on this device.
+    /// The provenance of a predictor trained on these trees, measured on this device.
     pub fn new(device: impl Into<String>, trees: &[Tree]) -> Self {
         let mut models: BTreeMap<&str, usize> = BTreeMap::new();
         let mut hash = Sha256::new();

@@ -1,4 +1,4 @@
-//! What tells one primitive from another.
+//! The key that tells one primitive from another.
 
 use irene_tree::{Format, Node, NodeId, Quantity, Role, Tree};
 

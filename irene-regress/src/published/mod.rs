@@ -1,4 +1,4 @@
-//! What the IrEne paper prints (Cao et al., ACL 2021), and what a run of its authors' code gives, to hold our figures against.
+//! The figures that the IrEne paper prints (Cao et al., ACL 2021) and those that its authors' code gives, to hold ours against.
 
 mod tables;
 
@@ -96,13 +96,13 @@ impl PublicMachine {
         })
     }
 
-    /// What is reported of a predictor.
+    /// The errors that others report of a predictor.
     pub fn reported(&self, ablation: Ablation) -> OfOthers {
         let found = self.by_ablation.iter().find(|(known, _)| *known == ablation);
         found.map_or_else(OfOthers::default, |(_, reported)| *reported)
     }
 
-    /// What is reported of a model that is left out, or of the `average`.
+    /// The errors that others report of a model that is left out, or of the `average`.
     pub fn model(&self, name: &str) -> ByModel {
         self.by_model.iter().find(|row| row.model == name).copied().unwrap_or_default()
     }

@@ -142,7 +142,7 @@ const DEVICE_2_BY_MODEL: [ByModel; 7] = [
 pub struct NodeCounts {
     /// The model.
     pub model: &'static str,
-    /// Of the ML level.
+    /// Nodes of the ML level.
     pub ml: usize,
     /// Modules.
     pub module: usize,
