@@ -54,9 +54,6 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Wrong usage, by clap's convention and ours.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Models(args) => models::run(&args),
@@ -86,9 +83,6 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // A reader that has seen enough (`irene trace ... | head`) is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::complain(&error);
-            if error.is::<commands::Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-        }
+        Err(error) => commands::complain(&error),
     }
 }

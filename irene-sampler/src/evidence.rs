@@ -47,8 +47,10 @@ impl Evidence<'_> {
         let energies: Vec<usize> = self.energies().collect();
         energies.iter().all(|&place| {
             let is_known = self.is_alive(place) || self.stands_still(place).is_some();
-            let is_spare =
-                || energies.iter().any(|&outer| self.covers(outer, place) && self.is_alive(outer)) || !is_counter(&self.channels[place]);
+            let is_spare = || {
+                energies.iter().any(|&outer| self.covers(outer, place) && self.is_alive(outer))
+                    || !is_counter(&self.channels[place])
+            };
             (is_known || is_spare()) && self.is_compared(place, &energies)
         })
     }
@@ -120,7 +122,8 @@ impl Evidence<'_> {
     /// Whether two counters that move show the same reading, as far as they are read at the same moment.
     fn is_one_counter(&self, a: usize, b: usize) -> bool {
         let [one, other] = [&self.series[a], &self.series[b]];
-        let (Some([first, last]), Some(left), Some(right)) = (one.span(), one.counter_reading(), other.counter_reading())
+        let (Some([first, last]), Some(left), Some(right)) =
+            (one.span(), one.counter_reading(), other.counter_reading())
         else {
             return false;
         };

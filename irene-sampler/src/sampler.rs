@@ -161,8 +161,11 @@ impl Recorder {
         self.sensors
     }
 
-    /// Whether every sensor of the total has a reading of about now; the time is that of the last sample.
-    fn check(&self, stamp: Stamp) -> Result<(), Silent> {
+    /// Whether every sensor of the total has a reading of about this moment.
+    ///
+    /// # Errors
+    /// [`Silent`] names a sensor without one, with the reason.
+    pub fn check(&self, stamp: Stamp) -> Result<(), Silent> {
         let mut place = 0;
         for sensor in &self.sensors {
             for channel in sensor.channels() {

@@ -126,8 +126,7 @@ impl Total {
     pub fn of(channels: &[Channel], probes: usize, findings: &Findings, missing: &[Missing]) -> Self {
         let energies: Vec<usize> =
             (probes..channels.len()).filter(|&place| channels[place].id.metric.is_energy()).collect();
-        let mut settled: Vec<Option<LeftOut>> =
-            channels.iter().map(|channel| findings.reason(&channel.id)).collect();
+        let mut settled: Vec<Option<LeftOut>> = channels.iter().map(|channel| findings.reason(&channel.id)).collect();
         let reasons = loop {
             let reasons = covered(channels, &energies, &settled);
             let tops: Vec<usize> = energies.iter().copied().filter(|&place| reasons[place].is_none()).collect();

@@ -13,7 +13,8 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total, WindowError,
+    Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
+    WindowError,
     sensors::{self, Places, Selection, Unavailable},
 };
 
@@ -217,23 +218,31 @@ fn a_card_that_drops_out_is_said() {
 fn single_cards_are_chosen() {
     let script = CARD.replace("count = 1", "count = 2\ngpu1.power_mw = 90000");
     scripted("single_cards_are_chosen", &script, |library| {
-        let chosen = |meters: &[&str]| Selection::of(meters, &places(library.clone())).map(|found| found.sensors.total().names());
-        let moves = || (1..40).for_each(|step| {
-            write_script(&script_of_two(step));
-            std::thread::sleep(Duration::from_millis(50));
-        });
+        let chosen = |meters: &[&str]| {
+            Selection::of(meters, &places(library.clone())).map(|found| found.sensors.total().names())
+        };
+        let moves = || {
+            (1..40).for_each(|step| {
+                write_script(&script_of_two(step));
+                std::thread::sleep(Duration::from_millis(50));
+            })
+        };
         let moving = std::thread::spawn(moves);
         assert_eq!(chosen(&["nvml"]).unwrap(), ["gpu0.energy", "gpu1.power"]);
         assert_eq!(chosen(&["nvml:1"]).unwrap(), ["gpu1.power"]);
         assert_eq!(chosen(&["nvml:0"]).unwrap(), ["gpu0.energy"]);
-        assert_eq!(chosen(&["nvml:2"]).unwrap_err().to_string(), "`nvml:2` is no sensor of energy or power; there are nvml:0, nvml:1");
+        assert_eq!(
+            chosen(&["nvml:2"]).unwrap_err().to_string(),
+            "`nvml:2` is no sensor of energy or power; there are nvml:0, nvml:1"
+        );
         moving.join().unwrap();
     });
 }
 
 /// Two cards, of which the first counts.
 fn script_of_two(step: u32) -> String {
-    CARD.replace("count = 1", "count = 2\ngpu1.power_mw = 90000").replace("7000000", &format!("{}", 7_000_000 + 7500 * step))
+    CARD.replace("count = 1", "count = 2\ngpu1.power_mw = 90000")
+        .replace("7000000", &format!("{}", 7_000_000 + 7500 * step))
 }
 
 #[test]

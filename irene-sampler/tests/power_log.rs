@@ -154,9 +154,14 @@ mod lines {
 
     #[test]
     fn columns_of_other_things_are_not_taken_for_power() {
-        for header in
-            ["time,Wh", "time,power_factor", "time,reactive power", "time,power.limit [W]", "time,voltage", "id,temperature"]
-        {
+        for header in [
+            "time,Wh",
+            "time,power_factor",
+            "time,reactive power",
+            "time,power.limit [W]",
+            "time,voltage",
+            "id,temperature",
+        ] {
             let machine = Machine::new();
             machine.write(LOG, format!("{header}\n10,50\n"));
             let refusal = tail(&machine, 0.0).unwrap_err().to_string();
@@ -342,44 +347,56 @@ mod growing {
 
 /// Hours of measuring must not end without a single reading of now.
 mod now {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use irene_sampler::{Sampler, SamplerOptions, sensors::Selection};
-
     use super::*;
 
-    /// Why a log has no reading of now; its times are the seconds from now.
-    fn why(header: &str, line: impl Fn(f64) -> String) -> String {
+    /// Why a log has no reading of now, if it has none.
+    fn why(text: impl AsRef<[u8]>) -> String {
         let machine = Machine::new();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-        machine.write(LOG, format!("{header}{}", line(now)));
-        let places = Places { power_log: Some(machine.path(LOG)), ..machine.places() };
-        let sensors = Selection::of(&["log"], &places).unwrap().sensors;
-        let options = SamplerOptions { period: Duration::from_millis(5), ..SamplerOptions::default() };
-        let sampler = Sampler::start(sensors, options).unwrap();
-        sampler.wait_until_read().err().map_or(String::new(), |silent| silent.to_string())
+        machine.write(LOG, text);
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        recorder.sample_at(at(0.0));
+        recorder.check(at(0.0)).err().map_or(String::new(), |silent| silent.to_string())
     }
 
     #[test]
     fn a_log_that_is_of_now_is_read() {
-        assert_eq!(why("", |now| format!("{now},50\n")), "");
-        assert_eq!(why("", |now| format!("{:.0},50\n", 1e3 * now)), "", "thousandths of a second");
-        assert_eq!(why("time;W\n", |now| format!("{:.3};50\n", now - 8.0)), "", "a slow meter");
+        assert_eq!(why(line(0.0, 50.0)), "");
+        assert_eq!(why(line(-8.0, 50.0)), "", "a slow meter");
+        assert_eq!(why(format!("{:.0},50\n", 1e3 * EPOCH)), "", "thousandths of a second");
     }
 
     #[test]
     fn the_reason_is_said_where_there_is_no_reading_of_now() {
-        let old = why("", |now| format!("{:.3},50\n", now - 3600.0));
-        assert!(old.starts_with("log: no line of the log is of now: the newest is 360") && old.contains("--log-ahead -360"), "{old}");
-        let ahead = why("", |now| format!("{:.3},50\n", now + 7200.0));
-        assert!(ahead.contains("in the future; --log-ahead 7") , "{ahead}");
-        let relative = why("time,watts\n", |_| "12.5,50\n".into());
-        assert!(relative.contains("its times, the newest 12.5 s, do not count from 1970"), "{relative}");
-        let words = why("time,watts\n", |_| "yesterday,50\n".into());
-        assert!(words.contains("no line of the log is a reading; the first is `yesterday,50`"), "{words}");
-        let nothing = why("time,watts\n", |_| String::new());
-        assert!(nothing.contains("has no whole line yet"), "{nothing}");
-        let several = why("time,index,watts\n", |now| format!("{now},0,50\n{now},1,60\n"));
-        assert!(several.contains("several devices"), "{several}");
+        assert_eq!(
+            why(line(-3600.0, 50.0)),
+            "log: no line of the log is of now: the newest is 3600 s old; is the meter writing? --log-ahead -3600 if its clock is behind"
+        );
+        assert_eq!(
+            why(line(7200.0, 50.0)),
+            "log: no line of the log is of now: the newest is 7200 s in the future; --log-ahead 7200 if its clock is ahead"
+        );
+        for (text, reason) in [
+            (
+                "time,watts\n12.5,50\n",
+                "no line of the log is of now: its times, the newest 12.5 s, do not count from 1970",
+            ),
+            ("time,watts\nyesterday,50\n", "no line of the log is a reading; the first is `yesterday,50`"),
+            ("time,watts\n", "the log has no whole line yet; is the meter writing?"),
+        ] {
+            assert_eq!(why(text), format!("log: {reason}"));
+        }
+        let two = format!("time,index,watts\n{EPOCH},0,50\n{EPOCH},1,60\n");
+        assert_eq!(why(two), "log: the log's lines are about several devices; write the log of one");
+    }
+
+    #[test]
+    fn a_header_of_other_things_that_comes_late_is_said() {
+        let machine = Machine::new();
+        machine.write(LOG, "");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &format!("time,VA\n{EPOCH},50\n"));
+        recorder.sample_at(at(0.0));
+        assert_eq!(values(&recorder, "log"), [0.0; 0]);
+        assert!(recorder.check(at(0.0)).unwrap_err().why.contains("apparent power (VA) alone"));
     }
 }

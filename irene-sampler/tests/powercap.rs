@@ -188,8 +188,7 @@ fn a_platform_below_its_package_is_not_believed() {
     let total = below.recording().judged();
     assert_eq!(total.names(), ["rapl.package-0"]);
     assert_close(total.window(below.recording(), 0.0, 3.0).unwrap().unwrap().joules, 180.0);
-    let expected =
-        "rapl.psys is left out: reads 2.0 W, which cannot be: rapl.package-0 inside it reads 60.0 W";
+    let expected = "rapl.psys is left out: reads 2.0 W, which cannot be: rapl.package-0 inside it reads 60.0 W";
     assert_eq!(total.remarks(), [expected]);
     assert_eq!(above.recording().judged().names(), ["rapl.psys"]);
 }

@@ -256,7 +256,8 @@ mod hwmon {
     #[test]
     fn a_socket_covers_its_cores() {
         let machine = Machine::new();
-        let cores = [("energy1_input", "Ecore000", 40), ("energy2_input", "Ecore001", 40), ("energy3_input", "Esocket0", 110)];
+        let cores =
+            [("energy1_input", "Ecore000", 40), ("energy2_input", "Ecore001", 40), ("energy3_input", "Esocket0", 110)];
         chip(&machine, "hwmon2", "amd_energy", &cores);
         let mut recorder = machine.open("hwmon").unwrap();
         for second in 0..4 {
@@ -294,7 +295,10 @@ mod hwmon {
         let recorder = machine.open("hwmon").unwrap();
         assert_eq!(totals(&recorder), [""; 0]);
         let remark = &recorder.recording().total().remarks()[0];
-        assert!(remark.starts_with("hwmon.ina226.power1 is left out: may overlap with hwmon.nct6775.power1"), "{remark}");
+        assert!(
+            remark.starts_with("hwmon.ina226.power1 is left out: may overlap with hwmon.nct6775.power1"),
+            "{remark}"
+        );
         let refusal = Selection::of(&["hwmon"], &machine.places()).err().unwrap().to_string();
         assert!(refusal.contains("may overlap") && refusal.contains("hwmon:CHIP/LABEL"), "{refusal}");
         let named = |sensors: &[&str]| Selection::of(sensors, &machine.places()).unwrap().sensors.total().names();

@@ -63,7 +63,8 @@ impl Choice {
         if resources.clone().any(|resource| self.names(resource)) {
             return Ok(());
         }
-        let mut known: Vec<String> = resources.filter_map(parts).filter(|(kind, _)| *kind == self.kind).map(shown).collect();
+        let mut known: Vec<String> =
+            resources.filter_map(parts).filter(|(kind, _)| *kind == self.kind).map(shown).collect();
         known.dedup();
         let own = format!("{}:{}", self.kind, self.name.replacen('.', "/", 1));
         // The nearest first.

@@ -65,7 +65,9 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     if hwmon.sensors.is_empty() {
         let reason = format!("{}: no sensor of power or energy", root.display());
         return Err(match hwmon.missing.into_iter().next() {
-            Some(missing) => Unavailable { reason: format!("{reason} that can be read; {}", missing.why.reason), ..missing.why },
+            Some(missing) => {
+                Unavailable { reason: format!("{reason} that can be read; {}", missing.why.reason), ..missing.why }
+            }
             None => Unavailable::new(reason),
         });
     }

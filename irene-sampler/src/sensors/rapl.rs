@@ -83,7 +83,8 @@ fn open_counter(path: &Path) -> Result<TextFile, Unavailable> {
 fn channel(zone: &Path, resource: Resource) -> Channel {
     let number = |name: &str| TextFile::open(&zone.join(name), NUMBER).ok()?.number();
     // The nominal power, and what the firmware was set to allow over long, short and peak times.
-    let limits = (0..CONSTRAINTS).flat_map(|i| [format!("constraint_{i}_max_power_uw"), format!("constraint_{i}_power_limit_uw")]);
+    let limits = (0..CONSTRAINTS)
+        .flat_map(|i| [format!("constraint_{i}_max_power_uw"), format!("constraint_{i}_power_limit_uw")]);
     let limits: Vec<f64> = limits.filter_map(|name| Some(number(&name)? * MICRO)).collect();
     let mut channel = Channel::new(resource, Metric::Energy);
     channel.limit_watts = power_bound(limits);

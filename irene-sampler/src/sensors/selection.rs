@@ -12,7 +12,7 @@ pub struct Selection {
     pub sensors: Sensors,
     /// The names of the kinds that make up the meter; empty if there is no meter.
     pub meters: Vec<&'static str>,
-    /// The kinds that this machine has and that were passed over, each with the reason.
+    /// The kinds that this machine has and that would have come before the meter or beside it, each with the reason why not.
     pub passed_over: Vec<(&'static str, Unavailable)>,
 }
 
@@ -46,6 +46,10 @@ impl Selection {
             }
         }
         let choice = CHOICES.into_iter().find(|names| names.iter().any(|name| usable.contains(name)));
+        // What comes after the choice was not wanted.
+        let rank = |name: &str| CHOICES.iter().position(|names| names.contains(&name));
+        let chosen = choice.and_then(|names| rank(names[0]));
+        passed_over.retain(|(name, _)| chosen.is_none_or(|chosen| rank(name).is_some_and(|rank| rank <= chosen)));
         let is_meter = |(name, _): &Opened| choice.unwrap_or_default().contains(name) && usable.contains(name);
         Self { passed_over, ..Self::new(opened, trial.findings.clone(), is_meter) }
     }
@@ -109,7 +113,9 @@ impl Selection {
         match unclear {
             Some((a, b)) => {
                 Err(Unavailable::new(format!("{b} and {a} may overlap, which only the maker of the board knows"))
-                    .fixed_by("name one of the two meters alone, or sensors that you know to be apart (hwmon:CHIP/LABEL)"))
+                    .fixed_by(
+                        "name one of the two meters alone, or sensors that you know to be apart (hwmon:CHIP/LABEL)",
+                    ))
             }
             None => Ok(()),
         }
@@ -213,7 +219,9 @@ impl Trial {
                 left_out => Some(format!("{id} {left_out}")),
             });
             let reason = left_out.unwrap_or_else(|| "no sensor of it counts".into());
-            return Err(Unavailable::new(reason).fixed_by("`irene doctor` lists its sensors; name those that count, such as rapl:package-0 or hwmon:CHIP/LABEL"));
+            return Err(Unavailable::new(reason).fixed_by(
+                "`irene doctor` lists its sensors; name those that count, such as rapl:package-0 or hwmon:CHIP/LABEL",
+            ));
         }
         Ok(())
     }

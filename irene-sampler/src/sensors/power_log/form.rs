@@ -135,10 +135,7 @@ impl Form {
         if form.is_err() && separator == ' ' { None } else { Some(form) }
     }
 
-    fn of_columns(
-        separator: char,
-        nth: impl Fn(Quantity, usize) -> Option<Column>,
-    ) -> Result<Self, &'static str> {
+    fn of_columns(separator: char, nth: impl Fn(Quantity, usize) -> Option<Column>) -> Result<Self, &'static str> {
         const UNKNOWN: &str = "its header does not name time and watts, or time, volts and amperes";
         let find = |quantity: Quantity| nth(quantity, 0);
         let time = find(Quantity::Time).ok_or(UNKNOWN)?;
@@ -150,7 +147,9 @@ impl Form {
             (Some(watts), ..) => Power::Watts(watts),
             (_, Some(apparent), ..) if factor.is_some() => Power::Product(apparent, None, factor),
             (_, Some(_), ..) => {
-                return Err("its header names apparent power (VA) alone, which is not the power; it takes watts, or a power factor");
+                return Err(
+                    "its header names apparent power (VA) alone, which is not the power; it takes watts, or a power factor",
+                );
             }
             (.., Some(volts), amperes @ Some(_)) => Power::Product(volts, amperes, factor),
             _ => return Err(UNKNOWN),
