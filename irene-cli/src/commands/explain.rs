@@ -1,11 +1,15 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
-use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
 
-use super::{Usage, following::RunArgs, predictor::PredictorArgs, size};
+use super::{
+    Usage,
+    following::{self, RunArgs},
+    predictor::PredictorArgs,
+    size,
+};
 use crate::output;
 
 /// Tells what makes up the predicted energy and latency of one node
@@ -55,7 +59,7 @@ fn tree(args: &Args) -> Result<Tree> {
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            let spec = ModelSpec::find(&args.model_or_trees)?;
+            let spec = following::model(&args.model_or_trees)?;
             Ok(spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?)
         }
         _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_models::ModelSpec;
 
-use super::{following::SizeArgs, predictor::PredictorArgs};
+use super::{
+    following::{self, SizeArgs},
+    predictor::PredictorArgs,
+};
 use crate::output;
 
 /// Writes the web page of one model at one size as a single file, which needs no server
@@ -23,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = ModelSpec::find(&args.model)?;
+    let spec = following::model(&args.model)?;
     let predictor = args.predictor.load()?;
     let page = irene_viz::report(&predictor.name, predictor.profile, &spec, args.size.size())?;
     output::write_text(&args.output, &page)?;

@@ -1,6 +1,5 @@
 use anyhow::Result;
 use clap::ValueEnum;
-use irene_models::ModelSpec;
 use irene_tree::{
     Quantity, jsonl,
     render::{self, Column, Table, TableOptions},
@@ -40,7 +39,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = ModelSpec::find(&args.model)?;
+    let spec = following::model(&args.model)?;
     let run = args.run.run(&spec, args.size.size(), args.math)?;
     let tree = spec.trace(run)?;
     following::tell_what_is_left_out(&spec, run)?;
