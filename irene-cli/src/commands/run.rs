@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Run, TaskHead, Tensor};
-use irene_tree::{Kernels, Size, render};
+use irene_tree::{Kernels, Size, file_fault, render};
 
 use super::{Usage, following, generate::generated, running::ModelArgs, size, text::TextArgs};
 use crate::output;
@@ -110,7 +110,8 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
 /// The batch in a safetensors file.
 fn tensors(path: &Path, device: &Device) -> Result<Batch> {
     let origin = || path.display().to_string();
-    let mut tensors = candle_core::safetensors::load(path, device).with_context(origin)?;
+    let fault = || file_fault(path).map_or_else(origin, |fault| format!("{}: {fault}", origin()));
+    let mut tensors = candle_core::safetensors::load(path, device).with_context(fault)?;
     let mut take = |name: &str| -> Result<Option<Tensor>> {
         let Some(tensor) = tensors.remove(name) else { return Ok(None) };
         let (dims, dtype) = (tensor.dims().to_vec(), tensor.dtype());

@@ -16,7 +16,7 @@ use crate::output;
   irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory
+    /// A built-in model's name, a path to a config.json or its directory, or - for a config on the standard input
     model: String,
     #[command(flatten)]
     size: SizeArgs,

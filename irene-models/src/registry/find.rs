@@ -31,11 +31,13 @@ impl ModelSpec {
         match (ModelFiles::at(name_or_path)?, Self::builtin(name_or_path)) {
             (Some(files), Some(builtin)) if !files.has_config() => {
                 let name = builtin.name.clone();
-                Ok(builtin.noting(format!("{name} is the built-in model: `{name_or_path}` here has no config.json")))
+                Ok(builtin.noting(format!(
+                    "the built-in model {name} is taken: the folder `{name_or_path}` has no config.json"
+                )))
             }
             (Some(files), builtin) => {
                 let spec = Self::of_files(name_of_path(name_or_path), files)?;
-                let note = format!("`{name_or_path}` is the one here, and not the built-in model of that name");
+                let note = format!("the path `{name_or_path}` is taken, not the built-in model of that name");
                 Ok(if builtin.is_some() { spec.noting(note) } else { spec })
             }
             (None, Some(builtin)) => Ok(builtin),
