@@ -20,6 +20,7 @@ mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
 mod candle;
+mod complete;
 mod config;
 mod error;
 mod families;
@@ -40,6 +41,7 @@ pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
+pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;

@@ -22,9 +22,9 @@ const WORDS: [(&str, &[&str], f64); 9] = [
 const POINTS: [f32; 7] = [-3.0, -1.0, -0.25, 0.0, 0.5, 1.0, 2.5];
 
 /// The formulas at these points, in 64 bits.
-const BY_ERF: [f32; 7] = [-0.004_049_69, -0.158_655_25, -0.100_323_42, 0.0, 0.345_731_23, 0.841_344_75, 2.484_475_84];
-const BY_TANH: [f32; 7] = [-0.003_637_39, -0.158_808_01, -0.100_324_65, 0.0, 0.345_714_01, 0.841_191_99, 2.484_915_73];
-const QUICK: [f32; 7] = [-0.018_071_31, -0.154_204_23, -0.098_800_35, 0.0, 0.350_388_44, 0.845_795_77, 2.465_013_83];
+const BY_ERF: [f64; 7] = [-0.004_049_69, -0.158_655_25, -0.100_323_42, 0.0, 0.345_731_23, 0.841_344_75, 2.484_475_84];
+const BY_TANH: [f64; 7] = [-0.003_637_39, -0.158_808_01, -0.100_324_65, 0.0, 0.345_714_01, 0.841_191_99, 2.484_915_73];
+const QUICK: [f64; 7] = [-0.018_071_31, -0.154_204_23, -0.098_800_35, 0.0, 0.350_388_44, 0.845_795_77, 2.465_013_83];
 
 fn config(word: &str) -> Config {
     let json = format!(
@@ -66,7 +66,7 @@ fn each_word_gives_what_its_formula_gives() {
         let activation = Activation::from_config(&config(word), "hidden_act", "gelu").unwrap();
         let found = numbers(&activation.apply(&mut Cx::silent(), &x).unwrap());
         assert!(
-            found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6),
+            found.iter().zip(expected).all(|(found, expected)| (f64::from(*found) - expected).abs() < 1e-6),
             "{word}: {found:?}"
         );
     }

@@ -72,7 +72,7 @@ fn cut_short(path: &Path, head: &[u8], len: u64) -> Option<String> {
     const LEN: u64 = 8;
     let (start, rest) = head.split_first_chunk()?;
     let header = u64::from_le_bytes(*start);
-    if header > LARGEST_HEADER || !rest.first().is_none_or(|first| *first == b'{') {
+    if header > LARGEST_HEADER || rest.first().is_some_and(|first| *first != b'{') {
         return None;
     }
     let whole = if LEN + header > len { LEN + header } else { LEN + header + end_of_tensors(path, header)? };
