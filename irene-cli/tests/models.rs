@@ -79,7 +79,7 @@ fn a_dash_reads_a_config_from_the_standard_input() {
     let [printed, _] = says(&irene_in(&folder, &[&["trace", "-"], &SIZE[..]].concat(), &config));
     assert!(printed.contains("root GPT2Model") && printed.contains("1.56"), "{printed}");
     let [_, error] = says(&irene_in(&folder, &[&["predict", "-"], &SIZE[..]].concat(), "hello"));
-    assert!(error.starts_with("error: stdin: not a model's config, which is a JSON object"), "{error}");
+    assert!(error.starts_with("error: stdin: no model's config: not a JSON object"), "{error}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_path_that_is_no_model_says_so_with_its_own_name() {
         assert_eq!(error.lines().count(), 1, "{error}");
         error
     };
-    assert!(refuse(&["predict", "t.txt"]).starts_with("error: t.txt: not a model's config"));
+    assert!(refuse(&["predict", "t.txt"]).starts_with("error: t.txt: no model's config"));
     assert_eq!(refuse(&["predict", "empty"]), "error: empty: no config.json\n");
     assert_eq!(refuse(&["trace", "nowhere/at/all"]), "error: nowhere/at/all: no such file or directory\n");
     assert_eq!(refuse(&["trace", "nowhere.json"]), "error: nowhere.json: no such file or directory\n");

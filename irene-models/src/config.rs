@@ -29,7 +29,7 @@ impl Config {
         match serde_json::from_slice(json) {
             Ok(fields) => Ok(Self { origin, fields }),
             Err(error) => {
-                let reason = format!("not a model's config, which is a JSON object: {error}");
+                let reason = format!("no model's config: not a JSON object ({error})");
                 Err(Error::Files { what: origin, reason })
             }
         }

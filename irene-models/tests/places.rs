@@ -80,7 +80,7 @@ fn a_named_file_is_read_whatever_its_suffix() {
     assert_eq!(ModelSpec::find(&weights).unwrap().model_type(), "bert");
     let text = folder.write("t.txt", "the cat sat\n");
     let error = refused(ModelSpec::find(&text));
-    assert!(error.starts_with(&format!("{text}: not a model's config, which is a JSON object: ")), "{error}");
+    assert!(error.starts_with(&format!("{text}: no model's config: not a JSON object (")), "{error}");
     let missing = folder.0.join("nowhere.json").display().to_string();
     assert_eq!(refused(ModelSpec::find(&missing)), format!("{missing}: no such file or directory"));
 }
@@ -224,5 +224,5 @@ fn a_config_is_read_from_any_reader() {
     let spec = ModelSpec::from_reader("stdin", &json[..]).unwrap();
     assert_eq!((spec.name(), spec.model_type()), ("stdin", "gpt2"));
     assert!(refused(spec.files()).contains("a config alone, with no weights or tokenizer beside it"));
-    assert!(refused(ModelSpec::from_reader("stdin", &b"hello"[..])).starts_with("stdin: not a model's config"));
+    assert!(refused(ModelSpec::from_reader("stdin", &b"hello"[..])).starts_with("stdin: no model's config"));
 }
