@@ -21,6 +21,7 @@ use super::{
     following::{self, RunArgs},
     predictor::{NamedProfile, PredictorArgs},
     size,
+    trees::{self, Completion},
 };
 use crate::output;
 
@@ -129,7 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     refuse(format != Format::Text, "text", &[("--depth", args.depth.is_some()), ("--top", args.top.is_some())])?;
     refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
     let predictor = args.predictor.load()?;
-    let spec = ModelSpec::find(&args.model_or_trees)?;
+    let spec = following::model(&args.model_or_trees)?;
     let run = of_model(args, &spec)?;
     let mut tree = predictor.predicted(&spec, run)?;
     following::tell_what_is_left_out(&spec, run)?;
@@ -151,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
     #[cfg(feature = "text")]
     if args.has_text() {
-        let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
+        let encoded = args.text.encode(spec, args.tokenizer.as_deref())?;
         return Ok(Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? });
     }
     #[cfg(feature = "text")]
@@ -177,10 +178,12 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
     let predictor = args.predictor.load()?;
     let mut count = 0;
+    let mut completion = Completion::default();
     let mut copy = |writer: &mut dyn std::io::Write| -> Result<()> {
         for tree in TreeReader::open(path)? {
             let mut tree = tree?;
-            predictor.predict(&mut tree)?;
+            completion.complete(&mut tree);
+            completion.explained(predictor.predict(&mut tree))?;
             // The cost belongs to an earlier prediction.
             tree.extra.shift_remove(COST_FIELD);
             jsonl::write_trees(&mut *writer, [&tree])?;
@@ -193,7 +196,8 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
         Some(out) => output::write_file(out, copy)?,
         None => copy(&mut std::io::BufWriter::new(std::io::stdout().lock()))?,
     }
-    output::tell(&format!("{count} trees predicted by {}", predictor.name));
+    completion.tell(path);
+    output::tell(&format!("{} predicted by {}", trees::count(count, "tree"), predictor.name));
     Ok(())
 }
 
