@@ -42,8 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (Sensors::default(), Vec::new())
         }
     };
-    for (kind, why) in add_others(&mut sensors, &meters, &args.meter.places()) {
-        out += &told(kind, &why);
+    for (name, why) in add_others(&mut sensors, &meters, &args.meter.places()) {
+        out += &told(&name, &why);
     }
     let capacity = (args.watch * 1000) as usize;
     let sampler = Sampler::start(sensors, SamplerOptions { period: PERIOD, capacity })?;
@@ -69,18 +69,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print(&format!("{}\n{out}\n{conclusion}", table(&recording, &total)))
 }
 
-/// Adds the sensors that are neither probes nor the meter; the kinds that cannot be opened.
-fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(&'static str, Unavailable)> {
+/// Adds the sensors that are neither probes nor the meter; the kinds that cannot be opened, and what the others cannot read.
+fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(String, Unavailable)> {
     let mut unavailable = Vec::new();
     for kind in kinds().filter(|kind| !meters.contains(&kind.name)) {
         match (kind.open)(places) {
             Ok(sensor) => {
+                let missing = sensor.missing().iter();
+                unavailable.extend(missing.map(|missing| (missing.resource.to_string(), missing.why.clone())));
                 let is_there = sensors.probes.iter().any(|probe| probe.channels() == sensor.channels());
                 if !is_there {
                     sensors.probes.push(sensor);
                 }
             }
-            Err(why) => unavailable.push((kind.name, why)),
+            Err(why) => unavailable.push((kind.name.to_owned(), why)),
         }
     }
     unavailable
