@@ -5,9 +5,27 @@ use std::{io::Write, path::Path, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use irene_tree::{Kernels, Precision, Quantity, Size, Tree, render::Table};
+use irene_tree::{
+    Kernels, Precision, Quantity, Size, Tree,
+    render::{self, Table},
+};
 
-/// Prints to stdout, without colours if it is no terminal.
+/// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
+pub(crate) fn width() -> usize {
+    const WITHOUT_TERMINAL: usize = 80;
+    /// Narrower ones break lines themselves.
+    const LEAST: usize = 40;
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok()).filter(|&width| width > 0);
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    said.or_else(seen).unwrap_or(WITHOUT_TERMINAL).max(LEAST)
+}
+
+/// Prints text for people: no line is wider than the terminal.
+pub(crate) fn print_text(text: &str) -> Result<()> {
+    print(&render::wrapped(text, width()))
+}
+
+/// Prints to stdout as it is, without colours if it is no terminal.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes())?;
@@ -17,6 +35,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Says something to the person at the terminal.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A number of things: `1 tree`, `2 trees`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// A tree's model and input, in words.
@@ -128,7 +151,7 @@ pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
         let aligned = cells.iter().zip(&widths);
         aligned.map(|(cell, &width)| format!("  {cell:>width$}")).collect()
     };
-    let titles: Vec<String> = table.titles.iter().map(|title| (*title).to_owned()).collect();
+    let titles: Vec<String> = table.columns.iter().map(|column| column.title().to_owned()).collect();
     let bold = Style::new().bold();
     let mut out = format!("{bold}{:label_width$}{}{bold:#}\n", "node", cells(&titles));
     for row in &table.rows {

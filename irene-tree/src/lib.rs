@@ -27,6 +27,7 @@
 
 mod builder;
 mod error;
+mod folding;
 mod format;
 pub mod irene_csv;
 pub mod jsonl;
@@ -42,6 +43,7 @@ mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
+pub use folding::first_of_folded;
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};

@@ -257,11 +257,13 @@ fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
 fn table(args: &Args, tree: &Tree) -> Table {
     let energy = Quantity::PredictedEnergy;
     let mut columns = vec![Column::Value(energy), Column::Share(energy), Column::Bar(energy)];
-    for quantity in [Quantity::OwnEnergy, Quantity::PredictedLow, Quantity::PredictedHigh, Quantity::PredictedLatency] {
-        if tree.nodes().iter().any(|node| node.get(quantity).is_some()) {
-            columns.push(Column::Value(quantity));
-        }
-    }
+    let shown = [
+        (Quantity::OwnEnergy, Column::Value(Quantity::OwnEnergy)),
+        (Quantity::PredictedLow, Column::Interval),
+        (Quantity::PredictedLatency, Column::Value(Quantity::PredictedLatency)),
+    ];
+    let is_known = |quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some());
+    columns.extend(shown.into_iter().filter(|(quantity, _)| is_known(*quantity)).map(|(_, column)| column));
     if !tree.root().marks.is_empty() {
         columns.push(Column::Marks);
     }
