@@ -9,6 +9,7 @@ use irene_tree::{
     Kernels, Precision, Quantity, Size, Tree,
     render::{self, Table},
 };
+use serde_json::{Map, Value};
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -30,6 +31,39 @@ pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+/// The version of what JSON answers and files hold; a change that readers must know of raises it.
+pub(crate) const SCHEMA_VERSION: u64 = 1;
+/// The field that carries it.
+pub(crate) const SCHEMA_FIELD: &str = "schema_version";
+
+/// A line of JSON that says its schema's version first.
+pub(crate) fn json(fields: Map<String, Value>) -> String {
+    let mut versioned = Map::from_iter([(SCHEMA_FIELD.to_owned(), SCHEMA_VERSION.into())]);
+    versioned.extend(fields);
+    Value::Object(versioned).to_string() + "\n"
+}
+
+/// Writes to a file, whole or not at all, or to stdout.
+pub(crate) fn write(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => write_file(path, write),
+        None => {
+            let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+            write(&mut stdout)?;
+            Ok(stdout.flush()?)
+        }
+    }
+}
+
+/// Text for people, to a file or to stdout: no line is wider than the terminal.
+pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
+    let text = render::wrapped(text, width());
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => write_text(path, &text),
+        None => print(&text),
+    }
 }
 
 /// Says something to the person at the terminal.

@@ -3,6 +3,7 @@
 pub(crate) mod ablate;
 pub(crate) mod calibrate;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod crossvalidate;
 pub(crate) mod devices;
 pub(crate) mod doctor;
@@ -16,6 +17,7 @@ pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;
 mod learning_curves;
+pub(crate) mod man;
 #[cfg(feature = "candle")]
 mod measuring;
 mod meters;
@@ -45,6 +47,8 @@ use irene_features::FeatureSet;
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
 use irene_tree::{Tree, jsonl};
 
+use crate::{settings, sheet::Format};
+
 /// Arguments that contradict each other, or lack one another.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -59,6 +63,20 @@ impl std::error::Error for Usage {}
 
 /// The name of a machine without one.
 const UNNAMED: &str = "a machine without a name";
+
+/// How a result is printed.
+#[derive(clap::Args)]
+pub(crate) struct FormatArgs {
+    /// [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+impl FormatArgs {
+    pub(crate) fn format(&self) -> Format {
+        self.format.or(settings::get().format).unwrap_or(Format::Text)
+    }
+}
 
 /// A size of at least one.
 pub(crate) fn size(text: &str) -> Result<usize, String> {

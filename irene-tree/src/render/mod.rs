@@ -9,10 +9,10 @@ mod grid;
 mod number;
 mod table;
 
-pub use csv::csv;
+pub use csv::{csv, csv_field};
 pub use dot::dot;
 pub use fit::wrapped;
 pub use folded::folded;
 pub use grid::{Grid, Heading};
-pub use number::{bytes, quantity, range, si};
+pub use number::{bytes, in_unit, quantity, range, si};
 pub use table::{Column, Row, Table, TableOptions};

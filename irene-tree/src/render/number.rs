@@ -36,11 +36,22 @@ pub fn bytes(value: f64) -> String {
 
 /// A quantity in its unit, with a prefix that keeps it readable.
 pub fn quantity(quantity: Quantity, value: f64) -> String {
-    match quantity.unit() {
+    in_unit(value, quantity.unit())
+}
+
+/// A number in a unit of quantities (`MFLOP`, `MiB`, `J`, `s`, `W`, none for counts ...), with a prefix that keeps it readable.
+///
+/// ```
+/// use irene_tree::render::in_unit;
+/// assert_eq!(in_unit(1208.7, "MFLOP"), "1.21 GFLOP");
+/// assert_eq!(in_unit(2048.0, "MiB"), "2 GiB");
+/// assert_eq!(in_unit(12.3, "%"), "12.3 %");
+/// ```
+pub fn in_unit(value: f64, unit: &str) -> String {
+    match unit {
         "MFLOP" => si(value * 1e6, "FLOP"),
         "MiB" => bytes(value * 1024.0 * 1024.0),
-        "J" => si(value, "J"),
-        "s" => si(value, "s"),
+        "J" | "s" | "W" => si(value, unit),
         "" => si(value, "").trim_end().to_owned(),
         unit => format!("{} {unit}", digits(value)),
     }
