@@ -1,6 +1,7 @@
 //! The `irene` command: argument parsing, progress and printing over the irene crates.
 
 mod commands;
+mod input;
 mod interrupt;
 #[cfg(feature = "candle")]
 mod journal;

@@ -71,10 +71,8 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// A number of things: `1 tree`, `2 trees`.
-pub(crate) fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
-}
+/// What a line with folded layers means.
+pub(crate) const FOLDED: &str = "\nEqual layers are one line, their figures added up; --unfold shows each.\n";
 
 /// A tree's model and input, in words.
 pub(crate) fn what_runs(tree: &Tree) -> String {

@@ -114,10 +114,14 @@ impl Cell {
     }
 
     /// None where it is unknown.
-    fn json(&self) -> Option<Value> {
+    fn json(&self, unit: &str) -> Option<Value> {
+        // Larger numbers are not all whole.
+        const LARGEST_WHOLE: f64 = (1_u64 << 53) as f64;
+        let is_count = |figure: f64| ["", "launches"].contains(&unit) && (0.0..LARGEST_WHOLE).contains(&figure);
         Some(match self {
             Self::Word(word) => word.clone().into(),
             Self::Count(count) => (*count).into(),
+            Self::Figure(figure) if is_count(*figure) && figure.fract() == 0.0 => (*figure as u64).into(),
             Self::Figure(figure) => (*figure).into(),
             Self::Absent => return None,
         })
@@ -166,7 +170,7 @@ impl Sheet {
     pub(crate) fn rows(&self) -> Value {
         let object = |row: &Vec<Cell>| {
             let fields = self.fields.iter().zip(row);
-            let known = fields.filter_map(|(field, cell)| Some((field.key.clone(), cell.json()?)));
+            let known = fields.filter_map(|(field, cell)| Some((field.key.clone(), cell.json(field.unit)?)));
             Value::Object(known.collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()

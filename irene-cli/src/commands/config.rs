@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use irene_tree::render::{Grid, Heading};
 
 use crate::{output, settings};
 
@@ -10,16 +11,16 @@ use crate::{output, settings};
 pub(crate) struct Args {}
 
 /// The keys, each with an example.
-const KEYS: &str = "\
-device = \"gtx-1070\"         # a shipped device profile
-predictor = \"lab.safetensors\" # a predictor file, in place of a device
-price_per_kwh = 0.1319      # USD
-grid_intensity = 400        # g CO2e per kWh
-format = \"text\"             # text, json or csv
-color = \"auto\"              # auto, always or never
-unfold = false              # equal layers one by one
-top = 10                    # instance types in the table of bottlenecks
-";
+const KEYS: [(&str, &str); 8] = [
+    ("device = \"gtx-1070\"", "a shipped device profile"),
+    ("predictor = \"lab.safetensors\"", "a predictor file, in place of a device"),
+    ("price_per_kwh = 0.1319", "USD"),
+    ("grid_intensity = 400", "g CO2e per kWh"),
+    ("format = \"text\"", "text, json or csv"),
+    ("color = \"auto\"", "auto, always or never"),
+    ("unfold = false", "equal layers one by one"),
+    ("top = 10", "instance types in the table of bottlenecks"),
+];
 
 pub(crate) fn run(_args: &Args) -> Result<()> {
     let mut out = String::new();
@@ -30,10 +31,11 @@ pub(crate) fn run(_args: &Args) -> Result<()> {
                 settings::load()?;
                 writeln!(out, "{}\n\n{}", path.display(), text.trim_end())?;
             }
-            Err(error) => writeln!(out, "{}: {error}", path.display())?,
+            Err(_) => writeln!(out, "{}, which is not there or cannot be read", path.display())?,
         },
     }
-    writeln!(out, "\nIt may hold, each as on the command line, which wins:\n\n{KEYS}")?;
-    out += "IRENE_CONFIG names another file.\n";
-    output::print(&out)
+    out += "\nIt may hold these keys; an option on the command line wins. IRENE_CONFIG names another file.\n\n";
+    let mut keys = Grid::new([Heading::left(""), Heading::left("")]);
+    KEYS.iter().for_each(|(key, meaning)| keys.row([(*key).to_owned(), format!("# {meaning}")]));
+    output::print_text(&(out + &keys.text(output::width())))
 }

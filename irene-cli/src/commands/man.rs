@@ -9,15 +9,16 @@ use crate::output;
 /// Prints the manual page, or writes one a command to a folder
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene man | man -l -
-  irene man ~/.local/share/man/man1")]
+  irene man > irene.1
+  irene man -o man1")]
 pub(crate) struct Args {
-    /// Where to write irene.1, irene-predict.1 ...
-    folder: Option<PathBuf>,
+    /// Write irene.1, irene-predict.1 ... here
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
 }
 
 pub(crate) fn run<C: CommandFactory>(args: &Args) -> Result<()> {
-    let Some(folder) = &args.folder else {
+    let Some(folder) = &args.output else {
         let mut page = Vec::new();
         Man::new(C::command()).render(&mut page)?;
         return output::print(&String::from_utf8_lossy(&page));

@@ -15,7 +15,7 @@ use super::{
     running::ModelArgs,
     size,
 };
-use crate::{interrupt, journal::Journal, output};
+use crate::{input, interrupt, journal::Journal, output};
 
 /// Measures every node of a model on this machine: latency, utilisation and energy, as trees to train on
 #[derive(clap::Args)]
@@ -71,7 +71,7 @@ impl From<LevelName> for Level {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
-    let spec = ModelSpec::find(&args.model.model)?;
+    let spec = input::model(&args.model.model)?;
     let measuring = Measuring {
         meter: args.meter.clone(),
         place: args.model.place.clone(),

@@ -11,7 +11,7 @@ use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Run,
 use irene_tree::{Kernels, Size, render};
 
 use super::{Usage, generate::generated, running::ModelArgs, size, text::TextArgs};
-use crate::output;
+use crate::{input, output};
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
 #[derive(clap::Args)]
@@ -65,7 +65,7 @@ struct InputArgs {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let device = args.model.place.device()?;
-    let spec = ModelSpec::find(&args.model.model)?;
+    let spec = input::model(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // Report an input that does not fit before reading the weights.
     let head = if args.generate.is_some() { TaskHead::Lm } else { TaskHead::None };
@@ -73,14 +73,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, head, &device, None)?;
     if let Some(count) = args.generate {
-        return output::print(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
+        return output::print_text(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
     }
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
     if let Some(path) = &args.output {
         write_outputs(path, args.all, model.as_ref(), &batch, &output)?;
     }
-    output::print(&report(&spec, &batch, &output, &latencies)?)
+    output::print_text(&report(&spec, &batch, &output, &latencies)?)
 }
 
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
