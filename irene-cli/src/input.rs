@@ -7,11 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use irene_models::{Config, ModelSpec};
 use irene_tree::jsonl::TreeReader;
 
 /// Its name in errors.
-const STANDARD_INPUT: &str = "standard input";
+const STANDARD_INPUT: &str = "stdin";
 
 pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
@@ -37,17 +36,10 @@ pub(crate) fn text(path: &Path) -> Result<(String, String)> {
 
 /// The trees of a file or of standard input, one at a time.
 pub(crate) fn trees(path: &Path) -> Result<TreeReader<Box<dyn BufRead>>> {
-    let (name, reader) = open(path)?;
-    Ok(TreeReader::new(name, reader))
-}
-
-/// A model by name or path, or of the config.json that comes through standard input.
-pub(crate) fn model(name: &str) -> Result<ModelSpec> {
-    if !is_standard(Path::new(name)) {
-        return Ok(ModelSpec::find(name)?);
+    if is_standard(path) {
+        return Ok(TreeReader::new(STANDARD_INPUT, Box::new(std::io::stdin().lock())));
     }
-    let (origin, json) = text(Path::new(name))?;
-    Ok(ModelSpec::from_config("stdin", Config::from_json(origin, json.as_bytes())?)?)
+    Ok(TreeReader::open(path)?.boxed())
 }
 
 /// Whether a file, or standard input, holds trees: it ends in .jsonl, or its first line is of a tree. Whoever reads it next says what is

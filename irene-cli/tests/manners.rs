@@ -104,7 +104,7 @@ fn a_dash_is_standard_input() {
     assert!(text_of(&crossvalidated).contains("distilgpt2"));
     let bad = fed(&["predict", "-"], &trees[..trees.len() / 2]);
     let complaint = String::from_utf8(bad.stderr).unwrap();
-    assert!(complaint.contains("standard input, line 3"), "{complaint}");
+    assert!(complaint.contains("stdin, line 3"), "{complaint}");
     let records = Value::from(command::records("6", "small"));
     let device = serde_json::json!({ "device": "toy", "records": records }).to_string();
     let output = folder.path("surrogates.json");

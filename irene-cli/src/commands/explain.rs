@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     FormatArgs, Usage,
-    following::RunArgs,
+    following::{self, RunArgs},
     predictor::PredictorArgs,
     size,
     trees::{self, Completion},
@@ -114,7 +114,7 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            let spec = input::model(&args.model_or_trees)?;
+            let spec = following::model(&args.model_or_trees)?;
             let tree = spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?;
             Ok((tree, Completion::default()))
         }

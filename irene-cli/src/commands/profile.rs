@@ -10,12 +10,13 @@ use irene_tree::{Level, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
+    following,
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
     size,
 };
-use crate::{input, interrupt, journal::Journal, output};
+use crate::{interrupt, journal::Journal, output};
 
 /// Measures every node of a model on this machine: latency, utilisation and energy, as trees to train on
 #[derive(clap::Args)]
@@ -71,7 +72,7 @@ impl From<LevelName> for Level {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
-    let spec = input::model(&args.model.model)?;
+    let spec = following::model(&args.model.model)?;
     let measuring = Measuring {
         meter: args.meter.clone(),
         place: args.model.place.clone(),

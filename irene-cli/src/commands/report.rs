@@ -2,15 +2,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{following::SizeArgs, predictor::PredictorArgs};
-use crate::{input, output};
+use super::{
+    following::{self, SizeArgs},
+    predictor::PredictorArgs,
+};
+use crate::output;
 
 /// Writes the web page of one model at one size as a single file, which needs no server
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory; - reads a config.json from standard input
+    /// A built-in model's name, a path to a config.json or its directory, or - for a config on the standard input
     model: String,
     #[command(flatten)]
     size: SizeArgs,
@@ -22,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = input::model(&args.model)?;
+    let spec = following::model(&args.model)?;
     let predictor = args.predictor.load()?;
     let page = irene_viz::report(&predictor.name, predictor.profile, &spec, args.size.size())?;
     output::write_text(&args.output, &page)?;

@@ -10,7 +10,7 @@ use super::{
     refuse,
 };
 use crate::{
-    input, output, settings,
+    output, settings,
     sheet::{Field, Format, Sheet},
 };
 
@@ -25,7 +25,7 @@ use crate::{
   irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
-    /// Models: built-in names, or paths to a config.json or its directory; - reads a config.json from standard input
+    /// Models, each a built-in name, a path to a config.json or its directory, or - for a config on the standard input
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
     #[command(flatten)]
@@ -86,7 +86,7 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
     let sizes = args.sizes.sizes("")?;
     let mut trees = Vec::new();
     for name in &args.models {
-        let spec = input::model(name)?;
+        let spec = following::model(name)?;
         for (place, size) in sizes.iter().enumerate() {
             let run = args.run.run(&spec, *size, args.math)?;
             trees.push(spec.trace(run)?);

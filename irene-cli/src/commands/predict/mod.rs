@@ -39,7 +39,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
     /// Models, each a built-in name or a path to a config.json or its directory; or .jsonl files of measured trees; - reads either from
-    /// standard input
+    /// the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
     #[command(flatten)]
@@ -221,8 +221,8 @@ impl<'a> Subjects<'a> {
 
     fn models(args: &Args) -> Result<Self> {
         let of = |name: &String| {
-            let spec = input::model(name)?;
-            let runs = runs(args, &spec, name)?;
+            let spec = following::model(name)?;
+            let runs = runs(args, &spec)?;
             Ok((spec, runs))
         };
         Ok(Self::Models(args.subjects.iter().map(of).collect::<Result<_>>()?))
@@ -230,12 +230,11 @@ impl<'a> Subjects<'a> {
 }
 
 /// How a model is followed: at the given sizes, or at the size of the texts.
-#[cfg_attr(not(feature = "text"), allow(unused_variables))]
-fn runs(args: &Args, spec: &ModelSpec, name: &String) -> Result<Vec<Run>> {
+fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     const OR_TEXT: &str = if cfg!(feature = "text") { ", or --text" } else { "" };
     #[cfg(feature = "text")]
     if args.has_text() {
-        let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(name))?;
+        let encoded = args.text.encode(spec, args.tokenizer.as_deref())?;
         return Ok(vec![Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? }]);
     }
     #[cfg(feature = "text")]
