@@ -75,7 +75,7 @@ fn measured_trees_are_shown_as_text_and_written_as_trees() {
     let one = folder.write("one.jsonl", std::fs::read_to_string(&trees).unwrap().lines().next().unwrap());
     let text = good(&["predict", &one]);
     assert!(text.starts_with("distilgpt2, batch 8, sequence 32, on gtx-1080-ti (predicted)\n"), "{text}");
-    assert!(text.contains(", measured "), "{text}");
+    assert!(text.contains(" a token; measured "), "{text}");
     assert_eq!(good(&["predict", &trees, "--format", "json"]).lines().count(), 4);
     assert_eq!(good(&["predict", &trees, "--format", "csv"]).lines().count(), 5);
     let out = folder.path("out.jsonl");

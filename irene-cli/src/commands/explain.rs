@@ -125,7 +125,7 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
 fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
-        "{} ({}) of {}, on {predictor}: {} (predicted)\n",
+        "{} ({})\nof {}, on {predictor}: {} (predicted)\n",
         node.scope(),
         node.instance_type(),
         output::what_runs(tree),
@@ -164,7 +164,7 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     for term in terms {
         let amount = match term.unit {
             "s" | "J" => render::si(term.amount, term.unit),
-            counted => format!("{} {counted}", (1e4 * term.amount).round() / 1e4),
+            unit => in_words((1e4 * term.amount).round() / 1e4, unit),
         };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
         let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
@@ -173,4 +173,14 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     grid.row(["sum".into(), String::new(), String::new(), render::si(total, unit), "100.0%".into()]);
     write!(out, "\n{}", grid.text(output::width()))?;
     Ok(())
+}
+
+/// `1 node`, `6 kernels`, `24 MiB`.
+fn in_words(amount: f64, unit: &str) -> String {
+    let plural = match unit {
+        "launch" => "es",
+        "node" | "kernel" | "standard deviation" => "s",
+        _ => "",
+    };
+    format!("{amount} {unit}{}", if amount == 1.0 { "" } else { plural })
 }

@@ -22,13 +22,15 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     let joules = |energy: f64| render::si(energy, "J");
     let energy = run_energy(tree);
     let mut out = format!("{}, on {} (predicted)\n", output::what_runs(tree), predictor.name);
+    let measured = tree.root().get(Quantity::GroundTruthEnergy);
     writeln!(
         out,
-        "{} a run, {} a request, {} a {}token",
+        "{} a run, {} a request, {} a {}token{}",
         joules(energy),
         joules(request_energy(tree)),
         joules(energy / tree.tokens() as f64),
         if tree.generated > 0 { "generated " } else { "" },
+        measured.map_or_else(String::new, |truth| format!("; measured {} a run", joules(truth))),
     )?;
     let more = figures(tree);
     if !more.is_empty() {
@@ -58,7 +60,6 @@ fn figures(tree: &Tree) -> Vec<String> {
     }
     figures.extend(root(Quantity::PredictedLatency).map(|seconds| format!("latency {}", render::si(seconds, "s"))));
     figures.extend(root(Quantity::PredictedPower).map(|watts| format!("mean power {}", render::si(watts, "W"))));
-    figures.extend(root(Quantity::GroundTruthEnergy).map(|joules| format!("measured {}", render::si(joules, "J"))));
     figures
 }
 
