@@ -5,7 +5,7 @@ use irene_sampler::{
     Channel, LeftOut, Metric, Need, Recording, Sampler, SamplerOptions, Sensors, Series, Total,
     sensors::{Places, Unavailable},
 };
-use irene_tree::render::si;
+use irene_tree::render::{Grid, Heading, si};
 
 use super::meters::{MeterArgs, kinds};
 use crate::output;
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         (false, _) => writeln!(conclusion, "the meter would be: {}", meters.join(" + "))?,
     }
-    output::print(&format!("{}\n{out}\n{conclusion}", table(&recording, &total)))
+    output::print_text(&format!("{}\n{out}\n{conclusion}", table(&recording, &total)))
 }
 
 /// Adds the sensors that are neither probes nor the meter; the kinds that cannot be opened, and what the others cannot read.
@@ -96,24 +96,29 @@ fn told(name: &str, why: &Unavailable) -> String {
 
 /// All channels, with the part that each has in the meter.
 fn table(recording: &Recording, total: &Total) -> String {
-    let mut out =
-        format!("{:<28} {:>10} {:>11} {:>10}  {}\n", "sensor", "now", "resolution", "new every", "in the meter");
+    let mut grid = Grid::new([
+        Heading::left("sensor"),
+        Heading::right("now"),
+        Heading::right("resolution").rank(2),
+        Heading::right("new every").rank(1),
+        Heading::left("in the meter"),
+    ]);
     for (place, channel) in recording.channels().iter().enumerate() {
         let judged = total.sensors().find(|(id, _)| **id == channel.id).map(|(_, left_out)| left_out);
         let part = match judged {
             Some(None) => channel.provenance.name().to_owned(),
-            Some(Some(LeftOut::PartOf(outer))) => format!("in {outer}"),
+            Some(Some(left_out @ (LeftOut::PartOf(_) | LeftOut::SameAs(_)))) => left_out.to_string(),
             Some(Some(LeftOut::NotNamed)) => "not named".into(),
             Some(Some(_)) => "left out".into(),
             None if channel.id.metric.is_energy() => "not used".into(),
             None => String::new(),
         };
-        out += &line(channel, &part, recording.series(place));
+        grid.row(row(channel, part, recording.series(place)));
     }
-    out
+    grid.text(output::width())
 }
 
-fn line(channel: &Channel, part: &str, series: &Series) -> String {
+fn row(channel: &Channel, part: String, series: &Series) -> [String; 5] {
     // A figure that was never read is unknown, not 0.
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "not seen".into());
     let metric = channel.id.metric;
@@ -128,12 +133,11 @@ fn line(channel: &Channel, part: &str, series: &Series) -> String {
         (Metric::Energy, ..) => None,
         (_, _, last) => last.map(|(_, value)| number(value)),
     };
-    let line = format!(
-        "{:<28} {:>10} {:>11} {:>10}  {part}",
+    [
         channel.id.to_string(),
         or_unknown(now),
         or_unknown(series.observed_resolution().map(number)),
         or_unknown(series.observed_period().map(|period| si(period, "s"))),
-    );
-    format!("{}\n", line.trim_end())
+        part,
+    ]
 }

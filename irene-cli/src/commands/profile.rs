@@ -10,7 +10,7 @@ use irene_tree::{Level, Node, Quantity, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
-    Exit, following,
+    following,
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
@@ -103,8 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ok(tree) => tree,
             Err(ProfileError::Stopped) => {
                 let path = args.output.display();
-                let kept = format!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it");
-                return Err(Exit::stopped(kept));
+                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it");
             }
             Err(ProfileError::Model(error)) => return Err(error.into()),
         };

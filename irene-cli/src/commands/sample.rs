@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use irene_sampler::{Channel, Need, NoEnergy, Recording, Sampler, SamplerOptions, Window, WindowError};
-use irene_tree::render::si;
+use irene_tree::render::{Grid, Heading, si};
 
 use super::{Exit, Usage, meters::MeterArgs};
 use crate::{interrupt, output};
@@ -83,12 +83,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let end = clock.now();
     sampler.wait_until_covered(start, end);
     let recording = sampler.stop();
-    output::print(&summary(&recording, start, end, &selection.meters)?)?;
+    output::print_text(&summary(&recording, start, end, &selection.meters)?)?;
     if let Some(path) = &args.output {
         output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
     }
     match status.flatten().map_or(Some(0), exit_code) {
-        _ if stop.load(Ordering::Relaxed) => Err(Exit::stopped(None)),
+        // Ctrl-C has a code of its own.
+        _ if stop.load(Ordering::Relaxed) => Ok(()),
         Some(0) => Ok(()),
         Some(code) => Err(Exit::with(code)),
         None => anyhow::bail!("{}: it ended in an unknown way", args.command.join(" ")),
@@ -152,14 +153,24 @@ fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: 
 fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Result<String> {
     ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
     let mut out = format!("{} recorded\n\n", si(end - start, "s"));
-    writeln!(
-        out,
-        "{:<28} {:>10} {:>10} {:>10} {:>10} {:>12} {:>9}",
-        "channel", "mean", "std", "least", "greatest", "energy", "readings"
-    )?;
+    let mut grid = Grid::new([
+        Heading::left("channel"),
+        Heading::right("mean"),
+        Heading::right("std").rank(3),
+        Heading::right("least").rank(2),
+        Heading::right("greatest").rank(2),
+        Heading::right("energy"),
+        Heading::right("readings").rank(1),
+    ]);
+    let mut without = String::new();
     for (place, channel) in recording.channels().iter().enumerate() {
-        out += &row(channel, recording.window(place, start, end));
+        match recording.window(place, start, end) {
+            Ok(window) => grid.row(row(channel, window)),
+            Err(error) => writeln!(without, "{}: no figure: {}", channel.id, reason(error))?,
+        }
     }
+    out += &grid.text(output::width());
+    out += &without;
     let total = recording.judged();
     out.push('\n');
     for (id, left_out) in total.sensors() {
@@ -187,20 +198,14 @@ fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Resu
     Ok(out)
 }
 
-/// A channel's figures, or why there are none.
-fn row(channel: &Channel, window: std::result::Result<Window, WindowError>) -> String {
-    let (name, metric) = (channel.id.to_string(), channel.id.metric);
+/// A channel's figures.
+fn row(channel: &Channel, window: Window) -> [String; 7] {
+    let metric = channel.id.metric;
     let unit = if metric.is_energy() { "W" } else { metric.unit() };
     let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
-    match window {
-        Ok(window) => {
-            let [mean, std, min, max] = [window.mean, window.std, window.min, window.max].map(number);
-            let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
-            let readings = window.readings;
-            format!("{name:<28} {mean:>10} {std:>10} {min:>10} {max:>10} {energy:>12} {readings:>9}\n")
-        }
-        Err(error) => format!("{name:<28} no figure: {}\n", reason(error)),
-    }
+    let [mean, std, min, max] = [window.mean, window.std, window.min, window.max].map(number);
+    let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
+    [channel.id.to_string(), mean, std, min, max, energy, window.readings.to_string()]
 }
 
 fn reason(error: WindowError) -> String {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{SpaceArgs, sample::SamplingArgs};
 use crate::{
     commands::{
-        Exit, Usage,
+        Usage,
         following::SizeArgs,
         measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
         meters::MeterArgs,
@@ -104,10 +104,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));
 
+    let has_meter = !selection.meters.is_empty();
+    // A meter that gives nothing is refused before there is a file.
+    let sampler = measuring.sampler(selection.sensors)?;
     let (mut file, mut done) = RecordFile::open(&args.output)?;
     campaign.check(&path.to_string(), &done, &conditions)?;
-    let has_meter = !selection.meters.is_empty();
-    let sampler = measuring.sampler(selection.sensors)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
@@ -116,8 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     while let Some(step) = campaign.next(&done)? {
         let mut record = match profiler.measure(step, args.size.size()) {
             Err(Error::Stopped) => {
-                let kept = format!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it");
-                return Err(Exit::stopped(kept));
+                bail!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
             }
             record => record?,
         };
