@@ -67,8 +67,9 @@ fn name_of(name_or_id: &str) -> &str {
     HUB_IDS.iter().find(|(id, _)| *id == name_or_id).map_or(name_or_id, |(_, name)| name)
 }
 
-/// The ids of a built-in model on the hub, the present one first.
-pub(crate) fn hub_ids(name: &str) -> Vec<&str> {
+/// The ids by which the hub may have a model: for a built-in one all of its ids, the present one first, else the id itself.
+pub(crate) fn hub_ids(name_or_id: &str) -> Vec<&str> {
+    let name = name_of(name_or_id);
     HUB_IDS.iter().filter(|(_, known)| *known == name).map(|(id, _)| *id).chain([name]).collect()
 }
 

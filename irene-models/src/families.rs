@@ -288,9 +288,9 @@ pub(crate) struct Taken {
 ///
 /// # Errors
 /// [`Error::Config`] for the first field that says otherwise, with the way out.
-pub(crate) fn take(config: &Config) -> Result<Taken> {
-    let (family, note) = family_of(config)?;
-    let config = config.with_fields_renamed(family.also)?;
+pub(crate) fn take(mut config: Config) -> Result<Taken> {
+    let (family, note) = family_of(&config)?;
+    config.read_also(family.also)?;
     family.refuse_own_code(&config)?;
     family.refuse_other_classes(&config)?;
     family.refuse_other_values(&config)?;

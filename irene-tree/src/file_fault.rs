@@ -42,6 +42,23 @@ pub fn file_fault(path: &Path) -> Option<String> {
     })
 }
 
+/// A text file, or the reason why it is none, by [`file_fault`] where that knows one.
+///
+/// # Errors
+/// The system's error; one of its kinds for a file that another thing stands in place of.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    let read = std::fs::read_to_string(path);
+    let is_fault = |text: &String| pointer(text.as_bytes()).or_else(|| page(text.as_bytes())).is_some();
+    if read.as_ref().is_ok_and(|text| !is_fault(text)) {
+        return read;
+    }
+    match (file_fault(path), read) {
+        (Some(fault), Err(error)) => Err(std::io::Error::new(error.kind(), fault)),
+        (Some(fault), Ok(_)) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, fault)),
+        (None, read) => read,
+    }
+}
+
 fn broken_link(path: &Path) -> Option<String> {
     let target = path.read_link().ok()?;
     Some(format!("is a link to {}, which is not there: download the file again", target.display()))
@@ -124,6 +141,7 @@ mod tests {
         assert_eq!(fault_of("gguf", b"GGUF\x03\0\0\0").unwrap(), "is a GGUF file");
         assert_eq!(fault_of("json", br#"{"model_type": "bert"}"#), None);
         assert_eq!(file_fault(Path::new("/nowhere/at/all")), None);
+        assert_eq!(read_text(Path::new("/nowhere/at/all")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
         assert_eq!(file_fault(&std::env::temp_dir()), None);
     }
 
@@ -135,6 +153,21 @@ mod tests {
         assert!(half.starts_with(&format!("ends after {} of {} bytes", whole.len() - 3, whole.len())), "{half}");
         let header = fault_of("header", &whole[..20]).unwrap();
         assert!(header.starts_with("ends after 20 of at least "), "{header}");
+    }
+
+    #[test]
+    fn a_text_is_read_and_what_stands_in_its_place_is_not() {
+        let path = std::env::temp_dir().join(format!("irene-tree-text-{}", std::process::id()));
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_text(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"l: 2\n").unwrap(), "l: 2\n");
+        assert_eq!(read(b"").unwrap(), "");
+        assert!(read(b"version https://git-lfs.github.com/spec/v1\n").unwrap_err().starts_with("is a Git LFS pointer"));
+        assert!(read(b"<html>").unwrap_err().starts_with("is a web page"));
+        assert_eq!(read(b"\x1f\x8b\xff").unwrap_err(), "is compressed by gzip");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[cfg(unix)]

@@ -43,7 +43,7 @@ mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
-pub use file_fault::file_fault;
+pub use file_fault::{file_fault, read_text};
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};
