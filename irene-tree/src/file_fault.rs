@@ -24,7 +24,8 @@ const FORMATS: [(&[u8], &str); 7] = [
 /// std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\noid sha256:8ce2\nsize 880\n")?;
 /// let fault = irene_tree::file_fault(&path);
 /// assert!(fault.is_some_and(|fault| fault.starts_with("is a Git LFS pointer")));
-/// # std::fs::remove_file(&path)
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn file_fault(path: &Path) -> Option<String> {
     let Ok(metadata) = path.metadata() else { return broken_link(path) };
