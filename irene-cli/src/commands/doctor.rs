@@ -28,7 +28,7 @@ pub(crate) struct Args {
 const PERIOD: Duration = Duration::from_millis(2);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut out = String::new();
+    let mut unavailable = Grid::new([Heading::left(""), Heading::left("")]);
     let mut conclusion = String::new();
     let (mut sensors, meters) = match args.meter.select() {
         Ok(selection) => {
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     };
     for (name, why) in add_others(&mut sensors, &meters, &args.meter.places()) {
-        out += &told(&name, &why);
+        add_unavailable(&mut unavailable, &name, &why);
     }
     let capacity = (args.watch * 1000) as usize;
     let sampler = Sampler::start(sensors, SamplerOptions { period: PERIOD, capacity })?;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let recording = sampler.stop();
     let total = recording.judged();
     for missing in total.missing().iter().filter(|missing| missing.need == Need::Spare) {
-        out += &told(&missing.resource.to_string(), &missing.why);
+        add_unavailable(&mut unavailable, &missing.resource.to_string(), &missing.why);
     }
     for remark in total.remarks() {
         writeln!(conclusion, "{remark}")?;
@@ -66,7 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         (false, _) => writeln!(conclusion, "the meter would be: {}", meters.join(" + "))?,
     }
-    output::print_text(&format!("{}\n{out}\n{conclusion}", table(&recording, &total)))
+    let unavailable = unavailable.text(output::width());
+    output::print_text(&format!("{}\n{unavailable}\n{conclusion}", table(&recording, &total)))
 }
 
 /// Adds the sensors that are neither probes nor the meter; the kinds that cannot be opened, and what the others cannot read.
@@ -88,10 +89,12 @@ fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(S
     unavailable
 }
 
-/// A sensor that cannot be read, with the way out.
-fn told(name: &str, why: &Unavailable) -> String {
-    let fix = why.fix.as_ref().map_or(String::new(), |fix| format!("{:15} what would help: {fix}\n", ""));
-    format!("{name:15} not available: {}\n{fix}", why.reason)
+/// Adds a sensor that cannot be read, with the way out.
+fn add_unavailable(grid: &mut Grid, name: &str, why: &Unavailable) {
+    grid.row([name, &format!("not available: {}", why.reason)]);
+    if let Some(fix) = &why.fix {
+        grid.row(["", &format!("what would help: {fix}")]);
+    }
 }
 
 /// All channels, with the part that each has in the meter.
