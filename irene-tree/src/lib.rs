@@ -30,6 +30,7 @@ mod error;
 mod format;
 pub mod irene_csv;
 pub mod jsonl;
+pub mod measurements;
 mod node;
 mod operand;
 mod operation;

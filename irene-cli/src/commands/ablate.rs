@@ -21,17 +21,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
     let folds = LeaveOut::Model.splits(&trees)?.len();
     let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
-    let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
-    let tried: Vec<Tried> = completion.explained(tried.collect::<Result<_, _>>().map_err(Into::into))?;
+    let (tried, mut skipped) = Ablation::try_all(&trees, args.seed, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    output::print(&report(&tried, PublicMachine::of(&trees))?)
+    if tried.is_empty() {
+        let error = skipped.swap_remove(0).1;
+        return completion.explained(Err(super::needs(error)));
+    }
+    output::print(&report(&tried, &skipped, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.
-fn report(tried: &[Tried], machine: Option<&PublicMachine>) -> Result<String> {
+fn report(
+    tried: &[Tried],
+    skipped: &[(Ablation, irene_regress::Error)],
+    machine: Option<&PublicMachine>,
+) -> Result<String> {
     let figure = |error: Option<f64>| error.map_or_else(|| "-".into(), |error| format!("{error:.2}"));
     let published = machine.map_or_else(
         || "these trees are not of the paper's machines".to_owned(),
@@ -47,6 +54,12 @@ fn report(tried: &[Tried], machine: Option<&PublicMachine>) -> Result<String> {
             write!(out, "{:>10}{:>10}", figure(errors.mean(level)), figure(reported.at(level)))?;
         }
         out.push('\n');
+    }
+    for (ablation, error) in skipped {
+        writeln!(out, "{:26}not tried: {error}", ablation.name())?;
+    }
+    if let Some(most) = tried.iter().max_by_key(|tried| tried.missing.len()).filter(|most| !most.missing.is_empty()) {
+        writeln!(out, "\nwithout features that not every node has: {}", super::names(&most.missing))?;
     }
     let errors_of = |ablation| tried.iter().find(|tried| tried.ablation == ablation).map(|tried| &tried.errors);
     let (paper, ours) = (errors_of(Ablation::End2End), errors_of(Ablation::Ours(Track::Specs)));

@@ -2,8 +2,10 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use irene_features::Feature;
 use irene_regress::{CrossValidation, LeaveOut};
 use irene_tree::{Level, Quantity};
+use irene_viz::Group;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -17,7 +19,8 @@ use crate::output;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
-  irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json")]
+  irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json
+  irene crossvalidate mine.jsonl --method irene --format latex --plot errors.svg > errors.tex")]
 pub(crate) struct Args {
     /// Trees with ground truth
     data: PathBuf,
@@ -31,6 +34,9 @@ pub(crate) struct Args {
     fold_seed: Option<u64>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Also draw the errors by what is left out and level
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -51,15 +57,39 @@ enum ProtocolName {
 enum Format {
     Text,
     Json,
+    Csv,
+    /// A table for a paper
+    Latex,
 }
 
 /// Quantities predicted beside energy, judged where the trees have the truth.
 const FIGURES: [(&str, Quantity); 2] =
     [("latency", Quantity::PredictedLatency), ("GPU's energy", Quantity::PredictedGpuEnergy)];
 
+/// A cross-validation, and how it came about.
+struct Outcome {
+    result: CrossValidation,
+    method: &'static str,
+    protocol: LeaveOut,
+    /// The features that the method did without.
+    missing: Vec<Feature>,
+}
+
+impl Outcome {
+    fn title(&self) -> String {
+        format!("Mean absolute percentage error, method {}, {}", self.method, self.protocol.name())
+    }
+
+    /// The folds, each with its errors by level, and their average.
+    fn rows(&self) -> impl Iterator<Item = (&str, [Option<f64>; 3])> {
+        let folds = self.result.folds.iter();
+        let folds = folds.map(|fold| (fold.left_out.as_str(), LEVELS.map(|level| fold.evaluation.mean(level))));
+        folds.chain([("average", LEVELS.map(|level| self.result.mean(level)))])
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let trainer = args.method.trainer()?;
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let method = args.method.chosen()?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
         return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
     }
@@ -70,14 +100,77 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ProtocolName::LeaveModelAndSizeOut => LeaveOut::ModelAndSize,
         ProtocolName::KFold => LeaveOut::KFold { seed: args.fold_seed.unwrap_or(1) },
     };
-    let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
+    let folds = protocol.splits(&trees)?.len();
+    let (trainer, missing) = method.trainer(&trees)?;
+    let bar = output::progress(folds as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
-    let result = completion.explained(result.map_err(Into::into))?;
+    let result = completion.explained(result.map_err(super::needs))?;
+    let outcome = Outcome { result, method: trainer.method(), protocol, missing };
+    if let Some(path) = &args.plot {
+        output::write_text(path, &plot(&outcome))?;
+    }
     output::print(&match args.format {
-        Format::Text => text(&result)?,
-        Format::Json => serde_json::to_string(&json(&result))? + "\n",
+        Format::Text => text(&outcome.result)?,
+        Format::Json => serde_json::to_string(&json(&outcome))? + "\n",
+        Format::Csv => csv(&outcome),
+        Format::Latex => latex(&outcome),
     })
+}
+
+/// A bar for each level in a group for each fold, and for the average.
+fn plot(outcome: &Outcome) -> String {
+    let groups: Vec<Group> =
+        outcome.rows().map(|(name, errors)| Group { name: name.to_owned(), lengths: errors.to_vec() }).collect();
+    irene_viz::bars(&outcome.title(), &LEVELS.map(Level::name), &groups, "mean absolute percentage error")
+}
+
+/// A line for each fold, and for the average; a cell is empty where a level has no measured node.
+fn csv(outcome: &Outcome) -> String {
+    let mut out = format!("left out,{}\n", LEVELS.map(|level| format!("{} (%)", level.name())).join(","));
+    for (name, errors) in outcome.rows() {
+        let errors = errors.map(|error| error.map_or_else(String::new, |error| error.to_string()));
+        out += &format!("{},{}\n", csv_field(name), errors.join(","));
+    }
+    out
+}
+
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// A table for a paper, by the package booktabs.
+fn latex(outcome: &Outcome) -> String {
+    let mut out = format!("% {}, {}; needs \\usepackage{{booktabs}}\n", outcome.title(), LEVELS_IN_WORDS);
+    if !outcome.missing.is_empty() {
+        out += &format!("% without features that not every node has: {}\n", super::names(&outcome.missing));
+    }
+    out += "\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n";
+    for (place, (name, errors)) in outcome.rows().enumerate() {
+        if place == outcome.result.folds.len() {
+            out += "\\midrule\n";
+        }
+        let errors = errors.map(|error| error.map_or_else(|| "--".into(), |error| format!("{error:.2}")));
+        out += &format!("{} & {} \\\\\n", escaped_in_latex(name), errors.join(" & "));
+    }
+    out + "\\bottomrule\n\\end{tabular}\n"
+}
+
+const LEVELS_IN_WORDS: &str = "in percent by level: primitives (ML), modules, whole models";
+
+fn escaped_in_latex(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
+            '\\' => out += "\\textbackslash{}",
+            '~' => out += "\\textasciitilde{}",
+            '^' => out += "\\textasciicircum{}",
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn text(result: &CrossValidation) -> Result<String> {
@@ -109,7 +202,8 @@ fn text(result: &CrossValidation) -> Result<String> {
     Ok(out)
 }
 
-fn json(result: &CrossValidation) -> Value {
+fn json(outcome: &Outcome) -> Value {
+    let result = &outcome.result;
     let levels = |mean: &dyn Fn(Level) -> Option<f64>| -> Map<String, Value> {
         LEVELS.iter().map(|&level| (level.name().to_owned(), json!(mean(level)))).collect()
     };
@@ -123,6 +217,9 @@ fn json(result: &CrossValidation) -> Value {
         })
         .collect();
     json!({
+        "method": outcome.method,
+        "protocol": outcome.protocol.name(),
+        "missing_features": outcome.missing.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
         "folds": folds,
         "average": levels(&|level| result.mean(level)),
         "coverage": levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::Result;
-use irene_tree::{Quantity, Tree, jsonl};
+use irene_tree::{Level, Quantity, Tree, jsonl};
 
 use crate::output;
 
@@ -68,6 +68,18 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
     let trees = jsonl::read_trees(path)?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
+    Ok(trees)
+}
+
+/// The trees of a file to learn from. Says how many nodes were not measured.
+pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
+    let trees = read_completed(path)?;
+    let nodes = || trees.trees.iter().flat_map(Tree::nodes).filter(|node| node.level() != Level::Math);
+    let unmeasured = nodes().filter(|node| node.get(Quantity::GroundTruthEnergy).is_none()).count();
+    if unmeasured > 0 {
+        let all = count(nodes().count(), "node");
+        output::tell(&format!("{}: {unmeasured} of {all} have no energy and are not learned from", path.display()));
+    }
     Ok(trees)
 }
 
