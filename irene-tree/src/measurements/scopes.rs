@@ -120,7 +120,9 @@ impl<'a> Index<'a> {
         let mut names: Vec<&str> = nodes.flat_map(|node| [node.scope(), node.instance_type()]).collect();
         names.sort_unstable();
         names.dedup();
-        nearest(what, names.into_iter())
+        // Of a path, without the lists that ours leave out.
+        let parts: Vec<&str> = what.split('.').collect();
+        nearest(&self.without_containers(&parts).join("."), names.into_iter())
     }
 }
 
@@ -206,6 +208,7 @@ mod tests {
     fn near_names_are_told() {
         let tree = tree();
         assert_eq!(Index::of(&tree).near("encoder.0.upp"), ["root.encoder.0.up", "root.encoder.1.up"]);
+        assert_eq!(Index::of(&tree).near("encoder.layers.1.upp"), ["root.encoder.1.up", "root.encoder.0.up"]);
         assert_eq!(Index::of(&tree).near("BertLyer"), ["BertLayer"]);
         assert!(Index::of(&tree).near("xyz").is_empty());
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs::File, io::Read, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use irene_models::ModelSpec;
 use irene_tree::{
     Level, Node, Quantity, Size, Tree, jsonl,
@@ -22,9 +22,12 @@ use crate::{
 /// cells are figures that were not measured; of several rows of a node it takes the mean.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene import csv mine.csv --columns model,batch_size,seq_len,energy:mJ -o mine.jsonl
-  irene import csv layers.csv --columns 'scope=Layer,batch_size=B,seq_len=S,energy=Energy (mJ),latency=t:us' --model gpt2 -o mine.jsonl
-  irene import csv ml.csv modules.csv --columns scope=name,energy=Wh:Wh --model ./my-bert -b 8 -s 128 -o mine.jsonl")]
+  irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
+      -o runs.jsonl
+  irene import csv layers.csv --model distilgpt2 -b 8 \\
+      --columns 'scope=layer,seq_len=tokens,energy=energy (mJ)' -o layers.jsonl
+  irene import csv modules.csv linears.csv --model ./my-bert -b 8 -s 128 \\
+      --columns scope=name,energy=used:Wh,latency=took:us -o mine.jsonl")]
 pub(super) struct Args {
     /// Files with a line of titles; `-` is standard input
     #[arg(required = true)]
@@ -74,9 +77,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut models = Models { args, found: HashMap::new() };
     let mut joined = measurements::join(rows, &given, &mut |name, size| models.trace(name, size));
     if joined.trees.is_empty() {
-        let why = joined.unmatched.first().map_or_else(|| "no row has a figure".into(), not_joined);
-        let files: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
-        ensure!(false, "{}: none of {} joined a node: {why}", files.join(", "), count(read, "row"));
+        let why = joined.unmatched.first().map_or_else(|| format!("{read} have no figure"), not_joined);
+        bail!("no row joined a node: {why}");
     }
     if args.estimated {
         joined.trees.iter_mut().flat_map(Tree::nodes_mut).for_each(mark_as_estimated);

@@ -17,7 +17,8 @@ const EXAMPLE: &str = "Example:\n  irene import irene-csv datasets/device_1 -o d
 
 const EXAMPLES: &str = "Examples:
   irene import irene-csv datasets/device_1 -o device_1.jsonl
-  irene import csv mine.csv --columns scope=layer,batch_size,seq_len,energy=energy_mJ,latency=ms:ms --model bert-base-uncased -o mine.jsonl";
+  irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
+      -o runs.jsonl";
 
 /// Turns measurements in other layouts into trees
 #[derive(clap::Args)]
