@@ -122,7 +122,8 @@ impl<'a> Index<'a> {
         names.dedup();
         // Of a path, without the lists that ours leave out.
         let parts: Vec<&str> = what.split('.').collect();
-        nearest(&self.without_containers(&parts).join("."), names.into_iter())
+        let plain = nearest(&self.without_containers(&parts).join("."), names.iter().copied());
+        if plain.is_empty() { nearest(what, names.into_iter()) } else { plain }
     }
 }
 
