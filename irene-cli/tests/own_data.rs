@@ -255,7 +255,7 @@ fn files_a_level_units_classes_and_standard_input_are_joined() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"model,energy\ngpt2,0.5\ngpt3,1\ngpt2,\n").unwrap();
     let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
     assert!(told.contains("1 of 3 rows joined; 1 have no figure"), "{told}");
-    assert!(told.contains("not joined: standard input, line 3: unknown model `gpt3`, did you mean `gpt2`"), "{told}");
+    assert!(told.contains("not joined: stdin, line 3: unknown model `gpt3`, did you mean `gpt2`"), "{told}");
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
+use irene_tree::render::{Grid, Heading};
 
 use super::{
     evaluate::LEVELS,
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let error = skipped.swap_remove(0).1;
         return completion.explained(Err(super::needs(error)));
     }
-    output::print(&report(&tried, &skipped, PublicMachine::of(&trees))?)
+    output::print_text(&report(&tried, &skipped, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.
@@ -45,18 +46,16 @@ fn report(
         |machine| format!("published: {}, which is {}", machine.paper, machine.data),
     );
     let mut out = format!("percentage error, leaving one model out, mean of the models ({published})\n\n");
-    let titles = ["ml", "published", "module", "published", "model", "published"].map(|title| format!("{title:>10}"));
-    writeln!(out, "{:26}{}", "", titles.concat())?;
+    let headings = LEVELS.iter().flat_map(|level| [Heading::right(level.name()), Heading::right("published").rank(1)]);
+    let mut grid = Grid::new([Heading::left("")].into_iter().chain(headings));
     for Tried { ablation, errors, .. } in tried {
-        write!(out, "{:26}", ablation.name())?;
         let reported = machine.map(|machine| machine.reported(*ablation).published).unwrap_or_default();
-        for level in LEVELS {
-            write!(out, "{:>10}{:>10}", figure(errors.mean(level)), figure(reported.at(level)))?;
-        }
-        out.push('\n');
+        let cells = LEVELS.iter().flat_map(|&level| [figure(errors.mean(level)), figure(reported.at(level))]);
+        grid.row([ablation.name().to_owned()].into_iter().chain(cells));
     }
+    out += &grid.text(output::width());
     for (ablation, error) in skipped {
-        writeln!(out, "{:26}not tried: {error}", ablation.name())?;
+        writeln!(out, "{} was not tried: {error}", ablation.name())?;
     }
     if let Some(most) = tried.iter().max_by_key(|tried| tried.missing.len()).filter(|most| !most.missing.is_empty()) {
         writeln!(out, "\nwithout features that not every node has: {}", super::names(&most.missing))?;
@@ -65,16 +64,19 @@ fn report(
     let (paper, ours) = (errors_of(Ablation::End2End), errors_of(Ablation::Ours(Track::Specs)));
     let (Some(paper), Some(ours)) = (paper, ours) else { return Ok(out) };
     out.push_str("\nml level by primitive\n");
-    writeln!(out, "{:26}{:>10}{:>10}{:>10}", "", "irene", "published", "ours")?;
+    let mut grid = Grid::new([Heading::left("")].into_iter().chain(["irene", "published", "ours"].map(Heading::right)));
     for primitive in PRIMITIVES {
         let published = figure(machine.and_then(|machine| machine.primitive(primitive)));
         let [paper, ours] = [paper, ours].map(|errors| figure(errors.of_instance_type(primitive)));
-        writeln!(out, "{primitive:26}{paper:>10}{published:>10}{ours:>10}")?;
+        grid.row([primitive.to_owned(), paper, published, ours]);
     }
-    out.push_str("\nby left-out model, End2End and ours (ml / module / model)\n");
+    out += &grid.text(output::width());
+    out.push_str("\nby left-out model, ml / module / model\n");
+    let mut grid = Grid::new([Heading::left(""), Heading::right("End2End"), Heading::right("ours")]);
     for (paper, ours) in paper.folds.iter().zip(&ours.folds) {
         let levels = |fold: &irene_regress::Fold| LEVELS.map(|level| figure(fold.evaluation.mean(level))).join(" / ");
-        writeln!(out, "{:26}{:>24}{:>24}", paper.left_out, levels(paper), levels(ours))?;
+        grid.row([paper.left_out.clone(), levels(paper), levels(ours)]);
     }
+    out += &grid.text(output::width());
     Ok(out)
 }

@@ -1,10 +1,13 @@
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::Feature;
 use irene_regress::{CrossValidation, LeaveOut};
-use irene_tree::{Level, Quantity};
+use irene_tree::{
+    Level, Quantity,
+    render::{self, Grid, Heading},
+};
 use irene_viz::Group;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +16,7 @@ use super::{
     evaluate::LEVELS,
     trees::{self, Trees},
 };
-use crate::output;
+use crate::{output, settings, sheet};
 
 /// Trains on all but one model (size, family ...) and predicts the one left out, for each in turn
 #[derive(clap::Args)]
@@ -32,8 +35,9 @@ pub(crate) struct Args {
     /// Which trees are in which part of k-fold [default: 1]
     #[arg(long, value_name = "N")]
     fold_seed: Option<u64>,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    /// [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Also draw the errors by what is left out and level
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -60,6 +64,16 @@ enum Format {
     Csv,
     /// A table for a paper
     Latex,
+}
+
+impl Format {
+    fn by_default() -> Self {
+        match settings::get().format {
+            Some(sheet::Format::Json) => Self::Json,
+            Some(sheet::Format::Csv) => Self::Csv,
+            Some(sheet::Format::Text) | None => Self::Text,
+        }
+    }
 }
 
 /// Quantities predicted beside energy, judged where the trees have the truth.
@@ -111,12 +125,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.plot {
         output::write_text(path, &plot(&outcome))?;
     }
-    output::print(&match args.format {
-        Format::Text => text(&outcome.result)?,
-        Format::Json => serde_json::to_string(&json(&outcome))? + "\n",
-        Format::Csv => csv(&outcome),
-        Format::Latex => latex(&outcome),
-    })
+    match args.format.unwrap_or_else(Format::by_default) {
+        Format::Text => output::print_text(&text(&outcome.result)),
+        Format::Json => output::print(&output::json(json(&outcome))),
+        Format::Csv => output::print(&csv(&outcome)),
+        Format::Latex => output::print(&latex(&outcome)),
+    }
 }
 
 /// A bar for each level in a group for each fold, and for the average.
@@ -131,13 +145,9 @@ fn csv(outcome: &Outcome) -> String {
     let mut out = format!("left out,{}\n", LEVELS.map(|level| format!("{} (%)", level.name())).join(","));
     for (name, errors) in outcome.rows() {
         let errors = errors.map(|error| error.map_or_else(String::new, |error| error.to_string()));
-        out += &format!("{},{}\n", csv_field(name), errors.join(","));
+        out += &format!("{},{}\n", render::csv_field(name), errors.join(","));
     }
     out
-}
-
-fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// A table for a paper, by the package booktabs.
@@ -173,36 +183,35 @@ fn escaped_in_latex(text: &str) -> String {
     out
 }
 
-fn text(result: &CrossValidation) -> Result<String> {
+fn text(result: &CrossValidation) -> String {
     let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
-    let mut out = format!("{:28} {:>8} {:>8} {:>8}\n", "left out, error in %", "ml", "module", "model");
+    let levels = LEVELS.map(|level| Heading::right(level.name()));
+    let mut grid = Grid::new([Heading::left("left out, error in %")].into_iter().chain(levels));
+    let mut line = |name: &str, cells: [String; 3]| grid.row([name.to_owned()].into_iter().chain(cells));
     for fold in &result.folds {
-        let [ml, module, model] = LEVELS.map(|level| figure(fold.evaluation.mean(level)));
-        writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}", fold.left_out)?;
+        line(&fold.left_out, LEVELS.map(|level| figure(fold.evaluation.mean(level))));
     }
-    let mut line =
-        |name: &str, [ml, module, model]: [String; 3]| writeln!(out, "{name:28} {ml:>8} {module:>8} {model:>8}");
-    line("average", LEVELS.map(|level| figure(result.mean(level))))?;
+    line("average", LEVELS.map(|level| figure(result.mean(level))));
     for (name, quantity) in FIGURES {
         let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
         // A measured figure is not predicted, and has no error.
         if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
-            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))))?;
+            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))));
         }
     }
     let coverage = |level| result.mean_of(|evaluation| evaluation.coverage(level)).map(|share| 100.0 * share);
     if LEVELS.iter().any(|&level| coverage(level).is_some()) {
         let name = format!("in their {}% interval, %", 100.0 * irene_regress::CONFIDENCE);
-        line(&name, LEVELS.map(|level| coverage(level).map_or_else(String::new, |share| format!("{share:.1}"))))?;
+        line(&name, LEVELS.map(|level| coverage(level).map_or_else(String::new, |share| format!("{share:.1}"))));
     }
-    out.push('\n');
+    let mut classes = Grid::new([Heading::left("class"), Heading::right("error in %")]);
     for (instance_type, error) in result.by_instance_type() {
-        writeln!(out, "{instance_type:28} {error:>8.2}")?;
+        classes.row([instance_type, format!("{error:.2}")]);
     }
-    Ok(out)
+    format!("{}\n{}", grid.text(output::width()), classes.text(output::width()))
 }
 
-fn json(outcome: &Outcome) -> Value {
+fn json(outcome: &Outcome) -> Map<String, Value> {
     let result = &outcome.result;
     let levels = |mean: &dyn Fn(Level) -> Option<f64>| -> Map<String, Value> {
         LEVELS.iter().map(|&level| (level.name().to_owned(), json!(mean(level)))).collect()
@@ -216,15 +225,24 @@ fn json(outcome: &Outcome) -> Value {
             Value::Object(entry)
         })
         .collect();
-    json!({
-        "method": outcome.method,
-        "protocol": outcome.protocol.name(),
-        "missing_features": outcome.missing.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
-        "folds": folds,
-        "average": levels(&|level| result.mean(level)),
-        "coverage": levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))),
-        "latency": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean())),
-        "gpu_energy": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())),
-        "by_instance_type": result.by_instance_type(),
-    })
+    let fields = [
+        ("method", json!(outcome.method)),
+        ("protocol", json!(outcome.protocol.name())),
+        ("missing_features", json!(outcome.missing.iter().map(|feature| feature.name()).collect::<Vec<_>>())),
+        ("folds", json!(folds)),
+        ("average", json!(levels(&|level| result.mean(level)))),
+        ("coverage", json!(levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))))),
+        (
+            "latency",
+            json!(levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean()))),
+        ),
+        (
+            "gpu_energy",
+            json!(levels(
+                &|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())
+            )),
+        ),
+        ("by_instance_type", json!(result.by_instance_type())),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

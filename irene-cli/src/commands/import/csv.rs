@@ -1,8 +1,8 @@
 //! `irene import csv`: a table of one's own measurements, joined onto the trees of models.
 
-use std::{collections::HashMap, fs::File, io::Read, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use irene_models::ModelSpec;
 use irene_tree::{
     Level, Node, Quantity, Size, Tree, jsonl,
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     commands::{Usage, evaluate::LEVELS, following::RunArgs, size, trees::count},
-    output,
+    input, output,
 };
 
 /// A table of one's own measurements, joined onto the nodes of models by scope or class
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             return Err(Usage(format!("no {name}: add {name}=TITLE to --columns, or give {flag}")).into());
         }
     }
-    let files = args.files.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let files = args.files.iter().map(|path| input::open(path)).collect::<Result<Vec<_>>>()?;
     let Table { rows, used, zeros } = measurements::read(files, &args.columns)?;
     let read = rows.len();
     let given = Given { model_name: args.model.clone(), batch_size: args.batch_size, seq_len: args.seq_len };
@@ -88,15 +88,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     tell_rows(&joined, read, zeros);
     tell_trees(&joined.trees, args);
     Ok(())
-}
-
-fn open(path: &PathBuf) -> Result<(String, Box<dyn Read>)> {
-    if path.as_os_str() == "-" {
-        return Ok(("standard input".into(), Box::new(std::io::stdin().lock())));
-    }
-    let name = path.display().to_string();
-    let file = File::open(path).with_context(|| name.clone())?;
-    Ok((name, Box::new(file)))
 }
 
 /// The models that rows name.
