@@ -177,7 +177,7 @@ impl Inputs {
         let (mut runs, mut layers) =
             (String::from("model,batch_size,seq_len,energy\n"), String::from("layer;tokens;energy (mJ)\n"));
         for seq in [32, 64, 128] {
-            let tree = made_up::measured(&made_up::model("distilgpt2"), 8, seq);
+            let tree = made_up::measured(&made_up::model("gpt2"), 8, seq);
             let _ = writeln!(runs, "{},8,{seq},{}", tree.model_name, energy(tree.root()));
             for node in tree.nodes().iter().filter(|node| !is_operation(node)) {
                 let _ = writeln!(layers, "{};{seq};{}", as_pytorch_has_it(&tree, node).join("."), energy(node));

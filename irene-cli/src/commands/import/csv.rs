@@ -24,7 +24,7 @@ use crate::{
 #[command(after_help = "Examples:
   irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
       -o runs.jsonl
-  irene import csv layers.csv --model distilgpt2 -b 8 \\
+  irene import csv layers.csv --model gpt2 -b 8 \\
       --columns 'scope=layer,seq_len=tokens,energy=energy (mJ)' -o layers.jsonl
   irene import csv modules.csv linears.csv --model ./my-bert -b 8 -s 128 \\
       --columns scope=name,energy=used:Wh,latency=took:us -o mine.jsonl")]
