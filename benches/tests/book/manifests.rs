@@ -44,7 +44,9 @@ fn every_rust_example_stands_beside_the_lines_of_cargo_toml_that_it_needs() {
     for path in pages() {
         let blocks = blocks(&read(&path));
         let name = path.strip_prefix(root()).unwrap().display().to_string();
-        let of = |wanted: &str| blocks.iter().filter(|(language, _)| language == wanted).map(|(_, block)| block);
+        let of = |wanted: &'static str| {
+            blocks.iter().filter(move |(language, _)| language == wanted).map(|(_, block)| block)
+        };
         let lines: Vec<&str> = of("toml").flat_map(|block| block.lines()).collect();
         for block in of("rust") {
             examples += 1;
