@@ -75,12 +75,6 @@ fn miniature_config(name: &str) -> Option<String> {
 
 /// The built-in names that look most like this one, best first.
 pub(crate) fn similar(name: &str) -> Vec<String> {
-    const ALIKE: f64 = 0.8;
-    let lower = name.to_lowercase();
-    let mut scored: Vec<(f64, String)> = names()
-        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &lower), known))
-        .filter(|(score, _)| *score > ALIKE)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().take(3).map(|(_, known)| known).collect()
+    let known: Vec<String> = names().collect();
+    irene_tree::similar(name, known.iter().map(String::as_str)).into_iter().map(str::to_owned).collect()
 }

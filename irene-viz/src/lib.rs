@@ -5,9 +5,13 @@
 //! `/api/v1/openapi.json`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answer;
 mod api;
 mod app;
+mod body;
 mod chart;
+mod connection;
+mod host;
 mod job_state;
 mod jobs;
 mod metrics;
@@ -16,6 +20,7 @@ mod page;
 mod problem;
 mod profiling;
 mod report;
+mod room;
 mod search_page;
 mod serve;
 
