@@ -19,6 +19,7 @@ mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
 mod candle;
+mod complete;
 mod config;
 mod error;
 mod files;
@@ -39,6 +40,7 @@ mod weights;
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
+pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;

@@ -30,8 +30,8 @@ enum Format {
 const STEPS: [f64; 9] = [0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let truth = super::read_trees(&args.truth)?;
-    let predicted = super::read_trees(&args.predicted)?;
+    let truth = super::trees::read(&args.truth)?;
+    let predicted = super::trees::read(&args.predicted)?;
     let evaluation = irene_regress::evaluate(&truth, &predicted)?;
     output::print(&match args.format {
         Format::Text => text(&evaluation)?,

@@ -5,7 +5,13 @@ use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
 
-use super::{Usage, following::RunArgs, predictor::PredictorArgs, size};
+use super::{
+    Usage,
+    following::RunArgs,
+    predictor::PredictorArgs,
+    size,
+    trees::{self, Completion},
+};
 use crate::output;
 
 /// Tells what makes up the predicted energy and latency of one node
@@ -34,13 +40,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
-    let mut tree = tree(args)?;
-    let (id, explanation) = predictor.explained(predictor.profile.explain(&mut tree, &args.scope))?;
+    let (mut tree, completion) = tree(args)?;
+    let explained = predictor.explained(predictor.profile.explain(&mut tree, &args.scope));
+    let (id, explanation) = completion.explained(explained)?;
     output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
 }
 
 /// The tree of a model, with single operations if the node has them; or a measured tree.
-fn tree(args: &Args) -> Result<Tree> {
+fn tree(args: &Args) -> Result<(Tree, Completion)> {
     let path = Path::new(&args.model_or_trees);
     if path.extension().is_some_and(|extension| extension == "jsonl") {
         if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
@@ -50,13 +57,18 @@ fn tree(args: &Args) -> Result<Tree> {
             args.batch_size.is_none_or(|size| tree.size.sequences == size)
                 && args.seq_len.is_none_or(|len| tree.size.new == len)
         };
-        let found = super::read_trees(path)?.into_iter().find(is_it);
-        return found.with_context(|| format!("{}: no tree of this size", path.display()));
+        let found = trees::read(path)?.into_iter().find(is_it);
+        let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
+        let mut completion = Completion::default();
+        completion.complete(&mut tree);
+        completion.tell(path);
+        return Ok((tree, completion));
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
             let spec = ModelSpec::find(&args.model_or_trees)?;
-            Ok(spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?)
+            let tree = spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?;
+            Ok((tree, Completion::default()))
         }
         _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
     }

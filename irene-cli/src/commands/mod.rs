@@ -36,14 +36,12 @@ pub(crate) mod serve;
 mod text;
 pub(crate) mod trace;
 pub(crate) mod train;
-
-use std::path::Path;
+mod trees;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
-use irene_tree::{Tree, jsonl};
 
 /// Arguments that contradict each other, or lack one another.
 #[derive(Debug)]
@@ -160,11 +158,4 @@ impl MethodArgs {
         });
         Ok(Box::new(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
     }
-}
-
-/// The trees of a file, which must have at least one.
-pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
-    let trees = jsonl::read_trees(path)?;
-    anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
-    Ok(trees)
 }

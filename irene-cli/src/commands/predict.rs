@@ -21,6 +21,7 @@ use super::{
     following::{self, RunArgs},
     predictor::{NamedProfile, PredictorArgs},
     size,
+    trees::{self, Completion},
 };
 use crate::output;
 
@@ -177,10 +178,12 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
     refuse(true, "a model; trees have their sizes and are predicted to json", &flags)?;
     let predictor = args.predictor.load()?;
     let mut count = 0;
+    let mut completion = Completion::default();
     let mut copy = |writer: &mut dyn std::io::Write| -> Result<()> {
         for tree in TreeReader::open(path)? {
             let mut tree = tree?;
-            predictor.predict(&mut tree)?;
+            completion.complete(&mut tree);
+            completion.explained(predictor.predict(&mut tree))?;
             // The cost belongs to an earlier prediction.
             tree.extra.shift_remove(COST_FIELD);
             jsonl::write_trees(&mut *writer, [&tree])?;
@@ -193,7 +196,8 @@ fn predict_trees(args: &Args, path: &Path) -> Result<()> {
         Some(out) => output::write_file(out, copy)?,
         None => copy(&mut std::io::BufWriter::new(std::io::stdout().lock()))?,
     }
-    output::tell(&format!("{count} trees predicted by {}", predictor.name));
+    completion.tell(path);
+    output::tell(&format!("{} predicted by {}", trees::count(count, "tree"), predictor.name));
     Ok(())
 }
 
