@@ -103,8 +103,8 @@ fn mistakes_are_problems_in_a_line() {
     predict("model=gpt2&batch_size=1&batch_size=2&seq_len=1").is_problem(400, "batch_size is given more than once");
     predict("model=gpt2&batch_size=1&seq_len=2000").is_problem(422, "1024");
     predict("model=gpt2&batch_size=1&seq_len=8&kernels=fast")
-        .is_problem(400, "kernels: `fast` is none of eager, fused");
-    predict("model=gpt2&batch_size=1&seq_len=8&head=llm").is_problem(400, "did you mean `lm`");
+        .is_problem(400, "kernels: `fast` is not one of eager, fused");
+    predict("model=gpt2&batch_size=1&seq_len=8&head=classifiction").is_problem(400, "did you mean `classification`");
     predict("model=gpt2&batch_size=1&seq_len=8&dtype=q9").is_problem(400, "dtype: `q9` is no number format");
     predict("model=gpt2&batch_size=1&seq_len=8&math=1").is_problem(400, "math: `1` is neither true nor false");
     server

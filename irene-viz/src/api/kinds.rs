@@ -157,7 +157,7 @@ impl<T: Copy> Kind for Word<T> {
         let found = self.0.iter().find(|(word, _)| *word == text);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
             let near = irene_tree::did_you_mean(&irene_tree::similar(text, words()));
-            format!("is none of {}{near}", words().collect::<Vec<_>>().join(", "))
+            format!("is not one of {}{near}", words().collect::<Vec<_>>().join(", "))
         })
     }
 
