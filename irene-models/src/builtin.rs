@@ -52,12 +52,34 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
     MODELS.iter().map(|(name, _)| (*name).to_owned()).chain(miniatures)
 }
 
-pub(crate) fn config(name: &str) -> Option<Config> {
+/// The ids by which the Hugging Face hub has them now.
+const HUB_IDS: [(&str, &str); 6] = [
+    ("google-bert/bert-base-uncased", "bert-base-uncased"),
+    ("distilbert/distilbert-base-uncased", "distilbert-base-uncased"),
+    ("FacebookAI/roberta-base", "roberta-base"),
+    ("openai-community/gpt2", "gpt2"),
+    ("distilbert/distilgpt2", "distilgpt2"),
+    ("openai-community/openai-gpt", "openai-gpt"),
+];
+
+/// The built-in name of a name or an id.
+fn name_of(name_or_id: &str) -> &str {
+    HUB_IDS.iter().find(|(id, _)| *id == name_or_id).map_or(name_or_id, |(_, name)| name)
+}
+
+/// The ids of a built-in model on the hub, the present one first.
+pub(crate) fn hub_ids(name: &str) -> Vec<&str> {
+    HUB_IDS.iter().filter(|(_, known)| *known == name).map(|(id, _)| *id).chain([name]).collect()
+}
+
+/// The name and config of the built-in model with this name or id.
+pub(crate) fn find(name_or_id: &str) -> Option<(&str, Config)> {
+    let name = name_of(name_or_id);
     let json = match MODELS.iter().find(|(known, _)| *known == name) {
         Some((_, json)) => (*json).to_owned(),
         None => miniature_config(name)?,
     };
-    Config::from_json(format!("built-in model {name}"), json.as_bytes()).ok()
+    Some((name, Config::from_json(format!("built-in model {name}"), json.as_bytes()).ok()?))
 }
 
 fn miniature_config(name: &str) -> Option<String> {
@@ -73,8 +95,12 @@ fn miniature_config(name: &str) -> Option<String> {
     ))
 }
 
-/// The built-in names that look most like this one, best first.
+/// The built-in names that a name may be a slip of, or the beginning of, best first.
 pub(crate) fn similar(name: &str) -> Vec<String> {
-    let known: Vec<String> = names().collect();
-    irene_tree::similar(name, known.iter().map(String::as_str)).into_iter().map(str::to_owned).collect()
+    let names: Vec<String> = names().collect();
+    let known = names.iter().map(String::as_str).chain(HUB_IDS.iter().map(|(id, _)| *id));
+    let mut near: Vec<String> =
+        irene_tree::similar(name, known).into_iter().map(|known| name_of(known).to_owned()).collect();
+    near.dedup();
+    near
 }

@@ -5,7 +5,7 @@ use irene_tree::{Shape, did_you_mean};
 #[non_exhaustive]
 pub enum Error {
     /// Neither a built-in model nor a path.
-    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too", did_you_mean(.similar))]
+    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too, as does a model of the Hugging Face hub after `hf download {name} config.json`", did_you_mean(.similar))]
     UnknownModel {
         /// The name that was asked for.
         name: String,
