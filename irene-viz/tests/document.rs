@@ -129,9 +129,20 @@ fn check(document: &Value, place: &str, operation: &Value, answer: &Answer) {
     assert!(response.is_object(), "{place}: {} is not documented: {}", answer.status, answer.text);
     let content = &response["content"][answer.kind.as_str()];
     assert!(content.is_object(), "{place}: {} is not documented for {}", answer.kind, answer.status);
-    let value = if answer.kind == "text/event-stream" { json!(answer.text) } else { answer.json() };
-    let found = errors(document, &content["schema"], &value);
-    assert!(found.is_empty(), "{place}: {found:?}");
+    let values = if answer.kind == "text/event-stream" { events(&answer.text) } else { vec![answer.json()] };
+    for value in values {
+        let found = errors(document, &content["schema"], &value);
+        assert!(found.is_empty(), "{place}: {found:?}");
+    }
+}
+
+/// Each event of a stream with its fields; comments are left out.
+fn events(text: &str) -> Vec<Value> {
+    let fields = |event: &str| {
+        let lines = event.lines().filter_map(|line| line.split_once(": ")).filter(|(name, _)| !name.is_empty());
+        lines.map(|(name, value)| (name.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>()
+    };
+    text.split("\n\n").map(fields).filter(|event| !event.is_empty()).map(Value::Object).collect()
 }
 
 fn config() -> Value {

@@ -87,14 +87,15 @@ fn parameter(field: Description) -> Value {
 
 fn request_body(app: &App, body: &Body) -> Value {
     let most = app.limits.body;
-    let (about, kind, schema) = match body {
-        Body::Object(about) => (about, "application/json", json!({"type": "object"})),
-        Body::Fields(about, fields) => (about, "application/json", object(fields(app))),
-        // A character has at least a byte.
-        Body::Text(about) => (about, "text/plain", json!({"type": "string", "minLength": 1, "maxLength": most})),
+    // A character has at least a byte.
+    let text = json!({"type": "string", "minLength": 1, "maxLength": most});
+    let (about, kind, schema, example) = match body {
+        Body::Object(about, example) => (about, "application/json", json!({"type": "object"}), example()),
+        Body::Fields(about, fields, example) => (about, "application/json", object(fields(app)), example()),
+        Body::Text(about, example) => (about, "text/plain", text, Value::from(*example)),
     };
     let description = format!("{about} At most {most} bytes.");
-    json!({"description": description, "required": true, "content": {kind: {"schema": schema}}})
+    json!({"description": description, "required": true, "content": {kind: {"schema": schema, "example": example}}})
 }
 
 fn object(fields: Vec<Description>) -> Value {
@@ -110,6 +111,14 @@ fn object(fields: Vec<Description>) -> Value {
         "additionalProperties": false,
         "properties": fields.into_iter().map(property).collect::<Map<_, _>>(),
     })
+}
+
+/// One event of a stream.
+fn event() -> Value {
+    let job = json!({"$ref": "#/components/schemas/JobEntry"});
+    let data = json!({"type": "string", "contentMediaType": "application/json", "contentSchema": job});
+    let name = json!({"type": "string", "enum": ["progress", "end"]});
+    json!({"type": "object", "required": ["event", "data"], "properties": {"event": name, "data": data}})
 }
 
 /// What each status of a problem means.
@@ -142,7 +151,7 @@ fn responses(operation: &Operation) -> Map<String, Value> {
             let form = json!({"$ref": format!("#/components/schemas/{name}")});
             json!({"application/json": {"schema": {"allOf": [version, form]}}})
         }
-        Form::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+        Form::Events => json!({"text/event-stream": {"schema": event()}}),
     };
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
     let mut headers = Map::new();

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
@@ -43,11 +44,11 @@ pub(super) struct Operation {
 
 /// What a body holds.
 pub(super) enum Body {
-    /// An object of any members.
-    Object(&'static str),
+    /// An object of any members, in words, and an example.
+    Object(&'static str, fn() -> Value),
     /// An object of these fields.
-    Fields(&'static str, Describe),
-    Text(&'static str),
+    Fields(&'static str, Describe, fn() -> Value),
+    Text(&'static str, &'static str),
 }
 
 /// The form of an answer.
@@ -107,12 +108,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .or(&[404, 422]),
         operation("post", "/api/v1/predict", post(predict_config), describe::<ConfigQuery>)
             .is("predict_config", "The energy of every node of the model whose config.json is the body")
-            .takes(Body::Object("A config.json as on the Hugging Face hub."))
+            .takes(Body::Object("A config.json as on the Hugging Face hub.", config))
             .gives::<Prediction>(200, "The tree with its energies.")
             .or(&[404, 408, 413, 422]),
         operation("post", "/api/v1/predict/trees", post(predict_trees), describe::<TreesQuery>)
             .is("predict_trees", "The energy of every node of trees with measured features")
-            .takes(Body::Text("Trees in IrEne's interchange format, one a line."))
+            .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
             .gives::<Predictions>(200, "The trees with their energies, in their order.")
             .or(&[404, 408, 413, 422]),
         operation("get", "/api/v1/compare", get(compare), describe::<CompareQuery>)
@@ -129,7 +130,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .or(&[404, 422]),
         operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<SizeQuery>)
             .is("tradeoff", "Energy against accuracy, and who is on the Pareto front")
-            .takes(Body::Text("A CSV with the columns model and accuracy."))
+            .takes(Body::Text(
+                "A CSV with the columns model and accuracy.",
+                "model,accuracy\ngpt2,0.7\ndistilgpt2,0.6\n",
+            ))
             .gives::<Tradeoff>(200, "The models in the order of the CSV.")
             .or(&[404, 408, 413, 422]),
     ];
@@ -137,13 +141,25 @@ pub(super) fn operations() -> Vec<Operation> {
     all
 }
 
+fn config() -> Value {
+    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512,
+           "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"})
+}
+
+fn job() -> Value {
+    json!({"config": config(), "name": "tiny", "batch_size": 1, "seq_len": 16})
+}
+
+/// Four tokens through one linear layer.
+const TREE: &str = r#"{"model_name":"linear","batch_size":1,"seq_len":4,"frontend_tree":{"id":"0","scope":"root","parent_name":"","level":0,"instance_type":"Linear","type":"ml","num_parameters":65792,"flops":0.525312,"mem_bytes":0.26,"child_nodes_obj":[],"child_nodes":[]}}"#;
+
 fn of_jobs() -> [Operation; 5] {
     const JOB: &str = "/api/v1/jobs/{id}";
     [
         operation("post", "/api/v1/jobs", post(jobs::submit), describe::<Nothing>)
             .is("submit", "Measure a model on the server's machine, as soon as the jobs before it have ended")
             .more("The energy and latency of every node, as `irene profile` does. The answer's `location` is the job's own address.")
-            .takes(Body::Fields("Either a built-in `model`, or a `config` and perhaps a `name`.", describe::<JobRequest>))
+            .takes(Body::Fields("Either a built-in `model`, or a `config` and perhaps a `name`.", describe::<JobRequest>, job))
             .gives::<JobEntry>(202, "The job, which waits.")
             .or(&[403, 404, 408, 413, 415, 421, 422, 429]),
         operation("get", "/api/v1/jobs", get(jobs::list), describe::<Nothing>)

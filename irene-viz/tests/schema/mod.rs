@@ -15,6 +15,12 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
         let length = || value.as_str().map(|text| text.chars().count() as f64);
         let count = || value.as_array().map(|items| items.len() as f64);
         let is_met = match keyword.as_str() {
+            "contentSchema" => {
+                let content = serde_json::from_str(value.as_str().unwrap()).unwrap();
+                check(document, is, &content, &format!("{at}'s content"), found);
+                true
+            }
+            "contentMediaType" => is == "application/json",
             "title" | "description" | "format" | "examples" | "example" | "default" => true,
             "$ref" => {
                 check(document, resolve(document, is.as_str().unwrap()), value, at, found);
