@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod app;
+mod bars;
 mod body;
 mod chart;
 mod connection;
@@ -24,6 +25,7 @@ mod room;
 mod search_page;
 mod serve;
 
+pub use bars::{Group, bars};
 pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
 pub use problem::Problem;
