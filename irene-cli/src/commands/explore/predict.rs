@@ -19,12 +19,15 @@ use crate::output;
 #[command(after_help = "Examples:
   irene explore sample 8 | tee designs.jsonl
   irene explore predict mine.surrogates.json designs.jsonl
-  irene explore predict mine.surrogates.json config.json --format json")]
+  irene explore predict mine.surrogates.json config.json --later --format json")]
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,
     /// Designs: `model_dict`s, objects that have one (config.json, lines of `irene explore sample`), or measured records
     designs: PathBuf,
+    /// Intervals for measurements after the campaign that was learned from, not in it: devices change in steps between sessions
+    #[arg(long)]
+    later: bool,
     /// Text, or JSON with a line a design
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -42,18 +45,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     for design in read_designs(&args.designs)? {
         let candidate = describer.describe(design)?;
-        let of = |measure| Some((measure, surrogates.predict(measure, &candidate)?));
+        let of = |measure| {
+            let prediction = surrogates.predict(measure, &candidate)?;
+            Some((measure, if args.later { prediction.later(measure) } else { prediction }))
+        };
         rows.push(Row { predictions: Measure::ALL.into_iter().filter_map(of).collect(), design: candidate.design });
     }
     output::print(&match args.format {
-        Format::Text => text(&surrogates, &rows)?,
+        Format::Text => text(&surrogates, args.later, &rows)?,
         Format::Json => json_lines(&rows),
     })
 }
 
-fn text(surrogates: &Surrogates, rows: &[Row]) -> Result<String> {
+fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> Result<String> {
     let Surrogates { device, records, .. } = surrogates;
-    let mut out = format!("{device}, learned from {records} records; a sequence, with 90% intervals (predicted)\n\n");
+    let when = if later { "after their campaign" } else { "in their campaign" };
+    let mut out =
+        format!("{device}, learned from {records} records; a sequence, with 90% intervals {when} (predicted)\n\n");
     write!(out, "{:32} {:>6}", "design", "layers")?;
     for measure in surrogates.measures.keys() {
         write!(out, "  {:>10} {:>22}", in_words(measure.name()), "")?;
