@@ -15,6 +15,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod activation;
 mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
@@ -22,10 +23,9 @@ mod candle;
 mod complete;
 mod config;
 mod error;
+mod families;
 mod files;
 mod generation;
-#[cfg(feature = "hub")]
-mod hub;
 mod layers;
 mod measuring;
 mod models;
@@ -37,6 +37,7 @@ mod text;
 mod trace;
 mod weights;
 
+pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
@@ -44,7 +45,7 @@ pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
-pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
+pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};

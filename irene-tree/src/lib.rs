@@ -27,6 +27,7 @@
 
 mod builder;
 mod error;
+mod file_fault;
 mod format;
 pub mod irene_csv;
 pub mod jsonl;
@@ -42,6 +43,7 @@ mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
+pub use file_fault::file_fault;
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};

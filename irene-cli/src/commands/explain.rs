@@ -1,13 +1,12 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
-use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
 use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
 
 use super::{
     Usage,
-    following::RunArgs,
+    following::{self, RunArgs},
     predictor::PredictorArgs,
     size,
     trees::{self, Completion},
@@ -66,7 +65,7 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            let spec = ModelSpec::find(&args.model_or_trees)?;
+            let spec = following::model(&args.model_or_trees)?;
             let tree = spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?;
             Ok((tree, Completion::default()))
         }

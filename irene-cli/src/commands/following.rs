@@ -96,6 +96,17 @@ impl RunArgs {
     }
 }
 
+/// The model that the command line names: a path, a built-in name, an id in the cache, or `-` for a config on the standard input.
+/// Tells the user what was taken for granted.
+pub(crate) fn model(name_or_path: &str) -> Result<ModelSpec> {
+    let spec = match name_or_path {
+        "-" => ModelSpec::from_reader("stdin", std::io::stdin().lock())?,
+        name_or_path => ModelSpec::find(name_or_path)?,
+    };
+    spec.notes().iter().for_each(|note| output::tell(note));
+    Ok(spec)
+}
+
 /// Tells the user when a decoder's head is left out by default.
 pub(crate) fn tell_what_is_left_out(spec: &ModelSpec, run: Run) -> Result<()> {
     if let Some(share) = spec.left_out_head(run)? {

@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     refuse(format != Format::Text, "text", &[("--depth", args.depth.is_some()), ("--top", args.top.is_some())])?;
     refuse(format == Format::Csv, "text and json", &args.cost_flags())?;
     let predictor = args.predictor.load()?;
-    let spec = ModelSpec::find(&args.model_or_trees)?;
+    let spec = following::model(&args.model_or_trees)?;
     let run = of_model(args, &spec)?;
     let mut tree = predictor.predicted(&spec, run)?;
     following::tell_what_is_left_out(&spec, run)?;
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn of_model(args: &Args, spec: &ModelSpec) -> Result<Run> {
     #[cfg(feature = "text")]
     if args.has_text() {
-        let encoded = args.text.encode(spec, args.tokenizer.as_ref().unwrap_or(&args.model_or_trees))?;
+        let encoded = args.text.encode(spec, args.tokenizer.as_deref())?;
         return Ok(Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? });
     }
     #[cfg(feature = "text")]

@@ -1,6 +1,5 @@
 use anyhow::Result;
 use clap::ValueEnum;
-use irene_models::ModelSpec;
 use irene_tree::{
     Quantity, jsonl,
     render::{self, Column, Table, TableOptions},
@@ -17,7 +16,7 @@ use crate::output;
   irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory
+    /// A built-in model's name, a path to a config.json or its directory, or - for a config on the standard input
     model: String,
     #[command(flatten)]
     size: SizeArgs,
@@ -40,7 +39,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = ModelSpec::find(&args.model)?;
+    let spec = following::model(&args.model)?;
     let run = args.run.run(&spec, args.size.size(), args.math)?;
     let tree = spec.trace(run)?;
     following::tell_what_is_left_out(&spec, run)?;

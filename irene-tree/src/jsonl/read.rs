@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::parse::parse_tree;
-use crate::{Error, Result, Tree, validate};
+use crate::{Error, Result, Tree, file_fault, validate};
 
 /// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
 ///
@@ -23,10 +23,20 @@ impl TreeReader<BufReader<File>> {
     /// Reads the file at this path.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be opened.
+    /// [`Error::Io`] if it cannot be opened; [`Error::File`] if another thing stands in its place.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Ok(Self::new(path.display().to_string(), BufReader::with_capacity(1 << 16, file)))
+        let explained = |source| match file_fault(path) {
+            Some(reason) => Error::File { path: path.to_owned(), reason },
+            None => Error::Io { path: path.to_owned(), source },
+        };
+        let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(explained)?);
+        let first = input.fill_buf().map_err(explained)?.first();
+        // A line of trees begins with a brace. Before anything else, the file itself says more than its first line.
+        let is_json = first.is_some_and(|first| b"{ \t\r\n".contains(first));
+        if let Some(reason) = (!is_json).then(|| file_fault(path)).flatten() {
+            return Err(Error::File { path: path.to_owned(), reason });
+        }
+        Ok(Self::new(path.display().to_string(), input))
     }
 }
 
