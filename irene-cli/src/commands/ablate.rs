@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
     let tried: Vec<Tried> = completion.explained(tried.collect::<Result<_, _>>().map_err(Into::into))?;
     bar.finish_and_clear();
-    output::print(&report(&tried, PublicMachine::of(&trees))?)
+    output::print_text(&report(&tried, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.

@@ -2,16 +2,23 @@ use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
 use irene_regress::{CONFIDENCE, Explanation, Term};
-use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
+use irene_tree::{
+    Mark, Node, Quantity, Size, Tree, first_of_folded,
+    render::{self, Grid, Heading},
+};
+use serde_json::{Map, Value};
 
 use super::{
-    Usage,
+    FormatArgs, Usage,
     following::{self, RunArgs},
     predictor::PredictorArgs,
     size,
     trees::{self, Completion},
 };
-use crate::output;
+use crate::{
+    input, output,
+    sheet::{Cell, Field, Format, Sheet},
+};
 
 /// Tells what makes up the predicted energy and latency of one node
 #[derive(clap::Args)]
@@ -21,9 +28,9 @@ use crate::output;
   irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]
 pub(crate) struct Args {
     /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees, of which the first (of the size, if
-    /// one is given) is taken
+    /// one is given) is taken; - reads either from standard input
     model_or_trees: String,
-    /// The node, as `irene trace` has it
+    /// The node, as `irene trace` has it; of folded layers the first is explained
     scope: String,
     /// Sequences in the batch
     #[arg(short, long, value_name = "B", value_parser = size)]
@@ -35,20 +42,62 @@ pub(crate) struct Args {
     run: RunArgs,
     #[command(flatten)]
     predictor: PredictorArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
     let (mut tree, completion) = tree(args)?;
-    let explained = predictor.explained(predictor.profile.explain(&mut tree, &args.scope));
+    let explained = predictor.explained(predictor.profile.explain(&mut tree, &first_of_folded(&args.scope)));
     let (id, explanation) = completion.explained(explained)?;
-    output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
+    let node = tree.node(id);
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor.name)?),
+        Format::Csv => output::print(&terms(&explanation).csv()),
+        Format::Json => output::print(&output::json(Map::from_iter([
+            ("model_name".to_owned(), Value::from(tree.model_name.as_str())),
+            ("scope".to_owned(), node.scope().into()),
+            ("instance_type".to_owned(), node.instance_type().into()),
+            (Quantity::PredictedEnergy.name().to_owned(), node.get(Quantity::PredictedEnergy).into()),
+            ("predictor".to_owned(), predictor.name.as_str().into()),
+            ("terms".to_owned(), terms(&explanation).rows()),
+        ]))),
+    }
+}
+
+/// The terms of energy and latency, a row each.
+fn terms(explanation: &Explanation) -> Sheet {
+    let mut sheet = Sheet::new([
+        Field::word("quantity", ""),
+        Field::word("term", ""),
+        Field::figure("amount", "", ""),
+        Field::word("amount_unit", ""),
+        Field::figure("coefficient", "", ""),
+        Field::figure("value", "", ""),
+        Field::word("unit", ""),
+    ]);
+    for (quantity, unit, terms) in [("energy", "J", &explanation.energy), ("latency", "s", &explanation.latency)] {
+        for term in terms {
+            let cells: [Cell; 7] = [
+                quantity.into(),
+                term.name.clone().into(),
+                term.amount.into(),
+                term.unit.into(),
+                term.coefficient.into(),
+                term.value().into(),
+                unit.into(),
+            ];
+            sheet.row(cells);
+        }
+    }
+    sheet
 }
 
 /// The tree of a model, with single operations if the node has them; or a measured tree.
 fn tree(args: &Args) -> Result<(Tree, Completion)> {
     let path = Path::new(&args.model_or_trees);
-    if path.extension().is_some_and(|extension| extension == "jsonl") {
+    if input::holds_trees(path)? {
         if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
             return Err(Usage(format!("{flag} belongs to a model; trees say how they ran")).into());
         }
@@ -76,7 +125,7 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
 fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
-        "{} ({}) of {}, on {predictor}: {} (predicted)\n",
+        "{} ({})\nof {}, on {predictor}: {} (predicted)\n",
         node.scope(),
         node.instance_type(),
         output::what_runs(tree),
@@ -105,16 +154,33 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
         return Ok(());
     }
     let total: f64 = terms.iter().map(Term::value).sum();
-    writeln!(out, "\n{title:36} {:>22} {:>26} {:>11} {:>7}", "amount", "each", "", "share")?;
+    let mut grid = Grid::new([
+        Heading::left(title),
+        Heading::right("amount").rank(1),
+        Heading::right("each").rank(2),
+        Heading::right(""),
+        Heading::right("share"),
+    ]);
     for term in terms {
         let amount = match term.unit {
             "s" | "J" => render::si(term.amount, term.unit),
-            counted => format!("{} {counted}", (1e4 * term.amount).round() / 1e4),
+            unit => in_words((1e4 * term.amount).round() / 1e4, unit),
         };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
         let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
-        writeln!(out, "{:36} {amount:>22} {each:>26} {:>11} {share:>7}", term.name, render::si(term.value(), unit))?;
+        grid.row([term.name.clone(), amount, each, render::si(term.value(), unit), share]);
     }
-    writeln!(out, "{:36} {:>22} {:>26} {:>11} {:>6.1}%", "sum", "", "", render::si(total, unit), 100.0)?;
+    grid.row(["sum".into(), String::new(), String::new(), render::si(total, unit), "100.0%".into()]);
+    write!(out, "\n{}", grid.text(output::width()))?;
     Ok(())
+}
+
+/// `1 node`, `6 kernels`, `24 MiB`.
+fn in_words(amount: f64, unit: &str) -> String {
+    let plural = match unit {
+        "launch" => "es",
+        "node" | "kernel" | "standard deviation" => "s",
+        _ => "",
+    };
+    format!("{amount} {unit}{}", if amount == 1.0 { "" } else { plural })
 }

@@ -73,14 +73,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, head, &device, None)?;
     if let Some(count) = args.generate {
-        return output::print(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
+        return output::print_text(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
     }
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
     if let Some(path) = &args.output {
         write_outputs(path, args.all, model.as_ref(), &batch, &output)?;
     }
-    output::print(&report(&spec, &batch, &output, &latencies)?)
+    output::print_text(&report(&spec, &batch, &output, &latencies)?)
 }
 
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::Result;
-use irene_tree::{Quantity, Tree, jsonl};
+use irene_tree::{Quantity, Tree};
 
-use crate::output;
+use crate::{input, output};
 
 /// The trees of a file.
 pub(crate) struct Trees {
@@ -66,7 +66,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 
 /// The trees of a file, which must have at least one, as they are.
 pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
-    let trees = jsonl::read_trees(path)?;
+    let trees = input::trees(path)?.all()?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
     Ok(trees)
 }

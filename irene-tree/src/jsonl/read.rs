@@ -40,6 +40,13 @@ impl TreeReader<BufReader<File>> {
     }
 }
 
+impl<R: BufRead + 'static> TreeReader<R> {
+    /// The same reader, whatever it reads.
+    pub fn boxed(self) -> TreeReader<Box<dyn BufRead>> {
+        TreeReader { origin: self.origin, input: Box::new(self.input), line: self.line, buffer: self.buffer }
+    }
+}
+
 impl<R: BufRead> TreeReader<R> {
     /// Reads any stream; `origin` names it in errors.
     pub fn new(origin: impl Into<String>, input: R) -> Self {
@@ -64,22 +71,32 @@ impl<R: BufRead> Iterator for TreeReader<R> {
     }
 }
 
-/// All trees of a file, each checked, with their ids unique over the file.
+impl<R: BufRead> TreeReader<R> {
+    /// All trees, each checked, with their ids unique over the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
+    pub fn all(mut self) -> Result<Vec<Tree>> {
+        let trees = self.by_ref().collect::<Result<Vec<_>>>()?;
+        let mut seen = HashMap::new();
+        for tree in &trees {
+            for node in tree.nodes() {
+                if let Some(id) = &node.id
+                    && let Some(first) = seen.insert(id, tree)
+                {
+                    let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", self.origin);
+                    return Err(validate::node_error(tree, node, reason));
+                }
+            }
+        }
+        Ok(trees)
+    }
+}
+
+/// All trees of a file, as [`TreeReader::all`].
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
 pub fn read_trees(path: &Path) -> Result<Vec<Tree>> {
-    let trees = TreeReader::open(path)?.collect::<Result<Vec<_>>>()?;
-    let mut seen = HashMap::new();
-    for tree in &trees {
-        for node in tree.nodes() {
-            if let Some(id) = &node.id
-                && let Some(first) = seen.insert(id, tree)
-            {
-                let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", path.display());
-                return Err(validate::node_error(tree, node, reason));
-            }
-        }
-    }
-    Ok(trees)
+    TreeReader::open(path)?.all()
 }

@@ -1,16 +1,20 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use irene_baselines::{learner, learners};
 use irene_explore::{
     Dataset, Describer, Measure,
     learning::{InCampaign, Learner, Protocol, SurrogateErrors, crossvalidate, crossvalidate_in_campaign},
 };
-use serde_json::json;
+use irene_tree::render::{Grid, Heading};
+use serde_json::{Map, json};
 
-use super::{RecordsArgs, in_words};
-use crate::{commands::size, output};
+use super::{RecordsArgs, in_words, read_records};
+use crate::{
+    commands::{FormatArgs, size, trees::count},
+    output,
+    sheet::Format,
+};
 
 /// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
 #[derive(clap::Args)]
@@ -42,18 +46,11 @@ pub(crate) struct Args {
     /// Decides the splits
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Write the figures here
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-    Csv,
 }
 
 /// The scores on one device.
@@ -87,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         names => names.iter().map(|name| learner(name, &space)).collect::<Result<_, _>>()?,
     };
     let describer = Describer::new(space);
-    let data: Vec<Dataset> = args.records.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
+    let data: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     let steps: usize =
         data.iter().map(|data| Ok(args.records.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
     let bar = output::progress(steps as u64, "learners");
@@ -96,14 +93,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         devices.push(evaluate(args, &learners, &describer, data, &|| bar.inc(1))?);
     }
     bar.finish_and_clear();
-    let out = match args.format {
-        Format::Text => text(args, &devices)?,
-        Format::Json => json(&devices).to_string() + "\n",
-        Format::Csv => csv(&devices)?,
-    };
-    match &args.output {
-        Some(path) => output::write_text(path, &out),
-        None => output::print(&out),
+    match args.format.format() {
+        Format::Text => output::write_or_print(args.output.as_deref(), &text(args, &devices)?),
+        format => {
+            let out = if format == Format::Csv { csv(&devices)? } else { json(&devices) };
+            output::write(args.output.as_deref(), |writer| Ok(writer.write_all(out.as_bytes())?))
+        }
     }
 }
 
@@ -134,7 +129,11 @@ fn evaluate(
             let InCampaign { design, shown, placed } =
                 held_out.with_context(|| format!("{}, {}, {}", data.device, learner.name(), measure.name()))?;
             let [errors, shown, placed] = [design, shown, placed].map(|held_out| SurrogateErrors::of(held_out.iter()));
-            scores.extend(errors.map(|errors| Score { learner: learner.name(), measure, errors, shown, placed }));
+            let errors = errors.with_context(|| {
+                let protocol = args.protocol.name();
+                format!("{}: too few records, or all of one group, for --protocol {protocol}", data.device)
+            })?;
+            scores.push(Score { learner: learner.name(), measure, errors, shown, placed });
             step();
         }
     }
@@ -148,28 +147,31 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 }
 
 fn text(args: &Args, devices: &[Device]) -> Result<String> {
+    let times = if args.repeats == 1 { "once".to_owned() } else { format!("{} times", args.repeats) };
     let how = match args.protocol {
-        Protocol::Random => format!("{} folds, {} times", args.folds, args.repeats),
-        Protocol::Later => "the later fifths of the campaign, each from what was before".to_owned(),
+        Protocol::Random => format!("{} folds, {times}", args.folds),
+        Protocol::Later => "each later fifth of the campaign from what was before it".to_owned(),
         Protocol::HiddenSize => "each hidden size from the others".to_owned(),
         Protocol::Depth => "each depth from the others".to_owned(),
-        Protocol::Few => format!("all from {}, {} times", Protocol::FEW, args.repeats),
+        Protocol::Few => format!("all others from {}, {times}", Protocol::FEW),
     };
     let mut out = format!("{how}; errors, figures in their 90% interval and half its width in %\n");
     for device in devices {
-        writeln!(out, "\n{}, {} records", device.name, device.records)?;
-        write!(out, "{:12} {:20} {:>8} {:>8} {:>9} {:>7}", "measure", "learner", "mean", "median", "covered", "half")?;
-        out += if args.in_campaign { "   shown  placed\n" } else { "\n" };
+        writeln!(out, "\n{}, {}", device.name, count(device.records, "record"))?;
+        let figures = ["mean", "median", "covered", "half width"].map(Heading::right);
+        let of_campaign = if args.in_campaign { &["shown", "placed"][..] } else { &[] };
+        let headings = ["measure", "learner"].map(Heading::left).into_iter().chain(figures);
+        let mut grid = Grid::new(headings.chain(of_campaign.iter().map(|title| Heading::right(*title).rank(1))));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
             let SurrogateErrors { mean, median, covered, half_width } = errors;
-            let measure = in_words(measure.name());
-            write!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1} {half_width:>7.1}")?;
-            for errors in shown.iter().chain(placed) {
-                write!(out, " {:>7.2}", errors.mean)?;
-            }
-            out.push('\n');
+            let (errors, interval) = ([mean, median], [covered, half_width]);
+            let figures =
+                errors.map(|error| format!("{error:.2}")).into_iter().chain(interval.map(|of| format!("{of:.1}")));
+            let more = shown.iter().chain(placed).map(|errors| format!("{:.2}", errors.mean));
+            grid.row([in_words(measure.name()), whose].into_iter().chain(figures).chain(more));
         }
+        out += &grid.text(output::width());
     }
     Ok(out)
 }
@@ -193,7 +195,7 @@ fn csv(devices: &[Device]) -> Result<String> {
     Ok(out)
 }
 
-fn json(devices: &[Device]) -> serde_json::Value {
+fn json(devices: &[Device]) -> String {
     let score = |score: &Score| {
         json!({
             "measure": score.measure.name(),
@@ -211,5 +213,6 @@ fn json(devices: &[Device]) -> serde_json::Value {
         let scores: Vec<_> = device.scores.iter().map(score).collect();
         json!({ "device": device.name, "records": device.records, "scores": scores })
     };
-    json!(devices.iter().map(device).collect::<Vec<_>>())
+    let devices = json!(devices.iter().map(device).collect::<Vec<_>>());
+    output::json(Map::from_iter([("devices".to_owned(), devices)]))
 }
