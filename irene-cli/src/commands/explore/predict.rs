@@ -79,9 +79,9 @@ fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
         }
         grid.row(cells);
     }
-    let when = if later { "after their campaign" } else { "in their campaign" };
+    let when = if later { " for later measurements" } else { "" };
     format!(
-        "{device}, learned from {records}; a sequence, with 90% intervals {when} (predicted)\n\n{}",
+        "{device}, learned from {records}; a sequence, with 90% intervals{when} (predicted)\n\n{}",
         grid.text(output::width())
     )
 }
