@@ -44,7 +44,7 @@ mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
-pub use file_fault::file_fault;
+pub use file_fault::{file_fault, read_text};
 pub use folding::first_of_folded;
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};

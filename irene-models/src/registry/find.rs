@@ -56,7 +56,7 @@ impl ModelSpec {
     /// # Errors
     /// [`Error::Config`] if the type is none of ours, or a field asks for other code than the plain one.
     pub fn from_config(name: impl Into<String>, config: Config) -> Result<Self> {
-        let Taken { config, model_type, note } = families::take(&config)?;
+        let Taken { config, model_type, note } = families::take(config)?;
         let Some(architecture) = architecture(model_type) else {
             return Err(config.error("model_type", format!("`{model_type}` is not supported")));
         };
@@ -83,11 +83,13 @@ impl ModelSpec {
         let similar = builtin::similar(name);
         let looks_like_path = name.contains('/') || !is_id(name);
         match ModelFiles::cached(&[name]).and_then(|files| Self::of_files(name.to_owned(), files)) {
+            Err(Error::Files { what, .. }) if !looks_like_path && what == name => {
+                Err(Error::UnknownModel { name: what, similar })
+            }
             // For a hub id, report what the cache and the hub said, not "unknown built-in name".
-            Err(Error::Files { what, reason }) if looks_like_path && what == name => {
+            Err(Error::Files { what, reason }) if what.starts_with(name) => {
                 Err(Error::Files { what, reason: reason + &near(&similar) })
             }
-            Err(Error::Files { what, .. }) if what == name => Err(Error::UnknownModel { name: what, similar }),
             found => found,
         }
     }
