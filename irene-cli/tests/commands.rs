@@ -269,8 +269,8 @@ fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
     assert!(negative.contains("cpu must be finite and not negative, found -50"), "{negative}");
     let leaf = refuse("leaf.jsonl", "\"type\":\"ml\"", "\"type\":\"module\"");
     assert!(leaf.contains("a leaf must be a primitive"), "{leaf}");
-    let energy = refuse("energy.jsonl", "\"ground_truth_energy\"", "\"energy\"");
-    assert!(energy.contains("ground_truth_energy must be above 0, found none"), "{energy}");
+    let energy = refuse("energy.jsonl", "\"ground_truth_energy\":", "\"ground_truth_energy\":0,\"was\":");
+    assert!(energy.contains("ground_truth_energy must be above 0, found 0"), "{energy}");
 
     let model = folder.path("model.safetensors");
     good(&["train", &data, "--method", "irene", "-o", &model]);

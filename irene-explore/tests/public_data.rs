@@ -53,7 +53,7 @@ fn intervals_hold_by_every_protocol() {
         for (data, candidates) in &devices {
             for measure in Measure::ALL {
                 let figures = data.figures(measure).unwrap();
-                let held_out = protocol.hold_out(&CostLawLearner, (candidates, &figures), measure, 2, 0).unwrap();
+                let held_out = protocol.hold_out(&CostLawLearner, (candidates, &figures), measure, 5, 0).unwrap();
                 let found = SurrogateErrors::of(held_out.iter()).unwrap();
                 assert!(found.covered > 75.0, "{}, {}, {}: {found:?}", data.device, measure.name(), protocol.name());
                 covered.push(found.covered);

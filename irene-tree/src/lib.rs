@@ -32,6 +32,7 @@ mod folding;
 mod format;
 pub mod irene_csv;
 pub mod jsonl;
+pub mod measurements;
 mod node;
 mod operand;
 mod operation;

@@ -7,6 +7,7 @@
 
 mod api;
 mod app;
+mod bars;
 mod chart;
 mod job_state;
 mod jobs;
@@ -19,6 +20,7 @@ mod report;
 mod search_page;
 mod serve;
 
+pub use bars::{Group, bars};
 pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
 pub use problem::Problem;

@@ -4,7 +4,7 @@ use irene_numerics::nonnegative_least_squares;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
-use crate::{Error, Explanation, Result, Store, Term, latency, paper::ground_truth, prediction::PredictedCost};
+use crate::{Error, Explanation, Result, Store, Term, measured, prediction::PredictedCost};
 
 /// The own part of a module: its cost beside its children's. For energy (J), latency (s) and the energy by the GPU's driver (J) it has a
 /// coefficient for each of [`TERMS`]; none is negative, so that no own part is.
@@ -137,6 +137,11 @@ impl Modules {
         for tree in trees {
             modules.extend(self::modules(tree)?);
         }
+        let has_modules = trees.iter().flat_map(|tree| tree.nodes()).any(|node| !node.level().is_leaf());
+        if modules.is_empty() && has_modules {
+            let reason = "no module was measured together with all primitives below it, and own parts follow from both";
+            return Err(Error::Unmeasured(reason));
+        }
         Ok(Self(modules))
     }
 
@@ -155,7 +160,7 @@ impl Modules {
     }
 }
 
-/// The modules of a tree; equal measurements of several layers count once.
+/// The modules of a tree that were measured with all primitives below them; equal measurements of several layers count once.
 fn modules(tree: &Tree) -> Result<Vec<Module>> {
     let mut terms_below = vec![Coefficients::default(); tree.nodes().len()];
     let mut primitives = vec![[0.0; 3]; tree.nodes().len()];
@@ -163,19 +168,23 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
     let mut modules = Vec::new();
     for id in tree.ids().rev() {
         let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN);
-        let total = [latency(tree, id)?, ground_truth(tree, id)?, gpu_energy];
+        let [seconds, joules] = measured(tree, id)?.unwrap_or([f64::NAN; 2]);
+        let total = [seconds, joules, gpu_energy];
         let (mut terms, mut known) = (terms_below[id.index()], primitives[id.index()]);
         if tree.node(id).level().is_leaf() {
             known = total;
         } else {
             add(&mut terms, &self::terms(tree, id)?, 1.0);
-            let rest = std::array::from_fn(|figure| total[figure] - known[figure]);
-            if seen.insert((
-                tree.node(id).level(),
-                terms.map(f64::to_bits),
-                rest.map(f64::to_bits),
-                total.map(f64::to_bits),
-            )) {
+            let rest: [f64; 3] = std::array::from_fn(|figure| total[figure] - known[figure]);
+            let is_measured = rest[..2].iter().all(|figure| figure.is_finite());
+            if is_measured
+                && seen.insert((
+                    tree.node(id).level(),
+                    terms.map(f64::to_bits),
+                    rest.map(f64::to_bits),
+                    total.map(f64::to_bits),
+                ))
+            {
                 modules.push(Module { terms, rest, total, level: tree.node(id).level() });
             }
         }

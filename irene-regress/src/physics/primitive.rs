@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
-use crate::{Explanation, Result, Store, Term, paper::ground_truth, prediction::PredictedCost, range::Range};
+use crate::{Explanation, Result, Store, Term, prediction::PredictedCost, range::Range};
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,8 @@ pub(crate) struct Sample {
 /// Shapes by their bits, with the latency, energy and GPU energy of each measurement.
 type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<[f64; 3]>>;
 
-/// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample.
+/// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample. A node without
+/// latency or energy is left out.
 pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
     let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
     for tree in trees {
@@ -31,12 +32,16 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
         for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
             let shape = shape(tree, id)?.map(f64::to_bits);
             let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
-            let figures = [crate::latency(tree, id)?, ground_truth(tree, id)?, gpu_energy.unwrap_or(f64::NAN)];
+            let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
+            let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
             let Some(name) = keys(tree, id).next() else { continue };
             if of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
                 measured.entry(name).or_default().entry(shape).or_default().push(figures);
             }
         }
+    }
+    if measured.is_empty() {
+        return Err(crate::unmeasured(trees, &[Level::Ml]));
     }
     let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<[f64; 3]>)| {
         let count = measurements.len() as f64;

@@ -24,7 +24,7 @@ use crate::output;
   irene reproduce datasets/device_1 datasets/device_2 -o report
   irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
 pub(crate) struct Args {
-    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees (with IrEne's eight resource features), or a device's records
+    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees, or a device's records
     /// (of designs in the published space)
     #[arg(required = true)]
     data: Vec<PathBuf>,
@@ -101,7 +101,7 @@ impl Data {
             };
         }
         if is_file_of_trees(path)? {
-            self.trees.push((origin, trees::read_completed(path)?.trees));
+            self.trees.push((origin, trees::read_to_learn(path)?.trees));
         } else {
             self.push(Dataset::read(path)?)?;
         }
