@@ -48,8 +48,6 @@ use irene_features::{Feature, FeatureSet};
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
 use irene_tree::Tree;
 
-use crate::output;
-
 use crate::{output, settings, sheet::Format};
 
 /// Arguments that contradict each other, or lack one another.
