@@ -21,13 +21,17 @@ pub(crate) struct Args {
     /// The other machine, for the file's provenance
     #[arg(long, default_value = UNNAMED)]
     name: String,
+    /// The other machine's device memory, GiB: a model that does not fit is then said not to
+    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    memory_gib: Option<f64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
     let trees = super::read_trees(&args.data)?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let profile = predictor.explained(predictor.profile.calibrated(&trees, &args.name))?;
+    let mut profile = predictor.explained(predictor.profile.calibrated(&trees, &args.name))?;
+    profile.provenance.memory_gib = args.memory_gib;
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
     output::tell(&format!(
@@ -40,5 +44,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         },
         args.output.display()
     ));
+    super::tell_of_training(&profile.provenance);
     Ok(())
 }
