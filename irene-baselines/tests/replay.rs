@@ -116,17 +116,10 @@ fn what_cannot_work_is_refused_in_a_line() {
 }
 
 #[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
 fn recorded_devices_converge_within_the_bound() {
-    let Some(folder) = std::env::var_os("IRENE_DATA") else {
-        println!("IRENE_DATA is not set; skipped");
-        return;
-    };
-    let file = Path::new(&folder).join("protran/gpu_m1-pro_b32_r3.json");
-    if !file.exists() {
-        println!("no folder protran below IRENE_DATA; skipped");
-        return;
-    }
-    let data = Dataset::read(&file).unwrap();
+    let folder = std::env::var_os("IRENE_DATA").expect("IRENE_DATA is not set");
+    let data = Dataset::read(&Path::new(&folder).join("protran/gpu_m1-pro_b32_r3.json")).unwrap();
     let options = ReplayOptions { ways: vec![Way::ours()], seeds: 3, limit: Some(24), ..ReplayOptions::default() };
     let replay = replay(&data, &describer(), &options, &|_, _| {}, &NEVER).unwrap();
     // Their way needs more than 32.

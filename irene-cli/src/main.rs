@@ -1,29 +1,44 @@
 //! The `irene` command: argument parsing, progress and printing over the irene crates.
 
 mod commands;
+mod input;
 mod interrupt;
 #[cfg(feature = "candle")]
 mod journal;
 mod output;
+mod settings;
+mod sheet;
 
 use std::process::ExitCode;
+
+use anyhow::Result;
 
 /// Keeps the pages of freed activations for the next forward pass; glibc's gives them back and has them zeroed again.
 #[cfg(feature = "candle")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::commands::{
-    ablate, calibrate, completions, crossvalidate, devices, doctor, evaluate, explain, explore, import, models,
-    predict, report, reproduce, sample, serve, trace, train,
+use crate::{
+    commands::{
+        ablate, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore, import,
+        man, models, predict, report, reproduce, sample, serve, trace, train,
+    },
+    settings::Color,
 };
 
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
 #[derive(Parser)]
 #[command(name = "irene", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Defaults of options may stand in a configuration file; `irene config` says in which.")]
 struct Cli {
+    /// When output has colours [default: auto]
+    #[arg(long, value_name = "WHEN", value_enum, global = true, hide_possible_values = true)]
+    color: Option<Color>,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,6 +66,8 @@ enum Command {
     Reproduce(reproduce::Args),
     Serve(serve::Args),
     Report(report::Args),
+    Config(config::Args),
+    Man(man::Args),
     Completions(completions::Args),
 }
 
@@ -58,7 +75,37 @@ enum Command {
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| plain_tips(error).exit());
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough (`irene trace ... | head`) is no failure.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            if error.is::<commands::Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash.
+fn plain_tips(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested)
+    {
+        tips.retain(|tip| !tip.to_string().contains("-- "));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    error
+}
+
+fn run(cli: Cli) -> Result<()> {
+    // A file with a fault keeps nobody from asking where it is.
+    let needs_no_settings = matches!(cli.command, Command::Config(_) | Command::Man(_) | Command::Completions(_));
+    let color = if needs_no_settings { None } else { settings::load()?.color };
+    cli.color.or(color).unwrap_or(Color::Auto).apply();
+    match cli.command {
         Command::Models(args) => models::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Trace(args) => trace::run(&args),
@@ -80,15 +127,8 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Man(args) => man::run::<Cli>(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has seen enough (`irene trace ... | head`) is no failure.
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::complain(&error);
-            if error.is::<commands::Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-        }
     }
 }

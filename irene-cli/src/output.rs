@@ -5,19 +5,74 @@ use std::{io::Write, path::Path, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use irene_tree::{Kernels, Precision, Quantity, Size, Tree, render::Table};
+use irene_tree::{
+    Kernels, Precision, Quantity, Size, Tree,
+    render::{self, Table},
+};
+use serde_json::{Map, Value};
 
-/// Prints to stdout, without colours if it is no terminal.
+/// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
+pub(crate) fn width() -> usize {
+    const WITHOUT_TERMINAL: usize = 80;
+    /// Narrower ones break lines themselves.
+    const LEAST: usize = 40;
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok()).filter(|&width| width > 0);
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    said.or_else(seen).unwrap_or(WITHOUT_TERMINAL).max(LEAST)
+}
+
+/// Prints text for people: no line is wider than the terminal.
+pub(crate) fn print_text(text: &str) -> Result<()> {
+    print(&render::wrapped(text, width()))
+}
+
+/// Prints to stdout as it is, without colours if it is no terminal.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
 }
 
+/// The version of what JSON answers and files hold; a change that readers must know of raises it.
+pub(crate) const SCHEMA_VERSION: u64 = 1;
+/// The field that carries it.
+pub(crate) const SCHEMA_FIELD: &str = "schema_version";
+
+/// A line of JSON that says its schema's version first.
+pub(crate) fn json(fields: Map<String, Value>) -> String {
+    let mut versioned = Map::from_iter([(SCHEMA_FIELD.to_owned(), SCHEMA_VERSION.into())]);
+    versioned.extend(fields);
+    Value::Object(versioned).to_string() + "\n"
+}
+
+/// Writes to a file, whole or not at all, or to stdout.
+pub(crate) fn write(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => write_file(path, write),
+        None => {
+            let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+            write(&mut stdout)?;
+            Ok(stdout.flush()?)
+        }
+    }
+}
+
+/// Text for people, to a file or to stdout: no line is wider than the terminal.
+pub(crate) fn write_or_print(path: Option<&Path>, text: &str) -> Result<()> {
+    let text = render::wrapped(text, width());
+    match path.filter(|path| path.as_os_str() != "-") {
+        Some(path) => write_text(path, &text),
+        None => print(&text),
+    }
+}
+
 /// Says something to the person at the terminal.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
+
+/// What a line with folded layers means.
+pub(crate) const FOLDED: &str = "\nEqual layers are one line, their figures added up; --unfold shows each.\n";
 
 /// A tree's model and input, in words.
 pub(crate) fn what_runs(tree: &Tree) -> String {
@@ -128,7 +183,7 @@ pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
         let aligned = cells.iter().zip(&widths);
         aligned.map(|(cell, &width)| format!("  {cell:>width$}")).collect()
     };
-    let titles: Vec<String> = table.titles.iter().map(|title| (*title).to_owned()).collect();
+    let titles: Vec<String> = table.columns.iter().map(|column| column.title().to_owned()).collect();
     let bold = Style::new().bold();
     let mut out = format!("{bold}{:label_width$}{}{bold:#}\n", "node", cells(&titles));
     for row in &table.rows {

@@ -4,7 +4,6 @@
 mod command;
 
 use std::path::Path;
-use std::process::Command;
 
 use command::{Folder, good, refused, training_data};
 use irene_tree::{Quantity, jsonl};
@@ -28,28 +27,34 @@ fn the_readme_shows_what_its_first_command_prints() {
 #[test]
 fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
     let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
-    assert!(text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti: 11.1 J a run"), "{text}");
-    assert!(text.contains("│  │  │  ├─ self BertSelfAttention"), "{text}");
-    assert!(text.contains("where it goes"), "{text}");
+    assert!(
+        text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti (predicted)\n11.1 J a run"),
+        "{text}"
+    );
+    // A request is one sequence of the batch.
+    assert!(text.contains("11.1 J a run, 1.39 J a request, 10.9 mJ a token"), "{text}");
+    assert!(text.contains("│  └─ 0-11 BertLayer x12") && text.contains("where it goes"), "{text}");
     assert!(
         text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"),
         "{text}"
     );
-    assert!(text.contains("a million runs: 3.09"), "{text}");
-    assert!(text.contains("USD at 0.1319 USD/kWh"), "{text}");
+    assert!(text.contains("a million requests: 0.387 kWh") && text.contains("a million runs: 3.09"), "{text}");
+    assert!(text.contains("at 0.1319 USD/kWh"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours outside a terminal");
     assert!(!text.contains("CO2e"), "emissions without a grid intensity");
     let folder = Folder::new("main");
     let file = folder.path("bert.txt");
     good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128", "-o", &file]);
     assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+    let unfolded = good(&["predict", "bert-base-uncased", "-b", "8", "-s", "128", "--unfold"]);
+    assert!(unfolded.contains("│  │  │  ├─ self BertSelfAttention") && !unfolded.contains("x12"), "{unfolded}");
     // 12 layers of 16 nodes, 1 encoder, 5 embeddings, 3 of the pooler, the root: every node has its line.
     let nodes = jsonl::parse_tree(
         good(&["trace", "bert-base-uncased", "-b", "8", "-s", "128", "--format", "json"]).as_bytes(),
         "trace",
         1,
     );
-    assert_eq!(text.lines().filter(|line| line.contains("─ ")).count(), nodes.unwrap().nodes().len() - 1);
+    assert_eq!(unfolded.lines().filter(|line| line.contains("─ ")).count(), nodes.unwrap().nodes().len() - 1);
 }
 
 #[test]
@@ -60,13 +65,14 @@ fn depth_top_price_and_grid_are_honoured() {
     assert!(text.contains("extrapolated: outside the range"), "{text}");
     let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("where it goes")).collect();
     assert_eq!(table.iter().position(|line| line.is_empty()), Some(3), "{text}");
-    let cost = table.last().unwrap();
+    let cost = text.lines().find(|line| line.starts_with("a million runs: ")).unwrap();
     let number = |after: &str| -> f64 {
         let rest = &cost[cost.find(after).unwrap() + after.len()..];
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };
     assert_eq!(number("a million runs: "), number("kWh, "));
-    assert!((number("USD/kWh, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
+    assert!((number("USD, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
+    assert!(text.ends_with("\nat 1 USD/kWh and 500 g CO2e/kWh\n"), "{text}");
 }
 
 #[test]
@@ -80,6 +86,9 @@ fn json_and_csv_carry_every_node() {
     let kwh = tree.root().get(Quantity::PredictedEnergy).unwrap() / 3.6;
     assert!((cost["energy_kwh"].as_f64().unwrap() - kwh).abs() < 1e-9);
     assert!((cost["emissions_g_co2e"].as_f64().unwrap() - 100.0 * kwh).abs() < 1e-6);
+    let of_requests = &tree.extra["cost_per_million_requests"];
+    assert!((of_requests["energy_kwh"].as_f64().unwrap() - kwh / 8.0).abs() < 1e-9);
+    assert_eq!(tree.extra["schema_version"], 1);
 
     let csv = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "csv"]);
     assert!(csv.starts_with("scope,instance_type,level,num_parameters,flops (MFLOP),"), "{csv}");
@@ -89,10 +98,11 @@ fn json_and_csv_carry_every_node() {
 }
 
 #[test]
-fn a_trace_comes_in_four_formats() {
+fn a_trace_comes_in_five_formats() {
     let trace = |format| good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--format", format]);
     assert!(trace("text").contains("root GPT2Model"));
-    assert!(trace("dot").starts_with("digraph tree {"));
+    assert!(trace("dot").starts_with("digraph tree {") && trace("dot").contains("0-5\\nBlock x6"));
+    assert!(trace("csv").starts_with("scope,instance_type,level,num_parameters,"));
     assert!(trace("folded").contains("root;0;attn;c_attn "));
     assert!(jsonl::parse_tree(trace("json").as_bytes(), "stdout", 1).unwrap().find("root.0.attn.pow").is_none());
     let math = good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--math", "--format", "json"]);
@@ -103,7 +113,7 @@ fn a_trace_comes_in_four_formats() {
 fn lists_name_models_and_devices() {
     let models = good(&["models"]);
     assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
-    assert!(models.contains("may be bert, electra") && models.contains("flexibert"), "{models}");
+    assert!(models.contains("model_type may be bert") && models.contains("flexibert"), "{models}");
     let devices = good(&["devices"]);
     let place = |text: &str| devices.find(text).unwrap_or_else(|| panic!("no {text} in {devices}"));
     // Each card has the data that it was measured with.
@@ -158,10 +168,10 @@ fn wrong_usage_is_2_and_says_what_is_missing() {
 fn flags_without_effect_are_refused() {
     assert!(refused(2, &["predict", "x.jsonl", "--math", "-o", "y"]).contains("--math belongs to a model"));
     let csv = ["predict", "gpt2", "-b", "1", "-s", "1", "--format", "csv"];
-    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top belongs to text"));
+    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top belongs to --format text"));
     assert!(
         refused(2, &[&csv[..], &["--grid-intensity", "3"]].concat())
-            .contains("--grid-intensity belongs to text and json")
+            .contains("--grid-intensity belongs to --format text and json")
     );
 }
 
@@ -277,7 +287,7 @@ fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
     let bytes = std::fs::read(&model).unwrap();
     std::fs::write(folder.path("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
     let complaint = refused(1, &["predict", &data, "--predictor", &folder.path("cut.safetensors")]);
-    assert!(complaint.contains("cut.safetensors: not a predictor file, or a damaged one"), "{complaint}");
+    assert!(complaint.contains("cut.safetensors: ends after "), "{complaint}");
     assert!(refused(1, &["predict", &folder.write("empty.jsonl", "\n")]).contains("empty.jsonl: no trees"));
 }
 
@@ -315,7 +325,7 @@ fn what_a_run_lacks_is_named() {
     let cut = folder.path("cut.safetensors");
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let complaint = refused(1, &["run", &model, "--weights", &cut, "-b", "1", "-s", "4"]);
-    assert!(complaint.contains("cut.safetensors: not a safetensors file, or a damaged one"), "{complaint}");
+    assert!(complaint.contains("cut.safetensors: ends after "), "{complaint}");
     let other = refused(1, &["run", &model, "--weights", &fixture("gpt2"), "-b", "1", "-s", "4"]);
     assert!(
         other.contains("tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor"),
@@ -331,12 +341,11 @@ fn what_a_run_lacks_is_named() {
 }
 
 #[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
 fn the_importer_writes_the_public_layout_as_trees() {
     for (device, count) in [("device_1", 166), ("device_2", 192)] {
-        let Some(dir) = irene_tree::irene_csv::device_dir_from_env(device) else {
-            println!("skipped: IRENE_DATA does not lead to IrEne's {device}");
-            continue;
-        };
+        let dir = irene_tree::irene_csv::device_dir_from_env(device)
+            .unwrap_or_else(|| panic!("IRENE_DATA does not lead to IrEne's {device}"));
         let folder = Folder::new(&format!("import-{device}"));
         let out = folder.path("trees.jsonl");
         good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
@@ -378,8 +387,7 @@ fn texts_are_predicted_at_the_size_their_tokens_have() {
 fn a_cache_that_cannot_be_read_is_named() {
     let folder = Folder::new("cache");
     let file = folder.write("file", "");
-    let output = Command::new(env!("CARGO_BIN_EXE_irene"))
-        .args(["predict", "someone/model", "-b", "1", "-s", "1"])
+    let output = command::command(&["predict", "someone/model", "-b", "1", "-s", "1"])
         .env("HF_HUB_CACHE", &file)
         .output()
         .unwrap();

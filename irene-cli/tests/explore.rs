@@ -19,8 +19,11 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn a_space_is_shown_with_its_count() {
     let published = good(&["explore", "space"]);
     assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");
-    assert!(
-        published.contains("16858908734132497780908867493333806257614075489378357347998921892214947867599639413377600")
+    assert!(published.contains("designs                10^88.227\n"), "{published}");
+    let published: Value = serde_json::from_str(&good(&["explore", "space", "--format", "json"])).unwrap();
+    assert_eq!(
+        published["designs"],
+        "16858908734132497780908867493333806257614075489378357347998921892214947867599639413377600"
     );
     let small = good(&["explore", "space", "small", "--format", "json"]);
     let small: Value = serde_json::from_str(&small).unwrap();
@@ -83,6 +86,7 @@ fn learners_are_compared_by_the_same_folds() {
     assert!(text.contains("one, 6 records") && text.contains("other, 6 records"), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("law (ours)")).count(), 6, "{text}");
     let scores: Value = serde_json::from_str(&good(&[&some[..], &["--format", "json"]].concat())).unwrap();
+    let scores = &scores["devices"];
     assert_eq!(scores[0]["scores"].as_array().unwrap().len(), 9);
     // The same records give the same figures.
     assert_eq!(scores[0]["scores"], scores[1]["scores"]);
@@ -175,6 +179,7 @@ fn what_is_wrong_with_measurements_is_told() {
     assert!(text.contains("energy      clock ticks every 2 mJ"), "{text}");
     let latency = ["explore", "diagnose", &data, &data, "--space", "small", "--measure", "latency", "--format", "json"];
     let found: Value = serde_json::from_str(&good(&latency)).unwrap();
+    let found = &found["diagnoses"];
     assert_eq!(found.as_array().unwrap().len(), 2);
     assert_eq!(found[0], found[1]);
     let outliers = found[0]["diagnosis"]["outliers"].as_array().unwrap();
@@ -212,6 +217,7 @@ fn other_devices_records_are_worth_something() {
     assert!(!text.contains("peak power"), "{text}");
     let args = ["explore", "transfer", &one, &other, "--space", "small", "--measure", "latency", "--format", "json"];
     let found: Value = serde_json::from_str(&good(&args)).unwrap();
+    let found = &found["measures"];
     assert_eq!((found.as_array().unwrap().len(), &found[0]["measure"]), (1, &json!("latency")));
     for (device, name) in found[0]["devices"].as_array().unwrap().iter().zip(["one", "other"]) {
         assert_eq!(device["device"], name);
@@ -237,7 +243,7 @@ fn a_space_is_searched_under_constraints() {
     let search = |more: &[&str]| good(&[&["explore", "search", &surrogates, "--budget", "400"], more].concat());
     let text = search(&["--constraint", "energy<=30 mJ", "-o", &json, "--html", &html]);
     assert!(text.starts_with("pareto(latency, energy), evolution: "), "{text}");
-    assert!(text.contains("% feasible") && text.contains("Parts of design "), "{text}");
+    assert!(text.contains("feasible") && text.contains("Parts of design "), "{text}");
     let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let front = found["search"]["front"].as_array().unwrap();
     assert!(!front.is_empty() && found["search"]["evaluations"] == 400, "{}", found["search"]);
@@ -249,7 +255,7 @@ fn a_space_is_searched_under_constraints() {
     assert!(page.contains("energy &lt;= 0.03 J") && page.ends_with("</html>\n"), "the constraint");
 
     assert_eq!(search(&["--seed", "3"]), search(&["--seed", "3"]));
-    assert!(search(&["--objective", "energy", "--method", "climb"]).contains("energy, climb: 1 designs"));
+    assert!(search(&["--objective", "energy", "--method", "climb"]).contains("energy, climb: 1 design of 400"));
     let mut accurate = command::records("16", "small");
     for (order, record) in accurate.iter_mut().enumerate() {
         record["accuracy"] = json!(0.7 + 0.01 * order as f64);

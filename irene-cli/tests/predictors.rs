@@ -45,7 +45,7 @@ fn training_predicting_and_evaluating_go_through_files() {
 fn a_node_is_explained_by_terms_that_add_up() {
     let text = good(&["explain", "bert-base-uncased", "root.encoder.0.attention.self", "-b", "8", "-s", "128"]);
     assert!(
-        text.starts_with("root.encoder.0.attention.self (BertSelfAttention) of bert-base-uncased, batch 8"),
+        text.starts_with("root.encoder.0.attention.self (BertSelfAttention)\nof bert-base-uncased, batch 8"),
         "{text}"
     );
     assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
-use irene_tree::{Error, Level, Node, NodeId, OpKind, ParameterId, Quantity, Result, Tree};
+use irene_tree::{NodeId, OpKind, ParameterId, Quantity, Tree};
 
 use crate::cost;
 
 /// The counts of a node that are summed up the tree.
-const SUMMED: [Quantity; 9] = [
+pub(crate) const SUMMED: [Quantity; 9] = [
     Quantity::NumParameters,
     Quantity::Flops,
     Quantity::MemBytes,
@@ -100,44 +100,9 @@ fn unit(quantity: Quantity) -> f64 {
     }
 }
 
-/// Adds the parameters, FLOPs, bytes and kernels that a measured tree lacks, from an annotated trace of the same model at the same
-/// size. Numbers that the measured tree has stay.
-///
-/// # Errors
-/// [`Error::Node`] for a node that only one tree has. Nodes match by scope, instance type and place among equals. The measured tree
-/// may lack the math level.
-pub fn join_specs(measured: &mut Tree, traced: &Tree) -> Result<()> {
-    let key = |node: &Node| format!("{}:{}", node.scope(), node.instance_type().to_ascii_lowercase());
-    // In reverse pre-order, so that `pop` gives equals in order.
-    let mut twins: HashMap<String, Vec<NodeId>> = HashMap::new();
-    for id in traced.ids().rev() {
-        twins.entry(key(traced.node(id))).or_default().push(id);
-    }
-    let refuse = |measured: &Tree, node: &Node, reason: String| {
-        Err(Error::Node { tree: measured.to_string(), scope: node.scope().to_owned(), reason })
-    };
-    for id in measured.ids() {
-        let node = measured.node(id);
-        let Some(twin) = twins.get_mut(&key(node)).and_then(Vec::pop) else {
-            return refuse(measured, node, format!("our {traced} has no such {} node", node.instance_type()));
-        };
-        for quantity in SUMMED {
-            let node = measured.node_mut(id);
-            if let (None, Some(value)) = (node.get(quantity), traced.node(twin).get(quantity)) {
-                node.set(quantity, value);
-            }
-        }
-    }
-    let left: Vec<NodeId> = twins.into_values().flatten().collect();
-    match left.into_iter().filter(|&id| traced.node(id).level() != Level::Math).min() {
-        Some(missing) => refuse(measured, traced.node(missing), "was not measured".into()),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use irene_tree::{Format, Operand, Operation, Role, Size, TreeBuilder};
+    use irene_tree::{Format, Level, Operand, Operation, Role, Size, TreeBuilder};
 
     use super::*;
 
@@ -207,26 +172,5 @@ mod tests {
         annotate(&mut tree);
         assert_eq!(tree.root().get(Quantity::Flops), None);
         assert!(tree.nodes()[1].get(Quantity::Flops).is_some());
-    }
-
-    #[test]
-    fn a_measured_node_without_a_twin_is_an_error() {
-        let mut traced = tree(Some(softmax()));
-        annotate(&mut traced);
-        let mut measured = tree(None);
-        join_specs(&mut measured, &traced).unwrap();
-        assert_eq!(measured.root().get(Quantity::Kernels), Some(2.0));
-
-        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
-        builder.leaf("root", "Other", Level::Ml, None);
-        let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
-        assert_eq!(error.to_string(), "m 1x4, node `root`: our m 1x4 has no such Other node");
-
-        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
-        builder.enter("root", "M", Level::Model);
-        builder.leaf("mystery", "FlashAttention", Level::Ml, None);
-        builder.leave();
-        let error = join_specs(&mut builder.finish().unwrap(), &traced).unwrap_err();
-        assert_eq!(error.to_string(), "m 1x4, node `root.self`: was not measured");
     }
 }

@@ -94,7 +94,7 @@ fn by_element(kind: OpKind) -> (u64, u64) {
         OpKind::Tanh => (4, 1),
         OpKind::Softmax => (5, 3),
         OpKind::LayerNorm => (8, 4),
-        OpKind::Sigmoid => (4, 2),
+        OpKind::Sigmoid | OpKind::Erf => (4, 2),
         OpKind::Silu => (5, 2),
         _ => (0, 0),
     }

@@ -28,9 +28,11 @@
 mod annotate;
 pub mod cost;
 mod feature_set;
+mod join;
 
-pub use annotate::{annotate, join_specs};
+pub use annotate::annotate;
 pub use feature_set::{Feature, FeatureSet, MissingFeature, UnknownFeature};
+pub use join::{join_specs, missing_counts};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

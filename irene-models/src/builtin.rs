@@ -52,12 +52,34 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
     MODELS.iter().map(|(name, _)| (*name).to_owned()).chain(miniatures)
 }
 
-pub(crate) fn config(name: &str) -> Option<Config> {
+/// The ids by which the Hugging Face hub has them now.
+const HUB_IDS: [(&str, &str); 6] = [
+    ("google-bert/bert-base-uncased", "bert-base-uncased"),
+    ("distilbert/distilbert-base-uncased", "distilbert-base-uncased"),
+    ("FacebookAI/roberta-base", "roberta-base"),
+    ("openai-community/gpt2", "gpt2"),
+    ("distilbert/distilgpt2", "distilgpt2"),
+    ("openai-community/openai-gpt", "openai-gpt"),
+];
+
+/// The built-in name of a name or an id.
+fn name_of(name_or_id: &str) -> &str {
+    HUB_IDS.iter().find(|(id, _)| *id == name_or_id).map_or(name_or_id, |(_, name)| name)
+}
+
+/// The ids of a built-in model on the hub, the present one first.
+pub(crate) fn hub_ids(name: &str) -> Vec<&str> {
+    HUB_IDS.iter().filter(|(_, known)| *known == name).map(|(id, _)| *id).chain([name]).collect()
+}
+
+/// The name and config of the built-in model with this name or id.
+pub(crate) fn find(name_or_id: &str) -> Option<(&str, Config)> {
+    let name = name_of(name_or_id);
     let json = match MODELS.iter().find(|(known, _)| *known == name) {
         Some((_, json)) => (*json).to_owned(),
         None => miniature_config(name)?,
     };
-    Config::from_json(format!("built-in model {name}"), json.as_bytes()).ok()
+    Some((name, Config::from_json(format!("built-in model {name}"), json.as_bytes()).ok()?))
 }
 
 fn miniature_config(name: &str) -> Option<String> {
@@ -73,14 +95,19 @@ fn miniature_config(name: &str) -> Option<String> {
     ))
 }
 
-/// The built-in names that look most like this one, best first.
+/// The built-in names that a name may be a slip of, or the beginning of, best first.
 pub(crate) fn similar(name: &str) -> Vec<String> {
-    const ALIKE: f64 = 0.8;
+    const SLIPS: usize = 2;
     let lower = name.to_lowercase();
-    let mut scored: Vec<(f64, String)> = names()
-        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &lower), known))
-        .filter(|(score, _)| *score > ALIKE)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().take(3).map(|(_, known)| known).collect()
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        let is_start = lower.len() > SLIPS && known.starts_with(&lower);
+        if is_start { Some(SLIPS) } else { Some(strsim::osa_distance(&known, &lower)).filter(|slips| *slips <= SLIPS) }
+    };
+    let ids = HUB_IDS.iter().map(|(id, name)| (distance(id), (*name).to_owned()));
+    let all = names().map(|name| (distance(&name), name)).chain(ids);
+    let mut near: Vec<(usize, String)> = all.filter_map(|(distance, name)| Some((distance?, name))).collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.dedup_by(|a, b| a.1 == b.1);
+    near.into_iter().take(3).map(|(_, name)| name).collect()
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files::reading};
 
 /// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
 const LARGEST: usize = 1 << 24;
@@ -21,7 +21,7 @@ impl Config {
     /// The fields of a JSON object; `origin` names them in errors.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is no JSON object.
+    /// [`Error::Files`] if it is no JSON object.
     pub fn from_json(origin: impl Into<String>, json: &[u8]) -> Result<Self> {
         let origin = origin.into();
         // Some editors begin a file with a byte order mark.
@@ -29,8 +29,8 @@ impl Config {
         match serde_json::from_slice(json) {
             Ok(fields) => Ok(Self { origin, fields }),
             Err(error) => {
-                let reason = format!("not a JSON object: {error}");
-                Err(Error::Config { origin, field: "{".into(), reason })
+                let reason = format!("no model's config: not a JSON object ({error})");
+                Err(Error::Files { what: origin, reason })
             }
         }
     }
@@ -43,11 +43,42 @@ impl Config {
     /// A config.json, or the one in this directory.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Config`] if it is no JSON object.
+    /// [`Error::Io`] if it cannot be read; [`Error::Files`] if it is no JSON object.
     pub fn read(path: &Path) -> Result<Self> {
         let file = if path.is_dir() { path.join("config.json") } else { PathBuf::from(path) };
-        let json = std::fs::read(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
-        Self::from_json(file.display().to_string(), &json)
+        reading(&file, |file| {
+            let json = std::fs::read(file).map_err(|source| Error::Io { path: file.to_owned(), source })?;
+            Self::from_json(file.display().to_string(), &json)
+        })
+    }
+
+    /// The same fields, and the values of other names under the names that the code reads.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a field has one value by each name.
+    pub(crate) fn with_fields_renamed(&self, also: &[(&str, &str)]) -> Result<Self> {
+        let mut renamed = self.clone();
+        for (other, name) in also {
+            let Some(value) = self.value(other) else { continue };
+            match self.value(name) {
+                Some(known) if known != value => {
+                    return Err(self.error(other, format!("is {value} where `{name}`, the same size, is {known}")));
+                }
+                Some(_) => {}
+                None => drop(renamed.fields.insert((*name).to_owned(), value.clone())),
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// A field, unless it is missing or null.
+    pub(crate) fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+
+    /// Every field.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields.iter()
     }
 
     /// The file or built-in model that it came from.
@@ -134,42 +165,6 @@ impl Config {
         match self.fields.get(field) {
             None | Some(Value::Null) => Err(self.error(field, "is missing".into())),
             Some(value) => T::deserialize(value).map_err(|error| self.error(field, error.to_string())),
-        }
-    }
-
-    /// Refuses switches that ask for something we do not run, each by its name.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for the first that is on.
-    pub fn refuse_flags(&self, fields: &[&'static str]) -> Result<()> {
-        for field in fields {
-            if self.flag_or(field, false)? {
-                return Err(self.error(field, "is true, which is not supported here".into()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses every word for a field but this one, which is also its default.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for any other word.
-    pub fn refuse_other_words(&self, field: &'static str, only: &str) -> Result<()> {
-        match self.word_or(field, only)? {
-            word if word == only => Ok(()),
-            word => Err(self.error(field, format!("`{word}` is not supported here, only `{only}`"))),
-        }
-    }
-
-    /// Refuses a feed-forward part that runs in chunks.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if it does.
-    pub fn refuse_chunking(&self) -> Result<()> {
-        const FIELD: &str = "chunk_size_feed_forward";
-        match self.token_or(FIELD, 0)? {
-            0 => Ok(()),
-            size => Err(self.error(FIELD, format!("chunks of {size} are not supported here"))),
         }
     }
 

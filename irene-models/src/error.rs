@@ -5,7 +5,7 @@ use irene_tree::Shape;
 #[non_exhaustive]
 pub enum Error {
     /// Neither a built-in model nor a path.
-    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too", near(.similar))]
+    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too, as does a model of the Hugging Face hub after `hf download {name} config.json`", near(.similar))]
     UnknownModel {
         /// The name that was asked for.
         name: String,
@@ -86,7 +86,8 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-fn near(similar: &[String]) -> String {
+/// A hint at the names that look like the one asked for.
+pub(crate) fn near(similar: &[String]) -> String {
     match similar {
         [] => String::new(),
         names => format!(", did you mean `{}`?", names.join("`, `")),

@@ -1,9 +1,9 @@
-//! The primitives with parameters, and the activations that configs name.
+//! The primitives with parameters.
 
 use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use crate::{
-    Config, Cx, Error, Label, Module, Result, Tensor, Weights, labelled,
+    Activation, Cx, Label, Module, Result, Tensor, Weights, labelled,
     tensor::{Then, Weight},
 };
 
@@ -289,89 +289,5 @@ impl Module for Tanh {
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
         operation(OpKind::Tanh, x, [], output)
-    }
-}
-
-/// An activation that a config names by a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// The error function's form.
-    Gelu,
-    /// The tanh form, operation by operation.
-    GeluNew,
-    /// max(x, 0).
-    Relu,
-    /// x · sigmoid(x).
-    Silu,
-    /// Hyperbolic tangent.
-    Tanh,
-}
-
-/// One meaning a word, for every architecture whose code uses transformers' common table.
-const WORDS: [(&str, Activation); 6] = [
-    ("gelu", Activation::Gelu),
-    ("gelu_new", Activation::GeluNew),
-    ("relu", Activation::Relu),
-    ("silu", Activation::Silu),
-    ("swish", Activation::Silu),
-    ("tanh", Activation::Tanh),
-];
-
-impl Activation {
-    /// The activation that a config's field names; `gelu` is the erf form.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for an unknown word.
-    pub fn from_config(config: &Config, field: &'static str, default: &str) -> Result<Self> {
-        Self::from_words(&WORDS, config, field, default)
-    }
-
-    /// The same with a table of the architecture's own.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a word that is not in it.
-    pub fn from_words(words: &[(&str, Self)], config: &Config, field: &'static str, default: &str) -> Result<Self> {
-        let word = config.word_or(field, default)?;
-        match words.iter().find(|(known, _)| *known == word) {
-            Some((_, activation)) => Ok(*activation),
-            None => {
-                let known: Vec<_> = words.iter().map(|(known, _)| *known).collect();
-                let reason = format!("`{word}` is not an activation that can be run; there are {}", known.join(", "));
-                Err(Error::Config { origin: config.origin().to_owned(), field: field.into(), reason })
-            }
-        }
-    }
-
-    /// Its operation when it is fused with a product.
-    pub(crate) fn kind(self) -> OpKind {
-        match self {
-            Self::Gelu | Self::GeluNew => OpKind::Gelu,
-            Self::Relu => OpKind::Relu,
-            Self::Silu => OpKind::Silu,
-            Self::Tanh => OpKind::Tanh,
-        }
-    }
-
-    fn after_bias(self) -> Option<Then> {
-        match self {
-            Self::Gelu => Some(Then::Gelu),
-            Self::GeluNew => Some(Then::GeluNew),
-            Self::Relu => Some(Then::Relu),
-            Self::Silu | Self::Tanh => None,
-        }
-    }
-
-    /// Applies it.
-    ///
-    /// # Errors
-    /// Those of its operations.
-    pub fn apply(self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Gelu => cx.gelu(x),
-            Self::GeluNew => cx.gelu_new(x),
-            Self::Relu => cx.relu(x),
-            Self::Silu => cx.silu(x),
-            Self::Tanh => cx.tanh(x),
-        }
     }
 }

@@ -15,16 +15,17 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod activation;
 mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
 mod candle;
+mod complete;
 mod config;
 mod error;
+mod families;
 mod files;
 mod generation;
-#[cfg(feature = "hub")]
-mod hub;
 mod layers;
 mod measuring;
 mod models;
@@ -36,13 +37,15 @@ mod text;
 mod trace;
 mod weights;
 
+pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
+pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
-pub use layers::{Activation, AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
+pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};

@@ -3,7 +3,7 @@ use std::path::Path;
 use irene_tree::Size;
 use tokenizers::Tokenizer;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files::reading};
 
 /// Turns text into token ids by a model's tokenizer.json.
 pub struct TextEncoder {
@@ -51,7 +51,9 @@ impl TextEncoder {
     pub fn open(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let refuse = |reason: String| Error::Files { what: origin.clone(), reason };
-        let mut tokenizer = Tokenizer::from_file(path).map_err(|error| refuse(error.to_string()))?;
+        let mut tokenizer = reading(path, |path| {
+            Tokenizer::from_file(path).map_err(|error| refuse(format!("not a tokenizer.json ({error})")))
+        })?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { origin, tokenizer })

@@ -15,6 +15,11 @@ pub trait WeightSource {
     /// The formats of parameters, activations and cache.
     fn precision(&self) -> Precision;
 
+    /// Whether there is a parameter with this key. Shapes and made-up weights have every one.
+    fn has(&self, _key: &str) -> bool {
+        true
+    }
+
     /// Whether keys matter; if not, none is built.
     fn has_keys(&self) -> bool {
         true
@@ -125,6 +130,11 @@ impl<'a> Weights<'a> {
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         self.identified(self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())?)
+    }
+
+    /// Whether the source has a parameter of the module itself.
+    pub fn has(&self, name: &str) -> bool {
+        self.source.has(&self.key_of(name))
     }
 
     /// Gives the parameter an id of its own. To tie parameters, load one and give it to both.

@@ -113,18 +113,30 @@ fn the_hugging_face_cache_is_found_by_id() {
         assert!(files.config().unwrap().ends_with("snapshots/abc123/config.json"));
         assert_eq!(files.weights().unwrap().len(), 1);
         assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+        // Another id of a built-in model may be the one in the cache.
+        let weights = ModelSpec::find("distilbert/distilgpt2").unwrap().files().unwrap().weights().unwrap();
+        assert!(weights[0].ends_with("models--distilgpt2/snapshots/abc123/model.safetensors"), "{weights:?}");
+        let error = ModelSpec::find("gpt2").unwrap().files().unwrap().weights().unwrap_err().to_string();
+        assert!(
+            error.starts_with("openai-community/gpt2: ") && error.contains("`hf download openai-community/gpt2`"),
+            "{error}"
+        );
+        let error = ModelFiles::find("someone/tiny-bert").unwrap().tokenizer().unwrap_err().to_string();
+        assert!(error.contains("`hf download someone/tiny-bert tokenizer.json` brings it"), "{error}");
         let error = ModelSpec::find("someone/else").unwrap_err().to_string();
-        assert!(error.contains("`hf download someone/else`"), "{error}");
+        assert!(error.contains("`hf download someone/else config.json`"), "{error}");
         return;
     }
     let folder = Folder::new("cache");
-    let model = folder.0.join("hub/models--someone--tiny-bert");
-    let snapshot = model.join("snapshots/abc123");
-    std::fs::create_dir_all(&snapshot).unwrap();
-    std::fs::create_dir_all(model.join("refs")).unwrap();
-    std::fs::write(model.join("refs/main"), "abc123\n").unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(fixture("bert").join(file), snapshot.join(file)).unwrap();
+    for (id, files) in [("someone--tiny-bert", "bert"), ("distilgpt2", "distilgpt2")] {
+        let model = folder.0.join(format!("hub/models--{id}"));
+        let snapshot = model.join("snapshots/abc123");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(model.join("refs")).unwrap();
+        std::fs::write(model.join("refs/main"), "abc123\n").unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            std::fs::copy(fixture(files).join(file), snapshot.join(file)).unwrap();
+        }
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["the_hugging_face_cache_is_found_by_id", "--exact"])

@@ -92,6 +92,11 @@ fn roberta_agrees_at_every_module() {
 }
 
 #[test]
+fn xlm_roberta_agrees_at_every_module() {
+    agrees_at_every_module("xlm-roberta");
+}
+
+#[test]
 fn distilbert_agrees_at_every_module() {
     agrees_at_every_module("distilbert");
 }

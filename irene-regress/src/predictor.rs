@@ -238,8 +238,12 @@ impl DeviceProfile {
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::PredictorFile`] if it is damaged, newer, or not a predictor file.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Self::from_bytes(&path.display().to_string(), &bytes)
+        let origin = path.display().to_string();
+        let read = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source });
+        read.and_then(|bytes| Self::from_bytes(&origin, &bytes)).map_err(|error| match irene_tree::file_fault(path) {
+            Some(reason) => Error::PredictorFile { origin, reason },
+            None => error,
+        })
     }
 
     /// Reads a predictor file's bytes; `origin` names it in errors.

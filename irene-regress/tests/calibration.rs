@@ -1,6 +1,6 @@
 //! A profile carried over to a machine that is made up from IrEne's measurements: other launches, speeds and powers, and each
-//! primitive a little different from the rest. Skipped, and said so, where `IRENE_DATA` does not lead to them.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
+//! primitive a little different from the rest.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 mod public;
 
@@ -126,8 +126,9 @@ fn with_few(there: &[Tree], count: usize) -> [[f64; 3]; 2] {
 }
 
 #[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
 fn a_few_trees_make_a_shipped_profile_that_of_another_machine() {
-    let Some(trees) = public::trees("device_1") else { return };
+    let trees = public::trees("device_1");
     for (name, machine) in MACHINES {
         let there = machine.measure(&trees);
         let shipped = errors(&DeviceProfile::bundled("gtx-1070").unwrap(), &there).1;

@@ -12,6 +12,14 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
+    /// A file is not what its name says ([`file_fault`](crate::file_fault)).
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason, and the way out.
+        reason: String,
+    },
     /// A line of an interchange file does not hold a tree.
     #[error("{origin}, line {line}, column {column}, field `{field}`: {reason}")]
     Line {

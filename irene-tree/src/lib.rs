@@ -27,6 +27,8 @@
 
 mod builder;
 mod error;
+mod file_fault;
+mod folding;
 mod format;
 pub mod irene_csv;
 pub mod jsonl;
@@ -42,6 +44,8 @@ mod validate;
 
 pub use builder::TreeBuilder;
 pub use error::{Error, Result};
+pub use file_fault::file_fault;
+pub use folding::first_of_folded;
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};

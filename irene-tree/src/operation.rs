@@ -39,6 +39,8 @@ pub enum OpKind {
     Silu,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// The error function.
+    Erf,
     /// Sum of two tensors, or of a tensor and a number.
     Add,
     /// Difference of two tensors, or of a tensor and a number.
@@ -90,6 +92,7 @@ impl OpKind {
             Self::Relu => "relu",
             Self::Silu => "silu",
             Self::Sigmoid => "sigmoid",
+            Self::Erf => "erf",
             Self::Add => "add",
             Self::Sub => "sub",
             Self::Rsub => "rsub",

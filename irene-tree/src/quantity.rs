@@ -133,6 +133,11 @@ impl Quantity {
         DEFINITIONS.iter().find(|definition| definition.name == name).map(|definition| definition.quantity)
     }
 
+    /// Whether several runs add up: joules, seconds and counts do, shares, clocks and powers do not.
+    pub(crate) fn adds_up(self) -> bool {
+        !matches!(self.unit(), "%" | "MHz" | "W")
+    }
+
     /// Counts of things, written without a decimal point.
     pub(crate) fn is_count(self) -> bool {
         matches!(self, Self::NumParameters | Self::Kernels)

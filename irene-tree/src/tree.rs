@@ -162,9 +162,14 @@ impl Tree {
         self.children(id).map(value).sum()
     }
 
-    /// How often a quantity counts that runs this often: parameters are there once.
+    /// How often a quantity counts that runs this often: parameters are there once, and powers do not add up.
     pub(crate) fn weight(&self, quantity: Quantity, times: f64) -> f64 {
-        if quantity == Quantity::NumParameters { 1.0 } else { times }
+        if quantity == Quantity::NumParameters || !quantity.adds_up() { 1.0 } else { times }
+    }
+
+    /// A quantity of all the node's runs in one run of the whole.
+    pub fn total(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
+        Some(self.node(id).get(quantity)? * self.weight(quantity, self.runs(id)))
     }
 
     /// The node's own part: its value less the sum over its children. `None` if any of them is unknown. Children that share a parameter

@@ -1,7 +1,7 @@
 //! The page in a real browser: what a person does with it, against what the API answers.
 //!
-//! Needs `chromium` and `chromedriver` on the PATH; without them every test says so and passes.
-#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+//! Needs `chromium` and `chromedriver` on the PATH; the tests are ignored unless asked for (`-- --ignored`).
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
 mod access;
 mod server;
@@ -17,8 +17,9 @@ use visit::{File, INPUTS, KEPT, Visit, small_bert};
 use webdriver::key;
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     browser.choose("#model", "gpt2");
     browser.fill("#batch", "4");
@@ -41,8 +42,9 @@ fn a_node_opened_in_the_tree_has_the_energy_that_the_api_gives() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn the_icicle_zooms_to_a_node_and_back() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let prediction = visit.api(&visit.selection());
     let children = root(&prediction)["child_nodes_obj"].as_array().unwrap();
@@ -68,8 +70,9 @@ fn the_icicle_zooms_to_a_node_and_back() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn the_back_button_brings_back_the_size_and_its_total() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let first = visit.total();
     let inputs = browser.run(INPUTS, json!([]));
@@ -90,8 +93,9 @@ fn the_back_button_brings_back_the_size_and_its_total() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn the_keyboard_alone_opens_and_closes_a_node() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let focused = |body: &str| browser.run(&format!("const row = document.activeElement; {body}"), json!([]));
     let tabs = (0..40).position(|_| {
@@ -123,8 +127,9 @@ fn the_keyboard_alone_opens_and_closes_a_node() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn two_models_are_compared_as_the_api_compares_them() {
-    let Some(visit) = Visit::start("?model=gpt2&batch=4&seq=64") else { return };
+    let visit = Visit::start("?model=gpt2&batch=4&seq=64");
     let browser = &visit.browser;
     browser.click("#tab-compare");
     browser.wait_for(
@@ -159,8 +164,9 @@ fn two_models_are_compared_as_the_api_compares_them() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn an_uploaded_config_is_predicted() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let config = small_bert().to_string();
     let file = File::write("own-bert.json", &config);
@@ -175,8 +181,9 @@ fn an_uploaded_config_is_predicted() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn an_uploaded_config_is_compared_with_a_model() {
-    let Some(visit) = Visit::start("?model=gpt2") else { return };
+    let visit = Visit::start("?model=gpt2");
     let browser = &visit.browser;
     let config = small_bert().to_string();
     let file = File::write("other-bert.json", &config);
@@ -196,8 +203,9 @@ fn an_uploaded_config_is_compared_with_a_model() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn what_differs_by_rounding_alone_has_not_changed() {
-    let Some(visit) = Visit::start("?model=gpt2&view=compare&other_model=distilgpt2") else { return };
+    let visit = Visit::start("?model=gpt2&view=compare&other_model=distilgpt2");
     let differences = visit.browser.run(
         "return Object.fromEntries([...document.querySelectorAll('#panel-compare [data-type]')].map((row) =>
            [row.dataset.type, row.querySelector('[data-field=difference]').textContent]))",
@@ -211,8 +219,9 @@ fn what_differs_by_rounding_alone_has_not_changed() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_bad_config_is_explained_and_the_view_stays() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let (total, inputs, url) = (visit.total(), browser.run(INPUTS, json!([])), browser.url());
     let mut config = small_bert();
@@ -239,8 +248,9 @@ fn a_bad_config_is_explained_and_the_view_stays() {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn no_view_scrolls_sideways_on_a_phone_or_a_wide_screen() {
-    let Some(visit) = Visit::start("?view=compare&model=gpt2&other_model=distilgpt2") else { return };
+    let visit = Visit::start("?view=compare&model=gpt2&other_model=distilgpt2");
     let browser = &visit.browser;
     for (width, height) in [(360, 740), (2560, 1300)] {
         browser.resize(width, height);
@@ -322,8 +332,9 @@ fn assert_close(shown: &Value, expected: f64) {
 }
 
 #[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_report_shows_its_prediction_from_a_file_alone() {
-    let Some(visit) = Visit::start("") else { return };
+    let visit = Visit::start("");
     let browser = &visit.browser;
     let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
     let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();

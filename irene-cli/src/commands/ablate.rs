@@ -3,7 +3,10 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::Result;
 use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
 
-use super::evaluate::LEVELS;
+use super::{
+    evaluate::LEVELS,
+    trees::{self, Trees},
+};
 use crate::output;
 
 /// Repeats the paper's ablations by training strategy and feature set, beside the published figures
@@ -18,13 +21,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let trees = super::read_trees(&args.data)?;
+    let Trees { trees, completion } = trees::read_completed(&args.data)?;
     let folds = LeaveOut::Model.splits(&trees)?.len();
     let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
     let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
-    let tried: Vec<Tried> = tried.collect::<Result<_, _>>()?;
+    let tried: Vec<Tried> = completion.explained(tried.collect::<Result<_, _>>().map_err(Into::into))?;
     bar.finish_and_clear();
-    output::print(&report(&tried, PublicMachine::of(&trees))?)
+    output::print_text(&report(&tried, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.

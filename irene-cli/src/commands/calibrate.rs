@@ -2,7 +2,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use super::{UNNAMED, predictor::PredictorArgs};
+use super::{
+    UNNAMED,
+    predictor::PredictorArgs,
+    trees::{self, Trees},
+};
 use crate::output;
 
 /// Carries a profile over to another machine, from a few trees that were measured there
@@ -28,9 +32,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
-    let trees = super::read_trees(&args.data)?;
+    let Trees { trees, completion } = trees::read_completed(&args.data)?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let mut profile = predictor.explained(predictor.profile.calibrated(&trees, &args.name))?;
+    let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, &args.name)))?;
     profile.provenance.memory_gib = args.memory_gib;
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;

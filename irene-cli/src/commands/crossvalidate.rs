@@ -6,7 +6,11 @@ use irene_regress::{CrossValidation, LeaveOut};
 use irene_tree::{Level, Quantity};
 use serde_json::{Map, Value, json};
 
-use super::{MethodArgs, Usage, evaluate::LEVELS};
+use super::{
+    MethodArgs, Usage,
+    evaluate::LEVELS,
+    trees::{self, Trees},
+};
 use crate::output;
 
 /// Trains on all but one model (size, family ...) and predicts the one left out, for each in turn
@@ -55,7 +59,7 @@ const FIGURES: [(&str, Quantity); 2] =
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trainer = args.method.trainer()?;
-    let trees = super::read_trees(&args.data)?;
+    let Trees { trees, completion } = trees::read_completed(&args.data)?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
         return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
     }
@@ -69,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
-    let result = result?;
+    let result = completion.explained(result.map_err(Into::into))?;
     output::print(&match args.format {
         Format::Text => text(&result)?,
         Format::Json => serde_json::to_string(&json(&result))? + "\n",

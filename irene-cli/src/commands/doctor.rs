@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Ok(selection) => format!("the meter would be: {}", selection.meters.join(" + ")),
         Err(error) => format!("no meter: {error}"),
     };
-    output::print(&format!("{found}\n{out}\n{meter}\n"))
+    output::print_text(&format!("{found}\n{out}\n{meter}\n"))
 }
 
 fn line(kind: &str, channel: &Channel, is_total: bool, series: &Series) -> String {

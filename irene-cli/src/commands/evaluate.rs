@@ -1,12 +1,18 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use clap::ValueEnum;
 use irene_regress::{Errors, Evaluation};
-use irene_tree::Level;
+use irene_tree::{
+    Level,
+    render::{Grid, Heading},
+};
 use serde_json::{Map, Value, json};
 
-use crate::output;
+use super::FormatArgs;
+use crate::{
+    output,
+    sheet::{Cell, Field, Format, Sheet},
+};
 
 /// Holds predicted trees against the truth: percentage errors by level and instance type, and their distribution
 #[derive(clap::Args)]
@@ -16,65 +22,69 @@ pub(crate) struct Args {
     truth: PathBuf,
     /// The same trees with predicted energies
     predicted: PathBuf,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Percent errors at which the distribution is shown.
 const STEPS: [f64; 9] = [0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let truth = super::read_trees(&args.truth)?;
-    let predicted = super::read_trees(&args.predicted)?;
+    let truth = super::trees::read(&args.truth)?;
+    let predicted = super::trees::read(&args.predicted)?;
     let evaluation = irene_regress::evaluate(&truth, &predicted)?;
-    output::print(&match args.format {
-        Format::Text => text(&evaluation)?,
-        Format::Json => serde_json::to_string(&json(&evaluation))? + "\n",
-    })
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&evaluation)?),
+        Format::Json => output::print(&output::json(json(&evaluation))),
+        Format::Csv => output::print(&rows(&evaluation).csv()),
+    }
 }
 
 fn text(evaluation: &Evaluation) -> Result<String> {
-    let mut out = format!("{:28} {:>7} {:>9} {:>9} {:>9}\n", "percentage error", "nodes", "mean", "median", "90%");
-    let mut line = |name: &str, errors: &Errors| {
-        let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
-        let figures = [errors.mean(), errors.quantile(0.5), errors.quantile(0.9)].map(figure);
-        writeln!(out, "{name:28} {:>7} {:>9} {:>9} {:>9}", errors.count(), figures[0], figures[1], figures[2])
-    };
-    for (level, errors) in &evaluation.by_level {
-        line(level.name(), errors)?;
+    let figures = ["nodes", "mean", "median", "90%"].map(Heading::right);
+    let mut grid = Grid::new([Heading::left("percentage error")].into_iter().chain(figures));
+    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
+    for (name, _, errors) in groups(evaluation) {
+        let [mean, median, most] = [errors.mean(), errors.quantile(0.5), errors.quantile(0.9)].map(figure);
+        grid.row([name, errors.count().to_string(), mean, median, most]);
     }
-    for (instance_type, errors) in &evaluation.by_instance_type {
-        line(&format!("  {instance_type}"), errors)?;
-    }
+    let mut out = grid.text(output::width());
     for level in evaluation.by_level.keys() {
         if let Some(share) = evaluation.coverage(*level) {
             let confidence = 100.0 * irene_regress::CONFIDENCE;
             writeln!(out, "{} nodes in their {confidence}% interval: {:.1}%", level.name(), 100.0 * share)?;
         }
     }
-    write!(out, "\nshare of nodes with at most this error\n{:8}", "")?;
-    for step in STEPS {
-        write!(out, "{:>7}", format!("{step}%"))?;
-    }
-    out.push('\n');
+    out += "\nshare of nodes with at most this error\n";
+    let steps = STEPS.map(|step| Heading::right(format!("{step}%")));
+    let mut grid = Grid::new([Heading::left("")].into_iter().chain(steps));
     for (level, errors) in &evaluation.by_level {
-        write!(out, "{:8}", level.name())?;
-        for step in STEPS {
-            let share = errors.share_within(step).map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
-            write!(out, "{share:>7}")?;
-        }
-        out.push('\n');
+        let share = |step| errors.share_within(step).map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
+        grid.row([level.name().to_owned()].into_iter().chain(STEPS.map(share)));
     }
-    Ok(out)
+    Ok(out + &grid.text(output::width()))
 }
 
-fn json(evaluation: &Evaluation) -> Value {
+/// The errors by level and by instance type: the name in text, the kind of group.
+fn groups(evaluation: &Evaluation) -> Vec<(String, &'static str, &Errors)> {
+    let levels = evaluation.by_level.iter().map(|(level, errors)| (level.name().to_owned(), "level", errors));
+    let types = evaluation.by_instance_type.iter().map(|(name, errors)| (format!("  {name}"), "instance_type", errors));
+    levels.chain(types).collect()
+}
+
+fn rows(evaluation: &Evaluation) -> Sheet {
+    let percent = ["mean", "median", "p90"].map(|name| Field::figure(name, "", "%"));
+    let names = [Field::word("group", ""), Field::word("name", ""), Field::figure("nodes", "", "")];
+    let mut sheet = Sheet::new(names.into_iter().chain(percent));
+    for (name, group, errors) in groups(evaluation) {
+        let figures = [errors.mean(), errors.quantile(0.5), errors.quantile(0.9)].map(Cell::from);
+        let names: [Cell; 3] = [group.into(), name.trim_start().into(), errors.count().into()];
+        sheet.row(names.into_iter().chain(figures));
+    }
+    sheet
+}
+
+fn json(evaluation: &Evaluation) -> Map<String, Value> {
     let errors = |errors: &Errors| {
         let cdf: Vec<_> =
             STEPS.iter().map(|&step| json!({"percent": step, "share": errors.share_within(step)})).collect();
@@ -92,7 +102,8 @@ fn json(evaluation: &Evaluation) -> Value {
         evaluation.by_instance_type.iter().map(|(name, found)| (name.clone(), errors(found))).collect();
     let coverage: Map<String, Value> =
         LEVELS.iter().map(|&level| (level.name().to_owned(), json!(evaluation.coverage(level)))).collect();
-    json!({"by_level": by_level, "by_instance_type": by_type, "coverage": coverage})
+    let parts = [("by_level", by_level), ("by_instance_type", by_type), ("coverage", coverage)];
+    parts.into_iter().map(|(name, part)| (name.to_owned(), Value::Object(part))).collect()
 }
 
 /// The three levels of the paper, in its order.

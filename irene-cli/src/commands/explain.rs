@@ -1,12 +1,24 @@
 use std::{fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
-use irene_models::ModelSpec;
 use irene_regress::{CONFIDENCE, Explanation, Term};
-use irene_tree::{Mark, Node, Quantity, Size, Tree, render};
+use irene_tree::{
+    Mark, Node, Quantity, Size, Tree, first_of_folded,
+    render::{self, Grid, Heading},
+};
+use serde_json::{Map, Value};
 
-use super::{Usage, following::RunArgs, predictor::PredictorArgs, size};
-use crate::output;
+use super::{
+    FormatArgs, Usage,
+    following::{self, RunArgs},
+    predictor::{NamedProfile, PredictorArgs},
+    size,
+    trees::{self, Completion},
+};
+use crate::{
+    input, output,
+    sheet::{Cell, Field, Format, Sheet},
+};
 
 /// Tells what makes up the predicted energy and latency of one node
 #[derive(clap::Args)]
@@ -16,9 +28,9 @@ use crate::output;
   irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]
 pub(crate) struct Args {
     /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees, of which the first (of the size, if
-    /// one is given) is taken
+    /// one is given) is taken; - reads either from standard input
     model_or_trees: String,
-    /// The node, as `irene trace` has it
+    /// The node, as `irene trace` has it; of folded layers the first is explained
     scope: String,
     /// Sequences in the batch
     #[arg(short, long, value_name = "B", value_parser = size)]
@@ -30,19 +42,62 @@ pub(crate) struct Args {
     run: RunArgs,
     #[command(flatten)]
     predictor: PredictorArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
-    let mut tree = tree(args)?;
-    let (id, explanation) = predictor.explained(predictor.profile.explain(&mut tree, &args.scope))?;
-    output::print(&text(&tree, tree.node(id), &explanation, &predictor.name)?)
+    let (mut tree, completion) = tree(args)?;
+    let explained = predictor.explained(predictor.profile.explain(&mut tree, &first_of_folded(&args.scope)));
+    let (id, explanation) = completion.explained(explained)?;
+    let node = tree.node(id);
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor)?),
+        Format::Csv => output::print(&terms(&explanation).csv()),
+        Format::Json => output::print(&output::json(Map::from_iter([
+            ("model_name".to_owned(), Value::from(tree.model_name.as_str())),
+            ("scope".to_owned(), node.scope().into()),
+            ("instance_type".to_owned(), node.instance_type().into()),
+            (Quantity::PredictedEnergy.name().to_owned(), node.get(Quantity::PredictedEnergy).into()),
+            ("predictor".to_owned(), predictor.name.as_str().into()),
+            ("terms".to_owned(), terms(&explanation).rows()),
+        ]))),
+    }
+}
+
+/// The terms of energy and latency, a row each.
+fn terms(explanation: &Explanation) -> Sheet {
+    let mut sheet = Sheet::new([
+        Field::word("quantity", ""),
+        Field::word("term", ""),
+        Field::figure("amount", "", ""),
+        Field::word("amount_unit", ""),
+        Field::figure("coefficient", "", ""),
+        Field::figure("value", "", ""),
+        Field::word("unit", ""),
+    ]);
+    for (quantity, unit, terms) in [("energy", "J", &explanation.energy), ("latency", "s", &explanation.latency)] {
+        for term in terms {
+            let cells: [Cell; 7] = [
+                quantity.into(),
+                term.name.clone().into(),
+                term.amount.into(),
+                term.unit.into(),
+                term.coefficient.into(),
+                term.value().into(),
+                unit.into(),
+            ];
+            sheet.row(cells);
+        }
+    }
+    sheet
 }
 
 /// The tree of a model, with single operations if the node has them; or a measured tree.
-fn tree(args: &Args) -> Result<Tree> {
+fn tree(args: &Args) -> Result<(Tree, Completion)> {
     let path = Path::new(&args.model_or_trees);
-    if path.extension().is_some_and(|extension| extension == "jsonl") {
+    if input::holds_trees(path)? {
         if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
             return Err(Usage(format!("{flag} belongs to a model; trees say how they ran")).into());
         }
@@ -50,27 +105,37 @@ fn tree(args: &Args) -> Result<Tree> {
             args.batch_size.is_none_or(|size| tree.size.sequences == size)
                 && args.seq_len.is_none_or(|len| tree.size.new == len)
         };
-        let found = super::read_trees(path)?.into_iter().find(is_it);
-        return found.with_context(|| format!("{}: no tree of this size", path.display()));
+        let found = trees::read(path)?.into_iter().find(is_it);
+        let mut tree = found.with_context(|| format!("{}: no tree of this size", path.display()))?;
+        let mut completion = Completion::default();
+        completion.complete(&mut tree);
+        completion.tell(path);
+        return Ok((tree, completion));
     }
     match (args.batch_size, args.seq_len) {
         (Some(batch_size), Some(seq_len)) => {
-            let spec = ModelSpec::find(&args.model_or_trees)?;
-            Ok(spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?)
+            let spec = following::model(&args.model_or_trees)?;
+            let tree = spec.trace(args.run.run(&spec, Size::new(batch_size, seq_len), true)?)?;
+            Ok((tree, Completion::default()))
         }
         _ => Err(Usage("a model is explained at a size: give --batch-size and --seq-len".into()).into()),
     }
 }
 
-fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
+fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &NamedProfile) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
-        "{} ({}) of {}, on {predictor}: {} (predicted)\n",
+        "{} ({})\nof {}, on {}: {} ({})\n",
         node.scope(),
         node.instance_type(),
         output::what_runs(tree),
+        predictor.name,
         render::si(energy, "J"),
+        predictor.profile.provenance.basis(),
     );
+    for note in predictor.profile.notes(tree) {
+        writeln!(out, "{note}")?;
+    }
     if let (Some(low), Some(high)) = (node.get(Quantity::PredictedLow), node.get(Quantity::PredictedHigh)) {
         writeln!(out, "{}% interval {} to {}", 100.0 * CONFIDENCE, render::si(low, "J"), render::si(high, "J"))?;
     }
@@ -78,11 +143,10 @@ fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) ->
         let what = if node.level().is_leaf() { "an" } else { "contains an" };
         out += &format!("{what} operation the predictor never saw, costed from its FLOPs and bytes\n");
     }
-    if let Some(beyond) = node.extra.as_ref().and_then(|extra| extra.get(Node::EXTRAPOLATED_FIELD)?.as_object()) {
-        let factor = |(feature, factor): (&String, &serde_json::Value)| {
-            format!("{feature} by a factor of {:.2}", factor.as_f64().unwrap_or(f64::NAN))
-        };
-        writeln!(out, "outside the training data: {}", beyond.iter().map(factor).collect::<Vec<_>>().join(", "))?;
+    let beyond = node.extrapolated();
+    if !beyond.is_empty() {
+        let beyond = beyond.iter().map(|(feature, factor)| format!("{feature} by a factor of {factor:.2}"));
+        writeln!(out, "outside the training data: {}", beyond.collect::<Vec<_>>().join(", "))?;
     }
     table(&mut out, "energy", "J", &explanation.energy)?;
     table(&mut out, "latency", "s", &explanation.latency)?;
@@ -94,16 +158,33 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
         return Ok(());
     }
     let total: f64 = terms.iter().map(Term::value).sum();
-    writeln!(out, "\n{title:36} {:>22} {:>26} {:>11} {:>7}", "amount", "each", "", "share")?;
+    let mut grid = Grid::new([
+        Heading::left(title),
+        Heading::right("amount").rank(1),
+        Heading::right("each").rank(2),
+        Heading::right(""),
+        Heading::right("share"),
+    ]);
     for term in terms {
         let amount = match term.unit {
             "s" | "J" => render::si(term.amount, term.unit),
-            counted => format!("{} {counted}", (1e4 * term.amount).round() / 1e4),
+            unit => in_words((1e4 * term.amount).round() / 1e4, unit),
         };
         let each = format!("{}/{}", render::si(term.coefficient, unit), term.unit);
         let share = if total > 0.0 { format!("{:.1}%", 100.0 * term.value() / total) } else { String::new() };
-        writeln!(out, "{:36} {amount:>22} {each:>26} {:>11} {share:>7}", term.name, render::si(term.value(), unit))?;
+        grid.row([term.name.clone(), amount, each, render::si(term.value(), unit), share]);
     }
-    writeln!(out, "{:36} {:>22} {:>26} {:>11} {:>6.1}%", "sum", "", "", render::si(total, unit), 100.0)?;
+    grid.row(["sum".into(), String::new(), String::new(), render::si(total, unit), "100.0%".into()]);
+    write!(out, "\n{}", grid.text(output::width()))?;
     Ok(())
+}
+
+/// `1 node`, `6 kernels`, `24 MiB`.
+fn in_words(amount: f64, unit: &str) -> String {
+    let plural = match unit {
+        "launch" => "es",
+        "node" | "kernel" | "standard deviation" => "s",
+        _ => "",
+    };
+    format!("{amount} {unit}{}", if amount == 1.0 { "" } else { plural })
 }

@@ -1,10 +1,12 @@
 //! How a model is followed by shape: for every command that traces or predicts one.
 
+use std::path::Path;
+
 use anyhow::Result;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Kernels, Precision, Size};
 
-use super::{size, size_or_zero};
+use super::{Usage, size, size_or_zero};
 use crate::output;
 
 /// The input size.
@@ -21,6 +23,46 @@ pub(crate) struct SizeArgs {
 impl SizeArgs {
     pub(crate) fn size(self) -> Size {
         Size::new(self.batch_size, self.seq_len)
+    }
+}
+
+/// Input sizes: every batch size with every length.
+#[derive(clap::Args, Clone)]
+pub(crate) struct SizesArgs {
+    /// Sequences in the batch; several with commas between (1,8,32)
+    #[arg(short, long, value_name = "B", value_delimiter = ',', value_parser = size)]
+    batch_size: Vec<usize>,
+    /// Tokens in a sequence; several with commas between
+    #[arg(short, long, value_name = "S", value_delimiter = ',', value_parser = size)]
+    seq_len: Vec<usize>,
+}
+
+impl SizesArgs {
+    /// Those that are asked for; an error that tells the flags if there are none.
+    pub(crate) fn sizes(&self, or: &str) -> Result<Vec<Size>> {
+        if self.batch_size.is_empty() || self.seq_len.is_empty() {
+            return Err(Usage(format!("a model is followed at a size: give --batch-size and --seq-len{or}")).into());
+        }
+        let of = |&batch: &usize| self.seq_len.iter().map(move |&len| Size::new(batch, len));
+        Ok(self.batch_size.iter().flat_map(of).collect())
+    }
+
+    /// The flags that are given.
+    pub(crate) fn flags(&self) -> [(&'static str, bool); 2] {
+        [("--batch-size", !self.batch_size.is_empty()), ("--seq-len", !self.seq_len.is_empty())]
+    }
+}
+
+/// Refuses a number where a model is expected: it belongs to the option before it.
+pub(crate) fn refuse_numbers(models: &[String]) -> Result<()> {
+    match models.iter().find(|model| model.parse::<u64>().is_ok() && !Path::new(model).exists()) {
+        Some(number) => {
+            let words = format!(
+                "`{number}` is no model; several sizes stand in one option, with commas between: -b 1,{number}"
+            );
+            Err(Usage(words).into())
+        }
+        None => Ok(()),
     }
 }
 
@@ -94,6 +136,17 @@ impl RunArgs {
             ("--head", self.head.is_some()),
         ]
     }
+}
+
+/// The model that the command line names: a path, a built-in name, an id in the cache, or `-` for a config on the standard input.
+/// Tells the user what was taken for granted.
+pub(crate) fn model(name_or_path: &str) -> Result<ModelSpec> {
+    let spec = match name_or_path {
+        "-" => ModelSpec::from_reader("stdin", std::io::stdin().lock())?,
+        name_or_path => ModelSpec::find(name_or_path)?,
+    };
+    spec.notes().iter().for_each(|note| output::tell(note));
+    Ok(spec)
 }
 
 /// Tells the user when a decoder's head is left out by default.

@@ -50,10 +50,9 @@ pub(super) fn read_irene_csv(dir: &Path) -> Result<(Vec<Tree>, usize)> {
     let mut import = irene_csv::read_dir(dir, &class_of)?;
     let mut trees = Vec::new();
     for mut tree in std::mem::take(&mut import.trees) {
-        let traced = ModelSpec::find(&tree.model_name)?.trace(tree.size)?;
-        match irene_features::join_specs(&mut tree, &traced) {
-            Ok(()) => trees.push(tree),
-            Err(irene_tree::Error::Node { tree, scope, reason }) => {
+        match irene_models::complete(&mut tree) {
+            Ok(_) => trees.push(tree),
+            Err(irene_models::Error::Tree(irene_tree::Error::Node { tree, scope, reason })) => {
                 import.dropped.push(Dropped { what: tree, reason: format!("node `{scope}`: {reason}") });
             }
             Err(error) => return Err(error.into()),

@@ -3,6 +3,7 @@
 pub(crate) mod ablate;
 pub(crate) mod calibrate;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod crossvalidate;
 pub(crate) mod devices;
 pub(crate) mod doctor;
@@ -16,6 +17,7 @@ pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;
 mod learning_curves;
+pub(crate) mod man;
 #[cfg(feature = "candle")]
 mod measuring;
 mod meters;
@@ -36,14 +38,16 @@ pub(crate) mod serve;
 mod text;
 pub(crate) mod trace;
 pub(crate) mod train;
+mod trees;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::FeatureSet;
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
-use irene_tree::{Tree, jsonl};
+
+use crate::{settings, sheet::Format};
 
 /// Arguments that contradict each other, or lack one another.
 #[derive(Debug)]
@@ -59,6 +63,86 @@ impl std::error::Error for Usage {}
 
 /// The name of a machine without one.
 const UNNAMED: &str = "a machine without a name";
+
+/// How a result is printed.
+#[derive(clap::Args)]
+pub(crate) struct FormatArgs {
+    /// [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+impl FormatArgs {
+    pub(crate) fn format(&self) -> Format {
+        self.format.or(settings::get().format).unwrap_or(Format::Text)
+    }
+}
+
+/// How trees are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TreeFormat {
+    /// For people
+    Text,
+    /// The interchange format; of several settings a summary
+    Json,
+    /// A line a node; of several settings a line each
+    Csv,
+    /// Graphviz's language
+    Dot,
+    /// Stacks for a flame graph
+    Folded,
+}
+
+/// How trees are printed, and where.
+#[derive(clap::Args)]
+pub(crate) struct TreeOutputArgs {
+    /// [default: as the output's name ends, or text]
+    #[arg(long, value_enum)]
+    format: Option<TreeFormat>,
+    /// Write here instead of to stdout, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl TreeOutputArgs {
+    /// The format that is asked for, or that the output's name says, or `in_files` for an output whose name says none, or that of the
+    /// settings.
+    pub(crate) fn format(&self, in_files: Option<TreeFormat>) -> TreeFormat {
+        let by_name = |path: &Path| match path.extension()?.to_str()? {
+            "json" | "jsonl" => Some(TreeFormat::Json),
+            "csv" => Some(TreeFormat::Csv),
+            "txt" => Some(TreeFormat::Text),
+            "dot" | "gv" => Some(TreeFormat::Dot),
+            "folded" => Some(TreeFormat::Folded),
+            _ => None,
+        };
+        let of_file = || self.output.as_deref().and_then(|path| by_name(path).or(in_files));
+        let of_settings = || settings::get().format.map(TreeFormat::from);
+        self.format.or_else(of_file).or_else(of_settings).unwrap_or(TreeFormat::Text)
+    }
+
+    pub(crate) fn output(&self) -> Option<&Path> {
+        self.output.as_deref()
+    }
+}
+
+impl From<Format> for TreeFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+            Format::Csv => Self::Csv,
+        }
+    }
+}
+
+/// Refuses flags that would have no effect.
+fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
+    match flags.iter().find(|(_, given)| here && *given) {
+        Some((flag, _)) => Err(Usage(format!("{flag} belongs to {belong_to}")).into()),
+        None => Ok(()),
+    }
+}
 
 /// A size of at least one.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
@@ -160,13 +244,6 @@ impl MethodArgs {
         });
         Ok(Box::new(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
     }
-}
-
-/// The trees of a file, which must have at least one.
-pub(crate) fn read_trees(path: &Path) -> Result<Vec<Tree>> {
-    let trees = jsonl::read_trees(path)?;
-    anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
-    Ok(trees)
 }
 
 /// A device's memory, GiB.

@@ -1,28 +1,44 @@
-use std::fmt::Write;
-
 use anyhow::Result;
 use irene_models::{ARCHITECTURES, ModelSpec};
-use irene_tree::{Quantity, Size, render};
+use irene_tree::{Quantity, Size};
 
-use crate::output;
+use super::FormatArgs;
+use crate::{
+    output,
+    sheet::{Field, Format, Sheet},
+};
 
 /// Lists the built-in models
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  irene models")]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:
+  irene models
+  irene models --format csv > models.csv")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    format: FormatArgs,
+}
 
-pub(crate) fn run(_args: &Args) -> Result<()> {
-    let names: Vec<String> = ModelSpec::builtin_names().collect();
-    let width = names.iter().map(String::len).max().unwrap_or(0);
-    let mut out = format!("{:width$}  {:>10}  {:<10}  class\n", "model", "parameters", "type");
-    for name in &names {
-        let spec = ModelSpec::find(name)?;
-        let tree = spec.trace(Size::new(1, 1))?;
-        let parameters = tree.root().get(Quantity::NumParameters).map(|n| render::quantity(Quantity::NumParameters, n));
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut sheet = Sheet::new([
+        Field::word("model_name", "model"),
+        Field::of(Quantity::NumParameters),
+        Field::word("model_type", "type").rank(1),
+        Field::word("class", "class").rank(2),
+    ]);
+    for name in ModelSpec::builtin_names() {
+        let spec = ModelSpec::find(&name)?;
+        let parameters = spec.trace(Size::new(1, 1))?.root().get(Quantity::NumParameters);
         let class = spec.instance_type()?;
-        writeln!(out, "{name:width$}  {:>10}  {:<10}  {class}", parameters.unwrap_or_default(), spec.model_type())?;
+        sheet.row([name.into(), parameters.into(), spec.model_type().into(), class.into()]);
     }
-    let types: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.model_type()).collect();
-    writeln!(out, "\nA directory or file with a config.json works too; its model_type may be {}.", types.join(", "))?;
+    let mut out = sheet.printed(args.format.format(), "models");
+    if args.format.format() == Format::Text {
+        let types: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.model_type()).collect();
+        out += &format!(
+            "\nA directory or file with a config.json works too; its model_type may be {}.\n",
+            types.join(", ")
+        );
+        return output::print_text(&out);
+    }
     output::print(&out)
 }

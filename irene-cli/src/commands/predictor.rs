@@ -6,6 +6,8 @@ use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
+use crate::settings;
+
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
@@ -47,16 +49,22 @@ pub(crate) struct NamedProfile {
 }
 
 impl PredictorArgs {
+    /// The predictor that is asked for, or that of the settings, or the usual one.
     pub(crate) fn load(&self) -> Result<NamedProfile> {
-        Ok(match &self.predictor {
-            Some(path) => NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? },
-            None => {
-                let name = self.device.as_deref().unwrap_or(DeviceProfile::DEFAULT_DEVICE);
-                let track = self.method.map_or(Track::Specs, TrackName::track);
-                NamedProfile { name: name.to_owned(), profile: DeviceProfile::bundled_for(name, track)? }
-            }
-        })
+        let is_given = self.predictor.is_some() || self.device.is_some() || self.method.is_some();
+        let of_settings = settings::get().predictor.as_ref().filter(|_| !is_given);
+        if let Some(path) = self.predictor.as_ref().or(of_settings) {
+            return Ok(NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? });
+        }
+        let name = device(self.device.as_deref());
+        let track = self.method.map_or(Track::Specs, TrackName::track);
+        Ok(NamedProfile { name: name.to_owned(), profile: DeviceProfile::bundled_for(name, track)? })
     }
+}
+
+/// The device that is asked for, or that of the settings, or the usual one.
+pub(crate) fn device(given: Option<&str>) -> &str {
+    given.or(settings::get().device.as_deref()).unwrap_or(DeviceProfile::DEFAULT_DEVICE)
 }
 
 impl NamedProfile {

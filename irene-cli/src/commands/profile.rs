@@ -10,6 +10,7 @@ use irene_tree::{Level, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
+    following,
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
@@ -71,7 +72,7 @@ impl From<LevelName> for Level {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = interrupt::flag()?;
-    let spec = ModelSpec::find(&args.model.model)?;
+    let spec = following::model(&args.model.model)?;
     let measuring = Measuring {
         meter: args.meter.clone(),
         place: args.model.place.clone(),

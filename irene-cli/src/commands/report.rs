@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_models::ModelSpec;
 
-use super::{following::SizeArgs, predictor::PredictorArgs};
+use super::{
+    following::{self, SizeArgs},
+    predictor::PredictorArgs,
+};
 use crate::output;
 
 /// Writes the web page of one model at one size as a single file, which needs no server
@@ -11,7 +13,7 @@ use crate::output;
 #[command(after_help = "Example:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory
+    /// A built-in model's name, a path to a config.json or its directory, or - for a config on the standard input
     model: String,
     #[command(flatten)]
     size: SizeArgs,
@@ -23,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = ModelSpec::find(&args.model)?;
+    let spec = following::model(&args.model)?;
     let predictor = args.predictor.load()?;
     let page = irene_viz::report(&predictor.name, predictor.profile, &spec, args.size.size())?;
     output::write_text(&args.output, &page)?;

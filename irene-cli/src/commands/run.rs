@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cx, Model, ModelOutput, ModelSpec, OutputVisitor, Run, TaskHead, Tensor};
-use irene_tree::{Kernels, Size, render};
+use irene_tree::{Kernels, Size, file_fault, render};
 
-use super::{Usage, generate::generated, running::ModelArgs, size, text::TextArgs};
+use super::{Usage, following, generate::generated, running::ModelArgs, size, text::TextArgs};
 use crate::output;
 
 /// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file
@@ -65,7 +65,7 @@ struct InputArgs {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let device = args.model.place.device()?;
-    let spec = ModelSpec::find(&args.model.model)?;
+    let spec = following::model(&args.model.model)?;
     let batch = batch(args, &spec, &device)?;
     // Report an input that does not fit before reading the weights.
     let head = if args.generate.is_some() { TaskHead::Lm } else { TaskHead::None };
@@ -73,14 +73,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     batch.check_ids(spec.name(), spec.vocab_size()?)?;
     let model = args.model.load(&spec, head, &device, None)?;
     if let Some(count) = args.generate {
-        return output::print(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
+        return output::print_text(&generated(&spec, model.as_ref(), &batch, count, args.kernels(), &device)?);
     }
 
     let (latencies, output) = timed(args, model.as_ref(), &batch, &device)?;
     if let Some(path) = &args.output {
         write_outputs(path, args.all, model.as_ref(), &batch, &output)?;
     }
-    output::print(&report(&spec, &batch, &output, &latencies)?)
+    output::print_text(&report(&spec, &batch, &output, &latencies)?)
 }
 
 fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
@@ -100,9 +100,9 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
         )
         .into());
     }
-    let ModelArgs { model, weights, .. } = &args.model;
-    let place = if ModelSpec::builtin(model).is_some() { weights.as_ref() } else { None };
-    let encoded = input.text.encode(spec, place.unwrap_or(model))?;
+    // A built-in model has its tokenizer where its weights are.
+    let tokenizer = args.model.weights.as_deref().filter(|_| spec.is_builtin());
+    let encoded = input.text.encode(spec, tokenizer)?;
     let encoded = if args.generate.is_some() { encoded.padded_left() } else { encoded };
     Ok(Batch::of_ids(encoded.ids, encoded.mask, encoded.size, device)?)
 }
@@ -110,7 +110,8 @@ fn batch(args: &Args, spec: &ModelSpec, device: &Device) -> Result<Batch> {
 /// The batch in a safetensors file.
 fn tensors(path: &Path, device: &Device) -> Result<Batch> {
     let origin = || path.display().to_string();
-    let mut tensors = candle_core::safetensors::load(path, device).with_context(origin)?;
+    let fault = || file_fault(path).map_or_else(origin, |fault| format!("{}: {fault}", origin()));
+    let mut tensors = candle_core::safetensors::load(path, device).with_context(fault)?;
     let mut take = |name: &str| -> Result<Option<Tensor>> {
         let Some(tensor) = tensors.remove(name) else { return Ok(None) };
         let (dims, dtype) = (tensor.dims().to_vec(), tensor.dtype());

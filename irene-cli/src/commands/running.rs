@@ -107,8 +107,8 @@ impl ModelArgs {
         if let Some(seed) = self.random_weights {
             return self.place.made_up(spec, head, device, seed);
         }
-        let place = self.weights.as_ref().unwrap_or(&self.model);
-        match (ModelFiles::find(place).and_then(|files| files.weights()), default_seed) {
+        let files = self.weights.as_ref().map_or_else(|| spec.files(), |place| ModelFiles::find(place));
+        match (files.and_then(|files| files.weights()), default_seed) {
             (Ok(files), _) => Ok(spec.load(&files, head, self.place.dtype(), device)?),
             (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, head, device, seed),
             (Err(error), _) => {

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let end = clock.now();
     sampler.wait_until_covered(start, end);
     let recording = sampler.stop();
-    output::print(&summary(&recording, start, end, &selection.meters)?)?;
+    output::print_text(&summary(&recording, start, end, &selection.meters)?)?;
     if let Some(path) = &args.output {
         output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
     }

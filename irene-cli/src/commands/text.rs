@@ -20,8 +20,8 @@ impl TextArgs {
         !self.text.is_empty() || self.text_file.is_some()
     }
 
-    /// The texts as the ids that the tokenizer at this place, a path or a model's id, gives them.
-    pub(crate) fn encode(&self, spec: &ModelSpec, place: &str) -> Result<Encoded> {
+    /// The texts as the ids that a tokenizer gives them: that at a path or of a model's id, or the model's own.
+    pub(crate) fn encode(&self, spec: &ModelSpec, tokenizer: Option<&str>) -> Result<Encoded> {
         let texts = match &self.text_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -29,7 +29,8 @@ impl TextArgs {
             }
             None => self.text.clone(),
         };
-        let tokenizer = ModelFiles::find(place).and_then(|files| files.tokenizer());
+        let files = tokenizer.map_or_else(|| spec.files(), ModelFiles::find);
+        let tokenizer = files.and_then(|files| files.tokenizer());
         let tokenizer = tokenizer.context("--text needs the model's tokenizer.json")?;
         let pad = spec.config().token_or("pad_token_id", 0)? as i64;
         Ok(TextEncoder::open(&tokenizer)?.encode(&texts, pad)?)

@@ -1,58 +1,148 @@
 use anyhow::Result;
-use clap::ValueEnum;
-use irene_models::ModelSpec;
 use irene_tree::{
-    Quantity, jsonl,
+    Quantity, Tree, jsonl,
     render::{self, Column, Table, TableOptions},
 };
 
-use super::following::{self, RunArgs, SizeArgs};
-use crate::output;
+use super::{
+    TreeFormat, TreeOutputArgs, Usage,
+    following::{self, RunArgs, SizesArgs},
+    refuse,
+};
+use crate::{
+    output, settings,
+    sheet::{Field, Format, Sheet},
+};
 
 /// Prints a model's tree with the counts that follow from its shapes: parameters, FLOPs, bytes, kernels
+///
+/// Several models, or several sizes, give a row each; --depth shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene trace bert-base-uncased --batch-size 8 --seq-len 128
+  irene trace bert-base-uncased gpt2 -b 1,8 -s 128
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
   irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
-    /// A built-in model's name, or a path to a config.json or its directory
-    model: String,
+    /// Models, each a built-in name, a path to a config.json or its directory, or - for a config on the standard input
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
     #[command(flatten)]
-    size: SizeArgs,
+    sizes: SizesArgs,
     #[command(flatten)]
     run: RunArgs,
-    /// json is one line of the interchange format
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    output: TreeOutputArgs,
+    /// Show the tree to this depth (text)
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Show equal layers one by one (text, dot)
+    #[arg(long)]
+    unfold: bool,
     /// Show the single operations that modules run themselves
     #[arg(long)]
     math: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-    Dot,
-    Folded,
-}
+const SHOWN: [Quantity; 5] =
+    [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let spec = ModelSpec::find(&args.model)?;
-    let run = args.run.run(&spec, args.size.size(), args.math)?;
-    let tree = spec.trace(run)?;
-    following::tell_what_is_left_out(&spec, run)?;
-    let columns =
-        [Quantity::NumParameters, Quantity::Flops, Quantity::MemBytes, Quantity::MovedBytes, Quantity::Kernels];
-    output::print(&match args.format {
-        Format::Text => {
-            let columns = columns.map(Column::Value).to_vec();
-            Table::new(&tree, &TableOptions { columns, max_depth: usize::MAX }).to_string()
+    following::refuse_numbers(&args.models)?;
+    let format = args.output.format(None);
+    refuse(format != TreeFormat::Text, "--format text", &[("--depth", args.depth.is_some())])?;
+    let folds = matches!(format, TreeFormat::Text | TreeFormat::Dot);
+    refuse(!folds, "--format text and dot", &[("--unfold", args.unfold)])?;
+    let trees = trees(args)?;
+    let text = match (format, &trees[..]) {
+        (TreeFormat::Text, [tree]) => text(args, tree),
+        (TreeFormat::Text, trees) if args.depth.is_some() || args.unfold || args.math => {
+            let each = trees.iter().map(|tree| format!("{}\n\n{}", output::what_runs(tree), text(args, tree)));
+            each.collect::<Vec<_>>().join("\n")
         }
-        Format::Json => jsonl::to_json(&tree) + "\n",
-        Format::Dot => render::dot(&tree, Quantity::Flops),
-        Format::Folded => render::folded(&tree, Quantity::Flops),
-    })
+        (TreeFormat::Json, [tree]) => {
+            let mut tree = tree.clone();
+            tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
+            jsonl::to_json(&tree) + "\n"
+        }
+        (TreeFormat::Csv, [tree]) => render::csv(tree),
+        (TreeFormat::Text, trees) => rows(trees).printed(Format::Text, "settings"),
+        (TreeFormat::Json, trees) => rows(trees).printed(Format::Json, "settings"),
+        (TreeFormat::Csv, trees) => rows(trees).printed(Format::Csv, "settings"),
+        (TreeFormat::Dot, [tree]) => render::dot(&folded(args, tree), Quantity::Flops),
+        (TreeFormat::Folded, [tree]) => render::folded(tree, Quantity::Flops),
+        (TreeFormat::Dot | TreeFormat::Folded, _) => {
+            return Err(Usage("--format dot and folded show one tree; ask for one size of one model".into()).into());
+        }
+    };
+    match format {
+        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
+        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
+    }
+}
+
+fn trees(args: &Args) -> Result<Vec<Tree>> {
+    let sizes = args.sizes.sizes("")?;
+    let mut trees = Vec::new();
+    for name in &args.models {
+        let spec = following::model(name)?;
+        for (place, size) in sizes.iter().enumerate() {
+            let run = args.run.run(&spec, *size, args.math)?;
+            trees.push(spec.trace(run)?);
+            if place == 0 {
+                following::tell_what_is_left_out(&spec, run)?;
+            }
+        }
+    }
+    Ok(trees)
+}
+
+fn folded(args: &Args, tree: &Tree) -> Tree {
+    if args.unfold || settings::get().unfold.unwrap_or(false) { tree.clone() } else { tree.layers_folded() }
+}
+
+fn text(args: &Args, tree: &Tree) -> String {
+    let shown = folded(args, tree);
+    let options =
+        TableOptions { columns: SHOWN.map(Column::Value).to_vec(), max_depth: args.depth.unwrap_or(usize::MAX) };
+    let mut out = Table::new(&shown, &options).fitted(output::width()).to_string();
+    if shown.nodes().len() < tree.nodes().len() {
+        out += output::FOLDED;
+    }
+    out
+}
+
+/// A row a setting.
+fn rows(trees: &[Tree]) -> Sheet {
+    let counts = SHOWN.map(|quantity| {
+        Field::of(quantity).rank(match quantity {
+            Quantity::Flops | Quantity::NumParameters => 0,
+            Quantity::MovedBytes => 1,
+            Quantity::Kernels => 2,
+            _ => 3,
+        })
+    });
+    let mut fields = vec![
+        Field::word("model_name", "model"),
+        Field::figure("batch_size", "batch", ""),
+        Field::figure("seq_len", "seq", ""),
+        Field::figure("past_len", "past", ""),
+        Field::figure("generated", "new", ""),
+    ];
+    fields.extend(counts);
+    let mut sheet = Sheet::new(fields);
+    let above_zero = |count: usize| (count > 0).then_some(count).into();
+    for tree in trees {
+        let mut cells = vec![
+            tree.model_name.as_str().into(),
+            tree.size.sequences.into(),
+            tree.size.new.into(),
+            above_zero(tree.size.past),
+            above_zero(tree.generated),
+        ];
+        cells.extend(SHOWN.map(|quantity| tree.root().get(quantity).into()));
+        sheet.row(cells);
+    }
+    sheet
 }

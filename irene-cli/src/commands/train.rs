@@ -4,7 +4,10 @@ use anyhow::{Context, Result, ensure};
 use irene_regress::{DeviceProfile, Provenance};
 use irene_tree::Tree;
 
-use super::{MethodArgs, UNNAMED};
+use super::{
+    MethodArgs, UNNAMED,
+    trees::{self, Trees},
+};
 use crate::output;
 
 /// Trains a predictor on measured trees
@@ -30,18 +33,18 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let trainer = args.method.trainer()?;
-    let trees = super::read_trees(&args.data)?;
+    let Trees { trees, completion } = trees::read_completed(&args.data)?;
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
-    let predictor = match predictor {
+    let predictor = completion.explained(match predictor {
         Err(error @ irene_regress::Error::MissingFeature(_)) => {
             let needs = match trainer.method() {
                 "irene" => "--features specs needs no figures of the machine's",
                 _ => "our methods learn from latencies and FLOPs, bytes and kernels, which `irene profile` writes",
             };
-            return Err(error).context(needs);
+            Err(error).context(needs)
         }
-        predictor => predictor?,
-    };
+        predictor => Ok(predictor?),
+    })?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = DeviceProfile {
         predictor,

@@ -2,8 +2,9 @@
 #![allow(dead_code)] // each test takes what it needs
 
 use std::{
+    io::Write,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use irene_tree::{Quantity, jsonl};
@@ -46,8 +47,27 @@ impl Drop for Folder {
     }
 }
 
+/// The command without the settings of whoever runs the tests, and without a terminal.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_irene"));
+    command.args(args).env("IRENE_CONFIG", "").env_remove("COLUMNS").stdin(Stdio::null());
+    command
+}
+
 pub(crate) fn irene(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_irene")).args(args).output().unwrap()
+    command(args).output().unwrap()
+}
+
+/// What it prints when it reads this from standard input.
+pub(crate) fn fed(args: &[&str], text: &str) -> Output {
+    let mut child = command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    // It may have refused before it read all.
+    let _ = writer.join().unwrap();
+    output
 }
 
 /// What it prints when all is well.

@@ -13,10 +13,14 @@ use crate::{Error, Result};
 /// [`Error::Io`]; [`Error::File`] that names the value and what is wrong with it.
 pub fn read_designs(path: &Path) -> Result<Vec<Design>> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    parse(&path.display().to_string(), &text)
+    parse_designs(&path.display().to_string(), &text)
 }
 
-fn parse(origin: &str, text: &str) -> Result<Vec<Design>> {
+/// The designs of a text, as [`read_designs`]; `origin` names it in errors.
+///
+/// # Errors
+/// [`Error::File`] that names the value and what is wrong with it.
+pub fn parse_designs(origin: &str, text: &str) -> Result<Vec<Design>> {
     let mut designs = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|error| Error::File { origin: origin.to_owned(), reason: error.to_string() })?;
@@ -54,14 +58,14 @@ mod tests {
         let with = format!("{{\"hash\": \"a\", \"model_dict\": {DESIGN}}}");
         let device = format!("{{\"device\": \"d\", \"records\": [{with}, {with}]}}");
         for (text, count) in [(DESIGN, 1), (&with, 1), (&format!("{DESIGN}\n{with}\n\n{with}\n"), 3), (&device, 2)] {
-            assert_eq!(parse("file", text).unwrap().len(), count, "{text}");
+            assert_eq!(parse_designs("file", text).unwrap().len(), count, "{text}");
         }
     }
 
     #[test]
     fn what_is_no_design_is_named() {
         let mismatch = DESIGN.replace("[32]", "[64]");
-        let refused = |text: &str| parse("file", text).unwrap_err().to_string();
+        let refused = |text: &str| parse_designs("file", text).unwrap_err().to_string();
         assert_eq!(
             refused(&format!("{DESIGN}\n{mismatch}")),
             "file, design 2: `sa_sdp_16` in field `o`: 2 heads of a hidden size of 64 have a width of 32"

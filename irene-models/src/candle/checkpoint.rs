@@ -8,12 +8,12 @@ use std::{
 };
 
 use candle_core::{DType as CandleDType, Device, Tensor as Candle};
-use irene_tree::{Format, Precision, Shape};
+use irene_tree::{Format, Precision, Shape, file_fault};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
 use super::operations::known_format;
-use crate::{Error, Result, Tensor, WeightSource};
+use crate::{Error, Result, Tensor, WeightSource, files::reading};
 
 /// Safetensors files, mapped into memory and read tensor by tensor.
 ///
@@ -58,14 +58,15 @@ impl Checkpoint {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = reading(path, |path| File::open(path).map_err(io))?;
         // SAFETY: the map is only read. If another program truncates the file meanwhile, a signal ends this one, as with any memory
         // map.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let damaged = |error: safetensors::SafeTensorError| Error::Files {
             what: path.display().to_string(),
-            reason: format!("not a safetensors file, or a damaged one ({error})"),
+            reason: file_fault(path)
+                .unwrap_or_else(|| format!("not a safetensors file, or a damaged one ({error}): download it again")),
         };
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
         // Checks that the data is all there.
@@ -146,6 +147,10 @@ impl WeightSource for Checkpoint {
 
     fn precision(&self) -> Precision {
         precision_of(self.dtype)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
     }
 }
 

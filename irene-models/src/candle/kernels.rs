@@ -16,6 +16,7 @@ const TASK: usize = 1 << 14;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Each {
     Gelu,
+    GeluNew,
     Tanh,
     Cube,
     /// x · factor + term.
@@ -34,6 +35,7 @@ fn each_of(f: Each, values: &mut [f32]) {
     let values = values.iter_mut();
     match f {
         Each::Gelu => values.for_each(|x| *x = gelu_of(*x)),
+        Each::GeluNew => values.for_each(|x| *x = gelu_new_of(*x)),
         Each::Tanh => values.for_each(|x| *x = tanh_of(*x)),
         Each::Cube => values.for_each(|x| *x = *x * *x * *x),
         Each::Scale { factor, term } => values.for_each(|x| *x = *x * factor + term),

@@ -23,6 +23,7 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 pub(super) fn unary(x: &Tensor, op: Unary) -> Option<Result<Tensor>> {
     let map = match op {
         Unary::Gelu => Map::Each(Each::Gelu),
+        Unary::GeluTanh => Map::Each(Each::GeluNew),
         Unary::Tanh => Map::Each(Each::Tanh),
         Unary::Pow(3.0) => Map::Each(Each::Cube),
         Unary::Softmax => Map::Softmax(*x.dims().last()?),

@@ -60,9 +60,11 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::Softmax => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
         Unary::Tanh => x.tanh(),
         Unary::Gelu => x.gelu_erf(),
+        Unary::GeluTanh => x.gelu(),
         Unary::Relu => x.relu(),
         Unary::Silu => x.silu(),
         Unary::Sigmoid => candle_nn::ops::sigmoid(x),
+        Unary::Erf => x.erf(),
         Unary::Pow(exponent) => x.powf(exponent),
         Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
         // candle sums by a product with a triangle of ones, which needs floats.

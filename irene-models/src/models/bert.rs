@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
-    ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, labelled,
+    ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
 labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
@@ -42,7 +42,7 @@ impl Architecture for Bert {
         let trunk = |weights: &Weights<'_>, level| {
             let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
             // A masked language model has no pooler.
-            let pooler = (head != TaskHead::Lm).then_some("BertPooler");
+            let pooler = (head != TaskHead::Lm && pooler_runs(config, weights, head)).then_some("BertPooler");
             EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, pooler)
         };
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
@@ -54,6 +54,12 @@ impl Architecture for Bert {
             })
         })
     }
+}
+
+/// Whether the pooler runs: checkpoints of some classes have none, and run without.
+pub(super) fn pooler_runs(config: &Config, trunk: &Weights<'_>, head: TaskHead) -> bool {
+    let is_there = || trunk.child("pooler").child("dense").has("weight");
+    head != TaskHead::None || is_there() || !families::may_lack_pooler(config)
 }
 
 /// Class names in transformers v4.2.2, which copies BERT's code for RoBERTa.
@@ -99,9 +105,6 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn read(config: &Config) -> Result<Self> {
-        config.refuse_flags(&["is_decoder", "add_cross_attention"])?;
-        config.refuse_other_words("position_embedding_type", "absolute")?;
-        config.refuse_chunking()?;
         let (hidden, heads) = config.width_and_heads("hidden_size", "num_attention_heads")?;
         Ok(Self {
             hidden,

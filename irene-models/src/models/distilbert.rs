@@ -72,7 +72,6 @@ struct Sizes {
 
 impl Sizes {
     fn read(config: &Config) -> Result<Self> {
-        config.refuse_chunking()?;
         let (hidden, heads) = config.width_and_heads("dim", "n_heads")?;
         Ok(Self {
             hidden,

@@ -36,8 +36,11 @@ impl Architecture for Gpt2 {
         Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
     }
 
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        config.size("n_positions")
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
-        config.refuse_flags(&["add_cross_attention", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"])?;
         let activation = Activation::from_config(config, "activation_function", "gelu_new")?;
         let sizes = Sizes { scaled: config.flag_or("scale_attn_weights", true)?, ..Sizes::read(config, activation)? };
         let trunk = |weights: &Weights<'_>, level| Gpt2Model::load(weights, &sizes, level);

@@ -13,11 +13,13 @@ mod task_head;
 
 use crate::Architecture;
 
-/// Every architecture, by its config's `model_type`. A new one is one file and one line here.
+/// Every architecture, by its config's `model_type`. A new one is one file, one line here, and one row in the table of families.
 pub const ARCHITECTURES: &[&dyn Architecture] = &[
     &bert::Bert,
     &electra::Electra,
-    &roberta::Roberta,
+    &roberta::ROBERTA,
+    &roberta::XLM_ROBERTA,
+    &roberta::CAMEMBERT,
     &distilbert::DistilBert,
     &gpt2::Gpt2,
     &openai_gpt::OpenAiGpt,

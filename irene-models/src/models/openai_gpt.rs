@@ -19,8 +19,12 @@ labelled!(OpenAiGptModel, Block, GptAttention);
 pub(super) struct OpenAiGpt;
 
 /// Its code has a table of its own, in which `gelu` means the tanh form.
-const WORDS: [(&str, Activation); 3] =
-    [("gelu", Activation::GeluNew), ("relu", Activation::Relu), ("swish", Activation::Silu)];
+const WORDS: [(&str, Activation); 4] = [
+    ("gelu", Activation::GeluNew),
+    ("relu", Activation::Relu),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+];
 
 impl Architecture for OpenAiGpt {
     fn model_type(&self) -> &'static str {
@@ -37,6 +41,10 @@ impl Architecture for OpenAiGpt {
 
     fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
         Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
+    }
+
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        config.size("n_positions")
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {

@@ -1,9 +1,10 @@
-//! RoBERTa (Liu et al., 2019): BERT's encoder; positions start after the padding token's id and skip padding.
+//! RoBERTa (Liu et al., 2019): BERT's encoder; positions start after the padding token's id and skip padding. XLM-RoBERTa (Conneau et
+//! al., 2020) and CamemBERT (Martin et al., 2020) are the same code under names of their own.
 
 use irene_tree::{Format, Level};
 
 use super::{
-    bert::{Classes, EncoderModel, Sizes, Tables},
+    bert::{Classes, EncoderModel, Sizes, Tables, pooler_runs},
     task_head::{FirstToken, HeadClasses, HeadLayers, Transforming, WithHead, decoder},
 };
 use crate::{
@@ -13,36 +14,73 @@ use crate::{
 
 labelled!(RobertaEmbeddings, RobertaLmHead);
 
-/// The entry in the registry.
-pub(super) struct Roberta;
+/// An entry in the registry.
+pub(super) struct Roberta {
+    model_type: &'static str,
+    classes: Classes,
+    heads: HeadClasses,
+}
+
+pub(super) const ROBERTA: Roberta = Roberta {
+    model_type: "roberta",
+    classes: CLASSES,
+    heads: HeadClasses { trunk: TRUNK, lm: "RobertaForMaskedLM", classification: "RobertaForSequenceClassification" },
+};
+
+pub(super) const XLM_ROBERTA: Roberta = Roberta {
+    model_type: "xlm-roberta",
+    classes: Classes { model: "XLMRobertaModel", ..CLASSES },
+    heads: HeadClasses {
+        trunk: TRUNK,
+        lm: "XLMRobertaForMaskedLM",
+        classification: "XLMRobertaForSequenceClassification",
+    },
+};
+
+pub(super) const CAMEMBERT: Roberta = Roberta {
+    model_type: "camembert",
+    classes: Classes { model: "CamembertModel", ..CLASSES },
+    heads: HeadClasses {
+        trunk: TRUNK,
+        lm: "CamembertForMaskedLM",
+        classification: "CamembertForSequenceClassification",
+    },
+};
+
+const TRUNK: &str = "roberta";
 
 impl Architecture for Roberta {
     fn model_type(&self) -> &'static str {
-        "roberta"
+        self.model_type
     }
 
     fn checkpoint_prefix(&self) -> &'static str {
-        "roberta"
+        TRUNK
     }
 
     fn heads(&self) -> &'static [TaskHead] {
         &TaskHead::ALL
     }
 
+    /// The padding token's position and those before it are no token's.
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        let (positions, pad) = (config.size("max_position_embeddings")?, pad(config)?);
+        positions.checked_sub(pad + 1).filter(|longest| *longest > 0).ok_or_else(|| {
+            let reason = format!("{pad} leaves no position of `max_position_embeddings`, which is {positions}");
+            config.error("pad_token_id", reason)
+        })
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let pad = config.token_or("pad_token_id", 1)?;
-        if pad + 1 >= sizes.positions {
-            let reason = format!("{pad} leaves no position of `max_position_embeddings`, which is {}", sizes.positions);
-            return Err(config.error("pad_token_id", reason));
-        }
+        let places = Places { pad: pad(config)?, longest: self.longest_sequence(config)? };
         let trunk = |weights: &Weights<'_>, level| {
-            let embeddings = RobertaEmbeddings::load(&weights.child("embeddings"), &sizes, pad)?;
+            let embeddings = RobertaEmbeddings::load(&weights.child("embeddings"), &sizes, self.classes.model, places)?;
             // Both heads read the hidden states themselves.
-            let pooler = (head == TaskHead::None).then_some("RobertaPooler");
-            EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, pooler)
+            let pooler = (head == TaskHead::None && pooler_runs(config, weights, head)).then_some("RobertaPooler");
+            EncoderModel::load(weights, level, &sizes, &self.classes, embeddings, pooler)
         };
-        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+        WithHead::build(weights, head, &self.heads, trunk, |tokens| {
             Ok(if head == TaskHead::Lm {
                 Box::new(RobertaLmHead::load(config, &weights.child("lm_head"), &sizes, tokens)?)
             } else {
@@ -66,36 +104,39 @@ const CLASSES: Classes = Classes {
     output: "RobertaOutput",
 };
 
-const HEADS: HeadClasses =
-    HeadClasses { trunk: "roberta", lm: "RobertaForMaskedLM", classification: "RobertaForSequenceClassification" };
+/// The padding token's id, which is also its position.
+fn pad(config: &Config) -> Result<usize> {
+    config.token_or("pad_token_id", 1)
+}
+
+/// Which positions tokens have.
+#[derive(Clone, Copy)]
+struct Places {
+    pad: usize,
+    longest: usize,
+}
 
 struct RobertaEmbeddings {
     label: Label,
     tables: Tables,
-    /// The padding token's id, which is also its position.
-    pad: usize,
-    /// Positions that tokens can have.
-    positions: usize,
+    model: &'static str,
+    places: Places,
 }
 
 impl RobertaEmbeddings {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, pad: usize) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(CLASSES.embeddings, Level::Module),
-            tables: Tables::load(weights, sizes, sizes.hidden)?,
-            pad,
-            positions: sizes.positions - pad - 1,
-        })
+    fn load(weights: &Weights<'_>, sizes: &Sizes, model: &'static str, places: Places) -> Result<Self> {
+        let tables = Tables::load(weights, sizes, sizes.hidden)?;
+        Ok(Self { label: weights.label(CLASSES.embeddings, Level::Module), tables, model, places })
     }
 
     /// Tokens count from pad + 1; padding stays at pad.
     fn position_ids(&self, cx: &mut Cx<'_>, input_ids: &Tensor) -> Result<Tensor> {
-        let is_token = cx.not_equal(input_ids, self.pad as i64)?;
+        let is_token = cx.not_equal(input_ids, self.places.pad as i64)?;
         let is_token = cx.cast(&is_token, Format::I32)?;
         let count = cx.cumsum(&is_token)?;
         let count = cx.mul(&count, &is_token)?;
         let count = cx.cast(&count, Format::I64)?;
-        cx.add_scalar(&count, self.pad as f64)
+        cx.add_scalar(&count, self.places.pad as f64)
     }
 }
 
@@ -110,7 +151,7 @@ impl Module for RobertaEmbeddings {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
-        batch.check_whole(CLASSES.model, self.positions)?;
+        batch.check_whole(self.model, self.places.longest)?;
         let position_ids = self.position_ids(cx, &batch.input_ids)?;
         self.tables.embed(cx, batch, &position_ids)
     }

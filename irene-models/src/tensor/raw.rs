@@ -17,9 +17,12 @@ pub(crate) enum Unary {
     Tanh,
     /// The erf form.
     Gelu,
+    /// The tanh form in one operation.
+    GeluTanh,
     Relu,
     Silu,
     Sigmoid,
+    Erf,
     Pow(f64),
     NotEqual(i64),
     CumSum,
@@ -32,10 +35,11 @@ impl Unary {
         match self {
             Self::Softmax => OpKind::Softmax,
             Self::Tanh => OpKind::Tanh,
-            Self::Gelu => OpKind::Gelu,
+            Self::Gelu | Self::GeluTanh => OpKind::Gelu,
             Self::Relu => OpKind::Relu,
             Self::Silu => OpKind::Silu,
             Self::Sigmoid => OpKind::Sigmoid,
+            Self::Erf => OpKind::Erf,
             Self::Pow(_) => OpKind::Pow,
             Self::NotEqual(_) => OpKind::Compare,
             Self::CumSum => OpKind::CumSum,

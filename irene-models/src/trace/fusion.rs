@@ -14,7 +14,7 @@ impl Cx<'_> {
     pub fn call_then<L: AffineLayer>(&mut self, layer: &L, x: &Tensor, activation: Activation) -> Result<Tensor> {
         let describe = |output: &Tensor| {
             let operation = layer.operation(x, output)?;
-            Some(operation.fused_with(&[OpKind::Add, activation.kind()]))
+            Some(operation.fused_with(&[&[OpKind::Add], activation.kinds()].concat()))
         };
         let run = || layer.forward_then(x, activation);
         if let Some(output) = self.fused(|| layer.label().clone(), &[x], run, describe) {

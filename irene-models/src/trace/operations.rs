@@ -112,6 +112,41 @@ impl Cx<'_> {
         self.mul(&half, &gate)
     }
 
+    /// The same formula in one operation, as PyTorch's own kernel has it.
+    #[inline]
+    pub fn gelu_tanh(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::GeluTanh)
+    }
+
+    /// The same formula in another order: 0.5 x (1 + tanh(√(2/π) x (1 + 0.044715 x x))).
+    pub fn gelu_fast(&mut self, x: &Tensor) -> Result<Tensor> {
+        let half = self.mul_scalar(x, 0.5)?;
+        let scaled = self.mul_scalar(x, 0.797_884_560_8)?;
+        let small = self.mul_scalar(x, 0.044715)?;
+        let square = self.mul(&small, x)?;
+        let sum = self.add_scalar(&square, 1.0)?;
+        let inner = self.mul(&scaled, &sum)?;
+        let tanh = self.tanh(&inner)?;
+        let gate = self.add_scalar(&tanh, 1.0)?;
+        self.mul(&half, &gate)
+    }
+
+    /// GELU with the error function, operation by operation: 0.5 x (1 + erf(x / √2)).
+    pub fn gelu_python(&mut self, x: &Tensor) -> Result<Tensor> {
+        let half = self.mul_scalar(x, 0.5)?;
+        let inner = self.div_scalar(x, std::f64::consts::SQRT_2)?;
+        let erf = self.unary(&inner, Unary::Erf)?;
+        let gate = self.add_scalar(&erf, 1.0)?;
+        self.mul(&half, &gate)
+    }
+
+    /// x · sigmoid(1.702 x), which is close to GELU.
+    pub fn quick_gelu(&mut self, x: &Tensor) -> Result<Tensor> {
+        let scaled = self.mul_scalar(x, 1.702)?;
+        let gate = self.sigmoid(&scaled)?;
+        self.mul(x, &gate)
+    }
+
     /// Hyperbolic tangent.
     #[inline]
     pub fn tanh(&mut self, x: &Tensor) -> Result<Tensor> {

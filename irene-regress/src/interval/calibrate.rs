@@ -1,6 +1,6 @@
 //! Calibration on trees that were left out: without each model, without some sizes, without each family.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use irene_numerics::mean;
 use irene_tree::{Level, NodeId, Quantity, Tree};
@@ -275,11 +275,12 @@ impl Held<'_> {
             _ => Some(Part::default()),
         });
         let outside = self.own_parts_outside();
-        let mut sums: HashMap<[u64; 3], Sum> = HashMap::new();
+        let mut sums: BTreeMap<[u64; 3], Sum> = BTreeMap::new();
         for id in self.tree.ids() {
             let (place, level) = (id.index(), self.tree.node(id).level());
             let prediction = &self.predictions[place];
             let (Some(cost), Some(joules)) = (prediction.cost, self.truth(id)) else { continue };
+            let (Some(leaves), Some([_, [squares, sum, _]])) = (composition.sums(id), own.sums(id)) else { continue };
             if !prediction.is_sum || !WHOLES.contains(&level) {
                 continue;
             }
@@ -289,8 +290,8 @@ impl Held<'_> {
                 count: 0,
                 energy: cost.energy,
                 error: joules - cost.energy,
-                leaves: composition.sums(place),
-                own: [own.sums(place)[1][0], own.sums(place)[1][1]],
+                leaves,
+                own: [squares, sum],
                 alone: if runs_alone(self.tree, id, prediction) { cost.energy } else { 0.0 },
                 outside: outside[place],
             };

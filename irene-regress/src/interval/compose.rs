@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use irene_tree::{Level, NodeId, Tree};
 
 use super::{
@@ -23,103 +25,108 @@ fn add(sum: &mut Sides, part: Sides, times: f64) {
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += times * part);
 }
 
+/// Own parts below this share of their module do not set it apart from the sum of its children.
+const LEAST_OWN_SHARE: f64 = 0.03;
+
 /// Whether a node is a module below the whole with operations of its own. Measured alone, it waits for what the whole hides.
 pub(super) fn runs_alone(tree: &Tree, id: NodeId, prediction: &NodePrediction) -> bool {
-    prediction.is_sum && tree.node(id).level() == Level::Module && prediction.own.is_some_and(|own| own > 0.0)
+    let is_own = || Some(prediction.own? > LEAST_OWN_SHARE * prediction.cost?.energy);
+    prediction.is_sum && tree.node(id).level() == Level::Module && is_own() == Some(true)
 }
 
-/// What the parts below each node of a tree may be off by, group by group.
+/// What the parts below each node of a tree may be off by together.
 pub(super) struct Composition {
-    groups: usize,
-    /// For each node and group.
+    /// For each node and side: the sum of the squares over the groups, the sum, and what is beyond, J; None if a part's reach is not known.
+    sums: Vec<Option<[[f64; 3]; 2]>>,
+}
+
+/// What the parts below one node may be off by.
+struct Open {
+    /// By group.
     within: Vec<Sides>,
-    /// For each node.
-    beyond: Vec<Sides>,
-    /// Whether the reach of every part below a node is known.
-    is_known: Vec<bool>,
+    beyond: Sides,
+    is_known: bool,
 }
 
 impl Composition {
     /// `part` gives the reach of a part, if it is known.
     pub(super) fn of(tree: &Tree, predictions: &[NodePrediction], part: impl Fn(&Uncertainty) -> Option<Part>) -> Self {
-        let mut groups: Vec<u64> = Vec::new();
-        let place_of = |prediction: &NodePrediction| {
-            let group = prediction.uncertainty.group;
-            groups.iter().position(|known| *known == group).unwrap_or_else(|| {
-                groups.push(group);
-                groups.len() - 1
-            })
-        };
-        let places: Vec<usize> = predictions.iter().map(place_of).collect();
-        let (nodes, groups) = (predictions.len(), groups.len());
-        let mut sum = Self {
-            groups,
-            within: vec![Sides::default(); nodes * groups],
-            beyond: vec![Sides::default(); nodes],
-            is_known: vec![true; nodes],
-        };
+        let mut groups: HashMap<u64, usize> = HashMap::new();
+        for prediction in predictions {
+            let next = groups.len();
+            groups.entry(prediction.uncertainty.group).or_insert(next);
+        }
+        let new = || Open { within: vec![Sides::default(); groups.len()], beyond: Sides::default(), is_known: true };
+        // Children come first here, so that only nodes above the current one are open.
+        let mut open: HashMap<usize, Open> = HashMap::new();
+        let mut sums = vec![None; predictions.len()];
         for id in tree.ids().rev() {
-            let (place, prediction) = (id.index(), &predictions[id.index()]);
-            match (prediction.own, part(&prediction.uncertainty)) {
+            let prediction = &predictions[id.index()];
+            let mut below = open.remove(&id.index()).unwrap_or_else(new);
+            let energy = if prediction.is_sum { prediction.own } else { prediction.cost.map(|cost| cost.energy) };
+            match (energy, part(&prediction.uncertainty)) {
                 (Some(energy), Some(Part { within, beyond })) => {
-                    let energy =
-                        if prediction.is_sum { energy } else { prediction.cost.map_or(0.0, |cost| cost.energy) };
                     let (inside, whole) = (sides(energy, within), sides(energy, within + beyond));
-                    add(&mut sum.within[place * groups + places[place]], inside, 1.0);
-                    add(&mut sum.beyond[place], whole, 1.0);
-                    add(&mut sum.beyond[place], inside, -1.0);
+                    add(&mut below.within[groups[&prediction.uncertainty.group]], inside, 1.0);
+                    add(&mut below.beyond, whole, 1.0);
+                    add(&mut below.beyond, inside, -1.0);
                 }
-                _ => sum.is_known[place] = false,
+                _ => below.is_known = false,
             }
+            sums[id.index()] = below.is_known.then(|| below.sums());
             if let Some(parent) = tree.parent(id).filter(|parent| predictions[parent.index()].is_sum) {
-                sum.add_child(parent.index(), place, tree.node(id).times());
+                let above = open.entry(parent.index()).or_insert_with(new);
+                above.add(&below, tree.node(id).times());
             }
         }
-        sum
+        Self { sums }
     }
 
-    fn add_child(&mut self, parent: usize, child: usize, times: f64) {
-        for group in 0..self.groups {
-            let part = self.within[child * self.groups + group];
-            add(&mut self.within[parent * self.groups + group], part, times);
-        }
-        let part = self.beyond[child];
-        add(&mut self.beyond[parent], part, times);
-        self.is_known[parent] &= self.is_known[child];
-    }
-
-    /// For each side, the sum of the squares over the groups, the sum, and what is beyond.
-    pub(super) fn sums(&self, node: usize) -> [[f64; 3]; 2] {
-        let groups = &self.within[node * self.groups..][..self.groups];
-        std::array::from_fn(|side| {
-            let squares = groups.iter().map(|group| group[side] * group[side]).sum();
-            [squares, groups.iter().map(|group| group[side]).sum(), self.beyond[node][side]]
-        })
+    pub(super) fn sums(&self, id: NodeId) -> Option<[[f64; 3]; 2]> {
+        self.sums[id.index()]
     }
 
     /// How far a node's energy may be off below and above, J, if that is known.
     pub(super) fn reach(&self, tree: &Tree, id: NodeId, prediction: &NodePrediction, spread: &Spread) -> Option<Sides> {
         let alone = if runs_alone(tree, id, prediction) { spread.mismatch * prediction.cost?.energy } else { 0.0 };
-        let sides = self
-            .sums(id.index())
-            .map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + alone);
-        (self.is_known[id.index()] && sides.iter().all(|side| side.is_finite())).then_some(sides)
+        let sides =
+            self.sums(id)?.map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + alone);
+        sides.iter().all(|side| side.is_finite()).then_some(sides)
     }
 }
 
-/// Widens the interval of a parent until it is off by as much as each child may be, and reaches up to it. Composed intervals do; nodes that
-/// were predicted one by one need not.
+impl Open {
+    fn add(&mut self, child: &Self, times: f64) {
+        self.within.iter_mut().zip(&child.within).for_each(|(sum, part)| add(sum, *part, times));
+        add(&mut self.beyond, child.beyond, times);
+        self.is_known &= child.is_known;
+    }
+
+    fn sums(&self) -> [[f64; 3]; 2] {
+        std::array::from_fn(|side| {
+            let squares = self.within.iter().map(|group| group[side] * group[side]).sum();
+            [squares, self.within.iter().map(|group| group[side]).sum(), self.beyond[side]]
+        })
+    }
+}
+
+/// Widens the interval of a parent until it is off by as much as each child may be, equal children together, and reaches up to them.
+/// Composed intervals nearly do; nodes that were predicted one by one need not.
 pub(super) fn hold_children(tree: &Tree, predictions: &[NodePrediction], intervals: &mut [Option<[f64; 2]>]) {
     let energy = |id: NodeId| predictions[id.index()].cost.map(|cost| cost.energy);
-    for id in tree.ids().rev() {
-        let Some(parent) = tree.parent(id) else { continue };
-        let times = tree.node(id).times();
-        let (Some([low, high]), Some(child), Some(whole)) = (intervals[id.index()], energy(id), energy(parent)) else {
-            continue;
-        };
-        if let Some([least, most]) = &mut intervals[parent.index()] {
-            *least = least.min((whole - times * (child - low)).max(0.0));
-            *most = most.max(whole + times * (high - child)).max(times * high);
+    let mut runs: HashMap<[u64; 3], f64> = HashMap::new();
+    for parent in tree.ids().rev().filter(|&id| !tree.is_leaf(id)) {
+        runs.clear();
+        for child in tree.children(parent) {
+            if let (Some([low, high]), Some(energy)) = (intervals[child.index()], energy(child)) {
+                *runs.entry([low, energy, high].map(f64::to_bits)).or_default() += tree.node(child).times();
+            }
+        }
+        let (Some([least, most]), Some(whole)) = (&mut intervals[parent.index()], energy(parent)) else { continue };
+        for (key, times) in &runs {
+            let [low, energy, high] = key.map(f64::from_bits);
+            *least = least.min((whole - times * (energy - low)).max(0.0));
+            *most = most.max(whole + times * (high - energy)).max(times * high);
         }
     }
 }

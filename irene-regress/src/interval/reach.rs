@@ -64,9 +64,10 @@ pub(crate) struct Reach {
 const FARTHEST: f64 = 6.9;
 
 impl Reach {
-    /// Outside the training range it grows with the logarithm of the factor.
+    /// Outside the training range it grows with the root of the logarithm of the factor.
     pub(crate) fn of(self, uncertainty: &Uncertainty) -> f64 {
-        self.multiple * uncertainty.deviation.powf(self.power) * (1.0 + uncertainty.distance.min(FARTHEST))
+        let growth = (1.0 + uncertainty.distance.min(FARTHEST)).sqrt();
+        self.multiple * uncertainty.deviation.powf(self.power) * growth
     }
 
     fn times(self, factor: f64) -> Self {

@@ -106,7 +106,7 @@ impl OwnPart {
             latency: fit(0, &self.latency),
             energy: fit(1, &self.energy),
             gpu_energy: gpu_energy.map(|here| fit(2, here)),
-            range: modules.range().map(|range| self.range.as_ref().map_or(range.clone(), |before| range.union(before))),
+            range: self.range.as_ref().zip(modules.range()).map(|(before, here)| before.union(&here)),
         })
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::parse::parse_tree;
-use crate::{Error, Result, Tree, validate};
+use crate::{Error, Result, Tree, file_fault, validate};
 
 /// Reads trees one line at a time: memory holds one line and one tree, whatever the size of the file.
 ///
@@ -23,10 +23,27 @@ impl TreeReader<BufReader<File>> {
     /// Reads the file at this path.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be opened.
+    /// [`Error::Io`] if it cannot be opened; [`Error::File`] if another thing stands in its place.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Ok(Self::new(path.display().to_string(), BufReader::with_capacity(1 << 16, file)))
+        let explained = |source| match file_fault(path) {
+            Some(reason) => Error::File { path: path.to_owned(), reason },
+            None => Error::Io { path: path.to_owned(), source },
+        };
+        let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(explained)?);
+        let first = input.fill_buf().map_err(explained)?.first();
+        // A line of trees begins with a brace. Before anything else, the file itself says more than its first line.
+        let is_json = first.is_some_and(|first| b"{ \t\r\n".contains(first));
+        if let Some(reason) = (!is_json).then(|| file_fault(path)).flatten() {
+            return Err(Error::File { path: path.to_owned(), reason });
+        }
+        Ok(Self::new(path.display().to_string(), input))
+    }
+}
+
+impl<R: BufRead + 'static> TreeReader<R> {
+    /// The same reader, whatever it reads.
+    pub fn boxed(self) -> TreeReader<Box<dyn BufRead>> {
+        TreeReader { origin: self.origin, input: Box::new(self.input), line: self.line, buffer: self.buffer }
     }
 }
 
@@ -54,22 +71,32 @@ impl<R: BufRead> Iterator for TreeReader<R> {
     }
 }
 
-/// All trees of a file, each checked, with their ids unique over the file.
+impl<R: BufRead> TreeReader<R> {
+    /// All trees, each checked, with their ids unique over the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
+    pub fn all(mut self) -> Result<Vec<Tree>> {
+        let trees = self.by_ref().collect::<Result<Vec<_>>>()?;
+        let mut seen = HashMap::new();
+        for tree in &trees {
+            for node in tree.nodes() {
+                if let Some(id) = &node.id
+                    && let Some(first) = seen.insert(id, tree)
+                {
+                    let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", self.origin);
+                    return Err(validate::node_error(tree, node, reason));
+                }
+            }
+        }
+        Ok(trees)
+    }
+}
+
+/// All trees of a file, as [`TreeReader::all`].
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
 pub fn read_trees(path: &Path) -> Result<Vec<Tree>> {
-    let trees = TreeReader::open(path)?.collect::<Result<Vec<_>>>()?;
-    let mut seen = HashMap::new();
-    for tree in &trees {
-        for node in tree.nodes() {
-            if let Some(id) = &node.id
-                && let Some(first) = seen.insert(id, tree)
-            {
-                let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", path.display());
-                return Err(validate::node_error(tree, node, reason));
-            }
-        }
-    }
-    Ok(trees)
+    TreeReader::open(path)?.all()
 }

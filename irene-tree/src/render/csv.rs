@@ -17,15 +17,15 @@ pub fn csv(tree: &Tree) -> String {
         let numbers = quantities.iter().map(|&q| node.get(q).map_or_else(String::new, |value| value.to_string()));
         let numbers: Vec<String> = numbers.collect();
         let marks: Vec<_> = node.marks.iter().map(Mark::name).collect();
-        let names = [node.scope(), node.instance_type(), node.level().name()].map(quoted).join(",");
+        let names = [node.scope(), node.instance_type(), node.level().name()].map(csv_field).join(",");
         let times = if has_times { format!("{},", node.times()) } else { String::new() };
         out += &format!("{names},{times}{},{}\n", numbers.join(","), marks.join(" "));
     }
     out
 }
 
-/// A CSV field, in quotes where it needs them (RFC 4180).
-fn quoted(field: &str) -> String {
+/// A field of CSV, in quotes where it needs them (RFC 4180).
+pub fn csv_field(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::number;
 use crate::{Quantity, Tree};
 
-/// The tree in Graphviz's language, each node with its value and shaded by its share of the root's.
+/// The tree in Graphviz's language, each node with the value of all its runs and shaded by its share of the root's.
 ///
 /// `dot -Tsvg` draws it.
 pub fn dot(tree: &Tree, shown: Quantity) -> String {
@@ -12,7 +12,10 @@ pub fn dot(tree: &Tree, shown: Quantity) -> String {
     for id in tree.ids() {
         let node = tree.node(id);
         let mut label = format!("{}\\n{}", escaped(node.name()), escaped(node.instance_type()));
-        if let Some(value) = node.get(shown) {
+        if node.times() != 1.0 {
+            let _ = write!(label, " x{}", number::digits(node.times()));
+        }
+        if let Some(value) = tree.total(id, shown) {
             let _ = write!(label, "\\n{}", number::quantity(shown, value));
         }
         // White to red by saturation.

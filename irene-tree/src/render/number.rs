@@ -10,8 +10,22 @@ use crate::Quantity;
 /// assert_eq!(si(0.0, "J"), "0 J");
 /// ```
 pub fn si(value: f64, unit: &str) -> String {
-    const PREFIXES: [&str; 10] = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
-    scaled(value, 1000.0, 3, &PREFIXES, unit)
+    scaled(value, 1000.0, UNITY, &PREFIXES, unit)
+}
+
+const PREFIXES: [&str; 10] = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
+/// The place of no prefix.
+const UNITY: usize = 3;
+
+/// A range in one unit: `880 to 969 mJ`; in two where its ends are far apart: `3.40 mJ to 1.20 J`.
+pub fn range(low: f64, high: f64, unit: &str) -> String {
+    const FAR: f64 = 0.1;
+    if high == 0.0 || low.abs() < FAR * high.abs() {
+        return format!("{} to {}", si(low, unit), si(high, unit));
+    }
+    let index = prefix_index(high, 1000.0, UNITY, PREFIXES.len());
+    let [low, high] = [low, high].map(|end| digits(shifted(end, 1000.0, UNITY, index)));
+    format!("{low} to {high} {}{unit}", PREFIXES[index])
 }
 
 /// The number of bytes with three significant digits and a binary prefix: `10.6 GiB`.
@@ -22,29 +36,50 @@ pub fn bytes(value: f64) -> String {
 
 /// A quantity in its unit, with a prefix that keeps it readable.
 pub fn quantity(quantity: Quantity, value: f64) -> String {
-    match quantity.unit() {
+    in_unit(value, quantity.unit())
+}
+
+/// A number in a unit of quantities (`MFLOP`, `MiB`, `J`, `s`, `W`, none for counts ...), with a prefix that keeps it readable.
+///
+/// ```
+/// use irene_tree::render::in_unit;
+/// assert_eq!(in_unit(1208.7, "MFLOP"), "1.21 GFLOP");
+/// assert_eq!(in_unit(2048.0, "MiB"), "2 GiB");
+/// assert_eq!(in_unit(12.3, "%"), "12.3 %");
+/// ```
+pub fn in_unit(value: f64, unit: &str) -> String {
+    match unit {
         "MFLOP" => si(value * 1e6, "FLOP"),
         "MiB" => bytes(value * 1024.0 * 1024.0),
-        "J" => si(value, "J"),
-        "s" => si(value, "s"),
+        "J" | "s" | "W" => si(value, unit),
         "" => si(value, "").trim_end().to_owned(),
         unit => format!("{} {unit}", digits(value)),
     }
 }
 
 fn scaled(value: f64, base: f64, unity: usize, prefixes: &[&str], unit: &str) -> String {
+    let index = prefix_index(value, base, unity, prefixes.len());
+    format!("{} {}{unit}", digits(shifted(value, base, unity, index)), prefixes[index])
+}
+
+/// The place of the prefix that keeps a number readable.
+fn prefix_index(value: f64, base: f64, unity: usize, count: usize) -> usize {
+    let size = |index| shifted(value, base, unity, index).abs();
     let mut index = unity;
-    let mut number = value;
     // 999.5 prints as 1000: step up before that shows.
-    while number.abs() >= base * (1.0 - 5e-4) && index + 1 < prefixes.len() {
-        number /= base;
+    while size(index) >= base * (1.0 - 5e-4) && index + 1 < count {
         index += 1;
     }
-    while number != 0.0 && number.abs() < 1.0 - 5e-4 && index > 0 {
-        number *= base;
+    while value != 0.0 && size(index) < 1.0 - 5e-4 && index > 0 {
         index -= 1;
     }
-    format!("{} {}{unit}", digits(number), prefixes[index])
+    index
+}
+
+/// The number of units with the prefix at this place.
+fn shifted(value: f64, base: f64, unity: usize, index: usize) -> f64 {
+    let up = (unity..index).fold(value, |number, _| number / base);
+    (index..unity).fold(up, |number, _| number * base)
 }
 
 /// Three significant digits, without an exponent and without trailing zeros of whole numbers.
@@ -65,6 +100,15 @@ mod tests {
     fn a_number_that_rounds_up_takes_the_next_prefix() {
         assert_eq!(si(999.7, "J"), "1.00 kJ");
         assert_eq!(si(0.000_999_9, "J"), "1.00 mJ");
+    }
+
+    #[test]
+    fn a_range_has_one_unit_unless_its_ends_are_far_apart() {
+        assert_eq!(range(0.880, 0.969, "J"), "880 to 969 mJ");
+        assert_eq!(range(0.98, 1.02, "J"), "0.98 to 1.02 J");
+        assert_eq!(range(0.0034, 1.2, "J"), "3.40 mJ to 1.20 J");
+        assert_eq!(range(0.0, 0.0, "J"), "0 J to 0 J");
+        assert_eq!(range(-0.2, 0.5, "J"), "-200 to 500 mJ");
     }
 
     #[test]

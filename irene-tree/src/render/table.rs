@@ -1,17 +1,22 @@
-use std::fmt;
+use std::fmt::{self, Write};
 
-use super::number;
+use super::{
+    fit::{GAP, columns_that_fit, shortened},
+    number,
+};
 use crate::{Mark, Node, NodeId, Quantity, Tree};
 
 /// One column of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The node's value, with its unit.
+    /// The value of all the node's runs, with its unit: a parent's is its own part and its children's together.
     Value(Quantity),
     /// The node's value as a share of the root's, in percent.
     Share(Quantity),
     /// The share as a bar of eight characters.
     Bar(Quantity),
+    /// The interval of the predicted energy.
+    Interval,
     /// Warnings about the node's prediction.
     Marks,
 }
@@ -28,19 +33,37 @@ impl Column {
             Self::Value(Quantity::GroundTruthEnergy) => "measured",
             Self::Value(Quantity::PredictedEnergy) => "energy",
             Self::Value(Quantity::OwnEnergy) => "own part",
-            Self::Value(Quantity::PredictedLow) => "at least",
-            Self::Value(Quantity::PredictedHigh) => "at most",
             Self::Value(Quantity::PredictedLatency) => "latency",
             Self::Value(other) => other.name(),
             Self::Share(_) => "share",
+            Self::Interval => "90% interval",
             Self::Bar(_) | Self::Marks => "",
         }
     }
 
+    /// Its rank where there is not enough room: 0 always stays, the greatest go first.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Marks | Self::Value(Quantity::PredictedEnergy | Quantity::Flops) | Self::Share(_) => 0,
+            Self::Value(Quantity::GroundTruthEnergy) => 1,
+            Self::Interval | Self::Value(Quantity::MovedBytes) => 2,
+            Self::Value(Quantity::PredictedLatency | Quantity::NumParameters) => 3,
+            Self::Value(Quantity::OwnEnergy | Quantity::Kernels) => 4,
+            Self::Value(_) => 5,
+            Self::Bar(_) => 6,
+        }
+    }
+
     fn cell(self, tree: &Tree, id: NodeId) -> String {
-        let value = |q| tree.node(id).get(q);
+        let value = |q| tree.total(id, q);
         let cell = match self {
+            // The title is the unit.
+            Self::Value(q @ Quantity::Kernels) => value(q).map(number::digits),
             Self::Value(q) => value(q).map(|value| number::quantity(q, value)),
+            Self::Interval => {
+                let ends = value(Quantity::PredictedLow).zip(value(Quantity::PredictedHigh));
+                ends.map(|(low, high)| number::range(low, high, "J"))
+            }
             Self::Share(q) => tree.share(id, q).map(|share| format!("{:.1}%", 100.0 * share)),
             Self::Bar(q) => tree.share(id, q).map(bar),
             Self::Marks => {
@@ -72,13 +95,18 @@ fn bar(share: f64) -> String {
 }
 
 impl Tree {
-    /// The node's value times its runs, as a share of the root's.
+    /// The value of all the node's runs, as a share of the root's.
     pub fn share(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
-        let part = self.node(id).get(quantity)? * self.weight(quantity, self.runs(id));
+        let part = self.total(id, quantity)?;
         let whole = self.root().get(quantity)?;
         (whole > 0.0).then_some(part / whole)
     }
 }
+
+/// The least width to which warnings are shortened.
+const LEAST_MARKS: usize = 12;
+/// The least width to which names are shortened, with their branches.
+const LEAST_LABEL: usize = 12;
 
 /// The columns and depth of a [`Table`].
 #[derive(Clone, Debug)]
@@ -102,7 +130,8 @@ pub struct Row {
     pub cells: Vec<String>,
 }
 
-/// A tree as lines with branches and aligned columns. `Display` prints it without colours.
+/// A tree as lines with branches and aligned columns. A node that runs several times, such as one that stands for equal layers, has
+/// the figures of all its runs. `Display` prints it without colours.
 ///
 /// ```
 /// use irene_tree::{Level, Quantity, Size, TreeBuilder, render::{Column, Table, TableOptions}};
@@ -124,8 +153,8 @@ pub struct Row {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// The titles of the columns.
-    pub titles: Vec<&'static str>,
+    /// The columns beside the tree, left to right.
+    pub columns: Vec<Column>,
     /// The lines, top to bottom.
     pub rows: Vec<Row>,
 }
@@ -135,7 +164,40 @@ impl Table {
     pub fn new(tree: &Tree, options: &TableOptions) -> Self {
         let mut rows = Vec::new();
         push_rows(tree, options, NodeId::ROOT, &mut Vec::new(), &mut rows);
-        Self { titles: options.columns.iter().map(|column| column.title()).collect(), rows }
+        Self { columns: options.columns.clone(), rows }
+    }
+
+    /// The table in lines of at most `width` characters: it leaves out columns, those of least use first, and shortens warnings and
+    /// names where that is not enough.
+    #[must_use]
+    pub fn fitted(mut self, width: usize) -> Self {
+        let (label, mut widths) = self.widths();
+        let of_marks = self.columns.iter().position(|&column| column == Column::Marks);
+        if let Some(marks) = of_marks {
+            let always = self.columns.iter().zip(&widths).filter(|(column, _)| column.rank() == 0);
+            let rest: usize = label + always.map(|(_, cell)| cell + GAP).sum::<usize>() - widths[marks];
+            widths[marks] = widths[marks].min(width.saturating_sub(rest).max(LEAST_MARKS));
+        }
+        let all: Vec<usize> = std::iter::once(label).chain(widths.iter().copied()).collect();
+        let ranks: Vec<u8> = std::iter::once(0).chain(self.columns.iter().map(|column| column.rank())).collect();
+        let stays = &columns_that_fit(&all, &ranks, width)[1..];
+        let rest: usize = widths.iter().zip(stays).filter(|(_, stays)| **stays).map(|(cell, _)| cell + GAP).sum();
+        let label = label.min(width.saturating_sub(rest).max(LEAST_LABEL));
+        for row in &mut self.rows {
+            row.label = shortened(&row.label, label.saturating_sub(row.branch.chars().count()).max(1));
+            if let Some(marks) = of_marks {
+                row.cells[marks] = shortened(&row.cells[marks], widths[marks]);
+            }
+            row.cells = std::mem::take(&mut row.cells)
+                .into_iter()
+                .zip(stays)
+                .filter(|(_, stays)| **stays)
+                .map(|(cell, _)| cell)
+                .collect();
+        }
+        self.columns =
+            self.columns.into_iter().zip(stays).filter(|(_, stays)| **stays).map(|(column, _)| column).collect();
+        self
     }
 
     /// Characters of the widest label with its branch, and of the widest cell of each column.
@@ -144,9 +206,9 @@ impl Table {
         let label = self.rows.iter().map(|row| count(&row.branch) + count(&row.label)).max().unwrap_or(0);
         let cell = |column: usize| {
             let widest = self.rows.iter().map(|row| count(&row.cells[column])).max().unwrap_or(0);
-            widest.max(count(self.titles[column]))
+            widest.max(count(self.columns[column].title()))
         };
-        (label.max(4), (0..self.titles.len()).map(cell).collect())
+        (label.max(4), (0..self.columns.len()).map(cell).collect())
     }
 }
 
@@ -154,16 +216,16 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (label_width, cell_widths) = self.widths();
         write!(f, "{:label_width$}", "node")?;
-        for (title, width) in self.titles.iter().zip(&cell_widths) {
-            write!(f, "  {title:>width$}")?;
+        for (column, width) in self.columns.iter().zip(&cell_widths) {
+            write!(f, "  {:>width$}", column.title())?;
         }
         writeln!(f)?;
         for row in &self.rows {
-            write!(f, "{:label_width$}", format!("{}{}", row.branch, row.label))?;
+            let mut line = format!("{:label_width$}", format!("{}{}", row.branch, row.label));
             for (cell, width) in row.cells.iter().zip(&cell_widths) {
-                write!(f, "  {cell:>width$}")?;
+                write!(line, "  {cell:>width$}")?;
             }
-            writeln!(f)?;
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }
@@ -193,5 +255,66 @@ fn push_rows(tree: &Tree, options: &TableOptions, id: NodeId, last_above: &mut V
             push_rows(tree, options, child, last_above, rows);
             last_above.pop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Level, Size, TreeBuilder};
+
+    fn tree() -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        let root = builder.enter("root", "Model", Level::Model);
+        for (quantity, value) in [
+            (Quantity::PredictedEnergy, 4.0),
+            (Quantity::PredictedLow, 3.5),
+            (Quantity::PredictedHigh, 5.0),
+            (Quantity::PredictedLatency, 0.1),
+            (Quantity::OwnEnergy, 0.0),
+        ] {
+            root.set(quantity, value);
+        }
+        root.marks.extend([Mark::Extrapolated, Mark::OtherPrecision]);
+        for place in ["0", "1"] {
+            builder.leaf(place, "ALinearLayerWithALongName", Level::Ml, None).set(Quantity::PredictedEnergy, 2.0);
+        }
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    fn table(tree: &Tree) -> Table {
+        let energy = Quantity::PredictedEnergy;
+        let columns = vec![
+            Column::Value(energy),
+            Column::Share(energy),
+            Column::Bar(energy),
+            Column::Value(Quantity::OwnEnergy),
+            Column::Interval,
+            Column::Value(Quantity::PredictedLatency),
+            Column::Marks,
+        ];
+        Table::new(tree, &TableOptions { columns, max_depth: usize::MAX })
+    }
+
+    #[test]
+    fn every_line_fits_and_warnings_are_not_lost() {
+        let tree = tree();
+        for width in 44..140 {
+            let text = table(&tree).fitted(width).to_string();
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}\n{text}");
+            assert!(text.contains("extrapolate") && text.contains("100.0%"), "{width}\n{text}");
+        }
+        let wide = table(&tree).fitted(200);
+        assert_eq!(wide.columns.len(), 7);
+        assert!(wide.to_string().contains("3.50 to 5 J") && wide.to_string().contains("extrapolated, other_precision"));
+        assert!(!table(&tree).fitted(110).columns.contains(&Column::Bar(Quantity::PredictedEnergy)));
+    }
+
+    #[test]
+    fn a_folded_node_has_the_figures_of_all_its_layers() {
+        let text = table(&tree().layers_folded()).to_string();
+        let line = text.lines().find(|line| line.contains("0-1 ALinearLayerWithALongName x2")).unwrap();
+        assert!(line.contains(" 4 J ") && line.contains("100.0%"), "{text}");
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -
             num_parameters: tree.root().get(Quantity::NumParameters),
             layers: first(["num_hidden_layers", "n_layer", "n_layers"]),
             hidden_size: first(["hidden_size", "n_embd", "dim"]),
-            max_seq_len: first(["max_position_embeddings", "n_positions", "n_ctx"]),
+            max_seq_len: spec.longest_sequence().ok(),
         })
     };
     Ok(Models { models: specs.into_iter().map(entry).collect::<Result<_, Problem>>()? })

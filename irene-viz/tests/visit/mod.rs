@@ -1,5 +1,4 @@
 //! A person's visit to the page: a browser at a server of the test's own.
-#![allow(clippy::print_stdout)] // a test that is skipped should say so
 
 use std::{
     path::{Path, PathBuf},
@@ -26,23 +25,16 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// None where there is no browser, which is said.
-    pub(crate) fn start(query: &str) -> Option<Self> {
+    pub(crate) fn start(query: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
-        let programs = match Programs::find() {
-            Ok(programs) => programs,
-            Err(missing) => {
-                println!("skipped: {missing}");
-                return None;
-            }
-        };
+        let programs = Programs::find().unwrap_or_else(|missing| panic!("{missing}"));
         // What another test has failed at is no reason not to run.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let server = Running::start(Limits::default());
         let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
         visit.browser.open(&visit.server.url(&format!("/{query}")));
         visit.browser.wait_for("a first prediction", TOTAL, json!([]));
-        Some(visit)
+        visit
     }
 
     fn path(&self, path: &str) -> String {

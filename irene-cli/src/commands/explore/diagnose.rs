@@ -2,14 +2,18 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use irene_explore::{
-    Dataset, Describer,
+    Describer,
     learning::{CostLawLearner, Diagnosis, diagnose},
 };
 use irene_tree::render::si;
-use serde_json::json;
+use serde_json::{Map, json};
 
-use super::{Format, RecordsArgs, in_words};
-use crate::output;
+use super::{RecordsArgs, in_words, read_records};
+use crate::{
+    commands::{FormatArgs, trees::count},
+    output,
+    sheet::{Field, Format, Sheet},
+};
 
 /// Looks for coarse clocks, figures that are far off, and drift in the course of a campaign
 #[derive(clap::Args)]
@@ -19,28 +23,57 @@ use crate::output;
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let describer = Describer::new(args.records.space.find()?);
-    let (mut out, mut all) = (String::new(), Vec::new());
+    let (mut out, mut all, mut sheet) = (String::new(), Vec::new(), Sheet::new(fields()));
     for path in &args.records.data {
-        let data = Dataset::read(path)?;
+        let data = read_records(path)?;
         let candidates = describer.describe_all(&data)?;
-        writeln!(out, "{}, {} records", data.device, data.records.len())?;
+        writeln!(out, "{}, {}", data.device, count(data.records.len(), "record"))?;
         for measure in args.records.measures.of(&data)? {
             let found = diagnose(&CostLawLearner, &data, &candidates, measure)?;
             text(&mut out, &found)?;
+            push_rows(&mut sheet, &data.device, &found);
             all.push(json!({ "device": data.device, "diagnosis": found }));
         }
         out.push('\n');
     }
-    output::print(&match args.format {
-        Format::Text => out,
-        Format::Json => json!(all).to_string() + "\n",
-    })
+    match args.format.format() {
+        Format::Text => output::print_text(&out),
+        Format::Json => output::print(&output::json(Map::from_iter([("diagnoses".to_owned(), json!(all))]))),
+        Format::Csv => output::print(&sheet.csv()),
+    }
+}
+
+fn fields() -> [Field; 6] {
+    [
+        Field::word("device", ""),
+        Field::word("measure", ""),
+        Field::word("finding", ""),
+        Field::word("hash", ""),
+        Field::figure("order", "", ""),
+        Field::figure("value", "", ""),
+    ]
+}
+
+/// A row a finding: the tick of a clock in the measure's unit, the deviation of a drift, the factor of an outlier.
+fn push_rows(sheet: &mut Sheet, device: &str, Diagnosis { measure, clock, drift, outliers }: &Diagnosis) {
+    let mut row = |finding: &str, hash: Option<String>, order: Option<usize>, value: f64| {
+        sheet.row([device.into(), measure.name().into(), finding.into(), hash.into(), order.into(), value.into()]);
+    };
+    if let Some(clock) = clock {
+        row("clock", None, None, clock.tick);
+    }
+    if let Some(drift) = drift {
+        row("drift", None, None, drift.deviation.exp_m1());
+    }
+    for outlier in outliers {
+        row("outlier", Some(outlier.hash.to_string()), outlier.order, outlier.factor);
+    }
 }
 
 fn text(out: &mut String, Diagnosis { measure, clock, drift, outliers }: &Diagnosis) -> Result<()> {

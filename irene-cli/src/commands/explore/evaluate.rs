@@ -1,16 +1,20 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use irene_baselines::{learner, learners};
 use irene_explore::{
     Dataset, Describer, Measure,
     learning::{Errors, InCampaign, Learner, crossvalidate, crossvalidate_in_campaign},
 };
-use serde_json::json;
+use irene_tree::render::{Grid, Heading};
+use serde_json::{Map, json};
 
-use super::{RecordsArgs, in_words};
-use crate::{commands::size, output};
+use super::{RecordsArgs, in_words, read_records};
+use crate::{
+    commands::{FormatArgs, size, trees::count},
+    output,
+    sheet::Format,
+};
 
 /// Tells how well surrogates do on records that they were not trained on, ours beside the papers', by the same folds
 #[derive(clap::Args)]
@@ -37,18 +41,11 @@ pub(crate) struct Args {
     /// Decides the splits
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Write the figures here
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-    Csv,
 }
 
 /// The scores on one device.
@@ -82,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         names => names.iter().map(|name| learner(name, &space)).collect::<Result<_, _>>()?,
     };
     let describer = Describer::new(space);
-    let data: Vec<Dataset> = args.records.data.iter().map(|path| Dataset::read(path)).collect::<Result<_, _>>()?;
+    let data: Vec<Dataset> = args.records.data.iter().map(|path| read_records(path)).collect::<Result<_>>()?;
     let steps: usize =
         data.iter().map(|data| Ok(args.records.measures.of(data)?.len() * learners.len())).sum::<Result<_>>()?;
     let bar = output::progress(steps as u64, "learners");
@@ -91,14 +88,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         devices.push(evaluate(args, &learners, &describer, data, &|| bar.inc(1))?);
     }
     bar.finish_and_clear();
-    let out = match args.format {
-        Format::Text => text(args, &devices)?,
-        Format::Json => json(&devices).to_string() + "\n",
-        Format::Csv => csv(&devices)?,
-    };
-    match &args.output {
-        Some(path) => output::write_text(path, &out),
-        None => output::print(&out),
+    match args.format.format() {
+        Format::Text => output::write_or_print(args.output.as_deref(), &text(args, &devices)?),
+        format => {
+            let out = if format == Format::Csv { csv(&devices)? } else { json(&devices) };
+            output::write(args.output.as_deref(), |writer| Ok(writer.write_all(out.as_bytes())?))
+        }
     }
 }
 
@@ -133,22 +128,22 @@ fn evaluate(
 }
 
 fn text(args: &Args, devices: &[Device]) -> Result<String> {
-    let mut out =
-        format!("{} folds, {} times; errors in %, figures in their 90% interval in %\n", args.folds, args.repeats);
+    let times = if args.repeats == 1 { "once".to_owned() } else { format!("{} times", args.repeats) };
+    let mut out = format!("{} folds, {times}; errors in %, figures in their 90% interval in %\n", args.folds);
     for device in devices {
-        writeln!(out, "\n{}, {} records", device.name, device.records)?;
-        write!(out, "{:12} {:20} {:>8} {:>8} {:>9}", "measure", "learner", "mean", "median", "covered")?;
-        out += if args.in_campaign { "   shown  placed\n" } else { "\n" };
+        writeln!(out, "\n{}, {}", device.name, count(device.records, "record"))?;
+        let figures = ["mean", "median", "covered"].map(Heading::right);
+        let of_campaign = if args.in_campaign { &["shown", "placed"][..] } else { &[] };
+        let headings = ["measure", "learner"].map(Heading::left).into_iter().chain(figures);
+        let mut grid = Grid::new(headings.chain(of_campaign.iter().map(|title| Heading::right(*title).rank(1))));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
             let Errors { mean, median, covered } = errors;
-            let measure = in_words(measure.name());
-            write!(out, "{measure:12} {whose:20} {mean:>8.2} {median:>8.2} {covered:>9.1}")?;
-            for errors in shown.iter().chain(placed) {
-                write!(out, " {:>7.2}", errors.mean)?;
-            }
-            out.push('\n');
+            let figures = [format!("{mean:.2}"), format!("{median:.2}"), format!("{covered:.1}")];
+            let more = shown.iter().chain(placed).map(|errors| format!("{:.2}", errors.mean));
+            grid.row([in_words(measure.name()), whose].into_iter().chain(figures).chain(more));
         }
+        out += &grid.text(output::width());
     }
     Ok(out)
 }
@@ -169,7 +164,7 @@ fn csv(devices: &[Device]) -> Result<String> {
     Ok(out)
 }
 
-fn json(devices: &[Device]) -> serde_json::Value {
+fn json(devices: &[Device]) -> String {
     let score = |score: &Score| {
         json!({
             "measure": score.measure.name(),
@@ -186,5 +181,6 @@ fn json(devices: &[Device]) -> serde_json::Value {
         let scores: Vec<_> = device.scores.iter().map(score).collect();
         json!({ "device": device.name, "records": device.records, "scores": scores })
     };
-    json!(devices.iter().map(device).collect::<Vec<_>>())
+    let devices = json!(devices.iter().map(device).collect::<Vec<_>>());
+    output::json(Map::from_iter([("devices".to_owned(), devices)]))
 }

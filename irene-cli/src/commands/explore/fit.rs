@@ -1,13 +1,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_explore::{
-    Dataset,
-    learning::{CostLawLearner, Learner, Surrogates},
-};
+use irene_explore::learning::{CostLawLearner, Learner, Surrogates};
 
-use super::{MeasureArgs, SpaceArgs};
-use crate::output;
+use super::{MeasureArgs, SpaceArgs, read_records};
+use crate::{commands::trees::count, output};
 
 /// Learns a device's surrogates from measured designs
 #[derive(clap::Args)]
@@ -28,17 +25,17 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let space = args.space.find()?;
-    let data = Dataset::read(&args.data)?;
+    let data = read_records(&args.data)?;
     let measures = args.measures.of(&data)?;
     let surrogates = Surrogates::learn(&CostLawLearner, &data, &space, &measures, 0)?;
     output::write_text(&args.output, &surrogates.to_json()?)?;
     let names: Vec<&str> = measures.iter().map(|measure| measure.name()).collect();
     output::tell(&format!(
-        "{} of {}, by {} from {} records, written to {}",
+        "{} of {}, by {} from {}, written to {}",
         names.join(", "),
         data.device,
         CostLawLearner.name(),
-        data.records.len(),
+        count(data.records.len(), "record"),
         args.output.display()
     ));
     Ok(())

@@ -15,8 +15,10 @@ mod transfer;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
+
+use crate::input;
 
 /// Explores design spaces of Transformers: measures a part, learns from that, searches
 #[derive(clap::Args)]
@@ -101,13 +103,6 @@ struct RecordsArgs {
     space: SpaceArgs,
 }
 
-/// How results are printed.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 /// A measure or another quantity in words.
 fn in_words(name: &str) -> String {
     name.replace('_', " ")
@@ -116,6 +111,15 @@ fn in_words(name: &str) -> String {
 fn measure(text: &str) -> Result<Measure, String> {
     let found = Measure::ALL.into_iter().find(|measure| measure.name() == text);
     found.ok_or_else(|| format!("expected one of {}", Measure::ALL.map(Measure::name).join(", ")))
+}
+
+/// The records of a file, or of standard input.
+fn read_records(path: &Path) -> Result<Dataset> {
+    if !input::is_standard(path) {
+        return Ok(Dataset::read(path)?);
+    }
+    let (origin, text) = input::text(path)?;
+    Ok(Dataset::parse(&origin, "stdin", &text)?)
 }
 
 /// A file of surrogates, by whichever learner of ours or of the papers.

@@ -1,18 +1,22 @@
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use irene_explore::{
     Measure,
     learning::{PredictedValue, Surrogates},
-    read_designs,
+    parse_designs,
     space::ModelHash,
 };
 use irene_models::flexibert::Design;
-use irene_tree::render::si;
+use irene_tree::render::{Grid, Heading, range, si};
 use serde_json::json;
 
-use super::{Format, in_words, read_surrogates};
-use crate::output;
+use super::{in_words, read_surrogates};
+use crate::{
+    commands::{FormatArgs, trees::count},
+    input, output,
+    sheet::{Cell, Field, Format, Sheet},
+};
 
 /// Predicts designs by a device's surrogates: figures of a sequence, with 90% intervals
 #[derive(clap::Args)]
@@ -25,9 +29,8 @@ pub(crate) struct Args {
     surrogates: PathBuf,
     /// Designs: `model_dict`s, objects that have one (config.json, lines of `irene explore sample`), or measured records
     designs: PathBuf,
-    /// Text, or JSON with a line a design
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// The predictions of a design.
@@ -40,41 +43,64 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let surrogates = read_surrogates(&args.surrogates)?;
     let describer = surrogates.describer();
     let mut rows = Vec::new();
-    for design in read_designs(&args.designs)? {
+    let (origin, designs) = input::text(&args.designs)?;
+    for design in parse_designs(&origin, &designs)? {
         let candidate = describer.describe(design)?;
         let of = |measure| Some((measure, surrogates.predict(measure, &candidate)?));
         rows.push(Row { predictions: Measure::ALL.into_iter().filter_map(of).collect(), design: candidate.design });
     }
-    output::print(&match args.format {
-        Format::Text => text(&surrogates, &rows)?,
-        Format::Json => json_lines(&rows),
-    })
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&surrogates, &rows)),
+        Format::Json => output::print(&json_lines(&rows)),
+        Format::Csv => output::print(&sheet(&surrogates, &rows).csv()),
+    }
 }
 
-fn text(surrogates: &Surrogates, rows: &[Row]) -> Result<String> {
+fn text(surrogates: &Surrogates, rows: &[Row]) -> String {
     let Surrogates { device, records, .. } = surrogates;
-    let mut out = format!("{device}, learned from {records} records; a sequence, with 90% intervals (predicted)\n\n");
-    write!(out, "{:32} {:>6}", "design", "layers")?;
-    for measure in surrogates.measures.keys() {
-        write!(out, "  {:>10} {:>22}", in_words(measure.name()), "")?;
+    let records = count(*records, "record");
+    let mut headings = vec![Heading::left("design"), Heading::right("layers").rank(4)];
+    for (place, measure) in surrogates.measures.keys().enumerate() {
+        let words = in_words(measure.name());
+        headings.extend([Heading::right(words), Heading::right("90% interval").rank(1 + place as u8)]);
     }
-    out.truncate(out.trim_end().len());
-    for row in rows {
-        write!(out, "\n{:32} {:>6}", ModelHash::of(&row.design).to_string(), row.design.layers().len())?;
-        for (measure, prediction) in &row.predictions {
-            let figure = |value| si(value, measure.unit());
+    let mut grid = Grid::new(headings);
+    for Row { design, predictions } in rows {
+        let mut cells = vec![ModelHash::of(design).to_string(), design.layers().len().to_string()];
+        for (measure, prediction) in predictions {
             let (low, high) = prediction.interval();
-            let interval = format!("{} to {}", figure(low), figure(high));
-            write!(out, "  {:>10} {interval:>22}", figure(prediction.value))?;
+            cells.extend([si(prediction.value, measure.unit()), range(low, high, measure.unit())]);
         }
+        grid.row(cells);
     }
-    out.push('\n');
-    Ok(out)
+    format!(
+        "{device}, learned from {records}; a sequence, with 90% intervals (predicted)\n\n{}",
+        grid.text(output::width())
+    )
+}
+
+fn sheet(surrogates: &Surrogates, rows: &[Row]) -> Sheet {
+    let mut fields = vec![Field::word("hash", ""), Field::figure("layers", "", "")];
+    for measure in surrogates.measures.keys() {
+        let name = measure.name();
+        let ends = [name.to_owned(), format!("{name}_at_least"), format!("{name}_at_most")];
+        fields.extend(ends.map(|key| Field::figure(&key, "", measure.unit())));
+    }
+    let mut sheet = Sheet::new(fields);
+    for Row { design, predictions } in rows {
+        let mut cells: Vec<Cell> = vec![ModelHash::of(design).to_string().into(), design.layers().len().into()];
+        for (_, prediction) in predictions {
+            let (low, high) = prediction.interval();
+            cells.extend([prediction.value, low, high].map(Cell::from));
+        }
+        sheet.row(cells);
+    }
+    sheet
 }
 
 fn json_lines(rows: &[Row]) -> String {
     let line = |row: &Row| {
-        let mut line = json!({ "hash": ModelHash::of(&row.design).to_string(), "model_dict": row.design });
+        let mut line = json!({ (output::SCHEMA_FIELD): output::SCHEMA_VERSION, "hash": ModelHash::of(&row.design).to_string(), "model_dict": row.design });
         for (measure, prediction) in &row.predictions {
             let (low, high) = prediction.interval();
             line[measure.name()] = json!({

@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use irene_baselines::{Judged, ReplayOptions, Way, replay};
-use irene_explore::{Dataset, Describer};
+use irene_explore::Describer;
 
-use super::RecordsArgs;
+use super::{RecordsArgs, read_records};
 use crate::{
     commands::{learning_curves::learning_curves, size},
     interrupt, output,
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     for path in &args.records.data {
-        let data = Dataset::read(path)?;
+        let data = read_records(path)?;
         let options = ReplayOptions {
             ways: if args.way == Ways::Ours { vec![Way::ours()] } else { Way::compared() },
             measures: args.records.measures.of(&data)?,
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let found = replay(&data, &describer, &options, &|_, _| bar.inc(1), interrupt::flag()?);
         bar.finish_and_clear();
         let found = found?;
-        output::print(&(found.summary() + "\n"))?;
+        output::print_text(&(found.summary() + "\n"))?;
         if let Some(folder) = &args.output {
             let write = |ending: &str, text: &str| output::write_text(&file(folder, &data.device, ending), text);
             write("csv", &found.to_csv())?;

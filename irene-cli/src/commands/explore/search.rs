@@ -6,8 +6,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use irene_explore::{
-    Candidate, Dataset, Describer,
-    learning::{CostLawLearner, Learner, Surrogate, Surrogates},
+    Candidate, Describer,
+    learning::{CostLawLearner, Learner, PredictedValue, Surrogate, Surrogates},
     search::{
         Climb, Constraints, Criterion, Evolution, Limits, Objective, Outcome, Predicted, Problem, Progress, Search,
         Solution, differences, energy_tree,
@@ -16,12 +16,15 @@ use irene_explore::{
 };
 use irene_models::flexibert::Design;
 use irene_regress::DeviceProfile;
-use irene_tree::render::si;
+use irene_tree::render::{Grid, Heading, range, si};
 use irene_viz::SearchPage;
 use serde_json::json;
 
-use super::read_surrogates;
-use crate::{commands::size, interrupt, output};
+use super::{read_records, read_surrogates};
+use crate::{
+    commands::{predictor, size, trees::count},
+    interrupt, output,
+};
 
 /// Searches a design space by a device's surrogates, under constraints
 #[derive(clap::Args)]
@@ -59,9 +62,9 @@ pub(crate) struct Args {
     /// Tokens in the sequence of the winner's energy tree [default: those that were measured]
     #[arg(long, value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
-    /// Device profile of the winner's energy tree
-    #[arg(long, value_name = "NAME", default_value = DeviceProfile::DEFAULT_DEVICE)]
-    device: String,
+    /// Device profile of the winner's energy tree [default: gtx-1080-ti]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// Write all that was found, as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -87,7 +90,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let constraints = args.constraint.clone().with_caution(args.caution)?;
     let surrogates = read_surrogates(&args.surrogates)?;
     check_known(args, &surrogates)?;
-    let profile = DeviceProfile::bundled(&args.device)?;
+    let device = predictor::device(args.device.as_deref());
+    let profile = DeviceProfile::bundled(device)?;
     let seq_len = args.seq_len.unwrap_or(surrogates.seq_len);
     let space = surrogates.space.clone();
     let describer = surrogates.describer();
@@ -105,6 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let beside = format!("the middle one of {USUAL} random designs ({})", ModelHash::of(&usual.design));
     if let Some(path) = &args.output {
         let all = json!({
+            (output::SCHEMA_FIELD): output::SCHEMA_VERSION,
             "device": surrogates.device,
             "search": outcome,
             "winner": winner,
@@ -119,19 +124,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             outcome: &outcome,
             winner,
             tree: &tree,
-            profile: &args.device,
+            profile: device,
             beside: &beside,
             differences: &differences,
         };
         output::write_text(path, &page.to_html())?;
     }
-    let mut out = text(&outcome, winner)?;
-    writeln!(out, "\nParts of design {} beside {beside}; J by {}", winner + 1, args.device)?;
+    let mut out = text(&outcome, winner);
+    writeln!(out, "\nParts of design {} beside {beside}; J by {}", winner + 1, device)?;
+    let mut grid = Grid::new([Heading::left("part"), Heading::right("design"), Heading::right("other")]);
     for part in differences.iter().filter(|part| part.difference() != 0.0).take(8) {
         let joules = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| si(value, "J"));
-        writeln!(out, "  {:36} {:>10} {:>10}", part.scope, joules(part.one), joules(part.other))?;
+        grid.row([part.scope.clone(), joules(part.one), joules(part.other)]);
     }
-    output::print(&out)
+    output::print_text(&(out + &grid.text(output::width())))
 }
 
 /// Refuses a criterion without a surrogate.
@@ -153,7 +159,7 @@ fn check_known(args: &Args, surrogates: &Surrogates) -> Result<()> {
 
 /// Learned from a user's figures.
 fn accuracy(describer: &Describer, path: &Path) -> Result<Box<dyn Surrogate>> {
-    let data = Dataset::read(path)?;
+    let data = read_records(path)?;
     // At the length that is searched, whichever these records have: an accuracy is the model's, whatever it is fed.
     let candidates: Vec<Candidate> =
         data.records.iter().map(|record| Ok(describer.describe(record.design.clone())?)).collect::<Result<_>>()?;
@@ -200,12 +206,12 @@ fn usual(describer: &Describer, predicted: &Predicted<'_>, objective: &Objective
     scored.into_iter().nth(middle).map(|(_, candidate)| candidate).context("the design space has no designs")
 }
 
-fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
+fn text(outcome: &Outcome<Design>, winner: usize) -> String {
     const ROWS: usize = 20;
     let Outcome { method, objective, constraints, evaluations, front, stopped, .. } = outcome;
-    let mut out = format!("{objective}, {method}: {} designs of {evaluations} predicted", front.len());
+    let found = count(front.len(), "design");
+    let mut out = format!("{objective}, {method}: {found} of {evaluations} predicted");
     out += if *stopped { ", stopped early\n\n" } else { "\n\n" };
-    writeln!(out, "{:>6}  {:32} {:>6}  figures of a sequence (predicted)", "", "design", "layers")?;
     let last = front.len().saturating_sub(1);
     // Evenly from one end of the front to the other.
     let shown: Vec<usize> = if front.len() <= ROWS {
@@ -213,23 +219,39 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> Result<String> {
     } else {
         (0..ROWS).map(|row| row * last / (ROWS - 1)).collect()
     };
+    let known: Vec<Criterion> = Criterion::ALL
+        .into_iter()
+        .filter(|&criterion| front.iter().any(|found| found.figures.get(criterion).is_some()))
+        .collect();
+    let mut headings = vec![Heading::right(""), Heading::left("design"), Heading::right("layers").rank(9)];
+    for (place, criterion) in known.iter().enumerate() {
+        headings.extend([Heading::right(criterion.to_string()), Heading::right("90% interval").rank(2 + place as u8)]);
+    }
+    headings.push(Heading::right("feasible").rank(1));
+    let mut grid = Grid::new(headings);
     for place in shown {
         let Solution { design, figures, feasibility, .. } = &front[place];
-        let mark = if place == winner { "*" } else { "" };
-        write!(out, "{:>5}{mark:1}  {:32} {:>6}", place + 1, ModelHash::of(design).to_string(), design.layers().len())?;
-        for criterion in Criterion::ALL {
-            if let Some(prediction) = figures.get(criterion) {
-                let (low, high) = prediction.interval();
-                let figure = |value: f64| match criterion {
-                    Criterion::Accuracy => format!("{:.1}%", 100.0 * value),
-                    _ => si(value, criterion.unit()),
-                };
-                write!(out, "  {} ({} to {})", figure(prediction.value), figure(low), figure(high))?;
-            }
+        let mark = if place == winner { "*" } else { " " };
+        let mut cells =
+            vec![format!("{}{mark}", place + 1), ModelHash::of(design).to_string(), design.layers().len().to_string()];
+        for &criterion in &known {
+            cells.extend(figures.get(criterion).map_or_else(Default::default, |found| figure(criterion, &found)));
         }
-        let kept =
-            if constraints.is_empty() { String::new() } else { format!("  {:.0}% feasible", 100.0 * feasibility) };
-        writeln!(out, "{kept}")?;
+        cells.push(if constraints.is_empty() { String::new() } else { format!("{:.0}%", 100.0 * feasibility) });
+        grid.row(cells);
     }
-    Ok(out)
+    out += "figures of a sequence (predicted)\n";
+    out + &grid.text(output::width())
+}
+
+/// A figure and its interval.
+fn figure(criterion: Criterion, prediction: &PredictedValue) -> [String; 2] {
+    let (low, high) = prediction.interval();
+    match criterion {
+        Criterion::Accuracy => {
+            let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+            [percent(prediction.value), format!("{} to {}", percent(low), percent(high))]
+        }
+        _ => [si(prediction.value, criterion.unit()), range(low, high, criterion.unit())],
+    }
 }

@@ -1,14 +1,19 @@
-use std::{collections::HashSet, fmt::Write, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
     learning::{Transfer, leave_one_device_out},
 };
-use serde_json::json;
+use irene_tree::render::{Grid, Heading};
+use serde_json::{Map, json};
 
-use super::{Format, MeasureArgs, RecordsArgs, in_words};
-use crate::output;
+use super::{MeasureArgs, RecordsArgs, in_words, read_records};
+use crate::{
+    commands::FormatArgs,
+    output,
+    sheet::{Field, Format, Sheet},
+};
 
 /// Tells how much the records of other devices say of one with few of its own: each device is left out in turn
 #[derive(clap::Args)]
@@ -18,15 +23,15 @@ use crate::output;
 pub(crate) struct Args {
     #[command(flatten)]
     records: RecordsArgs,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.records.data.len() > 1, "transfer needs the records of two devices at least, found one file");
     let describer = Describer::new(args.records.space.find()?);
     let read = |path: &PathBuf| -> Result<(Dataset, Vec<Candidate>)> {
-        let data = Dataset::read(path)?;
+        let data = read_records(path)?;
         let candidates = describer.describe_all(&data)?;
         Ok((data, candidates))
     };
@@ -43,14 +48,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    output::print(&match args.format {
-        Format::Text => text(&found)?,
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&found)),
         Format::Json => {
             let one =
                 |(measure, transfers): &(Measure, Vec<Transfer>)| json!({ "measure": measure, "devices": transfers });
-            json!(found.iter().map(one).collect::<Vec<_>>()).to_string() + "\n"
+            let measures = json!(found.iter().map(one).collect::<Vec<_>>());
+            output::print(&output::json(Map::from_iter([("measures".to_owned(), measures)])))
         }
-    })
+        Format::Csv => output::print(&sheet(&found).csv()),
+    }
 }
 
 /// The measures asked for that all devices have.
@@ -67,19 +74,43 @@ fn measures(args: &MeasureArgs, devices: &[(Dataset, Vec<Candidate>)]) -> Result
     Ok(common)
 }
 
-fn text(found: &[(Measure, Vec<Transfer>)]) -> Result<String> {
+fn text(found: &[(Measure, Vec<Transfer>)]) -> String {
     let mut out = "Mean error in % with so many own records: beside the other devices' records, and alone\n".to_owned();
     for (measure, transfers) in found {
-        writeln!(out, "\n{:28} {:>6}  own records", in_words(measure.name()), "ranks")?;
+        let figures = ["ranks", "own records", "with others", "alone"].map(Heading::right);
+        let mut grid = Grid::new([Heading::left(in_words(measure.name()))].into_iter().chain(figures));
         for Transfer { device, rank_correlation, points } in transfers {
             let ranks = rank_correlation.map_or_else(|| "-".to_owned(), |correlation| format!("{correlation:.2}"));
-            write!(out, "{device:28} {ranks:>6}")?;
-            for point in points {
+            for (place, point) in points.iter().enumerate() {
+                // A device is named once.
+                let [device, ranks] = if place == 0 { [device.as_str(), &ranks] } else { ["", ""] };
                 let alone = point.alone.map_or_else(|| "-".to_owned(), |error| format!("{error:.1}"));
-                write!(out, "  {}: {:.1} / {alone}", point.records, point.with_others)?;
+                let with_others = format!("{:.1}", point.with_others);
+                grid.row([device, ranks, &point.records.to_string(), &with_others, &alone]);
             }
-            out.push('\n');
+        }
+        out += &format!("\n{}", grid.text(output::width()));
+    }
+    out
+}
+
+fn sheet(found: &[(Measure, Vec<Transfer>)]) -> Sheet {
+    let words = ["measure", "device"].map(|key| Field::word(key, ""));
+    let figures = ["rank_correlation", "own_records", "with_others_percent", "alone_percent"];
+    let mut sheet = Sheet::new(words.into_iter().chain(figures.map(|key| Field::figure(key, "", ""))));
+    for (measure, transfers) in found {
+        for Transfer { device, rank_correlation, points } in transfers {
+            for point in points {
+                sheet.row([
+                    measure.name().into(),
+                    device.as_str().into(),
+                    (*rank_correlation).into(),
+                    point.records.into(),
+                    point.with_others.into(),
+                    point.alone.into(),
+                ]);
+            }
         }
     }
-    Ok(out)
+    sheet
 }

@@ -11,7 +11,7 @@ use irene_explore::Dataset;
 use irene_tree::Tree;
 
 use self::markdown::{Cell, Section, Table};
-use super::{import, read_trees, size};
+use super::{import, size, trees};
 use crate::output;
 
 /// Computes the papers' tables and figures from their public data, beside what was published, as Markdown with pictures
@@ -101,7 +101,7 @@ impl Data {
             };
         }
         if is_file_of_trees(path)? {
-            self.trees.push((origin, read_trees(path)?));
+            self.trees.push((origin, trees::read_completed(path)?.trees));
         } else {
             self.push(Dataset::read(path)?)?;
         }

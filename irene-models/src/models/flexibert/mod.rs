@@ -46,6 +46,10 @@ impl Architecture for FlexiBert {
         config.size_or("vocab_size", 50_265)
     }
 
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        config.size_or("max_position_embeddings", 514)
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         Ok(Box::new(FlexiBertModel::load(weights, &sizes)?))
@@ -101,13 +105,10 @@ struct Sizes {
 
 impl Sizes {
     fn read(config: &Config) -> Result<Self> {
-        config.refuse_flags(&["is_decoder", "add_cross_attention"])?;
-        config.refuse_other_words("position_embedding_type", "relative_key")?;
-        config.refuse_chunking()?;
         Ok(Self {
             design: config.field(DESIGN)?,
             vocabulary: FlexiBert.vocab_size(config)?,
-            positions: config.size_or("max_position_embeddings", 514)?,
+            positions: FlexiBert.longest_sequence(config)?,
             segments: config.size_or("type_vocab_size", 1)?,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,
             eps: config.number_or("layer_norm_eps", 1e-12)?,

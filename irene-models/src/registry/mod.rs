@@ -1,10 +1,11 @@
-use std::path::Path;
+mod find;
 
 use irene_tree::{Kernels, Precision, Quantity, Tree};
 
+use self::find::Origin;
 use crate::{
-    ARCHITECTURES, Batch, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
-    ShapesOnly, TaskHead, TreeVisitor, Visitor, WeightSource, Weights, builtin, generation,
+    Batch, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead, TreeVisitor,
+    Visitor, WeightSource, Weights, builtin, generation,
 };
 
 /// An architecture: how a config and weights become a model.
@@ -21,6 +22,14 @@ pub trait Architecture: Sync {
     /// [`Error::Config`] if the config does not say and there is no default.
     fn vocab_size(&self, config: &Config) -> Result<usize> {
         config.size("vocab_size")
+    }
+
+    /// Tokens of the longest sequence.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a missing or contradictory field.
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        config.size("max_position_embeddings")
     }
 
     /// The heads that the model can be built with.
@@ -87,6 +96,8 @@ pub struct ModelSpec {
     name: String,
     config: Config,
     architecture: &'static dyn Architecture,
+    origin: Origin,
+    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for ModelSpec {
@@ -96,52 +107,6 @@ impl std::fmt::Debug for ModelSpec {
 }
 
 impl ModelSpec {
-    /// The built-in model with this name, the one whose config.json is at this path (the file, or its directory), or the one
-    /// with this id in the local Hugging Face cache ([`ModelFiles::find`]).
-    ///
-    /// # Errors
-    /// [`Error::UnknownModel`] with near matches; [`Error::Files`], [`Error::Io`] and [`Error::Config`] for a model's files.
-    pub fn find(name_or_path: &str) -> Result<Self> {
-        if let Some(spec) = Self::builtin(name_or_path) {
-            return Ok(spec);
-        }
-        let files = match ModelFiles::find(name_or_path) {
-            Ok(files) => files,
-            Err(error) => {
-                let similar = builtin::similar(name_or_path);
-                // For a hub id, report what the cache and the hub said, not "unknown built-in name".
-                let is_id = similar.is_empty() && name_or_path.contains('/');
-                let unknown = Error::UnknownModel { name: name_or_path.to_owned(), similar };
-                return Err(if is_id || matches!(error, Error::Io { .. }) { error } else { unknown });
-            }
-        };
-        let path = Path::new(name_or_path);
-        let is_config = path.extension().is_some_and(|extension| extension == "json");
-        let config = if is_config { path.to_owned() } else { files.config()? };
-        Self::from_config(path_name(path).unwrap_or_else(|| name_or_path.to_owned()), Config::read(&config)?)
-    }
-
-    /// The built-in model with this name.
-    pub fn builtin(name: &str) -> Option<Self> {
-        let config = builtin::config(name)?;
-        Self::from_config(name, config).ok()
-    }
-
-    /// The model of a config; its `model_type` chooses the architecture.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if the type is missing or none of ours.
-    pub fn from_config(name: impl Into<String>, config: Config) -> Result<Self> {
-        let model_type = config.word_or("model_type", "")?;
-        let Some(&architecture) = ARCHITECTURES.iter().find(|known| known.model_type() == model_type) else {
-            let known: Vec<_> = ARCHITECTURES.iter().map(|known| known.model_type()).collect();
-            let found =
-                if model_type.is_empty() { "is missing".into() } else { format!("`{model_type}` is not supported") };
-            return Err(config.error("model_type", format!("{found}; there are {}", known.join(", "))));
-        };
-        Ok(Self { name: name.into(), config, architecture })
-    }
-
     /// The names of the built-in models.
     pub fn builtin_names() -> impl Iterator<Item = String> {
         builtin::names()
@@ -168,6 +133,14 @@ impl ModelSpec {
     /// As [`Architecture::vocab_size`].
     pub fn vocab_size(&self) -> Result<usize> {
         self.architecture.vocab_size(&self.config)
+    }
+
+    /// Tokens of the longest sequence that the model takes.
+    ///
+    /// # Errors
+    /// As [`Architecture::longest_sequence`].
+    pub fn longest_sequence(&self) -> Result<usize> {
+        self.architecture.longest_sequence(&self.config)
     }
 
     /// The root's class, e.g. `BertModel`.
@@ -307,16 +280,4 @@ impl ModelSpec {
         };
         Ok(batch.padded(run.is_padded))
     }
-}
-
-/// The name of the model at a path: the directory's, or the file's if that is more than `config.json` or `model`.
-fn path_name(path: &Path) -> Option<String> {
-    let full = path.canonicalize().ok()?;
-    let of_directory = full.is_dir() || full.file_stem().is_some_and(|stem| stem == "config" || stem == "model");
-    let name = match (full.is_dir(), of_directory) {
-        (true, _) => full.file_name(),
-        (false, true) => full.parent()?.file_name(),
-        (false, false) => full.file_stem(),
-    };
-    name.map(|name| name.to_string_lossy().into_owned())
 }

@@ -14,7 +14,8 @@ use crate::{Error, Result};
 /// [`Error::Files`] with the way out if the hub cannot be asked.
 pub(crate) fn fetch(cache: &Path, id: &str, file: &str) -> Result<Option<PathBuf>> {
     let refuse = |reason: String| {
-        let reason = format!("{reason}; `hf download {id}` on a machine that can puts it into {}", cache.display());
+        let reason =
+            format!("{reason}; `hf download {id} {file}` on a machine that can puts it into {}", cache.display());
         Err(Error::Files { what: format!("{id}/{file}"), reason })
     };
     if is_offline() {

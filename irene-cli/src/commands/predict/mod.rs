@@ -1,0 +1,314 @@
+//! `irene predict`: one tree in full, or a row for each of several settings.
+
+mod one;
+mod rows;
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use irene_models::{ModelSpec, Run};
+use irene_regress::{PRICE_PER_KWH, kwh_per_million};
+use irene_tree::{Quantity, Tree, jsonl, render};
+use serde_json::{Value, json};
+
+#[cfg(feature = "text")]
+use super::text::TextArgs;
+use super::{
+    TreeFormat, TreeOutputArgs, Usage,
+    following::{self, RunArgs, SizesArgs},
+    predictor::{NamedProfile, PredictorArgs},
+    refuse,
+    trees::{self, Completion},
+};
+use crate::{input, output, settings, sheet::Format};
+
+/// Predicts the energy of every node of a model at a size, or of trees with measured features
+///
+/// Several models, or several sizes, give a row each; --depth shows their trees.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene predict bert-base-uncased --batch-size 8 --seq-len 128
+  irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
+  irene predict gpt2 -b 1 -s 128 --generate 100 --head lm --depth 2
+  irene predict bert-base-uncased -b 1,8,32 -s 128,512
+  irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
+  irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
+  irene predict ./my-bert --text 'The cat sat on the mat.'
+  irene predict measured.jsonl
+  irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
+  irene predict - -b 8 -s 128 < my-bert/config.json")]
+pub(crate) struct Args {
+    /// Models, each a built-in name or a path to a config.json or its directory; or .jsonl files of measured trees; - reads either from
+    /// the standard input
+    #[arg(required = true, value_name = "MODEL_OR_TREES")]
+    subjects: Vec<String>,
+    #[command(flatten)]
+    sizes: SizesArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[cfg(feature = "text")]
+    #[command(flatten)]
+    text: TextArgs,
+    /// The tokenizer for texts, if the model has none beside its config: a directory, or an id in the cache
+    #[cfg(feature = "text")]
+    #[arg(long, value_name = "PATH")]
+    tokenizer: Option<String>,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+    #[command(flatten)]
+    output: TreeOutputArgs,
+    /// Show the tree to this depth (text)
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// Show equal layers one by one (text, dot)
+    #[arg(long)]
+    unfold: bool,
+    /// Show this many instance types in the table of bottlenecks (text) [default: 10]
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Show the single operations that modules run themselves
+    #[arg(long)]
+    math: bool,
+    /// Price of a kWh, USD [default: 0.1319]
+    #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true)]
+    price_per_kwh: Option<f64>,
+    /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given
+    #[arg(long, value_name = "GRAMS", value_parser = not_negative, allow_negative_numbers = true)]
+    grid_intensity: Option<f64>,
+}
+
+/// The fields of a tree in json that tell its cost.
+const COST_OF_RUNS: &str = "cost_per_million_runs";
+const COST_OF_REQUESTS: &str = "cost_per_million_requests";
+
+impl Args {
+    fn price_per_kwh(&self) -> f64 {
+        self.price_per_kwh.or(settings::get().price_per_kwh).unwrap_or(PRICE_PER_KWH)
+    }
+
+    fn grid_intensity(&self) -> Option<f64> {
+        self.grid_intensity.or(settings::get().grid_intensity)
+    }
+
+    fn unfolds(&self) -> bool {
+        self.unfold || settings::get().unfold.unwrap_or(false)
+    }
+
+    /// Whether each of several trees is shown in full.
+    fn shows_each(&self) -> bool {
+        self.depth.is_some() || self.top.is_some() || self.unfold || self.math
+    }
+
+    fn has_text(&self) -> bool {
+        #[cfg(feature = "text")]
+        return self.text.is_given();
+        #[cfg(not(feature = "text"))]
+        false
+    }
+
+    /// Refuses flags that would have no effect on what is printed.
+    fn check(&self, format: TreeFormat) -> Result<()> {
+        let of_text = [("--depth", self.depth.is_some()), ("--top", self.top.is_some())];
+        refuse(format != TreeFormat::Text, "--format text", &of_text)?;
+        let folds = matches!(format, TreeFormat::Text | TreeFormat::Dot);
+        refuse(!folds, "--format text and dot", &[("--unfold", self.unfold)])?;
+        let of_cost =
+            [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())];
+        let has_cost = matches!(format, TreeFormat::Text | TreeFormat::Json);
+        refuse(!has_cost && !self.is_sweep(), "--format text and json", &of_cost)
+    }
+
+    /// Whether several settings are asked for, as far as the arguments tell.
+    fn is_sweep(&self) -> bool {
+        self.subjects.len() > 1 || self.sizes.sizes("").is_ok_and(|sizes| sizes.len() > 1)
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("expected a number of at least 0".into()),
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    following::refuse_numbers(&args.subjects)?;
+    let are_trees = are_trees(args)?;
+    let format = args.output.format(are_trees.then_some(TreeFormat::Json));
+    args.check(format)?;
+    let predictor = args.predictor.load()?;
+    let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
+    let subject = Subject { predictor: &predictor, subjects };
+    if format == TreeFormat::Json && (are_trees || !args.is_sweep()) {
+        let mut count = 0;
+        output::write(args.output.output(), |writer| {
+            subject.each(&mut |tree| {
+                count += 1;
+                Ok(jsonl::write_trees(&mut *writer, [&with_cost(args, tree)])?)
+            })
+        })?;
+        if are_trees {
+            let basis = predictor.profile.provenance.basis();
+            output::tell(&format!("{} {basis} by {}", trees::count(count, "tree"), predictor.name));
+        }
+        return Ok(());
+    }
+    let text = text(args, &subject, format)?;
+    match format {
+        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
+        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
+    }
+}
+
+/// What is printed in all formats but lines of trees.
+fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String> {
+    let predictor = subject.predictor;
+    let (mut rows, mut first, mut count, mut each) = (rows::Rows::new(args), None, 0, Vec::new());
+    subject.each(&mut |tree| {
+        count += 1;
+        rows.push(&tree);
+        if args.shows_each() && format == TreeFormat::Text {
+            each.push(one::text(args, predictor, &tree)?);
+        }
+        first.get_or_insert(tree);
+        Ok(())
+    })?;
+    let is_one = |tree: &Option<Tree>| count == 1 && tree.is_some();
+    Ok(match (format, first) {
+        (TreeFormat::Text, _) if !each.is_empty() => each.join("\n"),
+        (TreeFormat::Text, Some(tree)) if count == 1 => one::text(args, predictor, &tree)?,
+        (TreeFormat::Text, _) => {
+            let basis = predictor.profile.provenance.basis();
+            format!("on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
+        }
+        (TreeFormat::Csv, Some(tree)) if count == 1 => render::csv(&tree),
+        (TreeFormat::Csv, _) => rows.printed(Format::Csv),
+        (TreeFormat::Json, _) => rows.printed(Format::Json),
+        (TreeFormat::Dot | TreeFormat::Folded, first) if !is_one(&first) => {
+            return Err(Usage("--format dot and folded show one tree; ask for one size of one model".into()).into());
+        }
+        (TreeFormat::Dot, first) => first.map_or_else(String::new, |tree| {
+            render::dot(&if args.unfolds() { tree } else { tree.layers_folded() }, Quantity::PredictedEnergy)
+        }),
+        (TreeFormat::Folded, first) => {
+            first.map_or_else(String::new, |tree| render::folded(&tree, Quantity::PredictedEnergy))
+        }
+    })
+}
+
+/// Whether the arguments are files of trees, not models.
+fn are_trees(args: &Args) -> Result<bool> {
+    let holds: Vec<bool> =
+        args.subjects.iter().map(|subject| input::holds_trees(Path::new(subject))).collect::<Result<_>>()?;
+    match holds.iter().position(|&holds| holds) {
+        Some(at) if holds.contains(&false) => {
+            Err(Usage(format!("{} has trees, which have their sizes; predict models apart", args.subjects[at])).into())
+        }
+        found => Ok(found.is_some()),
+    }
+}
+
+enum Subjects<'a> {
+    /// Files.
+    Trees(&'a [String]),
+    /// Each with its runs.
+    Models(Vec<(ModelSpec, Vec<Run>)>),
+}
+
+impl<'a> Subjects<'a> {
+    fn trees(args: &'a Args) -> Result<Self> {
+        let of_models =
+            [&args.sizes.flags()[..], &args.run.flags(), &[("--math", args.math), ("--text", args.has_text())]];
+        refuse(true, "a model; trees have their sizes", &of_models.concat())?;
+        Ok(Self::Trees(&args.subjects))
+    }
+
+    fn models(args: &Args) -> Result<Self> {
+        let of = |name: &String| {
+            let spec = following::model(name)?;
+            let runs = runs(args, &spec)?;
+            Ok((spec, runs))
+        };
+        Ok(Self::Models(args.subjects.iter().map(of).collect::<Result<_>>()?))
+    }
+}
+
+/// How a model is followed: at the given sizes, or at the size of the texts.
+fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
+    const OR_TEXT: &str = if cfg!(feature = "text") { ", or --text" } else { "" };
+    #[cfg(feature = "text")]
+    if args.has_text() {
+        let encoded = args.text.encode(spec, args.tokenizer.as_deref())?;
+        return Ok(vec![Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? }]);
+    }
+    #[cfg(feature = "text")]
+    refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
+    args.sizes.sizes(OR_TEXT)?.into_iter().map(|size| args.run.run(spec, size, args.math)).collect()
+}
+
+/// What is predicted, and by which predictor.
+struct Subject<'a> {
+    predictor: &'a NamedProfile,
+    subjects: Subjects<'a>,
+}
+
+impl Subject<'_> {
+    /// Predicts one tree after another.
+    fn each(&self, take: &mut dyn FnMut(Tree) -> Result<()>) -> Result<()> {
+        match &self.subjects {
+            Subjects::Trees(paths) => paths.iter().try_for_each(|path| self.each_of_file(Path::new(path), take)),
+            Subjects::Models(models) => models.iter().try_for_each(|(spec, runs)| {
+                runs.iter().try_for_each(|run| take(self.predictor.predicted(spec, *run)?))?;
+                runs.first().map_or(Ok(()), |run| following::tell_what_is_left_out(spec, *run))
+            }),
+        }
+    }
+
+    fn each_of_file(&self, path: &Path, take: &mut dyn FnMut(Tree) -> Result<()>) -> Result<()> {
+        let (mut completion, mut is_empty) = (Completion::default(), true);
+        for tree in input::trees(path)? {
+            let mut tree = tree?;
+            completion.complete(&mut tree);
+            completion.explained(self.predictor.predict(&mut tree))?;
+            take(tree)?;
+            is_empty = false;
+        }
+        ensure!(!is_empty, "{}: no trees", path.display());
+        completion.tell(path);
+        Ok(())
+    }
+}
+
+/// Joules of a run of the whole.
+fn run_energy(tree: &Tree) -> f64 {
+    tree.root().get(Quantity::PredictedEnergy).unwrap_or(f64::NAN)
+}
+
+/// Joules of a request, each of which is one sequence of the batch.
+fn request_energy(tree: &Tree) -> f64 {
+    run_energy(tree) / tree.size.sequences as f64
+}
+
+/// The tree with its cost, for json. Earlier ones belong to an earlier prediction.
+fn with_cost(args: &Args, mut tree: Tree) -> Tree {
+    let (of_requests, of_runs) = (cost(args, request_energy(&tree)), cost(args, run_energy(&tree)));
+    tree.extra.insert(COST_OF_REQUESTS.into(), of_requests);
+    tree.extra.insert(COST_OF_RUNS.into(), of_runs);
+    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
+    tree
+}
+
+/// The cost of a million times so many joules.
+fn cost(args: &Args, joules: f64) -> Value {
+    let kwh = kwh_per_million(joules);
+    let mut cost = json!({
+        "energy_kwh": kwh,
+        "price_usd": kwh * args.price_per_kwh(),
+        "price_per_kwh_usd": args.price_per_kwh(),
+    });
+    if let Some(grams) = args.grid_intensity() {
+        cost["emissions_g_co2e"] = json!(kwh * grams);
+        cost["grid_intensity_g_co2e_per_kwh"] = json!(grams);
+    }
+    cost
+}

@@ -1,0 +1,134 @@
+//! One predicted tree, for people.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use irene_regress::{CONFIDENCE, bottlenecks, kwh_per_million};
+use irene_tree::{
+    Level, Mark, Quantity, Tree,
+    render::{self, Column, Grid, Heading, Table, TableOptions},
+};
+
+use super::{Args, request_energy, run_energy};
+use crate::{
+    commands::predictor::NamedProfile,
+    output::{self, width},
+    settings,
+};
+
+const DEFAULT_TOP: usize = 10;
+
+pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
+    let joules = |energy: f64| render::si(energy, "J");
+    let energy = run_energy(tree);
+    let provenance = &predictor.profile.provenance;
+    let mut out = format!("{}, on {} ({})\n", output::what_runs(tree), predictor.name, provenance.basis());
+    let measured = tree.root().get(Quantity::GroundTruthEnergy);
+    writeln!(
+        out,
+        "{} a run, {} a request, {} a {}token{}",
+        joules(energy),
+        joules(request_energy(tree)),
+        joules(energy / tree.tokens() as f64),
+        if tree.generated > 0 { "generated " } else { "" },
+        measured.map_or_else(String::new, |truth| format!("; measured {} a run", joules(truth))),
+    )?;
+    let more = figures(tree);
+    if !more.is_empty() {
+        writeln!(out, "{}", more.join(", "))?;
+    }
+    for note in predictor.profile.notes(tree) {
+        writeln!(out, "{note}")?;
+    }
+    out.push('\n');
+    let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
+    out += &output::styled(&folded, &table(args, &folded).fitted(width()));
+    if folded.nodes().len() < tree.nodes().len() {
+        out += output::FOLDED;
+    }
+    if !tree.root().marks.is_empty() {
+        out += &legend(predictor, tree);
+    }
+    out += &bottleneck_table(args, tree);
+    out += &cost(args, tree);
+    Ok(out)
+}
+
+/// What is known of the whole beside its energy.
+fn figures(tree: &Tree) -> Vec<String> {
+    let root = |quantity| tree.root().get(quantity);
+    let mut figures = Vec::new();
+    if let (Some(low), Some(high)) = (root(Quantity::PredictedLow), root(Quantity::PredictedHigh)) {
+        let share = 100.0 * CONFIDENCE;
+        figures.push(format!("{share}% interval {} to {}", render::si(low, "J"), render::si(high, "J")));
+    }
+    figures.extend(root(Quantity::PredictedLatency).map(|seconds| format!("latency {}", render::si(seconds, "s"))));
+    figures.extend(root(Quantity::PredictedPower).map(|watts| format!("mean power {}", render::si(watts, "W"))));
+    figures
+}
+
+fn table(args: &Args, tree: &Tree) -> Table {
+    let energy = Quantity::PredictedEnergy;
+    let is_known = |quantity| tree.nodes().iter().any(|node| node.get(quantity).is_some());
+    let more = [
+        (Quantity::OwnEnergy, Column::Value(Quantity::OwnEnergy)),
+        (Quantity::PredictedLow, Column::Interval),
+        (Quantity::PredictedLatency, Column::Value(Quantity::PredictedLatency)),
+        (Quantity::GroundTruthEnergy, Column::Value(Quantity::GroundTruthEnergy)),
+    ];
+    let mut columns = vec![Column::Value(energy), Column::Share(energy), Column::Bar(energy)];
+    columns.extend(more.into_iter().filter(|(quantity, _)| is_known(*quantity)).map(|(_, column)| column));
+    if !tree.root().marks.is_empty() {
+        columns.push(Column::Marks);
+    }
+    Table::new(tree, &TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) })
+}
+
+/// The meaning of each mark in the table.
+fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
+    let mut out = String::from("\n");
+    for mark in tree.root().marks.iter() {
+        let meaning = match mark {
+            Mark::Extrapolated => {
+                format!("outside the range of the training data ({})", predictor.profile.provenance.training_data)
+            }
+            Mark::UnseenOperation => "an operation the predictor never saw, costed from its FLOPs and bytes".into(),
+            Mark::OtherPrecision => format!(
+                "in {}, which the training data has none of: predicted as its operations cost there, by their bytes",
+                tree.precision
+            ),
+            Mark::Implausible => "below zero: the predictor does not hold this far from its training data".into(),
+            other => other.name().into(),
+        };
+        out += &format!("{}: {meaning}\n", mark.name());
+    }
+    out
+}
+
+fn bottleneck_table(args: &Args, tree: &Tree) -> String {
+    let headings =
+        [Heading::left("where it goes"), Heading::right("nodes"), Heading::right("energy"), Heading::right("share")];
+    let mut grid = Grid::new(headings);
+    let top = args.top.or(settings::get().top).unwrap_or(DEFAULT_TOP);
+    for row in bottlenecks(tree, Quantity::PredictedEnergy).into_iter().take(top) {
+        let name = match row.level {
+            Level::Model | Level::Module => format!("{} (own part)", row.instance_type),
+            _ => row.instance_type,
+        };
+        grid.row([name, row.count.to_string(), render::si(row.energy_j, "J"), format!("{:.1}%", 100.0 * row.share)]);
+    }
+    format!("\n{}", grid.text(width()))
+}
+
+/// What a million requests and a million runs come to.
+fn cost(args: &Args, tree: &Tree) -> String {
+    let price = args.price_per_kwh();
+    let line = |what: &str, joules: f64| {
+        let kwh = kwh_per_million(joules);
+        let emissions = args.grid_intensity().map(|grams| format!(", {:.3} kg CO2e", kwh * grams / 1000.0));
+        format!("a million {what}: {kwh:.3} kWh, {:.3} USD{}\n", kwh * price, emissions.unwrap_or_default())
+    };
+    let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
+    let (requests, runs) = (line("requests", request_energy(tree)), line("runs", run_energy(tree)));
+    format!("\n{requests}{runs}at {price} USD/kWh{grid}\n")
+}

@@ -1,0 +1,145 @@
+//! Which model a name, a path or `-` means to the `irene` binary, and what it says of one that is none.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
+
+mod command;
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use command::{Folder, good, refused};
+
+/// The tiny checkpoints and configs of irene-models' tests.
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
+}
+
+fn copy(folder: &Folder, from: &str, to: &str) {
+    let to = folder.0.join(to);
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    std::fs::copy(fixture(from), to).unwrap();
+}
+
+/// The binary in a folder, with an empty Hugging Face cache and this on its standard input.
+fn irene_in(folder: &Folder, args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_irene"))
+        .args(args)
+        .current_dir(&folder.0)
+        .env("HF_HUB_CACHE", folder.0.join("empty-cache"))
+        .env("HF_HUB_OFFLINE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input has closed it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn says(output: &Output) -> [String; 2] {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+const SIZE: [&str; 4] = ["-b", "1", "-s", "8"];
+
+#[test]
+fn a_folder_comes_before_a_built_in_model_of_its_name_and_a_word_says_so() {
+    let folder = Folder::new("hidden");
+    copy(&folder, "gpt2/config.json", "gpt2/config.json");
+    let predicted =
+        |name: &str| says(&irene_in(&folder, &[&["predict", name, "--depth", "0"], &SIZE[..]].concat(), ""));
+    let ([by_name, word], [by_path, nothing]) = (predicted("gpt2"), predicted("./gpt2"));
+    assert!(by_name.starts_with("./gpt2, batch 1") && by_name == by_path, "{by_name} {by_path}");
+    assert!(word.starts_with("the path `gpt2` is taken, not the built-in model of that name\n"), "{word}");
+    assert!(!nothing.contains("built-in"), "{nothing}");
+    let whole = good(&[&["predict", "gpt2", "--depth", "0"], &SIZE[..]].concat());
+    assert!(whole.starts_with("gpt2, batch 1") && whole != by_name, "{whole}");
+
+    // The folder's own weights, for the folder's own sizes.
+    let run = ["run", "gpt2", "-b", "1", "-s", "4"];
+    let [_, error] = says(&irene_in(&folder, &run, ""));
+    assert!(error.contains("gpt2: no model.safetensors and no model.safetensors.index.json"), "{error}");
+    copy(&folder, "gpt2/model.safetensors", "gpt2/model.safetensors");
+    let [printed, error] = says(&irene_in(&folder, &run, ""));
+    assert!(printed.contains("last_hidden_state  1x4x32"), "{error}");
+    // Without a config it is not the model, and its weights are not those of the built-in sizes.
+    std::fs::remove_file(folder.0.join("gpt2/config.json")).unwrap();
+    let [_, error] = says(&irene_in(&folder, &run, ""));
+    assert!(error.starts_with("the built-in model gpt2 is taken: the folder `gpt2` has no config.json\n"), "{error}");
+    assert!(error.contains("openai-community/gpt2: neither a path nor a model in"), "{error}");
+}
+
+#[test]
+fn a_dash_reads_a_config_from_the_standard_input() {
+    let folder = Folder::new("stdin");
+    let config = std::fs::read_to_string(fixture("configs/gpt2-xl.cfg")).unwrap();
+    let [printed, _] = says(&irene_in(&folder, &[&["trace", "-"], &SIZE[..]].concat(), &config));
+    assert!(printed.contains("root GPT2Model") && printed.contains("1.56"), "{printed}");
+    let [_, error] = says(&irene_in(&folder, &[&["predict", "-"], &SIZE[..]].concat(), "hello"));
+    assert!(error.starts_with("error: stdin: no model's config: not a JSON object"), "{error}");
+}
+
+#[test]
+fn a_path_that_is_no_model_says_so_with_its_own_name() {
+    let folder = Folder::new("none");
+    folder.write("t.txt", "the cat sat\n");
+    folder.write("empty/note", "");
+    let refuse = |args: &[&str]| {
+        let output = irene_in(&folder, &[args, &SIZE[..]].concat(), "");
+        let [printed, error] = says(&output);
+        assert!(output.status.code() == Some(1) && printed.is_empty(), "{args:?}: {printed}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        error
+    };
+    assert!(refuse(&["predict", "t.txt"]).starts_with("error: t.txt: no model's config"));
+    assert_eq!(refuse(&["predict", "empty"]), "error: empty: no config.json\n");
+    assert_eq!(refuse(&["trace", "nowhere/at/all"]), "error: nowhere/at/all: no such file or directory\n");
+    assert_eq!(refuse(&["trace", "nowhere.json"]), "error: nowhere.json: no such file or directory\n");
+    folder.write("gpt2.gguf", "GGUF\u{3}");
+    assert_eq!(refuse(&["predict", "gpt2.gguf"]), "error: gpt2.gguf: is a GGUF file\n");
+}
+
+#[test]
+fn advice_names_config_json_alone_where_nothing_else_is_needed() {
+    let folder = Folder::new("advice");
+    let [_, error] = says(&irene_in(&folder, &[&["predict", "someone/model"], &SIZE[..]].concat(), ""));
+    assert!(error.contains("`hf download someone/model config.json`"), "{error}");
+    let [_, error] = says(&irene_in(&folder, &[&["run", "google-bert/bert-base-uncased"], &SIZE[..]].concat(), ""));
+    assert!(error.contains("`hf download google-bert/bert-base-uncased`"), "{error}");
+    let by_id = good(&[&["predict", "google-bert/bert-base-uncased"], &SIZE[..]].concat());
+    assert_eq!(by_id, good(&[&["predict", "bert-base-uncased"], &SIZE[..]].concat()));
+}
+
+#[test]
+fn configs_of_other_code_are_refused_and_those_of_the_same_code_taken() {
+    for (name, field) in [("multi_query", "auto_map"), ("alibi_glu", "auto_map"), ("no-model_type", "model_type")] {
+        let path = fixture(&format!("configs/{name}.json"));
+        let error = refused(1, &[&["predict", &path], &SIZE[..]].concat());
+        assert!(error.contains(&format!("{name}.json, field `{field}`: ")), "{error}");
+    }
+    for name in ["xlm-roberta", "camembert", "gelu_fast", "gelu_python", "gelu_pytorch_tanh"] {
+        let path = fixture(&format!("configs/{name}.json"));
+        assert!(good(&[&["predict", &path, "--depth", "0"], &SIZE[..]].concat()).starts_with(&format!("{name}, ")));
+    }
+}
+
+#[test]
+fn pointers_and_half_files_are_named_by_every_reader() {
+    const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:8ce2\nsize 880\n";
+    let folder = Folder::new("pointers");
+    let pointer = folder.write("trees.jsonl", POINTER);
+    let fault = "trees.jsonl: is a Git LFS pointer in place of the file of 880 bytes: `git lfs pull`";
+    assert!(refused(1, &["predict", &pointer]).contains(fault));
+    let predict = [&["predict", "gpt2", "--predictor", &pointer], &SIZE[..]].concat();
+    assert!(refused(1, &predict).contains(fault));
+    assert!(refused(1, &["run", "gpt2", "--random-weights", "1", "--input", &pointer]).contains(fault));
+    #[cfg(feature = "text")]
+    assert!(refused(1, &["predict", "gpt2", "--text", "the", "--tokenizer", &pointer]).contains(fault));
+    assert!(
+        refused(1, &[&["run", "gpt2", "--weights", &folder.write("w.safetensors", POINTER)], &SIZE[..]].concat())
+            .contains("w.safetensors: is a Git LFS pointer")
+    );
+}

@@ -1,0 +1,146 @@
+//! The files of a model on disk.
+
+mod cache;
+#[cfg(feature = "hub")]
+mod download;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+use irene_tree::file_fault;
+
+use self::cache::Hub;
+pub(crate) use self::cache::is_id;
+use crate::{Error, Result};
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+
+/// The files of a model on disk. Each may be missing until it is asked for.
+///
+/// A file that is named is read itself. Only config.json and a weights file stand for the directory that they are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// None for a model of the Hugging Face hub that the cache does not have.
+    dir: Option<PathBuf>,
+    /// The file, if the path named one.
+    named: Option<PathBuf>,
+    /// Only for a model in the Hugging Face cache.
+    hub: Option<Hub>,
+}
+
+impl ModelFiles {
+    /// The files at a path (a directory, or a file in it), or of a model in the local Hugging Face cache by its id.
+    ///
+    /// The cache is `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`; the revision is that in `refs/main`. With
+    /// the feature `hub`, missing files are downloaded into it.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if it is neither a path nor an id, or a link to nothing; [`Error::Io`] for a cache that cannot be read.
+    pub fn find(path_or_id: &str) -> Result<Self> {
+        match Self::at(path_or_id)? {
+            Some(files) => Ok(files),
+            None => Self::cached(&[path_or_id]),
+        }
+    }
+
+    /// The files at a path, if there is something.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for a link to nothing.
+    pub(crate) fn at(path: &str) -> Result<Option<Self>> {
+        let path = Path::new(path);
+        if path.is_dir() {
+            return Ok(Some(Self { dir: Some(path.to_owned()), named: None, hub: None }));
+        }
+        if path.exists() {
+            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return Ok(Some(Self { dir: Some(dir.to_owned()), named: Some(path.to_owned()), hub: None }));
+        }
+        match file_fault(path) {
+            Some(reason) => Err(Error::Files { what: path.display().to_string(), reason }),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is a config, be it a good one or not.
+    pub(crate) fn has_config(&self) -> bool {
+        let in_dir = || self.dir.as_ref().is_some_and(|dir| dir.join(CONFIG).symlink_metadata().is_ok());
+        self.itself().is_some() || in_dir()
+    }
+
+    /// The named file, unless it stands for its directory.
+    fn itself(&self) -> Option<&PathBuf> {
+        let stands_for_all = |file: &Path| {
+            weights::is_safetensors(file)
+                || weights::is_index(file)
+                || file.file_name().is_some_and(|name| name == CONFIG)
+        };
+        self.named.as_ref().filter(|file| !stands_for_all(file))
+    }
+
+    /// The config.json, or the named file.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if there is none.
+    pub fn config(&self) -> Result<PathBuf> {
+        self.own_or_beside(CONFIG)
+    }
+
+    /// The tokenizer.json, or the named file.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if there is none.
+    pub fn tokenizer(&self) -> Result<PathBuf> {
+        self.own_or_beside(TOKENIZER)
+    }
+
+    fn own_or_beside(&self, name: &str) -> Result<PathBuf> {
+        if let Some(file) = self.itself() {
+            return Ok(file.clone());
+        }
+        self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}"), name), Ok)
+    }
+
+    /// A file of the model, if there is one.
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        let local = self.dir.as_ref().map(|dir| dir.join(name));
+        if let Some(file) = local.as_ref().filter(|file| file.is_file()) {
+            return Ok(Some(file.clone()));
+        }
+        if let Some(file) = self.hub.as_ref().map(|hub| hub.fetch(name)).transpose()?.flatten() {
+            return Ok(Some(file));
+        }
+        match local.and_then(|file| Some((file_fault(&file)?, file))) {
+            Some((reason, file)) => Err(Error::Files { what: file.display().to_string(), reason }),
+            None => Ok(None),
+        }
+    }
+
+    /// The error of a model that lacks something; `needed` is the file that would have to be downloaded, all if it is empty.
+    fn refuse<T>(&self, reason: &str, needed: &str) -> Result<T> {
+        let (what, reason) = match (&self.dir, &self.hub) {
+            (None, Some(hub)) => {
+                let reason = format!(
+                    "neither a path nor a model in {}; {} puts it there, or give a directory",
+                    hub.cache.display(),
+                    hub.command(needed)
+                );
+                (hub.id.clone(), reason)
+            }
+            (Some(dir), Some(hub)) => {
+                (hub.id.clone(), format!("{reason} in {}; {} brings it", dir.display(), hub.command(needed)))
+            }
+            (dir, None) => (dir.as_deref().unwrap_or(Path::new(".")).display().to_string(), reason.to_owned()),
+        };
+        Err(Error::Files { what, reason })
+    }
+}
+
+/// Reads a file, and after a failure tells if another thing stands in its place.
+pub(crate) fn reading<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    read(path).map_err(|error| match file_fault(path) {
+        Some(reason) => Error::Files { what: path.display().to_string(), reason },
+        None => error,
+    })
+}

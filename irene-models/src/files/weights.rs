@@ -1,0 +1,122 @@
+//! The weights among a model's files.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{ModelFiles, reading};
+use crate::{Error, Result};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Weights that are not read: the end of the file's name, whose they are, and what `from_pretrained` needs to know to read them, if
+/// transformers can convert them.
+const OTHERS: [(&str, &str, Option<&str>); 8] = [
+    ("model.bin", "PyTorch's", Some("")),
+    ("model.bin.index.json", "PyTorch's", Some("")),
+    ("model.h5", "TensorFlow's", Some(", from_tf=True")),
+    (".ckpt.index", "TensorFlow's", Some(", from_tf=True")),
+    ("model.msgpack", "Flax's", Some(", from_flax=True")),
+    (".gguf", "llama.cpp's", Some(", gguf_file=FILE")),
+    (".onnx", "ONNX's", None),
+    ("model.ot", "rust-bert's", None),
+];
+
+pub(super) fn is_safetensors(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+pub(super) fn is_index(file: &Path) -> bool {
+    file.to_string_lossy().ends_with(".safetensors.index.json")
+}
+
+impl ModelFiles {
+    /// The weights: one safetensors file, or the shards that an index names.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if there are none, with the way out where there are others; [`Error::Io`] and [`Error::Files`] for an index
+    /// that cannot be read.
+    pub fn weights(&self) -> Result<Vec<PathBuf>> {
+        match &self.named {
+            Some(file) if is_safetensors(file) => return Ok(vec![file.clone()]),
+            Some(file) if is_index(file) => return self.shards(file),
+            _ => {}
+        }
+        if let Some(file) = self.itself() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let reason = instead(&name, file.parent().unwrap_or(file)).unwrap_or_else(|| {
+                "no safetensors file, and weights beside it belong to another config: name them apart".into()
+            });
+            return Err(Error::Files { what: file.display().to_string(), reason });
+        }
+        // Use local shards before asking the hub for one file.
+        let has = |name: &str| self.dir.as_ref().is_some_and(|dir| dir.join(name).is_file());
+        if (has(SINGLE) || !has(INDEX))
+            && let Some(single) = self.file(SINGLE)?
+        {
+            return Ok(vec![single]);
+        }
+        match self.file(INDEX)? {
+            Some(index) => self.shards(&index),
+            None => {
+                let other = self.dir.as_deref().and_then(other_weights);
+                let other = other.map(|other| format!("; {other}")).unwrap_or_default();
+                self.refuse(&format!("no {SINGLE} and no {INDEX}{other}"), "")
+            }
+        }
+    }
+
+    fn shards(&self, index: &Path) -> Result<Vec<PathBuf>> {
+        let what = || index.display().to_string();
+        let json: Value = reading(index, |index| {
+            let json = std::fs::read(index).map_err(|source| Error::Io { path: index.to_owned(), source })?;
+            serde_json::from_slice(&json).map_err(|error| Error::Files { what: what(), reason: error.to_string() })
+        })?;
+        let refuse = |reason: &str| Err(Error::Files { what: what(), reason: format!("field `weight_map`: {reason}") });
+        let names = json["weight_map"].as_object().map(|map| map.values().filter_map(Value::as_str));
+        let mut names: Vec<&str> = names.into_iter().flatten().collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return refuse("no files");
+        }
+        // A shard must be a file beside the index, not a path out of the folder.
+        if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
+            return refuse(&format!("`{name}` is not a file beside it"));
+        }
+        // Opening a missing one gives an error that names it.
+        let beside = |name: &str| index.with_file_name(name);
+        names.into_iter().map(|name| Ok(self.file(name)?.unwrap_or_else(|| beside(name)))).collect()
+    }
+}
+
+/// Weights in a folder that are not read, and what to do about them.
+fn other_weights(dir: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(dir).ok()?;
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    let found = names.iter().find_map(|name| Some(format!("there is {name}, {}", instead(name, dir)?)));
+    found.or_else(|| {
+        let name = names.iter().find(|name| is_safetensors(Path::new(name)))?;
+        Some(format!("there is {name}: name it as the weights if it is the whole model"))
+    })
+}
+
+/// What to do about a file of weights that is not read.
+fn instead(name: &str, dir: &Path) -> Option<String> {
+    if name == "adapter_model.safetensors" || name == "adapter_model.bin" {
+        return Some("an adapter: merge it into its base model first, with peft's `merge_and_unload`".into());
+    }
+    let (_, whose, options) = OTHERS.iter().find(|(end, ..)| name.ends_with(end))?;
+    Some(match options {
+        Some(options) => {
+            let (dir, options) = (dir.display(), options.replace("FILE", &format!("'{name}'")));
+            format!(
+                "{whose}, which is not read: convert it to safetensors, in Python \
+                 `transformers.AutoModel.from_pretrained('{dir}'{options}).save_pretrained('{dir}')`"
+            )
+        }
+        None => format!("{whose}, which is not read: take the checkpoint that it was made from"),
+    })
+}

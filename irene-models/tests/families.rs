@@ -1,0 +1,237 @@
+//! Which configs are followed, by which code, and which are refused because they describe another.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
+
+use std::path::Path;
+
+use irene_models::{Config, ModelSpec};
+use irene_tree::{NodeId, Quantity, Size, Tree};
+
+fn spec(json: &str) -> irene_models::Result<ModelSpec> {
+    ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes())?)
+}
+
+/// A config as it was found in a public repository.
+fn public(name: &str) -> String {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs");
+    std::fs::read_to_string(dir.join(name)).unwrap()
+}
+
+fn refused(json: &str) -> String {
+    spec(json).unwrap_err().to_string()
+}
+
+fn root_of(tree: &Tree, quantity: Quantity) -> f64 {
+    tree.node(NodeId::ROOT).get(quantity).unwrap()
+}
+
+const BERT: &str = r#"{"model_type":"bert","hidden_size":32,"num_hidden_layers":2,"num_attention_heads":4,
+    "intermediate_size":64,"vocab_size":100,"max_position_embeddings":40}"#;
+
+fn bert_with(field: &str) -> String {
+    BERT.replace("}", &format!(",{field}}}"))
+}
+
+const GPT2: &str = r#"{"model_type":"gpt2","n_embd":32,"n_layer":2,"n_head":4,"n_positions":40,"vocab_size":100}"#;
+
+fn gpt2_with(field: &str) -> String {
+    GPT2.replace("}", &format!(",{field}}}"))
+}
+
+#[test]
+fn a_config_with_code_of_its_own_is_refused_by_name_with_the_way_out() {
+    let alibi = refused(&public("alibi_glu.json"));
+    assert_eq!(
+        alibi,
+        "config.json, field `auto_map`: names code of the model's own, `bert_layers.BertForMaskedLM`, which is not run here; if the \
+         model is a plain bert, leave `auto_map` out of a copy of the config"
+    );
+    // Without that field the next one tells.
+    let alibi = public("alibi_glu.json").replace("auto_map", "note");
+    assert!(refused(&alibi).starts_with("config.json, field `alibi_starting_size`: `512` is unknown for bert"));
+    let multi_query = public("multi_query.json");
+    assert!(refused(&multi_query).contains("`configuration_gpt2_mq.GPT2CustomConfig`"));
+    let multi_query = multi_query.replace("auto_map", "note");
+    let class = refused(&multi_query);
+    assert!(class.contains("field `architectures`: `GPT2LMHeadCustomModel` is no class of gpt2"), "{class}");
+    assert!(class.ends_with("write `GPT2Model` in a copy of the config"), "{class}");
+    let multi_query = multi_query.replace("GPT2LMHeadCustomModel", "GPT2Model");
+    assert!(refused(&multi_query).contains("field `attention_head_type`: `multiquery` is unknown for gpt2"));
+    // With heads of its own for every query it is the plain code.
+    assert!(spec(&multi_query.replace("\"multiquery\"", "\"multihead\"")).is_ok());
+}
+
+#[test]
+fn fields_of_another_design_are_refused_by_name() {
+    let others = [
+        "\"pruned_heads\":{\"0\":[1,2]}",
+        "\"add_cross_attention\":true",
+        "\"is_encoder_decoder\":true",
+        "\"is_decoder\":true",
+        "\"chunk_size_feed_forward\":16",
+        "\"position_embedding_type\":\"relative_key_query\"",
+        "\"position_embedding_type\":\"rotary\"",
+        "\"embedding_size\":16",
+        "\"num_key_value_heads\":2",
+        "\"rotary_emb_base\":10000",
+        "\"use_rotary\":true",
+        "\"attention_window\":[512,512]",
+        "\"use_glu\":true",
+        "\"mlp_type\":\"gated\"",
+        "\"num_experts\":8",
+        "\"norm_position\":\"pre\"",
+        "\"adapters\":{\"adapters\":{\"squad\":1}}",
+        "\"use_bias\":\"never\"",
+    ];
+    for field in others {
+        let name = field.split('"').nth(1).unwrap();
+        let error = refused(&bert_with(field));
+        assert!(error.starts_with(&format!("config.json, field `{name}`: ")), "{field}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+    for field in ["\"multi_query\":true,\"attn_type\":\"mqa\"", "\"reorder_and_upcast_attn\":true", "\"n_head_kv\":1"] {
+        assert!(refused(&gpt2_with(field)).contains("config.json, field `"), "{field}");
+    }
+}
+
+#[test]
+fn fields_that_change_no_code_are_taken() {
+    let harmless = [
+        "\"pruned_heads\":{}",
+        "\"pruned_heads\":null",
+        "\"is_decoder\":false",
+        "\"chunk_size_feed_forward\":0",
+        "\"position_embedding_type\":\"absolute\"",
+        "\"embedding_size\":32",
+        "\"num_key_value_heads\":4",
+        "\"attention_probs_dropout_prob\":0.1",
+        "\"attn_implementation\":\"sdpa\"",
+        "\"_attn_implementation_autoset\":true",
+        "\"auto_map\":{\"AutoTokenizer\":[\"tokenization.Own\",null]}",
+        "\"adapters\":{\"adapters\":{},\"config_map\":{}}",
+        "\"pooler_num_attention_heads\":12,\"pooler_type\":\"first_token_transform\",\"directionality\":\"bidi\"",
+        "\"transformers_version\":\"4.2.2\",\"torchscript\":true,\"finetuning_task\":\"sst-2\"",
+        "\"task_specific_params\":{\"text-generation\":{\"max_length\":50}},\"gradient_checkpointing\":false",
+        "\"architectures\":null",
+        "\"architectures\":[\"TFBertForSequenceClassification\"]",
+        "\"architectures\":[\"BertForNextSentencePrediction\",\"BertModel\"]",
+        "\"max_grad_norm\":1.0,\"my_note\":\"of no use\"",
+    ];
+    let plain = spec(BERT).unwrap().trace(Size::new(2, 8)).unwrap();
+    for field in harmless {
+        let json = bert_with(field);
+        let tree = spec(&json).unwrap_or_else(|error| panic!("{field}: {error}")).trace(Size::new(2, 8)).unwrap();
+        assert_eq!(tree.nodes().len(), plain.nodes().len(), "{field}");
+    }
+    let published = "\"summary_proj_to_labels\":true,\"attn_pdrop\":0.1,\"n_ctx\":1024,\"scale_attn_weights\":true,\"is_decoder\":true";
+    assert!(spec(&gpt2_with(published)).is_ok());
+}
+
+#[test]
+fn a_class_of_another_family_is_told_from_an_unknown_one() {
+    let other = refused(&bert_with("\"architectures\":[\"RobertaModel\"]"));
+    assert!(other.ends_with("`RobertaModel` is a class of roberta, where `model_type` is bert"), "{other}");
+    for class in ["HF_ColBERT", "RobertaPreLayerNormForMaskedLM", "BertForSomethingOfItsOwn", "MegatronBertModel"] {
+        let error = refused(&bert_with(&format!("\"architectures\":[\"{class}\"]")));
+        assert!(
+            error.contains(&format!("field `architectures`: `{class}` is no class of bert in transformers")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn xlm_roberta_and_camembert_are_robertas_code_under_their_own_names() {
+    for (name, class, parameters) in
+        [("xlm-roberta.json", "XLMRobertaModel", 559_890_432.0), ("camembert.json", "CamembertModel", 110_621_952.0)]
+    {
+        let spec = spec(&public(name)).unwrap();
+        assert_eq!((spec.instance_type().unwrap(), spec.longest_sequence().unwrap()), (class, 512));
+        let tree = spec.trace(Size::new(1, 512)).unwrap();
+        assert_eq!(root_of(&tree, Quantity::NumParameters), parameters);
+        assert!(spec.trace(Size::new(1, 513)).unwrap_err().to_string().starts_with(class));
+        let as_roberta = public(name).replace(&format!("\"{}\"", spec.model_type()), "\"roberta\"");
+        let roberta = crate::spec(&as_roberta).unwrap().trace(Size::new(1, 512)).unwrap();
+        assert!(tree.nodes().iter().zip(roberta.nodes()).skip(1).all(|(one, other)| one == other));
+    }
+}
+
+/// The positions up to the padding's are no token's.
+#[test]
+fn the_longest_sequence_is_what_a_trace_takes() {
+    let names = ["bert-base-uncased", "roberta-base", "distilbert-base-uncased", "gpt2", "openai-gpt"];
+    let longest = names.map(|name| ModelSpec::builtin(name).unwrap().longest_sequence().unwrap());
+    assert_eq!(longest, [512, 512, 512, 1024, 512]);
+    for (name, longest) in names.into_iter().zip(longest) {
+        let spec = ModelSpec::builtin(name).unwrap();
+        assert!(spec.trace(Size::new(1, longest)).is_ok() && spec.trace(Size::new(1, longest + 1)).is_err(), "{name}");
+    }
+    let padded = BERT.replace("\"bert\"", "\"roberta\"").replace("}", ",\"pad_token_id\":5}");
+    assert_eq!(spec(&padded).unwrap().longest_sequence().unwrap(), 34);
+    let none = padded.replace("\"pad_token_id\":5", "\"pad_token_id\":39");
+    let error = spec(&none).unwrap().longest_sequence().unwrap_err().to_string();
+    assert!(error.contains("39 leaves no position of `max_position_embeddings`, which is 40"), "{error}");
+}
+
+#[test]
+fn a_config_without_model_type_is_taken_by_its_class_or_told_what_it_looks_like() {
+    let missing = refused(&public("no-model_type.json"));
+    assert_eq!(
+        missing,
+        "config.json, field `model_type`: is missing; the fields are those of bert, electra, roberta, xlm-roberta, camembert: add the \
+         right one, as in \"model_type\": \"bert\""
+    );
+    let without_type = |json: &str, class: &str| {
+        let (start, end) = json.split_once("\"model_type\"").unwrap();
+        let (_, end) = end.split_once(',').unwrap();
+        format!("{start}\"architectures\":[\"{class}\"],{end}")
+    };
+    let bert = spec(&without_type(BERT, "BertForMaskedLM")).unwrap();
+    assert_eq!(bert.model_type(), "bert");
+    assert_eq!(bert.notes(), ["config.json has no `model_type`: taken for bert, as its class BertForMaskedLM says"]);
+    assert_eq!(spec(&without_type(BERT, "TFCamembertModel")).unwrap().model_type(), "camembert");
+    assert_eq!(spec(&without_type(GPT2, "GPT2LMHeadModel")).unwrap().model_type(), "gpt2");
+    assert!(refused(r#"{"tokenizer":1}"#).contains("is missing, and the fields are those of none of bert, "));
+    assert!(spec(BERT).unwrap().notes().is_empty());
+}
+
+/// transformers' config classes take either name.
+#[test]
+fn sizes_are_read_by_either_of_their_names() {
+    let other = r#"{"model_type":"gpt2","hidden_size":32,"num_hidden_layers":2,"num_attention_heads":4,
+        "max_position_embeddings":40,"vocab_size":100}"#;
+    let size = Size::new(2, 8);
+    assert_eq!(spec(other).unwrap().trace(size).unwrap(), spec(GPT2).unwrap().trace(size).unwrap());
+    assert!(spec(&gpt2_with("\"hidden_size\":32")).is_ok());
+    let both = refused(&gpt2_with("\"hidden_size\":64"));
+    assert_eq!(both, "config.json, field `hidden_size`: is 64 where `n_embd`, the same size, is 32");
+}
+
+#[test]
+fn the_hubs_present_ids_are_the_built_in_models() {
+    let ids = [
+        ("google-bert/bert-base-uncased", "bert-base-uncased"),
+        ("distilbert/distilbert-base-uncased", "distilbert-base-uncased"),
+        ("FacebookAI/roberta-base", "roberta-base"),
+        ("openai-community/gpt2", "gpt2"),
+        ("distilbert/distilgpt2", "distilgpt2"),
+        ("openai-community/openai-gpt", "openai-gpt"),
+    ];
+    for (id, name) in ids {
+        let (by_id, by_name) = (ModelSpec::find(id).unwrap(), ModelSpec::builtin(name).unwrap());
+        assert_eq!((by_id.name(), by_id.config()), (name, by_name.config()));
+        assert!(by_id.is_builtin() && ModelSpec::builtin(id).is_some());
+    }
+}
+
+#[test]
+fn hints_are_slips_of_the_pen_and_not_other_models() {
+    let hint = |name: &str| ModelSpec::find(name).unwrap_err().to_string();
+    assert!(hint("bert-base-uncasd").contains("did you mean `bert-base-uncased`?"));
+    assert!(hint("gtp2").contains("did you mean `gpt2`?"));
+    assert!(hint("bert-base").contains("did you mean `bert-base-uncased`?"));
+    assert!(hint("openai-comunity/gpt2").contains("did you mean `gpt2`?"));
+    let medium = hint("openai-community/gpt2-medium");
+    assert!(!medium.contains("did you mean"), "{medium}");
+    assert!(medium.contains("`hf download openai-community/gpt2-medium config.json`"), "{medium}");
+    assert!(hint("gpt2-medium").contains("`hf download gpt2-medium config.json`"));
+}

@@ -1,0 +1,188 @@
+//! Equal layers as one node, for people who read a tree.
+
+use std::borrow::Cow;
+
+use crate::{Node, NodeId, Operand, Operation, Quantity, Role, Tree};
+
+impl Tree {
+    /// The tree with runs of equal layers as one node each: the layers `0` to `11` become `0-11`, which has the numbers of one layer and
+    /// runs 12 times as often. A run is of list entries that follow one another and have the same kinds, shapes, numbers and marks
+    /// down to the last node.
+    ///
+    /// Parameters, which are there once however often a node runs, are those of all layers.
+    pub fn layers_folded(&self) -> Self {
+        let mut folded = Self {
+            model_name: self.model_name.clone(),
+            extra: self.extra.clone(),
+            nodes: Vec::with_capacity(self.nodes.len()),
+            ..*self
+        };
+        let place = Place { parent: 0, scope: self.root().scope().to_owned(), layers: 1, times: 1 };
+        self.push_folded(NodeId::ROOT, &place, &mut folded.nodes);
+        folded
+    }
+
+    fn push_folded(&self, id: NodeId, place: &Place, nodes: &mut Vec<Node>) {
+        let index = nodes.len();
+        let mut node = Node { parent: place.parent, scope: place.scope.as_str().into(), ..self.node(id).clone() };
+        node.times *= place.times as f64;
+        if let Some(parameters) = node.get(Quantity::NumParameters) {
+            node.set(Quantity::NumParameters, parameters * place.layers as f64);
+        }
+        nodes.push(node);
+        let mut children = self.children(id).peekable();
+        while let Some(first) = children.next() {
+            let mut count = 1;
+            while children.next_if(|&next| self.is_next_layer(first, next, count)).is_some() {
+                count += 1;
+            }
+            let scope = self.scope_in(id, &place.scope, first, count);
+            let (parent, layers) = (index as u32, place.layers * count);
+            self.push_folded(first, &Place { parent, scope, layers, times: count }, nodes);
+        }
+        nodes[index].subtree_len = (nodes.len() - index) as u32;
+    }
+
+    /// Whether a sibling is the entry `count` places after `first` in a list, and equal to it.
+    fn is_next_layer(&self, first: NodeId, next: NodeId, count: usize) -> bool {
+        let place = |id: NodeId| self.node(id).name().parse::<usize>().ok();
+        let follows = place(first).is_some_and(|first| place(next) == first.checked_add(count));
+        let (one, other) = (self.subtree(first), self.subtree(next));
+        follows && one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_equal(a, b, &one[0], &other[0]))
+    }
+
+    /// The scope of a child below a parent that may have a folded scope, for this many of it.
+    fn scope_in(&self, parent: NodeId, parent_scope: &str, child: NodeId, count: usize) -> String {
+        let node = self.node(child);
+        let own = node.scope().strip_prefix(self.node(parent).scope()).unwrap_or(node.scope());
+        match node.name().parse::<usize>() {
+            Ok(first) if count > 1 => format!("{parent_scope}{own}-{}", first + count - 1),
+            _ => format!("{parent_scope}{own}"),
+        }
+    }
+}
+
+/// Where a folded node comes to stand.
+struct Place {
+    parent: u32,
+    scope: String,
+    /// Layers that it stands for, with those of the nodes above.
+    layers: usize,
+    /// Layers that it stands for in its parent.
+    times: usize,
+}
+
+/// Whether two nodes differ in their place only.
+fn is_equal(a: &Node, b: &Node, a_layer: &Node, b_layer: &Node) -> bool {
+    let path = |node: &Node, layer: &Node| node.scope().strip_prefix(layer.scope()).map(str::to_owned);
+    path(a, a_layer) == path(b, b_layer)
+        && a.is_instance_of(b.instance_type())
+        && (a.level, a.depth, a.size, a.marks, a.subtree_len) == (b.level, b.depth, b.size, b.marks, b.subtree_len)
+        && a.times == b.times
+        && Quantity::all().all(|quantity| is_close(a.get(quantity), b.get(quantity)))
+        && is_same_operation(a.operation.as_deref(), b.operation.as_deref())
+}
+
+/// Sums in another order differ in their last digits.
+fn is_close(a: Option<f64>, b: Option<f64>) -> bool {
+    const TOLERANCE: f64 = 1e-9;
+    match (a, b) {
+        (Some(a), Some(b)) => a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+/// Each layer has parameters of its own.
+fn is_same_operation(a: Option<&Operation>, b: Option<&Operation>) -> bool {
+    let anonymous = |operand: &Operand| match operand.role {
+        Role::Parameter(_) => Operand { role: Role::Parameter(None), ..*operand },
+        _ => *operand,
+    };
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            (a.kind, &a.fused, a.pairs, a.on_host) == (b.kind, &b.fused, b.pairs, b.on_host)
+                && a.inputs.iter().map(anonymous).eq(b.inputs.iter().map(anonymous))
+                && anonymous(&a.output) == anonymous(&b.output)
+        }
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+/// The scope of the first node that a folded scope stands for: `root.encoder.0` of `root.encoder.0-11`. Other scopes stay as they are.
+///
+/// ```
+/// use irene_tree::first_of_folded;
+/// assert_eq!(first_of_folded("root.encoder.0-11.attention"), "root.encoder.0.attention");
+/// assert_eq!(first_of_folded("root.a-b.0"), "root.a-b.0");
+/// ```
+pub fn first_of_folded(scope: &str) -> Cow<'_, str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let first = |part: &str| match part.split_once('-') {
+        Some((first, last)) if is_number(first) && is_number(last) => first.to_owned(),
+        _ => part.to_owned(),
+    };
+    if scope.contains('-') {
+        Cow::Owned(scope.split('.').map(first).collect::<Vec<_>>().join("."))
+    } else {
+        Cow::Borrowed(scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Level, Size, TreeBuilder};
+
+    /// Layers of these energies.
+    fn layers(energies: &[f64]) -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        let energy = Quantity::PredictedEnergy;
+        builder.enter("root", "M", Level::Model).set(energy, energies.iter().sum());
+        for (place, joules) in energies.iter().enumerate() {
+            let node = builder.enter(&place.to_string(), "Layer", Level::Module);
+            node.set(energy, *joules);
+            node.set(Quantity::NumParameters, 10.0);
+            node.set(Quantity::PredictedPower, 100.0);
+            builder.leaf("dense", "Linear", Level::Ml, None).set(energy, *joules);
+            builder.leave();
+        }
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    fn scopes(tree: &Tree) -> Vec<&str> {
+        tree.nodes().iter().map(Node::scope).collect()
+    }
+
+    #[test]
+    fn equal_layers_become_one_that_adds_up_to_the_same() {
+        let tree = layers(&[1.0; 4]);
+        let folded = tree.layers_folded();
+        assert_eq!(scopes(&folded), ["root", "root.0-3", "root.0-3.dense"]);
+        folded.check().unwrap();
+        let group = folded.find("root.0-3").unwrap();
+        assert_eq!(folded.node(group).times(), 4.0);
+        assert_eq!(folded.total(group, Quantity::PredictedEnergy), Some(4.0));
+        assert_eq!(folded.total(group, Quantity::NumParameters), Some(40.0));
+        assert_eq!(folded.total(group, Quantity::PredictedPower), Some(100.0));
+        assert_eq!(folded.share(group, Quantity::PredictedEnergy), Some(1.0));
+        let dense = folded.find("root.0-3.dense").unwrap();
+        assert_eq!((folded.node(dense).times(), folded.total(dense, Quantity::PredictedEnergy)), (1.0, Some(4.0)));
+        assert_eq!(
+            folded.own(NodeId::ROOT, Quantity::PredictedEnergy),
+            tree.own(NodeId::ROOT, Quantity::PredictedEnergy)
+        );
+    }
+
+    #[test]
+    fn only_neighbours_that_are_equal_fold() {
+        assert_eq!(
+            scopes(&layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded()),
+            ["root", "root.0-1", "root.0-1.dense", "root.2", "root.2.dense", "root.3", "root.3.dense"]
+        );
+        let mut marked = layers(&[1.0; 3]);
+        let last = marked.find("root.2.dense").unwrap();
+        marked.node_mut(last).marks.insert(crate::Mark::Extrapolated);
+        assert_eq!(scopes(&marked.layers_folded())[..2], ["root", "root.0-1"]);
+    }
+}
