@@ -28,10 +28,11 @@ pub(crate) fn open(path: &Path) -> Result<(String, Box<dyn BufRead>)> {
 
 /// The text of a file or of standard input, and its name for errors.
 pub(crate) fn text(path: &Path) -> Result<(String, String)> {
-    let (name, mut reader) = open(path)?;
-    let mut text = String::new();
-    reader.read_to_string(&mut text).with_context(|| name.clone())?;
-    Ok((name, text))
+    if !is_standard(path) {
+        let name = path.display().to_string();
+        return Ok((name.clone(), irene_tree::read_text(path).context(name)?));
+    }
+    Ok((STANDARD_INPUT.into(), std::io::read_to_string(std::io::stdin().lock()).context(STANDARD_INPUT)?))
 }
 
 /// The trees of a file or of standard input, one at a time.

@@ -1,4 +1,5 @@
 //! The `irene` command: argument parsing, progress and printing over the irene crates.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod commands;
 mod input;

@@ -182,6 +182,10 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
     let device = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h100"]);
     assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti, gtx-1070"), "{device}");
+    let near = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "gtx-1080"]);
+    assert!(near.contains("unknown device `gtx-1080`, did you mean `gtx-1080-ti`"), "{near}");
+    let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
+    assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));
 }
 
@@ -269,8 +273,8 @@ fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
     assert!(negative.contains("cpu must be finite and not negative, found -50"), "{negative}");
     let leaf = refuse("leaf.jsonl", "\"type\":\"ml\"", "\"type\":\"module\"");
     assert!(leaf.contains("a leaf must be a primitive"), "{leaf}");
-    let energy = refuse("energy.jsonl", "\"ground_truth_energy\"", "\"energy\"");
-    assert!(energy.contains("ground_truth_energy must be above 0, found none"), "{energy}");
+    let energy = refuse("energy.jsonl", "\"ground_truth_energy\":", "\"ground_truth_energy\":0,\"was\":");
+    assert!(energy.contains("ground_truth_energy must be above 0, found 0"), "{energy}");
 
     let model = folder.path("model.safetensors");
     good(&["train", &data, "--method", "irene", "-o", &model]);

@@ -57,6 +57,8 @@ fn a_folder_comes_before_a_built_in_model_of_its_name_and_a_word_says_so() {
     assert!(!nothing.contains("built-in"), "{nothing}");
     let whole = good(&[&["predict", "gpt2", "--depth", "0"], &SIZE[..]].concat());
     assert!(whole.starts_with("gpt2, batch 1") && whole != by_name, "{whole}");
+    let [models, _] = says(&irene_in(&folder, &["models"], ""));
+    assert_eq!(models, good(&["models"]));
 
     // The folder's own weights, for the folder's own sizes.
     let run = ["run", "gpt2", "-b", "1", "-s", "4"];

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_tree::{Level, NodeId, Quantity, Tree};
 
 /// One column: a size of the input or a quantity of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +131,20 @@ impl FeatureSet {
     /// The columns in order.
     pub fn features(&self) -> &[Feature] {
         &self.features
+    }
+
+    /// The columns that every node of these trees has a value for, and the others. Single operations are not looked at.
+    pub fn known_in(&self, trees: &[Tree]) -> (Self, Vec<Feature>) {
+        let nodes = || trees.iter().flat_map(|tree| tree.ids().map(move |id| (tree, id)));
+        let nodes = || nodes().filter(|&(tree, id)| tree.node(id).level() != Level::Math);
+        let is_known = |feature: &Feature| nodes().all(|(tree, id)| feature.of(tree, id).is_some());
+        let (known, missing) = self.features.iter().partition(|feature| is_known(feature));
+        (Self { features: known }, missing)
+    }
+
+    /// Whether any column is from running on a machine.
+    pub fn has_resources(&self) -> bool {
+        self.features.iter().any(|feature| RESOURCES.contains(feature))
     }
 
     /// The number of columns.

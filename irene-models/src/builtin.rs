@@ -43,13 +43,24 @@ const MODELS: [(&str, &str); 6] = [
 const MINIATURE_LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
 const MINIATURE_WIDTHS: [usize; 4] = [128, 256, 512, 768];
 
+/// The ELECTRAs (Clark et al., 2020): width of the embeddings, width of the model, and layers; the other sizes follow as the miniatures'.
+const ELECTRAS: [(&str, usize, usize, usize); 6] = [
+    ("google/electra-small-discriminator", 128, 256, 12),
+    ("google/electra-base-discriminator", 768, 768, 12),
+    ("google/electra-large-discriminator", 1024, 1024, 24),
+    ("google/electra-small-generator", 128, 256, 12),
+    ("google/electra-base-generator", 768, 256, 12),
+    ("google/electra-large-generator", 1024, 256, 24),
+];
+
 fn miniature(layers: usize, width: usize) -> String {
     format!("google/bert_uncased_L-{layers}_H-{width}_A-{}", width / 64)
 }
 
 pub(crate) fn names() -> impl Iterator<Item = String> {
     let miniatures = MINIATURE_LAYERS.iter().flat_map(|&layers| MINIATURE_WIDTHS.map(|width| miniature(layers, width)));
-    MODELS.iter().map(|(name, _)| (*name).to_owned()).chain(miniatures)
+    let electras = ELECTRAS.iter().map(|(name, ..)| (*name).to_owned());
+    MODELS.iter().map(|(name, _)| (*name).to_owned()).chain(electras).chain(miniatures)
 }
 
 /// The ids by which the Hugging Face hub has them now.
@@ -67,8 +78,9 @@ fn name_of(name_or_id: &str) -> &str {
     HUB_IDS.iter().find(|(id, _)| *id == name_or_id).map_or(name_or_id, |(_, name)| name)
 }
 
-/// The ids of a built-in model on the hub, the present one first.
-pub(crate) fn hub_ids(name: &str) -> Vec<&str> {
+/// The ids by which the hub may have a model: for a built-in one all of its ids, the present one first, else the id itself.
+pub(crate) fn hub_ids(name_or_id: &str) -> Vec<&str> {
+    let name = name_of(name_or_id);
     HUB_IDS.iter().filter(|(_, known)| *known == name).map(|(id, _)| *id).chain([name]).collect()
 }
 
@@ -77,7 +89,7 @@ pub(crate) fn find(name_or_id: &str) -> Option<(&str, Config)> {
     let name = name_of(name_or_id);
     let json = match MODELS.iter().find(|(known, _)| *known == name) {
         Some((_, json)) => (*json).to_owned(),
-        None => miniature_config(name)?,
+        None => electra_config(name).or_else(|| miniature_config(name))?,
     };
     Some((name, Config::from_json(format!("built-in model {name}"), json.as_bytes()).ok()?))
 }
@@ -85,29 +97,31 @@ pub(crate) fn find(name_or_id: &str) -> Option<(&str, Config)> {
 fn miniature_config(name: &str) -> Option<String> {
     let sizes = MINIATURE_LAYERS.iter().flat_map(|&layers| MINIATURE_WIDTHS.map(|width| (layers, width)));
     let (layers, width) = sizes.into_iter().find(|&(layers, width)| miniature(layers, width) == name)?;
-    Some(format!(
-        r#"{{"model_type": "bert", "hidden_size": {width}, "num_hidden_layers": {layers},
-            "num_attention_heads": {heads}, "intermediate_size": {inner}, "hidden_act": "gelu",
-            "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "type_vocab_size": 2, "vocab_size": 30522,
-            "pad_token_id": 0}}"#,
+    Some(encoder_config("bert", width, width, layers))
+}
+
+fn electra_config(name: &str) -> Option<String> {
+    let &(_, embedding, width, layers) = ELECTRAS.iter().find(|(known, ..)| *known == name)?;
+    Some(encoder_config("electra", embedding, width, layers))
+}
+
+fn encoder_config(model_type: &str, embedding: usize, width: usize, layers: usize) -> String {
+    format!(
+        r#"{{"model_type": "{model_type}", "embedding_size": {embedding}, "hidden_size": {width},
+            "num_hidden_layers": {layers}, "num_attention_heads": {heads}, "intermediate_size": {inner},
+            "hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "type_vocab_size": 2,
+            "vocab_size": 30522, "pad_token_id": 0}}"#,
         heads = width / 64,
         inner = 4 * width,
-    ))
+    )
 }
 
 /// The built-in names that a name may be a slip of, or the beginning of, best first.
 pub(crate) fn similar(name: &str) -> Vec<String> {
-    const SLIPS: usize = 2;
-    let lower = name.to_lowercase();
-    let distance = |known: &str| {
-        let known = known.to_lowercase();
-        let is_start = lower.len() > SLIPS && known.starts_with(&lower);
-        if is_start { Some(SLIPS) } else { Some(strsim::osa_distance(&known, &lower)).filter(|slips| *slips <= SLIPS) }
-    };
-    let ids = HUB_IDS.iter().map(|(id, name)| (distance(id), (*name).to_owned()));
-    let all = names().map(|name| (distance(&name), name)).chain(ids);
-    let mut near: Vec<(usize, String)> = all.filter_map(|(distance, name)| Some((distance?, name))).collect();
-    near.sort_by_key(|(distance, _)| *distance);
-    near.dedup_by(|a, b| a.1 == b.1);
-    near.into_iter().take(3).map(|(_, name)| name).collect()
+    let names: Vec<String> = names().collect();
+    let known = names.iter().map(String::as_str).chain(HUB_IDS.iter().map(|(id, _)| *id));
+    let mut near: Vec<String> =
+        irene_tree::similar(name, known).into_iter().map(|known| name_of(known).to_owned()).collect();
+    near.dedup();
+    near
 }

@@ -52,12 +52,11 @@ impl Config {
         })
     }
 
-    /// The same fields, and the values of other names under the names that the code reads.
+    /// Has fields read by other names too, given as pairs of the other name and the one that the code reads.
     ///
     /// # Errors
     /// [`Error::Config`] if a field has one value by each name.
-    pub(crate) fn with_fields_renamed(&self, also: &[(&str, &str)]) -> Result<Self> {
-        let mut renamed = self.clone();
+    pub(crate) fn read_also(&mut self, also: &[(&str, &str)]) -> Result<()> {
         for (other, name) in also {
             let Some(value) = self.value(other) else { continue };
             match self.value(name) {
@@ -65,10 +64,10 @@ impl Config {
                     return Err(self.error(other, format!("is {value} where `{name}`, the same size, is {known}")));
                 }
                 Some(_) => {}
-                None => drop(renamed.fields.insert((*name).to_owned(), value.clone())),
+                None => drop(self.fields.insert((*name).to_owned(), value.clone())),
             }
         }
-        Ok(renamed)
+        Ok(())
     }
 
     /// A field, unless it is missing or null.

@@ -112,6 +112,9 @@ fn the_public_models_have_their_published_parameters() {
         ("gpt2", 124_439_808.0),
         ("distilgpt2", 81_912_576.0),
         ("openai-gpt", 116_534_784.0),
+        ("google/electra-small-discriminator", 13_483_008.0),
+        ("google/electra-base-discriminator", 108_891_648.0),
+        ("google/electra-large-discriminator", 334_092_288.0),
     ];
     for (name, parameters) in published {
         let tree = ModelSpec::find(name).unwrap().trace(Size::new(1, 1)).unwrap();

@@ -80,7 +80,8 @@ fn fields_of_another_design_are_refused_by_name() {
         "\"num_experts\":8",
         "\"norm_position\":\"pre\"",
         "\"adapters\":{\"adapters\":{\"squad\":1}}",
-        "\"use_bias\":\"never\"",
+        "\"use_bias\":false",
+        "\"conv_kernel\":3",
     ];
     for field in others {
         let name = field.split('"').nth(1).unwrap();
@@ -114,6 +115,7 @@ fn fields_that_change_no_code_are_taken() {
         "\"architectures\":null",
         "\"architectures\":[\"TFBertForSequenceClassification\"]",
         "\"architectures\":[\"BertForNextSentencePrediction\",\"BertModel\"]",
+        "\"attention_bias\":true,\"mlp_bias\":true",
         "\"max_grad_norm\":1.0,\"my_note\":\"of no use\"",
     ];
     let plain = spec(BERT).unwrap().trace(Size::new(2, 8)).unwrap();

@@ -219,6 +219,18 @@ fn weights_of_other_kinds_are_named_with_the_way_out() {
 }
 
 #[test]
+fn a_folder_without_config_names_the_file_that_may_be_meant() {
+    let folder = Folder::new("other-config");
+    folder.write("tokenizer_config.json", "{}");
+    let find = || refused(ModelSpec::find(&folder.place()));
+    assert_eq!(find(), format!("{}: no config.json", folder.place()));
+    folder.write("adapter_config.json", "{}");
+    assert!(find().contains("no config.json; there is adapter_config.json: name the model that it adapts"));
+    folder.write("bert_config.json", "{}");
+    assert!(find().ends_with("no config.json; there is bert_config.json: name that file if it describes the model"));
+}
+
+#[test]
 fn a_config_is_read_from_any_reader() {
     let json = std::fs::read(fixture("configs/gpt2-xl.cfg")).unwrap();
     let spec = ModelSpec::from_reader("stdin", &json[..]).unwrap();

@@ -1,10 +1,11 @@
 //! The paper's predictors and ours, each cross-validated on one machine's trees.
 
-use irene_features::FeatureSet;
+use irene_features::{Feature, FeatureSet};
 use irene_tree::{Level, Tree};
 
 use crate::{
-    CrossValidation, HeldOut, LeaveOut, PaperTrainer, Result, Strategy, Track, Trainer, crossvalidate, predict_held_out,
+    CrossValidation, Error, HeldOut, LeaveOut, PaperTrainer, Result, Strategy, Track, Trainer, crossvalidate,
+    predict_held_out,
 };
 
 /// A row of the paper's ablations (its tables 8 and 9), or one of our tracks beside them.
@@ -55,30 +56,51 @@ impl Ablation {
         }
     }
 
-    /// How it is trained; the seed decides the initial weights of the paper's predictors.
-    pub fn trainer(self, seed: u64) -> Box<dyn Trainer> {
-        let paper = |strategy, features| Box::new(PaperTrainer { strategy, features, seed });
-        match self {
-            Self::End2End => paper(Strategy::End2End, FeatureSet::all()),
-            Self::StepWise => paper(Strategy::StepWise, FeatureSet::all()),
-            Self::PredictedSum => paper(Strategy::PredictedSum, FeatureSet::all()),
-            Self::Unstructured => paper(Strategy::Unstructured, FeatureSet::all()),
-            Self::SpecsOnly => paper(Strategy::End2End, FeatureSet::specs()),
-            Self::ResourcesOnly => paper(Strategy::End2End, FeatureSet::resources()),
-            Self::Ours(track) => Box::new(track),
+    /// How it is trained on these trees, and the features that it does without because some node of them has none; the seed decides the
+    /// initial weights of the paper's predictors.
+    ///
+    /// # Errors
+    /// [`Error::MissingFeature`](crate::Error::MissingFeature) for resources only, of which the trees have none.
+    pub fn trainer(self, seed: u64, trees: &[Tree]) -> Result<(Box<dyn Trainer>, Vec<Feature>)> {
+        let (strategy, features) = match self {
+            Self::End2End => (Strategy::End2End, FeatureSet::all()),
+            Self::StepWise => (Strategy::StepWise, FeatureSet::all()),
+            Self::PredictedSum => (Strategy::PredictedSum, FeatureSet::all()),
+            Self::Unstructured => (Strategy::Unstructured, FeatureSet::all()),
+            Self::SpecsOnly => (Strategy::End2End, FeatureSet::specs()),
+            Self::ResourcesOnly => (Strategy::End2End, FeatureSet::resources()),
+            Self::Ours(track) => return Ok((Box::new(track), Vec::new())),
+        };
+        let (trainer, missing) = PaperTrainer { strategy, features, seed }.with_features_of(trees)?;
+        Ok((Box::new(trainer), missing))
+    }
+
+    /// Tries all on these trees, leaving one model out; those that the trees have too little for come with the reason.
+    ///
+    /// # Errors
+    /// Those of [`Tried::new`] that are not about what is missing.
+    pub fn try_all(trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<(Vec<Tried>, Vec<(Self, Error)>)> {
+        let (mut tried, mut skipped) = (Vec::new(), Vec::new());
+        for ablation in Self::ALL {
+            match Tried::new(ablation, trees, seed, done) {
+                Ok(found) => tried.push(found),
+                Err(error) if error.is_about_what_is_missing() => skipped.push((ablation, error)),
+                Err(error) => return Err(error),
+            }
         }
+        Ok((tried, skipped))
     }
 
     /// Least and greatest error at a level over several seeds, %; None where nothing is at this level.
     ///
     /// # Errors
-    /// Those of [`crossvalidate`].
+    /// Those of [`trainer`](Self::trainer) and [`crossvalidate`].
     pub fn spread(
         self,
         trees: &[Tree],
         seeds: impl Iterator<Item = u64>,
     ) -> Result<impl Fn(Level) -> Option<[f64; 2]>> {
-        let run = |seed| crossvalidate(trees, self.trainer(seed).as_ref(), LeaveOut::Model, &|| ());
+        let run = |seed| crossvalidate(trees, self.trainer(seed, trees)?.0.as_ref(), LeaveOut::Model, &|| ());
         let runs: Vec<CrossValidation> = seeds.map(run).collect::<Result<_>>()?;
         Ok(move |level| {
             let means = runs.iter().filter_map(|run| run.mean(level));
@@ -96,15 +118,18 @@ pub struct Tried {
     pub held_out: Vec<HeldOut>,
     /// Their errors.
     pub errors: CrossValidation,
+    /// The features that it did without.
+    pub missing: Vec<Feature>,
 }
 
 impl Tried {
     /// Cross-validates, leaving one model out.
     ///
     /// # Errors
-    /// Those of [`predict_held_out`] and [`CrossValidation::of`].
+    /// Those of [`Ablation::trainer`], [`predict_held_out`] and [`CrossValidation::of`].
     pub fn new(ablation: Ablation, trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<Self> {
-        let held_out = predict_held_out(trees, ablation.trainer(seed).as_ref(), LeaveOut::Model, done)?;
-        Ok(Self { ablation, errors: CrossValidation::of(&held_out)?, held_out })
+        let (trainer, missing) = ablation.trainer(seed, trees)?;
+        let held_out = predict_held_out(trees, trainer.as_ref(), LeaveOut::Model, done)?;
+        Ok(Self { ablation, errors: CrossValidation::of(&held_out)?, held_out, missing })
     }
 }

@@ -9,6 +9,9 @@ pub enum Error {
     /// The training data is not enough.
     #[error("training data: {0}")]
     Training(String),
+    /// The training data lacks measurements that go together.
+    #[error("training data: {0}")]
+    Unmeasured(&'static str),
     /// A node lacks a feature that the predictor needs.
     #[error(transparent)]
     MissingFeature(#[from] MissingFeature),
@@ -74,16 +77,25 @@ pub enum Error {
         reason: String,
     },
     /// There is no such bundled profile.
-    #[error("unknown device `{name}`; the bundled profiles are {known}, and --predictor takes a file")]
+    #[error("unknown device `{name}`{}; the bundled profiles are {known}, and --predictor takes a file", irene_tree::did_you_mean(.similar))]
     UnknownDevice {
         /// The name asked for.
         name: String,
         /// The names there are.
         known: String,
+        /// Those of them that look like it.
+        similar: Vec<String>,
     },
     /// A tree that breaks the rules of a tree.
     #[error(transparent)]
     Tree(#[from] irene_tree::Error),
+}
+
+impl Error {
+    /// Whether it says that the training data lacks measurements, rather than that one is wrong.
+    pub fn is_about_what_is_missing(&self) -> bool {
+        matches!(self, Self::MissingFeature(_) | Self::Unmeasured(_))
+    }
 }
 
 /// A result with this crate's [`Error`].

@@ -88,12 +88,40 @@ pub use tracks::Track;
 pub use transfer::{Transfer, transfer};
 
 use irene_features::MissingFeature;
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_tree::{Level, NodeId, Quantity, Tree};
 
 /// The error of a node that lacks a number.
 fn missing(tree: &Tree, id: NodeId, quantity: Quantity) -> Error {
     let scope = tree.node(id).scope().to_owned();
     MissingFeature { tree: tree.to_string(), scope, feature: quantity.name() }.into()
+}
+
+/// A node's measured latency, s, and energy, J, each finite and above 0; None if either was not measured.
+fn measured(tree: &Tree, id: NodeId) -> Result<Option<[f64; 2]>> {
+    let seconds = match latency(tree, id) {
+        Err(Error::MissingFeature(_)) => None,
+        known => Some(known?),
+    };
+    Ok(seconds.zip(paper::measured_energy(tree, id)?).map(|(seconds, joules)| [seconds, joules]))
+}
+
+/// The error where of these levels no node has both latency and energy, about the first node that lacks one.
+fn unmeasured(trees: &[&Tree], levels: &[Level]) -> Error {
+    let lacks = |quantity: Quantity| {
+        let lacks =
+            |tree: &Tree, id: NodeId| levels.contains(&tree.node(id).level()) && tree.node(id).get(quantity).is_none();
+        trees.iter().find_map(|tree| Some((*tree, tree.ids().find(|&id| lacks(tree, id))?)))
+    };
+    if let Some((tree, id)) = lacks(Quantity::Latency) {
+        return missing(tree, id, Quantity::Latency);
+    }
+    match lacks(Quantity::GroundTruthEnergy) {
+        Some((tree, id)) => missing(tree, id, Quantity::GroundTruthEnergy),
+        None => {
+            let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+            Error::Training(format!("no tree has a node of level {}", levels.join(" or ")))
+        }
+    }
 }
 
 /// A node's measured latency, s, finite and above 0.

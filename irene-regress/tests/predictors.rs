@@ -219,12 +219,12 @@ fn what_is_missing_is_named() {
     let error = profile.predictor.predict(&mut tree).unwrap_err().to_string();
     assert!(error.ends_with("node `root`: feature `cpu` is missing"), "{error}");
 
-    let mut unmeasured = data()[0].clone();
-    let leaf = unmeasured.ids().find(|&id| unmeasured.is_leaf(id)).unwrap();
-    unmeasured.node_mut(leaf).clear(Quantity::GroundTruthEnergy);
+    let mut zero = data()[0].clone();
+    let leaf = zero.ids().find(|&id| zero.is_leaf(id)).unwrap();
+    zero.node_mut(leaf).set(Quantity::GroundTruthEnergy, 0.0);
     for trainer in trainers() {
-        let error = trainer.train(&[&unmeasured]).err().unwrap().to_string();
-        assert!(error.contains("ground_truth_energy must be above 0, found none"), "{error}");
+        let error = trainer.train(&[&zero]).err().unwrap().to_string();
+        assert!(error.contains("ground_truth_energy must be above 0, found 0"), "{error}");
         assert!(trainer.train(&[]).is_err());
     }
     let specs_only = traced(&model("distilgpt2"), 8, 32);

@@ -24,7 +24,8 @@ const FORMATS: [(&[u8], &str); 7] = [
 /// std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\noid sha256:8ce2\nsize 880\n")?;
 /// let fault = irene_tree::file_fault(&path);
 /// assert!(fault.is_some_and(|fault| fault.starts_with("is a Git LFS pointer")));
-/// # std::fs::remove_file(&path)
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn file_fault(path: &Path) -> Option<String> {
     let Ok(metadata) = path.metadata() else { return broken_link(path) };
@@ -40,6 +41,23 @@ pub fn file_fault(path: &Path) -> Option<String> {
         let (_, format) = FORMATS.iter().find(|(magic, _)| head.starts_with(magic))?;
         Some(format!("is {format}"))
     })
+}
+
+/// A text file, or the reason why it is none, by [`file_fault`] where that knows one.
+///
+/// # Errors
+/// The system's error; one of its kinds for a file that another thing stands in place of.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    let read = std::fs::read_to_string(path);
+    let is_fault = |text: &String| pointer(text.as_bytes()).or_else(|| page(text.as_bytes())).is_some();
+    if read.as_ref().is_ok_and(|text| !is_fault(text)) {
+        return read;
+    }
+    match (file_fault(path), read) {
+        (Some(fault), Err(error)) => Err(std::io::Error::new(error.kind(), fault)),
+        (Some(fault), Ok(_)) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, fault)),
+        (None, read) => read,
+    }
 }
 
 fn broken_link(path: &Path) -> Option<String> {
@@ -124,6 +142,7 @@ mod tests {
         assert_eq!(fault_of("gguf", b"GGUF\x03\0\0\0").unwrap(), "is a GGUF file");
         assert_eq!(fault_of("json", br#"{"model_type": "bert"}"#), None);
         assert_eq!(file_fault(Path::new("/nowhere/at/all")), None);
+        assert_eq!(read_text(Path::new("/nowhere/at/all")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
         assert_eq!(file_fault(&std::env::temp_dir()), None);
     }
 
@@ -135,6 +154,21 @@ mod tests {
         assert!(half.starts_with(&format!("ends after {} of {} bytes", whole.len() - 3, whole.len())), "{half}");
         let header = fault_of("header", &whole[..20]).unwrap();
         assert!(header.starts_with("ends after 20 of at least "), "{header}");
+    }
+
+    #[test]
+    fn a_text_is_read_and_what_stands_in_its_place_is_not() {
+        let path = std::env::temp_dir().join(format!("irene-tree-text-{}", std::process::id()));
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_text(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"l: 2\n").unwrap(), "l: 2\n");
+        assert_eq!(read(b"").unwrap(), "");
+        assert!(read(b"version https://git-lfs.github.com/spec/v1\n").unwrap_err().starts_with("is a Git LFS pointer"));
+        assert!(read(b"<html>").unwrap_err().starts_with("is a web page"));
+        assert_eq!(read(b"\x1f\x8b\xff").unwrap_err(), "is compressed by gzip");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[cfg(unix)]

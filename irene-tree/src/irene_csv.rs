@@ -16,7 +16,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{Error, Level, Node, Quantity, Result, Size, Tree, TreeBuilder};
+use crate::{Error, Level, Node, Quantity, Result, Size, Tree, TreeBuilder, file_fault};
 
 const FILES: [(&str, Level); 4] = [
     ("model_level_features.csv", Level::Model),
@@ -172,6 +172,13 @@ impl Row {
 }
 
 fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
+    read_rows(path, level).map_err(|error| match file_fault(path) {
+        Some(reason) => Error::File { path: path.to_owned(), reason },
+        None => error,
+    })
+}
+
+fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
     let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
     let columns = reader.headers().cloned();

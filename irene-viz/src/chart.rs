@@ -92,32 +92,49 @@ const STYLES: [(&str, &str); 6] = [
 pub fn chart(title: &str, names: &[&str], panels: &[Panel], columns: usize, mark: Mark) -> String {
     let columns = columns.max(1);
     let (width, panels_end) = (columns as f64 * WIDTH, TITLE + panels.len().div_ceil(columns) as f64 * HEIGHT);
-    let height = panels_end + (names.len() as f64 + 0.5) * LEGEND_LINE;
-    let mut svg = String::new();
-    // Writing to a text cannot fail.
-    let _ = writeln!(
-        svg,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{title}" font-family="sans-serif" font-size="11">
-<style>svg{{background:#fff;color:#1a1a1a}}text{{fill:currentColor}}.line{{fill:none;stroke-width:1.8;stroke-linejoin:round}}.frame{{fill:none;stroke:currentColor;stroke-opacity:.6}}.grid{{stroke:currentColor;stroke-opacity:.13}}.mark{{stroke:currentColor;stroke-dasharray:5 4;stroke-opacity:.75}}@media(prefers-color-scheme:dark){{svg{{background:#16181c;color:#e6e6e6}}}}</style>
-<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{title}</text>"##,
-        title = escaped(title)
-    );
+    let mut svg = opening(title, width, panels_end + legend_height(names.len()));
     for (index, panel) in panels.iter().enumerate() {
         let (x, y) = ((index % columns) as f64 * WIDTH, TITLE + (index / columns) as f64 * HEIGHT);
         let _ = writeln!(svg, r#"<g transform="translate({x} {y})">"#);
         panel.draw(&mut svg, mark);
         svg.push_str("</g>\n");
     }
-    for (index, name) in names.iter().enumerate() {
-        let y = panels_end + (index as f64 + 0.5) * LEGEND_LINE;
-        let sample = match mark {
-            Mark::Lines => format!(r#"<path class="line" {} d="M{LEFT} {y}h28"/>"#, style(index)),
-            Mark::Points => point(index, LEFT + 14.0, y),
-        };
-        let _ = writeln!(svg, r#"{sample}<text x="{}" y="{}">{}</text>"#, LEFT + 34.0, y + 4.0, escaped(name));
-    }
+    legend(&mut svg, names, panels_end, |index, x, y| match mark {
+        Mark::Lines => format!(r#"<path class="line" {} d="M{x} {y}h28"/>"#, style(index)),
+        Mark::Points => point(index, x + 14.0, y),
+    });
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The beginning of a picture: its size, its styles and its title.
+pub(crate) fn opening(title: &str, width: f64, height: f64) -> String {
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{title}" font-family="sans-serif" font-size="11">
+<style>svg{{background:#fff;color:#1a1a1a}}text{{fill:currentColor}}.line{{fill:none;stroke-width:1.8;stroke-linejoin:round}}.frame{{fill:none;stroke:currentColor;stroke-opacity:.6}}.grid{{stroke:currentColor;stroke-opacity:.13}}.mark{{stroke:currentColor;stroke-dasharray:5 4;stroke-opacity:.75}}@media(prefers-color-scheme:dark){{svg{{background:#16181c;color:#e6e6e6}}}}</style>
+<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{title}</text>
+"##,
+        title = escaped(title)
+    )
+}
+
+pub(crate) fn legend_height(names: usize) -> f64 {
+    (names as f64 + 0.5) * LEGEND_LINE
+}
+
+/// The names of the series, a line each from `top` on, beside what `sample` draws for the series at a place.
+pub(crate) fn legend(svg: &mut String, names: &[&str], top: f64, sample: impl Fn(usize, f64, f64) -> String) {
+    for (index, name) in names.iter().enumerate() {
+        let y = top + (index as f64 + 0.5) * LEGEND_LINE;
+        let sample = sample(index, LEFT, y);
+        // Writing to a text cannot fail.
+        let _ = writeln!(svg, r#"{sample}<text x="{}" y="{}">{}</text>"#, LEFT + 34.0, y + 4.0, escaped(name));
+    }
+}
+
+/// The colour of a series.
+pub(crate) fn colour(index: usize) -> &'static str {
+    STYLES[index % STYLES.len()].0
 }
 
 impl Panel {
@@ -185,7 +202,7 @@ impl Panel {
 }
 
 fn point(index: usize, x: f64, y: f64) -> String {
-    format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="2" fill="{}"/>"#, STYLES[index % STYLES.len()].0)
+    format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="2" fill="{}"/>"#, colour(index))
 }
 
 fn style(index: usize) -> String {
@@ -206,7 +223,7 @@ fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// At most nine round numbers.
-fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
+pub(crate) fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     const MOST: f64 = 8.0;
     let whole = high - low;
     if whole <= 0.0 {

@@ -5,9 +5,14 @@
 //! `/api/v1/openapi.json`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answer;
 mod api;
 mod app;
+mod bars;
+mod body;
 mod chart;
+mod connection;
+mod host;
 mod job_state;
 mod jobs;
 mod metrics;
@@ -16,9 +21,11 @@ mod page;
 mod problem;
 mod profiling;
 mod report;
+mod room;
 mod search_page;
 mod serve;
 
+pub use bars::{Group, bars};
 pub use chart::{Axis, Mark, Panel, chart};
 pub use options::{Limits, Options};
 pub use problem::Problem;

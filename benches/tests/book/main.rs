@@ -4,6 +4,7 @@
 mod crates;
 mod curves;
 mod limits;
+mod manifests;
 mod pages;
 mod worked_example;
 

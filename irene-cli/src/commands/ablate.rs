@@ -2,6 +2,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
+use irene_tree::render::{Grid, Heading};
 
 use super::{
     evaluate::LEVELS,
@@ -21,47 +22,61 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
     let folds = LeaveOut::Model.splits(&trees)?.len();
     let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
-    let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, &trees, args.seed, &|| bar.inc(1)));
-    let tried: Vec<Tried> = completion.explained(tried.collect::<Result<_, _>>().map_err(Into::into))?;
+    let (tried, mut skipped) = Ablation::try_all(&trees, args.seed, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    output::print_text(&report(&tried, PublicMachine::of(&trees))?)
+    if tried.is_empty() {
+        let error = skipped.swap_remove(0).1;
+        return completion.explained(Err(super::needs(error)));
+    }
+    output::print_text(&report(&tried, &skipped, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.
-fn report(tried: &[Tried], machine: Option<&PublicMachine>) -> Result<String> {
+fn report(
+    tried: &[Tried],
+    skipped: &[(Ablation, irene_regress::Error)],
+    machine: Option<&PublicMachine>,
+) -> Result<String> {
     let figure = |error: Option<f64>| error.map_or_else(|| "-".into(), |error| format!("{error:.2}"));
     let published = machine.map_or_else(
         || "these trees are not of the paper's machines".to_owned(),
         |machine| format!("published: {}, which is {}", machine.paper, machine.data),
     );
     let mut out = format!("percentage error, leaving one model out, mean of the models ({published})\n\n");
-    let titles = ["ml", "published", "module", "published", "model", "published"].map(|title| format!("{title:>10}"));
-    writeln!(out, "{:26}{}", "", titles.concat())?;
+    let headings = LEVELS.iter().flat_map(|level| [Heading::right(level.name()), Heading::right("published").rank(1)]);
+    let mut grid = Grid::new([Heading::left("")].into_iter().chain(headings));
     for Tried { ablation, errors, .. } in tried {
-        write!(out, "{:26}", ablation.name())?;
         let reported = machine.map(|machine| machine.reported(*ablation).published).unwrap_or_default();
-        for level in LEVELS {
-            write!(out, "{:>10}{:>10}", figure(errors.mean(level)), figure(reported.at(level)))?;
-        }
-        out.push('\n');
+        let cells = LEVELS.iter().flat_map(|&level| [figure(errors.mean(level)), figure(reported.at(level))]);
+        grid.row([ablation.name().to_owned()].into_iter().chain(cells));
+    }
+    out += &grid.text(output::width());
+    for (ablation, error) in skipped {
+        writeln!(out, "{} was not tried: {error}", ablation.name())?;
+    }
+    if let Some(most) = tried.iter().max_by_key(|tried| tried.missing.len()).filter(|most| !most.missing.is_empty()) {
+        writeln!(out, "\nwithout features that not every node has: {}", super::names(&most.missing))?;
     }
     let errors_of = |ablation| tried.iter().find(|tried| tried.ablation == ablation).map(|tried| &tried.errors);
     let (paper, ours) = (errors_of(Ablation::End2End), errors_of(Ablation::Ours(Track::Specs)));
     let (Some(paper), Some(ours)) = (paper, ours) else { return Ok(out) };
     out.push_str("\nml level by primitive\n");
-    writeln!(out, "{:26}{:>10}{:>10}{:>10}", "", "irene", "published", "ours")?;
+    let mut grid = Grid::new([Heading::left("")].into_iter().chain(["irene", "published", "ours"].map(Heading::right)));
     for primitive in PRIMITIVES {
         let published = figure(machine.and_then(|machine| machine.primitive(primitive)));
         let [paper, ours] = [paper, ours].map(|errors| figure(errors.of_instance_type(primitive)));
-        writeln!(out, "{primitive:26}{paper:>10}{published:>10}{ours:>10}")?;
+        grid.row([primitive.to_owned(), paper, published, ours]);
     }
-    out.push_str("\nby left-out model, End2End and ours (ml / module / model)\n");
+    out += &grid.text(output::width());
+    out.push_str("\nby left-out model, ml / module / model\n");
+    let mut grid = Grid::new([Heading::left(""), Heading::right("End2End"), Heading::right("ours")]);
     for (paper, ours) in paper.folds.iter().zip(&ours.folds) {
         let levels = |fold: &irene_regress::Fold| LEVELS.map(|level| figure(fold.evaluation.mean(level))).join(" / ");
-        writeln!(out, "{:26}{:>24}{:>24}", paper.left_out, levels(paper), levels(ours))?;
+        grid.row([paper.left_out.clone(), levels(paper), levels(ours)]);
     }
+    out += &grid.text(output::width());
     Ok(out)
 }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, &args.name)))?;
     profile.provenance.memory_gib = args.memory_gib;

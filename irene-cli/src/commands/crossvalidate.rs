@@ -1,9 +1,14 @@
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use irene_features::Feature;
 use irene_regress::{CrossValidation, LeaveOut};
-use irene_tree::{Level, Quantity};
+use irene_tree::{
+    Level, Quantity,
+    render::{self, Grid, Heading},
+};
+use irene_viz::Group;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -11,13 +16,14 @@ use super::{
     evaluate::LEVELS,
     trees::{self, Trees},
 };
-use crate::output;
+use crate::{output, settings, sheet};
 
 /// Trains on all but one model (size, family ...) and predicts the one left out, for each in turn
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
-  irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json")]
+  irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json
+  irene crossvalidate mine.jsonl --method irene --format latex --plot errors.svg > errors.tex")]
 pub(crate) struct Args {
     /// Trees with ground truth
     data: PathBuf,
@@ -29,8 +35,12 @@ pub(crate) struct Args {
     /// Which trees are in which part of k-fold [default: 1]
     #[arg(long, value_name = "N")]
     fold_seed: Option<u64>,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    /// [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Also draw the errors by what is left out and level
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -51,15 +61,49 @@ enum ProtocolName {
 enum Format {
     Text,
     Json,
+    Csv,
+    /// A table for a paper
+    Latex,
+}
+
+impl Format {
+    fn by_default() -> Self {
+        match settings::get().format {
+            Some(sheet::Format::Json) => Self::Json,
+            Some(sheet::Format::Csv) => Self::Csv,
+            Some(sheet::Format::Text) | None => Self::Text,
+        }
+    }
 }
 
 /// Quantities predicted beside energy, judged where the trees have the truth.
 const FIGURES: [(&str, Quantity); 2] =
     [("latency", Quantity::PredictedLatency), ("GPU's energy", Quantity::PredictedGpuEnergy)];
 
+/// A cross-validation, and how it came about.
+struct Outcome {
+    result: CrossValidation,
+    method: &'static str,
+    protocol: LeaveOut,
+    /// The features that the method did without.
+    missing: Vec<Feature>,
+}
+
+impl Outcome {
+    fn title(&self) -> String {
+        format!("Mean absolute percentage error, method {}, {}", self.method, self.protocol.name())
+    }
+
+    /// The folds, each with its errors by level, and their average.
+    fn rows(&self) -> impl Iterator<Item = (&str, [Option<f64>; 3])> {
+        let folds = self.result.folds.iter();
+        let folds = folds.map(|fold| (fold.left_out.as_str(), LEVELS.map(|level| fold.evaluation.mean(level))));
+        folds.chain([("average", LEVELS.map(|level| self.result.mean(level)))])
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let trainer = args.method.trainer()?;
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let method = args.method.chosen()?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
         return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
     }
@@ -70,46 +114,105 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ProtocolName::LeaveModelAndSizeOut => LeaveOut::ModelAndSize,
         ProtocolName::KFold => LeaveOut::KFold { seed: args.fold_seed.unwrap_or(1) },
     };
-    let bar = output::progress(protocol.splits(&trees)?.len() as u64, "folds");
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
+    let folds = protocol.splits(&trees)?.len();
+    let (trainer, missing) = method.trainer(&trees)?;
+    let bar = output::progress(folds as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
-    let result = completion.explained(result.map_err(Into::into))?;
-    output::print(&match args.format {
-        Format::Text => text(&result)?,
-        Format::Json => serde_json::to_string(&json(&result))? + "\n",
-    })
+    let result = completion.explained(result.map_err(super::needs))?;
+    let outcome = Outcome { result, method: trainer.method(), protocol, missing };
+    if let Some(path) = &args.plot {
+        output::write_text(path, &plot(&outcome))?;
+    }
+    match args.format.unwrap_or_else(Format::by_default) {
+        Format::Text => output::print_text(&text(&outcome.result)),
+        Format::Json => output::print(&output::json(json(&outcome))),
+        Format::Csv => output::print(&csv(&outcome)),
+        Format::Latex => output::print(&latex(&outcome)),
+    }
 }
 
-fn text(result: &CrossValidation) -> Result<String> {
-    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
-    let mut out = format!("{:28} {:>8} {:>8} {:>8}\n", "left out, error in %", "ml", "module", "model");
-    for fold in &result.folds {
-        let [ml, module, model] = LEVELS.map(|level| figure(fold.evaluation.mean(level)));
-        writeln!(out, "{:28} {ml:>8} {module:>8} {model:>8}", fold.left_out)?;
+/// A bar for each level in a group for each fold, and for the average.
+fn plot(outcome: &Outcome) -> String {
+    let groups: Vec<Group> =
+        outcome.rows().map(|(name, errors)| Group { name: name.to_owned(), lengths: errors.to_vec() }).collect();
+    irene_viz::bars(&outcome.title(), &LEVELS.map(Level::name), &groups, "mean absolute percentage error")
+}
+
+/// A line for each fold, and for the average; a cell is empty where a level has no measured node.
+fn csv(outcome: &Outcome) -> String {
+    let mut out = format!("left out,{}\n", LEVELS.map(|level| format!("{} (%)", level.name())).join(","));
+    for (name, errors) in outcome.rows() {
+        let errors = errors.map(|error| error.map_or_else(String::new, |error| error.to_string()));
+        out += &format!("{},{}\n", render::csv_field(name), errors.join(","));
     }
-    let mut line =
-        |name: &str, [ml, module, model]: [String; 3]| writeln!(out, "{name:28} {ml:>8} {module:>8} {model:>8}");
-    line("average", LEVELS.map(|level| figure(result.mean(level))))?;
+    out
+}
+
+/// A table for a paper, by the package booktabs.
+fn latex(outcome: &Outcome) -> String {
+    let mut out = format!("% {}, {}; needs \\usepackage{{booktabs}}\n", outcome.title(), LEVELS_IN_WORDS);
+    if !outcome.missing.is_empty() {
+        out += &format!("% without features that not every node has: {}\n", super::names(&outcome.missing));
+    }
+    out += "\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n";
+    for (place, (name, errors)) in outcome.rows().enumerate() {
+        if place == outcome.result.folds.len() {
+            out += "\\midrule\n";
+        }
+        let errors = errors.map(|error| error.map_or_else(|| "--".into(), |error| format!("{error:.2}")));
+        out += &format!("{} & {} \\\\\n", escaped_in_latex(name), errors.join(" & "));
+    }
+    out + "\\bottomrule\n\\end{tabular}\n"
+}
+
+const LEVELS_IN_WORDS: &str = "in percent by level: primitives (ML), modules, whole models";
+
+fn escaped_in_latex(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
+            '\\' => out += "\\textbackslash{}",
+            '~' => out += "\\textasciitilde{}",
+            '^' => out += "\\textasciicircum{}",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn text(result: &CrossValidation) -> String {
+    let figure = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.2}"));
+    let levels = LEVELS.map(|level| Heading::right(level.name()));
+    let mut grid = Grid::new([Heading::left("left out, error in %")].into_iter().chain(levels));
+    let mut line = |name: &str, cells: [String; 3]| grid.row([name.to_owned()].into_iter().chain(cells));
+    for fold in &result.folds {
+        line(&fold.left_out, LEVELS.map(|level| figure(fold.evaluation.mean(level))));
+    }
+    line("average", LEVELS.map(|level| figure(result.mean(level))));
     for (name, quantity) in FIGURES {
         let mean = |level| result.mean_of(|evaluation| evaluation.by_figure.get(&(quantity, level))?.mean());
         // A measured figure is not predicted, and has no error.
         if LEVELS.iter().any(|&level| mean(level).is_some_and(|error| error > 0.0)) {
-            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))))?;
+            line(&format!("average, {name}"), LEVELS.map(|level| figure(mean(level))));
         }
     }
     let coverage = |level| result.mean_of(|evaluation| evaluation.coverage(level)).map(|share| 100.0 * share);
     if LEVELS.iter().any(|&level| coverage(level).is_some()) {
         let name = format!("in their {}% interval, %", 100.0 * irene_regress::CONFIDENCE);
-        line(&name, LEVELS.map(|level| coverage(level).map_or_else(String::new, |share| format!("{share:.1}"))))?;
+        line(&name, LEVELS.map(|level| coverage(level).map_or_else(String::new, |share| format!("{share:.1}"))));
     }
-    out.push('\n');
+    let mut classes = Grid::new([Heading::left("class"), Heading::right("error in %")]);
     for (instance_type, error) in result.by_instance_type() {
-        writeln!(out, "{instance_type:28} {error:>8.2}")?;
+        classes.row([instance_type, format!("{error:.2}")]);
     }
-    Ok(out)
+    format!("{}\n{}", grid.text(output::width()), classes.text(output::width()))
 }
 
-fn json(result: &CrossValidation) -> Value {
+fn json(outcome: &Outcome) -> Map<String, Value> {
+    let result = &outcome.result;
     let levels = |mean: &dyn Fn(Level) -> Option<f64>| -> Map<String, Value> {
         LEVELS.iter().map(|&level| (level.name().to_owned(), json!(mean(level)))).collect()
     };
@@ -122,12 +225,24 @@ fn json(result: &CrossValidation) -> Value {
             Value::Object(entry)
         })
         .collect();
-    json!({
-        "folds": folds,
-        "average": levels(&|level| result.mean(level)),
-        "coverage": levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))),
-        "latency": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean())),
-        "gpu_energy": levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())),
-        "by_instance_type": result.by_instance_type(),
-    })
+    let fields = [
+        ("method", json!(outcome.method)),
+        ("protocol", json!(outcome.protocol.name())),
+        ("missing_features", json!(outcome.missing.iter().map(|feature| feature.name()).collect::<Vec<_>>())),
+        ("folds", json!(folds)),
+        ("average", json!(levels(&|level| result.mean(level)))),
+        ("coverage", json!(levels(&|level| result.mean_of(|evaluation| evaluation.coverage(level))))),
+        (
+            "latency",
+            json!(levels(&|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedLatency, level))?.mean()))),
+        ),
+        (
+            "gpu_energy",
+            json!(levels(
+                &|level| result.mean_of(|of| of.by_figure.get(&(Quantity::PredictedGpuEnergy, level))?.mean())
+            )),
+        ),
+        ("by_instance_type", json!(result.by_instance_type())),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

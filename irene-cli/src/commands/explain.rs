@@ -160,8 +160,8 @@ fn table(out: &mut String, title: &str, unit: &str, terms: &[Term]) -> Result<()
     let total: f64 = terms.iter().map(Term::value).sum();
     let mut grid = Grid::new([
         Heading::left(title),
-        Heading::right("amount").rank(1),
-        Heading::right("each").rank(2),
+        Heading::right("amount"),
+        Heading::right("each"),
         Heading::right(""),
         Heading::right("share"),
     ]);

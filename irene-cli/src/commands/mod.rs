@@ -44,8 +44,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use irene_features::FeatureSet;
+use irene_features::{Feature, FeatureSet};
 use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
+use irene_tree::Tree;
+
+use crate::output;
 
 use crate::{settings, sheet::Format};
 
@@ -222,13 +225,52 @@ enum Features {
     Resources,
 }
 
+/// A method with its settings.
+pub(crate) enum Chosen {
+    Paper(PaperTrainer),
+    Ours(Track),
+}
+
+impl Chosen {
+    /// How it is trained on these trees, and the features that it does without because some node has none, which it says.
+    pub(crate) fn trainer(self, trees: &[Tree]) -> Result<(Box<dyn Trainer>, Vec<Feature>)> {
+        let trainer = match self {
+            Self::Ours(track) => return Ok((Box::new(track), Vec::new())),
+            Self::Paper(trainer) => trainer,
+        };
+        let (trainer, missing) = trainer.with_features_of(trees)?;
+        if !missing.is_empty() {
+            output::tell(&format!("IrEne's method does without {}, which not every node has", names(&missing)));
+        }
+        Ok((Box::new(trainer), missing))
+    }
+}
+
+pub(crate) fn names(features: &[Feature]) -> String {
+    features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Says what learning needs, beside the error of a node that lacks it.
+pub(crate) fn needs(error: irene_regress::Error) -> anyhow::Error {
+    let is_missing = matches!(error, irene_regress::Error::MissingFeature(_));
+    let error = anyhow::Error::from(error);
+    if !is_missing {
+        return error;
+    }
+    error.context(
+        "our methods learn from energies, latencies, FLOPs, bytes and kernels, as `irene profile` writes them; \
+         --method irene --features specs does without latencies",
+    )
+}
+
 impl MethodArgs {
-    pub(crate) fn trainer(&self) -> Result<Box<dyn Trainer>> {
+    /// The method, if its settings belong to it.
+    pub(crate) fn chosen(&self) -> Result<Chosen> {
         if let Some(track) = self.method.track() {
             if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
                 return Err(Usage("--strategy, --features and --seed belong to --method irene".into()).into());
             }
-            return Ok(Box::new(track));
+            return Ok(Chosen::Ours(track));
         }
         let default = PaperTrainer::default();
         let strategy = self.strategy.map_or(default.strategy, |name| match name {
@@ -242,7 +284,7 @@ impl MethodArgs {
             Features::Specs => FeatureSet::specs(),
             Features::Resources => FeatureSet::resources(),
         });
-        Ok(Box::new(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
+        Ok(Chosen::Paper(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
     }
 }
 

@@ -25,11 +25,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Field::word("model_type", "type").rank(1),
         Field::word("class", "class").rank(2),
     ]);
-    for name in ModelSpec::builtin_names() {
-        let spec = ModelSpec::find(&name)?;
+    for spec in ModelSpec::builtin_names().filter_map(|name| ModelSpec::builtin(&name)) {
         let parameters = spec.trace(Size::new(1, 1))?.root().get(Quantity::NumParameters);
         let class = spec.instance_type()?;
-        sheet.row([name.into(), parameters.into(), spec.model_type().into(), class.into()]);
+        sheet.row([spec.name().into(), parameters.into(), spec.model_type().into(), class.into()]);
     }
     let mut out = sheet.printed(args.format.format(), "models");
     if args.format.format() == Format::Text {

@@ -24,7 +24,7 @@ impl TextArgs {
     pub(crate) fn encode(&self, spec: &ModelSpec, tokenizer: Option<&str>) -> Result<Encoded> {
         let texts = match &self.text_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+                let text = irene_tree::read_text(path).with_context(|| path.display().to_string())?;
                 text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
             }
             None => self.text.clone(),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use irene_regress::{DeviceProfile, Provenance};
 use irene_tree::Tree;
 
@@ -32,19 +32,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let trainer = args.method.trainer()?;
-    let Trees { trees, completion } = trees::read_completed(&args.data)?;
+    let method = args.method.chosen()?;
+    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
+    let (trainer, _) = method.trainer(&trees)?;
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
-    let predictor = completion.explained(match predictor {
-        Err(error @ irene_regress::Error::MissingFeature(_)) => {
-            let needs = match trainer.method() {
-                "irene" => "--features specs needs no figures of the machine's",
-                _ => "our methods learn from latencies and FLOPs, bytes and kernels, which `irene profile` writes",
-            };
-            Err(error).context(needs)
-        }
-        predictor => Ok(predictor?),
-    })?;
+    let predictor = completion.explained(predictor.map_err(super::needs))?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = DeviceProfile {
         predictor,

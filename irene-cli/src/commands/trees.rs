@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::Result;
-use irene_tree::{Quantity, Tree};
+use irene_tree::{Level, Node, Quantity, Tree};
 
 use crate::{input, output};
 
@@ -68,6 +68,26 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
     let trees = input::trees(path)?.all()?;
     anyhow::ensure!(!trees.is_empty(), "{}: no trees", path.display());
+    Ok(trees)
+}
+
+/// The trees of a file to learn from. Says how many nodes were not measured, and of which classes none was.
+pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
+    let trees = read_completed(path)?;
+    let nodes = || trees.trees.iter().flat_map(Tree::nodes).filter(|node| node.level() != Level::Math);
+    let is_measured = |node: &&Node| node.get(Quantity::GroundTruthEnergy).is_some();
+    let unmeasured = nodes().filter(|node| !is_measured(node)).count();
+    if unmeasured > 0 {
+        let classes = |nodes: &mut dyn Iterator<Item = &Node>| -> BTreeSet<String> {
+            nodes.map(|node| node.instance_type().to_owned()).collect()
+        };
+        let measured = classes(&mut nodes().filter(is_measured));
+        let without: Vec<String> = classes(&mut nodes()).difference(&measured).cloned().collect();
+        let none = if without.is_empty() { String::new() } else { format!("; no {} has one", without.join(", ")) };
+        let all = count(nodes().count(), "node");
+        let path = path.display();
+        output::tell(&format!("{path}: {unmeasured} of {all} have no energy and are not learned from{none}"));
+    }
     Ok(trees)
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor, safetensors};
-use irene_tree::{Level, Quantity, Tree, jsonl};
+use irene_tree::{Level, Node, Quantity, Tree, jsonl};
 use serde_json::{Value, json};
 
 use crate::{
@@ -162,12 +162,32 @@ impl Inputs {
         for name in ["trees.jsonl", "measured.jsonl"] {
             self.write(name, &lines);
         }
+        self.tables();
         let few: String = trees.iter().take(3).map(|tree| jsonl::to_json(tree) + "\n").collect();
         self.write("mine.jsonl", &few);
         let mine = self.path("mine.safetensors");
         good(&["train", &device, "--method", "specs", "-o", &mine]);
         fs::copy(&mine, self.path("lab.safetensors")).unwrap();
         good(&["predict", &device, "--predictor", &mine, "-o", &self.path("predicted.jsonl")]);
+    }
+
+    /// Tables as people keep them: of whole models; of what PyTorch's hooks see of one; of one model, a file a level.
+    fn tables(&self) {
+        let energy = |node: &Node| 1e3 * node.get(Quantity::GroundTruthEnergy).unwrap();
+        let (mut runs, mut layers) =
+            (String::from("model,batch_size,seq_len,energy\n"), String::from("layer;tokens;energy (mJ)\n"));
+        for seq in [32, 64, 128] {
+            let tree = made_up::measured(&made_up::model("gpt2"), 8, seq);
+            let _ = writeln!(runs, "{},8,{seq},{}", tree.model_name, energy(tree.root()));
+            for node in tree.nodes().iter().filter(|node| !is_operation(node)) {
+                let _ = writeln!(layers, "{};{seq};{}", as_pytorch_has_it(&tree, node).join("."), energy(node));
+            }
+        }
+        // named_modules() has no name for the whole.
+        self.write("layers.csv", &layers.replace("\n;", "\nroot;"));
+        self.write("runs.csv", &runs);
+        self.write("modules.csv", "name,used,took\nencoder.layer.0,0.001,500\nroot,0.01,5000\n");
+        self.write("linears.csv", "took\tused\tname\n100\t1e-4\tbert.encoder.layer.0.attention.self.query\n");
     }
 
     /// Measured designs, as campaigns write them and as ProTran's data is laid out; surrogates learned from them.
@@ -243,24 +263,34 @@ fn copy(from: &Path, to: &Path) {
 
 const HEADER: &str = "batch_size,seq_len,flops,mem_bytes,cpu,mem,gpu,gpu_mem,gpu_clk,gpu_mem_clk,times_mean,gpu_energy_mean,energy_mean,level_name,model_name";
 
+/// Whether code runs it, and no module.
+fn is_operation(node: &Node) -> bool {
+    ["MatMul", "Softmax"].contains(&node.instance_type())
+}
+
+/// The parts of a node's path below the model, with the lists that it is in.
+fn as_pytorch_has_it<'a>(tree: &Tree, node: &'a Node) -> Vec<&'a str> {
+    let list = if tree.root().instance_type().contains("GPT") { "h" } else { "layer" };
+    let mut scope: Vec<&str> = node.scope().split('.').skip(1).collect();
+    let is_index = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(at) = scope.iter().position(is_index) {
+        scope.insert(at, list);
+    }
+    scope
+}
+
 /// The rows of a tree, in IrEne's four files.
 fn write_csv(tree: &Tree, files: &mut HashMap<&'static str, String>) {
-    let list = if tree.root().instance_type().contains("GPT") { "h" } else { "layer" };
     for node in tree.nodes() {
-        let is_operation = ["MatMul", "Softmax"].contains(&node.instance_type());
         let file = match node.level() {
             Level::Model => "model",
             Level::Module => "module",
-            _ if is_operation => "ml2",
+            _ if is_operation(node) => "ml2",
             _ => "ml1",
         };
-        let mut scope: Vec<&str> = node.scope().split('.').skip(1).collect();
-        if is_operation {
+        let mut scope = as_pytorch_has_it(tree, node);
+        if is_operation(node) {
             scope.pop();
-        }
-        let is_index = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if let Some(at) = scope.iter().position(is_index) {
-            scope.insert(at, list);
         }
         let name = match node.level() {
             Level::Model => tree.model_name.clone(),

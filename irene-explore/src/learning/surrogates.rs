@@ -98,7 +98,7 @@ impl Surrogates {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_with(path: &Path, readers: &[(&str, Reader)]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Self::parse_with(&path.display().to_string(), &text, readers)
     }
 

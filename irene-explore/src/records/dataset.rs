@@ -133,7 +133,7 @@ impl Dataset {
     /// above 0, for a design that stands twice with different figures, and for records measured at different sizes.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let device = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Self::parse(&origin, &device, &text)
     }

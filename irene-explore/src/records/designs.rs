@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] that names the value and what is wrong with it.
 pub fn read_designs(path: &Path) -> Result<Vec<Design>> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     parse_designs(&path.display().to_string(), &text)
 }
 

@@ -38,7 +38,7 @@ impl DesignSpace {
     /// [`Error::Io`] if it cannot be read, and as [`Self::from_yaml`].
     pub fn read(path: impl AsRef<Path>) -> crate::Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         Self::from_yaml(&path.display().to_string(), &text)
     }
 

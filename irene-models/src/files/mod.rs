@@ -11,7 +11,7 @@ use irene_tree::file_fault;
 
 use self::cache::Hub;
 pub(crate) use self::cache::is_id;
-use crate::{Error, Result};
+use crate::{Error, Result, builtin};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -40,7 +40,7 @@ impl ModelFiles {
     pub fn find(path_or_id: &str) -> Result<Self> {
         match Self::at(path_or_id)? {
             Some(files) => Ok(files),
-            None => Self::cached(&[path_or_id]),
+            None => Self::cached(&builtin::hub_ids(path_or_id)),
         }
     }
 
@@ -99,7 +99,8 @@ impl ModelFiles {
         if let Some(file) = self.itself() {
             return Ok(file.clone());
         }
-        self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}"), name), Ok)
+        let other = || self.dir.as_deref().filter(|_| name == CONFIG).and_then(other_config).unwrap_or_default();
+        self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
     }
 
     /// A file of the model, if there is one.
@@ -135,6 +136,22 @@ impl ModelFiles {
         };
         Err(Error::Files { what, reason })
     }
+}
+
+/// Files in a folder that may have been meant as its config.json.
+fn other_config(dir: &Path) -> Option<String> {
+    const NOT_OF_A_MODEL: [&str; 4] =
+        ["tokenizer_config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json"];
+    let entries = std::fs::read_dir(dir).ok()?;
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    let is_config = |name: &&String| name.ends_with("config.json") && !NOT_OF_A_MODEL.contains(&name.as_str());
+    if let Some(name) = names.iter().find(is_config) {
+        return Some(format!("; there is {name}: name that file if it describes the model"));
+    }
+    let is_adapter = names.iter().any(|name| name == "adapter_config.json");
+    is_adapter
+        .then(|| "; there is adapter_config.json: name the model that it adapts, its `base_model_name_or_path`".into())
 }
 
 /// Reads a file, and after a failure tells if another thing stands in its place.

@@ -1,9 +1,10 @@
 use std::{io::Read, path::Path};
 
+use irene_tree::did_you_mean;
+
 use super::{Architecture, ModelSpec};
 use crate::{
     ARCHITECTURES, Config, Error, ModelFiles, Result, builtin,
-    error::near,
     families::{self, Taken},
     files::is_id,
 };
@@ -56,7 +57,7 @@ impl ModelSpec {
     /// # Errors
     /// [`Error::Config`] if the type is none of ours, or a field asks for other code than the plain one.
     pub fn from_config(name: impl Into<String>, config: Config) -> Result<Self> {
-        let Taken { config, model_type, note } = families::take(&config)?;
+        let Taken { config, model_type, note } = families::take(config)?;
         let Some(architecture) = architecture(model_type) else {
             return Err(config.error("model_type", format!("`{model_type}` is not supported")));
         };
@@ -83,11 +84,13 @@ impl ModelSpec {
         let similar = builtin::similar(name);
         let looks_like_path = name.contains('/') || !is_id(name);
         match ModelFiles::cached(&[name]).and_then(|files| Self::of_files(name.to_owned(), files)) {
-            // For a hub id, report what the cache and the hub said, not "unknown built-in name".
-            Err(Error::Files { what, reason }) if looks_like_path && what == name => {
-                Err(Error::Files { what, reason: reason + &near(&similar) })
+            Err(Error::Files { what, .. }) if !looks_like_path && what == name => {
+                Err(Error::UnknownModel { name: what, similar })
             }
-            Err(Error::Files { what, .. }) if what == name => Err(Error::UnknownModel { name: what, similar }),
+            // For a hub id, report what the cache and the hub said, not "unknown built-in name".
+            Err(Error::Files { what, reason }) if what.starts_with(name) => {
+                Err(Error::Files { what, reason: reason + &did_you_mean(&similar) })
+            }
             found => found,
         }
     }

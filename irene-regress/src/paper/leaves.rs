@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use irene_features::FeatureSet;
 use irene_numerics::{StandardScaler, least_squares};
-use irene_tree::{Level, NodeId, Tree};
+use irene_tree::{Level, Node, NodeId, Tree};
 
-use super::ground_truth;
+use super::measured_energy;
 use crate::{Error, Result, Store, Term, table::Table};
 
 /// One ordinary least squares regressor per primitive, on standardised features (equation 1).
@@ -12,6 +12,8 @@ use crate::{Error, Result, Store, Term, table::Table};
 pub(super) struct Leaves {
     /// By instance type in lower case.
     regressors: BTreeMap<String, Regressor>,
+    /// Instance types of which the training trees have nodes and no energy.
+    unmeasured: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,21 +23,44 @@ struct Regressor {
     intercept: f64,
 }
 
+/// The header field of the instance types without energies.
+const UNMEASURED: &str = "unmeasured";
+
 impl Leaves {
     pub(super) fn fit(trees: &[&Tree], features: &FeatureSet) -> Result<Self> {
         // Rows of features and energy: a measurement that many layers repeat is one row.
         let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+        let mut unmeasured = BTreeSet::new();
         for tree in trees {
             for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
                 let mut row = features.row(tree, id)?;
-                row.push(ground_truth(tree, id)?);
                 let instance_type = tree.node(id).instance_type().to_ascii_lowercase();
+                let Some(joules) = measured_energy(tree, id)? else {
+                    unmeasured.insert(instance_type);
+                    continue;
+                };
+                row.push(joules);
                 tables.entry(instance_type).or_insert_with(|| Table::new(row.len())).insert(&row);
             }
         }
+        unmeasured.retain(|instance_type| !tables.contains_key(instance_type));
         let regressors =
             tables.into_iter().map(|(primitive, table)| (primitive, Regressor::fit(&table, features.len())));
-        Ok(Self { regressors: regressors.collect() })
+        Ok(Self { regressors: regressors.collect(), unmeasured })
+    }
+
+    /// Whether no primitive was measured.
+    pub(super) fn is_empty(&self) -> bool {
+        self.regressors.is_empty()
+    }
+
+    /// The instance types, in lower case, of which the training trees have nodes and no energy.
+    pub(super) fn unmeasured(&self) -> impl Iterator<Item = &str> {
+        self.unmeasured.iter().map(String::as_str)
+    }
+
+    pub(super) fn is_unmeasured(&self, node: &Node) -> bool {
+        self.unmeasured.contains(&node.instance_type().to_ascii_lowercase())
     }
 
     fn regressor(&self, tree: &Tree, id: NodeId) -> Result<&Regressor> {
@@ -49,13 +74,19 @@ impl Leaves {
         })
     }
 
-    /// The energy of a leaf with these features, J.
-    pub(super) fn predict(&self, tree: &Tree, id: NodeId, row: &[f64]) -> Result<f64> {
-        Ok(self.regressor(tree, id)?.predict(row))
+    /// The energy of a leaf with these features, J; None if nothing was measured of its kind.
+    pub(super) fn predict(&self, tree: &Tree, id: NodeId, row: &[f64]) -> Result<Option<f64>> {
+        if self.is_unmeasured(tree.node(id)) {
+            return Ok(None);
+        }
+        Ok(Some(self.regressor(tree, id)?.predict(row)))
     }
 
     /// The terms of that energy: the mean, and each feature by its distance from its mean.
     pub(super) fn terms(&self, tree: &Tree, id: NodeId, row: &[f64], features: &FeatureSet) -> Result<Vec<Term>> {
+        if self.is_unmeasured(tree.node(id)) {
+            return Ok(Vec::new());
+        }
         let regressor = self.regressor(tree, id)?;
         let of_features =
             features.features().iter().zip(regressor.scaler.transformed(row)).zip(&regressor.coefficients);
@@ -67,6 +98,9 @@ impl Leaves {
 
     pub(super) fn write(&self, store: &mut Store) {
         store.set_list("primitives", self.regressors.keys());
+        if !self.unmeasured.is_empty() {
+            store.set_list(UNMEASURED, self.unmeasured.iter());
+        }
         for (primitive, regressor) in &self.regressors {
             store.put_scaler(&format!("leaf.{primitive}"), &regressor.scaler);
             store.put(&format!("leaf.{primitive}.coefficients"), &regressor.coefficients);
@@ -83,7 +117,11 @@ impl Leaves {
             };
             Ok((primitive, regressor))
         };
-        Ok(Self { regressors: store.get_list("primitives")?.into_iter().map(read).collect::<Result<_>>()? })
+        let regressors = store.get_list("primitives")?.into_iter().map(read).collect::<Result<_>>()?;
+        // Absent where every primitive was measured.
+        let unmeasured = store.get_value(UNMEASURED).is_ok();
+        let unmeasured = if unmeasured { store.get_list(UNMEASURED)? } else { Vec::new() };
+        Ok(Self { regressors, unmeasured: unmeasured.into_iter().collect() })
     }
 }
 

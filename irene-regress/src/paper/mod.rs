@@ -10,7 +10,7 @@ mod leaves;
 mod recursion;
 mod weighting;
 
-use irene_features::FeatureSet;
+use irene_features::{Feature, FeatureSet};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 use leaves::Leaves;
 pub use recursion::Strategy;
@@ -59,11 +59,31 @@ impl Trainer for PaperTrainer {
 }
 
 impl PaperTrainer {
+    /// The same with those of its features that these trees have at every node, and the features that it does without.
+    ///
+    /// # Errors
+    /// [`Error::MissingFeature`] if it is to learn from resources and the trees have none.
+    pub fn with_features_of(self, trees: &[Tree]) -> Result<(Self, Vec<Feature>)> {
+        let (features, missing) = self.features.known_in(trees);
+        if self.features == FeatureSet::resources() && !features.has_resources() {
+            for tree in trees {
+                for id in tree.ids().filter(|&id| tree.node(id).level() != Level::Math) {
+                    self.features.row(tree, id)?;
+                }
+            }
+        }
+        Ok((Self { features, ..self }, missing))
+    }
+
     fn train_paper(&self, trees: &[&Tree]) -> Result<PaperPredictor> {
         if trees.is_empty() {
             return Err(Error::Training("no trees".into()));
         }
         let leaves = Leaves::fit(trees, &self.features)?;
+        if leaves.is_empty() && self.strategy != Strategy::Unstructured {
+            let reason = "no primitive has an energy, and sums begin there; --strategy unstructured learns from modules and models alone";
+            return Err(Error::Unmeasured(reason));
+        }
         let weighting = match self.strategy {
             Strategy::PredictedSum => None,
             strategy => Some(recursion::train(trees, &self.features, &leaves, strategy, self.seed)?),
@@ -78,7 +98,13 @@ impl Predictor for PaperPredictor {
     }
 
     fn summary(&self) -> String {
-        format!("IrEne {} on {}", self.strategy.name(), self.features)
+        let unmeasured: Vec<&str> = self.leaves.unmeasured().collect();
+        let without = if unmeasured.is_empty() {
+            String::new()
+        } else {
+            format!("; nothing was measured of {}, which count as 0", unmeasured.join(", "))
+        };
+        format!("IrEne {} on {}{without}", self.strategy.name(), self.features)
     }
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
@@ -91,7 +117,7 @@ impl Predictor for PaperPredictor {
             }
             let row = self.features.row(tree, id)?;
             if level == Level::Ml {
-                energies[id.index()] = self.leaves.predict(tree, id, &row)?;
+                energies[id.index()] = self.leaves.predict(tree, id, &row)?.unwrap_or(0.0);
             }
             let mut share = 1.0;
             if let Some(weighting) = &self.weighting {
@@ -110,7 +136,8 @@ impl Predictor for PaperPredictor {
             }
         }
         for id in tree.ids() {
-            if tree.node(id).level() != Level::Math {
+            let node = tree.node(id);
+            if node.level() != Level::Math && !(node.level() == Level::Ml && self.leaves.is_unmeasured(node)) {
                 tree.node_mut(id).set(Quantity::PredictedEnergy, energies[id.index()]);
             }
         }
@@ -167,13 +194,15 @@ impl PaperPredictor {
     }
 }
 
-/// The node's ground truth, J, finite and above 0.
-pub(crate) fn ground_truth(tree: &Tree, id: NodeId) -> Result<f64> {
+/// The node's ground truth, J, finite and above 0; None if it was not measured.
+pub(crate) fn measured_energy(tree: &Tree, id: NodeId) -> Result<Option<f64>> {
     let node = tree.node(id);
-    let energy = node.get(Quantity::GroundTruthEnergy);
-    energy.filter(|joules| joules.is_finite() && *joules > 0.0).ok_or_else(|| Error::GroundTruth {
-        tree: tree.to_string(),
-        scope: node.scope().to_owned(),
-        found: energy.map_or_else(|| "none".into(), |joules| joules.to_string()),
-    })
+    match node.get(Quantity::GroundTruthEnergy) {
+        Some(joules) if !(joules.is_finite() && joules > 0.0) => Err(Error::GroundTruth {
+            tree: tree.to_string(),
+            scope: node.scope().to_owned(),
+            found: joules.to_string(),
+        }),
+        known => Ok(known),
+    }
 }

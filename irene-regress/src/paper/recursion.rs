@@ -2,7 +2,7 @@ use irene_features::FeatureSet;
 use irene_numerics::{Adam, StandardScaler};
 use irene_tree::{Level, Tree};
 
-use super::{ground_truth, leaves::Leaves, weighting::Weighting};
+use super::{leaves::Leaves, measured_energy, weighting::Weighting};
 use crate::{Result, table::Table};
 
 /// How a node's energy follows from its children's.
@@ -68,8 +68,7 @@ pub(super) fn train(
     seed: u64,
 ) -> Result<Weighting> {
     let mut table = Table::new(features.len());
-    let problems =
-        trees.iter().map(|tree| prepare(tree, features, leaves, strategy, &mut table)).collect::<Result<Vec<_>>>()?;
+    let problems = trees.iter().map(|tree| prepare(tree, features, leaves, &mut table)).collect::<Result<Vec<_>>>()?;
     let scaler = StandardScaler::fit(features.len(), table.all());
     let mut weighting = Weighting::initial(scaler, seed);
 
@@ -99,13 +98,7 @@ pub(super) fn train(
     Ok(weighting)
 }
 
-fn prepare(
-    tree: &Tree,
-    features: &FeatureSet,
-    leaves: &Leaves,
-    strategy: Strategy,
-    table: &mut Table,
-) -> Result<Problem> {
+fn prepare(tree: &Tree, features: &FeatureSet, leaves: &Leaves, table: &mut Table) -> Result<Problem> {
     let mut rows = Vec::new();
     let mut samples = Vec::with_capacity(tree.nodes().len());
     let mut new_index = vec![0; tree.nodes().len()];
@@ -114,12 +107,7 @@ fn prepare(
         if node.level() == Level::Math {
             continue;
         }
-        // StepWise sums the children's true energies and needs all; the others learn from the nodes that were measured.
-        let truth = match (strategy, ground_truth(tree, id)) {
-            (_, Ok(joules)) => joules,
-            (Strategy::StepWise, Err(error)) => return Err(error),
-            _ => f64::NAN,
-        };
+        let truth = measured_energy(tree, id)?.unwrap_or(f64::NAN);
         let values = features.row(tree, id)?;
         let distinct = table.insert(&values);
         // A tree has a few dozen distinct rows; the last ones are the likely ones.
@@ -132,7 +120,10 @@ fn prepare(
             row: row as u32,
             parent: tree.parent(id).map_or(0, |parent| new_index[parent.index()]),
             truth,
-            leaf: (node.level() == Level::Ml).then(|| leaves.predict(tree, id, &values)).transpose()?,
+            leaf: match node.level() {
+                Level::Ml => Some(leaves.predict(tree, id, &values)?.unwrap_or(0.0)),
+                _ => None,
+            },
         });
     }
     Ok(Problem { samples, rows })
@@ -150,7 +141,7 @@ impl Problem {
         }
     }
 
-    /// E(n) = Σ α(c)·E(c), or with the children's true energies Σ α(c)·G(c).
+    /// E(n) = Σ α(c)·E(c), or with the children's true energies Σ α(c)·G(c), which is learned from only where all of them are known.
     fn weighted_sum_slopes(&self, scores: &[f64], on_truth: bool) -> Vec<f64> {
         let shares: Vec<f64> = scores.iter().map(|&score| Weighting::share(score)).collect();
         let mut energies: Vec<f64> = self.samples.iter().map(|sample| sample.leaf.unwrap_or(0.0)).collect();
@@ -170,7 +161,10 @@ impl Problem {
             if index > 0 {
                 let above = by_energy[sample.parent as usize];
                 let row = sample.row as usize;
-                by_score[row] += above * handed(index, &energies) * Weighting::share_slope(scores[row]);
+                // Above 0 all energies of its siblings are known.
+                if above != 0.0 {
+                    by_score[row] += above * handed(index, &energies) * Weighting::share_slope(scores[row]);
+                }
                 if !on_truth {
                     by_energy[index] = above * shares[row];
                 }
@@ -192,9 +186,9 @@ impl Problem {
     }
 }
 
-/// The derivative of ((E - G) / G)² by E; 0 if G is not known.
+/// The derivative of ((E - G) / G)² by E; 0 if either is not known.
 fn loss_slope(energy: f64, truth: f64) -> f64 {
-    if truth.is_nan() { 0.0 } else { 2.0 * (energy - truth) / (truth * truth) }
+    if truth.is_nan() || energy.is_nan() { 0.0 } else { 2.0 * (energy - truth) / (truth * truth) }
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use super::number;
 use crate::{
     Error, Explanation, Result, Store, Term,
     interval::{Kind, Uncertainty},
-    latency, noise,
-    paper::ground_truth,
+    measured, noise,
     prediction::{NodePrediction, PredictedCost},
     range::Range,
 };
@@ -173,6 +172,11 @@ impl Modules {
         for tree in trees {
             modules.extend(self::modules(tree)?);
         }
+        let has_modules = trees.iter().flat_map(|tree| tree.nodes()).any(|node| !node.level().is_leaf());
+        if modules.is_empty() && has_modules {
+            let reason = "no module was measured together with all primitives below it, and own parts follow from both";
+            return Err(Error::Unmeasured(reason));
+        }
         Ok(Self(modules))
     }
 
@@ -197,7 +201,7 @@ impl Modules {
     }
 }
 
-/// The modules of a tree; equal measurements of several layers count once.
+/// The modules of a tree that were measured with all primitives below them; equal measurements of several layers count once.
 fn modules(tree: &Tree) -> Result<Vec<Module>> {
     let mut terms_below = vec![Coefficients::default(); tree.nodes().len()];
     let mut primitives = vec![[0.0; 3]; tree.nodes().len()];
@@ -205,20 +209,24 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
     let mut modules = Vec::new();
     for id in tree.ids().rev() {
         let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN);
-        let total = [latency(tree, id)?, ground_truth(tree, id)?, gpu_energy];
+        let [seconds, joules] = measured(tree, id)?.unwrap_or([f64::NAN; 2]);
+        let total = [seconds, joules, gpu_energy];
         let (mut terms, mut known) = (terms_below[id.index()], primitives[id.index()]);
         if tree.node(id).level().is_leaf() {
             known = total;
         } else {
             let own = self::terms(tree, id)?;
             add(&mut terms, &own, 1.0);
-            let rest = std::array::from_fn(|figure| total[figure] - known[figure]);
-            if seen.insert((
-                tree.node(id).level(),
-                terms.map(f64::to_bits),
-                rest.map(f64::to_bits),
-                total.map(f64::to_bits),
-            )) {
+            let rest: [f64; 3] = std::array::from_fn(|figure| total[figure] - known[figure]);
+            let is_measured = rest[..2].iter().all(|figure| figure.is_finite());
+            if is_measured
+                && seen.insert((
+                    tree.node(id).level(),
+                    terms.map(f64::to_bits),
+                    rest.map(f64::to_bits),
+                    total.map(f64::to_bits),
+                ))
+            {
                 let worth = |quantity| noise::worth(tree.node(id), quantity, MISFIT);
                 let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
                 let level = tree.node(id).level();

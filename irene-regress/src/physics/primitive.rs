@@ -6,7 +6,6 @@ use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
 use crate::{
     Explanation, Result, Store, Term,
     noise::{self, NOISE},
-    paper::ground_truth,
     prediction::PredictedCost,
     range::Range,
 };
@@ -33,7 +32,8 @@ type Weighted = [[f64; 2]; 3];
 /// The measurements of each shape, by its bits.
 type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<Weighted>>;
 
-/// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample.
+/// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample. A node without
+/// latency or energy is left out.
 pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
     let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
     for tree in trees {
@@ -42,7 +42,8 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
         for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
             let shape = shape(tree, id)?.map(f64::to_bits);
             let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
-            let figures = [crate::latency(tree, id)?, ground_truth(tree, id)?, gpu_energy.unwrap_or(f64::NAN)];
+            let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
+            let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
             let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
             let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
             let Some(name) = keys(tree, id).next() else { continue };
@@ -51,6 +52,9 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
                 measured.entry(name).or_default().entry(shape).or_default().push(weighted);
             }
         }
+    }
+    if measured.is_empty() {
+        return Err(crate::unmeasured(trees, &[Level::Ml]));
     }
     let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<Weighted>)| {
         let count = |figure: usize| measurements.iter().map(|figures| figures[figure][1]).sum::<f64>();

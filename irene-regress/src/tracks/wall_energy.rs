@@ -12,12 +12,12 @@ use irene_tree::{Level, NodeId, Quantity, Tree};
 use crate::{
     Error, Result, Store, Term,
     interval::{Kind, Uncertainty},
-    latency, missing,
+    latency, measured, missing,
     noise::{self, NOISE},
-    paper::ground_truth,
     prediction::{NodePrediction, PredictedCost},
     range::Range,
     splits::{Split, held_out},
+    unmeasured,
 };
 
 /// An amount that may have a coefficient in the law.
@@ -99,7 +99,7 @@ struct Nodes {
     count: f64,
 }
 
-/// The nodes of a tree, by level.
+/// The nodes of a tree, by level; those without latency or energy are left out.
 type Rows = Vec<Vec<Nodes>>;
 
 fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
@@ -107,9 +107,8 @@ fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
     let mut places: HashMap<(usize, [u64; CAUSES.len() + 1]), usize> = HashMap::new();
     for id in tree.ids() {
         let Some(level) = levels.iter().position(|level| *level == tree.node(id).level()) else { continue };
-        let mut amounts = CAUSES.map(|cause| (cause.amount)(tree, id).unwrap_or(f64::NAN));
-        amounts[0] = latency(tree, id)?;
-        let energy = ground_truth(tree, id)?;
+        let Some([_, energy]) = measured(tree, id)? else { continue };
+        let amounts = CAUSES.map(|cause| (cause.amount)(tree, id).unwrap_or(f64::NAN));
         let mut key = [energy.to_bits(); CAUSES.len() + 1];
         key[1..].copy_from_slice(&amounts.map(f64::to_bits));
         let place = *places.entry((level, key)).or_insert(rows[level].len());
@@ -125,8 +124,7 @@ fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
 fn all_rows(trees: &[&Tree], levels: &[Level]) -> Result<Vec<Rows>> {
     let rows = trees.iter().map(|tree| rows(tree, levels)).collect::<Result<Vec<Rows>>>()?;
     if rows.iter().flatten().all(Vec::is_empty) {
-        let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
-        return Err(Error::Training(format!("no tree has a node of level {}", levels.join(" or "))));
+        return Err(unmeasured(trees, levels));
     }
     Ok(rows)
 }

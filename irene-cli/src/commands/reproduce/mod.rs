@@ -24,7 +24,7 @@ use crate::output;
   irene reproduce datasets/device_1 datasets/device_2 -o report
   irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
 pub(crate) struct Args {
-    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees (with IrEne's eight resource features), or a device's records
+    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees, or a device's records
     /// (of designs in the published space)
     #[arg(required = true)]
     data: Vec<PathBuf>,
@@ -101,7 +101,7 @@ impl Data {
             };
         }
         if is_file_of_trees(path)? {
-            self.trees.push((origin, trees::read_completed(path)?.trees));
+            self.trees.push((origin, trees::read_to_learn(path)?.trees));
         } else {
             self.push(Dataset::read(path)?)?;
         }
@@ -184,8 +184,9 @@ fn overview(data: &Data) -> Section {
         ("table 3", "what using a model costs", irene::COST),
         ("figure 4", "energy of the BERT miniatures", irene::MINIATURES),
     ];
-    const PROTRAN: [(&str, &str, &str); 4] = [
+    const PROTRAN: [(&str, &str, &str); 5] = [
         ("ProTran", "accuracy of surrogates", protran::ACCURACY),
+        ("not in the papers", "which intervals of surrogates hold", protran::INTERVALS),
         ("ProTran", "measurements until surrogates converge", protran::LEARNING),
         ("ProTran", "what one device says of another", protran::TRANSFER),
         ("ProTran, EdgeTran", "what searches find", protran::SEARCH),

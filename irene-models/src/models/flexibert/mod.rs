@@ -22,7 +22,10 @@ use irene_tree::{Format, Level};
 use serde_json::{Map, Value};
 
 use self::{embeddings::FlexiBertEmbeddings, layer::FlexiBertEncoder, surroundings::Surroundings};
-use super::{bert::BertPooler, heads::additive_mask};
+use super::{
+    bert::{BertPooler, pooler_runs},
+    heads::additive_mask,
+};
 use crate::{
     Activation, Architecture, Batch, Config, Cx, Error, Label, Model, ModelOutput, ModelSpec, Module, Result, TaskHead,
     Weights, labelled,
@@ -52,7 +55,8 @@ impl Architecture for FlexiBert {
 
     fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        Ok(Box::new(FlexiBertModel::load(weights, &sizes)?))
+        let has_pooler = pooler_runs(config, weights, TaskHead::None);
+        Ok(Box::new(FlexiBertModel::load(weights, &sizes, has_pooler)?))
     }
 }
 
@@ -121,12 +125,12 @@ struct FlexiBertModel {
     activations: Format,
     embeddings: FlexiBertEmbeddings,
     encoder: FlexiBertEncoder,
-    pooler: BertPooler,
+    pooler: Option<BertPooler>,
     positions: usize,
 }
 
 impl FlexiBertModel {
-    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, has_pooler: bool) -> Result<Self> {
         let layers = sizes.design.layers();
         // A design has at least one layer.
         let width = |layer: Option<&LayerDesign>| layer.map_or(0, |layer| layer.hidden);
@@ -135,7 +139,9 @@ impl FlexiBertModel {
             activations: weights.activations(),
             embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, width(layers.first()))?,
             encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
-            pooler: BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler")?,
+            pooler: has_pooler
+                .then(|| BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler"))
+                .transpose()?,
             positions: sizes.positions,
         })
     }
@@ -151,7 +157,7 @@ impl Module for FlexiBertModel {
         let embedded = cx.call(&self.embeddings, batch)?;
         let around = Surroundings::of(batch, mask)?;
         let last_hidden_state = cx.call(&self.encoder, (&embedded, &around))?;
-        let pooler_output = Some(cx.call(&self.pooler, &last_hidden_state)?);
+        let pooler_output = self.pooler.as_ref().map(|pooler| cx.call(pooler, &last_hidden_state)).transpose()?;
         Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
     }
 }

@@ -86,7 +86,7 @@ fn by_profile() -> Result<Table> {
     for device in DeviceProfile::bundled_names() {
         let profile = DeviceProfile::bundled(device)?;
         for name in MODELS {
-            let tree = irene_predict::predict(&ModelSpec::find(name)?, Size::new(8, 128), &profile)?;
+            let tree = irene_predict::predict(&builtin(name)?, Size::new(8, 128), &profile)?;
             let get = |quantity| tree.root().get(quantity);
             let joules = get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
             let interval = get(Quantity::PredictedLow).zip(get(Quantity::PredictedHigh));
@@ -109,6 +109,11 @@ fn by_profile() -> Result<Table> {
     Ok(table)
 }
 
+/// The built-in model, whatever lies in the working directory.
+fn builtin(name: &str) -> Result<ModelSpec> {
+    ModelSpec::builtin(name).with_context(|| format!("{name}: no built-in model"))
+}
+
 const LAYERS: [usize; 6] = [2, 4, 6, 8, 10, 12];
 const WIDTHS: [usize; 4] = [128, 256, 512, 768];
 
@@ -118,7 +123,7 @@ fn energies(profile: &DeviceProfile, size: Size) -> Result<[[f64; LAYERS.len()];
     for (width, energies) in WIDTHS.into_iter().zip(&mut energies) {
         for (layers, energy) in LAYERS.into_iter().zip(energies) {
             let name = format!("google/bert_uncased_L-{layers}_H-{width}_A-{}", width / 64);
-            let tree = irene_predict::predict(&ModelSpec::find(&name)?, size, profile)?;
+            let tree = irene_predict::predict(&builtin(&name)?, size, profile)?;
             *energy = tree.root().get(Quantity::PredictedEnergy).with_context(|| format!("{name}: no energy"))?;
         }
     }

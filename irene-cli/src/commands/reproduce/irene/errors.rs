@@ -13,6 +13,7 @@ use super::{
 };
 use crate::commands::{
     evaluate::LEVELS,
+    names,
     reproduce::markdown::{Cell, Section, Table},
 };
 
@@ -27,7 +28,10 @@ pub(super) fn by_method(machines: &[Machine<'_>]) -> Result<Section> {
     );
     let section = for_each(section, machines, |machine| Ok(methods(machine)))?
         .text("Where training begins from random weights, the seed matters:");
-    let section = section.table(seeds(machines)?);
+    let mut section = section.table(seeds(machines)?);
+    if let Some(missing) = missing_features(machines) {
+        section = section.text(missing);
+    }
     Ok(why(
         section,
         machines,
@@ -55,7 +59,22 @@ fn methods(machine: &Machine<'_>) -> Table {
         });
         table.row([Cell::from(ablation.name())].into_iter().chain(cells));
     }
+    for (ablation, reason) in &machine.skipped {
+        let cells = (0..3 * LEVELS.len()).map(|_| Cell::missing(reason));
+        table.row([Cell::from(ablation.name())].into_iter().chain(cells));
+    }
     table
+}
+
+/// The features that the paper's predictors did without on each machine that lacks some.
+fn missing_features(machines: &[Machine<'_>]) -> Option<String> {
+    let of_machine = |machine: &Machine<'_>| {
+        let most = machine.tried.iter().map(|tried| &tried.missing).max_by_key(|missing| missing.len())?;
+        (!most.is_empty()).then(|| format!("{} ({})", machine.name(), names(most)))
+    };
+    let lacking: Vec<String> = machines.iter().filter_map(of_machine).collect();
+    (!lacking.is_empty())
+        .then(|| format!("The paper's predictors do without features that not every node has: {}.", lacking.join("; ")))
 }
 
 /// The parts that the seed decides.
@@ -65,6 +84,10 @@ fn seeds(machines: &[Machine<'_>]) -> Result<Table> {
     for ablation in [Ablation::End2End, Ablation::StepWise, Ablation::Unstructured] {
         let mut row = vec![Cell::from(ablation.name())];
         for machine in machines {
+            if let Some((_, reason)) = machine.skipped.iter().find(|(skipped, _)| *skipped == ablation) {
+                row.extend([Cell::missing(reason), Cell::missing(reason)]);
+                continue;
+            }
             let range = ablation.spread(machine.trees, 1..=5)?;
             let shown = |level| range(level).map(|ends| ends.map(two_digits).join(" to "));
             row.extend([Level::Module, Level::Model].map(|level| Cell::of(shown(level), NOT_MEASURED)));

@@ -12,7 +12,10 @@ use irene_regress::{Ablation, Floor, HeldOut, LeaveOut, PublicMachine, Reported,
 use irene_tree::{Level, Tree};
 
 use super::markdown::{Cell, Section, Table};
-use crate::{commands::evaluate::LEVELS, output};
+use crate::{
+    commands::{evaluate::LEVELS, needs},
+    output,
+};
 
 pub(super) const MACHINES: &str = "The machines";
 pub(super) const NODES: &str = "Nodes of the trees";
@@ -47,6 +50,8 @@ struct Machine<'a> {
     /// Which of the paper's machines they were measured on.
     known: Option<&'static PublicMachine>,
     tried: Vec<Tried>,
+    /// The predictors that these trees have too little for, and why.
+    skipped: Vec<(Ablation, String)>,
     floor: Floor,
 }
 
@@ -80,10 +85,13 @@ impl<'a> Machine<'a> {
     fn try_on(origin: &'a str, trees: &'a [Tree], seed: u64) -> Result<Self> {
         let folds = LeaveOut::Model.splits(trees)?.len();
         let bar = output::progress((Ablation::ALL.len() * folds) as u64, "folds");
-        let tried = Ablation::ALL.into_iter().map(|ablation| Tried::new(ablation, trees, seed, &|| bar.inc(1)));
-        let tried = tried.collect::<Result<_, _>>()?;
+        let (tried, mut skipped) = Ablation::try_all(trees, seed, &|| bar.inc(1))?;
         bar.finish_and_clear();
-        Ok(Self { origin, trees, known: PublicMachine::of(trees), tried, floor: noise_floor(trees)? })
+        if tried.is_empty() {
+            return Err(needs(skipped.swap_remove(0).1));
+        }
+        let skipped = skipped.into_iter().map(|(ablation, error)| (ablation, error.to_string())).collect();
+        Ok(Self { origin, trees, known: PublicMachine::of(trees), tried, skipped, floor: noise_floor(trees)? })
     }
 
     /// The data, and the card where it is known.

@@ -47,6 +47,11 @@ fn drawn<'a>(machine: &'a Machine<'_>) -> impl Iterator<Item = &'a Tried> {
     DRAWN.into_iter().filter_map(|ablation| machine.tried(ablation))
 }
 
+/// The points of each predictor that is drawn, in the order of the legend.
+fn series(machine: &Machine<'_>, points: impl Fn(&Tried) -> Vec<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
+    DRAWN.iter().map(|&ablation| machine.tried(ablation).map_or_else(Vec::new, &points)).collect()
+}
+
 /// The share of nodes within an error, a panel for each level.
 fn curves(machine: &Machine<'_>) -> Picture {
     const POINTS: usize = 80;
@@ -59,7 +64,7 @@ fn curves(machine: &Machine<'_>) -> Picture {
         title: format!("{} level", level.name()),
         x: Axis::logarithmic("error, %"),
         y: Axis::linear("share of the nodes"),
-        series: drawn(machine).map(|tried| curve(tried, level)).collect(),
+        series: series(machine, |tried| curve(tried, level)),
         threshold: None,
     };
     let title = format!("{}: nodes within an error, one model left out", machine.name());
@@ -76,7 +81,7 @@ pub(super) fn against_measured(machines: &[Machine<'_>]) -> Section {
         title: machine.name(),
         x: Axis::logarithmic("measured, J a run"),
         y: Axis::linear("predicted / measured"),
-        series: drawn(machine).map(ratios).collect(),
+        series: series(machine, ratios),
         threshold: Some(1.0),
     };
     let panels: Vec<Panel> = machines.iter().map(panel).collect();

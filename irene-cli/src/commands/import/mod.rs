@@ -11,11 +11,18 @@ use irene_tree::{
 
 use crate::output;
 
+mod csv;
+
 const EXAMPLE: &str = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl";
+
+const EXAMPLES: &str = "Examples:
+  irene import irene-csv datasets/device_1 -o device_1.jsonl
+  irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
+      -o runs.jsonl";
 
 /// Turns measurements in other layouts into trees
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     layout: Layout,
@@ -32,10 +39,14 @@ enum Layout {
         #[arg(short, long, value_name = "OUT.jsonl")]
         output: PathBuf,
     },
+    Csv(csv::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Layout::IreneCsv { dir, output } = &args.layout;
+    let (dir, output) = match &args.layout {
+        Layout::Csv(args) => return csv::run(args),
+        Layout::IreneCsv { dir, output } => (dir, output),
+    };
     let (trees, left_out) = read_irene_csv(dir)?;
     output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
     let count = trees.len();

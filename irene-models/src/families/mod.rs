@@ -1,281 +1,14 @@
-//! The fields of a config that decide what code a model runs: which each family's code reads, which must have the plain value, and
-//! which sound as if they asked for another design. A config is refused by name rather than followed as what it is not.
-//!
-//! A new architecture adds one row to [`FAMILIES`].
+//! The fields of a config that decide what code a model runs. A config that describes other code than its family's plain one is refused
+//! by name, rather than followed as what it is not.
+
+mod table;
 
 use serde_json::Value;
 
+use self::table::{
+    FAMILIES, Family, HARMLESS, HARMLESS_FIELDS, NO_MODEL_CODE, PLAIN, Plain, STRUCTURAL, TASKS, WITHOUT_POOLER,
+};
 use crate::{Config, Result};
-
-/// The configs with one `model_type`.
-pub(crate) struct Family {
-    pub(crate) model_type: &'static str,
-    /// The beginnings of the names of its classes in transformers, its own before those of the same code; none where any class may
-    /// stand in `architectures`.
-    classes: &'static [&'static str],
-    /// The sizes that every config of it gives.
-    sizes: &'static [&'static str],
-    /// The other fields that its code reads here.
-    reads: &'static [&'static str],
-    /// Other names of its fields, as the `attribute_map` of its config class has them.
-    also: &'static [(&'static str, &'static str)],
-    /// Fields that have to have their plain value, before those of [`PLAIN`].
-    plain: &'static [(&'static str, Plain)],
-}
-
-/// The value of a field that the plain code has.
-enum Plain {
-    /// Off, in any way of saying so: null, false, 0, nothing, `none`.
-    Off,
-    /// This word.
-    Word(&'static str),
-    /// The same as another field.
-    Same(&'static str),
-}
-
-const BERT_SIZES: &[&str] =
-    &["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"];
-const BERT_READS: &[&str] =
-    &["max_position_embeddings", "type_vocab_size", "hidden_act", "layer_norm_eps", "pad_token_id", "embedding_size"];
-const BERT_PLAIN: &[(&str, Plain)] = &[
-    ("is_decoder", Plain::Off),
-    ("embedding_size", Plain::Same("hidden_size")),
-    ("num_key_value_heads", Plain::Same("num_attention_heads")),
-];
-/// ELECTRA's embeddings may be of another width.
-const ELECTRA_PLAIN: &[(&str, Plain)] =
-    &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))];
-
-const GPT_SIZES: &[&str] = &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"];
-const GPT_READS: &[&str] = &[
-    "n_inner",
-    "layer_norm_epsilon",
-    "activation_function",
-    "afn",
-    "scale_attn_weights",
-    // The length of a buffer.
-    "n_ctx",
-];
-const GPT_ALSO: &[(&str, &str)] = &[
-    ("hidden_size", "n_embd"),
-    ("num_hidden_layers", "n_layer"),
-    ("num_attention_heads", "n_head"),
-    ("max_position_embeddings", "n_positions"),
-];
-
-/// Every family that is followed.
-pub(crate) const FAMILIES: &[Family] = &[
-    Family {
-        model_type: "bert",
-        classes: &["Bert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-    },
-    Family {
-        model_type: "electra",
-        classes: &["Electra"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: ELECTRA_PLAIN,
-    },
-    Family {
-        model_type: "roberta",
-        classes: &["Roberta", "XLMRoberta", "Camembert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-    },
-    Family {
-        model_type: "xlm-roberta",
-        classes: &["XLMRoberta", "Roberta", "Camembert"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-    },
-    Family {
-        model_type: "camembert",
-        classes: &["Camembert", "Roberta", "XLMRoberta"],
-        sizes: BERT_SIZES,
-        reads: BERT_READS,
-        also: &[],
-        plain: BERT_PLAIN,
-    },
-    Family {
-        model_type: "distilbert",
-        classes: &["DistilBert"],
-        sizes: &["dim", "n_layers", "n_heads", "hidden_dim", "vocab_size"],
-        reads: &[
-            "max_position_embeddings",
-            "activation",
-            "pad_token_id",
-            // It decides how the table of positions is initialised.
-            "sinusoidal_pos_embds",
-        ],
-        also: &[("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")],
-        plain: &[("num_key_value_heads", Plain::Same("n_heads"))],
-    },
-    Family {
-        model_type: "gpt2",
-        classes: &["GPT2"],
-        sizes: GPT_SIZES,
-        reads: GPT_READS,
-        also: GPT_ALSO,
-        plain: &[
-            ("scale_attn_by_inverse_layer_idx", Plain::Off),
-            ("reorder_and_upcast_attn", Plain::Off),
-            ("num_key_value_heads", Plain::Same("n_head")),
-        ],
-    },
-    Family {
-        model_type: "openai-gpt",
-        classes: &["OpenAIGPT"],
-        sizes: GPT_SIZES,
-        reads: GPT_READS,
-        also: GPT_ALSO,
-        plain: &[("num_key_value_heads", Plain::Same("n_head"))],
-    },
-    Family {
-        model_type: "flexibert",
-        classes: &[],
-        sizes: &["model_dict"],
-        reads: &[
-            "max_position_embeddings",
-            "type_vocab_size",
-            "hidden_act",
-            "layer_norm_eps",
-            // The published configs have those of BERT beside the design.
-            "num_attention_heads",
-        ],
-        also: &[],
-        plain: &[("is_decoder", Plain::Off), ("position_embedding_type", Plain::Word("relative_key"))],
-    },
-];
-
-/// Fields that have to have their plain value in every family that does not say otherwise.
-const PLAIN: &[(&str, Plain)] = &[
-    ("is_encoder_decoder", Plain::Off),
-    ("add_cross_attention", Plain::Off),
-    ("chunk_size_feed_forward", Plain::Off),
-    ("pruned_heads", Plain::Off),
-    ("position_embedding_type", Plain::Word("absolute")),
-];
-
-/// Words in a field's name that tell of attention, positions, feed-forward parts, norms, experts or adapters. An unknown field with one
-/// of them is refused, unless it is off.
-const STRUCTURAL: &[&str] = &[
-    "adapter",
-    "adapters",
-    "alibi",
-    "attention",
-    "attn",
-    "bias",
-    "biased",
-    "conv",
-    "convolution",
-    "cross",
-    "embedding",
-    "embeddings",
-    "expert",
-    "experts",
-    "ffn",
-    "gate",
-    "gated",
-    "geglu",
-    "glu",
-    "groups",
-    "head",
-    "heads",
-    "kernel",
-    "kv",
-    "layernorm",
-    "lora",
-    "mlp",
-    "moe",
-    "mqa",
-    "norm",
-    "normalization",
-    "normalize",
-    "position",
-    "positional",
-    "positions",
-    "prenorm",
-    "qk",
-    "qkv",
-    "query",
-    "recurrent",
-    "relative",
-    "residual",
-    "rmsnorm",
-    "rope",
-    "rotary",
-    "router",
-    "sliding",
-    "sparse",
-    "sparsity",
-    "swiglu",
-    "window",
-];
-
-/// Words in a field's name that tell of training, of numbers alone, or of a task's own layers.
-const HARMLESS: &[&str] = &[
-    "classifier",
-    "drop",
-    "dropout",
-    "eps",
-    "epsilon",
-    "grad",
-    "init",
-    "initializer",
-    "layerdrop",
-    "pdrop",
-    "pooler",
-    "prob",
-    "summary",
-];
-
-/// Whole names that have such words and change no structure: which kernels run, where, in what type.
-const HARMLESS_FIELDS: &[&str] = &[
-    "attn_implementation",
-    "tie_word_embeddings",
-    "use_flash_attention",
-    "use_flash_attention_2",
-    "use_flash_attn",
-    "use_memory_efficient_attention",
-];
-
-/// What follows the beginning in the name of a class of transformers'.
-const TASKS: &[&str] = &[
-    "Model",
-    "PreTrainedModel",
-    "ForPreTraining",
-    "ForMaskedLM",
-    "ForCausalLM",
-    "LMHeadModel",
-    "DoubleHeadsModel",
-    "ForNextSentencePrediction",
-    "ForSequenceClassification",
-    "ForMultipleChoice",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-];
-
-/// The classes whose code has no pooler, by family and task.
-const WITHOUT_POOLER: &[(&str, &[&str])] = &[
-    ("Bert", &["ForMaskedLM", "LMHeadModel", "ForTokenClassification", "ForQuestionAnswering"]),
-    ("Roberta", ROBERTA_WITHOUT_POOLER),
-    ("XLMRoberta", ROBERTA_WITHOUT_POOLER),
-    ("Camembert", ROBERTA_WITHOUT_POOLER),
-];
-const ROBERTA_WITHOUT_POOLER: &[&str] =
-    &["ForMaskedLM", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"];
-
-/// The entries of `auto_map` that are no code of the model's.
-const NO_MODEL_CODE: &[&str] = &["AutoTokenizer", "AutoProcessor", "AutoFeatureExtractor", "AutoImageProcessor"];
 
 /// A config as its family's code reads it, and a note where something was taken for granted.
 pub(crate) struct Taken {
@@ -288,9 +21,9 @@ pub(crate) struct Taken {
 ///
 /// # Errors
 /// [`Error::Config`] for the first field that says otherwise, with the way out.
-pub(crate) fn take(config: &Config) -> Result<Taken> {
-    let (family, note) = family_of(config)?;
-    let config = config.with_fields_renamed(family.also)?;
+pub(crate) fn take(mut config: Config) -> Result<Taken> {
+    let (family, note) = family_of(&config)?;
+    config.read_also(family.also)?;
     family.refuse_own_code(&config)?;
     family.refuse_other_classes(&config)?;
     family.refuse_other_values(&config)?;
@@ -399,6 +132,8 @@ impl Family {
             let Some(value) = config.value(field) else { continue };
             let reason = match plain {
                 Plain::Off if is_off(value) => continue,
+                Plain::On if *value == Value::Bool(true) => continue,
+                Plain::On => format!("{} is not supported here, only true", shown(value)),
                 Plain::Off if *value == Value::Bool(true) => "is true, which is not supported here".into(),
                 Plain::Off => format!("{} is not supported here", shown(value)),
                 Plain::Word(word) if value == word => continue,
