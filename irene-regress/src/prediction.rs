@@ -1,9 +1,9 @@
-use irene_tree::{Level, Mark, Marks, Node, NodeId, Quantity, Tree};
+use irene_tree::{Mark, Marks, Node, NodeId, Quantity, Tree};
 use serde_json::{Map, Value};
 
-use crate::Result;
+use crate::{Result, interval::Uncertainty};
 
-/// Predicted latency and energies of a node, or of its own part, with how far off they may be.
+/// Predicted latency and energies of a node, or of its own part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct PredictedCost {
     /// s.
@@ -12,39 +12,22 @@ pub(crate) struct PredictedCost {
     pub(crate) energy: f64,
     /// J by the GPU's driver.
     pub(crate) gpu_energy: Option<f64>,
-    /// A guess of how far off the energy may be, in e-folds, before it is tried on held-out trees.
-    pub(crate) deviation: f64,
-    /// The least reach of the energy's interval, in e-folds.
-    pub(crate) least_reach: f64,
 }
 
 impl PredictedCost {
     /// The cost of this many runs.
     fn times(self, times: f64) -> Self {
         let scaled = |figure: f64| times * figure;
-        Self {
-            latency: self.latency.map(scaled),
-            energy: scaled(self.energy),
-            gpu_energy: self.gpu_energy.map(scaled),
-            ..self
-        }
+        Self { latency: self.latency.map(scaled), energy: scaled(self.energy), gpu_energy: self.gpu_energy.map(scaled) }
     }
 
-    /// The sum with a part. Deviations of parts do not cancel: all are of one machine.
+    /// The sum with a part.
     fn with(self, part: &Self) -> Self {
         let add = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
-        let energy = self.energy + part.energy;
-        let mean = |own: f64, part_s: f64| {
-            if energy > 0.0 { (own * self.energy + part_s * part.energy) / energy } else { own.max(part_s) }
-        };
-        let deviation = mean(self.deviation, part.deviation);
-        let least_reach = mean(self.least_reach, part.least_reach);
         Self {
             latency: add(self.latency, part.latency),
-            energy,
+            energy: self.energy + part.energy,
             gpu_energy: add(self.gpu_energy, part.gpu_energy),
-            deviation,
-            least_reach,
         }
     }
 }
@@ -56,15 +39,19 @@ pub(crate) struct NodePrediction {
     pub(crate) cost: Option<PredictedCost>,
     /// The energy beside the children's, J.
     pub(crate) own: Option<f64>,
+    /// How far off the energy of the leaf, or of the module's own part, may be.
+    pub(crate) uncertainty: Uncertainty,
+    /// Whether the energy is the sum of the children's and the own part, rather than predicted for the node as a whole.
+    pub(crate) is_sum: bool,
     pub(crate) marks: Marks,
     /// The features outside the training range, with the factor by which each is beyond the nearest value that was seen.
     pub(crate) beyond: Vec<(&'static str, f64)>,
 }
 
 impl NodePrediction {
-    /// The prediction of a leaf, or of a module's own part.
-    pub(crate) fn of(cost: PredictedCost) -> Self {
-        Self { cost: Some(cost), own: Some(cost.energy), ..Self::default() }
+    /// The prediction of a leaf, of a module's own part, or of a node as a whole.
+    pub(crate) fn of(cost: PredictedCost, uncertainty: Uncertainty) -> Self {
+        Self { cost: Some(cost), own: Some(cost.energy), uncertainty, ..Self::default() }
     }
 
     /// Marks the prediction if any feature is outside the training range.
@@ -73,6 +60,8 @@ impl NodePrediction {
         if !self.beyond.is_empty() {
             self.marks.insert(Mark::Extrapolated);
         }
+        let farthest = self.beyond.iter().map(|(_, factor)| factor.ln()).fold(0.0, f64::max);
+        self.uncertainty.distance = farthest;
         self
     }
 
@@ -106,6 +95,7 @@ pub(crate) fn sum_up(
         let own = part(id)?;
         let below = &mut predictions[id.index()];
         (below.cost, below.own) = (sum(below.cost, own.cost), own.own);
+        (below.uncertainty, below.is_sum) = (own.uncertainty, true);
         below.mark_as(&own);
         if let Some(parent) = tree.parent(id) {
             let (above, below) = predictions.split_at_mut(id.index());
@@ -117,15 +107,11 @@ pub(crate) fn sum_up(
     Ok(predictions)
 }
 
-/// Writes predictions into a tree. `interval` gives the ends of a node's interval, if they are known, by its level, its cost and whether
-/// it is outside the training range.
-pub(crate) fn write(
-    tree: &mut Tree,
-    predictions: &[NodePrediction],
-    interval: impl Fn(Level, &PredictedCost, bool) -> Option<[f64; 2]>,
-) {
+/// Writes predictions into a tree, with the interval of each node where it is known.
+pub(crate) fn write(tree: &mut Tree, predictions: &[NodePrediction], intervals: &[Option<[f64; 2]>]) {
     tree.clear_predictions();
-    for (node, prediction) in tree.nodes_mut().iter_mut().zip(predictions) {
+    let intervals = intervals.iter().copied().chain(std::iter::repeat(None));
+    for ((node, prediction), interval) in tree.nodes_mut().iter_mut().zip(predictions).zip(intervals) {
         let Some(cost) = prediction.cost else { continue };
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
         node.set(Quantity::PredictedEnergy, cost.energy);
@@ -133,8 +119,7 @@ pub(crate) fn write(
         node.set(Quantity::PredictedLatency, known(cost.latency));
         node.set(Quantity::PredictedPower, known(cost.latency.filter(|s| *s > 0.0).map(|s| cost.energy / s)));
         node.set(Quantity::PredictedGpuEnergy, known(cost.gpu_energy));
-        let extrapolated = prediction.marks.contains(Mark::Extrapolated);
-        if let Some([low, high]) = interval(node.level(), &cost, extrapolated) {
+        if let Some([low, high]) = interval {
             node.set(Quantity::PredictedLow, low);
             node.set(Quantity::PredictedHigh, high);
         }

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use irene_tree::{Mark, Node, NodeId, Quantity, Tree};
+use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
 use crate::{
-    Error, Explanation, Provenance, Result, Store, paper,
+    Error, Explanation, MemoryUse, Provenance, Result, Store, paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
 };
 
@@ -144,11 +144,40 @@ impl DeviceProfile {
         if tree.root().get(Quantity::PredictedEnergy).is_none() {
             return Err(Error::NotFinite { tree: tree.to_string(), scope: tree.root().scope().to_owned() });
         }
-        tree.extra.insert(
-            "predictor".into(),
-            json!({"method": self.predictor.method(), "provenance": "predicted", "trained_on": self.provenance}),
-        );
+        let mut predictor = json!({"method": self.predictor.method(), "provenance": self.provenance.basis(), "trained_on": self.provenance});
+        let notes = self.notes(tree);
+        if !notes.is_empty() {
+            predictor["notes"] = json!(notes);
+        }
+        tree.extra.insert("predictor".into(), predictor);
         Ok(())
+    }
+
+    /// What a reader of a tree's predictions has to know beside the marks of its nodes, a sentence each: that they rest on estimates, that the
+    /// training energies are uncertain themselves, that the model does not fit the device's memory.
+    pub fn notes(&self, tree: &Tree) -> Vec<String> {
+        let estimated = self.provenance.estimated.then(|| {
+            "the energies rest on estimates: a power model stood in for a meter in the training data".to_owned()
+        });
+        let memory = self.memory_needed(tree).map(|(needed, available)| {
+            let bytes = render::bytes;
+            format!(
+                "does not fit the device's memory: weights {}, cache {} and activations {} need {}, the device has {}",
+                bytes(needed.weights),
+                bytes(needed.cache),
+                bytes(needed.activations),
+                bytes(needed.total()),
+                bytes(available)
+            )
+        });
+        estimated.into_iter().chain(self.provenance.warning()).chain(memory).collect()
+    }
+
+    /// What a run of the tree takes of the device's memory and what there is, bytes, if it does not fit.
+    pub fn memory_needed(&self, tree: &Tree) -> Option<(MemoryUse, f64)> {
+        const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+        let available = GIB * self.provenance.memory_gib?;
+        Some((MemoryUse::of(tree)?, available)).filter(|(needed, _)| needed.total() > available)
     }
 
     /// Carries the profile over to another machine, from trees that were measured there: one tree scales it, more fit it to that machine.
@@ -161,10 +190,7 @@ impl DeviceProfile {
         }
         let plain: Vec<Tree> = trees.iter().map(Tree::without_math).collect();
         let predictor = self.predictor.adapted(&plain.iter().collect::<Vec<_>>())?;
-        let mut provenance = Provenance::new(device, trees);
-        provenance.training_data =
-            format!("{}; carried over from {}", provenance.training_data, self.provenance.device);
-        Ok(Self { predictor, provenance })
+        Ok(Self { predictor, provenance: self.provenance.carried_over(device, trees) })
     }
 
     /// Predicts a tree and explains the figures of its first node of this scope.

@@ -1,11 +1,16 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use irene_tree::{Node, Precision, Quantity, Size, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::noise;
+
 /// The device, sizes and precision that a predictor was trained on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Provenance {
     /// The machine, as its user names it.
@@ -17,6 +22,15 @@ pub struct Provenance {
     pub sizes: Option<SizeRanges>,
     /// The number formats that the training trees ran in, each once.
     pub precisions: Vec<Precision>,
+    /// Whether energies that it learned from are a power model's estimates rather than a meter's readings.
+    #[serde(skip_serializing_if = "is_false")]
+    pub estimated: bool,
+    /// Half the 95% interval of the training energies by their own measurement, as a share; None if the trees do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<f64>,
+    /// The device's memory, GiB; None if nobody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_gib: Option<f64>,
     /// SHA-256 of the training trees' interchange lines.
     pub digest: String,
     /// The program that trained it.
@@ -37,6 +51,11 @@ pub struct SizeRanges {
     pub past: [usize; 2],
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes it like this
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn is_zero(range: &[usize; 2]) -> bool {
     *range == [0; 2]
 }
@@ -55,6 +74,16 @@ impl SizeRanges {
         let range = |of: fn(&Size) -> usize| Some([sizes.iter().map(of).min()?, sizes.iter().map(of).max()?]);
         let [sequences, new] = [range(|size| size.sequences)?, range(|size| size.new)?];
         Some(Self { sequences, new, past: range(|size| size.past)? })
+    }
+
+    /// The ranges that hold both.
+    fn union(&self, other: &Self) -> Self {
+        let both = |a: [usize; 2], b: [usize; 2]| [a[0].min(b[0]), a[1].max(b[1])];
+        Self {
+            sequences: both(self.sequences, other.sequences),
+            new: both(self.new, other.new),
+            past: both(self.past, other.past),
+        }
     }
 
     /// Those that the text of older files tells, which have no fields for them: `...; batch 8 to 32, sequence 32 to 256; ...`.
@@ -91,20 +120,61 @@ impl Provenance {
         }
         let counts = models.iter().map(|(model, count)| format!("{model} ({count})")).collect::<Vec<_>>().join(", ");
         let sizes = SizeRanges::of(trees);
-        let ranges = sizes.map_or_else(String::new, |SizeRanges { sequences: [a, b], new: [c, d], .. }| {
-            format!("; batch {a} to {b}, sequence {c} to {d}")
-        });
+        let ranges = sizes.map_or_else(String::new, |sizes| format!("; {sizes}"));
         // A predictor that learned from estimates predicts estimates.
         let is_estimated = trees.iter().flat_map(Tree::nodes).any(Node::is_energy_estimated);
         let estimated = if is_estimated { "; energies estimated" } else { "" };
+        let count = if trees.len() == 1 { "1 tree".to_owned() } else { format!("{} trees", trees.len()) };
         Self {
             device: device.into(),
-            training_data: format!("{} trees: {counts}{ranges}{estimated}", trees.len()),
+            training_data: format!("{count}: {counts}{ranges}{estimated}"),
             sizes,
             precisions: trees.iter().map(|tree| tree.precision).collect::<BTreeSet<_>>().into_iter().collect(),
+            estimated: is_estimated,
+            uncertainty: noise::of_energies(trees),
+            memory_gib: None,
             digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
         }
+    }
+
+    /// The provenance of a predictor that was carried over to this device from these trees: it knows the sizes and formats of both, and rests
+    /// on estimates if either does.
+    pub(crate) fn carried_over(&self, device: impl Into<String>, trees: &[Tree]) -> Self {
+        let mut here = Self::new(device, trees);
+        let known = self.sizes.map_or_else(String::new, |sizes| format!(" ({sizes})"));
+        here.training_data = format!("{}; carried over from {}{known}", here.training_data, self.device);
+        here.sizes = here.sizes.map(|sizes| self.sizes.map_or(sizes, |before| sizes.union(&before))).or(self.sizes);
+        here.precisions =
+            here.precisions.iter().chain(&self.precisions).copied().collect::<BTreeSet<_>>().into_iter().collect();
+        here.estimated |= self.estimated;
+        here
+    }
+
+    /// The word for its figures: `predicted`, or what they rest on beside that.
+    pub fn basis(&self) -> &'static str {
+        if self.estimated { "predicted from estimated energies" } else { "predicted" }
+    }
+
+    /// How far off the training energies may be by their own measurement, and what would narrow it, if it is worth a warning.
+    pub fn warning(&self) -> Option<String> {
+        /// Half the 95% interval, as a share, up to which the quick protocol is content.
+        const CONTENT: f64 = 0.05;
+        let share = self.uncertainty.filter(|share| *share > CONTENT)?;
+        Some(format!(
+            "the training energies are known to ±{:.0}% only (95%), and so is what is predicted from them: longer rounds (irene profile \
+             --round SECONDS), more rounds (--rounds N), or more trees narrow this",
+            100.0 * share
+        ))
+    }
+}
+
+/// `batch 8 to 32, sequence 32 to 512`.
+impl fmt::Display for SizeRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sequences: [a, b], new: [c, d], past } = *self;
+        write!(f, "batch {a} to {b}, sequence {c} to {d}")?;
+        if past == [0; 2] { Ok(()) } else { write!(f, " after {} to {}", past[0], past[1]) }
     }
 }
 
@@ -121,14 +191,21 @@ struct Stored {
     /// Absent from older files, which are about 32-bit floats.
     #[serde(default = "only_f32")]
     precisions: Vec<Precision>,
+    /// Absent from older files, which have a word in their text.
+    estimated: Option<bool>,
+    uncertainty: Option<f64>,
+    memory_gib: Option<f64>,
     digest: String,
     trained_by: String,
 }
 
 impl From<Stored> for Provenance {
-    fn from(Stored { device, training_data, sizes, precisions, digest, trained_by }: Stored) -> Self {
+    fn from(stored: Stored) -> Self {
+        let Stored { device, training_data, sizes, precisions, estimated, uncertainty, memory_gib, digest, trained_by } =
+            stored;
         let sizes = sizes.or_else(|| SizeRanges::from_text(&training_data));
-        Self { device, training_data, sizes, precisions, digest, trained_by }
+        let estimated = estimated.unwrap_or_else(|| training_data.split("; ").any(|part| part == "energies estimated"));
+        Self { device, training_data, sizes, precisions, estimated, uncertainty, memory_gib, digest, trained_by }
     }
 }
 
@@ -148,6 +225,7 @@ mod tests {
         let older = read(text, "");
         assert_eq!(older.sizes, Some(SizeRanges { sequences: [8, 32], new: [32, 256], past: [0, 0] }));
         assert_eq!(older.precisions, [Precision::F32]);
+        assert!(older.estimated && !read("2 trees; batch 8 to 32, sequence 32 to 256", "").estimated);
         for text in ["", "batch 1", "2 trees; batch 1 to 2", "2 trees; batch 1 to x, sequence 1 to 2"] {
             assert_eq!(read(text, "").sizes, None, "{text}");
         }

@@ -27,10 +27,12 @@ impl<const N: usize> Range<N> {
         const SLACK: f64 = 1e-9;
         // Added to both, so that zeros have a ratio.
         const LEAST: f64 = 1e-9;
+        // What the training data has none of is this far.
+        const MOST: f64 = 1e6;
         std::array::from_fn(|column| {
             let ([low, high], value) = (self.0[column], row[column]);
             let factor = if value > high { (value + LEAST) / (high + LEAST) } else { (low + LEAST) / (value + LEAST) };
-            (factor > 1.0 + SLACK).then_some(factor)
+            (factor > 1.0 + SLACK).then_some(factor.min(MOST))
         })
     }
 

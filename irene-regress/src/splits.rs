@@ -1,6 +1,6 @@
 //! Cross-validation: which trees each fold leaves out of training.
 
-use irene_tree::Tree;
+use irene_tree::{Node, Tree};
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{Rng, SeedableRng},
@@ -43,7 +43,9 @@ pub struct Split {
 /// The family of a tree's architecture: decoders like GPT, encoders like BERT, DistilBERT (whose attention differs); any other architecture
 /// is a family of its own.
 pub fn family(tree: &Tree) -> &str {
-    let name = tree.root().instance_type();
+    // The model of a generation is that of its passes.
+    let passes = tree.nodes().iter().filter(|node| node.size.is_some());
+    let name = passes.chain([tree.root()]).map(Node::instance_type).next().unwrap_or_default();
     let contains = |part: &str| name.to_ascii_lowercase().contains(part);
     match () {
         () if contains("gpt") => "GPT-like",
@@ -140,7 +142,7 @@ pub(crate) fn held_out(trees: &[&Tree]) -> Vec<Split> {
 }
 
 /// Splits that test extrapolation: without the smallest and the largest batches, the shortest and the longest sequences.
-pub(crate) fn edges(trees: &[&Tree]) -> Vec<Split> {
+fn edges(trees: &[&Tree]) -> Vec<Split> {
     let sizes: [fn(&Tree) -> usize; 2] = [|tree| tree.size.sequences, |tree| tree.size.new];
     let mut splits = Vec::new();
     for size in sizes {
@@ -150,6 +152,22 @@ pub(crate) fn edges(trees: &[&Tree]) -> Vec<Split> {
             splits.push(Split { left_out: edge.to_string(), training, test });
         }
     }
+    splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
+}
+
+/// Splits that leave sizes out: at the edges, and some between them.
+pub(crate) fn held_out_sizes(trees: &[&Tree]) -> Vec<Split> {
+    /// Each takes a training.
+    const MOST: usize = 6;
+    let by_size = groups(trees, |_, tree| size(tree));
+    let step = by_size.len().div_ceil(MOST).max(1);
+    let between = by_size.into_iter().skip(step / 2).step_by(step).filter(|split| has_sizes(trees, split));
+    edges(trees).into_iter().chain(between).collect()
+}
+
+/// Splits that leave a family out.
+pub(crate) fn held_out_families(trees: &[&Tree]) -> Vec<Split> {
+    let splits = groups(trees, |_, tree| family(tree).to_owned());
     splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
 }
 

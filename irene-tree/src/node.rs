@@ -194,10 +194,39 @@ impl Node {
         self.values.set(quantity, value);
     }
 
+    fn measurement(&self) -> Option<&Value> {
+        self.extra.as_ref()?.get(Self::MEASUREMENT_FIELD)
+    }
+
     /// Whether its energy is a power model's estimate rather than a meter's reading, as its `measurement` field says.
     pub fn is_energy_estimated(&self) -> bool {
-        let measurement = self.extra.as_ref().and_then(|extra| extra.get(Self::MEASUREMENT_FIELD));
-        measurement.is_some_and(|measurement| measurement["energy_provenance"] == "estimated")
+        self.measurement().is_some_and(|measurement| measurement["energy_provenance"] == "estimated")
+    }
+
+    /// Half the 95% interval of its latency (s) or energy (J), as its `measurement` field says.
+    pub fn half_width(&self, quantity: Quantity) -> Option<f64> {
+        let field = match quantity {
+            Quantity::Latency => "latency_half_width",
+            Quantity::GroundTruthEnergy => "energy_half_width",
+            _ => return None,
+        };
+        self.measurement()?[field].as_f64()
+    }
+
+    /// In how many rounds it was measured, as its `measurement` field says.
+    pub fn measured_rounds(&self) -> Option<u64> {
+        self.measurement()?["rounds"].as_u64()
+    }
+
+    /// Why it is extrapolated: the features outside the training range, each with the factor by which it lies beyond, farthest first.
+    pub fn extrapolated(&self) -> Vec<(&str, f64)> {
+        let factors =
+            self.extra.as_ref().and_then(|extra| extra.get(Self::EXTRAPOLATED_FIELD)).and_then(Value::as_object);
+        let factors = factors.into_iter().flatten();
+        let mut factors: Vec<_> =
+            factors.filter_map(|(feature, factor)| Some((feature.as_str(), factor.as_f64()?))).collect();
+        factors.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        factors
     }
 
     /// The field of a measured node that says how it was measured.

@@ -36,7 +36,7 @@ export function createTotals(act) {
       list.replaceChildren(
         ...figure("total", `Energy, ${predictor.provenance}`, joules(root.energy), {
           data: { joules: root.energy },
-          more: [range && `90%: ${range}`, marksText(root.marks)].filter(Boolean).join("; "),
+          more: [range && `90%: ${range}`, marksText(root.marks), ...(predictor.notes ?? [])].filter(Boolean).join("; "),
         }),
         ...figure("per-token", "Energy per token", joules(perToken), { data: { joules: perToken } }),
         ...figure("latency", "Latency", seconds(root.latency)),

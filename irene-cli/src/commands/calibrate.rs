@@ -25,13 +25,17 @@ pub(crate) struct Args {
     /// The other machine, for the file's provenance
     #[arg(long, default_value = UNNAMED)]
     name: String,
+    /// The other machine's device memory, GiB: a model that does not fit is then said not to
+    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    memory_gib: Option<f64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
     let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, &args.name)))?;
+    let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, &args.name)))?;
+    profile.provenance.memory_gib = args.memory_gib;
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
     output::tell(&format!(
@@ -44,5 +48,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         },
         args.output.display()
     ));
+    super::tell_of_training(&profile.provenance);
     Ok(())
 }

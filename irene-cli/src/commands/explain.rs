@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     FormatArgs, Usage,
     following::{self, RunArgs},
-    predictor::PredictorArgs,
+    predictor::{NamedProfile, PredictorArgs},
     size,
     trees::{self, Completion},
 };
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (id, explanation) = completion.explained(explained)?;
     let node = tree.node(id);
     match args.format.format() {
-        Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor.name)?),
+        Format::Text => output::print_text(&text(&tree, node, &explanation, &predictor)?),
         Format::Csv => output::print(&terms(&explanation).csv()),
         Format::Json => output::print(&output::json(Map::from_iter([
             ("model_name".to_owned(), Value::from(tree.model_name.as_str())),
@@ -122,15 +122,20 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
     }
 }
 
-fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) -> Result<String> {
+fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &NamedProfile) -> Result<String> {
     let energy = node.get(Quantity::PredictedEnergy).unwrap_or(f64::NAN);
     let mut out = format!(
-        "{} ({})\nof {}, on {predictor}: {} (predicted)\n",
+        "{} ({})\nof {}, on {}: {} ({})\n",
         node.scope(),
         node.instance_type(),
         output::what_runs(tree),
+        predictor.name,
         render::si(energy, "J"),
+        predictor.profile.provenance.basis(),
     );
+    for note in predictor.profile.notes(tree) {
+        writeln!(out, "{note}")?;
+    }
     if let (Some(low), Some(high)) = (node.get(Quantity::PredictedLow), node.get(Quantity::PredictedHigh)) {
         writeln!(out, "{}% interval {} to {}", 100.0 * CONFIDENCE, render::si(low, "J"), render::si(high, "J"))?;
     }
@@ -138,11 +143,10 @@ fn text(tree: &Tree, node: &Node, explanation: &Explanation, predictor: &str) ->
         let what = if node.level().is_leaf() { "an" } else { "contains an" };
         out += &format!("{what} operation the predictor never saw, costed from its FLOPs and bytes\n");
     }
-    if let Some(beyond) = node.extra.as_ref().and_then(|extra| extra.get(Node::EXTRAPOLATED_FIELD)?.as_object()) {
-        let factor = |(feature, factor): (&String, &serde_json::Value)| {
-            format!("{feature} by a factor of {:.2}", factor.as_f64().unwrap_or(f64::NAN))
-        };
-        writeln!(out, "outside the training data: {}", beyond.iter().map(factor).collect::<Vec<_>>().join(", "))?;
+    let beyond = node.extrapolated();
+    if !beyond.is_empty() {
+        let beyond = beyond.iter().map(|(feature, factor)| format!("{feature} by a factor of {factor:.2}"));
+        writeln!(out, "outside the training data: {}", beyond.collect::<Vec<_>>().join(", "))?;
     }
     table(&mut out, "energy", "J", &explanation.energy)?;
     table(&mut out, "latency", "s", &explanation.latency)?;

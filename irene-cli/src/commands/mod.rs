@@ -330,3 +330,21 @@ impl MethodArgs {
         Ok(Chosen::Paper(PaperTrainer { strategy, features, seed: self.seed.unwrap_or(default.seed) }))
     }
 }
+
+/// A device's memory, GiB.
+pub(crate) fn gib(text: &str) -> Result<f64, String> {
+    let gib = text.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0);
+    gib.ok_or_else(|| "expected a number of GiB above 0, such as 11".into())
+}
+
+/// Says what whoever trained a predictor should know of its training data.
+fn tell_of_training(provenance: &irene_regress::Provenance) {
+    if provenance.estimated {
+        crate::output::tell(
+            "the energies are estimates (a power model's, not a meter's), and so is what is predicted from them",
+        );
+    }
+    if let Some(warning) = provenance.warning() {
+        crate::output::tell(&format!("warning: {warning}"));
+    }
+}

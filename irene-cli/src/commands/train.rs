@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The machine that the data was measured on, for the file's provenance
     #[arg(long, value_name = "NAME", default_value = UNNAMED)]
     name: String,
+    /// The machine's device memory, GiB: a model that does not fit is then said not to
+    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    memory_gib: Option<f64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -35,7 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
     let predictor = completion.explained(predictor.map_err(super::needs))?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
-    let profile = DeviceProfile { predictor, provenance: Provenance::new(&args.name, &trees) };
+    let profile = DeviceProfile {
+        predictor,
+        provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::new(&args.name, &trees) },
+    };
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;
     output::tell(&format!(
@@ -44,5 +50,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         profile.provenance.training_data,
         args.output.display()
     ));
+    super::tell_of_training(&profile.provenance);
     Ok(())
 }

@@ -9,6 +9,7 @@ use irene_numerics::{CovarianceFactor, LevenbergMarquardt, median};
 use nalgebra::{DMatrix, DVector};
 
 use super::Sample;
+use crate::noise::NOISE;
 
 /// A law with three coefficients, none negative, that can be carried over to another machine.
 pub(crate) trait Transferable: Copy {
@@ -35,6 +36,8 @@ pub(crate) struct Known<'a, L> {
     pub(crate) samples: &'a [Sample],
     /// The target of the law for each sample: the logarithm of the measured figure, less its correction.
     pub(crate) targets: Vec<f64>,
+    /// How many measurements each target counts as.
+    pub(crate) counts: Vec<f64>,
 }
 
 /// The shifts, in e-folds.
@@ -56,8 +59,10 @@ pub(crate) fn shifted<L: Transferable>(law: &L, shared: &[f64; 3], own: &[f64; 3
 pub(crate) fn fit<L: Transferable>(known: &[Known<'_, L>], starts: &[[f64; 3]]) -> Shifts {
     let from = |start: &[f64; 3]| {
         let law = |known: &Known<'_, L>| shifted(&known.law, start, &[0.0; 3]);
-        let known: Vec<Known<'_, L>> =
-            known.iter().map(|of| Known { law: law(of), samples: of.samples, targets: of.targets.clone() }).collect();
+        let known: Vec<Known<'_, L>> = known
+            .iter()
+            .map(|of| Known { law: law(of), targets: of.targets.clone(), counts: of.counts.clone(), ..*of })
+            .collect();
         let shifts = fit_from_here(&known);
         Shifts { shared: std::array::from_fn(|i| shifts.shared[i] + start[i]), ..shifts }
     };
@@ -91,6 +96,11 @@ fn fit_from_here<L: Transferable>(known: &[Known<'_, L>]) -> Shifts {
     Shifts { shared: of(0), own: (1..=known.len()).map(of).collect(), loss }
 }
 
+/// The standard deviation of a target from a law, e-folds: that of a measurement with a wide interval of its own is larger.
+fn spread(count: f64) -> f64 {
+    (MISFIT * MISFIT + NOISE * NOISE * (1.0 / count - 1.0).max(0.0)).sqrt()
+}
+
 /// The loss around some shifts.
 struct Linearised {
     shifts: DVector<f64>,
@@ -111,17 +121,18 @@ fn linearised<L: Transferable>(known: &[Known<'_, L>], shifts: DVector<f64>) -> 
         slope[i] += precision * shift;
         loss += precision * shift * shift;
     }
-    for (place, Known { law, samples, targets }) in known.iter().enumerate() {
+    for (place, Known { law, samples, targets, counts }) in known.iter().enumerate() {
         let own = 3 + 3 * place;
         let law = shifted(law, &[shifts[0], shifts[1], shifts[2]], &[shifts[own], shifts[own + 1], shifts[own + 2]]);
-        for (sample, target) in samples.iter().zip(targets) {
+        for ((sample, target), count) in samples.iter().zip(targets).zip(counts) {
             let (figure, shares) = law.at(sample);
-            let residual = (figure.max(f64::MIN_POSITIVE).ln() - target) / MISFIT;
+            let spread = spread(*count);
+            let residual = (figure.max(f64::MIN_POSITIVE).ln() - target) / spread;
             loss += residual * residual;
-            for (i, by) in shares.iter().map(|share| share / MISFIT).enumerate() {
+            for (i, by) in shares.iter().map(|share| share / spread).enumerate() {
                 for row in [i, own + i] {
                     slope[row] += residual * by;
-                    for (j, other) in shares.iter().map(|share| share / MISFIT).enumerate() {
+                    for (j, other) in shares.iter().map(|share| share / spread).enumerate() {
                         gram[(row, j)] += by * other;
                         gram[(row, own + j)] += by * other;
                     }
@@ -143,7 +154,7 @@ mod tests {
             let shape = [if i < 12 { 20.0 } else { 1.0 } * size, size, 0.0, 1.0];
             let seconds = law.seconds(&shape);
             let log_energy = energy.joules(&shape, seconds).ln();
-            Sample { shape, log_time: seconds.ln(), log_energy, log_gpu_energy: None, count: 1.0 }
+            Sample { shape, log_time: seconds.ln(), log_energy, log_gpu_energy: None, count: 1.0, energy_count: 1.0 }
         };
         (0..24).map(sample).collect()
     }
@@ -155,7 +166,7 @@ mod tests {
         let there = TimeCurve { launch: 6e-5, per_mflop: 1e-7, per_mib: 4e-6 };
         let samples = samples(&there, &energy);
         let targets = samples.iter().map(|sample| sample.log_time).collect();
-        let shifts = fit(&[Known { law: here, samples: &samples, targets }], &[[0.0; 3]]);
+        let shifts = fit(&[Known { law: here, samples: &samples, targets, counts: vec![1.0; 24] }], &[[0.0; 3]]);
         let found = shifted(&here, &shifts.shared, &shifts.own[0]);
         for (found, truth) in found.coefficients().into_iter().zip(there.coefficients()) {
             assert!((found / truth - 1.0).abs() < 0.05, "{found} {truth}");

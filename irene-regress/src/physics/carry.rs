@@ -112,7 +112,9 @@ fn known<'a, L: Transferable>(
         let log_factor = |logs: &Vec<f64>| logs.get(figure).copied().unwrap_or_default();
         let targets = both.samples.iter().zip(&both.log_factors);
         let targets = targets.map(|(sample, logs)| log_figure(sample) - power * log_factor(logs)).collect();
-        Known { law: law(both.primitive), samples: both.samples, targets }
+        let count = |sample: &Sample| if figure == 1 { sample.energy_count } else { sample.count };
+        let counts = both.samples.iter().map(count).collect();
+        Known { law: law(both.primitive), samples: both.samples, targets, counts }
     };
     both.values().map(known).collect()
 }

@@ -2,7 +2,7 @@ use irene_numerics::CovarianceFactor;
 use nalgebra::DVector;
 
 use super::{SHAPE, Sample, Shape};
-use crate::{Result, Store};
+use crate::{Result, Store, noise::NOISE};
 
 /// Smooth factors on laws, where the training data departs from them: the means of Gaussian processes over the logarithms of the
 /// shape, in e-folds. The marginal likelihood of the training data chooses one of a few [`KERNELS`]. Far from the training data all
@@ -51,9 +51,6 @@ fn thinned(samples: &[Sample], residuals: &[Vec<f64>]) -> (Vec<Sample>, Vec<Vec<
     (samples.iter().copied().step_by(step).collect(), residuals.collect())
 }
 
-/// The spread of repeated measurements, as a share.
-const NOISE: f64 = 0.01;
-
 /// Departures of energies from their law at the measured latency, as a share of those of latencies.
 const ENERGY_SCALE: f64 = 1.0 / 3.0;
 
@@ -98,13 +95,13 @@ impl Correction {
         let of_latency = residuals.first().map_or(&[][..], Vec::as_slice);
         let tried = (0..KERNELS.len()).map(|kernels| Self::on(kernels, samples));
         let by_evidence = |a: &Self, b: &Self| a.evidence(of_latency).total_cmp(&b.evidence(of_latency));
-        tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(residuals)
+        tried.max_by(by_evidence).unwrap_or_else(|| Self::none(0)).weighted(samples, residuals)
     }
 
     /// Learns from other samples with the same kernels.
     pub(crate) fn refitted(&self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
         let (samples, residuals) = &thinned(samples, residuals);
-        Self::on(self.kernels, samples).weighted(residuals)
+        Self::on(self.kernels, samples).weighted(samples, residuals)
     }
 
     /// No correction, for so many figures.
@@ -140,16 +137,20 @@ impl Correction {
 
     fn new(kernels: usize, places: Vec<Shape>, counts: Vec<f64>, weights: Vec<Vec<f64>>) -> Self {
         let correction = Self { kernels, places, counts, weights, factors: None };
-        let factors = if correction.places.is_empty() { None } else { correction.factorised(1.0) };
+        let factors = if correction.places.is_empty() { None } else { correction.factorised(1.0, &correction.counts) };
         Self { factors, ..correction }
     }
 
     /// Solves for the weights that explain these residuals of its samples.
-    fn weighted(mut self, residuals: &[Vec<f64>]) -> Self {
-        let of_energies = self.factorised(ENERGY_SCALE);
+    fn weighted(mut self, samples: &[Sample], residuals: &[Vec<f64>]) -> Self {
+        let energy_counts: Vec<f64> = samples.iter().map(|sample| sample.energy_count).collect();
+        let of_energy = self.factorised(ENERGY_SCALE, &energy_counts);
+        // The driver's energies count as the latencies do; mostly all count alike.
+        let of_gpu = if energy_counts == self.counts { None } else { self.factorised(ENERGY_SCALE, &self.counts) };
+        let of_gpu = of_gpu.as_ref().or(of_energy.as_ref());
         for (figure, residuals) in residuals.iter().enumerate() {
-            let factors = if figure == 0 { &self.factors } else { &of_energies };
-            let solved = factors.as_ref().map(|factors| factors.solve(&DVector::from_column_slice(residuals)));
+            let factors = [self.factors.as_ref(), of_energy.as_ref(), of_gpu][figure.min(2)];
+            let solved = factors.map(|factors| factors.solve(&DVector::from_column_slice(residuals)));
             let weights = solved.map_or_else(|| vec![0.0; residuals.len()], |weights| weights.as_slice().to_vec());
             self.weights.push(weights);
         }
@@ -165,10 +166,10 @@ impl Correction {
     }
 
     /// The covariance of the training data, with deviations times `scale`. The noise on the diagonal keeps it positive definite.
-    fn factorised(&self, scale: f64) -> Option<CovarianceFactor> {
+    fn factorised(&self, scale: f64, counts: &[f64]) -> Option<CovarianceFactor> {
         let kernels = KERNELS[self.kernels];
         let covariance = |i: usize, j: usize| scale * scale * covariance(kernels, &self.places[i], &self.places[j]);
-        CovarianceFactor::of(self.places.len(), covariance, |i| NOISE * NOISE / self.counts[i])
+        CovarianceFactor::of(self.places.len(), covariance, |i| NOISE * NOISE / counts[i])
     }
 
     /// The correction at a shape.
@@ -245,6 +246,7 @@ mod tests {
             log_energy: 0.0,
             log_gpu_energy: None,
             count: 1.0,
+            energy_count: 1.0,
         };
         let samples: Vec<Sample> = (1..=3000).map(sample).collect();
         let (thin, residuals) = thinned(&samples, &[(1..=3000).map(f64::from).collect()]);

@@ -23,15 +23,17 @@ pub(crate) struct EnergyLaw {
 }
 
 impl EnergyLaw {
-    /// Fits by non-negative least squares of the relative error, at the measured latencies; `log_energy` gives a sample's energy, ln J.
-    pub(crate) fn fit(samples: &[Sample], log_energy: impl Fn(&Sample) -> f64) -> Self {
+    /// Fits by non-negative least squares of the relative error, at the measured latencies; `figure` gives a sample's energy, ln J, and
+    /// how many measurements it counts as.
+    pub(crate) fn fit(samples: &[Sample], figure: impl Fn(&Sample) -> (f64, f64)) -> Self {
         let row = |sample: &Sample| {
             let (seconds, [flops, bytes, ..]) = (sample.log_time.exp(), sample.shape);
-            let weight = sample.count.sqrt() / log_energy(sample).exp();
+            let (log_energy, count) = figure(sample);
+            let weight = count.sqrt() / log_energy.exp();
             [seconds, flops, bytes].map(|amount| weight * amount)
         };
         let rows: Vec<[f64; 3]> = samples.iter().map(row).collect();
-        let targets: Vec<f64> = samples.iter().map(|sample| sample.count.sqrt()).collect();
+        let targets: Vec<f64> = samples.iter().map(|sample| figure(sample).1.sqrt()).collect();
         let [power, per_mflop, per_mib] = nonnegative_least_squares(&rows, &targets);
         Self { power, per_mflop, per_mib }
     }

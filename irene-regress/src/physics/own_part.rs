@@ -1,10 +1,19 @@
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use irene_numerics::nonnegative_least_squares;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
-use crate::{Error, Explanation, Result, Store, Term, measured, prediction::PredictedCost};
+use crate::{
+    Error, Explanation, Result, Store, Term,
+    interval::{Kind, Uncertainty},
+    measured, noise,
+    prediction::{NodePrediction, PredictedCost},
+    range::Range,
+};
 
 /// The own part of a module: its cost beside its children's. For energy (J), latency (s) and the energy by the GPU's driver (J) it has a
 /// coefficient for each of [`TERMS`]; none is negative, so that no own part is.
@@ -14,6 +23,8 @@ pub(crate) struct OwnPart {
     pub(crate) latency: Coefficients,
     /// None if the training data has none.
     pub(crate) gpu_energy: Option<Coefficients>,
+    /// The amounts of the training data's modules; None in older files.
+    range: Option<Range<{ TERMS.len() }>>,
 }
 
 pub(crate) type Coefficients = [f64; TERMS.len()];
@@ -23,19 +34,37 @@ pub(crate) type Coefficients = [f64; TERMS.len()];
 pub(crate) const TERMS: [(&str, &str); 3] =
     [("kernels", "kernel"), ("bytes moved", "MiB"), ("bytes copied between layouts", "MiB")];
 
-/// How far off an own part may be, in e-folds: about the spread on the public data.
-const DEVIATION: f64 = 0.15;
+/// The same amounts by the names of their quantities.
+const FEATURES: [&str; TERMS.len()] =
+    [Quantity::Kernels.name(), Quantity::MovedBytes.name(), Quantity::CopiedBytes.name()];
+
+const UNCERTAINTY: Uncertainty =
+    Uncertainty { kind: Kind::Own, group: 0, deviation: 1.0, is_seen: true, distance: 0.0, least_reach: 0.0 };
+
+/// Own parts of equal amounts are off alike.
+fn group(terms: &Coefficients) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    terms.map(f64::to_bits).hash(&mut hasher);
+    hasher.finish()
+}
 
 /// One module of the training data.
 struct Module {
     /// The sum of [`TERMS`] over it and all modules below it.
     terms: Coefficients,
+    /// Its own amounts of [`TERMS`].
+    own: Coefficients,
     /// Latency, energy and GPU energy less those of all primitives below.
     rest: [f64; 3],
     /// Latency, energy and GPU energy.
     total: [f64; 3],
     level: Level,
+    /// How much the latency and the energies count.
+    worth: [f64; 3],
 }
+
+/// The spread of modules' measurements from the law, as a share of the whole: one with a wide interval of its own counts less.
+const MISFIT: f64 = 0.03;
 
 impl OwnPart {
     /// Fits each figure by non-negative least squares of the relative error of whole modules, given the measured figures of the primitives
@@ -46,7 +75,8 @@ impl OwnPart {
             let (rows, targets) = modules.equations(figure);
             nonnegative_least_squares(&rows, &targets)
         };
-        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy: modules.have_gpu_energy().then(|| fit(2)) })
+        let gpu_energy = modules.have_gpu_energy().then(|| fit(2));
+        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy, range: modules.range() })
     }
 
     /// The own part on another machine, from trees that were measured there: all coefficients are scaled alike, and each then departs from
@@ -75,20 +105,21 @@ impl OwnPart {
             latency: fit(0, &self.latency),
             energy: fit(1, &self.energy),
             gpu_energy: gpu_energy.map(|here| fit(2, here)),
+            range: self.range.as_ref().zip(modules.range()).map(|(before, here)| before.union(&here)),
         })
     }
 
-    /// The cost of a module's own part, or of a single operation.
-    pub(crate) fn cost(&self, tree: &Tree, id: NodeId) -> Result<PredictedCost> {
+    /// Predicts a module's own part, or a single operation.
+    pub(crate) fn predict(&self, tree: &Tree, id: NodeId) -> Result<NodePrediction> {
         let terms = terms(tree, id)?;
         let sum = |coefficients: &Coefficients| terms.iter().zip(coefficients).map(|(term, each)| term * each).sum();
-        Ok(PredictedCost {
+        let cost = PredictedCost {
             latency: Some(sum(&self.latency)),
             energy: sum(&self.energy),
             gpu_energy: self.gpu_energy.as_ref().map(sum),
-            deviation: DEVIATION,
-            least_reach: 0.0,
-        })
+        };
+        let distances = self.range.iter().flat_map(|range| FEATURES.into_iter().zip(range.beyond(&terms)));
+        Ok(NodePrediction::of(cost, Uncertainty { group: group(&terms), ..UNCERTAINTY }).beyond(distances))
     }
 
     /// Explains a predicted module by its children and its own part, and a single operation by its cost.
@@ -112,14 +143,18 @@ impl OwnPart {
         if let Some(coefficients) = &self.gpu_energy {
             store.put("own_part.gpu_energy", coefficients);
         }
+        if let Some(range) = &self.range {
+            range.write("own_part.range", store);
+        }
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
-        let gpu_energy = "own_part.gpu_energy";
+        let (gpu_energy, range) = ("own_part.gpu_energy", "own_part.range");
         Ok(Self {
             latency: store.take_coefficients("own_part.latency")?,
             energy: store.take_coefficients("own_part.energy")?,
             gpu_energy: if store.has(gpu_energy) { Some(store.take_coefficients(gpu_energy)?) } else { None },
+            range: if store.has(range) { Some(Range::read(range, store)?) } else { None },
         })
     }
 }
@@ -145,6 +180,10 @@ impl Modules {
         Ok(Self(modules))
     }
 
+    fn range(&self) -> Option<Range<{ TERMS.len() }>> {
+        (!self.0.is_empty()).then(|| Range::of(self.0.iter().map(|module| module.own)))
+    }
+
     fn have_gpu_energy(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0 && module.rest[2].is_finite())
     }
@@ -154,7 +193,9 @@ impl Modules {
     fn equations(&self, figure: usize) -> (Vec<Coefficients>, Vec<f64>) {
         let count = |level| self.0.iter().filter(|module| module.level == level).count() as f64;
         let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
-        let weight = |module: &Module| weights[usize::from(module.level == Level::Model)] / module.total[figure];
+        let weight = |module: &Module| {
+            module.worth[figure].sqrt() * weights[usize::from(module.level == Level::Model)] / module.total[figure]
+        };
         let row = |module: &Module| module.terms.map(|term| weight(module) * term);
         (self.0.iter().map(row).collect(), self.0.iter().map(|module| weight(module) * module.rest[figure]).collect())
     }
@@ -174,7 +215,8 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
         if tree.node(id).level().is_leaf() {
             known = total;
         } else {
-            add(&mut terms, &self::terms(tree, id)?, 1.0);
+            let own = self::terms(tree, id)?;
+            add(&mut terms, &own, 1.0);
             let rest: [f64; 3] = std::array::from_fn(|figure| total[figure] - known[figure]);
             let is_measured = rest[..2].iter().all(|figure| figure.is_finite());
             if is_measured
@@ -185,7 +227,10 @@ fn modules(tree: &Tree) -> Result<Vec<Module>> {
                     total.map(f64::to_bits),
                 ))
             {
-                modules.push(Module { terms, rest, total, level: tree.node(id).level() });
+                let worth = |quantity| noise::worth(tree.node(id), quantity, MISFIT);
+                let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
+                let level = tree.node(id).level();
+                modules.push(Module { terms, own, rest, total, level, worth: [time, energy, time] });
             }
         }
         if let Some(parent) = tree.parent(id) {

@@ -3,7 +3,12 @@ use std::collections::{BTreeMap, HashSet};
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
-use crate::{Explanation, Result, Store, Term, prediction::PredictedCost, range::Range};
+use crate::{
+    Explanation, Result, Store, Term,
+    noise::{self, NOISE},
+    prediction::PredictedCost,
+    range::Range,
+};
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +20,17 @@ pub(crate) struct Sample {
     pub(crate) log_energy: f64,
     /// ln J by the GPU's driver, if that is known throughout.
     pub(crate) log_gpu_energy: Option<f64>,
-    /// How many measurements there are.
+    /// How many measurements there are; one with a wide interval of its own counts less.
     pub(crate) count: f64,
+    /// The same of the energies at the wall.
+    pub(crate) energy_count: f64,
 }
 
-/// Shapes by their bits, with the latency, energy and GPU energy of each measurement.
-type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<[f64; 3]>>;
+/// The latency, energy and GPU energy of one measurement, and how much each counts.
+type Weighted = [[f64; 2]; 3];
+
+/// The measurements of each shape, by its bits.
+type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<Weighted>>;
 
 /// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample. A node without
 /// latency or energy is left out.
@@ -34,21 +44,28 @@ pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> 
             let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
             let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
             let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
+            let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
+            let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
             let Some(name) = keys(tree, id).next() else { continue };
             if of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
-                measured.entry(name).or_default().entry(shape).or_default().push(figures);
+                let weighted = [[figures[0], time], [figures[1], energy], [figures[2], time]];
+                measured.entry(name).or_default().entry(shape).or_default().push(weighted);
             }
         }
     }
     if measured.is_empty() {
         return Err(crate::unmeasured(trees, &[Level::Ml]));
     }
-    let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<[f64; 3]>)| {
-        let count = measurements.len() as f64;
-        let mean = |figure: usize| measurements.iter().map(|figures| figures[figure].ln()).sum::<f64>() / count;
+    let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<Weighted>)| {
+        let count = |figure: usize| measurements.iter().map(|figures| figures[figure][1]).sum::<f64>();
+        let mean = |figure: usize| {
+            let logs = measurements.iter().map(|figures| figures[figure]);
+            logs.map(|[figure, worth]| worth * figure.ln()).sum::<f64>() / count(figure)
+        };
         let [log_time, log_energy, log_gpu_energy] = [0, 1, 2].map(mean);
         let log_gpu_energy = Some(log_gpu_energy).filter(|log| log.is_finite());
-        Sample { shape: shape.map(f64::from_bits), log_time, log_energy, log_gpu_energy, count }
+        let shape = shape.map(f64::from_bits);
+        Sample { shape, log_time, log_energy, log_gpu_energy, count: count(0), energy_count: count(1) }
     };
     Ok(measured.into_iter().map(|(name, shapes)| (name, shapes.into_iter().map(sample).collect())).collect())
 }
@@ -98,8 +115,6 @@ impl Launch {
             latency: Some(self.latency.value()),
             energy: self.energy.value(),
             gpu_energy: self.gpu_energy.map(Corrected::value),
-            deviation: self.deviation,
-            least_reach: 0.0,
         }
     }
 }
@@ -115,10 +130,11 @@ impl Primitive {
     /// Fits the laws alone, without a correction.
     pub(crate) fn of_laws(samples: &[Sample]) -> Self {
         let time = TimeCurve::fit(samples);
-        let energy = EnergyLaw::fit(samples, |sample| sample.log_energy);
+        let energy = EnergyLaw::fit(samples, |sample| (sample.log_energy, sample.energy_count));
         let logs: Option<Vec<f64>> = samples.iter().map(|sample| sample.log_gpu_energy).collect();
-        let gpu_energy =
-            logs.as_ref().map(|_| EnergyLaw::fit(samples, |sample| sample.log_gpu_energy.unwrap_or_default()));
+        let gpu_energy = logs
+            .as_ref()
+            .map(|_| EnergyLaw::fit(samples, |sample| (sample.log_gpu_energy.unwrap_or_default(), sample.count)));
         Self {
             time,
             energy,

@@ -148,6 +148,7 @@ mod tests {
                 log_energy: 0.0,
                 log_gpu_energy: None,
                 count: 1.0,
+                energy_count: 1.0,
             })
             .collect()
     }

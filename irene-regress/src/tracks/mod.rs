@@ -105,7 +105,8 @@ pub(crate) struct Calibrated<M> {
 impl<M: Method> Calibrated<M> {
     fn train(trees: &[&Tree]) -> Result<Self> {
         let method = M::fit_whole(trees)?;
-        Ok(Self { method, spread: Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict) })
+        let spread = Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict);
+        Ok(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)) })
     }
 
     /// Reads a store that [`Predictor::write`] wrote.
@@ -125,9 +126,8 @@ impl<M: Method> Predictor for Calibrated<M> {
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
         let predictions = self.method.predict(tree)?;
-        prediction::write(tree, &predictions, |level, figures, is_outside| {
-            self.spread.as_ref()?.interval(level, figures, is_outside)
-        });
+        let intervals = self.spread.as_ref().map(|spread| spread.intervals(tree, &predictions));
+        prediction::write(tree, &predictions, &intervals.unwrap_or_default());
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl<M: Method> Predictor for Calibrated<M> {
             (Some(here), Some(before)) => Some(here.or_wider(&before)),
             (here, before) => here.or(before).or_else(|| self.spread.as_ref().map(Spread::widened)),
         };
-        Ok(Box::new(Self { method, spread }))
+        Ok(Box::new(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)) }))
     }
 
     fn write(&self, store: &mut Store) {

@@ -28,7 +28,7 @@ impl Method for Primitives {
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
         prediction::sum_up(tree, |id| match tree.node(id).level() {
             Level::Ml => self.law.predict(tree, id),
-            _ => Ok(NodePrediction::of(self.own_part.cost(tree, id)?)),
+            _ => self.own_part.predict(tree, id),
         })
     }
 

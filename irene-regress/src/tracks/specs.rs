@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use irene_numerics::conformal_quantile;
 use irene_tree::{Level, Mark, NodeId, Tree};
@@ -6,7 +9,7 @@ use irene_tree::{Level, Mark, NodeId, Tree};
 use super::Method;
 use crate::{
     Error, Explanation, Result, Store,
-    interval::CONFIDENCE,
+    interval::{CONFIDENCE, Kind, Uncertainty},
     physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, keys, kind, samples, shape, without_formats},
     prediction::{self, NodePrediction},
     provenance::sizes,
@@ -33,6 +36,9 @@ struct Match<'a> {
     primitive: &'a Primitive,
     kinship: Kinship,
 }
+
+/// The deviation, in e-folds, that a shape which was measured in training stays below: twice the spread of repeated measurements.
+const SEEN: f64 = 0.0142;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kinship {
@@ -68,12 +74,17 @@ impl Specs {
     }
 
     fn of_primitive(&self, found: &Match<'_>, shape: &Shape) -> NodePrediction {
-        let mut cost = found.primitive.launch(shape).cost();
-        if found.kinship == Kinship::None {
-            cost.least_reach = self.unseen_reach;
-        }
+        let launch = found.primitive.launch(shape);
+        let uncertainty = Uncertainty {
+            kind: Kind::Leaf,
+            group: group(found.primitive, shape),
+            deviation: launch.deviation,
+            is_seen: found.kinship == Kinship::Same && launch.deviation < SEEN,
+            distance: 0.0,
+            least_reach: if found.kinship == Kinship::None { self.unseen_reach } else { 0.0 },
+        };
         let distances = found.primitive.range.beyond(shape);
-        let mut prediction = NodePrediction::of(cost).beyond(SHAPE.into_iter().zip(distances));
+        let mut prediction = NodePrediction::of(launch.cost(), uncertainty).beyond(SHAPE.into_iter().zip(distances));
         match found.kinship {
             Kinship::Same => {}
             Kinship::OtherPrecision => prediction.marks.insert(Mark::OtherPrecision),
@@ -108,7 +119,7 @@ impl Method for Specs {
         let mut known: HashMap<(*const Primitive, Kinship, [u64; SHAPE.len()]), NodePrediction> = HashMap::new();
         prediction::sum_up(tree, |id| {
             if tree.node(id).level() != Level::Ml {
-                return Ok(NodePrediction::of(self.own_part.cost(tree, id)?));
+                return self.own_part.predict(tree, id);
             }
             let (found, shape) = (self.find(tree, id), shape(tree, id)?);
             let key = (std::ptr::from_ref(found.primitive), found.kinship, shape.map(f64::to_bits));
@@ -175,6 +186,14 @@ fn unseen_reach(samples: &BTreeMap<String, Vec<Sample>>) -> f64 {
     }
     errors.sort_by(f64::total_cmp);
     conformal_quantile(&errors, CONFIDENCE).filter(|reach| reach.is_finite()).unwrap_or_default()
+}
+
+/// Launches of one primitive with equal shapes are off alike.
+fn group(primitive: &Primitive, shape: &Shape) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (std::ptr::from_ref(primitive) as usize).hash(&mut hasher);
+    shape.map(f64::to_bits).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Refuses training data that cannot tell launches from work.

@@ -1,13 +1,19 @@
 //! Energy at the wall from a node's measurements: its latency, the energy that the GPU's driver counted, and other amounts that lessen the
 //! error.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use irene_numerics::{mean, nonnegative_least_squares};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use crate::{
-    Error, Result, Store, Term, latency, measured, missing,
+    Error, Result, Store, Term,
+    interval::{Kind, Uncertainty},
+    latency, measured, missing,
+    noise::{self, NOISE},
     prediction::{NodePrediction, PredictedCost},
     range::Range,
     splits::{Split, held_out},
@@ -89,6 +95,7 @@ struct Nodes {
     /// The amount of each cause; NaN if it is not known.
     amounts: [f64; CAUSES.len()],
     energy: f64,
+    /// How many there are; one with a wide interval of its own counts less.
     count: f64,
 }
 
@@ -105,9 +112,10 @@ fn rows(tree: &Tree, levels: &[Level]) -> Result<Rows> {
         let mut key = [energy.to_bits(); CAUSES.len() + 1];
         key[1..].copy_from_slice(&amounts.map(f64::to_bits));
         let place = *places.entry((level, key)).or_insert(rows[level].len());
+        let worth = noise::worth(tree.node(id), Quantity::GroundTruthEnergy, NOISE);
         match rows[level].get_mut(place) {
-            Some(nodes) => nodes.count += 1.0,
-            None => rows[level].push(Nodes { amounts, energy, count: 1.0 }),
+            Some(nodes) => nodes.count += worth,
+            None => rows[level].push(Nodes { amounts, energy, count: worth }),
         }
     }
     Ok(rows)
@@ -221,9 +229,12 @@ impl WallEnergy {
     pub(super) fn predict(&self, tree: &Tree, id: NodeId) -> Result<NodePrediction> {
         let energy = self.terms(tree, id)?.iter().map(Term::value).sum();
         let (seconds, gpu_energy) = (latency(tree, id)?, tree.node(id).get(Quantity::GpuEnergy));
-        let cost = PredictedCost { latency: Some(seconds), energy, gpu_energy, deviation: DEVIATION, least_reach: 0.0 };
+        let cost = PredictedCost { latency: Some(seconds), energy, gpu_energy };
+        let kind = if tree.node(id).level().is_leaf() { Kind::Leaf } else { Kind::Whole };
+        let group = group(tree.node(id).instance_type());
+        let uncertainty = Uncertainty { kind, group, deviation: DEVIATION, is_seen: true, ..Uncertainty::default() };
         let distances = self.range.beyond(&features(seconds, gpu_energy.unwrap_or(f64::NAN)));
-        Ok(NodePrediction::of(cost).beyond(FEATURES.into_iter().zip(distances)))
+        Ok(NodePrediction::of(cost, uncertainty).beyond(FEATURES.into_iter().zip(distances)))
     }
 
     /// Whether a node has all the measurements that the law needs.
@@ -272,6 +283,13 @@ impl WallEnergy {
 
 /// The first guess of the deviation, in e-folds: about how well measurements repeat.
 const DEVIATION: f64 = 0.005;
+
+/// Nodes of one class are off alike.
+fn group(instance_type: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    instance_type.to_ascii_lowercase().hash(&mut hasher);
+    hasher.finish()
+}
 
 /// The number with four significant digits.
 fn significant(number: f64) -> String {

@@ -4,7 +4,7 @@ use super::{
     fit::{GAP, columns_that_fit, shortened},
     number,
 };
-use crate::{Mark, NodeId, Quantity, Tree};
+use crate::{Mark, Node, NodeId, Quantity, Tree};
 
 /// One column of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +67,23 @@ impl Column {
             Self::Share(q) => tree.share(id, q).map(|share| format!("{:.1}%", 100.0 * share)),
             Self::Bar(q) => tree.share(id, q).map(bar),
             Self::Marks => {
-                let names: Vec<_> = tree.node(id).marks.iter().map(Mark::name).collect();
+                let node = tree.node(id);
+                let names: Vec<_> = node.marks.iter().map(|mark| of_mark(node, mark)).collect();
                 Some(names.join(", "))
             }
         };
         // An absent value is an empty cell, never a zero.
         cell.unwrap_or_default()
+    }
+}
+
+/// The mark's word; for an extrapolated node, also the feature that is farthest outside the training range, and by what factor.
+fn of_mark(node: &Node, mark: Mark) -> String {
+    match (mark, node.extrapolated().first()) {
+        (Mark::Extrapolated, Some((feature, factor))) => {
+            format!("extrapolated: {feature} x{}", number::digits(*factor))
+        }
+        _ => mark.name().to_owned(),
     }
 }
 

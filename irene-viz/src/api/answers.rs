@@ -91,9 +91,12 @@ pub(crate) struct Cost {
 pub(crate) struct PredictorEntry {
     device: String,
     method: String,
-    /// Always `predicted`.
+    /// `predicted`, or `predicted from estimated energies` if a power model stood in for a meter in the training data.
     provenance: &'static str,
     training_data: String,
+    /// What a reader has to know of the whole: that the training energies are uncertain, that the model does not fit the device's memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 impl Prediction {
@@ -117,8 +120,9 @@ impl Prediction {
             predictor: PredictorEntry {
                 device: device.to_owned(),
                 method: profile.predictor.method().to_owned(),
-                provenance: "predicted",
+                provenance: profile.provenance.basis(),
                 training_data: profile.provenance.training_data.clone(),
+                notes: profile.notes(tree),
             },
         })
     }

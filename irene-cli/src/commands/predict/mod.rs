@@ -148,7 +148,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             })
         })?;
         if are_trees {
-            output::tell(&format!("{} predicted by {}", trees::count(count, "tree"), predictor.name));
+            let basis = predictor.profile.provenance.basis();
+            output::tell(&format!("{} {basis} by {}", trees::count(count, "tree"), predictor.name));
         }
         return Ok(());
     }
@@ -176,7 +177,10 @@ fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String
     Ok(match (format, first) {
         (TreeFormat::Text, _) if !each.is_empty() => each.join("\n"),
         (TreeFormat::Text, Some(tree)) if count == 1 => one::text(args, predictor, &tree)?,
-        (TreeFormat::Text, _) => format!("on {} (predicted)\n\n{}", predictor.name, rows.printed(Format::Text)),
+        (TreeFormat::Text, _) => {
+            let basis = predictor.profile.provenance.basis();
+            format!("on {} ({basis})\n\n{}", predictor.name, rows.printed(Format::Text))
+        }
         (TreeFormat::Csv, Some(tree)) if count == 1 => render::csv(&tree),
         (TreeFormat::Csv, _) => rows.printed(Format::Csv),
         (TreeFormat::Json, _) => rows.printed(Format::Json),

@@ -21,7 +21,8 @@ const DEFAULT_TOP: usize = 10;
 pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result<String> {
     let joules = |energy: f64| render::si(energy, "J");
     let energy = run_energy(tree);
-    let mut out = format!("{}, on {} (predicted)\n", output::what_runs(tree), predictor.name);
+    let provenance = &predictor.profile.provenance;
+    let mut out = format!("{}, on {} ({})\n", output::what_runs(tree), predictor.name, provenance.basis());
     let measured = tree.root().get(Quantity::GroundTruthEnergy);
     writeln!(
         out,
@@ -35,6 +36,9 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     let more = figures(tree);
     if !more.is_empty() {
         writeln!(out, "{}", more.join(", "))?;
+    }
+    for note in predictor.profile.notes(tree) {
+        writeln!(out, "{note}")?;
     }
     out.push('\n');
     let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };

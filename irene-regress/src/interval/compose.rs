@@ -1,0 +1,132 @@
+use std::collections::HashMap;
+
+use irene_tree::{Level, NodeId, Tree};
+
+use super::{
+    Spread,
+    reach::{Part, Uncertainty},
+};
+use crate::prediction::NodePrediction;
+
+/// How far energies may be off below and above, J.
+pub(super) type Sides = [f64; 2];
+
+/// How far an energy may be off if its reach is this many e-folds.
+pub(super) fn sides(energy: f64, reach: f64) -> Sides {
+    [energy * -(-reach).exp_m1(), energy * reach.exp_m1()]
+}
+
+/// Groups of parts that have a share of their errors in common.
+pub(super) fn combined(correlation: f64, squares: f64, sum: f64) -> f64 {
+    ((1.0 - correlation) * squares + correlation * sum * sum).sqrt()
+}
+
+fn add(sum: &mut Sides, part: Sides, times: f64) {
+    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += times * part);
+}
+
+/// Own parts below this share of their module do not set it apart from the sum of its children.
+const LEAST_OWN_SHARE: f64 = 0.03;
+
+/// Whether a node is a module below the whole with operations of its own. Measured alone, it waits for what the whole hides.
+pub(super) fn runs_alone(tree: &Tree, id: NodeId, prediction: &NodePrediction) -> bool {
+    let is_own = || Some(prediction.own? > LEAST_OWN_SHARE * prediction.cost?.energy);
+    prediction.is_sum && tree.node(id).level() == Level::Module && is_own() == Some(true)
+}
+
+/// What the parts below each node of a tree may be off by together.
+pub(super) struct Composition {
+    /// For each node and side: the sum of the squares over the groups, the sum, and what is beyond, J; None if a part's reach is not known.
+    sums: Vec<Option<[[f64; 3]; 2]>>,
+}
+
+/// What the parts below one node may be off by.
+struct Open {
+    /// By group.
+    within: Vec<Sides>,
+    beyond: Sides,
+    is_known: bool,
+}
+
+impl Composition {
+    /// `part` gives the reach of a part, if it is known.
+    pub(super) fn of(tree: &Tree, predictions: &[NodePrediction], part: impl Fn(&Uncertainty) -> Option<Part>) -> Self {
+        let mut groups: HashMap<u64, usize> = HashMap::new();
+        for prediction in predictions {
+            let next = groups.len();
+            groups.entry(prediction.uncertainty.group).or_insert(next);
+        }
+        let new = || Open { within: vec![Sides::default(); groups.len()], beyond: Sides::default(), is_known: true };
+        // Children come first here, so that only nodes above the current one are open.
+        let mut open: HashMap<usize, Open> = HashMap::new();
+        let mut sums = vec![None; predictions.len()];
+        for id in tree.ids().rev() {
+            let prediction = &predictions[id.index()];
+            let mut below = open.remove(&id.index()).unwrap_or_else(new);
+            let energy = if prediction.is_sum { prediction.own } else { prediction.cost.map(|cost| cost.energy) };
+            match (energy, part(&prediction.uncertainty)) {
+                (Some(energy), Some(Part { within, beyond })) => {
+                    let (inside, whole) = (sides(energy, within), sides(energy, within + beyond));
+                    add(&mut below.within[groups[&prediction.uncertainty.group]], inside, 1.0);
+                    add(&mut below.beyond, whole, 1.0);
+                    add(&mut below.beyond, inside, -1.0);
+                }
+                _ => below.is_known = false,
+            }
+            sums[id.index()] = below.is_known.then(|| below.sums());
+            if let Some(parent) = tree.parent(id).filter(|parent| predictions[parent.index()].is_sum) {
+                let above = open.entry(parent.index()).or_insert_with(new);
+                above.add(&below, tree.node(id).times());
+            }
+        }
+        Self { sums }
+    }
+
+    pub(super) fn sums(&self, id: NodeId) -> Option<[[f64; 3]; 2]> {
+        self.sums[id.index()]
+    }
+
+    /// How far a node's energy may be off below and above, J, if that is known.
+    pub(super) fn reach(&self, tree: &Tree, id: NodeId, prediction: &NodePrediction, spread: &Spread) -> Option<Sides> {
+        let alone = if runs_alone(tree, id, prediction) { spread.mismatch * prediction.cost?.energy } else { 0.0 };
+        let sides =
+            self.sums(id)?.map(|[squares, sum, beyond]| combined(spread.correlation, squares, sum) + beyond + alone);
+        sides.iter().all(|side| side.is_finite()).then_some(sides)
+    }
+}
+
+impl Open {
+    fn add(&mut self, child: &Self, times: f64) {
+        self.within.iter_mut().zip(&child.within).for_each(|(sum, part)| add(sum, *part, times));
+        add(&mut self.beyond, child.beyond, times);
+        self.is_known &= child.is_known;
+    }
+
+    fn sums(&self) -> [[f64; 3]; 2] {
+        std::array::from_fn(|side| {
+            let squares = self.within.iter().map(|group| group[side] * group[side]).sum();
+            [squares, self.within.iter().map(|group| group[side]).sum(), self.beyond[side]]
+        })
+    }
+}
+
+/// Widens the interval of a parent until it is off by as much as each child may be, equal children together, and reaches up to them.
+/// Composed intervals nearly do; nodes that were predicted one by one need not.
+pub(super) fn hold_children(tree: &Tree, predictions: &[NodePrediction], intervals: &mut [Option<[f64; 2]>]) {
+    let energy = |id: NodeId| predictions[id.index()].cost.map(|cost| cost.energy);
+    let mut runs: HashMap<[u64; 3], f64> = HashMap::new();
+    for parent in tree.ids().rev().filter(|&id| !tree.is_leaf(id)) {
+        runs.clear();
+        for child in tree.children(parent) {
+            if let (Some([low, high]), Some(energy)) = (intervals[child.index()], energy(child)) {
+                *runs.entry([low, energy, high].map(f64::to_bits)).or_default() += tree.node(child).times();
+            }
+        }
+        let (Some([least, most]), Some(whole)) = (&mut intervals[parent.index()], energy(parent)) else { continue };
+        for (key, times) in &runs {
+            let [low, energy, high] = key.map(f64::from_bits);
+            *least = least.min((whole - times * (energy - low)).max(0.0));
+            *most = most.max(whole + times * (high - energy)).max(times * high);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! 90% intervals that are calibrated on what was left out of training (split conformal prediction, Lei et al. 2018, with scores divided
+//! by a first guess of the deviation) and composed up the tree.
+//!
+//! A leaf's energy and a module's own part have a reach, in e-folds. What lies above them is uncertain as its parts are, in joules:
+//!
+//! W = √((1 − c)·Σ w² + c·(Σ w)²) + Σ x
+//!
+//! over the groups of parts below a node. Parts of one group are off alike: w is their sum. c is the share of the errors that all groups
+//! have in common. x is what a reach grows by where the training data says little (outside its range, unlike it), and is added up: such
+//! errors have one cause. So a parent's interval reaches at least as far as that of each child, and no farther than those of all of its
+//! parts together.
+
+mod calibrate;
+mod compose;
+mod conformal;
+mod reach;
+
+use irene_tree::{NodeId, Tree};
+
+pub(crate) use self::reach::{Kind, Reaches, Strangers, Uncertainty};
+use self::{compose::Composition, reach::Part};
+use crate::{Result, Store, noise, prediction::NodePrediction, splits::family};
+
+/// The share of nodes that lie in their interval.
+pub const CONFIDENCE: f64 = 0.9;
+
+/// The factor on a reach where it was not calibrated: no such node was held out, or another machine.
+const WIDER: f64 = 2.0;
+
+/// The reach of intervals, calibrated on trees that were held out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// By kind of part.
+    pub(crate) reaches: Reaches,
+    /// The share of the errors that all groups of parts have in common.
+    pub(crate) correlation: f64,
+    /// What modules with operations of their own may be off by beside, as a share: a run of its own does not hide what the whole hides.
+    pub(crate) mismatch: f64,
+    /// What reaches grow by in a tree of a family that was not in the training data.
+    pub(crate) strangers: Strangers,
+    /// The families of the training data.
+    pub(crate) families: Vec<String>,
+    /// What the training data's own measurement uncertainty adds, e-folds.
+    pub(crate) noise: f64,
+}
+
+impl Spread {
+    /// Lower and upper end of each node's interval, J; None where no node like it was held out.
+    pub(crate) fn intervals(&self, tree: &Tree, predictions: &[NodePrediction]) -> Vec<Option<[f64; 2]>> {
+        let is_stranger = self.is_stranger(tree);
+        let part = |uncertainty: &Uncertainty| self.part(uncertainty, is_stranger);
+        let composition = Composition::of(tree, predictions, part);
+        let interval = |(id, prediction): (NodeId, &NodePrediction)| {
+            let ([down, up], energy) = (composition.reach(tree, id, prediction, self)?, prediction.cost?.energy);
+            Some([(energy - down).max(0.0), energy + up])
+        };
+        let mut intervals: Vec<Option<[f64; 2]>> = tree.ids().zip(predictions).map(interval).collect();
+        compose::hold_children(tree, predictions, &mut intervals);
+        intervals
+    }
+
+    /// Whether no tree like it was in the training data.
+    fn is_stranger(&self, tree: &Tree) -> bool {
+        !self.families.is_empty() && self.families.iter().all(|known| known != family(tree))
+    }
+
+    fn part(&self, uncertainty: &Uncertainty, is_stranger: bool) -> Option<Part> {
+        let Part { within, beyond } = self.reaches.part(uncertainty)?;
+        let stranger = match (is_stranger, self.strangers.get(uncertainty.kind)) {
+            (false, _) => 0.0,
+            (true, Some(more)) => more,
+            (true, None) => (WIDER - 1.0) * within,
+        };
+        Some(Part { within, beyond: beyond + stranger + self.noise })
+    }
+
+    /// With what the measurement uncertainty of the trees adds that it was learned from.
+    pub(crate) fn with_noise_of(self, trees: &[&Tree]) -> Self {
+        Self { noise: self.noise.max(noise::reach(trees)), ..self }
+    }
+
+    /// The wider of both where both know.
+    pub(crate) fn or_wider(&self, other: &Self) -> Self {
+        let new = other.families.iter().filter(|family| !self.families.contains(family));
+        Self {
+            reaches: self.reaches.or_wider(&other.reaches),
+            correlation: self.correlation.max(other.correlation),
+            mismatch: self.mismatch.max(other.mismatch),
+            strangers: self.strangers.or_wider(&other.strangers),
+            families: self.families.iter().chain(new).cloned().collect(),
+            noise: self.noise.max(other.noise),
+        }
+    }
+
+    /// The reaches for a machine that they were not calibrated on.
+    pub(crate) fn widened(&self) -> Self {
+        let mismatch = WIDER * self.mismatch;
+        Self { reaches: self.reaches.times(WIDER), mismatch, strangers: self.strangers.times(WIDER), ..self.clone() }
+    }
+
+    pub(crate) fn write(&self, store: &mut Store) {
+        self.reaches.write(store);
+        store.put("interval.correlation", &[self.correlation]);
+        store.put("interval.mismatch", &[self.mismatch]);
+        store.put("interval.noise", &[self.noise]);
+        self.strangers.write(store);
+        store.set_list("families", self.families.iter());
+    }
+
+    /// None for a predictor without intervals.
+    pub(crate) fn read(store: &Store) -> Result<Option<Self>> {
+        if !store.has("interval.correlation") {
+            return Self::read_by_level(store);
+        }
+        let number = |name: &str| store.take_coefficients::<1>(name).map(|[number]| number);
+        Ok(Some(Self {
+            reaches: Reaches::read(store)?,
+            correlation: number("interval.correlation")?.min(1.0),
+            mismatch: number("interval.mismatch")?,
+            strangers: Strangers::read(store)?,
+            families: store.get_list("families")?,
+            noise: number("interval.noise")?,
+        }))
+    }
+
+    /// Reads an older file, which has a reach for each level. Nothing is known of how its errors go together, so they are added up.
+    fn read_by_level(store: &Store) -> Result<Option<Self>> {
+        let Some(reaches) = Reaches::read_by_level(store)? else { return Ok(None) };
+        Ok(Some(Self {
+            reaches,
+            correlation: 1.0,
+            mismatch: 0.0,
+            strangers: Strangers::default(),
+            families: Vec::new(),
+            noise: 0.0,
+        }))
+    }
+}

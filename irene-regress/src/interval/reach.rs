@@ -1,0 +1,260 @@
+use super::WIDER;
+use crate::{Result, Store};
+
+/// The kind of a part whose energy is predicted at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A primitive.
+    #[default]
+    Leaf,
+    /// What a module runs itself.
+    Own,
+    /// A module or model that is predicted as a whole.
+    Whole,
+}
+
+/// How far off the predicted energy of a part may be, before it is tried on held-out trees.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Uncertainty {
+    pub(crate) kind: Kind,
+    /// Parts of one group are off alike.
+    pub(crate) group: u64,
+    /// A guess of the deviation, e-folds.
+    pub(crate) deviation: f64,
+    /// Whether a part like it was measured in the training data.
+    pub(crate) is_seen: bool,
+    /// How far outside the training range, e-folds: the logarithm of the greatest factor; 0 inside.
+    pub(crate) distance: f64,
+    /// The least reach of its interval, e-folds.
+    pub(crate) least_reach: f64,
+}
+
+impl Uncertainty {
+    pub(super) fn standing(&self) -> usize {
+        match () {
+            () if self.distance > 0.0 => OUTSIDE,
+            () if self.is_seen => SEEN,
+            () => NEW,
+        }
+    }
+}
+
+/// How a part stands to the training data.
+const SEEN: usize = 0;
+const NEW: usize = 1;
+const OUTSIDE: usize = 2;
+
+/// The reach of a part, e-folds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Part {
+    /// Inside the training range.
+    pub(crate) within: f64,
+    /// What there is on top.
+    pub(crate) beyond: f64,
+}
+
+/// The reach of an interval, in e-folds: a multiple of a power of the guessed deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Reach {
+    pub(crate) multiple: f64,
+    pub(crate) power: f64,
+}
+
+/// Distances beyond a factor of a thousand count as that.
+const FARTHEST: f64 = 6.9;
+
+impl Reach {
+    /// Outside the training range it grows with the root of the logarithm of the factor.
+    pub(crate) fn of(self, uncertainty: &Uncertainty) -> f64 {
+        let growth = (1.0 + uncertainty.distance.min(FARTHEST)).sqrt();
+        self.multiple * uncertainty.deviation.powf(self.power) * growth
+    }
+
+    fn times(self, factor: f64) -> Self {
+        Self { multiple: factor * self.multiple, ..self }
+    }
+}
+
+/// The reaches of one kind of part: seen in training, inside the range, outside.
+type Standings = [Option<Reach>; 3];
+
+/// The reaches by kind of part; None if no node like it was held out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reaches {
+    pub(crate) leaf: Standings,
+    pub(crate) own: Standings,
+    pub(crate) whole: Standings,
+}
+
+/// The lists of a predictor file.
+const NAMES: [(&str, Kind); 3] =
+    [("interval.leaf", Kind::Leaf), ("interval.own", Kind::Own), ("interval.whole", Kind::Whole)];
+
+impl Reaches {
+    fn get(&self, kind: Kind) -> &Standings {
+        match kind {
+            Kind::Leaf => &self.leaf,
+            Kind::Own => &self.own,
+            Kind::Whole => &self.whole,
+        }
+    }
+
+    pub(crate) fn set(&mut self, kind: Kind, standings: Standings) {
+        match kind {
+            Kind::Leaf => self.leaf = standings,
+            Kind::Own => self.own = standings,
+            Kind::Whole => self.whole = standings,
+        }
+    }
+
+    /// The reach of a part. What the training data tells less of never reaches less far.
+    pub(crate) fn part(&self, uncertainty: &Uncertainty) -> Option<Part> {
+        let standing = uncertainty.standing();
+        let known = self.get(uncertainty.kind)[..=standing].iter().flatten();
+        let inside = Uncertainty { distance: 0.0, ..*uncertainty };
+        let up_to = |last: usize, uncertainty: &Uncertainty| {
+            let known = self.get(uncertainty.kind)[..=last].iter().flatten();
+            known.map(|reach| reach.of(uncertainty)).fold(0.0, f64::max)
+        };
+        if known.count() == 0 {
+            return None;
+        }
+        let within = up_to(standing.min(NEW), &inside);
+        let whole = up_to(standing, uncertainty).max(uncertainty.least_reach);
+        Some(Part { within, beyond: (whole - within).max(0.0) })
+    }
+
+    fn map(&self, other: &Self, of: impl Fn(Option<Reach>, Option<Reach>) -> Option<Reach>) -> Self {
+        let each = |a: &Standings, b: &Standings| std::array::from_fn(|standing| of(a[standing], b[standing]));
+        Self {
+            leaf: each(&self.leaf, &other.leaf),
+            own: each(&self.own, &other.own),
+            whole: each(&self.whole, &other.whole),
+        }
+    }
+
+    /// The wider of both where both have one.
+    pub(crate) fn or_wider(&self, other: &Self) -> Self {
+        /// A typical guess, to compare reaches at.
+        const TYPICAL: Uncertainty =
+            Uncertainty { kind: Kind::Leaf, group: 0, deviation: 0.03, is_seen: true, distance: 0.0, least_reach: 0.0 };
+        self.map(other, |a, b| match (a, b) {
+            (Some(a), Some(b)) => Some(if a.of(&TYPICAL) >= b.of(&TYPICAL) { a } else { b }),
+            (a, b) => a.or(b),
+        })
+    }
+
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        self.map(self, |reach, _| Some(reach?.times(factor)))
+    }
+
+    pub(crate) fn write(&self, store: &mut Store) {
+        for (name, kind) in NAMES {
+            if let [Some(seen), Some(new), Some(outside)] = self.get(kind) {
+                let numbers = [seen, new, outside].map(|reach| [reach.multiple, reach.power]);
+                store.put(name, numbers.as_flattened());
+            }
+        }
+    }
+
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        let mut reaches = Self::default();
+        for (name, kind) in NAMES.into_iter().filter(|(name, _)| store.has(name)) {
+            let numbers: [f64; 6] = store.take_coefficients(name)?;
+            let reach = |place: usize| Some(Reach { multiple: numbers[2 * place], power: numbers[2 * place + 1] });
+            reaches.set(kind, std::array::from_fn(reach));
+        }
+        Ok(reaches)
+    }
+
+    /// Reads the reaches of an older file: by level, inside and outside the training range.
+    pub(crate) fn read_by_level(store: &Store) -> Result<Option<Self>> {
+        let level = |name: &str| -> Result<Option<Standings>> {
+            let name = format!("interval.{name}");
+            if !store.has(&name) {
+                return Ok(None);
+            }
+            let [inside, inside_power, outside, outside_power] = store.take_coefficients(&name)?;
+            let inside = Some(Reach { multiple: inside, power: inside_power });
+            Ok(Some([inside, inside, Some(Reach { multiple: outside, power: outside_power })]))
+        };
+        let mut reaches = Self::default();
+        for (name, kind) in [("ml", Kind::Leaf), ("math", Kind::Own), ("module", Kind::Whole)] {
+            if let Some(standings) = level(name)? {
+                reaches.set(kind, standings);
+            }
+        }
+        // Models as wholes reach as far as modules at least.
+        if let Some(models) = level("model")? {
+            reaches = reaches.or_wider(&Self { whole: models, ..Self::default() });
+        }
+        Ok((reaches != Self::default()).then_some(reaches))
+    }
+}
+
+/// What reaches grow by in a tree of a family that was not in the training data, e-folds; None if no family was held out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Strangers {
+    leaf: Option<f64>,
+    own: Option<f64>,
+    whole: Option<f64>,
+}
+
+impl Strangers {
+    pub(crate) fn get(&self, kind: Kind) -> Option<f64> {
+        match kind {
+            Kind::Leaf => self.leaf,
+            Kind::Own => self.own,
+            Kind::Whole => self.whole,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, kind: Kind) -> &mut Option<f64> {
+        match kind {
+            Kind::Leaf => &mut self.leaf,
+            Kind::Own => &mut self.own,
+            Kind::Whole => &mut self.whole,
+        }
+    }
+
+    pub(crate) fn or_wider(&self, other: &Self) -> Self {
+        let wider = |kind: Kind| match (self.get(kind), other.get(kind)) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        };
+        Self { leaf: wider(Kind::Leaf), own: wider(Kind::Own), whole: wider(Kind::Whole) }
+    }
+
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        let times = |kind: Kind| self.get(kind).map(|more| factor * more);
+        Self { leaf: times(Kind::Leaf), own: times(Kind::Own), whole: times(Kind::Whole) }
+    }
+
+    pub(crate) fn write(&self, store: &mut Store) {
+        for (name, kind) in NAMES {
+            if let Some(more) = self.get(kind) {
+                store.put(&format!("{name}.stranger"), &[more]);
+            }
+        }
+    }
+
+    pub(crate) fn read(store: &Store) -> Result<Self> {
+        let mut strangers = Self::default();
+        for (name, kind) in NAMES {
+            let name = format!("{name}.stranger");
+            if store.has(&name) {
+                let [more] = store.take_coefficients(&name)?;
+                *strangers.get_mut(kind) = Some(more);
+            }
+        }
+        Ok(strangers)
+    }
+}
+
+/// Reaches that were not calibrated follow from those that were.
+pub(crate) fn filled([seen, new, outside]: Standings) -> Standings {
+    let wider = |reach: Option<Reach>| reach.map(|reach| reach.times(WIDER));
+    let seen_or_new = seen.or(new).or(outside);
+    let new = new.or_else(|| wider(seen)).or(outside);
+    [seen_or_new, new, outside.or_else(|| wider(new))]
+}
