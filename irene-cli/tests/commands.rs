@@ -182,6 +182,10 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
     let device = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h100"]);
     assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti, gtx-1070"), "{device}");
+    let near = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "gtx-1080"]);
+    assert!(near.contains("unknown device `gtx-1080`, did you mean `gtx-1080-ti`"), "{near}");
+    let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
+    assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));
 }
 

@@ -66,6 +66,9 @@ fn surrogates_are_learned_and_asked() {
     assert_eq!((&line["hash"], &line["energy"]["unit"]), (&records()[2]["hash"], &json!("J")));
     let figure = |name: &str| line["latency"][name].as_f64().unwrap();
     assert!(figure("at_least") <= figure("value") && figure("value") <= figure("at_most"), "{line}");
+    let later = &json_lines(&good(&["explore", "predict", &surrogates, &one, "--later", "--format", "json"]))[0];
+    assert!(later["latency"]["value"] == line["latency"]["value"], "{later}");
+    assert!(later["latency"]["at_most"].as_f64().unwrap() > figure("at_most"), "{later}");
 
     good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small", "--measure", "latency"]);
     assert!(!good(&["explore", "predict", &surrogates, &one]).contains("energy"));
@@ -95,6 +98,21 @@ fn learners_are_compared_by_the_same_folds() {
     let csv = std::fs::read_to_string(csv).unwrap();
     assert_eq!(csv.lines().count(), 1 + 2 * 2 * 6, "{csv}");
     assert!(csv.starts_with("device,records,measure,learner,is_ours,") && csv.contains("latency,law,true,"), "{csv}");
+
+    let many = device_file(&folder, "many", &command::records("24", "small"));
+    for (protocol, words) in [
+        ("later", "each later fifth of the campaign from what was before it"),
+        ("hidden-size", "each hidden size from the others"),
+        ("depth", "each depth from the others"),
+        ("few", "all others from 8, 5 times"),
+    ] {
+        let text =
+            good(&["explore", "evaluate", &many, "--space", "small", "--learner", "law", "--protocol", protocol]);
+        assert!(text.starts_with(words) && text.contains("half width") && text.contains("law (ours)"), "{text}");
+    }
+    let few = refused(1, &["explore", "evaluate", &one, "--space", "small", "--protocol", "later"]);
+    assert!(few.contains("one: too few records, or all of one group, for --protocol later"), "{few}");
+    assert!(refused(2, &["explore", "evaluate", &one, "--protocol", "lore"]).contains("random, later, hidden-size"));
 
     assert!(
         refused(1, &["explore", "evaluate", &one, "--learner", "lore"])

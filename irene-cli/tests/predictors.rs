@@ -54,7 +54,7 @@ fn a_node_is_explained_by_terms_that_add_up() {
     assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
     assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
     let error = refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"]);
-    assert!(error.contains("gpt2 1x8 has no node `root.mlp`; `irene trace` lists them"), "{error}");
+    assert!(error.contains("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    learning::{CostLawLearner, Errors, crossvalidate, diagnose},
+    learning::{CostLawLearner, Protocol, SurrogateErrors, crossvalidate, diagnose},
     space::DesignSpace,
 };
 
@@ -17,10 +17,10 @@ fn read(device: &str) -> (Dataset, Vec<Candidate>) {
     (data, candidates)
 }
 
-fn errors(device: &str, measure: Measure) -> Errors {
+fn errors(device: &str, measure: Measure) -> SurrogateErrors {
     let (data, candidates) = read(device);
     let held_out = crossvalidate(&CostLawLearner, &candidates, &data.figures(measure).unwrap(), 5, 1, 0).unwrap();
-    Errors::of(held_out.iter()).unwrap()
+    SurrogateErrors::of(held_out.iter()).unwrap()
 }
 
 /// Loose bounds: what five times five folds give is in docs/exploring.md.
@@ -36,7 +36,31 @@ fn the_law_is_as_good_as_it_is_said_to_be() {
     for (device, measure, most) in bounds {
         let found = errors(device, measure);
         assert!(found.mean < most, "{device}, {}: {found:?}", measure.name());
-        assert!((75.0..=100.0).contains(&found.covered), "{device}, {}: {found:?}", measure.name());
+        assert!((85.0..=95.5).contains(&found.covered), "{device}, {}: {found:?}", measure.name());
+    }
+}
+
+/// The Raspberry Pi and the A100 are what the intervals were chosen on; the others check them. The share over devices is held to 85 to
+/// 95%, but for a campaign whose records of few layers alone are from a session that is unlike the others (M1 Pro CPU).
+#[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
+fn intervals_hold_by_every_protocol() {
+    let devices =
+        ["cpu_jetson-nano_b1_r1", "cpu_m1-pro_b32_r1", "cpu_rpi_b1_r1", "gpu_a100_b128_r3", "gpu_m1-pro_b32_r3"]
+            .map(read);
+    for protocol in Protocol::ALL {
+        let mut covered = Vec::new();
+        for (data, candidates) in &devices {
+            for measure in Measure::ALL {
+                let figures = data.figures(measure).unwrap();
+                let held_out = protocol.hold_out(&CostLawLearner, (candidates, &figures), measure, 5, 0).unwrap();
+                let found = SurrogateErrors::of(held_out.iter()).unwrap();
+                assert!(found.covered > 75.0, "{}, {}, {}: {found:?}", data.device, measure.name(), protocol.name());
+                covered.push(found.covered);
+            }
+        }
+        let mean = covered.iter().sum::<f64>() / covered.len() as f64;
+        assert!((85.0..=95.0).contains(&mean), "{}: {mean:.1}, {covered:.0?}", protocol.name());
     }
 }
 

@@ -118,17 +118,10 @@ fn encoder_config(model_type: &str, embedding: usize, width: usize, layers: usiz
 
 /// The built-in names that a name may be a slip of, or the beginning of, best first.
 pub(crate) fn similar(name: &str) -> Vec<String> {
-    const SLIPS: usize = 2;
-    let lower = name.to_lowercase();
-    let distance = |known: &str| {
-        let known = known.to_lowercase();
-        let is_start = lower.len() > SLIPS && known.starts_with(&lower);
-        if is_start { Some(SLIPS) } else { Some(strsim::osa_distance(&known, &lower)).filter(|slips| *slips <= SLIPS) }
-    };
-    let ids = HUB_IDS.iter().map(|(id, name)| (distance(id), (*name).to_owned()));
-    let all = names().map(|name| (distance(&name), name)).chain(ids);
-    let mut near: Vec<(usize, String)> = all.filter_map(|(distance, name)| Some((distance?, name))).collect();
-    near.sort_by_key(|(distance, _)| *distance);
-    near.dedup_by(|a, b| a.1 == b.1);
-    near.into_iter().take(3).map(|(_, name)| name).collect()
+    let names: Vec<String> = names().collect();
+    let known = names.iter().map(String::as_str).chain(HUB_IDS.iter().map(|(id, _)| *id));
+    let mut near: Vec<String> =
+        irene_tree::similar(name, known).into_iter().map(|known| name_of(known).to_owned()).collect();
+    near.dedup();
+    near
 }

@@ -1,11 +1,11 @@
-use irene_tree::Shape;
+use irene_tree::{Shape, did_you_mean};
 
 /// An error in finding, building, tracing or running a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Neither a built-in model nor a path.
-    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too, as does a model of the Hugging Face hub after `hf download {name} config.json`", near(.similar))]
+    #[error("unknown model `{name}`{}; `irene models` lists the built-in ones, and a directory or file with a config.json works too, as does a model of the Hugging Face hub after `hf download {name} config.json`", did_you_mean(.similar))]
     UnknownModel {
         /// The name that was asked for.
         name: String,
@@ -83,14 +83,6 @@ impl From<candle_core::Error> for Error {
             error = *inner;
         }
         Self::Candle(Box::new(error))
-    }
-}
-
-/// A hint at the names that look like the one asked for.
-pub(crate) fn near(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        names => format!(", did you mean `{}`?", names.join("`, `")),
     }
 }
 

@@ -77,12 +77,14 @@ pub enum Error {
         reason: String,
     },
     /// There is no such bundled profile.
-    #[error("unknown device `{name}`; the bundled profiles are {known}, and --predictor takes a file")]
+    #[error("unknown device `{name}`{}; the bundled profiles are {known}, and --predictor takes a file", irene_tree::did_you_mean(.similar))]
     UnknownDevice {
         /// The name asked for.
         name: String,
         /// The names there are.
         known: String,
+        /// Those of them that look like it.
+        similar: Vec<String>,
     },
     /// A tree that breaks the rules of a tree.
     #[error(transparent)]

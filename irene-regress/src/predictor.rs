@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use irene_tree::{Mark, NodeId, Quantity, Tree};
+use irene_tree::{Mark, Node, NodeId, Quantity, Tree};
 use serde_json::json;
 
 use crate::{
@@ -173,7 +173,9 @@ impl DeviceProfile {
     /// [`Error::Unmatched`] for a scope that the tree does not have; those of [`predict`](Self::predict).
     pub fn explain(&self, tree: &mut Tree, scope: &str) -> Result<(NodeId, Explanation)> {
         let Some(id) = tree.find(scope) else {
-            let reason = format!("{tree} has no node `{scope}`; `irene trace` lists them");
+            let similar = irene_tree::similar(scope, tree.nodes().iter().map(Node::scope));
+            let near = irene_tree::did_you_mean(&similar);
+            let reason = format!("{tree} has no node `{scope}`{near}; `irene trace` lists them");
             return Err(Error::Unmatched(reason));
         };
         self.predict(tree)?;
@@ -202,7 +204,9 @@ impl DeviceProfile {
             Some(bundled) => Self::from_bytes(&format!("bundled profile {device} ({})", track.name()), bundled.bytes),
             None => {
                 let known = Self::bundled_names().collect::<Vec<_>>().join(", ");
-                Err(Error::UnknownDevice { name: device.to_owned(), known })
+                let similar =
+                    irene_tree::similar(device, Self::bundled_names()).into_iter().map(str::to_owned).collect();
+                Err(Error::UnknownDevice { name: device.to_owned(), known, similar })
             }
         }
     }

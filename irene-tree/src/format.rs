@@ -129,6 +129,12 @@ impl Format {
         self.definition().name
     }
 
+    /// The name, and those in configs and in other tools.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let Definition { name, aliases, .. } = self.definition();
+        std::iter::once(*name).chain(aliases.iter().copied())
+    }
+
     /// Bytes of this many numbers. Saturates rather than wraps.
     pub fn bytes(self, numbers: u64) -> u64 {
         let Definition { block, bits, .. } = *self.definition();

@@ -39,6 +39,7 @@ mod operation;
 mod quantity;
 pub mod render;
 mod shape;
+mod similar;
 mod size;
 mod tree;
 mod validate;
@@ -53,6 +54,7 @@ pub use operand::{Operand, ParameterId, Role};
 pub use operation::{OpKind, Operation};
 pub use quantity::Quantity;
 pub use shape::{MAX_RANK, Shape};
+pub use similar::{did_you_mean, similar};
 pub use size::{Phase, Size};
 pub use tree::{NodeId, Tree};
 

@@ -1,16 +1,24 @@
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use axum::body::Bytes;
+use axum::http::StatusCode;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
-use irene_tree::Tree;
+use irene_tree::{Tree, did_you_mean, similar};
 use lru::LruCache;
 use tokio::sync::Semaphore;
 
-use crate::{Limits, Options, api::queries::ModelQuery, jobs::Jobs, metrics::Metrics, problem::Problem};
+use crate::{
+    Limits, Options,
+    answer::Answer,
+    api::{queries::ModelQuery, shown},
+    jobs::Jobs,
+    metrics::Metrics,
+    problem::Problem,
+    room::Room,
+};
 
 /// The state that all requests share.
 pub(crate) struct App {
@@ -24,12 +32,21 @@ pub(crate) struct App {
     pub(crate) jobs: Option<Arc<Jobs>>,
     /// Permits of those who follow jobs.
     pub(crate) followers: Arc<Semaphore>,
-    /// Permits of requests that are being answered.
-    pub(crate) requests: Semaphore,
     /// Permits of requests that compute: more threads than processors would only take memory.
-    processors: Semaphore,
-    /// Predictions by their query.
-    cache: Mutex<LruCache<ModelQuery, Bytes>>,
+    processors: Arc<Semaphore>,
+    /// Of the bodies that are being read and answered.
+    pub(crate) bodies: Room,
+    /// Of the answers that are kept or being sent.
+    pub(crate) answers: Room,
+    cache: Mutex<Cache>,
+    /// The OpenAPI document.
+    pub(crate) document: OnceLock<Answer>,
+}
+
+/// Predictions by their query.
+struct Cache {
+    answers: LruCache<ModelQuery, Arc<Answer>>,
+    bytes: usize,
 }
 
 /// A machine that can be predicted for.
@@ -54,9 +71,11 @@ impl App {
             is_local: options.address.ip().to_canonical().is_loopback(),
             jobs,
             followers: Arc::new(Semaphore::new(limits.followers)),
-            requests: Semaphore::new(limits.requests),
-            processors: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
-            cache: Mutex::new(LruCache::new(NonZeroUsize::new(limits.cached).unwrap_or(NonZeroUsize::MIN))),
+            processors: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
+            bodies: Room::new(limits.bodies),
+            answers: Room::new(limits.answers),
+            cache: Mutex::new(Cache { answers: LruCache::unbounded(), bytes: 0 }),
+            document: OnceLock::new(),
         })
     }
 
@@ -65,7 +84,9 @@ impl App {
         let is_it = |device: &&Device| name.is_none_or(|name| device.name == name);
         self.devices.iter().find(is_it).ok_or_else(|| {
             let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
-            Problem::unknown(format!("device `{}` is unknown; there are {known}", name.unwrap_or_default()))
+            let name = name.unwrap_or_default();
+            let near = did_you_mean(&similar(name, self.devices.iter().map(|device| device.name.as_str())));
+            Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name)))
         })
     }
 
@@ -77,62 +98,56 @@ impl App {
 
     /// The built-in model with this name: no request reaches the file system.
     pub(crate) fn model(&self, name: &str) -> Result<ModelSpec, Problem> {
-        ModelSpec::builtin(name)
-            .ok_or_else(|| Problem::unknown(format!("model `{name}` is unknown; /api/v1/models lists those there are")))
-    }
-
-    /// Refuses a run that is larger than this server follows.
-    fn check(&self, Run { size, generate, .. }: Run) -> Result<(), Problem> {
-        let Limits { batch_size, seq_len, .. } = self.limits;
-        let sizes = [
-            ("batch_size", size.sequences, 1, batch_size),
-            ("seq_len", size.new, 1, seq_len),
-            ("past_len", size.past, 0, seq_len),
-            ("generate", generate, 0, seq_len),
-        ];
-        match sizes.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            None => Ok(()),
-            Some((name, value, least, most)) => {
-                Err(Problem::malformed(format!("{name} must be from {least} to {most}, found {value}")))
-            }
-        }
+        ModelSpec::builtin(name).ok_or_else(|| {
+            let names: Vec<String> = ModelSpec::builtin_names().collect();
+            let near = did_you_mean(&similar(name, names.iter().map(String::as_str)));
+            Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists those there are", shown(name)))
+        })
     }
 
     /// Refuses a tree that is larger than this server predicts.
-    fn check_nodes(&self, tree: Tree) -> Result<Tree, Problem> {
+    pub(crate) fn check_nodes(&self, tree: Tree) -> Result<Tree, Problem> {
         let (nodes, most) = (tree.nodes().len(), self.limits.nodes);
         if nodes > most {
-            return Err(Problem::malformed(format!("the model has {nodes} nodes; at most {most} are predicted here")));
+            let detail = format!("the model has {nodes} nodes; at most {most} are predicted here");
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
         Ok(tree)
     }
 
     /// The tree of a model by its shapes alone.
     pub(crate) fn trace(&self, spec: &ModelSpec, run: impl Into<Run>) -> Result<Tree, Problem> {
-        let run = run.into();
-        self.check(run)?;
         self.check_nodes(spec.trace(run).map_err(|error| Problem::refused(&error))?)
     }
 
     /// The tree with its energies.
     pub(crate) fn predict(&self, device: &Device, spec: &ModelSpec, run: Run) -> Result<Tree, Problem> {
-        self.check(run)?;
         let tree = irene_predict::predict(spec, run, &device.profile).map_err(|error| Problem::refused(&error))?;
         self.check_nodes(tree)
     }
 
     /// An answer that was given before.
-    pub(crate) fn cached(&self, query: &ModelQuery) -> Option<Bytes> {
-        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(query).cloned();
+    pub(crate) fn cached(&self, query: &ModelQuery) -> Option<Arc<Answer>> {
+        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).answers.get(query).cloned();
         self.metrics.cache(found.is_some());
         found
     }
 
-    pub(crate) fn keep(&self, query: ModelQuery, answer: Bytes) {
-        // Answers so large that a few fill the cache are not cached.
+    pub(crate) fn keep(&self, query: ModelQuery, answer: Arc<Answer>) {
+        // Answers so large that a few fill the cache are not cached, and the cache leaves room for answers that are being sent.
         const LARGEST: usize = 1 << 20;
-        if answer.len() <= LARGEST {
-            self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(query, answer);
+        let most = self.answers.most() / 2;
+        if answer.len() > LARGEST.min(most) {
+            return;
+        }
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.bytes += answer.len();
+        if let Some(before) = cache.answers.put(query, answer) {
+            cache.bytes -= before.len();
+        }
+        while cache.bytes > most || cache.answers.len() > self.limits.cached {
+            let Some((_, oldest)) = cache.answers.pop_lru() else { break };
+            cache.bytes -= oldest.len();
         }
     }
 }
@@ -142,10 +157,15 @@ pub(crate) async fn compute<T: Send + 'static>(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let _permit = app.processors.acquire().await;
+    // The work holds it: where nobody waits for the answer any more, the processor is still at work.
+    let permit = Arc::clone(&app.processors).acquire_owned().await;
     let shared = Arc::clone(app);
-    tokio::task::spawn_blocking(move || work(&shared)).await.unwrap_or_else(|error| {
+    let work = move || {
+        let _permit = permit;
+        work(&shared)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request failed");
-        Err(Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "this request failed; the server goes on"))
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this request failed; the server goes on"))
     })
 }

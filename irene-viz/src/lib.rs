@@ -5,10 +5,14 @@
 //! `/api/v1/openapi.json`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answer;
 mod api;
 mod app;
 mod bars;
+mod body;
 mod chart;
+mod connection;
+mod host;
 mod job_state;
 mod jobs;
 mod metrics;
@@ -17,6 +21,7 @@ mod page;
 mod problem;
 mod profiling;
 mod report;
+mod room;
 mod search_page;
 mod serve;
 

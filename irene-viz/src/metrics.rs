@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::job_state::JobState;
+use crate::{job_state::JobState, room::Room};
 
 /// What the server counts, in Prometheus' form.
 pub(crate) struct Metrics {
@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     seconds: Family<Route, Histogram>,
     pub(crate) in_flight: Gauge,
     cache: Family<Outcome, Counter>,
+    body_bytes: Gauge,
+    answer_bytes: Gauge,
     pub(crate) jobs: JobCounts,
 }
 
@@ -79,10 +81,13 @@ impl Default for Metrics {
         registry.register("irene_http_request_seconds", "Time to answer", seconds.clone());
         registry.register("irene_http_requests_in_flight", "Requests being answered", in_flight.clone());
         registry.register("irene_cache_lookups", "Answers looked for in the cache", cache.clone());
+        let (body_bytes, answer_bytes) = (Gauge::default(), Gauge::default());
+        registry.register("irene_body_bytes", "Bytes of bodies in memory", body_bytes.clone());
+        registry.register("irene_answer_bytes", "Bytes of answers in memory, kept or being sent", answer_bytes.clone());
         let jobs = JobCounts::default();
         registry.register("irene_jobs", "Jobs that wait or run", jobs.about.clone());
         registry.register("irene_jobs_ended", "Jobs that ended", jobs.ended.clone());
-        Self { registry, requests, seconds, in_flight, cache, jobs }
+        Self { registry, requests, seconds, in_flight, cache, body_bytes, answer_bytes, jobs }
     }
 }
 
@@ -98,7 +103,9 @@ impl Metrics {
         self.cache.get_or_create(&Outcome { outcome: if hit { "hit" } else { "miss" } }).inc();
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, bodies: &Room, answers: &Room) -> String {
+        self.body_bytes.set(i64::try_from(bodies.held()).unwrap_or(i64::MAX));
+        self.answer_bytes.set(i64::try_from(answers.held()).unwrap_or(i64::MAX));
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
             text.clear();

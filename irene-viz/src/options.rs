@@ -45,12 +45,18 @@ pub struct Limits {
     pub cells: usize,
     /// Trees in a body.
     pub trees: usize,
-    /// Requests that are answered at the same time; others wait.
-    pub requests: usize,
     /// Connections that are open at the same time; others wait to be accepted.
     pub connections: usize,
-    /// The time that a request may take, its body and its waiting included.
+    /// The time that a request may take once its body is there, its waiting included.
     pub time: Duration,
+    /// The time that a client may take to send a body.
+    pub body_time: Duration,
+    /// The time that a client may take to read each 64 KiB of an answer.
+    pub write_time: Duration,
+    /// Bytes of all bodies that are in memory at the same time; further ones are refused.
+    pub bodies: usize,
+    /// Bytes of all answers that are in memory at the same time, kept or on their way; further ones are refused.
+    pub answers: usize,
     /// The time that a client may take to send the head of a request.
     pub head_time: Duration,
     /// Answers that are kept.
@@ -78,9 +84,12 @@ impl Default for Limits {
             nodes: 20_000,
             cells: 256,
             trees: 256,
-            requests: 64,
             connections: 2048,
             time: Duration::from_secs(30),
+            body_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(10),
+            bodies: 64 << 20,
+            answers: 256 << 20,
             head_time: Duration::from_secs(10),
             cached: 256,
             jobs_waiting: 8,

@@ -1,10 +1,19 @@
 //! The page and its parts, inside the binary: no path of a request reaches a file.
 
+use std::sync::{Arc, LazyLock};
+
 use axum::{
     Router,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    body::Bytes,
+    extract::{Path, State},
+    response::Response,
     routing::get,
+};
+
+use crate::{
+    answer::{Answer, Asked},
+    app::App,
+    problem::Problem,
 };
 
 /// A part of the page.
@@ -56,16 +65,26 @@ pub(crate) const SCRIPTS: [Asset; 23] = scripts![
     "uploads.js",
 ];
 
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let index = || async { ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], INDEX) };
-    Router::new().route("/", get(index)).route("/assets/{name}", get(asset))
+/// The page and its parts by name, each as an answer that is compressed once.
+static ANSWERS: LazyLock<Vec<(&str, Answer)>> = LazyLock::new(|| {
+    let answer = |kind, text: &'static str| Answer::new(kind, Bytes::from_static(text.as_bytes()));
+    let parts = SCRIPTS.iter().chain([&STYLE]).map(|asset| (asset.name, answer(asset.kind, asset.text)));
+    parts.chain([("", answer("text/html; charset=utf-8", INDEX))]).collect()
+});
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(|State(app): State<Arc<App>>, asked: Asked| async move { part(&app, "", &asked) }))
+        .route("/assets/{name}", get(asset))
 }
 
-async fn asset(axum::extract::Path(name): axum::extract::Path<String>) -> Response {
-    match SCRIPTS.iter().chain([&STYLE]).find(|asset| asset.name == name) {
-        Some(asset) => ([(header::CONTENT_TYPE, asset.kind)], asset.text).into_response(),
-        None => {
-            crate::problem::Problem::new(StatusCode::NOT_FOUND, "there is no such part of the page").into_response()
-        }
+async fn asset(State(app): State<Arc<App>>, Path(name): Path<String>, asked: Asked) -> Result<Response, Problem> {
+    part(&app, &name, &asked)
+}
+
+fn part(app: &App, name: &str, asked: &Asked) -> Result<Response, Problem> {
+    match ANSWERS.iter().find(|(known, _)| *known == name) {
+        Some((_, answer)) => answer.response(&app.answers, asked),
+        None => Err(Problem::unknown("there is no such part of the page")),
     }
 }

@@ -6,7 +6,8 @@ use irene_tree::Size;
 use serde_json::{Map, Value};
 
 use crate::{
-    Error, Options, api,
+    Error, Options,
+    api::{self, queries::Way},
     app::{App, Device},
     page,
 };
@@ -52,7 +53,10 @@ fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<M
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
         (format!("sweep?model={model}&device={on}"), api::value(&api::default_sweep(app, device, spec)?)?),
-        (format!("leaderboard?{at}&device={on}"), api::value(&api::leaderboard_of(app, device, size)?)?),
+        (
+            format!("leaderboard?{at}&device={on}"),
+            api::value(&api::leaderboard_of(app, device, size, Way::default())?)?,
+        ),
     ];
     Ok(answers.into_iter().map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
 }

@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Error, Options, api, app::App, page, problem::Problem};
+use crate::{Error, Options, api, app::App, body, connection::Connection, host, page, problem::Problem};
 
 /// A server that has its port.
 pub struct Server {
@@ -69,6 +69,7 @@ impl Server {
                         continue;
                     }
                 };
+                let stream = Connection::new(stream, limits.write_time);
                 let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
                 tokio::spawn(async move {
                     // What ends a connection early is its client's business.
@@ -111,44 +112,69 @@ fn routes(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(app.limits.body))
+        // The body is read, and its length checked, before.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), answer))
         .with_state(app)
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text(&app.bodies, &app.answers)).into_response()
 }
 
-/// Around every request: its turn, its time limit, headers, metrics and the log.
+/// Around every request: its checks, its body, its time limit, headers, metrics and the log.
 async fn answer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    app.metrics.in_flight.inc();
-    let turn = async {
-        let _permit = app.requests.acquire().await;
-        if method == Method::OPTIONS && app.allow_origin.is_some() {
-            return StatusCode::NO_CONTENT.into_response();
-        }
-        next.run(request).await
-    };
-    let answered = timeout(app.limits.time, turn).await;
-    let mut response = answered.unwrap_or_else(|_| {
-        let seconds = app.limits.time.as_secs();
-        Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the request took more than {seconds} s")).into_response()
-    });
-    app.metrics.in_flight.dec();
+    let in_flight = InFlight::of(&app);
+    let mut response = respond(&app, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    drop(in_flight);
     protect(response.headers_mut());
-    if let Some(allowed) = app.allow_origin.as_deref().filter(|allowed| is_allowed(allowed, origin.as_ref())) {
-        share(response.headers_mut(), allowed);
+    if let Some(allowed) = app.allow_origin.as_deref() {
+        // Caches must not give one origin's answer to another.
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+        if is_allowed(allowed, origin.as_ref()) {
+            share(response.headers_mut(), allowed);
+        }
     }
     let (status, took) = (response.status().as_u16(), start.elapsed());
     app.metrics.answered(&route, status, took);
     tracing::info!(%method, path, status, microseconds = took.as_micros() as u64, "request");
     response
+}
+
+async fn respond(app: &App, request: Request, next: Next) -> Result<Response, Problem> {
+    host::check(request.version(), request.headers())?;
+    if *request.method() == Method::OPTIONS && app.allow_origin.is_some() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let (request, _room) = body::read(app, request).await?;
+    timeout(app.limits.time, next.run(request)).await.map_err(|_| {
+        let detail = format!(
+            "the request took more than {} s; the server may have less to do later",
+            app.limits.time.as_secs_f64()
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })
+}
+
+/// Counts a request until it is answered, or its client is gone.
+struct InFlight<'a>(&'a App);
+
+impl<'a> InFlight<'a> {
+    fn of(app: &'a App) -> Self {
+        app.metrics.in_flight.inc();
+        Self(app)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
 }
 
 /// Scripts, styles and requests from this server alone, and no other page around ours.
@@ -177,7 +203,7 @@ fn share(headers: &mut HeaderMap, allowed: &str) {
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, if-none-match"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, location"));
     }
 }

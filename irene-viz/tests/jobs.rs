@@ -190,20 +190,24 @@ fn jobs_that_cannot_be_measured_are_refused() {
     post(json!({"config": config(16), "batch_size": 1, "seq_len": 8192})).is_problem(422, "MiB; at most 256.0");
     post(json!({"config": config(256), "batch_size": 64, "seq_len": 128})).is_problem(422, "GFLOP; at most 1.0 are");
     post(json!({"model": "nope", "batch_size": 1, "seq_len": 8})).is_problem(404, "model `nope` is unknown");
+    post(json!({"model": "gpt3", "batch_size": 1, "seq_len": 8})).is_problem(404, "did you mean `gpt2`");
     post(json!({"model": "../x", "batch_size": 1, "seq_len": 8})).is_problem(404, "is unknown");
-    post(json!({"batch_size": 1, "seq_len": 8})).is_problem(400, "either `model`");
-    post(json!({"model": "gpt2", "config": {}, "batch_size": 1, "seq_len": 8})).is_problem(400, "either `model`");
-    post(json!({"config": [1], "batch_size": 1, "seq_len": 8})).is_problem(422, "not a JSON object");
-    post(json!({"config": config(16), "batch_size": 0, "seq_len": 8})).is_problem(400, "batch_size must be from 1");
-    post(json!({"config": config(16), "batch_size": -1, "seq_len": 8})).is_problem(422, "batch_size");
-    post(json!({"config": config(16), "seq_len": 8})).is_problem(422, "missing field `batch_size`");
+    post(json!({"batch_size": 1, "seq_len": 8})).is_problem(422, "either `model`");
+    post(json!({"model": "gpt2", "config": {}, "batch_size": 1, "seq_len": 8})).is_problem(422, "either `model`");
+    post(json!({"model": "gpt2", "name": "mine", "batch_size": 1, "seq_len": 8})).is_problem(422, "`name` belongs");
+    post(json!({"config": [1], "batch_size": 1, "seq_len": 8})).is_problem(400, "config: `[1]` is not an object");
+    post(json!({"config": config(16), "batch_size": 0, "seq_len": 8})).is_problem(400, "batch_size: `0` is not");
+    post(json!({"config": config(16), "batch_size": -1, "seq_len": 8})).is_problem(400, "batch_size: `-1` is not");
+    post(json!({"config": config(16), "seq_len": 8})).is_problem(400, "batch_size is missing");
     post(json!({"config": config(16), "batch_size": 1, "seq_len": 8, "weights": "/etc"}))
-        .is_problem(422, "unknown field");
+        .is_problem(400, "no field `weights` here; there are model, config, name, batch_size, seq_len");
+    post(json!({"config": config(16), "batchsize": 1, "seq_len": 8})).is_problem(400, "did you mean `batch_size`?");
+    post(json!([1])).is_problem(400, "not a JSON object");
     let name = "x".repeat(201);
-    post(json!({"config": config(16), "name": name, "batch_size": 1, "seq_len": 8})).is_problem(400, "200 characters");
+    post(json!({"config": config(16), "name": name, "batch_size": 1, "seq_len": 8})).is_problem(400, "name: ");
     // A form of another page cannot send this type without being asked for.
     server.post("/api/v1/jobs", &tiny().to_string()).is_problem(415, "application/json");
-    assert_eq!(server.get("/api/v1/jobs").json(), json!({"jobs": []}));
+    assert_eq!(server.get("/api/v1/jobs").json()["jobs"], json!([]));
 }
 
 #[test]
@@ -243,12 +247,20 @@ fn a_server_that_ends_stops_what_runs_and_tells_who_follows() {
 #[test]
 fn a_page_that_took_a_name_for_this_machine_measures_nothing() {
     let (mut server, steps) = allowing(Limits::default());
+    let id = submit(&server)["id"].as_u64().unwrap();
+    let one = format!("/api/v1/jobs/{id}");
+    let asked = [("GET", "/api/v1/jobs"), ("GET", &one), ("GET", &format!("{one}/events")), ("DELETE", &one)];
     for host in ["evil.example", "evil.example:7878", "127.0.0.1.evil.example", "", "[::1].evil.example:80"] {
         server.post_json_to(host, "/api/v1/jobs", &tiny()).is_problem(421, "localhost or an address");
+        for (method, path) in asked {
+            server.send_to(host, method, path).is_problem(421, "localhost or an address");
+        }
     }
     for host in ["localhost", "LOCALHOST:7878", "127.0.0.1", "[::1]:7878", "[::1]"] {
         assert_eq!(server.post_json_to(host, "/api/v1/jobs", &tiny()).status, 202, "{host}");
+        assert_eq!(server.send_to(host, "GET", &one).status, 200, "{host}");
     }
+    assert_eq!(job(&server, id)["is_stopping"], false);
     drop(steps);
     server.stop();
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// A record that was held out.
 #[derive(Clone, Copy, Debug)]
-pub struct HeldOut {
+pub struct HeldOutRecord {
     /// Its place among the records.
     pub record: usize,
     /// The repeat in which it was.
@@ -23,7 +23,7 @@ pub struct HeldOut {
     pub prediction: PredictedValue,
 }
 
-impl HeldOut {
+impl HeldOutRecord {
     /// How far off the prediction is, in percent of the figure.
     pub fn error(&self) -> f64 {
         100.0 * (self.prediction.value - self.figure).abs() / self.figure
@@ -34,41 +34,42 @@ impl HeldOut {
         let (low, high) = self.prediction.interval();
         (low..=high).contains(&self.figure)
     }
+
+    /// Half the width of the interval, in percent of the prediction's size.
+    fn half_width(&self) -> f64 {
+        let (low, high) = self.prediction.interval();
+        50.0 * (high - low) / self.prediction.value.abs().max(f64::MIN_POSITIVE)
+    }
 }
 
 /// Errors of many predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Errors {
+pub struct SurrogateErrors {
     /// Mean absolute percentage error.
     pub mean: f64,
     /// The median of the same.
     pub median: f64,
     /// The share of figures in their 90% interval, percent.
     pub covered: f64,
+    /// The median of half an interval's width, percent of the prediction.
+    pub half_width: f64,
 }
 
-impl Errors {
+impl SurrogateErrors {
     /// The errors of these predictions; None if there are none.
-    pub fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut>) -> Option<Self> {
-        let (mut errors, covered): (Vec<f64>, Vec<bool>) =
-            held_out.map(|held| (held.error(), held.is_covered())).unzip();
+    pub fn of<'a>(held_out: impl Iterator<Item = &'a HeldOutRecord>) -> Option<Self> {
+        let held_out: Vec<&HeldOutRecord> = held_out.collect();
+        let mut errors: Vec<f64> = held_out.iter().map(|held| held.error()).collect();
         // Sums of sorted numbers do not depend on the order of the records.
         errors.sort_by(f64::total_cmp);
-        let inside = covered.iter().filter(|covered| **covered).count() as f64;
-        let median = median(errors.iter().copied())?;
-        Some(Self { mean: mean(&errors)?, median, covered: 100.0 * inside / errors.len() as f64 })
+        let inside = held_out.iter().filter(|held| held.is_covered()).count() as f64;
+        Some(Self {
+            mean: mean(&errors)?,
+            median: median(errors.iter().copied())?,
+            covered: 100.0 * inside / errors.len() as f64,
+            half_width: median(held_out.iter().map(|held| held.half_width()))?,
+        })
     }
-}
-
-/// Which records each fold of a cross-validation holds out.
-fn folds(records: usize, folds: usize, seed: u64) -> Vec<Vec<usize>> {
-    let shuffled = shuffled(records, seed);
-    let fold = |fold: usize| {
-        let mut held: Vec<usize> = shuffled.iter().skip(fold).step_by(folds).copied().collect();
-        held.sort_unstable();
-        held
-    };
-    (0..folds).map(fold).filter(|held| !held.is_empty()).collect()
 }
 
 /// Places 0 to `count`, in random order.
@@ -86,48 +87,53 @@ pub fn crossvalidate(
     learner: &dyn Learner,
     candidates: &[Candidate],
     figures: &[f64],
-    count: usize,
+    folds: usize,
     repeats: usize,
     seed: u64,
-) -> Result<Vec<HeldOut>> {
-    let splits = splits(candidates.len(), count, repeats, seed);
+) -> Result<Vec<HeldOutRecord>> {
+    let splits = Split::at_random(candidates.len(), folds, repeats, seed);
     let of_folds = splits.par_iter().map(|split| split.predict(learner, candidates, figures, seed));
     Ok(of_folds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// A fold of a repeat.
+/// Records to learn from, and others to predict.
 pub(crate) struct Split {
-    repeat: usize,
-    records: usize,
-    held: Vec<usize>,
-}
-
-pub(crate) fn splits(records: usize, count: usize, repeats: usize, seed: u64) -> Vec<Split> {
-    let of_repeat = |repeat: usize| {
-        let folds = folds(records, count, seed.wrapping_add(repeat as u64)).into_iter();
-        folds.map(move |held| Split { repeat, records, held })
-    };
-    (0..repeats).flat_map(of_repeat).collect()
+    pub(crate) repeat: usize,
+    pub(crate) kept: Vec<usize>,
+    pub(crate) held: Vec<usize>,
 }
 
 impl Split {
-    /// The records that are not held out.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = usize> {
-        (0..self.records).filter(|record| self.held.binary_search(record).is_err())
+    /// Holds out records, and keeps all others of so many.
+    pub(crate) fn hold_out(records: usize, repeat: usize, mut held: Vec<usize>) -> Self {
+        held.sort_unstable();
+        let kept = (0..records).filter(|record| held.binary_search(record).is_err()).collect();
+        Self { repeat, kept, held }
     }
 
-    /// Learns from these, and predicts the others.
+    /// Folds at random, each held out in turn, for each repeat.
+    pub(crate) fn at_random(records: usize, folds: usize, repeats: usize, seed: u64) -> Vec<Self> {
+        let of_repeat = |repeat: usize| {
+            let shuffled = shuffled(records, seed.wrapping_add(repeat as u64));
+            let held = |fold| shuffled.iter().skip(fold).step_by(folds).copied().collect();
+            let splits: Vec<Self> = (0..folds).map(|fold| Self::hold_out(records, repeat, held(fold))).collect();
+            splits.into_iter().filter(|split| !split.held.is_empty())
+        };
+        (0..repeats).flat_map(of_repeat).collect()
+    }
+
+    /// Learns from the records that are kept, and predicts the others.
     pub(crate) fn predict(
         &self,
         learner: &dyn Learner,
         candidates: &[Candidate],
         figures: &[f64],
         seed: u64,
-    ) -> Result<Vec<HeldOut>> {
+    ) -> Result<Vec<HeldOutRecord>> {
         let (train, train_figures): (Vec<&Candidate>, Vec<f64>) =
-            self.kept().map(|record| (&candidates[record], figures[record])).unzip();
+            self.kept.iter().map(|&record| (&candidates[record], figures[record])).unzip();
         let surrogate = learner.fit(&train, &train_figures, seed)?;
-        let held_out = |&record: &usize| HeldOut {
+        let held_out = |&record: &usize| HeldOutRecord {
             record,
             repeat: self.repeat,
             figure: figures[record],

@@ -1,7 +1,7 @@
 //! Surrogates: predictions of unmeasured designs, learned from a few measured ones.
 //!
 //! A [`Learner`] makes a [`Surrogate`] of one measure from [`Candidate`]s and their figures. [`CostLawLearner`] is ours.
-//! [`Surrogates`] is the file of a device. [`crossvalidate`] tells how well a learner does, [`diagnose`] what is wrong with records,
+//! [`Surrogates`] is the file of a device. [`crossvalidate`] and [`Protocol`] tell how well a learner does, [`diagnose`] what is wrong with records,
 //! [`leave_one_device_out`] what the records of other devices are worth, and [`most_open`] which design to measure next.
 //!
 //! The traits are open: a learner from outside this crate is evaluated, saved and searched by like ours.
@@ -70,6 +70,7 @@ mod evaluate;
 mod features;
 mod law;
 mod open_variance;
+mod protocol;
 mod standard;
 mod surrogate;
 mod surrogates;
@@ -78,10 +79,11 @@ pub use self::{
     candidate::{Candidate, Describer, PUBLISHED_SEQ_LEN},
     devices::{DeviceRecords, MultiDevice, Transfer, TransferPoint, leave_one_device_out},
     diagnose::{Clock, Diagnosis, Drift, InCampaign, Outlier, crossvalidate_in_campaign, diagnose},
-    evaluate::{Errors, HeldOut, crossvalidate, shuffled},
+    evaluate::{HeldOutRecord, SurrogateErrors, crossvalidate, shuffled},
     features::{DesignFeature, DesignFeatures},
     law::{CostLaw, CostLawLearner},
     open_variance::most_open,
+    protocol::Protocol,
     surrogate::{Learner, PredictedValue, Reader, Saved, Surrogate, read_as},
     surrogates::Surrogates,
 };

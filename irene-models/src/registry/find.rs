@@ -1,9 +1,10 @@
 use std::{io::Read, path::Path};
 
+use irene_tree::did_you_mean;
+
 use super::{Architecture, ModelSpec};
 use crate::{
     ARCHITECTURES, Config, Error, ModelFiles, Result, builtin,
-    error::near,
     families::{self, Taken},
     files::is_id,
 };
@@ -88,7 +89,7 @@ impl ModelSpec {
             }
             // For a hub id, report what the cache and the hub said, not "unknown built-in name".
             Err(Error::Files { what, reason }) if what.starts_with(name) => {
-                Err(Error::Files { what, reason: reason + &near(&similar) })
+                Err(Error::Files { what, reason: reason + &did_you_mean(&similar) })
             }
             found => found,
         }

@@ -2,34 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use irene_regress::{Bottleneck, bottlenecks};
-use irene_tree::{NodeId, Quantity, Size, Tree};
+use irene_tree::{NodeId, Quantity, Tree};
 
 use super::{
-    Shared,
+    Shared, answer,
     answers::{Comparison, NodePair, TypePair, Whole, energy, per_token},
-    queries::{CompareQuery, Params, whole},
+    fields::Params,
+    queries::{CompareQuery, ModelQuery},
 };
-use crate::{
-    app::{App, compute},
-    problem::Problem,
-};
+use crate::{answer::Asked, app::App, problem::Problem};
 
-/// Two models or sizes, node by node
-#[utoipa::path(get, path = "/api/v1/compare", params(CompareQuery),
-    responses((status = 200, body = Comparison), (status = "4XX", body = Problem)))]
 pub(super) async fn compare(
     State(app): Shared,
+    asked: Asked,
     Params(query): Params<CompareQuery>,
-) -> Result<Json<Comparison>, Problem> {
+) -> Result<Response, Problem> {
     let compared = move |app: &App| {
-        let predict = |model: &str, size: Size, device: Option<&str>| {
-            let device = app.device(device)?;
-            let tree = app.predict(device, &app.model(model)?, whole(size))?;
+        let predict = |ModelQuery { model, run, device }: &ModelQuery| {
+            let (device, spec, size) = (app.device(device.as_deref())?, app.model(model)?, run.size);
+            let tree = app.predict(device, &spec, run.run(&spec)?)?;
             let energy = energy(&tree)?;
             let whole = Whole {
-                model: model.to_owned(),
+                model: model.clone(),
                 batch_size: size.sequences,
                 seq_len: size.new,
                 device: device.name.clone(),
@@ -38,16 +34,7 @@ pub(super) async fn compare(
             };
             Ok::<_, Problem>((tree, whole))
         };
-        let size = Size::new(query.batch_size, query.seq_len);
-        let other_size = Size {
-            sequences: query.other_batch_size.unwrap_or(size.sequences),
-            new: query.other_seq_len.unwrap_or(size.new),
-            ..size
-        };
-        let device = query.device.as_deref();
-        let (a_tree, a) = predict(&query.model, size, device)?;
-        let other_model = query.other_model.as_ref().unwrap_or(&query.model);
-        let (b_tree, b) = predict(other_model, other_size, query.other_device.as_deref().or(device))?;
+        let ((a_tree, a), (b_tree, b)) = (predict(&query.a)?, predict(&query.b)?);
         let (difference_j, ratio) = (b.energy_j - a.energy_j, b.energy_j / a.energy_j);
         Ok(Comparison {
             a,
@@ -58,7 +45,7 @@ pub(super) async fn compare(
             by_type: type_pairs(&a_tree, &b_tree),
         })
     };
-    Ok(Json(compute(&app, compared).await?))
+    answer(&app, asked, compared).await
 }
 
 /// Nodes by scope, instance type and place among equals: a's in their order, then those that only b has.

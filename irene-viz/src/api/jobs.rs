@@ -1,12 +1,11 @@
 //! Measuring models on the server's machine: `jobs`, where they are allowed.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
     body::Bytes,
-    extract::{FromRequestParts, Path, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -15,37 +14,47 @@ use axum::{
 use futures_util::stream::unfold;
 use irene_models::{Config, ModelSpec};
 use irene_tree::{Quantity, Size, Tree};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::sleep,
 };
 use utoipa::ToSchema;
 
-use super::{Shared, answers::TreeLine, bytes};
+use super::{
+    Shared, answer,
+    answers::TreeLine,
+    fields::{Fields, FromFields, Params, from_json},
+    kinds::{Members, OwnName},
+    queries::Nothing,
+};
 use crate::{
+    answer::Asked,
     app::{App, compute},
+    host,
     job_state::JobState,
     jobs::{Job, Jobs, Refusal, Status},
     problem::Problem,
 };
 
 /// The model to measure: a built-in one, or one by its config.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct JobRequest {
-    /// A built-in model's name.
     model: Option<String>,
-    /// A config.json, instead of a model's name.
-    #[schema(value_type = Option<Object>)]
-    config: Option<Box<RawValue>>,
-    /// The name of a config's model.
+    config: Option<Map<String, Value>>,
     name: Option<String>,
-    /// Sequences in the batch.
-    batch_size: usize,
-    /// Tokens in a sequence.
-    seq_len: usize,
+    size: Size,
+}
+
+impl FromFields for JobRequest {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            model: fields.model_if_any("model", "A built-in model's name.")?,
+            config: fields.optional("config", "A config.json, instead of a model's name.", Members)?,
+            name: fields.optional("name", "The name of a config's model; config.json by default.", OwnName)?,
+            size: fields.size()?,
+        })
+    }
 }
 
 /// A measurement on the server's machine.
@@ -131,10 +140,22 @@ impl JobEntry {
     }
 }
 
-/// The jobs of a server that allows them; otherwise the answer says how to allow them.
-fn allowed(app: &App) -> Result<Arc<Jobs>, Problem> {
-    let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
-    app.jobs.clone().ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))
+/// The jobs of a server, for a client that may ask for them.
+pub(super) struct Allowed(Arc<Jobs>);
+
+impl FromRequestParts<Arc<App>> for Allowed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let off = "nothing is measured on this server's machine; `irene serve --allow-profiling` allows it";
+        let jobs = app.jobs.clone().ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, off))?;
+        // DNS rebinding gives a page this server's origin, but its host is no name of this machine.
+        if app.is_local && !host::names_this_machine(&parts.headers) {
+            let detail = "a server on this machine alone has jobs for localhost or an address, not for another name";
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+        }
+        Ok(Self(jobs))
+    }
 }
 
 /// The job that the path names.
@@ -147,7 +168,7 @@ impl FromRequestParts<Arc<App>> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let jobs = allowed(app)?;
+        let Allowed(jobs) = Allowed::from_request_parts(parts, app).await?;
         let id: Option<Path<u64>> = Path::from_request_parts(parts, app).await.ok();
         let found = id.and_then(|Path(id)| jobs.find(id));
         let job = found.ok_or_else(|| {
@@ -157,34 +178,23 @@ impl FromRequestParts<Arc<App>> for Named {
     }
 }
 
-/// Measure a model on the server's machine, as soon as the jobs before it have ended
-///
-/// The energy and latency of every node, as `irene profile` does. The answer's `location` is the job's own address.
-#[utoipa::path(post, path = "/api/v1/jobs", request_body = JobRequest,
-    responses((status = 202, body = JobEntry), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn submit(
     State(app): Shared,
+    Allowed(jobs): Allowed,
+    asked: Asked,
+    Params(Nothing): Params<Nothing>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    // A refusal comes after the body: before it, it would cost the client its connection.
-    let jobs = allowed(&app)?;
-    let body = bytes(body)?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     // A page of another origin can send other types without a preflight.
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a job takes the content type application/json"));
     }
-    // DNS rebinding gives a page this server's origin, but its host is no name of this machine.
-    if app.is_local && !names_this_machine(&headers) {
-        let detail = "a server on this machine alone takes jobs for localhost or an address, not for another name";
-        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
-    }
-    let Json(request): Json<JobRequest> =
-        Json::from_bytes(&body).map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let request: JobRequest = from_json(&app, &body)?;
     let submitted = move |app: &App| {
-        let size = Size::new(request.batch_size, request.seq_len);
+        let size = request.size;
         let spec = spec(app, request)?;
         check_cost(app, &app.trace(&spec, size)?)?;
         let most = app.limits.jobs_waiting;
@@ -201,34 +211,30 @@ pub(super) async fn submit(
         })
     };
     let job = compute(&app, submitted).await?;
-    let place = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
-    Ok((StatusCode::ACCEPTED, place, Json(JobEntry::brief(&job, job.status()))).into_response())
+    let place = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id));
+    let mut response = accepted(&app, asked, job).await?;
+    response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
+    Ok(response)
 }
 
-/// Whether a request is for `localhost` or an IP address, with or without a port.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+/// A job that was submitted, or that ends.
+async fn accepted(app: &Arc<App>, asked: Asked, job: Arc<Job>) -> Result<Response, Problem> {
+    let response = answer(app, asked, move |_| Ok(JobEntry::brief(&job, job.status()))).await?;
+    Ok((StatusCode::ACCEPTED, response).into_response())
 }
-
-/// Characters of a name.
-const LONGEST_NAME: usize = 200;
 
 fn spec(app: &App, request: JobRequest) -> Result<ModelSpec, Problem> {
-    match (request.model, request.config) {
-        (Some(model), None) => app.model(&model),
-        (None, Some(config)) => {
-            let name = request.name.as_deref().unwrap_or("config.json");
-            if name.chars().count() > LONGEST_NAME {
-                return Err(Problem::malformed(format!("name has more than {LONGEST_NAME} characters")));
-            }
-            let config = Config::from_json("config", config.get().as_bytes());
-            let spec = config.and_then(|config| ModelSpec::from_config(name, config));
+    let refuse = |reason: &str| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason));
+    match (request.model, request.config, request.name) {
+        (Some(model), None, None) => app.model(&model),
+        (Some(_), None, Some(_)) => refuse("`name` belongs to a `config`; a built-in model has its own"),
+        (None, Some(config), name) => {
+            let config = Config::from_json("config", Value::Object(config).to_string().as_bytes());
+            let spec =
+                config.and_then(|config| ModelSpec::from_config(name.as_deref().unwrap_or("config.json"), config));
             spec.map_err(|error| Problem::refused(&error))
         }
-        _ => Err(Problem::malformed("a job takes either `model`, a built-in model's name, or `config`, a config.json")),
+        _ => refuse("a job takes either `model`, a built-in model's name, or `config`, a config.json"),
     }
 }
 
@@ -260,39 +266,44 @@ fn check_cost(app: &App, tree: &Tree) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The jobs that wait and run, and the last that ended
-#[utoipa::path(get, path = "/api/v1/jobs", responses((status = 200, body = JobList), (status = "4XX", body = Problem)))]
-pub(super) async fn list(State(app): Shared) -> Result<Json<JobList>, Problem> {
-    let jobs = allowed(&app)?.list();
-    Ok(Json(JobList { jobs: jobs.iter().map(|job| JobEntry::brief(job, job.status())).collect() }))
+pub(super) async fn list(
+    State(app): Shared,
+    Allowed(jobs): Allowed,
+    asked: Asked,
+    Params(Nothing): Params<Nothing>,
+) -> Result<Response, Problem> {
+    let listed =
+        move |_: &App| Ok(JobList { jobs: jobs.list().iter().map(|job| JobEntry::brief(job, job.status())).collect() });
+    answer(&app, asked, listed).await
 }
 
-/// A job, with the measured tree when it is done
-#[utoipa::path(get, path = "/api/v1/jobs/{id}", params(("id" = u64, Path, description = "The job's number.")),
-    responses((status = 200, body = JobEntry), (status = "4XX", body = Problem)))]
-pub(super) async fn get(Named { job, .. }: Named) -> Json<JobEntry> {
-    Json(JobEntry::whole(&job, job.status()))
+pub(super) async fn get(
+    State(app): Shared,
+    Named { job, .. }: Named,
+    asked: Asked,
+    Params(Nothing): Params<Nothing>,
+) -> Result<Response, Problem> {
+    answer(&app, asked, move |_| Ok(JobEntry::whole(&job, job.status()))).await
 }
 
-/// Cancel a job: one that waits at once, one that runs as soon as the run of the model that it measures is over
-#[utoipa::path(delete, path = "/api/v1/jobs/{id}", params(("id" = u64, Path, description = "The job's number.")),
-    responses((status = 202, body = JobEntry), (status = "4XX", body = Problem)))]
-pub(super) async fn cancel(Named { jobs, job }: Named) -> Result<(StatusCode, Json<JobEntry>), Problem> {
+pub(super) async fn cancel(
+    State(app): Shared,
+    Named { jobs, job }: Named,
+    asked: Asked,
+    Params(Nothing): Params<Nothing>,
+) -> Result<Response, Problem> {
     if !jobs.cancel(&job) {
         let state = job.status().state.name();
         return Err(Problem::new(StatusCode::CONFLICT, format!("the job has ended already; it is {state}")));
     }
-    Ok((StatusCode::ACCEPTED, Json(JobEntry::brief(&job, job.status()))))
+    accepted(&app, asked, job).await
 }
 
-/// Follow a job: server-sent events
-///
-/// An event `progress` now and at every change, and an event `end` when the job has ended, which ends the stream. The data of each
-/// is the job, without its tree.
-#[utoipa::path(get, path = "/api/v1/jobs/{id}/events", params(("id" = u64, Path, description = "The job's number.")),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "4XX", body = Problem),
-        (status = "5XX", body = Problem)))]
-pub(super) async fn events(State(app): Shared, Named { job, .. }: Named) -> Result<Response, Problem> {
+pub(super) async fn events(
+    State(app): Shared,
+    Named { job, .. }: Named,
+    Params(Nothing): Params<Nothing>,
+) -> Result<Response, Problem> {
     let Ok(permit) = Arc::clone(&app.followers).try_acquire_owned() else {
         let most = app.limits.followers;
         let detail =

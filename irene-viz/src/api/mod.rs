@@ -2,88 +2,66 @@
 
 mod answers;
 mod compare;
+mod document;
+mod fields;
 mod jobs;
+mod kinds;
 mod many;
+mod operations;
 mod predict;
 pub(crate) mod queries;
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use irene_models::ModelSpec;
 use irene_tree::{Quantity, Size};
-use utoipa::OpenApi;
+use serde::Serialize;
 
 use crate::{
+    answer::{Answer, Asked},
     app::{App, Device, compute},
     problem::Problem,
 };
 use answers::{DeviceEntry, Devices, Model, Models, Trace};
+use fields::Params;
+pub(crate) use fields::shown;
 pub(crate) use many::{default_sweep, leaderboard_of};
 pub(crate) use predict::prediction;
-use queries::{ModelQuery, Params};
+use queries::{Nothing, TraceQuery};
 
 type Shared = State<Arc<App>>;
 
 /// Every route of the API.
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/models", get(models))
-        .route("/api/v1/devices", get(devices))
-        .route("/api/v1/trace", get(trace))
-        .route("/api/v1/predict", get(predict::predict).post(predict::predict_config))
-        .route("/api/v1/predict/trees", post(predict::predict_trees))
-        .route("/api/v1/compare", get(compare::compare))
-        .route("/api/v1/sweep", get(many::sweep))
-        .route("/api/v1/leaderboard", get(many::leaderboard))
-        .route("/api/v1/tradeoff", post(many::tradeoff))
-        .route("/api/v1/jobs", get(jobs::list).post(jobs::submit))
-        .route("/api/v1/jobs/{id}", get(jobs::get).delete(jobs::cancel))
-        .route("/api/v1/jobs/{id}/events", get(jobs::events))
-        .route("/api/v1/openapi.json", get(openapi))
+    let routes = Router::new().route("/api/v1/openapi.json", get(openapi));
+    operations::operations().into_iter().fold(routes, |routes, operation| routes.route(operation.path, operation.route))
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "irene", description = "The energy of Transformer models, node by node."),
-    paths(
-        models,
-        devices,
-        trace,
-        predict::predict,
-        predict::predict_config,
-        predict::predict_trees,
-        compare::compare,
-        many::sweep,
-        many::leaderboard,
-        many::tradeoff,
-        jobs::submit,
-        jobs::list,
-        jobs::get,
-        jobs::cancel,
-        jobs::events,
-    )
-)]
-struct Document;
-
-async fn openapi() -> Response {
-    Json(Document::openapi()).into_response()
+/// The answer that this work gives, in JSON; it is worked out and written off the threads that answer.
+async fn answer<T: Serialize>(
+    app: &Arc<App>,
+    asked: Asked,
+    work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    compute(app, move |app| Answer::json(&app.answers, &work(app)?)?.response(&app.answers, &asked)).await
 }
 
-/// Built-in models
-#[utoipa::path(get, path = "/api/v1/models", responses((status = 200, body = Models)))]
-async fn models(State(app): Shared) -> Result<Json<Models>, Problem> {
+async fn openapi(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
+    let made = move |app: &App| {
+        let text = serde_json::to_vec(&document::document(app)?).map_err(|error| Problem::refused(&error))?;
+        let document = app.document.get_or_init(|| Answer::new("application/json", text.into()));
+        document.response(&app.answers, &asked)
+    };
+    compute(&app, made).await
+}
+
+async fn models(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
     let list = |app: &App| {
         let specs = ModelSpec::builtin_names().map(|name| app.model(&name)).collect::<Result<Vec<_>, Problem>>()?;
         models_of(specs, app)
     };
-    Ok(Json(compute(&app, list).await?))
+    answer(&app, asked, list).await
 }
 
 pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
@@ -102,10 +80,8 @@ pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -
     Ok(Models { models: specs.into_iter().map(entry).collect::<Result<_, Problem>>()? })
 }
 
-/// Machines that can be predicted for
-#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Devices)))]
-async fn devices(State(app): Shared) -> Json<Devices> {
-    Json(devices_of(&app.devices))
+async fn devices(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
+    answer(&app, asked, |app| Ok(devices_of(&app.devices))).await
 }
 
 pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> Devices {
@@ -128,17 +104,10 @@ pub(crate) fn value(answer: &impl serde::Serialize) -> Result<serde_json::Value,
     serde_json::to_value(answer).map_err(|error| Problem::refused(&error))
 }
 
-/// A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels
-#[utoipa::path(get, path = "/api/v1/trace", params(ModelQuery),
-    responses((status = 200, body = Trace), (status = "4XX", body = Problem)))]
-async fn trace(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<Json<Trace>, Problem> {
+async fn trace(State(app): Shared, asked: Asked, Params(query): Params<TraceQuery>) -> Result<Response, Problem> {
     let traced = move |app: &App| {
         let spec = app.model(&query.model)?;
-        Trace::of(&app.trace(&spec, query.run(&spec)?)?)
+        Trace::of(&app.trace(&spec, query.run.run(&spec)?)?)
     };
-    Ok(Json(compute(&app, traced).await?))
-}
-
-fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
+    answer(&app, asked, traced).await
 }

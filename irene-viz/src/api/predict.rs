@@ -1,23 +1,21 @@
 //! One model at one size: `GET` and `POST predict`, `POST predict/trees`.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::header,
-    response::{IntoResponse, Response},
-};
+use std::sync::Arc;
+
+use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use irene_models::{Config, ModelSpec, Run};
 use irene_regress::Track;
-use irene_tree::jsonl::TreeReader;
+use irene_tree::{Tree, jsonl::TreeReader};
 
 use super::{
-    Shared,
+    Shared, answer,
     answers::{Prediction, Predictions},
-    bytes,
-    queries::{ConfigQuery, Method, ModelQuery, Params, TreesQuery},
+    fields::{Params, shown},
+    kinds::LONGEST_NAME,
+    queries::{ConfigQuery, ModelQuery, TreesQuery},
 };
 use crate::{
+    answer::{Answer, Asked},
     app::{App, Device, compute},
     problem::Problem,
 };
@@ -26,78 +24,90 @@ pub(crate) fn prediction(app: &App, device: &Device, spec: &ModelSpec, run: Run)
     Prediction::on(&app.predict(device, spec, run)?, device)
 }
 
-/// The energy of every node of a built-in model
-#[utoipa::path(get, path = "/api/v1/predict", params(ModelQuery),
-    responses((status = 200, body = Prediction), (status = "4XX", body = Problem)))]
-pub(super) async fn predict(State(app): Shared, Params(query): Params<ModelQuery>) -> Result<Response, Problem> {
-    if let Some(answer) = app.cached(&query) {
-        return Ok(json(answer));
+pub(super) async fn predict(
+    State(app): Shared,
+    asked: Asked,
+    Params(query): Params<ModelQuery>,
+) -> Result<Response, Problem> {
+    let known = app.cached(&query);
+    if let Some(answer) = known.as_ref().filter(|answer| answer.is_ready(&asked)) {
+        return answer.response(&app.answers, &asked);
     }
-    let answer = compute(&app, move |app| {
-        let device = app.device(query.device.as_deref())?;
-        let spec = app.model(&query.model)?;
-        let prediction = prediction(app, device, &spec, query.run(&spec)?)?;
-        let answer = serde_json::to_vec(&prediction).map_err(|error| Problem::refused(&error))?;
-        let answer = Bytes::from(answer);
-        app.keep(query, answer.clone());
-        Ok(answer)
-    });
-    Ok(json(answer.await?))
+    let predicted = move |app: &App| {
+        let answer = match known {
+            Some(answer) => answer,
+            None => {
+                let device = app.device(query.device.as_deref())?;
+                let spec = app.model(&query.model)?;
+                let prediction = prediction(app, device, &spec, query.run.run(&spec)?)?;
+                let answer = Arc::new(Answer::json(&app.answers, &prediction)?);
+                app.keep(query, Arc::clone(&answer));
+                answer
+            }
+        };
+        answer.response(&app.answers, &asked)
+    };
+    compute(&app, predicted).await
 }
 
-fn json(answer: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
-}
-
-/// The energy of every node of the model whose config.json is the body
-#[utoipa::path(post, path = "/api/v1/predict", params(ConfigQuery), request_body = serde_json::Value,
-    responses((status = 200, body = Prediction), (status = "4XX", body = Problem)))]
 pub(super) async fn predict_config(
     State(app): Shared,
+    asked: Asked,
     Params(query): Params<ConfigQuery>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Prediction>, Problem> {
-    let body = bytes(body)?;
+    body: Bytes,
+) -> Result<Response, Problem> {
     let predicted = move |app: &App| {
         let config = Config::from_json("config.json", &body).map_err(|error| Problem::refused(&error))?;
         let name = query.name.as_deref().unwrap_or("config.json");
         let spec = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
         let device = app.device(query.device.as_deref())?;
-        prediction(app, device, &spec, query.run(&spec)?)
+        prediction(app, device, &spec, query.run.run(&spec)?)
     };
-    Ok(Json(compute(&app, predicted).await?))
+    answer(&app, asked, predicted).await
 }
 
-/// The energy of every node of trees with measured features, in the interchange format, one a line
-#[utoipa::path(post, path = "/api/v1/predict/trees", params(TreesQuery), request_body = String,
-    responses((status = 200, body = Predictions), (status = "4XX", body = Problem)))]
 pub(super) async fn predict_trees(
     State(app): Shared,
+    asked: Asked,
     Params(query): Params<TreesQuery>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Predictions>, Problem> {
-    let body = bytes(body)?;
+    body: Bytes,
+) -> Result<Response, Problem> {
     let predicted = move |app: &App| {
+        let refuse = |reason: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason);
         let device = app.device(query.device.as_deref())?;
         let bundled = match query.method {
-            Method::Measured => Some(app.profile_for(query.device.as_deref(), Track::Measured)?),
-            Method::Primitives => Some(app.profile_for(query.device.as_deref(), Track::Primitives)?),
-            Method::Specs => None,
+            Track::Specs => None,
+            track => Some(app.profile_for(query.device.as_deref(), track)?),
         };
         let profile = bundled.as_ref().unwrap_or(&device.profile);
         let mut predictions = Vec::new();
         for tree in TreeReader::new("body", &body[..]) {
-            let mut tree = tree.map_err(|error| Problem::refused(&error))?;
+            let mut tree = app.check_nodes(tree.map_err(|error| Problem::refused(&error))?)?;
+            check_names(&tree)?;
             if predictions.len() == app.limits.trees {
-                return Err(Problem::malformed(format!("at most {} trees are predicted here", app.limits.trees)));
+                return Err(refuse(format!("at most {} trees are predicted here", app.limits.trees)));
             }
             profile.predict(&mut tree).map_err(|error| Problem::refused(&error))?;
             predictions.push(Prediction::of(&tree, &device.name, profile)?);
         }
         if predictions.is_empty() {
-            return Err(Problem::malformed("the body has no trees; it takes one a line"));
+            return Err(refuse("the body has no trees; it takes one a line".to_owned()));
         }
         Ok(Predictions { predictions })
     };
-    Ok(Json(compute(&app, predicted).await?))
+    answer(&app, asked, predicted).await
+}
+
+/// Refuses names so long that the answer, which repeats them in every node below, is many times the body.
+fn check_names(tree: &Tree) -> Result<(), Problem> {
+    const LONGEST_SCOPE: usize = 1000;
+    let name = (tree.model_name.as_str(), "model_name", LONGEST_NAME);
+    let scopes = tree.nodes().iter().map(|node| (node.scope(), "scope", LONGEST_SCOPE));
+    match std::iter::once(name).chain(scopes).find(|(name, _, most)| name.chars().count() > *most) {
+        None => Ok(()),
+        Some((name, field, most)) => {
+            let detail = format!("{field} `{}` has more than {most} characters", shown(name));
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
+        }
+    }
 }

@@ -1,199 +1,250 @@
-//! The parameters of requests.
+//! The parameters of requests. Each is named, described and bounded in one place.
 
-use axum::{
-    extract::{FromRequestParts, Query},
-    http::request::Parts,
-};
+use std::ops::RangeInclusive;
+
 use irene_models::{ModelSpec, Run, TaskHead};
+use irene_regress::Track;
 use irene_tree::{Kernels, Precision, Size};
-use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::Problem;
+use super::{
+    fields::{Fields, FromFields},
+    kinds::{Flag, Formats, Known, OwnName, Whole, WholeList, Word},
+};
+use crate::{app::App, problem::Problem};
 
-/// A query whose errors become a [`Problem`].
-pub(crate) struct Params<T>(pub(crate) T);
+/// No parameters.
+pub(crate) struct Nothing;
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::malformed(rejection.body_text())),
-        }
+impl FromFields for Nothing {
+    fn read(_: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self)
     }
 }
 
-/// A built-in model at a size.
-#[derive(PartialEq, Eq, Hash, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ModelQuery {
-    /// A built-in model's name.
+fn models(_: &App) -> Vec<String> {
+    ModelSpec::builtin_names().collect()
+}
+
+fn devices(app: &App) -> Vec<String> {
+    app.devices.iter().map(|device| device.name.clone()).collect()
+}
+
+impl Fields<'_> {
+    pub(crate) fn model_if_any(&mut self, name: &'static str, about: &'static str) -> Result<Option<String>, Problem> {
+        self.optional(name, about, Known(models))
+    }
+
+    fn batch_sizes(&self) -> RangeInclusive<usize> {
+        1..=self.app.limits.batch_size
+    }
+
+    fn seq_lens(&self) -> RangeInclusive<usize> {
+        1..=self.app.limits.seq_len
+    }
+
+    fn model(&mut self) -> Result<String, Problem> {
+        self.required("model", "A built-in model's name.", Known(models))
+    }
+
+    fn device(&mut self) -> Result<Option<String>, Problem> {
+        self.optional("device", "A device's name; the first by default.", Known(devices))
+    }
+
+    fn math(&mut self) -> Result<bool, Problem> {
+        let given =
+            self.optional("math", "Whether the single operations of modules are nodes; not by default.", Flag)?;
+        Ok(given.unwrap_or(false))
+    }
+
+    /// The parameters `batch_size` and `seq_len`.
+    pub(crate) fn size(&mut self) -> Result<Size, Problem> {
+        let sequences = self.required("batch_size", "Sequences in the batch.", Whole(self.batch_sizes()))?;
+        Ok(Size::new(sequences, self.required("seq_len", "Tokens in a sequence.", Whole(self.seq_lens()))?))
+    }
+}
+
+/// How a model runs, but for the size of its input.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Way {
+    past_len: usize,
+    generate: usize,
+    /// The config's own formats by default.
+    dtype: Option<Precision>,
+    kernels: Kernels,
+    head: TaskHead,
+}
+
+const KERNELS: [(&str, Kernels); 2] = [("eager", Kernels::Eager), ("fused", Kernels::Fused)];
+
+const HEADS: [(&str, TaskHead); 3] =
+    [("none", TaskHead::None), ("lm", TaskHead::Lm), ("classification", TaskHead::Classification)];
+
+impl FromFields for Way {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let most = fields.app.limits.seq_len;
+        let past_len = "Tokens of each sequence that are in the cache already; 0 by default.";
+        let generate = "Tokens of each sequence that are generated after the prompt; by default 0, a single pass.";
+        let dtype = "The number formats: one for all, or of weights, activations and cache with commas between them; by default the \
+                     config's, or f32.";
+        let kernels = "How operations become kernels; eager by default.";
+        let head = "The head on top of the trunk; none by default.";
+        Ok(Self {
+            past_len: fields.optional("past_len", past_len, Whole(0..=most))?.unwrap_or(0),
+            generate: fields.optional("generate", generate, Whole(0..=most))?.unwrap_or(0),
+            dtype: fields.optional("dtype", dtype, Formats)?,
+            kernels: fields.optional("kernels", kernels, Word(&KERNELS))?.unwrap_or_default(),
+            head: fields.optional("head", head, Word(&HEADS))?.unwrap_or_default(),
+        })
+    }
+}
+
+impl Way {
+    /// The run of a model at a size, without its single operations.
+    pub(crate) fn run(self, spec: &ModelSpec, size: Size) -> Result<Run, Problem> {
+        let precision = match self.dtype {
+            Some(asked) => asked,
+            None => spec.config().precision().map_err(|error| Problem::refused(&error))?,
+        };
+        let Self { past_len, generate, kernels, head, .. } = self;
+        Ok(Run { precision, kernels, head, generate, shows_math: false, ..size.after(past_len).into() })
+    }
+}
+
+/// The run of one model.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RunQuery {
+    pub(crate) size: Size,
+    pub(crate) way: Way,
+    pub(crate) math: bool,
+}
+
+impl FromFields for RunQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self { size: fields.size()?, way: Way::read(fields)?, math: fields.math()? })
+    }
+}
+
+impl RunQuery {
+    pub(crate) fn run(self, spec: &ModelSpec) -> Result<Run, Problem> {
+        Ok(Run { shows_math: self.math, ..self.way.run(spec, self.size)? })
+    }
+}
+
+/// The tree of a built-in model.
+pub(crate) struct TraceQuery {
     pub(crate) model: String,
-    /// Sequences in the batch.
-    pub(crate) batch_size: usize,
-    /// Tokens in a sequence.
-    pub(crate) seq_len: usize,
-    /// Tokens of each sequence that are in the cache already.
-    #[serde(default)]
-    pub(crate) past_len: usize,
-    /// Tokens of each sequence that are generated; 0 for a single pass.
-    #[serde(default)]
-    pub(crate) generate: usize,
-    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; by default the config's, or `f32`.
-    pub(crate) dtype: Option<String>,
-    /// How operations become kernels: `eager` or `fused`.
-    #[serde(default)]
-    #[param(value_type = String)]
-    pub(crate) kernels: Kernels,
-    /// The head on top of the trunk: `none`, `lm` or `classification`.
-    #[serde(default)]
-    #[param(value_type = String)]
-    pub(crate) head: TaskHead,
-    /// A device's name; the first by default.
+    pub(crate) run: RunQuery,
+}
+
+impl FromFields for TraceQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self { model: fields.model()?, run: RunQuery::read(fields)? })
+    }
+}
+
+/// The prediction of a built-in model.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ModelQuery {
+    pub(crate) model: String,
+    pub(crate) run: RunQuery,
     pub(crate) device: Option<String>,
-    /// Whether the single operations of modules are nodes.
-    #[serde(default)]
-    pub(crate) math: bool,
 }
 
-/// `run` of a query about one model.
-macro_rules! asks_for_a_run {
-    ($($query:ident),+) => {
-        $(impl $query {
-            pub(crate) fn run(&self, spec: &ModelSpec) -> Result<Run, Problem> {
-                let precision = match self.dtype.as_deref().map(str::parse::<Precision>) {
-                    Some(asked) => asked.map_err(|error| Problem::refused(&error))?,
-                    None => spec.config().precision().map_err(|error| Problem::refused(&error))?,
-                };
-                Ok(Run {
-                    precision,
-                    kernels: self.kernels,
-                    head: self.head,
-                    generate: self.generate,
-                    shows_math: self.math,
-                    ..Size::new(self.batch_size, self.seq_len).after(self.past_len).into()
-                })
-            }
-        })+
-    };
+impl FromFields for ModelQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self { model: fields.model()?, run: RunQuery::read(fields)?, device: fields.device()? })
+    }
 }
 
-asks_for_a_run!(ModelQuery, ConfigQuery);
-
-/// A single pass over whole sequences, without single operations.
-pub(crate) fn whole(size: Size) -> Run {
-    Run { shows_math: false, ..size.into() }
-}
-
-/// A size for the config in the body.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+/// The prediction of the config in the body.
 pub(crate) struct ConfigQuery {
-    /// Sequences in the batch.
-    pub(crate) batch_size: usize,
-    /// Tokens in a sequence.
-    pub(crate) seq_len: usize,
-    /// Tokens of each sequence that are in the cache already.
-    #[serde(default)]
-    pub(crate) past_len: usize,
-    /// Tokens of each sequence that are generated; 0 for a single pass.
-    #[serde(default)]
-    pub(crate) generate: usize,
-    /// The number formats: `bf16`, or `q4_k,f16` for weights and activations; by default the config's, or `f32`.
-    pub(crate) dtype: Option<String>,
-    /// How operations become kernels: `eager` or `fused`.
-    #[serde(default)]
-    #[param(value_type = String)]
-    pub(crate) kernels: Kernels,
-    /// The head on top of the trunk: `none`, `lm` or `classification`.
-    #[serde(default)]
-    #[param(value_type = String)]
-    pub(crate) head: TaskHead,
-    /// A device's name; the first by default.
+    pub(crate) run: RunQuery,
     pub(crate) device: Option<String>,
-    /// Whether the single operations of modules are nodes.
-    #[serde(default)]
-    pub(crate) math: bool,
-    /// The model's name.
     pub(crate) name: Option<String>,
 }
 
+impl FromFields for ConfigQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let run = RunQuery::read(fields)?;
+        let name = "The model's name; config.json by default.";
+        Ok(Self { run, device: fields.device()?, name: fields.optional("name", name, OwnName)? })
+    }
+}
+
 /// How measured trees are predicted.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct TreesQuery {
-    /// A device's name; the first by default.
     pub(crate) device: Option<String>,
-    /// Which nodes of the trees were measured.
-    #[serde(default)]
-    pub(crate) method: Method,
+    pub(crate) method: Track,
 }
 
-/// Which nodes were measured.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Method {
-    /// Every node's latency and driver energy.
-    Measured,
-    /// Latency and driver energy of the primitives.
-    Primitives,
-    /// Nothing.
-    #[default]
-    Specs,
+const METHODS: [(&str, Track); 3] =
+    [("measured", Track::Measured), ("primitives", Track::Primitives), ("specs", Track::Specs)];
+
+impl FromFields for TreesQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let device = fields.device()?;
+        let method = "What was measured: every node's latency and driver energy (measured), those of the primitives (primitives), or \
+                      nothing (specs, the default).";
+        let method = fields.optional("method", method, Word(&METHODS))?.unwrap_or(Track::Specs);
+        Ok(Self { device, method })
+    }
 }
 
-/// Two selections.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+/// Two selections: a's, and where b differs.
 pub(crate) struct CompareQuery {
-    /// a's model.
-    pub(crate) model: String,
-    /// a's sequences in the batch.
-    pub(crate) batch_size: usize,
-    /// a's tokens in a sequence.
-    pub(crate) seq_len: usize,
-    /// a's device; the first by default.
-    pub(crate) device: Option<String>,
-    /// b's model; a's by default.
-    pub(crate) other_model: Option<String>,
-    /// b's sequences in the batch; a's by default.
-    pub(crate) other_batch_size: Option<usize>,
-    /// b's tokens in a sequence; a's by default.
-    pub(crate) other_seq_len: Option<usize>,
-    /// b's device; a's by default.
-    pub(crate) other_device: Option<String>,
+    pub(crate) a: ModelQuery,
+    pub(crate) b: ModelQuery,
+}
+
+impl FromFields for CompareQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let a = ModelQuery::read(fields)?;
+        let mut b = a.clone();
+        let (batch_sizes, seq_lens) = (Whole(fields.batch_sizes()), Whole(fields.seq_lens()));
+        b.model = fields.model_if_any("other_model", "b's model; a's by default.")?.unwrap_or(b.model);
+        let sequences =
+            fields.optional("other_batch_size", "b's sequences in the batch; a's by default.", batch_sizes)?;
+        let new = fields.optional("other_seq_len", "b's tokens in a sequence; a's by default.", seq_lens)?;
+        let size = a.run.size;
+        b.run.size = Size::new(sequences.unwrap_or(size.sequences), new.unwrap_or(size.new));
+        b.device = fields.optional("other_device", "b's device; a's by default.", Known(devices))?.or(b.device);
+        Ok(Self { a, b })
+    }
 }
 
 /// A model at several sizes.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct SweepQuery {
-    /// A built-in model's name.
     pub(crate) model: String,
-    /// A device's name; the first by default.
     pub(crate) device: Option<String>,
-    /// Batch sizes, with commas between them.
-    pub(crate) batch_sizes: Option<String>,
-    /// Sequence lengths, with commas between them.
-    pub(crate) seq_lens: Option<String>,
+    pub(crate) batch_sizes: Option<Vec<usize>>,
+    pub(crate) seq_lens: Option<Vec<usize>>,
+    pub(crate) way: Way,
+}
+
+impl FromFields for SweepQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let most = fields.app.limits.cells;
+        let list = |each: RangeInclusive<usize>| WholeList { each, most };
+        let (batch_sizes, seq_lens) = (list(fields.batch_sizes()), list(fields.seq_lens()));
+        Ok(Self {
+            model: fields.model()?,
+            device: fields.device()?,
+            batch_sizes: fields.optional("batch_sizes", "Batch sizes, with commas between them.", batch_sizes)?,
+            seq_lens: fields.optional("seq_lens", "Sequence lengths, with commas between them.", seq_lens)?,
+            way: Way::read(fields)?,
+        })
+    }
 }
 
 /// One size for many models.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct SizeQuery {
-    /// Sequences in the batch.
-    pub(crate) batch_size: usize,
-    /// Tokens in a sequence.
-    pub(crate) seq_len: usize,
-    /// A device's name; the first by default.
+    pub(crate) size: Size,
+    pub(crate) way: Way,
     pub(crate) device: Option<String>,
 }
 
-impl SizeQuery {
-    pub(crate) fn size(&self) -> Size {
-        Size::new(self.batch_size, self.seq_len)
+impl FromFields for SizeQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self { size: fields.size()?, way: Way::read(fields)?, device: fields.device()? })
     }
 }

@@ -22,10 +22,17 @@ pub(crate) struct Running {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) kind: String,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+    /// Empty where the bytes are no text.
     pub(crate) text: String,
 }
 
 impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
@@ -70,6 +77,22 @@ impl Running {
         answer(self.agent.get(self.url(path)).call().unwrap())
     }
 
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.get(self.url(path));
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).call().unwrap())
+    }
+
+    /// With a body of a type where there is one.
+    pub(crate) fn send(&self, method: &str, path: &str, body: Option<(&str, &str)>) -> Answer {
+        let request = ureq::http::Request::builder().method(method.to_uppercase().as_str()).uri(self.url(path));
+        match body {
+            Some((kind, text)) => {
+                answer(self.agent.run(request.header("content-type", kind).body(text.to_owned()).unwrap()).unwrap())
+            }
+            None => answer(self.agent.run(request.body(()).unwrap()).unwrap()),
+        }
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
         answer(self.agent.post(self.url(path)).send(body).unwrap())
     }
@@ -84,6 +107,19 @@ impl Running {
     pub(crate) fn post_json_to(&self, host: &str, path: &str, body: &Value) -> Answer {
         let request = self.agent.post(self.url(path)).header("host", host).header("content-type", "application/json");
         answer(request.send(body.to_string()).unwrap())
+    }
+
+    /// As of a page whose name leads here.
+    pub(crate) fn send_to(&self, host: &str, method: &str, path: &str) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(self.url(path)).header("host", host);
+        answer(self.agent.run(request.body(()).unwrap()).unwrap())
+    }
+
+    /// A number that the server counts.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self.get("/metrics").text;
+        let line = metrics.lines().find(|line| line.split(' ').next() == Some(name)).unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
@@ -129,8 +165,11 @@ impl Running {
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
-    let kind = response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
-    Answer { status: response.status().as_u16(), kind, text: response.body_mut().read_to_string().unwrap() }
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let kind = headers.get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
+    let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
+    let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+    Answer { status, kind, headers, bytes, text }
 }
 
 impl Drop for Running {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use irene_baselines::{learner, learners};
 use irene_explore::{
     Dataset, Describer, Measure,
-    learning::{Errors, InCampaign, Learner, crossvalidate, crossvalidate_in_campaign},
+    learning::{InCampaign, Learner, Protocol, SurrogateErrors, crossvalidate, crossvalidate_in_campaign},
 };
 use irene_tree::render::{Grid, Heading};
 use serde_json::{Map, json};
@@ -20,6 +20,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore evaluate gpu_a100.json cpu_rpi.json --learner law,adaboost,gp-rbf
+  irene explore evaluate gpu_a100.json --learner law --protocol later
   irene explore evaluate gpu_a100.json --learner law --in-campaign
   irene explore evaluate mine.jsonl --learner law --folds 10 --format csv -o scores.csv")]
 pub(crate) struct Args {
@@ -28,15 +29,19 @@ pub(crate) struct Args {
     /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     learner: Vec<String>,
-    /// Parts that the records are split into, each left out in turn
+    /// What is predicted from what: parts of the records at random from the others; the later fifths of the campaign, each from what
+    /// was before; the designs of each hidden size, or depth, from the others; or all from eight
+    #[arg(long, value_name = "PROTOCOL", default_value = "random", value_parser = protocol)]
+    protocol: Protocol,
+    /// Parts that `random` splits the records into, each left out in turn
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(2..))]
     folds: u16,
-    /// How often, each time split otherwise
+    /// How often `random` splits and `few` draws, each time otherwise
     #[arg(long, value_name = "N", default_value = "5", value_parser = size)]
     repeats: usize,
     /// Predict also what the device's clock shows, and at the record's place in the campaign, where training records show a clock
     /// and drift
-    #[arg(long)]
+    #[arg(long, conflicts_with = "protocol")]
     in_campaign: bool,
     /// Decides the splits
     #[arg(long, value_name = "N", default_value = "0")]
@@ -62,11 +67,11 @@ struct Score {
     /// The measure.
     measure: Measure,
     /// Over all repeats.
-    errors: Errors,
+    errors: SurrogateErrors,
     /// The same as the device's clock shows figures; None where nobody asked.
-    shown: Option<Errors>,
+    shown: Option<SurrogateErrors>,
     /// The same at the records' places in the campaign; None where nobody asked.
-    placed: Option<Errors>,
+    placed: Option<SurrogateErrors>,
 }
 
 /// The name of our learner.
@@ -114,32 +119,55 @@ fn evaluate(
                 let orders: Vec<_> = data.records.iter().map(|record| record.order).collect();
                 crossvalidate_in_campaign(learner.as_ref(), &candidates, &figures, &orders, folds, repeats, args.seed)
             } else {
-                let design = crossvalidate(learner.as_ref(), &candidates, &figures, folds, repeats, args.seed);
+                let learner = learner.as_ref();
+                let design = match args.protocol {
+                    Protocol::Random => crossvalidate(learner, &candidates, &figures, folds, repeats, args.seed),
+                    protocol => protocol.hold_out(learner, (&candidates, &figures), measure, repeats, args.seed),
+                };
                 design.map(|design| InCampaign { design, ..InCampaign::default() })
             };
             let InCampaign { design, shown, placed } =
                 held_out.with_context(|| format!("{}, {}, {}", data.device, learner.name(), measure.name()))?;
-            let [errors, shown, placed] = [design, shown, placed].map(|held_out| Errors::of(held_out.iter()));
-            scores.extend(errors.map(|errors| Score { learner: learner.name(), measure, errors, shown, placed }));
+            let [errors, shown, placed] = [design, shown, placed].map(|held_out| SurrogateErrors::of(held_out.iter()));
+            let errors = errors.with_context(|| {
+                let protocol = args.protocol.name();
+                format!("{}: too few records, or all of one group, for --protocol {protocol}", data.device)
+            })?;
+            scores.push(Score { learner: learner.name(), measure, errors, shown, placed });
             step();
         }
     }
     Ok(Device { name: data.device.clone(), records: data.records.len(), scores })
 }
 
+/// A protocol by its name.
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let found = Protocol::ALL.into_iter().find(|protocol| protocol.name() == text);
+    found.ok_or_else(|| format!("expected one of {}", Protocol::ALL.map(Protocol::name).join(", ")))
+}
+
 fn text(args: &Args, devices: &[Device]) -> Result<String> {
     let times = if args.repeats == 1 { "once".to_owned() } else { format!("{} times", args.repeats) };
-    let mut out = format!("{} folds, {times}; errors in %, figures in their 90% interval in %\n", args.folds);
+    let how = match args.protocol {
+        Protocol::Random => format!("{} folds, {times}", args.folds),
+        Protocol::Later => "each later fifth of the campaign from what was before it".to_owned(),
+        Protocol::HiddenSize => "each hidden size from the others".to_owned(),
+        Protocol::Depth => "each depth from the others".to_owned(),
+        Protocol::Few => format!("all others from {}, {times}", Protocol::FEW),
+    };
+    let mut out = format!("{how}; errors, figures in their 90% interval and half its width in %\n");
     for device in devices {
         writeln!(out, "\n{}, {}", device.name, count(device.records, "record"))?;
-        let figures = ["mean", "median", "covered"].map(Heading::right);
+        let figures = ["mean", "median", "covered", "half width"].map(Heading::right);
         let of_campaign = if args.in_campaign { &["shown", "placed"][..] } else { &[] };
         let headings = ["measure", "learner"].map(Heading::left).into_iter().chain(figures);
         let mut grid = Grid::new(headings.chain(of_campaign.iter().map(|title| Heading::right(*title).rank(1))));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
-            let Errors { mean, median, covered } = errors;
-            let figures = [format!("{mean:.2}"), format!("{median:.2}"), format!("{covered:.1}")];
+            let SurrogateErrors { mean, median, covered, half_width } = errors;
+            let (errors, interval) = ([mean, median], [covered, half_width]);
+            let figures =
+                errors.map(|error| format!("{error:.2}")).into_iter().chain(interval.map(|of| format!("{of:.1}")));
             let more = shown.iter().chain(placed).map(|errors| format!("{:.2}", errors.mean));
             grid.row([in_words(measure.name()), whose].into_iter().chain(figures).chain(more));
         }
@@ -149,16 +177,19 @@ fn text(args: &Args, devices: &[Device]) -> Result<String> {
 }
 
 fn csv(devices: &[Device]) -> Result<String> {
-    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
+    let mut out = "device,records,measure,learner,is_ours,mean_percent,median_percent,covered_percent,half_width_percent,shown_mean_percent,placed_mean_percent\n".to_owned();
     for device in devices {
         // A name with a comma or a quote in it stays one field.
         let name = format!("\"{}\"", device.name.replace('"', "\"\""));
         for Score { learner, measure, errors, shown, placed } in &device.scores {
-            let Errors { mean, median, covered } = errors;
+            let SurrogateErrors { mean, median, covered, half_width } = errors;
             let (records, measure, is_ours) = (device.records, measure.name(), *learner == OURS);
             let [shown, placed] =
                 [shown, placed].map(|errors| errors.map_or_else(String::new, |errors| errors.mean.to_string()));
-            writeln!(out, "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{shown},{placed}")?;
+            writeln!(
+                out,
+                "{name},{records},{measure},{learner},{is_ours},{mean},{median},{covered},{half_width},{shown},{placed}"
+            )?;
         }
     }
     Ok(out)
@@ -173,6 +204,7 @@ fn json(devices: &[Device]) -> String {
             "mean_percent": score.errors.mean,
             "median_percent": score.errors.median,
             "covered_percent": score.errors.covered,
+            "half_width_percent": score.errors.half_width,
             "shown_mean_percent": score.shown.map(|errors| errors.mean),
             "placed_mean_percent": score.placed.map(|errors| errors.mean),
         })

@@ -23,12 +23,15 @@ use crate::{
 #[command(after_help = "Examples:
   irene explore sample 8 | tee designs.jsonl
   irene explore predict mine.surrogates.json designs.jsonl
-  irene explore predict mine.surrogates.json config.json --format json")]
+  irene explore predict mine.surrogates.json config.json --later --format json")]
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,
     /// Designs: `model_dict`s, objects that have one (config.json, lines of `irene explore sample`), or measured records
     designs: PathBuf,
+    /// Intervals for measurements after the campaign that was learned from, not in it: devices change in steps between sessions
+    #[arg(long)]
+    later: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -46,17 +49,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (origin, designs) = input::text(&args.designs)?;
     for design in parse_designs(&origin, &designs)? {
         let candidate = describer.describe(design)?;
-        let of = |measure| Some((measure, surrogates.predict(measure, &candidate)?));
+        let of = |measure| {
+            let prediction = surrogates.predict(measure, &candidate)?;
+            Some((measure, if args.later { prediction.later(measure) } else { prediction }))
+        };
         rows.push(Row { predictions: Measure::ALL.into_iter().filter_map(of).collect(), design: candidate.design });
     }
     match args.format.format() {
-        Format::Text => output::print_text(&text(&surrogates, &rows)),
+        Format::Text => output::print_text(&text(&surrogates, args.later, &rows)),
         Format::Json => output::print(&json_lines(&rows)),
         Format::Csv => output::print(&sheet(&surrogates, &rows).csv()),
     }
 }
 
-fn text(surrogates: &Surrogates, rows: &[Row]) -> String {
+fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
     let Surrogates { device, records, .. } = surrogates;
     let records = count(*records, "record");
     let mut headings = vec![Heading::left("design"), Heading::right("layers").rank(4)];
@@ -73,8 +79,9 @@ fn text(surrogates: &Surrogates, rows: &[Row]) -> String {
         }
         grid.row(cells);
     }
+    let when = if later { " for later measurements" } else { "" };
     format!(
-        "{device}, learned from {records}; a sequence, with 90% intervals (predicted)\n\n{}",
+        "{device}, learned from {records}; a sequence, with 90% intervals{when} (predicted)\n\n{}",
         grid.text(output::width())
     )
 }

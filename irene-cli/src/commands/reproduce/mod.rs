@@ -184,8 +184,9 @@ fn overview(data: &Data) -> Section {
         ("table 3", "what using a model costs", irene::COST),
         ("figure 4", "energy of the BERT miniatures", irene::MINIATURES),
     ];
-    const PROTRAN: [(&str, &str, &str); 4] = [
+    const PROTRAN: [(&str, &str, &str); 5] = [
         ("ProTran", "accuracy of surrogates", protran::ACCURACY),
+        ("not in the papers", "which intervals of surrogates hold", protran::INTERVALS),
         ("ProTran", "measurements until surrogates converge", protran::LEARNING),
         ("ProTran", "what one device says of another", protran::TRANSFER),
         ("ProTran, EdgeTran", "what searches find", protran::SEARCH),

@@ -10,7 +10,7 @@ use irene_baselines::{
 };
 use irene_explore::{
     Candidate, Dataset, Describer, Measure,
-    learning::{CostLawLearner, Errors, Surrogates, crossvalidate, leave_one_device_out},
+    learning::{CostLawLearner, Protocol, SurrogateErrors, Surrogates, crossvalidate, leave_one_device_out},
     search::Predicted,
     space::DesignSpace,
 };
@@ -22,6 +22,7 @@ use super::{
 use crate::{commands::learning_curves::learning_curves, interrupt, output};
 
 pub(super) const ACCURACY: &str = "Accuracy of surrogates";
+pub(super) const INTERVALS: &str = "Intervals of surrogates";
 pub(super) const LEARNING: &str = "Measurements until surrogates converge";
 pub(super) const TRANSFER: &str = "What one device says of another";
 pub(super) const SEARCH: &str = "What searches find";
@@ -55,10 +56,11 @@ pub(super) fn sections(data: &[Dataset], effort: Effort) -> Result<Vec<Section>>
     };
     let devices: Vec<Device<'_>> = data.iter().map(device).collect::<Result<_>>()?;
     let campaigns = ways().len() * effort.seeds;
-    let steps = devices.len() * (LEARNERS.len() + campaigns + 1) + 1;
+    let steps = devices.len() * (LEARNERS.len() + Protocol::ALL.len() + campaigns + 1) + 1;
     let bar = output::progress(steps as u64, "ProTran");
     let sections = [
         accuracy(&devices, effort, &bar),
+        intervals(&devices, effort, &bar),
         learning(&devices, &describer, effort, &bar),
         transfer(&devices, &bar),
         search(&devices, &describer, effort, &bar),
@@ -104,19 +106,20 @@ fn accuracy(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Result
         for name in LEARNERS {
             go_on()?;
             let learner = learner(name, &DesignSpace::published())?;
-            let of = |measure: &Measure| -> Result<Option<Errors>> {
+            let of = |measure: &Measure| -> Result<Option<SurrogateErrors>> {
                 if !device.measures.contains(measure) || !device.has(FEWEST) {
                     return Ok(None);
                 }
                 let figures = device.data.figures(*measure)?;
                 let held_out = crossvalidate(learner.as_ref(), &device.candidates, &figures, FOLDS, effort.repeats, 0)?;
-                Ok(Errors::of(held_out.iter()))
+                Ok(SurrogateErrors::of(held_out.iter()))
             };
             errors.push(Measure::ALL.iter().map(of).collect::<Result<Vec<_>>>()?);
             bar.inc(1);
         }
-        let shown = |place: usize, digits: usize, figure: fn(&Errors) -> f64| {
-            let of = |errors: &Option<Errors>| errors.as_ref().map(|errors| format!("{:.digits$}", figure(errors)));
+        let shown = |place: usize, digits: usize, figure: fn(&SurrogateErrors) -> f64| {
+            let of =
+                |errors: &Option<SurrogateErrors>| errors.as_ref().map(|errors| format!("{:.digits$}", figure(errors)));
             slashed(errors[place].iter().map(of), TOO_FEW)
         };
         let theirs = |of: fn(&TheirTrees) -> [f64; 3]| {
@@ -141,6 +144,53 @@ fn accuracy(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Result
          files would have been refused.",
         effort.repeats
     )))
+}
+
+fn intervals(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Result<Section> {
+    const NO_GROUPS: &str = "too few records, or all in one group";
+    let titles = ["device (records): latency / energy / peak power, %", "in their 90% interval", "half its width"];
+    let mut section = Section::new(INTERVALS);
+    for protocol in Protocol::ALL {
+        let mut table = Table::new(titles);
+        for device in devices {
+            go_on()?;
+            let of = |measure: &Measure| -> Result<Option<SurrogateErrors>> {
+                if !device.measures.contains(measure) || !device.has(FEWEST) {
+                    return Ok(None);
+                }
+                let data = (&device.candidates[..], &device.data.figures(*measure)?[..]);
+                let held_out = protocol.hold_out(&CostLawLearner, data, *measure, effort.repeats, 0)?;
+                Ok(SurrogateErrors::of(held_out.iter()))
+            };
+            let found: Vec<_> = Measure::ALL.iter().map(of).collect::<Result<_>>()?;
+            let shown = |figure: fn(&SurrogateErrors) -> f64| {
+                slashed(found.iter().map(|errors| errors.as_ref().map(|of| format!("{:.0}", figure(of)))), NO_GROUPS)
+            };
+            table.row([device.name().into(), shown(|errors| errors.covered), shown(|errors| errors.half_width)]);
+            bar.inc(1);
+        }
+        section = section.text(of_protocol(protocol)).table(table);
+    }
+    Ok(section.text(
+        "Ours. Half a width is the median, in percent of the prediction. The constants of the intervals were chosen on the A100 and the \
+         Raspberry Pi; the others check them.",
+    ))
+}
+
+/// What is predicted from what.
+fn of_protocol(protocol: Protocol) -> String {
+    let how = match protocol {
+        Protocol::Random => "**At random**: a fifth from the others, in intervals of the same campaign.",
+        Protocol::Later => {
+            "**Later**: each fifth of the campaign after the first from what was before it, in intervals for later measurements."
+        }
+        Protocol::HiddenSize => {
+            "**Other hidden sizes**: the designs of each hidden size of the first layer from those of the others."
+        }
+        Protocol::Depth => "**Other depths**: the designs of each number of layers from those of the others.",
+        Protocol::Few => return format!("**Few records**: all others from {} at random.", Protocol::FEW),
+    };
+    how.to_owned()
 }
 
 fn learning(devices: &[Device<'_>], describer: &Describer, effort: Effort, bar: &ProgressBar) -> Result<Section> {

@@ -4,7 +4,7 @@ use super::{Clock, Drift, residuals};
 use crate::{
     Candidate, Result,
     learning::{
-        evaluate::{HeldOut, Split, crossvalidate, splits},
+        evaluate::{HeldOutRecord, Split, crossvalidate},
         surrogate::{Learner, PredictedValue},
     },
 };
@@ -13,11 +13,11 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct InCampaign {
     /// The predictions for the design alone.
-    pub design: Vec<HeldOut>,
+    pub design: Vec<HeldOutRecord>,
     /// The same as the device's clock shows them, where the training records show a clock.
-    pub shown: Vec<HeldOut>,
+    pub shown: Vec<HeldOutRecord>,
     /// The same at the record's place in the campaign, where the training records drift.
-    pub placed: Vec<HeldOut>,
+    pub placed: Vec<HeldOutRecord>,
 }
 
 /// [`crossvalidate`], with what [`diagnose`](super::diagnose) finds in the training records of each fold: records that were held out
@@ -34,24 +34,24 @@ pub fn crossvalidate_in_campaign(
     repeats: usize,
     seed: u64,
 ) -> Result<InCampaign> {
-    let splits = splits(candidates.len(), count, repeats, seed);
+    let splits = Split::at_random(candidates.len(), count, repeats, seed);
     let of_fold = |split: &Split| {
         let held_out = split.predict(learner, candidates, figures, seed)?;
-        let train: Vec<Candidate> = split.kept().map(|record| candidates[record].clone()).collect();
-        let train_figures: Vec<f64> = split.kept().map(|record| figures[record]).collect();
-        let train_orders: Vec<Option<usize>> = split.kept().map(|record| orders[record]).collect();
+        let train: Vec<Candidate> = split.kept.iter().map(|&record| candidates[record].clone()).collect();
+        let train_figures: Vec<f64> = split.kept.iter().map(|&record| figures[record]).collect();
+        let train_orders: Vec<Option<usize>> = split.kept.iter().map(|&record| orders[record]).collect();
         let clock = Clock::find(&train_figures);
         let inner = crossvalidate(learner, &train, &train_figures, count, 1, seed)?;
         let drift = Drift::find(&train_orders, &residuals(&inner, train.len()));
-        let scaled = |held: &HeldOut, factor: f64| PredictedValue {
+        let scaled = |held: &HeldOutRecord, factor: f64| PredictedValue {
             value: held.prediction.value * factor,
             deviation: held.prediction.deviation * factor,
         };
-        let shown = |held: &HeldOut, prediction: PredictedValue| {
+        let shown = |held: &HeldOutRecord, prediction: PredictedValue| {
             let value = clock.map_or(prediction.value, |clock| clock.shown(prediction.value));
-            HeldOut { prediction: PredictedValue { value, ..prediction }, ..*held }
+            HeldOutRecord { prediction: PredictedValue { value, ..prediction }, ..*held }
         };
-        let at_place = |held: &HeldOut| {
+        let at_place = |held: &HeldOutRecord| {
             let drift = drift.as_ref().zip(orders[held.record]).map_or(0.0, |(drift, order)| drift.at(order));
             shown(held, scaled(held, drift.exp()))
         };

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     Candidate, Dataset, Measure, Result,
     learning::{
-        evaluate::{HeldOut, crossvalidate},
+        evaluate::{HeldOutRecord, crossvalidate},
         surrogate::Learner,
     },
 };
@@ -79,7 +79,7 @@ pub fn diagnose(
 }
 
 /// The logarithm of each figure over what was expected of it; NaN where that is not above 0, as of some learners.
-pub(crate) fn residuals(held_out: &[HeldOut], records: usize) -> Vec<f64> {
+pub(crate) fn residuals(held_out: &[HeldOutRecord], records: usize) -> Vec<f64> {
     let mut residuals = vec![0.0; records];
     for held in held_out {
         residuals[held.record] = (held.figure / held.prediction.value).ln();

@@ -2,7 +2,8 @@
 //!
 //! Five views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
 //! has the law as one of its coordinates, a surface that does without, a Gaussian process, and the law alone. How far each is
-//! trusted is chosen by cross-validation inside the training data, where also the spread of the predictions comes from.
+//! trusted is chosen by cross-validation inside the training data, where also the spread of the predictions comes from. It grows with
+//! the distance from the training data, and with fewness of records; docs/exploring.md has what that was chosen by.
 
 mod additive;
 mod blend;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::{
     additive::Additive,
     blend::Blend,
-    process::{Process, ProcessScales},
+    process::{Process, ProcessScales, Range},
     surface::{Scales, Surface},
 };
 use super::{
@@ -35,6 +36,8 @@ pub struct CostLawLearner;
 pub struct CostLaw {
     views: Views,
     blend: Blend,
+    #[serde(skip)]
+    range: Range,
 }
 
 /// The fields as read, before any check.
@@ -55,7 +58,7 @@ impl TryFrom<Raw> for CostLaw {
             && views.without_law.is_sound(COORDINATES.len())
             && views.process.is_sound(COORDINATES.len())
             && blend.is_sound();
-        if sound { Ok(Self { views, blend }) } else { Err("a law whose numbers do not fit together".into()) }
+        if sound { Ok(Self::of(views, blend)) } else { Err("a law whose numbers do not fit together".into()) }
     }
 }
 
@@ -189,6 +192,10 @@ impl Views {
 }
 
 impl CostLaw {
+    fn of(views: Views, blend: Blend) -> Self {
+        Self { range: views.process.range(), views, blend }
+    }
+
     /// Learns from the features of designs and their figures, above 0.
     ///
     /// # Errors
@@ -216,12 +223,13 @@ impl CostLaw {
                 held.map(|index| (views.say(features[index], &[1.0; VIEWS]), figures[index].ln())).collect::<Vec<_>>()
             })
             .collect();
-        Ok(Self { blend: Blend::fit(&held_out), views })
+        Ok(Self::of(views, Blend::fit(&held_out)))
     }
 
     /// The prediction for a design with these features.
     pub fn predict(&self, features: &DesignFeatures) -> PredictedValue {
-        self.blend.predict(&self.views.say(features, self.blend.trust()))
+        let beyond = self.views.process.beyond(&self.range, &coordinates(features));
+        self.blend.predict(&self.views.say(features, self.blend.trust()), beyond)
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) struct Process {
     scales: ProcessScales,
 }
 
+/// The least and the greatest of each coordinate of the training data, standardised.
+#[derive(Clone, Debug)]
+pub(super) struct Range(Vec<(f64, f64)>);
+
 /// Prior standard deviations in units of the noise's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ProcessScales {
@@ -29,6 +33,8 @@ const LINEAR: f64 = 4.0;
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
 /// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
 const REACH: f64 = 1.5;
+/// A coordinate further outside the training data than this many deviations counts as this far.
+const FARTHEST: f64 = 10.0;
 
 struct Fit {
     evidence: f64,
@@ -77,6 +83,7 @@ impl Process {
         let sizes = [self.standard.means.len(), self.standard.deviations.len(), self.points.len()];
         let ProcessScales { linear, smooth } = &self.scales;
         sizes == [coordinates, coordinates, coordinates * self.weights.len()]
+            && !self.weights.is_empty()
             && are_usable(self.standard.means.iter().chain(&self.points).chain(&self.weights))
             && are_usable([&self.centre, linear, smooth])
             && are_divisors(&self.standard.deviations)
@@ -84,6 +91,25 @@ impl Process {
 
     pub(super) fn scales(&self) -> ProcessScales {
         self.scales
+    }
+
+    /// Where its training data is.
+    pub(super) fn range(&self) -> Range {
+        let mut sides = vec![(f64::INFINITY, f64::NEG_INFINITY); self.standard.means.len()];
+        for point in self.points.chunks_exact(sides.len().max(1)) {
+            for ((low, high), value) in sides.iter_mut().zip(point) {
+                (*low, *high) = (low.min(*value), high.max(*value));
+            }
+        }
+        Range(sides)
+    }
+
+    /// How far outside that range a point is: the squared distance, in standard deviations of the training data.
+    pub(super) fn beyond(&self, Range(sides): &Range, point: &[f64]) -> f64 {
+        let outside = |(value, (low, high)): (f64, &(f64, f64))| value - value.clamp(*low, *high);
+        let distances = self.standard.place(point).into_iter().zip(sides).map(outside);
+        // A coordinate that is the same in all training data has no standard deviation.
+        distances.map(|distance| distance.clamp(-FARTHEST, FARTHEST).powi(2)).sum()
     }
 
     pub(super) fn height(&self, point: &[f64]) -> f64 {

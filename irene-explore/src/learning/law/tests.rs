@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    learning::evaluate::{Errors, crossvalidate},
+    learning::evaluate::{SurrogateErrors, crossvalidate},
     made_up::{candidates, latency, noise},
 };
 
@@ -16,7 +16,7 @@ fn a_law_of_costs_is_found_below_its_noise() {
     let candidates = candidates(60, 0);
     let figures: Vec<f64> = candidates.iter().enumerate().map(|(at, one)| latency(one) * noise(at)).collect();
     let held_out = crossvalidate(&CostLawLearner, &candidates, &figures, 5, 1, 0).unwrap();
-    let errors = Errors::of(held_out.iter()).unwrap();
+    let errors = SurrogateErrors::of(held_out.iter()).unwrap();
     assert!(errors.mean < 2.5 && errors.covered > 80.0, "{errors:?}");
 }
 

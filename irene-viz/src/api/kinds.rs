@@ -1,0 +1,237 @@
+//! What a parameter can be: how it is read and how the OpenAPI document describes it, said once.
+
+use std::{ops::RangeInclusive, str::FromStr};
+
+use irene_tree::{Format, Precision};
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+
+/// A kind of parameter or field.
+pub(crate) trait Kind {
+    type Value;
+
+    /// As JSON Schema.
+    fn schema(&self, app: &App) -> Value;
+
+    /// Reads the text of a query. An error completes the sentence "`x` ...".
+    fn read(&self, text: &str) -> Result<Self::Value, String>;
+
+    /// Reads a value of a JSON object: by default a string.
+    fn read_json(&self, value: &Value) -> Result<Self::Value, String> {
+        value.as_str().map_or_else(|| Err("is not a string".to_owned()), |text| self.read(text))
+    }
+
+    /// Any value of this kind: it stands for one while a query is described.
+    fn any(&self) -> Self::Value;
+}
+
+/// A whole number.
+pub(crate) struct Whole(pub(crate) RangeInclusive<usize>);
+
+impl Whole {
+    fn check(&self, number: Option<usize>) -> Result<usize, String> {
+        let (least, most) = (self.0.start(), self.0.end());
+        let fits = number.filter(|number| self.0.contains(number));
+        fits.ok_or_else(|| format!("is not a whole number from {least} to {most}"))
+    }
+}
+
+impl Kind for Whole {
+    type Value = usize;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "integer", "minimum": self.0.start(), "maximum": self.0.end()})
+    }
+
+    fn read(&self, text: &str) -> Result<usize, String> {
+        // `parse` would take a sign.
+        self.check(text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten())
+    }
+
+    fn read_json(&self, value: &Value) -> Result<usize, String> {
+        // To JSON Schema, 8.0 is an integer as 8 is.
+        let whole =
+            |number: f64| (number.fract() == 0.0 && (0.0..=MOST_EXACT).contains(&number)).then_some(number as u64);
+        let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
+        self.check(number.and_then(|number| usize::try_from(number).ok()))
+    }
+
+    fn any(&self) -> usize {
+        *self.0.start()
+    }
+}
+
+/// Whole numbers to this are exact in a float.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Whole numbers with commas between them.
+pub(crate) struct WholeList {
+    pub(crate) each: RangeInclusive<usize>,
+    /// Numbers of the list, at most.
+    pub(crate) most: usize,
+}
+
+impl Kind for WholeList {
+    type Value = Vec<usize>;
+
+    fn schema(&self, app: &App) -> Value {
+        let items = Whole(self.each.clone()).schema(app);
+        json!({"type": "array", "items": items, "minItems": 1, "maxItems": self.most})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<usize>, String> {
+        let each = Whole(self.each.clone());
+        let numbers = text.split(',').map(|part| each.read(part.trim())).collect::<Result<Vec<usize>, String>>();
+        match numbers {
+            Ok(numbers) if numbers.len() <= self.most => Ok(numbers),
+            Ok(numbers) => Err(format!("has {} numbers; at most {} are taken", numbers.len(), self.most)),
+            Err(_) => {
+                let (least, most) = (self.each.start(), self.each.end());
+                Err(format!("is not a list of whole numbers from {least} to {most} with commas between them"))
+            }
+        }
+    }
+
+    fn any(&self) -> Vec<usize> {
+        Vec::new()
+    }
+}
+
+/// A name of one's own.
+pub(crate) struct OwnName;
+
+/// Characters of a name: every node's id repeats it.
+pub(crate) const LONGEST_NAME: usize = 200;
+
+impl Kind for OwnName {
+    type Value = String;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME})
+    }
+
+    fn read(&self, text: &str) -> Result<String, String> {
+        match text.chars().count() {
+            1..=LONGEST_NAME => Ok(text.to_owned()),
+            count => Err(format!("has {count} characters; a name has 1 to {LONGEST_NAME}")),
+        }
+    }
+
+    fn any(&self) -> String {
+        String::new()
+    }
+}
+
+/// A name among those that the server knows. Whether it does is found where the name is looked up.
+pub(crate) struct Known(pub(crate) fn(&App) -> Vec<String>);
+
+impl Kind for Known {
+    type Value = String;
+
+    fn schema(&self, app: &App) -> Value {
+        json!({"type": "string", "enum": (self.0)(app)})
+    }
+
+    fn read(&self, text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+
+    fn any(&self) -> String {
+        String::new()
+    }
+}
+
+/// A word among a few, and what each means.
+pub(crate) struct Word<T: 'static>(pub(crate) &'static [(&'static str, T)]);
+
+impl<T: Copy> Kind for Word<T> {
+    type Value = T;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "string", "enum": self.0.iter().map(|(word, _)| word).collect::<Vec<_>>()})
+    }
+
+    fn read(&self, text: &str) -> Result<T, String> {
+        let words = || self.0.iter().map(|(word, _)| *word);
+        let found = self.0.iter().find(|(word, _)| *word == text);
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let near = irene_tree::did_you_mean(&irene_tree::similar(text, words()));
+            format!("is not one of {}{near}", words().collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    fn any(&self) -> T {
+        self.0[0].1
+    }
+}
+
+/// `true` or `false`.
+pub(crate) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "boolean"})
+    }
+
+    fn read(&self, text: &str) -> Result<bool, String> {
+        text.parse().map_err(|_| "is neither true nor false".to_owned())
+    }
+
+    fn any(&self) -> bool {
+        false
+    }
+}
+
+/// The number formats of weights, activations and cache.
+pub(crate) struct Formats;
+
+impl Kind for Formats {
+    type Value = Precision;
+
+    fn schema(&self, _: &App) -> Value {
+        let names = |fits: fn(Format) -> bool| {
+            Format::all().filter(|&format| fits(format)).flat_map(Format::names).collect::<Vec<_>>().join("|")
+        };
+        let (weights, activations) = (names(Format::holds_weights), names(Format::holds_activations));
+        let pattern = format!("^({weights})(,({activations})(,({weights}))?)?$");
+        json!({"type": "string", "pattern": pattern, "examples": ["bf16", "q4_k,f16", "q4_k,f16,f8_e4m3"]})
+    }
+
+    fn read(&self, text: &str) -> Result<Precision, String> {
+        Precision::from_str(text).map_err(|_| {
+            let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
+            let names = names.collect::<Vec<_>>().join(", ");
+            format!("is no number format for weights, or for weights, activations and cache with commas between them; there are {names}")
+        })
+    }
+
+    fn any(&self) -> Precision {
+        Precision::default()
+    }
+}
+
+/// A JSON object of any members.
+pub(crate) struct Members;
+
+impl Kind for Members {
+    type Value = Map<String, Value>;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "object"})
+    }
+
+    fn read(&self, _: &str) -> Result<Self::Value, String> {
+        Err("is not an object".into())
+    }
+
+    fn read_json(&self, value: &Value) -> Result<Self::Value, String> {
+        value.as_object().cloned().ok_or_else(|| "is not an object".into())
+    }
+
+    fn any(&self) -> Self::Value {
+        Map::new()
+    }
+}

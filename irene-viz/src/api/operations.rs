@@ -1,0 +1,187 @@
+//! Every operation of the API: its route, and what the OpenAPI document says of it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::routing::{MethodRouter, delete, get, post};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{
+    answers::{Comparison, Devices, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    compare::compare,
+    devices,
+    fields::{Description, describe},
+    jobs::{self, JobEntry, JobList, JobRequest},
+    many::{leaderboard, sweep, tradeoff},
+    models,
+    predict::{predict, predict_config, predict_trees},
+    queries::{CompareQuery, ConfigQuery, ModelQuery, Nothing, SizeQuery, SweepQuery, TraceQuery, TreesQuery},
+    trace,
+};
+use crate::app::App;
+
+/// What is asked for, as fields.
+pub(super) type Describe = fn(&App) -> Vec<Description>;
+
+/// One method of one path.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) route: MethodRouter<Arc<App>>,
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    /// More than the summary says.
+    pub(super) about: Option<&'static str>,
+    pub(super) query: Describe,
+    pub(super) body: Option<Body>,
+    pub(super) status: u16,
+    /// What a success means.
+    pub(super) success: &'static str,
+    pub(super) form: Form,
+    /// Statuses of problems, beside those of every operation.
+    pub(super) problems: &'static [u16],
+}
+
+/// What a body holds.
+pub(super) enum Body {
+    /// An object of any members, in words, and an example.
+    Object(&'static str, fn() -> Value),
+    /// An object of these fields.
+    Fields(&'static str, Describe, fn() -> Value),
+    Text(&'static str, &'static str),
+}
+
+/// The form of an answer.
+pub(super) enum Form {
+    /// JSON of the schema of this name.
+    Json(Cow<'static, str>),
+    Events,
+}
+
+fn operation(method: &'static str, path: &'static str, route: MethodRouter<Arc<App>>, query: Describe) -> Operation {
+    let (name, summary, about, body, success, form) = ("", "", None, None, "", Form::Events);
+    Operation { method, path, route, name, summary, about, query, body, status: 200, success, form, problems: &[] }
+}
+
+impl Operation {
+    fn is(self, name: &'static str, summary: &'static str) -> Self {
+        Self { name, summary, ..self }
+    }
+
+    fn more(self, about: &'static str) -> Self {
+        Self { about: Some(about), ..self }
+    }
+
+    fn takes(self, body: Body) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    fn gives<T: ToSchema>(self, status: u16, success: &'static str) -> Self {
+        Self { status, success, form: Form::Json(T::name()), ..self }
+    }
+
+    fn succeeds(self, success: &'static str) -> Self {
+        Self { success, ..self }
+    }
+
+    fn or(self, problems: &'static [u16]) -> Self {
+        Self { problems, ..self }
+    }
+}
+
+/// All of them. Operations of one path stand together.
+pub(super) fn operations() -> Vec<Operation> {
+    let mut all = vec![
+        operation("get", "/api/v1/models", get(models), describe::<Nothing>)
+            .is("models", "Built-in models")
+            .gives::<Models>(200, "The models."),
+        operation("get", "/api/v1/devices", get(devices), describe::<Nothing>)
+            .is("devices", "Machines that can be predicted for")
+            .gives::<Devices>(200, "The machines, the default first."),
+        operation("get", "/api/v1/trace", get(trace), describe::<TraceQuery>)
+            .is("trace", "A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels")
+            .gives::<Trace>(200, "The tree.")
+            .or(&[404, 422]),
+        operation("get", "/api/v1/predict", get(predict), describe::<ModelQuery>)
+            .is("predict", "The energy of every node of a built-in model")
+            .gives::<Prediction>(200, "The tree with its energies.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/predict", post(predict_config), describe::<ConfigQuery>)
+            .is("predict_config", "The energy of every node of the model whose config.json is the body")
+            .takes(Body::Object("A config.json as on the Hugging Face hub.", config))
+            .gives::<Prediction>(200, "The tree with its energies.")
+            .or(&[404, 408, 413, 422]),
+        operation("post", "/api/v1/predict/trees", post(predict_trees), describe::<TreesQuery>)
+            .is("predict_trees", "The energy of every node of trees with measured features")
+            .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
+            .gives::<Predictions>(200, "The trees with their energies, in their order.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/compare", get(compare), describe::<CompareQuery>)
+            .is("compare", "Two models, sizes or devices, node by node")
+            .gives::<Comparison>(200, "Both, and how they differ.")
+            .or(&[404, 422]),
+        operation("get", "/api/v1/sweep", get(sweep), describe::<SweepQuery>)
+            .is("sweep", "A model at several batch sizes and sequence lengths")
+            .gives::<Sweep>(200, "The energy at each size.")
+            .or(&[404, 422]),
+        operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<SizeQuery>)
+            .is("leaderboard", "All built-in models at one size")
+            .gives::<Leaderboard>(200, "The models that can take the size, least energy first.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<SizeQuery>)
+            .is("tradeoff", "Energy against accuracy, and who is on the Pareto front")
+            .takes(Body::Text(
+                "A CSV with the columns model and accuracy.",
+                "model,accuracy\ngpt2,0.7\ndistilgpt2,0.6\n",
+            ))
+            .gives::<Tradeoff>(200, "The models in the order of the CSV.")
+            .or(&[404, 408, 413, 422]),
+    ];
+    all.extend(of_jobs());
+    all
+}
+
+fn config() -> Value {
+    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512,
+           "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"})
+}
+
+fn job() -> Value {
+    json!({"config": config(), "name": "tiny", "batch_size": 1, "seq_len": 16})
+}
+
+/// Four tokens through one linear layer.
+const TREE: &str = r#"{"model_name":"linear","batch_size":1,"seq_len":4,"frontend_tree":{"id":"0","scope":"root","parent_name":"","level":0,"instance_type":"Linear","type":"ml","num_parameters":65792,"flops":0.525312,"mem_bytes":0.26,"child_nodes_obj":[],"child_nodes":[]}}"#;
+
+fn of_jobs() -> [Operation; 5] {
+    const JOB: &str = "/api/v1/jobs/{id}";
+    [
+        operation("post", "/api/v1/jobs", post(jobs::submit), describe::<Nothing>)
+            .is("submit", "Measure a model on the server's machine, as soon as the jobs before it have ended")
+            .more("The energy and latency of every node, as `irene profile` does. The answer's `location` is the job's own address.")
+            .takes(Body::Fields("Either a built-in `model`, or a `config` and perhaps a `name`.", describe::<JobRequest>, job))
+            .gives::<JobEntry>(202, "The job, which waits.")
+            .or(&[403, 404, 408, 413, 415, 421, 422, 429]),
+        operation("get", "/api/v1/jobs", get(jobs::list), describe::<Nothing>)
+            .is("list", "The jobs that wait and run, and the last that ended")
+            .gives::<JobList>(200, "The jobs, the oldest first.")
+            .or(&[403, 421]),
+        operation("get", JOB, get(jobs::get), describe::<Nothing>)
+            .is("get", "A job, with the measured tree when it is done")
+            .gives::<JobEntry>(200, "The job.")
+            .or(&[403, 404, 421]),
+        operation("delete", JOB, delete(jobs::cancel), describe::<Nothing>)
+            .is("cancel", "Cancel a job")
+            .more("One that waits ends at once, one that runs as soon as the run of the model that it measures is over.")
+            .gives::<JobEntry>(202, "The job, which ends.")
+            .or(&[403, 404, 409, 421]),
+        operation("get", "/api/v1/jobs/{id}/events", get(jobs::events), describe::<Nothing>)
+            .is("events", "Follow a job: server-sent events")
+            .more(
+                "An event `progress` now and at every change, and an event `end` when the job has ended, which ends the stream. The \
+                 data of each is the job, without its tree.",
+            )
+            .succeeds("The events.")
+            .or(&[403, 404, 421]),
+    ]
+}
