@@ -38,7 +38,7 @@ use crate::{
 #[command(after_help = "Defaults of options may stand in a configuration file; `irene config` says in which.")]
 struct Cli {
     /// When output has colours [default: auto]
-    #[arg(long, value_name = "WHEN", value_enum, global = true, hide_possible_values = true)]
+    #[arg(long, value_name = "WHEN", value_enum, global = true, hide_possible_values = true, display_order = 900)]
     color: Option<Color>,
     #[command(subcommand)]
     command: Command,
