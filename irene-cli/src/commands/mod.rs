@@ -46,7 +46,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{settings, sheet::Format};
+use crate::{output, settings, sheet::Format};
 
 /// Arguments that contradict each other, or lack one another.
 #[derive(Debug)]
@@ -59,6 +59,51 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// An end with the exit code of a command that was run.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    code: u8,
+    /// None if the command has said it.
+    reason: Option<String>,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason.as_deref().unwrap_or("the command failed"))
+    }
+}
+
+impl std::error::Error for Exit {}
+
+impl Exit {
+    /// The end because a command could not be run, with the code that a shell would give.
+    pub(crate) fn not_run(reason: String, error: &std::io::Error) -> anyhow::Error {
+        const NOT_FOUND: u8 = 127;
+        const NOT_EXECUTABLE: u8 = 126;
+        let code = if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+        Self { code, reason: Some(reason) }.into()
+    }
+
+    /// The end with the code of a command that has said why.
+    pub(crate) fn with(code: u8) -> anyhow::Error {
+        Self { code, reason: None }.into()
+    }
+}
+
+/// Says what went wrong; the code to exit with.
+pub(crate) fn complain(error: &anyhow::Error) -> std::process::ExitCode {
+    /// Wrong usage, by clap's convention and ours.
+    const USAGE: u8 = 2;
+    if let Some(Exit { code, reason }) = error.downcast_ref() {
+        if reason.is_some() {
+            output::complain(error);
+        }
+        return (*code).into();
+    }
+    output::complain(error);
+    if error.is::<Usage>() { USAGE.into() } else { std::process::ExitCode::FAILURE }
+}
 
 /// The name of a machine without one.
 const UNNAMED: &str = "a machine without a name";
