@@ -38,7 +38,7 @@ use crate::{
 #[command(after_help = "Defaults of options may stand in a configuration file; `irene config` says in which.")]
 struct Cli {
     /// When output has colours [default: auto]
-    #[arg(long, value_name = "WHEN", value_enum, global = true, hide_possible_values = true)]
+    #[arg(long, value_name = "WHEN", value_enum, global = true, hide_possible_values = true, display_order = 900)]
     color: Option<Color>,
     #[command(subcommand)]
     command: Command,
@@ -72,20 +72,15 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Wrong usage, by clap's convention and ours.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| plain_tips(error).exit());
-    match run(cli) {
+    let code = match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // A reader that has seen enough (`irene trace ... | head`) is no failure.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::complain(&error);
-            if error.is::<commands::Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
-        }
-    }
+        Err(error) => commands::complain(&error),
+    };
+    if interrupt::happened() { interrupt::ENDED_BY_CTRL_C.into() } else { code }
 }
 
 /// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash.

@@ -71,8 +71,14 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// What a line with folded layers means.
-pub(crate) const FOLDED: &str = "\nEqual layers are one line, their figures added up; --unfold shows each.\n";
+/// What a line of folded layers means, if a tree that is shown to this depth has one.
+pub(crate) fn legend_of_folding(folded: &Tree, whole: &Tree, depth: Option<usize>) -> &'static str {
+    let shown = |tree: &Tree| tree.nodes().iter().filter(|node| depth.is_none_or(|most| node.depth() <= most)).count();
+    if shown(folded) == shown(whole) {
+        return "";
+    }
+    "\nEqual layers are one line, their figures added up; --unfold shows each.\n"
+}
 
 /// A tree's model and input, in words.
 pub(crate) fn what_runs(tree: &Tree) -> String {
@@ -185,7 +191,8 @@ pub(crate) fn styled(tree: &Tree, table: &Table) -> String {
     };
     let titles: Vec<String> = table.columns.iter().map(|column| column.title().to_owned()).collect();
     let bold = Style::new().bold();
-    let mut out = format!("{bold}{:label_width$}{}{bold:#}\n", "node", cells(&titles));
+    let titles = format!("{:label_width$}{}", "node", cells(&titles));
+    let mut out = format!("{bold}{}{bold:#}\n", titles.trim_end());
     for row in &table.rows {
         let style = match tree.share(row.id, Quantity::PredictedEnergy) {
             Some(share) if share >= HOT => AnsiColor::Red.on_default(),

@@ -428,7 +428,7 @@ mod profile {
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
         let ended = child.wait_with_output().unwrap();
         let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(1), "{complaint}");
+        assert_eq!(ended.status.code(), Some(130), "{complaint}");
         assert!(complaint.contains("stopped; what was measured is kept, and `--resume -o"), "{complaint}");
         assert_eq!(std::fs::read_to_string(&output).unwrap(), "");
         command[round] = short;

@@ -52,6 +52,11 @@ fn several_models_are_compared_and_depth_shows_each() {
         assert!(each.contains(&format!("{model}, batch 8, sequence 128, on gtx-1080-ti (predicted)")), "{each}");
     }
     assert!(each.contains("├─ encoder BertEncoder") && !each.contains("BertLayer"), "{each}");
+    // Nothing that is shown is folded.
+    assert!(!each.contains("--unfold") && each.lines().all(|line| line.trim_end() == line), "{each}");
+    assert!(
+        predict(&["--depth", "2"]).contains("0-11 BertLayer x12") && predict(&["--depth", "2"]).contains("--unfold")
+    );
     let traced = good(&[&["trace"], &models[..], &["--format", "json"]].concat());
     let traced = json(&traced);
     assert_eq!(traced["settings"][1]["num_parameters"], 66_362_880);
@@ -141,6 +146,13 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     let other = run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat());
     assert!(other.contains("on gtx-1080-ti (predicted)") && other.contains("at 3 USD/kWh"), "{other}");
     assert!(run(&["config"]).contains("price_per_kwh = 2"));
+    let unknown = folder.write("unknown.toml", "device = \"abacus\"\n");
+    let output = command(&gpt2).env("IRENE_CONFIG", &unknown).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        complaint.contains("device of the configuration file (`irene config`): unknown device `abacus`"),
+        "{complaint}"
+    );
     // The usual place.
     folder.write("home/irene/config.toml", "device = \"gtx-1070\"\n");
     let mut usual = command(&gpt2);

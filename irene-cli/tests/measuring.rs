@@ -5,7 +5,12 @@ mod command;
 
 use std::{
     process::{Command, Output},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use command::Folder;
@@ -33,6 +38,50 @@ fn refused(code: i32, command: &mut Command) -> String {
     text(&stderr)
 }
 
+/// The line that begins so.
+fn line<'a>(text: &'a str, beginning: &str) -> &'a str {
+    text.lines().find(|line| line.starts_with(beginning)).unwrap_or_else(|| unreachable!("no {beginning} in {text}"))
+}
+
+/// Something that goes on beside a command until it is dropped.
+struct Running(Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        let _ = self.1.take().map(JoinHandle::join);
+    }
+}
+
+/// Does something over and over, with the seconds since the start.
+fn repeat(pause: Duration, mut step: impl FnMut(f64) + Send + 'static) -> Running {
+    let stop = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        let start = Instant::now();
+        while !theirs.load(Ordering::Relaxed) {
+            step(start.elapsed().as_secs_f64());
+            std::thread::sleep(pause);
+        }
+    });
+    Running(stop, Some(thread))
+}
+
+/// Counts a file of microjoules up in real time.
+fn count_up(folder: &Folder, file: &str, watts: f64) -> Running {
+    let path = folder.0.join(file);
+    repeat(Duration::from_millis(1), move |seconds| {
+        // The number keeps its length, so that no reader sees a part of it.
+        let number = format!("{:.0}\n", 1e9 + 1e6 * watts * seconds);
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, number.as_bytes()).unwrap();
+    })
+}
+
+fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
 #[test]
 fn the_doctor_names_what_there_is_and_what_would_help() {
     let folder = Folder::new("doctor");
@@ -41,17 +90,30 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     folder.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
     folder.write("sys/class/powercap/intel-rapl:0/energy_uj", "5000000\n");
     folder.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
+    folder.write("sys/class/powercap/intel-rapl:1/name", "psys\n");
+    folder.write("sys/class/powercap/intel-rapl:1/energy_uj", "0\n");
     let shown = |command: &mut Command| {
         good(command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys")))
     };
+    let counting = count_up(&folder, "sys/class/powercap/intel-rapl:0/energy_uj", 10.0);
     let found = shown(&mut irene(&["doctor", "--watch", "1"]));
-    assert!(found.contains("rapl            rapl.package-0"), "{found}");
+    drop(counting);
+    assert!(line(&found, "rapl.package-0 ").ends_with("measured"), "{found}");
+    assert!(line(&found, "rapl.psys ").ends_with("left out"), "{found}");
+    assert!(found.contains("rapl.psys is left out: stands still: the same reading"), "{found}");
     assert!(found.contains("75.00 %"), "{found}");
-    assert!(found.contains("hwmon           not available:"), "{found}");
-    assert!(found.contains("give it in watts, from its data sheet, by --tdp-watts"), "{found}");
+    let words: Vec<&str> = found.split_whitespace().collect();
+    let words = words.join(" ");
+    assert!(words.contains("hwmon not available: "), "{found}");
+    assert!(words.contains("what would help: give it in watts, from its data sheet, by --tdp-watts"), "{found}");
     assert!(found.contains("the meter would be: rapl"), "{found}");
     // A counter that stands still has neither period nor resolution, and these are not zero.
-    assert!(found.lines().any(|line| line.starts_with("rapl") && line.contains("not seen")), "{found}");
+    assert!(line(&found, "rapl.psys ").contains("not seen"), "{found}");
+    assert!(found.lines().take_while(|line| !line.is_empty()).all(|line| line.chars().count() <= 80), "{found}");
+
+    let still = shown(&mut irene(&["doctor", "--watch", "1"]));
+    assert!(still.contains("rapl is not used: rapl.psys stands still"), "{still}");
+    assert!(still.contains("no meter: energies will be absent"), "{still}");
 
     std::fs::remove_dir_all(folder.0.join("sys")).unwrap();
     assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
@@ -73,8 +135,12 @@ fn a_command_is_sampled_to_its_end() {
 
     let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
     assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
-    assert!(refused(1, &mut irene(&["sample", "--", "false"])).contains("false: exit status: 1"));
-    assert!(refused(1, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
+    // It ends as the command did, with no word of its own.
+    assert_eq!(refused(1, &mut irene(&["sample", "--meter", "none", "--", "false"])), "");
+    assert_eq!(refused(7, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "exit 7"])), "");
+    assert_eq!(refused(137, &mut irene(&["sample", "--meter", "none", "--", "sh", "-c", "kill -9 $$"])), "");
+    assert!(refused(127, &mut irene(&["sample", "--", "no-such-program"])).contains("cannot run no-such-program"));
+    assert!(refused(126, &mut irene(&["sample", "--", "/"])).contains("cannot run /"));
     // A command that outlasts its time is ended, which is no failure of its.
     good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
     assert!(refused(2, &mut irene(&["sample"])).contains("give --duration S, or a command"));
@@ -87,27 +153,74 @@ fn the_log_of_a_slow_meter_is_waited_for() {
     let folder = Folder::new("log");
     folder.write("meter.csv", "time,volts,amperes\n");
     let log = folder.path("meter.csv");
-    let meter = std::thread::spawn({
-        let log = log.clone();
-        move || {
-            for _ in 0..40 {
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-                let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
-                std::io::Write::write_all(&mut file, format!("{now},230,0.5\n").as_bytes()).unwrap();
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        }
-    });
+    let meter = append(&log, |now| format!("{now},230,0.5"));
     std::thread::sleep(Duration::from_millis(300));
     let meter_arg = format!("log:{log}");
     let summary = good(&mut irene(&["sample", "--period", "20", "--meter", &meter_arg, "--", "sleep", "0.5"]));
     assert!(summary.contains("115 W") && summary.contains("J (measured)"), "{summary}");
-    meter.join().unwrap();
+    drop(meter);
+
+    // A log that stopped an hour ago.
+    folder.write("old.csv", &format!("time,watts\n{},115\n", now() - 3600.0));
+    let mut old = irene(&["sample", "--meter", &format!("log:{}", folder.path("old.csv")), "--", "sleep", "0.1"]);
+    let Output { status, stdout, stderr } = old.output().unwrap();
+    assert!(status.success() && text(&stdout).contains("log: no figure"), "{}", text(&stdout));
+    assert!(text(&stderr).contains("no line of the log is of now: the newest is 36"), "{}", text(&stderr));
+}
+
+/// A meter that writes a line every 100 ms.
+fn append(log: &str, line: impl Fn(f64) -> String + Send + 'static) -> Running {
+    let log = log.to_owned();
+    repeat(Duration::from_millis(100), move |_| {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        std::io::Write::write_all(&mut file, format!("{}\n", line(now())).as_bytes()).unwrap();
+    })
+}
+
+/// What is taken is said, what is not too, and why.
+#[test]
+fn sensors_that_overlap_are_taken_once() {
+    let folder = Folder::new("overlap");
+    let hwmon = |file: &str, text: &str| folder.write(&format!("sys/class/hwmon/{file}"), text);
+    hwmon("hwmon3/name", "corsairpsu\n");
+    for (number, label, microwatts) in [(1, "power total", "174000000"), (2, "power +12v", "134000000")] {
+        hwmon(&format!("hwmon3/power{number}_label"), label);
+        hwmon(&format!("hwmon3/power{number}_input"), microwatts);
+    }
+    let sampled = |args: &[&str]| {
+        let mut command = irene(&[&["sample", "--period", "10"], args, &["--", "sleep", "0.3"]].concat());
+        command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", folder.0.join("none.so"));
+        command
+    };
+    let all = good(&mut sampled(&[]));
+    assert!(all.contains("hwmon.corsairpsu.power-total is taken\n"), "{all}");
+    assert!(all.contains("hwmon.corsairpsu.power-+12v is left out: part of hwmon.corsairpsu.power-total\n"), "{all}");
+    assert!(line(&all, "hwmon:").ends_with(" J (measured)"), "{all}");
+    assert!(line(&all, "hwmon.corsairpsu.power-total ").contains("174 W"), "{all}");
+    let one = good(&mut sampled(&["--meter", "hwmon:corsairpsu/power +12v"]));
+    assert!(one.contains("hwmon.corsairpsu.power-+12v is taken\n"), "{one}");
+    let none = refused(1, &mut sampled(&["--meter", "hwmon:corsairpsu/power"]));
+    assert!(none.contains("there are hwmon:corsairpsu/power-+12v, hwmon:corsairpsu/power-total"), "{none}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_recording_with_130() {
+    let child = irene(&["sample", "--meter", "none", "--duration", "60"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", text(&ended.stderr));
+    assert!(text(&ended.stdout).contains(" recorded"), "what was read is shown");
 }
 
 #[cfg(feature = "candle")]
 mod profile {
-    use std::{path::Path, process::Stdio, time::Instant};
+    use std::{path::Path, process::Stdio};
 
     use irene_tree::{Quantity, jsonl};
 
@@ -181,7 +294,7 @@ mod profile {
         }
         assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
         let ended = child.wait_with_output().unwrap();
-        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(ended.status.code(), Some(130));
         assert!(text(&ended.stderr).contains("what was measured is kept"), "{}", text(&ended.stderr));
         assert!(!Path::new(&output).exists(), "no half tree");
 
@@ -197,6 +310,50 @@ mod profile {
         let trees = jsonl::read_trees(Path::new(&output)).unwrap();
         assert!(trees[0].nodes().iter().all(|node| node.extra.as_ref().unwrap()["measurement"]["rounds"] == 2));
         assert!(!Path::new(&journal).exists());
+    }
+
+    /// One short round of the root.
+    fn one_round(meter: &str, output: &str) -> Command {
+        let model = model();
+        let mut command = irene(&["profile", &model, "-b", "1", "-s", "4", "--meter", meter, "-o", output]);
+        command.args(["--quick", "--round", "0.3", "--rounds", "1", "--most-rounds", "1", "--level", "model"]);
+        command
+    }
+
+    #[test]
+    fn a_meter_without_a_reading_of_now_is_refused_before_hours_of_measuring() {
+        let folder = Folder::new("no-reading");
+        let output = folder.path("data.jsonl");
+        folder.write("old.csv", &format!("{:.0},100\n", 1e3 * (now() - 86_400.0)));
+        let old = refused(1, &mut one_round(&format!("log:{}", folder.path("old.csv")), &output));
+        let reason =
+            "the meter has no reading of now, so nothing would have an energy: log: no line of the log is of now";
+        assert!(old.contains(reason), "{old}");
+        assert!(!Path::new(&output).exists());
+
+        // Thousandths of a second are read.
+        let log = folder.path("ms.csv");
+        let _meter = append(&log, |now| format!("{:.0},100", 1e3 * now));
+        std::thread::sleep(Duration::from_millis(300));
+        good(&mut one_round(&format!("log:{log}"), &output));
+        let tree = &jsonl::read_trees(Path::new(&output)).unwrap()[0];
+        assert!(tree.root().get(Quantity::GroundTruthEnergy).is_some_and(|joules| joules > 0.0));
+        assert_eq!(tree.extra["measuring"]["sensors"][0], "log");
+    }
+
+    #[test]
+    fn a_profile_without_an_energy_does_not_end_well() {
+        let folder = Folder::new("no-energy");
+        let (output, log) = (folder.path("data.jsonl"), folder.path("meter.csv"));
+        // It stops as soon as the profile has begun.
+        folder.write("meter.csv", &format!("{},100\n", now()));
+        let Output { status, stderr, .. } = one_round(&format!("log:{log}"), &output).output().unwrap();
+        assert_eq!(status.code(), Some(1), "{}", text(&stderr));
+        let said = text(&stderr);
+        assert!(said.contains("error: no node has an energy: log, a round of"), "{said}");
+        assert!(said.contains("the readings do not cover it") && said.contains("has latencies alone"), "{said}");
+        let tree = &jsonl::read_trees(Path::new(&output)).unwrap()[0];
+        assert!(tree.root().get(Quantity::Latency).is_some(), "what was measured is kept");
     }
 
     #[test]

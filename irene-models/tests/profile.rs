@@ -89,7 +89,7 @@ fn each_probe_goes_into_its_own_field() {
         Channel::new(Resource::Gpu(0), Metric::Memory),
         Channel::new(Resource::Gpu(0), Metric::Power),
     ];
-    let sensors = Sensors { probes: vec![Box::new(Readings(channels))], meters: Vec::new() };
+    let sensors = Sensors { probes: vec![Box::new(Readings(channels))], ..Sensors::default() };
     let options = SamplerOptions { period: Duration::from_millis(1), ..SamplerOptions::default() };
     let sampler = Sampler::start(sensors, options).unwrap();
     std::thread::sleep(Duration::from_millis(20));

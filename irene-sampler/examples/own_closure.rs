@@ -13,7 +13,7 @@ use irene_sampler::{
 fn main() -> Result<(), Box<dyn Error>> {
     let tdp_watts = std::env::args().nth(1).map(|text| text.parse()).transpose()?;
     let places = Places { tdp_watts, ..Places::here() };
-    let Selection { sensors, meters } = Selection::automatic(&places);
+    let Selection { sensors, meters, .. } = Selection::automatic(&places);
     match meters.as_slice() {
         [] => println!("no meter: only the time is measured; a thermal design power in watts would give an estimate"),
         meters => println!("meter: {}", meters.join(", ")),

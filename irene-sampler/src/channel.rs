@@ -113,6 +113,26 @@ pub struct Channel {
     pub wraps_at: Option<f64>,
     /// Power is not interpolated over a longer time without readings.
     pub longest_gap: Duration,
+    /// How much of the computer a sensor on a board sees. It has no meaning for other resources.
+    pub reach: Reach,
+}
+
+/// How much of the computer a sensor on a board sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// All that the computer draws.
+    Computer,
+    /// All that comes through one power supply or battery. The supplies add up to the computer.
+    Supply,
+    /// A processor.
+    Processor,
+    /// A GPU.
+    Gpu,
+    /// A part of what this sensor sees, such as a rail of a power supply.
+    PartOf(Resource),
+    /// Only the maker of the board knows.
+    #[default]
+    Unknown,
 }
 
 /// Where an energy comes from.
@@ -138,6 +158,26 @@ impl Provenance {
 /// No computer that runs one model draws more, watts.
 const LARGEST_POWER: f64 = 20_000.0;
 
+/// No processor package and no GPU draws more, watts.
+const LARGEST_COMPONENT: f64 = 4000.0;
+
+/// The bound of a device that tells limits is never below this, watts.
+///
+/// Firmware enforces limits on averages, and makers raise them far above the nominal power: parts of 4.5 to 15 W run at 49 to 78 W.
+const LEAST_BOUND: f64 = 500.0;
+
+/// A device may exceed its greatest limit this many times for a short time.
+const HEADROOM: f64 = 4.0;
+
+/// The power above which a reading of a processor or GPU cannot be true, watts: four times the greatest limit that the device tells,
+/// within 500 and 4000 W. It catches counters that were reset; it is no opinion about what a board should draw.
+pub(crate) fn power_bound(limits: impl IntoIterator<Item = f64>) -> f64 {
+    match limits.into_iter().fold(0.0, f64::max) {
+        0.0 => LARGEST_COMPONENT,
+        greatest => (HEADROOM * greatest).clamp(LEAST_BOUND, LARGEST_COMPONENT),
+    }
+}
+
 impl Channel {
     /// A measured metric of a resource, with wide limits.
     pub fn new(resource: Resource, metric: Metric) -> Self {
@@ -148,6 +188,49 @@ impl Channel {
             limit_watts: LARGEST_POWER,
             wraps_at: None,
             longest_gap: Duration::from_secs(10),
+            reach: Reach::Unknown,
+        }
+    }
+
+    /// Whether this channel's energy includes that of the other one, so that the two must not be added; None if only the maker of the
+    /// board knows.
+    pub fn covers(&self, other: &Self) -> Option<bool> {
+        let (own, its) = (self.extent(), other.extent());
+        match (self.board_reach(), other.board_reach()) {
+            (None, None) => self.id.resource.covers(&other.id.resource),
+            // Its outer sensor stands for it.
+            (Some(Reach::PartOf(_)), _) => Some(false),
+            (_, Some(Reach::PartOf(outer))) => Some(self.id.resource == *outer || own > 0),
+            _ if own != its => Some(own > its),
+            (Some(Reach::Supply), Some(Reach::Supply)) | (Some(Reach::Gpu), Some(Reach::Gpu)) => Some(false),
+            (Some(Reach::Processor), Some(Reach::Processor)) => (self.chip() == other.chip()).then_some(false),
+            (Some(_), Some(_)) => None,
+            (Some(Reach::Gpu), None) if matches!(other.id.resource, Resource::Gpu(_)) => Some(false),
+            (None, Some(Reach::Gpu)) if matches!(self.id.resource, Resource::Gpu(_)) => Some(false),
+            _ => self.id.resource.covers(&other.id.resource),
+        }
+    }
+
+    /// The reach of a sensor on a board.
+    fn board_reach(&self) -> Option<&Reach> {
+        matches!(self.id.resource, Resource::Board { .. }).then_some(&self.reach)
+    }
+
+    /// How far outside it sits: a greater one sees everything behind a smaller one, and 0 is a component.
+    fn extent(&self) -> u8 {
+        match (&self.id.resource, &self.reach) {
+            (Resource::Meter(_) | Resource::Host, _) => 3,
+            (Resource::Board { .. }, Reach::Computer) => 2,
+            (Resource::Board { .. }, Reach::Supply) => 1,
+            _ => 0,
+        }
+    }
+
+    /// The name of its chip, without the number that tells two of one name apart.
+    fn chip(&self) -> Option<&str> {
+        match &self.id.resource {
+            Resource::Board { chip, .. } => chip.split('@').next(),
+            _ => None,
         }
     }
 
@@ -157,24 +240,18 @@ impl Channel {
     }
 }
 
-/// The places of the channels whose energies add up to the total: those that no other channel covers.
-///
-/// A resource whose energy is counted and whose power is read has its counter in the total; one that is read twice has the first.
-pub fn totals(channels: &[Channel]) -> Vec<usize> {
-    let energies = || channels.iter().map(|channel| &channel.id).enumerate().filter(|(_, id)| id.metric.is_energy());
-    let is_covered = |&(place, id): &(usize, &ChannelId)| {
-        energies().any(|(other, outer)| {
-            let is_same = outer.resource == id.resource;
-            outer.resource.covers(&id.resource) == Some(true) || is_same && (outer.metric, other) < (id.metric, place)
-        })
-    };
-    energies().filter(|energy| !is_covered(energy)).map(|(place, _)| place).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::resource::tests::NAMES;
+
+    #[test]
+    fn the_bound_is_generous_and_refuses_what_cannot_be() {
+        assert_eq!(power_bound([]), 4000.0, "nothing is told");
+        assert_eq!(power_bound([6.0, 25.0, 78.0]), 500.0);
+        assert_eq!(power_bound([280.0, 350.0]), 1400.0);
+        assert_eq!(power_bound([4095.875]), 4000.0, "boards that set no limit tell a very great one");
+    }
 
     #[test]
     fn a_name_and_a_unit_read_back() {

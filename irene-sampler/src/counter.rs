@@ -18,6 +18,11 @@ impl Counter {
         Self { wraps_at: channel.wraps_at, limit_watts: channel.limit_watts, update_period, last: None }
     }
 
+    /// The last reading.
+    pub(crate) fn reading(&self) -> Option<f64> {
+        self.last.map(|(_, joules)| joules)
+    }
+
     /// Joules used since the last reading, 0 at the first. None if the readings do not tell: after a reset, when the counter may have
     /// wrapped around more than once, and when the device cannot draw so much.
     pub(crate) fn advance(&mut self, time: f64, joules: f64) -> Option<f64> {

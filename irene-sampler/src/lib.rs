@@ -3,6 +3,7 @@
 //! - [`sensors`]: one list of everything that can be read on this machine, each a [`Sensor`]: utilisation and memory, GPUs through
 //!   NVML, RAPL, hwmon, logs of external meters, and estimates from load.
 //! - [`Channel`]: a [`Metric`] of a [`Resource`]. The resources tell what is part of what, so that nothing counts twice.
+//! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
 //! - [`MeasuringProtocol`]: repeats a closure until its time and energy are known well enough.
 //!
@@ -12,19 +13,22 @@
 mod channel;
 mod clock;
 mod counter;
+mod evidence;
 mod protocol;
 mod resource;
 mod sampler;
 pub mod sensors;
 mod series;
+mod total;
 
-pub use channel::{Channel, ChannelId, Metric, Provenance, totals};
+pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use resource::{Package, Resource};
-pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions};
+pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions, Silent};
 pub use sensors::{Sensor, Sensors};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
+pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -50,6 +50,7 @@ impl Resource {
             (Self::Meter(_) | Self::Host, Self::Meter(_)) | (Self::Host, Self::Host) | (Self::Process, _) => false,
             (Self::Meter(_) | Self::Host, _) | (_, Self::Process) => true,
             (Self::Board { .. }, other) | (other, Self::Board { .. }) if other.is_component() => return None,
+            (Self::Platform(_), Self::Gpu(_)) | (Self::Gpu(_), Self::Platform(_)) => return None,
             (Self::Platform(_), Self::Processors) => true,
             // The counters of the other sockets' platforms stand still.
             (Self::Platform(0), Self::Platform(socket)) => *socket > 0,
@@ -185,5 +186,6 @@ pub(crate) mod tests {
             assert_eq!(covers("rapl.package-0", other), Some(false), "{other}");
         }
         assert_eq!(covers("hwmon.psu.power1", "rapl.package-0"), None, "only the board's maker knows");
+        assert_eq!(covers("rapl.psys", "gpu0"), None, "boards differ in what they count as the platform");
     }
 }

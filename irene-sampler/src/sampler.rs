@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{Channel, Clock, Sensor, Sensors, Series, Stamp, Window, WindowError, totals};
+use crate::{
+    Channel, ChannelId, Clock, Findings, Missing, Sensor, Sensors, Series, Stamp, Total, Window, WindowError,
+    evidence::Evidence,
+};
 
 /// How a sampler works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +65,18 @@ impl Readings<'_> {
 #[derive(Clone, Debug)]
 pub struct Recording {
     channels: Arc<[Channel]>,
-    totals: Arc<[usize]>,
+    /// The number of channels of probes, which come first.
+    probes: usize,
+    known: Arc<Known>,
     series: Vec<Series>,
+}
+
+/// What was known about the sensors before their readings.
+#[derive(Debug)]
+struct Known {
+    findings: Findings,
+    missing: Vec<Missing>,
+    total: Total,
 }
 
 impl Recording {
@@ -72,9 +85,27 @@ impl Recording {
         &self.channels
     }
 
+    /// The sensors that make up the machine's power, as it was known at the start.
+    pub fn total(&self) -> &Total {
+        &self.known.total
+    }
+
+    /// The sensors that make up the machine's power, by these readings too: a sensor that contradicts another one is left out.
+    pub fn judged(&self) -> Total {
+        Total::of(&self.channels, self.probes, &self.evidence().added_to(&self.known.findings), &self.known.missing)
+    }
+
+    pub(crate) fn evidence(&self) -> Evidence<'_> {
+        Evidence { channels: &self.channels, probes: self.probes, series: &self.series }
+    }
+
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.known.findings
+    }
+
     /// The places of the channels whose energies add up to that of the meter.
     pub fn totals(&self) -> &[usize] {
-        &self.totals
+        self.known.total.taken()
     }
 
     /// The readings of a channel, by its place.
@@ -91,6 +122,16 @@ impl Recording {
     }
 }
 
+/// A sensor of the meter that gives no reading of now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{id}: {why}")]
+pub struct Silent {
+    /// Its channel.
+    pub id: ChannelId,
+    /// The reason, as far as the sensor knows.
+    pub why: String,
+}
+
 /// Sensors and their readings. A [`Sampler`]'s thread samples them, or the caller does.
 pub struct Recorder {
     sensors: Vec<Box<dyn Sensor>>,
@@ -100,16 +141,49 @@ pub struct Recorder {
 impl Recorder {
     /// Keeps the newest `capacity` readings of each channel.
     pub fn new(sensors: impl Into<Sensors>, capacity: usize) -> Self {
-        let Sensors { probes: mut sensors, meters } = sensors.into();
+        let Sensors { probes: mut sensors, meters, findings } = sensors.into();
         let channels = |sensors: &[Box<dyn Sensor>]| -> Vec<Channel> {
             sensors.iter().flat_map(|sensor| sensor.channels()).cloned().collect()
         };
         let (probed, metered) = (channels(&sensors), channels(&meters));
-        let totals = totals(&metered).into_iter().map(|place| probed.len() + place).collect();
+        let missing: Vec<Missing> = meters.iter().flat_map(|sensor| sensor.missing()).cloned().collect();
+        let probes = probed.len();
         sensors.extend(meters);
         let channels: Arc<[Channel]> = [probed, metered].concat().into();
+        let total = Total::of(&channels, probes, &findings, &missing);
         let series = channels.iter().map(|channel| Series::new(channel, capacity)).collect();
-        Self { sensors, recording: Recording { channels, totals, series } }
+        let known = Arc::new(Known { findings, missing, total });
+        Self { sensors, recording: Recording { channels, probes, known, series } }
+    }
+
+    /// The sensors, in their order.
+    pub(crate) fn into_sensors(self) -> Vec<Box<dyn Sensor>> {
+        self.sensors
+    }
+
+    /// Whether every sensor of the total has a reading of about this moment.
+    ///
+    /// # Errors
+    /// [`Silent`] names a sensor without one, with the reason.
+    pub fn check(&self, stamp: Stamp) -> Result<(), Silent> {
+        let mut place = 0;
+        for sensor in &self.sensors {
+            for channel in sensor.channels() {
+                let is_silent = || {
+                    let newest = self.recording.series[place].points().next_back();
+                    newest.is_none_or(|(time, _)| stamp.time - time > channel.longest_gap.as_secs_f64())
+                };
+                if self.recording.totals().contains(&place) {
+                    let trouble = sensor.trouble(stamp);
+                    if trouble.is_some() || is_silent() {
+                        let why = trouble.unwrap_or_else(|| "it gives no reading".into());
+                        return Err(Silent { id: channel.id.clone(), why });
+                    }
+                }
+                place += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Samples every sensor at this moment.
@@ -202,6 +276,21 @@ impl Sampler {
         let wait = |state: &mut State| state.sampled <= time && !state.stopped;
         let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), at_most, wait);
         waited.is_ok_and(|(state, _)| state.sampled > time)
+    }
+
+    /// Waits until every sensor of the meter has a reading of now, or clearly will not: then hours of measuring would give no energy.
+    ///
+    /// # Errors
+    /// [`Silent`] names a sensor without one, with the reason.
+    pub fn wait_until_read(&self) -> Result<(), Silent> {
+        let deadline = self.clock.now() + LAG.as_secs_f64() + 2.0 * self.period.as_secs_f64();
+        loop {
+            self.wait_past(self.clock.now(), LAG);
+            let checked = self.shared.lock().recorder.check(self.clock.stamp());
+            if checked.is_ok() || self.clock.now() >= deadline {
+                return checked;
+            }
+        }
     }
 
     /// Waits until the meter's readings reach the end of a window, or clearly will not: a log is written late, and load is counted in

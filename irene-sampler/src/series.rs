@@ -131,6 +131,21 @@ impl Series {
         self.points.iter().copied()
     }
 
+    /// The times of the oldest and the newest reading.
+    pub(crate) fn span(&self) -> Option<[f64; 2]> {
+        Some([self.points.front()?.0, self.points.back()?.0])
+    }
+
+    /// What a counter counted over the readings.
+    pub(crate) fn counted(&self) -> f64 {
+        self.points.back().zip(self.points.front()).map_or(0.0, |(newest, oldest)| newest.1 - oldest.1)
+    }
+
+    /// The last reading of a counter, as it stands in the device.
+    pub(crate) fn counter_reading(&self) -> Option<f64> {
+        self.counter.reading()
+    }
+
     /// The number of readings that were ever added; only the newest are kept.
     pub fn pushed(&self) -> u64 {
         self.pushed

@@ -13,9 +13,9 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, WindowError,
-    sensors::{self, Places, Unavailable},
-    totals,
+    Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
+    WindowError,
+    sensors::{self, Places, Selection, Unavailable},
 };
 
 /// The variable that names the stub library's script. It is set in the process that runs a test's body.
@@ -146,7 +146,7 @@ fn scripted_values_come_back_exactly() {
         }
         let [total] = recording.totals() else { unreachable!("{:?}", recording.totals()) };
         let Channel { id, limit_watts, .. } = &recording.channels()[*total];
-        assert_eq!((id.resource.clone(), id.metric, *limit_watts), (Resource::Gpu(0), Metric::Energy, 600.0));
+        assert_eq!((id.resource.clone(), id.metric, *limit_watts), (Resource::Gpu(0), Metric::Energy, 1200.0));
     });
 }
 
@@ -171,7 +171,7 @@ fn a_card_without_an_energy_counter_integrates_power() {
     scripted("a_card_without_an_energy_counter_integrates_power", &old, |library| {
         let sensor = open(&places(library.clone())).unwrap();
         assert_eq!(names(&*sensor), ["gpu0.util", "gpu0.mem", "gpu0.sm_clock", "gpu0.mem_clock", "gpu0.power"]);
-        assert_eq!(totals(sensor.channels()), [4]);
+        assert_eq!(Total::of(sensor.channels(), 0, &Findings::default(), &[]).taken(), [4]);
         let sampler = start(library);
         let from = settle(&sampler);
         std::thread::sleep(Duration::from_millis(120));
@@ -179,6 +179,70 @@ fn a_card_without_an_energy_counter_integrates_power() {
         let joules = energy(&sampler.stop(), "gpu0.power", [from, to]).unwrap();
         assert!((joules / (150.0 * (to - from)) - 1.0).abs() < 1e-9, "{joules}");
     });
+}
+
+/// Some drivers answer 0 for ever (codecarbon's report 1316).
+#[test]
+fn a_counter_that_stands_still_gives_way_to_power() {
+    let stuck = CARD.replace("7000000", "0");
+    scripted("a_counter_that_stands_still_gives_way_to_power", &stuck, |library| {
+        let mut recorder = recorder(library.clone());
+        (0..15).for_each(|sample| sample_at(&mut recorder, 0.1 * f64::from(sample)));
+        let recording = recorder.recording();
+        let total = recording.judged();
+        assert_eq!(total.names(), ["gpu0.power"]);
+        let window = total.window(recording, 0.1, 1.2).unwrap().unwrap();
+        assert!((window.joules - 165.0).abs() < 1e-9, "{window:?}");
+        let [remark] = &total.remarks()[..] else { unreachable!("{:?}", total.remarks()) };
+        assert!(remark.starts_with("gpu0.energy is left out: stands still"), "{remark}");
+        // The same before anything is measured.
+        let selection = Selection::of(&["nvml"], &places(library)).unwrap();
+        assert_eq!(selection.sensors.total().names(), ["gpu0.power"]);
+    });
+}
+
+#[test]
+fn a_card_that_drops_out_is_said() {
+    let script = CARD.replace("count = 1", "count = 3\ngpu1 = error 15\ngpu2.util_percent = 5");
+    scripted("a_card_that_drops_out_is_said", &script, |library| {
+        let recorder = recorder(library);
+        let total = recorder.recording().total();
+        assert_eq!((total.names(), total.lacks()), (vec!["gpu0.energy".into()], vec!["gpu1".into(), "gpu2".into()]));
+        let remarks = total.remarks();
+        assert!(remarks[0].starts_with("the total lacks gpu1: GPU 1: "), "{remarks:?}");
+        assert_eq!(remarks[1], "the total lacks gpu2: GPU 2 tells neither its power nor its energy");
+    });
+}
+
+#[test]
+fn single_cards_are_chosen() {
+    let script = CARD.replace("count = 1", "count = 2\ngpu1.power_mw = 90000");
+    scripted("single_cards_are_chosen", &script, |library| {
+        let chosen = |meters: &[&str]| {
+            Selection::of(meters, &places(library.clone())).map(|found| found.sensors.total().names())
+        };
+        let moves = || {
+            (1..40).for_each(|step| {
+                write_script(&script_of_two(step));
+                std::thread::sleep(Duration::from_millis(50));
+            })
+        };
+        let moving = std::thread::spawn(moves);
+        assert_eq!(chosen(&["nvml"]).unwrap(), ["gpu0.energy", "gpu1.power"]);
+        assert_eq!(chosen(&["nvml:1"]).unwrap(), ["gpu1.power"]);
+        assert_eq!(chosen(&["nvml:0"]).unwrap(), ["gpu0.energy"]);
+        assert_eq!(
+            chosen(&["nvml:2"]).unwrap_err().to_string(),
+            "`nvml:2` is no sensor of energy or power; there are nvml:0, nvml:1"
+        );
+        moving.join().unwrap();
+    });
+}
+
+/// Two cards, of which the first counts.
+fn script_of_two(step: u32) -> String {
+    CARD.replace("count = 1", "count = 2\ngpu1.power_mw = 90000")
+        .replace("7000000", &format!("{}", 7_000_000 + 7500 * step))
 }
 
 #[test]
@@ -222,11 +286,11 @@ fn a_lost_card_leaves_its_readings_out() {
 fn impossible_power_is_no_reading() {
     scripted("impossible_power_is_no_reading", CARD, |library| {
         let mut recorder = recorder(library);
-        for (time, milliwatts) in [(0.0, "600000"), (1.0, "600001"), (2.0, "4294967295")] {
+        for (time, milliwatts) in [(0.0, "1200000"), (1.0, "1200001"), (2.0, "4294967295")] {
             write_script(&CARD.replace("150000", milliwatts));
             sample_at(&mut recorder, time);
         }
-        assert_eq!(points(recorder.recording(), "gpu0.power"), [600.0]);
+        assert_eq!(points(recorder.recording(), "gpu0.power"), [1200.0]);
     });
 }
 

@@ -56,14 +56,112 @@ mod lines {
             assert_eq!(points(format!("{header}\n10,100,0.5\n")), [(10.0, 50.0)], "{header}");
         }
         assert_eq!(points("watts,note,time\n50,on,10\n"), [(10.0, 50.0)]);
-        assert_eq!(points("time,power_factor,voltage,current\n10,0.9,100,0.5\n"), [(10.0, 50.0)]);
+        assert_eq!(points("time,power_factor,watts\n10,0.9,50\n"), [(10.0, 50.0)], "real power is what it is");
+    }
+
+    #[test]
+    fn apparent_power_counts_with_its_power_factor_alone() {
+        for lines in [
+            "time,voltage,current,power_factor\n10,100,0.5,0.9",
+            "time,VA,PF\n10,50,0.9",
+            "time,Apparent Power (VA),Power Factor\n10,50,-0.9",
+            "time;power (kVA);cos phi\n10;0,05;0,9",
+            "time,apparent_power,pf (%)\n10,50,90",
+        ] {
+            let found = points(format!("{lines}\n"));
+            assert!(matches!(found[..], [(10.0, watts)] if (watts - 45.0).abs() < 1e-9), "{lines}: {found:?}");
+        }
+        assert_eq!(points("time,VA,PF\n10,50,9\n"), [], "no share");
+        for header in ["time,VA", "time,apparent power", "time,power (VA)"] {
+            let machine = Machine::new();
+            machine.write(LOG, format!("{header}\n10,50\n"));
+            let refusal = tail(&machine, 0.0).unwrap_err().to_string();
+            assert!(refusal.contains("apparent power (VA) alone"), "{header}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn separators_quotes_and_units_are_read() {
+        for text in [
+            "time;watts\n10;50.5\n",
+            "time\twatts\n10\t50.5\n",
+            "time watts\n10  50.5\n",
+            "10 50.5\n",
+            "10;50,5\n",
+            "time;power\n10;50,5 W\n",
+            "\"time\",\"power\"\n\"10\",\"50.5\"\n",
+            "\"a, b\",time,\"power\"\n\"x, y\",10,\"50.5\"\n",
+            "time,power (mW)\n10,50500\n",
+            "time,power [kW]\n10,0.0505\n",
+            "time,power\n10,50500 mW\n",
+            "time_ms,watts\n10000,50.5\n",
+            "\u{feff}time,watts\n10,50.5\n",
+        ] {
+            assert_eq!(points(text), [(10.0, 50.5)], "{text}");
+        }
+        assert_eq!(points("time,power\n10,50 VA\n11,50 A\n12,[N/A]\n13,50 W\n"), [(13.0, 50.0)], "a unit has to fit");
+    }
+
+    /// What nvidia-smi prints with `--query-gpu=timestamp,power.draw --format=csv`, and other forms of times.
+    #[test]
+    fn times_of_every_form_are_read() {
+        const NOON: f64 = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC
+        let at_noon = |text: &str| {
+            let machine = Machine::new();
+            machine.write(LOG, text);
+            let mut recorder = tail(&machine, 0.0).unwrap();
+            recorder.sample_at(Stamp { time: 0.0, wall: NOON + 1.0 });
+            let found: Vec<(f64, f64)> = series(&recorder, "log").points().collect();
+            assert!(matches!(found[..], [(time, 35.5)] if (time + 1.0).abs() < 1e-3), "{text}: {found:?}");
+        };
+        for time in [
+            "1795867200",
+            "1795867200000",
+            "1795867200000000",
+            "1795867200000000000",
+            "1.795867200e9",
+            "2026-11-28T12:00:00Z",
+            "2026-11-28 12:00:00.000 UTC",
+            "2026-11-28T14:00:00+02:00",
+            // The zone is not told; it is the one in which the log is of now.
+            "2026/11/28 12:00:00.000",
+            "2026-11-28 14:00:00",
+        ] {
+            at_noon(&format!("{time},35.5\n"));
+            at_noon(&format!("timestamp;power\n\"{time}\";35,5\n"));
+        }
+        at_noon("timestamp, power.draw [W]\n2026/11/28 13:00:00.000, 35.50 W\n");
+        at_noon("timestamp, index, power.draw [W]\n2026/11/28 13:00:00.000, 0, 35.50 W\n");
+        at_noon("date,time,watts\n2026-11-28,12:00:00,35.5\n");
+    }
+
+    #[test]
+    fn the_newest_line_tells_the_time_zone() {
+        let lines: String = (0..4).map(|hour| format!("2026-11-28 {:02}:00:00,35.5\n", 9 + hour)).collect();
+        let machine = Machine::new();
+        machine.write(LOG, lines);
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        recorder.sample_at(Stamp { time: 0.0, wall: 1_795_867_201.0 });
+        let newest = series(&recorder, "log").points().next_back().unwrap().0;
+        assert!((newest + 1.0).abs() < 1e-3, "{newest}");
+    }
+
+    #[test]
+    fn lines_of_two_devices_are_no_reading_of_a_meter() {
+        let text = "timestamp, index, power.draw [W]\n10, 0, 30 W\n10, 1, 60 W\n11, 0, 30 W\n11, 1, 60 W\n";
+        assert_eq!(points(text), [(10.0, 30.0)], "no more than the one before the second device was seen");
     }
 
     #[test]
     fn columns_of_other_things_are_not_taken_for_power() {
-        for header in
-            ["time,Wh", "time,power_factor", "time,power (mW)", "time_ms,watts", "time,voltage", "id,temperature"]
-        {
+        for header in [
+            "time,Wh",
+            "time,power_factor",
+            "time,reactive power",
+            "time,power.limit [W]",
+            "time,voltage",
+            "id,temperature",
+        ] {
             let machine = Machine::new();
             machine.write(LOG, format!("{header}\n10,50\n"));
             let refusal = tail(&machine, 0.0).unwrap_err().to_string();
@@ -244,5 +342,61 @@ mod growing {
         let machine = Machine::new();
         assert!(machine.refusal("log").fix.unwrap().contains("--meter log:FILE"));
         assert!(tail(&machine, 0.0).unwrap_err().reason.contains("meter.csv: No such file"));
+    }
+}
+
+/// Hours of measuring must not end without a single reading of now.
+mod now {
+    use super::*;
+
+    /// Why a log has no reading of now, if it has none.
+    fn why(text: impl AsRef<[u8]>) -> String {
+        let machine = Machine::new();
+        machine.write(LOG, text);
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        recorder.sample_at(at(0.0));
+        recorder.check(at(0.0)).err().map_or(String::new(), |silent| silent.to_string())
+    }
+
+    #[test]
+    fn a_log_that_is_of_now_is_read() {
+        assert_eq!(why(line(0.0, 50.0)), "");
+        assert_eq!(why(line(-8.0, 50.0)), "", "a slow meter");
+        assert_eq!(why(format!("{:.0},50\n", 1e3 * EPOCH)), "", "thousandths of a second");
+    }
+
+    #[test]
+    fn the_reason_is_said_where_there_is_no_reading_of_now() {
+        assert_eq!(
+            why(line(-3600.0, 50.0)),
+            "log: no line of the log is of now: the newest is 3600 s old; is the meter writing? --log-ahead -3600 if its clock is behind"
+        );
+        assert_eq!(
+            why(line(7200.0, 50.0)),
+            "log: no line of the log is of now: the newest is 7200 s in the future; --log-ahead 7200 if its clock is ahead"
+        );
+        for (text, reason) in [
+            (
+                "time,watts\n12.5,50\n",
+                "no line of the log is of now: its times, the newest 12.5 s, do not count from 1970",
+            ),
+            ("time,watts\nyesterday,50\n", "no line of the log is a reading; the first is `yesterday,50`"),
+            ("time,watts\n", "the log has no whole line yet; is the meter writing?"),
+        ] {
+            assert_eq!(why(text), format!("log: {reason}"));
+        }
+        let two = format!("time,index,watts\n{EPOCH},0,50\n{EPOCH},1,60\n");
+        assert_eq!(why(two), "log: the log's lines are about several devices; write the log of one");
+    }
+
+    #[test]
+    fn a_header_of_other_things_that_comes_late_is_said() {
+        let machine = Machine::new();
+        machine.write(LOG, "");
+        let mut recorder = tail(&machine, 0.0).unwrap();
+        machine.append(LOG, &format!("time,VA\n{EPOCH},50\n"));
+        recorder.sample_at(at(0.0));
+        assert_eq!(values(&recorder, "log"), [0.0; 0]);
+        assert!(recorder.check(at(0.0)).unwrap_err().why.contains("apparent power (VA) alone"));
     }
 }

@@ -6,7 +6,7 @@ mod machine;
 
 use irene_sampler::{
     Metric, Provenance, Recorder, WindowError,
-    sensors::{Places, Unavailable},
+    sensors::{Places, Selection, Unavailable},
 };
 use machine::{Machine, assert_close, at, channel, joules, names, open, series, totals, values, window};
 
@@ -176,7 +176,134 @@ mod hwmon {
             write(&machine, &format!("{chip}/name"), "psu\n");
             write(&machine, &format!("{chip}/power1_input"), "70000000\n");
         }
-        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu.power1", "hwmon.hwmon1.power1"]);
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.psu@hwmon0.power1", "hwmon.psu@hwmon1.power1"]);
+    }
+
+    /// A chip with sensors `(file, label, microwatts)`.
+    fn chip(machine: &Machine, entry: &str, name: &str, sensors: &[(&str, &str, u32)]) {
+        write(machine, &format!("{entry}/name"), name);
+        for (file, label, value) in sensors {
+            write(machine, &format!("{entry}/{file}"), &format!("{value}\n"));
+            if !label.is_empty() {
+                write(machine, &format!("{entry}/{}_label", file.split('_').next().unwrap()), label);
+            }
+        }
+    }
+
+    #[test]
+    fn a_supply_s_total_counts_and_its_rails_are_in_it() {
+        let machine = Machine::new();
+        let rails = [
+            ("power1_input", "power total", 174_000_000),
+            ("power2_input", "power +12v", 134_000_000),
+            ("power3_input", "power +5v", 24_500_000),
+            ("power4_input", "power +3.3v", 11_500_000),
+        ];
+        chip(&machine, "hwmon3", "corsairpsu", &rails);
+        let mut recorder = machine.open("hwmon").unwrap();
+        (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+        let recording = recorder.recording();
+        assert_eq!(recording.judged().names(), ["hwmon.corsairpsu.power-total"]);
+        assert_close(recording.judged().window(recording, 0.0, 2.0).unwrap().unwrap().joules, 348.0);
+        let left_out = recording.total().sensors().filter_map(|(_, left_out)| left_out).next().unwrap().to_string();
+        assert_eq!(left_out, "part of hwmon.corsairpsu.power-total");
+    }
+
+    #[test]
+    fn the_power_of_the_whole_server_covers_its_supplies() {
+        let machine = Machine::new();
+        let supply = [("power1_input", "pin", 158_000_000), ("power2_input", "pout1", 147_000_000)];
+        chip(&machine, "hwmon2", "dps650ab", &supply);
+        chip(&machine, "hwmon3", "dps650ab", &supply);
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.dps650ab@hwmon2.pin", "hwmon.dps650ab@hwmon3.pin"]);
+        chip(&machine, "hwmon1", "power_meter", &[("power1_average", "", 312_000_000)]);
+        let mut recorder = machine.open("hwmon").unwrap();
+        (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+        assert_eq!(recorder.recording().judged().names(), ["hwmon.power_meter.power1"]);
+        // A meter that reads nothing is not believed.
+        write(&machine, "hwmon1/power1_average", "0\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
+        let total = recorder.recording().judged();
+        assert_eq!(total.names(), ["hwmon.dps650ab@hwmon2.pin", "hwmon.dps650ab@hwmon3.pin"]);
+        assert!(total.remarks()[0].contains("reads 0.0 W, which cannot be"), "{:?}", total.remarks());
+    }
+
+    #[test]
+    fn a_battery_is_the_computer_s_meter_while_it_discharges() {
+        let machine = Machine::new();
+        chip(&machine, "hwmon1", "BAT0", &[("power1_input", "", 18_000_000)]);
+        chip(&machine, "hwmon4", "amdgpu", &[("power1_average", "slowPPT", 9_000_000)]);
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.BAT0.power1"], "its state is not told");
+        write(&machine, "hwmon1/device/status", "Discharging\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        assert_eq!(totals(&recorder), ["hwmon.BAT0.power1"]);
+        for second in 0..6 {
+            write(&machine, "hwmon1/device/status", if second < 4 { "Discharging\n" } else { "Charging\n" });
+            recorder.sample_at(at(f64::from(second)));
+        }
+        assert_eq!(values(&recorder, "hwmon.BAT0.power1"), [18.0; 4]);
+        let charging = machine.open("hwmon").unwrap();
+        assert_eq!(totals(&charging), ["hwmon.amdgpu.slowPPT"]);
+        let [missing] = charging.recording().total().missing() else { unreachable!() };
+        assert_eq!(missing.why.reason, "the battery's state is `Charging`, so its power is not the computer's");
+        // A mouse's battery is none of the computer.
+        write(&machine, "hwmon1/device/status", "Discharging\n");
+        write(&machine, "hwmon1/device/scope", "Device\n");
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.amdgpu.slowPPT"]);
+    }
+
+    #[test]
+    fn a_socket_covers_its_cores() {
+        let machine = Machine::new();
+        let cores =
+            [("energy1_input", "Ecore000", 40), ("energy2_input", "Ecore001", 40), ("energy3_input", "Esocket0", 110)];
+        chip(&machine, "hwmon2", "amd_energy", &cores);
+        let mut recorder = machine.open("hwmon").unwrap();
+        for second in 0..4 {
+            for (file, _, watts) in cores {
+                write(&machine, &format!("hwmon2/{file}"), &format!("{}\n", watts * 1_000_000 * second));
+            }
+            recorder.sample_at(at(f64::from(second)));
+        }
+        let recording = recorder.recording();
+        assert_eq!(recording.judged().names(), ["hwmon.amd_energy.Esocket0"]);
+        assert_close(recording.judged().window(recording, 0.0, 3.0).unwrap().unwrap().joules, 330.0);
+    }
+
+    #[test]
+    fn a_power_and_an_energy_of_one_number_may_be_two_things() {
+        let machine = Machine::new();
+        let sensors = [
+            ("energy1_input", "SoC", 5),
+            ("power1_input", "CPU power", 30_000_000),
+            ("energy2_input", "Board", 5),
+            ("power2_input", "Board", 50_000_000),
+        ];
+        chip(&machine, "hwmon0", "altra", &sensors);
+        let recorder = machine.open("hwmon").unwrap();
+        let names = names(recorder.recording().channels());
+        assert_eq!(names, ["hwmon.altra.SoC", "hwmon.altra.Board", "hwmon.altra.CPU-power"]);
+    }
+
+    #[test]
+    fn sensors_that_may_overlap_are_not_added() {
+        let machine = Machine::new();
+        chip(&machine, "hwmon0", "ina226", &[("power1_input", "", 30_000_000)]);
+        assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.ina226.power1"]);
+        chip(&machine, "hwmon1", "nct6775", &[("power1_input", "", 20_000_000)]);
+        let recorder = machine.open("hwmon").unwrap();
+        assert_eq!(totals(&recorder), [""; 0]);
+        let remark = &recorder.recording().total().remarks()[0];
+        assert!(
+            remark.starts_with("hwmon.ina226.power1 is left out: may overlap with hwmon.nct6775.power1"),
+            "{remark}"
+        );
+        let refusal = Selection::of(&["hwmon"], &machine.places()).err().unwrap().to_string();
+        assert!(refusal.contains("may overlap") && refusal.contains("hwmon:CHIP/LABEL"), "{refusal}");
+        let named = |sensors: &[&str]| Selection::of(sensors, &machine.places()).unwrap().sensors.total().names();
+        assert_eq!(named(&["hwmon:nct6775/power1"]), ["hwmon.nct6775.power1"]);
+        assert_eq!(named(&["hwmon:nct6775/power1", "hwmon:ina226"]), ["hwmon.ina226.power1", "hwmon.nct6775.power1"]);
     }
 
     #[test]

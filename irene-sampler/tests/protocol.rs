@@ -159,6 +159,7 @@ fn meters_of_parts_add_up_and_what_another_covers_does_not() {
             constant(memory, 5.0),
             constant(channel(Resource::Host, Metric::Utilisation), 30.0),
         ],
+        ..Sensors::default()
     };
     let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
     assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);

@@ -103,7 +103,7 @@ impl MachineProfiler {
         let Self(measuring) = self;
         let &ProfilingRequest { spec, size } = request;
         let selection = measuring.meter.select()?;
-        let settings = measuring.settings(&selection.meters);
+        let settings = measuring.settings(&selection);
         let device = measuring.place.device()?;
         let batch = Batch::made_up(spec, size, &device)?;
         let nodes = profile::distinct(spec, size, &measuring.levels)?;

@@ -2,13 +2,17 @@
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_models::profile::Profiler;
 use irene_sampler::{MeasuringProtocol, Sampler, SamplerOptions, Sensors, sensors::Selection};
 use irene_tree::{Level, Tree};
 use serde_json::{Value, json};
 
-use super::{meters::MeterArgs, running::PlaceArgs, size};
+use super::{
+    meters::{MeterArgs, tell_meter},
+    running::PlaceArgs,
+    size,
+};
 use crate::output;
 
 /// The settings of a measurement.
@@ -88,14 +92,10 @@ impl ProtocolArgs {
 }
 
 impl Measuring {
-    /// The sensors; prints what the meter leaves out.
+    /// The sensors; says which of them are the meter, and what it leaves out.
     pub(crate) fn select(&self) -> Result<Selection> {
         let selection = self.meter.select()?;
-        if selection.meters.is_empty() {
-            output::tell(
-                "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
-            );
-        }
+        tell_meter(&selection);
         if selection.meters == ["nvml"] && self.place.is_on_cpu() {
             output::tell(
                 "the meter is nvml alone, so the energies leave out the processor; `irene doctor` says how to have rapl",
@@ -104,13 +104,18 @@ impl Measuring {
         Ok(selection)
     }
 
-    /// Starts to sample the sensors.
+    /// Starts to sample the sensors, and waits until the meter has a reading of now.
+    ///
+    /// # Errors
+    /// The reason if it has none: then hours of measuring would end without energies.
     pub(crate) fn sampler(&self, sensors: Sensors) -> Result<Sampler> {
         let MeasuringProtocol { round, stand_by, cool_down, .. } = self.protocol;
         // Room for several of the longest windows.
         let longest = [round, stand_by, cool_down].into_iter().max().unwrap_or_default();
         let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64()) as usize;
-        Ok(Sampler::start(sensors, SamplerOptions { period: self.period, capacity })?)
+        let sampler = Sampler::start(sensors, SamplerOptions { period: self.period, capacity })?;
+        sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
+        Ok(sampler)
     }
 
     pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
@@ -119,10 +124,12 @@ impl Measuring {
     }
 
     /// The settings that the figures depend on.
-    pub(crate) fn settings(&self, meters: &[&str]) -> Value {
+    pub(crate) fn settings(&self, selection: &Selection) -> Value {
         let [device, dtype] = self.place.names();
+        let (meters, total) = (&selection.meters, selection.sensors.total());
         let mut settings = json!({
             "meters": meters,
+            "sensors": total.names(),
             "device": device,
             "dtype": dtype,
             "levels": self.levels.iter().map(|level| level.name()).collect::<Vec<_>>(),
@@ -130,6 +137,9 @@ impl Measuring {
             "sampling_period_s": self.period.as_secs_f64(),
             "irene": env!("CARGO_PKG_VERSION"),
         });
+        if !total.lacks().is_empty() {
+            settings["sensors_lacking"] = json!(total.lacks());
+        }
         if let (Some(watts), true) = (self.meter.tdp_watts(), meters.contains(&"tdp")) {
             settings["tdp_watts"] = json!(watts);
         }

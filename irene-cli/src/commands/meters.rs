@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection};
 
+#[cfg(feature = "candle")]
+use crate::output;
+
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
-    /// The meter: auto, none, log:FILE, or names of `irene doctor` (rapl,nvml)
+    /// The meter: auto, none, log:FILE, rapl, nvml, hwmon, tdp, or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
@@ -46,7 +49,7 @@ impl MeterArgs {
         self.log_ahead
     }
 
-    /// The probes and the meter.
+    /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
         match self.meter.as_str() {
@@ -58,6 +61,25 @@ impl MeterArgs {
                 Ok(Selection::of(&names, &places)?)
             }
         }
+    }
+}
+
+/// Says which sensors are the meter, and what a reader of its energies must know.
+#[cfg(feature = "candle")]
+pub(crate) fn tell_meter(selection: &Selection) {
+    let total = selection.sensors.total();
+    if selection.meters.is_empty() {
+        output::tell(
+            "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
+        );
+    } else {
+        output::tell(&format!("the meter is {}: {}", selection.meters.join(" + "), total.names().join(", ")));
+    }
+    for remark in total.remarks() {
+        output::tell(&remark);
+    }
+    for (kind, why) in &selection.passed_over {
+        output::tell(&format!("{kind} is not used: {why}"));
     }
 }
 

@@ -58,7 +58,13 @@ impl PredictorArgs {
         }
         let name = device(self.device.as_deref());
         let track = self.method.map_or(Track::Specs, TrackName::track);
-        Ok(NamedProfile { name: name.to_owned(), profile: DeviceProfile::bundled_for(name, track)? })
+        let profile = DeviceProfile::bundled_for(name, track);
+        let profile = if self.device.is_none() {
+            profile.context("device of the configuration file (`irene config`)")?
+        } else {
+            profile?
+        };
+        Ok(NamedProfile { name: name.to_owned(), profile })
     }
 }
 

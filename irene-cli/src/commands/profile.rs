@@ -6,7 +6,7 @@ use irene_models::{
     Batch, Model, ModelSpec, TaskHead,
     profile::{self, Distinct, ProfileError, Profiler},
 };
-use irene_tree::{Level, Size, Tree, jsonl};
+use irene_tree::{Level, Node, Quantity, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
@@ -81,18 +81,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         levels: args.level.iter().copied().map(Level::from).collect(),
     };
     let selection = measuring.select()?;
-    let settings = measuring.settings(&selection.meters);
+    let settings = measuring.settings(&selection);
     let left = left(args, &spec, &settings)?;
     if left.is_empty() {
         output::tell(&format!("{} has every size already", args.output.display()));
         return Ok(());
     }
+    let has_meter = !selection.meters.is_empty();
     let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
     let model = args.model.load(&spec, TaskHead::None, &device, Some(DEFAULT_SEED))?;
     let profiler = measuring.profiler(&sampler, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
+    let mut all = Energies::default();
     for size in left {
         let batch = Batch::made_up(&spec, size, &device)?;
         let nodes = profile::distinct(&spec, size, &measuring.levels)?;
@@ -105,16 +107,62 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             Err(ProfileError::Model(error)) => return Err(error.into()),
         };
-        append(&args.output, &measuring.finished(tree, &settings))?;
-        output::tell(&format!(
-            "{}, batch {}, sequence {}: {} distinct nodes measured",
-            spec.name(),
-            size.sequences,
-            size.new,
-            nodes.len()
-        ));
+        append(&args.output, &measuring.finished(tree.clone(), &settings))?;
+        let (model, Size { sequences, new, .. }) = (spec.name(), size);
+        let energies = Energies::of(&tree);
+        let lacking = if has_meter { energies.lacking() } else { String::new() };
+        let count = nodes.len();
+        output::tell(&format!("{model}, batch {sequences}, sequence {new}: {count} distinct nodes measured{lacking}"));
+        all.add(energies);
     }
-    journal.finish()
+    journal.finish()?;
+    if has_meter && all.known == 0 {
+        let reason = all.reason.map_or(String::new(), |reason| format!(": {reason}"));
+        bail!("no node has an energy{reason}; {} has latencies alone", args.output.display());
+    }
+    Ok(())
+}
+
+/// The measured nodes with and without an energy.
+#[derive(Default)]
+struct Energies {
+    known: usize,
+    unknown: usize,
+    /// Why the first of those without has none.
+    reason: Option<String>,
+}
+
+impl Energies {
+    fn of(tree: &Tree) -> Self {
+        let mut energies = Self::default();
+        for node in tree.nodes() {
+            let Some(measurement) = node.extra.as_ref().and_then(|extra| extra.get(Node::MEASUREMENT_FIELD)) else {
+                continue;
+            };
+            if node.get(Quantity::GroundTruthEnergy).is_some() {
+                energies.known += 1;
+            } else {
+                energies.unknown += 1;
+                let reason = measurement["no_energy"].as_str().map(str::to_owned);
+                energies.reason = energies.reason.or(reason);
+            }
+        }
+        energies
+    }
+
+    fn add(&mut self, other: Self) {
+        self.known += other.known;
+        self.unknown += other.unknown;
+        self.reason = self.reason.take().or(other.reason);
+    }
+
+    fn lacking(&self) -> String {
+        match (self.unknown, &self.reason) {
+            (0, _) => String::new(),
+            (unknown, None) => format!(", {unknown} nodes without an energy"),
+            (unknown, Some(reason)) => format!(", {unknown} nodes without an energy ({reason})"),
+        }
+    }
 }
 
 fn measure(

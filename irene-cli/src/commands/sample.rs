@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
-use irene_sampler::{Recording, Sampler, SamplerOptions, WindowError};
-use irene_tree::render::si;
+use anyhow::{Result, ensure};
+use irene_sampler::{Channel, Need, NoEnergy, Recording, Sampler, SamplerOptions, Window, WindowError};
+use irene_tree::render::{Grid, Heading, si};
 
-use super::{Usage, meters::MeterArgs};
+use super::{Exit, Usage, meters::MeterArgs};
 use crate::{interrupt, output};
 
 /// Records sensors while a command runs, or for a time: a summary, and every reading as CSV
@@ -62,6 +62,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let clock = sampler.clock();
     // A utilisation is known from the second sample on.
     sampler.wait_past(clock.now(), Duration::from_secs(11));
+    if let Err(silent) = sampler.wait_until_read() {
+        output::tell(&format!("the meter has no reading of now: {silent}"));
+    }
 
     let (start, wall) = (clock.now(), clock.stamp());
     let is_over = || {
@@ -84,10 +87,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.output {
         output::write_file(path, |writer| write_csv(writer, &recording, wall.wall - wall.time))?;
     }
-    match status.flatten() {
-        Some(status) if !status.success() => anyhow::bail!("{}: {status}", args.command.join(" ")),
-        _ => Ok(()),
+    match status.flatten().map_or(Some(0), exit_code) {
+        // Ctrl-C has a code of its own.
+        _ if stop.load(Ordering::Relaxed) => Ok(()),
+        Some(0) => Ok(()),
+        Some(code) => Err(Exit::with(code)),
+        None => anyhow::bail!("{}: it ended in an unknown way", args.command.join(" ")),
     }
+}
+
+/// The code with which a shell would end after this.
+fn exit_code(status: ExitStatus) -> Option<u8> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        const SIGNALS: i32 = 128;
+        if let Some(signal) = status.signal() {
+            return u8::try_from(SIGNALS + signal).ok();
+        }
+    }
+    u8::try_from(status.code()?).ok()
 }
 
 /// The time that a command has to end by itself after its time is over.
@@ -95,7 +114,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command to its end or until its time is over; its status if it ended by itself.
 fn run_command(program: &str, rest: &[String], is_over: impl Fn() -> bool) -> Result<Option<ExitStatus>> {
-    let mut child = Command::new(program).args(rest).spawn().with_context(|| format!("cannot run {program}"))?;
+    let mut child = match Command::new(program).args(rest).spawn() {
+        Ok(child) => child,
+        Err(error) => return Err(Exit::not_run(format!("cannot run {program}: {error}"), &error)),
+    };
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -131,58 +153,64 @@ fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: 
 fn summary(recording: &Recording, start: f64, end: f64, meters: &[&str]) -> Result<String> {
     ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
     let mut out = format!("{} recorded\n\n", si(end - start, "s"));
-    writeln!(
-        out,
-        "{:<28} {:>10} {:>10} {:>10} {:>10} {:>12} {:>9}",
-        "channel", "mean", "std", "least", "greatest", "energy", "readings"
-    )?;
-    let mut total = Some((0.0, ""));
+    let mut grid = Grid::new([
+        Heading::left("channel"),
+        Heading::right("mean"),
+        Heading::right("std").rank(3),
+        Heading::right("least").rank(2),
+        Heading::right("greatest").rank(2),
+        Heading::right("energy"),
+        Heading::right("readings").rank(1),
+    ]);
+    let mut without = String::new();
     for (place, channel) in recording.channels().iter().enumerate() {
-        let metric = channel.id.metric;
-        let unit = if metric.is_energy() { "W" } else { metric.unit() };
-        let is_total = recording.totals().contains(&place);
         match recording.window(place, start, end) {
-            Ok(window) => {
-                let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
-                let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
-                writeln!(
-                    out,
-                    "{:<28} {:>10} {:>10} {:>10} {:>10} {energy:>12} {:>9}",
-                    channel.id.to_string(),
-                    number(window.mean),
-                    number(window.std),
-                    number(window.min),
-                    number(window.max),
-                    window.readings
-                )?;
-                if is_total {
-                    let joules = window.energy.unwrap_or(f64::NAN);
-                    let worst =
-                        |so_far: &'static str| if so_far == "estimated" { so_far } else { channel.provenance.name() };
-                    total = total.map(|(sum, provenance)| (sum + joules, worst(provenance)));
-                }
-            }
-            Err(error) => {
-                writeln!(out, "{:<28} no figure: {}", channel.id.to_string(), reason(error))?;
-                total = total.filter(|_| !is_total);
-            }
+            Ok(window) => grid.row(row(channel, window)),
+            Err(error) => writeln!(without, "{}: no figure: {}", channel.id, reason(error))?,
         }
     }
-    match total {
-        Some((joules, provenance)) if !meters.is_empty() => {
-            writeln!(out, "\n{}: {} ({provenance})", meters.join(" + "), si(joules, "J"))?;
+    out += &grid.text(output::width());
+    out += &without;
+    let total = recording.judged();
+    out.push('\n');
+    for (id, left_out) in total.sensors() {
+        match left_out {
+            None => writeln!(out, "{id} is taken")?,
+            Some(left_out) => writeln!(out, "{id} is left out: {left_out}")?,
         }
+    }
+    for missing in total.missing().iter().filter(|missing| missing.need != Need::Spare) {
+        writeln!(out, "{} is lacking: {}", missing.resource, missing.why)?;
+    }
+    let meter = meters.join(" + ");
+    match total.window(recording, start, end) {
         _ if meters.is_empty() => {
-            out.push_str("\nno meter, so no energy; `irene doctor` says what would help, --tdp-watts W estimates\n");
+            out += "no meter, so no energy; `irene doctor` says what would help, --tdp-watts W estimates\n";
         }
-        _ => writeln!(out, "\n{}: no figure", meters.join(" + "))?,
+        Ok(Some(window)) => {
+            let lacks = total.lacks();
+            let without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
+            writeln!(out, "{meter}: {} ({}{without})", si(window.joules, "J"), window.provenance.name())?;
+        }
+        Ok(None) => writeln!(out, "{meter}: no figure")?,
+        Err(NoEnergy { id, error }) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
     }
     Ok(out)
 }
 
+/// A channel's figures.
+fn row(channel: &Channel, window: Window) -> [String; 7] {
+    let metric = channel.id.metric;
+    let unit = if metric.is_energy() { "W" } else { metric.unit() };
+    let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
+    let [mean, std, min, max] = [window.mean, window.std, window.min, window.max].map(number);
+    let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
+    [channel.id.to_string(), mean, std, min, max, energy, window.readings.to_string()]
+}
+
 fn reason(error: WindowError) -> String {
     match error {
-        WindowError::TooFew(0) => "nothing was read".into(),
+        WindowError::TooFew(0) => "nothing new was read".into(),
         other => other.to_string(),
     }
 }

@@ -106,11 +106,8 @@ fn text(args: &Args, tree: &Tree) -> String {
     let shown = folded(args, tree);
     let options =
         TableOptions { columns: SHOWN.map(Column::Value).to_vec(), max_depth: args.depth.unwrap_or(usize::MAX) };
-    let mut out = Table::new(&shown, &options).fitted(output::width()).to_string();
-    if shown.nodes().len() < tree.nodes().len() {
-        out += output::FOLDED;
-    }
-    out
+    let table = Table::new(&shown, &options).fitted(output::width());
+    format!("{table}{}", output::legend_of_folding(&shown, tree, args.depth))
 }
 
 /// A row a setting.

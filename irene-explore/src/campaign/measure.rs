@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn figures_are_of_a_sequence_and_the_peak_of_the_whole_device() {
         let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
-        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], probes: Vec::new() });
+        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() });
         let record = measured(&metered, false, Size::new(4, 8)).unwrap();
         assert_eq!(record.measures.peak_power, Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));

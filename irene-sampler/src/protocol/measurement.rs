@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Estimate, MeasuringProtocol};
-use crate::{ChannelId, Provenance, Recording, Sampler, WindowError};
+use crate::{ChannelId, NoEnergy, Provenance, Recording, Sampler};
 
 /// A closure's cost in time and energy, with how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Measurement {
             self.average(recording, start, end);
             Round::metered(recording, start, end)
         });
-        self.rounds.push(round.unwrap_or_else(|(id, error)| {
+        self.rounds.push(round.unwrap_or_else(|NoEnergy { id, error }| {
             self.no_energy = Some(format!("{id}, a round of {:.3} s: {error}", end - start));
             Round::of(end - start)
         }));
@@ -150,17 +150,14 @@ impl Round {
         Self { seconds, joules: None, peak_watts: None, readings: None }
     }
 
-    /// The round between two times, with the sum of the meter's channels if there are any. An error names a channel without an energy.
-    fn metered(recording: &Recording, start: f64, end: f64) -> Result<Self, (ChannelId, WindowError)> {
-        let mut round = Self::of(end - start);
-        for &place in recording.totals() {
-            let window = recording.window(place, start, end);
-            let window = window.map_err(|error| (recording.channels()[place].id.clone(), error))?;
-            let add = |sum: Option<f64>, part: Option<f64>| part.map(|part| sum.unwrap_or(0.0) + part);
-            round.joules = add(round.joules, window.energy);
-            round.peak_watts = add(round.peak_watts, window.peak);
-            round.readings = Some(round.readings.map_or(window.readings, |least| least.min(window.readings)));
-        }
-        Ok(round)
+    /// The round between two times, with the energy of the meter if there is one.
+    fn metered(recording: &Recording, start: f64, end: f64) -> Result<Self, NoEnergy> {
+        let total = recording.total().window(recording, start, end)?;
+        Ok(total.map_or(Self::of(end - start), |total| Self {
+            joules: Some(total.joules),
+            peak_watts: Some(total.peak_watts),
+            readings: Some(total.readings),
+            ..Self::of(end - start)
+        }))
     }
 }

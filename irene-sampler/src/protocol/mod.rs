@@ -291,9 +291,5 @@ fn pause(time: Duration, stop: &AtomicBool) {
 /// The mean power of the meter, watts.
 fn power(sampler: &Sampler, from: f64, to: f64) -> Option<f64> {
     sampler.wait_until_covered(from, to);
-    sampler.look(|recording| {
-        let powers = recording.totals().iter().map(|&place| Some(recording.window(place, from, to).ok()?.mean));
-        let sum = powers.sum::<Option<f64>>()?;
-        (!recording.totals().is_empty()).then_some(sum)
-    })
+    sampler.look(|recording| Some(recording.total().window(recording, from, to).ok()??.watts))
 }

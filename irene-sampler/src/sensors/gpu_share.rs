@@ -69,6 +69,8 @@ impl Meter {
             Err(error) => return Err(error),
         }
         match card.total_energy_consumption() {
+            // A counter that was never fed shows 0 for ever.
+            Ok(0) if card.power_usage().is_ok() => Ok(Self::Power(None)),
             Ok(_) => Ok(Self::Counter(Counter::of(&nvml::channel(card, index, Metric::Energy)))),
             Err(NvmlError::NotSupported) => card.power_usage().map(|_| Self::Power(None)),
             Err(error) => Err(error),

@@ -1,11 +1,12 @@
 //! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use crate::{Channel, Metric, Readings, Resource, Sensor};
+use crate::{Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
 
 use super::{
     Kind, Places, Unavailable,
+    board::{reach_of_chip, reaches},
     text_file::{NUMBER, TextFile},
 };
 
@@ -14,20 +15,61 @@ pub(super) const KIND: Kind = Kind { name: "hwmon", what: "power sensors of boar
 /// hwmon counts in microwatts and microjoules.
 const MICRO: f64 = 1e-6;
 
-/// All sensors of power and energy. Only the board's maker knows which of them overlap, so each counts.
+/// The state of a battery whose power is the computer's.
+const DISCHARGING: &str = "Discharging";
+
+/// All sensors of power and energy. Their names tell which of them overlap, as far as anything does.
 struct Hwmon {
     channels: Vec<Channel>,
-    files: Vec<TextFile>,
+    sensors: Vec<Input>,
+    missing: Vec<Missing>,
+}
+
+/// The files of a sensor.
+struct Input {
+    file: TextFile,
+    /// A battery's state.
+    status: Option<TextFile>,
+}
+
+/// A sensor's files in the directory of its chip.
+struct Found {
+    /// The directory's name, such as `hwmon3`.
+    entry: String,
+    chip: String,
+    /// The beginning of the file's name, such as `power1`.
+    number: String,
+    label: String,
+    metric: Metric,
+    input: Result<Input, Unavailable>,
+    supply: Supply,
+}
+
+/// What Linux's class of power supplies says of a chip.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    /// It is none.
+    No,
+    Yes,
+    /// A battery of a mouse or the like.
+    OfAnotherDevice,
 }
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let root = places.sys.join("class/hwmon");
-    let mut hwmon = Hwmon { channels: Vec::new(), files: Vec::new() };
-    for chip in sorted(&root).map_err(|error| Unavailable::new(format!("{}: {error}", root.display())))? {
-        hwmon.add_chip(&root.join(&chip), &chip);
+    let mut found = Vec::new();
+    for entry in sorted(&root).map_err(|error| Unavailable::new(format!("{}: {error}", root.display())))? {
+        find_sensors(&root.join(&entry), &entry, &mut found);
     }
-    if hwmon.files.is_empty() {
-        return Err(Unavailable::new(format!("{}: no sensor of power or energy", root.display())));
+    let hwmon = Hwmon::new(found);
+    if hwmon.sensors.is_empty() {
+        let reason = format!("{}: no sensor of power or energy", root.display());
+        return Err(match hwmon.missing.into_iter().next() {
+            Some(missing) => {
+                Unavailable { reason: format!("{reason} that can be read; {}", missing.why.reason), ..missing.why }
+            }
+            None => Unavailable::new(reason),
+        });
     }
     Ok(Box::new(hwmon))
 }
@@ -43,41 +85,135 @@ fn word(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
 }
 
-/// A sensor's file; None if it cannot be read now (a device that sleeps, no permission).
-fn readable(path: &Path) -> Option<TextFile> {
-    let mut file = TextFile::open(path, NUMBER).ok()?;
-    file.number().map(|_| file)
+/// A sensor's file, if it can be read now (the device may sleep, or permission may lack).
+fn readable(path: &Path) -> Result<TextFile, Unavailable> {
+    let refuse = |error: std::io::Error| {
+        let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
+        match error.kind() {
+            ErrorKind::PermissionDenied => unavailable.fixed_by(format!("`sudo chmod a+r {}`", path.display())),
+            _ => unavailable,
+        }
+    };
+    let mut file = TextFile::open(path, NUMBER).map_err(refuse)?;
+    file.read().map_err(refuse)?;
+    match file.number() {
+        Some(_) => Ok(file),
+        None => Err(Unavailable::new(format!("{}: it holds no number now", path.display()))),
+    }
 }
 
-/// The best file of the sensor that this one belongs to: energyN_input where the sensor counts energy, else powerN_average where it
-/// averages over time, else powerN_input.
-fn input(dir: &Path, file: &str) -> Option<(Metric, TextFile)> {
+/// The metric of the best file of a sensor, if this is that file: `powerN_average` where the sensor averages over time, else
+/// `powerN_input`; none of the two where an energy with the same number and label counts the same.
+fn metric(dir: &Path, file: &str) -> Option<Metric> {
     let (sensor, what) = file.split_once('_')?;
-    let has = |file: String| readable(&dir.join(file)).is_some();
-    let metric = match (sensor.strip_prefix("power"), what) {
-        (None, "input") if sensor.starts_with("energy") => Metric::Energy,
-        (Some(number), "average" | "input") if has(format!("energy{number}_input")) => return None,
-        (Some(_), "average") => Metric::Power,
-        (Some(_), "input") if !has(format!("{sensor}_average")) => Metric::Power,
-        _ => return None,
+    let label = |sensor: &str| word(&dir.join(format!("{sensor}_label")));
+    let counts = |number: &str| {
+        let energy = format!("energy{number}");
+        readable(&dir.join(format!("{energy}_input"))).is_ok() && label(&energy) == label(sensor)
     };
-    Some((metric, readable(&dir.join(file))?))
+    match (sensor.strip_prefix("power"), what) {
+        (None, "input") if sensor.starts_with("energy") => Some(Metric::Energy),
+        (Some(number), "average" | "input") if counts(number) => None,
+        (Some(_), "average") => Some(Metric::Power),
+        (Some(_), "input") if readable(&dir.join(format!("{sensor}_average"))).is_err() => Some(Metric::Power),
+        _ => None,
+    }
+}
+
+fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
+    let chip = word(&dir.join("name")).unwrap_or_else(|| entry.to_owned());
+    let device = |file: &str| word(&dir.join("device").join(file));
+    let supply = match device("type") {
+        _ if device("scope").as_deref() == Some("Device") => Supply::OfAnotherDevice,
+        Some(kind) if ["Battery", "Mains", "USB", "UPS"].contains(&kind.as_str()) => Supply::Yes,
+        _ if chip.starts_with("BAT") || chip.contains("battery") => Supply::Yes,
+        _ => Supply::No,
+    };
+    let status = (supply == Supply::Yes).then(|| dir.join("device/status"));
+    for file in sorted(dir).unwrap_or_default() {
+        let Some(metric) = metric(dir, &file) else { continue };
+        let number = file.split('_').next().unwrap_or_default().to_owned();
+        let label = word(&dir.join(format!("{number}_label"))).unwrap_or_else(|| number.clone());
+        let input = input(&dir.join(&file), status.as_deref());
+        // An average that cannot be read leaves its place to the moment's power.
+        let is_left = input.is_err() && file.ends_with("_average");
+        if !is_left {
+            found.push(Found { entry: entry.to_owned(), chip: chip.clone(), number, label, metric, input, supply });
+        }
+    }
+}
+
+/// Opens the file of a sensor, and that of its battery's state.
+fn input(path: &Path, status: Option<&Path>) -> Result<Input, Unavailable> {
+    const WORD: usize = 32;
+    let file = readable(path)?;
+    let mut status = status.and_then(|path: &Path| TextFile::open(path, WORD).ok());
+    match status.as_mut().and_then(|status| status.read().ok()).map(str::trim) {
+        Some(state) if state != DISCHARGING => {
+            Err(Unavailable::new(format!("the battery's state is `{state}`, so its power is not the computer's")))
+        }
+        _ => Ok(Input { file, status }),
+    }
+}
+
+impl Found {
+    /// Its resource, told apart from those of the same names: two power supplies of one make, or two sensors with one label.
+    fn resource(&self, all: &[Self]) -> Resource {
+        let (mut chip, mut sensor) = (self.chip.clone(), self.label.clone());
+        let namesakes = || all.iter().filter(|other| other.chip == self.chip && other.label == self.label);
+        if namesakes().any(|other| other.entry != self.entry) {
+            chip = format!("{chip}@{}", self.entry);
+        }
+        if namesakes().any(|other| other.entry == self.entry && other.number != self.number) {
+            sensor = format!("{sensor}@{}", self.number);
+        }
+        Resource::Board { chip, sensor }
+    }
 }
 
 impl Hwmon {
-    fn add_chip(&mut self, dir: &Path, entry: &str) {
-        let chip = word(&dir.join("name")).unwrap_or_else(|| entry.to_owned());
-        for name in sorted(dir).unwrap_or_default() {
-            let Some((metric, file)) = input(dir, &name) else { continue };
-            let sensor = name.split('_').next().unwrap_or_default();
-            let label = word(&dir.join(format!("{sensor}_label"))).unwrap_or_else(|| sensor.to_owned());
-            let mut resource = Resource::Board { chip: chip.clone(), sensor: label };
-            // Two power supplies of one make, or two sensors with one label.
-            if self.channels.iter().any(|channel| channel.id.resource == resource) {
-                resource = Resource::Board { chip: entry.to_owned(), sensor: sensor.to_owned() };
+    fn new(mut found: Vec<Found>) -> Self {
+        let mut hwmon = Self { channels: Vec::new(), sensors: Vec::new(), missing: Vec::new() };
+        found.sort_by(|a, b| a.entry.cmp(&b.entry));
+        let resources: Vec<Resource> = found.iter().map(|sensor| sensor.resource(&found)).collect();
+        let mut named = found.into_iter().zip(resources).peekable();
+        while let Some(entry) = named.peek().map(|(found, _)| found.entry.clone()) {
+            let mut chip = Vec::new();
+            while let Some(sensor) = named.next_if(|(found, _)| found.entry == entry) {
+                chip.push(sensor);
             }
-            self.files.push(file);
-            self.channels.push(Channel::new(resource, metric));
+            hwmon.add_chip(chip);
+        }
+        hwmon.keep_one_computer();
+        hwmon
+    }
+
+    /// Two sensors of the whole computer tell the same; the first one counts.
+    fn keep_one_computer(&mut self) {
+        let mut computers = self.channels.iter_mut().filter(|channel| channel.reach == Reach::Computer);
+        let Some(first) = computers.next().map(|channel| channel.id.resource.clone()) else { return };
+        computers.for_each(|channel| channel.reach = Reach::PartOf(first.clone()));
+    }
+
+    /// Adds the sensors of one chip that can be read.
+    fn add_chip(&mut self, sensors: Vec<(Found, Resource)>) {
+        let mut readable = Vec::new();
+        for (found, resource) in sensors {
+            match found.input {
+                _ if found.supply == Supply::OfAnotherDevice => {
+                    let why = Unavailable::new("it is the battery of another device");
+                    self.missing.push(Missing { resource, why, need: Need::Spare });
+                }
+                Err(why) => self.missing.push(Missing { resource, why, need: Need::Spare }),
+                Ok(input) => readable.push((found.chip, found.supply, found.metric, input, resource)),
+            }
+        }
+        let Some((chip, supply, ..)) = readable.first() else { return };
+        let resources: Vec<Resource> = readable.iter().map(|(.., resource)| resource.clone()).collect();
+        let reaches = reaches(&reach_of_chip(chip, *supply == Supply::Yes), &resources);
+        for ((_, _, metric, input, resource), reach) in readable.into_iter().zip(reaches) {
+            self.sensors.push(input);
+            self.channels.push(Channel { reach, ..Channel::new(resource, metric) });
         }
     }
 }
@@ -88,10 +224,18 @@ impl Sensor for Hwmon {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        for (channel, file) in self.files.iter_mut().enumerate() {
+        for (channel, Input { file, status }) in self.sensors.iter_mut().enumerate() {
+            let state = status.as_mut().and_then(|status| status.read().ok());
+            if state.is_some_and(|state| state.trim() != DISCHARGING) {
+                continue;
+            }
             if let Some(number) = file.number() {
                 readings.push(channel, number * MICRO);
             }
         }
+    }
+
+    fn missing(&self) -> &[Missing] {
+        &self.missing
     }
 }

@@ -2,7 +2,7 @@
 //! This process gets its share of the packages' energy by busy processor time, of the memory's by memory in use and of the GPUs' by
 //! busy multiprocessors, times the power usage effectiveness of a data centre.
 
-use crate::{Channel, Readings, Resource, Sensor, counter::Counter, totals};
+use crate::{Channel, Findings, LeftOut, Need, Readings, Resource, Sensor, Total, counter::Counter};
 
 #[cfg(feature = "nvml")]
 use super::gpu_share::GpuShare;
@@ -47,8 +47,8 @@ struct SharedCounter {
 }
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
-    let rapl = Rapl::open(places)?;
-    let totals = totals(rapl.channels());
+    let mut rapl = Rapl::open(places)?;
+    let totals = shared(&mut rapl)?;
     let counters = rapl.channels().iter().enumerate().map(|(place, channel)| SharedCounter {
         counter: Counter::of(channel),
         is_total: totals.contains(&place),
@@ -71,6 +71,39 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
         last_ticks: None,
         joules: 0.0,
     }))
+}
+
+/// The places of the counters that are shared out: packages and memory, as in the papers, and the platform only where there is nothing else.
+fn shared(rapl: &mut Rapl) -> Result<Vec<usize>, Unavailable> {
+    let raw: Vec<Option<f64>> = rapl.read().collect();
+    let channels = rapl.channels();
+    let is_platform = |channel: &Channel| matches!(channel.id.resource, Resource::Platform(_));
+    let has_packages = channels.iter().any(|channel| matches!(channel.id.resource, Resource::Package(_)));
+    let mut findings = Findings::default();
+    for (place, channel) in channels.iter().enumerate() {
+        if has_packages && is_platform(channel) {
+            findings.left_out.push((channel.id.clone(), LeftOut::NotNamed));
+        } else if let Some(first) = (0..place).find(|&first| is_mirror(channels, &raw, first, place)) {
+            findings.left_out.push((channel.id.clone(), LeftOut::Mirrors(channels[first].id.clone())));
+        }
+    }
+    let total = Total::of(channels, 0, &findings, rapl.missing());
+    match total.missing().iter().find(|missing| missing.need == Need::Essential) {
+        Some(missing) => Err(missing.why.clone()),
+        None => Ok(total.taken().to_vec()),
+    }
+}
+
+/// Whether two dies of one socket show one counter: their counts differ by less than a joule since the machine was started.
+fn is_mirror(channels: &[Channel], raw: &[Option<f64>], first: usize, second: usize) -> bool {
+    const AT_ONCE: f64 = 1.0;
+    let dies = |place: usize| match channels[place].id.resource {
+        Resource::Package(package) => Some((package.socket, false)).filter(|_| package.die.is_some()),
+        Resource::Dram(package) => Some((package.socket, true)).filter(|_| package.die.is_some()),
+        _ => None,
+    };
+    let is_close = raw[first].zip(raw[second]).is_some_and(|(a, b)| (a - b).abs() < AT_ONCE);
+    is_close && dies(first).is_some() && dies(first) == dies(second)
 }
 
 impl ImpactTracker {

@@ -1,5 +1,7 @@
 //! The sensors of this machine: each kind is one file, and one line in [`KINDS`].
 
+mod board;
+mod choice;
 #[cfg(feature = "nvml")]
 mod gpu_share;
 mod hwmon;
@@ -15,10 +17,11 @@ mod utilisation;
 
 use std::path::PathBuf;
 
+pub use choice::Choice;
 pub use impact_tracker::PUE;
 pub use selection::Selection;
 
-use crate::{Channel, Readings};
+use crate::{Channel, Findings, Missing, Readings, Stamp};
 
 /// Something that is read over and over: a probe of utilisation, or a meter of energy.
 pub trait Sensor: Send {
@@ -27,6 +30,16 @@ pub trait Sensor: Send {
 
     /// Reads. A channel that cannot be read now gets no reading. It allocates nothing, unless a driver's own interface does.
     fn sample(&mut self, readings: &mut Readings<'_>);
+
+    /// What the machine has and this sensor cannot read.
+    fn missing(&self) -> &[Missing] {
+        &[]
+    }
+
+    /// Why it has no reading of this moment, if it knows better than that there is none.
+    fn trouble(&self, _now: Stamp) -> Option<String> {
+        None
+    }
 }
 
 /// The sensors to sample.
@@ -36,6 +49,8 @@ pub struct Sensors {
     pub probes: Vec<Box<dyn Sensor>>,
     /// Sensors whose energies add up to the total, but for what others [cover](crate::Resource::covers).
     pub meters: Vec<Box<dyn Sensor>>,
+    /// What is known about the meters' sensors beside their resources.
+    pub findings: Findings,
 }
 
 /// All of them are meters.

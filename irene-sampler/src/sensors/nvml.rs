@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nvml_wrapper::{Device, Nvml, enum_wrappers::device::Clock, error::NvmlError};
 
-use crate::{Channel, Metric, Readings, Resource, Sensor};
+use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel::power_bound};
 
 use super::{Kind, Places, Unavailable};
 
@@ -15,9 +15,6 @@ pub(super) const KIND: Kind =
 
 /// Drivers renew power and energy every 20 to 100 ms, by the card; NVML does not say which.
 const UPDATE_PERIOD: Duration = Duration::from_millis(100);
-
-/// A card exceeds its limit in spikes that are shorter than the limiter's reaction.
-const HEADROOM: f64 = 2.0;
 
 /// NVML counts in milliwatts and millijoules.
 pub(super) const MILLI: f64 = 1000.0;
@@ -45,6 +42,7 @@ struct Gpus {
     nvml: Nvml,
     channels: Vec<Channel>,
     cards: Vec<Card>,
+    missing: Vec<Missing>,
 }
 
 fn load(places: &Places) -> Result<Nvml, NvmlError> {
@@ -72,16 +70,15 @@ pub(super) fn library_if_any(places: &Places) -> Result<Option<(Nvml, Vec<u32>)>
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     let nvml = load(places).map_err(|error| refusal("NVML", &error))?;
     let indices = visible(&nvml, places.visible_devices.as_deref())?;
-    let mut gpus = Gpus { nvml, channels: Vec::new(), cards: Vec::new() };
-    // One lost card does not hide the others: it cannot run a model either.
-    let mut refused = None;
+    let mut gpus = Gpus { nvml, channels: Vec::new(), cards: Vec::new(), missing: Vec::new() };
+    // One lost card does not hide the others, and the total says that it lacks this one.
     for index in indices {
         if let Err(error) = gpus.add_card(index) {
-            refused.get_or_insert_with(|| refusal(&format!("GPU {index}"), &error));
+            gpus.lacks(index, refusal(&format!("GPU {index}"), &error));
         }
     }
-    match refused {
-        Some(refused) if gpus.cards.is_empty() => Err(refused),
+    match gpus.missing.first() {
+        Some(missing) if gpus.cards.is_empty() => Err(missing.why.clone()),
         _ => Ok(Box::new(gpus)),
     }
 }
@@ -106,7 +103,16 @@ impl Gpus {
             return Err(refused);
         }
         self.cards.push(Card { index, reads });
+        let is_metered =
+            |channel: &Channel| channel.id.resource == Resource::Gpu(index) && channel.id.metric.is_energy();
+        if !self.channels.iter().any(is_metered) {
+            self.lacks(index, Unavailable::new(format!("GPU {index} tells neither its power nor its energy")));
+        }
         Ok(())
+    }
+
+    fn lacks(&mut self, index: u32, why: Unavailable) {
+        self.missing.push(Missing { resource: Resource::Gpu(index), why, need: Need::Part });
     }
 }
 
@@ -120,12 +126,12 @@ pub(super) fn channel(card: &Device<'_>, index: u32, metric: Metric) -> Channel 
     channel
 }
 
-/// The most that a card can draw, watts, if it tells.
+/// The power above which a reading of a card cannot be true, watts, if the card tells limits.
 fn limit_watts(card: &Device<'_>) -> Option<f64> {
     // While a recording runs, somebody may raise the enforced limit as far as the largest.
     let largest = card.power_management_limit_constraints().map(|limits| limits.max_limit);
     let limit = largest.into_iter().chain(card.enforced_power_limit()).max()?;
-    Some(HEADROOM * f64::from(limit) / MILLI).filter(|&watts| watts > 0.0)
+    Some(power_bound([f64::from(limit) / MILLI]))
 }
 
 impl Sensor for Gpus {
@@ -145,6 +151,10 @@ impl Sensor for Gpus {
                 channel += 1;
             }
         }
+    }
+
+    fn missing(&self) -> &[Missing] {
+        &self.missing
     }
 }
 

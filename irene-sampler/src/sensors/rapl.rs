@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Channel, Metric, Readings, Resource, Sensor};
+use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel::power_bound};
 
 use super::{
     Kind, Places, Unavailable,
@@ -22,18 +22,16 @@ const FIX: &str = "`sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj /sy
 /// The processor updates its counters about every millisecond (Intel SDM, volume 3, section 15.10).
 const UPDATE_PERIOD: Duration = Duration::from_millis(1);
 
-/// A package may draw more than its limit for a short time.
-const HEADROOM: f64 = 4.0;
-
-/// No package draws more, watts: the limit of those that do not tell theirs.
-const LARGEST_POWER: f64 = 4000.0;
-
 const MICRO: f64 = 1e-6;
 
-/// The counters of all packages.
+/// A zone has at most so many limits: of long and short times, and of peaks.
+const CONSTRAINTS: usize = 4;
+
+/// The counters of all packages that can be read.
 pub(super) struct Rapl {
     channels: Vec<Channel>,
     counters: Vec<TextFile>,
+    missing: Vec<Missing>,
 }
 
 fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
@@ -52,28 +50,47 @@ impl Rapl {
         if zones.is_empty() {
             return Err(Unavailable::new(format!("{}: no RAPL domains", root.display())));
         }
-        let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new() };
+        let mut rapl = Rapl { channels: Vec::new(), counters: Vec::new(), missing: Vec::new() };
         for Zone { path, resource } in zones {
-            let energy_path = path.join("energy_uj");
-            let refuse = |error| refusal(&energy_path, &error);
-            let mut counter = TextFile::open(&energy_path, NUMBER).map_err(refuse)?;
-            counter.read().map_err(refuse)?;
-            let number = |name: &str| TextFile::open(&path.join(name), NUMBER).ok()?.number();
-            let limits = (0..4).filter_map(|i| number(&format!("constraint_{i}_max_power_uw"))).fold(0.0, f64::max);
-            let mut channel = Channel::new(resource, Metric::Energy);
-            channel.limit_watts = if limits > 0.0 { HEADROOM * limits * MICRO } else { LARGEST_POWER };
-            channel.update_period = Some(UPDATE_PERIOD);
-            channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
-            rapl.counters.push(counter);
-            rapl.channels.push(channel);
+            match open_counter(&path.join("energy_uj")) {
+                Ok(counter) => {
+                    rapl.counters.push(counter);
+                    rapl.channels.push(channel(&path, resource));
+                }
+                Err(why) => rapl.missing.push(Missing { resource, why, need: Need::Essential }),
+            }
         }
-        Ok(rapl)
+        match rapl.missing.first() {
+            Some(missing) if rapl.channels.is_empty() => Err(missing.why.clone()),
+            _ => Ok(rapl),
+        }
     }
 
     /// Joules of each counter, None if it cannot be read now.
     pub(super) fn read(&mut self) -> impl Iterator<Item = Option<f64>> {
         self.counters.iter_mut().map(|counter| Some(counter.number()? * MICRO))
     }
+}
+
+fn open_counter(path: &Path) -> Result<TextFile, Unavailable> {
+    let refuse = |error| refusal(path, &error);
+    let mut counter = TextFile::open(path, NUMBER).map_err(refuse)?;
+    counter.read().map_err(refuse)?;
+    Ok(counter)
+}
+
+/// The channel of a zone, with the bounds that its files tell.
+fn channel(zone: &Path, resource: Resource) -> Channel {
+    let number = |name: &str| TextFile::open(&zone.join(name), NUMBER).ok()?.number();
+    // The nominal power, and what the firmware was set to allow over long, short and peak times.
+    let limits = (0..CONSTRAINTS)
+        .flat_map(|i| [format!("constraint_{i}_max_power_uw"), format!("constraint_{i}_power_limit_uw")]);
+    let limits: Vec<f64> = limits.filter_map(|name| Some(number(&name)? * MICRO)).collect();
+    let mut channel = Channel::new(resource, Metric::Energy);
+    channel.limit_watts = power_bound(limits);
+    channel.update_period = Some(UPDATE_PERIOD);
+    channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
+    channel
 }
 
 fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
@@ -126,6 +143,10 @@ impl Sensor for Rapl {
                 readings.push(channel, joules);
             }
         }
+    }
+
+    fn missing(&self) -> &[Missing] {
+        &self.missing
     }
 }
 

@@ -1,7 +1,17 @@
 //! A machine in a directory: a test writes files as Linux has them.
 #![allow(dead_code)] // each test uses a part
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use irene_sampler::{
     Channel, Recorder, Recording, Series, Stamp, Window, WindowError,
@@ -32,6 +42,23 @@ impl Machine {
         fs::write(path, text).unwrap();
     }
 
+    /// Counts a file of microjoules up in real time, by watts, until the counter is dropped.
+    pub(crate) fn count_up(&self, path: &str, watts: f64) -> Counting {
+        let (path, stop) = (self.path(path), Arc::new(AtomicBool::new(false)));
+        let theirs = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let start = Instant::now();
+            while !theirs.load(Ordering::Relaxed) {
+                let microjoules = 1e9 + 1e6 * watts * start.elapsed().as_secs_f64();
+                // The number keeps its length, so that no reader sees a part of it.
+                let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+                file.write_all(format!("{microjoules:.0}\n").as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Counting { stop, thread: Some(thread) }
+    }
+
     pub(crate) fn append(&self, path: &str, text: &str) {
         fs::OpenOptions::new().append(true).open(self.path(path)).unwrap().write_all(text.as_bytes()).unwrap();
     }
@@ -49,6 +76,21 @@ impl Machine {
     /// Why there is no sensor of this kind.
     pub(crate) fn refusal(&self, kind: &str) -> Unavailable {
         self.open(kind).unwrap_err()
+    }
+}
+
+/// A counter that runs.
+pub(crate) struct Counting {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

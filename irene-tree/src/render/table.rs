@@ -204,11 +204,11 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (label_width, cell_widths) = self.widths();
-        write!(f, "{:label_width$}", "node")?;
+        let mut titles = format!("{:label_width$}", "node");
         for (column, width) in self.columns.iter().zip(&cell_widths) {
-            write!(f, "  {:>width$}", column.title())?;
+            write!(titles, "  {:>width$}", column.title())?;
         }
-        writeln!(f)?;
+        writeln!(f, "{}", titles.trim_end())?;
         for row in &self.rows {
             let mut line = format!("{:label_width$}", format!("{}{}", row.branch, row.label));
             for (cell, width) in row.cells.iter().zip(&cell_widths) {

@@ -102,15 +102,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measuring = args.measuring();
     let selection = measuring.select()?;
     let device = args.place.device()?;
-    let conditions = conditions(args, &campaign, measuring.settings(&selection.meters));
+    let conditions = conditions(args, &campaign, measuring.settings(&selection));
 
+    let has_meter = !selection.meters.is_empty();
+    // A meter that gives nothing is refused before there is a file.
+    let sampler = measuring.sampler(selection.sensors)?;
     let (mut file, mut done) = RecordFile::open(&args.output)?;
     campaign.check(&path.to_string(), &done, &conditions)?;
-    let sampler = measuring.sampler(selection.sensors)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
     let bar = output::progress(left as u64, "designs");
+    let before = done.len();
     while let Some(step) = campaign.next(&done)? {
         let mut record = match profiler.measure(step, args.size.size()) {
             Err(Error::Stopped) => {
@@ -129,7 +132,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         0 => format!("{path} has every design already"),
         _ => format!("{path} has {} designs", done.len()),
     });
-    Ok(())
+    check_energies(&done[before..], has_meter)
+}
+
+/// Refuses to end well if there is a meter and none of the new records has an energy.
+fn check_energies(records: &[Record], has_meter: bool) -> Result<()> {
+    if !has_meter || records.is_empty() || records.iter().any(|record| record.measures.energy.is_some()) {
+        return Ok(());
+    }
+    let reason = records.iter().find_map(|record| record.conditions.no_energy.as_ref());
+    bail!("no design has an energy{}", reason.map_or(String::new(), |reason| format!(": {reason}")))
 }
 
 /// The conditions that all records of this campaign share.

@@ -9,6 +9,7 @@ use irene_tree::{
     jsonl,
 };
 
+use super::trees::count;
 use crate::output;
 
 mod csv;
@@ -49,8 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let (trees, left_out) = read_irene_csv(dir)?;
     output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
-    let count = trees.len();
-    output::tell(&format!("{count} trees written to {}; left out: {left_out}", output.display()));
+    let written = count(trees.len(), "tree");
+    output::tell(&format!("{written} written to {}; left out: {left_out}", output.display()));
     Ok(())
 }
 

@@ -39,9 +39,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     out.push('\n');
     let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
     out += &output::styled(&folded, &table(args, &folded).fitted(width()));
-    if folded.nodes().len() < tree.nodes().len() {
-        out += output::FOLDED;
-    }
+    out += output::legend_of_folding(&folded, tree, args.depth);
     if !tree.root().marks.is_empty() {
         out += &legend(predictor, tree);
     }

@@ -11,7 +11,10 @@ use irene_explore::Dataset;
 use irene_tree::Tree;
 
 use self::markdown::{Cell, Section, Table};
-use super::{import, size, trees};
+use super::{
+    import, size,
+    trees::{self, count},
+};
 use crate::output;
 
 /// Computes the papers' tables and figures from their public data, beside what was published, as Markdown with pictures
@@ -148,12 +151,13 @@ fn is_file_of_trees(path: &Path) -> Result<bool> {
 }
 
 fn introduction(args: &Args, data: &Data) -> String {
-    let trees = data.trees.iter().map(|(origin, trees)| format!("{origin} ({} trees)", trees.len()));
-    let devices = data.devices.iter().map(|data| format!("{} ({} records)", data.device, data.records.len()));
+    let trees = data.trees.iter().map(|(origin, trees)| format!("{origin} ({})", count(trees.len(), "tree")));
+    let devices = data.devices.iter().map(|data| format!("{} ({})", data.device, count(data.records.len(), "record")));
     let read: Vec<String> = trees.chain(devices).collect();
     let Effort { repeats, seeds, limit } = args.effort;
+    let (repeats, seeds) = (count(repeats, "repeat"), count(seeds, "seed"));
     format!(
-        "Made by `irene reproduce` from {}, with seed {}, {repeats} repeats, {seeds} seeds and at most {limit} records of a replay. Figures \
+        "Made by `irene reproduce` from {}, with seed {}, {repeats}, {seeds} and at most {limit} records of a replay. Figures \
          without a source are computed here; *published* is what the papers print, *authors' code* a run of their published code on the \
          public measurements of the same machine. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is \
          missing; its reason is below the table.\n",

@@ -1,0 +1,200 @@
+//! What readings say about the sensors that they come from: counters that stand still, that show another one's count, or that count
+//! less than their parts.
+
+use crate::{Channel, ChannelId, Findings, LeftOut, Resource, Series, total::is_counter};
+
+/// A counter that shows the same reading for so long stands still, seconds.
+const PATIENCE: f64 = 1.0;
+
+/// The same for a counter whose update period is not known, seconds.
+const LONG_PATIENCE: f64 = 3.0;
+
+/// The same in update periods.
+const PERIODS_OF_PATIENCE: f64 = 10.0;
+
+/// A sensor and its parts are compared over at least so many seconds.
+const LEAST_COMPARED: f64 = 0.5;
+
+/// A counter may show this share of its parts: the two are not read at the same moment.
+const LEAST_SHARE_COUNTED: f64 = 0.9;
+
+/// The same for a power, which some sensors average over many seconds.
+const LEAST_SHARE_AVERAGED: f64 = 0.5;
+
+/// Two readings of one counter may lie so many seconds apart.
+const SKEW: f64 = 0.1;
+
+/// The readings of some channels; the first few channels are probes.
+pub(crate) struct Evidence<'a> {
+    pub(crate) channels: &'a [Channel],
+    pub(crate) probes: usize,
+    pub(crate) series: &'a [Series],
+}
+
+impl Evidence<'_> {
+    /// The findings so far, and what these readings add.
+    pub(crate) fn added_to(&self, findings: &Findings) -> Findings {
+        let mut findings = findings.clone();
+        for rule in [Self::still, Self::mirrors, Self::below_their_parts] {
+            let left: Vec<usize> = self.energies().filter(|&place| !is_left_out(&findings, self.id(place))).collect();
+            findings.left_out.extend(rule(self, &left).into_iter().map(|(place, why)| (self.id(place).clone(), why)));
+        }
+        findings
+    }
+
+    /// Whether more readings would not add to the evidence soon.
+    pub(crate) fn is_enough(&self) -> bool {
+        let energies: Vec<usize> = self.energies().collect();
+        energies.iter().all(|&place| {
+            let is_known = self.is_alive(place) || self.stands_still(place).is_some();
+            let is_spare = || {
+                energies.iter().any(|&outer| self.covers(outer, place) && self.is_alive(outer))
+                    || !is_counter(&self.channels[place])
+            };
+            (is_known || is_spare()) && self.is_compared(place, &energies)
+        })
+    }
+
+    /// How long a counter must stand still until that is evidence, for the slowest of them, seconds.
+    pub(crate) fn patience(&self) -> f64 {
+        self.energies().map(|place| patience(&self.channels[place])).fold(PATIENCE, f64::max)
+    }
+
+    /// How long a counter has shown the same reading, if that is long enough to tell, seconds.
+    pub(crate) fn stands_still(&self, place: usize) -> Option<f64> {
+        let [first, last] = self.series[place].span()?;
+        let is_still = is_counter(&self.channels[place]) && self.series[place].counted() == 0.0;
+        Some(last - first).filter(|&seconds| is_still && seconds >= patience(&self.channels[place]))
+    }
+
+    fn energies(&self) -> impl Iterator<Item = usize> + '_ {
+        (self.probes..self.channels.len()).filter(|&place| self.channels[place].id.metric.is_energy())
+    }
+
+    fn id(&self, place: usize) -> &ChannelId {
+        &self.channels[place].id
+    }
+
+    fn covers(&self, outer: usize, inner: usize) -> bool {
+        self.channels[outer].covers(&self.channels[inner]) == Some(true)
+    }
+
+    fn is_alive(&self, place: usize) -> bool {
+        let series = &self.series[place];
+        if is_counter(&self.channels[place]) { series.counted() > 0.0 } else { series.pushed() > 0 }
+    }
+
+    /// Counters that stand still although the power of the same resource, or of a part of it, is there.
+    fn still(&self, left: &[usize]) -> Vec<(usize, LeftOut)> {
+        let has_other = |place: usize| {
+            left.iter().any(|&other| {
+                let is_same = other != place && self.id(other).resource == self.id(place).resource;
+                (is_same || self.covers(place, other)) && self.is_alive(other)
+            })
+        };
+        let still = left.iter().filter_map(|&place| Some((place, self.stands_still(place)?)));
+        still.filter(|&(place, _)| has_other(place)).map(|(place, time)| (place, LeftOut::StandsStill(time))).collect()
+    }
+
+    /// Dies of one package that show one counter, all but the first.
+    fn mirrors(&self, left: &[usize]) -> Vec<(usize, LeftOut)> {
+        let mut mirrors: Vec<(usize, LeftOut)> = Vec::new();
+        for (i, &first) in left.iter().enumerate() {
+            for &second in &left[i + 1..] {
+                let is_new = mirrors.iter().all(|(place, _)| ![first, second].contains(place));
+                if is_new && self.are_dies_of_one_socket(first, second) && self.is_one_counter(first, second) {
+                    mirrors.push((second, LeftOut::Mirrors(self.id(first).clone())));
+                }
+            }
+        }
+        mirrors
+    }
+
+    fn are_dies_of_one_socket(&self, a: usize, b: usize) -> bool {
+        match (&self.id(a).resource, &self.id(b).resource) {
+            (Resource::Package(a), Resource::Package(b)) | (Resource::Dram(a), Resource::Dram(b)) => {
+                a.socket == b.socket && a.die != b.die
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether two counters that move show the same reading, as far as they are read at the same moment.
+    fn is_one_counter(&self, a: usize, b: usize) -> bool {
+        let [one, other] = [&self.series[a], &self.series[b]];
+        let (Some([first, last]), Some(left), Some(right)) =
+            (one.span(), one.counter_reading(), other.counter_reading())
+        else {
+            return false;
+        };
+        let [counted, counted_too] = [one.counted(), other.counted()];
+        let tolerance = SKEW * counted.max(counted_too) / (last - first).max(SKEW);
+        let mut apart = (left - right).abs();
+        if let Some(end) = self.channels[a].wraps_at {
+            apart = apart.min((end - apart).abs());
+        }
+        counted > 0.0 && counted_too > 0.0 && apart <= tolerance && (counted - counted_too).abs() <= tolerance
+    }
+
+    /// Sensors that show less than the sensors inside them.
+    fn below_their_parts(&self, left: &[usize]) -> Vec<(usize, LeftOut)> {
+        left.iter().filter_map(|&outer| Some((outer, self.below_its_parts(outer, left)?))).collect()
+    }
+
+    fn below_its_parts(&self, outer: usize, left: &[usize]) -> Option<LeftOut> {
+        let parts = self.parts(outer, left);
+        let [from, to] = self.common(&parts, outer)?;
+        if to - from < LEAST_COMPARED {
+            return None;
+        }
+        let joules = |place: usize| self.series[place].window(from, to).ok()?.energy;
+        let own = joules(outer)?;
+        let sum: f64 = parts.iter().filter_map(|&part| joules(part)).sum();
+        let share = if is_counter(&self.channels[outer]) { LEAST_SHARE_COUNTED } else { LEAST_SHARE_AVERAGED };
+        let [watts, parts_watts] = [own, sum].map(|joules| joules / (to - from));
+        (own < share * sum).then(|| LeftOut::BelowItsParts { watts, part: self.id(parts[0]).clone(), parts_watts })
+    }
+
+    /// The parts of a platform or a board's sensor that are no parts of one another, and each resource once.
+    fn parts(&self, outer: usize, left: &[usize]) -> Vec<usize> {
+        if !matches!(self.id(outer).resource, Resource::Platform(_) | Resource::Board { .. }) {
+            return Vec::new();
+        }
+        let inner: Vec<usize> =
+            left.iter().copied().filter(|&place| self.covers(outer, place) && self.is_alive(place)).collect();
+        let is_top = |&place: &usize| {
+            inner.iter().all(|&other| {
+                let is_same = self.id(other).resource == self.id(place).resource;
+                !self.covers(other, place) && (!is_same || other >= place)
+            })
+        };
+        inner.iter().copied().filter(is_top).collect()
+    }
+
+    /// The time over which a sensor and its parts were all read.
+    fn common(&self, parts: &[usize], outer: usize) -> Option<[f64; 2]> {
+        let spans: Option<Vec<[f64; 2]>> =
+            parts.iter().chain([&outer]).map(|&place| self.series[place].span()).collect();
+        let spans = spans.filter(|spans| spans.len() > 1)?;
+        let span = |[from, to]: [f64; 2], [start, end]: &[f64; 2]| [from.max(*start), to.min(*end)];
+        Some(spans.iter().fold([f64::NEG_INFINITY, f64::INFINITY], span))
+    }
+
+    /// Whether a sensor has parts, as far as they move, that were read long enough to compare.
+    fn is_compared(&self, place: usize, energies: &[usize]) -> bool {
+        let span = self.common(&self.parts(place, energies), place);
+        span.is_none_or(|[from, to]| to - from >= LEAST_COMPARED)
+    }
+}
+
+fn is_left_out(findings: &Findings, id: &ChannelId) -> bool {
+    findings.left_out.iter().any(|(left_out, _)| left_out == id)
+}
+
+fn patience(channel: &Channel) -> f64 {
+    match channel.update_period {
+        _ if !is_counter(channel) => 0.0,
+        Some(period) => PATIENCE.max(PERIODS_OF_PATIENCE * period.as_secs_f64()),
+        None => LONG_PATIENCE,
+    }
+}

@@ -1,0 +1,152 @@
+//! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, and ISO 8601.
+
+/// A time as it stands in a log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum LogTime {
+    /// Seconds since 1970.
+    Unix(f64),
+    /// Seconds since 1970 of a clock on the wall, whose time zone is not told.
+    Local(f64),
+}
+
+/// A number above this is no count of seconds, which would be in the year 5138.
+const LATEST_SECONDS: f64 = 1e11;
+
+/// A number as seconds since 1970. Thousandths, millionths and billionths are told by their size.
+pub(super) fn seconds(number: f64) -> f64 {
+    let mut seconds = number;
+    while seconds.abs() > LATEST_SECONDS && seconds.is_finite() {
+        seconds /= 1000.0;
+    }
+    seconds
+}
+
+/// A time such as `2026-11-28T08:00:00.25Z`, `2026/11/28 08:00:00` or `2026-11-28 08:00:00,25 +01:00`.
+pub(super) fn iso(text: &str) -> Option<LogTime> {
+    let date_end = text.find(['T', 't', ' '])?;
+    date_and_clock(&text[..date_end], text[date_end + 1..].trim())
+}
+
+/// A time whose date and clock stand apart.
+pub(super) fn date_and_clock(date: &str, clock: &str) -> Option<LogTime> {
+    let mut parts = date.split(['-', '/']);
+    let (year, month, day) = (parts.next()?, digits(parts.next()?, 1..=12)?, digits(parts.next()?, 1..=31)?);
+    if year.len() != 4 || parts.next().is_some() {
+        return None;
+    }
+    let zone_start = clock.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ','))).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(zone_start);
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute) = (digits(parts.next()?, 0..=23)?, digits(parts.next()?, 0..=59)?);
+    let second = parts.next().map_or(Some(0.0), second)?;
+    let days = days_since_1970(digits(year, 0..=9999)?, month, day);
+    let seconds = (days * 86_400 + hour * 3600 + minute * 60) as f64 + second;
+    match zone.trim() {
+        "" => Some(LogTime::Local(seconds)),
+        "Z" | "z" | "UTC" | "GMT" => Some(LogTime::Unix(seconds)),
+        zone => Some(LogTime::Unix(seconds - offset(zone)?)),
+    }
+}
+
+fn digits(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && range.contains(number))
+}
+
+/// Seconds with a fraction after a point or a comma; 60 is a leap second.
+fn second(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let is_number = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let mut seconds = digits(whole, 0..=60)? as f64;
+    let mut place = 1.0;
+    for byte in fraction.bytes() {
+        place /= 10.0;
+        seconds += f64::from(byte.wrapping_sub(b'0')) * place;
+    }
+    is_number.then_some(seconds)
+}
+
+/// Seconds east of Greenwich of `+01:00`, `-0530` or `+01`.
+fn offset(zone: &str) -> Option<f64> {
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1.0,
+        b'-' => -1.0,
+        _ => return None,
+    };
+    let (hours, minutes) = match zone[1..].split_once(':') {
+        Some(parts) => parts,
+        None => zone[1..].split_at_checked(2)?,
+    };
+    let minutes = if minutes.is_empty() { 0 } else { digits(minutes, 0..=59)? };
+    Some(sign * (digits(hours, 0..=14)? * 3600 + minutes * 60) as f64)
+}
+
+/// Days of the Gregorian calendar. The year is taken to begin in March, so that the leap day is its last.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let days_before_month = (153 * ((month + 9) % 12) + 2) / 5;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    const BEFORE_1970: i64 = 719_468;
+    365 * year + leap_days + days_before_month + day - 1 - BEFORE_1970
+}
+
+/// Time zones differ by quarters of an hour, seconds.
+const QUARTER: f64 = 900.0;
+
+/// Seconds east of Greenwich of a clock that shows this at a moment, if it is right.
+pub(super) fn zone(local: f64, now: f64) -> f64 {
+    ((local - now) / QUARTER).round() * QUARTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_every_form_are_read() {
+        let noon = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC
+        for text in [
+            "2026-11-28T12:00:00Z",
+            "2026-11-28T12:00Z",
+            "2026-11-28 13:00:00+01:00",
+            "2026-11-28T06:30:00.000-0530",
+            "2026-11-28T13:00:00 +01",
+            "2026-11-28 12:00:00 UTC",
+        ] {
+            assert_eq!(iso(text), Some(LogTime::Unix(noon)), "{text}");
+        }
+        for text in ["2026/11/28 12:00:00.250", "2026-11-28T12:00:00,25"] {
+            assert_eq!(iso(text), Some(LogTime::Local(noon + 0.25)), "{text}");
+        }
+        assert_eq!(iso("2024-02-29T00:00:00Z"), Some(LogTime::Unix(1_709_164_800.0)));
+        assert_eq!(iso("1970-01-01T00:00:00Z"), Some(LogTime::Unix(0.0)));
+        for scale in [1.0, 1e3, 1e6, 1e9] {
+            assert_eq!(seconds(noon * scale), noon);
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "T",
+            "2026-13-28T12:00:00Z",
+            "26-11-28T12:00:00Z",
+            "2026-11-28",
+            "2026-11-28T25:00:00Z",
+            "2026-11-28T12:00:00.x",
+            "2026-11-28T12:00:00+x",
+            "2026-11-28T12:00:00+ü",
+        ] {
+            assert_eq!(iso(text), None, "{text}");
+        }
+        assert!(seconds(f64::INFINITY).is_infinite());
+    }
+
+    #[test]
+    fn a_zone_that_is_not_told_is_the_one_in_which_the_log_is_of_now() {
+        assert_eq!(zone(1000.0 + 3600.0, 1001.5), 3600.0);
+        assert_eq!(zone(1000.0 - 19_800.0, 990.0), -19_800.0);
+        assert_eq!(zone(1000.0, 1001.0), 0.0);
+    }
+}
