@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use irene_explore::{
     Candidate, Describer, Measure,
     learning::{CostLawLearner, DesignFeature, Learner, Surrogate, Surrogates},
-    search::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Search},
+    search::{Constraints, Evolution, Objective, Predicted, Problem, Search, SearchLimits},
     space::{DesignSpace, Sampling},
 };
 use irene_models::flexibert::Design;
@@ -68,7 +68,7 @@ fn score(criterion: &mut Criterion) {
     let (objective, constraints) = (&objective, &constraints);
     let problem = Problem { variation: &space, objective, constraints, evaluate: &evaluate, starts: &[] };
     group.bench_function("search by 100,000 evaluations", |bench| {
-        bench.iter(|| Evolution::default().run(&problem, &Limits::new(DESIGNS, 0)).unwrap());
+        bench.iter(|| Evolution::default().run(&problem, &SearchLimits::new(DESIGNS, 0)).unwrap());
     });
     group.finish();
 }

@@ -8,7 +8,7 @@ use irene_baselines::{Boshnas, BoshnasLearner, Gradient, Random, relaxed};
 use irene_explore::{
     Candidate, Dataset, Measure,
     learning::{CostLawLearner, Surrogates},
-    search::{Constraints, Evolution, Limits, Objective, Predicted, Problem, Search},
+    search::{Constraints, Evolution, Objective, Predicted, Problem, Search, SearchLimits},
     space::DesignSpace,
 };
 use irene_models::flexibert::Design;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let slopes = relaxed(&objective, &networks)?;
     let searches: [&dyn Search<DesignSpace>; 3] = [&Evolution::default(), &Random::default(), &Gradient::new(&slopes)];
     for search in searches {
-        let outcome = search.run(&problem, &Limits::new(budget, 0))?;
+        let outcome = search.run(&problem, &SearchLimits::new(budget, 0))?;
         if let Some(best) = outcome.front.first() {
             let (least, layers) = (best.costs[0], best.design.layers().len());
             println!(

@@ -1,7 +1,6 @@
 //! The configuration file: defaults of options that a user gives again and again. The command line wins.
 
 use std::{
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -89,10 +88,8 @@ impl Settings {
     fn read(path: &Path) -> Result<Option<Self>> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            // A file that was named has to be there.
-            Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os(VARIABLE).is_none() => {
-                return Ok(None);
-            }
+            // A file that was named has to be there. In another user's home, whose folders may not be entered, none can be seen.
+            Err(_) if path.metadata().is_err() && std::env::var_os(VARIABLE).is_none() => return Ok(None),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
         Ok(Some(Self::parse(&text).with_context(|| path.display().to_string())?))

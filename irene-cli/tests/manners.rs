@@ -158,6 +158,10 @@ fn settings_are_read_from_a_file_and_the_command_line_wins() {
     let mut usual = command(&gpt2);
     let usual = usual.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", folder.path("home"));
     assert!(text_of(&usual.output().unwrap()).contains("on gtx-1070"));
+    // A place that cannot be looked into, such as another user's home, has none.
+    let mut hidden = command(&gpt2);
+    let hidden = hidden.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", &file);
+    assert!(hidden.output().unwrap().status.success());
 
     let wrong = folder.write("wrong.toml", "device = \"gtx-1070\"\ncolour = \"never\"\n");
     let output = command(&gpt2).env("IRENE_CONFIG", &wrong).output().unwrap();

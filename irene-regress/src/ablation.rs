@@ -79,7 +79,7 @@ impl Ablation {
     ///
     /// # Errors
     /// Those of [`Tried::new`] that are not about what is missing.
-    pub fn try_all(trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<(Vec<Tried>, Vec<(Self, Error)>)> {
+    pub fn try_all(trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<(Vec<Tried>, Vec<Skipped>)> {
         let (mut tried, mut skipped) = (Vec::new(), Vec::new());
         for ablation in Self::ALL {
             match Tried::new(ablation, trees, seed, done) {
@@ -108,6 +108,9 @@ impl Ablation {
         })
     }
 }
+
+/// One of the predictors that trees have too little for, and why.
+pub type Skipped = (Ablation, Error);
 
 /// One of the predictors with what it says of each model that was left out.
 #[derive(Clone, Debug)]

@@ -65,7 +65,7 @@ mod table;
 mod tracks;
 mod transfer;
 
-pub use ablation::{Ablation, Tried};
+pub use ablation::{Ablation, Skipped, Tried};
 pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};
 pub use crossvalidate::{CrossValidation, Fold, HeldOut, by_driver, crossvalidate, predict_held_out};
 pub use error::{Error, Result};

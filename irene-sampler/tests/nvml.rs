@@ -222,10 +222,10 @@ fn single_cards_are_chosen() {
             Selection::of(meters, &places(library.clone())).map(|found| found.sensors.total().names())
         };
         let moves = || {
-            (1..40).for_each(|step| {
+            for step in 1..40 {
                 write_script(&script_of_two(step));
                 std::thread::sleep(Duration::from_millis(50));
-            })
+            }
         };
         let moving = std::thread::spawn(moves);
         assert_eq!(chosen(&["nvml"]).unwrap(), ["gpu0.energy", "gpu1.power"]);

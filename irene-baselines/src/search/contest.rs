@@ -1,6 +1,6 @@
 use irene_explore::{
     Measure, Result,
-    search::{Constraints, Criterion, Evolution, Limits, Objective, Predicted, Problem, Search},
+    search::{Constraints, Criterion, Evolution, Objective, Predicted, Problem, Search, SearchLimits},
     space::DesignSpace,
 };
 use irene_models::flexibert::Design;
@@ -37,7 +37,7 @@ impl Contest {
         let whole: f64 = reference.iter().product();
         let shares = |search: &dyn Search<DesignSpace>| -> Result<Vec<f64>> {
             let share = |seed| {
-                let limits = Limits { reference: Some(reference), ..Limits::new(budget, seed) };
+                let limits = SearchLimits { reference: Some(reference), ..SearchLimits::new(budget, seed) };
                 Ok(search.run(&problem, &limits)?.hypervolume(reference) / whole)
             };
             (0..seeds).map(share).collect()

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use irene_explore::{
     Error, Measure, Result,
-    search::{Climb, Criterion, Ledger, Limits, Objective, Outcome, Problem, Search},
+    search::{Climb, Criterion, Ledger, Objective, Outcome, Problem, Search, SearchLimits},
     space::{DesignSpace, Embedding},
 };
 use irene_models::flexibert::Design;
@@ -44,7 +44,7 @@ impl Search<DesignSpace> for Gradient<'_> {
         "gradient"
     }
 
-    fn run(&self, problem: &Problem<'_, DesignSpace>, limits: &Limits<'_>) -> Result<Outcome<Design>> {
+    fn run(&self, problem: &Problem<'_, DesignSpace>, limits: &SearchLimits<'_>) -> Result<Outcome<Design>> {
         let space = problem.variation;
         let bounds: Vec<(f64, f64)> =
             space.embedding_choices().into_iter().map(|choices| (0.0, f64::from(choices) - 1.0)).collect();
@@ -151,7 +151,7 @@ mod tests {
             evaluate: &evaluate,
             starts: &[],
         };
-        Gradient::new(function).run(&problem, &Limits::new(budget, 3))
+        Gradient::new(function).run(&problem, &SearchLimits::new(budget, 3))
     }
 
     #[test]

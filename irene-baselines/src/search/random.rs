@@ -1,6 +1,6 @@
 use irene_explore::{
     Result,
-    search::{Ledger, Limits, Outcome, Problem, Search, Variation},
+    search::{Ledger, Outcome, Problem, Search, SearchLimits, Variation},
 };
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 
@@ -22,7 +22,7 @@ impl<V: Variation> Search<V> for Random {
         "random"
     }
 
-    fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>> {
+    fn run(&self, problem: &Problem<'_, V>, limits: &SearchLimits<'_>) -> Result<Outcome<V::Genome>> {
         let mut ledger = Ledger::new(problem, limits)?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
         let mut starts = problem.starts;
@@ -81,7 +81,7 @@ mod tests {
         };
         let reference = [0.0, 0.05, 4.0, 60.0];
         for seed in 0..5 {
-            let limits = Limits { reference: Some(&reference), ..Limits::new(2000, seed) };
+            let limits = SearchLimits { reference: Some(&reference), ..SearchLimits::new(2000, seed) };
             let [more, less] = [&Evolution::default() as &dyn Search<DesignSpace>, &Random::default()].map(|by| {
                 let outcome = by.run(&problem, &limits).unwrap();
                 assert_eq!(outcome.evaluations, 2000);
@@ -105,9 +105,9 @@ mod tests {
             evaluate: &|designs: &[Design]| by_size(&describer, designs),
             starts: &[],
         };
-        let front = |seed| Random::default().run(&problem, &Limits::new(3, seed)).unwrap().front;
+        let front = |seed| Random::default().run(&problem, &SearchLimits::new(3, seed)).unwrap().front;
         assert_eq!(front(1), front(1));
-        let all = Random::default().run(&problem, &Limits::new(10_000, 0)).unwrap();
+        let all = Random::default().run(&problem, &SearchLimits::new(10_000, 0)).unwrap();
         assert_eq!(all.evaluations, there_are);
     }
 }

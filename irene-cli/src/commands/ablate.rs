@@ -1,11 +1,12 @@
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
-use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Track, Tried};
+use irene_regress::{Ablation, LeaveOut, PRIMITIVES, PublicMachine, Skipped, Track, Tried};
 use irene_tree::render::{Grid, Heading};
 
 use super::{
     evaluate::LEVELS,
+    method,
     trees::{self, Trees},
 };
 use crate::output;
@@ -29,17 +30,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     if tried.is_empty() {
         let error = skipped.swap_remove(0).1;
-        return completion.explained(Err(super::needs(error)));
+        return completion.explained(Err(method::needs(error)));
     }
     output::print_text(&report(&tried, &skipped, PublicMachine::of(&trees))?)
 }
 
 /// The figures, with the published ones where the trees are those of one of the paper's machines.
-fn report(
-    tried: &[Tried],
-    skipped: &[(Ablation, irene_regress::Error)],
-    machine: Option<&PublicMachine>,
-) -> Result<String> {
+fn report(tried: &[Tried], skipped: &[Skipped], machine: Option<&PublicMachine>) -> Result<String> {
     let figure = |error: Option<f64>| error.map_or_else(|| "-".into(), |error| format!("{error:.2}"));
     let published = machine.map_or_else(
         || "these trees are not of the paper's machines".to_owned(),
@@ -58,7 +55,7 @@ fn report(
         writeln!(out, "{} was not tried: {error}", ablation.name())?;
     }
     if let Some(most) = tried.iter().max_by_key(|tried| tried.missing.len()).filter(|most| !most.missing.is_empty()) {
-        writeln!(out, "\nwithout features that not every node has: {}", super::names(&most.missing))?;
+        writeln!(out, "\nwithout features that not every node has: {}", method::names(&most.missing))?;
     }
     let errors_of = |ablation| tried.iter().find(|tried| tried.ablation == ablation).map(|tried| &tried.errors);
     let (paper, ours) = (errors_of(Ablation::End2End), errors_of(Ablation::Ours(Track::Specs)));

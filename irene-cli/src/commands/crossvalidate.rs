@@ -12,8 +12,9 @@ use irene_viz::Group;
 use serde_json::{Map, Value, json};
 
 use super::{
-    MethodArgs, Usage,
+    Usage,
     evaluate::LEVELS,
+    method::{self, MethodArgs},
     trees::{self, Trees},
 };
 use crate::{output, settings, sheet};
@@ -23,7 +24,8 @@ use crate::{output, settings, sheet};
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
   irene crossvalidate device_1.jsonl --method specs --protocol leave-size-out --format json
-  irene crossvalidate mine.jsonl --method irene --format latex --plot errors.svg > errors.tex")]
+  irene crossvalidate device_1.jsonl --method specs --format latex \\
+      --plot errors.svg > errors.tex")]
 pub(crate) struct Args {
     /// Trees with ground truth
     data: PathBuf,
@@ -39,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Also draw the errors by what is left out and level
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = svg)]
     plot: Option<PathBuf>,
 }
 
@@ -76,6 +78,15 @@ impl Format {
     }
 }
 
+/// The name of a picture that can be drawn.
+fn svg(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(extension) if extension.eq_ignore_ascii_case("svg") => Ok(path),
+        _ => Err("the picture is SVG; give it a name that ends in .svg".into()),
+    }
+}
+
 /// Quantities predicted beside energy, judged where the trees have the truth.
 const FIGURES: [(&str, Quantity); 2] =
     [("latency", Quantity::PredictedLatency), ("GPU's energy", Quantity::PredictedGpuEnergy)];
@@ -103,7 +114,7 @@ impl Outcome {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let method = args.method.chosen()?;
+    let chosen = args.method.chosen()?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
         return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
     }
@@ -116,11 +127,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
     let folds = protocol.splits(&trees)?.len();
-    let (trainer, missing) = method.trainer(&trees)?;
+    let (trainer, missing) = chosen.trainer(&trees)?;
     let bar = output::progress(folds as u64, "folds");
     let result = irene_regress::crossvalidate(&trees, trainer.as_ref(), protocol, &|| bar.inc(1));
     bar.finish_and_clear();
-    let result = completion.explained(result.map_err(super::needs))?;
+    let result = completion.explained(result.map_err(method::needs))?;
     let outcome = Outcome { result, method: trainer.method(), protocol, missing };
     if let Some(path) = &args.plot {
         output::write_text(path, &plot(&outcome))?;
@@ -154,7 +165,7 @@ fn csv(outcome: &Outcome) -> String {
 fn latex(outcome: &Outcome) -> String {
     let mut out = format!("% {}, {}; needs \\usepackage{{booktabs}}\n", outcome.title(), LEVELS_IN_WORDS);
     if !outcome.missing.is_empty() {
-        out += &format!("% without features that not every node has: {}\n", super::names(&outcome.missing));
+        out += &format!("% without features that not every node has: {}\n", method::names(&outcome.missing));
     }
     out += "\\begin{tabular}{lrrr}\n\\toprule\nLeft out & ML & Module & Model \\\\\n\\midrule\n";
     for (place, (name, errors)) in outcome.rows().enumerate() {

@@ -15,6 +15,7 @@ use super::{
     meters::MeterArgs,
     running::ModelArgs,
     size,
+    trees::count,
 };
 use crate::{interrupt, journal::Journal, output};
 
@@ -111,8 +112,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let (model, Size { sequences, new, .. }) = (spec.name(), size);
         let energies = Energies::of(&tree);
         let lacking = if has_meter { energies.lacking() } else { String::new() };
-        let count = nodes.len();
-        output::tell(&format!("{model}, batch {sequences}, sequence {new}: {count} distinct nodes measured{lacking}"));
+        let nodes = count(nodes.len(), "distinct node");
+        output::tell(&format!("{model}, batch {sequences}, sequence {new}: {nodes} measured{lacking}"));
         all.add(energies);
     }
     journal.finish()?;
@@ -157,10 +158,11 @@ impl Energies {
     }
 
     fn lacking(&self) -> String {
+        let nodes = count(self.unknown, "node");
         match (self.unknown, &self.reason) {
             (0, _) => String::new(),
-            (unknown, None) => format!(", {unknown} nodes without an energy"),
-            (unknown, Some(reason)) => format!(", {unknown} nodes without an energy ({reason})"),
+            (_, None) => format!(", {nodes} without an energy"),
+            (_, Some(reason)) => format!(", {nodes} without an energy ({reason})"),
         }
     }
 }

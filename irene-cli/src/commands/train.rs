@@ -5,7 +5,8 @@ use irene_regress::{DeviceProfile, Provenance};
 use irene_tree::Tree;
 
 use super::{
-    MethodArgs, UNNAMED,
+    UNNAMED,
+    method::{self, MethodArgs},
     trees::{self, Trees},
 };
 use crate::output;
@@ -32,11 +33,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let method = args.method.chosen()?;
+    let chosen = args.method.chosen()?;
     let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
-    let (trainer, _) = method.trainer(&trees)?;
+    let (trainer, _) = chosen.trainer(&trees)?;
     let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
-    let predictor = completion.explained(predictor.map_err(super::needs))?;
+    let predictor = completion.explained(predictor.map_err(method::needs))?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = DeviceProfile {
         predictor,

@@ -33,7 +33,7 @@ impl Completion {
             }
             Err(error) => {
                 self.failed
-                    .get_or_insert_with(|| format!("{tree} could not be completed from its model's code ({error})"));
+                    .get_or_insert_with(|| format!("{tree} could not be completed from its model's code ({error}; model_name may be the path of a config.json)"));
             }
         }
     }

@@ -42,7 +42,7 @@ pub(super) mod tests {
     use crate::{
         Describer, Result,
         learning::DesignFeature,
-        search::{Climb, Criterion, Evaluation, Evolution, Limits, Problem, Search, synthetic::exactly},
+        search::{Climb, Criterion, Evaluation, Evolution, Problem, Search, SearchLimits, synthetic::exactly},
     };
 
     /// Figures that follow size, so that a search has something to find; what is outside the space is named.
@@ -93,7 +93,7 @@ pub(super) mod tests {
             starts: &[],
         };
         for by in [&Evolution::default() as &dyn Search<DesignSpace>, &Climb::default()] {
-            let error = by.run(&problem, &Limits::new(100, 0)).unwrap_err().to_string();
+            let error = by.run(&problem, &SearchLimits::new(100, 0)).unwrap_err().to_string();
             assert_eq!(error, "the design space has no designs");
         }
     }
@@ -110,7 +110,7 @@ pub(super) mod tests {
             evaluate: &|designs: &[Design]| by_size(&describer, designs),
             starts: &starts,
         };
-        let error = Evolution::default().run(&problem, &Limits::new(100, 0)).unwrap_err().to_string();
+        let error = Evolution::default().run(&problem, &SearchLimits::new(100, 0)).unwrap_err().to_string();
         assert!(error.contains("outside the design space"), "{error}");
     }
 }

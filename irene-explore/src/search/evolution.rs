@@ -7,7 +7,7 @@ use super::{
     ledger::{Ledger, Scored},
     outcome::Outcome,
     pareto::{crowding_distances, sort_by_dominance},
-    problem::{Limits, Problem, Search, Variation},
+    problem::{Problem, Search, SearchLimits, Variation},
     thinning::spread_out,
 };
 use crate::{Error, Result};
@@ -44,7 +44,7 @@ impl<V: Variation> Search<V> for Evolution {
         "evolution"
     }
 
-    fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>> {
+    fn run(&self, problem: &Problem<'_, V>, limits: &SearchLimits<'_>) -> Result<Outcome<V::Genome>> {
         self.check()?;
         let mut ledger = Ledger::new(problem, limits)?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);

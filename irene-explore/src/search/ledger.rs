@@ -10,7 +10,7 @@ use super::{
     evaluation::Evaluation,
     hypervolume::hypervolume,
     outcome::{Outcome, Solution, TracePoint},
-    problem::{Limits, Problem, Progress, Score, Variation},
+    problem::{Problem, Score, SearchLimits, SearchProgress, Variation},
 };
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ pub struct Scored<G> {
 pub struct Ledger<'a, V: Variation> {
     /// The searched designs, objective and constraints.
     pub problem: &'a Problem<'a, V>,
-    limits: &'a Limits<'a>,
+    limits: &'a SearchLimits<'a>,
     spent: usize,
     known: HashMap<V::Genome, Score>,
     archive: Archive<V::Genome>,
@@ -53,7 +53,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
     ///
     /// # Errors
     /// [`Error::Search`] for limits that make no sense.
-    pub fn new(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>) -> Result<Self> {
+    pub fn new(problem: &'a Problem<'a, V>, limits: &'a SearchLimits<'a>) -> Result<Self> {
         limits.check(problem.objective)?;
         Ok(Self {
             problem,
@@ -71,7 +71,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
     ///
     /// # Errors
     /// [`Error::Search`] for an objective of several costs, and for limits that make no sense.
-    pub fn with_one_cost(problem: &'a Problem<'a, V>, limits: &'a Limits<'a>, method: &str) -> Result<Self> {
+    pub fn with_one_cost(problem: &'a Problem<'a, V>, limits: &'a SearchLimits<'a>, method: &str) -> Result<Self> {
         if problem.objective.dimensions() != 1 {
             let objective = problem.objective;
             return Err(Error::Search(format!(
@@ -160,7 +160,7 @@ impl<'a, V: Variation> Ledger<'a, V> {
             self.snapshot();
         }
         if let Some(progress) = self.limits.progress {
-            progress(&Progress {
+            progress(&SearchProgress {
                 evaluations: self.spent,
                 budget: self.limits.evaluations,
                 front: self.archive.members().len(),

@@ -4,7 +4,7 @@ use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use super::{
     ledger::{Ledger, Scored},
     outcome::Outcome,
-    problem::{Limits, Problem, Search, Variation},
+    problem::{Problem, Search, SearchLimits, Variation},
 };
 use crate::Result;
 
@@ -27,7 +27,7 @@ impl<V: Variation> Search<V> for Climb {
         "climb"
     }
 
-    fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>> {
+    fn run(&self, problem: &Problem<'_, V>, limits: &SearchLimits<'_>) -> Result<Outcome<V::Genome>> {
         let mut ledger = Ledger::with_one_cost(problem, limits, "climbing")?;
         let mut rng = Pcg64Mcg::seed_from_u64(limits.seed);
         let mut starts = problem.starts.iter().cloned();

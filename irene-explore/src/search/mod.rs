@@ -42,7 +42,7 @@
 //!     evaluate: &evaluate,
 //!     starts: &[],
 //! };
-//! let outcome = Evolution { population: 10, ..Evolution::default() }.run(&problem, &Limits::new(100, 0))?;
+//! let outcome = Evolution { population: 10, ..Evolution::default() }.run(&problem, &SearchLimits::new(100, 0))?;
 //! assert_eq!(outcome.front.len(), 10, "latencies of 41 to 50 s");
 //! # Ok::<(), irene_explore::Error>(())
 //! ```
@@ -78,4 +78,4 @@ pub use objective::{Objective, Weight};
 pub use outcome::{Outcome, Solution, TracePoint};
 pub use parts::{PartDifference, differences, energy_tree};
 pub use predicted::Predicted;
-pub use problem::{Evaluate, Limits, Problem, Progress, Score, Search, Variation};
+pub use problem::{Evaluate, Problem, Score, Search, SearchLimits, SearchProgress, Variation};

@@ -46,7 +46,7 @@ pub struct Problem<'a, V: Variation> {
 
 /// The budget and the settings of a search.
 #[derive(Clone)]
-pub struct Limits<'a> {
+pub struct SearchLimits<'a> {
     /// Evaluations in all.
     pub evaluations: usize,
     /// The seed of all that is random.
@@ -59,10 +59,10 @@ pub struct Limits<'a> {
     /// Ends the search after the batch that is being evaluated.
     pub stop: Option<&'a AtomicBool>,
     /// Told after each batch.
-    pub progress: Option<&'a dyn Fn(&Progress)>,
+    pub progress: Option<&'a dyn Fn(&SearchProgress)>,
 }
 
-impl Limits<'_> {
+impl SearchLimits<'_> {
     /// Limits of this many evaluations, and of 500 points of a front.
     pub fn new(evaluations: usize, seed: u64) -> Self {
         Self { evaluations, seed, front: 500, reference: None, stop: None, progress: None }
@@ -93,7 +93,7 @@ impl Limits<'_> {
 
 /// The progress of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
+pub struct SearchProgress {
     /// Evaluations made.
     pub evaluations: usize,
     /// Evaluations in all.
@@ -145,5 +145,5 @@ pub trait Search<V: Variation> {
     /// # Errors
     /// [`Error::Search`] if no design keeps the constraints (with how near one came), a figure is asked for that evaluations do not have, or
     /// a setting makes no sense; whatever evaluating says.
-    fn run(&self, problem: &Problem<'_, V>, limits: &Limits<'_>) -> Result<Outcome<V::Genome>>;
+    fn run(&self, problem: &Problem<'_, V>, limits: &SearchLimits<'_>) -> Result<Outcome<V::Genome>>;
 }

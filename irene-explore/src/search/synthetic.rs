@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
-use super::{Criterion, Evaluation, Limits, Objective, Outcome, Problem, Search, Variation};
+use super::{Criterion, Evaluation, Objective, Outcome, Problem, Search, SearchLimits, Variation};
 use crate::{Result, learning::PredictedValue};
 
 /// Whole numbers in a cube.
@@ -114,7 +114,7 @@ pub(super) fn search(
     of: impl Fn(&[u16]) -> Evaluation,
     objective: &str,
     constraints: &str,
-    limits: &Limits<'_>,
+    limits: &SearchLimits<'_>,
 ) -> Result<Outcome<Vec<u16>>> {
     let objective: Objective = objective.parse()?;
     let evaluate = |genomes: &[Vec<u16>]| Ok(genomes.iter().map(|genome| of(genome)).collect());

@@ -20,9 +20,15 @@ fn all() -> [Box<dyn Search<Grid>>; 2] {
 #[test]
 fn evolution_comes_close_to_the_known_front_of_two_costs() {
     let grid = Grid { dimensions: 30, levels: 101 };
-    let outcome =
-        search(&Evolution::default(), &grid, |x| grid.zdt1(x), "pareto(latency, energy)", "", &Limits::new(30_000, 1))
-            .unwrap();
+    let outcome = search(
+        &Evolution::default(),
+        &grid,
+        |x| grid.zdt1(x),
+        "pareto(latency, energy)",
+        "",
+        &SearchLimits::new(30_000, 1),
+    )
+    .unwrap();
     let volume = outcome.hypervolume(&[1.0, 1.0]);
     assert!((0.64..2.0 / 3.0).contains(&volume), "{volume}");
     for found in &outcome.front {
@@ -33,7 +39,7 @@ fn evolution_comes_close_to_the_known_front_of_two_costs() {
 #[test]
 fn evolution_comes_close_to_the_known_front_of_four_costs() {
     let grid = Grid { dimensions: 10, levels: 41 };
-    let limits = Limits { front: 1000, ..Limits::new(30_000, 1) };
+    let limits = SearchLimits { front: 1000, ..SearchLimits::new(30_000, 1) };
     let outcome = search(&Evolution::default(), &grid, |x| grid.dtlz2(x), "pareto", "", &limits).unwrap();
     let (volume, whole) = (outcome.hypervolume(&[0.0, 1.0, 1.0, 1.0]), 1.0 - PI * PI / 32.0);
     assert!((0.9 * whole..whole).contains(&volume), "{volume} of {whole}");
@@ -44,7 +50,7 @@ fn a_climb_ends_at_the_bottom() {
     let grid = Grid { dimensions: 12, levels: 30 };
     let bowl =
         |x: &[u16]| exactly(&[(Criterion::Energy, x.iter().map(|&x| (f64::from(x) - 7.0).powi(2)).sum::<f64>() + 1.0)]);
-    let outcome = search(&Climb::default(), &grid, bowl, "energy", "", &Limits::new(20_000, 5)).unwrap();
+    let outcome = search(&Climb::default(), &grid, bowl, "energy", "", &SearchLimits::new(20_000, 5)).unwrap();
     assert_eq!(outcome.front[0].design, [7; 12]);
     assert!(outcome.trace.windows(2).all(|pair| pair[0].best >= pair[1].best));
 }
@@ -53,7 +59,7 @@ fn a_climb_ends_at_the_bottom() {
 fn the_published_objective_is_searched_as_one_cost() {
     let grid = SHAPED_AS_OURS;
     let [evolved, climbed] = all().map(|by| {
-        search(&*by, &grid, |x| grid.transformer(x), "protran", "peak_power <= 25 W", &Limits::new(3000, 2))
+        search(&*by, &grid, |x| grid.transformer(x), "protran", "peak_power <= 25 W", &SearchLimits::new(3000, 2))
             .unwrap()
             .front
     });
@@ -74,7 +80,8 @@ fn what_is_found_keeps_the_constraints() {
     let text = "latency <= 5 ms, energy <= 150 mJ, accuracy >= 60%";
     let constraints: Constraints = text.parse().unwrap();
     let outcome =
-        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", text, &Limits::new(4000, 0)).unwrap();
+        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", text, &SearchLimits::new(4000, 0))
+            .unwrap();
     assert!(outcome.front.len() > 10);
     for found in &outcome.front {
         assert_eq!((constraints.violation(&found.figures).unwrap(), found.feasibility), (0.0, 1.0));
@@ -85,7 +92,8 @@ fn what_is_found_keeps_the_constraints() {
 fn constraints_that_nothing_keeps_end_with_how_near_one_came() {
     let grid = SHAPED_AS_OURS;
     for by in all() {
-        let error = search(&*by, &grid, |x| grid.transformer(x), "energy", "latency <= 1 ms", &Limits::new(1000, 0));
+        let error =
+            search(&*by, &grid, |x| grid.transformer(x), "energy", "latency <= 1 ms", &SearchLimits::new(1000, 0));
         let text = error.unwrap_err().to_string();
         assert!(
             text.contains("none of 1000 designs evaluated keeps latency <= 0.001 s; the nearest has latency 0.0"),
@@ -101,7 +109,7 @@ fn equal_seeds_give_equal_outcomes_and_others_do_not() {
     for by in all() {
         let text = |seed| {
             let outcome =
-                search(&*by, &grid, |x| grid.transformer(x), "protran", "", &Limits::new(1500, seed)).unwrap();
+                search(&*by, &grid, |x| grid.transformer(x), "protran", "", &SearchLimits::new(1500, seed)).unwrap();
             serde_json::to_string(&outcome).unwrap()
         };
         assert_eq!(text(1), text(1));
@@ -118,7 +126,7 @@ fn no_design_is_evaluated_twice_and_a_small_space_ends_the_search() {
             assert!(met.lock().unwrap().insert(x.to_vec()), "{x:?} twice");
             exactly(&[(Criterion::Latency, 1.0 + f64::from(x[0] + x[1] + x[2]))])
         };
-        let outcome = search(&*by, &grid, once, "latency", "", &Limits::new(10_000, 0)).unwrap();
+        let outcome = search(&*by, &grid, once, "latency", "", &SearchLimits::new(10_000, 0)).unwrap();
         assert_eq!((outcome.evaluations, outcome.front[0].costs[0]), (64, 1.0));
     }
 }
@@ -128,11 +136,11 @@ fn a_search_stops_when_told_and_says_so() {
     let grid = SHAPED_AS_OURS;
     for by in all() {
         let (stop, calls) = (AtomicBool::new(false), Cell::new(0));
-        let progress = |at: &Progress| {
+        let progress = |at: &SearchProgress| {
             calls.set(calls.get() + 1);
             stop.store(at.evaluations >= 400, Ordering::Relaxed);
         };
-        let limits = Limits { stop: Some(&stop), progress: Some(&progress), ..Limits::new(10_000, 0) };
+        let limits = SearchLimits { stop: Some(&stop), progress: Some(&progress), ..SearchLimits::new(10_000, 0) };
         let outcome = search(&*by, &grid, |x| grid.transformer(x), "energy", "", &limits).unwrap();
         assert!(
             outcome.stopped && (400..600).contains(&outcome.evaluations) && calls.get() > 1,
@@ -146,7 +154,7 @@ fn a_search_stops_when_told_and_says_so() {
             |x| grid.transformer(x),
             "energy",
             "",
-            &Limits { stop: Some(&stop), ..Limits::new(10, 0) },
+            &SearchLimits { stop: Some(&stop), ..SearchLimits::new(10, 0) },
         );
         assert!(error.unwrap_err().to_string().contains("stopped before"));
     }
@@ -158,10 +166,11 @@ fn figures_that_are_no_numbers_are_never_found() {
     let patchy = |x: &[u16]| exactly(&[(Criterion::Latency, if x[0] < 5 { f64::NAN } else { f64::from(x[1]) })]);
     let nothing = |_: &[u16]| exactly(&[(Criterion::Latency, f64::INFINITY)]);
     for by in all() {
-        let outcome = search(&*by, &grid, patchy, "latency", "", &Limits::new(500, 0)).unwrap();
+        let outcome = search(&*by, &grid, patchy, "latency", "", &SearchLimits::new(500, 0)).unwrap();
         assert!(outcome.front[0].design[0] >= 5 && outcome.front[0].costs == [0.0]);
-        let error =
-            search(&*by, &grid, nothing, "latency", "latency <= 1 s", &Limits::new(500, 0)).unwrap_err().to_string();
+        let error = search(&*by, &grid, nothing, "latency", "latency <= 1 s", &SearchLimits::new(500, 0))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("not finite numbers"), "{error}");
     }
 }
@@ -169,16 +178,17 @@ fn figures_that_are_no_numbers_are_never_found() {
 #[test]
 fn settings_without_sense_are_refused() {
     let grid = SHAPED_AS_OURS;
-    let run = |by: &dyn Search<Grid>, objective: &str, limits: &Limits<'_>| {
+    let run = |by: &dyn Search<Grid>, objective: &str, limits: &SearchLimits<'_>| {
         search(by, &grid, |x| grid.zdt1(x), objective, "", limits).unwrap_err().to_string()
     };
-    assert!(run(&Evolution::default(), "latency", &Limits::new(0, 0)).contains("1 or more evaluations"));
-    assert!(run(&Climb::default(), "pareto(latency, energy)", &Limits::new(9, 0)).contains("use evolution"));
+    assert!(run(&Evolution::default(), "latency", &SearchLimits::new(0, 0)).contains("1 or more evaluations"));
+    assert!(run(&Climb::default(), "pareto(latency, energy)", &SearchLimits::new(9, 0)).contains("use evolution"));
     assert!(
-        run(&Evolution { population: 1, ..Evolution::default() }, "latency", &Limits::new(9, 0)).contains("2 or more")
+        run(&Evolution { population: 1, ..Evolution::default() }, "latency", &SearchLimits::new(9, 0))
+            .contains("2 or more")
     );
-    assert!(run(&Evolution::default(), "pareto", &Limits::new(9, 0)).contains("accuracy is asked for"));
-    let limits = Limits { reference: Some(&[1.0]), ..Limits::new(9, 0) };
+    assert!(run(&Evolution::default(), "pareto", &SearchLimits::new(9, 0)).contains("accuracy is asked for"));
+    let limits = SearchLimits { reference: Some(&[1.0]), ..SearchLimits::new(9, 0) };
     assert!(run(&Evolution::default(), "pareto(latency, energy)", &limits).contains("1 costs"));
 }
 
@@ -186,7 +196,7 @@ fn settings_without_sense_are_refused() {
 fn a_front_keeps_no_more_than_it_may_and_keeps_its_ends() {
     let grid = Grid { dimensions: 30, levels: 1000 };
     let by = |front| {
-        let limits = Limits { front, ..Limits::new(10_000, 0) };
+        let limits = SearchLimits { front, ..SearchLimits::new(10_000, 0) };
         search(&Evolution::default(), &grid, |x| grid.zdt1(x), "pareto(latency, energy)", "", &limits).unwrap().front
     };
     let (few, many) = (by(20), by(1000));
@@ -198,7 +208,7 @@ fn a_front_keeps_no_more_than_it_may_and_keeps_its_ends() {
 fn an_outcome_is_written_as_json() {
     let grid = SHAPED_AS_OURS;
     let outcome =
-        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", "", &Limits::new(50, 0)).unwrap();
+        search(&Evolution::default(), &grid, |x| grid.transformer(x), "pareto", "", &SearchLimits::new(50, 0)).unwrap();
     let json = serde_json::to_value(&outcome).unwrap();
     assert_eq!((&json["method"], &json["evaluations"]), (&"evolution".into(), &50.into()));
     assert!(json["front"][0]["figures"]["latency_s"]["value"].is_f64());
@@ -217,7 +227,8 @@ fn a_hundred_thousand_evaluations() {
         (&Climb::default(), "protran"),
     ] {
         let from = std::time::Instant::now();
-        let outcome = search(by, &grid, |x| grid.transformer(x), objective, "", &Limits::new(100_000, 0)).unwrap();
+        let outcome =
+            search(by, &grid, |x| grid.transformer(x), objective, "", &SearchLimits::new(100_000, 0)).unwrap();
         let last = outcome.trace.last();
         eprintln!(
             "{} {objective}: {:.2} s, front {}, {last:?}",
@@ -237,6 +248,6 @@ fn a_hundred_thousand_evaluations() {
         starts: &[],
     };
     let from = std::time::Instant::now();
-    let outcome = Evolution::default().run(&problem, &Limits::new(100_000, 0)).unwrap();
+    let outcome = Evolution::default().run(&problem, &SearchLimits::new(100_000, 0)).unwrap();
     eprintln!("published space: {:.2} s, front {}", from.elapsed().as_secs_f64(), outcome.front.len());
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::ModelFiles;
 #[cfg(feature = "hub")]
-use super::{CONFIG, download};
+use super::download;
 use crate::{Error, Result};
 
 /// A model's id, and the cache.
@@ -30,7 +30,7 @@ impl Hub {
     }
 
     /// The folder of the model's files, if the cache has it.
-    fn snapshot(&self) -> Result<Option<PathBuf>> {
+    pub(super) fn snapshot(&self) -> Result<Option<PathBuf>> {
         let model = self.cache.join(format!("models--{}", self.id.replace('/', "--")));
         let reference = model.join("refs").join("main");
         match std::fs::read_to_string(&reference) {
@@ -57,12 +57,7 @@ impl ModelFiles {
                 return Ok(Self { dir: Some(dir), named: None, hub: Some(hub) });
             }
         }
-        let hub = Hub { cache, id: first.to_owned() };
-        #[cfg(feature = "hub")]
-        if let Some(config) = hub.fetch(CONFIG)? {
-            return Ok(Self { dir: config.parent().map(Into::into), named: None, hub: Some(hub) });
-        }
-        Ok(Self { dir: None, named: None, hub: Some(hub) })
+        Ok(Self { dir: None, named: None, hub: Some(Hub { cache, id: first.to_owned() }) })
     }
 }
 

@@ -120,7 +120,9 @@ impl ModelFiles {
 
     /// The error of a model that lacks something; `needed` is the file that would have to be downloaded, all if it is empty.
     fn refuse<T>(&self, reason: &str, needed: &str) -> Result<T> {
-        let (what, reason) = match (&self.dir, &self.hub) {
+        // A file that was downloaded meanwhile has made the folder.
+        let downloaded = self.hub.as_ref().and_then(|hub| hub.snapshot().ok().flatten());
+        let (what, reason) = match (self.dir.as_ref().or(downloaded.as_ref()), &self.hub) {
             (None, Some(hub)) => {
                 let reason = format!(
                     "neither a path nor a model in {}; {} puts it there, or give a directory",
@@ -132,7 +134,7 @@ impl ModelFiles {
             (Some(dir), Some(hub)) => {
                 (hub.id.clone(), format!("{reason} in {}; {} brings it", dir.display(), hub.command(needed)))
             }
-            (dir, None) => (dir.as_deref().unwrap_or(Path::new(".")).display().to_string(), reason.to_owned()),
+            (dir, None) => (dir.map_or(Path::new("."), PathBuf::as_path).display().to_string(), reason.to_owned()),
         };
         Err(Error::Files { what, reason })
     }

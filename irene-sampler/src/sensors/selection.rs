@@ -130,8 +130,8 @@ impl Sensors {
 }
 
 fn total_of<'a>(meters: impl Iterator<Item = &'a dyn Sensor> + Clone, findings: &Findings) -> Total {
-    let channels: Vec<Channel> = meters.clone().flat_map(|meter| meter.channels()).cloned().collect();
-    let missing: Vec<_> = meters.flat_map(|meter| meter.missing()).cloned().collect();
+    let channels: Vec<Channel> = meters.clone().flat_map(Sensor::channels).cloned().collect();
+    let missing: Vec<_> = meters.flat_map(Sensor::missing).cloned().collect();
     Total::of(&channels, 0, findings, &missing)
 }
 

@@ -88,15 +88,15 @@ impl Grid {
         cells.chain([title]).map(|text| text.chars().count()).max().unwrap_or(0)
     }
 
-    /// The widths of the columns; where the shown ones are still too wide together, the widest columns of words become narrower.
+    /// The widths of the columns; where the shown ones are still too wide together, the widest become narrower.
     fn narrowed(&self, shown: &[usize], mut widths: Vec<usize>, width: usize) -> Vec<usize> {
         loop {
             let total: usize = shown.iter().map(|&column| widths[column] + GAP).sum();
             let excess = total.saturating_sub(width + GAP);
-            let may = shown.iter().filter(|&&column| !self.headings[column].is_right && widths[column] > LEAST);
-            let Some(&widest) = may.max_by_key(|&&column| widths[column]).filter(|_| excess > 0) else {
-                return widths;
-            };
+            let wide = shown.iter().filter(|&&column| widths[column] > LEAST);
+            // Words break better than figures.
+            let widest = wide.max_by_key(|&&column| (!self.headings[column].is_right, widths[column]));
+            let Some(&widest) = widest.filter(|_| excess > 0) else { return widths };
             // Not below the next widest at once, so that two wide columns share what is missing.
             widths[widest] -= excess.div_ceil(2).min(widths[widest] - LEAST);
         }
@@ -142,6 +142,13 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}\n{text}");
             assert!(text.contains("permission"), "{width}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_figure_that_is_too_long_is_broken_too() {
+        let mut grid = Grid::new([Heading::left("name"), Heading::right("J")]);
+        grid.row(["a name of some words".to_owned(), "9".repeat(300)]);
+        assert!(grid.text(40).lines().all(|line| line.chars().count() <= 40), "{}", grid.text(40));
     }
 
     #[test]

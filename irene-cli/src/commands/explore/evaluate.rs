@@ -166,14 +166,19 @@ fn text(args: &Args, devices: &[Device]) -> Result<String> {
             let whose = if *learner == OURS { format!("{learner} (ours)") } else { (*learner).to_owned() };
             let SurrogateErrors { mean, median, covered, half_width } = errors;
             let (errors, interval) = ([mean, median], [covered, half_width]);
-            let figures =
-                errors.map(|error| format!("{error:.2}")).into_iter().chain(interval.map(|of| format!("{of:.1}")));
-            let more = shown.iter().chain(placed).map(|errors| format!("{:.2}", errors.mean));
+            let figures = errors.map(|error| percent(*error, 2)).into_iter().chain(interval.map(|of| percent(*of, 1)));
+            let more = shown.iter().chain(placed).map(|errors| percent(errors.mean, 2));
             grid.row([in_words(measure.name()), whose].into_iter().chain(figures).chain(more));
         }
         out += &grid.text(output::width());
     }
     Ok(out)
+}
+
+/// A percentage; one that is out of all bounds, as of a learner that knows nothing, by its power of ten.
+fn percent(value: f64, decimals: usize) -> String {
+    const LONGEST: f64 = 1e5;
+    if value.abs() < LONGEST { format!("{value:.decimals$}") } else { format!("{value:.0e}") }
 }
 
 fn csv(devices: &[Device]) -> Result<String> {

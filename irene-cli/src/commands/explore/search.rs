@@ -9,8 +9,8 @@ use irene_explore::{
     Candidate, Describer,
     learning::{CostLawLearner, Learner, PredictedValue, Surrogate, Surrogates},
     search::{
-        Climb, Constraints, Criterion, Evolution, Limits, Objective, Outcome, Predicted, Problem, Progress, Search,
-        Solution, differences, energy_tree,
+        Climb, Constraints, Criterion, Evolution, Objective, Outcome, Predicted, Problem, Search, SearchLimits,
+        SearchProgress, Solution, differences, energy_tree,
     },
     space::{DesignSpace, ModelHash, Sampling},
 };
@@ -177,9 +177,12 @@ fn search(
     let evaluate = |designs: &[Design]| predicted.evaluate(designs);
     let problem = Problem { variation: space, objective, constraints, evaluate: &evaluate, starts: &[] };
     let bar = output::progress(args.budget as u64, "designs");
-    let progress = |progress: &Progress| bar.set_position(progress.evaluations as u64);
-    let limits =
-        Limits { stop: Some(interrupt::flag()?), progress: Some(&progress), ..Limits::new(args.budget, args.seed) };
+    let progress = |progress: &SearchProgress| bar.set_position(progress.evaluations as u64);
+    let limits = SearchLimits {
+        stop: Some(interrupt::flag()?),
+        progress: Some(&progress),
+        ..SearchLimits::new(args.budget, args.seed)
+    };
     let outcome = match args.method {
         Method::Evolution => Evolution::default().run(&problem, &limits),
         Method::Climb => Climb::default().run(&problem, &limits),

@@ -63,7 +63,7 @@ pub enum DesignFeature {
 }
 
 impl DesignFeature {
-    /// The number of criteria.
+    /// How many there are.
     pub const COUNT: usize = Self::HeadKernels as usize + 1;
 }
 

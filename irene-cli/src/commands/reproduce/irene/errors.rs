@@ -13,7 +13,7 @@ use super::{
 };
 use crate::commands::{
     evaluate::LEVELS,
-    names,
+    method::names,
     reproduce::markdown::{Cell, Section, Table},
 };
 

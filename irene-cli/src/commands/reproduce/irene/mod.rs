@@ -13,7 +13,7 @@ use irene_tree::{Level, Tree};
 
 use super::markdown::{Cell, Section, Table};
 use crate::{
-    commands::{evaluate::LEVELS, needs},
+    commands::{evaluate::LEVELS, method::needs},
     output,
 };
 
