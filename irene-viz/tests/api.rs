@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use irene_viz::Limits;
+use irene_regress::DeviceProfile;
+use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
 use server::Running;
 
@@ -164,6 +165,29 @@ fn what_is_not_heeded_is_refused_with_near_names() {
         assert_eq!(energy(&entry), predicted, "{dtype}");
         let traded = server.post(&format!("/api/v1/tradeoff?{size}{dtype}"), "model,accuracy\ngpt2,0.5\n").json();
         assert_eq!(energy(&traded["points"][0]), predicted, "{dtype}");
+    }
+}
+
+#[test]
+fn figures_that_rest_on_estimates_say_so_everywhere() {
+    let mut profile = DeviceProfile::bundled("gtx-1070").unwrap();
+    profile.provenance.estimated = true;
+    let server = Running::with(Options { devices: vec![("mine".into(), profile)], ..Options::default() });
+    let size = "batch_size=1&seq_len=8";
+    for (device, estimated) in [("mine", true), ("gtx-1070", false)] {
+        let get = |path: &str| server.get(&format!("/api/v1/{path}&device={device}")).json();
+        let predicted = get(&format!("predict?model=gpt2&{size}"));
+        assert_eq!(predicted["predictor"]["estimated"], estimated);
+        assert_eq!(predicted["predictor"]["provenance"] == "predicted", !estimated);
+        let compared = get(&format!("compare?model=gpt2&{size}&other_device=gtx-1070"));
+        assert_eq!((&compared["a"]["estimated"], &compared["b"]["estimated"]), (&json!(estimated), &json!(false)));
+        assert_eq!(get("sweep?model=gpt2&batch_sizes=1&seq_lens=8")["estimated"], estimated);
+        assert_eq!(get(&format!("leaderboard?{size}"))["estimated"], estimated);
+        let traded = server.post(&format!("/api/v1/tradeoff?{size}&device={device}"), "model,accuracy\ngpt2,0.5\n");
+        assert_eq!(traded.json()["estimated"], estimated);
+        let devices = server.get("/api/v1/devices").json()["devices"].clone();
+        let entry = devices.as_array().unwrap().iter().find(|entry| entry["name"] == device).unwrap();
+        assert_eq!(entry["estimated"], estimated);
     }
 }
 

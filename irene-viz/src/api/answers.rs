@@ -41,6 +41,8 @@ pub(crate) struct DeviceEntry {
     pub(crate) description: String,
     pub(crate) method: String,
     pub(crate) training_data: String,
+    /// Whether the energies rest on a power model's estimates, which stood in for a meter in the training data.
+    pub(crate) estimated: bool,
     /// Least and greatest batch size of the training data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) batch_sizes: Option<[usize; 2]>,
@@ -93,6 +95,8 @@ pub(crate) struct PredictorEntry {
     method: String,
     /// `predicted`, or `predicted from estimated energies` if a power model stood in for a meter in the training data.
     provenance: &'static str,
+    /// Whether the energies rest on a power model's estimates.
+    estimated: bool,
     training_data: String,
     /// What a reader has to know of the whole: that the training energies are uncertain, that the model does not fit the device's memory.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -121,6 +125,7 @@ impl Prediction {
                 device: device.to_owned(),
                 method: profile.predictor.method().to_owned(),
                 provenance: profile.provenance.basis(),
+                estimated: profile.provenance.estimated,
                 training_data: profile.provenance.training_data.clone(),
                 notes: profile.notes(tree),
             },
@@ -175,6 +180,8 @@ pub(crate) struct Whole {
     pub(crate) batch_size: usize,
     pub(crate) seq_len: usize,
     pub(crate) device: String,
+    /// Whether the energies rest on a power model's estimates, which stood in for a meter in the training data.
+    pub(crate) estimated: bool,
     pub(crate) energy_j: f64,
     pub(crate) energy_per_token_j: f64,
 }
@@ -206,6 +213,8 @@ pub(crate) struct TypePair {
 pub(crate) struct Sweep {
     pub(crate) model: String,
     pub(crate) device: String,
+    /// Whether the energies rest on a power model's estimates, which stood in for a meter in the training data.
+    pub(crate) estimated: bool,
     pub(crate) cells: Vec<Cell>,
 }
 
@@ -253,6 +262,8 @@ pub(crate) fn per_token(tree: &Tree, energy: f64) -> f64 {
 /// All built-in models at one size, least energy first; a model that cannot take the size is left out.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Leaderboard {
+    /// Whether the energies rest on a power model's estimates, which stood in for a meter in the training data.
+    pub(crate) estimated: bool,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -268,6 +279,8 @@ pub(crate) struct Entry {
 /// Energy against task accuracy.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Tradeoff {
+    /// Whether the energies rest on a power model's estimates, which stood in for a meter in the training data.
+    pub(crate) estimated: bool,
     pub(crate) points: Vec<Point>,
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn compare(
                 batch_size: size.sequences,
                 seq_len: size.new,
                 device: device.name.clone(),
+                estimated: device.profile.provenance.estimated,
                 energy_j: energy,
                 energy_per_token_j: per_token(&tree, energy),
             };

@@ -39,6 +39,10 @@ pub(super) async fn sweep(
     answer(&app, asked, swept).await
 }
 
+fn rests_on_estimates(device: &Device) -> bool {
+    device.profile.provenance.estimated
+}
+
 pub(crate) fn default_sweep(app: &App, device: &Device, spec: &ModelSpec) -> Result<Sweep, Problem> {
     sweep_of(app, device, spec, Way::default(), &BATCH_SIZES, (&SEQ_LENS, false))
 }
@@ -64,7 +68,12 @@ fn sweep_of(
             cells.push(Cell { batch_size, seq_len, figures: Figures::of(&tree)?, extrapolated });
         }
     }
-    Ok(Sweep { model: spec.name().to_owned(), device: device.name.clone(), cells })
+    Ok(Sweep {
+        model: spec.name().to_owned(),
+        device: device.name.clone(),
+        estimated: rests_on_estimates(device),
+        cells,
+    })
 }
 
 pub(super) async fn leaderboard(
@@ -95,7 +104,7 @@ pub(crate) fn leaderboard_of(app: &App, device: &Device, size: Size, way: Way) -
         Some(problem) if entries.is_empty() => return Err(problem),
         _ => entries.sort_by(|a: &Entry, b| a.figures.energy_j().total_cmp(&b.figures.energy_j())),
     }
-    Ok(Leaderboard { entries })
+    Ok(Leaderboard { estimated: rests_on_estimates(device), entries })
 }
 
 pub(super) async fn tradeoff(
@@ -131,7 +140,7 @@ pub(super) async fn tradeoff(
         };
         let fronts: Vec<bool> = points.iter().map(|point| !points.iter().any(|other| beats(other, point))).collect();
         points.iter_mut().zip(fronts).for_each(|(point, is_on_front)| point.is_on_front = is_on_front);
-        Ok(Tradeoff { points })
+        Ok(Tradeoff { estimated: rests_on_estimates(device), points })
     };
     answer(&app, asked, traded).await
 }

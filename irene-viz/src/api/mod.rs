@@ -92,6 +92,7 @@ pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> D
             description: provenance.device.clone(),
             method: profile.predictor.method().to_owned(),
             training_data: provenance.training_data.clone(),
+            estimated: provenance.estimated,
             batch_sizes: provenance.sizes.map(|sizes| sizes.sequences),
             seq_lens: provenance.sizes.map(|sizes| sizes.new),
         }
