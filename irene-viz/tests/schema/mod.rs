@@ -126,7 +126,7 @@ impl Random {
                 let small = least + self.next() % 64.min(most - least + 1);
                 json!(*self.one_of(&[small, small, small, least, most]))
             }
-            "boolean" => json!(self.next() % 2 == 0),
+            "boolean" => json!(self.next().is_multiple_of(2)),
             "string" => {
                 let most = schema["maxLength"].as_u64().unwrap().min(300);
                 let length = 1 + self.below(most as usize);
@@ -140,7 +140,7 @@ impl Random {
                 let properties = schema["properties"].as_object().cloned().unwrap_or_default();
                 let names = properties.iter().filter(|(name, _)| {
                     let is_required = schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
-                    is_required || self.next() % 2 == 0
+                    is_required || self.next().is_multiple_of(2)
                 });
                 let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
                 json!(
