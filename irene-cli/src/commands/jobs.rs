@@ -70,7 +70,7 @@ impl JobArgs {
             levels: vec![Level::Model, Level::Module, Level::Ml],
         };
         // Finds an error of the meter before there is a job.
-        measuring.select()?;
+        measuring.tell(&measuring.meter.select()?);
         measuring.place.device()?;
         Ok(Some(MachineProfiler(measuring)))
     }

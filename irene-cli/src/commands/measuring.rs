@@ -92,16 +92,14 @@ impl ProtocolArgs {
 }
 
 impl Measuring {
-    /// The sensors; says which of them are the meter, and what it leaves out.
-    pub(crate) fn select(&self) -> Result<Selection> {
-        let selection = self.meter.select()?;
-        tell_meter(&selection);
+    /// Says which sensors are the meter, and what it leaves out.
+    pub(crate) fn tell(&self, selection: &Selection) {
+        tell_meter(selection);
         if selection.meters == ["nvml"] && self.place.is_on_cpu() {
             output::tell(
                 "the meter is nvml alone, so the energies leave out the processor; `irene doctor` says how to have rapl",
             );
         }
-        Ok(selection)
     }
 
     /// Starts to sample the sensors, and waits until the meter has a reading of now.

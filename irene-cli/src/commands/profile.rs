@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         period: args.protocol.period(args.quick),
         levels: args.level.iter().copied().map(Level::from).collect(),
     };
-    let selection = measuring.select()?;
+    let selection = measuring.meter.select()?;
     let settings = measuring.settings(&selection);
     let left = left(args, &spec, &settings)?;
     if left.is_empty() {
@@ -89,6 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let has_meter = !selection.meters.is_empty();
+    measuring.tell(&selection);
     let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
     let model = args.model.load(&spec, TaskHead::None, &device, Some(DEFAULT_SEED))?;

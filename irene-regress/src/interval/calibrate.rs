@@ -27,6 +27,9 @@ const CORRELATIONS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 /// Mismatches that are tried.
 const MISMATCHES: [f64; 4] = [0.0, 0.01, 0.02, 0.04];
 
+/// The farthest that own parts reach, e-folds: beyond a factor of 20 an interval says nothing.
+const MOST: f64 = 3.0;
+
 /// Levels whose energies are composed, or predicted as a whole.
 const WHOLES: [Level; 2] = [Level::Module, Level::Model];
 
@@ -218,10 +221,8 @@ impl Sum {
         combined(correlation, squares, sum) + beyond + mismatch * self.alone
     }
 
-    /// The reach that own parts must have, e-folds, so that its interval holds the truth.
+    /// The reach that own parts must have, e-folds, so that its interval holds the truth; [`MOST`] where none does.
     fn own_needed(&self, correlation: f64, mismatch: f64) -> f64 {
-        /// Beyond a factor of 20 an interval says nothing.
-        const MOST: f64 = 3.0;
         const HALVINGS: usize = 12;
         let side = usize::from(self.error >= 0.0);
         let holds = |own: f64| self.half_width(side, correlation, mismatch, own) >= self.error.abs();
@@ -229,7 +230,7 @@ impl Sum {
             return 0.0;
         }
         if !holds(MOST) {
-            return f64::INFINITY;
+            return MOST;
         }
         let (mut low, mut high) = (0.0, MOST);
         for _ in 0..HALVINGS {

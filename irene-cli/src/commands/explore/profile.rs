@@ -100,15 +100,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.resume || !is_there, "{path} exists; --resume adds to it, or choose another file");
     let campaign = args.campaign()?;
     let measuring = args.measuring();
-    let selection = measuring.select()?;
+    let selection = measuring.meter.select()?;
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));
 
     let has_meter = !selection.meters.is_empty();
+    if is_there {
+        campaign.check(&path.to_string(), &RecordFile::open(&args.output)?.1, &conditions)?;
+    }
+    measuring.tell(&selection);
     // A meter that gives nothing is refused before there is a file.
     let sampler = measuring.sampler(selection.sensors)?;
     let (mut file, mut done) = RecordFile::open(&args.output)?;
-    campaign.check(&path.to_string(), &done, &conditions)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
     let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
