@@ -3,7 +3,7 @@
 
 mod command;
 
-use command::{Folder, device_file, good, refused};
+use command::{Folder, device_file, good, irene, refused};
 use serde_json::{Value, json};
 
 /// Six designs of the small space with figures by a simple law.
@@ -463,7 +463,10 @@ mod profile {
         assert!(refuse(2, &["--active", "--budget", "3", "--shard", "0/2"]).contains("cannot be used with"));
         assert!(refuse(1, &["--active", "--budget", "3", "--initial", "2"]).contains("at least 3 designs"));
         let long = folder.path("long.jsonl");
-        let too_long = refused(1, &args(&space, &long, &["--samples", "1", "-s", "600"]));
+        // It is found when the meter has been named.
+        let output = irene(&args(&space, &long, &["--samples", "1", "-s", "600"]));
+        let too_long = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
         assert!(too_long.contains("longer than the model's 514 positions"), "{too_long}");
     }
 }
