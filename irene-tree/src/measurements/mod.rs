@@ -20,7 +20,7 @@
 //!     builder.finish().map_err(|error| error.to_string())
 //! });
 //! assert_eq!(joined.trees[0].nodes()[1].get(Quantity::GroundTruthEnergy), Some(0.0015));
-//! assert_eq!((joined.by_scope, joined.unmatched[0].what.as_str()), (1, "mlp.down"));
+//! assert_eq!((joined.by_scope, joined.empty), (1, 1));
 //! # Ok(())
 //! # }
 //! ```
