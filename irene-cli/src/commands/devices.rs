@@ -18,7 +18,7 @@ pub(crate) struct Args {
     format: FormatArgs,
 }
 
-/// What is told of a profile, and its names in the data.
+/// The fields of a profile: their names in the data, and their titles.
 const FIELDS: [(&str, &str); 7] = [
     ("name", "name"),
     ("device", "device"),

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Which: law (ours), gp-rbf, gp-matern, decision-tree, adaboost, boshnas [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     learner: Vec<String>,
-    /// What is predicted from what: parts of the records at random from the others; the later fifths of the campaign, each from what
+    /// Which records are predicted, and from which: parts of the records at random from the others; the later fifths of the campaign, each from what
     /// was before; the designs of each hidden size, or depth, from the others; or all from eight
     #[arg(long, value_name = "PROTOCOL", default_value = "random", value_parser = protocol)]
     protocol: Protocol,

@@ -160,7 +160,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// What is printed in all formats but lines of trees.
+/// The output in any format but lines of trees.
 fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String> {
     let predictor = subject.predictor;
     let (mut rows, mut first, mut count, mut each) = (rows::Rows::new(args), None, 0, Vec::new());
@@ -246,7 +246,7 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     args.sizes.sizes(OR_TEXT)?.into_iter().map(|size| args.run.run(spec, size, args.math)).collect()
 }
 
-/// What is predicted, and by which predictor.
+/// The trees or models that are predicted, and the predictor.
 struct Subject<'a> {
     predictor: &'a NamedProfile,
     subjects: Subjects<'a>,

@@ -52,7 +52,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
     Ok(out)
 }
 
-/// What is known of the whole beside its energy.
+/// The interval, latency and power of the whole.
 fn figures(tree: &Tree) -> Vec<String> {
     let root = |quantity| tree.root().get(quantity);
     let mut figures = Vec::new();
@@ -118,7 +118,7 @@ fn bottleneck_table(args: &Args, tree: &Tree) -> String {
     format!("\n{}", grid.text(width()))
 }
 
-/// What a million requests and a million runs come to.
+/// The energy and cost of a million requests and a million runs.
 fn cost(args: &Args, tree: &Tree) -> String {
     let price = args.price_per_kwh();
     let line = |what: &str, joules: f64| {
