@@ -50,7 +50,7 @@ pub(crate) fn holds_trees(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     if is_standard(path) {
-        // What is looked at here is read again.
+        // This takes nothing from the buffer: the reader sees the same bytes again.
         return Ok(is_of_trees(std::io::stdin().lock().fill_buf().context(STANDARD_INPUT)?));
     }
     if !path.is_file() {

@@ -71,7 +71,7 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// What a line of folded layers means, if a tree that is shown to this depth has one.
+/// Explains a line of folded layers, if a tree that is shown to this depth has one.
 pub(crate) fn legend_of_folding(folded: &Tree, whole: &Tree, depth: Option<usize>) -> &'static str {
     let shown = |tree: &Tree| tree.nodes().iter().filter(|node| depth.is_none_or(|most| node.depth() <= most)).count();
     if shown(folded) == shown(whole) {

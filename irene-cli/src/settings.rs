@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::sheet::Format;
 
-/// What the file may hold.
+/// The keys of the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {

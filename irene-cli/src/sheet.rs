@@ -52,7 +52,7 @@ impl Field {
     }
 }
 
-/// What stands in a row.
+/// The cells of a row.
 pub(crate) enum Cell {
     Word(String),
     Count(usize),

@@ -1,4 +1,4 @@
-//! What people expect of any command: standard input, several settings at once, formats, settings in a file, colours, a manual.
+//! The manners of any command: standard input, several settings at once, formats, settings in a file, colours, a manual.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod command;

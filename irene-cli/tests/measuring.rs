@@ -177,7 +177,7 @@ fn append(log: &str, line: impl Fn(f64) -> String + Send + 'static) -> Running {
     })
 }
 
-/// What is taken is said, what is not too, and why.
+/// The command says which sensors are taken, which are not, and why.
 #[test]
 fn sensors_that_overlap_are_taken_once() {
     let folder = Folder::new("overlap");

@@ -58,7 +58,7 @@ pub(crate) fn irene(args: &[&str]) -> Output {
     command(args).output().unwrap()
 }
 
-/// What it prints when it reads this from standard input.
+/// Its output when it reads this from standard input.
 pub(crate) fn fed(args: &[&str], text: &str) -> Output {
     let mut child = command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();

@@ -177,7 +177,7 @@ fn intervals(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Resul
     ))
 }
 
-/// What is predicted from what.
+/// Which records are predicted, and from which others.
 fn of_protocol(protocol: Protocol) -> String {
     let how = match protocol {
         Protocol::Random => "**At random**: a fifth from the others, in intervals of the same campaign.",
