@@ -143,6 +143,11 @@ impl Format {
         u64::try_from(bits.div_ceil(u128::from(block) * 8)).unwrap_or(u64::MAX)
     }
 
+    /// Numbers in a block, which share scales; 1 where each stands alone.
+    pub fn block(self) -> u64 {
+        self.definition().block
+    }
+
     /// Whether activations can have this format: numbers with a fraction, stored one by one.
     pub fn holds_activations(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16 | Self::F8E4M3 | Self::F8E5M2)
