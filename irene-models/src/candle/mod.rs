@@ -3,6 +3,7 @@
 mod attention;
 mod checkpoint;
 pub(crate) mod convolution;
+pub(crate) mod experts;
 mod gguf;
 mod greedy;
 mod kernels;

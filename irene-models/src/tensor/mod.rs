@@ -3,6 +3,7 @@
 mod affine;
 mod layout;
 mod raw;
+mod routing;
 
 pub(crate) use affine::Weight;
 use irene_tree::{Format, Operand, Role, Shape};
@@ -142,6 +143,11 @@ impl Tensor {
     pub(crate) fn quantised(matrix: Quantised) -> Self {
         let shape = Shape::new(matrix.dims()).unwrap_or_default();
         Form::Blocks(matrix, Layout::contiguous(shape)).into()
+    }
+
+    /// Whether there are numbers, and not a shape alone.
+    pub(crate) fn has_data(&self) -> bool {
+        !matches!(self.form, Form::Shape(..))
     }
 
     /// Whether it is a matrix in blocks, which most operations do not take.
