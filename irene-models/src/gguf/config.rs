@@ -181,7 +181,9 @@ impl Fields<'_> {
     /// The fields that every config has.
     fn common(&mut self) -> Result<()> {
         let Some(&vocabulary) = self.dims("token_embd.weight").first() else {
-            return Err(self.file.error("token_embd.weight", "is missing among the tensors: the file holds no whole model"));
+            return Err(self
+                .file
+                .error("token_embd.weight", "is missing among the tensors: the file holds no whole model"));
         };
         self.set("vocab_size", vocabulary);
         self.set("tie_word_embeddings", !self.has("output.weight"));
@@ -288,7 +290,8 @@ impl Fields<'_> {
         };
         let is_llama3 = divisors.iter().enumerate().all(|(i, &found)| (found - expected(i)).abs() <= 1e-3 * found);
         if divisors.is_empty() || !is_llama3 {
-            let reason = "is not Llama 3's scaling of its rotary frequencies, and no other is followed from a GGUF file";
+            let reason =
+                "is not Llama 3's scaling of its rotary frequencies, and no other is followed from a GGUF file";
             return Err(self.file.error("rope_freqs.weight", reason));
         }
         Ok(json!({

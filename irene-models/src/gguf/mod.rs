@@ -21,8 +21,8 @@ use memmap2::Mmap;
 
 #[cfg(feature = "candle")]
 pub(crate) use self::names::{Place, Rows};
-pub(crate) use self::{names::Names, parse::Stored, shapes::StoredShapes};
 use self::parse::{Header, Value};
+pub(crate) use self::{names::Names, parse::Stored, shapes::StoredShapes};
 use crate::{Error, Result, files::reading};
 
 /// A GGUF file, or all parts of a split one.
@@ -120,11 +120,6 @@ impl Gguf {
     fn error(&self, key: &str, reason: impl Into<String>) -> Error {
         Error::Config { origin: self.origin(), field: key.to_owned(), reason: reason.into() }
     }
-
-    /// The template that turns a conversation into a prompt, where the file has one.
-    pub(crate) fn chat_template(&self) -> Option<&str> {
-        self.word("tokenizer.chat_template")
-    }
 }
 
 impl Parts {
@@ -154,7 +149,10 @@ impl Parts {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let suffix = |part: i128| format!("-{part:05}-of-{count:05}.gguf");
         let Some(start) = name.strip_suffix(&suffix(1)).filter(|_| whole("split.no") == 0) else {
-            return Err(refuse(&self.path, format!("is a part of {count}: name the first, which ends in `{}`", suffix(1))));
+            return Err(refuse(
+                &self.path,
+                format!("is a part of {count}: name the first, which ends in `{}`", suffix(1)),
+            ));
         };
         Ok((2..=count).map(|part| self.path.with_file_name(start.to_owned() + &suffix(part))).collect())
     }

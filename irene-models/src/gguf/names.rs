@@ -249,7 +249,12 @@ mod tests {
             (4 * 8, Rows::ByKind { heads: 6, groups: 1 }),
         ] {
             let mut stored: Vec<_> = (0..rows).map(|row| order.stored(row, rows)).collect();
-            assert!(!order.divides(rows) || { stored.sort_unstable(); stored == (0..rows).collect::<Vec<_>>() });
+            assert!(
+                !order.divides(rows) || {
+                    stored.sort_unstable();
+                    stored == (0..rows).collect::<Vec<_>>()
+                }
+            );
         }
         // Head 1 of two, four rows each: its halves alternate in the file.
         let order = Rows::HalvesAlternate { heads: 2 };

@@ -115,7 +115,9 @@ fn format_of(code: u32) -> Result<Format, String> {
         _ => {
             let known = OTHERS.iter().find(|(number, _)| *number == code);
             let name = known.map_or_else(|| format!("type {code}"), |(_, name)| (*name).to_owned());
-            return Err(format!("is stored as {name}, which is not followed here: take a q4_k or q8_0 file of the model"));
+            return Err(format!(
+                "is stored as {name}, which is not followed here: take a q4_k or q8_0 file of the model"
+            ));
         }
     })
 }
@@ -129,8 +131,12 @@ impl Header {
         }
         match u32::from_le_bytes(at.bytes()?) {
             2 | 3 => {}
-            version if version.swap_bytes() <= 3 => return Err("is a big-endian GGUF file, which is not read here".into()),
-            version => return Err(format!("is GGUF of version {version}, where 2 and 3 are read: convert the model again")),
+            version if version.swap_bytes() <= 3 => {
+                return Err("is a big-endian GGUF file, which is not read here".into());
+            }
+            version => {
+                return Err(format!("is GGUF of version {version}, where 2 and 3 are read: convert the model again"));
+            }
         }
         let (tensors, entries) = (at.len()?, at.len()?);
         let mut header = Self::default();
@@ -144,7 +150,9 @@ impl Header {
         let mut described = Vec::new();
         for _ in 0..tensors {
             let name = at.name()?;
-            described.push(at.described().map_err(|reason| format!("tensor `{name}` {reason}")).map(|tensor| (name, tensor))?);
+            described.push(
+                at.described().map_err(|reason| format!("tensor `{name}` {reason}")).map(|tensor| (name, tensor))?,
+            );
         }
         let start = header.start(at.place)?;
         for (name, tensor) in described {

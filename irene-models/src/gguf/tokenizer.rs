@@ -40,15 +40,15 @@ const PATTERNS: &[(&[&str], Pieces)] = &[
 #[derive(Clone, Copy)]
 enum Pieces {
     /// GPT-2's own pattern, perhaps after cutting numbers into digits.
-    Gpt2 { digits: bool },
+    Gpt2 {
+        digits: bool,
+    },
     Pattern(&'static str),
 }
 
 impl Pieces {
     fn json(self) -> Json {
-        let bytes = |use_regex: bool| {
-            json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
-        };
+        let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
         let sequence = |first: Json, rest: Json| json!({"type": "Sequence", "pretokenizers": [first, rest]});
         match self {
             Self::Gpt2 { digits: false } => bytes(true),
@@ -78,16 +78,16 @@ impl Gguf {
     /// [`Error::Config`](crate::Error::Config) if there is none, or one of another kind than byte-level BPE and SentencePiece's BPE.
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let kind = self.word(MODEL).ok_or_else(|| self.error(MODEL, "is missing: the file has no tokenizer"))?;
-        let parts = Parts {
-            file: self,
-            tokens: self.texts(TOKENS)?,
-            kinds: self.numbers("tokenizer.ggml.token_type").unwrap_or_default(),
+        let parts = || -> Result<Parts<'_>> {
+            let kinds = self.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+            Ok(Parts { file: self, tokens: self.texts(TOKENS)?, kinds })
         };
         match kind {
-            "gpt2" => parts.byte_level(),
-            "llama" => parts.sentence_piece(),
+            "gpt2" => parts()?.byte_level(),
+            "llama" => parts()?.sentence_piece(),
             other => {
-                let reason = format!("`{other}` tokenizers are not built from GGUF files: give token ids in place of text");
+                let reason =
+                    format!("`{other}` tokenizers are not built from GGUF files: give token ids in place of text");
                 Err(self.error(MODEL, reason))
             }
         }
@@ -173,9 +173,11 @@ impl Parts<'_> {
         let scores = self.file.numbers(SCORES).filter(|scores| scores.len() == self.tokens.len());
         let scores = scores.ok_or_else(|| self.file.error(SCORES, "does not give a number for every token"))?;
         let is_normal = |id: usize| self.kinds.get(id).is_none_or(|&kind| kind == NORMAL);
-        let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
+        let ids: HashMap<&str, usize> =
+            self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
         let mut merges = Vec::new();
-        for (id, token) in self.tokens.iter().enumerate().filter(|(id, token)| is_normal(*id) && token.len() <= LONGEST) {
+        for (id, token) in self.tokens.iter().enumerate().filter(|(id, token)| is_normal(*id) && token.len() <= LONGEST)
+        {
             for (place, _) in token.char_indices().skip(1) {
                 let (left, right) = token.split_at(place);
                 if let (Some(&first), Some(&second)) = (ids.get(left), ids.get(right)) {
@@ -195,7 +197,8 @@ impl Parts<'_> {
     /// Adds the tokens that stand for themselves, and those that begin and end every text.
     fn finished(&self, mut tokenizer: Tokenizer, begins: bool) -> Result<Tokenizer> {
         let of_kind = |kind: f64| self.tokens.iter().zip(&self.kinds).filter(move |(_, found)| **found == kind);
-        let added = |(token, kind): (&String, &f64)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false);
+        let added =
+            |(token, kind): (&String, &f64)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false);
         let specials = of_kind(CONTROL).chain(of_kind(USER_DEFINED)).filter(|(token, _)| !token.is_empty());
         tokenizer.add_tokens(specials.map(added)).map_err(|error| self.refuse(&error))?;
 

@@ -62,7 +62,14 @@ impl ModelSpec {
         let Some(architecture) = architecture(model_type) else {
             return Err(config.error("model_type", format!("`{model_type}` is not supported")));
         };
-        Ok(Self { name: name.into(), config, architecture, origin: Origin::Config, stored: None, notes: note.into_iter().collect() })
+        Ok(Self {
+            name: name.into(),
+            config,
+            architecture,
+            origin: Origin::Config,
+            stored: None,
+            notes: note.into_iter().collect(),
+        })
     }
 
     /// The model of a config.json from any reader, such as the standard input.
