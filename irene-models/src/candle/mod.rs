@@ -3,6 +3,7 @@
 mod attention;
 mod checkpoint;
 pub(crate) mod convolution;
+pub(crate) mod experts;
 mod greedy;
 mod kernels;
 mod made_up;

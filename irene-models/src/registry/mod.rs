@@ -271,7 +271,7 @@ impl ModelSpec {
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };
                 // In a generation the caller gives positions, which skip padding.
                 let position_ids = run.is_padded.then(|| batch.input_ids.clone());
-                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, shape, format)) }
+                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
                 let reason = "it reads whole sequences and keeps no keys and values: leave the past out";

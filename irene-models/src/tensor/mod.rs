@@ -3,6 +3,7 @@
 mod affine;
 mod layout;
 mod raw;
+mod routing;
 
 pub(crate) use affine::Weight;
 use irene_tree::{Format, Operand, Role, Shape};

@@ -108,7 +108,13 @@ impl<'v> Cx<'v> {
         Self { cache_format: Some(format), ..self }
     }
 
-    pub(super) fn kernels(&self) -> Kernels {
+    /// Runs something that no visitor hears of: numbers that engines look up in tables inside other kernels.
+    pub(crate) fn untraced<T>(&self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        run(&mut Cx { visitor: None, kernels: self.kernels, cache_format: self.cache_format })
+    }
+
+    /// How operations become kernels.
+    pub fn kernels(&self) -> Kernels {
         self.kernels
     }
 
@@ -138,7 +144,7 @@ impl<'v> Cx<'v> {
             output.list(&mut outputs);
             let operation = module.operation(input, &output).map(|operation| match kernels {
                 Kernels::Eager => operation,
-                Kernels::Fused => operation.with_bias_fused(),
+                Kernels::Fused => operation.in_one_kernel(),
             });
             let rerun = &mut || finished(&module.forward(&mut Cx { visitor: None, kernels, cache_format }, input)?);
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
