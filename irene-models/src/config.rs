@@ -75,6 +75,20 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Whether the field is there, even if it is null.
+    pub(crate) fn has_field(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// The same config with a size where the field is missing or null.
+    pub(crate) fn with_default(&self, field: &str, size: usize) -> Self {
+        let mut config = self.clone();
+        if config.value(field).is_none() {
+            config.fields.insert(field.to_owned(), size.into());
+        }
+        config
+    }
+
     /// Every field.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter()
@@ -190,6 +204,10 @@ impl Config {
                     _ if is_on("load_in_8bit") => Format::Int8,
                     ("fp8" | "fbgemm_fp8", _) => Format::F8E4M3,
                     ("mxfp4", _) => Format::Mxfp4,
+                    ("gguf", _) => {
+                        let word = quantisation["format"].as_str().unwrap_or_default();
+                        word.parse().map_err(|_| unknown(QUANTISATION, word))?
+                    }
                     _ => return Err(unknown(QUANTISATION, method)),
                 }
             }

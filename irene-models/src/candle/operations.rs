@@ -70,6 +70,7 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::Sin => x.sin(),
         Unary::Sum => x.sum_keepdim(D::Minus1),
         Unary::Pow(exponent) => x.powf(exponent),
+        Unary::Clamp(least, greatest) => x.clamp(least, greatest),
         Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
         // candle sums by a product with a triangle of ones, which needs floats.
         Unary::CumSum => x.to_dtype(CandleDType::F32)?.cumsum(D::Minus1)?.to_dtype(x.dtype()),
@@ -162,7 +163,11 @@ pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: T
     if let Some(last) = dims.last_mut() {
         *last = outputs;
     }
-    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
+    finished(x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?, bias, then)
+}
+
+/// A product with its bias and activation.
+pub(crate) fn finished(product: Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
     let sum = match bias {
         Some(bias) => product.broadcast_add(bias)?,
         None => product,
