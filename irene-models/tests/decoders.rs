@@ -153,7 +153,7 @@ proptest! {
             if to == from {
                 continue;
             }
-            let input = prompts.batch(from, to, cache);
+            let input = prompts.batch(from, to, cache).scoring_last();
             let run = Run { kernels, head, is_padded, keeps_cache: true, ..input.size().into() };
             let mut visitor = TreeVisitor::new(spec.name(), run.size).followed_in(run.precision, kernels);
             let output = model.run(&mut Cx::visited(&mut visitor).with_kernels(kernels), &input).unwrap();
