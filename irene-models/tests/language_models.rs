@@ -78,8 +78,9 @@ impl Fixture {
             let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
                 // Classes of their own in transformers, and operations of their module here, or nothing: activations, dropout, and the
                 // angles of a model that does not rotate.
-                let activation =
-                    ["act", "act_fn", "activation_fn", "gelu_impl", "dropout"].iter().any(|end| name.ends_with(end));
+                let activation = ["act", "act_fn", "activation_fn", "gelu_impl", "dropout", "drop", "rotary_emb"]
+                    .iter()
+                    .any(|end| name.ends_with(end));
                 assert!(activation, "{}: no node {scope}", self.name);
                 continue;
             };
