@@ -269,22 +269,41 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// llama.cpp and candle quantise the rows that weights multiply to 8 bits, in blocks of different sizes, so that their logits differ,
-/// by less than quantising changed them.
+/// Both quantise the rows that a weight multiplies to 8 bits in the same blocks, so that their logits differ by far less than quantising
+/// changed them.
 #[cfg(feature = "candle")]
 #[test]
 fn logits_are_those_of_llama_cpp_within_the_error_of_the_quantisation() {
     let golden = golden();
     let ids: Vec<i64> = serde_json::from_value(golden["ids"].clone()).unwrap();
     let plain = numbers(&golden["f32"]["logits"]);
-    for (name, share) in [("q8_0", 1.0), ("q4_k_m", 0.25)] {
+    // Found on x86 with AVX2: 1e-5 of the quantisation's error. Another processor may sum in another order.
+    const SHARE: f64 = 0.05;
+    for name in ["q8_0", "q4_k_m"] {
         let path = fixture(&format!("tiny-llama.{name}.gguf"));
         let theirs = numbers(&golden[name]["logits"]);
         let ours = logits(&path, &ids);
         let ours = &ours[ours.len() - theirs.len()..];
         let (apart, error) = (distance(ours, &theirs), distance(&theirs, &plain));
-        println!("{name}: {apart:.5} apart, where quantising changed the logits by {error:.5}");
-        assert!(apart <= share * error, "{name}: {apart} apart, where quantising changed the logits by {error}");
+        assert!(apart <= SHARE * error, "{name}: {apart} apart, where quantising changed the logits by {error}");
+    }
+}
+
+/// Files that llama.cpp reads (convert.py), whose converter renames, permutes, transposes and adds: what comes out is what transformers
+/// computed from the checkpoint.
+#[cfg(feature = "candle")]
+#[test]
+fn converted_files_give_what_their_checkpoints_give() {
+    for name in ["gemma2", "gpt_neox", "falcon", "qwen3_moe"] {
+        let io = fixture(&format!("../llm/{name}/io.safetensors"));
+        let io = candle_core::safetensors::load(io, &candle_core::Device::Cpu).unwrap();
+        // Row 1 is padded.
+        for row in [0, 2] {
+            let of_row = |tensor: &str| io[tensor].get(row).unwrap().flatten_all().unwrap();
+            let expected = of_row("logits").to_dtype(candle_core::DType::F64).unwrap().to_vec1::<f64>().unwrap();
+            let found = logits(&fixture(&format!("{name}.gguf")), &of_row("input_ids").to_vec1().unwrap());
+            assert!(distance(&found, &expected) < 1e-5, "{name}: {} apart", distance(&found, &expected));
+        }
     }
 }
 
