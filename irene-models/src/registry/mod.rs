@@ -303,6 +303,6 @@ impl ModelSpec {
                 return Err(self.refuse(reason.into()));
             }
         };
-        Ok(batch.padded(run.is_padded))
+        Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
     }
 }
