@@ -219,19 +219,19 @@ pub(crate) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
 }
 
 /// Memory (batch, heads, room, width) with `new` stored behind its first `len` tokens: the memory given if it has room, else larger
-/// memory with the earlier tokens copied into it.
+/// memory with the earlier tokens copied into it: `least` tokens if they are enough, else twice as many as needed at most.
 pub(crate) fn stored_behind(
     room: Option<&Candle>,
     earlier: Option<&Candle>,
-    len: usize,
+    (len, least): (usize, usize),
     new: &Candle,
 ) -> CandleResult<Candle> {
     let (batch, heads, more, width) = new.dims4()?;
     let room = match room {
         Some(room) if room.dim(2)? >= len + more => room.clone(),
         _ => {
-            let larger =
-                Candle::zeros((batch, heads, (len + more).next_power_of_two(), width), new.dtype(), new.device())?;
+            let tokens = if len + more <= least { least } else { (len + more).next_power_of_two() };
+            let larger = Candle::zeros((batch, heads, tokens, width), new.dtype(), new.device())?;
             if let Some(earlier) = earlier {
                 larger.slice_set(&earlier.contiguous()?, 2, 0)?;
             }

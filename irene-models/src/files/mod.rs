@@ -103,8 +103,11 @@ impl ModelFiles {
         self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
     }
 
-    /// A file of the model, if there is one.
-    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+    /// A file of the model by its name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for a link to nothing; [`Error::Io`] for a cache that cannot be read.
+    pub fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));
         if let Some(file) = local.as_ref().filter(|file| file.is_file()) {
             return Ok(Some(file.clone()));

@@ -1,11 +1,13 @@
 mod find;
 
-use irene_tree::{Kernels, Precision, Quantity, Tree};
+use std::cell::Cell;
+
+use irene_tree::{Format, Kernels, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
-    Batch, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead, TreeVisitor,
-    Visitor, WeightSource, Weights, builtin, generation,
+    Batch, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
+    Tensor, TreeVisitor, Visitor, WeightSource, Weights, builtin, generation,
 };
 
 /// An architecture: how a config and weights become a model.
@@ -164,6 +166,37 @@ impl ModelSpec {
         self.architecture.cache(&self.config)
     }
 
+    /// Bytes of the cache of so many tokens of each sequence, if the model keeps one.
+    ///
+    /// # Errors
+    /// As [`Architecture::cache`].
+    pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
+        let size = Size::new(sequences, 1).after(tokens);
+        Ok(self.cache()?.map(|shape| Cache::of_shape(size, shape, format).bytes()))
+    }
+
+    /// Bytes of the weights with this head in these formats; tied weights count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn weight_bytes(&self, head: TaskHead, precision: Precision) -> Result<u64> {
+        let counted = Counted { shapes: ShapesOnly(precision), bytes: Cell::new(0) };
+        self.build_with_head(&counted, head)?;
+        Ok(counted.bytes.get())
+    }
+
+    /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a field that is no token and no list of tokens; [`Error::Io`] and [`Error::Files`] for the file.
+    pub fn end_tokens(&self, files: Option<&ModelFiles>) -> Result<Vec<i64>> {
+        const FIELD: &str = "eos_token_id";
+        let generation = files.map(|files| files.file("generation_config.json")).transpose()?.flatten();
+        let of_generation = generation.map(|path| Config::read(&path)?.tokens(FIELD)).transpose()?;
+        let of_generation = of_generation.filter(|tokens| !tokens.is_empty());
+        of_generation.map_or_else(|| self.config.tokens(FIELD), Ok)
+    }
+
     /// The model with these weights and no head.
     ///
     /// # Errors
@@ -279,5 +312,27 @@ impl ModelSpec {
             }
         };
         Ok(batch.padded(run.is_padded))
+    }
+}
+
+/// Counts the bytes of the parameters that are asked for.
+struct Counted {
+    shapes: ShapesOnly,
+    bytes: Cell<u64>,
+}
+
+impl WeightSource for Counted {
+    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let parameter = self.shapes.parameter(key, aliases, shape)?;
+        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        Ok(parameter)
+    }
+
+    fn precision(&self) -> Precision {
+        self.shapes.precision()
+    }
+
+    fn has_keys(&self) -> bool {
+        self.shapes.has_keys()
     }
 }

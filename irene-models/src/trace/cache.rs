@@ -25,6 +25,16 @@ impl KeyValue {
         }
     }
 
+    /// Bytes of memory, room for more tokens included.
+    fn bytes(&self) -> u64 {
+        #[cfg(feature = "candle")]
+        if let Some(room) = &self.room {
+            let bytes = |tensor: &candle_core::Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+            return room.iter().map(|tensor| bytes(tensor) as u64).sum();
+        }
+        self.key.operand().bytes().saturating_add(self.value.operand().bytes())
+    }
+
     /// Keys and values that are only followed by their shape.
     pub fn of_shape(shape: [usize; 4], format: Format) -> Self {
         Self::new(Tensor::of_shape(shape, format), Tensor::of_shape(shape, format))
@@ -63,6 +73,11 @@ impl Cache {
     pub fn copied(&self) -> Result<Self> {
         let copied = |layer: &KeyValue| Ok(KeyValue::new(layer.key.copied()?, layer.value.copied()?));
         Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()? })
+    }
+
+    /// Bytes of memory that it takes, room for more tokens included.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(KeyValue::bytes).fold(0, u64::saturating_add)
     }
 
     /// Tokens of each sequence that are in it.
@@ -145,12 +160,15 @@ impl Cx<'_> {
             let output = irene_tree::Operand::new(shape, written.key.format(), Role::Cache);
             Operation::new(OpKind::CacheWrite, &[key.operand(), value.operand()], output)
         };
-        self.operate(|| label_of(OpKind::CacheWrite), &[key, value], || written(earlier, key, value, format), describe)
+        let least = self.cache_room();
+        let write = || written(earlier, [key, value], format, least);
+        self.operate(|| label_of(OpKind::CacheWrite), &[key, value], write, describe)
     }
 }
 
-/// The cache with the new tokens in it.
-fn written(earlier: Option<&KeyValue>, key: &Tensor, value: &Tensor, format: Format) -> Result<KeyValue> {
+/// The cache with the new tokens in it. What is allocated has room for at least so many tokens.
+#[cfg_attr(not(feature = "candle"), allow(unused_variables))]
+fn written(earlier: Option<&KeyValue>, [key, value]: [&Tensor; 2], format: Format, least: usize) -> Result<KeyValue> {
     #[cfg(feature = "candle")]
     if let (Some(new_key), Some(new_value)) = (key.candle(), value.candle()) {
         let len = earlier.map_or(0, |earlier| earlier.key.dim(2));
@@ -158,7 +176,7 @@ fn written(earlier: Option<&KeyValue>, key: &Tensor, value: &Tensor, format: For
         let views = earlier.and_then(|earlier| Some([earlier.key.candle()?, earlier.value.candle()?]));
         let stored = |place: usize, new: &candle_core::Tensor| {
             let (room, earlier) = (room.map(|room| &room[place]), views.map(|views| views[place]));
-            crate::candle::operations::stored_behind(room, earlier, len, new)
+            crate::candle::operations::stored_behind(room, earlier, (len, least), new)
         };
         let room = [stored(0, new_key)?, stored(1, new_value)?];
         let view = |room: &candle_core::Tensor| Tensor::from_candle(room.narrow(2, 0, len + key.dim(2))?);

@@ -85,17 +85,18 @@ pub struct Cx<'v> {
     visitor: Option<&'v mut dyn Visitor>,
     kernels: Kernels,
     cache_format: Option<Format>,
+    cache_room: usize,
 }
 
 impl<'v> Cx<'v> {
     /// A context that only runs, with fused kernels where there are any.
     pub fn silent() -> Self {
-        Self { visitor: None, kernels: Kernels::Fused, cache_format: None }
+        Self { visitor: None, kernels: Kernels::Fused, cache_format: None, cache_room: 0 }
     }
 
     /// A context that tells the visitor of every node; kernels are eager.
     pub fn visited(visitor: &'v mut dyn Visitor) -> Self {
-        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None }
+        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None, cache_room: 0 }
     }
 
     /// The same context with these kernels.
@@ -106,6 +107,15 @@ impl<'v> Cx<'v> {
     /// The same context with this cache format, for fused kernels followed by shape; otherwise the cache has the activations' format.
     pub fn with_cache_format(self, format: Format) -> Self {
         Self { cache_format: Some(format), ..self }
+    }
+
+    /// From now on, gives the cache's memory room for at least this many tokens of each sequence where fused kernels allocate it.
+    pub fn set_cache_room(&mut self, tokens: usize) {
+        self.cache_room = tokens;
+    }
+
+    pub(super) fn cache_room(&self) -> usize {
+        self.cache_room
     }
 
     pub(super) fn kernels(&self) -> Kernels {
@@ -132,7 +142,7 @@ impl<'v> Cx<'v> {
             visitor.enter(module.label(), &inputs)?;
         }
         let output = module.forward(self, input)?;
-        let (kernels, cache_format) = (self.kernels, self.cache_format);
+        let (kernels, cache_format, cache_room) = (self.kernels, self.cache_format, self.cache_room);
         if let Some(visitor) = &mut self.visitor {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
@@ -140,7 +150,8 @@ impl<'v> Cx<'v> {
                 Kernels::Eager => operation,
                 Kernels::Fused => operation.with_bias_fused(),
             });
-            let rerun = &mut || finished(&module.forward(&mut Cx { visitor: None, kernels, cache_format }, input)?);
+            let again = || Cx { visitor: None, kernels, cache_format, cache_room };
+            let rerun = &mut || finished(&module.forward(&mut again(), input)?);
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
