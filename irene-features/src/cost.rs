@@ -33,6 +33,11 @@
 //! | unfold, fill | 0 | 0 |
 //! | fused attention over P pairs of a query and a key in each of h heads, keys and values d wide | P·h·(4·d + 5) | operands + E·w |
 //! | cache write | 0 | operands + E·w |
+//! | RMS norm, rotary | 4, 3 x E | operands + E·w |
+//! | neg, cos, sin | 1, 4, 4 x E | 2·E·w |
+//! | sum, scatter | elements of the input | operands + E·w |
+//! | topk, gather | 0 | operands + E·w |
+//! | grouped linear: rows (r, n) by the experts' weights (experts, p, n) | 2·r·n·p | rows + E·w + the weights of the experts that a row is sent to |
 //!
 //! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once. A GELU in one kernel counts 6 FLOPs
 //! a number whatever its form.
@@ -61,7 +66,7 @@ pub fn irene(op: &Operation) -> Cost {
         OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(op),
         OpKind::Linear => {
             let (flops, bytes) = product(op).counted_once_a_batch(op);
-            let (add_flops, add_bytes) = if has_bias(op) { scaled(1, 2) } else { (0, 0) };
+            let (add_flops, add_bytes) = if op.has_bias() { scaled(1, 2) } else { (0, 0) };
             (flops.saturating_add(add_flops), bytes.saturating_add(add_bytes))
         }
         OpKind::Conv1D => product(op).flattened().counted_once_a_batch(op),
@@ -70,7 +75,10 @@ pub fn irene(op: &Operation) -> Cost {
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
         OpKind::Attention => (attention_flops(op), moved_once()),
-        OpKind::CacheWrite => (0, moved_once()),
+        OpKind::CacheWrite | OpKind::TopK | OpKind::Gather => (0, moved_once()),
+        OpKind::RmsNorm | OpKind::Rotary => (scaled(by_element(op.kind).0, 0).0, moved_once()),
+        OpKind::Sum | OpKind::Scatter => (op.inputs.first().map_or(0, |x| x.shape.elements()), moved_once()),
+        OpKind::GroupedLinear => (product(op).flops(), grouped_bytes(op)),
         kind => {
             let (flops, times) = by_element(kind);
             scaled(flops, times)
@@ -94,7 +102,10 @@ fn by_element(kind: OpKind) -> (u64, u64) {
         OpKind::Tanh => (4, 1),
         OpKind::Softmax => (5, 3),
         OpKind::LayerNorm => (8, 4),
-        OpKind::Sigmoid | OpKind::Erf => (4, 2),
+        OpKind::RmsNorm => (4, 2),
+        OpKind::Rotary => (3, 2),
+        OpKind::Neg => (1, 2),
+        OpKind::Sigmoid | OpKind::Erf | OpKind::Cos | OpKind::Sin => (4, 2),
         OpKind::Silu => (5, 2),
         _ => (0, 0),
     }
@@ -124,12 +135,15 @@ pub fn physical(op: &Operation) -> Cost {
         // The rows that are looked up, not the table.
         OpKind::Embedding => id_bytes(op).saturating_add(looked_up(op)).saturating_add(output),
         OpKind::Linear if kernels(op) == 2 => operand_bytes(op).saturating_add(output.saturating_mul(3)),
+        OpKind::GroupedLinear => grouped_bytes(op),
+        OpKind::RmsNorm if op.fused.is_empty() => operand_bytes(op).saturating_add(rms_norm_passes(op)),
         OpKind::Dft => output.saturating_mul(DFT_MOVES),
         OpKind::Dct => output.saturating_mul(DCT_MOVES),
         _ => operand_bytes(op).saturating_add(output),
     };
     let flops = match op.kind {
         OpKind::MatMul => product(op).in_tiles(),
+        OpKind::GroupedLinear => grouped_in_tiles(op),
         OpKind::Linear | OpKind::Conv1D => {
             let is_added = kernels(op) == 2 || op.fused.contains(&OpKind::Add);
             let bias = if is_added { op.output.shape.elements() } else { 0 };
@@ -152,9 +166,46 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
     };
     let parameters = match op.kind {
         OpKind::Embedding => looked_up(op),
+        OpKind::GroupedLinear => touched_bytes(op),
         _ => of(|role| matches!(role, Role::Parameter(_))),
     };
     (parameters, of(|role| role == Role::Cache))
+}
+
+/// Kernels of an RMS norm run operation by operation: power, mean, addition of eps, root, and two products.
+const RMS_NORM_KERNELS: u64 = 6;
+
+/// Further kernels where numbers are narrower than 32 bits, in which the norm is computed: one cast there and one back.
+const RMS_NORM_CASTS: u64 = 2;
+
+/// Bytes that those kernels read and write, without the norm's own operands: power, mean and product in 32 bits at least, then the
+/// product with the weight.
+fn rms_norm_passes(op: &Operation) -> u64 {
+    let elements = op.output.shape.elements();
+    let (own, wide) = (op.output.format.bytes(1), op.output.format.bytes(1).max(4));
+    let casts = if own < wide { RMS_NORM_CASTS * (own + wide) } else { 0 };
+    // The first read of x is among the operands.
+    elements.saturating_mul(5 * wide + 2 * own + casts - own)
+}
+
+/// Bytes of the weights that a grouped product reads.
+fn touched_bytes(op: &Operation) -> u64 {
+    op.inputs.get(1).map_or(0, |weight| weight.format.bytes(op.touched))
+}
+
+/// Bytes of a grouped product: its rows, its result, and the weights that it reads.
+fn grouped_bytes(op: &Operation) -> u64 {
+    let rows = op.inputs.first().map_or(0, Operand::bytes);
+    // Behind the weight stand its biases, if any, one row for each expert.
+    let biases = op.inputs.iter().skip(2).map(Operand::bytes).fold(0, u64::saturating_add);
+    rows.saturating_add(op.output.bytes()).saturating_add(touched_bytes(op)).saturating_add(biases)
+}
+
+/// FLOPs of a grouped product's tiles, its rows spread evenly over the experts that are read.
+fn grouped_in_tiles(op: &Operation) -> u64 {
+    let whole = product(op).flattened();
+    let experts = op.touched.div_ceil(whole.n.saturating_mul(whole.p).max(1)).max(1);
+    Product { batch: experts, m: whole.m.div_ceil(experts), ..whole }.in_tiles()
 }
 
 /// Real numbers that a two-dimensional transform moves for each input number: real to complex along one dimension, complex to complex
@@ -169,7 +220,10 @@ fn kernels(op: &Operation) -> u64 {
         _ if op.on_host => 0,
         OpKind::Dft => 2,
         OpKind::Dct => 6,
-        OpKind::Linear if has_bias(op) && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
+        OpKind::RmsNorm if op.fused.is_empty() => {
+            RMS_NORM_KERNELS + if op.output.format.bytes(1) < 4 { RMS_NORM_CASTS } else { 0 }
+        }
+        OpKind::Linear if op.has_bias() && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
         _ => 1,
     }
 }
@@ -205,10 +259,6 @@ fn attention_flops(op: &Operation) -> u64 {
     heads.saturating_mul(
         width(0).saturating_add(width(2)).saturating_mul(2).saturating_add(by_element(OpKind::Softmax).0),
     )
-}
-
-fn has_bias(op: &Operation) -> bool {
-    op.inputs.len() > 2
 }
 
 /// Whether the activation is a plain matrix, so that product and bias are one call (addmm).
@@ -259,14 +309,17 @@ impl Product {
         [self.batch, up(self.m), self.n, up(self.p)].into_iter().fold(2, u64::saturating_mul)
     }
 
+    fn flops(&self) -> u64 {
+        [self.batch, self.m, self.n, self.p].into_iter().fold(2, u64::saturating_mul)
+    }
+
     /// FLOPs and bytes with both matrices read for every entry of the batch.
-    fn counted_once_a_batch(self, op: &Operation) -> (u64, u64) {
-        let Self { batch, m, n, p } = self;
+    fn counted_once_a_batch(&self, op: &Operation) -> (u64, u64) {
+        let Self { batch, m, n, p } = *self;
         let format = |place: usize| op.inputs.get(place).map_or(op.output.format, |operand| operand.format);
         let matrices = [(m, n, format(0)), (n, p, format(1)), (m, p, op.output.format)];
         let bytes = matrices.map(|(rows, columns, format)| format.bytes(rows.saturating_mul(columns)));
-        let flops = [batch, m, n, p].into_iter().fold(2, u64::saturating_mul);
-        (flops, bytes.into_iter().fold(0, u64::saturating_add).saturating_mul(batch))
+        (self.flops(), bytes.into_iter().fold(0, u64::saturating_add).saturating_mul(batch))
     }
 }
 

@@ -1,6 +1,9 @@
 use irene_tree::OpKind;
 
-use crate::{Config, Cx, Result, Tensor, tensor::Then};
+use crate::{
+    Config, Cx, Result, Tensor,
+    tensor::{Then, Unary},
+};
 
 /// An activation that a config names by a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,18 @@ impl Activation {
             Self::GeluNew | Self::GeluFast | Self::GeluTanh => Some(Then::GeluNew),
             Self::Relu => Some(Then::Relu),
             Self::QuickGelu | Self::Silu | Self::Tanh => None,
+        }
+    }
+
+    /// The one operation that computes it, if there is one.
+    pub(crate) fn in_one_pass(self) -> Option<Unary> {
+        match self {
+            Self::Gelu | Self::GeluPython => Some(Unary::Gelu),
+            Self::GeluNew | Self::GeluFast | Self::GeluTanh => Some(Unary::GeluTanh),
+            Self::Relu => Some(Unary::Relu),
+            Self::Silu => Some(Unary::Silu),
+            Self::Tanh => Some(Unary::Tanh),
+            Self::QuickGelu => None,
         }
     }
 

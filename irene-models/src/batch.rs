@@ -131,7 +131,7 @@ impl Batch {
 
     /// Tokens of each sequence in the cache.
     pub fn past(&self) -> usize {
-        self.cache.as_ref().map_or(0, Cache::past)
+        self.cache.as_ref().map_or(0, |cache| cache.past)
     }
 
     /// The earlier keys and values of the layer at this place.
@@ -187,6 +187,56 @@ impl Batch {
             Some(mask) => Ok(mask.clone()),
             None => self.buffer([self.sequences(), self.size().keys()], Format::I64, |_, _| 1),
         }
+    }
+
+    /// Numbers to be added to scores over the last `keys` tokens: 0 where a query sees the key, the lowest number of the format
+    /// elsewhere. (batch, 1, query, key), or (1, 1, query, key) without padding.
+    ///
+    /// # Errors
+    /// Candle's error.
+    pub fn hidden_keys(&self, keys: usize, format: Format, sees: impl Fn(usize, usize) -> bool) -> Result<Tensor> {
+        let (queries, all) = (self.new_tokens(), self.size().keys());
+        self.added(queries, keys, format, |query, key| sees(all - queries + query, key))
+    }
+
+    /// The same for padding alone, if there is any: (batch, 1, 1, key).
+    ///
+    /// # Errors
+    /// Candle's error.
+    pub fn hidden_padding(&self, keys: usize, format: Format) -> Result<Option<Tensor>> {
+        self.attention_mask.is_some().then(|| self.added(1, keys, format, |_, _| true)).transpose()
+    }
+
+    /// As [`hidden_keys`](Self::hidden_keys), where `sees` gets a query's place among the queries and a key's among all tokens.
+    #[cfg_attr(not(feature = "candle"), allow(unused_variables))]
+    fn added(
+        &self,
+        queries: usize,
+        keys: usize,
+        format: Format,
+        sees: impl Fn(usize, usize) -> bool,
+    ) -> Result<Tensor> {
+        let rows = if self.attention_mask.is_some() { self.sequences() } else { 1 };
+        #[cfg(feature = "candle")]
+        if let Some(ids) = self.input_ids.candle() {
+            let first = self.size().keys().saturating_sub(keys);
+            let tokens = self.attention_mask.as_ref().and_then(Tensor::candle);
+            let tokens = tokens.map(candle_core::Tensor::to_vec2::<i64>).transpose()?;
+            let mut numbers = Vec::with_capacity(rows * queries * keys);
+            for row in 0..rows {
+                let is_token = |key: usize| tokens.as_ref().is_none_or(|tokens| tokens[row][key] != 0);
+                for query in 0..queries {
+                    let places = first..first + keys;
+                    numbers.extend(
+                        places.map(|key| if sees(query, key) && is_token(key) { 0.0 } else { format.lowest() }),
+                    );
+                }
+            }
+            let tensor = candle_core::Tensor::from_vec(numbers, (rows, 1, queries, keys), ids.device())?;
+            let dtype = crate::candle::operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
+            return Tensor::from_candle(tensor.to_dtype(dtype)?);
+        }
+        Ok(Tensor::of_shape([rows, 1, queries, keys], format))
     }
 
     /// The positions of the new tokens: those given, or (1, new tokens) counted from the tokens in the cache on.

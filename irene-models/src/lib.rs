@@ -28,6 +28,7 @@ mod error;
 mod families;
 mod files;
 mod generation;
+mod gguf;
 mod layers;
 mod measuring;
 mod models;
@@ -49,19 +50,19 @@ pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
-pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, LayerNorm, Linear, Tanh};
+pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, LayerNorm, Linear, Norm, RmsNorm, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{ARCHITECTURES, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
-pub use run::{CacheShape, Run, TaskHead};
+pub use run::{CacheShape, LayerCache, Run, TaskHead};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
 pub use text::{Encoded, TextEncoder, TextStream};
 pub use trace::{
-    Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Past, Scaling,
-    Tensors, TreeVisitor, Visitor,
+    Angles, Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Pairing,
+    Past, Routed, Scaling, Tensors, TreeVisitor, Visitor,
 };
 pub use weights::{ShapesOnly, WeightSource, Weights};
 

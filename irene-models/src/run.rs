@@ -78,13 +78,40 @@ impl TaskHead {
     }
 }
 
-/// The shape of a decoder's cache for one token.
+/// The shape of a decoder's cache: of each layer, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheShape(pub Vec<LayerCache>);
+
+/// The shape of one layer's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheShape {
-    /// Layers.
-    pub layers: usize,
-    /// Heads of keys and values in each layer.
+pub struct LayerCache {
+    /// Heads of keys and values.
     pub heads: usize,
-    /// Numbers in a head's key or value.
-    pub width: usize,
+    /// Numbers in a head's key for each token.
+    pub key_width: usize,
+    /// Numbers in a head's value for each token.
+    pub value_width: usize,
+    /// The sliding window: a query sees fewer than this many places before it, and older tokens are not kept.
+    pub window: Option<usize>,
+}
+
+impl LayerCache {
+    /// Tokens of `past` earlier ones that are kept.
+    pub fn kept(&self, past: usize) -> usize {
+        self.window.map_or(past, |window| past.min(window.saturating_sub(1)))
+    }
+}
+
+impl CacheShape {
+    /// Layers of one shape, which keep all tokens.
+    pub fn uniform(layers: usize, heads: usize, width: usize) -> Self {
+        Self(vec![LayerCache { heads, key_width: width, value_width: width, window: None }; layers])
+    }
+
+    /// Numbers that the whole cache holds of one sequence after `past` tokens.
+    pub fn numbers(&self, past: usize) -> u64 {
+        let of_layer =
+            |layer: &LayerCache| (layer.heads * (layer.key_width + layer.value_width) * layer.kept(past)) as u64;
+        self.0.iter().map(of_layer).sum()
+    }
 }

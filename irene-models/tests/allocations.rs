@@ -84,7 +84,7 @@ fn a_million_steps_by_shape_take_the_memory_of_one() {
     steps(1);
     let (one, all) = (steps(1), steps(CALLS - 2));
     assert_eq!((all.bytes_max, all.bytes_current), (one.bytes_max, 0));
-    assert_eq!(cache.past() as u64, CALLS);
+    assert_eq!(cache.past as u64, CALLS);
 
     // The tree of a generation is as large for a million tokens.
     let trace = |generate| measure(|| drop(spec.trace(Run { generate, ..Size::new(2, 1).into() }).unwrap()));

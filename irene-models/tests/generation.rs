@@ -277,7 +277,7 @@ mod run {
             let whole = logits(&run(&ids, Default::default()));
             let first = run(&ids[..4], Default::default());
             let second = run(&ids[4..], first.cache.clone().unwrap());
-            assert_eq!(second.cache.as_ref().unwrap().past(), 9);
+            assert_eq!(second.cache.as_ref().unwrap().past, 9);
             let off = difference(&logits(&second), &whole.narrow(1, 4, 5).unwrap());
             assert!(off <= 1e-5, "{kernels:?}: differs by {off}");
         }

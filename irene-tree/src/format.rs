@@ -143,6 +143,21 @@ impl Format {
         u64::try_from(bits.div_ceil(u128::from(block) * 8)).unwrap_or(u64::MAX)
     }
 
+    /// Numbers in a block, which share scales; 1 where each stands alone.
+    pub fn block(self) -> u64 {
+        self.definition().block
+    }
+
+    /// The lowest number that scores in this format can have, which outweighs any other: a softmax of nothing else stays finite.
+    pub fn lowest(self) -> f64 {
+        match self {
+            Self::F16 => -65504.0,
+            // bfloat16 has the exponents of 32 bits and fewer digits.
+            Self::BF16 => -3.389e38,
+            _ => f64::from(f32::MIN),
+        }
+    }
+
     /// Whether activations can have this format: numbers with a fraction, stored one by one.
     pub fn holds_activations(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16 | Self::F8E4M3 | Self::F8E5M2)

@@ -19,6 +19,12 @@ pub enum OpKind {
     Embedding,
     /// Normalisation over the last dimension, with scale and shift.
     LayerNorm,
+    /// Division by the root of the mean square over the last dimension, with scale. Eager kernels run it operation by operation.
+    RmsNorm,
+    /// `x Wᵀ` by the weight of the expert that each row was sent to: rows (rows, in), weight (experts, out, in).
+    GroupedLinear,
+    /// Rotation of queries and keys by their positions' angles.
+    Rotary,
     /// Softmax over the last dimension.
     Softmax,
     /// Convolution along the last dimension: a weight (channels out, channels in a group, kernel).
@@ -41,6 +47,20 @@ pub enum OpKind {
     Sigmoid,
     /// The error function.
     Erf,
+    /// -x.
+    Neg,
+    /// Cosine.
+    Cos,
+    /// Sine.
+    Sin,
+    /// Sum over the last dimension.
+    Sum,
+    /// The greatest numbers of the last dimension, and their places.
+    TopK,
+    /// Rows of an activation in another order, each as often as it is asked for.
+    Gather,
+    /// Rows added to the places that they came from.
+    Scatter,
     /// Sum of two tensors, or of a tensor and a number.
     Add,
     /// Difference of two tensors, or of a tensor and a number.
@@ -82,6 +102,9 @@ impl OpKind {
             Self::Conv1D => "Conv1D",
             Self::Embedding => "Embedding",
             Self::LayerNorm => "LayerNorm",
+            Self::RmsNorm => "RMSNorm",
+            Self::GroupedLinear => "GroupedLinear",
+            Self::Rotary => "rotary",
             Self::Softmax => "Softmax",
             Self::Convolution => "Convolution",
             Self::Unfold => "Unfold",
@@ -93,6 +116,13 @@ impl OpKind {
             Self::Silu => "silu",
             Self::Sigmoid => "sigmoid",
             Self::Erf => "erf",
+            Self::Neg => "neg",
+            Self::Cos => "cos",
+            Self::Sin => "sin",
+            Self::Sum => "sum",
+            Self::TopK => "topk",
+            Self::Gather => "gather",
+            Self::Scatter => "scatter",
             Self::Add => "add",
             Self::Sub => "sub",
             Self::Rsub => "rsub",
@@ -136,6 +166,9 @@ pub struct Operation {
     /// Pairs of a query and a key that each head of an attention computes: all, or those that a causal mask or a window leaves.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pairs: u64,
+    /// Numbers of a [`GroupedLinear`](OpKind::GroupedLinear)'s weight that are read: those of the experts that some row is sent to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub touched: u64,
     /// True for arithmetic on sizes that runs on the host and launches nothing (GPT-2's `ns - nd`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
@@ -148,7 +181,7 @@ fn is_zero(count: &u64) -> bool {
 impl Operation {
     /// An operation that runs on the device.
     pub fn new(kind: OpKind, inputs: &[Operand], output: Operand) -> Self {
-        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, on_host: false }
+        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, touched: 0, on_host: false }
     }
 
     /// Arithmetic on one 64-bit integer on the host.
@@ -161,10 +194,20 @@ impl Operation {
         Self { fused: others.to_vec(), ..self }
     }
 
-    /// The same operation with the bias of a product added in the product's own kernel.
-    pub fn with_bias_fused(self) -> Self {
-        let has_bias = matches!(self.kind, OpKind::Linear | OpKind::Conv1D) && self.inputs.len() > 2;
-        if has_bias && !self.fused.contains(&OpKind::Add) { self.fused_with(&[OpKind::Add]) } else { self }
+    /// The same operation in the one kernel that engines have for it: a product adds its own bias, an RMS norm scales its own result.
+    pub fn in_one_kernel(self) -> Self {
+        let within = match self.kind {
+            OpKind::Linear | OpKind::Conv1D if self.has_bias() => OpKind::Add,
+            OpKind::RmsNorm => OpKind::Mul,
+            _ => return self,
+        };
+        if self.fused.is_empty() { self.fused_with(&[within]) } else { self }
+    }
+
+    /// Whether a product adds a vector to its result.
+    pub fn has_bias(&self) -> bool {
+        let last = self.inputs.last();
+        self.inputs.len() > 2 && last.is_some_and(|last| last.shape.rank() == 1)
     }
 
     /// The same operation without parameter ids: equal for all operations that cost the same.
@@ -202,6 +245,8 @@ mod stored {
         fused: Vec<OpKind>,
         #[serde(default)]
         pairs: u64,
+        #[serde(default)]
+        touched: u64,
         #[serde(default)]
         on_host: bool,
         /// Only in older files, which have shapes in place of operands.
@@ -245,8 +290,8 @@ mod stored {
             {
                 (ids.role, ids.format) = (Role::Ids, Format::I64);
             }
-            let Stored { kind, fused, pairs, on_host, .. } = stored;
-            Self { kind, inputs, output, fused, pairs, on_host }
+            let Stored { kind, fused, pairs, touched, on_host, .. } = stored;
+            Self { kind, inputs, output, fused, pairs, touched, on_host }
         }
     }
 

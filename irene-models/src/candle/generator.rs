@@ -150,7 +150,7 @@ impl<'m> Generator<'m> {
 
     /// The batch with these tokens as the newest of their sequences. Ended sequences run on beside the others.
     fn following(&mut self, tokens: &[i64], cache: Cache) -> Result<Batch> {
-        let size = Size::new(tokens.len(), 1).after(cache.past());
+        let size = Size::new(tokens.len(), 1).after(cache.past);
         let mut batch = Batch::of_ids(tokens.to_vec(), None, size, &self.device)?.after(cache);
         if let Some(mask) = &mut self.mask {
             batch.attention_mask = Some(ids(mask.of(size.keys(), self.room)?)?);

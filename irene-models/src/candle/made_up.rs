@@ -25,11 +25,11 @@ pub struct RandomWeights {
 const DEVIATION: f64 = 0.02;
 
 impl WeightSource for RandomWeights {
-    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
         let elements = shape.elements() as usize;
-        // Only norms have older names.
-        let numbers: Vec<f32> = match (shape.rank(), aliases.is_empty(), key.ends_with("bias")) {
-            (1, false, false) => vec![1.0; elements],
+        // Only norms have a vector of weights.
+        let numbers: Vec<f32> = match (shape.rank(), key.ends_with("weight"), key.ends_with("bias")) {
+            (1, true, _) => vec![1.0; elements],
             (1, ..) | (.., true) => vec![0.0; elements],
             _ => normal(self.seed ^ digest(key), elements),
         };

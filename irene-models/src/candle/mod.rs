@@ -3,17 +3,21 @@
 mod attention;
 mod checkpoint;
 pub(crate) mod convolution;
+pub(crate) mod experts;
 mod generator;
+mod gguf;
 mod kernels;
 mod made_up;
 mod on_cpu;
 pub(crate) mod operations;
 pub(crate) mod panels;
 mod product;
+pub(crate) mod quantised;
 mod sampling;
 pub(crate) mod transforms;
 
 pub use checkpoint::Checkpoint;
 pub use generator::{Generated, Generator};
+pub(crate) use gguf::GgufWeights;
 pub use made_up::{RandomWeights, ZeroWeights};
 pub use sampling::Sampling;

@@ -69,7 +69,7 @@ pub(super) fn binary(x: &Tensor, op: Binary, y: &Tensor) -> Option<Result<Tensor
     let f = match op {
         Binary::Add => Pair::Add,
         Binary::Mul => Pair::Mul,
-        Binary::Sub => return None,
+        Binary::Sub | Binary::Div => return None,
     };
     let y = y.broadcast_as(x.shape()).ok()?;
     (takes(x) && has_rows(&y)).then(|| x.apply_op2_no_bwd(&y, &Rows(f)))

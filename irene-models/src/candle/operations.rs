@@ -8,7 +8,7 @@ use irene_tree::{Format, Shape};
 
 use super::{attention, on_cpu};
 use crate::{
-    Attention, Padding,
+    Attention, Padding, Pairing,
     tensor::{Binary, Layout, Scalar, Then, Unary},
 };
 
@@ -65,6 +65,10 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::Silu => x.silu(),
         Unary::Sigmoid => candle_nn::ops::sigmoid(x),
         Unary::Erf => x.erf(),
+        Unary::Neg => x.neg(),
+        Unary::Cos => x.cos(),
+        Unary::Sin => x.sin(),
+        Unary::Sum => x.sum_keepdim(D::Minus1),
         Unary::Pow(exponent) => x.powf(exponent),
         Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
         // candle sums by a product with a triangle of ones, which needs floats.
@@ -85,6 +89,7 @@ pub(crate) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle>
         Binary::Add => x.broadcast_add(y),
         Binary::Sub => x.broadcast_sub(y),
         Binary::Mul => x.broadcast_mul(y),
+        Binary::Div => x.broadcast_div(y),
     }
 }
 
@@ -157,7 +162,11 @@ pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: T
     if let Some(last) = dims.last_mut() {
         *last = outputs;
     }
-    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
+    finished(x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?, bias, then)
+}
+
+/// A product with its bias and activation.
+pub(crate) fn finished(product: Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
     let sum = match bias {
         Some(bias) => product.broadcast_add(bias)?,
         None => product,
@@ -185,6 +194,9 @@ pub(crate) fn add_norm(
 
 /// Attention in one pass, where there is a kernel for it.
 pub(crate) fn attention(heads: [&Candle; 3], how: Attention<'_>) -> Option<CandleResult<Candle>> {
+    if how.window.is_some() || how.soft_cap.is_some() || how.bias.is_some() || how.sinks.is_some() {
+        return None;
+    }
     let added = match how.padding {
         Padding::None => None,
         Padding::Added(numbers) => Some(Ok(numbers.candle()?.clone())),
@@ -212,32 +224,74 @@ pub(crate) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -
     centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
+/// Rotates the first numbers of each head of (batch, heads, tokens, width) by their angles' cosines and sines (batch or 1, 1, tokens, rotated).
+pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) -> CandleResult<Candle> {
+    let (width, rotated) = (x.dim(D::Minus1)?, cos.dim(D::Minus1)?);
+    let turned = x.narrow(D::Minus1, 0, rotated)?;
+    let half = rotated / 2;
+    let swapped = match pairing {
+        Pairing::Halves => {
+            let (first, second) = (turned.narrow(D::Minus1, 0, half)?, turned.narrow(D::Minus1, half, half)?);
+            Candle::cat(&[second.contiguous()?.neg()?, first.contiguous()?], D::Minus1)?
+        }
+        Pairing::Neighbours => {
+            let pairs = turned.contiguous()?.reshape((x.dim(0)?, x.dim(1)?, x.dim(2)?, half, 2))?;
+            let (first, second) = (pairs.narrow(4, 0, 1)?, pairs.narrow(4, 1, 1)?);
+            Candle::cat(&[second.contiguous()?.neg()?, first.contiguous()?], 4)?.reshape(turned.dims())?
+        }
+    };
+    let turned = (turned.broadcast_mul(cos)? + swapped.broadcast_mul(sin)?)?;
+    if rotated == width {
+        return Ok(turned);
+    }
+    Candle::cat(&[turned, x.narrow(D::Minus1, rotated, width - rotated)?.contiguous()?], D::Minus1)
+}
+
+/// The root mean square norm, computed in 32 bits at least; the weight scales the result in its own format, as in transformers.
+pub(crate) fn rms_norm(x: &Candle, weight: &Candle, eps: f64) -> CandleResult<Candle> {
+    let wide = if matches!(x.dtype(), CandleDType::F16 | CandleDType::BF16) { CandleDType::F32 } else { x.dtype() };
+    let scaled = x.to_dtype(wide)?;
+    let mean = scaled.sqr()?.mean_keepdim(D::Minus1)?;
+    let scaled = scaled.broadcast_div(&(mean + eps)?.sqrt()?)?;
+    // A weight in more bits, such as Gemma's 1 + w, scales before the result is narrowed.
+    scaled.to_dtype(weight.dtype())?.broadcast_mul(weight)?.to_dtype(x.dtype())
+}
+
+/// Each head of (batch, heads, tokens, width) this many times after itself.
+pub(crate) fn repeated_heads(x: &Candle, times: usize) -> CandleResult<Candle> {
+    let (batch, heads, tokens, width) = x.dims4()?;
+    x.unsqueeze(2)?.expand((batch, heads, times, tokens, width))?.reshape((batch, heads * times, tokens, width))
+}
+
 pub(crate) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
     let mut dims = ids.dims().to_vec();
     dims.push(table.dim(1)?);
     table.index_select(&ids.flatten_all()?.contiguous()?, 0)?.reshape(dims)
 }
 
-/// Memory (batch, heads, room, width) with `new` stored behind its first `len` tokens: the memory given if it has room, else larger
-/// memory with the earlier tokens copied into it: `least` tokens if they are enough, else twice as many as needed at most.
+/// Memory (batch, heads, room, width) with `new` stored behind the earlier tokens, and the place behind it: the memory given, of which
+/// the places before `end` are taken, or new memory with the earlier tokens copied to its
+/// beginning. New memory has at least `least` places, or twice as many as needed at most.
 pub(crate) fn stored_behind(
-    room: Option<&Candle>,
+    room: Option<(&Candle, usize)>,
     earlier: Option<&Candle>,
-    (len, least): (usize, usize),
+    least: usize,
     new: &Candle,
-) -> CandleResult<Candle> {
+) -> CandleResult<(Candle, usize)> {
     let (batch, heads, more, width) = new.dims4()?;
-    let room = match room {
-        Some(room) if room.dim(2)? >= len + more => room.clone(),
+    let (room, end) = match room {
+        Some((room, end)) if room.dim(2)? >= end + more => (room.clone(), end),
         _ => {
-            let tokens = if len + more <= least { least } else { (len + more).next_power_of_two() };
-            let larger = Candle::zeros((batch, heads, tokens, width), new.dtype(), new.device())?;
-            if let Some(earlier) = earlier {
+            let kept = earlier.map_or(Ok(0), |earlier| earlier.dim(2))?;
+            // Another token will follow.
+            let places = if kept + more <= least { least } else { (kept + more + 1).next_power_of_two() };
+            let larger = Candle::zeros((batch, heads, places, width), new.dtype(), new.device())?;
+            if let Some(earlier) = earlier.filter(|_| kept > 0) {
                 larger.slice_set(&earlier.contiguous()?, 2, 0)?;
             }
-            larger
+            (larger, kept)
         }
     };
-    room.slice_set(&new.contiguous()?, 2, len)?;
-    Ok(room)
+    room.slice_set(&new.contiguous()?, 2, end)?;
+    Ok((room, end + more))
 }

@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, path::Path};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use serde_json::Value as Json;
 
-use crate::{Error, ModelFiles, Result, files::reading};
+use crate::{
+    Error, ModelFiles, Result,
+    files::reading,
+    gguf::{Gguf, is_gguf},
+};
 
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,15 +81,21 @@ impl ChatTemplate {
         Ok(Self { origin, environment, tokens: tokens.into_iter().collect() })
     }
 
-    /// The template among a model's files: chat_template.jinja, or the field `chat_template` of tokenizer_config.json.
+    /// The template among a model's files: chat_template.jinja, or the field `chat_template` of tokenizer_config.json; of a GGUF file the
+    /// one in its metadata.
     ///
     /// # Errors
     /// [`Error::Files`] if a file or the template in it is malformed; [`Error::Io`] if one cannot be read.
     pub fn find(files: &ModelFiles) -> Result<Option<Self>> {
-        let config_path = files.file(TOKENIZER_CONFIG)?;
+        if let Some(path) = files.config().ok().filter(|path| is_gguf(path)) {
+            let file = Gguf::open(&path)?;
+            let Some(source) = file.chat_template() else { return Ok(None) };
+            return Self::new(path.display().to_string(), source, file.special_tokens()?).map(Some);
+        }
+        let config_path = files.further(TOKENIZER_CONFIG)?;
         let config = config_path.as_deref().map(json).transpose()?.unwrap_or_default();
         let tokens: Vec<_> = special_tokens(&config).collect();
-        if let Some(path) = files.file(OWN_FILE)? {
+        if let Some(path) = files.further(OWN_FILE)? {
             return Self::new(path.display().to_string(), &text(&path)?, tokens).map(Some);
         }
         let Some(source) = source(&config) else { return Ok(None) };

@@ -11,7 +11,7 @@ use irene_tree::file_fault;
 
 use self::cache::Hub;
 pub(crate) use self::cache::is_id;
-use crate::{Error, Result, builtin};
+use crate::{Error, Result, builtin, gguf::is_gguf};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -103,11 +103,16 @@ impl ModelFiles {
         self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
     }
 
-    /// A file of the model by its name, if there is one.
+    /// A further file of the model by its name, if there is one. What lies beside a file that was named itself may be another model's.
     ///
     /// # Errors
     /// [`Error::Files`] for a link to nothing; [`Error::Io`] for a cache that cannot be read.
-    pub fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+    pub fn further(&self, name: &str) -> Result<Option<PathBuf>> {
+        if self.itself().is_some() { Ok(None) } else { self.file(name) }
+    }
+
+    /// A file of the model, if there is one.
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));
         if let Some(file) = local.as_ref().filter(|file| file.is_file()) {
             return Ok(Some(file.clone()));
@@ -153,6 +158,9 @@ fn other_config(dir: &Path) -> Option<String> {
     let is_config = |name: &&String| name.ends_with("config.json") && !NOT_OF_A_MODEL.contains(&name.as_str());
     if let Some(name) = names.iter().find(is_config) {
         return Some(format!("; there is {name}: name that file if it describes the model"));
+    }
+    if let Some(name) = names.iter().find(|name| is_gguf(Path::new(name))) {
+        return Some(format!("; there is {name}: name that file, it holds a whole model"));
     }
     let is_adapter = names.iter().any(|name| name == "adapter_config.json");
     is_adapter

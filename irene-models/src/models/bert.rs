@@ -14,8 +14,8 @@ use super::{
     task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
-    ModelOutput, Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
+    Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
 labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
@@ -287,7 +287,7 @@ impl Module for BertSelfAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
         let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, causal: Causal::No, padding: Padding::Added(mask) };
+        let how = Attention { scaling, padding: Padding::Added(mask), ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         heads::merge(cx, &context)
     }

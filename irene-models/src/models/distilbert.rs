@@ -8,8 +8,8 @@ use super::{
     task_head::{HeadClasses, HeadLayers, Transforming, Trunk, WithHead, decoder},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Causal, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
-    ModelOutput, Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
+    Module, Padding, Result, Scaling, TaskHead, Tensor, Weights, labelled,
 };
 
 labelled!(DistilBertModel, Embeddings, Transformer, TransformerBlock, MultiHeadSelfAttention, Ffn);
@@ -234,7 +234,7 @@ impl Module for MultiHeadSelfAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
         let scaling = Scaling::Query(heads::root_of_width(&heads));
-        let how = Attention { scaling, causal: Causal::No, padding: Padding::Masked(mask) };
+        let how = Attention { scaling, padding: Padding::Masked(mask), ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         let context = heads::merge(cx, &context)?;
         cx.call(&self.out_lin, &context)

@@ -86,7 +86,7 @@ impl Sizes {
     }
 
     pub(super) fn cache(&self) -> CacheShape {
-        CacheShape { layers: self.layers, heads: self.heads, width: self.hidden / self.heads }
+        CacheShape::uniform(self.layers, self.heads, self.hidden / self.heads)
     }
 }
 
@@ -196,11 +196,12 @@ impl Module for Gpt2Attention {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
         let heads = self.projections.heads(cx, hidden)?;
-        let (heads, kept) = cx.remember(past, heads)?;
+        let (heads, kept) = cx.remember(past, heads, None)?;
         let how = Attention {
             scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
             causal: Causal::Chosen { mask: &masks.causal, otherwise: MASKED },
             padding: masks.padding(),
+            ..Attention::PLAIN
         };
         let context = cx.attention(&heads, how)?;
         Ok((self.projections.merge(cx, &context)?, kept))

@@ -161,11 +161,12 @@ impl Module for GptAttention {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (masks, past)): Seen<'_>) -> Result<Self::Output> {
         let heads = self.projections.heads(cx, hidden)?;
-        let (heads, kept) = cx.remember(past, heads)?;
+        let (heads, kept) = cx.remember(past, heads, None)?;
         let how = Attention {
             scaling: Scaling::Scores(heads::root_of_width(&heads)),
             causal: Causal::Blended { mask: &masks.causal, otherwise: MASKED },
             padding: masks.padding(),
+            ..Attention::PLAIN
         };
         let context = cx.attention(&heads, how)?;
         Ok((self.projections.merge(cx, &context)?, kept))

@@ -8,6 +8,7 @@ use self::find::Origin;
 use crate::{
     Batch, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
     Tensor, TreeVisitor, Visitor, WeightSource, Weights, builtin, generation,
+    gguf::{self, Gguf, StoredShapes},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -99,6 +100,8 @@ pub struct ModelSpec {
     config: Config,
     architecture: &'static dyn Architecture,
     origin: Origin,
+    /// The GGUF file that the config is from.
+    stored: Option<Gguf>,
     notes: Vec<String>,
 }
 
@@ -172,15 +175,19 @@ impl ModelSpec {
     /// As [`Architecture::cache`].
     pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
         let size = Size::new(sequences, 1).after(tokens);
-        Ok(self.cache()?.map(|shape| Cache::of_shape(size, shape, format).bytes()))
+        Ok(self.cache()?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
     }
 
-    /// Bytes of the weights with this head in these formats; tied weights count once.
+    /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
     ///
     /// # Errors
     /// As [`build_with_head`](Self::build_with_head).
     pub fn weight_bytes(&self, head: TaskHead, precision: Precision) -> Result<u64> {
-        let counted = Counted { shapes: ShapesOnly(precision), bytes: Cell::new(0) };
+        let shapes: Box<dyn WeightSource> = match &self.stored {
+            Some(file) => Box::new(StoredShapes::new(file.clone(), precision)?),
+            None => Box::new(ShapesOnly(precision)),
+        };
+        let counted = Counted { shapes, bytes: Cell::new(0) };
         self.build_with_head(&counted, head)?;
         Ok(counted.bytes.get())
     }
@@ -191,7 +198,7 @@ impl ModelSpec {
     /// [`Error::Config`] for a field that is no token and no list of tokens; [`Error::Io`] and [`Error::Files`] for the file.
     pub fn end_tokens(&self, files: Option<&ModelFiles>) -> Result<Vec<i64>> {
         const FIELD: &str = "eos_token_id";
-        let generation = files.map(|files| files.file("generation_config.json")).transpose()?.flatten();
+        let generation = files.map(|files| files.further("generation_config.json")).transpose()?.flatten();
         let of_generation = generation.map(|path| Config::read(&path)?.tokens(FIELD)).transpose()?;
         let of_generation = of_generation.filter(|tokens| !tokens.is_empty());
         of_generation.map_or_else(|| self.config.tokens(FIELD), Ok)
@@ -222,7 +229,7 @@ impl ModelSpec {
         Error::Input { model: self.name.clone(), reason }
     }
 
-    /// The model with the weights of these safetensors files (one, or all shards).
+    /// The model with the weights of these safetensors files (one, or all shards), or of a GGUF file.
     ///
     /// # Errors
     /// As [`build_with_head`](Self::build_with_head); [`Error::Io`] and [`Error::Files`] for the files.
@@ -234,6 +241,12 @@ impl ModelSpec {
         dtype: candle_core::DType,
         device: &candle_core::Device,
     ) -> Result<Box<dyn Model>> {
+        if let [file] = weights
+            && gguf::is_gguf(file)
+        {
+            let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
+            return self.build_with_head(&weights, head);
+        }
         let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
         self.build_with_head(&checkpoint, head)
     }
@@ -287,7 +300,13 @@ impl ModelSpec {
         if size.new == 0 {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = self.build_with_head(&ShapesOnly(precision), run.head)?;
+        let model = match &self.stored {
+            // In its own precision, a file's tensors have formats of their own.
+            Some(file) if self.config.precision()? == precision => {
+                self.build_with_head(&StoredShapes::new(file.clone(), precision)?, run.head)?
+            }
+            _ => self.build_with_head(&ShapesOnly(precision), run.head)?,
+        };
         let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
         model.run(&mut cx, &self.batch(run)?)?;
         Ok(())
@@ -304,7 +323,7 @@ impl ModelSpec {
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };
                 // In a generation the caller gives positions, which skip padding.
                 let position_ids = run.is_padded.then(|| batch.input_ids.clone());
-                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, shape, format)) }
+                Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
                 let reason = "it reads whole sequences and keeps no keys and values: leave the past out";
@@ -317,7 +336,7 @@ impl ModelSpec {
 
 /// Counts the bytes of the parameters that are asked for.
 struct Counted {
-    shapes: ShapesOnly,
+    shapes: Box<dyn WeightSource>,
     bytes: Cell<u64>,
 }
 
@@ -330,6 +349,10 @@ impl WeightSource for Counted {
 
     fn precision(&self) -> Precision {
         self.shapes.precision()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.shapes.has(key)
     }
 
     fn has_keys(&self) -> bool {

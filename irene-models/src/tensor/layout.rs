@@ -61,6 +61,19 @@ impl Layout {
         }
     }
 
+    pub(super) fn expanded(mut self, shape: Shape) -> Result<Self> {
+        let from = self.shape;
+        let pairs = self.shape.dims_mut().iter_mut().zip(self.strides.dims_mut()).zip(shape.dims());
+        let fits = from.rank() == shape.rank()
+            && pairs.into_iter().all(|((dim, stride), &wanted)| {
+                if *dim == 1 && wanted != 1 {
+                    (*dim, *stride) = (wanted, 0);
+                }
+                *dim == wanted
+            });
+        if fits { Ok(self) } else { Err(mismatch("expand", format!("{from} to {shape}"))) }
+    }
+
     pub(super) fn reshaped(self, shape: Shape) -> Result<Self> {
         if !self.is_contiguous() {
             return Err(mismatch("reshape", format!("{} is not contiguous", self.shape)));

@@ -8,7 +8,7 @@ use irene_tree::{Format, OpKind, Shape};
 use super::{Form, Tensor, layout};
 #[cfg(feature = "candle")]
 use crate::candle::{convolution, operations, transforms};
-use crate::{Attention, Result};
+use crate::{Angles, Attention, Pairing, Result};
 
 /// Operations of one tensor, element by element or along the last dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +23,11 @@ pub(crate) enum Unary {
     Silu,
     Sigmoid,
     Erf,
+    Neg,
+    Cos,
+    Sin,
+    /// Over the last dimension, which becomes 1.
+    Sum,
     Pow(f64),
     NotEqual(i64),
     CumSum,
@@ -40,12 +45,28 @@ impl Unary {
             Self::Silu => OpKind::Silu,
             Self::Sigmoid => OpKind::Sigmoid,
             Self::Erf => OpKind::Erf,
+            Self::Neg => OpKind::Neg,
+            Self::Cos => OpKind::Cos,
+            Self::Sin => OpKind::Sin,
+            Self::Sum => OpKind::Sum,
             Self::Pow(_) => OpKind::Pow,
             Self::NotEqual(_) => OpKind::Compare,
             Self::CumSum => OpKind::CumSum,
             Self::Cast(_) => OpKind::Cast,
             Self::Copy => OpKind::Copy,
         }
+    }
+
+    /// The operation on a gate, times another tensor.
+    pub(crate) fn gated(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        gate.unary(self)?.binary(Binary::Mul, up)
+    }
+
+    fn shape(self, mut of: Shape) -> Shape {
+        if let (Self::Sum, Some(last)) = (self, of.dims_mut().last_mut()) {
+            *last = 1;
+        }
+        of
     }
 
     fn format(self, of: Format) -> Format {
@@ -74,6 +95,7 @@ pub(crate) enum Binary {
     Add,
     Sub,
     Mul,
+    Div,
 }
 
 impl Binary {
@@ -82,6 +104,7 @@ impl Binary {
             Self::Add => OpKind::Add,
             Self::Sub => OpKind::Sub,
             Self::Mul => OpKind::Mul,
+            Self::Div => OpKind::Div,
         }
     }
 }
@@ -135,6 +158,8 @@ macro_rules! in_form {
         match ($(&$tensor.form),+,) {
             #[cfg(feature = "candle")]
             ($(Form::Candle($tensor)),+,) => Ok(Form::Candle($run).into()),
+            #[cfg(feature = "candle")]
+            _ if [$($tensor),+].iter().any(|tensor| tensor.is_in_blocks()) => Err(in_blocks()),
             _ => Ok(Tensor::of_shape($shape, $format)),
         }
     };
@@ -149,15 +174,22 @@ macro_rules! viewed {
             Form::Shape(_, format) => Form::Shape(followed, *format),
             #[cfg(feature = "candle")]
             Form::Candle($x) => Form::Candle($run?),
+            #[cfg(feature = "candle")]
+            Form::Blocks(..) => return Err(in_blocks()),
         };
         Ok(Tensor { form, role: $tensor.role })
     }};
 }
 
+#[cfg(feature = "candle")]
+fn in_blocks() -> crate::Error {
+    layout::mismatch("quantised weight", "only products and look-ups take it".into())
+}
+
 impl Tensor {
     pub(crate) fn unary(&self, op: Unary) -> Result<Self> {
         let x = self;
-        in_form!([x] self.shape(), op.format(self.format()), candle: operations::unary(x, op)?)
+        in_form!([x] op.shape(self.shape()), op.format(self.format()), candle: operations::unary(x, op)?)
     }
 
     pub(crate) fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
@@ -271,6 +303,54 @@ impl Tensor {
         }
     }
 
+    /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
+    pub(crate) fn repeated_heads(&self, times: usize) -> Result<Self> {
+        let x = self;
+        in_form!([x] {
+            let mut shape = self.shape();
+            match shape.dims_mut() {
+                [_, heads, _, _] => *heads = heads.saturating_mul(times),
+                _ => return Err(layout::mismatch("repeat_heads", format!("{shape}"))),
+            }
+            shape
+        }, self.format(), candle: operations::repeated_heads(x, times)?)
+    }
+
+    /// Beside scores (.., query, key): 1 where the query sees the key, (1, 1, query, key).
+    pub(crate) fn seen_places(&self, is_causal: bool, window: Option<usize>) -> Result<Self> {
+        let (queries, keys) = (self.dim(2), self.dim(3));
+        let scores = self;
+        in_form!([scores] [1, 1, queries, keys], Format::U8, candle: {
+            let first = keys.saturating_sub(queries);
+            let window = window.unwrap_or(usize::MAX);
+            let sees = |query: usize, key: usize| (!is_causal || key <= query) && key.abs_diff(query) < window;
+            let places: Vec<u8> = (first..first + queries)
+                .flat_map(|query| (0..keys).map(move |key| u8::from(sees(query, key))))
+                .collect();
+            candle_core::Tensor::from_vec(places, (1, 1, queries, keys), scores.device())?
+        })
+    }
+
+    /// The first numbers of each head rotated by their angles, contiguous.
+    pub(crate) fn rotated(&self, angles: &Angles, pairing: Pairing) -> Result<Self> {
+        let (x, cos, sin) = (self, &angles.cos, &angles.sin);
+        in_form!([x, cos, sin] {
+            let (width, rotated) = (self.dim(3), cos.dim(3));
+            if rotated > width || self.dim(2) != cos.dim(2) {
+                return Err(layout::mismatch("rotary", format!("{} by angles {}", self.shape(), cos.shape())));
+            }
+            self.shape()
+        }, self.format(), candle: operations::rotated(x, [cos, sin], pairing)?)
+    }
+
+    /// The root mean square norm over the last dimension.
+    pub(crate) fn rms_norm(&self, weight: &Self, eps: f64) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight]
+            layout::mapped("rms_norm", self.shape(), weight.dim(0), weight.dim(0))?, self.format(),
+            candle: operations::rms_norm(x, weight, eps)?)
+    }
+
     /// The attention of query, key and value (batch, heads, tokens, width) as one operation, where there is one: a view of memory in
     /// the order (batch, tokens, heads, width).
     pub(crate) fn attention([query, key, value]: [&Self; 3], how: Attention<'_>) -> Option<Result<Self>> {
@@ -296,6 +376,11 @@ impl Tensor {
     /// The rows of a table (`self`) at these ids, as numbers of this format where the table is followed by its shape.
     pub(crate) fn rows(&self, ids: &Self, format: Format) -> Result<Self> {
         let table = self;
+        #[cfg(feature = "candle")]
+        if let (Form::Blocks(table, _), Form::Candle(ids)) = (&table.form, &ids.form) {
+            let dtype = operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
+            return Ok(Form::Candle(table.rows(ids, dtype)?).into());
+        }
         in_form!([table, ids] {
             let (outer, width) = (ids.shape(), self.dim(1));
             let dims = [outer.dims(), &[width]].concat();
@@ -304,11 +389,21 @@ impl Tensor {
     }
 
     pub(crate) fn transpose(&self, first: usize, second: usize) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let Form::Blocks(matrix, layout) = &self.form {
+            let form = Form::Blocks(matrix.clone(), layout.transposed(first, second)?);
+            return Ok(Self { form, role: self.role });
+        }
         viewed!(self, layout => layout.transposed(first, second), candle: x => x.transpose(first, second))
     }
 
     pub(crate) fn reshape(&self, shape: Shape) -> Result<Self> {
         viewed!(self, layout => layout.reshaped(shape), candle: x => x.reshape(shape.dims()))
+    }
+
+    /// The same elements stretched along dimensions of 1.
+    pub(crate) fn expand(&self, shape: Shape) -> Result<Self> {
+        viewed!(self, layout => layout.expanded(shape), candle: x => x.broadcast_as(shape.dims()))
     }
 
     pub(crate) fn narrow(&self, dim: usize, start: usize, len: usize) -> Result<Self> {

@@ -1,28 +1,56 @@
-use irene_tree::{OpKind, Operand, Operation};
+use irene_tree::{Format, Kernels, OpKind, Operand, Operation};
 
 use super::{Cx, operations::label_of};
 use crate::{Result, Tensor};
 
 /// The steps of an attention between its two products, written once: eager and fused kernels follow from this.
+///
+/// Scores are scaled, capped, given their bias and masked, in this order; then their softmax weighs the values.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// The divisor of the scores, and where it is applied.
+    /// The factor of the scores, and where it is applied.
     pub scaling: Scaling,
-    /// The causal mask.
+    /// How keys after the query are hidden.
     pub causal: Causal<'a>,
     /// Which keys are padding.
     pub padding: Padding<'a>,
+    /// A query sees only keys that are fewer than this many places away from it.
+    pub window: Option<usize>,
+    /// Scores become cap · tanh(score / cap).
+    pub soft_cap: Option<f64>,
+    /// Numbers added to the scores, which stretch to (batch, heads, query, key).
+    pub bias: Option<&'a Tensor>,
+    /// A score for each head (heads) that takes its share of the softmax and weighs no value.
+    pub sinks: Option<&'a Tensor>,
+    /// Whether the softmax of narrower numbers is computed in 32 bits.
+    pub wide_softmax: bool,
 }
 
-/// Where an attention divides by the root of its width, or another number.
+impl Attention<'_> {
+    /// Every query sees every key; scores are the bare products.
+    pub const PLAIN: Attention<'static> = Attention {
+        scaling: Scaling::None,
+        causal: Causal::No,
+        padding: Padding::None,
+        window: None,
+        soft_cap: None,
+        bias: None,
+        sinks: None,
+        wide_softmax: false,
+    };
+}
+
+/// How an attention scales its scores: by a divisor or a factor, of the scores or the queries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scaling {
-    /// Nowhere.
+    /// Not at all.
     None,
-    /// The scores.
+    /// The scores are divided.
     Scores(f64),
-    /// The queries, before the product.
+    /// The queries are divided, before the product.
     Query(f64),
+    /// The scores are multiplied.
+    Factor(f64),
 }
 
 /// How scores of keys after the query are masked. The masks are (1, 1, query, key), 0 where a key comes later.
@@ -44,6 +72,8 @@ pub enum Causal<'a> {
         /// The score of a later key.
         otherwise: f64,
     },
+    /// Later keys are hidden. Where kernels are eager, the numbers of `padding` do that, and hide what is outside the window.
+    Hidden,
 }
 
 /// How an attention is told of padding.
@@ -51,7 +81,7 @@ pub enum Causal<'a> {
 pub enum Padding<'a> {
     /// There is none.
     None,
-    /// Numbers (batch, 1, 1, key) that are added to the scores.
+    /// Numbers (batch, 1, 1 or query, key) that are added to the scores.
     Added(&'a Tensor),
     /// A mask (batch, key); scores become the lowest number where it is 0.
     Masked(&'a Tensor),
@@ -64,6 +94,7 @@ impl Attention<'_> {
         match self.scaling {
             Scaling::None => 1.0,
             Scaling::Scores(root) | Scaling::Query(root) => 1.0 / root,
+            Scaling::Factor(factor) => factor,
         }
     }
 
@@ -73,23 +104,38 @@ impl Attention<'_> {
         match self.causal {
             Causal::No => None,
             Causal::Chosen { otherwise, .. } | Causal::Blended { otherwise, .. } => Some(otherwise),
+            Causal::Hidden => Some(f64::from(f32::MIN)),
         }
     }
 
-    /// The fused operation. It skips the pairs that a causal mask hides.
+    /// The fused operation. It skips the pairs that the causal mask and the window hide.
     fn operation(&self, heads: [&Tensor; 3], output: &Tensor) -> Operation {
         let [query, key, _] = heads;
-        let (queries, keys) = (query.dim(2) as u64, key.dim(2) as u64);
-        let pairs = match self.causal {
-            Causal::No => queries.saturating_mul(keys),
-            _ => queries.saturating_mul(keys.saturating_sub(queries)).saturating_add(queries * (queries + 1) / 2),
-        };
+        let pairs = self.pairs(query.dim(2) as u64, key.dim(2) as u64);
         let padding = match self.padding {
             Padding::None => None,
-            Padding::Added(tensor) | Padding::Masked(tensor) => Some(tensor.operand()),
+            Padding::Added(tensor) | Padding::Masked(tensor) => Some(tensor),
         };
-        let inputs: Vec<Operand> = heads.into_iter().map(Tensor::operand).chain(padding).collect();
+        let others = [padding, self.bias, self.sinks].into_iter().flatten();
+        let inputs: Vec<Operand> = heads.into_iter().chain(others).map(Tensor::operand).collect();
         Operation { pairs, ..Operation::new(OpKind::Attention, &inputs, output.operand()) }
+    }
+
+    /// Pairs of a query and a key that it sees, for queries that belong to the last of the keys.
+    fn pairs(&self, queries: u64, keys: u64) -> u64 {
+        let window = self.window.map_or(u64::MAX, |window| window as u64).min(keys.max(1));
+        // The sum of min(start + 1, window), min(start + 2, window) ... of `count` numbers.
+        let limited = |start: u64, count: u64| {
+            let growing = window.saturating_sub(start).min(count);
+            let grown = growing.saturating_mul(start).saturating_add(growing.saturating_mul(growing + 1) / 2);
+            grown.saturating_add((count - growing).saturating_mul(window))
+        };
+        match self.causal {
+            Causal::No if self.window.is_none() => queries.saturating_mul(keys),
+            // Each query sees as many keys before it as, by symmetry, another after it; itself once.
+            Causal::No => (2 * limited(0, queries)).saturating_sub(queries),
+            _ => limited(keys.saturating_sub(queries), queries),
+        }
     }
 }
 
@@ -97,7 +143,7 @@ impl Attention<'_> {
 /// Those of their operations.
 impl Cx<'_> {
     /// The attention of query, key and value, views (batch, heads, tokens, width); the queries belong to the last tokens of the keys.
-    /// Gives (batch, heads, tokens, width).
+    /// Keys and values may have fewer heads, each for a group of queries' heads. Gives (batch, heads, tokens, width).
     #[inline]
     pub fn attention(&mut self, heads: &[Tensor; 3], how: Attention<'_>) -> Result<Tensor> {
         let [query, key, value] = heads;
@@ -115,24 +161,63 @@ impl Cx<'_> {
     }
 
     fn attention_by_operations(&mut self, [query, key, value]: &[Tensor; 3], how: Attention<'_>) -> Result<Tensor> {
-        let [mut query, key, value] = [self.contiguous(query)?, self.contiguous(key)?, self.contiguous(value)?];
+        let groups = query.dim(1) / key.dim(1).max(1);
+        let [mut query, key, value] =
+            [self.contiguous(query)?, self.repeat_heads(key, groups)?, self.repeat_heads(value, groups)?];
         if let Scaling::Query(root) = how.scaling {
             query = self.div_scalar(&query, root)?;
         }
         let keys = self.transpose(&key, 2, 3)?;
         let mut scores = self.matmul(&query, &keys)?;
-        if let Scaling::Scores(root) = how.scaling {
-            scores = self.div_scalar(&scores, root)?;
+        match how.scaling {
+            Scaling::Scores(root) => scores = self.div_scalar(&scores, root)?,
+            Scaling::Factor(factor) => scores = self.mul_scalar(&scores, factor)?,
+            Scaling::None | Scaling::Query(_) => {}
+        }
+        if let Some(cap) = how.soft_cap {
+            let divided = self.div_scalar(&scores, cap)?;
+            let capped = self.tanh(&divided)?;
+            scores = self.mul_scalar(&capped, cap)?;
+        }
+        if let Some(bias) = how.bias {
+            scores = self.add(&scores, bias)?;
         }
         let scores = self.without_later_keys(scores, how.causal)?;
         let scores = self.without_padding(scores, how.padding)?;
-        let probabilities = self.softmax(&scores)?;
+        let scores = self.without_hidden_keys(scores, how)?;
+        let probabilities = self.probabilities(&scores, how)?;
         self.matmul(&probabilities, &value)
+    }
+
+    /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
+    pub fn repeat_heads(&mut self, heads: &Tensor, times: usize) -> Result<Tensor> {
+        if times <= 1 {
+            return self.contiguous(heads);
+        }
+        self.traced(OpKind::Copy, &[heads], || heads.repeated_heads(times))
+    }
+
+    fn probabilities(&mut self, scores: &Tensor, how: Attention<'_>) -> Result<Tensor> {
+        let own = scores.format();
+        let is_cast = how.wide_softmax && own.bytes(1) < Format::F32.bytes(1);
+        let mut scores = if is_cast { self.cast(scores, Format::F32)? } else { scores.clone() };
+        if let Some(sinks) = how.sinks {
+            let sinks = if is_cast { self.cast(sinks, Format::F32)? } else { sinks.clone() };
+            let sinks = sinks.reshape([1, sinks.dim(0), 1, 1].into())?;
+            let sinks = sinks.expand([scores.dim(0), scores.dim(1), scores.dim(2), 1].into())?;
+            scores = self.join(&scores, &sinks, 3)?;
+        }
+        let mut probabilities = self.softmax(&scores)?;
+        if how.sinks.is_some() {
+            let kept = self.narrow(&probabilities, 3, 0, probabilities.dim(3) - 1)?;
+            probabilities = self.contiguous(&kept)?;
+        }
+        if is_cast { self.cast(&probabilities, own) } else { Ok(probabilities) }
     }
 
     fn without_later_keys(&mut self, scores: Tensor, causal: Causal<'_>) -> Result<Tensor> {
         match causal {
-            Causal::No => Ok(scores),
+            Causal::No | Causal::Hidden => Ok(scores),
             Causal::Chosen { mask, otherwise } => {
                 // transformers finds the mask's rows by the difference of two sizes.
                 self.sub_sizes(scores.dim(3), scores.dim(2))?;
@@ -155,8 +240,18 @@ impl Cx<'_> {
                 let is_token = self.not_equal(mask, 0)?;
                 let is_token = self.reshape(&is_token, [mask.dim(0), 1, 1, mask.dim(1)])?;
                 // The lowest finite number: minus infinity would make a row of padding alone NaN.
-                self.where_mask(&is_token, &scores, f64::from(f32::MIN))
+                self.where_mask(&is_token, &scores, scores.format().lowest())
             }
         }
+    }
+
+    /// Where kernels are fused and there is none for these tensors, nothing else hides later keys and those outside the window.
+    fn without_hidden_keys(&mut self, scores: Tensor, how: Attention<'_>) -> Result<Tensor> {
+        let is_causal = matches!(how.causal, Causal::Hidden);
+        if self.kernels() == Kernels::Eager || !(is_causal || how.window.is_some()) {
+            return Ok(scores);
+        }
+        let seen = scores.seen_places(is_causal, how.window)?;
+        self.where_mask(&seen, &scores, scores.format().lowest())
     }
 }

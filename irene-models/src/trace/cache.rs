@@ -1,7 +1,7 @@
 use irene_tree::{Format, Kernels, OpKind, Operation, Role, Size};
 
 use super::{Cx, Tensors, operations::label_of};
-use crate::{CacheShape, Result, Tensor};
+use crate::{CacheShape, LayerCache, Result, Tensor};
 
 /// The keys and values of one layer, (batch, heads, tokens, width) each.
 #[derive(Clone, Debug)]
@@ -12,10 +12,29 @@ pub struct KeyValue {
     pub value: Tensor,
     /// Memory with room for more tokens, which key and value are views of, where kernels are fused.
     #[cfg(feature = "candle")]
-    room: Option<[candle_core::Tensor; 2]>,
+    room: Option<Room>,
+}
+
+#[cfg(feature = "candle")]
+#[derive(Clone, Debug)]
+struct Room {
+    key: candle_core::Tensor,
+    value: candle_core::Tensor,
+    /// The place behind the last token.
+    end: usize,
 }
 
 impl KeyValue {
+    /// The last tokens of it, as many as a window keeps.
+    fn last(&self, tokens: usize) -> Result<Self> {
+        let all = self.key.dim(2);
+        if tokens >= all {
+            return Ok(self.clone());
+        }
+        let last = |x: &Tensor| x.narrow(2, all - tokens, tokens);
+        Ok(Self { key: last(&self.key)?, value: last(&self.value)?, ..self.clone() })
+    }
+
     fn new(key: Tensor, value: Tensor) -> Self {
         Self {
             key: key.with_role(Role::Cache),
@@ -29,15 +48,16 @@ impl KeyValue {
     fn bytes(&self) -> u64 {
         #[cfg(feature = "candle")]
         if let Some(room) = &self.room {
-            let bytes = |tensor: &candle_core::Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
-            return room.iter().map(|tensor| bytes(tensor) as u64).sum();
+            let bytes = |tensor: &candle_core::Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
+            return bytes(&room.key) + bytes(&room.value);
         }
         self.key.operand().bytes().saturating_add(self.value.operand().bytes())
     }
 
-    /// Keys and values that are only followed by their shape.
-    pub fn of_shape(shape: [usize; 4], format: Format) -> Self {
-        Self::new(Tensor::of_shape(shape, format), Tensor::of_shape(shape, format))
+    /// Keys and values of `past` tokens that are only followed by their shape.
+    pub fn of_shape(sequences: usize, past: usize, layer: LayerCache, format: Format) -> Self {
+        let of_width = |width| Tensor::of_shape([sequences, layer.heads, layer.kept(past), width], format);
+        Self::new(of_width(layer.key_width), of_width(layer.value_width))
     }
 }
 
@@ -54,16 +74,18 @@ impl Tensors for KeyValue {
 pub struct Cache {
     /// One for each layer; none before the first token.
     pub layers: Vec<KeyValue>,
+    /// Tokens of each sequence so far. A layer with a sliding window keeps the last ones alone.
+    pub past: usize,
 }
 
 impl Cache {
     /// The cache after `size.past` tokens of each sequence, followed by its shape.
-    pub fn of_shape(size: Size, shape: CacheShape, format: Format) -> Self {
+    pub fn of_shape(size: Size, shape: &CacheShape, format: Format) -> Self {
         if size.past == 0 {
             return Self::default();
         }
-        let layer = KeyValue::of_shape([size.sequences, shape.heads, size.past, shape.width], format);
-        Self { layers: vec![layer; shape.layers] }
+        let layer = |&layer: &LayerCache| KeyValue::of_shape(size.sequences, size.past, layer, format);
+        Self { layers: shape.0.iter().map(layer).collect(), past: size.past }
     }
 
     /// The same keys and values in memory of their own. A clone shares its memory, which a pass with fused kernels writes to.
@@ -72,17 +94,12 @@ impl Cache {
     /// Errors of candle.
     pub fn copied(&self) -> Result<Self> {
         let copied = |layer: &KeyValue| Ok(KeyValue::new(layer.key.copied()?, layer.value.copied()?));
-        Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()? })
+        Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()?, past: self.past })
     }
 
     /// Bytes of memory that it takes, room for more tokens included.
     pub fn bytes(&self) -> u64 {
         self.layers.iter().map(KeyValue::bytes).fold(0, u64::saturating_add)
-    }
-
-    /// Tokens of each sequence that are in it.
-    pub fn past(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.key.dim(2))
     }
 
     /// The earlier keys and values of the layer at this place.
@@ -123,7 +140,13 @@ impl Cx<'_> {
     /// the keys and values to keep, if a cache is kept.
     ///
     /// Eager kernels make new tensors of both, as the cache of transformers does; fused ones write the new tokens behind those in the cache.
-    pub fn remember(&mut self, past: Past<'_>, heads: [Tensor; 3]) -> Result<([Tensor; 3], Option<KeyValue>)> {
+    /// A layer with a sliding window keeps the last tokens that a later query may see.
+    pub fn remember(
+        &mut self,
+        past: Past<'_>,
+        heads: [Tensor; 3],
+        window: Option<usize>,
+    ) -> Result<([Tensor; 3], Option<KeyValue>)> {
         let [query, key, value] = heads;
         let [own_key, own_value] = [key.clone(), value.clone()];
         let kept = match (past, self.kernels()) {
@@ -132,13 +155,17 @@ impl Cx<'_> {
             (Past::Tokens(earlier), Kernels::Eager) => {
                 KeyValue::new(self.concat(&earlier.key, &key)?, self.concat(&earlier.value, &value)?)
             }
-            (Past::Empty, Kernels::Fused) => self.write_to_cache(None, &key, &value)?,
-            (Past::Tokens(earlier), Kernels::Fused) => self.write_to_cache(Some(earlier), &key, &value)?,
+            (Past::Empty, Kernels::Fused) => self.write_to_cache(None, [&key, &value], window)?,
+            (Past::Tokens(earlier), Kernels::Fused) => self.write_to_cache(Some(earlier), [&key, &value], window)?,
         };
         // Keys and values that this pass computed are activations to its own attention.
         let heads = match past {
             Past::Tokens(_) => [query, kept.key.clone(), kept.value.clone()],
             _ => [query, own_key, own_value],
+        };
+        let kept = match window {
+            Some(window) => kept.last(window.saturating_sub(1))?,
+            None => kept,
         };
         Ok((heads, Some(kept)))
     }
@@ -150,7 +177,12 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::Concat), &[earlier, new], both, describe)
     }
 
-    fn write_to_cache(&mut self, earlier: Option<&KeyValue>, key: &Tensor, value: &Tensor) -> Result<KeyValue> {
+    fn write_to_cache(
+        &mut self,
+        earlier: Option<&KeyValue>,
+        [key, value]: [&Tensor; 2],
+        window: Option<usize>,
+    ) -> Result<KeyValue> {
         let format = earlier.map_or(self.cache_format().unwrap_or(key.format()), |earlier| earlier.key.format());
         let describe = |written: &KeyValue| {
             let mut shape = key.shape();
@@ -160,7 +192,8 @@ impl Cx<'_> {
             let output = irene_tree::Operand::new(shape, written.key.format(), Role::Cache);
             Operation::new(OpKind::CacheWrite, &[key.operand(), value.operand()], output)
         };
-        let least = self.cache_room();
+        // A window moves through its memory, and is copied back to the beginning when it is at the end.
+        let least = window.map_or(self.cache_room(), |window| self.cache_room().min(2 * window));
         let write = || written(earlier, [key, value], format, least);
         self.operate(|| label_of(OpKind::CacheWrite), &[key, value], write, describe)
     }
@@ -171,16 +204,16 @@ impl Cx<'_> {
 fn written(earlier: Option<&KeyValue>, [key, value]: [&Tensor; 2], format: Format, least: usize) -> Result<KeyValue> {
     #[cfg(feature = "candle")]
     if let (Some(new_key), Some(new_value)) = (key.candle(), value.candle()) {
-        let len = earlier.map_or(0, |earlier| earlier.key.dim(2));
+        use crate::candle::operations::stored_behind;
         let room = earlier.and_then(|earlier| earlier.room.as_ref());
-        let views = earlier.and_then(|earlier| Some([earlier.key.candle()?, earlier.value.candle()?]));
-        let stored = |place: usize, new: &candle_core::Tensor| {
-            let (room, earlier) = (room.map(|room| &room[place]), views.map(|views| views[place]));
-            crate::candle::operations::stored_behind(room, earlier, (len, least), new)
-        };
-        let room = [stored(0, new_key)?, stored(1, new_value)?];
-        let view = |room: &candle_core::Tensor| Tensor::from_candle(room.narrow(2, 0, len + key.dim(2))?);
-        return Ok(KeyValue { room: Some(room.clone()), ..KeyValue::new(view(&room[0])?, view(&room[1])?) });
+        let [old_key, old_value] =
+            [earlier.and_then(|old| old.key.candle()), earlier.and_then(|old| old.value.candle())];
+        let (key, end) = stored_behind(room.map(|room| (&room.key, room.end)), old_key, least, new_key)?;
+        let (value, _) = stored_behind(room.map(|room| (&room.value, room.end)), old_value, least, new_value)?;
+        let tokens = earlier.map_or(0, |earlier| earlier.key.dim(2)) + new_key.dim(2)?;
+        let view = |room: &candle_core::Tensor| Tensor::from_candle(room.narrow(2, end - tokens, tokens)?);
+        let kept = KeyValue::new(view(&key)?, view(&value)?);
+        return Ok(KeyValue { room: Some(Room { key, value, end }), ..kept });
     }
     let longer = |earlier: Option<&Tensor>, new: &Tensor| {
         let new = Tensor::of_shape(new.shape(), format);

@@ -1,7 +1,15 @@
-use irene_tree::OpKind;
+use std::borrow::Cow;
 
-use super::Cx;
-use crate::{Activation, AffineLayer, Labelled, LayerNorm, Result, Tensor};
+use irene_tree::{Kernels, Level, OpKind, Operation};
+
+use super::{Cx, Label, operations::label_of};
+use crate::{Activation, AffineLayer, Labelled, LayerNorm, Linear, Module, Norm, Result, Tensor, tensor::Binary};
+
+/// What `run` gives for each layer, or the first error.
+fn each<const N: usize>(layers: [&Linear; N], mut run: impl FnMut(&Linear) -> Result<Tensor>) -> Result<[Tensor; N]> {
+    let outputs = layers.into_iter().map(&mut run).collect::<Result<Vec<_>>>()?;
+    outputs.try_into().map_err(|_| crate::Error::Shape { operation: "linear", reason: "no layers".into() })
+}
 
 /// Sequences of operations that are one kernel where kernels are fused and the tensors allow it. Each gives the same result as its
 /// operations one by one, to within 1e-5.
@@ -22,6 +30,51 @@ impl Cx<'_> {
         }
         let mapped = self.call(layer, x)?;
         activation.apply(self, &mapped)
+    }
+
+    /// Linear layers on one input: a single product under `name` where kernels are fused.
+    pub fn call_joint<const N: usize>(
+        &mut self,
+        name: &'static str,
+        layers: [&Linear; N],
+        x: &Tensor,
+    ) -> Result<[Tensor; N]> {
+        if self.kernels() == Kernels::Eager {
+            return each(layers, |layer| self.call(layer, x));
+        }
+        let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Linear.name(), level: Level::Ml };
+        let run = || each(layers, |layer| layer.forward(&mut Cx::silent(), x));
+        self.operate(label, &[x], run, |outputs| Linear::joint_operation(&layers, x, outputs))
+    }
+
+    /// The activation of a gate times another tensor.
+    pub fn gated(&mut self, gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+        let kinds = activation.kinds();
+        let describe = |output: &Tensor| {
+            let (first, others) = kinds.split_first()?;
+            let operation = Operation::new(*first, &[gate.operand(), up.operand()], output.operand());
+            Some(operation.fused_with(&[others, &[OpKind::Mul]].concat()))
+        };
+        let run = || Some(activation.in_one_pass()?.gated(gate, up));
+        if let Some(output) = self.fused(|| label_of(kinds[0]), &[gate, up], run, describe) {
+            return output;
+        }
+        let activated = activation.apply(self, gate)?;
+        self.mul(&activated, up)
+    }
+
+    /// A norm of a sum, and the sum.
+    pub fn norm_of_sum(&mut self, x: &Tensor, residual: &Tensor, norm: &Norm) -> Result<(Tensor, Tensor)> {
+        if self.kernels() == Kernels::Eager {
+            let sum = self.add(x, residual)?;
+            return Ok((self.call(norm, &sum)?, sum));
+        }
+        let run = || {
+            let sum = x.binary(Binary::Add, residual)?;
+            Ok((norm.forward(&mut Cx::silent(), &sum)?, sum))
+        };
+        let describe = |(normed, sum): &(Tensor, Tensor)| norm.operation_of_sum([x, residual], [normed, sum]);
+        self.operate(|| norm.label().clone(), &[x, residual], run, describe)
     }
 
     /// A sum, then its layer norm.

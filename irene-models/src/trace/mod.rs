@@ -10,6 +10,8 @@ mod cx;
 mod fusion;
 mod operations;
 mod output_visitor;
+mod rotary;
+mod routing;
 mod tensors;
 mod tree_visitor;
 
@@ -17,5 +19,9 @@ pub use attention::{Attention, Causal, Padding, Scaling};
 pub use cache::{Cache, KeyValue, Past};
 pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
 pub use output_visitor::OutputVisitor;
+pub use rotary::{Angles, Pairing};
+#[cfg(feature = "candle")]
+pub(crate) use routing::Order;
+pub use routing::Routed;
 pub use tensors::Tensors;
 pub use tree_visitor::TreeVisitor;

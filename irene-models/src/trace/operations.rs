@@ -19,6 +19,7 @@ pub(super) fn label_of(kind: OpKind) -> Label {
         OpKind::Dct => ("dct", Level::Ml),
         OpKind::Attention => ("attention", Level::Ml),
         OpKind::CacheWrite => ("cache_write", Level::Ml),
+        OpKind::GroupedLinear => ("grouped_linear", Level::Ml),
         other => (other.name(), Level::Math),
     };
     Label { name: Cow::Borrowed(name), instance_type: kind.name(), level }
@@ -171,6 +172,30 @@ impl Cx<'_> {
         self.unary(x, Unary::Sigmoid)
     }
 
+    /// -x.
+    #[inline]
+    pub fn neg(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Neg)
+    }
+
+    /// cos x.
+    #[inline]
+    pub fn cos(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Cos)
+    }
+
+    /// sin x.
+    #[inline]
+    pub fn sin(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Sin)
+    }
+
+    /// The sum over the last dimension, which becomes 1.
+    #[inline]
+    pub fn sum(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.unary(x, Unary::Sum)
+    }
+
     /// 1 where x differs from the number, 0 elsewhere.
     #[inline]
     pub fn not_equal(&mut self, x: &Tensor, number: i64) -> Result<Tensor> {
@@ -213,6 +238,18 @@ impl Cx<'_> {
         self.binary(x, Binary::Mul, y)
     }
 
+    /// Quotient element by element; dimensions of 1 stretch.
+    #[inline]
+    pub fn div(&mut self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.binary(x, Binary::Div, y)
+    }
+
+    /// Two tensors one behind the other along a dimension, contiguous.
+    #[inline]
+    pub fn join(&mut self, x: &Tensor, y: &Tensor, dim: usize) -> Result<Tensor> {
+        self.traced(OpKind::Concat, &[x, y], || x.concat(y, dim))
+    }
+
     /// x + number.
     #[inline]
     pub fn add_scalar(&mut self, x: &Tensor, number: f64) -> Result<Tensor> {
@@ -241,6 +278,12 @@ impl Cx<'_> {
     #[inline]
     pub fn where_mask(&mut self, mask: &Tensor, x: &Tensor, otherwise: f64) -> Result<Tensor> {
         self.traced(OpKind::Where, &[x, mask], || x.where_mask(mask, otherwise))
+    }
+
+    /// Stretched along dimensions of 1, as a view.
+    #[inline]
+    pub fn expand(&mut self, x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+        x.expand(shape.into())
     }
 
     /// Two dimensions exchanged, as a view.
@@ -310,7 +353,12 @@ impl Cx<'_> {
     }
 
     #[inline]
-    fn traced(&mut self, kind: OpKind, inputs: &[&Tensor], run: impl Fn() -> Result<Tensor>) -> Result<Tensor> {
+    pub(super) fn traced(
+        &mut self,
+        kind: OpKind,
+        inputs: &[&Tensor],
+        run: impl Fn() -> Result<Tensor>,
+    ) -> Result<Tensor> {
         self.operate(
             || label_of(kind),
             inputs,

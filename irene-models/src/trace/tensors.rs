@@ -32,3 +32,9 @@ impl<A: Tensors, B: Tensors> Tensors for (A, B) {
         self.1.list(tensors);
     }
 }
+
+impl<T: Tensors, const N: usize> Tensors for [T; N] {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        self.iter().for_each(|inner| inner.list(tensors));
+    }
+}

@@ -23,10 +23,10 @@ pub(super) struct GenerateArgs {
     #[arg(long, value_name = "N", value_parser = size, conflicts_with = "repeat")]
     generate: Option<usize>,
     /// Draw tokens at this temperature [default: 0, the likeliest token]
-    #[arg(long, value_name = "T", requires = "generate", conflicts_with = "output")]
+    #[arg(long, value_name = "T", requires = "generate", conflicts_with = "output", allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Draw from the likeliest tokens that come to this share of probability [default: 1]
-    #[arg(long, value_name = "P", requires = "temperature")]
+    #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Draw from so many of the likeliest tokens [default: all]
     #[arg(long, value_name = "K", requires = "temperature")]

@@ -1,13 +1,18 @@
 //! The primitives with parameters.
 
+mod experts;
+mod norms;
+
 use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use crate::{
     Activation, Cx, Label, Module, Result, Tensor, Weights, labelled,
     tensor::{Then, Weight},
 };
+pub use experts::ExpertWeights;
+pub use norms::{LayerNorm, Norm, RmsNorm};
 
-labelled!(Linear, Conv1D, LayerNorm, Embedding, Convolution, Tanh);
+labelled!(Linear, Conv1D, Embedding, Convolution, Tanh);
 
 /// The operation of a primitive, with its parameters among the operands.
 fn operation<const N: usize>(
@@ -41,6 +46,14 @@ impl Linear {
         })
     }
 
+    /// Loads `weight` (outputs, inputs), and `bias` (outputs) if the layer has one.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load_maybe_biased(weights: &Weights<'_>, [inputs, outputs]: [usize; 2], is_biased: bool) -> Result<Self> {
+        if is_biased { Self::load(weights, inputs, outputs) } else { Self::load_with(weights, [inputs, outputs], None) }
+    }
+
     /// Loads `weight` (outputs, inputs) alone, beside a bias that was loaded elsewhere or is absent.
     ///
     /// # Errors
@@ -57,6 +70,20 @@ impl Linear {
     pub fn tied(weights: &Weights<'_>, table: &Embedding, bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&table.weight)?;
         Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
+    }
+}
+
+impl Linear {
+    /// The operation of several layers on one input as a single product, with their outputs beside each other.
+    pub(crate) fn joint_operation(layers: &[&Self], x: &Tensor, outputs: &[Tensor]) -> Operation {
+        let weights = layers.iter().map(|layer| layer.weight.operand());
+        let biases = layers.iter().filter_map(|layer| layer.bias.as_ref()).map(Tensor::operand);
+        let inputs: Vec<Operand> = std::iter::once(x.operand()).chain(weights).chain(biases).collect();
+        let mut shape = x.shape();
+        if let Some(last) = shape.dims_mut().last_mut() {
+            *last = outputs.iter().map(|output| output.shape().last()).sum();
+        }
+        Operation::new(OpKind::Linear, &inputs, Operand::activation(shape, x.format())).in_one_kernel()
     }
 }
 
@@ -126,56 +153,6 @@ impl AffineLayer for Linear {
 impl AffineLayer for Conv1D {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
         Some(x.affine(&self.weight, Some(&self.bias), activation.after_bias()?))
-    }
-}
-
-/// (x - mean) / √(variance + eps) · weight + bias over the last dimension.
-#[derive(Clone, Debug)]
-pub struct LayerNorm {
-    label: Label,
-    weight: Tensor,
-    bias: Tensor,
-    eps: f64,
-}
-
-impl LayerNorm {
-    /// Loads `weight` and `bias` (width), which checkpoints converted from TensorFlow call `gamma` and `beta`.
-    ///
-    /// # Errors
-    /// The error of the weights' source.
-    pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("LayerNorm", Level::Ml),
-            weight: weights.parameter_also_named("weight", "gamma", [width])?,
-            bias: weights.parameter_also_named("bias", "beta", [width])?,
-            eps,
-        })
-    }
-}
-
-impl LayerNorm {
-    /// The norm of a sum as one operation, or None where there is none.
-    pub(crate) fn of_sum(&self, x: &Tensor, residual: &Tensor) -> Option<Result<Tensor>> {
-        x.add_norm(residual, &self.weight, &self.bias, self.eps)
-    }
-
-    /// That operation's description.
-    pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
-        let inputs = [x.operand(), residual.operand(), self.weight.operand(), self.bias.operand()];
-        Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
-    }
-}
-
-impl Module for LayerNorm {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.layer_norm(&self.weight, &self.bias, self.eps)
-    }
-
-    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::LayerNorm, x, [self.weight.operand(), self.bias.operand()], output)
     }
 }
 

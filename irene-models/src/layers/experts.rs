@@ -1,0 +1,123 @@
+use irene_tree::{Level, OpKind, Operand};
+
+use crate::{
+    Error, Label, Labelled, Result, Tensor, Weights,
+    tensor::{Then, Weight},
+};
+
+/// One linear layer of every expert: weight (experts, outputs, inputs), perhaps bias (experts, outputs).
+#[derive(Clone, Debug)]
+pub struct ExpertWeights {
+    label: Label,
+    /// As the checkpoint has it.
+    operand: Operand,
+    bias: Option<Tensor>,
+    /// One for each expert; none where the weights are shapes alone.
+    each: Vec<Weight>,
+}
+
+/// How a checkpoint stores the layer.
+#[derive(Clone, Copy, Debug)]
+pub enum Stacked<'a> {
+    /// One tensor (experts, outputs, inputs) under this key.
+    OutputsFirst(&'a str),
+    /// One tensor (experts, inputs, outputs) under this key.
+    InputsFirst(&'a str),
+    /// A tensor (outputs of one, inputs) for each expert and each of these keys, whose outputs lie behind each other.
+    Apart(&'a [&'a str]),
+}
+
+impl ExpertWeights {
+    /// Loads the layer of `experts` under the name `name`; `bias` is the key of (experts, outputs), if there is one.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load(
+        weights: &Weights<'_>,
+        name: &'static str,
+        stacked: Stacked<'_>,
+        [experts, inputs, outputs]: [usize; 3],
+        bias: Option<&str>,
+    ) -> Result<Self> {
+        let label = Label { level: Level::Ml, ..weights.child(name).label(OpKind::GroupedLinear.name(), Level::Ml) };
+        let shape = [experts, outputs, inputs];
+        let (operand, each) = match stacked {
+            Stacked::OutputsFirst(key) => {
+                let all = weights.parameter(key, shape)?;
+                (all.operand(), of_each(&all, |one| Weight::of_linear(one))?)
+            }
+            Stacked::InputsFirst(key) => {
+                let all = weights.parameter(key, [experts, inputs, outputs])?;
+                let operand = all.operand();
+                (Operand::new(shape, operand.format, operand.role), of_each(&all, |one| Weight::of_conv1d(one))?)
+            }
+            Stacked::Apart(keys) => apart(weights, keys, shape)?,
+        };
+        let bias = bias.map(|key| weights.parameter(key, [experts, outputs])).transpose()?;
+        Ok(Self { label, operand, bias, each })
+    }
+
+    pub(crate) fn operands(&self) -> impl Iterator<Item = Operand> {
+        std::iter::once(self.operand).chain(self.bias.as_ref().map(Tensor::operand))
+    }
+
+    /// Numbers in the weight of one expert.
+    pub(crate) fn numbers_of_one(&self) -> f64 {
+        let dims = self.operand.shape.dims();
+        dims.iter().skip(1).map(|&dim| dim as f64).product()
+    }
+
+    /// Each row's product with its own expert's weight. `counts` are the rows of each expert, one after another.
+    pub(crate) fn product(&self, rows: &Tensor, counts: Option<&[usize]>) -> Result<Tensor> {
+        let outputs = self.operand.shape.dims().get(1).copied().unwrap_or(1);
+        #[cfg(feature = "candle")]
+        if let Some(counts) = counts {
+            let mut start = 0;
+            let mut products = Vec::new();
+            for (expert, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let own = rows.narrow(0, start, count)?;
+                let bias = self.bias.as_ref().map(|bias| bias.narrow(0, expert, 1)?.squeeze(0)).transpose()?;
+                products.push(own.affine(&self.each[expert], bias.as_ref(), Then::Nothing)?);
+                start += count;
+            }
+            return Tensor::below_each_other(&products);
+        }
+        Ok(Tensor::of_shape([rows.dim(0), outputs], rows.format()))
+    }
+}
+
+impl Labelled for ExpertWeights {
+    fn label(&self) -> &Label {
+        &self.label
+    }
+}
+
+/// The weight of each expert out of all (experts, rows, columns).
+fn of_each(all: &Tensor, weight: impl Fn(&Tensor) -> Result<Weight>) -> Result<Vec<Weight>> {
+    #[cfg(feature = "candle")]
+    if all.candle().is_some() {
+        return (0..all.dim(0)).map(|expert| weight(&all.narrow(0, expert, 1)?.squeeze(0)?)).collect();
+    }
+    Ok(Vec::new())
+}
+
+/// The weights of experts that a checkpoint has one by one, `experts.3.up_proj.weight`.
+fn apart(weights: &Weights<'_>, keys: &[&str], shape: [usize; 3]) -> Result<(Operand, Vec<Weight>)> {
+    let [experts, outputs, inputs] = shape;
+    let of_one = outputs / keys.len().max(1);
+    let mut each = Vec::new();
+    let mut first: Option<Tensor> = None;
+    for expert in 0..experts {
+        let load = |key: &&str| weights.parameter(&format!("{expert}.{key}.weight"), [of_one, inputs]);
+        let parts = keys.iter().map(load).collect::<Result<Vec<_>>>()?;
+        #[cfg(feature = "candle")]
+        if parts.iter().all(Tensor::has_data) {
+            each.push(Weight::of_linear(&Tensor::below_each_other(&parts)?)?);
+        }
+        first = first.or(parts.into_iter().next());
+    }
+    // The experts' weights count as one parameter, as in checkpoints that have them in one tensor.
+    let operand = first.map(|first| Operand::new(shape, first.format(), first.operand().role));
+    let missing = || Error::Shape { operation: "grouped_linear", reason: "no experts".into() };
+    Ok((operand.ok_or_else(missing)?, each))
+}

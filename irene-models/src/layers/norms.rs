@@ -1,0 +1,174 @@
+use irene_tree::{Format, Level, OpKind, Operand, Operation};
+
+use super::operation;
+use crate::{
+    Cx, Label, Module, Result, Tensor, Weights, labelled,
+    tensor::{Scalar, Unary},
+};
+
+labelled!(LayerNorm, RmsNorm);
+
+/// (x - mean) / √(variance + eps) · weight + bias over the last dimension.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    label: Label,
+    weight: Tensor,
+    /// Zeros for a norm without bias.
+    bias: Tensor,
+    is_biased: bool,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias` (width), which checkpoints converted from TensorFlow call `gamma` and `beta`.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
+        Ok(Self {
+            label: weights.label("LayerNorm", Level::Ml),
+            weight: weights.parameter_also_named("weight", "gamma", [width])?,
+            bias: weights.parameter_also_named("bias", "beta", [width])?,
+            is_biased: true,
+            eps,
+        })
+    }
+
+    /// Loads `weight` (width) of a norm without bias.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load_without_bias(weights: &Weights<'_>, width: usize, eps: f64) -> Result<Self> {
+        let weight = weights.parameter("weight", [width])?;
+        let bias = weight.zeros([width].into())?;
+        Ok(Self { label: weights.label("LayerNorm", Level::Ml), weight, bias, is_biased: false, eps })
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = Operand> {
+        std::iter::once(self.weight.operand()).chain(self.is_biased.then(|| self.bias.operand()))
+    }
+}
+
+impl LayerNorm {
+    /// The norm of a sum as one operation, or None where there is none.
+    pub(crate) fn of_sum(&self, x: &Tensor, residual: &Tensor) -> Option<Result<Tensor>> {
+        x.add_norm(residual, &self.weight, &self.bias, self.eps)
+    }
+
+    /// That operation's description.
+    pub(crate) fn operation_of_sum(&self, x: &Tensor, residual: &Tensor, output: &Tensor) -> Operation {
+        let inputs: Vec<Operand> = [x.operand(), residual.operand()].into_iter().chain(self.parameters()).collect();
+        Operation::new(OpKind::LayerNorm, &inputs, output.operand()).fused_with(&[OpKind::Add])
+    }
+}
+
+impl Module for LayerNorm {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(&self.weight, &self.bias, self.eps)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        let inputs: Vec<Operand> = std::iter::once(x.operand()).chain(self.parameters()).collect();
+        Some(Operation::new(OpKind::LayerNorm, &inputs, output.operand()))
+    }
+}
+
+/// x / √(mean of x² + eps) · weight over the last dimension (Zhang and Sennrich, 2019).
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    label: Label,
+    /// As the norm scales by it.
+    weight: Tensor,
+    /// As the checkpoint has it.
+    operand: Operand,
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Loads `weight` (width); `class` is the norm's in transformers.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load(weights: &Weights<'_>, class: &'static str, width: usize, eps: f64) -> Result<Self> {
+        let weight = weights.parameter("weight", [width])?;
+        let operand = weight.operand();
+        Ok(Self { label: weights.label(class, Level::Ml), weight, operand, eps })
+    }
+
+    /// The same for a norm that scales by 1 + weight (Gemma), in 32 bits at least.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn load_around_one(weights: &Weights<'_>, class: &'static str, width: usize, eps: f64) -> Result<Self> {
+        let norm = Self::load(weights, class, width, eps)?;
+        let narrow = norm.weight.format().bytes(1) < Format::F32.bytes(1);
+        let wide = if narrow { norm.weight.unary(Unary::Cast(Format::F32))? } else { norm.weight };
+        Ok(Self { weight: wide.scalar(Scalar::Add(1.0))?, ..norm })
+    }
+}
+
+impl Module for RmsNorm {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        x.rms_norm(&self.weight, self.eps)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::RmsNorm, x, [self.operand], output)
+    }
+}
+
+/// The norm of a model, of either kind.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// With mean and variance.
+    Layer(LayerNorm),
+    /// With the mean square.
+    Rms(RmsNorm),
+}
+
+impl Norm {
+    /// The operation of a sum and its norm in one kernel, which writes both.
+    pub(crate) fn operation_of_sum(&self, [x, residual]: [&Tensor; 2], [normed, sum]: [&Tensor; 2]) -> Operation {
+        let (kind, parameters): (_, Vec<Operand>) = match self {
+            Self::Layer(norm) => (OpKind::LayerNorm, norm.parameters().collect()),
+            Self::Rms(norm) => (OpKind::RmsNorm, vec![norm.operand]),
+        };
+        // The sum is written as often as it would be read.
+        let inputs = [vec![x.operand(), residual.operand(), sum.operand()], parameters].concat();
+        Operation::new(kind, &inputs, normed.operand()).fused_with(&[OpKind::Add])
+    }
+}
+
+impl crate::Labelled for Norm {
+    fn label(&self) -> &Label {
+        match self {
+            Self::Layer(norm) => &norm.label,
+            Self::Rms(norm) => &norm.label,
+        }
+    }
+}
+
+impl Module for Norm {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Layer(norm) => norm.forward(cx, x),
+            Self::Rms(norm) => norm.forward(cx, x),
+        }
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        match self {
+            Self::Layer(norm) => norm.operation(x, output),
+            Self::Rms(norm) => norm.operation(x, output),
+        }
+    }
+}

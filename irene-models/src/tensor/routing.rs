@@ -1,0 +1,76 @@
+//! The operations of mixtures of experts, in both forms.
+
+#![cfg_attr(not(feature = "candle"), allow(unused_variables))]
+
+use irene_tree::{Format, Role};
+
+use super::{Form, Tensor, layout};
+use crate::Result;
+#[cfg(feature = "candle")]
+use crate::{
+    candle::{experts, quantised::Quantised},
+    trace::Order,
+};
+
+impl Tensor {
+    /// The `count` greatest numbers of each row, greatest first, and their places.
+    pub(crate) fn top_k(&self, count: usize) -> Result<(Self, Self)> {
+        if count > self.dim(1) {
+            return Err(layout::mismatch("topk", format!("{count} of {}", self.shape())));
+        }
+        #[cfg(feature = "candle")]
+        if let Form::Candle(x) = &self.form {
+            let (values, places) = experts::top_k(x, count)?;
+            return Ok((Form::Candle(values).into(), Self::from(Form::Candle(places)).with_role(Role::Ids)));
+        }
+        let shape = [self.dim(0), count];
+        Ok((Self::of_shape(shape, self.format()), Self::of_shape(shape, Format::I64).with_role(Role::Ids)))
+    }
+
+    /// Rows of tokens for each of their experts' places, sorted by expert.
+    #[cfg(feature = "candle")]
+    pub(crate) fn routed(&self, places: &Self, experts: usize) -> Result<(Self, Option<Order>)> {
+        if let (Form::Candle(x), Form::Candle(places)) = (&self.form, &places.form) {
+            let (rows, order) = experts::routed(x, places, experts)?;
+            return Ok((Form::Candle(rows).into(), Some(order)));
+        }
+        Ok((self.routed_shape(places)?, None))
+    }
+
+    pub(crate) fn routed_shape(&self, places: &Self) -> Result<Self> {
+        if places.dim(0) != self.dim(0) {
+            return Err(layout::mismatch("route", format!("{} to {}", self.shape(), places.shape())));
+        }
+        Ok(Self::of_shape([places.dim(0) * places.dim(1), self.dim(1)], self.format()))
+    }
+
+    /// The weighed sum of each token's rows.
+    pub(crate) fn summed_by_token(&self, weights: &Self, choices: Option<&[u32]>) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(rows), Form::Candle(weights), Some(choices)) = (&self.form, &weights.form, choices) {
+            return Ok(Form::Candle(experts::summed_by_token(rows, weights, choices)?).into());
+        }
+        Ok(Self::of_shape([weights.dim(0), self.dim(1)], self.format()))
+    }
+
+    /// Matrices of one width below each other.
+    #[cfg(feature = "candle")]
+    pub(crate) fn below_each_other(matrices: &[Self]) -> Result<Self> {
+        let blocks = matrices.iter().map(|matrix| match &matrix.form {
+            Form::Blocks(blocks, _) => Some(blocks),
+            _ => None,
+        });
+        if let Some(blocks) = blocks.collect::<Option<Vec<_>>>()
+            && let Some(joined) = Quantised::below_each_other(&blocks)?
+        {
+            return Ok(Self::quantised(joined));
+        }
+        let plain = |matrix: &Self| match &matrix.form {
+            Form::Blocks(blocks, _) => Ok(Some(blocks.dequantised()?)),
+            Form::Candle(plain) => Ok(Some(plain.clone())),
+            Form::Shape(..) => Ok(None),
+        };
+        let all: Vec<_> = matrices.iter().filter_map(|matrix| plain(matrix).transpose()).collect::<Result<_>>()?;
+        Ok(Form::Candle(candle_core::Tensor::cat(&all, 0)?).into())
+    }
+}

@@ -1,0 +1,89 @@
+use irene_tree::{Kernels, OpKind, Operand, Operation};
+
+use super::{Cx, Tensors, operations::label_of};
+use crate::{Result, Tensor};
+
+/// The cosines and sines of a rotary position embedding's angles.
+#[derive(Clone, Debug)]
+pub struct Angles {
+    /// Cosines (batch or 1, 1, tokens, rotated), each angle at both numbers of its pair.
+    pub cos: Tensor,
+    /// Sines in the same places.
+    pub sin: Tensor,
+}
+
+impl Tensors for Angles {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.extend([&self.cos, &self.sin]);
+    }
+}
+
+/// The numbers of a head that rotate together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pairing {
+    /// One of the first half and one of the second (Llama, GPT-NeoX).
+    Halves,
+    /// Each even number and the next (GPT-J).
+    Neighbours,
+}
+
+/// # Errors
+/// Tensors that do not fit; errors of candle and the visitor.
+impl Cx<'_> {
+    /// Queries and keys (batch, heads, tokens, width) with their first numbers rotated, as many as there are angles: one kernel for both
+    /// where kernels are fused. The results are contiguous.
+    pub fn rotary(&mut self, [query, key]: [&Tensor; 2], angles: &Angles, pairing: Pairing) -> Result<[Tensor; 2]> {
+        if self.kernels() == Kernels::Eager {
+            return Ok([
+                self.rotary_by_operations(query, angles, pairing)?,
+                self.rotary_by_operations(key, angles, pairing)?,
+            ]);
+        }
+        let run = || Ok((query.rotated(angles, pairing)?, key.rotated(angles, pairing)?));
+        let describe = |(query, key): &(Tensor, Tensor)| {
+            let mut shape = query.shape();
+            if let [_, heads, _, _] = shape.dims_mut() {
+                *heads += key.dim(1);
+            }
+            let output = Operand::activation(shape, query.format());
+            Operation::new(OpKind::Rotary, &[query.operand(), key.operand()], output)
+        };
+        let (query, key) = self.operate(|| label_of(OpKind::Rotary), &[query, key], run, describe)?;
+        Ok([query, key])
+    }
+
+    fn rotary_by_operations(&mut self, x: &Tensor, angles: &Angles, pairing: Pairing) -> Result<Tensor> {
+        let (width, rotated) = (x.dim(3), angles.cos.dim(3));
+        let turned = self.narrow(x, 3, 0, rotated)?;
+        let straight = self.mul(&turned, &angles.cos)?;
+        let swapped = self.with_pairs_swapped(&turned, pairing)?;
+        let crossed = self.mul(&swapped, &angles.sin)?;
+        let turned = self.add(&straight, &crossed)?;
+        if rotated == width {
+            return Ok(turned);
+        }
+        let rest = self.narrow(x, 3, rotated, width - rotated)?;
+        self.join(&turned, &rest, 3)
+    }
+
+    /// (-second, first) in place of each pair.
+    fn with_pairs_swapped(&mut self, x: &Tensor, pairing: Pairing) -> Result<Tensor> {
+        let (rotated, half) = (x.dim(3), x.dim(3) / 2);
+        match pairing {
+            Pairing::Halves => {
+                let [first, second] = [self.narrow(x, 3, 0, half)?, self.narrow(x, 3, half, half)?];
+                let negative = self.neg(&second)?;
+                self.join(&negative, &first, 3)
+            }
+            Pairing::Neighbours => {
+                let x = self.contiguous(x)?;
+                let outer = [x.dim(0), x.dim(1), x.dim(2)];
+                let pairs = self.reshape(&x, [outer[0], outer[1], outer[2], half, 2])?;
+                let [first, second] = [self.select(&pairs, 4, 0)?, self.select(&pairs, 4, 1)?];
+                let negative = self.neg(&second)?;
+                let swapped = self.stack(&[&negative, &first], 4)?;
+                self.reshape(&swapped, [outer[0], outer[1], outer[2], rotated])
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use irene_tree::{OpKind, Operand, Operation, Role};
+
+use super::{Cx, Tensors, operations::label_of};
+use crate::{ExpertWeights, Labelled, Result, Tensor};
+
+/// Rows of tokens, each as often as it has experts, sorted by expert.
+#[derive(Clone, Debug)]
+pub struct Routed {
+    /// (tokens x experts of a token, hidden).
+    pub rows: Tensor,
+    tokens: usize,
+    experts: usize,
+    #[cfg(feature = "candle")]
+    order: Option<Order>,
+}
+
+/// Where each row came from, and where each expert's rows end.
+#[cfg(feature = "candle")]
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// For each row the place in the list of all tokens' choices.
+    pub(crate) choices: Vec<u32>,
+    /// Rows of each expert.
+    pub(crate) counts: Vec<usize>,
+}
+
+impl Tensors for Routed {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(&self.rows);
+    }
+}
+
+impl Routed {
+    /// Experts that some token is sent to, in expectation under even routing: E (1 - (1 - k/E)^T).
+    fn touched(&self) -> f64 {
+        let experts = self.experts as f64;
+        let per_token = self.rows.dim(0) as f64 / self.tokens.max(1) as f64;
+        experts * (1.0 - (1.0 - per_token / experts).max(0.0).powf(self.tokens as f64))
+    }
+
+    /// The same choices for other rows.
+    fn with_rows(&self, rows: Tensor) -> Self {
+        Self { rows, ..self.clone() }
+    }
+}
+
+/// # Errors
+/// Tensors that do not fit; errors of candle and the visitor.
+impl Cx<'_> {
+    /// The `count` greatest numbers of each row (rows, columns), greatest first, and their places.
+    pub fn top_k(&mut self, x: &Tensor, count: usize) -> Result<(Tensor, Tensor)> {
+        let describe = |(values, _): &(Tensor, Tensor)| Operation::new(OpKind::TopK, &[x.operand()], values.operand());
+        self.operate(|| label_of(OpKind::TopK), &[x], || x.top_k(count), describe)
+    }
+
+    /// Sends each token (tokens, hidden) to its experts by their places (tokens, experts of a token).
+    pub fn route(&mut self, tokens: &Tensor, places: &Tensor, experts: usize) -> Result<Routed> {
+        let run = || {
+            #[cfg(feature = "candle")]
+            let (rows, order) = tokens.routed(places, experts)?;
+            #[cfg(not(feature = "candle"))]
+            let rows = tokens.routed_shape(places)?;
+            Ok(Routed {
+                rows,
+                tokens: tokens.dim(0),
+                experts,
+                #[cfg(feature = "candle")]
+                order,
+            })
+        };
+        let describe = |routed: &Routed| {
+            // Rows that are read, not the whole activation: as many as are written.
+            let places = Operand::new(places.shape(), places.format(), Role::Ids);
+            Operation::new(OpKind::Gather, &[routed.rows.operand(), places], routed.rows.operand())
+        };
+        self.operate(|| label_of(OpKind::Gather), &[tokens, places], run, describe)
+    }
+
+    /// The product of each row with its own expert's weight.
+    pub fn grouped_linear(&mut self, rows: &Routed, weights: &ExpertWeights) -> Result<Routed> {
+        let run = || {
+            #[cfg(feature = "candle")]
+            let counts = rows.order.as_ref().map(|order| order.counts.as_slice());
+            #[cfg(not(feature = "candle"))]
+            let counts = None;
+            Ok(rows.with_rows(weights.product(&rows.rows, counts)?))
+        };
+        let describe = |out: &Routed| {
+            let inputs: Vec<Operand> = std::iter::once(rows.rows.operand()).chain(weights.operands()).collect();
+            let of_one = weights.numbers_of_one();
+            let touched = (rows.touched() * of_one).round() as u64;
+            Operation { touched, ..Operation::new(OpKind::GroupedLinear, &inputs, out.rows.operand()) }
+        };
+        self.operate(|| weights.label().clone(), &[&rows.rows], run, describe)
+    }
+
+    /// The sum of each token's rows, weighed (tokens, experts of a token).
+    pub fn gather_experts(&mut self, rows: &Routed, weights: &Tensor) -> Result<Tensor> {
+        let run = || {
+            #[cfg(feature = "candle")]
+            let choices = rows.order.as_ref().map(|order| order.choices.as_slice());
+            #[cfg(not(feature = "candle"))]
+            let choices = None;
+            rows.rows.summed_by_token(weights, choices)
+        };
+        let describe = |out: &Tensor| {
+            let inputs = [rows.rows.operand(), weights.operand()];
+            Operation::new(OpKind::Scatter, &inputs, out.operand()).fused_with(&[OpKind::Mul])
+        };
+        self.operate(|| label_of(OpKind::Scatter), &[&rows.rows, weights], run, describe)
+    }
+}
