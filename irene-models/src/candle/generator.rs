@@ -10,6 +10,7 @@ use crate::{Batch, Cache, Cx, Error, Model, ModelOutput, Result, Sampling, Tenso
 /// |---|---|
 /// | [`with_sampling`](Self::with_sampling) | the likeliest token |
 /// | [`ending_at`](Self::ending_at) | no token ends a sequence |
+/// | [`excluding`](Self::excluding) | every token may be chosen |
 /// | [`with_room`](Self::with_room) | the cache's memory doubles whenever it is full |
 ///
 /// With room for all tokens, the cache is allocated once, and steps keep nothing else that grows with the number of tokens but the mask
@@ -102,12 +103,17 @@ impl<'m> Generator<'m> {
     /// # Errors
     /// [`Error::Sampling`] for a setting outside its range.
     pub fn with_sampling(self, sampling: Sampling) -> Result<Self> {
-        Ok(Self { sampler: Sampler::new(sampling)?, ..self })
+        Ok(Self { sampler: self.sampler.with(sampling)?, ..self })
     }
 
     /// Ends a sequence with the first of these tokens, which is its last.
     pub fn ending_at(self, tokens: impl IntoIterator<Item = i64>) -> Self {
         Self { ends: tokens.into_iter().collect(), ..self }
+    }
+
+    /// Never chooses these tokens.
+    pub fn excluding(self, tokens: impl IntoIterator<Item = i64>) -> Self {
+        Self { sampler: self.sampler.excluding(tokens.into_iter().collect()), ..self }
     }
 
     /// Allocates the cache once, with room for this many tokens of each sequence, prompt included.

@@ -83,16 +83,46 @@ pub(super) struct Sampler {
     random: Vec<Pcg64Mcg>,
     /// Memory for the tokens of one sequence.
     candidates: Vec<Candidate>,
+    /// Tokens that are never chosen.
+    excluded: Vec<i64>,
+    /// Minus infinity at their places, 0 elsewhere.
+    bias: Option<Candle>,
 }
 
 impl Sampler {
     pub(super) fn new(sampling: Sampling) -> Result<Self> {
         sampling.check()?;
-        Ok(Self { sampling, random: Vec::new(), candidates: Vec::new() })
+        Ok(Self { sampling, random: Vec::new(), candidates: Vec::new(), excluded: Vec::new(), bias: None })
+    }
+
+    pub(super) fn with(self, sampling: Sampling) -> Result<Self> {
+        sampling.check()?;
+        Ok(Self { sampling, ..self })
+    }
+
+    pub(super) fn excluding(self, tokens: Vec<i64>) -> Self {
+        Self { excluded: tokens, bias: None, ..self }
+    }
+
+    /// The logits without the tokens that are never chosen.
+    fn allowed(&mut self, logits: &Candle) -> candle_core::Result<Candle> {
+        if self.excluded.is_empty() {
+            return Ok(logits.clone());
+        }
+        let bias = match self.bias.take() {
+            Some(bias) => bias,
+            None => {
+                let bias = |token| if self.excluded.contains(&token) { f32::NEG_INFINITY } else { 0.0 };
+                let bias: Vec<f32> = (0..logits.dim(D::Minus1)? as i64).map(bias).collect();
+                Candle::new(bias, logits.device())?.to_dtype(logits.dtype())?
+            }
+        };
+        logits.broadcast_add(self.bias.insert(bias))
     }
 
     /// A token for each row of logits (sequences, vocabulary).
     pub(super) fn choose(&mut self, logits: &Candle, model: &str) -> Result<Vec<i64>> {
+        let logits = self.allowed(logits)?;
         if self.sampling.temperature == 0.0 {
             return Ok(logits.argmax(D::Minus1)?.to_dtype(DType::I64)?.to_vec1()?);
         }
@@ -204,6 +234,19 @@ mod tests {
         assert_eq!(only(Sampling { top_p: 0.8, ..Sampling::default() }), [0, 2, 4]);
         assert_eq!(only(Sampling { top_p: 0.8, top_k: Some(2), ..Sampling::default() }), [0, 2]);
         assert_eq!(only(Sampling { top_p: 1e-9, ..Sampling::default() }), [0]);
+    }
+
+    #[test]
+    fn excluded_tokens_are_not_chosen() {
+        let logits = Candle::new(&[LOGITS], &Device::Cpu).unwrap();
+        for temperature in [0.0, 1.0] {
+            let sampling = Sampling { temperature, ..Sampling::default() };
+            let mut sampler = Sampler::new(sampling).unwrap().excluding(vec![0, 1, 3, 99]);
+            let mut chosen: Vec<i64> = (0..200).map(|_| sampler.choose(&logits, "model").unwrap()[0]).collect();
+            chosen.sort_unstable();
+            chosen.dedup();
+            assert_eq!(chosen, if temperature == 0.0 { vec![2] } else { vec![2, 4] });
+        }
     }
 
     #[test]

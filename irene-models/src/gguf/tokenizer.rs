@@ -105,7 +105,9 @@ impl Gguf {
     pub(crate) fn special_tokens(&self) -> Result<Vec<(String, String)>> {
         let tokens = self.texts(TOKENS)?;
         let named = |(name, key): (&str, &str)| {
-            let Some(&Value::Whole(id)) = self.0.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) else { return None };
+            let Some(&Value::Whole(id)) = self.0.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) else {
+                return None;
+            };
             Some((name.to_owned(), tokens.get(usize::try_from(id).ok()?)?.clone()))
         };
         Ok([("bos_token", "bos"), ("eos_token", "eos")].into_iter().filter_map(named).collect())

@@ -34,7 +34,7 @@ pub(super) struct GenerateArgs {
     /// Decides every draw [default: 0]
     #[arg(long, value_name = "SEED", requires = "temperature")]
     seed: Option<u64>,
-    /// Go on after end-of-sequence tokens, as made-up prompts and --output do
+    /// Never choose an end-of-sequence token, as for made-up prompts and --output
     #[arg(long, requires = "generate")]
     ignore_eos: bool,
     /// How tokens and figures are printed [default: text]
@@ -83,8 +83,9 @@ pub(super) fn run(args: &Args, count: usize) -> Result<()> {
         check_memory(args, &spec, size.sequences, room(size))
     })?;
     let (size, room) = (input.batch.size(), room(input.batch.size()));
+    let ends = spec.end_tokens(args.files(&spec).ok().as_ref())?;
     let ignores_ends = args.generation.ignore_eos || args.input.is_made_up() || args.output.is_some();
-    let ends = if ignores_ends { Vec::new() } else { spec.end_tokens(args.files(&spec).ok().as_ref())? };
+    let (ends, excluded) = if ignores_ends { (Vec::new(), ends) } else { (ends, Vec::new()) };
 
     let model = args.model.load(&spec, TaskHead::Lm, &device, None)?;
     let mut file = args.output.as_ref().map(|_| GenerationTensors::default());
@@ -93,7 +94,8 @@ pub(super) fn run(args: &Args, count: usize) -> Result<()> {
     }
     let prompt_lens = lens(&input.batch)?;
     let generator = Generator::new(model.as_ref(), input.batch)?;
-    let mut generator = generator.with_sampling(sampling)?.ending_at(ends.iter().copied()).with_room(room);
+    let mut generator =
+        generator.with_sampling(sampling)?.ending_at(ends.iter().copied()).excluding(excluded).with_room(room);
     let mut texts =
         input.encoder.as_ref().map(|encoder| Texts::new(encoder, size.sequences, !args.generation.is_json()));
     let mut outcome = Outcome::new(&spec, prompt_lens, count);

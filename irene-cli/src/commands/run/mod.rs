@@ -22,7 +22,8 @@ use crate::output;
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
   irene run bert-base-uncased --random-weights 1 --batch-size 1 --seq-len 32 --repeat 5
   irene run ./my-gpt2 --prompt 'The cat sat' --generate 20
-  irene run ./my-gpt2 --prompt 'The cat' --prompt 'The cat sat on' --generate 20 --temperature 0.8 --top-p 0.95 --seed 1
+  irene run ./my-gpt2 --text-file prompts.txt --generate 20 --temperature 0.8 --top-p 0.95
+  irene run ./my-gpt2 --prompt 'The cat sat' --chat --generate 20
   irene run gpt2 --random-weights 1 --sequences 8 --prompt-tokens 32 --generate 10
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     input: input::InputArgs,
     /// Write last_hidden_state, and pooler_output where there is one; with --generate also the prompt's logits, generated (i64) and
-    /// step_logits (sequences, tokens, vocabulary), and no token ends a sequence
+    /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
     #[arg(long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
     /// With --output: every node's output too, as out.SCOPE
