@@ -42,6 +42,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
+pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Generator, RandomWeights, Sampling, ZeroWeights};
 #[cfg(feature = "text")]

@@ -6,8 +6,8 @@ use irene_tree::{Format, Kernels, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
-    Batch, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
-    Tensor, TreeVisitor, Visitor, WeightSource, Weights, builtin, generation,
+    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
+    ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
 };
 
@@ -114,7 +114,7 @@ impl std::fmt::Debug for ModelSpec {
 impl ModelSpec {
     /// The names of the built-in models.
     pub fn builtin_names() -> impl Iterator<Item = String> {
-        builtin::names()
+        BuiltinModel::all().iter().map(|model| model.name().to_owned())
     }
 
     /// The name.
