@@ -11,6 +11,7 @@ use crate::{Batch, Cache, Cx, Error, Model, ModelOutput, Result, Sampling, Tenso
 /// | [`with_sampling`](Self::with_sampling) | the likeliest token |
 /// | [`ending_at`](Self::ending_at) | no token ends a sequence |
 /// | [`excluding`](Self::excluding) | every token may be chosen |
+/// | [`with_prompt_logits`](Self::with_prompt_logits) | the head scores the last token of each prompt alone |
 /// | [`with_room`](Self::with_room) | the cache's memory doubles whenever it is full |
 ///
 /// With room for all tokens, the cache is allocated once, and steps keep nothing else that grows with the number of tokens but the mask
@@ -84,7 +85,7 @@ impl<'m> Generator<'m> {
             Some(mask) => mask.chunks(keys.max(1)).map(|row| row.iter().sum()).collect(),
             None => vec![keys as i64; prompts.sequences()],
         };
-        let mut next = prompts.with_counted_positions()?;
+        let mut next = prompts.with_counted_positions()?.scoring_last();
         next.cache.get_or_insert_default();
         Ok(Self {
             model,
@@ -119,6 +120,12 @@ impl<'m> Generator<'m> {
     /// Allocates the cache once, with room for this many tokens of each sequence, prompt included.
     pub fn with_room(self, tokens: usize) -> Self {
         Self { room: tokens, ..self }
+    }
+
+    /// Gives the scores after every token of the prompts, in the first step's output.
+    pub fn with_prompt_logits(mut self) -> Self {
+        self.next.scores_last = false;
+        self
     }
 
     /// The input of the next step.
@@ -157,7 +164,7 @@ impl<'m> Generator<'m> {
     /// The batch with these tokens as the newest of their sequences. Ended sequences run on beside the others.
     fn following(&mut self, tokens: &[i64], cache: Cache) -> Result<Batch> {
         let size = Size::new(tokens.len(), 1).after(cache.past);
-        let mut batch = Batch::of_ids(tokens.to_vec(), None, size, &self.device)?.after(cache);
+        let mut batch = Batch::of_ids(tokens.to_vec(), None, size, &self.device)?.after(cache).scoring_last();
         if let Some(mask) = &mut self.mask {
             batch.attention_mask = Some(ids(mask.of(size.keys(), self.room)?)?);
             let positions = self.sequences.iter().map(|sequence| sequence.len);

@@ -93,7 +93,10 @@ pub(super) fn run(args: &Args, count: usize) -> Result<()> {
         file.add_nodes(model.as_ref(), &input.batch.clone().with_counted_positions()?)?;
     }
     let prompt_lens = lens(&input.batch)?;
-    let generator = Generator::new(model.as_ref(), input.batch)?;
+    let mut generator = Generator::new(model.as_ref(), input.batch)?;
+    if file.is_some() {
+        generator = generator.with_prompt_logits();
+    }
     let mut generator =
         generator.with_sampling(sampling)?.ending_at(ends.iter().copied()).excluding(excluded).with_room(room);
     let mut texts =
