@@ -43,6 +43,43 @@ const BERT_PLAIN: &[(&str, Plain)] = &[
 const ELECTRA_PLAIN: &[(&str, Plain)] =
     &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))];
 
+const ALBERT_READS: &[&str] = &[
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+    "embedding_size",
+    "num_hidden_groups",
+    "inner_group_num",
+    // Fields of the original code that transformers does not read.
+    "gap_size",
+    "net_structure_type",
+    "num_memory_blocks",
+    "down_scale_factor",
+];
+const DEBERTA_READS: &[&str] = &[
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+    "embedding_size",
+    "attention_head_size",
+    "position_biased_input",
+    "relative_attention",
+    "max_relative_positions",
+    "position_buckets",
+    "pos_att_type",
+    "share_att_key",
+    "norm_rel_ebd",
+    "conv_kernel_size",
+    "conv_groups",
+    "conv_act",
+    "legacy",
+    "pooler_hidden_act",
+];
+
 const GPT_SIZES: &[&str] = &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"];
 const GPT_READS: &[&str] = &[
     "n_inner",
@@ -115,6 +152,40 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
         also: &[("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")],
         plain: &[("num_key_value_heads", Plain::Same("n_heads"))],
+    },
+    Family {
+        model_type: "albert",
+        classes: &["Albert"],
+        sizes: BERT_SIZES,
+        reads: ALBERT_READS,
+        also: &[],
+        plain: ELECTRA_PLAIN,
+    },
+    Family {
+        model_type: "mpnet",
+        classes: &["MPNet"],
+        sizes: BERT_SIZES,
+        reads: &[
+            "max_position_embeddings",
+            "hidden_act",
+            "layer_norm_eps",
+            "pad_token_id",
+            "relative_attention_num_buckets",
+        ],
+        also: &[],
+        plain: BERT_PLAIN,
+    },
+    Family {
+        model_type: "deberta-v2",
+        classes: &["DebertaV2"],
+        sizes: BERT_SIZES,
+        reads: DEBERTA_READS,
+        also: &[],
+        plain: &[
+            ("is_decoder", Plain::Off),
+            ("num_key_value_heads", Plain::Same("num_attention_heads")),
+            ("pooler_hidden_size", Plain::Same("hidden_size")),
+        ],
     },
     Family {
         model_type: "gpt2",
@@ -270,6 +341,8 @@ pub(super) const WITHOUT_POOLER: &[(&str, &[&str])] = &[
     ("Roberta", ROBERTA_WITHOUT_POOLER),
     ("XLMRoberta", ROBERTA_WITHOUT_POOLER),
     ("Camembert", ROBERTA_WITHOUT_POOLER),
+    ("Albert", &["ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering"]),
+    ("MPNet", ROBERTA_WITHOUT_POOLER),
 ];
 const ROBERTA_WITHOUT_POOLER: &[&str] =
     &["ForMaskedLM", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"];

@@ -1,12 +1,15 @@
 //! The architectures: one file each, or a folder where that would be long, top to bottom in the order data flows.
 
+mod albert;
 mod bert;
 mod causal;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 pub mod flexibert;
 mod gpt2;
 mod heads;
+mod mpnet;
 mod openai_gpt;
 mod roberta;
 mod task_head;
@@ -21,6 +24,9 @@ pub const ARCHITECTURES: &[&dyn Architecture] = &[
     &roberta::XLM_ROBERTA,
     &roberta::CAMEMBERT,
     &distilbert::DistilBert,
+    &albert::Albert,
+    &mpnet::MpNet,
+    &deberta_v2::DebertaV2,
     &gpt2::Gpt2,
     &openai_gpt::OpenAiGpt,
     &flexibert::FlexiBert,

@@ -7,7 +7,7 @@ use crate::{
     Tensor, Weights, labelled,
 };
 
-labelled!(WithHead<T>, Transform, FirstToken);
+labelled!(WithHead<T>, Transform, LmHead, FirstToken);
 
 /// A model without its head.
 pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> {
@@ -109,6 +109,44 @@ impl HeadLayers for MaskedLm {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
         let transformed = cx.call(&self.transform, &output.last_hidden_state)?;
         cx.call(&self.decoder, &transformed)
+    }
+}
+
+/// The same layers as one module.
+pub(super) struct LmHead {
+    label: Label,
+    layers: Transforming,
+    decoder: Linear,
+}
+
+impl LmHead {
+    /// The module at this place, with its `bias`, and `decoder` tied to the table of tokens unless the config unties it.
+    pub(super) fn load(
+        config: &Config,
+        weights: &Weights<'_>,
+        class: &'static str,
+        layers: Transforming,
+        tokens: &Embedding,
+    ) -> Result<Self> {
+        let bias = Some(weights.parameter("bias", [tokens.rows()])?);
+        let decoder = decoder(config, &weights.child("decoder"), tokens, bias)?;
+        Ok(Self { label: weights.label(class, Level::Module), layers, decoder })
+    }
+}
+
+impl Module for LmHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let transformed = self.layers.run(cx, hidden)?;
+        cx.call(&self.decoder, &transformed)
+    }
+}
+
+impl HeadLayers for LmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
     }
 }
 

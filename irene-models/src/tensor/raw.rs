@@ -219,6 +219,12 @@ impl Tensor {
         in_form!([x, weight] self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
     }
 
+    /// A convolution of (batch, channels, sequence) in groups of channels: weight (channels, channels in a group, kernel).
+    pub(crate) fn convolved(&self, weight: &Self) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight] self.shape(), self.format(), candle: convolution::grouped(x, weight)?)
+    }
+
     /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
     pub(crate) fn pointwise(&self, weight: &Self) -> Result<Self> {
         let x = self;
