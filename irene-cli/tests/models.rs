@@ -101,7 +101,10 @@ fn a_path_that_is_no_model_says_so_with_its_own_name() {
     assert_eq!(refuse(&["trace", "nowhere/at/all"]), "error: nowhere/at/all: no such file or directory\n");
     assert_eq!(refuse(&["trace", "nowhere.json"]), "error: nowhere.json: no such file or directory\n");
     folder.write("gpt2.gguf", "GGUF\u{3}");
-    assert_eq!(refuse(&["predict", "gpt2.gguf"]), "error: gpt2.gguf: is a GGUF file\n");
+    assert_eq!(
+        refuse(&["predict", "gpt2.gguf"]),
+        "error: gpt2.gguf: ends in its header: the download broke off, repeat it\n"
+    );
 }
 
 #[test]

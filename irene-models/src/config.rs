@@ -190,6 +190,10 @@ impl Config {
                     _ if is_on("load_in_8bit") => Format::Int8,
                     ("fp8" | "fbgemm_fp8", _) => Format::F8E4M3,
                     ("mxfp4", _) => Format::Mxfp4,
+                    ("gguf", _) => {
+                        let word = quantisation["format"].as_str().unwrap_or_default();
+                        word.parse().map_err(|_| unknown(QUANTISATION, word))?
+                    }
                     _ => return Err(unknown(QUANTISATION, method)),
                 }
             }

@@ -26,6 +26,7 @@ mod error;
 mod families;
 mod files;
 mod generation;
+mod gguf;
 mod layers;
 mod measuring;
 mod models;

@@ -3,9 +3,13 @@ use std::path::Path;
 use irene_tree::Size;
 use tokenizers::Tokenizer;
 
-use crate::{Error, Result, files::reading};
+use crate::{
+    Error, Result,
+    files::reading,
+    gguf::{Gguf, is_gguf},
+};
 
-/// Turns text into token ids by a model's tokenizer.json.
+/// Turns text into token ids by a model's tokenizer.json, or by the tokenizer in a GGUF file.
 pub struct TextEncoder {
     origin: String,
     tokenizer: Tokenizer,
@@ -44,16 +48,20 @@ impl std::fmt::Debug for TextEncoder {
 }
 
 impl TextEncoder {
-    /// Reads a tokenizer.json. Its padding and truncation are switched off: neither may change the input silently.
+    /// Reads a tokenizer.json or a GGUF file. Its padding and truncation are switched off: neither may change the input silently.
     ///
     /// # Errors
-    /// [`Error::Files`] if it cannot be read or is no tokenizer.
+    /// [`Error::Files`] if it cannot be read or is no tokenizer; [`Error::Config`] for a GGUF file's tokenizer that is not built.
     pub fn open(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let refuse = |reason: String| Error::Files { what: origin.clone(), reason };
-        let mut tokenizer = reading(path, |path| {
-            Tokenizer::from_file(path).map_err(|error| refuse(format!("not a tokenizer.json ({error})")))
-        })?;
+        let mut tokenizer = if is_gguf(path) {
+            Gguf::open(path)?.tokenizer()?
+        } else {
+            reading(path, |path| {
+                Tokenizer::from_file(path).map_err(|error| refuse(format!("not a tokenizer.json ({error})")))
+            })?
+        };
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { origin, tokenizer })

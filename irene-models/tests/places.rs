@@ -198,7 +198,7 @@ fn weights_of_other_kinds_are_named_with_the_way_out() {
         ("pytorch_model.bin.index.json", "PyTorch's", Some("")),
         ("tf_model.h5", "TensorFlow's", Some(", from_tf=True")),
         ("flax_model.msgpack", "Flax's", Some(", from_flax=True")),
-        ("bert.q8_0.gguf", "llama.cpp's", Some(", gguf_file='bert.q8_0.gguf'")),
+        ("bert.q8_0.gguf", "which holds a whole model: name that file in place of its folder", None),
         ("model.onnx", "ONNX's", None),
     ];
     for (name, whose, options) in kinds {
@@ -224,6 +224,9 @@ fn a_folder_without_config_names_the_file_that_may_be_meant() {
     folder.write("tokenizer_config.json", "{}");
     let find = || refused(ModelSpec::find(&folder.place()));
     assert_eq!(find(), format!("{}: no config.json", folder.place()));
+    folder.write("llama.q4_k_m.gguf", "GGUF");
+    assert!(find().ends_with("no config.json; there is llama.q4_k_m.gguf: name that file, it holds a whole model"));
+    std::fs::remove_file(folder.0.join("llama.q4_k_m.gguf")).unwrap();
     folder.write("adapter_config.json", "{}");
     assert!(find().contains("no config.json; there is adapter_config.json: name the model that it adapts"));
     folder.write("bert_config.json", "{}");

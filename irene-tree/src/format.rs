@@ -143,6 +143,11 @@ impl Format {
         u64::try_from(bits.div_ceil(u128::from(block) * 8)).unwrap_or(u64::MAX)
     }
 
+    /// Numbers in a block, which share scales; 1 where each stands alone.
+    pub fn block(self) -> u64 {
+        self.definition().block
+    }
+
     /// The lowest number that scores in this format can have, which outweighs any other: a softmax of nothing else stays finite.
     pub fn lowest(self) -> f64 {
         match self {

@@ -101,17 +101,22 @@ impl Checkpoint {
     fn read(&self, entry: &Entry, dtype: CandleDType) -> candle_core::Result<Candle> {
         let map = &self.files[entry.file].map;
         let tensor = Candle::from_raw_buffer(&map[entry.bytes.clone()], dtype, &entry.shape, &self.device)?;
-        #[cfg(unix)]
-        {
-            // SAFETY: the map is read-only and backed by its file, so that dropped pages come back as they were.
-            #[allow(unsafe_code)]
-            let advised = unsafe {
-                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, entry.bytes.start, entry.bytes.len())
-            };
-            // If the system ignores the advice, that costs memory and nothing else.
-            drop(advised);
-        }
+        release(map, entry.bytes.clone());
         tensor.to_dtype(self.dtype)
+    }
+}
+
+/// Returns mapped pages to the system, once what they hold is elsewhere in memory.
+#[cfg_attr(not(unix), allow(unused_variables))]
+pub(super) fn release(map: &Mmap, bytes: Range<usize>) {
+    #[cfg(unix)]
+    {
+        // SAFETY: the map is read-only and backed by its file, so that dropped pages come back as they were.
+        #[allow(unsafe_code)]
+        let advised =
+            unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len()) };
+        // If the system ignores the advice, that costs memory and nothing else.
+        drop(advised);
     }
 }
 

@@ -162,7 +162,11 @@ pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: T
     if let Some(last) = dims.last_mut() {
         *last = outputs;
     }
-    let product = x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?;
+    finished(x.reshape((rows, inputs))?.matmul(weight)?.reshape(dims)?, bias, then)
+}
+
+/// A product with its bias and activation.
+pub(crate) fn finished(product: Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
     let sum = match bias {
         Some(bias) => product.broadcast_add(bias)?,
         None => product,

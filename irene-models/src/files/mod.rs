@@ -11,7 +11,7 @@ use irene_tree::file_fault;
 
 use self::cache::Hub;
 pub(crate) use self::cache::is_id;
-use crate::{Error, Result, builtin};
+use crate::{Error, Result, builtin, gguf::is_gguf};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -150,6 +150,9 @@ fn other_config(dir: &Path) -> Option<String> {
     let is_config = |name: &&String| name.ends_with("config.json") && !NOT_OF_A_MODEL.contains(&name.as_str());
     if let Some(name) = names.iter().find(is_config) {
         return Some(format!("; there is {name}: name that file if it describes the model"));
+    }
+    if let Some(name) = names.iter().find(|name| is_gguf(Path::new(name))) {
+        return Some(format!("; there is {name}: name that file, it holds a whole model"));
     }
     let is_adapter = names.iter().any(|name| name == "adapter_config.json");
     is_adapter

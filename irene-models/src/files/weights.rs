@@ -5,20 +5,19 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{ModelFiles, reading};
-use crate::{Error, Result};
+use crate::{Error, Result, gguf::is_gguf};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// Weights that are not read: the end of the file's name, whose they are, and what `from_pretrained` needs to know to read them, if
 /// transformers can convert them.
-const OTHERS: [(&str, &str, Option<&str>); 8] = [
+const OTHERS: [(&str, &str, Option<&str>); 7] = [
     ("model.bin", "PyTorch's", Some("")),
     ("model.bin.index.json", "PyTorch's", Some("")),
     ("model.h5", "TensorFlow's", Some(", from_tf=True")),
     (".ckpt.index", "TensorFlow's", Some(", from_tf=True")),
     ("model.msgpack", "Flax's", Some(", from_flax=True")),
-    (".gguf", "llama.cpp's", Some(", gguf_file=FILE")),
     (".onnx", "ONNX's", None),
     ("model.ot", "rust-bert's", None),
 ];
@@ -41,6 +40,7 @@ impl ModelFiles {
         match &self.named {
             Some(file) if is_safetensors(file) => return Ok(vec![file.clone()]),
             Some(file) if is_index(file) => return self.shards(file),
+            Some(file) if is_gguf(file) => return Ok(vec![file.clone()]),
             _ => {}
         }
         if let Some(file) = self.itself() {
@@ -108,10 +108,13 @@ fn instead(name: &str, dir: &Path) -> Option<String> {
     if name == "adapter_model.safetensors" || name == "adapter_model.bin" {
         return Some("an adapter: merge it into its base model first, with peft's `merge_and_unload`".into());
     }
+    if is_gguf(Path::new(name)) {
+        return Some("which holds a whole model: name that file in place of its folder".into());
+    }
     let (_, whose, options) = OTHERS.iter().find(|(end, ..)| name.ends_with(end))?;
     Some(match options {
         Some(options) => {
-            let (dir, options) = (dir.display(), options.replace("FILE", &format!("'{name}'")));
+            let dir = dir.display();
             format!(
                 "{whose}, which is not read: convert it to safetensors, in Python \
                  `transformers.AutoModel.from_pretrained('{dir}'{options}).save_pretrained('{dir}')`"

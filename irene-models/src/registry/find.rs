@@ -7,6 +7,7 @@ use crate::{
     ARCHITECTURES, Config, Error, ModelFiles, Result, builtin,
     families::{self, Taken},
     files::is_id,
+    gguf::{self, Gguf},
 };
 
 /// Where a model came from, and so where its other files are.
@@ -61,7 +62,14 @@ impl ModelSpec {
         let Some(architecture) = architecture(model_type) else {
             return Err(config.error("model_type", format!("`{model_type}` is not supported")));
         };
-        Ok(Self { name: name.into(), config, architecture, origin: Origin::Config, notes: note.into_iter().collect() })
+        Ok(Self {
+            name: name.into(),
+            config,
+            architecture,
+            origin: Origin::Config,
+            stored: None,
+            notes: note.into_iter().collect(),
+        })
     }
 
     /// The model of a config.json from any reader, such as the standard input.
@@ -75,8 +83,10 @@ impl ModelSpec {
     }
 
     fn of_files(name: String, files: ModelFiles) -> Result<Self> {
-        let spec = Self::from_config(name, Config::read(&files.config()?)?)?;
-        Ok(Self { origin: Origin::Files(files), ..spec })
+        let path = files.config()?;
+        let stored = gguf::is_gguf(&path).then(|| Gguf::open(&path)).transpose()?;
+        let config = stored.as_ref().map_or_else(|| Config::read(&path), Gguf::config)?;
+        Ok(Self { origin: Origin::Files(files), stored, ..Self::from_config(name, config)? })
     }
 
     /// The model with this id in the cache.

@@ -6,6 +6,7 @@ use self::find::Origin;
 use crate::{
     Batch, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead, TreeVisitor,
     Visitor, WeightSource, Weights, builtin, generation,
+    gguf::{self, Gguf, StoredShapes},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -97,6 +98,8 @@ pub struct ModelSpec {
     config: Config,
     architecture: &'static dyn Architecture,
     origin: Origin,
+    /// The GGUF file that the config is from.
+    stored: Option<Gguf>,
     notes: Vec<String>,
 }
 
@@ -189,7 +192,7 @@ impl ModelSpec {
         Error::Input { model: self.name.clone(), reason }
     }
 
-    /// The model with the weights of these safetensors files (one, or all shards).
+    /// The model with the weights of these safetensors files (one, or all shards), or of a GGUF file.
     ///
     /// # Errors
     /// As [`build_with_head`](Self::build_with_head); [`Error::Io`] and [`Error::Files`] for the files.
@@ -201,6 +204,12 @@ impl ModelSpec {
         dtype: candle_core::DType,
         device: &candle_core::Device,
     ) -> Result<Box<dyn Model>> {
+        if let [file] = weights
+            && gguf::is_gguf(file)
+        {
+            let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
+            return self.build_with_head(&weights, head);
+        }
         let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
         self.build_with_head(&checkpoint, head)
     }
@@ -254,7 +263,13 @@ impl ModelSpec {
         if size.new == 0 {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = self.build_with_head(&ShapesOnly(precision), run.head)?;
+        let model = match &self.stored {
+            // In its own precision, a file's tensors have formats of their own.
+            Some(file) if self.config.precision()? == precision => {
+                self.build_with_head(&StoredShapes::new(file.clone(), precision)?, run.head)?
+            }
+            _ => self.build_with_head(&ShapesOnly(precision), run.head)?,
+        };
         let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
         model.run(&mut cx, &self.batch(run)?)?;
         Ok(())

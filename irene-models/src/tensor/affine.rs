@@ -8,7 +8,7 @@ use irene_tree::Operand;
 use super::{Form, Tensor, Then, layout};
 use crate::Result;
 #[cfg(feature = "candle")]
-use crate::candle::{operations, panels};
+use crate::candle::{operations, panels, quantised::Quantised};
 
 /// The weight of an affine map, laid out in memory as its product reads it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,9 @@ enum Stored {
         /// Zeros, for a layer without bias.
         no_bias: candle_core::Tensor,
     },
+    /// (outputs, inputs), in blocks along the inputs.
+    #[cfg(feature = "candle")]
+    Blocks(Quantised),
 }
 
 impl Weight {
@@ -55,6 +58,10 @@ impl Weight {
                 Some(panels) => Stored::Panels { panels: panels?, no_bias: no_bias(matrix)? },
                 None => Stored::Plain(matrix.contiguous()?),
             },
+            #[cfg(feature = "candle")]
+            Form::Blocks(matrix, layout) if layout.strides.dims().first() == Some(&1) => Stored::Blocks(matrix.clone()),
+            #[cfg(feature = "candle")]
+            Form::Blocks(..) => return Err(layout::mismatch("linear", "blocks do not lie along the inputs".into())),
         };
         Ok(Self { operand, inputs: matrix.dim(0), outputs: matrix.dim(1), stored })
     }
@@ -83,6 +90,7 @@ impl Tensor {
                 Stored::Panels { panels, no_bias } => {
                     Form::Candle(panels::affine(x, panels, bias.unwrap_or(no_bias), then)?).into()
                 }
+                Stored::Blocks(weight) => Form::Candle(weight.affine(x, bias, then)?).into(),
                 Stored::Plain(weight) => Form::Candle(operations::affine(x, weight, bias, then)?).into(),
             });
         }

@@ -12,7 +12,7 @@ pub use layout::Layout;
 pub(crate) use raw::{Binary, Scalar, Then, Transform, Unary};
 
 #[cfg(feature = "candle")]
-use crate::candle::operations;
+use crate::candle::{operations, quantised::Quantised};
 
 /// A tensor: its shape alone, or real data on a candle device.
 ///
@@ -28,6 +28,9 @@ enum Form {
     Shape(Layout, Format),
     #[cfg(feature = "candle")]
     Candle(candle_core::Tensor),
+    /// A matrix in blocks that share scales, to be multiplied with or to take rows from. The layout is its own or the transposed one.
+    #[cfg(feature = "candle")]
+    Blocks(Quantised, Layout),
 }
 
 /// Computed tensors are activations.
@@ -59,6 +62,8 @@ impl Tensor {
             Form::Shape(layout, _) => *layout,
             #[cfg(feature = "candle")]
             Form::Candle(tensor) => operations::layout(tensor),
+            #[cfg(feature = "candle")]
+            Form::Blocks(_, layout) => *layout,
         }
     }
 
@@ -73,6 +78,8 @@ impl Tensor {
             Form::Shape(layout, format) => Form::Shape(Layout::contiguous(layout.shape), *format),
             #[cfg(feature = "candle")]
             Form::Candle(tensor) => Form::Candle(tensor.force_contiguous()?),
+            #[cfg(feature = "candle")]
+            Form::Blocks(matrix, layout) => Form::Blocks(matrix.clone(), *layout),
         };
         Ok(Self { form, role: self.role })
     }
@@ -86,6 +93,8 @@ impl Tensor {
             Form::Shape(..) => Ok(()),
             #[cfg(feature = "candle")]
             Form::Candle(tensor) => Ok(tensor.device().synchronize()?),
+            #[cfg(feature = "candle")]
+            Form::Blocks(matrix, _) => Ok(matrix.device().synchronize()?),
         }
     }
 
@@ -95,6 +104,8 @@ impl Tensor {
             Form::Shape(_, format) => *format,
             #[cfg(feature = "candle")]
             Form::Candle(tensor) => operations::format(tensor),
+            #[cfg(feature = "candle")]
+            Form::Blocks(matrix, _) => matrix.format(),
         }
     }
 
@@ -125,7 +136,23 @@ impl Tensor {
     pub fn candle(&self) -> Option<&candle_core::Tensor> {
         match &self.form {
             Form::Candle(tensor) => Some(tensor),
-            Form::Shape(..) => None,
+            Form::Shape(..) | Form::Blocks(..) => None,
         }
+    }
+
+    /// A matrix in blocks.
+    pub(crate) fn quantised(matrix: Quantised) -> Self {
+        let shape = Shape::new(matrix.dims()).unwrap_or_default();
+        Form::Blocks(matrix, Layout::contiguous(shape)).into()
+    }
+
+    /// Whether there are numbers, and not a shape alone.
+    pub(crate) fn has_data(&self) -> bool {
+        !matches!(self.form, Form::Shape(..))
+    }
+
+    /// Whether it is a matrix in blocks, which most operations do not take.
+    fn is_in_blocks(&self) -> bool {
+        matches!(self.form, Form::Blocks(..))
     }
 }

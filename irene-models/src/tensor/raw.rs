@@ -158,6 +158,8 @@ macro_rules! in_form {
         match ($(&$tensor.form),+,) {
             #[cfg(feature = "candle")]
             ($(Form::Candle($tensor)),+,) => Ok(Form::Candle($run).into()),
+            #[cfg(feature = "candle")]
+            _ if [$($tensor),+].iter().any(|tensor| tensor.is_in_blocks()) => Err(in_blocks()),
             _ => Ok(Tensor::of_shape($shape, $format)),
         }
     };
@@ -172,9 +174,16 @@ macro_rules! viewed {
             Form::Shape(_, format) => Form::Shape(followed, *format),
             #[cfg(feature = "candle")]
             Form::Candle($x) => Form::Candle($run?),
+            #[cfg(feature = "candle")]
+            Form::Blocks(..) => return Err(in_blocks()),
         };
         Ok(Tensor { form, role: $tensor.role })
     }};
+}
+
+#[cfg(feature = "candle")]
+fn in_blocks() -> crate::Error {
+    layout::mismatch("quantised weight", "only products and look-ups take it".into())
 }
 
 impl Tensor {
@@ -373,6 +382,11 @@ impl Tensor {
     /// The rows of a table (`self`) at these ids, as numbers of this format where the table is followed by its shape.
     pub(crate) fn rows(&self, ids: &Self, format: Format) -> Result<Self> {
         let table = self;
+        #[cfg(feature = "candle")]
+        if let (Form::Blocks(table, _), Form::Candle(ids)) = (&table.form, &ids.form) {
+            let dtype = operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
+            return Ok(Form::Candle(table.rows(ids, dtype)?).into());
+        }
         in_form!([table, ids] {
             let (outer, width) = (ids.shape(), self.dim(1));
             let dims = [outer.dims(), &[width]].concat();
@@ -381,6 +395,11 @@ impl Tensor {
     }
 
     pub(crate) fn transpose(&self, first: usize, second: usize) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let Form::Blocks(matrix, layout) = &self.form {
+            let form = Form::Blocks(matrix.clone(), layout.transposed(first, second)?);
+            return Ok(Self { form, role: self.role });
+        }
         viewed!(self, layout => layout.transposed(first, second), candle: x => x.transpose(first, second))
     }
 

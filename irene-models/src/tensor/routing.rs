@@ -7,7 +7,10 @@ use irene_tree::{Format, Role};
 use super::{Form, Tensor, layout};
 use crate::Result;
 #[cfg(feature = "candle")]
-use crate::{candle::experts, trace::Order};
+use crate::{
+    candle::{experts, quantised::Quantised},
+    trace::Order,
+};
 
 impl Tensor {
     /// The `count` greatest numbers of each row, greatest first, and their places.
@@ -53,7 +56,21 @@ impl Tensor {
     /// Matrices of one width below each other.
     #[cfg(feature = "candle")]
     pub(crate) fn below_each_other(matrices: &[Self]) -> Result<Self> {
-        let all: Vec<_> = matrices.iter().filter_map(Self::candle).cloned().collect();
+        let blocks = matrices.iter().map(|matrix| match &matrix.form {
+            Form::Blocks(blocks, _) => Some(blocks),
+            _ => None,
+        });
+        if let Some(blocks) = blocks.collect::<Option<Vec<_>>>()
+            && let Some(joined) = Quantised::below_each_other(&blocks)?
+        {
+            return Ok(Self::quantised(joined));
+        }
+        let plain = |matrix: &Self| match &matrix.form {
+            Form::Blocks(blocks, _) => Ok(Some(blocks.dequantised()?)),
+            Form::Candle(plain) => Ok(Some(plain.clone())),
+            Form::Shape(..) => Ok(None),
+        };
+        let all: Vec<_> = matrices.iter().filter_map(|matrix| plain(matrix).transpose()).collect::<Result<_>>()?;
         Ok(Form::Candle(candle_core::Tensor::cat(&all, 0)?).into())
     }
 }

@@ -1,0 +1,266 @@
+//! Where a parameter of a Hugging Face checkpoint is in a GGUF file: llama.cpp's converter renames every tensor, and stores some in
+//! another order.
+
+use super::Gguf;
+
+/// The parts of a model outside its layers.
+const OUTER: &[(&str, &str)] = &[
+    ("embed_tokens", "token_embd"),
+    ("wte", "token_embd"),
+    ("word_embeddings", "token_embd"),
+    ("embed_in", "token_embd"),
+    ("word_embeddings_layernorm", "token_embd_norm"),
+    ("wpe", "position_embd"),
+    ("norm", "output_norm"),
+    ("ln_f", "output_norm"),
+    ("final_layernorm", "output_norm"),
+    ("final_layer_norm", "output_norm"),
+    ("lm_head", "output"),
+    ("embed_out", "output"),
+];
+
+/// The parts of a layer.
+const INNER: &[(&str, &str)] = &[
+    ("input_layernorm", "attn_norm"),
+    ("ln_1", "attn_norm"),
+    ("ln_attn", "attn_norm_2"),
+    ("ln_mlp", "attn_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+    ("ln_2", "ffn_norm"),
+    ("pre_feedforward_layernorm", "ffn_norm"),
+    ("post_feedforward_layernorm", "post_ffw_norm"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("self_attn.dense", "attn_output"),
+    ("self_attn.qkv_proj", "attn_qkv"),
+    ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"),
+    ("attn.c_attn", "attn_qkv"),
+    ("attn.c_proj", "attn_output"),
+    ("attention.query_key_value", "attn_qkv"),
+    ("attention.dense", "attn_output"),
+    ("self_attention.query_key_value", "attn_qkv"),
+    ("self_attention.dense", "attn_output"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+    ("mlp.gate_up_proj", "ffn_up"),
+    ("mlp.c_fc", "ffn_up"),
+    ("mlp.c_proj", "ffn_down"),
+    ("mlp.fc1", "ffn_up"),
+    ("mlp.fc2", "ffn_down"),
+    ("mlp.dense_h_to_4h", "ffn_up"),
+    ("mlp.dense_4h_to_h", "ffn_down"),
+    ("mlp.gate", "ffn_gate_inp"),
+    ("mlp.shared_expert.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_expert.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_expert.down_proj", "ffn_down_shexp"),
+    ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
+    ("block_sparse_moe.gate", "ffn_gate_inp"),
+];
+
+/// The projections of an expert, which the file has stacked.
+const EXPERT: &[(&str, &str)] = &[
+    ("gate_proj", "ffn_gate_exps"),
+    ("up_proj", "ffn_up_exps"),
+    ("down_proj", "ffn_down_exps"),
+    ("w1", "ffn_gate_exps"),
+    ("w3", "ffn_up_exps"),
+    ("w2", "ffn_down_exps"),
+];
+
+/// A parameter's place in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// The tensor's name.
+    pub(crate) name: String,
+    /// The one of the experts that are stacked in it.
+    pub(crate) expert: Option<usize>,
+    /// The order of its rows.
+    pub(crate) rows: Rows,
+    /// Whether it is stored transposed: GPT-2's weights (inputs, outputs).
+    pub(crate) is_conv1d: bool,
+    /// What was added to every number: Gemma's norms multiply by 1 + weight.
+    pub(crate) added: f32,
+}
+
+/// In which order the converter stored rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rows {
+    AsTheyAre,
+    /// The two halves of each head's rows alternate, because llama.cpp turns neighbours where transformers turns halves.
+    HalvesAlternate {
+        heads: usize,
+    },
+    /// All queries, then all keys, then all values, where transformers has them group by group.
+    ByKind {
+        heads: usize,
+        groups: usize,
+    },
+}
+
+impl Rows {
+    /// The row of the file that is row `row` of `rows` in a checkpoint of transformers'.
+    pub(crate) fn stored(self, row: usize, rows: usize) -> usize {
+        match self {
+            Self::AsTheyAre => row,
+            Self::HalvesAlternate { heads } => {
+                let width = rows / heads.max(1);
+                let (head, within) = (row / width.max(1), row % width.max(1));
+                let half = (width / 2).max(1);
+                head * width + 2 * (within % half) + within / half
+            }
+            Self::ByKind { heads, groups } => {
+                let width = rows / (heads + 2 * groups).max(1);
+                let (part, within) = (row / width.max(1), row % width.max(1));
+                let queries = heads / groups.max(1);
+                let (group, place) = (part / (queries + 2), part % (queries + 2));
+                let part = match place.checked_sub(queries) {
+                    None => group * queries + place,
+                    Some(kind) => heads + kind * groups + group,
+                };
+                part * width + within
+            }
+        }
+    }
+
+    /// Whether this many rows can be in this order.
+    pub(crate) fn divides(self, rows: usize) -> bool {
+        match self {
+            Self::AsTheyAre => true,
+            Self::HalvesAlternate { heads } => heads > 0 && rows.is_multiple_of(2 * heads),
+            Self::ByKind { heads, groups } => {
+                groups > 0 && heads.is_multiple_of(groups) && rows.is_multiple_of(heads + 2 * groups)
+            }
+        }
+    }
+}
+
+/// How one file's tensors are named and stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    /// Norms after attention have a name of their own, beside those before the feed-forward part.
+    norms_after: bool,
+    /// Norms were stored with 1 added.
+    norms_added: bool,
+    /// Queries and keys of llama.cpp's rotary layout.
+    halves_alternate: bool,
+    /// Queries, keys and values of one projection were sorted by kind.
+    by_kind: bool,
+    /// Weights of layers are (inputs, outputs) in transformers.
+    is_conv1d: bool,
+    heads: usize,
+    groups: usize,
+}
+
+impl Names {
+    /// The names of a file of this architecture, by llama.cpp's word for it.
+    pub(super) fn of(architecture: &str, heads: usize, groups: usize) -> Self {
+        let is = |names: &[&str]| names.contains(&architecture);
+        Self {
+            norms_after: is(&["gemma2", "gemma3", "olmo2"]),
+            norms_added: is(&["gemma", "gemma2", "gemma3"]),
+            halves_alternate: is(&["llama", "granite", "granitemoe"]),
+            by_kind: is(&["gptneox", "bloom", "falcon"]),
+            is_conv1d: is(&["gpt2"]),
+            heads,
+            groups,
+        }
+    }
+
+    /// The place of a parameter, by its key in a checkpoint. None if no name is known for it.
+    pub(crate) fn place(&self, key: &str) -> Option<Place> {
+        const PREFIXES: [&str; 3] = ["model.", "transformer.", "gpt_neox."];
+        let key = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+        let (module, kind) = key.rsplit_once('.')?;
+        let in_layers = module.strip_prefix("layers.").or_else(|| module.strip_prefix("h."));
+        let Some((layer, inner)) = in_layers.and_then(|rest| rest.split_once('.')) else {
+            let name = look_up(OUTER, module)?;
+            return Some(self.with_order(format!("{name}.{kind}"), name, false, None));
+        };
+        let layer: usize = layer.parse().ok()?;
+        let (name, expert) = match inner.split_once(".experts.") {
+            Some((_, expert)) => {
+                let (expert, projection) = expert.split_once('.')?;
+                (look_up(EXPERT, projection)?, Some(expert.parse().ok()?))
+            }
+            None if self.norms_after && inner == "post_attention_layernorm" => ("post_attention_norm", None),
+            None => (look_up(INNER, inner)?, None),
+        };
+        let is_conv1d = self.is_conv1d && kind == "weight";
+        Some(self.with_order(format!("blk.{layer}.{name}.{kind}"), name, is_conv1d && !name.ends_with("norm"), expert))
+    }
+
+    fn with_order(&self, name: String, part: &str, is_conv1d: bool, expert: Option<usize>) -> Place {
+        let rows = match part {
+            "attn_q" if self.halves_alternate => Rows::HalvesAlternate { heads: self.heads },
+            "attn_k" if self.halves_alternate => Rows::HalvesAlternate { heads: self.groups },
+            "attn_qkv" if self.by_kind => Rows::ByKind { heads: self.heads, groups: self.groups },
+            _ => Rows::AsTheyAre,
+        };
+        let added = if self.norms_added && part.ends_with("norm") { 1.0 } else { 0.0 };
+        Place { name, expert, rows, is_conv1d, added }
+    }
+}
+
+fn look_up(table: &[(&str, &'static str)], module: &str) -> Option<&'static str> {
+    table.iter().find(|(known, _)| *known == module).map(|(_, name)| *name)
+}
+
+impl Gguf {
+    /// A parameter's place, if the file has it.
+    pub(crate) fn find(&self, names: &Names, key: &str) -> Option<Place> {
+        names.place(key).filter(|place| self.has(&place.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_have_their_places() {
+        let name = |architecture: &str, key: &str| Names::of(architecture, 4, 2).place(key).map(|place| place.name);
+        for (architecture, key, expected) in [
+            ("llama", "model.embed_tokens.weight", "token_embd.weight"),
+            ("llama", "layers.11.self_attn.q_proj.weight", "blk.11.attn_q.weight"),
+            ("llama", "layers.0.post_attention_layernorm.weight", "blk.0.ffn_norm.weight"),
+            ("gemma2", "layers.0.post_attention_layernorm.weight", "blk.0.post_attention_norm.weight"),
+            ("gpt2", "transformer.h.3.mlp.c_proj.bias", "blk.3.ffn_down.bias"),
+            ("gptneox", "gpt_neox.layers.1.attention.query_key_value.bias", "blk.1.attn_qkv.bias"),
+            ("qwen3moe", "layers.2.mlp.experts.7.down_proj.weight", "blk.2.ffn_down_exps.weight"),
+        ] {
+            assert_eq!(name(architecture, key).as_deref(), Some(expected));
+        }
+        assert_eq!(name("llama", "layers.x.self_attn.q_proj.weight"), None);
+        assert_eq!(name("llama", "layers.0.self_attn.sinks"), None);
+        let expert = Names::of("llama", 4, 2).place("layers.0.block_sparse_moe.experts.5.w2.weight");
+        assert_eq!(expert.and_then(|place| place.expert), Some(5));
+    }
+
+    #[test]
+    fn orders_of_rows_are_permutations() {
+        for (rows, order) in [
+            (24, Rows::HalvesAlternate { heads: 3 }),
+            (2 * 9 * 5, Rows::ByKind { heads: 6, groups: 6 }),
+            (4 * 10, Rows::ByKind { heads: 6, groups: 2 }),
+            (4 * 8, Rows::ByKind { heads: 6, groups: 1 }),
+        ] {
+            let mut stored: Vec<_> = (0..rows).map(|row| order.stored(row, rows)).collect();
+            assert!(
+                !order.divides(rows) || {
+                    stored.sort_unstable();
+                    stored == (0..rows).collect::<Vec<_>>()
+                }
+            );
+        }
+        // Head 1 of two, four rows each: its halves alternate in the file.
+        let order = Rows::HalvesAlternate { heads: 2 };
+        assert_eq!([4, 5, 6, 7].map(|row| order.stored(row, 8)), [4, 6, 5, 7]);
+        // Two groups of a query, a key and a value, each of one row.
+        let order = Rows::ByKind { heads: 2, groups: 2 };
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|row| order.stored(row, 6)), [0, 2, 4, 1, 3, 5]);
+    }
+}

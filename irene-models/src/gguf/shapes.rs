@@ -1,0 +1,70 @@
+use irene_tree::{Precision, Shape};
+
+use super::{Gguf, Names, names::Place};
+use crate::{Error, Result, Tensor, WeightSource};
+
+/// The parameters of a file as shapes, each in the format that it is stored in.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredShapes {
+    file: Gguf,
+    names: Names,
+    precision: Precision,
+}
+
+impl StoredShapes {
+    /// The parameters of this file, with activations and cache in these formats.
+    pub(crate) fn new(file: Gguf, precision: Precision) -> Result<Self> {
+        Ok(Self { names: file.names()?, file, precision })
+    }
+}
+
+impl WeightSource for StoredShapes {
+    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let place = self.file.place_of(&self.names, key, shape)?;
+        let stored = self.file.tensor(&place.name).map_or(self.precision.weights, |stored| stored.format);
+        Ok(Tensor::of_shape(shape, stored))
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.file.find(&self.names, key).is_some()
+    }
+}
+
+impl Gguf {
+    /// The place of a parameter of this shape.
+    ///
+    /// # Errors
+    /// [`Error::Weight`] if the file lacks it or has it in another shape.
+    pub(crate) fn place_of(&self, names: &Names, key: &str, shape: Shape) -> Result<Place> {
+        let refuse = |found: String| Error::Weight {
+            origin: self.origin(),
+            key: key.to_owned(),
+            expected: Box::new(shape),
+            found,
+        };
+        let Some(place) = names.place(key) else { return Err(refuse("no name for it in GGUF files".into())) };
+        let Some(stored) = self.tensor(&place.name) else { return Err(refuse(format!("no tensor `{}`", place.name))) };
+        if fits(&place, stored.shape.dims(), shape.dims()) {
+            return Ok(place);
+        }
+        Err(refuse(format!("`{}` of shape {}", place.name, stored.shape)))
+    }
+}
+
+/// Whether a tensor holds a parameter: as it is, transposed as the weights of GPT-2's Conv1D, or as one of a stack.
+fn fits(place: &Place, stored: &[usize], wanted: &[usize]) -> bool {
+    let rows_fit = wanted.first().is_none_or(|&rows| place.rows.divides(rows));
+    rows_fit
+        && match (place.expert, stored, wanted) {
+            (Some(expert), [experts, one @ ..], wanted) => expert < *experts && one == wanted,
+            (Some(_), ..) => false,
+            (None, [rows, columns], [inputs, outputs]) if place.is_conv1d => rows == outputs && columns == inputs,
+            // A single row is stored without its first dimension.
+            (None, [columns], [1, wanted]) => columns == wanted,
+            (None, stored, wanted) => stored == wanted,
+        }
+}

@@ -1,0 +1,241 @@
+//! A file's tokenizer, built from its tokens and merges.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer,
+    models::bpe::{BPE, Merges, Vocab},
+};
+
+use super::{Gguf, parse::Value};
+use crate::Result;
+
+/// Words with their endings, numbers by a pattern of their own, then signs, line ends and spaces.
+macro_rules! words_and {
+    ($numbers:literal) => {
+        concat!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
+            $numbers,
+            r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        )
+    };
+}
+/// Patterns that cut text into the pieces within which tokens merge, by the words of `tokenizer.ggml.pre`.
+const PATTERNS: &[(&[&str], Pieces)] = &[
+    (&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt"], Pieces::Gpt2 { digits: false }),
+    (&["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone"], Pieces::Gpt2 { digits: true }),
+    (&["llama-bpe", "llama3", "llama-v3", "smaug-bpe", "falcon3", "dbrx"], Pieces::Pattern(words_and!(r"\p{N}{1,3}"))),
+    (&["qwen2", "deepseek-r1-qwen", "stablelm2"], Pieces::Pattern(words_and!(r"\p{N}"))),
+    (&["bloom", "gpt3-finnish", "poro-chat"], Pieces::Pattern(r" ?[^(\s|[.,!?…。，、।۔،])]+")),
+    (
+        &["gpt-4o", "llama4"],
+        Pieces::Pattern(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Pieces {
+    /// GPT-2's own pattern, perhaps after cutting numbers into digits.
+    Gpt2 {
+        digits: bool,
+    },
+    Pattern(&'static str),
+}
+
+impl Pieces {
+    fn json(self) -> Json {
+        let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
+        let sequence = |first: Json, rest: Json| json!({"type": "Sequence", "pretokenizers": [first, rest]});
+        match self {
+            Self::Gpt2 { digits: false } => bytes(true),
+            Self::Gpt2 { digits: true } => sequence(json!({"type": "Digits", "individual_digits": true}), bytes(true)),
+            Self::Pattern(pattern) => sequence(
+                json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false}),
+                bytes(false),
+            ),
+        }
+    }
+}
+
+/// What `tokenizer.ggml.token_type` says of a token.
+const NORMAL: f64 = 1.0;
+const UNKNOWN: f64 = 2.0;
+const CONTROL: f64 = 3.0;
+const USER_DEFINED: f64 = 4.0;
+
+const MODEL: &str = "tokenizer.ggml.model";
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const PRE: &str = "tokenizer.ggml.pre";
+
+impl Gguf {
+    /// The tokenizer of the file.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if there is none, or one of another kind than byte-level BPE and SentencePiece's BPE.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
+        let kind = self.word(MODEL).ok_or_else(|| self.error(MODEL, "is missing: the file has no tokenizer"))?;
+        let parts = || -> Result<Parts<'_>> {
+            let kinds = self.numbers("tokenizer.ggml.token_type").unwrap_or_default();
+            Ok(Parts { file: self, tokens: self.texts(TOKENS)?, kinds })
+        };
+        match kind {
+            "gpt2" => parts()?.byte_level(),
+            "llama" => parts()?.sentence_piece(),
+            other => {
+                let reason =
+                    format!("`{other}` tokenizers are not built from GGUF files: give token ids in place of text");
+                Err(self.error(MODEL, reason))
+            }
+        }
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>> {
+        let bytes = match self.0.metadata.get(key) {
+            Some(Value::Array(array)) => array.texts(self.first()),
+            _ => None,
+        };
+        let bytes = bytes.ok_or_else(|| self.error(key, "is no array of texts"))?;
+        Ok(bytes.into_iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
+    }
+
+    fn numbers(&self, key: &str) -> Option<Vec<f64>> {
+        match self.0.metadata.get(key)? {
+            Value::Array(array) => array.numbers(self.first()),
+            _ => None,
+        }
+    }
+}
+
+struct Parts<'a> {
+    file: &'a Gguf,
+    tokens: Vec<String>,
+    kinds: Vec<f64>,
+}
+
+impl Parts<'_> {
+    fn byte_level(self) -> Result<Tokenizer> {
+        const MERGES: &str = "tokenizer.ggml.merges";
+        let pre = self.file.word(PRE).unwrap_or("gpt-2");
+        let Some((names, pieces)) = PATTERNS.iter().find(|(names, _)| names.contains(&pre)) else {
+            let reason = format!("`{pre}` is unknown here: give token ids in place of text");
+            return Err(self.file.error(PRE, reason));
+        };
+        let merges = self.file.texts(MERGES)?;
+        let merges = merges.iter().map(|merge| merge.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())));
+        let merges: Option<Merges> = merges.collect();
+        let merges = merges.ok_or_else(|| self.file.error(MERGES, "has one without a space between its parts"))?;
+        // Llama 3's takes a piece that is a token whole, and begins every text.
+        let is_llama3 = names.contains(&"llama3");
+        let model = BPE::builder().vocab_and_merges(self.vocabulary(), merges).ignore_merges(is_llama3).build();
+        let mut tokenizer = Tokenizer::new(model.map_err(|error| self.refuse(&error))?);
+        tokenizer.with_pre_tokenizer(Some(self.part::<PreTokenizerWrapper>(pieces.json())?));
+        let decoder = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        tokenizer.with_decoder(Some(self.part::<DecoderWrapper>(decoder)?));
+        self.finished(tokenizer, is_llama3)
+    }
+
+    fn sentence_piece(self) -> Result<Tokenizer> {
+        const SPACE: &str = "▁";
+        let unknown = self.kinds.iter().position(|&kind| kind == UNKNOWN).and_then(|id| self.tokens.get(id));
+        let mut builder = BPE::builder().vocab_and_merges(self.vocabulary(), self.merges()?).byte_fallback(true);
+        if let Some(unknown) = unknown {
+            builder = builder.unk_token(unknown.clone()).fuse_unk(true);
+        }
+        let mut tokenizer = Tokenizer::new(builder.build().map_err(|error| self.refuse(&error))?);
+        let has_prefix = self.file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
+        let spaces = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
+        let mut steps = vec![spaces];
+        let mut decoders = vec![
+            json!({"type": "Replace", "pattern": {"String": SPACE}, "content": " "}),
+            json!({"type": "ByteFallback"}),
+            json!({"type": "Fuse"}),
+        ];
+        if has_prefix {
+            steps.insert(0, json!({"type": "Prepend", "prepend": SPACE}));
+            decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+        }
+        let normalizer = self.part::<NormalizerWrapper>(json!({"type": "Sequence", "normalizers": steps}))?;
+        tokenizer.with_normalizer(Some(normalizer)).map_err(|error| self.refuse(&error))?;
+        let decoder = self.part::<DecoderWrapper>(json!({"type": "Sequence", "decoders": decoders}))?;
+        tokenizer.with_decoder(Some(decoder));
+        self.finished(tokenizer, true)
+    }
+
+    /// SentencePiece joins the two neighbours whose union has the best score: merges, in the order of those scores.
+    fn merges(&self) -> Result<Merges> {
+        const SCORES: &str = "tokenizer.ggml.scores";
+        /// Bytes of the longest token that is worth merging for.
+        const LONGEST: usize = 256;
+        let scores = self.file.numbers(SCORES).filter(|scores| scores.len() == self.tokens.len());
+        let scores = scores.ok_or_else(|| self.file.error(SCORES, "does not give a number for every token"))?;
+        let is_normal = |id: usize| self.kinds.get(id).is_none_or(|&kind| kind == NORMAL);
+        let ids: HashMap<&str, usize> =
+            self.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
+        let mut merges = Vec::new();
+        for (id, token) in self.tokens.iter().enumerate().filter(|(id, token)| is_normal(*id) && token.len() <= LONGEST)
+        {
+            for (place, _) in token.char_indices().skip(1) {
+                let (left, right) = token.split_at(place);
+                if let (Some(&first), Some(&second)) = (ids.get(left), ids.get(right)) {
+                    merges.push((scores[id], first, second));
+                }
+            }
+        }
+        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let text = |id: usize| self.tokens[id].clone();
+        Ok(merges.into_iter().map(|(_, first, second)| (text(first), text(second))).collect())
+    }
+
+    fn vocabulary(&self) -> Vocab {
+        self.tokens.iter().enumerate().map(|(id, token)| (token.clone(), id as u32)).collect()
+    }
+
+    /// Adds the tokens that stand for themselves, and those that begin and end every text.
+    fn finished(&self, mut tokenizer: Tokenizer, begins: bool) -> Result<Tokenizer> {
+        let of_kind = |kind: f64| self.tokens.iter().zip(&self.kinds).filter(move |(_, found)| **found == kind);
+        let added =
+            |(token, kind): (&String, &f64)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false);
+        let specials = of_kind(CONTROL).chain(of_kind(USER_DEFINED)).filter(|(token, _)| !token.is_empty());
+        tokenizer.add_tokens(specials.map(added)).map_err(|error| self.refuse(&error))?;
+
+        let edge = |word: &str, by_default: bool| {
+            let is_on = self.file.flag(&format!("tokenizer.ggml.add_{word}_token")).unwrap_or(by_default);
+            let id = match self.file.0.metadata.get(&format!("tokenizer.ggml.{word}_token_id")) {
+                Some(Value::Whole(id)) if is_on => usize::try_from(*id).ok()?,
+                _ => return None,
+            };
+            Some((id, self.tokens.get(id)?))
+        };
+        let (begin, end) = (edge("bos", begins), edge("eos", false));
+        let mut ids = serde_json::Map::new();
+        for (id, token) in begin.iter().chain(&end) {
+            ids.insert((*token).clone(), json!({"id": token, "ids": [id], "tokens": [token]}));
+        }
+        if !ids.is_empty() {
+            let special = |edge: &(usize, &String)| json!({"SpecialToken": {"id": edge.1, "type_id": 0}});
+            let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+            let with_edges = |texts: &[&str]| -> Vec<Json> {
+                let texts = texts.iter().map(|id| text(id));
+                begin.iter().map(special).chain(texts).chain(end.iter().map(special)).collect()
+            };
+            let template = json!({
+                "type": "TemplateProcessing", "single": with_edges(&["A"]), "pair": with_edges(&["A", "B"]),
+                "special_tokens": ids,
+            });
+            tokenizer.with_post_processor(Some(self.part::<PostProcessorWrapper>(template)?));
+        }
+        Ok(tokenizer)
+    }
+
+    fn part<T: DeserializeOwned>(&self, json: Json) -> Result<T> {
+        serde_json::from_value(json).map_err(|error| self.refuse(&error))
+    }
+
+    fn refuse(&self, error: &dyn std::fmt::Display) -> crate::Error {
+        self.file.error(TOKENS, format!("makes no tokenizer ({error})"))
+    }
+}
