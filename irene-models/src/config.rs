@@ -75,6 +75,11 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Gives a field another value.
+    pub(crate) fn set(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), value);
+    }
+
     /// Every field.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter()

@@ -32,6 +32,7 @@ mod measuring;
 mod models;
 mod registry;
 mod run;
+mod sentence;
 mod tensor;
 #[cfg(feature = "text")]
 mod text;

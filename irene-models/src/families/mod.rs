@@ -6,7 +6,7 @@ mod table;
 use serde_json::Value;
 
 use self::table::{
-    FAMILIES, Family, HARMLESS, HARMLESS_FIELDS, NO_MODEL_CODE, PLAIN, Plain, STRUCTURAL, TASKS, WITHOUT_POOLER,
+    FAMILIES, Family, HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, PLAIN, Plain, STRUCTURAL, TASKS, WITHOUT_POOLER,
 };
 use crate::{Config, Result};
 
@@ -92,10 +92,19 @@ impl Family {
         self.classes.first().is_some_and(|own| is_class(&[own], class))
     }
 
+    fn knows_code(&self, code: &Value) -> bool {
+        let is_it = |(model_type, path): &(&str, &str)| {
+            *model_type == self.model_type && code.as_str().is_some_and(|code| code.contains(path))
+        };
+        KNOWN_CODE.iter().any(is_it)
+    }
+
     fn refuse_own_code(&self, config: &Config) -> Result<()> {
         const FIELD: &str = "auto_map";
         let code = match config.value(FIELD) {
-            Some(Value::Object(map)) => map.iter().find(|(class, _)| !NO_MODEL_CODE.contains(&class.as_str())),
+            Some(Value::Object(map)) => {
+                map.iter().find(|(class, code)| !NO_MODEL_CODE.contains(&class.as_str()) && !self.knows_code(code))
+            }
             _ => return Ok(()),
         };
         let Some((_, code)) = code else { return Ok(()) };

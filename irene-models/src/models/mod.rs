@@ -9,7 +9,9 @@ mod electra;
 pub mod flexibert;
 mod gpt2;
 mod heads;
+mod modernbert;
 mod mpnet;
+mod nomic_bert;
 mod openai_gpt;
 mod roberta;
 mod task_head;
@@ -26,6 +28,8 @@ pub const ARCHITECTURES: &[&dyn Architecture] = &[
     &distilbert::DistilBert,
     &albert::Albert,
     &mpnet::MpNet,
+    &modernbert::ModernBert,
+    &nomic_bert::NomicBert,
     &deberta_v2::DebertaV2,
     &gpt2::Gpt2,
     &openai_gpt::OpenAiGpt,
