@@ -96,8 +96,17 @@ impl<'a> Weights<'a> {
     }
 
     /// The child with a name that is not known before a file is read.
-    pub(crate) fn named(&self, name: String) -> Self {
+    pub(crate) fn child_of_file(&self, name: String) -> Self {
         self.below(self.key_of(&name), Cow::Owned(name))
+    }
+
+    /// The child with this name, which older checkpoints have under another key; `probe` is the key of a parameter in it.
+    pub fn child_also(&self, name: &'static str, older: &'static str, probe: &str) -> Self {
+        let is_older = older != name && self.source.has_keys() && {
+            let has = |key: &str| self.source.has(&self.key_of(&format!("{key}.{probe}")));
+            !has(name) && has(older)
+        };
+        self.below(self.key_of(if is_older { older } else { name }), Cow::Borrowed(name))
     }
 
     /// The child with this name and number, `conv_out_layer0`.
@@ -109,6 +118,11 @@ impl<'a> Weights<'a> {
     /// A part that is in the tree alone: in the checkpoint, its children are children of this module.
     pub fn part(&self, name: &'static str, number: usize) -> Self {
         self.below(self.key.clone(), Cow::Owned(format!("{name}{number}")))
+    }
+
+    /// A module of this name in the tree alone, which the checkpoint does not know.
+    pub fn named(&self, name: &'static str) -> Self {
+        self.below(self.key.clone(), Cow::Borrowed(name))
     }
 
     /// The element of a list of modules. The list's name is in the checkpoint's key and not in the scope, as IrEne has it.

@@ -16,8 +16,9 @@ use irene_tree::Size;
 /// Largest absolute difference.
 const TOLERANCE: f32 = 1e-5;
 
-/// Where padding's own outputs, which mean nothing, are others than in transformers: DeBERTa there hides every key from padding.
-const ONLY_TOKENS: [&str; 2] = ["deberta-v2", "deberta-v3"];
+/// Where padding's own outputs, which mean nothing, are others than in transformers: DeBERTa there hides every key from padding, and
+/// padding of ModernBERT may see nothing within its window.
+const ONLY_TOKENS: [&str; 3] = ["deberta-v2", "deberta-v3", "modernbert"];
 
 fn fixture(architecture: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(architecture)
@@ -130,6 +131,16 @@ fn albert_agrees_at_every_module() {
 #[test]
 fn mpnet_agrees_at_every_module() {
     agrees_at_every_module("mpnet");
+}
+
+#[test]
+fn modernbert_agrees_at_every_module() {
+    agrees_at_every_module("modernbert");
+}
+
+#[test]
+fn nomic_bert_agrees_at_every_module() {
+    agrees_at_every_module("nomic_bert");
 }
 
 /// Version 3: positions in buckets, projected as content is.

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     model: ModelArgs,
     #[command(flatten)]
     input: InputArgs,
-    /// Write last_hidden_state, and pooler_output where there is one
+    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are
     #[arg(long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
     /// With --output: every node's output too, as out.SCOPE
@@ -163,6 +163,9 @@ fn write_outputs(path: &Path, all: bool, model: &dyn Model, batch: &Batch, outpu
     if let Some(pooled) = &output.pooler_output {
         add("pooler_output".into(), pooled)?;
     }
+    if let Some(embedding) = &output.sentence_embedding {
+        add("sentence_embedding".into(), embedding)?;
+    }
     if all {
         let mut visitor = OutputVisitor::default();
         model.run(&mut Cx::visited(&mut visitor), batch)?;
@@ -181,6 +184,9 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
     shape("last_hidden_state", &output.last_hidden_state)?;
     if let Some(pooled) = &output.pooler_output {
         shape("pooler_output", pooled)?;
+    }
+    if let Some(embedding) = &output.sentence_embedding {
+        shape("sentence_embedding", embedding)?;
     }
     let mut sorted = latencies.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -60,7 +60,12 @@ impl ModelFiles {
         }
         if path.exists() {
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            return Ok(Some(Self { dir: Some(dir.to_owned()), named: Some(path.to_owned()), pipeline: None, hub: None }));
+            return Ok(Some(Self {
+                dir: Some(dir.to_owned()),
+                named: Some(path.to_owned()),
+                pipeline: None,
+                hub: None,
+            }));
         }
         match file_fault(path) {
             Some(reason) => Err(Error::Files { what: path.display().to_string(), reason }),

@@ -53,6 +53,10 @@ impl Architecture for DebertaV2 {
                     let mlm = sizes.bert.mlm(sizes.embedding);
                     Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &LEGACY, &mlm, tokens)?)
                 }
+                _ if sizes.embedding != sizes.bert.hidden => {
+                    let reason = "false wants `embedding_size` to be `hidden_size`: the head is tied to the embeddings";
+                    return Err(config.error("legacy", reason.into()));
+                }
                 _ => Box::new(DebertaOnlyMlmHead::load(&weights.child("lm_predictions"), &sizes, tokens)?),
             })
         })
@@ -263,7 +267,7 @@ impl Classifier {
 }
 
 impl HeadLayers for Classifier {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let pooled = cx.call(&self.pooler, &output.last_hidden_state)?;
         cx.call(&self.classifier, &pooled)
     }

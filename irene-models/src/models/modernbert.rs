@@ -6,12 +6,12 @@ use irene_tree::{Format, Kernels, Level};
 use super::{
     decoder::rotary::{Rotary, RotaryDefaults, RotaryEmbedding},
     heads,
-    task_head::{HeadClasses, HeadLayers, Transform, Transforming, Trunk, WithHead, decoder},
+    task_head::{HeadClasses, HeadLayers, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
 use crate::{
     Activation, Angles, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
-    ModelOutput, Module, Norm, Padding, Pairing, Result, Scaling, TaskHead, Tensor, Tensors, Weights, labelled, sentence,
-
+    ModelOutput, Module, Norm, Padding, Pairing, Result, Scaling, TaskHead, Tensor, Tensors, Weights, labelled,
+    sentence,
 };
 
 labelled!(ModernBertModel, ModernBertEmbeddings, ModernBertEncoderLayer, ModernBertAttention, ModernBertMlp);
@@ -40,7 +40,11 @@ impl Architecture for ModernBert {
             let transform = Transform::new(
                 place.label("ModernBertPredictionHead", Level::Module),
                 Transforming {
-                    dense: Linear::load_maybe_biased(&place.child("dense"), [sizes.hidden; 2], config.flag_or("classifier_bias", false)?)?,
+                    dense: Linear::load_maybe_biased(
+                        &place.child("dense"),
+                        [sizes.hidden; 2],
+                        config.flag_or("classifier_bias", false)?,
+                    )?,
                     activation: Activation::from_config(config, "classifier_activation", "gelu")?,
                     norm: sizes.norm(&place.child("norm"))?,
                 },
@@ -58,11 +62,8 @@ impl Architecture for ModernBert {
 
 const MODEL: &str = "ModernBertModel";
 
-const HEADS: HeadClasses = HeadClasses {
-    trunk: "model",
-    lm: "ModernBertForMaskedLM",
-    classification: "ModernBertForSequenceClassification",
-};
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "model", lm: "ModernBertForMaskedLM", classification: "ModernBertForSequenceClassification" };
 
 /// The base of rotary angles where a config says nothing, and its name in older configs: of layers that see all, and of those with a
 /// window.
@@ -128,8 +129,7 @@ impl Sizes {
             Sight::Sliding => (SLIDING, SLIDING_THETA),
         };
         let width = self.hidden / self.heads;
-        let defaults =
-            RotaryDefaults { width, theta, share: 1.0, pairing: Pairing::Halves, positions: self.positions };
+        let defaults = RotaryDefaults { width, theta, share: 1.0, pairing: Pairing::Halves, positions: self.positions };
         let label = weights.child("rotary_emb").label("ModernBertRotaryEmbedding", Level::Module);
         Ok(RotaryEmbedding::new(label, Rotary::read(config, kind, field, defaults)?, weights.activations()))
     }

@@ -62,11 +62,8 @@ impl Architecture for NomicBert {
 const MODEL: &str = "NomicBertModel";
 const TRUNK: &str = "nomic_bert";
 
-const HEADS: HeadClasses = HeadClasses {
-    trunk: TRUNK,
-    lm: "NomicBertForMaskedLM",
-    classification: "NomicBertForSequenceClassification",
-};
+const HEADS: HeadClasses =
+    HeadClasses { trunk: TRUNK, lm: "NomicBertForMaskedLM", classification: "NomicBertForSequenceClassification" };
 
 const MLM_CLASSES: MlmClasses = MlmClasses {
     head: "NomicBertOnlyMLMHead",
@@ -265,8 +262,7 @@ struct NomicBertAttention {
 impl NomicBertAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
         let (hidden, width) = (sizes.hidden, sizes.heads * sizes.head_width);
-        let linear =
-            |name, shape| Linear::load_maybe_biased(&weights.child(name), shape, sizes.has_attention_bias);
+        let linear = |name, shape| Linear::load_maybe_biased(&weights.child(name), shape, sizes.has_attention_bias);
         Ok(Self {
             label: weights.label("NomicBertAttention", Level::Module),
             q_proj: linear("q_proj", [hidden, width])?,

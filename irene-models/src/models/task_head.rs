@@ -17,8 +17,8 @@ pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutp
 
 /// Layers that compute logits from a trunk's output.
 pub(super) trait HeadLayers {
-    /// Runs them; each is a child of the whole model.
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor>;
+    /// Runs them on the trunk's output for a batch; each is a child of the whole model.
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, batch: &Batch) -> Result<Tensor>;
 }
 
 /// The trunk's name below a head, and the class of the whole with each head.
@@ -61,7 +61,7 @@ impl<T: Trunk> Module for WithHead<T> {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         let output = cx.call(&self.trunk, batch)?;
-        let logits = Some(self.head.logits(cx, &output)?);
+        let logits = Some(self.head.logits(cx, &output, batch)?);
         Ok(ModelOutput { logits, ..output })
     }
 }
@@ -85,7 +85,7 @@ pub(super) fn decoder(
 pub(super) struct OverAll(pub(super) Linear);
 
 impl HeadLayers for OverAll {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(&self.0, &output.last_hidden_state)
     }
 }
@@ -94,7 +94,7 @@ impl HeadLayers for OverAll {
 pub(super) struct OverPooled(pub(super) Linear);
 
 impl HeadLayers for OverPooled {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(&self.0, output.pooler_output.as_ref().unwrap_or(&output.last_hidden_state))
     }
 }
@@ -106,7 +106,7 @@ pub(super) struct MaskedLm {
 }
 
 impl HeadLayers for MaskedLm {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let transformed = cx.call(&self.transform, &output.last_hidden_state)?;
         cx.call(&self.decoder, &transformed)
     }
@@ -145,7 +145,7 @@ impl Module for LmHead {
 }
 
 impl HeadLayers for LmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }
@@ -223,7 +223,7 @@ impl Module for FirstToken {
 }
 
 impl HeadLayers for FirstToken {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }

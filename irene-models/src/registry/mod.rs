@@ -201,9 +201,7 @@ impl ModelSpec {
         let weights = Weights::root(source);
         let model = self.architecture.build(&self.config, &weights, head)?;
         match &self.sentence {
-            Some(sentence) if head == TaskHead::None => {
-                Ok(Box::new(SentenceModel::load(sentence, &weights, model)?))
-            }
+            Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
             _ => Ok(model),
         }
     }

@@ -59,14 +59,14 @@ enum Mode {
     LastToken,
 }
 
-/// Their words, in the order in which several stand beside each other; older configs have a switch for each.
-const MODES: [(&str, &str, Mode); 6] = [
-    ("cls", "pooling_mode_cls_token", Mode::Cls),
-    ("max", "pooling_mode_max_tokens", Mode::Max),
-    ("mean", "pooling_mode_mean_tokens", Mode::Mean),
-    ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Mode::MeanSqrtLen),
-    ("weightedmean", "pooling_mode_weightedmean_tokens", Mode::WeightedMean),
-    ("lasttoken", "pooling_mode_lasttoken", Mode::LastToken),
+/// Their words, in the order in which several stand beside each other; the switches of older configs; and the classes of their nodes.
+const MODES: [(&str, &str, &str, Mode); 6] = [
+    ("cls", "pooling_mode_cls_token", "ClsPooling", Mode::Cls),
+    ("max", "pooling_mode_max_tokens", "MaxPooling", Mode::Max),
+    ("mean", "pooling_mode_mean_tokens", "MeanPooling", Mode::Mean),
+    ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", "MeanSqrtLenPooling", Mode::MeanSqrtLen),
+    ("weightedmean", "pooling_mode_weightedmean_tokens", "WeightedMeanPooling", Mode::WeightedMean),
+    ("lasttoken", "pooling_mode_lasttoken", "LastTokenPooling", Mode::LastToken),
 ];
 
 impl Sentence {
@@ -92,5 +92,10 @@ impl Sentence {
 impl Mode {
     fn of_word(word: &str) -> Option<Self> {
         MODES.iter().find(|(known, ..)| *known == word).map(|(.., mode)| *mode)
+    }
+    /// The word and the class of its node.
+    fn names(self) -> (&'static str, &'static str) {
+        let found = MODES.iter().find(|(.., mode)| *mode == self);
+        found.map_or(("mean", "MeanPooling"), |(word, _, class, _)| (*word, *class))
     }
 }

@@ -1,4 +1,4 @@
-use irene_tree::Level;
+use irene_tree::{Level, OpKind, Operation};
 
 use super::{Dense, Kind, Sentence, Step, pooling::Pooling};
 use crate::{
@@ -34,14 +34,13 @@ impl SentenceModel {
         let Some((Step { name, kind: Kind::Pooling(modes) }, others)) = sentence.steps.split_first() else {
             return Err(misplaced());
         };
-        let label = weights.named(name.clone()).label("Pooling", Level::Module);
-        let pooling = Pooling::new(label, modes.clone());
+        let pooling = Pooling::load(&weights.child_of_file(name.clone()), modes);
         let after = others.iter().map(|Step { name, kind }| {
-            let place = weights.named(name.clone());
+            let place = weights.child_of_file(name.clone());
             Ok(match kind {
                 Kind::Pooling(_) => return Err(misplaced()),
                 Kind::Dense(dense) => After::Dense(DenseLayer::load(&place, dense)?),
-                Kind::Normalize => After::Normalize(Normalize { label: place.label("Normalize", Level::Module) }),
+                Kind::Normalize => After::Normalize(Normalize { label: place.label("Normalize", Level::Ml) }),
             })
         });
         let after = after.collect::<Result<_>>()?;
@@ -101,7 +100,7 @@ impl Module for DenseLayer {
     }
 }
 
-/// x / |x|.
+/// x / |x|: a primitive, whose single operations are as small as a vector.
 struct Normalize {
     label: Label,
 }
@@ -114,10 +113,17 @@ impl Module for Normalize {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        let square = cx.pow(x, 2.0)?;
-        let sum = cx.sum(&square)?;
-        let length = cx.pow(&sum, 0.5)?;
-        let length = cx.clamp(&length, SHORTEST, f64::from(f32::MAX))?;
-        cx.div(x, &length)
+        cx.untraced(|cx| {
+            let square = cx.pow(x, 2.0)?;
+            let sum = cx.sum(&square)?;
+            let length = cx.pow(&sum, 0.5)?;
+            let length = cx.clamp(&length, SHORTEST, f64::from(f32::MAX))?;
+            cx.div(x, &length)
+        })
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        let sum = Operation::new(OpKind::Sum, &[x.operand()], output.operand());
+        Some(sum.fused_with(&[OpKind::Mul, OpKind::Div]))
     }
 }

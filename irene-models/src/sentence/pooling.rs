@@ -1,19 +1,23 @@
-use irene_tree::Format;
+use irene_tree::{Format, Level, OpKind, Operation};
 
 use super::Mode;
-use crate::{Batch, Cx, Label, Module, Result, Tensor, labelled};
+use crate::{Batch, Cx, Label, Module, Result, Tensor, Weights, labelled};
 
-labelled!(Pooling);
+labelled!(Pooling, Pooled);
 
 /// One vector for each sequence from those of its tokens, by every mode, beside each other.
 pub(super) struct Pooling {
     label: Label,
-    modes: Vec<Mode>,
+    modes: Vec<Pooled>,
 }
 
 impl Pooling {
-    pub(super) fn new(label: Label, modes: Vec<Mode>) -> Self {
-        Self { label, modes }
+    pub(super) fn load(weights: &Weights<'_>, modes: &[Mode]) -> Self {
+        let pooled = |mode: &Mode| {
+            let (word, class) = mode.names();
+            Pooled { label: weights.child(word).label(class, Level::Ml), mode: *mode }
+        };
+        Self { label: weights.label("Pooling", Level::Module), modes: modes.iter().map(pooled).collect() }
     }
 }
 
@@ -23,15 +27,41 @@ impl Module for Pooling {
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, batch): (&Tensor, &Batch)) -> Result<Tensor> {
-        let mut pooled: Option<Tensor> = None;
+        let mut beside: Option<Tensor> = None;
         for mode in &self.modes {
-            let more = mode.pool(cx, hidden, batch)?;
-            pooled = Some(match pooled {
-                Some(pooled) => cx.join(&pooled, &more, 1)?,
-                None => more,
+            let pooled = cx.call(mode, (hidden, batch))?;
+            beside = Some(match beside {
+                Some(beside) => cx.join(&beside, &pooled, 1)?,
+                None => pooled,
             });
         }
-        pooled.map_or_else(|| mean(cx, hidden, batch), Ok)
+        beside.map_or_else(|| mean(cx, hidden, batch), Ok)
+    }
+}
+
+/// One way of pooling: a primitive, whose single operations are as small as a vector.
+struct Pooled {
+    label: Label,
+    mode: Mode,
+}
+
+impl Module for Pooled {
+    type Input<'a> = (&'a Tensor, &'a Batch);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, batch): (&Tensor, &Batch)) -> Result<Tensor> {
+        cx.untraced(|cx| self.mode.pool(cx, hidden, batch))
+    }
+
+    fn operation(&self, (hidden, batch): (&Tensor, &Batch), output: &Tensor) -> Option<Operation> {
+        let (kind, read) = match self.mode {
+            Mode::Cls | Mode::LastToken => (OpKind::Gather, output.operand()),
+            Mode::Max => (OpKind::TopK, hidden.operand()),
+            Mode::Mean | Mode::MeanSqrtLen | Mode::WeightedMean => (OpKind::Sum, hidden.operand()),
+        };
+        let mask = batch.attention_mask.as_ref().map(Tensor::operand);
+        let operation = Operation::new(kind, &std::iter::once(read).chain(mask).collect::<Vec<_>>(), output.operand());
+        Some(if kind == OpKind::Sum { operation.fused_with(&[OpKind::Div]) } else { operation })
     }
 }
 

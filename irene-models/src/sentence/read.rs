@@ -27,7 +27,7 @@ impl Sentence {
     pub(crate) fn of_files(files: &ModelFiles) -> Result<Option<Self>> {
         let Some(path) = files.of_pipeline(MODULES)? else { return Ok(None) };
         let modules = Modules { path: &path, files };
-        let steps = modules.list()?.iter().map(|module| modules.step(module));
+        let steps = modules.list()?.into_iter().map(|module| modules.step(&module));
         let steps: Vec<Step> = steps.filter_map(Result::transpose).collect::<Result<_>>()?;
         Ok((!steps.is_empty()).then_some(Self { steps }))
     }
@@ -130,7 +130,7 @@ impl Modules<'_> {
             Some(_) => config.field::<Vec<String>>(FIELD)?,
             None => {
                 let mut words = Vec::new();
-                for (word, switch, _) in MODES {
+                for (word, switch, ..) in MODES {
                     if config.flag_or(switch, false)? {
                         words.push(word.to_owned());
                     }

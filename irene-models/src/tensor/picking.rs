@@ -1,8 +1,6 @@
-//! Choosing by places, in both forms, and a view for it.
+//! Choosing by places, in both forms.
 
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
-
-use irene_tree::Shape;
 
 use super::{Form, Tensor, layout};
 use crate::Result;
@@ -32,21 +30,5 @@ impl Tensor {
             return Ok(Form::Candle(picking::tokens(x, places)?).into());
         }
         Ok(Self::of_shape([self.dim(0), self.dim(2)], self.format()))
-    }
-
-    /// A new dimension of 1 before the others.
-    pub(crate) fn as_one(&self) -> Result<Self> {
-        let layout = self.layout();
-        let before = |first: usize, shape: Shape| Shape::new(&[&[first], shape.dims()].concat());
-        let grown = (before(1, layout.shape), before(1, layout.strides));
-        let (Some(shape), Some(strides)) = grown else {
-            return Err(layout::mismatch("unsqueeze", format!("{} has too many dimensions", layout.shape)));
-        };
-        let form = match &self.form {
-            Form::Shape(_, format) => Form::Shape(super::Layout { shape, strides }, *format),
-            #[cfg(feature = "candle")]
-            Form::Candle(x) => Form::Candle(x.unsqueeze(0)?),
-        };
-        Ok(Self { form, role: self.role })
     }
 }

@@ -1,7 +1,7 @@
 use irene_tree::Level;
 
 use crate::{
-    Activation, Config, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights,
+    Activation, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights,
     labelled,
     models::task_head::{HeadLayers, Transform, Transforming, decoder},
 };
@@ -81,7 +81,7 @@ impl Module for LmPredictionHead {
 }
 
 impl HeadLayers for OnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }

@@ -2,7 +2,7 @@ use irene_tree::Level;
 
 use super::DebertaSizes;
 use crate::{
-    Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights, labelled,
+    Batch, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights, labelled,
     models::task_head::{HeadLayers, Transforming},
 };
 
@@ -61,7 +61,7 @@ impl Module for DebertaLmPredictionHead {
 }
 
 impl HeadLayers for DebertaOnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn native(config: &Config) -> Result<Config> {
     if let Some(factor) = config.value("rotary_scaling_factor").filter(|factor| factor.as_f64() != Some(0.0)) {
         native.set("rope_scaling", json!({"rope_type": "dynamic", "factor": factor}));
     }
-    if let Some(multiple) = config.value("pad_vocab_size_multiple").and_then(Value::as_u64).filter(|&multiple| multiple > 1) {
+    if let Some(multiple) =
+        config.value("pad_vocab_size_multiple").and_then(Value::as_u64).filter(|&multiple| multiple > 1)
+    {
         native.set("vocab_size", json!((config.size("vocab_size")? as u64).next_multiple_of(multiple)));
     }
     Ok(native)
