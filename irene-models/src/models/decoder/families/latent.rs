@@ -103,13 +103,14 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
 }
 
 fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
-    let mut recipe = llama_like(config, &Defaults { width: Some(1), ..Defaults::of(classes) })?;
+    let rotary_width = config.size("qk_rope_head_dim")?;
+    let mut recipe = llama_like(config, &Defaults { width: Some(rotary_width), ..Defaults::of(classes) })?;
     let rank = config.value("q_lora_rank").map(|_| config.size("q_lora_rank")).transpose()?;
     let latent = Latent {
         query_rank: rank,
         key_value_rank: config.size("kv_lora_rank")?,
         plain_width: config.size("qk_nope_head_dim")?,
-        rotary_width: config.size("qk_rope_head_dim")?,
+        rotary_width,
         value_width: config.size("v_head_dim")?,
         biased: config.flag_or("attention_bias", false)?,
     };
