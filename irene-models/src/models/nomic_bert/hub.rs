@@ -74,7 +74,8 @@ impl<'a> HubKeys<'a> {
 
     fn read(&self, key: &str, shape: Shape) -> Result<Tensor> {
         let [inside, bare] = Self::keys(key);
-        self.0.parameter(&bare, &[inside], shape)
+        // The head's bias has transformers' name in checkpoints of transformers.
+        self.0.parameter(&bare, &[inside, key.to_owned()], shape)
     }
 }
 
