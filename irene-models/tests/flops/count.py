@@ -48,7 +48,7 @@ def built(config):
 
 def counted(model, batch_size, seq_len):
     inputs = {"input_ids": torch.zeros(batch_size, seq_len, dtype=torch.long, device=model.device)}
-    if isinstance(model, GenerationMixin) and model.config.model_type not in ("opt", "bloom"):
+    if isinstance(model, GenerationMixin) and model.config.model_type not in ("openai-gpt", "opt", "bloom"):
         # A whole mask is taken as it is: making one asks for values, which the meta device has not.
         inputs["attention_mask"] = torch.zeros(batch_size, 1, seq_len, seq_len, device=model.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -63,7 +63,9 @@ def main():
             print(f"{name}: transformers has no {config['model_type']}", file=sys.stderr)
             continue
         model = built(config)
-        found = sum(parameter.numel() for parameter in model.parameters())
+        # DeepSeek's checkpoints hold the routers' corrections, which are no parameters in the class.
+        corrections = [buffer for place, buffer in model.named_buffers() if place.endswith("e_score_correction_bias")]
+        found = sum(tensor.numel() for tensor in [*model.parameters(), *corrections])
         if found != parameters:
             print(f"{name}: {parameters} listed, {found} in {type(model).__name__}", file=sys.stderr)
         for batch_size, seq_len in SIZES if name in MODELS else []:
