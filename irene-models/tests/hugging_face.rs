@@ -143,6 +143,49 @@ fn nomic_bert_agrees_at_every_module() {
     agrees_at_every_module("nomic_bert");
 }
 
+/// The hub's code joins query, key and value, and has names of its own in configs and checkpoints.
+#[test]
+fn nomic_bert_is_read_by_the_hubs_names() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hubs_nomic_bert");
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = fixture("nomic_bert");
+    let mut tensors = candle_core::safetensors::load(own.join("model.safetensors"), &Device::Cpu).unwrap();
+    for layer in 0..2 {
+        let parts = ["q", "k", "v"]
+            .map(|part| tensors.remove(&format!("layers.{layer}.self_attn.{part}_proj.weight")).unwrap());
+        tensors.insert(format!("layers.{layer}.attn.Wqkv.weight"), Candle::cat(&parts, 0).unwrap());
+    }
+    let names = [
+        ("embeddings.LayerNorm", "emb_ln"),
+        ("self_attn.o_proj", "attn.out_proj"),
+        ("up_proj", "fc11"),
+        ("gate_proj", "fc12"),
+        ("down_proj", "fc2"),
+        ("post_attention_layernorm", "norm1"),
+        ("post_mlp_layernorm", "norm2"),
+        ("layers", "bert.encoder.layers"),
+    ];
+    let renamed = |key: String| names.iter().fold(key, |key, (own, hub)| key.replace(own, hub));
+    let tensors = tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+    candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
+    let config = r#"{"model_type":"nomic_bert","auto_map":{"AutoConfig":"configuration_hf_nomic_bert.NomicBertConfig",
+        "AutoModel":"nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},"architectures":["NomicBertModel"],
+        "n_embd":24,"n_head":3,"n_layer":2,"n_inner":40,"n_positions":64,"vocab_size":60,"activation_function":"swiglu",
+        "layer_norm_epsilon":1e-5,"rotary_emb_base":1000,"rotary_emb_fraction":1.0,"rotary_emb_interleaved":false,
+        "rotary_emb_scale_base":null,"rotary_scaling_factor":null,"qkv_proj_bias":false,"mlp_fc1_bias":false,
+        "mlp_fc2_bias":false,"prenorm":false,"causal":false,"use_flash_attn":true,"fused_bias_fc":true}"#;
+    std::fs::write(folder.join("config.json"), config).unwrap();
+
+    let io = candle_core::safetensors::load(own.join("io.safetensors"), &Device::Cpu).unwrap();
+    let numbers = |name: &str| io[name].flatten_all().unwrap().to_vec1::<i64>().unwrap();
+    let mask = Some(numbers("attention_mask"));
+    let batch = Batch::of_ids(numbers("input_ids"), mask, Size::new(2, 13), &Device::Cpu).unwrap();
+    let spec = ModelSpec::find(folder.to_str().unwrap()).unwrap();
+    let output = load(&spec, &folder).unwrap().run(&mut Cx::silent(), &batch).unwrap();
+    let difference = largest_difference(output.last_hidden_state.candle().unwrap(), &io["last_hidden_state"]);
+    assert!(difference <= TOLERANCE, "differs by {difference}");
+}
+
 /// Version 3: positions in buckets, projected as content is.
 #[test]
 fn deberta_v3_agrees_at_every_module() {

@@ -67,11 +67,21 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
         match alike.first() {
             Some(first) => format!(
                 "is missing; the fields are those of {}: add the right one, as in \"{FIELD}\": \"{first}\"",
-                alike.join(", ")
+                some_of(&alike)
             ),
             None => format!("is missing, and the fields are those of none of {}", known()),
         },
     ))
+}
+
+/// The first of some names, and how many others there are.
+fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        others => format!("{shown} and {others} others"),
+    }
 }
 
 /// The names in `architectures`.

@@ -103,10 +103,6 @@ const MODERNBERT_READS: &[&str] = &[
     "sparse_pred_ignore_index",
 ];
 const NOMIC_BERT_READS: &[&str] = &[
-    "hidden_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "intermediate_size",
     "max_position_embeddings",
     "max_trained_positions",
     "type_vocab_size",
@@ -271,7 +267,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         model_type: "nomic_bert",
         classes: &["NomicBert"],
-        sizes: &["vocab_size"],
+        sizes: BERT_SIZES,
         reads: NOMIC_BERT_READS,
         also: NOMIC_BERT_ALSO,
         plain: NOMIC_BERT_PLAIN,

@@ -316,3 +316,20 @@ impl Module for MpNetSelfAttention {
         cx.call(&self.o, &context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::bucket;
+
+    /// Where transformers' buckets begin (5.24, torch 2.15 in 32 bits, which decides 16, 32 and 64).
+    #[test]
+    fn buckets_begin_where_pytorchs_do() {
+        let begins = |place: fn(usize) -> i64| -> Vec<usize> {
+            (1..600).filter(|&distance| place(distance) != place(distance - 1)).collect()
+        };
+        let before = begins(|distance| bucket(distance, 0));
+        assert_eq!(before, [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91]);
+        assert_eq!(begins(|distance| bucket(0, distance)), before);
+        assert_eq!((bucket(599, 0), bucket(0, 599), bucket(0, 1), bucket(1, 0)), (15, 31, 17, 1));
+    }
+}

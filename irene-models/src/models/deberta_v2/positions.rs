@@ -113,3 +113,30 @@ impl Tensors for Places {
         self.of_queries.list(tensors);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(buckets: usize, farthest: usize) -> RelativePositions {
+        let config = format!(
+            r#"{{"relative_attention":true,"position_buckets":{buckets},"max_relative_positions":{farthest}}}"#
+        );
+        RelativePositions::read(&Config::from_json("config.json", config.as_bytes()).unwrap()).unwrap()
+    }
+
+    /// As transformers puts positions into buckets (5.24, torch 2.15, in 32 bits).
+    #[test]
+    fn buckets_are_pytorchs() {
+        let small = of(8, 64);
+        let begins: Vec<i64> = (1..64).filter(|&place| small.bucket(place) != small.bucket(place - 1)).collect();
+        assert_eq!((begins, small.bucket(63)), (vec![1, 2, 3, 4, 5, 11, 26], 7));
+        let base = of(256, 512);
+        let (sum, weighed) = (0..512).fold((0, 0), |(sum, weighed), place| {
+            let bucket = base.bucket(place);
+            assert_eq!(base.bucket(-place), -bucket);
+            (sum + bucket, weighed + place * bucket)
+        });
+        assert_eq!((sum, weighed, base.bucket(511)), (87_297, 27_457_213, 255));
+    }
+}
