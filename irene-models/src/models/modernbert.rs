@@ -4,7 +4,7 @@
 use irene_tree::{Format, Kernels, Level};
 
 use super::{
-    decoder::rotary::{Rotary, RotaryDefaults, RotaryEmbedding},
+    decoder::rotary::{Gives, Rotary, RotaryDefaults, RotaryEmbedding},
     heads,
     task_head::{HeadClasses, HeadLayers, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
 };
@@ -129,7 +129,14 @@ impl Sizes {
             Sight::Sliding => (SLIDING, SLIDING_THETA),
         };
         let width = self.hidden / self.heads;
-        let defaults = RotaryDefaults { width, theta, share: 1.0, pairing: Pairing::Halves, positions: self.positions };
+        let defaults = RotaryDefaults {
+            width,
+            theta,
+            share: 1.0,
+            pairing: Pairing::Halves,
+            gives: Gives::Both,
+            positions: self.positions,
+        };
         let label = weights.child("rotary_emb").label("ModernBertRotaryEmbedding", Level::Module);
         Ok(RotaryEmbedding::new(label, Rotary::read(config, kind, field, defaults)?, weights.activations()))
     }

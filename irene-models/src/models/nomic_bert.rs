@@ -9,7 +9,7 @@ use irene_tree::{Format, Level};
 use self::hub::HubKeys;
 use super::{
     bert::{BertPooler, MlmClasses, MlmSizes, OnlyMlmHead},
-    decoder::rotary::{Rotary, RotaryDefaults, RotaryEmbedding},
+    decoder::rotary::{Gives, Rotary, RotaryDefaults, RotaryEmbedding},
     heads,
     task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
@@ -96,12 +96,16 @@ impl Sizes {
             Some(_) => config.size("head_dim")?,
             None => config.width_and_heads("hidden_size", "num_attention_heads").map(|_| hidden / heads)?,
         };
-        let pairing =
-            if config.flag_or("rotary_emb_interleaved", false)? { Pairing::Neighbours } else { Pairing::Halves };
+        let (pairing, gives) = if config.flag_or("rotary_emb_interleaved", false)? {
+            (Pairing::Neighbours, Gives::One)
+        } else {
+            (Pairing::Halves, Gives::Both)
+        };
         let positions = config.size("max_position_embeddings")?;
         // Frequencies that grow with the sequence do so beyond the length of the training.
         let trained = config.size_or("max_trained_positions", positions)?;
-        let defaults = RotaryDefaults { width: head_width, theta: 1000.0, share: 1.0, pairing, positions: trained };
+        let defaults =
+            RotaryDefaults { width: head_width, theta: 1000.0, share: 1.0, pairing, gives, positions: trained };
         Ok(Self {
             hidden,
             heads,
