@@ -230,8 +230,15 @@ pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) ->
     let (width, rotated) = (x.dim(D::Minus1)?, cos.dim(D::Minus1)?);
     let turned = x.narrow(D::Minus1, 0, rotated)?;
     let half = rotated / 2;
+    let turned = match pairing {
+        Pairing::NeighboursToHalves => {
+            let pairs = turned.contiguous()?.reshape((x.dim(0)?, x.dim(1)?, x.dim(2)?, half, 2))?;
+            pairs.transpose(3, 4)?.contiguous()?.reshape(turned.dims())?
+        }
+        Pairing::Halves | Pairing::Neighbours => turned,
+    };
     let swapped = match pairing {
-        Pairing::Halves => {
+        Pairing::Halves | Pairing::NeighboursToHalves => {
             let (first, second) = (turned.narrow(D::Minus1, 0, half)?, turned.narrow(D::Minus1, half, half)?);
             Candle::cat(&[second.contiguous()?.neg()?, first.contiguous()?], D::Minus1)?
         }
