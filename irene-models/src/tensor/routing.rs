@@ -32,7 +32,7 @@ impl Tensor {
         let (Part::Back { start, len } | Part::Forth { start, len }) = part;
         let own = weight.narrow(1, start, len)?;
         let own = if matches!(part, Part::Forth { .. }) { own.transpose(1, 2)? } else { own };
-        let own = own.unsqueeze()?;
+        let own = own.unsqueezed()?;
         self.matmul(&own.expand([self.dim(0), own.dim(1), own.dim(2), own.dim(3)].into())?)
     }
 
