@@ -31,8 +31,12 @@ impl Tensors for Routed {
 }
 
 impl Routed {
-    /// Experts that some token is sent to, in expectation under even routing: E (1 - (1 - k/E)^T).
+    /// Experts that some token is sent to: as counted in a run, else in expectation under even routing, E (1 - (1 - k/E)^T).
     fn touched(&self) -> f64 {
+        #[cfg(feature = "candle")]
+        if let Some(order) = &self.order {
+            return order.counts.iter().filter(|count| **count > 0).count() as f64;
+        }
         let experts = self.experts as f64;
         let per_token = self.rows.dim(0) as f64 / self.tokens.max(1) as f64;
         experts * (1.0 - (1.0 - per_token / experts).max(0.0).powf(self.tokens as f64))
