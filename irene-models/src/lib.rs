@@ -30,6 +30,7 @@ mod gguf;
 mod layers;
 mod measuring;
 mod models;
+mod quantisation;
 mod registry;
 mod run;
 mod tensor;

@@ -224,6 +224,8 @@ impl Inputs {
             copy(&self.folder.0.join("records"), &place);
         }
         symlink(self.folder.0.join("meter.csv"), place.join("meter.csv")).unwrap();
+        let gguf = "../irene-models/tests/fixtures/gguf/tiny-llama.q4_k_m.gguf";
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(gguf), place.join("model.gguf")).unwrap();
         place
     }
 

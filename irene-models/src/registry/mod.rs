@@ -7,6 +7,7 @@ use crate::{
     Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
     TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
+    quantisation::{self, Quantisation},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -210,6 +211,7 @@ impl ModelSpec {
             let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
             return self.build_with_head(&weights, head);
         }
+        quantisation::refuse_to_run(&self.config)?;
         let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
         self.build_with_head(&checkpoint, head)
     }
@@ -263,16 +265,24 @@ impl ModelSpec {
         if size.new == 0 {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = match &self.stored {
-            // In its own precision, a file's tensors have formats of their own.
-            Some(file) if self.config.precision()? == precision => {
-                self.build_with_head(&StoredShapes::new(file.clone(), precision)?, run.head)?
-            }
-            _ => self.build_with_head(&ShapesOnly(precision), run.head)?,
-        };
+        let model = self.build_with_head(self.shapes(precision)?.as_ref(), run.head)?;
         let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
         model.run(&mut cx, &self.batch(run)?)?;
         Ok(())
+    }
+
+    /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
+    fn shapes(&self, precision: Precision) -> Result<Box<dyn WeightSource + '_>> {
+        // A config whose own precision is unknown is followed in another.
+        if self.config.precision().is_ok_and(|own| own == precision) {
+            if let Some(file) = &self.stored {
+                return Ok(Box::new(StoredShapes::new(file.clone(), precision)?));
+            }
+            if let Some(quantisation) = Quantisation::read(&self.config)? {
+                return Ok(Box::new(quantisation.shapes(precision)));
+            }
+        }
+        Ok(Box::new(ShapesOnly(precision)))
     }
 
     /// The run's input, followed by its shape.
@@ -293,6 +303,6 @@ impl ModelSpec {
                 return Err(self.refuse(reason.into()));
             }
         };
-        Ok(batch.padded(run.is_padded))
+        Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
     }
 }
