@@ -130,6 +130,19 @@ impl Config {
         }
     }
 
+    /// Tokens' ids, given as one or as a list; none where the field is missing or null.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is neither.
+    pub fn tokens(&self, field: &'static str) -> Result<Vec<i64>> {
+        let token = |value: &Value| Ok(self.as_size(field, value, 0)? as i64);
+        match self.value(field) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(tokens)) => tokens.iter().map(token).collect(),
+            Some(value) => Ok(vec![token(value)?]),
+        }
+    }
+
     /// A positive number that has a default.
     ///
     /// # Errors
