@@ -50,6 +50,15 @@ impl Layout {
         }
     }
 
+    pub(super) fn unsqueezed(self) -> Result<Self> {
+        let with = |first: usize, shape: Shape| Shape::new(&[&[first], shape.dims()].concat());
+        let step = self.shape.dims().iter().zip(self.strides.dims()).map(|(dim, stride)| dim * stride).max();
+        match (with(1, self.shape), with(step.unwrap_or(1), self.strides)) {
+            (Some(shape), Some(strides)) => Ok(Self { shape, strides }),
+            _ => Err(mismatch("unsqueeze", format!("{}", self.shape))),
+        }
+    }
+
     pub(super) fn squeezed(self, dim: usize) -> Result<Self> {
         let without = |mut shape: Shape| {
             shape.dims_mut()[dim..].rotate_left(1);
