@@ -427,9 +427,4 @@ impl Tensor {
     pub(crate) fn squeeze(&self, dim: usize) -> Result<Self> {
         viewed!(self, layout => layout.squeezed(dim), candle: x => x.squeeze(dim))
     }
-
-    /// A new dimension of 1 before the others.
-    pub(crate) fn unsqueeze(&self) -> Result<Self> {
-        viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
-    }
 }
