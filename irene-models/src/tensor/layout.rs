@@ -50,15 +50,6 @@ impl Layout {
         }
     }
 
-    pub(super) fn unsqueezed(self) -> Result<Self> {
-        let with = |first: usize, shape: Shape| Shape::new(&[&[first], shape.dims()].concat());
-        let step = self.shape.dims().iter().zip(self.strides.dims()).map(|(dim, stride)| dim * stride).max();
-        match (with(1, self.shape), with(step.unwrap_or(1), self.strides)) {
-            (Some(shape), Some(strides)) => Ok(Self { shape, strides }),
-            _ => Err(mismatch("unsqueeze", format!("{}", self.shape))),
-        }
-    }
-
     pub(super) fn squeezed(self, dim: usize) -> Result<Self> {
         let without = |mut shape: Shape| {
             shape.dims_mut()[dim..].rotate_left(1);
@@ -67,6 +58,14 @@ impl Layout {
         match self.shape.dims().get(dim) {
             Some(1) => Ok(Self { shape: without(self.shape), strides: without(self.strides) }),
             _ => Err(mismatch("squeeze", format!("dimension {dim} of {}", self.shape))),
+        }
+    }
+
+    pub(super) fn unsqueezed(self) -> Result<Self> {
+        let with_one = |shape: Shape| Shape::new(&[&[1], shape.dims()].concat());
+        match (with_one(self.shape), with_one(self.strides)) {
+            (Some(shape), Some(strides)) => Ok(Self { shape, strides }),
+            _ => Err(mismatch("unsqueeze", format!("{} has no room for another dimension", self.shape))),
         }
     }
 

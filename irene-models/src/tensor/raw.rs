@@ -419,7 +419,7 @@ impl Tensor {
         viewed!(self, layout => layout.narrowed(dim, start, len), candle: x => x.narrow(dim, start, len))
     }
 
-    /// A dimension of 1 before the others, as a view.
+    /// A new dimension of 1 before the others, as a view.
     pub(crate) fn unsqueezed(&self) -> Result<Self> {
         viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
     }
