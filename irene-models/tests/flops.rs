@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use irene_models::{BuiltinModel, ModelSpec, Run, TaskHead};
-use irene_tree::{Kernels, OpKind, Operation, Quantity, Size, Tree};
+use irene_tree::{OpKind, Operation, Quantity, Size, Tree};
 
 struct Figure {
     model: String,
