@@ -97,7 +97,7 @@ fn by_element(kind: OpKind) -> (u64, u64) {
     match kind {
         OpKind::Add | OpKind::Sub | OpKind::Div | OpKind::Pow => (1, 2),
         OpKind::Mul | OpKind::Rsub => (1, 3),
-        OpKind::Relu => (1, 2),
+        OpKind::Relu | OpKind::Clamp => (1, 2),
         OpKind::Gelu => (6, 2),
         OpKind::Tanh => (4, 1),
         OpKind::Softmax => (5, 3),

@@ -117,6 +117,54 @@ impl Batch {
         Ok(Tensor::of_shape(shape, format).with_role(role(format)))
     }
 
+    /// Floats beside the ids, in 32 bits: a buffer of the model's.
+    ///
+    /// # Errors
+    /// Candle's error.
+    #[cfg_attr(not(feature = "candle"), allow(unused_variables))]
+    pub fn constants(&self, shape: impl Into<Shape>, numbers: &[f32]) -> Result<Tensor> {
+        let shape = shape.into();
+        #[cfg(feature = "candle")]
+        if let Some(ids) = self.input_ids.candle() {
+            return Tensor::from_candle(candle_core::Tensor::from_slice(numbers, shape.dims(), ids.device())?);
+        }
+        Ok(Tensor::of_shape(shape, Format::F32))
+    }
+
+    /// For each head what `value` gives for it and the position of each token so far, (batch or 1, heads, 1, tokens); padding does not
+    /// count as a position.
+    ///
+    /// # Errors
+    /// Candle's error.
+    #[cfg_attr(not(feature = "candle"), allow(unused_variables))]
+    pub fn by_position(&self, heads: usize, format: Format, value: impl Fn(usize, usize) -> f64) -> Result<Tensor> {
+        let rows = if self.attention_mask.is_some() { self.sequences() } else { 1 };
+        let shape = [rows, heads, 1, self.size().keys()];
+        #[cfg(feature = "candle")]
+        if let Some(ids) = self.input_ids.candle() {
+            let tokens = self.attention_mask.as_ref().and_then(Tensor::candle);
+            let tokens = tokens.map(candle_core::Tensor::to_vec2::<i64>).transpose()?;
+            let mut numbers = Vec::with_capacity(shape.iter().product());
+            for row in 0..rows {
+                let mut count = 0;
+                let positions: Vec<usize> = (0..shape[3])
+                    .map(|place| {
+                        let is_token = tokens.as_ref().is_none_or(|tokens| tokens[row][place] != 0);
+                        count += usize::from(is_token);
+                        if is_token { count - 1 } else { 0 }
+                    })
+                    .collect();
+                for head in 0..heads {
+                    numbers.extend(positions.iter().map(|&position| value(head, position)));
+                }
+            }
+            let tensor = candle_core::Tensor::from_vec(numbers, &shape, ids.device())?;
+            let dtype = crate::candle::operations::candle_dtype(format).unwrap_or(candle_core::DType::F32);
+            return Tensor::from_candle(tensor.to_dtype(dtype)?);
+        }
+        Ok(Tensor::of_shape(shape, format))
+    }
+
     /// The attention mask, or ones.
     ///
     /// # Errors

@@ -75,6 +75,20 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Whether the field is there, even if it is null.
+    pub(crate) fn has_field(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// The same config with a size where the field is missing or null.
+    pub(crate) fn with_default(&self, field: &str, size: usize) -> Self {
+        let mut config = self.clone();
+        if config.value(field).is_none() {
+            config.fields.insert(field.to_owned(), size.into());
+        }
+        config
+    }
+
     /// Every field.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter()

@@ -50,7 +50,7 @@ pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, Lay
 #[cfg(feature = "profile")]
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
-pub use models::{ARCHITECTURES, flexibert};
+pub use models::{architectures, flexibert};
 pub use registry::{Architecture, Model, ModelSpec};
 pub use run::{CacheShape, LayerCache, Run, TaskHead};
 pub use tensor::{Layout, Tensor};

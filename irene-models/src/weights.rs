@@ -85,6 +85,15 @@ impl<'a> Weights<'a> {
         self.below(self.key_of(name), Cow::Borrowed(name))
     }
 
+    /// The child with this name, which older checkpoints have under another key; `probe` is the key of a parameter in it.
+    pub fn child_also(&self, name: &'static str, older: &'static str, probe: &str) -> Self {
+        let is_older = older != name && self.source.has_keys() && {
+            let has = |key: &str| self.source.has(&self.key_of(&format!("{key}.{probe}")));
+            !has(name) && has(older)
+        };
+        self.below(self.key_of(if is_older { older } else { name }), Cow::Borrowed(name))
+    }
+
     /// The child with this name and number, `conv_out_layer0`.
     pub fn numbered(&self, name: &'static str, number: usize) -> Self {
         let name = format!("{name}{number}");
@@ -94,6 +103,11 @@ impl<'a> Weights<'a> {
     /// A part that is in the tree alone: in the checkpoint, its children are children of this module.
     pub fn part(&self, name: &'static str, number: usize) -> Self {
         self.below(self.key.clone(), Cow::Owned(format!("{name}{number}")))
+    }
+
+    /// A module of this name in the tree alone, which the checkpoint does not know.
+    pub fn named(&self, name: &'static str) -> Self {
+        self.below(self.key.clone(), Cow::Borrowed(name))
     }
 
     /// The element of a list of modules. The list's name is in the checkpoint's key and not in the scope, as IrEne has it.

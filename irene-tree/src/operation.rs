@@ -73,6 +73,8 @@ pub enum OpKind {
     Div,
     /// Power with a fixed exponent.
     Pow,
+    /// Numbers kept between two bounds.
+    Clamp,
     /// Choice between two tensors by a mask (where, masked_fill).
     Where,
     /// Comparison with a number, giving a mask.
@@ -129,6 +131,7 @@ impl OpKind {
             Self::Mul => "mul",
             Self::Div => "div",
             Self::Pow => "pow",
+            Self::Clamp => "clamp",
             Self::Where => "where",
             Self::Compare => "compare",
             Self::CumSum => "cumsum",

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use irene_models::{ARCHITECTURES, ModelSpec};
+use irene_models::{ModelSpec, architectures};
 use irene_tree::{Quantity, Size};
 
 use super::FormatArgs;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut out = sheet.printed(args.format.format(), "models");
     if args.format.format() == Format::Text {
-        let types: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.model_type()).collect();
+        let types: Vec<_> = architectures().map(|architecture| architecture.model_type()).collect();
         out += &format!(
             "\nA directory or file with a config.json works too; its model_type may be {}.\n",
             types.join(", ")

@@ -41,3 +41,13 @@ pub(crate) fn summed_by_token(rows: &Tensor, weights: &Tensor, choices: &[u32]) 
     let by_token = rows.index_select(&places, 0)?.reshape((tokens, count, rows.dim(1)?))?;
     by_token.broadcast_mul(&weights.to_dtype(rows.dtype())?.unsqueeze(2)?)?.sum(1)
 }
+
+/// 1 at each row's places of `columns`, 0 elsewhere.
+pub(crate) fn marks(places: &Tensor, columns: usize) -> Result<Tensor> {
+    let rows = places.to_vec2::<i64>()?;
+    let mut marks = vec![0u8; rows.len() * columns];
+    for (row, places) in rows.iter().enumerate() {
+        places.iter().for_each(|&place| marks[row * columns + place as usize] = 1);
+    }
+    Tensor::from_vec(marks, (rows.len(), columns), places.device())
+}

@@ -70,6 +70,7 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
         Unary::Sin => x.sin(),
         Unary::Sum => x.sum_keepdim(D::Minus1),
         Unary::Pow(exponent) => x.powf(exponent),
+        Unary::Clamp(least, greatest) => x.clamp(least, greatest),
         Unary::NotEqual(value) => x.ne(&number(x, value as f64)?),
         // candle sums by a product with a triangle of ones, which needs floats.
         Unary::CumSum => x.to_dtype(CandleDType::F32)?.cumsum(D::Minus1)?.to_dtype(x.dtype()),

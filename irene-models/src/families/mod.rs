@@ -5,10 +5,14 @@ mod table;
 
 use serde_json::Value;
 
-use self::table::{
-    FAMILIES, Family, HARMLESS, HARMLESS_FIELDS, NO_MODEL_CODE, PLAIN, Plain, STRUCTURAL, TASKS, WITHOUT_POOLER,
-};
-use crate::{Config, Result};
+use self::table::{FAMILIES, HARMLESS, HARMLESS_FIELDS, NO_MODEL_CODE, PLAIN, STRUCTURAL, TASKS, WITHOUT_POOLER};
+pub(crate) use self::table::{Family, Plain};
+use crate::{Config, Result, models::DECODERS};
+
+/// Every family that is followed.
+fn all() -> impl Iterator<Item = &'static Family> {
+    FAMILIES.iter().chain(DECODERS.iter().map(|decoder| &decoder.family))
+}
 
 /// A config as its family's code reads it, and a note where something was taken for granted.
 pub(crate) struct Taken {
@@ -39,23 +43,23 @@ pub(crate) fn may_lack_pooler(config: &Config) -> bool {
 
 fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
     const FIELD: &str = "model_type";
-    let known = || FAMILIES.iter().map(|family| family.model_type).collect::<Vec<_>>().join(", ");
+    let known = || all().map(|family| family.model_type).collect::<Vec<_>>().join(", ");
     match config.word_or(FIELD, "")? {
         "" => {}
         word => {
-            let found = FAMILIES.iter().find(|family| family.model_type == word).map(|family| (family, None));
+            let found = all().find(|family| family.model_type == word).map(|family| (family, None));
             return found
                 .ok_or_else(|| config.error(FIELD, format!("`{word}` is not supported; there are {}", known())));
         }
     }
-    let of_class = |class| Some((class, FAMILIES.iter().find(|family| family.has_own_class(class))?));
+    let of_class = |class| Some((class, all().find(|family| family.has_own_class(class))?));
     if let Some((class, family)) = classes(config).into_iter().find_map(of_class) {
         let origin = config.origin();
         let note = format!("{origin} has no `{FIELD}`: taken for {}, as its class {class} says", family.model_type);
         return Ok((family, Some(note)));
     }
     let has_its_sizes = |family: &&Family| family.sizes.iter().all(|size| config.value(size).is_some());
-    let alike: Vec<_> = FAMILIES.iter().filter(has_its_sizes).map(|family| family.model_type).collect();
+    let alike: Vec<_> = all().filter(has_its_sizes).map(|family| family.model_type).collect();
     Err(config.error(
         FIELD,
         match alike.first() {
@@ -112,7 +116,7 @@ impl Family {
         let classes = classes(config);
         let other = classes.iter().find(|class| !is_class(self.classes, class));
         let (Some(other), Some(own)) = (other, self.classes.first()) else { return Ok(()) };
-        let reason = match FAMILIES.iter().find(|family| family.has_own_class(other)) {
+        let reason = match all().find(|family| family.has_own_class(other)) {
             Some(family) => {
                 format!("`{other}` is a class of {}, where `model_type` is {}", family.model_type, self.model_type)
             }
@@ -136,6 +140,8 @@ impl Family {
                 Plain::On => format!("{} is not supported here, only true", shown(value)),
                 Plain::Off if *value == Value::Bool(true) => "is true, which is not supported here".into(),
                 Plain::Off => format!("{} is not supported here", shown(value)),
+                Plain::Number(number) if value.as_f64() == Some(*number) => continue,
+                Plain::Number(number) => format!("{} is not supported here, only {number}", shown(value)),
                 Plain::Word(word) if value == word => continue,
                 Plain::Word(word) => format!("{} is not supported here, only `{word}`", shown(value)),
                 Plain::Same(other) if config.value(other) == Some(value) => continue,
@@ -204,8 +210,8 @@ mod tests {
 
     #[test]
     fn every_architecture_has_its_row() {
-        let rows: Vec<_> = FAMILIES.iter().map(|family| family.model_type).collect();
-        let mut known: Vec<_> = crate::ARCHITECTURES.iter().map(|known| known.model_type()).collect();
+        let rows: Vec<_> = all().map(|family| family.model_type).collect();
+        let mut known: Vec<_> = crate::models::architectures().map(|known| known.model_type()).collect();
         assert!(known.iter().all(|known| rows.contains(known)), "{known:?} {rows:?}");
         known.dedup();
         assert_eq!(known.len(), rows.len());

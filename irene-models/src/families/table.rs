@@ -3,27 +3,29 @@
 //! A new architecture adds one row to [`FAMILIES`].
 
 /// The configs with one `model_type`.
-pub(super) struct Family {
-    pub(super) model_type: &'static str,
+pub(crate) struct Family {
+    pub(crate) model_type: &'static str,
     /// The beginnings of the names of its classes in transformers, its own before those of the same code; none where any class may
     /// stand in `architectures`.
-    pub(super) classes: &'static [&'static str],
+    pub(crate) classes: &'static [&'static str],
     /// The sizes that every config of it gives.
-    pub(super) sizes: &'static [&'static str],
+    pub(crate) sizes: &'static [&'static str],
     /// The other fields that its code reads here.
-    pub(super) reads: &'static [&'static str],
+    pub(crate) reads: &'static [&'static str],
     /// Other names of its fields, as the `attribute_map` of its config class has them.
-    pub(super) also: &'static [(&'static str, &'static str)],
+    pub(crate) also: &'static [(&'static str, &'static str)],
     /// Fields that have to have their plain value, before those of [`PLAIN`].
-    pub(super) plain: &'static [(&'static str, Plain)],
+    pub(crate) plain: &'static [(&'static str, Plain)],
 }
 
 /// The value of a field that the plain code has.
-pub(super) enum Plain {
+pub(crate) enum Plain {
     /// Off, in any way of saying so: null, false, 0, nothing, `none`.
     Off,
     /// True.
     On,
+    /// This number.
+    Number(f64),
     /// This word.
     Word(&'static str),
     /// The same as another field.
@@ -223,6 +225,7 @@ pub(super) const STRUCTURAL: &[&str] = &[
 
 /// Words in a field's name that tell of training, of numbers alone, or of a task's own layers.
 pub(super) const HARMLESS: &[&str] = &[
+    "aux",
     "classifier",
     "drop",
     "dropout",

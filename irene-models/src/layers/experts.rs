@@ -18,7 +18,7 @@ pub struct ExpertWeights {
 
 /// How a checkpoint stores the layer.
 #[derive(Clone, Copy, Debug)]
-pub enum Stacked<'a> {
+pub(crate) enum Stacked<'a> {
     /// One tensor (experts, outputs, inputs) under this key.
     OutputsFirst(&'a str),
     /// One tensor (experts, inputs, outputs) under this key.
@@ -27,12 +27,22 @@ pub enum Stacked<'a> {
     Apart(&'a [&'a str]),
 }
 
+impl Stacked<'_> {
+    /// The key of the whole, if there is one.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::OutputsFirst(key) | Self::InputsFirst(key) => key,
+            Self::Apart(_) => "",
+        }
+    }
+}
+
 impl ExpertWeights {
     /// Loads the layer of `experts` under the name `name`; `bias` is the key of (experts, outputs), if there is one.
     ///
     /// # Errors
     /// The error of the weights' source.
-    pub fn load(
+    pub(crate) fn load(
         weights: &Weights<'_>,
         name: &'static str,
         stacked: Stacked<'_>,

@@ -10,6 +10,7 @@ use crate::{
     tensor::{Then, Weight},
 };
 pub use experts::ExpertWeights;
+pub(crate) use experts::Stacked;
 pub use norms::{LayerNorm, Norm, RmsNorm};
 
 labelled!(Linear, Conv1D, Embedding, Convolution, Tanh);
@@ -100,6 +101,36 @@ impl Module for Linear {
             Some(bias) => operation(OpKind::Linear, x, [self.weight.operand(), bias.operand()], output),
             None => operation(OpKind::Linear, x, [self.weight.operand()], output),
         }
+    }
+}
+
+/// The weight (outputs, inputs) of a product that a module runs itself, perhaps with a bias.
+#[derive(Clone, Debug)]
+pub(crate) struct WeightAlone {
+    weight: Weight,
+    bias: Option<Tensor>,
+}
+
+impl WeightAlone {
+    /// Loads the weight under `key`, and `bias` beside it.
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        key: &str,
+        [inputs, outputs]: [usize; 2],
+        is_biased: bool,
+    ) -> Result<Self> {
+        let weight = Weight::of_linear(&weights.parameter(key, [outputs, inputs])?)?;
+        Ok(Self { weight, bias: is_biased.then(|| weights.parameter("bias", [outputs])).transpose()? })
+    }
+
+    pub(crate) fn product(&self, x: &Tensor) -> Result<Tensor> {
+        x.affine(&self.weight, self.bias.as_ref(), Then::Nothing)
+    }
+
+    pub(crate) fn operation(&self, x: &Tensor, output: &Tensor) -> Operation {
+        let bias = self.bias.as_ref().map(Tensor::operand);
+        let inputs: Vec<Operand> = [x.operand(), self.weight.operand()].into_iter().chain(bias).collect();
+        Operation::new(OpKind::Linear, &inputs, output.operand())
     }
 }
 

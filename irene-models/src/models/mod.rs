@@ -2,6 +2,7 @@
 
 mod bert;
 mod causal;
+mod decoder;
 mod distilbert;
 mod electra;
 pub mod flexibert;
@@ -11,10 +12,11 @@ mod openai_gpt;
 mod roberta;
 mod task_head;
 
+pub(crate) use self::decoder::DECODERS;
 use crate::Architecture;
 
-/// Every architecture, by its config's `model_type`. A new one is one file, one line here, and one row in the table of families.
-pub const ARCHITECTURES: &[&dyn Architecture] = &[
+/// The architectures with a file of their own. A new one is one file, one line here, and one row in the table of families.
+const ARCHITECTURES: &[&dyn Architecture] = &[
     &bert::Bert,
     &electra::Electra,
     &roberta::ROBERTA,
@@ -25,3 +27,9 @@ pub const ARCHITECTURES: &[&dyn Architecture] = &[
     &openai_gpt::OpenAiGpt,
     &flexibert::FlexiBert,
 ];
+
+/// Every architecture, by its config's `model_type`.
+pub fn architectures() -> impl Iterator<Item = &'static dyn Architecture> {
+    let decoders = DECODERS.iter().map(|decoder| -> &dyn Architecture { *decoder });
+    ARCHITECTURES.iter().copied().chain(decoders)
+}

@@ -4,7 +4,7 @@ use irene_tree::did_you_mean;
 
 use super::{Architecture, ModelSpec};
 use crate::{
-    ARCHITECTURES, Config, Error, ModelFiles, Result, builtin,
+    Config, Error, ModelFiles, Result, builtin,
     families::{self, Taken},
     files::is_id,
     gguf::{self, Gguf},
@@ -138,7 +138,7 @@ impl ModelSpec {
 }
 
 fn architecture(model_type: &str) -> Option<&'static dyn Architecture> {
-    ARCHITECTURES.iter().copied().find(|known| known.model_type() == model_type)
+    crate::architectures().find(|known| known.model_type() == model_type)
 }
 
 /// The name of the model at a path: the directory's, or the file's if that is more than `config.json` or `model`. Where that is the

@@ -29,6 +29,8 @@ pub(crate) enum Unary {
     /// Over the last dimension, which becomes 1.
     Sum,
     Pow(f64),
+    /// Between two numbers.
+    Clamp(f64, f64),
     NotEqual(i64),
     CumSum,
     Cast(Format),
@@ -50,6 +52,7 @@ impl Unary {
             Self::Sin => OpKind::Sin,
             Self::Sum => OpKind::Sum,
             Self::Pow(_) => OpKind::Pow,
+            Self::Clamp(..) => OpKind::Clamp,
             Self::NotEqual(_) => OpKind::Compare,
             Self::CumSum => OpKind::CumSum,
             Self::Cast(_) => OpKind::Cast,

@@ -27,6 +27,24 @@ impl Tensor {
         Ok((Self::of_shape(shape, self.format()), Self::of_shape(shape, Format::I64).with_role(Role::Ids)))
     }
 
+    /// The numbers of each row at these places.
+    pub(crate) fn taken(&self, places: &Self) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(x), Form::Candle(places)) = (&self.form, &places.form) {
+            return Ok(Form::Candle(x.contiguous()?.gather(places, candle_core::D::Minus1)?).into());
+        }
+        Ok(Self::of_shape(places.shape(), self.format()))
+    }
+
+    /// 1 at these places of each row, 0 elsewhere.
+    pub(crate) fn marks(&self, columns: usize) -> Result<Self> {
+        #[cfg(feature = "candle")]
+        if let Form::Candle(places) = &self.form {
+            return Ok(Form::Candle(experts::marks(places, columns)?).into());
+        }
+        Ok(Self::of_shape([self.dim(0), columns], Format::U8))
+    }
+
     /// Rows of tokens for each of their experts' places, sorted by expert.
     #[cfg(feature = "candle")]
     pub(crate) fn routed(&self, places: &Self, experts: usize) -> Result<(Self, Option<Order>)> {

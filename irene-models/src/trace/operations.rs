@@ -5,6 +5,7 @@ use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
 use super::{Cx, Label};
 use crate::{
     Result, Tensor,
+    layers::WeightAlone,
     tensor::{Binary, Scalar, Transform, Unary},
 };
 
@@ -19,6 +20,7 @@ pub(super) fn label_of(kind: OpKind) -> Label {
         OpKind::Dct => ("dct", Level::Ml),
         OpKind::Attention => ("attention", Level::Ml),
         OpKind::CacheWrite => ("cache_write", Level::Ml),
+        OpKind::Linear => ("linear", Level::Ml),
         OpKind::GroupedLinear => ("grouped_linear", Level::Ml),
         other => (other.name(), Level::Math),
     };
@@ -44,6 +46,23 @@ impl Cx<'_> {
     #[inline]
     pub fn matmul_parameter(&mut self, x: &Tensor, parameter: &Tensor) -> Result<Tensor> {
         self.traced(OpKind::MatMul, &[x, parameter], || x.matmul_matrix(parameter))
+    }
+
+    /// The product of a module's own weight.
+    pub(crate) fn linear(&mut self, x: &Tensor, weight: &WeightAlone) -> Result<Tensor> {
+        self.operate(|| label_of(OpKind::Linear), &[x], || weight.product(x), |output| weight.operation(x, output))
+    }
+
+    /// The same numbers in 32 bits, where they have fewer.
+    #[inline]
+    pub fn cast_up(&mut self, x: &Tensor) -> Result<Tensor> {
+        if x.format().bytes(1) < Format::F32.bytes(1) { self.cast(x, Format::F32) } else { Ok(x.clone()) }
+    }
+
+    /// x, but no less than `least` and no more than `greatest`.
+    #[inline]
+    pub fn clamp(&mut self, x: &Tensor, least: f64, greatest: f64) -> Result<Tensor> {
+        self.unary(x, Unary::Clamp(least, greatest))
     }
 
     /// Enters a table that the module has and does not look up: its parameters count, and nothing runs.

@@ -39,7 +39,7 @@ impl Routed {
     }
 
     /// The same choices for other rows.
-    fn with_rows(&self, rows: Tensor) -> Self {
+    pub(crate) fn with_rows(&self, rows: Tensor) -> Self {
         Self { rows, ..self.clone() }
     }
 }
@@ -51,6 +51,18 @@ impl Cx<'_> {
     pub fn top_k(&mut self, x: &Tensor, count: usize) -> Result<(Tensor, Tensor)> {
         let describe = |(values, _): &(Tensor, Tensor)| Operation::new(OpKind::TopK, &[x.operand()], values.operand());
         self.operate(|| label_of(OpKind::TopK), &[x], || x.top_k(count), describe)
+    }
+
+    /// The numbers of each row (rows, columns) at these places (rows, count).
+    pub fn take(&mut self, x: &Tensor, places: &Tensor) -> Result<Tensor> {
+        let describe = |out: &Tensor| Operation::new(OpKind::Gather, &[out.operand(), places.operand()], out.operand());
+        self.operate(|| label_of(OpKind::Gather), &[x, places], || x.taken(places), describe)
+    }
+
+    /// 1 at each row's places (rows, count) of `columns`, 0 elsewhere.
+    pub fn marks(&mut self, places: &Tensor, columns: usize) -> Result<Tensor> {
+        let describe = |out: &Tensor| Operation::new(OpKind::Scatter, &[places.operand()], out.operand());
+        self.operate(|| label_of(OpKind::Scatter), &[places], || places.marks(columns), describe)
     }
 
     /// Sends each token (tokens, hidden) to its experts by their places (tokens, experts of a token).

@@ -1,0 +1,188 @@
+//! The attention of a decoder, with the parts that its recipe names.
+
+use super::{
+    masks::{LayerMask, Positions},
+    recipe::{Alibi, AttentionRecipe, HeadNorms, LayerRecipe, Names, NormKind, Projections},
+};
+use crate::{
+    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Weights, labelled,
+    models::heads,
+};
+
+labelled!(DecoderAttention);
+
+/// Hidden states, the positions and masks, and the keys and values of earlier tokens.
+pub(super) type Seen<'a> = (&'a Tensor, (&'a Positions, Past<'a>));
+
+pub(super) struct DecoderAttention {
+    label: Label,
+    projected: Projected,
+    norms: Option<(HeadNorms, [Norm; 2])>,
+    out: Linear,
+    sinks: Option<Tensor>,
+    heads: [usize; 2],
+    scale: f64,
+    soft_cap: Option<f64>,
+    alibi: Option<Alibi>,
+    layer: LayerRecipe,
+}
+
+enum Projected {
+    Apart([Linear; 3]),
+    InBlocks(Linear),
+    ByGroup(Linear),
+}
+
+impl DecoderAttention {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        names: &Names,
+        recipe: &AttentionRecipe,
+        norm: NormKind,
+        hidden: usize,
+        layer: LayerRecipe,
+    ) -> Result<Self> {
+        let &AttentionRecipe { heads, groups, width, scale, soft_cap, alibi, .. } = recipe;
+        let (out, is_biased) = recipe.out;
+        let norms = recipe.head_norms.map(|kind| {
+            let (names_of_norms, widths) = match kind {
+                HeadNorms::OfHeads(names) | HeadNorms::OfHeadsMoved(names) => (names, [width, width]),
+                HeadNorms::OfAll(names) => (names, [heads * width, groups * width]),
+            };
+            let load =
+                |place: usize| norm.load(&weights.child(names_of_norms[place]), names.classes.norm, widths[place]);
+            Ok::<_, crate::Error>((kind, [load(0)?, load(1)?]))
+        });
+        Ok(Self {
+            label: weights.label(names.classes.attention, irene_tree::Level::Module),
+            projected: Projected::load(weights, recipe, hidden)?,
+            norms: norms.transpose()?,
+            out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
+            sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
+            heads: [heads, groups],
+            scale,
+            soft_cap,
+            alibi,
+            layer,
+        })
+    }
+
+    /// Query, key and value, views (batch, heads, tokens, width), normalised where the recipe says so.
+    fn projections(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
+        let [heads, groups] = self.heads;
+        let [query, key, value] = self.projected.run(cx, hidden, self.heads)?;
+        let [query, key] = match &self.norms {
+            Some((HeadNorms::OfAll(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+            _ => [query, key],
+        };
+        let [query, key, value] =
+            [by_head(cx, &query, heads)?, by_head(cx, &key, groups)?, by_head(cx, &value, groups)?];
+        let [query, key] = match &self.norms {
+            Some((HeadNorms::OfHeads(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+            _ => [query, key],
+        };
+        let [query, key, value] = [cx.transpose(&query, 1, 2)?, cx.transpose(&key, 1, 2)?, cx.transpose(&value, 1, 2)?];
+        Ok(match &self.norms {
+            Some((HeadNorms::OfHeadsMoved(_), [of_query, of_key])) => {
+                [cx.call(of_query, &query)?, cx.call(of_key, &key)?, value]
+            }
+            _ => [query, key, value],
+        })
+    }
+
+    /// The scores of distances, as they are added to the scaled scores.
+    fn bias(&self, cx: &mut Cx<'_>, mask: &LayerMask) -> Result<Option<Tensor>> {
+        match (self.alibi, &mask.alibi) {
+            (Some(Alibi::BeforeScale), Some(alibi)) => Ok(Some(cx.mul_scalar(alibi, self.scale)?)),
+            (_, alibi) => Ok(alibi.clone()),
+        }
+    }
+}
+
+impl Module for DecoderAttention {
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, (positions, past)): Seen<'_>) -> Result<Self::Output> {
+        let [query, key, value] = self.projections(cx, hidden)?;
+        let [query, key] = match positions.angles(self.layer.rotary) {
+            Some((angles, pairing)) => cx.rotary([&query, &key], angles, *pairing)?,
+            None => [query, key],
+        };
+        let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+        let mask = positions.mask(self.layer.window);
+        let bias = self.bias(cx, mask)?;
+        let how = Attention {
+            scaling: if self.scale == 1.0 { Scaling::None } else { Scaling::Factor(self.scale) },
+            causal: Causal::Hidden,
+            padding: mask.padding(),
+            window: self.layer.window,
+            soft_cap: self.soft_cap,
+            bias: bias.as_ref(),
+            sinks: self.sinks.as_ref(),
+            wide_softmax: true,
+        };
+        let context = cx.attention(&heads, how)?;
+        let merged = heads::merge(cx, &context)?;
+        Ok((cx.call(&self.out, &merged)?, kept))
+    }
+}
+
+impl Projected {
+    fn load(weights: &Weights<'_>, recipe: &AttentionRecipe, hidden: usize) -> Result<Self> {
+        let &AttentionRecipe { heads, groups, width, .. } = recipe;
+        let joint = |name, biased| {
+            Linear::load_maybe_biased(&weights.child(name), [hidden, (heads + 2 * groups) * width], biased)
+        };
+        Ok(match recipe.projections {
+            Projections::Apart { names: [query, key, value], biased } => {
+                let load =
+                    |name, heads| Linear::load_maybe_biased(&weights.child(name), [hidden, heads * width], biased);
+                Self::Apart([load(query, heads)?, load(key, groups)?, load(value, groups)?])
+            }
+            Projections::InBlocks { name, biased } => Self::InBlocks(joint(name, biased)?),
+            Projections::ByGroup { name, biased } => Self::ByGroup(joint(name, biased)?),
+        })
+    }
+
+    /// Query, key and value, each (batch, tokens, heads x width) or already by heads (batch, tokens, heads, width).
+    fn run(&self, cx: &mut Cx<'_>, hidden: &Tensor, [heads, groups]: [usize; 2]) -> Result<[Tensor; 3]> {
+        match self {
+            Self::Apart([query, key, value]) => cx.call_joint("qkv_proj", [query, key, value], hidden),
+            Self::InBlocks(joint) => {
+                let all = cx.call(joint, hidden)?;
+                let width = all.dim(2) / (heads + 2 * groups);
+                let all = cx.reshape(&all, [all.dim(0), all.dim(1), heads + 2 * groups, width])?;
+                Ok([
+                    cx.narrow(&all, 2, 0, heads)?,
+                    cx.narrow(&all, 2, heads, groups)?,
+                    cx.narrow(&all, 2, heads + groups, groups)?,
+                ])
+            }
+            Self::ByGroup(joint) => {
+                let all = cx.call(joint, hidden)?;
+                let (batch, tokens, per_group) = (all.dim(0), all.dim(1), heads / groups + 2);
+                let width = all.dim(2) / (groups * per_group);
+                let all = cx.reshape(&all, [batch, tokens, groups, per_group, width])?;
+                let query = cx.narrow(&all, 3, 0, per_group - 2)?;
+                let query = match (groups, per_group) {
+                    (1, _) => cx.select(&query, 2, 0)?,
+                    (_, 3) => cx.select(&query, 3, 0)?,
+                    _ => {
+                        let query = cx.contiguous(&query)?;
+                        cx.reshape(&query, [batch, tokens, heads, width])?
+                    }
+                };
+                Ok([query, cx.select(&all, 3, per_group - 2)?, cx.select(&all, 3, per_group - 1)?])
+            }
+        }
+    }
+}
+
+/// (batch, tokens, heads x width) as (batch, tokens, heads, width).
+fn by_head(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
+    match x.shape().rank() {
+        4 => Ok(x.clone()),
+        _ => cx.reshape(x, [x.dim(0), x.dim(1), heads, x.dim(2) / heads]),
+    }
+}

@@ -1,0 +1,123 @@
+//! Falcon and BLOOM: one projection for queries, keys and values, and scores by distance.
+
+use super::{Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, llama_like};
+use crate::{
+    Activation,
+    families::{Family, Plain},
+    models::decoder::recipe::{Alibi, Classes, classes},
+};
+
+pub(super) const FALCON: Decoder = Decoder {
+    family: Family {
+        model_type: "falcon",
+        classes: &["Falcon"],
+        sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"],
+        reads: &[
+            "num_kv_heads",
+            "multi_query",
+            "new_decoder_architecture",
+            "parallel_attn",
+            "num_ln_in_parallel_attn",
+            "bias",
+            "alibi",
+            "layer_norm_epsilon",
+            "ffn_hidden_size",
+            "activation",
+            "max_position_embeddings",
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "intermediate_size",
+            "num_key_value_heads",
+        ],
+        also: &[
+            ("n_embed", "hidden_size"),
+            ("n_layer", "num_hidden_layers"),
+            ("n_head", "num_attention_heads"),
+            ("n_head_kv", "num_kv_heads"),
+        ],
+        plain: &[],
+    },
+    trunk: "transformer",
+    recipe: falcon,
+};
+
+fn falcon(config: &Config) -> Result<Recipe> {
+    let is_new = config.flag_or("new_decoder_architecture", false)?;
+    let is_multi_query = config.flag_or("multi_query", true)?;
+    let heads = config.size("num_attention_heads")?;
+    let groups = if is_multi_query && !is_new { 1 } else { config.size_or("num_kv_heads", heads)? };
+    let inner = config.size_or("ffn_hidden_size", 4 * config.size("hidden_size")?)?;
+    let config = &config.with_default("intermediate_size", inner).with_default("num_key_value_heads", groups);
+    let activation = ("activation", "gelu");
+    let biased = config.flag_or("bias", false)?;
+    let classes = Classes { norm: "LayerNorm", ..classes!("Falcon") };
+    let mut recipe = llama_like(config, &Defaults { activation, is_tied: true, ..Defaults::of(classes) })?;
+    in_one_projection(&mut recipe, config, biased)?;
+    recipe.attention.groups = groups;
+    let of_norms = if is_new { config.size_or("num_ln_in_parallel_attn", 2)? } else { 1 };
+    recipe.block = match (config.flag_or("parallel_attn", true)? || is_new, of_norms) {
+        (true, 1) => Block::Parallel { attention: "input_layernorm", feed_forward: None },
+        (true, _) => Block::Parallel { attention: "ln_attn", feed_forward: Some("ln_mlp") },
+        (false, _) => Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+    };
+    if config.flag_or("alibi", false)? {
+        by_distance(&mut recipe, Alibi::BeforeScale);
+    }
+    dense(&mut recipe, Activation::from_config(config, "activation", "gelu")?, inner, biased);
+    Ok(recipe)
+}
+
+pub(super) const BLOOM: Decoder = Decoder {
+    family: Family {
+        model_type: "bloom",
+        classes: &["Bloom"],
+        sizes: &["hidden_size", "n_layer", "n_head", "vocab_size"],
+        reads: &["layer_norm_epsilon", "intermediate_size", "num_hidden_layers", "num_attention_heads"],
+        also: &[("n_embed", "hidden_size"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads")],
+        plain: &[("apply_residual_connection_post_layernorm", Plain::Off), ("n_inner", Plain::Off)],
+    },
+    trunk: "transformer",
+    recipe: bloom,
+};
+
+/// Scores by distance know no longest sequence; this one is the longest that a size may be.
+const UNBOUNDED: usize = 1 << 24;
+
+fn bloom(config: &Config) -> Result<Recipe> {
+    let inner = 4 * config.size("hidden_size")?;
+    let config = &config.with_default("intermediate_size", inner);
+    let classes = Classes { layer: "BloomBlock", norm: "LayerNorm", ..classes!("Bloom") };
+    let mut recipe = llama_like(config, &Defaults { is_tied: true, ..Defaults::of(classes) })?;
+    in_one_projection(&mut recipe, config, true)?;
+    recipe.positions = UNBOUNDED;
+    recipe.embedding_norm = Some("word_embeddings_layernorm");
+    by_distance(&mut recipe, Alibi::AfterScale);
+    dense(&mut recipe, Activation::GeluFast, inner, true);
+    Ok(recipe)
+}
+
+/// The names and norms of both.
+fn in_one_projection(recipe: &mut Recipe, config: &Config, biased: bool) -> Result<()> {
+    recipe.names.trunk = "transformer";
+    recipe.names.tokens = "word_embeddings";
+    recipe.names.layers = "h";
+    recipe.names.attention = "self_attention";
+    recipe.final_norm = Some("ln_f");
+    recipe.norm = NormKind::Layer { eps: config.number_or("layer_norm_epsilon", 1e-5)? };
+    recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased };
+    recipe.attention.out = ("dense", biased);
+    Ok(())
+}
+
+fn by_distance(recipe: &mut Recipe, alibi: Alibi) {
+    recipe.attention.alibi = Some(alibi);
+    recipe.attention.rotary = Vec::new();
+    recipe.layers.iter_mut().for_each(|layer| layer.rotary = None);
+}
+
+fn dense(recipe: &mut Recipe, activation: Activation, inner: usize, biased: bool) {
+    let names = ["dense_h_to_4h", "dense_4h_to_h"];
+    let feed_forward = FeedForward::Plain { names, inner, activation, biased };
+    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+}

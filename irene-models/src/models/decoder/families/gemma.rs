@@ -1,0 +1,118 @@
+//! Gemma (2024), Gemma 2 and the text models of Gemma 3.
+
+use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, llama_like, windows::window};
+use crate::{
+    Pairing,
+    families::{Family, Plain},
+    models::decoder::{
+        recipe::{Classes, HeadNorms, classes},
+        rotary::{Rotary, RotaryDefaults},
+    },
+};
+
+const READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "hidden_activation",
+    "attention_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rope_local_base_freq",
+    "query_pre_attn_scalar",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "sliding_window",
+    "sliding_window_pattern",
+    "layer_types",
+];
+
+const FAMILY: Family = Family {
+    model_type: "gemma",
+    classes: &["Gemma"],
+    sizes: SIZES,
+    reads: READS,
+    also: &[],
+    plain: &[("use_bidirectional_attention", Plain::Off)],
+};
+
+/// What all three share.
+fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
+    let field = if config.value("hidden_activation").is_some() { "hidden_activation" } else { "hidden_act" };
+    let activation = (field, "gelu_pytorch_tanh");
+    let defaults = Defaults { theta, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
+    let mut recipe = llama_like(config, &defaults)?;
+    recipe.norm = NormKind::RmsAroundOne { eps: config.number_or("rms_norm_eps", 1e-6)? };
+    recipe.embedding_scale = Some((recipe.hidden as f64).sqrt());
+    recipe.scaling_table = Some("GemmaTextScaledWordEmbedding");
+    Ok(recipe)
+}
+
+/// What the second and the third share: norms on both sides of each branch, and scores scaled by a size of their own.
+fn with_norms_around(recipe: &mut Recipe, config: &Config) -> Result<()> {
+    recipe.block = Block::Around {
+        attention: ["input_layernorm", "post_attention_layernorm"],
+        feed_forward: ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
+    };
+    recipe.attention.scale = 1.0 / config.number_or("query_pre_attn_scalar", 256.0)?.sqrt();
+    Ok(())
+}
+
+/// A cap that null turns off.
+fn cap(config: &Config, field: &'static str, default: Option<f64>) -> Result<Option<f64>> {
+    match (config.value(field), config.has_field(field)) {
+        (Some(_), _) => Ok(Some(config.number_or(field, 1.0)?)),
+        (None, true) => Ok(None),
+        (None, false) => Ok(default),
+    }
+}
+
+pub(super) const GEMMA: Decoder =
+    Decoder { family: FAMILY, trunk: "model", recipe: |config| gemma_like(config, classes!("Gemma"), 10_000.0) };
+
+pub(super) const GEMMA2: Decoder = Decoder {
+    family: Family { model_type: "gemma2", classes: &["Gemma2"], ..FAMILY },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = gemma_like(config, classes!("Gemma2"), 10_000.0)?;
+        recipe.scaling_table = Some("Gemma2TextScaledWordEmbedding");
+        with_norms_around(&mut recipe, config)?;
+        recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", Some(50.0))?;
+        recipe.head.soft_cap = cap(config, "final_logit_softcapping", Some(30.0))?;
+        recipe.slide(config, window(config, Some(4096))?, |place| place % 2 == 0)?;
+        Ok(recipe)
+    },
+};
+
+pub(super) const GEMMA3: Decoder = Decoder {
+    family: Family { model_type: "gemma3_text", classes: &["Gemma3", "Gemma3Text"], ..FAMILY },
+    trunk: "model",
+    recipe: |config| {
+        let mut recipe = gemma_like(config, classes!("Gemma3"), 1_000_000.0)?;
+        recipe.names.classes.model = "Gemma3TextModel";
+        recipe.scaling_table = Some("Gemma3TextScaledWordEmbedding");
+        recipe.names.classes.classification = "Gemma3TextForSequenceClassification";
+        with_norms_around(&mut recipe, config)?;
+        recipe.attention.head_norms = Some(HeadNorms::OfHeadsMoved(["q_norm", "k_norm"]));
+        recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", None)?;
+        recipe.head.soft_cap = cap(config, "final_logit_softcapping", None)?;
+        // The layers of a window turn faster, and no scaling stretches them.
+        let defaults = RotaryDefaults {
+            width: recipe.attention.width,
+            theta: 10_000.0,
+            share: 1.0,
+            pairing: Pairing::Halves,
+            positions: recipe.positions,
+        };
+        recipe.attention.rotary.push(Rotary::read_local(config, "rope_local_base_freq", defaults)?);
+        let pattern = config.size_or("sliding_window_pattern", 6)?;
+        recipe.slide(config, window(config, Some(4096))?, |place| (place + 1) % pattern != 0)?;
+        for layer in &mut recipe.layers {
+            layer.rotary = Some(usize::from(layer.window.is_some()));
+        }
+        Ok(recipe)
+    },
+};

@@ -1,0 +1,250 @@
+//! GPT-NeoX (and Pythia), GPT-J, OPT and StarCoder 2: norms with mean and variance, feed-forward parts without a gate.
+
+use super::{
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SIZES, llama_like,
+    windows::window,
+};
+use crate::{
+    Activation, Pairing,
+    families::{Family, Plain},
+    models::decoder::{
+        recipe::{Classes, classes},
+        rotary::{Rotary, RotaryDefaults},
+    },
+};
+
+/// The plain Llama with the parts that these families change.
+struct Plainer {
+    classes: Classes,
+    /// The field of the norms' eps.
+    eps: &'static str,
+    activation: (&'static str, &'static str),
+    names: [&'static str; 2],
+    biased: bool,
+    is_tied: bool,
+}
+
+fn plainer(config: &Config, with: &Plainer) -> Result<Recipe> {
+    let Plainer { classes, activation, is_tied, .. } = *with;
+    let mut recipe = llama_like(config, &Defaults { activation, is_tied, ..Defaults::of(classes) })?;
+    recipe.norm = NormKind::Layer { eps: config.number_or(with.eps, 1e-5)? };
+    let (field, word) = activation;
+    let feed_forward = FeedForward::Plain {
+        names: with.names,
+        inner: config.size("intermediate_size")?,
+        activation: Activation::from_config(config, field, word)?,
+        biased: with.biased,
+    };
+    recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
+    Ok(recipe)
+}
+
+pub(super) const GPT_NEOX: Decoder = Decoder {
+    family: Family {
+        model_type: "gpt_neox",
+        classes: &["GPTNeoX"],
+        sizes: SIZES,
+        reads: &[
+            "max_position_embeddings",
+            "layer_norm_eps",
+            "hidden_act",
+            "rotary_pct",
+            "rotary_emb_base",
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "use_parallel_residual",
+            "attention_bias",
+        ],
+        also: &[],
+        plain: &[("is_decoder", Plain::Off)],
+    },
+    trunk: "gpt_neox",
+    recipe: gpt_neox,
+};
+
+fn gpt_neox(config: &Config) -> Result<Recipe> {
+    let with = Plainer {
+        classes: Classes { layer: "GPTNeoXLayer", norm: "LayerNorm", ..classes!("GPTNeoX") },
+        eps: "layer_norm_eps",
+        activation: ("hidden_act", "gelu"),
+        names: ["dense_h_to_4h", "dense_4h_to_h"],
+        biased: true,
+        is_tied: false,
+    };
+    let mut recipe = plainer(config, &with)?;
+    recipe.names.trunk = "gpt_neox";
+    recipe.names.tokens = "embed_in";
+    recipe.names.attention = "attention";
+    recipe.head.key = "embed_out";
+    recipe.final_norm = Some("final_layer_norm");
+    let biased = config.flag_or("attention_bias", true)?;
+    recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased };
+    recipe.attention.out = ("dense", biased);
+    let (attention, feed_forward) = ("input_layernorm", "post_attention_layernorm");
+    recipe.block = if config.flag_or("use_parallel_residual", true)? {
+        Block::Parallel { attention, feed_forward: Some(feed_forward) }
+    } else {
+        Block::Before { attention, feed_forward }
+    };
+    let field = if config.value("rotary_emb_base").is_some() { "rotary_emb_base" } else { "rope_theta" };
+    let defaults = RotaryDefaults {
+        width: recipe.attention.width,
+        theta: 10_000.0,
+        share: config.number_or("rotary_pct", 0.25)?,
+        pairing: Pairing::Halves,
+        positions: recipe.positions,
+    };
+    recipe.attention.rotary = vec![Rotary::read(config, "full_attention", field, defaults)?];
+    Ok(recipe)
+}
+
+pub(super) const GPT_J: Decoder = Decoder {
+    family: Family {
+        model_type: "gptj",
+        classes: &["GPTJ"],
+        sizes: &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"],
+        reads: &[
+            "n_inner",
+            "rotary_dim",
+            "layer_norm_epsilon",
+            "activation_function",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+        ],
+        also: &[
+            ("n_embd", "hidden_size"),
+            ("n_layer", "num_hidden_layers"),
+            ("n_head", "num_attention_heads"),
+            ("n_positions", "max_position_embeddings"),
+        ],
+        // The mask's length, and how older checkpoints were kept.
+        plain: &[("rotary", Plain::On), ("scale_attn_weights", Plain::On)],
+    },
+    trunk: "transformer",
+    recipe: gpt_j,
+};
+
+fn gpt_j(config: &Config) -> Result<Recipe> {
+    let inner = config.size_or("n_inner", 4 * config.size("hidden_size")?)?;
+    let config = &config.with_default("intermediate_size", inner);
+    let with = Plainer {
+        classes: Classes { layer: "GPTJBlock", norm: "LayerNorm", ..classes!("GPTJ") },
+        eps: "layer_norm_epsilon",
+        activation: ("activation_function", "gelu_new"),
+        names: ["fc_in", "fc_out"],
+        biased: true,
+        is_tied: false,
+    };
+    let mut recipe = plainer(config, &with)?;
+    recipe.names.trunk = "transformer";
+    recipe.names.tokens = "wte";
+    recipe.names.layers = "h";
+    recipe.names.attention = "attn";
+    recipe.final_norm = Some("ln_f");
+    recipe.head.biased = true;
+    recipe.attention.out = ("out_proj", false);
+    recipe.block = Block::Parallel { attention: "ln_1", feed_forward: None };
+    let width = recipe.attention.width;
+    let share = config.size_or("rotary_dim", width)? as f64 / width as f64;
+    let defaults =
+        RotaryDefaults { width, theta: 10_000.0, share, pairing: Pairing::Neighbours, positions: recipe.positions };
+    recipe.attention.rotary = vec![Rotary::read(config, "full_attention", "rope_theta", defaults)?];
+    Ok(recipe)
+}
+
+pub(super) const OPT: Decoder = Decoder {
+    family: Family {
+        model_type: "opt",
+        classes: &["OPT"],
+        sizes: &["hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "vocab_size"],
+        reads: &[
+            "max_position_embeddings",
+            "activation_function",
+            "do_layer_norm_before",
+            "_remove_final_layer_norm",
+            "word_embed_proj_dim",
+            "enable_bias",
+            "intermediate_size",
+        ],
+        also: &[("ffn_dim", "intermediate_size")],
+        plain: &[("layer_norm_elementwise_affine", Plain::On)],
+    },
+    trunk: "model",
+    recipe: opt,
+};
+
+fn opt(config: &Config) -> Result<Recipe> {
+    let biased = config.flag_or("enable_bias", true)?;
+    let with = Plainer {
+        classes: Classes { norm: "LayerNorm", ..classes!("OPT") },
+        // The eps is PyTorch's own.
+        eps: "layer_norm_eps",
+        activation: ("activation_function", "relu"),
+        names: ["fc1", "fc2"],
+        biased,
+        is_tied: true,
+    };
+    let mut recipe = plainer(config, &with)?;
+    recipe.names.inner = Some("decoder");
+    recipe.names.feed_forward = "";
+    recipe.embedding = config.size_or("word_embed_proj_dim", recipe.hidden)?;
+    // Two rows of the table stand before the first position.
+    recipe.learned_positions = Some((2, recipe.positions + 2));
+    recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
+    recipe.attention.out = ("out_proj", biased);
+    recipe.attention.rotary = Vec::new();
+    recipe.layers.iter_mut().for_each(|layer| layer.rotary = None);
+    let (attention, feed_forward) = ("self_attn_layer_norm", "final_layer_norm");
+    let is_before = config.flag_or("do_layer_norm_before", true)?;
+    recipe.block =
+        if is_before { Block::Before { attention, feed_forward } } else { Block::OfSum { attention, feed_forward } };
+    let is_removed = config.flag_or("_remove_final_layer_norm", false)?;
+    recipe.final_norm = (is_before && !is_removed).then_some("final_layer_norm");
+    Ok(recipe)
+}
+
+pub(super) const STARCODER2: Decoder = Decoder {
+    family: Family {
+        model_type: "starcoder2",
+        classes: &["Starcoder2"],
+        sizes: SIZES,
+        reads: STARCODER2_READS,
+        also: &[],
+        plain: &[("mlp_type", Plain::Word("default")), ("norm_type", Plain::Word("layer_norm"))],
+    },
+    trunk: "model",
+    recipe: |config| {
+        let biased = config.flag_or("use_bias", true)?;
+        let with = Plainer {
+            classes: Classes { norm: "LayerNorm", ..classes!("Starcoder2") },
+            eps: "norm_epsilon",
+            activation: ("hidden_act", "gelu_pytorch_tanh"),
+            names: ["c_fc", "c_proj"],
+            biased,
+            is_tied: true,
+        };
+        let mut recipe = plainer(config, &with)?;
+        recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
+        recipe.attention.out = ("o_proj", biased);
+        recipe.slide(config, window(config, None)?, |_| true)?;
+        Ok(recipe)
+    },
+};
+
+const STARCODER2_READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "norm_epsilon",
+    "hidden_act",
+    "use_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "sliding_window",
+    "layer_types",
+];

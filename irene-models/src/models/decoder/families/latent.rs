@@ -1,0 +1,148 @@
+//! DeepSeek-V2 and V3: latent attention, and mixtures with experts that every token goes to.
+
+use super::{
+    Config, Decoder, Defaults, FeedForward, Recipe, Result, SIZES, llama_like,
+    mixtures::{EXPERTS, ROUTER, checked},
+};
+use crate::{
+    Activation, Pairing,
+    families::{Family, Plain},
+    models::decoder::{
+        recipe::{Classes, Latent, Mixture, Router, Scores, Shared, classes},
+        rotary::{Rotary, RotaryDefaults},
+    },
+};
+
+const READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "mlp_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rope_interleave",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "qk_head_dim",
+    "v_head_dim",
+    "n_routed_experts",
+    "n_shared_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "first_k_dense_replace",
+    "n_group",
+    "topk_group",
+    "topk_method",
+    "norm_topk_prob",
+    "routed_scaling_factor",
+    "scoring_func",
+    // Layers that guess further tokens are no part of the model that is run.
+    "num_nextn_predict_layers",
+];
+
+const FAMILY: Family = Family {
+    model_type: "deepseek_v2",
+    classes: &["DeepseekV2"],
+    sizes: SIZES,
+    reads: READS,
+    also: &[("num_local_experts", "n_routed_experts")],
+    plain: &[("moe_layer_freq", Plain::Number(1.0))],
+};
+
+pub(super) const DEEPSEEK_V2: Decoder = Decoder {
+    family: FAMILY,
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes {
+            mixture: "DeepseekV2Moe",
+            router: "DeepseekV2TopkRouter",
+            experts: "DeepseekV2Experts",
+            ..classes!("DeepseekV2")
+        };
+        let is_grouped = config.word_or("topk_method", "greedy")? != "greedy";
+        let groups = if is_grouped { groups(config)? } else { None };
+        let router = Router { groups, normalised: config.flag_or("norm_topk_prob", false)?, ..ROUTER };
+        deepseek(config, classes, router)
+    },
+};
+
+pub(super) const DEEPSEEK_V3: Decoder = Decoder {
+    family: Family { model_type: "deepseek_v3", classes: &["DeepseekV3"], ..FAMILY },
+    trunk: "model",
+    recipe: |config| {
+        let classes = Classes {
+            mixture: "DeepseekV3MoE",
+            router: "DeepseekV3TopkRouter",
+            experts: "DeepseekV3NaiveMoe",
+            ..classes!("DeepseekV3")
+        };
+        let router = Router {
+            scores: Scores::Sigmoid,
+            groups: groups(config)?,
+            normalised: config.flag_or("norm_topk_prob", true)?,
+            correction: Some("e_score_correction_bias"),
+            ..ROUTER
+        };
+        deepseek(config, classes, router)
+    },
+};
+
+fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
+    let groups = [config.size_or("n_group", 1)?, config.size_or("topk_group", 1)?];
+    let experts = config.size("n_routed_experts")?;
+    if experts % groups[0] != 0 {
+        return Err(config.error("n_group", format!("{} groups do not divide {experts} experts", groups[0])));
+    }
+    Ok(Some(groups))
+}
+
+fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
+    let mut recipe = llama_like(config, &Defaults { width: Some(1), ..Defaults::of(classes) })?;
+    let rank = config.value("q_lora_rank").map(|_| config.size("q_lora_rank")).transpose()?;
+    let latent = Latent {
+        query_rank: rank,
+        key_value_rank: config.size("kv_lora_rank")?,
+        plain_width: config.size("qk_nope_head_dim")?,
+        rotary_width: config.size("qk_rope_head_dim")?,
+        value_width: config.size("v_head_dim")?,
+        biased: config.flag_or("attention_bias", false)?,
+    };
+    let defaults = RotaryDefaults {
+        width: latent.rotary_width,
+        theta: 10_000.0,
+        share: 1.0,
+        pairing: Pairing::Neighbours,
+        positions: recipe.positions,
+    };
+    let rotary = Rotary::read(config, "full_attention", "rope_theta", defaults)?;
+    let growth = rotary.yarn_growth_of_all(config)?;
+    recipe.attention.scale = growth * growth / ((latent.plain_width + latent.rotary_width) as f64).sqrt();
+    recipe.attention.rotary = vec![rotary];
+    recipe.attention.latent = Some(latent);
+    let Some(experts) = config.value("n_routed_experts").map(|_| config.size("n_routed_experts")).transpose()? else {
+        return Ok(recipe);
+    };
+    let inner = config.size("moe_intermediate_size")?;
+    let shared = config.token_or("n_shared_experts", 0)?;
+    let mixture = Mixture {
+        name: "mlp",
+        key: "mlp",
+        experts,
+        per_token: config.size("num_experts_per_tok")?,
+        inner,
+        activation: Activation::from_config(config, "hidden_act", "silu")?,
+        router: Router { scale: config.number_or("routed_scaling_factor", 1.0)?, ..router },
+        weights: EXPERTS,
+        shared: (shared > 0).then_some(Shared { name: "shared_experts", inner: shared * inner, gate: None }),
+    };
+    let mixture = checked(config, "num_experts_per_tok", mixture)?;
+    let dense = config.token_or("first_k_dense_replace", 0)?;
+    recipe.layers.iter_mut().skip(dense).for_each(|layer| layer.feed_forward = FeedForward::Mixture(mixture));
+    Ok(recipe)
+}

@@ -1,0 +1,175 @@
+//! The families of decoders: how each one's config chooses the parts.
+
+mod falcon;
+mod gemma;
+mod gpt;
+mod latent;
+mod llama;
+mod mixtures;
+mod phi;
+mod windows;
+
+use super::{
+    Decoder,
+    recipe::{
+        AttentionRecipe, Block, Classes, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Projections, Recipe,
+    },
+    rotary::{Rotary, RotaryDefaults},
+};
+use crate::{Activation, Config, Pairing, Result};
+
+/// Every family, in the order of the registry.
+pub(crate) const DECODERS: &[&Decoder] = &[
+    &llama::LLAMA,
+    &llama::MISTRAL,
+    &llama::QWEN2,
+    &llama::QWEN3,
+    &llama::GRANITE,
+    &llama::OLMO2,
+    &gemma::GEMMA,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &phi::PHI,
+    &phi::PHI3,
+    &gpt::GPT_NEOX,
+    &gpt::GPT_J,
+    &gpt::OPT,
+    &gpt::STARCODER2,
+    &falcon::FALCON,
+    &falcon::BLOOM,
+    &mixtures::MIXTRAL,
+    &mixtures::QWEN2_MOE,
+    &mixtures::QWEN3_MOE,
+    &mixtures::GPT_OSS,
+    &mixtures::GRANITE_MOE,
+    &latent::DEEPSEEK_V2,
+    &latent::DEEPSEEK_V3,
+];
+
+/// The sizes of every config in Llama's manner.
+const SIZES: &[&str] = &["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"];
+
+/// The fields that the plain Llama reads beside them.
+const READS: &[&str] = &[
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "mlp_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "partial_rotary_factor",
+    "original_max_position_embeddings",
+    "sliding_window",
+    "layer_types",
+];
+
+/// What a family changes of the plain Llama before anything is built.
+struct Defaults {
+    classes: Classes,
+    eps: f64,
+    theta: f64,
+    is_tied: bool,
+    /// Numbers in a head where a config does not say; the hidden size over the heads if this is none.
+    width: Option<usize>,
+    activation: (&'static str, &'static str),
+}
+
+impl Defaults {
+    const fn of(classes: Classes) -> Self {
+        Self { classes, eps: 1e-6, theta: 10_000.0, is_tied: false, width: None, activation: ("hidden_act", "silu") }
+    }
+}
+
+/// Heads of attention, by the fields of most families.
+struct Heads {
+    heads: usize,
+    groups: usize,
+    width: usize,
+}
+
+impl Heads {
+    fn read(config: &Config, hidden: usize, width: Option<usize>) -> Result<Self> {
+        let heads = config.size("num_attention_heads")?;
+        let groups = config.size_or("num_key_value_heads", heads)?;
+        if heads % groups != 0 {
+            let reason = format!("{groups} heads of keys and values do not divide {heads} heads of queries");
+            return Err(config.error("num_key_value_heads", reason));
+        }
+        let width = match (config.value("head_dim"), width) {
+            (Some(_), _) => config.size("head_dim")?,
+            (None, Some(width)) => width,
+            (None, None) => config.width_and_heads("hidden_size", "num_attention_heads").map(|_| hidden / heads)?,
+        };
+        Ok(Self { heads, groups, width })
+    }
+}
+
+/// The plain Llama of a config, which other families start from.
+fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
+    let hidden = config.size("hidden_size")?;
+    let Heads { heads, groups, width } = Heads::read(config, hidden, defaults.width)?;
+    let positions = config.size_or("max_position_embeddings", 2048)?;
+    let rotary = RotaryDefaults { width, theta: defaults.theta, share: 1.0, pairing: Pairing::Halves, positions };
+    let biased = config.flag_or("attention_bias", false)?;
+    let (field, word) = defaults.activation;
+    let layer = LayerRecipe {
+        window: None,
+        rotary: Some(0),
+        feed_forward: FeedForward::Gated {
+            names: ["gate_proj", "up_proj", "down_proj"],
+            inner: config.size("intermediate_size")?,
+            activation: Activation::from_config(config, field, word)?,
+            biased: config.flag_or("mlp_bias", false)?,
+        },
+    };
+    Ok(Recipe {
+        names: Names {
+            classes: defaults.classes,
+            trunk: "model",
+            inner: None,
+            tokens: "embed_tokens",
+            layers: "layers",
+            attention: "self_attn",
+            feed_forward: "mlp",
+        },
+        hidden,
+        vocabulary: config.size("vocab_size")?,
+        positions,
+        embedding: hidden,
+        embedding_scale: None,
+        scaling_table: None,
+        learned_positions: None,
+        embedding_norm: None,
+        norm: NormKind::Rms { eps: config.number_or("rms_norm_eps", defaults.eps)? },
+        attention: AttentionRecipe {
+            heads,
+            groups,
+            width,
+            projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
+            out: ("o_proj", biased),
+            head_norms: None,
+            scale: 1.0 / (width as f64).sqrt(),
+            soft_cap: None,
+            has_sinks: false,
+            alibi: None,
+            rotary: vec![Rotary::read(config, "full_attention", "rope_theta", rotary)?],
+            latent: None,
+        },
+        block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        residual_scale: None,
+        layers: vec![layer; config.layers("num_hidden_layers")?],
+        final_norm: Some("norm"),
+        head: HeadRecipe {
+            name: "lm_head",
+            key: "lm_head",
+            is_tied: config.flag_or("tie_word_embeddings", defaults.is_tied)?,
+            biased: false,
+            divisor: None,
+            soft_cap: None,
+        },
+    })
+}

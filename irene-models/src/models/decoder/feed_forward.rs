@@ -1,0 +1,84 @@
+//! The feed-forward part of a decoder's layer without experts.
+
+use irene_tree::Level;
+
+use super::recipe::FeedForward;
+use crate::{Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled};
+
+labelled!(DenseModule);
+
+/// The layers between a hidden state and the sum.
+pub(super) enum Dense {
+    Gated { gate: Linear, up: Linear, down: Linear, activation: Activation },
+    GatedJointly { gate_up: Linear, down: Linear, activation: Activation },
+    Plain { up: Linear, down: Linear, activation: Activation },
+}
+
+impl Dense {
+    /// Loads the layers of a recipe that has no experts.
+    pub(super) fn load(weights: &Weights<'_>, recipe: &FeedForward, hidden: usize) -> Result<Option<Self>> {
+        let linear = |name, sizes, biased| Linear::load_maybe_biased(&weights.child(name), sizes, biased);
+        Ok(Some(match *recipe {
+            FeedForward::Gated { names: [gate, up, down], inner, activation, biased } => Self::Gated {
+                gate: linear(gate, [hidden, inner], biased)?,
+                up: linear(up, [hidden, inner], biased)?,
+                down: linear(down, [inner, hidden], biased)?,
+                activation,
+            },
+            FeedForward::GatedJointly { names: [gate_up, down], inner, activation, biased } => Self::GatedJointly {
+                gate_up: linear(gate_up, [hidden, 2 * inner], biased)?,
+                down: linear(down, [inner, hidden], biased)?,
+                activation,
+            },
+            FeedForward::Plain { names: [up, down], inner, activation, biased } => Self::Plain {
+                up: linear(up, [hidden, inner], biased)?,
+                down: linear(down, [inner, hidden], biased)?,
+                activation,
+            },
+            FeedForward::Mixture(_) => return Ok(None),
+        }))
+    }
+
+    pub(super) fn run(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gated { gate, up, down, activation } => {
+                let [gate, up] = cx.call_joint("gate_up_proj", [gate, up], hidden)?;
+                let inner = cx.gated(&gate, &up, *activation)?;
+                cx.call(down, &inner)
+            }
+            Self::GatedJointly { gate_up, down, activation } => {
+                let both = cx.call(gate_up, hidden)?;
+                let last = both.shape().rank() - 1;
+                let inner = both.dim(last) / 2;
+                let (gate, up) = (cx.narrow(&both, last, 0, inner)?, cx.narrow(&both, last, inner, inner)?);
+                let inner = cx.gated(&gate, &up, *activation)?;
+                cx.call(down, &inner)
+            }
+            Self::Plain { up, down, activation } => {
+                let inner = cx.call_then(up, hidden, *activation)?;
+                cx.call(down, &inner)
+            }
+        }
+    }
+}
+
+/// The same layers as a module of their own.
+pub(super) struct DenseModule {
+    label: Label,
+    layers: Dense,
+}
+
+impl DenseModule {
+    pub(super) fn new(weights: &Weights<'_>, class: &'static str, layers: Dense) -> Self {
+        Self { label: weights.label(class, Level::Module), layers }
+    }
+}
+
+impl Module for DenseModule {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        self.layers.run(cx, hidden)
+    }
+}

@@ -1,0 +1,133 @@
+//! Multi-head latent attention (DeepSeek-V2, section 2.1): queries, keys and values come from vectors of a low rank.
+
+use irene_tree::Level;
+
+use super::{
+    attention::Seen,
+    recipe::{AttentionRecipe, Latent, LayerRecipe, Names, NormKind},
+};
+use crate::{
+    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Result, Scaling, Tensor, Weights, labelled,
+    models::heads,
+};
+
+labelled!(LatentAttention);
+
+pub(super) struct LatentAttention {
+    label: Label,
+    query: Query,
+    kv_a_proj_with_mqa: Linear,
+    kv_a_layernorm: Norm,
+    kv_b_proj: Linear,
+    o_proj: Linear,
+    heads: usize,
+    latent: Latent,
+    scale: f64,
+    layer: LayerRecipe,
+}
+
+enum Query {
+    Plain(Linear),
+    Latent { down: Linear, norm: Norm, up: Linear },
+}
+
+impl LatentAttention {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        names: &Names,
+        recipe: &AttentionRecipe,
+        latent: &Latent,
+        norm: NormKind,
+        hidden: usize,
+        layer: LayerRecipe,
+    ) -> Result<Self> {
+        let AttentionRecipe { heads, scale, .. } = *recipe;
+        let &Latent { key_value_rank, plain_width, rotary_width, value_width, biased, .. } = latent;
+        let linear = |name, sizes, biased| Linear::load_maybe_biased(&weights.child(name), sizes, biased);
+        let norm = |name, width| norm.load(&weights.child(name), names.classes.norm, width);
+        let queries = heads * (plain_width + rotary_width);
+        let query = match latent.query_rank {
+            None => Query::Plain(linear("q_proj", [hidden, queries], false)?),
+            Some(rank) => Query::Latent {
+                down: linear("q_a_proj", [hidden, rank], biased)?,
+                norm: norm("q_a_layernorm", rank)?,
+                up: linear("q_b_proj", [rank, queries], false)?,
+            },
+        };
+        let keys_and_values = heads * (plain_width + value_width);
+        Ok(Self {
+            label: weights.label(names.classes.attention, Level::Module),
+            query,
+            kv_a_proj_with_mqa: linear("kv_a_proj_with_mqa", [hidden, key_value_rank + rotary_width], biased)?,
+            kv_a_layernorm: norm("kv_a_layernorm", key_value_rank)?,
+            kv_b_proj: linear("kv_b_proj", [key_value_rank, keys_and_values], false)?,
+            o_proj: linear("o_proj", [heads * value_width, hidden], biased)?,
+            heads,
+            latent: *latent,
+            scale,
+            layer,
+        })
+    }
+
+    /// Keys and values (batch, heads, tokens, width): of the latent vector, and the part with positions, which all heads share.
+    fn keys_and_values(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
+        let &Latent { key_value_rank, plain_width, rotary_width, value_width, .. } = &self.latent;
+        let (batch, tokens) = (hidden.dim(0), hidden.dim(1));
+        let compressed = cx.call(&self.kv_a_proj_with_mqa, hidden)?;
+        let latent = cx.narrow(&compressed, 2, 0, key_value_rank)?;
+        let rotated = cx.narrow(&compressed, 2, key_value_rank, rotary_width)?;
+        let latent = cx.call(&self.kv_a_layernorm, &latent)?;
+        let both = cx.call(&self.kv_b_proj, &latent)?;
+        let both = cx.reshape(&both, [batch, tokens, self.heads, plain_width + value_width])?;
+        let both = cx.transpose(&both, 1, 2)?;
+        let rotated = cx.contiguous(&rotated)?;
+        let rotated = cx.reshape(&rotated, [batch, 1, tokens, rotary_width])?;
+        Ok([cx.narrow(&both, 3, 0, plain_width)?, rotated, cx.narrow(&both, 3, plain_width, value_width)?])
+    }
+
+    fn queries(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let query = match &self.query {
+            Query::Plain(plain) => cx.call(plain, hidden)?,
+            Query::Latent { down, norm, up } => {
+                let latent = cx.call(down, hidden)?;
+                let latent = cx.call(norm, &latent)?;
+                cx.call(up, &latent)?
+            }
+        };
+        let width = self.latent.plain_width + self.latent.rotary_width;
+        let query = cx.reshape(&query, [hidden.dim(0), hidden.dim(1), self.heads, width])?;
+        cx.transpose(&query, 1, 2)
+    }
+}
+
+impl Module for LatentAttention {
+    type Input<'a> = Seen<'a>;
+    type Output = (Tensor, Option<KeyValue>);
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, (positions, past)): Seen<'_>) -> Result<Self::Output> {
+        let Latent { plain_width, rotary_width, .. } = self.latent;
+        let query = self.queries(cx, hidden)?;
+        let [plain_key, rotary_key, value] = self.keys_and_values(cx, hidden)?;
+        let plain_query = cx.narrow(&query, 3, 0, plain_width)?;
+        let rotary_query = cx.narrow(&query, 3, plain_width, rotary_width)?;
+        let [rotary_query, rotary_key] = match positions.angles(self.layer.rotary) {
+            Some((angles, pairing)) => cx.rotary([&rotary_query, &rotary_key], angles, *pairing)?,
+            None => [rotary_query, rotary_key],
+        };
+        let query = cx.join(&plain_query, &rotary_query, 3)?;
+        let rotary_key = cx.repeat_heads(&rotary_key, self.heads)?;
+        let key = cx.join(&plain_key, &rotary_key, 3)?;
+        let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+        let how = Attention {
+            scaling: Scaling::Factor(self.scale),
+            causal: Causal::Hidden,
+            padding: positions.mask(self.layer.window).padding(),
+            window: self.layer.window,
+            wide_softmax: true,
+            ..Attention::PLAIN
+        };
+        let context = cx.attention(&heads, how)?;
+        let merged = heads::merge(cx, &context)?;
+        Ok((cx.call(&self.o_proj, &merged)?, kept))
+    }
+}

@@ -1,0 +1,261 @@
+//! One layer of a decoder: an attention and a feed-forward part, added to the stream of hidden states.
+
+use irene_tree::{Kernels, Level};
+
+use super::{
+    attention::{DecoderAttention, Seen},
+    feed_forward::{Dense, DenseModule},
+    latent::LatentAttention,
+    masks::Positions,
+    mixture::MixtureOfExperts,
+    recipe::{Block, FeedForward, LayerRecipe, Names, NormKind, Recipe},
+};
+use crate::{Cx, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled};
+
+labelled!(DecoderLayer);
+
+/// The hidden states between layers. Fused kernels add a branch where the next norm reads the sum.
+#[derive(Clone)]
+pub(super) struct Stream {
+    hidden: Tensor,
+    /// The last branch, where it is not added yet.
+    branch: Option<Tensor>,
+}
+
+impl Stream {
+    pub(super) fn new(hidden: Tensor) -> Self {
+        Self { hidden, branch: None }
+    }
+
+    /// The hidden states with every branch added.
+    pub(super) fn sum(self, cx: &mut Cx<'_>) -> Result<Tensor> {
+        match self.branch {
+            Some(branch) => cx.add(&self.hidden, &branch),
+            None => Ok(self.hidden),
+        }
+    }
+
+    /// The norm of the sum, and the stream with everything added.
+    pub(super) fn normed(self, cx: &mut Cx<'_>, norm: &Norm) -> Result<(Tensor, Self)> {
+        match self.branch {
+            Some(branch) => {
+                let (normed, sum) = cx.norm_of_sum(&branch, &self.hidden, norm)?;
+                Ok((normed, Self::new(sum)))
+            }
+            None => Ok((cx.call(norm, &self.hidden)?, self)),
+        }
+    }
+
+    fn with(self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Self> {
+        let hidden = self.sum(cx)?;
+        if cx.kernels() == Kernels::Fused {
+            return Ok(Self { hidden, branch: Some(branch) });
+        }
+        Ok(Self::new(cx.add(&hidden, &branch)?))
+    }
+}
+
+impl Tensors for Stream {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(&self.hidden);
+        self.branch.list(tensors);
+    }
+}
+
+impl NormKind {
+    /// Loads a norm of this kind.
+    pub(super) fn load(self, weights: &Weights<'_>, class: &'static str, width: usize) -> Result<Norm> {
+        Ok(match self {
+            Self::Layer { eps } => Norm::Layer(LayerNorm::load(weights, width, eps)?),
+            Self::Rms { eps } => Norm::Rms(RmsNorm::load(weights, class, width, eps)?),
+            Self::RmsAroundOne { eps } => Norm::Rms(RmsNorm::load_around_one(weights, class, width, eps)?),
+        })
+    }
+}
+
+pub(super) struct DecoderLayer {
+    label: Label,
+    attention: SelfAttention,
+    feed_forward: FeedForwardPart,
+    block: LoadedBlock,
+    residual_scale: Option<f64>,
+}
+
+enum SelfAttention {
+    Heads(Box<DecoderAttention>),
+    Latent(Box<LatentAttention>),
+}
+
+enum FeedForwardPart {
+    Module(DenseModule),
+    /// The layer's own products, over all tokens in one list.
+    Own(Dense),
+    Mixture(Box<MixtureOfExperts>),
+}
+
+/// The norms of a [`Block`].
+enum LoadedBlock {
+    Before([Norm; 2]),
+    After([Norm; 2]),
+    Around { attention: [Norm; 2], feed_forward: [Norm; 2] },
+    Parallel(Norm, Option<Norm>),
+    OfSum([Norm; 2]),
+}
+
+impl DecoderLayer {
+    pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
+        let Recipe { names, hidden, attention, norm, .. } = recipe;
+        let of_attention = weights.child(names.attention);
+        Ok(Self {
+            label: weights.label(names.classes.layer, Level::Module),
+            attention: match &attention.latent {
+                Some(latent) => SelfAttention::Latent(Box::new(LatentAttention::load(
+                    &of_attention,
+                    names,
+                    attention,
+                    latent,
+                    *norm,
+                    *hidden,
+                    layer,
+                )?)),
+                None => SelfAttention::Heads(Box::new(DecoderAttention::load(
+                    &of_attention,
+                    names,
+                    attention,
+                    *norm,
+                    *hidden,
+                    layer,
+                )?)),
+            },
+            feed_forward: FeedForwardPart::load(weights, names, &layer.feed_forward, *hidden)?,
+            block: LoadedBlock::load(weights, recipe)?,
+            residual_scale: recipe.residual_scale,
+        })
+    }
+
+    fn attend(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<(Tensor, Option<KeyValue>)> {
+        let (attended, kept) = match &self.attention {
+            SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
+        };
+        Ok((self.scaled(cx, attended)?, kept))
+    }
+
+    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let fed = match &self.feed_forward {
+            FeedForwardPart::Module(module) => cx.call(module, hidden)?,
+            FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
+            FeedForwardPart::Own(layers) => {
+                let shape = hidden.shape();
+                let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
+                let fed = layers.run(cx, &tokens)?;
+                cx.reshape(&fed, shape)?
+            }
+        };
+        self.scaled(cx, fed)
+    }
+
+    fn scaled(&self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Tensor> {
+        self.residual_scale.map_or(Ok(branch.clone()), |scale| cx.mul_scalar(&branch, scale))
+    }
+}
+
+impl Module for DecoderLayer {
+    type Input<'a> = (&'a Stream, (&'a Positions, Past<'a>));
+    type Output = (Stream, Option<KeyValue>);
+
+    fn forward(&self, cx: &mut Cx<'_>, (stream, around): Self::Input<'_>) -> Result<Self::Output> {
+        let stream = stream.clone();
+        match &self.block {
+            LoadedBlock::Before([of_attention, of_feed_forward]) => {
+                let (normed, stream) = stream.normed(cx, of_attention)?;
+                let (attended, kept) = self.attend(cx, (&normed, around))?;
+                let (normed, stream) = stream.with(cx, attended)?.normed(cx, of_feed_forward)?;
+                let fed = self.feed(cx, &normed)?;
+                Ok((stream.with(cx, fed)?, kept))
+            }
+            LoadedBlock::After([of_attention, of_feed_forward]) => {
+                let hidden = stream.sum(cx)?;
+                let (attended, kept) = self.attend(cx, (&hidden, around))?;
+                let attended = cx.call(of_attention, &attended)?;
+                let hidden = cx.add(&hidden, &attended)?;
+                let fed = self.feed(cx, &hidden)?;
+                let fed = cx.call(of_feed_forward, &fed)?;
+                Ok((Stream::new(cx.add(&hidden, &fed)?), kept))
+            }
+            LoadedBlock::Around { attention, feed_forward } => {
+                let (normed, stream) = stream.normed(cx, &attention[0])?;
+                let (attended, kept) = self.attend(cx, (&normed, around))?;
+                let attended = cx.call(&attention[1], &attended)?;
+                let (normed, stream) = stream.with(cx, attended)?.normed(cx, &feed_forward[0])?;
+                let fed = self.feed(cx, &normed)?;
+                let fed = cx.call(&feed_forward[1], &fed)?;
+                Ok((stream.with(cx, fed)?, kept))
+            }
+            LoadedBlock::Parallel(of_attention, of_feed_forward) => {
+                let (normed, stream) = stream.normed(cx, of_attention)?;
+                let (attended, kept) = self.attend(cx, (&normed, around))?;
+                let fed = match of_feed_forward {
+                    Some(norm) => {
+                        let normed = cx.call(norm, &stream.hidden)?;
+                        self.feed(cx, &normed)?
+                    }
+                    None => self.feed(cx, &normed)?,
+                };
+                let branches = cx.add(&fed, &attended)?;
+                Ok((stream.with(cx, branches)?, kept))
+            }
+            LoadedBlock::OfSum([of_attention, of_feed_forward]) => {
+                let hidden = stream.sum(cx)?;
+                let (attended, kept) = self.attend(cx, (&hidden, around))?;
+                let (hidden, _) = cx.norm_of_sum(&attended, &hidden, of_attention)?;
+                let fed = self.feed(cx, &hidden)?;
+                let (hidden, _) = cx.norm_of_sum(&fed, &hidden, of_feed_forward)?;
+                Ok((Stream::new(hidden), kept))
+            }
+        }
+    }
+}
+
+impl FeedForwardPart {
+    fn load(weights: &Weights<'_>, names: &Names, recipe: &FeedForward, hidden: usize) -> Result<Self> {
+        if let FeedForward::Mixture(mixture) = recipe {
+            let place = weights.child_also(
+                mixture.name,
+                mixture.key,
+                &format!("{}.{}", mixture.router.name, mixture.router.weight),
+            );
+            let mixture = MixtureOfExperts::load(&place, &names.classes, mixture, hidden)?;
+            return Ok(Self::Mixture(Box::new(mixture)));
+        }
+        let own = names.feed_forward.is_empty();
+        let place = if own { weights.clone() } else { weights.child(names.feed_forward) };
+        let layers = Dense::load(&place, recipe, hidden)?;
+        let layers = layers.ok_or_else(|| crate::Error::Shape {
+            operation: "feed_forward",
+            reason: "a mixture is no dense layer".into(),
+        })?;
+        Ok(if own {
+            Self::Own(layers)
+        } else {
+            Self::Module(DenseModule::new(&place, names.classes.feed_forward, layers))
+        })
+    }
+}
+
+impl LoadedBlock {
+    fn load(weights: &Weights<'_>, recipe: &Recipe) -> Result<Self> {
+        let load = |name| recipe.norm.load(&weights.child(name), recipe.names.classes.norm, recipe.hidden);
+        Ok(match recipe.block {
+            Block::Before { attention, feed_forward } => Self::Before([load(attention)?, load(feed_forward)?]),
+            Block::After { attention, feed_forward } => Self::After([load(attention)?, load(feed_forward)?]),
+            Block::Around { attention: [before, after], feed_forward: [above, below] } => {
+                Self::Around { attention: [load(before)?, load(after)?], feed_forward: [load(above)?, load(below)?] }
+            }
+            Block::Parallel { attention, feed_forward } => {
+                Self::Parallel(load(attention)?, feed_forward.map(load).transpose()?)
+            }
+            Block::OfSum { attention, feed_forward } => Self::OfSum([load(attention)?, load(feed_forward)?]),
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Positions and masks of a pass, computed once for all layers.
+
+use irene_tree::{Format, Kernels};
+
+use super::{
+    recipe::{Alibi, Recipe},
+    rotary::RotaryEmbedding,
+};
+use crate::{Angles, Batch, Cx, Padding, Pairing, Result, Tensor, Tensors};
+
+/// What every layer needs to know of the tokens' places.
+pub(super) struct Positions {
+    /// One for each rotary embedding that a layer uses.
+    angles: Vec<Option<(Angles, Pairing)>>,
+    /// One for each window, in the order in which layers first have it.
+    masks: Vec<LayerMask>,
+}
+
+/// The mask of the layers with one window.
+pub(super) struct LayerMask {
+    window: Option<usize>,
+    /// Numbers that are added to the scores: of hidden keys where kernels are eager, of padding where they are fused.
+    added: Option<Tensor>,
+    /// Scores by distance.
+    pub(super) alibi: Option<Tensor>,
+}
+
+impl LayerMask {
+    pub(super) fn padding(&self) -> Padding<'_> {
+        self.added.as_ref().map_or(Padding::None, Padding::Added)
+    }
+}
+
+impl Positions {
+    pub(super) fn of(
+        cx: &mut Cx<'_>,
+        recipe: &Recipe,
+        embeddings: &[RotaryEmbedding],
+        format: Format,
+        batch: &Batch,
+    ) -> Result<Self> {
+        let mut angles = Vec::new();
+        for (place, rotary) in embeddings.iter().enumerate() {
+            let is_used = recipe.layers.iter().any(|layer| layer.rotary == Some(place));
+            angles.push(if is_used { Some((rotary.angles(cx, batch)?, rotary.pairing())) } else { None });
+        }
+        let mut masks: Vec<LayerMask> = Vec::new();
+        for layer in &recipe.layers {
+            if masks.iter().all(|mask| mask.window != layer.window) {
+                masks.push(LayerMask::of(cx, recipe, layer.window, format, batch)?);
+            }
+        }
+        Ok(Self { angles, masks })
+    }
+
+    /// The angles and pairs of a layer, if it rotates.
+    pub(super) fn angles(&self, rotary: Option<usize>) -> Option<&(Angles, Pairing)> {
+        self.angles.get(rotary?)?.as_ref()
+    }
+
+    pub(super) fn mask(&self, window: Option<usize>) -> &LayerMask {
+        // Every layer's window has a mask.
+        let found = self.masks.iter().find(|mask| mask.window == window);
+        found.unwrap_or(&self.masks[0])
+    }
+}
+
+impl LayerMask {
+    fn of(cx: &Cx<'_>, recipe: &Recipe, window: Option<usize>, format: Format, batch: &Batch) -> Result<Self> {
+        let kept = window.map_or(batch.past(), |window| batch.past().min(window.saturating_sub(1)));
+        let keys = kept + batch.new_tokens();
+        let limit = window.unwrap_or(usize::MAX);
+        let added = match cx.kernels() {
+            Kernels::Eager => Some(batch.hidden_keys(keys, format, |query, key| key <= query && query - key < limit)?),
+            Kernels::Fused => batch.hidden_padding(keys, format)?,
+        };
+        let alibi = recipe.attention.alibi.map(|_: Alibi| alibi(batch, recipe.attention.heads, format)).transpose()?;
+        Ok(Self { window, added, alibi })
+    }
+}
+
+impl Tensors for Positions {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        self.angles.iter().flatten().for_each(|(angles, _)| angles.list(tensors));
+        for mask in &self.masks {
+            mask.added.list(tensors);
+            mask.alibi.list(tensors);
+        }
+    }
+}
+
+/// Each head's slope times the position of each key, (batch or 1, heads, 1, key): the softmax does not see that queries' positions
+/// are not taken off.
+fn alibi(batch: &Batch, heads: usize, format: Format) -> Result<Tensor> {
+    let slopes = slopes(heads);
+    batch.by_position(heads, format, |head, position| slopes[head] * position as f64)
+}
+
+/// Powers of 2^(-8/n) for n the next lower power of two, and for the other heads every second power of its root (Press et al., 2022).
+fn slopes(heads: usize) -> Vec<f64> {
+    let lower = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
+    let base = 2f64.powf(-8.0 / lower as f64);
+    let between = 2f64.powf(-4.0 / lower as f64);
+    let first = (1..=lower).map(|power| base.powi(power as i32));
+    let rest = (0..heads - lower).map(|place| between.powi(2 * place as i32 + 1));
+    first.chain(rest).collect()
+}

@@ -1,0 +1,232 @@
+//! Mixtures of experts (Shazeer et al., 2017): a router, the experts that it chooses, and perhaps one that every token goes to.
+
+use irene_tree::{Format, Level};
+
+use super::{
+    feed_forward::{Dense, DenseModule},
+    recipe::{Classes, ExpertKeys, FeedForward, Mixture, Router, Scores},
+};
+use crate::{
+    Activation, Cx, ExpertWeights, Label, Linear, Module, Result, Tensor, Weights, labelled,
+    layers::{Stacked, WeightAlone},
+};
+
+labelled!(MixtureOfExperts, TopKRouter, Experts);
+
+/// The whole mixture.
+pub(super) struct MixtureOfExperts {
+    label: Label,
+    router: TopKRouter,
+    experts: Experts,
+    shared: Option<DenseModule>,
+    shared_gate: Option<Linear>,
+}
+
+impl MixtureOfExperts {
+    pub(super) fn load(weights: &Weights<'_>, classes: &Classes, recipe: &Mixture, hidden: usize) -> Result<Self> {
+        let shared = recipe.shared.map(|shared| {
+            let names = ["gate_proj", "up_proj", "down_proj"];
+            let layers =
+                FeedForward::Gated { names, inner: shared.inner, activation: recipe.activation, biased: false };
+            let weights = weights.child(shared.name);
+            let layers = Dense::load(&weights, &layers, hidden)?;
+            Ok::<_, crate::Error>(layers.map(|layers| DenseModule::new(&weights, classes.feed_forward, layers)))
+        });
+        let gate = recipe.shared.and_then(|shared| shared.gate);
+        Ok(Self {
+            label: weights.label(classes.mixture, Level::Module),
+            router: TopKRouter::load(weights, classes.router, recipe, hidden)?,
+            experts: Experts::load(weights, classes.experts, recipe, hidden)?,
+            shared: shared.transpose()?.flatten(),
+            shared_gate: gate.map(|name| Linear::load_with(&weights.child(name), [hidden, 1], None)).transpose()?,
+        })
+    }
+}
+
+impl Module for MixtureOfExperts {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let shape = hidden.shape();
+        let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
+        let shared = self.shared.as_ref().map(|shared| cx.call(shared, &tokens)).transpose()?;
+        let [_, weights, places] = cx.call(&self.router, &tokens)?;
+        let mut sum = cx.call(&self.experts, (&tokens, (&weights, &places)))?;
+        if let Some(shared) = shared {
+            let shared = match &self.shared_gate {
+                Some(gate) => {
+                    let gate = cx.call(gate, &tokens)?;
+                    let gate = cx.sigmoid(&gate)?;
+                    cx.mul(&shared, &gate)?
+                }
+                None => shared,
+            };
+            sum = cx.add(&sum, &shared)?;
+        }
+        cx.reshape(&sum, shape)
+    }
+}
+
+/// Chooses each token's experts.
+struct TopKRouter {
+    label: Label,
+    weight: WeightAlone,
+    correction: Option<Tensor>,
+    router: Router,
+    experts: usize,
+    per_token: usize,
+}
+
+impl TopKRouter {
+    fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
+        let Mixture { router, experts, per_token, .. } = *recipe;
+        let weights = weights.child(router.name);
+        let correction = router.correction.map(|key| weights.parameter(key, [experts]));
+        Ok(Self {
+            label: weights.label(class, Level::Module),
+            weight: WeightAlone::load(&weights, router.weight, [hidden, experts], router.biased)?,
+            correction: correction.transpose()?,
+            router,
+            experts,
+            per_token,
+        })
+    }
+
+    /// The places of each token's experts, and their scores.
+    fn choose(&self, cx: &mut Cx<'_>, scores: &Tensor) -> Result<(Tensor, Tensor)> {
+        let Some(correction) = &self.correction else {
+            let limited = self.in_best_groups(cx, scores, 1)?;
+            return cx.top_k(&limited, self.per_token);
+        };
+        let corrected = cx.add(scores, correction)?;
+        // A group is as good as its two best experts.
+        let limited = self.in_best_groups(cx, &corrected, 2)?;
+        let (_, places) = cx.top_k(&limited, self.per_token)?;
+        Ok((cx.take(scores, &places)?, places))
+    }
+
+    /// Scores of experts outside a token's best groups become 0.
+    fn in_best_groups(&self, cx: &mut Cx<'_>, scores: &Tensor, best: usize) -> Result<Tensor> {
+        let Some([groups, chosen]) = self.router.groups.filter(|[groups, chosen]| chosen < groups) else {
+            return Ok(scores.clone());
+        };
+        let (tokens, of_group) = (scores.dim(0), self.experts / groups);
+        let by_group = cx.reshape(scores, [tokens * groups, of_group])?;
+        let (greatest, _) = cx.top_k(&by_group, best.min(of_group))?;
+        let sums = cx.sum(&greatest)?;
+        let sums = cx.reshape(&sums, [tokens, groups])?;
+        let (_, places) = cx.top_k(&sums, chosen)?;
+        let mask = cx.marks(&places, groups)?;
+        let mask = cx.reshape(&mask, [tokens, groups, 1])?;
+        let by_group = cx.reshape(&by_group, [tokens, groups, of_group])?;
+        let limited = cx.where_mask(&mask, &by_group, 0.0)?;
+        cx.reshape(&limited, [tokens, self.experts])
+    }
+}
+
+impl Module for TopKRouter {
+    type Input<'a> = &'a Tensor;
+    /// The products, the weights of each token's experts, and the experts' places.
+    type Output = [Tensor; 3];
+
+    fn forward(&self, cx: &mut Cx<'_>, tokens: &Tensor) -> Result<[Tensor; 3]> {
+        let products = cx.linear(tokens, &self.weight)?;
+        let wide = if products.format() == Format::F64 { products.clone() } else { cx.cast_up(&products)? };
+        let scores = match self.router.scores {
+            Scores::Softmax => cx.softmax(&wide)?,
+            Scores::SoftmaxOfChosen => wide,
+            Scores::Sigmoid => cx.sigmoid(&wide)?,
+        };
+        let (mut weights, places) = self.choose(cx, &scores)?;
+        if self.router.scores == Scores::SoftmaxOfChosen {
+            weights = cx.softmax(&weights)?;
+        }
+        if self.router.normalised {
+            let sum = cx.sum(&weights)?;
+            weights = cx.div(&weights, &sum)?;
+        }
+        if self.router.scale != 1.0 {
+            weights = cx.mul_scalar(&weights, self.router.scale)?;
+        }
+        Ok([products, weights, places])
+    }
+}
+
+/// The experts themselves.
+struct Experts {
+    label: Label,
+    gate_up: ExpertWeights,
+    down: ExpertWeights,
+    activation: Activation,
+    experts: usize,
+    interleaved: bool,
+}
+
+impl Experts {
+    fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
+        let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
+        let ExpertKeys { module, gate_up, down, biases, apart, interleaved } = keys;
+        let weights = if module.is_empty() { weights.named("experts") } else { weights.child(module) };
+        let [gate_up_bias, down_bias] = match biases {
+            Some([gate_up, down]) => [Some(gate_up), Some(down)],
+            None => [None, None],
+        };
+        let is_apart =
+            apart.filter(|[first, ..]| !weights.has(gate_up.key()) && weights.has(&format!("0.{first}.weight")));
+        let of_both: Vec<&str> = is_apart.iter().flat_map(|[gate, up, _]| [*gate, *up]).collect();
+        let of_down: Vec<&str> = is_apart.iter().map(|[.., down]| *down).collect();
+        let [gate_up, down] = match is_apart {
+            Some(_) => [Stacked::Apart(&of_both), Stacked::Apart(&of_down)],
+            None => [gate_up, down],
+        };
+        Ok(Self {
+            label: weights.label(class, Level::Module),
+            gate_up: ExpertWeights::load(
+                &weights,
+                "gate_up_proj",
+                gate_up,
+                [experts, hidden, 2 * inner],
+                gate_up_bias,
+            )?,
+            down: ExpertWeights::load(&weights, "down_proj", down, [experts, inner, hidden], down_bias)?,
+            activation,
+            experts,
+            interleaved,
+        })
+    }
+
+    /// gpt-oss: (up + 1) · gate · sigmoid(1.702 gate), both limited to 7.
+    fn limited_gate(cx: &mut Cx<'_>, both: &Tensor) -> Result<Tensor> {
+        const LIMIT: f64 = 7.0;
+        const SLOPE: f64 = 1.702;
+        let pairs = cx.reshape(both, [both.dim(0), both.dim(1) / 2, 2])?;
+        let (gate, up) = (cx.select(&pairs, 2, 0)?, cx.select(&pairs, 2, 1)?);
+        let gate = cx.clamp(&gate, f64::NEG_INFINITY, LIMIT)?;
+        let up = cx.clamp(&up, -LIMIT, LIMIT)?;
+        let steep = cx.mul_scalar(&gate, SLOPE)?;
+        let sigmoid = cx.sigmoid(&steep)?;
+        let glu = cx.mul(&gate, &sigmoid)?;
+        let up = cx.add_scalar(&up, 1.0)?;
+        cx.mul(&up, &glu)
+    }
+}
+
+impl Module for Experts {
+    type Input<'a> = (&'a Tensor, (&'a Tensor, &'a Tensor));
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (tokens, (weights, places)): Self::Input<'_>) -> Result<Tensor> {
+        let routed = cx.route(tokens, places, self.experts)?;
+        let both = cx.grouped_linear(&routed, &self.gate_up)?;
+        let inner = if self.interleaved {
+            Self::limited_gate(cx, &both.rows)?
+        } else {
+            let half = both.rows.dim(1) / 2;
+            let (gate, up) = (cx.narrow(&both.rows, 1, 0, half)?, cx.narrow(&both.rows, 1, half, half)?);
+            cx.gated(&gate, &up, self.activation)?
+        };
+        let out = cx.grouped_linear(&both.with_rows(inner), &self.down)?;
+        cx.gather_experts(&out, weights)
+    }
+}

@@ -1,0 +1,290 @@
+//! Decoders that generate: one model whose parts each family's config chooses.
+//!
+//! A family reads its config into a [`Recipe`](recipe::Recipe), in `families`. The modules here follow the recipe, top to bottom in the
+//! order data flows: the embeddings, the layers (attention, feed-forward part or mixture of experts), the last norm and the head.
+
+mod attention;
+mod families;
+mod feed_forward;
+mod latent;
+mod layer;
+mod masks;
+mod mixture;
+mod recipe;
+pub(crate) mod rotary;
+
+use irene_tree::{Format, Level};
+
+pub(crate) use self::families::DECODERS;
+use self::{
+    layer::{DecoderLayer, Stream},
+    masks::Positions,
+    recipe::{HeadRecipe, Recipe},
+    rotary::RotaryEmbedding,
+};
+use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
+use crate::{
+    Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module, Norm,
+    Result, TaskHead, Tensor, Weights, families::Family, labelled,
+};
+
+labelled!(DecoderModel, Wrapped, ScaledEmbedding);
+
+/// A family in the registry.
+pub(crate) struct Decoder {
+    pub(crate) family: Family,
+    /// The module that holds the model in checkpoints.
+    pub(super) trunk: &'static str,
+    pub(super) recipe: fn(&Config) -> Result<Recipe>,
+}
+
+impl Architecture for Decoder {
+    fn model_type(&self) -> &'static str {
+        self.family.model_type
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        self.trunk
+    }
+
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
+        Ok(Some((self.recipe)(config)?.cache()))
+    }
+
+    fn longest_sequence(&self, config: &Config) -> Result<usize> {
+        Ok((self.recipe)(config)?.positions)
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
+        let recipe = (self.recipe)(config)?;
+        let (classes, of_head, hidden) = (recipe.head_classes(), recipe.head, recipe.hidden);
+        let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
+            Ok(if head == TaskHead::Classification {
+                let sizes = [hidden, config.num_labels()?];
+                Box::new(OverAll(Linear::load_with(&weights.child("score"), sizes, None)?))
+            } else {
+                Box::new(LmHead::load(weights, of_head, tokens)?)
+            })
+        };
+        if recipe.names.inner.is_some() {
+            return WithHead::build(weights, head, &classes, |own, level| Wrapped::load(own, recipe, level), layers);
+        }
+        let class = recipe.names.classes.model;
+        let trunk = |own: &Weights<'_>, level| DecoderModel::load(own, recipe, class, level);
+        WithHead::build(weights, head, &classes, trunk, layers)
+    }
+}
+
+/// A model around the module that holds its layers (OPT).
+struct Wrapped {
+    label: Label,
+    decoder: DecoderModel,
+}
+
+impl Wrapped {
+    fn load(weights: &Weights<'_>, recipe: Recipe, level: Level) -> Result<Self> {
+        let label = weights.label(recipe.names.classes.model, level);
+        let place = recipe.names.inner.map_or_else(|| weights.clone(), |inner| weights.child(inner));
+        let class = recipe.names.classes.inner;
+        Ok(Self { label, decoder: DecoderModel::load(&place, recipe, class, Level::Module)? })
+    }
+}
+
+impl Trunk for Wrapped {
+    fn tokens(&self) -> &Embedding {
+        self.decoder.tokens()
+    }
+}
+
+impl Module for Wrapped {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        cx.call(&self.decoder, batch)
+    }
+}
+
+struct DecoderModel {
+    label: Label,
+    format: Format,
+    tokens: Tokens,
+    learned_positions: Option<(usize, Embedding)>,
+    /// There and back, where embeddings have a width of their own.
+    projections: Option<[Linear; 2]>,
+    embedding_norm: Option<Norm>,
+    rotary: Vec<RotaryEmbedding>,
+    layers: Vec<DecoderLayer>,
+    norm: Option<Norm>,
+    recipe: Recipe,
+}
+
+impl DecoderModel {
+    fn load(weights: &Weights<'_>, recipe: Recipe, class: &'static str, level: Level) -> Result<Self> {
+        let Recipe { names, hidden, embedding, norm, .. } = &recipe;
+        let load_norm = |name| norm.load(&weights.child(name), names.classes.norm, *hidden);
+        let project = |name, sizes| Linear::load_with(&weights.child(name), sizes, None);
+        let there_and_back =
+            || Ok([project("project_in", [*embedding, *hidden])?, project("project_out", [*hidden, *embedding])?]);
+        let projections: Option<Result<_>> = (embedding != hidden).then(there_and_back);
+        let of_positions = |(before, rows): (usize, usize)| -> Result<_> {
+            Ok((before, Embedding::load(&weights.child("embed_positions"), rows, *hidden)?))
+        };
+        let rotary = |rotary: &rotary::Rotary| {
+            let label = weights.child("rotary_emb").label(names.classes.rotary, Level::Module);
+            RotaryEmbedding::new(label, rotary.clone(), weights.activations())
+        };
+        Ok(Self {
+            label: weights.label(class, level),
+            format: weights.activations(),
+            tokens: Tokens::load(&weights.child(names.tokens), &recipe)?,
+            learned_positions: recipe.learned_positions.map(of_positions).transpose()?,
+            projections: projections.transpose()?,
+            embedding_norm: recipe.embedding_norm.map(load_norm).transpose()?,
+            rotary: recipe.attention.rotary.iter().map(rotary).collect(),
+            layers: load_layers(weights, &recipe)?,
+            norm: recipe.final_norm.map(load_norm).transpose()?,
+            recipe,
+        })
+    }
+
+    fn embeddings(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
+        let mut hidden = match &self.tokens {
+            Tokens::Plain(table) => cx.call(table, &batch.input_ids)?,
+            Tokens::Scaled(table) => cx.call(table, &batch.input_ids)?,
+        };
+        if let (Some(scale), Tokens::Plain(_)) = (self.recipe.embedding_scale, &self.tokens) {
+            hidden = cx.mul_scalar(&hidden, scale)?;
+        }
+        if let Some([there, _]) = &self.projections {
+            hidden = cx.call(there, &hidden)?;
+        }
+        if let Some((before, table)) = &self.learned_positions {
+            let positions = cx.add_scalar(&batch.positions()?, *before as f64)?;
+            let positions = cx.call(table, &positions)?;
+            hidden = cx.add(&hidden, &positions)?;
+        }
+        match &self.embedding_norm {
+            Some(norm) => cx.call(norm, &hidden),
+            None => Ok(hidden),
+        }
+    }
+}
+
+fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<Vec<DecoderLayer>> {
+    let load = |(place, &layer)| DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer);
+    recipe.layers.iter().enumerate().map(load).collect()
+}
+
+impl Trunk for DecoderModel {
+    fn tokens(&self) -> &Embedding {
+        self.tokens.table()
+    }
+}
+
+/// The table of tokens.
+enum Tokens {
+    Plain(Embedding),
+    Scaled(ScaledEmbedding),
+}
+
+/// A table that scales its rows.
+struct ScaledEmbedding {
+    label: Label,
+    table: Embedding,
+    scale: f64,
+}
+
+impl Tokens {
+    fn load(weights: &Weights<'_>, recipe: &Recipe) -> Result<Self> {
+        let load = |weights: &Weights<'_>| Embedding::load(weights, recipe.vocabulary, recipe.embedding);
+        Ok(match (recipe.scaling_table, recipe.embedding_scale) {
+            (Some(class), Some(scale)) => {
+                let (label, table) = (weights.label(class, Level::Module), load(&weights.named("table"))?);
+                Self::Scaled(ScaledEmbedding { label, table, scale })
+            }
+            _ => Self::Plain(load(weights)?),
+        })
+    }
+
+    fn table(&self) -> &Embedding {
+        match self {
+            Self::Plain(table) | Self::Scaled(ScaledEmbedding { table, .. }) => table,
+        }
+    }
+}
+
+impl Module for ScaledEmbedding {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, ids: &Tensor) -> Result<Tensor> {
+        let rows = cx.call(&self.table, ids)?;
+        cx.mul_scalar(&rows, self.scale)
+    }
+}
+
+impl Module for DecoderModel {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        batch.check_positions(self.label.instance_type, self.recipe.positions)?;
+        let hidden = self.embeddings(cx, batch)?;
+        let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
+        let mut stream = Stream::new(hidden);
+        let mut kept = Vec::new();
+        for (place, layer) in self.layers.iter().enumerate() {
+            let (next, of_layer) = cx.call(layer, (&stream, (&positions, batch.past_of_layer(place))))?;
+            stream = next;
+            kept.extend(of_layer);
+        }
+        let mut hidden = match &self.norm {
+            Some(norm) => stream.normed(cx, norm)?.0,
+            None => stream.sum(cx)?,
+        };
+        if let Some([_, back]) = &self.projections {
+            hidden = cx.call(back, &hidden)?;
+        }
+        let cache = batch.cache.as_ref().map(|_| Cache { layers: kept, past: batch.size().keys() });
+        Ok(ModelOutput { cache, ..hidden.into() })
+    }
+}
+
+/// From hidden states to logits.
+struct LmHead {
+    linear: Linear,
+    recipe: HeadRecipe,
+}
+
+impl LmHead {
+    fn load(weights: &Weights<'_>, recipe: HeadRecipe, tokens: &Embedding) -> Result<Self> {
+        let place = weights.child_also(recipe.name, recipe.key, "weight");
+        let bias = recipe.biased.then(|| place.parameter("bias", [tokens.rows()])).transpose()?;
+        let linear = if recipe.is_tied {
+            Linear::tied(&place, tokens, bias)?
+        } else {
+            Linear::load_with(&place, [tokens.width(), tokens.rows()], bias)?
+        };
+        Ok(Self { linear, recipe })
+    }
+}
+
+impl HeadLayers for LmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+        let mut logits = cx.call(&self.linear, &output.last_hidden_state)?;
+        if let Some(divisor) = self.recipe.divisor {
+            logits = cx.div_scalar(&logits, divisor)?;
+        }
+        if let Some(cap) = self.recipe.soft_cap {
+            let divided = cx.div_scalar(&logits, cap)?;
+            let capped = cx.tanh(&divided)?;
+            logits = cx.mul_scalar(&capped, cap)?;
+        }
+        Ok(logits)
+    }
+}

@@ -1,0 +1,321 @@
+//! The parts that a decoder is made of, as a family's config chooses them.
+
+use super::rotary::Rotary;
+use crate::{Activation, CacheShape, LayerCache, layers::Stacked, models::task_head::HeadClasses};
+
+/// A whole decoder.
+pub(crate) struct Recipe {
+    pub(super) names: Names,
+    pub(super) hidden: usize,
+    pub(super) vocabulary: usize,
+    /// Tokens of the longest sequence.
+    pub(super) positions: usize,
+    /// Width of the embeddings where it differs from the hidden states', with a product there and one back (OPT).
+    pub(super) embedding: usize,
+    /// The factor of the embeddings.
+    pub(super) embedding_scale: Option<f64>,
+    /// The class of the table of tokens where that scales them itself (Gemma).
+    pub(super) scaling_table: Option<&'static str>,
+    /// A table of positions: rows before the first, and rows (OPT).
+    pub(super) learned_positions: Option<(usize, usize)>,
+    /// The name of a norm of the embeddings (BLOOM).
+    pub(super) embedding_norm: Option<&'static str>,
+    pub(super) norm: NormKind,
+    pub(super) attention: AttentionRecipe,
+    pub(super) block: Block,
+    /// The factor of each branch before it is added.
+    pub(super) residual_scale: Option<f64>,
+    /// Of each layer.
+    pub(super) layers: Vec<LayerRecipe>,
+    /// The name of the last norm, if there is one.
+    pub(super) final_norm: Option<&'static str>,
+    pub(super) head: HeadRecipe,
+}
+
+/// What differs from layer to layer.
+#[derive(Clone, Copy)]
+pub(super) struct LayerRecipe {
+    /// The sliding window, if there is one.
+    pub(super) window: Option<usize>,
+    /// The place of its rotary embedding, if it has one.
+    pub(super) rotary: Option<usize>,
+    pub(super) feed_forward: FeedForward,
+}
+
+/// The names of the modules, in checkpoint and tree, and their classes in transformers.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub(super) classes: Classes,
+    /// The module that holds the model beside its head, and in it the one that holds the layers, if that is another (OPT).
+    pub(super) trunk: &'static str,
+    pub(super) inner: Option<&'static str>,
+    pub(super) tokens: &'static str,
+    pub(super) layers: &'static str,
+    pub(super) attention: &'static str,
+    /// The module of the feed-forward part; the layer itself where it is empty (OPT).
+    pub(super) feed_forward: &'static str,
+}
+
+/// The classes of one family.
+#[derive(Clone, Copy)]
+pub(super) struct Classes {
+    pub(super) model: &'static str,
+    pub(super) inner: &'static str,
+    pub(super) lm: &'static str,
+    pub(super) classification: &'static str,
+    pub(super) layer: &'static str,
+    pub(super) attention: &'static str,
+    pub(super) feed_forward: &'static str,
+    pub(super) norm: &'static str,
+    pub(super) rotary: &'static str,
+    pub(super) mixture: &'static str,
+    pub(super) router: &'static str,
+    pub(super) experts: &'static str,
+}
+
+/// The classes whose names begin with the family's.
+macro_rules! classes {
+    ($family:literal) => {
+        $crate::models::decoder::recipe::Classes {
+            model: concat!($family, "Model"),
+            inner: concat!($family, "Decoder"),
+            lm: concat!($family, "ForCausalLM"),
+            classification: concat!($family, "ForSequenceClassification"),
+            layer: concat!($family, "DecoderLayer"),
+            attention: concat!($family, "Attention"),
+            feed_forward: concat!($family, "MLP"),
+            norm: concat!($family, "RMSNorm"),
+            rotary: concat!($family, "RotaryEmbedding"),
+            mixture: concat!($family, "SparseMoeBlock"),
+            router: concat!($family, "TopKRouter"),
+            experts: concat!($family, "Experts"),
+        }
+    };
+}
+pub(super) use classes;
+
+/// The norm of every place.
+#[derive(Clone, Copy)]
+pub(super) enum NormKind {
+    Layer {
+        eps: f64,
+    },
+    Rms {
+        eps: f64,
+    },
+    /// Scaled by 1 + weight.
+    RmsAroundOne {
+        eps: f64,
+    },
+}
+
+/// How a layer adds its two branches, and the names of its norms.
+#[derive(Clone, Copy)]
+pub(super) enum Block {
+    /// A norm before each branch.
+    Before { attention: &'static str, feed_forward: &'static str },
+    /// A norm after each branch (OLMo 2).
+    After { attention: &'static str, feed_forward: &'static str },
+    /// A norm on both sides of each branch (Gemma 2).
+    Around { attention: [&'static str; 2], feed_forward: [&'static str; 2] },
+    /// Both branches from one input, through norms of their own or the same one.
+    Parallel { attention: &'static str, feed_forward: Option<&'static str> },
+    /// A norm of each sum (the post-norm OPT).
+    OfSum { attention: &'static str, feed_forward: &'static str },
+}
+
+/// The attention of every layer.
+pub(super) struct AttentionRecipe {
+    pub(super) heads: usize,
+    /// Heads of keys and values.
+    pub(super) groups: usize,
+    /// Numbers in a head.
+    pub(super) width: usize,
+    pub(super) projections: Projections,
+    /// The projection back, and whether it has a bias.
+    pub(super) out: (&'static str, bool),
+    /// The norms of queries and keys.
+    pub(super) head_norms: Option<HeadNorms>,
+    /// The factor of the scores.
+    pub(super) scale: f64,
+    pub(super) soft_cap: Option<f64>,
+    /// Whether each head has a score that weighs no value (gpt-oss).
+    pub(super) has_sinks: bool,
+    /// Scores by distance in place of positions (Press et al., 2022).
+    pub(super) alibi: Option<Alibi>,
+    /// Rotary embeddings of positions, which layers choose from.
+    pub(super) rotary: Vec<Rotary>,
+    /// Latent queries, keys and values in place of the projections (DeepSeek).
+    pub(super) latent: Option<Latent>,
+}
+
+/// The projections to queries, keys and values.
+#[derive(Clone, Copy)]
+pub(super) enum Projections {
+    /// One each, by these names.
+    Apart { names: [&'static str; 3], biased: bool },
+    /// One for all: queries, then keys, then values.
+    InBlocks { name: &'static str, biased: bool },
+    /// One for all: for each head of keys its queries, the key and the value.
+    ByGroup { name: &'static str, biased: bool },
+}
+
+/// Norms of queries and keys, by name.
+#[derive(Clone, Copy)]
+pub(super) enum HeadNorms {
+    /// Of each head, before heads and tokens are exchanged.
+    OfHeads([&'static str; 2]),
+    /// Of each head, afterwards.
+    OfHeadsMoved([&'static str; 2]),
+    /// Of all heads together.
+    OfAll([&'static str; 2]),
+}
+
+/// How distances become scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Alibi {
+    /// Added to the scaled scores (BLOOM).
+    AfterScale,
+    /// Added before they are scaled (Falcon).
+    BeforeScale,
+}
+
+/// Multi-head latent attention (DeepSeek-V2, section 2.1).
+#[derive(Clone, Copy)]
+pub(super) struct Latent {
+    /// The rank of the queries; none for a plain projection.
+    pub(super) query_rank: Option<usize>,
+    pub(super) key_value_rank: usize,
+    /// Numbers of a head's query and key that have no position.
+    pub(super) plain_width: usize,
+    /// Numbers that are rotated.
+    pub(super) rotary_width: usize,
+    pub(super) value_width: usize,
+    pub(super) biased: bool,
+}
+
+/// The feed-forward part of a layer.
+#[derive(Clone, Copy)]
+pub(super) enum FeedForward {
+    /// activation(x G) * (x U), then D.
+    Gated {
+        names: [&'static str; 3],
+        inner: usize,
+        activation: Activation,
+        biased: bool,
+    },
+    /// The same with G and U in one product.
+    GatedJointly {
+        names: [&'static str; 2],
+        inner: usize,
+        activation: Activation,
+        biased: bool,
+    },
+    /// activation(x U), then D.
+    Plain {
+        names: [&'static str; 2],
+        inner: usize,
+        activation: Activation,
+        biased: bool,
+    },
+    Mixture(Mixture),
+}
+
+/// A mixture of experts.
+#[derive(Clone, Copy)]
+pub(super) struct Mixture {
+    /// The module in the layer, and its key in older checkpoints.
+    pub(super) name: &'static str,
+    pub(super) key: &'static str,
+    pub(super) experts: usize,
+    pub(super) per_token: usize,
+    pub(super) inner: usize,
+    pub(super) activation: Activation,
+    pub(super) router: Router,
+    pub(super) weights: ExpertKeys,
+    /// An expert for every token: its names and width.
+    pub(super) shared: Option<Shared>,
+}
+
+/// How experts are chosen and weighed.
+#[derive(Clone, Copy)]
+pub(super) struct Router {
+    /// The module, and the key of its weight in it.
+    pub(super) name: &'static str,
+    pub(super) weight: &'static str,
+    pub(super) biased: bool,
+    pub(super) scores: Scores,
+    /// Whether the weights of a token's experts are made to add up to one.
+    pub(super) normalised: bool,
+    /// The factor of the weights.
+    pub(super) scale: f64,
+    /// Groups of experts, and how many of them a token may choose from.
+    pub(super) groups: Option<[usize; 2]>,
+    /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
+    pub(super) correction: Option<&'static str>,
+}
+
+/// The numbers that experts are chosen by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scores {
+    /// The softmax over all experts.
+    Softmax,
+    /// The products; the softmax is over the chosen ones.
+    SoftmaxOfChosen,
+    /// The sigmoid of each.
+    Sigmoid,
+}
+
+/// Where the weights of the experts are in a checkpoint.
+#[derive(Clone, Copy)]
+pub(super) struct ExpertKeys {
+    /// The module in the mixture that holds them; the mixture itself where it is empty.
+    pub(super) module: &'static str,
+    pub(super) gate_up: Stacked<'static>,
+    pub(super) down: Stacked<'static>,
+    /// The keys of the biases.
+    pub(super) biases: Option<[&'static str; 2]>,
+    /// Keys of the weights where a checkpoint has them for each expert: in `experts.N`, the gate, the way up, the way down.
+    pub(super) apart: Option<[&'static str; 3]>,
+    /// Whether gate and up are in turn, number by number, and gated as gpt-oss does it.
+    pub(super) interleaved: bool,
+}
+
+/// The expert that every token is sent to.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    pub(super) name: &'static str,
+    pub(super) inner: usize,
+    /// The name of a product that weighs it by a sigmoid.
+    pub(super) gate: Option<&'static str>,
+}
+
+/// From the last hidden states to logits.
+#[derive(Clone, Copy)]
+pub(super) struct HeadRecipe {
+    /// The name, and another key of older checkpoints.
+    pub(super) name: &'static str,
+    pub(super) key: &'static str,
+    pub(super) is_tied: bool,
+    pub(super) biased: bool,
+    /// The divisor of the logits.
+    pub(super) divisor: Option<f64>,
+    pub(super) soft_cap: Option<f64>,
+}
+
+impl Recipe {
+    pub(super) fn head_classes(&self) -> HeadClasses {
+        let Names { classes, trunk, .. } = self.names;
+        HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
+    }
+
+    pub(super) fn cache(&self) -> CacheShape {
+        let AttentionRecipe { groups, width, heads, latent, .. } = &self.attention;
+        let (heads, key_width, value_width) = match latent {
+            Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
+            None => (*groups, *width, *width),
+        };
+        let of_layer = |layer: &LayerRecipe| LayerCache { heads, key_width, value_width, window: layer.window };
+        CacheShape(self.layers.iter().map(of_layer).collect())
+    }
+}

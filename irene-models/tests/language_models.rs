@@ -1,0 +1,174 @@
+//! Every module of the decoders against what Hugging Face transformers 5.24 computed for the same tiny checkpoint in float32: a prompt
+//! whose second row is padded on the left, its logits, and nine greedy tokens with the cache.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
+#![cfg(feature = "candle")]
+
+use std::{collections::HashMap, path::PathBuf};
+
+use candle_core::{DType, Device, Tensor as Candle};
+use irene_models::{Batch, Cache, Cx, Model, ModelFiles, ModelSpec, OutputVisitor, TaskHead, Tensor};
+use irene_tree::{Kernels, Role, Size};
+
+/// Largest absolute difference.
+const TOLERANCE: f64 = 1e-5;
+
+struct Fixture {
+    name: String,
+    io: HashMap<String, Candle>,
+    model: Box<dyn Model>,
+    mask: Vec<i64>,
+    size: Size,
+    /// The token that ends a sequence.
+    end: usize,
+}
+
+impl Fixture {
+    fn load(name: &str) -> Self {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm").join(name);
+        let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
+        let weights = ModelFiles::find(dir.to_str().unwrap()).unwrap().weights().unwrap();
+        let model = spec.load(&weights, TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
+        let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
+        let (rows, columns) = io["input_ids"].dims2().unwrap();
+        let mask = io["attention_mask"].flatten_all().unwrap().to_vec1().unwrap();
+        let end = spec.config().token_or("eos_token_id", usize::MAX).unwrap();
+        Self { name: name.to_owned(), io, model, mask, end, size: Size::new(rows, columns) }
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.io["input_ids"].flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// The largest difference at tokens that are no padding.
+    fn difference(&self, found: &Candle, expected: &Candle) -> f64 {
+        let Size { sequences, new, .. } = self.size;
+        assert_eq!(found.elem_count(), expected.elem_count(), "{}: {found:?} {expected:?}", self.name);
+        // Tokens may lie in one list, and behind heads.
+        let dims = match *expected.dims() {
+            [rows, heads, tokens, width] if tokens == new && rows == sequences => vec![rows, heads, tokens, width],
+            _ => vec![sequences, 1, new, expected.elem_count() / (sequences * new)],
+        };
+        let numbers = |tensor: &Candle| {
+            let tensor = tensor.reshape(dims.as_slice()).unwrap().transpose(1, 2).unwrap();
+            tensor.contiguous().unwrap().flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+        };
+        let (found, expected) = (numbers(found), numbers(expected));
+        let width = found.len() / self.mask.len();
+        let tokens = found.chunks(width).zip(expected.chunks(width)).zip(&self.mask).filter(|(_, mask)| **mask != 0);
+        let differences =
+            tokens.flat_map(|((found, expected), _)| found.iter().zip(expected).map(|(a, b)| (a - b).abs()));
+        differences.fold(0.0, |most, one| if one.is_nan() { f64::INFINITY } else { f64::max(most, one) })
+    }
+
+    fn agrees_at_every_module(&self) {
+        let batch = Batch::of_ids(self.ids(), Some(self.mask.clone()), self.size, &Device::Cpu).unwrap();
+        let batch = Batch { position_ids: Some(positions(&self.mask, self.size)), ..batch };
+        let mut outputs = OutputVisitor::default();
+        let output = self.model.run(&mut Cx::visited(&mut outputs), &batch).unwrap();
+        let mut compared = 0;
+        for (name, expected) in self.io.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("out.")?, tensor))) {
+            let scope = scope_of(name);
+            let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
+                // An activation is a class of its own in transformers, and operations of its module here.
+                let activation = ["act", "act_fn", "activation_fn"].iter().any(|end| name.ends_with(end));
+                assert!(activation, "{}: no node {scope}", self.name);
+                continue;
+            };
+            let off = self.difference(found, expected);
+            assert!(off <= TOLERANCE, "{} {scope}: differs by {off}", self.name);
+            compared += 1;
+        }
+        assert!(compared > 20, "{}: only {compared} modules compared", self.name);
+        for (found, name) in
+            [(&output.last_hidden_state, "last_hidden_state"), (output.logits.as_ref().unwrap(), "logits")]
+        {
+            let off = self.difference(found.candle().unwrap(), &self.io[name]);
+            assert!(off <= TOLERANCE, "{} {name}: differs by {off}", self.name);
+        }
+        let fused = self.model.run(&mut Cx::silent(), &batch).unwrap();
+        let off = self.difference(fused.logits.unwrap().candle().unwrap(), &self.io["logits"]);
+        assert!(off <= TOLERANCE, "{}: fused logits differ by {off}", self.name);
+    }
+
+    /// The fixture's generation goes on for nine tokens: the end of a sequence is no choice.
+    fn generates_the_same(&self, kernels: Kernels) {
+        let steps = self.io["generated"].dim(1).unwrap();
+        let (mut ids, mut mask, mut cache) = (self.ids(), self.mask.clone(), Cache::default());
+        for step in 0..steps {
+            let column = |name: &str| self.io[name].narrow(1, step, 1).unwrap().squeeze(1).unwrap();
+            let new = ids.len() / self.size.sequences;
+            let size = Size::new(self.size.sequences, new).after(cache.past);
+            let batch = Batch::of_ids(ids, Some(mask.clone()), size, &Device::Cpu).unwrap();
+            let position_ids = Some(positions(&mask, size));
+            let batch = Batch { position_ids, ..batch.after(cache) };
+            let output = self.model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
+            let logits = output.logits.unwrap().candle().unwrap().narrow(1, new - 1, 1).unwrap().squeeze(1).unwrap();
+            let off = logits.sub(&column("step_logits")).unwrap().abs().unwrap().max_all().unwrap();
+            let off = f64::from(off.to_scalar::<f32>().unwrap());
+            assert!(off <= TOLERANCE, "{} step {step}, {kernels:?}: logits differ by {off}", self.name);
+            let best: Vec<i64> = logits.to_vec2::<f32>().unwrap().iter().map(|row| best(row, self.end)).collect();
+            ids = column("generated").to_vec1().unwrap();
+            assert_eq!(best, ids, "{} step {step}, {kernels:?}", self.name);
+            mask = mask.chunks(size.keys()).flat_map(|row| row.iter().copied().chain([1])).collect();
+            cache = output.cache.unwrap();
+        }
+    }
+}
+
+/// The place of the greatest number but for that of the end.
+fn best(row: &[f32], end: usize) -> i64 {
+    let others = row.iter().enumerate().filter(|(place, _)| *place != end);
+    others.max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as i64
+}
+
+/// Positions of the new tokens: they count real tokens, as in a generation.
+fn positions(mask: &[i64], size: Size) -> Tensor {
+    let of_row = |row: &[i64]| {
+        let mut count = 0;
+        let next = |&token: &i64| {
+            count += token;
+            if token == 0 { 1 } else { count - 1 }
+        };
+        row.iter().map(next).skip(size.past).collect::<Vec<i64>>()
+    };
+    let positions: Vec<i64> = mask.chunks(size.keys()).flat_map(of_row).collect();
+    let positions = Candle::from_vec(positions, (size.sequences, size.new), &Device::Cpu).unwrap();
+    Tensor::from_candle(positions).unwrap().with_role(Role::Ids)
+}
+
+/// `model.layers.0.mlp` is `root.model.0.mlp`: scopes leave list containers out.
+fn scope_of(name: &str) -> String {
+    let parts = name.split('.').filter(|part| !["", "layers", "h"].contains(part));
+    std::iter::once("root").chain(parts).collect::<Vec<_>>().join(".")
+}
+
+macro_rules! fixtures {
+    ($($name:ident),+ $(,)?) => {
+        $(#[test]
+        fn $name() {
+            let fixture = Fixture::load(stringify!($name));
+            fixture.agrees_at_every_module();
+            fixture.generates_the_same(Kernels::Eager);
+            fixture.generates_the_same(Kernels::Fused);
+        })+
+    };
+}
+
+fixtures!(
+    falcon,
+    gemma,
+    gemma2,
+    gemma3_text,
+    gpt_neox,
+    granite,
+    llama,
+    mistral,
+    mixtral,
+    olmo2,
+    opt,
+    phi,
+    phi3,
+    qwen2,
+    qwen3,
+    qwen3_moe,
+);
