@@ -117,7 +117,8 @@ impl Tasks {
         let block = (rows / share).clamp(1, sizes.queries);
         let blocks = sizes.queries.div_ceil(block);
         let tasks = sizes.batch * sizes.groups * blocks;
-        let parts = if tasks < threads { (2 * threads).div_ceil(tasks).min(sizes.keys / SHORT_PIECE).max(1) } else { 1 };
+        let parts =
+            if tasks < threads { (2 * threads).div_ceil(tasks).min(sizes.keys / SHORT_PIECE).max(1) } else { 1 };
         Self { block, blocks, parts, rows: share * block }
     }
 }
@@ -133,7 +134,7 @@ struct Kernel<'a, T> {
 
 fn of_numbers<T: Number>(heads: [&Tensor; 3], sizes: Sizes, how: &Attention<'_>) -> Result<Tensor> {
     let shape = (sizes.batch, sizes.queries, sizes.heads, sizes.value_width);
-    let mut out = vec![T::zero(); sizes.batch * sizes.queries * sizes.heads * sizes.value_width];
+    let mut out = vec![T::ZERO; sizes.batch * sizes.queries * sizes.heads * sizes.value_width];
     if !out.is_empty() && sizes.keys > 0 {
         let [query, key, value] = [with_rows(heads[0])?, with_rows(heads[1])?, with_rows(heads[2])?];
         let held = [Held::new(&query), Held::new(&key), Held::new(&value)];

@@ -8,11 +8,17 @@ mod gguf;
 mod greedy;
 mod kernels;
 mod made_up;
+mod masks;
+mod numbers;
 mod on_cpu;
 pub(crate) mod operations;
+mod panel_product;
 pub(crate) mod panels;
+mod passes;
+mod pieces;
 mod product;
 pub(crate) mod quantised;
+mod scores;
 pub(crate) mod transforms;
 
 pub use checkpoint::Checkpoint;

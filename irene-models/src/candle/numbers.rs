@@ -1,6 +1,6 @@
 //! Floats of 32 and 16 bits on the CPU. Kernels compute in 32 bits; 16 bits are how numbers are stored.
 
-use std::{borrow::Cow, sync::RwLockReadGuard};
+use std::{borrow::Cow, ops::Deref};
 
 use candle_core::{DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 use half::{bf16, f16, slice::HalfFloatSliceExt};
@@ -8,6 +8,8 @@ use multiversion::multiversion;
 
 /// An element that is stored in 16 or 32 bits.
 pub(super) trait Number: WithDType {
+    const ZERO: Self;
+
     /// Both slices have one length.
     fn widen(from: &[Self], to: &mut [f32]);
 
@@ -21,6 +23,8 @@ pub(super) trait Number: WithDType {
 }
 
 impl Number for f32 {
+    const ZERO: Self = 0.0;
+
     #[inline]
     fn widen(from: &[Self], to: &mut [f32]) {
         to.copy_from_slice(from);
@@ -37,6 +41,8 @@ impl Number for f32 {
 }
 
 impl Number for f16 {
+    const ZERO: Self = f16::ZERO;
+
     fn widen(from: &[Self], to: &mut [f32]) {
         from.convert_to_f32_slice(to);
     }
@@ -47,6 +53,8 @@ impl Number for f16 {
 }
 
 impl Number for bf16 {
+    const ZERO: Self = bf16::ZERO;
+
     fn widen(from: &[Self], to: &mut [f32]) {
         widened(from, to);
     }
@@ -100,19 +108,19 @@ pub(super) fn has_numbers(x: &Tensor) -> bool {
 
 /// A tensor's memory while it is read.
 pub(super) struct Held<'a> {
-    storage: RwLockReadGuard<'a, Storage>,
+    storage: Box<dyn Deref<Target = Storage> + 'a>,
     layout: &'a Layout,
 }
 
 impl<'a> Held<'a> {
     pub(super) fn new(tensor: &'a Tensor) -> Self {
         let (storage, layout) = tensor.storage_and_layout();
-        Self { storage, layout }
+        Self { storage: Box::new(storage), layout }
     }
 
     /// The memory from the tensor's first element on.
     pub(super) fn numbers<T: WithDType>(&self) -> Result<&[T]> {
-        match &*self.storage {
+        match &**self.storage {
             Storage::Cpu(storage) => Ok(&T::cpu_storage_as_slice(storage)?[self.layout.start_offset()..]),
             _ => bail!("expected numbers on the CPU"),
         }

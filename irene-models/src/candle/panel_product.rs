@@ -3,7 +3,7 @@
 //! A panel holds [`WIDTH`] outputs; for each step it has a lane of 32 bits for each output: the weight of one input in 32 bits, or those
 //! of two inputs in bf16. Rows have the same lanes, one a step.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 /// Outputs of a panel: four AVX-512 registers.
 pub(super) const WIDTH: usize = 64;
@@ -31,15 +31,29 @@ pub(super) struct Rows<'a> {
 /// If the rows or the sums are too short.
 pub(super) fn add(lanes: Lanes, rows: Rows<'_>, panel: &[u32], sums: &mut [f32]) {
     match lanes {
-        Lanes::Single => Arch::new().dispatch(Add { of: Single, rows, panel, sums }),
+        Lanes::Single => vectorized(Add { of: Single, rows, panel, sums }),
         Lanes::Pair => {
             #[cfg(target_arch = "x86_64")]
             if let Some((with_bf16, simd)) = dots::detected() {
                 return with_bf16.vectorize(dots::With(simd, Add { of: dots::Dot(with_bf16), rows, panel, sums }));
             }
-            Arch::new().dispatch(Add { of: Pair, rows, panel, sums });
+            vectorized(Add { of: Pair, rows, panel, sums });
         }
     }
+}
+
+/// Runs it with the widest vector instructions of this processor. pulp's own choice leaves out AVX2 with the features that gemm asks for.
+fn vectorized(op: impl WithSimd<Output = ()>) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return Simd::vectorize(simd, op);
+        }
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            return Simd::vectorize(simd, op);
+        }
+    }
+    pulp::Arch::new().dispatch(op);
 }
 
 /// How a lane of the weight and one of a row are multiplied.
@@ -173,9 +187,13 @@ fn columns<S: Simd, P: Product, const ROWS: usize>(
     sums: &mut [f32],
 ) {
     if S::REGISTER_COUNT >= 32 {
-        (0..WIDTH).step_by(4 * S::F32_LANES).for_each(|first| tile::<S, P, ROWS, 4>(simd, of, lanes, step, panel, sums, first));
+        (0..WIDTH)
+            .step_by(4 * S::F32_LANES)
+            .for_each(|first| tile::<S, P, ROWS, 4>(simd, of, lanes, step, panel, sums, first));
     } else {
-        (0..WIDTH).step_by(2 * S::F32_LANES).for_each(|first| tile::<S, P, ROWS, 2>(simd, of, lanes, step, panel, sums, first));
+        (0..WIDTH)
+            .step_by(2 * S::F32_LANES)
+            .for_each(|first| tile::<S, P, ROWS, 2>(simd, of, lanes, step, panel, sums, first));
     }
 }
 
@@ -242,4 +260,3 @@ fn added<S: Simd, P: Product, const ROWS: usize, const VECTORS: usize>(
     }
     sums
 }
-

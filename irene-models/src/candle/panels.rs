@@ -103,7 +103,7 @@ fn of_numbers<T: Number>(x: &Tensor, maps: &[Map<'_>], then: Then) -> Result<Vec
     let x_rows = Rows { lanes: &lanes, step: lanes.len() / rows.max(1), count: rows };
     let biases = maps.iter().map(|(_, bias)| bias.map(wide).transpose()).collect::<Result<Vec<_>>>()?;
 
-    let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| vec![T::zero(); rows * panels.outputs]).collect();
+    let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| vec![T::ZERO; rows * panels.outputs]).collect();
     let matrices = outputs.iter_mut().zip(maps).map(|(values, (panels, _))| (&mut values[..], panels.outputs));
     for_columns(matrices.collect(), WIDTH, |map, columns| {
         let (first, count) = columns.place();
@@ -128,9 +128,9 @@ fn lanes<'a>(stored: &Stored, x: &'a Held<'_>, rows: usize, inputs: usize) -> Re
     Ok(match stored {
         Stored::Single(_) => Cow::Borrowed(bytemuck::cast_slice(&x.numbers::<f32>()?[..count])),
         Stored::Half(_) => {
-            let mut numbers = vec![0.0; count];
-            f16::widen(&x.numbers()?[..count], &mut numbers);
-            Cow::Owned(bytemuck::cast_vec(numbers))
+            let mut numbers = vec![0; count];
+            f16::widen(&x.numbers()?[..count], bytemuck::cast_slice_mut(&mut numbers));
+            Cow::Owned(numbers)
         }
         Stored::Pairs(_) => {
             let (values, steps) = (x.numbers::<bf16>()?, inputs.div_ceil(2));
@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn maps_agree_with_their_sums_for_every_type_and_size() {
         let device = Device::Cpu;
-        for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 64), (3, 65, 63), (7, 600, 130), (9, 33, 200), (300, 20, 70)] {
+        for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 64), (3, 65, 63), (7, 600, 130), (9, 33, 200), (300, 20, 70)]
+        {
             for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1e-2)] {
                 let tensor = |count, seed, dims: &[usize]| {
                     Tensor::from_vec(numbers(count, seed), dims, &device).unwrap().to_dtype(dtype).unwrap()

@@ -79,7 +79,8 @@ impl<T> Columns<'_, T> {
         (self.first, self.count)
     }
 
-    pub(super) fn rows(&self) -> usize {
+    #[cfg(test)]
+    fn rows(&self) -> usize {
         self.rows
     }
 
