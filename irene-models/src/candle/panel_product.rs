@@ -212,27 +212,10 @@ fn tile<S: Simd, P: Product, const ROWS: usize, const VECTORS: usize>(
     for (row, lanes) in rows.iter_mut().enumerate() {
         *lanes = &lanes[row * step..][..steps];
     }
-    let zero = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    let mut in_registers = zero;
-    if ROWS <= 2 {
-        // With so few sums, one would wait for the last.
-        let mut others = zero;
-        for (pair, weight) in (0..steps / 2).zip(panel.chunks_exact(2 * WIDTH)) {
-            in_registers = added(simd, of, in_registers, &weight[first..WIDTH], &rows, 2 * pair);
-            others = added(simd, of, others, &weight[WIDTH + first..], &rows, 2 * pair + 1);
-        }
-        if steps % 2 == 1 {
-            in_registers = added(simd, of, in_registers, &panel[(steps - 1) * WIDTH + first..], &rows, steps - 1);
-        }
-        for row in 0..ROWS {
-            for vector in 0..VECTORS {
-                in_registers[row][vector] = simd.add_f32s(in_registers[row][vector], others[row][vector]);
-            }
-        }
-    } else {
-        for (k, weight) in (0..steps).zip(panel.chunks_exact(WIDTH)) {
-            in_registers = added(simd, of, in_registers, &weight[first..], &rows, k);
-        }
+    // One sum for each number, in the order of the steps: a row's result does not depend on how many others there are.
+    let mut in_registers = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    for (k, weight) in (0..steps).zip(panel.chunks_exact(WIDTH)) {
+        in_registers = added(simd, of, in_registers, &weight[first..], &rows, k);
     }
     for (row, sums) in sums.chunks_exact_mut(WIDTH).enumerate().take(ROWS) {
         let (sums, _) = S::as_mut_simd_f32s(&mut sums[first..]);
