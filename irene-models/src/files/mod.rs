@@ -103,6 +103,14 @@ impl ModelFiles {
         self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
     }
 
+    /// A further file of the model by its name, if there is one. What lies beside a file that was named itself may be another model's.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for a link to nothing; [`Error::Io`] for a cache that cannot be read.
+    pub fn further(&self, name: &str) -> Result<Option<PathBuf>> {
+        if self.itself().is_some() { Ok(None) } else { self.file(name) }
+    }
+
     /// A file of the model, if there is one.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));

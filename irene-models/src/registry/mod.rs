@@ -1,12 +1,15 @@
 mod find;
 
-use irene_tree::{Kernels, Precision, Quantity, Tree};
+use std::cell::Cell;
+
+use irene_tree::{Format, Kernels, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
-    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
-    TreeVisitor, Visitor, WeightSource, Weights, generation,
+    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
+    ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
+    quantisation::{self, Quantisation},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -167,6 +170,41 @@ impl ModelSpec {
         self.architecture.cache(&self.config)
     }
 
+    /// Bytes of the cache of so many tokens of each sequence, if the model keeps one.
+    ///
+    /// # Errors
+    /// As [`Architecture::cache`].
+    pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
+        let size = Size::new(sequences, 1).after(tokens);
+        Ok(self.cache()?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+    }
+
+    /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn weight_bytes(&self, head: TaskHead, precision: Precision) -> Result<u64> {
+        let shapes: Box<dyn WeightSource> = match &self.stored {
+            Some(file) => Box::new(StoredShapes::new(file.clone(), precision)?),
+            None => Box::new(ShapesOnly(precision)),
+        };
+        let counted = Counted { shapes, bytes: Cell::new(0) };
+        self.build_with_head(&counted, head)?;
+        Ok(counted.bytes.get())
+    }
+
+    /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a field that is no token and no list of tokens; [`Error::Io`] and [`Error::Files`] for the file.
+    pub fn end_tokens(&self, files: Option<&ModelFiles>) -> Result<Vec<i64>> {
+        const FIELD: &str = "eos_token_id";
+        let generation = files.map(|files| files.further("generation_config.json")).transpose()?.flatten();
+        let of_generation = generation.map(|path| Config::read(&path)?.tokens(FIELD)).transpose()?;
+        let of_generation = of_generation.filter(|tokens| !tokens.is_empty());
+        of_generation.map_or_else(|| self.config.tokens(FIELD), Ok)
+    }
+
     /// The model with these weights and no head.
     ///
     /// # Errors
@@ -210,6 +248,7 @@ impl ModelSpec {
             let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
             return self.build_with_head(&weights, head);
         }
+        quantisation::refuse_to_run(&self.config)?;
         let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
         self.build_with_head(&checkpoint, head)
     }
@@ -263,16 +302,24 @@ impl ModelSpec {
         if size.new == 0 {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = match &self.stored {
-            // In its own precision, a file's tensors have formats of their own.
-            Some(file) if self.config.precision()? == precision => {
-                self.build_with_head(&StoredShapes::new(file.clone(), precision)?, run.head)?
-            }
-            _ => self.build_with_head(&ShapesOnly(precision), run.head)?,
-        };
+        let model = self.build_with_head(self.shapes(precision)?.as_ref(), run.head)?;
         let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
         model.run(&mut cx, &self.batch(run)?)?;
         Ok(())
+    }
+
+    /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
+    fn shapes(&self, precision: Precision) -> Result<Box<dyn WeightSource + '_>> {
+        // A config whose own precision is unknown is followed in another.
+        if self.config.precision().is_ok_and(|own| own == precision) {
+            if let Some(file) = &self.stored {
+                return Ok(Box::new(StoredShapes::new(file.clone(), precision)?));
+            }
+            if let Some(quantisation) = Quantisation::read(&self.config)? {
+                return Ok(Box::new(quantisation.shapes(precision)));
+            }
+        }
+        Ok(Box::new(ShapesOnly(precision)))
     }
 
     /// The run's input, followed by its shape.
@@ -294,5 +341,31 @@ impl ModelSpec {
             }
         };
         Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
+    }
+}
+
+/// Counts the bytes of the parameters that are asked for.
+struct Counted {
+    shapes: Box<dyn WeightSource>,
+    bytes: Cell<u64>,
+}
+
+impl WeightSource for Counted {
+    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let parameter = self.shapes.parameter(key, aliases, shape)?;
+        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        Ok(parameter)
+    }
+
+    fn precision(&self) -> Precision {
+        self.shapes.precision()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.shapes.has(key)
+    }
+
+    fn has_keys(&self) -> bool {
+        self.shapes.has_keys()
     }
 }

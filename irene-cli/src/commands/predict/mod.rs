@@ -29,7 +29,7 @@ use crate::{input, output, settings, sheet::Format};
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
-  irene predict gpt2 -b 1 -s 128 --generate 100 --head lm --depth 2
+  irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
@@ -120,7 +120,7 @@ impl Args {
 
     /// Whether several settings are asked for, as far as the arguments tell.
     fn is_sweep(&self) -> bool {
-        self.subjects.len() > 1 || self.sizes.sizes("").is_ok_and(|sizes| sizes.len() > 1)
+        self.subjects.len() > 1 || self.sizes.sizes(&self.run, "").is_ok_and(|sizes| sizes.len() > 1)
     }
 }
 
@@ -243,7 +243,7 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
-    args.sizes.sizes(OR_TEXT)?.into_iter().map(|size| args.run.run(spec, size, args.math)).collect()
+    args.sizes.sizes(&args.run, OR_TEXT)?.into_iter().map(|size| args.run.run(spec, size, args.math)).collect()
 }
 
 /// The trees or models that are predicted, and the predictor.

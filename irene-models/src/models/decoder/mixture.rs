@@ -50,7 +50,7 @@ impl Module for MixtureOfExperts {
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let shape = hidden.shape();
         let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
-        let shared = self.shared.as_ref().map(|shared| cx.call(shared, &tokens)).transpose()?;
+        let shared = self.shared.as_ref().map(|shared| cx.call(shared, (&tokens, None))).transpose()?;
         let [_, weights, places] = cx.call(&self.router, &tokens)?;
         let mut sum = cx.call(&self.experts, (&tokens, (&weights, &places)))?;
         if let Some(shared) = shared {
