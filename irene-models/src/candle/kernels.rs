@@ -142,7 +142,7 @@ pub(super) fn norm_row(row: &mut [f32], norm: Norm<'_>) {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn rotate(row: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) {
     match pairing {
-        Pairing::Halves => {
+        Pairing::Halves | Pairing::NeighboursToHalves => {
             let half = row.len() / 2;
             let (first, second) = row.split_at_mut(half);
             for (place, (x, y)) in first.iter_mut().zip(second).enumerate() {

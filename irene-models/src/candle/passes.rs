@@ -107,28 +107,41 @@ pub(super) fn rotated(x: &Tensor, [cos, sin]: [&Tensor; 2], pairing: Pairing) ->
         return None;
     }
     by_number!(x.dtype(), T => {
-        let run = || {
-            let x = with_rows(x)?;
-            let (cos, sin) = (wide(cos)?, wide(sin)?);
-            let held = Held::new(&x);
-            let (values, steps) = (held.numbers::<T>()?, x.stride());
-            let mut out = vec![T::ZERO; x.elem_count()];
-            for_pieces(&mut out, task(width), |number, out| with_scratch(width, |row| {
-                for (place, out) in out.chunks_exact_mut(width).enumerate() {
-                    let place = number * (task(width) / width) + place;
-                    let (token, head, entry) = (place % tokens, place / tokens % heads, place / tokens / heads);
-                    let angle = (if angles.0 == 1 { token } else { entry * tokens + token }) * rotated;
-                    let from = entry * steps[0] + head * steps[1] + token * steps[2];
-                    T::widen(&values[from..from + width], row);
-                    let (cos, sin) = (&cos[angle..angle + rotated], &sin[angle..angle + rotated]);
-                    kernels::rotate(&mut row[..rotated], cos, sin, pairing);
-                    T::narrow(row, out);
-                }
-            }));
-            Tensor::from_vec(out, x.shape(), x.device())
-        };
-        run()
-    })
+           let run = || {
+               let x = with_rows(x)?;
+               let (cos, sin) = (wide(cos)?, wide(sin)?);
+               let held = Held::new(&x);
+               let (values, steps) = (held.numbers::<T>()?, x.stride());
+               let mut out = vec![T::ZERO; x.elem_count()];
+               for_pieces(&mut out, task(width), |number, out| with_scratch(width + rotated, |scratch| {
+    let (row, other) = scratch.split_at_mut(width);
+                   for (place, out) in out.chunks_exact_mut(width).enumerate() {
+                       let place = number * (task(width) / width) + place;
+                       let (token, head, entry) = (place % tokens, place / tokens % heads, place / tokens / heads);
+                       let angle = (if angles.0 == 1 { token } else { entry * tokens + token }) * rotated;
+                       let from = entry * steps[0] + head * steps[1] + token * steps[2];
+                       T::widen(&values[from..from + width], row);
+                       let (cos, sin) = (&cos[angle..angle + rotated], &sin[angle..angle + rotated]);
+                       if pairing == Pairing::NeighboursToHalves {
+                           other.copy_from_slice(&row[..rotated]);
+                           in_halves(other, &mut row[..rotated]);
+                       }
+                       kernels::rotate(&mut row[..rotated], cos, sin, pairing);
+                       T::narrow(row, out);
+                   }
+               }));
+               Tensor::from_vec(out, x.shape(), x.device())
+           };
+           run()
+       })
+}
+
+/// Each even number in the first half, the next in the second.
+fn in_halves(neighbours: &[f32], halves: &mut [f32]) {
+    let (first, second) = halves.split_at_mut(neighbours.len() / 2);
+    for (pair, (x, y)) in neighbours.chunks_exact(2).zip(first.iter_mut().zip(second)) {
+        (*x, *y) = (pair[0], pair[1]);
+    }
 }
 
 /// An activation of a gate, times another tensor.

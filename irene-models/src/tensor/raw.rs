@@ -63,10 +63,10 @@ impl Unary {
     /// The operation on a gate, times another tensor.
     pub(crate) fn gated(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "candle")]
-        if let (Form::Candle(gate), Form::Candle(up)) = (&gate.form, &up.form) {
-            if let Some(gated) = operations::gated(self, gate, up) {
-                return Ok(Form::Candle(gated?).into());
-            }
+        if let (Form::Candle(gate), Form::Candle(up)) = (&gate.form, &up.form)
+            && let Some(gated) = operations::gated(self, gate, up)
+        {
+            return Ok(Form::Candle(gated?).into());
         }
         gate.unary(self)?.binary(Binary::Mul, up)
     }
