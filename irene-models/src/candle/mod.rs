@@ -15,6 +15,7 @@ pub(crate) mod operations;
 mod panel_product;
 pub(crate) mod panels;
 mod passes;
+pub(crate) mod picking;
 mod pieces;
 mod product;
 pub(crate) mod quantised;

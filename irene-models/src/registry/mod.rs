@@ -10,6 +10,7 @@ use crate::{
     ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
     quantisation::{self, Quantisation},
+    sentence::{Sentence, SentenceModel},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -41,11 +42,11 @@ pub trait Architecture: Sync {
         &[TaskHead::None]
     }
 
-    /// The shape of its cache, if it can go on from earlier tokens.
+    /// The shape of its cache with these kernels, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// [`Error::Config`] for a missing or contradictory field.
-    fn cache(&self, _config: &Config) -> Result<Option<CacheShape>> {
+    fn cache(&self, _config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(None)
     }
 
@@ -67,6 +68,12 @@ pub trait Model {
     /// # Errors
     /// [`Error::Input`] for a sequence that is too long; errors of candle and the visitor.
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
+
+    /// Runs the model's parts below a root that is entered already.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
 }
 
 impl<M> Model for M
@@ -79,6 +86,10 @@ where
 
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         cx.call(self, batch)
+    }
+
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        self.forward(cx, batch)
     }
 }
 
@@ -103,6 +114,8 @@ pub struct ModelSpec {
     origin: Origin,
     /// The GGUF file that the config is from.
     stored: Option<Gguf>,
+    /// The modules behind the model, if it is the first of a pipeline.
+    sentence: Option<Sentence>,
     notes: Vec<String>,
 }
 
@@ -162,21 +175,21 @@ impl ModelSpec {
         self.architecture.heads()
     }
 
-    /// The shape of the model's cache, if it can go on from earlier tokens.
+    /// The shape of the model's cache with these kernels, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// As [`Architecture::cache`].
-    pub fn cache(&self) -> Result<Option<CacheShape>> {
-        self.architecture.cache(&self.config)
+    pub fn cache(&self, kernels: Kernels) -> Result<Option<CacheShape>> {
+        self.architecture.cache(&self.config, kernels)
     }
 
-    /// Bytes of the cache of so many tokens of each sequence, if the model keeps one.
+    /// Bytes of the cache of so many tokens of each sequence with fused kernels, if the model keeps one.
     ///
     /// # Errors
     /// As [`Architecture::cache`].
     pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
         let size = Size::new(sequences, 1).after(tokens);
-        Ok(self.cache()?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+        Ok(self.cache(Kernels::Fused)?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
     }
 
     /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
@@ -223,7 +236,12 @@ impl ModelSpec {
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        self.architecture.build(&self.config, &Weights::root(source), head)
+        let weights = Weights::root(source);
+        let model = self.architecture.build(&self.config, &weights, head)?;
+        match &self.sentence {
+            Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
+            _ => Ok(model),
+        }
     }
 
     fn refuse(&self, reason: String) -> Error {
@@ -249,7 +267,12 @@ impl ModelSpec {
             return self.build_with_head(&weights, head);
         }
         quantisation::refuse_to_run(&self.config)?;
-        let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        if let Some(sentence) = self.sentence.as_ref().filter(|_| head == TaskHead::None) {
+            for (module, file) in sentence.weights()? {
+                checkpoint.add_below(module, file)?;
+            }
+        }
         self.build_with_head(&checkpoint, head)
     }
 
@@ -275,7 +298,7 @@ impl ModelSpec {
     /// # Errors
     /// As [`trace`](Self::trace).
     pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache()?.is_none() {
+        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache(run.kernels)?.is_none() {
             return Ok(None);
         }
         let flops = |head| Ok::<_, Error>(self.trace(Run { head, ..run })?.root().get(Quantity::Flops));
@@ -325,7 +348,7 @@ impl ModelSpec {
     /// The run's input, followed by its shape.
     fn batch(&self, run: Run) -> Result<Batch> {
         let batch = Batch::of_shape(run.size);
-        let batch = match (self.cache()?, run.size.past > 0 || run.keeps_cache) {
+        let batch = match (self.cache(run.kernels)?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,
             (Some(shape), true) => {
                 // Eager kernels cache keys and values in the activations' format.

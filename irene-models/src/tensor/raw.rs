@@ -237,6 +237,12 @@ impl Tensor {
         in_form!([x, weight] self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
     }
 
+    /// A convolution of (batch, channels, sequence) in groups of channels: weight (channels, channels in a group, kernel).
+    pub(crate) fn convolved(&self, weight: &Self) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight] self.shape(), self.format(), candle: convolution::grouped(x, weight)?)
+    }
+
     /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
     pub(crate) fn pointwise(&self, weight: &Self) -> Result<Self> {
         let x = self;
@@ -437,6 +443,11 @@ impl Tensor {
 
     pub(crate) fn narrow(&self, dim: usize, start: usize, len: usize) -> Result<Self> {
         viewed!(self, layout => layout.narrowed(dim, start, len), candle: x => x.narrow(dim, start, len))
+    }
+
+    /// A new dimension of 1 before the others, as a view.
+    pub(crate) fn unsqueezed(&self) -> Result<Self> {
+        viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
     }
 
     pub(crate) fn squeeze(&self, dim: usize) -> Result<Self> {
