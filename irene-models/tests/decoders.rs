@@ -99,7 +99,7 @@ fn difference(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
 const TOLERANCE: f32 = 1e-5;
 
 fn kernels() -> impl Strategy<Value = Kernels> {
-    prop::sample::select(vec![Kernels::Eager])
+    prop::sample::select(vec![Kernels::Eager, Kernels::Fused])
 }
 
 /// Shows the first node that differs, not two trees. A run counts the experts that it touches, which are expected by shape.
