@@ -288,8 +288,8 @@ fn logits_by_steps(path: &Path, ids: &[i64]) -> Vec<f64> {
     logits
 }
 
-/// Steps quantise the rows that a weight multiplies to 8 bits, as llama.cpp does: its logits come out. A pass over many tokens keeps the
-/// rows' 32 bits, which changes logits by less than quantising the weights did.
+/// Products of few rows quantise these to 8 bits, as llama.cpp does: its logits come out. Those of many rows keep their 32 bits, which
+/// changes logits by less than quantising the weights did.
 #[cfg(feature = "candle")]
 #[test]
 fn logits_are_those_of_llama_cpp_within_the_error_of_the_quantisation() {

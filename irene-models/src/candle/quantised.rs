@@ -189,10 +189,10 @@ impl CustomOp1 for Product<'_> {
 }
 
 impl Product<'_> {
-    /// Rows from which on it is faster to dequantise the weight once than to multiply each row with its blocks: measured on two Zen 5
-    /// cores, where candle's products of small blocks are slow.
+    /// Rows from which on it is faster to dequantise the weight once than to multiply each row with its blocks. Measured on a Zen 5 core
+    /// with 8192 outputs of 2048 inputs: 0.5 ms a row for q4_k and 1.9 ms for q8_0, against 8 ms and 0.4 ms a row.
     fn many(&self) -> usize {
-        if self.blocks.block_size() < 256 { 3 } else { 8 }
+        if self.blocks.block_size() < 256 { 6 } else { 64 }
     }
 
     /// Each row quantised to 8 bits and multiplied with blocks, as llama.cpp does.
@@ -204,7 +204,7 @@ impl Product<'_> {
 
     /// The weight dequantised, some outputs at a time, so that they stay in a core's cache; rows keep their 32 bits.
     fn of_many(&self, x: &[f32], (rows, inputs): (usize, usize)) -> Result<Vec<f32>> {
-        const WIDTH: usize = 64;
+        const WIDTH: usize = 256;
         let x = Matrix::new(x, (rows, inputs), inputs).transposed();
         // (outputs, rows), so that every task has numbers of its own.
         let mut product = vec![0.0; self.outputs * rows];
@@ -220,5 +220,34 @@ impl Product<'_> {
         })?;
         let by_row = |row: usize| product[row..].iter().step_by(rows).copied();
         Ok((0..rows).flat_map(by_row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_few_and_of_many_rows_are_those_of_the_dequantised_weight() {
+        let numbers = |count: usize, seed: usize| -> Vec<f32> {
+            (0..count).map(|i| (((i * 7919 + seed) % 1009) as f32 / 504.0 - 1.0) * ((i % 13) as f32 - 6.0)).collect()
+        };
+        let (outputs, inputs) = (300, 512);
+        let tensor = |rows: usize, seed| Tensor::from_vec(numbers(rows * inputs, seed), (rows, inputs), &Device::Cpu);
+        let weight = tensor(outputs, 3).unwrap();
+        for (format, dtype) in TYPES {
+            let blocks = QTensor::quantize(&weight, dtype).unwrap();
+            let plain = blocks.dequantize(&Device::Cpu).unwrap();
+            let matrix = Quantised::new(&blocks.data().unwrap(), dtype, [outputs, inputs], &Device::Cpu).unwrap();
+            // Rows that are quantised to 8 bits, and rows that are not.
+            for (rows, tolerance) in [(1, 2e-2), (5, 2e-2), (70, 1e-5)] {
+                let x = tensor(rows, rows).unwrap();
+                let found = matrix.affine(&x, None, Then::Nothing).unwrap();
+                let expected = operations::matmul(&x, &plain.t().unwrap()).unwrap();
+                let largest = |x: Tensor| x.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                let apart = largest((&found - &expected).unwrap()) / largest(expected);
+                assert!(apart < tolerance, "{format}, {rows} rows: {apart}");
+            }
+        }
     }
 }
