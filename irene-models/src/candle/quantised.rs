@@ -1,16 +1,20 @@
 //! Matrices of numbers in blocks that share scales, and products with them: of few rows by candle's kernels, of many by dequantising.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use candle_core::{
     CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail,
     quantized::{GgmlDType, QStorage, QTensor, QuantizedType},
 };
 use irene_tree::Format;
-use rayon::prelude::*;
 
 use super::{
     operations,
+    pieces::for_pieces,
     product::{Matrix, Tile},
 };
 use crate::tensor::Then;
@@ -162,8 +166,12 @@ impl Quantised {
 }
 
 fn plain(storage: CpuStorage, dims: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(floats(storage)?, dims, &Device::Cpu)
+}
+
+fn floats(storage: CpuStorage) -> Result<Vec<f32>> {
     match storage {
-        CpuStorage::F32(numbers) => Tensor::from_vec(numbers, dims, &Device::Cpu),
+        CpuStorage::F32(numbers) => Ok(numbers),
         _ => bail!("blocks become 32-bit floats"),
     }
 }
@@ -208,16 +216,21 @@ impl Product<'_> {
         let x = Matrix::new(x, (rows, inputs), inputs).transposed();
         // (outputs, rows), so that every task has numbers of its own.
         let mut product = vec![0.0; self.outputs * rows];
-        product.par_chunks_mut((WIDTH * rows).max(1)).enumerate().try_for_each(|(piece, product)| {
+        let fault = OnceLock::new();
+        for_pieces(&mut product, (WIDTH * rows).max(1), |piece, product| {
             let (first, count) = ((piece * WIDTH) as u32, product.len() / rows);
             let ids: Vec<u32> = (first..first + count as u32).collect();
-            let CpuStorage::F32(weight) = self.blocks.embedding(&ids, self.outputs, inputs)? else {
-                bail!("blocks become 32-bit floats")
-            };
-            let weight = Matrix::new(&weight, (count, inputs), inputs);
-            Tile::new(product, (count, rows), rows).fill_with_product(weight, x, 1.0);
-            Ok(())
-        })?;
+            match self.blocks.embedding(&ids, self.outputs, inputs).and_then(floats) {
+                Ok(weight) => {
+                    let weight = Matrix::new(&weight, (count, inputs), inputs);
+                    Tile::new(product, (count, rows), rows).fill_with_product(weight, x, 1.0);
+                }
+                Err(error) => drop(fault.set(error)),
+            }
+        });
+        if let Some(error) = fault.into_inner() {
+            return Err(error);
+        }
         let by_row = |row: usize| product[row..].iter().step_by(rows).copied();
         Ok((0..rows).flat_map(by_row).collect())
     }
