@@ -227,7 +227,7 @@ mod tests {
         let device = Device::Cpu;
         for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 64), (3, 65, 63), (7, 600, 130), (9, 33, 200), (300, 20, 70)]
         {
-            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1e-2)] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 1e-3), (DType::BF16, 5e-3)] {
                 let tensor = |count, seed, dims: &[usize]| {
                     Tensor::from_vec(numbers(count, seed), dims, &device).unwrap().to_dtype(dtype).unwrap()
                 };
@@ -238,7 +238,7 @@ mod tests {
                 let found = affine(&x, &[(&panels, Some(&bias)), (&panels, None)], Then::Relu).unwrap();
                 let [x, weight, bias] = [&x, &weight, &bias].map(|x| x.to_dtype(DType::F64).unwrap());
                 let product = x.matmul(&weight.contiguous().unwrap()).unwrap();
-                let scale = (inputs as f64).sqrt();
+                let scale = product.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap().max(1.0);
                 for (found, expected) in found.iter().zip([product.broadcast_add(&bias).unwrap(), product.clone()]) {
                     let expected = expected.relu().unwrap();
                     let worst = (found.to_dtype(DType::F64).unwrap() - expected).unwrap().abs().unwrap();
