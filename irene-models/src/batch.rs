@@ -369,6 +369,8 @@ pub struct ModelOutput {
     pub last_hidden_state: Tensor,
     /// (batch, hidden), for models with a pooler.
     pub pooler_output: Option<Tensor>,
+    /// (batch, width), for models with the modules of sentence-transformers.
+    pub sentence_embedding: Option<Tensor>,
     /// (batch, tokens, classes) of a head, for models that have one; (batch, classes) if the head classifies whole sequences.
     pub logits: Option<Tensor>,
     /// The keys and values of all tokens so far, where a cache is kept.
@@ -377,7 +379,7 @@ pub struct ModelOutput {
 
 impl From<Tensor> for ModelOutput {
     fn from(last_hidden_state: Tensor) -> Self {
-        Self { last_hidden_state, pooler_output: None, logits: None, cache: None }
+        Self { last_hidden_state, pooler_output: None, sentence_embedding: None, logits: None, cache: None }
     }
 }
 
@@ -385,6 +387,7 @@ impl Tensors for ModelOutput {
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
         tensors.push(&self.last_hidden_state);
         self.pooler_output.list(tensors);
+        self.sentence_embedding.list(tensors);
         self.logits.list(tensors);
         self.cache.list(tensors);
     }

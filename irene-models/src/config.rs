@@ -73,6 +73,11 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Gives a field another value.
+    pub(crate) fn set(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), value);
+    }
+
     /// Whether the field is there, even if it is null.
     pub(crate) fn has_field(&self, field: &str) -> bool {
         self.fields.contains_key(field)

@@ -35,6 +35,7 @@ mod models;
 mod quantisation;
 mod registry;
 mod run;
+mod sentence;
 mod tensor;
 #[cfg(feature = "text")]
 mod text;

@@ -80,9 +80,24 @@ impl<'a> Weights<'a> {
         Self { source: self.source, loaded: Rc::clone(&self.loaded), key, name }
     }
 
+    /// The same place in another source, such as one that reads the keys of another code.
+    pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
+        Weights { source, loaded: Rc::clone(&self.loaded), key: self.key.clone(), name: self.name.clone() }
+    }
+
+    /// Where the parameters come from.
+    pub(crate) fn source(&self) -> &'a dyn WeightSource {
+        self.source
+    }
+
     /// The child with this name.
     pub fn child(&self, name: &'static str) -> Self {
         self.below(self.key_of(name), Cow::Borrowed(name))
+    }
+
+    /// The child with a name that is not known before a file is read.
+    pub(crate) fn child_of_file(&self, name: String) -> Self {
+        self.below(self.key_of(&name), Cow::Owned(name))
     }
 
     /// The child with this name, which older checkpoints have under another key; `probe` is the key of a parameter in it.

@@ -26,7 +26,7 @@ use crate::{
   irene trace gpt2 --sequences 8 --past 512
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
-    /// Models, each a built-in name, a path to a config.json or its directory, or - for a config on the standard input
+    /// Models, each a built-in name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<String>,
     #[command(flatten)]

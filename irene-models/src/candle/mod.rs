@@ -11,6 +11,7 @@ mod made_up;
 mod on_cpu;
 pub(crate) mod operations;
 pub(crate) mod panels;
+pub(crate) mod picking;
 mod product;
 pub(crate) mod quantised;
 mod sampling;

@@ -10,6 +10,7 @@ use crate::{
     ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
     quantisation::{self, Quantisation},
+    sentence::{Sentence, SentenceModel},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -67,6 +68,12 @@ pub trait Model {
     /// # Errors
     /// [`Error::Input`] for a sequence that is too long; errors of candle and the visitor.
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
+
+    /// Runs the model's parts below a root that is entered already.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
 }
 
 impl<M> Model for M
@@ -79,6 +86,10 @@ where
 
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         cx.call(self, batch)
+    }
+
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        self.forward(cx, batch)
     }
 }
 
@@ -103,6 +114,8 @@ pub struct ModelSpec {
     origin: Origin,
     /// The GGUF file that the config is from.
     stored: Option<Gguf>,
+    /// The modules behind the model, if it is the first of a pipeline.
+    sentence: Option<Sentence>,
     notes: Vec<String>,
 }
 
@@ -223,7 +236,12 @@ impl ModelSpec {
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        self.architecture.build(&self.config, &Weights::root(source), head)
+        let weights = Weights::root(source);
+        let model = self.architecture.build(&self.config, &weights, head)?;
+        match &self.sentence {
+            Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
+            _ => Ok(model),
+        }
     }
 
     fn refuse(&self, reason: String) -> Error {
@@ -249,7 +267,12 @@ impl ModelSpec {
             return self.build_with_head(&weights, head);
         }
         quantisation::refuse_to_run(&self.config)?;
-        let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        if let Some(sentence) = self.sentence.as_ref().filter(|_| head == TaskHead::None) {
+            for (module, file) in sentence.weights()? {
+                checkpoint.add_below(module, file)?;
+            }
+        }
         self.build_with_head(&checkpoint, head)
     }
 

@@ -2,6 +2,7 @@
 
 mod affine;
 mod layout;
+mod picking;
 mod raw;
 mod routing;
 

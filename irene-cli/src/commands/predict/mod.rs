@@ -38,7 +38,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
-    /// Models, each a built-in name or a path to a config.json or its directory; or .jsonl files of measured trees; - reads either from
+    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; - reads either from
     /// the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,

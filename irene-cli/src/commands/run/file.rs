@@ -22,7 +22,8 @@ impl Tensors {
     /// What the model gives, in its own format.
     pub(super) fn add_output(&mut self, output: &ModelOutput) -> Result<()> {
         self.add("last_hidden_state", &output.last_hidden_state)?;
-        output.pooler_output.iter().try_for_each(|pooled| self.add("pooler_output", pooled))
+        output.pooler_output.iter().try_for_each(|pooled| self.add("pooler_output", pooled))?;
+        output.sentence_embedding.iter().try_for_each(|vector| self.add("sentence_embedding", vector))
     }
 
     /// Every node's output, from a pass of its own.

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     model: ModelArgs,
     #[command(flatten)]
     input: input::InputArgs,
-    /// Write last_hidden_state, and pooler_output where there is one; with --generate also the prompt's logits, generated (i64) and
+    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated (i64) and
     /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
     #[arg(long, value_name = "OUT.safetensors")]
     output: Option<PathBuf>,
@@ -107,6 +107,9 @@ fn report(spec: &ModelSpec, batch: &Batch, output: &ModelOutput, latencies: &[f6
     shape("last_hidden_state", &output.last_hidden_state)?;
     if let Some(pooled) = &output.pooler_output {
         shape("pooler_output", pooled)?;
+    }
+    if let Some(embedding) = &output.sentence_embedding {
+        shape("sentence_embedding", embedding)?;
     }
     let mut sorted = latencies.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -275,7 +275,7 @@ impl LmHead {
 }
 
 impl HeadLayers for LmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let mut logits = cx.call(&self.linear, &output.last_hidden_state)?;
         if let Some(divisor) = self.recipe.divisor {
             logits = cx.div_scalar(&logits, divisor)?;
