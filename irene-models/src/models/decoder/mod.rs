@@ -13,7 +13,7 @@ mod mixture;
 mod recipe;
 pub(crate) mod rotary;
 
-use irene_tree::{Format, Level};
+use irene_tree::{Format, Kernels, Level};
 
 pub(crate) use self::families::DECODERS;
 use self::{
@@ -51,8 +51,8 @@ impl Architecture for Decoder {
         &TaskHead::ALL
     }
 
-    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
-        Ok(Some((self.recipe)(config)?.cache()))
+    fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
+        Ok(Some((self.recipe)(config)?.cache(kernels)))
     }
 
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
