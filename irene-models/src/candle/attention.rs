@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor, bail, utils::get_num_threads};
 use super::{
     masks::Masks,
     numbers::{Held, Number, by_number, has_numbers, with_rows},
-    pieces::{for_pieces, with_scratch},
+    pieces::{for_pieces_of, with_scratch},
     product::{Matrix, Tile},
     scores::{self, State},
 };
@@ -166,9 +166,10 @@ impl<T: Number> Kernel<'_, T> {
         let Tasks { blocks, parts, rows, .. } = self.tasks;
         let len = rows * State::len(value_width);
         let mut sums = vec![0.0; batch * groups * blocks * parts * len];
-        for_pieces(&mut sums, len, |task, sums| self.run(self.block(task), task % parts == 0, sums));
+        let work = batch * heads * queries * self.sizes.keys * (self.sizes.width + value_width);
+        for_pieces_of(work, &mut sums, len, |task, sums| self.run(self.block(task), task % parts == 0, sums));
         let piece = heads * (OUTPUTS / (heads * value_width)).clamp(1, queries);
-        for_pieces(out, piece * value_width, |number, out| {
+        for_pieces_of(work, out, piece * value_width, |number, out| {
             with_scratch(value_width, |context| {
                 for (row, out) in out.chunks_exact_mut(value_width).enumerate() {
                     let place = number * piece + row;

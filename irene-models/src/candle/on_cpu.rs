@@ -6,7 +6,7 @@ use candle_core::{
 
 use super::{
     kernels::{self, Each, Pair},
-    pieces::for_pieces,
+    pieces::for_pieces_of,
     product::{Matrix, Tile},
 };
 use crate::tensor::{Binary, Scalar, Unary};
@@ -178,7 +178,8 @@ impl CustomOp2 for Products {
         let (x, y) = (matrices(x, x_layout)?, matrices(y, y_layout)?);
         let dims = [&x_layout.dims()[..outer], &[rows, columns]].concat();
         let mut out = vec![0.0; dims.iter().product()];
-        for_pieces(&mut out, rows * columns, |entry, out| {
+        let work = out.len() * x_layout.dims()[outer + 1];
+        for_pieces_of(work, &mut out, rows * columns, |entry, out| {
             Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
         });
         Ok((CpuStorage::F32(out), Shape::from(dims)))

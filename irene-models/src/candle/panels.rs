@@ -104,7 +104,8 @@ fn of_numbers<T: Number>(x: &Tensor, maps: &[Map<'_>], then: Then) -> Result<Vec
 
     let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| T::zeros(rows * panels.outputs)).collect();
     let matrices = outputs.iter_mut().zip(maps).map(|(values, (panels, _))| (&mut values[..], panels.outputs));
-    for_columns(matrices.collect(), WIDTH, |map, columns| {
+    let work = rows * inputs * maps.iter().map(|(panels, _)| panels.outputs).sum::<usize>();
+    for_columns(work, matrices.collect(), WIDTH, |map, columns| {
         let (first, count) = columns.place();
         let bias = biases[map].as_ref().map_or(&NO_BIAS[..count], |bias| &bias[first..first + count]);
         fill(columns, x_rows, maps[map].0, |row| kernels::add_bias(row, bias, then));

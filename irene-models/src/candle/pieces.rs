@@ -9,12 +9,17 @@ use candle_core::utils::barrier_pool;
 /// Runs tasks by their numbers on all threads. Idle threads spin for a while, so that they start the next operation at once.
 ///
 /// A task must not start tasks: candle's pool would wait for itself.
-pub(super) fn for_tasks(count: usize, f: impl Fn(usize) + Sync) {
+///
+/// `work` is that of all tasks, in multiplications or so: little is done on this thread, as waiting for another would take longer.
+fn for_tasks(count: usize, work: usize, f: impl Fn(usize) + Sync) {
     match count {
         0 | 1 => (0..count).for_each(f),
+        _ if work < LEAST_WORK => (0..count).for_each(f),
         _ => barrier_pool().execute_chunked(count, |tasks| tasks.for_each(&f)),
     }
 }
+
+const LEAST_WORK: usize = 1 << 15;
 
 /// A pointer that tasks may share, each for its own elements.
 struct Shared<T>(*mut T);
@@ -35,9 +40,14 @@ impl<T> Shared<T> {
 
 /// Runs `f` for pieces of this many elements (the last may have fewer), with their numbers.
 pub(super) fn for_pieces<T: Send>(values: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    for_pieces_of(usize::MAX, values, len, f);
+}
+
+/// The same for pieces with this work in all.
+pub(super) fn for_pieces_of<T: Send>(work: usize, values: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let (all, len) = (values.len(), len.max(1));
     let shared = Shared(values.as_mut_ptr());
-    for_tasks(all.div_ceil(len), |number| {
+    for_tasks(all.div_ceil(len), work, |number| {
         let first = number * len;
         // SAFETY: numbers differ, so pieces do not overlap; the last ends with the slice.
         f(number, unsafe { shared.piece(first, len.min(all - first)) });
@@ -99,6 +109,7 @@ impl<T> Columns<'_, T> {
 /// # Panics
 /// If a matrix's rows are not whole.
 pub(super) fn for_columns<T: Send>(
+    work: usize,
     matrices: Vec<(&mut [T], usize)>,
     width: usize,
     f: impl Fn(usize, Columns<'_, T>) + Sync,
@@ -112,7 +123,7 @@ pub(super) fn for_columns<T: Send>(
             (Shared(values.as_mut_ptr()), columns, values.len() / columns.max(1))
         })
         .collect();
-    for_tasks(count, |mut group| {
+    for_tasks(count, work, |mut group| {
         for (matrix, (shared, columns, rows)) in shared.iter().enumerate() {
             if group < groups(*columns) {
                 let first = group * width;
@@ -143,7 +154,7 @@ mod tests {
     fn columns_cover_every_element_once() {
         for (rows, columns) in [(1, 1), (3, 64), (2, 65), (5, 200), (0, 7)] {
             let (mut a, mut b) = (vec![0; rows * columns], vec![0; rows * 3]);
-            for_columns(vec![(&mut a, columns), (&mut b, 3)], 64, |matrix, mut part| {
+            for_columns(usize::MAX, vec![(&mut a, columns), (&mut b, 3)], 64, |matrix, mut part| {
                 let (first, _) = part.place();
                 for row in 0..part.rows() {
                     part.row(row).iter_mut().enumerate().for_each(|(i, x)| *x += 1000 * matrix + first + i + 1);
@@ -171,6 +182,6 @@ mod tests {
     #[should_panic(expected = "row < self.rows")]
     fn a_row_that_is_not_there_is_refused() {
         // One group of columns runs on this thread.
-        for_columns(vec![(&mut [0; 6], 3)], 64, |_, mut part| part.row(2)[0] = 1);
+        for_columns(usize::MAX, vec![(&mut [0; 6], 3)], 64, |_, mut part| part.row(2)[0] = 1);
     }
 }
