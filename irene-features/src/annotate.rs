@@ -5,7 +5,7 @@ use irene_tree::{NodeId, OpKind, ParameterId, Quantity, Tree};
 use crate::cost;
 
 /// The counts of a node that are summed up the tree.
-pub(crate) const SUMMED: [Quantity; 9] = [
+pub(crate) const SUMMED: [Quantity; 10] = [
     Quantity::NumParameters,
     Quantity::Flops,
     Quantity::MemBytes,
@@ -15,6 +15,7 @@ pub(crate) const SUMMED: [Quantity; 9] = [
     Quantity::CacheBytes,
     Quantity::Kernels,
     Quantity::TiledFlops,
+    Quantity::LinkBytes,
 ];
 
 const MEGA: f64 = 1e6;
@@ -81,10 +82,21 @@ fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
     let (parameter_bytes, cache_bytes) = cost::parameter_and_cache_bytes(op);
     let num_parameters = op.parameters().map(|(_, numbers)| numbers).fold(0, u64::saturating_add);
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
-    let counts = [num_parameters, counted.flops, counted.bytes, moved.bytes, copied];
-    let further = [parameter_bytes, cache_bytes, moved.kernels, moved.flops];
-    let mut all = counts.into_iter().chain(further);
-    std::array::from_fn(|_| all.next().unwrap_or_default()).map(|count| (count < u64::MAX).then_some(count as f64))
+    // Only a run on several GPUs has links.
+    let sent = (!tree.parallel.is_single()).then(|| cost::link_bytes(op));
+    let counts = [
+        Some(num_parameters),
+        Some(counted.flops),
+        Some(counted.bytes),
+        Some(moved.bytes),
+        Some(copied),
+        Some(parameter_bytes),
+        Some(cache_bytes),
+        Some(moved.kernels),
+        Some(moved.flops),
+        sent,
+    ];
+    counts.map(|count| count.filter(|&count| count < u64::MAX).map(|count| count as f64))
 }
 
 /// How many single counts one unit of the interchange format is.
@@ -95,6 +107,7 @@ fn unit(quantity: Quantity) -> f64 {
         | Quantity::MovedBytes
         | Quantity::CopiedBytes
         | Quantity::ParameterBytes
+        | Quantity::LinkBytes
         | Quantity::CacheBytes => MIB,
         _ => 1.0,
     }

@@ -69,17 +69,19 @@ impl Visitor for Below<'_> {
 /// # Errors
 /// As [`ModelSpec::trace`].
 pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
+    let mut tree = spec.visitor(run);
+    let run = spec.share(run)?;
     let prompt = Run { generate: 0, keeps_cache: true, ..run };
-    let mut tree = TreeVisitor::new(spec.name(), run.size).followed_in(run.precision, run.kernels);
+    let model = spec.shapes(prompt)?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, run: Run, times| {
-        spec.follow(run, &mut Below { tree, name, size: run.size, times, depth: 0 })
+        spec.follow(model.as_ref(), run, &mut Below { tree, name, size: run.size, times, depth: 0 })
     };
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
     if run.generate > 1 {
         // The longest step may not be followed and still be too long for the model. What fits its positions is small.
         let longest = run.size.keys().saturating_add(run.generate - 2);
-        spec.check(Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt })?;
+        spec.check_length(Size::new(run.size.sequences, 1).after(longest))?;
         tree.open("decode", "Decode", Level::Module);
         for Step { past, times } in steps(run.size.keys(), run.generate - 1) {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, cell::Cell, rc::Rc};
 
-use irene_tree::{Format, Level, ParameterId, Precision, Role, Shape};
+use irene_tree::{Format, Level, Parallel, ParameterId, Precision, Role, Shape};
 
 use crate::{Label, Result, Tensor};
 
@@ -58,12 +58,24 @@ pub struct Weights<'a> {
     loaded: Rc<Cell<u32>>,
     key: String,
     name: Cow<'static, str>,
+    parallel: Parallel,
 }
 
 impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
-        Self { source, loaded: Rc::default(), key: String::new(), name: Cow::Borrowed("root") }
+        let (key, name) = (String::new(), Cow::Borrowed("root"));
+        Self { source, loaded: Rc::default(), key, name, parallel: Parallel::default() }
+    }
+
+    /// The share that one of several GPUs has, in shapes alone.
+    pub fn shared_by(self, parallel: Parallel) -> Self {
+        Self { parallel, ..self }
+    }
+
+    /// How the run is spread over GPUs.
+    pub fn parallel(&self) -> Parallel {
+        self.parallel
     }
 
     /// The formats of parameters, activations and cache.
@@ -77,7 +89,7 @@ impl<'a> Weights<'a> {
     }
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
-        Self { source: self.source, loaded: Rc::clone(&self.loaded), key, name }
+        Self { source: self.source, loaded: Rc::clone(&self.loaded), key, name, parallel: self.parallel }
     }
 
     /// The child with this name.

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde_json::Map;
 
-use crate::{Error, Kernels, Level, Marks, Node, Operation, Precision, Result, Size, Tree, quantity::Values};
+use crate::{Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Size, Tree, quantity::Values};
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
 ///
@@ -38,6 +38,7 @@ impl TreeBuilder {
             generated: 0,
             precision: Precision::default(),
             kernels: Kernels::default(),
+            parallel: Parallel::default(),
             extra: Map::new(),
             nodes: Vec::new(),
         };
@@ -47,6 +48,12 @@ impl TreeBuilder {
     /// Sets the number formats and kernels; the default is 32-bit floats and eager kernels.
     pub fn followed_in(mut self, precision: Precision, kernels: Kernels) -> Self {
         (self.tree.precision, self.tree.kernels) = (precision, kernels);
+        self
+    }
+
+    /// Sets how the run is spread over GPUs; the default is one.
+    pub fn spread_over(mut self, parallel: Parallel) -> Self {
+        self.tree.parallel = parallel;
         self
     }
 
@@ -86,12 +93,15 @@ impl TreeBuilder {
     ///
     /// # Errors
     /// [`Error::Build`] if nothing was entered, a node is still open, or there is more than one root.
-    pub fn finish(self) -> Result<Tree> {
+    pub fn finish(mut self) -> Result<Tree> {
         let reason = match self.misuse {
             Some(reason) => reason,
             None if self.tree.nodes.is_empty() => "no node was entered",
             None if !self.open.is_empty() => "a node was entered and not left",
-            None => return Ok(self.tree),
+            None => {
+                self.tree.place_on_gpus();
+                return Ok(self.tree);
+            }
         };
         Err(Error::Build { model: self.tree.model_name, reason })
     }
@@ -127,6 +137,7 @@ impl TreeBuilder {
             subtree_len: 1,
             values: Values::default(),
             times: 1.0,
+            gpus: 1,
             id: None,
             size: None,
             operation: operation.map(Box::new),

@@ -130,6 +130,8 @@ pub struct Node {
     pub(crate) subtree_len: u32,
     pub(crate) values: Values,
     pub(crate) times: f64,
+    /// GPUs that run it at the same time. Its counts and its latency are those of one of them, its energy that of all.
+    pub gpus: u32,
     /// The identifier in the interchange format; the position gives one if it is absent.
     pub id: Option<Box<str>>,
     /// The input size of the node and everything below it, where it differs from the node above: in a generation's steps.

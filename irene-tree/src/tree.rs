@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{Kernels, Level, Marks, Node, Precision, Quantity, Size};
+use crate::{Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Quantity, Size};
 
 /// Identifies a node of one tree by its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub struct Tree {
     pub precision: Precision,
     /// How operations became kernels.
     pub kernels: Kernels,
+    /// How the run is spread over GPUs. Shapes and counts are those of one GPU's share.
+    pub parallel: Parallel,
     /// Fields beside `frontend_tree` that are not ours, kept as they were read.
     pub extra: Map<String, Value>,
     pub(crate) nodes: Vec<Node>,
@@ -208,6 +210,9 @@ impl Tree {
                 if self.kernels != Kernels::default() {
                     run += &format!("/{}", self.kernels.name());
                 }
+                if !self.parallel.is_single() {
+                    run += &format!("/{}", self.parallel);
+                }
                 format!("{}/{run}/{}", self.model_name, id.0)
             }
         }
@@ -218,6 +223,32 @@ impl Tree {
         match self.generated {
             0 => self.size.tokens(),
             generated => self.size.sequences.saturating_mul(generated),
+        }
+    }
+
+    /// Says of every node how many GPUs run it: those of a stage, both ends of what is sent from stage to stage, and all GPUs above it.
+    pub(crate) fn place_on_gpus(&mut self) {
+        let parallel = self.parallel;
+        if parallel.is_single() {
+            return;
+        }
+        let count = |gpus: usize| u32::try_from(gpus).unwrap_or(u32::MAX);
+        let (of_stage, all) = (count(parallel.gpus_of_stage()), count(parallel.gpus()));
+        self.nodes.iter_mut().for_each(|node| node.gpus = of_stage);
+        if parallel.pipeline == 1 {
+            return;
+        }
+        let is_sent = |node: &Node| node.operation.as_ref().is_some_and(|op| op.kind == OpKind::SendRecv);
+        for index in 0..self.nodes.len() {
+            if !is_sent(&self.nodes[index]) {
+                continue;
+            }
+            self.nodes[index].gpus = of_stage.saturating_mul(2);
+            let mut above = index;
+            while above > 0 {
+                above = self.nodes[above].parent as usize;
+                self.nodes[above].gpus = all;
+            }
         }
     }
 
@@ -236,6 +267,9 @@ impl fmt::Display for Tree {
         if self.precision != Precision::default() {
             write!(f, " in {}", self.precision)?;
         }
-        if self.kernels != Kernels::default() { write!(f, ", {}", self.kernels.name()) } else { Ok(()) }
+        if self.kernels != Kernels::default() {
+            write!(f, ", {}", self.kernels.name())?;
+        }
+        if self.parallel.is_single() { Ok(()) } else { write!(f, ", {}", self.parallel) }
     }
 }

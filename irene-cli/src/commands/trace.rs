@@ -1,4 +1,5 @@
 use anyhow::Result;
+use irene_models::Run;
 use irene_tree::{
     Quantity, Tree, jsonl,
     render::{self, Column, Table, TableOptions},
@@ -6,7 +7,7 @@ use irene_tree::{
 
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
-    following::{self, RunArgs, SizesArgs},
+    following::{self, ParallelArgs, RunArgs, SizesArgs},
     refuse,
 };
 use crate::{
@@ -32,6 +33,8 @@ pub(crate) struct Args {
     sizes: SizesArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    parallel: ParallelArgs,
     #[command(flatten)]
     output: TreeOutputArgs,
     /// Show the tree to this depth (text)
@@ -88,7 +91,7 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
     for name in &args.models {
         let spec = following::model(name)?;
         for (place, size) in sizes.iter().enumerate() {
-            let run = args.run.run(&spec, *size, args.math)?;
+            let run = Run { parallel: args.parallel.parallel(), ..args.run.run(&spec, *size, args.math)? };
             trees.push(spec.trace(run)?);
             if place == 0 {
                 following::tell_what_is_left_out(&spec, run)?;

@@ -71,6 +71,11 @@ impl ExpertWeights {
         std::iter::once(self.operand).chain(self.bias.as_ref().map(Tensor::operand))
     }
 
+    /// How many experts there are, on one GPU.
+    pub(crate) fn experts(&self) -> f64 {
+        self.operand.shape.dims().first().map_or(0.0, |&experts| experts as f64)
+    }
+
     /// Numbers in the weight of one expert.
     pub(crate) fn numbers_of_one(&self) -> f64 {
         let dims = self.operand.shape.dims();

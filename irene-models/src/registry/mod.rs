@@ -1,6 +1,6 @@
 mod find;
 
-use irene_tree::{Kernels, Precision, Quantity, Tree};
+use irene_tree::{Kernels, Parallel, Precision, Quantity, Size, Tree};
 
 use self::find::Origin;
 use crate::{
@@ -44,6 +44,11 @@ pub trait Architecture: Sync {
     /// [`Error::Config`] for a missing or contradictory field.
     fn cache(&self, _config: &Config) -> Result<Option<CacheShape>> {
         Ok(None)
+    }
+
+    /// Whether several GPUs can share a copy of the model: then [`build`](Self::build) gives one GPU's share, by [`Weights::parallel`].
+    fn is_shared_by_gpus(&self) -> bool {
+        false
     }
 
     /// Builds the model with one of its heads.
@@ -180,12 +185,17 @@ impl ModelSpec {
     /// # Errors
     /// As [`Architecture::build`]; [`Error::Input`] for a head that the model does not have.
     pub fn build_with_head(&self, source: &dyn WeightSource, head: TaskHead) -> Result<Box<dyn Model>> {
+        self.build_share(source, head, Parallel::default())
+    }
+
+    /// One GPU's share of the model.
+    fn build_share(&self, source: &dyn WeightSource, head: TaskHead, parallel: Parallel) -> Result<Box<dyn Model>> {
         if !self.heads().contains(&head) {
             let known: Vec<_> = self.heads().iter().map(|head| head.name()).collect();
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        self.architecture.build(&self.config, &Weights::root(source), head)
+        self.architecture.build(&self.config, &Weights::root(source).shared_by(parallel), head)
     }
 
     fn refuse(&self, reason: String) -> Error {
@@ -224,9 +234,14 @@ impl ModelSpec {
         let tree = if run.generate > 0 {
             generation::trace(self, run)?
         } else {
-            let mut visitor = TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels);
-            self.follow(run, &mut visitor)?;
-            visitor.finish()?
+            let mut visitor = self.visitor(run);
+            let share = self.share(run)?;
+            self.follow(self.shapes(share)?.as_ref(), share, &mut visitor)?;
+            let mut tree = visitor.finish()?;
+            if share.size != run.size {
+                tree.nodes_mut()[0].size = Some(share.size);
+            }
+            tree
         };
         Ok(if run.shows_math { tree } else { tree.without_math() })
     }
@@ -244,35 +259,71 @@ impl ModelSpec {
         Ok(without.zip(with).map(|(without, with)| (with - without) / without))
     }
 
-    /// Follows a run by shape, with a visitor.
-    pub(crate) fn follow(&self, run: Run, visitor: &mut dyn Visitor) -> Result<()> {
-        self.follow_in(Cx::visited(visitor), run)
+    /// A visitor for the tree of a run.
+    pub(crate) fn visitor(&self, run: Run) -> TreeVisitor {
+        TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels).spread_over(run.parallel)
     }
 
-    /// Follows a run by shape and tells nobody: whether the model can take it.
-    pub(crate) fn check(&self, run: Run) -> Result<()> {
-        self.follow_in(Cx::silent(), run)
-    }
-
-    fn follow_in(&self, cx: Cx<'_>, run: Run) -> Result<()> {
-        let Run { size, precision, kernels, .. } = run;
+    /// The run with the sequences of one GPU.
+    pub(crate) fn share(&self, run: Run) -> Result<Run> {
         const LARGEST_BATCH: usize = 1 << 24;
+        let Run { size, parallel: Parallel { tensor, pipeline, expert, data }, .. } = run;
         if size.sequences == 0 || size.sequences > LARGEST_BATCH {
             return Err(self.refuse(format!("batch size must be from 1 to {LARGEST_BATCH}, found {}", size.sequences)));
         }
         if size.new == 0 {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
-        let model = match &self.stored {
+        if let Some(degree) = [tensor, pipeline, expert, data].into_iter().find(|of| !(1..=Parallel::MOST).contains(of))
+        {
+            return Err(self.refuse(format!("a run is on 1 to {} GPUs, found {degree}", Parallel::MOST)));
+        }
+        if !self.architecture.is_shared_by_gpus() && [tensor, pipeline, expert] != [1; 3] {
+            let flag =
+                [("tensor", tensor), ("pipeline", pipeline), ("expert", expert)].into_iter().find(|(_, of)| *of > 1);
+            let flag = flag.map_or("", |(name, _)| name);
+            let reason =
+                format!("--{flag}-parallel is not followed for {}: --data-parallel alone is", self.model_type());
+            return Err(self.refuse(reason));
+        }
+        let of_stage = run.parallel.gpus_of_stage();
+        if of_stage % expert != 0 || (tensor % expert != 0 && expert % tensor != 0) {
+            return Err(self.refuse(format!(
+                "--expert-parallel {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
+                 --tensor-parallel {tensor} x --data-parallel {data}"
+            )));
+        }
+        if size.sequences % data != 0 {
+            let reason = format!("--data-parallel {data} does not divide the batch of {} sequences", size.sequences);
+            return Err(self.refuse(reason));
+        }
+        Ok(Run { size: Size { sequences: size.sequences / data, ..size }, ..run })
+    }
+
+    /// The model of a run, as shapes of one GPU's share.
+    pub(crate) fn shapes(&self, run: Run) -> Result<Box<dyn Model>> {
+        let Run { precision, head, parallel, .. } = run;
+        match &self.stored {
             // In its own precision, a file's tensors have formats of their own.
             Some(file) if self.config.precision()? == precision => {
-                self.build_with_head(&StoredShapes::new(file.clone(), precision)?, run.head)?
+                let shapes = StoredShapes::new(file.clone(), precision)?.shared(!parallel.is_single());
+                self.build_share(&shapes, head, parallel)
             }
-            _ => self.build_with_head(&ShapesOnly(precision), run.head)?,
-        };
-        let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
-        model.run(&mut cx, &self.batch(run)?)?;
+            _ => self.build_share(&ShapesOnly(precision), head, parallel),
+        }
+    }
+
+    /// Follows a model of [`shapes`](Self::shapes) through a pass over one GPU's sequences, with a visitor.
+    pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
+        let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
+        model.run(&mut cx.with_parallel(share.parallel), &self.batch(share)?)?;
         Ok(())
+    }
+
+    /// Refuses a pass whose sequences are longer than the model has positions.
+    pub(crate) fn check_length(&self, size: Size) -> Result<()> {
+        let cache = Cache { past: size.past, ..Cache::default() };
+        Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
     }
 
     /// The run's input, followed by its shape.
@@ -281,6 +332,7 @@ impl ModelSpec {
         let batch = match (self.cache()?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,
             (Some(shape), true) => {
+                let shape = shape.shared_by(run.parallel.tensor);
                 // Eager kernels cache keys and values in the activations' format.
                 let Precision { activations, cache, .. } = run.precision;
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };

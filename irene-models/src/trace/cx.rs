@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use irene_tree::{Format, Kernels, Level, Operation};
+use irene_tree::{Format, Kernels, Level, Operation, Parallel};
 
 use super::Tensors;
 use crate::{Result, Tensor};
@@ -85,17 +85,18 @@ pub struct Cx<'v> {
     visitor: Option<&'v mut dyn Visitor>,
     kernels: Kernels,
     cache_format: Option<Format>,
+    pub(super) parallel: Parallel,
 }
 
 impl<'v> Cx<'v> {
     /// A context that only runs, with fused kernels where there are any.
     pub fn silent() -> Self {
-        Self { visitor: None, kernels: Kernels::Fused, cache_format: None }
+        Self { visitor: None, kernels: Kernels::Fused, cache_format: None, parallel: Parallel::default() }
     }
 
     /// A context that tells the visitor of every node; kernels are eager.
     pub fn visited(visitor: &'v mut dyn Visitor) -> Self {
-        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None }
+        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None, parallel: Parallel::default() }
     }
 
     /// The same context with these kernels.
@@ -108,9 +109,14 @@ impl<'v> Cx<'v> {
         Self { cache_format: Some(format), ..self }
     }
 
+    /// The same context for one GPU of a run that is spread over several: followed by shape alone.
+    pub fn with_parallel(self, parallel: Parallel) -> Self {
+        Self { parallel, ..self }
+    }
+
     /// Runs something that no visitor hears of: numbers that engines look up in tables inside other kernels.
     pub(crate) fn untraced<T>(&self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
-        run(&mut Cx { visitor: None, kernels: self.kernels, cache_format: self.cache_format })
+        run(&mut Cx { visitor: None, ..*self })
     }
 
     /// How operations become kernels.
@@ -138,7 +144,7 @@ impl<'v> Cx<'v> {
             visitor.enter(module.label(), &inputs)?;
         }
         let output = module.forward(self, input)?;
-        let (kernels, cache_format) = (self.kernels, self.cache_format);
+        let Self { kernels, cache_format, parallel, .. } = *self;
         if let Some(visitor) = &mut self.visitor {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
@@ -146,7 +152,10 @@ impl<'v> Cx<'v> {
                 Kernels::Eager => operation,
                 Kernels::Fused => operation.in_one_kernel(),
             });
-            let rerun = &mut || finished(&module.forward(&mut Cx { visitor: None, kernels, cache_format }, input)?);
+            let rerun = &mut || {
+                let mut cx = Cx { visitor: None, kernels, cache_format, parallel };
+                finished(&module.forward(&mut cx, input)?)
+            };
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)

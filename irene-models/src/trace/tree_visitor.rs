@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Level, Node, Precision, Size, Tree, TreeBuilder};
+use irene_tree::{Kernels, Level, Node, Parallel, Precision, Size, Tree, TreeBuilder};
 
 use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
@@ -18,6 +18,11 @@ impl TreeVisitor {
     /// The same for a pass in these formats and kernels.
     pub fn followed_in(self, precision: Precision, kernels: Kernels) -> Self {
         Self { builder: self.builder.followed_in(precision, kernels) }
+    }
+
+    /// The same for one GPU of a run that is spread over several.
+    pub fn spread_over(self, parallel: Parallel) -> Self {
+        Self { builder: self.builder.spread_over(parallel) }
     }
 
     /// Opens a node that is no module of the model, or a module under another name.

@@ -82,6 +82,7 @@ impl Given {
                     return Err(A::Error::custom(format!("expected a number above 0, found {}", node.times)));
                 }
             }
+            fields::GPUS => node.gpus = map.next_value::<Option<f64>>()?.map_or(Ok(1), |gpus| count(gpus, 1))? as u32,
             fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
             fields::MARKS => {
                 node.marks = map.next_value::<Option<Vec<Mark>>>()?.unwrap_or_default().into_iter().collect();

@@ -10,6 +10,7 @@ mod latent;
 mod layer;
 mod masks;
 mod mixture;
+mod parallel;
 mod recipe;
 pub(crate) mod rotary;
 
@@ -59,15 +60,21 @@ impl Architecture for Decoder {
         Ok((self.recipe)(config)?.positions)
     }
 
+    fn is_shared_by_gpus(&self) -> bool {
+        true
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let recipe = (self.recipe)(config)?;
+        let vocabulary = recipe.vocabulary;
+        let recipe = recipe.shared_by(config, weights.parallel())?;
         let (classes, of_head, hidden) = (recipe.head_classes(), recipe.head, recipe.hidden);
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
                 let sizes = [hidden, config.num_labels()?];
                 Box::new(OverAll(Linear::load_with(&weights.child("score"), sizes, None)?))
             } else {
-                Box::new(LmHead::load(weights, of_head, tokens)?)
+                Box::new(LmHead::load(weights, of_head, tokens, vocabulary)?)
             })
         };
         if recipe.names.inner.is_some() {
@@ -120,6 +127,8 @@ struct DecoderModel {
     rotary: Vec<RotaryEmbedding>,
     layers: Vec<DecoderLayer>,
     norm: Option<Norm>,
+    /// The first layer of each stage of the pipeline after the first.
+    stages: Vec<usize>,
     recipe: Recipe,
 }
 
@@ -148,6 +157,7 @@ impl DecoderModel {
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
             layers: load_layers(weights, &recipe)?,
             norm: recipe.final_norm.map(load_norm).transpose()?,
+            stages: parallel::stages(recipe.layers.len(), weights.parallel().pipeline),
             recipe,
         })
     }
@@ -157,6 +167,8 @@ impl DecoderModel {
             Tokens::Plain(table) => cx.call(table, &batch.input_ids)?,
             Tokens::Scaled(table) => cx.call(table, &batch.input_ids)?,
         };
+        // Each GPU has a part of the rows, and zeros for the others.
+        hidden = cx.all_reduce(&hidden)?;
         if let (Some(scale), Tokens::Plain(_)) = (self.recipe.embedding_scale, &self.tokens) {
             hidden = cx.mul_scalar(&hidden, scale)?;
         }
@@ -239,6 +251,9 @@ impl Module for DecoderModel {
         let mut stream = Stream::new(hidden);
         let mut kept = Vec::new();
         for (place, layer) in self.layers.iter().enumerate() {
+            if self.stages.contains(&place) {
+                stream = stream.sent(cx)?;
+            }
             let (next, of_layer) = cx.call(layer, (&stream, (&positions, batch.past_of_layer(place))))?;
             stream = next;
             kept.extend(of_layer);
@@ -258,11 +273,12 @@ impl Module for DecoderModel {
 /// From hidden states to logits.
 struct LmHead {
     linear: Linear,
+    vocabulary: usize,
     recipe: HeadRecipe,
 }
 
 impl LmHead {
-    fn load(weights: &Weights<'_>, recipe: HeadRecipe, tokens: &Embedding) -> Result<Self> {
+    fn load(weights: &Weights<'_>, recipe: HeadRecipe, tokens: &Embedding, vocabulary: usize) -> Result<Self> {
         let place = weights.child_also(recipe.name, recipe.key, "weight");
         let bias = recipe.biased.then(|| place.parameter("bias", [tokens.rows()])).transpose()?;
         let linear = if recipe.is_tied {
@@ -270,13 +286,15 @@ impl LmHead {
         } else {
             Linear::load_with(&place, [tokens.width(), tokens.rows()], bias)?
         };
-        Ok(Self { linear, recipe })
+        Ok(Self { linear, vocabulary, recipe })
     }
 }
 
 impl HeadLayers for LmHead {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
-        let mut logits = cx.call(&self.linear, &output.last_hidden_state)?;
+        let logits = cx.call(&self.linear, &output.last_hidden_state)?;
+        let last = logits.shape().rank() - 1;
+        let mut logits = cx.all_gather(&logits, last, self.vocabulary)?;
         if let Some(divisor) = self.recipe.divisor {
             logits = cx.div_scalar(&logits, divisor)?;
         }
