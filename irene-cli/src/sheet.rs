@@ -25,17 +25,18 @@ pub(crate) struct Field {
     unit: &'static str,
     is_word: bool,
     rank: u8,
+    is_in_text: bool,
 }
 
 impl Field {
     /// A column of words.
     pub(crate) fn word(key: &str, title: &str) -> Self {
-        Self { key: key.into(), title: title.into(), unit: "", is_word: true, rank: 0 }
+        Self { key: key.into(), title: title.into(), unit: "", is_word: true, rank: 0, is_in_text: true }
     }
 
     /// A column of figures in a unit of [`render::in_unit`].
     pub(crate) fn figure(key: &str, title: &str, unit: &'static str) -> Self {
-        Self { key: key.into(), title: title.into(), unit, is_word: false, rank: 0 }
+        Self { key: key.into(), title: title.into(), unit, is_word: false, rank: 0, is_in_text: true }
     }
 
     pub(crate) fn of(quantity: Quantity) -> Self {
@@ -45,6 +46,11 @@ impl Field {
     /// Its rank where a terminal has not enough room; the greatest go first.
     pub(crate) fn rank(self, rank: u8) -> Self {
         Self { rank, ..self }
+    }
+
+    /// For CSV and JSON alone.
+    pub(crate) fn only_data(self) -> Self {
+        Self { is_in_text: false, ..self }
     }
 
     fn title_with_unit(&self) -> String {
@@ -145,7 +151,8 @@ impl Sheet {
     /// The figures that some row has, as wide as the terminal at most.
     pub(crate) fn text(&self) -> String {
         let is_known = |column: usize| self.rows.iter().any(|row| !row[column].text("").is_empty());
-        let shown: Vec<usize> = (0..self.fields.len()).filter(|&column| is_known(column)).collect();
+        let shown: Vec<usize> =
+            (0..self.fields.len()).filter(|&column| self.fields[column].is_in_text && is_known(column)).collect();
         let mut grid = Grid::new(shown.iter().map(|&column| {
             let Field { title, is_word, rank, .. } = &self.fields[column];
             if *is_word { Heading::left(title) } else { Heading::right(title) }.rank(*rank)

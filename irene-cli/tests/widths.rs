@@ -39,6 +39,7 @@ impl Files {
         let Self { trees, predicted, records, other_records, surrogates, designs } = self;
         let mut calls = vec![
             "models".into(),
+            "models --family bert".into(),
             "devices".into(),
             "config".into(),
             "doctor --watch 1 --tdp-watts 50".into(),

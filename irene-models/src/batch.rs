@@ -13,6 +13,8 @@ pub struct Batch {
     pub position_ids: Option<Tensor>,
     /// Keys and values of earlier tokens. None means that none are kept.
     pub cache: Option<Cache>,
+    /// Whether a language model's head scores the last token of each sequence alone, as a generation needs it.
+    pub scores_last: bool,
 }
 
 impl Batch {
@@ -23,7 +25,13 @@ impl Batch {
 
     /// A batch of whole sequences with these ids.
     pub fn of(input_ids: Tensor) -> Self {
-        Self { input_ids: input_ids.with_role(Role::Ids), attention_mask: None, position_ids: None, cache: None }
+        Self {
+            input_ids: input_ids.with_role(Role::Ids),
+            attention_mask: None,
+            position_ids: None,
+            cache: None,
+            scores_last: false,
+        }
     }
 
     /// The same batch with or without padding, followed by its shape.
@@ -35,6 +43,11 @@ impl Batch {
     /// The same batch after the tokens in a cache.
     pub fn after(self, cache: Cache) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// The same batch, of which a language model's head scores the last tokens alone.
+    pub fn scoring_last(self) -> Self {
+        Self { scores_last: true, ..self }
     }
 
     /// A batch to be run: ids row after row, and the mask where there is padding.

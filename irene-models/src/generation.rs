@@ -12,28 +12,41 @@ struct Step {
     times: f64,
 }
 
-/// The most steps that are followed.
+/// The steps that are followed where nothing kinks; between two kinks there are never more.
 const MOST_STEPS: usize = 4;
 
-/// Steps that stand for `count` steps, one at each length of the past from `first` on: their times add up to `count`, with the same
-/// mean length. So counts that grow linearly with the past, as FLOPs and bytes do, keep their sum.
-fn steps(first: usize, count: usize) -> Vec<Step> {
+/// Steps that stand for `count` steps, one at each length of the past from `first` on. Between two kinks, where a sliding window fills,
+/// their times add up to the steps', with the same mean length. So counts that grow linearly with the past there, as FLOPs and bytes
+/// do, keep their sum.
+fn steps(first: usize, count: usize, kinks: &[usize]) -> Vec<Step> {
+    let end = first + count;
+    let mut bounds: Vec<usize> = kinks.iter().copied().filter(|kink| (first + 1..end).contains(kink)).collect();
+    bounds.extend([first, end]);
+    bounds.sort_unstable();
+    bounds.dedup();
+    // Two steps are enough for a straight line; the others show how a node grows.
+    let most = (MOST_STEPS / (bounds.len() - 1).max(1)).max(2);
+    bounds.windows(2).flat_map(|pair| straight_steps(pair[0], pair[1] - pair[0], most)).collect()
+}
+
+/// `most` steps that stand for `count` steps from `first` on, or all of a few.
+fn straight_steps(first: usize, count: usize, most: usize) -> Vec<Step> {
     if count <= MOST_STEPS {
         return (0..count).map(|step| Step { past: first + step, times: 1.0 }).collect();
     }
     // Parts as equal as possible, each represented by its middle step.
-    let bound = |part: usize| part * count / MOST_STEPS;
+    let bound = |part: usize| part * count / most;
     let part = |part: usize| {
         let (from, to) = (bound(part), bound(part + 1));
         Step { past: first + (from + to - 1) / 2, times: (to - from) as f64 }
     };
-    let mut steps: Vec<Step> = (0..MOST_STEPS).map(part).collect();
+    let mut steps: Vec<Step> = (0..most).map(part).collect();
     // Middles between two lengths were rounded down: moving times from the first step to the last makes up for that.
     let wanted = (count * first + count * (count - 1) / 2) as f64;
     let lacking = wanted - steps.iter().map(|step| step.times * step.past as f64).sum::<f64>();
-    let moved = lacking / (steps[MOST_STEPS - 1].past - steps[0].past) as f64;
+    let moved = lacking / (steps[most - 1].past - steps[0].past) as f64;
     steps[0].times -= moved;
-    steps[MOST_STEPS - 1].times += moved;
+    steps[most - 1].times += moved;
     steps
 }
 
@@ -83,7 +96,11 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         let longest = run.size.keys().saturating_add(run.generate - 2);
         spec.check_length(Size::new(run.size.sequences, 1).after(longest))?;
         tree.open("decode", "Decode", Level::Module);
-        for Step { past, times } in steps(run.size.keys(), run.generate - 1) {
+        // A window is full when the past and the new token fill it.
+        let windows =
+            spec.cache()?.map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
+        let kinks: Vec<usize> = windows.iter().map(|window| window.saturating_sub(1)).collect();
+        for Step { past, times } in steps(run.size.keys(), run.generate - 1, &kinks) {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;
         }
@@ -103,15 +120,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn steps_are_as_many_and_as_long_as_those_they_stand_for(first in 1..5000usize, count in 0..5000usize) {
-            let steps = steps(first, count);
-            prop_assert!(steps.len() <= MOST_STEPS && steps.iter().all(|step| step.times > 0.0));
-            let number: f64 = steps.iter().map(|step| step.times).sum();
-            prop_assert!((number - count as f64).abs() <= 1e-9 * number);
-            let length: f64 = steps.iter().map(|step| step.times * step.past as f64).sum();
-            let wanted: usize = (first..first + count).sum();
-            prop_assert!((length - wanted as f64).abs() <= 1e-9 * length);
+        fn steps_are_as_many_and_as_long_as_those_they_stand_for(
+            first in 1..5000usize, count in 0..5000usize, kink in 0..8000usize,
+        ) {
+            let steps = steps(first, count, &[kink]);
+            prop_assert!(steps.len() <= 2 * MOST_STEPS && steps.iter().all(|step| step.times > 0.0));
             prop_assert!(steps.windows(2).all(|pair| pair[0].past < pair[1].past));
+            // On both sides of the kink, and so of any function that is linear there.
+            for is_before in [true, false] {
+                let all = (first..first + count).filter(|past| (*past < kink) == is_before);
+                let (number, length) = all.fold((0.0, 0.0), |(number, length), past| (number + 1.0, length + past as f64));
+                let ours = steps.iter().filter(|step| (step.past < kink) == is_before);
+                let (times, sum) =
+                    ours.fold((0.0, 0.0), |(times, sum), step| (times + step.times, sum + step.times * step.past as f64));
+                prop_assert!((times - number).abs() <= 1e-9 * number && (sum - length).abs() <= 1e-9 * length);
+            }
         }
     }
 }

@@ -40,6 +40,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
+pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
 pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
 pub use complete::complete;

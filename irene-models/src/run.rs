@@ -29,7 +29,8 @@ pub struct Run {
     pub parallel: Parallel,
     /// Whether the batch has a mask for padding: models then run more operations.
     pub is_padded: bool,
-    /// Whether keys and values are kept for later tokens. A pass with a past always keeps them.
+    /// Whether keys and values are kept for later tokens, and the head scores the last token alone, as in a generation's prompt. A pass
+    /// with a past always keeps them.
     pub keeps_cache: bool,
     /// Tokens that are generated for each sequence after the prompt, each but the first by a pass of its own; 0 for a single pass.
     pub generate: usize,
@@ -61,7 +62,7 @@ pub enum TaskHead {
     /// Nothing: the model as IrEne measured it.
     #[default]
     None,
-    /// A language model's: a score for each token of the vocabulary, at every position. Engines compute the last of a prompt alone.
+    /// A language model's: a score for each token of the vocabulary, at every position, or at the last of a generation's prompt.
     Lm,
     /// A score for each of the config's classes.
     Classification,

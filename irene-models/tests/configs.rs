@@ -104,29 +104,6 @@ proptest! {
 }
 
 #[test]
-fn the_public_models_have_their_published_parameters() {
-    let published = [
-        ("bert-base-uncased", 109_482_240.0),
-        ("distilbert-base-uncased", 66_362_880.0),
-        ("roberta-base", 124_645_632.0),
-        ("gpt2", 124_439_808.0),
-        ("distilgpt2", 81_912_576.0),
-        ("openai-gpt", 116_534_784.0),
-        ("google/electra-small-discriminator", 13_483_008.0),
-        ("google/electra-base-discriminator", 108_891_648.0),
-        ("google/electra-large-discriminator", 334_092_288.0),
-    ];
-    for (name, parameters) in published {
-        let tree = ModelSpec::find(name).unwrap().trace(Size::new(1, 1)).unwrap();
-        assert_eq!(tree.root().get(Quantity::NumParameters), Some(parameters), "{name}");
-    }
-    assert_eq!(ModelSpec::builtin_names().filter(|name| name.starts_with("google/bert_uncased_L-")).count(), 24);
-    for name in ModelSpec::builtin_names() {
-        assert!(ModelSpec::find(&name).unwrap().trace(Size::new(1, 1)).is_ok(), "{name}");
-    }
-}
-
-#[test]
 fn a_model_of_seven_billion_parameters_needs_no_memory_for_them() {
     let json = r#"{"model_type":"gpt2","n_embd":4096,"n_layer":32,"n_head":32,"n_positions":2048,"vocab_size":50257}"#;
     let tree = traced(json, 8, 2048);

@@ -16,6 +16,22 @@ fn spec(is_gpt2: bool, layers: usize, heads: usize, width: usize) -> ModelSpec {
     ModelSpec::from_config("small", Config::from_json("small", json.as_bytes()).unwrap()).unwrap()
 }
 
+/// GPT-2, OpenAI-GPT, and decoders whose layers attend to a window that fills in the middle, every other one or all.
+fn any_decoder() -> impl Strategy<Value = ModelSpec> {
+    let windowed = |model_type: &str, window: usize| {
+        let json = format!(
+            r#"{{"model_type":"{model_type}","hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,
+            "head_dim":4,"intermediate_size":6,"vocab_size":30,"max_position_embeddings":4000,"sliding_window":{window}}}"#
+        );
+        ModelSpec::from_config("windowed", Config::from_json("windowed", json.as_bytes()).unwrap()).unwrap()
+    };
+    (0..4usize, 2..100usize).prop_map(move |(which, window)| match which {
+        0 | 1 => spec(which == 0, 1, 2, 4),
+        2 => windowed("mistral", window),
+        _ => windowed("gemma2", window),
+    })
+}
+
 fn kernels() -> impl Strategy<Value = Kernels> {
     prop::sample::select(vec![Kernels::Eager, Kernels::Fused])
 }
@@ -32,18 +48,18 @@ const ADDED: [Quantity; 7] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_generation_comes_to_the_sum_of_its_steps(
-        is_gpt2: bool, batch in 1..4usize, prompt in 1..70usize, generate in 1..150usize, kernels in kernels(), padded: bool,
+        spec in any_decoder(), batch in 1..4usize, prompt in 1..70usize, generate in 1..150usize, kernels in kernels(), padded: bool,
         dtype in prop::sample::select(vec!["f32", "bf16", "q4_k,f16,f8_e4m3"]), head in prop::sample::select(vec![TaskHead::None, TaskHead::Lm]),
     ) {
-        let spec = spec(is_gpt2, 1, 2, 4);
         let precision: Precision = dtype.parse().unwrap();
         let run = Run { precision, kernels, head, is_padded: padded, ..Size::new(batch, prompt).into() };
         let whole = spec.trace(Run { generate, ..run }).unwrap();
-        prop_assert!(whole.check().is_ok() && whole.tokens() == batch * generate);
+        prop_assert!(whole.check().is_ok(), "{}", whole.check().unwrap_err());
+        prop_assert_eq!(whole.tokens(), batch * generate);
 
         let prefill = spec.trace(Run { keeps_cache: true, ..run }).unwrap();
         let steps = (prompt..prompt + generate - 1).map(|past| {
@@ -223,7 +239,7 @@ mod run {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn a_step_followed_by_shape_is_the_one_that_ran(

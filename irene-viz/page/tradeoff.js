@@ -20,7 +20,7 @@ export function createTradeoffView(panel, act) {
   let most = 0;
   const share = (entry) => (isKnown(entry.energy_j) && most > 0 ? entry.energy_j / most : 0);
   const board = createTable({
-    caption: "All models at this size, least energy first; choose one to predict it",
+    caption: "Models of up to a billion parameters at this size, least energy first; choose one to predict it",
     columns: [
       words("model", "Model", (entry) => entry.model),
       figures("parameters", "Parameters", (entry) => entry.num_parameters, count),

@@ -75,7 +75,7 @@ impl<'m> Greedy<'m> {
         let refuse = |reason: &str| Error::Input { model: self.model.instance_type().into(), reason: reason.into() };
         let logits = output.logits.ok_or_else(|| refuse("it generates with the head `lm` alone"))?;
         let cache = output.cache.ok_or_else(|| refuse("it keeps no keys and values"))?;
-        let logits = logits.narrow(1, size.new - 1, 1)?.squeeze(1)?;
+        let logits = logits.squeeze(1)?;
         let best = match logits.candle() {
             Some(logits) => logits.argmax(D::Minus1)?.to_dtype(candle_core::DType::I64)?.to_vec1::<i64>()?,
             None => return Err(refuse("its weights are shapes alone")),
@@ -89,7 +89,7 @@ impl<'m> Greedy<'m> {
 
 /// A pass over new tokens. Positions skip padding, as in transformers' `generate`.
 fn batch(ids: Vec<i64>, mask: Option<&[i64]>, size: Size, cache: Cache, device: &Device) -> Result<Batch> {
-    let mut batch = Batch::of_ids(ids, mask.map(<[i64]>::to_vec), size, device)?.after(cache);
+    let mut batch = Batch::of_ids(ids, mask.map(<[i64]>::to_vec), size, device)?.after(cache).scoring_last();
     if let Some(mask) = mask {
         let positions = mask.chunks(size.keys()).flat_map(|row| {
             let mut count = 0;

@@ -46,13 +46,13 @@ impl ModelFiles {
     ///
     /// # Errors
     /// [`Error::Files`] if the first is no id; [`Error::Io`] for a cache that cannot be read.
-    pub(crate) fn cached(ids: &[&str]) -> Result<Self> {
-        let first = ids.first().copied().unwrap_or_default();
+    pub(crate) fn cached(ids: &[String]) -> Result<Self> {
+        let first = ids.first().map(String::as_str).unwrap_or_default();
         let Some(cache) = cache_dir().filter(|_| is_id(first)) else {
             return Err(Error::Files { what: first.to_owned(), reason: "no such file or directory".into() });
         };
         for id in ids {
-            let hub = Hub { cache: cache.clone(), id: (*id).to_owned() };
+            let hub = Hub { cache: cache.clone(), id: id.clone() };
             if let Some(dir) = hub.snapshot()? {
                 return Ok(Self { dir: Some(dir), named: None, hub: Some(hub) });
             }

@@ -33,25 +33,34 @@ pub(super) struct WithHead<T> {
     label: Label,
     trunk: T,
     head: Box<dyn HeadLayers>,
+    /// Whether the head is a language model's.
+    scores_tokens: bool,
+}
+
+/// The last token of each sequence, (batch, 1, hidden).
+fn last_token(cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+    let last = cx.narrow(hidden, 1, hidden.dim(1).saturating_sub(1), 1)?;
+    cx.contiguous(&last)
 }
 
 impl<T: Trunk + 'static> WithHead<T> {
     /// Builds the model that `trunk` loads, at the root or below the head that `layers` loads.
     pub(super) fn build(
         weights: &Weights<'_>,
-        head: TaskHead,
+        task: TaskHead,
         classes: &HeadClasses,
         trunk: impl FnOnce(&Weights<'_>, Level) -> Result<T>,
         layers: impl FnOnce(&Embedding) -> Result<Box<dyn HeadLayers>>,
     ) -> Result<Box<dyn Model>> {
-        let class = match head {
+        let class = match task {
             TaskHead::None => return Ok(Box::new(trunk(weights, Level::Model)?)),
             TaskHead::Lm => classes.lm,
             TaskHead::Classification => classes.classification,
         };
         let trunk = trunk(&weights.child(classes.trunk), Level::Module)?;
         let head = layers(trunk.tokens())?;
-        Ok(Box::new(Self { label: weights.label(class, Level::Model), trunk, head }))
+        let scores_tokens = task == TaskHead::Lm;
+        Ok(Box::new(Self { label: weights.label(class, Level::Model), trunk, head, scores_tokens }))
     }
 }
 
@@ -61,7 +70,11 @@ impl<T: Trunk> Module for WithHead<T> {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         let output = cx.call(&self.trunk, batch)?;
-        let logits = Some(self.head.logits(cx, &output)?);
+        let scored = match self.scores_tokens && batch.scores_last {
+            true => ModelOutput { last_hidden_state: last_token(cx, &output.last_hidden_state)?, ..output.clone() },
+            false => output.clone(),
+        };
+        let logits = Some(self.head.logits(cx, &scored)?);
         Ok(ModelOutput { logits, ..output })
     }
 }

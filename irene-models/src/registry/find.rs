@@ -93,7 +93,7 @@ impl ModelSpec {
     fn of_hub(name: &str) -> Result<Self> {
         let similar = builtin::similar(name);
         let looks_like_path = name.contains('/') || !is_id(name);
-        match ModelFiles::cached(&[name]).and_then(|files| Self::of_files(name.to_owned(), files)) {
+        match ModelFiles::cached(&[name.to_owned()]).and_then(|files| Self::of_files(name.to_owned(), files)) {
             Err(Error::Files { what, .. }) if !looks_like_path && what == name => {
                 Err(Error::UnknownModel { name: what, similar })
             }

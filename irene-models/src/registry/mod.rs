@@ -4,8 +4,8 @@ use irene_tree::{Kernels, Parallel, Precision, Quantity, Size, Tree};
 
 use self::find::Origin;
 use crate::{
-    Batch, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead, TreeVisitor,
-    Visitor, WeightSource, Weights, builtin, generation,
+    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
+    TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
 };
 
@@ -117,7 +117,7 @@ impl std::fmt::Debug for ModelSpec {
 impl ModelSpec {
     /// The names of the built-in models.
     pub fn builtin_names() -> impl Iterator<Item = String> {
-        builtin::names()
+        BuiltinModel::all().iter().map(|model| model.name().to_owned())
     }
 
     /// The name.
@@ -345,6 +345,6 @@ impl ModelSpec {
                 return Err(self.refuse(reason.into()));
             }
         };
-        Ok(batch.padded(run.is_padded))
+        Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
     }
 }

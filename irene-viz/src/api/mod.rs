@@ -14,7 +14,7 @@ pub(crate) mod queries;
 use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::get};
-use irene_models::ModelSpec;
+use irene_models::{BuiltinModel, ModelSpec};
 use irene_tree::{Quantity, Size};
 use serde::Serialize;
 
@@ -66,12 +66,15 @@ async fn models(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothin
 
 pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
     let entry = |spec: ModelSpec| {
-        let tree = app.trace(&spec, Size::new(1, 1))?;
         let first = |fields: [&'static str; 3]| fields.into_iter().find_map(|field| spec.config().size(field).ok());
+        let num_parameters = match BuiltinModel::find(spec.name()).filter(|_| spec.is_builtin()) {
+            Some(model) => Some(model.parameters() as f64),
+            None => app.trace(&spec, Size::new(1, 1))?.root().get(Quantity::NumParameters),
+        };
         Ok(Model {
             name: spec.name().to_owned(),
             architecture: spec.model_type().to_owned(),
-            num_parameters: tree.root().get(Quantity::NumParameters),
+            num_parameters,
             layers: first(["num_hidden_layers", "n_layer", "n_layers"]),
             hidden_size: first(["hidden_size", "n_embd", "dim"]),
             max_seq_len: spec.longest_sequence().ok(),

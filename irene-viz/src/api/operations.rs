@@ -125,7 +125,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives::<Sweep>(200, "The energy at each size.")
             .or(&[404, 422]),
         operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<SizeQuery>)
-            .is("leaderboard", "All built-in models at one size")
+            .is("leaderboard", "The built-in models of up to a billion parameters at one size")
             .gives::<Leaderboard>(200, "The models that can take the size, least energy first.")
             .or(&[404, 422]),
         operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<SizeQuery>)

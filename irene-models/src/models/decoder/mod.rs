@@ -68,10 +68,10 @@ impl Architecture for Decoder {
         let recipe = (self.recipe)(config)?;
         let vocabulary = recipe.vocabulary;
         let recipe = recipe.shared_by(config, weights.parallel())?;
-        let (classes, of_head, hidden) = (recipe.head_classes(), recipe.head, recipe.hidden);
+        let (classes, of_head, width) = (recipe.head_classes(), recipe.head, recipe.embedding);
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
-                let sizes = [hidden, config.num_labels()?];
+                let sizes = [width, config.num_labels()?];
                 Box::new(OverAll(Linear::load_with(&weights.child("score"), sizes, None)?))
             } else {
                 Box::new(LmHead::load(weights, of_head, tokens, vocabulary)?)

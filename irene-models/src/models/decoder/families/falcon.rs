@@ -1,6 +1,6 @@
 //! Falcon and BLOOM: one projection for queries, keys and values, and scores by distance.
 
-use super::{Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, llama_like};
+use super::{Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, Turn, llama_like};
 use crate::{
     Activation,
     families::{Family, Plain},
@@ -52,7 +52,9 @@ fn falcon(config: &Config) -> Result<Recipe> {
     let activation = ("activation", "gelu");
     let biased = config.flag_or("bias", false)?;
     let classes = Classes { norm: "LayerNorm", ..classes!("Falcon") };
-    let mut recipe = llama_like(config, &Defaults { activation, is_tied: true, ..Defaults::of(classes) })?;
+    let is_by_distance = config.flag_or("alibi", false)?;
+    let rotary = (!is_by_distance).then_some(Turn::PLAIN);
+    let mut recipe = llama_like(config, &Defaults { activation, is_tied: true, rotary, ..Defaults::of(classes) })?;
     in_one_projection(&mut recipe, config, biased)?;
     recipe.attention.groups = groups;
     let of_norms = if is_new { config.size_or("num_ln_in_parallel_attn", 2)? } else { 1 };
@@ -61,9 +63,7 @@ fn falcon(config: &Config) -> Result<Recipe> {
         (true, _) => Block::Parallel { attention: "ln_attn", feed_forward: Some("ln_mlp") },
         (false, _) => Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
     };
-    if config.flag_or("alibi", false)? {
-        by_distance(&mut recipe, Alibi::BeforeScale);
-    }
+    recipe.attention.alibi = is_by_distance.then_some(Alibi::BeforeScale);
     dense(&mut recipe, Activation::from_config(config, "activation", "gelu")?, inner, biased);
     Ok(recipe)
 }
@@ -88,11 +88,11 @@ fn bloom(config: &Config) -> Result<Recipe> {
     let inner = 4 * config.size("hidden_size")?;
     let config = &config.with_default("intermediate_size", inner);
     let classes = Classes { layer: "BloomBlock", norm: "LayerNorm", ..classes!("Bloom") };
-    let mut recipe = llama_like(config, &Defaults { is_tied: true, ..Defaults::of(classes) })?;
+    let mut recipe = llama_like(config, &Defaults { is_tied: true, rotary: None, ..Defaults::of(classes) })?;
     in_one_projection(&mut recipe, config, true)?;
     recipe.positions = UNBOUNDED;
     recipe.embedding_norm = Some("word_embeddings_layernorm");
-    by_distance(&mut recipe, Alibi::AfterScale);
+    recipe.attention.alibi = Some(Alibi::AfterScale);
     dense(&mut recipe, Activation::GeluFast, inner, true);
     Ok(recipe)
 }
@@ -108,12 +108,6 @@ fn in_one_projection(recipe: &mut Recipe, config: &Config, biased: bool) -> Resu
     recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased };
     recipe.attention.out = ("dense", biased);
     Ok(())
-}
-
-fn by_distance(recipe: &mut Recipe, alibi: Alibi) {
-    recipe.attention.alibi = Some(alibi);
-    recipe.attention.rotary = Vec::new();
-    recipe.layers.iter_mut().for_each(|layer| layer.rotary = None);
 }
 
 fn dense(recipe: &mut Recipe, activation: Activation, inner: usize, biased: bool) {

@@ -1,6 +1,6 @@
 //! Gemma (2024), Gemma 2 and the text models of Gemma 3.
 
-use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, llama_like, windows::window};
+use super::{Block, Config, Decoder, Defaults, NormKind, Recipe, Result, SIZES, Turn, llama_like, windows::window};
 use crate::{
     Pairing,
     families::{Family, Plain},
@@ -43,7 +43,8 @@ const FAMILY: Family = Family {
 fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     let field = if config.value("hidden_activation").is_some() { "hidden_activation" } else { "hidden_act" };
     let activation = (field, "gelu_pytorch_tanh");
-    let defaults = Defaults { theta, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
+    let rotary = Some(Turn { theta, ..Turn::PLAIN });
+    let defaults = Defaults { rotary, is_tied: true, width: Some(256), activation, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     recipe.norm = NormKind::RmsAroundOne { eps: config.number_or("rms_norm_eps", 1e-6)? };
     recipe.embedding_scale = Some((recipe.hidden as f64).sqrt());

@@ -1,16 +1,13 @@
 //! GPT-NeoX (and Pythia), GPT-J, OPT and StarCoder 2: norms with mean and variance, feed-forward parts without a gate.
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SIZES, llama_like,
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, Recipe, Result, SIZES, Turn, llama_like,
     windows::window,
 };
 use crate::{
     Activation, Pairing,
     families::{Family, Plain},
-    models::decoder::{
-        recipe::{Classes, classes},
-        rotary::{Rotary, RotaryDefaults},
-    },
+    models::decoder::recipe::{Classes, classes},
 };
 
 /// The plain Llama with the parts that these families change.
@@ -22,11 +19,12 @@ struct Plainer {
     names: [&'static str; 2],
     biased: bool,
     is_tied: bool,
+    rotary: Option<Turn>,
 }
 
 fn plainer(config: &Config, with: &Plainer) -> Result<Recipe> {
-    let Plainer { classes, activation, is_tied, .. } = *with;
-    let mut recipe = llama_like(config, &Defaults { activation, is_tied, ..Defaults::of(classes) })?;
+    let Plainer { classes, activation, is_tied, rotary, .. } = *with;
+    let mut recipe = llama_like(config, &Defaults { activation, is_tied, rotary, ..Defaults::of(classes) })?;
     recipe.norm = NormKind::Layer { eps: config.number_or(with.eps, 1e-5)? };
     let (field, word) = activation;
     let feed_forward = FeedForward::Plain {
@@ -64,6 +62,8 @@ pub(super) const GPT_NEOX: Decoder = Decoder {
 };
 
 fn gpt_neox(config: &Config) -> Result<Recipe> {
+    let field = if config.value("rotary_emb_base").is_some() { "rotary_emb_base" } else { "rope_theta" };
+    let share = config.number_or("rotary_pct", 0.25)?;
     let with = Plainer {
         classes: Classes { layer: "GPTNeoXLayer", norm: "LayerNorm", ..classes!("GPTNeoX") },
         eps: "layer_norm_eps",
@@ -71,6 +71,7 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
         names: ["dense_h_to_4h", "dense_4h_to_h"],
         biased: true,
         is_tied: false,
+        rotary: Some(Turn { field, share, ..Turn::PLAIN }),
     };
     let mut recipe = plainer(config, &with)?;
     recipe.names.trunk = "gpt_neox";
@@ -87,15 +88,6 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
     } else {
         Block::Before { attention, feed_forward }
     };
-    let field = if config.value("rotary_emb_base").is_some() { "rotary_emb_base" } else { "rope_theta" };
-    let defaults = RotaryDefaults {
-        width: recipe.attention.width,
-        theta: 10_000.0,
-        share: config.number_or("rotary_pct", 0.25)?,
-        pairing: Pairing::Halves,
-        positions: recipe.positions,
-    };
-    recipe.attention.rotary = vec![Rotary::read(config, "full_attention", field, defaults)?];
     Ok(recipe)
 }
 
@@ -131,6 +123,8 @@ pub(super) const GPT_J: Decoder = Decoder {
 fn gpt_j(config: &Config) -> Result<Recipe> {
     let inner = config.size_or("n_inner", 4 * config.size("hidden_size")?)?;
     let config = &config.with_default("intermediate_size", inner);
+    let width = config.width_and_heads("hidden_size", "num_attention_heads").map(|(hidden, heads)| hidden / heads)?;
+    let share = config.size_or("rotary_dim", width)? as f64 / width as f64;
     let with = Plainer {
         classes: Classes { layer: "GPTJBlock", norm: "LayerNorm", ..classes!("GPTJ") },
         eps: "layer_norm_epsilon",
@@ -138,6 +132,7 @@ fn gpt_j(config: &Config) -> Result<Recipe> {
         names: ["fc_in", "fc_out"],
         biased: true,
         is_tied: false,
+        rotary: Some(Turn { share, pairing: Pairing::Neighbours, ..Turn::PLAIN }),
     };
     let mut recipe = plainer(config, &with)?;
     recipe.names.trunk = "transformer";
@@ -148,11 +143,6 @@ fn gpt_j(config: &Config) -> Result<Recipe> {
     recipe.head.biased = true;
     recipe.attention.out = ("out_proj", false);
     recipe.block = Block::Parallel { attention: "ln_1", feed_forward: None };
-    let width = recipe.attention.width;
-    let share = config.size_or("rotary_dim", width)? as f64 / width as f64;
-    let defaults =
-        RotaryDefaults { width, theta: 10_000.0, share, pairing: Pairing::Neighbours, positions: recipe.positions };
-    recipe.attention.rotary = vec![Rotary::read(config, "full_attention", "rope_theta", defaults)?];
     Ok(recipe)
 }
 
@@ -187,6 +177,7 @@ fn opt(config: &Config) -> Result<Recipe> {
         names: ["fc1", "fc2"],
         biased,
         is_tied: true,
+        rotary: None,
     };
     let mut recipe = plainer(config, &with)?;
     recipe.names.inner = Some("decoder");
@@ -196,8 +187,6 @@ fn opt(config: &Config) -> Result<Recipe> {
     recipe.learned_positions = Some((2, recipe.positions + 2));
     recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
     recipe.attention.out = ("out_proj", biased);
-    recipe.attention.rotary = Vec::new();
-    recipe.layers.iter_mut().for_each(|layer| layer.rotary = None);
     let (attention, feed_forward) = ("self_attn_layer_norm", "final_layer_norm");
     let is_before = config.flag_or("do_layer_norm_before", true)?;
     recipe.block =
@@ -226,6 +215,7 @@ pub(super) const STARCODER2: Decoder = Decoder {
             names: ["c_fc", "c_proj"],
             biased,
             is_tied: true,
+            rotary: Some(Turn::PLAIN),
         };
         let mut recipe = plainer(config, &with)?;
         recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };

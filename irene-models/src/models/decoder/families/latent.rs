@@ -1,16 +1,13 @@
 //! DeepSeek-V2 and V3: latent attention, and mixtures with experts that every token goes to.
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Recipe, Result, SIZES, llama_like,
+    Config, Decoder, Defaults, FeedForward, Recipe, Result, SIZES, Turn, llama_like,
     mixtures::{EXPERTS, ROUTER, checked},
 };
 use crate::{
     Activation, Pairing,
     families::{Family, Plain},
-    models::decoder::{
-        recipe::{Classes, Latent, Mixture, Router, Scores, Shared, classes},
-        rotary::{Rotary, RotaryDefaults},
-    },
+    models::decoder::recipe::{Classes, Latent, Mixture, Router, Scores, Shared, classes},
 };
 
 const READS: &[&str] = &[
@@ -103,27 +100,21 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
 }
 
 fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
-    let mut recipe = llama_like(config, &Defaults { width: Some(1), ..Defaults::of(classes) })?;
+    let rotary_width = config.size("qk_rope_head_dim")?;
+    let rotary = Some(Turn { pairing: Pairing::Neighbours, ..Turn::PLAIN });
+    let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };
+    let mut recipe = llama_like(config, &defaults)?;
     let rank = config.value("q_lora_rank").map(|_| config.size("q_lora_rank")).transpose()?;
     let latent = Latent {
         query_rank: rank,
         key_value_rank: config.size("kv_lora_rank")?,
         plain_width: config.size("qk_nope_head_dim")?,
-        rotary_width: config.size("qk_rope_head_dim")?,
+        rotary_width,
         value_width: config.size("v_head_dim")?,
         biased: config.flag_or("attention_bias", false)?,
     };
-    let defaults = RotaryDefaults {
-        width: latent.rotary_width,
-        theta: 10_000.0,
-        share: 1.0,
-        pairing: Pairing::Neighbours,
-        positions: recipe.positions,
-    };
-    let rotary = Rotary::read(config, "full_attention", "rope_theta", defaults)?;
-    let growth = rotary.yarn_growth_of_all(config)?;
+    let growth = recipe.attention.rotary.first().map_or(Ok(1.0), |rotary| rotary.yarn_growth_of_all(config))?;
     recipe.attention.scale = growth * growth / ((latent.plain_width + latent.rotary_width) as f64).sqrt();
-    recipe.attention.rotary = vec![rotary];
     recipe.attention.latent = Some(latent);
     let Some(experts) = config.value("n_routed_experts").map(|_| config.size("n_routed_experts")).transpose()? else {
         return Ok(recipe);

@@ -1,7 +1,7 @@
 //! Mixtures of experts: Mixtral, Qwen2-MoE, Qwen3-MoE, gpt-oss and Granite-MoE.
 
 use super::{
-    Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES,
+    Config, Decoder, Defaults, FeedForward, Projections, Recipe, Result, SIZES, Turn,
     llama::{GRANITE, granite_scales, qwen_windows},
     llama_like,
     windows::window,
@@ -76,7 +76,8 @@ pub(super) const MIXTRAL: Decoder = Decoder {
     },
     trunk: "model",
     recipe: |config| {
-        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, theta: 1e6, ..Defaults::of(classes!("Mixtral")) })?;
+        let rotary = Some(Turn { theta: 1e6, ..Turn::PLAIN });
+        let mut recipe = llama_like(config, &Defaults { eps: 1e-5, rotary, ..Defaults::of(classes!("Mixtral")) })?;
         recipe.slide(config, window(config, None)?, |_| true)?;
         let mixture = Mixture {
             name: "mlp",
@@ -200,7 +201,8 @@ pub(super) const GPT_OSS: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let classes = Classes { mixture: "GptOssMLP", ..classes!("GptOss") };
-        let defaults = Defaults { eps: 1e-5, theta: 150_000.0, width: Some(64), ..Defaults::of(classes) };
+        let rotary = Some(Turn { theta: 150_000.0, ..Turn::PLAIN });
+        let defaults = Defaults { eps: 1e-5, rotary, width: Some(64), ..Defaults::of(classes) };
         let mut recipe = llama_like(config, &defaults)?;
         let biased = config.flag_or("attention_bias", true)?;
         recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };

@@ -71,7 +71,8 @@ const READS: &[&str] = &[
 struct Defaults {
     classes: Classes,
     eps: f64,
-    theta: f64,
+    /// The rotary embedding; none for models with other positions.
+    rotary: Option<Turn>,
     is_tied: bool,
     /// Numbers in a head where a config does not say; the hidden size over the heads if this is none.
     width: Option<usize>,
@@ -80,7 +81,28 @@ struct Defaults {
 
 impl Defaults {
     const fn of(classes: Classes) -> Self {
-        Self { classes, eps: 1e-6, theta: 10_000.0, is_tied: false, width: None, activation: ("hidden_act", "silu") }
+        let rotary = Some(Turn::PLAIN);
+        Self { classes, eps: 1e-6, rotary, is_tied: false, width: None, activation: ("hidden_act", "silu") }
+    }
+}
+
+/// A family's rotary embedding where a config says nothing.
+#[derive(Clone, Copy)]
+struct Turn {
+    theta: f64,
+    /// The field of the base in older configs.
+    field: &'static str,
+    /// The share of a head that is rotated.
+    share: f64,
+    pairing: Pairing,
+}
+
+impl Turn {
+    const PLAIN: Self = Self { theta: 10_000.0, field: "rope_theta", share: 1.0, pairing: Pairing::Halves };
+
+    fn read(self, config: &Config, width: usize, positions: usize) -> Result<Rotary> {
+        let Self { theta, field, share, pairing } = self;
+        Rotary::read(config, "full_attention", field, RotaryDefaults { width, theta, share, pairing, positions })
     }
 }
 
@@ -113,12 +135,12 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let hidden = config.size("hidden_size")?;
     let Heads { heads, groups, width } = Heads::read(config, hidden, defaults.width)?;
     let positions = config.size_or("max_position_embeddings", 2048)?;
-    let rotary = RotaryDefaults { width, theta: defaults.theta, share: 1.0, pairing: Pairing::Halves, positions };
+    let rotary = defaults.rotary.map(|rotary| rotary.read(config, width, positions)).transpose()?;
     let biased = config.flag_or("attention_bias", false)?;
     let (field, word) = defaults.activation;
     let layer = LayerRecipe {
         window: None,
-        rotary: Some(0),
+        rotary: rotary.as_ref().map(|_| 0),
         feed_forward: FeedForward::Gated {
             names: ["gate_proj", "up_proj", "down_proj"],
             inner: config.size("intermediate_size")?,
@@ -156,7 +178,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             soft_cap: None,
             has_sinks: false,
             alibi: None,
-            rotary: vec![Rotary::read(config, "full_attention", "rope_theta", rotary)?],
+            rotary: rotary.into_iter().collect(),
             latent: None,
         },
         block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },

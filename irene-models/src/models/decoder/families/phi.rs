@@ -1,16 +1,13 @@
 //! Phi (1 to 2) and Phi-3 (to Phi-4).
 
 use super::{
-    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, READS, Recipe, Result, SIZES, llama_like,
-    windows::window,
+    Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections, READS, Recipe, Result, SIZES, Turn,
+    llama_like, windows::window,
 };
 use crate::{
-    Activation, Pairing,
+    Activation,
     families::Family,
-    models::decoder::{
-        recipe::{HeadNorms, classes},
-        rotary::{Rotary, RotaryDefaults},
-    },
+    models::decoder::recipe::{HeadNorms, classes},
 };
 
 pub(super) const PHI: Decoder = Decoder {
@@ -37,8 +34,9 @@ pub(super) const PHI: Decoder = Decoder {
 };
 
 fn phi(config: &Config) -> Result<Recipe> {
-    let mut recipe =
-        llama_like(config, &Defaults { activation: ("hidden_act", "gelu_new"), ..Defaults::of(classes!("Phi")) })?;
+    let rotary = Some(Turn { share: 0.5, ..Turn::PLAIN });
+    let defaults = Defaults { activation: ("hidden_act", "gelu_new"), rotary, ..Defaults::of(classes!("Phi")) };
+    let mut recipe = llama_like(config, &defaults)?;
     recipe.norm = NormKind::Layer { eps: config.number_or("layer_norm_eps", 1e-5)? };
     recipe.names.classes.norm = "LayerNorm";
     recipe.block = Block::Parallel { attention: "input_layernorm", feed_forward: None };
@@ -49,10 +47,6 @@ fn phi(config: &Config) -> Result<Recipe> {
     if config.flag_or("qk_layernorm", false)? {
         recipe.attention.head_norms = Some(HeadNorms::OfHeadsMoved(["q_layernorm", "k_layernorm"]));
     }
-    let width = recipe.attention.width;
-    let defaults =
-        RotaryDefaults { width, theta: 10_000.0, share: 0.5, pairing: Pairing::Halves, positions: recipe.positions };
-    recipe.attention.rotary = vec![Rotary::read(config, "full_attention", "rope_theta", defaults)?];
     let feed_forward = FeedForward::Plain {
         names: ["fc1", "fc2"],
         inner: config.size("intermediate_size")?,

@@ -1,0 +1,92 @@
+//! The built-in models: public configs in models.json, found by the names that they have on the Hugging Face hub.
+
+mod catalogue;
+mod release;
+
+use serde_json::{Map, Value};
+
+pub use self::catalogue::BuiltinModel;
+use self::release::Release;
+use crate::Config;
+
+/// A built-in model under one of its names.
+struct Found {
+    model: &'static BuiltinModel,
+    /// The name to show: the listed one, or the release's.
+    name: String,
+    quantisation: Option<Value>,
+}
+
+/// The built-in model with this name or id: a listed one, else a release of the same shape.
+fn look_up(name_or_id: &str) -> Option<Found> {
+    let listed = BuiltinModel::all().iter().find_map(|model| Some((model, model.listed_as(name_or_id)?)));
+    if let Some((model, name)) = listed {
+        return Some(Found { model, name: name.to_owned(), quantisation: None });
+    }
+    let release = Release::of(name_or_id);
+    let (model, listed) = BuiltinModel::all().iter().find_map(|model| Some((model, model.released_as(&release)?)))?;
+    let name = if release.is_bare() { listed } else { release.name };
+    Some(Found { model, name: name.to_owned(), quantisation: release.quantisation() })
+}
+
+/// The name and config of the built-in model with this name or id.
+pub(crate) fn find(name_or_id: &str) -> Option<(String, Config)> {
+    let Found { model, name, quantisation } = look_up(name_or_id)?;
+    let mut fields: Map<String, Value> = model.fields().clone();
+    if let Some(quantisation) = quantisation {
+        fields.insert("quantization_config".to_owned(), quantisation);
+    }
+    Some((name.clone(), Config::of_fields(format!("built-in model {name}"), fields)))
+}
+
+/// The ids by which the hub may have a model: for a built-in one all of its ids, the present one first, else the id itself.
+pub(crate) fn hub_ids(name_or_id: &str) -> Vec<String> {
+    let Some(Found { model, name, .. }) = look_up(name_or_id) else { return vec![name_or_id.to_owned()] };
+    let mut ids: Vec<String> = model.ids_of(&name).collect();
+    // An organisation that was typed is meant; a name without one is how the hub had a few models at first.
+    if let Some(typed) = ids.iter().position(|id| id.eq_ignore_ascii_case(name_or_id)) {
+        ids[..=typed].rotate_right(1);
+    }
+    if !ids.contains(&name) {
+        ids.push(name);
+    }
+    ids
+}
+
+/// The built-in names that a name may be a slip of, or the beginning of, best first.
+pub(crate) fn similar(name: &str) -> Vec<String> {
+    let names: Vec<(&str, Vec<String>)> = BuiltinModel::all()
+        .iter()
+        .flat_map(|model| model.names().map(|name| (name, model.ids_of(name).collect())))
+        .collect();
+    let known = names.iter().flat_map(|(name, ids)| std::iter::once(*name).chain(ids.iter().map(String::as_str)));
+    let name_of = |near: &str| {
+        let is_it = |(name, ids): &&(&str, Vec<String>)| *name == near || ids.iter().any(|id| id == near);
+        names.iter().find(is_it).map_or(near, |(name, _)| name).to_owned()
+    };
+    let mut near: Vec<String> = irene_tree::similar(name, known).into_iter().map(name_of).collect();
+    near.dedup();
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name_or_id: &str) -> Option<String> {
+        Some(look_up(name_or_id)?.name)
+    }
+
+    #[test]
+    fn the_typed_organisation_comes_first_among_the_ids() {
+        assert_eq!(hub_ids("gpt2"), ["openai-community/gpt2", "gpt2"]);
+        assert_eq!(hub_ids("someone/else"), ["someone/else"]);
+    }
+
+    #[test]
+    fn an_organisation_that_is_not_the_models_own_is_no_match() {
+        assert_eq!(named("OPENAI-community/GPT2").as_deref(), Some("gpt2"));
+        assert_eq!(named("someone/gpt2"), None);
+        assert_eq!(named("a/openai-community/gpt2"), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! Small configs of every family of decoders, with the flags that public configs set.
+
+use irene_models::{Config, ModelSpec};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// The tokens that every one of them takes.
+const POSITIONS: usize = 64;
+
+/// The sizes and switches that a config is made of.
+#[derive(Clone, Debug)]
+struct Draw {
+    layers: usize,
+    groups: usize,
+    per_group: usize,
+    half_width: usize,
+    inner: usize,
+    /// Switches, each with its meaning by family.
+    on: [bool; 4],
+    window: Option<usize>,
+    scaling: usize,
+}
+
+impl Draw {
+    fn heads(&self) -> usize {
+        self.groups * self.per_group
+    }
+
+    fn width(&self) -> usize {
+        2 * self.half_width
+    }
+
+    fn hidden(&self) -> usize {
+        self.heads() * self.width()
+    }
+
+    /// Llama's sizes.
+    fn llama(&self) -> Map<String, Value> {
+        let sizes = json!({
+            "hidden_size": self.hidden(), "num_hidden_layers": self.layers, "num_attention_heads": self.heads(),
+            "num_key_value_heads": self.groups, "intermediate_size": self.inner, "vocab_size": 30,
+            "max_position_embeddings": POSITIONS, "tie_word_embeddings": self.on[0],
+        });
+        sizes.as_object().cloned().unwrap_or_default()
+    }
+
+    /// A scaling of rotary embeddings, in the old or the new place, for a rotated width.
+    fn rope(&self, rotated: usize) -> Map<String, Value> {
+        let ones = |from: f64| (0..rotated / 2).map(|pair| from + 0.1 * pair as f64).collect::<Vec<_>>();
+        let mut scaling = match self.scaling {
+            0 => json!({"rope_type": "default"}),
+            1 => json!({"rope_type": "linear", "factor": 2.0}),
+            2 => json!({"rope_type": "dynamic", "factor": 2.0}),
+            3 => json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 32}),
+            4 => json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}),
+            _ => json!({"type": "longrope", "short_factor": ones(1.0), "long_factor": ones(2.0),
+                "original_max_position_embeddings": POSITIONS}),
+        };
+        let fields = if self.on[1] {
+            scaling["rope_theta"] = json!(500.0);
+            json!({ "rope_parameters": scaling })
+        } else {
+            json!({ "rope_theta": 500.0, "rope_scaling": scaling })
+        };
+        fields.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// Every family of decoders that this module makes configs of.
+pub(crate) const FAMILIES: [&str; 24] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "granite",
+    "olmo2",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "gpt_neox",
+    "gptj",
+    "opt",
+    "starcoder2",
+    "falcon",
+    "bloom",
+    "mixtral",
+    "qwen2_moe",
+    "qwen3_moe",
+    "gpt_oss",
+    "granitemoe",
+    "deepseek_v2",
+    "deepseek_v3",
+];
+
+fn config(family: &str, draw: &Draw) -> Value {
+    let &Draw { layers, groups, inner, on, window, .. } = draw;
+    let (hidden, heads, width) = (draw.hidden(), draw.heads(), draw.width());
+    let slides = json!({ "sliding_window": window });
+    let own = match family {
+        "llama" => json!({"attention_bias": on[2], "mlp_bias": on[3], "head_dim": width}),
+        "mistral" | "mixtral" | "starcoder2" | "phi3" => slides,
+        "olmo2" => json!({}),
+        "qwen2" => json!({"sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 1}),
+        "qwen3" => {
+            json!({"head_dim": width + 2, "sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 0})
+        }
+        "granite" | "granitemoe" => {
+            json!({"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2,
+            "logits_scaling": 2.0, "attention_bias": on[2], "num_local_experts": 4, "num_experts_per_tok": 2})
+        }
+        "gemma" => json!({"head_dim": width + 2}),
+        "gemma2" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(5),
+            "attn_logit_softcapping": if on[2] { json!(5.0) } else { Value::Null }, "final_logit_softcapping": 3.0}),
+        "gemma3_text" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(4),
+            "sliding_window_pattern": 2, "rope_local_base_freq": 100.0}),
+        "phi" => json!({"partial_rotary_factor": 0.5, "qk_layernorm": on[2], "num_attention_heads": heads}),
+        "gpt_neox" => json!({"rotary_pct": 0.5, "use_parallel_residual": on[2], "attention_bias": on[3]}),
+        "falcon" => {
+            json!({"num_kv_heads": groups, "new_decoder_architecture": on[2], "multi_query": on[3], "parallel_attn": on[1],
+            "alibi": window.is_some(), "bias": on[0], "ffn_hidden_size": inner})
+        }
+        "gptj" => {
+            json!({"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_positions": POSITIONS, "n_inner": inner,
+            "rotary_dim": 2})
+        }
+        "opt" => json!({"ffn_dim": inner, "do_layer_norm_before": on[2], "enable_bias": on[3],
+            "word_embed_proj_dim": if on[1] { hidden } else { hidden + 2 }}),
+        "bloom" => json!({"n_layer": layers, "n_head": heads}),
+        "qwen2_moe" | "qwen3_moe" => {
+            json!({"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 6, "qkv_bias": on[2],
+            "shared_expert_intermediate_size": 4, "norm_topk_prob": on[3], "decoder_sparse_step": if on[2] { 1 } else { 2 }})
+        }
+        "gpt_oss" => {
+            json!({"head_dim": width, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": window.unwrap_or(3)})
+        }
+        _ => {
+            json!({"q_lora_rank": if on[2] { json!(6) } else { Value::Null }, "kv_lora_rank": 5, "qk_nope_head_dim": 4,
+            "qk_rope_head_dim": width, "v_head_dim": 3, "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
+            "moe_intermediate_size": 5, "first_k_dense_replace": 1, "n_group": 4, "topk_group": 2, "routed_scaling_factor": 1.5,
+            "topk_method": if on[3] { "group_limited_greedy" } else { "greedy" }})
+        }
+    };
+    let rotated = match family {
+        "phi" | "gpt_neox" => width / 2,
+        "qwen3" | "gemma" => width + 2,
+        _ => width,
+    };
+    let mut fields = match family {
+        "gptj" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
+        _ => draw.llama(),
+    };
+    if !["gptj", "opt", "bloom"].contains(&family) && !(family == "falcon" && window.is_some()) {
+        fields.extend(draw.rope(rotated));
+    }
+    if ["phi", "gpt_neox", "opt", "bloom", "falcon", "qwen2_moe"].contains(&family) {
+        // Their queries have as many keys and values, but for those of groups.
+        fields.remove("num_key_value_heads");
+    }
+    if ["opt", "bloom", "falcon"].contains(&family) {
+        fields.remove("intermediate_size");
+    }
+    if family == "bloom" {
+        for field in ["num_hidden_layers", "num_attention_heads", "max_position_embeddings"] {
+            fields.remove(field);
+        }
+    }
+    fields.extend(own.as_object().cloned().unwrap_or_default());
+    fields.insert("model_type".into(), json!(family));
+    Value::Object(fields)
+}
+
+/// A small model of one of these families.
+pub(crate) fn of(families: &'static [&'static str]) -> impl Strategy<Value = ModelSpec> {
+    let family = prop::sample::select(families);
+    let sizes = (1..4usize, 1..3usize, 1..4usize, 2..4usize, 3..9usize);
+    let rest = (any::<[bool; 4]>(), prop::option::of(2..9usize), 0..6usize);
+    (family, sizes, rest).prop_map(|(family, (layers, groups, per_group, half_width, inner), (on, window, scaling))| {
+        // A share of a head rotates in pairs.
+        let half_width = if ["phi", "gpt_neox"].contains(&family) { 2 } else { half_width };
+        let draw = Draw { layers, groups, per_group, half_width, inner, on, window, scaling };
+        let json = config(family, &draw).to_string();
+        let config = Config::from_json(json.clone(), json.as_bytes());
+        ModelSpec::from_config(family, config.unwrap()).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
