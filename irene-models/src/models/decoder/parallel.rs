@@ -30,10 +30,9 @@ impl Recipe {
         }
         let is_mixture = |layer: &super::recipe::LayerRecipe| matches!(layer.feed_forward, FeedForward::Mixture(_));
         if parallel.expert > 1 && !self.layers.iter().any(is_mixture) {
-            return Err(split.refuse(
-                EXPERTS,
-                "has no value: --expert-parallel spreads a mixture of experts, and this is none".into(),
-            ));
+            return Err(
+                split.refuse(EXPERTS, "--expert-parallel spreads a mixture of experts, and this model is none".into())
+            );
         }
         let attention = &mut self.attention;
         if matches!(attention.head_norms, Some(HeadNorms::OfAll(_))) && attention.groups < parallel.tensor {
