@@ -1,4 +1,7 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use irene_tree::{NodeId, OpKind, ParameterId, Quantity, Tree};
 
@@ -28,75 +31,93 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// A number that is present stays, so that measured trees and trees without their math level are safe. If a child lacks a number, its
 /// parent stays without it. A leaf without an operation must have its own numbers. Counts beyond 2⁶⁴ are unknown.
 pub fn annotate(tree: &mut Tree) {
-    // Whole counts, so that sums are exact whatever their order.
-    let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
+    // Whole counts, so that sums are exact whatever their order; not a number where unknown.
+    let mut totals = vec![[0.0; SUMMED.len()]; tree.nodes().len()];
     let shared = shared_parameters(tree);
     for id in tree.ids().rev() {
-        if tree.is_leaf(id) {
-            totals[id.index()] = leaf_counts(tree, id);
-        }
-        for (quantity, total) in SUMMED.into_iter().zip(&mut totals[id.index()]) {
-            if quantity == Quantity::NumParameters {
-                *total = total.map(|count| count - shared.get(&id).copied().unwrap_or(0.0));
-            }
-            let given = tree.node(id).get(quantity).map(|value| value * unit(quantity));
-            *total = given.or(*total);
-        }
-        for (quantity, total) in SUMMED.into_iter().zip(totals[id.index()]) {
-            let node = tree.node_mut(id);
-            if let (None, Some(count)) = (node.get(quantity), total) {
-                node.set(quantity, count / unit(quantity));
+        let mut own = if tree.is_leaf(id) { leaf_counts(tree, id) } else { totals[id.index()] };
+        own[PARAMETERS] -= shared[id.index()];
+        let node = tree.node_mut(id);
+        for (quantity, total) in SUMMED.into_iter().zip(&mut own) {
+            match node.get(quantity) {
+                Some(given) => *total = given * unit(quantity),
+                None if !total.is_nan() => node.set(quantity, *total / unit(quantity)),
+                None => {}
             }
         }
+        let times = node.times();
         if let Some(parent) = tree.parent(id) {
-            let (own, times) = (totals[id.index()], tree.node(id).times());
-            for ((quantity, above), own) in SUMMED.into_iter().zip(&mut totals[parent.index()]).zip(own) {
-                let times = if quantity == Quantity::NumParameters { 1.0 } else { times };
-                *above = above.zip(own).map(|(above, own)| above + times * own);
+            let above = &mut totals[parent.index()];
+            // Parameters are there once, however often a node runs.
+            above[PARAMETERS] += own[PARAMETERS];
+            for (above, own) in above.iter_mut().zip(own).skip(1) {
+                *above += times * own;
             }
         }
     }
 }
 
-/// Numbers that a node's sum counts too often, because several leaves below it read the same parameter.
-fn shared_parameters(tree: &Tree) -> HashMap<NodeId, f64> {
-    let mut latest: HashMap<ParameterId, NodeId> = HashMap::new();
-    let mut shared = HashMap::new();
+/// The place of the parameters among the sums.
+const PARAMETERS: usize = 0;
+
+/// Numbers that each node's sum counts too often, because several leaves below it read the same parameter.
+fn shared_parameters(tree: &Tree) -> Vec<f64> {
+    let mut latest: HashMap<ParameterId, NodeId, BuildHasherDefault<OfId>> = HashMap::default();
+    let mut shared = vec![0.0; tree.nodes().len()];
     for id in tree.ids() {
         let operation = tree.node(id).operation.iter();
         for (parameter, numbers) in operation.flat_map(|op| op.parameters()) {
             let Some(earlier) = parameter.and_then(|parameter| latest.insert(parameter, id)) else { continue };
             // Ids are in pre-order: the nearest ancestor of this node that stands before the earlier one is above both.
             if let Some(both) = tree.ancestors(id).find(|&above| above <= earlier) {
-                *shared.entry(both).or_default() += numbers as f64;
+                shared[both.index()] += numbers as f64;
             }
         }
     }
     shared
 }
 
-fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
-    let node = tree.node(id);
-    let Some(op) = &node.operation else { return [None; SUMMED.len()] };
+/// Ids follow one another: their low bits are spread over the high ones, which the map looks at first.
+#[derive(Default)]
+struct OfId(u64);
+
+impl Hasher for OfId {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The counts of a leaf, not a number where they are unknown.
+fn leaf_counts(tree: &Tree, id: NodeId) -> [f64; SUMMED.len()] {
+    let Some(op) = &tree.node(id).operation else { return [f64::NAN; SUMMED.len()] };
     let (counted, moved) = (cost::irene(op), cost::physical(op));
     let (parameter_bytes, cache_bytes) = cost::parameter_and_cache_bytes(op);
     let num_parameters = op.parameters().map(|(_, numbers)| numbers).fold(0, u64::saturating_add);
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
     // Only a run on several GPUs has links.
-    let sent = (!tree.parallel.is_single()).then(|| cost::link_bytes(op));
+    let sent = if tree.parallel.is_single() { u64::MAX } else { cost::link_bytes(op) };
     let counts = [
-        Some(num_parameters),
-        Some(counted.flops),
-        Some(counted.bytes),
-        Some(moved.bytes),
-        Some(copied),
-        Some(parameter_bytes),
-        Some(cache_bytes),
-        Some(moved.kernels),
-        Some(moved.flops),
+        num_parameters,
+        counted.flops,
+        counted.bytes,
+        moved.bytes,
+        copied,
+        parameter_bytes,
+        cache_bytes,
+        moved.kernels,
+        moved.flops,
         sent,
     ];
-    counts.map(|count| count.filter(|&count| count < u64::MAX).map(|count| count as f64))
+    counts.map(|count| if count < u64::MAX { count as f64 } else { f64::NAN })
 }
 
 /// How many single counts one unit of the interchange format is.

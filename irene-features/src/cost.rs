@@ -67,11 +67,17 @@ pub struct Cost {
 
 /// The cost by IrEne's counting rules. Kernels are those of [`physical`], which IrEne does not count.
 pub fn irene(op: &Operation) -> Cost {
+    let (flops, bytes) = alone(op);
+    let bytes = if op.fused.is_empty() { bytes } else { operand_bytes(op).saturating_add(op.output.bytes()) };
+    Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
+}
+
+/// FLOPs and bytes of an operation as if nothing else were in its kernel.
+fn alone(op: &Operation) -> (u64, u64) {
     let elements = op.output.shape.elements();
     let scaled = |flops: u64, times: u64| (flops.saturating_mul(elements), op.output.bytes().saturating_mul(times));
     let moved_once = || operand_bytes(op).saturating_add(op.output.bytes());
-    let (flops, bytes) = match op.kind {
-        _ if !op.fused.is_empty() => (unfused_flops(op), moved_once()),
+    match op.kind {
         OpKind::MatMul => product(op).counted_once_a_batch(op),
         OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(op),
         OpKind::Linear => {
@@ -95,13 +101,7 @@ pub fn irene(op: &Operation) -> Cost {
             let (flops, times) = by_element(kind);
             scaled(flops, times)
         }
-    };
-    Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
-}
-
-/// FLOPs of an operation as if nothing else were in its kernel.
-fn unfused_flops(op: &Operation) -> u64 {
-    irene(&Operation { fused: Vec::new(), ..op.clone() }).flops
+    }
 }
 
 /// FLOPs for each number of the output, and how often IrEne counts its bytes.

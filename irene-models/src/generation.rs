@@ -75,6 +75,14 @@ impl Visitor for Below<'_> {
         self.depth -= 1;
         self.tree.exit(label, done)
     }
+
+    fn place(&self) -> Option<usize> {
+        self.tree.place()
+    }
+
+    fn repeat(&mut self, place: usize, label: &Label, later: u32, of: usize) {
+        self.tree.repeat(place, label, later, of);
+    }
 }
 
 /// The tree of a generation: `prefill` reads the prompt and gives the first token, each step of `decode` one more.
@@ -100,7 +108,10 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         let windows =
             spec.cache()?.map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
         let kinks: Vec<usize> = windows.iter().map(|window| window.saturating_sub(1)).collect();
-        for Step { past, times } in steps(run.size.keys(), run.generate - 1, &kinks) {
+        let steps = steps(run.size.keys(), run.generate - 1, &kinks);
+        // A step has about as many nodes as the prompt.
+        tree.reserve(tree.place().unwrap_or_default() * steps.len());
+        for Step { past, times } in steps {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;
         }

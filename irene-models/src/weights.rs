@@ -73,6 +73,16 @@ impl<'a> Weights<'a> {
         Self { parallel, ..self }
     }
 
+    /// Whether parameters differ in nothing but shape.
+    pub(crate) fn are_uniform(&self) -> bool {
+        !self.source.has_keys()
+    }
+
+    /// The number of parameters of the whole model loaded so far.
+    pub(crate) fn loaded(&self) -> u32 {
+        self.loaded.get()
+    }
+
     /// How the run is spread over GPUs.
     pub fn parallel(&self) -> Parallel {
         self.parallel

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_tree_on_one_gpu_stays() {
-        let mut tree = Tree { parallel: Parallel::default(), ..tree() };
+        let mut tree = tree();
+        tree.parallel = Parallel::default();
         let before = tree.clone();
         sum_over_gpus(&mut tree);
         assert_eq!(tree, before);

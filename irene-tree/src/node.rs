@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -136,8 +136,8 @@ pub struct Node {
     pub id: Option<Box<str>>,
     /// The input size of the node and everything below it, where it differs from the node above: in a generation's steps.
     pub size: Option<Size>,
-    /// The tensor operation behind a leaf, where it is known.
-    pub operation: Option<Box<Operation>>,
+    /// The tensor operation behind a leaf, where it is known. Equal layers have one in common.
+    pub operation: Option<Arc<Operation>>,
     /// Warnings about the predicted energy.
     pub marks: Marks,
     /// Fields of the interchange format that are not ours, kept as they were read.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value};
 
@@ -110,24 +110,7 @@ impl Tree {
     ///
     /// The numbers of the nodes that stay do not change: a parent still counts the removed nodes.
     pub fn filtered(&self, keep: impl Fn(&Node) -> bool) -> Self {
-        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
-        let mut new_index = vec![0; self.nodes.len()];
-        let mut index = 0;
-        while index < self.nodes.len() {
-            let node = &self.nodes[index];
-            if index > 0 && !keep(node) {
-                index += node.subtree_len as usize;
-                continue;
-            }
-            new_index[index] = nodes.len() as u32;
-            nodes.push(Node { parent: new_index[node.parent as usize], subtree_len: 1, ..node.clone() });
-            index += 1;
-        }
-        for index in (1..nodes.len()).rev() {
-            let len = nodes[index].subtree_len;
-            let parent = nodes[index].parent as usize;
-            nodes[parent].subtree_len += len;
-        }
+        let nodes = kept(self.nodes.iter().map(Cow::Borrowed), keep);
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
     }
 
@@ -155,6 +138,13 @@ impl Tree {
     /// A module that has nothing but operations is left without children, which [`check`](Self::check) refuses.
     pub fn without_math(&self) -> Self {
         self.filtered(|node| node.level() != Level::Math)
+    }
+
+    /// The same, of a tree that nobody needs any more.
+    pub fn into_without_math(mut self) -> Self {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.nodes = kept(nodes.into_iter().map(Cow::Owned), |node| node.level() != Level::Math);
+        self
     }
 
     /// The sum over the node's children of times x value. `None` if one of them is unknown.
@@ -255,6 +245,30 @@ impl Tree {
     fn subtree_end(&self, id: NodeId) -> usize {
         id.index() + self.node(id).subtree_len as usize
     }
+}
+
+/// The nodes in pre-order without those that `keep` refuses and everything below them.
+fn kept<'n>(nodes: impl ExactSizeIterator<Item = Cow<'n, Node>>, keep: impl Fn(&Node) -> bool) -> Vec<Node> {
+    let mut new_index = vec![0; nodes.len()];
+    let mut kept: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut next = 0;
+    for (index, node) in nodes.enumerate() {
+        if index < next {
+            continue;
+        }
+        if index > 0 && !keep(&node) {
+            next = index + node.subtree_len as usize;
+            continue;
+        }
+        new_index[index] = kept.len() as u32;
+        kept.push(Node { parent: new_index[node.parent as usize], subtree_len: 1, ..node.into_owned() });
+    }
+    for index in (1..kept.len()).rev() {
+        let len = kept[index].subtree_len;
+        let parent = kept[index].parent as usize;
+        kept[parent].subtree_len += len;
+    }
+    kept
 }
 
 /// `bert-base-uncased 8x128`: the model at a size; `gpt2 1x128 and 32 generated in bf16, fused` where there is more to say.

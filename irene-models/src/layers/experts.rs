@@ -17,7 +17,7 @@ pub struct ExpertWeights {
 }
 
 /// How a checkpoint stores the layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Stacked<'a> {
     /// One tensor (experts, outputs, inputs) under this key.
     OutputsFirst(&'a str),

@@ -243,7 +243,7 @@ impl ModelSpec {
             }
             tree
         };
-        Ok(if run.shows_math { tree } else { tree.without_math() })
+        Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
     /// The FLOPs of a language model's head as a share of those of the run, where the model is a decoder and the run has no head.

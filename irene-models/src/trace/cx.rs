@@ -78,6 +78,15 @@ pub trait Visitor {
     /// # Errors
     /// Ends the forward pass with this error.
     fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()>;
+
+    /// The place of the next node, for a visitor that can [`repeat`](Self::repeat) what it sees from there on.
+    fn place(&self) -> Option<usize> {
+        None
+    }
+
+    /// A node that equals the one at a place, but for its label and its parameters, which come `later`; everything below it is equal
+    /// too. As many as `of` follow.
+    fn repeat(&mut self, _place: usize, _label: &Label, _later: u32, _of: usize) {}
 }
 
 /// The context of a forward pass: everything that a model does goes through it.
@@ -159,6 +168,18 @@ impl<'v> Cx<'v> {
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
+    }
+
+    /// The place of the next node, if the visitor can repeat what it sees from there on.
+    pub(crate) fn place(&self) -> Option<usize> {
+        self.visitor.as_ref()?.place()
+    }
+
+    /// Tells the visitor of a child that equals one that it saw, as [`Visitor::repeat`] has it.
+    pub(crate) fn repeat(&mut self, place: usize, child: &impl Labelled, later: u32, of: usize) {
+        if let Some(visitor) = &mut self.visitor {
+            visitor.repeat(place, child.label(), later, of);
+        }
     }
 
     /// Runs one operation; `describe` gives its description from its output.

@@ -30,6 +30,11 @@ impl TreeVisitor {
         self.builder.enter(name, instance_type, level)
     }
 
+    /// Makes room for so many nodes more.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.builder.reserve(nodes);
+    }
+
     /// Closes it.
     pub(crate) fn close(&mut self) {
         self.builder.leave();
@@ -62,5 +67,15 @@ impl Visitor for TreeVisitor {
             self.builder.leave();
         }
         Ok(())
+    }
+
+    fn place(&self) -> Option<usize> {
+        Some(self.builder.place())
+    }
+
+    fn repeat(&mut self, place: usize, label: &Label, later: u32, of: usize) {
+        let begun = self.builder.place();
+        self.builder.repeat(place, &label.name, later);
+        self.builder.reserve((self.builder.place() - begun) * of.saturating_sub(1));
     }
 }

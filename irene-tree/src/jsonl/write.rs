@@ -98,7 +98,7 @@ impl Serialize for NodeObject<'_> {
             map.serialize_entry(fields::SIZE, size)?;
         }
         if let Some(operation) = &node.operation {
-            map.serialize_entry(fields::OPERATION, operation)?;
+            map.serialize_entry(fields::OPERATION, operation.as_ref())?;
         }
         if !node.marks.is_empty() {
             map.serialize_entry(fields::MARKS, &node.marks.iter().collect::<Vec<_>>())?;

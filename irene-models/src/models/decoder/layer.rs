@@ -35,6 +35,15 @@ impl Stream {
         }
     }
 
+    pub(super) fn has_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    /// Whether there are no numbers.
+    pub(super) fn is_shape(&self) -> bool {
+        self.hidden.is_shape()
+    }
+
     /// The same on the next stage of a pipeline.
     pub(super) fn sent(self, cx: &mut Cx<'_>) -> Result<Self> {
         let hidden = cx.send_recv(&self.hidden)?;

@@ -12,6 +12,7 @@ mod masks;
 mod mixture;
 mod parallel;
 mod recipe;
+mod repeats;
 pub(crate) mod rotary;
 
 use irene_tree::{Format, Level};
@@ -21,6 +22,7 @@ use self::{
     layer::{DecoderLayer, Stream},
     masks::Positions,
     recipe::{HeadRecipe, Recipe},
+    repeats::{EqualLayers, Repeats},
     rotary::RotaryEmbedding,
 };
 use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
@@ -126,6 +128,7 @@ struct DecoderModel {
     embedding_norm: Option<Norm>,
     rotary: Vec<RotaryEmbedding>,
     layers: Vec<DecoderLayer>,
+    equal: EqualLayers,
     norm: Option<Norm>,
     /// The first layer of each stage of the pipeline after the first.
     stages: Vec<usize>,
@@ -147,15 +150,21 @@ impl DecoderModel {
             let label = weights.child("rotary_emb").label(names.classes.rotary, Level::Module);
             RotaryEmbedding::new(label, rotary.clone(), weights.activations())
         };
+        let (label, tokens) = (weights.label(class, level), Tokens::load(&weights.child(names.tokens), &recipe)?);
+        let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
+        let (projections, embedding_norm) =
+            (projections.transpose()?, recipe.embedding_norm.map(load_norm).transpose()?);
+        let (layers, parameters) = load_layers(weights, &recipe)?;
         Ok(Self {
-            label: weights.label(class, level),
+            label,
             format: weights.activations(),
-            tokens: Tokens::load(&weights.child(names.tokens), &recipe)?,
-            learned_positions: recipe.learned_positions.map(of_positions).transpose()?,
-            projections: projections.transpose()?,
-            embedding_norm: recipe.embedding_norm.map(load_norm).transpose()?,
+            tokens,
+            learned_positions,
+            projections,
+            embedding_norm,
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
-            layers: load_layers(weights, &recipe)?,
+            equal: EqualLayers::of(weights, &recipe.layers, parameters),
+            layers,
             norm: recipe.final_norm.map(load_norm).transpose()?,
             stages: parallel::stages(recipe.layers.len(), weights.parallel().pipeline),
             recipe,
@@ -187,8 +196,13 @@ impl DecoderModel {
     }
 }
 
-fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<Vec<DecoderLayer>> {
-    let load = |(place, &layer)| DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer);
+/// The layers, and the parameters of the model before each one's.
+fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<(Vec<DecoderLayer>, Vec<u32>)> {
+    let load = |(place, &layer)| {
+        let parameters = weights.loaded();
+        let layer = DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer)?;
+        Ok((layer, parameters))
+    };
     recipe.layers.iter().enumerate().map(load).collect()
 }
 
@@ -248,13 +262,21 @@ impl Module for DecoderModel {
         batch.check_positions(self.label.instance_type, self.recipe.positions)?;
         let hidden = self.embeddings(cx, batch)?;
         let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
-        let mut stream = Stream::new(hidden);
+        let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));
         let mut kept = Vec::new();
         for (place, layer) in self.layers.iter().enumerate() {
             if self.stages.contains(&place) {
                 stream = stream.sent(cx)?;
             }
-            let (next, of_layer) = cx.call(layer, (&stream, (&positions, batch.past_of_layer(place))))?;
+            let (next, of_layer) = match repeats.repeated(cx, &self.layers, place, &stream) {
+                Some(output) => output,
+                None => {
+                    let (begun, input) = (cx.place(), (&positions, batch.past_of_layer(place)));
+                    let output = cx.call(layer, (&stream, input))?;
+                    repeats.remember(begun, place, &stream, &output);
+                    output
+                }
+            };
             stream = next;
             kept.extend(of_layer);
         }

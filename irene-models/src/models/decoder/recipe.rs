@@ -33,7 +33,7 @@ pub(crate) struct Recipe {
 }
 
 /// What differs from layer to layer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct LayerRecipe {
     /// The sliding window, if there is one.
     pub(super) window: Option<usize>,
@@ -195,7 +195,7 @@ pub(super) struct Latent {
 }
 
 /// The feed-forward part of a layer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum FeedForward {
     /// activation(x G) * (x U), then D.
     Gated {
@@ -222,7 +222,7 @@ pub(super) enum FeedForward {
 }
 
 /// A mixture of experts.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Mixture {
     /// The module in the layer, and its key in older checkpoints.
     pub(super) name: &'static str,
@@ -238,7 +238,7 @@ pub(super) struct Mixture {
 }
 
 /// How experts are chosen and weighed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Router {
     /// The module, and the key of its weight in it.
     pub(super) name: &'static str,
@@ -267,7 +267,7 @@ pub(super) enum Scores {
 }
 
 /// Where the weights of the experts are in a checkpoint.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct ExpertKeys {
     /// The module in the mixture that holds them; the mixture itself where it is empty.
     pub(super) module: &'static str,
@@ -282,7 +282,7 @@ pub(super) struct ExpertKeys {
 }
 
 /// The expert that every token is sent to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Shared {
     pub(super) name: &'static str,
     pub(super) inner: usize,
