@@ -24,6 +24,7 @@ use crate::{
   irene trace bert-base-uncased gpt2 -b 1,8 -s 128
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
   irene trace gpt2 -b 1 -s 128 --generate 100 --head lm --kernels fused --dtype bf16
+  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 100 --head lm --kernels fused --tensor-parallel 4 --depth 3
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
     /// Models, each a built-in name, a path to a config.json or its directory, or - for a config on the standard input
@@ -107,10 +108,18 @@ fn folded(args: &Args, tree: &Tree) -> Tree {
 
 fn text(args: &Args, tree: &Tree) -> String {
     let shown = folded(args, tree);
-    let options =
-        TableOptions { columns: SHOWN.map(Column::Value).to_vec(), max_depth: args.depth.unwrap_or(usize::MAX) };
+    let mut columns = SHOWN.map(Column::Value).to_vec();
+    if !tree.parallel.is_single() {
+        columns.insert(2, Column::Value(Quantity::LinkBytes));
+    }
+    let options = TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) };
     let table = Table::new(&shown, &options).fitted(output::width());
-    format!("{table}{}", output::legend_of_folding(&shown, tree, args.depth))
+    let share = if tree.parallel.is_single() {
+        String::new()
+    } else {
+        format!("one GPU's share of {} ({} GPUs)\n\n", tree.parallel, tree.parallel.gpus())
+    };
+    format!("{share}{table}{}", output::legend_of_folding(&shown, tree, args.depth))
 }
 
 /// A row a setting.

@@ -30,6 +30,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
   irene predict gpt2 -b 1 -s 128 --generate 100 --head lm --depth 2
+  irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
