@@ -108,6 +108,25 @@ fn a_path_that_is_no_model_says_so_with_its_own_name() {
 }
 
 #[test]
+fn a_gguf_file_alone_is_traced_predicted_and_run() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../irene-models/tests/fixtures/gguf/tiny-llama.q4_k_m.gguf");
+    let folder = Folder::new("gguf");
+    std::fs::copy(fixture, folder.path("tiny.gguf")).unwrap();
+    let says = |args: &[&str]| {
+        let [printed, error] = says(&irene_in(&folder, args, ""));
+        assert!(!printed.is_empty(), "{error}");
+        printed
+    };
+    let traced = says(&[&["trace", "tiny.gguf", "--format", "json", "--head", "lm"], &SIZE[..]].concat());
+    assert!(traced.contains(r#""weights":"q4_k""#) && traced.contains(r#""format":"q6_k""#), "{traced}");
+    let other = says(&[&["trace", "tiny.gguf", "--format", "json", "--dtype", "bf16"], &SIZE[..]].concat());
+    assert!(!other.contains("q4_k") && other.contains(r#""format":"bf16""#), "{other}");
+    assert!(says(&[&["predict", "tiny.gguf"], &SIZE[..]].concat()).starts_with("tiny, batch "));
+    let run = says(&["run", "tiny.gguf", "--text", "the cat sat", "--generate", "3"]);
+    assert!(run.starts_with("tiny, batch 1, prompt 5, 3 generated\n"), "{run}");
+}
+
+#[test]
 fn advice_names_config_json_alone_where_nothing_else_is_needed() {
     let folder = Folder::new("advice");
     let [_, error] = says(&irene_in(&folder, &[&["predict", "someone/model"], &SIZE[..]].concat(), ""));

@@ -26,10 +26,12 @@ pub enum Activation {
     Silu,
     /// Hyperbolic tangent.
     Tanh,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
 }
 
 /// The words of transformers' common table, for every architecture whose code uses it.
-const WORDS: [(&str, Activation); 11] = [
+const WORDS: [(&str, Activation); 12] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::GeluPython),
     ("gelu_new", Activation::GeluNew),
@@ -41,6 +43,7 @@ const WORDS: [(&str, Activation); 11] = [
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
     ("tanh", Activation::Tanh),
+    ("sigmoid", Activation::Sigmoid),
 ];
 
 impl Activation {
@@ -76,6 +79,7 @@ impl Activation {
             Self::Relu => &[OpKind::Relu],
             Self::Silu => &[OpKind::Silu],
             Self::Tanh => &[OpKind::Tanh],
+            Self::Sigmoid => &[OpKind::Sigmoid],
         }
     }
 
@@ -85,7 +89,7 @@ impl Activation {
             Self::Gelu | Self::GeluPython => Some(Then::Gelu),
             Self::GeluNew | Self::GeluFast | Self::GeluTanh => Some(Then::GeluNew),
             Self::Relu => Some(Then::Relu),
-            Self::QuickGelu | Self::Silu | Self::Tanh => None,
+            Self::QuickGelu | Self::Silu | Self::Tanh | Self::Sigmoid => None,
         }
     }
 
@@ -97,6 +101,7 @@ impl Activation {
             Self::Relu => Some(Unary::Relu),
             Self::Silu => Some(Unary::Silu),
             Self::Tanh => Some(Unary::Tanh),
+            Self::Sigmoid => Some(Unary::Sigmoid),
             Self::QuickGelu => None,
         }
     }
@@ -116,6 +121,7 @@ impl Activation {
             Self::Relu => cx.relu(x),
             Self::Silu => cx.silu(x),
             Self::Tanh => cx.tanh(x),
+            Self::Sigmoid => cx.sigmoid(x),
         }
     }
 }

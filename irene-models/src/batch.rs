@@ -64,6 +64,67 @@ impl Batch {
         Ok(Self { attention_mask, ..Self::of(tensor(ids, size.new)?) })
     }
 
+    /// Prompts of any lengths, padded on the left to the longest.
+    ///
+    /// # Errors
+    /// [`Error::Input`] without prompts, or for one without tokens; the device's error.
+    #[cfg(feature = "candle")]
+    pub fn of_prompts(prompts: &[Vec<i64>], device: &candle_core::Device) -> Result<Self> {
+        let refuse = |reason: String| Error::Input { model: "prompts".into(), reason };
+        if let Some(place) = prompts.iter().position(Vec::is_empty) {
+            return Err(refuse(format!("number {} has no tokens", place + 1)));
+        }
+        let longest = prompts.iter().map(Vec::len).max().ok_or_else(|| refuse("there are none".into()))?;
+        let (mut ids, mut mask) = (Vec::new(), Vec::new());
+        for prompt in prompts {
+            let padding = longest - prompt.len();
+            // Every vocabulary has a token 0.
+            ids.extend(std::iter::repeat_n(0, padding).chain(prompt.iter().copied()));
+            mask.extend(std::iter::repeat_n(0, padding).chain(std::iter::repeat_n(1, prompt.len())));
+        }
+        let mask = mask.contains(&0).then_some(mask);
+        Self::of_ids(ids, mask, Size::new(prompts.len(), longest), device)
+    }
+
+    /// The numbers of the mask, row after row, if there is one to be run.
+    #[cfg(feature = "candle")]
+    pub(crate) fn mask_numbers(&self) -> Result<Option<Vec<i64>>> {
+        let mask = self.attention_mask.as_ref().and_then(Tensor::candle);
+        Ok(mask.map(|mask| mask.flatten_all()?.to_vec1()).transpose()?)
+    }
+
+    /// The same batch with positions that count tokens and skip padding, as transformers' `generate` gives them to decoders. Without a
+    /// mask it stays as it is.
+    ///
+    /// # Errors
+    /// Candle's error.
+    #[cfg(feature = "candle")]
+    pub fn with_counted_positions(self) -> Result<Self> {
+        let size = self.size();
+        let (Some(mask), Some(ids)) = (self.mask_numbers()?, self.input_ids.candle()) else { return Ok(self) };
+        let positions = mask.chunks(size.keys().max(1)).flat_map(|row| {
+            let mut count = 0;
+            let counted = row.iter().map(move |&token| {
+                count += token;
+                // Padding needs a position too, though no token attends to it.
+                if token == 0 { 1 } else { count - 1 }
+            });
+            counted.skip(size.past).collect::<Vec<_>>()
+        });
+        let positions = candle_core::Tensor::from_iter(positions, ids.device())?.reshape((size.sequences, size.new))?;
+        Ok(Self { position_ids: Some(Tensor::from_candle(positions)?.with_role(Role::Ids)), ..self })
+    }
+
+    /// Whether padding stands before the tokens of a sequence.
+    ///
+    /// # Errors
+    /// Candle's error.
+    #[cfg(feature = "candle")]
+    pub fn is_padded_left(&self) -> Result<bool> {
+        let keys = self.size().keys().max(1);
+        Ok(self.mask_numbers()?.is_some_and(|mask| mask.chunks(keys).any(|row| row.first() == Some(&0))))
+    }
+
     /// A batch of whole sequences to be run. Its made-up tokens are from the model's vocabulary and not all the same; their values do
     /// not change the cost.
     ///
@@ -308,6 +369,8 @@ pub struct ModelOutput {
     pub last_hidden_state: Tensor,
     /// (batch, hidden), for models with a pooler.
     pub pooler_output: Option<Tensor>,
+    /// (batch, width), for models with the modules of sentence-transformers.
+    pub sentence_embedding: Option<Tensor>,
     /// (batch, tokens, classes) of a head, for models that have one; (batch, classes) if the head classifies whole sequences.
     pub logits: Option<Tensor>,
     /// The keys and values of all tokens so far, where a cache is kept.
@@ -316,7 +379,7 @@ pub struct ModelOutput {
 
 impl From<Tensor> for ModelOutput {
     fn from(last_hidden_state: Tensor) -> Self {
-        Self { last_hidden_state, pooler_output: None, logits: None, cache: None }
+        Self { last_hidden_state, pooler_output: None, sentence_embedding: None, logits: None, cache: None }
     }
 }
 
@@ -324,6 +387,7 @@ impl Tensors for ModelOutput {
     fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
         tensors.push(&self.last_hidden_state);
         self.pooler_output.list(tensors);
+        self.sentence_embedding.list(tensors);
         self.logits.list(tensors);
         self.cache.list(tensors);
     }

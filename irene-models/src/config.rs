@@ -3,12 +3,10 @@ use std::path::{Path, PathBuf};
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, files::reading};
+use crate::{Error, Result, files::reading, quantisation::Quantisation};
 
 /// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
 const LARGEST: usize = 1 << 24;
-
-const QUANTISATION: &str = "quantization_config";
 
 /// A Hugging Face config.json, read field by field with errors that name the field.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +73,11 @@ impl Config {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Gives a field another value.
+    pub(crate) fn set(&mut self, field: &str, value: Value) {
+        self.fields.insert(field.to_owned(), value);
+    }
+
     /// Whether the field is there, even if it is null.
     pub(crate) fn has_field(&self, field: &str) -> bool {
         self.fields.contains_key(field)
@@ -129,6 +132,19 @@ impl Config {
         match self.fields.get(field) {
             None | Some(Value::Null) => Ok(default),
             Some(value) => self.as_size(field, value, 0),
+        }
+    }
+
+    /// Tokens' ids, given as one or as a list; none where the field is missing or null.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is neither.
+    pub fn tokens(&self, field: &'static str) -> Result<Vec<i64>> {
+        let token = |value: &Value| Ok(self.as_size(field, value, 0)? as i64);
+        match self.value(field) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(tokens)) => tokens.iter().map(token).collect(),
+            Some(value) => Ok(vec![token(value)?]),
         }
     }
 
@@ -189,29 +205,10 @@ impl Config {
     pub fn precision(&self) -> Result<Precision> {
         let field = if self.fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
         let word = self.word_or(field, "f32")?;
-        let unknown = |field: &str, word: &str| self.error(field, format!("`{word}` is unknown here; give --dtype"));
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
-        let activations = activations.ok_or_else(|| unknown(field, word))?;
-        let weights = match self.fields.get(QUANTISATION) {
-            None | Some(Value::Null) => activations,
-            Some(quantisation) => {
-                let is_on = |switch: &str| quantisation[switch] == true;
-                let method = quantisation["quant_method"].as_str().unwrap_or_default();
-                match (method, quantisation["bits"].as_u64()) {
-                    ("gptq" | "awq", None | Some(4)) => Format::Int4,
-                    ("gptq", Some(8)) => Format::Int8,
-                    _ if is_on("load_in_4bit") => Format::Nf4,
-                    _ if is_on("load_in_8bit") => Format::Int8,
-                    ("fp8" | "fbgemm_fp8", _) => Format::F8E4M3,
-                    ("mxfp4", _) => Format::Mxfp4,
-                    ("gguf", _) => {
-                        let word = quantisation["format"].as_str().unwrap_or_default();
-                        word.parse().map_err(|_| unknown(QUANTISATION, word))?
-                    }
-                    _ => return Err(unknown(QUANTISATION, method)),
-                }
-            }
-        };
+        let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
+        let activations = activations.ok_or_else(unknown)?;
+        let weights = Quantisation::read(self)?.map_or(activations, |quantisation| quantisation.format);
         Ok(Precision { weights, activations, cache: activations })
     }
 

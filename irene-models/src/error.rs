@@ -46,6 +46,14 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+    /// Tokens cannot be chosen this way.
+    #[error("{setting}: {reason}")]
+    Sampling {
+        /// The setting.
+        setting: &'static str,
+        /// What it may be.
+        reason: String,
+    },
     /// A checkpoint lacks a tensor, or has it in another shape.
     #[error("{origin}, tensor `{key}`: expected {expected}, found {found}")]
     Weight {

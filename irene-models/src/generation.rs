@@ -2,7 +2,7 @@
 
 use irene_tree::{Level, Size, Tree};
 
-use crate::{Done, Label, ModelSpec, Result, Run, Tensor, TreeVisitor, Visitor};
+use crate::{Done, Error, Label, ModelSpec, Result, Run, Tensor, TreeVisitor, Visitor};
 
 /// A step of a generation, and how many steps it stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,7 +93,7 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     let mut tree = spec.visitor(run);
     let run = spec.share(run)?;
     let prompt = Run { generate: 0, keeps_cache: true, ..run };
-    let model = spec.shapes(prompt)?;
+    let model = spec.model_of(prompt)?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, run: Run, times| {
         spec.follow(model.as_ref(), run, &mut Below { tree, name, size: run.size, times, depth: 0 })
@@ -102,7 +102,8 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     if run.generate > 1 {
         // The longest step may not be followed and still be too long for the model. What fits its positions is small.
         let longest = run.size.keys().saturating_add(run.generate - 2);
-        spec.check_length(Size::new(run.size.sequences, 1).after(longest))?;
+        let step = Size::new(run.size.sequences, 1).after(longest);
+        spec.check_length(step).map_err(|error| with_way_out(error, run))?;
         tree.open("decode", "Decode", Level::Module);
         // A window is full when the past and the new token fill it.
         let windows =
@@ -121,6 +122,18 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
     let mut tree = tree.finish()?;
     tree.generated = run.generate;
     Ok(tree)
+}
+
+/// The error of the last step, with what makes it so long.
+fn with_way_out(error: Error, run: Run) -> Error {
+    match error {
+        Error::Input { model, reason } => {
+            let (prompt, generate) = (run.size.keys(), run.generate);
+            let reason = format!("{reason}: {prompt} of the prompt and {generate} generated; shorten either");
+            Error::Input { model, reason }
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

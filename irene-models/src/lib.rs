@@ -20,6 +20,8 @@ mod batch;
 mod builtin;
 #[cfg(feature = "candle")]
 mod candle;
+#[cfg(feature = "text")]
+mod chat;
 mod complete;
 mod config;
 mod error;
@@ -30,8 +32,10 @@ mod gguf;
 mod layers;
 mod measuring;
 mod models;
+mod quantisation;
 mod registry;
 mod run;
+mod sentence;
 mod tensor;
 #[cfg(feature = "text")]
 mod text;
@@ -42,7 +46,9 @@ pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
 pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
-pub use candle::{Checkpoint, Generated, Greedy, RandomWeights, ZeroWeights};
+pub use candle::{Checkpoint, Generated, Generator, RandomWeights, Sampling, ZeroWeights};
+#[cfg(feature = "text")]
+pub use chat::{ChatTemplate, Message};
 pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
@@ -56,7 +62,7 @@ pub use registry::{Architecture, Model, ModelSpec};
 pub use run::{CacheShape, LayerCache, Run, TaskHead};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]
-pub use text::{Encoded, TextEncoder};
+pub use text::{Encoded, TextEncoder, TextStream};
 pub use trace::{
     Angles, Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Pairing,
     Past, Routed, Scaling, Tensors, TreeVisitor, Visitor,

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use irene_tree::Size;
 use tokenizers::Tokenizer;
@@ -24,21 +24,6 @@ pub struct Encoded {
     pub mask: Option<Vec<i64>>,
     /// Rows, and ids in a row.
     pub size: Size,
-}
-
-impl Encoded {
-    /// The same rows with their padding on the left, as prompts need it.
-    pub fn padded_left(mut self) -> Self {
-        if let Some(mask) = &mut self.mask {
-            let columns = self.size.new;
-            for (ids, mask) in self.ids.chunks_mut(columns).zip(mask.chunks_mut(columns)) {
-                let padding = mask.iter().filter(|&&token| token == 0).count();
-                ids.rotate_right(padding);
-                mask.rotate_right(padding);
-            }
-        }
-        self
-    }
 }
 
 impl std::fmt::Debug for TextEncoder {
@@ -90,5 +75,86 @@ impl TextEncoder {
         }
         let mask = mask.contains(&0).then_some(mask);
         Ok(Encoded { ids, mask, size: Size::new(rows.len(), seq_len) })
+    }
+    /// The ids of one text; `is_whole` adds the special tokens that the model expects around a text.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the tokenizer fails.
+    pub fn ids(&self, text: &str, is_whole: bool) -> Result<Vec<i64>> {
+        let encoded = self.tokenizer.encode(text, is_whole).map_err(|error| self.failed(error.to_string()))?;
+        Ok(encoded.get_ids().iter().map(|&id| i64::from(id)).collect())
+    }
+
+    /// Text from tokens as they come.
+    pub fn stream(&self) -> TextStream<'_> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let special = added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).collect();
+        TextStream { encoder: self, special, ids: Vec::new(), shown: 0, before: String::new() }
+    }
+
+    fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer.decode(ids, true).map_err(|error| self.failed(error.to_string()))
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Input { model: self.origin.clone(), reason }
+    }
+}
+
+/// Text from tokens as they come: each gives the text that it completes.
+///
+/// A token may hold a part of a character, and its text may depend on the token before it. So the last tokens are kept until
+/// the text goes on, and no more.
+pub struct TextStream<'e> {
+    encoder: &'e TextEncoder,
+    /// Tokens that are no text, such as the end's.
+    special: HashSet<u32>,
+    /// Tokens whose text was given last, and those after them.
+    ids: Vec<u32>,
+    /// How many of them were given.
+    shown: usize,
+    /// The text of those.
+    before: String,
+}
+
+/// What a decoder writes for a part of a character.
+const INCOMPLETE: char = char::REPLACEMENT_CHARACTER;
+
+impl TextStream<'_> {
+    /// The text that this token completes; empty if there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an id that no token has.
+    pub fn push(&mut self, token: i64) -> Result<String> {
+        let id = u32::try_from(token).map_err(|_| self.encoder.failed(format!("{token} is no token's id")))?;
+        if self.special.contains(&id) {
+            return Ok(String::new());
+        }
+        self.ids.push(id);
+        /// A character has at most four bytes, so that more tokens would not complete it either.
+        const MOST_PARTS: usize = 4;
+        let text = self.encoder.decode(&self.ids)?;
+        if text.ends_with(INCOMPLETE) && self.ids.len() - self.shown < MOST_PARTS {
+            return Ok(String::new());
+        }
+        self.give(&text)
+    }
+
+    /// What is left when no token follows.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn finish(mut self) -> Result<String> {
+        let text = self.encoder.decode(&self.ids)?;
+        self.give(&text)
+    }
+
+    /// The part of this text that was not given; keeps the tokens that it is of.
+    fn give(&mut self, text: &str) -> Result<String> {
+        let new = text.strip_prefix(&self.before).unwrap_or_default().to_owned();
+        self.ids.drain(..self.shown);
+        self.shown = self.ids.len();
+        self.before = self.encoder.decode(&self.ids)?;
+        Ok(new)
     }
 }

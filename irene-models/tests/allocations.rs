@@ -4,8 +4,12 @@
 use std::borrow::Cow;
 
 use allocation_counter::measure;
-use irene_models::{Cx, Label, Labelled, Module, Result, Tensor};
-use irene_tree::{Format, Level};
+use irene_models::{
+    Batch, Cache, Config, Cx, Label, Labelled, ModelSpec, Module, Result, Run, ShapesOnly, TaskHead, Tensor,
+};
+#[cfg(feature = "candle")]
+use irene_models::{Generator, RandomWeights};
+use irene_tree::{Format, Level, Size};
 
 /// A module that does nothing: what is left is the call.
 struct Identity(Label);
@@ -54,4 +58,69 @@ fn an_operation_on_candle_allocates_what_candle_does() {
     assert!(candles.count_total >= calls);
     assert_eq!(ours.count_total, candles.count_total);
     assert_eq!(ours.bytes_total, candles.bytes_total);
+}
+
+/// A decoder of one layer.
+fn decoder(positions: usize) -> ModelSpec {
+    let json = format!(
+        r#"{{"model_type":"gpt2","n_embd":16,"n_layer":1,"n_head":2,"n_positions":{positions},"vocab_size":30}}"#
+    );
+    ModelSpec::from_config("small", Config::from_json("small", json.as_bytes()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_million_steps_by_shape_take_the_memory_of_one() {
+    let spec = decoder(CALLS as usize + 1);
+    let model = spec.build_with_head(&ShapesOnly::default(), TaskHead::Lm).unwrap();
+    let mut cache = Cache::default();
+    let mut steps = |count: u64| {
+        measure(|| {
+            for _ in 0..count {
+                let batch = Batch::of_shape(Size::new(2, 1)).after(std::mem::take(&mut cache));
+                cache = model.run(&mut Cx::silent(), &batch).unwrap().cache.unwrap();
+            }
+        })
+    };
+    steps(1);
+    let (one, all) = (steps(1), steps(CALLS - 2));
+    assert_eq!((all.bytes_max, all.bytes_current), (one.bytes_max, 0));
+    assert_eq!(cache.past as u64, CALLS);
+
+    // The tree of a generation is as large for a million tokens.
+    let trace = |generate| measure(|| drop(spec.trace(Run { generate, ..Size::new(2, 1).into() }).unwrap()));
+    assert!(trace(CALLS as usize).bytes_max < 2 * trace(10).bytes_max);
+}
+
+/// On a thread of the pool that operations are spread over, so that every allocation is seen.
+#[cfg(feature = "candle")]
+#[test]
+fn a_generation_keeps_nothing_more_for_more_tokens() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for prompts in [vec![vec![1, 2, 3, 4]; 3], vec![vec![1, 2, 3, 4], vec![5], vec![6, 7]]] {
+        pool.install(|| keeps_nothing_more(&prompts));
+    }
+}
+
+#[cfg(feature = "candle")]
+fn keeps_nothing_more(prompts: &[Vec<i64>]) {
+    use candle_core::{DType, Device};
+    const STEPS: u64 = 1000;
+    let spec = decoder(2000);
+    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+    let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
+    let batch = Batch::of_prompts(prompts, &Device::Cpu).unwrap();
+    let is_ragged = batch.attention_mask.is_some();
+    let mut generator = Generator::new(model.as_ref(), batch).unwrap().with_room(2000);
+    let mut steps = |count| measure(|| (0..count).for_each(|_| drop(generator.step(&mut Cx::silent()).unwrap())));
+    steps(2);
+    let (first, all, last) = (steps(1), steps(STEPS), steps(1));
+    // The mask of ragged prompts is an input of the model.
+    let mask = if is_ragged { 3 * size_of::<i64>() as u64 } else { 0 };
+    assert_eq!(all.bytes_current, (mask * STEPS) as i64, "ragged: {is_ragged}");
+    // For a moment there are a score of every key, and its mask as numbers.
+    let more = last.bytes_max.saturating_sub(first.bytes_max);
+    let cache = 3 * 2 * 16 * size_of::<f32>() as u64;
+    assert!(more < STEPS * cache / 10, "ragged: {is_ragged}, {more} bytes more");
+    assert_eq!(first.count_total, last.count_total);
+    assert_eq!(generator.next().cache.as_ref().unwrap().bytes(), cache * 2000);
 }

@@ -144,12 +144,16 @@ fn what_a_model_cannot_go_on_from_is_refused() {
 #[cfg(feature = "candle")]
 mod run {
     use candle_core::{D, DType, Device, Tensor as Candle};
-    use irene_models::{Batch, Cx, Greedy, ModelFiles, RandomWeights, TreeVisitor};
+    use irene_models::{Batch, Cx, Generator, ModelFiles, RandomWeights, Sampling, TreeVisitor};
 
     use super::*;
 
     fn difference(x: &Candle, y: &Candle) -> f32 {
         (x - y).unwrap().abs().unwrap().flatten_all().unwrap().max(D::Minus1).unwrap().to_scalar().unwrap()
+    }
+
+    fn chosen(tokens: &[Option<i64>]) -> Vec<i64> {
+        tokens.iter().map(|token| token.unwrap()).collect()
     }
 
     /// Row 1 of the fixture is padded on the left.
@@ -167,13 +171,13 @@ mod run {
         for kernels in [Kernels::Eager, Kernels::Fused] {
             let mut cx = Cx::silent().with_kernels(kernels);
             let (ids, mask) = (numbers("input_ids"), Some(numbers("attention_mask")));
-            let size = Size::new(rows, columns);
-            let mut greedy = Greedy::new(model.as_ref(), ids, mask, size, &Device::Cpu).unwrap();
+            let prompts = Batch::of_ids(ids, mask, Size::new(rows, columns), &Device::Cpu).unwrap();
+            let mut generator = Generator::new(model.as_ref(), prompts).unwrap();
             for step in 0..steps {
-                let generated = greedy.step(&mut cx).unwrap();
+                let generated = generator.step(&mut cx).unwrap();
                 let column = |tensor: &Candle| tensor.narrow(1, step, 1).unwrap().squeeze(1).unwrap();
                 assert_eq!(
-                    generated.tokens,
+                    chosen(&generated.tokens),
                     column(&io["generated"]).to_vec1::<i64>().unwrap(),
                     "{kernels:?}, step {step}"
                 );
@@ -188,10 +192,67 @@ mod run {
         let spec = spec(true, 1, 1, 2);
         let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
         let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
-        let new = |mask| Greedy::new(model.as_ref(), vec![1; 6], Some(mask), Size::new(2, 3), &Device::Cpu);
+        let prompts = |mask| Batch::of_ids(vec![1; 6], Some(mask), Size::new(2, 3), &Device::Cpu).unwrap();
+        let new = |mask| Generator::new(model.as_ref(), prompts(mask));
         assert!(new(vec![0, 1, 1, 1, 1, 1]).is_ok());
         let error = new(vec![1, 1, 1, 1, 1, 0]).err().unwrap().to_string();
         assert!(error.contains("prompt 1 is padded on the right"), "{error}");
+    }
+
+    /// The tokens that each of these prompts is given, alone or as a batch.
+    fn generated(
+        spec: &ModelSpec,
+        prompts: &[Vec<i64>],
+        sampling: Sampling,
+        ends: &[i64],
+        steps: usize,
+    ) -> Vec<Vec<i64>> {
+        let weights = RandomWeights { seed: 5, dtype: DType::F32, device: Device::Cpu };
+        let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
+        let prompts = Batch::of_prompts(prompts, &Device::Cpu).unwrap();
+        let mut rows = vec![Vec::new(); prompts.sequences()];
+        let generator = Generator::new(model.as_ref(), prompts).unwrap().with_sampling(sampling).unwrap();
+        let mut generator = generator.ending_at(ends.iter().copied());
+        for _ in 0..steps {
+            if generator.has_ended() {
+                break;
+            }
+            let step = generator.step(&mut Cx::silent()).unwrap();
+            rows.iter_mut().zip(step.tokens).for_each(|(row, token): (&mut Vec<i64>, _)| row.extend(token));
+        }
+        rows
+    }
+
+    /// Draws tell sequences apart where the likeliest token of made-up weights is often the same.
+    #[test]
+    fn ragged_prompts_are_given_what_each_is_given_alone() {
+        let prompts = [vec![1, 2, 3, 4, 5], vec![7], vec![9, 8, 7]];
+        for is_gpt2 in [true, false] {
+            let spec = spec(is_gpt2, 2, 2, 4);
+            let sampling = Sampling { temperature: 1.0, top_p: 0.9, seed: 11, ..Sampling::default() };
+            let batch = generated(&spec, &prompts, sampling, &[], 12);
+            for (row, prompt) in prompts.iter().enumerate() {
+                let alone = Sampling { seed: sampling.seed + row as u64, ..sampling };
+                assert_eq!(generated(&spec, std::slice::from_ref(prompt), alone, &[], 12)[0], batch[row], "row {row}");
+            }
+            assert_eq!(generated(&spec, &prompts, sampling, &[], 12), batch, "a seed gives the same again");
+            assert_ne!(generated(&spec, &prompts, Sampling { seed: 12, ..sampling }, &[], 12), batch);
+        }
+    }
+
+    #[test]
+    fn a_sequence_ends_with_its_first_end_token_and_the_others_go_on() {
+        let spec = spec(true, 1, 2, 4);
+        let prompts = [vec![1, 2], vec![3], vec![4, 5, 6]];
+        let sampling = Sampling { temperature: 1.0, seed: 2, ..Sampling::default() };
+        let whole = generated(&spec, &prompts, sampling, &[], 40);
+        let ends: Vec<i64> = (0..4).collect();
+        let ended = generated(&spec, &prompts, sampling, &ends, 40);
+        let until = |row: &Vec<i64>| row.iter().position(|token| ends.contains(token)).map_or(40, |place| place + 1);
+        let expected: Vec<Vec<i64>> = whole.iter().map(|row| row[..until(row)].to_vec()).collect();
+        assert_eq!(ended, expected);
+        let lens: Vec<usize> = ended.iter().map(Vec::len).collect();
+        assert!(lens.iter().any(|&len| len < lens.iter().copied().max().unwrap()), "all ended together: {lens:?}");
     }
 
     /// Fused kernels write behind the tokens in place; a copy goes on by itself.
@@ -251,17 +312,18 @@ mod run {
             let model = spec.build_with_head(&weights, TaskHead::Lm).unwrap();
             let ids = (0..batch * prompt).map(|token| token as i64 % 30).collect();
             let mask = padded.then(|| (0..batch * prompt).map(|token| i64::from(token % prompt + 1 >= prompt / 2)).collect());
-            let mut greedy = Greedy::new(model.as_ref(), ids, mask, Size::new(batch, prompt), &Device::Cpu).unwrap();
+            let prompts = Batch::of_ids(ids, mask, Size::new(batch, prompt), &Device::Cpu).unwrap();
+            let mut generator = Generator::new(model.as_ref(), prompts).unwrap();
             for _ in 0..=steps {
                 let run = Run {
                     kernels,
                     head: TaskHead::Lm,
                     is_padded: padded,
                     keeps_cache: true,
-                    ..greedy.next().size().into()
+                    ..generator.next().size().into()
                 };
                 let mut visitor = TreeVisitor::new(spec.name(), run.size).followed_in(run.precision, kernels);
-                greedy.step(&mut Cx::visited(&mut visitor).with_kernels(kernels)).unwrap();
+                generator.step(&mut Cx::visited(&mut visitor).with_kernels(kernels)).unwrap();
                 prop_assert_eq!(visitor.finish().unwrap(), spec.trace(run).unwrap());
             }
         }

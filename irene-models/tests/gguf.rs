@@ -3,12 +3,18 @@
 
 mod gguf_file;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, tiny_gpt2};
+#[cfg(feature = "text")]
+use irene_models::TextEncoder;
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Precision, Quantity, Role, Size, Tree};
 use proptest::prelude::*;
+use serde_json::Value;
 
 /// Bytes of every parameter of a tree, each counted once.
 fn parameter_bytes(tree: &Tree) -> u64 {
@@ -144,6 +150,49 @@ fn counts_beyond_the_file_are_refused_before_memory_is_taken() {
     }
 }
 
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf").join(name)
+}
+
+/// What llama.cpp computes with the files (make.py).
+fn golden() -> Value {
+    serde_json::from_slice(&std::fs::read(fixture("golden.json")).unwrap()).unwrap()
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn texts_have_the_ids_that_llama_cpp_gives_them() {
+    let golden = golden();
+    for name in ["q8_0", "q4_k_m"] {
+        let encoder = TextEncoder::open(&fixture(&format!("tiny-llama.{name}.gguf"))).unwrap();
+        let texts = golden["texts"].as_array().unwrap();
+        for (text, expected) in texts.iter().zip(golden[name]["texts"].as_array().unwrap()) {
+            let text = text.as_str().unwrap().to_owned();
+            let found = encoder.encode(std::slice::from_ref(&text), 0).unwrap().ids;
+            assert_eq!(serde_json::to_value(found).unwrap(), *expected, "{text:?} by {name}");
+        }
+    }
+}
+
+#[cfg(feature = "text")]
+#[test]
+fn other_tokenizers_are_refused_by_name() {
+    let refused = |change: fn(&mut File)| {
+        let mut file = gpt2_with_words();
+        change(&mut file);
+        let written = file.written("tokenizer");
+        TextEncoder::open(Path::new(written.path())).unwrap_err().to_string().replace(written.path(), "FILE")
+    };
+    assert_eq!(
+        refused(|file| file.text("tokenizer.ggml.model", "bert")),
+        "FILE, field `tokenizer.ggml.model`: `bert` tokenizers are not built from GGUF files: give token ids in place of text"
+    );
+    let pre = refused(|file| file.text("tokenizer.ggml.pre", "tekken"));
+    assert!(pre.contains("field `tokenizer.ggml.pre`: `tekken` is unknown here"), "{pre}");
+    let merges = refused(|file| file.texts("tokenizer.ggml.merges", &["ab"]));
+    assert!(merges.contains("`tokenizer.ggml.merges`: has one without a space between its parts"), "{merges}");
+}
+
 /// Finds and follows whatever these bytes are, and reads the tokenizer.
 fn tried(bytes: &[u8]) {
     let written = Written::new("fuzzed", |path| std::fs::write(path, bytes));
@@ -152,7 +201,7 @@ fn tried(bytes: &[u8]) {
         drop(spec.trace(Run { precision, ..Size::new(1, 2).into() }));
     }
     #[cfg(feature = "text")]
-    drop(irene_models::TextEncoder::open(Path::new(written.path())));
+    drop(TextEncoder::open(Path::new(written.path())));
 }
 
 proptest! {
@@ -185,5 +234,85 @@ proptest! {
             None => damaged.resize(file.len() as usize, 0),
         }
         tried(&damaged);
+    }
+}
+
+/// Root mean square of the difference of two lists.
+#[cfg(feature = "candle")]
+fn distance(x: &[f64], y: &[f64]) -> f64 {
+    let squares: f64 = x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum();
+    (squares / x.len() as f64).sqrt()
+}
+
+#[cfg(feature = "candle")]
+fn logits(path: &Path, ids: &[i64]) -> Vec<f64> {
+    use candle_core::{DType, Device};
+    use irene_models::{Batch, Cx};
+    let spec = find(path.to_str().unwrap());
+    let model = spec.load(&[path.to_owned()], TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
+    let batch = Batch::of_ids(ids.to_vec(), None, Size::new(1, ids.len()), &Device::Cpu).unwrap();
+    let both = [irene_tree::Kernels::Eager, irene_tree::Kernels::Fused].map(|kernels| {
+        let output = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
+        let logits = output.logits.unwrap().candle().unwrap().flatten_all().unwrap();
+        logits.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+    });
+    assert!(distance(&both[0], &both[1]) < 1e-3, "eager and fused differ by {}", distance(&both[0], &both[1]));
+    let [eager, _] = both;
+    eager
+}
+
+#[cfg(feature = "candle")]
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
+
+/// Both quantise the rows that a weight multiplies to 8 bits in the same blocks, so that their logits differ by far less than quantising
+/// changed them.
+#[cfg(feature = "candle")]
+#[test]
+fn logits_are_those_of_llama_cpp_within_the_error_of_the_quantisation() {
+    let golden = golden();
+    let ids: Vec<i64> = serde_json::from_value(golden["ids"].clone()).unwrap();
+    let plain = numbers(&golden["f32"]["logits"]);
+    // Found on x86 with AVX2: 1e-5 of the quantisation's error. Another processor may sum in another order.
+    const SHARE: f64 = 0.05;
+    for name in ["q8_0", "q4_k_m"] {
+        let path = fixture(&format!("tiny-llama.{name}.gguf"));
+        let theirs = numbers(&golden[name]["logits"]);
+        let ours = logits(&path, &ids);
+        let ours = &ours[ours.len() - theirs.len()..];
+        let (apart, error) = (distance(ours, &theirs), distance(&theirs, &plain));
+        assert!(apart <= SHARE * error, "{name}: {apart} apart, where quantising changed the logits by {error}");
+    }
+}
+
+/// Files that llama.cpp reads (convert.py), whose converter renames, permutes, transposes and adds: what comes out is what transformers
+/// computed from the checkpoint.
+#[cfg(feature = "candle")]
+#[test]
+fn converted_files_give_what_their_checkpoints_give() {
+    for name in ["gemma2", "gpt_neox", "falcon", "qwen3_moe"] {
+        let io = fixture(&format!("../llm/{name}/io.safetensors"));
+        let io = candle_core::safetensors::load(io, &candle_core::Device::Cpu).unwrap();
+        // Row 1 is padded.
+        for row in [0, 2] {
+            let of_row = |tensor: &str| io[tensor].get(row).unwrap().flatten_all().unwrap();
+            let expected = of_row("logits").to_dtype(candle_core::DType::F64).unwrap().to_vec1::<f64>().unwrap();
+            let found = logits(&fixture(&format!("{name}.gguf")), &of_row("input_ids").to_vec1().unwrap());
+            assert!(distance(&found, &expected) < 1e-5, "{name}: {} apart", distance(&found, &expected));
+        }
+    }
+}
+
+#[test]
+fn mixed_files_of_llama_cpp_are_followed_byte_for_byte() {
+    let golden = golden();
+    for name in ["q8_0", "q4_k_m"] {
+        let spec = find(fixture(&format!("tiny-llama.{name}.gguf")).to_str().unwrap());
+        let tree = followed(&spec, spec.config().precision().unwrap());
+        assert_eq!(Value::from(parameter_bytes(&tree)), golden[name]["tensor_bytes"], "{name}");
     }
 }

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 #![cfg(feature = "candle")]
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{Batch, Cache, Cx, Model, ModelFiles, ModelSpec, OutputVisitor, TaskHead, Tensor};
@@ -24,7 +27,11 @@ struct Fixture {
 
 impl Fixture {
     fn load(name: &str) -> Self {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm").join(name);
+        Self::at(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm").join(name))
+    }
+
+    fn at(dir: &Path) -> Self {
+        let name = dir.file_name().unwrap().to_str().unwrap();
         let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
         let weights = ModelFiles::find(dir.to_str().unwrap()).unwrap().weights().unwrap();
         let model = spec.load(&weights, TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
@@ -69,8 +76,11 @@ impl Fixture {
         for (name, expected) in self.io.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("out.")?, tensor))) {
             let scope = scope_of(name);
             let Some(found) = outputs.outputs().get(&scope).and_then(Tensor::candle) else {
-                // An activation is a class of its own in transformers, and operations of its module here.
-                let activation = ["act", "act_fn", "activation_fn"].iter().any(|end| name.ends_with(end));
+                // Classes of their own in transformers, and operations of their module here, or nothing: activations, dropout, and the
+                // angles of a model that does not rotate.
+                let activation = ["act", "act_fn", "activation_fn", "gelu_impl", "dropout", "drop", "rotary_emb"]
+                    .iter()
+                    .any(|end| name.ends_with(end));
                 assert!(activation, "{}: no node {scope}", self.name);
                 continue;
             };
@@ -78,7 +88,7 @@ impl Fixture {
             assert!(off <= TOLERANCE, "{} {scope}: differs by {off}", self.name);
             compared += 1;
         }
-        assert!(compared > 20, "{}: only {compared} modules compared", self.name);
+        assert!(compared > 10, "{}: only {compared} modules compared", self.name);
         for (found, name) in
             [(&output.last_hidden_state, "last_hidden_state"), (output.logits.as_ref().unwrap(), "logits")]
         {
@@ -155,20 +165,57 @@ macro_rules! fixtures {
 }
 
 fixtures!(
+    bloom,
+    deepseek_v2,
+    deepseek_v3,
     falcon,
+    falcon_new,
+    falcon_rw,
     gemma,
     gemma2,
     gemma3_text,
     gpt_neox,
+    gpt_oss,
+    gptj,
     granite,
+    granitemoe,
     llama,
+    llama_llama3,
+    llama_yarn,
     mistral,
+    mistral_window,
     mixtral,
     olmo2,
     opt,
+    opt_350m,
     phi,
     phi3,
+    phi_qk,
     qwen2,
+    qwen2_moe,
     qwen3,
     qwen3_moe,
+    starcoder2,
 );
+
+/// Further checkpoints, as `fixtures/llm/make.py` writes them.
+#[test]
+#[ignore = "takes a folder of checkpoints in IRENE_CHECKPOINTS"]
+fn checkpoints_of_a_folder_agree() {
+    let folder = std::env::var_os("IRENE_CHECKPOINTS").expect("IRENE_CHECKPOINTS names the folder");
+    let mut failed = Vec::new();
+    let mut dirs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    dirs.sort();
+    for dir in dirs.iter().filter(|dir| dir.join("io.safetensors").exists()) {
+        let check = || {
+            let fixture = Fixture::at(dir);
+            fixture.agrees_at_every_module();
+            fixture.generates_the_same(Kernels::Eager);
+            fixture.generates_the_same(Kernels::Fused);
+        };
+        if std::panic::catch_unwind(check).is_err() {
+            failed.push(dir.file_name().unwrap().to_owned());
+        }
+    }
+    assert!(failed.is_empty() && !dirs.is_empty(), "{failed:?} of {} differ", dirs.len());
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
 mod designs;
+mod encoders;
 
 use candle_core::{DType, Device};
 use irene_models::{
@@ -51,39 +52,43 @@ fn watched(
 
 fn config() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec!["gelu", "relu", "gelu_new"]);
-    (0..8usize, 1..3usize, 1..8usize, 1..6usize, 1..12usize, word).prop_map(
-        |(architecture, layers, heads, width, inner, word)| {
-            let hidden = heads * width;
-            let bert = format!(
-                r#""hidden_size":{hidden},"num_hidden_layers":{layers},"num_attention_heads":{heads},"hidden_act":"{word}",
-                "intermediate_size":{inner},"vocab_size":30,"max_position_embeddings":20"#
-            );
-            let gpt = format!(
-                r#""n_embd":{hidden},"n_layer":{layers},"n_head":{heads},"n_positions":20,"vocab_size":30,
-                "activation_function":"{word}""#
-            );
-            match architecture {
-                0 => format!(r#"{{"model_type":"bert",{bert}}}"#),
-                5 => format!(r#"{{"model_type":"electra","embedding_size":{inner},{bert}}}"#),
-                6 | 7 => format!(
-                    r#"{{"model_type":"flexibert","vocab_size":30,"max_position_embeddings":20,"hidden_act":"{word}",
-                    "model_dict":{}}}"#,
-                    designs::model_dict(layers, heads, width, inner)
-                ),
-                1 => format!(r#"{{"model_type":"roberta",{bert}}}"#),
-                2 => format!(
-                    r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
-                    "hidden_dim":{inner},"vocab_size":30,"max_position_embeddings":20,"activation":"{word}"}}"#
-                ),
-                3 => format!(r#"{{"model_type":"gpt2","n_inner":{inner},{gpt}}}"#),
-                _ => format!(r#"{{"model_type":"openai-gpt",{gpt}}}"#),
-            }
-        },
-    )
+    let sizes = (1..3usize, 1..8usize, 1..6usize, 1..12usize);
+    (0..13usize, sizes, word, any::<[bool; 8]>()).prop_map(|(architecture, sizes, word, flags)| {
+        let (layers, heads, width, inner) = sizes;
+        let hidden = heads * width;
+        let bert = format!(
+            r#""hidden_size":{hidden},"num_hidden_layers":{layers},"num_attention_heads":{heads},"hidden_act":"{word}",
+            "intermediate_size":{inner},"vocab_size":30,"max_position_embeddings":20"#
+        );
+        let gpt = format!(
+            r#""n_embd":{hidden},"n_layer":{layers},"n_head":{heads},"n_positions":20,"vocab_size":30,
+            "activation_function":"{word}""#
+        );
+        match architecture {
+            0 => format!(r#"{{"model_type":"bert",{bert}}}"#),
+            5 => format!(r#"{{"model_type":"electra","embedding_size":{inner},{bert}}}"#),
+            6 | 7 => format!(
+                r#"{{"model_type":"flexibert","vocab_size":30,"max_position_embeddings":20,"hidden_act":"{word}",
+                "model_dict":{}}}"#,
+                designs::model_dict(layers, heads, width, inner)
+            ),
+            1 => format!(r#"{{"model_type":"roberta",{bert}}}"#),
+            2 => format!(
+                r#"{{"model_type":"distilbert","dim":{hidden},"n_layers":{layers},"n_heads":{heads},
+                "hidden_dim":{inner},"vocab_size":30,"max_position_embeddings":20,"activation":"{word}"}}"#
+            ),
+            3 => format!(r#"{{"model_type":"gpt2","n_inner":{inner},{gpt}}}"#),
+            4 => format!(r#"{{"model_type":"openai-gpt",{gpt}}}"#),
+            _ => encoders::config(architecture - 8, &bert, sizes, flags),
+        }
+    })
 }
 
+/// Attention with a bias or a window, which runs operation by operation where candle has no one kernel for it.
+const RUNS_BY_OPERATIONS: [&str; 3] = ["mpnet", "deberta-v2", "modernbert"];
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn scopes_shapes_strides_and_costs_agree(
@@ -91,6 +96,7 @@ proptest! {
         head in prop::sample::select(TaskHead::ALL.to_vec()), kernels in prop::sample::select(vec![Kernels::Eager, Kernels::Fused]),
     ) {
         let spec = ModelSpec::from_config("any", Config::from_json("any", json.as_bytes()).unwrap()).unwrap();
+        let kernels = if RUNS_BY_OPERATIONS.contains(&spec.model_type()) { Kernels::Eager } else { kernels };
         let head = if spec.heads().contains(&head) { head } else { TaskHead::None };
         let ids: Vec<i64> = (0..batch_size * seq_len).map(|i| i as i64 % 30).collect();
         let mask = padded.then(|| (0..batch_size * seq_len).map(|i| i64::from(i % seq_len <= seq_len / 2)).collect());

@@ -14,6 +14,7 @@ mod channel;
 mod clock;
 mod counter;
 mod evidence;
+mod memory;
 mod protocol;
 mod resource;
 mod sampler;
@@ -23,6 +24,7 @@ mod total;
 
 pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
+pub use memory::{available_memory, peak_memory};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use resource::{Package, Resource};
 pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions, Silent};

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 /// | f16, bf16 | 1 | 2 |
 /// | f8_e4m3, f8_e5m2, int8, u8 | 1 | 1 |
 /// | int4 (GPTQ, AWQ; 16-bit scale, 4-bit zero point a group) | 128 | 66.5 |
+/// | int4_g64, int4_g32 (the same in smaller groups) | 64, 32 | 34.5, 18.5 |
 /// | nf4 (bitsandbytes; 32-bit scale a block) | 64 | 36 |
+/// | nf4_dq (its scales quantised too) | 16384 | 8452 |
 /// | mxfp4 (OCP microscaling; 8-bit exponent a block) | 32 | 17 |
 /// | q4_0, q4_1, q5_0, q5_1, q8_0 (GGUF) | 32 | 18, 20, 22, 24, 34 |
 /// | q2_k, q3_k, q4_k, q5_k, q6_k (GGUF) | 256 | 84, 110, 144, 176, 210 |
@@ -46,7 +48,13 @@ pub enum Format {
     U8,
     #[serde(rename = "int4")]
     Int4,
+    #[serde(rename = "int4_g64")]
+    Int4G64,
+    #[serde(rename = "int4_g32")]
+    Int4G32,
     Nf4,
+    #[serde(rename = "nf4_dq")]
+    Nf4Dq,
     Mxfp4,
     #[serde(rename = "q4_0")]
     Q4_0,
@@ -92,7 +100,7 @@ const fn define(
 }
 
 /// In the order of the enum.
-const DEFINITIONS: [Definition; 23] = [
+const DEFINITIONS: [Definition; 26] = [
     define(Format::F64, "f64", &["float64", "fp64"], 1, 64),
     define(Format::F32, "f32", &["float32", "fp32"], 1, 32),
     define(Format::F16, "f16", &["float16", "fp16"], 1, 16),
@@ -104,7 +112,10 @@ const DEFINITIONS: [Definition; 23] = [
     define(Format::Int8, "int8", &["i8"], 1, 8),
     define(Format::U8, "u8", &["uint8"], 1, 8),
     define(Format::Int4, "int4", &["gptq", "awq"], 128, 128 * 4 + 16 + 4),
+    define(Format::Int4G64, "int4_g64", &[], 64, 64 * 4 + 16 + 4),
+    define(Format::Int4G32, "int4_g32", &[], 32, 32 * 4 + 16 + 4),
     define(Format::Nf4, "nf4", &[], 64, 64 * 4 + 32),
+    define(Format::Nf4Dq, "nf4_dq", &[], 64 * 256, 64 * 256 * 4 + 256 * 8 + 32),
     define(Format::Mxfp4, "mxfp4", &[], 32, 32 * 4 + 8),
     define(Format::Q4_0, "q4_0", &[], 32, 18 * 8),
     define(Format::Q4_1, "q4_1", &[], 32, 20 * 8),

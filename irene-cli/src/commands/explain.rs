@@ -27,8 +27,8 @@ use crate::{
   irene explain gpt2 root.0.mlp.c_fc -b 1 -s 1024
   irene explain device_1.jsonl root.encoder.0 -b 8 -s 128 --method measured")]
 pub(crate) struct Args {
-    /// A built-in model's name, a path to a config.json or its directory, or a .jsonl file of trees, of which the first (of the size, if
-    /// one is given) is taken; - reads either from standard input
+    /// A built-in model's name, a path to a config.json, its directory or a GGUF file, or a .jsonl file of trees, of which the first
+    /// (of the size, if one is given) is taken; - reads either from standard input
     model_or_trees: String,
     /// The node, as `irene trace` has it; of folded layers the first is explained
     scope: String,

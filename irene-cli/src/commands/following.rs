@@ -13,10 +13,10 @@ use crate::output;
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct SizeArgs {
     /// Sequences in the batch
-    #[arg(short, long, value_name = "B", value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
     batch_size: usize,
     /// Tokens in a sequence
-    #[arg(short, long, value_name = "S", value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
     seq_len: usize,
 }
 
@@ -30,20 +30,23 @@ impl SizeArgs {
 #[derive(clap::Args, Clone)]
 pub(crate) struct SizesArgs {
     /// Sequences in the batch; several with commas between (1,8,32)
-    #[arg(short, long, value_name = "B", value_delimiter = ',', value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_delimiter = ',', value_parser = size)]
     batch_size: Vec<usize>,
-    /// Tokens in a sequence; several with commas between
-    #[arg(short, long, value_name = "S", value_delimiter = ',', value_parser = size)]
+    /// Tokens in a sequence; several with commas between [default with --past: 1]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_delimiter = ',', value_parser = size)]
     seq_len: Vec<usize>,
 }
 
 impl SizesArgs {
     /// Those that are asked for; an error that tells the flags if there are none.
-    pub(crate) fn sizes(&self, or: &str) -> Result<Vec<Size>> {
-        if self.batch_size.is_empty() || self.seq_len.is_empty() {
+    pub(crate) fn sizes(&self, run: &RunArgs, or: &str) -> Result<Vec<Size>> {
+        // After a cache comes a single step.
+        let step: &[usize] = if run.past.is_some_and(|past| past > 0) { &[1] } else { &[] };
+        let lens = if self.seq_len.is_empty() { step } else { &self.seq_len };
+        if self.batch_size.is_empty() || lens.is_empty() {
             return Err(Usage(format!("a model is followed at a size: give --batch-size and --seq-len{or}")).into());
         }
-        let of = |&batch: &usize| self.seq_len.iter().map(move |&len| Size::new(batch, len));
+        let of = |&batch: &usize| lens.iter().map(move |&len| Size::new(batch, len));
         Ok(self.batch_size.iter().flat_map(of).collect())
     }
 

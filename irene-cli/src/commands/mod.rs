@@ -11,8 +11,6 @@ pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod explore;
 mod following;
-#[cfg(feature = "candle")]
-mod generate;
 pub(crate) mod import;
 #[cfg(feature = "candle")]
 mod jobs;

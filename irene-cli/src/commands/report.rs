@@ -13,7 +13,7 @@ use crate::output;
 #[command(after_help = "Example:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html")]
 pub(crate) struct Args {
-    /// A built-in model's name, a path to a config.json or its directory, or - for a config on the standard input
+    /// A built-in model's name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input
     model: String,
     #[command(flatten)]
     size: SizeArgs,

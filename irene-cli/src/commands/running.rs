@@ -8,9 +8,9 @@ use irene_tree::{Format, Precision};
 
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A directory with config.json and weights, a model's id in the Hugging Face cache, or a built-in name
+    /// A directory with config.json and weights, a GGUF file, a model's id in the Hugging Face cache, or a built-in name
     pub(crate) model: String,
-    /// Weights from another place: a safetensors file, a directory, or an id in the cache
+    /// Weights from another place: a safetensors or GGUF file, a directory, or an id in the cache
     #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
     pub(crate) weights: Option<String>,
     /// Made-up weights from this seed

@@ -1,6 +1,6 @@
 //! Text as the input of a model, for every command that takes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use irene_models::{Encoded, ModelFiles, ModelSpec, TextEncoder};
@@ -22,17 +22,28 @@ impl TextArgs {
 
     /// The texts as the ids that a tokenizer gives them: that at a path or of a model's id, or the model's own.
     pub(crate) fn encode(&self, spec: &ModelSpec, tokenizer: Option<&str>) -> Result<Encoded> {
-        let texts = match &self.text_file {
-            Some(path) => {
-                let text = irene_tree::read_text(path).with_context(|| path.display().to_string())?;
-                text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
-            }
-            None => self.text.clone(),
-        };
-        let files = tokenizer.map_or_else(|| spec.files(), ModelFiles::find);
-        let tokenizer = files.and_then(|files| files.tokenizer());
-        let tokenizer = tokenizer.context("--text needs the model's tokenizer.json")?;
-        let pad = spec.config().token_or("pad_token_id", 0)? as i64;
-        Ok(TextEncoder::open(&tokenizer)?.encode(&texts, pad)?)
+        let texts = texts(&self.text, self.text_file.as_deref())?;
+        let files = tokenizer.map_or_else(|| spec.files(), ModelFiles::find).context(NEEDS)?;
+        encode(spec, &encoder(&files)?, &texts)
     }
+}
+
+/// The given texts, or those in the lines of a file.
+pub(crate) fn texts(given: &[String], file: Option<&Path>) -> Result<Vec<String>> {
+    let Some(path) = file else { return Ok(given.to_vec()) };
+    let text = irene_tree::read_text(path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+}
+
+/// Why a model's files are looked for.
+pub(crate) const NEEDS: &str = "--text needs the model's tokenizer.json";
+
+/// The tokenizer among a model's files.
+pub(crate) fn encoder(files: &ModelFiles) -> Result<TextEncoder> {
+    Ok(TextEncoder::open(&files.tokenizer().context(NEEDS)?)?)
+}
+
+/// Whole texts as a batch.
+pub(crate) fn encode(spec: &ModelSpec, encoder: &TextEncoder, texts: &[String]) -> Result<Encoded> {
+    Ok(encoder.encode(texts, spec.config().token_or("pad_token_id", 0)? as i64)?)
 }

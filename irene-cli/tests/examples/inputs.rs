@@ -46,6 +46,10 @@ const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": 
     "decoder": null, "truncation": null, "padding": null, "pre_tokenizer": {"type": "Whitespace"},
     "model": {"type": "WordLevel", "vocab": {"[UNK]": 0, "the": 1, "cat": 2, "sat": 3, "on": 4, "mat": 5}, "unk_token": "[UNK]"}}"#;
 
+/// A chat template of few words.
+const CHAT: &str =
+    r#"{"eos_token": "mat", "chat_template": "{% for m in messages %}{{ m['content'] }} {{ eos_token }}{% endfor %}"}"#;
+
 const DESIGN: &str = r#"{"model_type": "flexibert", "model_dict": {"l": 2, "h": [256, 128], "f": [[1024, 512], [512]],
     "o": [["sa_sdp_64", "sa_wma_64", "l_dft_64", "c_9_64"], ["l_dct_64", "sa_sdp_64"]]}}"#;
 
@@ -139,6 +143,17 @@ impl Inputs {
         safetensors::save(&tensors, self.path("my-bert/model.safetensors")).unwrap();
         fs::copy(fixture.join("io.safetensors"), self.path("in.safetensors")).unwrap();
         self.write("my-model/config.json", MY_MODEL);
+        let decoder = fixture.with_file_name("gpt2_generation");
+        self.write("my-gpt2/tokenizer.json", TOKENIZER);
+        self.write("my-gpt2/tokenizer_config.json", CHAT);
+        for (name, copied) in [
+            ("config.json", "my-gpt2/config.json"),
+            ("model.safetensors", "my-gpt2/model.safetensors"),
+            ("io.safetensors", "prompts.safetensors"),
+        ] {
+            fs::copy(decoder.join(name), self.path(copied)).unwrap();
+        }
+        self.write("prompts.txt", "the cat\nthe cat sat on the mat\n");
         self.write("config.json", DESIGN);
     }
 
@@ -224,6 +239,8 @@ impl Inputs {
             copy(&self.folder.0.join("records"), &place);
         }
         symlink(self.folder.0.join("meter.csv"), place.join("meter.csv")).unwrap();
+        let gguf = "../irene-models/tests/fixtures/gguf/tiny-llama.q4_k_m.gguf";
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(gguf), place.join("model.gguf")).unwrap();
         place
     }
 

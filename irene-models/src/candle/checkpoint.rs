@@ -51,12 +51,20 @@ impl Checkpoint {
     pub fn open(files: &[PathBuf], prefix: &'static str, dtype: CandleDType, device: &Device) -> Result<Self> {
         let mut checkpoint = Self { prefix, files: Vec::new(), tensors: HashMap::new(), dtype, device: device.clone() };
         for path in files {
-            checkpoint.add(path)?;
+            checkpoint.add(path, "")?;
         }
         Ok(checkpoint)
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
+    /// Adds the file of a module whose keys do not begin with its name.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn add_below(&mut self, module: &str, path: &Path) -> Result<()> {
+        self.add(path, &format!("{module}."))
+    }
+
+    fn add(&mut self, path: &Path, before: &str) -> Result<()> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let file = reading(path, |path| File::open(path).map_err(io))?;
         // SAFETY: the map is only read. If another program truncates the file meanwhile, a signal ends this one, as with any memory
@@ -81,7 +89,7 @@ impl Checkpoint {
                 shape: info.shape.clone(),
                 bytes: start + from..start + to,
             };
-            self.tensors.insert(key, entry);
+            self.tensors.insert(format!("{before}{key}"), entry);
         }
         self.files.push(Mapped { path: path.to_owned(), map });
         Ok(())

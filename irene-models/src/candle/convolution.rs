@@ -1,4 +1,4 @@
-//! Convolutions along a sequence, made of shifted views, sums and products, which every candle device has.
+//! Convolutions along a sequence: the separable ones are made of shifted views, sums and products, which every candle device has.
 
 use candle_core::{Result, Tensor};
 
@@ -13,6 +13,12 @@ pub(crate) fn depthwise(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         padded.narrow(2, place, x.dim(2)?)?.broadcast_mul(&factor)
     };
     (1..kernel).try_fold(shifted(0)?, |sum, place| sum.add(&shifted(place)?))
+}
+
+/// Convolves (batch, channels, sequence) in groups, zeros beyond the ends: weight (channels, channels in a group, kernel).
+pub(crate) fn grouped(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (channels, in_group, kernel) = weight.dims3()?;
+    x.conv1d(weight, kernel / 2, 1, 1, channels / in_group)
 }
 
 /// Mixes the channels at each place of (batch, channels, sequence): weight (outputs, channels, 1).

@@ -36,18 +36,12 @@ impl GgufWeights {
             dims.reverse();
         }
         let bytes = in_order(bytes, place.rows, dims.first().copied().unwrap_or(1));
-        let plain = if let Some(dtype) = block_type(format) {
-            let matrix = Quantised::new(&bytes, dtype, &dims, &self.device)?;
-            if dims.len() == 2 {
-                let matrix = Tensor::quantised(matrix);
-                return if place.is_conv1d { matrix.transpose(0, 1) } else { Ok(matrix) }.map(Some);
-            }
-            matrix.dequantised()?
-        } else if let Some(dtype) = candle_dtype(format).filter(CandleDType::is_float) {
-            Candle::from_raw_buffer(&bytes, dtype, &dims, &self.device)?
-        } else {
-            return Ok(None);
-        };
+        if let (Some(dtype), &[rows, columns]) = (block_type(format), &dims[..]) {
+            let matrix = Tensor::quantised(Quantised::new(&bytes, dtype, [rows, columns], &self.device)?);
+            return if place.is_conv1d { matrix.transpose(0, 1) } else { Ok(matrix) }.map(Some);
+        }
+        let Some(dtype) = candle_dtype(format).filter(CandleDType::is_float) else { return Ok(None) };
+        let plain = Candle::from_raw_buffer(&bytes, dtype, &dims, &self.device)?;
         let plain = if place.added == 0.0 { plain } else { (plain - f64::from(place.added))? };
         let plain = plain.to_dtype(self.dtype)?;
         Tensor::from_candle(if place.is_conv1d { plain.t()? } else { plain }).map(Some)

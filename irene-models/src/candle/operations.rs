@@ -230,8 +230,15 @@ pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) ->
     let (width, rotated) = (x.dim(D::Minus1)?, cos.dim(D::Minus1)?);
     let turned = x.narrow(D::Minus1, 0, rotated)?;
     let half = rotated / 2;
+    let turned = match pairing {
+        Pairing::NeighboursToHalves => {
+            let pairs = turned.contiguous()?.reshape((x.dim(0)?, x.dim(1)?, x.dim(2)?, half, 2))?;
+            pairs.transpose(3, 4)?.contiguous()?.reshape(turned.dims())?
+        }
+        Pairing::Halves | Pairing::Neighbours => turned,
+    };
     let swapped = match pairing {
-        Pairing::Halves => {
+        Pairing::Halves | Pairing::NeighboursToHalves => {
             let (first, second) = (turned.narrow(D::Minus1, 0, half)?, turned.narrow(D::Minus1, half, half)?);
             Candle::cat(&[second.contiguous()?.neg()?, first.contiguous()?], D::Minus1)?
         }
@@ -271,10 +278,12 @@ pub(crate) fn rows(table: &Candle, ids: &Candle) -> CandleResult<Candle> {
 }
 
 /// Memory (batch, heads, room, width) with `new` stored behind the earlier tokens, and the place behind it: the memory given, of which
-/// the places before `end` are taken, or new memory with the earlier tokens copied to its beginning.
+/// the places before `end` are taken, or new memory with the earlier tokens copied to its
+/// beginning. New memory has at least `least` places, or twice as many as needed at most.
 pub(crate) fn stored_behind(
     room: Option<(&Candle, usize)>,
     earlier: Option<&Candle>,
+    least: usize,
     new: &Candle,
 ) -> CandleResult<(Candle, usize)> {
     let (batch, heads, more, width) = new.dims4()?;
@@ -282,7 +291,8 @@ pub(crate) fn stored_behind(
         Some((room, end)) if room.dim(2)? >= end + more => (room.clone(), end),
         _ => {
             let kept = earlier.map_or(Ok(0), |earlier| earlier.dim(2))?;
-            let places = (kept + more).next_power_of_two();
+            // Another token will follow.
+            let places = if kept + more <= least { least } else { (kept + more + 1).next_power_of_two() };
             let larger = Candle::zeros((batch, heads, places, width), new.dtype(), new.device())?;
             if let Some(earlier) = earlier.filter(|_| kept > 0) {
                 larger.slice_set(&earlier.contiguous()?, 2, 0)?;

@@ -1,11 +1,11 @@
 //! Matrices of numbers in blocks that share scales, as candle multiplies with them: it quantises each row of the other operand to 8
 //! bits, as llama.cpp does.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use candle_core::{
-    DType, Device, Result, Tensor,
-    quantized::{GgmlDType, QStorage, QTensor},
+    CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail,
+    quantized::{GgmlDType, QStorage, QTensor, QuantizedType},
 };
 use irene_tree::Format;
 
@@ -13,8 +13,27 @@ use super::operations;
 use crate::tensor::Then;
 
 /// A matrix (outputs, inputs) whose rows are whole blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Quantised(Arc<QTensor>);
+#[derive(Clone)]
+pub(crate) struct Quantised {
+    dims: [usize; 2],
+    stored: Stored,
+}
+
+#[derive(Clone)]
+enum Stored {
+    /// The blocks of the file. candle's `QTensor` would keep a second copy for products of many rows, half as large again, and quantise
+    /// the rows that q8_0 multiplies in larger blocks.
+    Cpu(Arc<dyn QuantizedType>),
+    Device(Arc<QTensor>),
+    /// Matrices below each other.
+    Parts(Arc<[Quantised]>),
+}
+
+impl fmt::Debug for Quantised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Quantised({:?}, {:?})", self.dims, self.dtype())
+    }
+}
 
 /// Candle's types of blocks.
 const TYPES: [(Format, GgmlDType); 10] = [
@@ -35,76 +54,134 @@ pub(crate) fn block_type(format: Format) -> Option<GgmlDType> {
     TYPES.iter().find(|(known, _)| *known == format).map(|(_, dtype)| *dtype)
 }
 
+/// Blocks hold 16-bit numbers, and candle reads them where they lie.
+const ALIGNMENT: usize = 4;
+
 impl Quantised {
     /// The matrix in these bytes, row after row.
-    pub(crate) fn new(bytes: &[u8], dtype: GgmlDType, dims: &[usize], device: &Device) -> Result<Self> {
-        // Blocks hold 16-bit numbers, and candle reads them where they lie.
-        const ALIGNMENT: usize = 4;
-        let blocks = dims.iter().product::<usize>() / dtype.block_size();
-        if bytes.len() != blocks * dtype.type_size() {
-            candle_core::bail!("{} bytes for {dims:?} in {dtype:?}", bytes.len());
+    pub(crate) fn new(bytes: &[u8], dtype: GgmlDType, dims: [usize; 2], device: &Device) -> Result<Self> {
+        let numbers = dims[0] * dims[1];
+        if !dims[1].is_multiple_of(dtype.block_size())
+            || bytes.len() != numbers / dtype.block_size() * dtype.type_size()
+        {
+            bail!("{} bytes for {dims:?} in {dtype:?}", bytes.len());
         }
-        let storage = match bytes.as_ptr().align_offset(ALIGNMENT) {
-            0 => QStorage::from_data(Cow::Borrowed(bytes), device, dtype)?,
+        let mut room = Vec::new();
+        let bytes = if bytes.as_ptr().align_offset(ALIGNMENT) == 0 {
+            bytes
+        } else {
+            room.resize(bytes.len() + ALIGNMENT, 0);
+            let start = room.as_ptr().align_offset(ALIGNMENT);
+            room[start..start + bytes.len()].copy_from_slice(bytes);
+            &room[start..start + bytes.len()]
+        };
+        let stored = match device {
+            Device::Cpu => Stored::Cpu(Arc::from(dtype.from_data(Cow::Borrowed(bytes)))),
             _ => {
-                let mut room = vec![0; bytes.len() + ALIGNMENT];
-                let start = room.as_ptr().align_offset(ALIGNMENT);
-                let aligned = &mut room[start..start + bytes.len()];
-                aligned.copy_from_slice(bytes);
-                QStorage::from_data(Cow::Borrowed(aligned), device, dtype)?
+                let storage = QStorage::from_data(Cow::Borrowed(bytes), device, dtype)?;
+                Stored::Device(Arc::new(QTensor::new(storage, &dims[..])?))
             }
         };
-        Ok(Self(Arc::new(QTensor::new(storage, dims)?)))
+        Ok(Self { dims, stored })
+    }
+
+    fn dtype(&self) -> GgmlDType {
+        match &self.stored {
+            Stored::Cpu(blocks) => blocks.dtype(),
+            Stored::Device(tensor) => tensor.dtype(),
+            Stored::Parts(parts) => parts[0].dtype(),
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
-        TYPES.iter().find(|(_, dtype)| *dtype == self.0.dtype()).map_or(Format::F32, |(format, _)| *format)
+        TYPES.iter().find(|(_, dtype)| *dtype == self.dtype()).map_or(Format::F32, |(format, _)| *format)
     }
 
-    pub(crate) fn dims(&self) -> &[usize] {
-        self.0.shape().dims()
+    /// Outputs, and inputs.
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        self.dims
     }
 
     pub(crate) fn device(&self) -> Device {
-        self.0.device()
-    }
-
-    pub(crate) fn dequantised(&self) -> Result<Tensor> {
-        self.0.dequantize(&self.0.device())
+        match &self.stored {
+            Stored::Cpu(_) => Device::Cpu,
+            Stored::Device(tensor) => tensor.device(),
+            Stored::Parts(parts) => parts[0].device(),
+        }
     }
 
     /// The rows at these ids, as plain numbers.
     pub(crate) fn rows(&self, ids: &Tensor, dtype: DType) -> Result<Tensor> {
-        self.0.embedding(ids)?.to_dtype(dtype)
+        let [rows, width] = self.dims;
+        match &self.stored {
+            Stored::Cpu(blocks) => {
+                let dims = [ids.dims(), &[width]].concat();
+                let ids = ids.flatten_all()?.to_dtype(DType::U32)?.to_vec1()?;
+                plain(blocks.embedding(&ids, rows, width)?, &dims)?.to_dtype(dtype)
+            }
+            Stored::Device(tensor) => tensor.embedding(ids)?.to_dtype(dtype),
+            Stored::Parts(_) => bail!("rows of matrices below each other"),
+        }
     }
 
     /// x Wᵀ + b and the activation: one product over all rows.
     pub(crate) fn affine(&self, x: &Tensor, bias: Option<&Tensor>, then: Then) -> Result<Tensor> {
-        let (outputs, inputs) = self.0.shape().dims2()?;
-        let rows = x.elem_count() / inputs.max(1);
+        let [outputs, inputs] = self.dims;
         let mut dims = x.dims().to_vec();
         if let Some(last) = dims.last_mut() {
             *last = outputs;
         }
-        let product = x.contiguous()?.reshape((rows, inputs))?.apply_op1_no_bwd(self.0.as_ref())?.reshape(dims)?;
-        operations::finished(product, bias, then)
+        let rows = x.contiguous()?.reshape((x.elem_count() / inputs.max(1), inputs))?;
+        operations::finished(self.product(&rows)?.reshape(dims)?, bias, then)
     }
 
-    /// Matrices of one width below each other: as blocks if all have the same ones.
-    pub(crate) fn below_each_other(all: &[&Self]) -> Result<Option<Self>> {
-        let Some(first) = all.first() else { return Ok(None) };
-        let dtype = first.0.dtype();
-        let (_, width) = first.0.shape().dims2()?;
-        let is_alike = |one: &&Self| one.0.dtype() == dtype && one.dims().last() == Some(&width);
-        if !all.iter().all(is_alike) {
-            return Ok(None);
+    /// (rows, outputs) of (rows, inputs).
+    fn product(&self, rows: &Tensor) -> Result<Tensor> {
+        match &self.stored {
+            Stored::Cpu(blocks) => {
+                let product = Product { blocks: blocks.as_ref(), outputs: self.dims[0] };
+                rows.to_dtype(DType::F32)?.apply_op1_no_bwd(&product)?.to_dtype(rows.dtype())
+            }
+            Stored::Device(tensor) => rows.apply_op1_no_bwd(tensor.as_ref()),
+            Stored::Parts(parts) => {
+                let products = parts.iter().map(|part| part.product(rows)).collect::<Result<Vec<_>>>()?;
+                Tensor::cat(&products, 1)
+            }
         }
-        let mut bytes = Vec::new();
-        let mut rows = 0;
-        for one in all {
-            bytes.extend_from_slice(&one.0.data()?);
-            rows += one.dims().first().copied().unwrap_or(0);
-        }
-        Self::new(&bytes, dtype, &[rows, width], &first.device()).map(Some)
+    }
+
+    /// Matrices of one width below each other, if there are any.
+    pub(crate) fn below_each_other(parts: Vec<Self>) -> Option<Self> {
+        let width = parts.first()?.dims[1];
+        let rows = parts.iter().map(|part| part.dims[0]).sum();
+        let is_even = parts.iter().all(|part| part.dims[1] == width);
+        is_even.then(|| Self { dims: [rows, width], stored: Stored::Parts(parts.into()) })
+    }
+}
+
+fn plain(storage: CpuStorage, dims: &[usize]) -> Result<Tensor> {
+    match storage {
+        CpuStorage::F32(numbers) => Tensor::from_vec(numbers, dims, &Device::Cpu),
+        _ => bail!("blocks become 32-bit floats"),
+    }
+}
+
+/// The product of rows (rows, inputs) with a matrix in blocks.
+struct Product<'a> {
+    blocks: &'a dyn QuantizedType,
+    outputs: usize,
+}
+
+impl CustomOp1 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "product with blocks"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, inputs) = layout.shape().dims2()?;
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("rows with gaps") };
+        let mut product = vec![0.0; rows * self.outputs];
+        self.blocks.matmul_t((rows, inputs, self.outputs), &x.as_slice::<f32>()?[start..end], &mut product)?;
+        Ok((CpuStorage::F32(product), (rows, self.outputs).into()))
     }
 }

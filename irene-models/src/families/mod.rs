@@ -5,7 +5,9 @@ mod table;
 
 use serde_json::Value;
 
-use self::table::{FAMILIES, HARMLESS, HARMLESS_FIELDS, NO_MODEL_CODE, PLAIN, STRUCTURAL, TASKS, WITHOUT_POOLER};
+use self::table::{
+    FAMILIES, HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, PLAIN, STRUCTURAL, TASKS, WITHOUT_POOLER,
+};
 pub(crate) use self::table::{Family, Plain};
 use crate::{Config, Result, models::DECODERS};
 
@@ -65,11 +67,21 @@ fn family_of(config: &Config) -> Result<(&'static Family, Option<String>)> {
         match alike.first() {
             Some(first) => format!(
                 "is missing; the fields are those of {}: add the right one, as in \"{FIELD}\": \"{first}\"",
-                alike.join(", ")
+                some_of(&alike)
             ),
             None => format!("is missing, and the fields are those of none of {}", known()),
         },
     ))
+}
+
+/// The first of some names, and how many others there are.
+fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        others => format!("{shown} and {others} others"),
+    }
 }
 
 /// The names in `architectures`.
@@ -96,10 +108,19 @@ impl Family {
         self.classes.first().is_some_and(|own| is_class(&[own], class))
     }
 
+    fn knows_code(&self, code: &Value) -> bool {
+        let is_it = |(model_type, path): &(&str, &str)| {
+            *model_type == self.model_type && code.as_str().is_some_and(|code| code.contains(path))
+        };
+        KNOWN_CODE.iter().any(is_it)
+    }
+
     fn refuse_own_code(&self, config: &Config) -> Result<()> {
         const FIELD: &str = "auto_map";
         let code = match config.value(FIELD) {
-            Some(Value::Object(map)) => map.iter().find(|(class, _)| !NO_MODEL_CODE.contains(&class.as_str())),
+            Some(Value::Object(map)) => {
+                map.iter().find(|(class, code)| !NO_MODEL_CODE.contains(&class.as_str()) && !self.knows_code(code))
+            }
             _ => return Ok(()),
         };
         let Some((_, code)) = code else { return Ok(()) };

@@ -45,6 +45,110 @@ const BERT_PLAIN: &[(&str, Plain)] = &[
 const ELECTRA_PLAIN: &[(&str, Plain)] =
     &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))];
 
+const ALBERT_READS: &[&str] = &[
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+    "embedding_size",
+    "num_hidden_groups",
+    "inner_group_num",
+    // Fields of the original code that transformers does not read.
+    "gap_size",
+    "net_structure_type",
+    "num_memory_blocks",
+    "down_scale_factor",
+];
+const DEBERTA_READS: &[&str] = &[
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+    "embedding_size",
+    "attention_head_size",
+    "position_biased_input",
+    "relative_attention",
+    "max_relative_positions",
+    "position_buckets",
+    "pos_att_type",
+    "share_att_key",
+    "norm_rel_ebd",
+    "conv_kernel_size",
+    "conv_groups",
+    "conv_act",
+    "legacy",
+    "pooler_hidden_act",
+];
+const MODERNBERT_READS: &[&str] = &[
+    "max_position_embeddings",
+    "hidden_activation",
+    "norm_eps",
+    "norm_bias",
+    "attention_bias",
+    "mlp_bias",
+    "decoder_bias",
+    "local_attention",
+    "global_attn_every_n_layers",
+    "layer_types",
+    "rope_parameters",
+    "rope_scaling",
+    "global_rope_theta",
+    "local_rope_theta",
+    "pad_token_id",
+    // Which kernel runs, and a loss that leaves tokens out.
+    "deterministic_flash_attn",
+    "sparse_prediction",
+    "sparse_pred_ignore_index",
+];
+const NOMIC_BERT_READS: &[&str] = &[
+    "max_position_embeddings",
+    "max_trained_positions",
+    "type_vocab_size",
+    "hidden_act",
+    "activation_function",
+    "layer_norm_eps",
+    "pad_token_id",
+    "head_dim",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "partial_rotary_factor",
+    "rotary_emb_interleaved",
+    "rotary_scaling_factor",
+    "qkv_proj_bias",
+    "mlp_fc1_bias",
+    "mlp_fc2_bias",
+    "pad_vocab_size_multiple",
+    // Which kernels run.
+    "fused_bias_fc",
+    "fused_dropout_add_ln",
+];
+/// The names of the code on the hub, which transformers' code has others for.
+const NOMIC_BERT_ALSO: &[(&str, &str)] = &[
+    ("n_embd", "hidden_size"),
+    ("n_head", "num_attention_heads"),
+    ("n_layer", "num_hidden_layers"),
+    ("n_inner", "intermediate_size"),
+    ("n_positions", "max_position_embeddings"),
+    ("layer_norm_epsilon", "layer_norm_eps"),
+    ("rotary_emb_base", "rope_theta"),
+    ("rotary_emb_fraction", "partial_rotary_factor"),
+];
+const NOMIC_BERT_PLAIN: &[(&str, Plain)] = &[
+    ("prenorm", Plain::Off),
+    ("causal", Plain::Off),
+    ("use_rms_norm", Plain::Off),
+    ("parallel_block", Plain::Off),
+    ("parallel_block_tied_norm", Plain::Off),
+    ("rotary_emb_scale_base", Plain::Off),
+    ("scale_attn_weights", Plain::On),
+    ("scale_attn_by_inverse_layer_idx", Plain::Off),
+    ("reorder_and_upcast_attn", Plain::Off),
+    ("num_key_value_heads", Plain::Same("num_attention_heads")),
+];
+
 const GPT_SIZES: &[&str] = &["n_embd", "n_layer", "n_head", "n_positions", "vocab_size"];
 const GPT_READS: &[&str] = &[
     "n_inner",
@@ -117,6 +221,56 @@ pub(super) const FAMILIES: &[Family] = &[
         ],
         also: &[("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")],
         plain: &[("num_key_value_heads", Plain::Same("n_heads"))],
+    },
+    Family {
+        model_type: "albert",
+        classes: &["Albert"],
+        sizes: BERT_SIZES,
+        reads: ALBERT_READS,
+        also: &[],
+        plain: ELECTRA_PLAIN,
+    },
+    Family {
+        model_type: "mpnet",
+        classes: &["MPNet"],
+        sizes: BERT_SIZES,
+        reads: &[
+            "max_position_embeddings",
+            "hidden_act",
+            "layer_norm_eps",
+            "pad_token_id",
+            "relative_attention_num_buckets",
+        ],
+        also: &[],
+        plain: BERT_PLAIN,
+    },
+    Family {
+        model_type: "deberta-v2",
+        classes: &["DebertaV2"],
+        sizes: BERT_SIZES,
+        reads: DEBERTA_READS,
+        also: &[],
+        plain: &[
+            ("is_decoder", Plain::Off),
+            ("num_key_value_heads", Plain::Same("num_attention_heads")),
+            ("pooler_hidden_size", Plain::Same("hidden_size")),
+        ],
+    },
+    Family {
+        model_type: "modernbert",
+        classes: &["ModernBert"],
+        sizes: BERT_SIZES,
+        reads: MODERNBERT_READS,
+        also: &[],
+        plain: &[("is_decoder", Plain::Off), ("num_key_value_heads", Plain::Same("num_attention_heads"))],
+    },
+    Family {
+        model_type: "nomic_bert",
+        classes: &["NomicBert"],
+        sizes: BERT_SIZES,
+        reads: NOMIC_BERT_READS,
+        also: NOMIC_BERT_ALSO,
+        plain: NOMIC_BERT_PLAIN,
     },
     Family {
         model_type: "gpt2",
@@ -273,9 +427,14 @@ pub(super) const WITHOUT_POOLER: &[(&str, &[&str])] = &[
     ("Roberta", ROBERTA_WITHOUT_POOLER),
     ("XLMRoberta", ROBERTA_WITHOUT_POOLER),
     ("Camembert", ROBERTA_WITHOUT_POOLER),
+    ("Albert", &["ForMaskedLM", "ForTokenClassification", "ForQuestionAnswering"]),
+    ("MPNet", ROBERTA_WITHOUT_POOLER),
 ];
 const ROBERTA_WITHOUT_POOLER: &[&str] =
     &["ForMaskedLM", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"];
+
+/// Code of the model's own that is followed, by what stands in its path.
+pub(super) const KNOWN_CODE: &[(&str, &str)] = &[("nomic_bert", "hf_nomic_bert.NomicBert")];
 
 /// The entries of `auto_map` that are no code of the model's.
 pub(super) const NO_MODEL_CODE: &[&str] =

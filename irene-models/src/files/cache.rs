@@ -54,10 +54,10 @@ impl ModelFiles {
         for id in ids {
             let hub = Hub { cache: cache.clone(), id: id.clone() };
             if let Some(dir) = hub.snapshot()? {
-                return Ok(Self { dir: Some(dir), named: None, hub: Some(hub) });
+                return Ok(Self { dir: Some(dir), named: None, pipeline: None, hub: Some(hub) });
             }
         }
-        Ok(Self { dir: None, named: None, hub: Some(Hub { cache, id: first.to_owned() }) })
+        Ok(Self { dir: None, named: None, pipeline: None, hub: Some(Hub { cache, id: first.to_owned() }) })
     }
 }
 

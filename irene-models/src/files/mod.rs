@@ -11,7 +11,7 @@ use irene_tree::file_fault;
 
 use self::cache::Hub;
 pub(crate) use self::cache::is_id;
-use crate::{Error, Result, builtin, gguf::is_gguf};
+use crate::{Error, Result, builtin, gguf::is_gguf, sentence::folder_of_model};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -25,6 +25,8 @@ pub struct ModelFiles {
     dir: Option<PathBuf>,
     /// The file, if the path named one.
     named: Option<PathBuf>,
+    /// The folder of the pipeline that the model is the first module of, where the model has its own.
+    pipeline: Option<PathBuf>,
     /// Only for a model in the Hugging Face cache.
     hub: Option<Hub>,
 }
@@ -51,11 +53,19 @@ impl ModelFiles {
     pub(crate) fn at(path: &str) -> Result<Option<Self>> {
         let path = Path::new(path);
         if path.is_dir() {
-            return Ok(Some(Self { dir: Some(path.to_owned()), named: None, hub: None }));
+            // Older pipelines have the model in a folder of its own.
+            let model = folder_of_model(path).filter(|_| !path.join(CONFIG).exists());
+            let pipeline = model.is_some().then(|| path.to_owned());
+            return Ok(Some(Self { dir: model.or(Some(path.to_owned())), pipeline, named: None, hub: None }));
         }
         if path.exists() {
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            return Ok(Some(Self { dir: Some(dir.to_owned()), named: Some(path.to_owned()), hub: None }));
+            return Ok(Some(Self {
+                dir: Some(dir.to_owned()),
+                named: Some(path.to_owned()),
+                pipeline: None,
+                hub: None,
+            }));
         }
         match file_fault(path) {
             Some(reason) => Err(Error::Files { what: path.display().to_string(), reason }),
@@ -103,6 +113,14 @@ impl ModelFiles {
         self.file(name)?.map_or_else(|| self.refuse(&format!("no {name}{}", other()), name), Ok)
     }
 
+    /// A further file of the model by its name, if there is one. What lies beside a file that was named itself may be another model's.
+    ///
+    /// # Errors
+    /// [`Error::Files`] for a link to nothing; [`Error::Io`] for a cache that cannot be read.
+    pub fn further(&self, name: &str) -> Result<Option<PathBuf>> {
+        if self.itself().is_some() { Ok(None) } else { self.file(name) }
+    }
+
     /// A file of the model, if there is one.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let local = self.dir.as_ref().map(|dir| dir.join(name));
@@ -115,6 +133,17 @@ impl ModelFiles {
         match local.and_then(|file| Some((file_fault(&file)?, file))) {
             Some((reason, file)) => Err(Error::Files { what: file.display().to_string(), reason }),
             None => Ok(None),
+        }
+    }
+
+    /// A file of the pipeline that the model belongs to, if there is one. A file that is read for itself belongs to none.
+    pub(crate) fn of_pipeline(&self, name: &str) -> Result<Option<PathBuf>> {
+        match &self.pipeline {
+            _ if self.itself().is_some() => Ok(None),
+            Some(pipeline) => Ok(Some(pipeline.join(name)).filter(|file| file.is_file())),
+            // Most models belong to none: a hub that cannot be asked is no fault.
+            None if self.hub.is_some() => Ok(self.file(name).unwrap_or_default()),
+            None => self.file(name),
         }
     }
 

@@ -243,6 +243,14 @@ impl Fields<'_> {
         Ok(())
     }
 
+    /// The sliding window; none where its size is 0.
+    fn window(&mut self) -> Result<()> {
+        if let Some(size) = self.size_if(WINDOW)?.filter(|size| *size > 0) {
+            self.set("sliding_window", size);
+        }
+        Ok(())
+    }
+
     /// The share of a head that is rotated, where it is not all.
     fn rotated(&mut self, field: &str) -> Result<()> {
         let width = self.head_width()?;
@@ -358,7 +366,7 @@ fn gemma3(fields: &mut Fields<'_>) -> Result<()> {
     fields.set("rope_theta", fields.number_if(THETA)?.unwrap_or(1e6));
     fields.set("rope_local_base_freq", 1e4);
     fields.set("sliding_window_pattern", 6);
-    fields.sizes(&[("sliding_window", WINDOW)])
+    fields.window()
 }
 
 fn phi(fields: &mut Fields<'_>) -> Result<()> {
@@ -371,7 +379,7 @@ fn phi(fields: &mut Fields<'_>) -> Result<()> {
 fn phi3(fields: &mut Fields<'_>) -> Result<()> {
     fields.gated("phi3", &[])?;
     fields.rotated("partial_rotary_factor")?;
-    fields.sizes(&[("sliding_window", WINDOW)])?;
+    fields.window()?;
     if !fields.fields.contains_key("original_max_position_embeddings") {
         fields.set("original_max_position_embeddings", fields.size(POSITIONS)?);
     }
@@ -397,7 +405,7 @@ fn starcoder2(fields: &mut Fields<'_>) -> Result<()> {
     fields.set("use_bias", fields.has("blk.0.ffn_up.bias"));
     fields.set("hidden_act", "gelu_pytorch_tanh");
     fields.numbers(&[("norm_epsilon", NORM_EPS)])?;
-    fields.sizes(&[("sliding_window", WINDOW)])
+    fields.window()
 }
 
 fn falcon(fields: &mut Fields<'_>) -> Result<()> {
@@ -405,7 +413,8 @@ fn falcon(fields: &mut Fields<'_>) -> Result<()> {
     let groups = fields.size_or(GROUPS, 1)?;
     fields.decoder("falcon")?;
     fields.set("num_kv_heads", groups);
-    fields.set("new_decoder_architecture", has_two_norms);
+    fields.set("new_decoder_architecture", has_two_norms || groups > 1);
+    fields.set("num_ln_in_parallel_attn", 1 + usize::from(has_two_norms));
     fields.set("multi_query", groups == 1);
     fields.set("parallel_attn", true);
     fields.set("bias", fields.has("blk.0.attn_qkv.bias"));

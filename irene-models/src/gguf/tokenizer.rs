@@ -93,6 +93,26 @@ impl Gguf {
         }
     }
 
+    /// The chat template of the file.
+    pub(crate) fn chat_template(&self) -> Option<&str> {
+        self.word("tokenizer.chat_template")
+    }
+
+    /// Special tokens by the names that chat templates have for them.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if the file's tokens are no texts.
+    pub(crate) fn special_tokens(&self) -> Result<Vec<(String, String)>> {
+        let tokens = self.texts(TOKENS)?;
+        let named = |(name, key): (&str, &str)| {
+            let Some(&Value::Whole(id)) = self.0.metadata.get(&format!("tokenizer.ggml.{key}_token_id")) else {
+                return None;
+            };
+            Some((name.to_owned(), tokens.get(usize::try_from(id).ok()?)?.clone()))
+        };
+        Ok([("bos_token", "bos"), ("eos_token", "eos")].into_iter().filter_map(named).collect())
+    }
+
     fn texts(&self, key: &str) -> Result<Vec<String>> {
         let bytes = match self.0.metadata.get(key) {
             Some(Value::Array(array)) => array.texts(self.first()),

@@ -7,7 +7,7 @@ use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use crate::{
     Activation, Cx, Label, Module, Result, Tensor, Weights, labelled,
-    tensor::{Then, Weight},
+    tensor::{Binary, Then, Weight},
 };
 pub use experts::ExpertWeights;
 pub(crate) use experts::Stacked;
@@ -215,6 +215,11 @@ impl Embedding {
     pub fn width(&self) -> usize {
         self.weight.dim(1)
     }
+
+    /// The table as the matrix (width, rows) of a product.
+    pub(crate) fn as_matrix(&self) -> Result<Tensor> {
+        self.weight.transpose(0, 1)
+    }
 }
 
 impl Module for Embedding {
@@ -230,11 +235,12 @@ impl Module for Embedding {
     }
 }
 
-/// One half of a separable `torch.nn.Conv1d` without bias, along the sequence of (batch, channels, sequence).
+/// A `torch.nn.Conv1d` along the sequence of (batch, channels, sequence): one half of a separable one without bias, or a whole one.
 #[derive(Clone, Debug)]
 pub struct Convolution {
     label: Label,
     weight: Tensor,
+    bias: Option<Tensor>,
     run: fn(&Tensor, &Tensor) -> Result<Tensor>,
 }
 
@@ -255,9 +261,18 @@ impl Convolution {
         Self::load(weights, [outputs, inputs, 1], Tensor::pointwise)
     }
 
+    /// Loads `weight` (channels, channels / groups, kernel), of odd width, and `bias` (channels); beyond the ends there are zeros.
+    ///
+    /// # Errors
+    /// The error of the weights' source.
+    pub fn grouped(weights: &Weights<'_>, channels: usize, kernel: usize, groups: usize) -> Result<Self> {
+        let whole = Self::load(weights, [channels, channels / groups.max(1), kernel], Tensor::convolved)?;
+        Ok(Self { bias: Some(weights.parameter("bias", [channels])?), ..whole })
+    }
+
     fn load(weights: &Weights<'_>, shape: [usize; 3], run: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Self> {
         let weight = weights.parameter("weight", shape)?;
-        Ok(Self { label: weights.label(OpKind::Convolution.name(), Level::Ml), weight, run })
+        Ok(Self { label: weights.label(OpKind::Convolution.name(), Level::Ml), weight, bias: None, run })
     }
 }
 
@@ -266,11 +281,18 @@ impl Module for Convolution {
     type Output = Tensor;
 
     fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        (self.run)(x, &self.weight)
+        let convolved = (self.run)(x, &self.weight)?;
+        match &self.bias {
+            Some(bias) => convolved.binary(Binary::Add, &bias.reshape([1, bias.dim(0), 1].into())?),
+            None => Ok(convolved),
+        }
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
-        operation(OpKind::Convolution, x, [self.weight.operand()], output)
+        match &self.bias {
+            Some(bias) => operation(OpKind::Convolution, x, [self.weight.operand(), bias.operand()], output),
+            None => operation(OpKind::Convolution, x, [self.weight.operand()], output),
+        }
     }
 }
 

@@ -3,23 +3,24 @@
 //! RoBERTa is BERT with other embeddings; the parts below take their class names from [`Classes`].
 
 mod embeddings;
+mod feed_forward;
 mod lm_head;
 
 pub(super) use embeddings::{BertEmbeddings, Tables};
+pub(super) use feed_forward::{FeedForward, ResidualOutput};
 use irene_tree::{Format, Level};
+pub(super) use lm_head::{MlmClasses, MlmSizes, OnlyMlmHead};
 
-use self::lm_head::BertOnlyMlmHead;
 use super::{
     heads,
     task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
-    Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module,
+    Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
 };
 
-labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, ResidualOutput);
-labelled!(BertIntermediate, BertPooler);
+labelled!(EncoderModel<E>, BertEncoder, BertLayer, BertAttention, BertSelfAttention, BertPooler);
 
 /// The entry in the registry.
 pub(super) struct Bert;
@@ -40,14 +41,21 @@ impl Architecture for Bert {
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
         let trunk = |weights: &Weights<'_>, level| {
-            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, &CLASSES, sizes.hidden)?;
+            let classes = [CLASSES.embeddings, CLASSES.model];
+            let embeddings = BertEmbeddings::load(&weights.child("embeddings"), &sizes, classes, sizes.hidden)?;
             // A masked language model has no pooler.
             let pooler = (head != TaskHead::Lm && pooler_runs(config, weights, head)).then_some("BertPooler");
             EncoderModel::load(weights, level, &sizes, &CLASSES, embeddings, pooler)
         };
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
             Ok(if head == TaskHead::Lm {
-                Box::new(BertOnlyMlmHead::load(config, &weights.child("cls"), &sizes, tokens)?)
+                Box::new(OnlyMlmHead::load(
+                    config,
+                    &weights.child("cls"),
+                    &MLM_CLASSES,
+                    &sizes.mlm(sizes.hidden),
+                    tokens,
+                )?)
             } else {
                 let labels = config.num_labels()?;
                 Box::new(OverPooled(Linear::load(&weights.child("classifier"), sizes.hidden, labels)?))
@@ -87,24 +95,36 @@ const CLASSES: Classes = Classes {
     output: "BertOutput",
 };
 
+const MLM_CLASSES: MlmClasses = MlmClasses {
+    head: "BertOnlyMLMHead",
+    predictions: "BertLMPredictionHead",
+    transform: "BertPredictionHeadTransform",
+    norm: "LayerNorm",
+};
+
 const HEADS: HeadClasses =
     HeadClasses { trunk: "bert", lm: "BertForMaskedLM", classification: "BertForSequenceClassification" };
 
 /// The sizes in a BERT-like config.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
-    heads: usize,
-    layers: usize,
-    intermediate: usize,
-    vocabulary: usize,
+    pub(super) heads: usize,
+    pub(super) layers: usize,
+    pub(super) intermediate: usize,
+    pub(super) vocabulary: usize,
     pub(super) positions: usize,
-    segments: usize,
+    pub(super) segments: usize,
     pub(super) activation: Activation,
     pub(super) eps: f64,
 }
 
 impl Sizes {
     pub(super) fn read(config: &Config) -> Result<Self> {
+        Self::read_with_segments(config, config.size_or("type_vocab_size", 2)?)
+    }
+
+    /// The same for a model that may have no segments.
+    pub(super) fn read_with_segments(config: &Config, segments: usize) -> Result<Self> {
         let (hidden, heads) = config.width_and_heads("hidden_size", "num_attention_heads")?;
         Ok(Self {
             hidden,
@@ -113,10 +133,15 @@ impl Sizes {
             intermediate: config.size("intermediate_size")?,
             vocabulary: config.size("vocab_size")?,
             positions: config.size("max_position_embeddings")?,
-            segments: config.size_or("type_vocab_size", 2)?,
+            segments,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,
             eps: config.number_or("layer_norm_eps", 1e-12)?,
         })
+    }
+
+    /// Those of a masked language model's head over tables of this width.
+    pub(super) fn mlm(&self, width: usize) -> MlmSizes {
+        MlmSizes { hidden: self.hidden, width, activation: self.activation, eps: self.eps }
     }
 }
 
@@ -205,18 +230,15 @@ impl Module for BertEncoder {
 struct BertLayer {
     label: Label,
     attention: BertAttention,
-    intermediate: BertIntermediate,
-    output: ResidualOutput,
+    feed_forward: FeedForward,
 }
 
 impl BertLayer {
     fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        let output = weights.child("output");
         Ok(Self {
             label: weights.label(classes.layer, Level::Module),
             attention: BertAttention::load(&weights.child("attention"), sizes, classes)?,
-            intermediate: BertIntermediate::load(&weights.child("intermediate"), sizes, classes)?,
-            output: ResidualOutput::load(&output, classes.output, (sizes.intermediate, sizes.hidden), sizes.eps)?,
+            feed_forward: FeedForward::load(weights, sizes, [classes.intermediate, classes.output])?,
         })
     }
 }
@@ -227,8 +249,7 @@ impl Module for BertLayer {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let attended = cx.call(&self.attention, (hidden, mask))?;
-        let intermediate = cx.call(&self.intermediate, &attended)?;
-        cx.call(&self.output, (&intermediate, &attended))
+        self.feed_forward.run(cx, &attended)
     }
 }
 
@@ -290,64 +311,6 @@ impl Module for BertSelfAttention {
         let how = Attention { scaling, padding: Padding::Added(mask), ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         heads::merge(cx, &context)
-    }
-}
-
-/// BertSelfOutput and BertOutput: a Linear whose result is added to the residual and normalised.
-pub(super) struct ResidualOutput {
-    label: Label,
-    dense: Linear,
-    layer_norm: LayerNorm,
-}
-
-impl ResidualOutput {
-    pub(super) fn load(
-        weights: &Weights<'_>,
-        class: &'static str,
-        (inputs, outputs): (usize, usize),
-        eps: f64,
-    ) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(class, Level::Module),
-            dense: Linear::load(&weights.child("dense"), inputs, outputs)?,
-            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), outputs, eps)?,
-        })
-    }
-}
-
-impl Module for ResidualOutput {
-    /// The Linear's input, and the residual.
-    type Input<'a> = (&'a Tensor, &'a Tensor);
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
-        let mapped = cx.call(&self.dense, hidden)?;
-        cx.add_norm(&mapped, residual, &self.layer_norm)
-    }
-}
-
-struct BertIntermediate {
-    label: Label,
-    dense: Linear,
-    activation: Activation,
-}
-
-impl BertIntermediate {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, classes: &Classes) -> Result<Self> {
-        Ok(Self {
-            label: weights.label(classes.intermediate, Level::Module),
-            dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.intermediate)?,
-            activation: sizes.activation,
-        })
-    }
-}
-
-impl Module for BertIntermediate {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        cx.call_then(&self.dense, hidden, self.activation)
     }
 }
 

@@ -292,7 +292,7 @@ impl VocabHead {
 }
 
 impl HeadLayers for VocabHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let transformed = self.layers.run(cx, &output.last_hidden_state)?;
         cx.call(&self.vocab_projector, &transformed)
     }
@@ -314,7 +314,7 @@ impl Classifier {
 }
 
 impl HeadLayers for Classifier {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let first_token = cx.select(&output.last_hidden_state, 1, 0)?;
         let mapped = cx.call_then(&self.pre_classifier, &first_token, Activation::Relu)?;
         cx.call(&self.classifier, &mapped)

@@ -85,10 +85,11 @@ impl ElectraModel {
         let project = (width != sizes.hidden)
             .then(|| Linear::load(&weights.child("embeddings_project"), width, sizes.hidden))
             .transpose()?;
+        let classes = [CLASSES.embeddings, CLASSES.model];
         Ok(Self {
             label: weights.label(CLASSES.model, level),
             activations: weights.activations(),
-            embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, &CLASSES, width)?,
+            embeddings: BertEmbeddings::load(&weights.child("embeddings"), sizes, classes, width)?,
             project,
             encoder: BertEncoder::load(&weights.child("encoder"), sizes, &CLASSES)?,
         })

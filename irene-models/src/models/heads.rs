@@ -13,7 +13,7 @@ pub(super) fn project(cx: &mut Cx<'_>, layers: [&Linear; 3], hidden: &Tensor, he
 }
 
 /// (batch, sequence, heads x width) to a view (batch, heads, sequence, width).
-fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
+pub(super) fn split(cx: &mut Cx<'_>, x: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, seq_len, hidden) = (x.dim(0), x.dim(1), x.dim(2));
     let x = cx.reshape(x, [batch, seq_len, heads, hidden / heads])?;
     cx.transpose(&x, 1, 2)

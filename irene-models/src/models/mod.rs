@@ -1,13 +1,18 @@
 //! The architectures: one file each, or a folder where that would be long, top to bottom in the order data flows.
 
+mod albert;
 mod bert;
 mod causal;
+mod deberta_v2;
 mod decoder;
 mod distilbert;
 mod electra;
 pub mod flexibert;
 mod gpt2;
 mod heads;
+mod modernbert;
+mod mpnet;
+mod nomic_bert;
 mod openai_gpt;
 mod roberta;
 mod task_head;
@@ -23,6 +28,11 @@ const ARCHITECTURES: &[&dyn Architecture] = &[
     &roberta::XLM_ROBERTA,
     &roberta::CAMEMBERT,
     &distilbert::DistilBert,
+    &albert::Albert,
+    &mpnet::MpNet,
+    &modernbert::ModernBert,
+    &nomic_bert::NomicBert,
+    &deberta_v2::DebertaV2,
     &gpt2::Gpt2,
     &openai_gpt::OpenAiGpt,
     &flexibert::FlexiBert,

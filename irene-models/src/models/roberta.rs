@@ -5,14 +5,14 @@ use irene_tree::{Format, Level};
 
 use super::{
     bert::{Classes, EncoderModel, Sizes, Tables, pooler_runs},
-    task_head::{FirstToken, HeadClasses, HeadLayers, Transforming, WithHead, decoder},
+    task_head::{FirstToken, HeadClasses, LmHead, Transforming, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput, Module,
-    Result, TaskHead, Tensor, Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, Module, Result, TaskHead,
+    Tensor, Weights, labelled,
 };
 
-labelled!(RobertaEmbeddings, RobertaLmHead);
+labelled!(RobertaEmbeddings);
 
 /// An entry in the registry.
 pub(super) struct Roberta {
@@ -62,13 +62,8 @@ impl Architecture for Roberta {
         &TaskHead::ALL
     }
 
-    /// The padding token's position and those before it are no token's.
     fn longest_sequence(&self, config: &Config) -> Result<usize> {
-        let (positions, pad) = (config.size("max_position_embeddings")?, pad(config)?);
-        positions.checked_sub(pad + 1).filter(|longest| *longest > 0).ok_or_else(|| {
-            let reason = format!("{pad} leaves no position of `max_position_embeddings`, which is {positions}");
-            config.error("pad_token_id", reason)
-        })
+        longest_after(config, pad(config)?)
     }
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
@@ -82,7 +77,7 @@ impl Architecture for Roberta {
         };
         WithHead::build(weights, head, &self.heads, trunk, |tokens| {
             Ok(if head == TaskHead::Lm {
-                Box::new(RobertaLmHead::load(config, &weights.child("lm_head"), &sizes, tokens)?)
+                Box::new(lm_head(config, &weights.child("lm_head"), "RobertaLMHead", &sizes, tokens)?)
             } else {
                 let place = weights.child("classifier");
                 let (hidden, labels) = (sizes.hidden, config.num_labels()?);
@@ -90,6 +85,23 @@ impl Architecture for Roberta {
             })
         })
     }
+}
+
+/// The masked language model's head, with its norm before the decoder.
+pub(super) fn lm_head(
+    config: &Config,
+    weights: &Weights<'_>,
+    class: &'static str,
+    sizes: &Sizes,
+    tokens: &Embedding,
+) -> Result<LmHead> {
+    let layers = Transforming {
+        dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.hidden)?,
+        // Fixed in transformers' code, not in the config.
+        activation: Activation::Gelu,
+        norm: LayerNorm::load(&weights.child("layer_norm"), sizes.hidden, sizes.eps)?,
+    };
+    LmHead::load(config, weights, class, layers, tokens)
 }
 
 const CLASSES: Classes = Classes {
@@ -107,6 +119,25 @@ const CLASSES: Classes = Classes {
 /// The padding token's id, which is also its position.
 fn pad(config: &Config) -> Result<usize> {
     config.token_or("pad_token_id", 1)
+}
+
+/// The longest sequence where the padding token's position and those before it are no token's.
+pub(super) fn longest_after(config: &Config, pad: usize) -> Result<usize> {
+    let positions = config.size("max_position_embeddings")?;
+    positions.checked_sub(pad + 1).filter(|longest| *longest > 0).ok_or_else(|| {
+        let reason = format!("{pad} leaves no position of `max_position_embeddings`, which is {positions}");
+        config.error("pad_token_id", reason)
+    })
+}
+
+/// Positions that count tokens from pad + 1; padding stays at pad.
+pub(super) fn position_ids(cx: &mut Cx<'_>, input_ids: &Tensor, pad: usize) -> Result<Tensor> {
+    let is_token = cx.not_equal(input_ids, pad as i64)?;
+    let is_token = cx.cast(&is_token, Format::I32)?;
+    let count = cx.cumsum(&is_token)?;
+    let count = cx.mul(&count, &is_token)?;
+    let count = cx.cast(&count, Format::I64)?;
+    cx.add_scalar(&count, pad as f64)
 }
 
 /// Which positions tokens have.
@@ -128,16 +159,6 @@ impl RobertaEmbeddings {
         let tables = Tables::load(weights, sizes, sizes.hidden)?;
         Ok(Self { label: weights.label(CLASSES.embeddings, Level::Module), tables, model, places })
     }
-
-    /// Tokens count from pad + 1; padding stays at pad.
-    fn position_ids(&self, cx: &mut Cx<'_>, input_ids: &Tensor) -> Result<Tensor> {
-        let is_token = cx.not_equal(input_ids, self.places.pad as i64)?;
-        let is_token = cx.cast(&is_token, Format::I32)?;
-        let count = cx.cumsum(&is_token)?;
-        let count = cx.mul(&count, &is_token)?;
-        let count = cx.cast(&count, Format::I64)?;
-        cx.add_scalar(&count, self.places.pad as f64)
-    }
 }
 
 impl AsRef<Tables> for RobertaEmbeddings {
@@ -152,46 +173,7 @@ impl Module for RobertaEmbeddings {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         batch.check_whole(self.model, self.places.longest)?;
-        let position_ids = self.position_ids(cx, &batch.input_ids)?;
+        let position_ids = position_ids(cx, &batch.input_ids, self.places.pad)?;
         self.tables.embed(cx, batch, &position_ids)
-    }
-}
-
-/// The masked language model's head: one module, with its norm before the decoder.
-struct RobertaLmHead {
-    label: Label,
-    layers: Transforming,
-    decoder: Linear,
-}
-
-impl RobertaLmHead {
-    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
-        let bias = Some(weights.parameter("bias", [tokens.rows()])?);
-        Ok(Self {
-            label: weights.label("RobertaLMHead", Level::Module),
-            layers: Transforming {
-                dense: Linear::load(&weights.child("dense"), sizes.hidden, sizes.hidden)?,
-                // Fixed in transformers' code, not in the config.
-                activation: Activation::Gelu,
-                norm: LayerNorm::load(&weights.child("layer_norm"), sizes.hidden, sizes.eps)?,
-            },
-            decoder: decoder(config, &weights.child("decoder"), tokens, bias)?,
-        })
-    }
-}
-
-impl Module for RobertaLmHead {
-    type Input<'a> = &'a Tensor;
-    type Output = Tensor;
-
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        let transformed = self.layers.run(cx, hidden)?;
-        cx.call(&self.decoder, &transformed)
-    }
-}
-
-impl HeadLayers for RobertaLmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
-        cx.call(self, &output.last_hidden_state)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Tensor, Weights, labelled,
 };
 
-labelled!(WithHead<T>, Transform, FirstToken);
+labelled!(WithHead<T>, Transform, LmHead, FirstToken);
 
 /// A model without its head.
 pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> {
@@ -17,8 +17,8 @@ pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutp
 
 /// Layers that compute logits from a trunk's output.
 pub(super) trait HeadLayers {
-    /// Runs them; each is a child of the whole model.
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor>;
+    /// Runs them on the trunk's output for a batch; each is a child of the whole model.
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, batch: &Batch) -> Result<Tensor>;
 }
 
 /// The trunk's name below a head, and the class of the whole with each head.
@@ -74,7 +74,7 @@ impl<T: Trunk> Module for WithHead<T> {
             true => ModelOutput { last_hidden_state: last_token(cx, &output.last_hidden_state)?, ..output.clone() },
             false => output.clone(),
         };
-        let logits = Some(self.head.logits(cx, &scored)?);
+        let logits = Some(self.head.logits(cx, &scored, batch)?);
         Ok(ModelOutput { logits, ..output })
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn decoder(
 pub(super) struct OverAll(pub(super) Linear);
 
 impl HeadLayers for OverAll {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(&self.0, &output.last_hidden_state)
     }
 }
@@ -107,7 +107,7 @@ impl HeadLayers for OverAll {
 pub(super) struct OverPooled(pub(super) Linear);
 
 impl HeadLayers for OverPooled {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(&self.0, output.pooler_output.as_ref().unwrap_or(&output.last_hidden_state))
     }
 }
@@ -119,9 +119,47 @@ pub(super) struct MaskedLm {
 }
 
 impl HeadLayers for MaskedLm {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let transformed = cx.call(&self.transform, &output.last_hidden_state)?;
         cx.call(&self.decoder, &transformed)
+    }
+}
+
+/// The same layers as one module.
+pub(super) struct LmHead {
+    label: Label,
+    layers: Transforming,
+    decoder: Linear,
+}
+
+impl LmHead {
+    /// The module at this place, with its `bias`, and `decoder` tied to the table of tokens unless the config unties it.
+    pub(super) fn load(
+        config: &Config,
+        weights: &Weights<'_>,
+        class: &'static str,
+        layers: Transforming,
+        tokens: &Embedding,
+    ) -> Result<Self> {
+        let bias = Some(weights.parameter("bias", [tokens.rows()])?);
+        let decoder = decoder(config, &weights.child("decoder"), tokens, bias)?;
+        Ok(Self { label: weights.label(class, Level::Module), layers, decoder })
+    }
+}
+
+impl Module for LmHead {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let transformed = self.layers.run(cx, hidden)?;
+        cx.call(&self.decoder, &transformed)
+    }
+}
+
+impl HeadLayers for LmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
+        cx.call(self, &output.last_hidden_state)
     }
 }
 
@@ -198,7 +236,7 @@ impl Module for FirstToken {
 }
 
 impl HeadLayers for FirstToken {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }

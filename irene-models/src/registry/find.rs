@@ -8,6 +8,7 @@ use crate::{
     families::{self, Taken},
     files::is_id,
     gguf::{self, Gguf},
+    sentence::Sentence,
 };
 
 /// Where a model came from, and so where its other files are.
@@ -62,12 +63,14 @@ impl ModelSpec {
         let Some(architecture) = architecture(model_type) else {
             return Err(config.error("model_type", format!("`{model_type}` is not supported")));
         };
+        let sentence = Sentence::of_config(&config)?;
         Ok(Self {
             name: name.into(),
             config,
             architecture,
             origin: Origin::Config,
             stored: None,
+            sentence,
             notes: note.into_iter().collect(),
         })
     }
@@ -86,7 +89,9 @@ impl ModelSpec {
         let path = files.config()?;
         let stored = gguf::is_gguf(&path).then(|| Gguf::open(&path)).transpose()?;
         let config = stored.as_ref().map_or_else(|| Config::read(&path), Gguf::config)?;
-        Ok(Self { origin: Origin::Files(files), stored, ..Self::from_config(name, config)? })
+        let spec = Self::from_config(name, config)?;
+        let sentence = Sentence::of_files(&files)?.or(spec.sentence);
+        Ok(Self { origin: Origin::Files(files), stored, sentence, ..spec })
     }
 
     /// The model with this id in the cache.

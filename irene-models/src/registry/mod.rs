@@ -1,12 +1,17 @@
 mod find;
+mod share;
 
-use irene_tree::{Kernels, Parallel, Precision, Quantity, Size, Tree};
+use std::cell::Cell;
+
+use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
-    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelOutput, Module, Result, Run, ShapesOnly, TaskHead,
-    TreeVisitor, Visitor, WeightSource, Weights, generation,
+    Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
+    ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
     gguf::{self, Gguf, StoredShapes},
+    quantisation::{self, Quantisation},
+    sentence::{Sentence, SentenceModel},
 };
 
 /// An architecture: how a config and weights become a model.
@@ -69,6 +74,12 @@ pub trait Model {
     /// # Errors
     /// [`Error::Input`] for a sequence that is too long; errors of candle and the visitor.
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
+
+    /// Runs the model's parts below a root that is entered already.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput>;
 }
 
 impl<M> Model for M
@@ -81,6 +92,10 @@ where
 
     fn run(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         cx.call(self, batch)
+    }
+
+    fn run_inside(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        self.forward(cx, batch)
     }
 }
 
@@ -105,6 +120,8 @@ pub struct ModelSpec {
     origin: Origin,
     /// The GGUF file that the config is from.
     stored: Option<Gguf>,
+    /// The modules behind the model, if it is the first of a pipeline.
+    sentence: Option<Sentence>,
     notes: Vec<String>,
 }
 
@@ -172,6 +189,41 @@ impl ModelSpec {
         self.architecture.cache(&self.config)
     }
 
+    /// Bytes of the cache of so many tokens of each sequence, if the model keeps one.
+    ///
+    /// # Errors
+    /// As [`Architecture::cache`].
+    pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
+        let size = Size::new(sequences, 1).after(tokens);
+        Ok(self.cache()?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+    }
+
+    /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn weight_bytes(&self, head: TaskHead, precision: Precision) -> Result<u64> {
+        let shapes: Box<dyn WeightSource> = match &self.stored {
+            Some(file) => Box::new(StoredShapes::new(file.clone(), precision)?),
+            None => Box::new(ShapesOnly(precision)),
+        };
+        let counted = Counted { shapes, bytes: Cell::new(0) };
+        self.build_with_head(&counted, head)?;
+        Ok(counted.bytes.get())
+    }
+
+    /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a field that is no token and no list of tokens; [`Error::Io`] and [`Error::Files`] for the file.
+    pub fn end_tokens(&self, files: Option<&ModelFiles>) -> Result<Vec<i64>> {
+        const FIELD: &str = "eos_token_id";
+        let generation = files.map(|files| files.further("generation_config.json")).transpose()?.flatten();
+        let of_generation = generation.map(|path| Config::read(&path)?.tokens(FIELD)).transpose()?;
+        let of_generation = of_generation.filter(|tokens| !tokens.is_empty());
+        of_generation.map_or_else(|| self.config.tokens(FIELD), Ok)
+    }
+
     /// The model with these weights and no head.
     ///
     /// # Errors
@@ -195,7 +247,12 @@ impl ModelSpec {
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        self.architecture.build(&self.config, &Weights::root(source).shared_by(parallel), head)
+        let weights = Weights::root(source).shared_by(parallel);
+        let model = self.architecture.build(&self.config, &weights, head)?;
+        match &self.sentence {
+            Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
+            _ => Ok(model),
+        }
     }
 
     fn refuse(&self, reason: String) -> Error {
@@ -220,7 +277,13 @@ impl ModelSpec {
             let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
             return self.build_with_head(&weights, head);
         }
-        let checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        quantisation::refuse_to_run(&self.config)?;
+        let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
+        if let Some(sentence) = self.sentence.as_ref().filter(|_| head == TaskHead::None) {
+            for (module, file) in sentence.weights()? {
+                checkpoint.add_below(module, file)?;
+            }
+        }
         self.build_with_head(&checkpoint, head)
     }
 
@@ -236,7 +299,7 @@ impl ModelSpec {
         } else {
             let mut visitor = self.visitor(run);
             let share = self.share(run)?;
-            self.follow(self.shapes(share)?.as_ref(), share, &mut visitor)?;
+            self.follow(self.model_of(share)?.as_ref(), share, &mut visitor)?;
             let mut tree = visitor.finish()?;
             if share.size != run.size {
                 tree.nodes_mut()[0].size = Some(share.size);
@@ -264,56 +327,12 @@ impl ModelSpec {
         TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels).spread_over(run.parallel)
     }
 
-    /// The run with the sequences of one GPU.
-    pub(crate) fn share(&self, run: Run) -> Result<Run> {
-        const LARGEST_BATCH: usize = 1 << 24;
-        let Run { size, parallel: Parallel { tensor, pipeline, expert, data }, .. } = run;
-        if size.sequences == 0 || size.sequences > LARGEST_BATCH {
-            return Err(self.refuse(format!("batch size must be from 1 to {LARGEST_BATCH}, found {}", size.sequences)));
-        }
-        if size.new == 0 {
-            return Err(self.refuse("sequence length must be at least 1, found 0".into()));
-        }
-        if let Some(degree) = [tensor, pipeline, expert, data].into_iter().find(|of| !(1..=Parallel::MOST).contains(of))
-        {
-            return Err(self.refuse(format!("a run is on 1 to {} GPUs, found {degree}", Parallel::MOST)));
-        }
-        if !self.architecture.is_shared_by_gpus() && [tensor, pipeline, expert] != [1; 3] {
-            let flag =
-                [("tensor", tensor), ("pipeline", pipeline), ("expert", expert)].into_iter().find(|(_, of)| *of > 1);
-            let flag = flag.map_or("", |(name, _)| name);
-            let reason =
-                format!("--{flag}-parallel is not followed for {}: --data-parallel alone is", self.model_type());
-            return Err(self.refuse(reason));
-        }
-        let of_stage = run.parallel.gpus_of_stage();
-        if of_stage % expert != 0 || (tensor % expert != 0 && expert % tensor != 0) {
-            return Err(self.refuse(format!(
-                "--expert-parallel {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
-                 --tensor-parallel {tensor} x --data-parallel {data}"
-            )));
-        }
-        if size.sequences % data != 0 {
-            let reason = format!("--data-parallel {data} does not divide the batch of {} sequences", size.sequences);
-            return Err(self.refuse(reason));
-        }
-        Ok(Run { size: Size { sequences: size.sequences / data, ..size }, ..run })
-    }
-
     /// The model of a run, as shapes of one GPU's share.
-    pub(crate) fn shapes(&self, run: Run) -> Result<Box<dyn Model>> {
-        let Run { precision, head, parallel, .. } = run;
-        match &self.stored {
-            // In its own precision, a file's tensors have formats of their own.
-            Some(file) if self.config.precision()? == precision => {
-                let shapes = StoredShapes::new(file.clone(), precision)?.shared(!parallel.is_single());
-                self.build_share(&shapes, head, parallel)
-            }
-            _ => self.build_share(&ShapesOnly(precision), head, parallel),
-        }
+    pub(crate) fn model_of(&self, run: Run) -> Result<Box<dyn Model>> {
+        self.build_share(self.shapes(run)?.as_ref(), run.head, run.parallel)
     }
 
-    /// Follows a model of [`shapes`](Self::shapes) through a pass over one GPU's sequences, with a visitor.
+    /// Follows a model of [`model_of`](Self::model_of) through a pass over one GPU's sequences, with a visitor.
     pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
         let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
         model.run(&mut cx.with_parallel(share.parallel), &self.batch(share)?)?;
@@ -324,6 +343,21 @@ impl ModelSpec {
     pub(crate) fn check_length(&self, size: Size) -> Result<()> {
         let cache = Cache { past: size.past, ..Cache::default() };
         Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
+    }
+
+    /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
+    fn shapes(&self, Run { precision, parallel, .. }: Run) -> Result<Box<dyn WeightSource + '_>> {
+        // A config whose own precision is unknown is followed in another.
+        if self.config.precision().is_ok_and(|own| own == precision) {
+            if let Some(file) = &self.stored {
+                let shapes = StoredShapes::new(file.clone(), precision)?;
+                return Ok(Box::new(shapes.shared(!parallel.is_single())));
+            }
+            if let Some(quantisation) = Quantisation::read(&self.config)? {
+                return Ok(Box::new(quantisation.shapes(precision)));
+            }
+        }
+        Ok(Box::new(ShapesOnly(precision)))
     }
 
     /// The run's input, followed by its shape.
@@ -346,5 +380,31 @@ impl ModelSpec {
             }
         };
         Ok(Batch { scores_last: run.keeps_cache, ..batch.padded(run.is_padded) })
+    }
+}
+
+/// Counts the bytes of the parameters that are asked for.
+struct Counted {
+    shapes: Box<dyn WeightSource>,
+    bytes: Cell<u64>,
+}
+
+impl WeightSource for Counted {
+    fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let parameter = self.shapes.parameter(key, aliases, shape)?;
+        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        Ok(parameter)
+    }
+
+    fn precision(&self) -> Precision {
+        self.shapes.precision()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.shapes.has(key)
+    }
+
+    fn has_keys(&self) -> bool {
+        self.shapes.has_keys()
     }
 }

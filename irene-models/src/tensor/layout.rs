@@ -61,6 +61,14 @@ impl Layout {
         }
     }
 
+    pub(super) fn unsqueezed(self) -> Result<Self> {
+        let with_one = |shape: Shape| Shape::new(&[&[1], shape.dims()].concat());
+        match (with_one(self.shape), with_one(self.strides)) {
+            (Some(shape), Some(strides)) => Ok(Self { shape, strides }),
+            _ => Err(mismatch("unsqueeze", format!("{} has no room for another dimension", self.shape))),
+        }
+    }
+
     pub(super) fn expanded(mut self, shape: Shape) -> Result<Self> {
         let from = self.shape;
         let pairs = self.shape.dims_mut().iter_mut().zip(self.strides.dims_mut()).zip(shape.dims());

@@ -2,6 +2,7 @@
 
 mod affine;
 mod layout;
+mod picking;
 mod raw;
 mod routing;
 
@@ -146,8 +147,8 @@ impl Tensor {
 
     /// A matrix in blocks.
     pub(crate) fn quantised(matrix: Quantised) -> Self {
-        let shape = Shape::new(matrix.dims()).unwrap_or_default();
-        Form::Blocks(matrix, Layout::contiguous(shape)).into()
+        let layout = Layout::contiguous(matrix.dims().into());
+        Form::Blocks(matrix, layout).into()
     }
 
     /// Whether there are numbers, and not a shape alone.

@@ -231,6 +231,12 @@ impl Tensor {
         in_form!([x, weight] self.shape(), self.format(), candle: convolution::depthwise(x, weight)?)
     }
 
+    /// A convolution of (batch, channels, sequence) in groups of channels: weight (channels, channels in a group, kernel).
+    pub(crate) fn convolved(&self, weight: &Self) -> Result<Self> {
+        let x = self;
+        in_form!([x, weight] self.shape(), self.format(), candle: convolution::grouped(x, weight)?)
+    }
+
     /// A convolution of (batch, channels, sequence) that mixes channels at each place: weight (outputs, channels, 1).
     pub(crate) fn pointwise(&self, weight: &Self) -> Result<Self> {
         let x = self;
@@ -415,5 +421,10 @@ impl Tensor {
 
     pub(crate) fn squeeze(&self, dim: usize) -> Result<Self> {
         viewed!(self, layout => layout.squeezed(dim), candle: x => x.squeeze(dim))
+    }
+
+    /// A new dimension of 1 before the others.
+    pub(crate) fn unsqueeze(&self) -> Result<Self> {
+        viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
     }
 }

@@ -75,20 +75,13 @@ impl Tensor {
     #[cfg(feature = "candle")]
     pub(crate) fn below_each_other(matrices: &[Self]) -> Result<Self> {
         let blocks = matrices.iter().map(|matrix| match &matrix.form {
-            Form::Blocks(blocks, _) => Some(blocks),
+            Form::Blocks(blocks, _) => Some(blocks.clone()),
             _ => None,
         });
-        if let Some(blocks) = blocks.collect::<Option<Vec<_>>>()
-            && let Some(joined) = Quantised::below_each_other(&blocks)?
-        {
+        if let Some(joined) = blocks.collect::<Option<Vec<_>>>().and_then(Quantised::below_each_other) {
             return Ok(Self::quantised(joined));
         }
-        let plain = |matrix: &Self| match &matrix.form {
-            Form::Blocks(blocks, _) => Ok(Some(blocks.dequantised()?)),
-            Form::Candle(plain) => Ok(Some(plain.clone())),
-            Form::Shape(..) => Ok(None),
-        };
-        let all: Vec<_> = matrices.iter().filter_map(|matrix| plain(matrix).transpose()).collect::<Result<_>>()?;
+        let all: Vec<_> = matrices.iter().filter_map(Self::candle).cloned().collect();
         Ok(Form::Candle(candle_core::Tensor::cat(&all, 0)?).into())
     }
 }

@@ -44,6 +44,16 @@ impl KeyValue {
         }
     }
 
+    /// Bytes of memory, room for more tokens included.
+    fn bytes(&self) -> u64 {
+        #[cfg(feature = "candle")]
+        if let Some(room) = &self.room {
+            let bytes = |tensor: &candle_core::Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
+            return bytes(&room.key) + bytes(&room.value);
+        }
+        self.key.operand().bytes().saturating_add(self.value.operand().bytes())
+    }
+
     /// Keys and values of `past` tokens that are only followed by their shape.
     pub fn of_shape(sequences: usize, past: usize, layer: LayerCache, format: Format) -> Self {
         let of_width = |width| Tensor::of_shape([sequences, layer.heads, layer.kept(past), width], format);
@@ -85,6 +95,11 @@ impl Cache {
     pub fn copied(&self) -> Result<Self> {
         let copied = |layer: &KeyValue| Ok(KeyValue::new(layer.key.copied()?, layer.value.copied()?));
         Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()?, past: self.past })
+    }
+
+    /// Bytes of memory that it takes, room for more tokens included.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(KeyValue::bytes).fold(0, u64::saturating_add)
     }
 
     /// The earlier keys and values of the layer at this place.
@@ -140,8 +155,8 @@ impl Cx<'_> {
             (Past::Tokens(earlier), Kernels::Eager) => {
                 KeyValue::new(self.concat(&earlier.key, &key)?, self.concat(&earlier.value, &value)?)
             }
-            (Past::Empty, Kernels::Fused) => self.write_to_cache(None, &key, &value)?,
-            (Past::Tokens(earlier), Kernels::Fused) => self.write_to_cache(Some(earlier), &key, &value)?,
+            (Past::Empty, Kernels::Fused) => self.write_to_cache(None, [&key, &value], window)?,
+            (Past::Tokens(earlier), Kernels::Fused) => self.write_to_cache(Some(earlier), [&key, &value], window)?,
         };
         // Keys and values that this pass computed are activations to its own attention.
         let heads = match past {
@@ -162,7 +177,12 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::Concat), &[earlier, new], both, describe)
     }
 
-    fn write_to_cache(&mut self, earlier: Option<&KeyValue>, key: &Tensor, value: &Tensor) -> Result<KeyValue> {
+    fn write_to_cache(
+        &mut self,
+        earlier: Option<&KeyValue>,
+        [key, value]: [&Tensor; 2],
+        window: Option<usize>,
+    ) -> Result<KeyValue> {
         let format = earlier.map_or(self.cache_format().unwrap_or(key.format()), |earlier| earlier.key.format());
         let describe = |written: &KeyValue| {
             let mut shape = key.shape();
@@ -172,20 +192,24 @@ impl Cx<'_> {
             let output = irene_tree::Operand::new(shape, written.key.format(), Role::Cache);
             Operation::new(OpKind::CacheWrite, &[key.operand(), value.operand()], output)
         };
-        self.operate(|| label_of(OpKind::CacheWrite), &[key, value], || written(earlier, key, value, format), describe)
+        // A window moves through its memory, and is copied back to the beginning when it is at the end.
+        let least = window.map_or(self.cache_room(), |window| self.cache_room().min(2 * window));
+        let write = || written(earlier, [key, value], format, least);
+        self.operate(|| label_of(OpKind::CacheWrite), &[key, value], write, describe)
     }
 }
 
-/// The cache with the new tokens in it.
-fn written(earlier: Option<&KeyValue>, key: &Tensor, value: &Tensor, format: Format) -> Result<KeyValue> {
+/// The cache with the new tokens in it. What is allocated has room for at least so many tokens.
+#[cfg_attr(not(feature = "candle"), allow(unused_variables))]
+fn written(earlier: Option<&KeyValue>, [key, value]: [&Tensor; 2], format: Format, least: usize) -> Result<KeyValue> {
     #[cfg(feature = "candle")]
     if let (Some(new_key), Some(new_value)) = (key.candle(), value.candle()) {
         use crate::candle::operations::stored_behind;
         let room = earlier.and_then(|earlier| earlier.room.as_ref());
         let [old_key, old_value] =
             [earlier.and_then(|old| old.key.candle()), earlier.and_then(|old| old.value.candle())];
-        let (key, end) = stored_behind(room.map(|room| (&room.key, room.end)), old_key, new_key)?;
-        let (value, _) = stored_behind(room.map(|room| (&room.value, room.end)), old_value, new_value)?;
+        let (key, end) = stored_behind(room.map(|room| (&room.key, room.end)), old_key, least, new_key)?;
+        let (value, _) = stored_behind(room.map(|room| (&room.value, room.end)), old_value, least, new_value)?;
         let tokens = earlier.map_or(0, |earlier| earlier.key.dim(2)) + new_key.dim(2)?;
         let view = |room: &candle_core::Tensor| Tensor::from_candle(room.narrow(2, end - tokens, tokens)?);
         let kept = KeyValue::new(view(&key)?, view(&value)?);

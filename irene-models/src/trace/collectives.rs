@@ -1,6 +1,6 @@
 //! What GPUs exchange: nodes where several share the work, nothing on one GPU.
 
-use irene_tree::{OpKind, Operation, Parallel, Shape};
+use irene_tree::{OpKind, Operation, Shape};
 
 use super::{Cx, operations::label_of};
 #[cfg(feature = "candle")]
@@ -10,14 +10,9 @@ use crate::{Result, Tensor};
 /// # Errors
 /// [`Error::Shape`] for tensors with data: only shapes are followed on several GPUs.
 impl Cx<'_> {
-    /// How the run is spread over GPUs.
-    pub fn parallel(&self) -> Parallel {
-        self.parallel
-    }
-
     /// The sum of what the GPUs that share a layer computed, each a part of it.
     pub fn all_reduce(&mut self, x: &Tensor) -> Result<Tensor> {
-        self.exchange(OpKind::AllReduce, self.parallel.tensor, x, x.shape())
+        self.exchange(OpKind::AllReduce, self.parallel().tensor, x, x.shape())
     }
 
     /// What the GPUs that share a layer have, beside each other along a dimension, of which `all` places count: the rest is padding.
@@ -26,7 +21,7 @@ impl Cx<'_> {
         if let Some(places) = shape.dims_mut().get_mut(dim) {
             *places = all;
         }
-        self.exchange(OpKind::AllGather, self.parallel.tensor, x, shape)
+        self.exchange(OpKind::AllGather, self.parallel().tensor, x, shape)
     }
 
     /// What one stage of the pipeline hands to the next.
@@ -38,7 +33,7 @@ impl Cx<'_> {
     /// The rows of each GPU sent to the GPUs that have their experts, or back, where experts are on more GPUs than have the same
     /// tokens. Each GPU gets as many rows as it sends: under even routing that is so in expectation.
     pub fn all_to_all(&mut self, x: &Tensor) -> Result<Tensor> {
-        let gpus = if self.parallel.exchanges_tokens() { self.parallel.expert } else { 1 };
+        let gpus = if self.parallel().exchanges_tokens() { self.parallel().expert } else { 1 };
         self.exchange(OpKind::AllToAll, gpus, x, x.shape())
     }
 

@@ -92,49 +92,77 @@ pub trait Visitor {
 /// The context of a forward pass: everything that a model does goes through it.
 pub struct Cx<'v> {
     visitor: Option<&'v mut dyn Visitor>,
+    how: How,
+}
+
+/// How operations run.
+#[derive(Clone, Copy)]
+struct How {
     kernels: Kernels,
     cache_format: Option<Format>,
-    pub(super) parallel: Parallel,
+    parallel: Parallel,
+    /// Tokens of each sequence.
+    cache_room: usize,
+}
+
+impl How {
+    fn by(kernels: Kernels) -> Self {
+        Self { kernels, cache_format: None, parallel: Parallel::default(), cache_room: 0 }
+    }
 }
 
 impl<'v> Cx<'v> {
     /// A context that only runs, with fused kernels where there are any.
     pub fn silent() -> Self {
-        Self { visitor: None, kernels: Kernels::Fused, cache_format: None, parallel: Parallel::default() }
+        Self { visitor: None, how: How::by(Kernels::Fused) }
     }
 
     /// A context that tells the visitor of every node; kernels are eager.
     pub fn visited(visitor: &'v mut dyn Visitor) -> Self {
-        Self { visitor: Some(visitor), kernels: Kernels::Eager, cache_format: None, parallel: Parallel::default() }
+        Self { visitor: Some(visitor), how: How::by(Kernels::Eager) }
     }
 
     /// The same context with these kernels.
     pub fn with_kernels(self, kernels: Kernels) -> Self {
-        Self { kernels, ..self }
+        Self { how: How { kernels, ..self.how }, ..self }
     }
 
     /// The same context with this cache format, for fused kernels followed by shape; otherwise the cache has the activations' format.
     pub fn with_cache_format(self, format: Format) -> Self {
-        Self { cache_format: Some(format), ..self }
+        Self { how: How { cache_format: Some(format), ..self.how }, ..self }
+    }
+
+    /// From now on, gives the cache's memory room for at least this many tokens of each sequence where fused kernels allocate it.
+    pub fn set_cache_room(&mut self, tokens: usize) {
+        self.how.cache_room = tokens;
+    }
+
+    pub(super) fn cache_room(&self) -> usize {
+        self.how.cache_room
     }
 
     /// The same context for one GPU of a run that is spread over several: followed by shape alone.
     pub fn with_parallel(self, parallel: Parallel) -> Self {
-        Self { parallel, ..self }
+        Self { how: How { parallel, ..self.how }, ..self }
+    }
+
+    /// How the run is spread over GPUs.
+    pub fn parallel(&self) -> Parallel {
+        self.how.parallel
     }
 
     /// Runs something that no visitor hears of: numbers that engines look up in tables inside other kernels.
     pub(crate) fn untraced<T>(&self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
-        run(&mut Cx { visitor: None, ..*self })
+        run(&mut Cx { visitor: None, how: self.how })
     }
 
     /// How operations become kernels.
     pub fn kernels(&self) -> Kernels {
-        self.kernels
+        self.how.kernels
     }
 
     pub(super) fn cache_format(&self) -> Option<Format> {
-        self.cache_format
+        self.how.cache_format
     }
 
     /// Runs a child module.
@@ -153,18 +181,15 @@ impl<'v> Cx<'v> {
             visitor.enter(module.label(), &inputs)?;
         }
         let output = module.forward(self, input)?;
-        let Self { kernels, cache_format, parallel, .. } = *self;
+        let how = self.how;
         if let Some(visitor) = &mut self.visitor {
             let mut outputs = Vec::new();
             output.list(&mut outputs);
-            let operation = module.operation(input, &output).map(|operation| match kernels {
+            let operation = module.operation(input, &output).map(|operation| match how.kernels {
                 Kernels::Eager => operation,
                 Kernels::Fused => operation.in_one_kernel(),
             });
-            let rerun = &mut || {
-                let mut cx = Cx { visitor: None, kernels, cache_format, parallel };
-                finished(&module.forward(&mut cx, input)?)
-            };
+            let rerun = &mut || finished(&module.forward(&mut Cx { visitor: None, how }, input)?);
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
@@ -213,7 +238,7 @@ impl<'v> Cx<'v> {
         run: impl Fn() -> Option<Result<Tensor>>,
         describe: impl FnOnce(&Tensor) -> Option<Operation>,
     ) -> Option<Result<Tensor>> {
-        if self.kernels == Kernels::Eager {
+        if self.how.kernels == Kernels::Eager {
             return None;
         }
         let output = run()?;

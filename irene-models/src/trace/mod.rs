@@ -11,6 +11,7 @@ mod cx;
 mod fusion;
 mod operations;
 mod output_visitor;
+mod picking;
 mod rotary;
 mod routing;
 mod tensors;

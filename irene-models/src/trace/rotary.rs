@@ -25,6 +25,8 @@ pub enum Pairing {
     Halves,
     /// Each even number and the next (GPT-J).
     Neighbours,
+    /// The same, but the results are left in halves (DeepSeek): scores do not depend on the order.
+    NeighboursToHalves,
 }
 
 /// # Errors
@@ -55,6 +57,7 @@ impl Cx<'_> {
     fn rotary_by_operations(&mut self, x: &Tensor, angles: &Angles, pairing: Pairing) -> Result<Tensor> {
         let (width, rotated) = (x.dim(3), angles.cos.dim(3));
         let turned = self.narrow(x, 3, 0, rotated)?;
+        let turned = if pairing == Pairing::NeighboursToHalves { self.in_halves(&turned)? } else { turned };
         let straight = self.mul(&turned, &angles.cos)?;
         let swapped = self.with_pairs_swapped(&turned, pairing)?;
         let crossed = self.mul(&swapped, &angles.sin)?;
@@ -66,11 +69,20 @@ impl Cx<'_> {
         self.join(&turned, &rest, 3)
     }
 
+    /// The even numbers of the last dimension, then the odd ones.
+    fn in_halves(&mut self, x: &Tensor) -> Result<Tensor> {
+        let (shape, x) = (x.shape(), self.contiguous(x)?);
+        let pairs = self.reshape(&x, [x.dim(0), x.dim(1), x.dim(2), x.dim(3) / 2, 2])?;
+        let halves = self.transpose(&pairs, 3, 4)?;
+        let halves = self.contiguous(&halves)?;
+        self.reshape(&halves, shape)
+    }
+
     /// (-second, first) in place of each pair.
     fn with_pairs_swapped(&mut self, x: &Tensor, pairing: Pairing) -> Result<Tensor> {
         let (rotated, half) = (x.dim(3), x.dim(3) / 2);
         match pairing {
-            Pairing::Halves => {
+            Pairing::Halves | Pairing::NeighboursToHalves => {
                 let [first, second] = [self.narrow(x, 3, 0, half)?, self.narrow(x, 3, half, half)?];
                 let negative = self.neg(&second)?;
                 self.join(&negative, &first, 3)

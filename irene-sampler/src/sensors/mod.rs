@@ -20,6 +20,7 @@ use std::path::PathBuf;
 pub use choice::Choice;
 pub use impact_tracker::PUE;
 pub use selection::Selection;
+pub(crate) use utilisation::kilobytes;
 
 use crate::{Channel, Findings, Missing, Readings, Stamp};
 

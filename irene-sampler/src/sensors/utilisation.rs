@@ -66,7 +66,7 @@ pub(super) fn memory(meminfo: &str) -> Option<(f64, f64)> {
 }
 
 /// The number of a line such as `VmRSS:   1000 kB`.
-pub(super) fn kilobytes(text: &str, field: &str) -> Option<f64> {
+pub(crate) fn kilobytes(text: &str, field: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     rest.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -29,7 +29,7 @@ use crate::{input, output, settings, sheet::Format};
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
-  irene predict gpt2 -b 1 -s 128 --generate 100 --head lm --depth 2
+  irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
   irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
@@ -39,7 +39,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
-    /// Models, each a built-in name or a path to a config.json or its directory; or .jsonl files of measured trees; - reads either from
+    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; - reads either from
     /// the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
@@ -123,7 +123,7 @@ impl Args {
 
     /// Whether several settings are asked for, as far as the arguments tell.
     fn is_sweep(&self) -> bool {
-        self.subjects.len() > 1 || self.sizes.sizes("").is_ok_and(|sizes| sizes.len() > 1)
+        self.subjects.len() > 1 || self.sizes.sizes(&self.run, "").is_ok_and(|sizes| sizes.len() > 1)
     }
 }
 
@@ -246,7 +246,7 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
-    args.sizes.sizes(OR_TEXT)?.into_iter().map(|size| run_at(args, spec, size)).collect()
+    args.sizes.sizes(&args.run, OR_TEXT)?.into_iter().map(|size| run_at(args, spec, size)).collect()
 }
 
 fn run_at(args: &Args, spec: &ModelSpec, size: Size) -> Result<Run> {

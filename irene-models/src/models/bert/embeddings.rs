@@ -1,6 +1,6 @@
 use irene_tree::{Format, Level};
 
-use super::{Classes, Sizes};
+use super::Sizes;
 use crate::{Batch, Cx, Embedding, Label, LayerNorm, Module, Result, Tensor, Weights, labelled};
 
 labelled!(BertEmbeddings);
@@ -14,17 +14,17 @@ pub(in crate::models) struct BertEmbeddings {
 }
 
 impl BertEmbeddings {
-    /// Loads tables of rows that are `width` wide.
+    /// Loads tables of rows that are `width` wide, as this class in a model of another.
     pub(in crate::models) fn load(
         weights: &Weights<'_>,
         sizes: &Sizes,
-        classes: &Classes,
+        [class, model]: [&'static str; 2],
         width: usize,
     ) -> Result<Self> {
         Ok(Self {
-            label: weights.label(classes.embeddings, Level::Module),
+            label: weights.label(class, Level::Module),
             tables: Tables::load(weights, sizes, width)?,
-            model: classes.model,
+            model,
             positions: sizes.positions,
         })
     }

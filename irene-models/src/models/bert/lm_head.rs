@@ -1,45 +1,67 @@
 use irene_tree::Level;
 
-use super::Sizes;
 use crate::{
-    Config, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights, labelled,
+    Activation, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, ModelOutput, Module, Result, Tensor, Weights,
+    labelled,
     models::task_head::{HeadLayers, Transform, Transforming, decoder},
 };
 
-labelled!(BertOnlyMlmHead, BertLmPredictionHead);
+labelled!(OnlyMlmHead, LmPredictionHead);
 
 /// The masked language model's head, in transformers' modules.
-pub(super) struct BertOnlyMlmHead {
+pub(in crate::models) struct OnlyMlmHead {
     label: Label,
-    predictions: BertLmPredictionHead,
+    predictions: LmPredictionHead,
 }
 
-struct BertLmPredictionHead {
+struct LmPredictionHead {
     label: Label,
     transform: Transform,
     decoder: Linear,
 }
 
-impl BertOnlyMlmHead {
-    pub(super) fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes, tokens: &Embedding) -> Result<Self> {
+/// The head's classes in transformers, and the name of its norm.
+pub(in crate::models) struct MlmClasses {
+    pub(in crate::models) head: &'static str,
+    pub(in crate::models) predictions: &'static str,
+    pub(in crate::models) transform: &'static str,
+    pub(in crate::models) norm: &'static str,
+}
+
+/// The transform's widths, activation and eps.
+pub(in crate::models) struct MlmSizes {
+    pub(in crate::models) hidden: usize,
+    pub(in crate::models) width: usize,
+    pub(in crate::models) activation: Activation,
+    pub(in crate::models) eps: f64,
+}
+
+impl OnlyMlmHead {
+    pub(in crate::models) fn load(
+        config: &Config,
+        weights: &Weights<'_>,
+        classes: &MlmClasses,
+        sizes: &MlmSizes,
+        tokens: &Embedding,
+    ) -> Result<Self> {
         let below = weights.child("predictions");
         let transform = below.child("transform");
         let layers = Transforming {
-            dense: Linear::load(&transform.child("dense"), sizes.hidden, sizes.hidden)?,
+            dense: Linear::load(&transform.child("dense"), sizes.hidden, sizes.width)?,
             activation: sizes.activation,
-            norm: LayerNorm::load(&transform.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            norm: LayerNorm::load(&transform.child(classes.norm), sizes.width, sizes.eps)?,
         };
-        let bias = Some(below.parameter("bias", [sizes.vocabulary])?);
-        let predictions = BertLmPredictionHead {
-            label: below.label("BertLMPredictionHead", Level::Module),
-            transform: Transform::new(transform.label("BertPredictionHeadTransform", Level::Module), layers),
+        let bias = Some(below.parameter("bias", [tokens.rows()])?);
+        let predictions = LmPredictionHead {
+            label: below.label(classes.predictions, Level::Module),
+            transform: Transform::new(transform.label(classes.transform, Level::Module), layers),
             decoder: decoder(config, &below.child("decoder"), tokens, bias)?,
         };
-        Ok(Self { label: weights.label("BertOnlyMLMHead", Level::Module), predictions })
+        Ok(Self { label: weights.label(classes.head, Level::Module), predictions })
     }
 }
 
-impl Module for BertOnlyMlmHead {
+impl Module for OnlyMlmHead {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
@@ -48,7 +70,7 @@ impl Module for BertOnlyMlmHead {
     }
 }
 
-impl Module for BertLmPredictionHead {
+impl Module for LmPredictionHead {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
@@ -58,8 +80,8 @@ impl Module for BertLmPredictionHead {
     }
 }
 
-impl HeadLayers for BertOnlyMlmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+impl HeadLayers for OnlyMlmHead {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         cx.call(self, &output.last_hidden_state)
     }
 }

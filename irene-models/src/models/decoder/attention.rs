@@ -11,8 +11,9 @@ use crate::{
 
 labelled!(DecoderAttention);
 
-/// Hidden states, the positions and masks, and the keys and values of earlier tokens.
-pub(super) type Seen<'a> = (&'a Tensor, (&'a Positions, Past<'a>));
+/// Hidden states and perhaps the stream that the result is added to, the positions and masks, and the keys and values of earlier
+/// tokens.
+pub(super) type Seen<'a> = ((&'a Tensor, Option<&'a Tensor>), (&'a Positions, Past<'a>));
 
 pub(super) struct DecoderAttention {
     label: Label,
@@ -108,7 +109,7 @@ impl Module for DecoderAttention {
     type Input<'a> = Seen<'a>;
     type Output = (Tensor, Option<KeyValue>);
 
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, (positions, past)): Seen<'_>) -> Result<Self::Output> {
+    fn forward(&self, cx: &mut Cx<'_>, ((hidden, stream), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let [query, key, value] = self.projections(cx, hidden)?;
         let [query, key] = match positions.angles(self.layer.rotary) {
             Some((angles, pairing)) => cx.rotary([&query, &key], angles, *pairing)?,
@@ -129,8 +130,14 @@ impl Module for DecoderAttention {
         };
         let context = cx.attention(&heads, how)?;
         let merged = heads::merge(cx, &context)?;
-        Ok((cx.call(&self.out, &merged)?, kept))
+        let out = cx.call(&self.out, &merged)?;
+        Ok((add_stream(cx, out, stream)?, kept))
     }
+}
+
+/// The result of a branch, with the stream added where the module does that itself.
+pub(super) fn add_stream(cx: &mut Cx<'_>, branch: Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
+    stream.map_or(Ok(branch.clone()), |stream| cx.add(&branch, stream))
 }
 
 impl Projected {

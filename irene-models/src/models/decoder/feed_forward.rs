@@ -2,7 +2,7 @@
 
 use irene_tree::Level;
 
-use super::recipe::FeedForward;
+use super::{attention::add_stream, recipe::FeedForward};
 use crate::{Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled};
 
 labelled!(DenseModule);
@@ -75,10 +75,12 @@ impl DenseModule {
 }
 
 impl Module for DenseModule {
-    type Input<'a> = &'a Tensor;
+    /// Hidden states, and perhaps the stream that the result is added to.
+    type Input<'a> = (&'a Tensor, Option<&'a Tensor>);
     type Output = Tensor;
 
-    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
-        self.layers.run(cx, hidden)
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, stream): Self::Input<'_>) -> Result<Tensor> {
+        let out = self.layers.run(cx, hidden)?;
+        add_stream(cx, out, stream)
     }
 }

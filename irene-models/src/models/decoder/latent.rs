@@ -104,7 +104,7 @@ impl Module for LatentAttention {
     type Input<'a> = Seen<'a>;
     type Output = (Tensor, Option<KeyValue>);
 
-    fn forward(&self, cx: &mut Cx<'_>, (hidden, (positions, past)): Seen<'_>) -> Result<Self::Output> {
+    fn forward(&self, cx: &mut Cx<'_>, ((hidden, _), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let Latent { plain_width, rotary_width, .. } = self.latent;
         let query = self.queries(cx, hidden)?;
         let [plain_key, rotary_key, value] = self.keys_and_values(cx, hidden)?;

@@ -61,6 +61,11 @@ impl Stream {
         }
     }
 
+    /// What a branch's module adds to its result, if it does that itself and kernels are eager: fused ones add later.
+    fn added_inside(&self, cx: &Cx<'_>, adds_inside: bool) -> Option<&Tensor> {
+        (adds_inside && cx.kernels() == Kernels::Eager).then_some(&self.hidden)
+    }
+
     fn with(self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Self> {
         let hidden = self.sum(cx)?;
         if cx.kernels() == Kernels::Fused {
@@ -94,6 +99,7 @@ pub(super) struct DecoderLayer {
     feed_forward: FeedForwardPart,
     block: LoadedBlock,
     residual_scale: Option<f64>,
+    adds_inside: bool,
 }
 
 enum SelfAttention {
@@ -145,6 +151,7 @@ impl DecoderLayer {
             feed_forward: FeedForwardPart::load(weights, names, &layer.feed_forward, *hidden)?,
             block: LoadedBlock::load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
+            adds_inside: recipe.adds_inside,
         })
     }
 
@@ -158,9 +165,9 @@ impl DecoderLayer {
         Ok((self.scaled(cx, attended)?, kept))
     }
 
-    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
         let fed = match &self.feed_forward {
-            FeedForwardPart::Module(module) => cx.call(module, hidden)?,
+            FeedForwardPart::Module(module) => cx.call(module, (hidden, stream))?,
             FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
             FeedForwardPart::Own(layers) => {
                 let shape = hidden.shape();
@@ -188,47 +195,50 @@ impl Module for DecoderLayer {
         match &self.block {
             LoadedBlock::Before([of_attention, of_feed_forward]) => {
                 let (normed, stream) = stream.normed(cx, of_attention)?;
-                let (attended, kept) = self.attend(cx, (&normed, around))?;
-                let (normed, stream) = stream.with(cx, attended)?.normed(cx, of_feed_forward)?;
-                let fed = self.feed(cx, &normed)?;
-                Ok((stream.with(cx, fed)?, kept))
+                let inside = stream.added_inside(cx, self.adds_inside);
+                let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
+                let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
+                let (normed, stream) = stream.normed(cx, of_feed_forward)?;
+                let inside = stream.added_inside(cx, self.adds_inside);
+                let fed = self.feed(cx, &normed, inside)?;
+                Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
             }
             LoadedBlock::After([of_attention, of_feed_forward]) => {
                 let hidden = stream.sum(cx)?;
-                let (attended, kept) = self.attend(cx, (&hidden, around))?;
+                let (attended, kept) = self.attend(cx, ((&hidden, None), around))?;
                 let attended = cx.call(of_attention, &attended)?;
                 let hidden = cx.add(&hidden, &attended)?;
-                let fed = self.feed(cx, &hidden)?;
+                let fed = self.feed(cx, &hidden, None)?;
                 let fed = cx.call(of_feed_forward, &fed)?;
                 Ok((Stream::new(cx.add(&hidden, &fed)?), kept))
             }
             LoadedBlock::Around { attention, feed_forward } => {
                 let (normed, stream) = stream.normed(cx, &attention[0])?;
-                let (attended, kept) = self.attend(cx, (&normed, around))?;
+                let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let attended = cx.call(&attention[1], &attended)?;
                 let (normed, stream) = stream.with(cx, attended)?.normed(cx, &feed_forward[0])?;
-                let fed = self.feed(cx, &normed)?;
+                let fed = self.feed(cx, &normed, None)?;
                 let fed = cx.call(&feed_forward[1], &fed)?;
                 Ok((stream.with(cx, fed)?, kept))
             }
             LoadedBlock::Parallel(of_attention, of_feed_forward) => {
                 let (normed, stream) = stream.normed(cx, of_attention)?;
-                let (attended, kept) = self.attend(cx, (&normed, around))?;
+                let (attended, kept) = self.attend(cx, ((&normed, None), around))?;
                 let fed = match of_feed_forward {
                     Some(norm) => {
                         let normed = cx.call(norm, &stream.hidden)?;
-                        self.feed(cx, &normed)?
+                        self.feed(cx, &normed, None)?
                     }
-                    None => self.feed(cx, &normed)?,
+                    None => self.feed(cx, &normed, None)?,
                 };
                 let branches = cx.add(&fed, &attended)?;
                 Ok((stream.with(cx, branches)?, kept))
             }
             LoadedBlock::OfSum([of_attention, of_feed_forward]) => {
                 let hidden = stream.sum(cx)?;
-                let (attended, kept) = self.attend(cx, (&hidden, around))?;
+                let (attended, kept) = self.attend(cx, ((&hidden, None), around))?;
                 let (hidden, _) = cx.norm_of_sum(&attended, &hidden, of_attention)?;
-                let fed = self.feed(cx, &hidden)?;
+                let fed = self.feed(cx, &hidden, None)?;
                 let (hidden, _) = cx.norm_of_sum(&fed, &hidden, of_feed_forward)?;
                 Ok((Stream::new(hidden), kept))
             }

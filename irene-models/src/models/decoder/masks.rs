@@ -74,7 +74,8 @@ impl LayerMask {
             Kernels::Eager => Some(batch.hidden_keys(keys, format, |query, key| key <= query && query - key < limit)?),
             Kernels::Fused => batch.hidden_padding(keys, format)?,
         };
-        let alibi = recipe.attention.alibi.map(|_: Alibi| alibi(batch, recipe.attention.heads, format)).transpose()?;
+        let alibi =
+            recipe.attention.alibi.map(|kind| alibi(batch, kind, recipe.attention.heads, format)).transpose()?;
         Ok(Self { window, added, alibi })
     }
 }
@@ -91,9 +92,18 @@ impl Tensors for Positions {
 
 /// Each head's slope times the position of each key, (batch or 1, heads, 1, key): the softmax does not see that queries' positions
 /// are not taken off.
-fn alibi(batch: &Batch, heads: usize, format: Format) -> Result<Tensor> {
+fn alibi(batch: &Batch, kind: Alibi, heads: usize, format: Format) -> Result<Tensor> {
     let slopes = slopes(heads);
-    batch.by_position(heads, format, |head, position| slopes[head] * position as f64)
+    // Falcon's code computes them in bfloat16, whatever the model's format.
+    let rounded = |number: f64| if kind == Alibi::BeforeScale { in_bfloat16(number) } else { number };
+    batch.by_position(heads, format, |head, position| rounded(rounded(slopes[head]) * position as f64))
+}
+
+/// The nearest number with eight binary digits; of two, the one whose last digit is 0.
+fn in_bfloat16(number: f64) -> f64 {
+    let bits = (number as f32).to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+    f64::from(f32::from_bits(rounded))
 }
 
 /// Powers of 2^(-8/n) for n the next lower power of two, and for the other heads every second power of its root (Press et al., 2022).

@@ -55,7 +55,7 @@ impl Module for MixtureOfExperts {
             // The GPUs that have the same tokens send a part of them each.
             tokens = cx.narrow(&tokens, 0, 0, all.div_ceil(cx.parallel().tensor))?;
         }
-        let shared = self.shared.as_ref().map(|shared| cx.call(shared, &tokens)).transpose()?;
+        let shared = self.shared.as_ref().map(|shared| cx.call(shared, (&tokens, None))).transpose()?;
         let [_, weights, places] = cx.call(&self.router, &tokens)?;
         let mut sum = cx.call(&self.experts, (&tokens, (&weights, &places)))?;
         if let Some(shared) = shared {

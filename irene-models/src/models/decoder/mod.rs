@@ -22,7 +22,7 @@ use self::{
     layer::{DecoderLayer, Stream},
     masks::Positions,
     recipe::{HeadRecipe, Recipe},
-    repeats::{EqualLayers, Repeats},
+    repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
 };
 use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
@@ -154,7 +154,7 @@ impl DecoderModel {
         let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
         let (projections, embedding_norm) =
             (projections.transpose()?, recipe.embedding_norm.map(load_norm).transpose()?);
-        let (layers, parameters) = load_layers(weights, &recipe)?;
+        let (layers, loaded) = load_layers(weights, &recipe)?;
         Ok(Self {
             label,
             format: weights.activations(),
@@ -163,7 +163,7 @@ impl DecoderModel {
             projections,
             embedding_norm,
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
-            equal: EqualLayers::of(weights, &recipe.layers, parameters),
+            equal: EqualLayers::of(&recipe.layers, &loaded),
             layers,
             norm: recipe.final_norm.map(load_norm).transpose()?,
             stages: parallel::stages(recipe.layers.len(), weights.parallel().pipeline),
@@ -196,12 +196,13 @@ impl DecoderModel {
     }
 }
 
-/// The layers, and the parameters of the model before each one's.
-fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<(Vec<DecoderLayer>, Vec<u32>)> {
+/// The layers, and what each one loaded.
+fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<(Vec<DecoderLayer>, Vec<Loaded>)> {
+    weights.take_formats();
     let load = |(place, &layer)| {
-        let parameters = weights.loaded();
+        let before = weights.loaded();
         let layer = DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer)?;
-        Ok((layer, parameters))
+        Ok((layer, (before, weights.take_formats())))
     };
     recipe.layers.iter().enumerate().map(load).collect()
 }
@@ -313,7 +314,7 @@ impl LmHead {
 }
 
 impl HeadLayers for LmHead {
-    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput) -> Result<Tensor> {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let logits = cx.call(&self.linear, &output.last_hidden_state)?;
         let last = logits.shape().rank() - 1;
         let mut logits = cx.all_gather(&logits, last, self.vocabulary)?;

@@ -23,6 +23,8 @@ pub(crate) struct Recipe {
     pub(super) norm: NormKind,
     pub(super) attention: AttentionRecipe,
     pub(super) block: Block,
+    /// Whether the modules of both branches add the stream to their results themselves (BLOOM).
+    pub(super) adds_inside: bool,
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
     /// Of each layer.

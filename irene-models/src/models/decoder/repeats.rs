@@ -4,21 +4,25 @@ use super::{
     layer::{DecoderLayer, Stream},
     recipe::LayerRecipe,
 };
-use crate::{Cx, KeyValue, Weights};
+use crate::{Cx, KeyValue};
 
 /// Which layers of a model are equal.
 pub(super) struct EqualLayers {
-    /// For each layer the first that equals it; none where parameters may differ in more than their shapes.
+    /// For each layer the first that equals it.
     first: Vec<usize>,
     /// Parameters of the model before each layer's.
     parameters: Vec<u32>,
 }
 
+/// What a layer loaded: the parameters of the model before its own, and the formats of its own.
+pub(super) type Loaded = (u32, u64);
+
 impl EqualLayers {
-    pub(super) fn of(weights: &Weights<'_>, layers: &[LayerRecipe], parameters: Vec<u32>) -> Self {
-        let first = |layer: &LayerRecipe| layers.iter().position(|other| other == layer).unwrap_or_default();
-        let first = if weights.are_uniform() { layers.iter().map(first).collect() } else { Vec::new() };
-        Self { first, parameters }
+    pub(super) fn of(layers: &[LayerRecipe], loaded: &[Loaded]) -> Self {
+        let formats = || loaded.iter().map(|(_, formats)| formats);
+        let first = |of: (&LayerRecipe, &u64)| layers.iter().zip(formats()).position(|other| other == of);
+        let first = layers.iter().zip(formats()).map(|of| first(of).unwrap_or_default()).collect();
+        Self { first, parameters: loaded.iter().map(|(before, _)| *before).collect() }
     }
 }
 
@@ -66,7 +70,7 @@ impl<'m> Repeats<'m> {
         input: &Stream,
         output: &(Stream, Option<KeyValue>),
     ) {
-        let Some(place) = place.filter(|_| !self.equal.first.is_empty() && input.is_shape()) else { return };
+        let Some(place) = place.filter(|_| input.is_shape()) else { return };
         self.followed.push(Followed { layer, has_branch: input.has_branch(), place, output: output.clone() });
     }
 }

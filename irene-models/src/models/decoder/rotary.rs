@@ -15,12 +15,24 @@ pub(crate) struct Rotary {
     /// Numbers of a head that are rotated.
     pub(crate) rotated: usize,
     pub(crate) pairing: Pairing,
+    gives: Gives,
     theta: f64,
     scaling: Scaling,
     /// The factor of cosines and sines.
     factor: f64,
     /// Tokens of the longest sequence.
     positions: usize,
+}
+
+/// What the module that computes angles gives to the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// Each angle at both places of its pair.
+    Both,
+    /// Each angle once (gpt-oss).
+    One,
+    /// The same, sines before cosines (GPT-J).
+    SinesFirst,
 }
 
 /// How frequencies are changed for sequences longer than those of the training.
@@ -63,6 +75,7 @@ pub(crate) struct RotaryDefaults {
     /// The share of a head that is rotated.
     pub(crate) share: f64,
     pub(crate) pairing: Pairing,
+    pub(crate) gives: Gives,
     pub(crate) positions: usize,
 }
 
@@ -139,7 +152,8 @@ impl Rotary {
             return Err(config.error("partial_rotary_factor", reason));
         }
         let (scaling, factor) = Scaling::read(&fields, rotated, defaults.positions)?;
-        Ok(Self { rotated, pairing: defaults.pairing, theta, scaling, factor, positions: defaults.positions })
+        let RotaryDefaults { pairing, gives, positions, .. } = defaults;
+        Ok(Self { rotated, pairing, gives, theta, scaling, factor, positions })
     }
 
     /// The same for the layers of a sliding window: a base of their own, and no scaling unless `rope_parameters` has one for them.
@@ -148,8 +162,8 @@ impl Rotary {
             return Self::read(config, "sliding_attention", theta_field, defaults);
         }
         let theta = config.number_or(theta_field, defaults.theta)?;
-        let RotaryDefaults { width, pairing, positions, .. } = defaults;
-        Ok(Self { rotated: width, pairing, theta, scaling: Scaling::None, factor: 1.0, positions })
+        let RotaryDefaults { width, pairing, gives, positions, .. } = defaults;
+        Ok(Self { rotated: width, pairing, gives, theta, scaling: Scaling::None, factor: 1.0, positions })
     }
 
     /// The growth of DeepSeek's scores: that of YaRN by `mscale_all_dim`.
@@ -295,17 +309,36 @@ impl RotaryEmbedding {
     /// The angles of a batch. Fused kernels look them up in a table inside the rotation.
     pub(crate) fn angles(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Angles> {
         match cx.kernels() {
-            irene_tree::Kernels::Eager => cx.call(self, batch),
-            irene_tree::Kernels::Fused => cx.untraced(|cx| self.forward(cx, batch)),
+            irene_tree::Kernels::Eager => self.both(cx, batch),
+            irene_tree::Kernels::Fused => cx.untraced(|cx| self.both(cx, batch)),
         }
+    }
+
+    fn both(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Angles> {
+        let (first, second) = cx.call(self, batch)?;
+        Ok(match self.rotary.gives {
+            Gives::Both => Angles { cos: first, sin: second },
+            Gives::One => Angles { cos: self.doubled(cx, &first)?, sin: self.doubled(cx, &second)? },
+            Gives::SinesFirst => Angles { cos: self.doubled(cx, &second)?, sin: self.doubled(cx, &first)? },
+        })
+    }
+
+    /// Each number at both places of its pair.
+    fn doubled(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        if self.rotary.pairing != Pairing::Neighbours {
+            return cx.join(x, x, 3);
+        }
+        let both = cx.stack(&[x, x], 4)?;
+        cx.reshape(&both, [x.dim(0), x.dim(1), x.dim(2), 2 * x.dim(3)])
     }
 }
 
 impl Module for RotaryEmbedding {
     type Input<'a> = &'a Batch;
-    type Output = Angles;
+    /// Cosines and sines, or in the other order.
+    type Output = (Tensor, Tensor);
 
-    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Angles> {
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<(Tensor, Tensor)> {
         let frequencies = self.rotary.frequencies(batch.size().keys());
         let frequencies = batch.constants([1, 1, frequencies.len()], &frequencies)?;
         let positions = batch.positions()?;
@@ -313,15 +346,10 @@ impl Module for RotaryEmbedding {
         let positions = cx.reshape(&positions, [positions.dim(0), positions.dim(1), 1])?;
         let frequencies = cx.expand(&frequencies, [positions.dim(0), 1, frequencies.dim(2)])?;
         let angles = cx.matmul(&positions, &frequencies)?;
-        let angles = match self.rotary.pairing {
-            Pairing::Halves => cx.join(&angles, &angles, 2)?,
-            Pairing::Neighbours => {
-                let both = cx.stack(&[&angles, &angles], 3)?;
-                cx.reshape(&both, [angles.dim(0), angles.dim(1), 2 * angles.dim(2)])?
-            }
-        };
+        let angles = if self.rotary.gives == Gives::Both { cx.join(&angles, &angles, 2)? } else { angles };
         let (cos, sin) = (cx.cos(&angles)?, cx.sin(&angles)?);
-        Ok(Angles { cos: self.finished(cx, &cos)?, sin: self.finished(cx, &sin)? })
+        let (cos, sin) = (self.finished(cx, &cos)?, self.finished(cx, &sin)?);
+        Ok(if self.rotary.gives == Gives::SinesFirst { (sin, cos) } else { (cos, sin) })
     }
 }
 

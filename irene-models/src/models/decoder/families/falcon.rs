@@ -91,6 +91,7 @@ fn bloom(config: &Config) -> Result<Recipe> {
     let mut recipe = llama_like(config, &Defaults { is_tied: true, rotary: None, ..Defaults::of(classes) })?;
     in_one_projection(&mut recipe, config, true)?;
     recipe.positions = UNBOUNDED;
+    recipe.adds_inside = true;
     recipe.embedding_norm = Some("word_embeddings_layernorm");
     recipe.attention.alibi = Some(Alibi::AfterScale);
     dense(&mut recipe, Activation::GeluFast, inner, true);

@@ -6,7 +6,7 @@ use crate::{
     families::{Family, Plain},
     models::decoder::{
         recipe::{Classes, HeadNorms, classes},
-        rotary::{Rotary, RotaryDefaults},
+        rotary::{Gives, Rotary, RotaryDefaults},
     },
 };
 
@@ -106,6 +106,7 @@ pub(super) const GEMMA3: Decoder = Decoder {
             theta: 10_000.0,
             share: 1.0,
             pairing: Pairing::Halves,
+            gives: Gives::Both,
             positions: recipe.positions,
         };
         recipe.attention.rotary.push(Rotary::read_local(config, "rope_local_base_freq", defaults)?);

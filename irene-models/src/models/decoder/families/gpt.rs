@@ -7,7 +7,10 @@ use super::{
 use crate::{
     Activation, Pairing,
     families::{Family, Plain},
-    models::decoder::recipe::{Classes, classes},
+    models::decoder::{
+        recipe::{Classes, classes},
+        rotary::Gives,
+    },
 };
 
 /// The plain Llama with the parts that these families change.
@@ -132,7 +135,7 @@ fn gpt_j(config: &Config) -> Result<Recipe> {
         names: ["fc_in", "fc_out"],
         biased: true,
         is_tied: false,
-        rotary: Some(Turn { share, pairing: Pairing::Neighbours, ..Turn::PLAIN }),
+        rotary: Some(Turn { share, pairing: Pairing::Neighbours, gives: Gives::SinesFirst, ..Turn::PLAIN }),
     };
     let mut recipe = plainer(config, &with)?;
     recipe.names.trunk = "transformer";

@@ -101,7 +101,7 @@ fn groups(config: &Config) -> Result<Option<[usize; 2]>> {
 
 fn deepseek(config: &Config, classes: Classes, router: Router) -> Result<Recipe> {
     let rotary_width = config.size("qk_rope_head_dim")?;
-    let rotary = Some(Turn { pairing: Pairing::Neighbours, ..Turn::PLAIN });
+    let rotary = Some(Turn { pairing: Pairing::NeighboursToHalves, ..Turn::PLAIN });
     let defaults = Defaults { width: Some(rotary_width), rotary, ..Defaults::of(classes) };
     let mut recipe = llama_like(config, &defaults)?;
     let rank = config.value("q_lora_rank").map(|_| config.size("q_lora_rank")).transpose()?;

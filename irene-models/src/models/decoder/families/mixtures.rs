@@ -10,7 +10,10 @@ use crate::{
     Activation,
     families::{Family, Plain},
     layers::Stacked,
-    models::decoder::recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
+    models::decoder::{
+        recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
+        rotary::Gives,
+    },
 };
 
 /// The keys of transformers 5, and those of each expert in older checkpoints.
@@ -194,14 +197,15 @@ pub(super) const GPT_OSS: Decoder = Decoder {
         plain: &[
             ("router_jitter_noise", Plain::Off),
             ("output_router_logits", Plain::Off),
-            // The code has this value written in it.
+            // The code has these values written in it.
             ("swiglu_limit", Plain::Number(7.0)),
+            ("swiglu_alpha", Plain::Number(1.702)),
         ],
     },
     trunk: "model",
     recipe: |config| {
         let classes = Classes { mixture: "GptOssMLP", ..classes!("GptOss") };
-        let rotary = Some(Turn { theta: 150_000.0, ..Turn::PLAIN });
+        let rotary = Some(Turn { theta: 150_000.0, gives: Gives::One, ..Turn::PLAIN });
         let defaults = Defaults { eps: 1e-5, rotary, width: Some(64), ..Defaults::of(classes) };
         let mut recipe = llama_like(config, &defaults)?;
         let biased = config.flag_or("attention_bias", true)?;

@@ -14,7 +14,7 @@ use super::{
     recipe::{
         AttentionRecipe, Block, Classes, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Projections, Recipe,
     },
-    rotary::{Rotary, RotaryDefaults},
+    rotary::{Gives, Rotary, RotaryDefaults},
 };
 use crate::{Activation, Config, Pairing, Result};
 
@@ -95,14 +95,17 @@ struct Turn {
     /// The share of a head that is rotated.
     share: f64,
     pairing: Pairing,
+    gives: Gives,
 }
 
 impl Turn {
-    const PLAIN: Self = Self { theta: 10_000.0, field: "rope_theta", share: 1.0, pairing: Pairing::Halves };
+    const PLAIN: Self =
+        Self { theta: 10_000.0, field: "rope_theta", share: 1.0, pairing: Pairing::Halves, gives: Gives::Both };
 
     fn read(self, config: &Config, width: usize, positions: usize) -> Result<Rotary> {
-        let Self { theta, field, share, pairing } = self;
-        Rotary::read(config, "full_attention", field, RotaryDefaults { width, theta, share, pairing, positions })
+        let Self { theta, field, share, pairing, gives } = self;
+        let defaults = RotaryDefaults { width, theta, share, pairing, gives, positions };
+        Rotary::read(config, "full_attention", field, defaults)
     }
 }
 
@@ -182,6 +185,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             latent: None,
         },
         block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
+        adds_inside: false,
         residual_scale: None,
         layers: vec![layer; config.layers("num_hidden_layers")?],
         final_norm: Some("norm"),

@@ -1,0 +1,202 @@
+//! `irene run --generate`: a pass over the prompts, then a token a pass with a cache.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use irene_models::{Batch, Cx, Generator, ModelSpec, Run, Sampling, TaskHead, TextEncoder, TextStream};
+use irene_tree::{Size, render};
+
+use super::{
+    Args,
+    file::GenerationTensors,
+    generated::{Memory, Outcome},
+    input::Reader,
+};
+use crate::{
+    commands::{Usage, following, meters, size},
+    output,
+};
+
+#[derive(clap::Args)]
+pub(super) struct GenerateArgs {
+    /// Generate so many tokens after each prompt, fewer where an end-of-sequence token comes first (decoders)
+    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "repeat")]
+    generate: Option<usize>,
+    /// Draw tokens at this temperature [default: 0, the likeliest token]
+    #[arg(long, value_name = "T", requires = "generate", conflicts_with = "output", allow_negative_numbers = true)]
+    temperature: Option<f64>,
+    /// Draw from the likeliest tokens that come to this share of probability [default: 1]
+    #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true)]
+    top_p: Option<f64>,
+    /// Draw from so many of the likeliest tokens [default: all]
+    #[arg(long, value_name = "K", requires = "temperature")]
+    top_k: Option<usize>,
+    /// Decides every draw [default: 0]
+    #[arg(long, value_name = "SEED", requires = "temperature")]
+    seed: Option<u64>,
+    /// Never choose an end-of-sequence token, as for made-up prompts and --output
+    #[arg(long, requires = "generate")]
+    ignore_eos: bool,
+    /// How tokens and figures are printed [default: text]
+    #[arg(long, value_enum, requires = "generate")]
+    format: Option<GenerateFormat>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum GenerateFormat {
+    Text,
+    /// Every token's time too
+    Json,
+}
+
+impl GenerateArgs {
+    pub(super) fn count(&self) -> Option<usize> {
+        self.generate
+    }
+
+    fn sampling(&self) -> Result<Sampling> {
+        let sampling = Sampling {
+            temperature: self.temperature.unwrap_or(0.0),
+            top_k: self.top_k,
+            top_p: self.top_p.unwrap_or(1.0),
+            seed: self.seed.unwrap_or(0),
+        };
+        sampling.check().map_err(|error| Usage(format!("--{error}")))?;
+        Ok(sampling)
+    }
+
+    fn is_json(&self) -> bool {
+        self.format == Some(GenerateFormat::Json)
+    }
+}
+
+pub(super) fn run(args: &Args, count: usize) -> Result<()> {
+    let sampling = args.generation.sampling()?;
+    let device = args.model.place.device()?;
+    let spec = following::model(&args.model.model)?;
+    let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: true };
+    // The last token is not gone on from.
+    let room = |size: Size| size.keys() + count - 1;
+    // Report what does not fit before reading the weights.
+    let input = args.input.read(reader, |size| {
+        spec.trace(Run { head: TaskHead::Lm, generate: count, ..size.into() })?;
+        check_memory(args, &spec, size.sequences, room(size))
+    })?;
+    let (size, room) = (input.batch.size(), room(input.batch.size()));
+    let ends = spec.end_tokens(args.files(&spec).ok().as_ref())?;
+    let ignores_ends = args.generation.ignore_eos || args.input.is_made_up() || args.output.is_some();
+    let (ends, excluded) = if ignores_ends { (Vec::new(), ends) } else { (ends, Vec::new()) };
+
+    let model = args.model.load(&spec, TaskHead::Lm, &device, None)?;
+    let mut file = args.output.as_ref().map(|_| GenerationTensors::default());
+    if let Some(file) = file.as_mut().filter(|_| args.all) {
+        file.add_nodes(model.as_ref(), &input.batch.clone().with_counted_positions()?)?;
+    }
+    let prompt_lens = lens(&input.batch)?;
+    let mut generator = Generator::new(model.as_ref(), input.batch)?;
+    if file.is_some() {
+        generator = generator.with_prompt_logits();
+    }
+    let mut generator =
+        generator.with_sampling(sampling)?.ending_at(ends.iter().copied()).excluding(excluded).with_room(room);
+    let mut texts =
+        input.encoder.as_ref().map(|encoder| Texts::new(encoder, size.sequences, !args.generation.is_json()));
+    let mut outcome = Outcome::new(&spec, prompt_lens, count);
+    while outcome.steps() < count && !generator.has_ended() {
+        let start = Instant::now();
+        let step = generator.step(&mut Cx::silent().with_kernels(args.kernels()))?;
+        outcome.add(start.elapsed().as_secs_f64(), &step.tokens, &ends);
+        if let Some(texts) = &mut texts {
+            texts.add(&step.tokens, &ends)?;
+        }
+        if let Some(file) = &mut file {
+            file.add(&step)?;
+        }
+    }
+    outcome.texts = texts.map(Texts::finish).transpose()?;
+    if let (Some(file), Some(path)) = (file, &args.output) {
+        file.write(path)?;
+    }
+    let memory = Memory {
+        weights: spec.weight_bytes(TaskHead::Lm, args.model.place.precision())?,
+        cache: generator.next().cache.as_ref().map_or(0, irene_models::Cache::bytes),
+        room,
+        peak: irene_sampler::peak_memory(&meters::places()),
+    };
+    if args.generation.is_json() {
+        output::print(&outcome.json(&memory))
+    } else {
+        output::print_text(&outcome.text(&memory)?)
+    }
+}
+
+/// Tokens of each prompt.
+fn lens(prompts: &Batch) -> Result<Vec<usize>> {
+    let size = prompts.size();
+    match prompts.attention_mask.as_ref().and_then(irene_models::Tensor::candle) {
+        Some(mask) => Ok(mask.to_vec2::<i64>()?.iter().map(|row| row.iter().sum::<i64>() as usize).collect()),
+        None => Ok(vec![size.new; size.sequences]),
+    }
+}
+
+/// Refuses a cache that does not fit in memory beside the weights, where it is known how much there is.
+fn check_memory(args: &Args, spec: &ModelSpec, sequences: usize, room: usize) -> Result<()> {
+    let precision = args.model.place.precision();
+    let available = irene_sampler::available_memory(&meters::places()).filter(|_| args.model.place.is_on_cpu());
+    let cache = spec.cache_bytes(sequences, room, precision.cache)?;
+    let (Some(available), Some(cache)) = (available, cache) else { return Ok(()) };
+    let weights = spec.weight_bytes(TaskHead::Lm, precision)?;
+    if weights.saturating_add(cache) <= available {
+        return Ok(());
+    }
+    let [weights, cache, available] = [weights, cache, available].map(|bytes| render::bytes(bytes as f64));
+    bail!(
+        "{}: the cache of {sequences} sequences of {room} tokens takes {cache} beside {weights} of weights, and {available} of memory \
+         are available; fewer sequences, fewer tokens or --dtype bf16 take less",
+        spec.name()
+    )
+}
+
+/// The generated texts; a single one is printed as it comes.
+struct Texts<'e> {
+    streams: Vec<TextStream<'e>>,
+    texts: Vec<String>,
+    is_live: bool,
+}
+
+impl<'e> Texts<'e> {
+    fn new(encoder: &'e TextEncoder, sequences: usize, may_print: bool) -> Self {
+        Self {
+            streams: (0..sequences).map(|_| encoder.stream()).collect(),
+            texts: vec![String::new(); sequences],
+            is_live: may_print && sequences == 1,
+        }
+    }
+
+    fn add(&mut self, tokens: &[Option<i64>], ends: &[i64]) -> Result<()> {
+        for (place, token) in tokens.iter().enumerate() {
+            if let Some(token) = token.filter(|token| !ends.contains(token)) {
+                let text = self.streams[place].push(token)?;
+                self.show(place, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, place: usize, text: &str) -> Result<()> {
+        self.texts[place] += text;
+        if self.is_live && !text.is_empty() { output::print(text) } else { Ok(()) }
+    }
+
+    /// The whole texts, if they are still to be printed.
+    fn finish(mut self) -> Result<Vec<String>> {
+        for (place, stream) in std::mem::take(&mut self.streams).into_iter().enumerate() {
+            self.show(place, &stream.finish()?)?;
+        }
+        if self.is_live {
+            output::print("\n\n")?;
+            self.texts.clear();
+        }
+        Ok(self.texts)
+    }
+}

@@ -1,0 +1,281 @@
+//! ALBERT (Lan et al., 2020): BERT with embeddings of a width of their own and layers that share their parameters.
+//!
+//! Layers are in groups, and a group runs for several layers in turn: its nodes then have one scope, and its parameters count once.
+
+use irene_tree::{Format, Level};
+
+use super::{
+    bert::{BertEmbeddings, Sizes, Tables},
+    heads,
+    task_head::{HeadClasses, LmHead, OverPooled, Transforming, Trunk, WithHead},
+};
+use crate::{
+    Activation, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model, ModelOutput,
+    Module, Padding, Result, Scaling, Tanh, TaskHead, Tensor, Weights, families, labelled,
+};
+
+labelled!(AlbertModel, AlbertTransformer, AlbertLayerGroup, AlbertLayer, AlbertAttention);
+
+/// The entry in the registry.
+pub(super) struct Albert;
+
+impl Architecture for Albert {
+    fn model_type(&self) -> &'static str {
+        "albert"
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        "albert"
+    }
+
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
+        let sizes = AlbertSizes::read(config)?;
+        let trunk = |weights: &Weights<'_>, level| {
+            let is_pooled = match head {
+                TaskHead::Lm => false,
+                TaskHead::Classification => true,
+                TaskHead::None => weights.child("pooler").has("weight") || !families::may_lack_pooler(config),
+            };
+            AlbertModel::load(weights, level, &sizes, is_pooled)
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            let bert = &sizes.bert;
+            if head == TaskHead::Classification {
+                let labels = config.num_labels()?;
+                return Ok(Box::new(OverPooled(Linear::load(&weights.child("classifier"), bert.hidden, labels)?)));
+            }
+            let place = weights.child("predictions");
+            let layers = Transforming {
+                dense: Linear::load(&place.child("dense"), bert.hidden, sizes.embedding)?,
+                activation: bert.activation,
+                norm: LayerNorm::load(&place.child("LayerNorm"), sizes.embedding, bert.eps)?,
+            };
+            Ok(Box::new(LmHead::load(config, &place, "AlbertMLMHead", layers, tokens)?))
+        })
+    }
+}
+
+const MODEL: &str = "AlbertModel";
+
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "albert", lm: "AlbertForMaskedLM", classification: "AlbertForSequenceClassification" };
+
+struct AlbertSizes {
+    bert: Sizes,
+    embedding: usize,
+    groups: usize,
+    /// Layers of a group, one after another.
+    inner: usize,
+}
+
+impl AlbertSizes {
+    fn read(config: &Config) -> Result<Self> {
+        let activation = Activation::from_config(config, "hidden_act", "gelu_new")?;
+        let bert = Sizes { activation, ..Sizes::read(config)? };
+        let (groups, inner) = (config.size_or("num_hidden_groups", 1)?, config.size_or("inner_group_num", 1)?);
+        let layers = bert.layers;
+        if groups > layers {
+            return Err(config.error("num_hidden_groups", format!("{groups} groups are more than the {layers} layers")));
+        }
+        if inner > MOST_INNER {
+            return Err(config.error("inner_group_num", format!("expected at most {MOST_INNER}, found {inner}")));
+        }
+        Ok(Self { bert, embedding: config.size_or("embedding_size", 128)?, groups, inner })
+    }
+
+    /// The group that runs as this layer.
+    fn group_of(&self, layer: usize) -> usize {
+        (layer as f64 / (self.bert.layers as f64 / self.groups as f64)) as usize
+    }
+}
+
+/// Far more than any model's.
+const MOST_INNER: usize = 64;
+
+struct AlbertModel {
+    label: Label,
+    activations: Format,
+    embeddings: BertEmbeddings,
+    encoder: AlbertTransformer,
+    pooler: Option<(Linear, Tanh)>,
+}
+
+impl AlbertModel {
+    fn load(weights: &Weights<'_>, level: Level, sizes: &AlbertSizes, is_pooled: bool) -> Result<Self> {
+        let embeddings = weights.child("embeddings");
+        let hidden = sizes.bert.hidden;
+        let pooler = || -> Result<_> {
+            let dense = Linear::load(&weights.child("pooler"), hidden, hidden)?;
+            Ok((dense, Tanh::load(&weights.child("pooler_activation"))))
+        };
+        Ok(Self {
+            label: weights.label(MODEL, level),
+            activations: weights.activations(),
+            embeddings: BertEmbeddings::load(&embeddings, &sizes.bert, ["AlbertEmbeddings", MODEL], sizes.embedding)?,
+            encoder: AlbertTransformer::load(&weights.child("encoder"), sizes)?,
+            pooler: is_pooled.then(pooler).transpose()?,
+        })
+    }
+}
+
+impl Trunk for AlbertModel {
+    fn tokens(&self) -> &Embedding {
+        let tables: &Tables = self.embeddings.as_ref();
+        &tables.word_embeddings
+    }
+}
+
+impl Module for AlbertModel {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        let mask = heads::additive_mask(cx, &batch.mask_or_ones()?, self.activations)?;
+        let embedded = cx.call(&self.embeddings, batch)?;
+        let last_hidden_state = cx.call(&self.encoder, (&embedded, &mask))?;
+        let Some((pooler, activation)) = &self.pooler else { return Ok(last_hidden_state.into()) };
+        let first_token = cx.select(&last_hidden_state, 1, 0)?;
+        let mapped = cx.call(pooler, &first_token)?;
+        let pooler_output = Some(cx.call(activation, &mapped)?);
+        Ok(ModelOutput { pooler_output, ..last_hidden_state.into() })
+    }
+}
+
+struct AlbertTransformer {
+    label: Label,
+    embedding_hidden_mapping_in: Linear,
+    groups: Vec<AlbertLayerGroup>,
+    /// The group of each layer.
+    order: Vec<usize>,
+}
+
+impl AlbertTransformer {
+    fn load(weights: &Weights<'_>, sizes: &AlbertSizes) -> Result<Self> {
+        let mapping = weights.child("embedding_hidden_mapping_in");
+        let group = |group: &Weights<'_>| AlbertLayerGroup::load(group, sizes);
+        Ok(Self {
+            label: weights.label("AlbertTransformer", Level::Module),
+            embedding_hidden_mapping_in: Linear::load(&mapping, sizes.embedding, sizes.bert.hidden)?,
+            groups: weights.list("albert_layer_groups", sizes.groups, group)?,
+            order: (0..sizes.bert.layers).map(|layer| sizes.group_of(layer)).collect(),
+        })
+    }
+}
+
+impl Module for AlbertTransformer {
+    /// Hidden states and additive mask.
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let mut hidden = cx.call(&self.embedding_hidden_mapping_in, hidden)?;
+        for &group in &self.order {
+            hidden = cx.call(&self.groups[group], (&hidden, mask))?;
+        }
+        Ok(hidden)
+    }
+}
+
+struct AlbertLayerGroup {
+    label: Label,
+    layers: Vec<AlbertLayer>,
+}
+
+impl AlbertLayerGroup {
+    fn load(weights: &Weights<'_>, sizes: &AlbertSizes) -> Result<Self> {
+        let layers = weights.list("albert_layers", sizes.inner, |layer| AlbertLayer::load(layer, &sizes.bert))?;
+        Ok(Self { label: weights.label("AlbertLayerGroup", Level::Module), layers })
+    }
+}
+
+impl Module for AlbertLayerGroup {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let mut hidden = hidden.clone();
+        for layer in &self.layers {
+            hidden = cx.call(layer, (&hidden, mask))?;
+        }
+        Ok(hidden)
+    }
+}
+
+struct AlbertLayer {
+    label: Label,
+    full_layer_layer_norm: LayerNorm,
+    attention: AlbertAttention,
+    ffn: Linear,
+    ffn_output: Linear,
+    activation: Activation,
+}
+
+impl AlbertLayer {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let Sizes { hidden, intermediate, activation, eps, .. } = *sizes;
+        Ok(Self {
+            label: weights.label("AlbertLayer", Level::Module),
+            full_layer_layer_norm: LayerNorm::load(&weights.child("full_layer_layer_norm"), hidden, eps)?,
+            attention: AlbertAttention::load(&weights.child("attention"), sizes)?,
+            ffn: Linear::load(&weights.child("ffn"), hidden, intermediate)?,
+            ffn_output: Linear::load(&weights.child("ffn_output"), intermediate, hidden)?,
+            activation,
+        })
+    }
+}
+
+impl Module for AlbertLayer {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let attended = cx.call(&self.attention, (hidden, mask))?;
+        let activated = cx.call_then(&self.ffn, &attended, self.activation)?;
+        let fed = cx.call(&self.ffn_output, &activated)?;
+        cx.add_norm(&fed, &attended, &self.full_layer_layer_norm)
+    }
+}
+
+struct AlbertAttention {
+    label: Label,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    dense: Linear,
+    layer_norm: LayerNorm,
+    heads: usize,
+}
+
+impl AlbertAttention {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let linear = |name| Linear::load(&weights.child(name), sizes.hidden, sizes.hidden);
+        Ok(Self {
+            label: weights.label("AlbertAttention", Level::Module),
+            query: linear("query")?,
+            key: linear("key")?,
+            value: linear("value")?,
+            dense: linear("dense")?,
+            layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            heads: sizes.heads,
+        })
+    }
+}
+
+impl Module for AlbertAttention {
+    type Input<'a> = (&'a Tensor, &'a Tensor);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
+        let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
+        let scaling = Scaling::Scores(heads::root_of_width(&heads));
+        let how = Attention { scaling, padding: Padding::Added(mask), ..Attention::PLAIN };
+        let context = cx.attention(&heads, how)?;
+        let context = heads::merge(cx, &context)?;
+        let mapped = cx.call(&self.dense, &context)?;
+        cx.add_norm(&mapped, hidden, &self.layer_norm)
+    }
+}

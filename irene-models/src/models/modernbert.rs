@@ -1,0 +1,423 @@
+//! ModernBERT (Warner et al., 2024): pre-norm layers with rotary positions, a gated feed-forward part, and attention within a window
+//! in most of them.
+
+use irene_tree::{Format, Kernels, Level};
+
+use super::{
+    decoder::rotary::{Gives, Rotary, RotaryDefaults, RotaryEmbedding},
+    heads,
+    task_head::{HeadClasses, HeadLayers, MaskedLm, Transform, Transforming, Trunk, WithHead, decoder},
+};
+use crate::{
+    Activation, Angles, Architecture, Attention, Batch, Config, Cx, Embedding, Label, LayerNorm, Linear, Model,
+    ModelOutput, Module, Norm, Padding, Pairing, Result, Scaling, TaskHead, Tensor, Tensors, Weights, labelled,
+    sentence,
+};
+
+labelled!(ModernBertModel, ModernBertEmbeddings, ModernBertEncoderLayer, ModernBertAttention, ModernBertMlp);
+
+/// The entry in the registry.
+pub(super) struct ModernBert;
+
+impl Architecture for ModernBert {
+    fn model_type(&self) -> &'static str {
+        "modernbert"
+    }
+
+    fn checkpoint_prefix(&self) -> &'static str {
+        "model"
+    }
+
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
+        let sizes = Sizes::read(config)?;
+        let trunk = |weights: &Weights<'_>, level| ModernBertModel::load(config, weights, level, &sizes);
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            let place = weights.child("head");
+            let transform = Transform::new(
+                place.label("ModernBertPredictionHead", Level::Module),
+                Transforming {
+                    dense: Linear::load_maybe_biased(
+                        &place.child("dense"),
+                        [sizes.hidden; 2],
+                        config.flag_or("classifier_bias", false)?,
+                    )?,
+                    activation: Activation::from_config(config, "classifier_activation", "gelu")?,
+                    norm: sizes.norm(&place.child("norm"))?,
+                },
+            );
+            if head == TaskHead::Classification {
+                return Ok(Box::new(Classifier::load(config, weights, sizes.hidden, transform)?));
+            }
+            let place = weights.child("decoder");
+            let bias = || place.parameter("bias", [tokens.rows()]);
+            let bias = config.flag_or("decoder_bias", true)?.then(bias).transpose()?;
+            Ok(Box::new(MaskedLm { transform, decoder: decoder(config, &place, tokens, bias)? }))
+        })
+    }
+}
+
+const MODEL: &str = "ModernBertModel";
+
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "model", lm: "ModernBertForMaskedLM", classification: "ModernBertForSequenceClassification" };
+
+/// The base of rotary angles where a config says nothing, and its name in older configs: of layers that see all, and of those with a
+/// window.
+const FULL_THETA: (f64, &str) = (160_000.0, "global_rope_theta");
+const SLIDING_THETA: (f64, &str) = (10_000.0, "local_rope_theta");
+
+/// What a layer's attention sees: everything, or a window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Full,
+    Sliding,
+}
+
+struct Sizes {
+    hidden: usize,
+    heads: usize,
+    intermediate: usize,
+    vocabulary: usize,
+    positions: usize,
+    /// Of each layer, in order.
+    sights: Vec<Sight>,
+    /// A query of a layer with a window sees keys that are fewer than this many places away.
+    window: usize,
+    activation: Activation,
+    eps: f64,
+    has_attention_bias: bool,
+    has_mlp_bias: bool,
+    has_norm_bias: bool,
+}
+
+impl Sizes {
+    fn read(config: &Config) -> Result<Self> {
+        let (hidden, heads) = config.width_and_heads("hidden_size", "num_attention_heads")?;
+        Ok(Self {
+            hidden,
+            heads,
+            intermediate: config.size("intermediate_size")?,
+            vocabulary: config.size("vocab_size")?,
+            positions: config.size("max_position_embeddings")?,
+            sights: sights(config)?,
+            // Half of it on either side, and the token itself.
+            window: config.size_or("local_attention", 128)? / 2 + 1,
+            activation: Activation::from_config(config, "hidden_activation", "gelu")?,
+            eps: config.number_or("norm_eps", 1e-5)?,
+            has_attention_bias: config.flag_or("attention_bias", false)?,
+            has_mlp_bias: config.flag_or("mlp_bias", false)?,
+            has_norm_bias: config.flag_or("norm_bias", false)?,
+        })
+    }
+
+    fn norm(&self, weights: &Weights<'_>) -> Result<LayerNorm> {
+        if self.has_norm_bias {
+            LayerNorm::load(weights, self.hidden, self.eps)
+        } else {
+            LayerNorm::load_without_bias(weights, self.hidden, self.eps)
+        }
+    }
+
+    /// The rotary embedding of the layers with this sight.
+    fn rotary(&self, config: &Config, weights: &Weights<'_>, sight: Sight) -> Result<RotaryEmbedding> {
+        let (kind, (theta, field)) = match sight {
+            Sight::Full => (FULL, FULL_THETA),
+            Sight::Sliding => (SLIDING, SLIDING_THETA),
+        };
+        let width = self.hidden / self.heads;
+        let defaults = RotaryDefaults {
+            width,
+            theta,
+            share: 1.0,
+            pairing: Pairing::Halves,
+            gives: Gives::Both,
+            positions: self.positions,
+        };
+        let label = weights.child("rotary_emb").label("ModernBertRotaryEmbedding", Level::Module);
+        Ok(RotaryEmbedding::new(label, Rotary::read(config, kind, field, defaults)?, weights.activations()))
+    }
+}
+
+const FULL: &str = "full_attention";
+const SLIDING: &str = "sliding_attention";
+
+/// What each layer sees: by name, or in older configs everything in every third (or so) from the first on.
+fn sights(config: &Config) -> Result<Vec<Sight>> {
+    const FIELD: &str = "layer_types";
+    let layers = config.layers("num_hidden_layers")?;
+    if config.value(FIELD).is_none() {
+        let every = config.size_or("global_attn_every_n_layers", 3)?;
+        let sight = |layer: usize| if layer.is_multiple_of(every) { Sight::Full } else { Sight::Sliding };
+        return Ok((0..layers).map(sight).collect());
+    }
+    let sight = |word: String| match word.as_str() {
+        FULL => Ok(Sight::Full),
+        SLIDING => Ok(Sight::Sliding),
+        other => Err(config.error(FIELD, format!("`{other}` is not supported here; there are {FULL}, {SLIDING}"))),
+    };
+    let words = config.field::<Vec<String>>(FIELD)?;
+    if words.len() != layers {
+        return Err(config.error(FIELD, format!("names {} layers of {layers}", words.len())));
+    }
+    words.into_iter().map(sight).collect()
+}
+
+struct ModernBertModel {
+    label: Label,
+    embeddings: ModernBertEmbeddings,
+    layers: Vec<(Sight, ModernBertEncoderLayer)>,
+    final_norm: LayerNorm,
+    /// For each sight that some layer has.
+    rotary: Vec<(Sight, RotaryEmbedding)>,
+    window: usize,
+}
+
+impl ModernBertModel {
+    fn load(config: &Config, weights: &Weights<'_>, level: Level, sizes: &Sizes) -> Result<Self> {
+        let has = |sight: &Sight| sizes.sights.contains(sight);
+        let rotary = [Sight::Full, Sight::Sliding].into_iter().filter(has);
+        let layer = |(index, sight): (usize, &Sight)| {
+            Ok((*sight, ModernBertEncoderLayer::load(&weights.element("layers", index), sizes, index > 0)?))
+        };
+        Ok(Self {
+            label: weights.label(MODEL, level),
+            embeddings: ModernBertEmbeddings::load(&weights.child("embeddings"), sizes)?,
+            layers: sizes.sights.iter().enumerate().map(layer).collect::<Result<_>>()?,
+            final_norm: sizes.norm(&weights.child("final_norm"))?,
+            rotary: rotary.map(|sight| Ok((sight, sizes.rotary(config, weights, sight)?))).collect::<Result<_>>()?,
+            window: sizes.window,
+        })
+    }
+
+    /// What layers of this sight need to know of the tokens' places.
+    fn around(&self, cx: &mut Cx<'_>, batch: &Batch, (sight, rotary): &(Sight, RotaryEmbedding)) -> Result<Around> {
+        let (keys, format) = (batch.new_tokens(), self.embeddings.format);
+        let window = (*sight == Sight::Sliding).then_some(self.window);
+        // Fused kernels know the window; otherwise the numbers that hide padding hide what is outside too.
+        let added = match window {
+            Some(window) if cx.kernels() == Kernels::Eager => {
+                Some(batch.hidden_keys(keys, format, |query, key| query.abs_diff(key) < window)?)
+            }
+            _ => batch.hidden_padding(keys, format)?,
+        };
+        Ok(Around { angles: rotary.angles(cx, batch)?, added, window })
+    }
+}
+
+impl Trunk for ModernBertModel {
+    fn tokens(&self) -> &Embedding {
+        &self.embeddings.tok_embeddings
+    }
+}
+
+impl Module for ModernBertModel {
+    type Input<'a> = &'a Batch;
+    type Output = ModelOutput;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
+        let mut hidden = cx.call(&self.embeddings, batch)?;
+        let mut arounds = Vec::with_capacity(self.rotary.len());
+        for rotary in &self.rotary {
+            arounds.push((rotary.0, self.around(cx, batch, rotary)?));
+        }
+        for (sight, layer) in &self.layers {
+            // Every sight of a layer has its rotary embedding.
+            let Some((_, around)) = arounds.iter().find(|(known, _)| known == sight) else { continue };
+            hidden = cx.call(layer, (&hidden, around))?;
+        }
+        Ok(cx.call(&self.final_norm, &hidden)?.into())
+    }
+}
+
+/// The angles of the tokens' positions, and which keys are hidden.
+struct Around {
+    angles: Angles,
+    added: Option<Tensor>,
+    window: Option<usize>,
+}
+
+impl Tensors for Around {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        self.angles.list(tensors);
+        self.added.list(tensors);
+    }
+}
+
+struct ModernBertEmbeddings {
+    label: Label,
+    tok_embeddings: Embedding,
+    norm: LayerNorm,
+    positions: usize,
+    format: Format,
+}
+
+impl ModernBertEmbeddings {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        Ok(Self {
+            label: weights.label("ModernBertEmbeddings", Level::Module),
+            tok_embeddings: Embedding::load(&weights.child("tok_embeddings"), sizes.vocabulary, sizes.hidden)?,
+            norm: sizes.norm(&weights.child("norm"))?,
+            positions: sizes.positions,
+            format: weights.activations(),
+        })
+    }
+}
+
+impl Module for ModernBertEmbeddings {
+    type Input<'a> = &'a Batch;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
+        batch.check_whole(MODEL, self.positions)?;
+        let words = cx.call(&self.tok_embeddings, &batch.input_ids)?;
+        cx.call(&self.norm, &words)
+    }
+}
+
+struct ModernBertEncoderLayer {
+    label: Label,
+    /// The first layer has none: the embeddings are normalised.
+    attn_norm: Option<LayerNorm>,
+    attn: ModernBertAttention,
+    mlp_norm: Norm,
+    mlp: ModernBertMlp,
+}
+
+impl ModernBertEncoderLayer {
+    fn load(weights: &Weights<'_>, sizes: &Sizes, has_norm: bool) -> Result<Self> {
+        Ok(Self {
+            label: weights.label("ModernBertEncoderLayer", Level::Module),
+            attn_norm: has_norm.then(|| sizes.norm(&weights.child("attn_norm"))).transpose()?,
+            attn: ModernBertAttention::load(&weights.child("attn"), sizes)?,
+            mlp_norm: Norm::Layer(sizes.norm(&weights.child("mlp_norm"))?),
+            mlp: ModernBertMlp::load(&weights.child("mlp"), sizes)?,
+        })
+    }
+}
+
+impl Module for ModernBertEncoderLayer {
+    type Input<'a> = (&'a Tensor, &'a Around);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Around)) -> Result<Tensor> {
+        let normed = self.attn_norm.as_ref().map(|norm| cx.call(norm, hidden)).transpose()?;
+        let attended = cx.call(&self.attn, (normed.as_ref().unwrap_or(hidden), around))?;
+        let (normed, sum) = cx.norm_of_sum(hidden, &attended, &self.mlp_norm)?;
+        let fed = cx.call(&self.mlp, &normed)?;
+        cx.add(&sum, &fed)
+    }
+}
+
+struct ModernBertAttention {
+    label: Label,
+    wqkv: Linear,
+    wo: Linear,
+    heads: usize,
+}
+
+impl ModernBertAttention {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let (hidden, is_biased) = (sizes.hidden, sizes.has_attention_bias);
+        Ok(Self {
+            label: weights.label("ModernBertAttention", Level::Module),
+            wqkv: Linear::load_maybe_biased(&weights.child("Wqkv"), [hidden, 3 * hidden], is_biased)?,
+            wo: Linear::load_maybe_biased(&weights.child("Wo"), [hidden, hidden], is_biased)?,
+            heads: sizes.heads,
+        })
+    }
+}
+
+impl Module for ModernBertAttention {
+    type Input<'a> = (&'a Tensor, &'a Around);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Around)) -> Result<Tensor> {
+        let joint = cx.call(&self.wqkv, hidden)?;
+        let (batch, tokens, width) = (joint.dim(0), joint.dim(1), joint.dim(2) / 3 / self.heads);
+        let joint = cx.reshape(&joint, [batch, tokens, 3, self.heads, width])?;
+        let mut part = |place| -> Result<Tensor> {
+            let heads = cx.select(&joint, 2, place)?;
+            cx.transpose(&heads, 1, 2)
+        };
+        let [query, key, value] = [part(0)?, part(1)?, part(2)?];
+        let [query, key] = cx.rotary([&query, &key], &around.angles, Pairing::Halves)?;
+        let how = Attention {
+            scaling: Scaling::Factor((width as f64).powf(-0.5)),
+            padding: around.added.as_ref().map_or(Padding::None, Padding::Added),
+            window: around.window,
+            wide_softmax: true,
+            ..Attention::PLAIN
+        };
+        let context = cx.attention(&[query, key, value], how)?;
+        let context = heads::merge(cx, &context)?;
+        cx.call(&self.wo, &context)
+    }
+}
+
+/// A product whose first half, activated, weighs its second, and one back.
+struct ModernBertMlp {
+    label: Label,
+    wi: Linear,
+    wo: Linear,
+    activation: Activation,
+}
+
+impl ModernBertMlp {
+    fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let &Sizes { hidden, intermediate, has_mlp_bias, activation, .. } = sizes;
+        Ok(Self {
+            label: weights.label("ModernBertMLP", Level::Module),
+            wi: Linear::load_maybe_biased(&weights.child("Wi"), [hidden, 2 * intermediate], has_mlp_bias)?,
+            wo: Linear::load_maybe_biased(&weights.child("Wo"), [intermediate, hidden], has_mlp_bias)?,
+            activation,
+        })
+    }
+}
+
+impl Module for ModernBertMlp {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
+        let both = cx.call(&self.wi, hidden)?;
+        let half = both.dim(2) / 2;
+        let [gate, up] = [cx.narrow(&both, 2, 0, half)?, cx.narrow(&both, 2, half, half)?];
+        let weighed = cx.gated(&gate, &up, self.activation)?;
+        cx.call(&self.wo, &weighed)
+    }
+}
+
+/// Layers over one vector a sequence: its first token's, or the mean of its tokens.
+struct Classifier {
+    transform: Transform,
+    classifier: Linear,
+    is_mean: bool,
+}
+
+impl Classifier {
+    fn load(config: &Config, weights: &Weights<'_>, hidden: usize, transform: Transform) -> Result<Self> {
+        const FIELD: &str = "classifier_pooling";
+        let is_mean = match config.word_or(FIELD, "cls")? {
+            "cls" => false,
+            "mean" => true,
+            other => {
+                return Err(config.error(FIELD, format!("`{other}` is not supported here; there are cls, mean")));
+            }
+        };
+        let classifier = Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?;
+        Ok(Self { transform, classifier, is_mean })
+    }
+}
+
+impl HeadLayers for Classifier {
+    fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, batch: &Batch) -> Result<Tensor> {
+        let hidden = &output.last_hidden_state;
+        let pooled = if self.is_mean { sentence::mean(cx, hidden, batch)? } else { cx.select(hidden, 1, 0)? };
+        let transformed = cx.call(&self.transform, &pooled)?;
+        cx.call(&self.classifier, &transformed)
+    }
+}

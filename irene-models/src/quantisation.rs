@@ -1,0 +1,235 @@
+//! How a checkpoint of Hugging Face's is quantised, by the `quantization_config` of its config: in which format, and which parameters
+//! are not.
+
+use irene_tree::{Format, Precision, Shape};
+use serde_json::Value;
+
+use crate::{Config, Result, Tensor, WeightSource};
+
+const FIELD: &str = "quantization_config";
+
+/// Modules that every method leaves as they are: tables, heads and routers.
+const KEPT: [&str; 14] = [
+    "embed_tokens",
+    "embed_positions",
+    "embed_in",
+    "word_embeddings",
+    "wte",
+    "wpe",
+    "lm_head",
+    "embed_out",
+    "score",
+    "router",
+    "mlp.gate",
+    "block_sparse_moe.gate",
+    "feed_forward.gate",
+    "shared_expert_gate",
+];
+
+/// Fields that list further ones, by the method.
+const LISTS: [&str; 4] = ["modules_to_not_convert", "llm_int8_skip_modules", "ignored_layers", "ignore"];
+
+/// The quantisation of a checkpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantisation {
+    pub(crate) format: Format,
+    kept: Vec<String>,
+    /// Only modules with this in their name are quantised, where the method says so.
+    only: Option<&'static str>,
+}
+
+impl Quantisation {
+    /// Reads a config's quantisation, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for one that is unknown here; `--dtype` says another.
+    pub(crate) fn read(config: &Config) -> Result<Option<Self>> {
+        let Some(field) = config.value(FIELD) else { return Ok(None) };
+        let word = |name: &str| field[name].as_str().unwrap_or_default();
+        let is_on = |switch: &str| field[switch] == true;
+        let method = method_of(field);
+        let format = match (method, field["bits"].as_u64()) {
+            ("gptq" | "awq", None | Some(4)) => grouped(&field["group_size"]),
+            ("gptq" | "awq", Some(8)) => Some(Format::Int8),
+            ("bitsandbytes", _) if is_on("load_in_4bit") => {
+                Some(if is_on("bnb_4bit_use_double_quant") { Format::Nf4Dq } else { Format::Nf4 })
+            }
+            ("bitsandbytes", _) => Some(Format::Int8),
+            ("fp8" | "fbgemm_fp8", _) => Some(Format::F8E4M3),
+            ("compressed-tensors", _) => compressed(&field["config_groups"]),
+            ("modelopt", _) if word("quant_algo") == "FP8" => Some(Format::F8E4M3),
+            ("mxfp4", _) => Some(Format::Mxfp4),
+            ("gguf", _) => word("format").parse().ok(),
+            _ => None,
+        };
+        let Some(format) = format else {
+            return Err(config.error(FIELD, format!("`{}` is unknown here; give --dtype", described(field, method))));
+        };
+        let lists = LISTS.iter().filter_map(|list| field[*list].as_array()).flatten();
+        let listed = lists.filter_map(Value::as_str).map(module_of);
+        let has_head = is_on("lm_head");
+        let always = KEPT.into_iter().filter(|kept| !(has_head && *kept == "lm_head")).map(str::to_owned);
+        let kept = always.chain(listed).filter(|kept| !kept.is_empty()).collect();
+        let only = (method == "mxfp4").then_some("experts");
+        Ok(Some(Self { format, kept, only }))
+    }
+
+    /// Whether the parameter with this key is quantised.
+    fn stores(&self, key: &str) -> bool {
+        let module = key.rsplit_once('.').map_or(key, |(module, _)| module);
+        let module = format!(".{module}.");
+        // Stacked experts are parameters of their module: their own names are the last part of the key.
+        let is_among = |part: &str| module.contains(&format!(".{part}."));
+        self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
+    }
+
+    /// The checkpoint's parameters as shapes.
+    pub(crate) fn shapes(self, precision: Precision) -> QuantisedShapes {
+        QuantisedShapes { quantisation: self, precision }
+    }
+}
+
+/// Refuses to run weights that are followed only.
+///
+/// # Errors
+/// [`Error::Config`](crate::Error::Config) naming the method.
+#[cfg(feature = "candle")]
+pub(crate) fn refuse_to_run(config: &Config) -> Result<()> {
+    let Some(field) = config.value(FIELD) else { return Ok(()) };
+    let reason = format!(
+        "{} weights are followed by shape and not run: take a GGUF file of the model, or the checkpoint that was quantised",
+        method_of(field)
+    );
+    Err(config.error(FIELD, reason))
+}
+
+fn method_of(field: &Value) -> &str {
+    match field["quant_method"].as_str().unwrap_or_default() {
+        "" if field["load_in_4bit"] == true || field["load_in_8bit"] == true => "bitsandbytes",
+        method => method,
+    }
+}
+
+/// 4-bit integers by the size of their groups.
+fn grouped(size: &Value) -> Option<Format> {
+    match size.as_i64() {
+        None | Some(128) => Some(Format::Int4),
+        Some(64) => Some(Format::Int4G64),
+        Some(32) => Some(Format::Int4G32),
+        _ => None,
+    }
+}
+
+/// The format of compressed-tensors' groups of modules, if it is one.
+fn compressed(groups: &Value) -> Option<Format> {
+    let of_group = |group: &Value| {
+        let weights = &group["weights"];
+        match (weights["type"].as_str()?, weights["num_bits"].as_u64()?) {
+            ("float", 8) => Some(Format::F8E4M3),
+            ("int", 8) => Some(Format::Int8),
+            ("int", 4) => grouped(&weights["group_size"]),
+            _ => None,
+        }
+    };
+    let mut formats = groups.as_object()?.values().map(of_group);
+    let first = formats.next()??;
+    formats.all(|format| format == Some(first)).then_some(first)
+}
+
+/// The method with what makes it unknown.
+fn described(field: &Value, method: &str) -> String {
+    let shown = ["bits", "group_size", "quant_algo", "format"].iter().filter_map(|name| {
+        let value = field.get(*name).filter(|value| !value.is_null())?;
+        Some(format!(", {name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    });
+    std::iter::once(method.to_owned()).chain(shown).collect()
+}
+
+/// An entry of a list as a part of a parameter's key: pattern signs and the model's own name do not count.
+fn module_of(entry: &str) -> String {
+    let entry = entry.strip_prefix("re:").unwrap_or(entry);
+    let entry = entry.trim_start_matches(".*").trim_end_matches('$').trim_end_matches(".*").replace("\\.", ".");
+    entry.strip_prefix("model.").unwrap_or(&entry).trim_matches('.').to_owned()
+}
+
+/// The parameters of a quantised checkpoint as shapes: no memory, whatever the model's size.
+#[derive(Clone, Debug)]
+pub(crate) struct QuantisedShapes {
+    quantisation: Quantisation,
+    precision: Precision,
+}
+
+impl WeightSource for QuantisedShapes {
+    fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
+        let Precision { weights, activations, .. } = self.precision;
+        let is_quantised = shape.rank() >= 2 && self.quantisation.stores(key);
+        Ok(Tensor::of_shape(shape, if is_quantised { weights } else { activations }))
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(quantisation: &str) -> Config {
+        let json = format!(r#"{{"torch_dtype":"bfloat16","quantization_config":{quantisation}}}"#);
+        Config::from_json("config.json", json.as_bytes()).unwrap()
+    }
+
+    fn format(quantisation: &str) -> Result<Format> {
+        Ok(Quantisation::read(&config(quantisation))?.unwrap().format)
+    }
+
+    #[test]
+    fn methods_have_their_formats() {
+        for (quantisation, expected) in [
+            (r#"{"quant_method":"gptq","bits":4,"group_size":128}"#, Format::Int4),
+            (r#"{"quant_method":"gptq","bits":4,"group_size":32}"#, Format::Int4G32),
+            (r#"{"quant_method":"awq","bits":4,"group_size":64}"#, Format::Int4G64),
+            (r#"{"quant_method":"gptq","bits":8}"#, Format::Int8),
+            (r#"{"quant_method":"bitsandbytes","load_in_4bit":true,"bnb_4bit_use_double_quant":true}"#, Format::Nf4Dq),
+            (r#"{"load_in_8bit":true}"#, Format::Int8),
+            (r#"{"quant_method":"fp8","weight_block_size":[128,128]}"#, Format::F8E4M3),
+            (
+                r#"{"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":{"num_bits":4,"type":"int","group_size":128}}}}"#,
+                Format::Int4,
+            ),
+            (r#"{"quant_method":"modelopt","quant_algo":"FP8"}"#, Format::F8E4M3),
+        ] {
+            assert_eq!(format(quantisation).unwrap(), expected, "{quantisation}");
+        }
+        let unknown = format(r#"{"quant_method":"gptq","bits":3,"group_size":128}"#).unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            "config.json, field `quantization_config`: `gptq, bits 3, group_size 128` is unknown here; give --dtype"
+        );
+        assert!(format(r#"{"quant_method":"modelopt","quant_algo":"NVFP4"}"#).is_err());
+    }
+
+    #[test]
+    fn tables_heads_routers_and_listed_modules_are_not_quantised() {
+        let stores =
+            |quantisation: &str, key: &str| Quantisation::read(&config(quantisation)).unwrap().unwrap().stores(key);
+        let gptq = r#"{"quant_method":"gptq","bits":4}"#;
+        assert!(stores(gptq, "layers.0.self_attn.q_proj.weight"));
+        for kept in ["embed_tokens.weight", "lm_head.weight", "layers.3.mlp.gate.weight"] {
+            assert!(!stores(gptq, kept), "{kept}");
+        }
+        assert!(stores(gptq, "layers.3.mlp.gate_proj.weight"));
+        assert!(stores(r#"{"quant_method":"gptq","lm_head":true}"#, "lm_head.weight"));
+        let listed =
+            r#"{"quant_method":"fp8","modules_to_not_convert":["model.layers.0.self_attn","re:.*down_proj$"]}"#;
+        assert!(
+            !stores(listed, "layers.0.self_attn.q_proj.weight") && !stores(listed, "layers.7.mlp.down_proj.weight")
+        );
+        assert!(stores(listed, "layers.10.self_attn.q_proj.weight"));
+        let mxfp4 = r#"{"quant_method":"mxfp4"}"#;
+        assert!(
+            stores(mxfp4, "layers.0.mlp.experts.gate_up_proj") && !stores(mxfp4, "layers.0.self_attn.q_proj.weight")
+        );
+    }
+}
