@@ -106,8 +106,9 @@ pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
         spec.check_length(step).map_err(|error| with_way_out(error, run))?;
         tree.open("decode", "Decode", Level::Module);
         // A window is full when the past and the new token fill it.
-        let windows =
-            spec.cache()?.map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
+        let windows = spec
+            .cache(run.kernels)?
+            .map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
         let kinks: Vec<usize> = windows.iter().map(|window| window.saturating_sub(1)).collect();
         let steps = steps(run.size.keys(), run.generate - 1, &kinks);
         // A step has about as many nodes as the prompt.

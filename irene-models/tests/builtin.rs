@@ -7,7 +7,7 @@ use irene_tree::{Format, OpKind, Operation, Quantity, Role, Size};
 /// The parameters of a model with a language model's head where its checkpoints have one.
 fn counted(name: &str) -> Result<f64, String> {
     let spec = ModelSpec::builtin(name).ok_or("is not built")?;
-    let generates = spec.cache().map_err(|error| error.to_string())?.is_some();
+    let generates = spec.cache(irene_tree::Kernels::Eager).map_err(|error| error.to_string())?.is_some();
     let head = if generates { TaskHead::Lm } else { TaskHead::None };
     let tree = spec.trace(Run { head, ..Size::new(1, 1).into() }).map_err(|error| error.to_string())?;
     tree.root().get(Quantity::NumParameters).ok_or("has no parameters".to_owned())

@@ -26,7 +26,7 @@ fn figures() -> Vec<Figure> {
 /// A pass with the logits of every token, as transformers' classes of language models give them.
 fn traced(figure: &Figure) -> Tree {
     let spec = ModelSpec::builtin(&figure.model).unwrap_or_else(|| panic!("{} is not built", figure.model));
-    let head = if spec.cache().unwrap().is_some() { TaskHead::Lm } else { TaskHead::None };
+    let head = if spec.cache(irene_tree::Kernels::Eager).unwrap().is_some() { TaskHead::Lm } else { TaskHead::None };
     spec.trace(Run { head, ..figure.size.into() }).unwrap()
 }
 

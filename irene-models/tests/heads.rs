@@ -119,6 +119,35 @@ fn classifiers_read_the_pooler_or_the_first_token() {
 }
 
 #[test]
+fn encoders_of_today_have_transformers_modules() {
+    let (class, beside, more) = beside_the_trunk("albert-base-v2", TaskHead::Lm);
+    let expected = [
+        ("predictions", "AlbertMLMHead"),
+        ("predictions.dense", "Linear"),
+        ("predictions.LayerNorm", "LayerNorm"),
+        ("predictions.decoder", "Linear"),
+    ];
+    // The pooler goes; a layer to the embeddings' width, a norm and a bias of the vocabulary come.
+    let narrow = 128.0 * (WIDTH + 1.0) + 2.0 * 128.0 + 30000.0;
+    assert_eq!((class, beside, more), ("AlbertForMaskedLM", owned(&expected), narrow - DENSE));
+
+    let (class, beside, more) = beside_the_trunk("deberta-v3-base", TaskHead::Classification);
+    let expected = [("pooler", "ContextPooler"), ("pooler.dense", "Linear"), ("classifier", "Linear")];
+    assert_eq!((class, beside, more), ("DebertaV2ForSequenceClassification", owned(&expected), DENSE + TO_TWO));
+
+    let (class, beside, more) = beside_the_trunk("ModernBERT-base", TaskHead::Classification);
+    let expected = [
+        ("head", "ModernBertPredictionHead"),
+        ("head.dense", "Linear"),
+        ("head.norm", "LayerNorm"),
+        ("classifier", "Linear"),
+    ];
+    // Neither the layer nor the norm has a bias.
+    let head = WIDTH * WIDTH + WIDTH + TO_TWO;
+    assert_eq!((class, beside, more), ("ModernBertForSequenceClassification", owned(&expected), head));
+}
+
+#[test]
 fn a_head_that_a_model_has_not_is_refused_by_name() {
     let design =
         r#"{"model_type":"flexibert","model_dict":{"l":1,"o":["sa"],"h":[128],"n":[2],"f":[[256]],"p":["sdp"]}}"#;

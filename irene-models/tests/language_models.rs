@@ -195,6 +195,7 @@ fixtures!(
     qwen2_moe,
     qwen3,
     qwen3_moe,
+    smollm3,
     starcoder2,
 );
 

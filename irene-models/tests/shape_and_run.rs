@@ -133,3 +133,29 @@ fn half_precision_runs_where_candle_has_it() {
         assert_eq!(output.last_hidden_state.candle().unwrap().dtype(), dtype);
     }
 }
+
+#[test]
+fn half_precision_runs_the_encoders_of_today_and_their_pooling() {
+    const BERT: &str = r#""hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"hidden_act":"gelu","intermediate_size":12,
+        "vocab_size":30,"max_position_embeddings":20"#;
+    for (family, dtype) in (0..5).flat_map(|family| [(family, DType::F16), (family, DType::BF16)]) {
+        let json = encoders::config(family, BERT, (2, 2, 8, 12), [true; 8]);
+        let json = json.replacen('{', r#"{"sentence_modules":["mean","normalize"],"#, 1);
+        let spec = ModelSpec::from_config("half", Config::from_json("half", json.as_bytes()).unwrap()).unwrap();
+        let weights = RandomWeights { seed: 1, dtype, device: Device::Cpu };
+        let mask = Some((0..16).map(|place| i64::from(place != 7)).collect());
+        let batch = Batch::of_ids(vec![3; 16], mask, Size::new(2, 8), &Device::Cpu).unwrap();
+        for kernels in [Kernels::Eager, Kernels::Fused] {
+            let output = spec.build(&weights).unwrap().run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
+            let embedding = output.sentence_embedding.unwrap().candle().unwrap().clone();
+            assert_eq!(
+                (embedding.dtype(), output.last_hidden_state.candle().unwrap().dtype()),
+                (dtype, dtype),
+                "{json}"
+            );
+            let length =
+                embedding.to_dtype(DType::F32).unwrap().sqr().unwrap().sum(1).unwrap().to_vec1::<f32>().unwrap();
+            assert!(length.iter().all(|length| (length - 1.0).abs() < 0.02), "{json}: {length:?}");
+        }
+    }
+}

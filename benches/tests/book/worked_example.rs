@@ -411,3 +411,16 @@ fn a_number_that_nobody_computed_is_found() {
     let failed = std::panic::catch_unwind(|| page.assert_is_accounted_for()).unwrap_err();
     assert!(failed.downcast_ref::<String>().unwrap().ends_with("It ~ 7 J."));
 }
+
+#[test]
+fn the_worked_example_of_a_decoder_is_the_one_that_runs() {
+    let page = read(&docs().join("adding-an-architecture.md"));
+    let families = root().join("irene-models/src/models/decoder/families");
+    let code = read(&families.join("smollm3.rs")) + &read(&families.join("mod.rs"));
+    let section = &page[page.find("## A decoder").unwrap()..page.find("## Another architecture").unwrap()];
+    let quoted: Vec<&str> = section.split("```").filter_map(|block| block.strip_prefix("rust,ignore\n")).collect();
+    assert_eq!(quoted.len(), 3);
+    for block in quoted {
+        assert!(code.contains(block.trim()), "the family's code does not have\n{block}");
+    }
+}

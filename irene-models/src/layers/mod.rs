@@ -64,6 +64,13 @@ impl Linear {
         Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
     }
 
+    /// The layer without bias, and its weight (outputs, inputs) as a tensor of the same identity.
+    pub(crate) fn load_with_matrix(weights: &Weights<'_>, [inputs, outputs]: [usize; 2]) -> Result<(Self, Tensor)> {
+        let matrix = weights.parameter("weight", [outputs, inputs])?;
+        let weight = Weight::of_linear(&matrix)?;
+        Ok((Self { label: weights.label("Linear", Level::Ml), weight, bias: None }, matrix))
+    }
+
     /// The layer whose weight is an embedding table (outputs, inputs), as in a tied language model's head.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! OpenAI-GPT takes its projections and its feed-forward part from here.
 
-use irene_tree::{Format, Level};
+use irene_tree::{Format, Kernels, Level};
 
 use super::{
     causal::{self, CausalMasks, Seen},
@@ -32,7 +32,7 @@ impl Architecture for Gpt2 {
         &TaskHead::ALL
     }
 
-    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
+    fn cache(&self, config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
     }
 

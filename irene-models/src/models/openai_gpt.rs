@@ -1,6 +1,6 @@
 //! OpenAI-GPT (Radford et al., 2018): post-norm decoder; its causal mask multiplies and adds instead of choosing.
 
-use irene_tree::{Format, Level};
+use irene_tree::{Format, Kernels, Level};
 
 use super::{
     causal::{self, CausalMasks, Seen},
@@ -39,7 +39,7 @@ impl Architecture for OpenAiGpt {
         &TaskHead::ALL
     }
 
-    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
+    fn cache(&self, config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(Some(Sizes::read(config, Activation::GeluNew)?.cache()))
     }
 

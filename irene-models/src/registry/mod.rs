@@ -43,11 +43,11 @@ pub trait Architecture: Sync {
         &[TaskHead::None]
     }
 
-    /// The shape of its cache, if it can go on from earlier tokens.
+    /// The shape of its cache with these kernels, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// [`Error::Config`] for a missing or contradictory field.
-    fn cache(&self, _config: &Config) -> Result<Option<CacheShape>> {
+    fn cache(&self, _config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(None)
     }
 
@@ -181,21 +181,21 @@ impl ModelSpec {
         self.architecture.heads()
     }
 
-    /// The shape of the model's cache, if it can go on from earlier tokens.
+    /// The shape of the model's cache with these kernels, if it can go on from earlier tokens.
     ///
     /// # Errors
     /// As [`Architecture::cache`].
-    pub fn cache(&self) -> Result<Option<CacheShape>> {
-        self.architecture.cache(&self.config)
+    pub fn cache(&self, kernels: Kernels) -> Result<Option<CacheShape>> {
+        self.architecture.cache(&self.config, kernels)
     }
 
-    /// Bytes of the cache of so many tokens of each sequence, if the model keeps one.
+    /// Bytes of the cache of so many tokens of each sequence with fused kernels, if the model keeps one.
     ///
     /// # Errors
     /// As [`Architecture::cache`].
     pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
         let size = Size::new(sequences, 1).after(tokens);
-        Ok(self.cache()?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+        Ok(self.cache(Kernels::Fused)?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
     }
 
     /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
@@ -314,7 +314,7 @@ impl ModelSpec {
     /// # Errors
     /// As [`trace`](Self::trace).
     pub fn left_out_head(&self, run: Run) -> Result<Option<f64>> {
-        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache()?.is_none() {
+        if run.head != TaskHead::None || !self.heads().contains(&TaskHead::Lm) || self.cache(run.kernels)?.is_none() {
             return Ok(None);
         }
         let flops = |head| Ok::<_, Error>(self.trace(Run { head, ..run })?.root().get(Quantity::Flops));
@@ -363,7 +363,7 @@ impl ModelSpec {
     /// The run's input, followed by its shape.
     fn batch(&self, run: Run) -> Result<Batch> {
         let batch = Batch::of_shape(run.size);
-        let batch = match (self.cache()?, run.size.past > 0 || run.keeps_cache) {
+        let batch = match (self.cache(run.kernels)?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,
             (Some(shape), true) => {
                 let shape = shape.shared_by(run.parallel.tensor);

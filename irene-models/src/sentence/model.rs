@@ -17,7 +17,7 @@ pub(crate) struct SentenceModel {
 
 /// A module over pooled vectors.
 enum After {
-    Dense(DenseLayer),
+    Dense(Box<DenseLayer>),
     Normalize(Normalize),
 }
 
@@ -39,7 +39,7 @@ impl SentenceModel {
             let place = weights.child_of_file(name.clone());
             Ok(match kind {
                 Kind::Pooling(_) => return Err(misplaced()),
-                Kind::Dense(dense) => After::Dense(DenseLayer::load(&place, dense)?),
+                Kind::Dense(dense) => After::Dense(Box::new(DenseLayer::load(&place, dense)?)),
                 Kind::Normalize => After::Normalize(Normalize { label: place.label("Normalize", Level::Ml) }),
             })
         });
@@ -63,7 +63,7 @@ impl Module for SentenceModel {
         let mut embedding = cx.call(&self.pooling, (hidden, batch))?;
         for module in &self.after {
             embedding = match module {
-                After::Dense(dense) => cx.call(dense, &embedding)?,
+                After::Dense(dense) => cx.call(dense.as_ref(), &embedding)?,
                 After::Normalize(normalize) => cx.call(normalize, &embedding)?,
             };
         }

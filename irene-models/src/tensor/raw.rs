@@ -419,12 +419,12 @@ impl Tensor {
         viewed!(self, layout => layout.narrowed(dim, start, len), candle: x => x.narrow(dim, start, len))
     }
 
-    pub(crate) fn squeeze(&self, dim: usize) -> Result<Self> {
-        viewed!(self, layout => layout.squeezed(dim), candle: x => x.squeeze(dim))
+    /// A new dimension of 1 before the others, as a view.
+    pub(crate) fn unsqueezed(&self) -> Result<Self> {
+        viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
     }
 
-    /// A new dimension of 1 before the others.
-    pub(crate) fn unsqueeze(&self) -> Result<Self> {
-        viewed!(self, layout => layout.unsqueezed(), candle: x => x.unsqueeze(0))
+    pub(crate) fn squeeze(&self, dim: usize) -> Result<Self> {
+        viewed!(self, layout => layout.squeezed(dim), candle: x => x.squeeze(dim))
     }
 }

@@ -5,7 +5,7 @@
 use irene_tree::{Format, Role};
 
 use super::{Form, Tensor, layout};
-use crate::Result;
+use crate::{Result, trace::Part};
 #[cfg(feature = "candle")]
 use crate::{
     candle::{experts, quantised::Quantised},
@@ -25,6 +25,15 @@ impl Tensor {
         }
         let shape = [self.dim(0), count];
         Ok((Self::of_shape(shape, self.format()), Self::of_shape(shape, Format::I64).with_role(Role::Ids)))
+    }
+
+    /// The product of each head of (batch, heads, tokens, width) with a part of its own matrix (heads, outputs, inputs).
+    pub(crate) fn product_by_head(&self, weight: &Self, part: Part) -> Result<Self> {
+        let (Part::Back { start, len } | Part::Forth { start, len }) = part;
+        let own = weight.narrow(1, start, len)?;
+        let own = if matches!(part, Part::Forth { .. }) { own.transpose(1, 2)? } else { own };
+        let own = own.unsqueezed()?;
+        self.matmul(&own.expand([self.dim(0), own.dim(1), own.dim(2), own.dim(3)].into())?)
     }
 
     /// The numbers of each row at these places.

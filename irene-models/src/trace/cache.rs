@@ -177,6 +177,15 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::Concat), &[earlier, new], both, describe)
     }
 
+    /// Stores what fused kernels keep of these tokens in place of keys and values, if a cache is kept.
+    pub(crate) fn store(&mut self, past: Past<'_>, key: &Tensor, value: &Tensor) -> Result<Option<KeyValue>> {
+        match past {
+            Past::NotKept => Ok(None),
+            Past::Empty => Ok(Some(self.write_to_cache(None, [key, value], None)?)),
+            Past::Tokens(earlier) => Ok(Some(self.write_to_cache(Some(earlier), [key, value], None)?)),
+        }
+    }
+
     fn write_to_cache(
         &mut self,
         earlier: Option<&KeyValue>,

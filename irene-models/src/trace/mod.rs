@@ -9,6 +9,7 @@ mod cache;
 mod collectives;
 mod cx;
 mod fusion;
+mod latent;
 mod operations;
 mod output_visitor;
 mod picking;
@@ -20,6 +21,7 @@ mod tree_visitor;
 pub use attention::{Attention, Causal, Padding, Scaling};
 pub use cache::{Cache, KeyValue, Past};
 pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
+pub(crate) use latent::{HeadWeight, Part};
 pub use output_visitor::OutputVisitor;
 pub use rotary::{Angles, Pairing};
 #[cfg(feature = "candle")]

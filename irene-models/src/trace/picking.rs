@@ -32,6 +32,6 @@ impl Cx<'_> {
 
     /// A new dimension of 1 before the others, as a view.
     pub fn unsqueeze(&mut self, x: &Tensor) -> Result<Tensor> {
-        x.unsqueeze()
+        x.unsqueezed()
     }
 }

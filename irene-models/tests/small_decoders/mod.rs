@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 24] = [
+pub(crate) const FAMILIES: [&str; 25] = [
     "llama",
     "mistral",
     "qwen2",
@@ -81,6 +81,7 @@ pub(crate) const FAMILIES: [&str; 24] = [
     "phi",
     "phi3",
     "gpt_neox",
+    "smollm3",
     "gptj",
     "opt",
     "starcoder2",
@@ -103,6 +104,7 @@ fn config(family: &str, draw: &Draw) -> Value {
         "llama" => json!({"attention_bias": on[2], "mlp_bias": on[3], "head_dim": width}),
         "mistral" | "mixtral" | "starcoder2" | "phi3" => slides,
         "olmo2" => json!({}),
+        "smollm3" => json!({"no_rope_layer_interval": 2, "use_sliding_window": on[2], "sliding_window": window}),
         "qwen2" => json!({"sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 1}),
         "qwen3" => {
             json!({"head_dim": width + 2, "sliding_window": window, "use_sliding_window": on[2], "max_window_layers": 0})

@@ -151,6 +151,6 @@ fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
         );
     }
     let batch = Batch { attention_mask, ..Batch::of(input_ids) };
-    let counts = spec.cache()?.is_some() && batch.is_padded_left()?;
+    let counts = spec.cache(irene_tree::Kernels::Fused)?.is_some() && batch.is_padded_left()?;
     Ok(if counts { batch.with_counted_positions()? } else { batch })
 }

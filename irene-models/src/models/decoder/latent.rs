@@ -1,14 +1,15 @@
 //! Multi-head latent attention (DeepSeek-V2, section 2.1): queries, keys and values come from vectors of a low rank.
 
-use irene_tree::Level;
+use irene_tree::{Kernels, Level};
 
 use super::{
     attention::Seen,
     recipe::{AttentionRecipe, Latent, LayerRecipe, Names, NormKind},
 };
 use crate::{
-    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Result, Scaling, Tensor, Weights, labelled,
+    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Weights, labelled,
     models::heads,
+    trace::{HeadWeight, Part},
 };
 
 labelled!(LatentAttention);
@@ -19,6 +20,8 @@ pub(super) struct LatentAttention {
     kv_a_proj_with_mqa: Linear,
     kv_a_layernorm: Norm,
     kv_b_proj: Linear,
+    /// The same weight by heads, for the products that fused kernels run in place of the module.
+    by_head: HeadWeight,
     o_proj: Linear,
     heads: usize,
     latent: Latent,
@@ -54,13 +57,17 @@ impl LatentAttention {
                 up: linear("q_b_proj", [rank, queries], false)?,
             },
         };
-        let keys_and_values = heads * (plain_width + value_width);
+        let (kv_b_proj, by_head) = Linear::load_with_matrix(
+            &weights.child("kv_b_proj"),
+            [key_value_rank, heads * (plain_width + value_width)],
+        )?;
         Ok(Self {
             label: weights.label(names.classes.attention, Level::Module),
             query,
             kv_a_proj_with_mqa: linear("kv_a_proj_with_mqa", [hidden, key_value_rank + rotary_width], biased)?,
             kv_a_layernorm: norm("kv_a_layernorm", key_value_rank)?,
-            kv_b_proj: linear("kv_b_proj", [key_value_rank, keys_and_values], false)?,
+            kv_b_proj,
+            by_head: HeadWeight(by_head.reshape([heads, plain_width + value_width, key_value_rank].into())?),
             o_proj: linear("o_proj", [heads * value_width, hidden], biased)?,
             heads,
             latent: *latent,
@@ -69,20 +76,41 @@ impl LatentAttention {
         })
     }
 
-    /// Keys and values (batch, heads, tokens, width): of the latent vector, and the part with positions, which all heads share.
-    fn keys_and_values(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 3]> {
-        let &Latent { key_value_rank, plain_width, rotary_width, value_width, .. } = &self.latent;
-        let (batch, tokens) = (hidden.dim(0), hidden.dim(1));
+    /// The latent vectors (batch, tokens, rank), and the part of the keys with positions (batch, 1, tokens, rotated), not rotated yet.
+    fn latents(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<[Tensor; 2]> {
+        let &Latent { key_value_rank, rotary_width, .. } = &self.latent;
         let compressed = cx.call(&self.kv_a_proj_with_mqa, hidden)?;
         let latent = cx.narrow(&compressed, 2, 0, key_value_rank)?;
         let rotated = cx.narrow(&compressed, 2, key_value_rank, rotary_width)?;
         let latent = cx.call(&self.kv_a_layernorm, &latent)?;
-        let both = cx.call(&self.kv_b_proj, &latent)?;
-        let both = cx.reshape(&both, [batch, tokens, self.heads, plain_width + value_width])?;
-        let both = cx.transpose(&both, 1, 2)?;
         let rotated = cx.contiguous(&rotated)?;
-        let rotated = cx.reshape(&rotated, [batch, 1, tokens, rotary_width])?;
-        Ok([cx.narrow(&both, 3, 0, plain_width)?, rotated, cx.narrow(&both, 3, plain_width, value_width)?])
+        Ok([latent, cx.reshape(&rotated, [hidden.dim(0), 1, hidden.dim(1), rotary_width])?])
+    }
+
+    /// Keys without positions and values (batch, heads, tokens, width) of latent vectors.
+    fn keys_and_values(&self, cx: &mut Cx<'_>, latent: &Tensor) -> Result<[Tensor; 2]> {
+        let &Latent { plain_width, value_width, .. } = &self.latent;
+        let both = cx.call(&self.kv_b_proj, latent)?;
+        let both = cx.reshape(&both, [latent.dim(0), latent.dim(1), self.heads, plain_width + value_width])?;
+        let both = cx.transpose(&both, 1, 2)?;
+        Ok([cx.narrow(&both, 3, 0, plain_width)?, cx.narrow(&both, 3, plain_width, value_width)?])
+    }
+
+    /// Attention over the latent vectors of earlier tokens and these: keys and values of no head are made; the queries and the results
+    /// are taken to the latent vectors and back (DeepSeek-V2, section 2.1.2).
+    fn over_latents(
+        &self,
+        cx: &mut Cx<'_>,
+        [plain_query, rotary_query]: [&Tensor; 2],
+        cached: &KeyValue,
+        how: Attention<'_>,
+    ) -> Result<Tensor> {
+        let Latent { plain_width, value_width, .. } = self.latent;
+        let query =
+            cx.product_by_head("k_up", plain_query, &self.by_head, Part::Back { start: 0, len: plain_width })?;
+        let query = cx.join(&query, rotary_query, 3)?;
+        let context = cx.latent_attention(&query, cached, how)?;
+        cx.product_by_head("v_up", &context, &self.by_head, Part::Forth { start: plain_width, len: value_width })
     }
 
     fn queries(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
@@ -107,17 +135,13 @@ impl Module for LatentAttention {
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, _), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let Latent { plain_width, rotary_width, .. } = self.latent;
         let query = self.queries(cx, hidden)?;
-        let [plain_key, rotary_key, value] = self.keys_and_values(cx, hidden)?;
+        let [latent, rotary_key] = self.latents(cx, hidden)?;
         let plain_query = cx.narrow(&query, 3, 0, plain_width)?;
         let rotary_query = cx.narrow(&query, 3, plain_width, rotary_width)?;
         let [rotary_query, rotary_key] = match positions.angles(self.layer.rotary) {
             Some((angles, pairing)) => cx.rotary([&rotary_query, &rotary_key], angles, *pairing)?,
             None => [rotary_query, rotary_key],
         };
-        let query = cx.join(&plain_query, &rotary_query, 3)?;
-        let rotary_key = cx.repeat_heads(&rotary_key, self.heads)?;
-        let key = cx.join(&plain_key, &rotary_key, 3)?;
-        let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
         let how = Attention {
             scaling: Scaling::Factor(self.scale),
             causal: Causal::Hidden,
@@ -126,8 +150,27 @@ impl Module for LatentAttention {
             wide_softmax: true,
             ..Attention::PLAIN
         };
-        let context = cx.attention(&heads, how)?;
+        let (cached, past) = match (cx.kernels(), past) {
+            (Kernels::Fused, Past::Empty | Past::Tokens(_)) => {
+                let latent = cx.reshape(&latent, [latent.dim(0), 1, latent.dim(1), latent.dim(2)])?;
+                (cx.store(past, &latent, &rotary_key)?, Past::NotKept)
+            }
+            _ => (None, past),
+        };
+        let (context, kept) = match &cached {
+            Some(cached) if cached.key.dim(2) > hidden.dim(1) => {
+                (self.over_latents(cx, [&plain_query, &rotary_query], cached, how)?, None)
+            }
+            _ => {
+                let [plain_key, value] = self.keys_and_values(cx, &latent)?;
+                let query = cx.join(&plain_query, &rotary_query, 3)?;
+                let rotary_key = cx.repeat_heads(&rotary_key, self.heads)?;
+                let key = cx.join(&plain_key, &rotary_key, 3)?;
+                let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
+                (cx.attention(&heads, how)?, kept)
+            }
+        };
         let merged = heads::merge(cx, &context)?;
-        Ok((cx.call(&self.o_proj, &merged)?, kept))
+        Ok((cx.call(&self.o_proj, &merged)?, cached.or(kept)))
     }
 }

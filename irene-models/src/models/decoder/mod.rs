@@ -15,7 +15,7 @@ mod recipe;
 mod repeats;
 pub(crate) mod rotary;
 
-use irene_tree::{Format, Level};
+use irene_tree::{Format, Kernels, Level};
 
 pub(crate) use self::families::DECODERS;
 use self::{
@@ -54,8 +54,8 @@ impl Architecture for Decoder {
         &TaskHead::ALL
     }
 
-    fn cache(&self, config: &Config) -> Result<Option<CacheShape>> {
-        Ok(Some((self.recipe)(config)?.cache()))
+    fn cache(&self, config: &Config, kernels: Kernels) -> Result<Option<CacheShape>> {
+        Ok(Some((self.recipe)(config)?.cache(kernels)))
     }
 
     fn longest_sequence(&self, config: &Config) -> Result<usize> {

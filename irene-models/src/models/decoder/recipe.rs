@@ -1,5 +1,7 @@
 //! The parts that a decoder is made of, as a family's config chooses them.
 
+use irene_tree::Kernels;
+
 use super::rotary::Rotary;
 use crate::{Activation, CacheShape, LayerCache, layers::Stacked, models::task_head::HeadClasses};
 
@@ -311,9 +313,11 @@ impl Recipe {
         HeadClasses { trunk, lm: classes.lm, classification: classes.classification }
     }
 
-    pub(super) fn cache(&self) -> CacheShape {
+    /// The cache of these kernels: fused ones keep the latent vectors, and beside them the rotated part of the keys.
+    pub(super) fn cache(&self, kernels: Kernels) -> CacheShape {
         let AttentionRecipe { groups, width, heads, latent, .. } = &self.attention;
         let (heads, key_width, value_width) = match latent {
+            Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
             Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
             None => (*groups, *width, *width),
         };

@@ -7,6 +7,7 @@ mod latent;
 mod llama;
 mod mixtures;
 mod phi;
+mod smollm3;
 mod windows;
 
 use super::{
@@ -26,6 +27,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &llama::QWEN3,
     &llama::GRANITE,
     &llama::OLMO2,
+    &smollm3::SMOLLM3,
     &gemma::GEMMA,
     &gemma::GEMMA2,
     &gemma::GEMMA3,

@@ -1,0 +1,56 @@
+//! SmolLM3 (2025): a Llama of which every fourth layer knows no positions.
+
+use super::{Config, Decoder, Defaults, Recipe, Result, SIZES, Turn, llama_like, windows::window};
+use crate::{families::Family, models::decoder::recipe::classes};
+
+/// Llama's fields, and its own.
+const FIELDS: &[&str] = &[
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "hidden_act",
+    "attention_bias",
+    "mlp_bias",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "sliding_window",
+    "use_sliding_window",
+    "layer_types",
+    "no_rope_layers",
+    "no_rope_layer_interval",
+];
+
+pub(super) const SMOLLM3: Decoder = Decoder {
+    family: Family { model_type: "smollm3", classes: &["SmolLM3"], sizes: SIZES, reads: FIELDS, also: &[], plain: &[] },
+    trunk: "model",
+    recipe: smollm3,
+};
+
+fn smollm3(config: &Config) -> Result<Recipe> {
+    let rotary = Some(Turn { theta: 2_000_000.0, ..Turn::PLAIN });
+    let defaults = Defaults { rotary, is_tied: true, ..Defaults::of(classes!("SmolLM3")) };
+    let mut recipe = llama_like(config, &defaults)?;
+    for (layer, rotates) in recipe.layers.iter_mut().zip(rotating_layers(config)?) {
+        layer.rotary = layer.rotary.filter(|_| rotates);
+    }
+    let window = if config.flag_or("use_sliding_window", false)? { window(config, None)? } else { None };
+    let rotates: Vec<bool> = recipe.layers.iter().map(|layer| layer.rotary.is_some()).collect();
+    recipe.slide(config, window, |place| !rotates[place])?;
+    Ok(recipe)
+}
+
+/// Whether each layer rotates its queries and keys: 1 in `no_rope_layers`, or all but every `no_rope_layer_interval`th.
+fn rotating_layers(config: &Config) -> Result<Vec<bool>> {
+    const FIELD: &str = "no_rope_layers";
+    let layers = config.layers("num_hidden_layers")?;
+    if config.value(FIELD).is_none() {
+        let interval = config.size_or("no_rope_layer_interval", 4)?;
+        return Ok((1..=layers).map(|place| place % interval != 0).collect());
+    }
+    let given: Vec<u8> = config.field(FIELD)?;
+    if given.len() < layers {
+        return Err(config.error(FIELD, format!("names {} of {layers} layers", given.len())));
+    }
+    Ok(given.iter().map(|rotates| *rotates != 0).collect())
+}
