@@ -1,9 +1,10 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
-use irene_tree::{NodeId, OpKind, ParameterId, Quantity, Tree};
+use irene_tree::{NodeId, OpKind, Operation, ParameterId, Quantity, Tree};
 
 use crate::cost;
 
@@ -34,8 +35,9 @@ pub fn annotate(tree: &mut Tree) {
     // Whole counts, so that sums are exact whatever their order; not a number where unknown.
     let mut totals = vec![[0.0; SUMMED.len()]; tree.nodes().len()];
     let shared = shared_parameters(tree);
+    let mut known = Known::default();
     for id in tree.ids().rev() {
-        let mut own = if tree.is_leaf(id) { leaf_counts(tree, id) } else { totals[id.index()] };
+        let mut own = if tree.is_leaf(id) { known.leaf_counts(tree, id) } else { totals[id.index()] };
         own[PARAMETERS] -= shared[id.index()];
         let node = tree.node_mut(id);
         for (quantity, total) in SUMMED.into_iter().zip(&mut own) {
@@ -77,9 +79,13 @@ fn shared_parameters(tree: &Tree) -> Vec<f64> {
     shared
 }
 
-/// Ids follow one another: their low bits are spread over the high ones, which the map looks at first.
+/// Ids follow one another, and so do addresses: their low bits are spread over the high ones, which the map looks at first.
 #[derive(Default)]
 struct OfId(u64);
+
+impl OfId {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+}
 
 impl Hasher for OfId {
     fn write(&mut self, bytes: &[u8]) {
@@ -87,8 +93,15 @@ impl Hasher for OfId {
     }
 
     fn write_u32(&mut self, id: u32) {
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(SPREAD);
+        self.write_u64(id.into());
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.write_u64(address as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(Self::SPREAD);
     }
 
     fn finish(&self) -> u64 {
@@ -96,9 +109,24 @@ impl Hasher for OfId {
     }
 }
 
-/// The counts of a leaf, not a number where they are unknown.
-fn leaf_counts(tree: &Tree, id: NodeId) -> [f64; SUMMED.len()] {
-    let Some(op) = &tree.node(id).operation else { return [f64::NAN; SUMMED.len()] };
+type Counts = [f64; SUMMED.len()];
+
+/// The counts of operations that several nodes have in common.
+#[derive(Default)]
+struct Known(HashMap<*const Operation, Counts, BuildHasherDefault<OfId>>);
+
+impl Known {
+    /// The counts of a leaf, not a number where they are unknown.
+    fn leaf_counts(&mut self, tree: &Tree, id: NodeId) -> Counts {
+        match &tree.node(id).operation {
+            None => [f64::NAN; SUMMED.len()],
+            Some(op) if Arc::strong_count(op) == 1 => counts(tree, op),
+            Some(op) => *self.0.entry(Arc::as_ptr(op)).or_insert_with(|| counts(tree, op)),
+        }
+    }
+}
+
+fn counts(tree: &Tree, op: &Operation) -> Counts {
     let (counted, moved) = (cost::irene(op), cost::physical(op));
     let (parameter_bytes, cache_bytes) = cost::parameter_and_cache_bytes(op);
     let num_parameters = op.parameters().map(|(_, numbers)| numbers).fold(0, u64::saturating_add);

@@ -187,6 +187,9 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
 
 /// Bytes that each of the GPUs that exchange tensors sends to others, as a ring does it; it receives as many. 0 for an operation of one GPU.
 pub fn link_bytes(op: &Operation) -> u64 {
+    if op.gpus == 0 {
+        return 0;
+    }
     let own = operand_bytes(op);
     match op.kind {
         OpKind::AllReduce => of_others(own.saturating_mul(2), op.gpus),
