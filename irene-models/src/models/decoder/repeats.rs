@@ -74,3 +74,44 @@ impl<'m> Repeats<'m> {
         self.followed.push(Followed { layer, has_branch: input.has_branch(), place, output: output.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Kernels, Parallel, Size};
+
+    use crate::{Config, Done, Label, ModelSpec, Result, Run, TaskHead, Tensor, TreeVisitor, Visitor};
+
+    /// Sees every node, because it can repeat none.
+    struct EachAlone(TreeVisitor);
+
+    impl Visitor for EachAlone {
+        fn enter(&mut self, label: &Label, inputs: &[&Tensor]) -> Result<()> {
+            self.0.enter(label, inputs)
+        }
+
+        fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()> {
+            self.0.exit(label, done)
+        }
+    }
+
+    #[test]
+    fn repeated_layers_are_those_that_are_followed_one_by_one() {
+        // Every other layer slides; the first layers are dense.
+        let gemma = r#"{"model_type":"gemma2","hidden_size":16,"num_hidden_layers":6,"num_attention_heads":4,"num_key_value_heads":2,
+            "head_dim":4,"intermediate_size":8,"vocab_size":64,"sliding_window":4,"max_position_embeddings":64}"#;
+        let deepseek = r#"{"model_type":"deepseek_v3","hidden_size":16,"num_hidden_layers":6,"num_attention_heads":4,
+            "num_key_value_heads":4,"intermediate_size":8,"vocab_size":64,"max_position_embeddings":64,"q_lora_rank":6,"kv_lora_rank":6,
+            "qk_nope_head_dim":4,"qk_rope_head_dim":4,"v_head_dim":4,"moe_intermediate_size":8,"n_routed_experts":8,"n_shared_experts":1,
+            "num_experts_per_tok":2,"n_group":2,"topk_group":1,"first_k_dense_replace":2}"#;
+        for json in [gemma, deepseek] {
+            let spec = ModelSpec::from_config("m", Config::from_json("m", json.as_bytes()).unwrap()).unwrap();
+            for (kernels, past, pipeline) in [(Kernels::Eager, 0, 1), (Kernels::Fused, 0, 2), (Kernels::Fused, 7, 1)] {
+                let parallel = Parallel { tensor: 2, pipeline, ..Parallel::default() };
+                let run = Run { kernels, parallel, head: TaskHead::Lm, ..Size::new(2, 3).after(past).into() };
+                let mut alone = EachAlone(spec.visitor(run));
+                spec.follow(spec.model_of(run).unwrap().as_ref(), run, &mut alone).unwrap();
+                assert_eq!(spec.trace(run).unwrap(), alone.0.finish().unwrap());
+            }
+        }
+    }
+}
