@@ -3,6 +3,8 @@
 
 #[cfg(any(test, doctest))]
 mod documentation;
+/// A language model to time.
+pub mod language_model;
 mod plain_bert;
 
 use std::time::Duration;

@@ -75,6 +75,21 @@ fn a_folder_comes_before_a_built_in_model_of_its_name_and_a_word_says_so() {
 }
 
 #[test]
+fn the_list_is_of_the_words_and_the_family_that_were_asked_for() {
+    let listed = |args: &[&str]| -> Vec<String> {
+        let csv = good(&[&["models", "--format", "csv"], args].concat());
+        csv.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&["meta-llama/Llama-3.1-70B-Instruct"]), ["Llama-3.1-70B"]);
+    assert_eq!(listed(&["LLAMA", "405b"]), ["Llama-3.1-405B"]);
+    assert_eq!(listed(&["--family", "gpt2", "xl"]), ["gpt2-xl"]);
+    let text = good(&["models", "--family", "mixtral"]);
+    assert!(text.starts_with("mixtral\nmodel ") && text.contains("  46.7 G  12.9 G "), "{text}");
+    assert!(refused(1, &["models", "gpt2", "mixtral"]).contains("no built-in model has `gpt2`, `mixtral` in its name"));
+    assert!(refused(1, &["models", "--family", "lama"]).contains("did you mean `llama`?"));
+}
+
+#[test]
 fn a_dash_reads_a_config_from_the_standard_input() {
     let folder = Folder::new("stdin");
     let config = std::fs::read_to_string(fixture("configs/gpt2-xl.cfg")).unwrap();

@@ -88,8 +88,12 @@ fn agrees_at_every_module(architecture: &str) {
     let last = largest_difference(&compared_part(last), &compared_part(&io["last_hidden_state"]));
     assert!(last <= TOLERANCE, "{architecture}: last_hidden_state differs by {last}");
     let fused = model.run(&mut Cx::silent(), &batch).unwrap();
-    let difference =
-        largest_difference(fused.last_hidden_state.candle().unwrap(), output.last_hidden_state.candle().unwrap());
+    // Of keys that are padding alone, kernels see more or fewer.
+    let of_tokens = |output: &irene_models::ModelOutput| {
+        let last = output.last_hidden_state.candle().unwrap();
+        last.broadcast_mul(&tokens.reshape((rows, columns, 1)).unwrap()).unwrap()
+    };
+    let difference = largest_difference(&of_tokens(&fused), &of_tokens(&output));
     assert!(difference <= TOLERANCE, "{architecture}: the fused path differs by {difference}");
     assert_eq!(output.pooler_output.is_some(), io.contains_key("pooler_output"));
     if let Some(pooled) = output.pooler_output {

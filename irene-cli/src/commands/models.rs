@@ -1,5 +1,5 @@
 use anyhow::{Result, bail};
-use irene_models::{BuiltinModel, ModelSpec, architectures};
+use irene_models::{Architecture, BuiltinModel, ModelSpec, architectures};
 use irene_tree::{Precision, Quantity, did_you_mean, similar};
 
 use super::FormatArgs;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         out += &format!("{family}\n{}\n", sheet(&of_family)?.text());
     }
     if args.words.is_empty() && args.family.is_none() {
-        let types: Vec<_> = architectures().map(|architecture| architecture.model_type()).collect();
+        let types: Vec<_> = architectures().map(Architecture::model_type).collect();
         out +=
             &format!("A directory or file with a config.json works too; its model_type may be {}.\n", types.join(", "));
     }

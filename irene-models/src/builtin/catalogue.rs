@@ -155,20 +155,19 @@ impl BuiltinModel {
 
     /// The listed name that a release has the shape of. Encoders have no releases: a suffix there is another model.
     pub(super) fn released_as(&self, release: &Release<'_>) -> Option<&str> {
-        let is_decoder =
-            self.fields.get("architectures").is_some_and(|class| class[0].as_str().is_some_and(is_decoder));
         let is_same = |name: &&str| {
             let listed = Release::of(name);
             let owners = || self.organisations.iter().map(String::as_str).chain(listed.organisation);
             listed.stem.eq_ignore_ascii_case(release.stem)
                 && release.organisation.is_none_or(|typed| owners().any(|owner| owner.eq_ignore_ascii_case(typed)))
         };
-        self.names().filter(|_| is_decoder).find(is_same)
+        self.names().filter(|_| self.is_decoder()).find(is_same)
     }
-}
 
-fn is_decoder(class: &str) -> bool {
-    class.ends_with("ForCausalLM") || class.ends_with("LMHeadModel")
+    pub(super) fn is_decoder(&self) -> bool {
+        let class = self.fields.get("architectures").and_then(|classes| classes[0].as_str()).unwrap_or_default();
+        class.ends_with("ForCausalLM") || class.ends_with("LMHeadModel")
+    }
 }
 
 #[cfg(test)]

@@ -53,8 +53,25 @@ pub(crate) fn hub_ids(name_or_id: &str) -> Vec<String> {
     ids
 }
 
-/// The built-in names that a name may be a slip of, or the beginning of, best first.
+/// The built-in names that a name may be a slip of, or the beginning of, best first; for a release those of its shape.
 pub(crate) fn similar(name: &str) -> Vec<String> {
+    let near = similar_listed(name);
+    if !near.is_empty() {
+        return near;
+    }
+    let release = Release::of(name);
+    if let Some(respelled) = release.respelled().filter(|name| look_up(name).is_some()) {
+        return vec![respelled];
+    }
+    // An encoder has no releases, and a bare name was looked for.
+    let decoders = BuiltinModel::all().iter().filter(|model| model.is_decoder() && !release.is_bare());
+    let shapes: Vec<(&str, &str)> =
+        decoders.flat_map(|model| model.names().map(|name| (Release::of(name).stem, name))).collect();
+    let of_stem = |stem: &str| shapes.iter().find(|(known, _)| *known == stem).map(|(_, name)| (*name).to_owned());
+    irene_tree::similar(release.stem, shapes.iter().map(|(stem, _)| *stem)).into_iter().filter_map(of_stem).collect()
+}
+
+fn similar_listed(name: &str) -> Vec<String> {
     let names: Vec<(&str, Vec<String>)> = BuiltinModel::all()
         .iter()
         .flat_map(|model| model.names().map(|name| (name, model.ids_of(name).collect())))
@@ -81,6 +98,13 @@ mod tests {
     fn the_typed_organisation_comes_first_among_the_ids() {
         assert_eq!(hub_ids("gpt2"), ["openai-community/gpt2", "gpt2"]);
         assert_eq!(hub_ids("someone/else"), ["someone/else"]);
+    }
+
+    #[test]
+    fn a_slip_in_a_releases_name_is_told_too() {
+        assert_eq!(similar("gpt2-large-intsruct"), ["gpt2-large-instruct"]);
+        assert_eq!(similar("openai-community/gtp2-large-chat"), ["gpt2-large"]);
+        assert!(similar("gpt2-large-tuned").is_empty() && similar("bert-base-uncased-chat").is_empty());
     }
 
     #[test]

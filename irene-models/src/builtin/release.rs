@@ -51,6 +51,14 @@ impl<'a> Release<'a> {
         self.stem.len() == self.name.len()
     }
 
+    /// The whole name with its last word as the mark that it may be a slip of.
+    pub(super) fn respelled(&self) -> Option<String> {
+        let (rest, word) = self.name.rsplit_once('-')?;
+        let mark = irene_tree::similar(word, MARKS).into_iter().next()?;
+        let organisation = self.organisation.map_or(String::new(), |organisation| format!("{organisation}/"));
+        Some(format!("{organisation}{rest}-{mark}"))
+    }
+
     pub(super) fn quantisation(&self) -> Option<Value> {
         self.quantised.map(Quantised::config)
     }

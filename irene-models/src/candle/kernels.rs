@@ -5,18 +5,20 @@
 //! the exact functions (the tests below hold them to it).
 
 use multiversion::multiversion;
-use rayon::prelude::*;
 
-use crate::tensor::Then;
+use super::pieces::for_pieces;
+use crate::{Pairing, tensor::Then};
 
 /// Elements of one task, enough that starting it costs less than doing it.
-const TASK: usize = 1 << 14;
+pub(super) const TASK: usize = 1 << 14;
 
 /// A function of each element.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Each {
     Gelu,
     GeluNew,
+    Relu,
+    Silu,
     Tanh,
     Cube,
     /// x · factor + term.
@@ -31,11 +33,13 @@ pub(super) fn each(f: Each, x: &[f32]) -> Vec<f32> {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn each_of(f: Each, values: &mut [f32]) {
+pub(super) fn each_of(f: Each, values: &mut [f32]) {
     let values = values.iter_mut();
     match f {
         Each::Gelu => values.for_each(|x| *x = gelu_of(*x)),
         Each::GeluNew => values.for_each(|x| *x = gelu_new_of(*x)),
+        Each::Relu => values.for_each(|x| *x = x.max(0.0)),
+        Each::Silu => values.for_each(|x| *x /= 1.0 + exp_of(-*x)),
         Each::Tanh => values.for_each(|x| *x = tanh_of(*x)),
         Each::Cube => values.for_each(|x| *x = *x * *x * *x),
         Each::Scale { factor, term } => values.for_each(|x| *x = *x * factor + term),
@@ -45,8 +49,8 @@ fn each_of(f: Each, values: &mut [f32]) {
 /// A copy that `f` changes in pieces of this length, each while it is in the cache.
 fn in_tasks(x: &[f32], task: usize, f: impl Fn(&mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
-    out.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(out, x)| {
-        out.copy_from_slice(x);
+    for_pieces(&mut out, task, |number, out| {
+        out.copy_from_slice(&x[number * task..][..out.len()]);
         f(out);
     });
     out
@@ -68,7 +72,7 @@ pub(super) fn pairs(f: Pair, x: &[f32], width: usize, y: &[f32], place: impl Fn(
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn pair_of(f: Pair, values: &mut [f32], y: &[f32]) {
+pub(super) fn pair_of(f: Pair, values: &mut [f32], y: &[f32]) {
     let pairs = values.iter_mut().zip(y);
     match f {
         Pair::Add => pairs.for_each(|(x, y)| *x += y),
@@ -85,7 +89,7 @@ pub(super) fn copy(len: usize, width: usize, x: &[f32], place: impl Fn(usize) ->
 fn by_rows(len: usize, width: usize, f: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; len];
     let rows = (TASK / width).max(1);
-    out.par_chunks_mut(rows * width).enumerate().for_each(|(task, out)| {
+    for_pieces(&mut out, rows * width, |task, out| {
         out.chunks_exact_mut(width).enumerate().for_each(|(row, out)| f(task * rows + row, out));
     });
     out
@@ -105,41 +109,52 @@ pub(super) fn add_bias(row: &mut [f32], bias: &[f32], then: Then) {
 
 /// Softmax of each row.
 pub(super) fn softmax(x: &[f32], width: usize) -> Vec<f32> {
-    in_tasks(x, (TASK / width).max(1) * width, |rows| softmax_rows(rows, width, None, None))
-}
-
-/// Softmax of each row, on this thread. Before that, `later` (a score, and the first row's place in its matrix) replaces the scores
-/// right of the diagonal, and `added` is added to every row.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn softmax_rows(values: &mut [f32], width: usize, later: Option<(f32, usize)>, added: Option<&[f32]>) {
-    for (number, row) in values.chunks_exact_mut(width).enumerate() {
-        if let Some((later, first)) = later {
-            row[first + number + 1..].fill(later);
-        }
-        if let Some(added) = added {
-            row.iter_mut().zip(added).for_each(|(x, added)| *x += added);
-        }
-        softmax_row(row);
-    }
-}
-
-/// (x + residual - mean) / √(variance + eps) · weight + bias of each row, mean before variance.
-pub(super) fn layer_norm(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    let task = (TASK / weight.len().max(1)).max(1) * weight.len().max(1);
-    out.par_chunks_mut(task).enumerate().for_each(|(number, out)| {
-        let from = number * task;
-        let residual = residual.map(|residual| &residual[from..][..out.len()]);
-        layer_norm_rows(&x[from..][..out.len()], residual, weight, bias, eps, out);
-    });
+    in_tasks(x, (TASK / width).max(1) * width, |rows| softmax_rows(rows, width))
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn layer_norm_rows(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    out.copy_from_slice(x);
-    if let Some(residual) = residual {
-        out.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
+fn softmax_rows(values: &mut [f32], width: usize) {
+    values.chunks_exact_mut(width).for_each(softmax_row);
+}
+
+/// How rows are normed.
+#[derive(Clone, Copy)]
+pub(super) struct Norm<'a> {
+    pub(super) weight: &'a [f32],
+    /// Where there is one, the mean is taken off before.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) eps: f32,
+}
+
+/// Norms a row: (x - mean) / √(variance + eps) · weight + bias, mean before variance, or x / √(mean of x² + eps) · weight.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn norm_row(row: &mut [f32], norm: Norm<'_>) {
+    match norm.bias {
+        Some(bias) => layer_norm_row(row, norm.weight, bias, norm.eps),
+        None => {
+            let scale = 1.0 / (sum_of(row, |x| x * x) / row.len() as f32 + norm.eps).sqrt();
+            row.iter_mut().zip(norm.weight).for_each(|(x, w)| *x = *x * scale * w);
+        }
     }
-    out.chunks_exact_mut(weight.len()).for_each(|row| layer_norm_row(row, weight, bias, eps));
+}
+
+/// Rotates the pairs of a row by their angles, each of which stands at both numbers of its pair.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn rotate(row: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) {
+    match pairing {
+        Pairing::Halves | Pairing::NeighboursToHalves => {
+            let half = row.len() / 2;
+            let (first, second) = row.split_at_mut(half);
+            for (place, (x, y)) in first.iter_mut().zip(second).enumerate() {
+                (*x, *y) = (*x * cos[place] - *y * sin[place], *y * cos[half + place] + *x * sin[half + place]);
+            }
+        }
+        Pairing::Neighbours => {
+            for (pair, (cos, sin)) in row.chunks_exact_mut(2).zip(cos.chunks_exact(2).zip(sin.chunks_exact(2))) {
+                (pair[0], pair[1]) = (pair[0] * cos[0] - pair[1] * sin[0], pair[1] * cos[1] + pair[0] * sin[1]);
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -166,7 +181,7 @@ const LANES: usize = 16;
 
 /// In sixteen partial sums, which the compiler turns into vector instructions.
 #[inline(always)]
-fn sum_of(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum_of(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0f32; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().map(|&x| f(x)).sum();
@@ -179,7 +194,7 @@ fn sum_of(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
-fn greatest_of(row: &[f32]) -> f32 {
+pub(super) fn greatest_of(row: &[f32]) -> f32 {
     let mut greatest = [f32::NEG_INFINITY; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder().iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
@@ -193,7 +208,7 @@ fn greatest_of(row: &[f32]) -> f32 {
 
 /// eˣ: 2ⁿ·eʳ with |r| ≤ ln 2 / 2 and a polynomial for eʳ (the coefficients of Cephes' expf).
 #[inline(always)]
-fn exp_of(x: f32) -> f32 {
+pub(super) fn exp_of(x: f32) -> f32 {
     // Beyond these, 2ⁿ has no exponent in 32 bits.
     let x = x.clamp(-87.0, 88.0);
     // Adding this rounds to a whole number and leaves it in the lowest bits.
@@ -227,7 +242,7 @@ fn erf_of(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn tanh_of(x: f32) -> f32 {
+pub(super) fn tanh_of(x: f32) -> f32 {
     // Near 0 the difference of two numbers near 1 loses digits that the series keeps.
     let square = x * x;
     let near = x * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
@@ -294,9 +309,8 @@ mod tests {
     /// One pass would lose all digits here.
     #[test]
     fn layer_norm_survives_a_large_mean() {
-        let x: Vec<f32> = (0..64).map(|i| 3000.0 + (i % 7) as f32).collect();
-        let mut out = vec![0.0; 64];
-        layer_norm(&x, None, &[1.0; 64], &[0.0; 64], 1e-12, &mut out);
+        let mut out: Vec<f32> = (0..64).map(|i| 3000.0 + (i % 7) as f32).collect();
+        norm_row(&mut out, Norm { weight: &[1.0; 64], bias: Some(&[0.0; 64]), eps: 1e-12 });
         assert!(sum_of(&out, |x| x).abs() < 1e-3 && (sum_of(&out, |x| x * x) / 64.0 - 1.0).abs() < 1e-4);
     }
 }

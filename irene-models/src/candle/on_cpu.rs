@@ -1,18 +1,22 @@
 //! The kernels as candle's custom operations, for contiguous 32-bit floats on the CPU. Other tensors use candle's own operations.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, bail, utils::get_num_threads,
+};
 
-use super::kernels::{self, Each, Pair};
-use super::product::{Matrix, Tile};
+use super::{
+    kernels::{self, Each, Pair},
+    pieces::for_pieces,
+    product::{Matrix, Tile},
+};
 use crate::tensor::{Binary, Scalar, Unary};
 
 /// Whether the kernels can take it.
-pub(super) fn takes(tensor: &Tensor) -> bool {
+fn takes(tensor: &Tensor) -> bool {
     matches!(tensor.device(), Device::Cpu) && tensor.dtype() == DType::F32 && tensor.is_contiguous()
 }
 
-pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((from, to))) => Ok(&values[from..to]),
         _ => bail!("expected contiguous 32-bit floats"),
@@ -22,15 +26,24 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 /// The kernel for this operation, if there is one.
 pub(super) fn unary(x: &Tensor, op: Unary) -> Option<Result<Tensor>> {
     let map = match op {
-        Unary::Gelu => Map::Each(Each::Gelu),
-        Unary::GeluTanh => Map::Each(Each::GeluNew),
-        Unary::Tanh => Map::Each(Each::Tanh),
         Unary::Pow(3.0) => Map::Each(Each::Cube),
         Unary::Softmax => Map::Softmax(*x.dims().last()?),
         Unary::Copy => return has_rows(x).then(|| x.apply_op1_no_bwd(&Copy)),
-        _ => return None,
+        _ => Map::Each(activation(op)?),
     };
     applied(x, map)
+}
+
+/// The loop of an activation.
+pub(super) fn activation(op: Unary) -> Option<Each> {
+    match op {
+        Unary::Gelu => Some(Each::Gelu),
+        Unary::GeluTanh => Some(Each::GeluNew),
+        Unary::Relu => Some(Each::Relu),
+        Unary::Silu => Some(Each::Silu),
+        Unary::Tanh => Some(Each::Tanh),
+        _ => None,
+    }
 }
 
 /// The same for an operation with a number.
@@ -143,7 +156,7 @@ pub(super) fn matmul(x: &Tensor, y: &Tensor) -> Option<Result<Tensor>> {
     let fits = y.rank() == x.rank() && x.dims()[..outer] == y.dims()[..outer] && x.dims()[outer + 1] == y.dims()[outer];
     let matrices = has_rows(x) && (has_rows(y) || has_rows(&y.t().ok()?));
     let batches: usize = x.dims()[..outer].iter().product();
-    (fits && matrices && batches >= rayon::current_num_threads()).then(|| x.apply_op2_no_bwd(y, &Products))
+    (fits && matrices && batches >= get_num_threads()).then(|| x.apply_op2_no_bwd(y, &Products))
 }
 
 struct Products;
@@ -165,7 +178,7 @@ impl CustomOp2 for Products {
         let (x, y) = (matrices(x, x_layout)?, matrices(y, y_layout)?);
         let dims = [&x_layout.dims()[..outer], &[rows, columns]].concat();
         let mut out = vec![0.0; dims.iter().product()];
-        out.par_chunks_mut(rows * columns).enumerate().for_each(|(entry, out)| {
+        for_pieces(&mut out, rows * columns, |entry, out| {
             Tile::new(out, (rows, columns), columns).fill_with_product(x(entry), y(entry), 1.0);
         });
         Ok((CpuStorage::F32(out), Shape::from(dims)))
@@ -189,61 +202,4 @@ fn matrices<'a>(storage: &'a CpuStorage, layout: &'a Layout) -> Result<impl Fn(u
             Matrix::new(values, (columns, rows), column_step).transposed()
         }
     })
-}
-
-/// Layer norm of x, with its eps.
-pub(super) struct Norm(pub(super) f32);
-
-impl CustomOp3 for Norm {
-    fn name(&self) -> &'static str {
-        "layer_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = slice(x, x_layout)?;
-        let mut out = vec![0.0; x.len()];
-        let (weight, bias) = (slice(weight, weight_layout)?, slice(bias, bias_layout)?);
-        kernels::layer_norm(x, None, weight, bias, self.0, &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
-    }
-}
-
-/// Layer norm of the sum of two tensors.
-pub(super) struct AddNorm {
-    pub(super) weight: Tensor,
-    pub(super) bias: Tensor,
-    pub(super) eps: f32,
-}
-
-impl CustomOp2 for AddNorm {
-    fn name(&self) -> &'static str {
-        "add_layer_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        r: &CpuStorage,
-        r_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, residual) = (slice(x, x_layout)?, slice(r, r_layout)?);
-        let mut out = vec![0.0; x.len()];
-        let ((weight, weight_layout), (bias, bias_layout)) =
-            (self.weight.storage_and_layout(), self.bias.storage_and_layout());
-        let (candle_core::Storage::Cpu(weight), candle_core::Storage::Cpu(bias)) = (&*weight, &*bias) else {
-            bail!("expected parameters on the CPU");
-        };
-        let (weight, bias) = (slice(weight, weight_layout)?, slice(bias, bias_layout)?);
-        kernels::layer_norm(x, Some(residual), weight, bias, self.eps, &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
-    }
 }

@@ -6,9 +6,9 @@
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
 use irene_tree::{Format, Shape};
 
-use super::{attention, on_cpu};
+use super::{attention, on_cpu, passes};
 use crate::{
-    Attention, Padding, Pairing,
+    Attention, Pairing,
     tensor::{Binary, Layout, Scalar, Then, Unary},
 };
 
@@ -180,53 +180,65 @@ pub(crate) fn finished(product: Candle, bias: Option<&Candle>, then: Then) -> Ca
     }
 }
 
-/// The layer norm of a sum in one pass, where there is a kernel for it.
-pub(crate) fn add_norm(
-    x: &Candle,
-    residual: &Candle,
-    weight: &Candle,
-    bias: &Candle,
-    eps: f64,
-) -> Option<CandleResult<Candle>> {
-    let takes = [x, residual, weight, bias].into_iter().all(on_cpu::takes) && x.shape() == residual.shape();
-    let op = on_cpu::AddNorm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32 };
-    takes.then(|| x.apply_op2_no_bwd(residual, &op))
-}
-
 /// Attention in one pass, where there is a kernel for it.
-pub(crate) fn attention(heads: [&Candle; 3], how: Attention<'_>) -> Option<CandleResult<Candle>> {
-    if how.window.is_some() || how.soft_cap.is_some() || how.bias.is_some() || how.sinks.is_some() {
-        return None;
-    }
-    let added = match how.padding {
-        Padding::None => None,
-        Padding::Added(numbers) => Some(Ok(numbers.candle()?.clone())),
-        Padding::Masked(mask) => Some(lowest_where_zero(mask.candle()?)),
-    };
-    match added.transpose() {
-        Ok(added) => attention::attention(heads, how.scale(), how.later(), added.as_ref()),
-        Err(error) => Some(Err(error)),
-    }
+pub(crate) fn attention(heads: [&Candle; 3], how: &Attention<'_>) -> Option<CandleResult<Candle>> {
+    attention::attention(heads, how)
 }
 
 /// A mask (batch, key) as numbers (batch, 1, 1, key) to be added: 0, or the lowest number, which outweighs any score.
-fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
+pub(super) fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
     let zero = mask.eq(0i64)?.to_dtype(CandleDType::F32)?;
     zero.affine(f64::from(f32::MIN), 0.0)?.unsqueeze(1)?.unsqueeze(1)
 }
 
 /// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.
 pub(crate) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
-    if on_cpu::takes(x) && on_cpu::takes(weight) && on_cpu::takes(bias) {
-        return x.apply_op3_no_bwd(weight, bias, &on_cpu::Norm(eps as f32));
+    if let Some(normed) = passes::norm(x, weight, Some(bias), eps) {
+        return normed;
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     centred.broadcast_div(&(variance + eps)?.sqrt()?)?.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
+/// The norm of a sum, where there is a kernel for it: with a bias a layer norm, without one a root mean square norm.
+pub(crate) fn norm_of_sum(
+    terms: [&Candle; 2],
+    weight: &Candle,
+    bias: Option<&Candle>,
+    eps: f64,
+) -> Option<CandleResult<Candle>> {
+    Some(passes::norm_of_sum(terms, weight, bias, eps, false)?.map(|(normed, _)| normed))
+}
+
+/// The norm of a sum, and the sum.
+pub(crate) fn norm_and_sum(
+    terms: [&Candle; 2],
+    weight: &Candle,
+    bias: Option<&Candle>,
+    eps: f64,
+) -> CandleResult<(Candle, Candle)> {
+    if let Some(both) = passes::norm_of_sum(terms, weight, bias, eps, true) {
+        return both;
+    }
+    let sum = binary(terms[0], Binary::Add, terms[1])?;
+    let normed = match bias {
+        Some(bias) => layer_norm(&sum, weight, bias, eps)?,
+        None => rms_norm(&sum, weight, eps)?,
+    };
+    Ok((normed, sum))
+}
+
+/// An activation of a gate, times another tensor, where there is a kernel for it.
+pub(crate) fn gated(op: Unary, gate: &Candle, up: &Candle) -> Option<CandleResult<Candle>> {
+    passes::gated(op, gate, up)
+}
+
 /// Rotates the first numbers of each head of (batch, heads, tokens, width) by their angles' cosines and sines (batch or 1, 1, tokens, rotated).
 pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) -> CandleResult<Candle> {
+    if let Some(rotated) = passes::rotated(x, [cos, sin], pairing) {
+        return rotated;
+    }
     let (width, rotated) = (x.dim(D::Minus1)?, cos.dim(D::Minus1)?);
     let turned = x.narrow(D::Minus1, 0, rotated)?;
     let half = rotated / 2;
@@ -257,6 +269,9 @@ pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) ->
 
 /// The root mean square norm, computed in 32 bits at least; the weight scales the result in its own format, as in transformers.
 pub(crate) fn rms_norm(x: &Candle, weight: &Candle, eps: f64) -> CandleResult<Candle> {
+    if let Some(normed) = passes::norm(x, weight, None, eps) {
+        return normed;
+    }
     let wide = if matches!(x.dtype(), CandleDType::F16 | CandleDType::BF16) { CandleDType::F32 } else { x.dtype() };
     let scaled = x.to_dtype(wide)?;
     let mean = scaled.sqr()?.mean_keepdim(D::Minus1)?;

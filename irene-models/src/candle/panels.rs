@@ -1,80 +1,262 @@
-//! Affine maps by panels, for 32-bit floats on the CPU: where a Transformer spends most of its time.
+//! Affine maps by panels on the CPU: where a Transformer spends most of its time.
 //!
 //! A weight lies in panels of 64 outputs, each with its inputs one after another, so that a product reads memory in order. With few
-//! rows, reading takes most of the time, and in a row-major weight an output's next input is pages away. Bias and activation are
-//! applied to a panel of the result while it is in the cache.
+//! rows, reading takes most of the time, and in a row-major weight an output's next input is pages away. Weights of 16 bits stay so in
+//! memory. Bias and activation are applied to a piece of the result while it is in the cache.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, bail};
-use rayon::prelude::*;
+use std::{borrow::Cow, sync::Arc};
 
-use super::product::{Matrix, filled_by_panels};
-use super::{kernels, on_cpu::slice};
+use candle_core::{DType, Result, Tensor, bail};
+use half::{bf16, f16};
+use pulp::bytemuck;
+
+use super::{
+    kernels,
+    numbers::{Held, Number, by_number, has_numbers, wide},
+    panel_product::{self, Lanes, Rows, WIDTH},
+    pieces::{Columns, for_columns, for_pieces, with_scratch},
+};
 use crate::tensor::Then;
 
-/// Four AVX-512 registers, which is the height of gemm's kernel.
-const WIDTH: usize = 64;
+/// A weight (inputs, outputs); the last panel ends in zeros.
+#[derive(Clone, Debug)]
+pub(crate) struct Panels {
+    inputs: usize,
+    outputs: usize,
+    stored: Stored,
+}
 
-/// A weight (inputs, outputs) in panels, or None if it is not 32-bit floats on the CPU.
-pub(crate) fn of(weight: &Tensor) -> Option<Result<Tensor>> {
-    let takes = matches!(weight.device(), Device::Cpu) && weight.dtype() == DType::F32 && weight.elem_count() > 0;
-    takes.then(|| {
+/// An input's weights for all outputs of a panel lie side by side.
+#[derive(Clone, Debug)]
+enum Stored {
+    Single(Arc<Vec<f32>>),
+    /// Two inputs in bf16, the first in the lower half; the last may have none beside it.
+    Pairs(Arc<Vec<u32>>),
+    Half(Arc<Vec<f16>>),
+}
+
+/// A weight and its bias.
+pub(crate) type Map<'a> = (&'a Panels, Option<&'a Tensor>);
+
+/// A weight (inputs, outputs) in panels, or None if there is no such form.
+pub(crate) fn of(weight: &Tensor) -> Option<Result<Panels>> {
+    (has_numbers(weight) && weight.elem_count() > 0).then(|| {
         let (inputs, outputs) = weight.dims2()?;
-        let (storage, layout) = weight.storage_and_layout();
-        let (Storage::Cpu(CpuStorage::F32(values)), &[input_step, output_step]) = (&*storage, layout.stride()) else {
-            bail!("expected a matrix of 32-bit floats");
-        };
-        let values = &values[layout.start_offset()..];
-        let mut panels = vec![0.0; inputs * outputs];
-        panels.par_chunks_mut(WIDTH * inputs).enumerate().for_each(|(panel, to)| {
-            let width = to.len() / inputs;
-            for (input, row) in to.chunks_exact_mut(width).enumerate() {
-                for (column, to) in row.iter_mut().enumerate() {
-                    *to = values[input * input_step + (panel * WIDTH + column) * output_step];
-                }
+        let held = Held::new(weight);
+        let steps = weight.stride();
+        let place = |input: usize, output: usize| input * steps[0] + output * steps[1];
+        let stored = match weight.dtype() {
+            DType::BF16 => {
+                let values = held.numbers::<bf16>()?;
+                let lane = |step: usize, output| {
+                    let bits = |input| if input < inputs { values[place(input, output)].to_bits() } else { 0 };
+                    u32::from(bits(2 * step)) | u32::from(bits(2 * step + 1)) << 16
+                };
+                Stored::Pairs(in_panels(inputs.div_ceil(2), outputs, lane))
             }
-        });
-        Tensor::from_vec(panels, inputs * outputs, weight.device())
+            DType::F16 => {
+                let values = held.numbers::<f16>()?;
+                Stored::Half(in_panels(inputs, outputs, |input, output| values[place(input, output)]))
+            }
+            _ => {
+                let values = held.numbers::<f32>()?;
+                Stored::Single(in_panels(inputs, outputs, |input, output| values[place(input, output)]))
+            }
+        };
+        Ok(Panels { inputs, outputs, stored })
     })
 }
 
-/// x W + b and the activation, with W in panels.
-pub(crate) fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor, then: Then) -> Result<Tensor> {
-    x.contiguous()?.apply_op3_no_bwd(weight, bias, &Affine(then))
+fn in_panels<T: Copy + Default + Send>(
+    steps: usize,
+    outputs: usize,
+    lane: impl Fn(usize, usize) -> T + Sync,
+) -> Arc<Vec<T>> {
+    let mut panels = vec![T::default(); steps * outputs.next_multiple_of(WIDTH)];
+    for_pieces(&mut panels, steps * WIDTH, |panel, lanes| {
+        for column in 0..WIDTH.min(outputs - panel * WIDTH) {
+            for (step, row) in lanes.chunks_exact_mut(WIDTH).enumerate() {
+                row[column] = lane(step, panel * WIDTH + column);
+            }
+        }
+    });
+    Arc::new(panels)
 }
 
-struct Affine(Then);
+/// x W + b for each weight and bias, and the activation.
+pub(crate) fn affine(x: &Tensor, maps: &[Map<'_>], then: Then) -> Result<Vec<Tensor>> {
+    by_number!(x.dtype(), T => of_numbers::<T>(x, maps, then))
+        .unwrap_or_else(|| bail!("expected floats of 16 or 32 bits, not {:?}", x.dtype()))
+}
 
-impl CustomOp3 for Affine {
-    fn name(&self) -> &'static str {
-        "affine"
+fn of_numbers<T: Number>(x: &Tensor, maps: &[Map<'_>], then: Then) -> Result<Vec<Tensor>> {
+    let Some((Panels { inputs, stored, .. }, _)) = maps.first() else { return Ok(Vec::new()) };
+    let inputs = *inputs;
+    let fits = |(panels, _): &Map<'_>| panels.inputs == inputs && panels.dtype() == T::DTYPE;
+    if x.dims().last() != Some(&inputs) || !maps.iter().all(fits) {
+        bail!("weights do not fit to {:?} of {:?}", x.shape(), x.dtype());
+    }
+    let x = x.contiguous()?;
+    let rows = x.elem_count() / inputs;
+    let held = Held::new(&x);
+    let lanes = lanes(stored, &held, rows, inputs)?;
+    let x_rows = Rows { lanes: &lanes, step: lanes.len() / rows.max(1), count: rows };
+    let biases = maps.iter().map(|(_, bias)| bias.map(wide).transpose()).collect::<Result<Vec<_>>>()?;
+
+    let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| vec![T::ZERO; rows * panels.outputs]).collect();
+    let matrices = outputs.iter_mut().zip(maps).map(|(values, (panels, _))| (&mut values[..], panels.outputs));
+    for_columns(matrices.collect(), WIDTH, |map, columns| {
+        let (first, count) = columns.place();
+        let bias = biases[map].as_ref().map_or(&NO_BIAS[..count], |bias| &bias[first..first + count]);
+        fill(columns, x_rows, maps[map].0, |row| kernels::add_bias(row, bias, then));
+    });
+    let shaped = |(values, (panels, _)): (Vec<T>, &Map<'_>)| {
+        let mut dims = x.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = panels.outputs;
+        }
+        Tensor::from_vec(values, dims, x.device())
+    };
+    outputs.into_iter().zip(maps).map(shaped).collect()
+}
+
+const NO_BIAS: [f32; WIDTH] = [0.0; WIDTH];
+
+/// Rows as their product with panels takes them.
+fn lanes<'a>(stored: &Stored, x: &'a Held<'_>, rows: usize, inputs: usize) -> Result<Cow<'a, [u32]>> {
+    let count = rows * inputs;
+    Ok(match stored {
+        Stored::Single(_) => Cow::Borrowed(bytemuck::cast_slice(&x.numbers::<f32>()?[..count])),
+        Stored::Half(_) => {
+            let mut numbers = vec![0; count];
+            f16::widen(&x.numbers()?[..count], bytemuck::cast_slice_mut(&mut numbers));
+            Cow::Owned(numbers)
+        }
+        Stored::Pairs(_) => {
+            let (values, steps) = (x.numbers::<bf16>()?, inputs.div_ceil(2));
+            let mut pairs = vec![0; rows * steps];
+            for_pieces(&mut pairs, ROWS * steps, |piece, pairs| {
+                let values = &values[piece * ROWS * inputs..];
+                for (row, lanes) in values.chunks_exact(inputs).zip(pairs.chunks_exact_mut(steps)) {
+                    for (lane, pair) in lanes.iter_mut().zip(row.chunks(2)) {
+                        let second = pair.get(1).map_or(0, |second| second.to_bits());
+                        *lane = u32::from(pair[0].to_bits()) | u32::from(second) << 16;
+                    }
+                }
+            });
+            Cow::Owned(pairs)
+        }
+    })
+}
+
+impl Panels {
+    fn dtype(&self) -> DType {
+        match self.stored {
+            Stored::Single(_) => DType::F32,
+            Stored::Pairs(_) => DType::BF16,
+            Stored::Half(_) => DType::F16,
+        }
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) = (slice(x, x_layout)?, slice(weight, weight_layout)?, slice(bias, bias_layout)?);
-        let outputs = bias.len();
-        let inputs = weight.len() / outputs;
-        let rows = x.len() / inputs;
-        let x = Matrix::new(x, (rows, inputs), inputs);
-        let out = filled_by_panels((rows, outputs), WIDTH, |panel, mut tile| {
-            let first = panel * WIDTH;
-            let width = WIDTH.min(outputs - first);
-            let weight = Matrix::new(&weight[first * inputs..], (inputs, width), width);
-            tile.fill_with_product(x, weight, 1.0);
-            let bias = &bias[first..first + width];
-            tile.for_each_row(|row| kernels::add_bias(row, bias, self.0));
-        });
-        let mut dims = x_layout.dims().to_vec();
-        if let Some(last) = dims.last_mut() {
-            *last = outputs;
+    /// Adds the products of rows with a panel to their sums (rows, WIDTH). `room` is for weights of 16 bits.
+    fn add_products(&self, panel: usize, rows: Rows<'_>, sums: &mut [f32], room: &mut [f32]) {
+        let all = panel * rows.step * WIDTH..(panel + 1) * rows.step * WIDTH;
+        let later = |step: usize| Rows { lanes: &rows.lanes[step..], ..rows };
+        match &self.stored {
+            Stored::Single(panels) => {
+                for (number, part) in panels[all].chunks(STEPS * WIDTH).enumerate() {
+                    panel_product::add(Lanes::Single, later(number * STEPS), bytemuck::cast_slice(part), sums);
+                }
+            }
+            Stored::Pairs(panels) => {
+                for (number, part) in panels[all].chunks(STEPS * WIDTH).enumerate() {
+                    panel_product::add(Lanes::Pair, later(number * STEPS), part, sums);
+                }
+            }
+            Stored::Half(panels) => {
+                for (number, part) in panels[all].chunks(room.len()).enumerate() {
+                    let room = &mut room[..part.len()];
+                    f16::widen(part, room);
+                    panel_product::add(Lanes::Single, later(number * ROOM), bytemuck::cast_slice(room), sums);
+                }
+            }
         }
-        Ok((CpuStorage::F32(out), Shape::from(dims)))
+    }
+}
+
+/// Rows whose sums a task keeps in the cache.
+const ROWS: usize = 252;
+
+/// Steps of a panel that stay in the cache while rows pass.
+const STEPS: usize = 512;
+
+/// The same for weights that are widened.
+const ROOM: usize = 64;
+
+/// Some columns of a product; `finish` changes each row before it is narrowed.
+fn fill<T: Number>(mut columns: Columns<'_, T>, x: Rows<'_>, panels: &Panels, finish: impl Fn(&mut [f32])) {
+    let (first, count) = columns.place();
+    with_scratch((ROWS.min(x.count) + ROOM) * WIDTH, |scratch| {
+        let (room, sums) = scratch.split_at_mut(ROOM * WIDTH);
+        for start in (0..x.count).step_by(ROWS) {
+            let here = Rows { lanes: &x.lanes[start * x.step..], step: x.step, count: ROWS.min(x.count - start) };
+            let sums = &mut sums[..here.count * WIDTH];
+            sums.fill(0.0);
+            panels.add_products(first / WIDTH, here, sums, room);
+            for (row, sums) in sums.chunks_exact_mut(WIDTH).enumerate() {
+                let sums = &mut sums[..count];
+                finish(sums);
+                T::narrow(sums, columns.row(start + row));
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // what the product is held to
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| (((i * 7 + seed) * 2_654_435_761) % 1999) as f32 / 1000.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn maps_agree_with_their_sums_for_every_type_and_size() {
+        let device = Device::Cpu;
+        for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 64), (3, 65, 63), (7, 600, 130), (9, 33, 200), (300, 20, 70)]
+        {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1e-2)] {
+                let tensor = |count, seed, dims: &[usize]| {
+                    Tensor::from_vec(numbers(count, seed), dims, &device).unwrap().to_dtype(dtype).unwrap()
+                };
+                let x = tensor(rows * inputs, 1, &[rows, inputs]);
+                let weight = tensor(inputs * outputs, 2, &[outputs, inputs]).t().unwrap();
+                let bias = tensor(outputs, 3, &[outputs]);
+                let panels = of(&weight).unwrap().unwrap();
+                let found = affine(&x, &[(&panels, Some(&bias)), (&panels, None)], Then::Relu).unwrap();
+                let [x, weight, bias] = [&x, &weight, &bias].map(|x| x.to_dtype(DType::F64).unwrap());
+                let product = x.matmul(&weight.contiguous().unwrap()).unwrap();
+                let scale = (inputs as f64).sqrt();
+                for (found, expected) in found.iter().zip([product.broadcast_add(&bias).unwrap(), product.clone()]) {
+                    let expected = expected.relu().unwrap();
+                    let worst = (found.to_dtype(DType::F64).unwrap() - expected).unwrap().abs().unwrap();
+                    let worst = worst.max_all().unwrap().to_scalar::<f64>().unwrap();
+                    assert!(worst <= tolerance * scale, "{dtype:?} {rows}x{inputs}x{outputs}: {worst}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_another_type_or_size_are_refused() {
+        let weight = |dtype| Tensor::zeros((8, 4), dtype, &Device::Cpu).unwrap();
+        let panels = of(&weight(DType::F32)).unwrap().unwrap();
+        let refuses = |x: Tensor| affine(&x, &[(&panels, None)], Then::Nothing).is_err();
+        assert!(refuses(Tensor::zeros((2, 8), DType::BF16, &Device::Cpu).unwrap()));
+        assert!(refuses(Tensor::zeros((2, 7), DType::F32, &Device::Cpu).unwrap()));
+        assert!(of(&weight(DType::F64)).is_none());
     }
 }

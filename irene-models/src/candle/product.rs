@@ -1,10 +1,8 @@
-//! The matrix product over `gemm`, and matrices that tasks fill by columns. All of the crate's raw pointers are here.
+//! The matrix product over `gemm`.
 
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-
-use rayon::prelude::*;
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
@@ -61,18 +59,23 @@ impl<'a> Tile<'a> {
         Self { first: values.as_mut_ptr(), rows, columns, row_step, owner: PhantomData }
     }
 
-    pub(super) fn for_each_row(&mut self, mut f: impl FnMut(&mut [f32])) {
-        for row in 0..self.rows {
-            // SAFETY: the constructors ensure that this row's elements exist and are this tile's alone.
-            f(unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.row_step), self.columns) });
-        }
-    }
-
     /// Fills the tile with x y · scale, on this thread.
     ///
     /// # Panics
     /// If the sizes do not fit together.
     pub(super) fn fill_with_product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32) {
+        self.product(x, y, scale, false);
+    }
+
+    /// Adds x y to the tile, on this thread.
+    ///
+    /// # Panics
+    /// If the sizes do not fit together.
+    pub(super) fn add_product(&mut self, x: Matrix<'_>, y: Matrix<'_>) {
+        self.product(x, y, 1.0, true);
+    }
+
+    fn product(&mut self, x: Matrix<'_>, y: Matrix<'_>, scale: f32, adds: bool) {
         assert!(x.rows == self.rows && x.columns == y.rows && y.columns == self.columns);
         // SAFETY: the constructors ensure that every element these sizes and steps reach exists, once each in the tile; by the
         // borrows, the tile does not overlap the operands.
@@ -84,14 +87,14 @@ impl<'a> Tile<'a> {
                 self.first,
                 1,
                 self.row_step as isize,
-                false,
+                adds,
                 x.values.as_ptr(),
                 x.column_step as isize,
                 x.row_step as isize,
                 y.values.as_ptr(),
                 y.column_step as isize,
                 y.row_step as isize,
-                0.0,
+                1.0,
                 scale,
                 false,
                 false,
@@ -100,43 +103,6 @@ impl<'a> Tile<'a> {
             );
         }
     }
-}
-
-/// A pointer that tasks may share, each for its own columns.
-struct Shared(*mut f32);
-
-// SAFETY: it is only read; tasks write to pieces that do not overlap.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// # Safety
-    /// The place lies inside the allocation.
-    unsafe fn at(&self, place: usize) -> *mut f32 {
-        // SAFETY: as the caller promises.
-        unsafe { self.0.add(place) }
-    }
-}
-
-/// A new matrix (rows, columns) without gaps, filled in parallel by panels of `width` columns (the last may be narrower).
-/// `fill` gets a panel's number and its columns, which are 0.
-pub(super) fn filled_by_panels(
-    (rows, columns): (usize, usize),
-    width: usize,
-    fill: impl Fn(usize, Tile<'_>) + Sync,
-) -> Vec<f32> {
-    let mut values = vec![0.0; rows * columns];
-    if values.is_empty() {
-        return values;
-    }
-    let first = Shared(values.as_mut_ptr());
-    (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
-        let column = panel * width;
-        let columns_here = width.min(columns - column);
-        // SAFETY: there is a row, and the column lies in it.
-        let first = unsafe { first.at(column) };
-        fill(panel, Tile { first, rows, columns: columns_here, row_step: columns, owner: PhantomData });
-    });
-    values
 }
 
 #[cfg(test)]
@@ -162,19 +128,10 @@ mod tests {
             }
         }
         assert_eq!([out[5], out[6], out[19]], [9.0; 3], "what lies between rows stays");
-    }
-
-    #[test]
-    fn panels_cover_every_column_once() {
-        for (rows, columns) in [(1, 1), (3, 64), (2, 65), (5, 200), (0, 7), (4, 0)] {
-            let out = filled_by_panels((rows, columns), 64, |panel, mut tile| {
-                tile.for_each_row(|row| {
-                    row.iter_mut().enumerate().for_each(|(i, x)| *x += (panel * 64 + i + 1) as f32);
-                });
-            });
-            let expected: Vec<f32> = (0..rows).flat_map(|_| 1..=columns).map(|column| column as f32).collect();
-            assert_eq!(out, expected);
-        }
+        let before = out;
+        let (x, y) = (Matrix::new(&x, (rows, inner), 6), Matrix::new(&y, (columns, inner), 7).transposed());
+        Tile::new(&mut out, (rows, columns), 7).add_product(x, y);
+        assert!((0..rows * 7).filter(|i| i % 7 < columns).all(|i| out[i] == 3.0 * before[i]));
     }
 
     #[test]

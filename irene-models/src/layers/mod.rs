@@ -82,6 +82,12 @@ impl Linear {
 }
 
 impl Linear {
+    /// The outputs of several layers on one input.
+    pub(crate) fn joint(layers: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
+        let maps: Vec<_> = layers.iter().map(|layer| (&layer.weight, layer.bias.as_ref())).collect();
+        x.affine_jointly(&maps)
+    }
+
     /// The operation of several layers on one input as a single product, with their outputs beside each other.
     pub(crate) fn joint_operation(layers: &[&Self], x: &Tensor, outputs: &[Tensor]) -> Operation {
         let weights = layers.iter().map(|layer| layer.weight.operand());

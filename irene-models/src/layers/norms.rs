@@ -133,6 +133,14 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// The norm of a sum, and the sum.
+    pub(crate) fn with_sum(&self, x: &Tensor, residual: &Tensor) -> Result<(Tensor, Tensor)> {
+        match self {
+            Self::Layer(norm) => x.norm_and_sum(residual, &norm.weight, Some(&norm.bias), norm.eps),
+            Self::Rms(norm) => x.norm_and_sum(residual, &norm.weight, None, norm.eps),
+        }
+    }
+
     /// The operation of a sum and its norm in one kernel, which writes both.
     pub(crate) fn operation_of_sum(&self, [x, residual]: [&Tensor; 2], [normed, sum]: [&Tensor; 2]) -> Operation {
         let (kind, parameters): (_, Vec<Operand>) = match self {

@@ -29,11 +29,7 @@ enum Stored {
     Plain(candle_core::Tensor),
     /// See [`panels`].
     #[cfg(feature = "candle")]
-    Panels {
-        panels: candle_core::Tensor,
-        /// Zeros, for a layer without bias.
-        no_bias: candle_core::Tensor,
-    },
+    Panels(panels::Panels),
     /// (outputs, inputs), in blocks along the inputs.
     #[cfg(feature = "candle")]
     Blocks(Quantised),
@@ -55,7 +51,7 @@ impl Weight {
             Form::Shape(..) => Stored::ShapeAlone,
             #[cfg(feature = "candle")]
             Form::Candle(matrix) => match panels::of(matrix) {
-                Some(panels) => Stored::Panels { panels: panels?, no_bias: no_bias(matrix)? },
+                Some(panels) => Stored::Panels(panels?),
                 None => Stored::Plain(matrix.contiguous()?),
             },
             #[cfg(feature = "candle")]
@@ -70,12 +66,14 @@ impl Weight {
     pub(crate) fn operand(&self) -> Operand {
         self.operand
     }
-}
 
-/// Zeros for the outputs of a weight (inputs, outputs).
-#[cfg(feature = "candle")]
-fn no_bias(matrix: &candle_core::Tensor) -> candle_core::Result<candle_core::Tensor> {
-    candle_core::Tensor::zeros(matrix.dim(1)?, matrix.dtype(), matrix.device())
+    #[cfg(feature = "candle")]
+    fn panels(&self) -> Option<&panels::Panels> {
+        match &self.stored {
+            Stored::Panels(panels) => Some(panels),
+            _ => None,
+        }
+    }
 }
 
 impl Tensor {
@@ -87,13 +85,26 @@ impl Tensor {
             let bias = bias.and_then(Self::candle);
             return Ok(match &weight.stored {
                 Stored::ShapeAlone => Self::of_shape(shape, self.format()),
-                Stored::Panels { panels, no_bias } => {
-                    Form::Candle(panels::affine(x, panels, bias.unwrap_or(no_bias), then)?).into()
+                Stored::Panels(panels) => {
+                    Form::Candle(panels::affine(x, &[(panels, bias)], then)?.swap_remove(0)).into()
                 }
                 Stored::Blocks(weight) => Form::Candle(weight.affine(x, bias, then)?).into(),
                 Stored::Plain(weight) => Form::Candle(operations::affine(x, weight, bias, then)?).into(),
             });
         }
         Ok(Self::of_shape(shape, self.format()))
+    }
+
+    /// x W + b for several weights: one pass over x where all are in panels.
+    pub(crate) fn affine_jointly(&self, maps: &[(&Weight, Option<&Self>)]) -> Result<Vec<Self>> {
+        #[cfg(feature = "candle")]
+        if let Form::Candle(x) = &self.form {
+            let in_panels = maps.iter().map(|(weight, bias)| Some((weight.panels()?, bias.and_then(Self::candle))));
+            if let Some(maps) = in_panels.collect::<Option<Vec<_>>>() {
+                let mapped = panels::affine(x, &maps, Then::Nothing)?;
+                return Ok(mapped.into_iter().map(|out| Form::Candle(out).into()).collect());
+            }
+        }
+        maps.iter().map(|(weight, bias)| self.affine(weight, *bias, Then::Nothing)).collect()
     }
 }

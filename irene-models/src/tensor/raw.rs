@@ -62,6 +62,12 @@ impl Unary {
 
     /// The operation on a gate, times another tensor.
     pub(crate) fn gated(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(gate), Form::Candle(up)) = (&gate.form, &up.form)
+            && let Some(gated) = operations::gated(self, gate, up)
+        {
+            return Ok(Form::Candle(gated?).into());
+        }
         gate.unary(self)?.binary(Binary::Mul, up)
     }
 
@@ -305,11 +311,31 @@ impl Tensor {
         match (&self.form, &residual.form, &weight.form, &bias.form) {
             #[cfg(feature = "candle")]
             (Form::Candle(x), Form::Candle(residual), Form::Candle(weight), Form::Candle(bias)) => {
-                let sum = operations::add_norm(x, residual, weight, bias, eps)?;
-                Some(sum.map(|out| Form::Candle(out).into()).map_err(Into::into))
+                let normed = operations::norm_of_sum([x, residual], weight, Some(bias), eps)?;
+                Some(normed.map(|out| Form::Candle(out).into()).map_err(Into::into))
             }
             _ => Some(self.binary(Binary::Add, residual)),
         }
+    }
+
+    /// The norm of a sum, and the sum: with a bias a layer norm, without one a root mean square norm.
+    pub(crate) fn norm_and_sum(
+        &self,
+        residual: &Self,
+        weight: &Self,
+        bias: Option<&Self>,
+        eps: f64,
+    ) -> Result<(Self, Self)> {
+        #[cfg(feature = "candle")]
+        if let (Form::Candle(x), Form::Candle(residual), Form::Candle(weight)) =
+            (&self.form, &residual.form, &weight.form)
+        {
+            let bias = bias.and_then(Self::candle);
+            let (normed, sum) = operations::norm_and_sum([x, residual], weight, bias, eps)?;
+            return Ok((Form::Candle(normed).into(), Form::Candle(sum).into()));
+        }
+        let sum = self.binary(Binary::Add, residual)?;
+        Ok((sum.clone(), sum))
     }
 
     /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
@@ -366,7 +392,7 @@ impl Tensor {
         match (&query.form, &key.form, &value.form) {
             #[cfg(feature = "candle")]
             (Form::Candle(query), Form::Candle(key), Form::Candle(value)) => {
-                let context = operations::attention([query, key, value], how)?;
+                let context = operations::attention([query, key, value], &how)?;
                 Some(context.map(|out| Form::Candle(out).into()).map_err(Into::into))
             }
             _ => {

@@ -3,12 +3,11 @@ use std::borrow::Cow;
 use irene_tree::{Kernels, Level, OpKind, Operation};
 
 use super::{Cx, Label, operations::label_of};
-use crate::{Activation, AffineLayer, Labelled, LayerNorm, Linear, Module, Norm, Result, Tensor, tensor::Binary};
+use crate::{Activation, AffineLayer, Labelled, LayerNorm, Linear, Norm, Result, Tensor};
 
-/// What `run` gives for each layer, or the first error.
-fn each<const N: usize>(layers: [&Linear; N], mut run: impl FnMut(&Linear) -> Result<Tensor>) -> Result<[Tensor; N]> {
-    let outputs = layers.into_iter().map(&mut run).collect::<Result<Vec<_>>>()?;
-    outputs.try_into().map_err(|_| crate::Error::Shape { operation: "linear", reason: "no layers".into() })
+/// As many outputs as there are layers.
+fn all<const N: usize>(outputs: Vec<Tensor>) -> Result<[Tensor; N]> {
+    outputs.try_into().map_err(|_| crate::Error::Shape { operation: "linear", reason: "an output is missing".into() })
 }
 
 /// Sequences of operations that are one kernel where kernels are fused and the tensors allow it. Each gives the same result as its
@@ -40,10 +39,10 @@ impl Cx<'_> {
         x: &Tensor,
     ) -> Result<[Tensor; N]> {
         if self.kernels() == Kernels::Eager {
-            return each(layers, |layer| self.call(layer, x));
+            return all(layers.into_iter().map(|layer| self.call(layer, x)).collect::<Result<_>>()?);
         }
         let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Linear.name(), level: Level::Ml };
-        let run = || each(layers, |layer| layer.forward(&mut Cx::silent(), x));
+        let run = || all(Linear::joint(&layers, x)?);
         self.operate(label, &[x], run, |outputs| Linear::joint_operation(&layers, x, outputs))
     }
 
@@ -69,10 +68,7 @@ impl Cx<'_> {
             let sum = self.add(x, residual)?;
             return Ok((self.call(norm, &sum)?, sum));
         }
-        let run = || {
-            let sum = x.binary(Binary::Add, residual)?;
-            Ok((norm.forward(&mut Cx::silent(), &sum)?, sum))
-        };
+        let run = || norm.with_sum(x, residual);
         let describe = |(normed, sum): &(Tensor, Tensor)| norm.operation_of_sum([x, residual], [normed, sum]);
         self.operate(|| norm.label().clone(), &[x, residual], run, describe)
     }

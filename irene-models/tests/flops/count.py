@@ -23,7 +23,7 @@ bert-large-uncased roberta-large distilbert-base-uncased google/electra-large-di
 Llama-2-7b-hf Llama-3.1-8B Llama-3.2-1B Mistral-7B-v0.1 Qwen2.5-7B Qwen3-8B gemma-7b gemma-2-9b gemma-3-12b-pt phi-2
 Phi-3-mini-4k-instruct granite-3.1-8b-base OLMo-2-1124-7B pythia-6.9b falcon-7b falcon-40b opt-6.7b opt-350m starcoder2-7b
 gpt-j-6b bloom-7b1 Mixtral-8x7B-v0.1 Qwen1.5-MoE-A2.7B Qwen3-30B-A3B gpt-oss-20b granite-3.1-3b-a800m-base DeepSeek-V2-Lite
-DeepSeek-V3 ModernBERT-large mpnet-base albert-xxlarge-v2 deberta-v3-large
+DeepSeek-V3 ModernBERT-large nomic-embed-text-v1.5 mpnet-base albert-xxlarge-v2 deberta-v3-large
 """.split()
 
 
