@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
 use irene_models::{Config, ModelSpec, Run, TaskHead};
-use irene_tree::{Kernels, Precision, Quantity, Size, Tree};
+use irene_tree::{Format, Kernels, Precision, Quantity, Size, Tree};
 use proptest::prelude::*;
 
 /// A small decoder of either architecture.
@@ -238,6 +238,41 @@ mod run {
             assert_eq!(generated(&spec, &prompts, sampling, &[], 12), batch, "a seed gives the same again");
             assert_ne!(generated(&spec, &prompts, Sampling { seed: 12, ..sampling }, &[], 12), batch);
         }
+    }
+
+    /// Windows of a few tokens move through the cache's memory many times.
+    #[test]
+    fn every_checkpoint_generates_alike_with_and_without_room_eager_fused_and_alone() {
+        const STEPS: usize = 40;
+        let prompts: [Vec<i64>; 3] = [(3..16).collect(), vec![7], vec![9, 8, 7, 30]];
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm");
+        let mut compared = 0;
+        for dir in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()) {
+            let place = dir.to_str().unwrap();
+            let spec = ModelSpec::find(place).unwrap();
+            let weights = ModelFiles::find(place).unwrap().weights().unwrap();
+            let model = spec.load(&weights, TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
+            let tokens = |prompts: &[Vec<i64>], room: usize, kernels: Kernels| {
+                let prompts = Batch::of_prompts(prompts, &Device::Cpu).unwrap();
+                let mut generator = Generator::new(model.as_ref(), prompts).unwrap().with_room(room);
+                let mut cx = Cx::silent().with_kernels(kernels);
+                let steps: Vec<_> = (0..STEPS).map(|_| chosen(&generator.step(&mut cx).unwrap().tokens)).collect();
+                (steps, generator.next().cache.as_ref().unwrap().bytes())
+            };
+            let room = 13 + STEPS;
+            let (whole, bytes) = tokens(&prompts, room, Kernels::Fused);
+            assert_eq!(tokens(&prompts, 0, Kernels::Fused).0, whole, "{place}: without room");
+            assert_eq!(tokens(&prompts, 0, Kernels::Eager).0, whole, "{place}: eager");
+            for (row, prompt) in prompts.iter().enumerate() {
+                let alone: Vec<i64> = tokens(std::slice::from_ref(prompt), room, Kernels::Fused).0.concat();
+                assert_eq!(alone, whole.iter().map(|step| step[row]).collect::<Vec<_>>(), "{place}: row {row} alone");
+            }
+            // A window keeps up to twice its tokens, or the prompt's.
+            let most = spec.cache_bytes(prompts.len(), room, Format::F32).unwrap().unwrap();
+            assert!((most / 2..=4 * most).contains(&bytes), "{place}: {bytes} bytes, {most} by shape");
+            compared += 1;
+        }
+        assert!(compared > 20, "{compared}");
     }
 
     #[test]

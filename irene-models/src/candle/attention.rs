@@ -134,7 +134,7 @@ struct Kernel<'a, T> {
 
 fn of_numbers<T: Number>(heads: [&Tensor; 3], sizes: Sizes, how: &Attention<'_>) -> Result<Tensor> {
     let shape = (sizes.batch, sizes.queries, sizes.heads, sizes.value_width);
-    let mut out = vec![T::ZERO; sizes.batch * sizes.queries * sizes.heads * sizes.value_width];
+    let mut out = T::zeros(sizes.batch * sizes.queries * sizes.heads * sizes.value_width);
     if !out.is_empty() && sizes.keys > 0 {
         let [query, key, value] = [with_rows(heads[0])?, with_rows(heads[1])?, with_rows(heads[2])?];
         let held = [Held::new(&query), Held::new(&key), Held::new(&value)];

@@ -9,6 +9,7 @@ mod gguf;
 mod kernels;
 mod made_up;
 mod masks;
+mod memory;
 mod numbers;
 mod on_cpu;
 pub(crate) mod operations;

@@ -4,14 +4,15 @@
 //! rows, reading takes most of the time, and in a row-major weight an output's next input is pages away. Weights of 16 bits stay so in
 //! memory. Bias and activation are applied to a piece of the result while it is in the cache.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use candle_core::{DType, Result, Tensor, bail};
-use half::{bf16, f16};
-use pulp::bytemuck;
+use half::{bf16, f16, slice::HalfBitsSliceExt};
+use pulp::bytemuck::{self, Pod};
 
 use super::{
     kernels,
+    memory::Memory,
     numbers::{Held, Number, by_number, has_numbers, wide},
     panel_product::{self, Lanes, Rows, WIDTH},
     pieces::{Columns, for_columns, for_pieces, with_scratch},
@@ -29,10 +30,11 @@ pub(crate) struct Panels {
 /// An input's weights for all outputs of a panel lie side by side.
 #[derive(Clone, Debug)]
 enum Stored {
-    Single(Arc<Vec<f32>>),
+    Single(Memory),
     /// Two inputs in bf16, the first in the lower half; the last may have none beside it.
-    Pairs(Arc<Vec<u32>>),
-    Half(Arc<Vec<f16>>),
+    Pairs(Memory),
+    /// f16.
+    Half(Memory),
 }
 
 /// A weight and its bias.
@@ -52,35 +54,32 @@ pub(crate) fn of(weight: &Tensor) -> Option<Result<Panels>> {
                     let bits = |input| if input < inputs { values[place(input, output)].to_bits() } else { 0 };
                     u32::from(bits(2 * step)) | u32::from(bits(2 * step + 1)) << 16
                 };
-                Stored::Pairs(in_panels(inputs.div_ceil(2), outputs, lane))
+                Stored::Pairs(in_panels(inputs.div_ceil(2), outputs, lane)?)
             }
             DType::F16 => {
                 let values = held.numbers::<f16>()?;
-                Stored::Half(in_panels(inputs, outputs, |input, output| values[place(input, output)]))
+                Stored::Half(in_panels(inputs, outputs, |input, output| values[place(input, output)].to_bits())?)
             }
             _ => {
                 let values = held.numbers::<f32>()?;
-                Stored::Single(in_panels(inputs, outputs, |input, output| values[place(input, output)]))
+                Stored::Single(in_panels(inputs, outputs, |input, output| values[place(input, output)])?)
             }
         };
         Ok(Panels { inputs, outputs, stored })
     })
 }
 
-fn in_panels<T: Copy + Default + Send>(
-    steps: usize,
-    outputs: usize,
-    lane: impl Fn(usize, usize) -> T + Sync,
-) -> Arc<Vec<T>> {
-    let mut panels = vec![T::default(); steps * outputs.next_multiple_of(WIDTH)];
-    for_pieces(&mut panels, steps * WIDTH, |panel, lanes| {
-        for column in 0..WIDTH.min(outputs - panel * WIDTH) {
-            for (step, row) in lanes.chunks_exact_mut(WIDTH).enumerate() {
-                row[column] = lane(step, panel * WIDTH + column);
+fn in_panels<T: Pod + Send>(steps: usize, outputs: usize, lane: impl Fn(usize, usize) -> T + Sync) -> Result<Memory> {
+    let fill = |panels: &mut [T]| {
+        for_pieces(panels, steps * WIDTH, |panel, lanes| {
+            for column in 0..WIDTH.min(outputs - panel * WIDTH) {
+                for (step, row) in lanes.chunks_exact_mut(WIDTH).enumerate() {
+                    row[column] = lane(step, panel * WIDTH + column);
+                }
             }
-        }
-    });
-    Arc::new(panels)
+        });
+    };
+    Ok(Memory::filled(steps * outputs.next_multiple_of(WIDTH), fill)?)
 }
 
 /// x W + b for each weight and bias, and the activation.
@@ -103,7 +102,7 @@ fn of_numbers<T: Number>(x: &Tensor, maps: &[Map<'_>], then: Then) -> Result<Vec
     let x_rows = Rows { lanes: &lanes, step: lanes.len() / rows.max(1), count: rows };
     let biases = maps.iter().map(|(_, bias)| bias.map(wide).transpose()).collect::<Result<Vec<_>>>()?;
 
-    let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| vec![T::ZERO; rows * panels.outputs]).collect();
+    let mut outputs: Vec<Vec<T>> = maps.iter().map(|(panels, _)| T::zeros(rows * panels.outputs)).collect();
     let matrices = outputs.iter_mut().zip(maps).map(|(values, (panels, _))| (&mut values[..], panels.outputs));
     for_columns(matrices.collect(), WIDTH, |map, columns| {
         let (first, count) = columns.place();
@@ -164,19 +163,19 @@ impl Panels {
         let later = |step: usize| Rows { lanes: &rows.lanes[step..], ..rows };
         match &self.stored {
             Stored::Single(panels) => {
-                for (number, part) in panels[all].chunks(STEPS * WIDTH).enumerate() {
-                    panel_product::add(Lanes::Single, later(number * STEPS), bytemuck::cast_slice(part), sums);
+                for (number, part) in panels.numbers()[all].chunks(STEPS * WIDTH).enumerate() {
+                    panel_product::add(Lanes::Single, later(number * STEPS), part, sums);
                 }
             }
             Stored::Pairs(panels) => {
-                for (number, part) in panels[all].chunks(STEPS * WIDTH).enumerate() {
+                for (number, part) in panels.numbers()[all].chunks(STEPS * WIDTH).enumerate() {
                     panel_product::add(Lanes::Pair, later(number * STEPS), part, sums);
                 }
             }
             Stored::Half(panels) => {
-                for (number, part) in panels[all].chunks(room.len()).enumerate() {
+                for (number, part) in panels.numbers::<u16>()[all].chunks(room.len()).enumerate() {
                     let room = &mut room[..part.len()];
-                    f16::widen(part, room);
+                    f16::widen(part.reinterpret_cast(), room);
                     panel_product::add(Lanes::Single, later(number * ROOM), bytemuck::cast_slice(room), sums);
                 }
             }
@@ -228,7 +227,7 @@ mod tests {
         let device = Device::Cpu;
         for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 64), (3, 65, 63), (7, 600, 130), (9, 33, 200), (300, 20, 70)]
         {
-            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 2e-3), (DType::BF16, 1e-2)] {
+            for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::F16, 1e-3), (DType::BF16, 5e-3)] {
                 let tensor = |count, seed, dims: &[usize]| {
                     Tensor::from_vec(numbers(count, seed), dims, &device).unwrap().to_dtype(dtype).unwrap()
                 };
@@ -239,7 +238,7 @@ mod tests {
                 let found = affine(&x, &[(&panels, Some(&bias)), (&panels, None)], Then::Relu).unwrap();
                 let [x, weight, bias] = [&x, &weight, &bias].map(|x| x.to_dtype(DType::F64).unwrap());
                 let product = x.matmul(&weight.contiguous().unwrap()).unwrap();
-                let scale = (inputs as f64).sqrt();
+                let scale = product.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap().max(1.0);
                 for (found, expected) in found.iter().zip([product.broadcast_add(&bias).unwrap(), product.clone()]) {
                     let expected = expected.relu().unwrap();
                     let worst = (found.to_dtype(DType::F64).unwrap() - expected).unwrap().abs().unwrap();

@@ -24,7 +24,7 @@ pub(super) fn norm(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, eps: f64)
         let x = x.contiguous()?;
         let held = Held::new(&x);
         let (values, width) = (held.numbers::<T>()?, norm.weight.len());
-        let mut out = vec![T::ZERO; x.elem_count()];
+        let mut out = T::zeros(x.elem_count());
         for_pieces(&mut out, task(width), |number, out| with_scratch(width, |row| {
             for (out, x) in out.chunks_exact_mut(width).zip(values[number * task(width)..].chunks_exact(width)) {
                 T::widen(x, row);
@@ -54,12 +54,12 @@ pub(super) fn norm_of_sum(
         let terms = [held[0].numbers::<T>()?, held[1].numbers::<T>()?];
         let count = x.elem_count();
         let task = task(norm.weight.len());
-        let mut normed = vec![T::ZERO; count];
+        let mut normed = T::zeros(count);
         if !is_kept {
             for_pieces(&mut normed, task, |number, out| norm_sums(terms.map(|x| &x[number * task..]), norm, out, None));
             return Ok((Tensor::from_vec(normed, x.shape(), x.device())?, x.clone()));
         }
-        let mut sums = vec![T::ZERO; count];
+        let mut sums = T::zeros(count);
         for_pairs(&mut normed, &mut sums, task, |number, out, sums| {
             norm_sums(terms.map(|x| &x[number * task..]), norm, out, Some(sums));
         });
@@ -112,7 +112,7 @@ pub(super) fn rotated(x: &Tensor, [cos, sin]: [&Tensor; 2], pairing: Pairing) ->
                let (cos, sin) = (wide(cos)?, wide(sin)?);
                let held = Held::new(&x);
                let (values, steps) = (held.numbers::<T>()?, x.stride());
-               let mut out = vec![T::ZERO; x.elem_count()];
+               let mut out = T::zeros(x.elem_count());
                for_pieces(&mut out, task(width), |number, out| with_scratch(width + rotated, |scratch| {
     let (row, other) = scratch.split_at_mut(width);
                    for (place, out) in out.chunks_exact_mut(width).enumerate() {
@@ -158,7 +158,7 @@ pub(super) fn gated(op: Unary, gate: &Tensor, up: &Tensor) -> Option<Result<Tens
             let held = [Held::new(&gate), Held::new(&up)];
             let (gates, ups) = (held[0].numbers::<T>()?, held[1].numbers::<T>()?);
             let steps = [row_step(&gate), row_step(&up)];
-            let mut out = vec![T::ZERO; gate.elem_count()];
+            let mut out = T::zeros(gate.elem_count());
             for_pieces(&mut out, task(width), |number, out| with_scratch(2 * width, |scratch| {
                 let (row, other) = scratch.split_at_mut(width);
                 for (place, out) in out.chunks_exact_mut(width).enumerate() {

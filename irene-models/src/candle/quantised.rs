@@ -1,7 +1,10 @@
-//! Matrices of numbers in blocks that share scales, as candle multiplies with them: it quantises each row of the other operand to 8
-//! bits, as llama.cpp does.
+//! Matrices of numbers in blocks that share scales, and products with them: of few rows by candle's kernels, of many by dequantising.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use candle_core::{
     CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail,
@@ -9,7 +12,11 @@ use candle_core::{
 };
 use irene_tree::Format;
 
-use super::operations;
+use super::{
+    operations,
+    pieces::for_pieces,
+    product::{Matrix, Tile},
+};
 use crate::tensor::Then;
 
 /// A matrix (outputs, inputs) whose rows are whole blocks.
@@ -21,8 +28,7 @@ pub(crate) struct Quantised {
 
 #[derive(Clone)]
 enum Stored {
-    /// The blocks of the file. candle's `QTensor` would keep a second copy for products of many rows, half as large again, and quantise
-    /// the rows that q8_0 multiplies in larger blocks.
+    /// The blocks of the file alone. candle's `QTensor` would keep a second copy, a third larger.
     Cpu(Arc<dyn QuantizedType>),
     Device(Arc<QTensor>),
     /// Matrices below each other.
@@ -160,8 +166,12 @@ impl Quantised {
 }
 
 fn plain(storage: CpuStorage, dims: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(floats(storage)?, dims, &Device::Cpu)
+}
+
+fn floats(storage: CpuStorage) -> Result<Vec<f32>> {
     match storage {
-        CpuStorage::F32(numbers) => Tensor::from_vec(numbers, dims, &Device::Cpu),
+        CpuStorage::F32(numbers) => Ok(numbers),
         _ => bail!("blocks become 32-bit floats"),
     }
 }
@@ -178,10 +188,79 @@ impl CustomOp1 for Product<'_> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, inputs) = layout.shape().dims2()?;
+        let sizes @ (rows, _) = layout.shape().dims2()?;
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("rows with gaps") };
+        let x = &x.as_slice::<f32>()?[start..end];
+        let product = if rows < self.many() { self.of_few(x, sizes) } else { self.of_many(x, sizes) };
+        Ok((CpuStorage::F32(product?), (rows, self.outputs).into()))
+    }
+}
+
+impl Product<'_> {
+    /// Rows from which on it is faster to dequantise the weight once than to multiply each row with its blocks. Measured on a Zen 5 core
+    /// with 8192 outputs of 2048 inputs: 0.5 ms a row for q4_k and 1.9 ms for q8_0, against 8 ms and 0.4 ms a row.
+    fn many(&self) -> usize {
+        if self.blocks.block_size() < 256 { 6 } else { 64 }
+    }
+
+    /// Each row quantised to 8 bits and multiplied with blocks, as llama.cpp does.
+    fn of_few(&self, x: &[f32], (rows, inputs): (usize, usize)) -> Result<Vec<f32>> {
         let mut product = vec![0.0; rows * self.outputs];
-        self.blocks.matmul_t((rows, inputs, self.outputs), &x.as_slice::<f32>()?[start..end], &mut product)?;
-        Ok((CpuStorage::F32(product), (rows, self.outputs).into()))
+        self.blocks.matmul_t((rows, inputs, self.outputs), x, &mut product)?;
+        Ok(product)
+    }
+
+    /// The weight dequantised, some outputs at a time, so that they stay in a core's cache; rows keep their 32 bits.
+    fn of_many(&self, x: &[f32], (rows, inputs): (usize, usize)) -> Result<Vec<f32>> {
+        const WIDTH: usize = 256;
+        let x = Matrix::new(x, (rows, inputs), inputs).transposed();
+        // (outputs, rows), so that every task has numbers of its own.
+        let mut product = vec![0.0; self.outputs * rows];
+        let fault = OnceLock::new();
+        for_pieces(&mut product, (WIDTH * rows).max(1), |piece, product| {
+            let (first, count) = ((piece * WIDTH) as u32, product.len() / rows);
+            let ids: Vec<u32> = (first..first + count as u32).collect();
+            match self.blocks.embedding(&ids, self.outputs, inputs).and_then(floats) {
+                Ok(weight) => {
+                    let weight = Matrix::new(&weight, (count, inputs), inputs);
+                    Tile::new(product, (count, rows), rows).fill_with_product(weight, x, 1.0);
+                }
+                Err(error) => drop(fault.set(error)),
+            }
+        });
+        if let Some(error) = fault.into_inner() {
+            return Err(error);
+        }
+        let by_row = |row: usize| product[row..].iter().step_by(rows).copied();
+        Ok((0..rows).flat_map(by_row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_few_and_of_many_rows_are_those_of_the_dequantised_weight() {
+        let numbers = |count: usize, seed: usize| -> Vec<f32> {
+            (0..count).map(|i| (((i * 7919 + seed) % 1009) as f32 / 504.0 - 1.0) * ((i % 13) as f32 - 6.0)).collect()
+        };
+        let (outputs, inputs) = (300, 512);
+        let tensor = |rows: usize, seed| Tensor::from_vec(numbers(rows * inputs, seed), (rows, inputs), &Device::Cpu);
+        let weight = tensor(outputs, 3).unwrap();
+        for (format, dtype) in TYPES {
+            let blocks = QTensor::quantize(&weight, dtype).unwrap();
+            let plain = blocks.dequantize(&Device::Cpu).unwrap();
+            let matrix = Quantised::new(&blocks.data().unwrap(), dtype, [outputs, inputs], &Device::Cpu).unwrap();
+            // Rows that are quantised to 8 bits, and rows that are not.
+            for (rows, tolerance) in [(1, 2e-2), (5, 2e-2), (70, 1e-5)] {
+                let x = tensor(rows, rows).unwrap();
+                let found = matrix.affine(&x, None, Then::Nothing).unwrap();
+                let expected = operations::matmul(&x, &plain.t().unwrap()).unwrap();
+                let largest = |x: Tensor| x.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                let apart = largest((&found - &expected).unwrap()) / largest(expected);
+                assert!(apart < tolerance, "{format}, {rows} rows: {apart}");
+            }
+        }
     }
 }

@@ -263,9 +263,8 @@ mod tests {
     #[test]
     fn a_seed_gives_these_tokens() {
         let sampling = Sampling { temperature: 1.0, seed: 42, ..Sampling::default() };
-        assert_eq!(drawn(sampling, &[0.0; 10], 8), GIVEN);
+        assert_eq!(drawn(sampling, &[0.0; 10], 8), [5, 1, 3, 2, 1, 3, 1, 8]);
     }
-    const GIVEN: [i64; 8] = [0; 8];
 
     #[test]
     fn what_cannot_be_drawn_from_is_refused() {

@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use irene_models::{Batch, Cx, Generator, ModelSpec, Run, Sampling, TaskHead, TextEncoder, TextStream};
+use candle_core::Device;
+use irene_models::{Batch, Cache, Cx, Generator, Model, ModelSpec, Run, Sampling, TaskHead, TextEncoder, TextStream};
 use irene_tree::{Size, render};
 
 use super::{
     Args,
     file::GenerationTensors,
     generated::{Memory, Outcome},
-    input::Reader,
+    input::{Input, Reader},
 };
 use crate::{
     commands::{Usage, following, meters, size},
@@ -71,62 +72,92 @@ impl GenerateArgs {
 }
 
 pub(super) fn run(args: &Args, count: usize) -> Result<()> {
-    let sampling = args.generation.sampling()?;
-    let device = args.model.place.device()?;
-    let spec = following::model(&args.model.model)?;
-    let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: true };
-    // The last token is not gone on from.
-    let room = |size: Size| size.keys() + count - 1;
-    // Report what does not fit before reading the weights.
-    let input = args.input.read(reader, |size| {
-        spec.trace(Run { head: TaskHead::Lm, generate: count, ..size.into() })?;
-        check_memory(args, &spec, size.sequences, room(size))
-    })?;
-    let (size, room) = (input.batch.size(), room(input.batch.size()));
-    let ends = spec.end_tokens(args.files(&spec).ok().as_ref())?;
-    let ignores_ends = args.generation.ignore_eos || args.input.is_made_up() || args.output.is_some();
-    let (ends, excluded) = if ignores_ends { (Vec::new(), ends) } else { (ends, Vec::new()) };
-
-    let model = args.model.load(&spec, TaskHead::Lm, &device, None)?;
+    let plan = Plan::new(args, count)?;
+    let model = args.model.load(&plan.spec, TaskHead::Lm, &plan.device, None)?;
     let mut file = args.output.as_ref().map(|_| GenerationTensors::default());
     if let Some(file) = file.as_mut().filter(|_| args.all) {
-        file.add_nodes(model.as_ref(), &input.batch.clone().with_counted_positions()?)?;
+        file.add_nodes(model.as_ref(), &plan.input.batch.clone().with_counted_positions()?)?;
     }
-    let prompt_lens = lens(&input.batch)?;
-    let mut generator = Generator::new(model.as_ref(), input.batch)?;
-    if file.is_some() {
-        generator = generator.with_prompt_logits();
-    }
-    let mut generator =
-        generator.with_sampling(sampling)?.ending_at(ends.iter().copied()).excluding(excluded).with_room(room);
-    let mut texts =
-        input.encoder.as_ref().map(|encoder| Texts::new(encoder, size.sequences, !args.generation.is_json()));
-    let mut outcome = Outcome::new(&spec, prompt_lens, count);
-    while outcome.steps() < count && !generator.has_ended() {
-        let start = Instant::now();
-        let step = generator.step(&mut Cx::silent().with_kernels(args.kernels()))?;
-        outcome.add(start.elapsed().as_secs_f64(), &step.tokens, &ends);
-        if let Some(texts) = &mut texts {
-            texts.add(&step.tokens, &ends)?;
-        }
-        if let Some(file) = &mut file {
-            file.add(&step)?;
-        }
-    }
-    outcome.texts = texts.map(Texts::finish).transpose()?;
+    let (outcome, cache) = plan.generate(args, model.as_ref(), file.as_mut())?;
     if let (Some(file), Some(path)) = (file, &args.output) {
         file.write(path)?;
     }
     let memory = Memory {
-        weights: spec.weight_bytes(TaskHead::Lm, args.model.place.precision())?,
-        cache: generator.next().cache.as_ref().map_or(0, irene_models::Cache::bytes),
-        room,
+        weights: plan.spec.weight_bytes(TaskHead::Lm, args.model.place.precision())?,
+        cache,
+        room: plan.room,
         peak: irene_sampler::peak_memory(&meters::places()),
     };
     if args.generation.is_json() {
         output::print(&outcome.json(&memory))
     } else {
         output::print_text(&outcome.text(&memory)?)
+    }
+}
+
+/// A generation before its weights are read.
+struct Plan {
+    spec: ModelSpec,
+    device: Device,
+    input: Input,
+    sampling: Sampling,
+    count: usize,
+    /// Tokens of each sequence that the cache holds at last.
+    room: usize,
+    /// Tokens that end a sequence.
+    ends: Vec<i64>,
+    /// Tokens that are never chosen.
+    excluded: Vec<i64>,
+}
+
+impl Plan {
+    /// Reads the prompts, and refuses what does not fit.
+    fn new(args: &Args, count: usize) -> Result<Self> {
+        let sampling = args.generation.sampling()?;
+        let device = args.model.place.device()?;
+        let spec = following::model(&args.model.model)?;
+        let reader = Reader { spec: &spec, files: args.files(&spec), device: &device, is_prompt: true };
+        // The last token is not gone on from.
+        let room = |size: Size| size.keys().saturating_add(count - 1);
+        let input = args.input.read(reader, |size| {
+            spec.trace(Run { head: TaskHead::Lm, generate: count, ..size.into() })?;
+            check_memory(args, &spec, size.sequences, room(size))
+        })?;
+        let ends = spec.end_tokens(args.files(&spec).ok().as_ref())?;
+        let ignores_ends = args.generation.ignore_eos || args.input.is_made_up() || args.output.is_some();
+        let (ends, excluded) = if ignores_ends { (Vec::new(), ends) } else { (ends, Vec::new()) };
+        let room = room(input.batch.size());
+        Ok(Self { spec, device, input, sampling, count, room, ends, excluded })
+    }
+
+    /// Runs all steps, and shows the text as it comes; also the bytes of the cache.
+    fn generate(
+        &self,
+        args: &Args,
+        model: &dyn Model,
+        mut file: Option<&mut GenerationTensors>,
+    ) -> Result<(Outcome, u64)> {
+        let batch = self.input.batch.clone();
+        let mut outcome = Outcome::new(&self.spec, lens(&batch)?, self.count);
+        let shows = !args.generation.is_json();
+        let mut texts = self.input.encoder.as_ref().map(|encoder| Texts::new(encoder, batch.sequences(), shows));
+        let mut generator = Generator::new(model, batch)?
+            .with_sampling(self.sampling)?
+            .ending_at(self.ends.iter().copied())
+            .excluding(self.excluded.iter().copied())
+            .with_room(self.room);
+        if file.is_some() {
+            generator = generator.with_prompt_logits();
+        }
+        while outcome.steps() < self.count && !generator.has_ended() {
+            let start = Instant::now();
+            let step = generator.step(&mut Cx::silent().with_kernels(args.kernels()))?;
+            outcome.add(start.elapsed().as_secs_f64(), &step.tokens, &self.ends);
+            texts.iter_mut().try_for_each(|texts| texts.add(&step.tokens, &self.ends))?;
+            file.iter_mut().try_for_each(|file| file.add(&step))?;
+        }
+        outcome.texts = texts.map(Texts::finish).transpose()?;
+        Ok((outcome, generator.next().cache.as_ref().map_or(0, Cache::bytes)))
     }
 }
 
