@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 
-use irene_tree::Size;
+use irene_tree::{Kernels, Parallel, Size};
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use irene_benches::{annotated, gpt2_7b, model};
 use irene_models::{
-    ModelSpec,
+    ModelSpec, Run, TaskHead,
     flexibert::{Design, Head, LayerDesign},
 };
 use irene_regress::DeviceProfile;
@@ -34,6 +34,25 @@ fn trace(criterion: &mut Criterion) {
     });
 }
 
+/// 1,000 tokens of each of 64 sequences after 1,000 of the prompt, as an engine on 8 GPUs runs it.
+fn generation(criterion: &mut Criterion) {
+    let tensor = Parallel { tensor: 8, ..Parallel::default() };
+    for (name, parallel) in [("Llama-3.1-405B", tensor), ("DeepSeek-V3", Parallel { expert: 8, ..tensor })] {
+        let spec = model(name);
+        for kernels in [Kernels::Fused, Kernels::Eager] {
+            let precision = spec.config().precision().unwrap();
+            let size = Size::new(64, 1000);
+            let run = Run { generate: 1000, head: TaskHead::Lm, precision, kernels, parallel, ..size.into() };
+            criterion.bench_function(
+                &format!("trace 64x1000 + 1000 tokens of {name}, {} kernels", kernels.name()),
+                |bench| {
+                    bench.iter(|| spec.trace(black_box(run)).unwrap());
+                },
+            );
+        }
+    }
+}
+
 fn predict(criterion: &mut Criterion) {
     criterion.bench_function("load the bundled profile", |bench| {
         bench.iter(|| DeviceProfile::bundled(black_box("gtx-1080-ti")).map(|profile| profile.provenance).unwrap());
@@ -49,5 +68,5 @@ fn predict(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(name = benches; config = irene_benches::criterion(); targets = trace, predict);
+criterion_group!(name = benches; config = irene_benches::criterion(); targets = trace, generation, predict);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! The side of compare_language_models.py that is not PyTorch: `language_model FOLDER f32|bf16` reads a word a line and answers with
 //! milliseconds: `prompt`, `step1`, `step8`, or `read` (the weights' bytes once); `check` answers with logits of the prompt.
-#![allow(clippy::unwrap_used)] // a comparison that cannot be set up should stop, and say so
+#![allow(clippy::unwrap_used, clippy::panic)] // a comparison that cannot be set up should stop, and say so
 #![allow(clippy::print_stdout)]
 
 use std::{io::BufRead, path::PathBuf, time::Instant};

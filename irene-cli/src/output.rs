@@ -96,6 +96,9 @@ pub(crate) fn what_runs(tree: &Tree) -> String {
     if tree.kernels != Kernels::default() {
         words += &format!(", {} kernels", tree.kernels.name());
     }
+    if !tree.parallel.is_single() {
+        words += &format!(", {} ({} GPUs)", tree.parallel, tree.parallel.gpus());
+    }
     words
 }
 

@@ -1,11 +1,15 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
 
-use irene_tree::{NodeId, OpKind, ParameterId, Quantity, Tree};
+use irene_tree::{NodeId, OpKind, Operation, ParameterId, Quantity, Tree};
 
 use crate::cost;
 
 /// The counts of a node that are summed up the tree.
-pub(crate) const SUMMED: [Quantity; 9] = [
+pub(crate) const SUMMED: [Quantity; 10] = [
     Quantity::NumParameters,
     Quantity::Flops,
     Quantity::MemBytes,
@@ -15,6 +19,7 @@ pub(crate) const SUMMED: [Quantity; 9] = [
     Quantity::CacheBytes,
     Quantity::Kernels,
     Quantity::TiledFlops,
+    Quantity::LinkBytes,
 ];
 
 const MEGA: f64 = 1e6;
@@ -27,64 +32,120 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// A number that is present stays, so that measured trees and trees without their math level are safe. If a child lacks a number, its
 /// parent stays without it. A leaf without an operation must have its own numbers. Counts beyond 2⁶⁴ are unknown.
 pub fn annotate(tree: &mut Tree) {
-    // Whole counts, so that sums are exact whatever their order.
-    let mut totals = vec![[Some(0.0); SUMMED.len()]; tree.nodes().len()];
+    // Whole counts, so that sums are exact whatever their order; not a number where unknown.
+    let mut totals = vec![[0.0; SUMMED.len()]; tree.nodes().len()];
     let shared = shared_parameters(tree);
+    let mut known = Known::default();
     for id in tree.ids().rev() {
-        if tree.is_leaf(id) {
-            totals[id.index()] = leaf_counts(tree, id);
-        }
-        for (quantity, total) in SUMMED.into_iter().zip(&mut totals[id.index()]) {
-            if quantity == Quantity::NumParameters {
-                *total = total.map(|count| count - shared.get(&id).copied().unwrap_or(0.0));
-            }
-            let given = tree.node(id).get(quantity).map(|value| value * unit(quantity));
-            *total = given.or(*total);
-        }
-        for (quantity, total) in SUMMED.into_iter().zip(totals[id.index()]) {
-            let node = tree.node_mut(id);
-            if let (None, Some(count)) = (node.get(quantity), total) {
-                node.set(quantity, count / unit(quantity));
+        let mut own = if tree.is_leaf(id) { known.leaf_counts(tree, id) } else { totals[id.index()] };
+        own[PARAMETERS] -= shared[id.index()];
+        let node = tree.node_mut(id);
+        for (quantity, total) in SUMMED.into_iter().zip(&mut own) {
+            match node.get(quantity) {
+                Some(given) => *total = given * unit(quantity),
+                None if !total.is_nan() => node.set(quantity, *total / unit(quantity)),
+                None => {}
             }
         }
+        let times = node.times();
         if let Some(parent) = tree.parent(id) {
-            let (own, times) = (totals[id.index()], tree.node(id).times());
-            for ((quantity, above), own) in SUMMED.into_iter().zip(&mut totals[parent.index()]).zip(own) {
-                let times = if quantity == Quantity::NumParameters { 1.0 } else { times };
-                *above = above.zip(own).map(|(above, own)| above + times * own);
+            let above = &mut totals[parent.index()];
+            // Parameters are there once, however often a node runs.
+            above[PARAMETERS] += own[PARAMETERS];
+            for (above, own) in above.iter_mut().zip(own).skip(1) {
+                *above += times * own;
             }
         }
     }
 }
 
-/// Numbers that a node's sum counts too often, because several leaves below it read the same parameter.
-fn shared_parameters(tree: &Tree) -> HashMap<NodeId, f64> {
-    let mut latest: HashMap<ParameterId, NodeId> = HashMap::new();
-    let mut shared = HashMap::new();
+/// The place of the parameters among the sums.
+const PARAMETERS: usize = 0;
+
+/// Numbers that each node's sum counts too often, because several leaves below it read the same parameter.
+fn shared_parameters(tree: &Tree) -> Vec<f64> {
+    let mut latest: HashMap<ParameterId, NodeId, BuildHasherDefault<OfId>> = HashMap::default();
+    let mut shared = vec![0.0; tree.nodes().len()];
     for id in tree.ids() {
         let operation = tree.node(id).operation.iter();
         for (parameter, numbers) in operation.flat_map(|op| op.parameters()) {
             let Some(earlier) = parameter.and_then(|parameter| latest.insert(parameter, id)) else { continue };
             // Ids are in pre-order: the nearest ancestor of this node that stands before the earlier one is above both.
             if let Some(both) = tree.ancestors(id).find(|&above| above <= earlier) {
-                *shared.entry(both).or_default() += numbers as f64;
+                shared[both.index()] += numbers as f64;
             }
         }
     }
     shared
 }
 
-fn leaf_counts(tree: &Tree, id: NodeId) -> [Option<f64>; SUMMED.len()] {
-    let node = tree.node(id);
-    let Some(op) = &node.operation else { return [None; SUMMED.len()] };
+/// Ids follow one another, and so do addresses: their low bits are spread over the high ones, which the map looks at first.
+#[derive(Default)]
+struct OfId(u64);
+
+impl OfId {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+}
+
+impl Hasher for OfId {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.write_u64(id.into());
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.write_u64(address as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(Self::SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Counts = [f64; SUMMED.len()];
+
+/// The counts of operations that several nodes have in common.
+#[derive(Default)]
+struct Known(HashMap<*const Operation, Counts, BuildHasherDefault<OfId>>);
+
+impl Known {
+    /// The counts of a leaf, not a number where they are unknown.
+    fn leaf_counts(&mut self, tree: &Tree, id: NodeId) -> Counts {
+        match &tree.node(id).operation {
+            None => [f64::NAN; SUMMED.len()],
+            Some(op) if Arc::strong_count(op) == 1 => counts(tree, op),
+            Some(op) => *self.0.entry(Arc::as_ptr(op)).or_insert_with(|| counts(tree, op)),
+        }
+    }
+}
+
+fn counts(tree: &Tree, op: &Operation) -> Counts {
     let (counted, moved) = (cost::irene(op), cost::physical(op));
     let (parameter_bytes, cache_bytes) = cost::parameter_and_cache_bytes(op);
     let num_parameters = op.parameters().map(|(_, numbers)| numbers).fold(0, u64::saturating_add);
     let copied = if op.kind == OpKind::Copy { moved.bytes } else { 0 };
-    let counts = [num_parameters, counted.flops, counted.bytes, moved.bytes, copied];
-    let further = [parameter_bytes, cache_bytes, moved.kernels, moved.flops];
-    let mut all = counts.into_iter().chain(further);
-    std::array::from_fn(|_| all.next().unwrap_or_default()).map(|count| (count < u64::MAX).then_some(count as f64))
+    // Only a run on several GPUs has links.
+    let sent = if tree.parallel.is_single() { u64::MAX } else { cost::link_bytes(op) };
+    let counts = [
+        num_parameters,
+        counted.flops,
+        counted.bytes,
+        moved.bytes,
+        copied,
+        parameter_bytes,
+        cache_bytes,
+        moved.kernels,
+        moved.flops,
+        sent,
+    ];
+    counts.map(|count| if count < u64::MAX { count as f64 } else { f64::NAN })
 }
 
 /// How many single counts one unit of the interchange format is.
@@ -95,6 +156,7 @@ fn unit(quantity: Quantity) -> f64 {
         | Quantity::MovedBytes
         | Quantity::CopiedBytes
         | Quantity::ParameterBytes
+        | Quantity::LinkBytes
         | Quantity::CacheBytes => MIB,
         _ => 1.0,
     }

@@ -39,6 +39,16 @@
 //! | topk, gather | 0 | operands + E·w |
 //! | grouped linear: rows (r, n) by the experts' weights (experts, p, n) | 2·r·n·p | rows + E·w + the weights of the experts that a row is sent to |
 //!
+//! Several GPUs exchange what each of them has; the counts are those of one GPU. n GPUs add up n tensors by n - 1 additions a number,
+//! which they share as a ring does. [`link_bytes`] has what a GPU sends.
+//!
+//! | operation of n GPUs, each with b bytes | FLOPs | bytes | bytes that a GPU sends |
+//! |---|---|---|---|
+//! | all reduce | E·(n - 1)/n | operands + E·w | 2·b·(n - 1)/n |
+//! | all gather | 0 | operands + E·w | b·(n - 1) |
+//! | all to all | 0 | operands + E·w | b·(n - 1)/n |
+//! | send and receive, of either end | 0 | E·w | b |
+//!
 //! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once. A GELU in one kernel counts 6 FLOPs
 //! a number whatever its form.
 
@@ -57,11 +67,17 @@ pub struct Cost {
 
 /// The cost by IrEne's counting rules. Kernels are those of [`physical`], which IrEne does not count.
 pub fn irene(op: &Operation) -> Cost {
+    let (flops, bytes) = alone(op);
+    let bytes = if op.fused.is_empty() { bytes } else { operand_bytes(op).saturating_add(op.output.bytes()) };
+    Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
+}
+
+/// FLOPs and bytes of an operation as if nothing else were in its kernel.
+fn alone(op: &Operation) -> (u64, u64) {
     let elements = op.output.shape.elements();
     let scaled = |flops: u64, times: u64| (flops.saturating_mul(elements), op.output.bytes().saturating_mul(times));
     let moved_once = || operand_bytes(op).saturating_add(op.output.bytes());
-    let (flops, bytes) = match op.kind {
-        _ if !op.fused.is_empty() => (unfused_flops(op), moved_once()),
+    match op.kind {
         OpKind::MatMul => product(op).counted_once_a_batch(op),
         OpKind::Linear if is_flat(op) => product(op).flattened().counted_once_a_batch(op),
         OpKind::Linear => {
@@ -75,7 +91,9 @@ pub fn irene(op: &Operation) -> Cost {
         OpKind::Dft => (transform_flops(op), scaled(0, 2).1),
         OpKind::Dct => (transform_flops(op).saturating_add(scaled(8, 2).0), scaled(8, 2).1),
         OpKind::Attention => (attention_flops(op), moved_once()),
-        OpKind::CacheWrite | OpKind::TopK | OpKind::Gather => (0, moved_once()),
+        OpKind::CacheWrite | OpKind::TopK | OpKind::Gather | OpKind::AllGather | OpKind::AllToAll => (0, moved_once()),
+        OpKind::AllReduce => (of_others(elements, op.gpus), moved_once()),
+        OpKind::SendRecv => (0, op.output.bytes()),
         OpKind::RmsNorm | OpKind::Rotary => (scaled(by_element(op.kind).0, 0).0, moved_once()),
         OpKind::Sum | OpKind::Scatter => (op.inputs.first().map_or(0, |x| x.shape.elements()), moved_once()),
         OpKind::GroupedLinear => (product(op).flops(), grouped_bytes(op)),
@@ -83,13 +101,7 @@ pub fn irene(op: &Operation) -> Cost {
             let (flops, times) = by_element(kind);
             scaled(flops, times)
         }
-    };
-    Cost { flops: flops.saturating_add(fused_flops(op)), bytes, kernels: kernels(op) }
-}
-
-/// FLOPs of an operation as if nothing else were in its kernel.
-fn unfused_flops(op: &Operation) -> u64 {
-    irene(&Operation { fused: Vec::new(), ..op.clone() }).flops
+    }
 }
 
 /// FLOPs for each number of the output, and how often IrEne counts its bytes.
@@ -137,6 +149,7 @@ pub fn physical(op: &Operation) -> Cost {
         OpKind::Linear if kernels(op) == 2 => operand_bytes(op).saturating_add(output.saturating_mul(3)),
         OpKind::GroupedLinear => grouped_bytes(op),
         OpKind::RmsNorm if op.fused.is_empty() => operand_bytes(op).saturating_add(rms_norm_passes(op)),
+        OpKind::SendRecv => output,
         OpKind::Dft => output.saturating_mul(DFT_MOVES),
         OpKind::Dct => output.saturating_mul(DCT_MOVES),
         _ => operand_bytes(op).saturating_add(output),
@@ -170,6 +183,27 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
         _ => of(|role| matches!(role, Role::Parameter(_))),
     };
     (parameters, of(|role| role == Role::Cache))
+}
+
+/// Bytes that each of the GPUs that exchange tensors sends to others, as a ring does it; it receives as many. 0 for an operation of one GPU.
+pub fn link_bytes(op: &Operation) -> u64 {
+    if op.gpus == 0 {
+        return 0;
+    }
+    let own = operand_bytes(op);
+    match op.kind {
+        OpKind::AllReduce => of_others(own.saturating_mul(2), op.gpus),
+        OpKind::AllGather => own.saturating_mul(op.gpus.saturating_sub(1)),
+        OpKind::AllToAll => of_others(own, op.gpus),
+        OpKind::SendRecv => own,
+        _ => 0,
+    }
+}
+
+/// The part of a whole that belongs to the other GPUs, where each has the same: (n - 1)/n, in whole numbers.
+fn of_others(whole: u64, gpus: u64) -> u64 {
+    let part = u128::from(whole) * u128::from(gpus.saturating_sub(1));
+    part.div_ceil(u128::from(gpus.max(1))).try_into().unwrap_or(u64::MAX)
 }
 
 /// Kernels of an RMS norm run operation by operation: power, mean, addition of eps, root, and two products.

@@ -31,7 +31,13 @@ pub fn complete(tree: &mut Tree) -> Result<Vec<Quantity>> {
         Some(spec) => spec,
         None => ModelSpec::find(&tree.model_name)?,
     };
-    let run = Run { precision: tree.precision, kernels: tree.kernels, generate: tree.generated, ..tree.size.into() };
+    let run = Run {
+        precision: tree.precision,
+        kernels: tree.kernels,
+        parallel: tree.parallel,
+        generate: tree.generated,
+        ..tree.size.into()
+    };
     // A tree does not say which head it has. Most have none, and that gives the error.
     let mut first = None;
     for &head in spec.heads() {

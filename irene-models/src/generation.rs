@@ -75,6 +75,14 @@ impl Visitor for Below<'_> {
         self.depth -= 1;
         self.tree.exit(label, done)
     }
+
+    fn place(&self) -> Option<usize> {
+        self.tree.place()
+    }
+
+    fn repeat(&mut self, place: usize, label: &Label, later: u32, of: usize) {
+        self.tree.repeat(place, label, later, of);
+    }
 }
 
 /// The tree of a generation: `prefill` reads the prompt and gives the first token, each step of `decode` one more.
@@ -82,25 +90,30 @@ impl Visitor for Below<'_> {
 /// # Errors
 /// As [`ModelSpec::trace`].
 pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
+    let mut tree = spec.visitor(run);
+    let run = spec.share(run)?;
     let prompt = Run { generate: 0, keeps_cache: true, ..run };
-    let mut tree = TreeVisitor::new(spec.name(), run.size).followed_in(run.precision, run.kernels);
+    let model = spec.model_of(prompt)?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, run: Run, times| {
-        spec.follow(run, &mut Below { tree, name, size: run.size, times, depth: 0 })
+        spec.follow(model.as_ref(), run, &mut Below { tree, name, size: run.size, times, depth: 0 })
     };
     follow(&mut tree, "prefill".into(), prompt, 1.0)?;
     if run.generate > 1 {
         // The longest step may not be followed and still be too long for the model. What fits its positions is small.
         let longest = run.size.keys().saturating_add(run.generate - 2);
-        let step = Run { size: Size::new(run.size.sequences, 1).after(longest), ..prompt };
-        spec.check(step).map_err(|error| with_way_out(error, run))?;
+        let step = Size::new(run.size.sequences, 1).after(longest);
+        spec.check_length(step).map_err(|error| with_way_out(error, run))?;
         tree.open("decode", "Decode", Level::Module);
         // A window is full when the past and the new token fill it.
         let windows = spec
             .cache(run.kernels)?
             .map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
         let kinks: Vec<usize> = windows.iter().map(|window| window.saturating_sub(1)).collect();
-        for Step { past, times } in steps(run.size.keys(), run.generate - 1, &kinks) {
+        let steps = steps(run.size.keys(), run.generate - 1, &kinks);
+        // A step has about as many nodes as the prompt.
+        tree.reserve(tree.place().unwrap_or_default() * steps.len());
+        for Step { past, times } in steps {
             let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
             follow(&mut tree, format!("past_{past}"), step, times)?;
         }

@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Precision, Size};
+use irene_tree::{Kernels, Parallel, Precision, Size};
 use serde::{Deserialize, Serialize};
 
 /// How a model is followed: input size, number formats, kernels, head, one pass or a generation.
@@ -25,6 +25,8 @@ pub struct Run {
     pub kernels: Kernels,
     /// The head on top of the trunk.
     pub head: TaskHead,
+    /// How the run is spread over GPUs. The tree then has the shapes of one GPU's share, and nodes for what GPUs exchange.
+    pub parallel: Parallel,
     /// Whether the batch has a mask for padding: models then run more operations.
     pub is_padded: bool,
     /// Whether keys and values are kept for later tokens, and the head scores the last token alone, as in a generation's prompt. A pass
@@ -36,7 +38,7 @@ pub struct Run {
     pub shows_math: bool,
 }
 
-/// One pass in 32-bit floats by eager kernels, without head, padding, or cache beyond the size's past; every operation is a node.
+/// One pass on one GPU, in 32-bit floats by eager kernels, without head, padding, or cache beyond the size's past; every operation is a node.
 impl From<Size> for Run {
     fn from(size: Size) -> Self {
         Self {
@@ -44,6 +46,7 @@ impl From<Size> for Run {
             precision: Precision::default(),
             kernels: Kernels::default(),
             head: TaskHead::default(),
+            parallel: Parallel::default(),
             is_padded: false,
             keeps_cache: false,
             generate: 0,
@@ -107,6 +110,12 @@ impl CacheShape {
     /// Layers of one shape, which keep all tokens.
     pub fn uniform(layers: usize, heads: usize, width: usize) -> Self {
         Self(vec![LayerCache { heads, key_width: width, value_width: width, window: None }; layers])
+    }
+
+    /// The share of one of the GPUs that share every layer; heads that are fewer than GPUs are on several.
+    pub(crate) fn shared_by(mut self, gpus: usize) -> Self {
+        self.0.iter_mut().for_each(|layer| layer.heads = (layer.heads / gpus).max(1));
+        self
     }
 
     /// Numbers that the whole cache holds of one sequence after `past` tokens.

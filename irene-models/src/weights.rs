@@ -1,6 +1,11 @@
-use std::{borrow::Cow, cell::Cell, rc::Rc};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
 
-use irene_tree::{Format, Level, ParameterId, Precision, Role, Shape};
+use irene_tree::{Format, Level, Parallel, ParameterId, Precision, Role, Shape};
 
 use crate::{Label, Result, Tensor};
 
@@ -56,14 +61,38 @@ pub struct Weights<'a> {
     source: &'a dyn WeightSource,
     /// The number of parameters of the whole model loaded so far, which gives the next one its id.
     loaded: Rc<Cell<u32>>,
+    /// A hash of the formats of those that were loaded since it was last asked for.
+    formats: Rc<Cell<u64>>,
     key: String,
     name: Cow<'static, str>,
+    parallel: Parallel,
 }
 
 impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
-        Self { source, loaded: Rc::default(), key: String::new(), name: Cow::Borrowed("root") }
+        let (key, name) = (String::new(), Cow::Borrowed("root"));
+        Self { source, loaded: Rc::default(), formats: Rc::default(), key, name, parallel: Parallel::default() }
+    }
+
+    /// The share that one of several GPUs has, in shapes alone.
+    pub fn shared_by(self, parallel: Parallel) -> Self {
+        Self { parallel, ..self }
+    }
+
+    /// The number of parameters of the whole model loaded so far.
+    pub(crate) fn loaded(&self) -> u32 {
+        self.loaded.get()
+    }
+
+    /// A hash of the formats of the parameters that were loaded since this was last called.
+    pub(crate) fn take_formats(&self) -> u64 {
+        self.formats.take()
+    }
+
+    /// How the run is spread over GPUs.
+    pub fn parallel(&self) -> Parallel {
+        self.parallel
     }
 
     /// The formats of parameters, activations and cache.
@@ -77,12 +106,14 @@ impl<'a> Weights<'a> {
     }
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
-        Self { source: self.source, loaded: Rc::clone(&self.loaded), key, name }
+        let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
+        Self { source: self.source, loaded, formats, key, name, parallel: self.parallel }
     }
 
     /// The same place in another source, such as one that reads the keys of another code.
     pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
-        Weights { source, loaded: Rc::clone(&self.loaded), key: self.key.clone(), name: self.name.clone() }
+        let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
+        Weights { source, loaded, formats, key: self.key.clone(), name: self.name.clone(), parallel: self.parallel }
     }
 
     /// Where the parameters come from.
@@ -169,6 +200,9 @@ impl<'a> Weights<'a> {
     /// Gives the parameter an id of its own. To tie parameters, load one and give it to both.
     fn identified(&self, parameter: Tensor) -> Result<Tensor> {
         let place = self.loaded.replace(self.loaded.get() + 1);
+        let mut hasher = DefaultHasher::new();
+        (self.formats.get(), parameter.format()).hash(&mut hasher);
+        self.formats.set(hasher.finish());
         Ok(parameter.with_role(Role::Parameter(Some(ParameterId::new(place)))))
     }
 

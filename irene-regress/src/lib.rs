@@ -48,6 +48,7 @@ mod error;
 mod evaluate;
 mod explain;
 mod floor;
+mod gpus;
 mod interval;
 mod memory;
 mod noise;

@@ -3,7 +3,7 @@ use irene_tree::{Node, Quantity, Role, Tree};
 /// Bytes of a MiB.
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The device memory that a run takes, bytes.
+/// The device memory that a run takes of one GPU, bytes; in a pipeline, of the mean stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryUse {
     /// All of the model's parameters.
@@ -28,7 +28,8 @@ impl MemoryUse {
         };
         let leaves = tree.nodes().iter().filter(|node| node.level().is_leaf());
         let activations = leaves.filter_map(activations).fold(0.0, f64::max);
-        Some(Self { weights: weights(tree)?, cache: MIB * cache, activations: MIB * activations })
+        let stages = tree.parallel.pipeline.max(1) as f64;
+        Some(Self { weights: weights(tree)? / stages, cache: MIB * cache / stages, activations: MIB * activations })
     }
 
     /// All of it, bytes.

@@ -4,7 +4,9 @@ use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
 use crate::{
-    Error, Explanation, MemoryUse, Provenance, Result, Store, paper,
+    Error, Explanation, MemoryUse, Provenance, Result, Store,
+    gpus::sum_over_gpus,
+    paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
 };
 
@@ -118,13 +120,14 @@ impl DeviceProfile {
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
     /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero and
-    /// all of a tree in number formats that it was not trained on, and writes method and provenance into the tree's field `predictor`.
+    /// all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
     /// [`Error::Tree`] for a tree that breaks the rules of one; those of [`Predictor::predict`]; [`Error::NotFinite`].
     pub fn predict(&self, tree: &mut Tree) -> Result<()> {
         tree.check()?;
         self.predictor.predict(tree)?;
+        sum_over_gpus(tree);
         for id in tree.ids() {
             let Some(energy) = tree.node(id).get(Quantity::PredictedEnergy) else { continue };
             if !energy.is_finite() {

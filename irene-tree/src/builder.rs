@@ -1,8 +1,10 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Map;
 
-use crate::{Error, Kernels, Level, Marks, Node, Operation, Precision, Result, Size, Tree, quantity::Values};
+use crate::{
+    Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Role, Size, Tree, quantity::Values,
+};
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
 ///
@@ -38,6 +40,7 @@ impl TreeBuilder {
             generated: 0,
             precision: Precision::default(),
             kernels: Kernels::default(),
+            parallel: Parallel::default(),
             extra: Map::new(),
             nodes: Vec::new(),
         };
@@ -47,6 +50,12 @@ impl TreeBuilder {
     /// Sets the number formats and kernels; the default is 32-bit floats and eager kernels.
     pub fn followed_in(mut self, precision: Precision, kernels: Kernels) -> Self {
         (self.tree.precision, self.tree.kernels) = (precision, kernels);
+        self
+    }
+
+    /// Sets how the run is spread over GPUs; the default is one.
+    pub fn spread_over(mut self, parallel: Parallel) -> Self {
+        self.tree.parallel = parallel;
         self
     }
 
@@ -71,6 +80,48 @@ impl TreeBuilder {
         &mut self.tree.nodes[index as usize]
     }
 
+    /// The place that the next node gets, by which [`repeat`](Self::repeat) finds it.
+    pub fn place(&self) -> usize {
+        self.tree.nodes.len()
+    }
+
+    /// Makes room for so many nodes more, so that they need not move while the tree grows.
+    pub fn reserve(&mut self, nodes: usize) {
+        self.tree.nodes.reserve(nodes);
+    }
+
+    /// Adds a node below the open one that equals the one at a place, which stands there too, with everything below it. It has this
+    /// name, and its parameters come `later` than those of the other.
+    pub fn repeat(&mut self, place: usize, name: &str, later: u32) {
+        let open = self.open.last().map(|&open| open as usize);
+        let known = self.tree.nodes.get(place).filter(|first| place > 0 && Some(first.parent as usize) == open);
+        let (Some(open), Some(first)) = (open, known) else {
+            self.misuse = Some("repeat() of a node that is not below the open one");
+            return;
+        };
+        let (len, old) = (first.subtree_len as usize, first.scope.len());
+        let above = format!("{}.{name}", self.tree.nodes[open].scope);
+        let moved = self.tree.nodes.len() - place;
+        self.tree.nodes.reserve(len);
+        for index in place..place + len {
+            let node = &self.tree.nodes[index];
+            let mut scope = String::with_capacity(above.len() + node.scope.len() - old);
+            scope.extend([&above, &node.scope[old..]]);
+            let parent = if index == place { open as u32 } else { node.parent + moved as u32 };
+            let operation = node.operation.as_ref().map(|operation| repeated(operation, later));
+            let node = Node {
+                scope: scope.into_boxed_str(),
+                instance_type: node.instance_type.clone(),
+                parent,
+                operation,
+                id: None,
+                extra: None,
+                ..*node
+            };
+            self.tree.nodes.push(node);
+        }
+    }
+
     /// Closes the node entered last.
     pub fn leave(&mut self) {
         match self.open.pop() {
@@ -86,12 +137,15 @@ impl TreeBuilder {
     ///
     /// # Errors
     /// [`Error::Build`] if nothing was entered, a node is still open, or there is more than one root.
-    pub fn finish(self) -> Result<Tree> {
+    pub fn finish(mut self) -> Result<Tree> {
         let reason = match self.misuse {
             Some(reason) => reason,
             None if self.tree.nodes.is_empty() => "no node was entered",
             None if !self.open.is_empty() => "a node was entered and not left",
-            None => return Ok(self.tree),
+            None => {
+                self.tree.place_on_gpus();
+                return Ok(self.tree);
+            }
         };
         Err(Error::Build { model: self.tree.model_name, reason })
     }
@@ -127,12 +181,27 @@ impl TreeBuilder {
             subtree_len: 1,
             values: Values::default(),
             times: 1.0,
+            gpus: 1,
             id: None,
             size: None,
-            operation: operation.map(Box::new),
+            operation: operation.map(Arc::new),
             marks: Marks::default(),
             extra: None,
         });
         index
     }
+}
+
+/// The operation with its parameters so many places later; without any it is the same one.
+fn repeated(operation: &Arc<Operation>, later: u32) -> Arc<Operation> {
+    if operation.parameters().all(|(id, _)| id.is_none()) {
+        return Arc::clone(operation);
+    }
+    let mut own = Operation::clone(operation);
+    for operand in &mut own.inputs {
+        if let Role::Parameter(Some(id)) = &mut operand.role {
+            *id = id.later(later);
+        }
+    }
+    Arc::new(own)
 }

@@ -78,7 +78,7 @@ fn is_equal(a: &Node, b: &Node, a_layer: &Node, b_layer: &Node) -> bool {
     path(a, a_layer) == path(b, b_layer)
         && a.is_instance_of(b.instance_type())
         && (a.level, a.depth, a.size, a.marks, a.subtree_len) == (b.level, b.depth, b.size, b.marks, b.subtree_len)
-        && a.times == b.times
+        && (a.times, a.gpus) == (b.times, b.gpus)
         && Quantity::all().all(|quantity| is_close(a.get(quantity), b.get(quantity)))
         && is_same_operation(a.operation.as_deref(), b.operation.as_deref())
 }
@@ -100,7 +100,8 @@ fn is_same_operation(a: Option<&Operation>, b: Option<&Operation>) -> bool {
     };
     match (a, b) {
         (Some(a), Some(b)) => {
-            (a.kind, &a.fused, a.pairs, a.on_host) == (b.kind, &b.fused, b.pairs, b.on_host)
+            (a.kind, &a.fused, a.pairs, a.touched, a.gpus, a.on_host)
+                == (b.kind, &b.fused, b.pairs, b.touched, b.gpus, b.on_host)
                 && a.inputs.iter().map(anonymous).eq(b.inputs.iter().map(anonymous))
                 && anonymous(&a.output) == anonymous(&b.output)
         }

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -130,12 +130,14 @@ pub struct Node {
     pub(crate) subtree_len: u32,
     pub(crate) values: Values,
     pub(crate) times: f64,
+    /// GPUs that run it at the same time. Its counts and its latency are those of one of them, its energy that of all.
+    pub gpus: u32,
     /// The identifier in the interchange format; the position gives one if it is absent.
     pub id: Option<Box<str>>,
     /// The input size of the node and everything below it, where it differs from the node above: in a generation's steps.
     pub size: Option<Size>,
-    /// The tensor operation behind a leaf, where it is known.
-    pub operation: Option<Box<Operation>>,
+    /// The tensor operation behind a leaf, where it is known. Equal layers have one in common.
+    pub operation: Option<Arc<Operation>>,
     /// Warnings about the predicted energy.
     pub marks: Marks,
     /// Fields of the interchange format that are not ours, kept as they were read.

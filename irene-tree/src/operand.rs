@@ -14,6 +14,11 @@ impl ParameterId {
     pub fn new(place: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(place))
     }
+
+    /// The parameter this many places later.
+    pub fn later(self, places: u32) -> Self {
+        Self(self.0.saturating_add(places))
+    }
 }
 
 /// The role of a tensor in the operation that reads or writes it.

@@ -93,6 +93,14 @@ pub enum OpKind {
     Attention,
     /// New keys and values stored behind those in the cache.
     CacheWrite,
+    /// The sum of the GPUs' tensors, which each of them gets.
+    AllReduce,
+    /// The GPUs' tensors beside each other, which each of them gets.
+    AllGather,
+    /// A tensor sent from one stage of a pipeline to the next.
+    SendRecv,
+    /// Rows of each GPU sent to the GPUs that have their experts, or back.
+    AllToAll,
 }
 
 impl OpKind {
@@ -141,6 +149,10 @@ impl OpKind {
             Self::Fill => "fill",
             Self::Attention => "FusedAttention",
             Self::CacheWrite => "CacheWrite",
+            Self::AllReduce => "AllReduce",
+            Self::AllGather => "AllGather",
+            Self::SendRecv => "SendRecv",
+            Self::AllToAll => "AllToAll",
         }
     }
 }
@@ -172,6 +184,9 @@ pub struct Operation {
     /// Numbers of a [`GroupedLinear`](OpKind::GroupedLinear)'s weight that are read: those of the experts that some row is sent to.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub touched: u64,
+    /// GPUs that exchange their tensors; 0 for an operation of one GPU.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u64,
     /// True for arithmetic on sizes that runs on the host and launches nothing (GPT-2's `ns - nd`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
@@ -184,7 +199,7 @@ fn is_zero(count: &u64) -> bool {
 impl Operation {
     /// An operation that runs on the device.
     pub fn new(kind: OpKind, inputs: &[Operand], output: Operand) -> Self {
-        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, touched: 0, on_host: false }
+        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, touched: 0, gpus: 0, on_host: false }
     }
 
     /// Arithmetic on one 64-bit integer on the host.
@@ -251,6 +266,8 @@ mod stored {
         #[serde(default)]
         touched: u64,
         #[serde(default)]
+        gpus: u64,
+        #[serde(default)]
         on_host: bool,
         /// Only in older files, which have shapes in place of operands.
         dtype: Option<Format>,
@@ -293,8 +310,8 @@ mod stored {
             {
                 (ids.role, ids.format) = (Role::Ids, Format::I64);
             }
-            let Stored { kind, fused, pairs, touched, on_host, .. } = stored;
-            Self { kind, inputs, output, fused, pairs, touched, on_host }
+            let Stored { kind, fused, pairs, touched, gpus, on_host, .. } = stored;
+            Self { kind, inputs, output, fused, pairs, touched, gpus, on_host }
         }
     }
 

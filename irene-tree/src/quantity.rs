@@ -25,6 +25,8 @@ pub enum Quantity {
     Kernels,
     /// Floating point operations of a machine that computes products in whole tiles of 64 by 64 outputs, in millions.
     TiledFlops,
+    /// Bytes that one GPU sends to others, MiB; it receives as many. Only a run on several GPUs has any.
+    LinkBytes,
     /// CPU utilisation, percent.
     Cpu,
     /// Memory utilisation, percent.
@@ -80,6 +82,7 @@ const DEFINITIONS: [Definition; Quantity::COUNT] = [
     define(Quantity::CacheBytes, "cache_bytes", "MiB"),
     define(Quantity::Kernels, "kernels", "launches"),
     define(Quantity::TiledFlops, "tiled_flops", "MFLOP"),
+    define(Quantity::LinkBytes, "link_bytes", "MiB"),
     define(Quantity::Cpu, "cpu", "%"),
     define(Quantity::Mem, "mem", "%"),
     define(Quantity::Gpu, "gpu", "%"),

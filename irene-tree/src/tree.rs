@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value};
 
-use crate::{Kernels, Level, Marks, Node, Precision, Quantity, Size};
+use crate::{Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Quantity, Size};
 
 /// Identifies a node of one tree by its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub struct Tree {
     pub precision: Precision,
     /// How operations became kernels.
     pub kernels: Kernels,
+    /// How the run is spread over GPUs. Shapes and counts are those of one GPU's share.
+    pub parallel: Parallel,
     /// Fields beside `frontend_tree` that are not ours, kept as they were read.
     pub extra: Map<String, Value>,
     pub(crate) nodes: Vec<Node>,
@@ -108,24 +110,7 @@ impl Tree {
     ///
     /// The numbers of the nodes that stay do not change: a parent still counts the removed nodes.
     pub fn filtered(&self, keep: impl Fn(&Node) -> bool) -> Self {
-        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
-        let mut new_index = vec![0; self.nodes.len()];
-        let mut index = 0;
-        while index < self.nodes.len() {
-            let node = &self.nodes[index];
-            if index > 0 && !keep(node) {
-                index += node.subtree_len as usize;
-                continue;
-            }
-            new_index[index] = nodes.len() as u32;
-            nodes.push(Node { parent: new_index[node.parent as usize], subtree_len: 1, ..node.clone() });
-            index += 1;
-        }
-        for index in (1..nodes.len()).rev() {
-            let len = nodes[index].subtree_len;
-            let parent = nodes[index].parent as usize;
-            nodes[parent].subtree_len += len;
-        }
+        let nodes = kept(self.nodes.iter().map(Cow::Borrowed), keep);
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
     }
 
@@ -153,6 +138,13 @@ impl Tree {
     /// A module that has nothing but operations is left without children, which [`check`](Self::check) refuses.
     pub fn without_math(&self) -> Self {
         self.filtered(|node| node.level() != Level::Math)
+    }
+
+    /// The same, of a tree that nobody needs any more.
+    pub fn into_without_math(mut self) -> Self {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.nodes = kept(nodes.into_iter().map(Cow::Owned), |node| node.level() != Level::Math);
+        self
     }
 
     /// The sum over the node's children of times x value. `None` if one of them is unknown.
@@ -208,6 +200,9 @@ impl Tree {
                 if self.kernels != Kernels::default() {
                     run += &format!("/{}", self.kernels.name());
                 }
+                if !self.parallel.is_single() {
+                    run += &format!("/{}", self.parallel);
+                }
                 format!("{}/{run}/{}", self.model_name, id.0)
             }
         }
@@ -221,9 +216,59 @@ impl Tree {
         }
     }
 
+    /// Says of every node how many GPUs run it: those of a stage, both ends of what is sent from stage to stage, and all GPUs above it.
+    pub(crate) fn place_on_gpus(&mut self) {
+        let parallel = self.parallel;
+        if parallel.is_single() {
+            return;
+        }
+        let count = |gpus: usize| u32::try_from(gpus).unwrap_or(u32::MAX);
+        let (of_stage, all) = (count(parallel.gpus_of_stage()), count(parallel.gpus()));
+        self.nodes.iter_mut().for_each(|node| node.gpus = of_stage);
+        if parallel.pipeline == 1 {
+            return;
+        }
+        let is_sent = |node: &Node| node.operation.as_ref().is_some_and(|op| op.kind == OpKind::SendRecv);
+        for index in 0..self.nodes.len() {
+            if !is_sent(&self.nodes[index]) {
+                continue;
+            }
+            self.nodes[index].gpus = of_stage.saturating_mul(2);
+            let mut above = index;
+            while above > 0 {
+                above = self.nodes[above].parent as usize;
+                self.nodes[above].gpus = all;
+            }
+        }
+    }
+
     fn subtree_end(&self, id: NodeId) -> usize {
         id.index() + self.node(id).subtree_len as usize
     }
+}
+
+/// The nodes in pre-order without those that `keep` refuses and everything below them.
+fn kept<'n>(nodes: impl ExactSizeIterator<Item = Cow<'n, Node>>, keep: impl Fn(&Node) -> bool) -> Vec<Node> {
+    let mut new_index = vec![0; nodes.len()];
+    let mut kept: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut next = 0;
+    for (index, node) in nodes.enumerate() {
+        if index < next {
+            continue;
+        }
+        if index > 0 && !keep(&node) {
+            next = index + node.subtree_len as usize;
+            continue;
+        }
+        new_index[index] = kept.len() as u32;
+        kept.push(Node { parent: new_index[node.parent as usize], subtree_len: 1, ..node.into_owned() });
+    }
+    for index in (1..kept.len()).rev() {
+        let len = kept[index].subtree_len;
+        let parent = kept[index].parent as usize;
+        kept[parent].subtree_len += len;
+    }
+    kept
 }
 
 /// `bert-base-uncased 8x128`: the model at a size; `gpt2 1x128 and 32 generated in bf16, fused` where there is more to say.
@@ -236,6 +281,9 @@ impl fmt::Display for Tree {
         if self.precision != Precision::default() {
             write!(f, " in {}", self.precision)?;
         }
-        if self.kernels != Kernels::default() { write!(f, ", {}", self.kernels.name()) } else { Ok(()) }
+        if self.kernels != Kernels::default() {
+            write!(f, ", {}", self.kernels.name())?;
+        }
+        if self.parallel.is_single() { Ok(()) } else { write!(f, ", {}", self.parallel) }
     }
 }

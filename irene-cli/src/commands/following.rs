@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use irene_models::{ModelSpec, Run, TaskHead};
-use irene_tree::{Kernels, Precision, Size};
+use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use super::{Usage, size, size_or_zero};
+use super::{Usage, gpus, size, size_or_zero};
 use crate::output;
 
 /// The input size.
@@ -87,6 +87,45 @@ pub(crate) struct RunArgs {
     /// The head on top of the trunk [default: none]
     #[arg(long, value_enum)]
     head: Option<HeadName>,
+}
+
+/// How the run is spread over GPUs.
+#[derive(clap::Args, Clone, Copy)]
+#[command(next_help_heading = "Several GPUs")]
+pub(crate) struct ParallelArgs {
+    /// GPUs that share every layer [default: 1]
+    #[arg(long, value_name = "GPUS", value_parser = gpus)]
+    tensor_parallel: Option<usize>,
+    /// Stages, each with a part of the layers [default: 1]
+    #[arg(long, value_name = "STAGES", value_parser = gpus)]
+    pipeline_parallel: Option<usize>,
+    /// GPUs of a stage that experts are spread over [default: 1]
+    #[arg(long, value_name = "GPUS", value_parser = gpus)]
+    expert_parallel: Option<usize>,
+    /// Copies of the model, each with a part of the batch [default: 1]
+    #[arg(long, value_name = "COPIES", value_parser = gpus)]
+    data_parallel: Option<usize>,
+}
+
+impl ParallelArgs {
+    pub(crate) fn parallel(self) -> Parallel {
+        Parallel {
+            tensor: self.tensor_parallel.unwrap_or(1),
+            pipeline: self.pipeline_parallel.unwrap_or(1),
+            expert: self.expert_parallel.unwrap_or(1),
+            data: self.data_parallel.unwrap_or(1),
+        }
+    }
+
+    /// The flags that are given.
+    pub(crate) fn flags(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--tensor-parallel", self.tensor_parallel.is_some()),
+            ("--pipeline-parallel", self.pipeline_parallel.is_some()),
+            ("--expert-parallel", self.expert_parallel.is_some()),
+            ("--data-parallel", self.data_parallel.is_some()),
+        ]
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

@@ -194,6 +194,13 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of GPUs.
+pub(crate) fn gpus(text: &str) -> Result<usize, String> {
+    let most = irene_tree::Parallel::MOST;
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
 /// A size that may be 0.
 pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "expected a whole number of at least 0".into())

@@ -1,4 +1,5 @@
 use anyhow::Result;
+use irene_models::Run;
 use irene_tree::{
     Quantity, Tree, jsonl,
     render::{self, Column, Table, TableOptions},
@@ -6,7 +7,7 @@ use irene_tree::{
 
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
-    following::{self, RunArgs, SizesArgs},
+    following::{self, ParallelArgs, RunArgs, SizesArgs},
     refuse,
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
   irene trace gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace gpt2 --sequences 8 --past 512
+  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 100 --head lm --kernels fused --tensor-parallel 4 --depth 3
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
     /// Models, each a built-in name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input
@@ -33,6 +35,8 @@ pub(crate) struct Args {
     sizes: SizesArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    parallel: ParallelArgs,
     #[command(flatten)]
     output: TreeOutputArgs,
     /// Show the tree to this depth (text)
@@ -89,7 +93,7 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
     for name in &args.models {
         let spec = following::model(name)?;
         for (place, size) in sizes.iter().enumerate() {
-            let run = args.run.run(&spec, *size, args.math)?;
+            let run = Run { parallel: args.parallel.parallel(), ..args.run.run(&spec, *size, args.math)? };
             trees.push(spec.trace(run)?);
             if place == 0 {
                 following::tell_what_is_left_out(&spec, run)?;
@@ -105,10 +109,18 @@ fn folded(args: &Args, tree: &Tree) -> Tree {
 
 fn text(args: &Args, tree: &Tree) -> String {
     let shown = folded(args, tree);
-    let options =
-        TableOptions { columns: SHOWN.map(Column::Value).to_vec(), max_depth: args.depth.unwrap_or(usize::MAX) };
+    let mut columns = SHOWN.map(Column::Value).to_vec();
+    if !tree.parallel.is_single() {
+        columns.insert(2, Column::Value(Quantity::LinkBytes));
+    }
+    let options = TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) };
     let table = Table::new(&shown, &options).fitted(output::width());
-    format!("{table}{}", output::legend_of_folding(&shown, tree, args.depth))
+    let share = if tree.parallel.is_single() {
+        String::new()
+    } else {
+        format!("one GPU's share of {} ({} GPUs)\n\n", tree.parallel, tree.parallel.gpus())
+    };
+    format!("{share}{table}{}", output::legend_of_folding(&shown, tree, args.depth))
 }
 
 /// A row a setting.

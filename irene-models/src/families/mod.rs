@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn every_architecture_has_its_row() {
         let rows: Vec<_> = all().map(|family| family.model_type).collect();
-        let mut known: Vec<_> = crate::models::architectures().map(|known| known.model_type()).collect();
+        let mut known: Vec<_> = crate::models::architectures().map(crate::Architecture::model_type).collect();
         assert!(known.iter().all(|known| rows.contains(known)), "{known:?} {rows:?}");
         known.dedup();
         assert_eq!(known.len(), rows.len());

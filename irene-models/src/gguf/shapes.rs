@@ -9,18 +9,28 @@ pub(crate) struct StoredShapes {
     file: Gguf,
     names: Names,
     precision: Precision,
+    /// Whether parameters have the sizes of one GPU's share.
+    is_share: bool,
 }
 
 impl StoredShapes {
     /// The parameters of this file, with activations and cache in these formats.
     pub(crate) fn new(file: Gguf, precision: Precision) -> Result<Self> {
-        Ok(Self { names: file.names()?, file, precision })
+        Ok(Self { names: file.names()?, file, precision, is_share: false })
+    }
+
+    /// The same for one of several GPUs: parameters may be smaller than they are stored.
+    pub(crate) fn shared(self, is_share: bool) -> Self {
+        Self { is_share, ..self }
     }
 }
 
 impl WeightSource for StoredShapes {
     fn parameter(&self, key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let place = self.file.place_of(&self.names, key, shape)?;
+        let place = match self.names.place(key) {
+            Some(place) if self.is_share => place,
+            _ => self.file.place_of(&self.names, key, shape)?,
+        };
         let stored = self.file.tensor(&place.name).map_or(self.precision.weights, |stored| stored.format);
         Ok(Tensor::of_shape(shape, stored))
     }

@@ -17,7 +17,7 @@ pub struct ExpertWeights {
 }
 
 /// How a checkpoint stores the layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Stacked<'a> {
     /// One tensor (experts, outputs, inputs) under this key.
     OutputsFirst(&'a str),
@@ -54,12 +54,12 @@ impl ExpertWeights {
         let (operand, each) = match stacked {
             Stacked::OutputsFirst(key) => {
                 let all = weights.parameter(key, shape)?;
-                (all.operand(), of_each(&all, |one| Weight::of_linear(one))?)
+                (all.operand(), of_each(&all, Weight::of_linear)?)
             }
             Stacked::InputsFirst(key) => {
                 let all = weights.parameter(key, [experts, inputs, outputs])?;
                 let operand = all.operand();
-                (Operand::new(shape, operand.format, operand.role), of_each(&all, |one| Weight::of_conv1d(one))?)
+                (Operand::new(shape, operand.format, operand.role), of_each(&all, Weight::of_conv1d)?)
             }
             Stacked::Apart(keys) => apart(weights, keys, shape)?,
         };
@@ -69,6 +69,11 @@ impl ExpertWeights {
 
     pub(crate) fn operands(&self) -> impl Iterator<Item = Operand> {
         std::iter::once(self.operand).chain(self.bias.as_ref().map(Tensor::operand))
+    }
+
+    /// How many experts there are, on one GPU.
+    pub(crate) fn experts(&self) -> f64 {
+        self.operand.shape.dims().first().map_or(0.0, |&experts| experts as f64)
     }
 
     /// Numbers in the weight of one expert.

@@ -140,10 +140,10 @@ pub struct Distinct {
 /// # Errors
 /// As [`ModelSpec::trace`].
 pub fn distinct(spec: &ModelSpec, run: impl Into<Run>, levels: &[Level]) -> Result<Vec<Distinct>> {
-    let run = run.into();
+    let run = spec.share(run.into())?;
     let tree = TreeVisitor::new(spec.name(), run.size);
     let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| Ok(to_measure.key));
-    spec.follow(run, &mut visitor)?;
+    spec.follow(spec.model_of(run)?.as_ref(), run, &mut visitor)?;
     let (tree, found) = visitor.finish()?;
     let nodes = tree.nodes().iter().zip(found).filter_map(|(node, found)| {
         let MeasuredNode { figures: key, is_shared } = found?;

@@ -40,6 +40,6 @@ const ARCHITECTURES: &[&dyn Architecture] = &[
 
 /// Every architecture, by its config's `model_type`.
 pub fn architectures() -> impl Iterator<Item = &'static dyn Architecture> {
-    let decoders = DECODERS.iter().map(|decoder| -> &dyn Architecture { *decoder });
+    let decoders = DECODERS.iter().copied().map(|decoder| decoder as &dyn Architecture);
     ARCHITECTURES.iter().copied().chain(decoders)
 }

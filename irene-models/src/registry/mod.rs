@@ -1,8 +1,9 @@
 mod find;
+mod share;
 
 use std::cell::Cell;
 
-use irene_tree::{Format, Kernels, Precision, Quantity, Shape, Size, Tree};
+use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
@@ -48,6 +49,11 @@ pub trait Architecture: Sync {
     /// [`Error::Config`] for a missing or contradictory field.
     fn cache(&self, _config: &Config, _kernels: Kernels) -> Result<Option<CacheShape>> {
         Ok(None)
+    }
+
+    /// Whether several GPUs can share a copy of the model: then [`build`](Self::build) gives one GPU's share, by [`Weights::parallel`].
+    fn is_shared_by_gpus(&self) -> bool {
+        false
     }
 
     /// Builds the model with one of its heads.
@@ -231,12 +237,17 @@ impl ModelSpec {
     /// # Errors
     /// As [`Architecture::build`]; [`Error::Input`] for a head that the model does not have.
     pub fn build_with_head(&self, source: &dyn WeightSource, head: TaskHead) -> Result<Box<dyn Model>> {
+        self.build_share(source, head, Parallel::default())
+    }
+
+    /// One GPU's share of the model.
+    fn build_share(&self, source: &dyn WeightSource, head: TaskHead, parallel: Parallel) -> Result<Box<dyn Model>> {
         if !self.heads().contains(&head) {
             let known: Vec<_> = self.heads().iter().map(|head| head.name()).collect();
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        let weights = Weights::root(source);
+        let weights = Weights::root(source).shared_by(parallel);
         let model = self.architecture.build(&self.config, &weights, head)?;
         match &self.sentence {
             Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
@@ -286,11 +297,16 @@ impl ModelSpec {
         let tree = if run.generate > 0 {
             generation::trace(self, run)?
         } else {
-            let mut visitor = TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels);
-            self.follow(run, &mut visitor)?;
-            visitor.finish()?
+            let mut visitor = self.visitor(run);
+            let share = self.share(run)?;
+            self.follow(self.model_of(share)?.as_ref(), share, &mut visitor)?;
+            let mut tree = visitor.finish()?;
+            if share.size != run.size {
+                tree.nodes_mut()[0].size = Some(share.size);
+            }
+            tree
         };
-        Ok(if run.shows_math { tree } else { tree.without_math() })
+        Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
     /// The FLOPs of a language model's head as a share of those of the run, where the model is a decoder and the run has no head.
@@ -306,37 +322,36 @@ impl ModelSpec {
         Ok(without.zip(with).map(|(without, with)| (with - without) / without))
     }
 
-    /// Follows a run by shape, with a visitor.
-    pub(crate) fn follow(&self, run: Run, visitor: &mut dyn Visitor) -> Result<()> {
-        self.follow_in(Cx::visited(visitor), run)
+    /// A visitor for the tree of a run.
+    pub(crate) fn visitor(&self, run: Run) -> TreeVisitor {
+        TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels).spread_over(run.parallel)
     }
 
-    /// Follows a run by shape and tells nobody: whether the model can take it.
-    pub(crate) fn check(&self, run: Run) -> Result<()> {
-        self.follow_in(Cx::silent(), run)
+    /// The model of a run, as shapes of one GPU's share.
+    pub(crate) fn model_of(&self, run: Run) -> Result<Box<dyn Model>> {
+        self.build_share(self.shapes(run)?.as_ref(), run.head, run.parallel)
     }
 
-    fn follow_in(&self, cx: Cx<'_>, run: Run) -> Result<()> {
-        let Run { size, precision, kernels, .. } = run;
-        const LARGEST_BATCH: usize = 1 << 24;
-        if size.sequences == 0 || size.sequences > LARGEST_BATCH {
-            return Err(self.refuse(format!("batch size must be from 1 to {LARGEST_BATCH}, found {}", size.sequences)));
-        }
-        if size.new == 0 {
-            return Err(self.refuse("sequence length must be at least 1, found 0".into()));
-        }
-        let model = self.build_with_head(self.shapes(precision)?.as_ref(), run.head)?;
-        let mut cx = cx.with_kernels(kernels).with_cache_format(precision.cache);
-        model.run(&mut cx, &self.batch(run)?)?;
+    /// Follows a model of [`model_of`](Self::model_of) through a pass over one GPU's sequences, with a visitor.
+    pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
+        let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
+        model.run(&mut cx.with_parallel(share.parallel), &self.batch(share)?)?;
         Ok(())
     }
 
+    /// Refuses a pass whose sequences are longer than the model has positions.
+    pub(crate) fn check_length(&self, size: Size) -> Result<()> {
+        let cache = Cache { past: size.past, ..Cache::default() };
+        Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
+    }
+
     /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
-    fn shapes(&self, precision: Precision) -> Result<Box<dyn WeightSource + '_>> {
+    fn shapes(&self, Run { precision, parallel, .. }: Run) -> Result<Box<dyn WeightSource + '_>> {
         // A config whose own precision is unknown is followed in another.
         if self.config.precision().is_ok_and(|own| own == precision) {
             if let Some(file) = &self.stored {
-                return Ok(Box::new(StoredShapes::new(file.clone(), precision)?));
+                let shapes = StoredShapes::new(file.clone(), precision)?;
+                return Ok(Box::new(shapes.shared(!parallel.is_single())));
             }
             if let Some(quantisation) = Quantisation::read(&self.config)? {
                 return Ok(Box::new(quantisation.shapes(precision)));
@@ -351,6 +366,7 @@ impl ModelSpec {
         let batch = match (self.cache(run.kernels)?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,
             (Some(shape), true) => {
+                let shape = shape.shared_by(run.parallel.tensor);
                 // Eager kernels cache keys and values in the activations' format.
                 let Precision { activations, cache, .. } = run.precision;
                 let format = if run.kernels == Kernels::Eager { activations } else { cache };

@@ -98,6 +98,11 @@ impl Tensor {
         }
     }
 
+    /// Whether it is a shape alone.
+    pub(crate) fn is_shape(&self) -> bool {
+        matches!(self.form, Form::Shape(..))
+    }
+
     /// How its numbers are stored.
     pub fn format(&self) -> Format {
         match &self.form {

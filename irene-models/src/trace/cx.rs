@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use irene_tree::{Format, Kernels, Level, Operation};
+use irene_tree::{Format, Kernels, Level, Operation, Parallel};
 
 use super::Tensors;
 use crate::{Result, Tensor};
@@ -78,6 +78,15 @@ pub trait Visitor {
     /// # Errors
     /// Ends the forward pass with this error.
     fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()>;
+
+    /// The place of the next node, for a visitor that can [`repeat`](Self::repeat) what it sees from there on.
+    fn place(&self) -> Option<usize> {
+        None
+    }
+
+    /// A node that equals the one at a place, but for its label and its parameters, which come `later`; everything below it is equal
+    /// too. As many as `of` follow.
+    fn repeat(&mut self, _place: usize, _label: &Label, _later: u32, _of: usize) {}
 }
 
 /// The context of a forward pass: everything that a model does goes through it.
@@ -91,13 +100,14 @@ pub struct Cx<'v> {
 struct How {
     kernels: Kernels,
     cache_format: Option<Format>,
+    parallel: Parallel,
     /// Tokens of each sequence.
     cache_room: usize,
 }
 
 impl How {
     fn by(kernels: Kernels) -> Self {
-        Self { kernels, cache_format: None, cache_room: 0 }
+        Self { kernels, cache_format: None, parallel: Parallel::default(), cache_room: 0 }
     }
 }
 
@@ -129,6 +139,16 @@ impl<'v> Cx<'v> {
 
     pub(super) fn cache_room(&self) -> usize {
         self.how.cache_room
+    }
+
+    /// The same context for one GPU of a run that is spread over several: followed by shape alone.
+    pub fn with_parallel(self, parallel: Parallel) -> Self {
+        Self { how: How { parallel, ..self.how }, ..self }
+    }
+
+    /// How the run is spread over GPUs.
+    pub fn parallel(&self) -> Parallel {
+        self.how.parallel
     }
 
     /// Runs something that no visitor hears of: numbers that engines look up in tables inside other kernels.
@@ -173,6 +193,18 @@ impl<'v> Cx<'v> {
             visitor.exit(module.label(), Done { inputs: &inputs, outputs: &outputs, operation, rerun })?;
         }
         Ok(output)
+    }
+
+    /// The place of the next node, if the visitor can repeat what it sees from there on.
+    pub(crate) fn place(&self) -> Option<usize> {
+        self.visitor.as_ref()?.place()
+    }
+
+    /// Tells the visitor of a child that equals one that it saw, as [`Visitor::repeat`] has it.
+    pub(crate) fn repeat(&mut self, place: usize, child: &impl Labelled, later: u32, of: usize) {
+        if let Some(visitor) = &mut self.visitor {
+            visitor.repeat(place, child.label(), later, of);
+        }
     }
 
     /// Runs one operation; `describe` gives its description from its output.

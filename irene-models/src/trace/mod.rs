@@ -6,6 +6,7 @@
 
 mod attention;
 mod cache;
+mod collectives;
 mod cx;
 mod fusion;
 mod latent;

@@ -22,6 +22,10 @@ pub(super) fn label_of(kind: OpKind) -> Label {
         OpKind::CacheWrite => ("cache_write", Level::Ml),
         OpKind::Linear => ("linear", Level::Ml),
         OpKind::GroupedLinear => ("grouped_linear", Level::Ml),
+        OpKind::AllReduce => ("all_reduce", Level::Ml),
+        OpKind::AllGather => ("all_gather", Level::Ml),
+        OpKind::SendRecv => ("send_recv", Level::Ml),
+        OpKind::AllToAll => ("all_to_all", Level::Ml),
         other => (other.name(), Level::Math),
     };
     Label { name: Cow::Borrowed(name), instance_type: kind.name(), level }

@@ -8,8 +8,8 @@ use crate::{ExpertWeights, Labelled, Result, Tensor};
 pub struct Routed {
     /// (tokens x experts of a token, hidden).
     pub rows: Tensor,
-    tokens: usize,
-    experts: usize,
+    /// The probability that an expert gets a token, under even routing: 1 - (1 - k/E)^T.
+    expected: f64,
     #[cfg(feature = "candle")]
     order: Option<Order>,
 }
@@ -31,15 +31,14 @@ impl Tensors for Routed {
 }
 
 impl Routed {
-    /// Experts that some token is sent to: as counted in a run, else in expectation under even routing, E (1 - (1 - k/E)^T).
+    /// The share of the experts that some token is sent to: as counted in a run, else as expected.
     fn touched(&self) -> f64 {
         #[cfg(feature = "candle")]
         if let Some(order) = &self.order {
-            return order.counts.iter().filter(|count| **count > 0).count() as f64;
+            let touched = order.counts.iter().filter(|count| **count > 0).count();
+            return touched as f64 / order.counts.len().max(1) as f64;
         }
-        let experts = self.experts as f64;
-        let per_token = self.rows.dim(0) as f64 / self.tokens.max(1) as f64;
-        experts * (1.0 - (1.0 - per_token / experts).max(0.0).powf(self.tokens as f64))
+        self.expected
     }
 
     /// The same choices for other rows.
@@ -69,17 +68,26 @@ impl Cx<'_> {
         self.operate(|| label_of(OpKind::Scatter), &[places], || places.marks(columns), describe)
     }
 
-    /// Sends each token (tokens, hidden) to its experts by their places (tokens, experts of a token).
+    /// Sends each token (tokens, hidden) to its experts by their places (tokens, experts of a token). A GPU with a part of the experts
+    /// and all tokens takes the rows of its own experts, in expectation, rounded up to whole rows.
     pub fn route(&mut self, tokens: &Tensor, places: &Tensor, experts: usize) -> Result<Routed> {
+        let (parallel, per_token) = (self.parallel(), places.dim(1));
+        let own = if parallel.exchanges_tokens() { 1 } else { parallel.expert };
+        // Where tokens are exchanged, those of all GPUs come to the experts.
+        let seen = if parallel.exchanges_tokens() { tokens.dim(0) * parallel.expert } else { tokens.dim(0) };
+        let expected = 1.0 - (1.0 - per_token as f64 / experts as f64).max(0.0).powf(seen as f64);
         let run = || {
             #[cfg(feature = "candle")]
             let (rows, order) = tokens.routed(places, experts)?;
             #[cfg(not(feature = "candle"))]
             let rows = tokens.routed_shape(places)?;
+            let rows = match own {
+                1 => rows,
+                own => Tensor::of_shape([rows.dim(0).div_ceil(own), rows.dim(1)], rows.format()),
+            };
             Ok(Routed {
                 rows,
-                tokens: tokens.dim(0),
-                experts,
+                expected,
                 #[cfg(feature = "candle")]
                 order,
             })
@@ -103,8 +111,7 @@ impl Cx<'_> {
         };
         let describe = |out: &Routed| {
             let inputs: Vec<Operand> = std::iter::once(rows.rows.operand()).chain(weights.operands()).collect();
-            let of_one = weights.numbers_of_one();
-            let touched = (rows.touched() * of_one).round() as u64;
+            let touched = (weights.experts() * rows.touched() * weights.numbers_of_one()).round() as u64;
             Operation { touched, ..Operation::new(OpKind::GroupedLinear, &inputs, out.rows.operand()) }
         };
         self.operate(|| weights.label().clone(), &[&rows.rows], run, describe)

@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Level, Node, Precision, Size, Tree, TreeBuilder};
+use irene_tree::{Kernels, Level, Node, Parallel, Precision, Size, Tree, TreeBuilder};
 
 use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
@@ -20,9 +20,19 @@ impl TreeVisitor {
         Self { builder: self.builder.followed_in(precision, kernels) }
     }
 
+    /// The same for one GPU of a run that is spread over several.
+    pub fn spread_over(self, parallel: Parallel) -> Self {
+        Self { builder: self.builder.spread_over(parallel) }
+    }
+
     /// Opens a node that is no module of the model, or a module under another name.
     pub(crate) fn open(&mut self, name: &str, instance_type: &'static str, level: Level) -> &mut Node {
         self.builder.enter(name, instance_type, level)
+    }
+
+    /// Makes room for so many nodes more.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.builder.reserve(nodes);
     }
 
     /// Closes it.
@@ -57,5 +67,15 @@ impl Visitor for TreeVisitor {
             self.builder.leave();
         }
         Ok(())
+    }
+
+    fn place(&self) -> Option<usize> {
+        Some(self.builder.place())
+    }
+
+    fn repeat(&mut self, place: usize, label: &Label, later: u32, of: usize) {
+        let begun = self.builder.place();
+        self.builder.repeat(place, &label.name, later);
+        self.builder.reserve((self.builder.place() - begun) * of.saturating_sub(1));
     }
 }

@@ -14,6 +14,8 @@ pub(super) const GENERATED: &str = "generated";
 pub(super) const PRECISION: &str = "precision";
 /// Eager or fused kernels; the field `kernels` is a node's count.
 pub(super) const EXECUTION: &str = "execution";
+/// How the run is spread over GPUs.
+pub(super) const PARALLEL: &str = "parallel";
 pub(super) const FRONTEND_TREE: &str = "frontend_tree";
 
 pub(super) const ID: &str = "id";
@@ -25,12 +27,14 @@ pub(super) const TYPE: &str = "type";
 /// The size of a node that takes another size than the tree.
 pub(super) const SIZE: &str = "size";
 pub(super) const TIMES: &str = "times";
+/// How many GPUs run a node.
+pub(super) const GPUS: &str = "gpus";
 pub(super) const OPERATION: &str = "operation";
 pub(super) const MARKS: &str = "marks";
 pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
 pub(super) const CHILD_NODES: &str = "child_nodes";
 
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 22] = [
     MODEL_NAME,
     BATCH_SIZE,
     SEQ_LEN,
@@ -38,6 +42,7 @@ const KNOWN: [&str; 20] = [
     GENERATED,
     PRECISION,
     EXECUTION,
+    PARALLEL,
     FRONTEND_TREE,
     ID,
     SCOPE,
@@ -47,6 +52,7 @@ const KNOWN: [&str; 20] = [
     TYPE,
     SIZE,
     TIMES,
+    GPUS,
     OPERATION,
     MARKS,
     CHILD_NODES_OBJ,
@@ -56,7 +62,7 @@ const KNOWN: [&str; 20] = [
 const _: () = assert!(Quantity::COUNT + KNOWN.len() <= 64, "a set of keys is one word");
 
 /// How many of them are a tree's; the others are a node's.
-const OF_TREES: usize = 8;
+const OF_TREES: usize = 9;
 
 /// Whether a name is the format's own beside the node at the root.
 pub(super) fn is_tree_field(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The fields of one node, but for its numbers and its children.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{
     Deserialize,
@@ -82,7 +82,8 @@ impl Given {
                     return Err(A::Error::custom(format!("expected a number above 0, found {}", node.times)));
                 }
             }
-            fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Box::new),
+            fields::GPUS => node.gpus = map.next_value::<Option<f64>>()?.map_or(Ok(1), |gpus| count(gpus, 1))? as u32,
+            fields::OPERATION => node.operation = map.next_value::<Option<Operation>>()?.map(Arc::new),
             fields::MARKS => {
                 node.marks = map.next_value::<Option<Vec<Mark>>>()?.unwrap_or_default().into_iter().collect();
             }

@@ -8,7 +8,7 @@ use super::{
     node_fields::{Given, count},
     reading::Reading,
 };
-use crate::{Error, Kernels, Level, Marks, Node, OpKind, Precision, Result, Size, Tree, quantity::Values};
+use crate::{Error, Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Result, Size, Tree, quantity::Values};
 
 /// The tree in one line of the format, checked by [`Tree::check`].
 ///
@@ -73,6 +73,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         let Self(reading) = self;
         let (mut model_name, mut sequences, mut new, mut past, mut generated) = (None, None, None, 0, 0);
         let (mut precision, mut kernels, mut extra) = (None, Kernels::default(), Map::new());
+        let mut parallel = Parallel::default();
         let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(None, &key);
@@ -85,6 +86,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
                 fields::GENERATED => generated = count(map.next_value()?, 0)?,
                 fields::PRECISION => precision = Some(map.next_value()?),
                 fields::EXECUTION => kernels = map.next_value()?,
+                fields::PARALLEL => parallel = map.next_value()?,
                 fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
                 }
@@ -107,6 +109,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
             generated,
             precision: precision.unwrap_or_else(|| of_operations(&reading.nodes)),
             kernels,
+            parallel,
             extra,
             nodes: if reading.nodes.is_empty() {
                 return Err(missing(reading, fields::FRONTEND_TREE));
@@ -152,6 +155,7 @@ impl NodeSeed<'_> {
             subtree_len: 1,
             values: Values::default(),
             times: 1.0,
+            gpus: 1,
             id: None,
             size: None,
             operation: None,

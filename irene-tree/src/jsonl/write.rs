@@ -49,6 +49,9 @@ impl Serialize for TreeLine<'_> {
         if tree.kernels != Kernels::default() {
             map.serialize_entry(fields::EXECUTION, &tree.kernels)?;
         }
+        if !tree.parallel.is_single() {
+            map.serialize_entry(fields::PARALLEL, &tree.parallel)?;
+        }
         for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_tree_field(name)) {
             map.serialize_entry(name, value)?;
         }
@@ -77,6 +80,9 @@ impl Serialize for NodeObject<'_> {
         if node.times() != 1.0 {
             map.serialize_entry(fields::TIMES, &node.times())?;
         }
+        if node.gpus != 1 {
+            map.serialize_entry(fields::GPUS, &node.gpus)?;
+        }
         for quantity in Quantity::all() {
             match node.get(quantity) {
                 // JSON has no infinity: a number that is not finite is left out.
@@ -92,7 +98,7 @@ impl Serialize for NodeObject<'_> {
             map.serialize_entry(fields::SIZE, size)?;
         }
         if let Some(operation) = &node.operation {
-            map.serialize_entry(fields::OPERATION, operation)?;
+            map.serialize_entry(fields::OPERATION, operation.as_ref())?;
         }
         if !node.marks.is_empty() {
             map.serialize_entry(fields::MARKS, &node.marks.iter().collect::<Vec<_>>())?;

@@ -28,6 +28,7 @@ impl Column {
             Self::Value(Quantity::NumParameters) => "parameters",
             Self::Value(Quantity::MemBytes) => "memory traffic",
             Self::Value(Quantity::MovedBytes) => "bytes moved",
+            Self::Value(Quantity::LinkBytes) => "bytes sent",
             Self::Value(Quantity::CopiedBytes) => "copied",
             Self::Value(Quantity::Latency) => "latency",
             Self::Value(Quantity::GroundTruthEnergy) => "measured",

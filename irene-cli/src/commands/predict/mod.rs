@@ -8,14 +8,14 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use irene_models::{ModelSpec, Run};
 use irene_regress::{PRICE_PER_KWH, kwh_per_million};
-use irene_tree::{Quantity, Tree, jsonl, render};
+use irene_tree::{Quantity, Size, Tree, jsonl, render};
 use serde_json::{Value, json};
 
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
-    following::{self, RunArgs, SizesArgs},
+    following::{self, ParallelArgs, RunArgs, SizesArgs},
     predictor::{NamedProfile, PredictorArgs},
     refuse,
     trees::{self, Completion},
@@ -30,6 +30,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
   irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
+  irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     sizes: SizesArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    parallel: ParallelArgs,
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,
@@ -217,8 +220,8 @@ enum Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     fn trees(args: &'a Args) -> Result<Self> {
-        let of_models =
-            [&args.sizes.flags()[..], &args.run.flags(), &[("--math", args.math), ("--text", args.has_text())]];
+        let of_models = [("--math", args.math), ("--text", args.has_text())];
+        let of_models = [&args.sizes.flags()[..], &args.run.flags(), &args.parallel.flags(), &of_models];
         refuse(true, "a model; trees have their sizes", &of_models.concat())?;
         Ok(Self::Trees(&args.subjects))
     }
@@ -239,11 +242,15 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     #[cfg(feature = "text")]
     if args.has_text() {
         let encoded = args.text.encode(spec, args.tokenizer.as_deref())?;
-        return Ok(vec![Run { is_padded: encoded.mask.is_some(), ..args.run.run(spec, encoded.size, args.math)? }]);
+        return Ok(vec![Run { is_padded: encoded.mask.is_some(), ..run_at(args, spec, encoded.size)? }]);
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
-    args.sizes.sizes(&args.run, OR_TEXT)?.into_iter().map(|size| args.run.run(spec, size, args.math)).collect()
+    args.sizes.sizes(&args.run, OR_TEXT)?.into_iter().map(|size| run_at(args, spec, size)).collect()
+}
+
+fn run_at(args: &Args, spec: &ModelSpec, size: Size) -> Result<Run> {
+    Ok(Run { parallel: args.parallel.parallel(), ..args.run.run(spec, size, args.math)? })
 }
 
 /// The trees or models that are predicted, and the predictor.

@@ -47,8 +47,11 @@ impl DecoderAttention {
         let (out, is_biased) = recipe.out;
         let norms = recipe.head_norms.map(|kind| {
             let (names_of_norms, widths) = match kind {
-                HeadNorms::OfHeads(names) | HeadNorms::OfHeadsMoved(names) => (names, [width, width]),
-                HeadNorms::OfAll(names) => (names, [heads * width, groups * width]),
+                HeadNorms::PerHead(names) | HeadNorms::PerMovedHead(names) => (names, [width, width]),
+                HeadNorms::Joint(names) => {
+                    let gpus = weights.parallel().tensor;
+                    (names, [heads * width * gpus, groups * width * gpus])
+                }
             };
             let load =
                 |place: usize| norm.load(&weights.child(names_of_norms[place]), names.classes.norm, widths[place]);
@@ -73,18 +76,20 @@ impl DecoderAttention {
         let [heads, groups] = self.heads;
         let [query, key, value] = self.projected.run(cx, hidden, self.heads)?;
         let [query, key] = match &self.norms {
-            Some((HeadNorms::OfAll(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+            Some((HeadNorms::Joint(_), [of_query, of_key])) => {
+                [norm_of_all(cx, of_query, &query)?, norm_of_all(cx, of_key, &key)?]
+            }
             _ => [query, key],
         };
         let [query, key, value] =
             [by_head(cx, &query, heads)?, by_head(cx, &key, groups)?, by_head(cx, &value, groups)?];
         let [query, key] = match &self.norms {
-            Some((HeadNorms::OfHeads(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+            Some((HeadNorms::PerHead(_), [of_query, of_key])) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
             _ => [query, key],
         };
         let [query, key, value] = [cx.transpose(&query, 1, 2)?, cx.transpose(&key, 1, 2)?, cx.transpose(&value, 1, 2)?];
         Ok(match &self.norms {
-            Some((HeadNorms::OfHeadsMoved(_), [of_query, of_key])) => {
+            Some((HeadNorms::PerMovedHead(_), [of_query, of_key])) => {
                 [cx.call(of_query, &query)?, cx.call(of_key, &key)?, value]
             }
             _ => [query, key, value],
@@ -184,6 +189,18 @@ impl Projected {
             }
         }
     }
+}
+
+/// A norm of the heads of all GPUs that share the layer, of which each keeps its own.
+fn norm_of_all(cx: &mut Cx<'_>, norm: &Norm, own: &Tensor) -> Result<Tensor> {
+    let (width, gpus) = (own.dim(2), cx.parallel().tensor);
+    if gpus == 1 {
+        return cx.call(norm, own);
+    }
+    let all = cx.all_gather(own, 2, width * gpus)?;
+    let normed = cx.call(norm, &all)?;
+    let own = cx.narrow(&normed, 2, 0, width)?;
+    cx.contiguous(&own)
 }
 
 /// (batch, tokens, heads x width) as (batch, tokens, heads, width).

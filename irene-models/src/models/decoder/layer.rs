@@ -35,6 +35,21 @@ impl Stream {
         }
     }
 
+    pub(super) fn has_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    /// Whether there are no numbers.
+    pub(super) fn is_shape(&self) -> bool {
+        self.hidden.is_shape()
+    }
+
+    /// The same on the next stage of a pipeline.
+    pub(super) fn sent(self, cx: &mut Cx<'_>) -> Result<Self> {
+        let hidden = cx.send_recv(&self.hidden)?;
+        Ok(Self { hidden, branch: self.branch.map(|branch| cx.send_recv(&branch)).transpose()? })
+    }
+
     /// The norm of the sum, and the stream with everything added.
     pub(super) fn normed(self, cx: &mut Cx<'_>, norm: &Norm) -> Result<(Tensor, Self)> {
         match self.branch {
@@ -145,6 +160,8 @@ impl DecoderLayer {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
         };
+        // Each GPU has a part of the heads.
+        let attended = cx.all_reduce(&attended)?;
         Ok((self.scaled(cx, attended)?, kept))
     }
 
@@ -159,6 +176,8 @@ impl DecoderLayer {
                 cx.reshape(&fed, shape)?
             }
         };
+        let is_whole = matches!(self.feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
+        let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
         self.scaled(cx, fed)
     }
 

@@ -49,7 +49,12 @@ impl Module for MixtureOfExperts {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let shape = hidden.shape();
-        let tokens = cx.reshape(hidden, [hidden.dim(0) * hidden.dim(1), hidden.dim(2)])?;
+        let all = hidden.dim(0) * hidden.dim(1);
+        let mut tokens = cx.reshape(hidden, [all, hidden.dim(2)])?;
+        if cx.parallel().exchanges_tokens() {
+            // The GPUs that have the same tokens send a part of them each.
+            tokens = cx.narrow(&tokens, 0, 0, all.div_ceil(cx.parallel().tensor))?;
+        }
         let shared = self.shared.as_ref().map(|shared| cx.call(shared, (&tokens, None))).transpose()?;
         let [_, weights, places] = cx.call(&self.router, &tokens)?;
         let mut sum = cx.call(&self.experts, (&tokens, (&weights, &places)))?;
@@ -63,6 +68,9 @@ impl Module for MixtureOfExperts {
                 None => shared,
             };
             sum = cx.add(&sum, &shared)?;
+        }
+        if cx.parallel().exchanges_tokens() {
+            sum = cx.all_gather(&sum, 0, all)?;
         }
         cx.reshape(&sum, shape)
     }
@@ -166,6 +174,7 @@ struct Experts {
 impl Experts {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
+        let own = experts / weights.parallel().expert;
         let ExpertKeys { module, gate_up, down, biases, apart, interleaved } = keys;
         let weights = if module.is_empty() { weights.named("experts") } else { weights.child(module) };
         let [gate_up_bias, down_bias] = match biases {
@@ -182,14 +191,8 @@ impl Experts {
         };
         Ok(Self {
             label: weights.label(class, Level::Module),
-            gate_up: ExpertWeights::load(
-                &weights,
-                "gate_up_proj",
-                gate_up,
-                [experts, hidden, 2 * inner],
-                gate_up_bias,
-            )?,
-            down: ExpertWeights::load(&weights, "down_proj", down, [experts, inner, hidden], down_bias)?,
+            gate_up: ExpertWeights::load(&weights, "gate_up_proj", gate_up, [own, hidden, 2 * inner], gate_up_bias)?,
+            down: ExpertWeights::load(&weights, "down_proj", down, [own, inner, hidden], down_bias)?,
             activation,
             experts,
             interleaved,
@@ -218,7 +221,8 @@ impl Module for Experts {
 
     fn forward(&self, cx: &mut Cx<'_>, (tokens, (weights, places)): Self::Input<'_>) -> Result<Tensor> {
         let routed = cx.route(tokens, places, self.experts)?;
-        let both = cx.grouped_linear(&routed, &self.gate_up)?;
+        let rows = cx.all_to_all(&routed.rows)?;
+        let both = cx.grouped_linear(&routed.with_rows(rows), &self.gate_up)?;
         let inner = if self.interleaved {
             Self::limited_gate(cx, &both.rows)?
         } else {
@@ -227,6 +231,7 @@ impl Module for Experts {
             cx.gated(&gate, &up, self.activation)?
         };
         let out = cx.grouped_linear(&both.with_rows(inner), &self.down)?;
-        cx.gather_experts(&out, weights)
+        let rows = cx.all_to_all(&out.rows)?;
+        cx.gather_experts(&out.with_rows(rows), weights)
     }
 }

@@ -3,6 +3,8 @@
 //! A family reads its config into a [`Recipe`](recipe::Recipe), in `families`. The modules here follow the recipe, top to bottom in the
 //! order data flows: the embeddings, the layers (attention, feed-forward part or mixture of experts), the last norm and the head.
 
+#![allow(clippy::large_enum_variant)] // the parts of a model are built once and stay where they are
+
 mod attention;
 mod families;
 mod feed_forward;
@@ -10,7 +12,9 @@ mod latent;
 mod layer;
 mod masks;
 mod mixture;
+mod parallel;
 mod recipe;
+mod repeats;
 pub(crate) mod rotary;
 
 use irene_tree::{Format, Kernels, Level};
@@ -20,6 +24,7 @@ use self::{
     layer::{DecoderLayer, Stream},
     masks::Positions,
     recipe::{HeadRecipe, Recipe},
+    repeats::{EqualLayers, Loaded, Repeats},
     rotary::RotaryEmbedding,
 };
 use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
@@ -59,15 +64,21 @@ impl Architecture for Decoder {
         Ok((self.recipe)(config)?.positions)
     }
 
+    fn is_shared_by_gpus(&self) -> bool {
+        true
+    }
+
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let recipe = (self.recipe)(config)?;
+        let vocabulary = recipe.vocabulary;
+        let recipe = recipe.shared_by(config, weights.parallel())?;
         let (classes, of_head, width) = (recipe.head_classes(), recipe.head, recipe.embedding);
         let layers = |tokens: &Embedding| -> Result<Box<dyn HeadLayers>> {
             Ok(if head == TaskHead::Classification {
                 let sizes = [width, config.num_labels()?];
                 Box::new(OverAll(Linear::load_with(&weights.child("score"), sizes, None)?))
             } else {
-                Box::new(LmHead::load(weights, of_head, tokens)?)
+                Box::new(LmHead::load(weights, of_head, tokens, vocabulary)?)
             })
         };
         if recipe.names.inner.is_some() {
@@ -119,7 +130,10 @@ struct DecoderModel {
     embedding_norm: Option<Norm>,
     rotary: Vec<RotaryEmbedding>,
     layers: Vec<DecoderLayer>,
+    equal: EqualLayers,
     norm: Option<Norm>,
+    /// The first layer of each stage of the pipeline after the first.
+    stages: Vec<usize>,
     recipe: Recipe,
 }
 
@@ -138,16 +152,23 @@ impl DecoderModel {
             let label = weights.child("rotary_emb").label(names.classes.rotary, Level::Module);
             RotaryEmbedding::new(label, rotary.clone(), weights.activations())
         };
+        let (label, tokens) = (weights.label(class, level), Tokens::load(&weights.child(names.tokens), &recipe)?);
+        let learned_positions = recipe.learned_positions.map(of_positions).transpose()?;
+        let (projections, embedding_norm) =
+            (projections.transpose()?, recipe.embedding_norm.map(load_norm).transpose()?);
+        let (layers, loaded) = load_layers(weights, &recipe)?;
         Ok(Self {
-            label: weights.label(class, level),
+            label,
             format: weights.activations(),
-            tokens: Tokens::load(&weights.child(names.tokens), &recipe)?,
-            learned_positions: recipe.learned_positions.map(of_positions).transpose()?,
-            projections: projections.transpose()?,
-            embedding_norm: recipe.embedding_norm.map(load_norm).transpose()?,
+            tokens,
+            learned_positions,
+            projections,
+            embedding_norm,
             rotary: recipe.attention.rotary.iter().map(rotary).collect(),
-            layers: load_layers(weights, &recipe)?,
+            equal: EqualLayers::of(&recipe.layers, &loaded),
+            layers,
             norm: recipe.final_norm.map(load_norm).transpose()?,
+            stages: parallel::stages(recipe.layers.len(), weights.parallel().pipeline),
             recipe,
         })
     }
@@ -157,6 +178,8 @@ impl DecoderModel {
             Tokens::Plain(table) => cx.call(table, &batch.input_ids)?,
             Tokens::Scaled(table) => cx.call(table, &batch.input_ids)?,
         };
+        // Each GPU has a part of the rows, and zeros for the others.
+        hidden = cx.all_reduce(&hidden)?;
         if let (Some(scale), Tokens::Plain(_)) = (self.recipe.embedding_scale, &self.tokens) {
             hidden = cx.mul_scalar(&hidden, scale)?;
         }
@@ -175,8 +198,14 @@ impl DecoderModel {
     }
 }
 
-fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<Vec<DecoderLayer>> {
-    let load = |(place, &layer)| DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer);
+/// The layers, and what each one loaded.
+fn load_layers(weights: &Weights<'_>, recipe: &Recipe) -> Result<(Vec<DecoderLayer>, Vec<Loaded>)> {
+    weights.take_formats();
+    let load = |(place, &layer)| {
+        let before = weights.loaded();
+        let layer = DecoderLayer::load(&weights.element(recipe.names.layers, place), recipe, layer)?;
+        Ok((layer, (before, weights.take_formats())))
+    };
     recipe.layers.iter().enumerate().map(load).collect()
 }
 
@@ -236,10 +265,21 @@ impl Module for DecoderModel {
         batch.check_positions(self.label.instance_type, self.recipe.positions)?;
         let hidden = self.embeddings(cx, batch)?;
         let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
-        let mut stream = Stream::new(hidden);
+        let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));
         let mut kept = Vec::new();
         for (place, layer) in self.layers.iter().enumerate() {
-            let (next, of_layer) = cx.call(layer, (&stream, (&positions, batch.past_of_layer(place))))?;
+            if self.stages.contains(&place) {
+                stream = stream.sent(cx)?;
+            }
+            let (next, of_layer) = match repeats.repeated(cx, &self.layers, place, &stream) {
+                Some(output) => output,
+                None => {
+                    let (begun, input) = (cx.place(), (&positions, batch.past_of_layer(place)));
+                    let output = cx.call(layer, (&stream, input))?;
+                    repeats.remember(begun, place, &stream, &output);
+                    output
+                }
+            };
             stream = next;
             kept.extend(of_layer);
         }
@@ -258,11 +298,12 @@ impl Module for DecoderModel {
 /// From hidden states to logits.
 struct LmHead {
     linear: Linear,
+    vocabulary: usize,
     recipe: HeadRecipe,
 }
 
 impl LmHead {
-    fn load(weights: &Weights<'_>, recipe: HeadRecipe, tokens: &Embedding) -> Result<Self> {
+    fn load(weights: &Weights<'_>, recipe: HeadRecipe, tokens: &Embedding, vocabulary: usize) -> Result<Self> {
         let place = weights.child_also(recipe.name, recipe.key, "weight");
         let bias = recipe.biased.then(|| place.parameter("bias", [tokens.rows()])).transpose()?;
         let linear = if recipe.is_tied {
@@ -270,13 +311,15 @@ impl LmHead {
         } else {
             Linear::load_with(&place, [tokens.width(), tokens.rows()], bias)?
         };
-        Ok(Self { linear, recipe })
+        Ok(Self { linear, vocabulary, recipe })
     }
 }
 
 impl HeadLayers for LmHead {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        let mut logits = cx.call(&self.linear, &output.last_hidden_state)?;
+        let logits = cx.call(&self.linear, &output.last_hidden_state)?;
+        let last = logits.shape().rank() - 1;
+        let mut logits = cx.all_gather(&logits, last, self.vocabulary)?;
         if let Some(divisor) = self.recipe.divisor {
             logits = cx.div_scalar(&logits, divisor)?;
         }

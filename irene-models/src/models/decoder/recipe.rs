@@ -37,7 +37,7 @@ pub(crate) struct Recipe {
 }
 
 /// What differs from layer to layer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct LayerRecipe {
     /// The sliding window, if there is one.
     pub(super) window: Option<usize>,
@@ -168,11 +168,11 @@ pub(super) enum Projections {
 #[derive(Clone, Copy)]
 pub(super) enum HeadNorms {
     /// Of each head, before heads and tokens are exchanged.
-    OfHeads([&'static str; 2]),
+    PerHead([&'static str; 2]),
     /// Of each head, afterwards.
-    OfHeadsMoved([&'static str; 2]),
+    PerMovedHead([&'static str; 2]),
     /// Of all heads together.
-    OfAll([&'static str; 2]),
+    Joint([&'static str; 2]),
 }
 
 /// How distances become scores.
@@ -199,7 +199,7 @@ pub(super) struct Latent {
 }
 
 /// The feed-forward part of a layer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum FeedForward {
     /// activation(x G) * (x U), then D.
     Gated {
@@ -226,7 +226,7 @@ pub(super) enum FeedForward {
 }
 
 /// A mixture of experts.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Mixture {
     /// The module in the layer, and its key in older checkpoints.
     pub(super) name: &'static str,
@@ -242,7 +242,7 @@ pub(super) struct Mixture {
 }
 
 /// How experts are chosen and weighed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Router {
     /// The module, and the key of its weight in it.
     pub(super) name: &'static str,
@@ -271,7 +271,7 @@ pub(super) enum Scores {
 }
 
 /// Where the weights of the experts are in a checkpoint.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct ExpertKeys {
     /// The module in the mixture that holds them; the mixture itself where it is empty.
     pub(super) module: &'static str,
@@ -286,7 +286,7 @@ pub(super) struct ExpertKeys {
 }
 
 /// The expert that every token is sent to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Shared {
     pub(super) name: &'static str,
     pub(super) inner: usize,

@@ -147,7 +147,7 @@ impl Rotary {
             None => config.number_or("partial_rotary_factor", defaults.share)?,
         };
         let rotated = (defaults.width as f64 * share) as usize;
-        if rotated == 0 || rotated % 2 != 0 || rotated > defaults.width {
+        if rotated == 0 || !rotated.is_multiple_of(2) || rotated > defaults.width {
             let reason = format!("rotates {rotated} of {} numbers of a head; expected an even number", defaults.width);
             return Err(config.error("partial_rotary_factor", reason));
         }

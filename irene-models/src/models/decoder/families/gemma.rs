@@ -97,7 +97,7 @@ pub(super) const GEMMA3: Decoder = Decoder {
         recipe.scaling_table = Some("Gemma3TextScaledWordEmbedding");
         recipe.names.classes.classification = "Gemma3TextForSequenceClassification";
         with_norms_around(&mut recipe, config)?;
-        recipe.attention.head_norms = Some(HeadNorms::OfHeadsMoved(["q_norm", "k_norm"]));
+        recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_norm", "k_norm"]));
         recipe.attention.soft_cap = cap(config, "attn_logit_softcapping", None)?;
         recipe.head.soft_cap = cap(config, "final_logit_softcapping", None)?;
         // The layers of a window turn faster, and no scaling stretches them.

@@ -73,7 +73,7 @@ pub(super) const QWEN3: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { width: Some(128), ..Defaults::of(classes!("Qwen3")) })?;
-        recipe.attention.head_norms = Some(HeadNorms::OfHeads(["q_norm", "k_norm"]));
+        recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
         qwen_windows(&mut recipe, config)?;
         Ok(recipe)
     },
@@ -122,7 +122,7 @@ pub(super) const OLMO2: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) })?;
-        recipe.attention.head_norms = Some(HeadNorms::OfAll(["q_norm", "k_norm"]));
+        recipe.attention.head_norms = Some(HeadNorms::Joint(["q_norm", "k_norm"]));
         recipe.block =
             Block::After { attention: "post_attention_layernorm", feed_forward: "post_feedforward_layernorm" };
         Ok(recipe)

@@ -155,7 +155,7 @@ pub(super) const QWEN3_MOE: Decoder = Decoder {
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen3Moe")))?;
-        recipe.attention.head_norms = Some(HeadNorms::OfHeads(["q_norm", "k_norm"]));
+        recipe.attention.head_norms = Some(HeadNorms::PerHead(["q_norm", "k_norm"]));
         qwen_mixture(&mut recipe, config, None)?;
         Ok(recipe)
     },

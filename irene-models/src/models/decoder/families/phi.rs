@@ -45,7 +45,7 @@ fn phi(config: &Config) -> Result<Recipe> {
     recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: true };
     recipe.attention.out = ("dense", true);
     if config.flag_or("qk_layernorm", false)? {
-        recipe.attention.head_norms = Some(HeadNorms::OfHeadsMoved(["q_layernorm", "k_layernorm"]));
+        recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_layernorm", "k_layernorm"]));
     }
     let feed_forward = FeedForward::Plain {
         names: ["fc1", "fc2"],
