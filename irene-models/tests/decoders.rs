@@ -105,7 +105,7 @@ fn kernels() -> impl Strategy<Value = Kernels> {
 /// Shows the first node that differs, not two trees. A run counts the experts that it touches, which are expected by shape.
 fn same_tree(run: &Tree, followed: &Tree) -> std::result::Result<(), TestCaseError> {
     let described = |node: &Node| {
-        let operation = node.operation.clone().map(|operation| Operation { touched: 0, ..*operation });
+        let operation = node.operation.as_deref().map(|operation| Operation { touched: 0, ..operation.clone() });
         format!("{} {} {operation:?}", node.scope(), node.instance_type())
     };
     let described = |tree: &Tree| tree.nodes().iter().map(described).collect::<Vec<_>>();

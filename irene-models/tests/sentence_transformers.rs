@@ -138,7 +138,8 @@ fn dense_layers_and_normalisation_follow() {
     candle_core::safetensors::save(&tensors, &file).unwrap();
     let (hidden, found) = embedded(&folder, Some(MASK.concat()));
     let mean = Candle::new(pooled(&hidden, &MASK, "mean"), &Device::Cpu).unwrap();
-    let mapped = mean.matmul(&weight.t().unwrap()).unwrap().broadcast_add(&bias).unwrap().tanh().unwrap();
+    let products = mean.unsqueeze(1).unwrap().broadcast_mul(&weight.unsqueeze(0).unwrap()).unwrap();
+    let mapped = products.sum(2).unwrap().broadcast_add(&bias).unwrap().tanh().unwrap();
     let length = mapped.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
     close(&found, &mapped.broadcast_div(&length).unwrap().to_vec2::<f32>().unwrap());
 }
