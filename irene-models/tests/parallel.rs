@@ -137,8 +137,7 @@ fn is_product(node: &Node) -> bool {
 /// The bias of a product whose inputs are split is added on every GPU.
 fn bias(node: &Node) -> f64 {
     let op = node.operation.as_ref().unwrap();
-    let vectors = op.inputs.iter().skip(2).map(|operand| operand.shape.elements() as f64);
-    vectors.sum()
+    op.parameters().skip(1).map(|(_, numbers)| numbers as f64).sum()
 }
 
 proptest! {
