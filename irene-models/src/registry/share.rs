@@ -18,7 +18,7 @@ impl ModelSpec {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
         self.check_degrees(run.parallel)?;
-        if size.sequences % data != 0 {
+        if !size.sequences.is_multiple_of(data) {
             let reason = format!("--data-parallel {data} does not divide the batch of {} sequences", size.sequences);
             return Err(self.refuse(reason));
         }
@@ -40,7 +40,7 @@ impl ModelSpec {
             return Err(self.refuse(reason));
         }
         let of_stage = parallel.gpus_of_stage();
-        if of_stage % expert != 0 || (tensor % expert != 0 && expert % tensor != 0) {
+        if !of_stage.is_multiple_of(expert) || !(tensor.is_multiple_of(expert) || expert.is_multiple_of(tensor)) {
             return Err(self.refuse(format!(
                 "--expert-parallel {expert} does not divide the {of_stage} GPUs of a stage, over which experts are spread: they are \
                  --tensor-parallel {tensor} x --data-parallel {data}"

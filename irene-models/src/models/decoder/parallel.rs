@@ -72,7 +72,7 @@ impl Split<'_> {
     }
 
     fn divided(&self, names: &[&'static str], what: &str, size: usize, flag: &str, degree: usize) -> Result<usize> {
-        if size % degree == 0 {
+        if size.is_multiple_of(degree) {
             return Ok(size / degree);
         }
         Err(self.refuse(names, format!("{size} {what} cannot be split evenly by {flag} {degree}")))
@@ -81,7 +81,7 @@ impl Split<'_> {
     /// Heads of keys and values: where there are fewer than GPUs, several GPUs have the same one.
     fn groups(&self, groups: usize) -> Result<usize> {
         let tensor = self.parallel.tensor;
-        if groups < tensor && tensor % groups == 0 {
+        if groups < tensor && tensor.is_multiple_of(groups) {
             return Ok(1);
         }
         self.by_tensor(GROUPS, "heads of keys and values", groups)
@@ -102,7 +102,7 @@ impl Split<'_> {
         self.divided(EXPERTS, "experts", mixture.experts, "--expert-parallel", expert)?;
         let of_expert = self.parallel.gpus_of_expert();
         let (what, flag) = ("inner numbers of an expert", "--tensor-parallel");
-        if mixture.inner % of_expert != 0 {
+        if !mixture.inner.is_multiple_of(of_expert) {
             return Err(self.refuse(
                 INNER_OF_EXPERT,
                 format!(
