@@ -118,7 +118,7 @@ fn text(args: &Args, tree: &Tree) -> String {
     let share = if tree.parallel.is_single() {
         String::new()
     } else {
-        format!("one GPU's share of {} ({} GPUs)\n\n", tree.parallel, tree.parallel.gpus())
+        format!("the share of one of {} GPUs, {}\n\n", tree.parallel.gpus(), tree.parallel)
     };
     format!("{share}{table}{}", output::legend_of_folding(&shown, tree, args.depth))
 }

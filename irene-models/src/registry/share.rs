@@ -18,7 +18,7 @@ impl ModelSpec {
             return Err(self.refuse("sequence length must be at least 1, found 0".into()));
         }
         self.check_degrees(run.parallel)?;
-        if size.sequences % data != 0 {
+        if !size.sequences.is_multiple_of(data) {
             let reason = format!("--data-parallel {data} does not divide the batch of {} sequences", size.sequences);
             return Err(self.refuse(reason));
         }

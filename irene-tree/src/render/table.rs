@@ -47,7 +47,7 @@ impl Column {
         match self {
             Self::Marks | Self::Value(Quantity::PredictedEnergy | Quantity::Flops) | Self::Share(_) => 0,
             Self::Value(Quantity::GroundTruthEnergy) => 1,
-            Self::Interval | Self::Value(Quantity::MovedBytes) => 2,
+            Self::Interval | Self::Value(Quantity::MovedBytes | Quantity::LinkBytes) => 2,
             Self::Value(Quantity::PredictedLatency | Quantity::NumParameters) => 3,
             Self::Value(Quantity::OwnEnergy | Quantity::Kernels) => 4,
             Self::Value(_) => 5,
