@@ -9,8 +9,8 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor as Candle};
-use irene_models::{Batch, Cache, Cx, Model, ModelFiles, ModelSpec, OutputVisitor, TaskHead, Tensor};
-use irene_tree::{Kernels, Role, Size};
+use irene_models::{Batch, Cx, Generator, Model, ModelFiles, ModelSpec, OutputVisitor, TaskHead, Tensor};
+use irene_tree::{Kernels, Size};
 
 /// Largest absolute difference.
 const TOLERANCE: f64 = 1e-5;
@@ -22,7 +22,7 @@ struct Fixture {
     mask: Vec<i64>,
     size: Size,
     /// The token that ends a sequence.
-    end: usize,
+    end: i64,
 }
 
 impl Fixture {
@@ -38,12 +38,13 @@ impl Fixture {
         let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
         let (rows, columns) = io["input_ids"].dims2().unwrap();
         let mask = io["attention_mask"].flatten_all().unwrap().to_vec1().unwrap();
-        let end = spec.config().token_or("eos_token_id", usize::MAX).unwrap();
+        let end = spec.config().token_or("eos_token_id", usize::MAX).unwrap() as i64;
         Self { name: name.to_owned(), io, model, mask, end, size: Size::new(rows, columns) }
     }
 
-    fn ids(&self) -> Vec<i64> {
-        self.io["input_ids"].flatten_all().unwrap().to_vec1().unwrap()
+    fn prompts(&self) -> Batch {
+        let ids = self.io["input_ids"].flatten_all().unwrap().to_vec1().unwrap();
+        Batch::of_ids(ids, Some(self.mask.clone()), self.size, &Device::Cpu).unwrap()
     }
 
     /// The largest difference at tokens that are no padding.
@@ -68,8 +69,8 @@ impl Fixture {
     }
 
     fn agrees_at_every_module(&self) {
-        let batch = Batch::of_ids(self.ids(), Some(self.mask.clone()), self.size, &Device::Cpu).unwrap();
-        let batch = Batch { position_ids: Some(positions(&self.mask, self.size)), ..batch };
+        // Positions count real tokens, as in a generation.
+        let batch = self.prompts().with_counted_positions().unwrap();
         let mut outputs = OutputVisitor::default();
         let output = self.model.run(&mut Cx::visited(&mut outputs), &batch).unwrap();
         let mut compared = 0;
@@ -102,48 +103,18 @@ impl Fixture {
 
     /// The fixture's generation goes on for nine tokens: the end of a sequence is no choice.
     fn generates_the_same(&self, kernels: Kernels) {
-        let steps = self.io["generated"].dim(1).unwrap();
-        let (mut ids, mut mask, mut cache) = (self.ids(), self.mask.clone(), Cache::default());
-        for step in 0..steps {
+        let mut generator = Generator::new(self.model.as_ref(), self.prompts()).unwrap().excluding([self.end]);
+        for step in 0..self.io["generated"].dim(1).unwrap() {
             let column = |name: &str| self.io[name].narrow(1, step, 1).unwrap().squeeze(1).unwrap();
-            let new = ids.len() / self.size.sequences;
-            let size = Size::new(self.size.sequences, new).after(cache.past);
-            let batch = Batch::of_ids(ids, Some(mask.clone()), size, &Device::Cpu).unwrap();
-            let position_ids = Some(positions(&mask, size));
-            let batch = Batch { position_ids, ..batch.after(cache) };
-            let output = self.model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
-            let logits = output.logits.unwrap().candle().unwrap().narrow(1, new - 1, 1).unwrap().squeeze(1).unwrap();
-            let off = logits.sub(&column("step_logits")).unwrap().abs().unwrap().max_all().unwrap();
-            let off = f64::from(off.to_scalar::<f32>().unwrap());
+            let generated = generator.step(&mut Cx::silent().with_kernels(kernels)).unwrap();
+            let off = generated.logits.candle().unwrap().sub(&column("step_logits")).unwrap().abs().unwrap();
+            let off = f64::from(off.max_all().unwrap().to_scalar::<f32>().unwrap());
             assert!(off <= TOLERANCE, "{} step {step}, {kernels:?}: logits differ by {off}", self.name);
-            let best: Vec<i64> = logits.to_vec2::<f32>().unwrap().iter().map(|row| best(row, self.end)).collect();
-            ids = column("generated").to_vec1().unwrap();
-            assert_eq!(best, ids, "{} step {step}, {kernels:?}", self.name);
-            mask = mask.chunks(size.keys()).flat_map(|row| row.iter().copied().chain([1])).collect();
-            cache = output.cache.unwrap();
+            let tokens: Vec<i64> = generated.tokens.into_iter().flatten().collect();
+            let expected = column("generated").to_vec1::<i64>().unwrap();
+            assert_eq!(tokens, expected, "{} step {step}, {kernels:?}", self.name);
         }
     }
-}
-
-/// The place of the greatest number but for that of the end.
-fn best(row: &[f32], end: usize) -> i64 {
-    let others = row.iter().enumerate().filter(|(place, _)| *place != end);
-    others.max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0 as i64
-}
-
-/// Positions of the new tokens: they count real tokens, as in a generation.
-fn positions(mask: &[i64], size: Size) -> Tensor {
-    let of_row = |row: &[i64]| {
-        let mut count = 0;
-        let next = |&token: &i64| {
-            count += token;
-            if token == 0 { 1 } else { count - 1 }
-        };
-        row.iter().map(next).skip(size.past).collect::<Vec<i64>>()
-    };
-    let positions: Vec<i64> = mask.chunks(size.keys()).flat_map(of_row).collect();
-    let positions = Candle::from_vec(positions, (size.sequences, size.new), &Device::Cpu).unwrap();
-    Tensor::from_candle(positions).unwrap().with_role(Role::Ids)
 }
 
 /// `model.layers.0.mlp` is `root.model.0.mlp`: scopes leave list containers out.
@@ -190,6 +161,7 @@ fixtures!(
     opt_350m,
     phi,
     phi3,
+    phi3_long,
     phi_qk,
     qwen2,
     qwen2_moe,

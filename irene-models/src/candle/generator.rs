@@ -42,6 +42,8 @@ pub struct Generator<'m> {
     room: usize,
     mask: Option<Mask>,
     sequences: Vec<Sequence>,
+    /// All tokens so far, (sequences, tokens), while the model may have to read them again.
+    read: Option<Candle>,
     next: Batch,
 }
 
@@ -95,6 +97,7 @@ impl<'m> Generator<'m> {
             room: 0,
             mask: next.attention_mask.as_ref().and_then(Tensor::candle).cloned().map(Mask),
             sequences: lens.into_iter().map(|len| Sequence { len, has_ended: false }).collect(),
+            read: None,
             next,
         })
     }
@@ -152,7 +155,11 @@ impl<'m> Generator<'m> {
         let logits = logits.narrow(1, logits.dim(1) - 1, 1)?.squeeze(1)?;
         let numbers = logits.candle().ok_or_else(|| refuse("its weights are shapes alone"))?;
         let tokens = self.sampler.choose(numbers, self.model.instance_type())?;
-        self.next = self.following(&tokens, cache)?;
+        self.next = match self.again(&tokens, &cache)? {
+            Some(again) => again,
+            None => self.following(&tokens, cache)?,
+        };
+        self.sequences.iter_mut().for_each(|sequence| sequence.len += 1);
         let tokens = self.sequences.iter_mut().zip(tokens).map(|(sequence, token)| {
             let is_part = !sequence.has_ended;
             sequence.has_ended |= self.ends.contains(&token);
@@ -170,8 +177,28 @@ impl<'m> Generator<'m> {
             let positions = self.sequences.iter().map(|sequence| sequence.len);
             batch.position_ids = Some(ids(Candle::from_iter(positions, &self.device)?.unsqueeze(1)?)?);
         }
-        self.sequences.iter_mut().for_each(|sequence| sequence.len += 1);
         Ok(batch)
+    }
+
+    /// All tokens as one batch, where the cache's keys do not hold for one token more.
+    fn again(&mut self, tokens: &[i64], cache: &Cache) -> Result<Option<Batch>> {
+        let Some(limit) = cache.holds_to else {
+            self.read = None;
+            return Ok(None);
+        };
+        let newest = Candle::from_slice(tokens, (tokens.len(), 1), &self.device)?;
+        let before = self.read.take().or_else(|| self.next.input_ids.candle().cloned());
+        let all = before.map_or(Ok(newest.clone()), |before| Candle::cat(&[&before, &newest], 1))?;
+        self.read = Some(all.clone());
+        let len = all.dim(1)?;
+        if len <= limit {
+            return Ok(None);
+        }
+        let mut batch = Batch::of(ids(all)?).after(Cache::default()).scoring_last();
+        if let Some(mask) = &mut self.mask {
+            batch.attention_mask = Some(ids(mask.of(len, self.room)?)?);
+        }
+        Ok(Some(batch.with_counted_positions()?))
     }
 }
 

@@ -47,7 +47,7 @@ where
         hidden = next;
         layers.extend(kept);
     }
-    Ok((hidden, batch.cache.as_ref().map(|_| Cache { layers, past: batch.size().keys() })))
+    Ok((hidden, batch.cache.as_ref().map(|_| Cache { layers, past: batch.size().keys(), holds_to: None })))
 }
 
 /// A linear layer over all hidden states, for either task.

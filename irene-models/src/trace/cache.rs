@@ -76,6 +76,9 @@ pub struct Cache {
     pub layers: Vec<KeyValue>,
     /// Tokens of each sequence so far. A layer with a sliding window keeps the last ones alone.
     pub past: usize,
+    /// Tokens of the longest sequence that the keys hold for: a longer one is read again from its first token, because other angles turn
+    /// its keys (LongRoPE).
+    pub holds_to: Option<usize>,
 }
 
 impl Cache {
@@ -85,7 +88,7 @@ impl Cache {
             return Self::default();
         }
         let layer = |&layer: &LayerCache| KeyValue::of_shape(size.sequences, size.past, layer, format);
-        Self { layers: shape.0.iter().map(layer).collect(), past: size.past }
+        Self { layers: shape.0.iter().map(layer).collect(), past: size.past, holds_to: None }
     }
 
     /// The same keys and values in memory of their own. A clone shares its memory, which a pass with fused kernels writes to.
@@ -94,7 +97,8 @@ impl Cache {
     /// Errors of candle.
     pub fn copied(&self) -> Result<Self> {
         let copied = |layer: &KeyValue| Ok(KeyValue::new(layer.key.copied()?, layer.value.copied()?));
-        Ok(Self { layers: self.layers.iter().map(copied).collect::<Result<_>>()?, past: self.past })
+        let layers = self.layers.iter().map(copied).collect::<Result<_>>()?;
+        Ok(Self { layers, past: self.past, holds_to: self.holds_to })
     }
 
     /// Bytes of memory that it takes, room for more tokens included.

@@ -290,7 +290,10 @@ impl Module for DecoderModel {
         if let Some([_, back]) = &self.projections {
             hidden = cx.call(back, &hidden)?;
         }
-        let cache = batch.cache.as_ref().map(|_| Cache { layers: kept, past: batch.size().keys() });
+        let past = batch.size().keys();
+        let limits = self.rotary.iter().filter_map(RotaryEmbedding::changes_after);
+        let holds_to = limits.filter(|limit| past <= *limit).min();
+        let cache = batch.cache.as_ref().map(|_| Cache { layers: kept, past, holds_to });
         Ok(ModelOutput { cache, ..hidden.into() })
     }
 }

@@ -306,6 +306,14 @@ impl RotaryEmbedding {
         self.rotary.pairing
     }
 
+    /// The length after which other frequencies turn every token.
+    pub(crate) fn changes_after(&self) -> Option<usize> {
+        match self.rotary.scaling {
+            Scaling::LongRope { original, .. } => Some(original),
+            _ => None,
+        }
+    }
+
     /// The angles of a batch. Fused kernels look them up in a table inside the rotation.
     pub(crate) fn angles(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Angles> {
         match cx.kernels() {
