@@ -25,7 +25,7 @@ use crate::{
   irene trace gpt2 -b 1 -s 1024 --format folded > gpt2.folded
   irene trace gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace gpt2 --sequences 8 --past 512
-  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 100 --head lm --kernels fused --tensor-parallel 4 --depth 3
+  irene trace Llama-3.1-70B -b 32 -s 1000 --generate 9 --head lm --tensor-parallel 4 --depth 3
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
     /// Models, each a built-in name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input

@@ -103,6 +103,7 @@ pub(crate) enum Rows {
 
 impl Rows {
     /// The row of the file that is row `row` of `rows` in a checkpoint of transformers'.
+    #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     pub(crate) fn stored(self, row: usize, rows: usize) -> usize {
         match self {
             Self::AsTheyAre => row,

@@ -1,9 +1,11 @@
+// Without candle, weights are shapes alone.
+#![cfg_attr(not(feature = "candle"), allow(dead_code, unused_mut, unused_variables))]
+
 use irene_tree::{Level, OpKind, Operand};
 
-use crate::{
-    Error, Label, Labelled, Result, Tensor, Weights,
-    tensor::{Then, Weight},
-};
+#[cfg(feature = "candle")]
+use crate::tensor::Then;
+use crate::{Error, Label, Labelled, Result, Tensor, Weights, tensor::Weight};
 
 /// One linear layer of every expert: weight (experts, outputs, inputs), perhaps bias (experts, outputs).
 #[derive(Clone, Debug)]

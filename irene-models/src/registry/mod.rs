@@ -9,8 +9,8 @@ use self::find::Origin;
 use crate::{
     Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
     ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
-    gguf::{self, Gguf, StoredShapes},
-    quantisation::{self, Quantisation},
+    gguf::{Gguf, StoredShapes},
+    quantisation::Quantisation,
     sentence::{Sentence, SentenceModel},
 };
 
@@ -272,12 +272,12 @@ impl ModelSpec {
         device: &candle_core::Device,
     ) -> Result<Box<dyn Model>> {
         if let [file] = weights
-            && gguf::is_gguf(file)
+            && crate::gguf::is_gguf(file)
         {
             let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
             return self.build_with_head(&weights, head);
         }
-        quantisation::refuse_to_run(&self.config)?;
+        crate::quantisation::refuse_to_run(&self.config)?;
         let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
         if let Some(sentence) = self.sentence.as_ref().filter(|_| head == TaskHead::None) {
             for (module, file) in sentence.weights()? {

@@ -2,7 +2,9 @@
 
 #![cfg_attr(not(feature = "candle"), allow(unused_variables))]
 
-use super::{Form, Tensor, layout};
+#[cfg(feature = "candle")]
+use super::Form;
+use super::{Tensor, layout};
 use crate::Result;
 #[cfg(feature = "candle")]
 use crate::candle::picking;

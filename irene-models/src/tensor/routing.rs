@@ -4,7 +4,9 @@
 
 use irene_tree::{Format, Role};
 
-use super::{Form, Tensor, layout};
+#[cfg(feature = "candle")]
+use super::Form;
+use super::{Tensor, layout};
 use crate::{Result, trace::Part};
 #[cfg(feature = "candle")]
 use crate::{

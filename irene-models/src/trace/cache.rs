@@ -32,7 +32,13 @@ impl KeyValue {
             return Ok(self.clone());
         }
         let last = |x: &Tensor| x.narrow(2, all - tokens, tokens);
-        Ok(Self { key: last(&self.key)?, value: last(&self.value)?, ..self.clone() })
+        let (key, value) = (last(&self.key)?, last(&self.value)?);
+        Ok(Self {
+            key,
+            value,
+            #[cfg(feature = "candle")]
+            room: self.room.clone(),
+        })
     }
 
     fn new(key: Tensor, value: Tensor) -> Self {
