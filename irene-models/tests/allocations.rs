@@ -125,7 +125,10 @@ fn keeps_nothing_more(spec: &ModelSpec, prompts: &[Vec<i64>]) {
     // The mask of ragged prompts is an input of the model.
     let mask = if is_ragged { 3 * size_of::<i64>() as u64 } else { 0 };
     let what = format!("{}, ragged: {is_ragged}", spec.model_type());
-    assert_eq!(all.bytes_current, (mask * (STEPS - 1)) as i64, "{what}");
+    // Beside the mask, the scratch memory of this thread grows until it holds the scores of one piece of the keys.
+    const SCRATCH: i64 = 4096;
+    let kept = all.bytes_current - (mask * (STEPS - 1)) as i64;
+    assert!((0..=SCRATCH).contains(&kept), "{what}: {kept} bytes");
     assert_eq!(first.count_total, last.count_total, "{what}");
     // For a moment one layer has a score of every key, its mask as numbers, and keys and values repeated for heads that share them.
     let more = last.bytes_max.saturating_sub(first.bytes_max);

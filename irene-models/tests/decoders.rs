@@ -147,7 +147,6 @@ fn logits_agree(spec: &ModelSpec, lengths: &[usize], seed: u64) -> std::result::
 }
 
 proptest! {
-    // The same cases each time: numbers that ill-conditioned norms blow up are no news.
     // The same cases each time: a rare one that is ill-conditioned tells nothing of the code.
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::with_cases(160) })]
 

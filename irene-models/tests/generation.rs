@@ -247,7 +247,9 @@ mod run {
         let prompts: [Vec<i64>; 3] = [(3..16).collect(), vec![7], vec![9, 8, 7, 30]];
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm");
         let mut compared = 0;
-        for dir in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()) {
+        // LongRoPE turns every token anew when the batch outgrows its first angles, and so earlier beside a longer prompt.
+        let is_meant = |dir: &std::path::PathBuf| dir.is_dir() && !dir.ends_with("phi3_long");
+        for dir in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(is_meant) {
             let place = dir.to_str().unwrap();
             let spec = ModelSpec::find(place).unwrap();
             let weights = ModelFiles::find(place).unwrap().weights().unwrap();

@@ -85,7 +85,6 @@ fn config() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // The same cases each time: numbers that ill-conditioned norms blow up are no news.
     // The same cases each time: a rare one that is ill-conditioned tells nothing of the code.
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::with_cases(96) })]
 
@@ -111,7 +110,9 @@ proptest! {
 
         let last = |mut cx: Cx<'_>| {
             let output = model.run(&mut cx, &real).unwrap();
-            output.logits.unwrap_or(output.last_hidden_state).candle().unwrap().clone()
+            let last = output.logits.unwrap_or(output.last_hidden_state).candle().unwrap().clone();
+            // Padding that sees nothing but padding, as behind a window, may come to anything.
+            if padded && last.rank() == 3 { last.narrow(1, 0, seq_len / 2 + 1).unwrap() } else { last }
         };
         let difference = (last(Cx::silent()) - last(Cx::silent().with_kernels(Kernels::Eager))).unwrap().abs().unwrap().max_all().unwrap();
         prop_assert!(difference.to_scalar::<f32>().unwrap() <= 1e-5, "fused: differs by {}", difference);
