@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
 use irene_models::{Config, ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Kernels, Precision, Quantity, Size, Tree};
+use irene_tree::{Kernels, Precision, Quantity, Size, Tree};
 use proptest::prelude::*;
 
 /// A small decoder of either architecture.
@@ -270,7 +270,7 @@ mod run {
                 assert_eq!(alone, whole.iter().map(|step| step[row]).collect::<Vec<_>>(), "{place}: row {row} alone");
             }
             // A window keeps up to twice its tokens, or the prompt's.
-            let most = spec.cache_bytes(prompts.len(), room, Format::F32).unwrap().unwrap();
+            let most = spec.cache_bytes(prompts.len(), room, irene_tree::Format::F32).unwrap().unwrap();
             assert!((most / 2..=4 * most).contains(&bytes), "{place}: {bytes} bytes, {most} by shape");
             compared += 1;
         }
