@@ -1,5 +1,5 @@
 //! GGUF files: followed with the formats of their tensors, refused in one line, and never a panic.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
 mod gguf_file;
 

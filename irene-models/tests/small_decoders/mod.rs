@@ -154,7 +154,8 @@ fn config(family: &str, draw: &Draw) -> Value {
         "gptj" => json!({"vocab_size": 30}).as_object().cloned().unwrap_or_default(),
         _ => draw.llama(),
     };
-    if !["gptj", "opt", "bloom"].contains(&family) && !(family == "falcon" && window.is_some()) {
+    let is_by_distance = family == "bloom" || family == "falcon" && window.is_some();
+    if !is_by_distance && !["gptj", "opt"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon", "qwen2_moe"].contains(&family) {
