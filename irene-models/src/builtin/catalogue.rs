@@ -87,7 +87,7 @@ impl BuiltinModel {
         std::iter::once(&self.entry.name).chain(&self.entry.also).map(String::as_str)
     }
 
-    /// What its authors call it and its like (`Llama 3.1 and 3.3`).
+    /// The authors' name for it and its like (`Llama 3.1 and 3.3`).
     pub fn series(&self) -> &str {
         &self.series
     }

@@ -1,4 +1,4 @@
-//! What a run writes as a safetensors file.
+//! The safetensors file that a run writes.
 
 use std::{collections::HashMap, path::Path};
 
@@ -19,7 +19,7 @@ impl Tensors {
         Ok(())
     }
 
-    /// What the model gives, in its own format.
+    /// The model's results, in its own format.
     pub(super) fn add_output(&mut self, output: &ModelOutput) -> Result<()> {
         self.add("last_hidden_state", &output.last_hidden_state)?;
         output.pooler_output.iter().try_for_each(|pooled| self.add("pooler_output", pooled))?;

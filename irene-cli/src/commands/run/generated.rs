@@ -1,4 +1,4 @@
-//! What a generation gave and took, in words or as JSON.
+//! The tokens, times and memory of a generation, in words or as JSON.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ pub(super) struct Outcome {
     sequences: Vec<Sequence>,
     /// Seconds of each step.
     latencies: Vec<f64>,
-    /// What the tokens say, where that is known and not printed yet.
+    /// The tokens' text, where it is known and not printed yet.
     pub(super) texts: Option<Vec<String>>,
 }
 
@@ -139,7 +139,7 @@ impl Outcome {
         add("sequences", self.sequences.iter().enumerate().map(sequence).collect());
         add("first_token_s", self.latencies[0].into());
         add("token_s", self.latencies[1..].into());
-        // What is not known is left out.
+        // Unknown figures are left out.
         let known = [("mean_token_s", self.mean_step()), ("tokens_per_s", self.rate())];
         for (name, value) in known.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             add(name, value.into());

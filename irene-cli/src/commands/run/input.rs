@@ -43,7 +43,7 @@ pub(super) struct Input {
     pub(super) encoder: Option<TextEncoder>,
 }
 
-/// What an input is read for.
+/// The use of an input.
 pub(super) struct Reader<'a> {
     pub(super) spec: &'a ModelSpec,
     /// The model's other files.

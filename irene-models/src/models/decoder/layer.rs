@@ -61,7 +61,7 @@ impl Stream {
         }
     }
 
-    /// What a branch's module adds to its result, if it does that itself and kernels are eager: fused ones add later.
+    /// The stream, where a branch's module adds it itself and kernels are eager: fused ones add later.
     fn added_inside(&self, cx: &Cx<'_>, adds_inside: bool) -> Option<&Tensor> {
         (adds_inside && cx.kernels() == Kernels::Eager).then_some(&self.hidden)
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Angles, Batch, Cx, Padding, Pairing, Result, Tensor, Tensors};
 
-/// What every layer needs to know of the tokens' places.
+/// The tokens' places, as every layer needs them.
 pub(super) struct Positions {
     /// One for each rotary embedding that a layer uses.
     angles: Vec<Option<(Angles, Pairing)>>,

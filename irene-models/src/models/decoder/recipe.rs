@@ -36,7 +36,7 @@ pub(crate) struct Recipe {
     pub(super) head: HeadRecipe,
 }
 
-/// What differs from layer to layer.
+/// The parts that differ from layer to layer.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct LayerRecipe {
     /// The sliding window, if there is one.

@@ -39,7 +39,7 @@ const FAMILY: Family = Family {
     plain: &[("use_bidirectional_attention", Plain::Off)],
 };
 
-/// What all three share.
+/// The parts that all three share.
 fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     let field = if config.value("hidden_activation").is_some() { "hidden_activation" } else { "hidden_act" };
     let activation = (field, "gelu_pytorch_tanh");
@@ -52,7 +52,7 @@ fn gemma_like(config: &Config, classes: Classes, theta: f64) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// What the second and the third share: norms on both sides of each branch, and scores scaled by a size of their own.
+/// The second's and the third's own parts: norms on both sides of each branch, and scores scaled by a size of their own.
 fn with_norms_around(recipe: &mut Recipe, config: &Config) -> Result<()> {
     recipe.block = Block::Around {
         attention: ["input_layernorm", "post_attention_layernorm"],

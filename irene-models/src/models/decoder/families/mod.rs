@@ -69,7 +69,7 @@ const READS: &[&str] = &[
     "layer_types",
 ];
 
-/// What a family changes of the plain Llama before anything is built.
+/// A family's changes to the plain Llama before anything is built.
 struct Defaults {
     classes: Classes,
     eps: f64,
