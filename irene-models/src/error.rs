@@ -51,7 +51,7 @@ pub enum Error {
     Sampling {
         /// The setting.
         setting: &'static str,
-        /// What it may be.
+        /// The values that it may have.
         reason: String,
     },
     /// A checkpoint lacks a tensor, or has it in another shape.

@@ -95,6 +95,23 @@ fn fields_of_another_design_are_refused_by_name() {
     }
 }
 
+/// Kin of Llama share its fields; a window or experts that the family's own code does not run are no part of it.
+#[test]
+fn a_decoder_refuses_the_parts_of_its_kin() {
+    let with = |model_type: &str, field: &str| {
+        BERT.replace(r#""bert""#, &format!(r#""{model_type}""#)).replace("}", &format!(",{field}}}"))
+    };
+    for (model_type, field) in
+        [("llama", "sliding_window"), ("olmo2", "sliding_window"), ("granite", "num_local_experts")]
+    {
+        let error = refused(&with(model_type, &format!(r#""{field}":4"#)));
+        assert!(error.contains(&format!("field `{field}`")), "{error}");
+        assert!(spec(&with(model_type, &format!(r#""{field}":null"#))).is_ok());
+    }
+    assert!(spec(&with("mistral", r#""sliding_window":4"#)).is_ok());
+    assert!(spec(&with("granitemoe", r#""num_local_experts":4"#)).is_ok());
+}
+
 #[test]
 fn what_an_encoder_of_today_does_not_run_is_refused_by_name() {
     let sizes = BERT.replace("\"model_type\":\"bert\",", "");

@@ -1,4 +1,4 @@
-//! What an attention's scores are changed by, for kernels on the CPU.
+//! The changes of an attention's scores, for kernels on the CPU.
 
 use std::ops::Range;
 
@@ -68,7 +68,7 @@ impl Masks {
         self.sinks.as_ref().map(|sinks| sinks[head])
     }
 
-    /// What some keys' scores for a query are changed by.
+    /// The changes of some keys' scores for a query.
     pub(super) fn of(&self, entry: usize, head: usize, query: usize, keys: Range<usize>) -> Mask<'_> {
         let seen = self.seen(query);
         let place = |key: usize| key.clamp(keys.start, keys.end) - keys.start;

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 /// Outputs of a panel: four AVX-512 registers.
 pub(super) const WIDTH: usize = 64;
 
-/// What a lane holds.
+/// The content of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lanes {
     /// A 32-bit float.

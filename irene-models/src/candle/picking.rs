@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-/// Of each row the numbers at its places, in every matrix of (batch, heads, rows, columns): places (rows, count).
+/// The numbers of each row at its places, in every matrix of (batch, heads, rows, columns): places (rows, count).
 pub(crate) fn columns(x: &Tensor, places: &Tensor) -> Result<Tensor> {
     let (batch, heads, rows, columns) = x.dims4()?;
     let count = places.dim(D::Minus1)?;

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// How the next token is chosen from its logits.
 ///
-/// Of the probabilities softmax(logits / temperature), the `top_k` greatest are kept, then the fewest that come to a share of `top_p`, and
+/// The `top_k` greatest of the probabilities softmax(logits / temperature) are kept, then the fewest that come to a share of `top_p`, and
 /// one token is drawn from those.
 ///
 /// | field | range | default |

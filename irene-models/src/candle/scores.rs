@@ -6,7 +6,7 @@ use multiversion::multiversion;
 
 use super::kernels::{exp_of, greatest_of, sum_of, tanh_of};
 
-/// What a query's scores of some keys are changed by, in this order.
+/// The changes of a query's scores of some keys, in this order.
 pub(super) struct Mask<'a> {
     /// Scores become cap · tanh(score / cap).
     pub(super) cap: Option<f32>,

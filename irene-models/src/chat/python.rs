@@ -1,4 +1,4 @@
-//! What templates expect of Python and transformers.
+//! The parts of Python and transformers that templates expect.
 
 use std::{
     fmt::Write,

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::candle::picking;
 
 impl Tensor {
-    /// Of each row the numbers at its places, in every matrix of (batch, heads, rows, columns): places (rows, count).
+    /// The numbers of each row at its places, in every matrix of (batch, heads, rows, columns): places (rows, count).
     pub(crate) fn picked_columns(&self, places: &Self) -> Result<Self> {
         if places.dim(0) != self.dim(2) {
             return Err(layout::mismatch("gather", format!("{} at {}", self.shape(), places.shape())));

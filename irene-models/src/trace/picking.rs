@@ -6,7 +6,7 @@ use crate::{Result, Tensor, tensor::Unary};
 /// # Errors
 /// Tensors that do not fit; errors of candle and the visitor.
 impl Cx<'_> {
-    /// Of each row the numbers at its places (rows, count), in every matrix of (batch, heads, rows, columns).
+    /// The numbers of each row at its places (rows, count), in every matrix of (batch, heads, rows, columns).
     pub fn pick_columns(&mut self, x: &Tensor, places: &Tensor) -> Result<Tensor> {
         self.picked(x, places, || x.picked_columns(places))
     }

@@ -111,7 +111,8 @@ fn config(family: &str, draw: &Draw) -> Value {
         }
         "granite" | "granitemoe" => {
             json!({"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2,
-            "logits_scaling": 2.0, "attention_bias": on[2], "num_local_experts": 4, "num_experts_per_tok": 2})
+            "logits_scaling": 2.0, "attention_bias": on[2], "num_experts_per_tok": 2,
+            "num_local_experts": (family == "granitemoe").then_some(4)})
         }
         "gemma" => json!({"head_dim": width + 2}),
         "gemma2" => json!({"head_dim": width, "query_pre_attn_scalar": 7, "sliding_window": window.unwrap_or(5),

@@ -12,16 +12,16 @@ pub(super) const LLAMA: Decoder = Decoder {
         classes: &["Llama"],
         sizes: SIZES,
         reads: READS,
-        // How a training was spread over devices: the same numbers come out.
         also: &[],
-        plain: &[],
+        // Its code reads no window: a config that sets one means another model.
+        plain: &[("sliding_window", Plain::Off)],
     },
     trunk: "model",
     recipe: |config| llama_like(config, &Defaults::of(classes!("Llama"))),
 };
 
 pub(super) const MISTRAL: Decoder = Decoder {
-    family: Family { model_type: "mistral", classes: &["Mistral"], ..LLAMA.family },
+    family: Family { model_type: "mistral", classes: &["Mistral"], plain: &[], ..LLAMA.family },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Mistral")))?;
@@ -57,7 +57,7 @@ pub(super) fn qwen_windows(recipe: &mut Recipe, config: &Config) -> Result<()> {
 }
 
 pub(super) const QWEN2: Decoder = Decoder {
-    family: Family { model_type: "qwen2", classes: &["Qwen2"], reads: QWEN_READS, ..LLAMA.family },
+    family: Family { model_type: "qwen2", classes: &["Qwen2"], reads: QWEN_READS, plain: &[], ..LLAMA.family },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Qwen2")))?;
@@ -69,7 +69,7 @@ pub(super) const QWEN2: Decoder = Decoder {
 };
 
 pub(super) const QWEN3: Decoder = Decoder {
-    family: Family { model_type: "qwen3", classes: &["Qwen3"], reads: QWEN_READS, ..LLAMA.family },
+    family: Family { model_type: "qwen3", classes: &["Qwen3"], reads: QWEN_READS, plain: &[], ..LLAMA.family },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { width: Some(128), ..Defaults::of(classes!("Qwen3")) })?;
@@ -108,7 +108,13 @@ pub(super) const GRANITE_READS: &[&str] = &[
 ];
 
 pub(super) const GRANITE: Decoder = Decoder {
-    family: Family { model_type: "granite", classes: &["Granite"], reads: GRANITE_READS, ..LLAMA.family },
+    family: Family {
+        model_type: "granite",
+        classes: &["Granite"],
+        reads: GRANITE_READS,
+        plain: &[("num_local_experts", Plain::Off)],
+        ..LLAMA.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults::of(classes!("Granite")))?;
@@ -118,7 +124,12 @@ pub(super) const GRANITE: Decoder = Decoder {
 };
 
 pub(super) const OLMO2: Decoder = Decoder {
-    family: Family { model_type: "olmo2", classes: &["Olmo2"], plain: &[("clip_qkv", Plain::Off)], ..LLAMA.family },
+    family: Family {
+        model_type: "olmo2",
+        classes: &["Olmo2"],
+        plain: &[("clip_qkv", Plain::Off), ("sliding_window", Plain::Off)],
+        ..LLAMA.family
+    },
     trunk: "model",
     recipe: |config| {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Olmo2")) })?;
