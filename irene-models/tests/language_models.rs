@@ -15,6 +15,10 @@ use irene_tree::{Kernels, Size};
 /// Largest absolute difference.
 const TOLERANCE: f64 = 1e-5;
 
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm")
+}
+
 struct Fixture {
     name: String,
     io: HashMap<String, Candle>,
@@ -27,7 +31,7 @@ struct Fixture {
 
 impl Fixture {
     fn load(name: &str) -> Self {
-        Self::at(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llm").join(name))
+        Self::at(&fixtures().join(name))
     }
 
     fn at(dir: &Path) -> Self {
@@ -171,11 +175,11 @@ fixtures!(
     starcoder2,
 );
 
-/// Further checkpoints, as `fixtures/llm/make.py` writes them.
+/// Further checkpoints, as `fixtures/llm/make.py` writes them: those of the folder in IRENE_CHECKPOINTS, otherwise the fixtures again.
 #[test]
-#[ignore = "takes a folder of checkpoints in IRENE_CHECKPOINTS"]
+#[ignore = "repeats the fixtures, unless IRENE_CHECKPOINTS names another folder"]
 fn checkpoints_of_a_folder_agree() {
-    let folder = std::env::var_os("IRENE_CHECKPOINTS").expect("IRENE_CHECKPOINTS names the folder");
+    let folder = std::env::var_os("IRENE_CHECKPOINTS").unwrap_or_else(|| fixtures().into_os_string());
     let mut failed = Vec::new();
     let mut dirs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     dirs.sort();
