@@ -3,7 +3,7 @@ mod share;
 
 use std::cell::Cell;
 
-use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Shape, Size, Tree};
+use irene_tree::{Format, Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
 
 use self::find::Origin;
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     gguf::{Gguf, StoredShapes},
     quantisation::Quantisation,
     sentence::{Sentence, SentenceModel},
+    trace::LaunchVisitor,
 };
 
 /// An architecture: how a config and weights become a model.
@@ -307,6 +308,18 @@ impl ModelSpec {
             tree
         };
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
+    }
+
+    /// The operations of one pass and how often each runs, on one GPU of a run: what [`trace`](Self::trace) has as nodes, in a fraction of
+    /// the time. Operations differ in more than the identities of their parameters.
+    ///
+    /// # Errors
+    /// As [`trace`](Self::trace).
+    pub fn launches(&self, run: Run) -> Result<Vec<(Operation, u64)>> {
+        let share = self.share(run)?;
+        let mut visitor = LaunchVisitor::default();
+        self.follow(self.model_of(share)?.as_ref(), share, &mut visitor)?;
+        Ok(visitor.finish())
     }
 
     /// The FLOPs of a language model's head as a share of those of the run, where the model is a decoder and the run has no head.

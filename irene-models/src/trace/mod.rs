@@ -10,6 +10,7 @@ mod collectives;
 mod cx;
 mod fusion;
 mod latent;
+mod launches;
 mod operations;
 mod output_visitor;
 mod picking;
@@ -22,6 +23,7 @@ pub use attention::{Attention, Causal, Padding, Scaling};
 pub use cache::{Cache, KeyValue, Past};
 pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
 pub(crate) use latent::{HeadWeight, Part};
+pub(crate) use launches::LaunchVisitor;
 pub use output_visitor::OutputVisitor;
 pub use rotary::{Angles, Pairing};
 #[cfg(feature = "candle")]

@@ -1,0 +1,13 @@
+//! Accelerators by their data sheets, and the law that turns a data sheet into seconds and joules of a Transformer's operations.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod device;
+mod work;
+
+pub use device::{Device, DeviceClass, Peaks, Vendor};
+pub use work::{Work, WorkKind};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,202 @@
+use irene_features::cost::{self, parameter_and_cache_bytes};
+use irene_tree::{Format, OpKind, Operand, Operation, Role};
+
+/// What one run of an operation asks of a device: all that the law knows of it.
+///
+/// A product multiplies `batch` matrices (rows x inner) by (inner x columns). An attention has `batch` heads of all sequences, `rows`
+/// queries in each, `columns` keys and heads `inner` numbers wide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Work {
+    /// The family of kernels that does it.
+    pub kind: WorkKind,
+    /// The operation.
+    pub op: OpKind,
+    /// Floating point operations, without what tiles round up.
+    pub flops: f64,
+    /// Bytes of parameters that are read.
+    pub weight_bytes: f64,
+    /// Bytes of cached keys and values that are read or written.
+    pub cache_bytes: f64,
+    /// Bytes of all other operands and of the result.
+    pub other_bytes: f64,
+    /// Bytes that each GPU sends to others.
+    pub link_bytes: f64,
+    /// GPUs that exchange tensors; 0 for work of one.
+    pub gpus: f64,
+    /// Kernels that are launched.
+    pub kernels: f64,
+    /// Independent products, or heads.
+    pub batch: f64,
+    /// Rows of each product, or queries.
+    pub rows: f64,
+    /// Numbers that are multiplied and summed for each result, or the width of a head.
+    pub inner: f64,
+    /// Columns of each result, or keys.
+    pub columns: f64,
+    /// Query heads for each head of keys and values, of an attention.
+    pub group: f64,
+    /// The format in which weights are stored; that of the activations where there are none.
+    pub weights: Format,
+    /// The format of the activations.
+    pub activations: Format,
+}
+
+/// The families of kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WorkKind {
+    /// Nothing runs on the device.
+    None,
+    /// A dense product.
+    Product,
+    /// A product whose rows go to the weights of different experts; `batch` are the experts that some row goes to.
+    Grouped,
+    /// Attention in one kernel.
+    Attention,
+    /// A softmax, or a norm over the last dimension.
+    Norm,
+    /// Rows that are looked up, copied or reordered.
+    Move,
+    /// Work on each number by itself.
+    Elementwise,
+    /// Tensors exchanged between GPUs.
+    Exchange,
+}
+
+impl WorkKind {
+    fn of(op: &Operation) -> Self {
+        match op.kind {
+            _ if op.on_host => Self::None,
+            OpKind::Linear | OpKind::Conv1D | OpKind::MatMul | OpKind::Convolution => Self::Product,
+            OpKind::GroupedLinear => Self::Grouped,
+            OpKind::Attention => Self::Attention,
+            OpKind::LayerNorm | OpKind::RmsNorm | OpKind::Softmax | OpKind::Sum | OpKind::TopK => Self::Norm,
+            OpKind::AllReduce | OpKind::AllGather | OpKind::SendRecv | OpKind::AllToAll => Self::Exchange,
+            OpKind::Embedding
+            | OpKind::Gather
+            | OpKind::Scatter
+            | OpKind::Copy
+            | OpKind::Concat
+            | OpKind::Cast
+            | OpKind::Fill
+            | OpKind::Unfold
+            | OpKind::CacheWrite => Self::Move,
+            _ => Self::Elementwise,
+        }
+    }
+}
+
+/// Rows, inner and columns of the matrices, and how many there are.
+struct Extents {
+    batch: u64,
+    rows: u64,
+    inner: u64,
+    columns: u64,
+}
+
+impl Extents {
+    fn of(op: &Operation, kind: WorkKind) -> Self {
+        let dims = |place: usize| op.inputs.get(place).map_or(&[][..], |operand| operand.shape.dims());
+        let from_end = |dims: &[usize], place: usize| dims.iter().rev().nth(place).map_or(1, |&dim| dim as u64);
+        let output = op.output.shape;
+        let (columns, elements) = (output.last() as u64, output.elements());
+        let rows = elements / columns.max(1);
+        match kind {
+            WorkKind::Product if op.kind == OpKind::MatMul => {
+                let rows = from_end(output.dims(), 1);
+                let batch = elements / (rows * columns).max(1);
+                Self { batch, rows, inner: from_end(dims(0), 0), columns }
+            }
+            WorkKind::Product if op.kind == OpKind::Convolution => {
+                let inner = dims(1).iter().skip(1).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
+                Self { batch: 1, rows, inner, columns }
+            }
+            WorkKind::Product => Self { batch: 1, rows, inner: from_end(dims(0), 0), columns },
+            WorkKind::Grouped => {
+                let inner = from_end(dims(0), 0);
+                let batch = op.touched.div_ceil((inner * columns).max(1)).max(1);
+                Self { batch, rows: rows.div_ceil(batch), inner, columns }
+            }
+            WorkKind::Attention => {
+                let (tokens, keys) = (from_end(dims(0), 1), from_end(dims(1), 1));
+                let heads =
+                    dims(0).iter().rev().skip(2).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
+                Self { batch: heads, rows: tokens, inner: from_end(dims(0), 0), columns: keys }
+            }
+            _ => Self { batch: 1, rows, inner: 1, columns },
+        }
+    }
+}
+
+impl Work {
+    /// The work of one run of an operation on one GPU.
+    pub fn of(op: &Operation) -> Self {
+        let kind = WorkKind::of(op);
+        let Extents { batch, rows, inner, columns } = Extents::of(op, kind);
+        let physical = cost::physical(op);
+        let (weight_bytes, cache_bytes) = parameter_and_cache_bytes(op);
+        let is_weight = |operand: &&Operand| matches!(operand.role, Role::Parameter(_)) && operand.shape.rank() > 1;
+        let activations = op.output.format;
+        let heads = |place: usize| op.inputs.get(place).and_then(|operand| operand.shape.dims().iter().rev().nth(2));
+        let group = match (kind, heads(0), heads(1)) {
+            (WorkKind::Attention, Some(&queries), Some(&keys)) => queries as f64 / keys.max(1) as f64,
+            _ => 1.0,
+        };
+        Self {
+            kind,
+            op: op.kind,
+            flops: flops(op, kind),
+            weight_bytes: weight_bytes as f64,
+            cache_bytes: cache_bytes as f64,
+            other_bytes: physical.bytes.saturating_sub(weight_bytes).saturating_sub(cache_bytes) as f64,
+            link_bytes: cost::link_bytes(op) as f64,
+            gpus: op.gpus as f64,
+            kernels: physical.kernels as f64,
+            batch: batch as f64,
+            rows: rows as f64,
+            inner: inner as f64,
+            columns: columns as f64,
+            group,
+            weights: op.inputs.iter().find(is_weight).map_or(activations, |weight| weight.format),
+            activations,
+        }
+    }
+
+    /// Bytes that move between the device's memory and its processor.
+    pub fn bytes(&self) -> f64 {
+        self.weight_bytes + self.cache_bytes + self.other_bytes
+    }
+}
+
+fn flops(op: &Operation, kind: WorkKind) -> f64 {
+    match kind {
+        WorkKind::None => 0.0,
+        WorkKind::Product | WorkKind::Grouped => {
+            let inner = op.inputs.first().map_or(0, |input| input.shape.last());
+            let inner = if op.kind == OpKind::Convolution { Extents::of(op, kind).inner } else { inner as u64 };
+            2.0 * op.output.shape.elements() as f64 * inner as f64
+        }
+        _ => cost::irene(op).flops as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_has_the_extents_of_its_matrices() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::F16);
+        let scores =
+            Operation::new(OpKind::MatMul, &[of(&[8, 12, 40, 64]), of(&[8, 12, 64, 50])], of(&[8, 12, 40, 50]));
+        let work = Work::of(&scores);
+        assert_eq!((work.batch, work.rows, work.inner, work.columns), (96.0, 40.0, 64.0, 50.0));
+        assert_eq!(work.flops, 2.0 * 96.0 * 40.0 * 64.0 * 50.0);
+        let experts = Operand::parameter([16, 32, 64], Format::Mxfp4);
+        let mut sent = Operation::new(OpKind::GroupedLinear, &[of(&[24, 64]), experts], of(&[24, 32]));
+        sent.touched = 6 * 32 * 64;
+        let work = Work::of(&sent);
+        assert_eq!((work.batch, work.rows, work.weights), (6.0, 4.0, Format::Mxfp4));
+        assert_eq!(work.weight_bytes, Format::Mxfp4.bytes(6 * 32 * 64) as f64);
+    }
+}
