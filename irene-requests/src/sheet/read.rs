@@ -1,0 +1,203 @@
+use std::io::Read;
+
+use irene_tree::{Kernels, Parallel, UnknownFormat};
+
+use super::{
+    Figures, Load, RequestRow,
+    columns::{Bound, Column, Found, recognise},
+};
+use crate::{Error, Result};
+
+/// What may separate cells.
+const SEPARATORS: [u8; 3] = *b",;\t";
+
+/// Words for what is not known.
+const ABSENT: [&str; 7] = ["", "-", "na", "n/a", "nan", "none", "null"];
+
+/// The rows of a sheet, one after the other. A row with a fault is an error that names its line and column; the rows after it are read.
+///
+/// Cells are separated by commas, semicolons or tabs. Lines that begin with `#` and empty ones are skipped.
+pub struct RequestReader<R> {
+    origin: String,
+    records: csv::ByteRecordsIntoIter<R>,
+    titles: Vec<String>,
+    columns: Vec<Option<Found>>,
+    has_decimal_comma: bool,
+    is_over: bool,
+}
+
+impl RequestReader<std::io::Cursor<Vec<u8>>> {
+    /// Reads all of the input and its line of titles; the origin is its name in errors.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Titles`] if the first line is not that of a sheet.
+    pub fn new(origin: impl Into<String>, mut input: impl Read) -> Result<Self> {
+        let origin = origin.into();
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(|source| Error::Io { origin: origin.clone(), source })?;
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
+        let separator = separator(&bytes);
+        let mut builder = csv::ReaderBuilder::new();
+        builder.delimiter(separator).comment(Some(b'#')).flexible(true);
+        let mut reader = builder.from_reader(std::io::Cursor::new(bytes));
+        let fault = |reason: String| Error::Titles { origin: origin.clone(), reason };
+        let titles = reader.headers().map_err(|error| fault(error.to_string()))?;
+        let titles: Vec<String> = titles.iter().map(|title| title.trim().to_owned()).collect();
+        let columns = recognise(&titles).map_err(fault)?;
+        let has_decimal_comma = separator != b',';
+        Ok(Self { origin, records: reader.into_byte_records(), titles, columns, has_decimal_comma, is_over: false })
+    }
+}
+
+/// What separates the cells of the first line.
+fn separator(bytes: &[u8]) -> u8 {
+    let is_said = |line: &&[u8]| !line.trim_ascii().is_empty() && !line.starts_with(b"#");
+    let first = bytes.split(|&byte| byte == b'\n').find(is_said).unwrap_or_default();
+    let count = |separator: &u8| first.iter().filter(|byte| *byte == separator).count();
+    // The last of equals is taken, so in reverse.
+    SEPARATORS.into_iter().rev().max_by_key(count).unwrap_or(b',')
+}
+
+impl<R: Read> Iterator for RequestReader<R> {
+    type Item = Result<RequestRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.is_over {
+                return None;
+            }
+            return Some(match self.records.next()? {
+                Ok(record) if record.iter().all(|cell| cell.trim_ascii().is_empty()) => continue,
+                Ok(record) => self.row(&record),
+                Err(error) => {
+                    // The input itself has ended.
+                    self.is_over = true;
+                    let line = error.position().map_or(1, csv::Position::line);
+                    Err(self.fault(line, "", error.to_string()))
+                }
+            });
+        }
+    }
+}
+
+impl<R> RequestReader<R> {
+    /// The name of the sheet in errors.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn fault(&self, line: u64, column: &str, reason: String) -> Error {
+        Error::Row { origin: self.origin.clone(), line, column: column.to_owned(), reason }
+    }
+
+    fn row(&self, record: &csv::ByteRecord) -> Result<RequestRow> {
+        let line = record.position().map_or(1, csv::Position::line);
+        let (cells, titles) = (record.len(), self.titles.len());
+        if cells != titles {
+            let reason = format!(
+                "it has {cells} cells where the first line has {titles}: add or remove some, or put a cell with a separator into quotes"
+            );
+            return Err(self.fault(line, "", reason));
+        }
+        let mut row = RequestRow { line, ..RequestRow::default() };
+        for ((cell, title), found) in record.iter().zip(&self.titles).zip(&self.columns) {
+            let fault = |reason| self.fault(line, title, reason);
+            let cell = std::str::from_utf8(cell).map_err(|_| fault("is not UTF-8: save the file in UTF-8".into()))?;
+            match found {
+                None => row.further.push((title.clone(), cell.to_owned())),
+                Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
+                Some(found) => self.set(&mut row, *found, cell.trim()).map_err(fault)?,
+            }
+        }
+        Ok(row)
+    }
+
+    fn set(&self, row: &mut RequestRow, Found { column, factor, .. }: Found, cell: &str) -> Result<(), String> {
+        let word = || Some(cell.to_owned());
+        match column {
+            Column::Model => row.model = word(),
+            Column::Device => row.device = word(),
+            Column::Engine => row.engine = word(),
+            Column::Weights => {
+                row.weights = Some(cell.parse().map_err(|error: UnknownFormat| error.to_string())?);
+            }
+            Column::Kernels => row.kernels = Some(kernels(cell)?),
+            Column::Sequences => set_load(row, Load::Sequences(self.whole(cell, MOST_SEQUENCES)?))?,
+            Column::Concurrency => set_load(row, Load::Concurrency(self.positive(cell)?))?,
+            Column::Rate => set_load(row, Load::Rate(self.positive(cell)?))?,
+            Column::Prompt => row.prompt = Some(self.not_negative(cell)?),
+            Column::Generated => row.generated = Some(self.not_negative(cell)?),
+            Column::Tensor => row.parallel.tensor = self.whole(cell, Parallel::MOST)?,
+            Column::Pipeline => row.parallel.pipeline = self.whole(cell, Parallel::MOST)?,
+            Column::Expert => row.parallel.expert = self.whole(cell, Parallel::MOST)?,
+            Column::Data => row.parallel.data = self.whole(cell, Parallel::MOST)?,
+            Column::Figure(bound, figure) => {
+                let value = match bound {
+                    // An interval may reach down to nothing.
+                    Bound::Low => self.not_negative(cell)?,
+                    Bound::Value | Bound::High => self.positive(cell)?,
+                };
+                figures(row, bound).set(figure, Some(value * factor));
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, cell: &str) -> Result<f64, String> {
+        let is_comma = self.has_decimal_comma && !cell.contains('.') && cell.matches(',').count() == 1;
+        let plain = if is_comma { cell.replace(',', ".") } else { cell.to_owned() };
+        let number = plain.parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| format!("`{cell}` is not a number: write one such as 0.25, or leave the cell empty"))
+    }
+
+    fn positive(&self, cell: &str) -> Result<f64, String> {
+        let number = self.number(cell)?;
+        if number > 0.0 {
+            Ok(number)
+        } else {
+            Err(format!("{cell} is not above 0: leave the cell empty where it is not known"))
+        }
+    }
+
+    fn not_negative(&self, cell: &str) -> Result<f64, String> {
+        let number = self.number(cell)?;
+        if number >= 0.0 {
+            Ok(number)
+        } else {
+            Err(format!("{cell} is below 0: leave the cell empty where it is not known"))
+        }
+    }
+
+    fn whole(&self, cell: &str, most: usize) -> Result<usize, String> {
+        let number = self.number(cell)?;
+        let is_whole = number.fract() == 0.0 && (1.0..=most as f64).contains(&number);
+        if is_whole { Ok(number as usize) } else { Err(format!("{cell} is not a whole number from 1 to {most}")) }
+    }
+}
+
+/// More than any batch has: what is beyond is a slip.
+const MOST_SEQUENCES: usize = 1_000_000_000;
+
+fn kernels(cell: &str) -> Result<Kernels, String> {
+    let known = [Kernels::Eager, Kernels::Fused];
+    let found = known.into_iter().find(|known| known.name().eq_ignore_ascii_case(cell));
+    found.ok_or_else(|| format!("`{cell}` is neither eager nor fused"))
+}
+
+fn set_load(row: &mut RequestRow, load: Load) -> Result<(), String> {
+    match row.load.replace(load) {
+        None => Ok(()),
+        Some(_) => Err("a row has one of sequences, concurrency and rate: leave the others empty".into()),
+    }
+}
+
+pub(super) fn figures(row: &mut RequestRow, bound: Bound) -> &mut Figures {
+    match bound {
+        Bound::Value => &mut row.figures,
+        Bound::Low => &mut row.low,
+        Bound::High => &mut row.high,
+    }
+}

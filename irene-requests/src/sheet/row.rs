@@ -1,0 +1,77 @@
+use irene_tree::{Format, Kernels, Parallel};
+
+use super::Figures;
+use crate::{Error, Result};
+
+/// How many requests run at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// A static batch of as many sequences.
+    Sequences(usize),
+    /// The mean number of running sequences of an engine with continuous batching, in steady state.
+    Concurrency(f64),
+    /// Requests that arrive in a second.
+    Rate(f64),
+}
+
+/// A setting of a request, and what it takes. What the sheet does not say is absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestRow {
+    /// The line of the file that it stands in, from 1; 0 where it comes from none.
+    pub line: u64,
+    /// A built-in name, an id on the Hugging Face hub, or a path.
+    pub model: Option<String>,
+    /// A name of the catalogue of devices.
+    pub device: Option<String>,
+    /// The engine with its generation (`vllm-0.11`).
+    pub engine: Option<String>,
+    /// Format of the weights; absent for the model's own.
+    pub weights: Option<Format>,
+    /// How operations become kernels; absent for the engine's way.
+    pub kernels: Option<Kernels>,
+    /// How many requests run at once.
+    pub load: Option<Load>,
+    /// Tokens of the prompt; a mean may be fractional.
+    pub prompt: Option<f64>,
+    /// Tokens generated; a mean may be fractional.
+    pub generated: Option<f64>,
+    /// How the model is spread over GPUs.
+    pub parallel: Parallel,
+    /// What it was measured or predicted to take.
+    pub figures: Figures,
+    /// The least that is likely, of predictions.
+    pub low: Figures,
+    /// The most that is likely, of predictions.
+    pub high: Figures,
+    /// Further columns with their titles, in order.
+    pub further: Vec<(String, String)>,
+}
+
+impl RequestRow {
+    /// The cell of a further column.
+    pub fn further(&self, title: &str) -> Option<&str> {
+        self.further.iter().find(|(known, _)| known == title).map(|(_, cell)| cell.as_str())
+    }
+
+    /// Sets the cell of a further column, which is added after the others if it is new.
+    pub fn set_further(&mut self, title: &str, cell: impl Into<String>) {
+        match self.further.iter_mut().find(|(known, _)| known == title) {
+            Some((_, known)) => *known = cell.into(),
+            None => self.further.push((title.to_owned(), cell.into())),
+        }
+    }
+
+    /// The error of a row that cannot be used because of one of its columns; an empty column stands for the whole row.
+    pub fn fault(&self, origin: &str, column: &str, reason: impl Into<String>) -> Error {
+        let (origin, column) = (origin.to_owned(), column.to_owned());
+        Error::Row { origin, line: self.line, column, reason: reason.into() }
+    }
+
+    /// What a row must have, such as its model.
+    ///
+    /// # Errors
+    /// [`Error::Row`] if it is absent.
+    pub fn needed<'a, T>(&self, value: &'a Option<T>, origin: &str, column: &str) -> Result<&'a T> {
+        value.as_ref().ok_or_else(|| self.fault(origin, column, "is missing: add the column, or fill the cell"))
+    }
+}

@@ -1,0 +1,86 @@
+use std::io::Write;
+
+use irene_tree::{Format, Kernels};
+
+use super::{
+    Figure, Load, RequestRow,
+    columns::{Bound, Column, SETTINGS},
+};
+use crate::{Error, Result};
+
+/// Writes a sheet: the settings and figures that some row has in the order of the documentation, then the further columns in the order in
+/// which they first occur.
+///
+/// # Errors
+/// [`Error::Io`] from the writer.
+pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
+    let known = columns().into_iter().filter(|(column, _)| rows.iter().any(|row| cell(row, *column).is_some()));
+    let known: Vec<(Column, String)> = known.collect();
+    let mut further: Vec<&str> = Vec::new();
+    for (title, _) in rows.iter().flat_map(|row| &row.further) {
+        if !further.contains(&title.as_str()) {
+            further.push(title);
+        }
+    }
+    // A cell that begins like a comment stands in quotes.
+    let mut csv = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(writer);
+    let titles = known.iter().map(|(_, title)| title.as_str()).chain(further.iter().copied());
+    csv.write_record(titles).map_err(fault)?;
+    for row in rows {
+        let cells = known.iter().map(|(column, _)| cell(row, *column).unwrap_or_default());
+        let further = further.iter().map(|title| row.further(title).unwrap_or_default().to_owned());
+        csv.write_record(cells.chain(further)).map_err(fault)?;
+    }
+    csv.flush().map_err(|source| Error::Io { origin: "writing the sheet".into(), source })
+}
+
+fn fault(error: csv::Error) -> Error {
+    let origin = "writing the sheet".into();
+    Error::Io { origin, source: std::io::Error::other(error) }
+}
+
+/// All columns with their titles, in order.
+fn columns() -> Vec<(Column, String)> {
+    let settings = SETTINGS.iter().map(|(column, name, _)| (*column, (*name).to_owned()));
+    let figures = Figure::ALL.into_iter().flat_map(|figure| {
+        Bound::ALL.map(|bound| (Column::Figure(bound, figure), format!("{}{}", figure.name(), bound.suffix())))
+    });
+    settings.chain(figures).collect()
+}
+
+/// The cell of a row; None where it is absent, or what an absent one means.
+fn cell(row: &RequestRow, column: Column) -> Option<String> {
+    let degree = |degree: usize| (degree != 1).then(|| degree.to_string());
+    match column {
+        Column::Model => row.model.clone(),
+        Column::Device => row.device.clone(),
+        Column::Engine => row.engine.clone(),
+        Column::Weights => row.weights.map(Format::name).map(str::to_owned),
+        Column::Kernels => row.kernels.map(Kernels::name).map(str::to_owned),
+        Column::Sequences => {
+            of_load(row, |load| if let Load::Sequences(count) = load { Some(count as f64) } else { None })
+        }
+        Column::Concurrency => of_load(row, |load| if let Load::Concurrency(mean) = load { Some(mean) } else { None }),
+        Column::Rate => of_load(row, |load| if let Load::Rate(rate) = load { Some(rate) } else { None }),
+        Column::Prompt => row.prompt.map(number),
+        Column::Generated => row.generated.map(number),
+        Column::Tensor => degree(row.parallel.tensor),
+        Column::Pipeline => degree(row.parallel.pipeline),
+        Column::Expert => degree(row.parallel.expert),
+        Column::Data => degree(row.parallel.data),
+        Column::Figure(Bound::Value, figure) => row.figures.get(figure).map(number),
+        Column::Figure(Bound::Low, figure) => row.low.get(figure).map(number),
+        Column::Figure(Bound::High, figure) => row.high.get(figure).map(number),
+    }
+}
+
+fn of_load(row: &RequestRow, part: impl Fn(Load) -> Option<f64>) -> Option<String> {
+    row.load.and_then(part).map(number)
+}
+
+/// The shortest form that reads back as the same number.
+fn number(value: f64) -> String {
+    // Display has no exponents: what is far from 1 would be long.
+    const PLAIN: std::ops::Range<f64> = 1e-6..1e16;
+    if value == 0.0 || PLAIN.contains(&value.abs()) { value.to_string() } else { format!("{value:e}") }
+}
