@@ -2,9 +2,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod device;
+mod engine;
+mod error;
+mod law;
 mod work;
 
 pub use device::{Device, DeviceClass, Peaks, Vendor};
+pub use engine::Engine;
+pub use error::{Error, Result};
+pub use law::{EngineLaw, Law, Pass, PassCost, PowerLaw, WorkCost};
 pub use work::{Work, WorkKind};
 
 /// The README's example, which the tests run.

@@ -162,6 +162,28 @@ impl Work {
         }
     }
 
+    /// Whether both read the same weights, so that one kernel can do both.
+    pub fn shares_weights(&self, other: &Self) -> bool {
+        let is_product = matches!(self.kind, WorkKind::Product | WorkKind::Grouped) && self.weight_bytes > 0.0;
+        let shape = |work: &Self| (work.op, work.inner, work.columns, work.weights);
+        is_product && shape(self) == shape(other)
+    }
+
+    /// Both in one kernel, which reads their weights once: the rows of both.
+    pub fn joined(&self, other: &Self) -> Self {
+        let batch = self.batch.max(other.batch);
+        Self {
+            flops: self.flops + other.flops,
+            weight_bytes: self.weight_bytes.max(other.weight_bytes),
+            cache_bytes: self.cache_bytes + other.cache_bytes,
+            other_bytes: self.other_bytes + other.other_bytes,
+            link_bytes: self.link_bytes + other.link_bytes,
+            batch,
+            rows: (self.batch * self.rows + other.batch * other.rows) / batch,
+            ..*self
+        }
+    }
+
     /// Bytes that move between the device's memory and its processor.
     pub fn bytes(&self) -> f64 {
         self.weight_bytes + self.cache_bytes + self.other_bytes

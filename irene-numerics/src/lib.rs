@@ -1,7 +1,7 @@
 //! Numerics of small regressions: what irene's predictors and surrogates share.
 //!
 //! - Columns: [`StandardScaler`] and [`PolynomialFeatures`], column for column as scikit-learn makes them; [`mean`], [`moments`].
-//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`Adam`].
+//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`ConstantsFit`] (constants of any law, with priors), [`Adam`].
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
 //!
@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adam;
+mod constants;
 mod covariance;
 mod kernel;
 mod least_squares;
@@ -29,6 +30,7 @@ mod quantile;
 mod standardise;
 
 pub use adam::Adam;
+pub use constants::{ConstantsFit, Prior};
 pub use covariance::CovarianceFactor;
 pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;

@@ -3,9 +3,14 @@
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
 
+mod request;
+mod schedule;
+
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 use irene_tree::Tree;
+pub use request::{Load, Request};
+pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +22,9 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
+    /// A load that has no schedule of its own.
+    #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
+    Load,
 }
 
 /// The tree of a run with its counts and the predicted energy of every node, in joules.

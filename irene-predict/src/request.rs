@@ -1,0 +1,48 @@
+use irene_models::{ModelSpec, Run, TaskHead};
+use irene_tree::{Kernels, Parallel, Precision, Size};
+
+use crate::Error;
+
+/// What is asked of a model: prompts and tokens, how many at once, and how the model runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request {
+    /// Tokens of a prompt.
+    pub prompt: usize,
+    /// Tokens that are generated for it; 0 for a single pass.
+    pub generated: usize,
+    /// How many run at once.
+    pub load: Load,
+    /// The number formats.
+    pub precision: Precision,
+    /// How operations become kernels.
+    pub kernels: Kernels,
+    /// How the model is spread over GPUs.
+    pub parallel: Parallel,
+}
+
+/// How many requests run at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// A batch that begins and ends together.
+    Sequences(usize),
+    /// The mean number that run at once while others wait to replace them, in a steady state.
+    Concurrency(f64),
+    /// Requests that arrive in a second.
+    Rate(f64),
+}
+
+impl Request {
+    /// The run of one pass with `new` tokens of each of so many sequences of one copy of the model, after `past` tokens.
+    pub(crate) fn run(&self, spec: &ModelSpec, sequences: usize, new: usize, past: usize) -> Result<Run, Error> {
+        let generates = self.generated > 0;
+        let sequences = sequences.saturating_mul(self.parallel.data.max(1));
+        Ok(Run {
+            precision: self.precision,
+            kernels: self.kernels,
+            parallel: self.parallel,
+            head: if generates || spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None },
+            keeps_cache: generates,
+            ..Size::new(sequences, new).after(past).into()
+        })
+    }
+}

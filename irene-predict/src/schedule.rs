@@ -1,0 +1,207 @@
+//! The passes that serve requests: traced once, then costed by any law on any device.
+
+use irene_devices::{Device, Engine, Law, Pass, Work};
+use irene_models::ModelSpec;
+
+use crate::{Error, Load, Request};
+
+/// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Passes with prompts, and how often each runs.
+    pub prompts: Vec<(Pass, f64)>,
+    /// Passes with single tokens alone, and how often each runs.
+    pub steps: Vec<(Pass, f64)>,
+    /// Requests that are served.
+    pub requests: f64,
+    /// Tokens that are generated for each.
+    pub generated: f64,
+    /// Steps between the first and the last token of a request.
+    pub gaps: f64,
+    /// GPUs.
+    pub gpus: f64,
+    /// Passes that are under way at once in a pipeline, as a share of its stages.
+    pub filled: f64,
+    /// Whether requests come and go one by one.
+    pub is_steady: bool,
+}
+
+/// What some passes take in all.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Spent {
+    /// Passes.
+    pub passes: f64,
+    /// Time, s.
+    pub seconds: f64,
+    /// Energy of all GPUs, J.
+    pub joules: f64,
+}
+
+/// What a schedule takes in all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScheduleCost {
+    /// The passes with prompts.
+    pub prompts: Spent,
+    /// The others.
+    pub steps: Spent,
+}
+
+/// What a user of a model asks for. A static batch has the latency of the whole batch, a steady state that of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    /// Energy of a request, all GPUs, J.
+    pub energy_per_request_j: f64,
+    /// Energy of a generated token, all GPUs, J; None where none is generated.
+    pub energy_per_token_j: Option<f64>,
+    /// Mean power of all GPUs, W.
+    pub power_w: f64,
+    /// Time to the first token, s.
+    pub ttft_s: Option<f64>,
+    /// Mean time between two tokens of a sequence, s.
+    pub itl_s: Option<f64>,
+    /// Time from the start to the last token, s.
+    pub latency_s: f64,
+    /// Generated tokens of all sequences in a second.
+    pub tokens_per_s: Option<f64>,
+}
+
+/// Pasts at which the steps of a generation are followed, in shares of its length: Gauss's two points, whose mean is that of all steps
+/// for any cubic.
+const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
+
+impl Schedule {
+    /// The schedule of a request on an engine.
+    ///
+    /// # Errors
+    /// Those of [`ModelSpec::launches`].
+    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request) -> Result<Self, Error> {
+        match request.load {
+            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running),
+            Load::Concurrency(running) => Self::batch(spec, request, running),
+            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64),
+            Load::Rate(_) => Err(Error::Load),
+        }
+    }
+
+    fn batch(spec: &ModelSpec, request: &Request, sequences: f64) -> Result<Self, Error> {
+        let share = Share::of(sequences, request);
+        let prompts = vec![(pass(spec, request, share.sequences, request.prompt, 0)?, 1.0)];
+        let count = request.generated.saturating_sub(1);
+        let last = request.prompt + count.saturating_sub(1);
+        Ok(Self {
+            prompts,
+            steps: steps(spec, request, share.sequences, [request.prompt, last], count as f64)?,
+            requests: sequences,
+            generated: request.generated as f64,
+            gaps: count as f64,
+            gpus: request.parallel.gpus() as f64,
+            filled: share.filled,
+            is_steady: false,
+        })
+    }
+
+    /// In the time of as many steps as a request has tokens, each running sequence is replaced once, and so each brings its prompt once.
+    fn steady(spec: &ModelSpec, engine: &Engine, request: &Request, running: f64) -> Result<Self, Error> {
+        let share = Share::of(running, request);
+        let count = request.generated.max(1) as f64;
+        let last = request.prompt + request.generated.saturating_sub(1);
+        let steps = steps(spec, request, share.sequences, [request.prompt, last], count)?;
+        // Prompts of one copy of the model; several share a pass where there are more than steps.
+        let replaced = share.sequences as f64;
+        let of_pass = (replaced / count).ceil().max(1.0);
+        let passes = replaced / of_pass;
+        let prompt = pass(spec, request, of_pass as usize, request.prompt, 0)?;
+        let (prompts, steps) = if engine.mixes_prompts {
+            let mixed = steps.iter().map(|(step, times)| (step.joined(&prompt), passes * times / count)).collect();
+            let alone = |(step, times): (Pass, f64)| (step, times * (1.0 - passes / count).max(0.0));
+            (mixed, steps.into_iter().map(alone).collect())
+        } else {
+            (vec![(prompt, passes)], steps)
+        };
+        Ok(Self {
+            prompts,
+            steps,
+            requests: running,
+            generated: request.generated as f64,
+            gaps: count,
+            gpus: request.parallel.gpus() as f64,
+            filled: share.filled,
+            is_steady: true,
+        })
+    }
+
+    /// The cost of all passes, over all GPUs.
+    pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
+        let of = |passes: &[(Pass, f64)]| {
+            let mut sum = Spent::default();
+            for (pass, times) in passes {
+                let cost = law.pass(pass, device, engine);
+                let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
+                sum.passes += times;
+                sum.seconds += times * cost.seconds;
+                sum.joules += times * joules * self.gpus;
+            }
+            sum
+        };
+        ScheduleCost { prompts: of(&self.prompts), steps: of(&self.steps) }
+    }
+
+    /// What a user of a model asks for, by the cost of its passes.
+    pub fn figures(&self, cost: &ScheduleCost) -> Figures {
+        let ScheduleCost { prompts, steps } = *cost;
+        let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
+        let tokens = self.requests * self.generated;
+        let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
+        // A prompt that comes in a steady state waits for half a step.
+        let wait = if self.is_steady { 0.5 * seconds / self.gaps } else { 0.0 };
+        let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
+        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / self.gaps };
+        Figures {
+            energy_per_request_j: joules / self.requests,
+            energy_per_token_j: of_tokens(joules / tokens),
+            power_w: joules / seconds,
+            ttft_s: of_tokens(ttft_s),
+            itl_s: of_tokens(itl_s).filter(|_| self.gaps > 0.0),
+            latency_s: if self.is_steady { ttft_s + itl_s * (self.generated - 1.0).max(0.0) } else { seconds },
+            tokens_per_s: of_tokens(tokens / seconds),
+        }
+    }
+}
+
+/// The sequences of one pass of one copy of the model: a pipeline splits a batch among its stages.
+struct Share {
+    sequences: usize,
+    filled: f64,
+}
+
+impl Share {
+    fn of(sequences: f64, request: &Request) -> Self {
+        let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
+        let each = sequences / passes;
+        Self { sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+    }
+}
+
+fn steps(
+    spec: &ModelSpec,
+    request: &Request,
+    sequences: usize,
+    [first, last]: [usize; 2],
+    count: f64,
+) -> Result<Vec<(Pass, f64)>, Error> {
+    if count < 1.0 {
+        return Ok(Vec::new());
+    }
+    let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;
+    GAUSS.into_iter().map(|share| Ok((pass(spec, request, sequences, 1, past(share))?, count / 2.0))).collect()
+}
+
+/// A pass of one copy of the model, as one GPU has it.
+fn pass(spec: &ModelSpec, request: &Request, sequences: usize, new: usize, past: usize) -> Result<Pass, Error> {
+    let run = request.run(spec, sequences, new, past)?;
+    let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
+    let layers = spec
+        .cache(request.kernels)?
+        .map_or_else(|| spec.config().size_or("num_hidden_layers", 1), |cache| Ok(cache.0.len()))?;
+    Ok(Pass { works, sequences: sequences as f64, layers: layers as f64 })
+}
