@@ -22,6 +22,8 @@ pub struct Schedule {
     pub gpus: f64,
     /// Passes that are under way at once in a pipeline, as a share of its stages.
     pub filled: f64,
+    /// Requests that wait for room in the cache of a steady state.
+    pub waiting: f64,
     /// Whether requests come and go one by one.
     pub is_steady: bool,
 }
@@ -70,38 +72,47 @@ pub struct Figures {
 const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
 
 impl Schedule {
-    /// The schedule of a request on an engine.
+    /// The schedule of a request on an engine whose cache has room for `most` sequences: the others wait.
     ///
     /// # Errors
     /// Those of [`ModelSpec::launches`].
-    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request) -> Result<Self, Error> {
+    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
-            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running),
-            Load::Concurrency(running) => Self::batch(spec, request, running),
-            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64),
+            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running, most),
+            Load::Concurrency(running) => Self::batch(spec, request, running, most),
+            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64, most),
             Load::Rate(_) => Err(Error::Load),
         }
     }
 
-    fn batch(spec: &ModelSpec, request: &Request, sequences: f64) -> Result<Self, Error> {
-        let share = Share::of(sequences, request);
-        let prompts = vec![(pass(spec, request, share.sequences, request.prompt, 0)?, 1.0)];
+    fn batch(spec: &ModelSpec, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
+        let waves = (sequences / most).max(1.0);
+        let share = Share::of(sequences / waves, request);
+        let prompts = vec![(pass(spec, request, share.sequences, request.prompt, 0)?, waves)];
         let count = request.generated.saturating_sub(1);
         let last = request.prompt + count.saturating_sub(1);
         Ok(Self {
             prompts,
-            steps: steps(spec, request, share.sequences, [request.prompt, last], count as f64)?,
+            steps: steps(spec, request, share.sequences, [request.prompt, last], waves * count as f64)?,
             requests: sequences,
             generated: request.generated as f64,
             gaps: count as f64,
             gpus: request.parallel.gpus() as f64,
             filled: share.filled,
+            waiting: 0.0,
             is_steady: false,
         })
     }
 
     /// In the time of as many steps as a request has tokens, each running sequence is replaced once, and so each brings its prompt once.
-    fn steady(spec: &ModelSpec, engine: &Engine, request: &Request, running: f64) -> Result<Self, Error> {
+    fn steady(
+        spec: &ModelSpec,
+        engine: &Engine,
+        request: &Request,
+        concurrency: f64,
+        most: f64,
+    ) -> Result<Self, Error> {
+        let running = concurrency.min(most);
         let share = Share::of(running, request);
         let count = request.generated.max(1) as f64;
         let last = request.prompt + request.generated.saturating_sub(1);
@@ -126,6 +137,7 @@ impl Schedule {
             gaps: count,
             gpus: request.parallel.gpus() as f64,
             filled: share.filled,
+            waiting: concurrency - running,
             is_steady: true,
         })
     }
@@ -152,10 +164,10 @@ impl Schedule {
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
         let tokens = self.requests * self.generated;
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
-        // A prompt that comes in a steady state waits for half a step.
-        let wait = if self.is_steady { 0.5 * seconds / self.gaps } else { 0.0 };
+        // A prompt that comes in a steady state waits for those before it, and for half a step.
+        let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
-        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / self.gaps };
+        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / steps.passes };
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
