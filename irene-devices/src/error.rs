@@ -1,4 +1,7 @@
+use std::path::PathBuf;
+
 use crate::Engine;
+use crate::named_operation::operation_names;
 
 /// The faults of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +12,28 @@ pub enum Error {
     Engine {
         /// The name.
         name: String,
+    },
+    /// An operation whose name is not known.
+    #[error("unknown operation `{name}`; known are {}", operation_names())]
+    OperationName {
+        /// The name.
+        name: String,
+    },
+    /// An operation that lacks a size.
+    #[error("operation `{op}` needs `{size}` from 1 to 2147483648")]
+    OperationSize {
+        /// The operation.
+        op: String,
+        /// The size.
+        size: &'static str,
+    },
+    /// A file of measurements that cannot be read.
+    #[error("{}: {message}", path.display())]
+    Measurements {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line where it is one.
+        message: String,
     },
 }
 

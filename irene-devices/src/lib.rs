@@ -4,13 +4,17 @@
 mod device;
 mod engine;
 mod error;
+mod fit;
 mod law;
+mod named_operation;
 mod work;
 
 pub use device::{Device, DeviceClass, Peaks, Vendor};
 pub use engine::Engine;
 pub use error::{Error, Result};
-pub use law::{EngineLaw, Law, Pass, PassCost, PowerLaw, WorkCost};
+pub use fit::{KernelFit, KernelMeasurement, constants_of, with_constants, read_neusight_ops, read_vidur_collectives, read_vidur_layers};
+pub use law::{AttentionLaw, EngineLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw, Law, Pass, PassCost, PowerLaw, WorkCost};
+pub use named_operation::NamedOperation;
 pub use work::{Work, WorkKind};
 
 /// The README's example, which the tests run.

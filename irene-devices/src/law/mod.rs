@@ -3,10 +3,14 @@
 mod engine;
 mod pass;
 mod power;
+mod time;
 
 pub use engine::EngineLaw;
 pub use pass::{Pass, PassCost, WorkCost};
 pub use power::PowerLaw;
+pub use time::{
+    AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Device, Engine, Work};
