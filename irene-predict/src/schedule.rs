@@ -1,7 +1,8 @@
 //! The passes that serve requests: traced once, then costed by any law on any device.
 
-use irene_devices::{Device, Engine, Law, Pass, Work};
+use irene_devices::{Device, Engine, Law, Pass, PassCost, Work};
 use irene_models::ModelSpec;
+use irene_tree::Size;
 
 use crate::{Error, Load, Request};
 
@@ -12,6 +13,8 @@ pub struct Schedule {
     pub prompts: Vec<(Pass, f64)>,
     /// Passes with single tokens alone, and how often each runs.
     pub steps: Vec<(Pass, f64)>,
+    /// The prompt's pass and the steps, each apart from the others: its size, and how often it runs.
+    pub sizes: Vec<(Size, f64)>,
     /// Requests that are served.
     pub requests: f64,
     /// Tokens that are generated for each.
@@ -37,6 +40,21 @@ pub struct Spent {
     pub seconds: f64,
     /// Energy of all GPUs, J.
     pub joules: f64,
+}
+
+impl Spent {
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, times: f64) -> Self {
+        Self { passes: times * self.passes, seconds: times * self.seconds, joules: times * self.joules }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (seconds, joules) = (self.seconds + other.seconds, self.joules + other.joules);
+        Self { passes: self.passes + other.passes, seconds, joules }
+    }
 }
 
 /// What a schedule takes in all.
@@ -88,12 +106,14 @@ impl Schedule {
     fn batch(spec: &ModelSpec, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
         let waves = (sequences / most).max(1.0);
         let share = Share::of(sequences / waves, request);
-        let prompts = vec![(pass(spec, request, share.sequences, request.prompt, 0)?, waves)];
+        let prompt = Size::new(share.sequences, request.prompt);
         let count = request.generated.saturating_sub(1);
         let last = request.prompt + count.saturating_sub(1);
+        let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
         Ok(Self {
-            prompts,
-            steps: steps(spec, request, share.sequences, [request.prompt, last], waves * count as f64)?,
+            prompts: vec![(pass(spec, request, prompt)?, waves)],
+            steps: passes(spec, request, &steps)?,
+            sizes: std::iter::once((prompt, waves)).chain(steps).collect(),
             requests: sequences,
             generated: request.generated as f64,
             gaps: count as f64,
@@ -116,12 +136,14 @@ impl Schedule {
         let share = Share::of(running, request);
         let count = request.generated.max(1) as f64;
         let last = request.prompt + request.generated.saturating_sub(1);
-        let steps = steps(spec, request, share.sequences, [request.prompt, last], count)?;
+        let step_sizes = step_sizes(share.sequences, [request.prompt, last], count);
+        let steps = self::passes(spec, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
         let replaced = share.sequences as f64;
         let of_pass = (replaced / count).ceil().max(1.0);
         let passes = replaced / of_pass;
-        let prompt = pass(spec, request, of_pass as usize, request.prompt, 0)?;
+        let prompt_size = Size::new(of_pass as usize, request.prompt);
+        let prompt = pass(spec, request, prompt_size)?;
         let (prompts, steps) = if engine.mixes_prompts {
             let mixed = steps.iter().map(|(step, times)| (step.joined(&prompt), passes * times / count)).collect();
             let alone = |(step, times): (Pass, f64)| (step, times * (1.0 - passes / count).max(0.0));
@@ -132,6 +154,7 @@ impl Schedule {
         Ok(Self {
             prompts,
             steps,
+            sizes: std::iter::once((prompt_size, passes)).chain(step_sizes).collect(),
             requests: running,
             generated: request.generated as f64,
             gaps: count,
@@ -145,17 +168,16 @@ impl Schedule {
     /// The cost of all passes, over all GPUs.
     pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let of = |passes: &[(Pass, f64)]| {
-            let mut sum = Spent::default();
-            for (pass, times) in passes {
-                let cost = law.pass(pass, device, engine);
-                let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
-                sum.passes += times;
-                sum.seconds += times * cost.seconds;
-                sum.joules += times * joules * self.gpus;
-            }
-            sum
+            let sum = passes.iter().map(|(pass, times)| self.spent(&law.pass(pass, device, engine)).times(*times));
+            sum.fold(Spent::default(), Spent::and)
         };
         ScheduleCost { prompts: of(&self.prompts), steps: of(&self.steps) }
+    }
+
+    /// The cost of a pass of one GPU, over all GPUs.
+    pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
+        let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
+        Spent { passes: 1.0, seconds: cost.seconds, joules: joules * self.gpus }
     }
 
     /// What a user of a model asks for, by the cost of its passes.
@@ -194,26 +216,25 @@ impl Share {
     }
 }
 
-fn steps(
-    spec: &ModelSpec,
-    request: &Request,
-    sequences: usize,
-    [first, last]: [usize; 2],
-    count: f64,
-) -> Result<Vec<(Pass, f64)>, Error> {
+/// The steps that stand for `count` steps after `first` to `last` tokens.
+fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(Size, f64)> {
     if count < 1.0 {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;
-    GAUSS.into_iter().map(|share| Ok((pass(spec, request, sequences, 1, past(share))?, count / 2.0))).collect()
+    GAUSS.into_iter().map(|share| (Size::new(sequences, 1).after(past(share)), count / 2.0)).collect()
+}
+
+fn passes(spec: &ModelSpec, request: &Request, sizes: &[(Size, f64)]) -> Result<Vec<(Pass, f64)>, Error> {
+    sizes.iter().map(|(size, times)| Ok((pass(spec, request, *size)?, *times))).collect()
 }
 
 /// A pass of one copy of the model, as one GPU has it.
-fn pass(spec: &ModelSpec, request: &Request, sequences: usize, new: usize, past: usize) -> Result<Pass, Error> {
-    let run = request.run(spec, sequences, new, past)?;
+pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pass, Error> {
+    let run = request.run(spec, size)?;
     let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
     let layers = spec
         .cache(request.kernels)?
         .map_or_else(|| spec.config().size_or("num_hidden_layers", 1), |cache| Ok(cache.0.len()))?;
-    Ok(Pass { works, sequences: sequences as f64, layers: layers as f64 })
+    Ok(Pass { works, sequences: size.sequences as f64, layers: layers as f64 })
 }
