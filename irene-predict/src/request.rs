@@ -32,17 +32,17 @@ pub enum Load {
 }
 
 impl Request {
-    /// The run of one pass with `new` tokens of each of so many sequences of one copy of the model, after `past` tokens.
-    pub(crate) fn run(&self, spec: &ModelSpec, sequences: usize, new: usize, past: usize) -> Result<Run, Error> {
+    /// The run of one pass of one copy of the model.
+    pub(crate) fn run(&self, spec: &ModelSpec, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;
-        let sequences = sequences.saturating_mul(self.parallel.data.max(1));
+        let sequences = size.sequences.saturating_mul(self.parallel.data.max(1));
         Ok(Run {
             precision: self.precision,
             kernels: self.kernels,
             parallel: self.parallel,
             head: if generates || spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None },
             keeps_cache: generates,
-            ..Size::new(sequences, new).after(past).into()
+            ..Size { sequences, ..size }.into()
         })
     }
 }
