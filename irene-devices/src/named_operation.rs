@@ -61,7 +61,8 @@ impl NamedOperation<'_> {
         match kind {
             OpKind::Linear => {
                 let rows = self.size("b", Some(self.b.unwrap_or(1)))?.saturating_mul(self.size("m", self.m)?);
-                let [rows, n, k] = [self.size("m", Some(rows as u64))?, self.size("n", self.n)?, self.size("k", self.k)?];
+                let [rows, n, k] =
+                    [self.size("m", Some(rows as u64))?, self.size("n", self.n)?, self.size("k", self.k)?];
                 let weight = Operand::parameter([n, k], self.format);
                 Ok(Operation::new(kind, &[self.tensor([rows, k]), weight], self.tensor([rows, n])))
             }
@@ -115,7 +116,9 @@ mod tests {
     fn what_is_wrong_is_named() {
         let unknown = NamedOperation { op: "fft", ..LINEAR }.operation().unwrap_err().to_string();
         assert!(unknown.contains("`fft`") && unknown.contains("softmax"), "{unknown}");
-        for (name, wrong) in [("k", NamedOperation { k: None, ..LINEAR }), ("m", NamedOperation { m: Some(0), ..LINEAR })] {
+        for (name, wrong) in
+            [("k", NamedOperation { k: None, ..LINEAR }), ("m", NamedOperation { m: Some(0), ..LINEAR })]
+        {
             let fault = wrong.operation().unwrap_err().to_string();
             assert!(fault.contains(&format!("`{name}`")), "{fault}");
         }

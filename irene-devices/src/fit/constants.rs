@@ -44,7 +44,10 @@ mod tests {
         assert_eq!(constants["matrix.share"], law.matrix.share);
         let changed: KernelLaw = with_constants(law, [("matrix.share", 0.5)]).unwrap();
         assert_eq!((changed.matrix.share, changed.scalar), (0.5, law.scalar));
-        assert_eq!(with_constants(law, constants.iter().map(|(name, value)| (name.as_str(), *value))).as_ref(), Some(law));
+        assert_eq!(
+            with_constants(law, constants.iter().map(|(name, value)| (name.as_str(), *value))).as_ref(),
+            Some(law)
+        );
         for wrong in [("matrix.shares", 0.5), ("matrix", 0.5), ("matrix.share", f64::NAN)] {
             assert!(with_constants(law, [wrong]).is_none(), "{wrong:?}");
         }

@@ -23,7 +23,8 @@ pub struct KernelMeasurement {
 impl KernelMeasurement {
     /// The time that a law has for it, s.
     pub fn predicted(&self, law: &KernelLaw) -> f64 {
-        let of_one = |work: &Work| if self.is_alone { law.time_alone(work, &self.device) } else { law.time(work, &self.device) };
+        let of_one =
+            |work: &Work| if self.is_alone { law.time_alone(work, &self.device) } else { law.time(work, &self.device) };
         self.works.iter().map(|(work, times)| of_one(work).seconds * times).sum()
     }
 
@@ -71,7 +72,18 @@ const SPREAD_OF: [(&str, &[&str]); 5] = [
     ("spread.scalar", &["neusight linear", "neusight bmm"]),
     ("spread.matrix", &["vidur attn_p", "vidur mlp_up", "vidur mlp_down"]),
     ("spread.norm", &["neusight ln", "neusight softmax", "vidur input_l", "vidur post_"]),
-    ("spread.row", &["neusight add", "neusight mul", "neusight gelu", "vidur add", "vidur attn_rope", "vidur mlp_act", "vidur emb"]),
+    (
+        "spread.row",
+        &[
+            "neusight add",
+            "neusight mul",
+            "neusight gelu",
+            "vidur add",
+            "vidur attn_rope",
+            "vidur mlp_act",
+            "vidur emb",
+        ],
+    ),
     ("spread.link", &["vidur all_reduce", "vidur send_recv"]),
 ];
 
@@ -83,7 +95,8 @@ impl KernelFit {
         let law = self.constants(&sample, prior);
         let mut residuals = Vec::new();
         for device in devices(&sample) {
-            let (left_out, others): (Vec<_>, Vec<_>) = sample.iter().partition(|measured| measured.device.name == device);
+            let (left_out, others): (Vec<_>, Vec<_>) =
+                sample.iter().partition(|measured| measured.device.name == device);
             let law = self.constants(&others, &law);
             residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
         }
@@ -100,7 +113,8 @@ impl KernelFit {
     /// The law without new spreads.
     pub fn constants(&self, sample: &[&KernelMeasurement], prior: &KernelLaw) -> KernelLaw {
         let known = constants_of(prior);
-        let spread = |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
+        let spread =
+            |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
         let priors: Vec<Prior> = known.iter().map(|(name, &value)| Prior { value, spread: spread(name) }).collect();
         let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
         let residuals = |values: &[f64]| match with(values) {

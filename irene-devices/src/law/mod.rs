@@ -8,10 +8,10 @@ mod time;
 pub use engine::EngineLaw;
 pub use pass::{Pass, PassCost, WorkCost};
 pub use power::PowerLaw;
+use serde::{Deserialize, Serialize};
 pub use time::{
     AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{Device, Engine, Work};
 

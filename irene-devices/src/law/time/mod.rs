@@ -97,7 +97,7 @@ impl KernelLaw {
         let rates = Rates::of(self, work, device);
         let busy = match work.kind {
             WorkKind::None => return KernelTime::default(),
-            WorkKind::Product | WorkKind::Grouped => self.product_law(work).busy(work, &rates),
+            WorkKind::Product | WorkKind::Grouped => self.product_law(work, device).busy(work, &rates),
             WorkKind::Attention => self.attention.busy(work, &rates),
             WorkKind::Norm | WorkKind::Move | WorkKind::Elementwise => self.row.busy(work, &rates),
             WorkKind::Exchange => self.link.busy(work, &rates),
@@ -108,11 +108,15 @@ impl KernelLaw {
     /// The time of one run of an operation as a host sees it that waits for nothing else.
     pub fn time_alone(&self, work: &Work, device: &Device) -> KernelTime {
         let time = self.time(work, device);
-        KernelTime { seconds: time.seconds + self.launch.alone_s, launch_s: time.launch_s + self.launch.alone_s, ..time }
+        KernelTime {
+            seconds: time.seconds + self.launch.alone_s,
+            launch_s: time.launch_s + self.launch.alone_s,
+            ..time
+        }
     }
 
-    fn product_law(&self, work: &Work) -> &ProductLaw {
-        if rates::is_scalar(work.activations) { &self.scalar } else { &self.matrix }
+    fn product_law(&self, work: &Work, device: &Device) -> &ProductLaw {
+        if rates::is_scalar(work, device) { &self.scalar } else { &self.matrix }
     }
 }
 

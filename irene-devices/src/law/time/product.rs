@@ -51,7 +51,8 @@ impl ProductLaw {
                 let waves = (tiles * parts / rates.multiprocessors).ceil();
                 let steps = work.inner / parts + self.prologue;
                 let arithmetic_s = waves * 2.0 * rows * columns * steps / rate;
-                let partial = if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };
+                let partial =
+                    if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };
                 let memory_s = operands + partial / memory_rate;
                 let seconds = overlapped(&[arithmetic_s, memory_s], self.overlap);
                 if seconds < best.seconds {

@@ -46,22 +46,9 @@ pub(super) struct Rates {
     pub norm: f64,
 }
 
-/// Whether products in a format run without units for matrices.
-pub(super) fn is_scalar(activations: Format) -> bool {
-    matches!(activations, Format::F32 | Format::F64)
-}
-
-/// The peak of products, FLOP/s: of the format itself, or of the next wider one that the device has.
-fn peak(work: &Work, device: &Device) -> f64 {
-    let peaks = &device.peaks;
-    let half = peaks.f16.or(peaks.bf16);
-    let of_format = match work.activations {
-        Format::F16 => half,
-        Format::BF16 => peaks.bf16.or(peaks.f16),
-        format if is_scalar(format) => peaks.f32,
-        format => peaks.of(format).or(half),
-    };
-    of_format.or(peaks.f32).or(half).unwrap_or(f64::INFINITY) * 1e12
+/// Whether a device multiplies the work's numbers without units for matrices.
+pub(super) fn is_scalar(work: &Work, device: &Device) -> bool {
+    matches!(device.arithmetic(work.weights, work.activations).format, Format::F32 | Format::F64)
 }
 
 impl Rates {
@@ -72,12 +59,13 @@ impl Rates {
         };
         let years = f64::from(device.year) - 2020.0;
         let reached = 1.0 - (law.memory.lost * law.memory.kept_a_year.powf((years + 2.0).max(0.0))).clamp(0.0, 0.9);
+        let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
         let f32_peak = device.peaks.f32.unwrap_or(f64::INFINITY) * 1e12;
         let clock = device.clock_mhz.map_or(CLOCK_HZ, |mhz| mhz * 1e6);
         let multiprocessors = device.multiprocessors.map_or((f32_peak / (2.0 * LANES * clock)).max(1.0), f64::from);
         Self {
             memory: device.bandwidth_gb_s * 1e9 * (reached * vendor.memory).min(1.0),
-            arithmetic: sustained(law.product_law(work), peak(work, device) * vendor.arithmetic, device, years),
+            arithmetic: sustained(law.product_law(work, device), peak * vendor.arithmetic, device, years),
             multiprocessors,
             clock,
             link: device.link_gb_s.unwrap_or(PCIE_GB_S) * 1e9,

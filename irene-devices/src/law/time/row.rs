@@ -45,7 +45,8 @@ impl RowLaw {
         let a_cycle = self.numbers(work.op);
         let numbers = a_cycle.map_or(0.0, |numbers| bytes / number / (numbers * rates.multiprocessors * rates.clock));
         let row = if self.gives_rows_to_blocks(work.op) { work.columns * self.row_cycles / rates.clock } else { 0.0 };
-        let starts = if is_norm { work.rows * self.row_start_cycles / (rates.multiprocessors * rates.clock) } else { 0.0 };
+        let starts =
+            if is_norm { work.rows * self.row_start_cycles / (rates.multiprocessors * rates.clock) } else { 0.0 };
         let memory_s = overlapped(&[traffic, numbers, row, starts], self.overlap);
         KernelTime { seconds: memory_s, memory_s, ..KernelTime::default() }
     }

@@ -26,7 +26,7 @@ impl KernelLaw {
     pub fn spread(&self, device: &Device, work: &Work) -> f64 {
         let spread = &self.spread;
         let of_kind = match work.kind {
-            WorkKind::Product | WorkKind::Grouped if rates::is_scalar(work.activations) => spread.scalar,
+            WorkKind::Product | WorkKind::Grouped if rates::is_scalar(work, device) => spread.scalar,
             WorkKind::Product | WorkKind::Grouped | WorkKind::Attention => spread.matrix,
             WorkKind::Norm => spread.norm,
             WorkKind::Exchange => spread.link,
