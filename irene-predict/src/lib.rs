@@ -3,12 +3,14 @@
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
 
+mod neusight;
 mod request;
 mod schedule;
 
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 use irene_tree::Tree;
+pub use neusight::read_neusight_models;
 pub use request::{Load, Request};
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 
@@ -22,6 +24,9 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
+    /// The measurements, or a device, cannot be read.
+    #[error(transparent)]
+    Devices(#[from] irene_devices::Error),
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,

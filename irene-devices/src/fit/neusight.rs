@@ -3,7 +3,7 @@ use std::path::Path;
 use irene_tree::Format;
 use serde::Deserialize;
 
-use super::{KernelMeasurement, rows};
+use super::{KernelMeasurement, read_measurements};
 use crate::{Device, NamedOperation, Result, Work};
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Row {
 /// [`NamedOperation::operation`] has for a row.
 pub fn read_neusight_ops(path: &Path, find: impl Fn(&str) -> Option<Device>) -> Result<Vec<KernelMeasurement>> {
     let mut measured = Vec::new();
-    for row in rows::<Row>(path)? {
+    for row in read_measurements::<Row>(path)? {
         let Some(device) = find(&row.device) else { continue };
         let size = |size: Option<f64>| size.map(|size| size as u64);
         let [b, m, n, k, h] = [row.b, row.m, row.n, row.k, row.h].map(size);

@@ -3,7 +3,7 @@ use std::path::Path;
 use irene_tree::{Format, OpKind, Operand, Operation};
 use serde::Deserialize;
 
-use super::{KernelMeasurement, rows};
+use super::{KernelMeasurement, read_measurements};
 use crate::{Device, Result, Work};
 
 #[derive(Deserialize)]
@@ -89,7 +89,7 @@ impl LayerRow {
 /// [`Error::Measurements`](crate::Error::Measurements) if the file is not such a table.
 pub fn read_vidur_layers(path: &Path, find: impl Fn(&str) -> Option<Device>) -> Result<Vec<KernelMeasurement>> {
     let mut measured = Vec::new();
-    for row in rows::<LayerRow>(path)? {
+    for row in read_measurements::<LayerRow>(path)? {
         let Some(device) = find(&row.gpu) else { continue };
         for (name, operation, milliseconds) in row.operations() {
             let Some(milliseconds) = milliseconds else { continue };
@@ -122,12 +122,12 @@ struct CollectiveRow {
 /// [`Error::Measurements`](crate::Error::Measurements) if the file is not such a table.
 pub fn read_vidur_collectives(path: &Path, find: impl Fn(&str) -> Option<Device>) -> Result<Vec<KernelMeasurement>> {
     let mut measured = Vec::new();
-    for row in rows::<CollectiveRow>(path)? {
-        let Some(device) = find(&row.system) else { continue };
+    for row in read_measurements::<CollectiveRow>(path)? {
+        let (name, joined) = row.system.split_once('_').unwrap_or((&row.system, ""));
+        // Pairs that are joined by NVLink reach others over the bus.
+        let is_switched = !joined.starts_with("pairwise") || row.workers == 2;
+        let Some(device) = find(name).filter(|_| is_switched && row.devices_per_node == row.workers) else { continue };
         let kind = if row.op == "all_reduce" { OpKind::AllReduce } else { OpKind::SendRecv };
-        if row.devices_per_node != row.workers {
-            continue;
-        }
         let tensor = activation(1, (row.bytes / 2).max(1));
         let mut operation = Operation::new(kind, &[tensor], tensor);
         operation.gpus = row.workers as u64;

@@ -82,6 +82,6 @@ fn sustained(law: &ProductLaw, peak: f64, device: &Device, years: f64) -> f64 {
     /// How sharply one limit takes over from the other.
     const SHARPNESS: i32 = 8;
     let reached = law.share.min(1.0) * peak;
-    let powered = device.tdp_w * law.gflop_a_joule * 1e9 * law.gain_a_year.powf(years);
+    let powered = device.limit_w() * law.gflop_a_joule * 1e9 * law.gain_a_year.powf(years);
     reached / (1.0 + (reached / powered).powi(SHARPNESS)).powf(f64::from(SHARPNESS).recip())
 }
