@@ -29,6 +29,8 @@ pub struct Schedule {
     pub waiting: f64,
     /// Whether requests come and go one by one.
     pub is_steady: bool,
+    /// Whether each of the first passes is a step with prompts beside it: the step of the same place among the others.
+    pub is_mixed: bool,
 }
 
 /// What some passes take in all.
@@ -121,6 +123,7 @@ impl Schedule {
             filled: share.filled,
             waiting: 0.0,
             is_steady: false,
+            is_mixed: false,
         })
     }
 
@@ -162,6 +165,7 @@ impl Schedule {
             filled: share.filled,
             waiting: concurrency - running,
             is_steady: true,
+            is_mixed: engine.mixes_prompts,
         })
     }
 
