@@ -11,8 +11,9 @@ pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
+pub use irene_requests::Load;
 use irene_tree::Tree;
-pub use request::{Load, Request};
+pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 
 /// Why there is no prediction.
