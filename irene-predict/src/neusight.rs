@@ -22,12 +22,28 @@ struct Row {
 struct Measured(&'static str, &'static str, TaskHead);
 
 const MODELS: [Measured; 5] = [
-    Measured("bert_large", r#"{"model_type": "bert", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}"#, TaskHead::Classification),
+    Measured(
+        "bert_large",
+        r#"{"model_type": "bert", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}"#,
+        TaskHead::Classification,
+    ),
     Measured("gpt2_large", r#"{"model_type": "gpt2", "n_embd": 1280, "n_layer": 36, "n_head": 20}"#, TaskHead::Lm),
     // 24 heads of 128: the time is that of 3072 numbers a token, not of the 2048 that the paper on GPT-3 prints.
-    Measured("gpt3_xl", r#"{"model_type": "gpt2", "n_embd": 3072, "n_layer": 24, "n_head": 24, "n_positions": 2048}"#, TaskHead::Lm),
-    Measured("gpt3_27", r#"{"model_type": "gpt2", "n_embd": 2560, "n_layer": 32, "n_head": 32, "n_positions": 2048}"#, TaskHead::Lm),
-    Measured("opt_13", r#"{"model_type": "opt", "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, "ffn_dim": 8192, "word_embed_proj_dim": 2048, "max_position_embeddings": 2048, "vocab_size": 50272}"#, TaskHead::Lm),
+    Measured(
+        "gpt3_xl",
+        r#"{"model_type": "gpt2", "n_embd": 3072, "n_layer": 24, "n_head": 24, "n_positions": 2048}"#,
+        TaskHead::Lm,
+    ),
+    Measured(
+        "gpt3_27",
+        r#"{"model_type": "gpt2", "n_embd": 2560, "n_layer": 32, "n_head": 32, "n_positions": 2048}"#,
+        TaskHead::Lm,
+    ),
+    Measured(
+        "opt_13",
+        r#"{"model_type": "opt", "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, "ffn_dim": 8192, "word_embed_proj_dim": 2048, "max_position_embeddings": 2048, "vocab_size": 50272}"#,
+        TaskHead::Lm,
+    ),
 ];
 
 /// The whole models in 32-bit floats of NeuSight's measurements (`neusight_models.csv`), as eager kernels of one forward pass: inference
@@ -48,7 +64,7 @@ pub fn read_neusight_models(
             continue;
         };
         let spec = ModelSpec::from_config(*name, Config::from_json(*name, config.as_bytes())?)?;
-        let run = Run { head: *head, ..Run::from(Size::forward(row.batch, row.seq)) };
+        let run = Run { head: *head, ..Run::from(Size::new(row.batch, row.seq)) };
         let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
         measured.push(KernelMeasurement {
             group: format!("neusight model {name}"),
