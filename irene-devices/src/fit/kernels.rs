@@ -117,13 +117,28 @@ impl KernelFit {
             |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
         let priors: Vec<Prior> = known.iter().map(|(name, &value)| Prior { value, spread: spread(name) }).collect();
         let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
+        let weights = self.weights(sample);
         let residuals = |values: &[f64]| match with(values) {
-            Some(law) => sample.iter().map(|measured| measured.log_residual(&law) / self.noise).collect(),
+            Some(law) => sample
+                .iter()
+                .zip(&weights)
+                .map(|(measured, weight)| weight * measured.log_residual(&law) / self.noise)
+                .collect(),
             None => vec![f64::NAN; sample.len()],
         };
         let steps = LevenbergMarquardt { rounds: 40, tolerance: 1e-5, most_damping: 1e6 };
         let fit = ConstantsFit { steps, outlier: 1.0 };
         with(&fit.fit(&priors, residuals)).unwrap_or_else(|| prior.clone())
+    }
+
+    /// Measurements of a small group on a device count more, up to a limit.
+    fn weights(&self, sample: &[&KernelMeasurement]) -> Vec<f64> {
+        const MOST: f64 = 3.0;
+        let key = |measured: &&KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
+        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+        sample.iter().for_each(|measured| *counts.entry(key(measured)).or_default() += 1);
+        let weight = |measured| (self.most_of_a_group as f64 / counts[&key(measured)] as f64).sqrt().clamp(1.0, MOST);
+        sample.iter().map(weight).collect()
     }
 
     /// Evenly spaced measurements of each group on each device.

@@ -45,11 +45,11 @@ impl ProductLaw {
             let tiles = work.batch * (work.rows / rows).ceil() * (work.columns / columns).ceil();
             let rate = rates.arithmetic / rates.multiprocessors * self.tile_share(rows, columns);
             for parts in SPLITS {
-                if parts > 1.0 && (tiles >= rates.multiprocessors || work.inner < LEAST_PART * parts) {
+                if parts > 1.0 && tiles >= rates.multiprocessors {
                     break;
                 }
                 let waves = (tiles * parts / rates.multiprocessors).ceil();
-                let steps = work.inner / parts + self.prologue;
+                let steps = (work.inner / parts).max(work.inner.min(LEAST_PART)) + self.prologue;
                 let arithmetic_s = waves * 2.0 * rows * columns * steps / rate;
                 let partial =
                     if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };

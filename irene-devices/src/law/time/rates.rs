@@ -22,6 +22,8 @@ pub struct VendorLaw {
     pub memory: f64,
     /// Of products.
     pub arithmetic: f64,
+    /// Of products where the power is at its limit.
+    pub energy: f64,
     /// Of norms and softmax.
     pub norm: f64,
 }
@@ -55,7 +57,7 @@ impl Rates {
     pub(super) fn of(law: &KernelLaw, work: &Work, device: &Device) -> Self {
         let vendor = match device.vendor {
             Vendor::Amd => law.amd,
-            _ => VendorLaw { memory: 1.0, arithmetic: 1.0, norm: 1.0 },
+            _ => VendorLaw { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
         };
         let years = f64::from(device.year) - 2020.0;
         let reached = 1.0 - (law.memory.lost * law.memory.kept_a_year.powf((years + 2.0).max(0.0))).clamp(0.0, 0.9);
@@ -65,7 +67,7 @@ impl Rates {
         let multiprocessors = device.multiprocessors.map_or((f32_peak / (2.0 * LANES * clock)).max(1.0), f64::from);
         Self {
             memory: device.bandwidth_gb_s * 1e9 * (reached * vendor.memory).min(1.0),
-            arithmetic: sustained(law.product_law(work, device), peak * vendor.arithmetic, device, years),
+            arithmetic: sustained(law.product_law(work, device), peak, &vendor, device, years),
             multiprocessors,
             clock,
             link: device.link_gb_s.unwrap_or(PCIE_GB_S) * 1e9,
@@ -78,10 +80,10 @@ impl Rates {
 const PCIE_GB_S: f64 = 16.0;
 
 /// The rate of products that the units reach, or that the power allows if that is less.
-fn sustained(law: &ProductLaw, peak: f64, device: &Device, years: f64) -> f64 {
+fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: f64) -> f64 {
     /// How sharply one limit takes over from the other.
     const SHARPNESS: i32 = 8;
-    let reached = law.share.min(1.0) * peak;
-    let powered = device.limit_w() * law.gflop_a_joule * 1e9 * law.gain_a_year.powf(years);
+    let reached = (law.share * vendor.arithmetic).min(1.0) * peak;
+    let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powf(years);
     reached / (1.0 + (reached / powered).powi(SHARPNESS)).powf(f64::from(SHARPNESS).recip())
 }
