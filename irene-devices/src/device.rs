@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use irene_tree::Format;
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
 /// An accelerator as its data sheet has it: everything that the law knows of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,6 +13,9 @@ pub struct Device {
     pub name: String,
     /// The name that its maker gives it.
     pub title: String,
+    /// What drivers and data sets call it, where name and title do not say it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Its maker.
     pub vendor: Vendor,
     /// The generation of its processor, in lower case (`hopper`, `cdna3`, `m4`).
@@ -31,20 +36,76 @@ pub struct Device {
     /// Streaming multiprocessors, compute units or cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiprocessors: Option<u32>,
-    /// The highest clock of its processor, MHz.
+    /// The highest clock of its processor under load, MHz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_mhz: Option<f64>,
     /// The power it is made for, W; its firmware keeps it below.
     pub tdp_w: f64,
+    /// A limit that was set on its power, W.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_limit_w: Option<f64>,
     /// Its power when idle with a context open, W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_w: Option<f64>,
     /// Bandwidth to its peers in each direction, 10⁹ bytes a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_gb_s: Option<f64>,
-    /// Where its figures come from, by the name of the figure; `data_sheet` stands for all others.
+    /// Where its figures come from, by the name of the figure; `peaks` stands for every peak, `chip` for cache, multiprocessors and clock,
+    /// `data_sheet` for all others.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
+}
+
+impl Device {
+    /// The highest power that it draws, W: the limit that was set, or else its TDP.
+    pub fn limit_w(&self) -> f64 {
+        self.power_limit_w.unwrap_or(self.tdp_w)
+    }
+
+    /// The device with a limit on its power, as `nvidia-smi --power-limit` sets it.
+    ///
+    /// # Errors
+    /// [`Error::PowerLimit`] at or below its idle power, or above one and a half times its TDP, which no board allows.
+    pub fn with_power_limit(self, watts: f64) -> Result<Self> {
+        let (lowest, highest) = (self.idle_w.unwrap_or(0.0), 1.5 * self.tdp_w);
+        if watts > lowest && watts <= highest {
+            return Ok(Self { power_limit_w: Some(watts), ..self });
+        }
+        Err(Error::PowerLimit { device: self.name, found: watts, lowest, highest })
+    }
+
+    /// The names that it goes by.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.name, &self.title].into_iter().chain(&self.aliases).map(String::as_str)
+    }
+
+    /// The figures that are known, with the names that they have in files and in [`Device::source`].
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        let peaks = self.peaks.figures().into_iter().map(|(name, peak)| (name, Some(peak)));
+        let others = [
+            ("bandwidth_gb_s", Some(self.bandwidth_gb_s)),
+            ("memory_gib", Some(self.memory_gib)),
+            ("cache_mib", self.cache_mib),
+            ("multiprocessors", self.multiprocessors.map(f64::from)),
+            ("clock_mhz", self.clock_mhz),
+            ("tdp_w", Some(self.tdp_w)),
+            ("power_limit_w", self.power_limit_w),
+            ("idle_w", self.idle_w),
+            ("link_gb_s", self.link_gb_s),
+        ];
+        peaks.chain(others).filter_map(|(name, figure)| Some((name, figure?))).collect()
+    }
+
+    /// Where a figure comes from.
+    pub fn source(&self, figure: &str) -> Option<&str> {
+        let group = match figure {
+            "cache_mib" | "multiprocessors" | "clock_mhz" => "chip",
+            figure if Peaks::NAMES.contains(&figure) => "peaks",
+            figure => figure,
+        };
+        let source = [figure, group, "data_sheet"].into_iter().find_map(|key| self.sources.get(key));
+        source.map(String::as_str)
+    }
 }
 
 /// The maker of a device.
@@ -59,6 +120,20 @@ pub enum Vendor {
     Apple,
     Google,
     Other,
+}
+
+impl Vendor {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::Amd => "amd",
+            Self::Intel => "intel",
+            Self::Apple => "apple",
+            Self::Google => "google",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// The kind of machine that a device is made for.
@@ -78,6 +153,20 @@ pub enum DeviceClass {
     Embedded,
     /// A processor without an accelerator.
     Cpu,
+}
+
+impl DeviceClass {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Datacenter => "datacenter",
+            Self::Workstation => "workstation",
+            Self::Consumer => "consumer",
+            Self::Integrated => "integrated",
+            Self::Embedded => "embedded",
+            Self::Cpu => "cpu",
+        }
+    }
 }
 
 /// Dense peaks of matrix products with accumulation as fast as the device has it, 10¹² operations a second: a multiplication and an
@@ -109,6 +198,15 @@ pub struct Peaks {
 }
 
 impl Peaks {
+    /// The formats' names, the widest first.
+    pub(crate) const NAMES: [&str; 7] = ["f32", "tf32", "f16", "bf16", "fp8", "int8", "fp4"];
+
+    /// The peaks that are known, the widest format first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        let peaks = [self.f32, self.tf32, self.f16, self.bf16, self.fp8, self.int8, self.fp4];
+        Self::NAMES.into_iter().zip(peaks).filter_map(|(name, peak)| Some((name, peak?))).collect()
+    }
+
     /// The peak in the format that numbers are multiplied in; None where the device has no unit for it.
     pub fn of(&self, format: Format) -> Option<f64> {
         match format {

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::Engine;
 
 /// The faults of this crate.
@@ -10,10 +12,52 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A device that the catalogue does not have.
+    #[error("unknown device `{name}`{}; `irene devices` lists all, and --device-spec takes your own data sheet", irene_tree::did_you_mean(.similar))]
+    Device {
+        /// The name.
+        name: String,
+        /// Names that are near.
+        similar: Vec<String>,
+    },
+    /// A data sheet with a fault.
+    #[error("{origin}{}: {reason}", at(*.line))]
+    Sheet {
+        /// The file.
+        origin: String,
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+        /// The field, and what is expected of it.
+        reason: String,
+    },
+    /// A file that cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A power limit that no board of this device has.
+    #[error("power limit of {found} W: {device} takes more than {lowest} W and at most {highest} W")]
+    PowerLimit {
+        /// The device.
+        device: String,
+        /// The limit that was asked for, W.
+        found: f64,
+        /// The power when idle, or 0 where it is unknown, W.
+        lowest: f64,
+        /// The highest limit, W.
+        highest: f64,
+    },
 }
 
 fn engines() -> String {
     Engine::all().iter().map(|engine| engine.name).collect::<Vec<_>>().join(", ")
+}
+
+fn at(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }
 
 /// A result of this crate.

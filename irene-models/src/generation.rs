@@ -90,32 +90,48 @@ impl Visitor for Below<'_> {
 /// # Errors
 /// As [`ModelSpec::trace`].
 pub(crate) fn trace(spec: &ModelSpec, run: Run) -> Result<Tree> {
-    let mut tree = spec.visitor(run);
-    let run = spec.share(run)?;
-    let prompt = Run { generate: 0, keeps_cache: true, ..run };
-    let model = spec.model_of(prompt)?;
-    tree.open("root", "Generation", Level::Model);
-    let follow = |tree: &mut TreeVisitor, name: String, run: Run, times| {
-        spec.follow(model.as_ref(), run, &mut Below { tree, name, size: run.size, times, depth: 0 })
-    };
-    follow(&mut tree, "prefill".into(), prompt, 1.0)?;
+    let size = spec.share(run)?.size;
+    let mut passes = Vec::new();
     if run.generate > 1 {
         // The longest step may not be followed and still be too long for the model. What fits its positions is small.
-        let longest = run.size.keys().saturating_add(run.generate - 2);
-        let step = Size::new(run.size.sequences, 1).after(longest);
-        spec.check_length(step).map_err(|error| with_way_out(error, run))?;
-        tree.open("decode", "Decode", Level::Module);
+        let longest = size.keys().saturating_add(run.generate - 2);
+        spec.check_length(size)?;
+        spec.check_length(Size::new(size.sequences, 1).after(longest)).map_err(|error| with_way_out(error, run))?;
         // A window is full when the past and the new token fill it.
         let windows = spec
             .cache(run.kernels)?
             .map_or(Vec::new(), |cache| cache.0.iter().filter_map(|layer| layer.window).collect());
         let kinks: Vec<usize> = windows.iter().map(|window| window.saturating_sub(1)).collect();
-        let steps = steps(run.size.keys(), run.generate - 1, &kinks);
+        let steps = steps(size.keys(), run.generate - 1, &kinks);
+        passes.extend(steps.into_iter().map(|step| (Size::new(size.sequences, 1).after(step.past), step.times)));
+    }
+    trace_passes(spec, run, (size, 1.0), &passes)
+}
+
+/// The tree of a generation with these passes of one copy of the model, each with how often it runs.
+///
+/// # Errors
+/// As [`ModelSpec::trace`].
+pub(crate) fn trace_passes(
+    spec: &ModelSpec,
+    run: Run,
+    (prompt, times): (Size, f64),
+    steps: &[(Size, f64)],
+) -> Result<Tree> {
+    let mut tree = spec.visitor(run);
+    let of_pass = |size: Size| Run { size, generate: 0, keeps_cache: true, ..run };
+    let model = spec.model_of(of_pass(prompt))?;
+    tree.open("root", "Generation", Level::Model);
+    let follow = |tree: &mut TreeVisitor, name: String, size: Size, times| {
+        spec.follow(model.as_ref(), of_pass(size), &mut Below { tree, name, size, times, depth: 0 })
+    };
+    follow(&mut tree, "prefill".into(), prompt, times)?;
+    if !steps.is_empty() {
+        tree.open("decode", "Decode", Level::Module);
         // A step has about as many nodes as the prompt.
         tree.reserve(tree.place().unwrap_or_default() * steps.len());
-        for Step { past, times } in steps {
-            let step = Run { size: Size::new(run.size.sequences, 1).after(past), ..prompt };
-            follow(&mut tree, format!("past_{past}"), step, times)?;
+        for (size, times) in steps {
+            follow(&mut tree, format!("past_{}", size.past), *size, *times)?;
         }
         tree.close();
     }

@@ -113,7 +113,7 @@ impl CacheShape {
     }
 
     /// The share of one of the GPUs that share every layer; heads that are fewer than GPUs are on several.
-    pub(crate) fn shared_by(mut self, gpus: usize) -> Self {
+    pub fn shared_by(mut self, gpus: usize) -> Self {
         self.0.iter_mut().for_each(|layer| layer.heads = (layer.heads / gpus).max(1));
         self
     }

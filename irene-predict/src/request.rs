@@ -1,4 +1,5 @@
 use irene_models::{ModelSpec, Run, TaskHead};
+use irene_requests::Load;
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
 use crate::Error;
@@ -20,29 +21,18 @@ pub struct Request {
     pub parallel: Parallel,
 }
 
-/// How many requests run at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Load {
-    /// A batch that begins and ends together.
-    Sequences(usize),
-    /// The mean number that run at once while others wait to replace them, in a steady state.
-    Concurrency(f64),
-    /// Requests that arrive in a second.
-    Rate(f64),
-}
-
 impl Request {
-    /// The run of one pass with `new` tokens of each of so many sequences of one copy of the model, after `past` tokens.
-    pub(crate) fn run(&self, spec: &ModelSpec, sequences: usize, new: usize, past: usize) -> Result<Run, Error> {
+    /// The run of one pass of one copy of the model.
+    pub(crate) fn run(&self, spec: &ModelSpec, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;
-        let sequences = sequences.saturating_mul(self.parallel.data.max(1));
+        let sequences = size.sequences.saturating_mul(self.parallel.data.max(1));
         Ok(Run {
             precision: self.precision,
             kernels: self.kernels,
             parallel: self.parallel,
             head: if generates || spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None },
             keeps_cache: generates,
-            ..Size::new(sequences, new).after(past).into()
+            ..Size { sequences, ..size }.into()
         })
     }
 }

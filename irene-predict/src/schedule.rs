@@ -1,7 +1,8 @@
 //! The passes that serve requests: traced once, then costed by any law on any device.
 
-use irene_devices::{Device, Engine, Law, Pass, Work};
+use irene_devices::{Device, Engine, Law, Pass, PassCost, Work};
 use irene_models::ModelSpec;
+use irene_tree::Size;
 
 use crate::{Error, Load, Request};
 
@@ -12,6 +13,8 @@ pub struct Schedule {
     pub prompts: Vec<(Pass, f64)>,
     /// Passes with single tokens alone, and how often each runs.
     pub steps: Vec<(Pass, f64)>,
+    /// The prompt's pass and the steps, each apart from the others: its size, and how often it runs.
+    pub sizes: Vec<(Size, f64)>,
     /// Requests that are served.
     pub requests: f64,
     /// Tokens that are generated for each.
@@ -22,8 +25,12 @@ pub struct Schedule {
     pub gpus: f64,
     /// Passes that are under way at once in a pipeline, as a share of its stages.
     pub filled: f64,
+    /// Requests that wait for room in the cache of a steady state.
+    pub waiting: f64,
     /// Whether requests come and go one by one.
     pub is_steady: bool,
+    /// Whether each of the first passes is a step with prompts beside it: the step of the same place among the others.
+    pub is_mixed: bool,
 }
 
 /// What some passes take in all.
@@ -35,6 +42,21 @@ pub struct Spent {
     pub seconds: f64,
     /// Energy of all GPUs, J.
     pub joules: f64,
+}
+
+impl Spent {
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, times: f64) -> Self {
+        Self { passes: times * self.passes, seconds: times * self.seconds, joules: times * self.joules }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (seconds, joules) = (self.seconds + other.seconds, self.joules + other.joules);
+        Self { passes: self.passes + other.passes, seconds, joules }
+    }
 }
 
 /// What a schedule takes in all.
@@ -65,52 +87,81 @@ pub struct Figures {
     pub tokens_per_s: Option<f64>,
 }
 
+/// As a request sheet has them.
+impl From<Figures> for irene_requests::Figures {
+    fn from(figures: Figures) -> Self {
+        Self {
+            energy_per_request_j: Some(figures.energy_per_request_j),
+            energy_per_token_j: figures.energy_per_token_j,
+            power_w: Some(figures.power_w),
+            ttft_s: figures.ttft_s,
+            itl_s: figures.itl_s,
+            latency_s: Some(figures.latency_s),
+            tokens_per_s: figures.tokens_per_s,
+        }
+    }
+}
+
 /// Pasts at which the steps of a generation are followed, in shares of its length: Gauss's two points, whose mean is that of all steps
 /// for any cubic.
 const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
 
 impl Schedule {
-    /// The schedule of a request on an engine.
+    /// The schedule of a request on an engine whose cache has room for `most` sequences: the others wait.
     ///
     /// # Errors
     /// Those of [`ModelSpec::launches`].
-    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request) -> Result<Self, Error> {
+    pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
-            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running),
-            Load::Concurrency(running) => Self::batch(spec, request, running),
-            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64),
+            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running, most),
+            Load::Concurrency(running) => Self::batch(spec, request, running, most),
+            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64, most),
             Load::Rate(_) => Err(Error::Load),
         }
     }
 
-    fn batch(spec: &ModelSpec, request: &Request, sequences: f64) -> Result<Self, Error> {
-        let share = Share::of(sequences, request);
-        let prompts = vec![(pass(spec, request, share.sequences, request.prompt, 0)?, 1.0)];
+    fn batch(spec: &ModelSpec, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
+        let waves = (sequences / most).max(1.0);
+        let share = Share::of(sequences / waves, request);
+        let prompt = Size::new(share.sequences, request.prompt);
         let count = request.generated.saturating_sub(1);
         let last = request.prompt + count.saturating_sub(1);
+        let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
         Ok(Self {
-            prompts,
-            steps: steps(spec, request, share.sequences, [request.prompt, last], count as f64)?,
+            prompts: vec![(pass(spec, request, prompt)?, waves)],
+            steps: passes(spec, request, &steps)?,
+            sizes: std::iter::once((prompt, waves)).chain(steps).collect(),
             requests: sequences,
             generated: request.generated as f64,
             gaps: count as f64,
             gpus: request.parallel.gpus() as f64,
             filled: share.filled,
+            waiting: 0.0,
             is_steady: false,
+            is_mixed: false,
         })
     }
 
     /// In the time of as many steps as a request has tokens, each running sequence is replaced once, and so each brings its prompt once.
-    fn steady(spec: &ModelSpec, engine: &Engine, request: &Request, running: f64) -> Result<Self, Error> {
+    fn steady(
+        spec: &ModelSpec,
+        engine: &Engine,
+        request: &Request,
+        concurrency: f64,
+        most: f64,
+    ) -> Result<Self, Error> {
+        let running = concurrency.min(most);
         let share = Share::of(running, request);
         let count = request.generated.max(1) as f64;
         let last = request.prompt + request.generated.saturating_sub(1);
-        let steps = steps(spec, request, share.sequences, [request.prompt, last], count)?;
+        let step_sizes = step_sizes(share.sequences, [request.prompt, last], count);
+        let steps = self::passes(spec, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
         let replaced = share.sequences as f64;
         let of_pass = (replaced / count).ceil().max(1.0);
         let passes = replaced / of_pass;
-        let prompt = pass(spec, request, of_pass as usize, request.prompt, 0)?;
+        let prompt_size = Size::new(of_pass as usize, request.prompt);
+        let prompt = pass(spec, request, prompt_size)?;
         let (prompts, steps) = if engine.mixes_prompts {
             let mixed = steps.iter().map(|(step, times)| (step.joined(&prompt), passes * times / count)).collect();
             let alone = |(step, times): (Pass, f64)| (step, times * (1.0 - passes / count).max(0.0));
@@ -121,29 +172,31 @@ impl Schedule {
         Ok(Self {
             prompts,
             steps,
+            sizes: std::iter::once((prompt_size, passes)).chain(step_sizes).collect(),
             requests: running,
             generated: request.generated as f64,
             gaps: count,
             gpus: request.parallel.gpus() as f64,
             filled: share.filled,
+            waiting: concurrency - running,
             is_steady: true,
+            is_mixed: engine.mixes_prompts,
         })
     }
 
     /// The cost of all passes, over all GPUs.
     pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let of = |passes: &[(Pass, f64)]| {
-            let mut sum = Spent::default();
-            for (pass, times) in passes {
-                let cost = law.pass(pass, device, engine);
-                let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
-                sum.passes += times;
-                sum.seconds += times * cost.seconds;
-                sum.joules += times * joules * self.gpus;
-            }
-            sum
+            let sum = passes.iter().map(|(pass, times)| self.spent(&law.pass(pass, device, engine)).times(*times));
+            sum.fold(Spent::default(), Spent::and)
         };
         ScheduleCost { prompts: of(&self.prompts), steps: of(&self.steps) }
+    }
+
+    /// The cost of a pass of one GPU, over all GPUs.
+    pub(crate) fn spent(&self, cost: &PassCost) -> Spent {
+        let joules = cost.joules - (1.0 - self.filled) * cost.dynamic_joules;
+        Spent { passes: 1.0, seconds: cost.seconds, joules: joules * self.gpus }
     }
 
     /// What a user of a model asks for, by the cost of its passes.
@@ -152,10 +205,10 @@ impl Schedule {
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);
         let tokens = self.requests * self.generated;
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
-        // A prompt that comes in a steady state waits for half a step.
-        let wait = if self.is_steady { 0.5 * seconds / self.gaps } else { 0.0 };
+        // A prompt that comes in a steady state waits for those before it, and for half a step.
+        let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
-        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / self.gaps };
+        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / steps.passes };
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
@@ -182,26 +235,25 @@ impl Share {
     }
 }
 
-fn steps(
-    spec: &ModelSpec,
-    request: &Request,
-    sequences: usize,
-    [first, last]: [usize; 2],
-    count: f64,
-) -> Result<Vec<(Pass, f64)>, Error> {
+/// The steps that stand for `count` steps after `first` to `last` tokens.
+fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(Size, f64)> {
     if count < 1.0 {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;
-    GAUSS.into_iter().map(|share| Ok((pass(spec, request, sequences, 1, past(share))?, count / 2.0))).collect()
+    GAUSS.into_iter().map(|share| (Size::new(sequences, 1).after(past(share)), count / 2.0)).collect()
+}
+
+fn passes(spec: &ModelSpec, request: &Request, sizes: &[(Size, f64)]) -> Result<Vec<(Pass, f64)>, Error> {
+    sizes.iter().map(|(size, times)| Ok((pass(spec, request, *size)?, *times))).collect()
 }
 
 /// A pass of one copy of the model, as one GPU has it.
-fn pass(spec: &ModelSpec, request: &Request, sequences: usize, new: usize, past: usize) -> Result<Pass, Error> {
-    let run = request.run(spec, sequences, new, past)?;
+pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pass, Error> {
+    let run = request.run(spec, size)?;
     let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
     let layers = spec
         .cache(request.kernels)?
         .map_or_else(|| spec.config().size_or("num_hidden_layers", 1), |cache| Ok(cache.0.len()))?;
-    Ok(Pass { works, sequences: sequences as f64, layers: layers as f64 })
+    Ok(Pass { works, sequences: size.sequences as f64, layers: layers as f64 })
 }

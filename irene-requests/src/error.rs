@@ -18,6 +18,14 @@ pub enum Error {
         /// The reason, and the way out.
         reason: String,
     },
+    /// A file is of no known format.
+    #[error("{origin}: not recognised; looked for {looked_for}")]
+    Unrecognised {
+        /// The file or folder.
+        origin: String,
+        /// What a known one has.
+        looked_for: String,
+    },
     /// A row of a sheet cannot be used; those after it can.
     #[error("{origin}, line {line}{}: {reason}", in_column(.column))]
     Row {

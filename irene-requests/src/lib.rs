@@ -19,9 +19,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod import;
 mod sheet;
 
 pub use error::{Error, Result};
+pub use import::{ASSUMED, Imported, METER, SOURCE_MODEL, import, import_bytes};
 pub use sheet::{Figure, Figures, Load, RequestReader, RequestRow, write};
 
 /// The README's example, which the tests run.

@@ -1,4 +1,5 @@
 //! Request sheets are read back as they were written; faults name their line and column, and keep no other row from being read.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop
 
 use irene_requests::{Error, Figure, Figures, Load, RequestReader, RequestRow, write};
 use irene_tree::{Format, Kernels, Parallel};
@@ -79,6 +80,15 @@ fn a_file_that_is_no_sheet_says_what_one_looks_like() {
         let fault = titles_fault(text);
         assert!(fault.starts_with("my.csv, line 1: ") && fault.lines().count() == 1, "{fault}");
     }
+}
+
+#[test]
+fn a_further_column_is_not_taken_for_a_known_one_when_it_is_read_again() {
+    let row = read("model,sequences,batch_size\na,,8\n").remove(0).unwrap();
+    assert_eq!((row.load, row.further("batch_size")), (None, Some("8")));
+    let mut text = Vec::new();
+    write(&mut text, std::slice::from_ref(&row)).unwrap();
+    assert_eq!(read(std::str::from_utf8(&text).unwrap()), [Ok(row)]);
 }
 
 #[test]

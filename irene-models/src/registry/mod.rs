@@ -213,6 +213,17 @@ impl ModelSpec {
         Ok(counted.bytes.get())
     }
 
+    /// Bytes of the weights that one GPU of a run has, each parameter in the format that a checkpoint of the run's precision stores it in;
+    /// in a pipeline, of all stages. Tied weights count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn share_bytes(&self, run: Run) -> Result<u64> {
+        let counted = Counted { shapes: self.shapes(run)?, bytes: Cell::new(0) };
+        self.build_share(&counted, run.head, run.parallel)?;
+        Ok(counted.bytes.get())
+    }
+
     /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
     ///
     /// # Errors
@@ -310,6 +321,15 @@ impl ModelSpec {
         Ok(if run.shows_math { tree } else { tree.into_without_math() })
     }
 
+    /// The tree of a generation with these passes of one copy of the model, each with how often it runs: the prompt's, and steps of one token.
+    ///
+    /// # Errors
+    /// As [`trace`](Self::trace).
+    pub fn trace_passes(&self, run: Run, prompt: (Size, f64), steps: &[(Size, f64)]) -> Result<Tree> {
+        let tree = generation::trace_passes(self, run, prompt, steps)?;
+        Ok(if run.shows_math { tree } else { tree.into_without_math() })
+    }
+
     /// The operations of one pass and how often each runs, on one GPU of a run: what [`trace`](Self::trace) has as nodes, in a fraction of
     /// the time. Operations differ in more than the identities of their parameters.
     ///
@@ -397,12 +417,12 @@ impl ModelSpec {
 }
 
 /// Counts the bytes of the parameters that are asked for.
-struct Counted {
-    shapes: Box<dyn WeightSource>,
+struct Counted<'a> {
+    shapes: Box<dyn WeightSource + 'a>,
     bytes: Cell<u64>,
 }
 
-impl WeightSource for Counted {
+impl WeightSource for Counted<'_> {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
         let parameter = self.shapes.parameter(key, aliases, shape)?;
         self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));

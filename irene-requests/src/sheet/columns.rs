@@ -105,7 +105,7 @@ pub(super) struct Found {
 }
 
 /// What a title says; None for a further column.
-fn find(title: &str) -> Option<Found> {
+pub(super) fn find(title: &str) -> Option<Found> {
     let title = title.trim().to_lowercase().replace([' ', '-'], "_");
     let setting = SETTINGS.iter().find_map(|&(column, name, others)| {
         let is_own = name == title;

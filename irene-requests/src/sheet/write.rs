@@ -4,7 +4,7 @@ use irene_tree::{Format, Kernels};
 
 use super::{
     Figure, Load, RequestRow,
-    columns::{Bound, Column, SETTINGS},
+    columns::{Bound, Column, SETTINGS, find},
 };
 use crate::{Error, Result};
 
@@ -14,14 +14,18 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`] from the writer.
 pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
-    let known = columns().into_iter().filter(|(column, _)| rows.iter().any(|row| cell(row, *column).is_some()));
-    let known: Vec<(Column, String)> = known.collect();
     let mut further: Vec<&str> = Vec::new();
     for (title, _) in rows.iter().flat_map(|row| &row.further) {
         if !further.contains(&title.as_str()) {
             further.push(title);
         }
     }
+    // A further column that would be taken for a known one is told from it by the known one's presence.
+    let is_needed = |column: Column| {
+        let is_like = |title: &&str| find(title).is_some_and(|found| found.column == column);
+        rows.iter().any(|row| cell(row, column).is_some()) || further.iter().any(is_like)
+    };
+    let known: Vec<(Column, String)> = columns().into_iter().filter(|(column, _)| is_needed(*column)).collect();
     // A cell that begins like a comment stands in quotes.
     let mut csv = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(writer);
     let titles = known.iter().map(|(_, title)| title.as_str()).chain(further.iter().copied());

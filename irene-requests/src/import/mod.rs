@@ -1,0 +1,101 @@
+//! Public measurements in the formats of those who made them, read as request sheets.
+
+mod ecocompute;
+mod inference_bench;
+mod llama_bench;
+mod mlenergy;
+mod mlperf;
+mod names;
+mod optimum;
+mod records;
+mod splitwise;
+mod vllm;
+
+use std::path::Path;
+
+use self::records::Record;
+use crate::{Error, RequestRow, Result};
+
+/// The column that names the settings which the input does not say and a format's reader assumes.
+pub const ASSUMED: &str = "assumed";
+/// The column that says what measured the energies.
+pub const METER: &str = "meter";
+/// The column that keeps the name which the input gives the model, where the sheet has that of a model of the same shape.
+pub const SOURCE_MODEL: &str = "source_model";
+
+/// A public format.
+struct Format {
+    name: &'static str,
+    /// Fields that a record of it has, each set one form of it.
+    fields: &'static [&'static [&'static str]],
+    /// The rows of a record.
+    read: fn(&Record, &Path) -> Vec<RequestRow>,
+}
+
+const FORMATS: [&Format; 8] = [
+    &mlenergy::FORMAT,
+    &inference_bench::FORMAT,
+    &mlperf::FORMAT,
+    &vllm::FORMAT,
+    &optimum::FORMAT,
+    &llama_bench::FORMAT,
+    &splitwise::FORMAT,
+    &ecocompute::FORMAT,
+];
+
+/// What was read.
+#[derive(Debug)]
+pub struct Imported {
+    /// The name of the format.
+    pub format: &'static str,
+    /// The rows, in the order of the input.
+    pub rows: Vec<RequestRow>,
+    /// The parts of the input that could not be read, with the reason.
+    pub left_out: Vec<Error>,
+}
+
+/// Reads a file of a public format, or the folder of an MLPerf run with its power log (`spl.txt` and `mlperf_log_detail.txt`). The
+/// format is known by the fields of its records.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Unrecognised`] with what was looked for.
+pub fn import(path: &Path) -> Result<Imported> {
+    let origin = path.display().to_string();
+    if path.is_dir() {
+        return mlperf::read_logs(path);
+    }
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { origin: origin.clone(), source })?;
+    import_bytes(&origin, &bytes, path)
+}
+
+/// [`import`] from bytes; `path` is where files beside the input would be.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_bytes(origin: &str, bytes: &[u8], path: &Path) -> Result<Imported> {
+    let (records, mut left_out) = records::read(origin, bytes);
+    let is_of =
+        |format: &&Format, record: &Record| format.fields.iter().any(|form| form.iter().all(|field| record.has(field)));
+    let known = records.iter().find_map(|record| FORMATS.into_iter().find(|format| is_of(format, record)));
+    let Some(format) = known else { return Err(unrecognised(origin, left_out)) };
+    let mut rows = Vec::new();
+    for record in &records {
+        if !is_of(&format, record) {
+            let reason = format!("is no record of {}, as the others are", format.name);
+            left_out.push(Error::Row { origin: origin.to_owned(), line: record.line, column: String::new(), reason });
+            continue;
+        }
+        rows.extend((format.read)(record, path).into_iter().map(|row| RequestRow { line: record.line, ..row }));
+    }
+    Ok(Imported { format: format.name, rows, left_out })
+}
+
+/// The first fault of a file that is nearly JSON or CSV says more than that it was not recognised.
+fn unrecognised(origin: &str, mut faults: Vec<Error>) -> Error {
+    if !faults.is_empty() {
+        return faults.swap_remove(0);
+    }
+    let forms: Vec<String> =
+        FORMATS.iter().map(|format| format!("{} ({})", format.name, format.fields[0].join(", "))).collect();
+    Error::Unrecognised { origin: origin.to_owned(), looked_for: forms.join("; ") }
+}

@@ -1,0 +1,79 @@
+//! vLLM's serving benchmark: the files of `vllm bench serve --save-result`.
+
+use std::path::Path;
+
+use irene_tree::Parallel;
+
+use super::{
+    Format, names,
+    records::{Record, keep, set},
+};
+use crate::{Figure, Load, RequestRow};
+
+pub(super) const FORMAT: Format = Format {
+    name: "vLLM's serving benchmark",
+    fields: &[&["completed", "total_input_tokens", "total_output_tokens", "output_throughput"]],
+    read,
+};
+
+fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
+    let completed = record.positive("completed");
+    let mean = |total: &str| record.positive(total).zip(completed).map(|(total, completed)| total / completed);
+    let seconds = |name: &str| record.positive(name).map(|ms| ms * 1e-3);
+    let engine = record.text("backend").or_else(|| record.text("endpoint_type"));
+    let degree = |names: [&str; 3]| names.into_iter().find_map(|name| record.count(name)).unwrap_or(1);
+    let mut row = RequestRow {
+        device: ["device", "gpu", "gpu_model"].into_iter().find_map(|name| record.text(name)).map(names::device),
+        // An OpenAI-compatible server may be any engine.
+        engine: engine.filter(|name| !name.starts_with("openai")).map(|name| match record.text("version") {
+            Some(version) => names::engine(&format!("{name}-{version}")),
+            None => names::engine(name),
+        }),
+        load: load(record),
+        prompt: mean("total_input_tokens"),
+        generated: mean("total_output_tokens"),
+        // Only a user's `--metadata` says.
+        parallel: Parallel {
+            tensor: degree(["tensor_parallel", "tensor_parallel_size", "tp"]),
+            pipeline: degree(["pipeline_parallel", "pipeline_parallel_size", "pp"]),
+            expert: degree(["expert_parallel", "expert_parallel_size", "ep"]),
+            data: degree(["data_parallel", "data_parallel_size", "dp"]),
+        },
+        ..RequestRow::default()
+    };
+    names::set_model(&mut row, record.text("model_id"));
+    set(&mut row, Figure::Ttft, seconds("mean_ttft_ms"));
+    set(&mut row, Figure::Itl, seconds("mean_tpot_ms").or_else(|| seconds("mean_itl_ms")));
+    set(&mut row, Figure::Latency, seconds("mean_e2el_ms"));
+    set(&mut row, Figure::TokensPerS, record.number("output_throughput"));
+    keep(&mut row, record, &["date", "completed", "duration", "request_throughput", "request_rate", "max_concurrency"]);
+    vec![row]
+}
+
+/// How many requests ran at once: as arrivals a second where a rate alone was asked for, otherwise the mean of what ran.
+fn load(record: &Record) -> Option<Load> {
+    let cap = record.positive("max_concurrency");
+    match (record.positive("request_rate"), cap) {
+        // "inf" is no number: all requests were sent at once, or as fast as the cap let them.
+        (Some(rate), None) => return Some(Load::Rate(rate)),
+        (_, Some(cap)) => {
+            let running = requests_in_flight(record);
+            return Some(Load::Concurrency(running.map_or(cap, |running| running.min(cap))));
+        }
+        (None, None) => {}
+    }
+    // Time to the first token has the queue in it; the sequences that get tokens are those that run.
+    let each = record.positive("mean_tpot_ms").or_else(|| record.positive("mean_itl_ms"))?;
+    Some(Load::Concurrency(record.positive("output_throughput")? * each * 1e-3))
+}
+
+/// Little's law: requests a second times the mean time of one.
+fn requests_in_flight(record: &Record) -> Option<f64> {
+    let rate = record.positive("request_throughput")?;
+    let measured = record.positive("mean_e2el_ms");
+    let summed = || {
+        let tokens = record.positive("total_output_tokens")? / record.positive("completed")?;
+        Some(record.positive("mean_ttft_ms")? + record.positive("mean_tpot_ms")? * (tokens - 1.0).max(0.0))
+    };
+    Some(rate * measured.or_else(summed)? * 1e-3)
+}
