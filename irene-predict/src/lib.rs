@@ -3,13 +3,17 @@
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
 
+mod forecast;
 mod request;
 mod schedule;
 
+pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
+pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
+pub use irene_requests::Load;
 use irene_tree::Tree;
-pub use request::{Load, Request};
+pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 
 /// Why there is no prediction.
@@ -25,6 +29,30 @@ pub enum Error {
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,
+    /// A model that is too large for the device.
+    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} too little; {ways} would do", needed_gib - available_gib)]
+    DoesNotFit {
+        /// The model.
+        model: String,
+        /// The device.
+        device: String,
+        /// What one sequence needs of the memory of each GPU, GiB.
+        needed_gib: f64,
+        /// Its memory, GiB.
+        available_gib: f64,
+        /// What would help.
+        ways: String,
+    },
+    /// More requests arrive than can be served.
+    #[error(
+        "{rate} requests a second are more than are served: at most {greatest:.3}; ask for a lower rate, or give it more GPUs (--data-parallel)"
+    )]
+    Overload {
+        /// Requests that arrive in a second.
+        rate: f64,
+        /// The most that are served in a second.
+        greatest: f64,
+    },
 }
 
 /// The tree of a run with its counts and the predicted energy of every node, in joules.

@@ -1,4 +1,5 @@
 use irene_models::{ModelSpec, Run, TaskHead};
+use irene_requests::Load;
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
 use crate::Error;
@@ -18,17 +19,6 @@ pub struct Request {
     pub kernels: Kernels,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
-}
-
-/// How many requests run at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Load {
-    /// A batch that begins and ends together.
-    Sequences(usize),
-    /// The mean number that run at once while others wait to replace them, in a steady state.
-    Concurrency(f64),
-    /// Requests that arrive in a second.
-    Rate(f64),
 }
 
 impl Request {

@@ -29,6 +29,8 @@ pub struct Schedule {
     pub waiting: f64,
     /// Whether requests come and go one by one.
     pub is_steady: bool,
+    /// Whether each of the first passes is a step with prompts beside it: the step of the same place among the others.
+    pub is_mixed: bool,
 }
 
 /// What some passes take in all.
@@ -85,6 +87,21 @@ pub struct Figures {
     pub tokens_per_s: Option<f64>,
 }
 
+/// As a request sheet has them.
+impl From<Figures> for irene_requests::Figures {
+    fn from(figures: Figures) -> Self {
+        Self {
+            energy_per_request_j: Some(figures.energy_per_request_j),
+            energy_per_token_j: figures.energy_per_token_j,
+            power_w: Some(figures.power_w),
+            ttft_s: figures.ttft_s,
+            itl_s: figures.itl_s,
+            latency_s: Some(figures.latency_s),
+            tokens_per_s: figures.tokens_per_s,
+        }
+    }
+}
+
 /// Pasts at which the steps of a generation are followed, in shares of its length: Gauss's two points, whose mean is that of all steps
 /// for any cubic.
 const GAUSS: [f64; 2] = [0.211_324_865_405_187_1, 0.788_675_134_594_812_9];
@@ -121,6 +138,7 @@ impl Schedule {
             filled: share.filled,
             waiting: 0.0,
             is_steady: false,
+            is_mixed: false,
         })
     }
 
@@ -162,6 +180,7 @@ impl Schedule {
             filled: share.filled,
             waiting: concurrency - running,
             is_steady: true,
+            is_mixed: engine.mixes_prompts,
         })
     }
 

@@ -1,0 +1,113 @@
+//! Requests that arrive at a rate: how many run at once in the long run.
+
+use crate::{Error, Figures, Load};
+
+/// What requests that arrive at random settle at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Settled {
+    /// How many run while some run.
+    pub(super) load: Load,
+    /// The share of the time in which some run.
+    pub(super) busy: f64,
+    /// The time that a request waits for those before it, s.
+    pub(super) wait_s: f64,
+}
+
+/// The share of the time in which some request runs, where `mean` run on average and each arrives by itself (Poisson).
+fn busy_share(mean: f64) -> f64 {
+    -(-mean).exp_m1()
+}
+
+impl Settled {
+    /// The concurrency of an engine that takes up requests one by one, by Little's law: the mean number that runs is the rate times the time
+    /// that each takes, which grows with that number. `figures` gives the figures at a concurrency.
+    pub(super) fn one_by_one(
+        rate: f64,
+        most: f64,
+        figures: impl Fn(f64) -> Result<Figures, Error>,
+    ) -> Result<Self, Error> {
+        // While some run there are as many as this, less what the latency brings in.
+        let excess = |running: f64| {
+            let mean = rate * figures(running)?.latency_s;
+            Ok::<_, Error>((running - mean / busy_share(mean), mean))
+        };
+        let (at_most, mean) = excess(most)?;
+        if at_most < 0.0 && mean > most {
+            return Err(Error::Overload { rate, greatest: rate * most / mean });
+        }
+        let (mut low, mut high) = ((1.0, excess(1.0)?.0), (most, at_most));
+        let mut running = 1.0;
+        // Regula falsi, with the weight of an end that stays halved (Illinois).
+        while low.1 < 0.0 && high.0 - low.0 > 0.01 * low.0 {
+            running = (low.0 * high.1 - high.0 * low.1) / (high.1 - low.1);
+            let found = excess(running)?.0;
+            if found.abs() < 0.005 * running {
+                break;
+            }
+            if found < 0.0 {
+                low = (running, found);
+                high.1 /= 2.0;
+            } else {
+                high = (running, found);
+                low.1 /= 2.0;
+            }
+        }
+        let mean = rate * figures(running)?.latency_s;
+        Ok(Self { load: Load::Concurrency(running), busy: busy_share(mean), wait_s: 0.0 })
+    }
+
+    /// The queue of an engine that runs one request of each copy after another: arrivals at random, and the same time for all (M/D/1).
+    pub(super) fn in_turn(
+        rate: f64,
+        copies: usize,
+        figures: impl Fn(Load) -> Result<Figures, Error>,
+    ) -> Result<Self, Error> {
+        let load = Load::Sequences(copies);
+        let seconds = figures(load)?.latency_s;
+        let busy = rate * seconds / copies as f64;
+        if busy >= 1.0 {
+            return Err(Error::Overload { rate, greatest: rate / busy });
+        }
+        Ok(Self { load, busy, wait_s: busy * seconds / (2.0 * (1.0 - busy)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request takes a second, and a tenth more for each that runs beside it.
+    fn figures(running: f64) -> Result<Figures, Error> {
+        let latency_s = 1.0 + 0.1 * running;
+        Ok(Figures {
+            energy_per_request_j: 1.0,
+            energy_per_token_j: None,
+            power_w: 1.0,
+            ttft_s: None,
+            itl_s: None,
+            latency_s,
+            tokens_per_s: None,
+        })
+    }
+
+    #[test]
+    fn arrivals_settle_where_as_many_leave() {
+        // n = r (1 + 0.1 n), so n = r / (1 - 0.1 r).
+        let settled = Settled::one_by_one(8.0, 1000.0, figures).unwrap();
+        let Load::Concurrency(running) = settled.load else { panic!("{settled:?}") };
+        assert!((running - 40.0).abs() < 0.5, "{settled:?}");
+        let rare = Settled::one_by_one(0.01, 1000.0, figures).unwrap();
+        assert_eq!(rare.load, Load::Concurrency(1.0));
+        assert!((rare.busy - 0.011).abs() < 1e-4, "{rare:?}");
+    }
+
+    #[test]
+    fn more_than_is_served_is_refused_with_the_greatest_rate() {
+        let Err(Error::Overload { greatest, .. }) = Settled::one_by_one(12.0, 90.0, figures) else { panic!() };
+        assert!((greatest - 9.0).abs() < 1e-9, "{greatest}");
+        let in_turn = |rate| Settled::in_turn(rate, 2, |_| figures(0.0));
+        assert_eq!(in_turn(1.0).unwrap().wait_s, 0.5);
+        let Err(Error::Overload { greatest, .. }) = in_turn(2.5) else { panic!() };
+        assert_eq!(greatest, 2.0);
+    }
+}

@@ -1,0 +1,218 @@
+//! What serving requests takes on a device, from its data sheet.
+
+mod arrivals;
+mod memory;
+mod note;
+mod tree;
+
+use irene_devices::{Catalogue, Device, Engine, Law};
+use irene_models::ModelSpec;
+use irene_tree::{Format, Parallel, Precision};
+
+use self::{
+    arrivals::Settled,
+    memory::{GIB, Needs},
+};
+pub use self::{memory::Memory, note::Note};
+use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
+
+/// What serving requests takes, and what that rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// What a user of the model asks for.
+    pub figures: Figures,
+    /// The ends of the intervals that each figure lies in with a probability of 90%, where they are known.
+    pub interval: Option<[Figures; 2]>,
+    /// A request's prompt: its share of the energy, and the time of its pass; where it shares a pass with the steps of others, what it adds
+    /// to them.
+    pub prompt: Part,
+    /// A generated token; None where none follows the first.
+    pub token: Option<Part>,
+    /// Sequences that run at once, while some run.
+    pub running: f64,
+    /// Requests that wait for those.
+    pub waiting: f64,
+    /// The memory of one GPU.
+    pub memory: Memory,
+    /// What is to be known beside the figures.
+    pub notes: Vec<Note>,
+    /// The request, with the load that arrivals settle at.
+    request: Request,
+    schedule: Schedule,
+    /// What a pass with prompts takes, less what the steps in it take.
+    prompt_pass: Spent,
+}
+
+/// A part of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Energy on all GPUs, J.
+    pub joules: f64,
+    /// Time, s.
+    pub seconds: f64,
+}
+
+/// Where the figures come from, in words.
+pub const FROM_DATA_SHEET: &str = "estimated from its data sheet";
+
+/// The share of its TDP that a device with an open context draws where nobody has published it: the median of the cards in the catalogue,
+/// which have 0.16 to 0.37.
+const IDLE_SHARE: f64 = 0.2;
+
+/// What a request takes on a device that is known by its data sheet.
+///
+/// # Errors
+/// [`Error::Model`] for a model that cannot be followed so; [`Error::DoesNotFit`]; [`Error::Overload`].
+pub fn forecast(
+    spec: &ModelSpec,
+    device: &Device,
+    engine: &Engine,
+    request: &Request,
+    law: &Law,
+) -> Result<Forecast, Error> {
+    let request = &one_pass(*request);
+    let needs = Needs::of(spec, device, engine, request)?;
+    if let Some(lacking) = needs.lacking() {
+        return Err(does_not_fit(spec, device, engine, request, lacking));
+    }
+    let most = needs.most_sequences();
+    let at = |load: Load| Schedule::of(spec, engine, &Request { load, ..*request }, most);
+    let figures = |load: Load| {
+        let schedule = at(load)?;
+        Ok::<_, Error>(schedule.figures(&schedule.cost(law, device, engine)))
+    };
+    let settled = match request.load {
+        Load::Rate(rate) if engine.is_continuous && request.generated > 0 => {
+            Some(Settled::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))?)
+        }
+        Load::Rate(rate) => Some(Settled::in_turn(rate, request.parallel.data.max(1), figures)?),
+        _ => None,
+    };
+    let load = settled.map_or(request.load, |settled| settled.load);
+    let schedule = at(load)?;
+    let mut figures = schedule.figures(&schedule.cost(law, device, engine));
+    let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
+    let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
+    if let (Some(settled), Load::Rate(rate)) = (settled, request.load) {
+        let idle_w = device.idle_w.unwrap_or_else(|| {
+            let watts = IDLE_SHARE * device.tdp_w;
+            notes.push(Note::IdlePower { watts });
+            watts
+        });
+        idle_between(&mut figures, settled, rate, idle_w * schedule.gpus);
+    }
+    let running = running(load, most);
+    notes.extend(of_memory(&needs, load, running, schedule.waiting));
+    let [prompts, steps] = apart(&schedule, law, device, engine);
+    let tokens = schedule.requests * schedule.gaps;
+    Ok(Forecast {
+        figures,
+        interval: None,
+        prompt: Part { joules: prompts.joules / schedule.requests, seconds: prompts.seconds / prompts.passes },
+        token: (tokens > 0.0).then(|| Part { joules: steps.joules / tokens, seconds: steps.seconds / steps.passes }),
+        running,
+        waiting: schedule.waiting,
+        memory: needs.with(running),
+        notes,
+        request: Request { load, ..*request },
+        prompt_pass: prompts.times(prompts.passes.recip()),
+        schedule,
+    })
+}
+
+/// Requests for which nothing is generated leave no tokens behind for others to join: those that run at once are a batch.
+fn one_pass(request: Request) -> Request {
+    match request.load {
+        Load::Concurrency(running) if request.generated == 0 => {
+            Request { load: Load::Sequences(running.round().max(1.0) as usize), ..request }
+        }
+        Load::Concurrency(running) => Request { load: Load::Concurrency(running.max(1.0)), ..request },
+        _ => request,
+    }
+}
+
+/// Sequences that run at once.
+fn running(load: Load, most: f64) -> f64 {
+    match load {
+        Load::Sequences(sequences) => (sequences as f64).min(most),
+        Load::Concurrency(concurrency) => concurrency.min(most),
+        Load::Rate(_) => most,
+    }
+}
+
+/// The figures of requests that arrive at a rate, with the time between them in which nothing runs.
+fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64) {
+    let idle_j = (1.0 - settled.busy) * idle_w / rate;
+    let tokens = figures.energy_per_token_j.map(|joules| figures.energy_per_request_j / joules);
+    figures.energy_per_request_j += idle_j;
+    figures.energy_per_token_j = tokens.map(|tokens| figures.energy_per_request_j / tokens);
+    figures.power_w = figures.energy_per_request_j * rate;
+    figures.ttft_s = figures.ttft_s.map(|seconds| seconds + settled.wait_s);
+    figures.latency_s += settled.wait_s;
+    figures.tokens_per_s = tokens.map(|tokens| tokens * rate);
+}
+
+/// What the memory has to do with the figures.
+fn of_memory(needs: &Needs, load: Load, running: f64, waiting: f64) -> Vec<Note> {
+    let waves = match load {
+        Load::Sequences(sequences) => sequences as f64 / running,
+        _ => 1.0,
+    };
+    let memory = needs.with(running);
+    let tight = needs.is_tight().then(|| Note::TightMemory { needed: memory.total(), usable: memory.usable });
+    let full = (waiting > 0.5).then_some(Note::CacheFull { running, waiting });
+    let waves = (waves > 1.0).then_some(Note::Waves { running, waves });
+    tight.into_iter().chain(full).chain(waves).collect()
+}
+
+/// All passes with prompts, less what the steps in them take; and all steps.
+fn apart(schedule: &Schedule, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
+    let ScheduleCost { prompts, steps } = schedule.cost(law, device, engine);
+    if !schedule.is_mixed {
+        return [prompts, steps];
+    }
+    let beside = schedule
+        .prompts
+        .iter()
+        .zip(&schedule.steps)
+        .map(|((_, times), (step, _))| schedule.spent(&law.pass(step, device, engine)).times(*times));
+    let beside = beside.fold(Spent::default(), Spent::and);
+    let added = Spent { seconds: prompts.seconds - beside.seconds, joules: prompts.joules - beside.joules, ..prompts };
+    [added, steps.and(beside)]
+}
+
+/// The error of a model that is too large for the device, with what would help.
+fn does_not_fit(
+    spec: &ModelSpec,
+    device: &Device,
+    engine: &Engine,
+    request: &Request,
+    [needed, available]: [f64; 2],
+) -> Error {
+    let fits =
+        |request: &Request| Needs::of(spec, device, engine, request).is_ok_and(|needs| needs.lacking().is_none());
+    let tensor = (1..=6).map(|power| request.parallel.tensor << power);
+    let tensor = tensor.map(|tensor| Parallel { tensor, ..request.parallel });
+    let tensor = tensor.into_iter().find(|&parallel| fits(&Request { parallel, ..*request }));
+    let weights = [Format::F8E4M3, Format::Int4]
+        .into_iter()
+        .filter(|weights| weights.bytes(128) < request.precision.weights.bytes(128));
+    let weights = weights.map(|weights| Precision { weights, ..request.precision });
+    let weights = weights.into_iter().find(|&precision| fits(&Request { precision, ..*request }));
+    let gib = |bytes: f64| bytes / GIB;
+    let ways = tensor.map(|parallel| format!("--tensor-parallel {}", parallel.tensor));
+    let ways = ways.into_iter().chain(weights.map(|precision| format!("--weights {}", precision.weights)));
+    let larger = Catalogue::all().iter().filter(|other| other.class == device.class);
+    let mut larger: Vec<&Device> = larger.filter(|other| other.memory_gib * GIB >= needed).collect();
+    larger.sort_by(|a, b| a.memory_gib.total_cmp(&b.memory_gib));
+    let ways = ways.chain(larger.first().map(|other| format!("--device {} and larger", other.name)));
+    Error::DoesNotFit {
+        model: spec.name().to_owned(),
+        device: device.name.clone(),
+        needed_gib: gib(needed),
+        available_gib: gib(available),
+        ways: Some(ways.collect::<Vec<_>>().join(", or "))
+            .filter(|ways| !ways.is_empty())
+            .unwrap_or_else(|| "a smaller model".into()),
+    }
+}

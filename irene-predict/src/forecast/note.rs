@@ -1,0 +1,73 @@
+use std::fmt;
+
+/// What a reader of a forecast has to know beside its figures.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The device has no unit for a format, with what is done instead.
+    Format(String),
+    /// Requests wait because the cache has room for fewer.
+    CacheFull {
+        /// Sequences that run.
+        running: f64,
+        /// Requests that wait.
+        waiting: f64,
+    },
+    /// A batch that the cache has no room for runs in parts, one after the other.
+    Waves {
+        /// Sequences that run at once.
+        running: f64,
+        /// How often.
+        waves: f64,
+    },
+    /// One sequence fits the device's memory, though not the part of it that the engine usually takes.
+    TightMemory {
+        /// Bytes that it needs.
+        needed: f64,
+        /// Bytes that the engine usually takes.
+        usable: f64,
+    },
+    /// The device's power when idle is not known, and a share of its TDP stands in for it.
+    IdlePower {
+        /// The assumed power of one device, W.
+        watts: f64,
+    },
+}
+
+impl Note {
+    /// The word in the column `marks` of a sheet.
+    pub fn mark(&self) -> &'static str {
+        match self {
+            Self::Format(_) => "format_fallback",
+            Self::CacheFull { .. } => "cache_full",
+            Self::Waves { .. } => "waves",
+            Self::TightMemory { .. } => "tight_memory",
+            Self::IdlePower { .. } => "idle_power_assumed",
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(reason) => f.write_str(reason),
+            Self::CacheFull { running, waiting } => {
+                write!(f, "the cache has room for {running:.0} sequences: {waiting:.0} requests wait")
+            }
+            Self::Waves { running, waves } => {
+                write!(f, "the cache has room for {running:.0} sequences: the batch runs in {waves:.1} waves")
+            }
+            Self::TightMemory { needed, usable } => {
+                let bytes = irene_tree::render::bytes;
+                let (needed, usable) = (bytes(*needed), bytes(*usable));
+                write!(f, "one sequence needs {needed}, more than the {usable} that the engine takes by default")
+            }
+            Self::IdlePower { watts } => {
+                write!(
+                    f,
+                    "the idle power of the device is not published: {watts:.0} W, a usual share of its TDP, is assumed"
+                )
+            }
+        }
+    }
+}

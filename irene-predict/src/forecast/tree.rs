@@ -1,0 +1,168 @@
+//! The tree of a forecast: which node takes how much of it.
+
+use irene_devices::{Device, Engine, Law, Pass, PassCost, Work, WorkCost};
+use irene_models::{ModelSpec, Run};
+use irene_tree::{NodeId, Quantity, Size, Tree};
+use serde_json::json;
+
+use super::{FROM_DATA_SHEET, Forecast};
+use crate::{Error, Schedule, Spent};
+
+/// How the time and energy of a node follow from its kernel's.
+struct Costing<'a> {
+    law: &'a Law,
+    device: &'a Device,
+    gpus: f64,
+    /// The share of a pipeline that is filled.
+    filled: f64,
+    /// The power of the pass whatever it does, W.
+    static_w: f64,
+    /// How much longer kernels take at the power limit.
+    stretch: f64,
+    /// The kernels that a prompt shares its pass with.
+    beside: &'a [(Work, f64)],
+}
+
+impl Costing<'_> {
+    fn kernel(&self, work: &Work) -> Spent {
+        let WorkCost { seconds, joules } = match self.beside.iter().find(|(step, _)| step.shares_weights(work)) {
+            // What the prompt adds to the step.
+            Some((step, _)) => {
+                let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work, self.device));
+                WorkCost { seconds: both.seconds - alone.seconds, joules: both.joules - alone.joules }
+            }
+            None => self.law.work(work, self.device),
+        };
+        let seconds = self.stretch * seconds;
+        Spent { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + self.filled * joules) }
+    }
+}
+
+/// The law, and what it is applied to.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    schedule: &'a Schedule,
+    law: &'a Law,
+    device: &'a Device,
+    engine: &'a Engine,
+}
+
+impl<'a> Setting<'a> {
+    fn cost(&self, pass: &Pass) -> PassCost {
+        self.law.pass(pass, self.device, self.engine)
+    }
+
+    fn costing(&self, cost: &PassCost, beside: &'a [(Work, f64)]) -> Costing<'a> {
+        let Self { schedule, law, device, .. } = *self;
+        let static_w = (cost.joules - cost.dynamic_joules) / cost.seconds;
+        Costing { law, device, gpus: schedule.gpus, filled: schedule.filled, static_w, stretch: cost.stretch, beside }
+    }
+
+    /// What a pass of this size takes, and how its kernels are costed.
+    fn pass(&self, size: Size, prompt: Spent) -> Option<(Spent, Costing<'a>)> {
+        let schedule = self.schedule;
+        if size.past > 0 {
+            let place = schedule.sizes.iter().skip(1).position(|(known, _)| *known == size)?;
+            let cost = self.cost(&schedule.steps.get(place)?.0);
+            return Some((schedule.spent(&cost), self.costing(&cost, &[])));
+        }
+        let cost = self.cost(&schedule.prompts.first()?.0);
+        let beside = schedule.steps.first().filter(|_| schedule.is_mixed);
+        Some((prompt, self.costing(&cost, beside.map_or(&[], |(step, _)| step.works.as_slice()))))
+    }
+}
+
+impl Forecast {
+    /// The tree of the passes that serve [`requests`](Self::requests), with the time and energy of every node, on all GPUs. The own part of a
+    /// pass is what the engine adds to its kernels; that of the whole is the power while nothing runs.
+    ///
+    /// # Errors
+    /// Those of [`ModelSpec::trace`].
+    pub fn tree(
+        &self,
+        spec: &ModelSpec,
+        device: &Device,
+        engine: &Engine,
+        law: &Law,
+        shows_math: bool,
+    ) -> Result<Tree, Error> {
+        let mut tree = self.traced(spec)?;
+        let setting = Setting { schedule: &self.schedule, law, device, engine };
+        let mut spent = vec![Spent::default(); tree.nodes().len()];
+        let mut costing = None;
+        for id in tree.ids() {
+            let node = tree.node(id);
+            let size =
+                node.size.or((id == NodeId::ROOT && self.request.generated == 0).then_some(self.schedule.sizes[0].0));
+            if let Some((whole, of_kernels)) = size.and_then(|size| setting.pass(size, self.prompt_pass)) {
+                spent[id.index()] = whole;
+                costing = Some(of_kernels);
+            } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
+                spent[id.index()] = costing.kernel(&Work::of(operation));
+            }
+        }
+        add_up(&tree, &mut spent);
+        spent[0].joules = self.figures.energy_per_request_j * self.requests();
+        for (node, spent) in tree.nodes_mut().iter_mut().zip(&spent) {
+            node.set(Quantity::PredictedEnergy, spent.joules);
+            node.set(Quantity::PredictedLatency, spent.seconds);
+        }
+        let tree = if shows_math { tree } else { tree.into_without_math() };
+        Ok(self.annotated(tree, device, engine))
+    }
+
+    /// Requests that the tree is of: those of the batch, or those that run while each of them is replaced once.
+    pub fn requests(&self) -> f64 {
+        // A single pass stands for each of the waves.
+        let repeats = if self.request.generated == 0 { self.schedule.sizes[0].1 } else { 1.0 };
+        self.schedule.requests / repeats
+    }
+
+    fn traced(&self, spec: &ModelSpec) -> Result<Tree, Error> {
+        let (prompt, times) = self.schedule.sizes[0];
+        if self.request.generated == 0 {
+            return Ok(spec.trace(self.request.run(spec, prompt)?)?);
+        }
+        let of_copy = (self.schedule.requests / self.request.parallel.data.max(1) as f64).round().max(1.0);
+        let run = self.request.run(spec, Size { sequences: of_copy as usize, ..prompt })?;
+        let mut steps: Vec<(Size, f64)> = Vec::new();
+        for &(size, times) in &self.schedule.sizes[1..] {
+            match steps.last_mut().filter(|(last, _)| *last == size) {
+                Some((_, of_last)) => *of_last += times,
+                None => steps.push((size, times)),
+            }
+        }
+        Ok(spec.trace_passes(Run { generate: self.request.generated, ..run }, (prompt, times), &steps)?)
+    }
+
+    fn annotated(&self, mut tree: Tree, device: &Device, engine: &Engine) -> Tree {
+        for id in tree.ids() {
+            if let (false, Some(own)) = (tree.is_leaf(id), tree.own(id, Quantity::PredictedEnergy)) {
+                tree.node_mut(id).set(Quantity::OwnEnergy, own);
+            }
+        }
+        let requests = self.requests();
+        let root = tree.node_mut(NodeId::ROOT);
+        root.set(Quantity::PredictedPower, self.figures.power_w);
+        if let Some([low, high]) = &self.interval {
+            root.set(Quantity::PredictedLow, low.energy_per_request_j * requests);
+            root.set(Quantity::PredictedHigh, high.energy_per_request_j * requests);
+        }
+        let notes: Vec<String> = self.notes.iter().map(ToString::to_string).collect();
+        let predictor = json!({
+            "method": "data-sheet", "provenance": FROM_DATA_SHEET, "device": device.name, "engine": engine.name, "notes": notes,
+        });
+        tree.extra.insert("predictor".into(), predictor);
+        tree
+    }
+}
+
+/// Sums the nodes that are neither kernels nor passes.
+fn add_up(tree: &Tree, spent: &mut [Spent]) {
+    for id in tree.ids().rev().filter(|id| !tree.is_leaf(*id)) {
+        if spent[id.index()].passes == 0.0 {
+            let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
+            spent[id.index()] = parts.fold(Spent::default(), Spent::and);
+        }
+    }
+}
