@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use irene_tree::{Kernels, Parallel, UnknownFormat};
 
@@ -26,29 +26,40 @@ pub struct RequestReader<R> {
     is_over: bool,
 }
 
-impl RequestReader<std::io::Cursor<Vec<u8>>> {
+/// A CSV file whose line of titles has been read.
+pub(crate) struct Opened {
+    pub(crate) titles: Vec<String>,
+    pub(crate) records: csv::ByteRecordsIntoIter<Cursor<Vec<u8>>>,
+    has_decimal_comma: bool,
+}
+
+/// Reads all of an input, and its line of titles.
+pub(crate) fn open(origin: &str, mut input: impl Read) -> Result<Opened> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(|source| Error::Io { origin: origin.to_owned(), source })?;
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    let separator = separator(&bytes);
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(separator).comment(Some(b'#')).flexible(true);
+    let mut reader = builder.from_reader(Cursor::new(bytes));
+    let fault = |error: csv::Error| Error::Titles { origin: origin.to_owned(), reason: error.to_string() };
+    let titles = reader.headers().map_err(fault)?.iter().map(|title| title.trim().to_owned()).collect();
+    Ok(Opened { titles, records: reader.into_byte_records(), has_decimal_comma: separator != b',' })
+}
+
+impl RequestReader<Cursor<Vec<u8>>> {
     /// Reads all of the input and its line of titles; the origin is its name in errors.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Titles`] if the first line is not that of a sheet.
-    pub fn new(origin: impl Into<String>, mut input: impl Read) -> Result<Self> {
+    pub fn new(origin: impl Into<String>, input: impl Read) -> Result<Self> {
         let origin = origin.into();
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).map_err(|source| Error::Io { origin: origin.clone(), source })?;
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        if bytes.starts_with(BYTE_ORDER_MARK) {
-            bytes.drain(..BYTE_ORDER_MARK.len());
-        }
-        let separator = separator(&bytes);
-        let mut builder = csv::ReaderBuilder::new();
-        builder.delimiter(separator).comment(Some(b'#')).flexible(true);
-        let mut reader = builder.from_reader(std::io::Cursor::new(bytes));
-        let fault = |reason: String| Error::Titles { origin: origin.clone(), reason };
-        let titles = reader.headers().map_err(|error| fault(error.to_string()))?;
-        let titles: Vec<String> = titles.iter().map(|title| title.trim().to_owned()).collect();
-        let columns = recognise(&titles).map_err(fault)?;
-        let has_decimal_comma = separator != b',';
-        Ok(Self { origin, records: reader.into_byte_records(), titles, columns, has_decimal_comma, is_over: false })
+        let Opened { titles, records, has_decimal_comma } = open(&origin, input)?;
+        let columns = recognise(&titles).map_err(|reason| Error::Titles { origin: origin.clone(), reason })?;
+        Ok(Self { origin, records, titles, columns, has_decimal_comma, is_over: false })
     }
 }
 
