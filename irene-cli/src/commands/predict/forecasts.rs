@@ -17,6 +17,7 @@ use super::{
     service::{self, Answer},
 };
 use crate::{
+    commands::Exit,
     output::{self, width},
     sheet::{Cell, Field, Sheet},
 };
@@ -25,14 +26,22 @@ use crate::{
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
     let format = args.output.format(None);
     let law = Law::shipped();
-    let answers = service::answers(args, rows, &law)?;
-    let text = match (&answers[..], format) {
-        ([one], TreeFormat::Text) => text(args, one, &law)?,
+    let (answers, lacking) = service::answers(args, rows, &law)?;
+    if answers.is_empty() {
+        return Err(Exit::with(1));
+    }
+    print(args, &answers, format, &law)?;
+    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+}
+
+fn print(args: &Args, answers: &[Answer], format: TreeFormat, law: &Law) -> Result<()> {
+    let text = match (answers, format) {
+        ([one], TreeFormat::Text) => text(args, one, law)?,
         (several, TreeFormat::Text) if args.shows_each() => {
-            several.iter().map(|one| text(args, one, &law)).collect::<Result<Vec<_>>>()?.join("\n")
+            several.iter().map(|one| text(args, one, law)).collect::<Result<Vec<_>>>()?.join("\n")
         }
         (several, TreeFormat::Text) => format!("{FROM_DATA_SHEET}\n\n{}", table(args, several)),
-        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one, &law)?) + "\n",
+        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one, law)?) + "\n",
         (several, TreeFormat::Json) => {
             let settings = several.iter().map(|answer| object(args, answer)).collect();
             output::json(Map::from_iter([("settings".to_owned(), settings)]))
@@ -41,7 +50,7 @@ pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
             let rows: Vec<RequestRow> = several.iter().map(|answer| answer.row.clone()).collect();
             return output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?));
         }
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one, &law)?, format),
+        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one, law)?, format),
         (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
     };
     match format {

@@ -4,6 +4,7 @@ mod forecasts;
 mod one;
 mod rows;
 mod service;
+mod sheet;
 
 use std::path::Path;
 
@@ -41,12 +42,13 @@ use crate::{input, output, settings, sheet::Format};
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
   irene predict ./my-bert --text 'The cat sat on the mat.'
+  irene predict requests.csv --device h100-sxm -o predicted.csv
   irene predict measured.jsonl
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
-    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; - reads either from
-    /// the standard input
+    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; or .csv sheets of
+    /// requests; - reads a config or trees from the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
     #[command(flatten)]
@@ -144,6 +146,9 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(&args.subjects)?;
+    if args.subjects.iter().any(|subject| sheet::is_sheet(subject)) {
+        return sheet::run(args);
+    }
     let are_trees = are_trees(args)?;
     if !are_trees && let Some(devices) = service::devices(args)? {
         return forecasts::run(args, service::rows(args, &devices)?);

@@ -10,7 +10,10 @@ use irene_requests::RequestRow;
 use irene_tree::Format;
 
 use super::{Args, not_negative, refuse};
-use crate::commands::{Usage, following};
+use crate::{
+    commands::{Usage, following},
+    output,
+};
 
 /// How a device serves requests.
 #[derive(clap::Args, Clone)]
@@ -102,9 +105,7 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
 
 /// What is asked for, a row each: every model on every device with every load and prompt, in this order.
 pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
-    let of_profiles = args.run.flags_of_passes();
-    refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &of_profiles)?;
-    refuse(true, "a measured profile", &[("--text", args.has_text())])?;
+    refuse_of_profiles(args)?;
     let (loads, prompts) = (args.service.loads(args.sizes.batch_sizes()), args.sizes.seq_lens());
     if loads.is_empty() {
         return Err(Usage("how many requests run at once? Give --sequences, --concurrency or --rate".into()).into());
@@ -147,6 +148,33 @@ pub(super) fn defaults(args: &Args) -> RequestRow {
     }
 }
 
+/// What the flags say of rows that do not.
+pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
+    let only = |flag: &str, count: usize| match count {
+        0 | 1 => Ok(()),
+        _ => Err(Usage(format!("{flag} has one value beside a sheet: that of the rows without their own"))),
+    };
+    let (devices, loads) = (args.predictor.devices().unwrap_or_default(), args.service.loads(args.sizes.batch_sizes()));
+    let prompts = args.sizes.seq_lens();
+    only("--device", devices.len())?;
+    only("--sequences, --concurrency or --rate", loads.len())?;
+    only("--prompt", prompts.len())?;
+    refuse_of_profiles(args)?;
+    Ok(RequestRow {
+        device: devices.first().cloned(),
+        load: loads.first().copied(),
+        prompt: prompts.first().map(|&tokens| tokens as f64),
+        ..defaults(args)
+    })
+}
+
+/// Refuses flags of measured profiles.
+fn refuse_of_profiles(args: &Args) -> Result<()> {
+    let of_passes = args.run.flags_of_passes();
+    refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &of_passes)?;
+    refuse(true, "a measured profile", &[("--text", args.has_text())])
+}
+
 /// A row with its setting and forecast.
 pub(super) struct Answer {
     pub(super) row: RequestRow,
@@ -154,20 +182,40 @@ pub(super) struct Answer {
     pub(super) forecast: Forecast,
 }
 
-/// The forecasts of the command line's rows.
-pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<Vec<Answer>> {
+/// The forecasts of the command line's rows, and how many have none: of several rows the others go on.
+pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(Vec<Answer>, usize)> {
     let mut service = Service::new(args.service.options(args)?);
     for name in &args.subjects {
         service.add_model(name, following::model(name)?);
     }
-    let answer = |mut row: RequestRow| {
-        let setting = service.setting(&row).map_err(|fault| fault.error)?;
-        let forecast = setting.forecast(law)?;
-        forecast.fill_in(&mut row);
-        row.device = Some(setting.device.name.clone());
-        row.engine = Some(setting.engine.name.to_owned());
-        row.weights = Some(setting.request.precision.weights);
-        Ok(Answer { row, setting, forecast })
+    let count = rows.len();
+    let mut answers = Vec::new();
+    for row in rows {
+        match answer(&mut service, row, law) {
+            Ok(answer) => answers.push(answer),
+            Err((_, error)) if count == 1 => return Err(error.into()),
+            Err((row, error)) => {
+                let names = [row.model, row.device].into_iter().flatten().collect::<Vec<_>>().join(" on ");
+                output::complain(&anyhow::Error::from(error).context(names));
+            }
+        }
+    }
+    let lacking = count - answers.len();
+    Ok((answers, lacking))
+}
+
+fn answer(service: &mut Service, mut row: RequestRow, law: &Law) -> Result<Answer, (RequestRow, irene_predict::Error)> {
+    let setting = match service.setting(&row) {
+        Ok(setting) => setting,
+        Err(fault) => return Err((row, fault.error)),
     };
-    rows.into_iter().map(answer).collect()
+    let forecast = match setting.forecast(law) {
+        Ok(forecast) => forecast,
+        Err(error) => return Err((row, error)),
+    };
+    forecast.fill_in(&mut row);
+    row.device = Some(setting.device.name.clone());
+    row.engine = Some(setting.engine.name.to_owned());
+    row.weights = Some(setting.request.precision.weights);
+    Ok(Answer { row, setting, forecast })
 }
