@@ -41,7 +41,7 @@ pub enum Error {
     #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
     NoLoad,
     /// A model that is too large for the device.
-    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} too little; {ways} would do", needed_gib - available_gib)]
+    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
     DoesNotFit {
         /// The model.
         model: String,
