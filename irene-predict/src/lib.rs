@@ -4,11 +4,13 @@
 //! (the device's profile).
 
 mod forecast;
+mod fit;
 mod neusight;
 mod request;
 mod schedule;
 mod service;
 
+pub use fit::{Measured, fit_law, prior_law};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
@@ -30,13 +32,10 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
-    /// The measurements, or a device, cannot be read.
-    #[error(transparent)]
-    Devices(#[from] irene_devices::Error),
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,
-    /// No such device or engine.
+    /// No such device or engine, or measurements that cannot be read.
     #[error(transparent)]
     Device(#[from] irene_devices::Error),
     /// What a row must have.

@@ -60,6 +60,15 @@ impl Law {
         &LAW
     }
 
+    /// The law before anything was measured: what is known of kernels and processors, and engines that add nothing of their own.
+    ///
+    /// # Panics
+    /// Never: the tests read the constants that are shipped.
+    #[allow(clippy::expect_used)]
+    pub fn prior() -> Self {
+        serde_json::from_str(include_str!("../../data/law_prior.json")).expect("the tests read it")
+    }
+
     /// The law on a device under an engine; one that was not measured counts as the one that is most like it.
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
@@ -91,7 +100,12 @@ impl LawOn<'_> {
             busy.add(work, *times, &self.kernels.time(work, self.device), &self.law.pass, self.device);
             joules += times * self.law.power.dynamic_joules(work, self.device);
         }
-        let beside = self.maker.launches * self.engine.seconds(pass);
-        self.law.power.whole(busy.seconds(&self.engine, &self.maker), joules, beside, self.device)
+        let [kernels, beside] = self.times(&busy, pass);
+        self.law.power.whole(kernels, joules, beside, self.device)
+    }
+
+    /// The times of a pass's kernels and of what the engine does beside them, s.
+    pub fn times(&self, busy: &BusyTimes, pass: &Pass) -> [f64; 2] {
+        [busy.seconds(&self.engine, &self.maker), self.maker.launches * self.engine.seconds(pass)]
     }
 }

@@ -59,7 +59,7 @@ impl PowerLaw {
     }
 
     /// The cost of kernels that take so long and so much, and of a time beside them, with the power limit kept.
-    pub(super) fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
+    pub fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
         let seconds = busy_seconds + idle_seconds;
         let unlimited = device.tdp_w * (self.loaded_share * seconds + self.running_share * busy_seconds) + dynamic_joules;
         // The whole is below both the limit and what it would be without.

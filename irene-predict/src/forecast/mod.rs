@@ -43,6 +43,13 @@ pub struct Forecast {
     prompt_pass: Spent,
 }
 
+impl Forecast {
+    /// The passes that serve the requests.
+    pub(crate) fn into_schedule(self) -> Schedule {
+        self.schedule
+    }
+}
+
 /// A part of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
