@@ -109,6 +109,94 @@ fn releases_have_the_shape_of_the_listed_model() {
     }
 }
 
+/// Names as public measurements have them: ML.ENERGY's leaderboards, LLM-Inference-Bench and Vidur's profiles.
+const MEASURED: [&str; 76] = [
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
+    "Qwen/Qwen3-30B-A3B-Instruct-2507",
+    "Qwen/Qwen3-30B-A3B-Thinking-2507",
+    "Qwen/Qwen3-235B-A22B-Instruct-2507",
+    "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8",
+    "Qwen/Qwen3-235B-A22B-Thinking-2507",
+    "Qwen/Qwen3-235B-A22B-Thinking-2507-FP8",
+    "Qwen/Qwen3-Coder-30B-A3B-Instruct",
+    "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
+    "Qwen/Qwen3-8B",
+    "Qwen/Qwen3-14B",
+    "Qwen/Qwen3-32B",
+    "openai/gpt-oss-20b",
+    "openai/gpt-oss-120b",
+    "google/gemma-3-12b-it",
+    "google/gemma-3-27b-it",
+    "google/gemma-2-2b-it",
+    "google/gemma-2-9b-it",
+    "google/gemma-2-27b-it",
+    "google/gemma-7b",
+    "google/codegemma-1.1-2b",
+    "google/codegemma-7b",
+    "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    "mistralai/Mixtral-8x22B-Instruct-v0.1",
+    "mistralai/Mistral-7B-v0.1",
+    "mistralai/Mistral-7B-Instruct-v0.3",
+    "mistralai/Mistral-Nemo-Instruct-2407",
+    "mistralai/Mistral-Large-Instruct-2407",
+    "meta-llama/Meta-Llama-3.1-8B-Instruct",
+    "meta-llama/Meta-Llama-3.1-70B-Instruct",
+    "meta-llama/Meta-Llama-3.1-405B-Instruct",
+    "meta-llama/Llama-3.1-405B-Instruct-FP8",
+    "meta-llama/Llama-3.3-70B-Instruct",
+    "meta-llama/Llama-3.2-3B",
+    "meta-llama/Meta-Llama-3-8B",
+    "meta-llama/Meta-Llama-3-70B",
+    "meta-llama/Llama-2-7b-hf",
+    "meta-llama/Llama-2-70b-hf",
+    "microsoft/Phi-3-mini-4k-instruct",
+    "microsoft/Phi-3-small-8k-instruct",
+    "microsoft/Phi-3-medium-4k-instruct",
+    "microsoft/phi-2",
+    "bigcode/starcoder2-3b",
+    "bigcode/starcoder2-7b",
+    "bigcode/starcoder2-15b",
+    "codellama/CodeLlama-7b-hf",
+    "codellama/CodeLlama-13b-hf",
+    "codellama/CodeLlama-34b-Instruct-hf",
+    "codellama/CodeLlama-70b-hf",
+    "deepseek-ai/DeepSeek-V3.1",
+    "Qwen/Qwen-72B",
+    "Qwen/Qwen1.5-7B",
+    "Qwen/Qwen2-7B",
+    "Qwen/Qwen2-72B",
+    "internlm/internlm-20b",
+    "Deci/DeciLM-7B",
+    "BAAI/Aquila-7B",
+    "bigscience/bloom-7b1",
+    "EleutherAI/gpt-j-6b",
+    "facebook/opt-6.7b",
+    "huggyllama/llama-7b",
+    "metaai/llama-7B",
+    "lmsys/vicuna-7B",
+    "lmsys/vicuna-13B",
+    "tatsu-lab/alpaca-7B",
+    "BAIR/koala-7b",
+    "camel-ai/CAMEL-13B-Combined-Data",
+    "project-baize/baize-v2-7B",
+    "nomic-ai/gpt4all-13b-snoozy",
+    "openaccess-ai-collective/manticore-13b-chat-pyg",
+    "databricks/dolly-v2-12b",
+    "OpenAssistant/oasst-sft-1-pythia-12b",
+    "togethercomputer/RedPajama-INCITE-7B-Chat",
+    "StabilityAI/stablelm-tuned-alpha-7b",
+    "Salesforce/xgen-7b-8k-inst",
+];
+
+#[test]
+fn models_of_public_measurements_are_known() {
+    let missing: Vec<_> = MEASURED.iter().filter(|name| ModelSpec::builtin(name).is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let said = ModelSpec::builtin("Deci/DeciLM-7B").unwrap().notes().concat();
+    assert!(said.contains("heads of keys and values differ by layer"), "{said}");
+}
+
 #[test]
 fn quantised_releases_say_how_their_weights_are_stored() {
     let weights = |name: &str| ModelSpec::builtin(name).unwrap().config().precision().unwrap().weights;

@@ -7,7 +7,7 @@ mod small_decoders;
 
 use candle_core::{DType, Device, Tensor as Candle};
 use irene_models::{
-    Batch, Cache, Cx, Model, ModelSpec, RandomWeights, Result, Run, TaskHead, Tensor, TreeVisitor, WeightSource,
+    Batch, Cache, Config, Cx, Model, ModelSpec, RandomWeights, Result, Run, TaskHead, Tensor, TreeVisitor, WeightSource,
 };
 use irene_tree::{Kernels, Node, Operation, Precision, Role, Shape, Size, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -171,6 +171,21 @@ proptest! {
             same_tree(&visitor.finish().unwrap(), &spec.trace(run).unwrap())?;
             (cache, from) = (output.cache.unwrap(), to);
         }
+    }
+
+    #[test]
+    fn sequences_longer_than_a_window_that_stands_for_chunks_are_followed_and_not_run(seed: u64, kernels in kernels()) {
+        let json = br#"{"model_type":"llama4_text","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"head_dim":8,
+            "intermediate_size":8,"vocab_size":30,"num_local_experts":2,"attention_chunk_size":8}"#;
+        let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
+        let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
+        let run = |tokens: usize| {
+            let batch = Prompts::of(&[tokens], seed).batch(0, tokens, Cache::default());
+            model.run(&mut Cx::silent().with_kernels(kernels), &batch).map(drop).map_err(|error| error.to_string())
+        };
+        prop_assert_eq!(run(8), Ok(()));
+        prop_assert!(run(9).unwrap_err().contains("sequences of 9 tokens are followed by shape alone"));
+        prop_assert!(spec.trace(Size::new(1, 9)).is_ok());
     }
 
     #[test]

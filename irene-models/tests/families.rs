@@ -38,6 +38,25 @@ fn gpt2_with(field: &str) -> String {
     GPT2.replace("}", &format!(",{field}}}"))
 }
 
+/// Llama 4 as its public configs have it: the text model's config inside that of text and images.
+#[test]
+fn a_config_of_text_and_images_is_followed_by_its_text_model() {
+    let text = r#"{"model_type":"llama4_text","hidden_size":32,"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,
+        "head_dim":8,"intermediate_size":24,"intermediate_size_mlp":40,"vocab_size":100,"num_local_experts":4,"no_rope_layers":[],
+        "interleave_moe_layer_step":2,"attn_temperature_tuning":4,"for_llm_compressor":false}"#;
+    let whole = format!(
+        r#"{{"architectures":["Llama4ForConditionalGeneration"],"model_type":"llama4","torch_dtype":"bfloat16","text_config":{text},
+        "vision_config":{{"hidden_size":48}}}}"#
+    );
+    let (alone, whole) = (spec(text).unwrap(), spec(&whole).unwrap());
+    assert_eq!(whole.notes(), ["config.json: the text model of llama4 alone is followed, as its `text_config` has it"]);
+    assert_eq!(alone.trace(Size::new(2, 3)).unwrap(), whole.trace(Size::new(2, 3)).unwrap());
+    assert_eq!(whole.config().precision().unwrap().activations, irene_tree::Format::BF16);
+    // The family of the whole is named where the text model's is unknown too.
+    let other = r#"{"model_type":"llama9","text_config":{"model_type":"llama9_text"}}"#;
+    assert!(refused(other).contains("`llama9` is not supported"));
+}
+
 #[test]
 fn a_config_with_code_of_its_own_is_refused_by_name_with_the_way_out() {
     let alibi = refused(&public("alibi_glu.json"));

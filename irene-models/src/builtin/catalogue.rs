@@ -30,6 +30,7 @@ struct Entry {
     parameters: u64,
     active_parameters: Option<u64>,
     source: String,
+    note: Option<String>,
     #[serde(default)]
     config: Map<String, Value>,
 }
@@ -111,6 +112,11 @@ impl BuiltinModel {
     /// colon; `class` where it was counted in transformers' class alone.
     pub fn source(&self) -> &str {
         &self.entry.source
+    }
+
+    /// In what its config differs from the published one, if it does.
+    pub fn note(&self) -> Option<&str> {
+        self.entry.note.as_deref()
     }
 
     /// Its number of layers.

@@ -29,14 +29,15 @@ fn look_up(name_or_id: &str) -> Option<Found> {
     Some(Found { model, name: name.to_owned(), quantisation: release.quantisation() })
 }
 
-/// The name and config of the built-in model with this name or id.
-pub(crate) fn find(name_or_id: &str) -> Option<(String, Config)> {
+/// The name and config of the built-in model with this name or id, and a note where it differs from the published one.
+pub(crate) fn find(name_or_id: &str) -> Option<(String, Config, Option<String>)> {
     let Found { model, name, quantisation } = look_up(name_or_id)?;
     let mut fields: Map<String, Value> = model.fields().clone();
     if let Some(quantisation) = quantisation {
         fields.insert("quantization_config".to_owned(), quantisation);
     }
-    Some((name.clone(), Config::of_fields(format!("built-in model {name}"), fields)))
+    let note = model.note().map(|note| format!("{name}: {note}"));
+    Some((name.clone(), Config::of_fields(format!("built-in model {name}"), fields), note))
 }
 
 /// The ids by which the hub may have a model: for a built-in one all of its ids, the present one first, else the id itself.

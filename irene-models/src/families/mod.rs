@@ -27,14 +27,43 @@ pub(crate) struct Taken {
 ///
 /// # Errors
 /// [`Error::Config`] for the first field that says otherwise, with the way out.
-pub(crate) fn take(mut config: Config) -> Result<Taken> {
+pub(crate) fn take(config: Config) -> Result<Taken> {
+    let (mut config, of_text) = match text_model(&config) {
+        Some(text) => {
+            let whole = config.word_or("model_type", "")?;
+            let note = format!(
+                "{}: the text model of {whole} alone is followed, as its `text_config` has it",
+                config.origin()
+            );
+            (text, Some(note))
+        }
+        None => (config, None),
+    };
     let (family, note) = family_of(&config)?;
+    let note = note.or(of_text);
     config.read_also(family.also)?;
     family.refuse_own_code(&config)?;
     family.refuse_other_classes(&config)?;
     family.refuse_other_values(&config)?;
     family.refuse_unknown_structure(&config)?;
     Ok(Taken { config, model_type: family.model_type, note })
+}
+
+/// The config of the text model in one of text and images, if its family is followed and the whole's is not.
+fn text_model(config: &Config) -> Option<Config> {
+    const SHARED: [&str; 3] = ["torch_dtype", "dtype", "quantization_config"];
+    let is_family = |value: &Value| all().any(|family| value == family.model_type);
+    let text = config.value("text_config")?.as_object()?;
+    if config.value("model_type").is_some_and(is_family) || !text.get("model_type").is_some_and(is_family) {
+        return None;
+    }
+    let mut fields = text.clone();
+    for field in SHARED {
+        if let (None, Some(value)) = (text.get(field), config.value(field)) {
+            fields.insert(field.to_owned(), value.clone());
+        }
+    }
+    Some(Config::of_fields(config.origin(), fields))
 }
 
 /// Whether the config's first class is known to run without a pooler, or the config names no class.

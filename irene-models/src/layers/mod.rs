@@ -11,6 +11,7 @@ use crate::{
 };
 pub use experts::ExpertWeights;
 pub(crate) use experts::Stacked;
+pub(crate) use norms::PlainRmsNorm;
 pub use norms::{LayerNorm, Norm, RmsNorm};
 
 labelled!(Linear, Conv1D, Embedding, Convolution, Tanh);

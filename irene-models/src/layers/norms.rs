@@ -6,7 +6,7 @@ use crate::{
     tensor::{Scalar, Unary},
 };
 
-labelled!(LayerNorm, RmsNorm);
+labelled!(LayerNorm, RmsNorm, PlainRmsNorm);
 
 /// (x - mean) / √(variance + eps) · weight + bias over the last dimension.
 #[derive(Clone, Debug)]
@@ -120,6 +120,33 @@ impl Module for RmsNorm {
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
         operation(OpKind::RmsNorm, x, [self.operand], output)
+    }
+}
+
+/// x / √(mean of x² + eps) over the last dimension, which nothing scales.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainRmsNorm {
+    label: Label,
+    eps: f64,
+}
+
+impl PlainRmsNorm {
+    pub(crate) fn new(weights: &Weights<'_>, class: &'static str, eps: f64) -> Self {
+        Self { label: weights.label(class, Level::Ml), eps }
+    }
+}
+
+impl Module for PlainRmsNorm {
+    type Input<'a> = &'a Tensor;
+    type Output = Tensor;
+
+    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        let ones = x.zeros([x.shape().last()].into())?.scalar(Scalar::Add(1.0))?;
+        x.rms_norm(&ones, self.eps)
+    }
+
+    fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        operation(OpKind::RmsNorm, x, [], output)
     }
 }
 

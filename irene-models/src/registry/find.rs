@@ -50,8 +50,10 @@ impl ModelSpec {
 
     /// The built-in model with this name, or with this id on the Hugging Face hub.
     pub fn builtin(name_or_id: &str) -> Option<Self> {
-        let (name, config) = builtin::find(name_or_id)?;
-        Some(Self { origin: Origin::Builtin, ..Self::from_config(name, config).ok()? })
+        let (name, config, note) = builtin::find(name_or_id)?;
+        let mut spec = Self { origin: Origin::Builtin, ..Self::from_config(name, config).ok()? };
+        spec.notes.extend(note);
+        Some(spec)
     }
 
     /// The model of a config; its `model_type` chooses the architecture, or a class in `architectures` where that is missing.

@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
-use irene_tree::{Format, Kernels, Level, Operation, Parallel};
+use irene_tree::{Format, Kernels, Level, OpKind, Operation, Parallel};
 
-use super::Tensors;
+use super::{Tensors, operations::label_of};
 use crate::{Result, Tensor};
 
 /// The label of a node in the trace: its name under its parent, its class and its level.
@@ -254,6 +254,21 @@ impl<'v> Cx<'v> {
             visitor.exit(&label, Done { inputs, outputs: &[&output], operation, rerun })?;
             Ok(output)
         }))
+    }
+
+    /// Runs operations that engines have one kernel for: one node, named by this kind, where kernels are fused.
+    pub(crate) fn in_one_kernel<T: Tensors>(
+        &mut self,
+        kind: OpKind,
+        inputs: &[&Tensor],
+        run: impl Fn(&mut Cx<'_>) -> Result<T>,
+        describe: impl FnOnce(&T) -> Operation,
+    ) -> Result<T> {
+        let how = self.how;
+        match how.kernels {
+            Kernels::Eager => run(self),
+            Kernels::Fused => self.operate(|| label_of(kind), inputs, || run(&mut Cx { visitor: None, how }), describe),
+        }
     }
 
     /// Tells the visitor of arithmetic that runs on the host, on numbers rather than tensors.

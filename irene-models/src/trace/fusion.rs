@@ -5,6 +5,9 @@ use irene_tree::{Kernels, Level, OpKind, Operation};
 use super::{Cx, Label, operations::label_of};
 use crate::{Activation, AffineLayer, Labelled, LayerNorm, Linear, Norm, Result, Tensor};
 
+/// The slope of the sigmoid in a gate with a limit.
+pub(crate) const LIMITED_SLOPE: f64 = 1.702;
+
 /// As many outputs as there are layers.
 fn all<const N: usize>(outputs: Vec<Tensor>) -> Result<[Tensor; N]> {
     outputs.try_into().map_err(|_| crate::Error::Shape { operation: "linear", reason: "an output is missing".into() })
@@ -60,6 +63,45 @@ impl Cx<'_> {
         }
         let activated = activation.apply(self, gate)?;
         self.mul(&activated, up)
+    }
+
+    /// The activation of the first half of the last dimension times the second half. With a limit the numbers of both are in turn, and
+    /// (up + 1) · gate · sigmoid(1.702 gate) stands for the activation: the gate is at most the limit, and the other at most that far from
+    /// 0 (gpt-oss, Phi-3-small).
+    pub fn gated_jointly(&mut self, both: &Tensor, activation: Activation, limit: Option<f64>) -> Result<Tensor> {
+        let Some(limit) = limit else {
+            let last = both.shape().rank() - 1;
+            let half = both.dim(last) / 2;
+            let (gate, up) = (self.narrow(both, last, 0, half)?, self.narrow(both, last, half, half)?);
+            return self.gated(&gate, &up, activation);
+        };
+        self.in_one_kernel(
+            OpKind::Silu,
+            &[both],
+            |cx| cx.gated_to_limit(both, limit),
+            |output| {
+                let others = [OpKind::Clamp, OpKind::Clamp, OpKind::Mul, OpKind::Add, OpKind::Mul];
+                Operation::new(OpKind::Silu, &[both.operand()], output.operand()).fused_with(&others)
+            },
+        )
+    }
+
+    fn gated_to_limit(&mut self, both: &Tensor, limit: f64) -> Result<Tensor> {
+        let (mut shape, inner) = (both.shape(), both.shape().last() / 2);
+        let rows = shape.elements() as usize / (2 * inner).max(1);
+        let pairs = self.reshape(both, [rows, inner, 2])?;
+        let (gate, up) = (self.select(&pairs, 2, 0)?, self.select(&pairs, 2, 1)?);
+        let gate = self.clamp(&gate, f64::NEG_INFINITY, limit)?;
+        let up = self.clamp(&up, -limit, limit)?;
+        let steep = self.mul_scalar(&gate, LIMITED_SLOPE)?;
+        let sigmoid = self.sigmoid(&steep)?;
+        let glu = self.mul(&gate, &sigmoid)?;
+        let up = self.add_scalar(&up, 1.0)?;
+        let gated = self.mul(&up, &glu)?;
+        if let Some(last) = shape.dims_mut().last_mut() {
+            *last = inner;
+        }
+        self.reshape(&gated, shape)
     }
 
     /// A norm of a sum, and the sum.

@@ -22,6 +22,7 @@ mod tree_visitor;
 pub use attention::{Attention, Causal, Padding, Scaling};
 pub use cache::{Cache, KeyValue, Past};
 pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
+pub(crate) use fusion::LIMITED_SLOPE;
 pub(crate) use latent::{HeadWeight, Part};
 pub(crate) use launches::LaunchVisitor;
 pub use output_visitor::OutputVisitor;

@@ -68,7 +68,7 @@ impl Draw {
 }
 
 /// Every family of decoders that this module makes configs of.
-pub(crate) const FAMILIES: [&str; 25] = [
+pub(crate) const FAMILIES: [&str; 27] = [
     "llama",
     "mistral",
     "qwen2",
@@ -92,6 +92,8 @@ pub(crate) const FAMILIES: [&str; 25] = [
     "qwen3_moe",
     "gpt_oss",
     "granitemoe",
+    "llama4_text",
+    "phi3small",
     "deepseek_v2",
     "deepseek_v3",
 ];
@@ -139,6 +141,15 @@ fn config(family: &str, draw: &Draw) -> Value {
         "gpt_oss" => {
             json!({"head_dim": width, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": window.unwrap_or(3)})
         }
+        "llama4_text" => {
+            json!({"head_dim": width, "num_local_experts": 4, "num_experts_per_tok": 1, "intermediate_size_mlp": inner + 1,
+            "interleave_moe_layer_step": if on[2] { 1 } else { 2 }, "no_rope_layer_interval": 2, "attention_chunk_size": POSITIONS,
+            "use_qk_norm": on[3], "floor_scale": POSITIONS})
+        }
+        "phi3small" => {
+            json!({"rope_embedding_base": 500.0, "hidden_act": "gegelu", "gegelu_limit": 2.0, "blocksparse_block_size": POSITIONS,
+            "mup_attn_multiplier": 2.0})
+        }
         _ => {
             json!({"q_lora_rank": if on[2] { json!(6) } else { Value::Null }, "kv_lora_rank": 5, "qk_nope_head_dim": 4,
             "qk_rope_head_dim": width, "v_head_dim": 3, "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
@@ -156,7 +167,7 @@ fn config(family: &str, draw: &Draw) -> Value {
         _ => draw.llama(),
     };
     let is_by_distance = family == "bloom" || family == "falcon" && window.is_some();
-    if !is_by_distance && !["gptj", "opt"].contains(&family) {
+    if !is_by_distance && !["gptj", "opt", "phi3small"].contains(&family) {
         fields.extend(draw.rope(rotated));
     }
     if ["phi", "gpt_neox", "opt", "bloom", "falcon", "qwen2_moe"].contains(&family) {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Weights, labelled,
-    models::heads,
+    layers::PlainRmsNorm, models::heads,
 };
 
 labelled!(DecoderAttention);
@@ -19,6 +19,7 @@ pub(super) struct DecoderAttention {
     label: Label,
     projected: Projected,
     norms: Option<(HeadNorms, [Norm; 2])>,
+    norms_of_rotated: Option<[PlainRmsNorm; 2]>,
     out: Linear,
     sinks: Option<Tensor>,
     heads: [usize; 2],
@@ -57,10 +58,13 @@ impl DecoderAttention {
                 |place: usize| norm.load(&weights.child(names_of_norms[place]), names.classes.norm, widths[place]);
             Ok::<_, crate::Error>((kind, [load(0)?, load(1)?]))
         });
+        let of_rotated =
+            |(class, eps)| ["q_norm", "k_norm"].map(|name| PlainRmsNorm::new(&weights.named(name), class, eps));
         Ok(Self {
             label: weights.label(names.classes.attention, irene_tree::Level::Module),
             projected: Projected::load(weights, recipe, hidden)?,
             norms: norms.transpose()?,
+            norms_of_rotated: recipe.norms_of_rotated.map(of_rotated),
             out: Linear::load_maybe_biased(&weights.child(out), [heads * width, hidden], is_biased)?,
             sinks: recipe.has_sinks.then(|| weights.parameter("sinks", [heads])).transpose()?,
             heads: [heads, groups],
@@ -96,6 +100,21 @@ impl DecoderAttention {
         })
     }
 
+    /// Query and key with their positions, if the layer knows positions.
+    fn placed(&self, cx: &mut Cx<'_>, [query, key]: [Tensor; 2], positions: &Positions) -> Result<[Tensor; 2]> {
+        let Some((angles, pairing)) = positions.angles(self.layer.rotary) else {
+            return Ok(match &positions.temperature {
+                Some(temperature) => [cx.mul(&query, temperature)?, key],
+                None => [query, key],
+            });
+        };
+        let [query, key] = cx.rotary([&query, &key], angles, *pairing)?;
+        Ok(match &self.norms_of_rotated {
+            Some([of_query, of_key]) => [cx.call(of_query, &query)?, cx.call(of_key, &key)?],
+            None => [query, key],
+        })
+    }
+
     /// The scores of distances, as they are added to the scaled scores.
     fn bias(&self, cx: &mut Cx<'_>, mask: &LayerMask) -> Result<Option<Tensor>> {
         match (self.alibi, &mask.alibi) {
@@ -111,10 +130,7 @@ impl Module for DecoderAttention {
 
     fn forward(&self, cx: &mut Cx<'_>, ((hidden, stream), (positions, past)): Seen<'_>) -> Result<Self::Output> {
         let [query, key, value] = self.projections(cx, hidden)?;
-        let [query, key] = match positions.angles(self.layer.rotary) {
-            Some((angles, pairing)) => cx.rotary([&query, &key], angles, *pairing)?,
-            None => [query, key],
-        };
+        let [query, key] = self.placed(cx, [query, key], positions)?;
         let (heads, kept) = cx.remember(past, [query, key, value], self.layer.window)?;
         let mask = positions.mask(self.layer.window);
         let bias = self.bias(cx, mask)?;

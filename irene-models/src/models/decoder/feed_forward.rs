@@ -10,7 +10,7 @@ labelled!(DenseModule);
 /// The layers between a hidden state and the sum.
 pub(super) enum Dense {
     Gated { gate: Linear, up: Linear, down: Linear, activation: Activation },
-    GatedJointly { gate_up: Linear, down: Linear, activation: Activation },
+    GatedJointly { gate_up: Linear, down: Linear, activation: Activation, limit: Option<f64> },
     Plain { up: Linear, down: Linear, activation: Activation },
 }
 
@@ -25,11 +25,14 @@ impl Dense {
                 down: linear(down, [inner, hidden], biased)?,
                 activation,
             },
-            FeedForward::GatedJointly { names: [gate_up, down], inner, activation, biased } => Self::GatedJointly {
-                gate_up: linear(gate_up, [hidden, 2 * inner], biased)?,
-                down: linear(down, [inner, hidden], biased)?,
-                activation,
-            },
+            FeedForward::GatedJointly { names: [gate_up, down], inner, activation, limit, biased } => {
+                Self::GatedJointly {
+                    gate_up: linear(gate_up, [hidden, 2 * inner], biased)?,
+                    down: linear(down, [inner, hidden], biased)?,
+                    activation,
+                    limit,
+                }
+            }
             FeedForward::Plain { names: [up, down], inner, activation, biased } => Self::Plain {
                 up: linear(up, [hidden, inner], biased)?,
                 down: linear(down, [inner, hidden], biased)?,
@@ -46,12 +49,9 @@ impl Dense {
                 let inner = cx.gated(&gate, &up, *activation)?;
                 cx.call(down, &inner)
             }
-            Self::GatedJointly { gate_up, down, activation } => {
+            Self::GatedJointly { gate_up, down, activation, limit } => {
                 let both = cx.call(gate_up, hidden)?;
-                let last = both.shape().rank() - 1;
-                let inner = both.dim(last) / 2;
-                let (gate, up) = (cx.narrow(&both, last, 0, inner)?, cx.narrow(&both, last, inner, inner)?);
-                let inner = cx.gated(&gate, &up, *activation)?;
+                let inner = cx.gated_jointly(&both, *activation, *limit)?;
                 cx.call(down, &inner)
             }
             Self::Plain { up, down, activation } => {

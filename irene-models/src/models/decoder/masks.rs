@@ -3,10 +3,10 @@
 use irene_tree::{Format, Kernels};
 
 use super::{
-    recipe::{Alibi, Recipe},
+    recipe::{Alibi, Recipe, Temperature},
     rotary::RotaryEmbedding,
 };
-use crate::{Angles, Batch, Cx, Padding, Pairing, Result, Tensor, Tensors};
+use crate::{Angles, Batch, Cx, Padding, Pairing, Result, Tensor, Tensors, tensor::Unary};
 
 /// The tokens' places, as every layer needs them.
 pub(super) struct Positions {
@@ -14,6 +14,8 @@ pub(super) struct Positions {
     angles: Vec<Option<(Angles, Pairing)>>,
     /// One for each window, in the order in which layers first have it.
     masks: Vec<LayerMask>,
+    /// The factors of queries that are not rotated, (1, 1, tokens, 1).
+    pub(super) temperature: Option<Tensor>,
 }
 
 /// The mask of the layers with one window.
@@ -50,7 +52,8 @@ impl Positions {
                 masks.push(LayerMask::of(cx, recipe, layer.window, format, batch)?);
             }
         }
-        Ok(Self { angles, masks })
+        let temperature = recipe.attention.temperature.map(|growth| growth.of(batch, format)).transpose()?;
+        Ok(Self { angles, masks, temperature })
     }
 
     /// The angles and pairs of a layer, if it rotates.
@@ -62,6 +65,16 @@ impl Positions {
         // Every layer's window has a mask.
         let found = self.masks.iter().find(|mask| mask.window == window);
         found.unwrap_or(&self.masks[0])
+    }
+}
+
+impl Temperature {
+    /// The factors of the new tokens, whose places count padding as in transformers.
+    fn of(self, batch: &Batch, format: Format) -> Result<Tensor> {
+        let factor = |place: usize| 1.0 + self.scale * ((batch.past() + place + 1) as f64 / self.floor).floor().ln_1p();
+        let factors: Vec<f32> = (0..batch.new_tokens()).map(|place| factor(place) as f32).collect();
+        let factors = batch.constants([1, 1, factors.len(), 1], &factors)?;
+        if format == Format::F32 { Ok(factors) } else { factors.unary(Unary::Cast(format)) }
     }
 }
 
@@ -87,6 +100,7 @@ impl Tensors for Positions {
             mask.added.list(tensors);
             mask.alibi.list(tensors);
         }
+        self.temperature.list(tensors);
     }
 }
 

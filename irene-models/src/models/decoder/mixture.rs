@@ -1,6 +1,6 @@
 //! Mixtures of experts (Shazeer et al., 2017): a router, the experts that it chooses, and perhaps one that every token goes to.
 
-use irene_tree::{Format, Level};
+use irene_tree::{Format, Level, OpKind, Operand, Operation};
 
 use super::{
     feed_forward::{Dense, DenseModule},
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Activation, Cx, ExpertWeights, Label, Linear, Module, Result, Tensor, Weights, labelled,
     layers::{Stacked, WeightAlone},
+    tensor::Scalar,
 };
 
 labelled!(MixtureOfExperts, TopKRouter, Experts);
@@ -57,7 +58,8 @@ impl Module for MixtureOfExperts {
         }
         let shared = self.shared.as_ref().map(|shared| cx.call(shared, (&tokens, None))).transpose()?;
         let [_, weights, places] = cx.call(&self.router, &tokens)?;
-        let mut sum = cx.call(&self.experts, (&tokens, (&weights, &places)))?;
+        let (scaled, weights) = self.router.scaled(cx, &tokens, weights)?;
+        let mut sum = cx.call(&self.experts, (&scaled, (&weights, &places)))?;
         if let Some(shared) = shared {
             let shared = match &self.shared_gate {
                 Some(gate) => {
@@ -114,6 +116,52 @@ impl TopKRouter {
         Ok((cx.take(scores, &places)?, places))
     }
 
+    /// The weights of each token's experts, and the experts' places.
+    fn weigh(&self, cx: &mut Cx<'_>, products: &Tensor) -> Result<[Tensor; 2]> {
+        let wide = if products.format() == Format::F64 { products.clone() } else { cx.cast_up(products)? };
+        let scores = match self.router.scores {
+            Scores::Softmax => cx.softmax(&wide)?,
+            Scores::SoftmaxOfChosen | Scores::SigmoidOfChosen => wide,
+            Scores::Sigmoid => cx.sigmoid(&wide)?,
+        };
+        let (mut weights, places) = self.choose(cx, &scores)?;
+        weights = match self.router.scores {
+            Scores::SoftmaxOfChosen => cx.softmax(&weights)?,
+            Scores::SigmoidOfChosen => cx.sigmoid(&weights)?,
+            Scores::Softmax | Scores::Sigmoid => weights,
+        };
+        if self.router.normalised {
+            let sum = cx.sum(&weights)?;
+            weights = cx.div(&weights, &sum)?;
+        }
+        if self.router.scale != 1.0 {
+            weights = cx.mul_scalar(&weights, self.router.scale)?;
+        }
+        Ok([weights, places])
+    }
+
+    /// The same in the one kernel that engines have for it.
+    fn operation_of_weights(&self, products: &Tensor, weights: &Tensor) -> Operation {
+        let inputs: Vec<Operand> = [products].into_iter().chain(&self.correction).map(Tensor::operand).collect();
+        let scores = match self.router.scores {
+            Scores::Softmax | Scores::SoftmaxOfChosen => OpKind::Softmax,
+            Scores::Sigmoid | Scores::SigmoidOfChosen => OpKind::Sigmoid,
+        };
+        let sums: &[OpKind] = if self.router.normalised { &[OpKind::Sum, OpKind::Div] } else { &[] };
+        Operation::new(OpKind::TopK, &inputs, weights.operand()).fused_with(&[&[scores], sums].concat())
+    }
+
+    /// The tokens as the experts get them, and the weights of what the experts give.
+    fn scaled(&self, cx: &mut Cx<'_>, tokens: &Tensor, weights: Tensor) -> Result<(Tensor, Tensor)> {
+        if !self.router.scales_input {
+            return Ok((tokens.clone(), weights));
+        }
+        let ones = weights.zeros(weights.shape())?.scalar(Scalar::Add(1.0))?;
+        let is_narrow = weights.format() == tokens.format();
+        let weights = if is_narrow { weights } else { cx.cast(&weights, tokens.format())? };
+        Ok((cx.mul(tokens, &weights)?, ones))
+    }
+
     /// Scores of experts outside a token's best groups become 0.
     fn in_best_groups(&self, cx: &mut Cx<'_>, scores: &Tensor, best: usize) -> Result<Tensor> {
         let Some([groups, chosen]) = self.router.groups.filter(|[groups, chosen]| chosen < groups) else {
@@ -140,23 +188,12 @@ impl Module for TopKRouter {
 
     fn forward(&self, cx: &mut Cx<'_>, tokens: &Tensor) -> Result<[Tensor; 3]> {
         let products = cx.linear(tokens, &self.weight)?;
-        let wide = if products.format() == Format::F64 { products.clone() } else { cx.cast_up(&products)? };
-        let scores = match self.router.scores {
-            Scores::Softmax => cx.softmax(&wide)?,
-            Scores::SoftmaxOfChosen => wide,
-            Scores::Sigmoid => cx.sigmoid(&wide)?,
-        };
-        let (mut weights, places) = self.choose(cx, &scores)?;
-        if self.router.scores == Scores::SoftmaxOfChosen {
-            weights = cx.softmax(&weights)?;
-        }
-        if self.router.normalised {
-            let sum = cx.sum(&weights)?;
-            weights = cx.div(&weights, &sum)?;
-        }
-        if self.router.scale != 1.0 {
-            weights = cx.mul_scalar(&weights, self.router.scale)?;
-        }
+        let [weights, places] = cx.in_one_kernel(
+            OpKind::TopK,
+            &[&products],
+            |cx| self.weigh(cx, &products),
+            |[weights, _]| self.operation_of_weights(&products, weights),
+        )?;
         Ok([products, weights, places])
     }
 }
@@ -168,14 +205,14 @@ struct Experts {
     down: ExpertWeights,
     activation: Activation,
     experts: usize,
-    interleaved: bool,
+    limit: Option<f64>,
 }
 
 impl Experts {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let &Mixture { experts, inner, activation, weights: keys, .. } = recipe;
         let own = experts / weights.parallel().expert;
-        let ExpertKeys { module, gate_up, down, biases, apart, interleaved } = keys;
+        let ExpertKeys { module, gate_up, down, biases, apart, limit } = keys;
         let weights = if module.is_empty() { weights.named("experts") } else { weights.child(module) };
         let [gate_up_bias, down_bias] = match biases {
             Some([gate_up, down]) => [Some(gate_up), Some(down)],
@@ -195,23 +232,8 @@ impl Experts {
             down: ExpertWeights::load(&weights, "down_proj", down, [own, inner, hidden], down_bias)?,
             activation,
             experts,
-            interleaved,
+            limit,
         })
-    }
-
-    /// gpt-oss: (up + 1) · gate · sigmoid(1.702 gate), both limited to 7.
-    fn limited_gate(cx: &mut Cx<'_>, both: &Tensor) -> Result<Tensor> {
-        const LIMIT: f64 = 7.0;
-        const SLOPE: f64 = 1.702;
-        let pairs = cx.reshape(both, [both.dim(0), both.dim(1) / 2, 2])?;
-        let (gate, up) = (cx.select(&pairs, 2, 0)?, cx.select(&pairs, 2, 1)?);
-        let gate = cx.clamp(&gate, f64::NEG_INFINITY, LIMIT)?;
-        let up = cx.clamp(&up, -LIMIT, LIMIT)?;
-        let steep = cx.mul_scalar(&gate, SLOPE)?;
-        let sigmoid = cx.sigmoid(&steep)?;
-        let glu = cx.mul(&gate, &sigmoid)?;
-        let up = cx.add_scalar(&up, 1.0)?;
-        cx.mul(&up, &glu)
     }
 }
 
@@ -223,13 +245,7 @@ impl Module for Experts {
         let routed = cx.route(tokens, places, self.experts)?;
         let rows = cx.all_to_all(&routed.rows)?;
         let both = cx.grouped_linear(&routed.with_rows(rows), &self.gate_up)?;
-        let inner = if self.interleaved {
-            Self::limited_gate(cx, &both.rows)?
-        } else {
-            let half = both.rows.dim(1) / 2;
-            let (gate, up) = (cx.narrow(&both.rows, 1, 0, half)?, cx.narrow(&both.rows, 1, half, half)?);
-            cx.gated(&gate, &up, self.activation)?
-        };
+        let inner = cx.gated_jointly(&both.rows, self.activation, self.limit)?;
         let out = cx.grouped_linear(&both.with_rows(inner), &self.down)?;
         let rows = cx.all_to_all(&out.rows)?;
         cx.gather_experts(&out.with_rows(rows), weights)

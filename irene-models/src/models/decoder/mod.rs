@@ -29,8 +29,8 @@ use self::{
 };
 use super::task_head::{HeadLayers, OverAll, Trunk, WithHead};
 use crate::{
-    Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Label, Linear, Model, ModelOutput, Module, Norm,
-    Result, TaskHead, Tensor, Weights, families::Family, labelled,
+    Architecture, Batch, Cache, CacheShape, Config, Cx, Embedding, Error, Label, Linear, Model, ModelOutput, Module,
+    Norm, Result, TaskHead, Tensor, Weights, families::Family, labelled,
 };
 
 labelled!(DecoderModel, Wrapped, ScaledEmbedding);
@@ -173,6 +173,20 @@ impl DecoderModel {
         })
     }
 
+    /// Refuses to run sequences that are followed by shape alone.
+    fn check_length_of_run(&self, batch: &Batch) -> Result<()> {
+        let is_run = !batch.input_ids.is_shape();
+        let Some(most) = self.recipe.runs_to.filter(|most| is_run && batch.size().keys() > *most) else {
+            return Ok(());
+        };
+        let (model, tokens) = (self.label.instance_type.to_owned(), batch.size().keys());
+        let reason = format!(
+            "sequences of {tokens} tokens are followed by shape alone, as a sliding window stands for its attention; up to {most} tokens \
+             can be run"
+        );
+        Err(Error::Input { model, reason })
+    }
+
     fn embeddings(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         let mut hidden = match &self.tokens {
             Tokens::Plain(table) => cx.call(table, &batch.input_ids)?,
@@ -263,6 +277,7 @@ impl Module for DecoderModel {
 
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<ModelOutput> {
         batch.check_positions(self.label.instance_type, self.recipe.positions)?;
+        self.check_length_of_run(batch)?;
         let hidden = self.embeddings(cx, batch)?;
         let positions = Positions::of(cx, &self.recipe, &self.rotary, self.format, batch)?;
         let (mut stream, mut repeats) = (Stream::new(hidden), Repeats::new(&self.equal));

@@ -12,6 +12,9 @@ pub(crate) struct Recipe {
     pub(super) vocabulary: usize,
     /// Tokens of the longest sequence.
     pub(super) positions: usize,
+    /// Tokens of the longest sequence that can be run, where a window stands for an attention of another form: longer ones are
+    /// followed by shape alone.
+    pub(super) runs_to: Option<usize>,
     /// Width of the embeddings where it differs from the hidden states', with a product there and one back (OPT).
     pub(super) embedding: usize,
     /// The factor of the embeddings.
@@ -140,6 +143,10 @@ pub(super) struct AttentionRecipe {
     pub(super) out: (&'static str, bool),
     /// The norms of queries and keys.
     pub(super) head_norms: Option<HeadNorms>,
+    /// Norms of rotated queries and keys, which nothing scales: their class and eps (Llama 4).
+    pub(super) norms_of_rotated: Option<(&'static str, f64)>,
+    /// The growth of queries that are not rotated (Llama 4).
+    pub(super) temperature: Option<Temperature>,
     /// The factor of the scores.
     pub(super) scale: f64,
     pub(super) soft_cap: Option<f64>,
@@ -175,6 +182,13 @@ pub(super) enum HeadNorms {
     Joint([&'static str; 2]),
 }
 
+/// Queries times 1 + scale · ln(1 + ⌊(position + 1) / floor⌋) (Nakanishi, 2025).
+#[derive(Clone, Copy)]
+pub(super) struct Temperature {
+    pub(super) floor: f64,
+    pub(super) scale: f64,
+}
+
 /// How distances become scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Alibi {
@@ -208,11 +222,12 @@ pub(super) enum FeedForward {
         activation: Activation,
         biased: bool,
     },
-    /// The same with G and U in one product.
+    /// The same with G and U in one product, with a limit as [`gated_jointly`](crate::Cx::gated_jointly) has it.
     GatedJointly {
         names: [&'static str; 2],
         inner: usize,
         activation: Activation,
+        limit: Option<f64>,
         biased: bool,
     },
     /// activation(x U), then D.
@@ -257,6 +272,8 @@ pub(super) struct Router {
     pub(super) groups: Option<[usize; 2]>,
     /// The key of numbers that are added to the scores for the choice alone (DeepSeek-V3).
     pub(super) correction: Option<&'static str>,
+    /// Whether the weight of a token's one expert scales what the expert gets, not what it gives (Llama 4).
+    pub(super) scales_input: bool,
 }
 
 /// The numbers that experts are chosen by.
@@ -268,6 +285,8 @@ pub(super) enum Scores {
     SoftmaxOfChosen,
     /// The sigmoid of each.
     Sigmoid,
+    /// The products, then the sigmoid of the chosen ones.
+    SigmoidOfChosen,
 }
 
 /// Where the weights of the experts are in a checkpoint.
@@ -281,8 +300,8 @@ pub(super) struct ExpertKeys {
     pub(super) biases: Option<[&'static str; 2]>,
     /// Keys of the weights where a checkpoint has them for each expert: in `experts.N`, the gate, the way up, the way down.
     pub(super) apart: Option<[&'static str; 3]>,
-    /// Whether gate and up are in turn, number by number, and gated as gpt-oss does it.
-    pub(super) interleaved: bool,
+    /// The limit of a gate that is in turn with the way up, as [`gated_jointly`](crate::Cx::gated_jointly) has it.
+    pub(super) limit: Option<f64>,
 }
 
 /// The expert that every token is sent to.

@@ -14,6 +14,7 @@ use crate::{
         recipe::{Classes, ExpertKeys, HeadNorms, Mixture, Router, Scores, Shared, classes},
         rotary::Gives,
     },
+    trace::LIMITED_SLOPE,
 };
 
 /// The keys of transformers 5, and those of each expert in older checkpoints.
@@ -23,7 +24,7 @@ pub(super) const EXPERTS: ExpertKeys = ExpertKeys {
     down: Stacked::OutputsFirst("down_proj"),
     biases: None,
     apart: Some(["gate_proj", "up_proj", "down_proj"]),
-    interleaved: false,
+    limit: None,
 };
 
 /// A softmax over all experts, whose greatest scores weigh the chosen ones.
@@ -36,6 +37,7 @@ pub(super) const ROUTER: Router = Router {
     scale: 1.0,
     groups: None,
     correction: None,
+    scales_input: false,
 };
 
 /// Gives every layer this mixture.
@@ -187,6 +189,9 @@ fn qwen_mixture(recipe: &mut Recipe, config: &Config, shared: Option<Shared>) ->
     Ok(())
 }
 
+/// The limit that gpt-oss's code has written in it.
+const GPT_OSS_LIMIT: f64 = 7.0;
+
 pub(super) const GPT_OSS: Decoder = Decoder {
     family: Family {
         model_type: "gpt_oss",
@@ -198,8 +203,8 @@ pub(super) const GPT_OSS: Decoder = Decoder {
             ("router_jitter_noise", Plain::Off),
             ("output_router_logits", Plain::Off),
             // The code has these values written in it.
-            ("swiglu_limit", Plain::Number(7.0)),
-            ("swiglu_alpha", Plain::Number(1.702)),
+            ("swiglu_limit", Plain::Number(GPT_OSS_LIMIT)),
+            ("swiglu_alpha", Plain::Number(LIMITED_SLOPE)),
         ],
     },
     trunk: "model",
@@ -232,7 +237,7 @@ pub(super) const GPT_OSS: Decoder = Decoder {
                 down: Stacked::InputsFirst("down_proj"),
                 biases: Some(["gate_up_proj_bias", "down_proj_bias"]),
                 apart: None,
-                interleaved: true,
+                limit: Some(GPT_OSS_LIMIT),
                 ..EXPERTS
             },
             shared: None,

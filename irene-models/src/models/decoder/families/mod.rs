@@ -5,6 +5,7 @@ mod gemma;
 mod gpt;
 mod latent;
 mod llama;
+mod llama4;
 mod mixtures;
 mod phi;
 mod smollm3;
@@ -33,6 +34,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &gemma::GEMMA3,
     &phi::PHI,
     &phi::PHI3,
+    &phi::PHI3_SMALL,
     &gpt::GPT_NEOX,
     &gpt::GPT_J,
     &gpt::OPT,
@@ -44,6 +46,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &mixtures::QWEN3_MOE,
     &mixtures::GPT_OSS,
     &mixtures::GRANITE_MOE,
+    &llama4::LLAMA4,
     &latent::DEEPSEEK_V2,
     &latent::DEEPSEEK_V3,
 ];
@@ -166,6 +169,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         hidden,
         vocabulary: config.size("vocab_size")?,
         positions,
+        runs_to: None,
         embedding: hidden,
         embedding_scale: None,
         scaling_table: None,
@@ -179,6 +183,8 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
             out: ("o_proj", biased),
             head_norms: None,
+            norms_of_rotated: None,
+            temperature: None,
             scale: 1.0 / (width as f64).sqrt(),
             soft_cap: None,
             has_sinks: false,

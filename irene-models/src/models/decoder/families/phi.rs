@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Activation,
-    families::Family,
+    families::{Family, Plain},
     models::decoder::recipe::{HeadNorms, classes},
 };
 
@@ -69,9 +69,77 @@ pub(super) const PHI3: Decoder = Decoder {
             names: ["gate_up_proj", "down_proj"],
             inner: config.size("intermediate_size")?,
             activation: Activation::from_config(config, "hidden_act", "silu")?,
+            limit: None,
             biased: false,
         };
         recipe.layers.iter_mut().for_each(|layer| layer.feed_forward = feed_forward);
         Ok(recipe)
     },
 };
+
+/// Phi-3-small: every other layer attends to blocks of tokens, the nearest ones and every eighth of the others. The nearest ones are a
+/// window here, which leaves out the others: longer sequences cost a little less than they should.
+pub(super) const PHI3_SMALL: Decoder = Decoder {
+    family: Family {
+        model_type: "phi3small",
+        classes: &["Phi3Small"],
+        sizes: SIZES,
+        reads: &[
+            "num_key_value_heads",
+            "max_position_embeddings",
+            "layer_norm_epsilon",
+            "rope_embedding_base",
+            "gegelu_limit",
+            "gegelu_pad_to_256",
+            "dense_attention_every_n_layers",
+            "blocksparse_block_size",
+            "blocksparse_num_local_blocks",
+            "mup_attn_multiplier",
+            "mup_embedding_multiplier",
+            "mup_width_multiplier",
+            "pad_sequence_to_multiple_of_64",
+            "tie_word_embeddings",
+        ],
+        also: &[("ff_intermediate_size", "intermediate_size")],
+        plain: &[
+            ("hidden_act", Plain::Word("gegelu")),
+            ("rope_position_scale", Plain::Number(1.0)),
+            ("mup_use_scaling", Plain::On),
+            ("reorder_and_upcast_attn", Plain::Off),
+        ],
+    },
+    trunk: "model",
+    recipe: phi3_small,
+};
+
+fn phi3_small(config: &Config) -> Result<Recipe> {
+    let rotary = Some(Turn { theta: 1_000_000.0, field: "rope_embedding_base", ..Turn::PLAIN });
+    // Its own activation is no word of the common table.
+    let defaults = Defaults { rotary, is_tied: true, activation: ("", "silu"), ..Defaults::of(classes!("Phi3Small")) };
+    let mut recipe = llama_like(config, &defaults)?;
+    recipe.norm = NormKind::Layer { eps: config.number_or("layer_norm_epsilon", 1e-5)? };
+    recipe.names.classes.norm = "LayerNorm";
+    recipe.final_norm = Some("final_layernorm");
+    recipe.embedding_scale = Some(config.number_or("mup_embedding_multiplier", 10.0)?);
+    recipe.head.divisor = Some(config.number_or("mup_width_multiplier", 8.0)?);
+    recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased: true };
+    recipe.attention.out = ("dense", true);
+    recipe.attention.scale = config.number_or("mup_attn_multiplier", 1.0)? / recipe.attention.width as f64;
+    let block = config.size_or("blocksparse_block_size", 64)?;
+    let nearest = config.size_or("blocksparse_num_local_blocks", 16)?;
+    let dense = config.size_or("dense_attention_every_n_layers", 2)?;
+    // A block's first token has the fewest before it.
+    recipe.runs_to = Some((nearest - 1) * block + 1);
+    let feed_forward = FeedForward::GatedJointly {
+        names: ["up_proj", "down_proj"],
+        inner: config.size("intermediate_size")?,
+        activation: Activation::Silu,
+        limit: Some(config.number_or("gegelu_limit", 20.0)?),
+        biased: true,
+    };
+    for (place, layer) in recipe.layers.iter_mut().enumerate() {
+        layer.window = ((place + 1) % dense != 0).then_some(nearest * block);
+        layer.feed_forward = feed_forward;
+    }
+    Ok(recipe)
+}

@@ -41,14 +41,14 @@ fn smollm3(config: &Config) -> Result<Recipe> {
 }
 
 /// Whether each layer rotates its queries and keys: 1 in `no_rope_layers`, or all but every `no_rope_layer_interval`th.
-fn rotating_layers(config: &Config) -> Result<Vec<bool>> {
+pub(super) fn rotating_layers(config: &Config) -> Result<Vec<bool>> {
     const FIELD: &str = "no_rope_layers";
     let layers = config.layers("num_hidden_layers")?;
-    if config.value(FIELD).is_none() {
+    let given: Vec<u8> = config.value(FIELD).map_or(Ok(Vec::new()), |_| config.field(FIELD))?;
+    if given.is_empty() {
         let interval = config.size_or("no_rope_layer_interval", 4)?;
         return Ok((1..=layers).map(|place| place % interval != 0).collect());
     }
-    let given: Vec<u8> = config.field(FIELD)?;
     if given.len() < layers {
         return Err(config.error(FIELD, format!("names {} of {layers} layers", given.len())));
     }
