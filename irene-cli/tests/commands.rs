@@ -110,15 +110,10 @@ fn a_trace_comes_in_five_formats() {
 }
 
 #[test]
-fn lists_name_models_and_devices() {
+fn lists_name_models() {
     let models = good(&["models"]);
     assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
     assert!(models.contains("model_type may be bert") && models.contains("flexibert"), "{models}");
-    let devices = good(&["devices"]);
-    let place = |text: &str| devices.find(text).unwrap_or_else(|| panic!("no {text} in {devices}"));
-    // Each card has the data that it was measured with.
-    let places = ["gtx-1080-ti\n", "device_2", "192 trees", "gtx-1070\n", "device_1", "166 trees"].map(place);
-    assert!(places.is_sorted(), "{devices}");
     assert!(good(&["completions", "bash"]).contains("irene"));
 }
 

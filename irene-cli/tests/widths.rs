@@ -41,6 +41,8 @@ impl Files {
             "models".into(),
             "models --family bert".into(),
             "devices".into(),
+            "devices amd datacenter".into(),
+            "devices gtx-1070".into(),
             "config".into(),
             "doctor --watch 1 --tdp-watts 50".into(),
             "sample --duration 1 --tdp-watts 50".into(),

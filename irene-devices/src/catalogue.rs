@@ -71,14 +71,11 @@ impl Catalogue {
         let words: BTreeSet<String> = key(name).into_iter().collect();
         let has_words = |key: &Key| !words.is_empty() && words.iter().all(|word| key.contains(word));
         let mut near: Vec<usize> = places.iter().filter(|(key, _)| has_words(key)).map(|(_, place)| *place).collect();
-        if near.is_empty() {
-            let known = devices.iter().map(|device| device.name.as_str());
-            let spelled = irene_tree::similar(name, known);
-            near.extend(
-                devices.iter().enumerate().filter(|(_, known)| spelled.contains(&known.name.as_str())).map(|at| at.0),
-            );
-        }
         near.sort_unstable();
+        if near.is_empty() && !words.is_empty() {
+            let spelled = irene_tree::similar(name, devices.iter().flat_map(Device::names));
+            near.extend(spelled.into_iter().filter_map(|name| places.get(&key(name))));
+        }
         near.dedup();
         near.into_iter().take(MOST).filter_map(|place| Some(devices.get(place)?.name.clone())).collect()
     }
@@ -191,6 +188,7 @@ mod tests {
     fn a_name_that_is_not_there_gets_near_ones() {
         let said = |name: &str| Catalogue::find(name).unwrap_err().to_string();
         assert!(said("h10-sxm").contains("did you mean `h100-sxm`"), "{}", said("h10-sxm"));
+        assert!(said("H1000").contains("did you mean `h100-sxm`"), "{}", said("H1000"));
         assert!(said("mi300").contains("did you mean `mi300a`, `mi300x`?"), "{}", said("mi300"));
         assert!(said("RTX A").contains("`rtx-a6000`"), "{}", said("RTX A"));
         assert!(said("L400").contains("`l40`"), "{}", said("L400"));
