@@ -62,6 +62,28 @@ impl Device {
         self.power_limit_w.unwrap_or(self.tdp_w)
     }
 
+    /// The device that a program sees: a card whose two dies are devices of their own (CDNA 2) is half of what its data sheet says.
+    pub fn seen_by_a_program(self) -> Self {
+        const ONE_DIE: u32 = 128;
+        if self.architecture != "cdna2" || self.multiprocessors.is_none_or(|units| units <= ONE_DIE) {
+            return self;
+        }
+        let half = |figure: Option<f64>| figure.map(|figure| figure / 2.0);
+        let Peaks { f32, tf32, f16, bf16, fp8, int8, fp4 } = self.peaks;
+        let [f32, tf32, f16, bf16, fp8, int8, fp4] = [f32, tf32, f16, bf16, fp8, int8, fp4].map(half);
+        Self {
+            peaks: Peaks { f32, tf32, f16, bf16, fp8, int8, fp4 },
+            bandwidth_gb_s: self.bandwidth_gb_s / 2.0,
+            memory_gib: self.memory_gib / 2.0,
+            cache_mib: half(self.cache_mib),
+            multiprocessors: self.multiprocessors.map(|units| units / 2),
+            tdp_w: self.tdp_w / 2.0,
+            power_limit_w: half(self.power_limit_w),
+            idle_w: half(self.idle_w),
+            ..self
+        }
+    }
+
     /// The device with a limit on its power, as `nvidia-smi --power-limit` sets it.
     ///
     /// # Errors

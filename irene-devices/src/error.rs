@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::Engine;
+use crate::{Engine, named_operation::operation_names};
 
 /// The faults of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,28 @@ pub enum Error {
     Engine {
         /// The name.
         name: String,
+    },
+    /// An operation whose name is not known.
+    #[error("unknown operation `{name}`; known are {}", operation_names())]
+    OperationName {
+        /// The name.
+        name: String,
+    },
+    /// An operation that lacks a size.
+    #[error("operation `{op}` needs `{size}` from 1 to 2147483648")]
+    OperationSize {
+        /// The operation.
+        op: String,
+        /// The size.
+        size: &'static str,
+    },
+    /// A file of measurements that cannot be read.
+    #[error("{}: {message}", path.display())]
+    Measurements {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line where it is one.
+        message: String,
     },
     /// A device that the catalogue does not have.
     #[error("unknown device `{name}`{}; `irene devices` lists all, and --device-spec takes your own data sheet", irene_tree::did_you_mean(.similar))]

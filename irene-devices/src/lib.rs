@@ -6,7 +6,9 @@ mod catalogue;
 mod device;
 mod engine;
 mod error;
+mod fit;
 mod law;
+mod named_operation;
 mod spec;
 mod work;
 
@@ -15,7 +17,15 @@ pub use catalogue::Catalogue;
 pub use device::{Device, DeviceClass, Peaks, Vendor};
 pub use engine::Engine;
 pub use error::{Error, Result};
-pub use law::{EngineLaw, Law, Pass, PassCost, PowerLaw, WorkCost};
+pub use fit::{
+    KernelFit, KernelMeasurement, constants_of, read_measurements, read_neusight_ops, read_vidur_collectives,
+    read_vidur_layers, with_constants,
+};
+pub use law::{
+    AttentionLaw, EngineLaw, KernelLaw, KernelTime, LaunchLaw, Law, LinkLaw, MemoryLaw, Pass, PassCost, PowerLaw,
+    ProductLaw, RowLaw, SpreadLaw, VendorLaw, WorkCost,
+};
+pub use named_operation::NamedOperation;
 pub use work::{Work, WorkKind};
 
 /// The README's example, which the tests run.

@@ -4,6 +4,7 @@
 //! (the device's profile).
 
 mod forecast;
+mod neusight;
 mod request;
 mod schedule;
 mod service;
@@ -14,6 +15,7 @@ pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
 pub use irene_requests::Load;
 use irene_tree::Tree;
+pub use neusight::read_neusight_models;
 pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 pub use service::{Fault, Service, ServiceOptions, Setting};
@@ -28,6 +30,9 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
+    /// The measurements, or a device, cannot be read.
+    #[error(transparent)]
+    Devices(#[from] irene_devices::Error),
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,

@@ -3,11 +3,15 @@
 mod engine;
 mod pass;
 mod power;
+mod time;
 
 pub use engine::EngineLaw;
 pub use pass::{Pass, PassCost, WorkCost};
 pub use power::PowerLaw;
 use serde::{Deserialize, Serialize};
+pub use time::{
+    AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
+};
 
 use crate::{Device, Engine, Work};
 

@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+
+use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior, quantile};
+
+use super::{constants_of, with_constants};
+use crate::{Device, KernelLaw, Work};
+
+/// A measured time of one kernel, or of several after each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelMeasurement {
+    /// The table and the operation that it is of; every group counts the same on each device.
+    pub group: String,
+    /// The kernels, and how often each ran.
+    pub works: Vec<(Work, f64)>,
+    /// Whether it is one kernel that was waited for by the host.
+    pub is_alone: bool,
+    /// The time, s.
+    pub seconds: f64,
+    /// The device.
+    pub device: Device,
+}
+
+impl KernelMeasurement {
+    /// The time that a law has for it, s.
+    pub fn predicted(&self, law: &KernelLaw) -> f64 {
+        let of_one =
+            |work: &Work| if self.is_alone { law.time_alone(work, &self.device) } else { law.time(work, &self.device) };
+        self.works.iter().map(|(work, times)| of_one(work).seconds * times).sum()
+    }
+
+    fn log_residual(&self, law: &KernelLaw) -> f64 {
+        (self.predicted(law) / self.seconds).ln()
+    }
+}
+
+/// How the law of single kernels is fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KernelFit {
+    /// Measurements of a group on a device that are taken at most, evenly spaced.
+    pub most_of_a_group: usize,
+    /// The size of residuals beyond which they count by their absolute value.
+    pub noise: f64,
+}
+
+impl Default for KernelFit {
+    fn default() -> Self {
+        Self { most_of_a_group: 150, noise: 0.06 }
+    }
+}
+
+/// The prior of a constant whose name starts so: the standard deviation of its logarithm. Others have [`SPREAD`].
+const SPREADS: [(&str, f64); 14] = [
+    ("spread.", 0.0),
+    ("attention.", 0.0),
+    ("memory.lost", 0.5),
+    ("memory.kept_a_year", 0.1),
+    ("scalar.share", 0.05),
+    ("matrix.share", 0.05),
+    ("scalar.gain_a_year", 0.02),
+    ("matrix.gain_a_year", 0.02),
+    ("scalar.memory_share", 0.1),
+    ("matrix.memory_share", 0.05),
+    ("row.memory_share", 0.03),
+    ("row.norm_share", 0.1),
+    ("matrix.gflop_a_joule", 0.2),
+    ("amd.", 0.3),
+];
+const SPREAD: f64 = 0.5;
+
+/// The groups of measurements that a spread is taken from.
+const SPREAD_OF: [(&str, &[&str]); 5] = [
+    ("spread.scalar", &["neusight linear", "neusight bmm"]),
+    ("spread.matrix", &["vidur attn_p", "vidur mlp_up", "vidur mlp_down"]),
+    ("spread.norm", &["neusight ln", "neusight softmax", "vidur input_l", "vidur post_"]),
+    (
+        "spread.row",
+        &[
+            "neusight add",
+            "neusight mul",
+            "neusight gelu",
+            "vidur add",
+            "vidur attn_rope",
+            "vidur mlp_act",
+            "vidur emb",
+        ],
+    ),
+    ("spread.link", &["vidur all_reduce", "vidur send_recv"]),
+];
+
+impl KernelFit {
+    /// The law that the measurements make likeliest, from one that stands for what is known of its constants before. Its spreads are those
+    /// of devices that are left out one after another.
+    pub fn fit(&self, measurements: &[KernelMeasurement], prior: &KernelLaw) -> KernelLaw {
+        let sample = self.sample(measurements);
+        let law = self.constants(&sample, prior);
+        let mut residuals = Vec::new();
+        for device in devices(&sample) {
+            let (left_out, others): (Vec<_>, Vec<_>) =
+                sample.iter().partition(|measured| measured.device.name == device);
+            let law = self.constants(&others, &law);
+            residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
+        }
+        let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
+            let of_it = |group: &str| groups.iter().any(|start| group.starts_with(start));
+            let sizes = residuals.iter().filter(|(group, _)| of_it(group)).map(|(_, residual)| residual.abs());
+            let mut sizes: Vec<f64> = sizes.collect();
+            sizes.sort_by(f64::total_cmp);
+            Some((*name, quantile(&sizes, 0.9)? / NORMAL_90))
+        });
+        with_constants(&law, spreads).unwrap_or(law)
+    }
+
+    /// The law without new spreads.
+    pub fn constants(&self, sample: &[&KernelMeasurement], prior: &KernelLaw) -> KernelLaw {
+        let known = constants_of(prior);
+        let spread =
+            |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
+        let priors: Vec<Prior> = known.iter().map(|(name, &value)| Prior { value, spread: spread(name) }).collect();
+        let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
+        let weights = self.weights(sample);
+        let residuals = |values: &[f64]| match with(values) {
+            Some(law) => sample
+                .iter()
+                .zip(&weights)
+                .map(|(measured, weight)| weight * measured.log_residual(&law) / self.noise)
+                .collect(),
+            None => vec![f64::NAN; sample.len()],
+        };
+        let steps = LevenbergMarquardt { rounds: 40, tolerance: 1e-5, most_damping: 1e6 };
+        let fit = ConstantsFit { steps, outlier: 1.0 };
+        with(&fit.fit(&priors, residuals)).unwrap_or_else(|| prior.clone())
+    }
+
+    /// Measurements of a small group on a device count more, up to a limit.
+    fn weights(&self, sample: &[&KernelMeasurement]) -> Vec<f64> {
+        const MOST: f64 = 3.0;
+        let key = |measured: &&KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
+        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+        sample.iter().for_each(|measured| *counts.entry(key(measured)).or_default() += 1);
+        let weight = |measured| (self.most_of_a_group as f64 / counts[&key(measured)] as f64).sqrt().clamp(1.0, MOST);
+        sample.iter().map(weight).collect()
+    }
+
+    /// Evenly spaced measurements of each group on each device.
+    pub fn sample<'a>(&self, measurements: &'a [KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
+        let mut groups: BTreeMap<(&str, &str), Vec<&KernelMeasurement>> = BTreeMap::new();
+        for measured in measurements {
+            groups.entry((&measured.group, &measured.device.name)).or_default().push(measured);
+        }
+        let spaced = |group: Vec<&'a KernelMeasurement>| {
+            let taken = group.len().min(self.most_of_a_group);
+            (0..taken).map(|place| group[place * group.len() / taken]).collect::<Vec<_>>()
+        };
+        groups.into_values().flat_map(spaced).collect()
+    }
+}
+
+/// The number of standard deviations on either side that 90% of a normal distribution lie within.
+const NORMAL_90: f64 = 1.644_853_626_951_472_7;
+
+fn devices(sample: &[&KernelMeasurement]) -> Vec<String> {
+    let names: std::collections::BTreeSet<&str> = sample.iter().map(|measured| measured.device.name.as_str()).collect();
+    names.into_iter().map(str::to_owned).collect()
+}

@@ -1,0 +1,134 @@
+//! The time of single kernels on a device of which the data sheet alone is known.
+
+mod attention;
+mod link;
+mod product;
+mod rates;
+mod row;
+mod spread;
+
+use serde::{Deserialize, Serialize};
+
+pub use attention::AttentionLaw;
+pub use link::LinkLaw;
+pub use product::ProductLaw;
+pub use rates::{MemoryLaw, VendorLaw};
+pub use row::RowLaw;
+pub use spread::SpreadLaw;
+
+use crate::{Device, Work, WorkKind};
+use rates::Rates;
+
+/// The constants of the time of single kernels, fitted on public measurements.
+///
+/// Time = launches + a power mean of arithmetic and traffic, which is at least the longer of both:
+///
+/// | kernels | arithmetic | traffic |
+/// |---|---|---|
+/// | dense products | whole tiles in whole waves over the multiprocessors | operands once, partial sums where the inner dimension is split |
+/// | attention | whole blocks of queries in whole waves | operands once, at a share that grows with the blocks that run at a time |
+/// | norms, softmax | none | operands as often as rows are too wide to be kept; numbers a cycle; rows one after another |
+/// | element-wise, moves | none | operands once; numbers a cycle |
+/// | exchange | none | bytes over the link |
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelLaw {
+    /// Starting kernels.
+    pub launch: LaunchLaw,
+    /// The device's memory.
+    pub memory: MemoryLaw,
+    /// Products in 32-bit floats, without units for matrices.
+    pub scalar: ProductLaw,
+    /// Products in units for matrices.
+    pub matrix: ProductLaw,
+    /// Norms, element-wise kernels and moves.
+    pub row: RowLaw,
+    /// Attention in one kernel.
+    pub attention: AttentionLaw,
+    /// Exchange between GPUs.
+    pub link: LinkLaw,
+    /// Devices of AMD.
+    pub amd: VendorLaw,
+    /// How far off the law is on devices that it was not fitted on.
+    pub spread: SpreadLaw,
+}
+
+/// Seconds that starting kernels takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchLaw {
+    /// Of a kernel that follows others, s.
+    pub kernel_s: f64,
+    /// Of a kernel that is measured alone from the host, beyond that, s.
+    pub alone_s: f64,
+}
+
+/// The time of one kernel, and what it goes to. Arithmetic and traffic overlap: `seconds` is less than the sum of the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct KernelTime {
+    /// From its start to its end, s.
+    pub seconds: f64,
+    /// Starting it, s.
+    pub launch_s: f64,
+    /// Its arithmetic, if nothing else took time, s.
+    pub arithmetic_s: f64,
+    /// Its traffic with the memory, if nothing else took time, s.
+    pub memory_s: f64,
+    /// Its traffic with other GPUs, if nothing else took time, s.
+    pub link_s: f64,
+}
+
+impl KernelLaw {
+    /// The law as it was fitted on the public measurements.
+    ///
+    /// # Panics
+    /// Never: the tests read the constants that are shipped.
+    #[allow(clippy::expect_used)]
+    pub fn shipped() -> &'static Self {
+        static LAW: std::sync::LazyLock<KernelLaw> = std::sync::LazyLock::new(|| {
+            serde_json::from_str(include_str!("../../../data/kernels.json")).expect("the tests read it")
+        });
+        &LAW
+    }
+
+    /// The time of one run of an operation that follows others on a device.
+    pub fn time(&self, work: &Work, device: &Device) -> KernelTime {
+        let launch_s = self.launch.kernel_s * work.kernels;
+        let rates = Rates::of(self, work, device);
+        let busy = match work.kind {
+            WorkKind::None => return KernelTime::default(),
+            WorkKind::Product | WorkKind::Grouped => self.product_law(work, device).busy(work, &rates),
+            WorkKind::Attention => self.attention.busy(work, &rates),
+            WorkKind::Norm | WorkKind::Move | WorkKind::Elementwise => self.row.busy(work, &rates),
+            WorkKind::Exchange => self.link.busy(work, &rates),
+        };
+        KernelTime { seconds: busy.seconds + launch_s, launch_s: busy.launch_s + launch_s, ..busy }
+    }
+
+    /// The time of one run of an operation as a host sees it that waits for nothing else.
+    pub fn time_alone(&self, work: &Work, device: &Device) -> KernelTime {
+        let time = self.time(work, device);
+        KernelTime {
+            seconds: time.seconds + self.launch.alone_s,
+            launch_s: time.launch_s + self.launch.alone_s,
+            ..time
+        }
+    }
+
+    fn product_law(&self, work: &Work, device: &Device) -> &ProductLaw {
+        if rates::is_scalar(work, device) { &self.scalar } else { &self.matrix }
+    }
+}
+
+/// The power mean of times that overlap: at least the longest of them, at most their sum.
+fn overlapped(times: &[f64], power: f64) -> f64 {
+    let longest = times.iter().copied().fold(0.0, f64::max);
+    if longest <= 0.0 || !longest.is_finite() {
+        return longest;
+    }
+    let power = power.max(1.0);
+    longest * times.iter().map(|time| (time / longest).powf(power)).sum::<f64>().powf(power.recip())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use irene_tree::Format;
+use serde::{Deserialize, Serialize};
+
+use super::{KernelLaw, ProductLaw};
+use crate::{Device, Vendor, Work};
+
+/// The share of its bandwidth that a device's memory reaches: 1 - lost · kept_a_year^(year - 2018), and that of 2018 for older ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryLaw {
+    /// The share of the bandwidth that devices of 2018 do not reach.
+    pub lost: f64,
+    /// How much of that share is left a year later.
+    pub kept_a_year: f64,
+}
+
+/// Rates of a maker's devices over those of NVIDIA's with the same data sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorLaw {
+    /// Of the memory.
+    pub memory: f64,
+    /// Of products.
+    pub arithmetic: f64,
+    /// Of products where the power is at its limit.
+    pub energy: f64,
+    /// Of norms and softmax.
+    pub norm: f64,
+}
+
+/// Threads that a multiprocessor runs at a time, and the clock, where the data sheet says nothing of them.
+const LANES: f64 = 128.0;
+const CLOCK_HZ: f64 = 1.5e9;
+
+/// What a device does for one kernel.
+pub(super) struct Rates {
+    /// Bytes of its memory a second.
+    pub memory: f64,
+    /// FLOPs a second of products, as long as its power lasts.
+    pub arithmetic: f64,
+    /// Multiprocessors.
+    pub multiprocessors: f64,
+    /// Cycles a second.
+    pub clock: f64,
+    /// Bytes a second to its peers.
+    pub link: f64,
+    /// The maker's rate of norms.
+    pub norm: f64,
+}
+
+/// Whether a device multiplies the work's numbers without units for matrices.
+pub(super) fn is_scalar(work: &Work, device: &Device) -> bool {
+    matches!(device.arithmetic(work.weights, work.activations).format, Format::F32 | Format::F64)
+}
+
+impl Rates {
+    pub(super) fn of(law: &KernelLaw, work: &Work, device: &Device) -> Self {
+        let vendor = match device.vendor {
+            Vendor::Amd => law.amd,
+            _ => VendorLaw { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
+        };
+        let years = f64::from(device.year) - 2020.0;
+        let reached = 1.0 - (law.memory.lost * law.memory.kept_a_year.powf((years + 2.0).max(0.0))).clamp(0.0, 0.9);
+        let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
+        let f32_peak = device.peaks.f32.unwrap_or(f64::INFINITY) * 1e12;
+        let clock = device.clock_mhz.map_or(CLOCK_HZ, |mhz| mhz * 1e6);
+        let multiprocessors = device.multiprocessors.map_or((f32_peak / (2.0 * LANES * clock)).max(1.0), f64::from);
+        Self {
+            memory: device.bandwidth_gb_s * 1e9 * (reached * vendor.memory).min(1.0),
+            arithmetic: sustained(law.product_law(work, device), peak, &vendor, device, years),
+            multiprocessors,
+            clock,
+            link: device.link_gb_s.unwrap_or(PCIE_GB_S) * 1e9,
+            norm: vendor.norm,
+        }
+    }
+}
+
+/// A bus of the third generation with sixteen lanes, for devices without a link of their own.
+const PCIE_GB_S: f64 = 16.0;
+
+/// The rate of products that the units reach, or that the power allows if that is less.
+fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: f64) -> f64 {
+    /// How sharply one limit takes over from the other.
+    const SHARPNESS: i32 = 8;
+    let reached = (law.share * vendor.arithmetic).min(1.0) * peak;
+    let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powf(years);
+    reached / (1.0 + (reached / powered).powi(SHARPNESS)).powf(f64::from(SHARPNESS).recip())
+}
