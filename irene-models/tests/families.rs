@@ -78,7 +78,7 @@ fn a_state_costs_a_token_the_same_whatever_came_before() {
     assert!(long[2] > short[2]);
     // Keys and values of one layer grow with the tokens, the states of two do not.
     let cache = |tokens: usize| spec(NEMOTRON).unwrap().cache_bytes(1, tokens, Format::BF16).unwrap().unwrap();
-    let state = 2 * (8 * 4 * 16 * 4 + 8 * 12 * 2);
+    let state = 2 * (8 * 4 * 16 * 4 + 96 * 3 * 2);
     assert_eq!([cache(1), cache(100)], [1, 100].map(|tokens| tokens * 2 * 2 * 8 * 2 + state));
 }
 
