@@ -76,6 +76,13 @@ impl<R: Read> Iterator for RequestReader<R> {
     type Item = Result<RequestRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_row().map(|(row, fault)| fault.map_or(Ok(row), Err))
+    }
+}
+
+impl<R: Read> RequestReader<R> {
+    /// The next row as far as it can be read, and its fault if it has one.
+    pub fn next_row(&mut self) -> Option<(RequestRow, Option<Error>)> {
         loop {
             if self.is_over {
                 return None;
@@ -87,7 +94,8 @@ impl<R: Read> Iterator for RequestReader<R> {
                     // The input itself has ended.
                     self.is_over = true;
                     let line = error.position().map_or(1, csv::Position::line);
-                    Err(self.fault(line, "", error.to_string()))
+                    let row = RequestRow { line, ..RequestRow::default() };
+                    (row, Some(self.fault(line, "", error.to_string())))
                 }
             });
         }
@@ -104,26 +112,33 @@ impl<R> RequestReader<R> {
         Error::Row { origin: self.origin.clone(), line, column: column.to_owned(), reason }
     }
 
-    fn row(&self, record: &csv::ByteRecord) -> Result<RequestRow> {
+    /// A row without the cells that cannot be read, and the first fault.
+    fn row(&self, record: &csv::ByteRecord) -> (RequestRow, Option<Error>) {
         let line = record.position().map_or(1, csv::Position::line);
         let (cells, titles) = (record.len(), self.titles.len());
-        if cells != titles {
+        let mut fault = (cells != titles).then(|| {
             let reason = format!(
                 "it has {cells} cells where the first line has {titles}: add or remove some, or put a cell with a separator into quotes"
             );
-            return Err(self.fault(line, "", reason));
-        }
+            self.fault(line, "", reason)
+        });
         let mut row = RequestRow { line, ..RequestRow::default() };
         for ((cell, title), found) in record.iter().zip(&self.titles).zip(&self.columns) {
-            let fault = |reason| self.fault(line, title, reason);
-            let cell = std::str::from_utf8(cell).map_err(|_| fault("is not UTF-8: save the file in UTF-8".into()))?;
-            match found {
-                None => row.further.push((title.clone(), cell.to_owned())),
-                Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
-                Some(found) => self.set(&mut row, *found, cell.trim()).map_err(fault)?,
+            if let Err(reason) = self.cell(&mut row, cell, title, *found) {
+                fault.get_or_insert_with(|| self.fault(line, title, reason));
             }
         }
-        Ok(row)
+        (row, fault)
+    }
+
+    fn cell(&self, row: &mut RequestRow, cell: &[u8], title: &str, found: Option<Found>) -> Result<(), String> {
+        let cell = std::str::from_utf8(cell).map_err(|_| "is not UTF-8: save the file in UTF-8")?;
+        match found {
+            None => row.further.push((title.to_owned(), cell.to_owned())),
+            Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
+            Some(found) => self.set(row, found, cell.trim())?,
+        }
+        Ok(())
     }
 
     fn set(&self, row: &mut RequestRow, Found { column, factor, .. }: Found, cell: &str) -> Result<(), String> {
