@@ -32,12 +32,12 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
+    /// A device or an engine is unknown, or measurements cannot be read.
+    #[error(transparent)]
+    Devices(#[from] irene_devices::Error),
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,
-    /// No such device or engine, or measurements that cannot be read.
-    #[error(transparent)]
-    Device(#[from] irene_devices::Error),
     /// What a row must have.
     #[error("is missing: add the column, or fill the cell")]
     Missing,

@@ -25,7 +25,7 @@ mod sheet;
 
 pub use compare::{Comparison, Group, Rank, Table, compare};
 pub use error::{Error, Result};
-pub use import::{ASSUMED, Imported, METER, SOURCE_MODEL, import, import_bytes};
+pub use import::{ASSUMED, Imported, METER, import, import_bytes};
 pub use sheet::{Figure, Figures, Load, RequestReader, RequestRow, write};
 
 /// The README's example, which the tests run.

@@ -116,8 +116,11 @@ fn what_cannot_be_compared_says_where_and_why() {
         refused("model,power_w\na,1\n", "model,power_w\na,x\n", None)
             .contains("out.csv, line 2, column `power_w`: `x` is not a number")
     );
-    let error = Table::read("t.csv", &b"a,b\n1\n"[..]).err().unwrap().to_string();
+    let error = Table::read("t.csv", &b"model,b\n1\n"[..]).err().unwrap().to_string();
     assert_eq!(error, "t.csv, line 2: it has 1 cells where the first line has 2");
+    assert!(
+        Table::read("t.csv", &b""[..]).err().unwrap().to_string().starts_with("t.csv, line 1: no column of a sheet")
+    );
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use irene_devices::Catalogue;
-use irene_requests::{Imported, Load, METER, RequestReader, RequestRow, SOURCE_MODEL, import, import_bytes, write};
+use irene_requests::{Imported, Load, METER, RequestReader, RequestRow, import, import_bytes, write};
 use irene_tree::{Format, Parallel};
 use proptest::prelude::*;
 
@@ -56,9 +56,8 @@ fn ml_energys_table_has_its_loads_degrees_and_what_is_assumed() {
     assert_eq!((moe.figures.energy_per_token_j, moe.figures.itl_s), (Some(2.0), Some(0.03175)));
     assert_eq!(dense.parallel, Parallel { tensor: 8, pipeline: 2, ..Parallel::default() });
     assert_eq!(names(dense)[1..], ["a100-sxm-40gb", "vllm-0.5"]);
-    assert_eq!(names(old), ["huggyllama/llama-7b", "v100-sxm2-32gb", "transformers"]);
-    assert_eq!((old.load, old.further(SOURCE_MODEL)), (Some(Load::Sequences(1)), Some("lmsys/vicuna-7B")));
-    assert_eq!((old.figures.itl_s, old.figures.tokens_per_s), (None, Some(40.0)));
+    assert_eq!(names(old), ["lmsys/vicuna-7B", "v100-sxm2-32gb", "transformers"]);
+    assert_eq!((old.load, old.figures.itl_s, old.figures.tokens_per_s), (Some(Load::Sequences(1)), None, Some(40.0)));
 }
 
 #[test]
@@ -77,6 +76,18 @@ fn ml_energys_leaderboards_are_read_too() {
     let rows = of(of_model).rows;
     assert_eq!((rows[0].generated, rows[0].figures.power_w, rows[0].prompt), (Some(600.0), Some(450.0), Some(275.0)));
     assert_eq!((names(&rows[0])[1], rows[0].parallel.gpus(), rows[1].parallel.gpus()), ("b200", 1, 4));
+    let published = "task,model_id,gpu_model,num_gpus,max_num_seqs,energy_per_token_joules,output_throughput_tokens_per_sec,avg_power_watts,mean_itl_ms,avg_batch_size,total_input_tokens,completed_requests,avg_output_len
+gpqa,a/B,B200,2,64,0.25,2000,480,20,60,30000,100,700
+";
+    let published = row(published);
+    assert_eq!(
+        (published.prompt, published.generated, published.further("assumed")),
+        (Some(300.0), Some(700.0), Some("tensor_parallel"))
+    );
+    assert_eq!(
+        (published.figures.power_w, published.figures.itl_s, published.parallel.tensor),
+        (Some(480.0), Some(0.02), 2)
+    );
     // A file of a task says the model each time.
     let of_task = r#"{"task": "gpqa", "task_display_name": "GPQA", "configurations": [{"model_id": "a/B", "gpu_model": "H100", "num_gpus": 1, "avg_batch_size": 2}]}"#;
     assert_eq!(names(&row(of_task)), ["a/B", "h100-sxm", "vllm-0.11"]);

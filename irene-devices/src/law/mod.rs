@@ -35,7 +35,7 @@ pub struct Law {
     pub power: PowerLaw,
     /// Engines, by name.
     pub engines: BTreeMap<String, EngineModes>,
-    /// Makers whose devices differ from NVIDIA's, by name.
+    /// Devices that differ from NVIDIA's, by their architecture, or by their maker for all others of it.
     pub makers: BTreeMap<String, MakerLaw>,
 }
 
@@ -74,7 +74,8 @@ impl Law {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
         let any = || self.engines.values().find_map(|modes| modes.of(is_served));
         let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
-        let maker = self.makers.get(device.vendor.name()).copied().unwrap_or_default();
+        let of = |name: &str| self.makers.get(name).copied();
+        let maker = of(&device.architecture).or_else(|| of(device.vendor.name())).unwrap_or_default();
         LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker }
     }
 

@@ -2,7 +2,7 @@
 
 mod measured;
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}};
 
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
@@ -56,16 +56,44 @@ pub fn prior_law(measured: &[&Measured]) -> Law {
         let mode = if one.is_served() { &mut modes.served } else { &mut modes.offline };
         mode.get_or_insert_with(EngineLaw::default);
         if one.device.vendor != Vendor::Nvidia {
-            law.makers.entry(one.device.vendor.name().to_owned()).or_insert_with(MakerLaw::default);
+            law.makers.entry(one.device.architecture.clone()).or_insert_with(MakerLaw::default);
         }
     }
     law
 }
 
-/// The law that measurements make likeliest, from one that stands for what was known before.
+/// The law that measurements make likeliest, from one that stands for what was known before. Serving engines on NVIDIA's devices decide what
+/// all share; other engines and devices have constants of their own beside that.
 pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law {
-    let law = fit_times(measured, prior, start.unwrap_or(prior));
-    fit_power(measured, &law)
+    let start = start.unwrap_or(prior);
+    let is_core = |one: &&&Measured| one.device.vendor == Vendor::Nvidia && one.engine.is_continuous;
+    let core: Vec<&Measured> = measured.iter().filter(is_core).copied().collect();
+    let of_core = prior_law(&core);
+    let law = fit_times(&core, &of_core, start, |_| true);
+    let mut engines = prior.engines.clone();
+    engines.extend(law.engines.clone());
+    let known = constants_of(&of_core);
+    let wider = Law { engines, makers: prior.makers.clone(), ..law };
+    let law = fit_times(measured, &wider, start, |name| !known.contains_key(name));
+    fit_power(measured, &with_makers(law, measured))
+}
+
+/// The law with the mean of a maker's architectures for those that were not measured.
+fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
+    for vendor in measured.iter().map(|one| one.device.vendor).filter(|vendor| *vendor != Vendor::Nvidia) {
+        let architectures: BTreeSet<&str> = measured
+            .iter()
+            .filter(|one| one.device.vendor == vendor)
+            .map(|one| one.device.architecture.as_str())
+            .collect();
+        let known: Vec<MakerLaw> = architectures.iter().filter_map(|name| law.makers.get(*name).copied()).collect();
+        let mean = |of: fn(&MakerLaw) -> f64| {
+            (known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
+        };
+        let maker = MakerLaw { kernels: mean(|maker| maker.kernels), launches: mean(|maker| maker.launches) };
+        law.makers.insert(vendor.name().to_owned(), maker);
+    }
+    law
 }
 
 /// The times of kernels in passes, which only few constants change.
@@ -89,7 +117,7 @@ impl Busy<'_> {
     }
 }
 
-fn fit_times(measured: &[&Measured], prior: &Law, start: &Law) -> Law {
+fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool) -> Law {
     let timed: Vec<&Measured> = measured.iter().copied().filter(|one| one.seconds.is_some()).collect();
     let busy = Busy { measured: &timed, of: RefCell::new(Vec::new()) };
     let residuals = |law: &Law| {
@@ -101,7 +129,7 @@ fn fit_times(measured: &[&Measured], prior: &Law, start: &Law) -> Law {
             timed.iter().zip(busy).map(of).collect()
         })
     };
-    fit(prior, start, |name| !name.starts_with("power."), residuals)
+    fit(prior, start, |name| !name.starts_with("power.") && is_chosen(name), residuals)
 }
 
 fn fit_power(measured: &[&Measured], law: &Law) -> Law {

@@ -74,7 +74,7 @@ impl Table {
     /// Reads a sheet; the origin is its name in errors.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Row`] with the line that is no row of a table.
+    /// [`Error::Io`]; [`Error::Titles`] if no column is known; [`Error::Row`] with the line that is no row of a table.
     pub fn read(origin: impl Into<String>, input: impl Read) -> Result<Self> {
         let origin = origin.into();
         let Opened { titles, records, .. } = open(&origin, input)?;
@@ -97,6 +97,11 @@ impl Table {
             lines.push(Line { number, cells });
         }
         let mut roles: Vec<Role> = titles.iter().map(|title| role(title)).collect();
+        if roles.iter().all(|role| *role == Role::Other) {
+            let reason =
+                "no column of a sheet of requests or operations, such as model, device, op or latency_s".into();
+            return Err(Error::Titles { origin, reason });
+        }
         prefer_own_titles(&titles, &mut roles);
         Ok(Self { origin, titles, roles, lines })
     }

@@ -1,8 +1,8 @@
-//! Names of devices, engines and models as sheets have them.
+//! Names of devices and engines as sheets have them.
 
 use irene_devices::Catalogue;
 
-use super::{ASSUMED, SOURCE_MODEL};
+use super::ASSUMED;
 use crate::RequestRow;
 
 /// The catalogue's name of a device that a driver, a benchmark or a person names; the name itself where the catalogue has no such device.
@@ -37,39 +37,6 @@ pub(super) fn engine(name: &str) -> String {
     }
     let generation: Vec<&str> = version.split('.').take(2).collect();
     format!("{program}-{}", generation.join("."))
-}
-
-/// Fine-tuned models of a shape that has a name of its own.
-const TUNED: [(&str, &str); 17] = [
-    ("lmsys/vicuna-7B", "huggyllama/llama-7b"),
-    ("lmsys/vicuna-13B", "huggyllama/llama-13b"),
-    ("metaai/llama-7B", "huggyllama/llama-7b"),
-    ("metaai/llama-13B", "huggyllama/llama-13b"),
-    ("tatsu-lab/alpaca-7B", "huggyllama/llama-7b"),
-    ("BAIR/koala-7b", "huggyllama/llama-7b"),
-    ("BAIR/koala-13b", "huggyllama/llama-13b"),
-    ("project-baize/baize-v2-7B", "huggyllama/llama-7b"),
-    ("camel-ai/CAMEL-13B-Combined-Data", "huggyllama/llama-13b"),
-    ("nomic-ai/gpt4all-13b-snoozy", "huggyllama/llama-13b"),
-    ("openaccess-ai-collective/manticore-13b-chat-pyg", "huggyllama/llama-13b"),
-    ("h2oai/h2ogpt-gm-oasst1-en-2048-open-llama-7b-preview-300bt-v2", "huggyllama/llama-7b"),
-    ("databricks/dolly-v2-12b", "EleutherAI/pythia-12b"),
-    ("OpenAssistant/oasst-sft-1-pythia-12b", "EleutherAI/pythia-12b"),
-    ("togethercomputer/RedPajama-INCITE-7B-Chat", "EleutherAI/pythia-6.9b"),
-    ("google/codegemma-1.1-2b", "google/gemma-2b"),
-    ("google/codegemma-7b", "google/gemma-7b"),
-];
-
-/// Sets the model: that of the same shape for a fine-tuned one, which is kept beside it, otherwise the name as it is.
-pub(super) fn set_model(row: &mut RequestRow, name: Option<&str>) {
-    let Some(name) = name else { return };
-    match TUNED.iter().find(|(tuned, _)| tuned.eq_ignore_ascii_case(name)) {
-        Some((_, shape)) => {
-            row.model = Some((*shape).to_owned());
-            row.set_further(SOURCE_MODEL, name);
-        }
-        None => row.model = Some(name.to_owned()),
-    }
 }
 
 /// Marks a setting as one that the input does not say.
