@@ -22,7 +22,7 @@ pub use fit::{
     read_vidur_layers, with_constants,
 };
 pub use law::{
-    AttentionLaw, BusyTimes, EngineLaw, EngineModes, KernelLaw, KernelTime, LaunchLaw, Law, LawOn, LinkLaw, MakerLaw, MemoryLaw, Pass,
+    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, KernelLaw, KernelTime, LaunchLaw, Law, LawOn, LinkLaw, MakerLaw, MemoryLaw, Pass,
     PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw, WorkCost,
 };
 pub use named_operation::NamedOperation;

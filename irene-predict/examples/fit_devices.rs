@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, error::Error, path::Path};
 
-use irene_predict::{Law, Measured, Service, ServiceOptions, fit_law, prior_law};
+use irene_predict::{Law, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
 
 const FILES: [(&str, f64); 4] = [
     ("mlenergy.csv", 1.0),
@@ -29,19 +29,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("DETAIL,{},{},{},{},{},{},{time},{power},{energy}", one.source, one.model, one.device.name, one.engine.name, one.is_served(), one.label());
         }
     }
+    let mut law = law;
     if !arguments.iter().any(|word| word == "--quick") {
-        let names: BTreeSet<&str> = measured.iter().map(|one| one.device.name.as_str()).collect();
-        let laws: Vec<(String, Law)> = names.iter().map(|name| {
-            let rest: Vec<&Measured> = all.iter().copied().filter(|one| one.device.name != *name).collect();
-            ((*name).to_owned(), fit_law(&rest, &prior, None))
-        }).collect();
-        report("device left out", &measured, |one| laws.iter().find(|(name, _)| *name == one.device.name).map_or_else(|| law.clone(), |(_, law)| law.clone()));
-        let names: BTreeSet<&str> = measured.iter().filter(|one| one.source == "mlenergy.csv").map(|one| one.model.as_str()).collect();
-        let laws: Vec<(String, Law)> = names.iter().map(|name| {
-            let rest: Vec<&Measured> = all.iter().copied().filter(|one| one.model != *name).collect();
-            ((*name).to_owned(), fit_law(&rest, &prior, Some(&law)))
-        }).collect();
-        report("model left out", &measured, |one| laws.iter().find(|(name, _)| *name == one.model).map_or_else(|| law.clone(), |(_, law)| law.clone()));
+        let device: fn(&Measured) -> &str = |one| &one.device.name;
+        let model: fn(&Measured) -> &str = |one| if one.source == "mlenergy.csv" { &one.model } else { "" };
+        let [devices, models] = [device, model].map(|key| leave_out(&all, &prior, &law, key));
+        law = with_spreads(law, &all, &[(&devices, device), (&models, model)]);
+        for (title, laws, key) in [("device left out", &devices, device), ("model left out", &models, model)] {
+            report(title, &measured, |one| laws.iter().find(|of| of.name == key(one)).map_or_else(|| law.clone(), |of| of.law.clone()));
+        }
+        println!("{}", serde_json::to_string_pretty(&law)?);
     }
     if let Some(path) = arguments.get(1).filter(|word| !word.starts_with("--")) {
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
@@ -56,6 +53,10 @@ fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
         let mut service = Service::new(ServiceOptions::default());
         let (mut count, mut left) = (0, BTreeSet::new());
         for row in &imported.rows {
+            // Prompts that were read token by token are no prompts of a request.
+            if row.further("prompt_chunk").is_some_and(|chunk| chunk == "1") {
+                continue;
+            }
             let row = &irene_requests::RequestRow { prompt: row.prompt.or(Some(30.0)), ..row.clone() };
             match Measured::of(file, row, &mut service) {
                 Ok(mut one) => { count += 1; one.weight = weight; measured.push(one); }

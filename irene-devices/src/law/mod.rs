@@ -10,7 +10,7 @@ mod time;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use busy::BusyTimes;
-pub use engine::{EngineLaw, EngineModes};
+pub use engine::{EngineLaw, EngineModes, FigureSpread};
 pub use makers::MakerLaw;
 pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
@@ -75,7 +75,8 @@ impl Law {
         let any = || self.engines.values().find_map(|modes| modes.of(is_served));
         let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
-        let maker = of(&device.architecture).or_else(|| of(device.vendor.name())).unwrap_or_default();
+        let maker = of(&device.architecture).or_else(|| of(device.vendor.name()));
+        let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
         LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker }
     }
 
@@ -92,6 +93,11 @@ impl LawOn<'_> {
         busy.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
         let seconds = busy.seconds(&self.engine, &self.maker);
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
+    }
+
+    /// How far off figures are on devices and of models that were not measured.
+    pub fn spread(&self) -> FigureSpread {
+        self.engine.spread.and(self.maker.spread)
     }
 
     /// The time and energy of a pass on one GPU.

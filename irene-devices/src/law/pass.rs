@@ -1,3 +1,4 @@
+use irene_tree::Format;
 use serde::{Deserialize, Serialize};
 
 use super::{KernelTime, overlapped};
@@ -43,6 +44,8 @@ pub struct PassLaw {
     pub grouped: f64,
     /// Kernels that a mixture's product takes beyond its own where its weights have 8 bits: activations are rounded, blocks are scaled.
     pub narrow_kernels: f64,
+    /// Kernels that a dense product takes beyond its own where its weights are 8-bit integers: outliers are taken out and multiplied apart.
+    pub int8_kernels: f64,
     /// The time of a prompt's attention over that of a kernel alone.
     pub prompt_attention: f64,
     /// The share of the peak that attention by single queries reaches, where each head of keys and values has one; it grows with the root of
@@ -78,10 +81,13 @@ impl PassLaw {
         overlapped(&[arithmetic, memory], self.query_overlap)
     }
 
-    /// Kernels of a mixture's product beyond its own.
+    /// Kernels of a product beyond its own.
     pub(super) fn further_kernels(&self, work: &Work) -> f64 {
-        let is_narrow = work.kind == WorkKind::Grouped && work.weights.bytes(1) == 1 && work.weights.bytes(128) == 128;
-        if is_narrow { self.narrow_kernels } else { 0.0 }
+        match (work.kind, work.weights) {
+            (WorkKind::Grouped, Format::F8E4M3 | Format::F8E5M2 | Format::Int8) => self.narrow_kernels,
+            (WorkKind::Product, Format::Int8) => self.int8_kernels,
+            _ => 0.0,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct PowerLaw {
     pub arithmetic_share: f64,
     /// The energy of attention's arithmetic over that of products'.
     pub attention: f64,
-    /// Rows of a tile: products with fewer take as much energy.
+    /// Rows whose energy a product takes whatever its rows: those of a tile that is hardly filled.
     pub tile_rows: f64,
     /// The same of a mixture's products.
     pub grouped_tile_rows: f64,
@@ -39,13 +39,8 @@ const PJ: f64 = 1e-12;
 impl PowerLaw {
     /// Joules of a kernel beyond what the device draws anyway.
     pub fn dynamic_joules(&self, work: &Work, device: &Device) -> f64 {
-        /// How sharply whole tiles take over from rows.
-        const SHARPNESS: i32 = 4;
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
-        let in_tiles = |tile: f64| {
-            let missing = (tile / work.rows.max(1.0)).powi(SHARPNESS);
-            (1.0 + missing).powf(f64::from(SHARPNESS).recip())
-        };
+        let in_tiles = |tile: f64| 1.0 + tile / work.rows.max(1.0);
         let (arithmetic, byte_pj) = match work.kind {
             WorkKind::None | WorkKind::Exchange => (0.0, 0.0),
             WorkKind::Product => (in_tiles(self.tile_rows), self.weight_pj),

@@ -1,12 +1,14 @@
 //! Fits of the law to requests that were measured.
 
 mod measured;
+mod spreads;
 
 use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}};
 
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
 pub use measured::Measured;
+pub use spreads::{LeftOut, leave_out, with_spreads};
 
 use self::measured::PassTimes;
 
@@ -14,10 +16,11 @@ use self::measured::PassTimes;
 const NOISE: f64 = 0.1;
 
 /// The spread of a constant's logarithm before anything is measured, by the end of its name; others have [`SPREAD`].
-const SPREADS: [(&str, f64); 19] = [
+const SPREADS: [(&str, f64); 20] = [
     ("pass.overlap", 0.1),
     ("pass.grouped", 0.3),
     ("pass.narrow_kernels", 0.7),
+    ("pass.int8_kernels", 0.7),
     ("pass.prompt_attention", 0.1),
     ("pass.query_share", 0.3),
     ("pass.cache_share", 0.03),
@@ -40,6 +43,9 @@ const SPREAD: f64 = 0.5;
 const OVERHEAD_SPREAD: f64 = 1.0;
 
 fn spread(name: &str) -> f64 {
+    if name.contains(".spread.")  {
+        return 0.0;
+    }
     let known = |(part, _): &&(&str, f64)| name.starts_with(*part) || (part.starts_with('.') && name.ends_with(*part));
     match SPREADS.iter().find(known) {
         Some((_, spread)) => *spread,
@@ -74,7 +80,8 @@ pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law 
     engines.extend(law.engines.clone());
     let known = constants_of(&of_core);
     let wider = Law { engines, makers: prior.makers.clone(), ..law };
-    let law = fit_times(measured, &wider, start, |name| !known.contains_key(name));
+    let is_left = |name: &str| name == "pass.int8_kernels" || !known.contains_key(name);
+    let law = fit_times(measured, &wider, start, is_left);
     fit_power(measured, &with_makers(law, measured))
 }
 
@@ -90,7 +97,11 @@ fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
         let mean = |of: fn(&MakerLaw) -> f64| {
             (known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
         };
-        let maker = MakerLaw { kernels: mean(|maker| maker.kernels), launches: mean(|maker| maker.launches) };
+        let maker = MakerLaw {
+            kernels: mean(|maker| maker.kernels),
+            launches: mean(|maker| maker.launches),
+            ..MakerLaw::default()
+        };
         law.makers.insert(vendor.name().to_owned(), maker);
     }
     law
