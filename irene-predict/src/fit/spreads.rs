@@ -22,9 +22,9 @@ pub struct LeftOut {
     pub law: Law,
 }
 
-/// The laws without one device after another, and those without one model after another of the measurements in which models differ most.
+/// The laws without what has one key after another in common; what has an empty key is never left out.
 pub fn leave_out(measured: &[&Measured], prior: &Law, law: &Law, key: fn(&Measured) -> &str) -> Vec<LeftOut> {
-    let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).collect();
+    let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect();
     let without = |name: &str| {
         let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
         LeftOut { name: name.to_owned(), law: fit_law(&others, prior, Some(law)) }
