@@ -22,8 +22,9 @@ pub use fit::{
     read_vidur_layers, with_constants,
 };
 pub use law::{
-    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, KernelLaw, KernelTime, LaunchLaw, Law, LawOn, LinkLaw, MakerLaw, MemoryLaw, Pass,
-    PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw, WorkCost,
+    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, KernelLaw, KernelTime, LaunchLaw, Law, LawOn,
+    LinkLaw, MakerLaw, MemoryLaw, Pass, PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
+    WorkCost,
 };
 pub use named_operation::NamedOperation;
 pub use work::{Work, WorkKind};

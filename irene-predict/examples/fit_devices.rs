@@ -5,12 +5,8 @@ use std::{collections::BTreeSet, error::Error, path::Path};
 
 use irene_predict::{Law, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
 
-const FILES: [(&str, f64); 4] = [
-    ("mlenergy.csv", 1.0),
-    ("llm_inference_bench.csv", 0.35),
-    ("splitwise.csv", 0.35),
-    ("ecocompute_a800.csv", 0.4),
-];
+const FILES: [(&str, f64); 4] =
+    [("mlenergy.csv", 1.0), ("llm_inference_bench.csv", 0.35), ("splitwise.csv", 0.35), ("ecocompute_a800.csv", 0.4)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.iter().any(|word| word == "--detail") {
         for one in &measured {
             let [time, power, energy] = one.residuals(&law).map(|r| r.map_or(String::new(), |r| format!("{r:.3}")));
-            println!("DETAIL,{},{},{},{},{},{},{time},{power},{energy}", one.source, one.model, one.device.name, one.engine.name, one.is_served(), one.label());
+            println!(
+                "DETAIL,{},{},{},{},{},{},{time},{power},{energy}",
+                one.source,
+                one.model,
+                one.device.name,
+                one.engine.name,
+                one.is_served(),
+                one.label()
+            );
         }
     }
     let mut law = law;
@@ -36,7 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [devices, models] = [device, model].map(|key| leave_out(&all, &prior, &law, key));
         law = with_spreads(law, &all, &[(&devices, device), (&models, model)]);
         for (title, laws, key) in [("device left out", &devices, device), ("model left out", &models, model)] {
-            report(title, &measured, |one| laws.iter().find(|of| of.name == key(one)).map_or_else(|| law.clone(), |of| of.law.clone()));
+            report(title, &measured, |one| {
+                laws.iter().find(|of| of.name == key(one)).map_or_else(|| law.clone(), |of| of.law.clone())
+            });
         }
         println!("{}", serde_json::to_string_pretty(&law)?);
     }
@@ -59,12 +65,20 @@ fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
             }
             let row = &irene_requests::RequestRow { prompt: row.prompt.or(Some(30.0)), ..row.clone() };
             match Measured::of(file, row, &mut service) {
-                Ok(mut one) => { count += 1; one.weight = weight; measured.push(one); }
-                Err(error) => { left.insert(error.to_string().chars().take(150).collect::<String>()); }
+                Ok(mut one) => {
+                    count += 1;
+                    one.weight = weight;
+                    measured.push(one);
+                }
+                Err(error) => {
+                    left.insert(error.to_string().chars().take(150).collect::<String>());
+                }
             }
         }
         eprintln!("{file}: {count} of {}", imported.rows.len());
-        for left in left { eprintln!("   {left}"); }
+        for left in left {
+            eprintln!("   {left}");
+        }
     }
     Ok(measured)
 }
@@ -74,7 +88,9 @@ fn report(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> Law) {
     let residuals: Vec<[Option<f64>; 3]> = measured.iter().map(|one| one.residuals(&law(one))).collect();
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
     for (place, one) in measured.iter().enumerate() {
-        for name in [one.source.clone(), format!("{} {} {}", one.source, one.engine.name, one.device.name), "all".into()] {
+        for name in
+            [one.source.clone(), format!("{} {} {}", one.source, one.engine.name, one.device.name), "all".into()]
+        {
             match groups.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, places)) => places.push(place),
                 None => groups.push((name, vec![place])),
@@ -83,13 +99,22 @@ fn report(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> Law) {
     }
     groups.sort();
     for (name, places) in groups {
-        let figures: Vec<String> = (0..3).map(|figure| {
-            let logs: Vec<f64> = places.iter().filter_map(|place| residuals[*place][figure]).collect();
-            let mut errors: Vec<f64> = logs.iter().map(|log| 100.0 * (log.exp() - 1.0).abs()).collect();
-            errors.sort_by(f64::total_cmp);
-            if errors.is_empty() { return String::from("-"); }
-            format!("{:5.1} / {:5.1} ({:+.2})", errors[errors.len() / 2], errors.iter().sum::<f64>() / errors.len() as f64, logs.iter().sum::<f64>() / logs.len() as f64)
-        }).collect();
+        let figures: Vec<String> = (0..3)
+            .map(|figure| {
+                let logs: Vec<f64> = places.iter().filter_map(|place| residuals[*place][figure]).collect();
+                let mut errors: Vec<f64> = logs.iter().map(|log| 100.0 * (log.exp() - 1.0).abs()).collect();
+                errors.sort_by(f64::total_cmp);
+                if errors.is_empty() {
+                    return String::from("-");
+                }
+                format!(
+                    "{:5.1} / {:5.1} ({:+.2})",
+                    errors[errors.len() / 2],
+                    errors.iter().sum::<f64>() / errors.len() as f64,
+                    logs.iter().sum::<f64>() / logs.len() as f64
+                )
+            })
+            .collect();
         println!("{name:60} {:5}  time {}  power {}  energy {}", places.len(), figures[0], figures[1], figures[2]);
     }
 }

@@ -3,8 +3,8 @@
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
 
-mod forecast;
 mod fit;
+mod forecast;
 mod neusight;
 mod request;
 mod schedule;

@@ -26,9 +26,7 @@ impl MakerLaw {
     /// That of a maker's devices of which none was measured.
     pub(super) fn unmeasured(vendor: Vendor) -> Self {
         match vendor {
-            Vendor::Nvidia => {
-                Self { spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 }, ..Self::default() }
-            }
+            Vendor::Nvidia => Self { spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 }, ..Self::default() },
             _ => Self::default(),
         }
     }

@@ -56,7 +56,8 @@ impl PowerLaw {
     /// The cost of kernels that take so long and so much, and of a time beside them, with the power limit kept.
     pub fn whole(&self, busy_seconds: f64, dynamic_joules: f64, idle_seconds: f64, device: &Device) -> PassCost {
         let seconds = busy_seconds + idle_seconds;
-        let unlimited = device.tdp_w * (self.loaded_share * seconds + self.running_share * busy_seconds) + dynamic_joules;
+        let unlimited =
+            device.tdp_w * (self.loaded_share * seconds + self.running_share * busy_seconds) + dynamic_joules;
         // The whole is below both the limit and what it would be without.
         let over = unlimited / (device.limit_w() * seconds).max(f64::MIN_POSITIVE);
         let kept = (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip());

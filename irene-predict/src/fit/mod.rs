@@ -3,7 +3,10 @@
 mod measured;
 mod spreads;
 
-use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
@@ -43,7 +46,7 @@ const SPREAD: f64 = 0.5;
 const OVERHEAD_SPREAD: f64 = 1.0;
 
 fn spread(name: &str) -> f64 {
-    if name.contains(".spread.")  {
+    if name.contains(".spread.") {
         return 0.0;
     }
     let known = |(part, _): &&(&str, f64)| name.starts_with(*part) || (part.starts_with('.') && name.ends_with(*part));
@@ -58,7 +61,8 @@ fn spread(name: &str) -> f64 {
 pub fn prior_law(measured: &[&Measured]) -> Law {
     let mut law = Law { engines: BTreeMap::new(), makers: BTreeMap::new(), ..Law::prior() };
     for one in measured {
-        let modes = law.engines.entry(one.engine.name.to_owned()).or_insert(EngineModes { offline: None, served: None });
+        let modes =
+            law.engines.entry(one.engine.name.to_owned()).or_insert(EngineModes { offline: None, served: None });
         let mode = if one.is_served() { &mut modes.served } else { &mut modes.offline };
         mode.get_or_insert_with(EngineLaw::default);
         if one.device.vendor != Vendor::Nvidia {
@@ -184,7 +188,8 @@ impl Measured {
         let times = self.times(law, &self.busy(&law.pass));
         let predicted = times[0] + times[1];
         let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
-        let of_power = self.watts.zip(self.seconds).map(|(watts, _)| (self.power(law, self.measured_times(law)) / watts).ln());
+        let of_power =
+            self.watts.zip(self.seconds).map(|(watts, _)| (self.power(law, self.measured_times(law)) / watts).ln());
         let joules = self.watts.zip(self.seconds).map(|(watts, seconds)| watts * seconds);
         let of_energy = joules.map(|joules| (self.power(law, times) * predicted / joules).ln());
         [of_time, of_power, of_energy]

@@ -114,7 +114,12 @@ pub fn forecast(
     let tokens = schedule.requests * schedule.gaps;
     Ok(Forecast {
         figures,
-        interval: Some(interval(&figures, &law.on(device, engine, schedule.is_served()).spread(), device, schedule.gpus)),
+        interval: Some(interval(
+            &figures,
+            &law.on(device, engine, schedule.is_served()).spread(),
+            device,
+            schedule.gpus,
+        )),
         prompt: Part { joules: prompts.joules / schedule.requests, seconds: prompts.seconds / prompts.passes },
         token: (tokens > 0.0).then(|| Part { joules: steps.joules / tokens, seconds: steps.seconds / steps.passes }),
         running,
