@@ -175,10 +175,10 @@ fn bad_names_sizes_and_devices_are_named() {
     assert!(refused(1, &["trace", "gtp2", "-b", "1", "-s", "1"]).contains("did you mean `gpt2`"));
     let long = refused(1, &["predict", "bert-base-uncased", "-b", "1", "-s", "600"]);
     assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
-    let device = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h100"]);
-    assert!(device.contains("unknown device `h100`; the bundled profiles are gtx-1080-ti, gtx-1070"), "{device}");
-    let near = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "gtx-1080"]);
-    assert!(near.contains("unknown device `gtx-1080`, did you mean `gtx-1080-ti`"), "{near}");
+    let near = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h10-sxm"]);
+    assert!(near.contains("unknown device `h10-sxm`, did you mean `h100-sxm`"), "{near}");
+    let unmeasured = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "1", "--device", "h100"]);
+    assert!(unmeasured.contains("h100-sxm has a data sheet and no measured profile"), "{unmeasured}");
     let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
     assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
     assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));

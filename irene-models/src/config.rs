@@ -197,6 +197,11 @@ impl Config {
         }
     }
 
+    /// Whether it says in which format activations are.
+    pub fn has_precision(&self) -> bool {
+        ["torch_dtype", "dtype"].iter().any(|field| self.fields.contains_key(*field))
+    }
+
     /// The number formats that the model is stored and run in, by `torch_dtype` (or `dtype`) and `quantization_config`; 32-bit floats
     /// where neither says.
     ///

@@ -7,6 +7,7 @@ mod forecast;
 mod neusight;
 mod request;
 mod schedule;
+mod service;
 
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
@@ -17,6 +18,7 @@ use irene_tree::Tree;
 pub use neusight::read_neusight_models;
 pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
+pub use service::{Fault, Service, ServiceOptions, Setting};
 
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +30,20 @@ pub enum Error {
     /// The profile cannot predict it.
     #[error(transparent)]
     Predict(#[from] irene_regress::Error),
-    /// The measurements, or a device, cannot be read.
+    /// A device or an engine is unknown, or measurements cannot be read.
     #[error(transparent)]
     Devices(#[from] irene_devices::Error),
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,
+    /// What a row must have.
+    #[error("is missing: add the column, or fill the cell")]
+    Missing,
+    /// A row that does not say how many requests run at once.
+    #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
+    NoLoad,
     /// A model that is too large for the device.
-    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} too little; {ways} would do", needed_gib - available_gib)]
+    #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
     DoesNotFit {
         /// The model.
         model: String,

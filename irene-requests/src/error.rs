@@ -26,6 +26,16 @@ pub enum Error {
         /// What a known one has.
         looked_for: String,
     },
+    /// Two sheets cannot be compared.
+    #[error("{truth} and {predicted}: {reason}")]
+    Compare {
+        /// The file of measurements.
+        truth: String,
+        /// The file of predictions.
+        predicted: String,
+        /// The reason, and the way out.
+        reason: String,
+    },
     /// A row of a sheet cannot be used; those after it can.
     #[error("{origin}, line {line}{}: {reason}", in_column(.column))]
     Row {

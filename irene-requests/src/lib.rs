@@ -18,12 +18,14 @@
 //! A figure may have `_low` and `_high` beside it: the interval of a prediction. Further columns are kept as they are.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod compare;
 mod error;
 mod import;
 mod sheet;
 
+pub use compare::{Comparison, Group, Rank, Table, compare};
 pub use error::{Error, Result};
-pub use import::{ASSUMED, Imported, METER, SOURCE_MODEL, import, import_bytes};
+pub use import::{ASSUMED, Imported, METER, import, import_bytes};
 pub use sheet::{Figure, Figures, Load, RequestReader, RequestRow, write};
 
 /// The README's example, which the tests run.

@@ -50,6 +50,16 @@ impl SizesArgs {
         Ok(self.batch_size.iter().flat_map(of).collect())
     }
 
+    /// The batch sizes that are given.
+    pub(crate) fn batch_sizes(&self) -> &[usize] {
+        &self.batch_size
+    }
+
+    /// The lengths that are given.
+    pub(crate) fn seq_lens(&self) -> &[usize] {
+        &self.seq_len
+    }
+
     /// The flags that are given.
     pub(crate) fn flags(&self) -> [(&'static str, bool); 2] {
         [("--batch-size", !self.batch_size.is_empty()), ("--seq-len", !self.seq_len.is_empty())]
@@ -148,10 +158,7 @@ enum HeadName {
 impl RunArgs {
     /// The run of a model at a size, in the formats that its config says unless the flag says others.
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
-        let kernels = self.kernels.map_or(Kernels::default(), |name| match name {
-            KernelsName::Eager => Kernels::Eager,
-            KernelsName::Fused => Kernels::Fused,
-        });
+        let kernels = self.kernels().unwrap_or_default();
         let head = self.head.map_or(TaskHead::default(), |name| match name {
             HeadName::None => TaskHead::None,
             HeadName::Lm => TaskHead::Lm,
@@ -166,6 +173,29 @@ impl RunArgs {
             shows_math,
             ..size.after(self.past.unwrap_or(0)).into()
         })
+    }
+
+    /// The number formats, if they are given.
+    pub(crate) fn dtype(&self) -> Option<Precision> {
+        self.dtype
+    }
+
+    /// How operations become kernels, if that is given.
+    pub(crate) fn kernels(&self) -> Option<Kernels> {
+        self.kernels.map(|name| match name {
+            KernelsName::Eager => Kernels::Eager,
+            KernelsName::Fused => Kernels::Fused,
+        })
+    }
+
+    /// Tokens that are generated, if that is given.
+    pub(crate) fn generate(&self) -> Option<usize> {
+        self.generate
+    }
+
+    /// The flags of single passes that are given.
+    pub(crate) fn flags_of_passes(&self) -> [(&'static str, bool); 2] {
+        [("--past", self.past.is_some()), ("--head", self.head.is_some())]
     }
 
     /// The flags that are given.

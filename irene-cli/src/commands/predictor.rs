@@ -1,20 +1,23 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
+use irene_devices::Catalogue;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
+use super::Usage;
 use crate::settings;
 
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
-    /// A shipped device profile [default: gtx-1080-ti]
+    /// A device of `irene devices`; `irene predict` takes several with commas between, and one without a measured profile is predicted from
+    /// its data sheet [default: gtx-1080-ti]
     #[arg(long, value_name = "NAME", conflicts_with = "predictor")]
     device: Option<String>,
-    /// The device's profile, by the nodes of the model that were measured there [default: specs]
+    /// What the prediction rests on: the nodes of the model that were measured on the device, or its data sheet [default: specs]
     #[arg(long, value_enum, conflicts_with = "predictor")]
     method: Option<TrackName>,
     /// A predictor file of `irene train` or `irene calibrate`
@@ -28,17 +31,20 @@ enum TrackName {
     Measured,
     /// Latency and driver energy of the primitives; modules and models are inferred
     Primitives,
-    /// Nothing: architecture and input size are enough
+    /// Nothing of the model: architecture and input size are enough
     Specs,
+    /// Nothing at all: `irene predict` takes the device's data sheet
+    DataSheet,
 }
 
 impl TrackName {
-    fn track(self) -> Track {
-        match self {
+    fn track(self) -> Result<Track> {
+        Ok(match self {
             Self::Measured => Track::Measured,
             Self::Primitives => Track::Primitives,
             Self::Specs => Track::Specs,
-        }
+            Self::DataSheet => return Err(Usage("--method data-sheet belongs to `irene predict`".into()).into()),
+        })
     }
 }
 
@@ -49,6 +55,23 @@ pub(crate) struct NamedProfile {
 }
 
 impl PredictorArgs {
+    /// The devices that are asked for, or that of the settings; None where neither says one, or a predictor file is given.
+    pub(crate) fn devices(&self) -> Option<Vec<String>> {
+        let of_settings = || settings::get().device.as_deref().filter(|_| self.predictor.is_none());
+        let names = self.device.as_deref().or_else(of_settings)?;
+        Some(names.split(',').map(|name| name.trim().to_owned()).collect())
+    }
+
+    /// Whether a data sheet is asked for.
+    pub(crate) fn is_of_data_sheet(&self) -> bool {
+        matches!(self.method, Some(TrackName::DataSheet))
+    }
+
+    /// Whether nodes that were measured are asked for.
+    pub(crate) fn asks_for_track(&self) -> bool {
+        self.method.is_some() && !self.is_of_data_sheet()
+    }
+
     /// The predictor that is asked for, or that of the settings, or the usual one.
     pub(crate) fn load(&self) -> Result<NamedProfile> {
         let is_given = self.predictor.is_some() || self.device.is_some() || self.method.is_some();
@@ -57,14 +80,26 @@ impl PredictorArgs {
             return Ok(NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? });
         }
         let name = device(self.device.as_deref());
-        let track = self.method.map_or(Track::Specs, TrackName::track);
-        let profile = DeviceProfile::bundled_for(name, track);
+        let track = self.method.map_or(Ok(Track::Specs), TrackName::track)?;
+        let profile = DeviceProfile::bundled_for(name, track).map_err(|error| with_data_sheet(name, error));
         let profile = if self.device.is_none() {
             profile.context("device of the configuration file (`irene config`)")?
         } else {
             profile?
         };
         Ok(NamedProfile { name: name.to_owned(), profile })
+    }
+}
+
+/// The error of a device without a profile: one with a data sheet is predicted by one command alone.
+fn with_data_sheet(name: &str, error: irene_regress::Error) -> anyhow::Error {
+    match Catalogue::find(name) {
+        Ok(device) => anyhow!(
+            "{} has a data sheet and no measured profile: `irene predict` alone takes it; measured are {}",
+            device.name,
+            DeviceProfile::bundled_names().collect::<Vec<_>>().join(", ")
+        ),
+        Err(_) => error.into(),
     }
 }
 

@@ -30,8 +30,9 @@ fn read(record: &Record, path: &Path) -> Vec<RequestRow> {
         generated,
         ..RequestRow::default()
     };
-    names::assume(&mut row, "model");
-    names::assume(&mut row, "weights");
+    for setting in ["model", "device", "weights"] {
+        names::assume(&mut row, setting);
+    }
     set(&mut row, Figure::EnergyPerRequest, record.number("energy_per_request_j"));
     set(&mut row, Figure::EnergyPerToken, record.number("energy_per_1k_tokens_j").map(|joules| joules * 1e-3));
     set(&mut row, Figure::Power, record.number("avg_power_w"));

@@ -35,7 +35,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         parallel: Parallel { tensor: gpus, ..Parallel::default() },
         ..RequestRow::default()
     };
-    names::set_model(&mut row, record.text(name("model", "Model")));
+    row.model = record.text(name("model", "Model")).map(str::to_owned);
     match engine.as_deref() {
         // Its rows are of llama-bench, whose batch is how many tokens of one prompt it takes at once, and which splits layers over GPUs.
         Some("llama.cpp") => {

@@ -80,7 +80,7 @@ fn set_model(row: &mut RequestRow, record: &Record) {
     row.weights = word.and_then(|word| word.parse().ok());
     let file = record.text("model_filename").and_then(|path| path.rsplit(['/', '\\']).next());
     let stem = file.map(|file| file.strip_suffix(".gguf").unwrap_or(file)).map(without_format);
-    names::set_model(row, stem.or(Some(kind).filter(|kind| !kind.is_empty())));
+    row.model = stem.or(Some(kind).filter(|kind| !kind.is_empty())).map(str::to_owned);
     keep(row, record, &["model_filename", "model_type"]);
 }
 

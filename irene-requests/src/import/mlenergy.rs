@@ -53,7 +53,7 @@ fn read_table(record: &Record) -> RequestRow {
         generated: record.positive("avg_out_tokens"),
         ..RequestRow::default()
     };
-    names::set_model(&mut row, record.text("model"));
+    row.model = record.text("model").map(str::to_owned);
     let gpus = record.count("n_gpu");
     let degrees = ["tp", "pp", "ep", "dp"].map(|name| record.count(name).unwrap_or(1));
     set_parallel(&mut row, degrees, gpus);
@@ -85,7 +85,7 @@ fn read_2024(record: &Record, path: &Path) -> RequestRow {
         generated: record.positive("Avg Output Tokens"),
         ..RequestRow::default()
     };
-    names::set_model(&mut row, record.text("Model"));
+    row.model = record.text("Model").map(str::to_owned);
     let degrees = [record.count("TP").unwrap_or(1), record.count("PP").unwrap_or(1), 1, 1];
     set_parallel(&mut row, degrees, None);
     // The folder of the task is two above the file, below the kind of work: `chat/MODEL/bs128.json`.
@@ -124,7 +124,7 @@ fn read_2025(record: &Record) -> Vec<RequestRow> {
                 generated: per_request.zip(energy).map(|(request, token)| request / token),
                 ..RequestRow::default()
             };
-            names::set_model(&mut row, text("model_id"));
+            row.model = text("model_id").map(str::to_owned);
             let degrees = ["tensor", "pipeline", "expert", "data"]
                 .map(|name| one.count(&format!("parallelization.{name}_parallel")).unwrap_or(1));
             set_parallel(&mut row, degrees, one.count("num_gpus"));

@@ -54,7 +54,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         names::assume(&mut row, "data_parallel");
     }
     let known = MODELS.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, id)| *id);
-    names::set_model(&mut row, known.or(Some(name).filter(|name| !name.is_empty())));
+    row.model = known.or(Some(name).filter(|name| !name.is_empty())).map(str::to_owned);
     let power = record.positive("avg_power_w");
     let per = |rate: Option<f64>| power.zip(rate).map(|(watts, rate)| watts / rate);
     set(&mut row, Figure::EnergyPerRequest, record.positive("j_per_sample").or_else(|| per(samples)));

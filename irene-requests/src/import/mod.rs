@@ -20,8 +20,6 @@ use crate::{Error, RequestRow, Result};
 pub const ASSUMED: &str = "assumed";
 /// The column that says what measured the energies.
 pub const METER: &str = "meter";
-/// The column that keeps the name which the input gives the model, where the sheet has that of a model of the same shape.
-pub const SOURCE_MODEL: &str = "source_model";
 
 /// A public format.
 struct Format {

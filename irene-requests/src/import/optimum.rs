@@ -55,7 +55,7 @@ fn row(both: &Record) -> RequestRow {
         parallel: Parallel { tensor: tensor_parallel(both), ..Parallel::default() },
         ..RequestRow::default()
     };
-    names::set_model(&mut row, both.text("config.backend.model"));
+    row.model = both.text("config.backend.model").map(str::to_owned);
     set_times(&mut row, both);
     set_energies(&mut row, both);
     keep(&mut row, both, &["config.environment.transformers_version", "config.environment.optimum_benchmark_version"]);

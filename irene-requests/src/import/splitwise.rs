@@ -40,7 +40,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     };
     let model =
         record.text("model").map(|model| if model == "llama2-70b" { "meta-llama/Llama-2-70b-hf" } else { model });
-    names::set_model(&mut row, model);
+    row.model = model.map(str::to_owned);
     let (first, each) = (seconds("prompt_time"), seconds("token_time"));
     set(&mut row, Figure::Ttft, first);
     set(&mut row, Figure::Itl, each);

@@ -41,7 +41,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
         },
         ..RequestRow::default()
     };
-    names::set_model(&mut row, record.text("model_id"));
+    row.model = record.text("model_id").map(str::to_owned);
     set(&mut row, Figure::Ttft, seconds("mean_ttft_ms"));
     set(&mut row, Figure::Itl, seconds("mean_tpot_ms").or_else(|| seconds("mean_itl_ms")));
     set(&mut row, Figure::Latency, seconds("mean_e2el_ms"));

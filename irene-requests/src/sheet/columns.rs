@@ -4,7 +4,7 @@ use super::Figure;
 
 /// What a known column holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Model,
     Device,
     Engine,
@@ -24,16 +24,16 @@ pub(super) enum Column {
 
 /// Which of a figure's three columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     Value,
     Low,
     High,
 }
 
 impl Bound {
-    pub(super) const ALL: [Self; 3] = [Self::Value, Self::Low, Self::High];
+    pub(crate) const ALL: [Self; 3] = [Self::Value, Self::Low, Self::High];
 
-    pub(super) fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Value => "",
             Self::Low => "_low",
@@ -43,7 +43,7 @@ impl Bound {
 }
 
 /// The settings' columns in the order in which they are written, with other spellings of each.
-pub(super) const SETTINGS: [(Column, &str, &[&str]); 14] = [
+pub(crate) const SETTINGS: [(Column, &str, &[&str]); 14] = [
     (Column::Model, "model", &["model_id", "model_name"]),
     (Column::Device, "device", &["accelerator", "gpu", "hardware"]),
     (Column::Engine, "engine", &["backend", "framework"]),
@@ -96,16 +96,16 @@ const UNITS: [(&str, &str, f64); 13] = [
 
 /// A column that was recognised.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Found {
-    pub(super) column: Column,
+pub(crate) struct Found {
+    pub(crate) column: Column,
     /// What a cell is multiplied by.
-    pub(super) factor: f64,
+    pub(crate) factor: f64,
     /// Whether it has the sheet's own title.
     is_own: bool,
 }
 
 /// What a title says; None for a further column.
-pub(super) fn find(title: &str) -> Option<Found> {
+pub(crate) fn find(title: &str) -> Option<Found> {
     let title = title.trim().to_lowercase().replace([' ', '-'], "_");
     let setting = SETTINGS.iter().find_map(|&(column, name, others)| {
         let is_own = name == title;

@@ -1,8 +1,8 @@
 //! The sheet: its rows, its columns, reading and writing.
 
-mod columns;
+pub(crate) mod columns;
 mod figures;
-mod read;
+pub(crate) mod read;
 mod row;
 mod write;
 

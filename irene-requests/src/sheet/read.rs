@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use irene_tree::{Kernels, Parallel, UnknownFormat};
 
@@ -26,29 +26,40 @@ pub struct RequestReader<R> {
     is_over: bool,
 }
 
-impl RequestReader<std::io::Cursor<Vec<u8>>> {
+/// A CSV file whose line of titles has been read.
+pub(crate) struct Opened {
+    pub(crate) titles: Vec<String>,
+    pub(crate) records: csv::ByteRecordsIntoIter<Cursor<Vec<u8>>>,
+    has_decimal_comma: bool,
+}
+
+/// Reads all of an input, and its line of titles.
+pub(crate) fn open(origin: &str, mut input: impl Read) -> Result<Opened> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).map_err(|source| Error::Io { origin: origin.to_owned(), source })?;
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    let separator = separator(&bytes);
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(separator).comment(Some(b'#')).flexible(true);
+    let mut reader = builder.from_reader(Cursor::new(bytes));
+    let fault = |error: csv::Error| Error::Titles { origin: origin.to_owned(), reason: error.to_string() };
+    let titles = reader.headers().map_err(fault)?.iter().map(|title| title.trim().to_owned()).collect();
+    Ok(Opened { titles, records: reader.into_byte_records(), has_decimal_comma: separator != b',' })
+}
+
+impl RequestReader<Cursor<Vec<u8>>> {
     /// Reads all of the input and its line of titles; the origin is its name in errors.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Titles`] if the first line is not that of a sheet.
-    pub fn new(origin: impl Into<String>, mut input: impl Read) -> Result<Self> {
+    pub fn new(origin: impl Into<String>, input: impl Read) -> Result<Self> {
         let origin = origin.into();
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).map_err(|source| Error::Io { origin: origin.clone(), source })?;
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        if bytes.starts_with(BYTE_ORDER_MARK) {
-            bytes.drain(..BYTE_ORDER_MARK.len());
-        }
-        let separator = separator(&bytes);
-        let mut builder = csv::ReaderBuilder::new();
-        builder.delimiter(separator).comment(Some(b'#')).flexible(true);
-        let mut reader = builder.from_reader(std::io::Cursor::new(bytes));
-        let fault = |reason: String| Error::Titles { origin: origin.clone(), reason };
-        let titles = reader.headers().map_err(|error| fault(error.to_string()))?;
-        let titles: Vec<String> = titles.iter().map(|title| title.trim().to_owned()).collect();
-        let columns = recognise(&titles).map_err(fault)?;
-        let has_decimal_comma = separator != b',';
-        Ok(Self { origin, records: reader.into_byte_records(), titles, columns, has_decimal_comma, is_over: false })
+        let Opened { titles, records, has_decimal_comma } = open(&origin, input)?;
+        let columns = recognise(&titles).map_err(|reason| Error::Titles { origin: origin.clone(), reason })?;
+        Ok(Self { origin, records, titles, columns, has_decimal_comma, is_over: false })
     }
 }
 
@@ -65,6 +76,13 @@ impl<R: Read> Iterator for RequestReader<R> {
     type Item = Result<RequestRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_row().map(|(row, fault)| fault.map_or(Ok(row), Err))
+    }
+}
+
+impl<R: Read> RequestReader<R> {
+    /// The next row as far as it can be read, and its fault if it has one.
+    pub fn next_row(&mut self) -> Option<(RequestRow, Option<Error>)> {
         loop {
             if self.is_over {
                 return None;
@@ -76,7 +94,8 @@ impl<R: Read> Iterator for RequestReader<R> {
                     // The input itself has ended.
                     self.is_over = true;
                     let line = error.position().map_or(1, csv::Position::line);
-                    Err(self.fault(line, "", error.to_string()))
+                    let row = RequestRow { line, ..RequestRow::default() };
+                    (row, Some(self.fault(line, "", error.to_string())))
                 }
             });
         }
@@ -93,26 +112,33 @@ impl<R> RequestReader<R> {
         Error::Row { origin: self.origin.clone(), line, column: column.to_owned(), reason }
     }
 
-    fn row(&self, record: &csv::ByteRecord) -> Result<RequestRow> {
+    /// A row without the cells that cannot be read, and the first fault.
+    fn row(&self, record: &csv::ByteRecord) -> (RequestRow, Option<Error>) {
         let line = record.position().map_or(1, csv::Position::line);
         let (cells, titles) = (record.len(), self.titles.len());
-        if cells != titles {
+        let mut fault = (cells != titles).then(|| {
             let reason = format!(
                 "it has {cells} cells where the first line has {titles}: add or remove some, or put a cell with a separator into quotes"
             );
-            return Err(self.fault(line, "", reason));
-        }
+            self.fault(line, "", reason)
+        });
         let mut row = RequestRow { line, ..RequestRow::default() };
         for ((cell, title), found) in record.iter().zip(&self.titles).zip(&self.columns) {
-            let fault = |reason| self.fault(line, title, reason);
-            let cell = std::str::from_utf8(cell).map_err(|_| fault("is not UTF-8: save the file in UTF-8".into()))?;
-            match found {
-                None => row.further.push((title.clone(), cell.to_owned())),
-                Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
-                Some(found) => self.set(&mut row, *found, cell.trim()).map_err(fault)?,
+            if let Err(reason) = self.cell(&mut row, cell, title, *found) {
+                fault.get_or_insert_with(|| self.fault(line, title, reason));
             }
         }
-        Ok(row)
+        (row, fault)
+    }
+
+    fn cell(&self, row: &mut RequestRow, cell: &[u8], title: &str, found: Option<Found>) -> Result<(), String> {
+        let cell = std::str::from_utf8(cell).map_err(|_| "is not UTF-8: save the file in UTF-8")?;
+        match found {
+            None => row.further.push((title.to_owned(), cell.to_owned())),
+            Some(_) if ABSENT.contains(&cell.trim().to_lowercase().as_str()) => {}
+            Some(found) => self.set(row, found, cell.trim())?,
+        }
+        Ok(())
     }
 
     fn set(&self, row: &mut RequestRow, Found { column, factor, .. }: Found, cell: &str) -> Result<(), String> {

@@ -13,20 +13,30 @@ use super::trees::count;
 use crate::output;
 
 mod csv;
+mod public;
 
 const EXAMPLE: &str = "Example:\n  irene import irene-csv datasets/device_1 -o device_1.jsonl";
 
 const EXAMPLES: &str = "Examples:
+  irene import mlenergy.csv -o requests.csv
+  irene import results/*.json --device l4 --engine vllm-0.11 -o requests.csv
+  irene import llama-bench.json --model llama-3.1-8b -o requests.csv
   irene import irene-csv datasets/device_1 -o device_1.jsonl
   irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
       -o runs.jsonl";
 
-/// Turns measurements in other layouts into trees
+/// Turns public measurements into a request sheet, or measurements of nodes into trees
+///
+/// Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf Inference with power (tables, or the folder of
+/// a run with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench, the JSON of vLLM's serving benchmark, of optimum-benchmark and of
+/// llama-bench, Splitwise, EcoCompute. A setting that the input does not say is absent, or assumed and named in the column `assumed`.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    public: public::SheetArgs,
     #[command(subcommand)]
-    layout: Layout,
+    layout: Option<Layout>,
 }
 
 #[derive(Subcommand)]
@@ -45,8 +55,9 @@ enum Layout {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (dir, output) = match &args.layout {
-        Layout::Csv(args) => return csv::run(args),
-        Layout::IreneCsv { dir, output } => (dir, output),
+        None => return public::run(&args.public),
+        Some(Layout::Csv(args)) => return csv::run(args),
+        Some(Layout::IreneCsv { dir, output }) => (dir, output),
     };
     let (trees, left_out) = read_irene_csv(dir)?;
     output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;

@@ -1,7 +1,10 @@
-//! `irene predict`: one tree in full, or a row for each of several settings.
+//! `irene predict`: one tree or one forecast in full, or a row for each of several settings.
 
+mod forecasts;
 mod one;
 mod rows;
+mod service;
+mod sheet;
 
 use std::path::Path;
 
@@ -16,37 +19,44 @@ use super::text::TextArgs;
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
+    predict::service::ServiceArgs,
     predictor::{NamedProfile, PredictorArgs},
     refuse,
     trees::{self, Completion},
 };
 use crate::{input, output, settings, sheet::Format};
 
-/// Predicts the energy of every node of a model at a size, or of trees with measured features
+/// Predicts the energy of every node of a model at a size, or of trees with measured features; or what requests take on a device
 ///
-/// Several models, or several sizes, give a row each; --depth shows their trees.
+/// A device that is known by its data sheet answers for requests: --prompt, --generate, and --sequences, --concurrency or --rate. Several
+/// models, devices or sizes give a row each; --depth shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
   irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
+  irene predict Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 64
+  irene predict Llama-3.1-8B --device h100-sxm,l4,rtx-4090 --prompt 512 --generate 256 --rate 2
   irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
   irene predict ./my-bert --text 'The cat sat on the mat.'
+  irene predict requests.csv --device h100-sxm -o predicted.csv
   irene predict measured.jsonl
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
   irene predict - -b 8 -s 128 < my-bert/config.json")]
 pub(crate) struct Args {
-    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; - reads either from
-    /// the standard input
+    /// Models, each a built-in name or a path to a config.json, its directory or a GGUF file; or .jsonl files of measured trees; or .csv sheets of
+    /// requests; - reads a config or trees from the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
     #[command(flatten)]
     sizes: SizesArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
     #[command(flatten)]
     parallel: ParallelArgs,
     #[cfg(feature = "text")]
@@ -136,9 +146,16 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(&args.subjects)?;
+    if args.subjects.iter().any(|subject| sheet::is_sheet(subject)) {
+        return sheet::run(args);
+    }
     let are_trees = are_trees(args)?;
+    if !are_trees && let Some(devices) = service::devices(args)? {
+        return forecasts::run(args, service::rows(args, &devices)?);
+    }
     let format = args.output.format(are_trees.then_some(TreeFormat::Json));
     args.check(format)?;
+    refuse(true, "a model on a device", &args.service.flags())?;
     let predictor = args.predictor.load()?;
     let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
     let subject = Subject { predictor: &predictor, subjects };
@@ -187,16 +204,24 @@ fn text(args: &Args, subject: &Subject<'_>, format: TreeFormat) -> Result<String
         (TreeFormat::Csv, Some(tree)) if count == 1 => render::csv(&tree),
         (TreeFormat::Csv, _) => rows.printed(Format::Csv),
         (TreeFormat::Json, _) => rows.printed(Format::Json),
-        (TreeFormat::Dot | TreeFormat::Folded, first) if !is_one(&first) => {
-            return Err(Usage("--format dot and folded show one tree; ask for one size of one model".into()).into());
-        }
-        (TreeFormat::Dot, first) => first.map_or_else(String::new, |tree| {
-            render::dot(&if args.unfolds() { tree } else { tree.layers_folded() }, Quantity::PredictedEnergy)
-        }),
-        (TreeFormat::Folded, first) => {
-            first.map_or_else(String::new, |tree| render::folded(&tree, Quantity::PredictedEnergy))
+        (TreeFormat::Dot | TreeFormat::Folded, first) if !is_one(&first) => return Err(not_one_tree()),
+        (TreeFormat::Dot | TreeFormat::Folded, first) => {
+            first.map_or_else(String::new, |tree| drawn(args, &tree, format))
         }
     })
+}
+
+fn not_one_tree() -> anyhow::Error {
+    Usage("--format dot and folded show one tree; ask for one size of one model".into()).into()
+}
+
+/// A tree as a drawing program takes it.
+fn drawn(args: &Args, tree: &Tree, format: TreeFormat) -> String {
+    match format {
+        TreeFormat::Dot if args.unfolds() => render::dot(tree, Quantity::PredictedEnergy),
+        TreeFormat::Dot => render::dot(&tree.layers_folded(), Quantity::PredictedEnergy),
+        _ => render::folded(tree, Quantity::PredictedEnergy),
+    }
 }
 
 /// Whether the arguments are files of trees, not models.

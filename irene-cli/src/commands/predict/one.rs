@@ -41,15 +41,20 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
         writeln!(out, "{note}")?;
     }
     out.push('\n');
-    let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
-    out += &output::styled(&folded, &table(args, &folded).fitted(width()));
-    out += output::legend_of_folding(&folded, tree, args.depth);
+    out += &nodes(args, tree);
     if !tree.root().marks.is_empty() {
         out += &legend(predictor, tree);
     }
     out += &bottleneck_table(args, tree);
-    out += &cost(args, tree);
+    out += &cost(args, &[("requests", request_energy(tree)), ("runs", run_energy(tree))]);
     Ok(out)
+}
+
+/// The table of nodes.
+pub(super) fn nodes(args: &Args, tree: &Tree) -> String {
+    let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
+    let table = output::styled(&folded, &table(args, &folded).fitted(width()));
+    table + output::legend_of_folding(&folded, tree, args.depth)
 }
 
 /// The interval, latency and power of the whole.
@@ -103,7 +108,7 @@ fn legend(predictor: &NamedProfile, tree: &Tree) -> String {
     out
 }
 
-fn bottleneck_table(args: &Args, tree: &Tree) -> String {
+pub(super) fn bottleneck_table(args: &Args, tree: &Tree) -> String {
     let headings =
         [Heading::left("where it goes"), Heading::right("nodes"), Heading::right("energy"), Heading::right("share")];
     let mut grid = Grid::new(headings);
@@ -118,15 +123,15 @@ fn bottleneck_table(args: &Args, tree: &Tree) -> String {
     format!("\n{}", grid.text(width()))
 }
 
-/// The energy and cost of a million requests and a million runs.
-fn cost(args: &Args, tree: &Tree) -> String {
+/// The energy and cost of a million of each, by the joules of one.
+pub(super) fn cost(args: &Args, each: &[(&str, f64)]) -> String {
     let price = args.price_per_kwh();
-    let line = |what: &str, joules: f64| {
-        let kwh = kwh_per_million(joules);
+    let line = |(what, joules): &(&str, f64)| {
+        let kwh = kwh_per_million(*joules);
         let emissions = args.grid_intensity().map(|grams| format!(", {:.3} kg CO2e", kwh * grams / 1000.0));
         format!("a million {what}: {kwh:.3} kWh, {:.3} USD{}\n", kwh * price, emissions.unwrap_or_default())
     };
     let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
-    let (requests, runs) = (line("requests", request_energy(tree)), line("runs", run_energy(tree)));
-    format!("\n{requests}{runs}at {price} USD/kWh{grid}\n")
+    let lines: String = each.iter().map(line).collect();
+    format!("\n{lines}at {price} USD/kWh{grid}\n")
 }

@@ -1,3 +1,5 @@
+mod sheets;
+
 use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
@@ -8,20 +10,30 @@ use irene_tree::{
 };
 use serde_json::{Map, Value, json};
 
-use super::FormatArgs;
+use super::{FormatArgs, refuse};
 use crate::{
-    output,
+    input, output,
     sheet::{Cell, Field, Format, Sheet},
 };
 
-/// Holds predicted trees against the truth: percentage errors by level and instance type, and their distribution
+/// Holds predictions against measurements: percentage errors of trees by level and instance type, of sheets by device, model and engine
+///
+/// Two files of trees are compared node by node. Two sheets, of requests or of operations, are compared row by row: rows are matched by their
+/// order if their settings are the same, otherwise by the settings. Every figure that both have is compared; units follow from the titles.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  irene evaluate device_1.jsonl predicted.jsonl")]
+#[command(after_help = "Examples:
+  irene evaluate device_1.jsonl predicted.jsonl
+  irene evaluate requests.csv predicted.csv
+  irene evaluate operations.csv predicted.csv --by op,device --format json")]
 pub(crate) struct Args {
-    /// Trees with ground truth
+    /// Trees with ground truth, or a sheet with measured figures
     truth: PathBuf,
-    /// The same trees with predicted energies
+    /// The same trees with predicted energies, or the sheet with predicted figures
     predicted: PathBuf,
+    /// Columns of a sheet, separated by commas: the errors are also given for the rows of each of their values [default: op, device,
+    /// model, engine, as far as the sheet has them]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    by: Option<Vec<String>>,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -30,6 +42,19 @@ pub(crate) struct Args {
 const STEPS: [f64; 9] = [0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    match (input::holds_trees(&args.truth)?, input::holds_trees(&args.predicted)?) {
+        (false, false) => return sheets::run(args),
+        (true, true) => {}
+        (of_truth, _) => {
+            let [trees, sheet] = if of_truth { [&args.truth, &args.predicted] } else { [&args.predicted, &args.truth] };
+            anyhow::bail!(
+                "{} holds trees and {} does not: give two files of trees or two sheets",
+                trees.display(),
+                sheet.display()
+            );
+        }
+    }
+    refuse(args.by.is_some(), "sheets", &[("--by", true)])?;
     let truth = super::trees::read(&args.truth)?;
     let predicted = super::trees::read(&args.predicted)?;
     let evaluation = irene_regress::evaluate(&truth, &predicted)?;

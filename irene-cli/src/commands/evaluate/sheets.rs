@@ -1,0 +1,95 @@
+//! Two sheets, row by row.
+
+use std::{fmt::Write, path::Path};
+
+use anyhow::Result;
+use irene_requests::{Comparison, Group, Table, compare};
+use irene_tree::render::{Grid, Heading};
+use serde_json::{Map, Value, json};
+
+use super::Args;
+use crate::{
+    commands::trees::count,
+    input, output,
+    sheet::{Cell, Field, Format, Sheet},
+};
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let (truth, predicted) = (read(&args.truth)?, read(&args.predicted)?);
+    let found = compare(&truth, &predicted, args.by.as_deref())?;
+    if let Some((rows, line)) = found.unpredicted {
+        let of = count(found.rows, "row");
+        output::tell(&format!("{}: {rows} of {of} have no prediction; the first is line {line}", args.truth.display()));
+    }
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&found)?),
+        Format::Json => output::print(&output::json(json(&found))),
+        Format::Csv => output::print(&rows(&found).csv()),
+    }
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let (name, reader) = input::open(path)?;
+    Ok(Table::read(name, reader)?)
+}
+
+fn text(found: &Comparison) -> Result<String> {
+    let titles = ["rows", "median", "mean", "90%", "in interval"].map(Heading::right);
+    let mut grid = Grid::new([Heading::left("absolute percentage error")].into_iter().chain(titles));
+    let figure = |figure: Option<f64>| figure.map_or_else(String::new, |figure| format!("{figure:.2}"));
+    for group in &found.groups {
+        let name =
+            group.by.as_ref().map_or_else(|| group.figure.clone(), |(column, value)| format!("  {column} {value}"));
+        let [median, mean, most] = [group.median(), group.mean(), group.p90()].map(figure);
+        let inside = group.coverage().map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
+        grid.row([name, group.count().to_string(), median, mean, most, inside]);
+    }
+    let mut out = grid.text(output::width());
+    if let Some(tau) = found.rank() {
+        let models = count(found.ranks.len(), "model");
+        writeln!(
+            out,
+            "\nKendall's rank correlation of energy_per_token_j over the configurations of a model: {tau:.3} (mean over {models})"
+        )?;
+    }
+    Ok(out)
+}
+
+fn rows(found: &Comparison) -> Sheet {
+    let words = ["figure", "by", "value"].map(|name| Field::word(name, ""));
+    let percent = ["median", "mean", "p90", "inside"].map(|name| Field::figure(name, "", "%"));
+    let mut sheet = Sheet::new(words.into_iter().chain([Field::figure("rows", "", "")]).chain(percent));
+    for group in &found.groups {
+        let (column, value) = group.by.clone().unzip();
+        let figures = [group.median(), group.mean(), group.p90(), group.coverage().map(|share| 100.0 * share)];
+        let names: [Cell; 4] = [group.figure.as_str().into(), column.into(), value.into(), group.count().into()];
+        sheet.row(names.into_iter().chain(figures.map(Cell::from)));
+    }
+    sheet
+}
+
+fn json(found: &Comparison) -> Map<String, Value> {
+    let group = |group: &Group| {
+        let (by, value) = group.by.clone().unzip();
+        json!({
+            "figure": group.figure,
+            "by": by,
+            "value": value,
+            "rows": group.count(),
+            "median": group.median(),
+            "mean": group.mean(),
+            "p90": group.p90(),
+            "coverage": group.coverage(),
+        })
+    };
+    let ranks: Vec<Value> =
+        found.ranks.iter().map(|rank| json!({"model": rank.model, "rows": rank.count, "kendall": rank.tau})).collect();
+    let unpredicted = found.unpredicted.map_or(0, |(rows, _)| rows);
+    let fields = json!({
+        "rows": found.rows,
+        "unpredicted": unpredicted,
+        "errors": found.groups.iter().map(group).collect::<Vec<_>>(),
+        "rank_correlation": {"mean": found.rank(), "by_model": ranks},
+    });
+    if let Value::Object(fields) = fields { fields } else { Map::new() }
+}

@@ -1,0 +1,170 @@
+//! Public measurements, read as a request sheet.
+
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use irene_devices::{Catalogue, Engine};
+use irene_models::ModelSpec;
+use irene_requests::{ASSUMED, Imported, RequestRow};
+use irene_tree::Format;
+
+use crate::{
+    commands::{Exit, Usage, gpus, trees::count},
+    input, output,
+};
+
+#[derive(clap::Args)]
+pub(super) struct SheetArgs {
+    /// Files of one or more public formats, or folders of MLPerf runs; `-` is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The request sheet to write; `-` is standard output
+    #[arg(short, long, value_name = "OUT.csv", required = true)]
+    output: Option<PathBuf>,
+    /// The model of all rows, in place of what the files say: a built-in name or a path
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// The device of all rows, in place of what the files say (`irene devices`)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// The engine of all rows, in place of what the files say
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Format of the weights in all rows, in place of what the files say
+    #[arg(long, value_name = "FORMAT")]
+    weights: Option<Format>,
+    /// Tokens of a prompt in all rows, in place of what the files say or what is assumed
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    prompt: Option<f64>,
+    /// GPUs that share every layer in all rows, in place of what the files say
+    #[arg(long, value_name = "GPUS", value_parser = gpus)]
+    tensor_parallel: Option<usize>,
+}
+
+fn tokens(text: &str) -> Result<f64, String> {
+    let tokens = text.parse().ok().filter(|tokens: &f64| tokens.is_finite() && *tokens >= 0.0);
+    tokens.ok_or_else(|| "expected a number of tokens of at least 0".into())
+}
+
+/// Parts that could not be read and are named.
+const SHOWN: usize = 3;
+
+pub(super) fn run(args: &SheetArgs) -> Result<()> {
+    let output = args.output.as_deref().ok_or_else(|| Usage("no file to write: give -o OUT.csv".into()))?;
+    let given = Given::of(args)?;
+    let mut rows = Vec::new();
+    let mut left_out = Vec::new();
+    for path in &args.files {
+        let Imported { format, rows: found, left_out: faults } = read(path)?;
+        output::tell(&format!("{}: {} of {format}", path.display(), count(found.len(), "row")));
+        rows.extend(found);
+        left_out.extend(faults);
+    }
+    rows.iter_mut().for_each(|row| given.set(row));
+    anyhow::ensure!(!rows.is_empty(), "no row could be read{}", first(&left_out));
+    output::write(Some(output), |writer| Ok(irene_requests::write(writer, &rows)?))?;
+    output::tell(&format!("{} written to {}", count(rows.len(), "row"), output.display()));
+    tell_what_lacks(&rows);
+    for fault in left_out.iter().take(SHOWN) {
+        output::tell(&format!("left out: {fault}"));
+    }
+    if left_out.len() > SHOWN {
+        output::tell(&format!("left out: {} more", left_out.len() - SHOWN));
+    }
+    if left_out.is_empty() { Ok(()) } else { Err(Exit::with(1)) }
+}
+
+fn first(faults: &[irene_requests::Error]) -> String {
+    faults.first().map_or_else(String::new, |fault| format!(": {fault}"))
+}
+
+fn read(path: &Path) -> Result<Imported> {
+    if !input::is_standard(path) {
+        return Ok(irene_requests::import(path)?);
+    }
+    let (name, mut reader) = input::open(path)?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).with_context(|| name.clone())?;
+    Ok(irene_requests::import_bytes(&name, &bytes, path)?)
+}
+
+/// What the flags say of all rows.
+struct Given<'a> {
+    args: &'a SheetArgs,
+    device: Option<String>,
+    engine: Option<String>,
+}
+
+impl<'a> Given<'a> {
+    fn of(args: &'a SheetArgs) -> Result<Self> {
+        let device = args.device.as_deref().map(|name| Catalogue::find(name).map(|device| device.name)).transpose()?;
+        if let Some(name) = &args.engine {
+            Engine::find(name)?;
+        }
+        Ok(Self { args, device, engine: args.engine.clone() })
+    }
+
+    fn set(&self, row: &mut RequestRow) {
+        let SheetArgs { model, weights, prompt, tensor_parallel, .. } = self.args;
+        let mut said = Vec::new();
+        let mut is_said = |name: &'static str, is_given: bool| {
+            if is_given {
+                said.push(name)
+            }
+        };
+        is_said("model", model.is_some());
+        is_said("device", self.device.is_some());
+        is_said("engine", self.engine.is_some());
+        is_said("weights", weights.is_some());
+        is_said("prompt", prompt.is_some());
+        is_said("tensor_parallel", tensor_parallel.is_some());
+        row.model = model.clone().or_else(|| row.model.take());
+        row.device = self.device.clone().or_else(|| row.device.take());
+        row.engine = self.engine.clone().or_else(|| row.engine.take());
+        row.weights = weights.or(row.weights);
+        row.prompt = prompt.or(row.prompt);
+        row.parallel.tensor = tensor_parallel.unwrap_or(row.parallel.tensor);
+        // A setting that is given is assumed no more.
+        if let Some(assumed) = row.further(ASSUMED) {
+            let left: Vec<&str> = assumed.split(' ').filter(|name| !said.contains(name)).collect();
+            let left = left.join(" ");
+            row.set_further(ASSUMED, left);
+        }
+    }
+}
+
+/// Says which settings rows lack or have by assumption, and which models have no built-in shape.
+fn tell_what_lacks(rows: &[RequestRow]) {
+    let lacking = |is_absent: fn(&RequestRow) -> bool| rows.iter().filter(|row| is_absent(row)).count();
+    let absent: [(&str, usize); 6] = [
+        ("model", lacking(|row| row.model.is_none())),
+        ("device", lacking(|row| row.device.is_none())),
+        ("engine", lacking(|row| row.engine.is_none())),
+        ("prompt", lacking(|row| row.prompt.is_none())),
+        ("generated", lacking(|row| row.generated.is_none())),
+        ("load (sequences, concurrency or rate)", lacking(|row| row.load.is_none())),
+    ];
+    let said: Vec<String> = absent
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, rows)| format!("{name} in {}", count(*rows, "row")))
+        .collect();
+    if !said.is_empty() {
+        output::tell(&format!("not said by the input: {}", said.join(", ")));
+    }
+    let assumed: BTreeSet<&str> =
+        rows.iter().filter_map(|row| row.further(ASSUMED)).flat_map(str::split_whitespace).collect();
+    if !assumed.is_empty() {
+        let assumed: Vec<&str> = assumed.into_iter().collect();
+        output::tell(&format!("assumed, as the column `{ASSUMED}` says: {}", assumed.join(", ")));
+    }
+    let models: BTreeSet<&str> = rows.iter().filter_map(|row| row.model.as_deref()).collect();
+    let unknown: Vec<&str> = models.into_iter().filter(|name| ModelSpec::builtin(name).is_none()).collect();
+    if !unknown.is_empty() {
+        output::tell(&format!("kept by name, as no built-in model has it: {}", unknown.join(", ")));
+    }
+}

@@ -1,0 +1,311 @@
+//! Forecasts from data sheets, for people and for programs.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use irene_predict::{FROM_DATA_SHEET, Law, Load, Note, Part, Setting};
+use irene_regress::{CONFIDENCE, kwh_per_million};
+use irene_requests::{Figure, RequestRow};
+use irene_tree::{
+    Tree, jsonl,
+    render::{self, Grid, Heading},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Args, TreeFormat, drawn, not_one_tree, one,
+    service::{self, Answer},
+};
+use crate::{
+    commands::Exit,
+    output::{self, width},
+    sheet::{Cell, Field, Sheet},
+};
+
+/// Forecasts the rows of the command line, and prints them.
+pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
+    let format = args.output.format(None);
+    let law = Law::shipped();
+    let (answers, lacking) = service::answers(args, rows, &law)?;
+    if answers.is_empty() {
+        return Err(Exit::with(1));
+    }
+    print(args, &answers, format, &law)?;
+    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+}
+
+fn print(args: &Args, answers: &[Answer], format: TreeFormat, law: &Law) -> Result<()> {
+    let text = match (answers, format) {
+        ([one], TreeFormat::Text) => text(args, one, law)?,
+        (several, TreeFormat::Text) if args.shows_each() => {
+            several.iter().map(|one| text(args, one, law)).collect::<Result<Vec<_>>>()?.join("\n")
+        }
+        (several, TreeFormat::Text) => format!("{FROM_DATA_SHEET}\n\n{}", table(args, several)),
+        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one, law)?) + "\n",
+        (several, TreeFormat::Json) => {
+            let settings = several.iter().map(|answer| object(args, answer)).collect();
+            output::json(Map::from_iter([("settings".to_owned(), settings)]))
+        }
+        (several, TreeFormat::Csv) => {
+            let rows: Vec<RequestRow> = several.iter().map(|answer| answer.row.clone()).collect();
+            return output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?));
+        }
+        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one, law)?, format),
+        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
+    };
+    match format {
+        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
+        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
+    }
+}
+
+/// Each figure, in words and with its unit.
+fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
+    match figure {
+        Figure::EnergyPerRequest => ("energy of a request", "J"),
+        Figure::EnergyPerToken => ("energy of a generated token", "J"),
+        Figure::Power => ("mean power", "W"),
+        Figure::Ttft => ("time to the first token", "s"),
+        Figure::Itl => ("time between tokens", "s"),
+        Figure::Latency if matches!(load, Load::Sequences(_)) => ("time of the batch", "s"),
+        Figure::Latency => ("time of a request", "s"),
+        _ => ("generated tokens a second", ""),
+    }
+}
+
+/// One forecast in full.
+pub(super) fn text(args: &Args, answer: &Answer, law: &Law) -> Result<String> {
+    let Answer { row, setting, forecast } = answer;
+    let request = &setting.request;
+    let mut out = format!(
+        "{} in {} on {} with {}: {FROM_DATA_SHEET}\n{}\n\n{}",
+        setting.spec.name(),
+        request.precision,
+        devices(setting),
+        setting.engine.name,
+        asked(answer),
+        figures(row, request.load),
+    );
+    let part = |what: &str, part: &Part| {
+        format!("{what}: {} and {}", render::si(part.joules, "J"), render::si(part.seconds, "s"))
+    };
+    let parts =
+        [Some(part("prompt", &forecast.prompt)), forecast.token.as_ref().map(|token| part("each token", token))];
+    writeln!(out, "\n{}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))?;
+    out += &memory(answer);
+    for note in &forecast.notes {
+        writeln!(out, "{note}")?;
+    }
+    let tree = setting.tree(forecast, law, args.math)?;
+    writeln!(out, "\n{}", of_tree(answer))?;
+    out += &one::nodes(args, &tree);
+    out += &one::bottleneck_table(args, &tree);
+    out += &cost(args, row);
+    Ok(out)
+}
+
+/// `4 x h100-sxm limited to 400 W`.
+fn devices(setting: &Setting) -> String {
+    let (device, parallel) = (&setting.device, setting.request.parallel);
+    let limit = device.power_limit_w.map_or_else(String::new, |watts| format!(" limited to {watts} W"));
+    let count = if parallel.is_single() { String::new() } else { format!("{} x ", parallel.gpus()) };
+    format!("{count}{}{limit}", device.name)
+}
+
+/// What is asked for, in words.
+fn asked(answer: &Answer) -> String {
+    let request = &answer.setting.request;
+    let load = match request.load {
+        Load::Sequences(sequences) => format!("a batch of {sequences}"),
+        Load::Concurrency(running) => format!("{running} at once"),
+        Load::Rate(rate) => format!("{rate} a second arrive, {:.1} at once", answer.forecast.running),
+    };
+    match request.generated {
+        0 => format!("sequences of {} tokens, {load}", request.prompt),
+        generated => format!("prompts of {} tokens, {generated} generated, {load}", request.prompt),
+    }
+}
+
+fn figures(row: &RequestRow, load: Load) -> String {
+    let has_interval = !row.low.is_empty();
+    let interval = format!("{}% interval", 100.0 * CONFIDENCE);
+    let mut headings = vec![Heading::left(""), Heading::right("")];
+    headings.extend(has_interval.then(|| Heading::right(&interval)));
+    let mut grid = Grid::new(headings);
+    for figure in Figure::ALL {
+        let Some(value) = row.figures.get(figure) else { continue };
+        let (name, unit) = named(figure, load);
+        let mut cells = vec![name.to_owned(), render::in_unit(value, unit)];
+        let ends = row.low.get(figure).zip(row.high.get(figure));
+        cells.extend(has_interval.then(|| ends.map_or_else(String::new, |(low, high)| range(low, high, unit))));
+        grid.row(cells);
+    }
+    grid.text(width())
+}
+
+fn range(low: f64, high: f64, unit: &str) -> String {
+    if unit.is_empty() {
+        format!("{} to {}", render::in_unit(low, ""), render::in_unit(high, ""))
+    } else {
+        render::range(low, high, unit)
+    }
+}
+
+fn memory(answer: &Answer) -> String {
+    let memory = &answer.forecast.memory;
+    let bytes = render::bytes;
+    let cache = (memory.cache > 0.0).then(|| format!("cache {}, ", bytes(memory.cache))).unwrap_or_default();
+    format!(
+        "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {}; room for {} sequences\n",
+        if answer.setting.request.parallel.is_single() { "the device" } else { "each GPU" },
+        bytes(memory.weights),
+        bytes(memory.activations),
+        bytes(memory.workspace),
+        bytes(memory.total()),
+        bytes(memory.card),
+        memory.most_sequences,
+    )
+}
+
+/// What the energies of the tree are of.
+fn of_tree(answer: &Answer) -> String {
+    let requests = answer.forecast.requests();
+    let requests = if requests.fract() == 0.0 { format!("{requests}") } else { format!("{requests:.1}") };
+    match answer.setting.request.load {
+        _ if requests == "1" => "where it goes:".into(),
+        Load::Sequences(_) => format!("where it goes, of {requests} requests:"),
+        _ => format!("where it goes, of {requests} requests that run at once:"),
+    }
+}
+
+/// The energy and cost of a million tokens, or requests where none are generated.
+fn cost(args: &Args, row: &RequestRow) -> String {
+    let (what, joules) = match (row.figures.energy_per_token_j, row.figures.energy_per_request_j) {
+        (Some(joules), _) => ("generated tokens", joules),
+        (None, joules) => ("requests", joules.unwrap_or(f64::NAN)),
+    };
+    one::cost(args, &[(what, joules)])
+}
+
+/// The fields of a forecast, for programs.
+pub(super) fn object(args: &Args, answer: &Answer) -> Value {
+    let Answer { row, setting, forecast } = answer;
+    let (request, memory) = (&setting.request, &forecast.memory);
+    let mut object = Map::new();
+    let mut set = |name: &str, value: Value| {
+        if !value.is_null() {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    set("model", setting.spec.name().into());
+    set("device", setting.device.name.as_str().into());
+    set("engine", setting.engine.name.into());
+    set("precision", json!(request.precision));
+    set("kernels", request.kernels.name().into());
+    match request.load {
+        Load::Sequences(sequences) => set("sequences", sequences.into()),
+        Load::Concurrency(running) => set("concurrency", running.into()),
+        Load::Rate(rate) => set("rate", rate.into()),
+    }
+    set("prompt", request.prompt.into());
+    set("generated", request.generated.into());
+    set("parallel", json!(request.parallel));
+    set("power_limit_w", json!(setting.device.power_limit_w));
+    for figure in Figure::ALL {
+        for (suffix, figures) in [("", &row.figures), ("_low", &row.low), ("_high", &row.high)] {
+            set(&format!("{}{suffix}", figure.name()), json!(figures.get(figure)));
+        }
+    }
+    let part = |part: &Part| json!({"energy_j": part.joules, "latency_s": part.seconds});
+    set("prompt_part", part(&forecast.prompt));
+    set("token_part", forecast.token.as_ref().map_or(Value::Null, part));
+    set("running", forecast.running.into());
+    set("waiting", forecast.waiting.into());
+    set(
+        "memory_bytes",
+        json!({
+            "weights": memory.weights, "cache": memory.cache, "activations": memory.activations, "workspace": memory.workspace,
+            "total": memory.total(), "usable": memory.usable, "device": memory.card,
+        }),
+    );
+    set("most_sequences", memory.most_sequences.into());
+    let million = |joules: Option<f64>| joules.map_or(Value::Null, |joules| super::cost(args, joules));
+    set("cost_per_million_tokens", million(row.figures.energy_per_token_j));
+    set(super::COST_OF_REQUESTS, million(row.figures.energy_per_request_j));
+    set("provenance", FROM_DATA_SHEET.into());
+    set("marks", forecast.notes.iter().map(Note::mark).collect());
+    set("notes", forecast.notes.iter().map(ToString::to_string).collect());
+    Value::Object(object)
+}
+
+/// The tree of one forecast, with the forecast in it.
+pub(super) fn tree(args: &Args, answer: &Answer, law: &Law) -> Result<Tree> {
+    let mut tree = answer.setting.tree(&answer.forecast, law, args.math)?;
+    tree.extra.insert("forecast".into(), object(args, answer));
+    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
+    Ok(tree)
+}
+
+/// A row a forecast.
+pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
+    let figure = |title: &str, unit| Field::figure("", title, unit);
+    let mut sheet = Sheet::new([
+        Field::word("", "model"),
+        Field::word("", "device"),
+        Field::word("", "engine").rank(5),
+        figure("batch", ""),
+        figure("at once", ""),
+        figure("a second", ""),
+        figure("prompt", "").rank(3),
+        figure("new", "").rank(3),
+        figure("a request", "J"),
+        figure("a token", "J"),
+        figure("at least", "J").rank(4),
+        figure("at most", "J").rank(4),
+        figure("first", "s").rank(1),
+        figure("between", "s").rank(1),
+        figure("whole", "s").rank(2),
+        figure("tokens/s", "").rank(1),
+        figure("power", "W").rank(1),
+        figure("a million", "USD").rank(2),
+        Field::word("", ""),
+    ]);
+    for Answer { row, setting, forecast } in answers {
+        let request = &setting.request;
+        let [sequences, concurrency, rate] = match request.load {
+            Load::Sequences(sequences) => [Some(sequences as f64), None, None],
+            Load::Concurrency(running) => [None, Some(running), None],
+            Load::Rate(rate) => [None, Some(forecast.running), Some(rate)],
+        };
+        let (figures, token) = (&row.figures, row.figures.energy_per_token_j);
+        let ends = |figures: &irene_requests::Figures| {
+            figures.energy_per_token_j.or(figures.energy_per_request_j.filter(|_| token.is_none()))
+        };
+        let million =
+            token.or(figures.energy_per_request_j).map(|joules| kwh_per_million(joules) * args.price_per_kwh());
+        let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
+        let cells: [Cell; 19] = [
+            setting.spec.name().into(),
+            devices(setting).into(),
+            setting.engine.name.into(),
+            sequences.into(),
+            concurrency.into(),
+            rate.into(),
+            request.prompt.into(),
+            Some(request.generated).filter(|generated| *generated > 0).into(),
+            figures.energy_per_request_j.into(),
+            token.into(),
+            ends(&row.low).into(),
+            ends(&row.high).into(),
+            figures.ttft_s.into(),
+            figures.itl_s.into(),
+            figures.latency_s.into(),
+            figures.tokens_per_s.into(),
+            figures.power_w.into(),
+            million.into(),
+            marks.join(" ").into(),
+        ];
+        sheet.row(cells);
+    }
+    sheet.text()
+}

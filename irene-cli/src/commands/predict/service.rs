@@ -1,0 +1,221 @@
+//! Requests on devices that are known by their data sheets.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use irene_devices::{Catalogue, Device};
+use irene_predict::{Forecast, Law, Load, Service, ServiceOptions, Setting};
+use irene_regress::DeviceProfile;
+use irene_requests::RequestRow;
+use irene_tree::Format;
+
+use super::{Args, not_negative, refuse};
+use crate::{
+    commands::{Usage, following},
+    output,
+};
+
+/// How a device serves requests.
+#[derive(clap::Args, Clone)]
+#[command(next_help_heading = "Serving, from a device's data sheet")]
+pub(crate) struct ServiceArgs {
+    /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle) [default: vllm; llama.cpp on
+    /// processors and Apple's chips; transformers for models that generate nothing]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Requests that run at once while others wait to replace them, on average; several with commas between
+    #[arg(long, value_name = "C", value_delimiter = ',', value_parser = positive, conflicts_with_all = ["batch_size", "rate"])]
+    concurrency: Vec<f64>,
+    /// Requests that arrive in a second; several with commas between
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = positive, conflicts_with = "batch_size")]
+    rate: Vec<f64>,
+    /// The format of the weights [default: the model's own]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
+    weights: Option<Format>,
+    /// The format of the cache of keys and values [default: that of the activations]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "dtype")]
+    cache: Option<Format>,
+    /// A limit on the power of each GPU
+    #[arg(long, value_name = "WATTS", value_parser = positive)]
+    power_limit: Option<f64>,
+    /// A data sheet of your own, in place of --device (`irene devices` shows what one holds)
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["device", "predictor"])]
+    device_spec: Option<PathBuf>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    not_negative(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "expected a number above 0".into())
+}
+
+impl ServiceArgs {
+    /// The flags that are given.
+    pub(super) fn flags(&self) -> [(&'static str, bool); 7] {
+        [
+            ("--engine", self.engine.is_some()),
+            ("--concurrency", !self.concurrency.is_empty()),
+            ("--rate", !self.rate.is_empty()),
+            ("--weights", self.weights.is_some()),
+            ("--cache", self.cache.is_some()),
+            ("--power-limit", self.power_limit.is_some()),
+            ("--device-spec", self.device_spec.is_some()),
+        ]
+    }
+
+    /// The options of all rows.
+    pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
+        Ok(ServiceOptions {
+            device: self.device_spec.as_deref().map(Device::read).transpose()?,
+            power_limit_w: self.power_limit,
+            precision: args.run.dtype(),
+            cache: self.cache,
+        })
+    }
+
+    /// How many run at once, one after the other.
+    pub(super) fn loads(&self, batch_sizes: &[usize]) -> Vec<Load> {
+        let batches = batch_sizes.iter().map(|&sequences| Load::Sequences(sequences));
+        let concurrencies = self.concurrency.iter().map(|&running| Load::Concurrency(running));
+        batches.chain(concurrencies).chain(self.rate.iter().map(|&rate| Load::Rate(rate))).collect()
+    }
+}
+
+/// The devices whose data sheets are asked for, None where a measured profile is.
+pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
+    let flag = args.service.flags().into_iter().find(|(_, given)| *given);
+    if args.service.device_spec.is_some() {
+        return Ok(Some(Vec::new()));
+    }
+    let Some(names) = args.predictor.devices() else {
+        return match flag {
+            Some((flag, _)) => {
+                Err(Usage(format!("{flag} belongs to a device: give --device NAME; `irene devices` lists them")).into())
+            }
+            None => Ok(args.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
+        };
+    };
+    let is_measured = |name: &String| DeviceProfile::bundled_names().any(|known| known == name);
+    if flag.is_none() && !args.predictor.is_of_data_sheet() && names.len() == 1 && names.iter().all(is_measured) {
+        return Ok(None);
+    }
+    let of_profiles = [("--method", args.predictor.asks_for_track())];
+    refuse(true, "a measured profile: --device gtx-1080-ti or gtx-1070", &of_profiles)?;
+    names.iter().try_for_each(|name| Catalogue::find(name).map(drop))?;
+    Ok(Some(names))
+}
+
+/// What is asked for, a row each: every model on every device with every load and prompt, in this order.
+pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
+    refuse_of_profiles(args)?;
+    let (loads, prompts) = (args.service.loads(args.sizes.batch_sizes()), args.sizes.seq_lens());
+    if loads.is_empty() {
+        return Err(Usage("how many requests run at once? Give --sequences, --concurrency or --rate".into()).into());
+    }
+    if prompts.is_empty() {
+        return Err(Usage("how long are the prompts? Give --prompt".into()).into());
+    }
+    // A data sheet of one's own has its name in it.
+    let devices: Vec<Option<&String>> =
+        if devices.is_empty() { vec![None] } else { devices.iter().map(Some).collect() };
+    let defaults = defaults(args);
+    let mut rows = Vec::new();
+    for model in &args.subjects {
+        for device in &devices {
+            for load in &loads {
+                for prompt in prompts {
+                    rows.push(RequestRow {
+                        model: Some(model.clone()),
+                        device: device.cloned(),
+                        load: Some(*load),
+                        prompt: Some(*prompt as f64),
+                        ..defaults.clone()
+                    });
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// What the flags say of every row.
+pub(super) fn defaults(args: &Args) -> RequestRow {
+    RequestRow {
+        engine: args.service.engine.clone(),
+        weights: args.service.weights,
+        kernels: args.run.kernels(),
+        generated: args.run.generate().map(|tokens| tokens as f64),
+        parallel: args.parallel.parallel(),
+        ..RequestRow::default()
+    }
+}
+
+/// What the flags say of rows that do not.
+pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
+    let only = |flag: &str, count: usize| match count {
+        0 | 1 => Ok(()),
+        _ => Err(Usage(format!("{flag} has one value beside a sheet: that of the rows without their own"))),
+    };
+    let (devices, loads) = (args.predictor.devices().unwrap_or_default(), args.service.loads(args.sizes.batch_sizes()));
+    let prompts = args.sizes.seq_lens();
+    only("--device", devices.len())?;
+    only("--sequences, --concurrency or --rate", loads.len())?;
+    only("--prompt", prompts.len())?;
+    refuse_of_profiles(args)?;
+    Ok(RequestRow {
+        device: devices.first().cloned(),
+        load: loads.first().copied(),
+        prompt: prompts.first().map(|&tokens| tokens as f64),
+        ..defaults(args)
+    })
+}
+
+/// Refuses flags of measured profiles.
+fn refuse_of_profiles(args: &Args) -> Result<()> {
+    let of_passes = args.run.flags_of_passes();
+    refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &of_passes)?;
+    refuse(true, "a measured profile", &[("--text", args.has_text())])
+}
+
+/// A row with its setting and forecast.
+pub(super) struct Answer {
+    pub(super) row: RequestRow,
+    pub(super) setting: Setting,
+    pub(super) forecast: Forecast,
+}
+
+/// The forecasts of the command line's rows, and how many have none: of several rows the others go on.
+pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(Vec<Answer>, usize)> {
+    let mut service = Service::new(args.service.options(args)?);
+    for name in &args.subjects {
+        service.add_model(name, following::model(name)?);
+    }
+    let count = rows.len();
+    let mut answers = Vec::new();
+    for row in rows {
+        match answer(&mut service, row, law) {
+            Ok(answer) => answers.push(answer),
+            Err((_, error)) if count == 1 => return Err(error.into()),
+            Err((row, error)) => {
+                let names = [row.model, row.device].into_iter().flatten().collect::<Vec<_>>().join(" on ");
+                output::complain(&anyhow::Error::from(error).context(names));
+            }
+        }
+    }
+    let lacking = count - answers.len();
+    Ok((answers, lacking))
+}
+
+fn answer(service: &mut Service, mut row: RequestRow, law: &Law) -> Result<Answer, (RequestRow, irene_predict::Error)> {
+    let setting = match service.setting(&row) {
+        Ok(setting) => setting,
+        Err(fault) => return Err((row, fault.error)),
+    };
+    let forecast = match setting.forecast(law) {
+        Ok(forecast) => forecast,
+        Err(error) => return Err((row, error)),
+    };
+    forecast.fill_in(&mut row);
+    row.device = Some(setting.device.name.clone());
+    row.engine = Some(setting.engine.name.to_owned());
+    row.weights = Some(setting.request.precision.weights);
+    Ok(Answer { row, setting, forecast })
+}

@@ -1,0 +1,135 @@
+//! Request sheets: a forecast for each row.
+
+use std::{num::NonZero, path::Path, thread};
+
+use anyhow::{Result, ensure};
+use irene_predict::{Error, Forecast, Law, Service, Setting};
+use irene_requests::{RequestReader, RequestRow};
+
+use super::{Args, TreeFormat, service};
+use crate::{
+    commands::{Exit, Usage, trees},
+    input, output,
+};
+
+/// The column of a row's fault.
+const ERROR: &str = "error";
+
+/// Whether a subject is a sheet.
+pub(super) fn is_sheet(subject: &str) -> bool {
+    Path::new(subject).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Forecasts each row of the sheets. Rows with a fault keep their lines.
+pub(super) fn run(args: &Args) -> Result<()> {
+    if let Some(other) = args.subjects.iter().find(|subject| !is_sheet(subject)) {
+        return Err(Usage(format!("{other} is no sheet; predict sheets apart from models and trees")).into());
+    }
+    if !matches!(args.output.format(Some(TreeFormat::Csv)), TreeFormat::Csv | TreeFormat::Text) {
+        return Err(Usage("a sheet is written as CSV: leave --format out".into()).into());
+    }
+    let defaults = service::defaults_of_sheet(args)?;
+    let mut service = Service::new(args.service.options(args)?);
+    let mut rows = Vec::new();
+    for path in &args.subjects {
+        rows.extend(read(path, &defaults, &mut service)?);
+    }
+    ensure!(!rows.is_empty(), "{}: no rows", args.subjects.join(", "));
+    forecast(&mut rows, &Law::shipped());
+    let faults: Vec<String> = rows.iter().filter_map(|row| Some(row.fault.as_ref()?.to_string())).collect();
+    let (count, rows): (usize, Vec<RequestRow>) = (rows.len(), rows.into_iter().map(SheetRow::written).collect());
+    output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?))?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.iter().for_each(|fault| output::tell(fault));
+    output::tell(&format!("error: {} of {} without a forecast", faults.len(), trees::count(count, "row")));
+    Err(Exit::with(1))
+}
+
+/// The rows of a sheet with their settings.
+fn read(path: &str, defaults: &RequestRow, service: &mut Service) -> Result<Vec<SheetRow>> {
+    let (origin, input) = input::open(Path::new(path))?;
+    let mut reader = RequestReader::new(origin.clone(), input)?;
+    let mut rows = Vec::new();
+    while let Some((row, fault)) = reader.next_row() {
+        let mut row = SheetRow { origin: origin.clone(), row, setting: None, forecast: None, fault };
+        row.find(defaults, service);
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Forecasts on all cores.
+fn forecast(rows: &mut [SheetRow], law: &Law) {
+    /// Fewer are forecast sooner than a thread starts.
+    const LEAST: usize = 16;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let of_each = rows.len().div_ceil(cores).max(LEAST);
+    thread::scope(|scope| {
+        for rows in rows.chunks_mut(of_each) {
+            scope.spawn(move || rows.iter_mut().for_each(|row| row.forecast(law)));
+        }
+    });
+}
+
+/// A row of a sheet, with its setting and its forecast, or its fault.
+struct SheetRow {
+    origin: String,
+    row: RequestRow,
+    setting: Option<Setting>,
+    forecast: Option<Forecast>,
+    fault: Option<irene_requests::Error>,
+}
+
+impl SheetRow {
+    fn fail(&mut self, column: &str, error: &Error) {
+        self.fault = Some(self.row.fault(&self.origin, column, error.to_string()));
+    }
+
+    fn find(&mut self, defaults: &RequestRow, service: &mut Service) {
+        if self.fault.is_none() {
+            match service.setting(&completed(&self.row, defaults)) {
+                Ok(setting) => self.setting = Some(setting),
+                Err(fault) => self.fail(fault.column, &fault.error),
+            }
+        }
+    }
+
+    fn forecast(&mut self, law: &Law) {
+        match self.setting.as_ref().map(|setting| setting.forecast(law)) {
+            Some(Ok(forecast)) => self.forecast = Some(forecast),
+            Some(Err(error)) => self.fail("", &error),
+            None => {}
+        }
+    }
+
+    /// The row with its figures, in place of those that it had, or with its fault.
+    fn written(mut self) -> RequestRow {
+        [self.row.figures, self.row.low, self.row.high] = Default::default();
+        if let Some(forecast) = &self.forecast {
+            forecast.fill_in(&mut self.row);
+        }
+        if let Some(fault) = &self.fault {
+            self.row.set_further(ERROR, fault.to_string());
+        }
+        self.row
+    }
+}
+
+/// A row with what the flags say in place of what it does not.
+fn completed(row: &RequestRow, defaults: &RequestRow) -> RequestRow {
+    let or = |own: &Option<String>, default: &Option<String>| own.clone().or_else(|| default.clone());
+    RequestRow {
+        model: row.model.clone(),
+        device: or(&row.device, &defaults.device),
+        engine: or(&row.engine, &defaults.engine),
+        weights: row.weights.or(defaults.weights),
+        kernels: row.kernels.or(defaults.kernels),
+        load: row.load.or(defaults.load),
+        prompt: row.prompt.or(defaults.prompt),
+        generated: row.generated.or(defaults.generated),
+        parallel: if row.parallel.is_single() { defaults.parallel } else { row.parallel },
+        ..RequestRow::default()
+    }
+}

@@ -1,0 +1,211 @@
+//! Rows of request sheets as settings of a forecast: names looked up, and what is not said filled in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
+use irene_models::ModelSpec;
+use irene_requests::RequestRow;
+use irene_tree::{Format, Precision, Tree};
+
+use crate::{Error, FROM_DATA_SHEET, Forecast, Note, Request, forecast};
+
+/// What a row of a sheet does not say.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceOptions {
+    /// A device of one's own data sheet, in place of those that rows name.
+    pub device: Option<Device>,
+    /// A limit on the power of each device, W.
+    pub power_limit_w: Option<f64>,
+    /// The number formats, in place of the model's own.
+    pub precision: Option<Precision>,
+    /// The format of the cache.
+    pub cache: Option<Format>,
+}
+
+/// Turns rows of request sheets into settings. Each model and device is looked up once.
+#[derive(Debug, Default)]
+pub struct Service {
+    options: ServiceOptions,
+    models: BTreeMap<String, Arc<ModelSpec>>,
+    devices: BTreeMap<String, Arc<Device>>,
+}
+
+/// A request to a model on a device, with all that a forecast needs.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The model.
+    pub spec: Arc<ModelSpec>,
+    /// The device.
+    pub device: Arc<Device>,
+    /// The engine.
+    pub engine: &'static Engine,
+    /// What is asked of them.
+    pub request: Request,
+}
+
+/// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
+#[derive(Debug)]
+pub struct Fault {
+    /// The column.
+    pub column: &'static str,
+    /// The reason.
+    pub error: Error,
+}
+
+impl Fault {
+    /// The fault of a column.
+    fn of<E: Into<Error>>(column: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { column, error: error.into() }
+    }
+
+    fn missing(column: &'static str) -> Self {
+        Self { column, error: Error::Missing }
+    }
+}
+
+impl Service {
+    /// With these options for all rows.
+    pub fn new(options: ServiceOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Adds a model under a name, in place of looking the name up.
+    pub fn add_model(&mut self, name: impl Into<String>, spec: ModelSpec) {
+        self.models.insert(name.into(), Arc::new(spec));
+    }
+
+    /// The setting of a row.
+    ///
+    /// # Errors
+    /// A [`Fault`] for a name that is unknown, and for what is missing.
+    pub fn setting(&mut self, row: &RequestRow) -> Result<Setting, Fault> {
+        let name = row.model.as_deref().ok_or_else(|| Fault::missing("model"))?;
+        let spec = match self.models.get(name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let found = Arc::new(ModelSpec::find(name).map_err(Fault::of("model"))?);
+                self.models.insert(name.to_owned(), Arc::clone(&found));
+                found
+            }
+        };
+        let device = self.device(row)?;
+        let engine = match &row.engine {
+            Some(name) => Engine::find(name).map_err(Fault::of("engine"))?,
+            None => usual_engine(&spec, &device).map_err(Fault::of("engine"))?,
+        };
+        let precision = self.precision(&spec, &device, engine, row.weights).map_err(Fault::of("weights"))?;
+        let whole = |tokens: f64| tokens.round() as usize;
+        let request = Request {
+            prompt: whole(row.prompt.ok_or_else(|| Fault::missing("prompt"))?).max(1),
+            generated: whole(row.generated.unwrap_or(0.0)),
+            load: row.load.ok_or(Fault { column: "", error: Error::NoLoad })?,
+            precision,
+            kernels: row.kernels.unwrap_or(engine.kernels),
+            parallel: row.parallel,
+        };
+        Ok(Setting { spec, device, engine, request })
+    }
+
+    fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
+        let name = match (&self.options.device, &row.device) {
+            (Some(own), _) => own.name.clone(),
+            (None, Some(name)) => name.clone(),
+            (None, None) => return Err(Fault::missing("device")),
+        };
+        if let Some(known) = self.devices.get(&name) {
+            return Ok(Arc::clone(known));
+        }
+        let found = match &self.options.device {
+            Some(own) => own.clone(),
+            None => Catalogue::find(&name).map_err(Fault::of("device"))?,
+        };
+        let found = match self.options.power_limit_w {
+            Some(watts) => found.with_power_limit(watts).map_err(Fault::of("device"))?,
+            None => found,
+        };
+        let found = Arc::new(found);
+        self.devices.insert(name, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// The formats that are asked for, or those that the model is served in.
+    fn precision(
+        &self,
+        spec: &ModelSpec,
+        device: &Device,
+        engine: &Engine,
+        weights: Option<Format>,
+    ) -> Result<Precision, Error> {
+        let served = match self.options.precision {
+            Some(precision) => precision,
+            None => served_precision(spec, device, engine)?,
+        };
+        let half = half(device);
+        let asked = match weights {
+            None => served,
+            Some(weights @ (Format::F32 | Format::F16 | Format::BF16 | Format::F64)) => Precision::of(weights),
+            Some(weights) if served.activations == Format::F32 => Precision { weights, ..Precision::of(half) },
+            Some(weights) => Precision { weights, ..served },
+        };
+        Ok(Precision { cache: self.options.cache.unwrap_or(asked.cache), ..asked })
+    }
+}
+
+impl Setting {
+    /// What it takes.
+    ///
+    /// # Errors
+    /// As [`forecast`].
+    pub fn forecast(&self, law: &Law) -> Result<Forecast, Error> {
+        forecast(&self.spec, &self.device, self.engine, &self.request, law)
+    }
+
+    /// The tree of its forecast.
+    ///
+    /// # Errors
+    /// As [`Forecast::tree`].
+    pub fn tree(&self, forecast: &Forecast, law: &Law, shows_math: bool) -> Result<Tree, Error> {
+        forecast.tree(&self.spec, &self.device, self.engine, law, shows_math)
+    }
+}
+
+impl Forecast {
+    /// Fills in the figures of a row, with their intervals, where they come from, and marks.
+    pub fn fill_in(&self, row: &mut RequestRow) {
+        row.figures = self.figures.into();
+        [row.low, row.high] = self.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
+        row.set_further("provenance", FROM_DATA_SHEET);
+        let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
+        row.set_further("marks", marks.join(" "));
+    }
+}
+
+/// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.
+fn usual_engine(spec: &ModelSpec, device: &Device) -> Result<&'static Engine, Error> {
+    let is_decoder = spec.cache(irene_tree::Kernels::Fused)?.is_some();
+    let name = match (is_decoder, device.class, device.vendor) {
+        (false, ..) => "transformers",
+        (_, DeviceClass::Cpu, _) | (.., Vendor::Apple) => "llama.cpp",
+        _ => "vllm",
+    };
+    Ok(Engine::find(name)?)
+}
+
+/// The formats that an engine serves a model in: its config's own; in place of 32 bits, 16 where a server runs it, or where the config of a
+/// decoder does not say.
+fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Result<Precision, Error> {
+    let own = spec.config().precision()?;
+    let is_served = !matches!(engine.program, "transformers" | "candle");
+    let is_decoder = spec.cache(engine.kernels)?.is_some();
+    if own.activations != Format::F32 || !(is_served || is_decoder && !spec.config().has_precision()) {
+        return Ok(own);
+    }
+    let half = half(device);
+    let weights = if own.weights == Format::F32 { half } else { own.weights };
+    Ok(Precision { weights, ..Precision::of(half) })
+}
+
+/// The format of 16 bits that a device is used with.
+fn half(device: &Device) -> Format {
+    if device.peaks.bf16.is_some() { Format::BF16 } else { Format::F16 }
+}
