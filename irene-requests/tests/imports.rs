@@ -76,6 +76,18 @@ fn ml_energys_leaderboards_are_read_too() {
     let rows = of(of_model).rows;
     assert_eq!((rows[0].generated, rows[0].figures.power_w, rows[0].prompt), (Some(600.0), Some(450.0), Some(275.0)));
     assert_eq!((names(&rows[0])[1], rows[0].parallel.gpus(), rows[1].parallel.gpus()), ("b200", 1, 4));
+    let published = "task,model_id,gpu_model,num_gpus,max_num_seqs,energy_per_token_joules,output_throughput_tokens_per_sec,avg_power_watts,mean_itl_ms,avg_batch_size,total_input_tokens,completed_requests,avg_output_len
+gpqa,a/B,B200,2,64,0.25,2000,480,20,60,30000,100,700
+";
+    let published = row(published);
+    assert_eq!(
+        (published.prompt, published.generated, published.further("assumed")),
+        (Some(300.0), Some(700.0), Some("tensor_parallel"))
+    );
+    assert_eq!(
+        (published.figures.power_w, published.figures.itl_s, published.parallel.tensor),
+        (Some(480.0), Some(0.02), 2)
+    );
     // A file of a task says the model each time.
     let of_task = r#"{"task": "gpqa", "task_display_name": "GPQA", "configurations": [{"model_id": "a/B", "gpu_model": "H100", "num_gpus": 1, "avg_batch_size": 2}]}"#;
     assert_eq!(names(&row(of_task)), ["a/B", "h100-sxm", "vllm-0.11"]);

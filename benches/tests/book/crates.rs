@@ -13,20 +13,25 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 12] = [
+const PLACES: [(&str, f64, f64); 14] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
     ("irene-features", 0.0, 1.0),
     ("irene-numerics", 1.0, 1.0),
+    ("irene-devices", 1.0, 2.0),
     ("irene-models", 2.0, 2.0),
     ("irene-regress", 0.0, 2.0),
-    ("irene-predict", 2.0, 3.0),
-    ("irene-explore", 1.0, 4.0),
-    ("irene-baselines", 0.0, 5.0),
-    ("irene-viz", 2.0, 5.0),
-    ("irene-cli", 1.0, 6.0),
+    ("irene-requests", 1.0, 3.0),
+    ("irene-predict", 2.0, 4.0),
+    ("irene-explore", 1.0, 5.0),
+    ("irene-baselines", 0.0, 6.0),
+    ("irene-viz", 2.0, 6.0),
+    ("irene-cli", 1.0, TOP),
 ];
+
+/// The row of the crate that knows all.
+const TOP: f64 = 7.0;
 
 const CANDLE: &str = "candle";
 
@@ -104,12 +109,13 @@ const BOX: (f64, f64) = (124.0, 34.0);
 fn middle(name: &str) -> (f64, f64) {
     let place = PLACES.iter().find(|(known, ..)| *known == name);
     let (_, column, row) = place.unwrap_or_else(|| panic!("{name} has no place in the picture"));
-    (80.0 + COLUMN * column, 30.0 + ROW * (5.0 - row))
+    (80.0 + COLUMN * column, 30.0 + ROW * (TOP - row))
 }
 
 fn picture(crates: &BTreeMap<String, Needs>) -> String {
-    let mut svg = String::from(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 480" width="640" height="480" role="img" font-family="sans-serif" font-size="13">
+    let height = 60.0 + ROW * TOP;
+    let mut svg = format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 {height}" width="640" height="{height}" role="img" font-family="sans-serif" font-size="13">
 <title>Which crate of irene needs which</title>
 <defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z" fill="#6e7781"/></marker></defs>
 "##,

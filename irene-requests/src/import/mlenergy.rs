@@ -16,6 +16,7 @@ pub(super) const FORMAT: Format = Format {
         &["energy_per_token_j", "avg_batch", "tput_tok_s", "task"],
         &["Energy/req (J)", "Avg BS (reqs)"],
         &["configurations", "task"],
+        &["energy_per_token_joules", "model_id", "gpu_model"],
     ],
     read,
 };
@@ -38,6 +39,7 @@ const NVML: &str = "NVML, summed over GPUs";
 fn read(record: &Record, path: &Path) -> Vec<RequestRow> {
     match () {
         () if record.has("configurations") => read_2025(record),
+        () if record.has("energy_per_token_joules") => vec![configuration(record, record)],
         () if record.has("Energy/req (J)") => vec![read_2024(record, path)],
         () => vec![read_table(record)],
     }
@@ -109,39 +111,46 @@ fn read_2024(record: &Record, path: &Path) -> RequestRow {
 /// A file of a model holds the model once, a file of a task each time.
 fn read_2025(record: &Record) -> Vec<RequestRow> {
     let configurations = record.at("configurations").and_then(|all| all.as_array()).into_iter().flatten();
-    configurations
-        .map(|one| {
-            let one = Record::new(record.line, one.clone());
-            let text = |name: &str| one.text(name).or_else(|| record.text(name));
-            let energy = one.positive("energy_per_token_joules");
-            let per_request = one.positive("energy_per_request_joules");
-            let rate = one.positive("output_throughput_tokens_per_sec");
-            let mut row = RequestRow {
-                device: text("gpu_model").map(names::device),
-                engine: Some("vllm-0.11".into()),
-                weights: text("weight_precision").and_then(|word| word.parse().ok()),
-                load: one.positive("avg_batch_size").map(Load::Concurrency),
-                generated: per_request.zip(energy).map(|(request, token)| request / token),
-                ..RequestRow::default()
-            };
-            row.model = text("model_id").map(str::to_owned);
-            let degrees = ["tensor", "pipeline", "expert", "data"]
-                .map(|name| one.count(&format!("parallelization.{name}_parallel")).unwrap_or(1));
-            set_parallel(&mut row, degrees, one.count("num_gpus"));
-            assume_prompt(&mut row, text("task"));
-            set(&mut row, Figure::EnergyPerRequest, per_request);
-            set(&mut row, Figure::EnergyPerToken, energy);
-            set(&mut row, Figure::Power, energy.zip(rate).map(|(joules, rate)| joules * rate));
-            set(&mut row, Figure::Itl, one.number("median_itl_ms").map(|ms| ms * 1e-3));
-            set(&mut row, Figure::TokensPerS, rate);
-            if let Some(task) = text("task") {
-                row.set_further("task", task);
-            }
-            keep(&mut row, &one, &["max_num_seqs"]);
-            row.set_further(METER, NVML);
-            row
-        })
-        .collect()
+    configurations.map(|one| configuration(&Record::new(record.line, one.clone()), record)).collect()
+}
+
+/// One configuration, with what holds for the whole file; in the published data set, a row has all.
+fn configuration(one: &Record, whole: &Record) -> RequestRow {
+    let text = |name: &str| one.text(name).or_else(|| whole.text(name));
+    let degree = |kind: &str| {
+        let name = format!("{kind}_parallel");
+        one.count(&format!("parallelization.{name}")).or_else(|| one.count(&name)).unwrap_or(1)
+    };
+    let mean = |total: &str| Some(one.positive(total)? / one.positive("completed_requests")?);
+    let energy = one.positive("energy_per_token_joules");
+    let per_request = one.positive("energy_per_request_joules");
+    let rate = one.positive("output_throughput_tokens_per_sec");
+    let of_energies = per_request.zip(energy).map(|(request, token)| request / token);
+    let mut row = RequestRow {
+        model: text("model_id").map(str::to_owned),
+        device: text("gpu_model").map(names::device),
+        engine: Some("vllm-0.11".into()),
+        weights: text("weight_precision").and_then(|word| word.parse().ok()),
+        load: one.positive("avg_batch_size").map(Load::Concurrency),
+        prompt: mean("total_input_tokens"),
+        generated: one.positive("avg_output_len").or(of_energies),
+        ..RequestRow::default()
+    };
+    set_parallel(&mut row, ["tensor", "pipeline", "expert", "data"].map(degree), one.count("num_gpus"));
+    assume_prompt(&mut row, text("task"));
+    set(&mut row, Figure::EnergyPerRequest, per_request);
+    set(&mut row, Figure::EnergyPerToken, energy);
+    let of_rate = energy.zip(rate).map(|(joules, rate)| joules * rate);
+    set(&mut row, Figure::Power, one.positive("avg_power_watts").or(of_rate));
+    let gap = one.positive("mean_itl_ms").or_else(|| one.positive("median_itl_ms"));
+    set(&mut row, Figure::Itl, gap.map(|ms| ms * 1e-3));
+    set(&mut row, Figure::TokensPerS, rate);
+    if let Some(task) = text("task") {
+        row.set_further("task", task);
+    }
+    keep(&mut row, one, &["max_num_seqs"]);
+    row.set_further(METER, NVML);
+    row
 }
 
 /// The degrees (tensor, pipeline, expert, data). vLLM spreads the experts over the GPUs that share a layer, and some files say the
@@ -154,10 +163,11 @@ fn set_parallel(row: &mut RequestRow, [tensor, pipeline, expert, data]: [usize; 
     names::assume(row, "tensor_parallel");
 }
 
+/// Takes the mean of the task for a prompt that is not known.
 fn assume_prompt(row: &mut RequestRow, task: Option<&str>) {
     let known = PROMPTS.iter().find(|(name, _)| Some(*name) == task);
-    row.prompt = known.map(|(_, tokens)| *tokens);
-    if row.prompt.is_some() {
+    if let (None, Some((_, tokens))) = (row.prompt, known) {
+        row.prompt = Some(*tokens);
         names::assume(row, "prompt");
     }
 }

@@ -46,7 +46,7 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     set(&mut row, Figure::Itl, seconds("mean_tpot_ms").or_else(|| seconds("mean_itl_ms")));
     set(&mut row, Figure::Latency, seconds("mean_e2el_ms"));
     set(&mut row, Figure::TokensPerS, record.number("output_throughput"));
-    keep(&mut row, record, &["date", "completed", "duration", "request_throughput", "request_rate", "max_concurrency"]);
+    keep(&mut row, record, &["date", "completed", "duration", "request_throughput", "max_concurrency"]);
     vec![row]
 }
 
