@@ -1,4 +1,6 @@
 //! The law of single kernels on public measurements, with each device left out of its fit.
+#![allow(clippy::unwrap_used)]
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use irene_devices::{
@@ -62,7 +64,7 @@ fn devices_that_are_left_out_are_predicted() {
         group.starts_with("neusight") && !["linear", "bmm", "ln", "softmax"].iter().any(|op| group.ends_with(op))
     };
     type Groups<'a> = &'a dyn Fn(&str) -> bool;
-    let reached: [(&str, Groups, [f64; 2]); 8] = [
+    let reached: [(&str, Groups<'_>, [f64; 2]); 8] = [
         ("layers, f16", &is_layer, [9.0, 11.0]),
         ("products of layers, f16", &is_product, [6.8, 8.4]),
         ("element-wise, f32", &is_element_wise, [4.0, 7.5]),
