@@ -1,5 +1,5 @@
 //! The law of single kernels on public measurements, with each device left out of its fit.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::{collections::BTreeSet, path::PathBuf};
 
