@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod law;
 mod named_operation;
+mod operation_sheet;
 mod spec;
 mod work;
 
@@ -27,6 +28,7 @@ pub use law::{
     WorkCost,
 };
 pub use named_operation::NamedOperation;
+pub use operation_sheet::OperationSheet;
 pub use work::{Work, WorkKind};
 
 /// The README's example, which the tests run.
