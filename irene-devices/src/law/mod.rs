@@ -95,6 +95,16 @@ impl LawOn<'_> {
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
     }
 
+    /// The engine's constants.
+    pub fn engine(&self) -> EngineLaw {
+        self.engine
+    }
+
+    /// The constants of the device's maker.
+    pub fn maker(&self) -> MakerLaw {
+        self.maker
+    }
+
     /// How far off figures are on devices and of models that were not measured.
     pub fn spread(&self) -> FigureSpread {
         self.engine.spread.and(self.maker.spread)

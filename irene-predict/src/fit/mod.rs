@@ -1,5 +1,6 @@
 //! Fits of the law to requests that were measured.
 
+mod calibrated;
 mod measured;
 mod spreads;
 
@@ -10,6 +11,7 @@ use std::{
 
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
+pub use calibrated::calibrated;
 pub use measured::Measured;
 pub use spreads::{LeftOut, leave_out, with_spreads};
 
@@ -117,7 +119,11 @@ struct Busy<'a> {
     of: RefCell<Vec<(PassLaw, Vec<Vec<PassTimes>>)>>,
 }
 
-impl Busy<'_> {
+impl<'a> Busy<'a> {
+    fn of(measured: &'a [&'a Measured]) -> Self {
+        Self { measured, of: RefCell::new(Vec::new()) }
+    }
+
     fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<PassTimes>]) -> T) -> T {
         let mut known = self.of.borrow_mut();
         if let Some((_, busy)) = known.iter().find(|(other, _)| other == law) {
@@ -134,7 +140,7 @@ impl Busy<'_> {
 
 fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool) -> Law {
     let timed: Vec<&Measured> = measured.iter().copied().filter(|one| one.seconds.is_some()).collect();
-    let busy = Busy { measured: &timed, of: RefCell::new(Vec::new()) };
+    let busy = Busy::of(&timed);
     let residuals = |law: &Law| {
         busy.with(&law.pass, |busy| {
             let of = |(one, passes): (&&Measured, &Vec<PassTimes>)| {
