@@ -33,6 +33,7 @@ const LISTS: [&str; 4] = ["modules_to_not_convert", "llm_int8_skip_modules", "ig
 #[derive(Clone, Debug)]
 pub(crate) struct Quantisation {
     pub(crate) format: Format,
+    /// Parts of the names of modules that are not quantised, with a dot before and behind.
     kept: Vec<String>,
     /// Only modules with this in their name are quantised, where the method says so.
     only: Option<&'static str>,
@@ -69,8 +70,10 @@ impl Quantisation {
         let listed = lists.filter_map(Value::as_str).map(module_of);
         let has_head = is_on("lm_head");
         let always = KEPT.into_iter().filter(|kept| !(has_head && *kept == "lm_head")).map(str::to_owned);
-        let kept = always.chain(listed).filter(|kept| !kept.is_empty()).collect();
-        let only = (method == "mxfp4").then_some("experts");
+        let kept = always.chain(listed).filter(|kept| !kept.is_empty());
+        // With the dots around them: they are looked for in every key.
+        let kept = kept.map(|kept| format!(".{kept}.")).collect();
+        let only = (method == "mxfp4").then_some(".experts.");
         Ok(Some(Self { format, kept, only }))
     }
 
@@ -79,7 +82,7 @@ impl Quantisation {
         let module = key.rsplit_once('.').map_or(key, |(module, _)| module);
         let module = format!(".{module}.");
         // Stacked experts are parameters of their module: their own names are the last part of the key.
-        let is_among = |part: &str| module.contains(&format!(".{part}."));
+        let is_among = |part: &str| module.contains(part);
         self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
     }
 
