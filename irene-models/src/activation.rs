@@ -22,6 +22,8 @@ pub enum Activation {
     QuickGelu,
     /// max(x, 0).
     Relu,
+    /// The square of max(x, 0).
+    ReluSquared,
     /// x · sigmoid(x).
     Silu,
     /// Hyperbolic tangent.
@@ -31,7 +33,7 @@ pub enum Activation {
 }
 
 /// The words of transformers' common table, for every architecture whose code uses it.
-const WORDS: [(&str, Activation); 12] = [
+const WORDS: [(&str, Activation); 13] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::GeluPython),
     ("gelu_new", Activation::GeluNew),
@@ -40,6 +42,7 @@ const WORDS: [(&str, Activation); 12] = [
     ("gelu_pytorch_tanh", Activation::GeluTanh),
     ("quick_gelu", Activation::QuickGelu),
     ("relu", Activation::Relu),
+    ("relu2", Activation::ReluSquared),
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
     ("tanh", Activation::Tanh),
@@ -77,6 +80,7 @@ impl Activation {
             Self::Gelu | Self::GeluPython | Self::GeluNew | Self::GeluFast | Self::GeluTanh => &[OpKind::Gelu],
             Self::QuickGelu => &[OpKind::Mul, OpKind::Silu],
             Self::Relu => &[OpKind::Relu],
+            Self::ReluSquared => &[OpKind::Relu, OpKind::Pow],
             Self::Silu => &[OpKind::Silu],
             Self::Tanh => &[OpKind::Tanh],
             Self::Sigmoid => &[OpKind::Sigmoid],
@@ -89,7 +93,7 @@ impl Activation {
             Self::Gelu | Self::GeluPython => Some(Then::Gelu),
             Self::GeluNew | Self::GeluFast | Self::GeluTanh => Some(Then::GeluNew),
             Self::Relu => Some(Then::Relu),
-            Self::QuickGelu | Self::Silu | Self::Tanh | Self::Sigmoid => None,
+            Self::ReluSquared | Self::QuickGelu | Self::Silu | Self::Tanh | Self::Sigmoid => None,
         }
     }
 
@@ -102,7 +106,7 @@ impl Activation {
             Self::Silu => Some(Unary::Silu),
             Self::Tanh => Some(Unary::Tanh),
             Self::Sigmoid => Some(Unary::Sigmoid),
-            Self::QuickGelu => None,
+            Self::QuickGelu | Self::ReluSquared => None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Activation {
             Self::GeluTanh => cx.gelu_tanh(x),
             Self::QuickGelu => cx.quick_gelu(x),
             Self::Relu => cx.relu(x),
+            Self::ReluSquared => cx.relu_squared(x),
             Self::Silu => cx.silu(x),
             Self::Tanh => cx.tanh(x),
             Self::Sigmoid => cx.sigmoid(x),

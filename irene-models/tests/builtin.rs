@@ -110,7 +110,9 @@ fn releases_have_the_shape_of_the_listed_model() {
 }
 
 /// Names as public measurements have them: ML.ENERGY's leaderboards, LLM-Inference-Bench and Vidur's profiles.
-const MEASURED: [&str; 76] = [
+const MEASURED: [&str; 78] = [
+    "nvidia/NVIDIA-Nemotron-Nano-9B-v2",
+    "nvidia/NVIDIA-Nemotron-Nano-12B-v2",
     "meta-llama/Llama-4-Scout-17B-16E-Instruct",
     "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
     "Qwen/Qwen3-30B-A3B-Instruct-2507",

@@ -189,6 +189,17 @@ proptest! {
     }
 
     #[test]
+    fn states_are_followed_and_not_run(seed: u64, kernels in kernels()) {
+        let json = br#"{"model_type":"nemotron_h","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"head_dim":8,
+            "intermediate_size":8,"vocab_size":30,"hybrid_override_pattern":"M","mamba_num_heads":4,"mamba_head_dim":4,"n_groups":2}"#;
+        let spec = ModelSpec::from_config("m", Config::from_json("m", json).unwrap()).unwrap();
+        let model = spec.build_with_head(&weights(seed, DType::F32), TaskHead::Lm).unwrap();
+        let batch = Prompts::of(&[3], seed).batch(0, 3, Cache::default());
+        let error = model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap_err().to_string();
+        prop_assert!(error.contains("its Mamba-2 layers are followed by shape alone"), "{}", error);
+    }
+
+    #[test]
     fn kernels_caches_padding_and_company_change_no_logits(
         spec in small_decoders::of(&small_decoders::FAMILIES), lengths in prop::collection::vec(1..14usize, 1..4), seed: u64,
     ) {

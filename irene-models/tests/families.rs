@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use irene_models::{Config, ModelSpec};
-use irene_tree::{NodeId, Quantity, Size, Tree};
+use irene_models::{Config, ModelSpec, Run};
+use irene_tree::{Format, Kernels, NodeId, Quantity, Size, Tree};
 
 fn spec(json: &str) -> irene_models::Result<ModelSpec> {
     ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes())?)
@@ -55,6 +55,60 @@ fn a_config_of_text_and_images_is_followed_by_its_text_model() {
     // The family of the whole is named where the text model's is unknown too.
     let other = r#"{"model_type":"llama9","text_config":{"model_type":"llama9_text"}}"#;
     assert!(refused(other).contains("`llama9` is not supported"));
+}
+
+const NEMOTRON: &str = r#"{"model_type":"nemotron_h","hidden_size":32,"num_hidden_layers":4,"num_attention_heads":4,
+    "num_key_value_heads":2,"head_dim":8,"intermediate_size":24,"vocab_size":128,"hybrid_override_pattern":"M-*M","mamba_num_heads":8,
+    "mamba_head_dim":4,"n_groups":2,"ssm_state_size":16,"chunk_size":8,"max_position_embeddings":4096}"#;
+
+/// The bytes that the layers of Nemotron-H move, by their place.
+fn bytes_of_layers(run: Run) -> [f64; 4] {
+    let tree = spec(NEMOTRON).unwrap().trace(run).unwrap();
+    ["root.0", "root.1", "root.2", "root.3"].map(|scope| {
+        let node = tree.nodes().iter().find(|node| node.scope() == scope).unwrap();
+        node.get(Quantity::MovedBytes).unwrap()
+    })
+}
+
+#[test]
+fn a_state_costs_a_token_the_same_whatever_came_before() {
+    let step = |past: usize| Run { kernels: Kernels::Fused, ..Size::new(3, 1).after(past).into() };
+    let (short, long) = (bytes_of_layers(step(10)), bytes_of_layers(step(1000)));
+    assert_eq!([short[0], short[1], short[3]], [long[0], long[1], long[3]]);
+    assert!(long[2] > short[2]);
+    // Keys and values of one layer grow with the tokens, the states of two do not.
+    let cache = |tokens: usize| spec(NEMOTRON).unwrap().cache_bytes(1, tokens, Format::BF16).unwrap().unwrap();
+    let state = 2 * (8 * 4 * 16 * 4 + 96 * 3 * 2);
+    assert_eq!([cache(1), cache(100)], [1, 100].map(|tokens| tokens * 2 * 2 * 8 * 2 + state));
+}
+
+#[test]
+fn a_prompt_of_whole_chunks_costs_its_tokens() {
+    let prompt = |tokens: usize| {
+        let tree =
+            spec(NEMOTRON).unwrap().trace(Run { kernels: Kernels::Fused, ..Size::new(1, tokens).into() }).unwrap();
+        let mixer = tree.nodes().iter().find(|node| node.scope() == "root.0.mixer").unwrap();
+        assert_eq!(mixer.instance_type(), "NemotronHMamba2Mixer");
+        (mixer.get(Quantity::Flops).unwrap() * 1e6).round()
+    };
+    assert_eq!(prompt(64), 8.0 * prompt(8));
+    // A chunk of 8 tokens: ways out and in of 2 groups, states, results from the chunk and from the state before it.
+    let products = 2 * (2 * 8 * 8 * 16) + 8 * (2 * 4 * 8 * 16) + 8 * (2 * 8 * (8 + 16) * 4);
+    let projections = 2 * 8 * 32 * (32 + 96 + 8) + 2 * 8 * 32 * 32;
+    let (convolution, norm, passing) = ((2 * 4 + 5) * 96 * 8, (4 + 5 + 1 + 1) * 32 * 8, 2 * 8 * 4 * 16);
+    assert_eq!(prompt(8), f64::from(products + projections + convolution + norm + passing));
+}
+
+#[test]
+fn a_pattern_of_layers_that_is_not_followed_is_refused() {
+    assert!(refused(&NEMOTRON.replace("M-*M", "MEM*")).contains("field `hybrid_override_pattern`: a layer is `E`"));
+    assert!(
+        refused(&NEMOTRON.replace("M-*M", "M-*")).ends_with("field `hybrid_override_pattern`: names 3 of 4 layers")
+    );
+    assert!(
+        refused(&NEMOTRON.replace(r#""n_groups":2"#, r#""n_groups":3"#))
+            .contains("3 groups do not divide 8 heads of states")
+    );
 }
 
 #[test]

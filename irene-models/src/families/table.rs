@@ -434,8 +434,11 @@ const ROBERTA_WITHOUT_POOLER: &[&str] =
     &["ForMaskedLM", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"];
 
 /// Code of the model's own that is followed, by what stands in its path.
-pub(super) const KNOWN_CODE: &[(&str, &str)] =
-    &[("nomic_bert", "hf_nomic_bert.NomicBert"), ("phi3small", "phi3_small.Phi3Small")];
+pub(super) const KNOWN_CODE: &[(&str, &str)] = &[
+    ("nomic_bert", "hf_nomic_bert.NomicBert"),
+    ("phi3small", "phi3_small.Phi3Small"),
+    ("nemotron_h", "nemotron_h.NemotronH"),
+];
 
 /// The entries of `auto_map` that are no code of the model's.
 pub(super) const NO_MODEL_CODE: &[&str] =

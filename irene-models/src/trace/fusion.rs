@@ -86,6 +86,19 @@ impl Cx<'_> {
         )
     }
 
+    /// The square of max(x, 0).
+    pub(crate) fn relu_squared(&mut self, x: &Tensor) -> Result<Tensor> {
+        self.in_one_kernel(
+            OpKind::Relu,
+            &[x],
+            |cx| {
+                let positive = cx.relu(x)?;
+                cx.pow(&positive, 2.0)
+            },
+            |output| Operation::new(OpKind::Relu, &[x.operand()], output.operand()).fused_with(&[OpKind::Pow]),
+        )
+    }
+
     fn gated_to_limit(&mut self, both: &Tensor, limit: f64) -> Result<Tensor> {
         let (mut shape, inner) = (both.shape(), both.shape().last() / 2);
         let rows = shape.elements() as usize / (2 * inner).max(1);

@@ -69,6 +69,13 @@ impl Cx<'_> {
         self.unary(x, Unary::Clamp(least, greatest))
     }
 
+    /// An operation that is followed by shape alone.
+    pub(crate) fn follow(&mut self, operation: Operation, inputs: &[&Tensor]) -> Result<Tensor> {
+        let output = operation.output;
+        let run = || Ok(Tensor::of_shape(output.shape, output.format));
+        self.operate(|| label_of(operation.kind), inputs, run, |_| operation.clone())
+    }
+
     /// Enters a table that the module has and does not look up: its parameters count, and nothing runs.
     pub fn unused_table(&mut self, name: &'static str, table: &Tensor) -> Result<()> {
         let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Embedding.name(), level: Level::Math };

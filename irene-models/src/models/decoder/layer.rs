@@ -8,7 +8,8 @@ use super::{
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, FeedForward, LayerRecipe, Names, NormKind, Recipe},
+    recipe::{Block, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    states::StateMixer,
 };
 use crate::{Cx, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled};
 
@@ -96,7 +97,7 @@ impl NormKind {
 pub(super) struct DecoderLayer {
     label: Label,
     attention: SelfAttention,
-    feed_forward: FeedForwardPart,
+    feed_forward: Option<FeedForwardPart>,
     block: LoadedBlock,
     residual_scale: Option<f64>,
     adds_inside: bool,
@@ -105,6 +106,8 @@ pub(super) struct DecoderLayer {
 enum SelfAttention {
     Heads(Box<DecoderAttention>),
     Latent(Box<LatentAttention>),
+    States(Box<StateMixer>),
+    None,
 }
 
 enum FeedForwardPart {
@@ -121,34 +124,17 @@ enum LoadedBlock {
     Around { attention: [Norm; 2], feed_forward: [Norm; 2] },
     Parallel(Norm, Option<Norm>),
     OfSum([Norm; 2]),
+    One(Norm),
 }
 
 impl DecoderLayer {
     pub(super) fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
-        let Recipe { names, hidden, attention, norm, .. } = recipe;
-        let of_attention = weights.child(names.attention);
+        let load = || FeedForwardPart::load(weights, &recipe.names, &layer.feed_forward, recipe.hidden);
+        let is_fed = matches!(layer.parts, Parts::AttentionAndFeedForward | Parts::FeedForward);
         Ok(Self {
-            label: weights.label(names.classes.layer, Level::Module),
-            attention: match &attention.latent {
-                Some(latent) => SelfAttention::Latent(Box::new(LatentAttention::load(
-                    &of_attention,
-                    names,
-                    attention,
-                    latent,
-                    *norm,
-                    *hidden,
-                    layer,
-                )?)),
-                None => SelfAttention::Heads(Box::new(DecoderAttention::load(
-                    &of_attention,
-                    names,
-                    attention,
-                    *norm,
-                    *hidden,
-                    layer,
-                )?)),
-            },
-            feed_forward: FeedForwardPart::load(weights, names, &layer.feed_forward, *hidden)?,
+            label: weights.label(recipe.names.classes.layer, Level::Module),
+            attention: SelfAttention::load(weights, recipe, layer)?,
+            feed_forward: is_fed.then(load).transpose()?,
             block: LoadedBlock::load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
             adds_inside: recipe.adds_inside,
@@ -159,6 +145,11 @@ impl DecoderLayer {
         let (attended, kept) = match &self.attention {
             SelfAttention::Heads(attention) => cx.call(attention.as_ref(), seen)?,
             SelfAttention::Latent(attention) => cx.call(attention.as_ref(), seen)?,
+            SelfAttention::States(mixer) => {
+                let ((hidden, _), (_, past)) = seen;
+                (cx.call(mixer.as_ref(), (hidden, past))?, None)
+            }
+            SelfAttention::None => return Ok((self.feed(cx, seen.0.0, None)?, None)),
         };
         // Each GPU has a part of the heads.
         let attended = cx.all_reduce(&attended)?;
@@ -166,7 +157,8 @@ impl DecoderLayer {
     }
 
     fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
-        let fed = match &self.feed_forward {
+        let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
+        let fed = match feed_forward {
             FeedForwardPart::Module(module) => cx.call(module, (hidden, stream))?,
             FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
             FeedForwardPart::Own(layers) => {
@@ -176,7 +168,7 @@ impl DecoderLayer {
                 cx.reshape(&fed, shape)?
             }
         };
-        let is_whole = matches!(self.feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
+        let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
         let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
         self.scaled(cx, fed)
     }
@@ -234,6 +226,11 @@ impl Module for DecoderLayer {
                 let branches = cx.add(&fed, &attended)?;
                 Ok((stream.with(cx, branches)?, kept))
             }
+            LoadedBlock::One(norm) => {
+                let (normed, stream) = stream.normed(cx, norm)?;
+                let (branch, kept) = self.attend(cx, ((&normed, None), around))?;
+                Ok((stream.with(cx, branch)?, kept))
+            }
             LoadedBlock::OfSum([of_attention, of_feed_forward]) => {
                 let hidden = stream.sum(cx)?;
                 let (attended, kept) = self.attend(cx, ((&hidden, None), around))?;
@@ -243,6 +240,25 @@ impl Module for DecoderLayer {
                 Ok((Stream::new(hidden), kept))
             }
         }
+    }
+}
+
+impl SelfAttention {
+    fn load(weights: &Weights<'_>, recipe: &Recipe, layer: LayerRecipe) -> Result<Self> {
+        let Recipe { names, hidden, attention, norm, .. } = recipe;
+        let weights = &weights.child(names.attention);
+        Ok(match (layer.parts, &attention.states, &attention.latent) {
+            (Parts::FeedForward, ..) | (Parts::States, None, _) => Self::None,
+            (Parts::States, Some(states), _) => {
+                Self::States(Box::new(StateMixer::load(weights, names, *states, *hidden)?))
+            }
+            (_, _, Some(latent)) => {
+                Self::Latent(Box::new(LatentAttention::load(weights, names, attention, latent, *norm, *hidden, layer)?))
+            }
+            (_, _, None) => {
+                Self::Heads(Box::new(DecoderAttention::load(weights, names, attention, *norm, *hidden, layer)?))
+            }
+        })
     }
 }
 
@@ -284,6 +300,7 @@ impl LoadedBlock {
             Block::Parallel { attention, feed_forward } => {
                 Self::Parallel(load(attention)?, feed_forward.map(load).transpose()?)
             }
+            Block::One { norm } => Self::One(load(norm)?),
             Block::OfSum { attention, feed_forward } => Self::OfSum([load(attention)?, load(feed_forward)?]),
         })
     }

@@ -16,6 +16,7 @@ mod parallel;
 mod recipe;
 mod repeats;
 pub(crate) mod rotary;
+mod states;
 
 use irene_tree::{Format, Kernels, Level};
 

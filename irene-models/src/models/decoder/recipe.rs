@@ -46,7 +46,18 @@ pub(super) struct LayerRecipe {
     pub(super) window: Option<usize>,
     /// The place of its rotary embedding, if it has one.
     pub(super) rotary: Option<usize>,
+    pub(super) parts: Parts,
     pub(super) feed_forward: FeedForward,
+}
+
+/// The branches of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parts {
+    AttentionAndFeedForward,
+    Attention,
+    FeedForward,
+    /// States in place of an attention, and nothing else.
+    States,
 }
 
 /// The names of the modules, in checkpoint and tree, and their classes in transformers.
@@ -127,6 +138,8 @@ pub(super) enum Block {
     Around { attention: [&'static str; 2], feed_forward: [&'static str; 2] },
     /// Both branches from one input, through norms of their own or the same one.
     Parallel { attention: &'static str, feed_forward: Option<&'static str> },
+    /// A norm before the one branch that each layer has (Nemotron-H).
+    One { norm: &'static str },
     /// A norm of each sum (the post-norm OPT).
     OfSum { attention: &'static str, feed_forward: &'static str },
 }
@@ -158,6 +171,41 @@ pub(super) struct AttentionRecipe {
     pub(super) rotary: Vec<Rotary>,
     /// Latent queries, keys and values in place of the projections (DeepSeek).
     pub(super) latent: Option<Latent>,
+    /// The states of the layers that have no attention (Nemotron-H).
+    pub(super) states: Option<States>,
+}
+
+/// Mamba-2 (Dao and Gu, 2024): each head has a state (width, size), which every token changes.
+#[derive(Clone, Copy)]
+pub(super) struct States {
+    pub(super) heads: usize,
+    /// Numbers in a head.
+    pub(super) width: usize,
+    /// Groups of heads that share their way into the state and out of it.
+    pub(super) groups: usize,
+    pub(super) size: usize,
+    /// Tokens that the convolution before it joins.
+    pub(super) kernel: usize,
+    /// Tokens of a prompt that products of matrices take at once.
+    pub(super) chunk: usize,
+}
+
+impl States {
+    /// Numbers of a token in all heads.
+    pub(super) fn inner(&self) -> usize {
+        self.heads * self.width
+    }
+
+    /// Channels of the convolution: the heads, and the ways in and out of each group.
+    pub(super) fn channels(&self) -> usize {
+        self.inner() + 2 * self.groups * self.size
+    }
+
+    /// What stands for the past: one place whatever its length. States have 32 bits, twice those of keys in public configs.
+    fn cache(&self) -> LayerCache {
+        let convolved = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
+        LayerCache { heads: self.heads, key_width: 2 * self.width * self.size, value_width: convolved, window: Some(2) }
+    }
 }
 
 /// The projections to queries, keys and values.
@@ -334,13 +382,20 @@ impl Recipe {
 
     /// The cache of these kernels: fused ones keep the latent vectors, and beside them the rotated part of the keys.
     pub(super) fn cache(&self, kernels: Kernels) -> CacheShape {
-        let AttentionRecipe { groups, width, heads, latent, .. } = &self.attention;
+        const NOTHING: LayerCache = LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1) };
+        let AttentionRecipe { groups, width, heads, latent, states, .. } = &self.attention;
         let (heads, key_width, value_width) = match latent {
             Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
             Some(latent) => (*heads, latent.plain_width + latent.rotary_width, latent.value_width),
             None => (*groups, *width, *width),
         };
-        let of_layer = |layer: &LayerRecipe| LayerCache { heads, key_width, value_width, window: layer.window };
+        let of_layer = |layer: &LayerRecipe| match layer.parts {
+            Parts::FeedForward => NOTHING,
+            Parts::States => states.map_or(NOTHING, |states| states.cache()),
+            Parts::AttentionAndFeedForward | Parts::Attention => {
+                LayerCache { heads, key_width, value_width, window: layer.window }
+            }
+        };
         CacheShape(self.layers.iter().map(of_layer).collect())
     }
 }

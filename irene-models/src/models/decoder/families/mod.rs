@@ -7,6 +7,7 @@ mod latent;
 mod llama;
 mod llama4;
 mod mixtures;
+mod nemotron;
 mod phi;
 mod smollm3;
 mod windows;
@@ -14,7 +15,8 @@ mod windows;
 use super::{
     Decoder,
     recipe::{
-        AttentionRecipe, Block, Classes, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Projections, Recipe,
+        AttentionRecipe, Block, Classes, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Parts, Projections,
+        Recipe,
     },
     rotary::{Gives, Rotary, RotaryDefaults},
 };
@@ -47,6 +49,7 @@ pub(crate) const DECODERS: &[&Decoder] = &[
     &mixtures::GPT_OSS,
     &mixtures::GRANITE_MOE,
     &llama4::LLAMA4,
+    &nemotron::NEMOTRON_H,
     &latent::DEEPSEEK_V2,
     &latent::DEEPSEEK_V3,
 ];
@@ -149,6 +152,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let layer = LayerRecipe {
         window: None,
         rotary: rotary.as_ref().map(|_| 0),
+        parts: Parts::AttentionAndFeedForward,
         feed_forward: FeedForward::Gated {
             names: ["gate_proj", "up_proj", "down_proj"],
             inner: config.size("intermediate_size")?,
@@ -191,6 +195,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             alibi: None,
             rotary: rotary.into_iter().collect(),
             latent: None,
+            states: None,
         },
         block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: false,

@@ -1,0 +1,124 @@
+//! Mamba-2 (Dao and Gu, 2024) in place of an attention, followed by shape alone: a prompt runs in chunks, a later token in one kernel.
+
+use irene_tree::{Format, Level, OpKind, Operand, Operation, Role, Shape};
+
+use super::recipe::{Names, States};
+use crate::{Cx, Error, Label, Linear, Module, Past, Result, Tensor, Weights, labelled};
+
+labelled!(StateMixer);
+
+pub(super) struct StateMixer {
+    label: Label,
+    into: Linear,
+    /// Weight and bias.
+    convolution: [Tensor; 2],
+    /// For each head: the bias of its step, its decay, and the weight of its input beside the state.
+    of_heads: [Tensor; 3],
+    norm: Tensor,
+    out: Linear,
+    states: States,
+}
+
+impl StateMixer {
+    pub(super) fn load(weights: &Weights<'_>, names: &Names, states: States, hidden: usize) -> Result<Self> {
+        let (inner, channels) = (states.inner(), states.channels());
+        let convolution = weights.child("conv1d");
+        let of_head = |name| weights.parameter(name, [states.heads]);
+        Ok(Self {
+            label: weights.label(names.classes.mixture, Level::Module),
+            into: Linear::load_with(&weights.child("in_proj"), [hidden, inner + channels + states.heads], None)?,
+            convolution: [
+                convolution.parameter("weight", [channels, 1, states.kernel])?,
+                convolution.parameter("bias", [channels])?,
+            ],
+            of_heads: [of_head("dt_bias")?, of_head("A_log")?, of_head("D")?],
+            norm: weights.child("norm").parameter("weight", [inner])?,
+            out: Linear::load_with(&weights.child("out_proj"), [inner, hidden], None)?,
+            states,
+        })
+    }
+
+    /// The state of every head.
+    fn state(&self, batch: usize) -> Operand {
+        let States { heads, width, size, .. } = self.states;
+        Operand::new([batch, heads, width, size], Format::F32, Role::Cache)
+    }
+
+    /// The convolution of the last tokens and its activation, in one kernel.
+    fn convolved(&self, cx: &mut Cx<'_>, projected: &Tensor, has_past: bool) -> Result<()> {
+        let (batch, tokens, format) = (projected.dim(0), projected.dim(1), projected.format());
+        let of_channels = |tokens: usize| [batch, self.states.channels(), tokens];
+        let moved = Operand::activation(of_channels(tokens), format);
+        let last = Operand::new(of_channels(self.states.kernel - 1), format, Role::Cache);
+        let [weight, bias] = &self.convolution;
+        // The last tokens are read if there are any, and written.
+        let inputs = [vec![moved, weight.operand(), bias.operand(), last], vec![last; usize::from(has_past)]].concat();
+        cx.follow(Operation::new(OpKind::Convolution, &inputs, moved).fused_with(&[OpKind::Silu]), &[projected])?;
+        Ok(())
+    }
+
+    /// One token of each sequence: its state decays, takes what the token brings, and gives the result.
+    fn step(&self, cx: &mut Cx<'_>, projected: &Tensor) -> Result<()> {
+        let (batch, format) = (projected.dim(0), projected.format());
+        let of_token = |numbers: usize| Operand::activation([batch, numbers], format);
+        let [brought, result] = [self.states.channels() + self.states.heads, self.states.inner()].map(of_token);
+        let heads = self.of_heads.iter().map(Tensor::operand);
+        let inputs: Vec<Operand> = [self.state(batch), brought, result].into_iter().chain(heads).collect();
+        let others = [OpKind::Mul, OpKind::Add, OpKind::Mul, OpKind::Add];
+        cx.follow(Operation::new(OpKind::Mul, &inputs, self.state(batch)).fused_with(&others), &[projected])?;
+        Ok(())
+    }
+
+    /// A prompt in chunks (section 6 of the paper): the decays; the products of ways out and in within a chunk; each chunk's state; the
+    /// states from chunk to chunk; and the results, from the chunk's own tokens and from the state before it.
+    fn scan(&self, cx: &mut Cx<'_>, projected: &Tensor) -> Result<()> {
+        let States { heads, width, groups, size, chunk, .. } = self.states;
+        let (batch, tokens, format) = (projected.dim(0), projected.dim(1), projected.format());
+        let chunk = chunk.min(tokens);
+        let parts = batch * tokens.div_ceil(chunk);
+        let of_group = heads / groups * width;
+        let narrow = |shape: [usize; 3]| Operand::activation(shape, format);
+        let wide = |shape: [usize; 3]| Operand::activation(shape, Format::F32);
+        let [bias, decay, direct] = [0, 1, 2].map(|place| self.of_heads[place].operand());
+        let decays = wide([batch, heads, tokens]);
+        let ways = narrow([parts * groups, chunk, size]);
+        let within = wide([parts * groups, chunk, chunk]);
+        let brought = narrow([parts * groups, of_group, chunk]);
+        let states = wide([parts * groups, of_group, size]);
+        let results = narrow([parts * groups, chunk, of_group]);
+        let both = narrow([parts * groups, chunk, chunk + size]);
+        let sources = narrow([parts * groups, chunk + size, of_group]);
+        let operations = [
+            Operation::new(OpKind::CumSum, &[narrow([batch, tokens, heads]), bias, decay], decays),
+            Operation::new(OpKind::MatMul, &[ways, ways], within),
+            Operation::new(OpKind::MatMul, &[brought, ways, decays], states),
+            Operation::new(OpKind::Mul, &[states, self.state(batch)], states).fused_with(&[OpKind::Add]),
+            Operation::new(OpKind::MatMul, &[both, sources, decays, direct], results),
+        ];
+        operations.into_iter().try_for_each(|operation| cx.follow(operation, &[projected]).map(drop))
+    }
+}
+
+impl Module for StateMixer {
+    type Input<'a> = (&'a Tensor, Past<'a>);
+    type Output = Tensor;
+
+    fn forward(&self, cx: &mut Cx<'_>, (hidden, past): Self::Input<'_>) -> Result<Tensor> {
+        if !hidden.is_shape() {
+            let reason = "its Mamba-2 layers are followed by shape alone, and cannot be run".to_owned();
+            return Err(Error::Input { model: self.label.instance_type.to_owned(), reason });
+        }
+        let projected = cx.call(&self.into, hidden)?;
+        let has_past = matches!(past, Past::Tokens(_));
+        self.convolved(cx, &projected, has_past)?;
+        match (has_past, hidden.dim(1)) {
+            (true, 1) => self.step(cx, &projected)?,
+            _ => self.scan(cx, &projected)?,
+        }
+        let results =
+            Operand::activation(Shape::from([hidden.dim(0), hidden.dim(1), self.states.inner()]), hidden.format());
+        let norm = Operation::new(OpKind::RmsNorm, &[results, results, self.norm.operand()], results);
+        let normed = cx.follow(norm.fused_with(&[OpKind::Silu, OpKind::Mul, OpKind::Mul]), &[&projected])?;
+        cx.call(&self.out, &normed)
+    }
+}
