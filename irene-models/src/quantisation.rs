@@ -77,6 +77,21 @@ impl Quantisation {
         Ok(Some(Self { format, kept, only }))
     }
 
+    /// That of a checkpoint with weights in fewer bits than its activations, if it is of a kind that keeps tables and heads as they are.
+    pub(crate) fn of(precision: Precision) -> Option<Self> {
+        let is_block_of_gguf = precision.weights.block() > 1
+            && !matches!(
+                precision.weights,
+                Format::Int4 | Format::Int4G64 | Format::Int4G32 | Format::Nf4 | Format::Nf4Dq | Format::Mxfp4
+            );
+        let is_wide = matches!(precision.weights, Format::F64 | Format::F32 | Format::F16 | Format::BF16);
+        if precision.weights == precision.activations || is_wide || is_block_of_gguf {
+            return None;
+        }
+        let kept = KEPT.into_iter().map(|kept| format!(".{kept}.")).collect();
+        Some(Self { format: precision.weights, kept, only: None })
+    }
+
     /// Whether the parameter with this key is quantised.
     fn stores(&self, key: &str) -> bool {
         let module = key.rsplit_once('.').map_or(key, |(module, _)| module);
@@ -211,6 +226,14 @@ mod tests {
             "config.json, field `quantization_config`: `gptq, bits 3, group_size 128` is unknown here; give --dtype"
         );
         assert!(format(r#"{"quant_method":"modelopt","quant_algo":"NVFP4"}"#).is_err());
+    }
+
+    #[test]
+    fn a_format_that_is_asked_for_is_followed_as_checkpoints_have_it() {
+        let of = |words: &str| Quantisation::of(words.parse().unwrap()).is_some();
+        assert!(["fp8,bf16", "int8", "int4", "nf4"].iter().all(|words| of(words)));
+        assert!(["bf16", "fp8", "f32,bf16", "q4_k"].iter().all(|words| !of(words)));
+        assert!(!Quantisation::of("int4".parse().unwrap()).unwrap().stores("lm_head.weight"));
     }
 
     #[test]

@@ -364,19 +364,19 @@ impl ModelSpec {
         Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
     }
 
-    /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
+    /// The parameters as shapes: those of the model's own format as they are stored, those of another as a checkpoint in it has them.
     fn shapes(&self, Run { precision, parallel, .. }: Run) -> Result<Box<dyn WeightSource + '_>> {
         // A config whose own precision is unknown is followed in another.
-        if self.config.precision().is_ok_and(|own| own == precision) {
-            if let Some(file) = &self.stored {
-                let shapes = StoredShapes::new(file.clone(), precision)?;
-                return Ok(Box::new(shapes.shared(!parallel.is_single())));
-            }
-            if let Some(quantisation) = Quantisation::read(&self.config)? {
-                return Ok(Box::new(quantisation.shapes(precision)));
-            }
+        let is_own = self.config.precision().is_ok_and(|own| own.weights == precision.weights);
+        if let Some(file) = self.stored.as_ref().filter(|_| is_own) {
+            let shapes = StoredShapes::new(file.clone(), precision)?;
+            return Ok(Box::new(shapes.shared(!parallel.is_single())));
         }
-        Ok(Box::new(ShapesOnly(precision)))
+        let own = if is_own { Quantisation::read(&self.config)? } else { None };
+        match own.or_else(|| Quantisation::of(precision)) {
+            Some(quantisation) => Ok(Box::new(quantisation.shapes(precision))),
+            None => Ok(Box::new(ShapesOnly(precision))),
+        }
     }
 
     /// The run's input, followed by its shape.
