@@ -72,6 +72,9 @@ fn rows_in_another_order_or_left_out_are_matched_by_their_settings() {
     assert!(same(&compared(TRUTH, &reverse, None).unwrap(), &whole));
     let part = compared(TRUTH, &[lines[0], lines[1], lines[4]].join("\n"), None).unwrap();
     assert_eq!((part.unpredicted, part.groups[0].count()), (Some((2, 3)), 2));
+    // A row that could not be predicted stands without figures.
+    let empty = compared(TRUTH, &OUT.replace("1.1,0.9,1.2,11,", ",,,,error"), None).unwrap();
+    assert_eq!((empty.unpredicted, empty.groups[0].count()), (Some((1, 2)), 3));
     // Repeated measurements of a setting take its predictions one after the other.
     let repeated = "model,latency_s\nx,1\nx,2\ny,4\n";
     let found = compared(repeated, "model,latency_ms\ny,4000\nx,1000\nx,1000\n", None).unwrap();

@@ -62,6 +62,7 @@ impl Inputs {
         inputs.models();
         inputs.trees();
         inputs.records();
+        inputs.sheets();
         inputs
     }
 
@@ -229,6 +230,35 @@ impl Inputs {
                 &self.folder.0.join("files"),
             );
         }
+    }
+
+    /// Requests that were measured and their predictions, and public measurements in the formats of those who made them.
+    fn sheets(&self) {
+        let settings = [("h100-sxm", 1, 0.2), ("h100-sxm", 8, 0.05), ("t4", 1, 0.6), ("t4", 8, 0.1)];
+        let sheet = |factor: f64| {
+            let row = |(device, sequences, joules): (&str, u32, f64)| {
+                format!("gpt2,{device},vllm-0.11,{sequences},128,64,{}\n", joules * factor)
+            };
+            let rows: String = settings.into_iter().map(row).collect();
+            format!("model,device,engine,sequences,prompt,generated,energy_per_token_j\n{rows}")
+        };
+        self.write("requests.csv", &sheet(1.0));
+        self.write("predicted.csv", &sheet(1.1));
+        let operations =
+            |unit: &str, time: f64| format!("op,device,latency_{unit},b,m,n,k,h\nlinear,t4,{time},1,512,768,768,\n");
+        self.write("operations.csv", &operations("ms", 0.2));
+        self.write("predicted-operations.csv", &operations("s", 0.0003));
+        let ml_energy =
+            "task,model,gpu,avg_batch,avg_out_tokens,energy_per_token_j,tput_tok_s\ngpqa,gpt2,H100,8,100,0.1,800\n";
+        self.write("mlenergy.csv", ml_energy);
+        for concurrency in [4, 16] {
+            let result = json!({"backend": "vllm", "model_id": "gpt2", "max_concurrency": concurrency, "completed": 10,
+                "total_input_tokens": 1000, "total_output_tokens": 640, "output_throughput": 500.0, "mean_tpot_ms": 5.0});
+            self.write(&format!("results/{concurrency}.json"), &result.to_string());
+        }
+        let test = json!({"gpu_info": "Tesla T4", "model_type": "llama 8B Q4_K - Medium", "model_filename": "my.gguf",
+            "n_gpu_layers": 99, "n_prompt": 0, "n_gen": 128, "avg_ns": 4e9, "avg_ts": 32.0});
+        self.write("llama-bench.json", &json!([test]).to_string());
     }
 
     /// A folder of its own with all files.

@@ -118,7 +118,8 @@ pub fn compare(truth: &Table, predicted: &Table, by: Option<&[String]>) -> Resul
     let pairs = Pairs::of(truth, predicted)?;
     let mut groups = Vec::new();
     let mut ranks = Vec::new();
-    for figure in truth.figures().filter(|figure| predicted.has_figure(figure)) {
+    let shared: Vec<&str> = truth.figures().filter(|figure| predicted.has_figure(figure)).collect();
+    for &figure in &shared {
         let found = pairs.figure(figure, &by)?;
         if found.is_empty() {
             continue;
@@ -136,7 +137,7 @@ pub fn compare(truth: &Table, predicted: &Table, by: Option<&[String]>) -> Resul
             names(predicted)
         )));
     }
-    Ok(Comparison { rows: truth.len(), unpredicted: pairs.unpredicted(), groups, ranks })
+    Ok(Comparison { rows: truth.len(), unpredicted: pairs.unpredicted(&shared)?, groups, ranks })
 }
 
 /// All rows, then those of each value in order of their first.

@@ -53,11 +53,20 @@ impl<'a> Pairs<'a> {
         Ok(Self { truth, predicted, places })
     }
 
-    /// How many measurements have no prediction, and the line of the first.
-    pub(super) fn unpredicted(&self) -> Option<(usize, u64)> {
-        let mut without = self.places.iter().zip(self.truth.lines()).filter(|(place, _)| place.is_none());
-        let first = without.next().map(|(_, line)| line.number)?;
-        Some((1 + without.count(), first))
+    /// How many measurements have no prediction of any of these figures, and the line of the first.
+    pub(super) fn unpredicted(&self, figures: &[&str]) -> Result<Option<(usize, u64)>> {
+        let mut without: Option<(usize, u64)> = None;
+        for (line, place) in self.truth.lines().iter().zip(&self.places) {
+            let other = place.map(|place| &self.predicted.lines()[place]);
+            let has = |name: &&str| {
+                other.map_or(Ok(false), |other| Ok(self.predicted.figure(other, name, Bound::Value)?.is_some()))
+            };
+            if !figures.iter().map(has).collect::<Result<Vec<bool>>>()?.contains(&true) {
+                let (count, first) = without.unwrap_or((0, line.number));
+                without = Some((count + 1, first));
+            }
+        }
+        Ok(without)
     }
 
     /// The measurements of a figure that have a prediction, with their values of some columns.

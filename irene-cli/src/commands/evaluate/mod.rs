@@ -24,7 +24,7 @@ use crate::{
 #[command(after_help = "Examples:
   irene evaluate device_1.jsonl predicted.jsonl
   irene evaluate requests.csv predicted.csv
-  irene evaluate operations.csv predicted.csv --by op,device --format json")]
+  irene evaluate operations.csv predicted-operations.csv --by op,device")]
 pub(crate) struct Args {
     /// Trees with ground truth, or a sheet with measured figures
     truth: PathBuf,

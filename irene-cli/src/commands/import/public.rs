@@ -110,18 +110,14 @@ impl<'a> Given<'a> {
 
     fn set(&self, row: &mut RequestRow) {
         let SheetArgs { model, weights, prompt, tensor_parallel, .. } = self.args;
-        let mut said = Vec::new();
-        let mut is_said = |name: &'static str, is_given: bool| {
-            if is_given {
-                said.push(name)
-            }
-        };
-        is_said("model", model.is_some());
-        is_said("device", self.device.is_some());
-        is_said("engine", self.engine.is_some());
-        is_said("weights", weights.is_some());
-        is_said("prompt", prompt.is_some());
-        is_said("tensor_parallel", tensor_parallel.is_some());
+        let said = [
+            ("model", model.is_some()),
+            ("device", self.device.is_some()),
+            ("engine", self.engine.is_some()),
+            ("weights", weights.is_some()),
+            ("prompt", prompt.is_some()),
+            ("tensor_parallel", tensor_parallel.is_some()),
+        ];
         row.model = model.clone().or_else(|| row.model.take());
         row.device = self.device.clone().or_else(|| row.device.take());
         row.engine = self.engine.clone().or_else(|| row.engine.take());
@@ -130,8 +126,8 @@ impl<'a> Given<'a> {
         row.parallel.tensor = tensor_parallel.unwrap_or(row.parallel.tensor);
         // A setting that is given is assumed no more.
         if let Some(assumed) = row.further(ASSUMED) {
-            let left: Vec<&str> = assumed.split(' ').filter(|name| !said.contains(name)).collect();
-            let left = left.join(" ");
+            let is_said = |name: &&str| said.contains(&(*name, true));
+            let left = assumed.split(' ').filter(|name| !is_said(name)).collect::<Vec<_>>().join(" ");
             row.set_further(ASSUMED, left);
         }
     }

@@ -137,6 +137,9 @@ impl TopKRouter {
         if self.router.scale != 1.0 {
             weights = cx.mul_scalar(&weights, self.router.scale)?;
         }
+        if self.router.scales_input && weights.format() != products.format() {
+            weights = cx.cast(&weights, products.format())?;
+        }
         Ok([weights, places])
     }
 
@@ -157,8 +160,6 @@ impl TopKRouter {
             return Ok((tokens.clone(), weights));
         }
         let ones = weights.zeros(weights.shape())?.scalar(Scalar::Add(1.0))?;
-        let is_narrow = weights.format() == tokens.format();
-        let weights = if is_narrow { weights } else { cx.cast(&weights, tokens.format())? };
         Ok((cx.mul(tokens, &weights)?, ones))
     }
 
