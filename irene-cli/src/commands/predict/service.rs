@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device};
 use irene_predict::{Forecast, Law, Load, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
@@ -11,7 +11,7 @@ use irene_tree::Format;
 
 use super::{Args, not_negative, refuse};
 use crate::{
-    commands::{Usage, following},
+    commands::{Usage, following, predictor::OF_SETTINGS},
     output,
 };
 
@@ -99,7 +99,12 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
     }
     let of_profiles = [("--method", args.predictor.asks_for_track())];
     refuse(true, "a measured profile: --device gtx-1080-ti or gtx-1070", &of_profiles)?;
-    names.iter().try_for_each(|name| Catalogue::find(name).map(drop))?;
+    let found = names.iter().try_for_each(|name| Catalogue::find(name).map(drop));
+    if args.predictor.names_devices() {
+        found?
+    } else {
+        found.context(OF_SETTINGS)?
+    }
     Ok(Some(names))
 }
 
