@@ -27,7 +27,7 @@ use clap::{
 use crate::{
     commands::{
         ablate, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore, import,
-        man, models, predict, report, reproduce, sample, serve, trace, train,
+        man, models, operations, predict, report, reproduce, sample, serve, trace, train,
     },
     settings::Color,
 };
@@ -50,6 +50,7 @@ enum Command {
     Devices(devices::Args),
     Trace(trace::Args),
     Predict(predict::Args),
+    Operations(operations::Args),
     Explain(explain::Args),
     #[cfg(feature = "candle")]
     Run(commands::run::Args),
@@ -106,6 +107,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Devices(args) => devices::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Operations(args) => operations::run(&args),
         #[cfg(feature = "candle")]
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => doctor::run(&args),

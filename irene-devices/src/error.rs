@@ -26,6 +26,16 @@ pub enum Error {
         /// The size.
         size: &'static str,
     },
+    /// A cell of a table of operations that cannot be read.
+    #[error("{column}: expected {expected}, found {found}")]
+    OperationCell {
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: String,
+    },
     /// A file of measurements that cannot be read.
     #[error("{}: {message}", path.display())]
     Measurements {

@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod law;
 mod named_operation;
+mod operation_sheet;
 mod spec;
 mod work;
 
@@ -26,6 +27,7 @@ pub use law::{
     ProductLaw, RowLaw, SpreadLaw, VendorLaw, WorkCost,
 };
 pub use named_operation::NamedOperation;
+pub use operation_sheet::OperationSheet;
 pub use work::{Work, WorkKind};
 
 /// The README's example, which the tests run.

@@ -21,6 +21,7 @@ mod measuring;
 mod meters;
 mod method;
 pub(crate) mod models;
+pub(crate) mod operations;
 pub(crate) mod predict;
 mod predictor;
 #[cfg(feature = "candle")]

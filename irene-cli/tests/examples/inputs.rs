@@ -208,6 +208,7 @@ impl Inputs {
 
     /// Measured designs, as campaigns write them and as ProTran's data is laid out; surrogates learned from them.
     fn records(&self) {
+        self.write("ops.csv", "op,device,b,m,n,k,h\nlinear,h100-sxm,1,2048,4096,4096,\nsoftmax,t4,4096,,,,1024\n");
         let lines = |records: &[Value]| records.iter().map(|record| format!("{record}\n")).collect::<String>();
         let mine = self.folder.write("records/mine.jsonl", &lines(&records(1.0)));
         self.write("other.jsonl", &lines(&records(1.5)));

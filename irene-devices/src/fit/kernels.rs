@@ -44,7 +44,7 @@ pub struct KernelFit {
 
 impl Default for KernelFit {
     fn default() -> Self {
-        Self { most_of_a_group: 150, noise: 0.06 }
+        Self { most_of_a_group: 60, noise: 0.06 }
     }
 }
 
@@ -68,36 +68,29 @@ const SPREADS: [(&str, f64); 14] = [
 const SPREAD: f64 = 0.5;
 
 /// The groups of measurements that a spread is taken from.
-const SPREAD_OF: [(&str, &[&str]); 5] = [
+const SPREAD_OF: [(&str, &[&str]); 6] = [
     ("spread.scalar", &["neusight linear", "neusight bmm"]),
     ("spread.matrix", &["vidur attn_p", "vidur mlp_up", "vidur mlp_down"]),
-    ("spread.norm", &["neusight ln", "neusight softmax", "vidur input_l", "vidur post_"]),
+    ("spread.norm", &["neusight ln", "neusight softmax"]),
     (
-        "spread.row",
-        &[
-            "neusight add",
-            "neusight mul",
-            "neusight gelu",
-            "vidur add",
-            "vidur attn_rope",
-            "vidur mlp_act",
-            "vidur emb",
-        ],
+        "spread.element_wise",
+        &["neusight add", "neusight mul", "neusight div", "neusight pow", "neusight gelu", "vidur add"],
     ),
+    ("spread.row", &["vidur attn_rope", "vidur mlp_act", "vidur emb", "vidur input_l", "vidur post_"]),
     ("spread.link", &["vidur all_reduce", "vidur send_recv"]),
 ];
 
 impl KernelFit {
-    /// The law that the measurements make likeliest, from one that stands for what is known of its constants before. Its spreads are those
-    /// of devices that are left out one after another.
-    pub fn fit(&self, measurements: &[KernelMeasurement], prior: &KernelLaw) -> KernelLaw {
+    /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Its spreads are those of devices that are left out one
+    /// after another.
+    pub fn fit(&self, measurements: &[KernelMeasurement]) -> KernelLaw {
         let sample = self.sample(measurements);
-        let law = self.constants(&sample, prior);
+        let law = self.constants(&sample);
         let mut residuals = Vec::new();
         for device in devices(&sample) {
             let (left_out, others): (Vec<_>, Vec<_>) =
-                sample.iter().partition(|measured| measured.device.name == device);
-            let law = self.constants(&others, &law);
+                sample.iter().copied().partition(|measured| measured.device.name == device);
+            let law = self.constants(&others);
             residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
         }
         let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
@@ -110,8 +103,9 @@ impl KernelFit {
         with_constants(&law, spreads).unwrap_or(law)
     }
 
-    /// The law without new spreads.
-    pub fn constants(&self, sample: &[&KernelMeasurement], prior: &KernelLaw) -> KernelLaw {
+    /// The law without spreads of its own.
+    fn constants(&self, sample: &[&KernelMeasurement]) -> KernelLaw {
+        let prior = KernelLaw::prior();
         let known = constants_of(prior);
         let spread =
             |name: &str| SPREADS.iter().find(|(start, _)| name.starts_with(start)).map_or(SPREAD, |found| found.1);
@@ -119,11 +113,11 @@ impl KernelFit {
         let with = |values: &[f64]| with_constants(prior, known.keys().map(String::as_str).zip(values.iter().copied()));
         let weights = self.weights(sample);
         let residuals = |values: &[f64]| match with(values) {
-            Some(law) => sample
-                .iter()
-                .zip(&weights)
-                .map(|(measured, weight)| weight * measured.log_residual(&law) / self.noise)
-                .collect(),
+            Some(law) => {
+                let weighted =
+                    |(measured, weight): (&&KernelMeasurement, &f64)| weight * measured.log_residual(&law) / self.noise;
+                sample.iter().zip(&weights).map(weighted).collect()
+            }
             None => vec![f64::NAN; sample.len()],
         };
         let steps = LevenbergMarquardt { rounds: 40, tolerance: 1e-5, most_damping: 1e6 };
@@ -134,15 +128,16 @@ impl KernelFit {
     /// Measurements of a small group on a device count more, up to a limit.
     fn weights(&self, sample: &[&KernelMeasurement]) -> Vec<f64> {
         const MOST: f64 = 3.0;
-        let key = |measured: &&KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
+        let key = |measured: &KernelMeasurement| (measured.group.clone(), measured.device.name.clone());
         let mut counts: BTreeMap<_, usize> = BTreeMap::new();
         sample.iter().for_each(|measured| *counts.entry(key(measured)).or_default() += 1);
-        let weight = |measured| (self.most_of_a_group as f64 / counts[&key(measured)] as f64).sqrt().clamp(1.0, MOST);
-        sample.iter().map(weight).collect()
+        let weight =
+            |measured: &&KernelMeasurement| (self.most_of_a_group as f64 / counts[&key(measured)] as f64).sqrt();
+        sample.iter().map(|measured| weight(measured).clamp(1.0, MOST)).collect()
     }
 
     /// Evenly spaced measurements of each group on each device.
-    pub fn sample<'a>(&self, measurements: &'a [KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
+    fn sample<'a>(&self, measurements: &'a [KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
         let mut groups: BTreeMap<(&str, &str), Vec<&KernelMeasurement>> = BTreeMap::new();
         for measured in measurements {
             groups.entry((&measured.group, &measured.device.name)).or_default().push(measured);

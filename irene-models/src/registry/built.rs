@@ -17,7 +17,9 @@ pub(crate) struct BuiltShare {
 
 /// Shares that were built, the latest last: a request is several passes of one, and a sheet has many requests to few.
 #[derive(Clone, Default)]
-pub(super) struct BuiltShares(Arc<Mutex<Vec<(Key, Arc<BuiltShare>)>>>);
+pub(super) struct BuiltShares(Arc<Mutex<Shares>>);
+
+type Shares = Vec<(Key, Arc<BuiltShare>)>;
 
 /// What a share depends on, beside its model.
 type Key = (Precision, TaskHead, Parallel);

@@ -7,6 +7,8 @@ mod rates;
 mod row;
 mod spread;
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 pub use attention::AttentionLaw;
@@ -80,15 +82,22 @@ pub struct KernelTime {
 
 impl KernelLaw {
     /// The law as it was fitted on the public measurements.
-    ///
-    /// # Panics
-    /// Never: the tests read the constants that are shipped.
-    #[allow(clippy::expect_used)]
     pub fn shipped() -> &'static Self {
-        static LAW: std::sync::LazyLock<KernelLaw> = std::sync::LazyLock::new(|| {
-            serde_json::from_str(include_str!("../../../data/kernels.json")).expect("the tests read it")
-        });
+        static LAW: LazyLock<KernelLaw> = LazyLock::new(|| KernelLaw::read(include_str!("../../../data/kernels.json")));
         &LAW
+    }
+
+    /// What is known of the constants before any measurement: where fits start.
+    pub fn prior() -> &'static Self {
+        static LAW: LazyLock<KernelLaw> =
+            LazyLock::new(|| KernelLaw::read(include_str!("../../../data/kernels_prior.json")));
+        &LAW
+    }
+
+    /// A fault in these files is ours; a test reads them.
+    #[allow(clippy::expect_used)]
+    fn read(json: &str) -> Self {
+        serde_json::from_str(json).expect("the shipped constants are read")
     }
 
     /// The time of one run of an operation that follows others on a device.

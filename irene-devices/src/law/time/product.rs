@@ -54,6 +54,9 @@ impl ProductLaw {
                 let partial =
                     if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };
                 let memory_s = operands + partial / memory_rate;
+                if arithmetic_s.max(memory_s) >= best.seconds {
+                    continue;
+                }
                 let seconds = overlapped(&[arithmetic_s, memory_s], self.overlap);
                 if seconds < best.seconds {
                     best = KernelTime { seconds, arithmetic_s, memory_s, ..best };

@@ -81,9 +81,7 @@ const PCIE_GB_S: f64 = 16.0;
 
 /// The rate of products that the units reach, or that the power allows if that is less.
 fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: f64) -> f64 {
-    /// How sharply one limit takes over from the other.
-    const SHARPNESS: i32 = 8;
     let reached = (law.share * vendor.arithmetic).min(1.0) * peak;
     let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powf(years);
-    reached / (1.0 + (reached / powered).powi(SHARPNESS)).powf(f64::from(SHARPNESS).recip())
+    reached.min(powered)
 }

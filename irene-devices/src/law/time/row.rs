@@ -13,8 +13,14 @@ pub struct RowLaw {
     pub memory_share: f64,
     /// The share of the memory's rate of norms and softmax.
     pub norm_share: f64,
-    /// How often more a row is read that is too wide to be kept, as a share of its reading and writing.
-    pub second_pass: f64,
+    /// How much more a norm moves of rows that are far too wide to be kept, as a share of their reading and writing.
+    pub norm_pass: f64,
+    /// The same of a softmax.
+    pub softmax_pass: f64,
+    /// Bytes of a row that a norm keeps between its passes.
+    pub norm_kept_bytes: f64,
+    /// Bytes of a row that a softmax keeps between its passes.
+    pub softmax_kept_bytes: f64,
     /// Numbers that a multiprocessor reads or writes a cycle in norms by the root of the mean square.
     pub normed_a_cycle: f64,
     /// The same of activations that are multiplied by a gate.
@@ -25,30 +31,44 @@ pub struct RowLaw {
     pub looked_up_a_cycle: f64,
     /// Cycles that a block takes for each number of its row.
     pub row_cycles: f64,
-    /// Cycles that a multiprocessor takes to start a row of a norm or a softmax.
-    pub row_start_cycles: f64,
+    /// Cycles that a multiprocessor takes to start a row of a norm.
+    pub norm_start_cycles: f64,
+    /// Cycles that a multiprocessor takes to start a row of a softmax.
+    pub softmax_start_cycles: f64,
     /// The power of the mean of these.
     pub overlap: f64,
 }
 
-/// Bytes of a row that a block keeps between its passes.
-const KEPT_BYTES: f64 = 4096.0;
-
 impl RowLaw {
     pub(super) fn busy(&self, work: &Work, rates: &Rates) -> KernelTime {
         let number = work.activations.bytes(64) as f64 / 64.0;
-        let is_norm = work.kind == WorkKind::Norm;
-        let is_wide = is_norm && work.columns * number > KEPT_BYTES;
-        let bytes = work.bytes() * if is_wide { 1.0 + self.second_pass } else { 1.0 };
-        let share = if is_norm { self.norm_share * rates.norm } else { self.memory_share };
-        let traffic = work.bytes().max(bytes * share.min(1.0).recip()) / rates.memory;
-        let a_cycle = self.numbers(work.op);
-        let numbers = a_cycle.map_or(0.0, |numbers| bytes / number / (numbers * rates.multiprocessors * rates.clock));
-        let row = if self.gives_rows_to_blocks(work.op) { work.columns * self.row_cycles / rates.clock } else { 0.0 };
-        let starts =
-            if is_norm { work.rows * self.row_start_cycles / (rates.multiprocessors * rates.clock) } else { 0.0 };
-        let memory_s = overlapped(&[traffic, numbers, row, starts], self.overlap);
+        let (bytes, share, start_cycles) = match work.kind {
+            WorkKind::Norm => {
+                let norm = self.norm(work.op);
+                let lost = 1.0 - norm.kept_bytes / (work.columns * number).max(norm.kept_bytes);
+                (work.bytes() * (1.0 + norm.pass * lost), self.norm_share * rates.norm, norm.start_cycles)
+            }
+            _ => (work.bytes(), self.memory_share, 0.0),
+        };
+        let traffic = bytes / (rates.memory * share.min(1.0));
+        let numbers = self.numbers(work.op).map_or(0.0, |a_cycle| bytes / number / a_cycle / rates.multiprocessors);
+        let row = if gives_rows_to_blocks(work.op) { work.columns * self.row_cycles } else { 0.0 };
+        let starts = work.rows * start_cycles / rates.multiprocessors;
+        let cycles = [numbers, row, starts].map(|cycles| cycles / rates.clock);
+        let memory_s = overlapped(&[traffic, cycles[0], cycles[1], cycles[2]], self.overlap);
         KernelTime { seconds: memory_s, memory_s, ..KernelTime::default() }
+    }
+
+    fn norm(&self, op: OpKind) -> Norm {
+        match op {
+            OpKind::Softmax => Norm {
+                pass: self.softmax_pass,
+                kept_bytes: self.softmax_kept_bytes,
+                start_cycles: self.softmax_start_cycles,
+            },
+            OpKind::RmsNorm => Norm { pass: self.norm_pass, kept_bytes: self.norm_kept_bytes, start_cycles: 0.0 },
+            _ => Norm { pass: self.norm_pass, kept_bytes: self.norm_kept_bytes, start_cycles: self.norm_start_cycles },
+        }
     }
 
     /// Numbers a cycle and multiprocessor; None for kernels that move several at once.
@@ -61,8 +81,20 @@ impl RowLaw {
             _ => None,
         }
     }
+}
 
-    fn gives_rows_to_blocks(&self, op: OpKind) -> bool {
-        matches!(op, OpKind::RmsNorm | OpKind::Rotary | OpKind::Silu | OpKind::CacheWrite)
-    }
+fn gives_rows_to_blocks(op: OpKind) -> bool {
+    matches!(op, OpKind::RmsNorm | OpKind::Rotary | OpKind::Silu | OpKind::CacheWrite)
+}
+
+/// Whether a kernel works row by row and moves single numbers, by a block each or by looking rows up.
+pub(super) fn is_by_row(op: OpKind) -> bool {
+    gives_rows_to_blocks(op) || matches!(op, OpKind::Embedding | OpKind::Gather | OpKind::Scatter)
+}
+
+/// The constants of one kind of norm.
+struct Norm {
+    pass: f64,
+    kept_bytes: f64,
+    start_cycles: f64,
 }

@@ -1,0 +1,38 @@
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use irene_devices::{KernelLaw, OperationSheet};
+
+use super::{Exit, trees};
+use crate::{input, output};
+
+/// Predicts the time of single operations on devices, from their data sheets
+///
+/// OPS.csv has an operation a row: op (linear, bmm, ln, softmax, add, mul, div, pow, addu, mulu, divu, powu, relu, gelu, tanh), device, dtype
+/// (f32, f16, bf16, fp8 or int8; f32 where absent), and its sizes: m, n, k of products (b of them), b rows of h numbers otherwise.
+/// Other columns are kept; latency_s comes with its 90% interval. A column timing says whether a time is that of a `call` as the
+/// host sees it (f32 where absent) or of the `kernel` alone (other formats). A row with a fault is named with its line, and the others go on.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  irene operations ops.csv -o times.csv")]
+pub(crate) struct Args {
+    /// The table of operations, or - for stdin
+    #[arg(value_name = "OPS.csv")]
+    sheet: PathBuf,
+    /// Write here instead of to stdout, whole or not at all
+    #[arg(short, long, value_name = "OUT.csv")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (origin, reader) = input::open(&args.sheet)?;
+    let sheet = OperationSheet::read(&origin, reader, KernelLaw::shipped())?;
+    ensure!(!sheet.is_empty(), "{origin}: no operations below the titles");
+    output::write(args.output.as_deref(), |writer| Ok(sheet.write(writer)?))?;
+    let faults: Vec<String> = sheet.faults().collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.iter().for_each(|fault| output::tell(fault));
+    output::tell(&format!("error: {} of {} without a time", faults.len(), trees::count(sheet.len(), "row")));
+    Err(Exit::with(1))
+}

@@ -1,0 +1,287 @@
+use std::io::{Read, Write};
+
+use irene_tree::Format;
+
+use crate::{Catalogue, Device, Error, KernelLaw, KernelTime, NamedOperation, Result, Work};
+
+/// A table of single operations (CSV with a header): one operation on one device a row, with its predicted time.
+///
+/// | column | what it holds |
+/// |---|---|
+/// | `op`, `b`, `m`, `n`, `k`, `h` | the operation, as [`NamedOperation`] has it |
+/// | `device` | a name of the catalogue |
+/// | `dtype` | the format of all numbers; f32 where absent |
+/// | `timing` | `call`: as a host times one call; `kernel`: the kernel itself. Where absent, a call in f32 and a kernel in other formats, as public measurements have it |
+///
+/// Further columns are kept as they are.
+///
+/// ```
+/// use irene_devices::{KernelLaw, OperationSheet};
+///
+/// let table = "op,device,m,n,k\nlinear,h100-sxm,512,4096,4096\nlinear,h100-sxm,512,4096,\n";
+/// let sheet = OperationSheet::read("table", table.as_bytes(), KernelLaw::shipped())?;
+/// assert_eq!(sheet.faults().collect::<Vec<_>>(), ["table, line 3: operation `linear` needs `k` from 1 to 2147483648"]);
+/// let mut written = Vec::new();
+/// sheet.write(&mut written)?;
+/// assert!(String::from_utf8_lossy(&written).starts_with("op,device,m,n,k,latency_s,latency_s_low,latency_s_high,provenance,"));
+/// # Ok::<(), irene_devices::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct OperationSheet {
+    origin: String,
+    titles: Vec<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    line: u64,
+    cells: Vec<String>,
+    outcome: Result<Predicted>,
+}
+
+/// What is predicted of an operation.
+#[derive(Debug)]
+struct Predicted {
+    time: KernelTime,
+    /// The standard deviation of the logarithm of the time.
+    spread: f64,
+    /// What a reader of the figure has to know.
+    mark: Option<String>,
+}
+
+/// The columns that are added, or filled in where the table has them.
+const ADDED: [&str; 6] = ["latency_s", "latency_s_low", "latency_s_high", "provenance", "marks", "error"];
+
+/// Where a time comes from that nothing was measured for.
+const PROVENANCE: &str = "estimated from its data sheet";
+
+/// 90% of a normal distribution lie within so many standard deviations.
+const NORMAL_90: f64 = 1.644_853_626_951_472_7;
+
+impl OperationSheet {
+    /// Reads a table and predicts its rows. A row with a fault has it in place of a time.
+    ///
+    /// # Errors
+    /// [`Error::Measurements`] where it is no table with the columns `op` and `device`.
+    pub fn read(origin: &str, reader: impl Read, law: &KernelLaw) -> Result<Self> {
+        let fault = |message: String| Error::Measurements { path: origin.into(), message };
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
+        let header = reader.headers().map_err(|error| fault(error.to_string()))?;
+        let titles: Vec<String> = header.iter().map(|title| title.trim_start_matches('\u{feff}').to_owned()).collect();
+        if let Some(missing) = ["op", "device"].into_iter().find(|name| !titles.iter().any(|title| title == name)) {
+            return Err(fault(format!(
+                "a table of operations has a column `{missing}`; its first line has the titles"
+            )));
+        }
+        let row = |record: csv::Result<csv::StringRecord>| {
+            let record = record.map_err(|error| fault(error.to_string()))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
+            let outcome = if cells.len() == titles.len() {
+                Cells { titles: &titles, cells: &cells }.predict(law)
+            } else {
+                let (found, expected) = (cells.len(), titles.len());
+                Err(Error::OperationCell {
+                    column: "op".into(),
+                    found: format!("{found} cells"),
+                    expected: format!("{expected}, as there are titles"),
+                })
+            };
+            cells.resize(titles.len(), String::new());
+            Ok(Row { line, cells, outcome })
+        };
+        let rows = reader.records().map(row).collect::<Result<_>>()?;
+        Ok(Self { origin: origin.to_owned(), titles, rows })
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What is wrong with rows, each with its line.
+    pub fn faults(&self) -> impl Iterator<Item = String> {
+        self.rows
+            .iter()
+            .filter_map(|row| Some(format!("{}, line {}: {}", self.origin, row.line, row.outcome.as_ref().err()?)))
+    }
+
+    /// Writes the table with its predictions. The column `error` is there only where a row has a fault.
+    ///
+    /// # Errors
+    /// [`Error::Io`] from the writer.
+    pub fn write(&self, writer: impl Write) -> Result<()> {
+        let has_fault = self.rows.iter().any(|row| row.outcome.is_err());
+        let added: Vec<&str> = ADDED.into_iter().filter(|name| *name != "error" || has_fault).collect();
+        let kept: Vec<usize> =
+            (0..self.titles.len()).filter(|&at| !added.contains(&self.titles[at].as_str())).collect();
+        let mut writer = csv::Writer::from_writer(writer);
+        let titles = kept.iter().map(|&at| self.titles[at].as_str()).chain(added.iter().copied());
+        let mut write = |record: Vec<String>| writer.write_record(record);
+        let written = write(titles.map(str::to_owned).collect()).and_then(|()| {
+            self.rows.iter().try_for_each(|row| {
+                let kept = kept.iter().map(|&at| row.cells[at].clone());
+                write(kept.chain(row.added().into_iter().take(added.len())).collect())
+            })
+        });
+        let flushed = written.map_err(std::io::Error::other).and_then(|()| writer.flush());
+        flushed.map_err(|source| Error::Io { path: self.origin.clone().into(), source })
+    }
+}
+
+impl Row {
+    /// The cells of [`ADDED`].
+    fn added(&self) -> [String; ADDED.len()] {
+        match &self.outcome {
+            Ok(Predicted { time, spread, mark }) => {
+                let factor = (NORMAL_90 * spread).exp();
+                let times = [time.seconds, time.seconds / factor, time.seconds * factor].map(|time| time.to_string());
+                let [latency, low, high] = times;
+                [latency, low, high, PROVENANCE.to_owned(), mark.clone().unwrap_or_default(), String::new()]
+            }
+            Err(fault) => {
+                let mut cells = [const { String::new() }; ADDED.len()];
+                cells[ADDED.len() - 1] = fault.to_string();
+                cells
+            }
+        }
+    }
+}
+
+/// The cells of a row by their titles.
+struct Cells<'a> {
+    titles: &'a [String],
+    cells: &'a [String],
+}
+
+impl Cells<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let place = self.titles.iter().position(|title| title == name)?;
+        self.cells.get(place).map(String::as_str).filter(|cell| !cell.is_empty())
+    }
+
+    fn wrong(column: &str, found: &str, expected: &str) -> Error {
+        Error::OperationCell { column: column.into(), found: format!("`{found}`"), expected: expected.into() }
+    }
+
+    /// A whole number, which tables may write with a fraction of 0.
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        let Some(cell) = self.get(name) else { return Ok(None) };
+        let size = cell.parse().ok().filter(|size: &f64| size.fract() == 0.0 && (0.0..=1e15).contains(size));
+        size.map(|size| Some(size as u64)).ok_or_else(|| Self::wrong(name, cell, "a whole number"))
+    }
+
+    fn format(&self) -> Result<Format> {
+        let name = self.get("dtype").unwrap_or("f32").to_lowercase();
+        match name.as_str() {
+            "f32" | "fp32" | "float32" => Ok(Format::F32),
+            "f16" | "fp16" | "float16" => Ok(Format::F16),
+            "bf16" | "bfloat16" => Ok(Format::BF16),
+            "fp8" | "f8" | "f8_e4m3" => Ok(Format::F8E4M3),
+            "int8" | "i8" => Ok(Format::Int8),
+            name => Err(Self::wrong("dtype", name, "f32, f16, bf16, fp8 or int8")),
+        }
+    }
+
+    fn predict(&self, law: &KernelLaw) -> Result<Predicted> {
+        let device = Catalogue::find(self.get("device").unwrap_or_default())?.seen_by_a_program();
+        let format = self.format()?;
+        let [b, m, n, k, h] = ["b", "m", "n", "k", "h"].map(|name| self.size(name));
+        let op = self.get("op").unwrap_or_default();
+        let work = Work::of(&NamedOperation { op, format, b: b?, m: m?, n: n?, k: k?, h: h? }.operation()?);
+        let is_call = match self.get("timing") {
+            None => format == Format::F32,
+            Some("call") => true,
+            Some("kernel") => false,
+            Some(other) => return Err(Self::wrong("timing", other, "call or kernel")),
+        };
+        let time = if is_call { law.time_alone(&work, &device) } else { law.time(&work, &device) };
+        Ok(Predicted { time, spread: law.spread(&device, &work), mark: mark(&work, &device) })
+    }
+}
+
+/// A product in a format that the device has no unit for.
+fn mark(work: &Work, device: &Device) -> Option<String> {
+    let is_product = work.kind == crate::WorkKind::Product;
+    is_product.then(|| device.arithmetic(work.weights, work.activations).fallback(device)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet(table: &str) -> Result<OperationSheet> {
+        OperationSheet::read("ops.csv", table.as_bytes(), KernelLaw::shipped())
+    }
+
+    fn written(table: &str) -> String {
+        let mut out = Vec::new();
+        sheet(table).unwrap().write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_get_times_within_their_intervals_and_keep_their_columns() {
+        let out = written(
+            "note,op,device,dtype,b,m,n,k,h,timing\nmine,bmm,Tesla T4,,16.0,128,128,64,,\n,add,l4,f16,1024,,,,512,call\n",
+        );
+        let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines[0][10..], ["latency_s", "latency_s_low", "latency_s_high", "provenance", "marks"]);
+        assert_eq!(lines[1][0], "mine");
+        for line in &lines[1..] {
+            let [time, low, high]: [f64; 3] = std::array::from_fn(|at| line[10 + at].parse().unwrap());
+            assert!(low < time && time < high && (1e-6..1e-2).contains(&time), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_takes_longer_than_its_kernel() {
+        let time = |row: &str| {
+            written(&format!("op,device,dtype,timing,b,h\nadd,l4,{row},1024,512\n"))
+                .lines()
+                .nth(1)
+                .unwrap()
+                .split(',')
+                .nth(6)
+                .unwrap()
+                .parse::<f64>()
+                .unwrap()
+        };
+        assert_eq!(time("f32,"), time("f32,call"));
+        assert_eq!(time("f16,"), time("f16,kernel"));
+        assert!(time("f16,call") > time("f16,kernel"));
+    }
+
+    #[test]
+    fn faults_name_their_lines_and_other_rows_go_on() {
+        let table = "op,device,dtype,m,n,k\nlinear,l4,f8,2,2,2\nlinear,h1000,,2,2,2\nfft,l4,,2,2,2\nlinear,l4,f24,2,2,2\nlinear,l4,,2.5,2,2\nlinear,l4,,2\nlinear,p4,f16,2,2,2\n";
+        let sheet = sheet(table).unwrap();
+        let faults: Vec<String> = sheet.faults().collect();
+        let expected = [
+            ("line 3", "`h1000`"),
+            ("line 4", "`fft`"),
+            ("line 5", "`f24`"),
+            ("line 6", "`2.5`"),
+            ("line 7", "4 cells"),
+        ];
+        assert_eq!((sheet.len(), faults.len()), (7, expected.len()));
+        for (fault, (line, what)) in faults.iter().zip(expected) {
+            assert!(fault.starts_with("ops.csv, line ") && fault.contains(line) && fault.contains(what), "{fault}");
+        }
+        let out = written(table);
+        assert!(out.lines().next().unwrap().ends_with(",error"));
+        assert!(out.lines().last().unwrap().contains("f16 has no unit on p4: multiplied in f32"));
+    }
+
+    #[test]
+    fn a_table_without_operations_is_refused() {
+        let fault = sheet("name,device\nx,l4\n").unwrap_err().to_string();
+        assert!(fault.contains("`op`"), "{fault}");
+    }
+}
