@@ -4,12 +4,14 @@
 //! (the device's profile).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod fit;
 mod forecast;
 mod neusight;
 mod request;
 mod schedule;
 mod service;
 
+pub use fit::{LeftOut, Measured, fit_law, leave_out, prior_law, with_spreads};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
