@@ -10,6 +10,8 @@ pub struct Engine {
     pub name: &'static str,
     /// The program.
     pub program: &'static str,
+    /// The engine that it is most like, where it was not measured itself.
+    pub like: &'static str,
     /// How it runs operations.
     pub kernels: Kernels,
     /// Whether it replaces sequences that have ended while others run.
@@ -18,26 +20,25 @@ pub struct Engine {
     pub mixes_prompts: bool,
 }
 
-const fn engine(
-    name: &'static str,
-    program: &'static str,
-    kernels: Kernels,
-    is_continuous: bool,
-    mixes_prompts: bool,
-) -> Engine {
-    Engine { name, program, kernels, is_continuous, mixes_prompts }
+/// Every engine, the newest generation of each program first.
+const ENGINES: [Engine; 8] = [
+    Engine { mixes_prompts: true, ..serving("vllm-0.11", "vllm", "vllm-0.5") },
+    serving("vllm-0.5", "vllm", "vllm-0.11"),
+    serving("vllm-0.2", "vllm", "vllm-0.5"),
+    serving("tensorrt-llm", "tensorrt-llm", "vllm-0.11"),
+    Engine { kernels: Kernels::Eager, ..batching("transformers", "vllm-0.5") },
+    batching("llama.cpp", "vllm-0.11"),
+    batching("deepspeed", "vllm-0.5"),
+    Engine { kernels: Kernels::Eager, ..batching("candle", "llama.cpp") },
+];
+
+const fn serving(name: &'static str, program: &'static str, like: &'static str) -> Engine {
+    Engine { name, program, like, kernels: Kernels::Fused, is_continuous: true, mixes_prompts: false }
 }
 
-/// Every engine, the newest generation of each program first.
-const ENGINES: [Engine; 7] = [
-    engine("vllm-0.11", "vllm", Kernels::Fused, true, true),
-    engine("vllm-0.5", "vllm", Kernels::Fused, true, false),
-    engine("tensorrt-llm", "tensorrt-llm", Kernels::Fused, true, false),
-    engine("transformers", "transformers", Kernels::Eager, false, false),
-    engine("llama.cpp", "llama.cpp", Kernels::Fused, false, false),
-    engine("deepspeed", "deepspeed", Kernels::Fused, false, false),
-    engine("candle", "candle", Kernels::Eager, false, false),
-];
+const fn batching(name: &'static str, like: &'static str) -> Engine {
+    Engine { is_continuous: false, ..serving(name, name, like) }
+}
 
 impl Engine {
     /// Every engine.
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(found("vllm-0.11.1"), Some("vllm-0.11"));
         assert_eq!(found("vllm-0.5.x"), Some("vllm-0.5"));
         assert_eq!(found("vllm-0.9.2"), Some("vllm-0.5"));
-        assert_eq!(found("vllm-0.2"), Some("vllm-0.5"));
+        assert_eq!((found("vllm-0.2.7"), found("vllm-0.1")), (Some("vllm-0.2"), Some("vllm-0.2")));
         assert_eq!(found("TensorRT-LLM"), Some("tensorrt-llm"));
         assert_eq!(found("llama.cpp"), Some("llama.cpp"));
         assert_eq!(found("triton"), None);

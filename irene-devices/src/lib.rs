@@ -23,8 +23,9 @@ pub use fit::{
     read_vidur_layers, with_constants,
 };
 pub use law::{
-    AttentionLaw, EngineLaw, KernelLaw, KernelTime, LaunchLaw, Law, LinkLaw, MemoryLaw, Pass, PassCost, PowerLaw,
-    ProductLaw, RowLaw, SpreadLaw, VendorLaw, WorkCost,
+    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, KernelLaw, KernelTime, LaunchLaw, Law, LawOn,
+    LinkLaw, MakerLaw, MemoryLaw, Pass, PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
+    WorkCost,
 };
 pub use named_operation::NamedOperation;
 pub use operation_sheet::OperationSheet;

@@ -60,8 +60,14 @@ impl Default for ConstantsFit {
 impl ConstantsFit {
     /// The constants, in the order of their priors, that make residuals and distances to the priors cost least.
     pub fn fit(&self, priors: &[Prior], residuals: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        let start: Vec<f64> = priors.iter().map(|prior| prior.value).collect();
+        self.fit_from(&start, priors, residuals)
+    }
+
+    /// [`fit`](Self::fit) with the search begun elsewhere than at the priors.
+    pub fn fit_from(&self, start: &[f64], priors: &[Prior], residuals: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
         let at = |logs: &DVector<f64>| residuals(logs.map(f64::exp).as_slice());
-        let start = DVector::from_iterator(priors.len(), priors.iter().map(|prior| prior.value.ln()));
+        let start = DVector::from_iterator(priors.len(), start.iter().map(|constant| constant.ln()));
         let loss = |logs: &DVector<f64>| {
             let data: f64 = at(logs).iter().map(|residual| self.cost(*residual)).sum();
             let distance: f64 = priors.iter().zip(logs.iter()).map(|(prior, log)| prior.residual(*log).powi(2)).sum();

@@ -3,12 +3,14 @@
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
 
+mod fit;
 mod forecast;
 mod neusight;
 mod request;
 mod schedule;
 mod service;
 
+pub use fit::{LeftOut, Measured, fit_law, leave_out, prior_law, with_spreads};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};

@@ -184,6 +184,11 @@ impl Schedule {
         })
     }
 
+    /// Whether its requests come over a network, one by one.
+    pub fn is_served(&self) -> bool {
+        self.prompts.first().is_some_and(|(pass, _)| pass.is_served)
+    }
+
     /// The cost of all passes, over all GPUs.
     pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
         let of = |passes: &[(Pass, f64)]| {
@@ -255,5 +260,11 @@ pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pa
     let layers = spec
         .cache(request.kernels)?
         .map_or_else(|| spec.config().size_or("num_hidden_layers", 1), |cache| Ok(cache.0.len()))?;
-    Ok(Pass { works, sequences: size.sequences as f64, layers: layers as f64 })
+    Ok(Pass {
+        works,
+        sequences: size.sequences as f64,
+        layers: layers as f64,
+        gpus: (request.parallel.tensor * request.parallel.pipeline) as f64,
+        is_served: !matches!(request.load, Load::Sequences(_)),
+    })
 }

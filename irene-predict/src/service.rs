@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
 use irene_models::ModelSpec;
 use irene_requests::RequestRow;
-use irene_tree::{Format, Precision, Tree};
+use irene_tree::{Format, Parallel, Precision, Tree};
 
 use crate::{Error, FROM_DATA_SHEET, Forecast, Note, Request, forecast};
 
@@ -101,7 +101,7 @@ impl Service {
             load: row.load.ok_or(Fault { column: "", error: Error::NoLoad })?,
             precision,
             kernels: row.kernels.unwrap_or(engine.kernels),
-            parallel: row.parallel,
+            parallel: with_shared_attention(row.parallel),
         };
         Ok(Setting { spec, device, engine, request })
     }
@@ -178,6 +178,12 @@ impl Forecast {
         let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
         row.set_further("marks", marks.join(" "));
     }
+}
+
+/// Engines that spread experts over GPUs spread attention over them too, where a sheet says nothing of it.
+fn with_shared_attention(parallel: Parallel) -> Parallel {
+    let is_shared = parallel.expert > parallel.gpus_of_stage();
+    Parallel { tensor: if is_shared { parallel.expert } else { parallel.tensor }, ..parallel }
 }
 
 /// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.

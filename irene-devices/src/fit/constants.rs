@@ -24,10 +24,24 @@ pub fn with_constants<'a, T: Serialize + DeserializeOwned>(
     law: &T,
     constants: impl IntoIterator<Item = (&'a str, f64)>,
 ) -> Option<T> {
+    fn set(value: &mut Value, name: &str, constant: f64) -> Option<()> {
+        match value {
+            // Names of groups may have dots too.
+            Value::Object(group) => group.iter_mut().find_map(|(key, value)| {
+                let rest = name.strip_prefix(key.as_str())?;
+                let rest = if rest.is_empty() { rest } else { rest.strip_prefix('.')? };
+                set(value, rest, constant)
+            }),
+            Value::Number(number) if name.is_empty() => {
+                *number = serde_json::Number::from_f64(constant)?;
+                Some(())
+            }
+            _ => None,
+        }
+    }
     let mut value = serde_json::to_value(law).ok()?;
     for (name, constant) in constants {
-        let place = name.split('.').try_fold(&mut value, |value, key| value.get_mut(key))?;
-        *place = Value::Number(serde_json::Number::from_f64(constant).filter(|_| place.is_number())?);
+        set(&mut value, name, constant)?;
     }
     serde_json::from_value(value).ok()
 }

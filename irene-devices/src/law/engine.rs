@@ -2,26 +2,99 @@ use serde::{Deserialize, Serialize};
 
 use super::Pass;
 
-/// What an engine adds to the kernels.
+/// What an engine adds to the kernels, and how its own kernels differ from a library's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EngineLaw {
-    /// Seconds of each pass.
+    /// Each pass: choosing sequences, preparing inputs, sampling; s.
     pub pass_s: f64,
-    /// Seconds of each layer.
-    pub layer_s: f64,
-    /// Seconds of each sequence.
+    /// Each pass on several GPUs, beyond that: telling the others; s.
+    pub several_gpus_s: f64,
+    /// Each sequence of a pass: its sampling, its text, its place in the cache; s.
     pub sequence_s: f64,
+    /// Starting a kernel, and the gap before it; s.
+    pub launch_s: f64,
+    /// The share of norms, element-wise kernels and moves that no other kernel does on its way.
+    pub elementwise: f64,
+    /// The time of attention by single queries over that of [`PassLaw`](super::PassLaw).
+    pub attention: f64,
+    /// The time of exchanges between GPUs over that of the libraries that were measured alone.
+    pub exchange: f64,
+    /// How far off predictions are.
+    pub spread: FigureSpread,
 }
 
+/// Standard deviations of the logarithms of figures on devices and of models that were not measured: 90% lie within 1.645 of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureSpread {
+    /// Of times.
+    pub time: f64,
+    /// Of the mean power.
+    pub power: f64,
+    /// Of energies.
+    pub energy: f64,
+}
+
+/// That of engines that nobody measured.
+impl Default for FigureSpread {
+    fn default() -> Self {
+        Self { time: 0.4, power: 0.25, energy: 0.4 }
+    }
+}
+
+impl FigureSpread {
+    /// With a further, independent error of each.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            time: self.time.hypot(other.time),
+            power: self.power.hypot(other.power),
+            energy: self.energy.hypot(other.energy),
+        }
+    }
+}
+
+/// An engine of which nothing is known: what those that were measured have in the middle.
 impl Default for EngineLaw {
     fn default() -> Self {
-        Self { pass_s: 2e-3, layer_s: 1e-5, sequence_s: 1e-5 }
+        Self {
+            pass_s: 2e-3,
+            several_gpus_s: 1e-3,
+            sequence_s: 3e-5,
+            launch_s: 3e-6,
+            elementwise: 0.5,
+            attention: 1.0,
+            exchange: 1.0,
+            spread: FigureSpread::default(),
+        }
+    }
+}
+
+/// The constants of an engine, by what it was measured with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineModes {
+    /// A batch in the engine's own process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<EngineLaw>,
+    /// Requests over a network, which the same process reads and answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<EngineLaw>,
+}
+
+impl EngineModes {
+    /// The constants of one mode, or of the other where only that was measured.
+    pub fn of(&self, is_served: bool) -> Option<&EngineLaw> {
+        let [first, second] = if is_served { [&self.served, &self.offline] } else { [&self.offline, &self.served] };
+        first.as_ref().or(second.as_ref())
     }
 }
 
 impl EngineLaw {
     /// Seconds that a pass takes beside its kernels.
     pub fn seconds(&self, pass: &Pass) -> f64 {
-        self.pass_s + self.layer_s * pass.layers + self.sequence_s * pass.sequences
+        let several = if pass.gpus > 1.0 { self.several_gpus_s } else { 0.0 };
+        self.pass_s + several + self.sequence_s * pass.sequences
     }
 }

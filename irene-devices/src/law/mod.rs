@@ -1,55 +1,118 @@
 //! The law: what a pass of a model takes and draws on a device, from the device's data sheet.
 
+mod busy;
 mod engine;
+mod makers;
 mod pass;
 mod power;
 mod time;
 
-pub use engine::EngineLaw;
-pub use pass::{Pass, PassCost, WorkCost};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+pub use busy::BusyTimes;
+pub use engine::{EngineLaw, EngineModes, FigureSpread};
+pub use makers::MakerLaw;
+pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
 use serde::{Deserialize, Serialize};
+use time::overlapped;
 pub use time::{
     AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
 };
 
 use crate::{Device, Engine, Work};
 
-/// Every constant of the law.
+/// Every constant of the law of passes, as fitted on public measurements of whole requests; kernels have their own ([`KernelLaw`]).
+///
+/// Time of a pass = kernels, each started and then as long as its arithmetic and traffic take, and the engine's own. Energy = what the device
+/// draws whatever it does, and what arithmetic and traffic take, kept below the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Law {
+    /// Kernels in passes.
+    pub pass: PassLaw,
     /// Power and energy.
     pub power: PowerLaw,
     /// Engines, by name.
-    pub engines: std::collections::BTreeMap<String, EngineLaw>,
+    pub engines: BTreeMap<String, EngineModes>,
+    /// Devices that differ from NVIDIA's, by their architecture, or by their maker for all others of it.
+    pub makers: BTreeMap<String, MakerLaw>,
+}
+
+/// The part of the law that holds for one engine on one device.
+pub struct LawOn<'a> {
+    law: &'a Law,
+    kernels: &'a KernelLaw,
+    device: &'a Device,
+    engine: EngineLaw,
+    maker: MakerLaw,
 }
 
 impl Law {
     /// The law as it was fitted on public measurements.
-    pub fn shipped() -> Self {
-        let engines = Engine::all().iter().map(|engine| (engine.name.to_owned(), EngineLaw::default())).collect();
-        Self { power: PowerLaw::default(), engines }
+    ///
+    /// # Panics
+    /// Never: the tests read the constants that are shipped.
+    #[allow(clippy::expect_used)]
+    pub fn shipped() -> &'static Self {
+        static LAW: LazyLock<Law> =
+            LazyLock::new(|| serde_json::from_str(include_str!("../../data/law.json")).expect("the tests read it"));
+        &LAW
     }
 
-    /// The time and energy of one kernel on one GPU.
-    pub fn work(&self, work: &Work, device: &Device) -> WorkCost {
-        let peak = device.peaks.of(work.activations).or(device.peaks.f32).unwrap_or(f64::INFINITY) * 1e12;
-        let arithmetic = work.flops / (0.7 * peak);
-        let memory = work.bytes() / (0.8 * device.bandwidth_gb_s * 1e9);
-        let link = work.link_bytes / (0.6 * device.link_gb_s.unwrap_or(16.0) * 1e9);
-        let seconds = arithmetic.max(memory).max(link) + 2e-6 * work.kernels;
-        WorkCost { seconds, joules: self.power.dynamic_joules(work, device) }
+    /// The law before anything was measured: what is known of kernels and processors, and engines that add nothing of their own.
+    ///
+    /// # Panics
+    /// Never: the tests read the constants that are shipped.
+    #[allow(clippy::expect_used)]
+    pub fn prior() -> Self {
+        serde_json::from_str(include_str!("../../data/law_prior.json")).expect("the tests read it")
+    }
+
+    /// The law on a device under an engine; one that was not measured counts as the one that is most like it.
+    pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
+        let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
+        let any = || self.engines.values().find_map(|modes| modes.of(is_served));
+        let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
+        let of = |name: &str| self.makers.get(name).copied();
+        let maker = of(&device.architecture).or_else(|| of(device.vendor.name()));
+        let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
+        LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker }
     }
 
     /// The time and energy of a pass on one GPU.
     pub fn pass(&self, pass: &Pass, device: &Device, engine: &Engine) -> PassCost {
-        let overhead = self.engines.get(engine.name).copied().unwrap_or_default();
-        let mut sum = WorkCost { seconds: 0.0, joules: 0.0 };
+        self.on(device, engine, pass.is_served).pass(pass)
+    }
+}
+
+impl LawOn<'_> {
+    /// The time and energy of one kernel on one GPU, without the power limit.
+    pub fn work(&self, work: &Work) -> WorkCost {
+        let mut busy = BusyTimes::default();
+        busy.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
+        let seconds = busy.seconds(&self.engine, &self.maker);
+        WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
+    }
+
+    /// How far off figures are on devices and of models that were not measured.
+    pub fn spread(&self) -> FigureSpread {
+        self.engine.spread.and(self.maker.spread)
+    }
+
+    /// The time and energy of a pass on one GPU.
+    pub fn pass(&self, pass: &Pass) -> PassCost {
+        let (mut busy, mut joules) = (BusyTimes::default(), 0.0);
         for (work, times) in &pass.works {
-            let cost = self.work(work, device);
-            sum.seconds += times * cost.seconds;
-            sum.joules += times * cost.joules;
+            busy.add(work, *times, &self.kernels.time(work, self.device), &self.law.pass, self.device);
+            joules += times * self.law.power.dynamic_joules(work, self.device);
         }
-        self.power.whole(sum, overhead.seconds(pass), device)
+        let [kernels, beside] = self.times(&busy, pass);
+        self.law.power.whole(kernels, joules, beside, self.device)
+    }
+
+    /// The times of a pass's kernels and of what the engine does beside them, s.
+    pub fn times(&self, busy: &BusyTimes, pass: &Pass) -> [f64; 2] {
+        [busy.seconds(&self.engine, &self.maker), self.maker.launches * self.engine.seconds(pass)]
     }
 }

@@ -1,4 +1,8 @@
-use crate::Work;
+use irene_tree::Format;
+use serde::{Deserialize, Serialize};
+
+use super::{KernelTime, overlapped};
+use crate::{Device, Work, WorkKind};
 
 /// A pass of a model, as one GPU has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +13,10 @@ pub struct Pass {
     pub sequences: f64,
     /// Layers of the model.
     pub layers: f64,
+    /// GPUs of a copy of the model.
+    pub gpus: f64,
+    /// Whether the requests come over a network, one by one.
+    pub is_served: bool,
 }
 
 impl Pass {
@@ -22,7 +30,64 @@ impl Pass {
                 None => works.push((*work, *times)),
             }
         }
-        Self { works, sequences: self.sequences + other.sequences, layers: self.layers }
+        Self { works, sequences: self.sequences + other.sequences, ..*self }
+    }
+}
+
+/// How kernels in the passes of a model differ from kernels that are measured alone: caches are cold, and one ends before the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassLaw {
+    /// The power of the mean of a product's arithmetic and traffic.
+    pub overlap: f64,
+    /// The time of a mixture's products over that of dense ones with as many tiles and bytes.
+    pub grouped: f64,
+    /// Kernels that a mixture's product takes beyond its own where its weights have 8 bits: activations are rounded, blocks are scaled.
+    pub narrow_kernels: f64,
+    /// Kernels that a dense product takes beyond its own where its weights are 8-bit integers: outliers are taken out and multiplied apart.
+    pub int8_kernels: f64,
+    /// The time of a prompt's attention over that of a kernel alone.
+    pub prompt_attention: f64,
+    /// The share of the peak that attention by single queries reaches, where each head of keys and values has one; it grows with the root of
+    /// their number, because a tile has room for many.
+    pub query_share: f64,
+    /// The share of the bandwidth that such attention reads the cache at.
+    pub cache_share: f64,
+    /// The power of the mean of both.
+    pub query_overlap: f64,
+}
+
+/// The most that attention by single queries reaches of the peak.
+const MOST_QUERY_SHARE: f64 = 0.6;
+
+impl PassLaw {
+    /// The time of a kernel within a pass, without starting it, s.
+    pub(super) fn busy(&self, work: &Work, alone: &KernelTime, device: &Device) -> f64 {
+        let product = || overlapped(&[alone.arithmetic_s, alone.memory_s], self.overlap);
+        match work.kind {
+            WorkKind::Product => product(),
+            WorkKind::Grouped => self.grouped.max(1.0) * product(),
+            WorkKind::Attention if work.rows <= 1.0 => self.single_queries(work, device),
+            WorkKind::Attention => self.prompt_attention.max(1.0) * (alone.seconds - alone.launch_s),
+            _ => alone.seconds - alone.launch_s,
+        }
+    }
+
+    fn single_queries(&self, work: &Work, device: &Device) -> f64 {
+        let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
+        let share = (self.query_share * work.group.max(1.0).sqrt()).min(MOST_QUERY_SHARE);
+        let arithmetic = work.flops / (share * peak);
+        let memory = work.bytes() / (self.cache_share.min(1.0) * device.bandwidth_gb_s * 1e9);
+        overlapped(&[arithmetic, memory], self.query_overlap)
+    }
+
+    /// Kernels of a product beyond its own.
+    pub(super) fn further_kernels(&self, work: &Work) -> f64 {
+        match (work.kind, work.weights) {
+            (WorkKind::Grouped, Format::F8E4M3 | Format::F8E5M2 | Format::Int8) => self.narrow_kernels,
+            (WorkKind::Product, Format::Int8) => self.int8_kernels,
+            _ => 0.0,
+        }
     }
 }
 
@@ -46,6 +111,6 @@ pub struct PassCost {
     pub dynamic_joules: f64,
     /// The part of the time that no kernel runs, s.
     pub idle_seconds: f64,
-    /// How much longer kernels take because the device is at its power limit: at least 1.
-    pub stretch: f64,
+    /// The energy over what it would be if the device had no power limit: at most 1.
+    pub kept: f64,
 }

@@ -97,7 +97,7 @@ mod tests {
         let Load::Concurrency(running) = settled.load else { panic!("{settled:?}") };
         assert!((running - 40.0).abs() < 0.5, "{settled:?}");
         let rare = Settled::one_by_one(0.01, 1000.0, figures).unwrap();
-        assert_eq!(rare.load, Load::Concurrency(1.0));
+        assert!(matches!(rare.load, Load::Concurrency(running) if running < 1.01), "{rare:?}");
         assert!((rare.busy - 0.011).abs() < 1e-4, "{rare:?}");
     }
 

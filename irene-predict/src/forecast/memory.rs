@@ -2,7 +2,7 @@ use irene_devices::{Device, DeviceClass, Engine, Pass};
 use irene_models::{ModelSpec, Run};
 use irene_tree::Size;
 
-use crate::{Error, Load, Request, schedule::pass};
+use crate::{Error, Request, schedule::pass};
 
 pub(super) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -73,7 +73,7 @@ impl Needs {
         let prompt = pass(spec, request, Size::new(1, request.prompt.max(1)))?;
         let largest = largest_operation(&prompt);
         let card = device.memory_gib * GIB;
-        let cache = cache_of_sequence(spec, request, run)? / stages;
+        let cache = cache_of_sequence(spec, engine, request, run)? / stages;
         let (reserved, of_sequence) = if engine.is_continuous && cache > 0.0 {
             (largest / request.prompt.max(1) as f64 * TOKENS_OF_PASS, 0.0)
         } else {
@@ -145,13 +145,11 @@ fn largest_operation(pass: &Pass) -> f64 {
     if pass.layers > 1.0 { of_layers(2.0) } else { of_layers(1.0) }
 }
 
-/// Bytes of the keys and values of a sequence on one GPU: at the end of a batch that ends together, else of the mean length.
-fn cache_of_sequence(spec: &ModelSpec, request: &Request, run: Run) -> Result<f64, Error> {
+/// Bytes of the keys and values of a sequence on one GPU: at its end, or of its mean length where the engine takes room as sequences grow.
+fn cache_of_sequence(spec: &ModelSpec, engine: &Engine, request: &Request, run: Run) -> Result<f64, Error> {
     let Some(shape) = spec.cache(request.kernels)? else { return Ok(0.0) };
-    let tokens = match request.load {
-        Load::Sequences(_) => request.prompt + request.generated,
-        Load::Concurrency(_) | Load::Rate(_) => request.prompt + request.generated.div_ceil(2),
-    };
+    let grown = if engine.is_continuous { request.generated.div_ceil(2) } else { request.generated };
+    let tokens = request.prompt + grown;
     let numbers = shape.shared_by(run.parallel.tensor).numbers(tokens);
     Ok(request.precision.cache.bytes(numbers) as f64)
 }

@@ -5,7 +5,7 @@ mod memory;
 mod note;
 mod tree;
 
-use irene_devices::{Catalogue, Device, Engine, Law};
+use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
 use irene_models::ModelSpec;
 use irene_tree::{Format, Parallel, Precision};
 
@@ -41,6 +41,13 @@ pub struct Forecast {
     schedule: Schedule,
     /// What a pass with prompts takes, less what the steps in it take.
     prompt_pass: Spent,
+}
+
+impl Forecast {
+    /// The passes that serve the requests.
+    pub(crate) fn into_schedule(self) -> Schedule {
+        self.schedule
+    }
 }
 
 /// A part of a request.
@@ -107,7 +114,12 @@ pub fn forecast(
     let tokens = schedule.requests * schedule.gaps;
     Ok(Forecast {
         figures,
-        interval: None,
+        interval: Some(interval(
+            &figures,
+            &law.on(device, engine, schedule.is_served()).spread(),
+            device,
+            schedule.gpus,
+        )),
         prompt: Part { joules: prompts.joules / schedule.requests, seconds: prompts.seconds / prompts.passes },
         token: (tokens > 0.0).then(|| Part { joules: steps.joules / tokens, seconds: steps.seconds / steps.passes }),
         running,
@@ -117,6 +129,24 @@ pub fn forecast(
         request: Request { load, ..*request },
         prompt_pass: prompts.times(prompts.passes.recip()),
         schedule,
+    })
+}
+
+/// The ends of the interval that each figure lies in with a probability of 90%.
+fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64) -> [Figures; 2] {
+    /// The bound of 90% of a normal distribution, in standard deviations.
+    const NORMAL_90: f64 = 1.645;
+    [-NORMAL_90, NORMAL_90].map(|bound| {
+        let [time, power, energy] = [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp());
+        Figures {
+            energy_per_request_j: energy * figures.energy_per_request_j,
+            energy_per_token_j: figures.energy_per_token_j.map(|joules| energy * joules),
+            power_w: (power * figures.power_w).min(device.limit_w() * gpus),
+            ttft_s: figures.ttft_s.map(|seconds| time * seconds),
+            itl_s: figures.itl_s.map(|seconds| time * seconds),
+            latency_s: time * figures.latency_s,
+            tokens_per_s: figures.tokens_per_s.map(|rate| time * rate),
+        }
     })
 }
 

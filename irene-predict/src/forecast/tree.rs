@@ -1,6 +1,6 @@
 //! The tree of a forecast: which node takes how much of it.
 
-use irene_devices::{Device, Engine, Law, Pass, PassCost, Work, WorkCost};
+use irene_devices::{Device, Engine, Law, LawOn, Pass, PassCost, Work, WorkCost};
 use irene_models::{ModelSpec, Run};
 use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
@@ -10,15 +10,14 @@ use crate::{Error, Schedule, Spent};
 
 /// How the time and energy of a node follow from its kernel's.
 struct Costing<'a> {
-    law: &'a Law,
-    device: &'a Device,
+    law: LawOn<'a>,
     gpus: f64,
     /// The share of a pipeline that is filled.
     filled: f64,
     /// The power of the pass whatever it does, W.
     static_w: f64,
-    /// How much longer kernels take at the power limit.
-    stretch: f64,
+    /// The energy that the power limit leaves.
+    kept: f64,
     /// The kernels that a prompt shares its pass with.
     beside: &'a [(Work, f64)],
 }
@@ -28,13 +27,13 @@ impl Costing<'_> {
         let WorkCost { seconds, joules } = match self.beside.iter().find(|(step, _)| step.shares_weights(work)) {
             // What the prompt adds to the step.
             Some((step, _)) => {
-                let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work, self.device));
+                let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work));
                 WorkCost { seconds: both.seconds - alone.seconds, joules: both.joules - alone.joules }
             }
-            None => self.law.work(work, self.device),
+            None => self.law.work(work),
         };
-        let seconds = self.stretch * seconds;
-        Spent { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + self.filled * joules) }
+        let dynamic = self.filled * self.kept * joules;
+        Spent { passes: 1.0, seconds, joules: self.gpus * (self.static_w * seconds + dynamic) }
     }
 }
 
@@ -53,9 +52,10 @@ impl<'a> Setting<'a> {
     }
 
     fn costing(&self, cost: &PassCost, beside: &'a [(Work, f64)]) -> Costing<'a> {
-        let Self { schedule, law, device, .. } = *self;
+        let Self { schedule, law, device, engine } = *self;
+        let law = law.on(device, engine, schedule.is_served());
         let static_w = (cost.joules - cost.dynamic_joules) / cost.seconds;
-        Costing { law, device, gpus: schedule.gpus, filled: schedule.filled, static_w, stretch: cost.stretch, beside }
+        Costing { law, gpus: schedule.gpus, filled: schedule.filled, static_w, kept: cost.kept, beside }
     }
 
     /// What a pass of this size takes, and how its kernels are costed.

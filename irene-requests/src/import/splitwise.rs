@@ -32,6 +32,8 @@ fn read(record: &Record, _: &Path) -> Vec<RequestRow> {
     let (batch, generated) = (record.count("batch_size"), record.positive("token_size"));
     let seconds = |name: &str| record.positive(name).map(|ms| ms * 1e-3);
     let mut row = RequestRow {
+        // The engine that the paper modified, in 2023.
+        engine: Some("vllm-0.2".into()),
         load: batch.map(Load::Sequences),
         prompt: record.positive("prompt_size"),
         generated,

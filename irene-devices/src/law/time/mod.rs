@@ -130,7 +130,7 @@ impl KernelLaw {
 }
 
 /// The power mean of times that overlap: at least the longest of them, at most their sum.
-fn overlapped(times: &[f64], power: f64) -> f64 {
+pub(super) fn overlapped(times: &[f64], power: f64) -> f64 {
     let longest = times.iter().copied().fold(0.0, f64::max);
     if longest <= 0.0 || !longest.is_finite() {
         return longest;

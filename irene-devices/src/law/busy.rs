@@ -1,0 +1,49 @@
+use super::{EngineLaw, KernelTime, MakerLaw, PassLaw};
+use crate::{Device, Work, WorkKind};
+
+/// The times of kernels by what an engine changes of them, s, and how many are started.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct BusyTimes {
+    /// Products and the attention of prompts.
+    pub products: f64,
+    /// Attention by single queries.
+    pub queries: f64,
+    /// Exchanges between GPUs.
+    pub exchanges: f64,
+    /// Norms, element-wise kernels and moves.
+    pub elementwise: f64,
+    /// Kernels but those.
+    pub launches: f64,
+    /// Those.
+    pub elementwise_launches: f64,
+}
+
+impl BusyTimes {
+    /// Adds a kernel that runs so often, from its time alone.
+    pub fn add(&mut self, work: &Work, times: f64, alone: &KernelTime, law: &PassLaw, device: &Device) {
+        let busy = times * law.busy(work, alone, device);
+        let sum = match work.kind {
+            WorkKind::None => return,
+            WorkKind::Norm | WorkKind::Move | WorkKind::Elementwise => {
+                self.elementwise_launches += times * work.kernels;
+                self.elementwise += busy;
+                return;
+            }
+            WorkKind::Exchange => &mut self.exchanges,
+            WorkKind::Attention if work.rows <= 1.0 => &mut self.queries,
+            WorkKind::Attention | WorkKind::Product | WorkKind::Grouped => &mut self.products,
+        };
+        *sum += busy;
+        self.launches += times * (work.kernels + law.further_kernels(work));
+    }
+
+    /// The time of all, s.
+    pub fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
+        let busy = self.products
+            + engine.attention * self.queries
+            + engine.exchange * self.exchanges
+            + engine.elementwise * self.elementwise;
+        let launches = self.launches + engine.elementwise * self.elementwise_launches;
+        maker.kernels * busy + maker.launches * engine.launch_s * launches
+    }
+}

@@ -1,0 +1,33 @@
+use serde::{Deserialize, Serialize};
+
+use super::FigureSpread;
+use crate::Vendor;
+
+/// How the devices of a maker differ from NVIDIA's with the same data sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakerLaw {
+    /// The time of kernels, as a factor.
+    pub kernels: f64,
+    /// The time of starting them, and of the engine, as a factor.
+    pub launches: f64,
+    /// How far off predictions are beyond what they are for NVIDIA's.
+    pub spread: FigureSpread,
+}
+
+/// No different, and none measured.
+impl Default for MakerLaw {
+    fn default() -> Self {
+        Self { kernels: 1.0, launches: 1.0, spread: FigureSpread { time: 0.4, power: 0.3, energy: 0.5 } }
+    }
+}
+
+impl MakerLaw {
+    /// That of a maker's devices of which none was measured.
+    pub(super) fn unmeasured(vendor: Vendor) -> Self {
+        match vendor {
+            Vendor::Nvidia => Self { spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 }, ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Fits of the law to requests that were measured.
+
+mod measured;
+mod spreads;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
+use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
+pub use measured::Measured;
+pub use spreads::{LeftOut, leave_out, with_spreads};
+
+use self::measured::PassTimes;
+
+/// The size of a residual of the logarithm that counts as one.
+const NOISE: f64 = 0.1;
+
+/// The spread of a constant's logarithm before anything is measured, by the end of its name; others have [`SPREAD`].
+const SPREADS: [(&str, f64); 20] = [
+    ("pass.overlap", 0.1),
+    ("pass.grouped", 0.3),
+    ("pass.narrow_kernels", 0.7),
+    ("pass.int8_kernels", 0.7),
+    ("pass.prompt_attention", 0.1),
+    ("pass.query_share", 0.3),
+    ("pass.cache_share", 0.03),
+    ("pass.query_overlap", 0.05),
+    ("power.loaded_share", 0.4),
+    ("power.weight_pj", 0.3),
+    ("power.cache_pj", 0.5),
+    ("power.tile_rows", 0.7),
+    ("power.grouped_tile_rows", 0.7),
+    ("power.link_share", 1.0),
+    ("power.attention", 1.0),
+    ("power.limit_sharpness", 0.3),
+    (".elementwise", 0.3),
+    (".attention", 0.5),
+    (".exchange", 0.7),
+    ("makers.", 0.5),
+];
+const SPREAD: f64 = 0.5;
+/// That of an engine's times.
+const OVERHEAD_SPREAD: f64 = 1.0;
+
+fn spread(name: &str) -> f64 {
+    if name.contains(".spread.") {
+        return 0.0;
+    }
+    let known = |(part, _): &&(&str, f64)| name.starts_with(*part) || (part.starts_with('.') && name.ends_with(*part));
+    match SPREADS.iter().find(known) {
+        Some((_, spread)) => *spread,
+        None if name.starts_with("engines.") => OVERHEAD_SPREAD,
+        None => SPREAD,
+    }
+}
+
+/// The law before anything was measured, with room for the engines and makers of these measurements.
+pub fn prior_law(measured: &[&Measured]) -> Law {
+    let mut law = Law { engines: BTreeMap::new(), makers: BTreeMap::new(), ..Law::prior() };
+    for one in measured {
+        let modes =
+            law.engines.entry(one.engine.name.to_owned()).or_insert(EngineModes { offline: None, served: None });
+        let mode = if one.is_served() { &mut modes.served } else { &mut modes.offline };
+        mode.get_or_insert_with(EngineLaw::default);
+        if one.device.vendor != Vendor::Nvidia {
+            law.makers.entry(one.device.architecture.clone()).or_insert_with(MakerLaw::default);
+        }
+    }
+    law
+}
+
+/// The law that measurements make likeliest, from one that stands for what was known before. Serving engines on NVIDIA's devices decide what
+/// all share; other engines and devices have constants of their own beside that.
+pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law {
+    let start = start.unwrap_or(prior);
+    let is_core = |one: &&&Measured| one.device.vendor == Vendor::Nvidia && one.engine.is_continuous;
+    let core: Vec<&Measured> = measured.iter().filter(is_core).copied().collect();
+    let of_core = prior_law(&core);
+    let law = fit_times(&core, &of_core, start, |_| true);
+    let mut engines = prior.engines.clone();
+    engines.extend(law.engines.clone());
+    let known = constants_of(&of_core);
+    let wider = Law { engines, makers: prior.makers.clone(), ..law };
+    let is_left = |name: &str| name == "pass.int8_kernels" || !known.contains_key(name);
+    let law = fit_times(measured, &wider, start, is_left);
+    fit_power(measured, &with_makers(law, measured))
+}
+
+/// The law with the mean of a maker's architectures for those that were not measured.
+fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
+    for vendor in measured.iter().map(|one| one.device.vendor).filter(|vendor| *vendor != Vendor::Nvidia) {
+        let architectures: BTreeSet<&str> = measured
+            .iter()
+            .filter(|one| one.device.vendor == vendor)
+            .map(|one| one.device.architecture.as_str())
+            .collect();
+        let known: Vec<MakerLaw> = architectures.iter().filter_map(|name| law.makers.get(*name).copied()).collect();
+        let mean = |of: fn(&MakerLaw) -> f64| {
+            (known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
+        };
+        let maker = MakerLaw {
+            kernels: mean(|maker| maker.kernels),
+            launches: mean(|maker| maker.launches),
+            ..MakerLaw::default()
+        };
+        law.makers.insert(vendor.name().to_owned(), maker);
+    }
+    law
+}
+
+/// The times of kernels in passes, which only few constants change.
+struct Busy<'a> {
+    measured: &'a [&'a Measured],
+    of: RefCell<Vec<(PassLaw, Vec<Vec<PassTimes>>)>>,
+}
+
+impl Busy<'_> {
+    fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<PassTimes>]) -> T) -> T {
+        let mut known = self.of.borrow_mut();
+        if let Some((_, busy)) = known.iter().find(|(other, _)| other == law) {
+            return use_it(busy);
+        }
+        let busy: Vec<_> = self.measured.iter().map(|one| one.busy(law)).collect();
+        let result = use_it(&busy);
+        // The newest place in the search, and one beside it.
+        known.truncate(1);
+        known.insert(0, (*law, busy));
+        result
+    }
+}
+
+fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool) -> Law {
+    let timed: Vec<&Measured> = measured.iter().copied().filter(|one| one.seconds.is_some()).collect();
+    let busy = Busy { measured: &timed, of: RefCell::new(Vec::new()) };
+    let residuals = |law: &Law| {
+        busy.with(&law.pass, |busy| {
+            let of = |(one, passes): (&&Measured, &Vec<PassTimes>)| {
+                let [kernels, beside] = one.times(law, passes);
+                one.weight * ((kernels + beside) / one.seconds.unwrap_or(f64::NAN)).ln() / NOISE
+            };
+            timed.iter().zip(busy).map(of).collect()
+        })
+    };
+    fit(prior, start, |name| !name.starts_with("power.") && is_chosen(name), residuals)
+}
+
+fn fit_power(measured: &[&Measured], law: &Law) -> Law {
+    let metered: Vec<&Measured> =
+        measured.iter().copied().filter(|one| one.seconds.is_some() && one.watts.is_some()).collect();
+    let times: Vec<[f64; 2]> = metered.iter().map(|one| one.measured_times(law)).collect();
+    let residuals = |law: &Law| {
+        let of = |(one, times): (&&Measured, &[f64; 2])| {
+            one.weight * (one.power(law, *times) / one.watts.unwrap_or(f64::NAN)).ln() / NOISE
+        };
+        metered.iter().zip(&times).map(of).collect()
+    };
+    let prior = Law { power: Law::prior().power, ..law.clone() };
+    fit(&prior, &prior, |name| name.starts_with("power."), residuals)
+}
+
+/// Fits the constants whose names are chosen.
+fn fit(prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool, residuals: impl Fn(&Law) -> Vec<f64>) -> Law {
+    let (known, started) = (constants_of(prior), constants_of(start));
+    let names: Vec<&String> = known.keys().filter(|name| is_chosen(name)).collect();
+    let priors: Vec<Prior> = names.iter().map(|name| Prior { value: known[*name], spread: spread(name) }).collect();
+    let start: Vec<f64> = names.iter().map(|name| started.get(*name).copied().unwrap_or(known[*name])).collect();
+    let with =
+        |values: &[f64]| with_constants(prior, names.iter().map(|name| name.as_str()).zip(values.iter().copied()));
+    let residuals = |values: &[f64]| with(values).map_or_else(|| vec![f64::NAN], |law| residuals(&law));
+    let steps = LevenbergMarquardt { rounds: 60, tolerance: 1e-5, most_damping: 1e6 };
+    let fit = ConstantsFit { steps, outlier: 1.0 };
+    with(&fit.fit_from(&start, &priors, residuals)).unwrap_or_else(|| prior.clone())
+}
+
+impl Measured {
+    /// The measured time, shared among kernels and engine as the law has it.
+    fn measured_times(&self, law: &Law) -> [f64; 2] {
+        let [kernels, beside] = self.times(law, &self.busy(&law.pass));
+        let all = self.seconds.unwrap_or(f64::NAN) / (kernels + beside);
+        [kernels * all, beside * all]
+    }
+
+    /// Logarithms of what the law predicts over what was measured: of the time, of the power at the measured time, of the energy.
+    pub fn residuals(&self, law: &Law) -> [Option<f64>; 3] {
+        let times = self.times(law, &self.busy(&law.pass));
+        let predicted = times[0] + times[1];
+        let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
+        let of_power =
+            self.watts.zip(self.seconds).map(|(watts, _)| (self.power(law, self.measured_times(law)) / watts).ln());
+        let joules = self.watts.zip(self.seconds).map(|(watts, seconds)| watts * seconds);
+        let of_energy = joules.map(|joules| (self.power(law, times) * predicted / joules).ln());
+        [of_time, of_power, of_energy]
+    }
+}

@@ -1,0 +1,78 @@
+//! How far off the law is on devices and models that it was not fitted on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use irene_devices::{FigureSpread, Law, Vendor};
+use irene_numerics::quantile;
+
+use super::{Measured, fit_law};
+
+/// The bound of 90% of a normal distribution, in standard deviations.
+const NORMAL_90: f64 = 1.645;
+
+/// Fewer residuals say nothing of a spread.
+const LEAST: usize = 20;
+
+/// A law that was fitted without some of the measurements.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// What they have in common.
+    pub name: String,
+    /// The law.
+    pub law: Law,
+}
+
+/// The laws without what has one key after another in common; what has an empty key is never left out.
+pub fn leave_out(measured: &[&Measured], prior: &Law, law: &Law, key: fn(&Measured) -> &str) -> Vec<LeftOut> {
+    let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect();
+    let without = |name: &str| {
+        let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
+        LeftOut { name: name.to_owned(), law: fit_law(&others, prior, Some(law)) }
+    };
+    names.into_iter().map(without).collect()
+}
+
+/// Absolute residuals of time, power and energy.
+type Residuals = [Vec<f64>; 3];
+
+/// The law with the spreads of its engines and of devices by other makers than NVIDIA, from the laws of what was left out.
+pub fn with_spreads(mut law: Law, measured: &[&Measured], left_out: &[(&[LeftOut], fn(&Measured) -> &str)]) -> Law {
+    let (mut engines, mut makers) = (BTreeMap::<_, Residuals>::new(), BTreeMap::<_, Residuals>::new());
+    for one in measured {
+        for (laws, key) in left_out {
+            let Some(LeftOut { law, .. }) = laws.iter().find(|of| of.name == key(one)) else { continue };
+            let to = match one.device.vendor {
+                Vendor::Nvidia => engines.entry((one.engine.name, one.is_served())).or_default(),
+                _ => makers.entry(one.device.architecture.clone()).or_default(),
+            };
+            let [time, _, energy] = one.residuals(law);
+            let power = time.zip(energy).map(|(time, energy)| energy - time);
+            for (sizes, residual) in to.iter_mut().zip([time, power, energy]) {
+                sizes.extend(residual.filter(|residual| residual.is_finite()).map(f64::abs));
+            }
+        }
+    }
+    for ((engine, is_served), residuals) in engines {
+        let Some(modes) = law.engines.get_mut(engine) else { continue };
+        let mode = if is_served { &mut modes.served } else { &mut modes.offline };
+        if let Some(mode) = mode {
+            mode.spread = spread(residuals, mode.spread);
+        }
+    }
+    for (architecture, residuals) in makers {
+        if let Some(maker) = law.makers.get_mut(&architecture) {
+            maker.spread = spread(residuals, maker.spread);
+        }
+    }
+    law
+}
+
+fn spread(residuals: Residuals, unknown: FigureSpread) -> FigureSpread {
+    let [time, power, energy] = residuals.map(|mut sizes| {
+        sizes.sort_by(f64::total_cmp);
+        quantile(&sizes, 0.9).filter(|_| sizes.len() >= LEAST).map(|bound| bound / NORMAL_90)
+    });
+    let time = time.unwrap_or(unknown.time);
+    let power = power.unwrap_or(unknown.power);
+    FigureSpread { time, power, energy: energy.unwrap_or_else(|| time.hypot(power)) }
+}
