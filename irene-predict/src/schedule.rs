@@ -154,10 +154,11 @@ impl Schedule {
         let share = Share::of(running, request);
         let count = request.generated.max(1) as f64;
         let last = request.prompt + request.generated.saturating_sub(1);
-        let step_sizes = step_sizes(share.sequences, [request.prompt, last], count);
+        let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
+        let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
         let steps = self::passes(spec, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
-        let replaced = share.sequences as f64;
+        let replaced = share.mean.max(1.0);
         let of_pass = (replaced / count).ceil().max(1.0);
         let passes = replaced / of_pass;
         let prompt_size = Size::new(of_pass as usize, request.prompt);
@@ -228,6 +229,7 @@ impl Schedule {
 
 /// The sequences of one pass of one copy of the model: a pipeline splits a batch among its stages.
 struct Share {
+    mean: f64,
     sequences: usize,
     filled: f64,
 }
@@ -236,13 +238,24 @@ impl Share {
     fn of(sequences: f64, request: &Request) -> Self {
         let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
         let each = sequences / passes;
-        Self { sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+        Self { mean: each, sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+    }
+
+    /// The whole numbers of sequences whose mean it is, and the part of the passes that have each.
+    fn around(&self) -> Vec<(usize, f64)> {
+        /// Nearer ones are taken for whole.
+        const NEAR: f64 = 0.02;
+        let (whole, rest) = (self.mean.floor(), self.mean.fract());
+        if self.mean <= 1.0 || (self.mean - self.sequences as f64).abs() < NEAR * self.mean {
+            return vec![(self.sequences, 1.0)];
+        }
+        vec![(whole as usize, 1.0 - rest), (whole as usize + 1, rest)]
     }
 }
 
 /// The steps that stand for `count` steps after `first` to `last` tokens.
 fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(Size, f64)> {
-    if count < 1.0 {
+    if count <= 0.0 {
         return Vec::new();
     }
     let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;
