@@ -14,7 +14,7 @@ use crate::sheet::Format;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
-    /// A shipped device profile.
+    /// A device of `irene devices`.
     pub(crate) device: Option<String>,
     /// A predictor file, in place of a device.
     pub(crate) predictor: Option<PathBuf>,

@@ -123,7 +123,7 @@ pub(crate) fn trace_passes(
     let model = spec.model_of(of_pass(prompt))?;
     tree.open("root", "Generation", Level::Model);
     let follow = |tree: &mut TreeVisitor, name: String, size: Size, times| {
-        spec.follow(model.as_ref(), of_pass(size), &mut Below { tree, name, size, times, depth: 0 })
+        spec.follow(model.model.as_ref(), of_pass(size), &mut Below { tree, name, size, times, depth: 0 })
     };
     follow(&mut tree, "prefill".into(), prompt, times)?;
     if !steps.is_empty() {

@@ -33,6 +33,7 @@ const LISTS: [&str; 4] = ["modules_to_not_convert", "llm_int8_skip_modules", "ig
 #[derive(Clone, Debug)]
 pub(crate) struct Quantisation {
     pub(crate) format: Format,
+    /// Parts of the names of modules that are not quantised, with a dot before and behind.
     kept: Vec<String>,
     /// Only modules with this in their name are quantised, where the method says so.
     only: Option<&'static str>,
@@ -69,9 +70,26 @@ impl Quantisation {
         let listed = lists.filter_map(Value::as_str).map(module_of);
         let has_head = is_on("lm_head");
         let always = KEPT.into_iter().filter(|kept| !(has_head && *kept == "lm_head")).map(str::to_owned);
-        let kept = always.chain(listed).filter(|kept| !kept.is_empty()).collect();
-        let only = (method == "mxfp4").then_some("experts");
+        let kept = always.chain(listed).filter(|kept| !kept.is_empty());
+        // With the dots around them: they are looked for in every key.
+        let kept = kept.map(|kept| format!(".{kept}.")).collect();
+        let only = (method == "mxfp4").then_some(".experts.");
         Ok(Some(Self { format, kept, only }))
+    }
+
+    /// That of a checkpoint with weights in fewer bits than its activations, if it is of a kind that keeps tables and heads as they are.
+    pub(crate) fn of(precision: Precision) -> Option<Self> {
+        let is_block_of_gguf = precision.weights.block() > 1
+            && !matches!(
+                precision.weights,
+                Format::Int4 | Format::Int4G64 | Format::Int4G32 | Format::Nf4 | Format::Nf4Dq | Format::Mxfp4
+            );
+        let is_wide = matches!(precision.weights, Format::F64 | Format::F32 | Format::F16 | Format::BF16);
+        if precision.weights == precision.activations || is_wide || is_block_of_gguf {
+            return None;
+        }
+        let kept = KEPT.into_iter().map(|kept| format!(".{kept}.")).collect();
+        Some(Self { format: precision.weights, kept, only: None })
     }
 
     /// Whether the parameter with this key is quantised.
@@ -79,7 +97,7 @@ impl Quantisation {
         let module = key.rsplit_once('.').map_or(key, |(module, _)| module);
         let module = format!(".{module}.");
         // Stacked experts are parameters of their module: their own names are the last part of the key.
-        let is_among = |part: &str| module.contains(&format!(".{part}."));
+        let is_among = |part: &str| module.contains(part);
         self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
     }
 
@@ -208,6 +226,14 @@ mod tests {
             "config.json, field `quantization_config`: `gptq, bits 3, group_size 128` is unknown here; give --dtype"
         );
         assert!(format(r#"{"quant_method":"modelopt","quant_algo":"NVFP4"}"#).is_err());
+    }
+
+    #[test]
+    fn a_format_that_is_asked_for_is_followed_as_checkpoints_have_it() {
+        let of = |words: &str| Quantisation::of(words.parse().unwrap()).is_some();
+        assert!(["fp8,bf16", "int8", "int4", "nf4"].iter().all(|words| of(words)));
+        assert!(["bf16", "fp8", "f32,bf16", "q4_k"].iter().all(|words| !of(words)));
+        assert!(!Quantisation::of("int4".parse().unwrap()).unwrap().stores("lm_head.weight"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
 //! (the device's profile).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod fit;
 mod forecast;

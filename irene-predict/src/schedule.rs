@@ -79,7 +79,7 @@ pub struct Figures {
     pub power_w: f64,
     /// Time to the first token, s.
     pub ttft_s: Option<f64>,
-    /// Mean time between two tokens of a sequence, s.
+    /// Median time between two tokens of a sequence, s.
     pub itl_s: Option<f64>,
     /// Time from the start to the last token, s.
     pub latency_s: f64,
@@ -154,10 +154,11 @@ impl Schedule {
         let share = Share::of(running, request);
         let count = request.generated.max(1) as f64;
         let last = request.prompt + request.generated.saturating_sub(1);
-        let step_sizes = step_sizes(share.sequences, [request.prompt, last], count);
+        let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
+        let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
         let steps = self::passes(spec, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
-        let replaced = share.sequences as f64;
+        let replaced = share.mean.max(1.0);
         let of_pass = (replaced / count).ceil().max(1.0);
         let passes = replaced / of_pass;
         let prompt_size = Size::new(of_pass as usize, request.prompt);
@@ -213,14 +214,16 @@ impl Schedule {
         // A prompt that comes in a steady state waits for those before it, and for half a step.
         let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
-        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / steps.passes };
+        // The passes that most tokens wait for; a mean has the prompts of others in it.
+        let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
+        let mean_gap_s = seconds / self.gaps.max(1.0);
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
             power_w: joules / seconds,
             ttft_s: of_tokens(ttft_s),
-            itl_s: of_tokens(itl_s).filter(|_| self.gaps > 0.0),
-            latency_s: if self.is_steady { ttft_s + itl_s * (self.generated - 1.0).max(0.0) } else { seconds },
+            itl_s: of_tokens(usual.seconds / usual.passes).filter(|_| self.gaps > 0.0),
+            latency_s: if self.is_steady { ttft_s + mean_gap_s * (self.generated - 1.0).max(0.0) } else { seconds },
             tokens_per_s: of_tokens(tokens / seconds),
         }
     }
@@ -228,6 +231,7 @@ impl Schedule {
 
 /// The sequences of one pass of one copy of the model: a pipeline splits a batch among its stages.
 struct Share {
+    mean: f64,
     sequences: usize,
     filled: f64,
 }
@@ -236,13 +240,24 @@ impl Share {
     fn of(sequences: f64, request: &Request) -> Self {
         let passes = (request.parallel.data * request.parallel.pipeline).max(1) as f64;
         let each = sequences / passes;
-        Self { sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+        Self { mean: each, sequences: each.round().max(1.0) as usize, filled: each.min(1.0) }
+    }
+
+    /// The whole numbers of sequences whose mean it is, and the part of the passes that have each.
+    fn around(&self) -> Vec<(usize, f64)> {
+        /// Nearer ones are taken for whole.
+        const NEAR: f64 = 0.02;
+        let (whole, rest) = (self.mean.floor(), self.mean.fract());
+        if self.mean <= 1.0 || (self.mean - self.sequences as f64).abs() < NEAR * self.mean {
+            return vec![(self.sequences, 1.0)];
+        }
+        vec![(whole as usize, 1.0 - rest), (whole as usize + 1, rest)]
     }
 }
 
 /// The steps that stand for `count` steps after `first` to `last` tokens.
 fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(Size, f64)> {
-    if count < 1.0 {
+    if count <= 0.0 {
         return Vec::new();
     }
     let past = |share: f64| (first as f64 + share * (last - first) as f64).round() as usize;

@@ -174,6 +174,18 @@ fn a_token_gets_cheaper_with_the_batch_until_arithmetic_binds() {
 }
 
 #[test]
+fn a_mean_concurrency_lies_between_whole_ones() {
+    let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
+    let [two, between, three] = [2.0, 2.5, 3.0].map(|running| case.good(Load::Concurrency(running), 300, 200).figures);
+    assert!(
+        two.energy_per_request_j > between.energy_per_request_j
+            && between.energy_per_request_j > three.energy_per_request_j
+    );
+    assert!(two.latency_s < between.latency_s && between.latency_s < three.latency_s);
+    assert!(two.tokens_per_s < between.tokens_per_s && between.tokens_per_s < three.tokens_per_s);
+}
+
+#[test]
 fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
     let case = Case::new(MODELS[0], "h100-sxm", "vllm-0.11");
     let found: Vec<Forecast> =

@@ -10,6 +10,9 @@ use irene_tree::Tree;
 use super::Usage;
 use crate::settings;
 
+/// Where a device is from that the command line does not name.
+pub(crate) const OF_SETTINGS: &str = "device of the configuration file (`irene config`)";
+
 /// The choice of the predictor.
 #[derive(clap::Args)]
 pub(crate) struct PredictorArgs {
@@ -62,6 +65,11 @@ impl PredictorArgs {
         Some(names.split(',').map(|name| name.trim().to_owned()).collect())
     }
 
+    /// Whether the command line names devices.
+    pub(crate) fn names_devices(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// Whether a data sheet is asked for.
     pub(crate) fn is_of_data_sheet(&self) -> bool {
         matches!(self.method, Some(TrackName::DataSheet))
@@ -82,11 +90,7 @@ impl PredictorArgs {
         let name = device(self.device.as_deref());
         let track = self.method.map_or(Ok(Track::Specs), TrackName::track)?;
         let profile = DeviceProfile::bundled_for(name, track).map_err(|error| with_data_sheet(name, error));
-        let profile = if self.device.is_none() {
-            profile.context("device of the configuration file (`irene config`)")?
-        } else {
-            profile?
-        };
+        let profile = if self.device.is_none() { profile.context(OF_SETTINGS)? } else { profile? };
         Ok(NamedProfile { name: name.to_owned(), profile })
     }
 }

@@ -143,7 +143,7 @@ pub fn distinct(spec: &ModelSpec, run: impl Into<Run>, levels: &[Level]) -> Resu
     let run = spec.share(run.into())?;
     let tree = TreeVisitor::new(spec.name(), run.size);
     let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| Ok(to_measure.key));
-    spec.follow(spec.model_of(run)?.as_ref(), run, &mut visitor)?;
+    spec.follow(spec.model_of(run)?.model.as_ref(), run, &mut visitor)?;
     let (tree, found) = visitor.finish()?;
     let nodes = tree.nodes().iter().zip(found).filter_map(|(node, found)| {
         let MeasuredNode { figures: key, is_shared } = found?;

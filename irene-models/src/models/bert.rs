@@ -176,7 +176,7 @@ impl<E> EncoderModel<E> {
 
 impl<E> Trunk for EncoderModel<E>
 where
-    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor> + AsRef<Tables>,
+    E: for<'a> Module<Input<'a> = &'a Batch, Output = Tensor> + AsRef<Tables> + Send + Sync,
 {
     fn tokens(&self) -> &Embedding {
         &self.embeddings.as_ref().word_embeddings

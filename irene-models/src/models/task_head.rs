@@ -10,13 +10,13 @@ use crate::{
 labelled!(WithHead<T>, Transform, LmHead, FirstToken);
 
 /// A model without its head.
-pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> {
+pub(super) trait Trunk: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> + Send + Sync {
     /// The table of tokens, which a language model's head is tied to.
     fn tokens(&self) -> &Embedding;
 }
 
 /// Layers that compute logits from a trunk's output.
-pub(super) trait HeadLayers {
+pub(super) trait HeadLayers: Send + Sync {
     /// Runs them on the trunk's output for a batch; each is a child of the whole model.
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, batch: &Batch) -> Result<Tensor>;
 }

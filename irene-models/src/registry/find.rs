@@ -2,7 +2,7 @@ use std::{io::Read, path::Path};
 
 use irene_tree::did_you_mean;
 
-use super::{Architecture, ModelSpec};
+use super::{Architecture, ModelSpec, built::BuiltShares};
 use crate::{
     Config, Error, ModelFiles, Result, builtin,
     families::{self, Taken},
@@ -74,6 +74,7 @@ impl ModelSpec {
             stored: None,
             sentence,
             notes: note.into_iter().collect(),
+            built: BuiltShares::default(),
         })
     }
 

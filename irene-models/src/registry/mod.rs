@@ -1,3 +1,4 @@
+mod built;
 mod find;
 mod share;
 
@@ -5,7 +6,7 @@ use std::cell::Cell;
 
 use irene_tree::{Format, Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
 
-use self::find::Origin;
+use self::{built::BuiltShares, find::Origin};
 use crate::{
     Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,
     ShapesOnly, TaskHead, Tensor, TreeVisitor, Visitor, WeightSource, Weights, generation,
@@ -66,7 +67,7 @@ pub trait Architecture: Sync {
 }
 
 /// A whole model, whatever its architecture.
-pub trait Model {
+pub trait Model: Send + Sync {
     /// The root's class, e.g. `BertModel`.
     fn instance_type(&self) -> &'static str;
 
@@ -85,7 +86,7 @@ pub trait Model {
 
 impl<M> Model for M
 where
-    M: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput>,
+    M: for<'a> Module<Input<'a> = &'a Batch, Output = ModelOutput> + Send + Sync,
 {
     fn instance_type(&self) -> &'static str {
         self.label().instance_type
@@ -124,6 +125,7 @@ pub struct ModelSpec {
     /// The modules behind the model, if it is the first of a pipeline.
     sentence: Option<Sentence>,
     notes: Vec<String>,
+    built: BuiltShares,
 }
 
 impl std::fmt::Debug for ModelSpec {
@@ -208,20 +210,9 @@ impl ModelSpec {
             Some(file) => Box::new(StoredShapes::new(file.clone(), precision)?),
             None => Box::new(ShapesOnly(precision)),
         };
-        let counted = Counted { shapes, bytes: Cell::new(0) };
+        let counted = Counted::new(shapes);
         self.build_with_head(&counted, head)?;
-        Ok(counted.bytes.get())
-    }
-
-    /// Bytes of the weights that one GPU of a run has, each parameter in the format that a checkpoint of the run's precision stores it in;
-    /// in a pipeline, of all stages. Tied weights count once.
-    ///
-    /// # Errors
-    /// As [`build_with_head`](Self::build_with_head).
-    pub fn share_bytes(&self, run: Run) -> Result<u64> {
-        let counted = Counted { shapes: self.shapes(run)?, bytes: Cell::new(0) };
-        self.build_share(&counted, run.head, run.parallel)?;
-        Ok(counted.bytes.get())
+        Ok(counted.bytes())
     }
 
     /// The tokens that end a text: `eos_token_id` of these files' generation_config.json, or else of the config; none if neither says.
@@ -311,7 +302,7 @@ impl ModelSpec {
         } else {
             let mut visitor = self.visitor(run);
             let share = self.share(run)?;
-            self.follow(self.model_of(share)?.as_ref(), share, &mut visitor)?;
+            self.follow(self.model_of(share)?.model.as_ref(), share, &mut visitor)?;
             let mut tree = visitor.finish()?;
             if share.size != run.size {
                 tree.nodes_mut()[0].size = Some(share.size);
@@ -338,7 +329,7 @@ impl ModelSpec {
     pub fn launches(&self, run: Run) -> Result<Vec<(Operation, u64)>> {
         let share = self.share(run)?;
         let mut visitor = LaunchVisitor::default();
-        self.follow(self.model_of(share)?.as_ref(), share, &mut visitor)?;
+        self.follow(self.model_of(share)?.model.as_ref(), share, &mut visitor)?;
         Ok(visitor.finish())
     }
 
@@ -360,11 +351,6 @@ impl ModelSpec {
         TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels).spread_over(run.parallel)
     }
 
-    /// The model of a run, as shapes of one GPU's share.
-    pub(crate) fn model_of(&self, run: Run) -> Result<Box<dyn Model>> {
-        self.build_share(self.shapes(run)?.as_ref(), run.head, run.parallel)
-    }
-
     /// Follows a model of [`model_of`](Self::model_of) through a pass over one GPU's sequences, with a visitor.
     pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
         let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
@@ -378,19 +364,19 @@ impl ModelSpec {
         Batch::of_shape(size).after(cache).check_positions(&self.name, self.longest_sequence()?)
     }
 
-    /// The parameters as shapes: in the model's own precision each in the format that it is stored in, else all in this one.
+    /// The parameters as shapes: those of the model's own format as they are stored, those of another as a checkpoint in it has them.
     fn shapes(&self, Run { precision, parallel, .. }: Run) -> Result<Box<dyn WeightSource + '_>> {
         // A config whose own precision is unknown is followed in another.
-        if self.config.precision().is_ok_and(|own| own == precision) {
-            if let Some(file) = &self.stored {
-                let shapes = StoredShapes::new(file.clone(), precision)?;
-                return Ok(Box::new(shapes.shared(!parallel.is_single())));
-            }
-            if let Some(quantisation) = Quantisation::read(&self.config)? {
-                return Ok(Box::new(quantisation.shapes(precision)));
-            }
+        let is_own = self.config.precision().is_ok_and(|own| own.weights == precision.weights);
+        if let Some(file) = self.stored.as_ref().filter(|_| is_own) {
+            let shapes = StoredShapes::new(file.clone(), precision)?;
+            return Ok(Box::new(shapes.shared(!parallel.is_single())));
         }
-        Ok(Box::new(ShapesOnly(precision)))
+        let own = if is_own { Quantisation::read(&self.config)? } else { None };
+        match own.or_else(|| Quantisation::of(precision)) {
+            Some(quantisation) => Ok(Box::new(quantisation.shapes(precision))),
+            None => Ok(Box::new(ShapesOnly(precision))),
+        }
     }
 
     /// The run's input, followed by its shape.
@@ -420,6 +406,16 @@ impl ModelSpec {
 struct Counted<'a> {
     shapes: Box<dyn WeightSource + 'a>,
     bytes: Cell<u64>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(shapes: Box<dyn WeightSource + 'a>) -> Self {
+        Self { shapes, bytes: Cell::new(0) }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
 }
 
 impl WeightSource for Counted<'_> {

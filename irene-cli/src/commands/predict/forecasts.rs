@@ -154,7 +154,7 @@ fn range(low: f64, high: f64, unit: &str) -> String {
 fn memory(answer: &Answer) -> String {
     let memory = &answer.forecast.memory;
     let bytes = render::bytes;
-    let cache = (memory.cache > 0.0).then(|| format!("cache {}, ", bytes(memory.cache))).unwrap_or_default();
+    let cache = if memory.cache > 0.0 { format!("cache {}, ", bytes(memory.cache)) } else { String::new() };
     format!(
         "memory of {}: weights {}, {cache}activations {}, workspace {}: {} of {}; room for {} sequences\n",
         if answer.setting.request.parallel.is_single() { "the device" } else { "each GPU" },

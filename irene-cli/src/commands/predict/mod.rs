@@ -36,7 +36,7 @@ use crate::{input, output, settings, sheet::Format};
   irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
   irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
   irene predict Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 64
-  irene predict Llama-3.1-8B --device h100-sxm,l4,rtx-4090 --prompt 512 --generate 256 --rate 2
+  irene predict Llama-3.1-8B --device h100-sxm,l4,rtx-4090 --prompt 512 --generate 256 --rate 0.5
   irene predict DeepSeek-V3 -b 64 -s 128 --head lm --kernels fused --data-parallel 8 --expert-parallel 8 --depth 3
   irene predict bert-base-uncased -b 1,8,32 -s 128,512
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv

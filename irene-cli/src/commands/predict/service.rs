@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device};
 use irene_predict::{Forecast, Law, Load, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
@@ -11,7 +11,7 @@ use irene_tree::Format;
 
 use super::{Args, not_negative, refuse};
 use crate::{
-    commands::{Usage, following},
+    commands::{Usage, following, predictor::OF_SETTINGS},
     output,
 };
 
@@ -99,7 +99,11 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
     }
     let of_profiles = [("--method", args.predictor.asks_for_track())];
     refuse(true, "a measured profile: --device gtx-1080-ti or gtx-1070", &of_profiles)?;
-    names.iter().try_for_each(|name| Catalogue::find(name).map(drop))?;
+    let found = names.iter().try_for_each(|name| Catalogue::find(name).map(drop));
+    match args.predictor.names_devices() {
+        true => found?,
+        false => found.context(OF_SETTINGS)?,
+    }
     Ok(Some(names))
 }
 
@@ -191,28 +195,20 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(
     let count = rows.len();
     let mut answers = Vec::new();
     for row in rows {
+        let names = [&row.model, &row.device].into_iter().flatten().cloned().collect::<Vec<_>>().join(" on ");
         match answer(&mut service, row, law) {
             Ok(answer) => answers.push(answer),
-            Err((_, error)) if count == 1 => return Err(error.into()),
-            Err((row, error)) => {
-                let names = [row.model, row.device].into_iter().flatten().collect::<Vec<_>>().join(" on ");
-                output::complain(&anyhow::Error::from(error).context(names));
-            }
+            Err(error) if count == 1 => return Err(error.into()),
+            Err(error) => output::complain(&anyhow::Error::from(error).context(names)),
         }
     }
     let lacking = count - answers.len();
     Ok((answers, lacking))
 }
 
-fn answer(service: &mut Service, mut row: RequestRow, law: &Law) -> Result<Answer, (RequestRow, irene_predict::Error)> {
-    let setting = match service.setting(&row) {
-        Ok(setting) => setting,
-        Err(fault) => return Err((row, fault.error)),
-    };
-    let forecast = match setting.forecast(law) {
-        Ok(forecast) => forecast,
-        Err(error) => return Err((row, error)),
-    };
+fn answer(service: &mut Service, mut row: RequestRow, law: &Law) -> Result<Answer, irene_predict::Error> {
+    let setting = service.setting(&row).map_err(|fault| fault.error)?;
+    let forecast = setting.forecast(law)?;
     forecast.fill_in(&mut row);
     row.device = Some(setting.device.name.clone());
     row.engine = Some(setting.engine.name.to_owned());

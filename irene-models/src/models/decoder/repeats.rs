@@ -109,7 +109,7 @@ mod tests {
                 let parallel = Parallel { tensor: 2, pipeline, ..Parallel::default() };
                 let run = Run { kernels, parallel, head: TaskHead::Lm, ..Size::new(2, 3).after(past).into() };
                 let mut alone = EachAlone(spec.visitor(run));
-                spec.follow(spec.model_of(run).unwrap().as_ref(), run, &mut alone).unwrap();
+                spec.follow(spec.model_of(run).unwrap().model.as_ref(), run, &mut alone).unwrap();
                 assert_eq!(spec.trace(run).unwrap(), alone.0.finish().unwrap());
             }
         }

@@ -1,0 +1,63 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use irene_tree::{Parallel, Precision};
+
+use super::{Model, ModelSpec};
+use crate::{Result, Run, TaskHead, registry::Counted};
+
+/// One GPU's share of a model as shapes, which passes of any size follow.
+pub(crate) struct BuiltShare {
+    pub(crate) model: Box<dyn Model>,
+    /// Bytes of its parameters.
+    pub(crate) bytes: u64,
+}
+
+/// Shares that were built, the latest last: a request is several passes of one, and a sheet has many requests to few.
+#[derive(Clone, Default)]
+pub(super) struct BuiltShares(Arc<Mutex<Shares>>);
+
+type Shares = Vec<(Key, Arc<BuiltShare>)>;
+
+/// What a share depends on, beside its model.
+type Key = (Precision, TaskHead, Parallel);
+
+/// Older ones go.
+const MOST: usize = 8;
+
+impl fmt::Debug for BuiltShares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BuiltShares")
+    }
+}
+
+impl ModelSpec {
+    /// The model of a run, as shapes of one GPU's share.
+    pub(crate) fn model_of(&self, run: Run) -> Result<Arc<BuiltShare>> {
+        let key = (run.precision, run.head, run.parallel);
+        let shares = || self.built.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = shares().iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(known));
+        }
+        let counted = Counted::new(self.shapes(run)?);
+        let model = self.build_share(&counted, run.head, run.parallel)?;
+        let share = Arc::new(BuiltShare { model, bytes: counted.bytes() });
+        let mut shares = shares();
+        if shares.len() == MOST {
+            shares.remove(0);
+        }
+        shares.push((key, Arc::clone(&share)));
+        Ok(share)
+    }
+
+    /// Bytes of the weights that one GPU of a run has, each parameter in the format that a checkpoint of the run's precision stores it in;
+    /// in a pipeline, of all stages. Tied weights count once.
+    ///
+    /// # Errors
+    /// As [`build_with_head`](Self::build_with_head).
+    pub fn share_bytes(&self, run: Run) -> Result<u64> {
+        Ok(self.model_of(run)?.bytes)
+    }
+}
