@@ -1,0 +1,96 @@
+//! The constants of a law that measurements of one engine on one device move, and how far.
+
+use irene_devices::{Device, Engine, EngineModes, FigureSpread, Law, MakerLaw, constants_of, with_constants};
+
+/// The standard deviation of a constant's logarithm among devices with the same data sheet and engine.
+const SPREAD: f64 = 0.12;
+/// That of the overhead of an engine that the law was not fitted to.
+const UNKNOWN_OVERHEAD: f64 = 0.5;
+
+/// Constants of kernels and of power that devices and engines differ in; those of an engine and of a maker do so all.
+const SHARED: [&str; 14] = [
+    "pass.grouped",
+    "pass.narrow_kernels",
+    "pass.int8_kernels",
+    "pass.query_share",
+    "power.loaded_share",
+    "power.running_share",
+    "power.arithmetic_share",
+    "power.attention",
+    "power.tile_rows",
+    "power.grouped_tile_rows",
+    "power.weight_pj",
+    "power.cache_pj",
+    "power.elementwise_pj",
+    "power.link_share",
+];
+
+/// The part of a law that one engine on one device needs, with constants of its own for both, and the spreads of those that move.
+pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool) -> (Law, Vec<(String, f64)>) {
+    let on = law.on(device, engine, is_served);
+    let own = Some(on.engine());
+    let modes = match is_served {
+        true => EngineModes { served: own, offline: None },
+        false => EngineModes { offline: own, served: None },
+    };
+    let is_measured = law.engines.contains_key(engine.name);
+    let maker = on.maker();
+    let apart = Law {
+        engines: [(engine.name.to_owned(), modes)].into(),
+        makers: [(device.architecture.clone(), maker)].into(),
+        ..law.clone()
+    };
+    let spread = |name: &str| {
+        if name.contains(".spread.") {
+            return None;
+        }
+        if name.starts_with("makers.") {
+            return Some(SPREAD.hypot(maker.spread.time));
+        }
+        if name.starts_with("engines.") {
+            return Some(if is_measured || !name.ends_with("_s") { SPREAD } else { UNKNOWN_OVERHEAD });
+        }
+        let of_power = if name.starts_with("power.") { maker.spread.power } else { 0.0 };
+        SHARED.contains(&name).then(|| SPREAD.hypot(of_power))
+    };
+    let spreads = constants_of(&apart).into_keys().filter_map(|name| Some((name.clone(), spread(&name)?))).collect();
+    (apart, spreads)
+}
+
+/// The law with some constants multiplied by the exponentials of these.
+pub(super) fn moved<'a>(law: &Law, logarithms: impl IntoIterator<Item = (&'a str, f64)>) -> Option<Law> {
+    let known = constants_of(law);
+    let moved: Vec<(&str, f64)> = logarithms
+        .into_iter()
+        .map(|(name, logarithm)| Some((name, known.get(name)? * logarithm.exp())))
+        .collect::<Option<_>>()?;
+    with_constants(law, moved)
+}
+
+/// The law of a part ([`apart`]) with all times and all power multiplied, and with other spreads.
+pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> Law {
+    let mut law = law.clone();
+    for maker in law.makers.values_mut() {
+        *maker = MakerLaw {
+            kernels: time * maker.kernels,
+            launches: time * maker.launches,
+            spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 },
+        };
+    }
+    for engine in law.engines.values_mut().flat_map(|modes| [&mut modes.offline, &mut modes.served]).flatten() {
+        engine.spread = spread;
+    }
+    let shares = &mut law.power;
+    for share in [
+        &mut shares.loaded_share,
+        &mut shares.running_share,
+        &mut shares.arithmetic_share,
+        &mut shares.link_share,
+        &mut shares.weight_pj,
+        &mut shares.cache_pj,
+        &mut shares.elementwise_pj,
+    ] {
+        *share *= power;
+    }
+    law
+}

@@ -1,0 +1,54 @@
+//! How much the law's errors in two settings have in common.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Schedule;
+
+/// Standard deviations of the logarithms of time and of power at a given time, which no constant of the law explains: of errors that settings like each other
+/// share, of those that settings of one model share beside, and of the measurements' own.
+const OF_SETTINGS: [f64; 2] = [0.1, 0.06];
+const OF_MODELS: [f64; 2] = [0.15, 0.1];
+const OF_MEASUREMENTS: [f64; 2] = [0.05, 0.04];
+
+/// A setting, as far as others are like it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    model: String,
+    /// Logarithms of running sequences, of the root of generated tokens, and of GPUs.
+    at: [f64; 3],
+}
+
+impl Place {
+    pub(super) fn of(model: &str, schedule: &Schedule) -> Self {
+        let at = [schedule.requests.ln(), 0.5 * (schedule.generated + 1.0).ln(), schedule.gpus.ln()];
+        Self { model: model.to_owned(), at }
+    }
+
+    /// Covariances of the errors of time and of power, the measurements' own left out.
+    pub(super) fn shared(&self, other: &Self) -> [f64; 2] {
+        let apart: f64 = self.at.iter().zip(&other.at).map(|(a, b)| (a - b).powi(2)).sum();
+        // A model's own errors reach twice as far.
+        let (near, far) = ((-apart / 2.0).exp(), (-apart / 8.0).exp());
+        let of_model = if self.model == other.model { far } else { 0.0 };
+        [0, 1].map(|figure| near * OF_SETTINGS[figure].powi(2) + of_model * OF_MODELS[figure].powi(2))
+    }
+}
+
+/// Variances of the measurements' own errors of time and of power.
+pub(super) fn noise() -> [f64; 2] {
+    OF_MEASUREMENTS.map(|spread| spread * spread)
+}
+
+/// The errors of time and of power, at a given time, that make up that of a figure.
+pub(super) type Mixture = [f64; 2];
+
+/// Of a time.
+pub(super) const TIME: Mixture = [1.0, 0.0];
+/// Of power at a time that is known too.
+pub(super) const POWER: Mixture = [0.0, 1.0];
+
+/// What of these variances or covariances two figures have in common.
+pub(super) fn mixed([time, power]: [f64; 2], a: Mixture, b: Mixture) -> f64 {
+    time * a[0] * b[0] + power * a[1] * b[1]
+}

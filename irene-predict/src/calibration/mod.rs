@@ -1,0 +1,207 @@
+//! A device as its data sheet and one's own measurements of whole requests have it.
+
+mod constants;
+mod likeness;
+mod part;
+
+use std::{borrow::Cow, collections::BTreeSet, path::Path};
+
+use irene_devices::{Device, Engine, Law};
+use irene_regress::Store;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use self::{
+    likeness::Place,
+    part::{Part, PartData},
+};
+use crate::{Error, FROM_DATA_SHEET, Measured, Schedule, fit::Serving};
+
+/// The law of a device, moved by requests that were measured on it: each engine by its own.
+///
+/// ```
+/// use irene_predict::{Calibration, Measured, Service, ServiceOptions};
+/// use irene_requests::RequestReader;
+///
+/// let sheet = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
+/// Llama-3.1-8B,l4,vllm-0.11,8,500,200,1.9,0.075";
+/// let mut service = Service::new(ServiceOptions::default());
+/// let rows = RequestReader::new("mine.csv", sheet.as_bytes())?.collect::<Result<Vec<_>, _>>()?;
+/// let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("mine.csv", row, &mut service).unwrap()).collect();
+/// let calibration = Calibration::of(&measured)?;
+/// assert_eq!(calibration.provenance.to_string(), "calibrated on 1 measured request of l4");
+///
+/// let mut service = Service::new(ServiceOptions { calibration: Some(calibration.into()), ..Default::default() });
+/// let before = rows[0].figures.energy_per_token_j.unwrap();
+/// let after = service.setting(&rows[0]).unwrap().forecast()?.figures.energy_per_token_j.unwrap();
+/// assert!((after / before).ln().abs() < 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// The device.
+    pub device: Device,
+    /// What was measured.
+    pub provenance: CalibrationProvenance,
+    parts: Vec<Part>,
+}
+
+/// The requests that a calibration rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationProvenance {
+    /// The device.
+    pub device: String,
+    /// How many.
+    pub rows: usize,
+    /// The models.
+    pub models: Vec<String>,
+    /// The engines.
+    pub engines: Vec<String>,
+    /// SHA-256 of settings and measured figures.
+    pub digest: String,
+    /// The program that made it.
+    pub made_by: String,
+}
+
+impl std::fmt::Display for CalibrationProvenance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let requests = if self.rows == 1 { "request" } else { "requests" };
+        write!(f, "calibrated on {} measured {requests} of {}", self.rows, self.device)
+    }
+}
+
+/// The method in the header of files.
+const METHOD: &str = "requests";
+
+/// More rows of one engine are thinned: what is left tells nearly as much.
+const MOST_ROWS: usize = 400;
+
+impl Calibration {
+    /// The law of the data sheet, moved by measurements of one device.
+    ///
+    /// # Errors
+    /// [`Error::Calibration`] for no measurements, or those of several devices.
+    pub fn of(measured: &[Measured]) -> Result<Self, Error> {
+        Self::from_law(Law::shipped(), measured)
+    }
+
+    /// The same from another law.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn from_law(law: &Law, measured: &[Measured]) -> Result<Self, Error> {
+        let fault = |reason: &str| Error::Calibration { origin: "calibration".into(), reason: reason.into() };
+        let device = &measured.first().ok_or_else(|| fault("no measured requests; one is the least"))?.device;
+        if measured.iter().any(|one| one.device != *device) {
+            return Err(fault("measurements of several devices; calibrate one after the other"));
+        }
+        let key = |one: &Measured| (one.engine.name, one.is_served());
+        let keys: BTreeSet<_> = measured.iter().map(key).collect();
+        let part = |of: (&str, bool)| {
+            let all: Vec<&Measured> = measured.iter().filter(|one| key(one) == of).collect();
+            let step = all.len().div_ceil(MOST_ROWS).max(1);
+            let thinned: Vec<&Measured> = all.iter().copied().step_by(step).collect();
+            PartData::of(law, &thinned).and_then(Part::new)
+        };
+        let parts: Vec<Part> = keys.iter().map(|of| part(*of)).collect::<Option<_>>().ok_or_else(|| {
+            fault("the measurements cannot be brought together with the data sheet: check their units")
+        })?;
+        let words = |words: BTreeSet<&str>| words.into_iter().map(str::to_owned).collect();
+        let provenance = CalibrationProvenance {
+            device: device.name.clone(),
+            rows: measured.len(),
+            models: words(measured.iter().map(|one| one.model.as_str()).collect()),
+            engines: words(keys.iter().map(|(engine, _)| *engine).collect()),
+            digest: digest(measured),
+            made_by: concat!("irene-predict ", env!("CARGO_PKG_VERSION")).into(),
+        };
+        Ok(Self { device: device.clone(), provenance, parts })
+    }
+
+    /// The calibration of an engine, if requests of it were measured.
+    fn part(&self, device: &Device, engine: &Engine, is_served: bool) -> Option<&Part> {
+        let is_it = |part: &&Part| part.data.engine == engine.name && part.data.is_served == is_served;
+        self.parts.iter().find(is_it).filter(|_| device.name == self.device.name)
+    }
+
+    /// Whether it tells anything of an engine on a device.
+    pub(crate) fn knows(&self, device: &Device, engine: &Engine, is_served: bool) -> bool {
+        self.part(device, engine, is_served).is_some()
+    }
+
+    /// The law of a setting on a device under an engine: that of the data sheet where nothing was measured.
+    pub(crate) fn law(&self, model: &str, device: &Device, engine: &'static Engine, schedule: &Schedule) -> Cow<'_, Law> {
+        match self.part(device, engine, schedule.is_served()) {
+            Some(part) => Cow::Owned(part.law_at(&Serving::of(schedule.clone(), device, engine), &Place::of(model, schedule))),
+            None => Cow::Borrowed(Law::shipped()),
+        }
+    }
+
+    /// The bytes of a predictor file. Equal measurements give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if they cannot be put together.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut store = Store::new(METHOD);
+        let parts: Vec<&PartData> = self.parts.iter().map(|part| &part.data).collect();
+        set(&mut store, "device", &self.device)?;
+        set(&mut store, "provenance", &self.provenance)?;
+        set(&mut store, "parts", &parts)?;
+        Ok(store.to_bytes()?)
+    }
+
+    /// Reads a predictor file: None for one of another method.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if it cannot be read, or is damaged.
+    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
+        let read = std::fs::read(path);
+        let bytes = read.map_err(|source| irene_regress::Error::Io { path: path.to_owned(), source })?;
+        Self::from_bytes(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads the bytes of a predictor file; `origin` names it in errors. None for one of another method.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] if it is damaged.
+    pub fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Option<Self>, Error> {
+        let store = Store::from_bytes(origin, bytes)?;
+        if store.get("method")? != METHOD {
+            return Ok(None);
+        }
+        let parts = get::<Vec<PartData>>(&store, "parts")?.into_iter().map(Part::new).collect::<Option<_>>();
+        let parts = parts.ok_or_else(|| store.error("header field `parts` has numbers that no calibration has".into()))?;
+        Ok(Some(Self { device: get(&store, "device")?, provenance: get(&store, "provenance")?, parts }))
+    }
+
+    /// Where figures come from, in words.
+    pub(crate) fn basis(&self, device: &Device, engine: &Engine, is_served: bool) -> String {
+        match self.part(device, engine, is_served) {
+            Some(part) => CalibrationProvenance { rows: part.data.rows, ..self.provenance.clone() }.to_string(),
+            None => FROM_DATA_SHEET.to_owned(),
+        }
+    }
+}
+
+fn set(store: &mut Store, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    let value = serde_json::to_value(value).map_err(|error| store.error(error.to_string()))?;
+    store.set(name, value);
+    Ok(())
+}
+
+fn get<T: DeserializeOwned>(store: &Store, name: &str) -> Result<T, Error> {
+    let value = store.get_value(name)?.clone();
+    Ok(serde_json::from_value(value).map_err(|error| store.error(format!("header field `{name}`: {error}")))?)
+}
+
+fn digest(measured: &[Measured]) -> String {
+    let mut hash = Sha256::new();
+    for one in measured {
+        hash.update(format!("{} {} {} {}\n", one.model, one.engine.name, one.is_served(), one.label()));
+        for figure in [one.seconds, one.watts, one.joules] {
+            hash.update(figure.unwrap_or(f64::NAN).to_le_bytes());
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
