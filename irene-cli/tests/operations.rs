@@ -13,12 +13,15 @@ fn a_table_of_operations_gets_times_with_intervals() {
     let out = folder.path("out.csv");
     good(&["operations", &folder.write("ops.csv", OPS), "-o", &out]);
     let written = std::fs::read_to_string(out).unwrap();
-    assert!(written.starts_with("op,device,b,m,n,k,h,latency_s,latency_s_low,latency_s_high,provenance,marks\n"));
+    assert!(written.starts_with("op,device,b,m,n,k,h,latency_s,latency_s_low,latency_s_high,energy_j,energy_j_low,energy_j_high,provenance,marks\n"));
     let rows: Vec<Vec<&str>> = written.lines().skip(1).map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 2);
     for row in rows {
-        let [time, low, high] = [7, 8, 9].map(|at| row[at].parse::<f64>().unwrap());
-        assert!(low < time && time < high && row[10] == "estimated from its data sheet");
+        for figure in [7, 10] {
+            let [value, low, high] = [0, 1, 2].map(|at| row[figure + at].parse::<f64>().unwrap());
+            assert!(low < value && value < high);
+        }
+        assert!(row[13] == "estimated from its data sheet");
     }
 }
 
@@ -31,7 +34,7 @@ fn a_wrong_row_is_named_and_the_others_go_on() {
     assert_eq!(stdout.lines().count(), 5);
     assert!(stderr.contains("stdin, line 4: unknown device `h9000`"), "{stderr}");
     assert!(stderr.contains("stdin, line 5: operation `add` needs `h`"), "{stderr}");
-    assert!(stderr.contains("2 of 4 rows without a time"), "{stderr}");
+    assert!(stderr.contains("2 of 4 rows without a prediction"), "{stderr}");
 }
 
 #[test]

@@ -2,9 +2,9 @@ use std::io::{Read, Write};
 
 use irene_tree::Format;
 
-use crate::{Catalogue, Device, Error, KernelLaw, KernelTime, NamedOperation, Result, Work};
+use crate::{Catalogue, Device, Engine, Error, KernelLaw, Law, NamedOperation, Result, Work};
 
-/// A table of single operations (CSV with a header): one operation on one device a row, with its predicted time.
+/// A table of single operations (CSV with a header): one operation on one device a row, with its predicted time and energy.
 ///
 /// | column | what it holds |
 /// |---|---|
@@ -16,14 +16,14 @@ use crate::{Catalogue, Device, Error, KernelLaw, KernelTime, NamedOperation, Res
 /// Further columns are kept as they are.
 ///
 /// ```
-/// use irene_devices::{KernelLaw, OperationSheet};
+/// use irene_devices::OperationSheet;
 ///
 /// let table = "op,device,m,n,k\nlinear,h100-sxm,512,4096,4096\nlinear,h100-sxm,512,4096,\n";
-/// let sheet = OperationSheet::read("table", table.as_bytes(), KernelLaw::shipped())?;
+/// let sheet = OperationSheet::read("table", table.as_bytes())?;
 /// assert_eq!(sheet.faults().collect::<Vec<_>>(), ["table, line 3: operation `linear` needs `k` from 1 to 2147483648"]);
 /// let mut written = Vec::new();
 /// sheet.write(&mut written)?;
-/// assert!(String::from_utf8_lossy(&written).starts_with("op,device,m,n,k,latency_s,latency_s_low,latency_s_high,provenance,"));
+/// assert!(String::from_utf8_lossy(&written).starts_with("op,device,m,n,k,latency_s,latency_s_low,latency_s_high,energy_j,"));
 /// # Ok::<(), irene_devices::Error>(())
 /// ```
 #[derive(Debug)]
@@ -43,17 +43,41 @@ struct Row {
 /// What is predicted of an operation.
 #[derive(Debug)]
 struct Predicted {
-    time: KernelTime,
-    /// The standard deviation of the logarithm of the time.
-    spread: f64,
-    /// What a reader of the figure has to know.
+    latency_s: Figure,
+    energy_j: Figure,
+    /// What a reader of the figures has to know.
     mark: Option<String>,
 }
 
-/// The columns that are added, or filled in where the table has them.
-const ADDED: [&str; 6] = ["latency_s", "latency_s_low", "latency_s_high", "provenance", "marks", "error"];
+/// A figure, and the standard deviation of its logarithm.
+#[derive(Clone, Copy, Debug)]
+struct Figure {
+    value: f64,
+    spread: f64,
+}
 
-/// Where a time comes from that nothing was measured for.
+impl Figure {
+    /// Itself, and the ends of its interval.
+    fn cells(self) -> [String; 3] {
+        let factor = (NORMAL_90 * self.spread).exp();
+        [self.value, self.value / factor, self.value * factor].map(|figure| figure.to_string())
+    }
+}
+
+/// The columns that are added, or filled in where the table has them.
+const ADDED: [&str; 9] = [
+    "latency_s",
+    "latency_s_low",
+    "latency_s_high",
+    "energy_j",
+    "energy_j_low",
+    "energy_j_high",
+    "provenance",
+    "marks",
+    "error",
+];
+
+/// Where figures come from that nothing was measured for.
 const PROVENANCE: &str = "estimated from its data sheet";
 
 /// 90% of a normal distribution lie within so many standard deviations.
@@ -64,7 +88,7 @@ impl OperationSheet {
     ///
     /// # Errors
     /// [`Error::Measurements`] where it is no table with the columns `op` and `device`.
-    pub fn read(origin: &str, reader: impl Read, law: &KernelLaw) -> Result<Self> {
+    pub fn read(origin: &str, reader: impl Read) -> Result<Self> {
         let fault = |message: String| Error::Measurements { path: origin.into(), message };
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
         let header = reader.headers().map_err(|error| fault(error.to_string()))?;
@@ -79,7 +103,7 @@ impl OperationSheet {
             let line = record.position().map_or(0, csv::Position::line);
             let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
             let outcome = if cells.len() == titles.len() {
-                Cells { titles: &titles, cells: &cells }.predict(law)
+                Cells { titles: &titles, cells: &cells }.predict()
             } else {
                 let (found, expected) = (cells.len(), titles.len());
                 Err(Error::OperationCell {
@@ -139,11 +163,10 @@ impl Row {
     /// The cells of [`ADDED`].
     fn added(&self) -> [String; ADDED.len()] {
         match &self.outcome {
-            Ok(Predicted { time, spread, mark }) => {
-                let factor = (NORMAL_90 * spread).exp();
-                let times = [time.seconds, time.seconds / factor, time.seconds * factor].map(|time| time.to_string());
-                let [latency, low, high] = times;
-                [latency, low, high, PROVENANCE.to_owned(), mark.clone().unwrap_or_default(), String::new()]
+            Ok(Predicted { latency_s, energy_j, mark }) => {
+                let ([latency, low, high], [energy, least, most]) = (latency_s.cells(), energy_j.cells());
+                let mark = mark.clone().unwrap_or_default();
+                [latency, low, high, energy, least, most, PROVENANCE.to_owned(), mark, String::new()]
             }
             Err(fault) => {
                 let mut cells = [const { String::new() }; ADDED.len()];
@@ -189,7 +212,7 @@ impl Cells<'_> {
         }
     }
 
-    fn predict(&self, law: &KernelLaw) -> Result<Predicted> {
+    fn predict(&self) -> Result<Predicted> {
         let device = Catalogue::find(self.get("device").unwrap_or_default())?.seen_by_a_program();
         let format = self.format()?;
         let [b, m, n, k, h] = ["b", "m", "n", "k", "h"].map(|name| self.size(name));
@@ -201,10 +224,26 @@ impl Cells<'_> {
             Some("kernel") => false,
             Some(other) => return Err(Self::wrong("timing", other, "call or kernel")),
         };
-        let time = if is_call { law.time_alone(&work, &device) } else { law.time(&work, &device) };
-        Ok(Predicted { time, spread: law.spread(&device, &work), mark: mark(&work, &device) })
+        Ok(predicted(&work, &device, is_call))
     }
 }
+
+fn predicted(work: &Work, device: &Device, is_call: bool) -> Predicted {
+    let (kernels, law) = (KernelLaw::shipped(), Law::shipped());
+    let time = if is_call { kernels.time_alone(work, device) } else { kernels.time(work, device) };
+    let dynamic_joules = law.power.dynamic_joules(work, device);
+    let cost = law.power.whole(time.seconds - time.launch_s, dynamic_joules, time.launch_s, device);
+    let spread = kernels.spread(device, work);
+    let of_power = Engine::find(OPERATIONS_ENGINE).map_or(0.0, |engine| law.on(device, engine, false).spread().power);
+    Predicted {
+        latency_s: Figure { value: time.seconds, spread },
+        energy_j: Figure { value: cost.joules, spread: spread.hypot(of_power) },
+        mark: mark(work, device),
+    }
+}
+
+/// The program that runs operations one by one.
+const OPERATIONS_ENGINE: &str = "transformers";
 
 /// A product in a format that the device has no unit for.
 fn mark(work: &Work, device: &Device) -> Option<String> {
@@ -217,7 +256,7 @@ mod tests {
     use super::*;
 
     fn sheet(table: &str) -> Result<OperationSheet> {
-        OperationSheet::read("ops.csv", table.as_bytes(), KernelLaw::shipped())
+        OperationSheet::read("ops.csv", table.as_bytes())
     }
 
     fn written(table: &str) -> String {
@@ -232,11 +271,13 @@ mod tests {
             "note,op,device,dtype,b,m,n,k,h,timing\nmine,bmm,Tesla T4,,16.0,128,128,64,,\n,add,l4,f16,1024,,,,512,call\n",
         );
         let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split(',').collect()).collect();
-        assert_eq!(lines[0][10..], ["latency_s", "latency_s_low", "latency_s_high", "provenance", "marks"]);
+        assert_eq!(lines[0][10..], ADDED[..8]);
         assert_eq!(lines[1][0], "mine");
         for line in &lines[1..] {
             let [time, low, high]: [f64; 3] = std::array::from_fn(|at| line[10 + at].parse().unwrap());
             assert!(low < time && time < high && (1e-6..1e-2).contains(&time), "{line:?}");
+            let [energy, low, high]: [f64; 3] = std::array::from_fn(|at| line[13 + at].parse().unwrap());
+            assert!(low < energy && energy < high && (1.0..2000.0).contains(&(energy / time)), "{line:?}");
         }
     }
 
