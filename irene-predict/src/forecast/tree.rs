@@ -28,7 +28,8 @@ impl Costing<'_> {
             // What the prompt adds to the step.
             Some((step, _)) => {
                 let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work));
-                WorkCost { seconds: both.seconds - alone.seconds, joules: both.joules - alone.joules }
+                let seconds = (both.seconds - alone.seconds).max(0.0);
+                WorkCost { seconds, joules: (both.joules - alone.joules).max(0.0) }
             }
             None => self.law.work(work),
         };
