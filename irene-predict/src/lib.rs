@@ -4,6 +4,7 @@
 //! (the device's profile).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod calibration;
 mod fit;
 mod forecast;
 mod neusight;
@@ -11,7 +12,8 @@ mod request;
 mod schedule;
 mod service;
 
-pub use fit::{LeftOut, Measured, calibrated, fit_law, leave_out, prior_law, with_spreads};
+pub use calibration::{Calibration, CalibrationProvenance};
+pub use fit::{LeftOut, Measured, fit_law, leave_out, prior_law, with_spreads};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
@@ -45,6 +47,23 @@ pub enum Error {
     /// A row that does not say how many requests run at once.
     #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
     NoLoad,
+    /// A measured row without a figure.
+    #[error("has no measured energy, power or time: fill energy_per_request_j, energy_per_token_j, power_w, latency_s, itl_s or tokens_per_s")]
+    NotMeasured,
+    /// A measured figure that cannot be.
+    #[error("measured figures must be above 0, found {0}")]
+    NotAbove0(f64),
+    /// A row that says how fast requests arrive, and not how fast they are served.
+    #[error("says how fast requests arrive, not how long they take: fill latency_s or itl_s, or give the concurrency")]
+    RateAlone,
+    /// Measurements that make no calibration, or a file that is none.
+    #[error("{origin}: {reason}")]
+    Calibration {
+        /// The file.
+        origin: String,
+        /// The reason, and the way out.
+        reason: String,
+    },
     /// A model that is too large for the device.
     #[error("{model} does not fit {device}: one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
     DoesNotFit {

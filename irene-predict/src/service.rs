@@ -1,19 +1,21 @@
 //! Rows of request sheets as settings of a forecast: names looked up, and what is not said filled in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
 use irene_models::ModelSpec;
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Tree};
 
-use crate::{Error, FROM_DATA_SHEET, Forecast, Note, Request, forecast};
+use crate::{Calibration, Error, Forecast, Note, Request, Schedule, forecast::forecast_by};
 
 /// What a row of a sheet does not say.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceOptions {
     /// A device of one's own data sheet, in place of those that rows name.
     pub device: Option<Device>,
+    /// What was measured on a device: that of rows that name none.
+    pub calibration: Option<Arc<Calibration>>,
     /// A limit on the power of each device, W.
     pub power_limit_w: Option<f64>,
     /// The number formats, in place of the model's own.
@@ -41,6 +43,8 @@ pub struct Setting {
     pub engine: &'static Engine,
     /// What is asked of them.
     pub request: Request,
+    /// What was measured on a device.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 /// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
@@ -52,9 +56,17 @@ pub struct Fault {
     pub error: Error,
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {}
+
 impl Fault {
     /// The fault of a column.
-    fn of<E: Into<Error>>(column: &'static str) -> impl Fn(E) -> Self {
+    pub(crate) fn of<E: Into<Error>>(column: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { column, error: error.into() }
     }
 
@@ -103,22 +115,26 @@ impl Service {
             kernels: row.kernels.unwrap_or(engine.kernels),
             parallel: with_shared_attention(row.parallel),
         };
-        Ok(Setting { spec, device, engine, request })
+        Ok(Setting { spec, device, engine, request, calibration: self.options.calibration.clone() })
     }
 
     fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
-        let name = match (&self.options.device, &row.device) {
-            (Some(own), _) => own.name.clone(),
-            (None, Some(name)) => name.clone(),
-            (None, None) => return Err(Fault::missing("device")),
+        let calibrated = self.options.calibration.as_ref().map(|calibration| &calibration.device);
+        let own = self.options.device.as_ref();
+        let name = match (own, &row.device, calibrated) {
+            (Some(device), ..) | (None, None, Some(device)) => device.name.clone(),
+            (None, Some(name), _) => name.clone(),
+            (None, None, None) => return Err(Fault::missing("device")),
         };
         if let Some(known) = self.devices.get(&name) {
             return Ok(Arc::clone(known));
         }
-        let found = match &self.options.device {
-            Some(own) => own.clone(),
+        let found = match own.or(calibrated.filter(|device| device.name == name)) {
+            Some(known) => known.clone(),
             None => Catalogue::find(&name).map_err(Fault::of("device"))?,
         };
+        // Other names of the device that was measured.
+        let found = calibrated.filter(|device| own.is_none() && device.name == found.name).cloned().unwrap_or(found);
         let found = match self.options.power_limit_w {
             Some(watts) => found.with_power_limit(watts).map_err(Fault::of("device"))?,
             None => found,
@@ -152,20 +168,32 @@ impl Service {
 }
 
 impl Setting {
-    /// What it takes.
+    /// What it takes: by what was measured with this engine on this device, or else by its data sheet.
     ///
     /// # Errors
-    /// As [`forecast`].
-    pub fn forecast(&self, law: &Law) -> Result<Forecast, Error> {
-        forecast(&self.spec, &self.device, self.engine, &self.request, law)
+    /// As [`forecast`](crate::forecast).
+    pub fn forecast(&self) -> Result<Forecast, Error> {
+        let Self { spec, device, engine, request, calibration } = self;
+        let mut forecast = forecast_by(spec, device, engine, request, &|schedule| self.law(schedule))?;
+        if let Some(calibration) = calibration {
+            forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
+        }
+        Ok(forecast)
+    }
+
+    fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {
+        match &self.calibration {
+            Some(calibration) => calibration.law(self.spec.name(), &self.device, self.engine, schedule),
+            None => Cow::Borrowed(Law::shipped()),
+        }
     }
 
     /// The tree of its forecast.
     ///
     /// # Errors
     /// As [`Forecast::tree`].
-    pub fn tree(&self, forecast: &Forecast, law: &Law, shows_math: bool) -> Result<Tree, Error> {
-        forecast.tree(&self.spec, &self.device, self.engine, law, shows_math)
+    pub fn tree(&self, forecast: &Forecast, shows_math: bool) -> Result<Tree, Error> {
+        forecast.tree(&self.spec, &self.device, self.engine, &self.law(forecast.schedule()), shows_math)
     }
 }
 
@@ -174,7 +202,7 @@ impl Forecast {
     pub fn fill_in(&self, row: &mut RequestRow) {
         row.figures = self.figures.into();
         [row.low, row.high] = self.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
-        row.set_further("provenance", FROM_DATA_SHEET);
+        row.set_further("provenance", self.provenance.as_str());
         let marks: Vec<&str> = self.notes.iter().map(Note::mark).collect();
         row.set_further("marks", marks.join(" "));
     }

@@ -26,7 +26,8 @@ pub struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(method: &str) -> Self {
+    /// The file of a method, without words and numbers of its own.
+    pub fn new(method: &str) -> Self {
         let mut store = Self { origin: "predictor".into(), header: Map::new(), lists: BTreeMap::new() };
         store.set_method(method);
         store
@@ -42,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::PredictorFile`] if safetensors refuses them.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         // A file with such a number could not be read again.
         if let Some((name, _)) = self.lists.iter().find(|(_, numbers)| numbers.iter().any(|number| !number.is_finite()))
         {
@@ -69,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::PredictorFile`] for anything but a predictor file of a known schema.
-    pub(crate) fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
+    pub fn from_bytes(origin: &str, bytes: &[u8]) -> Result<Self> {
         let mut store = Self { origin: origin.to_owned(), header: Map::new(), lists: BTreeMap::new() };
         let damaged =
             |error: &dyn std::fmt::Display| store.error(format!("not a predictor file, or a damaged one ({error})"));

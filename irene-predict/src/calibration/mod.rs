@@ -125,9 +125,12 @@ impl Calibration {
         self.parts.iter().find(is_it).filter(|_| device.name == self.device.name)
     }
 
-    /// Whether it tells anything of an engine on a device.
-    pub(crate) fn knows(&self, device: &Device, engine: &Engine, is_served: bool) -> bool {
-        self.part(device, engine, is_served).is_some()
+    /// The law of a measured request's setting: that of the data sheet where nothing was measured of its engine.
+    pub fn law_of(&self, one: &Measured) -> Cow<'_, Law> {
+        match self.part(&one.device, one.engine, one.is_served()) {
+            Some(part) => Cow::Owned(part.law_at(&one.serving, &Place::of(&one.model, &one.serving.schedule))),
+            None => Cow::Borrowed(Law::shipped()),
+        }
     }
 
     /// The law of a setting on a device under an engine: that of the data sheet where nothing was measured.

@@ -85,15 +85,16 @@ fn time_in_energy(one: &Serving, law: &Law) -> f64 {
 }
 
 fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[PassTimes]) -> f64 {
-    let times = one.times(law, busy);
+    let serving = &one.serving;
+    let times = serving.times(law, busy);
     let seconds = times[0] + times[1];
     match (mixture, one.seconds, one.watts, one.joules) {
         (TIME, Some(measured), ..) => (seconds / measured).ln(),
         (POWER, Some(measured), Some(watts), _) => {
-            (one.power(law, times.map(|time| time * measured / seconds)) / watts).ln()
+            (serving.power(law, times.map(|time| time * measured / seconds)) / watts).ln()
         }
-        (_, _, _, Some(joules)) => (one.power(law, times) * seconds / joules).ln(),
-        (_, _, Some(watts), _) => (one.power(law, times) / watts).ln(),
+        (_, _, _, Some(joules)) => (serving.power(law, times) * seconds / joules).ln(),
+        (_, _, Some(watts), _) => (serving.power(law, times) / watts).ln(),
         _ => 0.0,
     }
 }
@@ -104,7 +105,7 @@ impl PartData {
         let first = measured.first()?;
         let (law, constants) = apart(law, &first.device, first.engine, first.is_served());
         let figures = figures(measured, &law);
-        let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, one.serving.schedule())).collect();
+        let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
         let covariance = covariance(&figures.iter().map(|(at, mixture)| (&places[*at], *mixture)).collect::<Vec<_>>())?;
         let busy = Busy::of(measured);
         let residuals = |law: &Law| {

@@ -1,14 +1,84 @@
 use irene_devices::{BusyTimes, Device, Engine, KernelLaw, KernelTime, Law, Pass, PassLaw, Work};
-use irene_requests::RequestRow;
+use irene_requests::{Figures, Load, RequestRow};
 
-use crate::{Error, Schedule, Service};
+use crate::{Error, Schedule, Service, service::Fault};
+
+/// A schedule on a device under an engine, with what no constant of the law changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    pub(crate) schedule: Schedule,
+    device: Device,
+    engine: &'static Engine,
+    passes: Vec<ServedPass>,
+}
+
+/// A pass, and its kernels' times alone.
+#[derive(Clone, Debug)]
+struct ServedPass {
+    pass: Pass,
+    times: f64,
+    alone: Vec<KernelTime>,
+}
+
+/// What a pass takes of a device and of its engine; how often it runs stands beside.
+#[derive(Clone, Debug)]
+pub(crate) struct PassTimes {
+    times: f64,
+    busy: BusyTimes,
+}
+
+impl Serving {
+    pub(crate) fn of(schedule: Schedule, device: &Device, engine: &'static Engine) -> Self {
+        let kernels = KernelLaw::shipped();
+        let alone = |(work, _): &(Work, f64)| kernels.time(work, device);
+        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|(pass, times)| ServedPass {
+            alone: pass.works.iter().map(alone).collect(),
+            pass: pass.clone(),
+            times: *times,
+        });
+        Self { passes: passes.collect(), device: device.clone(), engine, schedule }
+    }
+
+    pub(crate) fn busy(&self, law: &PassLaw) -> Vec<PassTimes> {
+        let of = |of: &ServedPass| {
+            let mut busy = BusyTimes::default();
+            for ((work, times), alone) in of.pass.works.iter().zip(&of.alone) {
+                busy.add(work, *times, alone, law, &self.device);
+            }
+            PassTimes { times: of.times, busy }
+        };
+        self.passes.iter().map(of).collect()
+    }
+
+    /// The time of its kernels and that of its engine, s.
+    pub(crate) fn times(&self, law: &Law, passes: &[PassTimes]) -> [f64; 2] {
+        let on = law.on(&self.device, self.engine, self.schedule.is_served());
+        let mut sum = [0.0; 2];
+        for (PassTimes { times, busy }, of) in passes.iter().zip(&self.passes) {
+            let [kernels, beside] = on.times(busy, &of.pass);
+            sum = [sum[0] + times * kernels, sum[1] + times * beside];
+        }
+        sum
+    }
+
+    /// The mean power of all GPUs, W, if kernels and engine share the time as here.
+    pub(crate) fn power(&self, law: &Law, [kernels, beside]: [f64; 2]) -> f64 {
+        let dynamic = |of: &ServedPass| {
+            let of_works = of.pass.works.iter();
+            of.times * of_works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum::<f64>()
+        };
+        let dynamic: f64 = self.passes.iter().map(dynamic).sum();
+        let cost = law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device);
+        self.schedule.gpus * cost.joules / cost.seconds
+    }
+}
 
 /// A request that was measured, with the passes that serve it.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// Where it comes from; sources may weigh differently.
     pub source: String,
-    /// The model, as its row names it.
+    /// The model.
     pub model: String,
     /// The device.
     pub device: Device,
@@ -18,65 +88,51 @@ pub struct Measured {
     pub seconds: Option<f64>,
     /// The mean power of all GPUs, W.
     pub watts: Option<f64>,
+    /// The energy of its schedule, J.
+    pub joules: Option<f64>,
     /// How much its residuals count.
     pub(super) weight: f64,
-    pub(super) schedule: Schedule,
-    passes: Vec<MeasuredPass>,
-}
-
-/// A pass, and its kernels' times alone, which no constant of the law changes.
-#[derive(Clone, Debug)]
-struct MeasuredPass {
-    pass: Pass,
-    times: f64,
-    alone: Vec<KernelTime>,
-}
-
-/// What a pass takes of a device and of its engine; how often it runs stands beside.
-#[derive(Clone, Debug)]
-pub(super) struct PassTimes {
-    times: f64,
-    busy: BusyTimes,
+    pub(crate) serving: Serving,
 }
 
 impl Measured {
     /// The passes of a row's request, and what was measured of it.
     ///
     /// # Errors
-    /// A row that has no forecast.
-    pub fn of(source: &str, row: &RequestRow, service: &mut Service) -> Result<Self, Error> {
-        let setting = service.setting(row).map_err(|fault| fault.error)?;
-        let forecast = setting.forecast(Law::shipped())?;
+    /// A [`Fault`] for a row that has no forecast, or no measured figure that tells its energy or time.
+    pub fn of(source: &str, row: &RequestRow, service: &mut Service) -> Result<Self, Fault> {
+        let row = &in_steady_state(row)?;
+        let setting = service.setting(row)?;
+        let forecast = setting.forecast().map_err(Fault::of(""))?;
         let schedule = forecast.into_schedule();
         let figures = &row.figures;
         let tokens = schedule.requests * schedule.generated;
         let by_rate = figures.tokens_per_s.filter(|_| tokens > 0.0).map(|rate| tokens / rate);
-        let by_steps = figures.itl_s.map(|seconds| seconds * schedule.gaps);
-        let seconds = match (schedule.is_steady, figures.latency_s) {
-            (true, _) => by_rate.or(by_steps),
-            (false, Some(latency)) => Some(latency),
-            (false, None) => by_rate.or_else(|| Some(by_steps? + figures.ttft_s?)),
-        };
+        let by_steps = figures.itl_s.filter(|_| schedule.gaps > 0.0).map(|seconds| seconds * schedule.gaps);
+        let by_latency = figures.latency_s.filter(|_| !schedule.is_steady);
+        let by_parts = || Some(by_steps? + if schedule.is_steady { 0.0 } else { figures.ttft_s? });
+        let of_request = figures.latency_s.filter(|_| schedule.is_steady);
+        let seconds = by_latency.or(by_rate).or_else(by_parts).or(of_request);
         let joules = figures.energy_per_request_j.map(|joules| joules * schedule.requests);
-        let joules = joules.or_else(|| Some(figures.energy_per_token_j? * tokens).filter(|joules| *joules > 0.0));
+        let of_tokens = || Some(figures.energy_per_token_j? * tokens).filter(|_| tokens > 0.0);
+        let joules = joules.or_else(of_tokens);
         let watts = figures.power_w.or_else(|| Some(joules? / seconds?));
-        let kernels = KernelLaw::shipped();
-        let alone = |(work, _): &(Work, f64)| kernels.time(work, &setting.device);
-        let passes = schedule.prompts.iter().chain(&schedule.steps).map(|(pass, times)| MeasuredPass {
-            alone: pass.works.iter().map(alone).collect(),
-            pass: pass.clone(),
-            times: *times,
-        });
+        if [seconds, watts, joules].iter().all(Option::is_none) {
+            return Err(Fault { column: "", error: Error::NotMeasured });
+        }
+        if let Some(wrong) = [seconds, watts, joules].into_iter().flatten().find(|figure| !is_measurable(*figure)) {
+            return Err(Fault { column: "", error: Error::NotAbove0(wrong) });
+        }
         Ok(Self {
             source: source.to_owned(),
-            model: row.model.clone().unwrap_or_default(),
+            model: setting.spec.name().to_owned(),
             device: Device::clone(&setting.device),
             engine: setting.engine,
             seconds,
             watts,
+            joules,
             weight: 1.0,
-            passes: passes.collect(),
-            schedule,
+            serving: Serving::of(schedule, &setting.device, setting.engine),
         })
     }
 
@@ -88,39 +144,37 @@ impl Measured {
 
     /// Whether its requests came over a network.
     pub fn is_served(&self) -> bool {
-        self.schedule.is_served()
+        self.serving.schedule.is_served()
     }
+}
 
-    pub(super) fn busy(&self, law: &PassLaw) -> Vec<PassTimes> {
-        let of = |of: &MeasuredPass| {
-            let mut busy = BusyTimes::default();
-            for ((work, times), alone) in of.pass.works.iter().zip(&of.alone) {
-                busy.add(work, *times, alone, law, &self.device);
-            }
-            PassTimes { times: of.times, busy }
-        };
-        self.passes.iter().map(of).collect()
-    }
+fn is_measurable(figure: f64) -> bool {
+    figure.is_finite() && figure > 0.0
+}
 
-    /// The time of its kernels and that of its engine, s.
-    pub(super) fn times(&self, law: &Law, passes: &[PassTimes]) -> [f64; 2] {
-        let on = law.on(&self.device, self.engine, self.is_served());
-        let mut sum = [0.0; 2];
-        for (PassTimes { times, busy }, of) in passes.iter().zip(&self.passes) {
-            let [kernels, beside] = on.times(busy, &of.pass);
-            sum = [sum[0] + times * kernels, sum[1] + times * beside];
-        }
-        sum
-    }
+/// A row whose requests arrive at a rate as one with the mean number that ran, which their latency tells (Little's law). The energy of one that left
+/// the device idle in between says little of the request, and is left out.
+fn in_steady_state(row: &RequestRow) -> Result<RequestRow, Fault> {
+    /// Below this mean number the device is idle for more than a twentieth of the time.
+    const BUSY: f64 = 3.0;
+    let Some(Load::Rate(rate)) = row.load else { return Ok(row.clone()) };
+    let figures = row.figures;
+    let by_steps = || Some(figures.itl_s? * row.generated?);
+    let latency = figures.latency_s.or_else(by_steps).ok_or(Fault { column: "rate", error: Error::RateAlone })?;
+    let mean = rate * latency;
+    let known = Figures { tokens_per_s: None, ..figures };
+    let figures = match mean < BUSY {
+        true => Figures { energy_per_request_j: None, energy_per_token_j: None, power_w: None, ..known },
+        false => known,
+    };
+    Ok(RequestRow { load: Some(Load::Concurrency(mean.max(1.0))), figures, ..row.clone() })
+}
 
-    /// The mean power of all GPUs, W, if kernels and engine share the time as here.
-    pub(super) fn power(&self, law: &Law, [kernels, beside]: [f64; 2]) -> f64 {
-        let dynamic = |of: &MeasuredPass| {
-            let of_works = of.pass.works.iter();
-            of.times * of_works.map(|(work, times)| times * law.power.dynamic_joules(work, &self.device)).sum::<f64>()
-        };
-        let dynamic: f64 = self.passes.iter().map(dynamic).sum();
-        let cost = law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device);
-        self.schedule.gpus * cost.joules / cost.seconds
+impl Measured {
+    /// Its GPUs, sequences and lengths, in a line.
+    pub(crate) fn label(&self) -> String {
+        let schedule = &self.serving.schedule;
+        let first = schedule.sizes.first().map_or_else(String::new, |(size, _)| size.to_string());
+        format!("{}x {:.1} {first} {}", schedule.gpus, schedule.requests, schedule.generated)
     }
 }

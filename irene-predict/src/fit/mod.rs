@@ -1,6 +1,5 @@
 //! Fits of the law to requests that were measured.
 
-mod calibrated;
 mod measured;
 mod spreads;
 
@@ -11,11 +10,10 @@ use std::{
 
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
-pub use calibrated::calibrated;
 pub use measured::Measured;
 pub use spreads::{LeftOut, leave_out, with_spreads};
 
-use self::measured::PassTimes;
+pub(crate) use self::measured::{PassTimes, Serving};
 
 /// The size of a residual of the logarithm that counts as one.
 const NOISE: f64 = 0.1;
@@ -114,22 +112,22 @@ fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
 }
 
 /// The times of kernels in passes, which only few constants change.
-struct Busy<'a> {
+pub(crate) struct Busy<'a> {
     measured: &'a [&'a Measured],
     of: RefCell<Vec<(PassLaw, Vec<Vec<PassTimes>>)>>,
 }
 
 impl<'a> Busy<'a> {
-    fn of(measured: &'a [&'a Measured]) -> Self {
+    pub(crate) fn of(measured: &'a [&'a Measured]) -> Self {
         Self { measured, of: RefCell::new(Vec::new()) }
     }
 
-    fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<PassTimes>]) -> T) -> T {
+    pub(crate) fn with<T>(&self, law: &PassLaw, use_it: impl FnOnce(&[Vec<PassTimes>]) -> T) -> T {
         let mut known = self.of.borrow_mut();
         if let Some((_, busy)) = known.iter().find(|(other, _)| other == law) {
             return use_it(busy);
         }
-        let busy: Vec<_> = self.measured.iter().map(|one| one.busy(law)).collect();
+        let busy: Vec<_> = self.measured.iter().map(|one| one.serving.busy(law)).collect();
         let result = use_it(&busy);
         // The newest place in the search, and one beside it.
         known.truncate(1);
@@ -144,7 +142,7 @@ fn fit_times(measured: &[&Measured], prior: &Law, start: &Law, is_chosen: impl F
     let residuals = |law: &Law| {
         busy.with(&law.pass, |busy| {
             let of = |(one, passes): (&&Measured, &Vec<PassTimes>)| {
-                let [kernels, beside] = one.times(law, passes);
+                let [kernels, beside] = one.serving.times(law, passes);
                 one.weight * ((kernels + beside) / one.seconds.unwrap_or(f64::NAN)).ln() / NOISE
             };
             timed.iter().zip(busy).map(of).collect()
@@ -159,7 +157,7 @@ fn fit_power(measured: &[&Measured], law: &Law) -> Law {
     let times: Vec<[f64; 2]> = metered.iter().map(|one| one.measured_times(law)).collect();
     let residuals = |law: &Law| {
         let of = |(one, times): (&&Measured, &[f64; 2])| {
-            one.weight * (one.power(law, *times) / one.watts.unwrap_or(f64::NAN)).ln() / NOISE
+            one.weight * (one.serving.power(law, *times) / one.watts.unwrap_or(f64::NAN)).ln() / NOISE
         };
         metered.iter().zip(&times).map(of).collect()
     };
@@ -184,20 +182,20 @@ fn fit(prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool, residuals: im
 impl Measured {
     /// The measured time, shared among kernels and engine as the law has it.
     fn measured_times(&self, law: &Law) -> [f64; 2] {
-        let [kernels, beside] = self.times(law, &self.busy(&law.pass));
+        let [kernels, beside] = self.serving.times(law, &self.serving.busy(&law.pass));
         let all = self.seconds.unwrap_or(f64::NAN) / (kernels + beside);
         [kernels * all, beside * all]
     }
 
     /// Logarithms of what the law predicts over what was measured: of the time, of the power at the measured time, of the energy.
     pub fn residuals(&self, law: &Law) -> [Option<f64>; 3] {
-        let times = self.times(law, &self.busy(&law.pass));
+        let times = self.serving.times(law, &self.serving.busy(&law.pass));
         let predicted = times[0] + times[1];
         let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
         let of_power =
-            self.watts.zip(self.seconds).map(|(watts, _)| (self.power(law, self.measured_times(law)) / watts).ln());
+            self.watts.zip(self.seconds).map(|(watts, _)| (self.serving.power(law, self.measured_times(law)) / watts).ln());
         let joules = self.watts.zip(self.seconds).map(|(watts, seconds)| watts * seconds);
-        let of_energy = joules.map(|joules| (self.power(law, times) * predicted / joules).ln());
+        let of_energy = joules.map(|joules| (self.serving.power(law, times) * predicted / joules).ln());
         [of_time, of_power, of_energy]
     }
 }

@@ -5,6 +5,8 @@ mod memory;
 mod note;
 mod tree;
 
+use std::borrow::Cow;
+
 use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
 use irene_models::ModelSpec;
 use irene_tree::{Format, Parallel, Precision};
@@ -36,6 +38,8 @@ pub struct Forecast {
     pub memory: Memory,
     /// What is to be known beside the figures.
     pub notes: Vec<Note>,
+    /// Where the figures come from, in words.
+    pub provenance: String,
     /// The request, with the load that arrivals settle at.
     request: Request,
     schedule: Schedule,
@@ -45,6 +49,11 @@ pub struct Forecast {
 
 impl Forecast {
     /// The passes that serve the requests.
+    pub(crate) fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Those alone.
     pub(crate) fn into_schedule(self) -> Schedule {
         self.schedule
     }
@@ -59,7 +68,7 @@ pub struct Part {
     pub seconds: f64,
 }
 
-/// Where the figures come from, in words.
+/// Where figures come from where nothing was measured on the device.
 pub const FROM_DATA_SHEET: &str = "estimated from its data sheet";
 
 /// The share of its TDP that a device with an open context draws where nobody has published it: the median of the cards in the catalogue,
@@ -77,6 +86,17 @@ pub fn forecast(
     request: &Request,
     law: &Law,
 ) -> Result<Forecast, Error> {
+    forecast_by(spec, device, engine, request, &|_| Cow::Borrowed(law))
+}
+
+/// The same by a law that depends on the schedule.
+pub(crate) fn forecast_by<'a>(
+    spec: &ModelSpec,
+    device: &Device,
+    engine: &Engine,
+    request: &Request,
+    law: &dyn Fn(&Schedule) -> Cow<'a, Law>,
+) -> Result<Forecast, Error> {
     let request = &one_pass(*request);
     let needs = Needs::of(spec, device, engine, request)?;
     if let Some(lacking) = needs.lacking() {
@@ -86,11 +106,12 @@ pub fn forecast(
     let at = |load: Load| Schedule::of(spec, engine, &Request { load, ..*request }, most);
     let figures = |load: Load| {
         let schedule = at(load)?;
-        Ok::<_, Error>(schedule.figures(&schedule.cost(law, device, engine)))
+        Ok::<_, Error>(schedule.figures(&schedule.cost(&law(&schedule), device, engine)))
     };
     let settled = settled(request, engine, most, figures)?;
     let load = settled.map_or(request.load, |settled| settled.load);
     let schedule = at(load)?;
+    let law = &law(&schedule);
     let mut figures = schedule.figures(&schedule.cost(law, device, engine));
     let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
     let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
@@ -117,6 +138,7 @@ pub fn forecast(
         waiting: schedule.waiting,
         memory: needs.with(running),
         notes,
+        provenance: FROM_DATA_SHEET.to_owned(),
         request: Request { load, ..*request },
         prompt_pass: prompts.times(prompts.passes.recip()),
         schedule,

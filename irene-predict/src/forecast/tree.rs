@@ -5,7 +5,7 @@ use irene_models::{ModelSpec, Run};
 use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
 
-use super::{FROM_DATA_SHEET, Forecast};
+use super::Forecast;
 use crate::{Error, Schedule, Spent};
 
 /// How the time and energy of a node follow from its kernel's.
@@ -168,7 +168,7 @@ impl Forecast {
         }
         let notes: Vec<String> = self.notes.iter().map(ToString::to_string).collect();
         let predictor = json!({
-            "method": "data-sheet", "provenance": FROM_DATA_SHEET, "device": device.name, "engine": engine.name, "notes": notes,
+            "method": "data-sheet", "provenance": self.provenance, "device": device.name, "engine": engine.name, "notes": notes,
         });
         tree.extra.insert("predictor".into(), predictor);
         tree
