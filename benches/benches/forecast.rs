@@ -24,30 +24,28 @@ fn setting(load: Load) -> Setting {
 
 /// Llama-3.1-70B on four H100s, prompts of 512 tokens and 256 generated. Each model is new, so that it is built as in the first forecast.
 fn forecast(criterion: &mut Criterion) {
-    let law = Law::shipped();
     for (name, load) in [
         ("a batch of 8", Load::Sequences(8)),
         ("64 at once", Load::Concurrency(64.0)),
         ("8 requests a second", Load::Rate(8.0)),
     ] {
         criterion.bench_function(&format!("find and forecast {name} of Llama-3.1-70B"), |bench| {
-            bench.iter(|| setting(black_box(load)).forecast(&law).unwrap());
+            bench.iter(|| setting(black_box(load)).forecast().unwrap());
         });
         let known = setting(load);
         criterion.bench_function(&format!("forecast {name} of Llama-3.1-70B again"), |bench| {
-            bench.iter(|| black_box(&known).forecast(&law).unwrap());
+            bench.iter(|| black_box(&known).forecast().unwrap());
         });
     }
     let known = setting(Load::Concurrency(64.0));
-    let found = known.forecast(&law).unwrap();
+    let found = known.forecast().unwrap();
     criterion.bench_function("the tree of 64 at once of Llama-3.1-70B", |bench| {
-        bench.iter(|| known.tree(black_box(&found), &law, false).unwrap());
+        bench.iter(|| known.tree(black_box(&found), false).unwrap());
     });
 }
 
 /// A thousand rows of different lengths and loads, of four models on two devices, on one core.
 fn sheet(criterion: &mut Criterion) {
-    let law = Law::shipped();
     let models = ["Llama-3.1-8B", "Mistral-7B-v0.1", "Qwen/Qwen3-30B-A3B", "google/gemma-2-9b"];
     let row = |place: usize| RequestRow {
         model: Some(models[place % models.len()].into()),
@@ -61,7 +59,7 @@ fn sheet(criterion: &mut Criterion) {
     criterion.bench_function("a sheet of a thousand requests", |bench| {
         bench.iter(|| {
             let mut service = Service::new(ServiceOptions::default());
-            rows.iter().map(|row| service.setting(row).unwrap().forecast(&law).unwrap().figures.latency_s).sum::<f64>()
+            rows.iter().map(|row| service.setting(row).unwrap().forecast().unwrap().figures.latency_s).sum::<f64>()
         });
     });
 }

@@ -48,7 +48,9 @@ pub enum Error {
     #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
     NoLoad,
     /// A measured row without a figure.
-    #[error("has no measured energy, power or time: fill energy_per_request_j, energy_per_token_j, power_w, latency_s, itl_s or tokens_per_s")]
+    #[error(
+        "has no measured energy, power or time: fill energy_per_request_j, energy_per_token_j, power_w, latency_s, itl_s or tokens_per_s"
+    )]
     NotMeasured,
     /// A measured figure that cannot be.
     #[error("measured figures must be above 0, found {0}")]

@@ -1,9 +1,13 @@
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use irene_devices::Catalogue;
 use irene_models::{ModelSpec, Run};
+use irene_predict::Calibration;
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::Tree;
 
@@ -26,6 +30,8 @@ pub(crate) struct PredictorArgs {
     /// A predictor file of `irene train` or `irene calibrate`
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
+    #[arg(skip)]
+    calibration: OnceLock<Option<Arc<Calibration>>>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -65,6 +71,27 @@ impl PredictorArgs {
         Some(names.split(',').map(|name| name.trim().to_owned()).collect())
     }
 
+    /// The predictor file that is asked for, or that of the settings.
+    fn file(&self) -> Option<&PathBuf> {
+        let is_given = self.predictor.is_some() || self.device.is_some() || self.method.is_some();
+        self.predictor.as_ref().or(settings::get().predictor.as_ref().filter(|_| !is_given))
+    }
+
+    /// The measured requests of the predictor file, if it rests on such.
+    pub(crate) fn calibration(&self) -> Result<Option<Arc<Calibration>>> {
+        let Some(path) = self.file() else { return Ok(None) };
+        if let Some(known) = self.calibration.get() {
+            return Ok(known.clone());
+        }
+        let found = Calibration::open(path)?.map(Arc::new);
+        Ok(self.calibration.get_or_init(|| found).clone())
+    }
+
+    /// Whether a predictor file is asked for on the command line.
+    pub(crate) fn names_file(&self) -> bool {
+        self.predictor.is_some()
+    }
+
     /// Whether the command line names devices.
     pub(crate) fn names_devices(&self) -> bool {
         self.device.is_some()
@@ -82,9 +109,10 @@ impl PredictorArgs {
 
     /// The predictor that is asked for, or that of the settings, or the usual one.
     pub(crate) fn load(&self) -> Result<NamedProfile> {
-        let is_given = self.predictor.is_some() || self.device.is_some() || self.method.is_some();
-        let of_settings = settings::get().predictor.as_ref().filter(|_| !is_given);
-        if let Some(path) = self.predictor.as_ref().or(of_settings) {
+        if let Some(path) = self.file() {
+            if let Some(calibration) = self.calibration()? {
+                return Err(of_requests(path, &calibration));
+            }
             return Ok(NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? });
         }
         let name = device(self.device.as_deref());
@@ -93,6 +121,14 @@ impl PredictorArgs {
         let profile = if self.device.is_none() { profile.context(OF_SETTINGS)? } else { profile? };
         Ok(NamedProfile { name: name.to_owned(), profile })
     }
+}
+
+/// The error of a file that knows requests where one is needed that knows nodes.
+fn of_requests(path: &Path, calibration: &Calibration) -> anyhow::Error {
+    let (path, provenance) = (path.display(), &calibration.provenance);
+    anyhow!(
+        "{path} is {provenance} and knows nothing of single nodes: `irene predict` alone takes it, for models with --prompt and for sheets of requests"
+    )
 }
 
 /// The error of a device without a profile: one with a data sheet is predicted by one command alone.

@@ -134,9 +134,17 @@ impl Calibration {
     }
 
     /// The law of a setting on a device under an engine: that of the data sheet where nothing was measured.
-    pub(crate) fn law(&self, model: &str, device: &Device, engine: &'static Engine, schedule: &Schedule) -> Cow<'_, Law> {
+    pub(crate) fn law(
+        &self,
+        model: &str,
+        device: &Device,
+        engine: &'static Engine,
+        schedule: &Schedule,
+    ) -> Cow<'_, Law> {
         match self.part(device, engine, schedule.is_served()) {
-            Some(part) => Cow::Owned(part.law_at(&Serving::of(schedule.clone(), device, engine), &Place::of(model, schedule))),
+            Some(part) => {
+                Cow::Owned(part.law_at(&Serving::of(schedule.clone(), device, engine), &Place::of(model, schedule)))
+            }
             None => Cow::Borrowed(Law::shipped()),
         }
     }
@@ -159,9 +167,11 @@ impl Calibration {
     /// # Errors
     /// [`Error::Predict`] if it cannot be read, or is damaged.
     pub fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let read = std::fs::read(path);
-        let bytes = read.map_err(|source| irene_regress::Error::Io { path: path.to_owned(), source })?;
-        Self::from_bytes(&path.display().to_string(), &bytes)
+        let origin = path.display().to_string();
+        let fault = |reason: String| irene_regress::Error::PredictorFile { origin: origin.clone(), reason };
+        let read = std::fs::read(path).map_err(|source| irene_regress::Error::Io { path: path.to_owned(), source });
+        let found = read.map_err(Error::from).and_then(|bytes| Self::from_bytes(&origin, &bytes));
+        found.map_err(|error| irene_tree::file_fault(path).map_or(error, |reason| fault(reason).into()))
     }
 
     /// Reads the bytes of a predictor file; `origin` names it in errors. None for one of another method.
@@ -174,7 +184,8 @@ impl Calibration {
             return Ok(None);
         }
         let parts = get::<Vec<PartData>>(&store, "parts")?.into_iter().map(Part::new).collect::<Option<_>>();
-        let parts = parts.ok_or_else(|| store.error("header field `parts` has numbers that no calibration has".into()))?;
+        let parts =
+            parts.ok_or_else(|| store.error("header field `parts` has numbers that no calibration has".into()))?;
         Ok(Some(Self { device: get(&store, "device")?, provenance: get(&store, "provenance")?, parts }))
     }
 

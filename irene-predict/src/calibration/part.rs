@@ -156,7 +156,9 @@ impl Part {
     pub(super) fn new(data: PartData) -> Option<Self> {
         let (figures, constants) = (&data.observations, &data.constants);
         let is_sound = |one: &Observation| {
-            one.slopes.len() == constants.len() && one.slopes.iter().all(|slope| slope.is_finite()) && one.residual.is_finite()
+            one.slopes.len() == constants.len()
+                && one.slopes.iter().all(|slope| slope.is_finite())
+                && one.residual.is_finite()
         };
         if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| !(*spread > 0.0)) {
             return None;
@@ -172,7 +174,8 @@ impl Part {
         for (at, (_, spread)) in constants.iter().enumerate() {
             precision[(at, at)] += spread.powi(-2);
         }
-        let moved = constants.iter().map(|(name, _)| moved(&data.law, [(name.as_str(), STEP)])).collect::<Option<_>>()?;
+        let moved =
+            constants.iter().map(|(name, _)| moved(&data.law, [(name.as_str(), STEP)])).collect::<Option<_>>()?;
         let of_constants = CovarianceFactor::new(precision)?;
         Some(Self { moved, covariance, weights, weighted_slopes, of_constants, data })
     }

@@ -192,9 +192,11 @@ impl Measured {
         let times = self.serving.times(law, &self.serving.busy(&law.pass));
         let predicted = times[0] + times[1];
         let of_time = self.seconds.map(|seconds| (predicted / seconds).ln());
-        let of_power =
-            self.watts.zip(self.seconds).map(|(watts, _)| (self.serving.power(law, self.measured_times(law)) / watts).ln());
-        let joules = self.watts.zip(self.seconds).map(|(watts, seconds)| watts * seconds);
+        let of_power = self
+            .watts
+            .zip(self.seconds)
+            .map(|(watts, _)| (self.serving.power(law, self.measured_times(law)) / watts).ln());
+        let joules = self.joules.or_else(|| Some(self.watts? * self.seconds?));
         let of_energy = joules.map(|joules| (self.serving.power(law, times) * predicted / joules).ln());
         [of_time, of_power, of_energy]
     }

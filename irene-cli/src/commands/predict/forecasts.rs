@@ -1,9 +1,9 @@
 //! Forecasts from data sheets, for people and for programs.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use anyhow::Result;
-use irene_predict::{FROM_DATA_SHEET, Law, Load, Note, Part, Setting};
+use irene_predict::{Load, Note, Part, Setting};
 use irene_regress::{CONFIDENCE, kwh_per_million};
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
@@ -25,23 +25,22 @@ use crate::{
 /// Forecasts the rows of the command line, and prints them.
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
     let format = args.output.format(None);
-    let law = Law::shipped();
-    let (answers, lacking) = service::answers(args, rows, &law)?;
+    let (answers, lacking) = service::answers(args, rows)?;
     if answers.is_empty() {
         return Err(Exit::with(1));
     }
-    print(args, &answers, format, &law)?;
+    print(args, &answers, format)?;
     if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
 }
 
-fn print(args: &Args, answers: &[Answer], format: TreeFormat, law: &Law) -> Result<()> {
+fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
     let text = match (answers, format) {
-        ([one], TreeFormat::Text) => text(args, one, law)?,
+        ([one], TreeFormat::Text) => text(args, one)?,
         (several, TreeFormat::Text) if args.shows_each() => {
-            several.iter().map(|one| text(args, one, law)).collect::<Result<Vec<_>>>()?.join("\n")
+            several.iter().map(|one| text(args, one)).collect::<Result<Vec<_>>>()?.join("\n")
         }
-        (several, TreeFormat::Text) => format!("{FROM_DATA_SHEET}\n\n{}", table(args, several)),
-        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one, law)?) + "\n",
+        (several, TreeFormat::Text) => format!("{}\n\n{}", bases(several), table(args, several)),
+        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one)?) + "\n",
         (several, TreeFormat::Json) => {
             let settings = several.iter().map(|answer| object(args, answer)).collect();
             output::json(Map::from_iter([("settings".to_owned(), settings)]))
@@ -50,13 +49,19 @@ fn print(args: &Args, answers: &[Answer], format: TreeFormat, law: &Law) -> Resu
             let rows: Vec<RequestRow> = several.iter().map(|answer| answer.row.clone()).collect();
             return output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?));
         }
-        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one, law)?, format),
+        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
         (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
     };
     match format {
         TreeFormat::Text => output::write_or_print(args.output.output(), &text),
         _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
     }
+}
+
+/// Where the figures of several forecasts come from.
+fn bases(answers: &[Answer]) -> String {
+    let bases: BTreeSet<&str> = answers.iter().map(|answer| answer.forecast.provenance.as_str()).collect();
+    bases.into_iter().collect::<Vec<_>>().join("; ")
 }
 
 /// Each figure, in words and with its unit.
@@ -74,15 +79,16 @@ fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
 }
 
 /// One forecast in full.
-pub(super) fn text(args: &Args, answer: &Answer, law: &Law) -> Result<String> {
+pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     let Answer { row, setting, forecast } = answer;
     let request = &setting.request;
     let mut out = format!(
-        "{} in {} on {} with {}: {FROM_DATA_SHEET}\n{}\n\n{}",
+        "{} in {} on {} with {}: {}\n{}\n\n{}",
         setting.spec.name(),
         request.precision,
         devices(setting),
         setting.engine.name,
+        forecast.provenance,
         asked(answer),
         figures(row, request.load),
     );
@@ -96,7 +102,7 @@ pub(super) fn text(args: &Args, answer: &Answer, law: &Law) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = setting.tree(forecast, law, args.math)?;
+    let tree = setting.tree(forecast, args.math)?;
     writeln!(out, "\n{}", of_tree(answer))?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
@@ -238,15 +244,15 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
     let million = |joules: Option<f64>| joules.map_or(Value::Null, |joules| super::cost(args, joules));
     set("cost_per_million_tokens", million(row.figures.energy_per_token_j));
     set(super::COST_OF_REQUESTS, million(row.figures.energy_per_request_j));
-    set("provenance", FROM_DATA_SHEET.into());
+    set("provenance", forecast.provenance.as_str().into());
     set("marks", forecast.notes.iter().map(Note::mark).collect());
     set("notes", forecast.notes.iter().map(ToString::to_string).collect());
     Value::Object(object)
 }
 
 /// The tree of one forecast, with the forecast in it.
-pub(super) fn tree(args: &Args, answer: &Answer, law: &Law) -> Result<Tree> {
-    let mut tree = answer.setting.tree(&answer.forecast, law, args.math)?;
+pub(super) fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
+    let mut tree = answer.setting.tree(&answer.forecast, args.math)?;
     tree.extra.insert("forecast".into(), object(args, answer));
     tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
     Ok(tree)

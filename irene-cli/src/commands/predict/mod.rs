@@ -14,6 +14,7 @@ use irene_regress::{PRICE_PER_KWH, kwh_per_million};
 use irene_tree::{Quantity, Size, Tree, jsonl, render};
 use serde_json::{Value, json};
 
+pub(super) use self::service::positive;
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device};
-use irene_predict::{Forecast, Law, Load, Service, ServiceOptions, Setting};
+use irene_predict::{Forecast, Load, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::Format;
@@ -43,7 +43,7 @@ pub(crate) struct ServiceArgs {
     device_spec: Option<PathBuf>,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "expected a number above 0".into())
 }
 
@@ -65,6 +65,7 @@ impl ServiceArgs {
     pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
         Ok(ServiceOptions {
             device: self.device_spec.as_deref().map(Device::read).transpose()?,
+            calibration: args.predictor.calibration()?,
             power_limit_w: self.power_limit,
             precision: args.run.dtype(),
             cache: self.cache,
@@ -85,10 +86,13 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
     if args.service.device_spec.is_some() {
         return Ok(Some(Vec::new()));
     }
+    if let Some(calibration) = args.predictor.calibration()? {
+        return Ok(Some(vec![calibration.device.name.clone()]));
+    }
     let Some(names) = args.predictor.devices() else {
         return match flag {
             Some((flag, _)) => {
-                Err(Usage(format!("{flag} belongs to a device: give --device NAME; `irene devices` lists them")).into())
+                Err(Usage(format!("{flag} belongs to a device: give --device NAME (`irene devices` lists them), or the --predictor of `irene calibrate --requests`")).into())
             }
             None => Ok(args.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
         };
@@ -187,7 +191,7 @@ pub(super) struct Answer {
 }
 
 /// The forecasts of the command line's rows, and how many have none: of several rows the others go on.
-pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(Vec<Answer>, usize)> {
+pub(super) fn answers(args: &Args, rows: Vec<RequestRow>) -> Result<(Vec<Answer>, usize)> {
     let mut service = Service::new(args.service.options(args)?);
     for name in &args.subjects {
         service.add_model(name, following::model(name)?);
@@ -196,7 +200,7 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(
     let mut answers = Vec::new();
     for row in rows {
         let names = [&row.model, &row.device].into_iter().flatten().cloned().collect::<Vec<_>>().join(" on ");
-        match answer(&mut service, row, law) {
+        match answer(&mut service, row) {
             Ok(answer) => answers.push(answer),
             Err(error) if count == 1 => return Err(error.into()),
             Err(error) => output::complain(&anyhow::Error::from(error).context(names)),
@@ -206,9 +210,9 @@ pub(super) fn answers(args: &Args, rows: Vec<RequestRow>, law: &Law) -> Result<(
     Ok((answers, lacking))
 }
 
-fn answer(service: &mut Service, mut row: RequestRow, law: &Law) -> Result<Answer, irene_predict::Error> {
+fn answer(service: &mut Service, mut row: RequestRow) -> Result<Answer, irene_predict::Error> {
     let setting = service.setting(&row).map_err(|fault| fault.error)?;
-    let forecast = setting.forecast(law)?;
+    let forecast = setting.forecast()?;
     forecast.fill_in(&mut row);
     row.device = Some(setting.device.name.clone());
     row.engine = Some(setting.engine.name.to_owned());

@@ -3,7 +3,7 @@
 use std::{num::NonZero, path::Path, thread};
 
 use anyhow::{Result, ensure};
-use irene_predict::{Error, Forecast, Law, Service, Setting};
+use irene_predict::{Error, Forecast, Service, Setting};
 use irene_requests::{RequestReader, RequestRow};
 
 use super::{Args, TreeFormat, service};
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         rows.extend(read(path, &defaults, &mut service)?);
     }
     ensure!(!rows.is_empty(), "{}: no rows", args.subjects.join(", "));
-    forecast(&mut rows, &Law::shipped());
+    forecast(&mut rows);
     let faults: Vec<String> = rows.iter().filter_map(|row| Some(row.fault.as_ref()?.to_string())).collect();
     let (count, rows): (usize, Vec<RequestRow>) = (rows.len(), rows.into_iter().map(SheetRow::written).collect());
     output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?))?;
@@ -61,14 +61,14 @@ fn read(path: &str, defaults: &RequestRow, service: &mut Service) -> Result<Vec<
 }
 
 /// Forecasts on all cores.
-fn forecast(rows: &mut [SheetRow], law: &Law) {
+fn forecast(rows: &mut [SheetRow]) {
     /// Fewer are forecast sooner than a thread starts.
     const LEAST: usize = 16;
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let of_each = rows.len().div_ceil(cores).max(LEAST);
     thread::scope(|scope| {
         for rows in rows.chunks_mut(of_each) {
-            scope.spawn(move || rows.iter_mut().for_each(|row| row.forecast(law)));
+            scope.spawn(move || rows.iter_mut().for_each(|row| row.forecast()));
         }
     });
 }
@@ -96,8 +96,8 @@ impl SheetRow {
         }
     }
 
-    fn forecast(&mut self, law: &Law) {
-        match self.setting.as_ref().map(|setting| setting.forecast(law)) {
+    fn forecast(&mut self) {
+        match self.setting.as_ref().map(Setting::forecast) {
             Some(Ok(forecast)) => self.forecast = Some(forecast),
             Some(Err(error)) => self.fail("", &error),
             None => {}

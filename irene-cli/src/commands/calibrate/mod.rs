@@ -1,0 +1,85 @@
+//! `irene calibrate`: a predictor for one's own machine, from trees or from whole requests.
+
+mod requests;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use self::requests::RequestsArgs;
+use super::{
+    UNNAMED, Usage,
+    predictor::PredictorArgs,
+    refuse,
+    trees::{self, Trees},
+};
+use crate::output;
+
+/// Makes a predictor for your machine from a little that was measured there: trees, or whole requests
+///
+/// Trees carry the profile of another machine over. Requests (--requests) move what the device's data sheet says, for the engines that served
+/// them; `irene predict` takes the file for models with --prompt, and for sheets of requests.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
+  irene calibrate --predictor lab.safetensors mine.jsonl --name my-gpu -o mine.safetensors
+  irene calibrate --device h100-sxm --requests measured.csv -o mine.safetensors
+  irene calibrate --device-spec my-gpu.toml --requests measured.csv --engine vllm-0.11 -o mine.safetensors")]
+pub(crate) struct Args {
+    /// Trees with ground truth from your machine; one is enough, each more makes it better
+    #[arg(required_unless_present = "requests")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+    /// The predictor file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Your machine's name, for the file's provenance [default: unnamed]
+    #[arg(long)]
+    name: Option<String>,
+    /// Your machine's device memory, GiB: a model that does not fit is then said not to
+    #[arg(long, value_name = "GIB", value_parser = super::gib)]
+    memory_gib: Option<f64>,
+    #[command(flatten)]
+    requests: RequestsArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
+    match (&args.data, args.requests.sheet()) {
+        (Some(_), Some(_)) => Err(Usage(
+            "trees calibrate a measured profile, and --requests a data sheet: calibrate twice, with a file for each"
+                .into(),
+        )
+        .into()),
+        (None, Some(sheet)) => requests::run(args, sheet),
+        (Some(data), None) => of_trees(args, data),
+        // clap requires one.
+        (None, None) => Ok(()),
+    }
+}
+
+fn of_trees(args: &Args, data: &Path) -> Result<()> {
+    refuse(true, "--requests", &args.requests.flags())?;
+    let predictor = args.predictor.load()?;
+    let Trees { trees, completion } = trees::read_to_learn(data)?;
+    let name = args.name.as_deref().unwrap_or(UNNAMED);
+    let mut profile = completion.explained(predictor.explained(predictor.profile.calibrated(&trees, name)))?;
+    profile.provenance.memory_gib = args.memory_gib;
+    write(&args.output, &profile.to_bytes()?)?;
+    output::tell(&format!(
+        "{}, carried over to {name} by {}, written to {}",
+        predictor.name,
+        match trees.len() {
+            1 => "one tree".into(),
+            count => format!("{count} trees"),
+        },
+        args.output.display()
+    ));
+    super::tell_of_training(&profile.provenance);
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    output::write_file(path, |writer| Ok(writer.write_all(bytes)?))
+}

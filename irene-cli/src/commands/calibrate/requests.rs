@@ -1,0 +1,165 @@
+//! The law of a device's data sheet, moved by whole requests that were measured.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail, ensure};
+use irene_devices::{Catalogue, Device};
+use irene_predict::{Calibration, Law, Measured, Service, ServiceOptions};
+use irene_requests::{RequestReader, RequestRow};
+
+use super::{Args, write};
+use crate::{
+    commands::{Exit, Usage, predict::positive, refuse, trees},
+    input, output,
+};
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "From requests")]
+pub(super) struct RequestsArgs {
+    /// A sheet of measured requests, one is enough: energy, power or times of each (docs/requests.md; `irene import` writes such sheets)
+    #[arg(long, value_name = "MEASURED.csv")]
+    requests: Option<PathBuf>,
+    /// The engine of rows that name none
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// A data sheet of your own, in place of --device
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["device", "predictor"])]
+    device_spec: Option<PathBuf>,
+    /// The limit on the power of each GPU that was set
+    #[arg(long, value_name = "WATTS", value_parser = positive)]
+    power_limit: Option<f64>,
+}
+
+impl RequestsArgs {
+    pub(super) fn sheet(&self) -> Option<&Path> {
+        self.requests.as_deref()
+    }
+
+    /// The flags beside the sheet.
+    pub(super) fn flags(&self) -> [(&'static str, bool); 3] {
+        [
+            ("--engine", self.engine.is_some()),
+            ("--device-spec", self.device_spec.is_some()),
+            ("--power-limit", self.power_limit.is_some()),
+        ]
+    }
+}
+
+pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
+    let of_trees = [
+        ("--predictor", args.predictor.names_file()),
+        ("--method", args.predictor.asks_for_track()),
+        ("--name", args.name.is_some()),
+        ("--memory-gib", args.memory_gib.is_some()),
+    ];
+    refuse(true, "trees; requests move the data sheet of --device", &of_trees)?;
+    let (origin, mut rows, mut faults) = read(sheet)?;
+    let device = device(args, &origin, &rows)?;
+    let count = rows.len() + faults.len();
+    rows.retain(|row| row.device.as_deref().is_none_or(|name| is_named(&device, name)));
+    let others = count - faults.len() - rows.len();
+    ensure!(
+        !rows.is_empty() || others == 0,
+        "{origin}: no row of {}; calibrate for the device that was measured",
+        device.name
+    );
+    let power_limit_w = args.requests.power_limit;
+    let mut service = Service::new(ServiceOptions { device: Some(device), power_limit_w, ..ServiceOptions::default() });
+    let mut measured = Vec::new();
+    for row in &mut rows {
+        row.engine = row.engine.take().or_else(|| args.requests.engine.clone());
+        match Measured::of(&origin, row, &mut service) {
+            Ok(one) => {
+                tell_if_far_off(&origin, row, &one);
+                measured.push(one);
+            }
+            Err(fault) => faults.push(row.fault(&origin, fault.column, fault.to_string()).to_string()),
+        }
+    }
+    faults.iter().for_each(|fault| output::tell(fault));
+    ensure!(!measured.is_empty(), "{origin}: no measured request to calibrate on");
+    let calibration = Calibration::of(&measured)?;
+    write(&args.output, &calibration.to_bytes()?)?;
+    tell(args, &calibration, &measured, others);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    output::tell(&format!("error: {} of {} left out", faults.len(), trees::count(count, "row")));
+    Err(Exit::with(1))
+}
+
+/// The rows of a sheet, and the faults of those that cannot be read.
+fn read(sheet: &Path) -> Result<(String, Vec<RequestRow>, Vec<String>)> {
+    let (origin, input) = input::open(sheet)?;
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    for row in RequestReader::new(origin.clone(), input)? {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(fault) => faults.push(fault.to_string()),
+        }
+    }
+    ensure!(rows.len() + faults.len() > 0, "{origin}: no rows");
+    Ok((origin, rows, faults))
+}
+
+/// The device that is asked for, or else that of all rows.
+fn device(args: &Args, origin: &str, rows: &[RequestRow]) -> Result<Device> {
+    if let Some(path) = &args.requests.device_spec {
+        return Ok(Device::read(path)?);
+    }
+    let of_rows: BTreeSet<String> = rows.iter().filter_map(|row| row.device.clone()).collect();
+    let names = args.predictor.devices().unwrap_or_else(|| of_rows.into_iter().collect());
+    match names.as_slice() {
+        [name] => Ok(Catalogue::find(name)?),
+        [] => Err(Usage("which device was measured? Give --device NAME; `irene devices` lists them".into()).into()),
+        _ if args.predictor.names_devices() => Err(Usage("--device has one name here".into()).into()),
+        _ => bail!("{origin}: rows of {}; say which with --device", names.join(", ")),
+    }
+}
+
+fn is_named(device: &Device, name: &str) -> bool {
+    name == device.name || Catalogue::find(name).is_ok_and(|found| found.name == device.name)
+}
+
+/// Units go wrong easily.
+fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
+    const FAR: f64 = 5.0;
+    let names = ["time", "power", "energy"];
+    let far = one.residuals(Law::shipped()).into_iter().zip(names);
+    let far =
+        far.filter_map(|(residual, name)| Some((residual?, name))).find(|(residual, _)| residual.abs() > FAR.ln());
+    if let Some((residual, name)) = far {
+        let times = (-residual).exp();
+        output::tell(&format!(
+            "{origin}, line {}: the measured {name} is {times:.2} times that of the data sheet; check its unit",
+            row.line
+        ));
+    }
+}
+
+/// What the file rests on, and what that changed.
+fn tell(args: &Args, calibration: &Calibration, measured: &[Measured], others: usize) {
+    let mut engines = BTreeMap::<&str, usize>::new();
+    measured.iter().for_each(|one| *engines.entry(one.engine.name).or_default() += 1);
+    let engines: Vec<String> = engines.iter().map(|(engine, count)| format!("{engine}: {count}")).collect();
+    let (provenance, path) = (&calibration.provenance, args.output.display());
+    output::tell(&format!("{} ({}), written to {path}", provenance, engines.join(", ")));
+    if others > 0 {
+        output::tell(&format!("{} of other devices left out", trees::count(others, "row")));
+    }
+    for (place, name) in ["time", "power at the measured time", "energy"].into_iter().enumerate() {
+        let off = |law: &dyn Fn(&Measured) -> Option<f64>| {
+            let mut errors: Vec<f64> = measured.iter().filter_map(law).map(|log| 100.0 * log.exp_m1().abs()).collect();
+            errors.sort_by(f64::total_cmp);
+            errors.get(errors.len() / 2).copied()
+        };
+        let before = off(&|one| one.residuals(Law::shipped())[place]);
+        let after = off(&|one| one.residuals(&calibration.law_of(one))[place]);
+        if let (Some(before), Some(after)) = (before, after) {
+            output::tell(&format!("{name} of these requests: off by {before:.1}% (median) before, {after:.1}% now"));
+        }
+    }
+}
