@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, error::Error, path::Path};
 
-use irene_predict::{Law, LeftOut, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
+use irene_predict::{
+    Law, LeftOut, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, try_calibrations, with_spreads,
+};
 
 /// The files, and how much a row of each counts: those with many rows of few settings count less.
 const FILES: [(&str, f64); 4] =
@@ -29,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         report("device left out", &measured, |one| law_without(&devices, device(one)).unwrap_or(&law));
         coverage(&measured, &law, |one| law_without(&devices, device(one)));
         report("model left out", &measured, |one| law_without(&models, model(one)).unwrap_or(&law));
+        calibrated(&measured, &devices)?;
         coverage(&measured, &law, |one| law_without(&models, model(one)));
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
     }
@@ -98,6 +101,32 @@ fn coverage<'a>(measured: &[Measured], whole: &Law, law: impl Fn(&Measured) -> O
         });
         println!("in their 90% intervals: {name:20} time {time:.1}%, energy {energy:.1}%");
     }
+}
+
+/// Prints the errors on each device and engine of ML.ENERGY with the device left out of the law, and a few of its requests calibrated on.
+fn calibrated(measured: &[Measured], laws: &[LeftOut]) -> Result<(), Box<dyn Error>> {
+    const CHOICES: u64 = 20;
+    let of_file: Vec<&Measured> = measured.iter().filter(|one| one.source == FILES[0].0).collect();
+    for requests in [1, 3, 10, 30] {
+        let law = |one: &Measured| law_without(laws, &one.device.name).unwrap_or(Law::shipped());
+        let mut groups: BTreeMap<String, ([Vec<f64>; 3], Vec<bool>)> = BTreeMap::new();
+        for (one, error) in try_calibrations(&of_file, law, requests, CHOICES)? {
+            for name in ["all".to_owned(), format!("{} {}", one.device.name, one.engine.name)] {
+                let (to, inside) = groups.entry(name).or_default();
+                to.iter_mut().zip(error.residuals).for_each(|(to, residual)| to.extend(residual));
+                inside.extend(error.residuals[2].map(|residual| residual.abs() <= 1.645 * error.spread.energy));
+            }
+        }
+        println!(
+            "\ndevice left out, calibrated on {requests} of its requests with the engine, {CHOICES} choices at random"
+        );
+        for (name, (residuals, inside)) in groups {
+            let [time, power, energy] = residuals.map(summary);
+            let inside = 100.0 * inside.iter().filter(|is_inside| **is_inside).count() as f64 / inside.len() as f64;
+            println!("{name:60} {time:24} {power:24} {energy:24} in the interval {inside:.1}%");
+        }
+    }
+    Ok(())
 }
 
 fn summary(residuals: Vec<f64>) -> String {

@@ -3,6 +3,7 @@
 mod constants;
 mod likeness;
 mod part;
+mod trial;
 
 use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
@@ -11,6 +12,7 @@ use irene_regress::Store;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
+pub use self::trial::{TrialError, try_calibrations};
 use self::{
     likeness::Place,
     part::{Part, PartData},

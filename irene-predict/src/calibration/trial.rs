@@ -1,0 +1,55 @@
+//! How far off calibrations by a few requests are on all others.
+
+use std::collections::BTreeSet;
+
+use irene_devices::{FigureSpread, Law};
+
+use super::Calibration;
+use crate::{Error, Measured};
+
+/// How far off a calibration is on a request that it was not made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrialError {
+    /// As [`Measured::residuals`].
+    pub residuals: [Option<f64>; 3],
+    /// How far off the calibration says that it may be.
+    pub spread: FigureSpread,
+}
+
+/// Calibrates a law on so many requests of each engine of each device, chosen at random, and predicts all others of it; so often.
+///
+/// # Errors
+/// As [`Calibration::from_law`].
+pub fn try_calibrations<'a>(
+    measured: &[&'a Measured],
+    law: impl Fn(&Measured) -> &'a Law,
+    requests: usize,
+    choices: u64,
+) -> Result<Vec<(&'a Measured, TrialError)>, Error> {
+    let key = |one: &Measured| (one.device.name.clone(), one.engine.name, one.is_served());
+    let keys: BTreeSet<_> = measured.iter().map(|one| key(one)).collect();
+    let mut errors = Vec::new();
+    for of in keys {
+        let all: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) == of).collect();
+        for choice in 0..if all.len() > requests { choices } else { 0 } {
+            let mut order: Vec<usize> = (0..all.len()).collect();
+            order.sort_by_key(|place| scattered((choice << 32) + *place as u64));
+            let (chosen, others) = order.split_at(requests);
+            let chosen: Vec<Measured> = chosen.iter().map(|place| all[*place].clone()).collect();
+            let calibration = Calibration::from_law(law(all[0]), &chosen)?;
+            errors.extend(others.iter().map(|place| {
+                let law = calibration.law_of(all[*place]);
+                (all[*place], TrialError { residuals: all[*place].residuals(&law), spread: all[*place].spread(&law) })
+            }));
+        }
+    }
+    Ok(errors)
+}
+
+/// A number that looks like chance, the same for the same number (splitmix64).
+fn scattered(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
