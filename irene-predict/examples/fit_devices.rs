@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, error::Error, path::Path};
 
+use irene_devices::Vendor;
 use irene_predict::{Law, LeftOut, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
 
 /// The files, and how much a row of each counts: those with many rows of few settings count less.
@@ -66,16 +67,18 @@ fn report<'a>(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> &'a
     for one in measured {
         let residuals = one.residuals(law(one));
         let group = format!("{} {} {}", one.source, one.engine.name, one.device.name);
-        for name in ["all", &one.source, &group] {
+        let on_nvidia = format!("{} {} on NVIDIA's", one.source, one.engine.name);
+        let on_nvidia = Some(on_nvidia).filter(|_| one.device.vendor == Vendor::Nvidia);
+        for name in ["all", &one.source, &group].into_iter().chain(on_nvidia.as_deref()) {
             let to = groups.entry(name.to_owned()).or_default();
             to.iter_mut().zip(residuals).for_each(|(to, residual)| to.extend(residual));
         }
     }
     println!("\n{title}: absolute percentage errors, median / mean (mean of the logarithm)");
-    println!("{:60} {:24} {:24} {:24}", "", "time", "power at its time", "energy");
+    println!("{:60} {:30} {:30} {:30}", "", "time", "power at its time", "energy");
     for (name, residuals) in groups {
         let [time, power, energy] = residuals.map(summary);
-        println!("{name:60} {time:24} {power:24} {energy:24}");
+        println!("{name:60} {time:30} {power:30} {energy:30}");
     }
 }
 
@@ -105,7 +108,7 @@ fn summary(residuals: Vec<f64>) -> String {
     errors.sort_by(f64::total_cmp);
     let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
     match errors.get(errors.len() / 2) {
-        Some(median) => format!("{median:.1} / {:.1} ({:+.2})", mean(&errors), mean(&residuals)),
+        Some(median) => format!("{median:.1} / {:.1} ({:+.2}; {} rows)", mean(&errors), mean(&residuals), errors.len()),
         None => String::from("-"),
     }
 }
