@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_devices::Vendor;
-use irene_predict::{Law, LeftOut, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
+use irene_predict::{Key, Law, LeftOut, Measured, Service, ServiceOptions, fit_law, prior_law, with_spreads};
 
 /// The files, and how much a row of each counts: those with many rows of few settings count less.
 const FILES: [(&str, f64); 4] =
@@ -23,21 +23,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut law = fit_law(&all, &prior, None);
     report("in sample", &measured, |_| &law);
     if let Some(path) = arguments.get(1) {
-        let device: fn(&Measured) -> &str = |one| &one.device.name;
-        let model: fn(&Measured) -> &str = |one| if one.source == FILES[0].0 { &one.model } else { "" };
-        let [devices, models] = [device, model].map(|key| leave_out(&all, &prior, &law, key));
-        law = with_spreads(law, &all, &[(&devices, device), (&models, model)]);
-        report("device left out", &measured, |one| law_without(&devices, device(one)).unwrap_or(&law));
-        coverage(&measured, &law, |one| law_without(&devices, device(one)));
-        report("model left out", &measured, |one| law_without(&models, model(one)).unwrap_or(&law));
-        coverage(&measured, &law, |one| law_without(&models, model(one)));
+        let device: Key = |one| &one.device.name;
+        let model: Key = |one| if one.source == FILES[0].0 { &one.model } else { "" };
+        let [devices, models] = [device, model].map(|key| LeftOut::each(key, &all, &prior, &law));
+        law = with_spreads(law, &all, &[devices.clone(), models.clone()]);
+        for (title, left_out) in [("device left out", &devices), ("model left out", &models)] {
+            report(title, &measured, |one| left_out.law(one).unwrap_or(&law));
+            coverage(&measured, &law, left_out);
+        }
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
     }
     Ok(())
-}
-
-fn law_without<'a>(laws: &'a [LeftOut], name: &str) -> Option<&'a Law> {
-    laws.iter().find(|of| of.name == name).map(|of| &of.law)
 }
 
 fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
@@ -83,10 +79,10 @@ fn report<'a>(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> &'a
 }
 
 /// Prints how much of what was left out lies in the intervals of the whole law, by engine.
-fn coverage<'a>(measured: &[Measured], whole: &Law, law: impl Fn(&Measured) -> Option<&'a Law>) {
+fn coverage(measured: &[Measured], whole: &Law, left_out: &LeftOut) {
     let mut engines: BTreeMap<String, [Vec<bool>; 2]> = BTreeMap::new();
     for one in measured {
-        let Some([time, _, energy]) = law(one).map(|law| one.residuals(law)) else { continue };
+        let Some([time, _, energy]) = left_out.law(one).map(|law| one.residuals(law)) else { continue };
         let spread = one.spread(whole);
         for name in ["all", one.engine.name] {
             let to = engines.entry(name.to_owned()).or_default();
