@@ -2,6 +2,8 @@
 //! `cargo run --release -p irene-predict --example fit_devices -- FOLDER irene-devices/data/law.json`. Without a file it fits once and
 //! leaves nothing out.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example may print
+
 use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_devices::Vendor;
