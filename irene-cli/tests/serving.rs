@@ -186,3 +186,106 @@ fn every_row_of_a_sheet_keeps_its_line() {
     assert!(refused(2, &["predict", &path, "gpt2"]).contains("gpt2 is no sheet"));
     assert!(refused(1, &["predict", "/nowhere/x.csv"]).contains("/nowhere/x.csv"));
 }
+
+const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
+Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.9,0.012
+Llama-3.1-8B,H100 SXM5 80GB,vllm-0.11,64,500,250,0.35,0.018
+Qwen3-8B,h100-sxm,vllm-0.11,32,500,250,0.55,0.015
+";
+
+#[test]
+fn requests_that_were_measured_move_what_a_data_sheet_says() {
+    let folder = Folder::new("own-requests");
+    let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
+    let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.success(), "{told}");
+    for words in
+        ["calibrated on 3 measured requests of h100-sxm (vllm-0.11: 3), written to", "energy of these requests: off by"]
+    {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    let energy = |tree: &Value| tree["forecast"]["energy_per_token_j"].as_f64().unwrap();
+    let asked = of(&["--concurrency", "16"]);
+    let calibrated = json(&[&asked[..], &["--predictor", &mine]].concat());
+    let plain = json(&[&asked[..], &["--device", "h100-sxm"]].concat());
+    assert!(
+        (energy(&calibrated) - 0.9).abs() < 0.5 * (energy(&plain) - 0.9).abs(),
+        "{} {}",
+        energy(&calibrated),
+        energy(&plain)
+    );
+    assert_eq!(calibrated["forecast"]["provenance"], "calibrated on 3 measured requests of h100-sxm");
+    assert_eq!(calibrated["predictor"]["provenance"], "calibrated on 3 measured requests of h100-sxm");
+    let tree = calibrated["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+    let request = calibrated["forecast"]["energy_per_request_j"].as_f64().unwrap();
+    assert!((tree / (16.0 * request) - 1.0).abs() < 1e-6, "{tree} {request}");
+    // Sheets take it too, and a row may name another device.
+    let asked =
+        "model,device,engine,concurrency,prompt,generated\nLlama-3.1-8B,,,16,500,250\nLlama-3.1-8B,l4,,4,500,250\n";
+    let text = good(&["predict", &folder.write("asked.csv", asked), "--predictor", &mine]);
+    let provenance: Vec<&str> = text.lines().skip(1).collect();
+    assert!(provenance[0].contains("calibrated on 3 measured requests of h100-sxm"), "{text}");
+    assert!(provenance[1].contains("estimated from its data sheet"), "{text}");
+}
+
+#[test]
+fn measured_requests_that_cannot_count_are_named() {
+    let folder = Folder::new("wrong-requests");
+    let mine = folder.path("mine.safetensors");
+    let calibrate = |device: &str, sheet: &str| {
+        let said = irene(&["calibrate", "--device", device, "--requests", &folder.write("m.csv", sheet), "-o", &mine]);
+        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+    };
+    let sheet = MEASURED.to_owned()
+        + "gpt-17,h100-sxm,vllm-0.11,8,500,250,1,0.01\ngpt2,l4,vllm-0.11,8,500,250,1,0.01\ngpt2,h100-sxm,vllm-0.11,8,500,250,,\n";
+    let (code, told) = calibrate("h100-sxm", &sheet);
+    assert_eq!(code, Some(1), "{told}");
+    for words in [
+        "m.csv, line 5, column `model`: unknown model `gpt-17`",
+        "m.csv, line 7: has no measured energy, power or time",
+        "1 row of other devices left out",
+        "calibrated on 3 measured requests of h100-sxm",
+        "error: 2 of 6 rows left out",
+    ] {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    std::fs::remove_file(&mine).unwrap();
+    let none = "model,device,concurrency,prompt,generated\ngpt2,h100-sxm,8,500,250\n";
+    for (device, sheet, words) in [
+        ("t4", MEASURED, "no row of t4"),
+        ("h100-sxm", none, "no measured request to calibrate on"),
+        ("h10x", MEASURED, "unknown device `h10x`"),
+        ("h100-sxm", "model,device\n", "no rows"),
+    ] {
+        let (code, told) = calibrate(device, sheet);
+        assert!(code == Some(1) && told.contains(words), "{device}: {told}");
+        assert!(!folder.files().contains(&"mine.safetensors".to_owned()), "{told}");
+    }
+    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.9,", ",900,"));
+    assert!(
+        code == Some(0) && told.contains("line 2: the measured power is") && told.contains("check its unit"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_calibration_by_requests_answers_for_requests_alone() {
+    let folder = Folder::new("requests-alone");
+    let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
+    good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
+    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine]);
+    assert!(
+        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes"),
+        "{error}"
+    );
+    let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);
+    assert!(error.contains("calibrate twice"), "{error}");
+    let error = refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine]);
+    assert!(error.contains("--engine belongs to --requests"), "{error}");
+    let error = refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine]);
+    assert!(error.contains("--predictor belongs to trees"), "{error}");
+    let other = folder.write("other.safetensors", "nothing");
+    let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
+    assert!(error.contains("not a predictor file"), "{error}");
+}

@@ -13,7 +13,7 @@ mod schedule;
 mod service;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
-pub use fit::{LeftOut, Measured, fit_law, leave_out, prior_law, with_spreads};
+pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};

@@ -1,11 +1,11 @@
 //! Calibrations by a few measured requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::Catalogue;
 use irene_predict::{
-    Calibration, FROM_DATA_SHEET, Forecast, Law, Measured, Service, ServiceOptions, fit_law, prior_law,
+    Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, prior_law,
     try_calibrations,
 };
 use irene_requests::{Figures, Load, RequestRow};
@@ -185,17 +185,15 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
     let everything: Vec<&Measured> = all.iter().collect();
     let prior = prior_law(&everything);
     let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == "mlenergy.csv").collect();
-    let mut laws = BTreeMap::<&str, Law>::new();
-    for one in &of_file {
-        laws.entry(&one.device.name).or_insert_with(|| {
-            let others: Vec<&Measured> =
-                everything.iter().copied().filter(|other| other.device != one.device).collect();
-            fit_law(&others, &prior, Some(Law::shipped()))
-        });
-    }
+    let laws = LeftOut::each(
+        |one| if one.source == "mlenergy.csv" { &one.device.name } else { "" },
+        &everything,
+        &prior,
+        Law::shipped(),
+    );
     // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.
     for (requests, median, mean) in [(1, 11.5, 14.0), (3, 10.0, 13.0), (10, 8.3, 11.0), (30, 6.0, 8.5)] {
-        let errors = try_calibrations(&of_file, |one| &laws[one.device.name.as_str()], requests, 10).unwrap();
+        let errors = try_calibrations(&of_file, |one| laws.law(one).unwrap(), requests, 10).unwrap();
         let logs: Vec<(f64, f64)> =
             errors.iter().map(|(_, error)| (error.residuals[2].unwrap(), error.spread.energy)).collect();
         let mut found: Vec<f64> = logs.iter().map(|(log, _)| 100.0 * log.exp_m1().abs()).collect();

@@ -244,6 +244,7 @@ impl Inputs {
             format!("model,device,engine,sequences,prompt,generated,energy_per_token_j\n{rows}")
         };
         self.write("requests.csv", &sheet(1.0));
+        self.write("measured.csv", &sheet(1.0));
         self.write("predicted.csv", &sheet(1.1));
         let operations =
             |unit: &str, time: f64| format!("op,device,latency_{unit},b,m,n,k,h\nlinear,t4,{time},1,512,768,768,\n");
