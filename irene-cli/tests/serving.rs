@@ -188,9 +188,9 @@ fn every_row_of_a_sheet_keeps_its_line() {
 }
 
 const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
-Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.9,0.012
-Llama-3.1-8B,H100 SXM5 80GB,vllm-0.11,64,500,250,0.35,0.018
-Qwen3-8B,h100-sxm,vllm-0.11,32,500,250,0.55,0.015
+Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.36,0.0105
+Llama-3.1-8B,H100 SXM5 80GB,vllm-0.11,64,500,250,0.12,0.0128
+Qwen3-8B,h100-sxm,vllm-0.11,32,500,250,0.22,0.0118
 ";
 
 #[test]
@@ -210,7 +210,7 @@ fn requests_that_were_measured_move_what_a_data_sheet_says() {
     let calibrated = json(&[&asked[..], &["--predictor", &mine]].concat());
     let plain = json(&[&asked[..], &["--device", "h100-sxm"]].concat());
     assert!(
-        (energy(&calibrated) - 0.9).abs() < 0.5 * (energy(&plain) - 0.9).abs(),
+        (energy(&calibrated) - 0.36).abs() < 0.5 * (energy(&plain) - 0.36).abs(),
         "{} {}",
         energy(&calibrated),
         energy(&plain)
@@ -262,9 +262,14 @@ fn measured_requests_that_cannot_count_are_named() {
         assert!(code == Some(1) && told.contains(words), "{device}: {told}");
         assert!(!folder.files().contains(&"mine.safetensors".to_owned()), "{told}");
     }
-    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.9,", ",900,"));
+    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.0105", ",10.5"));
     assert!(
-        code == Some(0) && told.contains("line 2: the measured power is") && told.contains("check its unit"),
+        code == Some(0) && told.contains("line 2: the measured time is") && told.contains("check its unit"),
+        "{told}"
+    );
+    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.36,", ",360,"));
+    assert!(
+        code == Some(0) && told.contains("line 2: the measured power is") && told.contains("check the units"),
         "{told}"
     );
 }

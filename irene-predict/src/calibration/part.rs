@@ -53,6 +53,8 @@ pub(super) struct Part {
     /// The inverse of the covariance times the residuals, and times the slopes.
     weights: DVector<f64>,
     weighted_slopes: DMatrix<f64>,
+    /// The root of what is left of the errors over what was expected, at least 1: intervals are wider by it.
+    misfit: f64,
     /// The covariance of the constants' logarithms.
     of_constants: CovarianceFactor,
 }
@@ -165,6 +167,8 @@ impl Part {
         }
         let covariance = covariance(&figures.iter().map(|one| (&one.place, one.mixture)).collect::<Vec<_>>())?;
         let weights = covariance.solve(&DVector::from_iterator(figures.len(), figures.iter().map(|one| one.residual)));
+        let left = figures.iter().zip(weights.iter()).map(|(one, weight)| one.residual * weight).sum::<f64>();
+        let misfit = (left / figures.len() as f64).sqrt().max(1.0);
         let slopes = DMatrix::from_fn(figures.len(), constants.len(), |row, column| figures[row].slopes[column]);
         let mut weighted_slopes = slopes.clone();
         for column in 0..constants.len() {
@@ -177,7 +181,7 @@ impl Part {
         let moved =
             constants.iter().map(|(name, _)| moved(&data.law, [(name.as_str(), STEP)])).collect::<Option<_>>()?;
         let of_constants = CovarianceFactor::new(precision)?;
-        Some(Self { moved, covariance, weights, weighted_slopes, of_constants, data })
+        Some(Self { moved, covariance, weights, weighted_slopes, misfit, of_constants, data })
     }
 
     /// The law of a setting: the constants as calibrated, times and power as measurements of settings like it have them, and how far off they may be.
@@ -200,7 +204,7 @@ impl Part {
             let mut own = mixed(place.shared(place), mixture, mixture) + mixed(noise(), mixture, mixture);
             own -= near.dot(&self.covariance.solve(&near));
             let slopes = slopes - self.weighted_slopes.tr_mul(&near);
-            (own + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()
+            self.misfit * (own + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()
         };
         let spread = FigureSpread {
             power: spread([in_energy - 1.0, 1.0], &of_energy - &of_time),

@@ -27,7 +27,7 @@ use crate::output;
   irene calibrate --device h100-sxm --requests measured.csv --engine vllm-0.11 --power-limit 500 -o mine.safetensors")]
 pub(crate) struct Args {
     /// Trees with ground truth from your machine; one is enough, each more makes it better
-    #[arg(required_unless_present = "requests")]
+    #[arg(value_name = "TREES", required_unless_present = "requests")]
     data: Option<PathBuf>,
     #[command(flatten)]
     predictor: PredictorArgs,

@@ -127,6 +127,16 @@ fn is_named(device: &Device, name: &str) -> bool {
 /// Units go wrong easily.
 fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
     const FAR: f64 = 5.0;
+    /// What meters and the edges of a run make of a limit that is kept.
+    const ABOVE: f64 = 1.1;
+    let limit = one.device.limit_w() * row.parallel.gpus() as f64;
+    if let Some(watts) = one.watts.filter(|watts| *watts > ABOVE * limit) {
+        output::tell(&format!(
+            "{origin}, line {}: the measured power is {watts:.0} W, and the limit of the GPUs {limit:.0} W; check the units, and how many GPUs there were",
+            row.line
+        ));
+        return;
+    }
     let names = ["time", "power", "energy"];
     let far = one.residuals(Law::shipped()).into_iter().zip(names);
     let far =
