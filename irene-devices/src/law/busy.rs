@@ -49,6 +49,6 @@ impl BusyTimes {
             + engine.exchange * self.exchanges
             + engine.elementwise * self.elementwise;
         let launches = self.launches + engine.elementwise * self.elementwise_launches;
-        maker.kernels.max(1.0) * busy + maker.launches * engine.launch_s * launches
+        maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * engine.launch_s * launches
     }
 }

@@ -44,7 +44,11 @@ pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool
         if name.contains(".spread.") {
             return None;
         }
+        // No kernel of a maker is faster than those of the law; those of one's own machine may be.
         if name.starts_with("makers.") {
+            return name.ends_with(".launches").then(|| SPREAD.hypot(maker.spread.time));
+        }
+        if name.starts_with("engines.") && name.ends_with(".kernels") {
             return Some(SPREAD.hypot(maker.spread.time));
         }
         if name.starts_with("engines.") {
@@ -72,12 +76,13 @@ pub(super) fn scaled(law: &Law, time: f64, power: f64, spread: FigureSpread) -> 
     let mut law = law.clone();
     for maker in law.makers.values_mut() {
         *maker = MakerLaw {
-            kernels: time * maker.kernels,
             launches: time * maker.launches,
             spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 },
+            ..*maker
         };
     }
     for engine in law.engines.values_mut().flat_map(|modes| [&mut modes.offline, &mut modes.served]).flatten() {
+        engine.kernels *= time;
         engine.spread = spread;
     }
     let shares = &mut law.power;

@@ -92,7 +92,9 @@ fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[PassTimes]) -> 
     let seconds = times[0] + times[1];
     match (mixture, one.seconds, one.watts, one.joules) {
         (TIME, Some(measured), ..) => (seconds / measured).ln(),
-        (POWER, Some(measured), Some(watts), _) => {
+        (POWER, Some(measured), Some(watts), joules) => {
+            // Where a row has both, its energy is what is asked for.
+            let watts = joules.map_or(watts, |joules| joules / measured);
             (serving.power(law, times.map(|time| time * measured / seconds)) / watts).ln()
         }
         (_, _, _, Some(joules)) => (serving.power(law, times) * seconds / joules).ln(),
