@@ -1,5 +1,5 @@
 use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassLaw, Work};
-use irene_requests::{Figures, Load, RequestRow};
+use irene_requests::{Figure, Figures, Load, RequestRow};
 
 use crate::{Error, Schedule, Service, service::Fault};
 
@@ -104,15 +104,20 @@ impl Measured {
         let row = &in_steady_state(row)?;
         let setting = service.setting(row)?;
         let forecast = setting.forecast().map_err(Fault::of(""))?;
+        let predicted = Figures::from(forecast.figures);
         let schedule = forecast.into_schedule();
         let figures = &row.figures;
         let tokens = schedule.requests * schedule.generated;
         let by_rate = figures.tokens_per_s.filter(|_| tokens > 0.0).map(|rate| tokens / rate);
-        let by_steps = figures.itl_s.filter(|_| schedule.gaps > 0.0).map(|seconds| seconds * schedule.gaps);
-        let by_latency = figures.latency_s.filter(|_| !schedule.is_steady);
-        let by_parts = || Some(by_steps? + if schedule.is_steady { 0.0 } else { figures.ttft_s? });
-        let of_request = figures.latency_s.filter(|_| schedule.is_steady);
-        let seconds = by_latency.or(by_rate).or_else(by_parts).or(of_request);
+        let seconds = if schedule.is_steady {
+            // Other times are to the whole as the law has it.
+            let by =
+                |figure: Figure| Some(figures.get(figure)? / predicted.get(figure)? * tokens / predicted.tokens_per_s?);
+            by_rate.or_else(|| by(Figure::Itl)).or_else(|| by(Figure::Latency))
+        } else {
+            let by_parts = || Some(figures.itl_s? * schedule.gaps + figures.ttft_s?);
+            figures.latency_s.or(by_rate).or_else(by_parts)
+        };
         let joules = figures.energy_per_request_j.map(|joules| joules * schedule.requests);
         let of_tokens = || Some(figures.energy_per_token_j? * tokens).filter(|_| tokens > 0.0);
         let joules = joules.or_else(of_tokens);
