@@ -164,7 +164,7 @@ impl Part {
                 && one.slopes.iter().all(|slope| slope.is_finite())
                 && one.residual.is_finite()
         };
-        if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| !(*spread > 0.0)) {
+        if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| *spread <= 0.0 || spread.is_nan()) {
             return None;
         }
         let covariance = covariance(&figures.iter().map(|one| (&one.place, one.mixture)).collect::<Vec<_>>())?;

@@ -68,7 +68,7 @@ fn forecast(rows: &mut [SheetRow]) {
     let of_each = rows.len().div_ceil(cores).max(LEAST);
     thread::scope(|scope| {
         for rows in rows.chunks_mut(of_each) {
-            scope.spawn(move || rows.iter_mut().for_each(|row| row.forecast()));
+            scope.spawn(move || rows.iter_mut().for_each(SheetRow::forecast));
         }
     });
 }
