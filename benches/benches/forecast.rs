@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use irene_predict::{Law, Load, Service, ServiceOptions, Setting};
+use irene_predict::{Load, Service, ServiceOptions, Setting};
 use irene_requests::RequestRow;
 use irene_tree::Parallel;
 
