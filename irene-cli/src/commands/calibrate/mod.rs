@@ -24,7 +24,7 @@ use crate::output;
   irene calibrate --device gtx-1080-ti mine.jsonl -o mine.safetensors
   irene calibrate --predictor lab.safetensors mine.jsonl --name my-gpu -o mine.safetensors
   irene calibrate --device h100-sxm --requests measured.csv -o mine.safetensors
-  irene calibrate --device h100-sxm --requests measured.csv --engine vllm-0.11 --power-limit 500 -o mine.safetensors")]
+  irene calibrate --device t4 --power-limit 60 --requests measured.csv -o mine.safetensors")]
 pub(crate) struct Args {
     /// Trees with ground truth from your machine; one is enough, each more makes it better
     #[arg(value_name = "TREES", required_unless_present = "requests")]
