@@ -24,7 +24,8 @@ use crate::{Device, Engine, Work};
 
 /// Every constant of the law of passes, as fitted on public measurements of whole requests; kernels have their own ([`KernelLaw`]).
 ///
-/// Time of a pass = kernels, each started and then as long as its arithmetic and traffic take, and the engine's own. Energy = what the device
+/// Time of a pass = kernels, each started and then as long as its arithmetic and traffic take, and the engine's own; under an engine that
+/// starts kernels from the host one by one, the longer of what the host takes to start them and of the kernels. Energy = what the device
 /// draws whatever it does, and what arithmetic and traffic take, kept below the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +47,7 @@ pub struct LawOn<'a> {
     device: &'a Device,
     engine: EngineLaw,
     maker: MakerLaw,
+    starts_ahead: bool,
 }
 
 impl Law {
@@ -73,11 +75,12 @@ impl Law {
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
         let any = || self.engines.values().find_map(|modes| modes.of(is_served));
+        let starts_ahead = engine.starts_kernels_ahead();
         let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
         let maker = of(&device.architecture).or_else(|| of(device.vendor.name()));
         let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
-        LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker }
+        LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker, starts_ahead }
     }
 
     /// The time and energy of a pass on one GPU.
@@ -91,7 +94,7 @@ impl LawOn<'_> {
     pub fn work(&self, work: &Work) -> WorkCost {
         let mut busy = BusyTimes::default();
         busy.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
-        let seconds = busy.seconds(&self.engine, &self.maker);
+        let seconds = self.on_device(&busy);
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
     }
 
@@ -111,8 +114,19 @@ impl LawOn<'_> {
         self.law.power.whole(kernels, joules, beside, self.device)
     }
 
-    /// The times of a pass's kernels and of what the engine does beside them, s.
+    /// The times of a pass's kernels and of what the device waits for beside them, s.
     pub fn times(&self, busy: &BusyTimes, pass: &Pass) -> [f64; 2] {
-        [busy.seconds(&self.engine, &self.maker), self.maker.launches * self.engine.seconds(pass)]
+        let (kernels, beside) = (self.on_device(busy), self.maker.launches * self.engine.seconds(pass));
+        if !self.starts_ahead {
+            return [kernels, beside];
+        }
+        // The host starts kernels while earlier ones run: the longer of both decides.
+        let waits = (busy.started_by_host(&self.engine, &self.maker) - kernels).max(0.0);
+        [kernels, waits + if pass.is_sampled { beside } else { 0.0 }]
+    }
+
+    /// The time of kernels without waiting for a host that starts them one by one, s.
+    fn on_device(&self, busy: &BusyTimes) -> f64 {
+        if self.starts_ahead { self.maker.kernels * busy.alone } else { busy.seconds(&self.engine, &self.maker) }
     }
 }
