@@ -25,7 +25,7 @@ fn a_request_gets_the_answer_that_a_person_wants_first() {
         "energy of a generated token",
         "time to the first token",
         "time between tokens",
-        "generated tokens a second",
+        "generated in a second",
         "mean power",
         "memory of the device: weights 15.0 GiB, cache 5 GiB",
         "root Generation",

@@ -155,6 +155,7 @@ proptest! {
             let parts: f64 = tree.children(id).map(|part| tree.node(part).times() * energy(tree.node(part))).sum();
             prop_assert!(tree.is_leaf(id) || (own + parts - energy(node)).abs() <= 1e-9 * whole);
             prop_assert!(energy(node) >= -1e-9 * whole, "{} {}", node.scope(), energy(node));
+            prop_assert!(own >= -1e-9 * whole, "{} {own} of {whole}", node.scope());
         }
         // Nothing stands still, so the root has no part of its own.
         let own = tree.root().get(Quantity::OwnEnergy).unwrap();

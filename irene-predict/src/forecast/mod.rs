@@ -88,25 +88,16 @@ pub fn forecast(
         let schedule = at(load)?;
         Ok::<_, Error>(schedule.figures(&schedule.cost(law, device, engine)))
     };
-    let settled = match request.load {
-        Load::Rate(rate) if engine.is_continuous && request.generated > 0 => {
-            Some(Settled::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))?)
-        }
-        Load::Rate(rate) => Some(Settled::in_turn(rate, request.parallel.data.max(1), figures)?),
-        _ => None,
-    };
+    let settled = settled(request, engine, most, figures)?;
     let load = settled.map_or(request.load, |settled| settled.load);
     let schedule = at(load)?;
     let mut figures = schedule.figures(&schedule.cost(law, device, engine));
     let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
     let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
     if let (Some(settled), Load::Rate(rate)) = (settled, request.load) {
-        let idle_w = device.idle_w.unwrap_or_else(|| {
-            let watts = IDLE_SHARE * device.tdp_w;
-            notes.push(Note::IdlePower { watts });
-            watts
-        });
-        idle_between(&mut figures, settled, rate, idle_w * schedule.gpus);
+        let assumed = IDLE_SHARE * device.tdp_w;
+        notes.extend(device.idle_w.is_none().then_some(Note::IdlePower { watts: assumed }));
+        idle_between(&mut figures, settled, rate, device.idle_w.unwrap_or(assumed) * schedule.gpus);
     }
     let running = running(load, most);
     notes.extend(of_memory(&needs, load, running, schedule.waiting));
@@ -148,6 +139,22 @@ fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64
             tokens_per_s: figures.tokens_per_s.map(|rate| time * rate),
         }
     })
+}
+
+/// What requests that arrive at a rate settle at; None where no rate is asked for.
+fn settled(
+    request: &Request,
+    engine: &Engine,
+    most: f64,
+    figures: impl Fn(Load) -> Result<Figures, Error>,
+) -> Result<Option<Settled>, Error> {
+    let Load::Rate(rate) = request.load else { return Ok(None) };
+    let settled = if engine.is_continuous && request.generated > 0 {
+        Settled::one_by_one(rate, most, |running| figures(Load::Concurrency(running)))
+    } else {
+        Settled::in_turn(rate, request.parallel.data.max(1), figures)
+    };
+    settled.map(Some)
 }
 
 /// Requests for which nothing is generated leave no tokens behind for others to join: those that run at once are a batch.

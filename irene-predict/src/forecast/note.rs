@@ -42,7 +42,7 @@ impl Note {
             Self::CacheFull { .. } => "cache_full",
             Self::Waves { .. } => "waves",
             Self::TightMemory { .. } => "tight_memory",
-            Self::IdlePower { .. } => "idle_power_assumed",
+            Self::IdlePower { .. } => "idle_assumed",
         }
     }
 }

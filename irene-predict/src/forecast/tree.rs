@@ -87,21 +87,7 @@ impl Forecast {
         shows_math: bool,
     ) -> Result<Tree, Error> {
         let mut tree = self.traced(spec)?;
-        let setting = Setting { schedule: &self.schedule, law, device, engine };
-        let mut spent = vec![Spent::default(); tree.nodes().len()];
-        let mut costing = None;
-        for id in tree.ids() {
-            let node = tree.node(id);
-            let size =
-                node.size.or((id == NodeId::ROOT && self.request.generated == 0).then_some(self.schedule.sizes[0].0));
-            if let Some((whole, of_kernels)) = size.and_then(|size| setting.pass(size, self.prompt_pass)) {
-                spent[id.index()] = whole;
-                costing = Some(of_kernels);
-            } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
-                spent[id.index()] = costing.kernel(&Work::of(operation));
-            }
-        }
-        add_up(&tree, &mut spent);
+        let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law, device, engine });
         spent[0].joules = self.figures.energy_per_request_j * self.requests();
         for (node, spent) in tree.nodes_mut().iter_mut().zip(&spent) {
             node.set(Quantity::PredictedEnergy, spent.joules);
@@ -109,6 +95,37 @@ impl Forecast {
         }
         let tree = if shows_math { tree } else { tree.into_without_math() };
         Ok(self.annotated(tree, device, engine))
+    }
+
+    /// What each node takes.
+    fn spent(&self, tree: &Tree, setting: Setting<'_>) -> Vec<Spent> {
+        let mut spent = vec![Spent::default(); tree.nodes().len()];
+        let (mut wholes, mut costing) = (Vec::new(), None);
+        for id in tree.ids() {
+            let node = tree.node(id);
+            let single = (id == NodeId::ROOT && self.request.generated == 0).then_some(self.schedule.sizes[0].0);
+            if let Some((whole, of_kernels)) =
+                node.size.or(single).and_then(|size| setting.pass(size, self.prompt_pass))
+            {
+                wholes.push((id, whole));
+                costing = Some(of_kernels);
+            } else if let (Some(operation), Some(costing)) = (&node.operation, &costing) {
+                spent[id.index()] = costing.kernel(&Work::of(operation));
+            }
+        }
+        tree.ids().rev().filter(|id| !tree.is_leaf(*id)).for_each(|id| spent[id.index()] = parts(tree, id, &spent));
+        for &(id, whole) in &wholes {
+            let place = id.index();
+            // A prompt lowers the power of the steps beside it where the device is at its limit: its kernels cost that less.
+            let kept = (whole.joules / spent[place].joules).min(1.0);
+            spent[place..place + tree.subtree(id).len()].iter_mut().for_each(|node| node.joules *= kept);
+            spent[place] = whole;
+        }
+        let mut above: Vec<NodeId> = wholes.iter().flat_map(|(id, _)| tree.ancestors(*id)).collect();
+        above.sort_unstable();
+        above.dedup();
+        above.into_iter().rev().for_each(|id| spent[id.index()] = parts(tree, id, &spent));
+        spent
     }
 
     /// Requests that the tree is of: those of the batch, or those that run while each of them is replaced once.
@@ -157,12 +174,8 @@ impl Forecast {
     }
 }
 
-/// Sums the nodes that are neither kernels nor passes.
-fn add_up(tree: &Tree, spent: &mut [Spent]) {
-    for id in tree.ids().rev().filter(|id| !tree.is_leaf(*id)) {
-        if spent[id.index()].passes == 0.0 {
-            let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
-            spent[id.index()] = parts.fold(Spent::default(), Spent::and);
-        }
-    }
+/// What the parts of a node take.
+fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
+    let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
+    parts.fold(Spent::default(), Spent::and)
 }

@@ -69,7 +69,7 @@ fn named(figure: Figure, load: Load) -> (&'static str, &'static str) {
         Figure::Itl => ("time between tokens", "s"),
         Figure::Latency if matches!(load, Load::Sequences(_)) => ("time of the batch", "s"),
         Figure::Latency => ("time of a request", "s"),
-        _ => ("generated tokens a second", ""),
+        _ => ("generated in a second", "tokens"),
     }
 }
 
@@ -118,7 +118,7 @@ fn asked(answer: &Answer) -> String {
     let load = match request.load {
         Load::Sequences(sequences) => format!("a batch of {sequences}"),
         Load::Concurrency(running) => format!("{running} at once"),
-        Load::Rate(rate) => format!("{rate} a second arrive, {:.1} at once", answer.forecast.running),
+        Load::Rate(rate) => format!("{rate} a second arrive, {} at once", mean(answer.forecast.running)),
     };
     match request.generated {
         0 => format!("sequences of {} tokens, {load}", request.prompt),
@@ -144,10 +144,12 @@ fn figures(row: &RequestRow, load: Load) -> String {
 }
 
 fn range(low: f64, high: f64, unit: &str) -> String {
-    if unit.is_empty() {
-        format!("{} to {}", render::in_unit(low, ""), render::in_unit(high, ""))
-    } else {
-        render::range(low, high, unit)
+    match unit {
+        // Whole ones need no prefix.
+        "tokens" => {
+            format!("{} to {}", render::in_unit(low, unit).trim_end_matches(" tokens"), render::in_unit(high, unit))
+        }
+        unit => render::range(low, high, unit),
     }
 }
 
@@ -167,10 +169,14 @@ fn memory(answer: &Answer) -> String {
     )
 }
 
+/// A mean number of requests.
+fn mean(requests: f64) -> String {
+    if requests.fract() == 0.0 { format!("{requests}") } else { format!("{requests:.1}") }
+}
+
 /// What the energies of the tree are of.
 fn of_tree(answer: &Answer) -> String {
-    let requests = answer.forecast.requests();
-    let requests = if requests.fract() == 0.0 { format!("{requests}") } else { format!("{requests:.1}") };
+    let requests = mean(answer.forecast.requests());
     match answer.setting.request.load {
         _ if requests == "1" => "where it goes:".into(),
         Load::Sequences(_) => format!("where it goes, of {requests} requests:"),
@@ -267,7 +273,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
         figure("whole", "s").rank(2),
         figure("tokens/s", "").rank(1),
         figure("power", "W").rank(1),
-        figure("a million", "USD").rank(2),
+        figure("a million", "").rank(2),
         Field::word("", ""),
     ]);
     for Answer { row, setting, forecast } in answers {
@@ -289,8 +295,8 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
             devices(setting).into(),
             setting.engine.name.into(),
             sequences.into(),
-            concurrency.into(),
-            rate.into(),
+            concurrency.map(mean).into(),
+            rate.map(|rate| rate.to_string()).into(),
             request.prompt.into(),
             Some(request.generated).filter(|generated| *generated > 0).into(),
             figures.energy_per_request_j.into(),
@@ -302,7 +308,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
             figures.latency_s.into(),
             figures.tokens_per_s.into(),
             figures.power_w.into(),
-            million.into(),
+            million.map(|usd| format!("{usd:.3} USD")).into(),
             marks.join(" ").into(),
         ];
         sheet.row(cells);
