@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
-use irene_models::ModelSpec;
+use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Tree};
 
-use crate::{Error, FROM_DATA_SHEET, Forecast, Note, Request, forecast};
+use crate::{Error, FROM_DATA_SHEET, Forecast, Host, Note, Request, forecast};
 
 /// What a row of a sheet does not say.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,10 @@ pub struct ServiceOptions {
     pub precision: Option<Precision>,
     /// The format of the cache.
     pub cache: Option<Format>,
+    /// The head above a pass that generates nothing, in place of the usual one.
+    pub head: Option<TaskHead>,
+    /// The machine around the devices, where energy is that of a meter at the wall.
+    pub host: Option<Host>,
 }
 
 /// Turns rows of request sheets into settings. Each model and device is looked up once.
@@ -41,6 +45,8 @@ pub struct Setting {
     pub engine: &'static Engine,
     /// What is asked of them.
     pub request: Request,
+    /// The machine around the devices, where energy is that of a meter at the wall.
+    pub host: Option<Host>,
 }
 
 /// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
@@ -102,8 +108,9 @@ impl Service {
             precision,
             kernels: row.kernels.unwrap_or(engine.kernels),
             parallel: with_shared_attention(row.parallel),
+            head: self.options.head,
         };
-        Ok(Setting { spec, device, engine, request })
+        Ok(Setting { spec, device, engine, request, host: self.options.host })
     }
 
     fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
@@ -157,7 +164,10 @@ impl Setting {
     /// # Errors
     /// As [`forecast`].
     pub fn forecast(&self, law: &Law) -> Result<Forecast, Error> {
-        forecast(&self.spec, &self.device, self.engine, &self.request, law)
+        let forecast = forecast(&self.spec, &self.device, self.engine, &self.request, law)?;
+        let Some(host) = self.host else { return Ok(forecast) };
+        let watts = host.watts(&law.host, &self.device, self.request.parallel.gpus() as f64)?;
+        Ok(forecast.at_the_wall(watts, law.host.spread))
     }
 
     /// The tree of its forecast.

@@ -18,6 +18,7 @@ fn request(load: Load, prompt: usize, generated: usize) -> Request {
         precision: Precision::of(Format::BF16),
         kernels: Kernels::Fused,
         parallel: Parallel::default(),
+        head: None,
     }
 }
 

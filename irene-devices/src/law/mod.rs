@@ -2,6 +2,7 @@
 
 mod busy;
 mod engine;
+mod host;
 mod makers;
 mod pass;
 mod power;
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use busy::BusyTimes;
 pub use engine::{EngineLaw, EngineModes, FigureSpread};
+pub use host::HostLaw;
 pub use makers::MakerLaw;
 pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
@@ -38,6 +40,9 @@ pub struct Law {
     pub engines: BTreeMap<String, EngineModes>,
     /// Devices that differ from NVIDIA's, by their architecture, or by their maker for all others of it.
     pub makers: BTreeMap<String, MakerLaw>,
+    /// The machine around the devices.
+    #[serde(default)]
+    pub host: HostLaw,
 }
 
 /// The part of the law that holds for one engine on one device.

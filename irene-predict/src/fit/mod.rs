@@ -46,7 +46,7 @@ const SPREAD: f64 = 0.5;
 const OVERHEAD_SPREAD: f64 = 1.0;
 
 fn spread(name: &str) -> f64 {
-    if name.contains(".spread.") {
+    if name.contains(".spread.") || name.starts_with("host.") {
         return 0.0;
     }
     let known = |(part, _): &&(&str, f64)| name.starts_with(*part) || (part.starts_with('.') && name.ends_with(*part));
