@@ -158,7 +158,7 @@ mod tests {
             ("NVIDIA A100-PCIe-80GB", "a100-pcie-80gb"),
             ("NVIDIA A100-SXM-80GB", "a100-sxm-80gb"),
             ("NVIDIA AGX Xavier", "jetson-agx-xavier"),
-            ("MI250 GCD", "mi250"),
+            ("MI250 GCD", "mi250-die"),
             ("A100-SXM-80GB CTS", "a100-sxm-80gb"),
             ("A6000", "rtx-a6000"),
             ("RTX6000Ada", "rtx-6000-ada"),

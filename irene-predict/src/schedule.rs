@@ -79,7 +79,7 @@ pub struct Figures {
     pub power_w: f64,
     /// Time to the first token, s.
     pub ttft_s: Option<f64>,
-    /// Mean time between two tokens of a sequence, s.
+    /// Median time between two tokens of a sequence, s.
     pub itl_s: Option<f64>,
     /// Time from the start to the last token, s.
     pub latency_s: f64,
@@ -214,14 +214,16 @@ impl Schedule {
         // A prompt that comes in a steady state waits for those before it, and for half a step.
         let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
-        let itl_s = if self.is_steady { seconds / self.gaps } else { steps.seconds / steps.passes };
+        // The passes that most tokens wait for; a mean has the prompts of others in it.
+        let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
+        let mean_gap_s = seconds / self.gaps.max(1.0);
         Figures {
             energy_per_request_j: joules / self.requests,
             energy_per_token_j: of_tokens(joules / tokens),
             power_w: joules / seconds,
             ttft_s: of_tokens(ttft_s),
-            itl_s: of_tokens(itl_s).filter(|_| self.gaps > 0.0),
-            latency_s: if self.is_steady { ttft_s + itl_s * (self.generated - 1.0).max(0.0) } else { seconds },
+            itl_s: of_tokens(usual.seconds / usual.passes).filter(|_| self.gaps > 0.0),
+            latency_s: if self.is_steady { ttft_s + mean_gap_s * (self.generated - 1.0).max(0.0) } else { seconds },
             tokens_per_s: of_tokens(tokens / seconds),
         }
     }

@@ -12,7 +12,7 @@
 //! | `tensor_parallel`, `pipeline_parallel`, `expert_parallel`, `data_parallel` | GPUs; 1 where absent |
 //! | `energy_per_request_j`, `energy_per_token_j` | joules of all GPUs; tokens are the generated ones |
 //! | `power_w` | mean power of all GPUs |
-//! | `ttft_s`, `itl_s`, `latency_s` | time to the first token, mean time between tokens, time of the batch or of the request |
+//! | `ttft_s`, `itl_s`, `latency_s` | time to the first token, median time between tokens, time of the batch or of the request |
 //! | `tokens_per_s` | generated tokens a second of all sequences and GPUs |
 //!
 //! A figure may have `_low` and `_high` beside it: the interval of a prediction. Further columns are kept as they are.

@@ -8,6 +8,8 @@ pub struct BusyTimes {
     pub products: f64,
     /// Attention by single queries.
     pub queries: f64,
+    /// Reading the cache for it at the bandwidth, which no engine is faster than.
+    pub cache_reads: f64,
     /// Exchanges between GPUs.
     pub exchanges: f64,
     /// Norms, element-wise kernels and moves.
@@ -33,7 +35,10 @@ impl BusyTimes {
                 return;
             }
             WorkKind::Exchange => &mut self.exchanges,
-            WorkKind::Attention if work.rows <= 1.0 => &mut self.queries,
+            WorkKind::Attention if work.rows <= 1.0 => {
+                self.cache_reads += times * work.bytes() / (device.bandwidth_gb_s * 1e9);
+                &mut self.queries
+            }
             WorkKind::Attention | WorkKind::Product | WorkKind::Grouped => &mut self.products,
         };
         *sum += busy;
@@ -43,11 +48,11 @@ impl BusyTimes {
     /// The time of all on an engine that joins kernels or replays them, s.
     pub(super) fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         let busy = self.products
-            + engine.attention * self.queries
+            + (engine.attention * self.queries).max(self.cache_reads)
             + engine.exchange * self.exchanges
             + engine.elementwise * self.elementwise;
         let launches = self.launches + engine.elementwise * self.elementwise_launches;
-        maker.kernels * busy + maker.launches * engine.launch_s * launches
+        maker.kernels.max(1.0) * busy + maker.launches * engine.launch_s * launches
     }
 
     /// The time that a host takes to start them one by one, s.

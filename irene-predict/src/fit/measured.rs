@@ -19,7 +19,7 @@ pub struct Measured {
     /// The mean power of all GPUs, W.
     pub watts: Option<f64>,
     /// How much its residuals count.
-    pub weight: f64,
+    pub(super) weight: f64,
     pub(super) schedule: Schedule,
     passes: Vec<MeasuredPass>,
 }
@@ -80,6 +80,12 @@ impl Measured {
         })
     }
 
+    /// With residuals that count so much.
+    #[must_use]
+    pub fn weighing(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
     /// Whether its requests came over a network.
     pub fn is_served(&self) -> bool {
         self.schedule.is_served()
@@ -116,13 +122,5 @@ impl Measured {
         let dynamic: f64 = self.passes.iter().map(dynamic).sum();
         let cost = law.power.whole(kernels, self.schedule.filled * dynamic, beside, &self.device);
         self.schedule.gpus * cost.joules / cost.seconds
-    }
-}
-
-impl Measured {
-    /// Its GPUs, sequences and lengths, in a line.
-    pub fn label(&self) -> String {
-        let first = self.schedule.sizes.first().map_or_else(String::new, |(size, _)| size.to_string());
-        format!("{}x {:.1} {first} {}", self.schedule.gpus, self.schedule.requests, self.schedule.generated)
     }
 }

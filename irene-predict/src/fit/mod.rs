@@ -89,7 +89,7 @@ pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law 
     fit_power(measured, &with_makers(law, measured))
 }
 
-/// The law with the mean of a maker's architectures for those that were not measured.
+/// The law with what a maker's other architectures may be taken for: half-way between no difference and the mean of those that were measured.
 fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
     for vendor in measured.iter().map(|one| one.device.vendor).filter(|vendor| *vendor != Vendor::Nvidia) {
         let architectures: BTreeSet<&str> = measured
@@ -99,7 +99,7 @@ fn with_makers(mut law: Law, measured: &[&Measured]) -> Law {
             .collect();
         let known: Vec<MakerLaw> = architectures.iter().filter_map(|name| law.makers.get(*name).copied()).collect();
         let mean = |of: fn(&MakerLaw) -> f64| {
-            (known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
+            (0.5 * known.iter().map(|maker| of(maker).ln()).sum::<f64>() / known.len().max(1) as f64).exp()
         };
         let maker = MakerLaw {
             kernels: mean(|maker| maker.kernels),

@@ -10,7 +10,7 @@ pub enum Figure {
     Power,
     /// Time to the first token.
     Ttft,
-    /// Mean time between the tokens of a sequence.
+    /// Median time between the tokens of a sequence.
     Itl,
     /// Time from start to last token: of the whole batch where there is a static one, otherwise of a request.
     Latency,
