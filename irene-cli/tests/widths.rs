@@ -104,9 +104,10 @@ fn no_line_is_wider_than_the_terminal() {
 /// Every command is either in the list above or prints no table.
 #[test]
 fn every_command_with_a_table_is_tried() {
-    const WITHOUT: [&str; 13] = [
+    const WITHOUT: [&str; 14] = [
         "profile",
         "import",
+        "operations",
         "train",
         "calibrate",
         "reproduce",

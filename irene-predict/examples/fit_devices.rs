@@ -27,7 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [devices, models] = [device, model].map(|key| leave_out(&all, &prior, &law, key));
         law = with_spreads(law, &all, &[(&devices, device), (&models, model)]);
         report("device left out", &measured, |one| law_without(&devices, device(one)).unwrap_or(&law));
+        coverage(&measured, &law, |one| law_without(&devices, device(one)));
         report("model left out", &measured, |one| law_without(&models, model(one)).unwrap_or(&law));
+        coverage(&measured, &law, |one| law_without(&models, model(one)));
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
     }
     Ok(())
@@ -74,6 +76,27 @@ fn report<'a>(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> &'a
     for (name, residuals) in groups {
         let [time, power, energy] = residuals.map(summary);
         println!("{name:60} {time:24} {power:24} {energy:24}");
+    }
+}
+
+/// Prints how much of what was left out lies in the intervals of the whole law, by engine.
+fn coverage<'a>(measured: &[Measured], whole: &Law, law: impl Fn(&Measured) -> Option<&'a Law>) {
+    let mut engines: BTreeMap<String, [Vec<bool>; 2]> = BTreeMap::new();
+    for one in measured {
+        let Some([time, _, energy]) = law(one).map(|law| one.residuals(law)) else { continue };
+        let spread = one.spread(whole);
+        for name in ["all", one.engine.name] {
+            let to = engines.entry(name.to_owned()).or_default();
+            for (to, (residual, spread)) in to.iter_mut().zip([(time, spread.time), (energy, spread.energy)]) {
+                to.extend(residual.map(|residual| residual.abs() <= 1.645 * spread));
+            }
+        }
+    }
+    for (name, inside) in engines {
+        let [time, energy] = inside.map(|inside| {
+            100.0 * inside.iter().filter(|is_inside| **is_inside).count() as f64 / inside.len().max(1) as f64
+        });
+        println!("in their 90% intervals: {name:20} time {time:.1}%, energy {energy:.1}%");
     }
 }
 

@@ -200,6 +200,8 @@ fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
     for (found, rate) in found.iter().zip([0.01, 0.5, 2.0, 8.0, 16.0]) {
         let tokens = found.figures.tokens_per_s.unwrap();
         assert!((tokens / (rate * 200.0) - 1.0).abs() < 1e-9, "as many tokens as are asked for: {tokens}");
+        let [low, high] = found.interval.unwrap();
+        assert!(low.latency_s < found.figures.latency_s && low.tokens_per_s == high.tokens_per_s);
     }
     // Little's law at a rate where something always runs.
     let little = 16.0 * found[4].figures.latency_s;

@@ -21,7 +21,7 @@ pub struct HostLaw {
 /// fitted in logarithms. Desktops: an assumption for one socket with a core that starts kernels; no public measurement is behind it.
 impl Default for HostLaw {
     fn default() -> Self {
-        Self { server_w: 136.0, server_device_w: 97.0, desktop_w: 100.0, spread: 0.42 }
+        Self { server_w: 120.0, server_device_w: 66.0, desktop_w: 100.0, spread: 0.5 }
     }
 }
 

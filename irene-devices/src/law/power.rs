@@ -61,6 +61,8 @@ impl PowerLaw {
         // The whole is below both the limit and what it would be without.
         let over = unlimited / (device.limit_w() * seconds).max(f64::MIN_POSITIVE);
         let kept = (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip());
-        PassCost { seconds, joules: kept * unlimited, dynamic_joules: kept * dynamic_joules, idle_seconds, kept }
+        // A device whose idle power was measured draws no less.
+        let joules = (kept * unlimited).max(device.idle_w.unwrap_or(0.0) * seconds);
+        PassCost { seconds, joules, dynamic_joules: kept * dynamic_joules, idle_seconds, kept }
     }
 }

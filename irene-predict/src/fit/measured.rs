@@ -1,4 +1,4 @@
-use irene_devices::{BusyTimes, Device, Engine, KernelLaw, KernelTime, Law, Pass, PassLaw, Work};
+use irene_devices::{BusyTimes, Device, Engine, FigureSpread, KernelLaw, KernelTime, Law, Pass, PassLaw, Work};
 use irene_requests::RequestRow;
 
 use crate::{Error, Schedule, Service};
@@ -84,6 +84,11 @@ impl Measured {
     #[must_use]
     pub fn weighing(self, weight: f64) -> Self {
         Self { weight, ..self }
+    }
+
+    /// How far off a law is for it, by what it says itself.
+    pub fn spread(&self, law: &Law) -> FigureSpread {
+        law.on(&self.device, self.engine, self.is_served()).spread()
     }
 
     /// Whether its requests came over a network.

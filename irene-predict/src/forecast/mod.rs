@@ -104,14 +104,15 @@ pub fn forecast(
     notes.extend(of_memory(&needs, load, running, schedule.waiting));
     let [prompts, steps] = apart(&schedule, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
+    let spread = law.on(device, engine, schedule.is_served()).spread();
+    let mut interval = interval(&figures, &spread, device, schedule.gpus);
+    if settled.is_some() {
+        // As many as arrive are served, however long each takes.
+        interval.iter_mut().for_each(|ends| ends.tokens_per_s = figures.tokens_per_s);
+    }
     Ok(Forecast {
         figures,
-        interval: Some(interval(
-            &figures,
-            &law.on(device, engine, schedule.is_served()).spread(),
-            device,
-            schedule.gpus,
-        )),
+        interval: Some(interval),
         prompt: Part { joules: prompts.joules / schedule.requests, seconds: prompts.seconds / prompts.passes },
         token: (tokens > 0.0).then(|| Part { joules: steps.joules / tokens, seconds: steps.seconds / steps.passes }),
         running,

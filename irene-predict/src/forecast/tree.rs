@@ -28,7 +28,8 @@ impl Costing<'_> {
             // What the prompt adds to the step.
             Some((step, _)) => {
                 let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work));
-                WorkCost { seconds: both.seconds - alone.seconds, joules: both.joules - alone.joules }
+                let seconds = (both.seconds - alone.seconds).max(0.0);
+                WorkCost { seconds, joules: (both.joules - alone.joules).max(0.0) }
             }
             None => self.law.work(work),
         };
@@ -153,8 +154,11 @@ impl Forecast {
     }
 
     fn annotated(&self, mut tree: Tree, device: &Device, engine: &Engine) -> Tree {
+        let whole = tree.root().get(Quantity::PredictedEnergy).unwrap_or_default();
         for id in tree.ids() {
             if let (false, Some(own)) = (tree.is_leaf(id), tree.own(id, Quantity::PredictedEnergy)) {
+                // The last bits of a sum are no energy.
+                let own = if own.abs() < 1e-12 * whole { 0.0 } else { own };
                 tree.node_mut(id).set(Quantity::OwnEnergy, own);
             }
         }
