@@ -10,6 +10,8 @@ pub struct Measured {
     pub source: String,
     /// The model, as its row names it.
     pub model: String,
+    /// What was asked of it, where its row says that.
+    pub task: Option<String>,
     /// The device.
     pub device: Device,
     /// The engine.
@@ -70,6 +72,7 @@ impl Measured {
         Ok(Self {
             source: source.to_owned(),
             model: row.model.clone().unwrap_or_default(),
+            task: row.further("task").map(str::to_owned),
             device: Device::clone(&setting.device),
             engine: setting.engine,
             seconds,
@@ -89,6 +92,12 @@ impl Measured {
     /// How far off a law is for it, by what it says itself.
     pub fn spread(&self, law: &Law) -> FigureSpread {
         law.on(&self.device, self.engine, self.is_served()).spread()
+    }
+
+    /// The measured energy of a generated token, J.
+    pub fn joules_a_token(&self) -> Option<f64> {
+        let tokens = self.schedule.requests * self.schedule.generated;
+        Some(self.watts? * self.seconds? / tokens).filter(|joules| joules.is_finite())
     }
 
     /// Whether its requests came over a network.
