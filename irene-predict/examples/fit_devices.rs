@@ -2,9 +2,12 @@
 //! `cargo run --release -p irene-predict --example fit_devices -- FOLDER irene-devices/data/law.json`. Without a file it fits once and
 //! leaves nothing out.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // an example may print
+
 use std::{collections::BTreeMap, error::Error, path::Path};
 
-use irene_predict::{Law, LeftOut, Measured, Service, ServiceOptions, fit_law, leave_out, prior_law, with_spreads};
+use irene_devices::Vendor;
+use irene_predict::{Key, Law, LeftOut, Measured, Service, ServiceOptions, fit_law, prior_law, with_spreads};
 use irene_requests::kendall;
 
 /// The files, and how much a row of each counts: those with many rows of few settings count less.
@@ -24,23 +27,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     report("in sample", &measured, |_| &law);
     choice("in sample", &measured, |_| &law);
     if let Some(path) = arguments.get(1) {
-        let device: fn(&Measured) -> &str = |one| &one.device.name;
-        let model: fn(&Measured) -> &str = |one| if one.source == FILES[0].0 { &one.model } else { "" };
-        let [devices, models] = [device, model].map(|key| leave_out(&all, &prior, &law, key));
-        law = with_spreads(law, &all, &[(&devices, device), (&models, model)]);
-        report("device left out", &measured, |one| law_without(&devices, device(one)).unwrap_or(&law));
-        coverage(&measured, &law, |one| law_without(&devices, device(one)));
-        report("model left out", &measured, |one| law_without(&models, model(one)).unwrap_or(&law));
-        coverage(&measured, &law, |one| law_without(&models, model(one)));
-        choice("device left out", &measured, |one| law_without(&devices, device(one)).unwrap_or(&law));
-        choice("model left out", &measured, |one| law_without(&models, model(one)).unwrap_or(&law));
+        let device: Key = |one| &one.device.name;
+        let model: Key = |one| if one.source == FILES[0].0 { &one.model } else { "" };
+        let [devices, models] = [device, model].map(|key| LeftOut::each(key, &all, &prior, &law));
+        law = with_spreads(law, &all, &[devices.clone(), models.clone()]);
+        for (title, left_out) in [("device left out", &devices), ("model left out", &models)] {
+            report(title, &measured, |one| left_out.law(one).unwrap_or(&law));
+            coverage(&measured, &law, left_out);
+            choice(title, &measured, |one| left_out.law(one).unwrap_or(&law));
+        }
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
     }
     Ok(())
-}
-
-fn law_without<'a>(laws: &'a [LeftOut], name: &str) -> Option<&'a Law> {
-    laws.iter().find(|of| of.name == name).map(|of| &of.law)
 }
 
 fn read(folder: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
@@ -70,24 +68,26 @@ fn report<'a>(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> &'a
     for one in measured {
         let residuals = one.residuals(law(one));
         let group = format!("{} {} {}", one.source, one.engine.name, one.device.name);
-        for name in ["all", &one.source, &group] {
+        let on_nvidia = format!("{} {} on NVIDIA's", one.source, one.engine.name);
+        let on_nvidia = Some(on_nvidia).filter(|_| one.device.vendor == Vendor::Nvidia);
+        for name in ["all", &one.source, &group].into_iter().chain(on_nvidia.as_deref()) {
             let to = groups.entry(name.to_owned()).or_default();
             to.iter_mut().zip(residuals).for_each(|(to, residual)| to.extend(residual));
         }
     }
     println!("\n{title}: absolute percentage errors, median / mean (mean of the logarithm)");
-    println!("{:60} {:24} {:24} {:24}", "", "time", "power at its time", "energy");
+    println!("{:60} {:30} {:30} {:30}", "", "time", "power at its time", "energy");
     for (name, residuals) in groups {
         let [time, power, energy] = residuals.map(summary);
-        println!("{name:60} {time:24} {power:24} {energy:24}");
+        println!("{name:60} {time:30} {power:30} {energy:30}");
     }
 }
 
 /// Prints how much of what was left out lies in the intervals of the whole law, by engine.
-fn coverage<'a>(measured: &[Measured], whole: &Law, law: impl Fn(&Measured) -> Option<&'a Law>) {
+fn coverage(measured: &[Measured], whole: &Law, left_out: &LeftOut) {
     let mut engines: BTreeMap<String, [Vec<bool>; 2]> = BTreeMap::new();
     for one in measured {
-        let Some([time, _, energy]) = law(one).map(|law| one.residuals(law)) else { continue };
+        let Some([time, _, energy]) = left_out.law(one).map(|law| one.residuals(law)) else { continue };
         let spread = one.spread(whole);
         for name in ["all", one.engine.name] {
             let to = engines.entry(name.to_owned()).or_default();
@@ -133,7 +133,7 @@ fn summary(residuals: Vec<f64>) -> String {
     errors.sort_by(f64::total_cmp);
     let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
     match errors.get(errors.len() / 2) {
-        Some(median) => format!("{median:.1} / {:.1} ({:+.2})", mean(&errors), mean(&residuals)),
+        Some(median) => format!("{median:.1} / {:.1} ({:+.2}; {} rows)", mean(&errors), mean(&residuals), errors.len()),
         None => String::from("-"),
     }
 }

@@ -11,7 +11,7 @@ mod request;
 mod schedule;
 mod service;
 
-pub use fit::{LeftOut, Measured, fit_law, leave_out, prior_law, with_spreads};
+pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
 pub use forecast::{FROM_DATA_SHEET, Forecast, Host, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};

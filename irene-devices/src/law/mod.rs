@@ -22,7 +22,7 @@ pub use time::{
     AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
 };
 
-use crate::{Device, Engine, Work};
+use crate::{Device, Engine, Vendor, Work};
 
 /// Every constant of the law of passes, as fitted on public measurements of whole requests; kernels have their own ([`KernelLaw`]).
 ///
@@ -83,8 +83,12 @@ impl Law {
         let starts_ahead = engine.starts_kernels_ahead();
         let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
-        let maker = of(&device.architecture).or_else(|| of(device.vendor.name()));
+        let measured = of(&device.architecture);
+        let maker = measured.or_else(|| of(device.vendor.name()));
         let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
+        // The kernels' law knows AMD's libraries.
+        let is_known = starts_ahead && device.vendor == Vendor::Amd && measured.is_none();
+        let maker = MakerLaw { kernels: if is_known { 1.0 } else { maker.kernels }, ..maker };
         LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker, starts_ahead }
     }
 

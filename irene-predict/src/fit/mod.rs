@@ -11,7 +11,7 @@ use std::{
 use irene_devices::{EngineLaw, EngineModes, Law, MakerLaw, PassLaw, Vendor, constants_of, with_constants};
 use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior};
 pub use measured::Measured;
-pub use spreads::{LeftOut, leave_out, with_spreads};
+pub use spreads::{Key, LeftOut, with_spreads};
 
 use self::measured::PassTimes;
 
@@ -66,7 +66,7 @@ pub fn prior_law(measured: &[&Measured]) -> Law {
         let mode = if one.is_served() { &mut modes.served } else { &mut modes.offline };
         mode.get_or_insert_with(EngineLaw::default);
         if one.device.vendor != Vendor::Nvidia {
-            law.makers.entry(one.device.architecture.clone()).or_insert_with(MakerLaw::default);
+            law.makers.entry(one.device.architecture.clone()).or_default();
         }
     }
     law

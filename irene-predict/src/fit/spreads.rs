@@ -13,34 +13,41 @@ const NORMAL_90: f64 = 1.645;
 /// Fewer residuals say nothing of a spread.
 const LEAST: usize = 20;
 
-/// A law that was fitted without some of the measurements.
+/// What measurements have in common: the name of their device, or of their model.
+pub type Key = fn(&Measured) -> &str;
+
+/// Laws that were fitted without the measurements of one key after another.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
-    /// What they have in common.
-    pub name: String,
-    /// The law.
-    pub law: Law,
+    key: Key,
+    laws: BTreeMap<String, Law>,
 }
 
-/// The laws without what has one key after another in common; what has an empty key is never left out.
-pub fn leave_out(measured: &[&Measured], prior: &Law, law: &Law, key: fn(&Measured) -> &str) -> Vec<LeftOut> {
-    let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect();
-    let without = |name: &str| {
-        let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
-        LeftOut { name: name.to_owned(), law: fit_law(&others, prior, Some(law)) }
-    };
-    names.into_iter().map(without).collect()
+impl LeftOut {
+    /// Fits the laws; measurements with an empty key are never left out.
+    pub fn each(key: Key, measured: &[&Measured], prior: &Law, start: &Law) -> Self {
+        let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect();
+        let without = |name: &str| {
+            let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
+            (name.to_owned(), fit_law(&others, prior, Some(start)))
+        };
+        Self { key, laws: names.into_iter().map(without).collect() }
+    }
+
+    /// The law that was fitted without what has this one's key.
+    pub fn law(&self, one: &Measured) -> Option<&Law> {
+        self.laws.get((self.key)(one))
+    }
 }
 
 /// Absolute residuals of time, power and energy.
 type Residuals = [Vec<f64>; 3];
 
 /// The law with the spreads of its engines and of devices by other makers than NVIDIA, from the laws of what was left out.
-pub fn with_spreads(mut law: Law, measured: &[&Measured], left_out: &[(&[LeftOut], fn(&Measured) -> &str)]) -> Law {
+pub fn with_spreads(mut law: Law, measured: &[&Measured], left_out: &[LeftOut]) -> Law {
     let (mut engines, mut makers) = (BTreeMap::<_, Residuals>::new(), BTreeMap::<_, Residuals>::new());
     for one in measured {
-        for (laws, key) in left_out {
-            let Some(LeftOut { law, .. }) = laws.iter().find(|of| of.name == key(one)) else { continue };
+        for law in left_out.iter().filter_map(|laws| laws.law(one)) {
             let to = match one.device.vendor {
                 Vendor::Nvidia => engines.entry((one.engine.name, one.is_served())).or_default(),
                 _ => makers.entry(one.device.architecture.clone()).or_default(),
