@@ -41,31 +41,44 @@ impl Forecast {
         if let Some(token) = &mut self.token {
             token.joules += watts * token.seconds * steps / (self.schedule.requests * self.schedule.gaps);
         }
-        let seconds = seconds_of_request(&self.figures);
+        let of_gpus = self.figures;
+        self.figures = with_host(&of_gpus, watts);
         if let Some(ends) = &mut self.interval {
-            for (end, sign) in ends.iter_mut().zip([-1.0, 1.0]) {
-                let time = end.latency_s / self.figures.latency_s;
-                *end = with_host(end, watts * (sign * super::NORMAL_90 * spread).exp(), time * seconds);
-            }
+            let host_share = watts / self.figures.power_w;
+            *ends = at_the_wall(ends, &self.figures, host_share, super::NORMAL_90 * spread);
         }
-        self.figures = with_host(&self.figures, watts, seconds);
         self.notes.push(Note::Host { watts });
         self
     }
 }
 
-/// The time that a machine spends on each request, s.
-fn seconds_of_request(figures: &Figures) -> f64 {
-    figures.energy_per_request_j / figures.power_w
-}
-
-fn with_host(figures: &Figures, watts: f64, seconds: f64) -> Figures {
-    let energy_per_request_j = figures.energy_per_request_j + watts * seconds;
-    let share = energy_per_request_j / figures.energy_per_request_j;
+/// With a machine of so many watts around the devices.
+fn with_host(figures: &Figures, watts: f64) -> Figures {
+    let share = 1.0 + watts / figures.power_w;
     Figures {
-        energy_per_request_j,
+        energy_per_request_j: share * figures.energy_per_request_j,
         energy_per_token_j: figures.energy_per_token_j.map(|joules| share * joules),
         power_w: figures.power_w + watts,
         ..*figures
     }
+}
+
+/// The ends of the devices' figures as those of the wall's, of which the host has a share: its power errs by itself, the time with the devices'.
+fn at_the_wall(ends: &[Figures; 2], wall: &Figures, host_share: f64, of_host: f64) -> [Figures; 2] {
+    let width = |of: fn(&Figures) -> f64| (of(&ends[1]) / of(&ends[0])).ln() / 2.0;
+    let [energy, power, time] =
+        [width(|end| end.energy_per_request_j), width(|end| end.power_w), width(|end| end.latency_s)];
+    let whole = |of_gpus: f64, of_host: f64| ((1.0 - host_share) * of_gpus).hypot(host_share * of_host);
+    let (energy, power) = (whole(energy, of_host.hypot(time)), whole(power, of_host));
+    let token = |end: f64| wall.energy_per_token_j.map(|joules| joules * end);
+    [-1.0, 1.0].map(|sign: f64| {
+        let [energy, power] = [energy, power].map(|width| (sign * width).exp());
+        let devices = if sign < 0.0 { &ends[0] } else { &ends[1] };
+        Figures {
+            energy_per_request_j: energy * wall.energy_per_request_j,
+            energy_per_token_j: token(energy),
+            power_w: power * wall.power_w,
+            ..*devices
+        }
+    })
 }
