@@ -31,17 +31,17 @@ fn forecast(criterion: &mut Criterion) {
         ("8 requests a second", Load::Rate(8.0)),
     ] {
         criterion.bench_function(&format!("find and forecast {name} of Llama-3.1-70B"), |bench| {
-            bench.iter(|| setting(black_box(load)).forecast(&law).unwrap());
+            bench.iter(|| setting(black_box(load)).forecast(law).unwrap());
         });
         let known = setting(load);
         criterion.bench_function(&format!("forecast {name} of Llama-3.1-70B again"), |bench| {
-            bench.iter(|| black_box(&known).forecast(&law).unwrap());
+            bench.iter(|| black_box(&known).forecast(law).unwrap());
         });
     }
     let known = setting(Load::Concurrency(64.0));
-    let found = known.forecast(&law).unwrap();
+    let found = known.forecast(law).unwrap();
     criterion.bench_function("the tree of 64 at once of Llama-3.1-70B", |bench| {
-        bench.iter(|| known.tree(black_box(&found), &law, false).unwrap());
+        bench.iter(|| known.tree(black_box(&found), law, false).unwrap());
     });
 }
 
@@ -61,7 +61,7 @@ fn sheet(criterion: &mut Criterion) {
     criterion.bench_function("a sheet of a thousand requests", |bench| {
         bench.iter(|| {
             let mut service = Service::new(ServiceOptions::default());
-            rows.iter().map(|row| service.setting(row).unwrap().forecast(&law).unwrap().figures.latency_s).sum::<f64>()
+            rows.iter().map(|row| service.setting(row).unwrap().forecast(law).unwrap().figures.latency_s).sum::<f64>()
         });
     });
 }

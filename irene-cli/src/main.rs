@@ -49,7 +49,7 @@ enum Command {
     Models(models::Args),
     Devices(devices::Args),
     Trace(trace::Args),
-    Predict(predict::Args),
+    Predict(Box<predict::Args>),
     Operations(operations::Args),
     Explain(explain::Args),
     #[cfg(feature = "candle")]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use irene_devices::{Catalogue, HostLaw, KernelLaw, Law, Work, read_measurements};
+use irene_devices::{Catalogue, KernelLaw, Law, Work, read_measurements};
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_predict::{Host, Load, Service, ServiceOptions};
 use irene_requests::RequestRow;
@@ -116,11 +116,12 @@ struct System {
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn servers_of_mlperf_draw_what_the_law_says() {
+    let host_law = Law::shipped().host;
     let mut least: Vec<(String, f64, f64)> = Vec::new();
     for row in read_measurements::<System>(&data("mlperf_power.csv")).unwrap() {
         let name = row.accelerator.trim_start_matches("NVIDIA ").trim_end_matches(" CTS");
         let (Ok(device), Some(watts)) = (Catalogue::find(name), row.min_power_w) else { continue };
-        if HostLaw::default().watts(&device, 1.0).is_none() {
+        if host_law.watts(&device, 1.0).is_none() {
             continue;
         }
         let host = watts - row.n_accelerators * device.idle_w.unwrap_or(0.2 * device.tdp_w);
@@ -131,12 +132,12 @@ fn servers_of_mlperf_draw_what_the_law_says() {
     }
     let device = Catalogue::find("a100-sxm-80gb").unwrap();
     let ratios: Vec<f64> =
-        least.iter().map(|(_, count, host)| HostLaw::default().watts(&device, *count).unwrap() / host).collect();
+        least.iter().map(|(_, count, host)| host_law.watts(&device, *count).unwrap() / host).collect();
     let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
     let bias = logs.iter().sum::<f64>() / logs.len() as f64;
     let spread = (logs.iter().map(|log| log * log).sum::<f64>() / logs.len() as f64).sqrt();
     println!("{} servers: bias {bias:+.2}, spread {spread:.2}\n{least:?}", logs.len());
-    assert!(logs.len() >= 10 && bias.abs() < 0.25 && spread < 1.5 * HostLaw::default().spread, "{bias} {spread}");
+    assert!(logs.len() >= 10 && bias.abs() < 0.25 && spread < 1.5 * host_law.spread, "{bias} {spread}");
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,9 @@ use crate::{Device, DeviceClass};
 
 /// What the machine around its devices draws while they run, beside what their own meters show: processors, memory, fans, and what the power
 /// supply loses.
+///
+/// Servers: the least power at the wall during the runs of 15 systems of MLPerf Inference with 1 to 8 devices, less the devices' idle power,
+/// fitted in logarithms. Desktops: an assumption for one socket with a core that starts kernels; no measurement is behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostLaw {
@@ -15,14 +18,6 @@ pub struct HostLaw {
     pub desktop_w: f64,
     /// The standard deviation of the logarithm of these.
     pub spread: f64,
-}
-
-/// Servers: the least power at the wall during the runs of 15 systems of MLPerf Inference with 1 to 8 devices, less the devices' idle power,
-/// fitted in logarithms. Desktops: an assumption for one socket with a core that starts kernels; no public measurement is behind it.
-impl Default for HostLaw {
-    fn default() -> Self {
-        Self { server_w: 120.0, server_device_w: 66.0, desktop_w: 100.0, spread: 0.5 }
-    }
 }
 
 impl HostLaw {

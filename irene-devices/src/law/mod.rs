@@ -41,7 +41,6 @@ pub struct Law {
     /// Devices that differ from NVIDIA's, by their architecture, or by their maker for all others of it.
     pub makers: BTreeMap<String, MakerLaw>,
     /// The machine around the devices.
-    #[serde(default)]
     pub host: HostLaw,
 }
 
@@ -129,9 +128,9 @@ impl LawOn<'_> {
         if !self.starts_ahead {
             return [kernels, beside];
         }
-        // The host starts kernels while earlier ones run: the longer of both decides.
-        let waits = (busy.started_by_host(&self.engine, &self.maker) - kernels).max(0.0);
-        [kernels, waits + if pass.is_sampled { beside } else { 0.0 }]
+        // The host starts kernels while earlier ones run: the longer of both decides. Gaps between kernels are too short for a device to rest.
+        let running = kernels.max(busy.started_by_host(&self.engine, &self.maker));
+        [running, if pass.is_sampled { beside } else { 0.0 }]
     }
 
     /// The time of kernels without waiting for a host that starts them one by one, s.

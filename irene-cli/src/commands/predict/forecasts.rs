@@ -26,11 +26,11 @@ use crate::{
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
     let format = args.output.format(None);
     let law = Law::shipped();
-    let (answers, lacking) = service::answers(args, rows, &law)?;
+    let (answers, lacking) = service::answers(args, rows, law)?;
     if answers.is_empty() {
         return Err(Exit::with(1));
     }
-    print(args, &answers, format, &law)?;
+    print(args, &answers, format, law)?;
     if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
 }
 

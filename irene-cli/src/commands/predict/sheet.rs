@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         rows.extend(read(path, &defaults, &mut service)?);
     }
     ensure!(!rows.is_empty(), "{}: no rows", args.subjects.join(", "));
-    forecast(&mut rows, &Law::shipped());
+    forecast(&mut rows, Law::shipped());
     let faults: Vec<String> = rows.iter().filter_map(|row| Some(row.fault.as_ref()?.to_string())).collect();
     let (count, rows): (usize, Vec<RequestRow>) = (rows.len(), rows.into_iter().map(SheetRow::written).collect());
     output::write(args.output.output(), |writer| Ok(irene_requests::write(writer, &rows)?))?;
