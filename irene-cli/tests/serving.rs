@@ -119,6 +119,18 @@ fn bad_requests_are_told_the_way_out() {
         &["cannot be split evenly", "--tensor-parallel 3"],
     );
     refused_with(1, &["--device", "h100-sxm", "--sequences", "1", "--power-limit", "5000"], &["power limit of 5000 W"]);
+    refused_with(
+        2,
+        &["--device", "h100-sxm", "--sequences", "1", "--head", "none"],
+        &["--head belongs to single passes"],
+    );
+    let of_gpu = ["--device", "h100-sxm", "--sequences", "1", "--meter", "gpu", "--host-power", "90"];
+    refused_with(2, &of_gpu, &["--host-power belongs to --meter wall"]);
+    refused_with(
+        1,
+        &["--device", "m4", "--weights", "q4_k", "--sequences", "1", "--meter", "wall"],
+        &["no usual machine is known around m4", "--host-power"],
+    );
     refused_with(1, &["--device", "h100-sxm", "--rate", "100000"], &["more than are served: at most"]);
     let large = refused(
         1,
@@ -293,4 +305,34 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let other = folder.write("other.safetensors", "nothing");
     let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
     assert!(error.contains("not a predictor file"), "{error}");
+}
+
+#[test]
+fn the_wall_adds_the_machine_around_the_devices() {
+    let bert =
+        ["predict", "bert-base-uncased", "-b", "8", "-s", "128", "--device", "gtx-1080-ti", "--method", "data-sheet"];
+    let power = |more: &[&str]| json(&[&bert[..], more].concat())["forecast"]["power_w"].as_f64().unwrap();
+    let of_gpu = power(&[]);
+    assert!((power(&["--meter", "wall"]) - of_gpu - 100.0).abs() < 1e-6, "{of_gpu}");
+    assert!((power(&["--host-power", "80"]) - of_gpu - 80.0).abs() < 1e-6, "{of_gpu}");
+    let text = good(&[&bert[..], &["--meter", "wall"]].concat());
+    assert!(text.contains("the machine around the devices draws"), "{text}");
+    let gpt = |more: &[&str]| {
+        let base = [
+            "predict",
+            "gpt2",
+            "-b",
+            "8",
+            "-s",
+            "128",
+            "--device",
+            "v100-pcie",
+            "--engine",
+            "transformers",
+            "--dtype",
+            "f32",
+        ];
+        json(&[&base[..], more].concat())["forecast"]["latency_s"].as_f64().unwrap()
+    };
+    assert!(gpt(&["--head", "none"]) < 0.9 * gpt(&[]) && gpt(&["--head", "lm"]) == gpt(&[]));
 }

@@ -41,6 +41,11 @@ const fn batching(name: &'static str, like: &'static str) -> Engine {
 }
 
 impl Engine {
+    /// Whether its host starts one kernel after another while earlier ones run, as libraries have them: nothing is joined or replayed.
+    pub fn starts_kernels_ahead(&self) -> bool {
+        self.kernels == Kernels::Eager
+    }
+
     /// Every engine.
     pub fn all() -> &'static [Self] {
         &ENGINES

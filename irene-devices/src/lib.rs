@@ -23,8 +23,8 @@ pub use fit::{
     read_vidur_layers, with_constants,
 };
 pub use law::{
-    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, KernelLaw, KernelTime, LaunchLaw, Law, LawOn,
-    LinkLaw, MakerLaw, MemoryLaw, Pass, PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
+    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, LaunchLaw, Law,
+    LawOn, LinkLaw, MakerLaw, MemoryLaw, Pass, PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
     WorkCost,
 };
 pub use named_operation::NamedOperation;

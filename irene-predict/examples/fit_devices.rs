@@ -10,6 +10,7 @@ use irene_devices::Vendor;
 use irene_predict::{
     Key, Law, LeftOut, Measured, Service, ServiceOptions, fit_law, prior_law, try_calibrations, with_spreads,
 };
+use irene_requests::kendall;
 
 /// The files, and how much a row of each counts: those with many rows of few settings count less.
 const FILES: [(&str, f64); 4] =
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prior = prior_law(&all);
     let mut law = fit_law(&all, &prior, None);
     report("in sample", &measured, |_| &law);
+    choice("in sample", &measured, |_| &law);
     if let Some(path) = arguments.get(1) {
         let device: Key = |one| &one.device.name;
         let model: Key = |one| if one.source == FILES[0].0 { &one.model } else { "" };
@@ -34,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (title, left_out) in [("device left out", &devices), ("model left out", &models)] {
             report(title, &measured, |one| left_out.law(one).unwrap_or(&law));
             coverage(&measured, &law, left_out);
+            choice(title, &measured, |one| left_out.law(one).unwrap_or(&law));
         }
         calibrated(&measured, &devices)?;
         std::fs::write(path, serde_json::to_string_pretty(&law)? + "\n")?;
@@ -128,6 +131,30 @@ fn calibrated(measured: &[Measured], laws: &LeftOut) -> Result<(), Box<dyn Error
         }
     }
     Ok(())
+}
+
+/// Fewer configurations say little of an order.
+const LEAST_CONFIGURATIONS: usize = 5;
+
+/// Prints how well the law orders the configurations of a model by their energy a token: over all that was measured of it, and task by task.
+fn choice<'a>(title: &str, measured: &[Measured], law: impl Fn(&Measured) -> &'a Law) {
+    let [mut models, mut tasks] = [BTreeMap::<_, Vec<(f64, f64)>>::new(), BTreeMap::new()];
+    for one in measured.iter().filter(|one| one.source == FILES[0].0) {
+        let (Some(joules), [_, _, Some(residual)]) = (one.joules_a_token(), one.residuals(law(one))) else { continue };
+        let pair = (joules, joules * residual.exp());
+        models.entry((&one.model, None)).or_default().push(pair);
+        tasks.entry((&one.model, one.task.as_ref())).or_insert_with(Vec::new).push(pair);
+    }
+    for (over, groups) in [("models", models), ("models and tasks", tasks)] {
+        let enough = groups.values().filter(|pairs| pairs.len() >= LEAST_CONFIGURATIONS);
+        let mut taus: Vec<f64> = enough.filter_map(|pairs| kendall(pairs)).collect();
+        taus.sort_by(f64::total_cmp);
+        let (mean, median) = (taus.iter().sum::<f64>() / taus.len() as f64, taus[taus.len() / 2]);
+        println!(
+            "{title}: Kendall's tau of energy a token over {} {over}: mean {mean:.3}, median {median:.3}",
+            taus.len()
+        );
+    }
 }
 
 fn summary(residuals: Vec<f64>) -> String {

@@ -14,7 +14,7 @@ mod service;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
-pub use forecast::{FROM_DATA_SHEET, Forecast, Memory, Note, Part, forecast};
+pub use forecast::{FROM_DATA_SHEET, Forecast, Host, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
@@ -79,6 +79,14 @@ pub enum Error {
         available_gib: f64,
         /// What would help.
         ways: String,
+    },
+    /// A device that is no card in a machine.
+    #[error("no usual machine is known around {device}, whose class is {class}: give its power (--host-power WATTS)")]
+    NoHost {
+        /// The device.
+        device: String,
+        /// Its class.
+        class: &'static str,
     },
     /// More requests arrive than can be served.
     #[error(

@@ -19,18 +19,21 @@ pub struct Request {
     pub kernels: Kernels,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
+    /// The head above a pass that generates nothing; None for the usual one: that of a language model above decoders.
+    pub head: Option<TaskHead>,
 }
 
 impl Request {
     /// The run of one pass of one copy of the model.
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;
+        let usual = || Ok::<_, Error>(if spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None });
         let sequences = size.sequences.saturating_mul(self.parallel.data.max(1));
         Ok(Run {
             precision: self.precision,
             kernels: self.kernels,
             parallel: self.parallel,
-            head: if generates || spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None },
+            head: if generates { TaskHead::Lm } else { self.head.map_or_else(usual, Ok)? },
             keeps_cache: generates,
             ..Size { sequences, ..size }.into()
         })

@@ -281,5 +281,6 @@ pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pa
         layers: layers as f64,
         gpus: (request.parallel.tensor * request.parallel.pipeline) as f64,
         is_served: !matches!(request.load, Load::Sequences(_)),
+        is_sampled: request.generated > 0,
     })
 }

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
-use irene_models::ModelSpec;
+use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
 use irene_tree::{Format, Parallel, Precision, Tree};
 
-use crate::{Calibration, Error, Forecast, Note, Request, Schedule, forecast::forecast_by};
+use crate::{Calibration, Error, Forecast, Host, Note, Request, Schedule, forecast::forecast_by};
 
 /// What a row of a sheet does not say.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,10 @@ pub struct ServiceOptions {
     pub precision: Option<Precision>,
     /// The format of the cache.
     pub cache: Option<Format>,
+    /// The head above a pass that generates nothing, in place of the usual one.
+    pub head: Option<TaskHead>,
+    /// The machine around the devices, where energy is that of a meter at the wall.
+    pub host: Option<Host>,
 }
 
 /// Turns rows of request sheets into settings. Each model and device is looked up once.
@@ -45,6 +49,8 @@ pub struct Setting {
     pub request: Request,
     /// What was measured on a device.
     pub calibration: Option<Arc<Calibration>>,
+    /// The machine around the devices, where energy is that of a meter at the wall.
+    pub host: Option<Host>,
 }
 
 /// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
@@ -114,8 +120,10 @@ impl Service {
             precision,
             kernels: row.kernels.unwrap_or(engine.kernels),
             parallel: with_shared_attention(row.parallel),
+            head: self.options.head,
         };
-        Ok(Setting { spec, device, engine, request, calibration: self.options.calibration.clone() })
+        let (host, calibration) = (self.options.host, self.options.calibration.clone());
+        Ok(Setting { spec, device, engine, request, host, calibration })
     }
 
     fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
@@ -173,12 +181,15 @@ impl Setting {
     /// # Errors
     /// As [`forecast`](crate::forecast).
     pub fn forecast(&self) -> Result<Forecast, Error> {
-        let Self { spec, device, engine, request, calibration } = self;
+        let Self { spec, device, engine, request, .. } = self;
         let mut forecast = forecast_by(spec, device, engine, request, &|schedule| self.law(schedule))?;
-        if let Some(calibration) = calibration {
+        if let Some(calibration) = &self.calibration {
             forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
         }
-        Ok(forecast)
+        let Some(host) = self.host else { return Ok(forecast) };
+        let law = &Law::shipped().host;
+        let watts = host.watts(law, device, request.parallel.gpus() as f64)?;
+        Ok(forecast.at_the_wall(watts, law.spread))
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {

@@ -94,7 +94,7 @@ pub(crate) struct RunArgs {
     /// How operations become kernels [default: eager]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
-    /// The head on top of the trunk [default: none]
+    /// The head on top of the trunk [default: none; on a data sheet lm for decoders]
     #[arg(long, value_enum)]
     head: Option<HeadName>,
 }
@@ -159,11 +159,7 @@ impl RunArgs {
     /// The run of a model at a size, in the formats that its config says unless the flag says others.
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
         let kernels = self.kernels().unwrap_or_default();
-        let head = self.head.map_or(TaskHead::default(), |name| match name {
-            HeadName::None => TaskHead::None,
-            HeadName::Lm => TaskHead::Lm,
-            HeadName::Classification => TaskHead::Classification,
-        });
+        let head = self.head().unwrap_or_default();
         let precision = self.dtype.map_or_else(|| spec.config().precision(), Ok)?;
         Ok(Run {
             precision,
@@ -193,9 +189,18 @@ impl RunArgs {
         self.generate
     }
 
-    /// The flags of single passes that are given.
-    pub(crate) fn flags_of_passes(&self) -> [(&'static str, bool); 2] {
-        [("--past", self.past.is_some()), ("--head", self.head.is_some())]
+    /// The head, if it is given.
+    pub(crate) fn head(&self) -> Option<TaskHead> {
+        self.head.map(|name| match name {
+            HeadName::None => TaskHead::None,
+            HeadName::Lm => TaskHead::Lm,
+            HeadName::Classification => TaskHead::Classification,
+        })
+    }
+
+    /// Whether tokens are said to be in the cache already.
+    pub(crate) fn has_past(&self) -> bool {
+        self.past.is_some()
     }
 
     /// The flags that are given.

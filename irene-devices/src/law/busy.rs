@@ -18,12 +18,15 @@ pub struct BusyTimes {
     pub launches: f64,
     /// Those.
     pub elementwise_launches: f64,
+    /// All of them one after another, each with its own start, as a library alone runs them.
+    pub alone: f64,
 }
 
 impl BusyTimes {
     /// Adds a kernel that runs so often, from its time alone.
     pub fn add(&mut self, work: &Work, times: f64, alone: &KernelTime, law: &PassLaw, device: &Device) {
         let busy = times * law.busy(work, alone, device);
+        self.alone += times * alone.seconds;
         let sum = match work.kind {
             WorkKind::None => return,
             WorkKind::Norm | WorkKind::Move | WorkKind::Elementwise => {
@@ -42,13 +45,18 @@ impl BusyTimes {
         self.launches += times * (work.kernels + law.further_kernels(work));
     }
 
-    /// The time of all, s.
-    pub fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
+    /// The time of all on an engine that joins kernels or replays them, s.
+    pub(super) fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         let busy = self.products
             + (engine.attention * self.queries).max(self.cache_reads)
             + engine.exchange * self.exchanges
             + engine.elementwise * self.elementwise;
         let launches = self.launches + engine.elementwise * self.elementwise_launches;
         maker.kernels.max(1.0) * engine.kernels * busy + maker.launches * engine.launch_s * launches
+    }
+
+    /// The time that a host takes to start them one by one, s.
+    pub(super) fn started_by_host(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
+        maker.launches * engine.launch_s * (self.launches + self.elementwise_launches)
     }
 }

@@ -6,7 +6,7 @@ use super::Pass;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineLaw {
-    /// Each pass: choosing sequences, preparing inputs, sampling; s.
+    /// Each pass: choosing sequences, preparing inputs, sampling; s. Where the host starts kernels, a pass that samples nothing has none of it.
     pub pass_s: f64,
     /// Each pass on several GPUs, beyond that: telling the others; s.
     pub several_gpus_s: f64,
@@ -15,7 +15,7 @@ pub struct EngineLaw {
     /// The time of its kernels over the law's: 1 but where it was measured on one's own machine.
     #[serde(default = "as_the_law_has_it")]
     pub kernels: f64,
-    /// Starting a kernel, and the gap before it; s.
+    /// Starting a kernel, and the gap before it; where the host starts kernels ahead, what the host takes for each; s.
     pub launch_s: f64,
     /// The share of norms, element-wise kernels and moves that no other kernel does on its way.
     pub elementwise: f64,

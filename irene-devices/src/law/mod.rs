@@ -2,6 +2,7 @@
 
 mod busy;
 mod engine;
+mod host;
 mod makers;
 mod pass;
 mod power;
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use busy::BusyTimes;
 pub use engine::{EngineLaw, EngineModes, FigureSpread};
+pub use host::HostLaw;
 pub use makers::MakerLaw;
 pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
@@ -20,11 +22,12 @@ pub use time::{
     AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
 };
 
-use crate::{Device, Engine, Work};
+use crate::{Device, Engine, Vendor, Work};
 
 /// Every constant of the law of passes, as fitted on public measurements of whole requests; kernels have their own ([`KernelLaw`]).
 ///
-/// Time of a pass = kernels, each started and then as long as its arithmetic and traffic take, and the engine's own. Energy = what the device
+/// Time of a pass = kernels, each started and then as long as its arithmetic and traffic take, and the engine's own; under an engine that
+/// starts kernels from the host one by one, the longer of what the host takes to start them and of the kernels. Energy = what the device
 /// draws whatever it does, and what arithmetic and traffic take, kept below the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +40,8 @@ pub struct Law {
     pub engines: BTreeMap<String, EngineModes>,
     /// Devices that differ from NVIDIA's, by their architecture, or by their maker for all others of it.
     pub makers: BTreeMap<String, MakerLaw>,
+    /// The machine around the devices.
+    pub host: HostLaw,
 }
 
 /// The part of the law that holds for one engine on one device.
@@ -46,6 +51,7 @@ pub struct LawOn<'a> {
     device: &'a Device,
     engine: EngineLaw,
     maker: MakerLaw,
+    starts_ahead: bool,
 }
 
 impl Law {
@@ -73,11 +79,16 @@ impl Law {
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
         let any = || self.engines.values().find_map(|modes| modes.of(is_served));
+        let starts_ahead = engine.starts_kernels_ahead();
         let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
-        let maker = of(&device.architecture).or_else(|| of(device.vendor.name()));
+        let measured = of(&device.architecture);
+        let maker = measured.or_else(|| of(device.vendor.name()));
         let maker = maker.unwrap_or_else(|| MakerLaw::unmeasured(device.vendor));
-        LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker }
+        // The kernels' law knows AMD's libraries.
+        let is_known = starts_ahead && device.vendor == Vendor::Amd && measured.is_none();
+        let maker = MakerLaw { kernels: if is_known { 1.0 } else { maker.kernels }, ..maker };
+        LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker, starts_ahead }
     }
 
     /// The time and energy of a pass on one GPU.
@@ -91,7 +102,7 @@ impl LawOn<'_> {
     pub fn work(&self, work: &Work) -> WorkCost {
         let mut busy = BusyTimes::default();
         busy.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
-        let seconds = busy.seconds(&self.engine, &self.maker);
+        let seconds = self.on_device(&busy);
         WorkCost { seconds, joules: self.law.power.dynamic_joules(work, self.device) }
     }
 
@@ -121,8 +132,23 @@ impl LawOn<'_> {
         self.law.power.whole(kernels, joules, beside, self.device)
     }
 
-    /// The times of a pass's kernels and of what the engine does beside them, s.
+    /// The times of a pass's kernels and of what the device waits for beside them, s.
     pub fn times(&self, busy: &BusyTimes, pass: &Pass) -> [f64; 2] {
-        [busy.seconds(&self.engine, &self.maker), self.maker.launches * self.engine.seconds(pass)]
+        let (kernels, beside) = (self.on_device(busy), self.maker.launches * self.engine.seconds(pass));
+        if !self.starts_ahead {
+            return [kernels, beside];
+        }
+        // The host starts kernels while earlier ones run: the longer of both decides. Gaps between kernels are too short for a device to rest.
+        let running = kernels.max(busy.started_by_host(&self.engine, &self.maker));
+        [running, if pass.is_sampled { beside } else { 0.0 }]
+    }
+
+    /// The time of kernels without waiting for a host that starts them one by one, s.
+    fn on_device(&self, busy: &BusyTimes) -> f64 {
+        if self.starts_ahead {
+            self.maker.kernels * self.engine.kernels * busy.alone
+        } else {
+            busy.seconds(&self.engine, &self.maker)
+        }
     }
 }

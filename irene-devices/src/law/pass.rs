@@ -17,6 +17,8 @@ pub struct Pass {
     pub gpus: f64,
     /// Whether the requests come over a network, one by one.
     pub is_served: bool,
+    /// Whether tokens are sampled after it.
+    pub is_sampled: bool,
 }
 
 impl Pass {

@@ -80,6 +80,8 @@ pub struct Measured {
     pub source: String,
     /// The model.
     pub model: String,
+    /// What was asked of it, where its row says that.
+    pub task: Option<String>,
     /// The device.
     pub device: Device,
     /// The engine.
@@ -131,6 +133,7 @@ impl Measured {
         Ok(Self {
             source: source.to_owned(),
             model: setting.spec.name().to_owned(),
+            task: row.further("task").map(str::to_owned),
             device: Device::clone(&setting.device),
             engine: setting.engine,
             seconds,
@@ -150,6 +153,13 @@ impl Measured {
     /// How far off a law is for it, by what it says itself.
     pub fn spread(&self, law: &Law) -> FigureSpread {
         law.on(&self.device, self.engine, self.is_served()).spread()
+    }
+
+    /// The measured energy of a generated token, J.
+    pub fn joules_a_token(&self) -> Option<f64> {
+        let schedule = &self.serving.schedule;
+        let joules = self.joules.or_else(|| Some(self.watts? * self.seconds?))?;
+        Some(joules / (schedule.requests * schedule.generated)).filter(|joules| joules.is_finite())
     }
 
     /// Whether its requests came over a network.

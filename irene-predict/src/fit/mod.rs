@@ -169,7 +169,7 @@ fn fit_power(measured: &[&Measured], law: &Law) -> Law {
 /// Fits the constants whose names are chosen.
 fn fit(prior: &Law, start: &Law, is_chosen: impl Fn(&str) -> bool, residuals: impl Fn(&Law) -> Vec<f64>) -> Law {
     let (known, started) = (constants_of(prior), constants_of(start));
-    let names: Vec<&String> = known.keys().filter(|name| is_chosen(name)).collect();
+    let names: Vec<&String> = known.keys().filter(|name| is_chosen(name) && !name.starts_with("host.")).collect();
     let priors: Vec<Prior> = names.iter().map(|name| Prior { value: known[*name], spread: spread(name) }).collect();
     let start: Vec<f64> = names.iter().map(|name| started.get(*name).copied().unwrap_or(known[*name])).collect();
     let with =

@@ -1,6 +1,7 @@
 //! What serving requests takes on a device, from its data sheet.
 
 mod arrivals;
+mod host;
 mod memory;
 mod note;
 mod tree;
@@ -15,7 +16,7 @@ use self::{
     arrivals::Settled,
     memory::{GIB, Needs},
 };
-pub use self::{memory::Memory, note::Note};
+pub use self::{host::Host, memory::Memory, note::Note};
 use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
 
 /// What serving requests takes, and what that rests on.
@@ -146,10 +147,11 @@ pub(crate) fn forecast_by<'a>(
     })
 }
 
+/// The bound of 90% of a normal distribution, in standard deviations.
+const NORMAL_90: f64 = 1.645;
+
 /// The ends of the interval that each figure lies in with a probability of 90%.
 fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64) -> [Figures; 2] {
-    /// The bound of 90% of a normal distribution, in standard deviations.
-    const NORMAL_90: f64 = 1.645;
     [-NORMAL_90, NORMAL_90].map(|bound| {
         let [time, power, energy] = [spread.time, spread.power, spread.energy].map(|spread| (bound * spread).exp());
         Figures {

@@ -32,6 +32,11 @@ pub enum Note {
         /// The assumed power of one device, W.
         watts: f64,
     },
+    /// The energy is that of a meter at the wall.
+    Host {
+        /// The power of the machine around the devices, W.
+        watts: f64,
+    },
 }
 
 impl Note {
@@ -43,6 +48,7 @@ impl Note {
             Self::Waves { .. } => "waves",
             Self::TightMemory { .. } => "tight_memory",
             Self::IdlePower { .. } => "idle_assumed",
+            Self::Host { .. } => "at_the_wall",
         }
     }
 }
@@ -61,6 +67,9 @@ impl fmt::Display for Note {
                 let bytes = irene_tree::render::bytes;
                 let (needed, usable) = (bytes(*needed), bytes(*usable));
                 write!(f, "one sequence needs {needed}, more than the {usable} that the engine takes by default")
+            }
+            Self::Host { watts } => {
+                write!(f, "energy and power are those at the wall: the machine around the devices draws {watts:.0} W")
             }
             Self::IdlePower { watts } => {
                 write!(

@@ -7,7 +7,10 @@ mod table;
 use irene_numerics::mean;
 
 use self::pairs::Pairs;
-pub use self::{rank::Rank, table::Table};
+pub use self::{
+    rank::{Rank, kendall},
+    table::Table,
+};
 use crate::{Error, Figure, Result};
 
 /// How far predictions are from measurements.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use irene_devices::{Catalogue, Device};
-use irene_predict::{Forecast, Load, Service, ServiceOptions, Setting};
+use irene_predict::{Forecast, Host, Load, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::RequestRow;
 use irene_tree::Format;
@@ -38,9 +39,24 @@ pub(crate) struct ServiceArgs {
     /// A limit on the power of each GPU
     #[arg(long, value_name = "WATTS", value_parser = positive)]
     power_limit: Option<f64>,
+    /// Whose energy: that of the devices, as their own meters have it, or that at the wall, with the machine around them [default: gpu]
+    #[arg(long, value_enum, value_name = "METER")]
+    meter: Option<Meter>,
+    /// The power of the machine around the devices, for energy at the wall [default: that of a usual server or desktop]
+    #[arg(long, value_name = "WATTS", value_parser = not_negative, allow_negative_numbers = true)]
+    host_power: Option<f64>,
     /// A data sheet of your own, in place of --device (`irene devices` shows what one holds)
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["device", "predictor"])]
     device_spec: Option<PathBuf>,
+}
+
+/// Whose energy a forecast is of.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Meter {
+    /// The devices'
+    Gpu,
+    /// The whole machine's
+    Wall,
 }
 
 pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
@@ -49,7 +65,7 @@ pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
 
 impl ServiceArgs {
     /// The flags that are given.
-    pub(super) fn flags(&self) -> [(&'static str, bool); 7] {
+    pub(super) fn flags(&self) -> [(&'static str, bool); 9] {
         [
             ("--engine", self.engine.is_some()),
             ("--concurrency", !self.concurrency.is_empty()),
@@ -58,6 +74,8 @@ impl ServiceArgs {
             ("--cache", self.cache.is_some()),
             ("--power-limit", self.power_limit.is_some()),
             ("--device-spec", self.device_spec.is_some()),
+            ("--meter", self.meter.is_some()),
+            ("--host-power", self.host_power.is_some()),
         ]
     }
 
@@ -69,7 +87,16 @@ impl ServiceArgs {
             power_limit_w: self.power_limit,
             precision: args.run.dtype(),
             cache: self.cache,
+            head: args.run.head(),
+            host: self.host()?,
         })
+    }
+
+    /// The machine around the devices, where energy is that at the wall.
+    fn host(&self) -> Result<Option<Host>> {
+        refuse(self.meter == Some(Meter::Gpu), "--meter wall", &[("--host-power", self.host_power.is_some())])?;
+        let usual = (self.meter == Some(Meter::Wall)).then_some(Host::Usual);
+        Ok(self.host_power.map(Host::Watts).or(usual))
     }
 
     /// How many run at once, one after the other.
@@ -178,8 +205,14 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
 
 /// Refuses flags of measured profiles.
 fn refuse_of_profiles(args: &Args) -> Result<()> {
-    let of_passes = args.run.flags_of_passes();
-    refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &of_passes)?;
+    let past = [("--past", args.run.has_past())];
+    refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &past)?;
+    let head = [("--head", args.run.head().is_some())];
+    refuse(
+        args.run.generate().is_some(),
+        "single passes; what is generated comes from the language model's head",
+        &head,
+    )?;
     refuse(true, "a measured profile", &[("--text", args.has_text())])
 }
 
