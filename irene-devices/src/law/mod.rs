@@ -146,7 +146,7 @@ impl LawOn<'_> {
     /// The time of kernels without waiting for a host that starts them one by one, s.
     fn on_device(&self, busy: &BusyTimes) -> f64 {
         if self.starts_ahead {
-            self.maker.kernels * self.engine.kernels * busy.alone
+            self.maker.kernels.max(1.0) * self.engine.kernels * busy.alone
         } else {
             busy.seconds(&self.engine, &self.maker)
         }
