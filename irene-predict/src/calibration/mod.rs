@@ -26,7 +26,7 @@ use crate::{Error, FROM_DATA_SHEET, Measured, Schedule, fit::Serving};
 /// use irene_requests::RequestReader;
 ///
 /// let sheet = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
-/// Llama-3.1-8B,l4,vllm-0.11,8,500,200,1.9,0.075";
+/// Llama-3.1-8B,l4,vllm-0.11,8,500,200,0.62,0.07";
 /// let mut service = Service::new(ServiceOptions::default());
 /// let rows = RequestReader::new("mine.csv", sheet.as_bytes())?.collect::<Result<Vec<_>, _>>()?;
 /// let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("mine.csv", row, &mut service).unwrap()).collect();
