@@ -311,7 +311,7 @@ llama2-70b,a100-80gb,512,2,101,1.0,0.5,1000,50,6000,4
 llama2-70b,h100-80gb,512,1,201,0.0,0.0,100,50,6000,2
 ";
     let rows = of(splitwise).rows;
-    assert_eq!(names(&rows[0]), ["meta-llama/Llama-2-70b-hf", "a100-sxm-80gb", ""]);
+    assert_eq!(names(&rows[0]), ["meta-llama/Llama-2-70b-hf", "a100-sxm-80gb", "vllm-0.2"]);
     assert_eq!(
         (rows[0].figures.power_w, rows[0].figures.latency_s, rows[0].figures.energy_per_request_j),
         (Some(800.0), Some(6.0), Some(2400.0))
