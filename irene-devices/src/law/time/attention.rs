@@ -6,7 +6,7 @@ use crate::Work;
 
 /// Attention in one kernel that keeps its scores on the chip.
 ///
-/// A block has [`QUERIES`] queries of a head. Where there are fewer blocks than multiprocessors, the keys of a head are shared out
+/// A block has 128 queries of a head. Where there are fewer blocks than multiprocessors, the keys of a head are shared out
 /// among several, which keeps the memory busy when single tokens are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
