@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 
+use irene_numerics::NORMAL_90;
 use irene_tree::Format;
 
 use crate::{Catalogue, Device, Engine, Error, KernelLaw, Law, NamedOperation, Result, Work};
@@ -79,9 +80,6 @@ const ADDED: [&str; 9] = [
 
 /// Where figures come from that nothing was measured for.
 const PROVENANCE: &str = "estimated from its data sheet";
-
-/// 90% of a normal distribution lie within so many standard deviations.
-const NORMAL_90: f64 = 1.644_853_626_951_472_7;
 
 impl OperationSheet {
     /// Reads a table and predicts its rows. A row with a fault has it in place of a time.

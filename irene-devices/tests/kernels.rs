@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use irene_devices::{
     Catalogue, Device, KernelFit, KernelMeasurement, read_neusight_ops, read_vidur_collectives, read_vidur_layers,
 };
+use irene_numerics::NORMAL_90;
 
 fn data(file: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("IRENE_DATA").expect("IRENE_DATA names the folder of data")).join("llm").join(file)
@@ -39,7 +40,7 @@ fn left_out(all: &[KernelMeasurement]) -> Vec<LeftOut> {
         let of_one = move |measured: KernelMeasurement| {
             let ratio = measured.predicted(&law) / measured.seconds;
             let spread = law.spread(&measured.device, &measured.works[0].0);
-            LeftOut { ratio, is_inside: ratio.ln().abs() <= 1.645 * spread, group: measured.group }
+            LeftOut { ratio, is_inside: ratio.ln().abs() <= NORMAL_90 * spread, group: measured.group }
         };
         left_out.into_iter().map(of_one).collect::<Vec<_>>()
     };

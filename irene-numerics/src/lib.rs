@@ -36,7 +36,7 @@ pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use nonnegative::{nonnegative_least_squares, nonnegative_minimum};
-pub use normal::standard_normal;
+pub use normal::{NORMAL_90, standard_normal};
 pub use polynomial::PolynomialFeatures;
 pub use quantile::{conformal_quantile, median, quantile};
 pub use standardise::{StandardScaler, mean, moments};

@@ -17,6 +17,9 @@ pub fn standard_normal(x: f64) -> (f64, f64) {
     (density, (0.5 + density * sum).clamp(0.0, 1.0))
 }
 
+/// Standard deviations from the mean within which 90% of a normal distribution lie.
+pub const NORMAL_90: f64 = 1.644_853_626_951_472_7;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, error::Error, path::Path};
 
 use irene_devices::Vendor;
+use irene_numerics::NORMAL_90;
 use irene_predict::{
     Key, Law, LeftOut, Measured, Service, ServiceOptions, fit_law, prior_law, try_calibrations, with_spreads,
 };
@@ -95,7 +96,7 @@ fn coverage(measured: &[Measured], whole: &Law, left_out: &LeftOut) {
         for name in ["all", one.engine.name] {
             let to = engines.entry(name.to_owned()).or_default();
             for (to, (residual, spread)) in to.iter_mut().zip([(time, spread.time), (energy, spread.energy)]) {
-                to.extend(residual.map(|residual| residual.abs() <= 1.645 * spread));
+                to.extend(residual.map(|residual| residual.abs() <= NORMAL_90 * spread));
             }
         }
     }
@@ -118,7 +119,7 @@ fn calibrated(measured: &[Measured], laws: &LeftOut) -> Result<(), Box<dyn Error
             for name in ["all".to_owned(), format!("{} {}", one.device.name, one.engine.name)] {
                 let (to, inside) = groups.entry(name).or_default();
                 to.iter_mut().zip(error.residuals).for_each(|(to, residual)| to.extend(residual));
-                inside.extend(error.residuals[2].map(|residual| residual.abs() <= 1.645 * error.spread.energy));
+                inside.extend(error.residuals[2].map(|residual| residual.abs() <= NORMAL_90 * error.spread.energy));
             }
         }
         println!(

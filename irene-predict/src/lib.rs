@@ -1,7 +1,8 @@
 //! Predicts a model's energy in one call: follows the model's own code by shape, counts every operation, predicts every node.
 //!
-//! The crate is one function, [`predict`]. It re-exports what a caller needs of irene-models (the model, the run) and irene-regress
-//! (the device's profile).
+//! [`predict`] takes a profile that was measured on the device. [`forecast()`] takes a device's data sheet and answers for requests; a [`Service`] does
+//! so for rows of request sheets, and a [`Calibration`] moves the answer by requests that were measured. The crate re-exports the types that its
+//! callers need of irene-models, irene-regress and irene-devices.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod calibration;

@@ -213,7 +213,7 @@ impl Schedule {
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
         // A prompt that comes in a steady state waits for those before it, and for half a step.
         let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
-        let ttft_s = prompts.seconds / prompts.passes.max(1.0) + wait;
+        let ttft_s = prompts.seconds / prompts.passes + wait;
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };
         let mean_gap_s = seconds / self.gaps.max(1.0);
@@ -272,13 +272,9 @@ fn passes(spec: &ModelSpec, request: &Request, sizes: &[(Size, f64)]) -> Result<
 pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pass, Error> {
     let run = request.run(spec, size)?;
     let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
-    let layers = spec
-        .cache(request.kernels)?
-        .map_or_else(|| spec.config().size_or("num_hidden_layers", 1), |cache| Ok(cache.0.len()))?;
     Ok(Pass {
         works,
         sequences: size.sequences as f64,
-        layers: layers as f64,
         gpus: (request.parallel.tensor * request.parallel.pipeline) as f64,
         is_served: !matches!(request.load, Load::Sequences(_)),
         is_sampled: request.generated > 0,

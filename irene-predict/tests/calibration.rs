@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::Catalogue;
+use irene_numerics::NORMAL_90;
 use irene_predict::{
     Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, prior_law,
     try_calibrations,
@@ -198,7 +199,8 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
             errors.iter().map(|(_, error)| (error.residuals[2].unwrap(), error.spread.energy)).collect();
         let mut found: Vec<f64> = logs.iter().map(|(log, _)| 100.0 * log.exp_m1().abs()).collect();
         found.sort_by(f64::total_cmp);
-        let inside = logs.iter().filter(|(log, spread)| log.abs() < 1.645 * spread).count() as f64 / logs.len() as f64;
+        let inside =
+            logs.iter().filter(|(log, spread)| log.abs() < NORMAL_90 * spread).count() as f64 / logs.len() as f64;
         let figures = [found[found.len() / 2], found.iter().sum::<f64>() / found.len() as f64, 100.0 * inside];
         println!("{requests} requests: {figures:.1?}");
         assert!(figures[0] < median && figures[1] < mean, "{requests}: {figures:?}");

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use irene_numerics::{ConstantsFit, LevenbergMarquardt, Prior, quantile};
+use irene_numerics::{ConstantsFit, LevenbergMarquardt, NORMAL_90, Prior, quantile};
 
 use super::{constants_of, with_constants};
 use crate::{Device, KernelLaw, Work};
@@ -149,9 +149,6 @@ impl KernelFit {
         groups.into_values().flat_map(spaced).collect()
     }
 }
-
-/// The number of standard deviations on either side that 90% of a normal distribution lie within.
-const NORMAL_90: f64 = 1.644_853_626_951_472_7;
 
 fn devices(sample: &[&KernelMeasurement]) -> Vec<String> {
     let names: std::collections::BTreeSet<&str> = sample.iter().map(|measured| measured.device.name.as_str()).collect();

@@ -78,9 +78,8 @@ impl Law {
     /// The law on a device under an engine; one that was not measured counts as the one that is most like it.
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
-        let any = || self.engines.values().find_map(|modes| modes.of(is_served));
         let starts_ahead = engine.starts_kernels_ahead();
-        let engine = of(engine.name).or_else(|| of(engine.like)).or_else(any).copied().unwrap_or_default();
+        let engine = of(engine.name).or_else(|| of(engine.like)).copied().unwrap_or_default();
         let of = |name: &str| self.makers.get(name).copied();
         let measured = of(&device.architecture);
         let maker = measured.or_else(|| of(device.vendor.name()));

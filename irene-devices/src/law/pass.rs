@@ -11,8 +11,6 @@ pub struct Pass {
     pub works: Vec<(Work, f64)>,
     /// Sequences in it.
     pub sequences: f64,
-    /// Layers of the model.
-    pub layers: f64,
     /// GPUs of a copy of the model.
     pub gpus: f64,
     /// Whether the requests come over a network, one by one.
@@ -111,8 +109,6 @@ pub struct PassCost {
     pub joules: f64,
     /// The part of the energy that the kernels' arithmetic and traffic take, J.
     pub dynamic_joules: f64,
-    /// The part of the time that no kernel runs, s.
-    pub idle_seconds: f64,
     /// The energy over what it would be if the device had no power limit: at most 1.
     pub kept: f64,
 }

@@ -63,6 +63,6 @@ impl PowerLaw {
         let kept = (1.0 + over.powf(self.limit_sharpness)).powf(-self.limit_sharpness.recip());
         // A device whose idle power was measured draws no less.
         let joules = (kept * unlimited).max(device.idle_w.unwrap_or(0.0) * seconds);
-        PassCost { seconds, joules, dynamic_joules: kept * dynamic_joules, idle_seconds, kept }
+        PassCost { seconds, joules, dynamic_joules: kept * dynamic_joules, kept }
     }
 }

@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use irene_devices::{FigureSpread, Law, Vendor};
-use irene_numerics::quantile;
+use irene_numerics::{NORMAL_90, quantile};
 
 use super::{Measured, fit_law};
-
-/// The bound of 90% of a normal distribution, in standard deviations.
-const NORMAL_90: f64 = 1.645;
 
 /// Fewer residuals say nothing of a spread.
 const LEAST: usize = 20;

@@ -1,6 +1,7 @@
 //! Figures at the wall: the machine around the devices joins them.
 
 use irene_devices::{Device, HostLaw};
+use irene_numerics::NORMAL_90;
 
 use super::{Forecast, Note};
 use crate::{Error, Figures};
@@ -45,7 +46,7 @@ impl Forecast {
         self.figures = with_host(&of_gpus, watts);
         if let Some(ends) = &mut self.interval {
             let host_share = watts / self.figures.power_w;
-            *ends = at_the_wall(ends, &self.figures, host_share, super::NORMAL_90 * spread);
+            *ends = at_the_wall(ends, &self.figures, host_share, NORMAL_90 * spread);
         }
         self.notes.push(Note::Host { watts });
         self

@@ -1,4 +1,4 @@
-use irene_devices::{Device, DeviceClass, Engine, Pass};
+use irene_devices::{Device, DeviceClass, Engine, Pass, WorkKind};
 use irene_models::{ModelSpec, Run};
 use irene_tree::Size;
 
@@ -136,13 +136,12 @@ fn used_share(device: &Device, engine: &Engine) -> f64 {
     }
 }
 
-/// Bytes of the largest operation's tensors beside weights and cache. Of several layers' operations: the head scores a few tokens alone.
+/// Bytes of the largest operation's tensors beside weights and cache. In a model of several layers only their operations count: the head scores a
+/// few tokens alone.
 fn largest_operation(pass: &Pass) -> f64 {
-    let of_layers = |least: f64| {
-        let works = pass.works.iter().filter(move |(_, times)| *times >= least);
-        works.map(|(work, _)| work.other_bytes).fold(0.0, f64::max)
-    };
-    if pass.layers > 1.0 { of_layers(2.0) } else { of_layers(1.0) }
+    let has_layers = pass.works.iter().any(|(work, times)| work.kind == WorkKind::Product && *times > 1.0);
+    let works = pass.works.iter().filter(|(_, times)| !has_layers || *times > 1.0);
+    works.map(|(work, _)| work.other_bytes).fold(0.0, f64::max)
 }
 
 /// Bytes of the keys and values of a sequence on one GPU: at its end, or of its mean length where the engine takes room as sequences grow.

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
 use irene_models::ModelSpec;
+use irene_numerics::NORMAL_90;
 use irene_tree::{Format, Parallel, Precision};
 
 use self::{
@@ -146,9 +147,6 @@ pub(crate) fn forecast_by<'a>(
         schedule,
     })
 }
-
-/// The bound of 90% of a normal distribution, in standard deviations.
-const NORMAL_90: f64 = 1.645;
 
 /// The ends of the interval that each figure lies in with a probability of 90%.
 fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64) -> [Figures; 2] {

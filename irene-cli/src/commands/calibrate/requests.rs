@@ -127,7 +127,7 @@ fn is_named(device: &Device, name: &str) -> bool {
 /// Units go wrong easily.
 fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
     const FAR: f64 = 5.0;
-    /// What meters and the edges of a run make of a limit that is kept.
+    /// Meters and the edges of a run exceed a limit that is kept by up to this factor.
     const ABOVE: f64 = 1.1;
     let limit = one.device.limit_w() * row.parallel.gpus() as f64;
     if let Some(watts) = one.watts.filter(|watts| *watts > ABOVE * limit) {
@@ -150,7 +150,7 @@ fn tell_if_far_off(origin: &str, row: &RequestRow, one: &Measured) {
     }
 }
 
-/// What the file rests on, and what that changed.
+/// Tells the user how many requests the file rests on, and how far off they were.
 fn tell(args: &Args, calibration: &Calibration, measured: &[Measured], others: usize) {
     let mut engines = BTreeMap::<&str, usize>::new();
     measured.iter().for_each(|one| *engines.entry(one.engine.name).or_default() += 1);

@@ -92,7 +92,7 @@ fn read(path: &Path) -> Result<Imported> {
     Ok(irene_requests::import_bytes(&name, &bytes, path)?)
 }
 
-/// What the flags say of all rows.
+/// The flags that hold for all rows.
 struct Given<'a> {
     args: &'a SheetArgs,
     device: Option<String>,

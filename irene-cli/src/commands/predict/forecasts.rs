@@ -118,7 +118,7 @@ fn devices(setting: &Setting) -> String {
     format!("{count}{}{limit}", device.name)
 }
 
-/// What is asked for, in words.
+/// The request in words.
 fn asked(answer: &Answer) -> String {
     let request = &answer.setting.request;
     let load = match request.load {
@@ -180,7 +180,7 @@ fn mean(requests: f64) -> String {
     if requests.fract() == 0.0 { format!("{requests}") } else { format!("{requests:.1}") }
 }
 
-/// What the energies of the tree are of.
+/// The requests whose energy the tree adds up.
 fn of_tree(answer: &Answer) -> String {
     let requests = mean(answer.forecast.requests());
     match answer.setting.request.load {

@@ -138,7 +138,7 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
     Ok(Some(names))
 }
 
-/// What is asked for, a row each: every model on every device with every load and prompt, in this order.
+/// A row for each request: every model on every device with every load and prompt, in this order.
 pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
     refuse_of_profiles(args)?;
     let (loads, prompts) = (args.service.loads(args.sizes.batch_sizes()), args.sizes.seq_lens());
@@ -171,7 +171,7 @@ pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
     Ok(rows)
 }
 
-/// What the flags say of every row.
+/// The flags that hold for every row.
 pub(super) fn defaults(args: &Args) -> RequestRow {
     RequestRow {
         engine: args.service.engine.clone(),
@@ -183,7 +183,7 @@ pub(super) fn defaults(args: &Args) -> RequestRow {
     }
 }
 
-/// What the flags say of rows that do not.
+/// The flags that fill the cells which a sheet leaves empty.
 pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
     let only = |flag: &str, count: usize| match count {
         0 | 1 => Ok(()),
