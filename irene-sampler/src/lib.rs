@@ -28,7 +28,7 @@ pub use memory::{available_memory, peak_memory};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use resource::{Package, Resource};
 pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions, Silent};
-pub use sensors::{Sensor, Sensors};
+pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
 
