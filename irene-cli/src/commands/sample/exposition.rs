@@ -66,7 +66,12 @@ impl<'a> Exposition<'a> {
             "A process tree's part of the meter's energy since the start, by the method that finds it.",
             self.process(),
         )?;
-        gauge(encoder, "irene_power_watts", "Power: the newest reading, or a counter's mean of about a second.", self.powers())?;
+        gauge(
+            encoder,
+            "irene_power_watts",
+            "Power: the newest reading, or a counter's mean of about a second.",
+            self.powers(),
+        )?;
         let of = |metric, unit| self.gauges(metric, unit);
         gauge(
             encoder,
@@ -74,7 +79,12 @@ impl<'a> Exposition<'a> {
             "The share of time in which it is busy.",
             of(Metric::Utilisation, 1.0 / PERCENT),
         )?;
-        gauge(encoder, "irene_memory_ratio", "The share of its memory that is in use.", of(Metric::Memory, 1.0 / PERCENT))?;
+        gauge(
+            encoder,
+            "irene_memory_ratio",
+            "The share of its memory that is in use.",
+            of(Metric::Memory, 1.0 / PERCENT),
+        )?;
         gauge(encoder, "irene_core_clock_hertz", "The frequency of its cores.", of(Metric::CoreClock, MEGA))?;
         gauge(encoder, "irene_memory_clock_hertz", "The frequency of its memory.", of(Metric::MemoryClock, MEGA))?;
         gauge(
@@ -83,7 +93,8 @@ impl<'a> Exposition<'a> {
             "How often the sensor has something new, as its maker says or as it was seen.",
             self.updates(),
         )?;
-        let all = |of: &dyn Fn(usize) -> u64| self.each(|place, channel| Some((self.labels(channel), of(place) as f64)));
+        let all =
+            |of: &dyn Fn(usize) -> u64| self.each(|place, channel| Some((self.labels(channel), of(place) as f64)));
         let series = |place| self.recording.series(place);
         counter(encoder, "irene_readings", "Readings since the start.", all(&|place| series(place).pushed()))?;
         counter(

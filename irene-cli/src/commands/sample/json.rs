@@ -109,9 +109,9 @@ impl Lines {
             line.insert("process_idle".into(), part.idle.into());
             line.extend(part.total(recording).map(|joules| ("process_j".into(), joules.into())));
             let by = part.joules(recording).into_iter();
-            line.extend(by.filter_map(|(method, joules)| {
-                Some((format!("process_{}_j", word(method.name())), joules?.into()))
-            }));
+            line.extend(
+                by.filter_map(|(method, joules)| Some((format!("process_{}_j", word(method.name())), joules?.into()))),
+            );
         }
         output::json(line)
     }

@@ -27,7 +27,8 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let of_port = |port: &str| Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?));
     let local = text.strip_prefix("localhost:").unwrap_or(text);
     of_port(local).or_else(|| text.parse().ok()).ok_or_else(|| {
-        "expected a port (9477, which this machine alone reaches), or an address in full (0.0.0.0:9477, [::]:9477)".into()
+        "expected a port (9477, which this machine alone reaches), or an address in full (0.0.0.0:9477, [::]:9477)"
+            .into()
     })
 }
 
