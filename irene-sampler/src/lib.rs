@@ -21,12 +21,14 @@ mod sampler;
 pub mod sensors;
 mod series;
 mod total;
+mod updates;
 
-pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
+pub use channel::{Averaging, Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
+pub use evidence::{Doubt, LOAD_RAMP};
 pub use memory::{available_memory, peak_memory};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
-pub use resource::{Package, Resource};
+pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions, Silent};
 pub use sensors::{Sensor, Sensors};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};

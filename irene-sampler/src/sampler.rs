@@ -51,7 +51,17 @@ impl Readings<'_> {
 
     /// Adds a reading that was taken at a time of the system's clock.
     pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
-        self.series[channel].push(wall - self.stamp.wall + self.stamp.time, value);
+        self.series[channel].push_new(wall - self.stamp.wall + self.stamp.time, value);
+    }
+
+    /// Says that an unknown amount was used before a time of the system's clock.
+    pub(crate) fn break_at_wall(&mut self, channel: usize, wall: f64) {
+        self.series[channel].break_before(wall - self.stamp.wall + self.stamp.time);
+    }
+
+    /// Adds a reading of now that the sensor has taken anew, even if it shows what it showed before.
+    pub(crate) fn push_new(&mut self, channel: usize, value: f64) {
+        self.series[channel].push_new(self.stamp.time, value);
     }
 
     /// Adds a reading of a counter before which an unknown amount was used.
@@ -111,6 +121,14 @@ impl Recording {
     /// The readings of a channel, by its place.
     pub fn series(&self, channel: usize) -> &Series {
         &self.series[channel]
+    }
+
+    /// The shortest window that has an energy, seconds, by the sensors of the meter, and the sensor that needs it. None if no sensor
+    /// tells or shows how often it has something new.
+    pub fn shortest_window(&self) -> Option<(f64, &ChannelId)> {
+        let windows =
+            self.totals().iter().map(|&place| (self.series[place].shortest_window(), &self.channels[place].id));
+        windows.filter(|(seconds, _)| *seconds > 0.0).max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// A channel's figures between two times in seconds.
