@@ -250,7 +250,11 @@ unsafe extern "C" fn nvmlDeviceGetFieldValues(handle: Handle, count: c_int, fiel
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(handle: Handle, major: *mut c_int, minor: *mut c_int) -> c_uint {
+unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
+    handle: Handle,
+    major: *mut c_int,
+    minor: *mut c_int,
+) -> c_uint {
     let capability = of_device::<String>(handle, "compute_capability");
     let parts = capability.and_then(|text| {
         let (major, minor) = text.split_once('.').ok_or(UNKNOWN)?;

@@ -3,8 +3,6 @@
 mod board;
 mod choice;
 mod drm;
-#[cfg(feature = "nvml")]
-mod gpu_share;
 mod growing_file;
 mod hwmon;
 mod impact_tracker;
@@ -15,8 +13,10 @@ mod log_time;
 mod nvml;
 mod power_log;
 mod powermetrics;
+mod process_tree;
 mod rapl;
 mod selection;
+mod shares;
 mod tdp;
 mod text_file;
 mod utilisation;
@@ -25,7 +25,10 @@ use std::path::PathBuf;
 
 pub use choice::Choice;
 pub use impact_tracker::PUE;
+pub(crate) use process_tree::held_memory;
+pub use process_tree::{ProcessRoot, ProcessTree, SharedPart};
 pub use selection::Selection;
+pub use shares::{Idle, ShareMethod};
 pub(crate) use utilisation::kilobytes;
 
 use crate::{Channel, Findings, Missing, Readings, Stamp};

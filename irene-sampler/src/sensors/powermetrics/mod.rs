@@ -75,8 +75,7 @@ impl Counters {
             };
             if !(follows && self.goes_on[channel]) {
                 let start = end - sample.seconds;
-                readings.break_at_wall(channel, start);
-                readings.push_at_wall(channel, start, self.joules[channel]);
+                readings.push_at_wall_after_break(channel, start, self.joules[channel]);
             }
             self.goes_on[channel] = true;
             self.joules[channel] += watts * sample.seconds;
