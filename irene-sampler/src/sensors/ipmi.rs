@@ -87,14 +87,14 @@ impl Log {
     }
 
     fn finish(&mut self, record: Record, state: &str, readings: &mut Readings<'_>) {
-        let (Some(watts), Some(time)) = (record.watts, record.time) else {
-            self.trouble = Some("a record of ipmitool in the log has no power, or no time");
-            return;
-        };
         if state != "activated" {
             self.trouble = Some("the management controller says that it does not measure power (`deactivated`)");
             return;
         }
+        let (Some(watts), Some(time)) = (record.watts, record.time) else {
+            self.trouble = Some("a record of ipmitool in the log has no power, or no time");
+            return;
+        };
         let now = readings.stamp().wall;
         let time = match time {
             LogTime::Unix(time) => time - self.ahead,
