@@ -13,7 +13,7 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
+    Averaging, Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
     WindowError,
     sensors::{self, Places, Selection, Unavailable},
 };
@@ -130,7 +130,7 @@ fn scripted_values_come_back_exactly() {
         let sampler = start(library);
         let from = settle(&sampler);
         for step in 1..=6 {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(40));
             write_script(&CARD.replace("7000000", &format!("{}", 7_000_000 + 750 * step)));
         }
         let to = settle(&sampler);
@@ -174,10 +174,46 @@ fn a_card_without_an_energy_counter_integrates_power() {
         assert_eq!(Total::of(sensor.channels(), 0, &Findings::default(), &[]).taken(), [4]);
         let sampler = start(library);
         let from = settle(&sampler);
-        std::thread::sleep(Duration::from_millis(120));
+        std::thread::sleep(Duration::from_millis(220));
         let to = settle(&sampler);
         let joules = energy(&sampler.stop(), "gpu0.power", [from, to]).unwrap();
         assert!((joules / (150.0 * (to - from)) - 1.0).abs() < 1e-9, "{joules}");
+    });
+}
+
+/// nvml.h, at nvmlDeviceGetPowerUsage: a mean over a second on Ampere and later but for GA100; fields 185 and 186 tell the mean and the
+/// moment.
+#[test]
+fn a_mean_of_a_second_is_known_by_the_chip_and_the_moment_is_preferred() {
+    scripted("a_mean_of_a_second_is_known_by_the_chip_and_the_moment_is_preferred", CARD, |library| {
+        let averaging = |lines: &str| {
+            write_script(&format!("{CARD}{lines}"));
+            let sensor = open(&places(library.clone())).unwrap();
+            sensor.channels()[number(sensor.channels(), "gpu0.power")].averaging
+        };
+        assert_eq!(averaging("gpu0.compute_capability = 8.6\n"), Averaging::Over(Duration::from_secs(1)));
+        assert_eq!(averaging("gpu0.compute_capability = 9.0\n"), Averaging::Over(Duration::from_secs(1)));
+        assert_eq!(averaging("gpu0.compute_capability = 8.0\n"), Averaging::None, "GA100");
+        assert_eq!(averaging("gpu0.compute_capability = 7.0\n"), Averaging::None);
+        assert_eq!(averaging(""), Averaging::Unknown, "a driver that does not tell the chip");
+        let both = "gpu0.compute_capability = 9.0\ngpu0.power_instant_mw = 170000\n";
+        assert_eq!(averaging(both), Averaging::None);
+        let mut recorder = recorder(library.clone());
+        sample_at(&mut recorder, 0.0);
+        assert_eq!(points(recorder.recording(), "gpu0.power"), [170.0]);
+    });
+}
+
+#[test]
+fn a_mean_of_a_second_has_no_energy_of_less_than_two() {
+    let old = CARD.replace("7000000", "error 3") + "gpu0.compute_capability = 8.6\n";
+    scripted("a_mean_of_a_second_has_no_energy_of_less_than_two", &old, |library| {
+        let mut recorder = recorder(library);
+        (0..60).for_each(|sample| sample_at(&mut recorder, 0.05 * f64::from(sample)));
+        assert_eq!(energy(recorder.recording(), "gpu0.power", [0.0, 1.5]), Err(WindowError::Averaged(1.0)));
+        assert_eq!(energy(recorder.recording(), "gpu0.power", [0.0, 2.0]).map(f64::round), Ok(300.0));
+        let (seconds, id) = recorder.recording().shortest_window().unwrap();
+        assert_eq!((seconds, id.to_string().as_str()), (2.0, "gpu0.power"));
     });
 }
 

@@ -10,7 +10,7 @@ use crate::output;
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
-    /// The meter: auto, none, log:FILE, rapl, nvml, hwmon, tdp, or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
+    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
@@ -19,6 +19,13 @@ pub(crate) struct MeterArgs {
     /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
     log_ahead: f64,
+}
+
+/// The meters whose names are followed by a file.
+const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
+
+fn is_log(log: &str, meter: &str) -> bool {
+    meter.strip_prefix(log).is_some_and(|rest| rest.starts_with(':'))
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -35,8 +42,19 @@ fn watts(text: &str) -> Result<f64, String> {
 impl MeterArgs {
     /// Where sensors look.
     pub(crate) fn places(&self) -> Places {
-        let power_log = self.meter.split(',').find_map(|name| name.strip_prefix("log:")).map(PathBuf::from);
-        Places { power_log, power_log_ahead: self.log_ahead, tdp_watts: self.tdp_watts, ..places() }
+        let log = |kind: &str| {
+            let file = |meter: &str| meter.strip_prefix(kind)?.strip_prefix(':').map(PathBuf::from);
+            self.meter.split(',').find_map(file)
+        };
+        let (power_log, ipmi_log, powermetrics_log) = (log("log"), log("ipmi"), log("powermetrics"));
+        Places {
+            power_log,
+            ipmi_log,
+            powermetrics_log,
+            power_log_ahead: self.log_ahead,
+            tdp_watts: self.tdp_watts,
+            ..places()
+        }
     }
 
     #[cfg(feature = "candle")]
@@ -68,8 +86,8 @@ impl MeterArgs {
             "auto" => Ok(Selection::automatic(&places)),
             "none" => Ok(Selection::of(&[], &places)?),
             names => {
-                let names: Vec<&str> =
-                    names.split(',').map(|name| if name.starts_with("log:") { "log" } else { name }).collect();
+                let kind = |name| LOGS.into_iter().find(|log| is_log(log, name)).unwrap_or(name);
+                let names: Vec<&str> = names.split(',').map(kind).collect();
                 Ok(Selection::of(&names, &places)?)
             }
         }
