@@ -36,7 +36,7 @@ pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, Measuring
 pub use recording::{Readings, Recorder, Recording, Silent};
 pub use resource::{Package, Resource};
 pub use sampler::{Sampler, SamplerOptions};
-pub use sensors::{Sensor, Sensors};
+pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use span::{Span, SpanError, Spent};
 pub use steps::{Step, Steps};
