@@ -12,7 +12,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use irene_attribution::{IdlePower, Meter, Options, Request, RequestInfo};
-use irene_sampler::{Channel, Metric, Provenance, Readings, Resource, Sampler, SamplerOptions, Sensor, Span};
+use irene_sampler::{Channel, Metric, Provenance, Readings, Resource, Sampler, SamplerOptions, Sensor};
 
 const OPTIONS: Options = Options {
     idle_power: IdlePower::Given(10.0),

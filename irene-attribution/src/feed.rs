@@ -103,7 +103,7 @@ impl Feed {
         };
         let closed = self.intervals.iter().take_while(is_closed).count();
         self.settle(self.settled_by(closed), closed);
-        self.finish(|request, settled_to| request.is_settled(settled_to));
+        self.finish(Running::is_settled);
     }
 
     /// Takes up the requests that have entered, and looks at all.

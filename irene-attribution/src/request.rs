@@ -122,7 +122,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.share.is_some() {
-            let _ = self.leave(true);
+            drop(self.leave(true));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How near are the shares to the truth? Servers in scripted time, whose energy of each request is known.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+#![allow(clippy::print_stdout)] // with --nocapture it shows its figures
 
 mod scripted_time;
 mod simulated;

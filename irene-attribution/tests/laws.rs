@@ -277,7 +277,7 @@ fn threads_and_cancellations_lose_nothing() {
     let shares: Vec<Share> = shares.iter().map(|pending| pending.try_get().unwrap()).collect();
     let tokens: u64 = shares.iter().map(|share| share.tokens).sum();
     // Requests 0, 50, 100 ... are those that are dropped.
-    let told: u64 = (0..500_u64).filter(|i| i % 5 != 0).map(|i| i % 30).sum();
+    let told: u64 = (0..500_u64).filter(|i| !i.is_multiple_of(5)).map(|i| i % 30).sum();
     assert_eq!(tokens, 8 * told);
     let [even, odd] = ["even", "odd"].map(|name| &accounts.models[name]);
     assert_eq!((even.ended, even.cancelled, odd.ended, odd.cancelled), (1200, 800, 1200, 800));

@@ -72,16 +72,16 @@ impl Steps {
         for followed in &mut self.followed {
             followed.read(recording.series(followed.place));
         }
-        let Some(horizon) = self.bound(|news| news.back(), f64::min) else { return };
-        let Some(start) = self.cut.or_else(|| self.bound(|news| news.front(), f64::max)) else { return };
+        let Some(horizon) = self.bound(VecDeque::back, f64::min) else { return };
+        let Some(start) = self.cut.or_else(|| self.bound(VecDeque::front, f64::max)) else { return };
         self.cut = Some(start);
         let lead = self.followed.iter().min_by_key(|followed| followed.between(start, horizon).count());
         let cuts: Vec<f64> = lead.map_or_else(Vec::new, |lead| lead.between(start, horizon).collect());
         for to in cuts {
             let from = self.cut.replace(to).unwrap_or(to);
-            let joules = self.followed.iter_mut().map(|followed| followed.energy(from, to));
             // Each channel's part is looked up, known or not: what lies behind the step is forgotten.
-            let joules = joules.fold(Some(0.0), |sum, part| sum.zip(part).map(|(sum, part)| sum + part));
+            let parts: Vec<Option<f64>> = self.followed.iter_mut().map(|followed| followed.energy(from, to)).collect();
+            let joules = parts.into_iter().sum();
             step(Step { from, to, joules });
         }
     }
