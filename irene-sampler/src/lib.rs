@@ -27,14 +27,16 @@ mod series;
 mod span;
 mod steps;
 mod total;
+mod updates;
 
-pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
+pub use channel::{Averaging, Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
+pub use evidence::{Doubt, LOAD_RAMP};
 pub use memory::{available_memory, peak_memory};
 pub use pending::{Pending, Promise};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use recording::{Readings, Recorder, Recording, Silent};
-pub use resource::{Package, Resource};
+pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Sampler, SamplerOptions};
 pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
