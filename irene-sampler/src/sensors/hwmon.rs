@@ -7,7 +7,7 @@ use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource
 
 use super::{
     Kind, Places, Unavailable,
-    board::{reach_of_chip, reaches},
+    board::{is_tile, reach_of_chip, reaches},
     ina3221,
     text_file::{NUMBER, TextFile},
 };
@@ -190,6 +190,9 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
     let files = sorted(dir).unwrap_or_default();
     if ina3221::is(&chip) {
         return ina3221::find_rails(dir, entry, &files, found);
+    }
+    if is_tile(&chip) {
+        return;
     }
     for file in &files {
         let Some(metric) = metric(dir, file) else { continue };
