@@ -6,6 +6,7 @@
 //! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
 //! - [`Sampler::span`], [`Sampler::measure`]: the energy of a piece of a program, which [comes](Pending) once the meters have caught up.
+//! - [`Steps`]: the energy of the total from one reading to the next.
 //! - [`MeasuringProtocol`]: repeats a closure until its time and energy are known well enough.
 //!
 //! A value that cannot be read is absent, never zero; a figure that would rest on too few readings is refused with the reason.
@@ -24,6 +25,7 @@ mod sampler;
 pub mod sensors;
 mod series;
 mod span;
+mod steps;
 mod total;
 mod updates;
 
@@ -39,6 +41,7 @@ pub use sampler::{Sampler, SamplerOptions};
 pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use span::{Span, SpanError, Spent};
+pub use steps::{Step, Steps};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
 
 /// The README's example, which the tests run.

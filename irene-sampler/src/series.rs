@@ -180,6 +180,11 @@ impl Series {
         self.breaks.push_back(time);
     }
 
+    /// Whether an unknown amount was used after one reading and up to another.
+    pub(crate) fn is_broken(&self, after: f64, to: f64) -> bool {
+        self.breaks.iter().any(|&time| time > after && time <= to)
+    }
+
     /// Time and value of the readings, oldest first.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> + ExactSizeIterator + Clone + '_ {
         self.points.iter().copied()
@@ -258,7 +263,7 @@ impl Series {
         // The readings inside, and one on each side.
         let first = self.points.partition_point(|&(time, _)| time <= from) - 1;
         let last = self.points.partition_point(|&(time, _)| time < to).max(first + 1).min(self.points.len() - 1);
-        if self.breaks.iter().any(|&time| time > self.points[first].0 && time <= self.points[last].0) {
+        if self.is_broken(self.points[first].0, self.points[last].0) {
             return Err(WindowError::Broken);
         }
         let steps = || (first..last).map(|i| (self.points[i], self.points[i + 1]));

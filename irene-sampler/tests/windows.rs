@@ -305,3 +305,48 @@ fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
     let steps = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (3.0, 4.0)];
     assert_close(series(&counter(), steps).window(0.0, 3.0).unwrap().peak.unwrap(), 1.5);
 }
+
+#[test]
+fn joules_go_on_when_readings_are_dropped() {
+    let mut ring = Series::new(&counter(), 4);
+    let mut power = Series::new(&watts(), 4);
+    assert_eq!((ring.joules(), power.joules()), (None, None), "unknown is not zero");
+    for second in 0..1000 {
+        ring.push(f64::from(second), f64::from(7 + 50 * second));
+        power.push(f64::from(second), 50.0);
+    }
+    assert_eq!(ring.points().len(), 4);
+    assert_eq!((ring.joules(), ring.gaps()), (Some(49_950.0), 0));
+    assert_eq!((power.joules(), power.gaps()), (Some(49_950.0), 0));
+}
+
+#[test]
+fn what_is_unknown_is_counted_as_a_gap_and_not_as_energy() {
+    let channel = Channel { wraps_at: Some(1000.0), ..counter() };
+    // It wraps around, is reset, and goes on.
+    let readings = [(0.0, 900.0), (1.0, 980.0), (2.0, 40.0), (3.0, 90.0), (4.0, 0.0), (5.0, 10.0)];
+    let wrapped = series(&channel, readings);
+    assert_eq!((wrapped.joules(), wrapped.gaps()), (Some(200.0), 1));
+    let silent = series(&watts(), [(0.0, 10.0), (1.0, 10.0), (61.0, 10.0), (62.0, 10.0)]);
+    assert_eq!((silent.joules(), silent.gaps()), (Some(20.0), 1));
+}
+
+proptest! {
+    /// Whatever is read, joules never fall; they are those of a window over all readings that has an energy.
+    #[test]
+    fn joules_never_fall(readings in readings(), is_counter in any::<bool>()) {
+        let mut series = Series::new(&if is_counter { counter() } else { watts() }, 4096);
+        let mut last = 0.0;
+        for (time, value) in readings {
+            series.push(time, value);
+            let joules = series.joules().unwrap_or(0.0);
+            prop_assert!(joules >= last);
+            last = joules;
+        }
+        let ends = series.points().next().zip(series.points().next_back());
+        if let Some(Ok(Window { energy: Some(energy), .. })) = ends.map(|((from, _), (to, _))| series.window(from, to)) {
+            prop_assert_eq!(series.gaps(), 0);
+            prop_assert!((energy - last).abs() <= 1e-9 * energy.abs(), "{} is not {}", energy, last);
+        }
+    }
+}

@@ -10,7 +10,7 @@ use irene_sampler::{
 };
 use irene_tree::render::{Grid, Heading, si};
 
-use super::meters::{MeterArgs, kinds};
+use super::meters::{MeterArgs, add_unavailable, kinds};
 use crate::output;
 
 /// Shows every sensor and meter: its readings, how finely and how often it reads, which make up the meter and why, and what would help
@@ -166,14 +166,6 @@ fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(S
         }
     }
     unavailable
-}
-
-/// Adds a sensor that cannot be read, with the way out.
-fn add_unavailable(grid: &mut Grid, name: &str, why: &Unavailable) {
-    grid.row([name, &format!("not available: {}", why.reason)]);
-    if let Some(fix) = &why.fix {
-        grid.row(["", &format!("what would help: {fix}")]);
-    }
 }
 
 /// All channels, with the part that each has in the meter.

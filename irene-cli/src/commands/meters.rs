@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_sampler::sensors::{KINDS, Places, Selection};
+use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
+use irene_tree::render::{Grid, Heading};
 
-#[cfg(feature = "candle")]
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -67,6 +67,18 @@ impl MeterArgs {
         self.log_ahead
     }
 
+    /// The sensors that this machine does not have or cannot read, each with the way out; nothing if no meter is wanted.
+    pub(crate) fn what_would_help(&self) -> String {
+        let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+        let places = self.places();
+        for kind in kinds().filter(|_| self.meter != "none") {
+            if let Err(why) = (kind.open)(&places) {
+                add_unavailable(&mut grid, kind.name, &why);
+            }
+        }
+        grid.text(output::width())
+    }
+
     /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
@@ -118,4 +130,12 @@ pub(crate) fn places() -> Places {
 /// All kinds of sensor.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sensors::Kind> {
     KINDS.iter()
+}
+
+/// Adds a sensor that cannot be read, with the way out.
+pub(crate) fn add_unavailable(grid: &mut Grid, name: &str, why: &Unavailable) {
+    grid.row([name, &format!("not available: {}", why.reason)]);
+    if let Some(fix) = &why.fix {
+        grid.row(["", &format!("what would help: {fix}")]);
+    }
 }
