@@ -41,7 +41,7 @@ struct Instead {
     changes: &'static [Change],
 }
 
-const INSTEAD: [Instead; 3] = [
+const INSTEAD: [Instead; 4] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
@@ -59,6 +59,11 @@ const INSTEAD: [Instead; 3] = [
             Change::Always(&["--quick"], &[]),
             Change::ShortRounds(None),
         ],
+    },
+    Instead {
+        command: &["sample"],
+        because: "a recording may go on for days, and its port may be taken; two seconds show as much",
+        changes: &[Change::Given("--duration", "2"), Change::Given("--prometheus", "0")],
     },
     Instead {
         command: &["serve"],
