@@ -7,7 +7,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::serve::ListenerExt;
@@ -90,6 +90,12 @@ impl ScriptedServer {
     /// The requests that were worked on so far, in the order in which they left.
     pub fn served(&self) -> Vec<Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A time of [`Served`] in seconds since 1970.
+    pub fn unix_s(&self, seconds: f64) -> f64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+        now - self.counter.now() + seconds
     }
 
     /// Connections that were opened so far.
