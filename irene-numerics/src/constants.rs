@@ -22,7 +22,8 @@ impl Prior {
         Self { value, spread: 0.0 }
     }
 
-    fn residual(&self, log_constant: f64) -> f64 {
+    /// How far a logarithm of the constant is from that of its value, in spreads; 0 if it is held.
+    pub fn residual(&self, log_constant: f64) -> f64 {
         if self.spread > 0.0 { (log_constant - self.value.ln()) / self.spread } else { 0.0 }
     }
 }

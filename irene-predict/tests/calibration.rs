@@ -3,10 +3,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use irene_devices::Catalogue;
+use irene_devices::{Catalogue, constants_of, with_constants};
 use irene_numerics::NORMAL_90;
 use irene_predict::{
-    Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, prior_law,
+    Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, Setting, prior_law,
     try_calibrations,
 };
 use irene_requests::{Figures, Load, RequestRow};
@@ -84,6 +84,61 @@ proptest! {
         }
         prop_assert!(off < 0.25 * time.ln().abs() + 0.02, "{off}");
     }
+}
+
+/// A machine on which a weight's bytes cost several times the energy, and engine and kernels take others times, than the data sheet's law has it.
+fn unusual() -> Law {
+    let moved = constants_of(Law::shipped()).into_iter().filter_map(|(name, value)| {
+        let factor = match name.as_str() {
+            "power.weight_pj" => 4.0,
+            "power.arithmetic_share" => 0.3,
+            "power.loaded_share" => 0.5,
+            name if name.starts_with("engines.vllm-0.11.served.") && name.ends_with("_s") => 3.0,
+            name if name.starts_with("engines.vllm-0.11.served.") && name.ends_with("kernels") => 0.5,
+            _ => return None,
+        };
+        Some((name, factor * value))
+    });
+    let moved: Vec<(String, f64)> = moved.collect();
+    assert!(moved.len() >= 5, "{moved:?}");
+    with_constants(Law::shipped(), moved.iter().map(|(name, value)| (name.as_str(), *value))).unwrap()
+}
+
+/// The power and the tokens a second of a setting by a law.
+fn measured_by(law: &Law, asked: &RequestRow) -> RequestRow {
+    let Setting { spec, device, engine, request, .. } = plain().setting(asked).unwrap();
+    let figures = irene_predict::forecast(&spec, &device, engine, &request, law).unwrap().figures;
+    let figures = Figures { power_w: Some(figures.power_w), tokens_per_s: figures.tokens_per_s, ..Figures::default() };
+    RequestRow { figures, ..asked.clone() }
+}
+
+#[test]
+fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine() {
+    let law = unusual();
+    let setting = |prompt: f64, generated: f64, running: f64| {
+        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(running), Figures::default());
+        measured_by(&law, &RequestRow { prompt: Some(prompt), generated: Some(generated), ..asked })
+    };
+    let grid = [64.0, 1024.0].into_iter().flat_map(|prompt| [16.0, 256.0].map(|generated| (prompt, generated)));
+    let grid: Vec<_> = grid
+        .flat_map(|(prompt, generated)| [1.0, 8.0, 64.0].map(|running| setting(prompt, generated, running)))
+        .collect();
+    let mut calibrated = with(&calibration(&grid));
+    let mut off = Vec::new();
+    for asked in
+        [setting(256.0, 64.0, 1.0), setting(256.0, 64.0, 24.0), setting(512.0, 128.0, 8.0), setting(64.0, 64.0, 64.0)]
+    {
+        let found = forecast(&mut calibrated, &asked).figures;
+        let known = forecast(&mut plain(), &asked).figures;
+        let measured = asked.figures;
+        let apart = |figure: f64, measured: Option<f64>| (figure / measured.unwrap()).ln().abs();
+        assert!(
+            apart(known.power_w, measured.power_w) > 0.1
+                || apart(known.tokens_per_s.unwrap(), measured.tokens_per_s) > 0.1
+        );
+        off.extend([apart(found.power_w, measured.power_w), apart(found.tokens_per_s.unwrap(), measured.tokens_per_s)]);
+    }
+    assert!(off.iter().all(|off| *off < 0.03), "{off:?}");
 }
 
 #[test]

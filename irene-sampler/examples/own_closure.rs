@@ -27,6 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?;
         println!("a product of {size} x {size} matrices: {}", show(&measured));
     }
+    // One piece of work, as a service meets it: the energy comes later, and the work never waits for it.
+    let (left, right) = (vec![1.5_f32; 512 * 512], vec![0.5_f32; 512 * 512]);
+    let (_, energy) = sampler.measure(|| black_box(product(black_box(&left), &right, 512)));
+    match energy.wait(Duration::from_secs(5)) {
+        Some(Ok(spent)) => println!("a single one of 512 x 512: {:.3} J, {} readings", spent.joules, spent.readings),
+        Some(Err(why)) => println!("a single one of 512 x 512: no energy: {why}"),
+        None => println!("a single one of 512 x 512: the meter has not answered"),
+    }
     Ok(())
 }
 

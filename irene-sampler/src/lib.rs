@@ -5,6 +5,7 @@
 //! - [`Channel`]: a [`Metric`] of a [`Resource`]. The resources tell what is part of what, so that nothing counts twice.
 //! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
+//! - [`Sampler::span`], [`Sampler::measure`]: the energy of a piece of a program, which [comes](Pending) once the meters have caught up.
 //! - [`MeasuringProtocol`]: repeats a closure until its time and energy are known well enough.
 //!
 //! A value that cannot be read is absent, never zero; a figure that would rest on too few readings is refused with the reason.
@@ -15,21 +16,27 @@ mod clock;
 mod counter;
 mod evidence;
 mod memory;
+mod pending;
 mod protocol;
+mod recording;
 mod resource;
 mod sampler;
 pub mod sensors;
 mod series;
+mod span;
 mod total;
 
 pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
 pub use memory::{available_memory, peak_memory};
+pub use pending::{Pending, Promise};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
+pub use recording::{Readings, Recorder, Recording, Silent};
 pub use resource::{Package, Resource};
-pub use sampler::{Readings, Recorder, Recording, Sampler, SamplerOptions, Silent};
-pub use sensors::{Sensor, Sensors};
+pub use sampler::{Sampler, SamplerOptions};
+pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
+pub use span::{Span, SpanError, Spent};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
 
 /// The README's example, which the tests run.

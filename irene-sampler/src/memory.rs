@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::sensors::{Places, kilobytes};
+use crate::sensors::{Places, held_memory, kilobytes};
 
 const KIBI: u64 = 1024;
 
@@ -27,10 +27,6 @@ fn group_memory(places: &Places) -> Option<u64> {
     let groups = std::fs::read_to_string(places.proc.join("self/cgroup")).ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let group = places.sys.join("fs/cgroup").join(path);
-    let number = |file: &str| std::fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
-    let (limit, used) = (number("memory.max")?, number("memory.current")?);
-    // Pages of files count as used and go when memory is needed.
-    let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-    let inactive = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
-    Some(limit.saturating_sub(used.saturating_sub(inactive.unwrap_or(0))))
+    let limit: u64 = std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok()?;
+    Some(limit.saturating_sub(held_memory(&group)?))
 }

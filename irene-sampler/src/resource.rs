@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::ShareMethod;
+
 /// A part of the machine, or a meter, that a channel's readings are about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -7,6 +9,8 @@ pub enum Resource {
     Host,
     /// This process, by its share of the other resources.
     Process,
+    /// A process tree or a control group, by its share of other resources.
+    ProcessTree(ShareMethod),
     /// All processors together, as far as their use is estimated from their load.
     Processors,
     /// The platform around a socket's processor (psys): the first socket's counts packages, memory and the rest of the board.
@@ -47,8 +51,9 @@ impl Resource {
     /// None if only the maker of the board knows. An estimate for all processors gives way to any counter of theirs.
     pub fn covers(&self, other: &Self) -> Option<bool> {
         Some(match (self, other) {
-            (Self::Meter(_) | Self::Host, Self::Meter(_)) | (Self::Host, Self::Host) | (Self::Process, _) => false,
-            (Self::Meter(_) | Self::Host, _) | (_, Self::Process) => true,
+            (Self::Meter(_) | Self::Host, Self::Meter(_)) | (Self::Host, Self::Host) => false,
+            (Self::Process | Self::ProcessTree(_), _) => false,
+            (Self::Meter(_) | Self::Host, _) | (_, Self::Process | Self::ProcessTree(_)) => true,
             (Self::Board { .. }, other) | (other, Self::Board { .. }) if other.is_component() => return None,
             (Self::Platform(_), Self::Gpu(_)) | (Self::Gpu(_), Self::Platform(_)) => return None,
             (Self::Platform(_), Self::Processors) => true,
@@ -59,6 +64,20 @@ impl Resource {
             (counter, Self::Processors) => counter.package().is_some(),
             _ => false,
         })
+    }
+
+    /// The kind of sensor that tells of it, as `irene doctor` names kinds.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self::Host => "utilisation",
+            Self::Process => "impact-tracker",
+            Self::ProcessTree(_) => "process",
+            Self::Processors => "tdp",
+            Self::Platform(_) | Self::Package(_) | Self::Cores(_) | Self::Uncore(_) | Self::Dram(_) => "rapl",
+            Self::Gpu(_) => "nvml",
+            Self::Board { .. } => "hwmon",
+            Self::Meter(_) => "log",
+        }
     }
 
     /// Whether it is a processor, a GPU, or a part of one.
@@ -101,6 +120,7 @@ impl Resource {
         let known = match name {
             "host" => Some(Self::Host),
             "impact-tracker" => Some(Self::Process),
+            _ if name.starts_with("process.") => ShareMethod::of_name(&name["process.".len()..]).map(Self::ProcessTree),
             "tdp" => Some(Self::Processors),
             _ => match name.split_once('.') {
                 Some(("rapl", domain)) => Self::of_domain(domain),
@@ -120,6 +140,7 @@ impl fmt::Display for Resource {
         match self {
             Self::Host => f.write_str("host"),
             Self::Process => f.write_str("impact-tracker"),
+            Self::ProcessTree(method) => write!(f, "process.{}", method.name()),
             Self::Processors => f.write_str("tdp"),
             Self::Platform(0) => f.write_str("rapl.psys"),
             Self::Platform(socket) => write!(f, "rapl.psys-{socket}"),
@@ -146,7 +167,7 @@ impl fmt::Display for Package {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const NAMES: [&str; 14] = [
+    pub(crate) const NAMES: [&str; 15] = [
         "strip.outlet",
         "host",
         "rapl.psys",
@@ -161,6 +182,7 @@ pub(crate) mod tests {
         "gpu11",
         "hwmon.amdgpu.slow-PPT",
         "impact-tracker",
+        "process.sm-time",
     ];
 
     fn covers(outer: &str, inner: &str) -> Option<bool> {

@@ -1,14 +1,11 @@
 use std::{
-    fmt,
+    ops::Deref,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
 
-use crate::{
-    Channel, ChannelId, Clock, Findings, Missing, Sensor, Sensors, Series, Stamp, Total, Window, WindowError,
-    evidence::Evidence,
-};
+use crate::{Clock, Recorder, Recording, Sensors, Silent, recording::Probing, span::Spans};
 
 /// How a sampler works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,214 +29,67 @@ const PERIODS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(10
 /// The longest time from a reading's moment to its arrival.
 const LAG: Duration = Duration::from_secs(3);
 
-/// Takes a sensor's readings.
-pub struct Readings<'a> {
-    stamp: Stamp,
-    series: &'a mut [Series],
-}
-
-impl Readings<'_> {
-    /// The moment of this sample.
-    pub fn stamp(&self) -> Stamp {
-        self.stamp
-    }
-
-    /// Adds a reading of now to the sensor's channel with this number.
-    pub fn push(&mut self, channel: usize, value: f64) {
-        self.series[channel].push(self.stamp.time, value);
-    }
-
-    /// Adds a reading that was taken at a time of the system's clock.
-    pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
-        self.series[channel].push(wall - self.stamp.wall + self.stamp.time, value);
-    }
-
-    /// Adds a reading of a counter before which an unknown amount was used.
-    pub(crate) fn push_after_break(&mut self, channel: usize, value: f64) {
-        self.series[channel].break_before(self.stamp.time);
-        self.push(channel, value);
-    }
-}
-
-/// The readings of some channels, by one clock.
-#[derive(Clone, Debug)]
-pub struct Recording {
-    channels: Arc<[Channel]>,
-    /// The number of channels of probes, which come first.
-    probes: usize,
-    known: Arc<Known>,
-    series: Vec<Series>,
-}
-
-/// What was known about the sensors before their readings.
-#[derive(Debug)]
-struct Known {
-    findings: Findings,
-    missing: Vec<Missing>,
-    total: Total,
-}
-
-impl Recording {
-    /// The channels.
-    pub fn channels(&self) -> &[Channel] {
-        &self.channels
-    }
-
-    /// The sensors that make up the machine's power, as it was known at the start.
-    pub fn total(&self) -> &Total {
-        &self.known.total
-    }
-
-    /// The sensors that make up the machine's power, by these readings too: a sensor that contradicts another one is left out.
-    pub fn judged(&self) -> Total {
-        Total::of(&self.channels, self.probes, &self.evidence().added_to(&self.known.findings), &self.known.missing)
-    }
-
-    pub(crate) fn evidence(&self) -> Evidence<'_> {
-        Evidence { channels: &self.channels, probes: self.probes, series: &self.series }
-    }
-
-    pub(crate) fn findings(&self) -> &Findings {
-        &self.known.findings
-    }
-
-    /// The places of the channels whose energies add up to that of the meter.
-    pub fn totals(&self) -> &[usize] {
-        self.known.total.taken()
-    }
-
-    /// The readings of a channel, by its place.
-    pub fn series(&self, channel: usize) -> &Series {
-        &self.series[channel]
-    }
-
-    /// A channel's figures between two times in seconds.
-    ///
-    /// # Errors
-    /// [`WindowError`] if there are too few readings for a figure.
-    pub fn window(&self, channel: usize, from: f64, to: f64) -> Result<Window, WindowError> {
-        self.series[channel].window(from, to)
-    }
-}
-
-/// A sensor of the meter that gives no reading of now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{id}: {why}")]
-pub struct Silent {
-    /// Its channel.
-    pub id: ChannelId,
-    /// The reason, as far as the sensor knows.
-    pub why: String,
-}
-
-/// Sensors and their readings. A [`Sampler`]'s thread samples them, or the caller does.
-pub struct Recorder {
-    sensors: Vec<Box<dyn Sensor>>,
-    recording: Recording,
-}
-
-impl Recorder {
-    /// Keeps the newest `capacity` readings of each channel.
-    pub fn new(sensors: impl Into<Sensors>, capacity: usize) -> Self {
-        let Sensors { probes: mut sensors, meters, findings } = sensors.into();
-        let channels = |sensors: &[Box<dyn Sensor>]| -> Vec<Channel> {
-            sensors.iter().flat_map(|sensor| sensor.channels()).cloned().collect()
-        };
-        let (probed, metered) = (channels(&sensors), channels(&meters));
-        let missing: Vec<Missing> = meters.iter().flat_map(|sensor| sensor.missing()).cloned().collect();
-        let probes = probed.len();
-        sensors.extend(meters);
-        let channels: Arc<[Channel]> = [probed, metered].concat().into();
-        let total = Total::of(&channels, probes, &findings, &missing);
-        let series = channels.iter().map(|channel| Series::new(channel, capacity)).collect();
-        let known = Arc::new(Known { findings, missing, total });
-        Self { sensors, recording: Recording { channels, probes, known, series } }
-    }
-
-    /// The sensors, in their order.
-    pub(crate) fn into_sensors(self) -> Vec<Box<dyn Sensor>> {
-        self.sensors
-    }
-
-    /// Whether every sensor of the total has a reading of about this moment.
-    ///
-    /// # Errors
-    /// [`Silent`] names a sensor without one, with the reason.
-    pub fn check(&self, stamp: Stamp) -> Result<(), Silent> {
-        let mut place = 0;
-        for sensor in &self.sensors {
-            for channel in sensor.channels() {
-                let is_silent = || {
-                    let newest = self.recording.series[place].points().next_back();
-                    newest.is_none_or(|(time, _)| stamp.time - time > channel.longest_gap.as_secs_f64())
-                };
-                if self.recording.totals().contains(&place) {
-                    let trouble = sensor.trouble(stamp);
-                    if trouble.is_some() || is_silent() {
-                        let why = trouble.unwrap_or_else(|| "it gives no reading".into());
-                        return Err(Silent { id: channel.id.clone(), why });
-                    }
-                }
-                place += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Samples every sensor at this moment.
-    pub fn sample_at(&mut self, stamp: Stamp) {
-        self.sample(|| stamp);
-    }
-
-    /// Samples every sensor, each at its own moment: a sensor that takes milliseconds must not date the next one's readings back.
-    fn sample(&mut self, stamp: impl Fn() -> Stamp) {
-        let mut series = &mut self.recording.series[..];
-        for sensor in &mut self.sensors {
-            let (own, rest) = series.split_at_mut(sensor.channels().len());
-            sensor.sample(&mut Readings { stamp: stamp(), series: own });
-            series = rest;
-        }
-    }
-
-    /// The readings so far.
-    pub fn recording(&self) -> &Recording {
-        &self.recording
-    }
-}
-
-impl fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("recording", &self.recording).finish_non_exhaustive()
-    }
-}
-
 /// Samples sensors from a thread of its own until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Sampler {
     clock: Clock,
-    period: Duration,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// Held while sensors are read, which may take milliseconds; it is taken before the state's.
+    probing: Mutex<Probing>,
+    /// Held for a short time only.
     state: Mutex<State>,
     changed: Condvar,
+    spans: Arc<Spans>,
+    /// How long readings may take to arrive.
+    patience: Duration,
 }
 
 #[derive(Debug)]
 struct State {
-    recorder: Recorder,
+    recording: Recording,
     /// When the last sample began.
     sampled: f64,
     stopped: bool,
 }
 
+/// The lock of the state, as that of the recording in it.
+struct Readable<'a>(MutexGuard<'a, State>);
+
+impl Deref for Readable<'_> {
+    type Target = Recording;
+
+    fn deref(&self) -> &Recording {
+        &self.0.recording
+    }
+}
+
 impl Shared {
-    /// A sensor that panics leaves whole readings behind, so a poisoned lock may be used.
+    /// Readings are added whole, so a poisoned lock may be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn probing(&self) -> MutexGuard<'_, Probing> {
+        self.probing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the sensors, then adds their readings at once.
+    fn sample(&self, clock: Clock) {
+        let began = clock.now();
+        let mut probing = self.probing();
+        probing.read(|| clock.stamp());
+        let mut state = self.lock();
+        state.recording.add(&mut probing);
+        state.sampled = began;
+        drop(state);
+        drop(probing);
+        self.changed.notify_all();
+        self.spans.settle(clock.now(), || Readable(self.lock()));
     }
 }
 
@@ -249,16 +99,22 @@ impl Sampler {
     /// # Errors
     /// The system's error if it cannot start a thread.
     pub fn start(sensors: impl Into<Sensors>, options: SamplerOptions) -> std::io::Result<Self> {
-        let recorder = Recorder::new(sensors, options.capacity);
-        let state = Mutex::new(State { recorder, sampled: f64::NEG_INFINITY, stopped: false });
-        let shared = Arc::new(Shared { state, changed: Condvar::new() });
+        let Recorder { probing, recording } = Recorder::new(sensors, options.capacity);
         let clock = Clock::new();
         let period = options.period.clamp(PERIODS[0], PERIODS[1]);
+        let patience = LAG + 2 * period;
+        let shared = Arc::new(Shared {
+            probing: Mutex::new(probing),
+            state: Mutex::new(State { recording, sampled: f64::NEG_INFINITY, stopped: false }),
+            changed: Condvar::new(),
+            spans: Arc::new(Spans::new(patience)),
+            patience,
+        });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("irene-sampler".into())
             .spawn(move || sample(&theirs, clock, period.as_secs_f64()))?;
-        Ok(Self { clock, period, shared, thread: Some(thread) })
+        Ok(Self { clock, shared, thread: Some(thread) })
     }
 
     /// The clock of the readings.
@@ -266,9 +122,13 @@ impl Sampler {
         self.clock
     }
 
-    /// Looks at the readings so far, while sampling waits.
+    pub(crate) fn spans(&self) -> Arc<Spans> {
+        Arc::clone(&self.shared.spans)
+    }
+
+    /// Looks at the readings so far. New ones wait until it is over.
     pub fn look<T>(&self, f: impl FnOnce(&Recording) -> T) -> T {
-        f(self.shared.lock().recorder.recording())
+        f(&self.shared.lock().recording)
     }
 
     /// Waits, for some time at most, for a sample that begins after this time; false if none came.
@@ -283,10 +143,12 @@ impl Sampler {
     /// # Errors
     /// [`Silent`] names a sensor without one, with the reason.
     pub fn wait_until_read(&self) -> Result<(), Silent> {
-        let deadline = self.clock.now() + LAG.as_secs_f64() + 2.0 * self.period.as_secs_f64();
+        let deadline = self.clock.now() + self.shared.patience.as_secs_f64();
         loop {
             self.wait_past(self.clock.now(), LAG);
-            let checked = self.shared.lock().recorder.check(self.clock.stamp());
+            let probing = self.shared.probing();
+            let checked = probing.check(&self.shared.lock().recording, self.clock.stamp());
+            drop(probing);
             if checked.is_ok() || self.clock.now() >= deadline {
                 return checked;
             }
@@ -296,14 +158,8 @@ impl Sampler {
     /// Waits until the meter's readings reach the end of a window, or clearly will not: a log is written late, and load is counted in
     /// ticks.
     pub fn wait_until_covered(&self, from: f64, to: f64) {
-        let deadline = self.clock.now() + LAG.as_secs_f64() + 2.0 * self.period.as_secs_f64();
-        let lags = |recording: &Recording| {
-            recording.totals().iter().any(|&place| {
-                let late = recording.series(place).points().next_back().is_none_or(|(time, _)| time < to);
-                late && recording.window(place, from, to) == Err(WindowError::NotCovered)
-            })
-        };
-        while self.look(lags) && self.clock.now() < deadline {
+        let deadline = self.clock.now() + self.shared.patience.as_secs_f64();
+        while self.look(|recording| recording.lags(from, to)) && self.clock.now() < deadline {
             self.wait_past(self.clock.now(), LAG);
         }
     }
@@ -311,7 +167,7 @@ impl Sampler {
     /// Stops, and returns the readings.
     pub fn stop(mut self) -> Recording {
         self.end();
-        self.shared.lock().recorder.recording().clone()
+        self.shared.lock().recording.clone()
     }
 
     fn end(&mut self) {
@@ -330,20 +186,27 @@ impl Drop for Sampler {
     }
 }
 
+/// Ends the spans that are left however the thread ends.
+struct Closing<'a>(&'a Spans);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 fn sample(shared: &Shared, clock: Clock, period: f64) {
+    let _closing = Closing(&shared.spans);
     let mut next = clock.now();
-    let mut state = shared.lock();
-    while !state.stopped {
-        let began = clock.now();
-        state.recorder.sample(|| clock.stamp());
-        state.sampled = began;
-        shared.changed.notify_all();
+    while !shared.lock().stopped {
+        shared.sample(clock);
         // A pause of the machine, or sensors slower than the period, miss samples, which are not made up for. There is always some
-        // time to the next one: only while this thread waits can others look at the readings, or stop it.
+        // time to the next one, in which others can reach the sensors.
         next += period;
         if next <= clock.now() {
             next = clock.now() + period;
         }
+        let mut state = shared.lock();
         loop {
             let left = next - clock.now();
             if left <= 0.0 || state.stopped {

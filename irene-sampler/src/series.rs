@@ -16,6 +16,9 @@ pub struct Series {
     /// Times of a counter's readings after a break: how much was used before them is unknown.
     breaks: VecDeque<f64>,
     pushed: u64,
+    /// The integral of a power since the first reading, J.
+    integral: f64,
+    gaps: u64,
 }
 
 /// A channel's figures between two times.
@@ -80,6 +83,8 @@ impl Series {
             points: VecDeque::with_capacity(capacity.max(2)),
             breaks: VecDeque::with_capacity(BREAKS),
             pushed: 0,
+            integral: 0.0,
+            gaps: 0,
         }
     }
 
@@ -94,6 +99,9 @@ impl Series {
             return;
         }
         let value = if self.metric == Metric::Energy { self.count(time, value) } else { value };
+        if self.metric == Metric::Power {
+            self.integrate(time, value);
+        }
         if self.points.len() == self.capacity {
             self.points.pop_front();
         }
@@ -111,11 +119,40 @@ impl Series {
         so_far + used.unwrap_or(0.0)
     }
 
+    /// Adds the energy of a power since the reading before.
+    fn integrate(&mut self, time: f64, watts: f64) {
+        let Some(&(last_time, last_watts)) = self.points.back() else { return };
+        let seconds = time - last_time;
+        if seconds <= self.longest_gap {
+            self.integral += (last_watts + watts) / 2.0 * seconds;
+        } else {
+            self.gaps += 1;
+        }
+    }
+
+    /// Joules from the first reading to the newest, for power and energy: they never fall, and they go on when old readings are
+    /// dropped. Energy that is unknown (before a reset, in a gap) is not in them; [`gaps`](Self::gaps) counts how often that was.
+    pub fn joules(&self) -> Option<f64> {
+        let &(_, newest) = self.points.back()?;
+        match self.metric {
+            Metric::Energy => Some(newest),
+            Metric::Power => Some(self.integral),
+            _ => None,
+        }
+    }
+
+    /// How often the energy between two readings was unknown: a counter was reset or cannot have counted right, or power was not read
+    /// for too long.
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
     /// Says that an unknown amount was used before the reading of this time.
     pub(crate) fn break_before(&mut self, time: f64) {
         if self.breaks.back() == Some(&time) {
             return;
         }
+        self.gaps += 1;
         if self.breaks.len() == BREAKS
             && let Some(forgotten) = self.breaks.pop_front()
         {

@@ -186,6 +186,14 @@ impl Total {
         lacking.map(|missing| missing.resource.to_string()).collect()
     }
 
+    /// Joules from the first readings to the newest, as [`Series::joules`](crate::Series::joules) counts them; None if no sensor is
+    /// taken, or one of them was never read.
+    pub fn joules(&self, recording: &Recording) -> Option<f64> {
+        let mut parts = self.taken.iter().map(|&place| recording.series(place).joules());
+        let first = parts.next()??;
+        parts.try_fold(first, |sum, joules| Some(sum + joules?))
+    }
+
     /// The energy between two times; None if no sensor is taken.
     ///
     /// # Errors

@@ -15,29 +15,48 @@ const OF_MEASUREMENTS: [f64; 2] = [0.05, 0.04];
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
     model: String,
-    /// Logarithms of running sequences, of the root of generated tokens, and of GPUs.
-    at: [f64; 3],
+    /// Logarithms of running sequences, of the roots of generated and of prompt tokens, and of GPUs.
+    at: [f64; 4],
 }
 
 impl Place {
     pub(super) fn of(model: &str, schedule: &Schedule) -> Self {
-        let at = [schedule.requests.ln(), 0.5 * (schedule.generated + 1.0).ln(), schedule.gpus.ln()];
+        let root = |tokens: f64| 0.5 * (tokens + 1.0).ln();
+        let prompt = schedule.sizes.first().map_or(0.0, |(size, _)| size.new as f64);
+        let at = [schedule.requests.ln(), root(schedule.generated), root(prompt), schedule.gpus.ln()];
         Self { model: model.to_owned(), at }
     }
 
     /// Covariances of the errors of time and of power, the measurements' own left out.
-    pub(super) fn shared(&self, other: &Self) -> [f64; 2] {
+    pub(super) fn shared(&self, other: &Self, freedom: Freedom) -> [f64; 2] {
         let apart: f64 = self.at.iter().zip(&other.at).map(|(a, b)| (a - b).powi(2)).sum();
         // A model's own errors reach twice as far.
         let (near, far) = ((-apart / 2.0).exp(), (-apart / 8.0).exp());
         let of_model = if self.model == other.model { far } else { 0.0 };
-        [0, 1].map(|figure| near * OF_SETTINGS[figure].powi(2) + of_model * OF_MODELS[figure].powi(2))
+        let shared = |figure: usize| near * OF_SETTINGS[figure].powi(2) + of_model * OF_MODELS[figure].powi(2);
+        [0, 1].map(|figure| freedom.form.powi(2) * shared(figure))
     }
 }
 
+/// How far constants and form of the law may be off, as multiples of how far they are on devices in general.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freedom {
+    /// Of the spreads of constants.
+    pub(super) constants: f64,
+    /// Of the errors that no constant explains.
+    pub(super) form: f64,
+}
+
+/// A machine like those that the law was fitted to.
+pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0 };
+
+/// A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
+pub(super) const OF_ITS_OWN: Freedom = Freedom { constants: 10.0, form: 0.3 };
+
 /// Variances of the measurements' own errors of time and of power.
-pub(super) fn noise() -> [f64; 2] {
-    OF_MEASUREMENTS.map(|spread| spread * spread)
+pub(super) fn noise(freedom: Freedom) -> [f64; 2] {
+    OF_MEASUREMENTS.map(|spread| (freedom.form * spread).powi(2))
 }
 
 /// The errors of time and of power, at a given time, that make up that of a figure.

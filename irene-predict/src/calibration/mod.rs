@@ -104,7 +104,7 @@ impl Calibration {
             let all: Vec<&Measured> = measured.iter().filter(|one| key(one) == of).collect();
             let step = all.len().div_ceil(MOST_ROWS).max(1);
             let thinned: Vec<&Measured> = all.iter().copied().step_by(step).collect();
-            PartData::of(law, &thinned).and_then(Part::new)
+            Part::of(law, &thinned)
         };
         let parts: Vec<Part> = keys.iter().map(|of| part(*of)).collect::<Option<_>>().ok_or_else(|| {
             fault("the measurements cannot be brought together with the data sheet: check their units")

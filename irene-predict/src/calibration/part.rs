@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     constants::{apart, moved, scaled},
-    likeness::{Mixture, POWER, Place, TIME, mixed, noise},
+    likeness::{Freedom, Mixture, OF_ITS_OWN, POWER, Place, TIME, USUAL, mixed, noise},
 };
 use crate::fit::{Busy, Measured, PassTimes, Serving};
 
@@ -38,6 +38,12 @@ pub(super) struct PartData {
     pub(super) is_served: bool,
     pub(super) rows: usize,
     law: Law,
+    /// How far the law may be off.
+    freedom: Freedom,
+    /// The negative logarithm of the prior density of the constants' logarithms, but for what is the same for all. Only the choice of the
+    /// freedom asks for it.
+    #[serde(skip)]
+    unlikeliness: f64,
     /// The constants that measurements move, with the standard deviations of their logarithms before.
     constants: Vec<(String, f64)>,
     observations: Vec<Observation>,
@@ -105,12 +111,14 @@ fn residual(one: &Measured, mixture: Mixture, law: &Law, busy: &[PassTimes]) -> 
 
 impl PartData {
     /// The calibration by requests of one engine on one device, of which there is one at least.
-    pub(super) fn of(law: &Law, measured: &[&Measured]) -> Option<Self> {
+    fn of(law: &Law, measured: &[&Measured], freedom: Freedom) -> Option<Self> {
         let first = measured.first()?;
-        let (law, constants) = apart(law, &first.device, first.engine, first.is_served());
+        let (law, mut constants) = apart(law, &first.device, first.engine, first.is_served());
+        constants.iter_mut().for_each(|(_, spread)| *spread *= freedom.constants);
         let figures = figures(measured, &law);
         let places: Vec<Place> = measured.iter().map(|one| Place::of(&one.model, &one.serving.schedule)).collect();
-        let covariance = covariance(&figures.iter().map(|(at, mixture)| (&places[*at], *mixture)).collect::<Vec<_>>())?;
+        let at_places: Vec<_> = figures.iter().map(|(at, mixture)| (&places[*at], *mixture)).collect();
+        let covariance = covariance(&at_places, freedom)?;
         let busy = Busy::of(measured);
         let residuals = |law: &Law| {
             busy.with(&law.pass, |busy| {
@@ -132,6 +140,8 @@ impl PartData {
         let steps = LevenbergMarquardt { rounds: 20, tolerance: 1e-4, most_damping: 1e4 };
         let factors = ConstantsFit { steps, outlier: 3.0 }.fit(&priors, whitened);
         let law = with(&factors)?;
+        let distance = |(prior, factor): (&Prior, &f64)| 0.5 * prior.residual(factor.ln()).powi(2) + prior.spread.ln();
+        let unlikeliness = priors.iter().zip(&factors).map(distance).sum();
         let here = residuals(&law);
         let slopes: Vec<DVector<f64>> = constants
             .iter()
@@ -145,17 +155,48 @@ impl PartData {
         };
         let observations = figures.iter().enumerate().map(observation).collect();
         let engine = first.engine.name.to_owned();
-        Some(Self { engine, is_served: first.is_served(), rows: measured.len(), law, constants, observations })
+        Some(Self {
+            engine,
+            is_served: first.is_served(),
+            rows: measured.len(),
+            law,
+            freedom,
+            unlikeliness,
+            constants,
+            observations,
+        })
     }
 }
 
 /// The covariance of figures' errors.
-fn covariance(figures: &[(&Place, Mixture)]) -> Option<CovarianceFactor> {
-    let shared = |i: usize, j: usize| mixed(figures[i].0.shared(figures[j].0), figures[i].1, figures[j].1);
-    CovarianceFactor::of(figures.len(), shared, |i| mixed(noise(), figures[i].1, figures[i].1))
+fn covariance(figures: &[(&Place, Mixture)], freedom: Freedom) -> Option<CovarianceFactor> {
+    let shared = |i: usize, j: usize| mixed(figures[i].0.shared(figures[j].0, freedom), figures[i].1, figures[j].1);
+    CovarianceFactor::of(figures.len(), shared, |i| mixed(noise(freedom), figures[i].1, figures[i].1))
 }
 
 impl Part {
+    /// The calibration by requests of one engine on one device, of which there is one at least.
+    ///
+    /// The machine is taken for one of its own if that makes the measurements clearly likelier.
+    pub(super) fn of(law: &Law, measured: &[&Measured]) -> Option<Self> {
+        /// The logarithm of how much likelier.
+        const CLEARLY: f64 = 10.0;
+        let by = |freedom: Freedom| PartData::of(law, measured, freedom).and_then(Self::new);
+        let usual = by(USUAL)?;
+        let is_clear = |own: &Self| own.evidence() > usual.evidence() + CLEARLY;
+        Some(by(OF_ITS_OWN).filter(is_clear).unwrap_or(usual))
+    }
+
+    /// The logarithm of the likelihood of the measurements over all constants (Laplace's approximation), but for what is the same for all.
+    fn evidence(&self) -> f64 {
+        let residuals = self.data.observations.iter().zip(self.weights.iter());
+        let misfit: f64 = residuals.map(|(one, weight)| 0.5 * one.residual * weight).sum();
+        -misfit
+            - self.covariance.half_log_determinant()
+            - self.data.unlikeliness
+            - self.of_constants.half_log_determinant()
+    }
+
     /// What follows from the measurements; None for numbers that no calibration writes.
     pub(super) fn new(data: PartData) -> Option<Self> {
         let (figures, constants) = (&data.observations, &data.constants);
@@ -167,7 +208,8 @@ impl Part {
         if !figures.iter().all(is_sound) || constants.iter().any(|(_, spread)| *spread <= 0.0 || spread.is_nan()) {
             return None;
         }
-        let covariance = covariance(&figures.iter().map(|one| (&one.place, one.mixture)).collect::<Vec<_>>())?;
+        let places: Vec<_> = figures.iter().map(|one| (&one.place, one.mixture)).collect();
+        let covariance = covariance(&places, data.freedom)?;
         let weights = covariance.solve(&DVector::from_iterator(figures.len(), figures.iter().map(|one| one.residual)));
         let left = figures.iter().zip(weights.iter()).map(|(one, weight)| one.residual * weight).sum::<f64>();
         let misfit = (left / figures.len() as f64).sqrt().max(1.0);
@@ -188,7 +230,7 @@ impl Part {
 
     /// The law of a setting: the constants as calibrated, times and power as measurements of settings like it have them, and how far off they may be.
     pub(super) fn law_at(&self, one: &Serving, place: &Place) -> Law {
-        let law = &self.data.law;
+        let (law, freedom) = (&self.data.law, self.data.freedom);
         let busy = one.busy(&law.pass);
         let here = logarithms(one, law, &busy);
         let slopes: Vec<[f64; 2]> = self.moved.iter().map(|moved| self.slope(one, moved, &busy, here)).collect();
@@ -196,14 +238,15 @@ impl Part {
         let (of_time, of_energy) = (slopes(0), slopes(1));
         let near = |mixture: Mixture| {
             let figures = self.data.observations.iter();
-            let shared = figures.map(|other| mixed(place.shared(&other.place), mixture, other.mixture));
+            let shared = figures.map(|other| mixed(place.shared(&other.place, freedom), mixture, other.mixture));
             DVector::from_iterator(self.weights.len(), shared)
         };
         let [time, power] = [TIME, POWER].map(|mixture| (-near(mixture).dot(&self.weights)).exp());
         let in_energy = time_in_energy(one, law);
         let spread = |mixture: Mixture, slopes: DVector<f64>| {
             let near = near(mixture);
-            let mut own = mixed(place.shared(place), mixture, mixture) + mixed(noise(), mixture, mixture);
+            let shared = mixed(place.shared(place, freedom), mixture, mixture);
+            let mut own = shared + mixed(noise(freedom), mixture, mixture);
             own -= near.dot(&self.covariance.solve(&near));
             let slopes = slopes - self.weighted_slopes.tr_mul(&near);
             self.misfit * (own + slopes.dot(&self.of_constants.solve(&slopes))).max(0.0).sqrt()

@@ -2,15 +2,15 @@
 
 mod board;
 mod choice;
-#[cfg(feature = "nvml")]
-mod gpu_share;
 mod hwmon;
 mod impact_tracker;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod power_log;
+mod process_tree;
 mod rapl;
 mod selection;
+mod shares;
 mod tdp;
 mod text_file;
 mod utilisation;
@@ -19,7 +19,10 @@ use std::path::PathBuf;
 
 pub use choice::Choice;
 pub use impact_tracker::PUE;
+pub(crate) use process_tree::held_memory;
+pub use process_tree::{ProcessRoot, ProcessTree, SharedPart};
 pub use selection::Selection;
+pub use shares::{Idle, ShareMethod};
 pub(crate) use utilisation::kilobytes;
 
 use crate::{Channel, Findings, Missing, Readings, Stamp};

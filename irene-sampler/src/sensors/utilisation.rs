@@ -23,7 +23,11 @@ fn open(_places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
 }
 
 /// This holds the first line of /proc/stat, and the lines of /proc/meminfo that matter.
-const HEAD: usize = 512;
+pub(super) const HEAD: usize = 512;
+
+/// Processor times are counted in ticks of 10 ms. A share of fewer than ten ticks is mostly rounding, and reading is the main cost of
+/// sampling. A sample may come a little early, hence not 100 ms.
+pub(super) const LEAST_PERIOD: f64 = 0.095;
 
 /// The processors' ticks since the start of the system, as Linux counts them.
 pub(super) struct CpuTimes {
@@ -74,10 +78,6 @@ pub(crate) fn kilobytes(text: &str, field: &str) -> Option<f64> {
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
-
-    /// Processor times are counted in ticks of 10 ms. A share of fewer than ten ticks is mostly rounding, and reading is the main
-    /// cost of sampling. A sample may come a little early, hence not 100 ms.
-    const LEAST_PERIOD: f64 = 0.095;
 
     pub(super) struct Utilisation {
         channels: [Channel; 2],
