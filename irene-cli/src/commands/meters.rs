@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection};
 
-#[cfg(feature = "candle")]
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -65,7 +64,6 @@ impl MeterArgs {
 }
 
 /// Says which sensors are the meter, and what a reader of its energies must know.
-#[cfg(feature = "candle")]
 pub(crate) fn tell_meter(selection: &Selection) {
     let total = selection.sensors.total();
     if selection.meters.is_empty() {
