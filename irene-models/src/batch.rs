@@ -1,5 +1,7 @@
 use irene_tree::{Format, Role, Shape, Size};
 
+#[cfg(feature = "candle")]
+use crate::Cx;
 use crate::{Cache, Error, Past, Result, Tensor, Tensors};
 
 /// The input of a model: token ids (batch, new tokens), the mask if there is padding, and the cache of earlier tokens.
@@ -135,6 +137,29 @@ impl Batch {
         let vocabulary = spec.vocab_size()?;
         let ids = (0..size.tokens()).map(|i| (1000 + 7 * i) as i64 % vocabulary as i64).collect();
         Self::of_ids(ids, None, size, device)
+    }
+
+    /// The made-up batch of a run: after a past, it is a step of a generation, and the model reads the past first to fill the cache.
+    ///
+    /// # Errors
+    /// As [`made_up`](Self::made_up), [`Error::Input`] for a past where the model keeps no cache; the model's error.
+    #[cfg(feature = "candle")]
+    pub fn made_up_for(
+        spec: &crate::ModelSpec,
+        model: &dyn crate::Model,
+        run: crate::Run,
+        device: &candle_core::Device,
+    ) -> Result<Self> {
+        let Size { sequences, new, past } = run.size;
+        let batch = Self::made_up(spec, Size::new(sequences, new), device)?;
+        if past == 0 {
+            return Ok(batch);
+        }
+        let earlier = Self::made_up(spec, Size::new(sequences, past), device)?.after(Cache::default()).scoring_last();
+        let read = model.run(&mut Cx::silent().with_kernels(run.kernels), &earlier)?;
+        let reason = || format!("it keeps no cache, so that nothing comes after {past} earlier tokens");
+        let cache = read.cache.ok_or_else(|| Error::Input { model: spec.name().to_owned(), reason: reason() })?;
+        Ok(batch.after(cache).scoring_last())
     }
 
     /// The input size.

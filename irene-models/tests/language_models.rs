@@ -35,10 +35,14 @@ impl Fixture {
     }
 
     fn at(dir: &Path) -> Self {
+        Self::in_format(dir, DType::F32)
+    }
+
+    fn in_format(dir: &Path, dtype: DType) -> Self {
         let name = dir.file_name().unwrap().to_str().unwrap();
         let spec = ModelSpec::find(dir.to_str().unwrap()).unwrap();
         let weights = ModelFiles::find(dir.to_str().unwrap()).unwrap().weights().unwrap();
-        let model = spec.load(&weights, TaskHead::Lm, DType::F32, &Device::Cpu).unwrap();
+        let model = spec.load(&weights, TaskHead::Lm, dtype, &Device::Cpu).unwrap();
         let io = candle_core::safetensors::load(dir.join("io.safetensors"), &Device::Cpu).unwrap();
         let (rows, columns) = io["input_ids"].dims2().unwrap();
         let mask = io["attention_mask"].flatten_all().unwrap().to_vec1().unwrap();
@@ -177,6 +181,27 @@ fixtures!(
     smollm3,
     starcoder2,
 );
+
+/// 8 bits, added up over layers; a mixture may choose other experts for some tokens.
+#[test]
+fn every_family_runs_in_bf16() {
+    const SHARE: f32 = 0.25;
+    for dir in std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).filter(|dir| dir.is_dir()) {
+        let fixture = Fixture::in_format(&dir, DType::BF16);
+        let batch = fixture.prompts().with_counted_positions().unwrap();
+        let mask = fixture.io["attention_mask"].to_dtype(DType::F32).unwrap().unsqueeze(2).unwrap();
+        let size = |x: &Candle| {
+            x.broadcast_mul(&mask).unwrap().sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt()
+        };
+        let expected = &fixture.io["logits"];
+        for kernels in [Kernels::Eager, Kernels::Fused] {
+            let output = fixture.model.run(&mut Cx::silent().with_kernels(kernels), &batch).unwrap();
+            let found = output.logits.unwrap().candle().unwrap().to_dtype(DType::F32).unwrap();
+            let off = size(&(found - expected).unwrap()) / size(expected);
+            assert!(off <= SHARE, "{}, {kernels:?}: off by {off}", fixture.name);
+        }
+    }
+}
 
 /// Further checkpoints, as `fixtures/llm/make.py` writes them: those of the folder in IRENE_CHECKPOINTS, otherwise the fixtures again.
 #[test]

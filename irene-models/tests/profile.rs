@@ -6,43 +6,64 @@ use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Dura
 
 use candle_core::{DType, Device};
 use irene_models::{
-    Batch, ModelSpec, RandomWeights,
+    Batch, ModelSpec, RandomWeights, Run, TaskHead,
     profile::{NodeFigures, ProfileError, Profiler, distinct},
 };
 use irene_sampler::{
     Channel, Measurement, MeasuringProtocol, Metric, Resource, Sampler, SamplerOptions, Sensor, Sensors,
 };
-use irene_tree::{Level, Precision, Quantity, Size, Tree};
+use irene_tree::{Kernels, Level, Precision, Quantity, Size, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
 fn profiled(
+    run: Run,
     stop: bool,
     known: HashMap<u64, Measurement>,
 ) -> (Result<Tree, ProfileError>, HashMap<u64, Measurement>, usize) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
     let spec = ModelSpec::find(fixture.to_str().unwrap()).unwrap();
-    let model = spec.build(&RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu }).unwrap();
-    let batch = Batch::of_ids(vec![1; 12], None, Size::new(2, 6), &Device::Cpu).unwrap();
+    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+    let model = spec.build_with_head(&weights, run.head).unwrap();
+    let batch = Batch::made_up_for(&spec, model.as_ref(), run, &Device::Cpu).unwrap();
     let short = Duration::from_millis(2);
     let protocol =
         MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
     let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
     let (stop, precision) = (&AtomicBool::new(stop), Precision::F32);
-    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, precision, stop };
+    let profiler =
+        Profiler { sampler: &sampler, protocol: &protocol, levels: &LEVELS, precision, kernels: run.kernels, stop };
     let (mut kept, mut rounds) = (HashMap::new(), 0);
     let tree = profiler.profile(&spec, model.as_ref(), &batch, known, |key, measured| {
         kept.insert(key, measured.clone());
         rounds += 1;
     });
-    let distinct = distinct(&spec, batch.size(), &LEVELS).unwrap().len();
+    let distinct = distinct(&spec, run, &LEVELS).unwrap().len();
     assert!(kept.is_empty() || kept.len() == distinct, "{} of {distinct}", kept.len());
     (tree, kept, rounds)
 }
 
+fn whole() -> Run {
+    Size::new(2, 6).into()
+}
+
+#[test]
+fn a_step_after_a_cache_is_measured_by_either_kernels() {
+    let spec = ModelSpec::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2")).unwrap();
+    for kernels in [Kernels::Eager, Kernels::Fused] {
+        let run = Run { kernels, head: TaskHead::Lm, ..Size::new(2, 1).after(5).into() };
+        let tree = profiled(run, false, HashMap::new()).0.unwrap();
+        assert_eq!((tree.size, tree.kernels), (run.size, kernels));
+        let followed = spec.trace(run).unwrap();
+        let scopes = |tree: &Tree| tree.nodes().iter().map(|node| node.scope().to_owned()).collect::<Vec<_>>();
+        assert_eq!(scopes(&tree), scopes(&followed));
+        assert!(tree.root().get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0));
+    }
+}
+
 #[test]
 fn each_distinct_node_is_measured_and_not_again() {
-    let (tree, kept, rounds) = profiled(false, HashMap::new());
+    let (tree, kept, rounds) = profiled(whole(), false, HashMap::new());
     let tree = tree.unwrap();
     assert_eq!(rounds, 2 * kept.len());
     for node in tree.nodes().iter().filter(|node| node.operation.as_ref().is_none_or(|operation| !operation.on_host)) {
@@ -55,14 +76,14 @@ fn each_distinct_node_is_measured_and_not_again() {
     assert!(tree.subtree(second).iter().filter(|node| node.extra.is_some()).all(is_shared));
     assert!(!is_shared(tree.node(tree.find("root.0").unwrap())));
 
-    let (again, _, rounds) = profiled(false, kept);
+    let (again, _, rounds) = profiled(whole(), false, kept);
     assert_eq!(rounds, 0);
     assert_eq!(again.unwrap(), tree);
 }
 
 #[test]
 fn a_profile_that_is_stopped_says_so() {
-    assert!(matches!(profiled(true, HashMap::new()).0, Err(ProfileError::Stopped)));
+    assert!(matches!(profiled(whole(), true, HashMap::new()).0, Err(ProfileError::Stopped)));
 }
 
 /// Readings of a machine with a GPU.

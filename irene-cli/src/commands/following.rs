@@ -41,7 +41,7 @@ impl SizesArgs {
     /// Those that are asked for; an error that tells the flags if there are none.
     pub(crate) fn sizes(&self, run: &RunArgs, or: &str) -> Result<Vec<Size>> {
         // After a cache comes a single step.
-        let step: &[usize] = if run.past.is_some_and(|past| past > 0) { &[1] } else { &[] };
+        let step: &[usize] = if run.pass.past.is_some_and(|past| past > 0) { &[1] } else { &[] };
         let lens = if self.seq_len.is_empty() { step } else { &self.seq_len };
         if self.batch_size.is_empty() || lens.is_empty() {
             return Err(Usage(format!("a model is followed at a size: give --batch-size and --seq-len{or}")).into());
@@ -79,24 +79,31 @@ pub(crate) fn refuse_numbers(models: &[String]) -> Result<()> {
     }
 }
 
-/// The other settings of a run.
+/// The settings of a pass beside its size.
 #[derive(clap::Args, Clone, Copy)]
-pub(crate) struct RunArgs {
+pub(crate) struct PassArgs {
     /// Tokens of each sequence that are in the cache already, for decoders [default: 0]
     #[arg(long, value_name = "P", value_parser = size_or_zero)]
     past: Option<usize>,
-    /// Tokens of each sequence that are generated after the prompt, for decoders
-    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
-    generate: Option<usize>,
-    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32]
-    #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
-    dtype: Option<Precision>,
     /// How operations become kernels [default: eager]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
     /// The head on top of the trunk [default: none; on a data sheet lm for decoders]
     #[arg(long, value_enum)]
     head: Option<HeadName>,
+}
+
+/// The other settings of a run.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pass: PassArgs,
+    /// Tokens of each sequence that are generated after the prompt, for decoders
+    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
+    generate: Option<usize>,
+    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32]
+    #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
+    dtype: Option<Precision>,
 }
 
 /// How the run is spread over GPUs.
@@ -155,20 +162,49 @@ enum HeadName {
     Classification,
 }
 
+impl PassArgs {
+    /// The pass over so many tokens of so many sequences.
+    pub(crate) fn run(self, size: Size) -> Run {
+        Run {
+            kernels: self.kernels().unwrap_or_default(),
+            head: self.head().unwrap_or_default(),
+            ..size.after(self.past.unwrap_or(0)).into()
+        }
+    }
+
+    /// Adds what is not usual to the settings of a measurement.
+    #[cfg(feature = "candle")]
+    pub(crate) fn describe(self, settings: &mut serde_json::Value) {
+        let run = self.run(Size::new(1, 1));
+        if run.kernels != Kernels::default() {
+            settings["kernels"] = run.kernels.name().into();
+        }
+        if run.head != TaskHead::default() {
+            settings["head"] = run.head.name().into();
+        }
+    }
+
+    fn kernels(self) -> Option<Kernels> {
+        self.kernels.map(|name| match name {
+            KernelsName::Eager => Kernels::Eager,
+            KernelsName::Fused => Kernels::Fused,
+        })
+    }
+
+    fn head(self) -> Option<TaskHead> {
+        self.head.map(|name| match name {
+            HeadName::None => TaskHead::None,
+            HeadName::Lm => TaskHead::Lm,
+            HeadName::Classification => TaskHead::Classification,
+        })
+    }
+}
+
 impl RunArgs {
     /// The run of a model at a size, in the formats that its config says unless the flag says others.
     pub(crate) fn run(&self, spec: &ModelSpec, size: Size, shows_math: bool) -> Result<Run> {
-        let kernels = self.kernels().unwrap_or_default();
-        let head = self.head().unwrap_or_default();
         let precision = self.dtype.map_or_else(|| spec.config().precision(), Ok)?;
-        Ok(Run {
-            precision,
-            kernels,
-            head,
-            generate: self.generate.unwrap_or(0),
-            shows_math,
-            ..size.after(self.past.unwrap_or(0)).into()
-        })
+        Ok(Run { precision, generate: self.generate.unwrap_or(0), shows_math, ..self.pass.run(size) })
     }
 
     /// The number formats, if they are given.
@@ -178,10 +214,7 @@ impl RunArgs {
 
     /// How operations become kernels, if that is given.
     pub(crate) fn kernels(&self) -> Option<Kernels> {
-        self.kernels.map(|name| match name {
-            KernelsName::Eager => Kernels::Eager,
-            KernelsName::Fused => Kernels::Fused,
-        })
+        self.pass.kernels()
     }
 
     /// Tokens that are generated, if that is given.
@@ -191,26 +224,22 @@ impl RunArgs {
 
     /// The head, if it is given.
     pub(crate) fn head(&self) -> Option<TaskHead> {
-        self.head.map(|name| match name {
-            HeadName::None => TaskHead::None,
-            HeadName::Lm => TaskHead::Lm,
-            HeadName::Classification => TaskHead::Classification,
-        })
+        self.pass.head()
     }
 
     /// Whether tokens are said to be in the cache already.
     pub(crate) fn has_past(&self) -> bool {
-        self.past.is_some()
+        self.pass.past.is_some()
     }
 
     /// The flags that are given.
     pub(crate) fn flags(&self) -> [(&'static str, bool); 5] {
         [
-            ("--past", self.past.is_some()),
+            ("--past", self.pass.past.is_some()),
             ("--generate", self.generate.is_some()),
             ("--dtype", self.dtype.is_some()),
-            ("--kernels", self.kernels.is_some()),
-            ("--head", self.head.is_some()),
+            ("--kernels", self.pass.kernels.is_some()),
+            ("--head", self.pass.head.is_some()),
         ]
     }
 }

@@ -11,7 +11,7 @@ use irene_models::{
     Batch, TaskHead,
     profile::{self, Distinct},
 };
-use irene_tree::{Level, Tree};
+use irene_tree::{Kernels, Level, Tree};
 use irene_viz::{Profiling, ProfilingError, ProfilingRequest, Progress};
 
 use super::{
@@ -112,7 +112,7 @@ impl MachineProfiler {
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
         let model = measuring.place.made_up(spec, TaskHead::None, &device, DEFAULT_SEED)?;
         let sampler = measuring.sampler(selection.sensors)?;
-        let profiler = measuring.profiler(&sampler, stop);
+        let profiler = measuring.profiler(&sampler, Kernels::Eager, stop);
         let mut finished = HashSet::new();
         let tree = profiler.profile(spec, model.as_ref(), &batch, HashMap::new(), |key, measured| {
             if profiler.is_done(measured) {

@@ -5,7 +5,7 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 use anyhow::{Context, Result};
 use irene_models::profile::Profiler;
 use irene_sampler::{MeasuringProtocol, Sampler, SamplerOptions, Sensors, sensors::Selection};
-use irene_tree::{Level, Tree};
+use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
@@ -116,9 +116,9 @@ impl Measuring {
         Ok(sampler)
     }
 
-    pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, stop: &'a AtomicBool) -> Profiler<'a> {
+    pub(crate) fn profiler<'a>(&'a self, sampler: &'a Sampler, kernels: Kernels, stop: &'a AtomicBool) -> Profiler<'a> {
         let precision = self.place.precision();
-        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, precision, stop }
+        Profiler { sampler, protocol: &self.protocol, levels: &self.levels, precision, kernels, stop }
     }
 
     /// The settings that the figures depend on.

@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use irene_models::{
-    Batch, Model, ModelSpec, TaskHead,
+    Batch, Model, ModelSpec, Run,
     profile::{self, Distinct, ProfileError, Profiler},
 };
 use irene_tree::{Level, Node, Quantity, Size, Tree, jsonl};
 use serde_json::Value;
 
 use super::{
-    following,
+    following::{self, PassArgs},
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
@@ -24,6 +24,7 @@ use crate::{interrupt, journal::Journal, output};
 #[command(after_help = "Examples:
   irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
   irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
+  irene profile gpt2 -b 8 -s 1 --past 512 --kernels fused --head lm --quick -o decode.jsonl
   irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -31,9 +32,11 @@ pub(crate) struct Args {
     /// Sequences in the batch; several for several trees
     #[arg(short, long, value_name = "B", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
     batch_size: Vec<usize>,
-    /// Tokens in a sequence; every batch size is measured with every length
+    /// Tokens in a sequence; every batch size is measured with every length. With --past usually 1
     #[arg(short, long, value_name = "S", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
     seq_len: Vec<usize>,
+    #[command(flatten)]
+    pass: PassArgs,
     /// Which nodes are measured
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model,module,ml")]
     level: Vec<LevelName>,
@@ -82,7 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         levels: args.level.iter().copied().map(Level::from).collect(),
     };
     let selection = measuring.meter.select()?;
-    let settings = measuring.settings(&selection);
+    let mut settings = measuring.settings(&selection);
+    args.pass.describe(&mut settings);
     let left = left(args, &spec, &settings)?;
     if left.is_empty() {
         output::tell(&format!("{} has every size already", args.output.display()));
@@ -92,14 +96,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     measuring.tell(&selection);
     let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
-    let model = args.model.load(&spec, TaskHead::None, &device, Some(DEFAULT_SEED))?;
-    let profiler = measuring.profiler(&sampler, stop);
+    let Run { head, kernels, .. } = args.pass.run(left[0]);
+    let model = args.model.load(&spec, head, &device, Some(DEFAULT_SEED))?;
+    let profiler = measuring.profiler(&sampler, kernels, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     let mut all = Energies::default();
     for size in left {
-        let batch = Batch::made_up(&spec, size, &device)?;
-        let nodes = profile::distinct(&spec, size, &measuring.levels)?;
+        let run = args.pass.run(size);
+        let batch = Batch::made_up_for(&spec, model.as_ref(), run, &device)?;
+        let nodes = profile::distinct(&spec, run, &measuring.levels)?;
         let measured = measure(&profiler, &spec, model.as_ref(), &batch, &nodes, &mut journal);
         let tree = match measured {
             Ok(tree) => tree,
@@ -110,11 +116,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Err(ProfileError::Model(error)) => return Err(error.into()),
         };
         append(&args.output, &measuring.finished(tree.clone(), &settings))?;
-        let (model, Size { sequences, new, .. }) = (spec.name(), size);
         let energies = Energies::of(&tree);
         let lacking = if has_meter { energies.lacking() } else { String::new() };
         let nodes = count(nodes.len(), "distinct node");
-        output::tell(&format!("{model}, batch {sequences}, sequence {new}: {nodes} measured{lacking}"));
+        let (model, Size { sequences, new, past }) = (spec.name(), run.size);
+        let after = if past > 0 { format!(" after {past} tokens") } else { String::new() };
+        output::tell(&format!("{model}, batch {sequences}, sequence {new}{after}: {nodes} measured{lacking}"));
         all.add(energies);
     }
     journal.finish()?;
@@ -202,15 +209,18 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     }
     let mut left = Vec::new();
     for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| Size::new(batch, seq))) {
-        let is_it = |tree: &&Tree| tree.model_name == spec.name() && tree.size == size;
+        let run = args.pass.run(size);
+        let is_it =
+            |tree: &&Tree| tree.model_name == spec.name() && tree.size == run.size && tree.kernels == run.kernels;
         match trees.iter().find(is_it) {
             Some(tree) => ensure!(
                 tree.extra.get(MEASURING_FIELD) == Some(settings),
-                "{path} has {} at {size} by other settings (its field `{MEASURING_FIELD}`); choose another file",
-                spec.name()
+                "{path} has {} at {} by other settings (its field `{MEASURING_FIELD}`); choose another file",
+                spec.name(),
+                run.size
             ),
             None if !left.contains(&size) => {
-                spec.trace(size)?;
+                spec.trace(run)?;
                 left.push(size);
             }
             None => {}

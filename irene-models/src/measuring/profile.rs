@@ -22,6 +22,8 @@ pub struct Profiler<'a> {
     pub levels: &'a [Level],
     /// The number formats of the model, for its tree.
     pub precision: Precision,
+    /// How operations become kernels.
+    pub kernels: Kernels,
     /// Ends the profile when it becomes true.
     pub stop: &'a AtomicBool,
 }
@@ -230,9 +232,10 @@ impl Profiler<'_> {
                 }
             }
         };
-        let tree = TreeVisitor::new(spec.name(), batch.size()).followed_in(self.precision, Kernels::Eager);
+        let tree = TreeVisitor::new(spec.name(), batch.size()).followed_in(self.precision, self.kernels);
         let mut visitor = MeasuringVisitor::new(tree, self.levels, measure);
-        let run = model.run(&mut Cx::visited(&mut visitor), batch).and_then(|_| visitor.finish());
+        let run =
+            model.run(&mut Cx::visited(&mut visitor).with_kernels(self.kernels), batch).and_then(|_| visitor.finish());
         match run {
             Err(_) if stopped => Err(ProfileError::Stopped),
             Err(error) => Err(error.into()),

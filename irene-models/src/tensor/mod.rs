@@ -84,6 +84,19 @@ impl Tensor {
         Ok(Self { form, role: self.role })
     }
 
+    /// The same numbers in 32 bits, for parameters that a model keeps so in every precision.
+    pub(crate) fn kept_in_f32(self) -> crate::Result<Self> {
+        let form = match self.form {
+            Form::Shape(layout, format) if format != Format::F64 => Form::Shape(layout, Format::F32),
+            #[cfg(feature = "candle")]
+            Form::Candle(tensor) if tensor.dtype() != candle_core::DType::F64 => {
+                Form::Candle(tensor.to_dtype(candle_core::DType::F32)?)
+            }
+            form => form,
+        };
+        Ok(Self { form, role: self.role })
+    }
+
     /// Waits until this tensor's device has finished its work; returns at once for a CPU and for a shape.
     ///
     /// # Errors

@@ -92,7 +92,8 @@ impl TopKRouter {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let Mixture { router, experts, per_token, .. } = *recipe;
         let weights = weights.child(router.name);
-        let correction = router.correction.map(|key| weights.parameter(key, [experts]));
+        // Scores are in 32 bits in every precision, and so is what is added to them.
+        let correction = router.correction.map(|key| weights.parameter(key, [experts])?.kept_in_f32());
         Ok(Self {
             label: weights.label(class, Level::Module),
             weight: WeightAlone::load(&weights, router.weight, [hidden, experts], router.biased)?,
