@@ -31,7 +31,7 @@ impl Failure {
     /// Whether the next request may fare better.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Status(status, _) => *status == 429 || *status >= 500,
+            Self::Status(status, _) => matches!(status, 429 | 500 | 502..),
             Self::Timeout | Self::Disconnect | Self::Server(_) | Self::Usage(_) => true,
             Self::Connect(_) | Self::Redirect(_) | Self::Malformed(_) => false,
         }

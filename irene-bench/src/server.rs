@@ -43,6 +43,9 @@ const NO_SUCH_PATH: [u16; 3] = [404, 405, 501];
 /// Statuses of servers that do not understand a request.
 const NOT_UNDERSTOOD: [u16; 2] = [400, 422];
 
+/// So often an API is tried at most.
+const MOST_TRIES: usize = 3;
+
 /// Tokens that a server is asked for to see how it answers.
 const FEW: usize = 2;
 
@@ -113,7 +116,7 @@ async fn find(target: Target, options: &FindOptions) -> Result<Server> {
             let (target, addresses, model) = (Arc::clone(&target), Arc::clone(&addresses), model.clone());
             let streams = api.generates() && !options.whole;
             let server = Server { target, addresses, api, dialect, model, streams, counts_in_stream: streams };
-            match try_out(server, options.timeout).await {
+            match try_often(&server, options.timeout).await {
                 Ok(server) => return Ok(server),
                 Err(Failure::Connect(reason)) => return Err(unreachable(reason)),
                 Err(failure) => {
@@ -174,6 +177,17 @@ async fn served_model(client: &mut Client, url: &str, timeout: Duration) -> Resu
             let more = if names.len() > MOST { ", ..." } else { "" };
             let reason = format!("it serves several models ({shown}{more}): say which with --served-model");
             Err(Error::Api { url: url.to_owned(), reason })
+        }
+    }
+}
+
+/// Tries again what may go better the next time.
+async fn try_often(server: &Server, timeout: Duration) -> Result<Server, Failure> {
+    let mut tries = 1;
+    loop {
+        match try_out(server.clone(), timeout).await {
+            Err(failure) if tries < MOST_TRIES && failure.is_passing() => tries += 1,
+            tried => return tried,
         }
     }
 }

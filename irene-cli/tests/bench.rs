@@ -46,7 +46,7 @@ fn until(is_so: impl Fn() -> bool) {
 fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
     let folder = Folder::new("bench");
     let faults = vec![Fault::every(40, 40, Misdeed::Status(500))];
-    let script = Script { model: "gpt2".into(), idle_watts: 10.0, joules_per_token: 0.05, faults, ..Script::default() };
+    let script = Script { model: "gpt2".into(), faults, ..Script::default() };
     let server = ScriptedServer::start(script, &folder.0.join("sys")).unwrap();
     let split = folder.path("parts.json");
     let grid =
@@ -78,9 +78,9 @@ fn a_grid_is_measured_cut_off_resumed_and_calibrated_on() {
 
     let parts: Value = serde_json::from_str(&fs::read_to_string(&split).unwrap()).unwrap();
     for part in parts["split"].as_array().unwrap() {
-        for (name, truth) in [("prompt_token_j", 0.01), ("generated_token_j", 0.05)] {
+        for (name, truth) in [("prompt_token_j", 1e-3), ("generated_token_j", 0.02)] {
             let found = part[name].as_f64().unwrap();
-            assert!((found / truth - 1.0).abs() < 0.05, "{name}: {found} in {part}");
+            assert!((found / truth - 1.0).abs() < 0.15, "{name}: {found} in {part}");
         }
     }
     // Nothing is measured twice.

@@ -38,10 +38,10 @@ pub struct Script {
 impl Default for Script {
     fn default() -> Self {
         Self {
-            joules_per_prompt_token: 0.01,
-            joules_per_token: 0.2,
+            joules_per_prompt_token: 1e-3,
+            joules_per_token: 0.02,
             joules_per_step: 0.0,
-            idle_watts: 20.0,
+            idle_watts: 2.0,
             seconds_per_prompt_token: 2e-5,
             seconds_per_step: 2e-3,
             seconds_per_sequence: 2e-5,

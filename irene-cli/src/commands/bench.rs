@@ -26,9 +26,10 @@ use crate::{interrupt, output};
 /// server runs. A window begins when the throughput is steady; docs/servers.md says how that is found.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene bench http://127.0.0.1:8000 --model Llama-3.1-8B --device h100-sxm --engine vllm-0.11 -o sheet.csv
-  irene bench localhost:8080 --prompt 64,256 --generate 16,128 --concurrency 1,8,64 --split parts.json -o sheet.csv --resume
-  irene bench localhost:3000 --api embeddings --prompt 32,512 --concurrency 1,16 --tdp-watts 65 -o embeddings.csv")]
+  irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
+  irene bench localhost:8080 --prompt 64,256 --generate 16,128 --concurrency 1,64 -o sheet.csv
+  irene bench localhost:8080 --concurrency 8 --split parts.json -o sheet.csv --resume
+  irene bench localhost:3000 --api embeddings --prompt 32,512 --tdp-watts 65 -o sheet.csv")]
 pub(crate) struct Args {
     /// The server's address
     #[arg(value_name = "URL")]
