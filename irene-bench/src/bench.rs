@@ -87,7 +87,10 @@ impl Bench<'_> {
     /// # Errors
     /// [`Error::Stopped`] if `stop` becomes true.
     pub fn idle_power(sampler: &Sampler, time: Duration, stop: &AtomicBool) -> Result<Option<f64>> {
-        let (clock, from) = (sampler.clock(), sampler.clock().now());
+        let clock = sampler.clock();
+        // The window begins with a reading.
+        sampler.wait_past(clock.now(), LONGEST_PERIOD);
+        let from = clock.now();
         let to = from + time.as_secs_f64();
         while clock.now() < to {
             if stop.load(Ordering::Relaxed) {
@@ -295,6 +298,9 @@ impl Bench<'_> {
         }))
     }
 }
+
+/// A sampler reads at least so often.
+const LONGEST_PERIOD: Duration = Duration::from_secs(10);
 
 /// How often it looks whether a window is steady.
 const TICK: Duration = Duration::from_millis(20);

@@ -55,7 +55,7 @@ impl Machine {
 
     fn measure(&self, server: &Server, limits: Limits, settings: &[Setting]) -> Vec<Measured> {
         let stop = AtomicBool::new(false);
-        let idle_w = Bench::idle_power(&self.sampler, Duration::from_millis(500), &stop).unwrap();
+        let idle_w = Bench::idle_power(&self.sampler, Duration::from_millis(1000), &stop).unwrap();
         let bench = Bench { server, sampler: &self.sampler, limits, idle_w, subtracts_idle: false, stop: &stop };
         let all = Prompts::new(false);
         let measure = |setting: &Setting| {
@@ -110,6 +110,7 @@ fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], time
         joules_per_token: 0.015,
         joules_per_step: 0.025,
         seconds_per_prompt_token: 5e-6,
+        idle_watts: 0.5,
         faults: faults(),
         ..script
     };
@@ -171,11 +172,14 @@ fn sixty_four_at_a_time_give_the_energies_of_the_script() {
 
 #[test]
 fn energies_and_times_of_a_setting_are_those_of_the_script_even_across_wraps() {
-    let script = Script { wraps_at_uj: 10_000_000, idle_watts: 3.0, ..Script::default() };
+    // The counter begins again soon after the load has begun.
+    let (wraps_at_uj, begins_at_uj) = (262_143_328_850, 262_143_328_850 - 12_000_000);
+    let script = Script { wraps_at_uj, begins_at_uj, idle_watts: 3.0, ..Script::default() };
     let machine = Machine::new(script.clone());
     let setting = Setting { prompt: 64, generate: 16, concurrency: 4 };
     let one = &machine.measure(&machine.server(), short(), &[setting])[0];
     let energy = one.energy.as_ref().unwrap();
+    assert!(machine.scripted.joules() > 24.0);
     within(0.03, one.idle_w.unwrap(), 3.0, "idle power");
     let work = 64.0 * script.joules_per_prompt_token + 16.0 * script.joules_per_token;
     let request = one.figures.energy_per_request_j.unwrap();

@@ -21,6 +21,8 @@ pub struct Script {
     pub most_sequences: usize,
     /// The counter begins again after so many microjoules.
     pub wraps_at_uj: u64,
+    /// What the counter shows at the start, μJ.
+    pub begins_at_uj: u64,
     /// A sequence ends after so many tokens, unless the request forces its length.
     pub ends_after: Option<usize>,
     /// Whether a stream ends with its usage where a request asks for it.
@@ -47,6 +49,7 @@ impl Default for Script {
             seconds_per_sequence: 2e-5,
             most_sequences: 256,
             wraps_at_uj: 262_143_328_850,
+            begins_at_uj: 5_000_000,
             ends_after: None,
             streams_usage: true,
             refused_fields: Vec::new(),

@@ -57,7 +57,7 @@ impl ScriptedServer {
     /// # Errors
     /// The system's error if a file, the port or a thread cannot be had.
     pub fn start_at(script: Script, sys: &Path, address: SocketAddr) -> std::io::Result<Self> {
-        let counter = Arc::new(Counter::new(sys, script.idle_watts, script.wraps_at_uj)?);
+        let counter = Arc::new(Counter::new(sys, &script)?);
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let connections = Arc::new(AtomicUsize::new(0));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
