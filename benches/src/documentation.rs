@@ -17,6 +17,7 @@ documents!(
     AddingAMeter = "docs/adding-a-meter.md",
     AddingAPredictor = "docs/adding-a-predictor.md",
     AddingAnArchitecture = "docs/adding-an-architecture.md",
+    Attribution = "docs/attribution.md",
     Exploring = "docs/exploring.md",
     Measuring = "docs/measuring.md",
     QuickStart = "docs/quick-start.md",

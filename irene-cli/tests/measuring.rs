@@ -123,6 +123,43 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn the_doctor_shows_cards_rails_and_logs_of_other_programs() {
+    let folder = Folder::new("doctor-cards");
+    let card = "sys/class/drm/card1/device";
+    folder.write("proc/stat", "cpu  10 0 10 80 0 0 0 0 0 0\n");
+    folder.write(&format!("{card}/vendor"), "0x1002\n");
+    folder.write(&format!("{card}/hwmon/hwmon4/power1_average"), "180000000\n");
+    folder.write(&format!("{card}/hwmon/hwmon4/power1_cap"), "100000000\n");
+    let doctor = |more: &[&str]| {
+        let mut command = irene(&[&["doctor", "--watch", "1"], more].concat());
+        good(command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys")))
+    };
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let found = doctor(&[]);
+    assert!(words(line(&found, "card1.power ")).ends_with("mean of unknown time measured"), "{found}");
+    assert!(found.contains("the meter would be: drm"), "{found}");
+    // Power of 180 W where the card keeps to 100 W.
+    assert!(
+        words(&found).contains("doubtful: card1.power reads 180.0 W on average, and the device's own limit is 100.0 W"),
+        "{found}"
+    );
+    assert!(
+        words(&found)
+            .contains("powermetrics not available: no file of powermetrics was named what would help: on a Mac")
+    );
+    assert!(
+        words(&found).contains("ipmi not available: no log of ipmitool was named what would help: append readings")
+    );
+
+    folder.write("ipmi.log", "    Instantaneous power reading:  240 Watts\n    Power reading state is:  deactivated\n");
+    let log = format!("ipmi:{}", folder.0.join("ipmi.log").display());
+    let named = doctor(&["--meter", &log]);
+    assert!(named.contains("the meter would be: ipmi"), "{named}");
+    assert!(words(&named).contains("ipmi: the management controller says that it does not measure power"), "{named}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_command_is_sampled_to_its_end() {
     let folder = Folder::new("sample");
     let csv = folder.path("readings.csv");

@@ -64,7 +64,7 @@ impl fmt::Display for ChannelId {
         match (resource, metric) {
             (Resource::Host, Metric::Utilisation) => f.write_str("cpu"),
             (Resource::Host, Metric::Memory) => f.write_str("mem"),
-            (Resource::Gpu(_), _) => write!(f, "{resource}.{}", metric.word()),
+            (Resource::Gpu(_) | Resource::Card(_), _) => write!(f, "{resource}.{}", metric.word()),
             (_, metric) if metric.is_energy() => write!(f, "{resource}"),
             _ => write!(f, "{resource}.{}", metric.word()),
         }
@@ -115,6 +115,43 @@ pub struct Channel {
     pub longest_gap: Duration,
     /// How much of the computer a sensor on a board sees. It has no meaning for other resources.
     pub reach: Reach,
+    /// Over which time a power is a mean.
+    pub averaging: Averaging,
+    /// The device keeps its mean power below this, watts, if it tells.
+    pub cap_watts: Option<f64>,
+}
+
+/// Over which time a reading of power is a mean. The least is the best: a mean tells little of a window that is not much longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Averaging {
+    /// It is the power of the moment.
+    #[default]
+    None,
+    /// It is the mean of so long a time before the reading.
+    Over(Duration),
+    /// It is a mean; nothing tells over which time.
+    Unknown,
+}
+
+impl Averaging {
+    /// The time, seconds, as far as it is known.
+    pub(crate) fn seconds(self) -> f64 {
+        match self {
+            Self::Over(time) => time.as_secs_f64(),
+            Self::None | Self::Unknown => 0.0,
+        }
+    }
+}
+
+/// The time; nothing for the power of the moment.
+impl fmt::Display for Averaging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Over(time) => write!(f, "{} s", time.as_secs_f64()),
+            Self::Unknown => f.write_str("unknown time"),
+        }
+    }
 }
 
 /// How much of the computer a sensor on a board sees.
@@ -124,6 +161,8 @@ pub enum Reach {
     Computer,
     /// All that comes through one power supply or battery. The supplies add up to the computer.
     Supply,
+    /// All that a computer module draws through one of its inputs, without the board that carries it. The inputs add up to the module.
+    Module,
     /// A processor.
     Processor,
     /// A GPU.
@@ -189,6 +228,8 @@ impl Channel {
             wraps_at: None,
             longest_gap: Duration::from_secs(10),
             reach: Reach::Unknown,
+            averaging: Averaging::None,
+            cap_watts: None,
         }
     }
 
@@ -201,10 +242,19 @@ impl Channel {
             // Its outer sensor stands for it.
             (Some(Reach::PartOf(_)), _) => Some(false),
             (_, Some(Reach::PartOf(outer))) => Some(self.id.resource == *outer || own > 0),
+            // A sensor beside the module may sit on the board that carries it.
+            (Some(Reach::Module), Some(Reach::Unknown)) | (Some(Reach::Unknown), Some(Reach::Module)) => None,
             _ if own != its => Some(own > its),
-            (Some(Reach::Supply), Some(Reach::Supply)) | (Some(Reach::Gpu), Some(Reach::Gpu)) => Some(false),
+            (Some(Reach::Supply), Some(Reach::Supply))
+            | (Some(Reach::Module), Some(Reach::Module))
+            | (Some(Reach::Gpu), Some(Reach::Gpu)) => Some(false),
             (Some(Reach::Processor), Some(Reach::Processor)) => (self.chip() == other.chip()).then_some(false),
             (Some(_), Some(_)) => None,
+            // hwmon and DRM show the same cards.
+            (None, Some(Reach::Gpu)) if matches!(self.id.resource, Resource::Card(_) | Resource::Apu(_)) => Some(true),
+            (Some(Reach::Gpu), None) if matches!(other.id.resource, Resource::Card(_) | Resource::Apu(_)) => {
+                Some(false)
+            }
             (Some(Reach::Gpu), None) if matches!(other.id.resource, Resource::Gpu(_)) => Some(false),
             (None, Some(Reach::Gpu)) if matches!(self.id.resource, Resource::Gpu(_)) => Some(false),
             _ => self.id.resource.covers(&other.id.resource),
@@ -219,9 +269,10 @@ impl Channel {
     /// How far outside it sits: a greater one sees everything behind a smaller one, and 0 is a component.
     fn extent(&self) -> u8 {
         match (&self.id.resource, &self.reach) {
-            (Resource::Meter(_) | Resource::Host, _) => 3,
-            (Resource::Board { .. }, Reach::Computer) => 2,
-            (Resource::Board { .. }, Reach::Supply) => 1,
+            (Resource::Meter(_) | Resource::Host, _) => 4,
+            (Resource::Board { .. }, Reach::Computer) => 3,
+            (Resource::Board { .. }, Reach::Supply) => 2,
+            (Resource::Board { .. }, Reach::Module) => 1,
             _ => 0,
         }
     }

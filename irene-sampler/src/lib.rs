@@ -6,6 +6,7 @@
 //! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.
 //! - [`Sampler::span`], [`Sampler::measure`]: the energy of a piece of a program, which [comes](Pending) once the meters have caught up.
+//! - [`Steps`]: the energy of the total from one reading to the next.
 //! - [`MeasuringProtocol`]: repeats a closure until its time and energy are known well enough.
 //!
 //! A value that cannot be read is absent, never zero; a figure that would rest on too few readings is refused with the reason.
@@ -24,19 +25,23 @@ mod sampler;
 pub mod sensors;
 mod series;
 mod span;
+mod steps;
 mod total;
+mod updates;
 
-pub use channel::{Channel, ChannelId, Metric, Provenance, Reach};
+pub use channel::{Averaging, Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
+pub use evidence::{Doubt, LOAD_RAMP};
 pub use memory::{available_memory, peak_memory};
 pub use pending::{Pending, Promise};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
 pub use recording::{Readings, Recorder, Recording, Silent};
-pub use resource::{Package, Resource};
+pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Sampler, SamplerOptions};
 pub use sensors::{Sensor, Sensors, ShareMethod};
 pub use series::{PEAK_SPAN, Series, Window, WindowError};
 pub use span::{Span, SpanError, Spent};
+pub use steps::{Step, Steps};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};
 
 /// The README's example, which the tests run.

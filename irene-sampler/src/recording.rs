@@ -21,6 +21,8 @@ struct Reading {
     value: f64,
     /// A counter used an unknown amount before it.
     after_break: bool,
+    /// The sensor has taken it anew, even if its value is that before.
+    is_new: bool,
 }
 
 impl Readings<'_> {
@@ -31,21 +33,37 @@ impl Readings<'_> {
 
     /// Adds a reading of now to the sensor's channel with this number.
     pub fn push(&mut self, channel: usize, value: f64) {
-        self.take(channel, self.stamp.time, value, false);
+        let place = self.first + channel;
+        self.taken.push(Reading { place, time: self.stamp.time, value, after_break: false, is_new: false });
     }
 
-    /// Adds a reading that was taken at a time of the system's clock.
+    /// Adds a reading that was taken at a time of the system's clock. It is something new, even if it shows what the last one did.
     pub fn push_at_wall(&mut self, channel: usize, wall: f64, value: f64) {
-        self.take(channel, wall - self.stamp.wall + self.stamp.time, value, false);
+        let reading = self.reading_at_wall(channel, wall, value);
+        self.taken.push(reading);
     }
 
     /// Adds a reading of a counter before which an unknown amount was used.
     pub(crate) fn push_after_break(&mut self, channel: usize, value: f64) {
-        self.take(channel, self.stamp.time, value, true);
+        let reading = self.reading_at_wall(channel, self.stamp.wall, value);
+        self.taken.push(Reading { time: self.stamp.time, after_break: true, is_new: false, ..reading });
     }
 
-    fn take(&mut self, channel: usize, time: f64, value: f64, after_break: bool) {
-        self.taken.push(Reading { place: self.first + channel, time, value, after_break });
+    /// The same at a time of the system's clock.
+    pub(crate) fn push_at_wall_after_break(&mut self, channel: usize, wall: f64, value: f64) {
+        let reading = self.reading_at_wall(channel, wall, value);
+        self.taken.push(Reading { after_break: true, ..reading });
+    }
+
+    /// Adds a reading of now that the sensor has taken anew, even if it shows what it showed before.
+    pub(crate) fn push_new(&mut self, channel: usize, value: f64) {
+        let reading = self.reading_at_wall(channel, self.stamp.wall, value);
+        self.taken.push(Reading { time: self.stamp.time, ..reading });
+    }
+
+    fn reading_at_wall(&self, channel: usize, wall: f64, value: f64) -> Reading {
+        let time = wall - self.stamp.wall + self.stamp.time;
+        Reading { place: self.first + channel, time, value, after_break: false, is_new: true }
     }
 }
 
@@ -93,12 +111,12 @@ impl Recording {
 
     /// Adds the readings that were taken.
     pub(crate) fn add(&mut self, probing: &mut Probing) {
-        for Reading { place, time, value, after_break } in probing.taken.drain(..) {
+        for Reading { place, time, value, after_break, is_new } in probing.taken.drain(..) {
             let series = &mut self.series[place];
             if after_break {
                 series.break_before(time);
             }
-            series.push(time, value);
+            series.add(time, value, is_new);
         }
     }
 
@@ -118,6 +136,14 @@ impl Recording {
     /// The readings of a channel, by its place.
     pub fn series(&self, channel: usize) -> &Series {
         &self.series[channel]
+    }
+
+    /// The shortest window that has an energy, seconds, by the sensors of the meter, and the sensor that needs it. None if no sensor
+    /// tells or shows how often it has something new.
+    pub fn shortest_window(&self) -> Option<(f64, &ChannelId)> {
+        let windows =
+            self.totals().iter().map(|&place| (self.series[place].shortest_window(), &self.channels[place].id));
+        windows.filter(|(seconds, _)| *seconds > 0.0).max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// A channel's figures between two times in seconds.

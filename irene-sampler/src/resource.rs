@@ -23,8 +23,14 @@ pub enum Resource {
     Uncore(Package),
     /// The memory at a package, which the package's own counter leaves out.
     Dram(Package),
-    /// A GPU, by its number.
+    /// A GPU of NVIDIA, by its number.
     Gpu(u32),
+    /// A GPU of AMD or Intel, by the number of its card in Linux's DRM.
+    Card(u32),
+    /// A processor and a GPU in one (an APU), with all that both draw, by the number of its card in Linux's DRM.
+    Apu(u32),
+    /// A system on a chip of Apple, or a part of one.
+    Soc(SocPart),
     /// A sensor on a board or in a power supply.
     Board {
         /// The chip's name.
@@ -45,6 +51,23 @@ pub struct Package {
     pub die: Option<u32>,
 }
 
+/// The parts of a system on a chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocPart {
+    /// Processors, GPU and neural engine together.
+    All,
+    /// The processors.
+    Cpu,
+    /// The GPU.
+    Gpu,
+    /// The neural engine.
+    Ane,
+}
+
+/// The parts with their names.
+const SOC_PARTS: [(SocPart, &str); 4] =
+    [(SocPart::All, "soc"), (SocPart::Cpu, "soc.cpu"), (SocPart::Gpu, "soc.gpu"), (SocPart::Ane, "soc.ane")];
+
 impl Resource {
     /// Whether the energy of this resource includes that of the other one, so that the two must not be added.
     ///
@@ -55,8 +78,13 @@ impl Resource {
             (Self::Process | Self::ProcessTree(_), _) => false,
             (Self::Meter(_) | Self::Host, _) | (_, Self::Process | Self::ProcessTree(_)) => true,
             (Self::Board { .. }, other) | (other, Self::Board { .. }) if other.is_component() => return None,
-            (Self::Platform(_), Self::Gpu(_)) | (Self::Gpu(_), Self::Platform(_)) => return None,
-            (Self::Platform(_), Self::Processors) => true,
+            (Self::Platform(_), gpu) | (gpu, Self::Platform(_)) if gpu.is_gpu() => return None,
+            // Firmware of notebooks may count another GPU in.
+            (Self::Apu(_), Self::Card(_)) | (Self::Card(_), Self::Apu(_)) => return None,
+            (Self::Platform(_) | Self::Apu(_), Self::Processors) => true,
+            (Self::Soc(SocPart::All | SocPart::Cpu), Self::Processors) => true,
+            (Self::Soc(SocPart::All), Self::Soc(part)) => *part != SocPart::All,
+            (Self::Platform(0) | Self::Package(_), Self::Apu(_)) => true,
             // The counters of the other sockets' platforms stand still.
             (Self::Platform(0), Self::Platform(socket)) => *socket > 0,
             (Self::Platform(0), other) => other.package().is_some(),
@@ -75,14 +103,23 @@ impl Resource {
             Self::Processors => "tdp",
             Self::Platform(_) | Self::Package(_) | Self::Cores(_) | Self::Uncore(_) | Self::Dram(_) => "rapl",
             Self::Gpu(_) => "nvml",
+            Self::Card(_) | Self::Apu(_) => "drm",
+            Self::Soc(_) => "powermetrics",
             Self::Board { .. } => "hwmon",
+            Self::Meter(name) if name == "ipmi" => "ipmi",
             Self::Meter(_) => "log",
         }
     }
 
     /// Whether it is a processor, a GPU, or a part of one.
     fn is_component(&self) -> bool {
-        matches!(self, Self::Processors | Self::Platform(_) | Self::Gpu(_)) || self.package().is_some()
+        let is_part = matches!(self, Self::Processors | Self::Platform(_) | Self::Apu(_) | Self::Soc(_));
+        is_part || self.is_gpu() || self.package().is_some()
+    }
+
+    /// Whether it is a GPU with a power of its own.
+    fn is_gpu(&self) -> bool {
+        matches!(self, Self::Gpu(_) | Self::Card(_))
     }
 
     /// The package that this is a part of.
@@ -115,6 +152,12 @@ impl Resource {
         }
     }
 
+    /// `gpu0`, `card1`, `apu0`.
+    fn of_numbered(name: &str) -> Option<Self> {
+        let kinds: [(&str, fn(u32) -> Self); 3] = [("gpu", Self::Gpu), ("card", Self::Card), ("apu", Self::Apu)];
+        kinds.into_iter().find_map(|(kind, resource)| Some(resource(name.strip_prefix(kind)?.parse().ok()?)))
+    }
+
     /// The resource of this name, as [`Display`](fmt::Display) writes it.
     pub(crate) fn of_name(name: &str) -> Self {
         let known = match name {
@@ -127,7 +170,8 @@ impl Resource {
                 Some(("hwmon", rest)) => rest
                     .split_once('.')
                     .map(|(chip, sensor)| Self::Board { chip: chip.to_owned(), sensor: sensor.to_owned() }),
-                _ => name.strip_prefix("gpu").and_then(|number| Some(Self::Gpu(number.parse().ok()?))),
+                _ => Self::of_numbered(name)
+                    .or_else(|| SOC_PARTS.iter().find(|(_, known)| *known == name).map(|(part, _)| Self::Soc(*part))),
             },
         };
         known.unwrap_or_else(|| Self::Meter(name.to_owned()))
@@ -149,6 +193,9 @@ impl fmt::Display for Resource {
             Self::Uncore(package) => write!(f, "rapl.{package}.uncore"),
             Self::Dram(package) => write!(f, "rapl.{package}.dram"),
             Self::Gpu(number) => write!(f, "gpu{number}"),
+            Self::Card(number) => write!(f, "card{number}"),
+            Self::Apu(number) => write!(f, "apu{number}"),
+            Self::Soc(part) => f.write_str(SOC_PARTS[*part as usize].1),
             Self::Board { chip, sensor } => write!(f, "hwmon.{chip}.{sensor}"),
             Self::Meter(name) => f.write_str(name),
         }
@@ -167,7 +214,7 @@ impl fmt::Display for Package {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: [&str; 19] = [
         "strip.outlet",
         "host",
         "rapl.psys",
@@ -180,6 +227,10 @@ pub(crate) mod tests {
         "tdp",
         "gpu0",
         "gpu11",
+        "card1",
+        "apu0",
+        "soc",
+        "soc.gpu",
         "hwmon.amdgpu.slow-PPT",
         "impact-tracker",
         "process.sm-time",
@@ -202,12 +253,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn parts_have_their_own_names() {
+        assert!(SOC_PARTS.iter().enumerate().all(|(place, (part, _))| *part as usize == place));
+    }
+
+    #[test]
     fn a_package_covers_its_own_parts_but_for_the_memory() {
         assert_eq!(covers("rapl.package-0", "rapl.package-0.core"), Some(true));
         for other in ["rapl.package-1.core", "rapl.package-0.dram", "gpu0", "rapl.package-1"] {
             assert_eq!(covers("rapl.package-0", other), Some(false), "{other}");
         }
         assert_eq!(covers("hwmon.psu.power1", "rapl.package-0"), None, "only the board's maker knows");
+        assert_eq!(covers("rapl.package-0", "apu0"), Some(true), "both count the processor");
+        assert_eq!([covers("soc", "soc.gpu"), covers("soc.cpu", "soc.gpu")], [Some(true), Some(false)]);
+        assert_eq!(covers("gpu0", "card0"), Some(false), "two cards of two makers");
+        assert_eq!(covers("rapl.psys", "card0"), None, "as of any GPU");
         assert_eq!(covers("rapl.psys", "gpu0"), None, "boards differ in what they count as the platform");
     }
 }

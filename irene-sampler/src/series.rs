@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::{Channel, Metric, counter::Counter};
+use crate::{Averaging, Channel, Metric, counter::Counter, updates::Updates};
 
 /// The newest readings of one channel. It allocates only when it is made.
 #[derive(Clone, Debug)]
@@ -8,7 +8,10 @@ pub struct Series {
     metric: Metric,
     limit_watts: f64,
     longest_gap: f64,
-    update_period: f64,
+    /// How often it has something new by its maker, seconds.
+    told_period: Option<f64>,
+    averaging: Averaging,
+    updates: Updates,
     counter: Counter,
     capacity: usize,
     /// Time in seconds, and reading; for energy the sum since the first reading.
@@ -50,9 +53,12 @@ pub enum WindowError {
     /// Too few readings lie inside.
     #[error("it holds {0} readings, which is too few")]
     TooFew(usize),
-    /// It is shorter than the sensor's own update period.
-    #[error("it is shorter than the sensor's update period of {0} s")]
+    /// It is shorter than two updates of the sensor, which come so many seconds apart.
+    #[error("it is shorter than two updates of the sensor, which has something new every {0:.3} s")]
     TooShort(f64),
+    /// It is shorter than twice the seconds of which each reading is the mean.
+    #[error("it is shorter than twice the {0:.3} s of which the sensor gives the mean")]
+    Averaged(f64),
     /// Power was not read for too long a time inside.
     #[error("there is a gap of {0:.1} s between readings")]
     Gap(f64),
@@ -67,6 +73,9 @@ pub const PEAK_SPAN: f64 = 0.1;
 /// An energy must rest on so many readings.
 const LEAST_READINGS: usize = 2;
 
+/// An energy must cover so many updates of its sensor.
+const UPDATES: f64 = 2.0;
+
 /// So many breaks are remembered. A counter that is reset makes one.
 const BREAKS: usize = 64;
 
@@ -77,7 +86,9 @@ impl Series {
             metric: channel.id.metric,
             limit_watts: channel.limit_watts,
             longest_gap: channel.longest_gap.as_secs_f64(),
-            update_period: channel.update_period.map_or(0.0, |period| period.as_secs_f64()),
+            told_period: channel.update_period.map(|period| period.as_secs_f64()),
+            averaging: channel.averaging,
+            updates: Updates::default(),
             counter: Counter::of(channel),
             capacity: capacity.max(2),
             points: VecDeque::with_capacity(capacity.max(2)),
@@ -93,11 +104,17 @@ impl Series {
     /// A counter of energy may wrap around. If it was reset, or counts more than the device can draw, no window across this reading
     /// has an energy.
     pub fn push(&mut self, time: f64, value: f64) {
+        self.add(time, value, false);
+    }
+
+    /// The same. A sensor that has taken its reading anew (`is_new`) has something new even if the value is that before.
+    pub(crate) fn add(&mut self, time: f64, value: f64, is_new: bool) {
         let is_later = self.points.back().is_none_or(|&(last, _)| time > last);
         let is_possible = self.metric != Metric::Power || (0.0..=self.limit_watts).contains(&value);
         if !(value.is_finite() && time.is_finite() && is_later && is_possible) {
             return;
         }
+        self.updates.read(time, value, is_new);
         let value = if self.metric == Metric::Energy { self.count(time, value) } else { value };
         if self.metric == Metric::Power {
             self.integrate(time, value);
@@ -163,6 +180,11 @@ impl Series {
         self.breaks.push_back(time);
     }
 
+    /// Whether an unknown amount was used after one reading and up to another.
+    pub(crate) fn is_broken(&self, after: f64, to: f64) -> bool {
+        self.breaks.iter().any(|&time| time > after && time <= to)
+    }
+
     /// Time and value of the readings, oldest first.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> + ExactSizeIterator + Clone + '_ {
         self.points.iter().copied()
@@ -188,19 +210,22 @@ impl Series {
         self.pushed
     }
 
-    /// The median time between changes of the value, seconds: how often the sensor has something new.
+    /// How often the sensor has something new, seconds, by the newest readings: the lower quartile of the times between changes.
     pub fn observed_period(&self) -> Option<f64> {
-        let mut changes = Vec::new();
-        let mut last: Option<f64> = None;
-        for (time, value) in self.points() {
-            if last != Some(value) {
-                changes.push(time);
-                last = Some(value);
-            }
-        }
-        let mut periods: Vec<f64> = changes.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        periods.sort_by(f64::total_cmp);
-        periods.get(periods.len() / 2).copied()
+        self.updates.observed()
+    }
+
+    /// How often the sensor has something new, seconds: what its maker tells or its readings show, whichever is less. None if neither
+    /// is known.
+    pub fn update_period(&self) -> Option<f64> {
+        let learned = self.updates.learned();
+        self.told_period.map(|told| learned.map_or(told, |learned| told.min(learned))).or(learned)
+    }
+
+    /// An energy needs a window at least this long, seconds: two updates, and twice the time of which a reading is the mean. 0 if
+    /// neither is known.
+    pub fn shortest_window(&self) -> f64 {
+        UPDATES * self.update_period().unwrap_or(0.0).max(self.averaging.seconds())
     }
 
     /// The least change between one reading and the next: what the sensor can tell apart.
@@ -235,13 +260,10 @@ impl Series {
         if to <= from || covered(&self.points) != Some(true) {
             return Err(WindowError::NotCovered);
         }
-        if to - from < self.update_period {
-            return Err(WindowError::TooShort(self.update_period));
-        }
         // The readings inside, and one on each side.
         let first = self.points.partition_point(|&(time, _)| time <= from) - 1;
         let last = self.points.partition_point(|&(time, _)| time < to).max(first + 1).min(self.points.len() - 1);
-        if self.breaks.iter().any(|&time| time > self.points[first].0 && time <= self.points[last].0) {
+        if self.is_broken(self.points[first].0, self.points[last].0) {
             return Err(WindowError::Broken);
         }
         let steps = || (first..last).map(|i| (self.points[i], self.points[i + 1]));
@@ -259,6 +281,7 @@ impl Series {
         if readings < LEAST_READINGS {
             return Err(WindowError::TooFew(readings));
         }
+        self.check_length(to - from)?;
         let spread = match self.metric {
             Metric::Power => Window::of((first..=last).map(|i| self.points[i]).filter(inside).map(|(_, watts)| watts)),
             _ => Window::of(steps().map(|((start, before), (end, after))| (after - before) / (end - start))),
@@ -270,6 +293,20 @@ impl Series {
         };
         // The power may have been greater between the readings at the edges.
         Ok(Window { mean, energy: Some(energy), peak: Some(peak.max(mean)), readings, ..spread })
+    }
+
+    /// Refuses a window that holds too little of what is new.
+    fn check_length(&self, seconds: f64) -> Result<(), WindowError> {
+        // Times are sums of others.
+        let is_short = |least: f64| seconds < UPDATES * least * (1.0 - 1e-6);
+        let (period, averaged) = (self.update_period().unwrap_or(0.0), self.averaging.seconds());
+        if is_short(period) {
+            Err(WindowError::TooShort(period))
+        } else if is_short(averaged) {
+            Err(WindowError::Averaged(averaged))
+        } else {
+            Ok(())
+        }
     }
 
     /// The greatest mean power between two changes of a counter inside the window that lie [`PEAK_SPAN`] apart or a little more.

@@ -269,6 +269,8 @@ impl Missing {
 fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]) -> Vec<Option<LeftOut>> {
     let mut reasons = settled.to_vec();
     let candidates = || energies.iter().copied().filter(|&place| settled[place].is_none());
+    // A counter misses nothing; a mean of the past tells of the past.
+    let preference = |place: usize| (channels[place].id.metric, channels[place].averaging, place);
     let is_covered = |place: usize| candidates().any(|other| channels[other].covers(&channels[place]) == Some(true));
     for place in candidates() {
         let id = &channels[place].id;
@@ -278,9 +280,8 @@ fn covered(channels: &[Channel], energies: &[usize], settled: &[Option<LeftOut>]
             reasons[place] = Some(LeftOut::PartOf(channels[outer].id.clone()));
             continue;
         }
-        let better = candidates().find(|&other| {
-            channels[other].id.resource == id.resource && (channels[other].id.metric, other) < (id.metric, place)
-        });
+        let better = candidates()
+            .find(|&other| channels[other].id.resource == id.resource && preference(other) < preference(place));
         reasons[place] = better.map(|better| LeftOut::SameAs(channels[better].id.clone()));
     }
     reasons
@@ -308,7 +309,7 @@ fn overlapping(channels: &[Channel], tops: &[usize], findings: &Findings) -> Vec
 /// How well it is known what a channel measures.
 fn clarity(channel: &Channel) -> u8 {
     match (&channel.id.resource, &channel.reach) {
-        (Resource::Platform(_), _) | (Resource::Board { .. }, Reach::Unknown) => 0,
+        (Resource::Platform(_) | Resource::Apu(_), _) | (Resource::Board { .. }, Reach::Unknown) => 0,
         (Resource::Board { .. }, Reach::Gpu) => 1,
         (Resource::Board { .. }, _) => 2,
         _ => 3,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
+    Averaging, Channel, Findings, Metric, Recorder, Recording, Resource, Sampler, SamplerOptions, Sensor, Stamp, Total,
     WindowError,
     sensors::{self, Places, Selection, Unavailable},
 };
@@ -130,7 +130,7 @@ fn scripted_values_come_back_exactly() {
         let sampler = start(library);
         let from = settle(&sampler);
         for step in 1..=6 {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(40));
             write_script(&CARD.replace("7000000", &format!("{}", 7_000_000 + 750 * step)));
         }
         let to = settle(&sampler);
@@ -174,10 +174,46 @@ fn a_card_without_an_energy_counter_integrates_power() {
         assert_eq!(Total::of(sensor.channels(), 0, &Findings::default(), &[]).taken(), [4]);
         let sampler = start(library);
         let from = settle(&sampler);
-        std::thread::sleep(Duration::from_millis(120));
+        std::thread::sleep(Duration::from_millis(220));
         let to = settle(&sampler);
         let joules = energy(&sampler.stop(), "gpu0.power", [from, to]).unwrap();
         assert!((joules / (150.0 * (to - from)) - 1.0).abs() < 1e-9, "{joules}");
+    });
+}
+
+/// nvml.h, at nvmlDeviceGetPowerUsage: a mean over a second on Ampere and later but for GA100; fields 185 and 186 tell the mean and the
+/// moment.
+#[test]
+fn a_mean_of_a_second_is_known_by_the_chip_and_the_moment_is_preferred() {
+    scripted("a_mean_of_a_second_is_known_by_the_chip_and_the_moment_is_preferred", CARD, |library| {
+        let averaging = |lines: &str| {
+            write_script(&format!("{CARD}{lines}"));
+            let sensor = open(&places(library.clone())).unwrap();
+            sensor.channels()[number(sensor.channels(), "gpu0.power")].averaging
+        };
+        assert_eq!(averaging("gpu0.compute_capability = 8.6\n"), Averaging::Over(Duration::from_secs(1)));
+        assert_eq!(averaging("gpu0.compute_capability = 9.0\n"), Averaging::Over(Duration::from_secs(1)));
+        assert_eq!(averaging("gpu0.compute_capability = 8.0\n"), Averaging::None, "GA100");
+        assert_eq!(averaging("gpu0.compute_capability = 7.0\n"), Averaging::None);
+        assert_eq!(averaging(""), Averaging::Unknown, "a driver that does not tell the chip");
+        let both = "gpu0.compute_capability = 9.0\ngpu0.power_instant_mw = 170000\n";
+        assert_eq!(averaging(both), Averaging::None);
+        let mut recorder = recorder(library.clone());
+        sample_at(&mut recorder, 0.0);
+        assert_eq!(points(recorder.recording(), "gpu0.power"), [170.0]);
+    });
+}
+
+#[test]
+fn a_mean_of_a_second_has_no_energy_of_less_than_two() {
+    let old = CARD.replace("7000000", "error 3") + "gpu0.compute_capability = 8.6\n";
+    scripted("a_mean_of_a_second_has_no_energy_of_less_than_two", &old, |library| {
+        let mut recorder = recorder(library);
+        (0..60).for_each(|sample| sample_at(&mut recorder, 0.05 * f64::from(sample)));
+        assert_eq!(energy(recorder.recording(), "gpu0.power", [0.0, 1.5]), Err(WindowError::Averaged(1.0)));
+        assert_eq!(energy(recorder.recording(), "gpu0.power", [0.0, 2.0]).map(f64::round), Ok(300.0));
+        let (seconds, id) = recorder.recording().shortest_window().unwrap();
+        assert_eq!((seconds, id.to_string().as_str()), (2.0, "gpu0.power"));
     });
 }
 
@@ -367,6 +403,10 @@ fn cuda_visible_devices_chooses() {
 
 #[cfg(target_os = "linux")]
 mod attribution {
+    use irene_sampler::{
+        Sensors,
+        sensors::{Idle, ProcessRoot, ProcessTree},
+    };
     use machine::{Machine, assert_close, at, joules, window};
 
     use super::*;
@@ -451,6 +491,68 @@ mod attribution {
             sample_at(&machine, &mut recorder, 0.0, &card(0.0, ""));
             sample_at(&machine, &mut recorder, 1.0, &card(1.0, "77:40"));
             assert_eq!(window(&recorder, "impact-tracker", 0.0, 1.0), Err(WindowError::Broken));
+        });
+    }
+
+    /// A tree of process 10 and its child 11, by the sensors of the whole machine. Process 10 makes half of the load.
+    fn tree(places: &Places, idle: Idle) -> Result<ProcessTree, Unavailable> {
+        let open = |name: &str| (sensors::kind(name).unwrap().open)(places).unwrap();
+        let total = Recorder::new(vec![open("rapl"), open("nvml")], 2).recording().total().clone();
+        ProcessTree::open(places, ProcessRoot::Pid(10), &total, idle)
+    }
+
+    fn family(machine: &Machine, time: f64) {
+        for (pid, parent, ticks) in [(10, 1, (50.0 * time) as u64), (11, 10, 0)] {
+            let text = format!("{pid} (x) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 5 9 9\n");
+            machine.write(&format!("proc/{pid}/stat"), text);
+        }
+    }
+
+    /// Joules by processor time and by multiprocessors in a second.
+    fn a_second(machine: &Machine, tree: ProcessTree, processes: &str) -> [Option<f64>; 2] {
+        let mut recorder = Recorder::new(Sensors { probes: vec![Box::new(tree)], ..Sensors::default() }, 16);
+        for time in [0.0, 1.0] {
+            family(machine, time);
+            sample_at(machine, &mut recorder, time, &card(time, if time > 0.0 { processes } else { "" }));
+        }
+        ["process.cpu-time", "process.sm-time"].map(|name| {
+            let place = recorder.recording().channels().iter().position(|channel| channel.id.to_string() == name)?;
+            let series = recorder.recording().series(place);
+            series.joules().filter(|_| series.gaps() == 0)
+        })
+    }
+
+    #[test]
+    fn a_tree_has_its_share_of_a_card_without_an_overhead() {
+        let test = "attribution::a_tree_has_its_share_of_a_card_without_an_overhead";
+        scripted(test, &card(0.0, ""), |library| {
+            let (machine, places) = machine(library);
+            family(&machine, 0.0);
+            let shared = |idle, processes: &str| {
+                load(&machine, 0.0);
+                write_script(&card(0.0, ""));
+                a_second(&machine, tree(&places, idle).unwrap(), processes)
+            };
+            let used = "10:30 11:15 4242:15";
+            assert_eq!(shared(Idle::Shared, used), [Some(PROCESSORS / 2.0), Some(0.75 * 200.0)]);
+            // Two fifths of the time the card does nothing, and half of the time the processors.
+            assert_eq!(shared(Idle::Apart, used), [Some(PROCESSORS / 4.0), Some(0.45 * 200.0)]);
+            assert_eq!(shared(Idle::Shared, "4242:15")[1], Some(0.0));
+            assert_eq!(shared(Idle::Shared, "77:40")[1], None, "a number that this system does not know");
+        });
+    }
+
+    #[test]
+    fn processors_are_shared_out_where_cards_cannot_be() {
+        let test = "attribution::processors_are_shared_out_where_cards_cannot_be";
+        scripted(test, CARD, |library| {
+            let (machine, places) = machine(library);
+            family(&machine, 0.0);
+            let tree = tree(&places, Idle::Shared).unwrap();
+            let [(id, why)] = tree.not_shared() else { unreachable!("{:?}", tree.not_shared()) };
+            assert_eq!(id.to_string(), "gpu0.energy");
+            assert!(why.contains("GPU 0, shares of processes"), "{why}");
+            assert_eq!(a_second(&machine, tree, ""), [Some(PROCESSORS / 2.0), None]);
         });
     }
 

@@ -279,8 +279,10 @@ mod growing {
         let mut recorder = tail(&machine, 0.0).unwrap();
         machine.append(LOG, &line(0.5, 40.0));
         machine.append(LOG, &line(1.5, 40.0));
-        recorder.sample_at(at(2.0));
-        assert!((joules(&recorder, "log", 0.0, 1.5) - 60.0).abs() < 1e-4);
+        machine.append(LOG, &line(2.5, 40.0));
+        recorder.sample_at(at(3.0));
+        assert!((joules(&recorder, "log", 0.0, 2.5) - 100.0).abs() < 1e-4);
+        assert_eq!(window(&recorder, "log", 0.0, 1.5), Err(WindowError::TooShort(1.0)), "less than two lines' time");
     }
 
     #[test]

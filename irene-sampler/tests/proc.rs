@@ -4,8 +4,10 @@
 
 mod machine;
 
+use std::time::Duration;
+
 use irene_sampler::{
-    Metric, Provenance, Recorder, WindowError,
+    Averaging, Metric, Provenance, Recorder, WindowError,
     sensors::{Places, Selection, Unavailable},
 };
 use machine::{Machine, assert_close, at, channel, joules, names, open, series, totals, values, window};
@@ -128,7 +130,7 @@ mod hwmon {
     }
 
     #[test]
-    fn an_average_is_taken_over_a_moment() {
+    fn a_moment_is_taken_over_an_average() {
         let machine = Machine::new();
         write(&machine, "hwmon0/name", "amdgpu\n");
         write(&machine, "hwmon0/power1_average", "50000000\n");
@@ -139,8 +141,44 @@ mod hwmon {
         let mut recorder = machine.open("hwmon").unwrap();
         (0..4).for_each(|second| recorder.sample_at(at(f64::from(second))));
         assert_eq!(recorder.recording().channels().len(), 1);
-        assert_eq!(channel(&recorder, "hwmon.amdgpu.slow-PPT").id.metric, Metric::Power);
-        assert_close(joules(&recorder, "hwmon.amdgpu.slow-PPT", 0.5, 2.5), 100.0);
+        let found = channel(&recorder, "hwmon.amdgpu.slow-PPT");
+        assert_eq!((found.id.metric, found.averaging, found.cap_watts), (Metric::Power, Averaging::None, Some(90.0)));
+        assert_close(joules(&recorder, "hwmon.amdgpu.slow-PPT", 0.5, 2.5), 140.0);
+    }
+
+    /// Documentation/hwmon/sysfs-interface.rst: `power1_average_interval` in ms, `update_interval` of the chip in ms.
+    #[test]
+    fn an_average_says_over_which_time_as_far_as_the_chip_tells() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/name", "power_meter\n");
+        write(&machine, "hwmon0/power1_average", "312000000\n");
+        write(&machine, "hwmon0/update_interval", "500\n");
+        let averaging = |machine: &Machine| {
+            let found = machine.open("hwmon").unwrap();
+            let channel = channel(&found, "hwmon.power_meter.power1").clone();
+            (channel.averaging, channel.update_period)
+        };
+        let period = Some(Duration::from_millis(500));
+        assert_eq!(averaging(&machine), (Averaging::Unknown, period));
+        write(&machine, "hwmon0/power1_average_interval", "1500\n");
+        assert_eq!(averaging(&machine), (Averaging::Over(Duration::from_millis(1500)), period));
+        let mut recorder = machine.open("hwmon").unwrap();
+        (0..40).for_each(|sample| recorder.sample_at(at(0.1 * f64::from(sample))));
+        let short = window(&recorder, "hwmon.power_meter.power1", 0.5, 3.4);
+        assert_eq!(short, Err(WindowError::Averaged(1.5)));
+        assert_close(joules(&recorder, "hwmon.power_meter.power1", 0.5, 3.5), 3.0 * 312.0);
+    }
+
+    #[test]
+    fn a_moment_that_cannot_be_read_leaves_the_average() {
+        let machine = Machine::new();
+        write(&machine, "hwmon0/name", "psu\n");
+        std::fs::create_dir_all(machine.path("sys/class/hwmon/hwmon0/power1_input")).unwrap();
+        write(&machine, "hwmon0/power1_average", "70000000\n");
+        let mut recorder = machine.open("hwmon").unwrap();
+        recorder.sample_at(at(0.0));
+        assert_eq!(values(&recorder, "hwmon.psu.power1"), [70.0]);
+        assert!(recorder.recording().total().missing().is_empty());
     }
 
     #[test]

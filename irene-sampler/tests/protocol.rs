@@ -221,12 +221,25 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
 #[test]
 fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
-    channel.update_period = Some(Duration::from_secs(5));
+    channel.update_period = Some(Duration::from_secs(100));
     let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
     let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
-    assert!(reason.contains("shorter than the sensor's update period of 5 s"), "{reason}");
+    assert!(
+        reason.contains("shorter than two updates of the sensor, which has something new every 100.000 s"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_round_is_stretched_to_what_its_meter_needs() {
+    let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
+    channel.update_period = Some(Duration::from_millis(60));
+    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
+    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
+    assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod machine;
 
 use std::time::Duration;
 
-use irene_sampler::{Channel, Metric, Resource, Series, Window, WindowError};
+use irene_sampler::{Averaging, Channel, Findings, Metric, Resource, Series, Total, Window, WindowError};
 use machine::assert_close;
 use proptest::prelude::*;
 
@@ -218,10 +218,43 @@ fn a_window_with_too_few_readings_is_refused() {
 }
 
 #[test]
-fn a_window_shorter_than_the_sensor_s_period_is_refused() {
-    let channel = Channel { update_period: Some(Duration::from_secs(3)), ..counter() };
-    assert_eq!(steady(&channel).window(2.0, 4.9), Err(WindowError::TooShort(3.0)));
-    assert!(steady(&channel).window(2.0, 5.0).is_ok());
+fn a_window_shorter_than_two_updates_is_refused() {
+    let told = Channel { update_period: Some(Duration::from_secs(3)), ..watts() };
+    assert_eq!(steady(&told).window(2.0, 7.9), Err(WindowError::TooShort(3.0)));
+    assert!(steady(&told).window(2.0, 8.0).is_ok());
+    assert_eq!(steady(&told).shortest_window(), 6.0);
+    assert_eq!(steady(&watts()).shortest_window(), 0.0, "nobody tells, and the power never changes");
+}
+
+#[test]
+fn a_period_that_nobody_tells_is_learned_from_the_readings() {
+    // Read every 10 ms, renewed every 200 ms.
+    let polled = |channel: &Channel, updates: i32| {
+        series(channel, (0..20 * updates).map(|i| (f64::from(i) / 100.0, 5.0 + f64::from(i / 20))))
+    };
+    let few = polled(&watts(), 4);
+    assert!(few.window(0.1, 0.3).is_ok(), "too little was seen to say how long a window must be");
+    let many = polled(&watts(), 12);
+    assert!((many.update_period().unwrap() - 0.2).abs() < 1e-9);
+    let Err(WindowError::TooShort(period)) = many.window(1.1, 1.4) else { unreachable!("{:?}", many.window(1.1, 1.4)) };
+    assert!((period - 0.2).abs() < 1e-9);
+    assert!(many.window(1.1, 1.5).is_ok());
+    // A maker's bound that is wide gives way to what is seen.
+    let told = Channel { update_period: Some(Duration::from_secs(1)), ..watts() };
+    assert!((polled(&told, 12).update_period().unwrap() - 0.2).abs() < 1e-9);
+    // A sampler that comes late does not make the sensor slower.
+    let told = Channel { update_period: Some(Duration::from_millis(1)), ..counter() };
+    assert_eq!(steady(&told).update_period(), Some(0.001));
+}
+
+#[test]
+fn the_power_of_the_moment_is_preferred_to_a_mean_and_a_counter_to_both() {
+    let mean = Channel { averaging: Averaging::Over(Duration::from_secs(1)), ..watts() };
+    let unknown = Channel { averaging: Averaging::Unknown, ..watts() };
+    let taken = |channels: &[Channel]| Total::of(channels, 0, &Findings::default(), &[]).taken().to_vec();
+    assert_eq!(taken(&[unknown.clone(), mean.clone(), watts()]), [2]);
+    assert_eq!(taken(&[unknown.clone(), mean.clone()]), [1]);
+    assert_eq!(taken(&[unknown, mean, watts(), counter()]), [3]);
 }
 
 #[test]
@@ -271,4 +304,49 @@ fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
     // The time in which the counter stands still counts.
     let steps = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (3.0, 4.0)];
     assert_close(series(&counter(), steps).window(0.0, 3.0).unwrap().peak.unwrap(), 1.5);
+}
+
+#[test]
+fn joules_go_on_when_readings_are_dropped() {
+    let mut ring = Series::new(&counter(), 4);
+    let mut power = Series::new(&watts(), 4);
+    assert_eq!((ring.joules(), power.joules()), (None, None), "unknown is not zero");
+    for second in 0..1000 {
+        ring.push(f64::from(second), f64::from(7 + 50 * second));
+        power.push(f64::from(second), 50.0);
+    }
+    assert_eq!(ring.points().len(), 4);
+    assert_eq!((ring.joules(), ring.gaps()), (Some(49_950.0), 0));
+    assert_eq!((power.joules(), power.gaps()), (Some(49_950.0), 0));
+}
+
+#[test]
+fn what_is_unknown_is_counted_as_a_gap_and_not_as_energy() {
+    let channel = Channel { wraps_at: Some(1000.0), ..counter() };
+    // It wraps around, is reset, and goes on.
+    let readings = [(0.0, 900.0), (1.0, 980.0), (2.0, 40.0), (3.0, 90.0), (4.0, 0.0), (5.0, 10.0)];
+    let wrapped = series(&channel, readings);
+    assert_eq!((wrapped.joules(), wrapped.gaps()), (Some(200.0), 1));
+    let silent = series(&watts(), [(0.0, 10.0), (1.0, 10.0), (61.0, 10.0), (62.0, 10.0)]);
+    assert_eq!((silent.joules(), silent.gaps()), (Some(20.0), 1));
+}
+
+proptest! {
+    /// Whatever is read, joules never fall; they are those of a window over all readings that has an energy.
+    #[test]
+    fn joules_never_fall(readings in readings(), is_counter in any::<bool>()) {
+        let mut series = Series::new(&if is_counter { counter() } else { watts() }, 4096);
+        let mut last = 0.0;
+        for (time, value) in readings {
+            series.push(time, value);
+            let joules = series.joules().unwrap_or(0.0);
+            prop_assert!(joules >= last);
+            last = joules;
+        }
+        let ends = series.points().next().zip(series.points().next_back());
+        if let Some(Ok(Window { energy: Some(energy), .. })) = ends.map(|((from, _), (to, _))| series.window(from, to)) {
+            prop_assert_eq!(series.gaps(), 0);
+            prop_assert!((energy - last).abs() <= 1e-9 * energy.abs(), "{} is not {}", energy, last);
+        }
+    }
 }

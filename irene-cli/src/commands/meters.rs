@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use irene_sampler::sensors::{KINDS, Places, Selection};
+use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
+use irene_tree::render::{Grid, Heading};
 
 use crate::output;
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct MeterArgs {
-    /// The meter: auto, none, log:FILE, rapl, nvml, hwmon, tdp, or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
+    /// The meter: auto, none, rapl, nvml, drm, hwmon, tdp; log:FILE, ipmi:FILE, powermetrics:FILE; or single sensors of `irene doctor` (rapl:package-0,nvml:1,hwmon:CHIP/LABEL)
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
@@ -18,6 +19,13 @@ pub(crate) struct MeterArgs {
     /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
     log_ahead: f64,
+}
+
+/// The meters whose names are followed by a file.
+const LOGS: [&str; 3] = ["log", "ipmi", "powermetrics"];
+
+fn is_log(log: &str, meter: &str) -> bool {
+    meter.strip_prefix(log).is_some_and(|rest| rest.starts_with(':'))
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -34,8 +42,19 @@ fn watts(text: &str) -> Result<f64, String> {
 impl MeterArgs {
     /// Where sensors look.
     pub(crate) fn places(&self) -> Places {
-        let power_log = self.meter.split(',').find_map(|name| name.strip_prefix("log:")).map(PathBuf::from);
-        Places { power_log, power_log_ahead: self.log_ahead, tdp_watts: self.tdp_watts, ..places() }
+        let log = |kind: &str| {
+            let file = |meter: &str| meter.strip_prefix(kind)?.strip_prefix(':').map(PathBuf::from);
+            self.meter.split(',').find_map(file)
+        };
+        let (power_log, ipmi_log, powermetrics_log) = (log("log"), log("ipmi"), log("powermetrics"));
+        Places {
+            power_log,
+            ipmi_log,
+            powermetrics_log,
+            power_log_ahead: self.log_ahead,
+            tdp_watts: self.tdp_watts,
+            ..places()
+        }
     }
 
     #[cfg(feature = "candle")]
@@ -48,6 +67,18 @@ impl MeterArgs {
         self.log_ahead
     }
 
+    /// The sensors that this machine does not have or cannot read, each with the way out; nothing if no meter is wanted.
+    pub(crate) fn what_would_help(&self) -> String {
+        let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+        let places = self.places();
+        for kind in kinds().filter(|_| self.meter != "none") {
+            if let Err(why) = (kind.open)(&places) {
+                add_unavailable(&mut grid, kind.name, &why);
+            }
+        }
+        grid.text(output::width())
+    }
+
     /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
@@ -55,8 +86,8 @@ impl MeterArgs {
             "auto" => Ok(Selection::automatic(&places)),
             "none" => Ok(Selection::of(&[], &places)?),
             names => {
-                let names: Vec<&str> =
-                    names.split(',').map(|name| if name.starts_with("log:") { "log" } else { name }).collect();
+                let kind = |name| LOGS.into_iter().find(|log| is_log(log, name)).unwrap_or(name);
+                let names: Vec<&str> = names.split(',').map(kind).collect();
                 Ok(Selection::of(&names, &places)?)
             }
         }
@@ -98,4 +129,12 @@ pub(crate) fn places() -> Places {
 /// All kinds of sensor.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static irene_sampler::sensors::Kind> {
     KINDS.iter()
+}
+
+/// Adds a sensor that cannot be read, with the way out.
+pub(crate) fn add_unavailable(grid: &mut Grid, name: &str, why: &Unavailable) {
+    grid.row([name, &format!("not available: {}", why.reason)]);
+    if let Some(fix) = &why.fix {
+        grid.row(["", &format!("what would help: {fix}")]);
+    }
 }

@@ -41,7 +41,7 @@ struct Instead {
     changes: &'static [Change],
 }
 
-const INSTEAD: [Instead; 4] = [
+const INSTEAD: [Instead; 5] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
@@ -75,6 +75,11 @@ const INSTEAD: [Instead; 4] = [
             Change::Always(&["--idle"], &["0.2"]),
             Change::Always(&["--period"], &["5"]),
         ],
+    },
+    Instead {
+        command: &["sample"],
+        because: "a recording may go on for days, and its port may be taken; two seconds show as much",
+        changes: &[Change::Given("--duration", "2"), Change::Given("--prometheus", "0")],
     },
     Instead {
         command: &["serve"],

@@ -15,14 +15,16 @@
 //! | `gpu0.sm_clock_mhz`, `gpu0.mem_clock_mhz` | MHz |
 //! | `gpu0.processes` | `PID:SM_PERCENT PID:SM_PERCENT ...`, where there are any |
 //! | `gpu0.processes_us` | the time of these utilisations, microseconds |
-//! | `gpu0.power_mw` | mW |
+//! | `gpu0.power_mw` | mW, as nvmlDeviceGetPowerUsage gives it |
+//! | `gpu0.power_instant_mw` | mW of the moment, a field value |
+//! | `gpu0.compute_capability` | `8.6` |
 //! | `gpu0.energy_mj` | mJ since the driver was loaded |
 //! | `gpu0.enforced_limit_mw`, `gpu0.largest_limit_mw` | mW |
 #![allow(unsafe_code)] // a C library's functions write through their caller's pointers
 #![allow(non_snake_case)] // the names are NVML's
 
 use std::{
-    ffi::{CStr, c_char, c_uint, c_ulonglong},
+    ffi::{CStr, c_char, c_int, c_longlong, c_uint, c_ulonglong},
     str::FromStr,
 };
 
@@ -69,6 +71,22 @@ struct ProcessUtilization {
     encoder: c_uint,
     decoder: c_uint,
 }
+
+/// nvml.h's `nvmlFieldValue_t`, its union as the 8 bytes that it has.
+#[repr(C)]
+struct FieldValue {
+    id: c_uint,
+    scope: c_uint,
+    timestamp: c_longlong,
+    latency: c_longlong,
+    kind: c_uint,
+    result: c_uint,
+    value: [u8; 8],
+}
+
+/// The field of the power of the moment, and the kind of its value.
+const POWER_INSTANT: c_uint = 186;
+const UNSIGNED_INT: c_uint = 1;
 
 /// The script's value of this key, or a return code.
 fn scripted(key: &str) -> Result<String, c_uint> {
@@ -213,6 +231,39 @@ unsafe extern "C" fn nvmlDeviceGetClockInfo(handle: Handle, kind: c_uint, clock:
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetPowerUsage(handle: Handle, power: *mut c_uint) -> c_uint {
     unsafe { give(power, of_device(handle, "power_mw")) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetFieldValues(handle: Handle, count: c_int, fields: *mut FieldValue) -> c_uint {
+    for place in 0..count as usize {
+        // SAFETY: the caller's array has so many fields.
+        let field = unsafe { &mut *fields.add(place) };
+        let milliwatts: Result<c_uint, c_uint> = match field.id {
+            POWER_INSTANT => of_device(handle, "power_instant_mw"),
+            _ => Err(NOT_SUPPORTED),
+        };
+        field.kind = UNSIGNED_INT;
+        field.result = milliwatts.err().unwrap_or(SUCCESS);
+        field.value[..4].copy_from_slice(&milliwatts.unwrap_or(0).to_ne_bytes());
+    }
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
+    handle: Handle,
+    major: *mut c_int,
+    minor: *mut c_int,
+) -> c_uint {
+    let capability = of_device::<String>(handle, "compute_capability");
+    let parts = capability.and_then(|text| {
+        let (major, minor) = text.split_once('.').ok_or(UNKNOWN)?;
+        Ok((major.parse::<c_int>().map_err(|_| UNKNOWN)?, minor.parse::<c_int>().map_err(|_| UNKNOWN)?))
+    });
+    unsafe {
+        minor.write(parts.map_or(0, |(_, minor)| minor));
+        give(major, parts.map(|(major, _)| major))
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -24,7 +24,7 @@ pub struct MeasuringProtocol {
     /// The closure runs for this long to choose how often a round repeats it.
     #[serde(rename = "probe_s", with = "seconds")]
     pub probe: Duration,
-    /// The least duration of a round.
+    /// The least duration of a round. It is stretched for a meter that needs longer windows.
     #[serde(rename = "round_s", with = "seconds")]
     pub round: Duration,
     /// The least number of rounds.
@@ -106,6 +106,9 @@ const MOST_COOL_DOWNS: usize = 4;
 
 /// A first round that is far too short is run again with more repeats, so often at most.
 const MOST_REPROBES: usize = 3;
+
+/// A round is stretched for a slow meter up to so many seconds; a meter that is slower gives no energy, and says why.
+const LONGEST_STRETCH: f64 = 60.0;
 
 impl MeasuringProtocol {
     /// Measures a closure that cannot fail.
@@ -200,9 +203,21 @@ impl MeasuringProtocol {
         run_for(self.warm_up.as_secs_f64())?;
         let a_run = run_for(self.probe.as_secs_f64())?;
         // If neither takes any time, the quotient is no number, which becomes 0.
-        let repeats = ((self.round.as_secs_f64() / a_run).ceil().clamp(1.0, 1e9) as u32).max(1);
+        let repeats = ((self.round_for(sampler) / a_run).ceil().clamp(1.0, 1e9) as u32).max(1);
         let idle_watts = self.idle_power(sampler, stop);
         Ok(Measurement::new(self, sampler, repeats, idle_watts))
+    }
+
+    /// How long a round must be, seconds: as long as asked, and long enough for the meter.
+    fn round_for(&self, sampler: &Sampler) -> f64 {
+        // The repeats of a round take a little less time than the probe said, or more.
+        const MARGIN: f64 = 1.25;
+        self.round.as_secs_f64().max(MARGIN * stretch(sampler))
+    }
+
+    /// Whether a first round may count: it lasts half as long as asked, and the meter does not refuse it.
+    fn is_long_enough(&self, sampler: &Sampler, seconds: f64) -> bool {
+        2.0 * seconds >= self.round.as_secs_f64() && seconds >= stretch(sampler)
     }
 
     fn round<E>(
@@ -215,12 +230,11 @@ impl MeasuringProtocol {
         let settled = self.settle(sampler, stop, measurement.idle_watts);
         let (mut start, mut end) = self.repeat(sampler, stop, measurement.repeats, run)?;
         // If the machine was busy with something else during the probe, the round is too short for a meter.
-        let asked = self.round.as_secs_f64();
         for _ in 0..MOST_REPROBES {
-            if !measurement.rounds.is_empty() || 2.0 * (end - start) >= asked {
+            if !measurement.rounds.is_empty() || self.is_long_enough(sampler, end - start) {
                 break;
             }
-            let more = (asked / (end - start)).min(1e3) * f64::from(measurement.repeats);
+            let more = (self.round_for(sampler) / (end - start)).min(1e3) * f64::from(measurement.repeats);
             measurement.repeats = more.ceil().clamp(1.0, 1e9) as u32;
             (start, end) = self.repeat(sampler, stop, measurement.repeats, run)?;
         }
@@ -275,6 +289,12 @@ impl MeasuringProtocol {
         }
         false
     }
+}
+
+/// The shortest window of the meter, seconds, if a round can be so long.
+fn stretch(sampler: &Sampler) -> f64 {
+    let shortest = sampler.look(|recording| recording.shortest_window().map(|(seconds, _)| seconds));
+    shortest.filter(|&seconds| seconds <= LONGEST_STRETCH).unwrap_or(0.0)
 }
 
 /// Sleeps, but no longer once it shall stop.

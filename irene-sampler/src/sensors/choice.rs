@@ -13,13 +13,15 @@ pub struct Choice {
 }
 
 /// The kinds that consist of several sensors.
-const KINDS: [&str; 3] = ["nvml", "rapl", "hwmon"];
+const KINDS: [&str; 4] = ["nvml", "drm", "rapl", "hwmon"];
 
 /// The kind and the own name of a resource.
 fn parts(resource: &Resource) -> Option<(&'static str, String)> {
     let name = resource.to_string().to_lowercase();
     match resource {
         Resource::Gpu(number) => Some(("nvml", number.to_string())),
+        Resource::Card(number) => Some(("drm", number.to_string())),
+        Resource::Apu(_) => Some(("drm", name)),
         Resource::Board { .. } => Some(("hwmon", name.strip_prefix("hwmon.")?.to_owned())),
         _ => Some(("rapl", name.strip_prefix("rapl.")?.to_owned())),
     }
@@ -30,7 +32,7 @@ impl Choice {
     pub(super) fn new(kind: &str, name: &str) -> Option<Self> {
         let kind = KINDS.into_iter().find(|known| *known == kind)?;
         let name = name.trim().to_lowercase().replace('/', ".").replace(' ', "-");
-        let name = name.strip_prefix("gpu").map_or(name.as_str(), |number| number).to_owned();
+        let name = ["gpu", "card"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).to_owned();
         Some(Self { kind, name })
     }
 
@@ -98,6 +100,8 @@ mod tests {
         assert!(!names("rapl", "package-0", "rapl.package-0.core"));
         assert!(names("rapl", "package-0/core", "rapl.package-0.core"));
         assert!(names("nvml", "1", "gpu1") && names("nvml", "gpu1", "gpu1") && !names("nvml", "1", "gpu11"));
+        assert!(names("drm", "1", "card1") && names("drm", "card1", "card1") && names("drm", "apu0", "apu0"));
+        assert!(!names("nvml", "1", "card1") && !names("drm", "1", "gpu1"));
         assert!(names("hwmon", "CorsairPSU/power total", "hwmon.corsairpsu.power-total"));
         assert!(names("hwmon", "corsairpsu/power +3.3v", "hwmon.corsairpsu.power-+3.3v"));
         assert!(names("hwmon", "corsairpsu", "hwmon.corsairpsu.power-total"));

@@ -1,19 +1,21 @@
-//! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs.
+//! The sensors of power and energy in Linux's hardware monitoring (hwmon): boards, power supplies, some processors and GPUs, and the
+//! rails of NVIDIA's Jetson modules. Names and units are those of the kernel's Documentation/hwmon/sysfs-interface.rst.
 
-use std::{io::ErrorKind, path::Path};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
-use crate::{Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
+use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource, Sensor};
 
 use super::{
     Kind, Places, Unavailable,
     board::{reach_of_chip, reaches},
+    ina3221,
     text_file::{NUMBER, TextFile},
 };
 
 pub(super) const KIND: Kind = Kind { name: "hwmon", what: "power sensors of boards and power supplies", open };
 
 /// hwmon counts in microwatts and microjoules.
-const MICRO: f64 = 1e-6;
+pub(super) const MICRO: f64 = 1e-6;
 
 /// The state of a battery whose power is the computer's.
 const DISCHARGING: &str = "Discharging";
@@ -26,28 +28,58 @@ struct Hwmon {
 }
 
 /// The files of a sensor.
-struct Input {
+pub(super) struct Input {
     file: TextFile,
+    /// A file whose number is multiplied in: volts times amperes.
+    times: Option<TextFile>,
+    /// Watts or joules of 1.
+    unit: f64,
     /// A battery's state.
     status: Option<TextFile>,
 }
 
+impl Input {
+    /// A number of watts or joules, in this unit.
+    pub(super) fn of(path: &Path, unit: f64) -> Result<Self, Unavailable> {
+        Ok(Self { file: readable(path)?, times: None, unit, status: None })
+    }
+
+    /// The product of two numbers.
+    pub(super) fn product(path: &Path, times: &Path, unit: f64) -> Result<Self, Unavailable> {
+        Ok(Self { times: Some(readable(times)?), ..Self::of(path, unit)? })
+    }
+
+    fn value(&mut self) -> Option<f64> {
+        let times = self.times.as_mut().map_or(Some(1.0), TextFile::number)?;
+        Some(self.file.number()? * times * self.unit)
+    }
+}
+
 /// A sensor's files in the directory of its chip.
-struct Found {
+pub(super) struct Found {
     /// The directory's name, such as `hwmon3`.
-    entry: String,
-    chip: String,
+    pub(super) entry: String,
+    pub(super) chip: String,
     /// The beginning of the file's name, such as `power1`.
-    number: String,
-    label: String,
-    metric: Metric,
-    input: Result<Input, Unavailable>,
-    supply: Supply,
+    pub(super) number: String,
+    pub(super) label: String,
+    pub(super) metric: Metric,
+    pub(super) input: Result<Input, Unavailable>,
+    pub(super) timing: Timing,
+    pub(super) supply: Supply,
+}
+
+/// What a chip tells of the time and the size of a sensor's readings.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Timing {
+    pub(super) update_period: Option<Duration>,
+    pub(super) averaging: Averaging,
+    pub(super) cap_watts: Option<f64>,
 }
 
 /// What Linux's class of power supplies says of a chip.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Supply {
+pub(super) enum Supply {
     /// It is none.
     No,
     Yes,
@@ -61,6 +93,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     for entry in sorted(&root).map_err(|error| Unavailable::new(format!("{}: {error}", root.display())))? {
         find_sensors(&root.join(&entry), &entry, &mut found);
     }
+    ina3221::find_in_iio(&places.sys, &mut found);
     let hwmon = Hwmon::new(found);
     if hwmon.sensors.is_empty() {
         let reason = format!("{}: no sensor of power or energy", root.display());
@@ -74,19 +107,19 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     Ok(Box::new(hwmon))
 }
 
-fn sorted(dir: &Path) -> std::io::Result<Vec<String>> {
+pub(super) fn sorted(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut names: Vec<String> =
         std::fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
 }
 
-fn word(path: &Path) -> Option<String> {
+pub(super) fn word(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
 }
 
 /// A sensor's file, if it can be read now (the device may sleep, or permission may lack).
-fn readable(path: &Path) -> Result<TextFile, Unavailable> {
+pub(super) fn readable(path: &Path) -> Result<TextFile, Unavailable> {
     let refuse = |error: std::io::Error| {
         let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
         match error.kind() {
@@ -102,8 +135,8 @@ fn readable(path: &Path) -> Result<TextFile, Unavailable> {
     }
 }
 
-/// The metric of the best file of a sensor, if this is that file: `powerN_average` where the sensor averages over time, else
-/// `powerN_input`; none of the two where an energy with the same number and label counts the same.
+/// The metric of the best file of a sensor, if this is that file: `powerN_input`, else `powerN_average`, whose readings tell of the past;
+/// none of the two where an energy with the same number and label counts the same.
 fn metric(dir: &Path, file: &str) -> Option<Metric> {
     let (sensor, what) = file.split_once('_')?;
     let label = |sensor: &str| word(&dir.join(format!("{sensor}_label")));
@@ -114,9 +147,33 @@ fn metric(dir: &Path, file: &str) -> Option<Metric> {
     match (sensor.strip_prefix("power"), what) {
         (None, "input") if sensor.starts_with("energy") => Some(Metric::Energy),
         (Some(number), "average" | "input") if counts(number) => None,
-        (Some(_), "average") => Some(Metric::Power),
-        (Some(_), "input") if readable(&dir.join(format!("{sensor}_average"))).is_err() => Some(Metric::Power),
+        (Some(_), "input") => Some(Metric::Power),
+        (Some(_), "average") if readable(&dir.join(format!("{sensor}_input"))).is_err() => Some(Metric::Power),
         _ => None,
+    }
+}
+
+/// The number of a file that tells something beside the readings; 0 says that there is no such thing.
+pub(super) fn told(path: &Path) -> Option<f64> {
+    TextFile::open(path, NUMBER).ok()?.number().filter(|&number| number > 0.0)
+}
+
+/// What the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms, `powerN_cap` and `powerN_max` in
+/// microwatts.
+pub(super) fn timing(dir: &Path, file: &str) -> Timing {
+    let milliseconds = |name: &str| Some(Duration::from_secs_f64(told(&dir.join(name))?.min(1e9) / 1e3));
+    let (sensor, what) = file.split_once('_').unwrap_or((file, ""));
+    let power = format!("power{}", sensor.trim_start_matches(|c: char| !c.is_ascii_digit()));
+    let watts = |limit: &str| Some(told(&dir.join(format!("{power}_{limit}")))? * MICRO);
+    Timing {
+        update_period: milliseconds("update_interval"),
+        averaging: match what {
+            "average" => {
+                milliseconds(&format!("{sensor}_average_interval")).map_or(Averaging::Unknown, Averaging::Over)
+            }
+            _ => Averaging::None,
+        },
+        cap_watts: watts("cap").or_else(|| watts("max")),
     }
 }
 
@@ -130,15 +187,21 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
         _ => Supply::No,
     };
     let status = (supply == Supply::Yes).then(|| dir.join("device/status"));
-    for file in sorted(dir).unwrap_or_default() {
-        let Some(metric) = metric(dir, &file) else { continue };
+    let files = sorted(dir).unwrap_or_default();
+    if ina3221::is(&chip) {
+        return ina3221::find_rails(dir, entry, &files, found);
+    }
+    for file in &files {
+        let Some(metric) = metric(dir, file) else { continue };
         let number = file.split('_').next().unwrap_or_default().to_owned();
         let label = word(&dir.join(format!("{number}_label"))).unwrap_or_else(|| number.clone());
-        let input = input(&dir.join(&file), status.as_deref());
-        // An average that cannot be read leaves its place to the moment's power.
-        let is_left = input.is_err() && file.ends_with("_average");
+        let input = input(&dir.join(file), status.as_deref());
+        // A power of the moment that cannot be read leaves its place to the average.
+        let average = format!("{number}_average");
+        let is_left = input.is_err() && file.ends_with("_input") && files.contains(&average);
         if !is_left {
-            found.push(Found { entry: entry.to_owned(), chip: chip.clone(), number, label, metric, input, supply });
+            let (entry, chip, timing) = (entry.to_owned(), chip.clone(), timing(dir, file));
+            found.push(Found { entry, chip, number, label, metric, input, timing, supply });
         }
     }
 }
@@ -146,13 +209,13 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
 /// Opens the file of a sensor, and that of its battery's state.
 fn input(path: &Path, status: Option<&Path>) -> Result<Input, Unavailable> {
     const WORD: usize = 32;
-    let file = readable(path)?;
+    let input = Input::of(path, MICRO)?;
     let mut status = status.and_then(|path: &Path| TextFile::open(path, WORD).ok());
     match status.as_mut().and_then(|status| status.read().ok()).map(str::trim) {
         Some(state) if state != DISCHARGING => {
             Err(Unavailable::new(format!("the battery's state is `{state}`, so its power is not the computer's")))
         }
-        _ => Ok(Input { file, status }),
+        _ => Ok(Input { status, ..input }),
     }
 }
 
@@ -184,6 +247,7 @@ impl Hwmon {
             }
             hwmon.add_chip(chip);
         }
+        ina3221::set_reaches(&mut hwmon.channels);
         hwmon.keep_one_computer();
         hwmon
     }
@@ -205,15 +269,22 @@ impl Hwmon {
                     self.missing.push(Missing { resource, why, need: Need::Spare });
                 }
                 Err(why) => self.missing.push(Missing { resource, why, need: Need::Spare }),
-                Ok(input) => readable.push((found.chip, found.supply, found.metric, input, resource)),
+                Ok(input) => readable.push((found.chip, found.supply, found.metric, found.timing, input, resource)),
             }
         }
         let Some((chip, supply, ..)) = readable.first() else { return };
         let resources: Vec<Resource> = readable.iter().map(|(.., resource)| resource.clone()).collect();
         let reaches = reaches(&reach_of_chip(chip, *supply == Supply::Yes), &resources);
-        for ((_, _, metric, input, resource), reach) in readable.into_iter().zip(reaches) {
+        for ((_, _, metric, timing, input, resource), reach) in readable.into_iter().zip(reaches) {
+            let Timing { update_period, averaging, cap_watts } = timing;
             self.sensors.push(input);
-            self.channels.push(Channel { reach, ..Channel::new(resource, metric) });
+            self.channels.push(Channel {
+                reach,
+                update_period,
+                averaging,
+                cap_watts,
+                ..Channel::new(resource, metric)
+            });
         }
     }
 }
@@ -224,13 +295,13 @@ impl Sensor for Hwmon {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        for (channel, Input { file, status }) in self.sensors.iter_mut().enumerate() {
-            let state = status.as_mut().and_then(|status| status.read().ok());
+        for (channel, input) in self.sensors.iter_mut().enumerate() {
+            let state = input.status.as_mut().and_then(|status| status.read().ok());
             if state.is_some_and(|state| state.trim() != DISCHARGING) {
                 continue;
             }
-            if let Some(number) = file.number() {
-                readings.push(channel, number * MICRO);
+            if let Some(value) = input.value() {
+                readings.push(channel, value);
             }
         }
     }

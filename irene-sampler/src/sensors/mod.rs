@@ -2,11 +2,17 @@
 
 mod board;
 mod choice;
+mod drm;
+mod growing_file;
 mod hwmon;
 mod impact_tracker;
+mod ina3221;
+mod ipmi;
+mod log_time;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod power_log;
+mod powermetrics;
 mod process_tree;
 mod rapl;
 mod selection;
@@ -77,7 +83,11 @@ pub struct Places {
     pub visible_devices: Option<String>,
     /// The log of an external meter.
     pub power_log: Option<PathBuf>,
-    /// How much that meter's clock is ahead of this machine's, seconds.
+    /// The output of ipmitool, which grows.
+    pub ipmi_log: Option<PathBuf>,
+    /// The output of powermetrics, which grows.
+    pub powermetrics_log: Option<PathBuf>,
+    /// How much the clock of a log's meter is ahead of this machine's, seconds.
     pub power_log_ahead: f64,
     /// The processor's thermal design power, watts.
     pub tdp_watts: Option<f64>,
@@ -92,6 +102,8 @@ impl Places {
             nvml_library: None,
             visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
             power_log: None,
+            ipmi_log: None,
+            powermetrics_log: None,
             power_log_ahead: 0.0,
             tdp_watts: None,
         }
@@ -135,9 +147,12 @@ pub const KINDS: &[Kind] = &[
     utilisation::KIND,
     #[cfg(feature = "nvml")]
     nvml::KIND,
+    drm::KIND,
     rapl::KIND,
     hwmon::KIND,
     power_log::KIND,
+    ipmi::KIND,
+    powermetrics::KIND,
     tdp::KIND,
     impact_tracker::KIND,
 ];

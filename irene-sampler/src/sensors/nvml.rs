@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use nvml_wrapper::{Device, Nvml, enum_wrappers::device::Clock, error::NvmlError};
+use nvml_wrapper::{
+    Device, Nvml, enum_wrappers::device::Clock, enums::device::SampleValue, error::NvmlError, structs::device::FieldId,
+};
 
-use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel::power_bound};
+use crate::{Averaging, Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel::power_bound};
 
 use super::{Kind, Places, Unavailable};
 
@@ -21,16 +23,47 @@ pub(super) const MILLI: f64 = 1000.0;
 
 type Read = fn(&Device<'_>) -> Result<f64, NvmlError>;
 
-/// The metrics of a card. From Ampere on (but for the A100's chip) power is the mean of the last second; those cards also count
-/// energy, which is exact. Volta and later count energy, since the driver was loaded.
+/// The metrics of a card. [`source_of_power`] may know a better power. Volta and later count energy, since the driver was loaded.
 const METRICS: [(Metric, Read); 6] = [
     (Metric::Utilisation, |card| card.utilization_rates().map(|rates| f64::from(rates.gpu))),
     (Metric::Memory, |card| card.memory_info().map(|memory| 100.0 * memory.used as f64 / memory.total as f64)),
     (Metric::CoreClock, |card| card.clock_info(Clock::SM).map(f64::from)),
     (Metric::MemoryClock, |card| card.clock_info(Clock::Memory).map(f64::from)),
-    (Metric::Power, |card| card.power_usage().map(|power| f64::from(power) / MILLI)),
+    (Metric::Power, power),
     (Metric::Energy, |card| card.total_energy_consumption().map(|energy| energy as f64 / MILLI)),
 ];
+
+/// nvml.h's NVML_FI_DEV_POWER_INSTANT: the power of the moment, mW.
+const POWER_INSTANT: FieldId = FieldId(186);
+
+fn instant_power(card: &Device<'_>) -> Result<f64, NvmlError> {
+    let field = card.field_values_for(&[POWER_INSTANT])?.pop().ok_or(NvmlError::NotSupported)??;
+    match field.value? {
+        SampleValue::U32(milliwatts) => Ok(f64::from(milliwatts) / MILLI),
+        SampleValue::U64(milliwatts) => Ok(milliwatts as f64 / MILLI),
+        SampleValue::F64(milliwatts) => Ok(milliwatts / MILLI),
+        _ => Err(NvmlError::NotSupported),
+    }
+}
+
+fn power(card: &Device<'_>) -> Result<f64, NvmlError> {
+    card.power_usage().map(|power| f64::from(power) / MILLI)
+}
+
+/// The best source of a card's power: that of the moment, which newer drivers tell. nvmlDeviceGetPowerUsage gives the mean of the last
+/// second on Ampere and later, but for the A100's chip (GA100, of compute capability 8.0), and the moment's power on all others.
+fn source_of_power(card: &Device<'_>) -> (Read, Averaging) {
+    if instant_power(card).is_ok() {
+        return (instant_power, Averaging::None);
+    }
+    let is_mean = card.cuda_compute_capability().map(|capability| (capability.major, capability.minor) > (8, 0));
+    let averaging = match is_mean {
+        Ok(true) => Averaging::Over(Duration::from_secs(1)),
+        Ok(false) => Averaging::None,
+        Err(_) => Averaging::Unknown,
+    };
+    (power, averaging)
+}
 
 struct Card {
     /// Its number in NVML. A handle borrows the library, and getting one is cheap.
@@ -89,11 +122,13 @@ impl Gpus {
         let card = self.nvml.device_by_index(index)?;
         let mut reads = Vec::new();
         let mut refused = NvmlError::NotSupported;
+        let source = source_of_power(&card);
         for (metric, read) in METRICS {
+            let (read, averaging) = if metric == Metric::Power { source } else { (read, Averaging::None) };
             match read(&card) {
                 Ok(_) => {
                     reads.push(read);
-                    self.channels.push(channel(&card, index, metric));
+                    self.channels.push(Channel { averaging, ..channel(&card, index, metric) });
                 }
                 Err(NvmlError::NotSupported) => {}
                 Err(error) => refused = error,
@@ -122,6 +157,7 @@ pub(super) fn channel(card: &Device<'_>, index: u32, metric: Metric) -> Channel 
     if metric.is_energy() {
         channel.update_period = Some(UPDATE_PERIOD);
         channel.limit_watts = limit_watts(card).unwrap_or(channel.limit_watts);
+        channel.cap_watts = card.enforced_power_limit().ok().map(|limit| f64::from(limit) / MILLI);
     }
     channel
 }

@@ -89,6 +89,8 @@ fn channel(zone: &Path, resource: Resource) -> Channel {
     let mut channel = Channel::new(resource, Metric::Energy);
     channel.limit_watts = power_bound(limits);
     channel.update_period = Some(UPDATE_PERIOD);
+    // The first constraint is that of the longest time.
+    channel.cap_watts = number("constraint_0_power_limit_uw").filter(|&limit| limit > 0.0).map(|limit| limit * MICRO);
     channel.wraps_at = number("max_energy_range_uj").filter(|&range| range > 0.0).map(|range| range * MICRO);
     channel
 }

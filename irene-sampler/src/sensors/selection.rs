@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Channel, ChannelId, Clock, Findings, LeftOut, Need, Recorder, Resource, Total};
+use crate::{Channel, ChannelId, Clock, Findings, LeftOut, Need, Reach, Recorder, Resource, Total};
 
 use super::{Choice, KINDS, Kind, Places, Sensor, Sensors, Unavailable, kind};
 
@@ -17,13 +17,19 @@ pub struct Selection {
 }
 
 /// Probes, which are sampled whatever the meter is.
-const PROBES: [&str; 2] = ["utilisation", "nvml"];
+const PROBES: [&str; 3] = ["utilisation", "nvml", "drm"];
 
-/// The meters to choose from, the best first. Those of processors and of GPUs add up.
-const CHOICES: [&[&str]; 4] = [&["log"], &["nvml", "rapl"], &["hwmon"], &["tdp"]];
+/// The meters to choose from, the best first. Those of processors and of GPUs add up. A log can only be opened where it is named.
+const CHOICES: [&[&str]; 6] = [&["log"], &["ipmi"], &["nvml", "drm", "rapl"], &["hwmon"], &["powermetrics"], &["tdp"]];
+
+/// The logs of the whole computer.
+const LOGS: [&str; 2] = ["log", "ipmi"];
+
+/// Comes before every choice but the logs of the whole computer where it measures a whole computer module, of which a GPU is a part.
+const MODULE: &[&str] = &["hwmon"];
 
 /// The kinds whose sensors are tried before they are believed: counters inside the machine.
-const TRIED: [&str; 3] = ["nvml", "rapl", "hwmon"];
+const TRIED: [&str; 4] = ["nvml", "drm", "rapl", "hwmon"];
 
 type Opened = (&'static str, Box<dyn Sensor>);
 
@@ -45,7 +51,11 @@ impl Selection {
                 Err(reason) => passed_over.push((*name, reason)),
             }
         }
-        let choice = CHOICES.into_iter().find(|names| names.iter().any(|name| usable.contains(name)));
+        let is_usable = |names: &[&str]| names.iter().any(|name| usable.contains(name));
+        let is_module = |(name, sensor): &Opened| MODULE.contains(name) && sees_a_module(&**sensor);
+        let module = Some(MODULE).filter(|names| is_usable(names) && opened.iter().any(is_module));
+        let first = CHOICES.into_iter().find(|names| is_usable(names));
+        let choice = first.filter(|names| LOGS.contains(&names[0])).or(module).or(first);
         // What comes after the choice was not wanted.
         let rank = |name: &str| CHOICES.iter().position(|names| names.contains(&name));
         let chosen = choice.and_then(|names| rank(names[0]));
@@ -229,6 +239,10 @@ impl Trial {
 
 fn reads_energy(sensor: &dyn Sensor) -> bool {
     sensor.channels().iter().any(|channel| channel.id.metric.is_energy())
+}
+
+fn sees_a_module(sensor: &dyn Sensor) -> bool {
+    sensor.channels().iter().any(|channel| channel.reach == Reach::Module)
 }
 
 fn unknown(name: &str) -> Unavailable {

@@ -21,6 +21,11 @@ impl TextFile {
 
     /// Its text now.
     pub(super) fn read(&mut self) -> std::io::Result<&str> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| std::io::ErrorKind::InvalidData.into())
+    }
+
+    /// Its bytes now.
+    pub(super) fn bytes(&mut self) -> std::io::Result<&[u8]> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut len = 0;
         while len < self.buffer.len() {
@@ -29,7 +34,7 @@ impl TextFile {
                 more => len += more,
             }
         }
-        std::str::from_utf8(&self.buffer[..len]).map_err(|_| std::io::ErrorKind::InvalidData.into())
+        Ok(&self.buffer[..len])
     }
 
     /// Its number now.

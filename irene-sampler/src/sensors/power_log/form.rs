@@ -1,6 +1,6 @@
 //! The form of a log: what separates its columns, and which of them tell time and power.
 
-use super::time::{LogTime, date_and_clock, iso, seconds};
+use super::super::log_time::{LogTime, date_and_clock, iso, seconds};
 
 /// A quantity of a column, in a unit that is this many of the basic ones.
 #[derive(Clone, Copy, Debug, PartialEq)]

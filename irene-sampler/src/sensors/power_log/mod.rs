@@ -2,20 +2,18 @@
 //! may name the columns and their units; without one, two columns are `time,watts` and three `time,volts,amperes`, as an emonPi writes.
 
 mod form;
-mod time;
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{fs::File, io::Read, path::Path};
 
 use form::{Form, Line};
-use time::LogTime;
 
 use crate::{Channel, Metric, Readings, Resource, Sensor, Stamp};
 
-use super::{Kind, Places, Unavailable};
+use super::{
+    Kind, Places, Unavailable,
+    growing_file::{GrowingFile, ROOM},
+    log_time::{LogTime, not_of_now, zone},
+};
 
 pub(super) const KIND: Kind = Kind { name: "log", what: "the log of an external power meter (log:FILE)", open };
 
@@ -42,7 +40,12 @@ fn is_remark(line: &str) -> bool {
 /// A growing log; each sample takes its new whole lines.
 struct Tail {
     channel: Channel,
-    file: File,
+    file: GrowingFile,
+    log: Log,
+}
+
+/// What its lines told so far.
+struct Log {
     ahead: f64,
     /// The form, or why there is none: numbers below a header of other things must not be taken for power.
     form: Option<Result<Form, &'static str>>,
@@ -55,45 +58,28 @@ struct Tail {
     has_several: bool,
     /// The beginning of the first line that could not be read.
     unread: String,
-    /// Bytes that were read and are not parsed yet: the last of them may be half a line.
-    buffer: Vec<u8>,
-    filled: usize,
 }
 
 /// A reading may lie so far in the future, seconds, because two clocks are apart.
 const FUTURE: f64 = 60.0;
 
-/// A log is not of now if its newest time lies so far in the future, seconds.
-const AHEAD: f64 = 2.0;
-
-/// Times before this, seconds since 1970, are no times of a log that grows now.
-const FIRST_SECOND: f64 = 1e9;
-
-/// Room for many lines. A line that is longer is no reading.
-const BUFFER: usize = 1 << 14;
-
 /// So much of a line that cannot be read is shown.
 const SHOWN: usize = 60;
 
 /// So much of the log's end is read at the start, for its form and its latest reading.
-const HEAD_START: u64 = BUFFER as u64;
+const HEAD_START: u64 = ROOM as u64;
 
 impl Tail {
     fn open(path: &Path, ahead: f64) -> Result<Self, Unavailable> {
         let refuse = |error| Unavailable::new(format!("{}: {error}", path.display()));
-        let mut file = File::open(path).map_err(refuse)?;
         // The header is at the start, the newest readings are at the end.
         let mut head = vec![0; 512];
-        let len = file.read(&mut head).map_err(refuse)?;
+        let len = File::open(path).and_then(|mut file| file.read(&mut head)).map_err(refuse)?;
         let head = String::from_utf8_lossy(&head[..len]);
         let first = whole_lines(&head).lines().map(|line| line.trim_start_matches('\u{feff}').trim());
         let form = first.into_iter().find(|line| !is_remark(line)).and_then(Form::of_header).transpose();
         let form = form.map_err(|reason| Unavailable::new(format!("{}: {reason}", path.display())))?;
-        let end = file.seek(SeekFrom::End(0)).map_err(refuse)?;
-        file.seek(SeekFrom::Start(end.saturating_sub(HEAD_START))).map_err(refuse)?;
-        let mut tail = Self {
-            channel: Channel::new(Resource::Meter("log".into()), Metric::Power),
-            file,
+        let log = Log {
             ahead,
             form: form.map(Ok),
             zone: None,
@@ -101,28 +87,9 @@ impl Tail {
             device: None,
             has_several: false,
             unread: String::with_capacity(4 * SHOWN),
-            buffer: vec![0; BUFFER],
-            filled: 0,
         };
-        if end > HEAD_START {
-            tail.skip_half_line().map_err(refuse)?;
-        }
-        Ok(tail)
-    }
-
-    fn skip_half_line(&mut self) -> std::io::Result<()> {
-        let mut byte = [0];
-        while self.file.read(&mut byte)? == 1 && byte[0] != b'\n' {}
-        Ok(())
-    }
-
-    /// Begins again if the file was emptied, as logs are when they have grown too long.
-    fn follow_truncation(&mut self) -> std::io::Result<()> {
-        if self.file.metadata()?.len() < self.file.stream_position()? {
-            self.file.seek(SeekFrom::Start(0))?;
-            self.filled = 0;
-        }
-        Ok(())
+        let channel = Channel::new(Resource::Meter("log".into()), Metric::Power);
+        Ok(Self { channel, file: GrowingFile::open(path, HEAD_START).map_err(refuse)?, log })
     }
 }
 
@@ -132,57 +99,34 @@ impl Sensor for Tail {
     }
 
     fn sample(&mut self, readings: &mut Readings<'_>) {
-        if self.follow_truncation().is_err() {
+        if self.file.follow_truncation().is_err() {
             return;
         }
-        while let Ok(more @ 1..) = self.file.read(&mut self.buffer[self.filled..]) {
-            self.filled += more;
-            let buffer = std::mem::take(&mut self.buffer);
-            self.find_zone(&buffer[..self.filled], readings.stamp().wall);
-            let mut taken = 0;
-            while let Some(len) = buffer[taken..self.filled].iter().position(|&byte| byte == b'\n') {
-                self.take_line(std::str::from_utf8(&buffer[taken..taken + len]).unwrap_or("?"), readings);
-                taken += len + 1;
+        while let Some(lines) = self.file.next_lines() {
+            self.log.find_zone(lines, readings.stamp().wall);
+            for line in lines.split_inclusive(|&byte| byte == b'\n') {
+                self.log.take_line(std::str::from_utf8(line).unwrap_or("?"), readings);
             }
-            self.buffer = buffer;
-            // A line that fills the whole buffer is no reading.
-            taken = if taken == 0 && self.filled == BUFFER { BUFFER } else { taken };
-            self.buffer.copy_within(taken..self.filled, 0);
-            self.filled -= taken;
         }
     }
 
     fn trouble(&self, now: Stamp) -> Option<String> {
-        let Some(newest) = self.newest else {
-            return Some(match (self.form, self.unread.as_str()) {
+        let log = &self.log;
+        let Some(newest) = log.newest else {
+            return Some(match (log.form, log.unread.as_str()) {
                 (Some(Err(reason)), _) => reason.into(),
                 (_, "") => "the log has no whole line yet; is the meter writing?".into(),
                 (_, unread) => format!("no line of the log is a reading; the first is `{unread}`"),
             });
         };
-        let ahead = newest - now.wall;
-        if self.has_several {
-            Some("the log's lines are about several devices; write the log of one".into())
-        } else if newest < FIRST_SECOND {
-            Some(format!("no line of the log is of now: its times, the newest {newest} s, do not count from 1970"))
-        } else if ahead > AHEAD {
-            Some(format!(
-                "no line of the log is of now: the newest is {ahead:.0} s in the future; --log-ahead {:.0} if its clock is ahead",
-                ahead + self.ahead
-            ))
-        } else if -ahead > self.channel.longest_gap.as_secs_f64() {
-            Some(format!(
-                "no line of the log is of now: the newest is {:.0} s old; is the meter writing? --log-ahead {:.0} if its clock is behind",
-                -ahead,
-                ahead + self.ahead
-            ))
-        } else {
-            None
+        if log.has_several {
+            return Some("the log's lines are about several devices; write the log of one".into());
         }
+        not_of_now(newest, now.wall, log.ahead, self.channel.longest_gap.as_secs_f64())
     }
 }
 
-impl Tail {
+impl Log {
     /// Adds the reading of a whole line, if it is one. The first line that tells the columns decides the form.
     fn take_line(&mut self, line: &str, readings: &mut Readings<'_>) {
         let line = line.trim_start_matches('\u{feff}').trim();
@@ -216,7 +160,7 @@ impl Tail {
         let Some(line) = whole_lines(text).lines().next_back().map(str::trim) else { return };
         let form = self.form.and_then(Result::ok).or_else(|| Form::of_line(line));
         if let Some(Line { time: LogTime::Local(time), .. }) = form.and_then(|form| form.parse(line)) {
-            self.zone = Some(time::zone(time - self.ahead, now));
+            self.zone = Some(zone(time - self.ahead, now));
         }
     }
 

@@ -1,6 +1,10 @@
 //! What readings say about the sensors that they come from: counters that stand still, that show another one's count, or that count
 //! less than their parts.
 
+mod doubts;
+
+pub use doubts::{Doubt, LOAD_RAMP};
+
 use crate::{Channel, ChannelId, Findings, LeftOut, Resource, Series, total::is_counter};
 
 /// A counter that shows the same reading for so long stands still, seconds.
@@ -160,6 +164,11 @@ impl Evidence<'_> {
         if !matches!(self.id(outer).resource, Resource::Platform(_) | Resource::Board { .. }) {
             return Vec::new();
         }
+        self.parts_of_any(outer, left)
+    }
+
+    /// The parts of any sensor that are no parts of one another, and each resource once.
+    fn parts_of_any(&self, outer: usize, left: &[usize]) -> Vec<usize> {
         let inner: Vec<usize> =
             left.iter().copied().filter(|&place| self.covers(outer, place) && self.is_alive(place)).collect();
         let is_top = |&place: &usize| {

@@ -1,4 +1,4 @@
-//! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, and ISO 8601.
+//! The times in logs: seconds since 1970 or thousandths, millionths and billionths of them, ISO 8601, and the ways in which C prints them.
 
 /// A time as it stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,12 +34,28 @@ pub(super) fn date_and_clock(date: &str, clock: &str) -> Option<LogTime> {
     if year.len() != 4 || parts.next().is_some() {
         return None;
     }
+    moment(digits(year, 0..=9999)?, month, day, clock)
+}
+
+/// A time such as `Tue May  9 14:24:36 2023` or `Fri Sep 11 13:41:46 2026 -0700`.
+pub(super) fn asctime(text: &str) -> Option<LogTime> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_ascii_whitespace();
+    let (_weekday, month, day) = (words.next()?, words.next()?, digits(words.next()?, 1..=31)?);
+    let (clock, year) = (words.next()?, digits(words.next()?, 0..=9999)?);
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let LogTime::Local(seconds) = moment(year, month, day, clock)? else { return None };
+    Some(words.next().and_then(offset).map_or(LogTime::Local(seconds), |east| LogTime::Unix(seconds - east)))
+}
+
+/// A day of the calendar and a clock with or without its zone.
+pub(super) fn moment(year: i64, month: i64, day: i64, clock: &str) -> Option<LogTime> {
     let zone_start = clock.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.' | ','))).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone_start);
     let mut parts = clock.splitn(3, ':');
     let (hour, minute) = (digits(parts.next()?, 0..=23)?, digits(parts.next()?, 0..=59)?);
     let second = parts.next().map_or(Some(0.0), second)?;
-    let days = days_since_1970(digits(year, 0..=9999)?, month, day);
+    let days = days_since_1970(year, month, day);
     let seconds = (days * 86_400 + hour * 3600 + minute * 60) as f64 + second;
     match zone.trim() {
         "" => Some(LogTime::Local(seconds)),
@@ -48,7 +64,7 @@ pub(super) fn date_and_clock(date: &str, clock: &str) -> Option<LogTime> {
     }
 }
 
-fn digits(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+pub(super) fn digits(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_number && range.contains(number))
 }
@@ -90,6 +106,33 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     365 * year + leap_days + days_before_month + day - 1 - BEFORE_1970
 }
 
+/// A log is not of now if its newest time lies so far in the future, seconds.
+const AHEAD: f64 = 2.0;
+
+/// Times before this, seconds since 1970, are no times of a log that grows now.
+const FIRST_SECOND: f64 = 1e9;
+
+/// Why a log whose newest time is this is not of now, if it is not. `ahead` is how far its clock is said to be ahead, and a reading counts for
+/// `longest_gap` seconds.
+pub(super) fn not_of_now(newest: f64, now: f64, ahead: f64, longest_gap: f64) -> Option<String> {
+    let late = newest - now;
+    let told = late + ahead;
+    if newest < FIRST_SECOND {
+        Some(format!("no line of the log is of now: its times, the newest {newest} s, do not count from 1970"))
+    } else if late > AHEAD {
+        Some(format!(
+            "no line of the log is of now: the newest is {late:.0} s in the future; --log-ahead {told:.0} if its clock is ahead"
+        ))
+    } else if -late > longest_gap {
+        Some(format!(
+            "no line of the log is of now: the newest is {:.0} s old; is the meter writing? --log-ahead {told:.0} if its clock is behind",
+            -late
+        ))
+    } else {
+        None
+    }
+}
+
 /// Time zones differ by quarters of an hour, seconds.
 const QUARTER: f64 = 900.0;
 
@@ -122,6 +165,18 @@ mod tests {
         assert_eq!(iso("1970-01-01T00:00:00Z"), Some(LogTime::Unix(0.0)));
         for scale in [1.0, 1e3, 1e6, 1e9] {
             assert_eq!(seconds(noon * scale), noon);
+        }
+    }
+
+    #[test]
+    fn times_as_c_prints_them_are_read() {
+        let noon = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC, a Saturday
+        assert_eq!(asctime("Sat Nov 28 12:00:00 2026"), Some(LogTime::Local(noon)));
+        assert_eq!(asctime("Sat Nov 28 05:00:00 2026 -0700"), Some(LogTime::Unix(noon)));
+        for text in
+            ["", "Sat Nov 28 12:00:00", "Sat Foo 28 12:00:00 2026", "Sat Nov 32 12:00:00 2026", "Sat Nov 28 noon 2026"]
+        {
+            assert_eq!(asctime(text), None, "{text}");
         }
     }
 

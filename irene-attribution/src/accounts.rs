@@ -1,0 +1,72 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Where a meter's energy went. The energies of the models and of nobody add up to `total_nj` exactly.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accounts {
+    /// By model.
+    pub models: BTreeMap<Arc<str>, ModelAccount>,
+    /// Energy of no request, nJ: idling while nothing ran or that is kept apart, work that nobody told, and what is left over of
+    /// nanojoules.
+    pub nobody_nj: u128,
+    /// The energy of the meter that was shared so far, nJ.
+    pub total_nj: u128,
+    /// Time of which the meter's energy is not known, ns.
+    pub unknown_ns: u64,
+    /// The idle power, W, if it is known.
+    pub idle_watts: Option<f64>,
+}
+
+/// Upper ends of the histogram's buckets, J. What is above them is in no bucket and counts all the same.
+pub const BUCKETS: [f64; 15] =
+    [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0];
+
+/// Where the energy of a model's requests went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelAccount {
+    /// Energy of prompts, nJ.
+    pub prompt_nj: u128,
+    /// Energy of tokens that were generated, nJ.
+    pub decode_nj: u128,
+    /// Its requests' shares of the idle power, nJ.
+    pub idle_nj: u128,
+    /// Requests that run.
+    pub running: u64,
+    /// Requests whose share is known and that came to their end.
+    pub ended: u64,
+    /// Requests whose share is known and that did not.
+    pub cancelled: u64,
+    /// The number of requests in each of the [`BUCKETS`], by their energy.
+    pub buckets: [u64; BUCKETS.len()],
+    /// The number of requests whose energy is known.
+    pub requests: u64,
+    /// The sum of their energies, J.
+    pub joules: f64,
+}
+
+/// The name for the models beyond the first few hundred: names may come from clients.
+const OTHERS: &str = "other";
+
+const MOST_MODELS: usize = 256;
+
+impl Accounts {
+    pub(crate) fn model(&mut self, name: &Arc<str>) -> &mut ModelAccount {
+        let is_new = !self.models.contains_key(name);
+        let name = if is_new && self.models.len() >= MOST_MODELS { Arc::from(OTHERS) } else { Arc::clone(name) };
+        self.models.entry(name).or_default()
+    }
+
+    /// Energy that requests were given, nJ.
+    pub fn shared_nj(&self) -> u128 {
+        self.models.values().map(|model| model.prompt_nj + model.decode_nj + model.idle_nj).sum()
+    }
+}
+
+impl ModelAccount {
+    pub(crate) fn observe(&mut self, joules: f64) {
+        if let Some(bucket) = BUCKETS.iter().position(|&end| joules <= end) {
+            self.buckets[bucket] += 1;
+        }
+        self.requests += 1;
+        self.joules += joules;
+    }
+}

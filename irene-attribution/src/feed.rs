@@ -1,0 +1,250 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{
+    Idle,
+    idle::IdleDraw,
+    meter::Shared,
+    placement::{Spread, place},
+    request::Entered,
+    running::Running,
+    sharing::{share_idle, share_work},
+    split::portion,
+    timeline::Piece,
+};
+
+/// Gives a meter its readings, from one thread. Once it is dropped the meter has stopped: all shares are given as far as they are known.
+#[derive(Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+    running: Vec<Running>,
+    /// Kept for its room.
+    entered: Vec<Entered>,
+    /// What was read and is not settled.
+    intervals: VecDeque<Interval>,
+    idle: IdleDraw,
+    /// The time of the last reading.
+    read_to: u64,
+    /// The end of the last interval.
+    fed_to: u64,
+    settled_to: u64,
+    /// All requests that began before it are among those running.
+    seen: u64,
+}
+
+/// Intervals are kept back for so long, ns, and so many of them, if work goes on.
+const KEPT: u64 = 200_000_000;
+const KEPT_INTERVALS: usize = 3;
+
+/// A time between two readings, ns.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    from: u64,
+    to: u64,
+    /// nJ; None if it is not known.
+    energy: Option<u64>,
+}
+
+/// What intervals added up to.
+#[derive(Debug, Default)]
+struct Sums {
+    total_nj: u128,
+    nobody_nj: u64,
+    unknown_ns: u64,
+}
+
+impl Interval {
+    fn nanoseconds(&self) -> u64 {
+        self.to - self.from
+    }
+}
+
+impl Feed {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (now, idle) = ((shared.now)(), IdleDraw::new(shared.options.idle_power));
+        let (running, entered, intervals) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { shared, running, entered, intervals, idle, read_to: now, fed_to: now, settled_to: now, seen: now }
+    }
+
+    /// The meter was read at this time, nanoseconds of the meter's clock: so many nanojoules were used since the last reading, or since
+    /// the start. None if that is not known, as at the first reading of a counter. A reading that is not later than the last one adds to
+    /// the energy of nobody.
+    pub fn reading(&mut self, at: u64, nanojoules: Option<u64>) {
+        let (from, to) = (self.read_to, at.max(self.read_to));
+        self.read_to = to;
+        let start = self.fed_to.max(from);
+        // The time before was given up as unknown.
+        let late = match nanojoules {
+            Some(energy) if to <= start => energy,
+            Some(energy) => portion(energy, u128::from(start - from), u128::from(to - from)),
+            None => 0,
+        };
+        if late > 0 {
+            let mut accounts = self.shared.accounts();
+            accounts.total_nj += u128::from(late);
+            accounts.nobody_nj += u128::from(late);
+        }
+        if to > start {
+            self.intervals.push_back(Interval { from: start, to, energy: nanojoules.map(|energy| energy - late) });
+            self.fed_to = to;
+        }
+    }
+
+    /// Looks what the requests have done, and settles what can be settled. It should come at least as often as readings do.
+    pub fn tick(&mut self) {
+        self.shared.enter(&mut self.entered, |now| self.seen = now);
+        self.take_up();
+        let horizon = u64::try_from(self.shared.options.horizon.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(given_up) = self.seen.checked_sub(horizon).filter(|&to| to > self.fed_to) {
+            self.intervals.push_back(Interval { from: self.fed_to, to: given_up, energy: None });
+            self.fed_to = given_up;
+        }
+        let is_closed = |interval: &&Interval| {
+            interval.to <= self.seen && (self.seen - interval.to >= horizon || !self.is_open(**interval))
+        };
+        let closed = self.intervals.iter().take_while(is_closed).count();
+        self.settle(self.settled_by(closed), closed);
+        self.finish(Running::is_settled);
+    }
+
+    /// Takes up the requests that have entered, and looks at all.
+    fn take_up(&mut self) {
+        if !self.entered.is_empty() {
+            let mut accounts = self.shared.accounts();
+            self.entered.iter().for_each(|request| accounts.model(&request.info.model).running += 1);
+        }
+        let weights = self.shared.options.weights;
+        self.running.extend(self.entered.drain(..).map(|entered| Running::new(entered, weights)));
+        self.running.iter_mut().for_each(|request| request.observe(self.seen));
+    }
+
+    fn is_open(&self, Interval { from, to, .. }: Interval) -> bool {
+        self.running.iter().any(|request| request.is_present(from, to) && request.is_open(to))
+    }
+
+    /// The number of intervals to settle where so many are closed. What comes after them tells where work across their ends belongs, so
+    /// some are kept back while there is such work.
+    fn settled_by(&self, closed: usize) -> usize {
+        let Some(last) = closed.checked_sub(1).map(|last| self.intervals[last].to) else { return 0 };
+        if !self.running.iter().any(|request| request.is_present(last, u64::MAX)) {
+            return closed;
+        }
+        let is_old = |interval: &&Interval| interval.to <= last.saturating_sub(KEPT);
+        let old = self.intervals.iter().take_while(is_old).count().min(closed.saturating_sub(KEPT_INTERVALS));
+        // Not one by one: each time all that are closed are looked at.
+        if 2 * old >= (closed - old).max(KEPT_INTERVALS) { old } else { 0 }
+    }
+
+    /// Settles the first intervals, by what is known of the first `closed` ones.
+    fn settle(&mut self, count: usize, closed: usize) {
+        if count == 0 {
+            return;
+        }
+        let spreads = self.spreads(self.intervals[closed - 1].to);
+        let ends: Vec<u64> = self.intervals.iter().take(closed).map(|interval| interval.to).collect();
+        let active =
+            |interval: &Interval| interval.energy.map(|energy| energy - self.idle.part(energy, interval.nanoseconds()));
+        let energies: Vec<Option<u64>> = self.intervals.iter().take(closed).map(active).collect();
+        let mut parts = place(self.intervals[0].from, &ends, &energies, &spreads, count);
+        parts.retain(|part| part.interval < count);
+        let requests = self.running.len();
+        let mut works = vec![[0_u128; 2]; requests * count];
+        let mut placed = vec![0_u128; spreads.len()];
+        for part in parts {
+            let owner = spreads[part.spread].owner;
+            works[part.interval * requests + owner / 2][owner % 2] += part.work;
+            placed[part.spread] += part.work;
+        }
+        let settled: Vec<Interval> = self.intervals.drain(..count).collect();
+        let before: Vec<[u64; 3]> = self.running.iter().map(|request| request.given.energies()).collect();
+        let mut sums = Sums::default();
+        for (place, interval) in settled.into_iter().enumerate() {
+            self.settle_one(interval, &works[place * requests..][..requests], &mut sums);
+        }
+        self.book(&sums, before);
+        let boundary = ends[count - 1];
+        let is_across = |spread: &Spread| spread.from < boundary && spread.to > boundary;
+        let mut across = spreads.iter().zip(placed).filter(|(spread, _)| is_across(spread)).map(|(_, work)| work);
+        for timeline in self.running.iter_mut().flat_map(Running::timelines) {
+            timeline.settle(boundary, &mut across);
+        }
+    }
+
+    /// What was worked and is not settled; owners are requests, with their prompt before their tokens.
+    fn spreads(&mut self, before: u64) -> Vec<Spread> {
+        let timelines = self.running.iter_mut().flat_map(Running::timelines).enumerate();
+        let spread = |owner, Piece { from, to, work, .. }| Spread { owner, from, to, work };
+        let pieces = timelines.flat_map(|(owner, timeline)| timeline.pieces().map(move |piece| spread(owner, piece)));
+        pieces.filter(|spread| spread.from < before).collect()
+    }
+
+    fn settle_one(&mut self, interval: Interval, works: &[[u128; 2]], sums: &mut Sums) {
+        let Interval { from, to, energy } = interval;
+        self.settled_to = to;
+        let Some(energy) = energy else {
+            sums.unknown_ns += to - from;
+            return;
+        };
+        let (mut present, works): (Vec<&mut Running>, Vec<[u128; 2]>) =
+            self.running.iter_mut().zip(works).filter(|(request, _)| request.is_present(from, to)).unzip();
+        if present.is_empty() {
+            self.idle.learn(energy, to - from);
+        }
+        let idle = self.idle.part(energy, to - from);
+        sums.nobody_nj += match self.shared.options.idle {
+            Idle::Shared => share_idle(&mut present, [from, to], idle),
+            Idle::Apart => idle,
+        };
+        sums.nobody_nj += share_work(&mut present, &works, [from, to], energy - idle);
+        sums.total_nj += u128::from(energy);
+        for request in present {
+            request.given.covered_ns += request.time(from, to);
+            request.given.intervals += 1;
+            request.given.idle_watts = self.idle.watts();
+        }
+    }
+
+    /// Adds to the accounts, at once, what was settled: whoever looks at them finds that they add up.
+    fn book(&self, sums: &Sums, before: Vec<[u64; 3]>) {
+        let mut accounts = self.shared.accounts();
+        for (request, before) in self.running.iter().zip(before) {
+            let given = request.given.energies();
+            if given != before {
+                let [prompt, decode, idle] = [0, 1, 2].map(|kind| u128::from(given[kind] - before[kind]));
+                let account = accounts.model(request.model());
+                account.prompt_nj += prompt;
+                account.decode_nj += decode;
+                account.idle_nj += idle;
+            }
+        }
+        accounts.nobody_nj += u128::from(sums.nobody_nj);
+        accounts.total_nj += sums.total_nj;
+        accounts.unknown_ns += sums.unknown_ns;
+        accounts.idle_watts = self.idle.watts();
+    }
+
+    /// Gives their shares to the requests that are through.
+    fn finish(&mut self, is_through: impl Fn(&Running, u64) -> bool) {
+        let settled_to = self.settled_to;
+        let through: Vec<Running> = self.running.extract_if(.., |request| is_through(request, settled_to)).collect();
+        if through.is_empty() {
+            return;
+        }
+        let mut accounts = self.shared.accounts();
+        let provenance = self.shared.provenance;
+        let keep: Vec<_> =
+            through.into_iter().map(|request| request.finish(self.seen, provenance, &mut accounts)).collect();
+        // Whoever is woken may look at the accounts.
+        drop(accounts);
+        keep.into_iter().for_each(|keep| keep());
+    }
+}
+
+impl Drop for Feed {
+    /// Settles what was read; the time after the last reading stays unknown.
+    fn drop(&mut self) {
+        self.shared.close(&mut self.entered, |now| self.seen = now);
+        self.take_up();
+        self.settle(self.intervals.len(), self.intervals.len());
+        self.finish(|_, _| true);
+    }
+}

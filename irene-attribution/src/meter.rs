@@ -1,0 +1,195 @@
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use irene_sampler::{Promise, Provenance, Sampler, Step, Steps};
+
+use crate::{
+    Accounts, Error, Feed, Options, Request, RequestInfo,
+    request::{Entered, Live},
+    running::Running,
+};
+
+/// Shares the energy of a source among requests. Copies of it are the same meter; it stops with the last of them.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    shared: Arc<Shared>,
+    _stop: Option<Arc<Stop>>,
+}
+
+/// Nanoseconds of the meter's clock.
+#[derive(Clone)]
+pub(crate) struct Now(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Deref for Now {
+    type Target = dyn Fn() -> u64 + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+/// What requests share with the thread that settles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) now: Now,
+    pub(crate) options: Options,
+    pub(crate) provenance: Provenance,
+    /// Requests that have begun since the last look; None once the meter has stopped. The lock is held to add one or to take all.
+    new: Mutex<Option<Vec<Entered>>>,
+    accounts: Mutex<Accounts>,
+}
+
+impl Shared {
+    fn new_requests(&self) -> MutexGuard<'_, Option<Vec<Entered>>> {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the requests that have begun since the last look into an empty list. All that begin later do so after the time that `look`
+    /// is given.
+    pub(crate) fn enter(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
+        let mut new = self.new_requests();
+        look((self.now)());
+        if let Some(new) = &mut *new {
+            std::mem::swap(new, list);
+        }
+    }
+
+    /// As [`enter`](Self::enter), and no request begins any more.
+    pub(crate) fn close(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
+        let mut new = self.new_requests();
+        look((self.now)());
+        if let Some(new) = new.take() {
+            *list = new;
+        }
+    }
+}
+
+/// Tells the meter's thread to stop.
+#[derive(Debug)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Meter {
+    /// Follows a sampler's meter from a thread of its own. If the sampler has none, shares come at once and know no energy.
+    ///
+    /// # Errors
+    /// [`Error::IdlePower`] if the options are wrong; [`Error::Thread`] if the system cannot start a thread.
+    pub fn new(sampler: Arc<Sampler>, options: Options) -> Result<Self, Error> {
+        let clock = sampler.clock();
+        let now = move || nanoseconds(clock.now());
+        let Some(steps) = sampler.look(Steps::new) else {
+            return Ok(Self::fed(now, Provenance::Measured, options)?.0);
+        };
+        let (meter, feed) = Self::fed(now, steps.provenance(), options)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&stop);
+        std::thread::Builder::new()
+            .name("irene-attribution".into())
+            .spawn(move || follow(&sampler, steps, feed, &theirs))?;
+        Ok(Self { _stop: Some(Arc::new(Stop(stop))), ..meter })
+    }
+
+    /// Follows a source of energy that the caller [reads](Feed::reading). Times are nanoseconds of the clock that is given, which never
+    /// goes back.
+    ///
+    /// # Errors
+    /// [`Error::IdlePower`] if the options are wrong.
+    pub fn fed(
+        now: impl Fn() -> u64 + Send + Sync + 'static,
+        provenance: Provenance,
+        options: Options,
+    ) -> Result<(Self, Feed), Error> {
+        options.idle_power.check()?;
+        let shared = Arc::new(Shared {
+            now: Now(Arc::new(now)),
+            options,
+            provenance,
+            new: Mutex::new(Some(Vec::new())),
+            accounts: Mutex::default(),
+        });
+        let feed = Feed::new(Arc::clone(&shared));
+        Ok((Self { shared, _stop: None }, feed))
+    }
+
+    /// A request enters.
+    pub fn begin(&self, info: impl Into<RequestInfo>) -> Request {
+        let (promise, share) = Promise::new();
+        let live = Arc::new(Live::default());
+        let mut entered = Entered { live: Arc::clone(&live), info: info.into(), promise, begin: 0 };
+        let mut new = self.shared.new_requests();
+        // The time is that under the lock, so that no request begins in time that was settled.
+        entered.begin = (self.shared.now)();
+        match &mut *new {
+            Some(new) => new.push(entered),
+            None => {
+                drop(new);
+                let now = entered.begin;
+                let request = Running::new(entered, self.shared.options.weights);
+                request.finish(now, self.shared.provenance, &mut self.shared.accounts())();
+            }
+        }
+        Request { live, now: self.shared.now.clone(), share: Some(share) }
+    }
+
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where the energy went so far.
+    pub fn accounts(&self) -> Accounts {
+        self.shared.accounts().clone()
+    }
+}
+
+/// The longest time between two looks at what requests do.
+const TICK: Duration = Duration::from_millis(10);
+
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9).round() as u64
+}
+
+fn follow(sampler: &Sampler, mut steps: Steps, mut feed: Feed, stop: &AtomicBool) {
+    let mut found: Vec<Step> = Vec::new();
+    let (mut joules, mut given) = (0.0, 0);
+    let mut is_first = true;
+    while !stop.load(Ordering::Relaxed) {
+        sampler.wait_past(sampler.clock().now(), TICK);
+        sampler.look(|recording| steps.advance(recording, |step| found.push(step)));
+        for step in found.drain(..) {
+            if std::mem::take(&mut is_first) {
+                feed.reading(nanoseconds(step.from), None);
+            }
+            // The sum is rounded, not each step.
+            let energy = step.joules.map(|more| {
+                joules += more;
+                nanoseconds(joules).saturating_sub(given)
+            });
+            given += energy.unwrap_or(0);
+            feed.reading(nanoseconds(step.to), energy);
+        }
+        feed.tick();
+    }
+}

@@ -1,0 +1,233 @@
+//! What Prometheus is told of a recording.
+
+use std::{fmt, sync::Arc};
+
+use irene_sampler::{Channel, Metric, Provenance, Recording, Sampler};
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+};
+
+use super::processes::{Part, is_part};
+
+/// What is asked at every scrape.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) sampler: Arc<Sampler>,
+    /// The kinds that make up the meter, with a plus between.
+    pub(super) meter: String,
+    pub(super) part: Option<Part>,
+}
+
+impl Source {
+    /// The count of the process tree begins here.
+    pub(super) fn new(sampler: Arc<Sampler>, meter: String, mut part: Option<Part>) -> Self {
+        if let Some(part) = &mut part {
+            sampler.look(|recording| part.begin(recording));
+        }
+        Self { sampler, meter, part }
+    }
+}
+
+/// A recording at one moment.
+pub(super) struct Exposition<'a> {
+    source: &'a Source,
+    recording: &'a Recording,
+    now: f64,
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The power of a counter is the mean over so many seconds, or over ten updates of its sensor.
+const POWER_SPAN: f64 = 1.0;
+const UPDATES: f64 = 10.0;
+
+const PERCENT: f64 = 100.0;
+const MEGA: f64 = 1e6;
+
+impl<'a> Exposition<'a> {
+    pub(super) fn of(source: &'a Source, recording: &'a Recording) -> Self {
+        Self { source, recording, now: source.sampler.clock().now() }
+    }
+
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let gauge = |encoder: &mut _, name, help, samples| family(encoder, name, help, samples, ConstGauge::new);
+        let counter = |encoder: &mut _, name, help, samples| family(encoder, name, help, samples, ConstCounter::new);
+        counter(encoder, "irene_energy_joules", "Energy since the start, by sensor.", self.energies())?;
+        counter(
+            encoder,
+            "irene_total_energy_joules",
+            "Energy since the start, of the sensors that make up the meter.",
+            self.total().into_iter().collect(),
+        )?;
+        counter(
+            encoder,
+            "irene_process_energy_joules",
+            "A process tree's part of the meter's energy since the start, by the method that finds it.",
+            self.process(),
+        )?;
+        gauge(
+            encoder,
+            "irene_power_watts",
+            "Power: the newest reading, or a counter's mean of about a second.",
+            self.powers(),
+        )?;
+        let of = |metric, unit| self.gauges(metric, unit);
+        gauge(
+            encoder,
+            "irene_utilisation_ratio",
+            "The share of time in which it is busy.",
+            of(Metric::Utilisation, 1.0 / PERCENT),
+        )?;
+        gauge(
+            encoder,
+            "irene_memory_ratio",
+            "The share of its memory that is in use.",
+            of(Metric::Memory, 1.0 / PERCENT),
+        )?;
+        gauge(encoder, "irene_core_clock_hertz", "The frequency of its cores.", of(Metric::CoreClock, MEGA))?;
+        gauge(encoder, "irene_memory_clock_hertz", "The frequency of its memory.", of(Metric::MemoryClock, MEGA))?;
+        gauge(
+            encoder,
+            "irene_meter_update_seconds",
+            "How often the sensor has something new, as its maker says or as it was seen.",
+            self.updates(),
+        )?;
+        let all =
+            |of: &dyn Fn(usize) -> u64| self.each(|place, channel| Some((self.labels(channel), of(place) as f64)));
+        let series = |place| self.recording.series(place);
+        counter(encoder, "irene_readings", "Readings since the start.", all(&|place| series(place).pushed()))?;
+        counter(
+            encoder,
+            "irene_gaps",
+            "Times when the energy between two readings was unknown, and is not counted: a counter was reset, or nothing was read for long.",
+            self.each(|place, channel| {
+                channel.id.metric.is_energy().then(|| (self.labels(channel), series(place).gaps() as f64))
+            }),
+        )
+    }
+
+    /// The sensors of the meter without a reading of now.
+    pub(super) fn silent(&self) -> Vec<String> {
+        let silent = self.recording.totals().iter().filter(|&&place| !self.is_fresh(place));
+        silent.map(|&place| self.recording.channels()[place].id.to_string()).collect()
+    }
+
+    /// Whether a channel has a reading of now. One that vanished is absent: a figure that stands still would be taken for one of now.
+    fn is_fresh(&self, place: usize) -> bool {
+        let longest = self.recording.channels()[place].longest_gap.as_secs_f64();
+        self.recording.series(place).points().next_back().is_some_and(|(time, _)| self.now - time <= longest)
+    }
+
+    fn each(&self, of: impl Fn(usize, &'a Channel) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
+        let channels = self.recording.channels().iter().enumerate().filter(|(_, channel)| !is_part(&channel.id));
+        channels.filter_map(|(place, channel)| of(place, channel)).collect()
+    }
+
+    fn fresh(&self, of: impl Fn(usize, &'a Channel) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
+        self.each(|place, channel| of(place, channel).filter(|_| self.is_fresh(place)))
+    }
+
+    /// A resource may have both a counter and a power: the metric tells them apart.
+    fn labels(&self, channel: &Channel) -> Labels {
+        let metric = match channel.id.metric {
+            Metric::Energy => "energy",
+            Metric::Power => "power",
+            Metric::Utilisation => "utilisation",
+            Metric::Memory => "memory",
+            Metric::CoreClock => "core-clock",
+            Metric::MemoryClock => "memory-clock",
+        };
+        vec![
+            ("source", channel.id.resource.source().to_owned()),
+            ("device", channel.id.resource.to_string()),
+            ("metric", metric.to_owned()),
+        ]
+    }
+
+    fn energies(&self) -> Vec<(Labels, f64)> {
+        self.fresh(|place, channel| {
+            let mut labels = self.labels(channel);
+            labels.push(("provenance", channel.provenance.name().to_owned()));
+            labels.push(("in_total", self.recording.totals().contains(&place).to_string()));
+            Some((labels, self.recording.series(place).joules()?))
+        })
+    }
+
+    fn total(&self) -> Option<(Labels, f64)> {
+        if !self.silent().is_empty() {
+            return None;
+        }
+        let total = self.recording.total();
+        let parts = total.taken().iter().map(|&place| self.recording.channels()[place].provenance);
+        let provenance = parts.max().unwrap_or(Provenance::Measured);
+        let labels = vec![
+            ("source", self.source.meter.clone()),
+            ("provenance", provenance.name().to_owned()),
+            ("lacks", total.lacks().join(",")),
+        ];
+        Some((labels, total.joules(self.recording)?))
+    }
+
+    fn process(&self) -> Vec<(Labels, f64)> {
+        let Some(part) = &self.source.part else { return Vec::new() };
+        let places = part.places(self.recording).filter(|(place, _)| self.is_fresh(*place));
+        let sample = |(place, method): (usize, &super::processes::Method)| {
+            let labels = vec![
+                ("process", part.label.clone()),
+                ("source", method.source.clone()),
+                ("method", method.method.name().to_owned()),
+                ("idle", part.idle.to_owned()),
+                ("provenance", Provenance::Estimated.name().to_owned()),
+            ];
+            Some((labels, self.recording.series(place).joules()?))
+        };
+        places.filter_map(sample).collect()
+    }
+
+    fn powers(&self) -> Vec<(Labels, f64)> {
+        self.fresh(|place, channel| {
+            let (time, newest) = self.recording.series(place).points().next_back()?;
+            let watts = match channel.id.metric {
+                Metric::Power => newest,
+                Metric::Energy => {
+                    let update = channel.update_period.map_or(0.0, |period| period.as_secs_f64());
+                    self.recording.window(place, time - POWER_SPAN.max(UPDATES * update), time).ok()?.mean
+                }
+                _ => return None,
+            };
+            Some((self.labels(channel), watts))
+        })
+    }
+
+    fn gauges(&self, metric: Metric, unit: f64) -> Vec<(Labels, f64)> {
+        self.fresh(|place, channel| {
+            let (_, newest) = self.recording.series(place).points().next_back()?;
+            (channel.id.metric == metric).then(|| (self.labels(channel), newest * unit))
+        })
+    }
+
+    fn updates(&self) -> Vec<(Labels, f64)> {
+        self.fresh(|place, channel| {
+            let seen = || self.recording.series(place).observed_period();
+            let period = channel.update_period.map(|period| period.as_secs_f64()).or_else(seen)?;
+            channel.id.metric.is_energy().then(|| (self.labels(channel), period))
+        })
+    }
+}
+
+/// A metric with its samples; nothing without any.
+fn family<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: Vec<(Labels, f64)>,
+    metric: impl Fn(f64) -> M,
+) -> fmt::Result {
+    let Some((_, first)) = samples.first() else { return Ok(()) };
+    let mut family = encoder.encode_descriptor(name, help, None, metric(*first).metric_type())?;
+    for (labels, value) in &samples {
+        metric(*value).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}

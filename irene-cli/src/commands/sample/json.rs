@@ -1,0 +1,118 @@
+//! A line of JSON for each sample.
+
+use irene_sampler::{Channel, Metric, Recording};
+use serde_json::{Map, Value};
+
+use super::{Span, exposition::Source, processes::Part, summary::reason};
+use crate::output;
+
+/// Writes lines, each with what is new since the last one.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// The fields of each channel: its reading, and for a power its joules.
+    fields: Vec<(String, Option<String>)>,
+    /// What to add to a time to have that of 1970.
+    epoch: f64,
+    start: f64,
+    last: f64,
+}
+
+/// Whole microseconds.
+fn seconds(time: f64) -> Value {
+    ((time * 1e6).round() / 1e6).into()
+}
+
+/// A name that jq takes without quotes.
+fn word(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+fn field(channel: &Channel) -> String {
+    let unit = match channel.id.metric.unit() {
+        "%" => "percent".to_owned(),
+        unit => unit.to_lowercase(),
+    };
+    format!("{}_{unit}", word(&channel.id.to_string()))
+}
+
+impl Lines {
+    pub(super) fn new(channels: &[Channel], epoch: f64, start: f64) -> Self {
+        let mut fields: Vec<(String, Option<String>)> = Vec::new();
+        for channel in channels {
+            let mut name = field(channel);
+            // Two names may differ in nothing but their points and dashes.
+            while fields.iter().any(|(other, _)| *other == name) {
+                name.insert(0, '_');
+            }
+            let joules = (channel.id.metric == Metric::Power).then(|| format!("{}_j", name.trim_end_matches("_w")));
+            fields.push((name, joules));
+        }
+        Self { fields, epoch, start, last: f64::NEG_INFINITY }
+    }
+
+    /// The line of what was read since the last one; None if nothing was.
+    pub(super) fn line(&mut self, recording: &Recording, part: Option<&Part>) -> Option<String> {
+        let newest = |place: usize| recording.series(place).points().next_back();
+        let time = (0..self.fields.len()).filter_map(newest).map(|(time, _)| time).fold(f64::NEG_INFINITY, f64::max);
+        if time <= self.last {
+            return None;
+        }
+        let mut line = Map::new();
+        line.insert("unix_time_s".into(), seconds(self.epoch + time));
+        line.insert("elapsed_s".into(), seconds(time - self.start));
+        for (place, (name, joules)) in self.fields.iter().enumerate() {
+            let Some((_, value)) = newest(place).filter(|(read, _)| *read > self.last) else { continue };
+            line.insert(name.clone(), value.into());
+            if let Some(name) = joules {
+                line.insert(name.clone(), recording.series(place).joules().into());
+            }
+        }
+        if let Some(joules) = recording.total().joules(recording) {
+            line.insert("total_j".into(), joules.into());
+        }
+        if let Some(joules) = part.and_then(|part| part.total(recording)) {
+            line.insert("process_j".into(), joules.into());
+        }
+        self.last = time;
+        Some(output::json(line))
+    }
+
+    /// The last line: the figures of the summary.
+    pub(super) fn summary(&self, recording: &Recording, span: Span, source: &Source) -> String {
+        let Span { start, from, end, joules } = span;
+        let total = recording.judged();
+        let mut line = Map::new();
+        line.insert("summary".into(), true.into());
+        line.insert("duration_s".into(), seconds(end - start));
+        line.insert("meter".into(), source.meter.clone().into());
+        line.insert("taken".into(), total.names().into());
+        line.insert("lacks".into(), total.lacks().into());
+        match total.window(recording, from, end) {
+            Ok(Some(window)) => {
+                let joules = if from > start { joules } else { Some(window.joules) };
+                line.insert("total_j".into(), joules.into());
+                line.insert("mean_w".into(), joules.map(|joules| joules / (end - start)).into());
+                line.insert("provenance".into(), window.provenance.name().into());
+            }
+            Ok(None) => {}
+            Err(none) => {
+                line.insert("no_total".into(), format!("{}: {}", none.id, reason(none.error)).into());
+            }
+        }
+        for (place, (name, _)) in self.fields.iter().enumerate() {
+            let name = name.strip_suffix("_j").map_or(name.clone(), |name| format!("{name}_w"));
+            let mean = recording.window(place, from, end).map(|window| window.mean);
+            line.extend(mean.ok().map(|mean| (format!("mean_{name}"), mean.into())));
+        }
+        if let Some(part) = &source.part {
+            line.insert("process".into(), part.label.clone().into());
+            line.insert("process_idle".into(), part.idle.into());
+            line.extend(part.total(recording).map(|joules| ("process_j".into(), joules.into())));
+            let by = part.joules(recording).into_iter();
+            line.extend(
+                by.filter_map(|(method, joules)| Some((format!("process_{}_j", word(method.name())), joules?.into()))),
+            );
+        }
+        output::json(line)
+    }
+}

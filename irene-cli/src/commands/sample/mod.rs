@@ -1,0 +1,204 @@
+mod exposition;
+mod json;
+mod processes;
+mod prometheus;
+mod summary;
+mod watch;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
+
+use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
+use super::{Exit, Usage, meters::MeterArgs};
+use crate::{interrupt, output};
+
+/// Records sensors while a command runs or for a time, and tells of them: a summary, JSON, Prometheus, every reading as CSV
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene sample --duration 10
+  irene sample --tdp-watts 65 -o readings.csv -- ./serve
+  irene sample --period 10 --meter log:meter.csv -- ./benchmark
+  irene sample --prometheus 9477 --pid 1 --duration 86400
+  irene sample --json --every 1 --duration 10 | jq .total_j")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// Time between samples, ms
+    #[arg(long, value_name = "MS", default_value = "170", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: u64,
+    /// How long to record, s; with a command, the longest time
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    duration: Option<u64>,
+    /// Write every reading here: unix time, channel, unit, value
+    #[arg(short, long, value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    /// Serve /metrics for Prometheus, and /health, until Ctrl-C or the end: a port of this machine alone, or an address in full
+    #[arg(long, value_name = "ADDRESS", value_parser = prometheus::address)]
+    prometheus: Option<SocketAddr>,
+    /// Print a line of JSON for each sample, and one with the summary at the end, until Ctrl-C or the end
+    #[arg(long)]
+    json: bool,
+    /// Print a line of JSON every so many seconds instead
+    #[arg(long, value_name = "S", requires = "json", value_parser = seconds)]
+    every: Option<f64>,
+    #[command(flatten)]
+    processes: ProcessArgs,
+    /// The command, after --
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| "expected seconds above 0".into())
+}
+
+/// The most readings of a channel that are kept. Memory grows with them.
+const MOST_READINGS: u64 = 1 << 22;
+
+/// Where nobody asks for every reading, those of so many milliseconds are kept, and at least so many: a recording may go on for months.
+const KEPT_MS: u64 = 60_000;
+const LEAST_KEPT: u64 = 1 << 9;
+
+/// The time that figures are about.
+#[derive(Clone, Copy)]
+struct Span {
+    start: f64,
+    /// The start, or the time from which on all readings are kept.
+    from: f64,
+    end: f64,
+    /// Joules of the meter from the start to the newest reading.
+    joules: Option<f64>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    args.check()?;
+    let listener = args.prometheus.map(prometheus::listen).transpose()?;
+    let stop = interrupt::flag()?;
+    let mut selection = args.meter.select()?;
+    if selection.meters.contains(&"impact-tracker") && !args.command.is_empty() {
+        return Err(Usage("impact-tracker measures the process it runs in, not a command".into()).into());
+    }
+    let part = args.processes.add(&mut selection.sensors, &args.meter.places(), &args.command)?;
+    if selection.meters.is_empty() && args.goes_on() {
+        output::tell(&args.no_meter());
+    }
+    let options = SamplerOptions { period: Duration::from_millis(args.period), capacity: args.capacity() as usize };
+    let meters = std::mem::take(&mut selection.meters);
+    let Selection { sensors, .. } = selection;
+    let sampler = Arc::new(Sampler::start(sensors, options)?);
+    let clock = sampler.clock();
+    // A utilisation is known from the second sample on.
+    sampler.wait_past(clock.now(), Duration::from_secs(11));
+    if let Err(silent) = sampler.wait_until_read() {
+        output::tell(&format!("the meter has no reading of now: {silent}"));
+    }
+    let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
+    let recorded = args.record(&source, listener, || stop.load(Ordering::Relaxed))?;
+    let Recorded { recording, span, status, lines, epoch } = &recorded;
+    match lines {
+        Some(lines) => output::print(&lines.summary(recording, *span, &source))?,
+        None => {
+            let no_meter = if meters.is_empty() { args.no_meter() } else { String::new() };
+            output::print_text(&summary::text(recording, *span, &source, &no_meter)?)?;
+        }
+    }
+    if let Some(path) = &args.output {
+        output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch))?;
+    }
+    match status.map_or(Some(0), watch::exit_code) {
+        // Ctrl-C has a code of its own.
+        _ if stop.load(Ordering::Relaxed) => Ok(()),
+        Some(0) => Ok(()),
+        Some(code) => Err(Exit::with(code)),
+        None => anyhow::bail!("{}: it ended in an unknown way", args.command.join(" ")),
+    }
+}
+
+/// What a recording left behind.
+struct Recorded {
+    recording: Recording,
+    span: Span,
+    status: Option<std::process::ExitStatus>,
+    lines: Option<Lines>,
+    /// What to add to a time to have that of 1970.
+    epoch: f64,
+}
+
+impl Args {
+    fn check(&self) -> Result<()> {
+        if self.command.is_empty() && self.duration.is_none() && !self.goes_on() {
+            return Err(Usage("give --duration S, or a command after --, or --prometheus or --json".into()).into());
+        }
+        let dir = self.output.as_deref().and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty());
+        if let Some(dir) = dir {
+            ensure!(dir.is_dir(), "cannot write {}: no such directory", dir.display());
+        }
+        Ok(())
+    }
+
+    /// Whether somebody reads what is told meanwhile.
+    fn goes_on(&self) -> bool {
+        self.json || self.prometheus.is_some()
+    }
+
+    /// The readings of a channel that are kept.
+    fn capacity(&self) -> u64 {
+        let all = self.duration.map_or(MOST_READINGS, |seconds| {
+            (seconds.saturating_mul(1000) / self.period).saturating_add(64).min(MOST_READINGS)
+        });
+        let is_all_wanted = self.output.is_some() || !self.goes_on();
+        if is_all_wanted { all } else { all.min((KEPT_MS / self.period).max(LEAST_KEPT)) }
+    }
+
+    fn no_meter(&self) -> String {
+        format!("no meter, so no energy\n{}", self.meter.what_would_help())
+    }
+
+    /// Records until the command ends or the time is over.
+    fn record(
+        &self,
+        source: &Arc<Source>,
+        listener: Option<TcpListener>,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<Recorded> {
+        let sampler = &source.sampler;
+        let clock = sampler.clock();
+        let (start, stamp) = (clock.now(), clock.stamp());
+        let epoch = stamp.wall - stamp.time;
+        let before = sampler.look(|recording| recording.total().joules(recording));
+        let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
+        let mut lines = self.json.then(|| sampler.look(|recording| Lines::new(recording.channels(), epoch, start)));
+        let mut next = start;
+        let tell = || {
+            let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
+            if let Some(line) = sampler.look(|recording| lines.line(recording, source.part.as_ref())) {
+                output::print(&line)?;
+                // A line that came late does not make the next ones early.
+                next = (next + self.every.unwrap_or(0.0)).max(clock.now() - self.every.unwrap_or(0.0));
+            }
+            Ok(())
+        };
+        let is_late = || self.duration.is_some_and(|seconds| clock.now() - start >= seconds as f64);
+        let pause = Duration::from_millis(if self.json { self.period.min(20) } else { 20 });
+        let child = watch::start(&self.command, self.json)?;
+        let status = watch::watch(child, pause, || is_late() || is_stopped(), tell)?;
+        let end = clock.now();
+        sampler.wait_until_covered(start, end);
+        if let Some(part) = &source.part {
+            part.wait_until_covered(sampler, end);
+        }
+        drop(server);
+        let recording = sampler.look(Recording::clone);
+        let joules = recording.total().joules(&recording).zip(before).map(|(now, before)| now - before);
+        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules };
+        Ok(Recorded { recording, span, status, lines, epoch })
+    }
+}

@@ -1,0 +1,107 @@
+//! What a person reads at the end, and every reading as CSV.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use anyhow::{Result, ensure};
+use irene_sampler::{Channel, Metric, Need, NoEnergy, Recording, Window, WindowError};
+use irene_tree::render::{Grid, Heading, si};
+
+use super::{Span, exposition::Source};
+use crate::output;
+
+pub(super) fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recording, epoch: f64) -> Result<()> {
+    writeln!(writer, "unix_time_s,channel,unit,value")?;
+    for (place, channel) in recording.channels().iter().enumerate() {
+        let series = recording.series(place);
+        for (time, value) in series.points() {
+            writeln!(&mut writer, "{:.6},{},{},{value}", epoch + time, channel.id, channel.id.metric.unit())?;
+        }
+    }
+    Ok(())
+}
+
+/// The figures of a recording, which may have dropped its oldest readings. Without a meter it ends with what would help.
+pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter: &str) -> Result<String> {
+    ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
+    let Span { start, from, end, joules } = span;
+    let mut out = format!("{} recorded", si(end - start, "s"));
+    if from > start {
+        write!(out, "; the figures of channels are of the last {}", si(end - from, "s"))?;
+    }
+    out += "\n\n";
+    out += &channels(recording, from, end)?;
+    out.push('\n');
+    let total = recording.judged();
+    for (id, left_out) in total.sensors().filter(|(id, _)| !super::processes::is_part(id)) {
+        match left_out {
+            None => writeln!(out, "{id} is taken")?,
+            Some(left_out) => writeln!(out, "{id} is left out: {left_out}")?,
+        }
+    }
+    for missing in total.missing().iter().filter(|missing| missing.need != Need::Spare) {
+        writeln!(out, "{} is lacking: {}", missing.resource, missing.why)?;
+    }
+    let meter = source.meter.replace('+', " + ");
+    let lacks = total.lacks();
+    let without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
+    match total.window(recording, from, end) {
+        _ if meter.is_empty() => out += no_meter,
+        Ok(Some(window)) => {
+            let joules = if from > start { joules.unwrap_or(f64::NAN) } else { window.joules };
+            writeln!(out, "{meter}: {} ({}{without})", si(joules, "J"), window.provenance.name())?;
+        }
+        Ok(None) => writeln!(out, "{meter}: no figure")?,
+        Err(NoEnergy { id, error }) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
+    }
+    if let Some(part) = &source.part {
+        out += &part.text(recording);
+    }
+    Ok(out)
+}
+
+/// The time from which on every channel's readings are kept, if some were dropped.
+pub(super) fn oldest(recording: &Recording) -> f64 {
+    let series = (0..recording.channels().len()).map(|place| recording.series(place));
+    let cut = series.filter(|series| series.pushed() > series.points().len() as u64);
+    cut.filter_map(|series| series.points().next()).map(|(time, _)| time).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// A table of the channels, and those without a figure.
+fn channels(recording: &Recording, from: f64, to: f64) -> Result<String> {
+    let mut grid = Grid::new([
+        Heading::left("channel"),
+        Heading::right("mean"),
+        Heading::right("std").rank(3),
+        Heading::right("least").rank(2),
+        Heading::right("greatest").rank(2),
+        Heading::right("energy"),
+        Heading::right("readings").rank(1),
+    ]);
+    let mut without = String::new();
+    for (place, channel) in recording.channels().iter().enumerate() {
+        match recording.window(place, from, to) {
+            Ok(window) => grid.row(row(channel, window)),
+            // The tree's own lines tell of it.
+            Err(_) if super::processes::is_part(&channel.id) => {}
+            Err(error) => writeln!(without, "{}: no figure: {}", channel.id, reason(error))?,
+        }
+    }
+    Ok(grid.text(output::width()) + &without)
+}
+
+/// A channel's figures.
+fn row(channel: &Channel, window: Window) -> [String; 7] {
+    let metric = channel.id.metric;
+    let unit = if metric.is_energy() { Metric::Power.unit() } else { metric.unit() };
+    let number = |value: f64| if unit == "%" { format!("{value:.1} %") } else { si(value, unit) };
+    let [mean, std, min, max] = [window.mean, window.std, window.min, window.max].map(number);
+    let energy = window.energy.map_or(String::new(), |joules| si(joules, "J"));
+    [channel.id.to_string(), mean, std, min, max, energy, window.readings.to_string()]
+}
+
+pub(super) fn reason(error: WindowError) -> String {
+    match error {
+        WindowError::TooFew(0) => "nothing new was read".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Apple's computers, by the output of `powermetrics` in a growing file: property lists (`-f plist`, with NULs between them) or text.
+//!
+//! Each sample has the time that it covers and the mean power of processors, GPU and neural engine over that time. The samples follow
+//! each other without a gap, so they are counters of energy. Apple calls the powers estimates (the manual page powermetrics(1)), and so
+//! does irene.
+
+mod sample;
+
+use sample::{PARTS, Parser, Sample};
+
+use crate::{Channel, Metric, Provenance, Readings, Resource, Sensor, SocPart, Stamp};
+
+use super::{
+    Kind, Places, Unavailable,
+    growing_file::{GrowingFile, text},
+    log_time::not_of_now,
+};
+
+pub(super) const KIND: Kind = Kind {
+    name: "powermetrics",
+    what: "estimate: Apple's processors, GPU and neural engine (powermetrics:FILE)",
+    open,
+};
+
+const FIX: &str = "on a Mac write its samples to a file, `sudo powermetrics -s cpu_power,gpu_power,ane_power -i 200 -b 0 -f plist >> power.plist &`, and give \
+     it by --meter powermetrics:power.plist";
+
+/// So much of the file's end is read at the start: some samples, of which each has a few kilobytes and more with other samplers.
+const HEAD_START: u64 = 1 << 17;
+
+fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
+    let Some(path) = &places.powermetrics_log else {
+        return Err(Unavailable::new("no file of powermetrics was named").fixed_by(FIX));
+    };
+    let file = GrowingFile::open(path, HEAD_START);
+    let file = file.map_err(|error| Unavailable::new(format!("{}: {error}", path.display())).fixed_by(FIX))?;
+    let channel = |part: SocPart| Channel {
+        provenance: Provenance::Estimated,
+        ..Channel::new(Resource::Soc(part), Metric::Energy)
+    };
+    let counters = Counters { ahead: places.power_log_ahead, ..Counters::default() };
+    Ok(Box::new(PowerMetrics { channels: PARTS.map(channel), file, parser: Parser::default(), counters }))
+}
+
+struct PowerMetrics {
+    channels: [Channel; PARTS.len()],
+    file: GrowingFile,
+    parser: Parser,
+    counters: Counters,
+}
+
+/// The samples so far.
+#[derive(Default)]
+struct Counters {
+    ahead: f64,
+    joules: [f64; PARTS.len()],
+    /// Whether a part was in the sample before, so that its count goes on.
+    goes_on: [bool; PARTS.len()],
+    /// The end of the newest sample by the system's clock.
+    end: Option<f64>,
+}
+
+/// A sample that ends so much earlier or later than the one before it says, seconds, does not follow it: some were lost.
+const SLACK: f64 = 1.5;
+
+impl Counters {
+    fn take(&mut self, sample: &Sample, readings: &mut Readings<'_>) {
+        let now = readings.stamp().wall;
+        let (end, follows) = self.end_of(sample, now);
+        self.end = Some(end);
+        for (channel, watts) in sample.watts.into_iter().enumerate() {
+            let Some(watts) = watts else {
+                self.goes_on[channel] = false;
+                continue;
+            };
+            if !(follows && self.goes_on[channel]) {
+                let start = end - sample.seconds;
+                readings.push_at_wall_after_break(channel, start, self.joules[channel]);
+            }
+            self.goes_on[channel] = true;
+            self.joules[channel] += watts * sample.seconds;
+            readings.push_at_wall(channel, end, self.joules[channel]);
+        }
+    }
+
+    /// When a sample ended, and whether it follows the one before. Its own time has whole seconds alone; how long it lasted is exact, and
+    /// a sample cannot have been read before its end.
+    fn end_of(&self, sample: &Sample, now: f64) -> (f64, bool) {
+        let told = sample.time - self.ahead;
+        let latest = (told + 1.0).min(now).max(told);
+        let expected = self.end.map(|end| end + sample.seconds);
+        match expected.filter(|expected| (expected - expected.clamp(told, latest)).abs() < SLACK) {
+            Some(expected) => (expected.clamp(told, latest), true),
+            // What is read as it is written has just ended.
+            None if now < told + 1.0 => (latest, false),
+            None => (told + 0.5, false),
+        }
+    }
+}
+
+impl Sensor for PowerMetrics {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        if self.file.follow_truncation().is_err() {
+            return;
+        }
+        while let Some(lines) = self.file.next_lines() {
+            for line in lines.split(|&byte| byte == b'\n') {
+                if let Some(sample) = self.parser.take_line(text(line)) {
+                    self.counters.take(&sample, readings);
+                }
+            }
+        }
+    }
+
+    fn trouble(&self, now: Stamp) -> Option<String> {
+        match self.counters.end {
+            None if self.parser.lacks_power() => {
+                Some("its samples have no power; run powermetrics with `-s cpu_power,gpu_power,ane_power`".into())
+            }
+            None => Some("the file has no whole sample of powermetrics yet".into()),
+            Some(end) => not_of_now(end, now.wall, self.counters.ahead, self.channels[0].longest_gap.as_secs_f64()),
+        }
+    }
+}
