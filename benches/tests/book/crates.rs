@@ -13,13 +13,14 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 15] = [
+const PLACES: [(&str, f64, f64); 16] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
     ("irene-features", 0.0, 1.0),
     ("irene-numerics", 1.0, 1.0),
     ("irene-devices", 1.0, 2.0),
+    ("irene-attribution", 3.0, 2.0),
     ("irene-models", 2.0, 2.0),
     ("irene-regress", 0.0, 2.0),
     ("irene-requests", 1.0, 3.0),
