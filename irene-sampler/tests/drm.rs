@@ -190,6 +190,21 @@ fn a_processor_with_a_gpu_is_not_counted_twice() {
     assert_eq!(both.sensors.total().names(), ["rapl.package-0"]);
 }
 
+/// gpu_metrics_v3_0, of a processor that shows no power in hwmon: `average_apu_power` in mW.
+#[test]
+fn a_processor_with_a_gpu_may_tell_its_power_in_the_table_alone() {
+    let machine = Machine::new();
+    let mut table = vec![0xff; 264];
+    table[..4].copy_from_slice(&[8, 1, 3, 0]);
+    table[120..124].copy_from_slice(&28_500_u32.to_le_bytes());
+    write(&machine, 0, &[("vendor", "0x1002"), ("device", "0x150e")]);
+    machine.write("sys/class/drm/card0/device/gpu_metrics", table);
+    let mut recorder = machine.open("drm").unwrap();
+    recorder.sample_at(at(0.0));
+    assert_eq!(values(&recorder, "apu0"), [28.5]);
+    assert_eq!(channel(&recorder, "apu0").averaging, Averaging::Unknown);
+}
+
 #[test]
 fn a_discrete_card_adds_to_the_processors_and_hwmon_does_not_count_it_again() {
     let machine = Machine::new();
@@ -243,6 +258,22 @@ fn intel_counts_microjoules_of_the_card() {
         "0 is no limit"
     );
     assert!(recorder.recording().total().missing().is_empty());
+}
+
+/// i915 counts the tiles of a card in chips of their own, `i915_gt0` and so on.
+#[test]
+fn the_tiles_of_a_card_are_parts_of_it() {
+    let machine = Machine::new();
+    intel(&machine, "i915_gt0", &[("energy1_input", "3000000")]);
+    write(&machine, 0, &[("hwmon/hwmon3/name", "i915"), ("hwmon/hwmon3/energy1_input", "7000000")]);
+    write(&machine, 0, &[("hwmon/hwmon3/power1_max", "100000000")]);
+    let recorder = machine.open("drm").unwrap();
+    assert_eq!(channel(&recorder, "card0.energy").cap_watts, Some(100.0), "that of the whole card");
+    for (entry, name) in [("hwmon2", "i915_gt0"), ("hwmon3", "i915")] {
+        machine.write(&format!("sys/class/hwmon/{entry}/name"), format!("{name}\n"));
+        machine.write(&format!("sys/class/hwmon/{entry}/energy1_input"), "7000000\n");
+    }
+    assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.i915.energy1"]);
 }
 
 #[test]

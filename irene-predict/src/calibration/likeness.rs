@@ -44,19 +44,21 @@ impl Place {
 pub(super) struct Freedom {
     /// Of the spreads of constants.
     pub(super) constants: f64,
-    /// Of the errors that no constant explains.
+    /// Of the errors that settings share and no constant explains.
     pub(super) form: f64,
+    /// Of the measurements' own errors.
+    pub(super) measurement: f64,
 }
 
 /// A machine like those that the law was fitted to.
-pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0 };
+pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0, measurement: 1.0 };
 
 /// A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
-pub(super) const OF_ITS_OWN: Freedom = Freedom { constants: 10.0, form: 0.3 };
+pub(super) const OF_ITS_OWN: Freedom = Freedom { constants: 10.0, form: 0.2, measurement: 0.5 };
 
 /// Variances of the measurements' own errors of time and of power.
 pub(super) fn noise(freedom: Freedom) -> [f64; 2] {
-    OF_MEASUREMENTS.map(|spread| (freedom.form * spread).powi(2))
+    OF_MEASUREMENTS.map(|spread| (freedom.measurement * spread).powi(2))
 }
 
 /// The errors of time and of power, at a given time, that make up that of a figure.

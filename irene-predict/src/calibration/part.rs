@@ -180,7 +180,7 @@ impl Part {
     /// The machine is taken for one of its own if that makes the measurements clearly likelier.
     pub(super) fn of(law: &Law, measured: &[&Measured]) -> Option<Self> {
         /// The logarithm of how much likelier.
-        const CLEARLY: f64 = 10.0;
+        const CLEARLY: f64 = 6.0;
         let by = |freedom: Freedom| PartData::of(law, measured, freedom).and_then(Self::new);
         let usual = by(USUAL)?;
         let is_clear = |own: &Self| own.evidence() > usual.evidence() + CLEARLY;
