@@ -79,7 +79,7 @@ impl Lines {
 
     /// The last line: the figures of the summary.
     pub(super) fn summary(&self, recording: &Recording, span: Span, source: &Source) -> String {
-        let Span { start, from, end, joules } = span;
+        let Span { start, from, end, joules, gaps } = span;
         let total = recording.judged();
         let mut line = Map::new();
         line.insert("summary".into(), true.into());
@@ -87,6 +87,7 @@ impl Lines {
         line.insert("meter".into(), source.meter.clone().into());
         line.insert("taken".into(), total.names().into());
         line.insert("lacks".into(), total.lacks().into());
+        line.insert("gaps".into(), gaps.into());
         match total.window(recording, from, end) {
             Ok(Some(window)) => {
                 let joules = if from > start { joules } else { Some(window.joules) };
