@@ -21,7 +21,7 @@ pub(super) struct ProcessArgs {
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
     /// Whose the energy of idle processors, free memory and idle GPUs is: shared among those that are busy, or kept apart
-    #[arg(long, value_name = "WHOSE", value_enum, default_value = "shared", hide_possible_values = true)]
+    #[arg(long, value_name = "WHOSE", value_enum, default_value = "shared")]
     idle: IdleArg,
 }
 
