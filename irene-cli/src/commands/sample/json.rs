@@ -90,17 +90,19 @@ impl Lines {
         line.insert("taken".into(), total.names().into());
         line.insert("lacks".into(), total.lacks().into());
         line.insert("gaps".into(), gaps.into());
-        match total.window(recording, from, end) {
-            Ok(Some(window)) => {
-                let joules = if from > start { joules } else { Some(window.joules) };
-                line.insert("total_j".into(), joules.into());
-                line.insert("mean_w".into(), joules.map(|joules| joules / (end - start)).into());
-                line.insert("provenance".into(), window.provenance.name().into());
-            }
-            Ok(None) => {}
-            Err(none) => {
+        let window = total.window(recording, from, end);
+        let joules = match (&window, joules) {
+            (_, Some(joules)) if from > start => Some(joules),
+            (Ok(window), _) => window.map(|window| window.joules),
+            (Err(none), _) => {
                 line.insert("no_total".into(), format!("{}: {}", none.id, reason(none.error)).into());
+                None
             }
+        };
+        if let Some((joules, provenance)) = joules.zip(total.provenance(recording)) {
+            line.insert("total_j".into(), joules.into());
+            line.insert("mean_w".into(), (joules / (end - start)).into());
+            line.insert("provenance".into(), provenance.name().into());
         }
         for (place, (name, _)) in self.fields.iter().enumerate() {
             let name = name.strip_suffix("_j").map_or(name.clone(), |name| format!("{name}_w"));
