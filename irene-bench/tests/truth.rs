@@ -1,6 +1,6 @@
 //! Energies against the truth of a scripted server, with faults on the way. The energy follows the work, so that a busy machine changes
 //! how long a test takes and not what it finds.
-#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot be set up should stop, and say so; how close it came is of interest
 
 use std::{
     net::TcpListener,
