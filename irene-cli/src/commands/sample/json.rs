@@ -70,7 +70,7 @@ impl Lines {
         if let Some(joules) = recording.total().joules(recording) {
             line.insert("total_j".into(), joules.into());
         }
-        if let Some(joules) = part.and_then(|part| part.total(recording)) {
+        if let Some(joules) = part.and_then(|part| part.total_now(recording)) {
             line.insert("process_j".into(), joules.into());
         }
         self.last = time;
@@ -79,7 +79,7 @@ impl Lines {
 
     /// The last line: the figures of the summary.
     pub(super) fn summary(&self, recording: &Recording, span: Span, source: &Source) -> String {
-        let Span { start, from, end, joules } = span;
+        let Span { start, from, end, joules, gaps } = span;
         let total = recording.judged();
         let mut line = Map::new();
         line.insert("summary".into(), true.into());
@@ -87,6 +87,7 @@ impl Lines {
         line.insert("meter".into(), source.meter.clone().into());
         line.insert("taken".into(), total.names().into());
         line.insert("lacks".into(), total.lacks().into());
+        line.insert("gaps".into(), gaps.into());
         match total.window(recording, from, end) {
             Ok(Some(window)) => {
                 let joules = if from > start { joules } else { Some(window.joules) };
@@ -107,8 +108,8 @@ impl Lines {
         if let Some(part) = &source.part {
             line.insert("process".into(), part.label.clone().into());
             line.insert("process_idle".into(), part.idle.into());
-            line.extend(part.total(recording).map(|joules| ("process_j".into(), joules.into())));
-            let by = part.joules(recording).into_iter();
+            line.extend(part.total(recording, span).map(|joules| ("process_j".into(), joules.into())));
+            let by = part.joules(recording, span).into_iter();
             line.extend(
                 by.filter_map(|(method, joules)| Some((format!("process_{}_j", word(method.name())), joules?.into()))),
             );

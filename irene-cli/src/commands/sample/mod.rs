@@ -76,6 +76,8 @@ struct Span {
     end: f64,
     /// Joules of the meter from the start to the newest reading.
     joules: Option<f64>,
+    /// How often the energy between two readings was unknown, and is not in these joules.
+    gaps: u64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -102,24 +104,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
     let recorded = args.record(&source, listener, || stop.load(Ordering::Relaxed))?;
-    let Recorded { recording, span, status, lines, epoch } = &recorded;
-    match lines {
-        Some(lines) => output::print(&lines.summary(recording, *span, &source))?,
-        None => {
-            let no_meter = if meters.is_empty() { args.no_meter() } else { String::new() };
-            output::print_text(&summary::text(recording, *span, &source, &no_meter)?)?;
-        }
-    }
-    if let Some(path) = &args.output {
-        output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch))?;
-    }
-    match status.map_or(Some(0), watch::exit_code) {
+    args.report(&recorded, &source)?;
+    match recorded.status.map_or(Some(0), watch::exit_code) {
         // Ctrl-C has a code of its own.
         _ if stop.load(Ordering::Relaxed) => Ok(()),
         Some(0) => Ok(()),
         Some(code) => Err(Exit::with(code)),
         None => anyhow::bail!("{}: it ended in an unknown way", args.command.join(" ")),
     }
+}
+
+/// The gaps of the sensors that make up the meter.
+fn gaps(recording: &Recording) -> u64 {
+    recording.totals().iter().map(|&place| recording.series(place).gaps()).sum()
 }
 
 /// What a recording left behind.
@@ -173,7 +170,8 @@ impl Args {
         let clock = sampler.clock();
         let (start, stamp) = (clock.now(), clock.stamp());
         let epoch = stamp.wall - stamp.time;
-        let before = sampler.look(|recording| recording.total().joules(recording));
+        let counted = |recording: &Recording| (recording.total().joules(recording), gaps(recording));
+        let (joules_before, gaps_before) = sampler.look(counted);
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
         let mut lines = self.json.then(|| sampler.look(|recording| Lines::new(recording.channels(), epoch, start)));
         let mut next = start;
@@ -197,8 +195,25 @@ impl Args {
         }
         drop(server);
         let recording = sampler.look(Recording::clone);
-        let joules = recording.total().joules(&recording).zip(before).map(|(now, before)| now - before);
-        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules };
+        let (joules, gaps) = counted(&recording);
+        let joules = joules.zip(joules_before).map(|(now, before)| now - before);
+        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules, gaps: gaps - gaps_before };
         Ok(Recorded { recording, span, status, lines, epoch })
+    }
+
+    /// The summary, and every reading.
+    fn report(&self, recorded: &Recorded, source: &Source) -> Result<()> {
+        let Recorded { recording, span, lines, epoch, .. } = recorded;
+        match lines {
+            Some(lines) => output::print(&lines.summary(recording, *span, source))?,
+            None => {
+                let no_meter = if source.meter.is_empty() { self.no_meter() } else { String::new() };
+                output::print_text(&summary::text(recording, *span, source, &no_meter)?)?;
+            }
+        }
+        match &self.output {
+            Some(path) => output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch)),
+            None => Ok(()),
+        }
     }
 }
