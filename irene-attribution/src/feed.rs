@@ -4,7 +4,7 @@ use crate::{
     Idle,
     idle::IdleDraw,
     meter::Shared,
-    placement::{Spread, place},
+    placement::{Part, Spread, place},
     request::Entered,
     running::Running,
     sharing::{share_idle, share_work},
@@ -167,29 +167,23 @@ impl Feed {
         if count == 0 {
             return;
         }
-        let spreads = self.spreads(self.intervals[closed - 1].to);
         let ends: Vec<u64> = self.intervals.iter().take(closed).map(|interval| interval.to).collect();
-        let mut idle = self.idle.clone();
-        let active =
-            |interval: &Interval| interval.energy.map(|energy| energy - idle.take(energy, interval.nanoseconds()));
-        let energies: Vec<Option<u64>> = self.intervals.iter().take(closed).map(active).collect();
-        let mut parts = place(self.intervals[0].from, &ends, &energies, &spreads, count);
-        parts.retain(|part| part.interval < count);
-        let requests = self.running.len();
-        let mut works = vec![[0_u128; 2]; requests * count];
-        let mut placed = vec![0_u128; spreads.len()];
-        for part in parts {
-            let owner = spreads[part.spread].owner;
-            works[part.interval * requests + owner / 2][owner % 2] += part.work;
-            placed[part.spread] += part.work;
-        }
-        let settled: Vec<Interval> = self.intervals.drain(..count).collect();
-        self.closed = closed - count;
+        let spreads = self.spreads(ends[closed - 1]);
+        let parts = self.parts(&ends, &spreads, count);
         let before: Vec<[u64; 3]> = self.running.iter().map(|request| request.given.energies()).collect();
-        let mut sums = Sums::default();
-        for (place, interval) in settled.into_iter().enumerate() {
-            self.settle_one(interval, &works[place * requests..][..requests], &mut sums);
+        let mut works = vec![[0_u128; 2]; self.running.len()];
+        let mut placed = vec![0_u128; spreads.len()];
+        let (mut sums, mut parts) = (Sums::default(), parts.into_iter().peekable());
+        for (place, interval) in self.intervals.drain(..count).collect::<Vec<_>>().into_iter().enumerate() {
+            works.fill([0, 0]);
+            while let Some(part) = parts.next_if(|part| part.interval == place) {
+                let owner = spreads[part.spread].owner;
+                works[owner / 2][owner % 2] += part.work;
+                placed[part.spread] += part.work;
+            }
+            self.settle_one(interval, &works, &mut sums);
         }
+        self.closed = closed - count;
         self.book(&sums, before);
         let boundary = ends[count - 1];
         let is_across = |spread: &Spread| spread.from < boundary && spread.to > boundary;
@@ -197,6 +191,18 @@ impl Feed {
         for timeline in self.running.iter_mut().flat_map(Running::timelines) {
             timeline.settle(boundary, &mut across);
         }
+    }
+
+    /// The parts of work in the first intervals, in the order of the intervals.
+    fn parts(&self, ends: &[u64], spreads: &[Spread], count: usize) -> Vec<Part> {
+        let mut idle = self.idle.clone();
+        let active =
+            |interval: &Interval| interval.energy.map(|energy| energy - idle.take(energy, interval.nanoseconds()));
+        let energies: Vec<Option<u64>> = self.intervals.iter().take(ends.len()).map(active).collect();
+        let mut parts = place(self.intervals[0].from, ends, &energies, spreads, count);
+        parts.retain(|part| part.interval < count);
+        parts.sort_unstable_by_key(|part| part.interval);
+        parts
     }
 
     /// What was worked and is not settled; owners are requests, with their prompt before their tokens.
