@@ -146,7 +146,7 @@ impl Meter {
             None => {
                 drop(new);
                 let now = entered.begin;
-                let request = Running::new(entered, self.shared.options.weights);
+                let request = Running::new(entered, &self.shared.options);
                 request.finish(now, self.shared.provenance, &mut self.shared.accounts())();
             }
         }
