@@ -141,7 +141,7 @@ fn proxied(script: Script) -> Proxied {
 
 /// A prompt of so many tokens to the scripted server.
 fn words(tokens: usize) -> String {
-    vec!["word"; tokens - 1].join(" ")
+    vec!["the"; tokens - 1].join(" ")
 }
 
 /// The kinds of requests, told apart by the server by the lengths of their prompts.
