@@ -26,8 +26,8 @@ use clap::{
 
 use crate::{
     commands::{
-        ablate, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore, import,
-        man, models, operations, predict, report, reproduce, sample, serve, trace, train,
+        ablate, bench, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore,
+        import, man, models, operations, predict, report, reproduce, sample, serve, trace, train,
     },
     settings::Color,
 };
@@ -56,6 +56,7 @@ enum Command {
     Run(commands::run::Args),
     Doctor(doctor::Args),
     Sample(sample::Args),
+    Bench(Box<bench::Args>),
     #[cfg(feature = "candle")]
     Profile(commands::profile::Args),
     Import(import::Args),
@@ -112,6 +113,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Run(args) => commands::run::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Bench(args) => bench::run(&args),
         #[cfg(feature = "candle")]
         Command::Profile(args) => commands::profile::run(&args),
         Command::Import(args) => import::run(&args),

@@ -4,6 +4,7 @@
 mod command;
 
 use command::{Folder, command, device_file, good, training_data};
+use irene_scripted_server::{Script, ScriptedServer};
 
 const WIDTHS: [usize; 3] = [80, 100, 200];
 
@@ -15,10 +16,12 @@ struct Files {
     other_records: String,
     surrogates: String,
     designs: String,
+    server: String,
+    sheet: String,
 }
 
 impl Files {
-    fn new(folder: &Folder) -> Self {
+    fn new(folder: &Folder, server: &ScriptedServer) -> Self {
         let records = command::records("16", "small");
         let files = Self {
             trees: training_data(folder),
@@ -27,6 +30,8 @@ impl Files {
             other_records: device_file(folder, "other", &records),
             surrogates: folder.path("surrogates.json"),
             designs: folder.path("designs.jsonl"),
+            server: server.url(),
+            sheet: folder.path("sheet.csv"),
         };
         good(&["predict", &files.trees, "-o", &files.predicted]);
         good(&["explore", "fit", &files.records, "--space", "small", "-o", &files.surrogates]);
@@ -36,7 +41,7 @@ impl Files {
 
     /// A call of every command that prints a table.
     fn calls(&self) -> Vec<String> {
-        let Self { trees, predicted, records, other_records, surrogates, designs } = self;
+        let Self { trees, predicted, records, other_records, surrogates, designs, server, sheet } = self;
         let mut calls = vec![
             "models".into(),
             "models --family bert".into(),
@@ -46,6 +51,9 @@ impl Files {
             "config".into(),
             "doctor --watch 1 --tdp-watts 50".into(),
             "sample --duration 1 --tdp-watts 50".into(),
+            format!(
+                "bench {server} --prompt 16,64 --generate 4,16 --seconds 0.3 --warm-up 0 --tdp-watts 50 -o {sheet} --resume"
+            ),
             "trace bert-base-uncased -b 8 -s 128".into(),
             "trace bert-base-uncased -b 8 -s 128 --math --unfold".into(),
             "trace gpt2 -b 1 -s 128 --generate 100 --head lm".into(),
@@ -95,7 +103,8 @@ fn too_wide(call: &str, width: usize) -> Vec<String> {
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     let folder = Folder::new("widths");
-    let calls = Files::new(&folder).calls();
+    let server = ScriptedServer::start(Script::default(), &folder.0.join("server")).unwrap();
+    let calls = Files::new(&folder, &server).calls();
     let wide: Vec<String> =
         calls.iter().flat_map(|call| WIDTHS.into_iter().flat_map(move |width| too_wide(call, width))).collect();
     assert!(wide.is_empty(), "{} lines are too wide\n{}", wide.len(), wide.join("\n"));
@@ -127,6 +136,8 @@ fn every_command_with_a_table_is_tried() {
         other_records: String::new(),
         surrogates: String::new(),
         designs: String::new(),
+        server: String::new(),
+        sheet: String::new(),
     };
     let calls = names.calls();
     let listed = |args: &[&str]| -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Sensors, energy meters, and a protocol that measures the cost of a closure.
 //!
 //! - [`sensors`]: one list of everything that can be read on this machine, each a [`Sensor`]: utilisation and memory, GPUs through
-//!   NVML, RAPL, hwmon, logs of external meters, and estimates from load.
+//!   NVML and Linux's DRM, RAPL, hwmon, logs of external meters, of ipmitool and of powermetrics, and estimates from load.
 //! - [`Channel`]: a [`Metric`] of a [`Resource`]. The resources tell what is part of what, so that nothing counts twice.
 //! - [`Total`]: which sensors make up the machine's power, and why the others do not.
 //! - [`Sampler`]: reads sensors from a background thread; [`Series::window`] gives the figures between two times.

@@ -154,8 +154,14 @@ impl Resource {
 
     /// `gpu0`, `card1`, `apu0`.
     fn of_numbered(name: &str) -> Option<Self> {
-        let kinds: [(&str, fn(u32) -> Self); 3] = [("gpu", Self::Gpu), ("card", Self::Card), ("apu", Self::Apu)];
-        kinds.into_iter().find_map(|(kind, resource)| Some(resource(name.strip_prefix(kind)?.parse().ok()?)))
+        let digits = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
+        let number = digits.parse().ok()?;
+        match &name[..name.len() - digits.len()] {
+            "gpu" => Some(Self::Gpu(number)),
+            "card" => Some(Self::Card(number)),
+            "apu" => Some(Self::Apu(number)),
+            _ => None,
+        }
     }
 
     /// The resource of this name, as [`Display`](fmt::Display) writes it.

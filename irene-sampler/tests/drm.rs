@@ -245,6 +245,22 @@ fn intel_counts_microjoules_of_the_card() {
     assert!(recorder.recording().total().missing().is_empty());
 }
 
+/// i915 counts the tiles of a card in chips of their own, `i915_gt0` and so on.
+#[test]
+fn the_tiles_of_a_card_are_parts_of_it() {
+    let machine = Machine::new();
+    intel(&machine, "i915_gt0", &[("energy1_input", "3000000")]);
+    write(&machine, 0, &[("hwmon/hwmon3/name", "i915"), ("hwmon/hwmon3/energy1_input", "7000000")]);
+    write(&machine, 0, &[("hwmon/hwmon3/power1_max", "100000000")]);
+    let recorder = machine.open("drm").unwrap();
+    assert_eq!(channel(&recorder, "card0.energy").cap_watts, Some(100.0), "that of the whole card");
+    for (entry, name) in [("hwmon2", "i915_gt0"), ("hwmon3", "i915")] {
+        machine.write(&format!("sys/class/hwmon/{entry}/name"), format!("{name}\n"));
+        machine.write(&format!("sys/class/hwmon/{entry}/energy1_input"), "7000000\n");
+    }
+    assert_eq!(totals(&machine.open("hwmon").unwrap()), ["hwmon.i915.energy1"]);
+}
+
 #[test]
 fn the_package_of_a_card_alone_is_a_partial_total() {
     let machine = Machine::new();

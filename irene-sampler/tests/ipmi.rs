@@ -6,7 +6,13 @@ mod machine;
 
 #[cfg(target_os = "linux")]
 mod readings {
-    use irene_sampler::{Recorder, sensors::Places, sensors::Selection, sensors::Unavailable};
+    use std::io::Write;
+
+    use irene_sampler::{
+        Recorder,
+        sensors::{Places, Selection, Unavailable},
+    };
+    use proptest::prelude::*;
 
     use super::machine::{Machine, assert_close, at, joules, open, series, totals, values};
 
@@ -129,6 +135,30 @@ mod readings {
             let mut recorder = log(&machine, &good.replace(from, to)).unwrap();
             recorder.sample_at(at(1.0));
             assert_eq!(values(&recorder, "ipmi"), [0.0; 0], "{to}");
+        }
+    }
+
+    proptest! {
+        /// Bytes of any kind, and records with bytes changed, in pieces of any size.
+        #[test]
+        fn noise_does_no_harm(
+            noise in prop::collection::vec(any::<u8>(), 0..300), changes in prop::collection::vec((0..4000_usize, any::<u8>()), 0..20),
+            piece in 1..700_usize
+        ) {
+            let mut bytes: Vec<u8> = (0..8).flat_map(|second| reading(240, second).into_bytes()).collect();
+            for (place, byte) in changes {
+                let place = place % bytes.len();
+                bytes[place] = byte;
+            }
+            bytes.splice(100..100, noise);
+            let machine = Machine::new();
+            let mut recorder = log(&machine, "").unwrap();
+            for (step, piece) in bytes.chunks(piece).enumerate() {
+                std::fs::OpenOptions::new().append(true).open(machine.path(LOG)).unwrap().write_all(piece).unwrap();
+                recorder.sample_at(at(8.0 + step as f64 / 1000.0));
+            }
+            prop_assert!(values(&recorder, "ipmi").iter().all(|watts| *watts >= 0.0));
+            let _ = recorder.check(at(9.0));
         }
     }
 

@@ -124,6 +124,21 @@ fn an_older_kernel_shows_them_in_iio() {
 }
 
 #[test]
+fn a_jetson_without_the_driver_of_its_rails_is_told_how_to_load_it() {
+    let machine = Machine::new();
+    machine.write("proc/device-tree/compatible", "nvidia,p3767-0000\0nvidia,tegra234\0");
+    machine.write("sys/class/hwmon/hwmon0/name", "pwmfan\n");
+    let refusal = machine.refusal("hwmon");
+    assert!(refusal.reason.ends_with("this is a Jetson module, and Linux shows none of its rails"), "{refusal}");
+    assert_eq!(refusal.fix.unwrap(), "`sudo modprobe ina3221` loads the driver of their chip");
+    machine.write("sys/class/hwmon/hwmon1/power1_input", "50000000\n");
+    let recorder = machine.open("hwmon").unwrap();
+    assert_eq!(recorder.recording().total().missing()[0].resource.to_string(), "hwmon.ina3221.VDD_IN");
+    chip(&machine, "hwmon2", &ORIN_NX);
+    assert!(machine.open("hwmon").unwrap().recording().total().missing().is_empty());
+}
+
+#[test]
 fn a_module_is_the_meter_before_a_part_of_it() {
     let machine = Machine::new();
     chip(&machine, "hwmon1", &ORIN_NX);

@@ -7,10 +7,14 @@ mod machine;
 
 #[cfg(target_os = "linux")]
 mod readings {
+    use std::io::Write;
+
     use irene_sampler::{
         Provenance, Recorder, WindowError,
         sensors::{Places, Selection, Unavailable},
     };
+
+    use proptest::prelude::*;
 
     use super::machine::{Machine, at, channel, joules, open, series, totals, window};
 
@@ -145,6 +149,21 @@ mod readings {
         }
     }
 
+    /// A duration that was garbled, or the samples of two programs in one file.
+    #[test]
+    fn samples_that_overlap_count_no_time_twice() {
+        let machine = Machine::new();
+        let mut recorder = log(&machine, "").unwrap();
+        for second in 1..=12 {
+            let lasted = if second == 6 { 300.0 } else { 1.0 };
+            machine.append(LOG, &plist(f64::from(second), lasted, [4000.0, 1000.0, 0.0]));
+            recorder.sample_at(at(f64::from(second) + 0.1));
+        }
+        let total = series(&recorder, "soc").points().next_back().unwrap().1;
+        assert!((total - 60.0).abs() < 1.0, "{total} J of 5 W in 12 s");
+        assert_eq!(window(&recorder, "soc", 2.0, 10.0), Err(WindowError::Broken));
+    }
+
     #[test]
     fn what_is_no_power_is_left_out() {
         let machine = Machine::new();
@@ -173,6 +192,33 @@ mod readings {
         assert!(why(tasks).contains("run powermetrics with `-s cpu_power"), "{}", why(tasks));
         assert_eq!(why(&plist(1.0, 1.0, [1.0; 3])), "");
         assert!(why(&plist(-60.0, 1.0, [1.0; 3])).contains("s old"), "{}", why(&plist(-60.0, 1.0, [1.0; 3])));
+    }
+
+    proptest! {
+        /// Samples with bytes changed, in pieces of any size, never count backwards.
+        #[test]
+        fn noise_does_no_harm(
+            is_text in any::<bool>(), changes in prop::collection::vec((0..9000_usize, any::<u8>()), 0..20), piece in 1..900_usize
+        ) {
+            let format = FORMATS[usize::from(is_text)];
+            let sample = |second: u32| format(f64::from(second), 1.0, [4000.0, 1000.0, 500.0]).into_bytes();
+            let mut bytes: Vec<u8> = (1..8).flat_map(sample).collect();
+            for (place, byte) in changes {
+                let place = place % bytes.len();
+                bytes[place] = byte;
+            }
+            let machine = Machine::new();
+            let mut recorder = log(&machine, "").unwrap();
+            for (step, piece) in bytes.chunks(piece).enumerate() {
+                std::fs::OpenOptions::new().append(true).open(machine.path(LOG)).unwrap().write_all(piece).unwrap();
+                recorder.sample_at(at(8.0 + step as f64 / 1000.0));
+            }
+            for place in 0..recorder.recording().channels().len() {
+                let points: Vec<(f64, f64)> = recorder.recording().series(place).points().collect();
+                prop_assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1), "{points:?}");
+            }
+            let _ = recorder.check(at(9.0));
+        }
     }
 
     #[test]

@@ -13,17 +13,19 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 14] = [
+const PLACES: [(&str, f64, f64); 16] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
     ("irene-features", 0.0, 1.0),
     ("irene-numerics", 1.0, 1.0),
     ("irene-devices", 1.0, 2.0),
+    ("irene-attribution", 3.0, 2.0),
     ("irene-models", 2.0, 2.0),
     ("irene-regress", 0.0, 2.0),
     ("irene-requests", 1.0, 3.0),
     ("irene-predict", 2.0, 4.0),
+    ("irene-bench", 3.0, 4.0),
     ("irene-explore", 1.0, 5.0),
     ("irene-baselines", 0.0, 6.0),
     ("irene-viz", 2.0, 6.0),
@@ -35,8 +37,8 @@ const TOP: f64 = 7.0;
 
 const CANDLE: &str = "candle";
 
-/// Crates that nobody depends on: benchmarks and a stub for tests.
-const APART: [&str; 2] = ["irene-benches", "irene-nvml-stub"];
+/// Crates that nobody depends on: benchmarks, a stub and a server for tests.
+const APART: [&str; 3] = ["irene-benches", "irene-nvml-stub", "irene-scripted-server"];
 
 /// What a crate needs, and what it needs with some feature.
 #[derive(Debug, Default, PartialEq)]

@@ -98,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) model: String,
     pub(crate) prompt: usize,
     pub(crate) generate: usize,
+    /// Whether it ends before it has all tokens that were asked for.
+    pub(crate) ends_early: bool,
     pub(crate) has_usage: bool,
     pub(crate) misdeed: Option<Misdeed>,
 }
@@ -113,6 +115,10 @@ impl Answer {
         }
     }
 
+    fn reason(&self) -> &'static str {
+        if self.ends_early { "stop" } else { "length" }
+    }
+
     fn usage(&self) -> Value {
         let (prompt, generated) = self.counts();
         json!({"prompt_tokens": prompt, "completion_tokens": generated, "total_tokens": prompt + generated})
@@ -124,17 +130,17 @@ impl Answer {
         while let Some(token) = tokens.recv().await {
             text += TEXTS[token % TEXTS.len()];
         }
-        let ((prompt, generated), model, usage) = (self.counts(), &self.model, self.usage());
+        let ((prompt, generated), model, usage, reason) = (self.counts(), &self.model, self.usage(), self.reason());
         let body = match self.form {
             Form::Completions => json!({"object": "text_completion", "model": model, "usage": usage,
-                "choices": [{"index": 0, "text": text, "finish_reason": "length"}]}),
+                "choices": [{"index": 0, "text": text, "finish_reason": reason}]}),
             Form::Chat => json!({"object": "chat.completion", "model": model, "usage": usage, "choices":
-                [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"}]}),
+                [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}]}),
             Form::Embeddings => json!({"object": "list", "model": model,
                 "data": [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}],
                 "usage": {"prompt_tokens": prompt, "total_tokens": prompt}}),
             Form::Generate | Form::GenerateStream => {
-                json!({"generated_text": text, "details": {"finish_reason": "length", "generated_tokens": generated,
+                json!({"generated_text": text, "details": {"finish_reason": reason, "generated_tokens": generated,
                     "prefill": vec![json!({"id": 1, "text": "a"}); prompt]}})
             }
             Form::LlamaCpp => {
@@ -184,12 +190,13 @@ impl Answer {
     /// The event of a token.
     fn event(&self, token: usize) -> Value {
         let (text, is_last, (prompt, generated)) = (TEXTS[token % TEXTS.len()], token == self.generate, self.counts());
-        let reason = is_last.then_some("length");
+        let reason = is_last.then_some(self.reason());
         match self.form {
             Form::Chat => json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]}),
             Form::GenerateStream => {
-                let details = is_last
-                    .then(|| json!({"finish_reason": "length", "generated_tokens": generated, "input_length": prompt}));
+                let details = is_last.then(
+                    || json!({"finish_reason": self.reason(), "generated_tokens": generated, "input_length": prompt}),
+                );
                 json!({"index": token, "token": {"id": token, "text": text, "logprob": -1.0, "special": false},
                     "details": details})
             }

@@ -8,12 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::Script;
+
 /// Counts energy into a file, as Linux's powercap does.
 #[derive(Debug)]
 pub(crate) struct Counter {
     start: Instant,
     idle_watts: f64,
     wraps_at_uj: u64,
+    begins_at_uj: u64,
     state: Mutex<State>,
 }
 
@@ -28,18 +31,16 @@ struct State {
 
 const ZONE: &str = "class/powercap/intel-rapl:0";
 
-/// What the counter shows at the start, μJ. It is not 0, as in machines that have run for a while.
-const BEGINS_AT: f64 = 5e6;
-
 impl Counter {
-    pub(crate) fn new(sys: &Path, idle_watts: f64, wraps_at_uj: u64) -> std::io::Result<Self> {
+    pub(crate) fn new(sys: &Path, script: &Script) -> std::io::Result<Self> {
+        let Script { idle_watts, wraps_at_uj, begins_at_uj, .. } = *script;
         let zone = sys.join(ZONE);
         std::fs::create_dir_all(&zone)?;
         std::fs::write(zone.join("name"), "package-0\n")?;
         std::fs::write(zone.join("max_energy_range_uj"), format!("{wraps_at_uj}\n"))?;
         let file = File::create(zone.join("energy_uj"))?;
         let state = Mutex::new(State { file, done: 0.0, current: None });
-        let counter = Self { start: Instant::now(), idle_watts, wraps_at_uj: wraps_at_uj.max(1), state };
+        let counter = Self { start: Instant::now(), idle_watts, wraps_at_uj: wraps_at_uj.max(1), begins_at_uj, state };
         counter.write()?;
         Ok(counter)
     }
@@ -61,6 +62,9 @@ impl Counter {
         let mut state = self.lock();
         state.current = None;
         state.done += joules;
+        drop(state);
+        // Nobody may hear of work whose energy is not there yet. A tree that a test has removed takes no more readings.
+        let _ = self.write();
     }
 
     fn joules(&self, state: &State) -> f64 {
@@ -79,7 +83,7 @@ impl Counter {
     /// Brings the file up to date.
     pub(crate) fn write(&self) -> std::io::Result<()> {
         let mut state = self.lock();
-        let microjoules = (BEGINS_AT + self.joules(&state) * 1e6) as u64 % self.wraps_at_uj;
+        let microjoules = (self.begins_at_uj + (self.joules(&state) * 1e6) as u64) % self.wraps_at_uj;
         // Of one length, so that no reader finds a part of it.
         let width = self.wraps_at_uj.to_string().len();
         state.file.seek(SeekFrom::Start(0))?;

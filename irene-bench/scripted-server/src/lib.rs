@@ -6,6 +6,7 @@
 //! energy = prompt tokens × [`Script::joules_per_prompt_token`] + tokens × [`Script::joules_per_token`]
 //! + steps × [`Script::joules_per_step`] + time × [`Script::idle_watts`]
 //!
+//! The powers are small beside what a meter believes (4 kW): on a busy machine the file may be late, and then rises fast.
 //! A step gives each running sequence its next token, so that the energy of a token falls with the number that run.
 //!
 //! ```no_run

@@ -16,16 +16,16 @@ struct Args {
     #[arg(long)]
     sys: PathBuf,
     /// J for each token of a prompt
-    #[arg(long, default_value = "0.01")]
+    #[arg(long, default_value = "0.001")]
     joules_per_prompt_token: f64,
     /// J for each generated token
-    #[arg(long, default_value = "0.2")]
+    #[arg(long, default_value = "0.02")]
     joules_per_token: f64,
     /// J for each step, shared by those that run
     #[arg(long, default_value = "0")]
     joules_per_step: f64,
     /// W at all times
-    #[arg(long, default_value = "20")]
+    #[arg(long, default_value = "2")]
     idle_watts: f64,
     /// s for each token of a prompt
     #[arg(long, default_value = "0.00002")]

@@ -78,6 +78,7 @@ async fn answer(shared: Arc<Shared>, form: Form, body: Value) -> Response {
         model: script.model.clone(),
         prompt,
         generate,
+        ends_early: generate < asked,
         has_usage: form.always_tells() || (script.streams_usage && asks_for_usage),
         misdeed,
     };

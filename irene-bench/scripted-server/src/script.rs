@@ -21,6 +21,8 @@ pub struct Script {
     pub most_sequences: usize,
     /// The counter begins again after so many microjoules.
     pub wraps_at_uj: u64,
+    /// What the counter shows at the start, μJ.
+    pub begins_at_uj: u64,
     /// A sequence ends after so many tokens, unless the request forces its length.
     pub ends_after: Option<usize>,
     /// Whether a stream ends with its usage where a request asks for it.
@@ -38,15 +40,16 @@ pub struct Script {
 impl Default for Script {
     fn default() -> Self {
         Self {
-            joules_per_prompt_token: 0.01,
-            joules_per_token: 0.2,
+            joules_per_prompt_token: 1e-3,
+            joules_per_token: 0.02,
             joules_per_step: 0.0,
-            idle_watts: 20.0,
+            idle_watts: 2.0,
             seconds_per_prompt_token: 2e-5,
             seconds_per_step: 2e-3,
             seconds_per_sequence: 2e-5,
             most_sequences: 256,
             wraps_at_uj: 262_143_328_850,
+            begins_at_uj: 5_000_000,
             ends_after: None,
             streams_usage: true,
             refused_fields: Vec::new(),

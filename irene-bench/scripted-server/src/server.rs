@@ -7,7 +7,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::serve::ListenerExt;
@@ -57,7 +57,7 @@ impl ScriptedServer {
     /// # Errors
     /// The system's error if a file, the port or a thread cannot be had.
     pub fn start_at(script: Script, sys: &Path, address: SocketAddr) -> std::io::Result<Self> {
-        let counter = Arc::new(Counter::new(sys, script.idle_watts, script.wraps_at_uj)?);
+        let counter = Arc::new(Counter::new(sys, &script)?);
         let (stop, served) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let connections = Arc::new(AtomicUsize::new(0));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -90,6 +90,12 @@ impl ScriptedServer {
     /// The requests that were worked on so far, in the order in which they left.
     pub fn served(&self) -> Vec<Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A time of [`Served`] in seconds since 1970.
+    pub fn unix_s(&self, seconds: f64) -> f64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
+        now - self.counter.now() + seconds
     }
 
     /// Connections that were opened so far.

@@ -79,6 +79,6 @@ fn every_form_answers_with_its_counts() {
     let [embedded] = server.served().into_iter().filter(|one| one.generated == 0).collect::<Vec<_>>()[..] else {
         unreachable!("one embedding")
     };
-    assert!((embedded.joules - 4.0 * 0.01).abs() < 1e-9);
+    assert!((embedded.joules - 4.0 * 1e-3).abs() < 1e-9);
     assert!(post(&server, "/nothing", "{}").starts_with("HTTP/1.1 404"));
 }

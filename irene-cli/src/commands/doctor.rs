@@ -63,19 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for missing in total.missing().iter().filter(|missing| missing.need == Need::Spare) {
         add_unavailable(&mut unavailable, &missing.resource.to_string(), &missing.why);
     }
-    for remark in total.remarks() {
-        writeln!(conclusion, "{remark}")?;
-    }
-    let doubts = doubts(&recording, &total, &watched);
-    for doubt in &doubts {
-        writeln!(conclusion, "doubtful: {doubt}")?;
-    }
-    if args.self_check.is_some() && doubts.is_empty() {
-        conclusion += "the self-check found nothing doubtful\n";
-    }
-    if let Some((seconds, id)) = recording.shortest_window() {
-        writeln!(conclusion, "energies need windows of {} or more, because of {id}", si(seconds, "s"))?;
-    }
+    conclusion += &judgement(&recording, &total, &watched)?;
     match (meters.is_empty(), conclusion.starts_with("no meter")) {
         (true, true) => {}
         (true, false) => {
@@ -85,6 +73,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let unavailable = unavailable.text(output::width());
     output::print_text(&format!("{}\n{unavailable}\n{conclusion}", table(&recording, &total)))
+}
+
+/// What a reader must know about the sensors, a line each.
+fn judgement(recording: &Recording, total: &Total, watched: &Watched) -> Result<String> {
+    let mut lines = String::new();
+    for remark in total.remarks() {
+        writeln!(lines, "{remark}")?;
+    }
+    let doubts = doubts(recording, total, watched);
+    for doubt in &doubts {
+        writeln!(lines, "doubtful: {doubt}")?;
+    }
+    if watched.load.is_some() && doubts.is_empty() {
+        lines += "the self-check found nothing doubtful\n";
+    }
+    if let Some((seconds, id)) = recording.shortest_window() {
+        writeln!(lines, "energies need windows of {} or more, because of {id}", si(seconds, "s"))?;
+    }
+    Ok(lines)
 }
 
 /// The stretches of time that were watched: at rest or as it was, and under load.

@@ -95,7 +95,6 @@ impl MeterArgs {
 }
 
 /// Says which sensors are the meter, and what a reader of its energies must know.
-#[cfg(feature = "candle")]
 pub(crate) fn tell_meter(selection: &Selection) {
     let total = selection.sensors.total();
     if selection.meters.is_empty() {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor, safetensors};
+use irene_scripted_server::{Script, ScriptedServer};
 use irene_tree::{Level, Node, Quantity, Tree, jsonl};
 use serde_json::{Value, json};
 
@@ -30,6 +31,8 @@ pub(crate) struct Inputs {
     folder: Folder,
     meters: Arc<AtomicBool>,
     places: AtomicUsize,
+    /// For what measures servers.
+    server: ScriptedServer,
 }
 
 /// Sizes of the measured trees; examples ask for 8x128.
@@ -56,7 +59,8 @@ const DESIGN: &str = r#"{"model_type": "flexibert", "model_dict": {"l": 2, "h": 
 impl Inputs {
     pub(crate) fn new() -> Self {
         let folder = Folder::new("examples");
-        let inputs = Self { folder, meters: Arc::new(AtomicBool::new(true)), places: AtomicUsize::new(0) };
+        let server = ScriptedServer::start(Script::default(), &folder.0.join("server")).unwrap();
+        let inputs = Self { folder, meters: Arc::new(AtomicBool::new(true)), places: AtomicUsize::new(0), server };
         inputs.programs();
         inputs.machine();
         inputs.models();
@@ -284,6 +288,7 @@ impl Inputs {
             ("HOME", self.folder.path("home")),
             ("IRENE_SYS", self.folder.path("sys")),
             ("IRENE_NVML_LIBRARY", "/nothing.so".into()),
+            ("SCRIPTED_SERVER", self.server.url()),
             ("HF_HUB_OFFLINE", "1".into()),
             ("SLURM_ARRAY_TASK_ID", "3".into()),
             ("SLURM_ARRAY_TASK_COUNT", "16".into()),

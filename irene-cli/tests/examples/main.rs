@@ -41,7 +41,7 @@ struct Instead {
     changes: &'static [Change],
 }
 
-const INSTEAD: [Instead; 4] = [
+const INSTEAD: [Instead; 5] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
@@ -58,6 +58,22 @@ const INSTEAD: [Instead; 4] = [
             Change::Given("--budget", "10"),
             Change::Always(&["--quick"], &[]),
             Change::ShortRounds(None),
+        ],
+    },
+    Instead {
+        command: &["bench"],
+        because: "it needs a server, and windows of seconds; a scripted server and short windows take a second",
+        changes: &[
+            Change::Operand("\"$SCRIPTED_SERVER\""),
+            Change::Given("--key-variable", "HOME"),
+            Change::Given("--api", "completions"),
+            Change::Always(&["--prompt"], &["16"]),
+            Change::Always(&["--generate"], &["2,8"]),
+            Change::Always(&["--concurrency"], &["2"]),
+            Change::Always(&["--seconds"], &["0.2"]),
+            Change::Always(&["--warm-up"], &["0"]),
+            Change::Always(&["--idle"], &["0.2"]),
+            Change::Always(&["--period"], &["5"]),
         ],
     },
     Instead {

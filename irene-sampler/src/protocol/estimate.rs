@@ -25,12 +25,17 @@ impl Estimate {
         let mean = values.iter().sum::<f64>() / count as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let half_width = (count > 1).then(|| {
-            // Beyond the table t is 1.96 + 2.4 / freedom to three digits.
             let freedom = count - 1;
-            let t = T.get(freedom - 1).copied().unwrap_or(1.96 + 2.4 / freedom as f64);
-            t * (squares / freedom as f64 / count as f64).sqrt()
+            Self::student_t(freedom) * (squares / freedom as f64 / count as f64).sqrt()
         });
         Some(Self { mean, half_width })
+    }
+
+    /// Student's t for a two-sided 95% interval with so many degrees of freedom; infinite with none.
+    pub fn student_t(freedom: usize) -> f64 {
+        // Beyond the table t is 1.96 + 2.4 / freedom to three digits.
+        let place = freedom.checked_sub(1);
+        place.map_or(f64::INFINITY, |place| T.get(place).copied().unwrap_or(1.96 + 2.4 / freedom as f64))
     }
 
     /// Whether half the interval is at most this share of the mean.

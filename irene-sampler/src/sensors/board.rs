@@ -12,6 +12,12 @@ const PROCESSORS: [&str; 4] = ["amd_energy", "zenergy", "fam15h_power", "zenpowe
 
 const GPUS: [&str; 5] = ["amdgpu", "radeon", "nouveau", "xe", "i915"];
 
+/// Whether a chip counts a tile of a GPU, which the chip of the whole GPU includes
+/// (Documentation/ABI/testing/sysfs-driver-intel-i915-hwmon).
+pub(super) fn is_tile(chip: &str) -> bool {
+    chip.starts_with("i915_gt")
+}
+
 /// What a chip as a whole measures.
 pub(super) fn reach_of_chip(chip: &str, is_supply: bool) -> Reach {
     let is_like = |names: &[&str]| names.iter().any(|name| chip.starts_with(name));
@@ -113,6 +119,7 @@ mod tests {
         assert_eq!(shown("amd_energy", &["Ecore000", "Ecore001", "Esocket0", "Esocket1"])[2..], ["Processor"; 2]);
         assert_eq!(shown("amd_energy", &["Ecore000", "Esocket0"])[0], "in Esocket0");
         assert_eq!(shown("amdgpu", &["slowPPT", "fastPPT"]), ["Gpu", "in slowPPT"]);
+        assert_eq!(shown("xe", &["pkg", "card"]), ["in card", "Gpu"]);
         assert_eq!(shown("ibmpowernv", &["Proc", "System", "Mem"]), ["in System", "Computer", "in System"]);
     }
 

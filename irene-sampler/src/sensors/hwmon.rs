@@ -7,7 +7,7 @@ use crate::{Averaging, Channel, Metric, Missing, Need, Reach, Readings, Resource
 
 use super::{
     Kind, Places, Unavailable,
-    board::{reach_of_chip, reaches},
+    board::{is_tile, reach_of_chip, reaches},
     ina3221,
     text_file::{NUMBER, TextFile},
 };
@@ -94,7 +94,9 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
         find_sensors(&root.join(&entry), &entry, &mut found);
     }
     ina3221::find_in_iio(&places.sys, &mut found);
-    let hwmon = Hwmon::new(found);
+    let rails = ina3221::missing(&places.proc, &found);
+    let mut hwmon = Hwmon::new(found);
+    hwmon.missing.splice(..0, rails);
     if hwmon.sensors.is_empty() {
         let reason = format!("{}: no sensor of power or energy", root.display());
         return Err(match hwmon.missing.into_iter().next() {
@@ -118,15 +120,22 @@ pub(super) fn word(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().replace(' ', "-")).filter(|word| !word.is_empty())
 }
 
+/// Why a file cannot be read, with the way out.
+fn refusal(path: &Path, error: &std::io::Error) -> Unavailable {
+    let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
+    if error.kind() != ErrorKind::PermissionDenied {
+        return unavailable;
+    }
+    let name = path.file_name().unwrap_or_default().display();
+    unavailable.fixed_by(format!(
+        "`sudo chmod a+r {}` until the next boot, or a udev rule: SUBSYSTEM==\"hwmon\", ACTION==\"add\", RUN+=\"/bin/chmod a+r /sys%p/{name}\"",
+        path.display()
+    ))
+}
+
 /// A sensor's file, if it can be read now (the device may sleep, or permission may lack).
 pub(super) fn readable(path: &Path) -> Result<TextFile, Unavailable> {
-    let refuse = |error: std::io::Error| {
-        let unavailable = Unavailable::new(format!("{}: {error}", path.display()));
-        match error.kind() {
-            ErrorKind::PermissionDenied => unavailable.fixed_by(format!("`sudo chmod a+r {}`", path.display())),
-            _ => unavailable,
-        }
-    };
+    let refuse = |error: std::io::Error| refusal(path, &error);
     let mut file = TextFile::open(path, NUMBER).map_err(refuse)?;
     file.read().map_err(refuse)?;
     match file.number() {
@@ -190,6 +199,9 @@ fn find_sensors(dir: &Path, entry: &str, found: &mut Vec<Found>) {
     let files = sorted(dir).unwrap_or_default();
     if ina3221::is(&chip) {
         return ina3221::find_rails(dir, entry, &files, found);
+    }
+    if is_tile(&chip) {
+        return;
     }
     for file in &files {
         let Some(metric) = metric(dir, file) else { continue };
@@ -308,5 +320,19 @@ impl Sensor for Hwmon {
 
     fn missing(&self) -> &[Missing] {
         &self.missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_comes_with_the_command_that_changes_that() {
+        let path = Path::new("/sys/class/hwmon/hwmon2/energy1_input");
+        let fix = refusal(path, &ErrorKind::PermissionDenied.into()).fix.unwrap();
+        assert!(fix.starts_with("`sudo chmod a+r /sys/class/hwmon/hwmon2/energy1_input`"), "{fix}");
+        assert!(fix.ends_with("RUN+=\"/bin/chmod a+r /sys%p/energy1_input\""), "{fix}");
+        assert_eq!(refusal(path, &ErrorKind::NotFound.into()).fix, None);
     }
 }

@@ -39,7 +39,7 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     if nvml::library_if_any(places)?.is_some() {
         sensors.push((nvml::KIND.open)(places)?);
     }
-    let (sensors, shared) = chosen(sensors)?;
+    let shared = chosen(&mut sensors)?;
     Ok(Box::new(ImpactTracker {
         channel: Channel::estimate(Resource::Process),
         sharing: Sharing::open(places, sensors, &shared, Idle::Shared)?,
@@ -48,11 +48,10 @@ fn open(places: &Places) -> Result<Box<dyn Sensor>, Unavailable> {
     }))
 }
 
-/// The sensors, and the channels that are shared out: packages, memory and GPUs, as in the papers, and the platform only where there
-/// is nothing else.
-fn chosen(sensors: Vec<Box<dyn Sensor>>) -> Result<(Vec<Box<dyn Sensor>>, Vec<ChannelId>), Unavailable> {
+/// The channels that are shared out: packages, memory and GPUs, as in the papers, and the platform only where there is nothing else.
+fn chosen(sensors: &mut Vec<Box<dyn Sensor>>) -> Result<Vec<ChannelId>, Unavailable> {
     let missing: Vec<_> = sensors.iter().flat_map(|sensor| sensor.missing()).cloned().collect();
-    let mut recorder = Recorder::new(sensors, 2);
+    let mut recorder = Recorder::new(std::mem::take(sensors), 2);
     recorder.sample_at(Stamp { time: 0.0, wall: 0.0 });
     let recording = recorder.recording();
     let channels = recording.channels();
@@ -64,7 +63,8 @@ fn chosen(sensors: Vec<Box<dyn Sensor>>) -> Result<(Vec<Box<dyn Sensor>>, Vec<Ch
         return Err(missing.why.clone());
     }
     let shared = total.taken().iter().map(|&place| id(place)).collect();
-    Ok((recorder.into_sensors(), shared))
+    *sensors = recorder.into_sensors();
+    Ok(shared)
 }
 
 /// Whether other channels tell more: the packages of a platform, the first of two dies that show one counter, the power of a GPU whose

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::{Channel, Metric, Reach, Resource};
+use crate::{Channel, Metric, Missing, Need, Reach, Resource};
 
 use super::{
     Unavailable,
@@ -92,6 +92,19 @@ pub(super) fn find_in_iio(sys: &Path, found: &mut Vec<Found>) {
             found.push(rail(&entry, channel, label, input, Timing::default()));
         }
     }
+}
+
+/// The rails of a Jetson module whose chips Linux does not show.
+pub(super) fn missing(proc: &Path, found: &[Found]) -> Option<Missing> {
+    const JETSON: &[u8] = b"nvidia,tegra";
+    let compatible = std::fs::read(proc.join("device-tree/compatible")).ok()?;
+    let is_jetson = compatible.windows(JETSON.len()).any(|words| words == JETSON);
+    (is_jetson && !found.iter().any(|found| is(&found.chip))).then(|| Missing {
+        resource: Resource::Board { chip: CHIP.to_owned(), sensor: INPUTS[0][0].to_owned() },
+        why: Unavailable::new("this is a Jetson module, and Linux shows none of its rails")
+            .fixed_by("`sudo modprobe ina3221` loads the driver of their chip"),
+        need: Need::Spare,
+    })
 }
 
 fn rail(entry: &str, channel: u32, label: String, input: Result<Input, Unavailable>, timing: Timing) -> Found {

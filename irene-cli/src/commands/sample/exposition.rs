@@ -191,7 +191,7 @@ impl<'a> Exposition<'a> {
             let watts = match channel.id.metric {
                 Metric::Power => newest,
                 Metric::Energy => {
-                    let update = channel.update_period.map_or(0.0, |period| period.as_secs_f64());
+                    let update = self.recording.series(place).update_period().unwrap_or(0.0);
                     self.recording.window(place, time - POWER_SPAN.max(UPDATES * update), time).ok()?.mean
                 }
                 _ => return None,
@@ -209,8 +209,7 @@ impl<'a> Exposition<'a> {
 
     fn updates(&self) -> Vec<(Labels, f64)> {
         self.fresh(|place, channel| {
-            let seen = || self.recording.series(place).observed_period();
-            let period = channel.update_period.map(|period| period.as_secs_f64()).or_else(seen)?;
+            let period = self.recording.series(place).update_period()?;
             channel.id.metric.is_energy().then(|| (self.labels(channel), period))
         })
     }

@@ -39,8 +39,8 @@ pub(super) struct Part {
     pub(super) label: String,
     pub(super) methods: Vec<Method>,
     pub(super) idle: &'static str,
-    /// What the channels showed at the start.
-    start: Vec<Shown>,
+    /// What the channels showed at the start, if they were read.
+    start: Vec<Option<Shown>>,
 }
 
 /// A way in which energy is shared out.
@@ -52,7 +52,7 @@ pub(super) struct Method {
 }
 
 /// Joules and gaps of a channel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Shown {
     joules: f64,
     gaps: u64,
@@ -115,9 +115,9 @@ impl Part {
         places.into_iter().zip(&self.methods).filter_map(|(place, method)| Some((place?, method)))
     }
 
-    fn shown(&self, recording: &Recording) -> Vec<Shown> {
+    fn shown(&self, recording: &Recording) -> Vec<Option<Shown>> {
         let series = self.places(recording).map(|(place, _)| recording.series(place));
-        series.map(|series| Shown { joules: series.joules().unwrap_or(0.0), gaps: series.gaps() }).collect()
+        series.map(|series| Some(Shown { joules: series.joules()?, gaps: series.gaps() })).collect()
     }
 
     /// The count begins here.
@@ -141,7 +141,10 @@ impl Part {
     /// Joules by each method since the beginning; None where a share was unknown for a time.
     pub(super) fn joules(&self, recording: &Recording) -> Vec<(ShareMethod, Option<f64>)> {
         let pairs = self.methods.iter().zip(self.start.iter().zip(self.shown(recording)));
-        let used = |start: &Shown, now: Shown| (now.gaps == start.gaps).then_some(now.joules - start.joules);
+        let used = |start: &Option<Shown>, now: Option<Shown>| {
+            let (start, now) = (start.unwrap_or_default(), now?);
+            (now.gaps == start.gaps).then_some(now.joules - start.joules)
+        };
         pairs.map(|(method, (start, now))| (method.method, used(start, now))).collect()
     }
 

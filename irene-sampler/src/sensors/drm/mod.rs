@@ -12,7 +12,8 @@ use crate::{Channel, Metric, Missing, Need, Readings, Resource, Sensor, channel:
 
 use super::{
     Kind, Places, Unavailable,
-    hwmon::{MICRO, sorted, told},
+    board::is_tile,
+    hwmon::{MICRO, sorted, told, word},
     text_file::TextFile,
 };
 
@@ -93,11 +94,11 @@ fn channel(resource: Resource, metric: Metric, hwmon: Option<&Path>, limits: &[&
     channel
 }
 
-/// The directory of the card's own sensors.
+/// The directory of the card's own sensors. i915 has others for the tiles of a card (`i915_gt0`).
 fn hwmon(device: &Path) -> Option<PathBuf> {
     let root = device.join("hwmon");
-    let entry = sorted(&root).ok()?.into_iter().find(|entry| entry.starts_with("hwmon"))?;
-    Some(root.join(entry))
+    let dirs = sorted(&root).ok()?.into_iter().filter(|entry| entry.starts_with("hwmon")).map(|entry| root.join(entry));
+    dirs.into_iter().find(|dir| !word(&dir.join("name")).is_some_and(|name| is_tile(&name)))
 }
 
 impl Reader {

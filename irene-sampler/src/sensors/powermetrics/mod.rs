@@ -67,6 +67,12 @@ impl Counters {
     fn take(&mut self, sample: &Sample, readings: &mut Readings<'_>) {
         let now = readings.stamp().wall;
         let (end, follows) = self.end_of(sample, now);
+        // A sample that says it began before the end of the last one counts from there on.
+        let start = self.end.map_or(end - sample.seconds, |last| last.max(end - sample.seconds));
+        let seconds = if follows { sample.seconds } else { end - start };
+        if seconds <= 0.0 {
+            return;
+        }
         self.end = Some(end);
         for (channel, watts) in sample.watts.into_iter().enumerate() {
             let Some(watts) = watts else {
@@ -74,11 +80,10 @@ impl Counters {
                 continue;
             };
             if !(follows && self.goes_on[channel]) {
-                let start = end - sample.seconds;
                 readings.push_at_wall_after_break(channel, start, self.joules[channel]);
+                self.goes_on[channel] = true;
             }
-            self.goes_on[channel] = true;
-            self.joules[channel] += watts * sample.seconds;
+            self.joules[channel] += watts * seconds;
             readings.push_at_wall(channel, end, self.joules[channel]);
         }
     }

@@ -1,0 +1,207 @@
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{Error, Failure, Result, Server, request::Probe, words::WORDS};
+
+/// Texts of which each begins differently, in this run and since the last one, so that no server has their beginnings in its memory.
+#[derive(Clone, Debug)]
+pub struct Prompts {
+    seed: u64,
+    /// The number of the next text.
+    next: Arc<AtomicU64>,
+    words: usize,
+    shares_prefix: bool,
+    /// Tokens of one, as the server counted some.
+    tokens: f64,
+}
+
+/// The words that tell one text from all others.
+const OWN_WORDS: usize = 4;
+
+/// So many prompts are sent at most to find the number of words.
+const MOST_PROBES: usize = 8;
+
+/// So often a prompt is sent at most.
+const MOST_TRIES: usize = 4;
+
+/// So many prompts of the found length are counted.
+const COUNTED: usize = 3;
+
+impl Prompts {
+    /// Texts of no known length yet. With a shared prefix all begin the same and their last words differ.
+    pub fn new(shares_prefix: bool) -> Self {
+        let seed = RandomState::new().build_hasher().finish();
+        Self { seed, next: Arc::default(), words: 1, shares_prefix, tokens: 0.0 }
+    }
+
+    /// Tokens of a prompt, as the server counts them: the mean of a few.
+    pub fn tokens(&self) -> f64 {
+        self.tokens
+    }
+
+    pub(crate) fn shares_prefix(&self) -> bool {
+        self.shares_prefix
+    }
+
+    /// The next text.
+    pub(crate) fn next(&self) -> String {
+        self.text(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn of_words(&self, words: usize) -> Self {
+        Self { words: words.max(1), ..self.clone() }
+    }
+
+    fn text(&self, number: u64) -> String {
+        let own = own_words(number.wrapping_mul(ODD).wrapping_add(self.seed));
+        let own = own.into_iter().take(self.words);
+        let rest = self.words.saturating_sub(OWN_WORDS);
+        let text: Vec<&str> = if self.shares_prefix {
+            random_words(self.seed).take(rest).chain(own).collect()
+        } else {
+            own.chain(random_words(self.seed ^ number.wrapping_mul(ODD)).take(rest)).collect()
+        };
+        text.join(" ")
+    }
+
+    /// Texts of about so many tokens, by asking the server how many its prompts have.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] if the server refuses them, does not count them, or adds more tokens than that by itself.
+    pub fn of_tokens(&self, server: &Server, asked: usize, timeout: Duration) -> Result<Self> {
+        let refuse = |reason: String| Error::Prompt { asked, reason };
+        let probe = Probe::new(server, timeout)?;
+        let count = |words: usize| self.of_words(words).count(&probe).map_err(|failure| refuse(failure.to_string()));
+        let words = find_words(asked, count)?;
+        if words.0 == 1 && words.1 > 1.5 * asked as f64 + 2.0 {
+            let least = words.1;
+            return Err(refuse(format!("the server makes at least {least} of one word: ask for more")));
+        }
+        let mut sum = 0.0;
+        for _ in 0..COUNTED {
+            sum += count(words.0)?;
+        }
+        Ok(Self { tokens: sum / COUNTED as f64, ..self.of_words(words.0) })
+    }
+
+    /// The tokens of a text, as the server counts them. What may go better the next time is tried again.
+    fn count(&self, probe: &Probe<'_>) -> Result<f64, Failure> {
+        let mut tries = 1;
+        loop {
+            let counted = probe.ask(&self.next()).and_then(|reply| {
+                let tokens = reply.part.prompt.ok_or_else(|| Failure::Malformed("it does not count tokens".into()))?;
+                // A word of four letters has a few tokens, and a chat's template a few hundred.
+                if tokens as usize > 64 * self.words + 4096 {
+                    return Err(Failure::Usage(format!("{tokens} tokens of {} words", self.words)));
+                }
+                Ok(tokens as f64)
+            });
+            match counted {
+                Err(failure) if tries < MOST_TRIES && failure.is_passing() => tries += 1,
+                counted => return counted,
+            }
+        }
+    }
+}
+
+/// The number of words whose text has about so many tokens, and its tokens.
+fn find_words(asked: usize, count: impl Fn(usize) -> Result<f64>) -> Result<(usize, f64)> {
+    const FIRST: [usize; 2] = [OWN_WORDS, 2 * OWN_WORDS];
+    let target = asked as f64;
+    let mut seen: Vec<(usize, f64)> = Vec::new();
+    let off = |(_, tokens): &(usize, f64)| (tokens - target).abs();
+    for probe in 0..MOST_PROBES {
+        let words = FIRST.get(probe).copied().unwrap_or_else(|| guess(&seen, target));
+        if seen.iter().any(|(known, _)| *known == words) {
+            break;
+        }
+        seen.push((words, count(words)?));
+        if seen.last().map_or(f64::INFINITY, off) < 0.5 {
+            break;
+        }
+    }
+    let best = seen.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)));
+    best.ok_or_else(|| Error::Prompt { asked, reason: "nothing was counted".into() })
+}
+
+/// The number of words by a straight line through the two closest counts on either side, or through the two closest.
+fn guess(seen: &[(usize, f64)], target: f64) -> usize {
+    let mut closest = seen.to_vec();
+    closest.sort_by(|a, b| (a.1 - target).abs().total_cmp(&(b.1 - target).abs()));
+    let ((words, tokens), (other_words, other_tokens)) = (closest[0], closest[1]);
+    let slope = (tokens - other_tokens) / (words as f64 - other_words as f64);
+    // A line that does not rise tells nothing: a word has a few tokens.
+    let slope = if slope > 0.1 { slope } else { 1.0 };
+    (words as f64 + (target - tokens) / slope).round().clamp(1.0, 1e7) as usize
+}
+
+/// Odd, so that its multiples by different numbers differ.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The words of a number: different numbers below 2^32 have different ones, and close ones differ in the first.
+fn own_words(number: u64) -> [&'static str; OWN_WORDS] {
+    std::array::from_fn(|place| WORDS[(number >> (8 * place)) as usize % WORDS.len()])
+}
+
+/// Words by a generator of pseudo-random numbers (splitmix64).
+fn random_words(seed: u64) -> impl Iterator<Item = &'static str> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(ODD);
+        let mut bits = state;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        WORDS[(bits ^ (bits >> 31)) as usize % WORDS.len()]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn texts_differ_from_their_first_word_on_and_with_a_shared_prefix_in_their_last() {
+        let prompts = Prompts::new(false).of_words(40);
+        let texts: Vec<String> = (0..1000).map(|_| prompts.next()).collect();
+        let beginnings = |words: usize| {
+            let of = |text: &String| text.split(' ').take(words).collect::<Vec<_>>().join(" ");
+            texts.iter().map(of).collect::<HashSet<_>>().len()
+        };
+        assert_eq!((beginnings(1), beginnings(4)), (256, 1000));
+        assert!(texts.iter().all(|text| text.split(' ').count() == 40));
+        let first = |text: &String| text[..4].to_owned();
+        assert!(texts.windows(2).all(|pair| first(&pair[0]) != first(&pair[1])));
+
+        let shared = Prompts::new(true).of_words(40);
+        let (one, other) = (shared.next(), shared.next());
+        assert_eq!(one[..36 * 5], other[..36 * 5]);
+        assert_ne!(one, other);
+        assert_ne!(Prompts::new(false).of_words(40).next(), Prompts::new(false).of_words(40).next());
+    }
+
+    #[test]
+    fn the_number_of_words_is_found_for_any_tokenizer() {
+        // Tokens a word, and those that the server adds.
+        for (slope, added) in [(1.0, 1.0), (1.3, 12.0), (5.0, 0.0), (0.8, 30.0)] {
+            for asked in [32, 128, 1000] {
+                let count = |words: usize| Ok((slope * words as f64 + added).round());
+                let (words, tokens) = find_words(asked, count).unwrap();
+                let off = (tokens - asked as f64).abs();
+                let is_least = words == 1 || words == OWN_WORDS;
+                assert!(
+                    off <= slope / 2.0 + 0.5 || (is_least && tokens > asked as f64),
+                    "{slope} {added} {asked}: {tokens}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One request and its answer, with its times.
+
+use std::{sync::Arc, time::Duration};
+
+use http_body_util::BodyExt;
+use hyper::{Response, body::Incoming, header::CONTENT_TYPE};
+use irene_sampler::Clock;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::{
+    Error, Failure, Result, Server,
+    api::{Ask, Part},
+    events::Events,
+    http::{Client, MOST_BYTES, whole},
+};
+
+/// What has come of an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reply {
+    /// When the first and the last token came, of answers that come token by token.
+    pub(crate) first: Option<f64>,
+    pub(crate) last: Option<f64>,
+    /// Events with text.
+    pub(crate) texts: u64,
+    /// Whether it came token by token.
+    pub(crate) is_stream: bool,
+    /// What its events say together.
+    pub(crate) part: Part,
+}
+
+impl Reply {
+    fn take(&mut self, part: Part, now: Option<f64>) -> Result<(), Failure> {
+        if let Some(error) = part.error {
+            return Err(Failure::Server(error));
+        }
+        if part.has_text {
+            self.texts += 1;
+            self.first = self.first.or(now);
+            self.last = now;
+        }
+        let own = &mut self.part;
+        own.has_text |= part.has_text;
+        own.prompt = part.prompt.or(own.prompt);
+        own.generated = part.generated.or(own.generated);
+        own.is_over |= part.is_over;
+        own.is_full |= part.is_full;
+        Ok(())
+    }
+}
+
+/// Sends a request and takes its answer as far as it comes.
+pub(crate) async fn ask(
+    client: &mut Client,
+    server: &Server,
+    ask: Ask<'_>,
+    clock: Clock,
+    reply: &mut Reply,
+) -> Result<(), Failure> {
+    let path = if ask.streams { Some(server.api.path()) } else { server.api.whole_path() };
+    let path = path.unwrap_or(server.api.path());
+    let mut answer = client.post(path, server.api.body(ask).to_string()).await?;
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("text/event-stream") {
+        reply.is_stream = true;
+        return stream(&mut answer, server, clock, reply).await;
+    }
+    let body = whole(&mut answer).await?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))?;
+    reply.take(server.api.part(&value), None)
+}
+
+async fn stream(
+    answer: &mut Response<Incoming>,
+    server: &Server,
+    clock: Clock,
+    reply: &mut Reply,
+) -> Result<(), Failure> {
+    let (mut events, mut bytes, mut is_done) = (Events::default(), 0, false);
+    while let Some(frame) = answer.frame().await {
+        let frame = frame.map_err(|_| Failure::Disconnect)?;
+        let Some(data) = frame.data_ref() else { continue };
+        bytes += data.len();
+        if bytes > MOST_BYTES {
+            return Err(Failure::Malformed("it is too long".into()));
+        }
+        events.push(data);
+        let now = clock.now();
+        while let Some(data) = events.next() {
+            is_done |= data == b"[DONE]";
+            // A line that is no JSON tells nothing; the counts at the end say whether tokens are lacking.
+            if let Ok(value) = serde_json::from_slice(data) {
+                reply.take(server.api.part(&value), Some(now))?;
+            }
+        }
+    }
+    if is_done || reply.part.is_over { Ok(()) } else { Err(Failure::Disconnect) }
+}
+
+/// Asks single requests, one after the other.
+pub(crate) struct Probe<'a> {
+    runtime: Runtime,
+    server: &'a Server,
+    timeout: Duration,
+}
+
+/// A runtime for the thread that makes it.
+pub(crate) fn runtime() -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Error::io("cannot open sockets"))
+}
+
+impl<'a> Probe<'a> {
+    pub(crate) fn new(server: &'a Server, timeout: Duration) -> Result<Self> {
+        Ok(Self { runtime: runtime()?, server, timeout })
+    }
+
+    /// The answer to a prompt, as short as it can be.
+    pub(crate) fn ask(&self, prompt: &str) -> Result<Reply, Failure> {
+        let (server, streams) = (self.server, self.server.counts_in_stream);
+        self.runtime.block_on(once(server, prompt, server.least_generated(), streams, self.timeout))
+    }
+}
+
+/// A single request on a connection of its own.
+pub(crate) async fn once(
+    server: &Server,
+    prompt: &str,
+    generate: usize,
+    streams: bool,
+    timeout: Duration,
+) -> Result<Reply, Failure> {
+    let mut client = Client::new(Arc::clone(&server.target), Arc::clone(&server.addresses));
+    let mut reply = Reply::default();
+    let asked = server.ask_for(prompt, generate, streams, false);
+    let asking = ask(&mut client, server, asked, Clock::new(), &mut reply);
+    tokio::time::timeout(timeout, asking).await.map_err(|_| Failure::Timeout)??;
+    Ok(reply)
+}

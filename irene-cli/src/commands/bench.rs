@@ -1,0 +1,380 @@
+use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
+
+use anyhow::{Context, Result};
+use irene_bench::{
+    Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
+};
+use irene_devices::{Catalogue, Engine};
+use irene_sampler::{Estimate, Sampler, SamplerOptions, sensors::Selection};
+use irene_tree::{
+    Format,
+    render::{Grid, Heading, si},
+};
+use serde_json::Map;
+
+use super::{
+    Exit, Usage, gpus,
+    meters::{MeterArgs, tell_meter},
+    size,
+};
+use crate::{interrupt, output};
+
+/// Measures what requests to a running server take: energy, power and times of a grid of lengths and loads, as a request sheet
+///
+/// The server may speak OpenAI's API (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked
+/// which. No other address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
+/// server runs. A window begins when the throughput is steady; docs/servers.md says how that is found.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
+  irene bench localhost:8080 --prompt 64,256 --generate 16,128 --concurrency 1,64 -o sheet.csv
+  irene bench localhost:8080 --concurrency 8 --split parts.json -o sheet.csv --resume
+  irene bench localhost:3000 --api embeddings --prompt 32,512 --tdp-watts 65 -o sheet.csv")]
+pub(crate) struct Args {
+    /// The server's address
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Tokens of a prompt; several with commas between
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "64,512", value_parser = size)]
+    prompt: Vec<usize>,
+    /// Tokens to generate; several with commas between [default: 16,128]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = size)]
+    generate: Vec<usize>,
+    /// Requests that run at once; several with commas between
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8", value_parser = concurrency)]
+    concurrency: Vec<usize>,
+    /// The request sheet: a line is added as soon as a setting is measured
+    #[arg(short, long, value_name = "SHEET.csv")]
+    output: PathBuf,
+    /// Goes on with a sheet: its settings are not measured again
+    #[arg(long)]
+    resume: bool,
+    /// Write the energy of a prompt's token and of a generated one here
+    #[arg(long, value_name = "FILE.json")]
+    split: Option<PathBuf>,
+    #[command(flatten)]
+    served: ServedArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// Leave the energy of idling out of the sheet's energies and power
+    #[arg(long)]
+    subtract_idle: bool,
+    /// How long idle power is read before the load, s; 0 leaves it out
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    idle: Duration,
+    /// Time between samples, ms
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: u64,
+}
+
+/// What is served, and how.
+#[derive(clap::Args)]
+#[command(next_help_heading = "The server")]
+struct ServedArgs {
+    /// The model as `irene predict` knows it, for the sheet [default: its name at the server]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The model's name at the server, if that serves several
+    #[arg(long, value_name = "NAME")]
+    served_model: Option<String>,
+    /// The device that the server runs on, for the sheet: a name of `irene devices`
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// The engine with its generation, for the sheet (vllm-0.11, transformers, llama.cpp ...)
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// The format of the weights, for the sheet [default: the model's own]
+    #[arg(long, value_name = "FORMAT")]
+    weights: Option<Format>,
+    /// GPUs that share each layer, for the sheet
+    #[arg(long, value_name = "N", default_value = "1", value_parser = gpus)]
+    tensor_parallel: usize,
+    /// The API: completions, chat, tgi, llama.cpp, embeddings [default: the server is asked]
+    #[arg(long, value_name = "NAME")]
+    api: Option<String>,
+    /// The environment variable that has the server's key
+    #[arg(long, value_name = "VARIABLE")]
+    key_variable: Option<String>,
+    /// Ask for whole answers, which have no time to the first token
+    #[arg(long)]
+    whole: bool,
+    /// Begin all prompts the same, to measure with a cache of prefixes
+    #[arg(long)]
+    shared_prefix: bool,
+}
+
+/// How long and how often.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits of a setting")]
+struct LimitArgs {
+    /// The least length of the steady window, s
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    seconds: Duration,
+    /// Measure what there is after this time, steady or not, s
+    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
+    most_seconds: Duration,
+    /// Answers that end earlier are left out, s
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    warm_up: Duration,
+    /// The longest time of an answer, s
+    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
+    timeout: Duration,
+    /// The most requests
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = size)]
+    requests: usize,
+    /// The share of requests that may fail
+    #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = share)]
+    failures: f64,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits {
+            warm_up: self.warm_up,
+            least: self.seconds,
+            most: self.most_seconds,
+            most_requests: self.requests as u64,
+            timeout: self.timeout,
+            most_failures: self.failures,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.05".into())
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    /// Each has a connection.
+    const MOST: usize = 4096;
+    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST}"))
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let stop = interrupt::flag()?;
+    let target = target(&args.served, &args.url)?;
+    let (device, engine) = names(&args.served)?;
+    let selection = args.meter.select()?;
+    let options = FindOptions {
+        api: args.served.api.clone(),
+        model: args.served.served_model.clone(),
+        whole: args.served.whole,
+        timeout: args.limits.timeout,
+    };
+    let server = Server::find(target, &options)?;
+    let settings = settings(args, &server)?;
+    let identity = Identity {
+        model: args.served.model.clone().or_else(|| server.model().map(str::to_owned)),
+        device,
+        engine,
+        weights: args.served.weights,
+        tensor_parallel: args.served.tensor_parallel,
+        api: server.api().to_owned(),
+        meter: selection.sensors.total().names().join(" + "),
+        channels: energies(&selection),
+        subtracts_idle: args.subtract_idle,
+        shares_prefix: args.served.shared_prefix,
+    };
+    let mut sheet = SheetFile::open(&args.output, identity, args.resume)?;
+    let left: Vec<Setting> = settings.into_iter().filter(|setting| !sheet.has(*setting)).collect();
+    let failed = if left.is_empty() {
+        output::tell(&format!("{} has every setting already", args.output.display()));
+        0
+    } else {
+        tell_meter(&selection);
+        measure(args, (&server, &sampler(args, selection)?, stop), &left, &mut sheet)?
+    };
+    report(args, &irene_bench::split(sheet.rows()))?;
+    if failed == 0 {
+        return Ok(());
+    }
+    output::tell(&format!("error: {failed} of {} settings have no figures", left.len()));
+    Err(Exit::with(1))
+}
+
+/// The names of all channels that have an energy.
+fn energies(selection: &Selection) -> Vec<String> {
+    let sensors = selection.sensors.probes.iter().chain(&selection.sensors.meters);
+    let channels = sensors.flat_map(|sensor| sensor.channels()).filter(|channel| channel.id.metric.is_energy());
+    channels.map(|channel| channel.id.to_string()).collect()
+}
+
+fn target(args: &ServedArgs, url: &str) -> Result<Target> {
+    let target = Target::parse(url)?;
+    let Some(name) = &args.key_variable else { return Ok(target) };
+    let key = std::env::var(name).ok().filter(|key| !key.trim().is_empty());
+    let key = key.with_context(|| format!("the variable {name} of --key-variable is not set, or empty"))?;
+    Ok(target.with_key(&key)?)
+}
+
+/// The names of device and engine by which others know them.
+fn names(args: &ServedArgs) -> Result<(Option<String>, Option<String>)> {
+    let device = args.device.as_deref().map(Catalogue::find).transpose()?.map(|device| device.name);
+    let engine = args.engine.as_deref().map(Engine::find).transpose()?.map(|engine| engine.name.to_owned());
+    Ok((device, engine))
+}
+
+/// The grid, the lightest load first.
+fn settings(args: &Args, server: &Server) -> Result<Vec<Setting>> {
+    let generate = match (server.generates(), args.generate.is_empty()) {
+        (true, true) => vec![16, 128],
+        (true, false) => args.generate.clone(),
+        (false, true) => vec![0],
+        (false, false) => return Err(Usage("embeddings generate no tokens: leave --generate out".into()).into()),
+    };
+    let mut settings = Vec::new();
+    for &concurrency in &args.concurrency {
+        for &generate in &generate {
+            settings.extend(args.prompt.iter().map(|&prompt| Setting { prompt, generate, concurrency }));
+        }
+    }
+    Ok(settings)
+}
+
+/// Starts to sample; readings are kept for longer than a setting takes.
+fn sampler(args: &Args, selection: Selection) -> Result<Sampler> {
+    const MOST_READINGS: f64 = (1 << 21) as f64;
+    /// For late readings, and answers that end after the window.
+    const SLACK_S: f64 = 60.0;
+    let period = Duration::from_millis(args.period);
+    let longest = (args.limits.most_seconds + args.limits.timeout).max(args.idle).as_secs_f64() + SLACK_S;
+    let capacity = (longest / period.as_secs_f64()).min(MOST_READINGS) as usize;
+    let sampler = Sampler::start(selection.sensors, SamplerOptions { period, capacity })?;
+    sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
+    Ok(sampler)
+}
+
+/// Measures settings and adds each to the sheet; how many have no figures.
+fn measure(
+    args: &Args,
+    (server, sampler, stop): (&Server, &Sampler, &AtomicBool),
+    left: &[Setting],
+    sheet: &mut SheetFile,
+) -> Result<usize> {
+    let stopped = |error: Error| -> anyhow::Error {
+        let path = args.output.display();
+        match error {
+            Error::Stopped => {
+                anyhow::anyhow!("stopped; what was measured is kept, and `--resume -o {path}` goes on from it")
+            }
+            other => other.into(),
+        }
+    };
+    let idle_w = idle_power(args, sampler, stop).map_err(stopped)?;
+    let (limits, subtracts_idle) = (args.limits.limits(), args.subtract_idle);
+    let bench = Bench { server, sampler, limits, idle_w, subtracts_idle, stop };
+    let all = Prompts::new(args.served.shared_prefix);
+    let mut known: Vec<(usize, Prompts)> = Vec::new();
+    let mut failed = 0;
+    for (place, setting) in left.iter().enumerate() {
+        let prompts = match known.iter().find(|(asked, _)| *asked == setting.prompt) {
+            Some((_, prompts)) => Ok(prompts.clone()),
+            None => all.of_tokens(server, setting.prompt, limits.timeout),
+        };
+        let measured = prompts.and_then(|prompts| {
+            let measured = bench.measure(*setting, &prompts);
+            known.push((setting.prompt, prompts));
+            measured
+        });
+        match measured {
+            Ok(measured) => {
+                sheet.add(&measured)?;
+                output::tell(&format!("{} of {}: {}", place + 1, left.len(), line(&measured)));
+            }
+            Err(error @ (Error::Setting { .. } | Error::Prompt { .. })) => {
+                failed += 1;
+                output::tell(&format!("{} of {}: no figures: {error}", place + 1, left.len()));
+            }
+            Err(error) => return Err(stopped(error)),
+        }
+    }
+    Ok(failed)
+}
+
+/// Idle power, after a pause in which the device calms down from the questions about its API.
+fn idle_power(args: &Args, sampler: &Sampler, stop: &AtomicBool) -> irene_bench::Result<Option<f64>> {
+    let has_meter = sampler.look(|recording| !recording.totals().is_empty());
+    if args.idle.is_zero() || !has_meter {
+        return Ok(None);
+    }
+    Bench::idle_power(sampler, args.idle / 2, stop)?;
+    let idle_w = Bench::idle_power(sampler, args.idle, stop)?;
+    match idle_w {
+        Some(watts) => output::tell(&format!("idle power is {}", si(watts, "W"))),
+        None => output::tell("idle power is not known: the meter has too few readings in that time (--idle)"),
+    }
+    Ok(idle_w)
+}
+
+/// A setting in a line.
+fn line(measured: &Measured) -> String {
+    let figures = &measured.figures;
+    let mut words = vec![
+        figures.energy_per_request_j.map(|joules| format!("{} a request", si(joules, "J"))),
+        figures.energy_per_token_j.map(|joules| format!("{} a token", si(joules, "J"))),
+        figures.power_w.map(|watts| si(watts, "W")),
+        figures.tokens_per_s.map(|rate| format!("{rate:.1} tokens/s")),
+        figures.ttft_s.map(|time| format!("first token after {}", si(time, "s"))),
+        figures.latency_s.map(|time| format!("answer after {}", si(time, "s"))),
+    ];
+    words.push(Some(format!("{} requests in {}", measured.requests, si(measured.window_s, "s"))));
+    let failed: usize = measured.errors.values().sum();
+    let kinds: Vec<String> = measured.errors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    words.push((failed > 0).then(|| format!("failed: {}", kinds.join(", "))));
+    words.push(measured.no_energy.as_ref().map(|why| format!("no energy: {why}")));
+    let marks: Vec<&str> = measured.marks.iter().map(|mark| mark.name()).collect();
+    words.push((!marks.is_empty()).then(|| marks.join(", ")));
+    format!("{}: {}", measured.setting, words.into_iter().flatten().collect::<Vec<_>>().join("; "))
+}
+
+/// The parts of the energy, as a table and as JSON.
+fn report(args: &Args, parts: &[Split]) -> Result<()> {
+    if let Some(path) = &args.split {
+        let rows = parts.iter().map(Split::to_json).collect();
+        output::write_text(path, &output::json(Map::from_iter([("split".to_owned(), rows)])))?;
+    }
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let mut grid = Grid::new([
+        Heading::right("at once"),
+        Heading::right("settings"),
+        Heading::right("a request"),
+        Heading::right("a token of the prompt"),
+        Heading::right("a generated token"),
+        Heading::right("worst miss").rank(1),
+    ]);
+    let part = |part: Option<Estimate>| match part {
+        Some(Estimate { mean, half_width: Some(half) }) => format!("{} ± {}", si(mean, "J"), si(half, "J")),
+        Some(Estimate { mean, half_width: None }) => si(mean, "J"),
+        None => String::new(),
+    };
+    for split in parts {
+        grid.row([
+            split.concurrency.to_string(),
+            split.settings.to_string(),
+            part(split.request),
+            part(split.prompt_token),
+            part(split.token),
+            split.worst.map(|share| format!("{:.1}%", 100.0 * share)).unwrap_or_default(),
+        ]);
+    }
+    let idle = if parts.iter().any(|split| split.includes_idle) { "with that of idling" } else { "above idle power" };
+    let table = grid.text(output::width());
+    let mut text = format!("Energy of requests, {idle} (± half the 95% interval)\n\n{}\n", table.trim_end());
+    for split in parts {
+        if let Some(lacking) = &split.lacking {
+            text += &format!("{} at once: {lacking}\n", split.concurrency);
+        }
+    }
+    output::print_text(&text)
+}
