@@ -35,7 +35,8 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
     let server = ScriptedServer::start(script(), &folder.0.join("sys")).unwrap();
     let [sheet, known, asked, predicted, predictor] =
         ["sheet.csv", "known.csv", "asked.csv", "predicted.csv", "mine.safetensors"].map(|name| folder.path(name));
-    let mut bench = command(&["bench", &server.url(), "-o", &sheet, "--meter", "rapl", "--seconds", "2", "--idle", "2"]);
+    let mut bench =
+        command(&["bench", &server.url(), "-o", &sheet, "--meter", "rapl", "--seconds", "2", "--idle", "2"]);
     bench.args(["--model", "Llama-3.1-8B", "--device", "h100-sxm", "--engine", "vllm-0.11"]);
     bench.args(["--prompt", "64,256,1024", "--generate", "16,64", "--concurrency", "1,8,32"]);
     let bench = bench.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so").output().unwrap();
@@ -56,11 +57,15 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
 
     let mut off = Vec::new();
     for (measured, predicted) in rows(&asked).iter().zip(rows(&predicted)) {
-        let [measured_j, predicted_j] = [measured.figures, predicted.figures].map(|figures| figures.energy_per_request_j.unwrap());
+        let [measured_j, predicted_j] =
+            [measured.figures, predicted.figures].map(|figures| figures.energy_per_request_j.unwrap());
         let error = (predicted_j / measured_j - 1.0).abs();
         println!(
             "prompt {:?}, generated {:?}, {:?}: {measured_j} J measured, {predicted_j:.4} J predicted, off by {:.1}%",
-            measured.prompt, measured.generated, measured.load, 100.0 * error
+            measured.prompt,
+            measured.generated,
+            measured.load,
+            100.0 * error
         );
         off.push(error);
     }
