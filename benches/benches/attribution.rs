@@ -19,6 +19,7 @@ const OPTIONS: Options = Options {
     idle: irene_attribution::Idle::Shared,
     weights: irene_attribution::Weights::EVEN,
     horizon: Duration::from_secs(30),
+    lookahead: Duration::from_secs(1),
 };
 
 /// A counter of 50 W.

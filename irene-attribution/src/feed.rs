@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     Idle,
@@ -31,7 +31,7 @@ pub struct Feed {
     seen: u64,
 }
 
-/// Intervals are kept back for so long, ns, and so many of them, if work goes on.
+/// Intervals are kept back for at least so long, ns, and so many of them, if work goes on.
 const KEPT: u64 = 200_000_000;
 const KEPT_INTERVALS: usize = 3;
 
@@ -42,6 +42,10 @@ struct Interval {
     to: u64,
     /// nJ; None if it is not known.
     energy: Option<u64>,
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What intervals added up to.
@@ -93,7 +97,7 @@ impl Feed {
     pub fn tick(&mut self) {
         self.shared.enter(&mut self.entered, |now| self.seen = now);
         self.take_up();
-        let horizon = u64::try_from(self.shared.options.horizon.as_nanos()).unwrap_or(u64::MAX);
+        let horizon = nanoseconds(self.shared.options.horizon);
         if let Some(given_up) = self.seen.checked_sub(horizon).filter(|&to| to > self.fed_to) {
             self.intervals.push_back(Interval { from: self.fed_to, to: given_up, energy: None });
             self.fed_to = given_up;
@@ -128,8 +132,11 @@ impl Feed {
         if !self.running.iter().any(|request| request.is_present(last, u64::MAX)) {
             return closed;
         }
-        let is_old = |interval: &&Interval| interval.to <= last.saturating_sub(KEPT);
-        let old = self.intervals.iter().take_while(is_old).count().min(closed.saturating_sub(KEPT_INTERVALS));
+        let ends = self.running.iter().filter_map(|request| request.work_across(last)).chain([last]).min();
+        let lookahead = nanoseconds(self.shared.options.lookahead);
+        let kept = ends.unwrap_or(last).min(last.saturating_sub(KEPT)).max(last.saturating_sub(lookahead));
+        let old = self.intervals.iter().take_while(|interval| interval.to <= kept).count();
+        let old = old.min(closed.saturating_sub(KEPT_INTERVALS));
         // Not one by one: each time all that are closed are looked at.
         if 2 * old >= (closed - old).max(KEPT_INTERVALS) { old } else { 0 }
     }

@@ -14,6 +14,10 @@ pub struct Options {
     /// How long an interval waits for requests to report past it, and for readings. Then a prompt that goes on counts by time, a request
     /// that generated and has reported nothing since has done nothing, and time without readings is unknown.
     pub horizon: Duration,
+    /// How long an interval waits, once all have reported past it, for the end of work across it: only then is it known how much of that
+    /// work was done in it. A longer time is nearer to the truth where requests report seldom, as those without streams do; a shorter one
+    /// gives shares earlier.
+    pub lookahead: Duration,
 }
 
 impl Default for Options {
@@ -23,6 +27,7 @@ impl Default for Options {
             idle: Idle::Shared,
             idle_power: IdlePower::Learned,
             horizon: Duration::from_secs(30),
+            lookahead: Duration::from_secs(1),
         }
     }
 }

@@ -121,6 +121,12 @@ impl Running {
         [&mut self.prompt, &mut self.decode]
     }
 
+    /// When the first of its work began that ended after this time.
+    pub(crate) fn work_across(&self, time: u64) -> Option<u64> {
+        let pieces = [&self.prompt, &self.decode].into_iter().flat_map(Timeline::pieces);
+        pieces.filter(|piece| piece.to > time).map(|piece| piece.from).min()
+    }
+
     /// Whether nothing of it is left to settle.
     pub(crate) fn is_settled(&self, to: u64) -> bool {
         self.has_ended() && !self.is_present(to, u64::MAX)

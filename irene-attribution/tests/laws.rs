@@ -247,7 +247,7 @@ fn threads_and_cancellations_lose_nothing() {
     let serve = |thread: u64| {
         let mut shares = Vec::new();
         for i in 0..500 {
-            let request = meter.begin(if thread % 2 == 0 { "even" } else { "odd" });
+            let request = meter.begin(if thread.is_multiple_of(2) { "even" } else { "odd" });
             request.prompt(i % 7);
             // Two threads report of one request.
             scope(|threads| {

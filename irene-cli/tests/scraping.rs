@@ -396,6 +396,7 @@ fn lines_of_json_add_up_to_the_summary() {
     assert_eq!((summary["provenance"].as_str(), &summary["taken"][0]), (Some("measured"), &"rapl.package-0".into()));
     let used = |line: &Value| line["total_j"].as_f64().unwrap();
     assert!(used(summary) > 0.0 && used(summary) <= used(lines.last().unwrap()) + 1.0, "{out}");
+    assert!(summary["process_j"].as_f64().unwrap() <= used(summary), "a part is no more than the whole: {out}");
 
     // Fewer lines, and a reader that has seen enough.
     let mut command = machine.command(&["sample", "--json", "--every", "0.2", "--period", "20"]);

@@ -190,6 +190,21 @@ fn a_processor_with_a_gpu_is_not_counted_twice() {
     assert_eq!(both.sensors.total().names(), ["rapl.package-0"]);
 }
 
+/// gpu_metrics_v3_0, of a processor that shows no power in hwmon: `average_apu_power` in mW.
+#[test]
+fn a_processor_with_a_gpu_may_tell_its_power_in_the_table_alone() {
+    let machine = Machine::new();
+    let mut table = vec![0xff; 264];
+    table[..4].copy_from_slice(&[8, 1, 3, 0]);
+    table[120..124].copy_from_slice(&28_500_u32.to_le_bytes());
+    write(&machine, 0, &[("vendor", "0x1002"), ("device", "0x150e")]);
+    machine.write("sys/class/drm/card0/device/gpu_metrics", table);
+    let mut recorder = machine.open("drm").unwrap();
+    recorder.sample_at(at(0.0));
+    assert_eq!(values(&recorder, "apu0"), [28.5]);
+    assert_eq!(channel(&recorder, "apu0").averaging, Averaging::Unknown);
+}
+
 #[test]
 fn a_discrete_card_adds_to_the_processors_and_hwmon_does_not_count_it_again() {
     let machine = Machine::new();

@@ -3,115 +3,15 @@
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod machine;
-
-use std::collections::BTreeMap;
+mod world;
 
 use irene_sampler::{
     Provenance, Recorder, Sensor, Sensors, Stamp, WindowError,
-    sensors::{Idle, Places, ProcessRoot, ProcessTree, Unavailable},
+    sensors::{Idle, Places, ProcessRoot, ProcessTree},
 };
-use machine::{Machine, assert_close, at, channel, open, series, values, window};
+use machine::{assert_close, at, channel, open, series, values, window};
 use proptest::prelude::*;
-
-const PACKAGE: &str = "sys/class/powercap/intel-rapl:0";
-const CPU: &str = "process.cpu-time";
-
-/// The ticks of a second: all processors are busy.
-const A_SECOND: u64 = 1000;
-
-#[derive(Clone, Copy, Debug)]
-struct Process {
-    parent: u32,
-    start: u64,
-    own: u64,
-    children: u64,
-}
-
-/// A machine with processes, and a sensor of some of them.
-struct World {
-    machine: Machine,
-    processes: BTreeMap<u32, Process>,
-    second: u64,
-    recorder: Option<Recorder>,
-}
-
-impl World {
-    /// Process 1, and its child 10.
-    fn new() -> Self {
-        let machine = Machine::new();
-        machine.write(&format!("{PACKAGE}/name"), "package-0\n");
-        machine.write("proc/meminfo", "MemTotal: 8000 kB\nMemAvailable: 4000 kB\n");
-        // Not all that is in /proc is a process.
-        machine.write("proc/uptime", "1 1\n");
-        let mut world = Self { machine, processes: BTreeMap::new(), second: 0, recorder: None };
-        world.start(1, 0);
-        world.start(10, 1);
-        world.run(10, 70);
-        world.write();
-        world
-    }
-
-    fn start(&mut self, pid: u32, parent: u32) {
-        self.processes.insert(pid, Process { parent, start: 5 + self.second, own: 0, children: 0 });
-    }
-
-    fn run(&mut self, pid: u32, ticks: u64) {
-        self.processes.get_mut(&pid).unwrap().own += ticks;
-    }
-
-    /// A process ends. Its parent waits for it, or nobody does; its children have a new parent.
-    fn end(&mut self, pid: u32, is_waited_for: bool) {
-        let ended = self.processes.remove(&pid).unwrap();
-        if let Some(parent) = self.processes.get_mut(&ended.parent).filter(|_| is_waited_for) {
-            parent.children += ended.own + ended.children;
-        }
-        self.processes.values_mut().filter(|process| process.parent == pid).for_each(|orphan| orphan.parent = 1);
-        std::fs::remove_dir_all(self.machine.path(&format!("proc/{pid}"))).unwrap_or_default();
-    }
-
-    fn write(&self) {
-        let joules = self.second * A_SECOND;
-        self.machine.write(&format!("{PACKAGE}/energy_uj"), format!("{}\n", 1_000_000 * joules));
-        self.machine.write("proc/stat", format!("cpu  {joules} 0 0 {} 0 0 0 0 0 0\n", 3 * joules));
-        for (pid, Process { parent, start, own, children }) in &self.processes {
-            let (user, waited) = (own / 3, children / 2);
-            let text = format!(
-                "{pid} (a) (b c) S {parent} 1 1 0 -1 4194304 9 8 7 6 {user} {} {waited} {} 20 0 1 0 {start} 9 9\n",
-                own - user,
-                children - waited
-            );
-            self.machine.write(&format!("proc/{pid}/stat"), text);
-            self.machine.write(&format!("proc/{pid}/status"), "Name: x\nVmRSS:\t 500 kB\n");
-        }
-    }
-
-    fn tree(&self, root: ProcessRoot, idle: Idle) -> Result<ProcessTree, Unavailable> {
-        let total = self.machine.open("rapl")?.recording().total().clone();
-        ProcessTree::open(&self.machine.places(), root, &total, idle)
-    }
-
-    fn watch(&mut self, root: ProcessRoot) {
-        let tree = self.tree(root, Idle::Shared).unwrap();
-        let sensors = Sensors { probes: vec![Box::new(tree)], ..Sensors::default() };
-        self.recorder = Some(Recorder::new(sensors, 1024));
-        self.sample();
-    }
-
-    fn recorder(&self) -> &Recorder {
-        self.recorder.as_ref().unwrap()
-    }
-
-    fn sample(&mut self) {
-        self.write();
-        self.recorder.as_mut().unwrap().sample_at(at(self.second as f64));
-        self.second += 1;
-    }
-
-    /// Joules so far: a busy tick takes one.
-    fn used(&self) -> f64 {
-        series(self.recorder(), CPU).joules().unwrap()
-    }
-}
+use world::{CPU, World, two_seconds, with_memory};
 
 /// A machine whose process 10 is watched.
 fn watched() -> World {
@@ -354,32 +254,6 @@ mod trees {
     }
 }
 
-/// A package whose every tick takes a joule, and a memory with half a joule a tick.
-fn with_memory() -> World {
-    let world = World::new();
-    world.machine.write(&format!("{PACKAGE}/intel-rapl:0:0/name"), "dram\n");
-    memory(&world, 0);
-    world
-}
-
-fn memory(world: &World, joules: u64) {
-    world.machine.write(&format!("{PACKAGE}/intel-rapl:0:0/energy_uj"), format!("{}\n", 1_000_000 * joules));
-}
-
-/// Watches these processes for two seconds; joules by processor time and by memory.
-fn two_seconds(world: &mut World, root: ProcessRoot, idle: Idle, mut between: impl FnMut(&mut World)) -> [f64; 2] {
-    let tree = world.tree(root, idle).unwrap();
-    let sensors = Sensors { probes: vec![Box::new(tree)], ..Sensors::default() };
-    world.recorder = Some(Recorder::new(sensors, 1024));
-    world.sample();
-    for second in 1..3 {
-        memory(world, 500 * second);
-        between(world);
-        world.sample();
-    }
-    [CPU, "process.resident-memory"].map(|name| series(world.recorder(), name).joules().unwrap())
-}
-
 #[test]
 fn idle_processors_and_free_memory_are_shared_or_kept_apart() {
     let run = |world: &mut World| world.run(10, 400);
@@ -447,101 +321,4 @@ fn shares_are_read_every_tenth_of_a_second_at_most() {
         recorder.sample_at(Stamp { time: f64::from(step) / 100.0, wall: 0.0 });
     }
     assert!((9..=10).contains(&values(&recorder, CPU).len()));
-}
-
-mod control_groups {
-    use super::*;
-
-    /// Version 2, as Linux lays it out in `cgroup.controllers`, `cpu.stat`, `memory.current` (admin-guide/cgroup-v2).
-    fn version_2(world: &World, microseconds: u64) {
-        let write = |file: &str, text: &str| world.machine.write(&format!("sys/fs/cgroup/{file}"), text);
-        write("cgroup.controllers", "cpu memory\n");
-        let stat = format!("usage_usec {microseconds}\nuser_usec 1\nsystem_usec 2\n");
-        write("a.slice/b.scope/cpu.stat", &stat);
-        write("a.slice/b.scope/memory.current", "614400\n");
-        write("a.slice/b.scope/memory.stat", "anon 1\ninactive_file 102400\n");
-    }
-
-    /// Version 1: a directory for each controller (admin-guide/cgroup-v1).
-    fn version_1(world: &World, nanoseconds: u64) {
-        let write = |file: &str, text: &str| world.machine.write(&format!("sys/fs/cgroup/{file}"), text);
-        write("cpu,cpuacct/docker/4f/cpuacct.usage", &format!("{nanoseconds}\n"));
-        write("memory/docker/4f/memory.usage_in_bytes", "614400\n");
-        write("memory/docker/4f/memory.stat", "inactive_file 5\ntotal_inactive_file 102400\n");
-    }
-
-    fn watched(write: fn(&World, u64), a_tick: u64, path: &str) -> [f64; 2] {
-        let mut world = with_memory();
-        write(&world, 12345);
-        let path = path.replace("SYS", world.machine.path("sys").to_str().unwrap());
-        let mut ticks = 0;
-        two_seconds(&mut world, ProcessRoot::Cgroup(path.into()), Idle::Shared, |world| {
-            ticks += 100;
-            write(world, 12345 + ticks * a_tick);
-        })
-    }
-
-    #[test]
-    fn a_group_of_either_version_has_its_share() {
-        // A tenth of the busy time, and 500 of 4000 kB.
-        for path in
-            ["/a.slice/b.scope", "a.slice/b.scope", "SYS/fs/cgroup/a.slice/b.scope", "/sys/fs/cgroup/a.slice/b.scope/"]
-        {
-            assert_eq!(watched(version_2, 10_000, path), [200.0, 125.0], "{path}");
-        }
-        for path in ["/docker/4f", "/sys/fs/cgroup/memory/docker/4f", "SYS/fs/cgroup/cpu,cpuacct/docker/4f"] {
-            assert_eq!(watched(version_1, 10_000_000, path), [200.0, 125.0], "{path}");
-        }
-    }
-
-    #[test]
-    fn a_group_that_cannot_be_read_is_said_in_a_line() {
-        let world = World::new();
-        version_2(&world, 1);
-        let refusal = |path: &str| {
-            let why = world.tree(ProcessRoot::Cgroup(path.into()), Idle::Shared).err().unwrap().to_string();
-            assert!(!why.contains('\n'), "{why}");
-            why
-        };
-        let unknown = refusal("/nobody.slice");
-        assert!(unknown.starts_with("the control group /nobody.slice cannot be read: "), "{unknown}");
-        assert!(unknown.contains("cpu.stat: No such file") && unknown.contains("`cat /proc/PID/cgroup`"), "{unknown}");
-        assert!(refusal("../../../proc").contains("the control group /proc cannot be read"));
-        world.machine.write("sys/fs/cgroup/a.slice/cpu.stat", "nr_periods 0\n");
-        assert!(refusal("/a.slice").contains("it has no usage_usec"));
-    }
-
-    #[test]
-    fn a_group_that_goes_is_over() {
-        let world = World::new();
-        version_2(&world, 1);
-        let tree = world.tree(ProcessRoot::Cgroup("/a.slice/b.scope".into()), Idle::Shared).unwrap();
-        let mut recorder = Recorder::new(vec![Box::new(tree) as Box<dyn Sensor>], 16);
-        recorder.sample_at(at(0.0));
-        std::fs::remove_dir_all(world.machine.path("sys/fs/cgroup/a.slice/b.scope")).unwrap();
-        for second in 1..4 {
-            world.machine.write("proc/stat", format!("cpu  {second} 0 0 0 0 0 0 0 0 0\n"));
-            recorder.sample_at(at(f64::from(second)));
-        }
-        assert_eq!(values(&recorder, CPU).len(), 1);
-        let said = recorder.check(at(4.0)).unwrap_err().to_string();
-        assert_eq!(said, "process.cpu-time: the control group /a.slice/b.scope is gone");
-    }
-
-    /// The processors' share is known where the memory's is not.
-    #[test]
-    fn without_the_memory_controller_the_memory_s_part_is_unknown() {
-        let mut world = with_memory();
-        version_2(&world, 1);
-        std::fs::remove_file(world.machine.path("sys/fs/cgroup/a.slice/b.scope/memory.current")).unwrap();
-        let root = ProcessRoot::Cgroup("/a.slice/b.scope".into());
-        let [processors, _] = two_seconds(&mut world, root, Idle::Shared, |world| {
-            let ticks = 100 * world.second;
-            let stat = format!("usage_usec {}\n", 1 + 10_000 * ticks);
-            world.machine.write("sys/fs/cgroup/a.slice/b.scope/cpu.stat", stat);
-        });
-        assert_eq!(processors, 200.0);
-        let unknown = window(world.recorder(), "process.resident-memory", 0.0, 2.0);
-        assert_eq!(unknown, Err(WindowError::Broken));
-    }
 }

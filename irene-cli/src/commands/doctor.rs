@@ -19,7 +19,7 @@ use crate::output;
   irene doctor
   irene doctor --tdp-watts 65 --meter log:meter.csv
   irene doctor --meter hwmon:corsairpsu/power-total
-  irene doctor --self-check 20")]
+  irene doctor --self-check")]
 pub(crate) struct Args {
     #[command(flatten)]
     meter: MeterArgs,
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
     watch: u64,
     /// Check the sensors under load: half the time at rest, half with all processors at work
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", value_parser = clap::value_parser!(u64).range(4..=120))]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u64).range(4..=120))]
     self_check: Option<u64>,
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use irene_sampler::{Channel, Metric, Provenance, Recording, Sampler};
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
 use super::processes::{Part, is_part};
@@ -51,60 +51,44 @@ impl<'a> Exposition<'a> {
     }
 
     pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let gauge = |encoder: &mut _, name, help, samples| family(encoder, name, help, samples, ConstGauge::new);
-        let counter = |encoder: &mut _, name, help, samples| family(encoder, name, help, samples, ConstCounter::new);
-        counter(encoder, "irene_energy_joules", "Energy since the start, by sensor.", self.energies())?;
-        counter(
-            encoder,
-            "irene_total_energy_joules",
-            "Energy since the start, of the sensors that make up the meter.",
-            self.total().into_iter().collect(),
-        )?;
-        counter(
-            encoder,
-            "irene_process_energy_joules",
-            "A process tree's part of the meter's energy since the start, by the method that finds it.",
-            self.process(),
-        )?;
-        gauge(
-            encoder,
-            "irene_power_watts",
-            "Power: the newest reading, or a counter's mean of about a second.",
-            self.powers(),
-        )?;
+        use MetricType::{Counter, Gauge};
         let of = |metric, unit| self.gauges(metric, unit);
-        gauge(
-            encoder,
-            "irene_utilisation_ratio",
-            "The share of time in which it is busy.",
-            of(Metric::Utilisation, 1.0 / PERCENT),
-        )?;
-        gauge(
-            encoder,
-            "irene_memory_ratio",
-            "The share of its memory that is in use.",
-            of(Metric::Memory, 1.0 / PERCENT),
-        )?;
-        gauge(encoder, "irene_core_clock_hertz", "The frequency of its cores.", of(Metric::CoreClock, MEGA))?;
-        gauge(encoder, "irene_memory_clock_hertz", "The frequency of its memory.", of(Metric::MemoryClock, MEGA))?;
-        gauge(
-            encoder,
-            "irene_meter_update_seconds",
-            "How often the sensor has something new, as its maker says or as it was seen.",
-            self.updates(),
-        )?;
-        let all =
-            |of: &dyn Fn(usize) -> u64| self.each(|place, channel| Some((self.labels(channel), of(place) as f64)));
-        let series = |place| self.recording.series(place);
-        counter(encoder, "irene_readings", "Readings since the start.", all(&|place| series(place).pushed()))?;
-        counter(
-            encoder,
-            "irene_gaps",
-            "Times when the energy between two readings was unknown, and is not counted: a counter was reset, or nothing was read for long.",
-            self.each(|place, channel| {
-                channel.id.metric.is_energy().then(|| (self.labels(channel), series(place).gaps() as f64))
-            }),
-        )
+        let metrics = [
+            ("energy_joules", Counter, "Energy since the start, by sensor.", self.energies()),
+            (
+                "total_energy_joules",
+                Counter,
+                "Energy since the start, of the sensors that make up the meter.",
+                self.total(),
+            ),
+            (
+                "process_energy_joules",
+                Counter,
+                "A process tree's part of the meter's energy since the start.",
+                self.process(),
+            ),
+            ("power_watts", Gauge, "Power: the newest reading, or a counter's mean of about a second.", self.powers()),
+            (
+                "utilisation_ratio",
+                Gauge,
+                "The share of time in which it is busy.",
+                of(Metric::Utilisation, 1.0 / PERCENT),
+            ),
+            ("memory_ratio", Gauge, "The share of its memory that is in use.", of(Metric::Memory, 1.0 / PERCENT)),
+            ("core_clock_hertz", Gauge, "The frequency of its cores.", of(Metric::CoreClock, MEGA)),
+            ("memory_clock_hertz", Gauge, "The frequency of its memory.", of(Metric::MemoryClock, MEGA)),
+            ("meter_update_seconds", Gauge, "How often the sensor has something new.", self.updates()),
+            ("readings", Counter, "Readings since the start.", self.readings()),
+            (
+                "gaps",
+                Counter,
+                "Times when the energy between two readings was unknown, and is not counted.",
+                self.gaps(),
+            ),
+        ];
+        metrics
+            .into_iter()
+            .try_for_each(|(name, kind, help, samples)| family(encoder, &format!("irene_{name}"), help, kind, &samples))
     }
 
     /// The sensors of the meter without a reading of now.
@@ -154,10 +138,7 @@ impl<'a> Exposition<'a> {
         })
     }
 
-    fn total(&self) -> Option<(Labels, f64)> {
-        if !self.silent().is_empty() {
-            return None;
-        }
+    fn total(&self) -> Vec<(Labels, f64)> {
         let total = self.recording.total();
         let parts = total.taken().iter().map(|&place| self.recording.channels()[place].provenance);
         let provenance = parts.max().unwrap_or(Provenance::Measured);
@@ -166,7 +147,8 @@ impl<'a> Exposition<'a> {
             ("provenance", provenance.name().to_owned()),
             ("lacks", total.lacks().join(",")),
         ];
-        Some((labels, total.joules(self.recording)?))
+        let joules = total.joules(self.recording).filter(|_| self.silent().is_empty());
+        joules.map(|joules| (labels, joules)).into_iter().collect()
     }
 
     fn process(&self) -> Vec<(Labels, f64)> {
@@ -213,20 +195,38 @@ impl<'a> Exposition<'a> {
             channel.id.metric.is_energy().then(|| (self.labels(channel), period))
         })
     }
+
+    /// Of every sensor, there or not, so that one that stands can be seen.
+    fn readings(&self) -> Vec<(Labels, f64)> {
+        self.each(|place, channel| Some((self.labels(channel), self.recording.series(place).pushed() as f64)))
+    }
+
+    fn gaps(&self) -> Vec<(Labels, f64)> {
+        self.each(|place, channel| {
+            let gaps = self.recording.series(place).gaps() as f64;
+            channel.id.metric.is_energy().then(|| (self.labels(channel), gaps))
+        })
+    }
 }
 
 /// A metric with its samples; nothing without any.
-fn family<M: EncodeMetric>(
+fn family(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    samples: Vec<(Labels, f64)>,
-    metric: impl Fn(f64) -> M,
+    kind: MetricType,
+    samples: &[(Labels, f64)],
 ) -> fmt::Result {
-    let Some((_, first)) = samples.first() else { return Ok(()) };
-    let mut family = encoder.encode_descriptor(name, help, None, metric(*first).metric_type())?;
-    for (labels, value) in &samples {
-        metric(*value).encode(family.encode_family(labels)?)?;
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in samples {
+        let sample = family.encode_family(labels)?;
+        match kind {
+            MetricType::Counter => ConstCounter::new(*value).encode(sample)?,
+            _ => ConstGauge::new(*value).encode(sample)?,
+        }
     }
     Ok(())
 }

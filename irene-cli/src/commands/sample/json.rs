@@ -70,7 +70,7 @@ impl Lines {
         if let Some(joules) = recording.total().joules(recording) {
             line.insert("total_j".into(), joules.into());
         }
-        if let Some(joules) = part.and_then(|part| part.total(recording)) {
+        if let Some(joules) = part.and_then(|part| part.total_now(recording)) {
             line.insert("process_j".into(), joules.into());
         }
         self.last = time;
@@ -107,8 +107,8 @@ impl Lines {
         if let Some(part) = &source.part {
             line.insert("process".into(), part.label.clone().into());
             line.insert("process_idle".into(), part.idle.into());
-            line.extend(part.total(recording).map(|joules| ("process_j".into(), joules.into())));
-            let by = part.joules(recording).into_iter();
+            line.extend(part.total(recording, span).map(|joules| ("process_j".into(), joules.into())));
+            let by = part.joules(recording, span).into_iter();
             line.extend(
                 by.filter_map(|(method, joules)| Some((format!("process_{}_j", word(method.name())), joules?.into()))),
             );

@@ -102,18 +102,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
     let recorded = args.record(&source, listener, || stop.load(Ordering::Relaxed))?;
-    let Recorded { recording, span, status, lines, epoch } = &recorded;
-    match lines {
-        Some(lines) => output::print(&lines.summary(recording, *span, &source))?,
-        None => {
-            let no_meter = if meters.is_empty() { args.no_meter() } else { String::new() };
-            output::print_text(&summary::text(recording, *span, &source, &no_meter)?)?;
-        }
-    }
-    if let Some(path) = &args.output {
-        output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch))?;
-    }
-    match status.map_or(Some(0), watch::exit_code) {
+    args.report(&recorded, &source)?;
+    match recorded.status.map_or(Some(0), watch::exit_code) {
         // Ctrl-C has a code of its own.
         _ if stop.load(Ordering::Relaxed) => Ok(()),
         Some(0) => Ok(()),
@@ -200,5 +190,21 @@ impl Args {
         let joules = recording.total().joules(&recording).zip(before).map(|(now, before)| now - before);
         let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules };
         Ok(Recorded { recording, span, status, lines, epoch })
+    }
+
+    /// The summary, and every reading.
+    fn report(&self, recorded: &Recorded, source: &Source) -> Result<()> {
+        let Recorded { recording, span, lines, epoch, .. } = recorded;
+        match lines {
+            Some(lines) => output::print(&lines.summary(recording, *span, source))?,
+            None => {
+                let no_meter = if source.meter.is_empty() { self.no_meter() } else { String::new() };
+                output::print_text(&summary::text(recording, *span, source, &no_meter)?)?;
+            }
+        }
+        match &self.output {
+            Some(path) => output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch)),
+            None => Ok(()),
+        }
     }
 }

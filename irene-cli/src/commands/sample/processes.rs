@@ -9,6 +9,7 @@ use irene_sampler::{
 };
 use irene_tree::render::si;
 
+use super::Span;
 use crate::output;
 
 #[derive(clap::Args)]
@@ -35,6 +36,7 @@ enum IdleArg {
 pub(super) struct Part {
     /// The name in texts: a command, `process 7`.
     name: String,
+    is_command: bool,
     /// The name in labels: `command:sleep`, `pid:7`.
     pub(super) label: String,
     pub(super) methods: Vec<Method>,
@@ -94,7 +96,8 @@ impl ProcessArgs {
             Method { method: part.method, source: sources.join("+") }
         });
         let idle = if idle == Idle::Apart { "apart" } else { "shared" };
-        let part = Part { name, label, methods: methods.collect(), idle, start: Vec::new() };
+        let part =
+            Part { name, is_command: asked_for.is_none(), label, methods: methods.collect(), idle, start: Vec::new() };
         sensors.probes.push(Box::new(tree));
         Ok(Some(part))
     }
@@ -139,23 +142,38 @@ impl Part {
     }
 
     /// Joules by each method since the beginning; None where a share was unknown for a time.
-    pub(super) fn joules(&self, recording: &Recording) -> Vec<(ShareMethod, Option<f64>)> {
-        let pairs = self.methods.iter().zip(self.start.iter().zip(self.shown(recording)));
+    fn counted(&self, recording: &Recording) -> Vec<Option<f64>> {
         let used = |start: &Option<Shown>, now: Option<Shown>| {
             let (start, now) = (start.unwrap_or_default(), now?);
             (now.gaps == start.gaps).then_some(now.joules - start.joules)
         };
-        pairs.map(|(method, (start, now))| (method.method, used(start, now))).collect()
+        self.start.iter().zip(self.shown(recording)).map(|(start, now)| used(start, now)).collect()
     }
 
-    /// The sum of all methods; None if one is unknown.
-    pub(super) fn total(&self, recording: &Recording) -> Option<f64> {
-        let joules = self.joules(recording);
-        if joules.is_empty() { None } else { joules.into_iter().map(|(_, joules)| joules).sum() }
+    /// Joules by each method in this span. A command's tree has nothing before and after it, so that all that was counted is in it,
+    /// even if the command was short; so it is where old readings were dropped.
+    pub(super) fn joules(&self, recording: &Recording, span: Span) -> Vec<(ShareMethod, Option<f64>)> {
+        let is_whole = self.is_command || span.from > span.start;
+        let places = self.places(recording).zip(self.counted(recording));
+        let joules = places.map(|((place, method), counted)| {
+            let window = recording.window(place, span.start, span.end).ok().filter(|_| !is_whole);
+            (method.method, window.map_or(counted, |window| window.energy.filter(|_| counted.is_some())))
+        });
+        joules.collect()
     }
 
-    pub(super) fn text(&self, recording: &Recording) -> String {
-        let joules = self.joules(recording);
+    /// The sum of all methods until now; None if one is unknown.
+    pub(super) fn total_now(&self, recording: &Recording) -> Option<f64> {
+        sum(self.counted(recording))
+    }
+
+    /// The same in this span.
+    pub(super) fn total(&self, recording: &Recording, span: Span) -> Option<f64> {
+        sum(self.joules(recording, span).into_iter().map(|(_, joules)| joules))
+    }
+
+    pub(super) fn text(&self, recording: &Recording, span: Span) -> String {
+        let joules = self.joules(recording, span);
         let idle = if self.idle == "apart" { "what is idle kept apart" } else { "with its share of what is idle" };
         let shown = |joules: Option<f64>| joules.map_or("no figure".into(), |joules| si(joules, "J"));
         let by = match joules.as_slice() {
@@ -165,6 +183,13 @@ impl Part {
                 by.collect::<Vec<_>>().join(", ")
             }
         };
-        format!("of which {}: {} ({by}; estimated, {idle})\n", self.name, shown(self.total(recording)))
+        format!("of which {}: {} ({by}; estimated, {idle})\n", self.name, shown(self.total(recording, span)))
     }
+}
+
+/// None of none, or if one is unknown.
+fn sum(joules: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+    let mut joules = joules.into_iter();
+    let first = joules.next()??;
+    joules.try_fold(first, |sum, joules| Some(sum + joules?))
 }

@@ -54,7 +54,7 @@ pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter:
         Err(NoEnergy { id, error }) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
     }
     if let Some(part) = &source.part {
-        out += &part.text(recording);
+        out += &part.text(recording, span);
     }
     Ok(out)
 }

@@ -1,7 +1,7 @@
 //! The binary table `gpu_metrics` of amdgpu, as the kernel's drivers/gpu/drm/amd/include/kgd_pp_interface.h lays it out.
 //!
-//! A header has the table's size, and two revisions. A field that the card does not tell has all its bits set. Only the tables of
-//! graphics cards (format 1) are read: those of processors with a GPU (2 and 3) count power in W or mW by model, and hwmon tells it.
+//! A header has the table's size, and two revisions. A field that the card does not tell has all its bits set. Format 1 is that of graphics
+//! cards, 2 and 3 that of processors with a GPU, of which 2.0 to 2.3 count power in W or mW by model, and are not read.
 
 use std::path::Path;
 
@@ -15,26 +15,45 @@ const ENERGY_UNIT: f64 = 1.0 / 65_536.0;
 
 /// Where a table of one revision and size has its fields. Two kernels used 1.5 and 1.6 for tables of different sizes.
 struct Layout {
-    content: u8,
+    revision: (u8, u8),
     size: usize,
-    /// Watts, and whether they are of the moment.
-    watts: (usize, bool),
-    energy: usize,
+    watts: Watts,
+    energy: Option<usize>,
     /// When the firmware wrote it, in units of 10 ns; None where no field tells.
     timestamp: Option<usize>,
     /// Whether the kernel's header gives the accumulator's unit, for all cards.
     has_unit: bool,
 }
 
+/// The field of the power: its place, its bytes, watts of 1, and whether it is of the moment.
+struct Watts {
+    place: usize,
+    len: usize,
+    unit: f64,
+    is_moment: bool,
+}
+
+const MILLI: f64 = 1e-3;
+
+/// A card whose power is a mean.
 const fn mean(content: u8, size: usize, timestamp: Option<usize>) -> Layout {
-    Layout { content, size, watts: (22, false), energy: 24, timestamp, has_unit: false }
+    let watts = Watts { place: 22, len: 2, unit: 1.0, is_moment: false };
+    Layout { revision: (1, content), size, watts, energy: Some(24), timestamp, has_unit: false }
 }
 
+/// A card whose power is of the moment.
 const fn moment(content: u8, size: usize, energy: usize, timestamp: usize) -> Layout {
-    Layout { content, size, watts: (10, true), energy, timestamp: Some(timestamp), has_unit: true }
+    let watts = Watts { place: 10, len: 2, unit: 1.0, is_moment: true };
+    Layout { revision: (1, content), size, watts, energy: Some(energy), timestamp: Some(timestamp), has_unit: true }
 }
 
-const LAYOUTS: [Layout; 10] = [
+/// A processor with a GPU; milliwatts.
+const fn apu(revision: (u8, u8), size: usize, place: usize, len: usize) -> Layout {
+    let watts = Watts { place, len, unit: MILLI, is_moment: false };
+    Layout { revision, size, watts, energy: None, timestamp: None, has_unit: false }
+}
+
+const LAYOUTS: [Layout; 12] = [
     mean(1, 96, None),
     mean(2, 104, Some(96)),
     mean(3, 120, Some(96)),
@@ -45,6 +64,8 @@ const LAYOUTS: [Layout; 10] = [
     moment(6, 1664, 16, 256),
     moment(7, 2208, 24, 288),
     moment(8, 3360, 24, 288),
+    apu((2, 4), 168, 40, 2),
+    apu((3, 0), 264, 120, 4),
 ];
 
 /// What a table tells.
@@ -67,17 +88,16 @@ pub(super) fn is_apu(table: &[u8]) -> bool {
 
 /// The fields of a whole table of a known layout.
 pub(super) fn parse(table: &[u8]) -> Option<Metrics> {
-    const GRAPHICS_CARD: u8 = 1;
     let size = usize::from(u16::from_le_bytes([*table.first()?, *table.get(1)?]));
-    let (format, content) = (*table.get(2)?, *table.get(3)?);
-    let layout = LAYOUTS.iter().find(|layout| layout.content == content && layout.size == size)?;
-    if format != GRAPHICS_CARD || table.len() != size {
+    let revision = (*table.get(2)?, *table.get(3)?);
+    let layout = LAYOUTS.iter().find(|layout| layout.revision == revision && layout.size == size)?;
+    if table.len() != size {
         return None;
     }
-    let (watts, is_moment) = layout.watts;
-    let energy = field(table, layout.energy, 8).map(|count| count as f64 * ENERGY_UNIT);
+    let Watts { place, len, unit, is_moment } = layout.watts;
+    let energy = layout.energy.and_then(|place| field(table, place, 8)).map(|count| count as f64 * ENERGY_UNIT);
     Some(Metrics {
-        watts: field(table, watts, 2).map(|watts| watts as f64),
+        watts: field(table, place, len).map(|number| number as f64 * unit),
         is_moment,
         joules: energy.filter(|_| layout.has_unit),
         joules_of_mi200: energy,
@@ -160,8 +180,9 @@ mod tests {
     fn the_places_of_1_3_and_before_follow_from_the_alignment_of_c() {
         for (content, fields) in [(1, 15), (2, 16), (3, 19)] {
             let (found, size) = offsets(&MEAN[..fields], &WANTED);
-            let layout = LAYOUTS.iter().find(|layout| layout.content == content).unwrap();
-            let expected: Vec<usize> = [layout.watts.0, layout.energy].into_iter().chain(layout.timestamp).collect();
+            let layout = LAYOUTS.iter().find(|layout| layout.revision == (1, content)).unwrap();
+            let expected: Vec<usize> =
+                [layout.watts.place].into_iter().chain(layout.energy).chain(layout.timestamp).collect();
             assert_eq!((found, size), (expected, layout.size), "1.{content}");
         }
     }
@@ -196,9 +217,31 @@ mod tests {
         let known = LAYOUTS.iter().filter(|layout| layout.has_unit);
         for (layout, (content, fields)) in known.zip(tables) {
             let (found, size) = offsets(&fields, &WANTED);
-            let expected = vec![layout.watts.0, layout.energy, layout.timestamp.unwrap()];
-            assert_eq!((content, found, size), (layout.content, expected, layout.size), "1.{content}");
+            let expected = vec![layout.watts.place, layout.energy.unwrap(), layout.timestamp.unwrap()];
+            assert_eq!(((1, content), found, size), (layout.revision, expected, layout.size), "1.{content}");
         }
+    }
+
+    /// gpu_metrics_v2_4 and v3_0, with the power of the socket and of the processor with its GPU.
+    #[rustfmt::skip]
+    const APUS: [&[(&str, usize, usize)]; 2] = [
+        &[("temperatures", 2, 12), ("activities", 2, 2), ("system_clock", 8, 1), ("socket_power", 2, 1), ("powers", 2, 11),
+          ("average_clocks", 2, 6), ("clocks", 2, 6), ("core_clocks", 2, 10), ("throttle", 4, 1), ("fan", 2, 1), ("padding", 2, 3),
+          ("indep_throttle", 8, 1), ("average_temperatures", 2, 12), ("voltages", 2, 3), ("currents", 2, 3)],
+        &[("temperatures", 2, 19), ("activities", 2, 26), ("traffic", 2, 4), ("system_clock", 8, 1), ("all_power", 4, 1), ("ipu_power", 2, 1),
+          ("socket_power", 4, 1), ("powers", 4, 3), ("core_powers", 2, 16), ("sys_power", 2, 1), ("stapm", 2, 2), ("average_clocks", 2, 8),
+          ("core_clocks", 2, 16), ("limits", 2, 2), ("throttle", 4, 7), ("alpha", 4, 1)],
+    ];
+
+    #[test]
+    fn the_places_of_processors_with_a_gpu_follow_from_the_alignment_of_c() {
+        for (fields, revision) in APUS.iter().zip([(2, 4), (3, 0)]) {
+            let layout = LAYOUTS.iter().find(|layout| layout.revision == revision).unwrap();
+            assert_eq!(offsets(fields, &WANTED), (vec![layout.watts.place], layout.size), "{revision:?}");
+        }
+        let milliwatts = table(3, 0, 264, &[(112, &[0xff; 4]), (120, &28_500_u32.to_le_bytes())]);
+        assert_eq!(parse(&milliwatts).unwrap().watts, Some(28.5));
+        assert_eq!(parse(&table(2, 3, 152, &[(40, &[28, 0])])), None, "its unit is not known");
     }
 
     /// A table with these numbers at these places.
@@ -225,7 +268,7 @@ mod tests {
         }
         assert_eq!(parse(&table(1, 9, 288, &[])), None, "a revision that is not known");
         assert_eq!(parse(&table(1, 4, 280, &[])), None, "a size that is not known");
-        assert_eq!(parse(&table(2, 4, 288, &[])), None, "a processor's");
+        assert_eq!(parse(&table(2, 4, 288, &[])), None, "a processor's size is another one");
     }
 
     #[test]

@@ -185,3 +185,46 @@ fn unix(time: Option<LogTime>) -> Option<f64> {
         LogTime::Local(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The samples in a text.
+    fn samples(text: &str) -> Vec<Sample> {
+        let mut parser = Parser::default();
+        text.lines().filter_map(|line| parser.take_line(line)).collect()
+    }
+
+    const END: f64 = 1_700_000_000.0; // 2023-11-14 22:13:20 UTC
+
+    #[test]
+    fn text_has_its_unit_with_the_number_and_its_zone_with_the_time() {
+        let text = "*** Sampled system activity (Tue Nov 14 15:13:20 2023 -0700) (1002.90ms elapsed) ***\n\
+                    CPU Power: 750 mW\nGPU Power: 2.5W\nANE Power: 323 J\nCombined Power (CPU + GPU + ANE): 3500 mW\nGPU Power: 9 mW\n";
+        let [sample] = samples(text)[..] else { unreachable!() };
+        assert_eq!((sample.time, sample.watts), (END, [Some(3.5), Some(0.75), Some(2.5), None]));
+        assert!((sample.seconds - 1.0029).abs() < 1e-12);
+    }
+
+    #[test]
+    fn tags_may_share_a_line_or_stand_apart() {
+        let list = "\0<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>elapsed_ns</key><integer>500000000</integer>\n\
+                    <key>timestamp</key>\n<date>2023-11-14T22:13:20Z</date><key>thermal</key><dict><key>cpu_power</key>\n\
+                    <real>1500</real></dict><true/><key>cpu_power</key><real>9</real></dict></plist>\n";
+        let expected = Sample { time: END, seconds: 0.5, watts: [None, Some(1.5), None, None] };
+        assert_eq!(samples(list), [expected]);
+    }
+
+    #[test]
+    fn a_sample_without_its_time_or_duration_is_none() {
+        let text = "*** Sampled system activity (Tue Nov 14 22:13:20 2023 +0000) (1000ms elapsed) ***\nCPU Power: 5 mW\n\
+                    Combined Power (CPU + GPU + ANE): 5 mW\n";
+        assert_eq!(samples(text).len(), 1);
+        for (from, to) in
+            [("+0000", ""), ("1000ms", "0ms"), ("1000ms", "elapsed"), ("(1000ms", "(9999999999ms"), ("5 mW", "5")]
+        {
+            assert_eq!(samples(&text.replace(from, to)), [], "{to}");
+        }
+    }
+}

@@ -1,11 +1,10 @@
 //! Energies shared out among processes: by processor time, by resident memory, by the time on a GPU's multiprocessors.
 
-#[cfg(feature = "nvml")]
+#[cfg_attr(not(feature = "nvml"), path = "no_gpu.rs")]
 mod gpu;
 
 use crate::{Channel, ChannelId, Reach, Recorder, Resource, Sensor, Stamp};
 
-#[cfg(feature = "nvml")]
 use self::gpu::GpuShare;
 use super::{
     Places, Unavailable,
@@ -89,7 +88,6 @@ pub(super) struct Sharing {
     times: CpuTimes,
     /// Where memory's energy is shared out.
     meminfo: Option<TextFile>,
-    #[cfg(feature = "nvml")]
     gpus: Option<GpuShare>,
     /// Ticks of the machine and of the processes when energy was last shared out.
     last_ticks: Option<[f64; 2]>,
@@ -129,7 +127,6 @@ impl Sharing {
         };
         let has_memory = shared.iter().any(|shared| shared.method == ShareMethod::ResidentMemory);
         Ok(Self {
-            #[cfg(feature = "nvml")]
             gpus: GpuShare::open(places, shared.iter().filter_map(|shared| shared.gpu))?,
             meminfo: has_memory.then(meminfo).transpose()?,
             times: CpuTimes::open(&places.proc)?,
@@ -158,14 +155,11 @@ impl Sharing {
             let share = match shared.method {
                 ShareMethod::CpuTime => Some(processor),
                 ShareMethod::ResidentMemory => memory,
-                #[cfg(feature = "nvml")]
                 ShareMethod::SmTime => self
                     .gpus
                     .as_mut()
                     .zip(shared.gpu)
                     .and_then(|(gpus, gpu)| gpus.share(gpu, stamp.time, self.idle, &mut |pid| usage.has(pid))),
-                #[cfg(not(feature = "nvml"))]
-                ShareMethod::SmTime => None,
             };
             // The first readings begin the count.
             let share = if is_first { Some(0.0) } else { share };

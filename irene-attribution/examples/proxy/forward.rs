@@ -1,0 +1,146 @@
+//! Forwards requests to one server, and to nowhere else.
+
+use std::{io::Read, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{
+        HeaderMap, HeaderName, StatusCode, Uri,
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use irene_attribution::{Meter, Operation, Request, RequestInfo, Share};
+use irene_sampler::Pending;
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use crate::{serving, stream};
+
+struct Proxy {
+    agent: Agent,
+    server: String,
+    meter: Meter,
+}
+
+/// The longest time for one answer.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The largest answer in one piece.
+const LARGEST: u64 = 64 << 20;
+
+/// The proxy's routes.
+pub(crate) fn router(meter: Meter, server: &str) -> Router {
+    let config = Agent::config_builder().proxy(None).max_redirects(0).http_status_as_error(false);
+    let agent = config.timeout_global(Some(LONGEST)).build().new_agent();
+    let proxy = Proxy { agent, server: server.trim_end_matches('/').to_owned(), meter: meter.clone() };
+    let routes = Router::new().route("/v1/models", get(plain)).route("/v1/{*path}", post(metered));
+    serving::with_metrics(routes.with_state(Arc::new(proxy)), &meter)
+}
+
+/// What the server answered.
+type Answer = axum::http::Response<ureq::Body>;
+
+/// The server's headers that are passed on, beside those of the energy.
+const PASSED: [HeaderName; 3] = [ACCEPT, AUTHORIZATION, CONTENT_TYPE];
+
+impl Proxy {
+    fn post(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, ureq::Error> {
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        let mut request = self.agent.post(format!("{}{path}", self.server));
+        for name in PASSED {
+            if let Some(value) = headers.get(&name) {
+                request = request.header(name, value);
+            }
+        }
+        request.send(body)
+    }
+}
+
+/// The list of models has no energy.
+async fn plain(State(proxy): State<Arc<Proxy>>) -> Response {
+    let get = move || Some(whole(proxy.agent.get(format!("{}/v1/models", proxy.server)).call().ok()?)?.0);
+    tokio::task::spawn_blocking(get).await.ok().flatten().unwrap_or_else(unreachable)
+}
+
+async fn metered(State(proxy): State<Arc<Proxy>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let asked: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let request = begin(&proxy.meter, uri.path(), &asked);
+    // The agent blocks, so each request has a thread while it is forwarded.
+    let forward = move || {
+        let answer = proxy.post(&uri, &headers, &body).ok()?;
+        let form = answer.headers().get(CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default();
+        if form.starts_with("text/event-stream") {
+            return Some((stream::forward(answer, request), None));
+        }
+        let (response, usage) = whole(answer)?;
+        if response.status().is_success() {
+            tell(&request, &usage);
+            return Some((response, Some(request.end())));
+        }
+        Some((response, Some(request.cancel())))
+    };
+    let forwarded: Option<(Response, Option<Pending<Share>>)> =
+        tokio::task::spawn_blocking(forward).await.ok().flatten();
+    match forwarded {
+        Some((response, Some(pending))) => {
+            let share = serving::share(pending).await;
+            serving::with_headers(response, share.as_ref())
+        }
+        Some((response, None)) => response,
+        None => unreachable(),
+    }
+}
+
+/// A request enters. If nobody will tell how long its prompt is, its text does, nearly.
+fn begin(meter: &Meter, path: &str, asked: &Value) -> Request {
+    let operation = match path {
+        "/v1/embeddings" => Operation::Embeddings,
+        "/v1/completions" => Operation::TextCompletion,
+        _ => Operation::Chat,
+    };
+    let tells = asked["stream"] != true || asked["stream_options"]["include_usage"] == true;
+    let model = asked["model"].as_str().unwrap_or("unknown");
+    let request = meter.begin(RequestInfo { operation, prompt_comes_late: tells, ..RequestInfo::from(model) });
+    if !tells {
+        request.prompt(guess(asked));
+    }
+    request
+}
+
+/// The tokens of a prompt, from the length of its text.
+fn guess(asked: &Value) -> u64 {
+    const CHARACTERS: usize = 4;
+    let texts = asked["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
+    let texts = texts.chain([&asked["prompt"], &asked["input"]]).filter_map(Value::as_str);
+    texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(CHARACTERS) as u64
+}
+
+/// Tells the meter what the server says of the tokens.
+pub(crate) fn tell(request: &Request, usage: &Value) {
+    if let Some(tokens) = usage["prompt_tokens"].as_u64() {
+        request.prompt(tokens);
+    }
+    request.tokens(usage["completion_tokens"].as_u64().unwrap_or(0));
+}
+
+/// An answer in one piece, and its usage.
+fn whole(answer: Answer) -> Option<(Response, Value)> {
+    let (parts, body) = answer.into_parts();
+    let mut bytes = Vec::new();
+    body.into_reader().take(LARGEST).read_to_end(&mut bytes).ok()?;
+    let usage = serde_json::from_slice(&bytes).map(|mut answer: Value| answer["usage"].take()).unwrap_or_default();
+    let mut response = (parts.status, bytes).into_response();
+    if let Some(form) = parts.headers.get(CONTENT_TYPE) {
+        response.headers_mut().insert(CONTENT_TYPE, form.clone());
+    }
+    Some((response, usage))
+}
+
+fn unreachable() -> Response {
+    let error = json!({"error": {"message": "the server cannot be reached, or its answer ended early"}});
+    (StatusCode::BAD_GATEWAY, Json(error)).into_response()
+}

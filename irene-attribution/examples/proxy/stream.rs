@@ -1,0 +1,97 @@
+//! Forwards a stream of events, counts its tokens, and adds the energy at its end.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, TRAILER},
+    },
+    response::Response,
+};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use irene_attribution::{Request, Share};
+use serde_json::Value;
+use tokio::sync::mpsc::{Sender, channel};
+
+use crate::serving;
+
+type Frames = Sender<io::Result<Frame<Bytes>>>;
+
+/// Frames that wait for a slow client; then the server waits too.
+const WAITING: usize = 16;
+
+/// The longest line of an event.
+const LONGEST: u64 = 1 << 20;
+
+/// Answers with the server's events as they come.
+pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request) -> Response {
+    let (parts, body) = answer.into_parts();
+    let (frames, mut received) = channel(WAITING);
+    // It ends with its stream, or with its client: then the request is dropped, which cancels it.
+    tokio::task::spawn_blocking(move || pass(BufReader::new(body.into_reader()), request, &frames));
+    let stream = futures_util::stream::poll_fn(move |context| received.poll_recv(context));
+    let mut response = Response::new(Body::new(StreamBody::new(stream)));
+    *response.status_mut() = parts.status;
+    if let Some(form) = parts.headers.get(CONTENT_TYPE) {
+        response.headers_mut().insert(CONTENT_TYPE, form.clone());
+    }
+    if let Ok(names) = "x-energy-joules, x-energy-prompt-joules, x-energy-decode-joules, x-energy-idle-joules, \
+                        x-energy-covered, x-energy-provenance"
+        .parse()
+    {
+        response.headers_mut().insert(TRAILER, names);
+    }
+    response
+}
+
+/// Passes the events on; None if the client has gone.
+fn pass(mut events: impl BufRead, request: Request, frames: &Frames) -> Option<()> {
+    let send = |frame| frames.blocking_send(frame).ok();
+    let mut counted = 0;
+    loop {
+        let mut line = Vec::new();
+        match events.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => count(&line, &request, &mut counted),
+            Err(error) => return send(Err(error)),
+        }
+        send(Ok(Frame::data(line.into())))?;
+    }
+    let share = request.end().wait(serving::PATIENCE)?;
+    send(Ok(Frame::data(comment(&share).into())))?;
+    let mut trailers = HeaderMap::new();
+    for (name, value) in share.headers() {
+        trailers.insert(name, value.parse().ok()?);
+    }
+    send(Ok(Frame::trailers(trailers)))
+}
+
+/// Counts a token for an event with text, and at the end those that the server counted and no event had alone.
+fn count(line: &[u8], request: &Request, counted: &mut u64) {
+    let Some(event) = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice::<Value>(data).ok()) else {
+        return;
+    };
+    let choice = &event["choices"][0];
+    let texts = [&choice["text"], &choice["delta"]["content"], &choice["delta"]["reasoning_content"]];
+    if texts.iter().any(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+        request.tokens(1);
+        *counted += 1;
+    }
+    let usage = &event["usage"];
+    if let Some(tokens) = usage["prompt_tokens"].as_u64() {
+        request.prompt(tokens);
+    }
+    if let Some(tokens) = usage["completion_tokens"].as_u64() {
+        request.tokens(tokens.saturating_sub(*counted));
+        *counted = tokens.max(*counted);
+    }
+}
+
+/// The energy as a comment of the stream.
+fn comment(share: &Share) -> String {
+    let lines = share.headers().into_iter().map(|(name, value)| format!(": {name}: {value}\n"));
+    lines.chain(["\n".to_owned()]).collect()
+}
