@@ -20,6 +20,7 @@ const OPTIONS: Options = Options {
     weights: irene_attribution::Weights::EVEN,
     horizon: Duration::from_secs(30),
     lookahead: Duration::from_secs(1),
+    delay: Duration::from_millis(10),
 };
 
 /// A counter of 50 W.

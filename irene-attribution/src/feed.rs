@@ -4,7 +4,7 @@ use crate::{
     Idle,
     idle::IdleDraw,
     meter::Shared,
-    placement::{Spread, place},
+    placement::{Part, Spread, place},
     request::Entered,
     running::Running,
     sharing::{share_idle, share_work},
@@ -21,6 +21,8 @@ pub struct Feed {
     entered: Vec<Entered>,
     /// What was read and is not settled.
     intervals: VecDeque<Interval>,
+    /// The number of the first of them past which all have reported.
+    closed: usize,
     idle: IdleDraw,
     /// The time of the last reading.
     read_to: u64,
@@ -66,7 +68,18 @@ impl Feed {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (now, idle) = ((shared.now)(), IdleDraw::new(shared.options.idle_power));
         let (running, entered, intervals) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { shared, running, entered, intervals, idle, read_to: now, fed_to: now, settled_to: now, seen: now }
+        Self {
+            shared,
+            running,
+            entered,
+            intervals,
+            closed: 0,
+            idle,
+            read_to: now,
+            fed_to: now,
+            settled_to: now,
+            seen: now,
+        }
     }
 
     /// The meter was read at this time, nanoseconds of the meter's clock: so many nanojoules were used since the last reading, or since
@@ -93,6 +106,12 @@ impl Feed {
         }
     }
 
+    /// The reading before the first one was at this time. What was used before the meter began is nobody's.
+    pub(crate) fn start_at(&mut self, at: u64) {
+        self.read_to = at.min(self.read_to);
+        self.reading(at, None);
+    }
+
     /// Looks what the requests have done, and settles what can be settled. It should come at least as often as readings do.
     pub fn tick(&mut self) {
         self.shared.enter(&mut self.entered, |now| self.seen = now);
@@ -105,8 +124,9 @@ impl Feed {
         let is_closed = |interval: &&Interval| {
             interval.to <= self.seen && (self.seen - interval.to >= horizon || !self.is_open(**interval))
         };
-        let closed = self.intervals.iter().take_while(is_closed).count();
-        self.settle(self.settled_by(closed), closed);
+        // One that is closed stays so: whoever enters later does so after it.
+        self.closed += self.intervals.iter().skip(self.closed).take_while(is_closed).count();
+        self.settle(self.ready(), self.closed);
         self.finish(Running::is_settled);
     }
 
@@ -116,8 +136,8 @@ impl Feed {
             let mut accounts = self.shared.accounts();
             self.entered.iter().for_each(|request| accounts.model(&request.info.model).running += 1);
         }
-        let weights = self.shared.options.weights;
-        self.running.extend(self.entered.drain(..).map(|entered| Running::new(entered, weights)));
+        let options = &self.shared.options;
+        self.running.extend(self.entered.drain(..).map(|entered| Running::new(entered, options)));
         self.running.iter_mut().for_each(|request| request.observe(self.seen));
     }
 
@@ -125,20 +145,27 @@ impl Feed {
         self.running.iter().any(|request| request.is_present(from, to) && request.is_open(to))
     }
 
-    /// The number of intervals to settle where so many are closed. What comes after them tells where work across their ends belongs, so
-    /// some are kept back while there is such work.
-    fn settled_by(&self, closed: usize) -> usize {
+    /// The number of intervals to settle. What comes after them tells where work across their ends belongs, so some are kept back while
+    /// there is such work.
+    fn ready(&self) -> usize {
+        let closed = self.closed;
         let Some(last) = closed.checked_sub(1).map(|last| self.intervals[last].to) else { return 0 };
         if !self.running.iter().any(|request| request.is_present(last, u64::MAX)) {
             return closed;
         }
-        let ends = self.running.iter().filter_map(|request| request.work_across(last)).chain([last]).min();
-        let lookahead = nanoseconds(self.shared.options.lookahead);
-        let kept = ends.unwrap_or(last).min(last.saturating_sub(KEPT)).max(last.saturating_sub(lookahead));
-        let old = self.intervals.iter().take_while(|interval| interval.to <= kept).count();
-        let old = old.min(closed.saturating_sub(KEPT_INTERVALS));
-        // Not one by one: each time all that are closed are looked at.
-        if 2 * old >= (closed - old).max(KEPT_INTERVALS) { old } else { 0 }
+        let before = |time: u64| {
+            let count = self.intervals.iter().take_while(|interval| interval.to <= time).count();
+            let count = count.min(closed.saturating_sub(KEPT_INTERVALS));
+            // Not one by one: each time all that are closed are looked at.
+            if 2 * count >= (closed - count).max(KEPT_INTERVALS) { count } else { 0 }
+        };
+        let most = before(last.saturating_sub(KEPT));
+        if most == 0 {
+            return 0;
+        }
+        let across = self.running.iter().filter_map(|request| request.work_across(last)).min();
+        let lookahead = last.saturating_sub(nanoseconds(self.shared.options.lookahead));
+        before(across.unwrap_or(last).max(lookahead)).min(most)
     }
 
     /// Settles the first intervals, by what is known of the first `closed` ones.
@@ -146,27 +173,23 @@ impl Feed {
         if count == 0 {
             return;
         }
-        let spreads = self.spreads(self.intervals[closed - 1].to);
         let ends: Vec<u64> = self.intervals.iter().take(closed).map(|interval| interval.to).collect();
-        let active =
-            |interval: &Interval| interval.energy.map(|energy| energy - self.idle.part(energy, interval.nanoseconds()));
-        let energies: Vec<Option<u64>> = self.intervals.iter().take(closed).map(active).collect();
-        let mut parts = place(self.intervals[0].from, &ends, &energies, &spreads, count);
-        parts.retain(|part| part.interval < count);
-        let requests = self.running.len();
-        let mut works = vec![[0_u128; 2]; requests * count];
-        let mut placed = vec![0_u128; spreads.len()];
-        for part in parts {
-            let owner = spreads[part.spread].owner;
-            works[part.interval * requests + owner / 2][owner % 2] += part.work;
-            placed[part.spread] += part.work;
-        }
-        let settled: Vec<Interval> = self.intervals.drain(..count).collect();
+        let spreads = self.spreads(ends[closed - 1]);
+        let parts = self.parts(&ends, &spreads, count);
         let before: Vec<[u64; 3]> = self.running.iter().map(|request| request.given.energies()).collect();
-        let mut sums = Sums::default();
-        for (place, interval) in settled.into_iter().enumerate() {
-            self.settle_one(interval, &works[place * requests..][..requests], &mut sums);
+        let mut works = vec![[0_u128; 2]; self.running.len()];
+        let mut placed = vec![0_u128; spreads.len()];
+        let (mut sums, mut parts) = (Sums::default(), parts.into_iter().peekable());
+        for (place, interval) in self.intervals.drain(..count).collect::<Vec<_>>().into_iter().enumerate() {
+            works.fill([0, 0]);
+            while let Some(part) = parts.next_if(|part| part.interval == place) {
+                let owner = spreads[part.spread].owner;
+                works[owner / 2][owner % 2] += part.work;
+                placed[part.spread] += part.work;
+            }
+            self.settle_one(interval, &works, &mut sums);
         }
+        self.closed = closed - count;
         self.book(&sums, before);
         let boundary = ends[count - 1];
         let is_across = |spread: &Spread| spread.from < boundary && spread.to > boundary;
@@ -174,6 +197,18 @@ impl Feed {
         for timeline in self.running.iter_mut().flat_map(Running::timelines) {
             timeline.settle(boundary, &mut across);
         }
+    }
+
+    /// The parts of work in the first intervals, in the order of the intervals.
+    fn parts(&self, ends: &[u64], spreads: &[Spread], count: usize) -> Vec<Part> {
+        let mut idle = self.idle.clone();
+        let active =
+            |interval: &Interval| interval.energy.map(|energy| energy - idle.take(energy, interval.nanoseconds()));
+        let energies: Vec<Option<u64>> = self.intervals.iter().take(ends.len()).map(active).collect();
+        let mut parts = place(self.intervals[0].from, ends, &energies, spreads, count);
+        parts.retain(|part| part.interval < count);
+        parts.sort_unstable_by_key(|part| part.interval);
+        parts
     }
 
     /// What was worked and is not settled; owners are requests, with their prompt before their tokens.
@@ -196,7 +231,7 @@ impl Feed {
         if present.is_empty() {
             self.idle.learn(energy, to - from);
         }
-        let idle = self.idle.part(energy, to - from);
+        let idle = self.idle.take(energy, to - from);
         sums.nobody_nj += match self.shared.options.idle {
             Idle::Shared => share_idle(&mut present, [from, to], idle),
             Idle::Apart => idle,

@@ -18,6 +18,8 @@ pub struct Options {
     /// work was done in it. A longer time is nearer to the truth where requests report seldom, as those without streams do; a shorter one
     /// gives shares earlier.
     pub lookahead: Duration,
+    /// How much later than its work the report of a token may come, by the network or on a busy machine.
+    pub delay: Duration,
 }
 
 impl Default for Options {
@@ -28,6 +30,7 @@ impl Default for Options {
             idle_power: IdlePower::Learned,
             horizon: Duration::from_secs(30),
             lookahead: Duration::from_secs(1),
+            delay: Duration::from_millis(10),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use irene_sampler::{Promise, Provenance};
 
 use crate::{
-    Accounts, RequestInfo, Share, Weights,
+    Accounts, Options, RequestInfo, Share, Weights,
     request::{Entered, Live, Told},
     timeline::Timeline,
 };
@@ -41,14 +41,15 @@ impl Given {
 }
 
 impl Running {
-    pub(crate) fn new(entered: Entered, weights: Weights) -> Self {
+    pub(crate) fn new(entered: Entered, options: &Options) -> Self {
         let Entered { live, info, promise, begin } = entered;
-        let Weights { prompt, token } = info.weights.unwrap_or(weights);
+        let Weights { prompt, token } = info.weights.unwrap_or(options.weights);
+        let delay = u64::try_from(options.delay.as_nanos()).unwrap_or(u64::MAX);
         Self {
             told: Told::default(),
             looked: begin,
-            prompt: Timeline::new(prompt, begin),
-            decode: Timeline::new(token, begin),
+            prompt: Timeline::new(prompt, begin, 0),
+            decode: Timeline::new(token, begin, delay),
             live,
             info,
             promise,

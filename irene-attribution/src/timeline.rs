@@ -9,8 +9,10 @@ pub(crate) struct Timeline {
     newest: u64,
     /// When it may have been done already, ns: nobody looked between.
     earliest: u64,
-    /// All before is settled, ns.
+    /// All before is settled, or before its begin, ns.
     settled: u64,
+    /// A report may come so much later than its work, ns.
+    delay: u64,
     /// The tokens of the newest report, and of the one before.
     tokens: [u64; 2],
     /// The work of a token.
@@ -31,8 +33,8 @@ pub(crate) struct Piece {
 }
 
 impl Timeline {
-    pub(crate) fn new(weight: u64, start: u64) -> Self {
-        Self { pieces: VecDeque::new(), newest: start, earliest: start, settled: start, tokens: [0, 0], weight }
+    pub(crate) fn new(weight: u64, start: u64, delay: u64) -> Self {
+        Self { pieces: VecDeque::new(), newest: start, earliest: start, settled: start, delay, tokens: [0, 0], weight }
     }
 
     pub(crate) fn newest(&self) -> u64 {
@@ -48,6 +50,7 @@ impl Timeline {
         if self.tokens[0] == 0 {
             self.newest = self.newest.max(time);
             self.earliest = self.newest;
+            self.settled = self.newest;
         }
     }
 
@@ -63,7 +66,7 @@ impl Timeline {
         self.tokens = [tokens, self.tokens[0]];
         // What is told of time that is settled is work of the next nanosecond.
         let to = time.max(self.newest + 1);
-        let from = self.earliest.max(self.settled).min(to - 1);
+        let from = self.earliest.saturating_sub(self.delay).max(self.settled).min(to - 1);
         self.pieces.push_back(Piece { from, to, work: self.work(tokens), settled: 0 });
         self.earliest = looked.min(to).max(self.earliest);
         self.newest = to;
@@ -106,7 +109,7 @@ mod tests {
 
     #[test]
     fn each_report_adds_the_work_since_the_one_before() {
-        let mut timeline = Timeline::new(10, 100);
+        let mut timeline = Timeline::new(10, 100, 0);
         timeline.report(180, 200, 1);
         timeline.report(200, 250, 1);
         timeline.report(290, 300, 5);
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_told_after_its_time_was_settled_is_work_of_the_time_since() {
-        let mut timeline = Timeline::new(1, 0);
+        let mut timeline = Timeline::new(1, 0, 0);
         settle(&mut timeline, 100, &[]);
         timeline.report(190, 200, 8);
         settle(&mut timeline, 1000, &[]);
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_report_can_be_corrected_until_it_is_settled() {
-        let mut timeline = Timeline::new(1, 0);
+        let mut timeline = Timeline::new(1, 0, 0);
         timeline.report(100, 100, 10);
         settle(&mut timeline, 50, &[5]);
         timeline.correct(20);
@@ -144,8 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn work_may_be_older_than_its_report_by_a_delay() {
+        let mut timeline = Timeline::new(1, 100, 30);
+        timeline.report(140, 150, 1);
+        timeline.report(200, 210, 2);
+        assert_eq!(left(&timeline), [(100, 150, 1), (110, 210, 1)]);
+    }
+
+    #[test]
     fn its_start_moves_until_there_is_work() {
-        let mut timeline = Timeline::new(1, 0);
+        let mut timeline = Timeline::new(1, 0, 0);
         timeline.start_at(100);
         timeline.report(200, 200, 10);
         timeline.start_at(205);

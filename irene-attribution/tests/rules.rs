@@ -11,7 +11,7 @@ use scripted_time::{MS, Scripted, all, share};
 
 /// 1 W is 1 nJ in a nanosecond.
 fn given(watts: f64) -> Options {
-    Options { idle_power: IdlePower::Given(watts), ..Options::default() }
+    Options { idle_power: IdlePower::Given(watts), delay: Duration::ZERO, ..Options::default() }
 }
 
 fn weighted(prompt_j: f64, token_j: f64) -> RequestInfo {

@@ -61,8 +61,8 @@ impl Default for Limits {
     }
 }
 
-/// A window has so many updates of its slowest sensor at least.
-const LEAST_UPDATES: f64 = 10.0;
+/// A window is so many times as long as the shortest that has an energy, which is two updates of the slowest sensor.
+const SHORTEST_WINDOWS: f64 = 5.0;
 
 /// Measures settings of a server, one after the other.
 #[derive(Debug)]
@@ -137,15 +137,18 @@ impl Bench<'_> {
     /// Waits for a steady window; None if the time or the requests are used up before.
     fn wait(&self, load: &Load, setting: Setting, start: f64) -> Result<Option<Steady>> {
         let clock = self.sampler.clock();
-        let mut seen = 0;
+        let (mut seen, mut next) = (0, start);
         loop {
             if self.is_stopped() {
                 return Err(Error::Stopped);
             }
             let is_over = load.is_over() || clock.now() - start > self.limits.most.as_secs_f64();
             let exchanges = load.exchanges();
-            let is_new = exchanges.len() > seen;
-            seen = exchanges.len();
+            // It may run on the machine that is measured: it must not look too often.
+            let is_new = exchanges.len() > seen && clock.now() >= next || is_over;
+            if is_new {
+                (seen, next) = (exchanges.len(), clock.now() + PAUSE_S);
+            }
             let least = self.least_window();
             let found = is_new.then(|| steady(&self.ends(&exchanges, start), setting.concurrency)).flatten();
             let found = found.filter(|found| found.to() - found.from() >= least);
@@ -168,14 +171,8 @@ impl Bench<'_> {
 
     /// The least length of a window, s: the sensors must have something new several times in it.
     fn least_window(&self) -> f64 {
-        let slowest = self.sampler.look(|recording| {
-            let period = |&place: &usize| {
-                let said = recording.channels()[place].update_period.map(|period| period.as_secs_f64());
-                said.or_else(|| recording.series(place).observed_period())
-            };
-            recording.totals().iter().filter_map(period).fold(0.0, f64::max)
-        });
-        self.limits.least.as_secs_f64().max(LEAST_UPDATES * slowest)
+        let shortest = self.sampler.look(|recording| recording.shortest_window().map_or(0.0, |(seconds, _)| seconds));
+        self.limits.least.as_secs_f64().max(SHORTEST_WINDOWS * shortest)
     }
 
     fn refuse_failing(&self, exchanges: &[Exchange], setting: Setting, from: f64) -> Result<()> {
@@ -304,3 +301,6 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(10);
 
 /// How often it looks whether a window is steady.
 const TICK: Duration = Duration::from_millis(20);
+
+/// The least time between two searches for a steady window, s.
+const PAUSE_S: f64 = 0.1;

@@ -61,7 +61,15 @@ impl Client {
         }
         let request = request.body(Full::new(body.into())).map_err(|error| Failure::Malformed(error.to_string()))?;
         let mut sender = self.connected().await?;
-        let answer = sender.send_request(request).await.map_err(|_| Failure::Disconnect)?;
+        let answer = match sender.try_send_request(request).await {
+            Ok(answer) => answer,
+            // The server has closed the connection meanwhile, and has not seen the request.
+            Err(mut error) => {
+                let unsent = error.take_message().ok_or(Failure::Disconnect)?;
+                sender = self.connected().await?;
+                sender.send_request(unsent).await.map_err(|_| Failure::Disconnect)?
+            }
+        };
         self.sender = Some(sender);
         if answer.status().is_success() {
             return Ok(answer);

@@ -209,8 +209,8 @@ impl Answer {
 
     /// Sends an event, in small pieces if the script says so.
     async fn send(&self, pieces: &Pieces, event: &str) -> Option<()> {
-        /// Characters have up to three bytes.
-        const PIECE: usize = 2;
+        /// No divisor of the length of most events, so that the cuts wander through lines and characters.
+        const PIECE: usize = 7;
         let event = format!("data: {event}\n\n");
         let Some(Misdeed::Slow(pause)) = self.misdeed else { return pieces.send(Ok(event.into())).ok() };
         for piece in event.as_bytes().chunks(PIECE) {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use irene_bench::{
     Bench, Error, FindOptions, Identity, Limits, Measured, Prompts, Server, Setting, SheetFile, Split, Target,
 };
-use irene_devices::{Catalogue, Engine};
+use irene_devices::{Catalogue, Device, Engine};
 use irene_sampler::{Estimate, Sampler, SamplerOptions, sensors::Selection};
 use irene_tree::{
     Format,
@@ -82,6 +82,9 @@ struct ServedArgs {
     /// The device that the server runs on, for the sheet: a name of `irene devices`
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// A data sheet of your own, in place of --device
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "device")]
+    device_spec: Option<PathBuf>,
     /// The engine with its generation, for the sheet (vllm-0.11, transformers, llama.cpp ...)
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
@@ -218,9 +221,12 @@ fn target(args: &ServedArgs, url: &str) -> Result<Target> {
 
 /// The names of device and engine by which others know them.
 fn names(args: &ServedArgs) -> Result<(Option<String>, Option<String>)> {
-    let device = args.device.as_deref().map(Catalogue::find).transpose()?.map(|device| device.name);
+    let device = match &args.device_spec {
+        Some(path) => Some(Device::read(path)?),
+        None => args.device.as_deref().map(Catalogue::find).transpose()?,
+    };
     let engine = args.engine.as_deref().map(Engine::find).transpose()?.map(|engine| engine.name.to_owned());
-    Ok((device, engine))
+    Ok((device.map(|device| device.name), engine))
 }
 
 /// The grid, the lightest load first.

@@ -76,6 +76,8 @@ struct Span {
     end: f64,
     /// Joules of the meter from the start to the newest reading.
     joules: Option<f64>,
+    /// How often the energy between two readings was unknown, and is not in these joules.
+    gaps: u64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -110,6 +112,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(code) => Err(Exit::with(code)),
         None => anyhow::bail!("{}: it ended in an unknown way", args.command.join(" ")),
     }
+}
+
+/// The gaps of the sensors that make up the meter.
+fn gaps(recording: &Recording) -> u64 {
+    recording.totals().iter().map(|&place| recording.series(place).gaps()).sum()
 }
 
 /// What a recording left behind.
@@ -163,9 +170,12 @@ impl Args {
         let clock = sampler.clock();
         let (start, stamp) = (clock.now(), clock.stamp());
         let epoch = stamp.wall - stamp.time;
-        let before = sampler.look(|recording| recording.total().joules(recording));
+        let counted = |recording: &Recording| (recording.total().joules(recording), gaps(recording));
+        let (joules_before, gaps_before) = sampler.look(counted);
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
-        let mut lines = self.json.then(|| sampler.look(|recording| Lines::new(recording.channels(), epoch, start)));
+        let before = joules_before.unwrap_or(0.0);
+        let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start, before);
+        let mut lines = self.json.then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
@@ -187,8 +197,9 @@ impl Args {
         }
         drop(server);
         let recording = sampler.look(Recording::clone);
-        let joules = recording.total().joules(&recording).zip(before).map(|(now, before)| now - before);
-        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules };
+        let (joules, gaps) = counted(&recording);
+        let joules = joules.zip(joules_before).map(|(now, before)| now - before);
+        let span = Span { start, from: start.max(summary::oldest(&recording)), end, joules, gaps: gaps - gaps_before };
         Ok(Recorded { recording, span, status, lines, epoch })
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::{Result, ensure};
-use irene_sampler::{Channel, Metric, Need, NoEnergy, Recording, Window, WindowError};
+use irene_sampler::{Channel, Metric, Need, NoEnergy, Provenance, Recording, Window, WindowError};
 use irene_tree::render::{Grid, Heading, si};
 
 use super::{Span, exposition::Source};
@@ -23,7 +23,7 @@ pub(super) fn write_csv(mut writer: &mut dyn std::io::Write, recording: &Recordi
 /// The figures of a recording, which may have dropped its oldest readings. Without a meter it ends with what would help.
 pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter: &str) -> Result<String> {
     ensure!(!recording.channels().is_empty(), "nothing can be read on this machine; `irene doctor` says why");
-    let Span { start, from, end, joules } = span;
+    let Span { start, from, end, joules, gaps } = span;
     let mut out = format!("{} recorded", si(end - start, "s"));
     if from > start {
         write!(out, "; the figures of channels are of the last {}", si(end - from, "s"))?;
@@ -43,15 +43,17 @@ pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter:
     }
     let meter = source.meter.replace('+', " + ");
     let lacks = total.lacks();
-    let without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
-    match total.window(recording, from, end) {
+    let mut without = if lacks.is_empty() { String::new() } else { format!(", without {}", lacks.join(", ")) };
+    if from > start && gaps > 0 {
+        write!(without, ", without {gaps} gaps in which it is unknown")?;
+    }
+    let provenance = total.provenance(recording).map_or("", Provenance::name);
+    match (joules.filter(|_| from > start), total.window(recording, from, end)) {
         _ if meter.is_empty() => out += no_meter,
-        Ok(Some(window)) => {
-            let joules = if from > start { joules.unwrap_or(f64::NAN) } else { window.joules };
-            writeln!(out, "{meter}: {} ({}{without})", si(joules, "J"), window.provenance.name())?;
-        }
-        Ok(None) => writeln!(out, "{meter}: no figure")?,
-        Err(NoEnergy { id, error }) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
+        (Some(joules), _) => writeln!(out, "{meter}: {} ({provenance}{without})", si(joules, "J"))?,
+        (None, Ok(Some(window))) => writeln!(out, "{meter}: {} ({provenance}{without})", si(window.joules, "J"))?,
+        (None, Ok(None)) => writeln!(out, "{meter}: no figure")?,
+        (None, Err(NoEnergy { id, error })) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
     }
     if let Some(part) = &source.part {
         out += &part.text(recording, span);
@@ -103,5 +105,54 @@ pub(super) fn reason(error: WindowError) -> String {
     match error {
         WindowError::TooFew(0) => "nothing new was read".into(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use irene_sampler::{Readings, Resource, Sampler, SamplerOptions, Sensor};
+
+    use super::*;
+
+    /// A counter that goes on by a millijoule.
+    struct Strip([Channel; 1], f64);
+
+    impl Sensor for Strip {
+        fn channels(&self) -> &[Channel] {
+            &self.0
+        }
+
+        fn sample(&mut self, readings: &mut Readings<'_>) {
+            self.1 += 1e-3;
+            readings.push(0, self.1);
+        }
+    }
+
+    #[test]
+    fn a_recording_that_dropped_readings_tells_all_joules_and_says_what_the_figures_are_of() {
+        let strip = Strip([Channel::new(Resource::Meter("strip".into()), Metric::Energy)], 0.0);
+        let options = SamplerOptions { period: Duration::from_millis(1), capacity: 64 };
+        let sampler = Arc::new(Sampler::start(vec![Box::new(strip) as Box<dyn Sensor>], options).unwrap());
+        while sampler.look(|recording| recording.series(0).pushed() < 200) {
+            sampler.wait_past(sampler.clock().now(), Duration::from_secs(1));
+        }
+        let recording = sampler.look(Recording::clone);
+        let (end, _) = recording.series(0).points().next_back().unwrap();
+        let from = oldest(&recording);
+        assert!(from > 0.0);
+        let source = Source::new(sampler, "strip".into(), None);
+        let span = Span { start: 0.0, from, end, joules: Some(1234.0), gaps: 3 };
+        let all = text(&recording, span, &source, "").unwrap();
+        assert!(all.contains(" recorded; the figures of channels are of the last "), "{all}");
+        assert!(all.contains("strip: 1.23 kJ (measured, without 3 gaps in which it is unknown)\n"), "{all}");
+        // A counter that has stood still lately has no figure of that time, and its joules none the less.
+        let still = Span { start: 0.0, from: end + 1.0, end: end + 2.0, joules: Some(2.0), gaps: 0 };
+        let still = text(&recording, still, &source, "").unwrap();
+        assert!(
+            still.contains("strip: 2 J (measured)\n") && still.contains("strip: no figure: the readings"),
+            "{still}"
+        );
     }
 }
