@@ -40,7 +40,7 @@ impl Machine {
         let scripted = ScriptedServer::start(script, sys.path()).unwrap();
         let places = Places { sys: sys.path().to_owned(), ..Places::here() };
         let selection = Selection::of(&["rapl"], &places).unwrap();
-        let options = SamplerOptions { period: Duration::from_millis(10), capacity: 1 << 14 };
+        let options = SamplerOptions { period: Duration::from_millis(2), capacity: 1 << 16 };
         let sampler = Sampler::start(selection.sensors, options).unwrap();
         Self { _turn: turn, _sys: sys, scripted, sampler }
     }
@@ -127,7 +127,9 @@ fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], time
         assert_eq!(one.no_energy, None);
         within(0.02, one.prompt, one.setting.prompt as f64, "tokens of the prompt");
         within(0.001, one.generated, one.setting.generate as f64, "generated tokens");
-        assert!(one.concurrency <= concurrency as f64 + 1e-6 && one.concurrency > 0.2 * concurrency as f64, "{one:?}");
+        // One that stalls is not running: alone, it leaves long gaps.
+        let least = if concurrency == 1 { 0.0 } else { 0.5 * concurrency as f64 };
+        assert!(one.concurrency > least && one.concurrency <= concurrency as f64 + 1e-6, "{one:?}");
     }
     let errors = |kind: &str| measured.iter().filter_map(|one| one.errors.get(kind)).sum::<usize>();
     assert!(errors("status_500") > 0 && errors("disconnect") > 0 && errors("usage") > 0, "{measured:?}");
