@@ -104,7 +104,7 @@ fn within(share: f64, found: f64, truth: f64, what: &str) {
 }
 
 /// Measures a grid with faults on the way, and compares the parts of its energy with the script.
-fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], timeout_s: f64) {
+fn parts_are_found(script: Script, prompts: [usize; 2], lengths: [usize; 2], (concurrency, timeout_s): (usize, f64)) {
     let script = Script {
         joules_per_prompt_token: 1e-3,
         joules_per_token: 0.015,
@@ -117,7 +117,7 @@ fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], time
     let machine = Machine::new(script.clone());
     let (timeout, least) = (Duration::from_secs_f64(timeout_s), Duration::from_millis(1200));
     let limits = Limits { timeout, least, ..short() };
-    let settings = grid([32, 768], lengths, concurrency);
+    let settings = grid(prompts, lengths, concurrency);
     let measured = machine.measure(&machine.server(), limits, &settings);
 
     let sheet = tempfile::tempdir().unwrap();
@@ -158,18 +158,18 @@ fn truth(scripted: &ScriptedServer, one: &Measured) -> RequestRow {
 
 #[test]
 fn one_at_a_time_gives_the_energies_of_the_script() {
-    parts_are_found(1, Script::default(), [4, 24], 1.0);
+    parts_are_found(Script::default(), [32, 768], [4, 24], (1, 1.0));
 }
 
 #[test]
 fn eight_at_a_time_give_the_energies_of_the_script() {
-    parts_are_found(8, Script { seconds_per_step: 4e-3, ..Script::default() }, [4, 24], 1.0);
+    parts_are_found(Script { seconds_per_step: 4e-3, ..Script::default() }, [32, 768], [4, 24], (8, 1.0));
 }
 
 #[test]
 fn sixty_four_at_a_time_give_the_energies_of_the_script() {
     let script = Script { seconds_per_step: 16e-3, ..Script::default() };
-    parts_are_found(64, script, [4, 36], 3.0);
+    parts_are_found(script, [32, 512], [4, 36], (64, 3.0));
 }
 
 #[test]
