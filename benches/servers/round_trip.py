@@ -20,9 +20,21 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GRID = ["--prompt", "32,128,512", "--generate", "8,32,96", "--concurrency", "1,4"]
 FIGURES = ["energy_per_request_j", "power_w", "itl_s", "latency_s", "tokens_per_s"]
 # The two cores that the servers have: an eighth of what a data sheet says of a processor with 16 cores.
-DEVICE = """devices = [{ name = "two-cores", title = "Two cores", vendor = "amd", architecture = "zen5", class = "cpu", year = 2024,
-  peaks = { f32 = 0.55, bf16 = 1.1, int8 = 2.2 }, bandwidth_gb_s = 40, memory_gib = 16, cache_mib = 32, multiprocessors = 2, clock_mhz = 4300, tdp_w = 65,
-  sources = { data_sheet = "AMD Ryzen 9 9950X product page, 2024", peaks = "2 of 16 cores", bandwidth_gb_s = "half of it, as two cores reach" } }]
+DEVICE = """
+name = "two-cores"
+title = "Two cores"
+vendor = "amd"
+architecture = "zen5"
+class = "cpu"
+year = 2024
+peaks = { f32 = 0.55, bf16 = 1.1, int8 = 2.2 }
+bandwidth_gb_s = 40
+memory_gib = 16
+cache_mib = 32
+multiprocessors = 2
+clock_mhz = 4300
+tdp_w = 65
+sources = { data_sheet = "AMD Ryzen 9 9950X product page, 2024", peaks = "2 of 16 cores", bandwidth_gb_s = "half of it, as two cores reach" }
 """
 
 

@@ -106,6 +106,12 @@ impl Feed {
         }
     }
 
+    /// The reading before the first one was at this time. What was used before the meter began is nobody's.
+    pub(crate) fn start_at(&mut self, at: u64) {
+        self.read_to = at.min(self.read_to);
+        self.reading(at, None);
+    }
+
     /// Looks what the requests have done, and settles what can be settled. It should come at least as often as readings do.
     pub fn tick(&mut self) {
         self.shared.enter(&mut self.entered, |now| self.seen = now);

@@ -180,7 +180,7 @@ fn follow(sampler: &Sampler, mut steps: Steps, mut feed: Feed, stop: &AtomicBool
         sampler.look(|recording| steps.advance(recording, |step| found.push(step)));
         for step in found.drain(..) {
             if std::mem::take(&mut is_first) {
-                feed.reading(nanoseconds(step.from), None);
+                feed.start_at(nanoseconds(step.from));
             }
             // The sum is rounded, not each step.
             let energy = step.joules.map(|more| {

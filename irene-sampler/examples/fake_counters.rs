@@ -3,7 +3,7 @@
 //! `IRENE_PROC=DIR/proc IRENE_SYS=DIR/sys irene sample --pid 100 --prometheus 9477`.
 //!
 //! Counters move for 20 s, so that they are believed; stand still for 20 s, and what they count from there on is the truth; move for
-//! SECONDS, wrapping around every few seconds; and stand still until Ctrl-C. Process 100 has half of the processors' busy time.
+//! SECONDS, wrapping around every 50 s; and stand still until Ctrl-C. Process 100 has half of the processors' busy time.
 #![allow(clippy::print_stdout)] // the example prints its results
 
 use std::{
@@ -16,8 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The counters begin again at so many microjoules. A greater range than 500 W fill in a sample, or no wrap can be told.
-const RANGE: u64 = 2_000_000_000;
+/// The counters begin again at so many microjoules. A device without limits may draw 4000 W: after 2.5 s without a reading nobody can tell
+/// whether a counter has wrapped around once or more often.
+const RANGE: u64 = 10_000_000_000;
 
 const STEP: Duration = Duration::from_millis(10);
 
@@ -97,7 +98,8 @@ impl Machine {
             sleep(STEP);
             let now = start.elapsed().as_secs_f64();
             let watts = 200.0 + 100.0 * (now / 3.0).sin();
-            let microjoules = (1e6 * watts * (now - last)) as u64;
+            // A pause of this program uses little, or it would look like a power that no device has.
+            let microjoules = (1e6 * watts * f64::min(now - last, 0.1)) as u64;
             self.package.add(microjoules)?;
             self.memory.add(microjoules / 10)?;
             let passed = (100.0 * now) as u64;

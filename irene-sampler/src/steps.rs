@@ -54,7 +54,7 @@ struct News {
 }
 
 impl Steps {
-    /// Begins with the readings that come next; None if the recording has no meter.
+    /// Begins with the newest readings; None if the recording has no meter.
     pub fn new(recording: &Recording) -> Option<Self> {
         let channels = || recording.totals().iter().map(|&place| (place, &recording.channels()[place]));
         let provenance = channels().map(|(_, channel)| channel.provenance).max()?;
@@ -109,7 +109,7 @@ impl Followed {
             place,
             is_counter: channel.id.metric == Metric::Energy,
             longest_gap: channel.longest_gap.as_secs_f64(),
-            pushed: series.pushed(),
+            pushed: series.pushed().saturating_sub(1),
             last: None,
             usual: channel.update_period.map_or(Self::RENEWED, |period| period.as_secs_f64()),
             news: VecDeque::new(),

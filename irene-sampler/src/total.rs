@@ -194,6 +194,11 @@ impl Total {
         parts.try_fold(first, |sum, joules| Some(sum + joules?))
     }
 
+    /// Where its energy comes from: it is estimated if any part of it is. None if no sensor is taken.
+    pub fn provenance(&self, recording: &Recording) -> Option<Provenance> {
+        self.taken.iter().map(|&place| recording.channels()[place].provenance).max()
+    }
+
     /// The energy between two times; None if no sensor is taken.
     ///
     /// # Errors

@@ -127,6 +127,17 @@ fn power_is_integrated_and_a_gap_is_unknown() {
 }
 
 #[test]
+fn they_begin_with_the_newest_reading() {
+    let mut followed = Followed::new([counter()]);
+    (0..4).for_each(|second| followed.sample(f64::from(second), &[Some(f64::from(second))]));
+    let mut late = Steps::new(followed.recorder.recording()).unwrap();
+    followed.sample(4.0, &[Some(9.0)]);
+    let mut found = Vec::new();
+    late.advance(followed.recorder.recording(), |step| found.push(step));
+    assert_eq!(found, [Step { from: 3.0, to: 4.0, joules: Some(6.0) }]);
+}
+
+#[test]
 fn a_reset_is_unknown() {
     let mut followed = Followed::new([counter()]);
     for (second, joules) in [0.0, 5.0, 10.0, 2.0, 7.0].into_iter().enumerate() {

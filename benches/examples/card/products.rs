@@ -82,6 +82,8 @@ fn product(
     [m, n, k]: [usize; 3],
     seconds: f64,
 ) -> candle_core::Result<Product> {
+    /// The host starts many kernels before it waits, as engines do.
+    const AHEAD: usize = 16;
     let random = |rows, columns| Tensor::randn(0f32, 0.1, (rows, columns), device)?.to_dtype(dtype(name));
     let (x, w) = (random(m, k)?, random(k, n)?);
     let part = |share: f64| Duration::from_secs_f64(share * seconds);
@@ -93,8 +95,6 @@ fn product(
         most_rounds: 3,
         ..MeasuringProtocol::quick()
     };
-    // The host starts many kernels before it waits, as engines do.
-    const AHEAD: usize = 16;
     let measured = protocol.try_measure(sampler, &AtomicBool::new(false), || {
         for _ in 0..AHEAD {
             x.matmul(&w)?;

@@ -74,7 +74,7 @@ async fn metered(State(proxy): State<Arc<Proxy>>, uri: Uri, headers: HeaderMap, 
         let answer = proxy.post(&uri, &headers, &body).ok()?;
         let form = answer.headers().get(CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default();
         if form.starts_with("text/event-stream") {
-            return Some((stream::forward(answer, request), None));
+            return Some((stream::forward(answer, request, guess(&asked)), None));
         }
         let (response, usage) = whole(answer)?;
         if response.status().is_success() {
@@ -95,7 +95,7 @@ async fn metered(State(proxy): State<Arc<Proxy>>, uri: Uri, headers: HeaderMap, 
     }
 }
 
-/// A request enters. If nobody will tell how long its prompt is, its text does, nearly.
+/// A request enters. If the server will not tell how long its prompt is, its text does, nearly.
 fn begin(meter: &Meter, path: &str, asked: &Value) -> Request {
     let operation = match path {
         "/v1/embeddings" => Operation::Embeddings,

@@ -26,12 +26,19 @@ const WAITING: usize = 16;
 /// The longest line of an event.
 const LONGEST: u64 = 1 << 20;
 
-/// Answers with the server's events as they come.
-pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request) -> Response {
+/// Answers with the server's events as they come. The prompt has about `guess` tokens, if the server does not say it.
+pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request, guess: u64) -> Response {
     let (parts, body) = answer.into_parts();
     let (frames, mut received) = channel(WAITING);
-    // It ends with its stream, or with its client: then the request is dropped, which cancels it.
-    tokio::task::spawn_blocking(move || pass(BufReader::new(body.into_reader()), request, &frames));
+    tokio::task::spawn_blocking(move || {
+        let mut seen = Seen::default();
+        let passed = pass(BufReader::new(body.into_reader()), &request, &mut seen, &frames);
+        if !seen.has_usage {
+            request.prompt(guess);
+        }
+        // It ends with its stream, or with its client: then the request is dropped, which cancels it.
+        passed.and_then(|()| tell(request, &frames))
+    });
     let stream = futures_util::stream::poll_fn(move |context| received.poll_recv(context));
     let mut response = Response::new(Body::new(StreamBody::new(stream)));
     *response.status_mut() = parts.status;
@@ -47,46 +54,60 @@ pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request
     response
 }
 
-/// Passes the events on; None if the client has gone.
-fn pass(mut events: impl BufRead, request: Request, frames: &Frames) -> Option<()> {
-    let send = |frame| frames.blocking_send(frame).ok();
-    let mut counted = 0;
+/// What was seen of a stream.
+#[derive(Default)]
+struct Seen {
+    tokens: u64,
+    has_usage: bool,
+}
+
+/// Passes the events on; None if the server broke off, or the client has gone.
+fn pass(mut events: impl BufRead, request: &Request, seen: &mut Seen, frames: &Frames) -> Option<()> {
     loop {
         let mut line = Vec::new();
         match events.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => count(&line, &request, &mut counted),
-            Err(error) => return send(Err(error)),
+            Ok(0) => return Some(()),
+            Ok(_) => seen.count(&line, request),
+            Err(error) => {
+                frames.blocking_send(Err(error)).ok()?;
+                return None;
+            }
         }
-        send(Ok(Frame::data(line.into())))?;
+        frames.blocking_send(Ok(Frame::data(line.into()))).ok()?;
     }
+}
+
+/// Ends the request, and tells its energy in a comment and in the trailers.
+fn tell(request: Request, frames: &Frames) -> Option<()> {
     let share = request.end().wait(serving::PATIENCE)?;
-    send(Ok(Frame::data(comment(&share).into())))?;
+    frames.blocking_send(Ok(Frame::data(comment(&share).into()))).ok()?;
     let mut trailers = HeaderMap::new();
     for (name, value) in share.headers() {
         trailers.insert(name, value.parse().ok()?);
     }
-    send(Ok(Frame::trailers(trailers)))
+    frames.blocking_send(Ok(Frame::trailers(trailers))).ok()
 }
 
-/// Counts a token for an event with text, and at the end those that the server counted and no event had alone.
-fn count(line: &[u8], request: &Request, counted: &mut u64) {
-    let Some(event) = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice::<Value>(data).ok()) else {
-        return;
-    };
-    let choice = &event["choices"][0];
-    let texts = [&choice["text"], &choice["delta"]["content"], &choice["delta"]["reasoning_content"]];
-    if texts.iter().any(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
-        request.tokens(1);
-        *counted += 1;
-    }
-    let usage = &event["usage"];
-    if let Some(tokens) = usage["prompt_tokens"].as_u64() {
-        request.prompt(tokens);
-    }
-    if let Some(tokens) = usage["completion_tokens"].as_u64() {
-        request.tokens(tokens.saturating_sub(*counted));
-        *counted = tokens.max(*counted);
+impl Seen {
+    /// Counts a token for an event with text, and at the end those that the server counted and no event had alone.
+    fn count(&mut self, line: &[u8], request: &Request) {
+        let data = line.strip_prefix(b"data:");
+        let Some(event) = data.and_then(|data| serde_json::from_slice::<Value>(data).ok()) else { return };
+        let choice = &event["choices"][0];
+        let texts = [&choice["text"], &choice["delta"]["content"], &choice["delta"]["reasoning_content"]];
+        if texts.iter().any(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+            request.tokens(1);
+            self.tokens += 1;
+        }
+        let usage = &event["usage"];
+        if let Some(tokens) = usage["prompt_tokens"].as_u64() {
+            request.prompt(tokens);
+            self.has_usage = true;
+        }
+        if let Some(tokens) = usage["completion_tokens"].as_u64() {
+            request.tokens(tokens.saturating_sub(self.tokens));
+            self.tokens = tokens.max(self.tokens);
+        }
     }
 }
 

@@ -29,6 +29,8 @@ enum Change {
     Given(&'static str, &'static str),
     /// What stands behind the command.
     Operand(&'static str),
+    /// The same where an option is given.
+    OperandWith(&'static str, &'static str),
     /// Rounds as short as they can be; where an option is named, if that is given.
     ShortRounds(Option<&'static str>),
     /// A free port, wherever the example has its port. It is asked for `/healthz`, and stopped.
@@ -45,7 +47,13 @@ const INSTEAD: [Instead; 5] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
-        changes: &[Change::Operand("./my-bert"), Change::Always(&["--quick"], &[]), Change::ShortRounds(None)],
+        changes: &[
+            Change::Operand("./my-bert"),
+            Change::OperandWith("--past", "./my-gpt2"),
+            Change::Given("--past", "8"),
+            Change::Always(&["--quick"], &[]),
+            Change::ShortRounds(None),
+        ],
     },
     Instead {
         command: &["explore", "profile"],

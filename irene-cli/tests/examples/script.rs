@@ -137,12 +137,15 @@ fn apply(change: Change, words: &mut Vec<String>, command_len: usize, served: &m
         Change::Always(names, values) => set(words, names, values),
         Change::Given(name, value) if words.iter().any(|word| word == name) => set(words, &[name], &[value]),
         Change::Operand(operand) => operand.clone_into(&mut words[command_len + 1]),
+        Change::OperandWith(option, operand) if words.iter().any(|word| word == option) => {
+            operand.clone_into(&mut words[command_len + 1]);
+        }
         Change::ShortRounds(of) if of.is_none_or(|of| words.iter().any(|word| word == of)) => {
             for (name, value) in [("--round", "0.1"), ("--rounds", "2"), ("--most-rounds", "2"), ("--period", "2")] {
                 set(words, &[name], &[value]);
             }
         }
-        Change::Given(..) | Change::ShortRounds(_) => {}
+        Change::Given(..) | Change::OperandWith(..) | Change::ShortRounds(_) => {}
         Change::Served => {
             let given = words.iter().position(|word| word == "--port").and_then(|at| words.get(at + 1));
             let from = given.map_or("7878", String::as_str).to_owned();

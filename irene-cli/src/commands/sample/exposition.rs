@@ -140,11 +140,10 @@ impl<'a> Exposition<'a> {
 
     fn total(&self) -> Vec<(Labels, f64)> {
         let total = self.recording.total();
-        let parts = total.taken().iter().map(|&place| self.recording.channels()[place].provenance);
-        let provenance = parts.max().unwrap_or(Provenance::Measured);
+        let provenance = total.provenance(self.recording).map_or("", Provenance::name);
         let labels = vec![
             ("source", self.source.meter.clone()),
-            ("provenance", provenance.name().to_owned()),
+            ("provenance", provenance.to_owned()),
             ("lacks", total.lacks().join(",")),
         ];
         let joules = total.joules(self.recording).filter(|_| self.silent().is_empty());

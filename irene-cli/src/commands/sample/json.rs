@@ -14,6 +14,8 @@ pub(super) struct Lines {
     /// What to add to a time to have that of 1970.
     epoch: f64,
     start: f64,
+    /// The meter's joules at the start.
+    before: f64,
     last: f64,
 }
 
@@ -36,7 +38,7 @@ fn field(channel: &Channel) -> String {
 }
 
 impl Lines {
-    pub(super) fn new(channels: &[Channel], epoch: f64, start: f64) -> Self {
+    pub(super) fn new(channels: &[Channel], epoch: f64, start: f64, before: f64) -> Self {
         let mut fields: Vec<(String, Option<String>)> = Vec::new();
         for channel in channels {
             let mut name = field(channel);
@@ -47,7 +49,7 @@ impl Lines {
             let joules = (channel.id.metric == Metric::Power).then(|| format!("{}_j", name.trim_end_matches("_w")));
             fields.push((name, joules));
         }
-        Self { fields, epoch, start, last: f64::NEG_INFINITY }
+        Self { fields, epoch, start, before, last: f64::NEG_INFINITY }
     }
 
     /// The line of what was read since the last one; None if nothing was.
@@ -68,7 +70,7 @@ impl Lines {
             }
         }
         if let Some(joules) = recording.total().joules(recording) {
-            line.insert("total_j".into(), joules.into());
+            line.insert("total_j".into(), (joules - self.before).into());
         }
         if let Some(joules) = part.and_then(|part| part.total_now(recording)) {
             line.insert("process_j".into(), joules.into());
@@ -88,17 +90,19 @@ impl Lines {
         line.insert("taken".into(), total.names().into());
         line.insert("lacks".into(), total.lacks().into());
         line.insert("gaps".into(), gaps.into());
-        match total.window(recording, from, end) {
-            Ok(Some(window)) => {
-                let joules = if from > start { joules } else { Some(window.joules) };
-                line.insert("total_j".into(), joules.into());
-                line.insert("mean_w".into(), joules.map(|joules| joules / (end - start)).into());
-                line.insert("provenance".into(), window.provenance.name().into());
-            }
-            Ok(None) => {}
-            Err(none) => {
+        let window = total.window(recording, from, end);
+        let joules = match (&window, joules) {
+            (_, Some(joules)) if from > start => Some(joules),
+            (Ok(window), _) => window.map(|window| window.joules),
+            (Err(none), _) => {
                 line.insert("no_total".into(), format!("{}: {}", none.id, reason(none.error)).into());
+                None
             }
+        };
+        if let Some((joules, provenance)) = joules.zip(total.provenance(recording)) {
+            line.insert("total_j".into(), joules.into());
+            line.insert("mean_w".into(), (joules / (end - start)).into());
+            line.insert("provenance".into(), provenance.name().into());
         }
         for (place, (name, _)) in self.fields.iter().enumerate() {
             let name = name.strip_suffix("_j").map_or(name.clone(), |name| format!("{name}_w"));

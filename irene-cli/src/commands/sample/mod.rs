@@ -173,7 +173,9 @@ impl Args {
         let counted = |recording: &Recording| (recording.total().joules(recording), gaps(recording));
         let (joules_before, gaps_before) = sampler.look(counted);
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
-        let mut lines = self.json.then(|| sampler.look(|recording| Lines::new(recording.channels(), epoch, start)));
+        let before = joules_before.unwrap_or(0.0);
+        let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start, before);
+        let mut lines = self.json.then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };

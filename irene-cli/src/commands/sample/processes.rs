@@ -21,7 +21,7 @@ pub(super) struct ProcessArgs {
     #[arg(long, value_name = "PATH")]
     cgroup: Option<PathBuf>,
     /// Whose the energy of idle processors, free memory and idle GPUs is: shared among those that are busy, or kept apart
-    #[arg(long, value_name = "WHOSE", value_enum, default_value = "shared", hide_possible_values = true)]
+    #[arg(long, value_name = "WHOSE", value_enum, default_value = "shared")]
     idle: IdleArg,
 }
 
@@ -141,30 +141,31 @@ impl Part {
         }
     }
 
-    /// Joules by each method since the beginning; None where a share was unknown for a time.
-    fn counted(&self, recording: &Recording) -> Vec<Option<f64>> {
+    /// Joules by each method since the beginning, with whether a share was unknown for a time, which is left out.
+    fn counted(&self, recording: &Recording) -> Vec<Option<(f64, bool)>> {
         let used = |start: &Option<Shown>, now: Option<Shown>| {
             let (start, now) = (start.unwrap_or_default(), now?);
-            (now.gaps == start.gaps).then_some(now.joules - start.joules)
+            Some((now.joules - start.joules, now.gaps > start.gaps))
         };
         self.start.iter().zip(self.shown(recording)).map(|(start, now)| used(start, now)).collect()
     }
 
-    /// Joules by each method in this span. A command's tree has nothing before and after it, so that all that was counted is in it,
-    /// even if the command was short; so it is where old readings were dropped.
+    /// Joules by each method in this span; None if unknown. A command's tree has nothing before and after it, so that all that was
+    /// counted is in it, even if the command was short. Where old readings were dropped it is what was counted.
     pub(super) fn joules(&self, recording: &Recording, span: Span) -> Vec<(ShareMethod, Option<f64>)> {
-        let is_whole = self.is_command || span.from > span.start;
+        let is_long = span.from > span.start;
         let places = self.places(recording).zip(self.counted(recording));
         let joules = places.map(|((place, method), counted)| {
-            let window = recording.window(place, span.start, span.end).ok().filter(|_| !is_whole);
-            (method.method, window.map_or(counted, |window| window.energy.filter(|_| counted.is_some())))
+            let counted = counted.filter(|(_, is_partial)| is_long || !is_partial).map(|(joules, _)| joules);
+            let window = recording.window(place, span.start, span.end).ok().filter(|_| !self.is_command && !is_long);
+            (method.method, counted.map(|counted| window.and_then(|window| window.energy).unwrap_or(counted)))
         });
         joules.collect()
     }
 
-    /// The sum of all methods until now; None if one is unknown.
+    /// The sum of all methods until now, as far as it is known; None if one was never read.
     pub(super) fn total_now(&self, recording: &Recording) -> Option<f64> {
-        sum(self.counted(recording))
+        sum(self.counted(recording).into_iter().map(|counted| counted.map(|(joules, _)| joules)))
     }
 
     /// The same in this span.

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::{Result, ensure};
-use irene_sampler::{Channel, Metric, Need, NoEnergy, Recording, Window, WindowError};
+use irene_sampler::{Channel, Metric, Need, NoEnergy, Provenance, Recording, Window, WindowError};
 use irene_tree::render::{Grid, Heading, si};
 
 use super::{Span, exposition::Source};
@@ -47,15 +47,13 @@ pub(super) fn text(recording: &Recording, span: Span, source: &Source, no_meter:
     if from > start && gaps > 0 {
         write!(without, ", without {gaps} gaps in which it is unknown")?;
     }
-    match total.window(recording, from, end) {
+    let provenance = total.provenance(recording).map_or("", Provenance::name);
+    match (joules.filter(|_| from > start), total.window(recording, from, end)) {
         _ if meter.is_empty() => out += no_meter,
-        Ok(Some(window)) => {
-            let joules = if from > start { joules } else { Some(window.joules) };
-            let joules = joules.map_or("no figure".into(), |joules| si(joules, "J"));
-            writeln!(out, "{meter}: {joules} ({}{without})", window.provenance.name())?;
-        }
-        Ok(None) => writeln!(out, "{meter}: no figure")?,
-        Err(NoEnergy { id, error }) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
+        (Some(joules), _) => writeln!(out, "{meter}: {} ({provenance}{without})", si(joules, "J"))?,
+        (None, Ok(Some(window))) => writeln!(out, "{meter}: {} ({provenance}{without})", si(window.joules, "J"))?,
+        (None, Ok(None)) => writeln!(out, "{meter}: no figure")?,
+        (None, Err(NoEnergy { id, error })) => writeln!(out, "{meter}: no figure: {id}: {}", reason(error))?,
     }
     if let Some(part) = &source.part {
         out += &part.text(recording, span);
@@ -145,10 +143,16 @@ mod tests {
         let from = oldest(&recording);
         assert!(from > 0.0);
         let source = Source::new(sampler, "strip".into(), None);
-        let said = |joules| text(&recording, Span { start: 0.0, from, end, joules, gaps: 3 }, &source, "").unwrap();
-        let all = said(Some(1234.0));
+        let span = Span { start: 0.0, from, end, joules: Some(1234.0), gaps: 3 };
+        let all = text(&recording, span, &source, "").unwrap();
         assert!(all.contains(" recorded; the figures of channels are of the last "), "{all}");
         assert!(all.contains("strip: 1.23 kJ (measured, without 3 gaps in which it is unknown)\n"), "{all}");
-        assert!(said(None).contains("strip: no figure (measured"), "unknown is not zero");
+        // A counter that has stood still lately has no figure of that time, and its joules none the less.
+        let still = Span { start: 0.0, from: end + 1.0, end: end + 2.0, joules: Some(2.0), gaps: 0 };
+        let still = text(&recording, still, &source, "").unwrap();
+        assert!(
+            still.contains("strip: 2 J (measured)\n") && still.contains("strip: no figure: the readings"),
+            "{still}"
+        );
     }
 }
