@@ -134,16 +134,19 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl Work {
-    /// The work on a prompt is spread over the time to the first token, and tokens over the time from the first to the last.
+    /// Tokens are spread over the time from the first to the last. The work on a prompt is spread over the time before its first token that
+    /// the fastest prompt takes: the rest of it is waiting.
     fn of(exchanges: &[Exchange], window: (f64, f64)) -> Self {
         let mut work = Self::default();
+        let waits = exchanges.iter().filter_map(|one| Some(one.first? - one.started));
+        let shortest = waits.fold(f64::INFINITY, f64::min);
         for one in exchanges {
             let share = |from: f64, to: f64| overlap(window, (from, to)) / (to - from).max(1e-9);
             let (read, generated) = match (one.first, one.last) {
                 (Some(first), Some(last)) => {
                     let is_inside = first > window.0 && first <= window.1;
                     let later = (one.generated - 1.0).max(0.0) * share(first, last);
-                    (share(one.started, first), later + f64::from(u8::from(is_inside)))
+                    (share(one.started.max(first - shortest), first), later + f64::from(u8::from(is_inside)))
                 }
                 _ if one.failure.is_none() => {
                     let share = share(one.started, one.ended);

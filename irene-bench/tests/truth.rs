@@ -40,7 +40,7 @@ impl Machine {
         let scripted = ScriptedServer::start(script, sys.path()).unwrap();
         let places = Places { sys: sys.path().to_owned(), ..Places::here() };
         let selection = Selection::of(&["rapl"], &places).unwrap();
-        let options = SamplerOptions { period: Duration::from_millis(10), capacity: 1 << 14 };
+        let options = SamplerOptions { period: Duration::from_millis(2), capacity: 1 << 16 };
         let sampler = Sampler::start(selection.sensors, options).unwrap();
         Self { _turn: turn, _sys: sys, scripted, sampler }
     }
@@ -104,7 +104,7 @@ fn within(share: f64, found: f64, truth: f64, what: &str) {
 }
 
 /// Measures a grid with faults on the way, and compares the parts of its energy with the script.
-fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], timeout_s: f64) {
+fn parts_are_found(script: Script, prompts: [usize; 2], lengths: [usize; 2], (concurrency, timeout_s): (usize, f64)) {
     let script = Script {
         joules_per_prompt_token: 1e-3,
         joules_per_token: 0.015,
@@ -117,7 +117,7 @@ fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], time
     let machine = Machine::new(script.clone());
     let (timeout, least) = (Duration::from_secs_f64(timeout_s), Duration::from_millis(1200));
     let limits = Limits { timeout, least, ..short() };
-    let settings = grid([32, 768], lengths, concurrency);
+    let settings = grid(prompts, lengths, concurrency);
     let measured = machine.measure(&machine.server(), limits, &settings);
 
     let sheet = tempfile::tempdir().unwrap();
@@ -127,7 +127,9 @@ fn parts_are_found(concurrency: usize, script: Script, lengths: [usize; 2], time
         assert_eq!(one.no_energy, None);
         within(0.02, one.prompt, one.setting.prompt as f64, "tokens of the prompt");
         within(0.001, one.generated, one.setting.generate as f64, "generated tokens");
-        assert!(one.concurrency <= concurrency as f64 + 1e-6 && one.concurrency > 0.2 * concurrency as f64, "{one:?}");
+        // One that stalls is not running: alone, it leaves long gaps.
+        let least = if concurrency == 1 { 0.0 } else { 0.5 * concurrency as f64 };
+        assert!(one.concurrency > least && one.concurrency <= concurrency as f64 + 1e-6, "{one:?}");
     }
     let errors = |kind: &str| measured.iter().filter_map(|one| one.errors.get(kind)).sum::<usize>();
     assert!(errors("status_500") > 0 && errors("disconnect") > 0 && errors("usage") > 0, "{measured:?}");
@@ -156,18 +158,18 @@ fn truth(scripted: &ScriptedServer, one: &Measured) -> RequestRow {
 
 #[test]
 fn one_at_a_time_gives_the_energies_of_the_script() {
-    parts_are_found(1, Script::default(), [4, 24], 1.0);
+    parts_are_found(Script::default(), [32, 768], [4, 24], (1, 1.0));
 }
 
 #[test]
 fn eight_at_a_time_give_the_energies_of_the_script() {
-    parts_are_found(8, Script { seconds_per_step: 4e-3, ..Script::default() }, [4, 24], 1.0);
+    parts_are_found(Script { seconds_per_step: 4e-3, ..Script::default() }, [32, 768], [4, 24], (8, 1.0));
 }
 
 #[test]
 fn sixty_four_at_a_time_give_the_energies_of_the_script() {
     let script = Script { seconds_per_step: 16e-3, ..Script::default() };
-    parts_are_found(64, script, [4, 36], 3.0);
+    parts_are_found(script, [32, 512], [4, 36], (64, 3.0));
 }
 
 #[test]
