@@ -116,7 +116,10 @@ def main(irene, folder, seconds):
         first, second = map(read, sheets)
         keys = sorted(first.keys() & second.keys())
         print(f"  {len(first)} and {len(second)} settings")
-        known, asked = keys[::2], keys[1::2]
+        # A chequerboard, so that each length and each number at once is among both.
+        places = [sorted({int(key[at]) for key in keys}) for at in range(3)]
+        parity = lambda key: sum(places[at].index(int(key[at])) for at in range(3)) % 2
+        known, asked = ([key for key in keys if parity(key) == which] for which in (0, 1))
         paths = {what: os.path.join(folder, f"{name}-{what}") for what in ("known.csv", "asked.csv", "predicted.csv", "law.safetensors")}
         write(paths["known.csv"], [first[key] for key in known])
         write(paths["asked.csv"], [first[key] for key in asked])

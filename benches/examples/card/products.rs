@@ -75,6 +75,7 @@ pub(crate) fn sweep(setup: &Setup, sampler: &Sampler, share: f64) -> Vec<Product
     products
 }
 
+#[allow(clippy::disallowed_methods)] // the product itself is measured, no model
 fn product(
     device: &Device,
     sampler: &Sampler,
