@@ -56,6 +56,9 @@ pub(super) const USUAL: Freedom = Freedom { constants: 1.0, form: 1.0, measureme
 /// A machine with constants of its own, on which the law's form holds better than on others: many repeatable measurements show it.
 pub(super) const OF_ITS_OWN: Freedom = Freedom { constants: 10.0, form: 0.2, measurement: 0.5 };
 
+/// A machine or a server that does otherwise than the law in ways of its own, which settings like each other share.
+pub(super) const OF_ANOTHER_FORM: Freedom = Freedom { constants: 10.0, form: 3.0, measurement: 1.0 };
+
 /// Variances of the measurements' own errors of time and of power.
 pub(super) fn noise(freedom: Freedom) -> [f64; 2] {
     OF_MEASUREMENTS.map(|spread| (freedom.measurement * spread).powi(2))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     constants::{apart, moved, scaled},
-    likeness::{Freedom, Mixture, OF_ITS_OWN, POWER, Place, TIME, USUAL, mixed, noise},
+    likeness::{Freedom, Mixture, OF_ANOTHER_FORM, OF_ITS_OWN, POWER, Place, TIME, USUAL, mixed, noise},
 };
 use crate::fit::{Busy, Measured, PassTimes, Serving};
 
@@ -177,14 +177,16 @@ fn covariance(figures: &[(&Place, Mixture)], freedom: Freedom) -> Option<Covaria
 impl Part {
     /// The calibration by requests of one engine on one device, of which there is one at least.
     ///
-    /// The machine is taken for one of its own if that makes the measurements clearly likelier.
+    /// The machine is taken for another one than usual if that makes the measurements clearly likelier.
     pub(super) fn of(law: &Law, measured: &[&Measured]) -> Option<Self> {
         /// The logarithm of how much likelier.
         const CLEARLY: f64 = 6.0;
         let by = |freedom: Freedom| PartData::of(law, measured, freedom).and_then(Self::new);
         let usual = by(USUAL)?;
-        let is_clear = |own: &Self| own.evidence() > usual.evidence() + CLEARLY;
-        Some(by(OF_ITS_OWN).filter(is_clear).unwrap_or(usual))
+        let others = [OF_ITS_OWN, OF_ANOTHER_FORM].into_iter().filter_map(by);
+        let likeliest = others.max_by(|a, b| a.evidence().total_cmp(&b.evidence()));
+        let is_clear = |other: &Self| other.evidence() > usual.evidence() + CLEARLY;
+        Some(likeliest.filter(is_clear).unwrap_or(usual))
     }
 
     /// The logarithm of the likelihood of the measurements over all constants (Laplace's approximation), but for what is the same for all.
