@@ -16,7 +16,7 @@ pub struct Accounts {
     pub idle_watts: Option<f64>,
 }
 
-/// Upper ends of the histogram's buckets, J. What is above them is in no bucket and counts all the same.
+/// Upper ends of the histogram's buckets, J. Larger energies are in no bucket and count all the same.
 pub const BUCKETS: [f64; 15] =
     [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0];
 

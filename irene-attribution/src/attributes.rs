@@ -18,7 +18,7 @@ impl Share {
     /// Names and values for a span or an event of OpenTelemetry.
     ///
     /// The model, the operation, the tokens and the error have the names of the conventions for generative AI. The conventions have no
-    /// energy, so the joules are under `irene.energy`. What is not known is left out.
+    /// energy, so the joules are under `irene.energy`. Unknown values are left out.
     pub fn attributes(&self) -> Vec<(&'static str, Value)> {
         let count = |tokens: u64| Value::Int(i64::try_from(tokens).unwrap_or(i64::MAX));
         let mut attributes = vec![

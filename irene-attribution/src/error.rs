@@ -5,7 +5,7 @@ pub enum Error {
     /// A weight is no energy.
     #[error("the energy of a {of} must be from 0 to 1000 J, not {joules} J")]
     Weight {
-        /// What it is about.
+        /// Its subject.
         of: &'static str,
         /// Its value.
         joules: f64,

@@ -19,7 +19,7 @@ pub struct Feed {
     running: Vec<Running>,
     /// Kept for its room.
     entered: Vec<Entered>,
-    /// What was read and is not settled.
+    /// Readings that are not settled.
     intervals: VecDeque<Interval>,
     /// The number of the first of them past which all have reported.
     closed: usize,
@@ -50,7 +50,7 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What intervals added up to.
+/// The sums of intervals.
 #[derive(Debug, Default)]
 struct Sums {
     total_nj: u128,
@@ -106,7 +106,7 @@ impl Feed {
         }
     }
 
-    /// The reading before the first one was at this time. What was used before the meter began is nobody's.
+    /// The reading before the first one was at this time. Energy before the meter began is nobody's.
     pub(crate) fn start_at(&mut self, at: u64) {
         self.read_to = at.min(self.read_to);
         self.reading(at, None);
@@ -145,7 +145,7 @@ impl Feed {
         self.running.iter().any(|request| request.is_present(from, to) && request.is_open(to))
     }
 
-    /// The number of intervals to settle. What comes after them tells where work across their ends belongs, so some are kept back while
+    /// The number of intervals to settle. The intervals after them tell where work across their ends belongs, so some are kept back while
     /// there is such work.
     fn ready(&self) -> usize {
         let closed = self.closed;
@@ -211,7 +211,7 @@ impl Feed {
         parts
     }
 
-    /// What was worked and is not settled; owners are requests, with their prompt before their tokens.
+    /// Work that is not settled; owners are requests, with their prompt before their tokens.
     fn spreads(&mut self, before: u64) -> Vec<Spread> {
         let timelines = self.running.iter_mut().flat_map(Running::timelines).enumerate();
         let spread = |owner, Piece { from, to, work, .. }| Spread { owner, from, to, work };

@@ -1,6 +1,6 @@
 use crate::IdlePower;
 
-/// What the machine draws while nothing runs.
+/// The machine's power while nothing runs.
 #[derive(Clone, Debug)]
 pub(crate) struct IdleDraw {
     power: IdlePower,
@@ -14,7 +14,7 @@ impl IdleDraw {
     /// Less time tells nothing, s.
     const LEAST: f64 = 0.5;
 
-    /// What is lacking of more time is forgotten, ns.
+    /// Lacking idle energy is remembered for so long, ns.
     const LATE: f64 = 1e9;
 
     /// Older time is forgotten, s.

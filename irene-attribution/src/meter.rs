@@ -41,7 +41,7 @@ impl fmt::Debug for Now {
     }
 }
 
-/// What requests share with the thread that settles.
+/// The state that requests share with the thread that settles.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) now: Now,

@@ -7,7 +7,7 @@ use crate::Error;
 pub struct Options {
     /// The work of tokens where a request does not say.
     pub weights: Weights,
-    /// What becomes of the idle power while requests run.
+    /// Who pays for the idle power while requests run.
     pub idle: Idle,
     /// The idle power.
     pub idle_power: IdlePower,
@@ -35,7 +35,7 @@ impl Default for Options {
     }
 }
 
-/// What becomes of the idle power while requests run.
+/// Who pays for the idle power while requests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// It is shared evenly among those that run, at each moment.
@@ -93,7 +93,7 @@ impl Weights {
     }
 }
 
-/// What a request asks for.
+/// The operation that a request asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
@@ -117,12 +117,12 @@ impl Operation {
     }
 }
 
-/// What is known of a request when it comes. A model's name converts to it.
+/// The facts of a request when it comes. A model's name converts to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestInfo {
     /// The model. Its account is under this name.
     pub model: Arc<str>,
-    /// What it asks for.
+    /// The operation that it asks for.
     pub operation: Operation,
     /// The work of its tokens, if the options do not say.
     pub weights: Option<Weights>,

@@ -19,7 +19,7 @@ pub struct Request {
     pub(crate) share: Option<Pending<Share>>,
 }
 
-/// What a request tells, without a lock.
+/// The reports of a request, without a lock.
 #[derive(Debug)]
 pub(crate) struct Live {
     prompt: AtomicU64,
@@ -40,7 +40,7 @@ pub(crate) struct Entered {
     pub(crate) begin: u64,
 }
 
-/// What a request has told so far.
+/// The reports of a request so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) prompt: u64,

@@ -23,7 +23,7 @@ pub(crate) struct Running {
     pub(crate) given: Given,
 }
 
-/// What it was given so far.
+/// Its energy so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Given {
     pub(crate) prompt_nj: u64,
@@ -117,7 +117,7 @@ impl Running {
         end.min(to).saturating_sub(begin.max(from))
     }
 
-    /// What it worked, on its prompt and on its tokens.
+    /// Its work, on its prompt and on its tokens.
     pub(crate) fn timelines(&mut self) -> [&mut Timeline; 2] {
         [&mut self.prompt, &mut self.decode]
     }

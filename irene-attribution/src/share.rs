@@ -9,7 +9,7 @@ use crate::Operation;
 pub struct Share {
     /// The model.
     pub model: Arc<str>,
-    /// What it asked for.
+    /// The operation that it asked for.
     pub operation: Operation,
     /// Tokens of its prompt.
     pub prompt_tokens: u64,
@@ -63,7 +63,7 @@ impl Share {
     }
 
     /// Names and values for the headers of an answer: `x-energy-joules`, `x-energy-prompt-joules`, `x-energy-decode-joules`,
-    /// `x-energy-idle-joules`, `x-energy-covered`, `x-energy-provenance`. What is not known is left out.
+    /// `x-energy-idle-joules`, `x-energy-covered`, `x-energy-provenance`. Unknown values are left out.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let energies = [
             ("x-energy-joules", self.joules()),

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 /// Work over time, as far as it was reported.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// What is not settled, each piece after the one before.
+    /// The pieces that are not settled, each piece after the one before.
     pieces: VecDeque<Piece>,
     /// The time of the newest report, or up to which it was settled without one, ns.
     newest: u64,
@@ -26,9 +26,9 @@ pub(crate) struct Piece {
     pub(crate) from: u64,
     /// ns.
     pub(crate) to: u64,
-    /// What is left of it.
+    /// The part that is left.
     pub(crate) work: u128,
-    /// What was settled of it.
+    /// The part that was settled.
     settled: u128,
 }
 
@@ -58,13 +58,13 @@ impl Timeline {
         u128::from(tokens.saturating_sub(self.tokens[1])) * u128::from(self.weight)
     }
 
-    /// So many tokens were done up to this time, and less at an earlier look. What was reported before, or has been settled, stays.
+    /// So many tokens were done up to this time, and less at an earlier look. Earlier reports and settled work stay.
     pub(crate) fn report(&mut self, looked: u64, time: u64, tokens: u64) {
         if tokens <= self.tokens[0] {
             return;
         }
         self.tokens = [tokens, self.tokens[0]];
-        // What is told of time that is settled is work of the next nanosecond.
+        // A report about settled time is work of the next nanosecond.
         let to = time.max(self.newest + 1);
         let from = self.earliest.saturating_sub(self.delay).max(self.settled).min(to - 1);
         self.pieces.push_back(Piece { from, to, work: self.work(tokens), settled: 0 });

@@ -12,7 +12,7 @@ use simulated::{KINDS, Server, Truth, Work, serve, weights_of};
 #[derive(Debug)]
 struct Errors {
     kind: &'static str,
-    /// Of all together.
+    /// The error of all together.
     mean: f64,
     /// The median and the 95th percentile of single requests, without their signs.
     median: f64,

@@ -14,7 +14,7 @@ use irene_sampler::{Pending, Provenance};
 use proptest::prelude::*;
 use scripted_time::{MS, Scripted, all};
 
-/// What one request does, each at a millisecond.
+/// The actions of one request, each at a millisecond.
 #[derive(Clone, Debug)]
 struct Doing {
     model: usize,
@@ -51,7 +51,7 @@ fn doing() -> impl Strategy<Value = Doing> {
     )
 }
 
-/// What a reading shows: none, an unknown energy, or one.
+/// A reading: none, an unknown energy, or one.
 fn readings() -> impl Strategy<Value = Vec<(u64, Option<u64>)>> {
     let energy = prop_oneof![1 => Just(None), 8 => (0..50_000_000_u64).prop_map(Some), 1 => Just(Some(7))];
     prop::collection::vec((1..40_u64, energy), 1..40)
@@ -67,7 +67,7 @@ fn options() -> impl Strategy<Value = Options> {
     })
 }
 
-/// What happened: the shares, in the order of the requests, and the meter.
+/// The outcome: the shares, in the order of the requests, and the meter.
 struct Happened {
     shares: Vec<Share>,
     read_nj: u128,

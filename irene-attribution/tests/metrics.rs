@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The metrics that Prometheus reads.
 #![cfg(feature = "prometheus")]
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 

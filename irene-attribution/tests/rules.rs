@@ -155,7 +155,7 @@ fn a_prompt_that_is_open_for_too_long_counts_by_time() {
         steps.tokens(1);
         scripted.reading(at * 100 * MS, Some(3000));
     }
-    // What is older than the horizon is settled, but for the newest: one third for the prompt, the rest for the one that works.
+    // Time older than the horizon is settled, but for the newest: one third for the prompt, the rest for the one that works.
     let accounts = scripted.meter.accounts();
     let settled = (accounts.total_nj / 3000) as u64;
     assert!((15..20).contains(&settled), "{settled}");

@@ -172,7 +172,7 @@ fn ask(url: &str, kind: usize) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(": x-energy-joules: ")?.parse().ok())
 }
 
-/// What the requests of a kind took, without idling, and what they were given.
+/// The energy that the requests of a kind took, without idling, and what they were given.
 fn compare(proxied: &Proxied, kind: usize) -> (f64, f64) {
     let (model, prompt, ..) = KINDS[kind];
     let served = proxied.server.served();

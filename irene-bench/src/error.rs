@@ -7,7 +7,7 @@ pub enum Error {
     /// The address is none of a server.
     #[error("{url}: {reason}")]
     Address {
-        /// What was given.
+        /// The text that was given.
         url: String,
         /// The reason, and the way out.
         reason: String,
@@ -25,7 +25,7 @@ pub enum Error {
     Api {
         /// The address.
         url: String,
-        /// What was tried, and what it answered.
+        /// The APIs that were tried, and their answers.
         reason: String,
     },
     /// No prompt of this length can be made.
@@ -60,7 +60,7 @@ pub enum Error {
     /// A file, a thread or a socket cannot be had.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The APIs that were tried.
         what: String,
         /// The system's error.
         source: std::io::Error,

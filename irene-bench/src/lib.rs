@@ -1,4 +1,4 @@
-//! What requests to a running server of language models take in time and energy.
+//! Time and energy of requests to a running server of language models.
 //!
 //! - [`Target`], [`Server`]: the address, and the API found by asking it: OpenAI's (completions, chat, embeddings), that of
 //!   text-generation-inference, that of llama.cpp. No other address is ever contacted.

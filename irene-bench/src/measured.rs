@@ -20,7 +20,7 @@ pub struct Measured {
     pub whole: f64,
     /// Failed requests by what came of them, in whole requests.
     pub broken: f64,
-    /// What was worked on in the window.
+    /// The work in the window.
     pub work: Work,
     /// Whole answers that ended in the window.
     pub requests: usize,
@@ -42,11 +42,11 @@ pub struct Measured {
     pub no_energy: Option<String>,
     /// The power before the first load, W.
     pub idle_w: Option<f64>,
-    /// What is to be known.
+    /// Remarks.
     pub marks: Vec<Mark>,
 }
 
-/// What was worked on in a window, as far as tokens came back; that of requests which failed later is among it.
+/// The work in a window, as far as tokens came back; that of requests which failed later is among it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
     /// Requests whose prompts were read.
@@ -72,7 +72,7 @@ pub struct Energy {
     pub request: Option<Estimate>,
 }
 
-/// What a reader of a row must know.
+/// A remark that a reader of a row must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     /// The throughput was not steady when the time or the requests were used up.
@@ -103,7 +103,7 @@ impl Mark {
     }
 }
 
-/// What happened between two times.
+/// The requests between two times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) whole: f64,

@@ -91,7 +91,7 @@ impl Prompts {
         Ok(Self { tokens: sum / COUNTED as f64, ..self.of_words(words.0) })
     }
 
-    /// The tokens of a text, as the server counts them. What may go better the next time is tried again.
+    /// The tokens of a text, as the server counts them. Failures that may pass are tried again.
     fn count(&self, probe: &Probe<'_>) -> Result<f64, Failure> {
         let mut tries = 1;
         loop {

@@ -15,7 +15,7 @@ use crate::{
     http::{Client, MOST_BYTES, whole},
 };
 
-/// What has come of an answer.
+/// The parts of an answer so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     /// When the first and the last token came, of answers that come token by token.
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
     pub(crate) texts: u64,
     /// Whether it came token by token.
     pub(crate) is_stream: bool,
-    /// What its events say together.
+    /// The sum of its events.
     pub(crate) part: Part,
 }
 

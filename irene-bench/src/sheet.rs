@@ -9,7 +9,7 @@ use irene_tree::Format;
 
 use crate::{Error, Mark, Measured, Result, Setting};
 
-/// What all rows of a sheet have in common.
+/// The common facts of all rows of a sheet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identity {
     /// The model, as `irene predict` knows it.
@@ -35,7 +35,7 @@ pub struct Identity {
 }
 
 const ASKED: [&str; 3] = ["asked_prompt", "asked_generated", "asked_concurrency"];
-/// What was worked on in the window: requests, tokens of their prompts, generated tokens.
+/// The work in the window: requests, tokens of their prompts, generated tokens.
 pub(crate) const WORK: [&str; 3] = ["window_requests", "window_prompt_tokens", "window_generated_tokens"];
 pub(crate) const WINDOW: &str = "window_s";
 pub(crate) const WINDOW_ENERGY: &str = "window_energy_j";

@@ -58,7 +58,7 @@ pub fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
 pub(crate) fn bounds(ends: &[f64], at_once: usize) -> Vec<f64> {
     let at_once = at_once.max(1);
     let step = at_once * (ends.len() / (at_once * MOST_ROUNDS)).max(1);
-    // What is left over is at the start.
+    // The rest is at the start.
     let skipped = ends.len().saturating_sub(1) % step;
     ends.iter().skip(skipped).step_by(step).copied().collect()
 }
@@ -71,7 +71,7 @@ fn transient(rounds: &[f64]) -> Option<usize> {
         let mean = kept.iter().sum::<f64>() / kept.len() as f64;
         kept.iter().map(|round| (round - mean).powi(2)).sum::<f64>() / (kept.len() as f64).powi(2)
     };
-    // Of equals the first, which keeps most.
+    // Among equals the first, which keeps most.
     (0..=most).min_by(|a, b| error(a).total_cmp(&error(b)))
 }
 

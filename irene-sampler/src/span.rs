@@ -59,7 +59,7 @@ pub enum SpanError {
     Stopped,
 }
 
-/// What becomes of a span.
+/// The outcome of a span.
 type Outcome = Result<Spent, SpanError>;
 
 impl Span {

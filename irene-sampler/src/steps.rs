@@ -153,7 +153,7 @@ impl Followed {
             };
             self.news.push_back(News { time, joules: total, is_known: !is_broken });
         } else if waited > 2.0 * self.usual {
-            // What it used since its last renewal is not shown yet.
+            // Its energy since its last renewal is not shown yet.
             self.news.push_back(News { time: time - self.usual, joules: total, is_known: true });
         }
     }

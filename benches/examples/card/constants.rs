@@ -50,7 +50,7 @@ fn of_format(dtype: &'static str, products: &[Product]) -> Option<Constants> {
         constants[2] + (product.flops() / constants[0]).max(product.bytes() / constants[1])
     };
     let off = |predicted: f64, measured: f64| (predicted / measured).ln();
-    // What the fastest products reached is where the search begins.
+    // The search begins at the rates of the fastest products.
     let priors = [
         Prior::free(fastest(Product::flops)?),
         Prior::free(fastest(Product::bytes)?),

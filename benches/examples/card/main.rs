@@ -1,4 +1,4 @@
-//! What one accelerator is worth, in ten minutes: whether models compute on it what they should, its idle power, what nodes of models take, and the
+//! Measures one accelerator in ten minutes: whether models compute on it what they should, its idle power, what nodes of models take, and the
 //! constants of its products. It changes no setting of the card unless `--power-limit` asks for that.
 //!
 //! ```sh

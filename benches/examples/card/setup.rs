@@ -89,7 +89,7 @@ impl Setup {
         self.seconds - self.started.elapsed().as_secs_f64()
     }
 
-    /// What the figures belong to.
+    /// The device, driver and date of the figures.
     pub(crate) fn describe(&self) -> Value {
         let processor = || {
             let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;

@@ -41,7 +41,7 @@ pub(crate) fn router(meter: Meter, server: &str) -> Router {
     serving::with_metrics(routes.with_state(Arc::new(proxy)), &meter)
 }
 
-/// What the server answered.
+/// The server's answer.
 type Answer = axum::http::Response<ureq::Body>;
 
 /// The server's headers that are passed on, beside those of the energy.

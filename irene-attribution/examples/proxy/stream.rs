@@ -54,7 +54,7 @@ pub(crate) fn forward(answer: axum::http::Response<ureq::Body>, request: Request
     response
 }
 
-/// What was seen of a stream.
+/// The facts that a stream has shown.
 #[derive(Default)]
 struct Seen {
     tokens: u64,

@@ -1,4 +1,4 @@
-//! What the examples have in common: the meter of this machine, waiting for a share, and `/metrics`.
+//! The common part of the examples: the meter of this machine, waiting for a share, and `/metrics`.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -49,7 +49,7 @@ pub(crate) const KINDS: [Kind; 5] = [
     Kind { name: "refused", prompt: [0, 0], generate: [0, 0], is_cancelled: false },
 ];
 
-/// What a server is asked.
+/// A request to a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     /// Each sends its next request when the last one is over.
@@ -68,7 +68,7 @@ impl Default for Work {
     }
 }
 
-/// What a request really took, J.
+/// The true energy of a request, J.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) kind: usize,
@@ -86,7 +86,7 @@ enum Event {
     Cancel,
 }
 
-/// What a server did.
+/// The work of a server.
 #[derive(Default)]
 struct Script {
     /// Time in ns, request, event.

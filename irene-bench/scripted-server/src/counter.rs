@@ -84,7 +84,7 @@ impl Counter {
     pub(crate) fn write(&self) -> std::io::Result<()> {
         let mut state = self.lock();
         let microjoules = (self.begins_at_uj + (self.joules(&state) * 1e6) as u64) % self.wraps_at_uj;
-        // Of one length, so that no reader finds a part of it.
+        // All have one length, so that no reader finds a part of it.
         let width = self.wraps_at_uj.to_string().len();
         state.file.seek(SeekFrom::Start(0))?;
         state.file.write_all(format!("{microjoules:0width$}\n").as_bytes())

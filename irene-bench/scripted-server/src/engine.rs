@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{Script, counter::Counter};
 
-/// What a request took.
+/// The work and energy of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Served {
     /// Its place among the requests, from 0.

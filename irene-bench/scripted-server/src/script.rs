@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What a server does.
+/// The behaviour of a server.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// J for each token of a prompt.
@@ -21,7 +21,7 @@ pub struct Script {
     pub most_sequences: usize,
     /// The counter begins again after so many microjoules.
     pub wraps_at_uj: u64,
-    /// What the counter shows at the start, μJ.
+    /// The counter at the start, μJ.
     pub begins_at_uj: u64,
     /// A sequence ends after so many tokens, unless the request forces its length.
     pub ends_after: Option<usize>,
@@ -31,7 +31,7 @@ pub struct Script {
     pub refused_fields: Vec<String>,
     /// Paths that exist; all if empty.
     pub paths: Vec<String>,
-    /// What goes wrong. The first that applies to a request does.
+    /// Faults. The first that applies to a request does.
     pub faults: Vec<Fault>,
     /// The name of its model.
     pub model: String,
@@ -67,12 +67,12 @@ pub struct Fault {
     pub first: usize,
     /// Each so-manieth request after it goes wrong too.
     pub every: usize,
-    /// What happens.
+    /// The misdeed.
     pub misdeed: Misdeed,
 }
 
 impl Fault {
-    /// What happens to each so-manieth request from this one on.
+    /// A misdeed at each so-manieth request from this one on.
     pub fn every(every: usize, first: usize, misdeed: Misdeed) -> Self {
         Self { first, every: every.max(1), misdeed }
     }
@@ -82,7 +82,7 @@ impl Fault {
     }
 }
 
-/// What happens to a request.
+/// A misdeed that a request meets.
 #[derive(Clone, Debug)]
 pub enum Misdeed {
     /// An answer with this status, without work.

@@ -32,7 +32,7 @@ pub struct ScriptedServer {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the handlers of requests share.
+/// The state that the handlers of requests share.
 pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) jobs: mpsc::Sender<Job>,

@@ -32,7 +32,7 @@ pub(crate) enum Dialect {
     Plain,
 }
 
-/// What a part of an answer says.
+/// The content of a part of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Part {
     pub(crate) has_text: bool,

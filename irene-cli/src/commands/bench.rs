@@ -69,7 +69,7 @@ pub(crate) struct Args {
     period: u64,
 }
 
-/// What is served, and how.
+/// The model and its server.
 #[derive(clap::Args)]
 #[command(next_help_heading = "The server")]
 struct ServedArgs {

@@ -40,9 +40,9 @@ pub enum Doubt {
     Disagree {
         /// The counter.
         counter: ChannelId,
-        /// What it counted, J.
+        /// Its count, J.
         joules: f64,
-        /// What the power sums up to, J.
+        /// The integral of the power, J.
         integral: f64,
     },
     /// A sensor of something that runs reads nothing.
@@ -144,7 +144,7 @@ impl fmt::Display for Doubt {
 }
 
 impl Recording {
-    /// What cannot be right about the sensors between two times.
+    /// Readings between two times that cannot be right.
     pub fn doubts(&self, from: f64, to: f64) -> Vec<Doubt> {
         let check = Check { evidence: self.evidence(), recording: self };
         let places = check.measured();
@@ -156,7 +156,7 @@ impl Recording {
         doubts
     }
 
-    /// What cannot be right about the sensors of processors, by a stretch of rest and one in which all processors worked, each with its
+    /// Readings of processors' sensors that cannot be right, by a stretch of rest and one in which all processors worked, each with its
     /// start and its end. The first [`LOAD_RAMP`] of the work is left out.
     pub fn doubts_of_load(&self, rest: (f64, f64), work: (f64, f64)) -> Vec<Doubt> {
         let check = Check { evidence: self.evidence(), recording: self };

@@ -69,7 +69,7 @@ pub(super) struct Found {
     pub(super) supply: Supply,
 }
 
-/// What a chip tells of the time and the size of a sensor's readings.
+/// The facts that a chip tells of the time and the size of a sensor's readings.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Timing {
     pub(super) update_period: Option<Duration>,
@@ -167,7 +167,7 @@ pub(super) fn told(path: &Path) -> Option<f64> {
     TextFile::open(path, NUMBER).ok()?.number().filter(|&number| number > 0.0)
 }
 
-/// What the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms, `powerN_cap` and `powerN_max` in
+/// The content of the files beside a sensor's file tell: `update_interval` and `powerN_average_interval` in ms, `powerN_cap` and `powerN_max` in
 /// microwatts.
 pub(super) fn timing(dir: &Path, file: &str) -> Timing {
     let milliseconds = |name: &str| Some(Duration::from_secs_f64(told(&dir.join(name))?.min(1e9) / 1e3));

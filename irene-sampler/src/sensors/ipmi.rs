@@ -47,7 +47,7 @@ struct Ipmi {
     log: Log,
 }
 
-/// What the log told so far.
+/// The state of the log so far.
 #[derive(Default)]
 struct Log {
     ahead: f64,
@@ -119,7 +119,7 @@ impl Log {
     }
 }
 
-/// What stands before a record's time.
+/// The text before a record's time.
 const TIME: &str = "IPMI timestamp";
 
 /// A reading may lie so far in the future, seconds, because two clocks are apart.

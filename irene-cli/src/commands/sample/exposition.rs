@@ -1,4 +1,4 @@
-//! What Prometheus is told of a recording.
+//! The metrics of a recording for Prometheus.
 
 use std::{fmt, sync::Arc};
 
@@ -10,7 +10,7 @@ use prometheus_client::{
 
 use super::processes::{Part, is_part};
 
-/// What is asked at every scrape.
+/// The source of every scrape.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) sampler: Arc<Sampler>,
@@ -195,7 +195,7 @@ impl<'a> Exposition<'a> {
         })
     }
 
-    /// Of every sensor, there or not, so that one that stands can be seen.
+    /// A figure of every sensor, there or not, so that one that stands can be seen.
     fn readings(&self) -> Vec<(Labels, f64)> {
         self.each(|place, channel| Some((self.labels(channel), self.recording.series(place).pushed() as f64)))
     }

@@ -11,7 +11,7 @@ use crate::output;
 pub(super) struct Lines {
     /// The fields of each channel: its reading, and for a power its joules.
     fields: Vec<(String, Option<String>)>,
-    /// What to add to a time to have that of 1970.
+    /// The offset from the clock's times to those since 1970, s.
     epoch: f64,
     start: f64,
     /// The meter's joules at the start.

@@ -119,13 +119,13 @@ fn gaps(recording: &Recording) -> u64 {
     recording.totals().iter().map(|&place| recording.series(place).gaps()).sum()
 }
 
-/// What a recording left behind.
+/// The results of a recording.
 struct Recorded {
     recording: Recording,
     span: Span,
     status: Option<std::process::ExitStatus>,
     lines: Option<Lines>,
-    /// What to add to a time to have that of 1970.
+    /// The offset from the clock's times to those since 1970, s.
     epoch: f64,
 }
 

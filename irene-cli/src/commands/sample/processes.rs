@@ -41,7 +41,7 @@ pub(super) struct Part {
     pub(super) label: String,
     pub(super) methods: Vec<Method>,
     pub(super) idle: &'static str,
-    /// What the channels showed at the start, if they were read.
+    /// The channels' values at the start, if they were read.
     start: Vec<Option<Shown>>,
 }
 
@@ -67,7 +67,7 @@ impl ProcessArgs {
         by_pid.or_else(|| self.cgroup.as_ref().map(group))
     }
 
-    /// Adds the sensor of the tree that was asked for, or of the command's. What cannot be shared out is said.
+    /// Adds the sensor of the tree that was asked for, or of the command's. Sensors that cannot be shared out are named.
     ///
     /// # Errors
     /// The reason, if a tree was asked for and cannot be read.

@@ -1,4 +1,4 @@
-//! What a person reads at the end, and every reading as CSV.
+//! The summary at the end, and every reading as CSV.
 
 use std::{fmt::Write as _, io::Write as _};
 

@@ -68,7 +68,7 @@ const LAYOUTS: [Layout; 12] = [
     apu((3, 0), 264, 120, 4),
 ];
 
-/// What a table tells.
+/// The figures of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Metrics {
     pub(super) watts: Option<f64>,

@@ -44,7 +44,7 @@ struct Tail {
     log: Log,
 }
 
-/// What its lines told so far.
+/// The state of its lines so far.
 struct Log {
     ahead: f64,
     /// The form, or why there is none: numbers below a header of other things must not be taken for power.

@@ -96,7 +96,7 @@ impl Counters {
         let expected = self.end.map(|end| end + sample.seconds);
         match expected.filter(|expected| (expected - expected.clamp(told, latest)).abs() < SLACK) {
             Some(expected) => (expected.clamp(told, latest), true),
-            // What is read as it is written has just ended.
+            // A sample that is read as it is written has just ended.
             None if now < told + 1.0 => (latest, false),
             None => (told + 0.5, false),
         }

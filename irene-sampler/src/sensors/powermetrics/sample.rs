@@ -29,7 +29,7 @@ pub(super) struct Sample {
     pub(super) watts: [Option<f64>; PARTS.len()],
 }
 
-/// What was read of a sample.
+/// The figures of a sample so far.
 #[derive(Default)]
 struct Partial {
     time: Option<f64>,

@@ -131,7 +131,7 @@ impl Tree {
 
     /// Ticks since the members were as before.
     fn used(&self, before: &HashMap<u32, Process>) -> f64 {
-        // What ended processes had shown already, and show again in the time of who waited for them.
+        // The time that ended processes had shown already, and that shows again in the time of who waited for them.
         let mut shown: HashMap<u32, f64> = HashMap::new();
         for (_, ended) in before.iter().filter(|(pid, _)| !self.members.contains_key(pid)) {
             if let Some(heir) = self.heir(before, ended) {

@@ -63,7 +63,7 @@ pub enum Idle {
     Apart,
 }
 
-/// What some processes use.
+/// The use of some processes.
 pub(super) trait Usage: Send {
     /// Their processor time so far, in ticks of 10 ms.
     fn ticks(&mut self, time: f64) -> Option<f64>;
