@@ -264,8 +264,10 @@ fn measured_requests_that_cannot_count_are_named() {
     }
     std::fs::remove_file(&mine).unwrap();
     let none = "model,device,concurrency,prompt,generated\ngpt2,h100-sxm,8,500,250\n";
+    let without_idle = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,marks\ngpt2,h100-sxm,vllm-0.11,8,500,250,1,failures idle_subtracted\n";
     for (device, sheet, words) in [
         ("t4", MEASURED, "no row of t4"),
+        ("h100-sxm", without_idle, "m.csv, line 2, column `marks`: its energies leave idling out"),
         ("h100-sxm", none, "no measured request to calibrate on"),
         ("h10x", MEASURED, "unknown device `h10x`"),
         ("h100-sxm", "model,device\n", "no rows"),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+use irene_bench::Mark;
 use irene_devices::{Catalogue, Device};
 use irene_predict::{Calibration, Law, Measured, Service, ServiceOptions};
 use irene_requests::{RequestReader, RequestRow};
@@ -71,6 +72,10 @@ pub(super) fn run(args: &Args, sheet: &Path) -> Result<()> {
     let mut measured = Vec::new();
     for row in &mut rows {
         row.engine = row.engine.take().or_else(|| args.requests.engine.clone());
+        if let Some(fault) = without_idle(&origin, row) {
+            faults.push(fault);
+            continue;
+        }
         match Measured::of(&origin, row, &mut service) {
             Ok(one) => {
                 tell_if_far_off(&origin, row, &one);
@@ -122,6 +127,14 @@ fn device(args: &Args, origin: &str, rows: &[RequestRow]) -> Result<Device> {
 
 fn is_named(device: &Device, name: &str) -> bool {
     name == device.name || Catalogue::find(name).is_ok_and(|found| found.name == device.name)
+}
+
+/// The law has the power of an idle device in every figure.
+fn without_idle(origin: &str, row: &RequestRow) -> Option<String> {
+    let marks = row.further("marks")?;
+    let is_without = marks.split(' ').any(|mark| mark == Mark::IdleSubtracted.name());
+    let reason = "its energies leave idling out; measure without --subtract-idle";
+    is_without.then(|| row.fault(origin, "marks", reason).to_string())
 }
 
 /// Units go wrong easily.
