@@ -121,7 +121,9 @@ proptest! {
         };
         prop_assert!(rises(of(sequences, 1, past), of(sequences, 1, past + more)));
         prop_assert!(rises(of(sequences, 1, past), of(sequences + more, 1, past)));
-        prop_assert!(rises(of(sequences, tokens, past), of(sequences, tokens + more, past)));
+        // Within a block of queries. One block more keeps the memory of few heads busier, and the law lets the time fall there.
+        let end = tokens.max(1).next_multiple_of(128);
+        prop_assert!(rises(of(sequences, tokens, past), of(sequences, (tokens + more).min(end), past)));
     }
 
     #[test]
