@@ -1,4 +1,4 @@
-//! What does attribution cost a server: a request that enters and leaves, a token, and settling an interval?
+//! How much does attribution cost a server: a request that enters and leaves, a token, and settling an interval?
 #![allow(clippy::unwrap_used)] // a benchmark that cannot be set up should stop, and say so
 #![allow(missing_docs)]
 

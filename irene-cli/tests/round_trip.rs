@@ -52,7 +52,8 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
     for (path, rows) in [(&known, split(false)), (&asked, split(true))] {
         write(fs::File::create(path).unwrap(), &rows).unwrap();
     }
-    command(&["calibrate", "--requests", &known, "-o", &predictor]).output().unwrap();
+    let calibrated = command(&["calibrate", "--requests", &known, "-o", &predictor]).output().unwrap();
+    assert!(calibrated.status.success(), "{}", String::from_utf8_lossy(&calibrated.stderr));
     good(&["predict", &asked, "--predictor", &predictor, "-o", &predicted]);
 
     let mut off = Vec::new();

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Where the counter begins again, J.
 const RANGE: u64 = 262_143;
 
-/// What it shows at first, J. It goes on by less than a device can draw between two samples.
+/// Its first reading, J. It goes on by less than a device can draw between two samples.
 const START: u64 = RANGE - 20;
 
 /// A machine with a package whose counter the test sets, 100 busy ticks a second at most, and process 100.
@@ -150,7 +150,7 @@ impl Served {
         }
     }
 
-    /// What is there after everything was read twice more.
+    /// The readings after everything was read twice more.
     fn settled(&self) -> Scrape {
         let before = self.scrape().get("irene_readings_total", PACKAGE).unwrap();
         self.until("nothing is read", |scrape| scrape.get("irene_readings_total", PACKAGE).unwrap() >= before + 2.0)
@@ -171,7 +171,7 @@ impl Drop for Served {
     }
 }
 
-/// What a scrape says, after checks of the format: every sample belongs to the metric declared before it, counters end with `_total`,
+/// The samples of a scrape, after checks of the format: every sample belongs to the metric declared before it, counters end with `_total`,
 /// no sample comes twice.
 struct Scrape {
     samples: BTreeMap<String, f64>,

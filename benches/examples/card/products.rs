@@ -112,15 +112,16 @@ fn product(
     })
 }
 
-/// A table of operations: `irene operations` adds what a data sheet predicts.
+/// A table of operations: `irene operations` adds what a data sheet predicts, for a card of the catalogue.
 pub(crate) fn table(setup: &Setup, products: &[Product]) -> String {
     let mut text =
         String::from("op,device,dtype,timing,b,m,n,k,measured_latency_s,measured_energy_j,measured_power_w\n");
+    let device = setup.card_name();
     for product in products {
         let [m, n, k] = product.m_n_k;
         let cell = |figure: Option<f64>| figure.map_or(String::new(), |figure| format!("{figure:.4e}"));
         let (joules, watts) = (cell(product.joules), cell(product.joules.map(|joules| joules / product.seconds)));
-        let (device, dtype, seconds) = (setup.device_name(), product.dtype, product.seconds);
+        let (dtype, seconds) = (product.dtype, product.seconds);
         text += &format!("linear,{device},{dtype},kernel,1,{m},{n},{k},{seconds:.4e},{joules},{watts}\n");
     }
     text

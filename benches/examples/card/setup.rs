@@ -80,6 +80,11 @@ impl Setup {
         &self.device_name
     }
 
+    /// The name by which the catalogue of devices may find it: the driver's.
+    pub(crate) fn card_name(&self) -> String {
+        of_card("name").filter(|_| self.is_gpu()).unwrap_or_else(|| self.device_name.clone())
+    }
+
     pub(crate) fn device(&self) -> Device {
         if self.is_gpu() { Device::new_cuda(0).unwrap() } else { Device::Cpu }
     }

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output::print_text(&format!("{}\n{unavailable}\n{conclusion}", table(&recording, &total)))
 }
 
-/// What a reader must know about the sensors, a line each.
+/// Remarks about the sensors for a reader, a line each.
 fn judgement(recording: &Recording, total: &Total, watched: &Watched) -> Result<String> {
     let mut lines = String::new();
     for remark in total.remarks() {
@@ -131,7 +131,7 @@ fn work(time: Duration) {
     });
 }
 
-/// What cannot be right about the sensors, but for those that the total leaves out for the same reason.
+/// Readings of the sensors that cannot be right, but for those that the total leaves out for the same reason.
 fn doubts(recording: &Recording, total: &Total, Watched { calm, load }: &Watched) -> Vec<Doubt> {
     let end = load.unwrap_or(*calm).1;
     // The first readings come after the start.

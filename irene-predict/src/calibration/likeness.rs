@@ -42,11 +42,11 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Freedom {
-    /// Of the spreads of constants.
+    /// Multiplies the spreads of constants.
     pub(super) constants: f64,
-    /// Of the errors that settings share and no constant explains.
+    /// Multiplies the errors that settings share and no constant explains.
     pub(super) form: f64,
-    /// Of the measurements' own errors.
+    /// Multiplies the measurements' own errors.
     pub(super) measurement: f64,
 }
 
