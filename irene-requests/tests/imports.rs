@@ -388,6 +388,21 @@ fn the_public_files_are_read_whole() {
     }
 }
 
+#[test]
+fn a_ratio_that_is_no_number_is_no_setting() {
+    let of = |text: &str| import_bytes("in", text.as_bytes(), Path::new("nowhere/in")).unwrap().rows.remove(0);
+    let few = VLLM.replace("\"completed\": 100", "\"completed\": 1.8e-309");
+    assert_ne!(few, VLLM);
+    assert_eq!((of(VLLM).prompt, of(&few).prompt), (Some(512.0), None));
+    let pairs = [
+        ("\"max_concurrency\": 16", "\"max_concurrency\": null"),
+        ("\"output_throughput\": 256.0", "\"output_throughput\": 1e308"),
+        ("\"mean_tpot_ms\": 50.0", "\"mean_tpot_ms\": 1e300"),
+    ];
+    let swift = pairs.iter().fold(VLLM.to_owned(), |text, (old, new)| text.replace(old, new));
+    assert_eq!(of(&swift).load, None);
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic_the_formats(seed in prop::sample::select(vec![ML_ENERGY, VLLM, LLAMA_BENCH, OPTIMUM_REPORT, SPL]), at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..12), cut in any::<bool>()) {

@@ -14,7 +14,7 @@ mod vllm;
 use std::path::Path;
 
 use self::records::Record;
-use crate::{Error, RequestRow, Result};
+use crate::{Error, Load, RequestRow, Result};
 
 /// The column that names the settings which the input does not say and a format's reader assumes.
 pub const ASSUMED: &str = "assumed";
@@ -83,9 +83,21 @@ pub fn import_bytes(origin: &str, bytes: &[u8], path: &Path) -> Result<Imported>
             left_out.push(Error::Row { origin: origin.to_owned(), line: record.line, column: String::new(), reason });
             continue;
         }
-        rows.extend((format.read)(record, path).into_iter().map(|row| RequestRow { line: record.line, ..row }));
+        rows.extend(
+            (format.read)(record, path).into_iter().map(|row| RequestRow { line: record.line, ..settled(row) }),
+        );
     }
     Ok(Imported { format: format.name, rows, left_out })
+}
+
+/// The row without the settings that are no numbers: a ratio of two that are given may be infinite. Figures are checked as they are set.
+fn settled(row: RequestRow) -> RequestRow {
+    let load = row.load.filter(|load| match load {
+        Load::Concurrency(number) | Load::Rate(number) => number.is_finite() && *number > 0.0,
+        Load::Sequences(_) => true,
+    });
+    let [prompt, generated] = [row.prompt, row.generated].map(|tokens| tokens.filter(|tokens| tokens.is_finite()));
+    RequestRow { load, prompt, generated, ..row }
 }
 
 /// The first fault of a file that is nearly JSON or CSV says more than that it was not recognised.
