@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Parallel, Precision, Size};
+use irene_tree::{Kernels, Parallel, Precision, Size, Training};
 use serde::{Deserialize, Serialize};
 
 /// How a model is followed: input size, number formats, kernels, head, one pass or a generation.
@@ -34,6 +34,8 @@ pub struct Run {
     pub keeps_cache: bool,
     /// Tokens that are generated for each sequence after the prompt, each but the first by a pass of its own; 0 for a single pass.
     pub generate: usize,
+    /// A step of training by such a pass and its backward pass, in place of inference.
+    pub training: Option<Training>,
     /// Whether the single operations that modules run themselves are nodes.
     pub shows_math: bool,
 }
@@ -50,6 +52,7 @@ impl From<Size> for Run {
             is_padded: false,
             keeps_cache: false,
             generate: 0,
+            training: None,
             shows_math: true,
         }
     }

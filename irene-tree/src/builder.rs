@@ -3,7 +3,8 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::Map;
 
 use crate::{
-    Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Role, Size, Tree, quantity::Values,
+    Error, Kernels, Level, Marks, Node, Operation, Parallel, Precision, Result, Role, Size, Training, Tree,
+    quantity::Values,
 };
 
 /// Builds a [`Tree`] in pre-order: [`enter`](Self::enter) a module, add its children, [`leave`](Self::leave) it.
@@ -41,6 +42,7 @@ impl TreeBuilder {
             precision: Precision::default(),
             kernels: Kernels::default(),
             parallel: Parallel::default(),
+            training: None,
             extra: Map::new(),
             nodes: Vec::new(),
         };
@@ -56,6 +58,12 @@ impl TreeBuilder {
     /// Sets how the run is spread over GPUs; the default is one.
     pub fn spread_over(mut self, parallel: Parallel) -> Self {
         self.tree.parallel = parallel;
+        self
+    }
+
+    /// Sets how a step of training runs; the default is inference.
+    pub fn training(mut self, training: Option<Training>) -> Self {
+        self.tree.training = training;
         self
     }
 

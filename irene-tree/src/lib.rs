@@ -42,6 +42,7 @@ pub mod render;
 mod shape;
 mod similar;
 mod size;
+mod training;
 mod tree;
 mod validate;
 
@@ -58,6 +59,7 @@ pub use quantity::Quantity;
 pub use shape::{MAX_RANK, Shape};
 pub use similar::{did_you_mean, similar};
 pub use size::{Phase, Size};
+pub use training::{Checkpoint, Optimizer, Training};
 pub use tree::{NodeId, Tree};
 
 /// The README's example, which the tests run.

@@ -101,6 +101,14 @@ pub enum OpKind {
     SendRecv,
     /// Rows of each GPU sent to the GPUs that have their experts, or back.
     AllToAll,
+    /// Numbers set to zero by chance, the others scaled up, in training.
+    Dropout,
+    /// A weight moved against its gradient, or against the running mean of its gradients.
+    Sgd,
+    /// A weight moved by Adam with decoupled weight decay.
+    AdamW,
+    /// A weight moved by Adafactor.
+    Adafactor,
 }
 
 impl OpKind {
@@ -153,6 +161,39 @@ impl OpKind {
             Self::AllGather => "AllGather",
             Self::SendRecv => "SendRecv",
             Self::AllToAll => "AllToAll",
+            Self::Dropout => "Dropout",
+            Self::Sgd => "SGD",
+            Self::AdamW => "AdamW",
+            Self::Adafactor => "Adafactor",
+        }
+    }
+
+    /// The name of its gradient, of those kinds whose gradient is not made of others.
+    fn gradient_name(self) -> &'static str {
+        match self {
+            Self::LayerNorm => "LayerNormBackward",
+            Self::RmsNorm => "RMSNormBackward",
+            Self::Rotary => "rotaryBackward",
+            Self::Softmax => "SoftmaxBackward",
+            Self::Unfold => "UnfoldBackward",
+            Self::Convolution => "ConvolutionBackward",
+            Self::Tanh => "tanhBackward",
+            Self::Gelu => "geluBackward",
+            Self::Relu => "reluBackward",
+            Self::Silu => "siluBackward",
+            Self::Sigmoid => "sigmoidBackward",
+            Self::Erf => "erfBackward",
+            Self::Cos => "cosBackward",
+            Self::Sin => "sinBackward",
+            Self::Pow => "powBackward",
+            Self::Div => "divBackward",
+            Self::Clamp => "clampBackward",
+            Self::CumSum => "cumsumBackward",
+            Self::Attention => "FusedAttentionBackward",
+            Self::Embedding => "EmbeddingBackward",
+            Self::Dropout => "DropoutBackward",
+            Self::Scatter => "scatterBackward",
+            other => other.name(),
         }
     }
 }
@@ -187,6 +228,9 @@ pub struct Operation {
     /// GPUs that exchange their tensors; 0 for an operation of one GPU.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gpus: u64,
+    /// True for the gradient of the operation, where that is an operation of its own: of its inputs the last is the gradient of its result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gradient: bool,
     /// True for arithmetic on sizes that runs on the host and launches nothing (GPT-2's `ns - nd`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
@@ -199,12 +243,19 @@ fn is_zero(count: &u64) -> bool {
 impl Operation {
     /// An operation that runs on the device.
     pub fn new(kind: OpKind, inputs: &[Operand], output: Operand) -> Self {
-        Self { kind, inputs: inputs.to_vec(), output, fused: Vec::new(), pairs: 0, touched: 0, gpus: 0, on_host: false }
+        let inputs = inputs.to_vec();
+        let (fused, pairs, touched, gpus) = (Vec::new(), 0, 0, 0);
+        Self { kind, inputs, output, fused, pairs, touched, gpus, is_gradient: false, on_host: false }
     }
 
     /// Arithmetic on one 64-bit integer on the host.
     pub fn on_host(kind: OpKind) -> Self {
         Self { on_host: true, ..Self::new(kind, &[], Operand::activation(Shape::default(), Format::I64)) }
+    }
+
+    /// The name of what it computes: of its kind, or of the kind's gradient.
+    pub fn name(&self) -> &'static str {
+        if self.is_gradient { self.kind.gradient_name() } else { self.kind.name() }
     }
 
     /// The same operation in one kernel with these element-wise ones.
@@ -268,6 +319,8 @@ mod stored {
         #[serde(default)]
         gpus: u64,
         #[serde(default)]
+        is_gradient: bool,
+        #[serde(default)]
         on_host: bool,
         /// Only in older files, which have shapes in place of operands.
         dtype: Option<Format>,
@@ -310,8 +363,8 @@ mod stored {
             {
                 (ids.role, ids.format) = (Role::Ids, Format::I64);
             }
-            let Stored { kind, fused, pairs, touched, gpus, on_host, .. } = stored;
-            Self { kind, inputs, output, fused, pairs, touched, gpus, on_host }
+            let Stored { kind, fused, pairs, touched, gpus, is_gradient, on_host, .. } = stored;
+            Self { kind, inputs, output, fused, pairs, touched, gpus, is_gradient, on_host }
         }
     }
 

@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value};
 
-use crate::{Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Quantity, Size};
+use crate::{Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Quantity, Size, Training};
 
 /// Identifies a node of one tree by its place in pre-order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub struct Tree {
     pub kernels: Kernels,
     /// How the run is spread over GPUs. Shapes and counts are those of one GPU's share.
     pub parallel: Parallel,
+    /// How a step of training runs; none for inference.
+    pub training: Option<Training>,
     /// Fields beside `frontend_tree` that are not ours, kept as they were read.
     pub extra: Map<String, Value>,
     pub(crate) nodes: Vec<Node>,
@@ -203,15 +205,18 @@ impl Tree {
                 if !self.parallel.is_single() {
                     run += &format!("/{}", self.parallel);
                 }
+                if let Some(training) = self.training {
+                    run += &format!("/{training}");
+                }
                 format!("{}/{run}/{}", self.model_name, id.0)
             }
         }
     }
 
-    /// New tokens of all sequences: those that are generated, or those that a single pass reads.
+    /// New tokens of all sequences: those that are generated, those that a single pass reads, or those of all micro-batches of a step.
     pub fn tokens(&self) -> usize {
         match self.generated {
-            0 => self.size.tokens(),
+            0 => self.size.tokens().saturating_mul(self.training.map_or(1, |training| training.accumulate)),
             generated => self.size.sequences.saturating_mul(generated),
         }
     }
@@ -284,6 +289,9 @@ impl fmt::Display for Tree {
         if self.kernels != Kernels::default() {
             write!(f, ", {}", self.kernels.name())?;
         }
-        if self.parallel.is_single() { Ok(()) } else { write!(f, ", {}", self.parallel) }
+        if !self.parallel.is_single() {
+            write!(f, ", {}", self.parallel)?;
+        }
+        self.training.map_or(Ok(()), |training| write!(f, ", {training}"))
     }
 }

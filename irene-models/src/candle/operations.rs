@@ -82,6 +82,10 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
     }
 }
 
+pub(crate) fn dropped(x: &Candle, probability: f64) -> CandleResult<Candle> {
+    candle_nn::ops::dropout(x, probability as f32)
+}
+
 pub(crate) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
     if let Some(done) = on_cpu::binary(x, op, y) {
         return done;

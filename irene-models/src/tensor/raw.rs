@@ -201,6 +201,12 @@ impl Tensor {
         in_form!([x] op.shape(self.shape()), op.format(self.format()), candle: operations::unary(x, op)?)
     }
 
+    /// Numbers set to zero with this probability, the others scaled up by as much.
+    pub(crate) fn dropped(&self, probability: f64) -> Result<Self> {
+        let x = self;
+        in_form!([x] self.shape(), self.format(), candle: operations::dropped(x, probability)?)
+    }
+
     pub(crate) fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
         let (x, y) = (self, other);
         in_form!([x, y]

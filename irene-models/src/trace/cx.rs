@@ -103,11 +103,12 @@ struct How {
     parallel: Parallel,
     /// Tokens of each sequence.
     cache_room: usize,
+    is_training: bool,
 }
 
 impl How {
     fn by(kernels: Kernels) -> Self {
-        Self { kernels, cache_format: None, parallel: Parallel::default(), cache_room: 0 }
+        Self { kernels, cache_format: None, parallel: Parallel::default(), cache_room: 0, is_training: false }
     }
 }
 
@@ -149,6 +150,16 @@ impl<'v> Cx<'v> {
     /// How the run is spread over GPUs.
     pub fn parallel(&self) -> Parallel {
         self.how.parallel
+    }
+
+    /// The same context for a pass whose gradients are wanted: dropout counts.
+    pub fn in_training(self) -> Self {
+        Self { how: How { is_training: true, ..self.how }, ..self }
+    }
+
+    /// Whether gradients of the pass are wanted.
+    pub fn is_training(&self) -> bool {
+        self.how.is_training
     }
 
     /// Runs something that no visitor hears of: numbers that engines look up in tables inside other kernels.

@@ -26,6 +26,7 @@ pub(super) fn label_of(kind: OpKind) -> Label {
         OpKind::AllGather => ("all_gather", Level::Ml),
         OpKind::SendRecv => ("send_recv", Level::Ml),
         OpKind::AllToAll => ("all_to_all", Level::Ml),
+        OpKind::Dropout => ("dropout", Level::Math),
         other => (other.name(), Level::Math),
     };
     Label { name: Cow::Borrowed(name), instance_type: kind.name(), level }
@@ -67,6 +68,15 @@ impl Cx<'_> {
     #[inline]
     pub fn clamp(&mut self, x: &Tensor, least: f64, greatest: f64) -> Result<Tensor> {
         self.unary(x, Unary::Clamp(least, greatest))
+    }
+
+    /// In training, numbers set to zero with this probability and the others scaled up by as much; outside training, or with a
+    /// probability of 0, x as it is, which is no node.
+    pub fn dropout(&mut self, x: &Tensor, probability: f64) -> Result<Tensor> {
+        if !self.is_training() || probability == 0.0 {
+            return Ok(x.clone());
+        }
+        self.traced(OpKind::Dropout, &[x], || x.dropped(probability))
     }
 
     /// An operation that is followed by shape alone.

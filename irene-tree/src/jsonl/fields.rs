@@ -16,6 +16,8 @@ pub(super) const PRECISION: &str = "precision";
 pub(super) const EXECUTION: &str = "execution";
 /// How the run is spread over GPUs.
 pub(super) const PARALLEL: &str = "parallel";
+/// How a step of training runs.
+pub(super) const TRAINING: &str = "training";
 pub(super) const FRONTEND_TREE: &str = "frontend_tree";
 
 pub(super) const ID: &str = "id";
@@ -34,7 +36,7 @@ pub(super) const MARKS: &str = "marks";
 pub(super) const CHILD_NODES_OBJ: &str = "child_nodes_obj";
 pub(super) const CHILD_NODES: &str = "child_nodes";
 
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     MODEL_NAME,
     BATCH_SIZE,
     SEQ_LEN,
@@ -43,6 +45,7 @@ const KNOWN: [&str; 22] = [
     PRECISION,
     EXECUTION,
     PARALLEL,
+    TRAINING,
     FRONTEND_TREE,
     ID,
     SCOPE,
@@ -62,7 +65,7 @@ const KNOWN: [&str; 22] = [
 const _: () = assert!(Quantity::COUNT + KNOWN.len() <= 64, "a set of keys is one word");
 
 /// How many of them are a tree's; the others are a node's.
-const OF_TREES: usize = 9;
+const OF_TREES: usize = 10;
 
 /// Whether a name is the format's own beside the node at the root.
 pub(super) fn is_tree_field(name: &str) -> bool {

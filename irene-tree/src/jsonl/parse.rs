@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         let Self(reading) = self;
         let (mut model_name, mut sequences, mut new, mut past, mut generated) = (None, None, None, 0, 0);
         let (mut precision, mut kernels, mut extra) = (None, Kernels::default(), Map::new());
-        let mut parallel = Parallel::default();
+        let (mut parallel, mut training) = (Parallel::default(), None);
         let mut seen = Seen::default();
         while let Some(key) = map.next_key::<Key>()? {
             reading.enter(None, &key);
@@ -87,6 +87,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
                 fields::PRECISION => precision = Some(map.next_value()?),
                 fields::EXECUTION => kernels = map.next_value()?,
                 fields::PARALLEL => parallel = map.next_value()?,
+                fields::TRAINING => training = Some(map.next_value()?),
                 fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
                 }
@@ -110,6 +111,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
             precision: precision.unwrap_or_else(|| of_operations(&reading.nodes)),
             kernels,
             parallel,
+            training,
             extra,
             nodes: if reading.nodes.is_empty() {
                 return Err(missing(reading, fields::FRONTEND_TREE));

@@ -52,6 +52,9 @@ impl Serialize for TreeLine<'_> {
         if !tree.parallel.is_single() {
             map.serialize_entry(fields::PARALLEL, &tree.parallel)?;
         }
+        if let Some(training) = &tree.training {
+            map.serialize_entry(fields::TRAINING, training)?;
+        }
         for (name, value) in tree.extra.iter().filter(|(name, _)| !fields::is_tree_field(name)) {
             map.serialize_entry(name, value)?;
         }
