@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use irene_models::{ModelSpec, Run, TaskHead};
+use irene_models::{
+    ModelSpec, Run, TaskHead,
+    flexibert::{Design, Head, LayerDesign},
+};
 use irene_tree::{Checkpoint, Format, Kernels, OpKind, Operation, Precision, Quantity, Size, Training, Tree};
 
 fn step(training: Training) -> Run {
@@ -73,5 +76,24 @@ fn every_family_is_trained() {
         let ratio = products(&phases.backward) / products(&phases.forward);
         // Mamba's convolutions of states are summed by other operations.
         assert!((1.97..=2.0001).contains(&ratio), "{name}: {ratio}");
+    }
+}
+
+#[test]
+fn designs_are_trained() {
+    let heads = |head: Head| vec![head; 4];
+    let layer = |hidden, heads| LayerDesign { hidden, heads, feed_forward: vec![512, 256] };
+    let all = [Head::ScaledDotProduct, Head::Weighted, Head::Dft, Head::Dct, Head::Convolution(9)];
+    let layers = all.map(|head| layer(256, heads(head)));
+    let design = Design::new(layers.into_iter().chain([layer(128, heads(Head::Weighted))]).collect()).unwrap();
+    let spec = ModelSpec::from_design("all", &design).unwrap();
+    for head in [TaskHead::Lm, TaskHead::Classification] {
+        let tree = spec.trace(Run { head, ..step(Training::default()) }).unwrap();
+        tree.check().unwrap();
+        tree.into_without_math().check().unwrap();
+        let phases = spec.training_phases(Run { head, ..step(Training::default()) }).unwrap();
+        let ratio = products(&phases.backward) / products(&phases.forward);
+        // Layers of transforms compute keys that nothing reads, and so nothing has a gradient of them.
+        assert!((1.97..=2.0001).contains(&ratio), "{ratio}");
     }
 }
