@@ -111,8 +111,10 @@ fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
     let designs = found["search"]["front"].as_array().unwrap();
     let energies = designs.iter().map(|design| design["figures"]["training_energy_J"]["value"].as_f64().unwrap());
     assert!(!designs.is_empty() && energies.fold(0.0, f64::max) <= 0.15, "{found}");
-    let none = refused(1, &["explore", "search", &surrogates, "--constraint", &bound("1 uJ")]);
-    assert!(none.contains("'uJ' is no unit of training_energy"), "{none}");
+    let unit = refused(2, &["explore", "search", &surrogates, "--constraint", &bound("1 uJ")]);
+    assert!(unit.contains("'uJ' is no unit of training_energy"), "{unit}");
+    let none = refused(1, &["explore", "search", &surrogates, "--constraint", &bound("1 mJ"), "--budget", "100"]);
+    assert!(none.contains("training_energy") && none.contains("(bound 0.001 J, "), "{none}");
     good(&["explore", "fit", &data, "-o", &training, "--space", "small", "--measure", "training_energy"]);
     assert!(good(&["explore", "predict", &training, &data]).contains("; a step of training, with 90%"));
 }
