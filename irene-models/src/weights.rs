@@ -29,6 +29,14 @@ pub trait WeightSource {
     fn has_keys(&self) -> bool {
         true
     }
+
+    /// As [`parameter`](Self::parameter), for one that no gradient comes to: no result depends on it, or choices alone do.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        self.parameter(key, aliases, shape)
+    }
 }
 
 /// Parameters as shapes: no memory, whatever the model's size.
@@ -66,13 +74,20 @@ pub struct Weights<'a> {
     key: String,
     name: Cow<'static, str>,
     parallel: Parallel,
+    is_untrained: bool,
 }
 
 impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
         let (key, name) = (String::new(), Cow::Borrowed("root"));
-        Self { source, loaded: Rc::default(), formats: Rc::default(), key, name, parallel: Parallel::default() }
+        let (loaded, formats, parallel) = (Rc::default(), Rc::default(), Parallel::default());
+        Self { source, loaded, formats, key, name, parallel, is_untrained: false }
+    }
+
+    /// The same place, with parameters that no gradient comes to: no result depends on them, or choices alone do.
+    pub(crate) fn untrained(self) -> Self {
+        Self { is_untrained: true, ..self }
     }
 
     /// The share that one of several GPUs has, in shapes alone.
@@ -107,13 +122,15 @@ impl<'a> Weights<'a> {
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        Self { source: self.source, loaded, formats, key, name, parallel: self.parallel }
+        let (parallel, is_untrained) = (self.parallel, self.is_untrained);
+        Self { source: self.source, loaded, formats, key, name, parallel, is_untrained }
     }
 
     /// The same place in another source, such as one that reads the keys of another code.
     pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        Weights { source, loaded, formats, key: self.key.clone(), name: self.name.clone(), parallel: self.parallel }
+        let (key, name) = (self.key.clone(), self.name.clone());
+        Weights { source, loaded, formats, key, name, parallel: self.parallel, is_untrained: self.is_untrained }
     }
 
     /// Where the parameters come from.
@@ -181,7 +198,7 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.source.parameter(&self.key_of(name), &[], shape.into())?)
+        self.loaded_by_keys(&[], &self.key_of(name), shape.into())
     }
 
     /// A parameter that older checkpoints know by another name.
@@ -189,7 +206,14 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())?)
+        self.loaded_by_keys(&[self.key_of(older)], &self.key_of(name), shape.into())
+    }
+
+    fn loaded_by_keys(&self, aliases: &[String], key: &str, shape: Shape) -> Result<Tensor> {
+        self.identified(match self.is_untrained {
+            true => self.source.untrained_parameter(key, aliases, shape)?,
+            false => self.source.parameter(key, aliases, shape)?,
+        })
     }
 
     /// Whether the source has a parameter of the module itself.

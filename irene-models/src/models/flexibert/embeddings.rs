@@ -17,7 +17,7 @@ pub(super) struct FlexiBertEmbeddings {
 impl FlexiBertEmbeddings {
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
         let table = |name, rows| Embedding::load(&weights.child(name), rows, width);
-        let positions = weights.child(POSITIONS);
+        let positions = weights.child(POSITIONS).untrained();
         Ok(Self {
             label: weights.label("FlexiBertEmbeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
@@ -25,6 +25,10 @@ impl FlexiBertEmbeddings {
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), width, sizes.eps)?,
         })
+    }
+
+    pub(super) fn tokens(&self) -> &Embedding {
+        &self.word_embeddings
     }
 }
 

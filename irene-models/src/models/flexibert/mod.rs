@@ -23,12 +23,13 @@ use serde_json::{Map, Value};
 
 use self::{embeddings::FlexiBertEmbeddings, layer::FlexiBertEncoder, surroundings::Surroundings};
 use super::{
-    bert::{BertPooler, pooler_runs},
+    bert::{BertPooler, MlmClasses, MlmSizes, OnlyMlmHead, pooler_runs},
     heads::additive_mask,
+    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Error, Label, Model, ModelOutput, ModelSpec, Module, Result, TaskHead,
-    Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Error, Label, Linear, Model, ModelOutput, ModelSpec, Module,
+    Result, TaskHead, Weights, labelled,
 };
 
 labelled!(FlexiBertModel);
@@ -53,12 +54,42 @@ impl Architecture for FlexiBert {
         config.size_or("max_position_embeddings", 514)
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let has_pooler = pooler_runs(config, weights, TaskHead::None);
-        Ok(Box::new(FlexiBertModel::load(weights, &sizes, has_pooler)?))
+        let trunk = |weights: &Weights<'_>, level| {
+            // A masked language model has no pooler.
+            let has_pooler = head != TaskHead::Lm && pooler_runs(config, weights, head);
+            FlexiBertModel::load(weights, level, &sizes, has_pooler)
+        };
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            let hidden = sizes.last_width();
+            Ok(if head == TaskHead::Lm {
+                let mlm = MlmSizes { hidden, width: tokens.width(), activation: sizes.activation, eps: sizes.eps };
+                Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?)
+            } else {
+                Box::new(OverPooled(Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?))
+            })
+        })
     }
 }
+
+/// BERT's heads: that of a masked language model maps the last layer's width to that of the table of tokens.
+const HEADS: HeadClasses = HeadClasses {
+    trunk: "bert",
+    lm: "FlexiBertForMaskedLM",
+    classification: "FlexiBertForSequenceClassification",
+};
+
+const MLM_CLASSES: MlmClasses = MlmClasses {
+    head: "FlexiBertOnlyMLMHead",
+    predictions: "FlexiBertLMPredictionHead",
+    transform: "FlexiBertPredictionHeadTransform",
+    norm: "LayerNorm",
+};
 
 const MODEL_TYPE: &str = "flexibert";
 
@@ -118,6 +149,11 @@ impl Sizes {
             eps: config.number_or("layer_norm_eps", 1e-12)?,
         })
     }
+
+    /// Numbers of each token behind the last layer; a design has at least one.
+    fn last_width(&self) -> usize {
+        self.design.layers().last().map_or(0, |layer| layer.hidden)
+    }
 }
 
 struct FlexiBertModel {
@@ -130,20 +166,24 @@ struct FlexiBertModel {
 }
 
 impl FlexiBertModel {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, has_pooler: bool) -> Result<Self> {
-        let layers = sizes.design.layers();
-        // A design has at least one layer.
-        let width = |layer: Option<&LayerDesign>| layer.map_or(0, |layer| layer.hidden);
+    fn load(weights: &Weights<'_>, level: Level, sizes: &Sizes, has_pooler: bool) -> Result<Self> {
+        let first_width = sizes.design.layers().first().map_or(0, |layer| layer.hidden);
         Ok(Self {
-            label: weights.label("FlexiBertModel", Level::Model),
+            label: weights.label("FlexiBertModel", level),
             activations: weights.activations(),
-            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, width(layers.first()))?,
+            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, first_width)?,
             encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: has_pooler
-                .then(|| BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler"))
+                .then(|| BertPooler::load(&weights.child("pooler"), sizes.last_width(), "FlexiBertPooler"))
                 .transpose()?,
             positions: sizes.positions,
         })
+    }
+}
+
+impl Trunk for FlexiBertModel {
+    fn tokens(&self) -> &Embedding {
+        self.embeddings.tokens()
     }
 }
 
