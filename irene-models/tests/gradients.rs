@@ -215,7 +215,7 @@ impl WeightSource for Loaded {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::with_cases(30) })]
 
     #[test]
     fn gradients_of_decoders_are_slopes_of_the_loss(spec in small_decoders::of(&small_decoders::FAMILIES)) {

@@ -28,7 +28,7 @@ use super::{
     task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Embedding, Error, Label, Linear, Model, ModelOutput, ModelSpec, Module,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Error, Label, Model, ModelOutput, ModelSpec, Module,
     Result, TaskHead, Weights, labelled,
 };
 
@@ -71,7 +71,7 @@ impl Architecture for FlexiBert {
                 let mlm = MlmSizes { hidden, width: tokens.width(), activation: sizes.activation, eps: sizes.eps };
                 Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?)
             } else {
-                Box::new(OverPooled(Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?))
+                Box::new(OverPooled::load(config, &weights.child("classifier"), hidden, sizes.dropout)?)
             })
         })
     }
@@ -136,6 +136,8 @@ struct Sizes {
     segments: usize,
     activation: Activation,
     eps: f64,
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl Sizes {
@@ -147,6 +149,8 @@ impl Sizes {
             segments: config.size_or("type_vocab_size", 1)?,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,
             eps: config.number_or("layer_norm_eps", 1e-12)?,
+            dropout: config.probability_or("hidden_dropout_prob", 0.1)?,
+            attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.1)?,
         })
     }
 
