@@ -75,6 +75,16 @@ pub struct Weights<'a> {
     name: Cow<'static, str>,
     parallel: Parallel,
     is_untrained: bool,
+    lora: Lora,
+}
+
+/// Adapters beside weights that are not trained (Hu et al. 2021).
+#[derive(Clone, Copy, Default)]
+struct Lora {
+    /// Their inner width; 0 for none.
+    rank: usize,
+    /// Whether the layers that are loaded here get them: those of the trunk do.
+    is_here: bool,
 }
 
 impl<'a> Weights<'a> {
@@ -82,7 +92,7 @@ impl<'a> Weights<'a> {
     pub fn root(source: &'a dyn WeightSource) -> Self {
         let (key, name) = (String::new(), Cow::Borrowed("root"));
         let (loaded, formats, parallel) = (Rc::default(), Rc::default(), Parallel::default());
-        Self { source, loaded, formats, key, name, parallel, is_untrained: false }
+        Self { source, loaded, formats, key, name, parallel, is_untrained: false, lora: Lora::default() }
     }
 
     /// The same place, with parameters that no gradient comes to: no result depends on them, or choices alone do.
@@ -93,6 +103,21 @@ impl<'a> Weights<'a> {
     /// The share that one of several GPUs has, in shapes alone.
     pub fn shared_by(self, parallel: Parallel) -> Self {
         Self { parallel, ..self }
+    }
+
+    /// The same with LoRA's adapters of this inner width for the layers of the trunk; 0 for none.
+    pub(crate) fn with_lora(self, rank: usize) -> Self {
+        Self { lora: Lora { rank, ..self.lora }, ..self }
+    }
+
+    /// The model's trunk, whose layers get adapters if any do.
+    pub(crate) fn trunk(self) -> Self {
+        Self { lora: Lora { is_here: true, ..self.lora }, ..self }
+    }
+
+    /// The inner width of the adapters of layers that are loaded here, if they get any.
+    pub(crate) fn lora_rank(&self) -> Option<usize> {
+        (self.lora.is_here && self.lora.rank > 0).then_some(self.lora.rank)
     }
 
     /// The number of parameters of the whole model loaded so far.
@@ -122,15 +147,16 @@ impl<'a> Weights<'a> {
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        let (parallel, is_untrained) = (self.parallel, self.is_untrained);
-        Self { source: self.source, loaded, formats, key, name, parallel, is_untrained }
+        let Self { source, parallel, is_untrained, lora, .. } = *self;
+        Self { source, loaded, formats, key, name, parallel, is_untrained, lora }
     }
 
     /// The same place in another source, such as one that reads the keys of another code.
     pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
         let (key, name) = (self.key.clone(), self.name.clone());
-        Weights { source, loaded, formats, key, name, parallel: self.parallel, is_untrained: self.is_untrained }
+        let Self { parallel, is_untrained, lora, .. } = *self;
+        Weights { source, loaded, formats, key, name, parallel, is_untrained, lora }
     }
 
     /// Where the parameters come from.
@@ -198,7 +224,15 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.loaded_by_keys(&[], &self.key_of(name), shape.into())
+        self.identified(self.found(&[], &self.key_of(name), shape.into())?)
+    }
+
+    /// The same, in the format of the activations where it is followed by its shape, however other weights are stored.
+    pub(crate) fn activation_parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        let parameter = self.found(&[], &self.key_of(name), shape)?;
+        let is_shape = parameter.is_shape();
+        self.identified(if is_shape { Tensor::of_shape(shape, self.activations()) } else { parameter })
     }
 
     /// A parameter that older checkpoints know by another name.
@@ -206,14 +240,14 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.loaded_by_keys(&[self.key_of(older)], &self.key_of(name), shape.into())
+        self.identified(self.found(&[self.key_of(older)], &self.key_of(name), shape.into())?)
     }
 
-    fn loaded_by_keys(&self, aliases: &[String], key: &str, shape: Shape) -> Result<Tensor> {
-        self.identified(match self.is_untrained {
-            true => self.source.untrained_parameter(key, aliases, shape)?,
-            false => self.source.parameter(key, aliases, shape)?,
-        })
+    fn found(&self, aliases: &[String], key: &str, shape: Shape) -> Result<Tensor> {
+        match self.is_untrained {
+            true => self.source.untrained_parameter(key, aliases, shape),
+            false => self.source.parameter(key, aliases, shape),
+        }
     }
 
     /// Whether the source has a parameter of the module itself.

@@ -193,7 +193,8 @@ fn assert_updated(spec: &ModelSpec, head: TaskHead) {
     let mut loaded = trainer(spec, &Loaded(weights), head);
     // As many passes, so that the same numbers are dropped.
     loaded.forward(&batch, &targets).unwrap();
-    let [stepped, loaded] = [&mut stepped, &mut loaded].map(|trainer| trainer.forward(&batch, &targets).unwrap().value().unwrap());
+    let [stepped, loaded] =
+        [&mut stepped, &mut loaded].map(|trainer| trainer.forward(&batch, &targets).unwrap().value().unwrap());
     assert!((stepped - loaded).abs() < 1e-9 * loaded.abs(), "{}: {stepped}, loaded {loaded}", spec.name());
     assert!(stepped != f64::from(before), "{}", spec.name());
 }

@@ -168,7 +168,11 @@ mod tests {
             assert!(kept.iter().all(|x| *x == 0.0 || *x == scale));
             seed_dropout(1);
             assert_eq!(dropped(&ones, probability).unwrap().to_vec1::<f32>().unwrap(), kept);
-            assert!(probability == 0.0 || probability == 1.0 || dropped(&ones, probability).unwrap().to_vec1::<f32>().unwrap() != kept);
+            assert!(
+                probability == 0.0
+                    || probability == 1.0
+                    || dropped(&ones, probability).unwrap().to_vec1::<f32>().unwrap() != kept
+            );
         }
     }
 

@@ -161,7 +161,9 @@ impl Panels {
     /// The weight (inputs, outputs) out of its panels.
     pub(super) fn matrix(&self) -> Result<Tensor> {
         match &self.stored {
-            Stored::Single(panels) => self.row_by_row(self.inputs, |lane| panels.numbers::<f32>()[lane], |lane, _| lane),
+            Stored::Single(panels) => {
+                self.row_by_row(self.inputs, |lane| panels.numbers::<f32>()[lane], |lane, _| lane)
+            }
             Stored::Half(panels) => {
                 self.row_by_row(self.inputs, |lane| panels.numbers::<u16>()[lane], |bits, _| f16::from_bits(bits))
             }
@@ -179,9 +181,7 @@ impl Panels {
         number: impl Fn(L, usize) -> T,
     ) -> Result<Tensor> {
         let per_step = self.inputs.div_ceil(steps.max(1));
-        let place = |input: usize, output: usize| {
-            (output / WIDTH * steps + input / per_step) * WIDTH + output % WIDTH
-        };
+        let place = |input: usize, output: usize| (output / WIDTH * steps + input / per_step) * WIDTH + output % WIDTH;
         let rows = (0..self.inputs).flat_map(|input| (0..self.outputs).map(move |output| (input, output)));
         let numbers = rows.map(|(input, output)| number(lane(place(input, output)), input)).collect::<Vec<T>>();
         Tensor::from_vec(numbers, (self.inputs, self.outputs), &Device::Cpu)

@@ -7,7 +7,7 @@ mod variables;
 
 pub use by_heart::ByHeart;
 use candle_core::{DType, Tensor as Candle};
-use irene_tree::{Checkpoint, Kernels, Training};
+use irene_tree::{Checkpoint, Kernels, Parallel, Training};
 pub use targets::Targets;
 
 use self::{
@@ -102,10 +102,11 @@ impl Gradients {
 }
 
 impl Trainer {
-    /// A trainer of the model with these weights and this head.
+    /// A trainer of the model with these weights and this head, or the head that it usually trains with. LoRA's adapters begin at no
+    /// change.
     ///
     /// # Errors
-    /// As [`ModelSpec::build_with_head`]; [`Error::Training`] for a model without a head, for checkpoints of activations, and for weights
+    /// As [`ModelSpec::build_with_head`] and [`ModelSpec::training_head`]; [`Error::Training`] for checkpoints of activations, and for weights
     /// in blocks.
     pub fn new(
         spec: &ModelSpec,
@@ -117,10 +118,12 @@ impl Trainer {
     ) -> Result<Self> {
         let task = Task::of(spec, head)?;
         check(training, learning_rate)?;
-        let variables = Variables::of(source, if training.lora_rank > 0 { is_adapter } else { |_| true });
-        let model = spec.build_with_head(&variables, head)?;
+        let head = spec.training_head(head)?;
+        let variables = Variables::of(source, (training.lora_rank > 0).then_some(seed));
+        let model = spec.build_share(&variables, head, Parallel::default(), training.lora_rank)?;
         let parameters = variables.parameters();
-        let masters = parameters.trained.iter().map(|variable| master(variable, training)).collect::<Result<Vec<_>>>()?;
+        let masters =
+            parameters.trained.iter().map(|variable| master(variable, training)).collect::<Result<Vec<_>>>()?;
         let weights = parameters.trained.iter().zip(&masters);
         let weights: Vec<Candle> = weights.map(|(variable, master)| kept(variable, master.as_ref())).collect();
         let rule = Rule::new(training.optimizer, learning_rate, &weights)?;
@@ -211,7 +214,7 @@ impl Trainer {
             master.iter_mut().for_each(|master| *master = updated.clone());
         }
         // Some layers compute with numbers that were derived from the weights when they were loaded, such as Gemma's 1 + w.
-        if self.parameters.all_are_trained() {
+        if self.training.lora_rank == 0 {
             self.model = self.spec.build_with_head(&self.parameters, self.head)?;
         }
         Ok(())
@@ -265,11 +268,6 @@ fn check(training: Training, learning_rate: f64) -> Result<()> {
         });
     }
     Ok(())
-}
-
-/// Whether a key is one of LoRA's.
-fn is_adapter(key: &str) -> bool {
-    key.ends_with("lora_A.weight") || key.ends_with("lora_B.weight")
 }
 
 /// The copy in 32 bits that the optimizer keeps of a weight of 16.

@@ -26,19 +26,11 @@ pub(super) enum Task {
 
 impl Task {
     pub(super) fn of(spec: &ModelSpec, head: TaskHead) -> Result<Self> {
-        match head {
-            TaskHead::Lm if spec.cache(Kernels::Eager)?.is_some() => Ok(Self::NextToken),
-            TaskHead::Lm => Ok(Self::MaskedToken),
-            TaskHead::Classification => Ok(Self::Class),
-            TaskHead::None => {
-                let known: Vec<_> = spec.heads().iter().map(|head| head.name()).filter(|name| *name != "none").collect();
-                let reason = match known.join(" or ") {
-                    known if known.is_empty() => format!("{} has no head here that a loss is known for", spec.name()),
-                    known => format!("a model without a head has no loss: choose {known}"),
-                };
-                Err(Error::Training { setting: "head", reason })
-            }
-        }
+        Ok(match spec.training_head(head)? {
+            TaskHead::Lm if spec.cache(Kernels::Eager)?.is_some() => Self::NextToken,
+            TaskHead::Lm => Self::MaskedToken,
+            TaskHead::Classification | TaskHead::None => Self::Class,
+        })
     }
 }
 
@@ -57,7 +49,7 @@ impl Targets {
     /// average, for classification any class. Padding is not counted.
     ///
     /// # Errors
-    /// [`Error::Training`] for a model without a head; [`Error::Config`] without a number of classes; candle's error.
+    /// [`Error::Input`] for a model without such a head; [`Error::Config`] without a number of classes; candle's error.
     pub fn made_up(batch: &Batch, spec: &ModelSpec, head: TaskHead, seed: u64) -> Result<Self> {
         /// The share of tokens that BERT is trained on.
         const MASKED: f64 = 0.15;
@@ -65,11 +57,17 @@ impl Targets {
         let task = Task::of(spec, head)?;
         if task == Task::Class {
             let classes = spec.config().num_labels()? as u64;
-            return Ok(Self::new((0..batch.sequences()).map(|_| (random.next_u64() % classes.max(1)) as i64).collect()));
+            return Ok(Self::new(
+                (0..batch.sequences()).map(|_| (random.next_u64() % classes.max(1)) as i64).collect(),
+            ));
         }
         let mut labels = batch.id_numbers()?;
         if let Some(mask) = batch.mask_numbers()? {
-            labels.iter_mut().zip(&mask).filter(|(_, is_token)| **is_token == 0).for_each(|(label, _)| *label = Self::NOT_COUNTED);
+            labels
+                .iter_mut()
+                .zip(&mask)
+                .filter(|(_, is_token)| **is_token == 0)
+                .for_each(|(label, _)| *label = Self::NOT_COUNTED);
         }
         if task == Task::MaskedToken {
             let bound = (MASKED * u64::MAX as f64) as u64;

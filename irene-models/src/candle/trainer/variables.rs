@@ -2,10 +2,12 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use candle_core::Var;
+use candle_core::{DType, Device, Var};
 use irene_tree::{Precision, Shape};
 
-use crate::{Error, Result, Tensor, WeightSource};
+use crate::{
+    Error, RandomWeights, Result, Tensor, WeightSource, ZeroWeights, candle::operations::candle_dtype, layers::ADAPTERS,
+};
 
 /// A parameter that is trained.
 #[derive(Clone, Debug)]
@@ -22,18 +24,21 @@ pub(super) struct Parameters {
     precision: Precision,
 }
 
-/// Makes each parameter that a model asks of another source a variable, once under each key.
+/// Makes each parameter that a model asks of another source a variable, once under each key; or LoRA's adapters alone.
 pub(super) struct Variables<'a> {
     source: &'a dyn WeightSource,
-    is_trained: fn(&str) -> bool,
+    /// What adapters are made up from, if there are any.
+    adapters: Option<u64>,
     parameters: RefCell<Parameters>,
+    /// Of the parameters so far.
+    device: RefCell<Device>,
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn of(source: &'a dyn WeightSource, is_trained: fn(&str) -> bool) -> Self {
+    pub(super) fn of(source: &'a dyn WeightSource, adapters: Option<u64>) -> Self {
         let (by_key, has, precision) = (HashMap::new(), RefCell::default(), source.precision());
         let parameters = RefCell::new(Parameters { trained: Vec::new(), by_key, has, precision });
-        Self { source, is_trained, parameters }
+        Self { source, adapters, parameters, device: RefCell::new(Device::Cpu) }
     }
 
     pub(super) fn parameters(self) -> Parameters {
@@ -59,28 +64,49 @@ impl<'a> Variables<'a> {
             }
             Some(_) => parameter,
         };
+        parameter.candle().into_iter().for_each(|numbers| *self.device.borrow_mut() = numbers.device().clone());
         parameters.by_key.insert(key.to_owned(), parameter.clone());
         Ok(parameter)
     }
 
-    fn known(&self, key: &str) -> Option<Tensor> {
-        self.parameters.borrow().by_key.get(key).cloned()
+    /// An adapter as PEFT begins: numbers by chance to the rank, and none back, so that the model is what it was.
+    fn adapter(&self, seed: u64, key: &str, shape: Shape) -> Result<Tensor> {
+        let (device, dtype) = (self.device.borrow().clone(), candle_dtype(self.source.precision().activations));
+        let dtype = dtype.unwrap_or(DType::F32);
+        match key.ends_with(&format!("{}.weight", ADAPTERS[0])) {
+            true => RandomWeights { seed, dtype, device }.parameter(key, &[], shape),
+            false => ZeroWeights { dtype, device }.parameter(key, &[], shape),
+        }
+    }
+}
+
+impl Variables<'_> {
+    /// The parameter, as a variable if a gradient comes to it and it is to be trained.
+    fn get(
+        &self,
+        key: &str,
+        shape: Shape,
+        has_gradient: bool,
+        load: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if let Some(known) = self.parameters.borrow().by_key.get(key) {
+            return Ok(known.clone());
+        }
+        let is_adapter = ADAPTERS.iter().any(|name| key.ends_with(&format!("{name}.weight")));
+        match self.adapters {
+            Some(seed) if is_adapter => self.loaded(key, self.adapter(seed, key, shape)?, has_gradient),
+            adapters => self.loaded(key, load()?, has_gradient && adapters.is_none()),
+        }
     }
 }
 
 impl WeightSource for Variables<'_> {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        match self.known(key) {
-            Some(known) => Ok(known),
-            None => self.loaded(key, self.source.parameter(key, aliases, shape)?, (self.is_trained)(key)),
-        }
+        self.get(key, shape, true, || self.source.parameter(key, aliases, shape))
     }
 
     fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        match self.known(key) {
-            Some(known) => Ok(known),
-            None => self.loaded(key, self.source.untrained_parameter(key, aliases, shape)?, false),
-        }
+        self.get(key, shape, false, || self.source.untrained_parameter(key, aliases, shape))
     }
 
     fn precision(&self) -> Precision {
@@ -111,12 +137,5 @@ impl WeightSource for Parameters {
 
     fn has(&self, key: &str) -> bool {
         self.has.borrow().get(key).copied().unwrap_or_else(|| self.by_key.contains_key(key))
-    }
-}
-
-impl Parameters {
-    /// Whether every parameter that results depend on is trained.
-    pub(super) fn all_are_trained(&self) -> bool {
-        self.by_key.values().filter_map(Tensor::candle).all(|numbers| numbers.is_variable() || !numbers.dtype().is_float())
     }
 }

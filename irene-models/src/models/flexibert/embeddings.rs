@@ -28,8 +28,11 @@ impl FlexiBertEmbeddings {
             dropout: sizes.dropout,
         })
     }
+}
 
-    pub(super) fn tokens(&self) -> &Embedding {
+impl FlexiBertEmbeddings {
+    /// The table of tokens.
+    pub(super) fn words(&self) -> &Embedding {
         &self.word_embeddings
     }
 }

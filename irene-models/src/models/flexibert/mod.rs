@@ -8,6 +8,9 @@
 //! Positions are relative keys alone: the table of absolute positions is loaded but not looked up. Heads that transform (FNet, arXiv
 //! 2105.03824) or convolve (ConvBERT, arXiv 2008.02496) do not mask padding; the softmax is masked. The published code overwrites the
 //! results of its dot-product heads with zeros; here they are used.
+//!
+//! Its masked language model's head is BERT's, from the width of the last layer to that of the table of tokens, which is the first layer's
+//! and which the scores are tied to.
 
 mod attention;
 mod convolution;
@@ -60,29 +63,21 @@ impl Architecture for FlexiBert {
 
     fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let trunk = |weights: &Weights<'_>, level| {
-            // A masked language model has no pooler.
-            let has_pooler = head != TaskHead::Lm && pooler_runs(config, weights, head);
-            FlexiBertModel::load(weights, level, &sizes, has_pooler)
-        };
+        let has_pooler = head != TaskHead::Lm && pooler_runs(config, weights, head);
+        let trunk = |weights: &Weights<'_>, level| FlexiBertModel::load(weights, &sizes, has_pooler, level);
+        let [first, last] = sizes.widths();
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
-            let hidden = sizes.last_width();
-            Ok(if head == TaskHead::Lm {
-                let mlm = MlmSizes { hidden, width: tokens.width(), activation: sizes.activation, eps: sizes.eps };
-                Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?)
-            } else {
-                Box::new(OverPooled::load(config, &weights.child("classifier"), hidden, sizes.dropout)?)
-            })
+            if head == TaskHead::Classification {
+                return Ok(Box::new(OverPooled::load(config, &weights.child("classifier"), last, sizes.dropout)?));
+            }
+            let mlm = MlmSizes { hidden: last, width: first, activation: sizes.activation, eps: sizes.eps };
+            Ok(Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?))
         })
     }
 }
 
-/// BERT's heads: that of a masked language model maps the last layer's width to that of the table of tokens.
-const HEADS: HeadClasses = HeadClasses {
-    trunk: "bert",
-    lm: "FlexiBertForMaskedLM",
-    classification: "FlexiBertForSequenceClassification",
-};
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "bert", lm: "FlexiBertForMaskedLM", classification: "FlexiBertForSequenceClassification" };
 
 const MLM_CLASSES: MlmClasses = MlmClasses {
     head: "FlexiBertOnlyMLMHead",
@@ -153,10 +148,14 @@ impl Sizes {
             attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.1)?,
         })
     }
+}
 
-    /// Numbers of each token behind the last layer; a design has at least one.
-    fn last_width(&self) -> usize {
-        self.design.layers().last().map_or(0, |layer| layer.hidden)
+impl Sizes {
+    /// The widths of the first layer and of the last.
+    fn widths(&self) -> [usize; 2] {
+        let layers = self.design.layers();
+        // A design has at least one layer.
+        [layers.first(), layers.last()].map(|layer| layer.map_or(0, |layer| layer.hidden))
     }
 }
 
@@ -170,15 +169,15 @@ struct FlexiBertModel {
 }
 
 impl FlexiBertModel {
-    fn load(weights: &Weights<'_>, level: Level, sizes: &Sizes, has_pooler: bool) -> Result<Self> {
-        let first_width = sizes.design.layers().first().map_or(0, |layer| layer.hidden);
+    fn load(weights: &Weights<'_>, sizes: &Sizes, has_pooler: bool, level: Level) -> Result<Self> {
+        let [first, last] = sizes.widths();
         Ok(Self {
             label: weights.label("FlexiBertModel", level),
             activations: weights.activations(),
-            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, first_width)?,
+            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, first)?,
             encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: has_pooler
-                .then(|| BertPooler::load(&weights.child("pooler"), sizes.last_width(), "FlexiBertPooler"))
+                .then(|| BertPooler::load(&weights.child("pooler"), last, "FlexiBertPooler"))
                 .transpose()?,
             positions: sizes.positions,
         })
@@ -187,7 +186,7 @@ impl FlexiBertModel {
 
 impl Trunk for FlexiBertModel {
     fn tokens(&self) -> &Embedding {
-        self.embeddings.tokens()
+        self.embeddings.words()
     }
 }
 
