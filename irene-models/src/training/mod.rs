@@ -125,7 +125,7 @@ impl ModelSpec {
     fn taped(&self, run: Run, training: Training) -> Result<Tape> {
         let share = self.share(run)?;
         let model = self.model_of(share)?;
-        let mut tape = Tape::new(training.lora_rank > 0);
+        let mut tape = Tape::new(training);
         let label = Label { name: "root".into(), instance_type: model.model.instance_type(), level: Level::Module };
         tape.enter(&label, &[])?;
         {
@@ -136,6 +136,7 @@ impl ModelSpec {
             cx.call(&CrossEntropyLoss::new(), &logits)?;
         }
         tape.end(&label);
+        tape.forget_unreached();
         Ok(tape)
     }
 }
