@@ -138,9 +138,8 @@ impl ModelSpec {
         {
             let mut cx = self.context(share, &mut tape).in_training();
             let output = model.model.run_inside(&mut cx, &self.batch(share)?)?;
-            let logits = loss::scored(&mut cx, &output, share.head)?;
-            let logits = logits.ok_or_else(|| self.refuse("gave no logits to compute a loss of".into()))?;
-            cx.call(&CrossEntropyLoss::new(), &logits)?;
+            let logits = output.logits.ok_or_else(|| self.refuse("gave no logits to compute a loss of".into()))?;
+            cx.call(&CrossEntropyLoss::new(share.head), &logits)?;
         }
         tape.end(&label);
         tape.forget_unreached();

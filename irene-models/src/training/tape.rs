@@ -61,7 +61,9 @@ pub(super) struct Tape {
     adapters_alone: bool,
     /// Whether gradients go to the rows of the first table though it is not trained: with checkpoints transformers asks for them, so
     /// that every checkpointed part has an input with a gradient.
-    reaches_tokens: bool,
+    reaches_rows: bool,
+    /// Those rows, scaled if the table scales them itself, until something else reads them.
+    rows: Option<Value>,
     /// Values that depend on a trained parameter.
     pub(super) dependent: HashSet<Value>,
     /// Bytes of what each operation computed.
@@ -72,8 +74,20 @@ impl Tape {
     /// A tape of a pass in which every parameter is trained, or adapters alone.
     pub(super) fn new(training: Training) -> Self {
         let adapters_alone = training.lora_rank > 0;
-        let reaches_tokens = adapters_alone && training.checkpoint != Checkpoint::None;
-        Self { adapters_alone, reaches_tokens, ..Self::default() }
+        let reaches_rows = adapters_alone && training.checkpoint != Checkpoint::None;
+        Self { adapters_alone, reaches_rows, ..Self::default() }
+    }
+
+    /// Has the rows of the first table depend on something trained, for what reads them.
+    fn reach_rows(&mut self, operation: &Operation, inputs: &[&Tensor], outputs: &[&Tensor]) {
+        let result = outputs.first().map(|output| output.value());
+        let is_read = self.rows.is_some_and(|rows| inputs.iter().any(|input| input.value() == rows));
+        let scales = operation.kind == OpKind::Mul && operation.inputs.len() == 1;
+        if is_read && !scales {
+            self.dependent.extend(self.rows.take());
+        } else if is_read || (operation.kind == OpKind::Embedding && self.rows.is_none() && self.dependent.is_empty()) {
+            self.rows = result;
+        }
     }
 
     fn leaf(&mut self, label: &Label, operation: Operation, inputs: &[&Tensor], outputs: &[&Tensor]) -> Leaf {
@@ -143,12 +157,13 @@ impl Visitor for Tape {
             return Ok(());
         }
         let Some(operation) = done.operation else { return Ok(()) };
+        if self.reaches_rows {
+            self.reach_rows(&operation, done.inputs, done.outputs);
+        }
         let leaf = self.leaf(label, operation, done.inputs, done.outputs);
-        let is_first_table = leaf.operation.kind == OpKind::Embedding && self.dependent.is_empty();
-        let is_dependent = leaf.is_passed() || (self.reaches_tokens && is_first_table);
         for (value, bytes) in &leaf.results {
             self.bytes.insert(*value, *bytes);
-            if is_dependent {
+            if leaf.is_passed() {
                 self.dependent.insert(*value);
             }
         }
