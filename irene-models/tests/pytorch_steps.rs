@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot be set up should stop, and say so
 
 use irene_models::{Config, ModelSpec, Run, TaskHead};
-use irene_tree::{Checkpoint, Format, Kernels, NodeId, OpKind, Operation, Optimizer, Precision, Size, Training, Tree};
+use irene_tree::{
+    Checkpoint, Format, Kernels, NodeId, OpKind, Operation, Optimizer, Precision, Quantity, Size, Training, Tree,
+};
 use serde_json::Value;
 
 /// One model with one head and one rank of LoRA.
@@ -142,4 +144,23 @@ fn what_is_saved_is_what_autograd_saves() {
         }
     }
     assert!(wrong.is_empty() && compared > 12, "{}", wrong.join("\n"));
+}
+
+/// What irene counts has sums, norms and activations as well: a small share of the work of wide models.
+#[test]
+fn steps_of_wide_models_agree_within_a_percent() {
+    let file: Value = serde_json::from_str(include_str!("training/wide.json")).unwrap();
+    let count = |fields: &Value, field: &str| usize::try_from(fields[field].as_u64().unwrap()).unwrap();
+    let size = Size::new(count(&file, "batch_size"), count(&file, "seq_len"));
+    let figures = file["figures"].as_array().unwrap();
+    let off = figures.iter().map(|figure| {
+        let spec = ModelSpec::builtin(figure["model"].as_str().unwrap()).unwrap();
+        let checkpoint: Checkpoint = serde_json::from_value(figure["checkpoint"].clone()).unwrap();
+        let training = Training { checkpoint, lora_rank: count(figure, "lora_rank"), ..Training::default() };
+        let tree = spec.trace(Run { head: TaskHead::Lm, training: Some(training), ..size.into() }).unwrap();
+        let of = |phase| tree.node(tree.find(phase).unwrap()).get(Quantity::Flops).unwrap() * 1e6;
+        ((of("root.forward") + of("root.backward")) / figure["flops"].as_f64().unwrap() - 1.0, figure)
+    });
+    let wrong: Vec<_> = off.filter(|(off, _)| off.abs() > 0.01).collect();
+    assert!(wrong.is_empty() && figures.len() >= 20, "{wrong:#?}");
 }
