@@ -328,8 +328,8 @@ mod profile {
         let _counting = package(&folder);
         let measure = |more: &[&str]| {
             let protocol = ["--quick", "--round", "0.05", "--rounds", "2", "--most-rounds", "2", "--period", "5"];
-            let mut command =
-                irene(&[&["profile", &model, "--meter", "rapl", "-o", &output], &protocol[..], more].concat());
+            let head = ["profile", &model, "--random-weights", "1", "--meter", "rapl", "-o", &output];
+            let mut command = irene(&[&head[..], &protocol[..], more].concat());
             command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys"));
             command
         };
@@ -368,6 +368,10 @@ mod profile {
         let explained = good(&mut irene(&["explain", &steps, "root.backward", "--predictor", &predictor]));
         assert!(explained.contains("Backward"), "{explained}");
 
+        let headless =
+            irene(&["profile", &model, "-b", "3", "-s", "8", "--train", "-o", &folder.path("other.jsonl")]).output();
+        let headless = text(&headless.unwrap().stderr);
+        assert!(headless.contains("no weights for the head lm; --random-weights SEED"), "{headless}");
         let fused = refused(2, &mut measure(&["-b", "3", "-s", "8", "--train", "--kernels", "fused", "--resume"]));
         assert!(fused.contains("fused kernels have no gradients"), "{fused}");
         let kept = refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--checkpoint", "layer", "--resume"]));

@@ -83,6 +83,7 @@ pub enum Optimizer {
     SgdMomentum,
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019): running means of gradients and of their squares.
     #[default]
+    #[serde(rename = "adamw")]
     AdamW,
     /// Adafactor (Shazeer & Stern 2018): the mean of squares of a matrix by its rows and columns.
     Adafactor,
@@ -193,5 +194,23 @@ impl TryFrom<Stored> for Training {
             return Err(format!("expected a LoRA rank of at most {}, found {lora_rank}", Self::MOST));
         }
         Ok(Self { optimizer, checkpoint, accumulate, lora_rank, master_weights })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_files_are_those_of_the_command_line() {
+        let in_file = |value: serde_json::Result<serde_json::Value>| value.unwrap().as_str().unwrap().to_owned();
+        for optimizer in Optimizer::ALL {
+            assert_eq!(in_file(serde_json::to_value(optimizer)), optimizer.name());
+        }
+        for checkpoint in Checkpoint::ALL {
+            assert_eq!(in_file(serde_json::to_value(checkpoint)), checkpoint.name());
+        }
     }
 }

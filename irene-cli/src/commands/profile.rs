@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 use irene_models::{
@@ -32,7 +32,7 @@ use crate::{interrupt, journal::Journal, output};
   irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
   irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
   irene profile gpt2 -b 8 -s 1 --past 512 --kernels fused --head lm --quick -o decode.jsonl
-  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --train --level model --quick -o step.jsonl
+  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --train --level model --random-weights 1 --quick -o step.jsonl
   irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -225,7 +225,14 @@ impl Subject {
         }
         let head = spec.training_head(run.head)?;
         let weights = args.model.source(spec, head, device, seed)?;
-        let trainer = Trainer::new(spec, weights.as_ref(), head, training, LEARNING_RATE, DEFAULT_SEED)?;
+        let trainer = Trainer::new(spec, weights.as_ref(), head, training, LEARNING_RATE, DEFAULT_SEED);
+        let trainer = trainer.map_err(|error| match &error {
+            irene_models::Error::Weight { .. } => Error::from(error).context(format!(
+                "no weights for the head {}; --random-weights SEED measures made-up ones",
+                head.name()
+            )),
+            _ => error.into(),
+        })?;
         Ok(Self::Step(Box::new(trainer), head, device.clone()))
     }
 
