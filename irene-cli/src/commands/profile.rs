@@ -32,7 +32,8 @@ use crate::{interrupt, journal::Journal, output};
   irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
   irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
   irene profile gpt2 -b 8 -s 1 --past 512 --kernels fused --head lm --quick -o decode.jsonl
-  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --train --level model --random-weights 1 --quick -o step.jsonl
+  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --quick \\
+    --train --level model --random-weights 1 -o step.jsonl
   irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -28,8 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 \\
     -b 1 -s 128 -o mine.jsonl
-  irene explore profile --space small --active --budget 12 --quick --tdp-watts 65 \
-    -b 4 -s 16 --train -o trained.jsonl
+  irene explore profile --space small --active --budget 12 --quick --tdp-watts 65 \\
+    -b 4 -s 16 --train -o steps.jsonl
   irene explore profile --samples 240 -b 32 -s 128 -o mine.jsonl --resume
   irene explore profile --samples 240 --shard 3/16 -b 32 -s 128 -o part-3.jsonl
   cat part-*.jsonl > mine.jsonl")]
