@@ -13,9 +13,10 @@ use irene_models::ModelSpec;
 use irene_numerics::NORMAL_90;
 use irene_tree::{Format, Parallel, Precision};
 
-use self::{
-    arrivals::Settled,
-    memory::{GIB, Needs},
+use self::{arrivals::Settled, memory::Needs};
+pub(crate) use self::{
+    memory::{CONTEXT, GIB},
+    tree::{own_parts, parts},
 };
 pub use self::{host::Host, memory::Memory, note::Note};
 use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};

@@ -1,0 +1,119 @@
+//! Runs of training against what their makers published. The figures are written down from memory, nothing is fitted to them, and the law never saw a
+//! step of training: each has to be hit within a factor of two.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use irene_devices::{Catalogue, Engine, Law};
+use irene_predict::{Duration, ModelSpec, Run, TrainingForecast, forecast_training};
+use irene_tree::{Checkpoint, Format, Kernels, Parallel, Precision, Size, Training};
+
+/// A model that was trained, and how.
+struct Published {
+    name: &'static str,
+    model: String,
+    device: &'static str,
+    format: Format,
+    kernels: Kernels,
+    checkpoint: Checkpoint,
+    /// Sequences of a micro-batch of all copies, tokens of each, and micro-batches.
+    size: [usize; 3],
+    parallel: Parallel,
+    tokens: f64,
+    figure: Figure,
+}
+
+/// What was published.
+enum Figure {
+    GpuHours(f64),
+    /// FLOPs a second of a GPU, 10¹², with those that are computed twice.
+    Tflops(f64),
+    /// Of the GPUs.
+    Mwh(f64),
+}
+
+fn gpt(width: usize, layers: usize, heads: usize, vocabulary: usize) -> String {
+    format!(
+        r#"{{"model_type": "gpt2", "vocab_size": {vocabulary}, "n_positions": 2048, "n_embd": {width}, "n_layer": {layers}, "n_head": {heads},
+            "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}}"#
+    )
+}
+
+fn published() -> Vec<Published> {
+    let of = |name, model: &str, device, size, parallel, tokens, figure| Published {
+        name,
+        model: model.to_owned(),
+        device,
+        format: Format::BF16,
+        kernels: Kernels::Fused,
+        checkpoint: Checkpoint::None,
+        size,
+        parallel,
+        tokens,
+        figure,
+    };
+    let tensor = |tensor, pipeline, data| Parallel { tensor, pipeline, data, ..Parallel::default() };
+    let megatron = |name, model: String, size, parallel, tflops| Published {
+        format: Format::F16,
+        kernels: Kernels::Eager,
+        checkpoint: Checkpoint::Layer,
+        model,
+        ..of(name, "", "a100-sxm-80gb", size, parallel, 1e9, Figure::Tflops(tflops))
+    };
+    vec![
+        of("Llama-2-7B", "meta-llama/Llama-2-7b-hf", "a100-sxm-80gb", [1, 4096, 4], tensor(2, 1, 1), 2e12, Figure::GpuHours(184_320.0)),
+        of("Llama-2-70B", "meta-llama/Llama-2-70b-hf", "a100-sxm-80gb", [1, 4096, 32], tensor(8, 4, 1), 2e12, Figure::GpuHours(1_720_320.0)),
+        of("Llama-3.1-8B", "meta-llama/Llama-3.1-8B", "h100-sxm", [1, 8192, 4], tensor(4, 1, 1), 15e12, Figure::GpuHours(1.46e6)),
+        of("GPT-2 by nanoGPT", "gpt2", "a100-sxm-40gb", [96, 1024, 5], tensor(1, 1, 8), 300e9, Figure::GpuHours(768.0)),
+        megatron("GPT 1.7B by Megatron-LM", gpt(2304, 24, 24, 51_200), [256, 2048, 2], tensor(1, 1, 32), 137.0),
+        megatron("GPT 7.5B by Megatron-LM", gpt(4096, 36, 32, 51_200), [128, 2048, 4], tensor(4, 1, 32), 142.0),
+        Published {
+            checkpoint: Checkpoint::Layer,
+            kernels: Kernels::Eager,
+            ..of("BLOOM-176B", "bigscience/bloom", "a100-sxm-80gb", [16, 2048, 128], tensor(4, 12, 8), 366e9, Figure::Mwh(433.0))
+        },
+        Published {
+            format: Format::F16,
+            kernels: Kernels::Eager,
+            checkpoint: Checkpoint::Layer,
+            ..of("GPT-3 on V100", &gpt(12_288, 96, 96, 50_257), "v100-sxm2-32gb", [1, 2048, 96], tensor(8, 16, 1), 300e9, Figure::Mwh(1170.0))
+        },
+    ]
+}
+
+fn forecast(one: &Published) -> TrainingForecast {
+    let spec = match one.model.starts_with('{') {
+        true => ModelSpec::from_reader(one.name, one.model.as_bytes()).unwrap(),
+        false => ModelSpec::find(&one.model).unwrap(),
+    };
+    let [sequences, new, accumulate] = one.size;
+    let training = Training { accumulate, checkpoint: one.checkpoint, ..Training::default() };
+    let run = Run {
+        precision: Precision::of(one.format),
+        kernels: one.kernels,
+        parallel: one.parallel,
+        training: Some(training),
+        ..Size::new(sequences, new).into()
+    };
+    let device = Catalogue::find(one.device).unwrap();
+    forecast_training(&spec, &device, Engine::find("transformers").unwrap(), run, Law::shipped()).unwrap()
+}
+
+#[test]
+fn published_runs_of_training_are_hit_within_a_factor_of_two() {
+    for one in published() {
+        let forecast = forecast(&one);
+        let run = forecast.run_of(Duration::Tokens(one.tokens));
+        let gpus = one.parallel.gpus() as f64;
+        let (unit, predicted, found) = match one.figure {
+            Figure::GpuHours(hours) => ("GPU-hours", run.gpu_seconds / 3600.0, hours),
+            Figure::Tflops(rate) => ("TFLOP/s", forecast.flops / forecast.figures.seconds / gpus / 1e12, rate),
+            Figure::Mwh(energy) => ("MWh", run.joules / 3.6e9, energy),
+        };
+        println!(
+            "{}: {predicted:.0} {unit}, published {found:.0}: {:.2}; {:.1}% of the peak",
+            one.name,
+            predicted / found,
+            100.0 * forecast.peak_share()
+        );
+        assert!((0.5..2.0).contains(&(predicted / found)), "{}: {predicted} {unit}", one.name);
+    }
+}
