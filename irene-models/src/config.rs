@@ -162,6 +162,16 @@ impl Config {
         }
     }
 
+    /// A probability, from 0 to 1, that has a default: of a dropout.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is there and not such a number.
+    pub fn probability_or(&self, field: &'static str, default: f64) -> Result<f64> {
+        let Some(value) = self.value(field) else { return Ok(default) };
+        let probability = value.as_f64().filter(|number| (0.0..=1.0).contains(number));
+        probability.ok_or_else(|| self.error(field, format!("expected a number from 0 to 1, found {value}")))
+    }
+
     /// A word that has a default.
     ///
     /// # Errors

@@ -158,6 +158,7 @@ impl Case {
             bias: bias.as_ref(),
             sinks: sinks.as_ref(),
             wide_softmax: true,
+            dropout: 0.0,
         };
         // Where kernels are eager, numbers hide what a query does not see.
         let hidden: Vec<f32> = (0..batch)

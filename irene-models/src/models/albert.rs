@@ -45,8 +45,9 @@ impl Architecture for Albert {
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
             let bert = &sizes.bert;
             if head == TaskHead::Classification {
-                let labels = config.num_labels()?;
-                return Ok(Box::new(OverPooled(Linear::load(&weights.child("classifier"), bert.hidden, labels)?)));
+                let dropout = config.probability_or("classifier_dropout_prob", 0.1)?;
+                let classifier = weights.child("classifier");
+                return Ok(Box::new(OverPooled::load(config, &classifier, bert.hidden, dropout)?));
             }
             let place = weights.child("predictions");
             let layers = Transforming {
@@ -75,7 +76,12 @@ struct AlbertSizes {
 impl AlbertSizes {
     fn read(config: &Config) -> Result<Self> {
         let activation = Activation::from_config(config, "hidden_act", "gelu_new")?;
-        let bert = Sizes { activation, ..Sizes::read(config)? };
+        let bert = Sizes {
+            activation,
+            dropout: config.probability_or("hidden_dropout_prob", 0.0)?,
+            attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.0)?,
+            ..Sizes::read(config)?
+        };
         let (groups, inner) = (config.size_or("num_hidden_groups", 1)?, config.size_or("inner_group_num", 1)?);
         let layers = bert.layers;
         if groups > layers {
@@ -248,6 +254,8 @@ struct AlbertAttention {
     dense: Linear,
     layer_norm: LayerNorm,
     heads: usize,
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl AlbertAttention {
@@ -261,6 +269,8 @@ impl AlbertAttention {
             dense: linear("dense")?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
             heads: sizes.heads,
+            dropout: sizes.dropout,
+            attention_dropout: sizes.attention_dropout,
         })
     }
 }
@@ -272,10 +282,12 @@ impl Module for AlbertAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
         let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Added(mask), ..Attention::PLAIN };
+        let (padding, dropout) = (Padding::Added(mask), self.attention_dropout);
+        let how = Attention { scaling, padding, dropout, ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         let context = heads::merge(cx, &context)?;
         let mapped = cx.call(&self.dense, &context)?;
+        let mapped = cx.dropout(&mapped, self.dropout)?;
         cx.add_norm(&mapped, hidden, &self.layer_norm)
     }
 }

@@ -57,8 +57,8 @@ impl Architecture for Bert {
                     tokens,
                 )?)
             } else {
-                let labels = config.num_labels()?;
-                Box::new(OverPooled(Linear::load(&weights.child("classifier"), sizes.hidden, labels)?))
+                let dropout = sizes.classifier_dropout(config)?;
+                Box::new(OverPooled::load(config, &weights.child("classifier"), sizes.hidden, dropout)?)
             })
         })
     }
@@ -116,6 +116,9 @@ pub(super) struct Sizes {
     pub(super) segments: usize,
     pub(super) activation: Activation,
     pub(super) eps: f64,
+    /// Of hidden states, and of the probabilities of attention.
+    pub(super) dropout: f64,
+    pub(super) attention_dropout: f64,
 }
 
 impl Sizes {
@@ -136,7 +139,14 @@ impl Sizes {
             segments,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,
             eps: config.number_or("layer_norm_eps", 1e-12)?,
+            dropout: config.probability_or("hidden_dropout_prob", 0.1)?,
+            attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.1)?,
         })
+    }
+
+    /// That of the classes' layer, which is that of hidden states unless the config has another.
+    pub(super) fn classifier_dropout(&self, config: &Config) -> Result<f64> {
+        config.probability_or("classifier_dropout", self.dropout)
     }
 
     /// Those of a masked language model's head over tables of this width.
@@ -265,7 +275,12 @@ impl BertAttention {
         Ok(Self {
             label: weights.label(classes.attention, Level::Module),
             self_attention: BertSelfAttention::load(&weights.child("self"), sizes, classes)?,
-            output: ResidualOutput::load(&output, classes.self_output, (sizes.hidden, sizes.hidden), sizes.eps)?,
+            output: ResidualOutput::load(
+                &output,
+                classes.self_output,
+                (sizes.hidden, sizes.hidden),
+                [sizes.eps, sizes.dropout],
+            )?,
         })
     }
 }
@@ -286,6 +301,7 @@ struct BertSelfAttention {
     key: Linear,
     value: Linear,
     heads: usize,
+    dropout: f64,
 }
 
 impl BertSelfAttention {
@@ -297,6 +313,7 @@ impl BertSelfAttention {
             key: linear("key")?,
             value: linear("value")?,
             heads: sizes.heads,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -308,7 +325,7 @@ impl Module for BertSelfAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.query, &self.key, &self.value], hidden, self.heads)?;
         let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Added(mask), ..Attention::PLAIN };
+        let how = Attention { scaling, padding: Padding::Added(mask), dropout: self.dropout, ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         heads::merge(cx, &context)
     }

@@ -48,7 +48,7 @@ impl Architecture for DebertaV2 {
         let trunk = |weights: &Weights<'_>, level| DebertaModel::load(weights, level, &sizes);
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
             Ok(match head {
-                TaskHead::Classification => Box::new(Classifier::load(config, weights, sizes.bert.hidden)?),
+                TaskHead::Classification => Box::new(Classifier::load(config, weights, &sizes.bert)?),
                 _ if config.flag_or("legacy", true)? => {
                     let mlm = sizes.bert.mlm(sizes.embedding);
                     Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &LEGACY, &mlm, tokens)?)
@@ -149,12 +149,12 @@ struct DebertaEncoder {
 
 impl DebertaEncoder {
     fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
-        let Sizes { hidden, eps, layers, .. } = sizes.bert;
+        let Sizes { hidden, layers, eps, .. } = sizes.bert;
         let relative = sizes.relative;
         let table = weights.child("rel_embeddings");
         let rows = |span: usize| table.parameter("weight", [2 * span, hidden]);
         let norm = || LayerNorm::load(&weights.child("LayerNorm"), hidden, eps);
-        let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), hidden, eps, shape);
+        let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), &sizes.bert, shape);
         Ok(Self {
             label: weights.label("DebertaV2Encoder", Level::Module),
             layers: weights.list("layer", layers, |layer| DebertaLayer::load(layer, sizes))?,
@@ -228,12 +228,12 @@ struct DebertaAttention {
 
 impl DebertaAttention {
     fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
-        let Sizes { hidden, eps, .. } = sizes.bert;
+        let Sizes { hidden, eps, dropout, .. } = sizes.bert;
         let output = weights.child("output");
         Ok(Self {
             label: weights.label("DebertaV2Attention", Level::Module),
             self_attention: DisentangledSelfAttention::load(&weights.child("self"), sizes)?,
-            output: ResidualOutput::load(&output, "DebertaV2SelfOutput", (hidden, hidden), eps)?,
+            output: ResidualOutput::load(&output, "DebertaV2SelfOutput", (hidden, hidden), [eps, dropout])?,
         })
     }
 }
@@ -251,30 +251,35 @@ impl Module for DebertaAttention {
 /// A layer over the first token, as a module beside the trunk, and one to the classes.
 struct Classifier {
     pooler: ContextPooler,
+    dropout: f64,
     classifier: Linear,
 }
 
 impl Classifier {
-    fn load(config: &Config, weights: &Weights<'_>, hidden: usize) -> Result<Self> {
-        let place = weights.child("pooler");
+    fn load(config: &Config, weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
+        let (place, hidden) = (weights.child("pooler"), sizes.hidden);
         let pooler = ContextPooler {
             label: place.label("ContextPooler", Level::Module),
+            dropout: config.probability_or("pooler_dropout", 0.0)?,
             dense: Linear::load(&place.child("dense"), hidden, hidden)?,
             activation: Activation::from_config(config, "pooler_hidden_act", "gelu")?,
         };
-        Ok(Self { pooler, classifier: Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)? })
+        let classifier = Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?;
+        Ok(Self { pooler, dropout: config.probability_or("cls_dropout", sizes.dropout)?, classifier })
     }
 }
 
 impl HeadLayers for Classifier {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let pooled = cx.call(&self.pooler, &output.last_hidden_state)?;
+        let pooled = cx.dropout(&pooled, self.dropout)?;
         cx.call(&self.classifier, &pooled)
     }
 }
 
 struct ContextPooler {
     label: Label,
+    dropout: f64,
     dense: Linear,
     activation: Activation,
 }
@@ -285,6 +290,7 @@ impl Module for ContextPooler {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let first_token = cx.select(hidden, 1, 0)?;
+        let first_token = cx.dropout(&first_token, self.dropout)?;
         cx.call_then(&self.dense, &first_token, self.activation)
     }
 }

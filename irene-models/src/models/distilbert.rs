@@ -43,7 +43,7 @@ impl Architecture for DistilBert {
             Ok(if head == TaskHead::Lm {
                 Box::new(VocabHead::load(config, weights, &sizes, tokens)?)
             } else {
-                Box::new(Classifier::load(weights, sizes.hidden, config.num_labels()?)?)
+                Box::new(Classifier::load(config, weights, sizes.hidden)?)
             })
         })
     }
@@ -68,6 +68,8 @@ struct Sizes {
     vocabulary: usize,
     positions: usize,
     activation: Activation,
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl Sizes {
@@ -81,6 +83,8 @@ impl Sizes {
             vocabulary: config.size("vocab_size")?,
             positions: config.size("max_position_embeddings")?,
             activation: Activation::from_config(config, "activation", "gelu")?,
+            dropout: config.probability_or("dropout", 0.1)?,
+            attention_dropout: config.probability_or("attention_dropout", 0.1)?,
         })
     }
 }
@@ -114,6 +118,7 @@ struct Embeddings {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
     layer_norm: LayerNorm,
+    dropout: f64,
     positions: usize,
 }
 
@@ -125,6 +130,7 @@ impl Embeddings {
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             position_embeddings: table("position_embeddings", sizes.positions)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, LAYER_NORM_EPS)?,
+            dropout: sizes.dropout,
             positions: sizes.positions,
         })
     }
@@ -141,7 +147,8 @@ impl Module for Embeddings {
         let ids = batch.buffer(batch.input_ids.shape(), Format::I64, |_, position| position as i64)?;
         let positions = cx.call(&self.position_embeddings, &ids)?;
         let sum = cx.add(&words, &positions)?;
-        cx.call(&self.layer_norm, &sum)
+        let normed = cx.call(&self.layer_norm, &sum)?;
+        cx.dropout(&normed, self.dropout)
     }
 }
 
@@ -211,6 +218,7 @@ struct MultiHeadSelfAttention {
     v_lin: Linear,
     out_lin: Linear,
     heads: usize,
+    dropout: f64,
 }
 
 impl MultiHeadSelfAttention {
@@ -223,6 +231,7 @@ impl MultiHeadSelfAttention {
             v_lin: linear("v_lin")?,
             out_lin: linear("out_lin")?,
             heads: sizes.heads,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -234,7 +243,7 @@ impl Module for MultiHeadSelfAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, mask): (&Tensor, &Tensor)) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.q_lin, &self.k_lin, &self.v_lin], hidden, self.heads)?;
         let scaling = Scaling::Query(heads::root_of_width(&heads));
-        let how = Attention { scaling, padding: Padding::Masked(mask), ..Attention::PLAIN };
+        let how = Attention { scaling, padding: Padding::Masked(mask), dropout: self.dropout, ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         let context = heads::merge(cx, &context)?;
         cx.call(&self.out_lin, &context)
@@ -246,6 +255,7 @@ struct Ffn {
     lin1: Linear,
     lin2: Linear,
     activation: Activation,
+    dropout: f64,
 }
 
 impl Ffn {
@@ -255,6 +265,7 @@ impl Ffn {
             lin1: Linear::load(&weights.child("lin1"), sizes.hidden, sizes.intermediate)?,
             lin2: Linear::load(&weights.child("lin2"), sizes.intermediate, sizes.hidden)?,
             activation: sizes.activation,
+            dropout: sizes.dropout,
         })
     }
 }
@@ -265,7 +276,8 @@ impl Module for Ffn {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let activated = cx.call_then(&self.lin1, hidden, self.activation)?;
-        cx.call(&self.lin2, &activated)
+        let fed = cx.call(&self.lin2, &activated)?;
+        cx.dropout(&fed, self.dropout)
     }
 }
 
@@ -301,14 +313,16 @@ impl HeadLayers for VocabHead {
 /// Two layers over the first token of each sequence, beside the trunk.
 struct Classifier {
     pre_classifier: Linear,
+    dropout: f64,
     classifier: Linear,
 }
 
 impl Classifier {
-    fn load(weights: &Weights<'_>, hidden: usize, labels: usize) -> Result<Self> {
+    fn load(config: &Config, weights: &Weights<'_>, hidden: usize) -> Result<Self> {
         Ok(Self {
             pre_classifier: Linear::load(&weights.child("pre_classifier"), hidden, hidden)?,
-            classifier: Linear::load(&weights.child("classifier"), hidden, labels)?,
+            dropout: config.probability_or("seq_classif_dropout", 0.2)?,
+            classifier: Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?,
         })
     }
 }
@@ -317,6 +331,7 @@ impl HeadLayers for Classifier {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
         let first_token = cx.select(&output.last_hidden_state, 1, 0)?;
         let mapped = cx.call_then(&self.pre_classifier, &first_token, Activation::Relu)?;
+        let mapped = cx.dropout(&mapped, self.dropout)?;
         cx.call(&self.classifier, &mapped)
     }
 }

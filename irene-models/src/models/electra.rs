@@ -37,9 +37,9 @@ impl Architecture for Electra {
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
             let hidden = sizes.hidden;
             if head == TaskHead::Classification {
-                let (place, labels) = (weights.child("classifier"), config.num_labels()?);
-                let class = "ElectraClassificationHead";
-                return Ok(Box::new(FirstToken::load(&place, class, hidden, Activation::Gelu, labels)?));
+                let (place, class) = (weights.child("classifier"), "ElectraClassificationHead");
+                let dropout = sizes.classifier_dropout(config)?;
+                return Ok(Box::new(FirstToken::load(config, &place, class, hidden, Activation::Gelu, dropout)?));
             }
             let predictions = weights.child("generator_predictions");
             let layers = Transforming {

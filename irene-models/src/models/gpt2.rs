@@ -64,9 +64,14 @@ pub(super) struct Sizes {
     pub(super) vocabulary: usize,
     pub(super) positions: usize,
     pub(super) eps: f64,
+    /// Of the embeddings.
+    pub(super) dropout: f64,
     inner: usize,
     scaled: bool,
     activation: Activation,
+    pub(super) attention_dropout: f64,
+    /// Of what a layer adds to the stream.
+    branch_dropout: f64,
 }
 
 impl Sizes {
@@ -80,8 +85,11 @@ impl Sizes {
             positions: config.size("n_positions")?,
             eps: config.number_or("layer_norm_epsilon", 1e-5)?,
             inner: config.size_or("n_inner", 4 * hidden)?,
+            dropout: config.probability_or("embd_pdrop", 0.1)?,
             scaled: true,
             activation,
+            attention_dropout: config.probability_or("attn_pdrop", 0.1)?,
+            branch_dropout: config.probability_or("resid_pdrop", 0.1)?,
         })
     }
 
@@ -98,6 +106,7 @@ struct Gpt2Model {
     blocks: Vec<Block>,
     ln_f: LayerNorm,
     positions: usize,
+    dropout: f64,
 }
 
 impl Gpt2Model {
@@ -110,6 +119,7 @@ impl Gpt2Model {
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
             ln_f: LayerNorm::load(&weights.child("ln_f"), sizes.hidden, sizes.eps)?,
             positions: sizes.positions,
+            dropout: sizes.dropout,
         })
     }
 }
@@ -132,6 +142,7 @@ impl Module for Gpt2Model {
         let tokens = cx.call(&self.wte, &batch.input_ids)?;
         let positions = cx.call(&self.wpe, &batch.positions()?)?;
         let hidden = cx.add(&tokens, &positions)?;
+        let hidden = cx.dropout(&hidden, self.dropout)?;
         let masks = CausalMasks { causal: heads::causal_mask(batch, Format::U8)?, padding };
         let (hidden, cache) = causal::through(cx, &self.blocks, hidden, &masks, batch)?;
         let last_hidden_state = cx.call(&self.ln_f, &hidden)?;
@@ -178,6 +189,7 @@ struct Gpt2Attention {
     label: Label,
     projections: Projections,
     scaled: bool,
+    dropout: f64,
 }
 
 impl Gpt2Attention {
@@ -186,6 +198,7 @@ impl Gpt2Attention {
             label: weights.label("Attention", Level::Module),
             projections: Projections::load(weights, sizes)?,
             scaled: sizes.scaled,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -201,6 +214,7 @@ impl Module for Gpt2Attention {
             scaling: if self.scaled { Scaling::Scores(heads::root_of_width(&heads)) } else { Scaling::None },
             causal: Causal::Chosen { mask: &masks.causal, otherwise: MASKED },
             padding: masks.padding(),
+            dropout: self.dropout,
             ..Attention::PLAIN
         };
         let context = cx.attention(&heads, how)?;
@@ -213,6 +227,7 @@ pub(super) struct Projections {
     c_attn: Conv1D,
     c_proj: Conv1D,
     heads: usize,
+    dropout: f64,
 }
 
 impl Projections {
@@ -222,6 +237,7 @@ impl Projections {
             c_attn: Conv1D::load(&attention.child("c_attn"), sizes.hidden, 3 * sizes.hidden)?,
             c_proj: Conv1D::load(&attention.child("c_proj"), sizes.hidden, sizes.hidden)?,
             heads: sizes.heads,
+            dropout: sizes.branch_dropout,
         })
     }
 
@@ -242,7 +258,8 @@ impl Projections {
         let context = heads::from_heads(cx, context)?;
         let hidden = cx.mul_sizes(context.dim(2), context.dim(3))?;
         let merged = cx.reshape(&context, [context.dim(0), context.dim(1), hidden])?;
-        cx.call(&self.c_proj, &merged)
+        let projected = cx.call(&self.c_proj, &merged)?;
+        cx.dropout(&projected, self.dropout)
     }
 }
 
@@ -252,6 +269,7 @@ pub(super) struct Mlp {
     c_fc: Conv1D,
     c_proj: Conv1D,
     activation: Activation,
+    dropout: f64,
 }
 
 impl Mlp {
@@ -262,6 +280,7 @@ impl Mlp {
             c_fc: Conv1D::load(&weights.child("c_fc"), sizes.hidden, sizes.inner)?,
             c_proj: Conv1D::load(&weights.child("c_proj"), sizes.inner, sizes.hidden)?,
             activation: sizes.activation,
+            dropout: sizes.branch_dropout,
         })
     }
 }
@@ -272,6 +291,7 @@ impl Module for Mlp {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let activated = cx.call_then(&self.c_fc, hidden, self.activation)?;
-        cx.call(&self.c_proj, &activated)
+        let fed = cx.call(&self.c_proj, &activated)?;
+        cx.dropout(&fed, self.dropout)
     }
 }

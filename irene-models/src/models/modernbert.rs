@@ -153,6 +153,7 @@ struct ModernBertEmbeddings {
     label: Label,
     tok_embeddings: Embedding,
     norm: LayerNorm,
+    dropout: f64,
     positions: usize,
     format: Format,
 }
@@ -163,6 +164,7 @@ impl ModernBertEmbeddings {
             label: weights.label("ModernBertEmbeddings", Level::Module),
             tok_embeddings: Embedding::load(&weights.child("tok_embeddings"), sizes.vocabulary, sizes.hidden)?,
             norm: sizes.norm(&weights.child("norm"))?,
+            dropout: sizes.embedding_dropout,
             positions: sizes.positions,
             format: weights.activations(),
         })
@@ -176,7 +178,8 @@ impl Module for ModernBertEmbeddings {
     fn forward(&self, cx: &mut Cx<'_>, batch: &Batch) -> Result<Tensor> {
         batch.check_whole(MODEL, self.positions)?;
         let words = cx.call(&self.tok_embeddings, &batch.input_ids)?;
-        cx.call(&self.norm, &words)
+        let normed = cx.call(&self.norm, &words)?;
+        cx.dropout(&normed, self.dropout)
     }
 }
 
@@ -219,6 +222,7 @@ struct ModernBertAttention {
     wqkv: Linear,
     wo: Linear,
     heads: usize,
+    dropout: f64,
 }
 
 impl ModernBertAttention {
@@ -229,6 +233,7 @@ impl ModernBertAttention {
             wqkv: Linear::load_maybe_biased(&weights.child("Wqkv"), [hidden, 3 * hidden], is_biased)?,
             wo: Linear::load_maybe_biased(&weights.child("Wo"), [hidden, hidden], is_biased)?,
             heads: sizes.heads,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -252,11 +257,13 @@ impl Module for ModernBertAttention {
             padding: around.added.as_ref().map_or(Padding::None, Padding::Added),
             window: around.window,
             wide_softmax: true,
+            dropout: self.dropout,
             ..Attention::PLAIN
         };
         let context = cx.attention(&[query, key, value], how)?;
         let context = heads::merge(cx, &context)?;
-        cx.call(&self.wo, &context)
+        let out = cx.call(&self.wo, &context)?;
+        cx.dropout(&out, self.dropout)
     }
 }
 
@@ -266,16 +273,18 @@ struct ModernBertMlp {
     wi: Linear,
     wo: Linear,
     activation: Activation,
+    dropout: f64,
 }
 
 impl ModernBertMlp {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        let &Sizes { hidden, intermediate, has_mlp_bias, activation, .. } = sizes;
+        let &Sizes { hidden, intermediate, has_mlp_bias, activation, mlp_dropout: dropout, .. } = sizes;
         Ok(Self {
             label: weights.label("ModernBertMLP", Level::Module),
             wi: Linear::load_maybe_biased(&weights.child("Wi"), [hidden, 2 * intermediate], has_mlp_bias)?,
             wo: Linear::load_maybe_biased(&weights.child("Wo"), [intermediate, hidden], has_mlp_bias)?,
             activation,
+            dropout,
         })
     }
 }
@@ -289,6 +298,7 @@ impl Module for ModernBertMlp {
         let half = both.dim(2) / 2;
         let [gate, up] = [cx.narrow(&both, 2, 0, half)?, cx.narrow(&both, 2, half, half)?];
         let weighed = cx.gated(&gate, &up, self.activation)?;
+        let weighed = cx.dropout(&weighed, self.dropout)?;
         cx.call(&self.wo, &weighed)
     }
 }
@@ -296,6 +306,7 @@ impl Module for ModernBertMlp {
 /// Layers over one vector a sequence: its first token's, or the mean of its tokens.
 struct Classifier {
     transform: Transform,
+    dropout: f64,
     classifier: Linear,
     is_mean: bool,
 }
@@ -311,7 +322,8 @@ impl Classifier {
             }
         };
         let classifier = Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?;
-        Ok(Self { transform, classifier, is_mean })
+        let dropout = config.probability_or("classifier_dropout", 0.0)?;
+        Ok(Self { transform, dropout, classifier, is_mean })
     }
 }
 
@@ -320,6 +332,7 @@ impl HeadLayers for Classifier {
         let hidden = &output.last_hidden_state;
         let pooled = if self.is_mean { sentence::mean(cx, hidden, batch)? } else { cx.select(hidden, 1, 0)? };
         let transformed = cx.call(&self.transform, &pooled)?;
+        let transformed = cx.dropout(&transformed, self.dropout)?;
         cx.call(&self.classifier, &transformed)
     }
 }

@@ -49,9 +49,9 @@ impl Architecture for MpNet {
             Ok(if head == TaskHead::Lm {
                 Box::new(roberta::lm_head(config, &weights.child("lm_head"), "MPNetLMHead", &sizes.bert, tokens)?)
             } else {
-                let place = weights.child("classifier");
-                let (hidden, labels) = (sizes.bert.hidden, config.num_labels()?);
-                Box::new(FirstToken::load(&place, "MPNetClassificationHead", hidden, Activation::Tanh, labels)?)
+                let (place, class) = (weights.child("classifier"), "MPNetClassificationHead");
+                let Sizes { hidden, dropout, .. } = sizes.bert;
+                Box::new(FirstToken::load(config, &place, class, hidden, Activation::Tanh, dropout)?)
             })
         })
     }
@@ -151,17 +151,19 @@ struct MpNetEmbeddings {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
     layer_norm: LayerNorm,
+    dropout: f64,
     longest: usize,
 }
 
 impl MpNetEmbeddings {
     fn load(weights: &Weights<'_>, sizes: &MpNetSizes) -> Result<Self> {
-        let Sizes { hidden, vocabulary, positions, eps, .. } = sizes.bert;
+        let Sizes { hidden, vocabulary, positions, eps, dropout, .. } = sizes.bert;
         Ok(Self {
             label: weights.label("MPNetEmbeddings", Level::Module),
             word_embeddings: Embedding::load(&weights.child("word_embeddings"), vocabulary, hidden)?,
             position_embeddings: Embedding::load(&weights.child("position_embeddings"), positions, hidden)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), hidden, eps)?,
+            dropout,
             longest: sizes.longest,
         })
     }
@@ -176,7 +178,8 @@ impl Module for MpNetEmbeddings {
         let position_ids = roberta::position_ids(cx, &batch.input_ids, PAD)?;
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         let positions = cx.call(&self.position_embeddings, &position_ids)?;
-        cx.add_norm(&words, &positions, &self.layer_norm)
+        let normed = cx.add_norm(&words, &positions, &self.layer_norm)?;
+        cx.dropout(&normed, self.dropout)
     }
 }
 
@@ -257,6 +260,7 @@ impl Module for MpNetLayer {
 struct MpNetAttention {
     label: Label,
     attn: MpNetSelfAttention,
+    dropout: f64,
     layer_norm: LayerNorm,
 }
 
@@ -265,6 +269,7 @@ impl MpNetAttention {
         Ok(Self {
             label: weights.label("MPNetAttention", Level::Module),
             attn: MpNetSelfAttention::load(&weights.child("attn"), sizes)?,
+            dropout: sizes.dropout,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
         })
     }
@@ -276,6 +281,7 @@ impl Module for MpNetAttention {
 
     fn forward(&self, cx: &mut Cx<'_>, seen: Seen<'_>) -> Result<Tensor> {
         let attended = cx.call(&self.attn, seen)?;
+        let attended = cx.dropout(&attended, self.dropout)?;
         cx.add_norm(&attended, seen.0, &self.layer_norm)
     }
 }
@@ -287,6 +293,7 @@ struct MpNetSelfAttention {
     v: Linear,
     o: Linear,
     heads: usize,
+    dropout: f64,
 }
 
 impl MpNetSelfAttention {
@@ -299,6 +306,7 @@ impl MpNetSelfAttention {
             v: linear("v")?,
             o: linear("o")?,
             heads: sizes.heads,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -310,7 +318,8 @@ impl Module for MpNetSelfAttention {
     fn forward(&self, cx: &mut Cx<'_>, (hidden, (mask, bias)): Seen<'_>) -> Result<Tensor> {
         let heads = heads::project(cx, [&self.q, &self.k, &self.v], hidden, self.heads)?;
         let scaling = Scaling::Scores(heads::root_of_width(&heads));
-        let how = Attention { scaling, bias: Some(bias), padding: Padding::Added(mask), ..Attention::PLAIN };
+        let (bias, padding, dropout) = (Some(bias), Padding::Added(mask), self.dropout);
+        let how = Attention { scaling, bias, padding, dropout, ..Attention::PLAIN };
         let context = cx.attention(&heads, how)?;
         let context = heads::merge(cx, &context)?;
         cx.call(&self.o, &context)

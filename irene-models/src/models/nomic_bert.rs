@@ -48,9 +48,10 @@ impl Architecture for NomicBert {
             NomicBertModel::load(weights, level, &sizes, head == TaskHead::Classification)
         };
         WithHead::build(weights, head, &HEADS, trunk, |tokens| {
-            let &Sizes { hidden, activation, eps, .. } = &sizes;
+            let &Sizes { hidden, activation, eps, dropout, .. } = &sizes;
             Ok(if head == TaskHead::Classification {
-                Box::new(OverPooled(Linear::load(&weights.child("classifier"), hidden, config.num_labels()?)?))
+                let dropout = config.probability_or("classifier_dropout", dropout)?;
+                Box::new(OverPooled::load(config, &weights.child("classifier"), hidden, dropout)?)
             } else {
                 let mlm = MlmSizes { hidden, width: hidden, activation, eps };
                 Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?)
@@ -87,6 +88,8 @@ struct Sizes {
     has_attention_bias: bool,
     /// Of the gate and what it weighs, and of the way back.
     has_mlp_bias: [bool; 2],
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl Sizes {
@@ -120,6 +123,8 @@ impl Sizes {
             rotary: Rotary::read(config, "full_attention", "rope_theta", defaults)?,
             has_attention_bias: config.flag_or("qkv_proj_bias", false)?,
             has_mlp_bias: [config.flag_or("mlp_fc1_bias", false)?, config.flag_or("mlp_fc2_bias", false)?],
+            dropout: config.probability_or("hidden_dropout_prob", 0.0)?,
+            attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.0)?,
         })
     }
 }
@@ -192,6 +197,7 @@ struct NomicBertEmbeddings {
     word_embeddings: Embedding,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
+    dropout: f64,
     positions: usize,
 }
 
@@ -203,6 +209,7 @@ impl NomicBertEmbeddings {
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), sizes.hidden, sizes.eps)?,
+            dropout: sizes.dropout,
             positions: sizes.positions,
         })
     }
@@ -217,7 +224,8 @@ impl Module for NomicBertEmbeddings {
         let words = cx.call(&self.word_embeddings, &batch.input_ids)?;
         let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        cx.add_norm(&words, &segments, &self.layer_norm)
+        let normed = cx.add_norm(&words, &segments, &self.layer_norm)?;
+        cx.dropout(&normed, self.dropout)
     }
 }
 
@@ -227,6 +235,7 @@ struct NomicBertLayer {
     mlp: NomicBertMlp,
     self_attn: NomicBertAttention,
     post_mlp_layernorm: LayerNorm,
+    dropout: f64,
 }
 
 impl NomicBertLayer {
@@ -238,6 +247,7 @@ impl NomicBertLayer {
             mlp: NomicBertMlp::load(&weights.child("mlp"), sizes)?,
             self_attn: NomicBertAttention::load(&weights.child("self_attn"), sizes)?,
             post_mlp_layernorm: norm("post_mlp_layernorm")?,
+            dropout: sizes.dropout,
         })
     }
 }
@@ -248,8 +258,10 @@ impl Module for NomicBertLayer {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, around): (&Tensor, &Around)) -> Result<Tensor> {
         let attended = cx.call(&self.self_attn, (hidden, around))?;
+        let attended = cx.dropout(&attended, self.dropout)?;
         let attended = cx.add_norm(hidden, &attended, &self.post_attention_layernorm)?;
         let fed = cx.call(&self.mlp, &attended)?;
+        let fed = cx.dropout(&fed, self.dropout)?;
         cx.add_norm(&attended, &fed, &self.post_mlp_layernorm)
     }
 }
@@ -261,6 +273,7 @@ struct NomicBertAttention {
     v_proj: Linear,
     o_proj: Linear,
     heads: usize,
+    dropout: f64,
 }
 
 impl NomicBertAttention {
@@ -274,6 +287,7 @@ impl NomicBertAttention {
             v_proj: linear("v_proj", [hidden, width])?,
             o_proj: linear("o_proj", [width, hidden])?,
             heads: sizes.heads,
+            dropout: sizes.attention_dropout,
         })
     }
 }
@@ -294,6 +308,7 @@ impl Module for NomicBertAttention {
         let how = Attention {
             scaling: Scaling::Factor((query.dim(3) as f64).powf(-0.5)),
             padding: around.added.as_ref().map_or(Padding::None, Padding::Added),
+            dropout: self.dropout,
             ..Attention::PLAIN
         };
         let context = cx.attention(&[query, key, value], how)?;

@@ -72,6 +72,7 @@ struct OpenAiGptModel {
     positions_embed: Embedding,
     blocks: Vec<Block>,
     positions: usize,
+    dropout: f64,
 }
 
 impl OpenAiGptModel {
@@ -83,6 +84,7 @@ impl OpenAiGptModel {
             positions_embed: Embedding::load(&weights.child("positions_embed"), sizes.positions, sizes.hidden)?,
             blocks: weights.list("h", sizes.layers, |block| Block::load(block, sizes))?,
             positions: sizes.positions,
+            dropout: sizes.dropout,
         })
     }
 }
@@ -99,6 +101,7 @@ impl Module for OpenAiGptModel {
         let sum = cx.add(&tokens, &positions)?;
         // Without segments transformers adds the number 0 in their place.
         let hidden = cx.add_scalar(&sum, 0.0)?;
+        let hidden = cx.dropout(&hidden, self.dropout)?;
         let masks = CausalMasks { causal: heads::causal_mask(batch, self.activations)?, padding };
         let (hidden, cache) = causal::through(cx, &self.blocks, hidden, &masks, batch)?;
         Ok(ModelOutput { cache, ..hidden.into() })
@@ -147,11 +150,16 @@ impl Module for Block {
 struct GptAttention {
     label: Label,
     projections: Projections,
+    dropout: f64,
 }
 
 impl GptAttention {
     fn load(weights: &Weights<'_>, sizes: &Sizes) -> Result<Self> {
-        Ok(Self { label: weights.label("Attention", Level::Module), projections: Projections::load(weights, sizes)? })
+        Ok(Self {
+            label: weights.label("Attention", Level::Module),
+            projections: Projections::load(weights, sizes)?,
+            dropout: sizes.attention_dropout,
+        })
     }
 }
 
@@ -166,6 +174,7 @@ impl Module for GptAttention {
             scaling: Scaling::Scores(heads::root_of_width(&heads)),
             causal: Causal::Blended { mask: &masks.causal, otherwise: MASKED },
             padding: masks.padding(),
+            dropout: self.dropout,
             ..Attention::PLAIN
         };
         let context = cx.attention(&heads, how)?;

@@ -79,9 +79,9 @@ impl Architecture for Roberta {
             Ok(if head == TaskHead::Lm {
                 Box::new(lm_head(config, &weights.child("lm_head"), "RobertaLMHead", &sizes, tokens)?)
             } else {
-                let place = weights.child("classifier");
-                let (hidden, labels) = (sizes.hidden, config.num_labels()?);
-                Box::new(FirstToken::load(&place, "RobertaClassificationHead", hidden, Activation::Tanh, labels)?)
+                let (place, class) = (weights.child("classifier"), "RobertaClassificationHead");
+                let (hidden, dropout) = (sizes.hidden, sizes.classifier_dropout(config)?);
+                Box::new(FirstToken::load(config, &place, class, hidden, Activation::Tanh, dropout)?)
             })
         })
     }

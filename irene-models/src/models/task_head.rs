@@ -104,11 +104,23 @@ impl HeadLayers for OverAll {
 }
 
 /// One layer over the pooler's output.
-pub(super) struct OverPooled(pub(super) Linear);
+pub(super) struct OverPooled {
+    dropout: f64,
+    classifier: Linear,
+}
+
+impl OverPooled {
+    /// Loads the layer to the config's classes.
+    pub(super) fn load(config: &Config, weights: &Weights<'_>, hidden: usize, dropout: f64) -> Result<Self> {
+        Ok(Self { dropout, classifier: Linear::load(weights, hidden, config.num_labels()?)? })
+    }
+}
 
 impl HeadLayers for OverPooled {
     fn logits(&self, cx: &mut Cx<'_>, output: &ModelOutput, _batch: &Batch) -> Result<Tensor> {
-        cx.call(&self.0, output.pooler_output.as_ref().unwrap_or(&output.last_hidden_state))
+        let pooled = output.pooler_output.as_ref().unwrap_or(&output.last_hidden_state);
+        let pooled = cx.dropout(pooled, self.dropout)?;
+        cx.call(&self.classifier, &pooled)
     }
 }
 
@@ -204,22 +216,25 @@ pub(super) struct FirstToken {
     dense: Linear,
     activation: Activation,
     out_proj: Linear,
+    dropout: f64,
 }
 
 impl FirstToken {
-    /// Loads `dense` and `out_proj`.
+    /// Loads `dense` and `out_proj`, to the config's classes.
     pub(super) fn load(
+        config: &Config,
         weights: &Weights<'_>,
         class: &'static str,
         hidden: usize,
         activation: Activation,
-        labels: usize,
+        dropout: f64,
     ) -> Result<Self> {
         Ok(Self {
             label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), hidden, hidden)?,
             activation,
-            out_proj: Linear::load(&weights.child("out_proj"), hidden, labels)?,
+            out_proj: Linear::load(&weights.child("out_proj"), hidden, config.num_labels()?)?,
+            dropout,
         })
     }
 }
@@ -230,7 +245,9 @@ impl Module for FirstToken {
 
     fn forward(&self, cx: &mut Cx<'_>, hidden: &Tensor) -> Result<Tensor> {
         let first_token = cx.select(hidden, 1, 0)?;
+        let first_token = cx.dropout(&first_token, self.dropout)?;
         let mapped = cx.call_then(&self.dense, &first_token, self.activation)?;
+        let mapped = cx.dropout(&mapped, self.dropout)?;
         cx.call(&self.out_proj, &mapped)
     }
 }

@@ -24,6 +24,8 @@ pub struct Attention<'a> {
     pub sinks: Option<&'a Tensor>,
     /// Whether the softmax of narrower numbers is computed in 32 bits.
     pub wide_softmax: bool,
+    /// The probability with which training sets a weight of the values to zero.
+    pub dropout: f64,
 }
 
 impl Attention<'_> {
@@ -37,6 +39,7 @@ impl Attention<'_> {
         bias: None,
         sinks: None,
         wide_softmax: false,
+        dropout: 0.0,
     };
 }
 
@@ -109,7 +112,7 @@ impl Attention<'_> {
     }
 
     /// The fused operation. It skips the pairs that the causal mask and the window hide.
-    fn operation(&self, heads: [&Tensor; 3], output: &Tensor) -> Operation {
+    fn operation(&self, heads: [&Tensor; 3], output: &Tensor, is_training: bool) -> Operation {
         let [query, key, _] = heads;
         let pairs = self.pairs(query.dim(2) as u64, key.dim(2) as u64);
         let padding = match self.padding {
@@ -118,7 +121,8 @@ impl Attention<'_> {
         };
         let others = [padding, self.bias, self.sinks].into_iter().flatten();
         let inputs: Vec<Operand> = heads.into_iter().chain(others).map(Tensor::operand).collect();
-        Operation { pairs, ..Operation::new(OpKind::Attention, &inputs, output.operand()) }
+        let within: &[OpKind] = if is_training && self.dropout > 0.0 { &[OpKind::Dropout] } else { &[] };
+        Operation { pairs, ..Operation::new(OpKind::Attention, &inputs, output.operand()) }.fused_with(within)
     }
 
     /// Pairs of a query and a key that it sees, for queries that belong to the last of the keys.
@@ -148,12 +152,15 @@ impl Cx<'_> {
     pub fn attention(&mut self, heads: &[Tensor; 3], how: Attention<'_>) -> Result<Tensor> {
         let [query, key, value] = heads;
         let heads_alone = [query, key, value];
-        let run = || Tensor::attention(heads_alone, how);
+        let is_training = self.is_training();
+        // The kernel on numbers knows no chance: a dropout there runs between the operations.
+        let has_kernel = query.is_shape() || !is_training || how.dropout == 0.0;
+        let run = || if has_kernel { Tensor::attention(heads_alone, how) } else { None };
         match self.fused(
             || label_of(OpKind::Attention),
             &heads_alone,
             run,
-            |output| Some(how.operation(heads_alone, output)),
+            |output| Some(how.operation(heads_alone, output, is_training)),
         ) {
             Some(output) => output,
             None => self.attention_by_operations(heads, how),
@@ -186,6 +193,7 @@ impl Cx<'_> {
         let scores = self.without_padding(scores, how.padding)?;
         let scores = self.without_hidden_keys(scores, how)?;
         let probabilities = self.probabilities(&scores, how)?;
+        let probabilities = self.dropout(&probabilities, how.dropout)?;
         self.matmul(&probabilities, &value)
     }
 

@@ -52,6 +52,7 @@ pub(in crate::models) struct Tables {
     position_embeddings: Embedding,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
+    dropout: f64,
 }
 
 impl Tables {
@@ -63,6 +64,7 @@ impl Tables {
             position_embeddings: table("position_embeddings", sizes.positions)?,
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
             layer_norm: LayerNorm::load(&embeddings.child("LayerNorm"), width, sizes.eps)?,
+            dropout: sizes.dropout,
         })
     }
 
@@ -73,6 +75,7 @@ impl Tables {
         let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
         let sum = cx.add(&words, &positions)?;
-        cx.add_norm(&sum, &segments, &self.layer_norm)
+        let normed = cx.add_norm(&sum, &segments, &self.layer_norm)?;
+        cx.dropout(&normed, self.dropout)
     }
 }

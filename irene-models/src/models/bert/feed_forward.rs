@@ -21,7 +21,7 @@ impl FeedForward {
         let widths = (sizes.intermediate, sizes.hidden);
         Ok(Self {
             intermediate: BertIntermediate::load(&layer.child("intermediate"), sizes, intermediate)?,
-            output: ResidualOutput::load(&layer.child("output"), output, widths, sizes.eps)?,
+            output: ResidualOutput::load(&layer.child("output"), output, widths, [sizes.eps, sizes.dropout])?,
         })
     }
 
@@ -61,6 +61,7 @@ impl Module for BertIntermediate {
 pub(in crate::models) struct ResidualOutput {
     label: Label,
     dense: Linear,
+    dropout: f64,
     layer_norm: LayerNorm,
 }
 
@@ -69,11 +70,12 @@ impl ResidualOutput {
         weights: &Weights<'_>,
         class: &'static str,
         (inputs, outputs): (usize, usize),
-        eps: f64,
+        [eps, dropout]: [f64; 2],
     ) -> Result<Self> {
         Ok(Self {
             label: weights.label(class, Level::Module),
             dense: Linear::load(&weights.child("dense"), inputs, outputs)?,
+            dropout,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), outputs, eps)?,
         })
     }
@@ -86,6 +88,7 @@ impl Module for ResidualOutput {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;
+        let mapped = cx.dropout(&mapped, self.dropout)?;
         cx.add_norm(&mapped, residual, &self.layer_norm)
     }
 }

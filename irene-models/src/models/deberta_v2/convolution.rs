@@ -1,5 +1,6 @@
 use irene_tree::{Format, Level};
 
+use super::Sizes;
 use crate::{Activation, Config, Convolution, Cx, Label, LayerNorm, Module, Result, Tensor, Weights, labelled};
 
 labelled!(ConvLayer);
@@ -33,16 +34,19 @@ impl Shape {
 pub(super) struct ConvLayer {
     label: Label,
     conv: Convolution,
+    dropout: f64,
     layer_norm: LayerNorm,
     activation: Activation,
     format: Format,
 }
 
 impl ConvLayer {
-    pub(super) fn load(weights: &Weights<'_>, hidden: usize, eps: f64, shape: &Shape) -> Result<Self> {
+    pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, shape: &Shape) -> Result<Self> {
+        let &Sizes { hidden, eps, dropout, .. } = sizes;
         Ok(Self {
             label: weights.label("ConvLayer", Level::Module),
             conv: Convolution::grouped(&weights.child("conv"), hidden, shape.kernel, shape.groups)?,
+            dropout,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), hidden, eps)?,
             activation: shape.activation,
             format: weights.activations(),
@@ -64,6 +68,7 @@ impl Module for ConvLayer {
         let is_token = cx.not_equal(mask, 0)?;
         let is_token = cx.reshape(&is_token, [mask.dim(0), mask.dim(1), 1])?;
         let convolved = cx.where_mask(&is_token, &convolved, 0.0)?;
+        let convolved = cx.dropout(&convolved, self.dropout)?;
         let activated = self.activation.apply(cx, &convolved)?;
         let normed = cx.add_norm(hidden, &activated, &self.layer_norm)?;
         let factor = cx.cast(&is_token, self.format)?;

@@ -16,6 +16,8 @@ pub(super) struct DisentangledSelfAttention {
     pos_query_proj: Option<Linear>,
     heads: usize,
     relative: RelativePositions,
+    /// Of the rows of positions, and of the probabilities.
+    dropouts: [f64; 2],
 }
 
 impl DisentangledSelfAttention {
@@ -34,6 +36,7 @@ impl DisentangledSelfAttention {
             pos_query_proj: own(relative.position_to_content, "pos_query_proj")?,
             heads: sizes.bert.heads,
             relative,
+            dropouts: [sizes.bert.dropout, sizes.bert.attention_dropout],
         })
     }
 
@@ -57,6 +60,7 @@ impl DisentangledSelfAttention {
         (_, (_, (places, rows))): Seen<'_>,
     ) -> Result<Option<Tensor>> {
         let Some(rows) = rows else { return Ok(None) };
+        let rows = &cx.dropout(rows, self.dropouts[0])?;
         // With shared projections transformers computes both, whichever of them is used.
         let layers = if self.relative.shares_projections {
             [Some(&self.key_proj), Some(&self.query_proj)]
@@ -107,6 +111,7 @@ impl Module for DisentangledSelfAttention {
             scaling: Scaling::Query(root),
             bias: bias.as_ref(),
             padding: Padding::Masked(mask),
+            dropout: self.dropouts[1],
             ..Attention::PLAIN
         };
         let context = cx.attention(&[query, key, value], how)?;

@@ -13,6 +13,7 @@ pub(super) struct DebertaEmbeddings {
     token_type_embeddings: Option<Embedding>,
     embed_proj: Option<Linear>,
     layer_norm: LayerNorm,
+    dropout: f64,
     positions: usize,
     format: Format,
 }
@@ -31,6 +32,7 @@ impl DebertaEmbeddings {
             token_type_embeddings: (bert.segments > 0).then(segments).transpose()?,
             embed_proj: (width != bert.hidden).then(projection).transpose()?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), bert.hidden, bert.eps)?,
+            dropout: bert.dropout,
             positions: bert.positions,
             format: weights.activations(),
         })
@@ -60,6 +62,7 @@ impl Module for DebertaEmbeddings {
         let normed = cx.call(&self.layer_norm, &embedded)?;
         let mask = cx.reshape(mask, [mask.dim(0), mask.dim(1), 1])?;
         let mask = cx.cast(&mask, self.format)?;
-        cx.mul(&normed, &mask)
+        let masked = cx.mul(&normed, &mask)?;
+        cx.dropout(&masked, self.dropout)
     }
 }

@@ -5,15 +5,29 @@ use super::{
     recipe::{Alibi, AttentionRecipe, HeadNorms, LayerRecipe, Names, NormKind, Projections},
 };
 use crate::{
-    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Weights, labelled,
-    layers::PlainRmsNorm, models::heads,
+    Attention, Causal, Cx, KeyValue, Label, Linear, Module, Norm, Past, Result, Scaling, Tensor, Tensors, Weights,
+    labelled, layers::PlainRmsNorm, models::heads,
 };
 
 labelled!(DecoderAttention);
 
 /// Hidden states and perhaps the stream that the result is added to, the positions and masks, and the keys and values of earlier
 /// tokens.
-pub(super) type Seen<'a> = ((&'a Tensor, Option<&'a Tensor>), (&'a Positions, Past<'a>));
+pub(super) type Seen<'a> = ((&'a Tensor, Option<Residual<'a>>), (&'a Positions, Past<'a>));
+
+/// The stream that a module adds to its result itself.
+#[derive(Clone, Copy)]
+pub(super) struct Residual<'a> {
+    pub(super) stream: &'a Tensor,
+    /// Of the result before it is added.
+    pub(super) dropout: f64,
+}
+
+impl Tensors for Residual<'_> {
+    fn list<'t>(&'t self, tensors: &mut Vec<&'t Tensor>) {
+        tensors.push(self.stream);
+    }
+}
 
 pub(super) struct DecoderAttention {
     label: Label,
@@ -25,6 +39,7 @@ pub(super) struct DecoderAttention {
     heads: [usize; 2],
     scale: f64,
     soft_cap: Option<f64>,
+    dropout: f64,
     alibi: Option<Alibi>,
     layer: LayerRecipe,
 }
@@ -44,7 +59,7 @@ impl DecoderAttention {
         hidden: usize,
         layer: LayerRecipe,
     ) -> Result<Self> {
-        let &AttentionRecipe { heads, groups, width, scale, soft_cap, alibi, .. } = recipe;
+        let &AttentionRecipe { heads, groups, width, scale, soft_cap, dropout, alibi, .. } = recipe;
         let (out, is_biased) = recipe.out;
         let norms = recipe.head_norms.map(|kind| {
             let (names_of_norms, widths) = match kind {
@@ -70,6 +85,7 @@ impl DecoderAttention {
             heads: [heads, groups],
             scale,
             soft_cap,
+            dropout,
             alibi,
             layer,
         })
@@ -143,6 +159,7 @@ impl Module for DecoderAttention {
             bias: bias.as_ref(),
             sinks: self.sinks.as_ref(),
             wide_softmax: true,
+            dropout: self.dropout,
         };
         let context = cx.attention(&heads, how)?;
         let merged = heads::merge(cx, &context)?;
@@ -152,8 +169,10 @@ impl Module for DecoderAttention {
 }
 
 /// The result of a branch, with the stream added where the module does that itself.
-pub(super) fn add_stream(cx: &mut Cx<'_>, branch: Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
-    stream.map_or(Ok(branch.clone()), |stream| cx.add(&branch, stream))
+pub(super) fn add_stream(cx: &mut Cx<'_>, branch: Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
+    let Some(Residual { stream, dropout }) = residual else { return Ok(branch) };
+    let branch = cx.dropout(&branch, dropout)?;
+    cx.add(&branch, stream)
 }
 
 impl Projected {

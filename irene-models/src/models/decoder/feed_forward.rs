@@ -2,7 +2,10 @@
 
 use irene_tree::Level;
 
-use super::{attention::add_stream, recipe::FeedForward};
+use super::{
+    attention::{Residual, add_stream},
+    recipe::FeedForward,
+};
 use crate::{Activation, Cx, Label, Linear, Module, Result, Tensor, Weights, labelled};
 
 labelled!(DenseModule);
@@ -76,7 +79,7 @@ impl DenseModule {
 
 impl Module for DenseModule {
     /// Hidden states, and perhaps the stream that the result is added to.
-    type Input<'a> = (&'a Tensor, Option<&'a Tensor>);
+    type Input<'a> = (&'a Tensor, Option<Residual<'a>>);
     type Output = Tensor;
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, stream): Self::Input<'_>) -> Result<Tensor> {

@@ -26,6 +26,7 @@ pub(super) struct LatentAttention {
     heads: usize,
     latent: Latent,
     scale: f64,
+    dropout: f64,
     layer: LayerRecipe,
 }
 
@@ -44,7 +45,7 @@ impl LatentAttention {
         hidden: usize,
         layer: LayerRecipe,
     ) -> Result<Self> {
-        let AttentionRecipe { heads, scale, .. } = *recipe;
+        let AttentionRecipe { heads, scale, dropout, .. } = *recipe;
         let &Latent { key_value_rank, plain_width, rotary_width, value_width, biased, .. } = latent;
         let linear = |name, sizes, biased| Linear::load_maybe_biased(&weights.child(name), sizes, biased);
         let norm = |name, width| norm.load(&weights.child(name), names.classes.norm, width);
@@ -72,6 +73,7 @@ impl LatentAttention {
             heads,
             latent: *latent,
             scale,
+            dropout,
             layer,
         })
     }
@@ -148,6 +150,7 @@ impl Module for LatentAttention {
             padding: positions.mask(self.layer.window).padding(),
             window: self.layer.window,
             wide_softmax: true,
+            dropout: self.dropout,
             ..Attention::PLAIN
         };
         let (cached, past) = match (cx.kernels(), past) {

@@ -3,12 +3,12 @@
 use irene_tree::{Kernels, Level};
 
 use super::{
-    attention::{DecoderAttention, Seen},
+    attention::{DecoderAttention, Residual, Seen},
     feed_forward::{Dense, DenseModule},
     latent::LatentAttention,
     masks::Positions,
     mixture::MixtureOfExperts,
-    recipe::{Block, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
+    recipe::{Block, Dropouts, FeedForward, LayerRecipe, Names, NormKind, Parts, Recipe},
     states::StateMixer,
 };
 use crate::{Cx, KeyValue, Label, LayerNorm, Module, Norm, Past, Result, RmsNorm, Tensor, Tensors, Weights, labelled};
@@ -63,8 +63,9 @@ impl Stream {
     }
 
     /// The stream, where a branch's module adds it itself and kernels are eager: fused ones add later.
-    fn added_inside(&self, cx: &Cx<'_>, adds_inside: bool) -> Option<&Tensor> {
-        (adds_inside && cx.kernels() == Kernels::Eager).then_some(&self.hidden)
+    fn added_inside(&self, cx: &Cx<'_>, dropout: Option<f64>) -> Option<Residual<'_>> {
+        let dropout = dropout.filter(|_| cx.kernels() == Kernels::Eager)?;
+        Some(Residual { stream: &self.hidden, dropout })
     }
 
     fn with(self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Self> {
@@ -100,6 +101,7 @@ pub(super) struct DecoderLayer {
     feed_forward: Option<FeedForwardPart>,
     block: LoadedBlock,
     residual_scale: Option<f64>,
+    dropouts: Dropouts,
     adds_inside: bool,
 }
 
@@ -137,6 +139,7 @@ impl DecoderLayer {
             feed_forward: is_fed.then(load).transpose()?,
             block: LoadedBlock::load(weights, recipe)?,
             residual_scale: recipe.residual_scale,
+            dropouts: recipe.dropouts,
             adds_inside: recipe.adds_inside,
         })
     }
@@ -153,13 +156,15 @@ impl DecoderLayer {
         };
         // Each GPU has a part of the heads.
         let attended = cx.all_reduce(&attended)?;
-        Ok((self.scaled(cx, attended)?, kept))
+        let attended = self.scaled(cx, attended)?;
+        let is_added = seen.0.1.is_some();
+        Ok((if is_added { attended } else { cx.dropout(&attended, self.dropouts.attention)? }, kept))
     }
 
-    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
+    fn feed(&self, cx: &mut Cx<'_>, hidden: &Tensor, residual: Option<Residual<'_>>) -> Result<Tensor> {
         let Some(feed_forward) = &self.feed_forward else { return Ok(hidden.clone()) };
         let fed = match feed_forward {
-            FeedForwardPart::Module(module) => cx.call(module, (hidden, stream))?,
+            FeedForwardPart::Module(module) => cx.call(module, (hidden, residual))?,
             FeedForwardPart::Mixture(mixture) => cx.call(mixture.as_ref(), hidden)?,
             FeedForwardPart::Own(layers) => {
                 let shape = hidden.shape();
@@ -170,7 +175,8 @@ impl DecoderLayer {
         };
         let is_whole = matches!(feed_forward, FeedForwardPart::Mixture(_)) && cx.parallel().exchanges_tokens();
         let fed = if is_whole { fed } else { cx.all_reduce(&fed)? };
-        self.scaled(cx, fed)
+        let fed = self.scaled(cx, fed)?;
+        if residual.is_some() { Ok(fed) } else { cx.dropout(&fed, self.dropouts.feed_forward) }
     }
 
     fn scaled(&self, cx: &mut Cx<'_>, branch: Tensor) -> Result<Tensor> {
@@ -187,11 +193,11 @@ impl Module for DecoderLayer {
         match &self.block {
             LoadedBlock::Before([of_attention, of_feed_forward]) => {
                 let (normed, stream) = stream.normed(cx, of_attention)?;
-                let inside = stream.added_inside(cx, self.adds_inside);
+                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.attention));
                 let (attended, kept) = self.attend(cx, ((&normed, inside), around))?;
                 let stream = if inside.is_some() { Stream::new(attended) } else { stream.with(cx, attended)? };
                 let (normed, stream) = stream.normed(cx, of_feed_forward)?;
-                let inside = stream.added_inside(cx, self.adds_inside);
+                let inside = stream.added_inside(cx, self.adds_inside.then_some(self.dropouts.feed_forward));
                 let fed = self.feed(cx, &normed, inside)?;
                 Ok((if inside.is_some() { Stream::new(fed) } else { stream.with(cx, fed)? }, kept))
             }
@@ -224,6 +230,7 @@ impl Module for DecoderLayer {
                     None => self.feed(cx, &normed, None)?,
                 };
                 let branches = cx.add(&fed, &attended)?;
+                let branches = cx.dropout(&branches, self.dropouts.both)?;
                 Ok((stream.with(cx, branches)?, kept))
             }
             LoadedBlock::One(norm) => {

@@ -206,10 +206,10 @@ impl DecoderModel {
             let positions = cx.call(table, &positions)?;
             hidden = cx.add(&hidden, &positions)?;
         }
-        match &self.embedding_norm {
-            Some(norm) => cx.call(norm, &hidden),
-            None => Ok(hidden),
+        if let Some(norm) = &self.embedding_norm {
+            hidden = cx.call(norm, &hidden)?;
         }
+        cx.dropout(&hidden, self.recipe.dropouts.embeddings)
     }
 }
 

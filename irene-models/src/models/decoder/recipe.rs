@@ -32,6 +32,7 @@ pub(crate) struct Recipe {
     pub(super) adds_inside: bool,
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
+    pub(super) dropouts: Dropouts,
     /// Of each layer.
     pub(super) layers: Vec<LayerRecipe>,
     /// The name of the last norm, if there is one.
@@ -144,6 +145,25 @@ pub(super) enum Block {
     OfSum { attention: &'static str, feed_forward: &'static str },
 }
 
+/// The probabilities of dropouts in training, but for that of an attention's own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Dropouts {
+    /// Of the embeddings.
+    pub(super) embeddings: f64,
+    /// Of each branch before it is added.
+    pub(super) attention: f64,
+    pub(super) feed_forward: f64,
+    /// Of the sum of parallel branches.
+    pub(super) both: f64,
+}
+
+impl Dropouts {
+    /// One probability for both branches.
+    pub(super) fn of_branches(embeddings: f64, branch: f64) -> Self {
+        Self { embeddings, attention: branch, feed_forward: branch, both: 0.0 }
+    }
+}
+
 /// The attention of every layer.
 pub(super) struct AttentionRecipe {
     pub(super) heads: usize,
@@ -163,6 +183,8 @@ pub(super) struct AttentionRecipe {
     /// The factor of the scores.
     pub(super) scale: f64,
     pub(super) soft_cap: Option<f64>,
+    /// The probability of the dropout of the weights of the values.
+    pub(super) dropout: f64,
     /// Whether each head has a score that weighs no value (gpt-oss).
     pub(super) has_sinks: bool,
     /// Scores by distance in place of positions (Press et al., 2022).

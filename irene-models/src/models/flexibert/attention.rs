@@ -1,7 +1,7 @@
 use irene_tree::Level;
 
 use super::{
-    LayerDesign,
+    LayerDesign, Sizes,
     heads::{HeadModule, Place},
     surroundings::Surroundings,
 };
@@ -20,12 +20,13 @@ pub(super) struct FlexiBertSelfAttention {
     distance_embedding: Embedding,
     positions: usize,
     heads: Vec<HeadModule>,
+    dropout: f64,
 }
 
 impl FlexiBertSelfAttention {
-    pub(super) fn load(weights: &Weights<'_>, design: &LayerDesign, positions: usize) -> Result<Self> {
+    pub(super) fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
         let linear = |name| Linear::load(&weights.child(name), design.hidden, design.all_heads_width());
-        let width = design.head_width();
+        let (width, positions) = (design.head_width(), sizes.positions);
         let mut place = Place::default();
         let heads = design.heads.iter().map(|&head| HeadModule::load(weights, head, width, &mut place));
         Ok(Self {
@@ -36,6 +37,7 @@ impl FlexiBertSelfAttention {
             distance_embedding: Embedding::load(&weights.child("distance_embedding"), 2 * positions - 1, width)?,
             positions,
             heads: heads.collect::<Result<_>>()?,
+            dropout: sizes.attention_dropout,
         })
     }
 
@@ -108,6 +110,7 @@ impl Module for FlexiBertSelfAttention {
         let scores = cx.div_scalar(&scores, all_heads::root_of_width(&heads))?;
         let scores = cx.add(&scores, &around.mask)?;
         let probabilities = cx.softmax(&scores)?;
+        let probabilities = cx.dropout(&probabilities, self.dropout)?;
         let values = cx.contiguous(value)?;
         let weighed = cx.matmul(&probabilities, &values)?;
         let context = self.mixed(cx, &heads, &weighed)?;

@@ -12,6 +12,7 @@ pub(super) struct FlexiBertEmbeddings {
     position_embeddings: Tensor,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
+    dropout: f64,
 }
 
 impl FlexiBertEmbeddings {
@@ -24,6 +25,7 @@ impl FlexiBertEmbeddings {
             position_embeddings: positions.parameter("weight", [sizes.positions, width])?,
             token_type_embeddings: table("token_type_embeddings", sizes.segments)?,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), width, sizes.eps)?,
+            dropout: sizes.dropout,
         })
     }
 }
@@ -39,6 +41,7 @@ impl Module for FlexiBertEmbeddings {
         cx.unused_table(POSITIONS, &self.position_embeddings)?;
         let first_segment = batch.buffer(batch.input_ids.shape(), Format::I64, |_, _| 0)?;
         let segments = cx.call(&self.token_type_embeddings, &first_segment)?;
-        cx.add_norm(&words, &segments, &self.layer_norm)
+        let normed = cx.add_norm(&words, &segments, &self.layer_norm)?;
+        cx.dropout(&normed, self.dropout)
     }
 }

@@ -77,8 +77,13 @@ impl FlexiBertAttention {
         let widths = (design.all_heads_width(), design.hidden);
         Ok(Self {
             label: weights.label("FlexiBertAttention", Level::Module),
-            self_attention: FlexiBertSelfAttention::load(&weights.child("self"), design, sizes.positions)?,
-            output: ResidualOutput::load(&weights.child("output"), "FlexiBertSelfOutput", widths, sizes.eps)?,
+            self_attention: FlexiBertSelfAttention::load(&weights.child("self"), design, sizes)?,
+            output: ResidualOutput::load(
+                &weights.child("output"),
+                "FlexiBertSelfOutput",
+                widths,
+                [sizes.eps, sizes.dropout],
+            )?,
         })
     }
 }
@@ -135,6 +140,7 @@ impl Module for FlexiBertIntermediate {
 struct FlexiBertOutput {
     label: Label,
     dense: Linear,
+    dropout: f64,
     layer_norm: LayerNorm,
     proj_head: Option<Linear>,
 }
@@ -146,6 +152,7 @@ impl FlexiBertOutput {
         Ok(Self {
             label: weights.label("FlexiBertOutput", Level::Module),
             dense: Linear::load(&weights.child("dense"), inputs, design.hidden)?,
+            dropout: sizes.dropout,
             layer_norm: LayerNorm::load(&weights.child("LayerNorm"), design.hidden, sizes.eps)?,
             proj_head: (next != design.hidden).then(project).transpose()?,
         })
@@ -159,6 +166,7 @@ impl Module for FlexiBertOutput {
 
     fn forward(&self, cx: &mut Cx<'_>, (hidden, residual): (&Tensor, &Tensor)) -> Result<Tensor> {
         let mapped = cx.call(&self.dense, hidden)?;
+        let mapped = cx.dropout(&mapped, self.dropout)?;
         let normed = cx.add_norm(&mapped, residual, &self.layer_norm)?;
         match &self.proj_head {
             Some(project) => cx.call(project, &normed),

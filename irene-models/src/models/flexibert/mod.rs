@@ -105,6 +105,8 @@ struct Sizes {
     segments: usize,
     activation: Activation,
     eps: f64,
+    dropout: f64,
+    attention_dropout: f64,
 }
 
 impl Sizes {
@@ -116,6 +118,8 @@ impl Sizes {
             segments: config.size_or("type_vocab_size", 1)?,
             activation: Activation::from_config(config, "hidden_act", "gelu")?,
             eps: config.number_or("layer_norm_eps", 1e-12)?,
+            dropout: config.probability_or("hidden_dropout_prob", 0.1)?,
+            attention_dropout: config.probability_or("attention_probs_dropout_prob", 0.1)?,
         })
     }
 }

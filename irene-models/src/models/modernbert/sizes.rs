@@ -32,6 +32,10 @@ pub(super) struct Sizes {
     pub(super) has_attention_bias: bool,
     pub(super) has_mlp_bias: bool,
     pub(super) has_norm_bias: bool,
+    pub(super) embedding_dropout: f64,
+    /// Of the probabilities, and of what the attention gives.
+    pub(super) attention_dropout: f64,
+    pub(super) mlp_dropout: f64,
 }
 
 impl Sizes {
@@ -51,6 +55,9 @@ impl Sizes {
             has_attention_bias: config.flag_or("attention_bias", false)?,
             has_mlp_bias: config.flag_or("mlp_bias", false)?,
             has_norm_bias: config.flag_or("norm_bias", false)?,
+            embedding_dropout: config.probability_or("embedding_dropout", 0.0)?,
+            attention_dropout: config.probability_or("attention_dropout", 0.0)?,
+            mlp_dropout: config.probability_or("mlp_dropout", 0.0)?,
         })
     }
 

@@ -4,7 +4,7 @@ use super::{Block, Config, Decoder, Defaults, FeedForward, NormKind, Projections
 use crate::{
     Activation,
     families::{Family, Plain},
-    models::decoder::recipe::{Alibi, Classes, classes},
+    models::decoder::recipe::{Alibi, Classes, Dropouts, classes},
 };
 
 pub(super) const FALCON: Decoder = Decoder {
@@ -64,6 +64,13 @@ fn falcon(config: &Config) -> Result<Recipe> {
         (false, _) => Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
     };
     recipe.attention.alibi = is_by_distance.then_some(Alibi::BeforeScale);
+    let (attention, hidden) = (recipe.attention.dropout, config.probability_or("hidden_dropout", 0.0)?);
+    recipe.dropouts = match recipe.block {
+        Block::Parallel { .. } => Dropouts { both: hidden, ..Dropouts::default() },
+        _ => Dropouts { attention, feed_forward: hidden, ..Dropouts::default() },
+    };
+    // transformers drops weights of the values in its code for scores by distance alone.
+    recipe.attention.dropout = if is_by_distance { attention } else { 0.0 };
     dense(&mut recipe, Activation::from_config(config, "activation", "gelu")?, inner, biased);
     Ok(recipe)
 }
@@ -94,6 +101,7 @@ fn bloom(config: &Config) -> Result<Recipe> {
     recipe.adds_inside = true;
     recipe.embedding_norm = Some("word_embeddings_layernorm");
     recipe.attention.alibi = Some(Alibi::AfterScale);
+    recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("hidden_dropout", 0.0)?);
     dense(&mut recipe, Activation::GeluFast, inner, true);
     Ok(recipe)
 }

@@ -8,7 +8,7 @@ use crate::{
     Activation, Pairing,
     families::{Family, Plain},
     models::decoder::{
-        recipe::{Classes, classes},
+        recipe::{Classes, Dropouts, classes},
         rotary::Gives,
     },
 };
@@ -85,6 +85,8 @@ fn gpt_neox(config: &Config) -> Result<Recipe> {
     let biased = config.flag_or("attention_bias", true)?;
     recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased };
     recipe.attention.out = ("dense", biased);
+    let dropout = config.probability_or("hidden_dropout", 0.0)?;
+    recipe.dropouts = Dropouts::of_branches(dropout, dropout);
     let (attention, feed_forward) = ("input_layernorm", "post_attention_layernorm");
     recipe.block = if config.flag_or("use_parallel_residual", true)? {
         Block::Parallel { attention, feed_forward: Some(feed_forward) }
@@ -145,6 +147,9 @@ fn gpt_j(config: &Config) -> Result<Recipe> {
     recipe.final_norm = Some("ln_f");
     recipe.head.biased = true;
     recipe.attention.out = ("out_proj", false);
+    recipe.attention.dropout = config.probability_or("attn_pdrop", 0.0)?;
+    let of_branches = config.probability_or("resid_pdrop", 0.0)?;
+    recipe.dropouts = Dropouts::of_branches(config.probability_or("embd_pdrop", 0.0)?, of_branches);
     recipe.block = Block::Parallel { attention: "ln_1", feed_forward: None };
     Ok(recipe)
 }
@@ -190,6 +195,7 @@ fn opt(config: &Config) -> Result<Recipe> {
     recipe.learned_positions = Some((2, recipe.positions + 2));
     recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
     recipe.attention.out = ("out_proj", biased);
+    recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("dropout", 0.1)?);
     let (attention, feed_forward) = ("self_attn_layer_norm", "final_layer_norm");
     let is_before = config.flag_or("do_layer_norm_before", true)?;
     recipe.block =
@@ -223,6 +229,8 @@ pub(super) const STARCODER2: Decoder = Decoder {
         let mut recipe = plainer(config, &with)?;
         recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased };
         recipe.attention.out = ("o_proj", biased);
+        let of_branches = config.probability_or("residual_dropout", 0.0)?;
+        recipe.dropouts = Dropouts::of_branches(config.probability_or("embedding_dropout", 0.0)?, of_branches);
         recipe.slide(config, window(config, None)?, |_| true)?;
         Ok(recipe)
     },

@@ -15,8 +15,8 @@ mod windows;
 use super::{
     Decoder,
     recipe::{
-        AttentionRecipe, Block, Classes, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Parts, Projections,
-        Recipe,
+        AttentionRecipe, Block, Classes, Dropouts, FeedForward, HeadRecipe, LayerRecipe, Names, NormKind, Parts,
+        Projections, Recipe,
     },
     rotary::{Gives, Rotary, RotaryDefaults},
 };
@@ -191,6 +191,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             temperature: None,
             scale: 1.0 / (width as f64).sqrt(),
             soft_cap: None,
+            dropout: config.probability_or("attention_dropout", 0.0)?,
             has_sinks: false,
             alibi: None,
             rotary: rotary.into_iter().collect(),
@@ -200,6 +201,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: false,
         residual_scale: None,
+        dropouts: Dropouts::default(),
         layers: vec![layer; config.layers("num_hidden_layers")?],
         final_norm: Some("norm"),
         head: HeadRecipe {

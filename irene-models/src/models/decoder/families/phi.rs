@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Activation,
     families::{Family, Plain},
-    models::decoder::recipe::{HeadNorms, classes},
+    models::decoder::recipe::{Dropouts, HeadNorms, classes},
 };
 
 pub(super) const PHI: Decoder = Decoder {
@@ -44,6 +44,8 @@ fn phi(config: &Config) -> Result<Recipe> {
     recipe.head.biased = true;
     recipe.attention.projections = Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased: true };
     recipe.attention.out = ("dense", true);
+    let of_branches = config.probability_or("resid_pdrop", 0.0)?;
+    recipe.dropouts = Dropouts::of_branches(config.probability_or("embd_pdrop", 0.0)?, of_branches);
     if config.flag_or("qk_layernorm", false)? {
         recipe.attention.head_norms = Some(HeadNorms::PerMovedHead(["q_layernorm", "k_layernorm"]));
     }
@@ -64,6 +66,7 @@ pub(super) const PHI3: Decoder = Decoder {
         let mut recipe = llama_like(config, &Defaults { eps: 1e-5, ..Defaults::of(classes!("Phi3")) })?;
         recipe.attention.projections = Projections::InBlocks { name: "qkv_proj", biased: false };
         recipe.attention.out = ("o_proj", false);
+        recipe.dropouts = Dropouts::of_branches(0.0, config.probability_or("resid_pdrop", 0.0)?);
         recipe.slide(config, window(config, None)?, |_| true)?;
         let feed_forward = FeedForward::GatedJointly {
             names: ["gate_up_proj", "down_proj"],
@@ -124,6 +127,12 @@ fn phi3_small(config: &Config) -> Result<Recipe> {
     recipe.head.divisor = Some(config.number_or("mup_width_multiplier", 8.0)?);
     recipe.attention.projections = Projections::ByGroup { name: "query_key_value", biased: true };
     recipe.attention.out = ("dense", true);
+    recipe.attention.dropout = config.probability_or("attention_dropout_prob", 0.0)?;
+    recipe.dropouts = Dropouts {
+        embeddings: config.probability_or("embedding_dropout_prob", 0.1)?,
+        feed_forward: config.probability_or("ffn_dropout_prob", 0.1)?,
+        ..Dropouts::default()
+    };
     recipe.attention.scale = config.number_or("mup_attn_multiplier", 1.0)? / recipe.attention.width as f64;
     let block = config.size_or("blocksparse_block_size", 64)?;
     let nearest = config.size_or("blocksparse_num_local_blocks", 16)?;
