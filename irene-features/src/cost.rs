@@ -49,8 +49,20 @@
 //! | all to all | 0 | operands + E·w | b·(n - 1)/n |
 //! | send and receive, of either end | 0 | E·w | b |
 //!
+//! A step of training has further operations. The gradient of an operation counts its own FLOPs: 8, 8, 4 for each number of a layer norm, an RMS norm
+//! and a softmax; 3 for tanh and sigmoid, 1 for relu, 10, 7 and 5 for gelu, silu and the others; five products for the two of an attention, whose
+//! scores it computes again. Each operand and each result counts once. An update counts E numbers of the weight, and reads and writes the weight and its
+//! states.
+//!
+//! | operation | FLOPs | bytes |
+//! |---|---|---|
+//! | dropout | 2·E | operands + E·w + a byte a number for the mask |
+//! | sgd, adamw, adafactor | 4, 12, 12 x E | 2·(weight + states) + gradient |
+//!
 //! A kernel of several operations counts the FLOPs of each, and moves its operands and its result once. A GELU in one kernel counts 6 FLOPs
 //! a number whatever its form.
+
+mod gradient;
 
 use irene_tree::{OpKind, Operand, Operation, Role};
 
@@ -74,6 +86,9 @@ pub fn irene(op: &Operation) -> Cost {
 
 /// FLOPs and bytes of an operation as if nothing else were in its kernel.
 fn alone(op: &Operation) -> (u64, u64) {
+    if op.is_gradient {
+        return (gradient::flops(op), gradient::bytes(op));
+    }
     let elements = op.output.shape.elements();
     let scaled = |flops: u64, times: u64| (flops.saturating_mul(elements), op.output.bytes().saturating_mul(times));
     let moved_once = || operand_bytes(op).saturating_add(op.output.bytes());
@@ -97,6 +112,8 @@ fn alone(op: &Operation) -> (u64, u64) {
         OpKind::RmsNorm | OpKind::Rotary => (scaled(by_element(op.kind).0, 0).0, moved_once()),
         OpKind::Sum | OpKind::Scatter => (op.inputs.first().map_or(0, |x| x.shape.elements()), moved_once()),
         OpKind::GroupedLinear => (product(op).flops(), grouped_bytes(op)),
+        OpKind::Dropout => (elements.saturating_mul(2), moved_once().saturating_add(elements)),
+        OpKind::Sgd | OpKind::AdamW | OpKind::Adafactor => (update_flops(op), update_bytes(op)),
         kind => {
             let (flops, times) = by_element(kind);
             scaled(flops, times)
@@ -144,6 +161,8 @@ pub fn physical(op: &Operation) -> Cost {
     }
     let output = op.output.bytes();
     let bytes = match op.kind {
+        _ if op.is_gradient => gradient::bytes(op),
+        OpKind::Dropout | OpKind::Sgd | OpKind::AdamW | OpKind::Adafactor => alone(op).1,
         // The rows that are looked up, not the table.
         OpKind::Embedding => id_bytes(op).saturating_add(looked_up(op)).saturating_add(output),
         OpKind::Linear if kernels(op) == 2 => operand_bytes(op).saturating_add(output.saturating_mul(3)),
@@ -155,6 +174,7 @@ pub fn physical(op: &Operation) -> Cost {
         _ => operand_bytes(op).saturating_add(output),
     };
     let flops = match op.kind {
+        _ if op.is_gradient => gradient::in_tiles(op),
         OpKind::MatMul => product(op).in_tiles(),
         OpKind::GroupedLinear => grouped_in_tiles(op),
         OpKind::Linear | OpKind::Conv1D => {
@@ -178,6 +198,8 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
         operands.map(Operand::bytes).fold(0, u64::saturating_add)
     };
     let parameters = match op.kind {
+        OpKind::Embedding if op.is_gradient => 0,
+        OpKind::GroupedLinear if op.is_gradient => 0,
         OpKind::Embedding => looked_up(op),
         OpKind::GroupedLinear => touched_bytes(op),
         _ => of(|role| matches!(role, Role::Parameter(_))),
@@ -252,6 +274,7 @@ const DCT_MOVES: u64 = 2 * (2 + 3 + 3);
 fn kernels(op: &Operation) -> u64 {
     match op.kind {
         _ if op.on_host => 0,
+        _ if op.is_gradient => gradient::kernels(op),
         OpKind::Dft => 2,
         OpKind::Dct => 6,
         OpKind::RmsNorm if op.fused.is_empty() => {
@@ -260,6 +283,18 @@ fn kernels(op: &Operation) -> u64 {
         OpKind::Linear if op.has_bias() && !is_flat(op) && !op.fused.contains(&OpKind::Add) => 2,
         _ => 1,
     }
+}
+
+/// FLOPs of an update of a weight, the result.
+fn update_flops(op: &Operation) -> u64 {
+    let of_number = if op.kind == OpKind::Sgd { 4 } else { 12 };
+    op.output.shape.elements().saturating_mul(of_number)
+}
+
+/// Bytes of an update: weight and states are read and written, the gradient, which stands last, is read.
+fn update_bytes(op: &Operation) -> u64 {
+    let gradient = op.inputs.last().map_or(0, Operand::bytes);
+    operand_bytes(op).saturating_mul(2).saturating_sub(gradient)
 }
 
 /// Bytes of all operands.

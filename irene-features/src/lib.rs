@@ -28,7 +28,9 @@
 mod annotate;
 pub mod cost;
 mod feature_set;
+pub mod gradient;
 mod join;
+pub mod update;
 
 pub use annotate::annotate;
 pub use feature_set::{Feature, FeatureSet, MissingFeature, UnknownFeature};

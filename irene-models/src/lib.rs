@@ -40,6 +40,7 @@ mod tensor;
 #[cfg(feature = "text")]
 mod text;
 mod trace;
+mod training;
 mod weights;
 
 pub use activation::Activation;
@@ -67,6 +68,7 @@ pub use trace::{
     Angles, Attention, Cache, Causal, Cx, Done, KeyValue, Label, Labelled, Module, OutputVisitor, Padding, Pairing,
     Past, Routed, Scaling, Tensors, TreeVisitor, Visitor,
 };
+pub use training::{TrainingMemory, TrainingPhases};
 pub use weights::{ShapesOnly, WeightSource, Weights};
 
 /// The README's example, which the tests run.

@@ -66,18 +66,44 @@ pub struct Weights<'a> {
     key: String,
     name: Cow<'static, str>,
     parallel: Parallel,
+    lora: Lora,
+}
+
+/// Adapters beside weights that are not trained (Hu et al. 2021).
+#[derive(Clone, Copy, Default)]
+struct Lora {
+    /// Their inner width; 0 for none.
+    rank: usize,
+    /// Whether the layers that are loaded here get them: those of the trunk do.
+    is_here: bool,
 }
 
 impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
         let (key, name) = (String::new(), Cow::Borrowed("root"));
-        Self { source, loaded: Rc::default(), formats: Rc::default(), key, name, parallel: Parallel::default() }
+        let parallel = Parallel::default();
+        Self { source, loaded: Rc::default(), formats: Rc::default(), key, name, parallel, lora: Lora::default() }
     }
 
     /// The share that one of several GPUs has, in shapes alone.
     pub fn shared_by(self, parallel: Parallel) -> Self {
         Self { parallel, ..self }
+    }
+
+    /// The same with LoRA's adapters of this inner width for the layers of the trunk; 0 for none.
+    pub(crate) fn with_lora(self, rank: usize) -> Self {
+        Self { lora: Lora { rank, ..self.lora }, ..self }
+    }
+
+    /// The model's trunk, whose layers get adapters if any do.
+    pub(crate) fn trunk(self) -> Self {
+        Self { lora: Lora { is_here: true, ..self.lora }, ..self }
+    }
+
+    /// The inner width of the adapters of layers that are loaded here, if they get any.
+    pub(crate) fn lora_rank(&self) -> Option<usize> {
+        (self.lora.is_here && self.lora.rank > 0).then_some(self.lora.rank)
     }
 
     /// The number of parameters of the whole model loaded so far.
@@ -107,13 +133,14 @@ impl<'a> Weights<'a> {
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        Self { source: self.source, loaded, formats, key, name, parallel: self.parallel }
+        Self { source: self.source, loaded, formats, key, name, parallel: self.parallel, lora: self.lora }
     }
 
     /// The same place in another source, such as one that reads the keys of another code.
     pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        Weights { source, loaded, formats, key: self.key.clone(), name: self.name.clone(), parallel: self.parallel }
+        let (key, name) = (self.key.clone(), self.name.clone());
+        Weights { source, loaded, formats, key, name, parallel: self.parallel, lora: self.lora }
     }
 
     /// Where the parameters come from.
@@ -182,6 +209,14 @@ impl<'a> Weights<'a> {
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         self.identified(self.source.parameter(&self.key_of(name), &[], shape.into())?)
+    }
+
+    /// The same, in the format of the activations where it is followed by its shape, however other weights are stored.
+    pub(crate) fn activation_parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        let parameter = self.source.parameter(&self.key_of(name), &[], shape)?;
+        let is_shape = parameter.is_shape();
+        self.identified(if is_shape { Tensor::of_shape(shape, self.activations()) } else { parameter })
     }
 
     /// A parameter that older checkpoints know by another name.

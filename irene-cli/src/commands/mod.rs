@@ -39,6 +39,7 @@ pub(crate) mod serve;
 mod text;
 pub(crate) mod trace;
 pub(crate) mod train;
+mod training;
 mod trees;
 
 use std::path::{Path, PathBuf};

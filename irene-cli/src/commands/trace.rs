@@ -9,6 +9,7 @@ use super::{
     TreeFormat, TreeOutputArgs, Usage,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
     refuse,
+    training::TrainingArgs,
 };
 use crate::{
     output, settings,
@@ -26,6 +27,7 @@ use crate::{
   irene trace gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --kernels fused --dtype bf16
   irene trace gpt2 --sequences 8 --past 512
   irene trace Llama-3.1-70B -b 32 -s 1000 --generate 9 --head lm --tensor-parallel 4 --depth 3
+  irene trace bert-base-uncased -b 8 -s 128 --train --optimizer adamw --depth 2
   irene trace ./my-model -b 8 -s 128 --format dot | dot -Tsvg -o tree.svg")]
 pub(crate) struct Args {
     /// Models, each a built-in name, a path to a config.json, its directory or a GGUF file, or - for a config on the standard input
@@ -37,6 +39,8 @@ pub(crate) struct Args {
     run: RunArgs,
     #[command(flatten)]
     parallel: ParallelArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
     #[command(flatten)]
     output: TreeOutputArgs,
     /// Show the tree to this depth (text)
@@ -93,9 +97,10 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
     for name in &args.models {
         let spec = following::model(name)?;
         for (place, size) in sizes.iter().enumerate() {
-            let run = Run { parallel: args.parallel.parallel(), ..args.run.run(&spec, *size, args.math)? };
+            let (parallel, training) = (args.parallel.parallel(), args.training.training());
+            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.math)? };
             trees.push(spec.trace(run)?);
-            if place == 0 {
+            if place == 0 && training.is_none() {
                 following::tell_what_is_left_out(&spec, run)?;
             }
         }

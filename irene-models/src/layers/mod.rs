@@ -1,5 +1,6 @@
 //! The primitives with parameters.
 
+mod adapter;
 mod experts;
 mod norms;
 
@@ -9,6 +10,8 @@ use crate::{
     Activation, Cx, Label, Module, Result, Tensor, Weights, labelled,
     tensor::{Binary, Then, Weight},
 };
+pub(crate) use adapter::ADAPTERS;
+use adapter::{Adapter, Relabelled};
 pub use experts::ExpertWeights;
 pub(crate) use experts::Stacked;
 pub(crate) use norms::PlainRmsNorm;
@@ -33,6 +36,7 @@ pub struct Linear {
     label: Label,
     weight: Weight,
     bias: Option<Tensor>,
+    adapter: Option<Box<Adapter<Self>>>,
 }
 
 impl Linear {
@@ -41,11 +45,9 @@ impl Linear {
     /// # Errors
     /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self {
-            label: weights.label("Linear", Level::Ml),
-            weight: Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?,
-            bias: Some(weights.parameter("bias", [outputs])?),
-        })
+        let weight = Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?;
+        let bias = Some(weights.parameter("bias", [outputs])?);
+        Self::plain(weights, weight, bias).adapted(weights, [inputs, outputs])
     }
 
     /// Loads `weight` (outputs, inputs), and `bias` (outputs) if the layer has one.
@@ -62,14 +64,31 @@ impl Linear {
     /// The error of the weights' source.
     pub fn load_with(weights: &Weights<'_>, [inputs, outputs]: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
         let weight = Weight::of_linear(&weights.parameter("weight", [outputs, inputs])?)?;
-        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
+        Self::plain(weights, weight, bias).adapted(weights, [inputs, outputs])
+    }
+
+    fn plain(weights: &Weights<'_>, weight: Weight, bias: Option<Tensor>) -> Self {
+        Self { label: weights.label("Linear", Level::Ml), weight, bias, adapter: None }
+    }
+
+    /// A thin layer beside another, in the format of the activations however that one is stored.
+    fn adapter(weights: &Weights<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
+        let matrix = weights.activation_parameter("weight", [outputs, inputs])?;
+        Ok(Self::plain(weights, Weight::of_linear(&matrix)?, None))
+    }
+
+    /// The layer with adapters, if layers here get any.
+    fn adapted(self, weights: &Weights<'_>, sizes: [usize; 2]) -> Result<Self> {
+        let Some(rank) = weights.lora_rank() else { return Ok(self) };
+        let adapter = Adapter::load(weights, self.clone(), sizes, rank)?;
+        Ok(Self { label: weights.label("Linear", Level::Module), adapter: Some(Box::new(adapter)), ..self })
     }
 
     /// The layer without bias, and its weight (outputs, inputs) as a tensor of the same identity.
     pub(crate) fn load_with_matrix(weights: &Weights<'_>, [inputs, outputs]: [usize; 2]) -> Result<(Self, Tensor)> {
         let matrix = weights.parameter("weight", [outputs, inputs])?;
         let weight = Weight::of_linear(&matrix)?;
-        Ok((Self { label: weights.label("Linear", Level::Ml), weight, bias: None }, matrix))
+        Ok((Self::plain(weights, weight, None), matrix))
     }
 
     /// The layer whose weight is an embedding table (outputs, inputs), as in a tied language model's head.
@@ -77,12 +96,16 @@ impl Linear {
     /// # Errors
     /// The device's error.
     pub fn tied(weights: &Weights<'_>, table: &Embedding, bias: Option<Tensor>) -> Result<Self> {
-        let weight = Weight::of_linear(&table.weight)?;
-        Ok(Self { label: weights.label("Linear", Level::Ml), weight, bias })
+        Ok(Self::plain(weights, Weight::of_linear(&table.weight)?, bias))
     }
 }
 
 impl Linear {
+    /// Whether a product beside others computes it: not with adapters.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.adapter.is_none()
+    }
+
     /// The outputs of several layers on one input.
     pub(crate) fn joint(layers: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
         let maps: Vec<_> = layers.iter().map(|layer| (&layer.weight, layer.bias.as_ref())).collect();
@@ -102,16 +125,26 @@ impl Linear {
     }
 }
 
+impl Relabelled for Linear {
+    fn relabelled(self, label: Label) -> Self {
+        Self { label, ..self }
+    }
+}
+
 impl Module for Linear {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.affine(&self.weight, self.bias.as_ref(), Then::Nothing)
+    fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        match &self.adapter {
+            Some(adapter) => adapter.run(cx, x),
+            None => x.affine(&self.weight, self.bias.as_ref(), Then::Nothing),
+        }
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
         match &self.bias {
+            _ if self.adapter.is_some() => None,
             Some(bias) => operation(OpKind::Linear, x, [self.weight.operand(), bias.operand()], output),
             None => operation(OpKind::Linear, x, [self.weight.operand()], output),
         }
@@ -154,6 +187,7 @@ pub struct Conv1D {
     label: Label,
     weight: Weight,
     bias: Tensor,
+    adapter: Option<Box<Adapter<Self>>>,
 }
 
 impl Conv1D {
@@ -162,11 +196,21 @@ impl Conv1D {
     /// # Errors
     /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self {
+        let plain = Self {
             label: weights.label("Conv1D", Level::Ml),
             weight: Weight::of_conv1d(&weights.parameter("weight", [inputs, outputs])?)?,
             bias: weights.parameter("bias", [outputs])?,
-        })
+            adapter: None,
+        };
+        let Some(rank) = weights.lora_rank() else { return Ok(plain) };
+        let adapter = Adapter::load(weights, plain.clone(), [inputs, outputs], rank)?;
+        Ok(Self { label: weights.label("Conv1D", Level::Module), adapter: Some(Box::new(adapter)), ..plain })
+    }
+}
+
+impl Relabelled for Conv1D {
+    fn relabelled(self, label: Label) -> Self {
+        Self { label, ..self }
     }
 }
 
@@ -174,11 +218,15 @@ impl Module for Conv1D {
     type Input<'a> = &'a Tensor;
     type Output = Tensor;
 
-    fn forward(&self, _cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
-        x.affine(&self.weight, Some(&self.bias), Then::Nothing)
+    fn forward(&self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
+        match &self.adapter {
+            Some(adapter) => adapter.run(cx, x),
+            None => x.affine(&self.weight, Some(&self.bias), Then::Nothing),
+        }
     }
 
     fn operation(&self, x: &Tensor, output: &Tensor) -> Option<Operation> {
+        self.adapter.is_none().then_some(())?;
         operation(OpKind::Conv1D, x, [self.weight.operand(), self.bias.operand()], output)
     }
 }
@@ -191,12 +239,14 @@ pub trait AffineLayer: for<'a> Module<Input<'a> = &'a Tensor, Output = Tensor> {
 
 impl AffineLayer for Linear {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
+        self.adapter.is_none().then_some(())?;
         Some(x.affine(&self.weight, self.bias.as_ref(), activation.after_bias()?))
     }
 }
 
 impl AffineLayer for Conv1D {
     fn forward_then(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
+        self.adapter.is_none().then_some(())?;
         Some(x.affine(&self.weight, Some(&self.bias), activation.after_bias()?))
     }
 }

@@ -57,7 +57,7 @@ impl<T: Trunk + 'static> WithHead<T> {
             TaskHead::Lm => classes.lm,
             TaskHead::Classification => classes.classification,
         };
-        let trunk = trunk(&weights.child(classes.trunk), Level::Module)?;
+        let trunk = trunk(&weights.child(classes.trunk).trunk(), Level::Module)?;
         let head = layers(trunk.tokens())?;
         let scores_tokens = task == TaskHead::Lm;
         Ok(Box::new(Self { label: weights.label(class, Level::Model), trunk, head, scores_tokens }))

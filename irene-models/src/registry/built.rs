@@ -21,8 +21,8 @@ pub(super) struct BuiltShares(Arc<Mutex<Shares>>);
 
 type Shares = Vec<(Key, Arc<BuiltShare>)>;
 
-/// What a share depends on, beside its model.
-type Key = (Precision, TaskHead, Parallel);
+/// What a share depends on, beside its model; last LoRA's rank.
+type Key = (Precision, TaskHead, Parallel, usize);
 
 /// Older ones go.
 const MOST: usize = 8;
@@ -36,13 +36,14 @@ impl fmt::Debug for BuiltShares {
 impl ModelSpec {
     /// The model of a run, as shapes of one GPU's share.
     pub(crate) fn model_of(&self, run: Run) -> Result<Arc<BuiltShare>> {
-        let key = (run.precision, run.head, run.parallel);
+        let lora_rank = run.training.map_or(0, |training| training.lora_rank);
+        let key = (run.precision, run.head, run.parallel, lora_rank);
         let shares = || self.built.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = shares().iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(known));
         }
         let counted = Counted::new(self.shapes(run)?);
-        let model = self.build_share(&counted, run.head, run.parallel)?;
+        let model = self.build_share(&counted, run.head, run.parallel, lora_rank)?;
         let share = Arc::new(BuiltShare { model, bytes: counted.bytes() });
         let mut shares = shares();
         if shares.len() == MOST {

@@ -240,17 +240,23 @@ impl ModelSpec {
     /// # Errors
     /// As [`Architecture::build`]; [`Error::Input`] for a head that the model does not have.
     pub fn build_with_head(&self, source: &dyn WeightSource, head: TaskHead) -> Result<Box<dyn Model>> {
-        self.build_share(source, head, Parallel::default())
+        self.build_share(source, head, Parallel::default(), 0)
     }
 
-    /// One GPU's share of the model.
-    fn build_share(&self, source: &dyn WeightSource, head: TaskHead, parallel: Parallel) -> Result<Box<dyn Model>> {
+    /// One GPU's share of the model, with LoRA's adapters of this rank, or 0 for none.
+    pub(crate) fn build_share(
+        &self,
+        source: &dyn WeightSource,
+        head: TaskHead,
+        parallel: Parallel,
+        lora_rank: usize,
+    ) -> Result<Box<dyn Model>> {
         if !self.heads().contains(&head) {
             let known: Vec<_> = self.heads().iter().map(|head| head.name()).collect();
             let reason = format!("there is no {} head for it here; there are {}", head.name(), known.join(", "));
             return Err(self.refuse(reason));
         }
-        let weights = Weights::root(source).shared_by(parallel);
+        let weights = Weights::root(source).shared_by(parallel).with_lora(lora_rank);
         let model = self.architecture.build(&self.config, &weights, head)?;
         match &self.sentence {
             Some(sentence) if head == TaskHead::None => Ok(Box::new(SentenceModel::load(sentence, &weights, model)?)),
@@ -258,7 +264,7 @@ impl ModelSpec {
         }
     }
 
-    fn refuse(&self, reason: String) -> Error {
+    pub(crate) fn refuse(&self, reason: String) -> Error {
         Error::Input { model: self.name.clone(), reason }
     }
 
@@ -297,7 +303,9 @@ impl ModelSpec {
     /// the model does not have.
     pub fn trace(&self, run: impl Into<Run>) -> Result<Tree> {
         let run = run.into();
-        let tree = if run.generate > 0 {
+        let tree = if run.training.is_some() {
+            self.training_tree(run)?
+        } else if run.generate > 0 {
             generation::trace(self, run)?
         } else {
             let mut visitor = self.visitor(run);
@@ -348,14 +356,20 @@ impl ModelSpec {
 
     /// A visitor for the tree of a run.
     pub(crate) fn visitor(&self, run: Run) -> TreeVisitor {
-        TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels).spread_over(run.parallel)
+        let visitor = TreeVisitor::new(&self.name, run.size).followed_in(run.precision, run.kernels);
+        visitor.spread_over(run.parallel).training(run.training)
     }
 
     /// Follows a model of [`model_of`](Self::model_of) through a pass over one GPU's sequences, with a visitor.
     pub(crate) fn follow(&self, model: &dyn Model, share: Run, visitor: &mut dyn Visitor) -> Result<()> {
-        let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
-        model.run(&mut cx.with_parallel(share.parallel), &self.batch(share)?)?;
+        model.run(&mut self.context(share, visitor), &self.batch(share)?)?;
         Ok(())
+    }
+
+    /// The context of a pass by shape.
+    pub(crate) fn context<'v>(&self, share: Run, visitor: &'v mut dyn Visitor) -> Cx<'v> {
+        let cx = Cx::visited(visitor).with_kernels(share.kernels).with_cache_format(share.precision.cache);
+        cx.with_parallel(share.parallel)
     }
 
     /// Refuses a pass whose sequences are longer than the model has positions.
@@ -380,7 +394,7 @@ impl ModelSpec {
     }
 
     /// The run's input, followed by its shape.
-    fn batch(&self, run: Run) -> Result<Batch> {
+    pub(crate) fn batch(&self, run: Run) -> Result<Batch> {
         let batch = Batch::of_shape(run.size);
         let batch = match (self.cache(run.kernels)?, run.size.past > 0 || run.keeps_cache) {
             (_, false) => batch,

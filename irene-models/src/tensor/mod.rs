@@ -5,11 +5,13 @@ mod layout;
 mod picking;
 mod raw;
 mod routing;
+mod value;
 
 pub(crate) use affine::Weight;
 use irene_tree::{Format, Operand, Role, Shape};
 pub use layout::Layout;
 pub(crate) use raw::{Binary, Scalar, Then, Transform, Unary};
+pub(crate) use value::Value;
 
 #[cfg(feature = "candle")]
 use crate::candle::{operations, quantised::Quantised};
@@ -21,6 +23,7 @@ use crate::candle::{operations, quantised::Quantised};
 pub struct Tensor {
     form: Form,
     role: Role,
+    value: Value,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ enum Form {
 /// Computed tensors are activations.
 impl From<Form> for Tensor {
     fn from(form: Form) -> Self {
-        Self { form, role: Role::Activation }
+        Self { form, role: Role::Activation, value: Value::new() }
     }
 }
 
@@ -54,6 +57,11 @@ impl Tensor {
     /// The tensor as an operand.
     pub fn operand(&self) -> Operand {
         Operand::new(self.shape(), self.format(), self.role)
+    }
+
+    /// The numbers that it has: those of a view are those of what it is a view of.
+    pub(crate) fn value(&self) -> Value {
+        self.value
     }
 
     /// Dimensions and strides.
@@ -81,7 +89,7 @@ impl Tensor {
             #[cfg(feature = "candle")]
             Form::Blocks(matrix, layout) => Form::Blocks(matrix.clone(), *layout),
         };
-        Ok(Self { form, role: self.role })
+        Ok(Self { form, role: self.role, value: Value::new() })
     }
 
     /// The same numbers in 32 bits, for parameters that a model keeps so in every precision.
@@ -94,7 +102,7 @@ impl Tensor {
             }
             form => form,
         };
-        Ok(Self { form, role: self.role })
+        Ok(Self { form, role: self.role, value: Value::new() })
     }
 
     /// Waits until this tensor's device has finished its work; returns at once for a CPU and for a shape.

@@ -186,7 +186,7 @@ macro_rules! viewed {
             #[cfg(feature = "candle")]
             Form::Blocks(..) => return Err(in_blocks()),
         };
-        Ok(Tensor { form, role: $tensor.role })
+        Ok(Tensor { form, role: $tensor.role, value: $tensor.value })
     }};
 }
 
@@ -341,7 +341,7 @@ impl Tensor {
             return Ok((Form::Candle(normed).into(), Form::Candle(sum).into()));
         }
         let sum = self.binary(Binary::Add, residual)?;
-        Ok((sum.clone(), sum))
+        Ok((Self::of_shape(sum.shape(), sum.format()), sum))
     }
 
     /// Each head of (batch, heads, tokens, width) this many times after itself, contiguous.
@@ -433,7 +433,7 @@ impl Tensor {
         #[cfg(feature = "candle")]
         if let Form::Blocks(matrix, layout) = &self.form {
             let form = Form::Blocks(matrix.clone(), layout.transposed(first, second)?);
-            return Ok(Self { form, role: self.role });
+            return Ok(Self { form, role: self.role, value: self.value });
         }
         viewed!(self, layout => layout.transposed(first, second), candle: x => x.transpose(first, second))
     }

@@ -41,7 +41,7 @@ impl Cx<'_> {
         layers: [&Linear; N],
         x: &Tensor,
     ) -> Result<[Tensor; N]> {
-        if self.kernels() == Kernels::Eager {
+        if self.kernels() == Kernels::Eager || !layers.iter().all(|layer| layer.is_alone()) {
             return all(layers.into_iter().map(|layer| self.call(layer, x)).collect::<Result<_>>()?);
         }
         let label = || Label { name: Cow::Borrowed(name), instance_type: OpKind::Linear.name(), level: Level::Ml };

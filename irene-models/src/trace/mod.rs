@@ -25,6 +25,7 @@ pub use cx::{Cx, Done, Label, Labelled, Module, Visitor};
 pub(crate) use fusion::LIMITED_SLOPE;
 pub(crate) use latent::{HeadWeight, Part};
 pub(crate) use launches::LaunchVisitor;
+pub(crate) use operations::label_of;
 pub use output_visitor::OutputVisitor;
 pub use rotary::{Angles, Pairing};
 #[cfg(feature = "candle")]

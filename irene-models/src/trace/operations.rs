@@ -11,7 +11,7 @@ use crate::{
 
 /// MatMul and Softmax are primitives of IrEne's, and so are operations with as much work; the others are single operations of the
 /// module that runs them.
-pub(super) fn label_of(kind: OpKind) -> Label {
+pub(crate) fn label_of(kind: OpKind) -> Label {
     let (name, level) = match kind {
         OpKind::MatMul => ("matmul", Level::Ml),
         OpKind::Softmax => ("softmax", Level::Ml),

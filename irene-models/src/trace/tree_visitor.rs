@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Level, Node, Parallel, Precision, Size, Tree, TreeBuilder};
+use irene_tree::{Kernels, Level, Node, Operation, Parallel, Precision, Size, Training, Tree, TreeBuilder};
 
 use super::{Done, Label, Visitor};
 use crate::{Result, Tensor};
@@ -25,9 +25,29 @@ impl TreeVisitor {
         Self { builder: self.builder.spread_over(parallel) }
     }
 
+    /// The same for a step of training.
+    pub(crate) fn training(self, training: Option<Training>) -> Self {
+        Self { builder: self.builder.training(training) }
+    }
+
     /// Opens a node that is no module of the model, or a module under another name.
     pub(crate) fn open(&mut self, name: &str, instance_type: &'static str, level: Level) -> &mut Node {
         self.builder.enter(name, instance_type, level)
+    }
+
+    /// The same for a module whose class is made up.
+    pub(crate) fn open_module(&mut self, name: &str, class: String) -> &mut Node {
+        self.builder.enter(name, class, Level::Module)
+    }
+
+    /// Adds an operation, whose class is its own name.
+    pub(crate) fn leaf(&mut self, name: &str, level: Level, operation: Operation) -> &mut Node {
+        self.builder.leaf(name, operation.name(), level, Some(operation))
+    }
+
+    /// Adds an operation under the label of the node that it stands for.
+    pub(crate) fn labelled_leaf(&mut self, label: &Label, operation: Operation) -> &mut Node {
+        self.builder.leaf(&label.name, label.instance_type, label.level, Some(operation))
     }
 
     /// Makes room for so many nodes more.

@@ -1,0 +1,87 @@
+use irene_tree::{OpKind, Operand, Operation, Role};
+
+use super::{is_activation, keeps_result};
+
+/// What the forward pass keeps of an operation for its gradients.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Places of operands that are kept. Parameters are there anyway, and not among them.
+    pub inputs: Vec<usize>,
+    /// Places of results that are kept.
+    pub outputs: Vec<usize>,
+    /// Bytes of what is kept beside operands and result: statistics, masks, the numbers before a fused activation.
+    pub beside: u64,
+}
+
+/// What is kept of an operation whose operands have gradients where `needs` says so; nothing if none has. A norm of a sum
+/// that has two `results` gives the sum as the second.
+pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Kept {
+    let of = |place: usize| op.inputs.get(place).is_some() && needs(place);
+    if op.on_host || !(0..op.inputs.len()).any(&needs) {
+        return Kept::default();
+    }
+    let output = op.output.bytes();
+    let rows = op.output.shape.elements() / op.output.shape.last().max(1) as u64;
+    let inputs = |places: &[usize]| Kept {
+        inputs: places.iter().copied().filter(|place| is_activation_at(op, *place)).collect(),
+        ..Kept::default()
+    };
+    let weights = |from: usize| (from..op.inputs.len()).any(&needs);
+    let one_of_two = || inputs(&[of(1).then_some(0), of(0).then_some(1)].into_iter().flatten().collect::<Vec<_>>());
+    match op.kind {
+        OpKind::Linear | OpKind::Conv1D => {
+            let activation = op.fused.iter().any(|kind| is_activation(*kind));
+            Kept { beside: if activation { output } else { 0 }, ..inputs(if weights(1) { &[0] } else { &[] }) }
+        }
+        OpKind::GroupedLinear | OpKind::Convolution => inputs(if weights(1) { &[0] } else { &[] }),
+        OpKind::MatMul | OpKind::Mul => one_of_two(),
+        OpKind::Div if of(1) => inputs(&[0, 1]),
+        OpKind::Div => inputs(&[1]),
+        OpKind::LayerNorm => Kept { beside: 8 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
+        OpKind::RmsNorm if op.fused.is_empty() => by_operation(op, rows),
+        OpKind::RmsNorm => Kept { beside: 4 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
+        OpKind::Attention => Kept { outputs: vec![0], beside: 4 * queries(op), ..inputs(&[0, 1, 2]) },
+        OpKind::Dropout => Kept { beside: op.output.shape.elements(), ..Kept::default() },
+        OpKind::Where => inputs(&[1]),
+        OpKind::Scatter => inputs(&[0, 1]),
+        kind if keeps_result(kind) && op.fused.is_empty() => Kept { outputs: vec![0], ..Kept::default() },
+        kind if is_activation(kind) || matches!(kind, OpKind::Cos | OpKind::Sin) => inputs(&[0, 1]),
+        _ => Kept::default(),
+    }
+}
+
+/// Operands that exist after the pass anyway are no activations.
+fn is_activation_at(op: &Operation, place: usize) -> bool {
+    op.inputs.get(place).is_some_and(|operand| !matches!(operand.role, Role::Parameter(_)))
+}
+
+/// A norm of a sum keeps the sum, which is none of its operands.
+fn of_norm(op: &Operation, results: usize, alone: Kept) -> Kept {
+    match (op.fused.contains(&OpKind::Add), results) {
+        (false, _) => alone,
+        (true, 2..) => Kept { outputs: vec![1], ..Kept::default() },
+        (true, _) => Kept::default(),
+    }
+}
+
+/// Bytes of the sum that a norm keeps where the sum is no result that others read.
+fn sum_bytes(op: &Operation, results: usize) -> u64 {
+    if op.fused.contains(&OpKind::Add) && results < 2 { op.output.bytes() } else { 0 }
+}
+
+/// An RMS norm run operation by operation: x in 32 bits, the root of each row, and the quotient before its scale. Narrower numbers are
+/// cast, and it is the cast that is kept.
+fn by_operation(op: &Operation, rows: u64) -> Kept {
+    let elements = op.output.shape.elements();
+    let quotient = op.output.bytes();
+    if op.output.format.bytes(1) < 4 {
+        return Kept { beside: 4 * elements + quotient + 4 * rows, ..Kept::default() };
+    }
+    Kept { inputs: vec![0], beside: quotient + 4 * rows, ..Kept::default() }
+}
+
+/// Queries of all heads.
+fn queries(op: &Operation) -> u64 {
+    let query: Option<&Operand> = op.inputs.first();
+    query.map_or(0, |query| query.shape.elements() / query.shape.last().max(1) as u64)
+}

@@ -1,0 +1,162 @@
+use std::collections::HashSet;
+
+use irene_features::update;
+use irene_tree::{Operand, ParameterId, Role, Training};
+
+use super::{
+    segments::Segment,
+    tape::{Event, Leaf, Source, Tape},
+};
+use crate::tensor::Value;
+
+/// The memory that a step of training takes of one GPU, bytes; in a pipeline of the mean stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TrainingMemory {
+    /// The parameters.
+    pub weights: u64,
+    /// Copies in 32 bits of trained weights that have fewer.
+    pub master_weights: u64,
+    /// Gradients of what is trained, in the format of the weights.
+    pub gradients: u64,
+    /// What the optimizer keeps.
+    pub optimizer_states: u64,
+    /// What the forward pass keeps for the backward pass.
+    pub activations: u64,
+    /// What is there for a while beside: the largest operation of the backward pass, and a checkpointed part while it is computed again.
+    pub transient: u64,
+}
+
+impl TrainingMemory {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let parts = [
+            self.weights,
+            self.master_weights,
+            self.gradients,
+            self.optimizer_states,
+            self.activations,
+            self.transient,
+        ];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// The mean stage of a pipeline. The first stage keeps what as many micro-batches leave as there are stages, so that activations stay.
+    pub(super) fn of_stage(self, stages: usize) -> Self {
+        let share = |bytes: u64| bytes.div_ceil(stages.max(1) as u64);
+        Self {
+            weights: share(self.weights),
+            master_weights: share(self.master_weights),
+            gradients: share(self.gradients),
+            optimizer_states: share(self.optimizer_states),
+            ..self
+        }
+    }
+}
+
+/// The memory of a step whose forward pass is on the tape.
+pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weights: u64) -> TrainingMemory {
+    let mut memory = TrainingMemory { weights, ..TrainingMemory::default() };
+    for weight in trained(&tape.events) {
+        memory.master_weights += update::master_bytes(training, weight);
+        memory.gradients += weight.bytes();
+        memory.optimizer_states += update::state_bytes(training, weight);
+    }
+    let inside = |place: usize| segments.iter().find(|segment| segment.events.contains(&place));
+    let mut kept = Keeping::new(tape);
+    let mut again: Vec<Keeping<'_>> = segments.iter().map(|_| Keeping::new(tape)).collect();
+    let mut largest = 0;
+    for (place, event) in tape.events.iter().enumerate() {
+        let Event::Leaf(leaf) = event else { continue };
+        largest = largest.max(of_operation(leaf));
+        match inside(place) {
+            None => kept.keep(leaf),
+            Some(segment) => {
+                let number = segments.iter().position(|other| other == segment).unwrap_or_default();
+                again[number].keep_inside(leaf);
+                again[number].entering(leaf).for_each(|value| kept.keep_value(value));
+            }
+        }
+    }
+    memory.activations = kept.bytes;
+    memory.transient = largest + again.iter().map(|keeping| keeping.bytes).max().unwrap_or(0);
+    memory
+}
+
+/// The parameters that are trained, each once.
+pub(super) fn trained(events: &[Event]) -> Vec<Operand> {
+    let mut seen: HashSet<ParameterId> = HashSet::new();
+    let leaves = events.iter().filter_map(|event| if let Event::Leaf(leaf) = event { Some(leaf) } else { None });
+    let operands = leaves.flat_map(|leaf| leaf.operation.inputs.iter().zip(&leaf.needs));
+    operands
+        .filter_map(|(operand, needs)| match operand.role {
+            Role::Parameter(Some(id)) if *needs && seen.insert(id) => Some(*operand),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Bytes of the activations that an operation reads and writes: its gradient has as many.
+fn of_operation(leaf: &Leaf) -> u64 {
+    if !leaf.is_passed() {
+        return 0;
+    }
+    let operands = leaf.operation.inputs.iter().chain([&leaf.operation.output]);
+    operands.filter(|operand| operand.role == Role::Activation).map(Operand::bytes).fold(0, u64::saturating_add)
+}
+
+/// What is kept, each value once.
+struct Keeping<'t> {
+    tape: &'t Tape,
+    values: HashSet<Value>,
+    computed: HashSet<Value>,
+    bytes: u64,
+}
+
+impl<'t> Keeping<'t> {
+    fn new(tape: &'t Tape) -> Self {
+        Self { tape, values: HashSet::new(), computed: HashSet::new(), bytes: 0 }
+    }
+
+    fn keep_value(&mut self, value: Value) {
+        if self.values.insert(value) {
+            self.bytes = self.bytes.saturating_add(self.tape.bytes.get(&value).copied().unwrap_or(0));
+        }
+    }
+
+    fn keep(&mut self, leaf: &Leaf) {
+        self.bytes = self.bytes.saturating_add(leaf.kept().beside);
+        of(leaf).into_iter().for_each(|value| self.keep_value(value));
+    }
+
+    /// The same for a part that is computed again: what comes into it is kept apart.
+    fn keep_inside(&mut self, leaf: &Leaf) {
+        self.computed.extend(leaf.results.iter().map(|(value, _)| *value));
+        self.bytes = self.bytes.saturating_add(leaf.kept().beside);
+        for value in of(leaf) {
+            if self.computed.contains(&value) {
+                self.keep_value(value);
+            }
+        }
+    }
+
+    /// Values that an operation reads, that it has gradients of, and that were computed before.
+    fn entering<'l>(&self, leaf: &'l Leaf) -> impl Iterator<Item = Value> + use<'l, 't> {
+        let read = leaf.operands.iter().zip(&leaf.needs).filter_map(|(source, needs)| match source {
+            Some((Source::Value(value), _)) if *needs => Some(*value),
+            _ => None,
+        });
+        let read: Vec<Value> = read.filter(|value| !self.computed.contains(value)).collect();
+        read.into_iter()
+    }
+}
+
+/// The values that are kept of an operation.
+fn of(leaf: &Leaf) -> Vec<Value> {
+    let kept = leaf.kept();
+    let inputs = kept.inputs.iter().filter_map(|place| match leaf.operands.get(*place)? {
+        Some((Source::Value(value), _)) => Some(*value),
+        _ => None,
+    });
+    let outputs = kept.outputs.iter().filter_map(|place| leaf.results.get(*place)).map(|(value, _)| *value);
+    inputs.chain(outputs).collect()
+}

@@ -1,0 +1,132 @@
+use std::collections::{HashMap, HashSet};
+
+use irene_features::gradient::{Kept, kept};
+use irene_tree::{Operand, Operation, ParameterId, Role};
+
+use crate::{Done, Label, Result, Tensor, Visitor, layers::ADAPTERS, tensor::Value};
+
+/// What a gradient is of: numbers that were computed, or a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    Value(Value),
+    Parameter(ParameterId),
+}
+
+/// An operation on the tape.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub(super) label: Label,
+    pub(super) operation: Operation,
+    /// For each operand where it comes from and what was given, if a gradient could be of it.
+    pub(super) operands: Vec<Option<(Source, Operand)>>,
+    /// The results, and the bytes of each.
+    pub(super) results: Vec<(Value, u64)>,
+    /// Whether each operand needs a gradient.
+    pub(super) needs: Vec<bool>,
+}
+
+impl Leaf {
+    /// Whether gradients go through it.
+    pub(super) fn is_passed(&self) -> bool {
+        self.needs.contains(&true)
+    }
+
+    /// What is kept of it for its gradients.
+    pub(super) fn kept(&self) -> Kept {
+        kept(&self.operation, self.results.len(), |place| self.needs.get(place).copied().unwrap_or(false))
+    }
+
+    /// The operands as they were given.
+    pub(super) fn sources(&self) -> Vec<Operand> {
+        let given = self.operands.iter().zip(&self.operation.inputs);
+        given.map(|(source, operand)| source.map_or(*operand, |(_, whole)| whole)).collect()
+    }
+}
+
+/// A step of a forward pass.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A module begins.
+    Enter(Label),
+    /// A primitive or a single operation.
+    Leaf(Leaf),
+    /// It ends.
+    Exit(Label),
+}
+
+/// Records a forward pass, and which of its numbers depend on what is trained.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    pub(super) events: Vec<Event>,
+    adapters_alone: bool,
+    /// Values that depend on a trained parameter.
+    pub(super) dependent: HashSet<Value>,
+    /// Bytes of what each operation computed.
+    pub(super) bytes: HashMap<Value, u64>,
+}
+
+impl Tape {
+    /// A tape of a pass in which every parameter is trained, or adapters alone.
+    pub(super) fn new(adapters_alone: bool) -> Self {
+        Self { adapters_alone, ..Self::default() }
+    }
+
+    fn leaf(&mut self, label: &Label, operation: Operation, inputs: &[&Tensor], outputs: &[&Tensor]) -> Leaf {
+        let is_adapter = ADAPTERS.contains(&label.name.as_ref());
+        let mut given = inputs.iter();
+        let (mut operands, mut needs) = (Vec::new(), Vec::new());
+        for operand in &operation.inputs {
+            let is_parameter = matches!(operand.role, Role::Parameter(_));
+            // Primitives have parameters of their own, which are none of the inputs that they are called with.
+            let tensor = if is_parameter && inputs.len() < operation.inputs.len() { None } else { given.next() };
+            let (source, need) = match (operand.role, tensor) {
+                (Role::Parameter(Some(id)), _) => {
+                    let is_trained = operand.format.holds_activations() && (is_adapter || !self.adapters_alone);
+                    (Some((Source::Parameter(id), *operand)), is_trained)
+                }
+                (Role::Activation, Some(tensor)) => {
+                    let value = tensor.value();
+                    (Some((Source::Value(value), tensor.operand())), self.dependent.contains(&value))
+                }
+                _ => (None, false),
+            };
+            operands.push(source);
+            needs.push(need);
+        }
+        let results = outputs.iter().map(|output| (output.value(), output.operand().bytes())).collect();
+        Leaf { label: label.clone(), operation, operands, results, needs }
+    }
+}
+
+impl Tape {
+    /// Ends a module that was entered by hand.
+    pub(super) fn end(&mut self, label: &Label) {
+        self.events.push(Event::Exit(label.clone()));
+    }
+}
+
+impl Visitor for Tape {
+    fn enter(&mut self, label: &Label, _inputs: &[&Tensor]) -> Result<()> {
+        if !label.level.is_leaf() {
+            self.events.push(Event::Enter(label.clone()));
+        }
+        Ok(())
+    }
+
+    fn exit(&mut self, label: &Label, done: Done<'_>) -> Result<()> {
+        if !label.level.is_leaf() {
+            self.end(label);
+            return Ok(());
+        }
+        let Some(operation) = done.operation else { return Ok(()) };
+        let leaf = self.leaf(label, operation, done.inputs, done.outputs);
+        for (value, bytes) in &leaf.results {
+            self.bytes.insert(*value, *bytes);
+            if leaf.is_passed() {
+                self.dependent.insert(*value);
+            }
+        }
+        self.events.push(Event::Leaf(leaf));
+        Ok(())
+    }
+}
