@@ -1,5 +1,5 @@
 use irene_features::cost::{self, parameter_and_cache_bytes};
-use irene_tree::{Format, OpKind, Operand, Operation, Role};
+use irene_tree::{Format, OpKind, Operand, Operation, Role, Shape};
 
 /// What one run of an operation asks of a device: all that the law knows of it.
 ///
@@ -126,8 +126,16 @@ impl Extents {
                     dims(0).iter().rev().skip(2).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
                 Self { batch: heads, rows: tokens, inner: from_end(dims(0), 0), columns: keys }
             }
-            _ => Self { batch: 1, rows, inner: 1, columns },
+            // A gradient may have several results beside each other: its rows are those of what came in.
+            _ if op.is_gradient => Self::rows_of(op.inputs.last().map_or(output, |g| g.shape)),
+            _ => Self::rows_of(output),
         }
+    }
+
+    /// The rows of a kernel that multiplies nothing.
+    fn rows_of(shape: Shape) -> Self {
+        let columns = shape.last() as u64;
+        Self { batch: 1, rows: shape.elements() / columns.max(1), inner: 1, columns }
     }
 
     /// Outputs by inputs, summed over the tokens: of each expert that has some, or of a convolution's places.
@@ -264,6 +272,16 @@ mod tests {
         let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::F32);
         let work = Work::of(&Operation::new(OpKind::MatMul, &[of(&[64, 300]), of(&[300, 32])], of(&[64, 32])));
         assert_eq!((work.batch, work.rows, work.inner, work.columns), (1.0, 64.0, 300.0, 32.0));
+    }
+
+    #[test]
+    fn a_gradient_has_the_rows_of_what_came_in() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
+        // Of a gate and what it multiplies.
+        let mut gradient = Operation::new(OpKind::Silu, &[of(&[2, 9, 64]); 3], of(&[2 * 2 * 9 * 64]));
+        gradient.is_gradient = true;
+        let work = Work::of(&gradient);
+        assert_eq!((work.kind, work.rows, work.columns), (WorkKind::Elementwise, 18.0, 64.0));
     }
 
     #[test]

@@ -12,11 +12,18 @@ const MODELS: [&str; 4] = ["bert-base-uncased", "gpt2", "meta-llama/Llama-3.2-1B
 /// Each has the memory for any case.
 const DEVICES: [&str; 3] = ["b200", "mi300x", "h200"];
 
-#[derive(Debug)]
 struct Case {
     model: &'static str,
     device: Device,
     run: Run,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Run { size, precision, kernels, training, .. } = self.run;
+        let training = training.unwrap();
+        write!(f, "{} on {}: {size:?} {precision} {} {training}", self.model, self.device.name, kernels.name())
+    }
 }
 
 impl Case {
