@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().ok_or("expected a file of records")?;
     let name = arguments.next().unwrap_or_else(|| "energy".to_owned());
-    let measure = Measure::ALL.into_iter().find(|measure| measure.name() == name).ok_or("expected a measure")?;
+    let measure = Measure::find(&name).ok_or("expected a measure")?;
     let budget: usize = arguments.next().map_or(Ok(4000), |text| text.parse())?;
 
     let (data, space) = (Dataset::read(Path::new(&file))?, DesignSpace::published());

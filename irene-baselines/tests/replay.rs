@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool};
 
 use irene_baselines::{Acquisition, DecisionTreeLearner, Judged, ReplayOptions, Way, replay};
 use irene_explore::{
-    Candidate, Dataset, Describer, Measures, Record, Result,
+    Candidate, Dataset, Describer, Measure, Measures, Record, Result,
     learning::{CostLawLearner, DesignFeature},
     space::{DesignSpace, ModelHash, Sampling},
 };
@@ -31,11 +31,10 @@ fn device(candidate: &Candidate) -> Measures {
         + 4e-10 * get(DesignFeature::WordParameters)
         + 1e-5 * get(DesignFeature::Kernels);
     let energy = 0.2 + 9e-5 * get(DesignFeature::Flops) + 6e-9 * get(DesignFeature::Parameters);
-    Measures {
-        latency: Some(latency * (0.1 * drawn(0)).exp()),
-        energy: Some(energy * (0.1 * drawn(2)).exp()),
-        peak_power: Some((8.0 + energy / latency / 20.0) * (0.1 * drawn(4)).exp()),
-    }
+    Measures::default()
+        .with(Measure::Latency, latency * (0.1 * drawn(0)).exp())
+        .with(Measure::Energy, energy * (0.1 * drawn(2)).exp())
+        .with(Measure::PeakPower, (8.0 + energy / latency / 20.0) * (0.1 * drawn(4)).exp())
 }
 
 fn dataset(candidates: &[Candidate]) -> Dataset {
@@ -109,7 +108,7 @@ fn what_cannot_work_is_refused_in_a_line() {
     assert!(of(&data, ReplayOptions { judged: Judged::HeldOut(f64::NAN), batch: 0, ..few(4) }).contains("0 a round"));
     let tiny = ReplayOptions { judged: Judged::Rest(1), ..few(2) };
     assert!(of(&data, tiny).contains("at least 3 designs"));
-    data.records[5].measures.energy = None;
+    data.records[5].measures = data.records[5].measures.with(Measure::Energy, None);
     assert!(of(&data, ReplayOptions { judged: Judged::Rest(2), ..few(4) }).contains("has no energy"));
     let none = ReplayOptions { measures: Vec::new(), ..few(4) };
     assert!(of(&data, none).contains("at least one measure"));

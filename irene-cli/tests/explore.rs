@@ -80,6 +80,46 @@ fn surrogates_are_learned_and_asked() {
 }
 
 #[test]
+fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
+    let folder = Folder::new("explore-training");
+    let mut records = command::records("12", "small");
+    for record in &mut records {
+        let of = |name: &str| record[name].as_f64().unwrap();
+        let (latency, energy) = (3.0 * of("latency_s"), 3.5 * of("energy_J"));
+        (record["training_latency_s"], record["training_energy_J"]) = (json!(latency), json!(energy));
+    }
+    let data = device_file(&folder, "toy", &records);
+    let [surrogates, training, front] = ["all.json", "training.json", "front.json"].map(|name| folder.path(name));
+    good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small"]);
+    let text = good(&["explore", "predict", &surrogates, &data]);
+    assert!(text.contains("; a sequence, training of a step, with 90%"), "{text}");
+    let line = &json_lines(&good(&["explore", "predict", &surrogates, &data, "--format", "json"]))[0];
+    assert_eq!((&line["training_energy"]["unit"], &line["training_peak_power"]), (&json!("J"), &Value::Null));
+    let csv = good(&["explore", "predict", &surrogates, &data, "--format", "csv"]);
+    assert!(csv.contains(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)"), "{csv}");
+    let scores = good(&["explore", "evaluate", &data, "--space", "small", "--learner", "law", "--format", "csv"]);
+    assert!(scores.contains("\"toy\",12,training_energy,law,true,"), "{scores}");
+
+    let bound = |amount: &str| format!("training_energy<={amount}");
+    let search = |bound: &str| {
+        let args = ["--objective", "pareto(latency, training_latency)", "--constraint", bound, "--budget", "400"];
+        good(&[&["explore", "search", &surrogates, "-o", &front, "--seq-len", "16"][..], &args].concat())
+    };
+    let text = search(&bound("150 mJ"));
+    assert!(text.contains("figures of a sequence, training of a step (predicted)"), "{text}");
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&front).unwrap()).unwrap();
+    let designs = found["search"]["front"].as_array().unwrap();
+    let energies = designs.iter().map(|design| design["figures"]["training_energy_J"]["value"].as_f64().unwrap());
+    assert!(!designs.is_empty() && energies.fold(0.0, f64::max) <= 0.15, "{found}");
+    let unit = refused(2, &["explore", "search", &surrogates, "--constraint", &bound("1 uJ")]);
+    assert!(unit.contains("'uJ' is no unit of training_energy"), "{unit}");
+    let none = refused(1, &["explore", "search", &surrogates, "--constraint", &bound("1 mJ"), "--budget", "100"]);
+    assert!(none.contains("training_energy") && none.contains("(bound 0.001 J, "), "{none}");
+    good(&["explore", "fit", &data, "-o", &training, "--space", "small", "--measure", "training_energy"]);
+    assert!(good(&["explore", "predict", &training, &data]).contains("; a step of training, with 90%"));
+}
+
+#[test]
 fn learners_are_compared_by_the_same_folds() {
     let folder = Folder::new("explore-evaluate");
     let (one, other) = (device_file(&folder, "one", &records()), device_file(&folder, "other", &records()));

@@ -1,7 +1,7 @@
 //! Made-up measurements of designs, for tests.
 
 use crate::{
-    Candidate, Conditions, Dataset, Describer, Measures, Record,
+    Candidate, Conditions, Dataset, Describer, Measure, Measures, Record,
     learning::DesignFeature,
     space::{DesignSpace, ModelHash, Sampling},
 };
@@ -30,7 +30,7 @@ pub(crate) fn dataset(candidates: &[Candidate], factor: impl Fn(usize) -> f64) -
         hash: ModelHash::of(&candidate.design).to_string(),
         order: Some(order),
         design: candidate.design.clone(),
-        measures: Measures { latency: Some(latency(candidate) * factor(order)), ..Measures::default() },
+        measures: Measures::default().with(Measure::Latency, latency(candidate) * factor(order)),
         accuracy: None,
         energy_provenance: None,
         conditions: Conditions::default(),

@@ -6,8 +6,8 @@ use crate::{Node, NodeId, Operand, Operation, Quantity, Role, Tree};
 
 impl Tree {
     /// The tree with runs of equal layers as one node each: the layers `0` to `11` become `0-11`, which has the numbers of one layer and
-    /// runs 12 times as often. A run is of list entries that follow one another and have the same kinds, shapes, numbers and marks
-    /// down to the last node.
+    /// runs 12 times as often. A run is of list entries that follow one another, in a backward pass downwards, and have the same kinds, shapes,
+    /// numbers and marks down to the last node.
     ///
     /// Parameters, which are there once however often a node runs, are those of all layers.
     pub fn layers_folded(&self) -> Self {
@@ -43,12 +43,20 @@ impl Tree {
         nodes[index].subtree_len = (nodes.len() - index) as u32;
     }
 
-    /// Whether a sibling is the entry `count` places after `first` in a list, and equal to it.
+    /// Whether a sibling is the entry `count` places after `first` in a list, or before it, and equal to it.
     fn is_next_layer(&self, first: NodeId, next: NodeId, count: usize) -> bool {
         let place = |id: NodeId| self.node(id).name().parse::<usize>().ok();
-        let follows = place(first).is_some_and(|first| place(next) == first.checked_add(count));
+        let is_next = |first: usize| [first.checked_add(count), first.checked_sub(count)].contains(&place(next));
+        let follows = place(next).is_some() && place(first).is_some_and(is_next);
         let (one, other) = (self.subtree(first), self.subtree(next));
         follows && one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_equal(a, b, &one[0], &other[0]))
+    }
+
+    /// Whether the sibling behind a list's entry is the one before it in the list.
+    fn is_descending(&self, entry: NodeId) -> bool {
+        let after = self.nodes.get(entry.index() + self.subtree(entry).len());
+        let place = |node: &Node| node.name().parse::<usize>().ok();
+        after.and_then(place) < place(self.node(entry))
     }
 
     /// The scope of a child below a parent that may have a folded scope, for this many of it.
@@ -56,7 +64,10 @@ impl Tree {
         let node = self.node(child);
         let own = node.scope().strip_prefix(self.node(parent).scope()).unwrap_or(node.scope());
         match node.name().parse::<usize>() {
-            Ok(first) if count > 1 => format!("{parent_scope}{own}-{}", first + count - 1),
+            Ok(first) if count > 1 => {
+                let last = if self.is_descending(child) { first + 1 - count } else { first + count - 1 };
+                format!("{parent_scope}{own}-{last}")
+            }
             _ => format!("{parent_scope}{own}"),
         }
     }
@@ -100,8 +111,8 @@ fn is_same_operation(a: Option<&Operation>, b: Option<&Operation>) -> bool {
     };
     match (a, b) {
         (Some(a), Some(b)) => {
-            (a.kind, &a.fused, a.pairs, a.touched, a.gpus, a.on_host)
-                == (b.kind, &b.fused, b.pairs, b.touched, b.gpus, b.on_host)
+            (a.kind, &a.fused, a.pairs, a.touched, a.gpus, a.is_gradient, a.on_host)
+                == (b.kind, &b.fused, b.pairs, b.touched, b.gpus, b.is_gradient, b.on_host)
                 && a.inputs.iter().map(anonymous).eq(b.inputs.iter().map(anonymous))
                 && anonymous(&a.output) == anonymous(&b.output)
         }

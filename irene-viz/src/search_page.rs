@@ -237,6 +237,7 @@ fn figure(value: f64, criterion: Criterion) -> String {
 #[cfg(test)]
 mod tests {
     use irene_explore::{
+        Measure,
         learning::PredictedValue,
         search::{TracePoint, differences, energy_tree},
         space::{DesignSpace, Sampling},
@@ -253,7 +254,7 @@ mod tests {
     fn outcome(count: usize) -> Outcome<Design> {
         let found = |(at, design): (usize, Design)| {
             let prediction = PredictedValue { value: 1e-3 * (at + 1) as f64, deviation: 1e-4 };
-            let figures = Evaluation::new().with(Criterion::Latency, prediction).with(Criterion::Energy, prediction);
+            let figures = Evaluation::new().with(Measure::Latency, prediction).with(Measure::Energy, prediction);
             Solution { design, figures, costs: vec![0.0], feasibility: 0.75, evaluation: at + 1 }
         };
         Outcome {

@@ -100,7 +100,7 @@ impl Default for ReplayOptions {
     fn default() -> Self {
         Self {
             ways: Way::compared(),
-            measures: Measure::ALL.to_vec(),
+            measures: Measure::INFERENCE.to_vec(),
             seeds: 10,
             start: 4,
             batch: 1,

@@ -140,7 +140,7 @@ mod tests {
         let evaluate = |designs: &[Design]| {
             let of = |design: &Design| {
                 let value = 1.0 + depth(space, &space.embed(design)?.coordinates()).0;
-                Ok(Evaluation::new().with(Criterion::Energy, PredictedValue { value, deviation: 0.0 }))
+                Ok(Evaluation::new().with(Measure::Energy, PredictedValue { value, deviation: 0.0 }))
             };
             designs.iter().map(of).collect()
         };

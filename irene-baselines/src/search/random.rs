@@ -41,7 +41,7 @@ impl<V: Variation> Search<V> for Random {
 #[cfg(test)]
 mod tests {
     use irene_explore::{
-        Describer,
+        Describer, Measure,
         learning::{DesignFeature, PredictedValue},
         search::{Criterion, Evaluation, Evolution},
         space::DesignSpace,
@@ -58,9 +58,9 @@ mod tests {
                 (features.get(DesignFeature::Parameters) / 1e6, features.get(DesignFeature::Layers));
             let figures = [
                 (Criterion::Accuracy, 1.0 - 1.0 / (1.0 + 0.1 * depth + 0.01 * millions)),
-                (Criterion::Latency, 1e-3 * (depth + 0.1 * millions)),
-                (Criterion::Energy, 0.01 * millions),
-                (Criterion::PeakPower, 10.0 + millions / depth),
+                (Criterion::Of(Measure::Latency), 1e-3 * (depth + 0.1 * millions)),
+                (Criterion::Of(Measure::Energy), 0.01 * millions),
+                (Criterion::Of(Measure::PeakPower), 10.0 + millions / depth),
             ];
             let figures = figures.map(|(criterion, value)| (criterion, PredictedValue { value, deviation: 0.0 }));
             Ok(figures.into_iter().fold(Evaluation::new(), |all, (criterion, figure)| all.with(criterion, figure)))

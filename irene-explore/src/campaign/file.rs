@@ -4,6 +4,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::{Map, Value};
+
 use super::Campaign;
 use crate::{Conditions, Dataset, Error, Record, Result, space::ModelHash};
 
@@ -118,9 +120,11 @@ impl Campaign {
         let (Some(order), Some(their_way)) = (record.order, &theirs.measuring) else {
             return Some("it does not say which, as `order` and `measuring` are missing".into());
         };
-        let fields = conditions.measuring.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
-        for (field, ours) in fields {
-            let theirs = their_way.get(field).unwrap_or(&serde_json::Value::Null);
+        let our_way = conditions.measuring.as_ref();
+        let fields = [our_way, Some(their_way)].into_iter().flatten().filter_map(Value::as_object).flat_map(Map::keys);
+        for field in fields {
+            let of = |way: Option<&Value>| way.and_then(|way| way.get(field)).cloned().unwrap_or_default();
+            let (theirs, ours) = (of(Some(their_way)), of(our_way));
             if theirs != ours {
                 return Some(format!("its `{field}` is {theirs}, this one's {ours}"));
             }
@@ -135,7 +139,7 @@ impl Campaign {
 mod tests {
     use super::*;
     use crate::{
-        Measures,
+        Measure, Measures,
         campaign::{SamplingPlan, Shard},
         space::{DesignSpace, Sampling},
     };
@@ -146,7 +150,7 @@ mod tests {
     }
 
     fn record(campaign: &Campaign, order: usize) -> Record {
-        let measures = Measures { latency: Some(0.1), ..Measures::default() };
+        let measures = Measures::default().with(Measure::Latency, 0.1);
         let measuring = Some(campaign.settings());
         let conditions = Conditions { batch_size: Some(1), seq_len: Some(8), measuring, ..Conditions::default() };
         Record { conditions, ..Record::new(order, campaign.planned[order].clone(), measures) }
@@ -212,6 +216,10 @@ mod tests {
         assert!(with(&|record| record.order = None).contains("are missing"));
         assert!(with(&|record| record.order = Some(1)).contains("its order 1 is"));
         assert!(refused(mine.clone(), &campaign(4, 1)).unwrap_err().contains("its `seed` is 0, this one's 1"));
+        // A field that only one of the two has tells them apart as well.
+        let mut trained = mine.clone();
+        trained.conditions.measuring.as_mut().unwrap()["training"] = "adamw".into();
+        assert!(of(trained).contains("its `training` is \"adamw\", this one's null"));
         // More samples of the same sequence begin with the same ones.
         assert_eq!(refused(mine.clone(), &campaign(12, 0)), Ok(()));
         let published = DesignSpace::published();

@@ -6,7 +6,7 @@ use irene_models::{Batch, Cx, ModelSpec, RandomWeights};
 use irene_sampler::{MeasureError, Measurement, MeasuringProtocol, Sampler};
 
 use super::Step;
-use crate::{Conditions, Error, Measures, Record, Result, space::ModelHash};
+use crate::{Conditions, Error, Measure, Measures, Record, Result, space::ModelHash};
 
 /// Measures designs on this machine: whole forward passes with made-up weights.
 pub struct DesignProfiler<'a> {
@@ -51,34 +51,33 @@ impl DesignProfiler<'_> {
         if self.stop.load(Ordering::Relaxed) && !is_whole {
             return Err(Error::Stopped);
         }
-        Ok(record(step, hash, &measured, size))
+        let mut record = Record { hash, ..Record::new(step.order, step.design, Measures::default()) };
+        (record.conditions.batch_size, record.conditions.seq_len) = (Some(size.sequences), Some(size.new));
+        record.fill_in(&measured, 1.0 / size.sequences as f64, Measure::INFERENCE);
+        Ok(record)
     }
 }
 
-fn record(step: Step, hash: String, measured: &Measurement, size: Size) -> Record {
-    let sequence = 1.0 / size.sequences as f64;
-    let latency = measured.latency.scaled(sequence);
-    let energy = measured.energy.map(|energy| energy.scaled(sequence));
-    // A figure of 0 is below the meter's resolution.
-    let above_0 = |figure: &f64| *figure > 0.0;
-    let energy = energy.filter(|energy| above_0(&energy.mean));
-    let peak_power = measured.peak_watts().filter(above_0);
-    let has_energy = energy.is_some() || peak_power.is_some();
-    Record {
-        hash,
-        order: Some(step.order),
-        design: step.design,
-        measures: Measures { latency: Some(latency.mean), energy: energy.map(|energy| energy.mean), peak_power },
-        accuracy: None,
-        energy_provenance: measured.provenance.filter(|_| has_energy).map(|provenance| provenance.name().to_owned()),
-        conditions: Conditions {
-            latency_half_width_s: latency.half_width,
-            energy_half_width_j: energy.and_then(|energy| energy.half_width),
-            no_energy: measured.no_energy.clone(),
-            batch_size: Some(size.sequences),
-            seq_len: Some(size.new),
-            measuring: None,
-        },
+impl Record {
+    /// Takes over the time, energy and peak power of a measurement, of this share of a run.
+    fn fill_in(&mut self, measured: &Measurement, share: f64, [latency, energy, peak_power]: [Measure; 3]) {
+        // A figure of 0 is below the meter's resolution.
+        let above_0 = |figure: &f64| *figure > 0.0;
+        let joules = measured.energy.map(|joules| joules.scaled(share)).filter(|joules| above_0(&joules.mean));
+        let seconds = measured.latency.scaled(share);
+        let watts = measured.peak_watts().filter(above_0);
+        let Conditions { half_widths, no_energy, .. } = &mut self.conditions;
+        self.measures = self
+            .measures
+            .with(latency, seconds.mean)
+            .with(energy, joules.map(|joules| joules.mean))
+            .with(peak_power, watts);
+        *half_widths =
+            half_widths.with(latency, seconds.half_width).with(energy, joules.and_then(|joules| joules.half_width));
+        *no_energy = no_energy.take().or_else(|| measured.no_energy.clone());
+        if joules.is_some() || watts.is_some() {
+            self.energy_provenance = measured.provenance.map(|provenance| provenance.name().to_owned());
+        }
     }
 }
 
@@ -129,21 +128,26 @@ mod tests {
         let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
         let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() });
         let record = measured(&metered, false, Size::new(4, 8)).unwrap();
-        assert_eq!(record.measures.peak_power, Some(60.0));
+        assert_eq!(record.measures.get(Measure::PeakPower), Some(60.0));
         assert_eq!(record.energy_provenance.as_deref(), Some("measured"));
         assert_eq!(
             (record.order, record.conditions.batch_size, record.conditions.seq_len),
             (Some(0), Some(4), Some(8))
         );
-        let power = record.measures.energy.unwrap() / record.measures.latency.unwrap();
+        let of = |measure| record.measures.get(measure).unwrap();
+        let power = of(Measure::Energy) / of(Measure::Latency);
         assert!((39.9..60.1).contains(&power), "{power} W");
     }
 
     #[test]
     fn without_a_meter_there_is_time_alone() {
         let record = measured(&sampler(Sensors::default()), false, Size::new(1, 8)).unwrap();
-        assert!(record.measures.latency.is_some() && record.conditions.latency_half_width_s.is_some());
-        assert_eq!((record.measures.energy, record.measures.peak_power, record.energy_provenance), (None, None, None));
+        let known =
+            |figures: Measures| Measure::ALL.into_iter().filter(|&of| figures.get(of).is_some()).collect::<Vec<_>>();
+        for figures in [record.measures, record.conditions.half_widths] {
+            assert_eq!(known(figures), [Measure::Latency]);
+        }
+        assert_eq!(record.energy_provenance, None);
     }
 
     #[test]

@@ -169,7 +169,7 @@ mod tests {
     use irene_models::flexibert::LayerDesign;
 
     use super::*;
-    use crate::Measures;
+    use crate::{Measure, Measures};
 
     fn campaign(plan: SamplingPlan, shard: Shard) -> Campaign {
         Campaign::new(DesignSpace::find("small").unwrap(), plan, Sampling::Sobol, 3, shard).unwrap()
@@ -180,8 +180,8 @@ mod tests {
         let widths = |layer: &LayerDesign| layer.hidden * (layer.hidden + layer.feed_forward.iter().sum::<usize>());
         let parameters = step.design.layers().iter().map(widths).sum::<usize>() as f64;
         let wobble = 1.0 + 0.1 * (parameters * 1e-3).sin();
-        let measures =
-            Measures { latency: Some(1e-8 * parameters * wobble), energy: Some(parameters), peak_power: None };
+        let figures = Measures::default().with(Measure::Latency, 1e-8 * parameters * wobble);
+        let measures = figures.with(Measure::Energy, parameters);
         Record::new(step.order, step.design, measures)
     }
 

@@ -1,7 +1,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{Candidate, Measure, Result};
+use crate::{Candidate, Dimension, Measure, Result};
 
 /// A predicted figure of a design, with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,10 +30,10 @@ impl PredictedValue {
     /// for latency and 0.2 for energy. Peak power is that of full load before and after.
     #[must_use]
     pub fn later(self, measure: Measure) -> Self {
-        let step = match measure {
-            Measure::Latency => 0.25 / NINE_OF_TEN,
-            Measure::Energy => 0.2 / NINE_OF_TEN,
-            Measure::PeakPower => 0.0,
+        let step = match measure.dimension() {
+            Dimension::Time => 0.25 / NINE_OF_TEN,
+            Dimension::Energy => 0.2 / NINE_OF_TEN,
+            Dimension::Power => 0.0,
         };
         let log_deviation = self.log_deviation().hypot(step);
         if self.value > 0.0 && log_deviation.is_finite() {
@@ -132,6 +132,9 @@ mod tests {
         assert!((reach(Measure::Latency) - 0.1645f64.hypot(0.25)).abs() < 1e-9);
         assert!((reach(Measure::Energy) - 0.1645f64.hypot(0.2)).abs() < 1e-9);
         assert!((reach(Measure::PeakPower) - 0.1645).abs() < 1e-9);
+        for (training, of) in Measure::TRAINING.into_iter().zip(Measure::INFERENCE) {
+            assert_eq!(reach(training), reach(of));
+        }
         for value in [0.0, -3.0] {
             let odd = PredictedValue { value, deviation: 1.0 };
             assert!(odd.later(Measure::Latency).deviation >= 1.0 && odd.later(Measure::Latency).value == value);

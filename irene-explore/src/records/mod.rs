@@ -7,5 +7,5 @@ mod measure;
 pub use self::{
     dataset::{Conditions, Dataset, Record},
     designs::{parse_designs, read_designs},
-    measure::{Measure, Measures},
+    measure::{Dimension, Measure, Measures},
 };

@@ -161,18 +161,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Measure;
 
     fn of(latency: f64, accuracy: f64, deviation: f64) -> Evaluation {
         Evaluation::new()
-            .with(Criterion::Latency, PredictedValue { value: latency, deviation })
+            .with(Measure::Latency, PredictedValue { value: latency, deviation })
             .with(Criterion::Accuracy, PredictedValue { value: accuracy, deviation })
     }
 
     #[test]
     fn bounds_are_read_with_their_units() {
-        let read: Constraints = "latency<=0.02, energy<=3 J, peak_power <= 20W, accuracy >= 80%".parse().unwrap();
+        let text = "latency<=0.02, energy<=3 J, peak_power <= 20W, accuracy >= 80%, training_energy <= 2 kJ";
+        let read: Constraints = text.parse().unwrap();
         let limits: Vec<_> = read.bounds().iter().map(|bound| bound.limit).collect();
-        assert_eq!(limits, [0.02, 3.0, 20.0, 0.8]);
+        assert_eq!(limits, [0.02, 3.0, 20.0, 0.8, 2000.0]);
         assert_eq!(read.to_string().parse::<Constraints>().unwrap(), read);
         assert_eq!(" ".parse::<Constraints>().unwrap(), Constraints::none());
     }

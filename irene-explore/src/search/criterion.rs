@@ -1,42 +1,50 @@
 use std::{fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::{Error, Measure};
+use crate::{Dimension, Error, Measure};
 
 /// A quantity that designs are judged by, in an objective or a constraint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Criterion {
     /// A share of 1 on some task (the published way takes the GLUE score), sought to be large.
     Accuracy,
-    /// Seconds a sequence.
-    Latency,
-    /// Joules a sequence.
-    Energy,
-    /// Watts.
-    PeakPower,
+    /// A measure of a device, sought to be small.
+    Of(Measure),
 }
 
 impl From<Measure> for Criterion {
     fn from(measure: Measure) -> Self {
-        match measure {
-            Measure::Latency => Self::Latency,
-            Measure::Energy => Self::Energy,
-            Measure::PeakPower => Self::PeakPower,
-        }
+        Self::Of(measure)
     }
 }
 
 /// The number of criteria.
-pub(super) const CRITERIA: usize = 4;
+pub(super) const CRITERIA: usize = Measure::COUNT + 1;
 
 /// Symbols of a unit and what one of them is in the criterion's own unit.
 type Units = &'static [(&'static str, f64)];
 
 impl Criterion {
-    /// All four.
-    pub const ALL: [Self; CRITERIA] = [Self::Accuracy, Self::Latency, Self::Energy, Self::PeakPower];
+    /// Accuracy, and all measures.
+    pub const ALL: [Self; CRITERIA] = {
+        let (mut all, mut place) = ([Self::Accuracy; CRITERIA], 0);
+        while place < Measure::COUNT {
+            all[place + 1] = Self::Of(Measure::ALL[place]);
+            place += 1;
+        }
+        all
+    };
+
+    /// Those that the published objective weighs: accuracy, and the measures of a forward pass.
+    pub fn published() -> Vec<Self> {
+        [Self::Accuracy].into_iter().chain(Measure::INFERENCE.map(Self::Of)).collect()
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(super) fn place(self) -> usize {
+        self.measure().map_or(0, |measure| measure as usize + 1)
+    }
 
     /// Its name in options and files.
     pub fn name(self) -> &'static str {
@@ -52,9 +60,7 @@ impl Criterion {
     pub fn measure(self) -> Option<Measure> {
         match self {
             Self::Accuracy => None,
-            Self::Latency => Some(Measure::Latency),
-            Self::Energy => Some(Measure::Energy),
-            Self::PeakPower => Some(Measure::PeakPower),
+            Self::Of(measure) => Some(measure),
         }
     }
 
@@ -65,11 +71,11 @@ impl Criterion {
 
     /// The units that it may be written in, its own first.
     fn units(self) -> Units {
-        match self {
-            Self::Accuracy => &[("", 1.0), ("%", 0.01)],
-            Self::Latency => &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6)],
-            Self::Energy => &[("J", 1.0), ("mJ", 1e-3), ("kJ", 1e3), ("Wh", 3600.0)],
-            Self::PeakPower => &[("W", 1.0), ("mW", 1e-3), ("kW", 1e3)],
+        match self.measure().map(Measure::dimension) {
+            None => &[("", 1.0), ("%", 0.01)],
+            Some(Dimension::Time) => &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6)],
+            Some(Dimension::Energy) => &[("J", 1.0), ("mJ", 1e-3), ("kJ", 1e3), ("Wh", 3600.0)],
+            Some(Dimension::Power) => &[("W", 1.0), ("mW", 1e-3), ("kW", 1e3)],
         }
     }
 
@@ -105,6 +111,12 @@ fn four_digits(amount: f64) -> f64 {
     format!("{amount:.3e}").parse().unwrap_or(amount)
 }
 
+impl Serialize for Criterion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl fmt::Display for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -116,8 +128,7 @@ impl FromStr for Criterion {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let unknown =
-            || Error::Search(format!("'{text}' is no criterion: use accuracy, latency, energy or peak_power"));
+        let unknown = || Error::Search(format!("'{text}' is no criterion: use accuracy, {}", Measure::names()));
         Self::ALL.into_iter().find(|criterion| criterion.name() == text).ok_or_else(unknown)
     }
 }
@@ -127,16 +138,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_criterion_has_its_place_and_is_read_by_its_name() {
+        for (place, criterion) in Criterion::ALL.into_iter().enumerate() {
+            assert_eq!((criterion.place(), criterion.name().parse::<Criterion>().unwrap()), (place, criterion));
+        }
+    }
+
+    #[test]
     fn amounts_are_read_in_their_units() {
-        for (criterion, text, amount) in [
-            (Criterion::Latency, " 20 ms", 0.02),
-            (Criterion::Latency, "3e-3s", 0.003),
-            (Criterion::Latency, "5µs", 5e-6),
-            (Criterion::Energy, "3 J", 3.0),
-            (Criterion::Energy, "0.5", 0.5),
-            (Criterion::PeakPower, "1.5 kW", 1500.0),
-            (Criterion::Accuracy, "82%", 0.82),
+        for (name, text, amount) in [
+            ("latency", " 20 ms", 0.02),
+            ("latency", "3e-3s", 0.003),
+            ("training_latency", "5µs", 5e-6),
+            ("energy", "3 J", 3.0),
+            ("training_energy", "0.5", 0.5),
+            ("peak_power", "1.5 kW", 1500.0),
+            ("accuracy", "82%", 0.82),
         ] {
+            let criterion: Criterion = name.parse().unwrap();
             let read = criterion.amount(text).unwrap();
             assert!((read - amount).abs() <= 1e-12 * amount, "{text}: {read}");
         }
@@ -144,13 +163,14 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_named() {
-        for (criterion, text, named) in [
-            (Criterion::Latency, "3 W", "'W' is no unit of latency: use s, ms"),
-            (Criterion::Energy, "", "''"),
-            (Criterion::Energy, "-1 J", "above 0"),
-            (Criterion::Energy, "1e999", "finite"),
-            (Criterion::Accuracy, "nan", "'nan'"),
+        for (name, text, named) in [
+            ("latency", "3 W", "'W' is no unit of latency: use s, ms"),
+            ("energy", "", "''"),
+            ("training_energy", "-1 J", "above 0"),
+            ("energy", "1e999", "finite"),
+            ("accuracy", "nan", "'nan'"),
         ] {
+            let criterion: Criterion = name.parse().unwrap();
             let error = criterion.amount(text).unwrap_err();
             assert!(error.contains(named), "{error}");
         }

@@ -40,7 +40,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        Describer, Result,
+        Describer, Measure, Result,
         learning::DesignFeature,
         search::{Climb, Criterion, Evaluation, Evolution, Problem, Search, SearchLimits, synthetic::exactly},
     };
@@ -53,9 +53,9 @@ pub(super) mod tests {
             let millions = millions / 1e6;
             Ok(exactly(&[
                 (Criterion::Accuracy, 1.0 - 1.0 / (1.0 + 0.1 * depth + 0.01 * millions)),
-                (Criterion::Latency, 1e-3 * (depth + 0.1 * millions)),
-                (Criterion::Energy, 0.01 * millions),
-                (Criterion::PeakPower, 10.0 + millions / depth),
+                (Criterion::Of(Measure::Latency), 1e-3 * (depth + 0.1 * millions)),
+                (Criterion::Of(Measure::Energy), 0.01 * millions),
+                (Criterion::Of(Measure::PeakPower), 10.0 + millions / depth),
             ]))
         };
         designs.par_iter().map(score).collect()

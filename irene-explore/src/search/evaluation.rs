@@ -15,14 +15,14 @@ impl Evaluation {
 
     /// With the figure of a criterion, in its unit.
     #[must_use]
-    pub fn with(mut self, criterion: Criterion, prediction: PredictedValue) -> Self {
-        self.0[criterion as usize] = Some(prediction);
+    pub fn with(mut self, criterion: impl Into<Criterion>, prediction: PredictedValue) -> Self {
+        self.0[criterion.into().place()] = Some(prediction);
         self
     }
 
     /// The figure of a criterion.
-    pub fn get(&self, criterion: Criterion) -> Option<PredictedValue> {
-        self.0[criterion as usize]
+    pub fn get(&self, criterion: impl Into<Criterion>) -> Option<PredictedValue> {
+        self.0[criterion.into().place()]
     }
 
     /// The figure of a criterion that needs one.

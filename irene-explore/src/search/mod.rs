@@ -5,8 +5,7 @@
 //! cores. Equal seeds give equal outcomes where the closure does.
 //!
 //! ```
-//! use irene_explore::search::*;
-//! use irene_explore::learning::PredictedValue;
+//! use irene_explore::{Measure, learning::PredictedValue, search::*};
 //! use rand_pcg::{Pcg64Mcg, rand_core::Rng};
 //!
 //! /// Whole numbers below 100, each next to two others.
@@ -31,7 +30,7 @@
 //!     let of = |&n: &u64| {
 //!         let (slow, hungry) = (n as f64 + 1.0, 100.0 - n as f64);
 //!         let exactly = |value| PredictedValue { value, deviation: 0.0 };
-//!         Evaluation::new().with(Criterion::Latency, exactly(slow)).with(Criterion::Energy, exactly(hungry))
+//!         Evaluation::new().with(Measure::Latency, exactly(slow)).with(Measure::Energy, exactly(hungry))
 //!     };
 //!     Ok(numbers.iter().map(of).collect())
 //! };

@@ -1,15 +1,15 @@
 use std::{fmt, str::FromStr};
 
 use super::{criterion::Criterion, evaluation::Evaluation};
-use crate::{Error, Result};
+use crate::{Error, Measure, Result};
 
 /// The objective of a search.
 ///
 /// | text | sought |
 /// |---|---|
-/// | `latency`, `energy`, `peak_power` | the least of it |
+/// | a [`Measure`]'s name, as `latency` or `training_energy` | the least of it |
 /// | `accuracy` | the most of it |
-/// | `pareto(latency, energy)` | every best compromise of these criteria; `pareto` alone takes all four |
+/// | `pareto(latency, energy)` | every best compromise of these criteria; `pareto` alone takes accuracy, latency, energy and peak power |
 /// | `weights(accuracy=0.5, latency=0.2/1000 s)` | the least of [`Weight`]s' sum |
 /// | `protran` | `weights(accuracy=0.5, latency=0.2/1000 s, energy=0.2/2000 J, peak_power=0.1/300 W)`, as published |
 ///
@@ -44,9 +44,9 @@ impl Objective {
         let of = |criterion, weight, scale| Weight { criterion, weight, scale };
         Self::Weighted(vec![
             of(Criterion::Accuracy, 0.5, 1.0),
-            of(Criterion::Latency, 0.2, 1000.0),
-            of(Criterion::Energy, 0.2, 2000.0),
-            of(Criterion::PeakPower, 0.1, 300.0),
+            of(Measure::Latency.into(), 0.2, 1000.0),
+            of(Measure::Energy.into(), 0.2, 2000.0),
+            of(Measure::PeakPower.into(), 0.1, 300.0),
         ])
     }
 
@@ -102,7 +102,7 @@ impl FromStr for Objective {
         let (name, arguments) = call(text).map_err(wrong)?;
         match (name, arguments) {
             ("protran", None) => Ok(Self::protran()),
-            ("pareto", None) => Ok(Self::Pareto(Criterion::ALL.to_vec())),
+            ("pareto", None) => Ok(Self::Pareto(Criterion::published())),
             ("pareto", Some(arguments)) => {
                 let criteria = each(arguments, |part| part.parse().map_err(|error: Error| error.to_string()));
                 distinct(criteria.map_err(wrong)?, |&criterion| criterion).map(Self::Pareto).map_err(wrong)
@@ -114,8 +114,9 @@ impl FromStr for Objective {
             ("weights", None) => Err(wrong("name them, as in weights(accuracy=0.5, latency=0.2/1000)".to_owned())),
             (name, None) if name.parse::<Criterion>().is_ok() => Ok(Self::Pareto(vec![name.parse()?])),
             _ => Err(wrong(format!(
-                "'{name}' is no objective: use latency, energy, peak_power, accuracy, pareto, pareto(latency, energy), protran or \
-                 weights(accuracy=0.5, latency=0.2/1000)"
+                "'{name}' is no objective: use {}, accuracy, pareto, pareto(latency, energy), protran or \
+                 weights(accuracy=0.5, latency=0.2/1000)",
+                Measure::names()
             ))),
         }
     }
@@ -214,9 +215,13 @@ mod tests {
 
     #[test]
     fn an_objective_reads_what_it_writes() {
-        for text in
-            ["latency", "pareto", "pareto(latency, peak_power)", "protran", "weights(energy=1/20mJ, accuracy=2)"]
-        {
+        for text in [
+            "latency",
+            "pareto",
+            "pareto(latency, peak_power)",
+            "protran",
+            "weights(training_energy=1/20mJ, accuracy=2)",
+        ] {
             let objective: Objective = text.parse().unwrap();
             assert_eq!(objective.to_string().parse::<Objective>().unwrap(), objective, "{objective}");
         }

@@ -78,9 +78,9 @@ mod tests {
             let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy };
             let figures = predicted.evaluate(&designs).unwrap();
             for (figures, one) in figures.iter().zip(&unseen) {
-                assert_eq!(figures.get(Criterion::Latency), surrogates.predict(Measure::Latency, one));
+                assert_eq!(figures.get(Measure::Latency), surrogates.predict(Measure::Latency, one));
                 assert_eq!(figures.get(Criterion::Accuracy).map(|accuracy| accuracy.value), expected);
-                assert_eq!((figures.get(Criterion::Energy), figures.get(Criterion::PeakPower)), (None, None));
+                assert_eq!((figures.get(Measure::Energy), figures.get(Measure::PeakPower)), (None, None));
             }
         }
         let predicted = Predicted { describer: &describer, surrogates: &surrogates, accuracy: None };

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
 use super::{Criterion, Evaluation, Objective, Outcome, Problem, Search, SearchLimits, Variation};
-use crate::{Result, learning::PredictedValue};
+use crate::{Measure, Result, learning::PredictedValue};
 
 /// Whole numbers in a cube.
 pub(super) struct Grid {
@@ -59,7 +59,10 @@ impl Grid {
         let first = self.shares(genome).next().unwrap_or(0.0);
         let rest: f64 = self.shares(genome).skip(1).sum();
         let g = 1.0 + 9.0 * rest / (self.dimensions - 1) as f64;
-        exactly(&[(Criterion::Latency, first), (Criterion::Energy, g * (1.0 - (first / g).sqrt()))])
+        exactly(&[
+            (Criterion::Of(Measure::Latency), first),
+            (Criterion::Of(Measure::Energy), g * (1.0 - (first / g).sqrt())),
+        ])
     }
 
     /// DTLZ2 of four costs (Deb, Thiele, Laumanns and Zitzler, CEC 2002), the first as `accuracy = 1 - cost`; its front is a part of a sphere.
@@ -71,9 +74,9 @@ impl Grid {
         let costs = [a_cos * b_cos * c_cos, a_cos * b_cos * c_sin, a_cos * b_sin, a_sin].map(|cost| radius * cost);
         exactly(&[
             (Criterion::Accuracy, 1.0 - costs[0]),
-            (Criterion::Latency, costs[1]),
-            (Criterion::Energy, costs[2]),
-            (Criterion::PeakPower, costs[3]),
+            (Criterion::Of(Measure::Latency), costs[1]),
+            (Criterion::Of(Measure::Energy), costs[2]),
+            (Criterion::Of(Measure::PeakPower), costs[3]),
         ])
     }
 
@@ -93,9 +96,9 @@ impl Grid {
         let latency = 0.002 + 0.001 * flops + 0.0004 * layers as f64;
         exactly(&[
             (Criterion::Accuracy, 0.9 - 0.4 * (-capacity / 8.0).exp()),
-            (Criterion::Latency, latency),
-            (Criterion::Energy, latency * (20.0 + 4.0 * bytes / flops) + 0.01 * bytes),
-            (Criterion::PeakPower, 15.0 + 10.0 * widest + 0.3 * bytes),
+            (Criterion::Of(Measure::Latency), latency),
+            (Criterion::Of(Measure::Energy), latency * (20.0 + 4.0 * bytes / flops) + 0.01 * bytes),
+            (Criterion::Of(Measure::PeakPower), 15.0 + 10.0 * widest + 0.3 * bytes),
         ])
     }
 }

@@ -10,6 +10,7 @@ use super::{
     synthetic::{Grid, exactly, search},
     *,
 };
+use crate::Measure;
 
 const SHAPED_AS_OURS: Grid = Grid { dimensions: 37, levels: 50 };
 
@@ -48,8 +49,9 @@ fn evolution_comes_close_to_the_known_front_of_four_costs() {
 #[test]
 fn a_climb_ends_at_the_bottom() {
     let grid = Grid { dimensions: 12, levels: 30 };
-    let bowl =
-        |x: &[u16]| exactly(&[(Criterion::Energy, x.iter().map(|&x| (f64::from(x) - 7.0).powi(2)).sum::<f64>() + 1.0)]);
+    let bowl = |x: &[u16]| {
+        exactly(&[(Criterion::Of(Measure::Energy), x.iter().map(|&x| (f64::from(x) - 7.0).powi(2)).sum::<f64>() + 1.0)])
+    };
     let outcome = search(&Climb::default(), &grid, bowl, "energy", "", &SearchLimits::new(20_000, 5)).unwrap();
     assert_eq!(outcome.front[0].design, [7; 12]);
     assert!(outcome.trace.windows(2).all(|pair| pair[0].best >= pair[1].best));
@@ -124,7 +126,7 @@ fn no_design_is_evaluated_twice_and_a_small_space_ends_the_search() {
         let met = std::sync::Mutex::new(std::collections::HashSet::new());
         let once = |x: &[u16]| {
             assert!(met.lock().unwrap().insert(x.to_vec()), "{x:?} twice");
-            exactly(&[(Criterion::Latency, 1.0 + f64::from(x[0] + x[1] + x[2]))])
+            exactly(&[(Criterion::Of(Measure::Latency), 1.0 + f64::from(x[0] + x[1] + x[2]))])
         };
         let outcome = search(&*by, &grid, once, "latency", "", &SearchLimits::new(10_000, 0)).unwrap();
         assert_eq!((outcome.evaluations, outcome.front[0].costs[0]), (64, 1.0));
@@ -163,8 +165,9 @@ fn a_search_stops_when_told_and_says_so() {
 #[test]
 fn figures_that_are_no_numbers_are_never_found() {
     let grid = Grid { dimensions: 4, levels: 10 };
-    let patchy = |x: &[u16]| exactly(&[(Criterion::Latency, if x[0] < 5 { f64::NAN } else { f64::from(x[1]) })]);
-    let nothing = |_: &[u16]| exactly(&[(Criterion::Latency, f64::INFINITY)]);
+    let patchy =
+        |x: &[u16]| exactly(&[(Criterion::Of(Measure::Latency), if x[0] < 5 { f64::NAN } else { f64::from(x[1]) })]);
+    let nothing = |_: &[u16]| exactly(&[(Criterion::Of(Measure::Latency), f64::INFINITY)]);
     for by in all() {
         let outcome = search(&*by, &grid, patchy, "latency", "", &SearchLimits::new(500, 0)).unwrap();
         assert!(outcome.front[0].design[0] >= 5 && outcome.front[0].costs == [0.0]);

@@ -1,4 +1,4 @@
-use irene_tree::Operation;
+use irene_tree::{Level, OpKind, Operation};
 
 use super::tape::Event;
 use crate::{Label, TreeVisitor, trace::label_of};
@@ -33,7 +33,7 @@ impl<'t> Nest<'t> {
     /// Adds an operation that runs so often for each time that its module runs.
     pub(super) fn leaf(&mut self, name: &str, operation: Operation, times: f64) {
         self.open();
-        let level = label_of(operation.kind).level;
+        let level = level_of(&operation);
         self.tree.leaf(name, level, operation).set_times(times);
     }
 
@@ -52,12 +52,17 @@ impl<'t> Nest<'t> {
         (0..=depth).for_each(|_| self.tree.close());
     }
 
-    /// Adds the operations of one node: the only one under the node's own name, several below it.
+    /// Adds the operations of one node: the only one under the node's own name, several below it. A single operation has none below it:
+    /// then several have its name.
     pub(super) fn node(&mut self, label: &Label, class: String, operations: Vec<(&'static str, Operation, f64)>) {
         let mut operations = operations.into_iter();
         match (operations.next(), operations.len()) {
             (None, _) => {}
             (Some((_, operation, times)), 0) => self.leaf(&label.name, operation, times),
+            (Some(first), _) if label.level == Level::Math => {
+                let all = std::iter::once(first).chain(operations);
+                all.for_each(|(_, operation, times)| self.leaf(&label.name, operation, times));
+            }
             (Some(first), _) => {
                 self.enter(&label.name, class);
                 for (name, operation, times) in std::iter::once(first).chain(operations) {
@@ -66,6 +71,15 @@ impl<'t> Nest<'t> {
                 self.leave();
             }
         }
+    }
+}
+
+/// Primitives with parameters are no single operations, and neither are their gradients and updates.
+fn level_of(operation: &Operation) -> Level {
+    match operation.kind {
+        OpKind::LayerNorm | OpKind::RmsNorm | OpKind::Embedding | OpKind::Conv1D | OpKind::Convolution => Level::Ml,
+        OpKind::Sgd | OpKind::AdamW | OpKind::Adafactor => Level::Ml,
+        kind => label_of(kind).level,
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn segments(events: &[Event], checkpoint: Checkpoint) -> Vec<Segment>
         Checkpoint::Layer => outermost(events, 0..events.len(), |range| is_layer(&events[range.start])),
         Checkpoint::Full => outermost(events, 0..events.len(), |range| !has_layer(&events[range.start + 1..range.end])),
     };
-    modules.into_iter().map(|range| Segment { again: again(events, &range), events: range }).collect()
+    let segments = modules.into_iter().map(|range| Segment { again: again(events, &range), events: range });
+    segments.filter(|segment| !segment.again.is_empty()).collect()
 }
 
 /// Elements of a list of modules have its places for names.
@@ -59,12 +60,17 @@ fn again(events: &[Event], module: &Range<usize>) -> Range<usize> {
         Event::Leaf(leaf) if keeps(leaf) => Some((place, leaf)),
         _ => None,
     });
-    match last {
+    let mut end = match last {
         // What it reads is there before it runs.
-        Some((place, leaf)) if reads_alone(leaf) => inside.start..place,
-        Some((place, _)) => inside.start..place + 1,
-        None => inside.start..inside.start,
+        Some((place, leaf)) if reads_alone(leaf) => place,
+        Some((place, _)) => place + 1,
+        None => inside.start,
+    };
+    // A module in which nothing runs does not begin.
+    while end > inside.start && matches!(events[end - 1], Event::Enter(_)) {
+        end -= 1;
     }
+    inside.start..end
 }
 
 /// Whether anything is kept of an operation: a product keeps its weight, though that is there anyway.

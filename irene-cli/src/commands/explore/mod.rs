@@ -76,7 +76,8 @@ impl SpaceArgs {
 /// The measures that are asked for.
 #[derive(clap::Args)]
 struct MeasureArgs {
-    /// The measures to learn: latency, energy, peak_power [default: those of the records]
+    /// The measures to learn: latency, energy, peak_power, training_latency, training_energy, training_peak_power [default: those of
+    /// the records]
     #[arg(long, value_name = "MEASURE", value_delimiter = ',', value_parser = measure)]
     measure: Vec<Measure>,
 }
@@ -85,7 +86,11 @@ impl MeasureArgs {
     /// Those that are asked for, or that some record has: one at least, none twice.
     fn of(&self, data: &Dataset) -> Result<Vec<Measure>> {
         let found = data.measures();
-        ensure!(!found.is_empty(), "{}: no record has a latency, an energy or a peak power", data.device);
+        ensure!(
+            !found.is_empty(),
+            "{}: no record has a latency, an energy or a peak power, nor a training's",
+            data.device
+        );
         let asked = Measure::ALL.into_iter().filter(|measure| self.measure.contains(measure));
         Ok(if self.measure.is_empty() { found } else { asked.collect() })
     }
@@ -103,14 +108,23 @@ struct RecordsArgs {
     space: SpaceArgs,
 }
 
+/// Whose figures these measures are.
+fn whose(measures: impl IntoIterator<Item = Measure>) -> &'static str {
+    let (training, inference): (Vec<_>, Vec<_>) = measures.into_iter().partition(|measure| measure.is_training());
+    match (inference.is_empty(), training.is_empty()) {
+        (_, true) => "a sequence",
+        (true, false) => "a step of training",
+        (false, false) => "a sequence, training of a step",
+    }
+}
+
 /// A measure or another quantity in words.
 fn in_words(name: &str) -> String {
     name.replace('_', " ")
 }
 
 fn measure(text: &str) -> Result<Measure, String> {
-    let found = Measure::ALL.into_iter().find(|measure| measure.name() == text);
-    found.ok_or_else(|| format!("expected one of {}", Measure::ALL.map(Measure::name).join(", ")))
+    Measure::find(text).ok_or_else(|| format!("expected one of {}", Measure::names()))
 }
 
 /// The records of a file, or of standard input.

@@ -11,14 +11,14 @@ use irene_models::flexibert::Design;
 use irene_tree::render::{Grid, Heading, range, si};
 use serde_json::json;
 
-use super::{in_words, read_surrogates};
+use super::{in_words, read_surrogates, whose};
 use crate::{
     commands::{FormatArgs, trees::count},
     input, output,
     sheet::{Cell, Field, Format, Sheet},
 };
 
-/// Predicts designs by a device's surrogates: figures of a sequence, with 90% intervals
+/// Predicts designs by a device's surrogates: figures of a sequence or of a step of training, with 90% intervals
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore sample 8 | tee designs.jsonl
@@ -81,7 +81,8 @@ fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
     }
     let when = if later { " for later measurements" } else { "" };
     format!(
-        "{device}, learned from {records}; a sequence, with 90% intervals{when} (predicted)\n\n{}",
+        "{device}, learned from {records}; {}, with 90% intervals{when} (predicted)\n\n{}",
+        whose(surrogates.measures.keys().copied()),
         grid.text(output::width())
     )
 }

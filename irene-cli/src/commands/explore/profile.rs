@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use irene_explore::{
-    Conditions, Error, Record,
+    Conditions, Error, Measure, Record,
     campaign::{Campaign, DesignProfiler, RecordFile, SamplingPlan, Shard},
 };
 use irene_tree::{Level, render::si};
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Refuses to end well if there is a meter and none of the new records has an energy.
 fn check_energies(records: &[Record], has_meter: bool) -> Result<()> {
-    if !has_meter || records.is_empty() || records.iter().any(|record| record.measures.energy.is_some()) {
+    if !has_meter || records.is_empty() || records.iter().any(|record| record.measures.get(Measure::Energy).is_some()) {
         return Ok(());
     }
     let reason = records.iter().find_map(|record| record.conditions.no_energy.as_ref());
@@ -164,9 +164,8 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
 /// A line for a record.
 fn told(record: &Record) -> String {
     let figure = |value: Option<f64>, unit| value.map_or_else(|| "-".to_owned(), |value| si(value, unit));
-    let measures = &record.measures;
-    let [latency, energy, peak] = [(measures.latency, "s"), (measures.energy, "J"), (measures.peak_power, "W")]
-        .map(|(value, unit)| figure(value, unit));
+    let [latency, energy, peak] =
+        Measure::INFERENCE.map(|measure| figure(record.measures.get(measure), measure.unit()));
     let provenance = record.energy_provenance.as_ref().map_or(String::new(), |provenance| format!(" ({provenance})"));
     let order = record.order.unwrap_or_default();
     format!("{order} {}: {latency}, {energy}, peak {peak}{provenance}", record.hash)

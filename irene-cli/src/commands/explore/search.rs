@@ -20,7 +20,7 @@ use irene_tree::render::{Grid, Heading, range, si};
 use irene_viz::SearchPage;
 use serde_json::json;
 
-use super::{read_records, read_surrogates};
+use super::{read_records, read_surrogates, whose};
 use crate::{
     commands::{predictor, size, trees::count},
     interrupt, output,
@@ -38,11 +38,11 @@ use crate::{
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,
-    /// What to look for: latency, energy, peak_power or accuracy alone; pareto(...) of several; protran (the published
-    /// weights); weights(accuracy=0.5, latency=0.2/1000 s, ...)
+    /// What to look for: latency, energy, peak_power, the same of a step of training (training_energy), or accuracy alone;
+    /// pareto(...) of several; protran (the published weights); weights(accuracy=0.5, latency=0.2/1000 s, ...)
     #[arg(long, default_value = "pareto(latency, energy)")]
     objective: Objective,
-    /// Bounds to keep, such as 'latency<=20 ms, energy<=3 J'
+    /// Bounds to keep, such as 'latency<=20 ms, training_energy<=3 J'
     #[arg(long, default_value = "")]
     constraint: Constraints,
     /// Keep bounds by so many standard deviations
@@ -243,7 +243,8 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> String {
         cells.push(if constraints.is_empty() { String::new() } else { format!("{:.0}%", 100.0 * feasibility) });
         grid.row(cells);
     }
-    out += "figures of a sequence (predicted)\n";
+    let whose = whose(known.iter().filter_map(|criterion| criterion.measure()));
+    out += &format!("figures of {whose} (predicted)\n");
     out + &grid.text(output::width())
 }
 

@@ -114,7 +114,7 @@ fn accuracy(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Result
                 let held_out = crossvalidate(learner.as_ref(), &device.candidates, &figures, FOLDS, effort.repeats, 0)?;
                 Ok(SurrogateErrors::of(held_out.iter()))
             };
-            errors.push(Measure::ALL.iter().map(of).collect::<Result<Vec<_>>>()?);
+            errors.push(Measure::INFERENCE.iter().map(of).collect::<Result<Vec<_>>>()?);
             bar.inc(1);
         }
         let shown = |place: usize, digits: usize, figure: fn(&SurrogateErrors) -> f64| {
@@ -162,7 +162,7 @@ fn intervals(devices: &[Device<'_>], effort: Effort, bar: &ProgressBar) -> Resul
                 let held_out = protocol.hold_out(&CostLawLearner, data, *measure, effort.repeats, 0)?;
                 Ok(SurrogateErrors::of(held_out.iter()))
             };
-            let found: Vec<_> = Measure::ALL.iter().map(of).collect::<Result<_>>()?;
+            let found: Vec<_> = Measure::INFERENCE.iter().map(of).collect::<Result<_>>()?;
             let shown = |figure: fn(&SurrogateErrors) -> f64| {
                 slashed(found.iter().map(|errors| errors.as_ref().map(|of| format!("{:.0}", figure(of)))), NO_GROUPS)
             };

@@ -3,6 +3,7 @@ use std::{collections::HashMap, path::Path};
 use irene_models::flexibert::Design;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
+use super::measure::half_widths;
 use crate::{Error, Measure, Measures, Result, space::ModelHash};
 
 /// A design and what was measured of it.
@@ -42,12 +43,9 @@ impl Record {
 /// How the figures of a [`Record`] were measured, as far as the file says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
-    /// Half the 95% confidence interval of the latency, seconds a sequence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_half_width_s: Option<f64>,
-    /// Half the 95% confidence interval of the energy, joules a sequence.
-    #[serde(default, rename = "energy_half_width_J", skip_serializing_if = "Option::is_none")]
-    pub energy_half_width_j: Option<f64>,
+    /// Half the 95% confidence intervals of the measures, in fields as `energy_half_width_J`.
+    #[serde(flatten, with = "half_widths")]
+    pub half_widths: Measures,
     /// Why there is no energy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_energy: Option<String>,

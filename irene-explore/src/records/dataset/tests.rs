@@ -77,6 +77,11 @@ fn a_missing_figure_is_named_and_a_measure_that_none_has_is_not_there() {
     records[1].as_object_mut().unwrap().remove("energy_J");
     let data = parse(&records).unwrap();
     assert_eq!(data.measures(), [Measure::Latency, Measure::Energy]);
+    records[0]["training_energy_J"] = json!(7);
+    assert_eq!(parse(&records).unwrap().measures(), [Measure::Latency, Measure::Energy, Measure::TrainingEnergy]);
+    records[0]["training_energy_J"] = json!(0);
+    let error = parse(&records).unwrap_err().to_string();
+    assert!(error.ends_with("training_energy is 0 J, which is not above 0"), "{error}");
     let error = data.figures(Measure::Energy).unwrap_err().to_string();
     assert!(error.contains(records[1]["hash"].as_str().unwrap()) && error.contains("has no energy"), "{error}");
     assert!(data.accuracies().unwrap_err().to_string().ends_with("has no accuracy"));

@@ -30,6 +30,13 @@ impl FlexiBertEmbeddings {
     }
 }
 
+impl FlexiBertEmbeddings {
+    /// The table of tokens.
+    pub(super) fn words(&self) -> &Embedding {
+        &self.word_embeddings
+    }
+}
+
 const POSITIONS: &str = "position_embeddings";
 
 impl Module for FlexiBertEmbeddings {

@@ -8,6 +8,9 @@
 //! Positions are relative keys alone: the table of absolute positions is loaded but not looked up. Heads that transform (FNet, arXiv
 //! 2105.03824) or convolve (ConvBERT, arXiv 2008.02496) do not mask padding; the softmax is masked. The published code overwrites the
 //! results of its dot-product heads with zeros; here they are used.
+//!
+//! Its masked language model's head is BERT's, from the width of the last layer to that of the table of tokens, which is the first layer's
+//! and which the scores are tied to.
 
 mod attention;
 mod convolution;
@@ -23,12 +26,13 @@ use serde_json::{Map, Value};
 
 use self::{embeddings::FlexiBertEmbeddings, layer::FlexiBertEncoder, surroundings::Surroundings};
 use super::{
-    bert::{BertPooler, pooler_runs},
+    bert::{BertPooler, MlmClasses, MlmSizes, OnlyMlmHead, pooler_runs},
     heads::additive_mask,
+    task_head::{HeadClasses, OverPooled, Trunk, WithHead},
 };
 use crate::{
-    Activation, Architecture, Batch, Config, Cx, Error, Label, Model, ModelOutput, ModelSpec, Module, Result, TaskHead,
-    Weights, labelled,
+    Activation, Architecture, Batch, Config, Cx, Embedding, Error, Label, Model, ModelOutput, ModelSpec, Module,
+    Result, TaskHead, Weights, labelled,
 };
 
 labelled!(FlexiBertModel);
@@ -53,12 +57,34 @@ impl Architecture for FlexiBert {
         config.size_or("max_position_embeddings", 514)
     }
 
-    fn build(&self, config: &Config, weights: &Weights<'_>, _head: TaskHead) -> Result<Box<dyn Model>> {
+    fn heads(&self) -> &'static [TaskHead] {
+        &TaskHead::ALL
+    }
+
+    fn build(&self, config: &Config, weights: &Weights<'_>, head: TaskHead) -> Result<Box<dyn Model>> {
         let sizes = Sizes::read(config)?;
-        let has_pooler = pooler_runs(config, weights, TaskHead::None);
-        Ok(Box::new(FlexiBertModel::load(weights, &sizes, has_pooler)?))
+        let has_pooler = head != TaskHead::Lm && pooler_runs(config, weights, head);
+        let trunk = |weights: &Weights<'_>, level| FlexiBertModel::load(weights, &sizes, has_pooler, level);
+        let [first, last] = sizes.widths();
+        WithHead::build(weights, head, &HEADS, trunk, |tokens| {
+            if head == TaskHead::Classification {
+                return Ok(Box::new(OverPooled::load(config, &weights.child("classifier"), last, sizes.dropout)?));
+            }
+            let mlm = MlmSizes { hidden: last, width: first, activation: sizes.activation, eps: sizes.eps };
+            Ok(Box::new(OnlyMlmHead::load(config, &weights.child("cls"), &MLM_CLASSES, &mlm, tokens)?))
+        })
     }
 }
+
+const HEADS: HeadClasses =
+    HeadClasses { trunk: "bert", lm: "FlexiBertForMaskedLM", classification: "FlexiBertForSequenceClassification" };
+
+const MLM_CLASSES: MlmClasses = MlmClasses {
+    head: "FlexiBertOnlyMLMHead",
+    predictions: "FlexiBertLMPredictionHead",
+    transform: "FlexiBertPredictionHeadTransform",
+    norm: "LayerNorm",
+};
 
 const MODEL_TYPE: &str = "flexibert";
 
@@ -124,6 +150,15 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// The widths of the first layer and of the last.
+    fn widths(&self) -> [usize; 2] {
+        let layers = self.design.layers();
+        // A design has at least one layer.
+        [layers.first(), layers.last()].map(|layer| layer.map_or(0, |layer| layer.hidden))
+    }
+}
+
 struct FlexiBertModel {
     label: Label,
     activations: Format,
@@ -134,20 +169,24 @@ struct FlexiBertModel {
 }
 
 impl FlexiBertModel {
-    fn load(weights: &Weights<'_>, sizes: &Sizes, has_pooler: bool) -> Result<Self> {
-        let layers = sizes.design.layers();
-        // A design has at least one layer.
-        let width = |layer: Option<&LayerDesign>| layer.map_or(0, |layer| layer.hidden);
+    fn load(weights: &Weights<'_>, sizes: &Sizes, has_pooler: bool, level: Level) -> Result<Self> {
+        let [first, last] = sizes.widths();
         Ok(Self {
-            label: weights.label("FlexiBertModel", Level::Model),
+            label: weights.label("FlexiBertModel", level),
             activations: weights.activations(),
-            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, width(layers.first()))?,
+            embeddings: FlexiBertEmbeddings::load(&weights.child("embeddings"), sizes, first)?,
             encoder: FlexiBertEncoder::load(&weights.child("encoder"), sizes)?,
             pooler: has_pooler
-                .then(|| BertPooler::load(&weights.child("pooler"), width(layers.last()), "FlexiBertPooler"))
+                .then(|| BertPooler::load(&weights.child("pooler"), last, "FlexiBertPooler"))
                 .transpose()?,
             positions: sizes.positions,
         })
+    }
+}
+
+impl Trunk for FlexiBertModel {
+    fn tokens(&self) -> &Embedding {
+        self.embeddings.words()
     }
 }
 
