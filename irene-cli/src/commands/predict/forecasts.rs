@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use anyhow::Result;
 use irene_devices::Device;
-use irene_predict::{Load, Note, Part, Setting};
+use irene_predict::{Load, Note, Part};
 use irene_regress::{CONFIDENCE, kwh_per_million};
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
