@@ -1,5 +1,5 @@
 use anyhow::Result;
-use irene_models::Run;
+use irene_models::{Run, TrainingMemory};
 use irene_tree::{
     Quantity, Tree, jsonl,
     render::{self, Column, Table, TableOptions},
@@ -125,7 +125,26 @@ fn text(args: &Args, tree: &Tree) -> String {
     } else {
         format!("the share of one of {} GPUs, {}\n\n", tree.parallel.gpus(), tree.parallel)
     };
-    format!("{share}{table}{}", output::legend_of_folding(&shown, tree, args.depth))
+    let memory = TrainingMemory::of(tree).map(memory).unwrap_or_default();
+    format!("{share}{table}{}{memory}", output::legend_of_folding(&shown, tree, args.depth))
+}
+
+/// What a step of training takes of the memory of a GPU.
+fn memory(memory: TrainingMemory) -> String {
+    let bytes = |bytes: u64| render::bytes(bytes as f64);
+    let master = match memory.master_weights {
+        0 => String::new(),
+        copies => format!("copies in 32 bits {}, ", bytes(copies)),
+    };
+    format!(
+        "\nmemory of a step: weights {}, {master}gradients {}, optimizer {}, kept for the backward pass {}, for a while {}: {}\n",
+        bytes(memory.weights),
+        bytes(memory.gradients),
+        bytes(memory.optimizer_states),
+        bytes(memory.activations),
+        bytes(memory.transient),
+        bytes(memory.total()),
+    )
 }
 
 /// A row a setting.

@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 
 use irene_features::update;
-use irene_tree::{Operand, ParameterId, Role, Training};
+use irene_tree::{Operand, ParameterId, Role, Training, Tree};
+use serde::{Deserialize, Serialize};
 
 use super::{
     segments::Segment,
@@ -10,7 +11,7 @@ use super::{
 use crate::tensor::Value;
 
 /// The memory that a step of training takes of one GPU, bytes; in a pipeline of the mean stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrainingMemory {
     /// The parameters.
     pub weights: u64,
@@ -27,6 +28,14 @@ pub struct TrainingMemory {
 }
 
 impl TrainingMemory {
+    /// The field of a tree of a step that has it.
+    pub(super) const FIELD: &str = "training_memory_bytes";
+
+    /// As a tree of a step has it.
+    pub fn of(tree: &Tree) -> Option<Self> {
+        Self::deserialize(tree.extra.get(Self::FIELD)?).ok()
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         let parts = [

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use irene_tree::{Level, NodeId, Operation, Training, Tree};
 
-use self::{loss::CrossEntropyLoss, tape::Tape};
+use self::{loss::CrossEntropyLoss, segments::Segment, tape::Tape};
 use crate::{Label, ModelSpec, Result, Run, TaskHead, Visitor};
 pub use memory::TrainingMemory;
 
@@ -78,8 +78,12 @@ impl ModelSpec {
     pub fn training_memory(&self, run: Run) -> Result<TrainingMemory> {
         let (run, training) = self.training_run(run)?;
         let tape = self.taped(run, training)?;
-        let segments = segments::segments(&tape.events, training.checkpoint);
-        let memory = memory::memory(&tape, &segments, training, self.share_bytes(self.share(run)?)?);
+        self.memory_of(&tape, &segments::segments(&tape.events, training.checkpoint), run)
+    }
+
+    fn memory_of(&self, tape: &Tape, segments: &[Segment], run: Run) -> Result<TrainingMemory> {
+        let training = run.training.unwrap_or_default();
+        let memory = memory::memory(tape, segments, training, self.share_bytes(self.share(run)?)?);
         Ok(memory.of_stage(run.parallel.pipeline))
     }
 
@@ -96,7 +100,10 @@ impl ModelSpec {
         let (run, training) = self.training_run(run)?;
         let tape = self.taped(run, training)?;
         let segments = segments::segments(&tape.events, training.checkpoint);
-        step::tree(self.visitor(run), &tape, &segments, run, training)
+        let mut tree = step::tree(self.visitor(run), &tape, &segments, run, training)?;
+        let memory = serde_json::to_value(self.memory_of(&tape, &segments, run)?);
+        tree.extra.extend(memory.ok().map(|memory| (TrainingMemory::FIELD.to_owned(), memory)));
+        Ok(tree)
     }
 
     /// The run with its head, and how it trains.
