@@ -6,7 +6,8 @@ mod command;
 use command::{good, refused};
 use serde_json::Value;
 
-const STEP: [&str; 9] = ["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128", "--device", "a100-sxm-80gb"];
+const STEP: [&str; 9] =
+    ["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128", "--device", "a100-sxm-80gb"];
 
 fn with(more: &[&str]) -> String {
     good(&[&STEP[..], more].concat())
@@ -96,7 +97,9 @@ fn several_settings_are_rows() {
     let csv = good(&[&base[..], &several, &["--format", "csv"]].concat());
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 2 * 2 * 2);
-    assert!(lines[0].starts_with("model_name,device,precision,training,batch_size,seq_len,step_s (s),energy_per_step (J)"));
+    assert!(
+        lines[0].starts_with("model_name,device,precision,training,batch_size,seq_len,step_s (s),energy_per_step (J)")
+    );
     assert!(lines[1].starts_with("bert-base-uncased,a100-sxm-80gb,bf16,training by adamw,8,64,"), "{}", lines[1]);
     let text = good(&[&base[..], &several].concat());
     assert!(text.starts_with("estimated from its data sheet\n\nmodel"), "{text}");
@@ -136,9 +139,12 @@ fn a_step_that_does_not_fit_says_what_would() {
         &["predict", "Llama-3.1-8B", "--train", "-b", "4", "-s", "2048", "--device", "h100-sxm", "--dtype", "bf16"],
     );
     assert_eq!(said.lines().count(), 1, "{said}");
-    for expected in ["does not fit h100-sxm in training: a step needs", "GiB too little", "--lora-rank 16", "--tensor-parallel "] {
+    for expected in
+        ["does not fit h100-sxm in training: a step needs", "GiB too little", "--lora-rank 16", "--tensor-parallel "]
+    {
         assert!(said.contains(expected), "no {expected} in {said}");
     }
-    let way = ["predict", "Llama-3.1-8B", "--train", "-b", "4", "-s", "2048", "--device", "h100-sxm", "--dtype", "bf16"];
+    let way =
+        ["predict", "Llama-3.1-8B", "--train", "-b", "4", "-s", "2048", "--device", "h100-sxm", "--dtype", "bf16"];
     good(&[&way[..], &["--lora-rank", "16", "--checkpoint", "layer", "--depth", "1"]].concat());
 }

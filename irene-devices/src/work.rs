@@ -146,8 +146,7 @@ impl Extents {
         };
         let weight = op.output.shape.dims();
         if op.kind == OpKind::GroupedLinear {
-            let [rows, columns] =
-                [1, 0].map(|place| weight.iter().rev().nth(place).map_or(1, |&dim| dim as u64));
+            let [rows, columns] = [1, 0].map(|place| weight.iter().rev().nth(place).map_or(1, |&dim| dim as u64));
             let batch = op.touched.div_ceil((rows * columns).max(1)).max(1);
             return Self { batch, rows, inner: tokens(0).div_ceil(batch), columns };
         }

@@ -50,7 +50,8 @@ impl Case {
 }
 
 fn trainings() -> impl Strategy<Value = Training> {
-    let (optimizers, checkpoints) = (prop::sample::select(&Optimizer::ALL[..]), prop::sample::select(&Checkpoint::ALL[..]));
+    let (optimizers, checkpoints) =
+        (prop::sample::select(&Optimizer::ALL[..]), prop::sample::select(&Checkpoint::ALL[..]));
     (optimizers, checkpoints, 1..5_usize, prop::sample::select(vec![0, 8]), any::<bool>()).prop_map(
         |(optimizer, checkpoint, accumulate, lora_rank, master_weights)| Training {
             optimizer,
@@ -66,8 +67,8 @@ fn cases() -> impl Strategy<Value = Case> {
     let kernels = prop::sample::select(vec![Kernels::Eager, Kernels::Fused]);
     let format = prop::sample::select(vec![Format::F32, Format::BF16]);
     let sizes = (1..5_usize, 16..300_usize);
-    (prop::sample::select(&MODELS[..]), prop::sample::select(&DEVICES[..]), trainings(), kernels, format, sizes).prop_map(
-        |(model, device, training, kernels, format, (sequences, new))| Case {
+    (prop::sample::select(&MODELS[..]), prop::sample::select(&DEVICES[..]), trainings(), kernels, format, sizes)
+        .prop_map(|(model, device, training, kernels, format, (sequences, new))| Case {
             model,
             device: Catalogue::find(device).unwrap(),
             run: Run {
@@ -76,8 +77,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 training: Some(training),
                 ..Size::new(sequences, new).into()
             },
-        },
-    )
+        })
 }
 
 fn is_at_least(more: f64, less: f64) -> bool {
@@ -289,7 +289,8 @@ fn experts_that_rest_take_no_part_in_the_rule_of_thumb() {
 #[test]
 fn energy_at_the_wall_has_the_machines_around_the_devices() {
     let case = case("bert-base-uncased", "a100-sxm-80gb", step(32, 128, Format::BF16));
-    let (alone, wall) = (case.good(), case.good().at_the_wall(Host::Watts(300.0), &case.device, Law::shipped()).unwrap());
+    let (alone, wall) =
+        (case.good(), case.good().at_the_wall(Host::Watts(300.0), &case.device, Law::shipped()).unwrap());
     assert!((wall.figures.watts - alone.figures.watts - 300.0).abs() < 1e-6);
     assert!((wall.figures.joules - alone.figures.joules - 300.0 * alone.figures.seconds).abs() < 1e-6);
     assert_eq!(wall.figures.seconds, alone.figures.seconds);

@@ -14,11 +14,11 @@ use irene_numerics::NORMAL_90;
 use irene_tree::{Format, Parallel, Precision};
 
 use self::{arrivals::Settled, memory::Needs};
+pub use self::{host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
     memory::{CONTEXT, GIB},
     tree::{own_parts, parts},
 };
-pub use self::{host::Host, memory::Memory, note::Note};
 use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
 
 /// What serving requests takes, and what that rests on.

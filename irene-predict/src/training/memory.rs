@@ -72,13 +72,12 @@ fn ways(run: Run) -> Vec<Way> {
     let checkpoint = checkpoints.map(|checkpoint| {
         way(with(Training { checkpoint, ..training }), format!("--checkpoint {}", checkpoint.name()))
     });
-    let optimizers = [Optimizer::Adafactor, Optimizer::Sgd].into_iter().filter(|_| training.optimizer == Optimizer::AdamW);
-    let optimizer = optimizers.map(|optimizer| {
-        way(with(Training { optimizer, ..training }), format!("--optimizer {}", optimizer.name()))
-    });
-    let lora = (training.lora_rank == 0).then(|| {
-        way(with(Training { lora_rank: USUAL_RANK, ..training }), format!("--lora-rank {USUAL_RANK}"))
-    });
+    let optimizers =
+        [Optimizer::Adafactor, Optimizer::Sgd].into_iter().filter(|_| training.optimizer == Optimizer::AdamW);
+    let optimizer = optimizers
+        .map(|optimizer| way(with(Training { optimizer, ..training }), format!("--optimizer {}", optimizer.name())));
+    let lora = (training.lora_rank == 0)
+        .then(|| way(with(Training { lora_rank: USUAL_RANK, ..training }), format!("--lora-rank {USUAL_RANK}")));
     let half = (run.precision.activations == Format::F32)
         .then(|| way(Run { precision: Precision::of(Format::BF16), ..run }, "--dtype bf16".into()));
     checkpoint.chain(half).chain(lora).chain(optimizer).collect()

@@ -177,9 +177,8 @@ impl TrainingForecast {
         let width = |of: fn(&StepFigures) -> f64, ends: &[StepFigures; 2]| (of(&ends[1]) / of(&ends[0])).ln() / 2.0;
         let time = width(|end| end.seconds, &self.interval);
         let of_host = NORMAL_90 * law.host.spread;
-        let both = |of: fn(&StepFigures) -> f64, host: f64| {
-            ((1.0 - share) * width(of, &self.interval)).hypot(share * host)
-        };
+        let both =
+            |of: fn(&StepFigures) -> f64, host: f64| ((1.0 - share) * width(of, &self.interval)).hypot(share * host);
         let (energy, power) = (both(|end| end.joules, of_host.hypot(time)), both(|end| end.watts, of_host));
         self.phases.iter_mut().for_each(|phase| phase.joules += watts * phase.seconds);
         self.figures = StepFigures::of(&self.phases);

@@ -61,11 +61,9 @@ impl Phases {
 
     /// FLOPs of products and attention, of all GPUs.
     pub(super) fn flops(&self, run: Run) -> f64 {
-        let is_product =
-            |work: &Work| matches!(work.kind, WorkKind::Product | WorkKind::Grouped | WorkKind::Attention);
+        let is_product = |work: &Work| matches!(work.kind, WorkKind::Product | WorkKind::Grouped | WorkKind::Attention);
         let works = self.forward.works.iter().chain(&self.backward.works);
-        let of_copy: f64 =
-            works.filter(|(work, _)| is_product(work)).map(|(work, times)| times * work.flops).sum();
+        let of_copy: f64 = works.filter(|(work, _)| is_product(work)).map(|(work, times)| times * work.flops).sum();
         of_copy * run.parallel.gpus_of_stage() as f64
     }
 
@@ -74,10 +72,11 @@ impl Phases {
         // Of all stages but one, the first and the last micro-batches find nothing to do.
         let waiting = (stages - 1.0) / training.accumulate as f64;
         let [forward, backward] = [&self.forward, &self.backward].map(|pass| law.stage(pass, stages, waiting));
-        let [exchange_s, exchange_j] = self.exchange.works.iter().fold([0.0, 0.0], |[seconds, joules], (work, times)| {
-            let cost = law.work(work);
-            [seconds + times * cost.seconds / stages, joules + times * cost.joules / stages]
-        });
+        let [exchange_s, exchange_j] =
+            self.exchange.works.iter().fold([0.0, 0.0], |[seconds, joules], (work, times)| {
+                let cost = law.work(work);
+                [seconds + times * cost.seconds / stages, joules + times * cost.joules / stages]
+            });
         let bytes: f64 = self.exchange.works.iter().map(|(work, times)| times * work.bytes() / 2.0 / stages).sum();
         // Gradients of earlier micro-batches stay where they are.
         let beside = backward.seconds / training.accumulate as f64;
@@ -112,7 +111,8 @@ impl PhaseCosts {
             ("allreduce", self.exchange),
             ("optimizer", self.optimizer),
         ];
-        let of = |(name, cost): (&'static str, PassCost)| Phase { name, seconds: cost.seconds, joules: gpus * cost.joules };
+        let of =
+            |(name, cost): (&'static str, PassCost)| Phase { name, seconds: cost.seconds, joules: gpus * cost.joules };
         named.into_iter().map(of).filter(|phase| phase.seconds > 0.0).collect()
     }
 

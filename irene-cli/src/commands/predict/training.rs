@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
 use irene_predict::{Duration, TrainingForecast, forecast_training};
-use irene_tree::{Tree, Training, jsonl};
+use irene_tree::{Training, Tree, jsonl};
 use serde_json::Map;
 
 use super::{Args, TreeFormat, drawn, not_one_tree, positive, refuse};
@@ -84,26 +84,18 @@ fn check(args: &Args) -> Result<()> {
 }
 
 fn answers(args: &Args, training: Training) -> Result<(Vec<Answer>, usize)> {
-    let (devices, engine) = (devices(args)?, engine(args)?);
-    let (mut answers, mut count) = (Vec::new(), 0);
-    let of_several = |count: usize| count > 1;
-    let sizes = args.sizes.sizes(&args.run, "")?;
-    let is_several = of_several(args.subjects.len() * devices.len() * sizes.len());
+    let (devices, engine, sizes) = (devices(args)?, engine(args)?, args.sizes.sizes(&args.run, "")?);
+    let count = args.subjects.len() * devices.len() * sizes.len();
+    let mut answers = Vec::new();
     for name in &args.subjects {
         let spec = Arc::new(following::model(name)?);
-        for device in &devices {
-            for size in &sizes {
-                count += 1;
-                let run = Run {
-                    parallel: args.parallel.parallel(),
-                    training: Some(training),
-                    ..args.run.run(&spec, *size, args.math)?
-                };
-                match answer(args, &spec, device, engine, run) {
-                    Ok(answer) => answers.push(answer),
-                    Err(error) if !is_several => return Err(error),
-                    Err(error) => output::complain(&error.context(format!("{name} on {}", device.name))),
-                }
+        for (device, size) in devices.iter().flat_map(|device| sizes.iter().map(move |size| (device, size))) {
+            let (parallel, training) = (args.parallel.parallel(), Some(training));
+            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.math)? };
+            match answer(args, &spec, device, engine, run) {
+                Ok(answer) => answers.push(answer),
+                Err(error) if count == 1 => return Err(error),
+                Err(error) => output::complain(&error.context(format!("{name} on {}", device.name))),
             }
         }
     }
@@ -137,7 +129,10 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
         return Ok(vec![limited(own)?]);
     }
     let Some(names) = args.predictor.devices() else {
-        return Err(Usage("training is predicted from a data sheet: give --device NAME (`irene devices` lists them)".into()).into());
+        return Err(Usage(
+            "training is predicted from a data sheet: give --device NAME (`irene devices` lists them)".into(),
+        )
+        .into());
     };
     let find = |name: &String| {
         let found = Catalogue::find(name);

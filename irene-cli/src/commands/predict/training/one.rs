@@ -115,38 +115,42 @@ fn memory(answer: &Answer) -> String {
 
 /// The whole run: its time, energy and cost.
 fn whole(args: &Args, run: &TrainingRun) -> String {
-    let kwh = run.joules / JOULES_PER_KWH;
-    let [low, high] = run.joules_range.map(|joules| joules / JOULES_PER_KWH);
-    let price = args.price_per_kwh();
+    let watt_hours = |joules: f64| render::si(joules / SECONDS_PER_HOUR, "Wh");
+    let (kwh, price) = (kwh(run), args.price_per_kwh());
     let emissions = args.grid_intensity().map(|grams| format!(", {} CO2e", mass(kwh * grams)));
     let grid = args.grid_intensity().map_or_else(String::new, |grams| format!(" and {grams} g CO2e/kWh"));
     format!(
-        "\n{} steps, {} tokens: {} ({}), {} GPU-hours\n{} kWh ({} to {}), {} USD{}\nFLOPs in products: {}; 6 N D: {}\nat {price} USD/kWh{grid}\n",
+        "\n{} steps, {} tokens: {} ({}), {}\n{} ({}), {}{}\nFLOPs in products: {}; 6 N D: {}\nat {price} USD/kWh{grid}\n",
         render::in_unit(run.steps, ""),
         render::in_unit(run.tokens, ""),
         spell(run.seconds),
         run.seconds_range.map(spell).join(" to "),
-        render::in_unit(run.gpu_seconds / SECONDS_PER_HOUR, ""),
-        render::in_unit(kwh, ""),
-        render::in_unit(low, ""),
-        render::in_unit(high, ""),
-        render::in_unit(kwh * price, ""),
+        counted(gpu_hours(run), "GPU-hours"),
+        watt_hours(run.joules),
+        run.joules_range.map(watt_hours).join(" to "),
+        counted(kwh * price, "USD"),
         emissions.unwrap_or_default(),
         render::si(run.flops, ""),
         render::si(run.rule_flops, ""),
     )
 }
 
+/// A number in a unit that takes no prefix: `0.047 USD`, `1.72 M GPU-hours`.
+fn counted(number: f64, unit: &str) -> String {
+    const LARGE: f64 = 1000.0;
+    if number < LARGE { render::in_unit(number, unit) } else { format!("{} {unit}", render::in_unit(number, "")) }
+}
+
 /// A time in the largest unit that it has some of.
 fn spell(seconds: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "s")];
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| seconds >= 2.0 * unit).unwrap_or((1.0, "s"));
-    format!("{} {name}", render::in_unit(seconds / unit, ""))
+    if name == "s" { render::si(seconds, name) } else { counted(seconds / unit, name) }
 }
 
 fn mass(grams: f64) -> String {
     const TONNE: f64 = 1e6;
-    if grams >= TONNE { format!("{} t", render::in_unit(grams / TONNE, "")) } else { render::si(grams, "g") }
+    if grams >= TONNE { counted(grams / TONNE, "t") } else { render::si(grams, "g") }
 }
 
 /// The fields of a forecast, for programs.
@@ -205,14 +209,14 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
 }
 
 fn whole_object(args: &Args, run: &TrainingRun) -> Value {
-    let kwh = run.joules / JOULES_PER_KWH;
+    let kwh = kwh(run);
     let mut object = json!({
         "steps": run.steps,
         "tokens": run.tokens,
         "time_s": run.seconds,
         "time_s_low": run.seconds_range[0],
         "time_s_high": run.seconds_range[1],
-        "gpu_hours": run.gpu_seconds / SECONDS_PER_HOUR,
+        "gpu_hours": gpu_hours(run),
         "energy_kwh": kwh,
         "energy_kwh_low": run.joules_range[0] / JOULES_PER_KWH,
         "energy_kwh_high": run.joules_range[1] / JOULES_PER_KWH,
