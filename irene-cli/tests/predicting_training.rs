@@ -38,7 +38,7 @@ fn a_step_is_told_by_phases_with_its_memory_and_its_run() {
         "their copies in 32 bits",
         "100 k steps, 410 M tokens",
         "GPU-hours",
-        " kWh (",
+        " Wh (",
         " CO2e",
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");
@@ -98,7 +98,7 @@ fn several_settings_are_rows() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 2 * 2 * 2);
     assert!(
-        lines[0].starts_with("model_name,device,precision,training,batch_size,seq_len,step_s (s),energy_per_step (J)")
+        lines[0].starts_with("model_name,device,precision,training,batch_size,seq_len,step_s (s),energy_of_step (J)")
     );
     assert!(lines[1].starts_with("bert-base-uncased,a100-sxm-80gb,bf16,training by adamw,8,64,"), "{}", lines[1]);
     let text = good(&[&base[..], &several].concat());

@@ -45,8 +45,8 @@ use crate::{input, output, settings, sheet::Format};
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
   irene predict ./my-bert --text 'The cat sat on the mat.'
-  irene predict bert-base-uncased --train -b 32 -s 128 --device a100-sxm-80gb --dtype bf16 --steps 1e5 --grid-intensity 400
-  irene predict Llama-3.1-8B --train --lora-rank 16 --checkpoint layer -b 8 -s 2048 --device h100-sxm --tokens 1e9
+  irene predict bert-base-uncased --train -b 32 -s 128 --device l4 --steps 1e5
+  irene predict Llama-3.1-8B --train --lora-rank 16 -b 1 -s 512 --device h100-sxm
   irene predict requests.csv --device h100-sxm -o predicted.csv
   irene predict measured.jsonl
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
