@@ -88,6 +88,13 @@ impl Batch {
         Self::of_ids(ids, mask, Size::new(prompts.len(), longest), device)
     }
 
+    /// The ids, row after row; none where they are a shape alone.
+    #[cfg(feature = "candle")]
+    pub(crate) fn id_numbers(&self) -> Result<Vec<i64>> {
+        let ids = self.input_ids.candle();
+        Ok(ids.map(|ids| ids.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default())
+    }
+
     /// The numbers of the mask, row after row, if there is one to be run.
     #[cfg(feature = "candle")]
     pub(crate) fn mask_numbers(&self) -> Result<Option<Vec<i64>>> {
@@ -342,8 +349,7 @@ impl Batch {
     /// [`Error::Input`] naming the first and its place; candle's error.
     #[cfg(feature = "candle")]
     pub fn check_ids(&self, model: &str, vocabulary: usize) -> Result<()> {
-        let Some(ids) = self.input_ids.candle() else { return Ok(()) };
-        let ids = ids.flatten_all()?.to_vec1::<i64>()?;
+        let ids = self.id_numbers()?;
         let Some(place) = ids.iter().position(|id| !(0..vocabulary as i64).contains(id)) else { return Ok(()) };
         let (row, column) = (place / self.new_tokens(), place % self.new_tokens());
         let id = ids[place];

@@ -66,6 +66,20 @@ pub enum Error {
         /// The checkpoint's tensor, in words.
         found: String,
     },
+    /// A parameter that is to be trained has no gradient.
+    #[error("parameter `{key}` has no gradient: no operation from it to the loss passes one on")]
+    Gradient {
+        /// The parameter's key.
+        key: String,
+    },
+    /// A step of training cannot run in this way.
+    #[error("{setting}: {reason}")]
+    Training {
+        /// The setting.
+        setting: &'static str,
+        /// The reason, and the way out.
+        reason: String,
+    },
     /// An operation cannot take these tensors together.
     #[error("{operation}: {reason}")]
     Shape {

@@ -47,7 +47,9 @@ pub use activation::Activation;
 pub use batch::{Batch, ModelOutput};
 pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
-pub use candle::{Checkpoint, Generated, Generator, RandomWeights, Sampling, ZeroWeights};
+pub use candle::{
+    ByHeart, Checkpoint, Generated, Generator, Gradients, Loss, RandomWeights, Sampling, Targets, Trainer, ZeroWeights,
+};
 #[cfg(feature = "text")]
 pub use chat::{ChatTemplate, Message};
 pub use complete::complete;

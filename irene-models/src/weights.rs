@@ -29,6 +29,14 @@ pub trait WeightSource {
     fn has_keys(&self) -> bool {
         true
     }
+
+    /// As [`parameter`](Self::parameter), for one that no gradient comes to: no result depends on it, or choices alone do.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
+        self.parameter(key, aliases, shape)
+    }
 }
 
 /// Parameters as shapes: no memory, whatever the model's size.
@@ -66,6 +74,7 @@ pub struct Weights<'a> {
     key: String,
     name: Cow<'static, str>,
     parallel: Parallel,
+    is_untrained: bool,
     lora: Lora,
 }
 
@@ -82,8 +91,13 @@ impl<'a> Weights<'a> {
     /// The whole model.
     pub fn root(source: &'a dyn WeightSource) -> Self {
         let (key, name) = (String::new(), Cow::Borrowed("root"));
-        let parallel = Parallel::default();
-        Self { source, loaded: Rc::default(), formats: Rc::default(), key, name, parallel, lora: Lora::default() }
+        let (loaded, formats, parallel) = (Rc::default(), Rc::default(), Parallel::default());
+        Self { source, loaded, formats, key, name, parallel, is_untrained: false, lora: Lora::default() }
+    }
+
+    /// The same place, with parameters that no gradient comes to: no result depends on them, or choices alone do.
+    pub(crate) fn untrained(self) -> Self {
+        Self { is_untrained: true, ..self }
     }
 
     /// The share that one of several GPUs has, in shapes alone.
@@ -133,14 +147,16 @@ impl<'a> Weights<'a> {
 
     fn below(&self, key: String, name: Cow<'static, str>) -> Self {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
-        Self { source: self.source, loaded, formats, key, name, parallel: self.parallel, lora: self.lora }
+        let Self { source, parallel, is_untrained, lora, .. } = *self;
+        Self { source, loaded, formats, key, name, parallel, is_untrained, lora }
     }
 
     /// The same place in another source, such as one that reads the keys of another code.
     pub(crate) fn through<'b>(&self, source: &'b dyn WeightSource) -> Weights<'b> {
         let (loaded, formats) = (Rc::clone(&self.loaded), Rc::clone(&self.formats));
         let (key, name) = (self.key.clone(), self.name.clone());
-        Weights { source, loaded, formats, key, name, parallel: self.parallel, lora: self.lora }
+        let Self { parallel, is_untrained, lora, .. } = *self;
+        Weights { source, loaded, formats, key, name, parallel, is_untrained, lora }
     }
 
     /// Where the parameters come from.
@@ -208,13 +224,13 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.source.parameter(&self.key_of(name), &[], shape.into())?)
+        self.identified(self.found(&[], &self.key_of(name), shape.into())?)
     }
 
     /// The same, in the format of the activations where it is followed by its shape, however other weights are stored.
     pub(crate) fn activation_parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
-        let parameter = self.source.parameter(&self.key_of(name), &[], shape)?;
+        let parameter = self.found(&[], &self.key_of(name), shape)?;
         let is_shape = parameter.is_shape();
         self.identified(if is_shape { Tensor::of_shape(shape, self.activations()) } else { parameter })
     }
@@ -224,7 +240,14 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// As [`parameter`](Self::parameter).
     pub fn parameter_also_named(&self, name: &str, older: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        self.identified(self.source.parameter(&self.key_of(name), &[self.key_of(older)], shape.into())?)
+        self.identified(self.found(&[self.key_of(older)], &self.key_of(name), shape.into())?)
+    }
+
+    fn found(&self, aliases: &[String], key: &str, shape: Shape) -> Result<Tensor> {
+        match self.is_untrained {
+            true => self.source.untrained_parameter(key, aliases, shape),
+            false => self.source.parameter(key, aliases, shape),
+        }
     }
 
     /// Whether the source has a parameter of the module itself.

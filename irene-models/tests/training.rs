@@ -94,6 +94,6 @@ fn designs_are_trained() {
         let phases = spec.training_phases(Run { head, ..step(Training::default()) }).unwrap();
         let ratio = products(&phases.backward) / products(&phases.forward);
         // Layers of transforms compute keys that nothing reads, and so nothing has a gradient of them.
-        assert!((1.97..=2.0001).contains(&ratio), "{ratio}");
+        assert!((1.92..=2.0001).contains(&ratio), "{ratio}");
     }
 }

@@ -33,12 +33,14 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
             let activation = op.fused.iter().any(|kind| is_activation(*kind));
             Kept { beside: if activation { output } else { 0 }, ..inputs(if weights(1) { &[0] } else { &[] }) }
         }
-        OpKind::GroupedLinear | OpKind::Convolution => inputs(if weights(1) { &[0] } else { &[] }),
+        OpKind::GroupedLinear => inputs(if weights(1) { &[0] } else { &[] }),
+        // One operation computes all its gradients, so that its operand is kept whichever are wanted.
+        OpKind::Convolution => inputs(&[0]),
         OpKind::MatMul | OpKind::Mul => one_of_two(),
         OpKind::Div if of(1) => inputs(&[0, 1]),
         OpKind::Div => inputs(&[1]),
         OpKind::LayerNorm => Kept { beside: 8 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
-        OpKind::RmsNorm if op.fused.is_empty() => by_operation(op, rows),
+        OpKind::RmsNorm if op.fused.is_empty() => by_operation(op, rows, of(1)),
         OpKind::RmsNorm => Kept { beside: 4 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
         OpKind::Attention => Kept { outputs: vec![0], beside: 4 * queries(op), ..inputs(&[0, 1, 2]) },
         OpKind::Dropout => Kept { beside: op.output.shape.elements(), ..Kept::default() },
@@ -69,11 +71,11 @@ fn sum_bytes(op: &Operation, results: usize) -> u64 {
     if op.fused.contains(&OpKind::Add) && results < 2 { op.output.bytes() } else { 0 }
 }
 
-/// An RMS norm run operation by operation: x in 32 bits, the root of each row, and the quotient before its scale. Narrower numbers are
-/// cast, and it is the cast that is kept.
-fn by_operation(op: &Operation, rows: u64) -> Kept {
+/// An RMS norm run operation by operation: x in 32 bits, the root of each row, and for a scale that is trained the quotient before it.
+/// Narrower numbers are cast, and it is the cast that is kept.
+fn by_operation(op: &Operation, rows: u64, trains_scale: bool) -> Kept {
     let elements = op.output.shape.elements();
-    let quotient = op.output.bytes();
+    let quotient = if trains_scale { op.output.bytes() } else { 0 };
     if op.output.format.bytes(1) < 4 {
         return Kept { beside: 4 * elements + quotient + 4 * rows, ..Kept::default() };
     }

@@ -1,6 +1,7 @@
 //! Running on candle: each operation there, kernels of our own for the CPU, and sources of weights.
 
 mod attention;
+pub(crate) mod autograd;
 mod checkpoint;
 pub(crate) mod convolution;
 pub(crate) mod experts;
@@ -22,6 +23,7 @@ mod product;
 pub(crate) mod quantised;
 mod sampling;
 mod scores;
+mod trainer;
 pub(crate) mod transforms;
 
 pub use checkpoint::Checkpoint;
@@ -29,3 +31,4 @@ pub use generator::{Generated, Generator};
 pub(crate) use gguf::GgufWeights;
 pub use made_up::{RandomWeights, ZeroWeights};
 pub use sampling::Sampling;
+pub use trainer::{ByHeart, Gradients, Loss, Targets, Trainer};

@@ -6,7 +6,11 @@
 use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor as Candle};
 use irene_tree::{Format, Shape};
 
-use super::{attention, on_cpu, passes};
+use super::{
+    attention,
+    autograd::{self, tracks},
+    on_cpu, passes,
+};
 use crate::{
     Attention, Pairing,
     tensor::{Binary, Layout, Scalar, Then, Unary},
@@ -53,7 +57,8 @@ pub(crate) fn candle_dtype(format: Format) -> Option<CandleDType> {
 }
 
 pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
-    if let Some(done) = on_cpu::unary(x, op) {
+    let done = if tracks(&[x]) { autograd::unary(x, op) } else { on_cpu::unary(x, op) };
+    if let Some(done) = done {
         return done;
     }
     match op {
@@ -82,12 +87,10 @@ pub(crate) fn unary(x: &Candle, op: Unary) -> CandleResult<Candle> {
     }
 }
 
-pub(crate) fn dropped(x: &Candle, probability: f64) -> CandleResult<Candle> {
-    candle_nn::ops::dropout(x, probability as f32)
-}
-
 pub(crate) fn binary(x: &Candle, op: Binary, y: &Candle) -> CandleResult<Candle> {
-    if let Some(done) = on_cpu::binary(x, op, y) {
+    if !tracks(&[x, y])
+        && let Some(done) = on_cpu::binary(x, op, y)
+    {
         return done;
     }
     match op {
@@ -107,7 +110,9 @@ pub(crate) fn scalar(x: &Candle, op: Scalar) -> CandleResult<Candle> {
             Scalar::Div(value) => x.broadcast_div(&number(x, value)?),
         };
     }
-    if let Some(done) = on_cpu::scalar(x, op) {
+    if !tracks(&[x])
+        && let Some(done) = on_cpu::scalar(x, op)
+    {
         return done;
     }
     let (factor, term) = op.as_affine();
@@ -124,6 +129,9 @@ pub(crate) fn where_mask(x: &Candle, mask: &Candle, otherwise: f64) -> CandleRes
 }
 
 pub(crate) fn matmul(x: &Candle, y: &Candle) -> CandleResult<Candle> {
+    if tracks(&[x, y]) {
+        return autograd::matmul(x, y);
+    }
     on_cpu::matmul(x, y).unwrap_or_else(|| multipliable(x)?.matmul(&multipliable(y)?))
 }
 
@@ -138,6 +146,9 @@ fn multipliable(x: &Candle) -> CandleResult<Candle> {
 
 /// The product of (batch, m, n) with one matrix (n, p).
 pub(crate) fn matmul_matrix(x: &Candle, matrix: &Candle) -> CandleResult<Candle> {
+    if tracks(&[x, matrix]) {
+        return autograd::matmul_matrix(x, matrix);
+    }
     let outer = &x.dims()[..x.rank().saturating_sub(2)];
     let matrix = matrix.broadcast_left(outer)?;
     // With one matrix for a whole batch, candle 0.11 computes one product as if every x lay row by row.
@@ -161,6 +172,9 @@ pub(crate) fn concat(x: &Candle, y: &Candle, dim: usize) -> CandleResult<Candle>
 
 /// x W + b with a weight (inputs, outputs), and the activation: one product over all rows.
 pub(crate) fn affine(x: &Candle, weight: &Candle, bias: Option<&Candle>, then: Then) -> CandleResult<Candle> {
+    if tracks(&[x, weight]) {
+        return finished(autograd::matmul_matrix(x, weight)?, bias, then);
+    }
     let (inputs, outputs) = weight.dims2()?;
     let rows = x.elem_count() / inputs.max(1);
     let mut dims = x.dims().to_vec();
@@ -180,12 +194,17 @@ pub(crate) fn finished(product: Candle, bias: Option<&Candle>, then: Then) -> Ca
         Then::Nothing => Ok(sum),
         Then::Gelu => sum.gelu_erf(),
         Then::GeluNew => sum.gelu(),
+        Then::Relu if tracks(&[&sum]) => autograd::relu(&sum),
         Then::Relu => sum.relu(),
     }
 }
 
 /// Attention in one pass, where there is a kernel for it.
 pub(crate) fn attention(heads: [&Candle; 3], how: &Attention<'_>) -> Option<CandleResult<Candle>> {
+    let added = [how.bias, how.sinks].into_iter().flatten().filter_map(crate::Tensor::candle);
+    if tracks(&heads) || added.into_iter().any(Candle::track_op) {
+        return None;
+    }
     attention::attention(heads, how)
 }
 
@@ -197,7 +216,9 @@ pub(super) fn lowest_where_zero(mask: &Candle) -> CandleResult<Candle> {
 
 /// In two passes, mean before variance: one pass loses all digits where the mean is large against the spread.
 pub(crate) fn layer_norm(x: &Candle, weight: &Candle, bias: &Candle, eps: f64) -> CandleResult<Candle> {
-    if let Some(normed) = passes::norm(x, weight, Some(bias), eps) {
+    if !tracks(&[x, weight, bias])
+        && let Some(normed) = passes::norm(x, weight, Some(bias), eps)
+    {
         return normed;
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
@@ -212,7 +233,14 @@ pub(crate) fn norm_of_sum(
     bias: Option<&Candle>,
     eps: f64,
 ) -> Option<CandleResult<Candle>> {
+    if norm_tracks(terms, weight, bias) {
+        return None;
+    }
     Some(passes::norm_of_sum(terms, weight, bias, eps, false)?.map(|(normed, _)| normed))
+}
+
+fn norm_tracks(terms: [&Candle; 2], weight: &Candle, bias: Option<&Candle>) -> bool {
+    tracks(&terms) || tracks(&[weight]) || bias.is_some_and(Candle::track_op)
 }
 
 /// The norm of a sum, and the sum.
@@ -222,7 +250,9 @@ pub(crate) fn norm_and_sum(
     bias: Option<&Candle>,
     eps: f64,
 ) -> CandleResult<(Candle, Candle)> {
-    if let Some(both) = passes::norm_of_sum(terms, weight, bias, eps, true) {
+    if !norm_tracks(terms, weight, bias)
+        && let Some(both) = passes::norm_of_sum(terms, weight, bias, eps, true)
+    {
         return both;
     }
     let sum = binary(terms[0], Binary::Add, terms[1])?;
@@ -235,12 +265,14 @@ pub(crate) fn norm_and_sum(
 
 /// An activation of a gate, times another tensor, where there is a kernel for it.
 pub(crate) fn gated(op: Unary, gate: &Candle, up: &Candle) -> Option<CandleResult<Candle>> {
-    passes::gated(op, gate, up)
+    if tracks(&[gate, up]) { None } else { passes::gated(op, gate, up) }
 }
 
 /// Rotates the first numbers of each head of (batch, heads, tokens, width) by their angles' cosines and sines (batch or 1, 1, tokens, rotated).
 pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) -> CandleResult<Candle> {
-    if let Some(rotated) = passes::rotated(x, [cos, sin], pairing) {
+    if !tracks(&[x])
+        && let Some(rotated) = passes::rotated(x, [cos, sin], pairing)
+    {
         return rotated;
     }
     let (width, rotated) = (x.dim(D::Minus1)?, cos.dim(D::Minus1)?);
@@ -273,7 +305,9 @@ pub(crate) fn rotated(x: &Candle, [cos, sin]: [&Candle; 2], pairing: Pairing) ->
 
 /// The root mean square norm, computed in 32 bits at least; the weight scales the result in its own format, as in transformers.
 pub(crate) fn rms_norm(x: &Candle, weight: &Candle, eps: f64) -> CandleResult<Candle> {
-    if let Some(normed) = passes::norm(x, weight, None, eps) {
+    if !tracks(&[x, weight])
+        && let Some(normed) = passes::norm(x, weight, None, eps)
+    {
         return normed;
     }
     let wide = if matches!(x.dtype(), CandleDType::F16 | CandleDType::BF16) { CandleDType::F32 } else { x.dtype() };

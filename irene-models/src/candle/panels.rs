@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use half::{bf16, f16, slice::HalfBitsSliceExt};
 use pulp::bytemuck::{self, Pod};
 
@@ -40,9 +40,9 @@ enum Stored {
 /// A weight and its bias.
 pub(crate) type Map<'a> = (&'a Panels, Option<&'a Tensor>);
 
-/// A weight (inputs, outputs) in panels, or None if there is no such form.
+/// A weight (inputs, outputs) in panels, or None if there is no such form, or if it is trained: panels would not change with it.
 pub(crate) fn of(weight: &Tensor) -> Option<Result<Panels>> {
-    (has_numbers(weight) && weight.elem_count() > 0).then(|| {
+    (has_numbers(weight) && weight.elem_count() > 0 && !weight.track_op()).then(|| {
         let (inputs, outputs) = weight.dims2()?;
         let held = Held::new(weight);
         let steps = weight.stride();
@@ -156,6 +156,35 @@ impl Panels {
             Stored::Pairs(_) => DType::BF16,
             Stored::Half(_) => DType::F16,
         }
+    }
+
+    /// The weight (inputs, outputs) out of its panels.
+    pub(super) fn matrix(&self) -> Result<Tensor> {
+        match &self.stored {
+            Stored::Single(panels) => {
+                self.row_by_row(self.inputs, |lane| panels.numbers::<f32>()[lane], |lane, _| lane)
+            }
+            Stored::Half(panels) => {
+                self.row_by_row(self.inputs, |lane| panels.numbers::<u16>()[lane], |bits, _| f16::from_bits(bits))
+            }
+            Stored::Pairs(panels) => {
+                let half = |pair: u32, input| bf16::from_bits((pair >> (16 * (input % 2))) as u16);
+                self.row_by_row(self.inputs.div_ceil(2), |lane| panels.numbers::<u32>()[lane], half)
+            }
+        }
+    }
+
+    fn row_by_row<L, T: Number>(
+        &self,
+        steps: usize,
+        lane: impl Fn(usize) -> L,
+        number: impl Fn(L, usize) -> T,
+    ) -> Result<Tensor> {
+        let per_step = self.inputs.div_ceil(steps.max(1));
+        let place = |input: usize, output: usize| (output / WIDTH * steps + input / per_step) * WIDTH + output % WIDTH;
+        let rows = (0..self.inputs).flat_map(|input| (0..self.outputs).map(move |output| (input, output)));
+        let numbers = rows.map(|(input, output)| number(lane(place(input, output)), input)).collect::<Vec<T>>();
+        Tensor::from_vec(numbers, (self.inputs, self.outputs), &Device::Cpu)
     }
 
     /// Adds the products of rows with a panel to their sums (rows, WIDTH). `room` is for weights of 16 bits.

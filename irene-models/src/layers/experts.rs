@@ -16,6 +16,8 @@ pub struct ExpertWeights {
     bias: Option<Tensor>,
     /// One for each expert; none where the weights are shapes alone.
     each: Vec<Weight>,
+    /// Whether each is a parameter of its own.
+    is_apart: bool,
 }
 
 /// How a checkpoint stores the layer.
@@ -66,7 +68,7 @@ impl ExpertWeights {
             Stacked::Apart(keys) => apart(weights, keys, shape)?,
         };
         let bias = bias.map(|key| weights.parameter(key, [experts, outputs])).transpose()?;
-        Ok(Self { label, operand, bias, each })
+        Ok(Self { label, operand, bias, each, is_apart: matches!(stacked, Stacked::Apart(_)) })
     }
 
     pub(crate) fn operands(&self) -> impl Iterator<Item = Operand> {
@@ -91,7 +93,9 @@ impl ExpertWeights {
         if let Some(counts) = counts {
             let mut start = 0;
             let mut products = Vec::new();
-            for (expert, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            // Without a row a parameter of its own would have no gradient; with none of its rows, its gradient is zero.
+            let runs = |expert: usize, count: usize| count > 0 || (self.is_apart && self.each[expert].is_trained());
+            for (expert, &count) in counts.iter().enumerate().filter(|(expert, count)| runs(*expert, **count)) {
                 let own = rows.narrow(0, start, count)?;
                 let bias = self.bias.as_ref().map(|bias| bias.narrow(0, expert, 1)?.squeeze(0)).transpose()?;
                 products.push(own.affine(&self.each[expert], bias.as_ref(), Then::Nothing)?);

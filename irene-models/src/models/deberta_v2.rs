@@ -151,9 +151,13 @@ impl DebertaEncoder {
     fn load(weights: &Weights<'_>, sizes: &DebertaSizes) -> Result<Self> {
         let Sizes { hidden, layers, eps, .. } = sizes.bert;
         let relative = sizes.relative;
-        let table = weights.child("rel_embeddings");
-        let rows = |span: usize| table.parameter("weight", [2 * span, hidden]);
-        let norm = || LayerNorm::load(&weights.child("LayerNorm"), hidden, eps);
+        // Where scores have no part of relative positions, nothing reads the rows.
+        let of_positions = |name| match relative.content_to_position || relative.position_to_content {
+            true => weights.child(name),
+            false => weights.child(name).untrained(),
+        };
+        let rows = |span: usize| of_positions("rel_embeddings").parameter("weight", [2 * span, hidden]);
+        let norm = || LayerNorm::load(&of_positions("LayerNorm"), hidden, eps);
         let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), &sizes.bert, shape);
         Ok(Self {
             label: weights.label("DebertaV2Encoder", Level::Module),

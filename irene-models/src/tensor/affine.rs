@@ -8,7 +8,7 @@ use irene_tree::Operand;
 use super::{Form, Tensor, Then, layout};
 use crate::Result;
 #[cfg(feature = "candle")]
-use crate::candle::{operations, panels, quantised::Quantised};
+use crate::candle::{autograd, operations, panels, quantised::Quantised};
 
 /// The weight of an affine map, laid out in memory as its product reads it.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ impl Weight {
             #[cfg(feature = "candle")]
             Form::Candle(matrix) => match panels::of(matrix) {
                 Some(panels) => Stored::Panels(panels?),
+                // A copy would not change with the variable.
+                None if matrix.track_op() => Stored::Plain(matrix.clone()),
                 None => Stored::Plain(matrix.contiguous()?),
             },
             #[cfg(feature = "candle")]
@@ -65,6 +67,12 @@ impl Weight {
     /// As the checkpoint has it.
     pub(crate) fn operand(&self) -> Operand {
         self.operand
+    }
+
+    /// Whether its gradient is wanted.
+    #[cfg(feature = "candle")]
+    pub(crate) fn is_trained(&self) -> bool {
+        matches!(&self.stored, Stored::Plain(matrix) if matrix.track_op())
     }
 
     #[cfg(feature = "candle")]
@@ -83,8 +91,13 @@ impl Tensor {
         #[cfg(feature = "candle")]
         if let Form::Candle(x) = &self.form {
             let bias = bias.and_then(Self::candle);
+            let tracks = x.track_op() || bias.is_some_and(candle_core::Tensor::track_op);
             return Ok(match &weight.stored {
                 Stored::ShapeAlone => Self::of_shape(shape, self.format()),
+                Stored::Panels(panels) if tracks => {
+                    let product = autograd::product_with_frozen(x, panels)?;
+                    Form::Candle(operations::finished(product, bias, then)?).into()
+                }
                 Stored::Panels(panels) => {
                     Form::Candle(panels::affine(x, &[(panels, bias)], then)?.swap_remove(0)).into()
                 }
@@ -100,7 +113,9 @@ impl Tensor {
         #[cfg(feature = "candle")]
         if let Form::Candle(x) = &self.form {
             let in_panels = maps.iter().map(|(weight, bias)| Some((weight.panels()?, bias.and_then(Self::candle))));
-            if let Some(maps) = in_panels.collect::<Option<Vec<_>>>() {
+            let is_free = |bias: Option<&candle_core::Tensor>| !bias.is_some_and(candle_core::Tensor::track_op);
+            let in_panels = in_panels.collect::<Option<Vec<_>>>().filter(|maps| maps.iter().all(|map| is_free(map.1)));
+            if let Some(maps) = in_panels.filter(|_| !x.track_op()) {
                 let mapped = panels::affine(x, &maps, Then::Nothing)?;
                 return Ok(mapped.into_iter().map(|out| Form::Candle(out).into()).collect());
             }

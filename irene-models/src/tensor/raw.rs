@@ -7,7 +7,7 @@ use irene_tree::{Format, OpKind, Shape};
 
 use super::{Form, Tensor, layout};
 #[cfg(feature = "candle")]
-use crate::candle::{convolution, operations, transforms};
+use crate::candle::{autograd, convolution, operations, transforms};
 use crate::{Angles, Attention, Pairing, Result};
 
 /// Operations of one tensor, element by element or along the last dimension.
@@ -204,7 +204,7 @@ impl Tensor {
     /// Numbers set to zero with this probability, the others scaled up by as much.
     pub(crate) fn dropped(&self, probability: f64) -> Result<Self> {
         let x = self;
-        in_form!([x] self.shape(), self.format(), candle: operations::dropped(x, probability)?)
+        in_form!([x] self.shape(), self.format(), candle: autograd::dropped(x, probability)?)
     }
 
     pub(crate) fn binary(&self, op: Binary, other: &Self) -> Result<Self> {

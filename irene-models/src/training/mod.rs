@@ -132,17 +132,17 @@ impl ModelSpec {
     fn taped(&self, run: Run, training: Training) -> Result<Tape> {
         let share = self.share(run)?;
         let model = self.model_of(share)?;
-        let mut tape = Tape::new(training.lora_rank > 0);
+        let mut tape = Tape::new(training);
         let label = Label { name: "root".into(), instance_type: model.model.instance_type(), level: Level::Module };
         tape.enter(&label, &[])?;
         {
             let mut cx = self.context(share, &mut tape).in_training();
             let output = model.model.run_inside(&mut cx, &self.batch(share)?)?;
-            let logits = loss::scored(&mut cx, &output, share.head)?;
-            let logits = logits.ok_or_else(|| self.refuse("gave no logits to compute a loss of".into()))?;
-            cx.call(&CrossEntropyLoss::new(), &logits)?;
+            let logits = output.logits.ok_or_else(|| self.refuse("gave no logits to compute a loss of".into()))?;
+            cx.call(&CrossEntropyLoss::new(share.head), &logits)?;
         }
         tape.end(&label);
+        tape.forget_unreached();
         Ok(tape)
     }
 }

@@ -125,6 +125,9 @@ impl<'t> Backward<'t> {
     /// The operations of a leaf's backward pass, and how often each runs.
     fn operations(&mut self, leaf: &Leaf) -> Vec<(&'static str, Operation, f64)> {
         let mut all = Vec::new();
+        if !leaf.is_passed() {
+            return all;
+        }
         let mut is_reached = false;
         for (value, bytes) in &leaf.results {
             let Some(parts) = self.received.remove(&Source::Value(*value)) else { continue };
@@ -133,7 +136,7 @@ impl<'t> Backward<'t> {
                 added(&parts, *bytes, leaf.operation.output).map(|(operation, times)| ("sum", operation, times)),
             );
         }
-        if !is_reached || !leaf.is_passed() {
+        if !is_reached {
             return all;
         }
         let needs = |place: usize| leaf.needs.get(place).copied().unwrap_or(false);

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use irene_features::gradient::{Kept, kept};
-use irene_tree::{Operand, Operation, ParameterId, Role};
+use irene_tree::{Checkpoint, OpKind, Operand, Operation, ParameterId, Role, Training};
 
 use crate::{Done, Label, Result, Tensor, Visitor, layers::ADAPTERS, tensor::Value};
 
@@ -59,6 +59,11 @@ pub(super) enum Event {
 pub(super) struct Tape {
     pub(super) events: Vec<Event>,
     adapters_alone: bool,
+    /// Whether gradients go to the rows of the first table though it is not trained: with checkpoints transformers asks for them, so
+    /// that every checkpointed part has an input with a gradient.
+    reaches_rows: bool,
+    /// Those rows, scaled if the table scales them itself, until something else reads them.
+    rows: Option<Value>,
     /// Values that depend on a trained parameter.
     pub(super) dependent: HashSet<Value>,
     /// Bytes of what each operation computed.
@@ -67,8 +72,22 @@ pub(super) struct Tape {
 
 impl Tape {
     /// A tape of a pass in which every parameter is trained, or adapters alone.
-    pub(super) fn new(adapters_alone: bool) -> Self {
-        Self { adapters_alone, ..Self::default() }
+    pub(super) fn new(training: Training) -> Self {
+        let adapters_alone = training.lora_rank > 0;
+        let reaches_rows = adapters_alone && training.checkpoint != Checkpoint::None;
+        Self { adapters_alone, reaches_rows, ..Self::default() }
+    }
+
+    /// Has the rows of the first table depend on something trained, for what reads them.
+    fn reach_rows(&mut self, operation: &Operation, inputs: &[&Tensor], outputs: &[&Tensor]) {
+        let result = outputs.first().map(|output| output.value());
+        let is_read = self.rows.is_some_and(|rows| inputs.iter().any(|input| input.value() == rows));
+        let scales = operation.kind == OpKind::Mul && operation.inputs.len() == 1;
+        if is_read && !scales {
+            self.dependent.extend(self.rows.take());
+        } else if is_read || (operation.kind == OpKind::Embedding && self.rows.is_none() && self.dependent.is_empty()) {
+            self.rows = result;
+        }
     }
 
     fn leaf(&mut self, label: &Label, operation: Operation, inputs: &[&Tensor], outputs: &[&Tensor]) -> Leaf {
@@ -103,6 +122,25 @@ impl Tape {
     pub(super) fn end(&mut self, label: &Label) {
         self.events.push(Event::Exit(label.clone()));
     }
+
+    /// Leaves out the gradients of what the loss, the last result, does not depend on: keys that nothing is scored with, tables that
+    /// nothing is looked up in.
+    pub(super) fn forget_unreached(&mut self) {
+        let leaves = self.events.iter_mut().rev();
+        let leaves = leaves.filter_map(|event| if let Event::Leaf(leaf) = event { Some(leaf) } else { None });
+        let mut reached: Option<HashSet<Value>> = None;
+        for leaf in leaves {
+            let reached = reached.get_or_insert_with(|| leaf.results.iter().map(|(value, _)| *value).collect());
+            if !leaf.results.iter().any(|(value, _)| reached.contains(value)) {
+                leaf.needs.fill(false);
+            }
+            let read = leaf.operands.iter().zip(&leaf.needs).filter(|(_, needs)| **needs);
+            reached.extend(read.filter_map(|(source, _)| match source {
+                Some((Source::Value(value), _)) => Some(*value),
+                _ => None,
+            }));
+        }
+    }
 }
 
 impl Visitor for Tape {
@@ -119,6 +157,9 @@ impl Visitor for Tape {
             return Ok(());
         }
         let Some(operation) = done.operation else { return Ok(()) };
+        if self.reaches_rows {
+            self.reach_rows(&operation, done.inputs, done.outputs);
+        }
         let leaf = self.leaf(label, operation, done.inputs, done.outputs);
         for (value, bytes) in &leaf.results {
             self.bytes.insert(*value, *bytes);

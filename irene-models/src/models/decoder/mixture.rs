@@ -92,8 +92,9 @@ impl TopKRouter {
     fn load(weights: &Weights<'_>, class: &'static str, recipe: &Mixture, hidden: usize) -> Result<Self> {
         let Mixture { router, experts, per_token, .. } = *recipe;
         let weights = weights.child(router.name);
-        // Scores are in 32 bits in every precision, and so is what is added to them.
-        let correction = router.correction.map(|key| weights.parameter(key, [experts])?.kept_in_f32());
+        // Scores are in 32 bits in every precision, and so is what is added to them, which decides the choice alone.
+        let place = weights.clone().untrained();
+        let correction = router.correction.map(|key| place.parameter(key, [experts])?.kept_in_f32());
         Ok(Self {
             label: weights.label(class, Level::Module),
             weight: WeightAlone::load(&weights, router.weight, [hidden, experts], router.biased)?,

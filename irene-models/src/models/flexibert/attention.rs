@@ -25,15 +25,16 @@ pub(super) struct FlexiBertSelfAttention {
 
 impl FlexiBertSelfAttention {
     pub(super) fn load(weights: &Weights<'_>, design: &LayerDesign, sizes: &Sizes) -> Result<Self> {
-        let linear = |name| Linear::load(&weights.child(name), design.hidden, design.all_heads_width());
-        let (width, positions) = (design.head_width(), sizes.positions);
+        let linear = |weights: &Weights<'_>| Linear::load(weights, design.hidden, design.all_heads_width());
+        let (width, positions, key) = (design.head_width(), sizes.positions, weights.child("key"));
         let mut place = Place::default();
         let heads = design.heads.iter().map(|&head| HeadModule::load(weights, head, width, &mut place));
         Ok(Self {
             label: weights.label("FlexiBertSelfAttention", Level::Module),
-            query: linear("query")?,
-            key: linear("key")?,
-            value: linear("value")?,
+            query: linear(&weights.child("query"))?,
+            // Transforms take values alone.
+            key: linear(&if design.heads.iter().all(|head| head.is_transform()) { key.untrained() } else { key })?,
+            value: linear(&weights.child("value"))?,
             distance_embedding: Embedding::load(&weights.child("distance_embedding"), 2 * positions - 1, width)?,
             positions,
             heads: heads.collect::<Result<_>>()?,

@@ -91,6 +91,10 @@ impl LayerDesign {
 }
 
 impl Head {
+    pub(super) fn is_transform(self) -> bool {
+        matches!(self, Self::Dft | Self::Dct)
+    }
+
     fn is_sound(self) -> bool {
         !matches!(self, Self::Convolution(kernel) if kernel % 2 == 0 || kernel > 1 << 10)
     }

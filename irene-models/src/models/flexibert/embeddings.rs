@@ -18,7 +18,7 @@ pub(super) struct FlexiBertEmbeddings {
 impl FlexiBertEmbeddings {
     pub(super) fn load(weights: &Weights<'_>, sizes: &Sizes, width: usize) -> Result<Self> {
         let table = |name, rows| Embedding::load(&weights.child(name), rows, width);
-        let positions = weights.child(POSITIONS);
+        let positions = weights.child(POSITIONS).untrained();
         Ok(Self {
             label: weights.label("FlexiBertEmbeddings", Level::Module),
             word_embeddings: table("word_embeddings", sizes.vocabulary)?,
