@@ -96,7 +96,7 @@ pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weig
 
 /// The operations of a pass.
 pub(super) fn leaves(events: &[Event]) -> impl Iterator<Item = &Leaf> {
-    events.iter().filter_map(|event| if let Event::Leaf(leaf) = event { Some(leaf) } else { None })
+    events.iter().filter_map(|event| if let Event::Leaf(leaf) = event { Some(&**leaf) } else { None })
 }
 
 /// The parameters of these operations that are trained, each once.
