@@ -83,6 +83,7 @@ pub enum Optimizer {
     SgdMomentum,
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019): running means of gradients and of their squares.
     #[default]
+    #[serde(rename = "adamw")]
     AdamW,
     /// Adafactor (Shazeer & Stern 2018): the mean of squares of a matrix by its rows and columns.
     Adafactor,
