@@ -1,5 +1,5 @@
 use irene_features::cost::{self, parameter_and_cache_bytes};
-use irene_tree::{Format, OpKind, Operand, Operation, Role};
+use irene_tree::{Format, OpKind, Operand, Operation, Role, Shape};
 
 /// What one run of an operation asks of a device: all that the law knows of it.
 ///
@@ -35,6 +35,8 @@ pub struct Work {
     pub columns: f64,
     /// Query heads for each head of keys and values, of an attention.
     pub group: f64,
+    /// Whether it is the gradient of the operation.
+    pub is_gradient: bool,
     /// The format in which weights are stored; that of the activations where there are none.
     pub weights: Format,
     /// The format of the activations.
@@ -102,6 +104,7 @@ impl Extents {
         let (columns, elements) = (output.last() as u64, output.elements());
         let rows = elements / columns.max(1);
         match kind {
+            WorkKind::Grouped | WorkKind::Product if is_of_weight(op) => Self::of_weight_gradient(op),
             WorkKind::Product if op.kind == OpKind::MatMul => {
                 let rows = from_end(output.dims(), 1);
                 let batch = elements / (rows * columns).max(1);
@@ -123,9 +126,39 @@ impl Extents {
                     dims(0).iter().rev().skip(2).fold(1, |product: u64, &dim| product.saturating_mul(dim as u64));
                 Self { batch: heads, rows: tokens, inner: from_end(dims(0), 0), columns: keys }
             }
-            _ => Self { batch: 1, rows, inner: 1, columns },
+            // A gradient may have several results beside each other: its rows are those of what came in.
+            _ if op.is_gradient => Self::rows_of(op.inputs.last().map_or(output, |g| g.shape)),
+            _ => Self::rows_of(output),
         }
     }
+
+    /// The rows of a kernel that multiplies nothing.
+    fn rows_of(shape: Shape) -> Self {
+        let columns = shape.last() as u64;
+        Self { batch: 1, rows: shape.elements() / columns.max(1), inner: 1, columns }
+    }
+
+    /// Outputs by inputs, summed over the tokens: of each expert that has some, or of a convolution's places.
+    fn of_weight_gradient(op: &Operation) -> Self {
+        let tokens = |place: usize| {
+            let x = op.inputs.get(place).map(|operand| operand.shape);
+            x.map_or(1, |x| x.elements() / (x.last() as u64).max(1))
+        };
+        let weight = op.output.shape.dims();
+        if op.kind == OpKind::GroupedLinear {
+            let [rows, columns] = [1, 0].map(|place| weight.iter().rev().nth(place).map_or(1, |&dim| dim as u64));
+            let batch = op.touched.div_ceil((rows * columns).max(1)).max(1);
+            return Self { batch, rows, inner: tokens(0).div_ceil(batch), columns };
+        }
+        let rows = weight.first().map_or(1, |&dim| dim as u64);
+        let places = op.inputs.last().map_or(1, |g| g.shape.elements() / rows.max(1));
+        Self { batch: 1, rows, inner: places, columns: op.output.shape.elements() / rows.max(1) }
+    }
+}
+
+/// Whether it is the gradient of a weight by a kernel of its own; that of a dense weight is a plain product.
+fn is_of_weight(op: &Operation) -> bool {
+    op.is_gradient && matches!(op.kind, OpKind::GroupedLinear | OpKind::Convolution)
 }
 
 impl Work {
@@ -157,6 +190,7 @@ impl Work {
             inner: inner as f64,
             columns: columns as f64,
             group,
+            is_gradient: op.is_gradient,
             weights: op.inputs.iter().find(is_weight).map_or(activations, |weight| weight.format),
             activations,
         }
@@ -193,7 +227,7 @@ impl Work {
 fn flops(op: &Operation, kind: WorkKind) -> f64 {
     match kind {
         WorkKind::None => 0.0,
-        WorkKind::Product | WorkKind::Grouped => {
+        WorkKind::Product | WorkKind::Grouped if !is_of_weight(op) => {
             let inner = op.inputs.first().map_or(0, |input| input.shape.last());
             let inner = if op.kind == OpKind::Convolution { Extents::of(op, kind).inner } else { inner as u64 };
             2.0 * op.output.shape.elements() as f64 * inner as f64
@@ -220,5 +254,41 @@ mod tests {
         let work = Work::of(&sent);
         assert_eq!((work.batch, work.rows, work.weights), (6.0, 4.0, Format::Mxfp4));
         assert_eq!(work.weight_bytes, Format::Mxfp4.bytes(6 * 32 * 64) as f64);
+    }
+
+    #[test]
+    fn the_gradient_of_experts_sums_over_the_rows_of_each() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
+        let mut gradient = Operation::new(OpKind::GroupedLinear, &[of(&[24, 64]), of(&[24, 32])], of(&[16, 32, 64]));
+        (gradient.is_gradient, gradient.touched) = (true, 6 * 32 * 64);
+        let work = Work::of(&gradient);
+        assert_eq!((work.batch, work.rows, work.inner, work.columns), (6.0, 32.0, 4.0, 64.0));
+        assert_eq!((work.flops, work.weight_bytes), (2.0 * 24.0 * 64.0 * 32.0, 0.0));
+    }
+
+    #[test]
+    fn the_gradient_of_a_dense_weight_is_a_product_over_the_tokens() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::F32);
+        let work = Work::of(&Operation::new(OpKind::MatMul, &[of(&[64, 300]), of(&[300, 32])], of(&[64, 32])));
+        assert_eq!((work.batch, work.rows, work.inner, work.columns), (1.0, 64.0, 300.0, 32.0));
+    }
+
+    #[test]
+    fn a_gradient_has_the_rows_of_what_came_in() {
+        let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
+        // Of a gate and what it multiplies.
+        let mut gradient = Operation::new(OpKind::Silu, &[of(&[2, 9, 64]); 3], of(&[2 * 2 * 9 * 64]));
+        gradient.is_gradient = true;
+        let work = Work::of(&gradient);
+        assert_eq!((work.kind, work.rows, work.columns), (WorkKind::Elementwise, 18.0, 64.0));
+    }
+
+    #[test]
+    fn updates_and_dropout_are_element_wise() {
+        let weight = Operand::parameter([32, 64], Format::F32);
+        let of = Operand::activation([32, 64], Format::F32);
+        for kind in [OpKind::AdamW, OpKind::Sgd, OpKind::Adafactor, OpKind::Dropout] {
+            assert_eq!(Work::of(&Operation::new(kind, &[weight, of], of)).kind, WorkKind::Elementwise);
+        }
     }
 }

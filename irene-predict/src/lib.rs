@@ -12,6 +12,7 @@ mod neusight;
 mod request;
 mod schedule;
 mod service;
+mod training;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
@@ -25,6 +26,9 @@ pub use neusight::read_neusight_models;
 pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 pub use service::{Fault, Service, ServiceOptions, Setting};
+pub use training::{
+    Duration, Phase, StepFigures, StepMemory, TrainingForecast, TrainingNote, TrainingRun, forecast_training,
+};
 
 /// Why there is no prediction.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +79,23 @@ pub enum Error {
         /// The device.
         device: String,
         /// What one sequence needs of the memory of each GPU, GiB.
+        needed_gib: f64,
+        /// Its memory, GiB.
+        available_gib: f64,
+        /// What would help.
+        ways: String,
+    },
+    /// A run that is no step of training.
+    #[error("the run is no step of training: say its optimizer")]
+    NoTraining,
+    /// A step of training that is too large for the device.
+    #[error("{model} does not fit {device} in training: a step needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}: {:.1} GiB too little; {ways} would do", needed_gib - available_gib)]
+    StepDoesNotFit {
+        /// The model.
+        model: String,
+        /// The device.
+        device: String,
+        /// What a step needs of the memory of each GPU, GiB.
         needed_gib: f64,
         /// Its memory, GiB.
         available_gib: f64,

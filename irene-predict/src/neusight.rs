@@ -2,7 +2,7 @@ use std::path::Path;
 
 use irene_devices::{Device, KernelMeasurement, Work};
 use irene_models::{ModelSpec, Run, TaskHead};
-use irene_tree::Size;
+use irene_tree::{NodeId, Size, Training, Tree};
 use serde::Deserialize;
 
 use crate::Error;
@@ -16,6 +16,7 @@ struct Row {
     batch: usize,
     variant: String,
     fw_ms: f64,
+    bw_ms: f64,
 }
 
 /// A model of the table, and the head that it was measured with.
@@ -39,9 +40,10 @@ fn model(name: &str) -> Option<(Result<ModelSpec, irene_models::Error>, TaskHead
     }
 }
 
-/// The whole models in 32-bit floats of NeuSight's measurements (`neusight_models.csv`), as eager kernels of one forward pass: inference
-/// alone, as programs have it that compile nothing. Rows on devices that `find` does not know are left out, and so are switch
-/// transformers.
+/// The whole models in 32-bit floats of NeuSight's measurements (`neusight_models.csv`), as eager kernels: a forward pass of inference (group
+/// `neusight model NAME`), and of training the forward pass without its loss (`neusight forward NAME`) and the backward pass (`neusight backward
+/// NAME`), as programs have it that compile nothing. Rows on devices that `find` does not know are left out, and so are switch transformers
+/// and runs on several GPUs.
 ///
 /// # Errors
 /// [`Error::Devices`] if the file is not such a table, [`Error::Model`] if a model cannot be followed at a row's size.
@@ -51,20 +53,51 @@ pub fn read_neusight_models(
 ) -> Result<Vec<KernelMeasurement>, Error> {
     let mut measured = Vec::new();
     for row in irene_devices::read_measurements::<Row>(path)? {
-        if row.mode != "inf" || !row.variant.is_empty() {
+        if !row.variant.is_empty() {
             continue;
         }
         let (Some((spec, head)), Some(device)) = (model(&row.model), find(&row.device)) else { continue };
-        let run = Run { head, ..Run::from(Size::new(row.batch, row.seq)) };
-        let launches = spec?.launches(run)?;
-        let works = launches.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
-        measured.push(KernelMeasurement {
-            group: format!("neusight model {}", row.model),
+        let (spec, run) = (spec?, Run { head, ..Run::from(Size::new(row.batch, row.seq)) });
+        let of = |part: &str, works: Vec<(Work, f64)>, milliseconds: f64| KernelMeasurement {
+            group: format!("neusight {part} {}", row.model),
             works,
             is_alone: false,
-            seconds: row.fw_ms * 1e-3,
-            device: device.seen_by_a_program(),
-        });
+            seconds: milliseconds * 1e-3,
+            device: device.clone().seen_by_a_program(),
+        };
+        match row.mode.as_str() {
+            "inf" => {
+                let launches = spec.launches(run)?;
+                let works = launches.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
+                measured.push(of("model", works, row.fw_ms));
+            }
+            "train" => {
+                let [forward, backward] = passes(&spec, Run { head: TaskHead::Lm, ..run })?;
+                measured.extend([of("forward", forward, row.fw_ms), of("backward", backward, row.bw_ms)]);
+            }
+            _ => {}
+        }
     }
     Ok(measured)
+}
+
+/// The kernels of the forward pass without its loss, which stood between the two times, and of the backward pass. Gradients were never set to zero,
+/// so that each round's were added to those before, as those of many micro-batches are.
+fn passes(spec: &ModelSpec, run: Run) -> Result<[Vec<(Work, f64)>; 2], Error> {
+    let training = Training { accumulate: Training::MOST, ..Training::default() };
+    let tree = spec.trace(Run { training: Some(training), ..run })?;
+    let loss = tree.ids().find(|id| tree.node(*id).scope() == "root.forward.loss");
+    let is_of = |id: NodeId, ancestor: NodeId| id == ancestor || tree.ancestors(id).any(|above| above == ancestor);
+    let works = |phase: &str| -> Vec<(Work, f64)> {
+        let phase = tree.children(NodeId::ROOT).find(|id| tree.node(*id).name() == phase);
+        let leaves = tree.ids().filter(|id| tree.is_leaf(*id) && phase.is_some_and(|phase| is_of(*id, phase)));
+        let leaves = leaves.filter(|id| loss.is_none_or(|loss| !is_of(*id, loss)));
+        leaves.filter_map(|id| work(&tree, id, training.accumulate)).collect()
+    };
+    Ok([works("forward"), works("backward")])
+}
+
+fn work(tree: &Tree, id: NodeId, micro_batches: usize) -> Option<(Work, f64)> {
+    let operation = tree.node(id).operation.as_deref().filter(|operation| !operation.on_host)?;
+    Some((Work::of(operation), tree.runs(id) / micro_batches as f64))
 }

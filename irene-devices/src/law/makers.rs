@@ -23,6 +23,12 @@ impl Default for MakerLaw {
 }
 
 impl MakerLaw {
+    /// The same of a maker whose libraries the kernels' law knows.
+    pub(super) fn with_known_kernels(self) -> Self {
+        let power = self.spread.power;
+        Self { kernels: 1.0, spread: FigureSpread { time: 0.0, power, energy: power }, ..self }
+    }
+
     /// That of a maker's devices of which none was measured.
     pub(super) fn unmeasured(vendor: Vendor) -> Self {
         match vendor {

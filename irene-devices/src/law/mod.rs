@@ -90,6 +90,18 @@ impl Law {
         LawOn { law: self, kernels: KernelLaw::shipped(), device, engine, maker, starts_ahead }
     }
 
+    /// The law of training on a device by an engine that starts kernels from the host: its own kernels, of which the kernels' law knows
+    /// NVIDIA's and AMD's libraries. How far off a step is comes from steps on GPUs that were left out.
+    pub fn in_training<'a>(&'a self, device: &'a Device, engine: &Engine) -> LawOn<'a> {
+        let law = self.on(device, engine, false);
+        let is_known = matches!(device.vendor, Vendor::Nvidia | Vendor::Amd);
+        let maker = if is_known { law.maker.with_known_kernels() } else { law.maker };
+        let time = law.kernels.spread.step;
+        let power = law.engine.spread.power;
+        let spread = FigureSpread { time, power, energy: time.hypot(power) };
+        LawOn { engine: EngineLaw { spread, ..law.engine }, maker, ..law }
+    }
+
     /// The time and energy of a pass on one GPU.
     pub fn pass(&self, pass: &Pass, device: &Device, engine: &Engine) -> PassCost {
         self.on(device, engine, pass.is_served).pass(pass)
@@ -122,13 +134,25 @@ impl LawOn<'_> {
 
     /// The time and energy of a pass on one GPU.
     pub fn pass(&self, pass: &Pass) -> PassCost {
+        self.stage(pass, 1.0, 0.0)
+    }
+
+    /// The time and energy on one GPU of a pipeline of so many stages, each with its part of a pass, where it waits for the others for a share of
+    /// its own time beyond that.
+    pub fn stage(&self, pass: &Pass, stages: f64, waiting: f64) -> PassCost {
         let (mut busy, mut joules) = (BusyTimes::default(), 0.0);
         for (work, times) in &pass.works {
             busy.add(work, *times, &self.kernels.time(work, self.device), &self.law.pass, self.device);
             joules += times * self.law.power.dynamic_joules(work, self.device);
         }
-        let [kernels, beside] = self.times(&busy, pass);
-        self.law.power.whole(kernels, joules, beside, self.device)
+        let [kernels, beside] = self.times(&busy, pass).map(|seconds| seconds / stages);
+        let idle = beside + waiting * (kernels + beside);
+        self.law.power.whole(kernels, joules / stages, idle, self.device)
+    }
+
+    /// The cost of so much time, with so much energy beyond what the device draws anyway, kept below its limit.
+    pub fn whole(&self, seconds: f64, joules: f64) -> PassCost {
+        self.law.power.whole(seconds, joules, 0.0, self.device)
     }
 
     /// The times of a pass's kernels and of what the device waits for beside them, s.

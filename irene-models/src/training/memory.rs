@@ -49,14 +49,17 @@ impl TrainingMemory {
         parts.into_iter().fold(0, u64::saturating_add)
     }
 
-    /// The mean stage of a pipeline. The first stage keeps what as many micro-batches leave as there are stages, so that activations stay.
-    pub(super) fn of_stage(self, stages: usize) -> Self {
-        let share = |bytes: u64| bytes.div_ceil(stages.max(1) as u64);
+    /// The mean stage of a pipeline. The first stage keeps what as many micro-batches leave as there are stages, or all there are.
+    pub(super) fn of_stage(self, stages: usize, micro_batches: usize) -> Self {
+        let stages = stages.max(1);
+        let share = |bytes: u64| bytes.div_ceil(stages as u64);
+        let kept = micro_batches.min(stages) as u64;
         Self {
             weights: share(self.weights),
             master_weights: share(self.master_weights),
             gradients: share(self.gradients),
             optimizer_states: share(self.optimizer_states),
+            activations: share(self.activations.saturating_mul(kept)),
             ..self
         }
     }

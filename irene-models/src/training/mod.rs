@@ -84,7 +84,7 @@ impl ModelSpec {
     fn memory_of(&self, tape: &Tape, segments: &[Segment], run: Run) -> Result<TrainingMemory> {
         let training = run.training.unwrap_or_default();
         let memory = memory::memory(tape, segments, training, self.share_bytes(self.share(run)?)?);
-        Ok(memory.of_stage(run.parallel.pipeline))
+        Ok(memory.of_stage(run.parallel.pipeline, training.accumulate))
     }
 
     /// The operations of a step of training by phase, and how often each runs.

@@ -30,6 +30,22 @@ impl Host {
     }
 }
 
+/// Devices of the largest usual machine.
+const OF_MACHINE: f64 = 8.0;
+
+impl Host {
+    /// The power of as many usual machines as so many devices need, or of one's own, W.
+    ///
+    /// # Errors
+    /// As [`watts`](Self::watts).
+    pub(crate) fn watts_of_machines(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
+        match self {
+            Self::Usual if count > OF_MACHINE => Ok(self.watts(law, device, OF_MACHINE)? * count / OF_MACHINE),
+            _ => self.watts(law, device, count),
+        }
+    }
+}
+
 impl Forecast {
     /// The forecast of a meter at the wall, with a machine of so many watts around the devices: their standard deviation is `spread`, in
     /// logarithms.

@@ -4,11 +4,11 @@ use irene_tree::Size;
 
 use crate::{Error, Request, schedule::pass};
 
-pub(super) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// What CUDA or ROCm takes for a process: its context, its code and the libraries' workspaces. `nvidia-smi` shows 0.3 to 0.6 GiB for a
 /// process of PyTorch that has multiplied two matrices.
-const CONTEXT: f64 = 0.5 * GIB;
+pub(crate) const CONTEXT: f64 = 0.5 * GIB;
 
 /// What serving engines take for captured graphs; vLLM's log says 0.3 to 1 GiB.
 const GRAPHS: f64 = 0.5 * GIB;

@@ -13,11 +13,12 @@ use irene_models::ModelSpec;
 use irene_numerics::NORMAL_90;
 use irene_tree::{Format, Parallel, Precision};
 
-use self::{
-    arrivals::Settled,
-    memory::{GIB, Needs},
-};
+use self::{arrivals::Settled, memory::Needs};
 pub use self::{host::Host, memory::Memory, note::Note};
+pub(crate) use self::{
+    memory::{CONTEXT, GIB},
+    tree::{own_parts, parts},
+};
 use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
 
 /// What serving requests takes, and what that rests on.

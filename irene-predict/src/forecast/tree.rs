@@ -154,14 +154,7 @@ impl Forecast {
     }
 
     fn annotated(&self, mut tree: Tree, device: &Device, engine: &Engine) -> Tree {
-        let whole = tree.root().get(Quantity::PredictedEnergy).unwrap_or_default();
-        for id in tree.ids() {
-            if let (false, Some(own)) = (tree.is_leaf(id), tree.own(id, Quantity::PredictedEnergy)) {
-                // The last bits of a sum are no energy.
-                let own = if own.abs() < 1e-12 * whole { 0.0 } else { own };
-                tree.node_mut(id).set(Quantity::OwnEnergy, own);
-            }
-        }
+        own_parts(&mut tree);
         let requests = self.requests();
         let root = tree.node_mut(NodeId::ROOT);
         root.set(Quantity::PredictedPower, self.figures.power_w);
@@ -178,8 +171,20 @@ impl Forecast {
     }
 }
 
+/// Fills in the energy that each node takes beside its parts.
+pub(crate) fn own_parts(tree: &mut Tree) {
+    let whole = tree.root().get(Quantity::PredictedEnergy).unwrap_or_default();
+    for id in tree.ids() {
+        if let (false, Some(own)) = (tree.is_leaf(id), tree.own(id, Quantity::PredictedEnergy)) {
+            // The last bits of a sum are no energy.
+            let own = if own.abs() < 1e-12 * whole { 0.0 } else { own };
+            tree.node_mut(id).set(Quantity::OwnEnergy, own);
+        }
+    }
+}
+
 /// What the parts of a node take.
-fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
+pub(crate) fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
     let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
     parts.fold(Spent::default(), Spent::and)
 }

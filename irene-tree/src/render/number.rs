@@ -51,7 +51,7 @@ pub fn in_unit(value: f64, unit: &str) -> String {
     match unit {
         "MFLOP" => si(value * 1e6, "FLOP"),
         "MiB" => bytes(value * 1024.0 * 1024.0),
-        "J" | "s" | "W" => si(value, unit),
+        "J" | "s" | "W" | "Wh" => si(value, unit),
         "" => si(value, "").trim_end().to_owned(),
         unit => format!("{} {unit}", digits(value)),
     }

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use anyhow::Result;
-use irene_predict::{Load, Note, Part, Setting};
+use irene_devices::Device;
+use irene_predict::{Load, Note, Part};
 use irene_regress::{CONFIDENCE, kwh_per_million};
 use irene_requests::{Figure, RequestRow};
 use irene_tree::{
-    Tree, jsonl,
+    Parallel, Tree, jsonl,
     render::{self, Grid, Heading},
 };
 use serde_json::{Map, Value, json};
@@ -86,7 +87,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
         "{} in {} on {} with {}: {}\n{}\n\n{}",
         setting.spec.name(),
         request.precision,
-        devices(setting),
+        counted(&setting.device, setting.request.parallel),
         setting.engine.name,
         forecast.provenance,
         asked(answer),
@@ -111,8 +112,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
 }
 
 /// `4 x h100-sxm limited to 400 W`.
-fn devices(setting: &Setting) -> String {
-    let (device, parallel) = (&setting.device, setting.request.parallel);
+pub(super) fn counted(device: &Device, parallel: Parallel) -> String {
     let limit = device.power_limit_w.map_or_else(String::new, |watts| format!(" limited to {watts} W"));
     let count = if parallel.is_single() { String::new() } else { format!("{} x ", parallel.gpus()) };
     format!("{count}{}{limit}", device.name)
@@ -298,7 +298,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
         let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
         let cells: [Cell; 19] = [
             setting.spec.name().into(),
-            devices(setting).into(),
+            counted(&setting.device, setting.request.parallel).into(),
             setting.engine.name.into(),
             sequences.into(),
             concurrency.map(mean).into(),

@@ -5,6 +5,7 @@ mod one;
 mod rows;
 mod service;
 mod sheet;
+mod training;
 
 use std::path::Path;
 
@@ -23,6 +24,7 @@ use super::{
     predict::service::ServiceArgs,
     predictor::{NamedProfile, PredictorArgs},
     refuse,
+    training::TrainingArgs,
     trees::{self, Completion},
 };
 use crate::{input, output, settings, sheet::Format};
@@ -43,6 +45,8 @@ use crate::{input, output, settings, sheet::Format};
   irene predict bert-base-uncased roberta-base distilbert-base-uncased -b 8 -s 128 --format csv
   irene predict ./my-model -b 16 -s 64 --format csv > my-model.csv
   irene predict ./my-bert --text 'The cat sat on the mat.'
+  irene predict bert-base-uncased --train -b 32 -s 128 --device l4 --steps 1e5
+  irene predict Llama-3.1-8B --train --lora-rank 16 -b 1 -s 512 --device h100-sxm
   irene predict requests.csv --device h100-sxm -o predicted.csv
   irene predict measured.jsonl
   irene predict measured.jsonl --predictor mine.safetensors -o predicted.jsonl
@@ -60,6 +64,10 @@ pub(crate) struct Args {
     service: ServiceArgs,
     #[command(flatten)]
     parallel: ParallelArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    duration: training::DurationArgs,
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,
@@ -147,10 +155,16 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(&args.subjects)?;
+    let training = args.training.training();
     if args.subjects.iter().any(|subject| sheet::is_sheet(subject)) {
+        refuse(true, "a model; a sheet is of requests", &[("--train", training.is_some())])?;
         return sheet::run(args);
     }
     let are_trees = are_trees(args)?;
+    if let Some(training) = training {
+        refuse(are_trees, "a model; trees are predicted as they are", &[("--train", true)])?;
+        return training::run(args, training);
+    }
     if !are_trees && let Some(devices) = service::devices(args)? {
         return forecasts::run(args, service::rows(args, &devices)?);
     }

@@ -82,7 +82,7 @@ impl ServiceArgs {
     /// The options of all rows.
     pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
         Ok(ServiceOptions {
-            device: self.device_spec.as_deref().map(Device::read).transpose()?,
+            device: self.own_device()?,
             calibration: args.predictor.calibration()?,
             power_limit_w: self.power_limit,
             precision: args.run.dtype(),
@@ -92,8 +92,33 @@ impl ServiceArgs {
         })
     }
 
+    /// Those of requests.
+    pub(super) fn flags_of_requests(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--concurrency", !self.concurrency.is_empty()),
+            ("--rate", !self.rate.is_empty()),
+            ("--weights", self.weights.is_some()),
+            ("--cache", self.cache.is_some()),
+        ]
+    }
+
+    /// The engine that is asked for.
+    pub(super) fn engine(&self) -> Option<&str> {
+        self.engine.as_deref()
+    }
+
+    /// The limit on the power of each GPU.
+    pub(super) fn power_limit(&self) -> Option<f64> {
+        self.power_limit
+    }
+
+    /// The device of one's own data sheet.
+    pub(super) fn own_device(&self) -> Result<Option<Device>> {
+        Ok(self.device_spec.as_deref().map(Device::read).transpose()?)
+    }
+
     /// The machine around the devices, where energy is that at the wall.
-    fn host(&self) -> Result<Option<Host>> {
+    pub(super) fn host(&self) -> Result<Option<Host>> {
         refuse(self.meter == Some(Meter::Gpu), "--meter wall", &[("--host-power", self.host_power.is_some())])?;
         let usual = (self.meter == Some(Meter::Wall)).then_some(Host::Usual);
         Ok(self.host_power.map(Host::Watts).or(usual))

@@ -26,12 +26,16 @@ pub struct AttentionLaw {
 /// Queries of a block.
 const QUERIES: f64 = 128.0;
 
+/// Products of a gradient for each pair of a query and a key: the scores again, and the gradients of scores, queries, keys and values.
+const GRADIENT_PRODUCTS: f64 = 5.0;
+
 impl AttentionLaw {
     pub(super) fn busy(&self, work: &Work, rates: &Rates) -> KernelTime {
         let blocks = work.batch * (work.rows / QUERIES).ceil();
         let parts = |keys: f64| (keys / self.keys).max(1.0);
         // Keys that a query sees: fewer than there are, where later ones are hidden.
-        let seen = work.flops / (4.0 * work.inner * work.batch * work.rows).max(1.0);
+        let products = if work.is_gradient { GRADIENT_PRODUCTS } else { 2.0 };
+        let seen = work.flops / (2.0 * products * work.inner * work.batch * work.rows).max(1.0);
         let waves = (blocks / rates.multiprocessors).ceil();
         let one_wave = blocks < rates.multiprocessors;
         // Blocks of a part of the keys fill what heads leave idle.

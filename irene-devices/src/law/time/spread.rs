@@ -22,6 +22,8 @@ pub struct SpreadLaw {
     pub link: f64,
     /// Launches: of their share of the time.
     pub launch: f64,
+    /// Whole steps of training, forward and backward.
+    pub step: f64,
     /// How much wider they are for devices of makers that no measurement is of, as a factor.
     pub unknown_maker: f64,
 }

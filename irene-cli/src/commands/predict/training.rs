@@ -1,0 +1,188 @@
+//! Steps and runs of training on devices that are known by their data sheets.
+
+mod one;
+mod rows;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use irene_devices::{Catalogue, Device, Engine, Law};
+use irene_models::{ModelSpec, Run};
+use irene_predict::{Duration, TrainingForecast, forecast_training};
+use irene_tree::{Training, Tree, jsonl};
+use serde_json::Map;
+
+use super::{Args, TreeFormat, drawn, not_one_tree, positive, refuse};
+use crate::{
+    commands::{Exit, Usage, following, predictor::OF_SETTINGS},
+    output,
+    sheet::Format,
+};
+
+/// How long training goes on.
+#[derive(clap::Args, Clone, Copy)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct DurationArgs {
+    /// Steps of the whole run (1e5)
+    #[arg(long, value_name = "N", value_parser = count, requires = "train", conflicts_with = "tokens")]
+    steps: Option<f64>,
+    /// Tokens that the whole run sees (1e9): whole steps until there are as many
+    #[arg(long, value_name = "N", value_parser = count, requires = "train")]
+    tokens: Option<f64>,
+}
+
+/// A whole number of at least 1 that may be written as 1e9.
+fn count(text: &str) -> Result<f64, String> {
+    let number = positive(text).ok().filter(|number| number.fract() == 0.0);
+    number.ok_or_else(|| "expected a whole number of at least 1, such as 1000 or 1e9".into())
+}
+
+impl DurationArgs {
+    fn duration(self) -> Option<Duration> {
+        self.steps.map(Duration::Steps).or(self.tokens.map(Duration::Tokens))
+    }
+}
+
+/// A step of training with its forecast.
+pub(super) struct Answer {
+    spec: Arc<ModelSpec>,
+    device: Arc<Device>,
+    engine: &'static Engine,
+    forecast: TrainingForecast,
+    duration: Option<Duration>,
+}
+
+impl Answer {
+    fn tree(&self, shows_math: bool) -> Result<Tree> {
+        Ok(self.forecast.tree(&self.spec, &self.device, self.engine, Law::shipped(), shows_math)?)
+    }
+
+    /// `8 x h100-sxm limited to 400 W`.
+    fn devices(&self) -> String {
+        super::forecasts::counted(&self.device, self.forecast.run().parallel)
+    }
+}
+
+/// Forecasts a step of every model on every device at every size, and prints the forecasts.
+pub(super) fn run(args: &Args, training: Training) -> Result<()> {
+    check(args)?;
+    let format = args.output.format(None);
+    let (answers, lacking) = answers(args, training)?;
+    if answers.is_empty() {
+        return Err(Exit::with(1));
+    }
+    print(args, &answers, format)?;
+    if lacking > 0 { Err(Exit::with(1)) } else { Ok(()) }
+}
+
+/// Refuses what has no meaning in training.
+fn check(args: &Args) -> Result<()> {
+    let of_requests = "requests: with --train every sequence is read whole";
+    refuse(true, of_requests, &args.service.flags_of_requests())?;
+    refuse(true, "a measured profile", &[("--text", args.has_text()), ("--method", args.predictor.asks_for_track())])?;
+    refuse(true, "inference: with --train give --device", &[("--predictor", args.predictor.names_file())])
+}
+
+fn answers(args: &Args, training: Training) -> Result<(Vec<Answer>, usize)> {
+    let (devices, engine, sizes) = (devices(args)?, engine(args)?, args.sizes.sizes(&args.run, "")?);
+    let count = args.subjects.len() * devices.len() * sizes.len();
+    let mut answers = Vec::new();
+    for name in &args.subjects {
+        let spec = Arc::new(following::model(name)?);
+        for (device, size) in devices.iter().flat_map(|device| sizes.iter().map(move |size| (device, size))) {
+            let (parallel, training) = (args.parallel.parallel(), Some(training));
+            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.math)? };
+            match answer(args, &spec, device, engine, run) {
+                Ok(answer) => answers.push(answer),
+                Err(error) if count == 1 => return Err(error),
+                Err(error) => output::complain(&error.context(format!("{name} on {}", device.name))),
+            }
+        }
+    }
+    let lacking = count - answers.len();
+    Ok((answers, lacking))
+}
+
+fn answer(
+    args: &Args,
+    spec: &Arc<ModelSpec>,
+    device: &Arc<Device>,
+    engine: &'static Engine,
+    run: Run,
+) -> Result<Answer> {
+    let forecast = forecast_training(spec, device, engine, run, Law::shipped())?;
+    let forecast = match args.service.host()? {
+        Some(host) => forecast.at_the_wall(host, device, Law::shipped())?,
+        None => forecast,
+    };
+    let (spec, device) = (Arc::clone(spec), Arc::clone(device));
+    Ok(Answer { spec, device, engine, forecast, duration: args.duration.duration() })
+}
+
+/// The devices of the command line or of the settings.
+fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
+    let limited = |device: Device| match args.service.power_limit() {
+        Some(watts) => Ok::<_, anyhow::Error>(Arc::new(device.with_power_limit(watts)?)),
+        None => Ok(Arc::new(device)),
+    };
+    if let Some(own) = args.service.own_device()? {
+        return Ok(vec![limited(own)?]);
+    }
+    let Some(names) = args.predictor.devices() else {
+        return Err(Usage(
+            "training is predicted from a data sheet: give --device NAME (`irene devices` lists them)".into(),
+        )
+        .into());
+    };
+    let find = |name: &String| {
+        let found = Catalogue::find(name);
+        if args.predictor.names_devices() { Ok(found?) } else { found.context(OF_SETTINGS) }
+    };
+    names.iter().map(|name| limited(find(name)?)).collect()
+}
+
+/// Training runs on the kernels that PyTorch starts from the host.
+fn engine(args: &Args) -> Result<&'static Engine> {
+    const USUAL: &str = "transformers";
+    let engine = Engine::find(args.service.engine().unwrap_or(USUAL))?;
+    if engine.name == USUAL {
+        return Ok(engine);
+    }
+    let words = format!(
+        "{} is for inference: training is predicted under {USUAL}, with --kernels fused for compiled or fused code",
+        engine.name
+    );
+    Err(Usage(words).into())
+}
+
+fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
+    let text = match (answers, format) {
+        ([one], TreeFormat::Text) => one::text(args, one)?,
+        (several, TreeFormat::Text) if args.shows_each() => {
+            several.iter().map(|one| one::text(args, one)).collect::<Result<Vec<_>>>()?.join("\n")
+        }
+        (several, TreeFormat::Text) => {
+            format!("{}\n\n{}", several[0].forecast.provenance, rows::table(args, several).printed(Format::Text, ""))
+        }
+        ([one], TreeFormat::Json) => jsonl::to_json(&tree(args, one)?) + "\n",
+        (several, TreeFormat::Json) => {
+            let settings = several.iter().map(|answer| one::object(args, answer)).collect();
+            output::json(Map::from_iter([("settings".to_owned(), settings)]))
+        }
+        (several, TreeFormat::Csv) => rows::table(args, several).printed(Format::Csv, ""),
+        ([one], TreeFormat::Dot | TreeFormat::Folded) => drawn(args, &tree(args, one)?, format),
+        (_, TreeFormat::Dot | TreeFormat::Folded) => return Err(not_one_tree()),
+    };
+    match format {
+        TreeFormat::Text => output::write_or_print(args.output.output(), &text),
+        _ => output::write(args.output.output(), |writer| Ok(writer.write_all(text.as_bytes())?)),
+    }
+}
+
+/// The tree of one step, with the forecast in it.
+fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
+    let mut tree = answer.tree(args.math)?;
+    tree.extra.insert("forecast".into(), one::object(args, answer));
+    tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
+    Ok(tree)
+}

@@ -1,0 +1,72 @@
+//! A row a step.
+
+use irene_predict::TrainingNote;
+
+use super::{
+    Answer,
+    one::{gpu_hours, kwh},
+};
+use crate::{
+    commands::predict::Args,
+    sheet::{Field, Sheet},
+};
+
+/// The figures of several steps, and of their runs.
+pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
+    let figure = Field::figure;
+    let mut sheet = Sheet::new([
+        Field::word("model_name", "model"),
+        Field::word("device", "device"),
+        Field::word("precision", "dtype").rank(5),
+        Field::word("training", "training").rank(6),
+        figure("batch_size", "batch", ""),
+        figure("seq_len", "seq", ""),
+        figure("step_s", "a step", "s"),
+        figure("energy_of_step", "a step", "J"),
+        figure("energy_low", "at least", "J").rank(4),
+        figure("energy_high", "at most", "J").rank(4),
+        figure("power", "power", "W").rank(3),
+        figure("tokens_per_s", "tokens/s", "").rank(1),
+        figure("mfu", "of peak", "%").rank(1),
+        figure("memory", "memory", "MiB").rank(2),
+        figure("steps", "steps", "").rank(3),
+        figure("tokens", "tokens", "").rank(4),
+        figure("time", "whole", "s"),
+        figure("gpu_time", "of GPUs", "GPU-hours").rank(2),
+        figure("energy", "whole", "Wh"),
+        figure("price", "price", "USD").rank(1),
+        figure("emissions", "emissions", "kg CO2e").rank(1),
+        Field::word("marks", "").only_data(),
+    ]);
+    for answer in answers {
+        let (forecast, step) = (&answer.forecast, answer.forecast.run());
+        let run = answer.duration.map(|duration| forecast.run_of(duration));
+        let run = run.as_ref();
+        let marks: Vec<&str> = forecast.notes.iter().map(TrainingNote::mark).collect();
+        sheet.row([
+            answer.spec.name().into(),
+            answer.devices().into(),
+            step.precision.to_string().into(),
+            step.training.map(|training| training.to_string()).into(),
+            step.size.sequences.into(),
+            step.size.new.into(),
+            forecast.figures.seconds.into(),
+            forecast.figures.joules.into(),
+            forecast.interval[0].joules.into(),
+            forecast.interval[1].joules.into(),
+            forecast.figures.watts.into(),
+            forecast.tokens_per_s().into(),
+            (100.0 * forecast.peak_share()).into(),
+            (forecast.memory.total() / 1024.0 / 1024.0).into(),
+            run.map(|run| run.steps).into(),
+            run.map(|run| run.tokens).into(),
+            run.map(|run| run.seconds).into(),
+            run.map(gpu_hours).into(),
+            run.map(|run| 1000.0 * kwh(run)).into(),
+            run.map(|run| kwh(run) * args.price_per_kwh()).into(),
+            run.zip(args.grid_intensity()).map(|(run, grams)| kwh(run) * grams / 1000.0).into(),
+            marks.join(" ").into(),
+        ]);
+    }
+    sheet
+}
