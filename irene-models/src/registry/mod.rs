@@ -155,6 +155,12 @@ impl ModelSpec {
         self.architecture.model_type()
     }
 
+    /// The prefix of the trunk's keys in checkpoints with a head.
+    #[cfg(feature = "candle")]
+    pub(crate) fn checkpoint_prefix(&self) -> &'static str {
+        self.architecture.checkpoint_prefix()
+    }
+
     /// Tokens in the vocabulary.
     ///
     /// # Errors
