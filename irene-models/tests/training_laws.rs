@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use irene_models::{Config, ModelSpec, Run, TaskHead, TrainingMemory};
-use irene_tree::{Checkpoint, Kernels, NodeId, OpKind, Operation, Optimizer, Quantity, Size, Training, Tree};
+use irene_tree::{Checkpoint, Kernels, NodeId, OpKind, Operation, Optimizer, Parallel, Quantity, Size, Training, Tree};
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::json;
 
@@ -163,4 +163,28 @@ proptest! {
         let thin: u64 = (memory.weights - step.memory(Training { lora_rank: 0, ..step.training }).weights) / 4;
         prop_assert_eq!(memory.gradients, 4 * thin);
     }
+}
+
+/// Experts that are spread over the copies of a model are not in all of them.
+#[test]
+fn copies_add_up_the_gradients_of_what_they_share() {
+    let fields = json!({"model_type": "qwen3_moe", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 8, "moe_intermediate_size": 8, "num_experts": 4,
+        "num_experts_per_tok": 2, "vocab_size": 19, "max_position_embeddings": 16});
+    let config = Config::from_json("made up", fields.to_string().as_bytes()).unwrap();
+    let spec = ModelSpec::from_config("made up", config).unwrap();
+    // Numbers, and the GPUs that add them up.
+    let exchanged = |parallel: Parallel| -> Vec<(u64, u64)> {
+        let training = Some(Training::default());
+        let tree = spec.trace(Run { parallel, training, head: TaskHead::Lm, ..Size::new(8, 4).into() }).unwrap();
+        let below_root = tree.children(NodeId::ROOT).filter_map(|id| tree.node(id).operation.as_deref());
+        below_root.map(|operation| (operation.output.shape.elements(), operation.gpus)).collect()
+    };
+    let of = |data, expert| exchanged(Parallel { data, expert, ..Parallel::default() });
+    let experts = 4 * 3 * 16 * 8;
+    let [(others, 8), (all_experts, 8)] = of(8, 1)[..] else { panic!("{:?}", of(8, 1)) };
+    assert_eq!((others, all_experts), (2 * 19 * 16 + 4 * 16 * 16 + 4 * 16 + 3 * 16 + 2 * 8, experts));
+    assert_eq!(of(8, 4), [(others, 8), (experts / 4, 2)]);
+    assert_eq!(of(4, 4), [(others, 4)]);
+    assert_eq!(of(1, 1), []);
 }

@@ -62,6 +62,11 @@ impl Parallel {
     pub fn gpus_of_expert(self) -> usize {
         (self.tensor / self.expert.max(1)).max(1)
     }
+
+    /// Copies of each expert among the GPUs of a stage.
+    pub fn copies_of_expert(self) -> usize {
+        (self.gpus_of_stage() / self.expert.max(self.tensor).max(1)).max(1)
+    }
 }
 
 /// `tensor parallel 8, data parallel 2`.

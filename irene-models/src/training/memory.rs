@@ -68,7 +68,7 @@ impl TrainingMemory {
 /// The memory of a step whose forward pass is on the tape.
 pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weights: u64) -> TrainingMemory {
     let mut memory = TrainingMemory { weights, ..TrainingMemory::default() };
-    for weight in trained(&tape.events) {
+    for weight in trained(leaves(&tape.events)) {
         memory.master_weights += update::master_bytes(training, weight);
         memory.gradients += weight.bytes();
         memory.optimizer_states += update::state_bytes(training, weight);
@@ -94,10 +94,14 @@ pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weig
     memory
 }
 
-/// The parameters that are trained, each once.
-pub(super) fn trained(events: &[Event]) -> Vec<Operand> {
+/// The operations of a pass.
+pub(super) fn leaves(events: &[Event]) -> impl Iterator<Item = &Leaf> {
+    events.iter().filter_map(|event| if let Event::Leaf(leaf) = event { Some(&**leaf) } else { None })
+}
+
+/// The parameters of these operations that are trained, each once.
+pub(super) fn trained<'t>(leaves: impl Iterator<Item = &'t Leaf>) -> Vec<Operand> {
     let mut seen: HashSet<ParameterId> = HashSet::new();
-    let leaves = events.iter().filter_map(|event| if let Event::Leaf(leaf) = event { Some(leaf) } else { None });
     let operands = leaves.flat_map(|leaf| leaf.operation.inputs.iter().zip(&leaf.needs));
     operands
         .filter_map(|(operand, needs)| match operand.role {

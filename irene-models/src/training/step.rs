@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use irene_features::{gradient::gradients, update};
-use irene_tree::{Level, OpKind, Operand, Operation, ParameterId, Role, Training, Tree};
+use irene_tree::{Level, OpKind, Operand, Operation, Parallel, ParameterId, Role, Training, Tree};
 
 use super::{
-    memory::trained,
+    memory::{leaves, trained},
     nest::{Nest, replay},
     segments::Segment,
     tape::{Event, Leaf, Source, Tape},
@@ -26,9 +26,7 @@ pub(super) fn tree(
     tree.open("root", "TrainingStep", Level::Model);
     forward(&mut tree, &tape.events, micro_batches);
     Backward::new(tape, segments, training).add_to(&mut tree, micro_batches);
-    if run.parallel.data > 1 {
-        exchange(&mut tree, &tape.events, run.parallel.data);
-    }
+    exchange(&mut tree, &tape.events, run.parallel);
     optimizer(&mut tree, &tape.events, training);
     tree.close();
     tree.finish()
@@ -42,14 +40,18 @@ fn forward(tree: &mut TreeVisitor, events: &[Event], micro_batches: f64) {
     tree.close();
 }
 
-/// The gradients of a data-parallel step, added up over the copies of the model.
-fn exchange(tree: &mut TreeVisitor, events: &[Event], copies: usize) {
-    let gradients = trained(events);
-    let numbers = gradients.iter().map(|gradient| gradient.shape.elements()).fold(0, u64::saturating_add);
-    let Some(first) = gradients.first() else { return };
-    let all = Operand::activation([usize::try_from(numbers).unwrap_or(usize::MAX)], first.format);
-    let operation = Operation { gpus: copies as u64, ..Operation::new(OpKind::AllReduce, &[all], all) };
-    tree.leaf("allreduce", Level::Ml, operation);
+/// The gradients of a data-parallel step, added up over the copies of the model; those of experts, which are spread over these copies,
+/// over the GPUs that have the same ones.
+fn exchange(tree: &mut TreeVisitor, events: &[Event], parallel: Parallel) {
+    for (is_of_experts, copies) in [(false, parallel.data), (true, parallel.copies_of_expert())] {
+        let own = leaves(events).filter(|leaf| (leaf.operation.kind == OpKind::GroupedLinear) == is_of_experts);
+        let gradients = trained(own);
+        let numbers = gradients.iter().map(|gradient| gradient.shape.elements()).fold(0, u64::saturating_add);
+        let Some(first) = gradients.first().filter(|_| copies > 1) else { continue };
+        let all = Operand::activation([usize::try_from(numbers).unwrap_or(usize::MAX)], first.format);
+        let operation = Operation { gpus: copies as u64, ..Operation::new(OpKind::AllReduce, &[all], all) };
+        tree.leaf("allreduce", Level::Ml, operation);
+    }
 }
 
 /// An update for each trained parameter, below the module that it belongs to.

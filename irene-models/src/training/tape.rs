@@ -49,7 +49,7 @@ pub(super) enum Event {
     /// A module begins.
     Enter(Label),
     /// A primitive or a single operation.
-    Leaf(Leaf),
+    Leaf(Box<Leaf>),
     /// It ends.
     Exit(Label),
 }
@@ -167,7 +167,7 @@ impl Visitor for Tape {
                 self.dependent.insert(*value);
             }
         }
-        self.events.push(Event::Leaf(leaf));
+        self.events.push(Event::Leaf(Box::new(leaf)));
         Ok(())
     }
 }
