@@ -48,7 +48,8 @@ pub use batch::{Batch, ModelOutput};
 pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
 pub use candle::{
-    ByHeart, Checkpoint, Generated, Generator, Gradients, Loss, RandomWeights, Sampling, Targets, Trainer, ZeroWeights,
+    ByHeart, Checkpoint, Generated, Generator, Gradients, Loss, NewHead, RandomWeights, Sampling, Targets, Trainer,
+    ZeroWeights,
 };
 #[cfg(feature = "text")]
 pub use chat::{ChatTemplate, Message};

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use clap::{Arg, ValueEnum};
 use irene_models::{
-    Batch, TaskHead,
+    Batch,
     profile::{self, Distinct},
 };
 use irene_tree::{Kernels, Level, Tree};
@@ -110,7 +110,7 @@ impl MachineProfiler {
         let mut so_far = Progress { nodes: nodes.len(), ..Progress::default() };
         progress(so_far.clone());
         let scopes: HashMap<u64, String> = nodes.into_iter().map(|Distinct { key, scope }| (key, scope)).collect();
-        let model = measuring.place.made_up(spec, TaskHead::None, &device, DEFAULT_SEED)?;
+        let model = spec.build(measuring.place.made_up(&device, DEFAULT_SEED).as_ref())?;
         let sampler = measuring.sampler(selection.sensors)?;
         let profiler = measuring.profiler(&sampler, Kernels::Eager, stop);
         let mut finished = HashSet::new();

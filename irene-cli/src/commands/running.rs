@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
-use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights, TaskHead};
+use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights, TaskHead, WeightSource};
 use irene_tree::{Format, Precision};
 
 #[derive(clap::Args)]
@@ -82,16 +82,9 @@ impl PlaceArgs {
         })
     }
 
-    /// The model with made-up weights.
-    pub(crate) fn made_up(
-        &self,
-        spec: &ModelSpec,
-        head: TaskHead,
-        device: &Device,
-        seed: u64,
-    ) -> Result<Box<dyn Model>> {
-        let weights = RandomWeights { seed, dtype: self.dtype(), device: device.clone() };
-        Ok(spec.build_with_head(&weights, head)?)
+    /// Made-up weights.
+    pub(crate) fn made_up(&self, device: &Device, seed: u64) -> Box<dyn WeightSource> {
+        Box::new(RandomWeights { seed, dtype: self.dtype(), device: device.clone() })
     }
 }
 
@@ -104,13 +97,24 @@ impl ModelArgs {
         device: &Device,
         default_seed: Option<u64>,
     ) -> Result<Box<dyn Model>> {
+        Ok(spec.build_with_head(self.source(spec, head, device, default_seed)?.as_ref(), head)?)
+    }
+
+    /// The weights of [`load`](Self::load).
+    pub(crate) fn source(
+        &self,
+        spec: &ModelSpec,
+        head: TaskHead,
+        device: &Device,
+        default_seed: Option<u64>,
+    ) -> Result<Box<dyn WeightSource>> {
         if let Some(seed) = self.random_weights {
-            return self.place.made_up(spec, head, device, seed);
+            return Ok(self.place.made_up(device, seed));
         }
         let files = self.weights.as_ref().map_or_else(|| spec.files(), |place| ModelFiles::find(place));
         match (files.and_then(|files| files.weights()), default_seed) {
-            (Ok(files), _) => Ok(spec.load(&files, head, self.place.dtype(), device)?),
-            (Err(_), Some(seed)) if self.weights.is_none() => self.place.made_up(spec, head, device, seed),
+            (Ok(files), _) => Ok(spec.open_weights(&files, head, self.place.dtype(), device)?),
+            (Err(_), Some(seed)) if self.weights.is_none() => Ok(self.place.made_up(device, seed)),
             (Err(error), _) => {
                 Err(error).context("no weights; give --weights PATH, or --random-weights SEED to run without")
             }

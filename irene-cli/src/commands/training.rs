@@ -9,7 +9,7 @@ use super::{size, size_or_zero};
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// A step of training: a forward pass with its loss, the backward pass, the update
-    #[arg(long, conflicts_with_all = ["past", "generate"])]
+    #[arg(long)]
     train: bool,
     /// What turns gradients into new weights: sgd, sgd-momentum, adamw or adafactor [default: adamw]
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Optimizer>, requires = "train")]

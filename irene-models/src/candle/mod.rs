@@ -31,4 +31,4 @@ pub use generator::{Generated, Generator};
 pub(crate) use gguf::GgufWeights;
 pub use made_up::{RandomWeights, ZeroWeights};
 pub use sampling::Sampling;
-pub use trainer::{ByHeart, Gradients, Loss, Targets, Trainer};
+pub use trainer::{ByHeart, Gradients, Loss, NewHead, Targets, Trainer};

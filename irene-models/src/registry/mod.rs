@@ -155,6 +155,12 @@ impl ModelSpec {
         self.architecture.model_type()
     }
 
+    /// The prefix of the trunk's keys in checkpoints with a head.
+    #[cfg(feature = "candle")]
+    pub(crate) fn checkpoint_prefix(&self) -> &'static str {
+        self.architecture.checkpoint_prefix()
+    }
+
     /// Tokens in the vocabulary.
     ///
     /// # Errors
@@ -280,11 +286,25 @@ impl ModelSpec {
         dtype: candle_core::DType,
         device: &candle_core::Device,
     ) -> Result<Box<dyn Model>> {
+        self.build_with_head(self.open_weights(weights, head, dtype, device)?.as_ref(), head)
+    }
+
+    /// The weights of these files as a source for this model with a head.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Files`] for the files; a config whose quantised weights do not run.
+    #[cfg(feature = "candle")]
+    pub fn open_weights(
+        &self,
+        weights: &[std::path::PathBuf],
+        head: TaskHead,
+        dtype: candle_core::DType,
+        device: &candle_core::Device,
+    ) -> Result<Box<dyn WeightSource>> {
         if let [file] = weights
             && crate::gguf::is_gguf(file)
         {
-            let weights = crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?;
-            return self.build_with_head(&weights, head);
+            return Ok(Box::new(crate::candle::GgufWeights::new(Gguf::open(file)?, dtype, device)?));
         }
         crate::quantisation::refuse_to_run(&self.config)?;
         let mut checkpoint = crate::Checkpoint::open(weights, self.architecture.checkpoint_prefix(), dtype, device)?;
@@ -293,7 +313,7 @@ impl ModelSpec {
                 checkpoint.add_below(module, file)?;
             }
         }
-        self.build_with_head(&checkpoint, head)
+        Ok(Box::new(checkpoint))
     }
 
     /// The whole tree of a run, or of a generation, with its counts, followed by shape alone: no weights and no arithmetic.

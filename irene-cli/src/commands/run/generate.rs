@@ -19,9 +19,10 @@ use crate::{
 };
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("many_steps").args(["generate", "train"]))]
 pub(super) struct GenerateArgs {
     /// Generate so many tokens after each prompt, fewer where an end-of-sequence token comes first (decoders)
-    #[arg(long, value_name = "N", value_parser = size, conflicts_with = "repeat")]
+    #[arg(long, value_name = "N", value_parser = size, conflicts_with_all = ["repeat", "train"])]
     generate: Option<usize>,
     /// Draw tokens at this temperature [default: 0, the likeliest token]
     #[arg(long, value_name = "T", requires = "generate", conflicts_with = "output", allow_negative_numbers = true)]
@@ -38,15 +39,15 @@ pub(super) struct GenerateArgs {
     /// Never choose an end-of-sequence token, as for made-up prompts and --output
     #[arg(long, requires = "generate")]
     ignore_eos: bool,
-    /// How tokens and figures are printed [default: text]
-    #[arg(long, value_enum, requires = "generate")]
+    /// How tokens, or losses, and figures are printed [default: text]
+    #[arg(long, value_enum, requires = "many_steps")]
     format: Option<GenerateFormat>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum GenerateFormat {
     Text,
-    /// Every token's time too
+    /// Every token's time too, or every step's
     Json,
 }
 
@@ -66,7 +67,7 @@ impl GenerateArgs {
         Ok(sampling)
     }
 
-    fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.format == Some(GenerateFormat::Json)
     }
 }

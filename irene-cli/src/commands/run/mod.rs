@@ -1,9 +1,10 @@
-//! `irene run`: a model on candle, in single passes or generating.
+//! `irene run`: a model on candle, in single passes, generating, or in steps of training.
 
 mod file;
 mod generate;
 mod generated;
 mod input;
+mod train;
 
 use std::{fmt::Write, path::PathBuf, time::Instant};
 
@@ -16,7 +17,7 @@ use self::input::Reader;
 use super::{following, running::ModelArgs, size};
 use crate::output;
 
-/// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file; or generates text
+/// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file; or generates text, or trains
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
@@ -25,6 +26,7 @@ use crate::output;
   irene run ./my-gpt2 --text-file prompts.txt --generate 20 --temperature 0.8 --top-p 0.95
   irene run ./my-gpt2 --prompt 'The cat sat' --chat --generate 20
   irene run gpt2 --random-weights 1 --sequences 8 --prompt-tokens 32 --generate 10
+  irene run google/bert_uncased_L-2_H-128_A-2 --train --random-weights 1 --steps 20 -b 4 -s 32
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -33,19 +35,21 @@ pub(crate) struct Args {
     input: input::InputArgs,
     /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated (i64) and
     /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
-    #[arg(long, value_name = "OUT.safetensors")]
+    #[arg(long, value_name = "OUT.safetensors", conflicts_with = "train")]
     output: Option<PathBuf>,
     /// With --output: every node's output too, as out.SCOPE
     #[arg(long, requires = "output")]
     all: bool,
     /// Timed runs, after one that is not timed
-    #[arg(long, value_name = "N", default_value = "1", value_parser = size)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = size, conflicts_with = "train")]
     repeat: usize,
     /// Time the node-by-node path that tracing and measuring take, instead of the fused one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "train")]
     traced: bool,
     #[command(flatten)]
     generation: generate::GenerateArgs,
+    #[command(flatten)]
+    train: train::TrainArgs,
 }
 
 impl Args {
@@ -61,6 +65,9 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(training) = args.train.training() {
+        return train::run(args, training);
+    }
     if let Some(count) = args.generation.count() {
         return generate::run(args, count);
     }

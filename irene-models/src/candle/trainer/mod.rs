@@ -1,6 +1,7 @@
 //! A step of training on candle: the forward pass with its loss, the backward pass, the update.
 
 mod by_heart;
+mod new_head;
 mod optimizers;
 mod targets;
 mod variables;
@@ -8,6 +9,7 @@ mod variables;
 pub use by_heart::ByHeart;
 use candle_core::{DType, Tensor as Candle};
 use irene_tree::{Checkpoint, Kernels, Parallel, Training};
+pub use new_head::NewHead;
 pub use targets::Targets;
 
 use self::{
@@ -92,12 +94,16 @@ impl Gradients {
         Ok(())
     }
 
-    /// All of them, times a factor.
+    /// The mean of so many micro-batches, of which these are the sum.
     ///
     /// # Errors
     /// The device's error.
-    pub fn scaled(&self, factor: f64) -> Result<Self> {
-        Ok(Self(self.0.iter().map(|gradient| gradient * factor).collect::<candle_core::Result<_>>()?))
+    pub fn averaged(self, count: usize) -> Result<Self> {
+        if count == 1 {
+            return Ok(self);
+        }
+        let share = 1.0 / count as f64;
+        Ok(Self(self.0.iter().map(|gradient| gradient * share).collect::<candle_core::Result<_>>()?))
     }
 }
 
@@ -245,8 +251,8 @@ impl Trainer {
             }
         }
         let gradients = gradients.ok_or_else(|| refuse("batches", "a step has at least one"))?;
-        self.update(&if count == 1 { gradients } else { gradients.scaled(1.0 / f64::from(count))? })?;
-        Ok((sum / f64::from(count)) as f32)
+        self.update(&gradients.averaged(count)?)?;
+        Ok((sum / count as f64) as f32)
     }
 }
 
