@@ -129,8 +129,8 @@ fn several_settings_are_rows() {
 #[test]
 fn what_cannot_go_together_is_refused_with_one_line() {
     for (code, flags, expected) in [
-        (2, &["--generate", "10"][..], "--generate"),
-        (2, &["--past", "10"], "--past"),
+        (2, &["--generate", "10"][..], "--generate belongs to requests"),
+        (2, &["--past", "10"], "--past belongs to requests"),
         (2, &["--rate", "2"], "--rate"),
         (2, &["--cache", "f16"], "--cache belongs to requests"),
         (2, &["--engine", "vllm"], "vllm-0.11 is for inference"),

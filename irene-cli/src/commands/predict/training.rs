@@ -78,7 +78,8 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
 /// Refuses what has no meaning in training.
 fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
-    refuse(true, of_requests, &args.service.flags_of_requests())?;
+    let passes = [("--generate", args.run.generate().is_some()), ("--past", args.run.has_past())];
+    refuse(true, of_requests, &[&passes[..], &args.service.flags_of_requests()].concat())?;
     refuse(true, "a measured profile", &[("--text", args.has_text()), ("--method", args.predictor.asks_for_track())])?;
     refuse(true, "inference: with --train give --device", &[("--predictor", args.predictor.names_file())])
 }
