@@ -123,19 +123,28 @@ fn states_of_optimizers_are_those_of_pytorch_to_the_byte() {
 
 #[test]
 fn what_is_saved_is_what_autograd_saves() {
+    let (f32, bf16) = (Format::F32, Format::BF16);
+    let ways = [
+        ("float32", f32, Checkpoint::None),
+        ("bfloat16", bf16, Checkpoint::None),
+        ("checkpointed", f32, Checkpoint::Layer),
+    ];
     let mut wrong = Vec::new();
     let mut compared = 0;
     for figure in figures() {
-        for (word, format) in [("float32", Format::F32), ("bfloat16", Format::BF16)] {
-            let Some(theirs) = figure.fields[word].as_object() else { continue };
-            let precision = Precision::of(format);
-            let run = Run { precision, training: Some(figure.training), ..figure.run };
+        for (way, format, checkpoint) in ways {
+            let Some(theirs) = figure.fields[way].as_object() else { continue };
+            let training = Some(Training { checkpoint, ..figure.training });
+            let run = Run { precision: Precision::of(format), training, ..figure.run };
             let ours = figure.spec.training_memory(run).unwrap().activations;
-            // Ids are no activations here.
-            let theirs = theirs["saved"].as_u64().unwrap() - theirs["ids"].as_u64().unwrap();
-            if ours != theirs {
+            // Ids and masks are no activations here.
+            let bytes = |field: &str| theirs[field].as_u64().unwrap();
+            let theirs = bytes("saved") - bytes("ids") - bytes("masks");
+            // In 16 bits transformers rounds the weights of a token's experts, and keeps half as many bytes of them.
+            let is_rounded = format == bf16 && figure.spec.name() == "qwen3_moe";
+            if ours.abs_diff(theirs) > if is_rounded { theirs / 500 } else { 0 } {
                 wrong.push(format!(
-                    "{} {word}: {ours}, not {theirs} ({:+})",
+                    "{} {way}: {ours}, not {theirs} ({:+})",
                     figure.name(),
                     ours as f64 - theirs as f64
                 ));
@@ -143,7 +152,7 @@ fn what_is_saved_is_what_autograd_saves() {
             compared += 1;
         }
     }
-    assert!(wrong.is_empty() && compared > 12, "{}", wrong.join("\n"));
+    assert!(wrong.is_empty() && compared > 25, "{}", wrong.join("\n"));
 }
 
 /// What irene counts has sums, norms and activations as well: a small share of the work of wide models.

@@ -6,8 +6,9 @@ step.py writes step.json beside itself. Of each model, head, attention, checkpoi
   convolution's weight for that of a whole one: what that is too much is `ungrouped`;
 - states: bytes of all tensors that each optimizer keeps, step counters included, in float32;
 - saved: bytes that autograd keeps for the backward pass, without parameters and inputs, with eager attention and nothing computed twice,
-  in float32, and in bfloat16 where transformers computes the loss in 32 bits; ids: how many of them are of integers and of the loss's own count. It is followed on fake CUDA tensors,
-  where a dropout keeps a mask of one byte a number.
+  in float32, and in bfloat16 where transformers computes the loss in 32 bits; ids: how many of them are of integers and of the loss's
+  own count. It is followed on fake CUDA tensors, where a dropout keeps a mask of one byte a number; experts run as grouped products.
+  checkpointed: the same in float32 with layers that are computed again; masks: how many bytes are of masks that each layer is given.
 LoRA is on every linear layer of the trunk, which are those of PEFT's all-linear but for the layers of a head.
 FlexiBERT is written here from its description, with BERT's heads.
 """
@@ -155,13 +156,14 @@ class FlexiBert(nn.Module):
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(0.1)
         self.layers = nn.ModuleList(FlexiLayer(config, i) for i in range(layers))
         self.pooler = nn.Linear(*[config["model_dict"]["h"][-1]] * 2) if is_pooled else None
-        self.is_checkpointed = False
+        # How layers are checkpointed, if they are.
+        self.checkpointed = None
 
     def forward(self, input_ids, attention_mask):
         x = self.dropout(self.norm(self.words(input_ids) + self.segments(torch.zeros_like(input_ids))))
         mask = (1.0 - attention_mask[:, None, None, :].float()) * -10000.0
         for layer in self.layers:
-            x = checkpoint(layer, x, mask, use_reentrant=False) if self.is_checkpointed else layer(x, mask)
+            x = checkpoint(layer, x, mask, **self.checkpointed) if self.checkpointed else layer(x, mask)
         return torch.tanh(self.pooler(x[:, 0])) if self.pooler else x
 
 
@@ -177,8 +179,8 @@ class FlexiBertForTask(nn.Module):
         else:
             self.dropout, self.classifier = nn.Dropout(0.1), nn.Linear(last, config["num_labels"])
 
-    def gradient_checkpointing_enable(self, _):
-        self.trunk.is_checkpointed = True
+    def gradient_checkpointing_enable(self, how):
+        self.trunk.checkpointed = how
         # As transformers does it: gradients go to the words even where nothing of theirs is trained.
         self.trunk.words.register_forward_hook(lambda _module, _inputs, words: words.requires_grad_(True))
 
@@ -188,7 +190,7 @@ class FlexiBertForTask(nn.Module):
         return nn.functional.cross_entropy(x.flatten(0, -2), labels.flatten())
 
 
-def built(name, head, attention, rank):
+def built(name, head, attention, rank, experts="batched_mm"):
     fields = CONFIGS[name]
     if name == "flexibert":
         model, trunk = FlexiBertForTask(fields, head), "trunk."
@@ -196,7 +198,7 @@ def built(name, head, attention, rank):
         config = transformers.AutoConfig.for_model(**fields)
         config.use_cache = False
         if name == "qwen3_moe":
-            config._experts_implementation = "batched_mm"
+            config._experts_implementation = experts
         if attention == "sdpa":
             # On the CPU a dropout inside has no kernel of its own.
             config.attention_probs_dropout_prob = config.attn_pdrop = 0.0
@@ -284,9 +286,13 @@ class Packed:
         self.tensor = tensor
 
 
-def saved(name, head, rank, dtype):
-    """Bytes of the storages that autograd keeps: of all, and of integers and single numbers."""
-    model = built(name, head, "eager", rank)
+def saved(name, head, rank, dtype, is_checkpointed=False):
+    """Bytes of the storages that autograd keeps: of all, of integers and single numbers, and of masks."""
+    # There is no card to ask.
+    torch.cuda.get_device_capability = lambda *_: (9, 0)
+    model = built(name, head, "eager", rank, "grouped_mm")
+    if is_checkpointed:
+        model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
     with FakeTensorMode(allow_non_fake_inputs=True):
         onto_fake_cuda(model, dtype)
         fields = inputs(name, head, "cuda")
@@ -304,8 +310,10 @@ def saved(name, head, rank, dtype):
         kept = {pack().tensor.untyped_storage()._cdata: pack().tensor for pack in packs if pack()}
         own = [tensor for place, tensor in kept.items() if place not in known]
         del loss
-        bytes_of = lambda tensors: sum(tensor.untyped_storage().nbytes() for tensor in tensors)
-        return bytes_of(own), bytes_of(tensor for tensor in own if tensor.dtype == torch.int64 or tensor.dim() == 0)
+        is_id = lambda tensor: not tensor.is_floating_point() and tensor.dtype != torch.bool or tensor.dim() == 0
+        is_mask = lambda tensor: is_checkpointed and tensor.dim() == 4
+        bytes_of = lambda is_it: sum(tensor.untyped_storage().nbytes() for tensor in own if is_it(tensor))
+        return {"saved": bytes_of(lambda _: True), "ids": bytes_of(is_id), "masks": bytes_of(is_mask)}
 
 
 def figures():
@@ -313,10 +321,9 @@ def figures():
         for head in heads:
             for rank in [0, RANK]:
                 line = {"model": name, "head": head, "lora_rank": rank, **states(name, head, rank)}
-                if name != "qwen3_moe":
-                    for dtype in [torch.float32, torch.bfloat16][: 2 if name in CAUSAL else 1]:
-                        of_all, of_ids = saved(name, head, rank, dtype)
-                        line[str(dtype).removeprefix("torch.")] = {"saved": of_all, "ids": of_ids}
+                for dtype in [torch.float32, torch.bfloat16][: 2 if name in CAUSAL else 1]:
+                    line[str(dtype).removeprefix("torch.")] = saved(name, head, rank, dtype)
+                line["checkpointed"] = saved(name, head, rank, torch.float32, True)
                 passes = []
                 for attention in ["eager"] if name == "flexibert" else ["eager", "sdpa"]:
                     for word, is_checkpointed in [("none", False), ("layer", True)]:
