@@ -83,16 +83,21 @@ fn ways(run: Run) -> Vec<Way> {
     checkpoint.chain(half).chain(lora).chain(optimizer).collect()
 }
 
-/// The largest batch that fits, in whole sequences of every copy of the model.
+/// The largest micro-batch that fits and divides the batch, with as many more of them: the same sequences a step.
 fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
-    let copies = run.parallel.data.max(1);
-    let at = |of_copy: usize| Run { size: Size { sequences: of_copy * copies, ..run.size }, ..run };
-    let (mut low, mut high) = (0, run.size.sequences / copies);
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        if fits(at(middle)) { low = middle } else { high = middle }
-    }
-    (low > 0).then(|| format!("--batch-size {}", low * copies))
+    let (copies, training) = (run.parallel.data.max(1), run.training.unwrap_or_default());
+    let whole = run.size.sequences / copies;
+    let at = |of_copy: usize| {
+        let accumulate = training.accumulate.saturating_mul(whole / of_copy);
+        let size = Size { sequences: of_copy * copies, ..run.size };
+        Run { size, training: Some(Training { accumulate, ..training }), ..run }
+    };
+    let smaller: Vec<usize> = (1..whole).rev().filter(|of_copy| whole.is_multiple_of(*of_copy)).collect();
+    // The larger, the more memory: the first that fits is found by halves.
+    let place = smaller.partition_point(|of_copy| !fits(at(*of_copy)));
+    let found = at(*smaller.get(place)?);
+    let accumulate = found.training.map_or(1, |training| training.accumulate);
+    Some(format!("--batch-size {} --accumulate {accumulate}", found.size.sequences))
 }
 
 /// The first changes that fit together.
