@@ -83,40 +83,47 @@ fn ways(run: Run) -> Vec<Way> {
     checkpoint.chain(half).chain(lora).chain(optimizer).collect()
 }
 
-/// The largest micro-batch that fits and divides the batch, with as many more of them: the same sequences a step.
-fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
+/// The same step in micro-batches of so many sequences of each copy of the model, which divide its batch.
+fn in_micro_batches(run: Run, of_copy: usize) -> Way {
     let (copies, training) = (run.parallel.data.max(1), run.training.unwrap_or_default());
-    let whole = run.size.sequences / copies;
-    let at = |of_copy: usize| {
-        let accumulate = training.accumulate.saturating_mul(whole / of_copy);
-        let size = Size { sequences: of_copy * copies, ..run.size };
-        Run { size, training: Some(Training { accumulate, ..training }), ..run }
-    };
-    let smaller: Vec<usize> = (1..whole).rev().filter(|of_copy| whole.is_multiple_of(*of_copy)).collect();
-    // The larger, the more memory: the first that fits is found by halves.
-    let place = smaller.partition_point(|of_copy| !fits(at(*of_copy)));
-    let found = at(*smaller.get(place)?);
-    let accumulate = found.training.map_or(1, |training| training.accumulate);
-    Some(format!("--batch-size {} --accumulate {accumulate}", found.size.sequences))
+    let sequences = of_copy * copies;
+    let accumulate = training.accumulate.saturating_mul(run.size.sequences / sequences);
+    let training = Some(Training { accumulate, ..training });
+    let run = Run { size: Size { sequences, ..run.size }, training, ..run };
+    Way { run, flags: format!("--batch-size {sequences} --accumulate {accumulate}") }
 }
 
-/// The first changes that fit together.
-fn together(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
+/// The largest micro-batch that fits, for as many sequences a step.
+fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
+    let whole = run.size.sequences / run.parallel.data.max(1);
+    let smaller: Vec<usize> = (1..whole).rev().filter(|of_copy| whole.is_multiple_of(*of_copy)).collect();
+    // The larger, the more memory: the first that fits is found by halves.
+    let place = smaller.partition_point(|of_copy| !fits(in_micro_batches(run, *of_copy).run));
+    Some(in_micro_batches(run, *smaller.get(place)?).flags)
+}
+
+/// Changes that fit together: the smallest micro-batch, checkpoints, 16 bits; and then adapters alone, or more GPUs.
+fn together(run: Run, fits: impl Fn(Run) -> bool) -> Vec<String> {
     let (mut run, mut flags) = (run, Vec::new());
-    if run.size.sequences > run.parallel.data {
-        run.size.sequences = run.parallel.data;
-        flags.push(format!("--batch-size {}", run.parallel.data));
-    }
-    let wanted = ["--checkpoint layer", "--dtype bf16", "--lora-rank 16"];
-    for flag in wanted {
-        let Some(way) = ways(run).into_iter().find(|way| way.flags == flag) else { continue };
-        run = way.run;
+    let mut change = |way: Way, run: &mut Run| {
+        *run = way.run;
         flags.push(way.flags);
-        if fits(run) {
-            return Some(flags.join(" "));
+    };
+    if run.size.sequences > run.parallel.data {
+        change(in_micro_batches(run, 1), &mut run);
+    }
+    for flag in ["--checkpoint layer", "--dtype bf16"] {
+        if let Some(way) = ways(run).into_iter().find(|way| way.flags == flag) {
+            change(way, &mut run);
         }
     }
-    None
+    let so_far = flags.join(" ");
+    if fits(run) {
+        return vec![so_far];
+    }
+    let lora = ways(run).into_iter().find(|way| way.flags.starts_with("--lora-rank")).filter(|way| fits(way.run));
+    let further = lora.map(|way| way.flags).into_iter().chain(more_gpus(run, fits));
+    further.map(|flags| format!("{so_far} {flags}").trim_start().to_owned()).collect()
 }
 
 /// More GPUs that share each layer.
