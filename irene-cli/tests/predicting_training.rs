@@ -28,9 +28,10 @@ fn a_step_is_told_by_phases_with_its_memory_and_its_run() {
         "time of a step",
         "energy of a step",
         "mean power",
-        "forward: ",
-        "backward: ",
-        "optimizer: ",
+        "phase ",
+        "\nforward ",
+        "\nbackward ",
+        "\noptimizer ",
         "tokens a second",
         "% of the peak",
         "6 N D: ",
@@ -91,6 +92,24 @@ fn the_data_have_every_figure() {
 }
 
 #[test]
+fn the_machine_the_limit_and_a_data_sheet_of_ones_own_count() {
+    let energy = |more: &[&str]| json(more)["forecast"]["energy_per_step_j"].as_f64().unwrap();
+    let alone = energy(&[]);
+    assert!(energy(&["--host-power", "500"]) > 1.05 * alone);
+    let limited = json(&["--power-limit", "200"])["forecast"].clone();
+    assert_eq!(limited["power_limit_w"].as_f64(), Some(200.0));
+    assert!(limited["power_w"].as_f64().unwrap() <= 200.0 + 1e-9, "{limited}");
+    let folder = command::Folder::new("train-spec");
+    let text = "name = \"mine\"\ntitle = \"Mine\"\nvendor = \"other\"\narchitecture = \"new\"\nclass = \"datacenter\"\nyear = 2026
+peaks = { bf16 = 500 }\nbandwidth_gb_s = 2000\nmemory_gib = 64\ntdp_w = 400\n";
+    let file = folder.write("mine.toml", text);
+    let step = ["predict", "gpt2", "--train", "-b", "4", "-s", "64", "--device-spec", &file, "--format", "json"];
+    let own: Value = serde_json::from_str(&good(&step)).unwrap();
+    assert_eq!(own["forecast"]["device"], "mine");
+    assert_eq!(own["forecast"]["marks"][0], "format_fallback");
+}
+
+#[test]
 fn several_settings_are_rows() {
     let several = ["--device", "a100-sxm-80gb,h100-sxm", "--dtype", "bf16", "--steps", "100"];
     let base = ["predict", "bert-base-uncased", "distilbert-base-uncased", "--train", "-b", "8,16", "-s", "64"];
@@ -110,8 +129,8 @@ fn several_settings_are_rows() {
 #[test]
 fn what_cannot_go_together_is_refused_with_one_line() {
     for (code, flags, expected) in [
-        (2, &["--generate", "10"][..], "--generate"),
-        (2, &["--past", "10"], "--past"),
+        (2, &["--generate", "10"][..], "--generate belongs to requests"),
+        (2, &["--past", "10"], "--past belongs to requests"),
         (2, &["--rate", "2"], "--rate"),
         (2, &["--cache", "f16"], "--cache belongs to requests"),
         (2, &["--engine", "vllm"], "vllm-0.11 is for inference"),

@@ -196,4 +196,10 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
     let gradients = trainer.backward(&loss).unwrap();
     trainer.update(&gradients).unwrap();
     assert!(trainer.backward(&loss).err().unwrap().to_string().contains("the weights have changed"));
+
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/tiny-llama.q8_0.gguf");
+    let spec = ModelSpec::find(file).unwrap();
+    let blocks = spec.open_weights(&[file.into()], TaskHead::Lm, DType::F32, &CPU).unwrap();
+    let blocks = Trainer::new(&spec, blocks.as_ref(), TaskHead::Lm, Training::default(), 1e-2, 7).err().unwrap();
+    assert!(blocks.to_string().contains("is stored in blocks, which have no gradient"), "{blocks}");
 }

@@ -27,7 +27,7 @@ pub use request::Request;
 pub use schedule::{Figures, Schedule, ScheduleCost, Spent};
 pub use service::{Fault, Service, ServiceOptions, Setting};
 pub use training::{
-    Duration, Phase, StepFigures, StepMemory, TrainingForecast, TrainingNote, TrainingRun, forecast_training,
+    Phase, StepFigures, StepMemory, TrainingForecast, TrainingLength, TrainingNote, TrainingRun, forecast_training,
 };
 
 /// Why there is no prediction.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use irene_devices::{Catalogue, Engine, Law};
-use irene_predict::{Duration, ModelSpec, Run, TrainingForecast, forecast_training};
+use irene_predict::{ModelSpec, Run, TrainingForecast, TrainingLength, forecast_training};
 use irene_tree::{Checkpoint, Format, Kernels, Parallel, Precision, Size, Training};
 
 /// A model that was trained, and how.
@@ -138,7 +138,7 @@ const MOST: f64 = 2.5;
 fn published_runs_of_training_are_hit_within_a_factor() {
     for one in published() {
         let forecast = forecast(&one);
-        let run = forecast.run_of(Duration::Tokens(one.tokens));
+        let run = forecast.run_of(TrainingLength::Tokens(one.tokens));
         let gpus = one.parallel.gpus() as f64;
         let (unit, predicted, found) = match one.figure {
             Figure::GpuHours(hours) => ("GPU-hours", run.gpu_seconds / 3600.0, hours),

@@ -3,7 +3,7 @@
 
 use irene_devices::Catalogue;
 use irene_predict::{
-    Device, Duration, Engine, Error, Host, Law, ModelSpec, Run, TrainingForecast, TrainingNote, forecast_training,
+    Device, Engine, Error, Host, Law, ModelSpec, Run, TrainingForecast, TrainingLength, TrainingNote, forecast_training,
 };
 use irene_tree::{Checkpoint, Format, Kernels, Optimizer, Parallel, Precision, Quantity, Size, Training};
 use proptest::prelude::*;
@@ -90,15 +90,15 @@ proptest! {
     #[test]
     fn a_run_is_linear_in_its_steps(case in cases(), steps in 1..1_000_000_u32) {
         let forecast = case.good();
-        let run = forecast.run_of(Duration::Steps(f64::from(steps)));
+        let run = forecast.run_of(TrainingLength::Steps(f64::from(steps)));
         for (whole, one) in [
             (run.joules, forecast.figures.joules), (run.seconds, forecast.figures.seconds), (run.tokens, forecast.tokens), (run.flops, forecast.flops),
         ] {
             prop_assert!((whole / one / f64::from(steps) - 1.0).abs() < 1e-12);
         }
-        let same = forecast.run_of(Duration::Tokens(run.tokens));
+        let same = forecast.run_of(TrainingLength::Tokens(run.tokens));
         prop_assert_eq!(same, run);
-        prop_assert_eq!(forecast.run_of(Duration::Tokens(run.tokens + 1.0)).steps, run.steps + 1.0);
+        prop_assert_eq!(forecast.run_of(TrainingLength::Tokens(run.tokens + 1.0)).steps, run.steps + 1.0);
     }
 
     #[test]

@@ -58,11 +58,11 @@ pub(super) fn for_pieces_of<T: Send>(work: usize, values: &mut [T], len: usize, 
 ///
 /// # Panics
 /// If the lengths differ.
-pub(super) fn for_pairs<T: Send>(
+pub(super) fn for_pairs<T: Send, U: Send>(
     first: &mut [T],
-    second: &mut [T],
+    second: &mut [U],
     len: usize,
-    f: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+    f: impl Fn(usize, &mut [T], &mut [U]) + Sync,
 ) {
     assert_eq!(first.len(), second.len());
     let shared = Shared(second.as_mut_ptr());

@@ -17,7 +17,7 @@ pub use self::{
     memory::StepMemory,
     note::TrainingNote,
     phases::Phase,
-    whole::{Duration, TrainingRun},
+    whole::{TrainingLength, TrainingRun},
 };
 use crate::{Error, FROM_DATA_SHEET, Host};
 
@@ -66,14 +66,14 @@ pub struct StepFigures {
 ///
 /// ```
 /// use irene_devices::{Catalogue, Engine, Law};
-/// use irene_predict::{Duration, ModelSpec, Run, forecast_training};
+/// use irene_predict::{TrainingLength, ModelSpec, Run, forecast_training};
 /// use irene_tree::{Format, Precision, Size, Training};
 ///
 /// let spec = ModelSpec::find("bert-base-uncased")?;
 /// let step = Run { precision: Precision::of(Format::BF16), training: Some(Training::default()), ..Size::new(32, 128).into() };
 /// let (h100, engine) = (Catalogue::find("h100-sxm")?, Engine::find("transformers")?);
 /// let forecast = forecast_training(&spec, &h100, engine, step, Law::shipped())?;
-/// let run = forecast.run_of(Duration::Steps(1000.0));
+/// let run = forecast.run_of(TrainingLength::Steps(1000.0));
 /// assert_eq!(run.tokens, 1000.0 * 32.0 * 128.0);
 /// assert!((run.joules / forecast.figures.joules / 1000.0 - 1.0).abs() < 1e-12);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -4,7 +4,7 @@ use super::TrainingForecast;
 
 /// How long a run of training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Duration {
+pub enum TrainingLength {
     /// So many steps.
     Steps(f64),
     /// Whole steps, until they have seen so many tokens.
@@ -36,10 +36,10 @@ pub struct TrainingRun {
 
 impl TrainingForecast {
     /// A run of such steps.
-    pub fn run_of(&self, duration: Duration) -> TrainingRun {
-        let steps = match duration {
-            Duration::Steps(steps) => steps,
-            Duration::Tokens(tokens) => (tokens / self.tokens).ceil(),
+    pub fn run_of(&self, length: TrainingLength) -> TrainingRun {
+        let steps = match length {
+            TrainingLength::Steps(steps) => steps,
+            TrainingLength::Tokens(tokens) => (tokens / self.tokens).ceil(),
         };
         let seconds = steps * self.figures.seconds;
         TrainingRun {

@@ -31,8 +31,8 @@ use crate::{input, output, settings, sheet::Format};
 
 /// Predicts the energy of every node of a model at a size, or of trees with measured features; or what requests take on a device
 ///
-/// A device that is known by its data sheet answers for requests: --prompt, --generate, and --sequences, --concurrency or --rate. Several
-/// models, devices or sizes give a row each; --depth shows their trees.
+/// A device that is known by its data sheet answers for requests: --prompt, --generate, and --sequences, --concurrency or --rate; and for a step or
+/// a whole run of training (--train). Several models, devices or sizes give a row each; --depth shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
-    duration: training::DurationArgs,
+    length: training::LengthArgs,
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Device, Engine, Law};
 use irene_models::{ModelSpec, Run};
-use irene_predict::{Duration, TrainingForecast, forecast_training};
+use irene_predict::{TrainingForecast, TrainingLength, forecast_training};
 use irene_tree::{Training, Tree, jsonl};
 use serde_json::Map;
 
@@ -22,7 +22,7 @@ use crate::{
 /// How long training goes on.
 #[derive(clap::Args, Clone, Copy)]
 #[command(next_help_heading = "Training")]
-pub(crate) struct DurationArgs {
+pub(crate) struct LengthArgs {
     /// Steps of the whole run (1e5)
     #[arg(long, value_name = "N", value_parser = count, requires = "train", conflicts_with = "tokens")]
     steps: Option<f64>,
@@ -37,9 +37,9 @@ fn count(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a whole number of at least 1, such as 1000 or 1e9".into())
 }
 
-impl DurationArgs {
-    fn duration(self) -> Option<Duration> {
-        self.steps.map(Duration::Steps).or(self.tokens.map(Duration::Tokens))
+impl LengthArgs {
+    fn length(self) -> Option<TrainingLength> {
+        self.steps.map(TrainingLength::Steps).or(self.tokens.map(TrainingLength::Tokens))
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Answer {
     device: Arc<Device>,
     engine: &'static Engine,
     forecast: TrainingForecast,
-    duration: Option<Duration>,
+    length: Option<TrainingLength>,
 }
 
 impl Answer {
@@ -78,7 +78,8 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
 /// Refuses what has no meaning in training.
 fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
-    refuse(true, of_requests, &args.service.flags_of_requests())?;
+    let passes = [("--generate", args.run.generate().is_some()), ("--past", args.run.has_past())];
+    refuse(true, of_requests, &[&passes[..], &args.service.flags_of_requests()].concat())?;
     refuse(true, "a measured profile", &[("--text", args.has_text()), ("--method", args.predictor.asks_for_track())])?;
     refuse(true, "inference: with --train give --device", &[("--predictor", args.predictor.names_file())])
 }
@@ -116,7 +117,7 @@ fn answer(
         None => forecast,
     };
     let (spec, device) = (Arc::clone(spec), Arc::clone(device));
-    Ok(Answer { spec, device, engine, forecast, duration: args.duration.duration() })
+    Ok(Answer { spec, device, engine, forecast, length: args.length.length() })
 }
 
 /// The devices of the command line or of the settings.

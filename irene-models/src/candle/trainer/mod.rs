@@ -216,7 +216,11 @@ impl Trainer {
         for (place, ((variable, master), gradient)) in places.enumerate() {
             let weight = kept(variable, master.as_ref());
             let updated = self.rule.updated(place, &weight, &gradient.to_dtype(weight.dtype())?)?;
-            variable.var.set(&updated.to_dtype(variable.var.dtype())?)?;
+            let is_in_place = updated.is_none();
+            let updated = updated.unwrap_or(weight);
+            if master.is_some() || !is_in_place {
+                variable.var.set(&updated.to_dtype(variable.var.dtype())?)?;
+            }
             master.iter_mut().for_each(|master| *master = updated.clone());
         }
         // Some layers compute with numbers that were derived from the weights when they were loaded, such as Gemma's 1 + w.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use irene_predict::{StepFigures, TrainingNote, TrainingRun};
+use irene_predict::{Phase, StepFigures, StepMemory, TrainingNote, TrainingRun};
 use irene_regress::CONFIDENCE;
 use irene_tree::render::{self, Grid, Heading};
 use serde_json::{Map, Value, json};
@@ -20,39 +20,18 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 /// For people.
 pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     let forecast = &answer.forecast;
-    let run = forecast.run();
     let mut out = format!(
-        "{} in {} on {} with {}: {}\n{}\n\n{}\n",
+        "{} in {} on {} with {}: {}\n{}\n\n{}\n{}\n",
         answer.spec.name(),
-        run.precision,
+        forecast.run().precision,
         answer.devices(),
         answer.engine.name,
         forecast.provenance,
         asked(answer),
         figures(&forecast.figures, &forecast.interval),
+        phases(&forecast.phases),
     );
-    let phases: Vec<String> = forecast
-        .phases
-        .iter()
-        .map(|phase| {
-            format!("{}: {} and {}", phase.name, render::si(phase.joules, "J"), render::si(phase.seconds, "s"))
-        })
-        .collect();
-    writeln!(out, "{}", phases.join(", "))?;
-    writeln!(
-        out,
-        "{} tokens a second, {:.1}% of the peak",
-        render::in_unit(forecast.tokens_per_s(), ""),
-        100.0 * forecast.peak_share()
-    )?;
-    writeln!(
-        out,
-        "{} a step in products; 6 N D: {} with {} parameters and {} tokens",
-        render::si(forecast.flops, "FLOP"),
-        render::si(forecast.rule_flops(), "FLOP"),
-        render::in_unit(forecast.parameters, ""),
-        render::in_unit(forecast.tokens, ""),
-    )?;
+    out += &rates(answer);
     out += &memory(answer);
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
@@ -61,10 +40,36 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     writeln!(out, "\nwhere a step goes:")?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
-    if let Some(duration) = answer.duration {
-        out += &whole(args, &forecast.run_of(duration));
+    if let Some(length) = answer.length {
+        out += &whole(args, &forecast.run_of(length));
     }
     Ok(out)
+}
+
+/// The parts of the step.
+fn phases(phases: &[Phase]) -> String {
+    let headings = [Heading::left("phase"), Heading::right("time"), Heading::right("energy"), Heading::right("power")];
+    let mut grid = Grid::new(headings);
+    for Phase { name, seconds, joules } in phases {
+        let [time, energy, power] =
+            [(*seconds, "s"), (*joules, "J"), (joules / seconds, "W")].map(|(figure, unit)| render::si(figure, unit));
+        grid.row([(*name).to_owned(), time, energy, power]);
+    }
+    grid.text(width())
+}
+
+/// Tokens a second, and FLOPs beside the peak and the rule of thumb.
+fn rates(answer: &Answer) -> String {
+    let forecast = &answer.forecast;
+    format!(
+        "{} tokens a second, {:.1}% of the peak (MFU)\n{} a step in products; 6 N D: {} with {} parameters and {} tokens\n",
+        render::in_unit(forecast.tokens_per_s(), ""),
+        100.0 * forecast.peak_share(),
+        render::si(forecast.flops, "FLOP"),
+        render::si(forecast.rule_flops(), "FLOP"),
+        render::in_unit(forecast.parameters, ""),
+        render::in_unit(forecast.tokens, ""),
+    )
 }
 
 /// The step in words.
@@ -156,13 +161,7 @@ fn mass(grams: f64) -> String {
 /// The fields of a forecast, for programs.
 pub(super) fn object(args: &Args, answer: &Answer) -> Value {
     let forecast = &answer.forecast;
-    let (run, memory) = (forecast.run(), &forecast.memory);
-    let [low, high] = &forecast.interval;
-    let phases: Map<String, Value> = forecast
-        .phases
-        .iter()
-        .map(|phase| (phase.name.to_owned(), json!({"energy_j": phase.joules, "latency_s": phase.seconds})))
-        .collect();
+    let run = forecast.run();
     let mut object = json!({
         "model": answer.spec.name(),
         "device": answer.device.name,
@@ -173,16 +172,7 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
         "seq_len": run.size.new,
         "training": run.training,
         "parallel": run.parallel,
-        "energy_per_step_j": forecast.figures.joules,
-        "energy_per_step_j_low": low.joules,
-        "energy_per_step_j_high": high.joules,
-        "step_s": forecast.figures.seconds,
-        "step_s_low": low.seconds,
-        "step_s_high": high.seconds,
-        "power_w": forecast.figures.watts,
-        "power_w_low": low.watts,
-        "power_w_high": high.watts,
-        "phases": phases,
+        "phases": forecast.phases.iter().map(phase_object).collect::<Map<_, _>>(),
         "tokens_per_step": forecast.tokens,
         "tokens_per_s": forecast.tokens_per_s(),
         "flops_per_step": forecast.flops,
@@ -190,22 +180,46 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
         "rule_flops_per_step": forecast.rule_flops(),
         "parameters": forecast.parameters,
         "mfu": forecast.peak_share(),
-        "memory_bytes": {
-            "weights": memory.step.weights, "master_weights": memory.step.master_weights, "gradients": memory.step.gradients,
-            "optimizer_states": memory.step.optimizer_states, "activations": memory.step.activations, "transient": memory.step.transient,
-            "buckets": memory.buckets, "workspace": memory.workspace, "total": memory.total(), "device": memory.card,
-        },
+        "memory_bytes": memory_object(&forecast.memory),
         "provenance": forecast.provenance,
         "marks": forecast.notes.iter().map(TrainingNote::mark).collect::<Vec<_>>(),
         "notes": forecast.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
+    let [low, high] = &forecast.interval;
+    for (suffix, figures) in [("", &forecast.figures), ("_low", low), ("_high", high)] {
+        let StepFigures { seconds, joules, watts } = *figures;
+        for (name, figure) in [("step_s", seconds), ("energy_per_step_j", joules), ("power_w", watts)] {
+            object[format!("{name}{suffix}")] = figure.into();
+        }
+    }
     if let Some(watts) = answer.device.power_limit_w {
         object["power_limit_w"] = watts.into();
     }
-    if let Some(duration) = answer.duration {
-        object["run"] = whole_object(args, &forecast.run_of(duration));
+    if let Some(length) = answer.length {
+        object["run"] = whole_object(args, &forecast.run_of(length));
     }
     object
+}
+
+fn phase_object(phase: &Phase) -> (String, Value) {
+    let Phase { name, seconds, joules } = *phase;
+    (name.to_owned(), json!({"energy_j": joules, "latency_s": seconds, "power_w": joules / seconds}))
+}
+
+fn memory_object(memory: &StepMemory) -> Value {
+    let step = &memory.step;
+    json!({
+        "weights": step.weights,
+        "master_weights": step.master_weights,
+        "gradients": step.gradients,
+        "optimizer_states": step.optimizer_states,
+        "activations": step.activations,
+        "transient": step.transient,
+        "buckets": memory.buckets,
+        "workspace": memory.workspace,
+        "total": memory.total(),
+        "device": memory.card,
+    })
 }
 
 fn whole_object(args: &Args, run: &TrainingRun) -> Value {

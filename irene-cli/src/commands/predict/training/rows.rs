@@ -40,7 +40,7 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> Sheet {
     ]);
     for answer in answers {
         let (forecast, step) = (&answer.forecast, answer.forecast.run());
-        let run = answer.duration.map(|duration| forecast.run_of(duration));
+        let run = answer.length.map(|length| forecast.run_of(length));
         let run = run.as_ref();
         let marks: Vec<&str> = forecast.notes.iter().map(TrainingNote::mark).collect();
         sheet.row([
