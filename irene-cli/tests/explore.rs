@@ -416,6 +416,47 @@ mod profile {
     }
 
     #[test]
+    fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
+        let folder = Folder::new("explore-train");
+        let space = space(&folder);
+        let train = ["--train", "--optimizer", "sgd", "--head", "classification", "--samples", "6"];
+        let mut merged = String::new();
+        for shard in ["0/2", "1/2"] {
+            let part = folder.path(&shard.replace('/', "-of-"));
+            good(&args(&space, &part, &[&train[..], &["--shard", shard]].concat()));
+            merged += &std::fs::read_to_string(part).unwrap();
+        }
+        let merged = folder.write("merged.jsonl", &merged);
+        good(&args(&space, &merged, &[&train[..], &["--resume"]].concat()));
+        let records = read(&merged);
+        assert_eq!(records.len(), 6);
+        for record in &records {
+            let step = record["training_latency_s"].as_f64().unwrap();
+            assert!(step > record["latency_s"].as_f64().unwrap(), "{record}");
+            assert!(record["training_latency_half_width_s"].is_f64(), "{record}");
+            assert_eq!(record["measuring"]["training"]["optimizer"], "sgd");
+        }
+        // A campaign without training, or with another, is another one.
+        let refuse = |more: &[&str]| refused(1, &args(&space, &merged, more));
+        assert!(refuse(&["--samples", "6", "--resume"]).contains("its `training` is {"));
+        assert!(
+            refuse(&["--samples", "6", "--resume", "--train", "--head", "classification"])
+                .contains("its `training` is")
+        );
+        assert!(refused(2, &args(&space, &merged, &["--samples", "6", "--optimizer", "sgd"])).contains("--train"));
+
+        let (surrogates, seconds) = (folder.path("surrogates.json"), "latency,training_latency");
+        good(&["explore", "fit", &merged, "--space", &space, "--measure", seconds, "-o", &surrogates]);
+        assert!(good(&["explore", "predict", &surrogates, &merged]).contains("a sequence, training of a step"));
+        // No design takes an hour a step, and all take more than a nanosecond.
+        let search = ["explore", "search", &surrogates, "--objective", "latency", "--budget", "200", "--constraint"];
+        let found = good(&[&search[..], &["training_latency <= 3600 s"]].concat());
+        assert!(found.contains("100%"), "{found}");
+        let none = refused(1, &[&search[..], &["training_latency <= 1e-9 s"]].concat());
+        assert!(none.contains("training_latency"), "{none}");
+    }
+
+    #[test]
     fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
         let folder = Folder::new("explore-active");
         let (space, output) = (space(&folder), folder.path("data.jsonl"));

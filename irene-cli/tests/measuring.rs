@@ -312,6 +312,75 @@ mod profile {
         assert_eq!(more[2].root().get(Quantity::Latency), None, "only the levels that were asked for");
     }
 
+    /// A processor package of 40 W, as the kernel's powercap shows it (Documentation/power/powercap/powercap.rst).
+    fn package(folder: &Folder) -> Running {
+        folder.write("proc/stat", "cpu  10 0 10 80 0 0 0 0 0 0\n");
+        folder.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+        folder.write("sys/class/powercap/intel-rapl:0/energy_uj", "1000000000\n");
+        folder.write("sys/class/powercap/intel-rapl:0/max_energy_range_uj", "262143328850\n");
+        count_up(folder, "sys/class/powercap/intel-rapl:0/energy_uj", 40.0)
+    }
+
+    #[test]
+    fn steps_of_training_are_measured_learned_from_and_predicted() {
+        let folder = Folder::new("profile-training");
+        let (output, model) = (folder.path("steps.jsonl"), model());
+        let _counting = package(&folder);
+        let measure = |more: &[&str]| {
+            let protocol = ["--quick", "--round", "0.05", "--rounds", "2", "--most-rounds", "2", "--period", "5"];
+            let head = ["profile", &model, "--random-weights", "1", "--meter", "rapl", "-o", &output];
+            let mut command = irene(&[&head[..], &protocol[..], more].concat());
+            command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys"));
+            command
+        };
+        good(&mut measure(&["-b", "1", "2", "4", "-s", "8", "16", "--train", "--level", "model"]));
+        let trees = jsonl::read_trees(Path::new(&output)).unwrap();
+        assert_eq!(trees.len(), 6);
+        for tree in &trees {
+            assert_eq!(tree.root().instance_type(), "TrainingStep");
+            assert_eq!(tree.extra["measuring"]["training"]["optimizer"], "adamw");
+            for scope in ["root", "root.forward", "root.backward", "root.optimizer"] {
+                let node = tree.node(tree.find(scope).unwrap());
+                let [seconds, joules] =
+                    [Quantity::Latency, Quantity::GroundTruthEnergy].map(|of| node.get(of).unwrap());
+                assert!((20.0..80.0).contains(&(joules / seconds)), "{scope}: {} W", joules / seconds);
+                assert_eq!(node.extra.as_ref().unwrap()["measurement"]["energy_provenance"], "measured");
+            }
+        }
+        // Another optimizer is another step, and what is there stays.
+        good(&mut measure(&["-b", "1", "-s", "8", "--train", "--level", "model", "--resume"]));
+        let sgd = ["-b", "1", "-s", "8", "--train", "--optimizer", "sgd", "--level", "module,ml", "--resume"];
+        good(&mut measure(&sgd));
+        let more = jsonl::read_trees(Path::new(&output)).unwrap();
+        assert_eq!((&more[..6], more.len()), (&trees[..], 7));
+        assert!(
+            more[6].find("root.forward.bert.pooler").is_none_or(|id| more[6].node(id).get(Quantity::Latency).is_some())
+        );
+
+        // Phases are learned as wholes, and predicted at sizes that were left out.
+        let steps =
+            folder.write("phases.jsonl", &trees.iter().map(|tree| jsonl::to_json(tree) + "\n").collect::<String>());
+        let left_out =
+            good(&mut irene(&["crossvalidate", &steps, "--method", "specs", "--protocol", "leave-size-out"]));
+        assert!(left_out.contains("4x16") && left_out.contains("average"), "{left_out}");
+        let predictor = folder.path("steps.safetensors");
+        good(&mut irene(&["train", &steps, "--method", "specs", "-o", &predictor]));
+        let explained = good(&mut irene(&["explain", &steps, "root.backward", "--predictor", &predictor]));
+        assert!(explained.contains("Backward"), "{explained}");
+
+        let headless =
+            irene(&["profile", &model, "-b", "3", "-s", "8", "--train", "-o", &folder.path("other.jsonl")]).output();
+        let headless = text(&headless.unwrap().stderr);
+        assert!(headless.contains("no weights for the head lm; --random-weights SEED"), "{headless}");
+        let fused = refused(2, &mut measure(&["-b", "3", "-s", "8", "--train", "--kernels", "fused", "--resume"]));
+        assert!(fused.contains("fused kernels have no gradients"), "{fused}");
+        let kept = refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--checkpoint", "layer", "--resume"]));
+        assert!(kept.contains("only `none` runs"), "{kept}");
+        let cached = refused(1, &mut measure(&["-b", "3", "-s", "8", "--train", "--past", "4", "--resume"]));
+        assert!(cached.contains("trains on whole sequences"), "{cached}");
+        assert_eq!(jsonl::read_trees(Path::new(&output)).unwrap(), more);
+    }
+
     #[cfg(unix)]
     #[test]
     fn what_was_measured_before_ctrl_c_is_kept() {

@@ -6,13 +6,13 @@ use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool, time::Dura
 
 use candle_core::{DType, Device};
 use irene_models::{
-    Batch, ModelSpec, RandomWeights, Run, TaskHead,
-    profile::{NodeFigures, ProfileError, Profiler, distinct},
+    Batch, ModelSpec, RandomWeights, Run, Targets, TaskHead, Trainer,
+    profile::{NodeFigures, ProfileError, Profiler, TrainedStep, distinct},
 };
 use irene_sampler::{
     Channel, Measurement, MeasuringProtocol, Metric, Resource, Sampler, SamplerOptions, Sensor, Sensors,
 };
-use irene_tree::{Kernels, Level, Precision, Quantity, Size, Tree};
+use irene_tree::{Kernels, Level, Node, Precision, Quantity, Size, Training, Tree};
 
 const LEVELS: [Level; 4] = [Level::Model, Level::Module, Level::Ml, Level::Math];
 
@@ -132,4 +132,90 @@ fn each_probe_goes_into_its_own_field() {
     assert_eq!(get(Quantity::GroundTruthEnergy), None, "the GPU's power is not the meter here");
     // 60 W over a run of 30 ms or a little more.
     assert!(get(Quantity::GpuEnergy).is_none_or(|joules| joules > 1.0), "{figures:?}");
+}
+
+/// A step of a small BERT's training, and how often a round was added.
+fn step(
+    levels: &[Level],
+    stop: bool,
+    known: HashMap<u64, Measurement>,
+) -> (Result<Tree, ProfileError>, HashMap<u64, Measurement>, usize) {
+    let spec = ModelSpec::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bert")).unwrap();
+    let (head, training) = (TaskHead::Lm, Training { accumulate: 2, ..Training::default() });
+    let run = Run { head, training: Some(training), ..Size::new(2, 6).into() };
+    let weights = RandomWeights { seed: 1, dtype: DType::F32, device: Device::Cpu };
+    let mut trainer = Trainer::new(&spec, &weights, head, training, 0.0, 1).unwrap();
+    let batch = Batch::made_up(&spec, run.size, &Device::Cpu).unwrap();
+    let targets = Targets::made_up(&batch, &spec, head, 1).unwrap();
+    let short = Duration::from_millis(2);
+    let protocol =
+        MeasuringProtocol { probe: short, round: short, least_rounds: 2, most_rounds: 2, ..MeasuringProtocol::quick() };
+    let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
+    let (stop, precision, kernels) = (&AtomicBool::new(stop), Precision::F32, Kernels::Eager);
+    let profiler = Profiler { sampler: &sampler, protocol: &protocol, levels, precision, kernels, stop };
+    let (mut kept, mut rounds) = (known.clone(), 0);
+    let mut step = TrainedStep { spec: &spec, run, trainer: &mut trainer, batch: &batch, targets: &targets };
+    let tree = profiler.profile_step(&mut step, known, |key, measured| {
+        kept.insert(key, measured.clone());
+        rounds += 1;
+    });
+    if tree.is_ok() {
+        let distinct = distinct(&spec, run, levels).unwrap();
+        assert!(distinct.iter().all(|node| kept.contains_key(&node.key)) && distinct.len() == kept.len());
+        let before: Vec<_> =
+            Trainer::new(&spec, &weights, head, training, 0.0, 1).unwrap().weights().map(numbers).collect();
+        assert_eq!(trainer.weights().map(numbers).collect::<Vec<_>>(), before, "the weights stay");
+    }
+    (tree, kept, rounds)
+}
+
+fn numbers((_, weight): (&str, candle_core::Tensor)) -> Vec<f32> {
+    weight.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn is_measured(node: &Node) -> bool {
+    node.get(Quantity::Latency).is_some_and(|seconds| seconds > 0.0)
+}
+
+#[test]
+fn a_step_of_training_is_measured_by_its_phases_and_the_nodes_of_its_forward_pass() {
+    let (tree, kept, rounds) = step(&LEVELS, false, HashMap::new());
+    let tree = tree.unwrap();
+    tree.check().unwrap();
+    assert_eq!(rounds, 2 * kept.len());
+    assert_eq!(tree.training.map(|training| training.accumulate), Some(2));
+    for scope in
+        ["root", "root.forward", "root.backward", "root.optimizer", "root.forward.bert.encoder.1.attention.self"]
+    {
+        assert!(is_measured(tree.node(tree.find(scope).unwrap())), "{scope}");
+    }
+    for node in tree.nodes() {
+        let scope = node.scope();
+        let is_host = node.operation.as_ref().is_some_and(|operation| operation.on_host);
+        let why = || node.extra.as_ref().unwrap()["measurement"]["not_measured"].as_str().unwrap().to_owned();
+        if scope.starts_with("root.backward.") {
+            assert!(!is_measured(node) && why() == "the backward pass runs as a whole", "{scope}");
+        } else if scope.starts_with("root.optimizer.") {
+            assert!(!is_measured(node) && why() == "the update runs as a whole", "{scope}");
+        } else if scope.starts_with("root.forward.loss") {
+            // The loss as a whole may be too small to be told.
+            let is_difference = || node.extra.as_ref().unwrap()["measurement"]["is_difference"] == true;
+            assert!(if is_measured(node) { is_difference() } else { !why().is_empty() }, "{scope}");
+        } else {
+            assert!(is_measured(node) || is_host, "{scope}");
+        }
+    }
+    // Goes on from what is known.
+    let (again, _, rounds) = step(&LEVELS, false, kept);
+    assert_eq!((again.unwrap(), rounds), (tree, 0));
+}
+
+#[test]
+fn phases_alone_are_measured_where_no_other_level_is_asked_for() {
+    let (tree, kept, rounds) = step(&[Level::Model], false, HashMap::new());
+    let tree = tree.unwrap();
+    let measured: Vec<&str> = tree.nodes().iter().filter(|node| is_measured(node)).map(Node::scope).collect();
+    assert_eq!(measured, ["root", "root.forward", "root.backward", "root.optimizer"]);
+    assert_eq!((kept.len(), rounds), (4, 8));
+    assert!(matches!(step(&LEVELS, true, HashMap::new()).0, Err(ProfileError::Stopped)));
 }

@@ -65,6 +65,7 @@ mod store;
 mod table;
 mod tracks;
 mod transfer;
+mod wholes;
 
 pub use ablation::{Ablation, Skipped, Tried};
 pub use bottleneck::{Bottleneck, PRICE_PER_KWH, bottlenecks, kwh_per_million};

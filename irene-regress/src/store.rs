@@ -113,6 +113,11 @@ impl Store {
         self.header.insert(name.to_owned(), value.into());
     }
 
+    /// Whether the header has a field of this name.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        self.header.contains_key(name)
+    }
+
     pub(crate) fn set_list<S: AsRef<str>>(&mut self, name: &str, words: impl Iterator<Item = S>) {
         self.set(name, words.map(|word| word.as_ref().to_owned()).collect::<Vec<_>>());
     }

@@ -196,3 +196,21 @@ impl TryFrom<Stored> for Training {
         Ok(Self { optimizer, checkpoint, accumulate, lora_rank, master_weights })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_files_are_those_of_the_command_line() {
+        let in_file = |value: serde_json::Result<serde_json::Value>| value.unwrap().as_str().unwrap().to_owned();
+        for optimizer in Optimizer::ALL {
+            assert_eq!(in_file(serde_json::to_value(optimizer)), optimizer.name());
+        }
+        for checkpoint in Checkpoint::ALL {
+            assert_eq!(in_file(serde_json::to_value(checkpoint)), checkpoint.name());
+        }
+    }
+}

@@ -112,8 +112,24 @@ impl Tree {
     ///
     /// The numbers of the nodes that stay do not change: a parent still counts the removed nodes.
     pub fn filtered(&self, keep: impl Fn(&Node) -> bool) -> Self {
-        let nodes = kept(self.nodes.iter().map(Cow::Borrowed), keep);
+        let nodes = kept(self.nodes.iter().map(Cow::Borrowed), |_, node| keep(node));
         Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }
+    }
+
+    /// The tree in which the modules that `is_whole` names are primitives, without what is below them; and for each of its nodes the one
+    /// that it was. The root stays as it is.
+    pub fn closed(&self, is_whole: impl Fn(NodeId) -> bool) -> (Self, Vec<NodeId>) {
+        let is_whole = |id: NodeId| id != NodeId::ROOT && self.node(id).level() == Level::Module && is_whole(id);
+        let mut is_inside = vec![false; self.nodes.len()];
+        for id in self.ids() {
+            is_inside[id.index()] = self.parent(id).is_some_and(|above| is_inside[above.index()] || is_whole(above));
+        }
+        let places: Vec<NodeId> = self.ids().filter(|id| !is_inside[id.index()]).collect();
+        let mut nodes = kept(self.nodes.iter().map(Cow::Borrowed), |index, _| !is_inside[index]);
+        for (node, _) in nodes.iter_mut().zip(&places).filter(|(_, place)| is_whole(**place)) {
+            node.level = Level::Ml;
+        }
+        (Self { model_name: self.model_name.clone(), extra: self.extra.clone(), nodes, ..*self }, places)
     }
 
     /// Removes every predicted quantity, and the marks.
@@ -145,7 +161,7 @@ impl Tree {
     /// The same, of a tree that nobody needs any more.
     pub fn into_without_math(mut self) -> Self {
         let nodes = std::mem::take(&mut self.nodes);
-        self.nodes = kept(nodes.into_iter().map(Cow::Owned), |node| node.level() != Level::Math);
+        self.nodes = kept(nodes.into_iter().map(Cow::Owned), |_, node| node.level() != Level::Math);
         self
     }
 
@@ -253,7 +269,7 @@ impl Tree {
 }
 
 /// The nodes in pre-order without those that `keep` refuses and everything below them.
-fn kept<'n>(nodes: impl ExactSizeIterator<Item = Cow<'n, Node>>, keep: impl Fn(&Node) -> bool) -> Vec<Node> {
+fn kept<'n>(nodes: impl ExactSizeIterator<Item = Cow<'n, Node>>, keep: impl Fn(usize, &Node) -> bool) -> Vec<Node> {
     let mut new_index = vec![0; nodes.len()];
     let mut kept: Vec<Node> = Vec::with_capacity(nodes.len());
     let mut next = 0;
@@ -261,7 +277,7 @@ fn kept<'n>(nodes: impl ExactSizeIterator<Item = Cow<'n, Node>>, keep: impl Fn(&
         if index < next {
             continue;
         }
-        if index > 0 && !keep(&node) {
+        if index > 0 && !keep(index, &node) {
             next = index + node.subtree_len as usize;
             continue;
         }

@@ -154,7 +154,7 @@ enum KernelsName {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum HeadName {
+pub(crate) enum HeadName {
     None,
     /// A score for each token of the vocabulary, at every position
     Lm,
@@ -192,11 +192,17 @@ impl PassArgs {
     }
 
     fn head(self) -> Option<TaskHead> {
-        self.head.map(|name| match name {
-            HeadName::None => TaskHead::None,
-            HeadName::Lm => TaskHead::Lm,
-            HeadName::Classification => TaskHead::Classification,
-        })
+        self.head.map(TaskHead::from)
+    }
+}
+
+impl From<HeadName> for TaskHead {
+    fn from(name: HeadName) -> Self {
+        match name {
+            HeadName::None => Self::None,
+            HeadName::Lm => Self::Lm,
+            HeadName::Classification => Self::Classification,
+        }
     }
 }
 

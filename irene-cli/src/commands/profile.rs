@@ -1,30 +1,39 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use candle_core::Device;
 use clap::ValueEnum;
 use irene_models::{
-    Batch, Model, ModelSpec, Run,
-    profile::{self, Distinct, ProfileError, Profiler},
+    Batch, Model, ModelSpec, Run, Targets, TaskHead, Trainer,
+    profile::{self, Distinct, ProfileError, Profiler, TrainedStep},
 };
-use irene_tree::{Level, Node, Quantity, Size, Tree, jsonl};
+use irene_sampler::Measurement;
+use irene_tree::{Kernels, Level, Node, Quantity, Size, Tree, jsonl, render::si};
 use serde_json::Value;
 
 use super::{
+    Usage,
     following::{self, PassArgs},
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
     size,
+    training::TrainingArgs,
     trees::count,
 };
 use crate::{interrupt, journal::Journal, output};
 
-/// Measures every node of a model on this machine: latency, utilisation and energy, as trees to train on
+/// Measures every node of a model on this machine, or a step of its training: latency, utilisation and energy, as trees to train on
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
   irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
   irene profile gpt2 -b 8 -s 1 --past 512 --kernels fused --head lm --quick -o decode.jsonl
+  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --quick \\
+    --train --level model --random-weights 1 -o step.jsonl
   irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -53,6 +62,16 @@ pub(crate) struct Args {
     /// Trees, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl")]
     output: PathBuf,
+    #[command(flatten)]
+    training: TrainingArgs,
+}
+
+impl Args {
+    /// The pass that is measured at a size, or the step of training.
+    fn run(&self, size: Size) -> Run {
+        let training = self.training.training();
+        Run { training, precision: self.model.place.precision(), ..self.pass.run(size) }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let selection = measuring.meter.select()?;
     let mut settings = measuring.settings(&selection);
     args.pass.describe(&mut settings);
+    args.training.describe(&mut settings);
     let left = left(args, &spec, &settings)?;
     if left.is_empty() {
         output::tell(&format!("{} has every size already", args.output.display()));
@@ -96,18 +116,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     measuring.tell(&selection);
     let sampler = measuring.sampler(selection.sensors)?;
     let device = args.model.place.device()?;
-    let Run { head, kernels, .. } = args.pass.run(left[0]);
-    let model = args.model.load(&spec, head, &device, Some(DEFAULT_SEED))?;
-    let profiler = measuring.profiler(&sampler, kernels, stop);
+    let run = args.run(left[0]);
+    let mut subject = Subject::load(args, &spec, run, &device)?;
+    let profiler = measuring.profiler(&sampler, run.kernels, stop);
 
     let mut journal = Journal::open(&args.output, &settings, args.resume)?;
     let mut all = Energies::default();
     for size in left {
-        let run = args.pass.run(size);
-        let batch = Batch::made_up_for(&spec, model.as_ref(), run, &device)?;
+        let run = args.run(size);
         let nodes = profile::distinct(&spec, run, &measuring.levels)?;
-        let measured = measure(&profiler, &spec, model.as_ref(), &batch, &nodes, &mut journal);
-        let tree = match measured {
+        let tree = match measure(&profiler, &spec, &mut subject, run, &nodes, &mut journal) {
             Ok(tree) => tree,
             Err(ProfileError::Stopped) => {
                 let path = args.output.display();
@@ -121,7 +139,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let nodes = count(nodes.len(), "distinct node");
         let (model, Size { sequences, new, past }) = (spec.name(), run.size);
         let after = if past > 0 { format!(" after {past} tokens") } else { String::new() };
-        output::tell(&format!("{model}, batch {sequences}, sequence {new}{after}: {nodes} measured{lacking}"));
+        let phases = phases(&tree);
+        output::tell(&format!("{model}, batch {sequences}, sequence {new}{after}: {nodes} measured{lacking}{phases}"));
         all.add(energies);
     }
     journal.finish()?;
@@ -150,7 +169,7 @@ impl Energies {
             };
             if node.get(Quantity::GroundTruthEnergy).is_some() {
                 energies.known += 1;
-            } else {
+            } else if node.get(Quantity::Latency).is_some() {
                 energies.unknown += 1;
                 let reason = measurement["no_energy"].as_str().map(str::to_owned);
                 energies.reason = energies.reason.or(reason);
@@ -175,11 +194,77 @@ impl Energies {
     }
 }
 
+/// The phases of a step of training, each with its latency.
+fn phases(tree: &Tree) -> String {
+    let phases = ["forward", "backward", "optimizer"].map(|phase| {
+        let node = tree.node(tree.find(&format!("root.{phase}"))?);
+        Some(format!("{phase} {}", si(node.get(Quantity::Latency)?, "s")))
+    });
+    match (tree.training, phases.into_iter().collect::<Option<Vec<String>>>()) {
+        (Some(_), Some(phases)) => format!("; {}", phases.join(", ")),
+        _ => String::new(),
+    }
+}
+
+/// What is measured: a model's pass, or what trains it.
+enum Subject {
+    Pass(Box<dyn Model>, Device),
+    Step(Box<Trainer>, TaskHead, Device),
+}
+
+/// Steps at this rate all compute with the same weights.
+const LEARNING_RATE: f64 = 0.0;
+
+impl Subject {
+    fn load(args: &Args, spec: &ModelSpec, run: Run, device: &Device) -> Result<Self> {
+        let seed = Some(DEFAULT_SEED);
+        let Some(training) = run.training else {
+            return Ok(Self::Pass(args.model.load(spec, run.head, device, seed)?, device.clone()));
+        };
+        if run.kernels == Kernels::Fused {
+            return Err(Usage("fused kernels have no gradients here: --train runs eager ones".into()).into());
+        }
+        let head = spec.training_head(run.head)?;
+        let weights = args.model.source(spec, head, device, seed)?;
+        let trainer = Trainer::new(spec, weights.as_ref(), head, training, LEARNING_RATE, DEFAULT_SEED);
+        let trainer = trainer.map_err(|error| match &error {
+            irene_models::Error::Weight { .. } => Error::from(error).context(format!(
+                "no weights for the head {}; --random-weights SEED measures made-up ones",
+                head.name()
+            )),
+            _ => error.into(),
+        })?;
+        Ok(Self::Step(Box::new(trainer), head, device.clone()))
+    }
+
+    fn measure(
+        &mut self,
+        profiler: &Profiler<'_>,
+        spec: &ModelSpec,
+        run: Run,
+        known: HashMap<u64, Measurement>,
+        keep: impl FnMut(u64, &Measurement),
+    ) -> Result<Tree, ProfileError> {
+        match self {
+            Self::Pass(model, device) => {
+                let batch = Batch::made_up_for(spec, model.as_ref(), run, device)?;
+                profiler.profile(spec, model.as_ref(), &batch, known, keep)
+            }
+            Self::Step(trainer, head, device) => {
+                let batch = Batch::made_up(spec, run.size, device)?;
+                let targets = Targets::made_up(&batch, spec, *head, DEFAULT_SEED)?;
+                let mut step = TrainedStep { spec, run, trainer, batch: &batch, targets: &targets };
+                profiler.profile_step(&mut step, known, keep)
+            }
+        }
+    }
+}
+
 fn measure(
     profiler: &Profiler<'_>,
     spec: &ModelSpec,
-    model: &dyn Model,
-    batch: &Batch,
+    subject: &mut Subject,
+    run: Run,
     nodes: &[Distinct],
     journal: &mut Journal,
 ) -> Result<Tree, ProfileError> {
@@ -187,7 +272,7 @@ fn measure(
     let bar = output::progress((nodes.len() * least) as u64, "rounds");
     let known = journal.known.clone();
     bar.inc(nodes.iter().filter_map(|node| known.get(&node.key)).map(|measured| measured.rounds.len() as u64).sum());
-    let tree = profiler.profile(spec, model, batch, known, |key, measured| {
+    let tree = subject.measure(profiler, spec, run, known, |key, measured| {
         journal.keep(key, measured);
         // Nodes that are not known well enough get more.
         bar.inc_length(u64::from(measured.rounds.len() > least));
@@ -209,9 +294,11 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
     }
     let mut left = Vec::new();
     for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| Size::new(batch, seq))) {
-        let run = args.pass.run(size);
-        let is_it =
-            |tree: &&Tree| tree.model_name == spec.name() && tree.size == run.size && tree.kernels == run.kernels;
+        let run = args.run(size);
+        let is_it = |tree: &&Tree| {
+            let is_same_run = (tree.size, tree.kernels, tree.training) == (run.size, run.kernels, run.training);
+            tree.model_name == spec.name() && is_same_run
+        };
         match trees.iter().find(is_it) {
             Some(tree) => ensure!(
                 tree.extra.get(MEASURING_FIELD) == Some(settings),

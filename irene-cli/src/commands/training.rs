@@ -39,4 +39,12 @@ impl TrainingArgs {
             master_weights: !self.no_master_weights,
         })
     }
+
+    /// Adds the step to the settings of a measurement.
+    #[cfg(feature = "candle")]
+    pub(crate) fn describe(self, settings: &mut serde_json::Value) {
+        if let Some(training) = self.training() {
+            settings["training"] = serde_json::json!(training);
+        }
+    }
 }

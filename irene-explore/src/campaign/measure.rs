@@ -1,14 +1,14 @@
-use irene_tree::Size;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device};
-use irene_models::{Batch, Cx, ModelSpec, RandomWeights};
+use irene_models::{Batch, Cx, ModelSpec, RandomWeights, Targets, TaskHead, Trainer};
 use irene_sampler::{MeasureError, Measurement, MeasuringProtocol, Sampler};
+use irene_tree::{Size, Training};
 
 use super::Step;
 use crate::{Conditions, Error, Measure, Measures, Record, Result, space::ModelHash};
 
-/// Measures designs on this machine: whole forward passes with made-up weights.
+/// Measures designs on this machine with made-up weights: whole forward passes, and whole steps of training.
 pub struct DesignProfiler<'a> {
     /// Reads the meter, if there is one.
     pub sampler: &'a Sampler,
@@ -22,10 +22,13 @@ pub struct DesignProfiler<'a> {
     pub dtype: DType,
     /// Seed of the weights, whose values do not change the cost of a pass.
     pub weights: u64,
+    /// How each design is trained as well, with which head on top; none where it is not.
+    pub training: Option<(Training, TaskHead)>,
 }
 
 impl DesignProfiler<'_> {
-    /// Measures a design at a number of sequences and of tokens in each: latency and energy of a sequence, and peak power.
+    /// Measures a design at a number of sequences and of tokens in each: latency and energy of a sequence, and peak power; and the same
+    /// of a step of training over all sequences, where designs are trained.
     ///
     /// # Errors
     /// [`Error::Stopped`] if it was told to stop before the design was known; what the model says.
@@ -35,12 +38,25 @@ impl DesignProfiler<'_> {
         // An input that does not fit is refused before weights are made up.
         spec.trace(size)?;
         let weights = RandomWeights { seed: self.weights, dtype: self.dtype, device: self.device.clone() };
-        let model = spec.build(&weights)?;
         let batch = Batch::made_up(&spec, size, &self.device)?;
-        let run = || -> std::result::Result<(), irene_models::Error> {
-            model.run(&mut Cx::silent(), &batch)?;
-            Ok(self.device.synchronize()?)
-        };
+        let mut record = Record { hash, ..Record::new(step.order, step.design, Measures::default()) };
+        (record.conditions.batch_size, record.conditions.seq_len) = (Some(size.sequences), Some(size.new));
+        let model = spec.build(&weights)?;
+        let measured = self.measured(|| model.run(&mut Cx::silent(), &batch).map(drop))?;
+        record.fill_in(&measured, 1.0 / size.sequences as f64, Measure::INFERENCE);
+        drop(model);
+        if let Some((training, head)) = self.training {
+            let head = spec.training_head(head)?;
+            let mut trainer = Trainer::new(&spec, &weights, head, training, LEARNING_RATE, self.weights)?;
+            let targets = Targets::made_up(&batch, &spec, head, self.weights)?;
+            let measured = self.measured(|| trainer.step(&batch, &targets).map(drop))?;
+            record.fill_in(&measured, 1.0, Measure::TRAINING);
+        }
+        Ok(record)
+    }
+
+    fn measured(&self, mut run: impl FnMut() -> irene_models::Result<()>) -> Result<Measurement> {
+        let run = || run().and_then(|()| Ok(self.device.synchronize()?));
         let measured = match self.protocol.try_measure(self.sampler, self.stop, run) {
             Ok(measured) => measured,
             Err(MeasureError::Run(error)) => return Err(error.into()),
@@ -48,15 +64,12 @@ impl DesignProfiler<'_> {
         };
         // A measurement that was stopped between rounds has too few of them.
         let is_whole = self.protocol.is_enough(&measured) || measured.rounds.len() >= self.protocol.most_rounds;
-        if self.stop.load(Ordering::Relaxed) && !is_whole {
-            return Err(Error::Stopped);
-        }
-        let mut record = Record { hash, ..Record::new(step.order, step.design, Measures::default()) };
-        (record.conditions.batch_size, record.conditions.seq_len) = (Some(size.sequences), Some(size.new));
-        record.fill_in(&measured, 1.0 / size.sequences as f64, Measure::INFERENCE);
-        Ok(record)
+        if self.stop.load(Ordering::Relaxed) && !is_whole { Err(Error::Stopped) } else { Ok(measured) }
     }
 }
+
+/// Steps at this rate all compute with the same weights.
+const LEARNING_RATE: f64 = 0.0;
 
 impl Record {
     /// Takes over the time, energy and peak power of a measurement, of this share of a run.
@@ -74,7 +87,8 @@ impl Record {
             .with(peak_power, watts);
         *half_widths =
             half_widths.with(latency, seconds.half_width).with(energy, joules.and_then(|joules| joules.half_width));
-        *no_energy = no_energy.take().or_else(|| measured.no_energy.clone());
+        let of = if latency.is_training() { "training: " } else { "" };
+        *no_energy = no_energy.take().or_else(|| Some(format!("{of}{}", measured.no_energy.as_ref()?)));
         if joules.is_some() || watts.is_some() {
             self.energy_provenance = measured.provenance.map(|provenance| provenance.name().to_owned());
         }
@@ -112,6 +126,10 @@ mod tests {
     }
 
     fn measured(sampler: &Sampler, stop: bool, size: Size) -> Result<Record> {
+        record(sampler, stop, size, None)
+    }
+
+    fn record(sampler: &Sampler, stop: bool, size: Size, training: Option<(Training, TaskHead)>) -> Result<Record> {
         let mut space = DesignSpace::find("small").unwrap();
         (space.layers, space.hidden) = (vec![1], vec![32]);
         let campaign = Campaign::new(space, SamplingPlan::Samples(1), Sampling::Sobol, 0, Shard::WHOLE).unwrap();
@@ -119,7 +137,8 @@ mod tests {
             MeasuringProtocol { round: Duration::from_millis(40), most_rounds: 3, ..MeasuringProtocol::quick() };
         let stop = AtomicBool::new(stop);
         let (device, dtype) = (Device::Cpu, DType::F32);
-        let profiler = DesignProfiler { sampler, protocol: &protocol, stop: &stop, device, dtype, weights: 1 };
+        let profiler =
+            DesignProfiler { sampler, protocol: &protocol, stop: &stop, device, dtype, weights: 1, training };
         profiler.measure(campaign.next(&[]).unwrap().unwrap(), size)
     }
 
@@ -137,6 +156,26 @@ mod tests {
         let of = |measure| record.measures.get(measure).unwrap();
         let power = of(Measure::Energy) / of(Measure::Latency);
         assert!((39.9..60.1).contains(&power), "{power} W");
+    }
+
+    #[test]
+    fn a_step_of_training_stands_beside_a_sequence_in_the_same_record() {
+        let channel = Channel::new(Resource::Meter("meter".into()), Metric::Power);
+        let metered = sampler(Sensors { meters: vec![Box::new(Meter(channel, 0))], ..Sensors::default() });
+        let training = Some((Training::default(), TaskHead::Classification));
+        let record = record(&metered, false, Size::new(2, 8), training).unwrap();
+        let of = |measure| record.measures.get(measure).unwrap();
+        for measure in Measure::ALL {
+            assert!(of(measure) > 0.0, "{measure:?}");
+        }
+        for [latency, energy, _] in [Measure::INFERENCE, Measure::TRAINING] {
+            assert!((39.9..60.1).contains(&(of(energy) / of(latency))), "{energy:?}");
+            assert!(record.conditions.half_widths.get(latency).is_some());
+        }
+        // A step over two sequences updates the weights as well.
+        assert!(of(Measure::TrainingLatency) > of(Measure::Latency));
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "profile")]
 pub mod profile;
+#[cfg(feature = "profile")]
+mod training;
 mod visitor;
 
 pub use visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};

@@ -6,10 +6,12 @@ use std::{
 };
 
 use irene_sampler::{Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Provenance, Resource, Sampler};
-use irene_tree::{Kernels, Level, Precision, Quantity, Tree};
+use irene_tree::{Kernels, Level, Node, Precision, Quantity, Tree};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::training;
+pub use super::training::TrainedStep;
 use crate::{Batch, Cx, Error, MeasuredNode, MeasuringVisitor, Model, ModelSpec, Result, Run, ToMeasure, TreeVisitor};
 
 /// How nodes are measured.
@@ -63,6 +65,9 @@ pub struct MeasurementBasis {
     pub reached_target: bool,
     /// Whether power was near idle power before every round, where it could be read.
     pub settled: bool,
+    /// Whether the figures are those of a node with this one less those of a node without.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_difference: bool,
 }
 
 /// A key in the measurement of a node: whether its figures are those of another node that does the same.
@@ -106,6 +111,7 @@ impl NodeFigures {
                 repeats: measurement.repeats,
                 reached_target: measurement.reached_target,
                 settled: measurement.settled,
+                is_difference: false,
             },
         }
     }
@@ -142,10 +148,22 @@ pub struct Distinct {
 /// # Errors
 /// As [`ModelSpec::trace`].
 pub fn distinct(spec: &ModelSpec, run: impl Into<Run>, levels: &[Level]) -> Result<Vec<Distinct>> {
-    let run = spec.share(run.into())?;
-    let tree = TreeVisitor::new(spec.name(), run.size);
-    let mut visitor = MeasuringVisitor::new(tree, levels, |to_measure: ToMeasure<'_>| Ok(to_measure.key));
+    let run: Run = run.into();
+    if run.training.is_some() {
+        return training::distinct(spec, run, levels);
+    }
+    let run = spec.share(run)?;
+    let mut visitor = following(spec, run, levels);
     spec.follow(spec.model_of(run)?.model.as_ref(), run, &mut visitor)?;
+    distinct_of(visitor)
+}
+
+/// A visitor that follows a pass by shape for the keys of its nodes.
+pub(super) fn following(spec: &ModelSpec, run: Run, levels: &[Level]) -> MeasuringVisitor<'static, u64> {
+    MeasuringVisitor::new(TreeVisitor::new(spec.name(), run.size), levels, |node: ToMeasure<'_>| Ok(node.key))
+}
+
+pub(super) fn distinct_of(visitor: MeasuringVisitor<'_, u64>) -> Result<Vec<Distinct>> {
     let (tree, found) = visitor.finish()?;
     let nodes = tree.nodes().iter().zip(found).filter_map(|(node, found)| {
         let MeasuredNode { figures: key, is_shared } = found?;
@@ -179,15 +197,23 @@ impl Profiler<'_> {
         spec: &ModelSpec,
         model: &dyn Model,
         batch: &Batch,
-        mut known: HashMap<u64, Measurement>,
+        known: HashMap<u64, Measurement>,
         mut keep: impl FnMut(u64, &Measurement),
     ) -> std::result::Result<Tree, ProfileError> {
-        let mut pass = 0;
+        let mut rounds = Rounds::new(self, known, &mut keep);
         loop {
-            pass += 1;
-            let (tree, found, is_done) = self.pass(pass, spec, model, batch, &mut known, &mut keep)?;
-            if is_done {
-                return Ok(filled_in(tree, &found));
+            rounds.begin_pass();
+            let tree = TreeVisitor::new(spec.name(), batch.size()).followed_in(self.precision, self.kernels);
+            let mut visitor =
+                MeasuringVisitor::new(tree, self.levels, |node: ToMeasure<'_>| rounds.add(node.key, node.rerun));
+            let mut cx = Cx::visited(&mut visitor).with_kernels(self.kernels);
+            let run = model.run(&mut cx, batch).and_then(|_| visitor.finish());
+            let (mut tree, found) = rounds.checked(run)?;
+            if rounds.are_done() {
+                for (node, found) in tree.nodes_mut().iter_mut().zip(&found) {
+                    found.iter().for_each(|found| fill_in(node, found));
+                }
+                return Ok(tree);
             }
         }
     }
@@ -196,65 +222,77 @@ impl Profiler<'_> {
     pub fn is_done(&self, measured: &Measurement) -> bool {
         self.protocol.is_enough(measured) || measured.rounds.len() >= self.protocol.most_rounds
     }
+}
 
-    /// One pass, and whether all nodes are done after it.
-    #[allow(clippy::type_complexity)] // it is written once
-    fn pass(
-        &self,
-        pass: usize,
-        spec: &ModelSpec,
-        model: &dyn Model,
-        batch: &Batch,
-        known: &mut HashMap<u64, Measurement>,
-        keep: &mut impl FnMut(u64, &Measurement),
-    ) -> std::result::Result<(Tree, Vec<Option<MeasuredNode<NodeFigures>>>, bool), ProfileError> {
-        let (mut stopped, mut all_done) = (false, true);
-        let measure = |to_measure: ToMeasure<'_>| {
-            let ToMeasure { key, label, rerun } = to_measure;
-            let earlier = known.get(&key);
-            // A node that was measured before this run may be ahead of the pass.
-            if let Some(earlier) = earlier.filter(|earlier| self.is_done(earlier) || earlier.rounds.len() >= pass) {
-                all_done &= self.is_done(earlier);
-                return Ok(NodeFigures::of(earlier));
-            }
-            match self.protocol.try_round(self.sampler, self.stop, earlier.cloned(), &mut *rerun) {
-                Ok(measured) => {
-                    keep(key, &measured);
-                    all_done &= self.is_done(&measured);
-                    let figures = NodeFigures::of(&measured);
-                    known.insert(key, measured);
-                    Ok(figures)
-                }
-                Err(MeasureError::Run(error)) => Err(error),
-                Err(MeasureError::Stopped) => {
-                    stopped = true;
-                    Err(Error::Input { model: spec.name().to_owned(), reason: format!("stopped at {}", label.name) })
-                }
-            }
-        };
-        let tree = TreeVisitor::new(spec.name(), batch.size()).followed_in(self.precision, self.kernels);
-        let mut visitor = MeasuringVisitor::new(tree, self.levels, measure);
-        let run =
-            model.run(&mut Cx::visited(&mut visitor).with_kernels(self.kernels), batch).and_then(|_| visitor.finish());
-        match run {
-            Err(_) if stopped => Err(ProfileError::Stopped),
-            Err(error) => Err(error.into()),
-            Ok((tree, found)) => Ok((tree, found, all_done)),
+/// The measurements of a profile while it goes on: each pass adds a round of every node that is not known well enough.
+pub(super) struct Rounds<'p> {
+    profiler: &'p Profiler<'p>,
+    known: HashMap<u64, Measurement>,
+    keep: &'p mut dyn FnMut(u64, &Measurement),
+    pass: usize,
+    are_done: bool,
+    is_stopped: bool,
+}
+
+impl<'p> Rounds<'p> {
+    pub(super) fn new(
+        profiler: &'p Profiler<'p>,
+        known: HashMap<u64, Measurement>,
+        keep: &'p mut dyn FnMut(u64, &Measurement),
+    ) -> Self {
+        Self { profiler, known, keep, pass: 0, are_done: true, is_stopped: false }
+    }
+
+    pub(super) fn begin_pass(&mut self) {
+        self.pass += 1;
+        self.are_done = true;
+    }
+
+    /// Whether all nodes of this pass are known well enough.
+    pub(super) fn are_done(&self) -> bool {
+        self.are_done
+    }
+
+    /// The figures of a node after a round of this pass.
+    pub(super) fn add(&mut self, key: u64, rerun: &mut dyn FnMut() -> Result<()>) -> Result<NodeFigures> {
+        let (profiler, earlier) = (self.profiler, self.known.get(&key));
+        // A node that was measured before this run may be ahead of the pass.
+        if let Some(earlier) = earlier.filter(|earlier| profiler.is_done(earlier) || earlier.rounds.len() >= self.pass)
+        {
+            self.are_done &= profiler.is_done(earlier);
+            return Ok(NodeFigures::of(earlier));
         }
+        match profiler.protocol.try_round(profiler.sampler, profiler.stop, earlier.cloned(), rerun) {
+            Ok(measured) => {
+                (self.keep)(key, &measured);
+                self.are_done &= profiler.is_done(&measured);
+                let figures = NodeFigures::of(&measured);
+                self.known.insert(key, measured);
+                Ok(figures)
+            }
+            Err(MeasureError::Run(error)) => Err(error),
+            Err(MeasureError::Stopped) => {
+                self.is_stopped = true;
+                // It ends the pass and is told as `Stopped`.
+                Err(Error::Input { model: "profile".into(), reason: "stopped".into() })
+            }
+        }
+    }
+
+    /// The result of a pass, which may have been stopped.
+    pub(super) fn checked<T>(&self, result: Result<T>) -> std::result::Result<T, ProfileError> {
+        result.map_err(|error| if self.is_stopped { ProfileError::Stopped } else { error.into() })
     }
 }
 
-fn filled_in(mut tree: Tree, found: &[Option<MeasuredNode<NodeFigures>>]) -> Tree {
-    for (node, found) in tree.nodes_mut().iter_mut().zip(found) {
-        let Some(MeasuredNode { figures, is_shared }) = found else { continue };
-        for &(quantity, value) in &figures.quantities {
-            node.set(quantity, value);
-        }
-        let extra = node.extra.get_or_insert_default();
-        if let Ok(mut basis) = serde_json::to_value(&figures.basis) {
-            basis[SHARED_FIELD] = Value::Bool(*is_shared);
-            extra.insert(irene_tree::Node::MEASUREMENT_FIELD.to_owned(), basis);
-        }
+/// Writes a node's figures and how they were measured.
+pub(super) fn fill_in(node: &mut Node, MeasuredNode { figures, is_shared }: &MeasuredNode<NodeFigures>) {
+    for &(quantity, value) in &figures.quantities {
+        node.set(quantity, value);
     }
-    tree
+    let extra = node.extra.get_or_insert_default();
+    if let Ok(mut basis) = serde_json::to_value(&figures.basis) {
+        basis[SHARED_FIELD] = Value::Bool(*is_shared);
+        extra.insert(Node::MEASUREMENT_FIELD.to_owned(), basis);
+    }
 }

@@ -5,12 +5,15 @@ mod primitives;
 mod specs;
 mod wall_energy;
 
+use std::iter::repeat;
+
 use irene_tree::{NodeId, Tree};
 
 use crate::{
     Error, Explanation, Predictor, Result, Store, Trainer,
     interval::Spread,
     prediction::{self, NodePrediction},
+    wholes::Wholes,
 };
 pub(crate) use measured::Measured;
 pub(crate) use primitives::Primitives;
@@ -100,18 +103,53 @@ pub(crate) struct Calibrated<M> {
     method: M,
     /// None if the training data is too little to hold trees out.
     spread: Option<Spread>,
+    /// Modules that it knows as a whole alone, which it takes for primitives.
+    wholes: Wholes,
 }
 
 impl<M: Method> Calibrated<M> {
     fn train(trees: &[&Tree]) -> Result<Self> {
+        let wholes = Wholes::of(trees);
+        let closed = Closed::of(&wholes, trees);
+        let trees = &closed.trees();
         let method = M::fit_whole(trees)?;
         let spread = Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict);
-        Ok(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)) })
+        Ok(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes })
+    }
+
+    /// The prediction and the interval of every node.
+    #[allow(clippy::type_complexity)] // it is written once
+    fn predictions(&self, tree: &Tree) -> Result<(Vec<NodePrediction>, Vec<Option<[f64; 2]>>)> {
+        let predictions = self.method.predict(tree)?;
+        let intervals = self.spread.as_ref().map(|spread| spread.intervals(tree, &predictions));
+        Ok((predictions, intervals.unwrap_or_default()))
     }
 
     /// Reads a store that [`Predictor::write`] wrote.
     pub(crate) fn read(store: &Store) -> Result<Self> {
-        Ok(Self { method: M::read(store)?, spread: Spread::read(store)? })
+        Ok(Self { method: M::read(store)?, spread: Spread::read(store)?, wholes: Wholes::read(store)? })
+    }
+}
+
+/// Trees whose modules that are known as a whole are primitives: those that have some, and the others as they are.
+enum Closed<'t> {
+    Same(&'t [&'t Tree]),
+    Closed(Vec<Tree>),
+}
+
+impl<'t> Closed<'t> {
+    fn of(wholes: &Wholes, trees: &'t [&'t Tree]) -> Self {
+        if wholes.is_empty() {
+            return Self::Same(trees);
+        }
+        Self::Closed(trees.iter().map(|tree| wholes.close(tree).0).collect())
+    }
+
+    fn trees(&self) -> Vec<&Tree> {
+        match self {
+            Self::Same(trees) => trees.to_vec(),
+            Self::Closed(trees) => trees.iter().collect(),
+        }
     }
 }
 
@@ -125,17 +163,40 @@ impl<M: Method> Predictor for Calibrated<M> {
     }
 
     fn predict(&self, tree: &mut Tree) -> Result<()> {
-        let predictions = self.method.predict(tree)?;
-        let intervals = self.spread.as_ref().map(|spread| spread.intervals(tree, &predictions));
-        prediction::write(tree, &predictions, &intervals.unwrap_or_default());
+        if self.wholes.is_empty() {
+            let (predictions, intervals) = self.predictions(tree)?;
+            prediction::write(tree, &predictions, &intervals);
+            return Ok(());
+        }
+        let (closed, places) = self.wholes.close(tree);
+        let (known, reaches) = self.predictions(&closed)?;
+        // What is inside a whole has no figures of its own.
+        let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
+        let mut intervals = vec![None; tree.nodes().len()];
+        for ((place, prediction), reach) in places.iter().zip(known).zip(reaches.into_iter().chain(repeat(None))) {
+            (predictions[place.index()], intervals[place.index()]) = (prediction, reach);
+        }
+        prediction::write(tree, &predictions, &intervals);
         Ok(())
     }
 
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation> {
-        self.method.explain(tree, id)
+        if self.wholes.is_empty() {
+            return self.method.explain(tree, id);
+        }
+        let (closed, places) = self.wholes.close(tree);
+        let place = closed.ids().zip(places).find(|(_, place)| *place == id);
+        let (place, _) = place.ok_or_else(|| {
+            let scope = tree.node(id).scope();
+            Error::Unmatched(format!("{tree}: `{scope}` is part of what was measured and is predicted as a whole"))
+        })?;
+        self.method.explain(&closed, place)
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
+        let wholes = self.wholes.and(Wholes::of(trees));
+        let closed = Closed::of(&wholes, trees);
+        let trees = &closed.trees();
         let method = self.method.adapted(trees)?;
         let here = Spread::calibrate(trees, &|trees| self.method.adapted(trees), &M::predict);
         // Few trees calibrate intervals badly: those of the predictor's own machine, widened, count beside them.
@@ -144,7 +205,7 @@ impl<M: Method> Predictor for Calibrated<M> {
             (Some(here), Some(before)) => Some(here.or_wider(&before)),
             (here, before) => here.or(before).or_else(|| self.spread.as_ref().map(Spread::widened)),
         };
-        Ok(Box::new(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)) }))
+        Ok(Box::new(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes }))
     }
 
     fn write(&self, store: &mut Store) {
@@ -152,5 +213,6 @@ impl<M: Method> Predictor for Calibrated<M> {
         if let Some(spread) = &self.spread {
             spread.write(store);
         }
+        self.wholes.write(store);
     }
 }

@@ -5,6 +5,7 @@ use irene_explore::{
     Conditions, Error, Measure, Record,
     campaign::{Campaign, DesignProfiler, RecordFile, SamplingPlan, Shard},
 };
+use irene_models::TaskHead;
 use irene_tree::{Level, render::si};
 use serde_json::Value;
 
@@ -12,20 +13,23 @@ use super::{SpaceArgs, sample::SamplingArgs};
 use crate::{
     commands::{
         Usage,
-        following::SizeArgs,
+        following::{HeadName, SizeArgs},
         measuring::{DEFAULT_SEED, Measuring, ProtocolArgs},
         meters::MeterArgs,
         running::PlaceArgs,
         size,
+        training::TrainingArgs,
     },
     interrupt, output,
 };
 
-/// Measures designs of a space on this machine: latency, energy and peak power, as records to learn from
+/// Measures designs of a space on this machine: latency, energy and peak power of a sequence, and of a step of training, as records to learn from
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explore profile --space small --active --budget 24 --quick --tdp-watts 65 \\
     -b 1 -s 128 -o mine.jsonl
+  irene explore profile --space small --active --budget 12 --quick --tdp-watts 65 \\
+    -b 4 -s 16 --train -o steps.jsonl
   irene explore profile --samples 240 -b 32 -s 128 -o mine.jsonl --resume
   irene explore profile --samples 240 --shard 3/16 -b 32 -s 128 -o part-3.jsonl
   cat part-*.jsonl > mine.jsonl")]
@@ -66,6 +70,11 @@ pub(crate) struct Args {
     /// Records, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl")]
     output: PathBuf,
+    /// The head that designs are trained with [default: lm]
+    #[arg(long, value_enum, requires = "train")]
+    head: Option<HeadName>,
+    #[command(flatten)]
+    training: TrainingArgs,
 }
 
 impl Args {
@@ -80,6 +89,10 @@ impl Args {
         };
         let SamplingArgs { method, seed } = self.sampling;
         Ok(Campaign::new(self.space.find()?, plan, method, seed, self.shard.unwrap_or(Shard::WHOLE))?)
+    }
+
+    fn head(&self) -> TaskHead {
+        self.head.map(TaskHead::from).unwrap_or_default()
     }
 
     fn measuring(&self) -> Measuring {
@@ -113,7 +126,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let sampler = measuring.sampler(selection.sensors)?;
     let (mut file, mut done) = RecordFile::open(&args.output)?;
     let (protocol, dtype) = (&measuring.protocol, args.place.dtype());
-    let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED };
+    let training = args.training.training().map(|training| (training, args.head()));
+    let profiler = DesignProfiler { sampler: &sampler, protocol, stop, device, dtype, weights: DEFAULT_SEED, training };
     let left = campaign.orders().filter(|&order| done.iter().all(|record| record.order != Some(order))).count();
     let bar = output::progress(left as u64, "designs");
     let before = done.len();
@@ -138,9 +152,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     check_energies(&done[before..], has_meter)
 }
 
+fn has_energy(record: &Record) -> bool {
+    [Measure::Energy, Measure::TrainingEnergy].into_iter().any(|measure| record.measures.get(measure).is_some())
+}
+
 /// Refuses to end well if there is a meter and none of the new records has an energy.
 fn check_energies(records: &[Record], has_meter: bool) -> Result<()> {
-    if !has_meter || records.is_empty() || records.iter().any(|record| record.measures.get(Measure::Energy).is_some()) {
+    if !has_meter || records.is_empty() || records.iter().any(has_energy) {
         return Ok(());
     }
     let reason = records.iter().find_map(|record| record.conditions.no_energy.as_ref());
@@ -153,6 +171,10 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
         settings.extend(campaign);
         settings.shift_remove("levels");
     }
+    args.training.describe(&mut settings);
+    if args.head.is_some() {
+        settings["head"] = args.head().name().into();
+    }
     Conditions {
         batch_size: Some(args.size.size().sequences),
         seq_len: Some(args.size.size().new),
@@ -164,9 +186,13 @@ fn conditions(args: &Args, campaign: &Campaign, mut settings: Value) -> Conditio
 /// A line for a record.
 fn told(record: &Record) -> String {
     let figure = |value: Option<f64>, unit| value.map_or_else(|| "-".to_owned(), |value| si(value, unit));
-    let [latency, energy, peak] =
-        Measure::INFERENCE.map(|measure| figure(record.measures.get(measure), measure.unit()));
+    let figures = |measures: [Measure; 3]| {
+        let [latency, energy, peak] = measures.map(|measure| figure(record.measures.get(measure), measure.unit()));
+        format!("{latency}, {energy}, peak {peak}")
+    };
+    let is_trained = record.measures.get(Measure::TrainingLatency).is_some();
+    let step = if is_trained { format!("; a step: {}", figures(Measure::TRAINING)) } else { String::new() };
     let provenance = record.energy_provenance.as_ref().map_or(String::new(), |provenance| format!(" ({provenance})"));
     let order = record.order.unwrap_or_default();
-    format!("{order} {}: {latency}, {energy}, peak {peak}{provenance}", record.hash)
+    format!("{order} {}: {}{step}{provenance}", record.hash, figures(Measure::INFERENCE))
 }
