@@ -233,6 +233,7 @@ fn changed(run: Run, flags: &str) -> Option<Run> {
         match flag {
             "--batch-size" => run.size.sequences = value.parse().unwrap(),
             "--checkpoint" => training.checkpoint = value.parse().unwrap(),
+            "--accumulate" => training.accumulate = value.parse().unwrap(),
             "--lora-rank" => training.lora_rank = value.parse().unwrap(),
             "--optimizer" => training.optimizer = value.parse().unwrap(),
             "--dtype" => run.precision = value.parse().unwrap(),
@@ -262,12 +263,17 @@ fn every_way_out_of_a_memory_that_is_too_small_fits() {
             if let Some(run) = changed(run, way) {
                 let found = case.of(run).unwrap_or_else(|error| panic!("{model} with {way}: {error}"));
                 assert!(found.memory.total() <= found.memory.card);
+                if way.contains("--accumulate") {
+                    // As many sequences a step.
+                    let batches = found.run().training.unwrap().accumulate;
+                    assert_eq!(found.run().size.sequences * batches, case.run.size.sequences, "{way}");
+                }
                 tried += 1;
             } else {
                 let other = way.trim_start_matches("--device ").trim_end_matches(" and larger");
                 let other = Case { device: Catalogue::find(other).unwrap(), ..case };
                 other.good();
-                return;
+                break;
             }
         }
         assert!(tried > 0, "{model} on {device}: {ways}");

@@ -4,7 +4,7 @@ use crate::{Cx, Label, Labelled, Module, Result, Tensor, Weights};
 /// The names of LoRA's adapters.
 pub(crate) const ADAPTERS: [&str; 2] = ["lora_A", "lora_B"];
 
-/// LoRA's `lora_alpha` over its rank, the factor of the adapters' result; what it is costs nothing.
+/// LoRA's `lora_alpha` over its rank, the factor of the adapters' result. Its value does not change the cost.
 const SCALE: f64 = 1.0;
 
 /// The name of the layer that they are beside, as PEFT has it.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 pub(crate) struct Value(u32);
 
 impl Value {
-    /// A value that no other tensor of this thread has, but after as many as there are numbers.
+    /// A value that no other tensor of this thread has, until 2³² values later.
     pub(super) fn new() -> Self {
         thread_local!(static NEXT: Cell<u32> = const { Cell::new(0) });
         NEXT.with(|next| Self(next.replace(next.get().wrapping_add(1))))

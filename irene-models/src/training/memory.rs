@@ -23,7 +23,7 @@ pub struct TrainingMemory {
     pub optimizer_states: u64,
     /// What the forward pass keeps for the backward pass.
     pub activations: u64,
-    /// What is there for a while beside: the largest operation of the backward pass, and a checkpointed part while it is computed again.
+    /// Needed for a time: by the largest operation of the backward pass, and by a checkpointed part while it is computed again.
     pub transient: u64,
 }
 
@@ -73,19 +73,18 @@ pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weig
         memory.gradients += weight.bytes();
         memory.optimizer_states += update::state_bytes(training, weight);
     }
-    let inside = |place: usize| segments.iter().find(|segment| segment.events.contains(&place));
     let mut kept = Keeping::new(tape);
     let mut again: Vec<Keeping<'_>> = segments.iter().map(|_| Keeping::new(tape)).collect();
     let mut largest = 0;
     for (place, event) in tape.events.iter().enumerate() {
         let Event::Leaf(leaf) = event else { continue };
         largest = largest.max(of_operation(leaf));
-        match inside(place) {
+        let inside = segments.iter().zip(&mut again).find(|(segment, _)| segment.events.contains(&place));
+        match inside {
             None => kept.keep(leaf),
-            Some(segment) => {
-                let number = segments.iter().position(|other| other == segment).unwrap_or_default();
-                again[number].keep_inside(leaf);
-                again[number].entering(leaf).for_each(|value| kept.keep_value(value));
+            Some((_, again)) => {
+                again.keep_inside(leaf);
+                again.entering(leaf).for_each(|value| kept.keep_value(value));
             }
         }
     }
@@ -141,14 +140,14 @@ impl<'t> Keeping<'t> {
 
     fn keep(&mut self, leaf: &Leaf) {
         self.bytes = self.bytes.saturating_add(leaf.kept().beside);
-        of(leaf).into_iter().for_each(|value| self.keep_value(value));
+        kept_values(leaf).into_iter().for_each(|value| self.keep_value(value));
     }
 
     /// The same for a part that is computed again: what comes into it is kept apart.
     fn keep_inside(&mut self, leaf: &Leaf) {
         self.computed.extend(leaf.results.iter().map(|(value, _)| *value));
         self.bytes = self.bytes.saturating_add(leaf.kept().beside);
-        for value in of(leaf) {
+        for value in kept_values(leaf) {
             if self.computed.contains(&value) {
                 self.keep_value(value);
             }
@@ -156,18 +155,17 @@ impl<'t> Keeping<'t> {
     }
 
     /// Values that an operation reads, that it has gradients of, and that were computed before.
-    fn entering<'l>(&self, leaf: &'l Leaf) -> impl Iterator<Item = Value> + use<'l, 't> {
+    fn entering<'l>(&'l self, leaf: &'l Leaf) -> impl Iterator<Item = Value> + 'l {
         let read = leaf.operands.iter().zip(&leaf.needs).filter_map(|(source, needs)| match source {
             Some((Source::Value(value), _)) if *needs => Some(*value),
             _ => None,
         });
-        let read: Vec<Value> = read.filter(|value| !self.computed.contains(value)).collect();
-        read.into_iter()
+        read.filter(|value| !self.computed.contains(value))
     }
 }
 
 /// The values that are kept of an operation.
-fn of(leaf: &Leaf) -> Vec<Value> {
+fn kept_values(leaf: &Leaf) -> Vec<Value> {
     let kept = leaf.kept();
     let inputs = kept.inputs.iter().filter_map(|place| match leaf.operands.get(*place)? {
         Some((Source::Value(value), _)) => Some(*value),

@@ -17,8 +17,8 @@ pub(super) struct Segment {
 pub(super) fn segments(events: &[Event], checkpoint: Checkpoint) -> Vec<Segment> {
     let modules = match checkpoint {
         Checkpoint::None => Vec::new(),
-        Checkpoint::Layer => outermost(events, 0..events.len(), |range| is_layer(&events[range.start])),
-        Checkpoint::Full => outermost(events, 0..events.len(), |range| !has_layer(&events[range.start + 1..range.end])),
+        Checkpoint::Layer => outermost(events, |range| is_layer(&events[range.start])),
+        Checkpoint::Full => outermost(events, |range| !has_layer(&events[range.start + 1..range.end])),
     };
     let segments = modules.into_iter().map(|range| Segment { again: again(events, &range), events: range });
     segments.filter(|segment| !segment.again.is_empty()).collect()
@@ -33,16 +33,16 @@ fn has_layer(events: &[Event]) -> bool {
     events.iter().any(is_layer)
 }
 
-/// The modules that are it and are in no other that is.
-fn outermost(events: &[Event], within: Range<usize>, is_it: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
+/// The outermost modules for which the test holds.
+fn outermost(events: &[Event], holds: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
     let (mut found, mut open): (Vec<Range<usize>>, Vec<usize>) = (Vec::new(), Vec::new());
-    for place in within {
-        match &events[place] {
+    for (place, event) in events.iter().enumerate() {
+        match event {
             Event::Enter(_) => open.push(place),
             Event::Exit(_) => {
                 let Some(begin) = open.pop() else { continue };
                 let whole = begin..place + 1;
-                if is_it(&whole) {
+                if holds(&whole) {
                     found.retain(|inner| inner.start < begin);
                     found.push(whole);
                 }
@@ -56,16 +56,11 @@ fn outermost(events: &[Event], within: Range<usize>, is_it: impl Fn(&Range<usize
 /// PyTorch's checkpoint that is not reentrant ends the second pass as soon as all that was kept is there again.
 fn again(events: &[Event], module: &Range<usize>) -> Range<usize> {
     let inside = module.start + 1..module.end.saturating_sub(1);
-    let last = inside.clone().rev().find_map(|place| match &events[place] {
-        Event::Leaf(leaf) if keeps(leaf) => Some((place, leaf)),
+    let ends = inside.clone().rev().find_map(|place| match &events[place] {
+        Event::Leaf(leaf) => ends(leaf).map(|after| place + after),
         _ => None,
     });
-    let mut end = match last {
-        // What it reads is there before it runs.
-        Some((place, leaf)) if reads_alone(leaf) => place,
-        Some((place, _)) => place + 1,
-        None => inside.start,
-    };
+    let mut end = ends.unwrap_or(inside.start);
     // A module in which nothing runs does not begin.
     while end > inside.start && matches!(events[end - 1], Event::Enter(_)) {
         end -= 1;
@@ -73,15 +68,15 @@ fn again(events: &[Event], module: &Range<usize>) -> Range<usize> {
     inside.start..end
 }
 
-/// Whether anything is kept of an operation: a product keeps its weight, though that is there anyway.
-fn keeps(leaf: &Leaf) -> bool {
+/// Where a second pass may end for an operation of which something is kept: before it, where that is what it reads, or 1 behind it. A
+/// product keeps its weight, though that is there anyway.
+fn ends(leaf: &Leaf) -> Option<usize> {
     let kept = leaf.kept();
     let is_product =
         matches!(leaf.operation.kind, OpKind::Linear | OpKind::Conv1D | OpKind::MatMul | OpKind::GroupedLinear);
-    !kept.inputs.is_empty() || !reads_alone(leaf) || (is_product && leaf.is_passed())
-}
-
-fn reads_alone(leaf: &Leaf) -> bool {
-    let kept = leaf.kept();
-    kept.outputs.is_empty() && kept.beside == 0
+    match () {
+        () if !kept.outputs.is_empty() || kept.beside > 0 => Some(1),
+        () if !kept.inputs.is_empty() || (is_product && leaf.is_passed()) => Some(0),
+        () => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! The tree of a step, from the tape of its forward pass.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use irene_features::{gradient::gradients, update};
 use irene_tree::{Level, OpKind, Operand, Operation, Parallel, ParameterId, Role, Training, Tree};
@@ -58,21 +58,19 @@ fn exchange(tree: &mut TreeVisitor, events: &[Event], parallel: Parallel) {
 fn optimizer(tree: &mut TreeVisitor, events: &[Event], training: Training) {
     tree.open("optimizer", training.optimizer.kind().name(), Level::Module);
     let mut nest = Nest::new(tree);
-    let mut updated: Vec<ParameterId> = Vec::new();
+    let mut updated: HashSet<ParameterId> = HashSet::new();
     for event in events.iter().skip(1) {
         match event {
             Event::Enter(label) => nest.enter(&label.name, label.instance_type.to_owned()),
             Event::Exit(_) => nest.leave(),
             Event::Leaf(leaf) => {
-                let own =
-                    leaf.operation.inputs.iter().zip(&leaf.needs).filter_map(|(operand, needs)| match operand.role {
-                        Role::Parameter(Some(id)) if *needs && !updated.contains(&id) => Some((id, *operand)),
-                        _ => None,
-                    });
-                let own: Vec<(ParameterId, Operand)> = own.collect();
-                updated.extend(own.iter().map(|(id, _)| *id));
+                let operands = leaf.operation.inputs.iter().zip(&leaf.needs);
+                let own = operands.filter_map(|(operand, needs)| match operand.role {
+                    Role::Parameter(Some(id)) if *needs && updated.insert(id) => Some(*operand),
+                    _ => None,
+                });
                 let name = |operand: &Operand| if operand.shape.rank() > 1 { "weight" } else { "bias" };
-                let updates = own.iter().map(|(_, operand)| (name(operand), update::update(training, *operand), 1.0));
+                let updates = own.map(|operand| (name(&operand), update::update(training, operand), 1.0));
                 nest.node(&leaf.label, leaf.label.instance_type.to_owned(), updates.collect());
             }
         }
@@ -163,7 +161,7 @@ fn accumulated(parameter: Operand, is_first: bool, micro_batches: usize) -> Opti
     (times > 0.0).then(|| ("accumulate", Operation::new(OpKind::Add, &[gradient, gradient], gradient), times))
 }
 
-/// How gradients of one value become one: parts of it are put beside each other, wholes are added up.
+/// How several gradients of one value become one: those of its parts are put side by side, others are added.
 fn added(parts: &[u64], bytes: u64, result: Operand) -> Option<(Operation, f64)> {
     let number = result.format.bytes(64) as f64 / 64.0;
     let whole = Operand::activation([(bytes as f64 / number) as usize], result.format);

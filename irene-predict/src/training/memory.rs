@@ -83,35 +83,47 @@ fn ways(run: Run) -> Vec<Way> {
     checkpoint.chain(half).chain(lora).chain(optimizer).collect()
 }
 
-/// The largest batch that fits, in whole sequences of every copy of the model.
-fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
-    let copies = run.parallel.data.max(1);
-    let at = |of_copy: usize| Run { size: Size { sequences: of_copy * copies, ..run.size }, ..run };
-    let (mut low, mut high) = (0, run.size.sequences / copies);
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        if fits(at(middle)) { low = middle } else { high = middle }
-    }
-    (low > 0).then(|| format!("--batch-size {}", low * copies))
+/// The same step in micro-batches of so many sequences of each copy of the model, which divide its batch.
+fn in_micro_batches(run: Run, of_copy: usize) -> Way {
+    let (copies, training) = (run.parallel.data.max(1), run.training.unwrap_or_default());
+    let sequences = of_copy * copies;
+    let accumulate = training.accumulate.saturating_mul(run.size.sequences / sequences);
+    let training = Some(Training { accumulate, ..training });
+    let run = Run { size: Size { sequences, ..run.size }, training, ..run };
+    Way { run, flags: format!("--batch-size {sequences} --accumulate {accumulate}") }
 }
 
-/// The first changes that fit together.
-fn together(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
+/// The largest micro-batch that fits, for as many sequences a step.
+fn smaller_batch(run: Run, fits: impl Fn(Run) -> bool) -> Option<String> {
+    let whole = run.size.sequences / run.parallel.data.max(1);
+    let smaller: Vec<usize> = (1..whole).rev().filter(|of_copy| whole.is_multiple_of(*of_copy)).collect();
+    // The larger, the more memory: the first that fits is found by halves.
+    let place = smaller.partition_point(|of_copy| !fits(in_micro_batches(run, *of_copy).run));
+    Some(in_micro_batches(run, *smaller.get(place)?).flags)
+}
+
+/// Changes that fit together: the smallest micro-batch, checkpoints, 16 bits; and then adapters alone, or more GPUs.
+fn together(run: Run, fits: impl Fn(Run) -> bool) -> Vec<String> {
     let (mut run, mut flags) = (run, Vec::new());
-    if run.size.sequences > run.parallel.data {
-        run.size.sequences = run.parallel.data;
-        flags.push(format!("--batch-size {}", run.parallel.data));
-    }
-    let wanted = ["--checkpoint layer", "--dtype bf16", "--lora-rank 16"];
-    for flag in wanted {
-        let Some(way) = ways(run).into_iter().find(|way| way.flags == flag) else { continue };
-        run = way.run;
+    let mut change = |way: Way, run: &mut Run| {
+        *run = way.run;
         flags.push(way.flags);
-        if fits(run) {
-            return Some(flags.join(" "));
+    };
+    if run.size.sequences > run.parallel.data {
+        change(in_micro_batches(run, 1), &mut run);
+    }
+    for flag in ["--checkpoint layer", "--dtype bf16"] {
+        if let Some(way) = ways(run).into_iter().find(|way| way.flags == flag) {
+            change(way, &mut run);
         }
     }
-    None
+    let so_far = flags.join(" ");
+    if fits(run) {
+        return vec![so_far];
+    }
+    let lora = ways(run).into_iter().find(|way| way.flags.starts_with("--lora-rank")).filter(|way| fits(way.run));
+    let further = lora.map(|way| way.flags).into_iter().chain(more_gpus(run, fits));
+    further.map(|flags| format!("{so_far} {flags}").trim_start().to_owned()).collect()
 }
 
 /// More GPUs that share each layer.

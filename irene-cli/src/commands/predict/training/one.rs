@@ -76,7 +76,7 @@ fn rates(answer: &Answer) -> String {
 fn asked(answer: &Answer) -> String {
     let run = answer.forecast.run();
     let (size, training) = (run.size, run.training.unwrap_or_default());
-    format!("{} sequences of {} tokens, {training}", size.sequences, size.new)
+    format!("batch {}, sequence {}, {training}", size.sequences, size.new)
 }
 
 fn figures(figures: &StepFigures, [low, high]: &[StepFigures; 2]) -> String {
