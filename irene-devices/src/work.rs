@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_gradient_has_the_rows_of_what_came_in() {
         let of = |shape: &[usize]| Operand::activation(irene_tree::Shape::new(shape).unwrap(), Format::BF16);
-        // Of a gate and what it multiplies.
+        // The gradients of a gate and of the tensor that it multiplies.
         let mut gradient = Operation::new(OpKind::Silu, &[of(&[2, 9, 64]); 3], of(&[2 * 2 * 9 * 64]));
         gradient.is_gradient = true;
         let work = Work::of(&gradient);

@@ -1,4 +1,4 @@
-//! What an optimizer keeps of a weight, and the operation that updates it.
+//! The states that an optimizer keeps of a weight, and the operation that updates it.
 
 use irene_tree::{Format, Operand, Operation, Optimizer, Shape, Training};
 

@@ -202,7 +202,7 @@ impl WeightSource for Loaded {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
         match self.0.get(key) {
             Some(weight) => Tensor::from_candle(weight.clone()),
-            // What is not trained.
+            // Parameters that are not trained.
             None => Moved { step: 0.0, key: None }.parameter(key, aliases, shape),
         }
     }

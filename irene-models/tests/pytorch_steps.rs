@@ -155,7 +155,7 @@ fn what_is_saved_is_what_autograd_saves() {
     assert!(wrong.is_empty() && compared > 25, "{}", wrong.join("\n"));
 }
 
-/// What irene counts has sums, norms and activations as well: a small share of the work of wide models.
+/// irene counts sums, norms and activations as well: a small share of the work of wide models.
 #[test]
 fn steps_of_wide_models_agree_within_a_percent() {
     let file: Value = serde_json::from_str(include_str!("training/wide.json")).unwrap();

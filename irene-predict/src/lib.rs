@@ -82,7 +82,7 @@ pub enum Error {
         needed_gib: f64,
         /// Its memory, GiB.
         available_gib: f64,
-        /// What would help.
+        /// Settings that would fit.
         ways: String,
     },
     /// A run that is no step of training.
@@ -95,11 +95,11 @@ pub enum Error {
         model: String,
         /// The device.
         device: String,
-        /// What a step needs of the memory of each GPU, GiB.
+        /// The memory that a step needs of each GPU, GiB.
         needed_gib: f64,
         /// Its memory, GiB.
         available_gib: f64,
-        /// What would help.
+        /// Settings that would fit.
         ways: String,
     },
     /// A device that is no card in a machine.

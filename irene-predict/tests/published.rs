@@ -21,12 +21,12 @@ struct Published {
     figure: Figure,
 }
 
-/// What was published.
+/// The published figure.
 enum Figure {
     GpuHours(f64),
     /// FLOPs a second of a GPU, 10¹², with those that are computed twice.
     Tflops(f64),
-    /// Of the GPUs.
+    /// Energy of the GPUs.
     Mwh(f64),
 }
 

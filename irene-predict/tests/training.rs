@@ -1,4 +1,4 @@
-//! What every forecast of training has to keep to, whatever the law's constants are.
+//! Laws that every forecast of training keeps, whatever the constants are.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use irene_devices::Catalogue;

@@ -61,7 +61,7 @@ impl Wholes {
     }
 }
 
-/// What is below a node.
+/// The nodes below a node.
 #[derive(Clone, Copy, Default)]
 struct Below {
     have_primitives: bool,

@@ -14,9 +14,9 @@ use crate::{Format, OpKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Training {
-    /// What turns gradients into new weights.
+    /// The rule that turns gradients into new weights.
     pub optimizer: Optimizer,
-    /// What the backward pass computes again in place of keeping it.
+    /// The parts that the backward pass computes again in place of keeping them.
     pub checkpoint: Checkpoint,
     /// Forward and backward passes of one step, whose gradients add up (micro-batches).
     pub accumulate: usize,
@@ -113,7 +113,7 @@ impl Optimizer {
     }
 }
 
-/// What is not kept of a forward pass, and computed again when the backward pass needs it.
+/// The parts of a forward pass that are not kept, and computed again when the backward pass needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Checkpoint {

@@ -206,7 +206,7 @@ fn phases(tree: &Tree) -> String {
     }
 }
 
-/// What is measured: a model's pass, or what trains it.
+/// The thing measured: a model's pass, or its trainer.
 enum Subject {
     Pass(Box<dyn Model>, Device),
     Step(Box<Trainer>, TaskHead, Device),

@@ -129,7 +129,7 @@ fn text(args: &Args, tree: &Tree) -> String {
     format!("{share}{table}{}{memory}", output::legend_of_folding(&shown, tree, args.depth))
 }
 
-/// What a step of training takes of the memory of a GPU.
+/// The memory that a step of training takes of a GPU.
 fn memory(memory: TrainingMemory) -> String {
     let bytes = |bytes: u64| render::bytes(bytes as f64);
     let master = match memory.master_weights {

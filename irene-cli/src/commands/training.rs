@@ -11,10 +11,10 @@ pub(crate) struct TrainingArgs {
     /// A step of training: a forward pass with its loss, the backward pass, the update
     #[arg(long)]
     train: bool,
-    /// What turns gradients into new weights: sgd, sgd-momentum, adamw or adafactor [default: adamw]
+    /// The optimizer, which turns gradients into new weights: sgd, sgd-momentum, adamw or adafactor [default: adamw]
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Optimizer>, requires = "train")]
     optimizer: Option<Optimizer>,
-    /// What the backward pass computes again in place of keeping it: none, layer, or full with the embeddings and the head [default: none]
+    /// Parts that the backward pass computes again in place of keeping them: none, layer, or full with the embeddings and the head [default: none]
     #[arg(long, value_name = "PARTS", value_parser = str::parse::<Checkpoint>, requires = "train")]
     checkpoint: Option<Checkpoint>,
     /// Micro-batches of a step, each of --batch-size sequences [default: 1]

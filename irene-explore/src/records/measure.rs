@@ -23,7 +23,7 @@ pub enum Measure {
     TrainingPeakPower,
 }
 
-/// What a [`Measure`] is an amount of.
+/// The dimension of a [`Measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
     /// Seconds.
@@ -77,7 +77,7 @@ impl Measure {
         Self::TRAINING.contains(&self)
     }
 
-    /// What it is an amount of.
+    /// Its dimension.
     pub fn dimension(self) -> Dimension {
         match self {
             Self::Latency | Self::TrainingLatency => Dimension::Time,

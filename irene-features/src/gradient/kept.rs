@@ -2,7 +2,7 @@ use irene_tree::{OpKind, Operand, Operation, Role};
 
 use super::{is_activation, keeps_result};
 
-/// What the forward pass keeps of an operation for its gradients.
+/// The tensors that the forward pass keeps of an operation for its gradients.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Kept {
     /// Places of operands that are kept. Parameters are there anyway, and not among them.
@@ -13,7 +13,7 @@ pub struct Kept {
     pub beside: u64,
 }
 
-/// What is kept of an operation whose operands have gradients where `needs` says so; nothing if none has. A norm of a sum
+/// The tensors that are kept of an operation whose operands have gradients where `needs` says so; nothing if none has. A norm of a sum
 /// that has two `results` gives the sum as the second.
 pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Kept {
     let of = |place: usize| op.inputs.get(place).is_some() && needs(place);

@@ -22,15 +22,15 @@ pub struct TrainedStep<'a> {
     pub spec: &'a ModelSpec,
     /// How it is trained; the tree is that of this run.
     pub run: Run,
-    /// What trains it. At a learning rate of 0 all steps compute with the same weights.
+    /// The trainer. At a learning rate of 0 all steps compute with the same weights.
     pub trainer: &'a mut Trainer,
     /// The input of a forward pass.
     pub batch: &'a Batch,
-    /// What the loss compares with.
+    /// The targets of the loss.
     pub targets: &'a Targets,
 }
 
-/// What is measured as a whole, by the name of its node below the root.
+/// The parts that are measured as wholes, by the name of its node below the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Step,

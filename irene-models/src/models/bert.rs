@@ -116,7 +116,7 @@ pub(super) struct Sizes {
     pub(super) segments: usize,
     pub(super) activation: Activation,
     pub(super) eps: f64,
-    /// Of hidden states, and of the probabilities of attention.
+    /// Dropout of hidden states, and of the probabilities of attention.
     pub(super) dropout: f64,
     pub(super) attention_dropout: f64,
 }

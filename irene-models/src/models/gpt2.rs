@@ -64,13 +64,13 @@ pub(super) struct Sizes {
     pub(super) vocabulary: usize,
     pub(super) positions: usize,
     pub(super) eps: f64,
-    /// Of the embeddings.
+    /// Dropout of the embeddings.
     pub(super) dropout: f64,
     inner: usize,
     scaled: bool,
     activation: Activation,
     pub(super) attention_dropout: f64,
-    /// Of what a layer adds to the stream.
+    /// Dropout of each branch that a layer adds to the stream.
     branch_dropout: f64,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct BuiltShares(Arc<Mutex<Shares>>);
 
 type Shares = Vec<(Key, Arc<BuiltShare>)>;
 
-/// What a share depends on, beside its model; last LoRA's rank.
+/// The settings that a share depends on, beside its model; LoRA's rank stands last.
 type Key = (Precision, TaskHead, Parallel, usize);
 
 /// Older ones go.

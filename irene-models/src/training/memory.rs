@@ -19,9 +19,9 @@ pub struct TrainingMemory {
     pub master_weights: u64,
     /// Gradients of what is trained, in the format of the weights.
     pub gradients: u64,
-    /// What the optimizer keeps.
+    /// The optimizer's states.
     pub optimizer_states: u64,
-    /// What the forward pass keeps for the backward pass.
+    /// Tensors that the forward pass keeps for the backward pass.
     pub activations: u64,
     /// Needed for a time: by the largest operation of the backward pass, and by a checkpointed part while it is computed again.
     pub transient: u64,
@@ -119,7 +119,7 @@ fn of_operation(leaf: &Leaf) -> u64 {
     operands.filter(|operand| operand.role == Role::Activation).map(Operand::bytes).fold(0, u64::saturating_add)
 }
 
-/// What is kept, each value once.
+/// The values that are kept, each once.
 struct Keeping<'t> {
     tape: &'t Tape,
     values: HashSet<Value>,

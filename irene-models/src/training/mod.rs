@@ -22,14 +22,14 @@ pub struct TrainingPhases {
     pub forward: Vec<(Operation, f64)>,
     /// Their backward passes.
     pub backward: Vec<(Operation, f64)>,
-    /// What copies of the model exchange.
+    /// The exchanges between copies of the model.
     pub exchange: Vec<(Operation, f64)>,
     /// The update.
     pub optimizer: Vec<(Operation, f64)>,
 }
 
 impl TrainingPhases {
-    /// Of a tree of a step.
+    /// The phases of a tree of a step.
     pub fn of(tree: &Tree) -> Self {
         let mut phases = Self::default();
         for phase in tree.children(NodeId::ROOT) {

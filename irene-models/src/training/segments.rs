@@ -9,7 +9,7 @@ use super::tape::{Event, Leaf};
 pub(super) struct Segment {
     /// Its events, from its beginning to its end.
     pub(super) events: Range<usize>,
-    /// What runs again: the events within, as far as something is kept of them.
+    /// The events within that run again, as far as something is kept of them.
     pub(super) again: Range<usize>,
 }
 

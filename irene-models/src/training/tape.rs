@@ -5,7 +5,7 @@ use irene_tree::{Checkpoint, OpKind, Operand, Operation, ParameterId, Role, Trai
 
 use crate::{Done, Label, Result, Tensor, Visitor, layers::ADAPTERS, tensor::Value};
 
-/// What a gradient is of: numbers that were computed, or a parameter.
+/// The source of an operand, which may have a gradient: numbers that were computed, or a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     Value(Value),
@@ -31,7 +31,7 @@ impl Leaf {
         self.needs.contains(&true)
     }
 
-    /// What is kept of it for its gradients.
+    /// The tensors that are kept of it for its gradients.
     pub(super) fn kept(&self) -> Kept {
         kept(&self.operation, self.results.len(), |place| self.needs.get(place).copied().unwrap_or(false))
     }

@@ -1,6 +1,6 @@
 """What one step of training costs in PyTorch, for small models: torch 2.15, transformers 5.24, peft 0.21.
 
-step.py writes step.json beside itself. Of each model, head, attention, checkpointing and LoRA rank it has
+step.py writes step.json beside itself. For each model, head, attention, checkpointing and LoRA rank it has
 - forward, backward: FLOPs that FlopCounterMode counts (products, convolutions, and attention in one kernel, whose causal half it does not
   leave out). A mixture's experts run as batched products over the rows that are sent to each. It takes the gradient of a depthwise
   convolution's weight for that of a whole one: what that is too much is `ungrouped`;
@@ -306,7 +306,7 @@ def saved(name, head, rank, dtype, is_checkpointed=False):
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed.tensor):
             loss = loss_of(model, fields)
-        # What the loss does not depend on is gone by now.
+        # By now, tensors that the loss does not depend on are gone.
         kept = {pack().tensor.untyped_storage()._cdata: pack().tensor for pack in packs if pack()}
         own = [tensor for place, tensor in kept.items() if place not in known]
         del loss

@@ -1,4 +1,4 @@
-//! What a step of training takes on a device, from its data sheet, and a run of many such steps.
+//! The time, energy and memory of a step of training on a device, from its data sheet, and of a run of many such steps.
 
 mod memory;
 mod note;
@@ -21,7 +21,7 @@ pub use self::{
 };
 use crate::{Error, FROM_DATA_SHEET, Host};
 
-/// What a step of training takes on all GPUs, and what that rests on.
+/// The forecast of a step of training on all GPUs, and its basis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingForecast {
     /// The step.
@@ -42,7 +42,7 @@ pub struct TrainingForecast {
     pub peak_flops_s: f64,
     /// The memory of each GPU.
     pub memory: StepMemory,
-    /// What is to be known beside the figures.
+    /// Notes on the figures.
     pub notes: Vec<TrainingNote>,
     /// Where the figures come from, in words.
     pub provenance: String,
@@ -50,7 +50,7 @@ pub struct TrainingForecast {
     parts: Phases,
 }
 
-/// What a user asks of a step of training, of all GPUs.
+/// The figures of a step of training on all GPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepFigures {
     /// Time, s.
@@ -61,7 +61,7 @@ pub struct StepFigures {
     pub watts: f64,
 }
 
-/// What a step of training takes on a device that is known by its data sheet. The run is on the device's own kernels by an engine that starts
+/// The forecast of a step of training on a device that is known by its data sheet. The run is on the device's own kernels by an engine that starts
 /// them from the host, as PyTorch does.
 ///
 /// ```

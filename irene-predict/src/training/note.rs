@@ -1,4 +1,4 @@
-//! What is to be known beside the figures of a step of training.
+//! Notes on the figures of a step of training.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use irene_tree::{Format, Training, render};
 
 use super::phases::PhaseCosts;
 
-/// What a reader of a training forecast has to know beside its figures.
+/// A note that a reader of a training forecast needs beside its figures.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrainingNote {
@@ -20,7 +20,7 @@ pub enum TrainingNote {
     Overlap {
         /// The exchange alone, s.
         exchange: f64,
-        /// What the step waits for, s.
+        /// The time that the step waits, s.
         exposed: f64,
     },
     /// More GPUs than one machine has.

@@ -32,7 +32,7 @@ pub(super) struct PhaseCosts {
     pub forward: PassCost,
     pub backward: PassCost,
     pub optimizer: PassCost,
-    /// What of the exchange the step waits for.
+    /// The part of the exchange that the step waits for.
     pub exchange: PassCost,
     /// The exchange if nothing else ran, s.
     pub exchange_s: f64,
@@ -69,7 +69,7 @@ impl Phases {
 
     pub(super) fn costs(&self, law: &LawOn<'_>, run: Run, training: Training) -> PhaseCosts {
         let stages = run.parallel.pipeline as f64;
-        // Of all stages but one, the first and the last micro-batches find nothing to do.
+        // All stages but one have nothing to do at the first or the last micro-batches.
         let waiting = (stages - 1.0) / training.accumulate as f64;
         let [forward, backward] = [&self.forward, &self.backward].map(|pass| law.stage(pass, stages, waiting));
         let [exchange_s, exchange_j] =

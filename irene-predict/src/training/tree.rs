@@ -47,7 +47,7 @@ impl TrainingForecast {
         Ok(tree)
     }
 
-    /// What each node takes.
+    /// The time and energy of each node.
     fn spent(&self, tree: &Tree, law: &LawOn<'_>, costs: &PhaseCosts) -> Vec<Spent> {
         let mut spent = vec![Spent::default(); tree.nodes().len()];
         for phase in tree.children(NodeId::ROOT) {

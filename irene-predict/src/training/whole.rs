@@ -11,7 +11,7 @@ pub enum TrainingLength {
     Tokens(f64),
 }
 
-/// What a run of training takes in all.
+/// The totals of a run of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingRun {
     /// Steps.

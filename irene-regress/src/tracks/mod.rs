@@ -170,7 +170,7 @@ impl<M: Method> Predictor for Calibrated<M> {
         }
         let (closed, places) = self.wholes.close(tree);
         let (known, reaches) = self.predictions(&closed)?;
-        // What is inside a whole has no figures of its own.
+        // Nodes inside a whole have no figures of their own.
         let mut predictions = vec![NodePrediction::default(); tree.nodes().len()];
         let mut intervals = vec![None; tree.nodes().len()];
         for ((place, prediction), reach) in places.iter().zip(known).zip(reaches.into_iter().chain(repeat(None))) {

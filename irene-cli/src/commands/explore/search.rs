@@ -38,7 +38,7 @@ use crate::{
 pub(crate) struct Args {
     /// A file of `irene explore fit`
     surrogates: PathBuf,
-    /// What to look for: latency, energy, peak_power, the same of a step of training (training_energy), or accuracy alone;
+    /// The objective: latency, energy, peak_power, the same of a step of training (training_energy), or accuracy alone;
     /// pareto(...) of several; protran (the published weights); weights(accuracy=0.5, latency=0.2/1000 s, ...)
     #[arg(long, default_value = "pareto(latency, energy)")]
     objective: Objective,

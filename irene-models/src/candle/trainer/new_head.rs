@@ -9,7 +9,7 @@ use crate::{ModelSpec, RandomWeights, Result, Tensor, WeightSource};
 pub struct NewHead<'a> {
     source: &'a dyn WeightSource,
     made_up: RandomWeights,
-    /// Of the trunk's keys.
+    /// The prefix of the trunk's keys.
     prefix: &'static str,
     keys: RefCell<Vec<String>>,
 }

@@ -24,15 +24,15 @@ const LEAST_SCALE: f64 = 1e-3;
 /// Running means of one weight.
 enum State {
     Nothing,
-    /// Of gradients.
+    /// The running mean of gradients.
     Momentum(Option<Tensor>),
-    /// Of gradients, and of their squares.
+    /// The running means of gradients and of their squares.
     Adam(Tensor, Tensor),
     /// The same side by side, of a weight in 32 bits on the CPU.
     AdamInPlace(Vec<[f32; 2]>),
-    /// Of squares, by rows and by columns.
+    /// The means of squares by rows and by columns.
     Factored(Tensor, Tensor),
-    /// Of squares.
+    /// The mean of squares.
     Squares(Tensor),
 }
 

@@ -7,13 +7,13 @@ use rand_pcg::{
 
 use crate::{Batch, Error, ModelOutput, ModelSpec, Result, TaskHead};
 
-/// What a model is to give for a batch.
+/// The results that a model should give for a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
     labels: Vec<i64>,
 }
 
-/// What a model's loss is computed of.
+/// The kind of results that a model's loss is computed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// The next token at each position.

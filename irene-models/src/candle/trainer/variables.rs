@@ -27,10 +27,10 @@ pub(super) struct Parameters {
 /// Makes each parameter that a model asks of another source a variable, once under each key; or LoRA's adapters alone.
 pub(super) struct Variables<'a> {
     source: &'a dyn WeightSource,
-    /// What adapters are made up from, if there are any.
+    /// The seed of the adapters, if there are any.
     adapters: Option<u64>,
     parameters: RefCell<Parameters>,
-    /// Of the parameters so far.
+    /// The device of the parameters so far.
     device: RefCell<Device>,
 }
 

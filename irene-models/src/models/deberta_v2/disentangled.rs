@@ -16,7 +16,7 @@ pub(super) struct DisentangledSelfAttention {
     pos_query_proj: Option<Linear>,
     heads: usize,
     relative: RelativePositions,
-    /// Of the rows of positions, and of the probabilities.
+    /// Dropout of the rows of positions, and of the probabilities.
     dropouts: [f64; 2],
 }
 

@@ -19,7 +19,7 @@ pub(super) type Seen<'a> = ((&'a Tensor, Option<Residual<'a>>), (&'a Positions, 
 #[derive(Clone, Copy)]
 pub(super) struct Residual<'a> {
     pub(super) stream: &'a Tensor,
-    /// Of the result before it is added.
+    /// Dropout of the result before it is added.
     pub(super) dropout: f64,
 }
 

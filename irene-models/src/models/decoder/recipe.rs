@@ -148,12 +148,12 @@ pub(super) enum Block {
 /// The probabilities of dropouts in training, but for that of an attention's own.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Dropouts {
-    /// Of the embeddings.
+    /// For the embeddings.
     pub(super) embeddings: f64,
-    /// Of each branch before it is added.
+    /// For each branch before it is added.
     pub(super) attention: f64,
     pub(super) feed_forward: f64,
-    /// Of the sum of parallel branches.
+    /// For the sum of parallel branches.
     pub(super) both: f64,
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Sizes {
     pub(super) has_mlp_bias: bool,
     pub(super) has_norm_bias: bool,
     pub(super) embedding_dropout: f64,
-    /// Of the probabilities, and of what the attention gives.
+    /// Dropout of the probabilities, and of the attention's result.
     pub(super) attention_dropout: f64,
     pub(super) mlp_dropout: f64,
 }
