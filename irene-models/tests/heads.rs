@@ -147,12 +147,10 @@ fn encoders_of_today_have_transformers_modules() {
     assert_eq!((class, beside, more), ("ModernBertForSequenceClassification", owned(&expected), head));
 }
 
+/// So that each can be trained, on its own task or another.
 #[test]
-fn a_head_that_a_model_has_not_is_refused_by_name() {
-    let design =
-        r#"{"model_type":"flexibert","model_dict":{"l":1,"o":["sa"],"h":[128],"n":[2],"f":[[256]],"p":["sdp"]}}"#;
-    let config = irene_models::Config::from_json("design", design.as_bytes()).unwrap();
-    let spec = ModelSpec::from_config("design", config).unwrap();
-    let error = spec.trace(Run { head: TaskHead::Lm, ..Size::new(1, 8).into() }).unwrap_err().to_string();
-    assert!(error.contains("there is no lm head for it here; there are none"), "{error}");
+fn every_architecture_has_every_head() {
+    for architecture in irene_models::architectures() {
+        assert_eq!(architecture.heads(), TaskHead::ALL, "{}", architecture.model_type());
+    }
 }
