@@ -62,7 +62,7 @@ impl ModelSpec {
     /// The head that a step trains with: the one that is asked for, or the language model's, or the classifier's.
     ///
     /// # Errors
-    /// [`Error::Input`] for a model that has neither.
+    /// [`Error::Input`](crate::Error::Input) for a model that has neither.
     pub fn training_head(&self, asked: TaskHead) -> Result<TaskHead> {
         let has = |head: &TaskHead| self.heads().contains(head);
         let usual = [asked, TaskHead::Lm, TaskHead::Classification].into_iter().filter(|head| *head != TaskHead::None);
@@ -74,7 +74,7 @@ impl ModelSpec {
     /// The memory of a step of training, of one GPU.
     ///
     /// # Errors
-    /// As [`trace`](Self::trace); [`Error::Input`] for a run without training.
+    /// As [`trace`](Self::trace); [`Error::Input`](crate::Error::Input) for a run without training.
     pub fn training_memory(&self, run: Run) -> Result<TrainingMemory> {
         let (run, training) = self.training_run(run)?;
         let tape = self.taped(run, training)?;
