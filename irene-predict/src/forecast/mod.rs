@@ -17,7 +17,7 @@ use self::{arrivals::Settled, memory::Needs};
 pub use self::{host::Host, memory::Memory, note::Note};
 pub(crate) use self::{
     memory::{CONTEXT, GIB},
-    tree::{own_parts, parts},
+    tree::{filled, own_parts, parts},
 };
 use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
 

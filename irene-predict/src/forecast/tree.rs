@@ -87,14 +87,10 @@ impl Forecast {
         law: &Law,
         shows_math: bool,
     ) -> Result<Tree, Error> {
-        let mut tree = self.traced(spec)?;
+        let tree = self.traced(spec)?;
         let mut spent = self.spent(&tree, Setting { schedule: &self.schedule, law, device, engine });
         spent[0].joules = self.figures.energy_per_request_j * self.requests();
-        for (node, spent) in tree.nodes_mut().iter_mut().zip(&spent) {
-            node.set(Quantity::PredictedEnergy, spent.joules);
-            node.set(Quantity::PredictedLatency, spent.seconds);
-        }
-        let tree = if shows_math { tree } else { tree.into_without_math() };
+        let tree = filled(tree, &spent, shows_math);
         Ok(self.annotated(tree, device, engine))
     }
 
@@ -187,4 +183,13 @@ pub(crate) fn own_parts(tree: &mut Tree) {
 pub(crate) fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
     let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
     parts.fold(Spent::default(), Spent::and)
+}
+
+/// The tree with the time and energy of every node, and without its math level unless it is to be shown.
+pub(crate) fn filled(mut tree: Tree, spent: &[Spent], shows_math: bool) -> Tree {
+    for (node, spent) in tree.nodes_mut().iter_mut().zip(spent) {
+        node.set(Quantity::PredictedEnergy, spent.joules);
+        node.set(Quantity::PredictedLatency, spent.seconds);
+    }
+    if shows_math { tree } else { tree.into_without_math() }
 }

@@ -95,14 +95,15 @@ pub fn forecast_training(
         return Err(memory::does_not_fit(spec, device, run, &memory));
     }
     let parts = Phases::of(spec, run)?;
-    let costs = parts.costs(&law.in_training(device, engine), run, training);
+    let law = law.in_training(device, engine);
+    let costs = parts.costs(&law, run, training);
     let gpus = run.parallel.gpus() as f64;
     let phases = costs.phases(gpus);
     let figures = StepFigures::of(&phases);
     let arithmetic = device.arithmetic(run.precision.weights, run.precision.activations);
     Ok(TrainingForecast {
         figures,
-        interval: interval(&figures, &law.in_training(device, engine).spread(), device.limit_w() * gpus),
+        interval: interval(&figures, &law.spread(), device.limit_w() * gpus),
         tokens: (run.size.tokens() * training.accumulate) as f64,
         flops: parts.flops(run),
         model_flops: model_flops(spec, run, training, &parts)?,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{TrainingForecast, phases::PhaseCosts};
 use crate::{
     Error, Spent,
-    forecast::{own_parts, parts},
+    forecast::{filled, own_parts, parts},
 };
 
 impl TrainingForecast {
@@ -25,15 +25,11 @@ impl TrainingForecast {
         law: &Law,
         shows_math: bool,
     ) -> Result<Tree, Error> {
-        let mut tree = spec.trace(irene_models::Run { shows_math: true, ..self.run })?;
+        let tree = spec.trace(irene_models::Run { shows_math: true, ..self.run })?;
         let law = law.in_training(device, engine);
         let costs = self.parts.costs(&law, self.run, self.run.training.unwrap_or_default());
         let spent = self.spent(&tree, &law, &costs);
-        for (node, spent) in tree.nodes_mut().iter_mut().zip(&spent) {
-            node.set(Quantity::PredictedEnergy, spent.joules);
-            node.set(Quantity::PredictedLatency, spent.seconds);
-        }
-        let mut tree = if shows_math { tree } else { tree.into_without_math() };
+        let mut tree = filled(tree, &spent, shows_math);
         own_parts(&mut tree);
         let root = tree.node_mut(NodeId::ROOT);
         root.set(Quantity::PredictedPower, self.figures.watts);
