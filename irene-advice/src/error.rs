@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{0}")]
     Model(#[from] irene_models::Error),
     /// The forecast of a data sheet, with the setting that is at fault where one is.
-    #[error("{}{error}", in_setting(*.name))]
+    #[error("{}{error}", in_setting(.name))]
     Predict {
         /// The setting; empty where no single one is at fault.
         name: &'static str,

@@ -10,12 +10,14 @@ mod error;
 mod lookup;
 mod selection;
 mod settings;
+mod whole;
 
 pub use answer::{Answer, Basis, By, Estimate};
 pub use change::Change;
 pub use error::{Error, Result};
 pub use lookup::{Lookup, LookupOptions};
 pub use selection::Selection;
+pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -301,7 +301,7 @@ fn degree(degree: usize) -> Option<String> {
 }
 
 /// The formats as `--dtype` takes them.
-fn formats(precision: Precision) -> String {
+pub(crate) fn formats(precision: Precision) -> String {
     let Precision { weights, activations, cache } = precision;
     if precision == Precision::of(weights) {
         return weights.name().to_owned();
@@ -368,7 +368,8 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_refused_by_its_setting() {
-        for text in ["batch_size=0", "rate=-1", "dtype=f7", "kernels=fast", "engine=triton", "tp=0", "power=x", "seq=a"] {
+        for text in ["batch_size=0", "rate=-1", "dtype=f7", "kernels=fast", "engine=triton", "tp=0", "power=x", "seq=a"]
+        {
             let error = changed(text).unwrap_err();
             assert!(error.field().is_some() && !error.to_string().contains('\n'), "{error}");
         }

@@ -139,7 +139,8 @@ mod tests {
     fn every_built_in_model_takes_half_its_layers() {
         for name in ModelSpec::builtin_names() {
             let spec = ModelSpec::find(&name).unwrap();
-            let Some(layers) = spec.field("num_hidden_layers").and_then(Value::as_u64).filter(|layers| *layers > 3) else {
+            let Some(layers) = spec.field("num_hidden_layers").and_then(Value::as_u64).filter(|layers| *layers > 3)
+            else {
                 continue;
             };
             let half = changed(&name, "num_hidden_layers", json!(layers / 2)).unwrap();
