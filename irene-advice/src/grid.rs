@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use irene_tree::{did_you_mean, similar};
+use irene_tree::similar;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -20,7 +20,7 @@ static GRIDS: LazyLock<Vec<Grid>> = LazyLock::new(|| {
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Grid {
     /// The country, or `world`.
@@ -42,12 +42,15 @@ impl Grid {
     /// The grid of this name, however it is capitalised.
     ///
     /// # Errors
-    /// [`Error::Grid`] for a name that is unknown.
+    /// [`Error::UnknownGrid`] for a name that is unknown.
     pub fn find(name: &str) -> Result<&'static Self, Error> {
         let found = Self::all().iter().find(|grid| grid.name.eq_ignore_ascii_case(name.trim()));
         found.ok_or_else(|| {
             let names = Self::all().iter().map(|grid| grid.name.as_str());
-            Error::Grid { name: name.to_owned(), near: did_you_mean(&similar(name, names)) }
+            Error::UnknownGrid {
+                name: name.to_owned(),
+                similar: similar(name, names).into_iter().map(str::to_owned).collect(),
+            }
         })
     }
 }
@@ -64,7 +67,7 @@ mod tests {
             assert!((2020..2100).contains(&grid.year) && !grid.source.is_empty(), "{grid:?}");
             assert_eq!(Grid::find(&grid.name.to_uppercase()).unwrap(), grid);
         }
-        let Err(Error::Grid { near, .. }) = Grid::find("Germny") else { panic!() };
-        assert!(near.contains("Germany"), "{near}");
+        let said = Grid::find("Germny").unwrap_err().to_string();
+        assert!(said.contains("did you mean `Germany`?"), "{said}");
     }
 }

@@ -17,7 +17,7 @@ static SCORES: LazyLock<Vec<Score>> = LazyLock::new(|| {
 /// assert_eq!((score.value, score.unit.as_str()), (66.7, "% accuracy"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Score {
     /// The built-in model.
