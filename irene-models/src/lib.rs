@@ -29,6 +29,7 @@ mod families;
 mod files;
 mod generation;
 mod gguf;
+mod head;
 mod layers;
 mod measuring;
 mod models;
@@ -57,6 +58,7 @@ pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
+pub use head::{FileHead, FileKind};
 pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, LayerNorm, Linear, Norm, RmsNorm, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
