@@ -64,7 +64,7 @@ pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, Lay
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{architectures, flexibert};
-pub use registry::{Architecture, Model, ModelSpec};
+pub use registry::{Architecture, Model, ModelSpec, ModelTask};
 pub use run::{CacheShape, LayerCache, Run, TaskHead};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]

@@ -10,6 +10,8 @@ const MAGIC: &[u8] = b"GGUF";
 /// Bytes that tensors start at multiples of, where the file does not say.
 const ALIGNMENT: u64 = 32;
 
+const BROKEN_OFF: &str = "ends in its header: the download broke off, repeat it";
+
 /// Tensors of a file, and entries of its metadata; models of many experts have some tens of thousands.
 const MOST_ENTRIES: u64 = 1 << 18;
 
@@ -133,7 +135,10 @@ impl Header {
 
     /// Reads the header from a file's first bytes.
     pub(super) fn of_head(bytes: &[u8]) -> Result<Self, String> {
-        Self::within(bytes, usize::MAX)
+        Self::within(bytes, usize::MAX).map_err(|reason| match reason.strip_suffix(BROKEN_OFF) {
+            Some(_) => format!("has a header that goes on beyond the {} bytes that came", bytes.len()),
+            None => reason,
+        })
     }
 
     /// Reads the header of a file of so many bytes, whose first are at hand.
@@ -226,7 +231,7 @@ impl<'a> Cursor<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], String> {
         let rest = &self.file[self.place..];
         let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len));
-        let taken = taken.ok_or("ends in its header: the download broke off, repeat it")?;
+        let taken = taken.ok_or(BROKEN_OFF)?;
         self.place += taken.len();
         Ok(taken)
     }
