@@ -1,4 +1,5 @@
 mod built;
+mod changed;
 mod find;
 mod share;
 mod task;
