@@ -6,7 +6,6 @@ import { compare } from "./comparison.js";
 import { make } from "./dom.js";
 import { change, isKnown, joules, times } from "./format.js";
 import { createTable } from "./table.js";
-import { modelOptions } from "./uploads.js";
 
 const ratio = (row) => (isKnown(row.a_j) && isKnown(row.b_j) && row.a_j > 0 ? row.b_j / row.a_j : undefined);
 
@@ -52,6 +51,8 @@ function createPairTable({ caption, columns, rowAttributes }) {
     },
   };
 }
+
+const modelOptions = (models) => models.map(({ name }) => make("option", { value: name }, name));
 
 export function createCompareView(panel, act) {
   const model = make("select", { id: "other-model" });

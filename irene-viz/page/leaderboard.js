@@ -16,7 +16,7 @@ const POINT_COLUMNS = [
   words("front", "Pareto front", (point) => (point.is_on_front ? "on the front" : undefined)),
 ];
 
-export function createTradeoffView(panel, act) {
+export function createLeaderboardView(panel, act) {
   let most = 0;
   const share = (entry) => (isKnown(entry.energy_j) && most > 0 ? entry.energy_j / most : 0);
   const board = createTable({
@@ -158,7 +158,7 @@ export function createTradeoffView(panel, act) {
 
   return {
     load: getLeaderboard,
-    render(state, prediction, entries) {
+    render(state, prediction, { entries }) {
       current = state;
       most = Math.max(0, ...entries.map((entry) => entry.energy_j).filter(isKnown));
       all = entries;
