@@ -6,7 +6,7 @@ import { lineChart, linear, linearTicks } from "./chart.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
 import { bytes, count, isKnown, joules, percent, seconds, tick, times } from "./format.js";
-import { partsBar } from "./sides.js";
+import { partsBar, scroller } from "./sides.js";
 import { emptyState } from "./states.js";
 import { term } from "./term.js";
 import { componentName } from "./bars.js";
@@ -44,7 +44,7 @@ export function createGenerationView(panel, act) {
     Object.entries(METRICS).map(([id, { label }]) => make("option", { value: id }, label)),
   );
   const chart = make("div", { class: "chart-holder" });
-  const table = make("div", { class: "scroller generation-table" });
+  const table = scroller("Token by token", "generation-table");
   const growth = make("p", { id: "generation-growth" });
   const turn = make("section", { class: "next-turn" });
   const over = make(

@@ -5,7 +5,7 @@ import { bytes, interval, isKnown, joules, seconds } from "./format.js";
 import { OVERLAP, partsBar, verdict } from "./sides.js";
 
 function amounts(letter, of) {
-  const { figures, low, high, memory, components } = of;
+  const { figures, low, high, memory, components = [] } = of;
   const perToken = figures.energy_per_token_j;
   const [name, value] = isKnown(perToken) ? ["token", perToken] : ["request", figures.energy_per_request_j];
   const range = isKnown(perToken)
@@ -26,7 +26,7 @@ function amounts(letter, of) {
       make("small", {}, `a ${name}`),
     ),
     make("p", { class: "quiet" }, lines.filter(Boolean).join(", ")),
-    partsBar(components, { label: "Where a request’s energy goes", most }),
+    components.length > 0 && partsBar(components, { label: "Where a request’s energy goes", most }),
   ];
 }
 

@@ -59,6 +59,11 @@ export function tiles({ energy, latency, memory }) {
   );
 }
 
+// A table of text alone scrolls with the keyboard only where it takes the focus.
+export function scroller(label, more, ...content) {
+  return make("div", { class: `scroller ${more}`.trim(), role: "group", tabindex: "0", "aria-label": label }, content);
+}
+
 // All that is known of a selection, in the order of the table.
 const ROWS = [
   [
@@ -90,9 +95,9 @@ export function figuresTable(wholes) {
     const more = range?.(of);
     return make("td", { class: "number" }, format(value(of)) || "not known", more && make("small", {}, `90%: ${more}`));
   };
-  return make(
-    "div",
-    { class: "scroller" },
+  return scroller(
+    "All figures",
+    "",
     make(
       "table",
       { class: "figures-table" },
@@ -186,9 +191,9 @@ function changeRow({ name, from, to, energy_ratio, effect, reason }) {
 // Each change by itself: what it would do alone, and why it does nothing where it does nothing.
 export function changesTable(changes) {
   const heads = ["Change", "A", "B", "Energy, this change alone", "Why"];
-  return make(
-    "div",
-    { class: "scroller" },
+  return scroller(
+    "What was changed",
+    "",
     make(
       "table",
       { class: "changes" },
@@ -222,5 +227,6 @@ export function comparisonCsv({ energy, components }) {
 export function provenance({ a, b }) {
   const lines =
     a.provenance === b.provenance ? [`A and B: ${a.provenance}`] : [`A: ${a.provenance}`, `B: ${b.provenance}`];
-  return make("p", { class: "quiet provenance" }, lines.join(". "));
+  const notes = [...new Set([...(a.notes ?? []), ...(b.notes ?? [])])];
+  return make("p", { class: "quiet provenance" }, [...lines, ...notes].join(". "));
 }
