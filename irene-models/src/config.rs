@@ -78,6 +78,11 @@ impl Config {
         self.fields.insert(field.to_owned(), value);
     }
 
+    /// Takes a field away.
+    pub(crate) fn remove(&mut self, field: &str) {
+        self.fields.shift_remove(field);
+    }
+
     /// Whether the field is there, even if it is null.
     pub(crate) fn has_field(&self, field: &str) -> bool {
         self.fields.contains_key(field)

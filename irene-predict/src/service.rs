@@ -88,8 +88,8 @@ impl Service {
     }
 
     /// Adds a model under a name, in place of looking the name up.
-    pub fn add_model(&mut self, name: impl Into<String>, spec: ModelSpec) {
-        self.models.insert(name.into(), Arc::new(spec));
+    pub fn add_model(&mut self, name: impl Into<String>, spec: impl Into<Arc<ModelSpec>>) {
+        self.models.insert(name.into(), spec.into());
     }
 
     /// The setting of a row.

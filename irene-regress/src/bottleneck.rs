@@ -28,15 +28,10 @@ pub fn bottlenecks(tree: &Tree, energy: Quantity) -> Vec<Bottleneck> {
     let mut by_type: BTreeMap<(&str, Level), (usize, f64)> = BTreeMap::new();
     for id in tree.ids() {
         let node = tree.node(id);
-        let Some(whole) = node.get(energy) else { continue };
-        // A child without a figure (the math level, for the paper's predictor) is in its parent's own part.
-        let parts = tree.children(id).map(|child| tree.node(child));
-        let own = whole - parts.filter_map(|part| Some(part.times() * part.get(energy)?)).sum::<f64>();
-        // The last bits of a sum are no energy.
-        let own = if own.abs() < 1e-12 * whole.abs() { 0.0 } else { own };
+        let Some(spent) = tree.spent_itself(id, energy) else { continue };
         let entry = by_type.entry((node.instance_type(), node.level())).or_default();
         entry.0 += 1;
-        entry.1 += own * tree.runs(id);
+        entry.1 += spent;
     }
     let mut rows: Vec<Bottleneck> = by_type
         .into_iter()

@@ -4,7 +4,42 @@ use std::borrow::Cow;
 
 use crate::{Node, NodeId, Operand, Operation, Quantity, Role, Tree};
 
+/// Equal layers that follow one another in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The first of them.
+    pub first: NodeId,
+    /// How many there are: two or more.
+    pub count: usize,
+}
+
 impl Tree {
+    /// The runs of equal layers, those within the first layer of another run among them; the layers that a run stands for are not searched again.
+    pub fn repeats(&self) -> Vec<Repeat> {
+        let mut repeats = Vec::new();
+        self.push_repeats(NodeId::ROOT, &mut repeats);
+        repeats
+    }
+
+    fn push_repeats(&self, id: NodeId, repeats: &mut Vec<Repeat>) {
+        for (first, count) in self.runs_of_children(id) {
+            repeats.extend((count > 1).then_some(Repeat { first, count }));
+            self.push_repeats(first, repeats);
+        }
+    }
+
+    /// The children, each with the number of equal layers that it begins.
+    fn runs_of_children(&self, id: NodeId) -> Vec<(NodeId, usize)> {
+        let mut runs: Vec<(NodeId, usize)> = Vec::new();
+        for child in self.children(id) {
+            match runs.last_mut() {
+                Some((first, count)) if self.is_next_layer(*first, child, *count) => *count += 1,
+                _ => runs.push((child, 1)),
+            }
+        }
+        runs
+    }
+
     /// The tree with runs of equal layers as one node each: the layers `0` to `11` become `0-11`, which has the numbers of one layer and
     /// runs 12 times as often. A run is of list entries that follow one another, in a backward pass downwards, and have the same kinds, shapes,
     /// numbers and marks down to the last node.
@@ -30,12 +65,7 @@ impl Tree {
             node.set(Quantity::NumParameters, parameters * place.layers as f64);
         }
         nodes.push(node);
-        let mut children = self.children(id).peekable();
-        while let Some(first) = children.next() {
-            let mut count = 1;
-            while children.next_if(|&next| self.is_next_layer(first, next, count)).is_some() {
-                count += 1;
-            }
+        for (first, count) in self.runs_of_children(id) {
             let scope = self.scope_in(id, &place.scope, first, count);
             let (parent, layers) = (index as u32, place.layers * count);
             self.push_folded(first, &Place { parent, scope, layers, times: count }, nodes);
@@ -184,6 +214,17 @@ mod tests {
             folded.own(NodeId::ROOT, Quantity::PredictedEnergy),
             tree.own(NodeId::ROOT, Quantity::PredictedEnergy)
         );
+    }
+
+    #[test]
+    fn runs_of_equal_layers_are_told_with_their_number() {
+        let of = |energies: &[f64]| {
+            let tree = layers(energies);
+            let scope = |repeat: &Repeat| (tree.node(repeat.first).scope().to_owned(), repeat.count);
+            tree.repeats().iter().map(scope).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[1.0, 1.0, 2.0, 2.0, 2.0, 1.0]), [("root.0".to_owned(), 2), ("root.2".to_owned(), 3)]);
+        assert!(of(&[1.0]).is_empty());
     }
 
     #[test]

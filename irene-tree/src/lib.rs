@@ -26,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod builder;
+mod component;
 mod error;
 mod file_fault;
 mod folding;
@@ -47,9 +48,10 @@ mod tree;
 mod validate;
 
 pub use builder::TreeBuilder;
+pub use component::Component;
 pub use error::{Error, Result};
 pub use file_fault::{file_fault, read_text};
-pub use folding::first_of_folded;
+pub use folding::{Repeat, first_of_folded};
 pub use format::{Format, Kernels, Precision, UnknownFormat};
 pub use node::{Level, Mark, Marks, Node};
 pub use operand::{Operand, ParameterId, Role};

@@ -188,6 +188,17 @@ impl Tree {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
 
+    /// What the node spends in one run of the whole, itself and in children whose value is unknown: a child that no predictor has a figure for is
+    /// in its parent's own part. None where its own value is unknown. Summed over all nodes it is the root's value.
+    pub fn spent_itself(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
+        /// The last bits of a sum are nothing.
+        const NOTHING: f64 = 1e-12;
+        let whole = self.node(id).get(quantity)?;
+        let parts = self.children(id).map(|child| self.node(child));
+        let own = whole - parts.filter_map(|part| Some(part.times() * part.get(quantity)?)).sum::<f64>();
+        Some(if own.abs() < NOTHING * whole.abs() { 0.0 } else { own * self.runs(id) })
+    }
+
     /// The input size of the node: its own, or that of the nearest node above that has one, or the tree's.
     pub fn size_of(&self, id: NodeId) -> Size {
         std::iter::once(id).chain(self.ancestors(id)).find_map(|id| self.node(id).size).unwrap_or(self.size)

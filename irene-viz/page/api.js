@@ -1,95 +1,235 @@
-// Talks to the server. Every failure becomes an Error whose message is one line for a person.
+// Talks to the server: a function for each operation. Every failure becomes a Problem whose message is one line for a
+// person.
 
-import { isUpload, uploadName, uploadText } from "./uploads.js";
+import { isOwn, unpackConfig } from "./uploads.js";
 
 const BASE = "/api/v1/";
-const KEPT_ANSWERS = 40;
+const KEPT_ANSWERS = 60;
+
+// The API's names of what the state holds.
+const PARAMETERS = {
+  device: "device",
+  batch: "batch_size",
+  concurrency: "concurrency",
+  rate: "rate",
+  seq: "seq_len",
+  generate: "generate",
+  past: "past_len",
+  dtype: "dtype",
+  weights: "weights",
+  cache: "cache",
+  kernels: "kernels",
+  head: "head",
+  engine: "engine",
+  tp: "tensor_parallel",
+  pp: "pipeline_parallel",
+  ep: "expert_parallel",
+  dp: "data_parallel",
+  power: "power_limit_w",
+  set: "set",
+};
+const NAMES = Object.fromEntries(Object.entries({ model: "model", ...PARAMETERS }).map(([ours, theirs]) => [theirs, ours]));
+
+// What the state calls a parameter of the API, if it has it.
+export const stateName = (parameter) => NAMES[parameter];
+export const parameterName = (name) => PARAMETERS[name] ?? name;
+
+// What went wrong. `parameter` is the API's name of what is to be changed, where the answer says so.
+export class Problem extends Error {
+  constructor(message, { status, detail } = {}) {
+    super(message);
+    this.status = status;
+    this.parameter = detail?.parameter ?? /`([a-z_]+)`/.exec(message)?.[1];
+    this.isTooLarge = status === 422 && /does(n.t| not) fit|GiB/.test(message);
+  }
+}
 
 // A report holds its answers itself, and has no server.
 const report = document.getElementById("answers");
-const held = report && JSON.parse(report.textContent);
+export const isReport = report !== null;
 
-async function fromReport(url, body) {
-  const data = body === undefined ? held[decodeURIComponent(url)] : undefined;
-  if (!data) throw new Error("This page is a report of one prediction; `irene serve` answers everything else.");
+// The order of parameters does not matter.
+function canonical(url) {
+  const [path, query] = url.split("?");
+  const parameters = new URLSearchParams(query);
+  parameters.sort();
+  return `${path}?${parameters}`;
+}
+const held = new Map(
+  Object.entries(report ? JSON.parse(report.textContent) : {}).map(([url, data]) => [canonical(url), data]),
+);
+
+async function fromReport(url) {
+  const data = held.get(canonical(url));
+  if (!data) throw new Problem("This page is a report of one prediction; `irene serve` answers everything else.");
   return { data, text: JSON.stringify(data) };
 }
 
 // Answers by request: the same question always has the same answer, and the back button should not wait for it.
 const answers = new Map();
 
-function ask(path, query, body, contentType) {
-  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== undefined));
-  const url = `${BASE}${path}${search.size > 0 ? `?${search}` : ""}`;
-  const key = body === undefined ? url : `${url}\n${body}`;
-  if (!answers.has(key)) {
-    // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
-    const answer = held ? fromReport(url, body) : fetchAnswer(url, body, contentType);
-    answers.set(key, answer);
-    answer.catch(() => answers.delete(key));
-    if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
-  }
-  return answers.get(key);
+function keep(key, answer) {
+  // Kept from when it is asked for, so that two views that ask at once share it; a failure is not kept.
+  answers.set(key, answer);
+  answer.catch(() => answers.delete(key));
+  if (answers.size > KEPT_ANSWERS) answers.delete(answers.keys().next().value);
+  return answer;
 }
 
-async function fetchAnswer(url, body, contentType) {
-  const options = body === undefined ? {} : { method: "POST", body, headers: { "Content-Type": contentType } };
+function withQuery(path, query) {
+  const given = Object.entries(query).filter(([, value]) => value !== "" && value !== undefined && value !== null);
+  const search = new URLSearchParams(given);
+  return `${BASE}${path}${search.size > 0 ? `?${search}` : ""}`;
+}
+
+function ask(path, query = {}, body = undefined, contentType = "application/json") {
+  const url = withQuery(path, query);
+  const key = body === undefined ? url : `${url}\n${body}`;
+  if (answers.has(key)) return answers.get(key);
+  return keep(key, isReport ? fromReport(url) : send(url, body, contentType));
+}
+
+async function send(url, body, contentType, method = body === undefined ? "GET" : "POST") {
+  const options = body === undefined ? { method } : { method, body, headers: { "Content-Type": contentType } };
   let response;
   try {
     response = await fetch(url, options);
   } catch {
-    throw new Error("The server cannot be reached.");
+    throw new Problem("The server cannot be reached: see whether `irene serve` still runs.");
   }
   const text = await response.text();
-  if (!response.ok) throw new Error(problem(response, text));
-  return { data: JSON.parse(text), text };
+  if (!response.ok) throw problem(response, text);
+  return { data: text === "" ? undefined : JSON.parse(text), text };
 }
 
 function problem(response, text) {
+  const { status, statusText } = response;
   if (response.headers.get("Content-Type")?.includes("json")) {
     try {
-      const { detail, title } = JSON.parse(text);
-      if (detail || title) return detail || title;
+      const detail = JSON.parse(text);
+      const message = detail.detail || detail.title;
+      if (message) return new Problem(message, { status, detail });
     } catch {
       // Not a problem document after all: the status has to do.
     }
   }
-  return `The server answered ${response.status} ${response.statusText}`.trim();
+  return new Problem(`The server answered ${status} ${statusText}`.trim(), { status });
 }
 
-const size = (state) => ({ batch_size: state.batch, seq_len: state.seq, device: state.device });
-
-export async function getModels() {
-  return (await ask("models", {})).data.models;
+// The selection as the API has it, without the model. No tokens generated is its default.
+function howAndWhere(state) {
+  const query = Object.fromEntries(Object.entries(PARAMETERS).map(([ours, theirs]) => [theirs, state[ours]]));
+  if (query.generate === "0") query.generate = "";
+  return query;
 }
 
-export async function getDevices() {
-  return (await ask("devices", {})).data.devices;
+// About the model of the state: a built-in one by its name, one of a person's own by its config in the body.
+async function askOfModel(path, state, more = {}) {
+  const query = { ...howAndWhere(state), ...more };
+  if (!isOwn(state)) return ask(path, { model: state.model, ...query });
+  return ask(path, { ...query, name: state.model }, await unpackConfig(state.config));
 }
+
+const onlyBuiltIn = (state, subject) => {
+  if (isOwn(state)) throw new Problem(`A config of your own has no ${subject} yet: choose a built-in model for it.`);
+  return state.model;
+};
+
+const of = async (answer) => (await answer).data;
+
+export const getModels = async () => (await of(ask("models"))).models;
+export const getDevices = async () => (await of(ask("devices"))).devices;
+export const getEngines = async () => (await of(ask("engines"))).engines;
+export const getGrids = async () => (await of(ask("grids"))).grids;
 
 // The prediction and the text it came as, for the download.
-export async function getPrediction(state) {
-  const query = { ...size(state), math: state.math ? "true" : "" };
-  if (isUpload(state.model)) {
-    const name = uploadName(state.model).replace(/\.json$/i, "");
-    return ask("predict", { ...query, name }, uploadText(state.model), "application/json");
-  }
-  return ask("predict", { model: state.model, ...query });
+export const getPrediction = (state) => askOfModel("predict", state, { math: state.math ? "true" : "" });
+
+// `changes` as in `num_hidden_layers=6;batch=1`: the baseline is the state's selection.
+export const getWhatIf = (state, changes) => of(askOfModel("whatif", state, { set_b: changes }));
+
+const bounds = (state) => ({
+  max_ttft_s: state.max_ttft,
+  max_itl_s: state.max_itl,
+  max_latency_s: state.max_latency,
+});
+
+export const getSuggestions = (state) => of(askOfModel("suggest", state, bounds(state)));
+
+export const getGeneration = (state, points = 24) => of(askOfModel("generation", state, { points }));
+
+// Of the state's model and lengths, at the plan's own rate.
+export async function getPlan(state) {
+  const query = {
+    seq_len: state.seq,
+    generate: state.generate,
+    rate: state.plan_rate,
+    max_ttft_s: state.max_ttft,
+    max_itl_s: state.max_itl,
+    devices: state.plan_devices,
+    formats: state.plan_formats,
+    max_gpus: state.plan_max_gpus,
+    gpu_hour_usd: state.plan_hire,
+    price_per_kwh: state.price,
+  };
+  if (!isOwn(state)) return of(ask("plan", { model: state.model, ...query }));
+  return of(ask("plan", { ...query, name: state.model }, await unpackConfig(state.config)));
 }
 
-function builtIn(model, what) {
-  if (isUpload(model)) throw new Error(`An uploaded model has no ${what}: choose a built-in model.`);
-  return model;
-}
+export const getLeaderboard = (state) =>
+  of(
+    ask("leaderboard", {
+      ...howAndWhere(state),
+      set: "",
+      family: state.family,
+      task: state.task,
+      max_parameters: state.max_parameters,
+      benchmark: state.benchmark,
+    }),
+  );
 
+export const getTradeoff = async (state, csv) =>
+  (await of(ask("tradeoff", { ...howAndWhere(state), set: "" }, csv, "text/csv"))).points;
+
+// Sizes are its axes, so that the selection has none.
 export async function getSweep(state) {
-  return (await ask("sweep", { model: builtIn(state.model, "table of sizes"), device: state.device })).data;
+  const query = { ...howAndWhere(state), batch_size: "", concurrency: "", rate: "", seq_len: "", set: "" };
+  return of(ask("sweep", { model: onlyBuiltIn(state, "table of sizes"), ...query }));
 }
 
-export async function getLeaderboard(state) {
-  return (await ask("leaderboard", size(state))).data.entries;
+// The first bytes of a file, which the server reads and does not keep.
+const MOST_READ = 16 << 20;
+export async function readFile(file) {
+  const bytes = await file.slice(0, MOST_READ).arrayBuffer();
+  return (await send(`${BASE}read`, bytes, "application/octet-stream")).data;
 }
 
-export async function getTradeoff(state, csv) {
-  return (await ask("tradeoff", size(state), csv, "text/csv")).data.points;
+// Jobs change, so that none is kept.
+export const getJobs = async () => (await send(`${BASE}jobs`)).data.jobs;
+export const getJob = async (id) => (await send(`${BASE}jobs/${id}`)).data;
+export const cancelJob = async (id) => (await send(`${BASE}jobs/${id}`, undefined, undefined, "DELETE")).data;
+export const followJob = (id) => new EventSource(`${BASE}jobs/${id}/events`);
+export async function startJob(state) {
+  const of = isOwn(state)
+    ? { config: JSON.parse(await unpackConfig(state.config)), name: state.model }
+    : { model: state.model };
+  const job = { ...of, batch_size: Number(state.batch), seq_len: Number(state.seq) };
+  return (await send(`${BASE}jobs`, JSON.stringify(job), "application/json")).data;
+}
+
+// A command that asks for the prediction of the state.
+export async function curlOf(state) {
+  const query = { ...howAndWhere(state), math: state.math ? "true" : "" };
+  const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+  const address = (more) => quoted(new URL(withQuery("predict", { ...more, ...query }), location.href).href);
+  if (!isOwn(state)) return `curl ${address({ model: state.model })}`;
+  const body = quoted(await unpackConfig(state.config));
+  return `curl ${address({ name: state.model })} -H 'Content-Type: application/json' -d ${body}`;
+}
+
+// All answers that the page has had, by their address: what a report of it holds.
+export async function answersSoFar() {
+  const found = await Promise.allSettled([...answers].map(async ([key, answer]) => [key, (await answer).data]));
+  const had = found.filter((each) => each.status === "fulfilled").map((each) => each.value);
+  return Object.fromEntries(had.map(([key, data]) => [key.split("\n")[0], data]));
 }

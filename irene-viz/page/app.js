@@ -1,38 +1,47 @@
 // Starts the page, and carries what is shown from one state to the next.
 
-import { getDevices, getModels, getPrediction } from "./api.js";
-import { createCompareView } from "./compare.js";
+import { getDevices, getEngines, getModels, getPrediction, isReport } from "./api.js";
 import { createDetails } from "./details.js";
 import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
-import { createForm } from "./form.js";
+import { createDrop } from "./drop.js";
+import { createForm, labelled } from "./form.js";
 import { joules } from "./format.js";
-import { createIcicleView } from "./icicle.js";
-import { createListView } from "./list.js";
+import { createHeadline } from "./headline.js";
+import { createMisfit, memoryBar } from "./memory.js";
 import { indexNodes } from "./nodes.js";
 import { toggledToShow } from "./openness.js";
-import { createSizesView } from "./sizes.js";
-import { pushState, readState, replaceState, replaceStateSoon } from "./state.js";
+import { createShare } from "./share.js";
+import { address, pushState, readState, replaceState, replaceStateSoon } from "./state.js";
+import { emptyState } from "./states.js";
 import { createTabs } from "./tabs.js";
-import { createTotals } from "./totals.js";
-import { createTradeoffView } from "./tradeoff.js";
-import { createTreeView } from "./tree.js";
+import { createGlossary } from "./term.js";
+import { rememberConfig } from "./uploads.js";
 
+// Each view's script comes when the view is first opened.
 const VIEWS = {
-  tree: createTreeView,
-  icicle: createIcicleView,
-  list: createListView,
-  compare: createCompareView,
-  sizes: createSizesView,
-  tradeoff: createTradeoffView,
+  tree: async () => (await import("./tree.js")).createTreeView,
+  icicle: async () => (await import("./icicle.js")).createIcicleView,
+  list: async () => (await import("./list.js")).createListView,
+  generation: async () => (await import("./generation.js")).createGenerationView,
+  whatif: async () => (await import("./whatif.js")).createWhatIfView,
+  suggest: async () => (await import("./suggest.js")).createSuggestView,
+  plan: async () => (await import("./plan.js")).createPlanView,
+  leaderboard: async () => (await import("./leaderboard.js")).createLeaderboardView,
+  compare: async () => (await import("./compare.js")).createCompareView,
+  sizes: async () => (await import("./sizes.js")).createSizesView,
+  jobs: async () => (await import("./jobs.js")).createJobsView,
 };
 const VIEWS_WITH_DETAILS = ["tree", "icicle", "list"];
+// Those that answer for a selection that does not fit its device, too.
+const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
 
 // Nodes that were toggled are known by their place in the tree, which another model has differently.
-const CHANGES_TREE = ["model", "math"];
+const CHANGES_TREE = ["model", "config", "set", "device", "math"];
 
 let state = readState();
 let prediction;
+let choices;
 let shownView;
 // Counts what was asked for, so that an answer that comes late does not replace a newer one.
 let latest = 0;
@@ -42,6 +51,13 @@ const act = {
   go: (changes) => attempt(() => load(changes)),
   load,
   attempt,
+  // Where the changes lead, for a link; and its click, which needs no new page.
+  address: (changes) => address({ ...state, ...changes }),
+  follow(event, changes) {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    act.go(changes);
+  },
   // Keeps a change in the address that the view has shown already.
   note(changes) {
     state = { ...state, ...changes };
@@ -49,108 +65,220 @@ const act = {
   },
   select(node) {
     if (state.node !== node.key) act.note({ node: node.key });
-    details.show(node, prediction);
+    details.show(node, prediction, state);
   },
   // Shows a node while the pointer is on it, and then the selected one again.
   preview(node) {
-    details.show(node ?? selected(), prediction);
+    details.show(node ?? selected(), prediction, state);
   },
   showInTree: (node) => act.go({ view: "tree", node: node.key, toggled: toggledToShow(state, node) }),
   showInIcicle: (node) => act.go({ view: "icicle", node: node.key, zoom: node.parent ? node.key : "" }),
-  redrawTotals: () => prediction && totals.show(state, prediction),
+  showStale(isStale) {
+    byId("stale").hidden = !isStale || !prediction;
+    byId("main").classList.toggle("is-stale", isStale);
+  },
 };
 
+const views = {};
 const tabs = createTabs((view) => act.go({ view }));
-const views = Object.fromEntries(tabs.views.map((view) => [view, VIEWS[view](byId(`panel-${view}`), act)]));
 const form = createForm(act);
 const details = createDetails(act);
-const totals = createTotals(act);
-const downloads = createDownloads(() => ({ prediction, state }));
+const headline = createHeadline(act);
+const misfit = createMisfit(act);
+const shown = () => ({ prediction, state, view: views[state.view] });
+const downloads = createDownloads(shown);
+createShare(shown);
+createDrop(act, form);
+createGlossary(byId("open-glossary"));
 
 const selected = () => prediction.find(state.node) ?? prediction.root;
 
-// Runs something that may fail: what goes wrong is said in one line, and what was shown stays.
+async function viewOf(name) {
+  if (!views[name]) {
+    const create = await VIEWS[name]();
+    views[name] ??= create(byId(`panel-${name}`), act);
+    if (choices) views[name].offer?.(...choices);
+  }
+  return views[name];
+}
+
+// Runs something that may fail: what goes wrong is said in one line, beside its field if it has one, and what was shown
+// stays.
 async function attempt(action) {
   const busy = byId("main");
   busy.setAttribute("aria-busy", "true");
   try {
     await action();
-    byId("error").textContent = "";
+    say("");
   } catch (error) {
-    byId("error").textContent = error.message;
+    const message = labelled(error.message);
+    const isBesideField = form.showError({ ...error, message, parameter: error.parameter });
+    say(isBesideField ? "" : message);
   } finally {
     busy.removeAttribute("aria-busy");
   }
+}
+
+function say(message) {
+  if (byId("error").textContent !== message) byId("error").textContent = message;
 }
 
 function withChanges(changes) {
   const next = { ...state, ...changes };
   const isOtherTree = CHANGES_TREE.some((name) => next[name] !== state[name]);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
+  if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
+  if (!(next.view in VIEWS)) next.view = "tree";
   return next;
+}
+
+// The answer of a view, or why it has none.
+async function answerOf(view, next) {
+  try {
+    return { extra: await (await viewOf(view)).load?.(next) };
+  } catch (problem) {
+    return { problem };
+  }
+}
+
+// The prediction, or the problem of a model that does not fit, which is an answer too.
+async function predictionOf(next) {
+  try {
+    return { answer: await getPrediction(next) };
+  } catch (problem) {
+    if (problem.isTooLarge) return { problem };
+    throw problem;
+  }
 }
 
 async function load(changes, remember = pushState) {
   const next = withChanges(changes);
-  if (!tabs.views.includes(next.view)) next.view = "tree";
   latest += 1;
   const mine = latest;
-  let answer;
-  let extra;
+  let found;
   try {
-    [answer, extra] = await Promise.all([getPrediction(next), views[next.view].load?.(next)]);
+    found = await Promise.all([predictionOf(next), answerOf(next.view, next)]);
   } catch (error) {
     if (mine === latest) throw error;
   }
   if (mine !== latest) return;
-
-  if (answer.text !== prediction?.text) {
-    const { tree, ...rest } = answer.data;
-    prediction = { ...indexNodes(tree.frontend_tree), tree, ...rest, text: answer.text };
-  }
+  const [whole, part] = found;
+  const isOtherForm = next.layers !== state.layers;
   state = next;
+  if (whole.problem) prediction = undefined;
+  else if (whole.answer.text !== prediction?.text || isOtherForm) prediction = readPrediction(whole.answer);
+  if (state.config && prediction) rememberConfig(state);
   remember(state);
-  show(extra);
+  show(whole.problem, part);
 }
 
-function show(extra) {
-  const { tree, predictor } = prediction;
+function readPrediction({ data, text }) {
+  const { tree, ...rest } = data;
+  return { ...rest, ...indexNodes(tree.frontend_tree, data.repeats, state.layers), tree, text };
+}
+
+function show(problem, part) {
   form.show(state);
-  totals.show(state, prediction);
-  downloads.enable();
+  byId("answer").hidden = !prediction;
+  byId("trouble").hidden = !problem;
+  byId("trouble").replaceChildren(problem ? misfit(state, problem) : "");
+  byId("explore").hidden = false;
+  if (prediction) showAnswer();
   tabs.show(state.view);
-  shownView = views[state.view];
-  shownView.render(state, prediction, extra);
-  byId("details").hidden = !VIEWS_WITH_DETAILS.includes(state.view);
-  details.show(selected(), prediction);
-  const title = `${tree.model_name}, batch ${tree.batch_size}, sequence ${tree.seq_len}, on ${state.device}`;
-  const status = `${title}: ${predictor.provenance}, ${joules(prediction.root.energy)} a run`;
+  showView(part);
+  if (problem) say("");
+}
+
+function showAnswer() {
+  const { selection, predictor } = prediction;
+  headline.show(state, prediction, titleOf(state.device));
+  byId("fit").replaceChildren(memoryBar(prediction.memory));
+  downloads.enable(state.view);
+  const status = `${byId("headline").textContent}; ${predictor.provenance}`;
   // Said again only where it changed: a screen reader would read it at every step.
   if (byId("status").textContent !== status) byId("status").textContent = status;
-  document.title = `${title} – irene`;
+  document.title = `${selection?.model ?? state.model} on ${state.device}: ${joules(prediction.root.energy)} – irene`;
+}
+
+const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.title;
+
+function showView({ extra, problem }) {
+  const panel = byId(`panel-${state.view}`);
+  const isPossible = prediction || VIEWS_WITHOUT_PREDICTION.includes(state.view);
+  const trouble = byId("view-trouble");
+  trouble.hidden = !problem || !isPossible;
+  panel.hidden = Boolean(problem) || !isPossible;
+  byId("details").hidden = panel.hidden || !VIEWS_WITH_DETAILS.includes(state.view);
+  shownView = undefined;
+  if (panel.hidden) {
+    trouble.replaceChildren(problem ? emptyState("This view has no answer for it", labelled(problem.message)) : "");
+    return;
+  }
+  shownView = views[state.view];
+  shownView.render(state, prediction, extra);
+  if (prediction && !byId("details").hidden) details.show(selected(), prediction, state);
+}
+
+// An address that cannot be shown is explained, with the ways on.
+function showTrouble(error) {
+  const fresh = () => location.assign(location.pathname);
+  const tree = state.view === "tree" ? [] : [["Show its tree", () => act.go({ view: "tree" })]];
+  byId("trouble").hidden = false;
+  byId("trouble").replaceChildren(
+    emptyState(
+      "This address asks for something that cannot be predicted",
+      `${labelled(error.message)}. Change it in the form above, or start from a fresh page.`.replace("..", "."),
+      [["Start afresh", fresh], ...tree],
+    ),
+  );
+  byId("status").textContent = "";
+}
+
+// The views that a report has no answers for are left out, and named.
+async function hideAbsent() {
+  const found = await Promise.all(Object.keys(VIEWS).map(async (view) => [view, await answerOf(view, state)]));
+  const absent = found.filter(([view, { problem }]) => problem || view === "jobs").map(([view]) => view);
+  const names = tabs.hide(absent);
+  byId("absent").hidden = names.length === 0;
+  byId("absent").textContent = `A report of one prediction. ${names.join(", ")}: with \`irene serve\`.`;
+}
+
+async function offerChoices() {
+  const [models, devices, engines] = await Promise.all([getModels(), getDevices(), getEngines().catch(() => [])]);
+  choices = [models, devices];
+  form.offer(models, devices, engines);
+  for (const view of Object.values(views)) view.offer?.(...choices);
+  return choices;
 }
 
 async function start() {
-  const [models, devices] = await Promise.all([getModels(), getDevices()]);
-  form.offer(models, devices);
-  views.compare.offer(models, devices);
-  state.model ||= models[0].name;
-  state.device ||= devices[0].name;
-  form.show(state);
-  tabs.show(state.view);
+  form.fill(state);
+  const offered = offerChoices();
+  if (!state.model || !state.device) {
+    const [models, devices] = await offered;
+    state.model ||= models[0].name;
+    state.device ||= devices[0].name;
+    form.fill(state);
+  }
   try {
-    await load({}, replaceState);
+    if (isReport) await hideAbsent();
+    await Promise.all([load({}, replaceState), offered]);
+    form.show(state);
+    if (prediction) showAnswer();
   } catch (error) {
-    // Where only this view cannot be had, the prediction can be seen in another.
-    if (state.view !== "tree") await load({ view: "tree" }, () => {});
+    showTrouble(error);
     throw error;
   }
 }
 
+// A link within the page would change the fragment, which in a report is the state.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("main").focus();
+});
 addEventListener("popstate", () => {
   const wanted = readState();
   attempt(() => load(wanted, () => {}));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
-await attempt(start);
-if (!prediction) byId("status").textContent = "";
+attempt(start);

@@ -32,7 +32,7 @@ function shares(value) {
 
 const NODE = [
   words("node", "Node", (node) => node.scope),
-  words("type", "Type", (node) => node.type),
+  words("type", "Type", (node) => node.typeText),
   words("level", "Level", (node) => node.raw.type),
   energies("energy", "Energy", (node) => node.energy),
   shares((node) => node.share),

@@ -1,6 +1,7 @@
 // The panel that says everything known of one node.
 
 import { byId, make } from "./dom.js";
+import { folded, openRunOf, opened } from "./fold.js";
 import {
   MARKS,
   count,
@@ -85,31 +86,52 @@ function marks(node) {
   return [make("h3", {}, "Marks"), make("ul", { class: "marks" }, node.marks.map(line))];
 }
 
+// Of nodes that run more than once, one of them too.
+function ofOne(node) {
+  if (node.runs === 1) return [];
+  const one = (value) => (value === undefined ? undefined : value / node.runs);
+  return [
+    ["Runs in one of the whole", String(Number(node.runs.toPrecision(6)))],
+    ["Energy of one", joules(one(node.energy))],
+    ["Latency of one", seconds(one(node.latency))],
+  ];
+}
+
 export function createDetails(act) {
   const panel = byId("details");
+
+  // Between one layer for all and each by itself.
+  function foldButtons(node, prediction, { layers }) {
+    const button = (text, changed) =>
+      make("button", { type: "button", on: { click: () => act.go({ layers: changed, node: node.key }) } }, text);
+    if (node.count > 1) return button(`Show each of the ${node.count}`, opened(layers, node.scope));
+    const run = openRunOf(node, prediction, layers);
+    return run ? button(`Fold the ${run.count}`, folded(layers, run.scope)) : "";
+  }
+
   return {
-    show(node, prediction) {
+    show(node, prediction, state) {
       const { raw } = node;
       const { predictor } = prediction;
       panel.replaceChildren(
-        make("h2", {}, node.name, make("small", {}, node.type)),
+        make("h2", {}, node.name, make("small", {}, node.typeText)),
         make("p", { class: "scope", data: { scope: node.scope } }, node.scope),
         make(
           "div",
           { class: "tools" },
           make("button", { type: "button", on: { click: () => act.showInTree(node) } }, "Show in tree"),
           make("button", { type: "button", on: { click: () => act.showInIcicle(node) } }, "Zoom in icicle"),
+          foldButtons(node, prediction, state),
         ),
         ...section("Prediction", [
-          ["Energy", joules(node.energy)],
-          ["Runs in one of the whole", node.runs === 1 ? "" : String(Number(node.runs.toPrecision(6)))],
-          ["Share of all of them", node.runs === 1 ? "" : percent(node.share)],
-          ["Share", node.runs === 1 ? percent(node.share) : ""],
+          [node.runs === 1 ? "Energy" : "Energy of all of them", joules(node.energy)],
+          ["Share", percent(node.share)],
           ["90% interval", interval(node.low, node.high)],
           ["Own part", joules(node.own)],
           ["Latency", seconds(node.latency)],
           ["Mean power", watts(node.power)],
           ["By the GPU’s driver", joules(raw.predicted_gpu_energy_mean)],
+          ...ofOne(node),
         ]),
         ...marks(node),
         ...section("Operation", operationFigures(raw.operation)),

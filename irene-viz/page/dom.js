@@ -16,7 +16,7 @@ function fill(element, properties, children) {
       element.setAttribute(name, value === true ? "" : value);
     }
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== ""));
+  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false && child !== ""));
   return element;
 }
 

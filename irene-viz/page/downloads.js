@@ -1,7 +1,6 @@
-// Saves what is shown as files.
+// Saves what is shown as files: those of the view that is open.
 
 import { byId, make } from "./dom.js";
-import { icicleFile } from "./icicle.js";
 
 const COLUMNS = [
   ["scope", (node) => node.scope],
@@ -9,6 +8,7 @@ const COLUMNS = [
   ["depth", (node) => node.depth],
   ["instance_type", (node) => node.type],
   ["type", (node) => node.raw.type],
+  ["runs", (node) => node.runs],
   ["energy_j", (node) => node.energy],
   ["energy_low_j", (node) => node.low],
   ["energy_high_j", (node) => node.high],
@@ -30,41 +30,50 @@ function csvField(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-export function nodesCsv(prediction) {
-  const lines = [
-    COLUMNS.map(([name]) => name),
-    ...prediction.nodes.map((node) => COLUMNS.map(([, value]) => value(node))),
-  ];
+// `columns` are [name, value of a row].
+export function csv(columns, rows) {
+  const lines = [columns.map(([name]) => name), ...rows.map((row) => columns.map(([, value]) => value(row)))];
   return lines.map((fields) => `${fields.map(csvField).join(",")}\n`).join("");
 }
 
-function save(name, type, text) {
+export const nodesCsv = (nodes) => csv(COLUMNS, nodes);
+
+export function save(name, type, text) {
   const url = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { href: url, download: name }).click();
+  make("a", { href: url, download: name.replace(/[^\w.-]+/g, "_") }).click();
   // The browser has to have opened it before it goes.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// `shown` gives the prediction and state of the moment.
+const TYPES = { csv: "text/csv", svg: "image/svg+xml", json: "application/json" };
+
+// `shown` gives the prediction, state and view of the moment. A view's `downloads` are [extension, what it is, text of
+// it]; the prediction itself can be had from all.
 export function createDownloads(shown) {
-  const name = ({ tree }, extension) =>
-    `${tree.model_name}-${tree.batch_size}x${tree.seq_len}.${extension}`.replace(/[^\w.-]+/g, "_");
-  const files = {
-    json: ({ prediction }) => ["application/json", prediction.text],
-    csv: ({ prediction }) => ["text/csv", nodesCsv(prediction)],
-    svg: ({ prediction, state }) => ["image/svg+xml", icicleFile(prediction, state.zoom)],
-  };
-  const buttons = Object.entries(files).map(([extension, contents]) => {
-    const button = byId(`download-${extension}`);
-    button.addEventListener("click", () => {
-      const [type, text] = contents(shown());
-      save(name(shown().prediction, extension), type, text);
-    });
-    return button;
-  });
+  const place = byId("downloads");
+
+  function download(extension, text) {
+    const { state } = shown();
+    save(`${state.model}-${state.device}-${state.view}.${extension}`, TYPES[extension], text());
+  }
+
+  function button(extension, about, text) {
+    const listener = () => download(extension, text);
+    return make(
+      "button",
+      { type: "button", id: `download-${extension}`, on: { click: listener } },
+      `Download ${extension.toUpperCase()} `,
+      make("span", { class: "quiet" }, about),
+    );
+  }
+
   return {
     enable() {
-      for (const button of buttons) button.disabled = false;
+      const own = shown().view?.downloads?.() ?? [];
+      place.replaceChildren(
+        ...own.map((each) => button(...each)),
+        button("json", "prediction", () => shown().prediction.text),
+      );
     },
   };
 }

@@ -1,29 +1,83 @@
 // The form that says what to predict. What it may not contain is for the server to say, in one place.
 
+import { stateName } from "./api.js";
+import { createCombobox } from "./combobox.js";
 import { byId, make } from "./dom.js";
+import { clearFieldErrors, setFieldError } from "./field.js";
 import { count } from "./format.js";
-import { isUpload, keepUpload, modelOptions, uploadName } from "./uploads.js";
+import { LOADS, SELECTION } from "./state.js";
+import { explainLabels } from "./term.js";
+import { ownConfigs } from "./uploads.js";
+
+// Fields whose value is that of the state's key of the same name.
+const PLAIN = SELECTION.filter((name) => !LOADS.includes(name) && name !== "config");
+const BEHIND_MORE = ["engine", "dtype", "cache", "tp", "pp", "ep", "dp", "power", "head", "past", "set"];
+
+const LOAD_TEXT = { batch: "batch of", concurrency: "at once:", rate: "a second:" };
+
+export const loadOf = (state) => LOADS.find((name) => state[name] !== "") ?? "batch";
+
+// What a selection is, in a few words.
+export function selectionText(state) {
+  const load = loadOf(state);
+  const generated = state.generate === "0" ? "" : ` + ${state.generate}`;
+  return `${state.model}, ${LOAD_TEXT[load]} ${state[load]}, ${state.seq}${generated} tokens, on ${state.device}`;
+}
+
+// The API's names of parameters as the form has them.
+const LOAD_NAMES = { batch_size: "Batch", concurrency: "Requests at once", rate: "Requests a second" };
+export function labelled(message) {
+  return message.replaceAll(/`([a-z_]+)`/g, (quoted, parameter) => {
+    const control = byId(stateName(parameter) ?? "");
+    return LOAD_NAMES[parameter] ?? control?.labels?.[0]?.textContent.trim() ?? quoted;
+  });
+}
+
+function modelItem({ name, series, family, architecture, num_parameters: parameters }) {
+  const note = parameters ? `${count(parameters)} parameters` : "";
+  return { value: name, note, group: series ?? family ?? architecture ?? "Models" };
+}
+
+function deviceItem({ name, kind, title, vendor, class: rank, year, memory_gib: memory, tdp_w: tdp, description }) {
+  const figures = [memory && `${Math.round(memory)} GiB`, tdp && `${Math.round(tdp)} W`, year].filter(Boolean).join(", ");
+  const isMeasured = kind === "measured";
+  const group = isMeasured ? "Measured machines" : `Data sheets: ${[vendor, rank].filter(Boolean).join(", ")}`;
+  return { value: name, note: [title !== name && title, figures].filter(Boolean).join(", "), group, words: description };
+}
 
 export function createForm(act) {
   const form = byId("selection");
-  const model = byId("model");
-  const device = byId("device");
-  const batch = byId("batch");
-  const seq = byId("seq");
+  const inputs = Object.fromEntries(PLAIN.map((name) => [name, byId(name)]));
+  const load = byId("load");
+  const amount = byId("load-value");
   const math = byId("math");
-  const file = byId("config-file");
   const hint = byId("hint");
   const change = byId("change");
+  const more = byId("more");
+  const model = createCombobox(inputs.model, changed);
+  const device = createCombobox(inputs.device, changed);
   let models = [];
   let devices = [];
+  let shown;
 
-  const chosen = () => ({
-    model: model.value,
-    device: device.value,
-    batch: batch.value,
-    seq: seq.value,
-    math: math.checked ? "true" : "",
-  });
+  // A model of a person's own is known by the name that it has in the list.
+  function configOf(name) {
+    if (shown?.config && name === shown.model) return shown.config;
+    return Object.fromEntries(ownConfigs())[name] ?? "";
+  }
+
+  function chosen() {
+    const plain = Object.fromEntries(PLAIN.map((name) => [name, inputs[name].value.trim()]));
+    const loads = Object.fromEntries(LOADS.map((name) => [name, name === load.value ? amount.value.trim() : ""]));
+    const isBuiltIn = models.some(({ name }) => name === plain.model);
+    return {
+      ...plain,
+      ...loads,
+      generate: plain.generate || "0",
+      config: isBuiltIn ? "" : configOf(plain.model),
+      math: math.checked ? "true" : "",
+    };
+  }
 
   // On a narrow screen the form is folded away behind what was chosen, until that is to change.
   const isOpen = () => change.getAttribute("aria-expanded") === "true";
@@ -37,59 +91,100 @@ export function createForm(act) {
     act.go(chosen());
   });
   math.addEventListener("change", () => act.go(chosen()));
-  model.addEventListener("change", () => showHint());
-  device.addEventListener("change", () => showHint());
-  file.addEventListener("change", () =>
-    act.attempt(async () => {
-      if (file.files.length === 0) return;
-      const uploaded = keepUpload(file.files[0].name, await file.files[0].text());
-      // Choosing the same file again, edited, has to be a change too.
-      file.value = "";
-      await act.load({ ...chosen(), model: uploaded });
-    }),
-  );
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
 
-  function showHint() {
-    const of = models.find(({ name }) => name === model.value);
-    const on = devices.find(({ name }) => name === device.value);
-    const parts = [];
-    if (of) {
-      const layers = of.layers ? `${of.layers} layers` : "";
-      const parameters = of.num_parameters ? `${count(of.num_parameters)} parameters` : "";
-      const longest = of.max_seq_len ? `sequences to ${of.max_seq_len}` : "";
-      parts.push([parameters, layers, longest].filter(Boolean).join(", "));
-    }
-    if (on?.batch_sizes && on.seq_lens) {
-      parts.push(
-        `${on.name} was trained on batch ${on.batch_sizes.join(" to ")}, sequence ${on.seq_lens.join(" to ")}`,
-      );
-    }
-    hint.textContent = parts.filter(Boolean).join("; ");
+  // What the form holds and what is shown are told apart until they are one again.
+  function changed() {
+    const now = chosen();
+    act.showStale(shown !== undefined && Object.keys(now).some((name) => now[name] !== shown[name]));
+    showHint();
   }
 
+  function modelHint() {
+    const found = models.find(({ name }) => name === inputs.model.value);
+    if (!found) return "";
+    const { num_parameters: parameters, layers, max_seq_len: longest } = found;
+    const parts = [
+      parameters && `${count(parameters)} parameters`,
+      layers && `${layers} layers`,
+      longest && `sequences to ${longest}`,
+    ];
+    return parts.filter(Boolean).join(", ");
+  }
+
+  function deviceHint() {
+    const on = devices.find(({ name }) => name === inputs.device.value);
+    if (!on) return "";
+    if (!on.batch_sizes || !on.seq_lens) return deviceItem(on).note;
+    return `${on.name} was measured at batch ${on.batch_sizes.join(" to ")}, sequence ${on.seq_lens.join(" to ")}`;
+  }
+
+  function showHint() {
+    hint.textContent = [modelHint(), deviceHint()].filter(Boolean).join("; ");
+  }
+
+  function offerModels() {
+    const own = ownConfigs().map(([name]) => ({ value: name, group: "Your own" }));
+    model.offer([...own, ...models.map(modelItem)]);
+  }
+
+  function fill(state) {
+    for (const name of PLAIN) {
+      // A select has only its options: another value of the address becomes one.
+      const isMissing = inputs[name].options && ![...inputs[name].options].some(({ value }) => value === state[name]);
+      if (isMissing) inputs[name].append(make("option", { value: state[name] }, state[name]));
+      inputs[name].value = state[name];
+    }
+    load.value = loadOf(state);
+    amount.value = state[load.value];
+    math.checked = state.math !== "";
+    if (BEHIND_MORE.some((name) => state[name] !== "")) more.open = true;
+  }
+
+  function controlOf(parameter) {
+    const name = stateName(parameter) ?? parameter;
+    if (LOADS.includes(name)) return amount;
+    return name in inputs ? inputs[name] : undefined;
+  }
+
+  explainLabels(form);
   return {
-    offer(allModels, allDevices) {
+    chosen,
+    offer(allModels, allDevices, engines = []) {
       models = allModels;
       devices = allDevices;
-      model.replaceChildren(...modelOptions(models));
-      device.replaceChildren(...devices.map(({ name }) => make("option", { value: name }, name)));
+      offerModels();
+      device.offer(devices.map(deviceItem));
+      const known = [...inputs.engine.options].map(({ value }) => value);
+      const added = engines.filter(({ name }) => !known.includes(name));
+      inputs.engine.append(...added.map(({ name, about }) => make("option", { value: name, title: about }, name)));
     },
     show(state) {
-      if (isUpload(state.model)) model.replaceChildren(...modelOptions(models));
-      model.value = state.model;
-      device.value = state.device;
-      batch.value = state.batch;
-      seq.value = state.seq;
-      math.checked = state.math !== "";
+      shown = state;
+      clearFieldErrors(form);
+      offerModels();
+      fill(state);
       showHint();
-      const name = isUpload(state.model) ? uploadName(state.model) : state.model;
-      change.textContent = `${name}, ${state.batch} × ${state.seq} on ${state.device}`;
+      act.showStale(false);
+      change.textContent = selectionText(state);
       if (isSubmitted && isOpen()) {
         open(false);
         // The button that has the focus goes with the form.
         change.focus();
       }
       isSubmitted = false;
+    },
+    // What the address asks for and could not be had, so that it can be put right.
+    fill,
+    // Beside its field, if the problem names one; whether it does.
+    showError({ message, parameter }) {
+      clearFieldErrors(form);
+      const control = controlOf(parameter);
+      if (!control) return false;
+      if (control.closest("#more")) more.open = true;
+      setFieldError(control, message);
+      return true;
     },
   };
 }

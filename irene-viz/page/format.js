@@ -78,10 +78,23 @@ export function percent(share) {
   return share > 0 && share < 0.0001 ? "<0.01%" : `${digits(share * 100)}%`;
 }
 
-// The unit once, where both have the same.
-export function interval(low, high) {
+// Whole percents, for a sentence.
+export function roundPercent(share) {
+  if (!isKnown(share)) return "";
+  return share > 0 && share < 0.01 ? "under 1%" : `${Math.round(share * 100)}%`;
+}
+
+export const grams = (value) => si(value, "g");
+export const perSecond = (value) => (isKnown(value) ? si(value, "/s") : "");
+export const bytes = (value) => (isKnown(value) ? mebibytes(value / 1024 / 1024) : "");
+export const perToken = ({ energy_per_token_j: energy }) => (isKnown(energy) ? `${joules(energy)} a token` : "");
+
+export const interval = (low, high) => range(low, high, joules);
+
+// From one figure to another, with the unit once, where both have the same.
+export function range(low, high, format) {
   if (!isKnown(low) || !isKnown(high)) return "";
-  const [from, to] = [joules(low), joules(high)];
+  const [from, to] = [format(low), format(high)];
   const [amount, unit] = from.split(" ");
   return to.endsWith(` ${unit}`) ? `${amount} to ${to}` : `${from} to ${to}`;
 }

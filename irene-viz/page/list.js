@@ -2,13 +2,18 @@
 
 import { TYPE_COLUMNS, nodeColumns } from "./columns.js";
 import { make } from "./dom.js";
+import { csv, nodesCsv } from "./downloads.js";
+import { createLayersSwitch } from "./fold.js";
 import { createTable } from "./table.js";
 
 const COLUMNS = ["node", "type", "level", "energy", "share", "own", "interval", "latency", "power", "marks"];
 
+const TYPE_FILE = ["instance_type", "level", "count", "energy_j", "share"].map((name) => [name, (row) => row[name]]);
+
 export function createListView(panel, act) {
   const search = make("input", { id: "search", type: "search", placeholder: "scope or type", autocomplete: "off" });
   const group = make("input", { id: "group", type: "checkbox" });
+  const layers = createLayersSwitch("list-layers", act);
   const found = make("span", { class: "quiet", role: "status" });
   const onSort = (sort) => act.note({ sort });
   const nodeTable = createTable({
@@ -33,6 +38,7 @@ export function createListView(panel, act) {
       { class: "tools" },
       make("label", {}, "Search ", search),
       make("label", { class: "check" }, group, " Group by type"),
+      layers.element,
       found,
     ),
     nodeTable.element,
@@ -41,15 +47,20 @@ export function createListView(panel, act) {
 
   let shown;
 
-  function draw(sort) {
+  // The rows that the search finds, of nodes or of types.
+  function rowsFound() {
     const wanted = search.value.trim().toLowerCase();
     const has = (...texts) => texts.some((text) => text?.toLowerCase().includes(wanted));
+    return group.checked
+      ? shown.bottlenecks.filter((row) => has(row.instance_type, row.level))
+      : shown.nodes.filter((node) => has(node.scope, node.type, node.raw.type));
+  }
+
+  function draw(sort) {
     const isGrouped = group.checked;
     nodeTable.element.hidden = isGrouped;
     typeTable.element.hidden = !isGrouped;
-    const rows = isGrouped
-      ? shown.bottlenecks.filter((row) => has(row.instance_type, row.level))
-      : shown.nodes.filter((node) => has(node.scope, node.type, node.raw.type));
+    const rows = rowsFound();
     (isGrouped ? typeTable : nodeTable).show(rows, sort);
     const all = isGrouped ? shown.bottlenecks.length : shown.nodes.length;
     found.textContent = `${rows.length} of ${all} ${isGrouped ? "types" : "nodes"}`;
@@ -66,7 +77,13 @@ export function createListView(panel, act) {
       shown = prediction;
       search.value = state.search;
       group.checked = state.group !== "";
+      layers.show(state, prediction);
       draw(state.sort);
     },
+    downloads: () => [
+      group.checked
+        ? ["csv", "types", () => csv(TYPE_FILE, rowsFound())]
+        : ["csv", "nodes found", () => nodesCsv(rowsFound())],
+    ],
   };
 }

@@ -2,6 +2,8 @@
 
 import { fillCell, nodeColumns } from "./columns.js";
 import { insertLazily, make } from "./dom.js";
+import { nodesCsv } from "./downloads.js";
+import { createLayersSwitch, opened } from "./fold.js";
 import { pathTo } from "./nodes.js";
 import { readOpenness } from "./openness.js";
 
@@ -12,6 +14,7 @@ export function createTreeView(panel, act) {
     id: "depth",
     on: { change: () => act.go({ depth: depthSelect.value, toggled: "" }) },
   });
+  const layers = createLayersSwitch("tree-layers", act);
   const tools = make(
     "div",
     { class: "tools" },
@@ -26,6 +29,7 @@ export function createTreeView(panel, act) {
       "Collapse",
     ),
     make("label", {}, "Depth ", depthSelect),
+    layers.element,
   );
   const body = make("div", { role: "rowgroup" });
   const grid = make(
@@ -51,16 +55,19 @@ export function createTreeView(panel, act) {
   panel.append(tools, make("div", { class: "scroller" }, grid));
 
   let openness;
+  let shown;
   let pending;
   let rows = new Map();
   let nodes = new Map();
   let current;
+  let nodesShown = [];
 
   function buildRow(node) {
     const isBranch = node.children.length > 0;
     const cell = (column, data) => make("span", { role: "gridcell", data: { field: column.id, ...data } });
     const name = cell(NODE);
     name.append(make("span", { class: isBranch ? "twisty" : "leaf" }, node.name));
+    if (node.count > 1) name.append(make("span", { class: "count", title: "Show each (U)" }, `×${node.count}`));
     name.style.setProperty("--depth", node.depth);
     const row = make(
       "div",
@@ -101,6 +108,11 @@ export function createTreeView(panel, act) {
     if (!wasOpen) pending = insertLazily(body, visibleBelow(node), buildRow, rows.get(node));
     rows.get(node).setAttribute("aria-expanded", String(!wasOpen));
     act.note({ toggled: openness.text() });
+  }
+
+  // Shows each of those that a node stands for.
+  function unfold(node) {
+    act.go({ layers: opened(shown.layers, node.scope), node: node.key });
   }
 
   function makeCurrent(node) {
@@ -144,6 +156,9 @@ export function createTreeView(panel, act) {
       case "End":
         body.lastElementChild.focus();
         break;
+      case "u":
+        if (node.count > 1) unfold(node);
+        break;
       case "Enter":
       case " ":
         toggle(node);
@@ -165,7 +180,8 @@ export function createTreeView(panel, act) {
     const node = nodeOf(event);
     if (!node) return;
     focus(node);
-    if (event.target.closest(".twisty")) toggle(node);
+    if (event.target.closest(".count")) unfold(node);
+    else if (event.target.closest(".twisty")) toggle(node);
   });
   body.addEventListener("dblclick", (event) => {
     const node = nodeOf(event);
@@ -188,6 +204,8 @@ export function createTreeView(panel, act) {
     render(state, prediction) {
       const hadFocus = body.contains(document.activeElement);
       pending?.cancel();
+      shown = state;
+      layers.show(state, prediction);
       openness = readOpenness(state);
       rows = new Map();
       nodes = new Map();
@@ -202,6 +220,8 @@ export function createTreeView(panel, act) {
       makeCurrent(pathTo(selected).findLast((node) => rows.has(node)));
       if (current !== selected) rows.get(current).setAttribute("aria-selected", "false");
       if (hadFocus) focus(current);
+      nodesShown = prediction.nodes;
     },
+    downloads: () => [["csv", "nodes", () => nodesCsv(nodesShown)]],
   };
 }

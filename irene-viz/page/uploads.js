@@ -1,35 +1,50 @@
-// The config.json files that a person has uploaded, kept in this browser tab only, so that reloading keeps the view.
+// Configs of a person's own. A small one is in the URL, so that the view can be shared; a large one stays in this
+// browser tab, so that reloading keeps the view.
 
-import { make } from "./dom.js";
+const KEPT = "kept:";
+const LIST = "configs";
+const MOST_IN_URL = 4000;
 
-const PREFIX = "upload:";
+export const isOwn = (state) => state.config !== "";
 
-export function isUpload(model) {
-  return model.startsWith(PREFIX);
+async function through(stream, bytes) {
+  const out = new Blob([bytes]).stream().pipeThrough(stream);
+  return new Uint8Array(await new Response(out).arrayBuffer());
 }
 
-export function uploadName(model) {
-  return model.slice(PREFIX.length);
+const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+const toUrl = (base64) => base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+const fromUrl = (text) => atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+
+// The value of `config` in the state for this text.
+export async function packConfig(name, text) {
+  const bytes = new TextEncoder().encode(JSON.stringify(JSON.parse(text)));
+  const packed = toUrl(toBase64(await through(new CompressionStream("deflate-raw"), bytes)));
+  if (packed.length <= MOST_IN_URL) return packed;
+  sessionStorage.setItem(KEPT + name, text);
+  return KEPT + name;
 }
 
-// The value of `model` in the state for an upload of this file.
-export function keepUpload(fileName, text) {
-  const model = PREFIX + fileName;
-  sessionStorage.setItem(model, text);
-  return model;
+// The text of a config by that value.
+export async function unpackConfig(packed) {
+  if (packed.startsWith(KEPT)) {
+    const text = sessionStorage.getItem(packed);
+    if (text) return text;
+    throw new Error(`This view is of a config, ${packed.slice(KEPT.length)}, that is too large for a link: open it again to see it.`);
+  }
+  try {
+    const bytes = Uint8Array.from(fromUrl(packed), (character) => character.charCodeAt(0));
+    return new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes));
+  } catch {
+    throw new Error("The config in this address is damaged: open its file again, or choose a built-in model.");
+  }
 }
 
-export function uploadText(model) {
-  const text = sessionStorage.getItem(model);
-  if (text === null) throw new Error(`This view is of an uploaded ${uploadName(model)}: upload it again to see it.`);
-  return text;
-}
+// Those that were predicted in this tab, as [name, config].
+export const ownConfigs = () => Object.entries(JSON.parse(sessionStorage.getItem(LIST) ?? "{}"));
 
-// The choices of a select: the models that there are, and those that were uploaded.
-export function modelOptions(models) {
-  const uploads = Object.keys(sessionStorage).filter(isUpload).sort();
-  return [
-    ...models.map(({ name }) => make("option", { value: name }, name)),
-    ...uploads.map((upload) => make("option", { value: upload }, `${uploadName(upload)} (yours)`)),
-  ];
+// Only what was predicted comes into the lists, so that what was refused never is in them.
+export function rememberConfig({ model, config }) {
+  const all = { ...Object.fromEntries(ownConfigs()), [model]: config };
+  sessionStorage.setItem(LIST, JSON.stringify(all));
 }

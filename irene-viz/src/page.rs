@@ -14,6 +14,7 @@ use crate::{
     answer::{Answer, Asked},
     app::App,
     problem::Problem,
+    report,
 };
 
 /// A part of the page.
@@ -34,42 +35,81 @@ macro_rules! scripts {
 /// The page itself.
 pub(crate) const INDEX: &str = include_str!("../page/index.html");
 
-/// Its style.
-pub(crate) const STYLE: Asset =
-    Asset { name: "style.css", kind: "text/css; charset=utf-8", text: include_str!("../page/style.css") };
+macro_rules! styles {
+    ($($name:literal),* $(,)?) => {
+        concat!($(include_str!(concat!("../page/", $name))),*)
+    };
+}
+
+/// Its style, of several files and served as one.
+pub(crate) const STYLE: Asset = Asset {
+    name: "style.css",
+    kind: "text/css; charset=utf-8",
+    text: styles!["base.css", "controls.css", "answer.css", "tables.css", "drawings.css", "layout.css", "views.css"],
+};
 
 /// Its scripts.
-pub(crate) const SCRIPTS: [Asset; 23] = scripts![
+pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "api.js",
     "app.js",
+    "bars.js",
+    "bounds.js",
+    "changes.js",
     "chart.js",
     "columns.js",
+    "combobox.js",
     "compare.js",
-    "comparison.js",
+    "controls.js",
     "details.js",
+    "difference-icicle.js",
     "dom.js",
     "downloads.js",
+    "drop.js",
+    "field.js",
+    "fold.js",
     "form.js",
     "format.js",
+    "generation.js",
+    "headline.js",
     "icicle.js",
+    "jobs.js",
+    "knobs.js",
+    "leaderboard.js",
     "list.js",
+    "memory.js",
     "nodes.js",
     "openness.js",
+    "own-scores.js",
+    "pairs.js",
+    "plan.js",
+    "planform.js",
+    "presets.js",
+    "readymade.js",
+    "score-chart.js",
+    "share.js",
+    "side-cards.js",
+    "sides.js",
     "sizes.js",
     "state.js",
+    "states.js",
+    "suggest.js",
     "table.js",
     "tabs.js",
-    "totals.js",
-    "tradeoff.js",
+    "term.js",
     "tree.js",
     "uploads.js",
+    "whatif.js",
 ];
+
+/// The page in one file, to be filled with what it shows.
+pub(crate) static REPORT: LazyLock<String> = LazyLock::new(report::shell);
 
 /// The page and its parts by name, each as an answer that is compressed once.
 static ANSWERS: LazyLock<Vec<(&str, Answer)>> = LazyLock::new(|| {
     let answer = |kind, text: &'static str| Answer::new(kind, Bytes::from_static(text.as_bytes()));
     let parts = SCRIPTS.iter().chain([&STYLE]).map(|asset| (asset.name, answer(asset.kind, asset.text)));
-    parts.chain([("", answer("text/html; charset=utf-8", INDEX))]).collect()
+    const PAGE: &str = "text/html; charset=utf-8";
+    parts.chain([("", answer(PAGE, INDEX)), ("report.html", answer(PAGE, &REPORT))]).collect()
 });
 
 pub(crate) fn routes() -> Router<Arc<App>> {

@@ -20,13 +20,24 @@ pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size
     let app = App::new(Options::default())?;
     let device = Device { name: device.to_owned(), profile };
     let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
-    // Nothing in the answers may end the script that holds them.
+    let state = format!("model={}&device={}&batch={}&seq={}", spec.name(), device.name, size.sequences, size.new);
+    Ok(filled(&state, answers))
+}
+
+/// The page with the state that it shows first, as in its address, and its answers.
+fn filled(state: &str, answers: Map<String, Value>) -> String {
+    // Nothing in them may end the attribute or the script that holds them.
+    let state = state.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let answers = Value::Object(answers).to_string().replace('<', "\\u003c");
+    let holder = format!("data-state=\"{state}\">{answers}</script>");
+    page::REPORT.replacen("data-state=\"\">{}</script>", &holder, 1)
+}
+
+/// A report without state and answers: the page in one file, which the page itself fills to save what it shows.
+pub(crate) fn shell() -> String {
     let scripts = format!(
-        "<script type=\"application/json\" id=\"answers\" data-batch=\"{}\" data-seq=\"{}\">{answers}</script>\n\
+        "<script type=\"application/json\" id=\"answers\" data-state=\"\">{{}}</script>\n\
          <script type=\"module\">\n{}</script>\n",
-        size.sequences,
-        size.new,
         bundle()
     );
     let is_part = |line: &str| line.contains("/assets/");
@@ -35,7 +46,7 @@ pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size
         "<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n<style>\n{}</style>\n</head>",
         page::STYLE.text
     );
-    Ok(page.replacen("</head>", &head, 1).replacen("</body>", &format!("{scripts}</body>"), 1))
+    page.replacen("</head>", &head, 1).replacen("</body>", &format!("{scripts}</body>"), 1)
 }
 
 /// Allows the contents of the file, and nothing else.
@@ -49,7 +60,7 @@ fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<M
     let prediction = |shows_math| api::prediction(app, device, spec, Run { shows_math, ..size.into() });
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
-        ("devices".to_owned(), api::value(&api::devices_of([device]))?),
+        ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
         (format!("sweep?model={model}&device={on}"), api::value(&api::default_sweep(app, device, spec)?)?),
@@ -95,6 +106,9 @@ fn add(name: &'static str, done: &mut Vec<&'static str>, out: &mut String) {
                 declaration.split_whitespace().find(|word| !["async", "function", "const", "class"].contains(word));
             exported.extend(name.map(|name| name.split('(').next().unwrap_or(name)));
             body += &format!("{declaration}\n");
+        } else if let Some((before, name, after)) = late_import(line) {
+            add(name, done, out);
+            body += &format!("{before}modules[\"{name}\"]{after}\n");
         } else {
             body += &format!("{line}\n");
         }
@@ -106,6 +120,14 @@ fn add(name: &'static str, done: &mut Vec<&'static str>, out: &mut String) {
     };
 }
 
+/// A line that imports a script when it runs: what comes before, the script, what comes after.
+fn late_import(line: &str) -> Option<(&str, &'static str, &str)> {
+    let (before, rest) = line.split_once("await import(\"./")?;
+    let (name, after) = rest.split_once("\")")?;
+    let script = page::SCRIPTS.iter().find(|script| script.name == name)?;
+    Some((before, script.name, after))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +135,7 @@ mod tests {
     #[test]
     fn every_script_is_in_the_bundle_and_no_import_is_left() {
         let bundle = bundle();
-        for script in &page::SCRIPTS {
+        for script in page::SCRIPTS {
             assert!(
                 script.name == "app.js" || bundle.contains(&format!("modules[\"{}\"] = ", script.name)),
                 "{}",
@@ -121,6 +143,6 @@ mod tests {
             );
         }
         assert!(!bundle.lines().any(|line| line.starts_with("import ") || line.starts_with("export ")));
-        assert!(!bundle.contains("</script"));
+        assert!(!bundle.contains("</script") && !bundle.contains("import("));
     }
 }

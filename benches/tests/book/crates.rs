@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{docs, read, root};
 
 /// Where a crate stands in the picture: column and row, from the bottom left. Candle is the one that is not ours.
-const PLACES: [(&str, f64, f64); 16] = [
+const PLACES: [(&str, f64, f64); 17] = [
     ("irene-tree", 0.5, 0.0),
     (CANDLE, 2.0, 0.0),
     ("irene-sampler", 3.0, 0.0),
@@ -27,6 +27,7 @@ const PLACES: [(&str, f64, f64); 16] = [
     ("irene-predict", 2.0, 4.0),
     ("irene-bench", 3.0, 4.0),
     ("irene-explore", 1.0, 5.0),
+    ("irene-advice", 3.0, 5.0),
     ("irene-baselines", 0.0, 6.0),
     ("irene-viz", 2.0, 6.0),
     ("irene-cli", 1.0, TOP),

@@ -1,6 +1,7 @@
 //! The fields of a config that decide what code a model runs. A config that describes other code than its family's plain one is refused
 //! by name, rather than followed as what it is not.
 
+mod names;
 mod table;
 
 use serde_json::Value;
@@ -8,7 +9,10 @@ use serde_json::Value;
 use self::table::{
     FAMILIES, HARMLESS, HARMLESS_FIELDS, KNOWN_CODE, NO_MODEL_CODE, PLAIN, STRUCTURAL, TASKS, WITHOUT_POOLER,
 };
-pub(crate) use self::table::{Family, Plain};
+pub(crate) use self::{
+    names::{is_read, names_read, other_names, own_name},
+    table::{Family, Plain},
+};
 use crate::{Config, Result, models::DECODERS};
 
 /// Every family that is followed.

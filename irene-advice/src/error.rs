@@ -1,0 +1,108 @@
+use irene_tree::did_you_mean;
+
+/// Why there is no answer, with the name of the setting that it lies in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting cannot have this value.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// The setting, by its name in a selection.
+        name: String,
+        /// The reason, and the way out.
+        reason: String,
+    },
+    /// A change that is none of a setting.
+    #[error("`{text}` is no change: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32")]
+    Change {
+        /// What was written.
+        text: String,
+    },
+    /// A machine that is neither measured nor in the catalogue.
+    #[error("device: `{name}` is unknown{}; measured are {measured}, and `irene devices` lists the data sheets", did_you_mean(.similar))]
+    UnknownDevice {
+        /// The name that was asked for.
+        name: String,
+        /// Known names that look like it.
+        similar: Vec<String>,
+        /// The measured machines.
+        measured: String,
+    },
+    /// A model that is not built in, where no other is looked for.
+    #[error("model: `{name}` is unknown{}", did_you_mean(.similar))]
+    UnknownModel {
+        /// The name that was asked for.
+        name: String,
+        /// Built-in names that look like it.
+        similar: Vec<String>,
+    },
+    /// The model, or its config.
+    #[error("{0}")]
+    Model(#[from] irene_models::Error),
+    /// The forecast of a data sheet, with the setting that is at fault where one is.
+    #[error("{}{error}", in_setting(.name))]
+    Predict {
+        /// The setting; empty where no single one is at fault.
+        name: &'static str,
+        /// The error.
+        error: Box<irene_predict::Error>,
+    },
+}
+
+/// `weights: `, unless the whole selection is at fault.
+fn in_setting(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("{name}: ") }
+}
+
+impl Error {
+    pub(crate) fn setting(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting { name: name.into(), reason: reason.into() }
+    }
+
+    /// The setting or the config's field that is at fault, where a single one is.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Setting { name, .. } => Some(name),
+            Self::UnknownDevice { .. } => Some("device"),
+            Self::UnknownModel { .. } | Self::Model(irene_models::Error::UnknownModel { .. }) => Some("model"),
+            Self::Model(irene_models::Error::Config { field, .. }) => Some(field),
+            Self::Predict { name, .. } => Some(*name).filter(|name| !name.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Whether the selection is understood, and the model does not fit the device's memory.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Predict { error, .. } if matches!(**error, irene_predict::Error::DoesNotFit { .. }))
+    }
+}
+
+impl From<irene_predict::Error> for Error {
+    fn from(error: irene_predict::Error) -> Self {
+        match error {
+            irene_predict::Error::Model(error) => Self::Model(error),
+            error => Self::Predict { name: "", error: Box::new(error) },
+        }
+    }
+}
+
+impl From<irene_predict::Fault> for Error {
+    fn from(fault: irene_predict::Fault) -> Self {
+        match fault.error {
+            irene_predict::Error::Model(error) => Self::Model(error),
+            error => Self::Predict { name: name_of(fault.column), error: Box::new(error) },
+        }
+    }
+}
+
+/// The name that a column of a request sheet has in a selection.
+fn name_of(column: &'static str) -> &'static str {
+    match column {
+        "prompt" => "seq_len",
+        "generated" => "generate",
+        column => column,
+    }
+}
+
+/// A result with this crate's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

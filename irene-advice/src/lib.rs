@@ -1,0 +1,25 @@
+//! Answers about one selection: a model, how it runs, and where. What if it were another, what would save energy, which machines serve it.
+//!
+//! A [`Selection`] names all of it; a [`Change`] alters one setting. [`Lookup`] looks every name up once and gives the [`Answer`] of a
+//! selection: figures with their intervals, memory, and the tree with the energy of every node.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod answer;
+mod change;
+mod error;
+mod lookup;
+mod selection;
+mod settings;
+mod whole;
+
+pub use answer::{Answer, Basis, By, Estimate};
+pub use change::Change;
+pub use error::{Error, Result};
+pub use lookup::{Lookup, LookupOptions};
+pub use selection::Selection;
+pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
+
+/// The README's example, which the tests run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

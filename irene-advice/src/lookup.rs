@@ -1,0 +1,275 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use irene_devices::{Catalogue, Device};
+use irene_models::{ModelSpec, Run};
+use irene_predict::{Calibration, Host, Service, ServiceOptions, Setting};
+use irene_regress::DeviceProfile;
+use irene_requests::Load;
+use irene_tree::{Size, similar};
+use serde_json::{Map, Value};
+
+use crate::{Answer, Error, Estimate, Result, Selection};
+
+/// What a selection does not say.
+#[derive(Clone, Debug, Default)]
+pub struct LookupOptions {
+    /// Whether models are also looked for among files and in the cache of the Hugging Face hub.
+    pub finds_files: bool,
+    /// A device of one's own data sheet, in place of those that selections name.
+    pub device: Option<Device>,
+    /// What was measured on a device: that of selections that name none.
+    pub calibration: Option<Arc<Calibration>>,
+    /// The machine around the devices, where energy is that of a meter at the wall.
+    pub host: Option<Host>,
+}
+
+/// Looks the names of selections up, each once, and answers them.
+///
+/// ```
+/// use irene_advice::{Lookup, Selection};
+/// # fn main() -> irene_advice::Result<()> {
+/// let lookup = Lookup::bundled();
+/// let bert = Selection::batch("bert-base-uncased", 8, 128);
+/// assert!(lookup.answer(&bert)?.estimate.figures.energy_per_request_j.is_some_and(|joules| joules > 0.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Lookup {
+    options: LookupOptions,
+    profiles: Vec<Measured>,
+    models: Mutex<BTreeMap<String, Arc<ModelSpec>>>,
+    /// Models with changed configs, the latest last.
+    changed: Mutex<Vec<(ChangedKey, Arc<ModelSpec>)>>,
+}
+
+type ChangedKey = (String, Map<String, Value>);
+
+/// More is forgotten: a page changes one model at a time.
+const MOST_CHANGED: usize = 64;
+
+/// A measured machine. A bundled profile is read when it is first asked for.
+struct Measured {
+    name: String,
+    profile: OnceLock<Arc<DeviceProfile>>,
+}
+
+/// How a selection is answered.
+pub(crate) enum Way {
+    /// By a profile that was measured.
+    Measured { name: String, profile: Arc<DeviceProfile>, run: Run },
+    /// By a data sheet, or by requests that were measured.
+    Sheet(Box<Setting>),
+}
+
+impl Lookup {
+    /// With the bundled machines, and built-in models alone.
+    pub fn bundled() -> Self {
+        Self::new(LookupOptions::default())
+    }
+
+    /// With the bundled machines.
+    pub fn new(options: LookupOptions) -> Self {
+        let measured = |name: &str| Measured { name: name.to_owned(), profile: OnceLock::new() };
+        Self { options, profiles: DeviceProfile::bundled_names().map(measured).collect(), ..Self::default() }
+    }
+
+    /// Adds a measured machine, in place of one of the same name.
+    pub fn add_profile(&mut self, name: impl Into<String>, profile: Arc<DeviceProfile>) {
+        let name = name.into();
+        self.profiles.retain(|known| known.name != name);
+        self.profiles.push(Measured { name, profile: OnceLock::from(profile) });
+    }
+
+    /// Adds a model under a name, in place of looking the name up.
+    pub fn add_model(&mut self, name: impl Into<String>, spec: impl Into<Arc<ModelSpec>>) {
+        self.models.get_mut().unwrap_or_else(PoisonError::into_inner).insert(name.into(), spec.into());
+    }
+
+    /// The names of the measured machines, the usual one first.
+    pub fn measured_names(&self) -> impl Iterator<Item = &str> {
+        self.profiles.iter().map(|known| known.name.as_str())
+    }
+
+    /// The profile of a measured machine; None for another name.
+    ///
+    /// # Errors
+    /// [`Error::Predict`] for a profile that cannot be read.
+    pub fn profile(&self, name: &str) -> Result<Option<Arc<DeviceProfile>>> {
+        let Some(known) = self.profiles.iter().find(|known| known.name == name) else { return Ok(None) };
+        if let Some(profile) = known.profile.get() {
+            return Ok(Some(Arc::clone(profile)));
+        }
+        let profile = DeviceProfile::bundled(name).map_err(irene_predict::Error::from)?;
+        Ok(Some(Arc::clone(known.profile.get_or_init(|| Arc::new(profile)))))
+    }
+
+    /// The model of a selection, with the fields that it changes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::Model`]; [`Error::Setting`] where no model is named.
+    pub fn model(&self, selection: &Selection) -> Result<Arc<ModelSpec>> {
+        let base = match &selection.own {
+            Some(own) => Arc::clone(own),
+            None => self.named(selection)?,
+        };
+        if selection.config.is_empty() {
+            return Ok(base);
+        }
+        if selection.own.is_some() {
+            return Ok(Arc::new(base.with_fields(&selection.config)?));
+        }
+        let key = (base.name().to_owned(), selection.config.clone());
+        let kept = || self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = kept().iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(known));
+        }
+        let changed = Arc::new(base.with_fields(&selection.config)?);
+        let mut kept = kept();
+        if kept.len() == MOST_CHANGED {
+            kept.remove(0);
+        }
+        kept.push((key, Arc::clone(&changed)));
+        Ok(changed)
+    }
+
+    fn named(&self, selection: &Selection) -> Result<Arc<ModelSpec>> {
+        let name = selection.row.model.as_deref();
+        let name = name.ok_or_else(|| Error::setting("model", "is missing: give the name of a model"))?;
+        let models = || self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = models().get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let found = if self.options.finds_files {
+            ModelSpec::find(name)?
+        } else {
+            let unknown = || {
+                let known: Vec<String> = ModelSpec::builtin_names().collect();
+                let similar = similar(name, known.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
+                Error::UnknownModel { name: name.to_owned(), similar }
+            };
+            ModelSpec::builtin(name).ok_or_else(unknown)?
+        };
+        let found = Arc::new(found);
+        models().insert(name.to_owned(), Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// The figures of a selection with the tree that they are of.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is missing or does not belong together; [`Error::UnknownDevice`]; those of [`model`](Self::model) and of the
+    /// forecast, [`is_too_large`](Error::is_too_large) among them.
+    pub fn answer(&self, selection: &Selection) -> Result<Answer> {
+        let spec = self.model(selection)?;
+        match self.way(selection, &spec)? {
+            Way::Measured { name, profile, run } => Answer::measured(selection, spec, name, &profile, run),
+            Way::Sheet(setting) => Answer::of_sheet(selection, &setting),
+        }
+    }
+
+    /// The figures of a selection, without the tree.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub fn estimate(&self, selection: &Selection) -> Result<Estimate> {
+        let spec = self.model(selection)?;
+        match self.way(selection, &spec)? {
+            Way::Measured { name, profile, run } => {
+                Ok(Answer::measured(selection, spec, name, &profile, run)?.estimate)
+            }
+            Way::Sheet(setting) => Ok(Estimate::of_sheet(selection, &setting, &setting.forecast()?)),
+        }
+    }
+
+    pub(crate) fn way(&self, selection: &Selection, spec: &Arc<ModelSpec>) -> Result<Way> {
+        let asked = selection.row.device.as_deref();
+        let is_usual = self.options.device.is_none() && self.options.calibration.is_none();
+        let usual = asked.is_none() && is_usual;
+        let name = if usual { self.profiles.first().map(|known| known.name.as_str()) } else { asked };
+        if let Some(name) = name.filter(|_| self.options.device.is_none() && !selection.asks_for_data_sheet())
+            && let Some(profile) = self.profile(name)?
+        {
+            let run = measured_run(selection, spec)?;
+            return Ok(Way::Measured { name: name.to_owned(), profile, run });
+        }
+        Ok(Way::Sheet(Box::new(self.setting(selection, spec, name)?)))
+    }
+
+    fn setting(&self, selection: &Selection, spec: &Arc<ModelSpec>, device: Option<&str>) -> Result<Setting> {
+        if selection.past > 0 {
+            let reason = "belongs to measured machines; on a data sheet give the prompt and what is generated";
+            return Err(Error::setting("past_len", reason));
+        }
+        load(selection)?;
+        prompt(selection)?;
+        if let Some(name) = device.filter(|_| self.options.device.is_none()) {
+            self.check_device(name)?;
+        }
+        let mut service = Service::new(ServiceOptions {
+            device: self.options.device.clone(),
+            calibration: self.options.calibration.clone(),
+            power_limit_w: selection.power_limit_w,
+            precision: selection.precision,
+            cache: selection.cache,
+            head: selection.head,
+            host: self.options.host,
+        });
+        let mut row = selection.row.clone();
+        let name = row.model.get_or_insert_with(|| spec.name().to_owned()).clone();
+        row.device = device.map(str::to_owned);
+        service.add_model(name, Arc::clone(spec));
+        Ok(service.setting(&row)?)
+    }
+
+    fn check_device(&self, name: &str) -> Result<()> {
+        let own = self.options.calibration.as_ref().is_some_and(|calibration| calibration.device.name == name);
+        if own || Catalogue::find(name).is_ok() {
+            return Ok(());
+        }
+        if self.measured_names().any(|known| known == name) {
+            let reason = format!(
+                "{name} is known by a measured profile alone: leave concurrency, rate, engine, weights, cache, the power limit and \
+                 the GPUs out"
+            );
+            return Err(Error::setting("device", reason));
+        }
+        let known = Catalogue::all().iter().map(|device| device.name.as_str()).chain(self.measured_names());
+        let similar = similar(name, known).into_iter().map(str::to_owned).collect();
+        let measured = self.measured_names().collect::<Vec<_>>().join(", ");
+        Err(Error::UnknownDevice { name: name.to_owned(), similar, measured })
+    }
+}
+
+fn load(selection: &Selection) -> Result<Load> {
+    let missing = || Error::setting("batch_size", "is missing: give batch_size, concurrency or rate");
+    selection.row.load.ok_or_else(missing)
+}
+
+fn prompt(selection: &Selection) -> Result<usize> {
+    let missing = || Error::setting("seq_len", "is missing: give the tokens of a sequence");
+    Some(selection.prompt()).filter(|tokens| *tokens > 0).ok_or_else(missing)
+}
+
+/// The run of one batch on a measured machine.
+fn measured_run(selection: &Selection, spec: &ModelSpec) -> Result<Run> {
+    let Load::Sequences(sequences) = load(selection)? else {
+        return Err(Error::setting("batch_size", "is missing: a measured machine is asked for one batch"));
+    };
+    let (past, generate) = (selection.past, selection.generated());
+    if past > 0 && generate > 0 {
+        return Err(Error::setting("past_len", "belongs to a single pass: leave it or `generate` out"));
+    }
+    let precision = selection.precision.map_or_else(|| spec.config().precision(), Ok)?;
+    Ok(Run {
+        precision,
+        kernels: selection.row.kernels.unwrap_or_default(),
+        head: selection.head.unwrap_or_default(),
+        generate,
+        shows_math: selection.shows_math,
+        ..Size::new(sequences, prompt(selection)?).after(past).into()
+    })
+}

@@ -1,0 +1,124 @@
+use std::{fmt, sync::Arc};
+
+use irene_models::{ModelSpec, TaskHead};
+use irene_requests::{Load, RequestRow};
+use irene_tree::{Format, Parallel, Precision};
+use serde_json::{Map, Value};
+
+use crate::{Change, Result, settings};
+
+/// A model, how it runs, and where. What is absent has its usual value.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Model, device, engine, formats of the weights, kernels, load, lengths and GPUs; its figures are not looked at.
+    pub row: RequestRow,
+    /// The number formats, in place of those that the model is served in.
+    pub precision: Option<Precision>,
+    /// The format of the cache, in place of that of the activations.
+    pub cache: Option<Format>,
+    /// A limit on the power of each GPU, W.
+    pub power_limit_w: Option<f64>,
+    /// The head above a pass that generates nothing.
+    pub head: Option<TaskHead>,
+    /// Tokens of each sequence that are in the cache already: of measured machines.
+    pub past: usize,
+    /// Whether the tree has the single operations that modules run themselves.
+    pub shows_math: bool,
+    /// Fields of the model's config that have another value.
+    pub config: Map<String, Value>,
+    /// A model of one's own, in place of looking its name up.
+    pub own: Option<Arc<ModelSpec>>,
+}
+
+impl Selection {
+    /// A model with a batch of so many sequences of so many tokens.
+    pub fn batch(model: impl Into<String>, sequences: usize, tokens: usize) -> Self {
+        let row = RequestRow {
+            model: Some(model.into()),
+            load: Some(Load::Sequences(sequences)),
+            prompt: Some(tokens as f64),
+            ..RequestRow::default()
+        };
+        Self { row, ..Self::default() }
+    }
+
+    /// The selection with other settings, in this order: names of the selection, else fields of the config.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) for a value that the setting cannot have. Whether the config has a field shows when the
+    /// selection is answered.
+    pub fn changed(&self, changes: &[Change]) -> Result<Self> {
+        let mut changed = self.clone();
+        changes.iter().try_for_each(|change| settings::apply(&mut changed, change))?;
+        Ok(changed)
+    }
+
+    /// The value of a setting or of a changed field, as a change would write it; None for the usual one.
+    pub fn value(&self, name: &str) -> Option<String> {
+        settings::value(self, name)
+    }
+
+    /// The changed fields of the config, as changes.
+    pub fn fields(&self) -> Vec<Change> {
+        self.config.iter().map(|(name, value)| Change::new(name, settings::written(value))).collect()
+    }
+
+    /// Tokens of the prompt.
+    pub fn prompt(&self) -> usize {
+        self.row.prompt.map_or(0, |tokens| tokens.round() as usize)
+    }
+
+    /// Tokens that are generated for each prompt.
+    pub fn generated(&self) -> usize {
+        self.row.generated.map_or(0, |tokens| tokens.round() as usize)
+    }
+
+    /// How the model is spread over GPUs.
+    pub fn parallel(&self) -> Parallel {
+        self.row.parallel
+    }
+
+    /// Whether only a data sheet can answer: a measured profile knows one batch on one machine as it was measured.
+    pub fn asks_for_data_sheet(&self) -> bool {
+        let row = &self.row;
+        matches!(row.load, Some(Load::Concurrency(_) | Load::Rate(_)))
+            || row.engine.is_some()
+            || row.weights.is_some()
+            || self.cache.is_some()
+            || !row.parallel.is_single()
+            || self.power_limit_w.is_some()
+    }
+
+    /// The names that a change may have beside fields of the config.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        settings::names()
+    }
+}
+
+/// `Llama-3.1-8B on h100-sxm, 32 at once, prompt 512, 256 generated, num_hidden_layers=16`.
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = &self.row;
+        f.write_str(row.model.as_deref().unwrap_or("a model"))?;
+        if let Some(device) = &row.device {
+            let gpus = if row.parallel.is_single() { String::new() } else { format!("{} x ", row.parallel.gpus()) };
+            write!(f, " on {gpus}{device}")?;
+        }
+        match row.load {
+            Some(Load::Sequences(sequences)) => write!(f, ", batch {sequences}")?,
+            Some(Load::Concurrency(running)) => write!(f, ", {running} at once")?,
+            Some(Load::Rate(rate)) => write!(f, ", {rate} a second")?,
+            None => {}
+        }
+        write!(f, ", {} tokens", self.prompt())?;
+        if self.generated() > 0 {
+            write!(f, " and {} generated", self.generated())?;
+        }
+        for name in ["weights", "dtype", "cache", "kernels", "engine", "power_limit_w"] {
+            if let Some(value) = self.value(name) {
+                write!(f, ", {name} {value}")?;
+            }
+        }
+        self.fields().iter().try_for_each(|change| write!(f, ", {change}"))
+    }
+}

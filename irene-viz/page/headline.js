@@ -1,0 +1,192 @@
+// The answer: one sentence, one picture, three figures, and the rest on demand.
+
+import { getGrids } from "./api.js";
+import { COMPONENTS, componentParts, stackedBar } from "./bars.js";
+import { byId, make } from "./dom.js";
+import { field, numberInput, select, setFieldError } from "./field.js";
+import {
+  grams,
+  interval,
+  isKnown,
+  joules,
+  kilowattHours,
+  marksText,
+  number,
+  perSecond,
+  range,
+  roundPercent,
+  seconds,
+  watts,
+} from "./format.js";
+import { term } from "./term.js";
+
+const FEW = ["", "one", "two", "three", "four", "five", "six", "seven", "eight"];
+
+function deviceText({ device, parallel }, title) {
+  const gpus = parallel?.gpus ?? 1;
+  if (gpus === 1) return `one ${title ?? device}`;
+  return `${FEW[gpus] ?? gpus} ${title ?? device}`;
+}
+
+// By the token where tokens are generated, else by the request.
+function measureOf({ figures }) {
+  const isByToken = isKnown(figures.energy_per_token_j);
+  return isByToken ? { name: "energy_per_token_j", unit: "token" } : { name: "energy_per_request_j", unit: "sequence" };
+}
+
+export function headlineText(prediction, title) {
+  const { selection, figures, components } = prediction;
+  const { name, unit } = measureOf(prediction);
+  const most = components?.[0];
+  const part = most ? `: ${roundPercent(most.share)} of it ${COMPONENTS[most.component]?.phrase ?? most.component}` : "";
+  return `${selection.model} on ${deviceText(selection, title)} spends ${joules(figures[name])} a ${unit}${part}`;
+}
+
+export function createHeadline(act) {
+  const price = numberInput("price", { placeholder: "0.1319" });
+  const grid = select("grid", [["", "none"]]);
+  const rest = make("dl", { class: "figures" });
+  let shown;
+  let title;
+  let grids = [];
+
+  byId("more-figures").append(
+    rest,
+    make(
+      "div",
+      { class: "fields" },
+      field("Price of electricity", price, { unit: "USD per kWh" }),
+      field(term("co2e", "CO₂e of the grid"), grid),
+      make("p", { id: "grid-source", class: "quiet" }),
+    ),
+  );
+  price.addEventListener("input", () => changed({ price: price.value }));
+  grid.addEventListener("change", () => changed({ grid: grid.value }));
+
+  function changed(change) {
+    act.note(change);
+    shown.state = { ...shown.state, ...change };
+    drawFigures();
+  }
+
+  // The price that counts: the state's, unless it is none.
+  function rateOf(state, cost) {
+    const given = state.price === "" ? cost?.price_per_kwh_usd : Number(state.price);
+    const isPrice = isKnown(given) && given >= 0;
+    setFieldError(price, isPrice || !isKnown(given) ? "" : "A price is not below zero.");
+    return isPrice ? given : undefined;
+  }
+
+  const figure = (id, name, text, { data, more = [] } = {}) =>
+    text &&
+    make(
+      "div",
+      {},
+      make("dt", {}, name),
+      make("dd", { id, data }, text),
+      more.filter(Boolean).map((line) => make("dd", { class: "quiet" }, line)),
+    );
+
+  function energyFigure({ figures, low = {}, high = {}, root, predictor }) {
+    const { name, unit } = measureOf({ figures });
+    const between = interval(low[name], high[name]);
+    return figure("energy", term("energy", `Energy a ${unit}`), joules(figures[name]), {
+      data: { joules: figures[name] },
+      more: [
+        between && `90%: ${between}`,
+        unit === "token" && `${joules(figures.energy_per_request_j)} a request`,
+        [predictor.provenance, marksText(root.marks)].filter(Boolean).join("; "),
+      ],
+    });
+  }
+
+  function timeFigure({ figures, low = {}, high = {} }) {
+    const name = isKnown(figures.ttft_s) ? "ttft_s" : "latency_s";
+    const label = name === "ttft_s" ? term("ttft") : term("latency");
+    const between = range(low[name], high[name], seconds);
+    return figure("time", label, seconds(figures[name]), {
+      data: { seconds: figures[name] },
+      more: [
+        between && `90%: ${between}`,
+        isKnown(figures.itl_s) && `${seconds(figures.itl_s)} between tokens`,
+        name === "ttft_s" && isKnown(figures.latency_s) && `${seconds(figures.latency_s)} a request`,
+      ],
+    });
+  }
+
+  function costFigure(state, { cost = {} }) {
+    const isByToken = isKnown(cost.energy_kwh_per_million_tokens);
+    const kwh = isByToken
+      ? cost.energy_kwh_per_million_tokens
+      : (cost.energy_kwh_per_million_requests ?? cost.energy_kwh_per_million);
+    const rate = rateOf(state, cost);
+    const found = grids.find(({ name }) => name === state.grid);
+    const dollars = isKnown(kwh) && isKnown(rate) ? kwh * rate : undefined;
+    const emitted = isKnown(kwh) && found ? kwh * found.g_co2e_per_kwh : undefined;
+    byId("grid-source").textContent = found
+      ? `${found.name}, ${found.year}: ${number(found.g_co2e_per_kwh)} g a kWh, by ${found.source}`
+      : "";
+    const unit = isByToken ? "tokens" : "sequences";
+    return figure("cost", `A million ${unit}`, isKnown(dollars) ? `${number(dollars)} USD` : kilowattHours(kwh), {
+      more: [
+        isKnown(dollars) && `${kilowattHours(kwh)} at ${number(rate)} USD a kWh`,
+        isKnown(emitted) && `${grams(emitted)} CO₂e`,
+      ],
+    });
+  }
+
+  function restOf({ figures, phases, root, cost, selection, predictor }) {
+    const notes = predictor.notes ?? [];
+    return [
+      figure("total", "Energy of the run", joules(root.energy), {
+        data: { joules: root.energy },
+        more: [interval(root.low, root.high) && `90%: ${interval(root.low, root.high)}`],
+      }),
+      figure("request", "Energy a request", joules(figures.energy_per_request_j)),
+      figure("prompt", "Its prompt", joules(phases?.prompt?.energy_j), { more: [seconds(phases?.prompt?.latency_s)] }),
+      figure("each-token", "Each further token", joules(phases?.token?.energy_j), {
+        more: [seconds(phases?.token?.latency_s)],
+      }),
+      figure("power", "Mean power", watts(figures.power_w)),
+      figure("latency", "Latency", seconds(figures.latency_s)),
+      figure("throughput", "Tokens a second", perSecond(figures.tokens_per_s)),
+      figure("kwh", "A million requests", kilowattHours(cost?.energy_kwh_per_million_requests)),
+      figure("engine-name", "Engine", selection.engine),
+      figure("precision", "Formats", selection.precision),
+      figure("provenance", "Where it comes from", predictor.provenance, { more: [predictor.device, ...notes] }),
+    ].filter(Boolean);
+  }
+
+  function drawFigures() {
+    const { state, prediction } = shown;
+    byId("totals").replaceChildren(
+      ...[energyFigure(prediction), timeFigure(prediction), costFigure(state, prediction)].filter(Boolean),
+    );
+    if (document.activeElement !== price) price.value = state.price;
+  }
+
+  // The grids are asked for once the answer is there.
+  async function offerGrids() {
+    if (grids.length > 0) return;
+    grids = await getGrids().catch(() => []);
+    const name = ({ name: place, year }) => `${place}, ${year}`;
+    grid.append(...grids.map((each) => make("option", { value: each.name }, name(each))));
+    grid.value = shown.state.grid;
+    drawFigures();
+  }
+
+  return {
+    show(state, prediction, deviceTitle) {
+      shown = { state, prediction };
+      title = deviceTitle;
+      byId("headline").textContent = headlineText(prediction, title);
+      byId("where").replaceChildren(
+        prediction.components ? stackedBar(componentParts(prediction.components)) : "",
+      );
+      rest.replaceChildren(...restOf(prediction));
+      grid.value = state.grid;
+      drawFigures();
+      offerGrids();
+    },
+  };
+}
