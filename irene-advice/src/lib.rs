@@ -6,7 +6,9 @@
 
 mod answer;
 mod change;
+mod compare;
 mod error;
+mod interval;
 mod lookup;
 mod selection;
 mod settings;
@@ -14,6 +16,10 @@ mod whole;
 
 pub use answer::{Answer, Basis, By, Estimate};
 pub use change::Change;
+pub use compare::{
+    Comparison, ComponentPair, Direction, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
+    TypePair, compare,
+};
 pub use error::{Error, Result};
 pub use lookup::{Lookup, LookupOptions};
 pub use selection::Selection;
