@@ -8,8 +8,11 @@ mod answer;
 mod change;
 mod compare;
 mod error;
+mod grid;
+mod hire;
 mod interval;
 mod lookup;
+mod score;
 mod selection;
 mod settings;
 mod whole;
@@ -21,7 +24,10 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use grid::Grid;
+pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
+pub use score::Score;
 pub use selection::Selection;
 pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
 

@@ -46,6 +46,20 @@ impl Engine {
         self.kernels == Kernels::Eager
     }
 
+    /// How it runs requests, in a line.
+    pub fn about(&self) -> String {
+        let batches = match (self.is_continuous, self.mixes_prompts) {
+            (true, true) => "continuous batching, prompts in the same pass as other sequences' tokens",
+            (true, false) => "continuous batching, prompts in passes of their own",
+            (false, _) => "one batch after another",
+        };
+        let kernels = match self.kernels {
+            Kernels::Fused => "fused kernels",
+            Kernels::Eager => "a kernel for each operation",
+        };
+        format!("{batches}; {kernels}")
+    }
+
     /// Every engine.
     pub fn all() -> &'static [Self] {
         &ENGINES
@@ -83,6 +97,16 @@ fn numbers(version: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_say_how_they_run_requests() {
+        let about = |name: &str| Engine::find(name).map(|engine| engine.about()).unwrap();
+        assert_eq!(
+            about("vllm"),
+            "continuous batching, prompts in the same pass as other sequences' tokens; fused kernels"
+        );
+        assert_eq!(about("transformers"), "one batch after another; a kernel for each operation");
+    }
 
     #[test]
     fn an_engine_is_found_by_its_generation() {

@@ -29,6 +29,7 @@ mod families;
 mod files;
 mod generation;
 mod gguf;
+mod head;
 mod layers;
 mod measuring;
 mod models;
@@ -57,12 +58,13 @@ pub use complete::complete;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use files::ModelFiles;
+pub use head::{FileHead, FileKind};
 pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, LayerNorm, Linear, Norm, RmsNorm, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
 pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{architectures, flexibert};
-pub use registry::{Architecture, Model, ModelSpec};
+pub use registry::{Architecture, Model, ModelSpec, ModelTask};
 pub use run::{CacheShape, LayerCache, Run, TaskHead};
 pub use tensor::{Layout, Tensor};
 #[cfg(feature = "text")]

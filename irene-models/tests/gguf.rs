@@ -11,7 +11,7 @@ use std::{
 use gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, tiny_gpt2};
 #[cfg(feature = "text")]
 use irene_models::TextEncoder;
-use irene_models::{ModelSpec, Run, TaskHead};
+use irene_models::{Config, FileHead, FileKind, ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Precision, Quantity, Role, Size, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -336,5 +336,61 @@ fn mixed_files_of_llama_cpp_are_followed_byte_for_byte() {
         let spec = find(fixture(&format!("tiny-llama.{name}.gguf")).to_str().unwrap());
         let tree = followed(&spec, spec.config().precision().unwrap());
         assert_eq!(Value::from(parameter_bytes(&tree)), golden[name]["tensor_bytes"], "{name}");
+    }
+}
+
+#[test]
+fn the_first_bytes_of_a_file_say_what_the_model_is() {
+    let file = tiny_gpt2();
+    let written = file.written("head");
+    let whole = std::fs::read(written.path()).unwrap();
+    let spec = find(written.path());
+    // Without any tensor's numbers.
+    let head = FileHead::read("tiny.gguf", &file.header()).unwrap();
+    assert_eq!(head, FileHead::read("tiny.gguf", &whole).unwrap());
+    assert_eq!((head.kind, head.dtype.as_deref()), (FileKind::Gguf, Some("q8_0")));
+    assert_eq!(head.tensors, Some(file.tensors.len()));
+    let config = Config::from_json("config.json", &serde_json::to_vec(&head.config.unwrap()).unwrap()).unwrap();
+    let again = ModelSpec::from_config("again", config).unwrap();
+    let run = Run { head: TaskHead::Lm, ..Size::new(2, 5).into() };
+    let parameters = |spec: &ModelSpec| spec.trace(run).unwrap().root().get(Quantity::NumParameters).unwrap();
+    assert_eq!(parameters(&again), parameters(&spec));
+    // Where the header breaks off, or says what cannot be, it is refused.
+    let mut header = file.header();
+    for len in (0..header.len() - 64).step_by(7) {
+        assert!(FileHead::read("tiny.gguf", &header[..len]).is_err(), "{len}");
+    }
+    header[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    let error = FileHead::read("tiny.gguf", &header).unwrap_err().to_string();
+    assert!(error.contains("more than any model has") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_header_of_safetensors_and_a_config_are_read_and_other_files_refused() {
+    let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let read = |bytes: &[u8]| FileHead::read("file", bytes);
+    let two = r#"{"__metadata__":{"format":"pt","name":"mine"},"a":{"dtype":"BF16","shape":[3,4],"data_offsets":[0,24]},
+        "b":{"dtype":"F32","shape":[],"data_offsets":[24,28]}}"#;
+    let head = read(&header(two)).unwrap();
+    assert_eq!((head.kind, head.parameters, head.tensors), (FileKind::Safetensors, Some(13), Some(2)));
+    assert_eq!((head.dtype.as_deref(), head.name.as_deref(), head.config), (Some("bf16"), Some("mine"), None));
+    let gpt2 = serde_json::json!({"w": {"dtype": "F32", "shape": [124_439_808], "data_offsets": [0, 8]}}).to_string();
+    assert!(read(&header(&gpt2)).unwrap().note.unwrap().contains("built-in gpt2"));
+    let config = br#" {"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":2,"n_positions":16,"vocab_size":10}"#;
+    let head = read(config).unwrap();
+    assert_eq!((head.kind, head.config.unwrap()["n_layer"].as_u64()), (FileKind::Config, Some(1)));
+    assert!(head.parameters.unwrap() > 80);
+    for (bytes, part) in [
+        (&b""[..], "is neither"),
+        (b"PK\x03\x04 a zip file of some kind", "is neither"),
+        (b"{\"model_type\":", "not a JSON object"),
+        (b"{\"model_type\":\"resnet\"}", "model_type"),
+        (&header(two)[..60], "of which"),
+        (&header(r#"{"a":{"dtype":"F32","shape":[-1]}}"#), "damaged"),
+        (&header(r#"{"a":{"dtype":"F32","shape":[18446744073709551615,9]}}"#), "too large"),
+        (&header("{}}"), "damaged"),
+    ] {
+        let error = read(bytes).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains('\n'), "{error}");
     }
 }

@@ -1,23 +1,16 @@
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use axum::http::StatusCode;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::{Tree, did_you_mean, similar};
-use lru::LruCache;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Limits, Options,
-    answer::Answer,
-    api::{queries::ModelQuery, shown},
-    jobs::Jobs,
-    metrics::Metrics,
-    problem::Problem,
-    room::Room,
+    Limits, Options, answer::Answer, api::shown, jobs::Jobs, kept::Kept, metrics::Metrics, problem::Problem, room::Room,
 };
 
 /// The state that all requests share.
@@ -34,19 +27,17 @@ pub(crate) struct App {
     pub(crate) followers: Arc<Semaphore>,
     /// Permits of requests that compute: more threads than processors would only take memory.
     processors: Arc<Semaphore>,
+    /// Permits of those that compute for long: a processor is left for the others.
+    long: Arc<Semaphore>,
     /// Of the bodies that are being read and answered.
     pub(crate) bodies: Room,
+    /// Of the first bytes of model files.
+    pub(crate) heads: Room,
     /// Of the answers that are kept or being sent.
     pub(crate) answers: Room,
-    cache: Mutex<Cache>,
+    pub(crate) kept: Kept,
     /// The OpenAPI document.
     pub(crate) document: OnceLock<Answer>,
-}
-
-/// Predictions by their query.
-struct Cache {
-    answers: LruCache<ModelQuery, Arc<Answer>>,
-    bytes: usize,
 }
 
 /// A machine that can be predicted for.
@@ -62,6 +53,8 @@ impl App {
             DeviceProfile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
         devices.extend(options.devices.into_iter().map(|(name, profile)| Device { name, profile }));
         let (limits, metrics) = (options.limits, Metrics::default());
+        // At least two, so that those that compute for long never have all.
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(2);
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
         Ok(Self {
             devices,
@@ -71,10 +64,12 @@ impl App {
             is_local: options.address.ip().to_canonical().is_loopback(),
             jobs,
             followers: Arc::new(Semaphore::new(limits.followers)),
-            processors: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
+            processors: Arc::new(Semaphore::new(processors)),
+            long: Arc::new(Semaphore::new(processors - 1)),
             bodies: Room::new(limits.bodies),
+            heads: Room::new(limits.bodies),
             answers: Room::new(limits.answers),
-            cache: Mutex::new(Cache { answers: LruCache::unbounded(), bytes: 0 }),
+            kept: Kept::new(),
             document: OnceLock::new(),
         })
     }
@@ -86,7 +81,7 @@ impl App {
             let known = self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
             let name = name.unwrap_or_default();
             let near = did_you_mean(&similar(name, self.devices.iter().map(|device| device.name.as_str())));
-            Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name)))
+            Problem::unknown(format!("device `{}` is unknown{near}; there are {known}", shown(name))).about("device")
         })
     }
 
@@ -102,6 +97,7 @@ impl App {
             let names: Vec<String> = ModelSpec::builtin_names().collect();
             let near = did_you_mean(&similar(name, names.iter().map(String::as_str)));
             Problem::unknown(format!("model `{}` is unknown{near}; /api/v1/models lists those there are", shown(name)))
+                .about("model")
         })
     }
 
@@ -125,43 +121,33 @@ impl App {
         let tree = irene_predict::predict(spec, run, &device.profile).map_err(|error| Problem::refused(&error))?;
         self.check_nodes(tree)
     }
+}
 
-    /// An answer that was given before.
-    pub(crate) fn cached(&self, query: &ModelQuery) -> Option<Arc<Answer>> {
-        let found = self.cache.lock().unwrap_or_else(PoisonError::into_inner).answers.get(query).cloned();
-        self.metrics.cache(found.is_some());
-        found
-    }
-
-    pub(crate) fn keep(&self, query: ModelQuery, answer: Arc<Answer>) {
-        // Answers so large that a few fill the cache are not cached, and the cache leaves room for answers that are being sent.
-        const LARGEST: usize = 1 << 20;
-        let most = self.answers.most() / 2;
-        if answer.len() > LARGEST.min(most) {
-            return;
-        }
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.bytes += answer.len();
-        if let Some(before) = cache.answers.put(query, answer) {
-            cache.bytes -= before.len();
-        }
-        while cache.bytes > most || cache.answers.len() > self.limits.cached {
-            let Some((_, oldest)) = cache.answers.pop_lru() else { break };
-            cache.bytes -= oldest.len();
-        }
-    }
+/// How long a request computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Milliseconds: one model at one size, or a few.
+    Short,
+    /// Longer: many models, sizes or devices.
+    Long,
 }
 
 /// Runs slow work off the threads that answer. A panic there is this request's problem alone.
 pub(crate) async fn compute<T: Send + 'static>(
     app: &Arc<App>,
+    effort: Effort,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    // The work holds it: where nobody waits for the answer any more, the processor is still at work.
+    // Short ones find a processor however many long ones wait.
+    let among_long = match effort {
+        Effort::Short => None,
+        Effort::Long => Some(Arc::clone(&app.long).acquire_owned().await),
+    };
     let permit = Arc::clone(&app.processors).acquire_owned().await;
     let shared = Arc::clone(app);
     let work = move || {
-        let _permit = permit;
+        // The work holds them: where nobody waits for the answer any more, the processor is still at work.
+        let _permits = (among_long, permit);
         work(&shared)
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

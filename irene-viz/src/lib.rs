@@ -15,6 +15,7 @@ mod connection;
 mod host;
 mod job_state;
 mod jobs;
+mod kept;
 mod metrics;
 mod options;
 mod page;

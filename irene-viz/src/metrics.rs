@@ -103,8 +103,9 @@ impl Metrics {
         self.cache.get_or_create(&Outcome { outcome: if hit { "hit" } else { "miss" } }).inc();
     }
 
-    pub(crate) fn text(&self, bodies: &Room, answers: &Room) -> String {
-        self.body_bytes.set(i64::try_from(bodies.held()).unwrap_or(i64::MAX));
+    pub(crate) fn text(&self, bodies: [&Room; 2], answers: &Room) -> String {
+        let held = bodies.into_iter().map(Room::held).sum::<usize>();
+        self.body_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
         self.answer_bytes.set(i64::try_from(answers.held()).unwrap_or(i64::MAX));
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {

@@ -35,6 +35,8 @@ impl Default for Options {
 pub struct Limits {
     /// Bytes of a request's body.
     pub body: usize,
+    /// Bytes of a model's file that are read for what it says of the model.
+    pub file_head: usize,
     /// Sequences in a batch.
     pub batch_size: usize,
     /// Tokens in a sequence.
@@ -53,7 +55,7 @@ pub struct Limits {
     pub body_time: Duration,
     /// The time that a client may take to read each 64 KiB of an answer.
     pub write_time: Duration,
-    /// Bytes of all bodies that are in memory at the same time; further ones are refused.
+    /// Bytes of all bodies that are in memory at the same time, and of all files' first bytes; further ones are refused.
     pub bodies: usize,
     /// Bytes of all answers that are in memory at the same time, kept or on their way; further ones are refused.
     pub answers: usize,
@@ -79,6 +81,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 2 << 20,
+            file_head: 16 << 20,
             batch_size: 4096,
             seq_len: 8192,
             nodes: 20_000,

@@ -17,12 +17,20 @@ pub struct Problem {
     status: u16,
     /// What is wrong with this request, and the way out.
     detail: String,
+    /// The parameter or field that is to be changed, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'static str>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: one_line(detail.into()), parameter: None }
+    }
+
+    /// About this parameter or field.
+    pub(crate) fn about(self, parameter: &'static str) -> Self {
+        Self { parameter: Some(parameter), ..self }
     }
 
     /// What is wrong, in a line.
@@ -45,6 +53,20 @@ impl Problem {
     }
 }
 
+/// A detail may name what a client sent: without what would break the line, and not much longer than a line.
+fn one_line(detail: String) -> String {
+    const MOST: usize = 1000;
+    if detail.chars().count() <= MOST && !detail.contains(char::is_control) {
+        return detail;
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_debug().collect() } else { String::from(c) };
+    let mut line: String = detail.chars().take(MOST).map(escaped).collect();
+    if detail.chars().nth(MOST).is_some() {
+        line += "...";
+    }
+    line
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -55,5 +77,19 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_one_line_whatever_it_names() {
+        let detail = |text: &str| Problem::malformed(text).detail().to_owned();
+        assert_eq!(detail("as it is: é"), "as it is: é");
+        assert_eq!(detail("a\nb\u{7}"), "a\\nb\\u{7}");
+        let long = detail(&"x".repeat(5000));
+        assert!(long.len() == 1003 && long.ends_with("x..."), "{}", long.len());
     }
 }

@@ -60,7 +60,7 @@ fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<M
     let prediction = |shows_math| api::prediction(app, device, spec, Run { shows_math, ..size.into() });
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
-        ("devices".to_owned(), api::value(&api::devices_of([device]))?),
+        ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
         (format!("sweep?model={model}&device={on}"), api::value(&api::default_sweep(app, device, spec)?)?),

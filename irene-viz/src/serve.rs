@@ -120,7 +120,7 @@ fn routes(app: Arc<App>) -> Router {
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], app.metrics.text(&app.bodies, &app.answers)).into_response()
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text([&app.bodies, &app.heads], &app.answers)).into_response()
 }
 
 /// Around every request: its checks, its body, its time limit, headers, metrics and the log.

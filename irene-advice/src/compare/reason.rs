@@ -3,35 +3,33 @@
 use std::collections::BTreeMap;
 
 use irene_devices::Work;
-use irene_tree::{Operation, Tree, render};
+use irene_models::Run;
+use irene_tree::{Operation, Size, render};
 
 use crate::{Answer, Change, Estimate, settings};
 
-/// A kernel of a tree, and how often it runs.
-struct Kernel<'a> {
-    operation: &'a Operation,
-    runs: f64,
+/// The kernels of the pass over one sequence, and how often each runs.
+fn kernels(of: &Estimate) -> Vec<(Operation, u64)> {
+    let Estimate { precision, kernels, selection, .. } = of;
+    let size = Size::new(1, selection.prompt().max(1));
+    of.model.launches(Run { precision: *precision, kernels: *kernels, ..size.into() }).unwrap_or_default()
 }
 
-fn kernels(tree: &Tree) -> Vec<Kernel<'_>> {
-    let of = |id| {
-        let operation = tree.node(id).operation.as_deref()?;
-        tree.is_leaf(id).then(|| Kernel { operation, runs: tree.runs(id) })
-    };
-    tree.ids().filter_map(of).collect()
-}
+/// Two kernels of the same place.
+type Pair<'a> = (&'a (Operation, u64), &'a (Operation, u64));
 
 /// Why nothing changes.
 pub(super) fn of_nothing(a: &Answer, b: &Answer, change: &Change) -> String {
-    let (before, after) = (kernels(&a.tree), kernels(&b.tree));
-    let same_length = before.len() == after.len();
-    let changed: Vec<(&Kernel<'_>, &Kernel<'_>)> = before.iter().zip(&after).filter(|(a, b)| !is_same(a, b)).collect();
+    let (before, after) = (kernels(&a.estimate), kernels(&b.estimate));
+    let same_length = before.len() == after.len() && !before.is_empty();
+    let changed: Vec<Pair<'_>> = before.iter().zip(&after).filter(|(a, b)| a != b).collect();
+    let count: u64 = before.iter().map(|(_, runs)| runs).sum();
     let setting = settings::setting_name(&change.name);
     let of_machine = setting.and_then(|name| of_setting(name, a, b));
     let plain = || "the kernels differ, and their energies come to the same within a thousandth".to_owned();
     match (same_length, &changed[..]) {
         _ if of_machine.is_some() => of_machine.unwrap_or_else(plain),
-        (true, []) if setting.is_none() => of_equal_models(a, b, change, before.len()),
+        (true, []) if setting.is_none() => of_equal_models(a, b, change, count),
         (true, []) => {
             "both run the same kernels on the same shapes, and the law of the device gives them the same energy"
                 .to_owned()
@@ -39,10 +37,6 @@ pub(super) fn of_nothing(a: &Answer, b: &Answer, change: &Change) -> String {
         (true, changed) => of_other_arithmetic(changed).unwrap_or_else(plain),
         (false, _) => plain(),
     }
-}
-
-fn is_same(a: &Kernel<'_>, b: &Kernel<'_>) -> bool {
-    a.runs == b.runs && a.operation.clone().without_identities() == b.operation.clone().without_identities()
 }
 
 /// A setting of the machine or the load, where the figures tell why it does nothing.
@@ -81,7 +75,7 @@ fn of_setting(name: &str, a: &Answer, b: &Answer) -> Option<String> {
 }
 
 /// The same kernels on the same shapes: the field is not read, says the same, or changes numbers alone.
-fn of_equal_models(a: &Answer, b: &Answer, change: &Change, count: usize) -> String {
+fn of_equal_models(a: &Answer, b: &Answer, change: &Change, count: u64) -> String {
     let name = &change.name;
     let (from, to) = (a.estimate.model.field(name), b.estimate.model.field(name));
     let same = format!("all {count} kernels keep their shapes");
@@ -96,19 +90,20 @@ fn of_equal_models(a: &Answer, b: &Answer, change: &Change, count: usize) -> Str
 }
 
 /// Other operations of the same kind of kernel on the same bytes.
-fn of_other_arithmetic(changed: &[(&Kernel<'_>, &Kernel<'_>)]) -> Option<String> {
-    let mut pairs: BTreeMap<(String, String), f64> = BTreeMap::new();
-    for (a, b) in changed {
-        let (before, after) = (Work::of(a.operation), Work::of(b.operation));
-        let same = before.kind == after.kind && before.kernels == after.kernels && a.runs == b.runs;
+fn of_other_arithmetic(changed: &[Pair<'_>]) -> Option<String> {
+    let mut pairs: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut bytes = 0.0;
+    for ((a, of_a), (b, of_b)) in changed {
+        let (before, after) = (Work::of(a), Work::of(b));
+        let same = before.kind == after.kind && before.kernels == after.kernels && of_a == of_b;
         if !same || before.bytes() != after.bytes() {
             return None;
         }
-        *pairs.entry(words(a.operation, b.operation)).or_default() += a.runs;
+        *pairs.entry(words(a, b)).or_default() += of_a;
+        bytes += *of_a as f64 * before.bytes();
     }
     let texts: Vec<String> =
-        pairs.into_iter().map(|((from, to), runs)| format!("{to} in place of {from} ({runs:.0} times)")).collect();
-    let bytes: f64 = changed.iter().map(|(a, _)| a.runs * Work::of(a.operation).bytes()).sum();
+        pairs.into_iter().map(|((from, to), runs)| format!("{to} in place of {from} ({runs} times)")).collect();
     Some(format!(
         "{} moves the same {} in as many kernels; what is computed on the way takes no time of its own",
         texts.join(", "),

@@ -82,9 +82,9 @@ impl Gguf {
     }
 
     /// The format that most numbers of the file are stored in.
-    fn main_format(&self) -> Format {
+    pub(crate) fn main_format(&self) -> Format {
         let mut counts = std::collections::BTreeMap::new();
-        for (_, stored) in self.0.tensors.values() {
+        for stored in self.tensors() {
             *counts.entry(stored.format).or_insert(0) += stored.shape.elements();
         }
         counts.into_iter().max_by_key(|(_, numbers)| *numbers).map_or(Format::F32, |(format, _)| format)
@@ -265,8 +265,9 @@ impl Fields<'_> {
         let factor = self.number_if("rope.scaling.factor")?;
         let original = self.size_if("rope.scaling.original_context_length")?;
         let scaling = match kind.as_str() {
-            _ if self.has("rope_freqs.weight") => self.llama3_scaling()?,
-            _ if self.has("rope_factors_long.weight") => return self.long_scaling(original),
+            // From a header alone, the frequencies stay as they are: they cost the same.
+            _ if self.file.holds("rope_freqs.weight") => self.llama3_scaling()?,
+            _ if self.file.holds("rope_factors_long.weight") => return self.long_scaling(original),
             "none" => return Ok(()),
             "linear" => json!({"rope_type": "linear", "factor": factor.unwrap_or(1.0)}),
             "yarn" => {

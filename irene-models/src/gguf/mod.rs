@@ -12,6 +12,7 @@ mod tokenizer;
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
+    ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,11 +32,29 @@ pub(crate) struct Gguf(Arc<Parts>);
 
 struct Parts {
     path: PathBuf,
-    maps: Vec<Mmap>,
+    maps: Vec<Contents>,
     /// Of the first part.
     metadata: BTreeMap<String, Value>,
     /// By name: the part, and the place in it.
     tensors: HashMap<String, (usize, Stored)>,
+}
+
+/// The bytes of a file that are at hand.
+enum Contents {
+    Map(Mmap),
+    /// The first ones of a file that is elsewhere.
+    Head(Vec<u8>),
+}
+
+impl Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Map(map) => map,
+            Self::Head(bytes) => bytes,
+        }
+    }
 }
 
 impl std::fmt::Debug for Gguf {
@@ -62,12 +81,38 @@ impl Gguf {
             metadata: BTreeMap::new(),
             tensors: HashMap::with_capacity(header.tensors.len()),
         };
-        parts.metadata = parts.add(path, map, header)?;
+        parts.metadata = parts.add(path, Contents::Map(map), header)?;
         for path in parts.others()? {
             let (map, header) = self::header(&path)?;
-            parts.add(&path, map, header)?;
+            parts.add(&path, Contents::Map(map), header)?;
         }
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// Reads the header of a file from its first bytes; the tensors behind it may be missing.
+    ///
+    /// # Errors
+    /// [`Error::Files`] if the header is damaged, goes on beyond the bytes, or is none.
+    pub(crate) fn of_head(name: &str, bytes: &[u8]) -> Result<Self> {
+        let path = Path::new(name);
+        let header = Header::of_head(bytes).map_err(|reason| refuse(path, reason))?;
+        let mut parts =
+            Parts { path: path.to_owned(), maps: Vec::new(), metadata: BTreeMap::new(), tensors: HashMap::new() };
+        parts.metadata = parts.add(path, Contents::Head(bytes.to_vec()), header)?;
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// Every tensor.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &Stored> {
+        self.0.tensors.values().map(|(_, stored)| stored)
+    }
+
+    /// The parts that the model is split into.
+    pub(crate) fn part_count(&self) -> u64 {
+        match self.0.metadata.get("split.count") {
+            Some(Value::Whole(count)) => u64::try_from(*count).unwrap_or(1).max(1),
+            _ => 1,
+        }
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -85,7 +130,15 @@ impl Gguf {
     /// The part that a tensor lies in, and the tensor.
     #[cfg(feature = "candle")]
     pub(crate) fn mapped(&self, name: &str) -> Option<(&Mmap, &Stored)> {
-        self.0.tensors.get(name).map(|(part, stored)| (&self.0.maps[*part], stored))
+        match self.0.tensors.get(name).map(|(part, stored)| (&self.0.maps[*part], stored)) {
+            Some((Contents::Map(map), stored)) => Some((map, stored)),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a tensor whose numbers are at hand.
+    fn holds(&self, name: &str) -> bool {
+        self.0.tensors.get(name).is_some_and(|(part, stored)| self.0.maps[*part].len() >= stored.bytes.end)
     }
 
     /// The numbers of a small tensor of 32-bit floats.
@@ -98,7 +151,7 @@ impl Gguf {
     }
 
     /// A word of the metadata.
-    fn word(&self, key: &str) -> Option<&str> {
+    pub(crate) fn word(&self, key: &str) -> Option<&str> {
         match self.0.metadata.get(key)? {
             Value::Text(word) => Some(word),
             _ => None,
@@ -124,7 +177,7 @@ impl Gguf {
 }
 
 impl Parts {
-    fn add(&mut self, path: &Path, map: Mmap, header: Header) -> Result<BTreeMap<String, Value>> {
+    fn add(&mut self, path: &Path, map: Contents, header: Header) -> Result<BTreeMap<String, Value>> {
         for (name, stored) in header.tensors {
             if self.tensors.contains_key(&name) {
                 return Err(refuse(path, format!("tensor `{name}` is there twice")));

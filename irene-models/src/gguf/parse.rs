@@ -10,6 +10,11 @@ const MAGIC: &[u8] = b"GGUF";
 /// Bytes that tensors start at multiples of, where the file does not say.
 const ALIGNMENT: u64 = 32;
 
+const BROKEN_OFF: &str = "ends in its header: the download broke off, repeat it";
+
+/// Tensors of a file, and entries of its metadata; models of many experts have some tens of thousands.
+const MOST_ENTRIES: u64 = 1 << 18;
+
 /// What one file says of itself and of its tensors.
 #[derive(Debug, Default)]
 pub(super) struct Header {
@@ -125,6 +130,19 @@ fn format_of(code: u32) -> Result<Format, String> {
 impl Header {
     /// Reads the header of a whole file.
     pub(super) fn read(file: &[u8]) -> Result<Self, String> {
+        Self::within(file, file.len())
+    }
+
+    /// Reads the header from a file's first bytes.
+    pub(super) fn of_head(bytes: &[u8]) -> Result<Self, String> {
+        Self::within(bytes, usize::MAX).map_err(|reason| match reason.strip_suffix(BROKEN_OFF) {
+            Some(_) => format!("has a header that goes on beyond the {} bytes that came", bytes.len()),
+            None => reason,
+        })
+    }
+
+    /// Reads the header of a file of so many bytes, whose first are at hand.
+    fn within(file: &[u8], len: usize) -> Result<Self, String> {
         let mut at = Cursor { file, place: 0 };
         if at.take(MAGIC.len() as u64)? != MAGIC {
             return Err("is no GGUF file: it does not begin with `GGUF`".into());
@@ -139,6 +157,9 @@ impl Header {
             }
         }
         let (tensors, entries) = (at.len()?, at.len()?);
+        if tensors.max(entries) > MOST_ENTRIES {
+            return Err(format!("has {tensors} tensors and {entries} entries in its header, more than any model has"));
+        }
         let mut header = Self::default();
         for _ in 0..entries {
             let key = at.name()?;
@@ -156,7 +177,7 @@ impl Header {
         }
         let start = header.start(at.place)?;
         for (name, tensor) in described {
-            let stored = tensor.stored(start, file.len()).map_err(|reason| format!("tensor `{name}` {reason}"))?;
+            let stored = tensor.stored(start, len).map_err(|reason| format!("tensor `{name}` {reason}"))?;
             header.tensors.push((name, stored));
         }
         Ok(header)
@@ -210,7 +231,7 @@ impl<'a> Cursor<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], String> {
         let rest = &self.file[self.place..];
         let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len));
-        let taken = taken.ok_or("ends in its header: the download broke off, repeat it")?;
+        let taken = taken.ok_or(BROKEN_OFF)?;
         self.place += taken.len();
         Ok(taken)
     }
@@ -318,6 +339,8 @@ impl Array {
 
     /// The numbers of an array of numbers or flags; none for any other array.
     pub(super) fn numbers(&self, file: &[u8]) -> Option<Vec<f64>> {
+        /// More than the words of any vocabulary.
+        const MOST: u64 = 1 << 22;
         let mut at = self.cursor(file)?;
         let number = |value| match value {
             Value::Whole(number) => Some(number as f64),
@@ -325,7 +348,7 @@ impl Array {
             Value::Flag(on) => Some(f64::from(u8::from(on))),
             _ => None,
         };
-        (0..self.len).map(|_| number(at.scalar(self.kind).ok()?)).collect()
+        (0..self.len.min(MOST)).map(|_| number(at.scalar(self.kind).ok()?)).collect()
     }
 
     fn cursor<'a>(&self, file: &'a [u8]) -> Option<Cursor<'a>> {

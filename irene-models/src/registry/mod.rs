@@ -2,11 +2,13 @@ mod built;
 mod changed;
 mod find;
 mod share;
+mod task;
 
 use std::cell::Cell;
 
 use irene_tree::{Format, Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
 
+pub use self::task::ModelTask;
 use self::{built::BuiltShares, find::Origin};
 use crate::{
     Batch, BuiltinModel, Cache, CacheShape, Config, Cx, Error, ModelFiles, ModelOutput, Module, Result, Run,

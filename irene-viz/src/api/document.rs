@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    answers::{Comparison, Devices, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    answers::{Comparison, Devices, Engines, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
     fields::Description,
     jobs::{JobEntry, JobList},
     operations::{Body, Form, Operation, operations},
+    read::FileContents,
 };
 use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
 
@@ -16,6 +17,8 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
 #[openapi(components(schemas(
     Models,
     Devices,
+    Engines,
+    FileContents,
     Trace,
     Prediction,
     Predictions,
@@ -86,13 +89,14 @@ fn parameter(field: Description) -> Value {
 }
 
 fn request_body(app: &App, body: &Body) -> Value {
-    let most = app.limits.body;
+    let most = if matches!(body, Body::Bytes(..)) { app.limits.file_head } else { app.limits.body };
     // A character has at least a byte.
     let text = json!({"type": "string", "minLength": 1, "maxLength": most});
     let (about, kind, schema, example) = match body {
         Body::Object(about, example) => (about, "application/json", json!({"type": "object"}), example()),
         Body::Fields(about, fields, example) => (about, "application/json", object(fields(app)), example()),
         Body::Text(about, example) => (about, "text/plain", text, Value::from(*example)),
+        Body::Bytes(about, example) => (about, "application/octet-stream", text, Value::from(*example)),
     };
     let description = format!("{about} At most {most} bytes.");
     json!({"description": description, "required": true, "content": {kind: {"schema": schema, "example": example}}})

@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
             return Ok(kind.any());
         }
         let found = self.find(name, &kind)?;
-        found.ok_or_else(|| Problem::malformed(format!("{name} is missing: {}", lowercase(about))))
+        found.ok_or_else(|| Problem::malformed(format!("{name} is missing: {}", lowercase(about))).about(name))
     }
 
     /// A field that may be left out.
@@ -82,14 +82,16 @@ impl<'a> Fields<'a> {
 
     fn find<K: Kind>(&mut self, name: &'static str, kind: &K) -> Result<Option<K::Value>, Problem> {
         self.asked.push(name);
-        let refuse = |found: &str, reason: String| Problem::malformed(format!("{name}: `{}` {reason}", shown(found)));
+        let refuse = |found: &str, reason: String| {
+            Problem::malformed(format!("{name}: `{}` {reason}", shown(found))).about(name)
+        };
         match &self.given {
             Given::Nothing => Ok(None),
             Given::Query(given) => {
                 let mut values = given.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
                 let value = values.next();
                 if values.next().is_some() {
-                    return Err(Problem::malformed(format!("{name} is given more than once")));
+                    return Err(Problem::malformed(format!("{name} is given more than once")).about(name));
                 }
                 value.map(|text| kind.read(text).map_err(|reason| refuse(text, reason))).transpose()
             }

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     answer::Asked,
-    app::{App, compute},
+    app::{App, Effort, compute},
     host,
     job_state::JobState,
     jobs::{Job, Jobs, Refusal, Status},
@@ -210,7 +210,7 @@ pub(super) async fn submit(
             }
         })
     };
-    let job = compute(&app, submitted).await?;
+    let job = compute(&app, Effort::Short, submitted).await?;
     let place = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id));
     let mut response = accepted(&app, asked, job).await?;
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));

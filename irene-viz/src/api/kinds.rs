@@ -1,6 +1,6 @@
 //! What a parameter can be: how it is read and how the OpenAPI document describes it, said once.
 
-use std::{ops::RangeInclusive, str::FromStr};
+use std::str::FromStr;
 
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value, json};
@@ -24,78 +24,6 @@ pub(crate) trait Kind {
 
     /// Any value of this kind: it stands for one while a query is described.
     fn any(&self) -> Self::Value;
-}
-
-/// A whole number.
-pub(crate) struct Whole(pub(crate) RangeInclusive<usize>);
-
-impl Whole {
-    fn check(&self, number: Option<usize>) -> Result<usize, String> {
-        let (least, most) = (self.0.start(), self.0.end());
-        let fits = number.filter(|number| self.0.contains(number));
-        fits.ok_or_else(|| format!("is not a whole number from {least} to {most}"))
-    }
-}
-
-impl Kind for Whole {
-    type Value = usize;
-
-    fn schema(&self, _: &App) -> Value {
-        json!({"type": "integer", "minimum": self.0.start(), "maximum": self.0.end()})
-    }
-
-    fn read(&self, text: &str) -> Result<usize, String> {
-        // `parse` would take a sign.
-        self.check(text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten())
-    }
-
-    fn read_json(&self, value: &Value) -> Result<usize, String> {
-        // To JSON Schema, 8.0 is an integer as 8 is.
-        let whole =
-            |number: f64| (number.fract() == 0.0 && (0.0..=MOST_EXACT).contains(&number)).then_some(number as u64);
-        let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
-        self.check(number.and_then(|number| usize::try_from(number).ok()))
-    }
-
-    fn any(&self) -> usize {
-        *self.0.start()
-    }
-}
-
-/// Whole numbers to this are exact in a float.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// Whole numbers with commas between them.
-pub(crate) struct WholeList {
-    pub(crate) each: RangeInclusive<usize>,
-    /// Numbers of the list, at most.
-    pub(crate) most: usize,
-}
-
-impl Kind for WholeList {
-    type Value = Vec<usize>;
-
-    fn schema(&self, app: &App) -> Value {
-        let items = Whole(self.each.clone()).schema(app);
-        json!({"type": "array", "items": items, "minItems": 1, "maxItems": self.most})
-    }
-
-    fn read(&self, text: &str) -> Result<Vec<usize>, String> {
-        let each = Whole(self.each.clone());
-        let numbers = text.split(',').map(|part| each.read(part.trim())).collect::<Result<Vec<usize>, String>>();
-        match numbers {
-            Ok(numbers) if numbers.len() <= self.most => Ok(numbers),
-            Ok(numbers) => Err(format!("has {} numbers; at most {} are taken", numbers.len(), self.most)),
-            Err(_) => {
-                let (least, most) = (self.each.start(), self.each.end());
-                Err(format!("is not a list of whole numbers from {least} to {most} with commas between them"))
-            }
-        }
-    }
-
-    fn any(&self) -> Vec<usize> {
-        Vec::new()
-    }
 }
 
 /// A name of one's own.

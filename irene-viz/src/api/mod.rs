@@ -6,29 +6,32 @@ mod document;
 mod fields;
 mod jobs;
 mod kinds;
+mod lists;
 mod many;
+mod numbers;
 mod operations;
 mod predict;
 pub(crate) mod queries;
+mod read;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::State, response::Response, routing::get};
-use irene_models::{BuiltinModel, ModelSpec};
-use irene_tree::{Quantity, Size};
 use serde::Serialize;
 
 use crate::{
     answer::{Answer, Asked},
-    app::{App, Device, compute},
+    app::{App, Effort, compute},
     problem::Problem,
 };
-use answers::{DeviceEntry, Devices, Model, Models, Trace};
+use answers::Trace;
 use fields::Params;
 pub(crate) use fields::shown;
+pub(crate) use lists::{devices_of, models_of};
 pub(crate) use many::{default_sweep, leaderboard_of};
 pub(crate) use predict::prediction;
 use queries::{Nothing, TraceQuery};
+pub(crate) use read::READ;
 
 type Shared = State<Arc<App>>;
 
@@ -44,7 +47,8 @@ async fn answer<T: Serialize>(
     asked: Asked,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
-    compute(app, move |app| Answer::json(&app.answers, &work(app)?)?.response(&app.answers, &asked)).await
+    compute(app, Effort::Short, move |app| Answer::json(&app.answers, &work(app)?)?.response(&app.answers, &asked))
+        .await
 }
 
 async fn openapi(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
@@ -53,54 +57,7 @@ async fn openapi(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothi
         let document = app.document.get_or_init(|| Answer::new("application/json", text.into()));
         document.response(&app.answers, &asked)
     };
-    compute(&app, made).await
-}
-
-async fn models(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
-    let list = |app: &App| {
-        let specs = ModelSpec::builtin_names().map(|name| app.model(&name)).collect::<Result<Vec<_>, Problem>>()?;
-        models_of(specs, app)
-    };
-    answer(&app, asked, list).await
-}
-
-pub(crate) fn models_of(specs: impl IntoIterator<Item = ModelSpec>, app: &App) -> Result<Models, Problem> {
-    let entry = |spec: ModelSpec| {
-        let first = |fields: [&'static str; 3]| fields.into_iter().find_map(|field| spec.config().size(field).ok());
-        let num_parameters = match BuiltinModel::find(spec.name()).filter(|_| spec.is_builtin()) {
-            Some(model) => Some(model.parameters() as f64),
-            None => app.trace(&spec, Size::new(1, 1))?.root().get(Quantity::NumParameters),
-        };
-        Ok(Model {
-            name: spec.name().to_owned(),
-            architecture: spec.model_type().to_owned(),
-            num_parameters,
-            layers: first(["num_hidden_layers", "n_layer", "n_layers"]),
-            hidden_size: first(["hidden_size", "n_embd", "dim"]),
-            max_seq_len: spec.longest_sequence().ok(),
-        })
-    };
-    Ok(Models { models: specs.into_iter().map(entry).collect::<Result<_, Problem>>()? })
-}
-
-async fn devices(State(app): Shared, asked: Asked, Params(Nothing): Params<Nothing>) -> Result<Response, Problem> {
-    answer(&app, asked, |app| Ok(devices_of(&app.devices))).await
-}
-
-pub(crate) fn devices_of<'a>(devices: impl IntoIterator<Item = &'a Device>) -> Devices {
-    let entry = |Device { name, profile }: &Device| {
-        let provenance = &profile.provenance;
-        DeviceEntry {
-            name: name.clone(),
-            description: provenance.device.clone(),
-            method: profile.predictor.method().to_owned(),
-            training_data: provenance.training_data.clone(),
-            estimated: provenance.estimated,
-            batch_sizes: provenance.sizes.map(|sizes| sizes.sequences),
-            seq_lens: provenance.sizes.map(|sizes| sizes.new),
-        }
-    };
-    Devices { devices: devices.into_iter().map(entry).collect() }
+    compute(&app, Effort::Short, made).await
 }
 
 /// An answer as a value.

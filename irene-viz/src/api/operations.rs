@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    answers::{Comparison, Devices, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    answers::{Comparison, Devices, Engines, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
     compare::compare,
-    devices,
     fields::{Description, describe},
     jobs::{self, JobEntry, JobList, JobRequest},
+    lists::{devices, engines, models},
     many::{leaderboard, sweep, tradeoff},
-    models,
     predict::{predict, predict_config, predict_trees},
     queries::{CompareQuery, ConfigQuery, ModelQuery, Nothing, SizeQuery, SweepQuery, TraceQuery, TreesQuery},
+    read::{FileContents, READ, read},
     trace,
 };
 use crate::app::App;
@@ -49,6 +49,8 @@ pub(super) enum Body {
     /// An object of these fields.
     Fields(&'static str, Describe, fn() -> Value),
     Text(&'static str, &'static str),
+    /// The first bytes of a file.
+    Bytes(&'static str, &'static str),
 }
 
 /// The form of an answer.
@@ -96,8 +98,17 @@ pub(super) fn operations() -> Vec<Operation> {
             .is("models", "Built-in models")
             .gives::<Models>(200, "The models."),
         operation("get", "/api/v1/devices", get(devices), describe::<Nothing>)
-            .is("devices", "Machines that can be predicted for")
-            .gives::<Devices>(200, "The machines, the default first."),
+            .is("devices", "Machines that can be predicted for: by measurements on them, or by their data sheets")
+            .gives::<Devices>(200, "The measured machines, the default first, and then the data sheets."),
+        operation("get", "/api/v1/engines", get(engines), describe::<Nothing>)
+            .is("engines", "Programs that serve models")
+            .gives::<Engines>(200, "The engines, the newest generation of each program first."),
+        operation("post", READ, post(read), describe::<Nothing>)
+            .is("read", "What a config.json, a safetensors or a GGUF file says of its model, from its first bytes")
+            .more("Nothing is kept. A safetensors or GGUF file may be cut off anywhere behind its header, so that no weights are sent.")
+            .takes(Body::Bytes("The first bytes of the file.", CONFIG))
+            .gives::<FileContents>(200, "What the file says.")
+            .or(&[408, 413, 422]),
         operation("get", "/api/v1/trace", get(trace), describe::<TraceQuery>)
             .is("trace", "A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels")
             .gives::<Trace>(200, "The tree.")
@@ -149,6 +160,9 @@ fn config() -> Value {
 fn job() -> Value {
     json!({"config": config(), "name": "tiny", "batch_size": 1, "seq_len": 16})
 }
+
+/// A config.json.
+const CONFIG: &str = r#"{"model_type":"gpt2","n_layer":2,"n_embd":64,"n_head":2,"n_positions":128,"vocab_size":1000}"#;
 
 /// Four tokens through one linear layer.
 const TREE: &str = r#"{"model_name":"linear","batch_size":1,"seq_len":4,"frontend_tree":{"id":"0","scope":"root","parent_name":"","level":0,"instance_type":"Linear","type":"ml","num_parameters":65792,"flops":0.525312,"mem_bytes":0.26,"child_nodes_obj":[],"child_nodes":[]}}"#;

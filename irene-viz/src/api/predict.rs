@@ -1,7 +1,5 @@
 //! One model at one size: `GET` and `POST predict`, `POST predict/trees`.
 
-use std::sync::Arc;
-
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use irene_models::{Config, ModelSpec, Run};
 use irene_regress::Track;
@@ -15,8 +13,9 @@ use super::{
     queries::{ConfigQuery, ModelQuery, TreesQuery},
 };
 use crate::{
-    answer::{Answer, Asked},
-    app::{App, Device, compute},
+    answer::Asked,
+    app::{App, Device, Effort},
+    kept::{self, Key},
     problem::Problem,
 };
 
@@ -26,28 +25,16 @@ pub(crate) fn prediction(app: &App, device: &Device, spec: &ModelSpec, run: Run)
 
 pub(super) async fn predict(
     State(app): Shared,
+    key: Key,
     asked: Asked,
     Params(query): Params<ModelQuery>,
 ) -> Result<Response, Problem> {
-    let known = app.cached(&query);
-    if let Some(answer) = known.as_ref().filter(|answer| answer.is_ready(&asked)) {
-        return answer.response(&app.answers, &asked);
-    }
     let predicted = move |app: &App| {
-        let answer = match known {
-            Some(answer) => answer,
-            None => {
-                let device = app.device(query.device.as_deref())?;
-                let spec = app.model(&query.model)?;
-                let prediction = prediction(app, device, &spec, query.run.run(&spec)?)?;
-                let answer = Arc::new(Answer::json(&app.answers, &prediction)?);
-                app.keep(query, Arc::clone(&answer));
-                answer
-            }
-        };
-        answer.response(&app.answers, &asked)
+        let device = app.device(query.device.as_deref())?;
+        let spec = app.model(&query.model)?;
+        prediction(app, device, &spec, query.run.run(&spec)?)
     };
-    compute(&app, predicted).await
+    kept::answer(&app, key, asked, Effort::Short, predicted).await
 }
 
 pub(super) async fn predict_config(

@@ -8,7 +8,8 @@ use irene_tree::{Kernels, Precision, Size};
 
 use super::{
     fields::{Fields, FromFields},
-    kinds::{Flag, Formats, Known, OwnName, Whole, WholeList, Word},
+    kinds::{Flag, Formats, Known, OwnName, Word},
+    numbers::{Whole, WholeList},
 };
 use crate::{app::App, problem::Problem};
 

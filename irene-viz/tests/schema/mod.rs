@@ -32,6 +32,7 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
             },
             "const" => value == is,
             "enum" => is.as_array().unwrap().contains(value),
+            "exclusiveMinimum" => value.as_f64().is_none_or(|number| number > is.as_f64().unwrap()),
             "minimum" => value.as_f64().is_none_or(|number| number >= is.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= is.as_f64().unwrap()),
             "minLength" => length().is_none_or(|length| length >= is.as_f64().unwrap()),
@@ -126,6 +127,10 @@ impl Random {
                 let small = least + self.next() % 64.min(most - least + 1);
                 json!(*self.one_of(&[small, small, small, least, most]))
             }
+            "number" => {
+                let most = schema["maximum"].as_f64().unwrap();
+                json!(*self.one_of(&[1.0, 2.5, 0.125, most]))
+            }
             "boolean" => json!(self.next().is_multiple_of(2)),
             "string" => {
                 let most = schema["maxLength"].as_u64().unwrap().min(300);
@@ -163,6 +168,12 @@ impl Random {
             "integer" => {
                 let most = schema["maximum"].as_u64().unwrap();
                 let wrong = [json!(-1), json!(1.5), json!("x"), json!("1e2"), json!("+1"), json!(most.checked_add(1)?)];
+                self.one_of(&wrong).clone()
+            }
+            "number" => {
+                let most = schema["maximum"].as_f64().unwrap();
+                let wrong =
+                    [json!(0), json!(-1.5), json!("x"), json!("inf"), json!("NaN"), json!("1,5"), json!(most * 1.01)];
                 self.one_of(&wrong).clone()
             }
             "boolean" => json!(*self.one_of(&["yes", "1", "True", ""])),

@@ -97,6 +97,11 @@ impl Running {
         answer(self.agent.post(self.url(path)).send(body).unwrap())
     }
 
+    /// The first bytes of a file.
+    pub(crate) fn post_bytes(&self, path: &str, bytes: &[u8]) -> Answer {
+        answer(self.agent.post(self.url(path)).header("content-type", "application/octet-stream").send(bytes).unwrap())
+    }
+
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
         answer(
             self.agent.post(self.url(path)).header("content-type", "application/json").send(body.to_string()).unwrap(),

@@ -1,0 +1,47 @@
+use irene_tree::Kernels;
+
+use super::ModelSpec;
+
+/// The use that a model is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelTask {
+    /// It reads text: its numbers go into a head of one's own.
+    Encoder,
+    /// It goes on from text, token by token.
+    Decoder,
+    /// It gives a text one vector, for search.
+    Embedder,
+}
+
+impl ModelTask {
+    /// Every use.
+    pub const ALL: [Self; 3] = [Self::Encoder, Self::Decoder, Self::Embedder];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::Decoder => "decoder",
+            Self::Embedder => "embedder",
+        }
+    }
+}
+
+impl ModelSpec {
+    /// The use that the model is made for.
+    ///
+    /// ```
+    /// use irene_models::{ModelSpec, ModelTask};
+    /// let task = |name: &str| ModelSpec::builtin(name).map(|spec| spec.task());
+    /// assert_eq!(task("bert-base-uncased"), Some(ModelTask::Encoder));
+    /// assert_eq!(task("gpt2"), Some(ModelTask::Decoder));
+    /// assert_eq!(task("all-MiniLM-L6-v2"), Some(ModelTask::Embedder));
+    /// ```
+    pub fn task(&self) -> ModelTask {
+        match self.cache(Kernels::Fused) {
+            Ok(Some(_)) => ModelTask::Decoder,
+            _ if self.sentence.is_some() => ModelTask::Embedder,
+            _ => ModelTask::Encoder,
+        }
+    }
+}
