@@ -65,10 +65,10 @@ function drawLabels(cell, y, row, fill) {
   if (lines.length === 0) {
     const isHighEnough = !cell.isOwn && width >= LINE && node.name.length * CHARACTER <= row - 2 * PADDING;
     const place = `translate(${x + width / 2 - 4} ${y + PADDING}) rotate(90)`;
-    return isHighEnough ? makeSvg("text", { transform: place, fill }, node.name) : "";
+    return isHighEnough ? makeSvg("text", { transform: place, fill, "aria-hidden": "true" }, node.name) : "";
   }
   const top = y + (row - LINE * lines.length) / 2 + 12;
-  return lines.map((line, at) => makeSvg("text", { x: x + PADDING, y: top + at * LINE, fill }, line));
+  return lines.map((line, at) => makeSvg("text", { x: x + PADDING, y: top + at * LINE, fill, "aria-hidden": "true" }, line));
 }
 
 export function describe(node) {
