@@ -12,7 +12,9 @@ mod numbers;
 mod operations;
 mod predict;
 pub(crate) mod queries;
+mod question;
 mod read;
+mod selection;
 
 use std::sync::Arc;
 
