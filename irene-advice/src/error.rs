@@ -36,6 +36,14 @@ pub enum Error {
         /// Built-in names that look like it.
         similar: Vec<String>,
     },
+    /// A grid that is not known.
+    #[error("grid: `{name}` is unknown{}; give the g CO2e per kWh in its place", did_you_mean(.similar))]
+    UnknownGrid {
+        /// The name that was asked for.
+        name: String,
+        /// Known names that look like it.
+        similar: Vec<String>,
+    },
     /// The model, or its config.
     #[error("{0}")]
     Model(#[from] irene_models::Error),
@@ -64,6 +72,7 @@ impl Error {
         match self {
             Self::Setting { name, .. } => Some(name),
             Self::UnknownDevice { .. } => Some("device"),
+            Self::UnknownGrid { .. } => Some("grid"),
             Self::UnknownModel { .. } | Self::Model(irene_models::Error::UnknownModel { .. }) => Some("model"),
             Self::Model(irene_models::Error::Config { field, .. }) => Some(field),
             Self::Predict { name, .. } => Some(*name).filter(|name| !name.is_empty()),

@@ -7,7 +7,10 @@
 mod answer;
 mod change;
 mod error;
+mod grid;
+mod hire;
 mod lookup;
+mod score;
 mod selection;
 mod settings;
 mod whole;
@@ -15,7 +18,10 @@ mod whole;
 pub use answer::{Answer, Basis, By, Estimate};
 pub use change::Change;
 pub use error::{Error, Result};
+pub use grid::Grid;
+pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
+pub use score::Score;
 pub use selection::Selection;
 pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
 
