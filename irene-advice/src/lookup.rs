@@ -48,6 +48,9 @@ pub struct Lookup {
 
 type ChangedKey = (String, Map<String, Value>);
 
+/// Names that are remembered.
+const MOST_NAMED: usize = 1024;
+
 /// More is forgotten: a page changes one model at a time.
 const MOST_CHANGED: usize = 64;
 
@@ -154,7 +157,11 @@ impl Lookup {
             ModelSpec::builtin(name).ok_or_else(unknown)?
         };
         let found = Arc::new(found);
-        models().insert(name.to_owned(), Arc::clone(&found));
+        let mut models = models();
+        // Releases of one shape go by any number of names.
+        if models.len() < MOST_NAMED {
+            models.insert(name.to_owned(), Arc::clone(&found));
+        }
         Ok(found)
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    answers::{Comparison, Devices, Engines, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
     fields::Description,
     jobs::{JobEntry, JobList},
     operations::{Body, Form, Operation, operations},
@@ -18,11 +18,11 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
     Models,
     Devices,
     Engines,
+    Grids,
     FileContents,
     Trace,
     Prediction,
     Predictions,
-    Comparison,
     Sweep,
     Leaderboard,
     Tradeoff,

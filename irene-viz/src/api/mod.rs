@@ -1,7 +1,6 @@
 //! The API, version 1.
 
 mod answers;
-mod compare;
 mod document;
 mod fields;
 mod jobs;
@@ -15,6 +14,7 @@ pub(crate) mod queries;
 mod question;
 mod read;
 mod selection;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -30,10 +30,12 @@ use answers::Trace;
 use fields::Params;
 pub(crate) use fields::shown;
 pub(crate) use lists::{devices_of, models_of};
-pub(crate) use many::{default_sweep, leaderboard_of};
+pub(crate) use many::whole_leaderboard;
 pub(crate) use predict::prediction;
 use queries::{Nothing, TraceQuery};
+pub(crate) use question::Question;
 pub(crate) use read::READ;
+pub(crate) use sweep::Sizes;
 
 type Shared = State<Arc<App>>;
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A question about a model, wherever the model comes from.
-pub(super) trait Question: Sized + Send + 'static {
+pub(crate) trait Question: Sized + Send + 'static {
     type Answer: Serialize;
 
     /// How long it takes to answer.

@@ -86,6 +86,9 @@ pub(crate) struct DataSheet {
     /// Power when idle, where it is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_w: Option<f64>,
+    /// A price at which it is let, where one is listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hire: Option<&'static irene_advice::Hire>,
 }
 
 impl DataSheet {
@@ -100,6 +103,7 @@ impl DataSheet {
             bandwidth_gb_s: device.bandwidth_gb_s,
             tdp_w: device.tdp_w,
             idle_w: device.idle_w,
+            hire: irene_advice::Hire::of(&device.name),
         }
     }
 }
@@ -121,4 +125,10 @@ pub(crate) struct EngineEntry {
     pub(crate) kernels: &'static str,
     /// Whether it replaces sequences that have ended while others run: whether it takes a concurrency or a rate.
     pub(crate) is_continuous: bool,
+}
+
+/// Electricity grids.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Grids {
+    pub(crate) grids: &'static [irene_advice::Grid],
 }

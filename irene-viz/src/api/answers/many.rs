@@ -1,6 +1,6 @@
 //! Many selections.
 
-use irene_advice::{By, Estimate, FigureSet};
+use irene_advice::{By, Estimate, FigureSet, Score};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -104,24 +104,12 @@ pub(crate) struct Entry {
     pub(crate) high: FigureSet,
     #[serde(flatten)]
     pub(crate) figures: Figures,
-    /// Its published score in the benchmark that is asked for.
+    /// Its published score, in the benchmark that is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: Option<ScoreEntry>,
+    pub(crate) score: Option<Score>,
     /// With a score: whether no other scored model has at least that score for at most that energy, and is better in one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) is_on_front: Option<bool>,
-}
-
-/// A published score.
-#[derive(Clone, Serialize, ToSchema)]
-#[schema(title = "Score")]
-pub(crate) struct ScoreEntry {
-    pub(crate) benchmark: String,
-    pub(crate) value: f64,
-    pub(crate) unit: String,
-    /// Where it was published.
-    pub(crate) source: String,
-    pub(crate) date: String,
 }
 
 /// A model without figures.

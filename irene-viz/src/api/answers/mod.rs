@@ -5,7 +5,7 @@ mod many;
 mod prediction;
 mod tree;
 
-pub(crate) use lists::{DataSheet, DeviceEntry, DeviceKind, Devices, EngineEntry, Engines, Model, Models};
-pub(crate) use many::{Cell, Entry, LeftOut, Leaderboard, Point, Sweep, Tradeoff};
+pub(crate) use lists::{DataSheet, DeviceEntry, DeviceKind, Devices, EngineEntry, Engines, Grids, Model, Models};
+pub(crate) use many::{Cell, CellLeftOut, Entry, Figures, LeftOut, Leaderboard, Point, Sweep, Tradeoff};
 pub(crate) use prediction::{Prediction, Predictions, TreePrediction};
 pub(crate) use tree::{Trace, TreeLine, energy, raw};
