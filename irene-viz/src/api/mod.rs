@@ -35,6 +35,7 @@ pub(crate) use predict::prediction;
 use queries::{Nothing, TraceQuery};
 pub(crate) use question::Question;
 pub(crate) use read::READ;
+pub(crate) use selection::check_bounds;
 pub(crate) use sweep::Sizes;
 
 type Shared = State<Arc<App>>;

@@ -169,7 +169,7 @@ impl Fields<'_> {
 }
 
 /// What changes ask for is bounded as the parameters are.
-fn check_bounds(app: &App, selection: &Selection) -> Result<(), Problem> {
+pub(crate) fn check_bounds(app: &App, selection: &Selection) -> Result<(), Problem> {
     let row = &selection.row;
     let limits = &app.limits;
     let parallel = [row.parallel.tensor, row.parallel.pipeline, row.parallel.expert, row.parallel.data];
