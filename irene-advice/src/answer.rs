@@ -35,6 +35,9 @@ pub enum By {
     Request,
 }
 
+/// The mark of a run on a measured machine that its memory has no room for.
+pub(crate) const DOES_NOT_FIT: &str = "does_not_fit";
+
 /// What a selection takes, without the tree.
 #[derive(Clone, Debug)]
 pub struct Estimate {
@@ -174,7 +177,8 @@ impl Answer {
         if figures.energy_per_request_j.is_none_or(|joules| joules <= 0.0) {
             return Err(Error::setting("device", format!("the profile of {device} gives no energy for {tree}")));
         }
-        let marks = tree.root().marks.iter().map(Mark::name).collect();
+        let too_large = profile.memory_needed(&tree).is_some().then_some(DOES_NOT_FIT);
+        let marks = tree.root().marks.iter().map(Mark::name).chain(too_large).collect();
         let estimate = Estimate {
             selection: named(selection, &device),
             model,

@@ -6,9 +6,11 @@
 
 mod answer;
 mod change;
+mod compare;
 mod error;
 mod grid;
 mod hire;
+mod interval;
 mod lookup;
 mod ranking;
 mod score;
@@ -18,6 +20,10 @@ mod whole;
 
 pub use answer::{Answer, Basis, By, Estimate};
 pub use change::Change;
+pub use compare::{
+    Comparison, ComponentPair, Direction, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
+    TypePair, compare,
+};
 pub use error::{Error, Result};
 pub use grid::Grid;
 pub use hire::Hire;

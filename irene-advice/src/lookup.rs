@@ -5,7 +5,7 @@ use std::{
 
 use irene_devices::{Catalogue, Device};
 use irene_models::{ModelSpec, Run};
-use irene_predict::{Calibration, Host, Service, ServiceOptions, Setting};
+use irene_predict::{Calibration, Host, Passes, Service, ServiceOptions, Setting};
 use irene_regress::DeviceProfile;
 use irene_requests::Load;
 use irene_tree::{Size, similar};
@@ -41,18 +41,35 @@ pub struct LookupOptions {
 pub struct Lookup {
     options: LookupOptions,
     profiles: Vec<Measured>,
-    models: Mutex<BTreeMap<String, Arc<ModelSpec>>>,
-    /// Models with changed configs, the latest last.
-    changed: Mutex<Vec<(ChangedKey, Arc<ModelSpec>)>>,
+    models: Mutex<BTreeMap<String, Model>>,
+    /// Models with changed configs and of one's own, the latest last.
+    changed: Mutex<Vec<Changed>>,
 }
 
-type ChangedKey = (String, Map<String, Value>);
+/// A model, and the passes of it that were followed.
+#[derive(Clone)]
+pub(crate) struct Model {
+    pub(crate) spec: Arc<ModelSpec>,
+    pub(crate) passes: Arc<Passes>,
+}
+
+impl Model {
+    fn of(spec: impl Into<Arc<ModelSpec>>) -> Self {
+        Self { spec: spec.into(), passes: Arc::default() }
+    }
+}
+
+struct Changed {
+    base: Arc<ModelSpec>,
+    fields: Map<String, Value>,
+    model: Model,
+}
 
 /// Names that are remembered.
 const MOST_NAMED: usize = 1024;
 
 /// More is forgotten: a page changes one model at a time.
-const MOST_CHANGED: usize = 64;
+const MOST_CHANGED: usize = 16;
 
 /// A measured machine. A bundled profile is read when it is first asked for.
 struct Measured {
@@ -89,7 +106,7 @@ impl Lookup {
 
     /// Adds a model under a name, in place of looking the name up.
     pub fn add_model(&mut self, name: impl Into<String>, spec: impl Into<Arc<ModelSpec>>) {
-        self.models.get_mut().unwrap_or_else(PoisonError::into_inner).insert(name.into(), spec.into());
+        self.models.get_mut().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Model::of(spec));
     }
 
     /// The names of the measured machines, the usual one first.
@@ -115,36 +132,37 @@ impl Lookup {
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::Model`]; [`Error::Setting`] where no model is named.
     pub fn model(&self, selection: &Selection) -> Result<Arc<ModelSpec>> {
+        Ok(self.followed(selection)?.spec)
+    }
+
+    pub(crate) fn followed(&self, selection: &Selection) -> Result<Model> {
         let base = match &selection.own {
             Some(own) => Arc::clone(own),
-            None => self.named(selection)?,
+            None if selection.config.is_empty() => return self.named(selection),
+            None => self.named(selection)?.spec,
         };
-        if selection.config.is_empty() {
-            return Ok(base);
-        }
-        if selection.own.is_some() {
-            return Ok(Arc::new(base.with_fields(&selection.config)?));
-        }
-        let key = (base.name().to_owned(), selection.config.clone());
+        let fields = &selection.config;
+        let is_it = |known: &&Changed| Arc::ptr_eq(&known.base, &base) && known.fields == *fields;
         let kept = || self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = kept().iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = kept().iter().find(is_it) {
+            return Ok(known.model.clone());
         }
-        let changed = Arc::new(base.with_fields(&selection.config)?);
+        let spec = if fields.is_empty() { Arc::clone(&base) } else { Arc::new(base.with_fields(fields)?) };
+        let model = Model::of(spec);
         let mut kept = kept();
         if kept.len() == MOST_CHANGED {
             kept.remove(0);
         }
-        kept.push((key, Arc::clone(&changed)));
-        Ok(changed)
+        kept.push(Changed { base, fields: fields.clone(), model: model.clone() });
+        Ok(model)
     }
 
-    fn named(&self, selection: &Selection) -> Result<Arc<ModelSpec>> {
+    fn named(&self, selection: &Selection) -> Result<Model> {
         let name = selection.row.model.as_deref();
         let name = name.ok_or_else(|| Error::setting("model", "is missing: give the name of a model"))?;
         let models = || self.models.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = models().get(name) {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
         let found = if self.options.finds_files {
             ModelSpec::find(name)?
@@ -156,11 +174,11 @@ impl Lookup {
             };
             ModelSpec::builtin(name).ok_or_else(unknown)?
         };
-        let found = Arc::new(found);
+        let found = Model::of(found);
         let mut models = models();
         // Releases of one shape go by any number of names.
         if models.len() < MOST_NAMED {
-            models.insert(name.to_owned(), Arc::clone(&found));
+            models.insert(name.to_owned(), found.clone());
         }
         Ok(found)
     }
@@ -171,9 +189,9 @@ impl Lookup {
     /// [`Error::Setting`] for what is missing or does not belong together; [`Error::UnknownDevice`]; those of [`model`](Self::model) and of the
     /// forecast, [`is_too_large`](Error::is_too_large) among them.
     pub fn answer(&self, selection: &Selection) -> Result<Answer> {
-        let spec = self.model(selection)?;
-        match self.way(selection, &spec)? {
-            Way::Measured { name, profile, run } => Answer::measured(selection, spec, name, &profile, run),
+        let model = self.followed(selection)?;
+        match self.way(selection, &model)? {
+            Way::Measured { name, profile, run } => Answer::measured(selection, model.spec, name, &profile, run),
             Way::Sheet(setting) => Answer::of_sheet(selection, &setting),
         }
     }
@@ -183,16 +201,16 @@ impl Lookup {
     /// # Errors
     /// As [`answer`](Self::answer).
     pub fn estimate(&self, selection: &Selection) -> Result<Estimate> {
-        let spec = self.model(selection)?;
-        match self.way(selection, &spec)? {
+        let model = self.followed(selection)?;
+        match self.way(selection, &model)? {
             Way::Measured { name, profile, run } => {
-                Ok(Answer::measured(selection, spec, name, &profile, run)?.estimate)
+                Ok(Answer::measured(selection, model.spec, name, &profile, run)?.estimate)
             }
             Way::Sheet(setting) => Ok(Estimate::of_sheet(selection, &setting, &setting.forecast()?)),
         }
     }
 
-    pub(crate) fn way(&self, selection: &Selection, spec: &Arc<ModelSpec>) -> Result<Way> {
+    pub(crate) fn way(&self, selection: &Selection, model: &Model) -> Result<Way> {
         let asked = selection.row.device.as_deref();
         let is_usual = self.options.device.is_none() && self.options.calibration.is_none();
         let usual = asked.is_none() && is_usual;
@@ -200,13 +218,13 @@ impl Lookup {
         if let Some(name) = name.filter(|_| self.options.device.is_none() && !selection.asks_for_data_sheet())
             && let Some(profile) = self.profile(name)?
         {
-            let run = measured_run(selection, spec)?;
+            let run = measured_run(selection, &model.spec)?;
             return Ok(Way::Measured { name: name.to_owned(), profile, run });
         }
-        Ok(Way::Sheet(Box::new(self.setting(selection, spec, name)?)))
+        Ok(Way::Sheet(Box::new(self.setting(selection, model, name)?)))
     }
 
-    fn setting(&self, selection: &Selection, spec: &Arc<ModelSpec>, device: Option<&str>) -> Result<Setting> {
+    fn setting(&self, selection: &Selection, model: &Model, device: Option<&str>) -> Result<Setting> {
         if selection.past > 0 {
             let reason = "belongs to measured machines; on a data sheet give the prompt and what is generated";
             return Err(Error::setting("past_len", reason));
@@ -226,9 +244,9 @@ impl Lookup {
             host: self.options.host,
         });
         let mut row = selection.row.clone();
-        let name = row.model.get_or_insert_with(|| spec.name().to_owned()).clone();
+        let name = row.model.get_or_insert_with(|| model.spec.name().to_owned()).clone();
         row.device = device.map(str::to_owned);
-        service.add_model(name, Arc::clone(spec));
+        service.add_followed(name, Arc::clone(&model.spec), Arc::clone(&model.passes));
         Ok(service.setting(&row)?)
     }
 

@@ -81,9 +81,7 @@ pub fn rank(lookup: &Lookup, selection: &Selection, filter: &RankFilter) -> Rank
     });
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let energy = |ranked: &Ranked| ranked.estimate.energy_j(By::Request).unwrap_or(f64::INFINITY);
-    found.ranked.sort_by(|a, b| {
-        energy(a).total_cmp(&energy(b)).then_with(|| a.builtin.name().cmp(b.builtin.name()))
-    });
+    found.ranked.sort_by(|a, b| energy(a).total_cmp(&energy(b)).then_with(|| a.builtin.name().cmp(b.builtin.name())));
     found.left_out.sort_by_key(|(model, _)| model.name());
     found
 }

@@ -1,8 +1,8 @@
-use irene_models::{ModelSpec, Run, TaskHead};
+use irene_models::{Run, TaskHead};
 use irene_requests::Load;
 use irene_tree::{Kernels, Parallel, Precision, Size};
 
-use crate::Error;
+use crate::{Error, passes::Followed};
 
 /// What is asked of a model: prompts and tokens, how many at once, and how the model runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +25,10 @@ pub struct Request {
 
 impl Request {
     /// The run of one pass of one copy of the model.
-    pub(crate) fn run(&self, spec: &ModelSpec, size: Size) -> Result<Run, Error> {
+    pub(crate) fn run(&self, followed: Followed<'_>, size: Size) -> Result<Run, Error> {
         let generates = self.generated > 0;
-        let usual = || Ok::<_, Error>(if spec.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None });
+        let usual =
+            || Ok::<_, Error>(if followed.cache(self.kernels)?.is_some() { TaskHead::Lm } else { TaskHead::None });
         let sequences = size.sequences.saturating_mul(self.parallel.data.max(1));
         Ok(Run {
             precision: self.precision,

@@ -1,10 +1,10 @@
 //! The passes that serve requests: traced once, then costed by any law on any device.
 
-use irene_devices::{Device, Engine, Law, Pass, PassCost, Work};
+use irene_devices::{Device, Engine, Law, Pass, PassCost};
 use irene_models::ModelSpec;
 use irene_tree::Size;
 
-use crate::{Error, Load, Request};
+use crate::{Error, Load, Passes, Request, passes::Followed};
 
 /// The passes of a static batch, or of a steady state in the time that each running sequence takes to be replaced.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,15 +112,19 @@ impl Schedule {
     /// # Errors
     /// Those of [`ModelSpec::launches`].
     pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
+        Self::followed(Followed { spec, passes: &Passes::default() }, engine, request, most)
+    }
+
+    pub(crate) fn followed(model: Followed<'_>, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         match request.load {
-            Load::Concurrency(running) if engine.is_continuous => Self::steady(spec, engine, request, running, most),
-            Load::Concurrency(running) => Self::batch(spec, request, running, most),
-            Load::Sequences(sequences) => Self::batch(spec, request, sequences as f64, most),
+            Load::Concurrency(running) if engine.is_continuous => Self::steady(model, engine, request, running, most),
+            Load::Concurrency(running) => Self::batch(model, request, running, most),
+            Load::Sequences(sequences) => Self::batch(model, request, sequences as f64, most),
             Load::Rate(_) => Err(Error::Load),
         }
     }
 
-    fn batch(spec: &ModelSpec, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
+    fn batch(model: Followed<'_>, request: &Request, sequences: f64, most: f64) -> Result<Self, Error> {
         let waves = (sequences / most).max(1.0);
         let share = Share::of(sequences / waves, request);
         let prompt = Size::new(share.sequences, request.prompt);
@@ -128,8 +132,8 @@ impl Schedule {
         let last = request.prompt + count.saturating_sub(1);
         let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
         Ok(Self {
-            prompts: vec![(pass(spec, request, prompt)?, waves)],
-            steps: passes(spec, request, &steps)?,
+            prompts: vec![(model.pass(request, prompt)?, waves)],
+            steps: passes(model, request, &steps)?,
             sizes: std::iter::once((prompt, waves)).chain(steps).collect(),
             requests: sequences,
             generated: request.generated as f64,
@@ -144,7 +148,7 @@ impl Schedule {
 
     /// In the time of as many steps as a request has tokens, each running sequence is replaced once, and so each brings its prompt once.
     fn steady(
-        spec: &ModelSpec,
+        model: Followed<'_>,
         engine: &Engine,
         request: &Request,
         concurrency: f64,
@@ -156,13 +160,13 @@ impl Schedule {
         let last = request.prompt + request.generated.saturating_sub(1);
         let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
         let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
-        let steps = self::passes(spec, request, &step_sizes)?;
+        let steps = self::passes(model, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
         let replaced = share.mean.max(1.0);
         let of_pass = (replaced / count).ceil().max(1.0);
         let passes = replaced / of_pass;
         let prompt_size = Size::new(of_pass as usize, request.prompt);
-        let prompt = pass(spec, request, prompt_size)?;
+        let prompt = model.pass(request, prompt_size)?;
         let (prompts, steps) = if engine.mixes_prompts {
             let mixed = steps.iter().map(|(step, times)| (step.joined(&prompt), passes * times / count)).collect();
             let alone = |(step, times): (Pass, f64)| (step, times * (1.0 - passes / count).max(0.0));
@@ -264,19 +268,6 @@ fn step_sizes(sequences: usize, [first, last]: [usize; 2], count: f64) -> Vec<(S
     GAUSS.into_iter().map(|share| (Size::new(sequences, 1).after(past(share)), count / 2.0)).collect()
 }
 
-fn passes(spec: &ModelSpec, request: &Request, sizes: &[(Size, f64)]) -> Result<Vec<(Pass, f64)>, Error> {
-    sizes.iter().map(|(size, times)| Ok((pass(spec, request, *size)?, *times))).collect()
-}
-
-/// A pass of one copy of the model, as one GPU has it.
-pub(crate) fn pass(spec: &ModelSpec, request: &Request, size: Size) -> Result<Pass, Error> {
-    let run = request.run(spec, size)?;
-    let works = spec.launches(run)?.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
-    Ok(Pass {
-        works,
-        sequences: size.sequences as f64,
-        gpus: (request.parallel.tensor * request.parallel.pipeline) as f64,
-        is_served: !matches!(request.load, Load::Sequences(_)),
-        is_sampled: request.generated > 0,
-    })
+fn passes(model: Followed<'_>, request: &Request, sizes: &[(Size, f64)]) -> Result<Vec<(Pass, f64)>, Error> {
+    sizes.iter().map(|(size, times)| Ok((model.pass(request, *size)?, *times))).collect()
 }

@@ -5,9 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use irene_devices::{Catalogue, Device, DeviceClass, Engine, Law, Vendor};
 use irene_models::{ModelSpec, TaskHead};
 use irene_requests::RequestRow;
-use irene_tree::{Format, Parallel, Precision, Tree};
+use irene_tree::{Format, Parallel, Precision, Size, Tree};
 
-use crate::{Calibration, Error, Forecast, Host, Note, Request, Schedule, forecast::forecast_by};
+use crate::{
+    Calibration, Error, Forecast, Host, Note, Passes, Request, Schedule, Spent, forecast::forecast_by, passes::Followed,
+};
 
 /// What a row of a sheet does not say.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +34,7 @@ pub struct ServiceOptions {
 #[derive(Debug, Default)]
 pub struct Service {
     options: ServiceOptions,
-    models: BTreeMap<String, Arc<ModelSpec>>,
+    models: BTreeMap<String, (Arc<ModelSpec>, Arc<Passes>)>,
     devices: BTreeMap<String, Arc<Device>>,
 }
 
@@ -51,6 +53,8 @@ pub struct Setting {
     pub calibration: Option<Arc<Calibration>>,
     /// The machine around the devices, where energy is that of a meter at the wall.
     pub host: Option<Host>,
+    /// The passes of the model that were followed.
+    pub passes: Arc<Passes>,
 }
 
 /// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
@@ -89,7 +93,12 @@ impl Service {
 
     /// Adds a model under a name, in place of looking the name up.
     pub fn add_model(&mut self, name: impl Into<String>, spec: impl Into<Arc<ModelSpec>>) {
-        self.models.insert(name.into(), spec.into());
+        self.models.insert(name.into(), (spec.into(), Arc::default()));
+    }
+
+    /// Adds a model with the passes of it that were followed before.
+    pub fn add_followed(&mut self, name: impl Into<String>, spec: Arc<ModelSpec>, passes: Arc<Passes>) {
+        self.models.insert(name.into(), (spec, passes));
     }
 
     /// The setting of a row.
@@ -98,11 +107,11 @@ impl Service {
     /// A [`Fault`] for a name that is unknown, and for what is missing.
     pub fn setting(&mut self, row: &RequestRow) -> Result<Setting, Fault> {
         let name = row.model.as_deref().ok_or_else(|| Fault::missing("model"))?;
-        let spec = match self.models.get(name) {
-            Some(known) => Arc::clone(known),
+        let (spec, passes) = match self.models.get(name) {
+            Some(known) => known.clone(),
             None => {
-                let found = Arc::new(ModelSpec::find(name).map_err(Fault::of("model"))?);
-                self.models.insert(name.to_owned(), Arc::clone(&found));
+                let found = (Arc::new(ModelSpec::find(name).map_err(Fault::of("model"))?), Arc::default());
+                self.models.insert(name.to_owned(), found.clone());
                 found
             }
         };
@@ -123,7 +132,7 @@ impl Service {
             head: self.options.head,
         };
         let (host, calibration) = (self.options.host, self.options.calibration.clone());
-        Ok(Setting { spec, device, engine, request, host, calibration })
+        Ok(Setting { spec, device, engine, request, host, calibration, passes })
     }
 
     fn device(&mut self, row: &RequestRow) -> Result<Arc<Device>, Fault> {
@@ -181,8 +190,9 @@ impl Setting {
     /// # Errors
     /// As [`forecast`](crate::forecast).
     pub fn forecast(&self) -> Result<Forecast, Error> {
-        let Self { spec, device, engine, request, .. } = self;
-        let mut forecast = forecast_by(spec, device, engine, request, &|schedule| self.law(schedule))?;
+        let Self { spec, device, engine, request, passes, .. } = self;
+        let model = Followed { spec, passes };
+        let mut forecast = forecast_by(model, device, engine, request, &|schedule| self.law(schedule))?;
         if let Some(calibration) = &self.calibration {
             forecast.provenance = calibration.basis(device, engine, forecast.schedule().is_served());
         }
@@ -190,6 +200,18 @@ impl Setting {
         let law = &Law::shipped().host;
         let watts = host.watts(law, device, request.parallel.gpus() as f64)?;
         Ok(forecast.at_the_wall(watts, law.spread))
+    }
+
+    /// What one pass of each copy of the model takes on all GPUs, apart from those of a forecast: a part of a prompt behind one that is in the
+    /// cache, or several tokens of each sequence at once.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a pass that the model cannot run.
+    pub fn pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
+        let Self { spec, device, engine, request, passes, .. } = self;
+        let schedule = forecast.schedule();
+        let pass = Followed { spec, passes }.pass(request, size)?;
+        Ok(schedule.spent(&self.law(schedule).pass(&pass, device, engine)))
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {

@@ -32,6 +32,8 @@ const VIEWS = {
   sizes: async () => (await import("./sizes.js")).createSizesView,
   jobs: async () => (await import("./jobs.js")).createJobsView,
 };
+// Addresses that were shared before a view had its name.
+const RENAMED = { tradeoff: "leaderboard" };
 const VIEWS_WITH_DETAILS = ["tree", "icicle", "list"];
 // Those that answer for a selection that does not fit its device, too.
 const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
@@ -128,7 +130,7 @@ function withChanges(changes) {
   const isOtherTree = CHANGES_TREE.some((name) => next[name] !== state[name]);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
-  if (!(next.view in VIEWS)) next.view = "tree";
+  if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";
   return next;
 }
 

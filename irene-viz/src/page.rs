@@ -61,12 +61,15 @@ pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "api.js",
     "app.js",
     "bars.js",
+    "bounds.js",
+    "changes.js",
     "chart.js",
     "columns.js",
     "combobox.js",
     "compare.js",
-    "comparison.js",
+    "controls.js",
     "details.js",
+    "difference-icicle.js",
     "dom.js",
     "downloads.js",
     "drop.js",
@@ -78,13 +81,22 @@ pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "headline.js",
     "icicle.js",
     "jobs.js",
+    "knobs.js",
     "leaderboard.js",
     "list.js",
     "memory.js",
     "nodes.js",
     "openness.js",
+    "own-scores.js",
+    "pairs.js",
     "plan.js",
+    "planform.js",
+    "presets.js",
+    "readymade.js",
+    "score-chart.js",
     "share.js",
+    "side-cards.js",
+    "sides.js",
     "sizes.js",
     "state.js",
     "states.js",
@@ -109,9 +121,7 @@ static ANSWERS: LazyLock<Vec<(&str, Answer)>> = LazyLock::new(|| {
 });
 
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(index))
-        .route("/assets/{name}", get(asset))
+    Router::new().route("/", get(index)).route("/assets/{name}", get(asset))
 }
 
 /// The longest time that the page waits for its preview.

@@ -1,6 +1,6 @@
 //! What a link to the page shows where it is shared: Open Graph's title and description, from the query that the link has.
 
-use irene_advice::{By, Change, ComponentShare, Comparison, FigureSet, Selection, Whole};
+use irene_advice::{By, Change, Comparison, ComponentShare, FigureSet, Selection, Whole};
 use irene_tree::render::{range, si};
 
 use crate::{api::check_bounds, app::App};
@@ -74,7 +74,8 @@ impl Preview {
             None => format!("{} a request", si(of_request, "J")),
         };
         let interval = low.energy_per_request_j.zip(high.energy_per_request_j);
-        let interval = interval.map_or_else(String::new, |(low, high)| format!(" ({} with 90%)", range(low, high, "J")));
+        let interval =
+            interval.map_or_else(String::new, |(low, high)| format!(" ({} with 90%)", range(low, high, "J")));
         let mut sentences = vec![format!("{} a request{interval}", si(of_request, "J"))];
         sentences.extend(times(figures));
         sentences.extend(largest(components));
@@ -107,7 +108,8 @@ impl Preview {
 
     /// The page with it in its head.
     pub(crate) fn page(&self, index: &str) -> String {
-        let property = |name: &str, value: &str| format!("<meta property=\"og:{name}\" content=\"{}\">\n", escaped(value));
+        let property =
+            |name: &str, value: &str| format!("<meta property=\"og:{name}\" content=\"{}\">\n", escaped(value));
         let head = [
             property("type", "website"),
             property("site_name", "irene"),
@@ -163,7 +165,10 @@ mod tests {
         let preview = Preview { title: hostile.to_owned(), description: hostile.to_owned() };
         let page = preview.page("<head></head></head>");
         assert!(!page.contains("<script") && !page.contains("alert('"), "{page}");
-        assert!(page.contains("content=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp;amp;\">"), "{page}");
+        assert!(
+            page.contains("content=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp;amp;\">"),
+            "{page}"
+        );
         assert_eq!(page.matches("og:title").count(), 1);
     }
 }

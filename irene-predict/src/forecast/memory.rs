@@ -1,8 +1,8 @@
 use irene_devices::{Device, DeviceClass, Engine, Pass, WorkKind};
-use irene_models::{ModelSpec, Run};
+use irene_models::CacheShape;
 use irene_tree::Size;
 
-use crate::{Error, Request, schedule::pass};
+use crate::{Error, Request, passes::Followed};
 
 pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -67,20 +67,20 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn of(spec: &ModelSpec, device: &Device, engine: &Engine, request: &Request) -> Result<Self, Error> {
+    pub(super) fn of(model: Followed<'_>, device: &Device, engine: &Engine, request: &Request) -> Result<Self, Error> {
         let stages = request.parallel.pipeline.max(1) as f64;
-        let run = request.run(spec, Size::new(1, request.prompt.max(1)))?;
-        let prompt = pass(spec, request, Size::new(1, request.prompt.max(1)))?;
+        let size = Size::new(1, request.prompt.max(1));
+        let prompt = model.pass(request, size)?;
         let largest = largest_operation(&prompt);
         let card = device.memory_gib * GIB;
-        let cache = cache_of_sequence(spec, engine, request, run)? / stages;
+        let cache = cache_of_sequence(model, engine, request)? / stages;
         let (reserved, of_sequence) = if engine.is_continuous && cache > 0.0 {
             (largest / request.prompt.max(1) as f64 * TOKENS_OF_PASS, 0.0)
         } else {
             (0.0, largest)
         };
         Ok(Self {
-            weights: spec.share_bytes(run)? as f64 / stages,
+            weights: model.share_bytes(request, size)? as f64 / stages,
             workspace: if engine.is_continuous { CONTEXT + GRAPHS } else { CONTEXT },
             reserved,
             of_sequence,
@@ -145,10 +145,10 @@ fn largest_operation(pass: &Pass) -> f64 {
 }
 
 /// Bytes of the keys and values of a sequence on one GPU: at its end, or of its mean length where the engine takes room as sequences grow.
-fn cache_of_sequence(spec: &ModelSpec, engine: &Engine, request: &Request, run: Run) -> Result<f64, Error> {
-    let Some(shape) = spec.cache(request.kernels)? else { return Ok(0.0) };
+fn cache_of_sequence(model: Followed<'_>, engine: &Engine, request: &Request) -> Result<f64, Error> {
+    let Some(shape) = model.cache(request.kernels)? else { return Ok(0.0) };
     let grown = if engine.is_continuous { request.generated.div_ceil(2) } else { request.generated };
     let tokens = request.prompt + grown;
-    let numbers = shape.shared_by(run.parallel.tensor).numbers(tokens);
+    let numbers = CacheShape::clone(&shape).shared_by(request.parallel.tensor).numbers(tokens);
     Ok(request.precision.cache.bytes(numbers) as f64)
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
 use irene_models::ModelSpec;
 use irene_numerics::NORMAL_90;
-use irene_tree::{Format, Parallel, Precision};
+use irene_tree::{Format, Parallel, Precision, Size};
 
 use self::{arrivals::Settled, memory::Needs};
 pub use self::{host::Host, memory::Memory, note::Note};
@@ -19,7 +19,7 @@ pub(crate) use self::{
     memory::{CONTEXT, GIB},
     tree::{filled, own_parts, parts},
 };
-use crate::{Error, Figures, Load, Request, Schedule, ScheduleCost, Spent};
+use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, passes::Followed};
 
 /// What serving requests takes, and what that rests on.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,11 @@ impl Forecast {
         &self.schedule
     }
 
+    /// The sizes of the passes of one copy of the model, the prompt's first, each apart from the others.
+    pub fn sizes(&self) -> impl Iterator<Item = Size> + '_ {
+        self.schedule.sizes.iter().map(|(size, _)| *size)
+    }
+
     /// Those alone.
     pub(crate) fn into_schedule(self) -> Schedule {
         self.schedule
@@ -89,24 +94,25 @@ pub fn forecast(
     request: &Request,
     law: &Law,
 ) -> Result<Forecast, Error> {
-    forecast_by(spec, device, engine, request, &|_| Cow::Borrowed(law))
+    let model = Followed { spec, passes: &Passes::default() };
+    forecast_by(model, device, engine, request, &|_| Cow::Borrowed(law))
 }
 
 /// The same by a law that depends on the schedule.
 pub(crate) fn forecast_by<'a>(
-    spec: &ModelSpec,
+    model: Followed<'_>,
     device: &Device,
     engine: &Engine,
     request: &Request,
     law: &dyn Fn(&Schedule) -> Cow<'a, Law>,
 ) -> Result<Forecast, Error> {
     let request = &one_pass(*request);
-    let needs = Needs::of(spec, device, engine, request)?;
+    let needs = Needs::of(model, device, engine, request)?;
     if let Some(lacking) = needs.lacking() {
-        return Err(does_not_fit(spec, device, engine, request, lacking));
+        return Err(does_not_fit(model, device, engine, request, lacking));
     }
     let most = needs.most_sequences();
-    let at = |load: Load| Schedule::of(spec, engine, &Request { load, ..*request }, most);
+    let at = |load: Load| Schedule::followed(model, engine, &Request { load, ..*request }, most);
     let figures = |load: Load| {
         let schedule = at(load)?;
         Ok::<_, Error>(schedule.figures(&schedule.cost(&law(&schedule), device, engine)))
@@ -244,14 +250,14 @@ fn apart(schedule: &Schedule, law: &Law, device: &Device, engine: &Engine) -> [S
 
 /// The error of a model that is too large for the device, with what would help.
 fn does_not_fit(
-    spec: &ModelSpec,
+    model: Followed<'_>,
     device: &Device,
     engine: &Engine,
     request: &Request,
     [needed, available]: [f64; 2],
 ) -> Error {
     let fits =
-        |request: &Request| Needs::of(spec, device, engine, request).is_ok_and(|needs| needs.lacking().is_none());
+        |request: &Request| Needs::of(model, device, engine, request).is_ok_and(|needs| needs.lacking().is_none());
     let tensor = (1..=6).map(|power| request.parallel.tensor << power);
     let tensor = tensor.map(|tensor| Parallel { tensor, ..request.parallel });
     let tensor = tensor.into_iter().find(|&parallel| fits(&Request { parallel, ..*request }));
@@ -268,7 +274,7 @@ fn does_not_fit(
     larger.sort_by(|a, b| a.memory_gib.total_cmp(&b.memory_gib));
     let ways = ways.chain(larger.first().map(|other| format!("--device {} and larger", other.name)));
     Error::DoesNotFit {
-        model: spec.name().to_owned(),
+        model: model.spec.name().to_owned(),
         device: device.name.clone(),
         needed_gib: gib(needed),
         available_gib: gib(available),

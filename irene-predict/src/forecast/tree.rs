@@ -6,7 +6,7 @@ use irene_tree::{NodeId, Quantity, Size, Tree};
 use serde_json::json;
 
 use super::Forecast;
-use crate::{Error, Schedule, Spent};
+use crate::{Error, Passes, Schedule, Spent, passes::Followed};
 
 /// How the time and energy of a node follow from its kernel's.
 struct Costing<'a> {
@@ -133,12 +133,13 @@ impl Forecast {
     }
 
     fn traced(&self, spec: &ModelSpec) -> Result<Tree, Error> {
+        let model = Followed { spec, passes: &Passes::default() };
         let (prompt, times) = self.schedule.sizes[0];
         if self.request.generated == 0 {
-            return Ok(spec.trace(self.request.run(spec, prompt)?)?);
+            return Ok(spec.trace(self.request.run(model, prompt)?)?);
         }
         let of_copy = (self.schedule.requests / self.request.parallel.data.max(1) as f64).round().max(1.0);
-        let run = self.request.run(spec, Size { sequences: of_copy as usize, ..prompt })?;
+        let run = self.request.run(model, Size { sequences: of_copy as usize, ..prompt })?;
         let mut steps: Vec<(Size, f64)> = Vec::new();
         for &(size, times) in &self.schedule.sizes[1..] {
             match steps.last_mut().filter(|(last, _)| *last == size) {

@@ -1,7 +1,8 @@
 //! Two selections: `GET` and `POST whatif`, and `GET compare` with names of its own for what differs.
 
 use irene_advice::{
-    Change, Comparison, ComponentPair, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair, Selection, TypePair, Whole,
+    Change, Comparison, ComponentPair, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
+    Selection, TypePair, Whole,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,10 +66,12 @@ impl Question for Compare {
         let shows_math = fields.shows_math()?;
         let selection = Selection { shows_math, ..selection };
         let mut changes = Vec::new();
-        let mut change = |name: &str, value: Option<String>| changes.extend(value.map(|value| Change::new(name, value)));
+        let mut change =
+            |name: &str, value: Option<String>| changes.extend(value.map(|value| Change::new(name, value)));
         let (batch_sizes, seq_lens) = (WholeNumber(fields.batch_sizes()), WholeNumber(fields.seq_lens()));
         change("model", fields.model_if_any("other_model", "b's model; a's by default.")?);
-        let sequences = fields.optional("other_batch_size", "b's sequences in the batch; a's load by default.", batch_sizes)?;
+        let sequences =
+            fields.optional("other_batch_size", "b's sequences in the batch; a's load by default.", batch_sizes)?;
         change("batch_size", sequences.map(|sequences| sequences.to_string()));
         let tokens = fields.optional("other_seq_len", "b's tokens in a sequence; a's by default.", seq_lens)?;
         change("seq_len", tokens.map(|tokens| tokens.to_string()));

@@ -1,10 +1,12 @@
 //! The OpenAPI document, made from the operations, the fields that they read and the forms of their answers.
 
+use irene_advice::Comparison;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
     answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    compare::Compared,
     fields::Description,
     jobs::{JobEntry, JobList},
     operations::{Body, Form, Operation, operations},
@@ -23,6 +25,8 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
     Trace,
     Prediction,
     Predictions,
+    Comparison,
+    Compared,
     Sweep,
     Leaderboard,
     Tradeoff,

@@ -49,11 +49,13 @@ fn benchmarks(_: &App) -> Vec<String> {
 impl FromFields for RankQuery {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
         let selection = fields.selection(None)?;
-        let family = fields.optional("family", "Models of this family alone: the config's model_type.", Known(families))?;
+        let family =
+            fields.optional("family", "Models of this family alone: the config's model_type.", Known(families))?;
         let task = fields.optional("task", "Models that are made for this task alone.", Word(&TASKS))?;
         let most = "Models of up to so many parameters alone.";
         let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
-        let benchmark = "The benchmark whose published scores the entries have; without it, the first that a model has one in.";
+        let benchmark =
+            "The benchmark whose published scores the entries have; without it, the first that a model has one in.";
         let benchmark = fields.optional("benchmark", benchmark, Known(benchmarks))?;
         check_known("family", family.as_deref(), families(fields.app))?;
         check_known("benchmark", benchmark.as_deref(), benchmarks(fields.app))?;
@@ -67,7 +69,8 @@ fn check_known(parameter: &'static str, asked: Option<&str>, known: Vec<String>)
         None => Ok(()),
         Some(asked) => {
             let near = irene_tree::did_you_mean(&irene_tree::similar(asked, known.iter().map(String::as_str)));
-            let detail = format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
+            let detail =
+                format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
             Err(Problem::unknown(detail).about(parameter))
         }
     }
@@ -91,11 +94,12 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
     let Ranking { ranked, left_out } = rank(&app.lookup, &query.selection, &query.filter);
     if let (true, Some((_, error))) = (ranked.is_empty(), left_out.iter().find(|(_, error)| !is_of_model(error))) {
         // No model is at fault: the selection is.
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).about(error.field().unwrap_or_default()));
+        return Err(
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).about(error.field().unwrap_or_default())
+        );
     }
-    let estimated = ranked.first().is_none_or(|first| {
-        rests_on_estimates(app, first.estimate.basis, &first.estimate.device)
-    });
+    let estimated =
+        ranked.first().is_none_or(|first| rests_on_estimates(app, first.estimate.basis, &first.estimate.device));
     let mut entries: Vec<Entry> = ranked
         .iter()
         .enumerate()
@@ -143,7 +147,8 @@ fn entry(rank: usize, ranked: &Ranked, benchmark: Option<&str>) -> Result<Entry,
 /// Says of each benchmark's models whether they are on its front.
 fn mark_front(entries: &mut [Entry]) {
     for benchmark in Score::benchmarks() {
-        let scored = |entry: &Entry| entry.score.as_ref().filter(|score| score.benchmark == benchmark).map(|score| score.value);
+        let scored =
+            |entry: &Entry| entry.score.as_ref().filter(|score| score.benchmark == benchmark).map(|score| score.value);
         let places: Vec<(usize, [f64; 2])> = entries
             .iter()
             .enumerate()
@@ -193,7 +198,8 @@ fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff
         let mut of_model = selection.clone();
         of_model.row.model = Some(model.clone());
         let estimate = app.lookup.estimate(&of_model).map_err(Problem::from);
-        let estimate = estimate.map_err(|problem| problem.with_detail(|detail| format!("the CSV, line {line}: {detail}")))?;
+        let estimate =
+            estimate.map_err(|problem| problem.with_detail(|detail| format!("the CSV, line {line}: {detail}")))?;
         estimated = rests_on_estimates(app, estimate.basis, &estimate.device);
         points.push(Point { model, accuracy, energy_j: Figures::of(&estimate)?.energy_j, is_on_front: false });
     }

@@ -1,6 +1,7 @@
 //! The API, version 1.
 
 mod answers;
+mod compare;
 mod document;
 mod fields;
 mod jobs;

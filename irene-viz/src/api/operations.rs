@@ -3,11 +3,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
+use irene_advice::Comparison;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
     answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
     jobs::{self, JobEntry, JobList, JobRequest},
     lists::{devices, engines, grids, models},
@@ -131,6 +133,21 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
             .gives::<Predictions>(200, "The trees with their energies, in their order.")
             .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/whatif", of_name::<WhatIf>(), describe::<OfName<WhatIf>>)
+            .is("whatif", "A built-in model beside what it becomes by some changes, and what each change does by itself")
+            .more("Energies are compared by token where loads or lengths differ, otherwise by request.")
+            .gives::<Comparison>(200, "Both, and how they differ.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/whatif", of_config::<WhatIf>(), describe::<OfConfig<WhatIf>>)
+            .is("whatif_config", "The model whose config.json is the body beside what it becomes by some changes")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Comparison>(200, "Both, and how they differ.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/compare", of_name::<Compare>(), describe::<OfName<Compare>>)
+            .is("compare", "Two models, sizes or devices, node by node")
+            .more("As `whatif`, with names of its own for what differs.")
+            .gives::<Compared>(200, "Both, and how they differ.")
+            .or(&[404, 422]),
         operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
             .is("sweep", "A model at several batch sizes and sequence lengths")
             .gives::<Sweep>(200, "The energy at each size.")

@@ -152,4 +152,3 @@ impl FromFields for TreesQuery {
         Ok(Self { device, method })
     }
 }
-

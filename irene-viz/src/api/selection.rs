@@ -43,7 +43,8 @@ fn engines(_: &App) -> Vec<String> {
 impl Fields<'_> {
     /// The device of a selection: a measured machine, or one by its data sheet.
     pub(super) fn any_device(&mut self) -> Result<Option<String>, Problem> {
-        let about = "A device's name: a measured machine, or one of the data sheets; the first measured one by default.";
+        let about =
+            "A device's name: a measured machine, or one of the data sheets; the first measured one by default.";
         self.optional("device", about, Known(devices))
     }
 
@@ -89,7 +90,8 @@ impl Fields<'_> {
         let past = "Tokens of each sequence that are in the cache already; 0 by default. Measured machines alone.";
         let kernels = "How operations become kernels; by default eager on measured machines, else the engine's way.";
         let head = "The head on top of the trunk; by default none on measured machines, else the usual one.";
-        let engine = "The engine that serves the model, by default the usual one of model and device. Data sheets alone.";
+        let engine =
+            "The engine that serves the model, by default the usual one of model and device. Data sheets alone.";
         let power = "A limit on the power of each GPU, W. Data sheets alone.";
         selection.row.device = self.any_device()?;
         selection.past = self.optional("past_len", past, Whole(0..=self.app.limits.seq_len))?.unwrap_or(0);
@@ -146,7 +148,9 @@ impl Fields<'_> {
         changes: &[Change],
         parameter: &'static str,
     ) -> Result<Selection, Problem> {
-        let changed = selection.changed(changes).map_err(|error| Problem::malformed(format!("{parameter}: {error}")).about(parameter))?;
+        let changed = selection
+            .changed(changes)
+            .map_err(|error| Problem::malformed(format!("{parameter}: {error}")).about(parameter))?;
         check_bounds(self.app, &changed).map_err(|problem| problem.about(parameter))?;
         Ok(changed)
     }
@@ -154,7 +158,8 @@ impl Fields<'_> {
     /// A selection of the model that this gives.
     pub(super) fn selection(&mut self, model: Option<String>) -> Result<Selection, Problem> {
         let load = Some(self.load()?);
-        let mut selection = Selection { row: RequestRow { model, load, ..RequestRow::default() }, ..Selection::default() };
+        let mut selection =
+            Selection { row: RequestRow { model, load, ..RequestRow::default() }, ..Selection::default() };
         self.lengths(&mut selection)?;
         self.way(&mut selection)?;
         self.changed_fields(&selection)

@@ -68,7 +68,8 @@ impl Question for Sizes {
         }
         let (mut cells, mut left_out, mut problem) = (Vec::new(), Vec::new(), None);
         let (mut device, mut estimated) = (String::new(), false);
-        for (batch_size, seq_len) in batch_sizes.iter().flat_map(|&batch| seq_lens.iter().map(move |&seq| (batch, seq))) {
+        for (batch_size, seq_len) in batch_sizes.iter().flat_map(|&batch| seq_lens.iter().map(move |&seq| (batch, seq)))
+        {
             match app.lookup.estimate(&self.at(batch_size, seq_len)) {
                 Ok(estimate) => {
                     device.clone_from(&estimate.device);

@@ -224,8 +224,10 @@ impl Prediction {
         let figures = FigureSet::from(estimate.figures);
         let prompt = estimate.prompt.filter(|_| estimate.selection.generated() > 0);
         let repeats = tree.repeats().into_iter();
-        let repeated =
-            |repeat: irene_tree::Repeat| Repeated { scope: tree.node(repeat.first).scope().to_owned(), count: repeat.count };
+        let repeated = |repeat: irene_tree::Repeat| Repeated {
+            scope: tree.node(repeat.first).scope().to_owned(),
+            count: repeat.count,
+        };
         Ok(Self {
             selection: estimate.settings(),
             title: estimate.selection.to_string(),
@@ -233,8 +235,7 @@ impl Prediction {
             low: estimate.low.into(),
             high: estimate.high.into(),
             components: answer.component_shares(),
-            phases: prompt
-                .map(|prompt| Phases { prompt: prompt.into(), token: estimate.token.map(Phase::from) }),
+            phases: prompt.map(|prompt| Phases { prompt: prompt.into(), token: estimate.token.map(Phase::from) }),
             memory: estimate.memory(),
             requests: answer.requests,
             repeats: repeats.map(repeated).collect(),

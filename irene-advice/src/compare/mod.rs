@@ -1,0 +1,241 @@
+//! Two selections beside each other, and what each change does.
+
+mod pairs;
+mod reason;
+
+use serde::Serialize;
+
+pub use self::pairs::{ComponentPair, NodePair, TypePair};
+use crate::{Answer, By, Change, Estimate, Lookup, Result, Selection, Whole, interval};
+
+/// Two selections and where they differ.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Comparison {
+    /// The first.
+    pub a: Whole,
+    /// The second.
+    pub b: Whole,
+    /// What each change does by itself.
+    pub changes: Vec<Effect>,
+    /// Their energies, by token where loads or lengths differ, otherwise by request.
+    pub energy: EnergyDifference,
+    /// Their latencies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyDifference>,
+    /// The memory that they take of one GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryDifference>,
+    /// By part of the model, of whatever family.
+    pub components: Vec<ComponentPair>,
+    /// By class of module.
+    pub by_type: Vec<TypePair>,
+    /// Node by node: a's in their order, then those that only b has.
+    pub nodes: Vec<NodePair>,
+}
+
+/// One change by itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Effect {
+    /// The setting.
+    pub name: String,
+    /// Its value before, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its value after.
+    pub to: String,
+    /// The energy with this change alone over that without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_ratio: Option<f64>,
+    /// Which way it goes.
+    pub effect: Direction,
+    /// Why it changes nothing, what it changes, or why it cannot stand alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Which way an energy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Direction {
+    /// It stays, to a thousandth.
+    None,
+    /// It falls.
+    Less,
+    /// It grows.
+    More,
+    /// The change has no answer by itself.
+    Other,
+}
+
+/// Changes below this share are none.
+const NOTHING: f64 = 1e-3;
+
+impl Direction {
+    fn of(ratio: f64) -> Self {
+        match ratio {
+            ratio if (ratio - 1.0).abs() < NOTHING => Self::None,
+            ratio if ratio < 1.0 => Self::Less,
+            _ => Self::More,
+        }
+    }
+}
+
+/// Two energies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnergyDifference {
+    /// What they are of.
+    pub by: By,
+    /// a's, J.
+    pub a_j: f64,
+    /// b's, J.
+    pub b_j: f64,
+    /// b's less a's, J.
+    pub difference_j: f64,
+    /// b's over a's.
+    pub ratio: f64,
+    /// The least that is likely of the ratio, with the part of their error that both share left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio_low: Option<f64>,
+    /// The most that is likely of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio_high: Option<f64>,
+    /// Whether the two cannot be told apart.
+    pub is_within_intervals: bool,
+}
+
+/// Two latencies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LatencyDifference {
+    /// a's, s.
+    pub a_s: f64,
+    /// b's, s.
+    pub b_s: f64,
+    /// b's less a's, s.
+    pub difference_s: f64,
+    /// b's over a's.
+    pub ratio: f64,
+}
+
+/// The memory that two selections take of one GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MemoryDifference {
+    /// a's, bytes.
+    pub a_bytes: f64,
+    /// b's, bytes.
+    pub b_bytes: f64,
+    /// b's less a's, bytes.
+    pub difference_bytes: f64,
+}
+
+impl EnergyDifference {
+    pub(crate) fn of(a: &Estimate, b: &Estimate) -> Option<Self> {
+        let by = measure(a, b);
+        let (a_j, b_j) = (a.energy_j(by)?, b.energy_j(by)?);
+        let ratio = b_j / a_j;
+        let factor = interval::ratio_factor(a, b);
+        Some(Self {
+            by,
+            a_j,
+            b_j,
+            difference_j: b_j - a_j,
+            ratio,
+            ratio_low: factor.map(|factor| ratio / factor),
+            ratio_high: factor.map(|factor| ratio * factor),
+            is_within_intervals: interval::is_within(a, b, ratio),
+        })
+    }
+}
+
+/// By token where requests or loads differ, so that what is served is the same; otherwise by request.
+fn measure(a: &Estimate, b: &Estimate) -> By {
+    let of = |of: &Estimate| (of.selection.row.load, of.selection.prompt(), of.selection.generated());
+    if of(a) == of(b) { By::Request } else { By::Token }
+}
+
+/// Two answers beside each other. The effect of single changes is that of [`Lookup::what_if`].
+///
+/// # Errors
+/// [`Error::Setting`](crate::Error::Setting) for an answer without energy.
+pub fn compare(a: &Answer, b: &Answer) -> Result<Comparison> {
+    let lacks = || crate::Error::setting("model", "has no energy to compare by");
+    let energy = EnergyDifference::of(&a.estimate, &b.estimate).ok_or_else(lacks)?;
+    let latency = a.estimate.figures.latency_s.zip(b.estimate.figures.latency_s);
+    let memory = a.estimate.memory_bytes().zip(b.estimate.memory_bytes());
+    let shares = [a.share_of_tree(energy.by), b.share_of_tree(energy.by)];
+    Ok(Comparison {
+        a: a.whole(),
+        b: b.whole(),
+        changes: Vec::new(),
+        latency: latency.map(|(a_s, b_s)| LatencyDifference { a_s, b_s, difference_s: b_s - a_s, ratio: b_s / a_s }),
+        memory: memory.map(|(a_bytes, b_bytes)| MemoryDifference {
+            a_bytes,
+            b_bytes,
+            difference_bytes: b_bytes - a_bytes,
+        }),
+        components: pairs::components(&a.tree, &b.tree, shares),
+        by_type: pairs::types(&a.tree, &b.tree, shares),
+        nodes: pairs::nodes(&a.tree, &b.tree, shares),
+        energy,
+    })
+}
+
+impl Lookup {
+    /// A selection beside the one that it becomes by some changes, and what each of them does by itself.
+    ///
+    /// # Errors
+    /// Those of [`Selection::changed`] and [`answer`](Self::answer), of either selection.
+    pub fn what_if(&self, selection: &Selection, changes: &[Change]) -> Result<Comparison> {
+        let a = self.answer(selection)?;
+        let b = self.answer(&selection.changed(changes)?)?;
+        let mut comparison = compare(&a, &b)?;
+        comparison.changes = match changes {
+            [change] => vec![effect(&a, &b, change)],
+            changes => changes.iter().map(|change| self.effect_alone(&a, selection, change)).collect(),
+        };
+        Ok(comparison)
+    }
+
+    fn effect_alone(&self, a: &Answer, selection: &Selection, change: &Change) -> Effect {
+        let alone = selection.changed(std::slice::from_ref(change)).and_then(|changed| self.answer(&changed));
+        match alone {
+            Ok(b) => effect(a, &b, change),
+            Err(error) => Effect {
+                name: change.name.clone(),
+                from: before(&a.estimate, change),
+                to: change.value.clone(),
+                energy_ratio: None,
+                effect: Direction::Other,
+                reason: Some(format!("by itself it has no answer: {error}")),
+            },
+        }
+    }
+}
+
+fn effect(a: &Answer, b: &Answer, change: &Change) -> Effect {
+    let ratio = EnergyDifference::of(&a.estimate, &b.estimate).map(|energy| energy.ratio);
+    let direction = ratio.map_or(Direction::Other, Direction::of);
+    let reason = match direction {
+        Direction::None => Some(reason::of_nothing(a, b, change)),
+        _ => reason::of_difference(a, b),
+    };
+    Effect {
+        name: change.name.clone(),
+        from: before(&a.estimate, change),
+        to: change.value.clone(),
+        energy_ratio: ratio,
+        effect: direction,
+        reason,
+    }
+}
+
+/// The value of a setting that is changed, before it is.
+fn before(of: &Estimate, change: &Change) -> Option<String> {
+    let own = of.selection.value(&change.name);
+    own.or_else(|| of.value(&change.name)).or_else(|| of.model.field(&change.name).map(crate::settings::written))
+}

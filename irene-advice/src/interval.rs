@@ -1,0 +1,43 @@
+//! Whether two answers can be told apart.
+//!
+//! Two forecasts share a part of their error, and a ratio of them errs less for it. How much they share was measured: the correlation of the
+//! residuals of 603 public measurements of energy, by what two of them have in common (`cargo run -p irene-predict --example shared_error`).
+
+use crate::{By, Estimate};
+
+/// The same device, engine and model at another setting.
+const OF_ONE_MODEL: f64 = 0.67;
+
+/// The same model on another device.
+const OF_ONE_MODEL_ELSEWHERE: f64 = 0.35;
+
+/// The correlation of the errors of two answers. Other models have none in common that was seen.
+fn shared_error(a: &Estimate, b: &Estimate) -> f64 {
+    let is_same_model = a.model.name() == b.model.name() && a.selection.config == b.selection.config;
+    let of_engine = |of: &Estimate| of.engine.map(|engine| engine.name);
+    match (is_same_model && a.basis == b.basis, a.device == b.device && of_engine(a) == of_engine(b)) {
+        (true, true) => OF_ONE_MODEL,
+        (true, false) => OF_ONE_MODEL_ELSEWHERE,
+        (false, _) => 0.0,
+    }
+}
+
+/// The factor that the ratio of two energies may be off either way with a probability of 90%; None where an interval is unknown.
+pub(crate) fn ratio_factor(a: &Estimate, b: &Estimate) -> Option<f64> {
+    let half_width = |of: &Estimate| {
+        let [low, high] = of.energy_interval_j(By::Request)?;
+        Some((high / low).ln() / 2.0).filter(|width| width.is_finite())
+    };
+    let (of_a, of_b) = (half_width(a)?, half_width(b)?);
+    // What comes to the same figures by the same law errs by the same.
+    if a.basis == b.basis && a.device == b.device && a.figures == b.figures {
+        return Some(1.0);
+    }
+    let variance = of_a * of_a + of_b * of_b - 2.0 * shared_error(a, b) * of_a * of_b;
+    Some(variance.max(0.0).sqrt().exp())
+}
+
+/// Whether the ratio of their energies may be 1: the two cannot be told apart.
+pub(crate) fn is_within(a: &Estimate, b: &Estimate, ratio: f64) -> bool {
+    ratio == 1.0 || ratio_factor(a, b).is_some_and(|factor| ratio.ln().abs() <= factor.ln())
+}

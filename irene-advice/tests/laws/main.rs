@@ -1,0 +1,5 @@
+//! Laws that answers about a selection keep, whatever the model.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails should say where
+
+mod comparing;
+mod selections;

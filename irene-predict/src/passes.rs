@@ -1,0 +1,264 @@
+//! The passes of one model, each followed once: many settings share them, and devices differ in the law alone.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use irene_devices::{Pass, Work, WorkKind};
+use irene_models::{CacheShape, ModelSpec, Run};
+use irene_tree::{Kernels, Parallel, Size};
+
+use crate::{Error, Load, Request};
+
+/// What was followed of one model. The figures of a forecast do not depend on what is kept here.
+///
+/// Passes that differ in the number of their sequences alone are on a line: each count of each kernel grows by the same amount with every
+/// sequence, which three of them show. The others are computed from two. Where they are on none, as in a mixture of experts, each is followed.
+#[derive(Default)]
+pub struct Passes(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    passes: HashMap<Run, Arc<Works>>,
+    lines: HashMap<Run, Line>,
+    bytes: HashMap<Run, u64>,
+    caches: HashMap<Kernels, Option<Arc<CacheShape>>>,
+}
+
+type Works = Vec<(Work, f64)>;
+
+/// More is forgotten: a plan of a mixture of experts follows as many.
+const MOST: usize = 4096;
+
+/// What is known of the passes that differ in their sequences alone.
+enum Line {
+    /// Those that were followed, by their sequences.
+    Found(Vec<(usize, Arc<Works>)>),
+    /// Two of them; a third is on their line.
+    Straight([(usize, Arc<Works>); 2]),
+    /// A third is not.
+    Bent,
+}
+
+impl fmt::Debug for Passes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passes")
+    }
+}
+
+/// A model with the passes of it that were followed.
+#[derive(Clone, Copy)]
+pub(crate) struct Followed<'a> {
+    pub(crate) spec: &'a ModelSpec,
+    pub(crate) passes: &'a Passes,
+}
+
+impl Followed<'_> {
+    /// A pass of one copy of the model, as one GPU has it.
+    pub(crate) fn pass(self, request: &Request, size: Size) -> Result<Pass, Error> {
+        let works = self.works(self.run(request, size)?)?;
+        Ok(Pass {
+            works: works.to_vec(),
+            sequences: size.sequences as f64,
+            gpus: (request.parallel.tensor * request.parallel.pipeline) as f64,
+            is_served: !matches!(request.load, Load::Sequences(_)),
+            is_sampled: request.generated > 0,
+        })
+    }
+
+    /// The run of a pass. Copies of a model that exchange no tokens run what one runs.
+    fn run(self, request: &Request, size: Size) -> Result<Run, Error> {
+        let Request { parallel, .. } = *request;
+        let data = if parallel.exchanges_tokens() { parallel.data } else { 1 };
+        let request = Request { parallel: Parallel { data, ..parallel }, ..*request };
+        request.run(self, size)
+    }
+
+    fn works(self, run: Run) -> Result<Arc<Works>, Error> {
+        if let Some(known) = self.passes.known(&run) {
+            return Ok(known);
+        }
+        let launches = self.spec.launches(run)?;
+        let works: Works = launches.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
+        let works = Arc::new(works);
+        self.passes.keep(run, &works);
+        Ok(works)
+    }
+
+    /// Bytes of the weights that one GPU has.
+    pub(crate) fn share_bytes(self, request: &Request, size: Size) -> Result<u64, Error> {
+        let run = self.run(request, size)?;
+        if let Some(known) = self.passes.kept(|kept| kept.bytes.get(&run).copied()) {
+            return Ok(known);
+        }
+        let bytes = self.spec.share_bytes(run)?;
+        self.passes.kept(|kept| kept.bytes.insert(run, bytes));
+        Ok(bytes)
+    }
+
+    /// The shape of the cache, if the model keeps one.
+    pub(crate) fn cache(self, kernels: Kernels) -> Result<Option<Arc<CacheShape>>, Error> {
+        if let Some(known) = self.passes.kept(|kept| kept.caches.get(&kernels).cloned()) {
+            return Ok(known);
+        }
+        let shape = self.spec.cache(kernels)?.map(Arc::new);
+        self.passes.kept(|kept| kept.caches.insert(kernels, shape.clone()));
+        Ok(shape)
+    }
+}
+
+/// The run with its sequences left out.
+fn of_any_batch(run: &Run) -> Run {
+    Run { size: Size { sequences: 0, ..run.size }, ..*run }
+}
+
+impl Passes {
+    fn kept<T>(&self, of: impl FnOnce(&mut Kept) -> T) -> T {
+        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn known(&self, run: &Run) -> Option<Arc<Works>> {
+        let (known, ends) = self.kept(|kept| {
+            let ends = match kept.lines.get(&of_any_batch(run)) {
+                Some(Line::Straight(ends)) if run.size.sequences > 1 => Some(ends.clone()),
+                _ => None,
+            };
+            (kept.passes.get(run).cloned(), ends)
+        });
+        known.or_else(|| Some(Arc::new(on_line(&ends?, run.size.sequences)?)))
+    }
+
+    fn keep(&self, run: Run, works: &Arc<Works>) {
+        self.kept(|kept| {
+            if kept.passes.len() >= MOST {
+                kept.passes.clear();
+            }
+            kept.passes.insert(run, Arc::clone(works));
+            // Kernels of a single sequence may be equal that differ for more. Copies that exchange tokens share theirs unevenly.
+            if run.size.sequences > 1 && !run.parallel.exchanges_tokens() {
+                let line = kept.lines.entry(of_any_batch(&run)).or_insert_with(|| Line::Found(Vec::new()));
+                line.add(run.size.sequences, works);
+            }
+        });
+    }
+}
+
+impl Line {
+    fn add(&mut self, sequences: usize, works: &Arc<Works>) {
+        let Self::Found(found) = self else { return };
+        if found.iter().all(|(known, _)| *known != sequences) {
+            found.push((sequences, Arc::clone(works)));
+        }
+        if let [first, second, (third, truth)] = &found[..] {
+            let ends = [first.clone(), second.clone()];
+            // The experts that some token goes to are no line, though many tokens may look like one.
+            let is_dense = truth.iter().all(|(work, _)| work.kind != WorkKind::Grouped);
+            let is_straight = is_dense && on_line(&ends, *third).is_some_and(|computed| computed == **truth);
+            *self = if is_straight { Self::Straight(ends) } else { Self::Bent };
+        }
+    }
+}
+
+/// The works of so many sequences on the line of two others. Counts are whole numbers, so that nothing is rounded.
+fn on_line([(at_a, a), (at_b, b)]: &[(usize, Arc<Works>); 2], sequences: usize) -> Option<Works> {
+    let (from, to, at) = (*at_a as f64, *at_b as f64, sequences as f64);
+    let line = |a: f64, b: f64| a + (b - a) / (to - from) * (at - from);
+    let work = |((a, times), (b, of_b)): (&(Work, f64), &(Work, f64))| {
+        let is_same =
+            times == of_b && (a.kind, a.op, a.weights, a.activations) == (b.kind, b.op, b.weights, b.activations);
+        let work = Work {
+            flops: line(a.flops, b.flops),
+            weight_bytes: line(a.weight_bytes, b.weight_bytes),
+            cache_bytes: line(a.cache_bytes, b.cache_bytes),
+            other_bytes: line(a.other_bytes, b.other_bytes),
+            link_bytes: line(a.link_bytes, b.link_bytes),
+            kernels: line(a.kernels, b.kernels),
+            batch: line(a.batch, b.batch),
+            rows: line(a.rows, b.rows),
+            inner: line(a.inner, b.inner),
+            columns: line(a.columns, b.columns),
+            ..*a
+        };
+        is_same.then_some((work, *times))
+    };
+    if a.len() != b.len() {
+        return None;
+    }
+    a.iter().zip(b.iter()).map(work).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_models::TaskHead;
+    use irene_tree::{Format, Precision};
+
+    use super::*;
+
+    fn request(parallel: Parallel) -> Request {
+        Request {
+            prompt: 300,
+            generated: 20,
+            load: Load::Concurrency(8.0),
+            precision: Precision::of(Format::BF16),
+            kernels: Kernels::Fused,
+            parallel,
+            head: None,
+        }
+    }
+
+    #[test]
+    fn passes_that_are_computed_are_those_that_are_followed() {
+        for model in ["Llama-3.1-8B", "gpt2", "google/gemma-2-9b", "DeepSeek-V3", "openai/gpt-oss-20b", "Qwen3-30B-A3B"]
+        {
+            let spec = ModelSpec::find(model).unwrap();
+            for parallel in [Parallel::default(), Parallel { tensor: 2, data: 3, ..Parallel::default() }] {
+                if model == "gpt2" && parallel.tensor > 1 {
+                    continue;
+                }
+                let request = request(parallel);
+                let passes = Passes::default();
+                let followed = Followed { spec: &spec, passes: &passes };
+                for size in [Size::new(1, 300), Size::new(1, 1).after(310)] {
+                    for sequences in [1, 7, 20, 33, 2, 64, 500, 1] {
+                        let size = Size { sequences, ..size };
+                        let anew = Passes::default();
+                        let anew = Followed { spec: &spec, passes: &anew }.pass(&request, size).unwrap();
+                        let known = followed.pass(&request, size).unwrap();
+                        assert!(known == anew, "{model} {size} {parallel}");
+                    }
+                }
+                let straight =
+                    |kept: &mut Kept| kept.lines.values().filter(|line| matches!(line, Line::Straight(_))).count();
+                let is_dense = ["Llama-3.1-8B", "gpt2", "google/gemma-2-9b"].contains(&model);
+                assert_eq!(passes.kept(straight), if is_dense { 2 } else { 0 }, "{model}");
+            }
+        }
+    }
+
+    #[test]
+    fn copies_that_exchange_no_tokens_run_what_one_runs() {
+        let spec = ModelSpec::find("Qwen3-30B-A3B").unwrap();
+        let passes = Passes::default();
+        let followed = Followed { spec: &spec, passes: &passes };
+        for parallel in [
+            Parallel { tensor: 2, data: 4, ..Parallel::default() },
+            Parallel { tensor: 2, data: 4, expert: 2, ..Parallel::default() },
+            Parallel { data: 4, expert: 4, ..Parallel::default() },
+        ] {
+            let run = |parallel: Parallel| Run {
+                precision: Precision::of(Format::BF16),
+                kernels: Kernels::Fused,
+                parallel,
+                head: TaskHead::Lm,
+                keeps_cache: true,
+                ..Size::new(4 * parallel.data, 1).after(64).into()
+            };
+            let direct = spec.launches(run(parallel)).unwrap();
+            let direct: Works = direct.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
+            let size = Size::new(4, 1).after(64);
+            assert!(followed.pass(&request(parallel), size).unwrap().works == direct, "{parallel}");
+        }
+    }
+}
