@@ -36,12 +36,6 @@ impl Problem {
         Self { parameter: Some(parameter.to_owned()), ..self }
     }
 
-    /// With its place before the detail.
-    pub(crate) fn with_detail(self, detail: impl FnOnce(&str) -> String) -> Self {
-        let detail = one_line(detail(&self.detail));
-        Self { detail, ..self }
-    }
-
     /// What is wrong, in a line.
     pub(crate) fn detail(&self) -> &str {
         &self.detail

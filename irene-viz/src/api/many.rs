@@ -197,9 +197,8 @@ fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff
         }
         let mut of_model = selection.clone();
         of_model.row.model = Some(model.clone());
-        let estimate = app.lookup.estimate(&of_model).map_err(Problem::from);
-        let estimate =
-            estimate.map_err(|problem| problem.with_detail(|detail| format!("the CSV, line {line}: {detail}")))?;
+        let in_line = |problem: Problem| refuse(format!("the CSV, line {line}: {}", problem.detail()));
+        let estimate = app.lookup.estimate(&of_model).map_err(|error| in_line(error.into()))?;
         estimated = rests_on_estimates(app, estimate.basis, &estimate.device);
         points.push(Point { model, accuracy, energy_j: Figures::of(&estimate)?.energy_j, is_on_front: false });
     }
