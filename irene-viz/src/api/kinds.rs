@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use irene_advice::Change;
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value, json};
 
@@ -138,6 +139,65 @@ impl Kind for Formats {
 
     fn any(&self) -> Precision {
         Precision::default()
+    }
+}
+
+/// The number format of weights, or of the cache.
+pub(crate) struct OneFormat;
+
+impl Kind for OneFormat {
+    type Value = Format;
+
+    fn schema(&self, _: &App) -> Value {
+        let names: Vec<&str> = Format::all().filter(|format| format.holds_weights()).flat_map(Format::names).collect();
+        json!({"type": "string", "enum": names})
+    }
+
+    fn read(&self, text: &str) -> Result<Format, String> {
+        let found = text.parse().ok().filter(|format: &Format| format.holds_weights());
+        found.ok_or_else(|| {
+            let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
+            format!("is no number format for weights; there are {}", names.collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    fn any(&self) -> Format {
+        Format::F32
+    }
+}
+
+/// Settings with other values: `num_hidden_layers=6;hidden_act=relu`.
+pub(crate) struct Changes;
+
+/// Changes in one parameter.
+const MOST_CHANGES: usize = 32;
+/// Characters of them: a list for each layer is a value too.
+const LONGEST_CHANGES: usize = 4000;
+
+impl Kind for Changes {
+    type Value = Vec<Change>;
+
+    fn schema(&self, _: &App) -> Value {
+        let examples = ["num_hidden_layers=6", "num_hidden_layers=6;hidden_act=relu"];
+        json!({"type": "string", "pattern": "^[^=;]+=[^;]+(;[^=;]+=[^;]+)*;?$", "maxLength": LONGEST_CHANGES, "examples": examples})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Change>, String> {
+        if text.len() > LONGEST_CHANGES {
+            return Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()));
+        }
+        let changes = Change::list(text).map_err(|_| {
+            "is no list of changes: write NAME=VALUE with semicolons between them, as in num_hidden_layers=6;hidden_act=relu"
+        })?;
+        match changes.len() {
+            1..=MOST_CHANGES => Ok(changes),
+            0 => Err("has no change: write NAME=VALUE, as in num_hidden_layers=6".to_owned()),
+            count => Err(format!("has {count} changes; at most {MOST_CHANGES} are taken")),
+        }
+    }
+
+    fn any(&self) -> Vec<Change> {
+        Vec::new()
     }
 }
 
