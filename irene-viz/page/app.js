@@ -32,6 +32,8 @@ const VIEWS = {
   sizes: async () => (await import("./sizes.js")).createSizesView,
   jobs: async () => (await import("./jobs.js")).createJobsView,
 };
+// Addresses that were shared before a view had its name.
+const RENAMED = { tradeoff: "leaderboard" };
 const VIEWS_WITH_DETAILS = ["tree", "icicle", "list"];
 // Those that answer for a selection that does not fit its device, too.
 const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
@@ -111,9 +113,7 @@ async function attempt(action) {
     await action();
     say("");
   } catch (error) {
-    const message = labelled(error.message);
-    const isBesideField = form.showError({ ...error, message, parameter: error.parameter });
-    say(isBesideField ? "" : message);
+    say(form.showError(error) ? "" : labelled(error.message));
   } finally {
     busy.removeAttribute("aria-busy");
   }
@@ -128,7 +128,7 @@ function withChanges(changes) {
   const isOtherTree = CHANGES_TREE.some((name) => next[name] !== state[name]);
   if (isOtherTree && changes.toggled === undefined) next.toggled = "";
   if (isOtherTree && changes.layers === undefined) next.layers = next.layers === "all" ? "all" : "";
-  if (!(next.view in VIEWS)) next.view = "tree";
+  if (!(next.view in VIEWS)) next.view = RENAMED[next.view] ?? "tree";
   return next;
 }
 
@@ -260,15 +260,19 @@ async function start() {
     state.device ||= devices[0].name;
     form.fill(state);
   }
+  if (isReport) await hideAbsent();
   try {
-    if (isReport) await hideAbsent();
-    await Promise.all([load({}, replaceState), offered]);
-    form.show(state);
-    if (prediction) showAnswer();
+    await load({}, replaceState);
   } catch (error) {
+    await offered;
     showTrouble(error);
-    throw error;
+    form.showError(error);
+    return;
   }
+  // The names of devices may come after the answer.
+  await offered;
+  form.show(state);
+  if (prediction) showAnswer();
 }
 
 // A link within the page would change the fragment, which in a report is the state.

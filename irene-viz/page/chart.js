@@ -122,13 +122,13 @@ export function lineChart({ lines, ...options }) {
   return svg;
 }
 
-// `points` have `x`, `y`, `label` and `isOnFront`; those on the front are joined and named.
-export function scatterChart({ points, ...options }) {
+// `points` have `x`, `y`, `label` (empty where there is no room for it) and `isOnFront`; those on the front are joined,
+// unless it is a front in more than these two.
+export function scatterChart({ points, isJoined = true, ...options }) {
   const { svg, toX, toY, width, bottom } = frame(options);
   const front = points.filter((point) => point.isOnFront).toSorted((a, b) => a.x - b.x);
   const path = front.map(({ x, y }) => `${toX(x)},${toY(y)}`).join(" ");
-  const line = makeSvg("polyline", { class: "line front", points: path });
-  svg.append(line);
+  if (isJoined) svg.append(makeSvg("polyline", { class: "line front", points: path }));
   for (const point of points) {
     svg.append(
       makeSvg(
@@ -138,14 +138,15 @@ export function scatterChart({ points, ...options }) {
       ),
     );
   }
-  const names = front.map(({ x, y, label }) => {
+  const named = front.filter(({ label }) => label);
+  const names = named.map(({ x, y, label }) => {
     const isLeft = toX(x) > width / 2;
     const room = Math.floor((isLeft ? toX(x) - MARGIN.left : width - toX(x)) / CHARACTER) - 2;
     const text = label.length > room ? `${label.slice(0, room - 1)}…` : label;
     // The line rises from left to right: above it on its left, and below it on its right.
     return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + (isLeft ? -5 : 14), anchor: isLeft ? "end" : "start" };
   });
-  line.after(
+  svg.append(
     ...spread(names, bottom).map(({ text, x, y, anchor }) =>
       makeSvg("text", { class: "end", x, y, "text-anchor": anchor }, text),
     ),

@@ -1,155 +1,232 @@
-// Compare: the prediction beside another selection, node by node and type by type.
+// Compare: what is selected (A) beside up to three others, by the roles that the parts of every model have.
 
-import { getPrediction } from "./api.js";
-import { energies, figures, words } from "./columns.js";
-import { compare } from "./comparison.js";
+import { getWhatIf } from "./api.js";
+import { asState, changesInWords, writeChanges } from "./changes.js";
+import { words } from "./columns.js";
+import { differenceIcicle } from "./difference-icicle.js";
 import { make } from "./dom.js";
-import { change, isKnown, joules, times } from "./format.js";
-import { createTable } from "./table.js";
+import { field, numberInput, select } from "./field.js";
+import { createPairTable } from "./pairs.js";
+import { readyMade } from "./readymade.js";
+import { otherCard, sideCard } from "./side-cards.js";
+import { comparisonCsv, differences, figuresTable, howMuch } from "./sides.js";
 
-const ratio = (row) => (isKnown(row.a_j) && isKnown(row.b_j) && row.a_j > 0 ? row.b_j / row.a_j : undefined);
+const OTHERS = ["b", "c", "d"];
+const FORMATS = [["", "as A"], ["bf16"], ["f8_e4m3", "fp8"], ["int4"]];
 
-// Of what only one has, all is a change.
-function size(row) {
-  const changed = row.difference_j ?? row.a_j ?? row.b_j;
-  return isKnown(changed) ? Math.abs(changed) : undefined;
-}
-
-function differenceText(row) {
-  if (isKnown(row.difference_j)) return change(row.difference_j);
-  if (isKnown(row.a_j)) return "only in A";
-  return isKnown(row.b_j) ? "only in B" : "";
-}
-
-// `most` gives the largest difference of the table, which has the longest bar.
-const figureColumns = (most) => [
-  energies("a", "A", (row) => row.a_j),
-  energies("b", "B", (row) => row.b_j),
-  // The largest changes first, whichever way they go.
-  figures("difference", "Difference, B − A", size, joules, {
-    text: differenceText,
-    data: (row) => ({ joules: row.difference_j }),
-    bar: (row) => ({
-      share: most() > 0 ? size(row) / most() : 0,
-      colour: row.difference_j > 0 || !isKnown(row.a_j) ? "more" : "less",
-    }),
-  }),
-  figures("ratio", "B ÷ A", ratio, times),
+// What the form for one more can change.
+const fields = (models, devices) => [
+  ["model", "Model", select("other-model", [["", "as A"], ...models.map(({ name }) => [name])])],
+  [
+    "device",
+    "Device",
+    select("other-device", [["", "as A"], ...devices.map(({ name, title }) => [name, title ?? name])]),
+  ],
+  ["weights", "Weights", select("other-weights", FORMATS)],
+  ["concurrency", "At once", numberInput("other-concurrency", { step: 1, min: 1, placeholder: "as A" })],
+  ["seq_len", "Prompt tokens", numberInput("other-seq", { step: 1, min: 1, placeholder: "as A" })],
+  ["generate", "Generated tokens", numberInput("other-generate", { step: 1, placeholder: "as A" })],
 ];
-const TYPE = words("type", "Type", (row) => row.instance_type);
-
-// A table of pairs, which knows the largest difference of those that it shows.
-function createPairTable({ caption, columns, rowAttributes }) {
-  let most = 0;
-  const all = [...columns, ...figureColumns(() => most)];
-  const table = createTable({ caption, columns: all, sort: "-difference", rowAttributes });
-  return {
-    element: table.element,
-    show(rows) {
-      most = Math.max(0, ...rows.map(size).filter(isKnown));
-      table.show(rows);
-    },
-  };
-}
-
-const modelOptions = (models) => models.map(({ name }) => make("option", { value: name }, name));
 
 export function createCompareView(panel, act) {
-  const model = make("select", { id: "other-model" });
-  const device = make("select", { id: "other-device" });
-  const batch = make("input", { id: "other-batch", type: "number", inputmode: "numeric", min: 1, max: 4096 });
-  const seq = make("input", { id: "other-seq", type: "number", inputmode: "numeric", min: 1, max: 8192 });
-  const form = make(
-    "form",
-    {
-      class: "fields",
-      novalidate: true,
-      "aria-label": "What to compare with",
-      on: { submit: (event) => submit(event) },
-    },
-    make("label", {}, "Model B ", model),
-    make("label", {}, "Device B ", device),
-    make("label", {}, "Batch size B ", batch),
-    make("label", {}, "Sequence length B ", seq),
-    make("button", { id: "compare", class: "primary" }, "Compare"),
+  const ready = make("div", { class: "presets", role: "group", "aria-label": "Ready-made comparisons" });
+  const form = make("form", {
+    class: "fields",
+    novalidate: true,
+    "aria-label": "One more to compare",
+    on: { submit: (event) => add(event) },
+  });
+  const problem = make("p", { class: "wrong", id: "compare-problem" });
+  const cards = make("div", { class: "cards sides", id: "compare-sides" });
+  const apart = make("div", { class: "apart" });
+  const which = make("select", { id: "compare-which", "aria-label": "Which to compare with A in detail" });
+  const icicle = make("div", { class: "icicle-holder" });
+  const key = make(
+    "ul",
+    { class: "legend", "aria-label": "Colours of the differences" },
+    make("li", { class: "diff-less-2" }, "less than A"),
+    make("li", { class: "diff-same" }, "as A"),
+    make("li", { class: "diff-more-2" }, "more than A"),
   );
-  const sides = make("dl", { id: "compare-totals", class: "figures", "aria-live": "polite" });
+  const detail = make(
+    "section",
+    { class: "stack", id: "compare-detail" },
+    make("h3", {}, "Part by part"),
+    make("div", { class: "tools" }, make("label", {}, "A beside ", which), key),
+    icicle,
+  );
+  const type = words("type", "Type", (row) => row.instance_type ?? row.type);
   const byType = createPairTable({
     caption: "By type, each by what its nodes spend themselves",
-    columns: [TYPE, words("level", "Level", (row) => row.level)],
+    columns: [type],
     rowAttributes: (row) => ({ data: { type: row.instance_type } }),
   });
   const byNode = createPairTable({
     caption: "Node by node",
-    columns: [words("node", "Node", (row) => row.scope), TYPE],
+    columns: [words("node", "Node", (row) => row.scope), type],
     rowAttributes: (row) => ({ data: { scope: row.scope } }),
   });
-  const tables = make("div", { class: "beside late" }, byType.element, byNode.element);
-  const results = make("div", { class: "stack" }, sides, tables);
-  panel.append(form, results);
+  const onDemand = (title, element) => make("details", { class: "on-demand" }, make("summary", {}, title), element);
+  const all = make("div", { class: "stack" });
+  const tables = make(
+    "div",
+    { class: "stack" },
+    onDemand("All figures", all),
+    onDemand("By type", byType.element),
+    onDemand("Node by node", byNode.element),
+  );
+  const results = make("div", { class: "stack" }, cards, apart, detail, tables);
+  panel.append(
+    make("h2", {}, "Side by side"),
+    make("p", { class: "quiet" }, "A is what is selected above. Choose a comparison, or add up to three of your own."),
+    ready,
+    form,
+    problem,
+    results,
+  );
 
-  // What is not said of B is as it is of A.
-  const other = (state) => ({
-    ...state,
-    model: state.other_model || state.model,
-    device: state.other_device || state.device,
-    batch: state.other_batch || state.batch,
-    seq: state.other_seq || state.seq,
-  });
+  let models = [];
+  let devices = [];
+  let controls = [];
+  let current;
+  let shown;
+  let answers = [];
+
+  which.addEventListener("change", drawDetail);
+
+  function add(event) {
+    event.preventDefault();
+    const changes = new Map(
+      controls.map(([name, , control]) => [name, control.value.trim()]).filter(([, value]) => value !== ""),
+    );
+    const free = OTHERS.find((letter) => current[letter] === "");
+    if (!free) problem.textContent = "Four are side by side already: remove one first.";
+    else if (changes.size === 0)
+      problem.textContent = "Choose what is to be different: a model, a device, weights or a size.";
+    else act.go({ [free]: writeChanges(changes) });
+  }
+
+  function remove(letter) {
+    const kept = OTHERS.filter((each) => each !== letter && current[each] !== "").map((each) => current[each]);
+    act.go(Object.fromEntries(OTHERS.map((each, at) => [each, kept[at] ?? ""])));
+  }
 
   async function load(state) {
-    const b = other(state);
-    const [ofA, ofB] = await Promise.all([getPrediction(state), getPrediction(b)]);
-    return compare(ofA.data, ofB.data, state.device, b.device);
+    const asked = OTHERS.filter((letter) => state[letter] !== "");
+    return Promise.all(
+      asked.map(async (letter) => {
+        try {
+          return { letter, comparison: await getWhatIf(state, state[letter]) };
+        } catch (error) {
+          return { letter, problem: error.message };
+        }
+      }),
+    );
   }
 
-  function submit(event) {
-    event.preventDefault();
-    act.go({ other_model: model.value, other_device: device.value, other_batch: batch.value, other_seq: seq.value });
+  function tools(letter) {
+    const button = (text, does) =>
+      make("button", { type: "button", "aria-label": `${text}: ${letter.toUpperCase()}`, on: { click: does } }, text);
+    return make(
+      "div",
+      { class: "tools" },
+      button("Remove", () => remove(letter)),
+      button("Select it", () => act.go(asState(current[letter], current))),
+    );
   }
 
-  let named = [];
-
-  function figure(term, text, data, more) {
-    return make("div", {}, make("dt", {}, term), make("dd", { data }, text), more);
+  function showCards() {
+    const first = answers.find(({ comparison }) => comparison)?.comparison.a;
+    const others = answers.map((answer) =>
+      otherCard(answer, changesInWords(current[answer.letter]), tools(answer.letter)),
+    );
+    cards.replaceChildren(...(first ? [sideCard("a", first.title ?? "what is selected", first)] : []), ...others);
   }
 
-  function side(letter, of) {
-    const title = `${letter}: ${of.model}, batch ${of.batch}, sequence ${of.seq}, on ${of.device}`;
-    const perToken = joules(of.energy_per_token_j);
-    return figure(
-      title,
-      joules(of.energy_j),
-      { joules: of.energy_j, side: letter.toLowerCase() },
-      perToken && make("dd", { class: "quiet", data: { joules: of.energy_per_token_j } }, `${perToken} a token`),
+  function drawDetail() {
+    const known = answers.filter(({ comparison }) => comparison);
+    const chosen = known.find(({ letter }) => letter === which.value) ?? known[0];
+    detail.hidden = tables.hidden = !chosen;
+    if (!chosen) return;
+    const { nodes = [], by_type: types = [] } = chosen.comparison;
+    icicle.replaceChildren(differenceIcicle(shown, nodes, icicle.clientWidth));
+    byType.show(types);
+    byNode.show(nodes);
+  }
+
+  function showResults() {
+    const known = answers.filter(({ comparison }) => comparison);
+    results.hidden = answers.length === 0;
+    showCards();
+    apart.replaceChildren(
+      ...known.map(({ letter, comparison }) =>
+        make(
+          "div",
+          {},
+          make(
+            "h3",
+            {},
+            `${letter.toUpperCase()} beside A: ${howMuch(comparison.energy.ratio)} energy a ${comparison.energy.by}`,
+          ),
+          differences(comparison, letter.toUpperCase()),
+        ),
+      ),
+    );
+    which.replaceChildren(
+      ...known.map(({ letter }) =>
+        make("option", { value: letter }, `${letter.toUpperCase()}: ${changesInWords(current[letter])}`),
+      ),
+    );
+    if (known.length > 0)
+      all.replaceChildren(
+        figuresTable([
+          ["A", known[0].comparison.a],
+          ...known.map(({ letter, comparison }) => [letter.toUpperCase(), comparison.b]),
+        ]),
+      );
+    drawDetail();
+  }
+
+  function showReady(state) {
+    ready.replaceChildren(
+      ...readyMade(state, models, devices).map(({ title, about, sets }, at) =>
+        make(
+          "button",
+          {
+            type: "button",
+            id: `ready-${at}`,
+            on: { click: () => act.go(Object.fromEntries(OTHERS.map((letter, place) => [letter, sets[place] ?? ""]))) },
+          },
+          title,
+          make("small", {}, about),
+        ),
+      ),
     );
   }
 
   return {
-    offer(models, devices) {
-      // The choices of B are those of A.
-      named = models;
-      device.replaceChildren(...devices.map(({ name }) => make("option", { value: name }, name)));
-    },
-    load: (state) => (state.other_model ? load(state) : null),
-    render(state, prediction, comparison) {
-      // Until B is chosen it starts out as A.
-      const b = other(state);
-      model.replaceChildren(...modelOptions(named));
-      model.value = b.model;
-      device.value = b.device;
-      batch.value = b.batch;
-      seq.value = b.seq;
-      results.hidden = !comparison;
-      if (!comparison) return;
-      sides.replaceChildren(
-        side("A", comparison.a),
-        side("B", comparison.b),
-        figure("Difference, B − A", differenceText(comparison), { joules: comparison.difference_j }),
-        figure("B ÷ A", times(comparison.ratio)),
+    offer(allModels, allDevices) {
+      [models, devices] = [allModels, allDevices];
+      if (current) showReady(current);
+      controls = fields(models, devices);
+      form.replaceChildren(
+        ...controls.map(([, label, control]) => field(label, control)),
+        make("button", { id: "compare", class: "primary" }, "Add"),
       );
-      byType.show(comparison.by_type);
-      byNode.show(comparison.nodes);
     },
+    load,
+    render(state, prediction, extra) {
+      [current, shown, answers] = [state, prediction, extra];
+      problem.textContent = "";
+      for (const [, , control] of controls) control.value = "";
+      showReady(state);
+      showResults();
+    },
+    downloads: () =>
+      answers
+        .filter(({ comparison }) => comparison)
+        .slice(0, 1)
+        .map(({ comparison }) => ["csv", "comparison", () => comparisonCsv(comparison)]),
+    resize: drawDetail,
   };
 }

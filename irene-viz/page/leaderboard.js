@@ -1,172 +1,192 @@
-// Trade-off: all models by their energy at this size, and accuracy against energy from a table of a person's own.
+// Leaderboard: the built-in models by what a request costs here, and by what public benchmarks score them.
 
-import { getLeaderboard, getTradeoff } from "./api.js";
-import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
-import { energies, figures, intervals, shareBar, words } from "./columns.js";
+import { getLeaderboard } from "./api.js";
+import { energies, figures, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
-import { count, isKnown, joules, number, seconds, tick } from "./format.js";
+import { csv } from "./downloads.js";
+import { field, numberInput, select } from "./field.js";
+import { count, interval, isKnown, joules, number, seconds } from "./format.js";
+import { createOwnScores } from "./own-scores.js";
+import { scoreChart, scoreText } from "./score-chart.js";
 import { createTable } from "./table.js";
 
-const EXAMPLE = "model,accuracy\nbert-base-uncased,84.6\ndistilbert-base-uncased,82.2";
-
-const POINT_COLUMNS = [
-  words("model", "Model", (point) => point.model),
-  figures("accuracy", "Accuracy", (point) => point.accuracy, number),
-  energies("energy", "Energy", (point) => point.energy_j),
-  words("front", "Pareto front", (point) => (point.is_on_front ? "on the front" : undefined)),
+const TASKS = [
+  ["", "all tasks"],
+  ["decoder", "writing text"],
+  ["encoder", "encoding text"],
+  ["embedder", "embedding text"],
 ];
+const SIZES = [
+  ["", "all sizes"],
+  ["500000000", "to 500 million"],
+  ["1000000000", "to 1 billion"],
+  ["4000000000", "to 4 billion"],
+  ["10000000000", "to 10 billion"],
+  ["40000000000", "to 40 billion"],
+];
+const FORMATS = [
+  ["", "as selected"],
+  ["bf16", "bf16"],
+  ["f8_e4m3", "fp8"],
+  ["int4", "int4"],
+];
+const perRequest = (row, at) => row[at]?.energy_per_request_j;
+const CSV = [
+  ["rank", (row) => row.rank],
+  ["model", (row) => row.model],
+  ["family", (row) => row.family],
+  ["task", (row) => row.task],
+  ["parameters", (row) => row.parameters],
+  ["energy_per_request_j", (row) => row.energy_j],
+  ["energy_low_j", (row) => perRequest(row, "low")],
+  ["energy_high_j", (row) => perRequest(row, "high")],
+  ["energy_per_token_j", (row) => row.energy_per_token_j],
+  ["latency_s", (row) => row.figures?.latency_s],
+  ["benchmark", (row) => row.score?.benchmark],
+  ["score", (row) => row.score?.value],
+  ["score_source", (row) => row.score?.source],
+  ["score_date", (row) => row.score?.date],
+];
+
+const scoreSource = ({ score }) =>
+  score ? [score.benchmark, score.source, score.date].filter(Boolean).join(", ") : "";
 
 export function createLeaderboardView(panel, act) {
   let most = 0;
+  let current;
+  let entries = [];
   const share = (entry) => (isKnown(entry.energy_j) && most > 0 ? entry.energy_j / most : 0);
-  const board = createTable({
-    caption: "Models of up to a billion parameters at this size, least energy first; choose one to predict it",
-    columns: [
-      words("model", "Model", (entry) => entry.model),
-      figures("parameters", "Parameters", (entry) => entry.num_parameters, count),
-      energies("energy", "Energy", (entry) => entry.energy_j, { bar: shareBar(share) }),
-      intervals(
-        (entry) => entry.energy_low_j,
-        (entry) => entry.energy_high_j,
-      ),
-      figures("token", "Per token", (entry) => entry.energy_per_token_j, joules),
-      figures("latency", "Latency", (entry) => entry.latency_s, seconds),
-    ],
-    sort: "energy",
-    rowAttributes: (entry) => ({
-      "aria-current": entry.model === current.model ? "true" : undefined,
-      data: { model: entry.model },
-    }),
-    onActivate: (entry) => act.go({ model: entry.model, view: "tree" }),
-  });
+  const change = (key) => (event) => act.go({ [key]: event.target.value });
 
-  const csv = make("textarea", { id: "accuracy-csv", rows: 6, placeholder: EXAMPLE, spellcheck: "false" });
-  const file = make("input", { id: "accuracy-file", type: "file", accept: ".csv,text/csv" });
+  const family = select("board-family", [["", "all families"]]);
+  const task = select("board-task", TASKS);
+  const size = select("board-size", SIZES);
+  const format = select("board-format", FORMATS);
+  const benchmark = select("board-benchmark", [["", "whichever there is"]]);
+  const filters = [
+    [family, "Family", "family"],
+    [task, "Task", "task"],
+    [size, "Parameters", "max_parameters"],
+    [format, "Weights", "weights"],
+    [benchmark, "Score", "benchmark"],
+  ];
+  for (const [control, , key] of filters) control.addEventListener("change", change(key));
   const form = make(
     "form",
-    { class: "stack", novalidate: true, "aria-label": "Accuracies of your own" },
-    make("label", { class: "block" }, "Accuracies to draw, a CSV of model,accuracy ", csv),
-    make(
-      "div",
-      { class: "tools" },
-      make("button", { id: "draw-tradeoff", class: "primary" }, "Draw"),
-      make("label", { class: "file button" }, "Open a file", file),
-    ),
-  );
-  const title = make("h2");
-  const chart = make("div", { class: "chart-holder" });
-  const points = createTable({
-    caption: "Accuracy and energy",
-    columns: POINT_COLUMNS,
-    sort: "energy",
-    rowAttributes: (point) => ({ data: { model: point.model, front: String(point.is_on_front) } }),
-  });
-  points.element.hidden = true;
-  panel.append(
-    make(
-      "div",
-      { class: "beside late" },
-      board.element,
-      make("div", { class: "stack" }, title, chart, make("div", { class: "beside" }, form, points.element)),
-    ),
+    {
+      class: "fields",
+      novalidate: true,
+      "aria-label": "Which models are ranked",
+      on: { submit: (event) => event.preventDefault() },
+    },
+    filters.map(([control, label]) => field(label, control)),
   );
 
-  let shown = { size: "", points: [] };
-  let current;
-  let all = [];
-
-  function draw(heading, y, points) {
-    title.textContent = heading;
-    const energies = points.map((point) => point.x);
-    const x = log(Math.min(...energies) * 0.8, Math.max(...energies) * 1.25);
-    chart.replaceChildren(
-      scatterChart({
-        room: chart.clientWidth,
-        title: `${heading}; the tables have the figures`,
-        x: { scale: x, ticks: logTicks(x), format: tick("J"), label: "Energy" },
-        y,
-        points: points.map((point) => ({ ...point, title: `${point.label}: ${point.amount}, ${joules(point.x)}` })),
+  const board = createTable({
+    caption: "Least energy first; choose a model to see where its energy goes",
+    columns: [
+      words("model", "Model", (entry) => entry.model),
+      figures("rank", "Rank", (entry) => entry.rank, String),
+      energies("energy", "A request", (entry) => entry.energy_j, { bar: shareBar(share) }),
+      figures("interval", "90% interval", (entry) => perRequest(entry, "low"), joules, {
+        text: (entry) => interval(perRequest(entry, "low"), perRequest(entry, "high")),
       }),
-    );
-  }
-
-  function drawAccuracies(drawable) {
-    const accuracies = drawable.map((point) => point.accuracy);
-    const [low, high] = [Math.min(...accuracies), Math.max(...accuracies)];
-    const margin = (high - low) * 0.1 || 1;
-    const scale = linear(low - margin, high + margin);
-    draw(
-      "Accuracy against energy, with the Pareto front",
-      { scale, ticks: linearTicks(scale), format: tick(), label: "Accuracy" },
-      drawable.map((point) => ({
-        x: point.energy_j,
-        y: point.accuracy,
-        label: point.model,
-        amount: number(point.accuracy),
-        isOnFront: point.is_on_front,
-      })),
-    );
-  }
-
-  // What there is to see without accuracies: how far size alone says what a model costs.
-  function drawParameters() {
-    const drawable = all.filter((entry) => entry.energy_j > 0 && entry.num_parameters > 0);
-    if (drawable.length === 0) return;
-    const sizes = drawable.map((entry) => entry.num_parameters);
-    const scale = log(Math.min(...sizes) * 0.8, Math.max(...sizes) * 1.25);
-    draw(
-      "Parameters against energy",
-      { scale, ticks: logTicks(scale), format: tick(""), label: "Parameters" },
-      drawable.map((entry) => ({
-        x: entry.energy_j,
-        y: entry.num_parameters,
-        label: entry.model,
-        amount: `${count(entry.num_parameters)} parameters`,
-        isOnFront: entry.model === current.model,
-      })),
-    );
-  }
-
-  function drawChart() {
-    const drawable = shown.points.filter((point) => point.energy_j > 0 && isKnown(point.accuracy));
-    if (drawable.length > 0) drawAccuracies(drawable);
-    else drawParameters();
-  }
-
-  const sizeOf = (state) => [state.device, state.batch, state.seq].join();
-
-  async function update() {
-    const state = current;
-    const found = csv.value.trim() === "" ? [] : await getTradeoff(state, csv.value);
-    shown = { size: sizeOf(state), points: found };
-    points.element.hidden = found.length === 0;
-    points.show(found);
-    drawChart();
-  }
-
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    act.attempt(update);
-  });
-  file.addEventListener("change", () =>
-    act.attempt(async () => {
-      if (file.files.length === 0) return;
-      csv.value = await file.files[0].text();
-      await update();
+      figures("token", "A token", (entry) => entry.energy_per_token_j, joules),
+      figures("latency", "Time", (entry) => entry.figures?.latency_s, seconds),
+      figures("parameters", "Parameters", (entry) => entry.parameters, count),
+      words("family", "Family", (entry) => entry.series ?? entry.family),
+      figures("score", "Score", (entry) => entry.score?.value, number, { text: scoreText }),
+      words("source", "Of the score", scoreSource),
+    ],
+    sort: "rank",
+    rowAttributes: (entry) => ({
+      "aria-current": entry.model === current.model ? "true" : undefined,
+      data: { model: entry.model, front: entry.is_on_front && "true" },
     }),
+    onActivate: (entry) => act.go({ model: entry.model, config: "", set: "", view: "tree" }),
+  });
+  const summary = make("p", { id: "board-summary", role: "status" });
+  const title = make("h3");
+  const chart = make("div", { class: "chart-holder" });
+  const sources = make("ul", { class: "reasons" });
+  const cited = make("details", { class: "on-demand" }, make("summary", {}, "Where the scores are from"), sources);
+  const own = createOwnScores(act, () => current, draw);
+  const reasons = make("ul", { class: "reasons" });
+  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  panel.append(
+    make("h2", {}, "Which model costs least?"),
+    form,
+    summary,
+    make("div", { class: "board" }, board.element, make("div", { class: "stack" }, title, chart, cited, own.element)),
+    leftOut,
   );
+
+  function draw() {
+    const { heading, svg } = scoreChart(chart.clientWidth, { entries, own: own.points(), model: current.model });
+    title.textContent = heading;
+    chart.replaceChildren(svg ?? "");
+  }
+
+  let families = [];
+
+  function offerChoices(state, { benchmarks = [] }) {
+    const fill = (control, first, names) =>
+      control.replaceChildren(
+        ...[first, ...names.map((name) => [name, name])].map(([value, text]) => make("option", { value }, text)),
+      );
+    fill(family, ["", "all families"], families);
+    fill(benchmark, ["", "whichever there is"], benchmarks);
+    for (const [control, , key] of filters) {
+      if (![...control.options].some(({ value }) => value === state[key]))
+        control.append(make("option", { value: state[key] }, state[key]));
+      control.value = state[key];
+    }
+  }
+
+  function showReasons(answer) {
+    const out = answer.left_out ?? [];
+    leftOut.hidden = out.length === 0;
+    leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
+    reasons.replaceChildren(
+      ...out.map(({ model, reason }) => make("li", {}, make("strong", {}, model), `: ${reason}`)),
+    );
+    const scored = entries.filter((entry) => entry.score);
+    cited.hidden = scored.length === 0;
+    sources.replaceChildren(
+      ...scored.map((entry) =>
+        make("li", {}, make("strong", {}, entry.model), `: ${scoreText(entry)}, ${scoreSource(entry)}`),
+      ),
+    );
+  }
 
   return {
-    load: getLeaderboard,
-    render(state, prediction, { entries }) {
-      current = state;
-      most = Math.max(0, ...entries.map((entry) => entry.energy_j).filter(isKnown));
-      all = entries;
-      board.show(entries);
-      drawChart();
-      // The points hold for the size they were asked at.
-      if (shown.points.length > 0 && shown.size !== sizeOf(state)) act.attempt(update);
+    offer(models) {
+      families = [...new Set(models.map((model) => model.architecture))].sort();
     },
-    resize: drawChart,
+    async load(state) {
+      try {
+        return await getLeaderboard(state);
+      } catch (error) {
+        return { problem: error.message };
+      }
+    },
+    render(state, prediction, answer) {
+      current = state;
+      entries = answer.entries ?? [];
+      offerChoices(state, answer);
+      most = Math.max(0, ...entries.map((entry) => entry.energy_j).filter(isKnown));
+      board.element.hidden = entries.length === 0;
+      board.show(entries);
+      const out = answer.left_out?.length ?? 0;
+      summary.textContent =
+        answer.problem ??
+        `${entries.length} models can run this request on ${state.device}${out > 0 ? `; ${out} cannot, with the reasons below` : ""}.`;
+      summary.classList.toggle("wrong", Boolean(answer.problem));
+      showReasons(answer);
+      draw();
+      own.follow();
+    },
+    downloads: () => (entries.length > 0 ? [["csv", "leaderboard", () => csv(CSV, entries)]] : []),
+    resize: () => current && draw(),
   };
 }

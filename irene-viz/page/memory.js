@@ -47,7 +47,7 @@ export function createMisfit(act) {
     const link = ({ name, change, figures }) =>
       make(
         "li",
-        {},
+        { data: { way: Object.entries(change).flat().filter(Boolean).join("-") } },
         make("a", { href: act.address(change), on: { click: (event) => act.follow(event, change) } }, `With ${name}`),
         figures ? `: ${perToken(figures) || joules(figures.energy_per_request_j)}` : "",
       );

@@ -1,8 +1,238 @@
-// Not filled yet.
+// Plan: every way of serving a load that fits and keeps its bounds, and which of them is the best in what.
 
-import { loadingState } from "./states.js";
+import { getPlan } from "./api.js";
+import { asState, formatName } from "./changes.js";
+import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
+import { figures, words } from "./columns.js";
+import { make } from "./dom.js";
+import { csv } from "./downloads.js";
+import { count, isKnown, joules, number, seconds, tick, watts } from "./format.js";
+import { DEFAULT_RATE, createPlanForm } from "./planform.js";
+import { createTable } from "./table.js";
 
-export function createPlanView(panel) {
-  panel.append(loadingState());
-  return { render() {} };
+const BEST = { energy: "least energy", latency: "fastest", cost: "cheapest" };
+const AXES = {
+  ttft: { label: "Time to the first token", value: (plan) => plan.ttft_s, format: seconds, unit: "s" },
+  itl: { label: "Time between tokens", value: (plan) => plan.itl_s, format: seconds, unit: "s" },
+  cost: {
+    label: "USD a million tokens",
+    value: (plan) => plan.usd_per_million_tokens,
+    format: number,
+    unit: undefined,
+  },
+};
+// More would lie on each other.
+const mostLabels = (room) => Math.min(Math.floor(room / 110), 10);
+
+const usd = (value) => (isKnown(value) ? `${number(value)} USD` : "");
+const kilowattHours = (value) => (isKnown(value) ? `${number(value)} kWh` : "");
+
+export const planName = ({ device, gpus, weights }) => `${gpus} × ${device}, ${formatName(weights)}`;
+
+function split({ parallel = {} }) {
+  const named = [
+    ["tensor", "each layer over"],
+    ["pipeline", "stages"],
+    ["expert", "experts over"],
+    ["data", "copies"],
+  ];
+  const all = named
+    .filter(([key]) => parallel[key] > 1)
+    .map(([key, word]) =>
+      key === "pipeline" || key === "data" ? `${parallel[key]} ${word}` : `${word} ${parallel[key]}`,
+    );
+  return all.join(", ") || "one GPU";
+}
+
+const COLUMNS = [
+  words("plan", "Plan", planName),
+  figures("energy", "A token", (plan) => plan.energy_per_token_j, joules, {
+    data: (plan) => ({ joules: plan.energy_per_token_j }),
+  }),
+  figures("usd", "A million cost", (plan) => plan.usd_per_million_tokens, usd, {
+    data: (plan) => ({ usd: plan.usd_per_million_tokens }),
+  }),
+  figures("ttft", "First token", (plan) => plan.ttft_s, seconds, { data: (plan) => ({ seconds: plan.ttft_s }) }),
+  figures("itl", "Between tokens", (plan) => plan.itl_s, seconds),
+  figures("rank", "Rank", (plan) => plan.rank, String),
+  words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
+  figures("kwh", "A million take", (plan) => plan.kwh_per_million_tokens, kilowattHours),
+  figures("power", "Power", (plan) => plan.power_w, watts),
+  words("split", "Split", split),
+  figures("running", "At once, each copy", (plan) => plan.running, count),
+  words("front", "Pareto front", (plan) => (plan.is_on_front ? "on the front" : "")),
+];
+
+const CSV = [
+  ["rank", (plan) => plan.rank],
+  ["device", (plan) => plan.device],
+  ["gpus", (plan) => plan.gpus],
+  ["weights", (plan) => plan.weights],
+  ["running", (plan) => plan.running],
+  ["energy_per_token_j", (plan) => plan.energy_per_token_j],
+  ["kwh_per_million_tokens", (plan) => plan.kwh_per_million_tokens],
+  ["usd_per_million_tokens", (plan) => plan.usd_per_million_tokens],
+  ["ttft_s", (plan) => plan.ttft_s],
+  ["itl_s", (plan) => plan.itl_s],
+  ["power_w", (plan) => plan.power_w],
+  ["is_on_front", (plan) => plan.is_on_front],
+];
+
+// The points that get a name: the best ones, and some of the front between them.
+function namedPlans(front, most) {
+  const best = front.filter((plan) => plan.best_of?.length > 0);
+  const others = front.filter((plan) => !best.includes(plan));
+  const step = Math.max(Math.ceil(others.length / Math.max(most - best.length, 1)), 1);
+  return new Set([...best, ...others.filter((_, at) => at % step === 0)]);
+}
+
+export function createPlanView(panel, act) {
+  const form = createPlanForm(act.go);
+  const summary = make("p", { id: "plan-summary", role: "status" });
+  const best = make("div", { class: "cards best" });
+  const table = createTable({
+    caption: "Plans, those on the front first; choose one to see where its energy goes",
+    columns: COLUMNS,
+    sort: "rank",
+    rowAttributes: (plan) => ({ data: { plan: planName(plan), front: String(plan.is_on_front), device: plan.device } }),
+    onActivate: (plan) => act.go(opened(plan)),
+  });
+  const axis = make(
+    "select",
+    { id: "plan-axis" },
+    Object.entries(AXES).map(([id, { label }]) => make("option", { value: id }, label)),
+  );
+  const chart = make("div", { class: "chart-holder" });
+  const reasons = make("ul", { class: "reasons" });
+  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  const found = make(
+    "div",
+    { class: "stack" },
+    best,
+    make(
+      "div",
+      { class: "plan-results" },
+      table.element,
+      make("div", { class: "stack" }, make("label", {}, "Energy against ", axis), chart),
+    ),
+  );
+  panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, leftOut);
+
+  let current;
+  let plans = [];
+
+  axis.addEventListener("change", draw);
+
+  // The selection of a plan, in the view that was asked for.
+  const opened = (plan) => ({ ...asState(plan.set, current), view: "tree" });
+
+  function card(what, plan) {
+    const title = BEST[what][0].toUpperCase() + BEST[what].slice(1);
+    const line = [
+      `${joules(plan.energy_per_token_j)} a token`,
+      `${usd(plan.usd_per_million_tokens)} a million`,
+      plan.ttft_s !== undefined && `first token in ${seconds(plan.ttft_s)}`,
+    ];
+    return make(
+      "section",
+      {
+        class: "card",
+        data: { best: what, device: plan.device, usd: plan.usd_per_million_tokens, joules: plan.energy_per_token_j },
+      },
+      make("h3", {}, title),
+      make(
+        "p",
+        { class: "figure" },
+        make(
+          "a",
+          { href: act.address(opened(plan)), on: { click: (event) => act.follow(event, opened(plan)) } },
+          planName(plan),
+        ),
+      ),
+      make("p", { class: "quiet" }, line.filter(Boolean).join(", ")),
+    );
+  }
+
+  function draw() {
+    const { label, value, format, unit } = AXES[axis.value];
+    const drawable = plans.filter((plan) => value(plan) > 0 && plan.kwh_per_million_tokens > 0);
+    if (drawable.length === 0) return chart.replaceChildren();
+    const spread = (values) => [Math.min(...values) * 0.85, Math.max(...values) * 1.2];
+    const scale = (values) => {
+      const [low, high] = spread(values);
+      return high / low > 4
+        ? { scale: log(low, high), ticks: logTicks(log(low, high)) }
+        : { scale: linear(low, high), ticks: linearTicks(linear(low, high)) };
+    };
+    const front = namedPlans(
+      drawable.filter((plan) => plan.is_on_front),
+      mostLabels(chart.clientWidth),
+    );
+    chart.replaceChildren(
+      scatterChart({
+        room: chart.clientWidth,
+        title: `Energy against ${label.toLowerCase()}; the table has the figures`,
+        x: { ...scale(drawable.map(value)), format: tick(unit), label },
+        y: {
+          ...scale(drawable.map((plan) => plan.kwh_per_million_tokens)),
+          format: tick(),
+          label: "kWh a million tokens",
+        },
+        isJoined: false,
+        points: drawable.map((plan) => ({
+          x: value(plan),
+          y: plan.kwh_per_million_tokens,
+          label: front.has(plan) ? planName(plan) : "",
+          isOnFront: plan.is_on_front,
+          title: `${planName(plan)}: ${joules(plan.energy_per_token_j)} a token, ${label.toLowerCase()} ${format(value(plan))}`,
+        })),
+      }),
+    );
+  }
+
+  function say({ problem, considered, fitting, plans: all = [] }, hire) {
+    if (problem) return problem;
+    const looked = `${considered.toLocaleString("en")} ways were considered`;
+    if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
+    const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
+    const money = hire
+      ? ""
+      : " The costs are of electricity alone; with what a GPU-hour is hired for, the machines count too.";
+    return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}.${money}`;
+  }
+
+  return {
+    offer(models, devices) {
+      form.offer(devices);
+    },
+    async load(state) {
+      try {
+        return await getPlan({ ...state, plan_rate: state.plan_rate || state.rate || DEFAULT_RATE });
+      } catch (error) {
+        return { problem: error.message };
+      }
+    },
+    render(state, prediction, answer) {
+      current = state;
+      form.show(state);
+      plans = (answer.plans ?? []).map((plan, at) => ({ ...plan, rank: at + 1 }));
+      summary.textContent = say(answer, state.plan_hire);
+      summary.classList.toggle("wrong", Boolean(answer.problem));
+      found.hidden = plans.length === 0;
+      const bestOf = (what) => plans.find((plan) => plan.best_of?.includes(what));
+      best.replaceChildren(...Object.keys(BEST).flatMap((what) => (bestOf(what) ? [card(what, bestOf(what))] : [])));
+      table.show(plans);
+      draw();
+      const out = answer.left_out ?? [];
+      leftOut.hidden = out.length === 0;
+      leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
+      reasons.replaceChildren(
+        ...out.map(({ device, reason, count }) =>
+          make("li", {}, make("strong", {}, device), `${count > 1 ? `, ${count} ways` : ""}: ${reason}`),
+        ),
+      );
+    },
+    downloads: () => (plans.length > 0 ? [["csv", "plans", () => csv(CSV, plans)]] : []),
+    resize: draw,
+  };
 }

@@ -1,8 +1,146 @@
-// Not filled yet.
+// Suggestions: what would save energy here, what each would save and what it costs in time, memory or accuracy.
 
-import { loadingState } from "./states.js";
+import { getSuggestions } from "./api.js";
+import { createBounds } from "./bounds.js";
+import { make } from "./dom.js";
+import { csv } from "./downloads.js";
+import { isKnown, joules, number, percent } from "./format.js";
 
-export function createSuggestView(panel) {
-  panel.append(loadingState());
-  return { render() {} };
+const COSTS = [
+  ["ttft_ratio", "time to the first token"],
+  ["latency_ratio", "time of a request"],
+  ["memory_ratio", "memory"],
+];
+
+// "as much", "1.40 times the", "0.60 of the".
+function timesAsMuch(ratio, what) {
+  if (Math.abs(ratio - 1) < 0.005) return "";
+  return ratio > 1 ? `${number(ratio)} times the ${what}` : `${percent(1 - ratio)} less ${what}`;
+}
+
+function priceWords({ accuracy, gpus, ...ratios } = {}) {
+  const costs = COSTS.filter(([name]) => isKnown(ratios[name])).map(([name, what]) => timesAsMuch(ratios[name], what));
+  const all = [
+    ...costs.filter(Boolean),
+    isKnown(gpus) && `${gpus} GPU${gpus === 1 ? "" : "s"}`,
+    accuracy === "unknown" && "accuracy: not known, measure it",
+    accuracy === "unchanged" && "accuracy unchanged",
+  ];
+  return all.filter(Boolean).join("; ");
+}
+
+// The share saved with its interval, as a bar.
+function savingBar({ saved_share: share, saved_share_low: low, saved_share_high: high }) {
+  const clip = (value) => `${100 * Math.min(Math.max(value, 0), 1)}%`;
+  const hasRange = isKnown(low) && isKnown(high);
+  const bar = make(
+    "span",
+    { class: "saving", "aria-hidden": "true" },
+    make("span", { class: "saved" }),
+    hasRange && make("span", { class: "range" }),
+  );
+  bar.style.setProperty("--saved", clip(share));
+  if (hasRange) {
+    bar.style.setProperty("--from", clip(low));
+    bar.style.setProperty("--to", clip(high));
+  }
+  return bar;
+}
+
+function savingText({ saved_share: share, saved_share_low: low, saved_share_high: high }) {
+  const range = isKnown(low) && isKnown(high) ? make("small", {}, ` 90%: ${percent(low)} to ${percent(high)}`) : "";
+  return make("span", { class: "saves" }, make("strong", {}, `saves ${percent(share)}`), range);
+}
+
+const CSV = [
+  ["kind", (row) => row.kind],
+  ["title", (row) => row.title],
+  ["change", (row) => row.set],
+  ["energy_a_j", (row) => row.energy_a_j],
+  ["energy_b_j", (row) => row.energy_b_j],
+  ["saved_share", (row) => row.saved_share],
+  ["saved_share_low", (row) => row.saved_share_low],
+  ["saved_share_high", (row) => row.saved_share_high],
+  ["price", (row) => priceWords(row.price)],
+];
+
+export function createSuggestView(panel, act) {
+  let shown = [];
+  const bounds = createBounds("suggest", ["max_ttft", "max_itl", "max_latency"], act.go);
+  const intro = make("p", { id: "suggest-summary", role: "status" });
+  const list = make("ol", { class: "suggestions" });
+  const reasons = make("ul");
+  const leftOut = make("details", { class: "on-demand" }, make("summary", {}, "Left out"), reasons);
+  panel.append(
+    make("h2", {}, "What would save energy here?"),
+    make(
+      "form",
+      {
+        class: "fields",
+        novalidate: true,
+        "aria-label": "Bounds that a suggestion has to keep",
+        on: { submit: (event) => event.preventDefault() },
+      },
+      bounds.elements,
+    ),
+    intro,
+    list,
+    leftOut,
+  );
+
+  function title({ title: text, set }) {
+    if (!set) return make("h3", {}, text);
+    const to = { view: "whatif", set_b: set };
+    return make("h3", {}, make("a", { href: act.address(to), on: { click: (event) => act.follow(event, to) } }, text));
+  }
+
+  function entry(measure, suggestion) {
+    const { kind, saved_share: share, energy_a_j: a, energy_b_j: b, price, why, assumed } = suggestion;
+    const amounts = isKnown(a) && isKnown(b) ? `${joules(b)} a ${measure} instead of ${joules(a)}` : "";
+    const priced = priceWords(price);
+    return make(
+      "li",
+      { data: { kind, saved: share } },
+      title(suggestion),
+      make("div", { class: "saving-row" }, savingBar(suggestion), savingText(suggestion)),
+      make("p", {}, [amounts, priced && `price: ${priced}`].filter(Boolean).join("; ")),
+      why && make("p", { class: "quiet" }, why),
+      assumed && make("p", { class: "quiet" }, `Assumed: ${assumed}`),
+    );
+  }
+
+  function summary({ suggestions, baseline, measure }) {
+    if (suggestions.length === 0)
+      return "Nothing that can be computed here would save energy within these bounds; the reasons are below.";
+    const best = suggestions[0];
+    const now = baseline.figures[`energy_per_${measure}_j`];
+    const from = isKnown(now) ? ` of the ${joules(now)} that a ${measure} takes now` : "";
+    const many =
+      suggestions.length === 1 ? "One suggestion saves" : `${suggestions.length} suggestions, the best of which saves`;
+    return `${many} ${percent(best.saved_share)}${from}. Each is reckoned alone; they do not add up. Choose one to see where it saves.`;
+  }
+
+  return {
+    async load(state) {
+      try {
+        return await getSuggestions(state);
+      } catch (error) {
+        return { problem: error.message };
+      }
+    },
+    downloads: () => (shown.length > 0 ? [["csv", "suggestions", () => csv(CSV, shown)]] : []),
+    render(state, prediction, answer) {
+      bounds.show(state);
+      const { problem, measure, suggestions = [], left_out: out = [] } = answer;
+      shown = suggestions;
+      intro.textContent = problem ?? summary(answer);
+      intro.classList.toggle("wrong", Boolean(problem));
+      list.replaceChildren(...suggestions.map((each) => entry(measure, each)));
+      leftOut.hidden = out.length === 0;
+      leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
+      reasons.replaceChildren(
+        ...out.map(({ kind, reason }) => make("li", {}, make("strong", {}, kind.replaceAll("_", " ")), `: ${reason}`)),
+      );
+    },
+  };
 }

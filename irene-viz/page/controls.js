@@ -1,0 +1,122 @@
+// The controls of What if: each shows A's value until it is changed, and then says what it was and how to go back.
+
+import { readChanges } from "./changes.js";
+import { make } from "./dom.js";
+
+// Between the last key press and the answer.
+const PAUSE_MS = 350;
+
+function options(knob) {
+  const known = knob.choices.some(([value]) => value === knob.value);
+  const all = known || knob.value === "" ? knob.choices : [[knob.value, knob.value], ...knob.choices];
+  // What the engine or the config chooses itself has no name here.
+  const unset = knob.value === "" ? [["", "as it is"]] : [];
+  return [...unset, ...all].map(([value, text]) => make("option", { value }, text));
+}
+
+function input(knob) {
+  if (knob.choices) return make("select", { id: `b-${knob.id}` }, options(knob));
+  return make("input", {
+    id: `b-${knob.id}`,
+    type: knob.isText ? "text" : "number",
+    inputmode: knob.isText ? undefined : knob.isFraction ? "decimal" : "numeric",
+    min: knob.least ?? (knob.isFraction ? 0 : 1),
+    step: knob.isFraction ? "any" : 1,
+    placeholder: knob.placeholder,
+  });
+}
+
+// `onChange(name, value)` is told the name of a change and its value, the empty one where it is to be as A's.
+export function createControls(onChange) {
+  const element = make("form", { class: "controls", novalidate: true, "aria-label": "What is different in B" });
+  let controls = [];
+  let shape = "";
+  let timer = 0;
+
+  element.addEventListener("submit", (event) => event.preventDefault());
+
+  function tell(knob, value) {
+    clearTimeout(timer);
+    onChange(knob.name, value === knob.value ? "" : value);
+  }
+
+  function build(knob) {
+    const field = input(knob);
+    field.setAttribute("aria-describedby", `b-${knob.id}-was`);
+    const was = make("span", { class: "was", id: `b-${knob.id}-was` });
+    const reset = make(
+      "button",
+      {
+        type: "button",
+        class: "reset",
+        "aria-label": `${knob.label}: back to A’s`,
+        title: "Back to A’s",
+        hidden: true,
+      },
+      "↺",
+    );
+    const row = make(
+      "div",
+      { class: "control", data: { knob: knob.id } },
+      make("label", { for: `b-${knob.id}`, title: knob.about }, knob.label),
+      make("span", { class: "with-reset" }, field, reset),
+      was,
+    );
+    const control = { knob, field, was, reset, row };
+    field.addEventListener(knob.choices ? "change" : "input", () => {
+      clearTimeout(timer);
+      if (knob.choices) return tell(control.knob, field.value);
+      // An empty number is not yet one.
+      timer = setTimeout(() => tell(control.knob, field.value.trim()), PAUSE_MS);
+    });
+    reset.addEventListener("click", () => {
+      tell(control.knob, "");
+      field.focus();
+    });
+    return control;
+  }
+
+  function rebuild(groups) {
+    controls = [];
+    element.replaceChildren(
+      ...groups.map((group) => {
+        const built = group.knobs.map(build);
+        controls.push(...built);
+        return make(
+          "fieldset",
+          {},
+          make("legend", {}, group.title),
+          built.map(({ row }) => row),
+        );
+      }),
+    );
+  }
+
+  function mark(control, value, problem) {
+    const { knob, field, was, reset, row } = control;
+    const isChanged = value !== undefined;
+    const isWrong = isChanged && problem.includes(knob.name);
+    row.classList.toggle("changed", isChanged);
+    reset.hidden = !isChanged;
+    if (isWrong) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+    was.textContent = isWrong ? problem : isChanged ? `A has ${knob.value || "none"}` : "";
+    was.classList.toggle("wrong", isWrong);
+    // What is being typed is the person's own.
+    if (document.activeElement !== field || knob.choices) field.value = value ?? knob.value;
+  }
+
+  return {
+    element,
+    // `text` is the list of changes; `problem`, if not empty, why they cannot be.
+    show(groups, text, problem = "") {
+      const next = JSON.stringify(
+        groups.map(({ knobs }) => knobs.map(({ id, name, value, choices }) => [id, name, value, choices?.length])),
+      );
+      if (next !== shape) rebuild(groups);
+      shape = next;
+      const changes = readChanges(text);
+      for (const control of controls) mark(control, changes.get(control.knob.name), problem);
+    },
+  };
+}

@@ -1,0 +1,122 @@
+// What a plan has to serve, and what it may choose from.
+
+import { createBounds } from "./bounds.js";
+import { make } from "./dom.js";
+import { field, numberInput } from "./field.js";
+import { term } from "./term.js";
+
+export const DEFAULT_RATE = "1";
+
+const FORMATS = [
+  ["bf16", "bf16"],
+  ["f8_e4m3", "fp8"],
+  ["int4", "int4"],
+];
+
+const listed = (text) =>
+  text
+    .split(",")
+    .map((each) => each.trim())
+    .filter(Boolean);
+
+// Boxes to tick; all of them are the same as none, and the state has the empty string for it.
+function createBoxes(key, title, onChange) {
+  const summary = make("summary", {});
+  const filter = make("input", {
+    type: "search",
+    placeholder: "find",
+    "aria-label": `Find in ${title.toLowerCase()}`,
+    id: `${key.replace("_", "-")}-find`,
+  });
+  const list = make("div", { class: "boxes" });
+  const element = make(
+    "details",
+    { class: "choose", id: key.replace("_", "-") },
+    summary,
+    make("div", { class: "chooser" }, filter, list),
+  );
+  let boxes = [];
+
+  const chosen = () => boxes.filter(({ box }) => box.checked).map(({ value }) => value);
+  filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const { label, text } of boxes) label.hidden = !text.toLowerCase().includes(wanted);
+  });
+  list.addEventListener("change", () => {
+    const now = chosen();
+    onChange({ [key]: now.length === boxes.length ? "" : now.join(",") });
+  });
+
+  return {
+    element,
+    offer(choices) {
+      filter.hidden = choices.length < 12;
+      boxes = choices.map(([value, text]) => {
+        const box = make("input", { type: "checkbox", value });
+        return { value, text: `${text} ${value}`, box, label: make("label", { class: "check" }, box, ` ${text}`) };
+      });
+      list.replaceChildren(...boxes.map(({ label }) => label));
+    },
+    show(text) {
+      const wanted = listed(text);
+      const isAll = wanted.length === 0 || text === "all";
+      for (const { box, value } of boxes) box.checked = !isAll && wanted.includes(value);
+      summary.textContent = `${title}: ${isAll ? `all ${boxes.length}` : wanted.length === 1 ? wanted[0] : `${wanted.length} chosen`}`;
+    },
+  };
+}
+
+export function createPlanForm(onChange) {
+  const numbers = [
+    ["plan_rate", "plan-rate", term("rate", "Requests a second"), { step: "any" }],
+    ["seq", "plan-prompt", term("prompt", "Prompt tokens"), { step: 1, min: 1 }],
+    ["generate", "plan-generate", term("generated", "Generated tokens"), { step: 1 }],
+    ["plan_max_gpus", "plan-max-gpus", "GPUs at most", { step: 1, min: 1, placeholder: "any" }],
+  ].map(([key, id, label, options]) => {
+    const input = numberInput(id, options);
+    input.addEventListener("change", () => onChange({ [key]: input.value.trim() }));
+    return { key, input, element: field(label, input) };
+  });
+  const bounds = createBounds("plan", ["max_ttft", "max_itl"], onChange);
+  const devices = createBoxes("plan_devices", "Devices", onChange);
+  const formats = createBoxes("plan_formats", "Weights", onChange);
+  formats.offer(FORMATS);
+  const hire = make("input", {
+    id: "plan-hire",
+    placeholder: "h100-sxm:2.5, l4:0.7",
+    spellcheck: "false",
+    autocomplete: "off",
+  });
+  hire.addEventListener("change", () => onChange({ plan_hire: hire.value.replace(/\s+/g, "") }));
+  const [rate, ...others] = numbers;
+  const element = make(
+    "form",
+    {
+      class: "fields plan-form",
+      novalidate: true,
+      "aria-label": "What the plan has to serve",
+      on: { submit: (event) => event.preventDefault() },
+    },
+    rate.element,
+    bounds.elements,
+    others.map((each) => each.element),
+    devices.element,
+    formats.element,
+    field("Hire, USD a GPU-hour", hire, { hint: "device:price, as many as you know" }),
+  );
+  return {
+    element,
+    offer: (all) =>
+      devices.offer(all.filter(({ kind }) => kind !== "measured").map(({ name, title }) => [name, title ?? name])),
+    show(state) {
+      for (const { key, input } of numbers) {
+        const fallback = key === "plan_rate" ? state.rate || DEFAULT_RATE : "";
+        if (document.activeElement !== input) input.value = state[key] || fallback;
+      }
+      bounds.show(state);
+      devices.show(state.plan_devices);
+      formats.show(state.plan_formats);
+      if (document.activeElement !== hire) hire.value = state.plan_hire.replaceAll(",", ", ");
+    },
+  };
+}

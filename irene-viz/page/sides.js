@@ -1,0 +1,232 @@
+// What two selections cost beside each other: in a sentence, in figures, by part of the model and change by change.
+
+import { changeLabel } from "./changes.js";
+import { componentName, divergingBars, stackedBar } from "./bars.js";
+import { make } from "./dom.js";
+import { csv } from "./downloads.js";
+import { bytes, difference, interval, isKnown, joules, number, percent, seconds, times, watts } from "./format.js";
+
+// By how much, as people say it: a share up to twice as much, and how many times from there on.
+export function howMuch(ratio) {
+  if (!isKnown(ratio)) return "";
+  if (Math.abs(ratio - 1) < 5e-4) return "as much";
+  if (ratio < 1) return `${percent(1 - ratio)} less`;
+  return ratio < 2 ? `${percent(ratio - 1)} more` : times(ratio);
+}
+
+// The answer in one sentence.
+export function verdict({ energy }, b = "B", a = "A") {
+  const { by, a_j, b_j, ratio } = energy;
+  const amounts = `${joules(b_j)} a ${by} instead of ${joules(a_j)}`;
+  const much = howMuch(ratio);
+  if (much === "as much") return `${b} takes as much energy as ${a}: ${joules(b_j)} a ${by}.`;
+  if (much.endsWith("×")) return `${b} takes ${much.replace(" ×", " times")} the energy of ${a}: ${amounts}.`;
+  return `${b} takes ${much} energy than ${a}: ${amounts}.`;
+}
+
+export const OVERLAP = "The 90% intervals of the two overlap, so which is lower is not certain.";
+
+function signed(value, format) {
+  if (!isKnown(value)) return "";
+  if (value === 0) return "no change";
+  return value > 0 ? `+${format(value)}` : `−${format(-value)}`;
+}
+
+function tile(title, a, b, format, data) {
+  if (!isKnown(a) || !isKnown(b)) return "";
+  const change = difference(a, b);
+  const share = a > 0 && change !== 0 ? ` (${howMuch(b / a)})` : "";
+  return make(
+    "div",
+    { class: "tile" },
+    make("dt", {}, title),
+    make("dd", { class: "figure", data }, `${signed(change, format)}${share}`),
+    make("dd", { class: "quiet" }, `A ${format(a)}, B ${format(b)}`),
+  );
+}
+
+// Joules, seconds and bytes at once.
+export function tiles({ energy, latency, memory }) {
+  return make(
+    "dl",
+    { class: "tiles", "aria-label": "Differences, B − A" },
+    tile(`Energy of a ${energy.by}`, energy.a_j, energy.b_j, joules, {
+      joules: energy.difference_j,
+      ratio: energy.ratio,
+    }),
+    latency && tile("Time of a request", latency.a_s, latency.b_s, seconds, { seconds: latency.difference_s }),
+    memory && tile("Memory of each GPU", memory.a_bytes, memory.b_bytes, bytes, { bytes: memory.difference_bytes }),
+  );
+}
+
+// A table of text alone scrolls with the keyboard only where it takes the focus.
+export function scroller(label, more, ...content) {
+  return make("div", { class: `scroller ${more}`.trim(), role: "group", tabindex: "0", "aria-label": label }, content);
+}
+
+// All that is known of a selection, in the order of the table.
+const ROWS = [
+  [
+    "Energy of a request",
+    (of) => of.figures.energy_per_request_j,
+    joules,
+    (of) => interval(of.low?.energy_per_request_j, of.high?.energy_per_request_j),
+  ],
+  [
+    "Energy of a token",
+    (of) => of.figures.energy_per_token_j,
+    joules,
+    (of) => interval(of.low?.energy_per_token_j, of.high?.energy_per_token_j),
+  ],
+  ["Power, all GPUs", (of) => of.figures.power_w, watts],
+  ["Time to the first token", (of) => of.figures.ttft_s, seconds],
+  ["Time between tokens", (of) => of.figures.itl_s, seconds],
+  ["Time of a request", (of) => of.figures.latency_s, seconds],
+  ["Tokens a second", (of) => of.figures.tokens_per_s, number],
+  ["Memory of each GPU", (of) => of.memory?.total_bytes, bytes],
+  ["of it weights", (of) => of.memory?.weights_bytes, bytes],
+  ["of it the cache", (of) => of.memory?.cache_bytes, bytes],
+];
+
+// `wholes` are pairs of a letter and what the API says of that selection.
+export function figuresTable(wholes) {
+  const rows = ROWS.filter(([, value]) => wholes.some(([, of]) => isKnown(value(of))));
+  const cell = (of, [, value, format, range]) => {
+    const more = range?.(of);
+    return make("td", { class: "number" }, format(value(of)) || "not known", more && make("small", {}, `90%: ${more}`));
+  };
+  return scroller(
+    "All figures",
+    "",
+    make(
+      "table",
+      { class: "figures-table" },
+      make("caption", {}, make("span", {}, "All figures, with 90% intervals where there are some")),
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          make("th", { scope: "col" }, "Figure"),
+          wholes.map(([letter]) => make("th", { scope: "col", class: "number" }, letter)),
+        ),
+      ),
+      make(
+        "tbody",
+        {},
+        rows.map((row) =>
+          make(
+            "tr",
+            {},
+            make("th", { scope: "row" }, row[0]),
+            wholes.map(([, of]) => cell(of, row)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+// A side's parts as a stacked bar; `most` is what the longest bar of all stands for.
+export function partsBar(components, { label, most }) {
+  const total = components.reduce((sum, { energy_j }) => sum + energy_j, 0);
+  return stackedBar(
+    components.map(({ component, energy_j }) => ({
+      name: componentName(component),
+      share: most > 0 ? energy_j / most : 0,
+      text: `${joules(energy_j)}, ${percent(total > 0 ? energy_j / total : 0)}`,
+      colour: `part-${component}`,
+      data: { component, joules: energy_j },
+    })),
+    { label },
+  );
+}
+
+export function differences({ components, energy }, b = "B") {
+  const shown = components.filter(({ a_j: a, b_j: other }) => a > 0 || other > 0);
+  return divergingBars(
+    shown.map(({ component, a_j, b_j, difference_j }) => ({
+      name: componentName(component),
+      a: a_j,
+      b: b_j,
+      difference: difference_j,
+      data: { component },
+    })),
+    { caption: `Where they differ, by the energy of a ${energy.by}`, of: ["A", b], difference: `${b} − A` },
+  );
+}
+
+// Both as stacked bars on one scale, and where they differ.
+export function parts(comparison) {
+  const { components, energy } = comparison;
+  const most = Math.max(energy.a_j ?? 0, energy.b_j ?? 0);
+  const of = (side) => components.map((row) => ({ component: row.component, energy_j: row[side] ?? 0 }));
+  const label = (letter, value) => `${letter}: ${joules(value)} a ${energy.by}`;
+  return make(
+    "section",
+    { class: "parts" },
+    make("h3", {}, "Where the energy goes"),
+    partsBar(of("a_j"), { label: label("A", energy.a_j), most }),
+    partsBar(of("b_j"), { label: label("B", energy.b_j), most }),
+    differences(comparison),
+  );
+}
+
+const EFFECTS = { none: "changes nothing", less: "saves", more: "costs more", other: "changes" };
+
+function changeRow({ name, from, to, energy_ratio, effect, reason }) {
+  const known = isKnown(energy_ratio) && effect !== "none";
+  return make(
+    "tr",
+    { data: { change: name, effect, ratio: energy_ratio } },
+    make("th", { scope: "row" }, changeLabel(name)),
+    make("td", {}, from ?? "not set"),
+    make("td", {}, to),
+    make("td", {}, known ? `${howMuch(energy_ratio)}` : (EFFECTS[effect] ?? "")),
+    make("td", { class: "reason" }, reason ?? ""),
+  );
+}
+
+// Each change by itself: what it would do alone, and why it does nothing where it does nothing.
+export function changesTable(changes) {
+  const heads = ["Change", "A", "B", "Energy, this change alone", "Why"];
+  return scroller(
+    "What was changed",
+    "",
+    make(
+      "table",
+      { class: "changes" },
+      make("caption", {}, make("span", {}, "What was changed, one by one")),
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          heads.map((head) => make("th", { scope: "col" }, head)),
+        ),
+      ),
+      make("tbody", {}, changes.map(changeRow)),
+    ),
+  );
+}
+
+const CSV = [
+  ["part", (row) => row.component],
+  ["a_j", (row) => row.a_j],
+  ["b_j", (row) => row.b_j],
+  ["difference_j", (row) => row.difference_j],
+];
+
+// The whole and its parts, in joules of a token or a request.
+export function comparisonCsv({ energy, components }) {
+  return csv(CSV, [{ component: `all, a ${energy.by}`, ...energy }, ...components]);
+}
+
+export function provenance({ a, b }) {
+  const lines =
+    a.provenance === b.provenance ? [`A and B: ${a.provenance}`] : [`A: ${a.provenance}`, `B: ${b.provenance}`];
+  const notes = [...new Set([...(a.notes ?? []), ...(b.notes ?? [])])];
+  return make("p", { class: "quiet provenance" }, [...lines, ...notes].join(". "));
+}
