@@ -24,7 +24,14 @@ export function verdict({ energy }, b = "B", a = "A") {
   return `${b} takes ${much} energy than ${a}: ${amounts}.`;
 }
 
-export const OVERLAP = "The 90% intervals of the two overlap, so which is lower is not certain.";
+// How sure that is; the errors that both share are in neither.
+export function certainty({ energy }, b = "B", a = "A") {
+  const { ratio_low: low, ratio_high: high, is_within_intervals: isUnsure } = energy;
+  const between =
+    isKnown(low) && isKnown(high) ? `90%: ${b} takes ${number(low)} to ${number(high)} times as much as ${a}.` : "";
+  const unsure = isUnsure ? "The two cannot be told apart: what is likely of one is likely of the other." : "";
+  return [between, unsure].filter(Boolean).join(" ");
+}
 
 function signed(value, format) {
   if (!isKnown(value)) return "";
