@@ -150,10 +150,15 @@ export function partsBar(components, { label, most }) {
   );
 }
 
+// Those that either has, most first.
+const inOrder = (components) => {
+  const size = ({ a_j: a, b_j: b }) => Math.max(a ?? 0, b ?? 0);
+  return components.filter((row) => size(row) > 0).toSorted((a, b) => size(b) - size(a));
+};
+
 export function differences({ components, energy }, b = "B") {
-  const shown = components.filter(({ a_j: a, b_j: other }) => a > 0 || other > 0);
   return divergingBars(
-    shown.map(({ component, a_j, b_j, difference_j }) => ({
+    inOrder(components).map(({ component, a_j, b_j, difference_j }) => ({
       name: componentName(component),
       a: a_j,
       b: b_j,
@@ -168,7 +173,7 @@ export function differences({ components, energy }, b = "B") {
 export function parts(comparison) {
   const { components, energy } = comparison;
   const most = Math.max(energy.a_j ?? 0, energy.b_j ?? 0);
-  const of = (side) => components.map((row) => ({ component: row.component, energy_j: row[side] ?? 0 }));
+  const of = (side) => inOrder(components).map((row) => ({ component: row.component, energy_j: row[side] ?? 0 }));
   const label = (letter, value) => `${letter}: ${joules(value)} a ${energy.by}`;
   return make(
     "section",
@@ -191,7 +196,7 @@ function changeRow({ name, from, to, energy_ratio, effect, reason }) {
     make("td", {}, from ?? "not set"),
     make("td", {}, to),
     make("td", {}, known ? `${howMuch(energy_ratio)}` : (EFFECTS[effect] ?? "")),
-    make("td", { class: "reason" }, reason ?? ""),
+    make("td", { class: "reason" }, reason ? reason[0].toUpperCase() + reason.slice(1) : ""),
   );
 }
 
