@@ -90,8 +90,12 @@ fn the_first_bytes_of_a_file_say_what_its_model_is() {
 #[test]
 fn bodies_of_files_have_a_bound_of_their_own() {
     let server = Running::start(Limits { body: 1000, file_head: 5000, ..Limits::default() });
-    let config =
-        |spaces: usize| format!(r#"{{"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":1,"n_positions":16,"vocab_size":9}}{}"#, " ".repeat(spaces));
+    let config = |spaces: usize| {
+        format!(
+            r#"{{"model_type":"gpt2","n_layer":1,"n_embd":8,"n_head":1,"n_positions":16,"vocab_size":9}}{}"#,
+            " ".repeat(spaces)
+        )
+    };
     assert_eq!(server.post_bytes("/api/v1/read", config(3000).as_bytes()).status, 200);
     server.post_bytes("/api/v1/read", config(5000).as_bytes()).is_problem(413, "more than 5000 bytes");
     server.post("/api/v1/predict?batch_size=1&seq_len=8", &config(3000)).is_problem(413, "more than 1000 bytes");
