@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod answer;
+mod bounds;
 mod change;
 mod compare;
 mod error;
@@ -12,12 +13,15 @@ mod grid;
 mod hire;
 mod interval;
 mod lookup;
+mod plan;
 mod score;
 mod selection;
 mod settings;
+mod suggest;
 mod whole;
 
 pub use answer::{Answer, Basis, By, Estimate};
+pub use bounds::Bounds;
 pub use change::Change;
 pub use compare::{
     Comparison, ComponentPair, Direction, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
@@ -27,8 +31,10 @@ pub use error::{Error, Result};
 pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
+pub use plan::{LeftOutDevice, Plan, PlanOptions, PlanRow, hire_prices};
 pub use score::Score;
 pub use selection::Selection;
+pub use suggest::{Accuracy, Kind, LeftOut, Price, Suggestion, Suggestions};
 pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
 
 /// The README's example, which the tests run.
