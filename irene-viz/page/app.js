@@ -4,14 +4,12 @@ import { getDevices, getEngines, getModels, getPrediction, holdsAnswersOf, isRep
 import { createDetails } from "./details.js";
 import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
-import { createDrop } from "./drop.js";
 import { createForm, labelled } from "./form.js";
 import { joules } from "./format.js";
 import { createHeadline } from "./headline.js";
 import { createMisfit, memoryBar } from "./memory.js";
 import { indexNodes } from "./nodes.js";
 import { toggledToShow } from "./openness.js";
-import { createShare } from "./share.js";
 import { address, pushState, readState, replaceState, replaceStateSoon } from "./state.js";
 import { emptyState } from "./states.js";
 import { createTabs } from "./tabs.js";
@@ -100,8 +98,6 @@ const headline = createHeadline(act);
 const misfit = createMisfit(act);
 const shown = () => ({ prediction, state, view: views[state.view] });
 const downloads = createDownloads(shown);
-createShare(shown);
-createDrop(act, form);
 createGlossary(byId("open-glossary"));
 
 const selected = () => prediction.find(state.node) ?? prediction.root;
@@ -285,6 +281,12 @@ async function start() {
   if (prediction) showAnswer();
 }
 
+// Nobody shares or drops anything before there is something to see.
+async function startLateParts() {
+  (await import("./share.js")).createShare(shown);
+  (await import("./drop.js")).createDrop(act, form);
+}
+
 // A link within the page would change the fragment, which in a report is the state.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -295,4 +297,5 @@ addEventListener("popstate", () => {
   attempt(() => load(wanted, () => {}));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
-attempt(start);
+await attempt(start);
+await startLateParts();
