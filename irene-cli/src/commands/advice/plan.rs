@@ -121,8 +121,9 @@ fn text(args: &Args, plan: &Plan) -> String {
         }
         out += &format!("\n{}", sheet(&plan.plans[..shown]).text());
         out += &format!(
-            "\nno other way beats {front} of them in energy, time and money (marked *); energy is of a token that is {}\n",
-            plan.tokens
+            "\nno other way beats {front} of them in energy, time and money (marked *); energy is of a token that is {}, money {}\n",
+            plan.tokens,
+            if args.gpu_hour_price.is_some() { "electricity and hire" } else { "electricity alone" }
         );
     }
     out + &left_out(plan)
@@ -130,7 +131,7 @@ fn text(args: &Args, plan: &Plan) -> String {
 
 fn in_words(row: &PlanRow) -> String {
     let count = if row.gpus == 1 { String::new() } else { format!("{} x ", row.gpus) };
-    let money = row.usd_per_million_tokens.map_or_else(String::new, |usd| format!(", {usd:.3} USD a million tokens"));
+    let money = row.usd_per_million_tokens.map_or_else(String::new, |usd| format!(", {} a million tokens", money(usd)));
     let latency =
         row.figures.latency_s.map_or_else(String::new, |seconds| format!(", {} a request", render::si(seconds, "s")));
     format!(
@@ -139,6 +140,12 @@ fn in_words(row: &PlanRow) -> String {
         row.weights,
         render::si(row.energy_per_token_j, "J")
     )
+}
+
+/// Money with three digits that count: electricity alone is far below a cent.
+fn money(usd: f64) -> String {
+    let digits = if usd >= 1.0 { 2 } else { 4 };
+    format!("{usd:.digits$} USD")
 }
 
 /// The devices of which no way is left, by reason.
@@ -178,7 +185,8 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
         Field::figure("itl_s", "between", "s").rank(1),
         Field::figure("latency_s", "a request", "s").rank(5),
         Field::figure("power_w", "power", "W").rank(5),
-        Field::figure("usd_per_million_tokens", "a million", "USD").rank(2),
+        Field::word("usd", "a million").rank(2).only_text(),
+        Field::figure("usd_per_million_tokens", "a million", "USD").only_data(),
         Field::figure("kwh_per_million_tokens", "a million", "kWh").only_data(),
         Field::word("best_of", "best of").rank(6),
         Field::word("set", "set").only_data(),
@@ -202,6 +210,7 @@ fn sheet(rows: &[PlanRow]) -> Sheet {
             row.itl_s.into(),
             row.figures.latency_s.into(),
             row.power_w.into(),
+            row.usd_per_million_tokens.map(money).into(),
             row.usd_per_million_tokens.into(),
             row.kwh_per_million_tokens.into(),
             row.best_of.join(" ").into(),
