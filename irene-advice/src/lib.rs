@@ -8,6 +8,7 @@ mod answer;
 mod change;
 mod compare;
 mod error;
+mod generation;
 mod grid;
 mod hire;
 mod interval;
@@ -25,6 +26,7 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};

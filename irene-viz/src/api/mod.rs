@@ -4,6 +4,7 @@ mod answers;
 mod compare;
 mod document;
 mod fields;
+mod generation;
 mod jobs;
 mod kinds;
 mod lists;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
-use irene_advice::Comparison;
+use irene_advice::{Comparison, Generation};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use super::{
     answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
     compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
+    generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
     lists::{devices, engines, grids, models},
     many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
@@ -148,6 +149,15 @@ pub(super) fn operations() -> Vec<Operation> {
             .more("As `whatif`, with names of its own for what differs.")
             .gives::<Compared>(200, "Both, and how they differ.")
             .or(&[404, 422]),
+        operation("get", "/api/v1/generation", of_name::<Course>(), describe::<OfName<Course>>)
+            .is("generation", "A built-in model's generation from the prompt to its last token, and a conversation's next turn")
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/generation", of_config::<Course>(), describe::<OfConfig<Course>>)
+            .is("generation_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 408, 413, 422]),
         operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
             .is("sweep", "A model at several batch sizes and sequence lengths")
             .gives::<Sweep>(200, "The energy at each size.")
