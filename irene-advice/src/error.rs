@@ -37,7 +37,7 @@ pub enum Error {
         similar: Vec<String>,
     },
     /// A grid that is not known.
-    #[error("grid: `{name}` is unknown{}; give the g CO2e per kWh in its place", did_you_mean(.similar))]
+    #[error("grid: `{name}` is neither a country that is known nor a number of g CO2e per kWh{}", did_you_mean(.similar))]
     UnknownGrid {
         /// The name that was asked for.
         name: String,

@@ -124,8 +124,7 @@ impl Lookup {
             title: answer.estimate.selection.to_string(),
             selection: answer.estimate.settings(),
             prompt: phase(&answer, &[prompt], 1.0, answer.estimate.prompt),
-            token: (!steps.is_empty())
-                .then(|| phase(&answer, &steps, (generated - 1) as f64, answer.estimate.token)),
+            token: (!steps.is_empty()).then(|| phase(&answer, &steps, (generated - 1) as f64, answer.estimate.token)),
             points: tokens(generated, options.points)
                 .map(|token| point(&answer, &passes, token))
                 .collect::<Result<_>>()?,
@@ -339,7 +338,8 @@ mod tests {
         let lookup = Lookup::bundled();
         let mut measured = Selection::batch("gpt2", 2, 64);
         measured.row.generated = Some(32.0);
-        let many = [served(Load::Sequences(8)), served(Load::Concurrency(32.0)), served(Load::Concurrency(1.5)), measured];
+        let many =
+            [served(Load::Sequences(8)), served(Load::Concurrency(32.0)), served(Load::Concurrency(1.5)), measured];
         for selection in many {
             let course = lookup.generation(&selection, every_token()).unwrap();
             assert_eq!(course.points.len(), selection.generated() - 1, "{selection}");

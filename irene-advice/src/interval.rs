@@ -22,12 +22,19 @@ fn shared_error(a: &Estimate, b: &Estimate) -> f64 {
     }
 }
 
+/// Half the interval of an energy, in logarithms.
+fn half_width(of: &Estimate) -> Option<f64> {
+    let [low, high] = of.energy_interval_j(By::Request)?;
+    Some((high / low).ln() / 2.0).filter(|width| width.is_finite())
+}
+
+/// The same factor for another way to run the same model on the same device, of which there is no estimate by itself.
+pub(crate) fn factor_of_one_model(of: &Estimate) -> Option<f64> {
+    Some((half_width(of)? * (2.0 * (1.0 - OF_ONE_MODEL)).sqrt()).exp())
+}
+
 /// The factor that the ratio of two energies may be off either way with a probability of 90%; None where an interval is unknown.
 pub(crate) fn ratio_factor(a: &Estimate, b: &Estimate) -> Option<f64> {
-    let half_width = |of: &Estimate| {
-        let [low, high] = of.energy_interval_j(By::Request)?;
-        Some((high / low).ln() / 2.0).filter(|width| width.is_finite())
-    };
     let (of_a, of_b) = (half_width(a)?, half_width(b)?);
     // What comes to the same figures by the same law errs by the same.
     if a.basis == b.basis && a.device == b.device && a.figures == b.figures {

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod answer;
+mod bounds;
 mod change;
 mod compare;
 mod error;
@@ -13,13 +14,16 @@ mod grid;
 mod hire;
 mod interval;
 mod lookup;
+mod plan;
 mod ranking;
 mod score;
 mod selection;
 mod settings;
+mod suggest;
 mod whole;
 
 pub use answer::{Answer, Basis, By, Estimate};
+pub use bounds::Bounds;
 pub use change::Change;
 pub use compare::{
     Comparison, ComponentPair, Direction, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
@@ -30,9 +34,11 @@ pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationP
 pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
+pub use plan::{LeftOutDevice, Plan, PlanOptions, PlanRow, hire_prices};
 pub use ranking::{RankFilter, Ranked, Ranking, on_front, rank};
 pub use score::Score;
 pub use selection::Selection;
+pub use suggest::{Accuracy, Kind, LeftOut, Price, Suggestion, Suggestions};
 pub use whole::{ComponentShare, Degrees, FigureSet, MemoryBytes, Settings, Whole};
 
 /// The README's example, which the tests run.

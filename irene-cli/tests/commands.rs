@@ -73,6 +73,10 @@ fn depth_top_price_and_grid_are_honoured() {
     assert_eq!(number("a million runs: "), number("kWh, "));
     assert!((number("USD, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
     assert!(text.ends_with("\nat 1 USD/kWh and 500 g CO2e/kWh\n"), "{text}");
+    let in_poland = good(&[&args[..], &["--grid-intensity", "poland"]].concat());
+    assert!(in_poland.ends_with("\nat 1 USD/kWh and 662 g CO2e/kWh\n"), "{in_poland}");
+    let said = refused(2, &[&args[..], &["--grid-intensity", "Pland"]].concat());
+    assert!(said.contains("did you mean `Poland`?"), "{said}");
 }
 
 #[test]

@@ -113,9 +113,7 @@ async function attempt(action) {
     await action();
     say("");
   } catch (error) {
-    const message = labelled(error.message);
-    const isBesideField = form.showError({ ...error, message, parameter: error.parameter });
-    say(isBesideField ? "" : message);
+    say(form.showError(error) ? "" : labelled(error.message));
   } finally {
     busy.removeAttribute("aria-busy");
   }
@@ -262,15 +260,19 @@ async function start() {
     state.device ||= devices[0].name;
     form.fill(state);
   }
+  if (isReport) await hideAbsent();
   try {
-    if (isReport) await hideAbsent();
-    await Promise.all([load({}, replaceState), offered]);
-    form.show(state);
-    if (prediction) showAnswer();
+    await load({}, replaceState);
   } catch (error) {
+    await offered;
     showTrouble(error);
-    throw error;
+    form.showError(error);
+    return;
   }
+  // The names of devices may come after the answer.
+  await offered;
+  form.show(state);
+  if (prediction) showAnswer();
 }
 
 // A link within the page would change the fragment, which in a report is the state.

@@ -11,6 +11,7 @@ import {
   mebibytes,
   megaflop,
   number,
+  parameters,
   percent,
   seconds,
   shape,
@@ -18,7 +19,7 @@ import {
 } from "./format.js";
 
 const FEATURES = {
-  num_parameters: { label: "Parameters", format: count },
+  num_parameters: { label: "Parameters", format: parameters },
   flops: { label: "Arithmetic", format: megaflop },
   tiled_flops: { label: "Arithmetic in whole tiles", format: megaflop },
   mem_bytes: { label: "Memory, as IrEne counts it", format: mebibytes },

@@ -4,7 +4,7 @@ import { stateName } from "./api.js";
 import { createCombobox } from "./combobox.js";
 import { byId, make } from "./dom.js";
 import { clearFieldErrors, setFieldError } from "./field.js";
-import { count } from "./format.js";
+import { parameters as parametersText } from "./format.js";
 import { LOADS, SELECTION } from "./state.js";
 import { explainLabels } from "./term.js";
 import { ownConfigs } from "./uploads.js";
@@ -34,7 +34,7 @@ export function labelled(message) {
 }
 
 function modelItem({ name, series, family, architecture, num_parameters: parameters }) {
-  const note = parameters ? `${count(parameters)} parameters` : "";
+  const note = parameters ? `${parametersText(parameters)} parameters` : "";
   return { value: name, note, group: series ?? family ?? architecture ?? "Models" };
 }
 
@@ -106,7 +106,7 @@ export function createForm(act) {
     if (!found) return "";
     const { num_parameters: parameters, layers, max_seq_len: longest } = found;
     const parts = [
-      parameters && `${count(parameters)} parameters`,
+      parameters && `${parametersText(parameters)} parameters`,
       layers && `${layers} layers`,
       longest && `sequences to ${longest}`,
     ];
@@ -183,7 +183,7 @@ export function createForm(act) {
       const control = controlOf(parameter);
       if (!control) return false;
       if (control.closest("#more")) more.open = true;
-      setFieldError(control, message);
+      setFieldError(control, labelled(message));
       return true;
     },
   };

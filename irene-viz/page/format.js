@@ -44,6 +44,9 @@ export function count(value) {
   return isKnown(value) && Math.abs(value) < 1000 ? String(Math.round(value)) : si(value, "");
 }
 
+// Parameters are counted in billions, as the field says it.
+export const parameters = (value) => count(value).replace("G", "B");
+
 // The label of a tick with a unit, which may be the empty one, or the number as it is.
 export const tick = (unit) => (value) => (unit === undefined ? digits(value, round) : si(value, unit, round));
 
@@ -85,7 +88,6 @@ export function roundPercent(share) {
 }
 
 export const grams = (value) => si(value, "g");
-export const perSecond = (value) => (isKnown(value) ? si(value, "/s") : "");
 export const bytes = (value) => (isKnown(value) ? mebibytes(value / 1024 / 1024) : "");
 export const perToken = ({ energy_per_token_j: energy }) => (isKnown(energy) ? `${joules(energy)} a token` : "");
 

@@ -5,6 +5,7 @@ import { COMPONENTS, componentParts, stackedBar } from "./bars.js";
 import { byId, make } from "./dom.js";
 import { field, numberInput, select, setFieldError } from "./field.js";
 import {
+  count,
   grams,
   interval,
   isKnown,
@@ -12,7 +13,6 @@ import {
   kilowattHours,
   marksText,
   number,
-  perSecond,
   range,
   roundPercent,
   seconds,
@@ -149,7 +149,7 @@ export function createHeadline(act) {
       }),
       figure("power", "Mean power", watts(figures.power_w)),
       figure("latency", "Latency", seconds(figures.latency_s)),
-      figure("throughput", "Tokens a second", perSecond(figures.tokens_per_s)),
+      figure("throughput", "Tokens a second", count(figures.tokens_per_s)),
       figure("kwh", "A million requests", kilowattHours(cost?.energy_kwh_per_million_requests)),
       figure("engine-name", "Engine", selection.engine),
       figure("precision", "Formats", selection.precision),

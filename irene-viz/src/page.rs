@@ -72,6 +72,7 @@ pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "difference-icicle.js",
     "dom.js",
     "downloads.js",
+    "drawing.js",
     "drop.js",
     "field.js",
     "fold.js",
@@ -93,6 +94,7 @@ pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "planform.js",
     "presets.js",
     "readymade.js",
+    "sandwich.js",
     "score-chart.js",
     "share.js",
     "side-cards.js",
@@ -157,5 +159,21 @@ fn part(app: &App, name: &str, asked: &Asked) -> Result<Response, Problem> {
     match ANSWERS.iter().find(|(known, _)| *known == name) {
         Some((_, answer)) => answer.response(&app.answers, asked),
         None => Err(Problem::unknown("there is no such part of the page")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_served() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_served = SCRIPTS.iter().chain([&STYLE]).any(|asset| asset.text.contains(&text)) || INDEX == text;
+            assert!(is_served, "{}", path.display());
+        }
     }
 }

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails should say where
 
 mod comparing;
+mod planning;
 mod selections;
+mod suggesting;

@@ -6,7 +6,7 @@ mod memory;
 mod note;
 mod tree;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell};
 
 use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
 use irene_models::ModelSpec;
@@ -113,15 +113,25 @@ pub(crate) fn forecast_by<'a>(
     }
     let most = needs.most_sequences();
     let at = |load: Load| Schedule::followed(model, engine, &Request { load, ..*request }, most);
+    // The last of the loads that are tried is the one that arrivals settle at.
+    let last = RefCell::new(None::<(Load, Schedule, ScheduleCost)>);
+    let costed = |load: Load| {
+        if last.borrow().as_ref().is_none_or(|(known, ..)| *known != load) {
+            let schedule = at(load)?;
+            let cost = schedule.cost(&law(&schedule), device, engine);
+            last.replace(Some((load, schedule, cost)));
+        }
+        Ok::<_, Error>(())
+    };
     let figures = |load: Load| {
-        let schedule = at(load)?;
-        Ok::<_, Error>(schedule.figures(&schedule.cost(&law(&schedule), device, engine)))
+        costed(load)?;
+        last.borrow().as_ref().map(|(_, schedule, cost)| schedule.figures(cost)).ok_or(Error::Load)
     };
     let settled = settled(request, engine, most, figures)?;
     let load = settled.map_or(request.load, |settled| settled.load);
-    let schedule = at(load)?;
+    let mut figures = figures(load)?;
+    let Some((_, schedule, cost)) = last.into_inner() else { return Err(Error::Load) };
     let law = &law(&schedule);
-    let mut figures = schedule.figures(&schedule.cost(law, device, engine));
     let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
     let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
     if let (Some(settled), Load::Rate(rate)) = (settled, request.load) {
@@ -131,7 +141,7 @@ pub(crate) fn forecast_by<'a>(
     }
     let running = running(load, most);
     notes.extend(of_memory(&needs, load, running, schedule.waiting));
-    let [prompts, steps] = apart(&schedule, law, device, engine);
+    let [prompts, steps] = apart(&schedule, cost, law, device, engine);
     let tokens = schedule.requests * schedule.gaps;
     let spread = law.on(device, engine, schedule.is_served()).spread();
     let mut interval = interval(&figures, &spread, device, schedule.gpus);
@@ -233,8 +243,8 @@ fn of_memory(needs: &Needs, load: Load, running: f64, waiting: f64) -> Vec<Note>
 }
 
 /// All passes with prompts, less what the steps in them take; and all steps.
-fn apart(schedule: &Schedule, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
-    let ScheduleCost { prompts, steps } = schedule.cost(law, device, engine);
+fn apart(schedule: &Schedule, cost: ScheduleCost, law: &Law, device: &Device, engine: &Engine) -> [Spent; 2] {
+    let ScheduleCost { prompts, steps } = cost;
     if !schedule.is_mixed {
         return [prompts, steps];
     }

@@ -24,7 +24,9 @@ impl Question for Course {
         let new_tokens = "Tokens of the next turn's message; 64 by default.";
         let options = GenerationOptions {
             points: fields.optional("points", points, Whole(1..=MOST_POINTS))?.unwrap_or(usual.points),
-            new_tokens: fields.optional("new_tokens", new_tokens, Whole(fields.seq_lens()))?.unwrap_or(usual.new_tokens),
+            new_tokens: fields
+                .optional("new_tokens", new_tokens, Whole(fields.seq_lens()))?
+                .unwrap_or(usual.new_tokens),
         };
         Ok(Self { selection, options })
     }

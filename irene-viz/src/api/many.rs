@@ -6,7 +6,7 @@ use irene_models::{BuiltinModel, ModelTask};
 
 use super::{
     Shared,
-    answers::{Entry, Figures, Leaderboard, LeftOut, Point, Tradeoff},
+    answers::{Entry, Figures, Leaderboard, ModelLeftOut, Point, Tradeoff},
     fields::{Fields, FromFields, Params},
     kinds::{Known, Word},
     numbers::Whole,
@@ -106,7 +106,7 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
         .map(|(place, ranked)| entry(place + 1, ranked, query.benchmark.as_deref()))
         .collect::<Result<_, Problem>>()?;
     mark_front(&mut entries);
-    let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| LeftOut {
+    let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| ModelLeftOut {
         model: model.name().to_owned(),
         reason: error.to_string(),
     };

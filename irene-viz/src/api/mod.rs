@@ -1,5 +1,6 @@
 //! The API, version 1.
 
+mod advice;
 mod answers;
 mod compare;
 mod document;

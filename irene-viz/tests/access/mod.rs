@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::{
+    page::GPT2,
     visit::{INPUTS, Visit},
     webdriver::{Browser, key},
 };
 
-const VIEWS: [&str; 6] = ["tree", "icicle", "list", "compare", "sizes", "tradeoff"];
+pub(crate) const VIEWS: [&str; 11] =
+    ["tree", "icicle", "list", "generation", "whatif", "suggest", "plan", "leaderboard", "compare", "sizes", "jobs"];
 
-const COMPARING: &str = "?model=gpt2&other_model=distilgpt2";
+/// What the views need beside a selection to have something to show.
+pub(crate) const COMPARING: &str = "b=model%3Ddistilgpt2&set_b=num_hidden_layers%3D6&plan_rate=20";
 
 /// Chooses a view and waits until it is there.
 pub(crate) fn choose(browser: &Browser, view: &str) {
@@ -44,7 +47,7 @@ fn property<'a>(node: &'a Value, name: &str) -> &'a Value {
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn everything_that_takes_the_focus_has_a_name() {
-    let visit = Visit::start(COMPARING);
+    let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     for view in VIEWS {
         choose(&visit.browser, view);
         let nodes = visit.browser.accessible();
@@ -69,7 +72,7 @@ fn everything_that_takes_the_focus_has_a_name() {
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn the_tree_tells_where_each_row_is() {
-    let visit = Visit::start("?model=gpt2&depth=all");
+    let visit = Visit::start(&format!("{GPT2}&depth=all&layers=all"));
     let prediction = visit.api(&visit.selection());
     let mut places = Vec::new();
     walk(&prediction["tree"]["frontend_tree"], 1, [1, 1], &mut places);
@@ -108,7 +111,7 @@ fn walk(node: &Value, level: usize, [place, siblings]: [usize; 2], places: &mut 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn every_view_can_be_used_with_the_keyboard_alone() {
-    let visit = Visit::start(COMPARING);
+    let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     let browser = &visit.browser;
     let press = |keys: &[&str]| keys.iter().for_each(|key| browser.press(key));
     let in_panel = |selector: &str| {
@@ -120,11 +123,16 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
         }
         unreachable!("{selector} cannot be reached with Tab");
     };
-    let to_view = |steps: &[&str], view: &str| {
+    let to_view = |view: &str| {
         browser.run("document.querySelector('[role=tab][tabindex=\"0\"]').focus()", json!([]));
-        press(steps);
-        let is_there = "return document.activeElement.id === `tab-${arguments[0]}` &&
-            document.getElementById(`panel-${arguments[0]}`).checkVisibility()";
+        let id = format!("tab-{view}");
+        let there = (0..VIEWS.len()).position(|_| {
+            press(&[key::RIGHT]);
+            browser.run("return document.activeElement.id", json!([])) == id
+        });
+        assert!(there.is_some(), "{view} cannot be reached with the arrow keys");
+        let is_there = "return document.getElementById(`panel-${arguments[0]}`).checkVisibility() &&
+            !document.getElementById('main').hasAttribute('aria-busy')";
         browser.wait_for(view, is_there, json!([view]));
     };
     let focused = |body: &str| browser.run(&format!("const at = document.activeElement; return {body}"), json!([]));
@@ -135,7 +143,7 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
     press(&[key::HOME, key::RIGHT]);
     assert_eq!(focused("at.getAttribute('aria-level')"), "2");
 
-    to_view(&[key::RIGHT], "icicle");
+    to_view("icicle");
     in_panel("#panel-icicle [role=treeitem]");
     press(&[key::DOWN, key::END]);
     let scope = focused("at.dataset.scope");
@@ -145,7 +153,7 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
     press(&[key::ESCAPE]);
     browser.wait_for("the whole", "return !location.search.includes('zoom=')", json!([]));
 
-    to_view(&[key::RIGHT], "list");
+    to_view("list");
     in_panel("#panel-list button.link");
     press(&[key::DOWN, key::DOWN, key::UP]);
     assert_eq!(
@@ -153,19 +161,14 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
         browser.run("return document.querySelector('#details .scope').textContent", json!([]))
     );
 
-    to_view(&[key::RIGHT], "compare");
-    in_panel("#other-batch");
-    press(&["2", key::ENTER]);
-    browser.wait_for("the comparison", "return location.search.includes('other_batch=')", json!([]));
-
-    to_view(&[key::RIGHT], "sizes");
+    to_view("sizes");
     in_panel("#panel-sizes td button");
     press(&[key::RIGHT, key::UP, key::ENTER]);
-    browser.wait_for("another size", "return document.getElementById('batch').value === '4'", json!([]));
+    browser.wait_for("another size", "return document.getElementById('load-value').value === '8'", json!([]));
     assert_eq!(browser.run(INPUTS, json!([]))[3], "256");
 
-    to_view(&[key::END], "tradeoff");
-    in_panel("#panel-tradeoff button.link");
+    to_view("leaderboard");
+    in_panel("#panel-leaderboard button.link");
     let model = focused("at.textContent");
     press(&[key::ENTER]);
     browser.wait_for(
@@ -179,7 +182,7 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn text_can_be_read_on_what_it_lies_on_in_light_and_in_dark() {
-    let visit = Visit::start(COMPARING);
+    let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     let browser = &visit.browser;
     for is_dark in [false, true] {
         browser.dark(is_dark);
@@ -205,7 +208,7 @@ const CONTRASTS: &str = r"
     const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     const behind = (element) => {
       for (let at = element; at; at = at.parentElement) {
-        const rect = at.matches('.cell') && at.querySelector('rect');
+        const rect = at.matches('.cell, .own') && at.querySelector('rect');
         const colour = channels(rect ? getComputedStyle(rect).fill : getComputedStyle(at).backgroundColor);
         if (colour.length === 3 || colour[3] === 1) return colour;
       }
@@ -227,29 +230,29 @@ const CONTRASTS: &str = r"
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_phone_shows_the_view_first_and_the_form_on_demand() {
-    let visit = Visit::start(COMPARING);
+    let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
     let browser = &visit.browser;
     browser.resize(360, 740);
     for view in VIEWS {
         choose(browser, view);
-        let top =
-            "return document.querySelector('[role=tabpanel]:not([hidden])').getBoundingClientRect().top + scrollY";
-        let top = browser.run(top, json!([])).as_f64().unwrap();
-        assert!(top <= 450.0, "{view} begins {top} px down");
+        let ends = "return ['totals', 'tabs'].map((id) => document.getElementById(id).getBoundingClientRect().bottom + scrollY)";
+        let ends = browser.run(ends, json!([]));
+        // The answer is in the first screen, and what else there is to see of it too.
+        assert!(ends[0].as_f64().unwrap() <= 600.0 && ends[1].as_f64().unwrap() <= 740.0, "{view}: {ends}");
     }
     let is_shown =
         |id: &str| browser.run("return document.getElementById(arguments[0]).checkVisibility()", json!([id]));
-    assert_eq!(is_shown("batch"), false);
+    assert_eq!(is_shown("load-value"), false);
     browser.click("#change");
-    assert_eq!(is_shown("batch"), true);
-    browser.fill("#batch", "2");
+    assert_eq!(is_shown("load-value"), true);
+    browser.fill("#load-value", "2");
     browser.click("#predict");
     browser.wait_for(
         "the new size",
-        "return document.getElementById('change').textContent.includes('2 × 128')",
+        "return document.getElementById('change').textContent.includes('batch of 2, 64 tokens')",
         json!([]),
     );
-    assert_eq!(is_shown("batch"), false);
+    assert_eq!(is_shown("load-value"), false);
     assert_eq!(browser.run("return document.activeElement.id", json!([])), "change");
     visit.end(&[]);
 }
@@ -257,11 +260,11 @@ fn a_phone_shows_the_view_first_and_the_form_on_demand() {
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn figures_have_three_digits_wherever_they_are() {
-    let visit = Visit::start("?model=gpt2&depth=all&other_model=distilgpt2&other_batch=4");
-    for view in VIEWS {
+    let visit = Visit::start(&format!("{GPT2}&depth=all"));
+    for view in ["tree", "icicle", "list", "sizes"] {
         choose(&visit.browser, view);
         let figures = visit.browser.run(
-            r"const cells = document.querySelectorAll(`#totals dd:not(.quiet), #compare-totals dd, .heat-table td,
+            r"const cells = document.querySelectorAll(`#totals dd:not(.quiet), .heat-table td,
                 td.number, td.bar, [role=gridcell].number, [role=gridcell].bar`);
               const shown = [...cells].filter((cell) => cell.checkVisibility() && cell.dataset.field !== 'count');
               return shown.flatMap((cell) => cell.textContent.match(/(?<![\w.])\d[\d.]*/g) ?? [])",
@@ -275,5 +278,62 @@ fn figures_have_three_digits_wherever_they_are() {
             assert!(digits == 3 || ["0.01", "0"].contains(&figure), "{view}: {figure}");
         }
     }
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn roles_and_references_hold_together_in_every_view() {
+    let visit = Visit::start(&format!("{GPT2}&{COMPARING}"));
+    for view in VIEWS {
+        choose(&visit.browser, view);
+        let faults = visit.browser.run(FAULTS, json!([]));
+        assert_eq!(faults, json!([]), "{view}");
+    }
+    visit.end(&[]);
+}
+
+/// What a checker of accessibility looks for, of what is shown: ids that are there once, references that lead somewhere,
+/// roles in the parents that they need, no order of focus but the page's, headings in order, names of controls.
+const FAULTS: &str = r"
+    const faults = [];
+    const all = [...document.querySelectorAll('body *')].filter((element) => element.checkVisibility());
+    const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+    for (const id of new Set(ids)) if (ids.filter((each) => each === id).length > 1) faults.push(`twice: ${id}`);
+    const references = ['aria-controls', 'aria-labelledby', 'aria-describedby', 'aria-activedescendant', 'for'];
+    const parents = { option: '[role=listbox]', row: '[role=rowgroup], table', gridcell: '[role=row]', treeitem: '[role=tree]', tab: '[role=tablist]', columnheader: '[role=row]' };
+    for (const element of all) {
+      const name = `${element.tagName} ${element.id || element.className}`;
+      for (const reference of references) {
+        const missing = (element.getAttribute(reference) ?? '').split(' ').filter((id) => id && !document.getElementById(id));
+        if (missing.length > 0) faults.push(`${name}: ${reference} leads to ${missing}`);
+      }
+      const parent = parents[element.getAttribute('role')];
+      if (parent && !element.parentElement.closest(parent)) faults.push(`${name}: not in ${parent}`);
+      if (element.tabIndex > 0) faults.push(`${name}: an order of focus of its own`);
+      if (element.matches('th') && !element.hasAttribute('scope')) faults.push(`${name}: a head without a scope`);
+      if (element.matches('svg:not([aria-hidden]) image, img') && !element.hasAttribute('alt')) faults.push(`${name}: no alt`);
+      if (element.matches('li') && !element.parentElement.matches('ul, ol')) faults.push(`${name}: not in a list`);
+      if (element.matches('dt, dd') && !element.closest('dl')) faults.push(`${name}: not in a dl`);
+      if (element.matches('button button, a button, button a, label button')) faults.push(`${name}: a control inside a control`);
+      if (element.matches('[aria-hidden=true] :is(a, button, input, [tabindex]:not([tabindex='-1']))')) faults.push(`${name}: hidden, and takes the focus`);
+    }
+    const levels = all.filter((element) => element.matches('h1, h2, h3, h4')).map((element) => Number(element.tagName[1]));
+    levels.forEach((level, at) => { if (at > 0 && level > levels[at - 1] + 1) faults.push(`h${level} after h${levels[at - 1]}`); });
+    if (levels.filter((level) => level === 1).length !== 1) faults.push('not one h1');
+    return faults;";
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn who_asks_for_less_motion_gets_none() {
+    let visit = Visit::start(GPT2);
+    let moving = "return [...document.querySelectorAll('*')].filter((element) => ['', '::before', '::after'].some((part) => {
+        const { transitionDuration, transitionDelay, animationName } = getComputedStyle(element, part || null);
+        const lasts = [transitionDuration, transitionDelay].some((times) => times.split(', ').some((time) => parseFloat(time) > 0));
+        return lasts || animationName !== 'none';
+    })).length";
+    assert!(visit.browser.run(moving, json!([])).as_u64().unwrap() > 0, "nothing moves anyway");
+    visit.browser.less_motion();
+    assert_eq!(visit.browser.run(moving, json!([])), 0);
     visit.end(&[]);
 }

@@ -47,19 +47,35 @@ impl Visit {
         self.server.get(&self.path(path)).json()
     }
 
-    /// The same for a config, at the size that the page has.
+    /// The same for a config, with the selection that the page has.
     pub(crate) fn upload(&self, config: &str) -> (u16, Value) {
-        let inputs = self.browser.run(INPUTS, json!([]));
-        let [batch, seq] = [2, 3].map(|at| inputs[at].as_str().unwrap());
-        let answer = self.server.post(&self.path(&format!("predict?batch_size={batch}&seq_len={seq}")), config);
+        let selection = self.selection();
+        let without_model = selection.split('&').skip(1).collect::<Vec<_>>().join("&");
+        let answer = self.server.post(&self.path(&format!("predict?{without_model}")), config);
         (answer.status, answer.json())
     }
 
-    /// What the page's form asks the API for.
+    /// What the page's address asks the API for, but for the device.
     pub(crate) fn selection(&self) -> String {
-        let inputs = self.browser.run(INPUTS, json!([]));
-        let [model, batch, seq] = [0, 2, 3].map(|at| inputs[at].as_str().unwrap());
-        format!("predict?model={model}&batch_size={batch}&seq_len={seq}")
+        let query = self.browser.run(SELECTION, json!([]));
+        format!("predict?{}", query.as_str().unwrap())
+    }
+
+    /// Leads the page to another address, whatever it has to show there.
+    pub(crate) fn open(&self, query: &str) {
+        self.browser.open(&self.server.url(&format!("/{query}")));
+    }
+
+    /// Fills the form for a batch of sequences, and asks.
+    pub(crate) fn predict(&self, model: &str, device: &str, batch: &str, seq: &str) {
+        let browser = &self.browser;
+        browser.fill("#model", model);
+        browser.fill("#device", device);
+        browser.choose("#load", "batch");
+        browser.fill("#load-value", batch);
+        browser.fill("#seq", seq);
+        browser.fill("#generate", "0");
+        browser.click("#predict");
     }
 
     pub(crate) fn total(&self) -> f64 {
@@ -96,9 +112,15 @@ impl Visit {
 /// The total in joules, once there is one.
 const TOTAL: &str = "return document.getElementById('total')?.dataset.joules";
 
-/// What the form holds: the model, the device, the batch size and the sequence length.
+/// The selection of the address by the API's names, the model first.
+const SELECTION: &str = "const names = { model: 'model', batch: 'batch_size', concurrency: 'concurrency', rate: 'rate', seq: 'seq_len', generate: 'generate' };
+    const address = new URLSearchParams(location.search);
+    const given = Object.keys(names).filter((name) => address.get(name) && !(name === 'generate' && address.get(name) === '0'));
+    return String(new URLSearchParams(given.map((name) => [names[name], address.get(name)])))";
+
+/// What the form holds: the model, the device, how much at once, and the prompt's tokens.
 pub(crate) const INPUTS: &str =
-    "return ['model', 'device', 'batch', 'seq'].map((id) => document.getElementById(id).value)";
+    "return ['model', 'device', 'load-value', 'seq'].map((id) => document.getElementById(id).value)";
 
 /// A small model that is none of the built-in ones.
 pub(crate) fn small_bert() -> Value {

@@ -187,6 +187,12 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features);
     }
 
+    /// Asks for less motion.
+    pub(crate) fn less_motion(&self) {
+        let features = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+        self.devtools("Emulation.setEmulatedMedia", features);
+    }
+
     /// What the browser tells a screen reader of the page, but for what it leaves out.
     pub(crate) fn accessible(&self) -> Vec<Value> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}));

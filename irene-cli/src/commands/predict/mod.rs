@@ -10,6 +10,7 @@ mod training;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use irene_advice::Grid;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{PRICE_PER_KWH, kwh_per_million};
 use irene_tree::{Quantity, Size, Tree, jsonl, render};
@@ -36,7 +37,7 @@ use crate::{input, output, settings, sheet::Format};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
-  irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity 400
+  irene predict gpt2 -b 1 -s 1024 --depth 2 --top 5 --grid-intensity France
   irene predict gpt2 --sequences 1 --prompt 128 --generate 100 --head lm --depth 2
   irene predict Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 64
   irene predict Llama-3.1-8B --device h100-sxm,l4,rtx-4090 --prompt 512 --generate 256 --rate 0.5
@@ -94,8 +95,8 @@ pub(crate) struct Args {
     /// Price of a kWh, USD [default: 0.1319]
     #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true)]
     price_per_kwh: Option<f64>,
-    /// Carbon intensity of the grid, g CO2e per kWh; emissions are shown where it is given
-    #[arg(long, value_name = "GRAMS", value_parser = not_negative, allow_negative_numbers = true)]
+    /// Carbon intensity of the grid: g CO2e per kWh, or a country by its name, or `world`; emissions are shown where it is given
+    #[arg(long, value_name = "GRAMS_OR_COUNTRY", value_parser = grams, allow_negative_numbers = true)]
     grid_intensity: Option<f64>,
 }
 
@@ -151,6 +152,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
         _ => Err("expected a number of at least 0".into()),
     }
+}
+
+/// g CO2e per kWh, as a number or by the name of a grid.
+fn grams(text: &str) -> Result<f64, String> {
+    if text.parse::<f64>().is_ok() {
+        return not_negative(text);
+    }
+    Grid::find(text).map(|grid| grid.g_co2e_per_kwh).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -136,7 +136,15 @@ pub(super) fn overlapped(times: &[f64], power: f64) -> f64 {
         return longest;
     }
     let power = power.max(1.0);
-    longest * times.iter().map(|time| (time / longest).powf(power)).sum::<f64>().powf(power.recip())
+    // A power takes longer than all else here, and those of 0 and 1 are known.
+    let raised = |time: &f64| match time / longest {
+        share if share == 1.0 || share == 0.0 => share,
+        share => share.powf(power),
+    };
+    match times.iter().map(raised).sum::<f64>() {
+        1.0 => longest,
+        sum => longest * sum.powf(power.recip()),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,52 @@
+use irene_tree::render;
+
+use crate::{Error, Estimate, Result};
+
+/// What a service has to keep to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// The most time to the first token, s.
+    pub max_ttft_s: Option<f64>,
+    /// The most time between the tokens of a sequence, s.
+    pub max_itl_s: Option<f64>,
+    /// The most time of a request, or of a batch, s.
+    pub max_latency_s: Option<f64>,
+}
+
+impl Bounds {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Refuses bounds that are no times.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the bound's name.
+    pub fn check(&self) -> Result<()> {
+        let all =
+            [("max_ttft_s", self.max_ttft_s), ("max_itl_s", self.max_itl_s), ("max_latency_s", self.max_latency_s)];
+        match all.into_iter().find(|(_, bound)| bound.is_some_and(|bound| !(bound.is_finite() && bound > 0.0))) {
+            Some((name, bound)) => {
+                let found = bound.unwrap_or_default();
+                Err(Error::setting(name, format!("expected seconds above 0, found {found}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first bound that an estimate breaks, in words.
+    pub fn broken_by(&self, estimate: &Estimate) -> Option<String> {
+        let figures = &estimate.figures;
+        let bounds = [
+            ("the first token", figures.ttft_s, self.max_ttft_s),
+            ("each further token", figures.itl_s, self.max_itl_s),
+            ("a request", figures.latency_s, self.max_latency_s),
+        ];
+        bounds.into_iter().find_map(|(what, found, bound)| {
+            let (found, bound) = (found?, bound?);
+            let text = || format!("{what} takes {}, more than {}", render::si(found, "s"), render::si(bound, "s"));
+            (found > bound).then(text)
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! Which machines serve a model at a rate of requests.
+
+mod front;
+mod search;
+
+use std::collections::BTreeMap;
+
+use irene_devices::Catalogue;
+use irene_requests::Load;
+use irene_tree::Format;
+use serde::Serialize;
+
+use crate::{Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Selection};
+
+/// What is asked of a plan beside model, lengths and rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanOptions {
+    /// What the service has to keep to.
+    pub bounds: Bounds,
+    /// Devices that may be taken; none for every data sheet of the catalogue.
+    pub devices: Vec<String>,
+    /// Formats of the weights; none for the one that the model is served in, 8-bit floats and 4-bit integers.
+    pub formats: Vec<Format>,
+    /// GPUs of all copies at most.
+    pub max_gpus: usize,
+    /// The hire of one device, USD an hour, by its name. Where some are given, money is known of these devices alone.
+    pub gpu_hour_usd: BTreeMap<String, f64>,
+    /// The price of a kWh, USD.
+    pub price_per_kwh: f64,
+    /// Rows that are given at most.
+    pub most_rows: usize,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            bounds: Bounds::default(),
+            devices: Vec::new(),
+            formats: Vec::new(),
+            max_gpus: 8,
+            gpu_hour_usd: BTreeMap::new(),
+            price_per_kwh: irene_regress::PRICE_PER_KWH,
+            most_rows: 200,
+        }
+    }
+}
+
+/// Prices of hire from `NAME=USD,...` or `NAME:USD,...`; `public` stands for the public ones that are known here.
+///
+/// # Errors
+/// [`Error::Setting`] for a price that is none.
+pub fn hire_prices(text: &str) -> Result<BTreeMap<String, f64>> {
+    let refuse = |part: &str| {
+        let reason = format!("`{part}` is no price: write NAME=USD, as in l4=0.7, or public");
+        Error::setting("gpu_hour_usd", reason)
+    };
+    let mut prices = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        if part == "public" {
+            prices.extend(Hire::all().iter().map(|hire| (hire.device.clone(), hire.usd_per_hour)));
+            continue;
+        }
+        let (name, usd) = part.split_once(['=', ':']).ok_or_else(|| refuse(part))?;
+        let usd = usd.trim().parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0);
+        let name =
+            Catalogue::find(name.trim()).map_err(|error| Error::setting("gpu_hour_usd", error.to_string()))?.name;
+        prices.insert(name, usd.ok_or_else(|| refuse(part))?);
+    }
+    Ok(prices)
+}
+
+/// Ways to serve a model at a rate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Plan {
+    /// The model.
+    pub model: String,
+    /// Tokens of a prompt.
+    pub seq_len: usize,
+    /// Tokens that are generated for each.
+    pub generate: usize,
+    /// Requests that arrive in a second.
+    pub rate: f64,
+    /// Whether tokens are those generated, or those read where none is.
+    pub tokens: &'static str,
+    /// Ways that were tried.
+    pub considered: usize,
+    /// Those that fit, keep up with the rate and keep to the bounds.
+    pub fitting: usize,
+    /// The best of these: those that none beats in everything first.
+    pub plans: Vec<PlanRow>,
+    /// Devices that ways were left out of, and why.
+    pub left_out: Vec<LeftOutDevice>,
+}
+
+/// One way to serve it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanRow {
+    /// The device.
+    pub device: String,
+    /// All GPUs.
+    pub gpus: usize,
+    /// How the model is spread over them.
+    pub parallel: Degrees,
+    /// The format of the weights.
+    pub weights: &'static str,
+    /// Sequences that run at once in each copy, while some run.
+    pub running: f64,
+    /// What a user asks for.
+    pub figures: FigureSet,
+    /// The mean power of all GPUs, W.
+    pub power_w: f64,
+    /// Energy of a token, J.
+    pub energy_per_token_j: f64,
+    /// Energy of a million tokens, kWh.
+    pub kwh_per_million_tokens: f64,
+    /// The electricity of a million tokens, with the hire of the GPUs where prices are given, USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_million_tokens: Option<f64>,
+    /// Time to the first token, s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_s: Option<f64>,
+    /// Time between tokens, s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub itl_s: Option<f64>,
+    /// The changes that make a selection of it.
+    pub set: String,
+    /// Whether no other way is as good in energy, latency and money, and better in one.
+    pub is_on_front: bool,
+    /// What it is the best of: `energy`, `latency`, `cost`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub best_of: Vec<&'static str>,
+}
+
+/// A device that ways were left out of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeftOutDevice {
+    /// The device.
+    pub device: String,
+    /// The reason, of the way that came nearest.
+    pub reason: String,
+    /// Ways that it holds for.
+    pub count: usize,
+}
+
+impl Lookup {
+    /// Every way to serve a selection's model at its rate: device, number of GPUs, parallelism and format of the weights. How many run at
+    /// once follows from the rate.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a selection without a rate or a length, for bounds and options that cannot be; those of [`model`](Self::model).
+    pub fn plan(&self, selection: &Selection, options: &PlanOptions) -> Result<Plan> {
+        options.bounds.check()?;
+        let Some(Load::Rate(rate)) = selection.row.load else {
+            return Err(Error::setting("rate", "is missing: a plan is for requests that arrive in a second"));
+        };
+        let reason = |reason: &str| Error::setting("max_gpus", reason);
+        if options.max_gpus == 0 || options.max_gpus > search::MOST_GPUS {
+            return Err(reason(&format!("expected from 1 to {} GPUs", search::MOST_GPUS)));
+        }
+        let search::Found { considered, mut rows, left_out } = search::search(self, selection, rate, options)?;
+        let fitting = rows.len();
+        front::mark(&mut rows);
+        rows.truncate(options.most_rows.max(1));
+        let model = self.model(selection)?;
+        Ok(Plan {
+            model: selection.row.model.clone().unwrap_or_else(|| model.name().to_owned()),
+            seq_len: selection.prompt(),
+            generate: selection.generated(),
+            rate,
+            tokens: if selection.generated() > 0 { "generated" } else { "read" },
+            considered,
+            fitting,
+            plans: rows,
+            left_out,
+        })
+    }
+}
+
+/// The changes that make a selection of a way.
+fn set_of(device: &str, parallel: Degrees, weights: Format, rate: f64) -> String {
+    let degree = |name: &str, degree: usize| (degree > 1).then(|| Change::new(name, degree.to_string()));
+    let degrees = [
+        degree("tensor_parallel", parallel.tensor),
+        degree("pipeline_parallel", parallel.pipeline),
+        degree("data_parallel", parallel.data),
+    ];
+    let ends = [Change::new("weights", weights.name()), Change::new("rate", rate.to_string())];
+    let changes: Vec<Change> =
+        [Change::new("device", device)].into_iter().chain(degrees.into_iter().flatten()).chain(ends).collect();
+    Change::join(&changes)
+}

@@ -1,0 +1,256 @@
+//! The ways that are tried. Devices differ in the law alone, so that the passes of a model are followed once for all of them.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use irene_devices::{Catalogue, DeviceClass};
+use irene_predict::Setting;
+use irene_regress::kwh_per_million;
+use irene_tree::{Format, Parallel};
+
+use super::{LeftOutDevice, PlanOptions, PlanRow, set_of};
+use crate::{Change, Degrees, Error, Estimate, Lookup, Result, Selection, lookup::Way};
+
+/// More GPUs are no longer a question of which.
+pub(super) const MOST_GPUS: usize = 64;
+
+/// GPUs that share each layer.
+const TENSOR: [usize; 4] = [1, 2, 4, 8];
+
+/// Stages.
+const PIPELINE: [usize; 2] = [1, 2];
+
+/// Formats of the weights beside the one that the model is served in.
+const FORMATS: [Format; 2] = [Format::F8E4M3, Format::Int4];
+
+/// What a search finds.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) considered: usize,
+    pub(super) rows: Vec<PlanRow>,
+    pub(super) left_out: Vec<LeftOutDevice>,
+}
+
+impl Found {
+    fn and(mut self, other: Self) -> Self {
+        self.considered += other.considered;
+        self.rows.extend(other.rows);
+        self.left_out.extend(other.left_out);
+        self
+    }
+}
+
+/// A search on one device.
+struct OnDevice<'a> {
+    lookup: &'a Lookup,
+    selection: &'a Selection,
+    options: &'a PlanOptions,
+    rate: f64,
+    name: &'a str,
+    found: Found,
+    /// Why ways were left out: the last reason of each kind, and how many.
+    reasons: BTreeMap<&'static str, (String, usize)>,
+}
+
+pub(super) fn search(lookup: &Lookup, selection: &Selection, rate: f64, options: &PlanOptions) -> Result<Found> {
+    let names = devices(&options.devices)?;
+    let Some(first) = names.first() else { return Ok(Found::default()) };
+    // A fault of the selection is told once, not of every device.
+    lookup.model(selection)?;
+    if selection.prompt() == 0 {
+        return Err(Error::setting("seq_len", "is missing: give the tokens of a prompt"));
+    }
+    lookup.way(&on(selection, first, None)?, &lookup.followed(selection)?)?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut search =
+                OnDevice { lookup, selection, options, rate, name, found: Found::default(), reasons: BTreeMap::new() };
+            search.run();
+            found.push((name.clone(), search.ended()));
+        }
+        found
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(names.len());
+    let mut found: BTreeMap<String, Found> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    // In the order of the names, whichever thread was faster.
+    let in_order = names.iter().filter_map(|name| found.remove(name));
+    Ok(in_order.fold(Found::default(), Found::and))
+}
+
+/// The devices by their names in the catalogue, each once.
+fn devices(asked: &[String]) -> Result<Vec<String>> {
+    if asked.is_empty() {
+        return Ok(Catalogue::all().iter().map(|device| device.name.clone()).collect());
+    }
+    let mut names = Vec::new();
+    for name in asked {
+        let found = Catalogue::find(name).map_err(|error| Error::setting("devices", error.to_string()))?;
+        if !names.contains(&found.name) {
+            names.push(found.name);
+        }
+    }
+    Ok(names)
+}
+
+/// The selection on a device, by its data sheet.
+fn on(selection: &Selection, device: &str, weights: Option<Format>) -> Result<Selection> {
+    let mut selection = selection.changed(&[Change::new("device", device)])?;
+    selection.row.parallel = Parallel::default();
+    selection.row.weights = weights.or(selection.row.weights);
+    Ok(selection)
+}
+
+impl OnDevice<'_> {
+    fn run(&mut self) {
+        let formats = self.formats();
+        for format in formats {
+            match self.setting(format) {
+                Ok(setting) => self.with_format(&setting),
+                Err(error) => {
+                    self.found.considered += 1;
+                    self.leave_out("no answer", error.to_string(), 1);
+                }
+            }
+        }
+    }
+
+    fn ended(mut self) -> Found {
+        let name = self.name;
+        let reasons = self.reasons.into_values();
+        let of = |(reason, count)| LeftOutDevice { device: name.to_owned(), reason, count };
+        self.found.left_out = reasons.map(of).collect();
+        self.found
+    }
+
+    fn formats(&self) -> Vec<Option<Format>> {
+        if self.options.formats.is_empty() {
+            return std::iter::once(None).chain(FORMATS.map(Some)).collect();
+        }
+        self.options.formats.iter().copied().map(Some).collect()
+    }
+
+    fn setting(&self, format: Option<Format>) -> Result<Setting> {
+        let selection = on(self.selection, self.name, format)?;
+        match self.lookup.way(&selection, &self.lookup.followed(&selection)?)? {
+            Way::Sheet(setting) => Ok(*setting),
+            Way::Measured { name, .. } => Err(Error::setting("device", format!("{name} has no data sheet"))),
+        }
+    }
+
+    fn leave_out(&mut self, kind: &'static str, reason: String, count: usize) {
+        let known = self.reasons.entry(kind).or_insert_with(|| (String::new(), 0));
+        *known = (reason, known.1 + count);
+    }
+
+    /// Every way to spread the model, with weights in one format.
+    fn with_format(&mut self, setting: &Setting) {
+        // Chips that share their memory with a processor stand alone in their machine.
+        let is_alone =
+            matches!(setting.device.class, DeviceClass::Integrated | DeviceClass::Embedded | DeviceClass::Cpu);
+        for pipeline in PIPELINE {
+            for tensor in TENSOR {
+                let of_copy = tensor * pipeline;
+                if of_copy <= self.options.max_gpus && (of_copy == 1 || !is_alone) {
+                    self.copies(setting, tensor, pipeline);
+                }
+            }
+        }
+    }
+
+    fn copies(&mut self, setting: &Setting, tensor: usize, pipeline: usize) {
+        let most = self.options.max_gpus / (tensor * pipeline);
+        let numbers: Vec<usize> =
+            std::iter::successors(Some(1), |copies| Some(copies * 2)).take_while(|n| *n <= most).collect();
+        for (place, &data) in numbers.iter().enumerate() {
+            let mut setting = setting.clone();
+            setting.request.parallel = Parallel { tensor, pipeline, data, expert: 1 };
+            self.found.considered += 1;
+            let Err((kind, reason)) = self.way(&setting) else { continue };
+            self.leave_out(kind, reason, 1);
+            // A copy that does not fit, or that the model cannot be split into, does not for more copies either.
+            if matches!(kind, "memory" | "no answer") {
+                let others = numbers.len() - place - 1;
+                self.found.considered += others;
+                if let Some((_, count)) = self.reasons.get_mut(kind) {
+                    *count += others;
+                }
+                return;
+            }
+        }
+    }
+
+    /// Takes up a way, or says why not.
+    fn way(&mut self, setting: &Setting) -> Result<(), (&'static str, String)> {
+        let forecast = setting.forecast().map_err(|error| {
+            let kind = match &error {
+                irene_predict::Error::DoesNotFit { .. } => "memory",
+                irene_predict::Error::Overload { .. } => "rate",
+                _ => "no answer",
+            };
+            (kind, reason_of(&error))
+        })?;
+        let estimate = Estimate::of_sheet(self.selection, setting, &forecast);
+        if let Some(broken) = self.options.bounds.broken_by(&estimate) {
+            return Err(("bound", broken));
+        }
+        let row = self.row(setting, &estimate);
+        self.found.rows.extend(row);
+        Ok(())
+    }
+
+    fn row(&self, setting: &Setting, estimate: &Estimate) -> Option<PlanRow> {
+        let parallel = setting.request.parallel;
+        let weights = setting.request.precision.weights;
+        let tokens = estimate.tokens();
+        let energy_per_token_j = estimate.figures.energy_per_request_j? / tokens;
+        let kwh = kwh_per_million(energy_per_token_j);
+        let electricity = kwh * self.options.price_per_kwh;
+        let usd = if self.options.gpu_hour_usd.is_empty() {
+            Some(electricity)
+        } else {
+            let hour = self.options.gpu_hour_usd.get(self.name);
+            let millions_an_hour = self.rate * tokens * 3600.0 / 1e6;
+            hour.map(|usd| electricity + usd * parallel.gpus() as f64 / millions_an_hour)
+        };
+        let degrees = Degrees::from(parallel);
+        Some(PlanRow {
+            device: self.name.to_owned(),
+            gpus: parallel.gpus(),
+            parallel: degrees,
+            weights: weights.name(),
+            running: estimate.running? / parallel.data as f64,
+            figures: estimate.figures.into(),
+            power_w: estimate.figures.power_w?,
+            energy_per_token_j,
+            kwh_per_million_tokens: kwh,
+            usd_per_million_tokens: usd,
+            ttft_s: estimate.figures.ttft_s,
+            itl_s: estimate.figures.itl_s,
+            set: set_of(self.name, degrees, weights, self.rate),
+            is_on_front: false,
+            best_of: Vec::new(),
+        })
+    }
+}
+
+/// Why a way is none, without what repeats in every line of a plan.
+fn reason_of(error: &irene_predict::Error) -> String {
+    match error {
+        irene_predict::Error::DoesNotFit { needed_gib, available_gib, .. } => {
+            format!("one sequence needs {needed_gib:.1} GiB of each GPU, which has {available_gib:.1}")
+        }
+        irene_predict::Error::Overload { greatest, .. } => {
+            format!("at most {greatest:.3} requests a second are served")
+        }
+        other => other.to_string(),
+    }
+}

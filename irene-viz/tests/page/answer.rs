@@ -1,0 +1,179 @@
+//! The answer above the views, and what stands there where there is none.
+
+use serde_json::{Value, json};
+
+use super::{BERT, LLAMA, assert_close};
+use crate::visit::Visit;
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_fresh_page_says_in_a_sentence_what_a_token_costs_and_where_it_goes() {
+    let visit = Visit::start("");
+    let browser = &visit.browser;
+    let answer = visit.api(&visit.selection());
+    let text = |id: &str| {
+        let found = browser.run("return document.getElementById(arguments[0]).textContent", json!([id]));
+        found.as_str().unwrap().to_owned()
+    };
+    let headline = text("headline");
+    assert!(headline.starts_with("Llama-3.1-8B on one ") && headline.contains(" a token: "), "{headline}");
+    let most = &answer["components"][0];
+    let percent = format!("{:.0}% of it", 100.0 * most["share"].as_f64().unwrap());
+    assert!(headline.contains(&percent), "{headline} without {percent}");
+
+    let data = |id: &str, name: &str| {
+        browser.run("return document.getElementById(arguments[0]).dataset[arguments[1]]", json!([id, name]))
+    };
+    let figures = &answer["figures"];
+    assert_close(&data("energy", "joules"), figures["energy_per_token_j"].as_f64().unwrap());
+    assert_close(&data("time", "seconds"), figures["ttft_s"].as_f64().unwrap());
+    let parts = browser.run(
+        "return [...document.querySelectorAll('#where [data-component]')].map(({ dataset }) => [dataset.component, dataset.joules])",
+        json!([]),
+    );
+    let parts = parts.as_array().unwrap();
+    let known: Vec<&Value> =
+        answer["components"].as_array().unwrap().iter().filter(|part| part["share"].as_f64().unwrap() > 0.0).collect();
+    assert_eq!(parts.len(), known.len());
+    for (shown, expected) in parts.iter().zip(known) {
+        assert_eq!(shown[0], expected["component"]);
+        assert_close(&shown[1], expected["energy_j"].as_f64().unwrap());
+    }
+    assert!(text("fit").contains("Memory of each GPU"), "{}", text("fit"));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_form_that_has_changed_is_told_apart_from_the_results() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let is_stale =
+        "return !document.getElementById('stale').hidden && document.getElementById('main').matches('.is-stale')";
+    assert_eq!(browser.run(is_stale, json!([])), false);
+    browser.fill("#seq", "64");
+    assert_eq!(browser.run(is_stale, json!([])), true);
+    browser.fill("#seq", "128");
+    assert_eq!(browser.run(is_stale, json!([])), false);
+    browser.fill("#seq", "64");
+    browser.click("#predict");
+    browser.wait_for(
+        "the new size",
+        &format!("{} === false", is_stale.replace("return ", "return (") + ")"),
+        json!([]),
+    );
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_error_stands_beside_the_field_that_caused_it_in_its_words() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.fill("#seq", "0");
+    browser.click("#predict");
+    let said = "const field = document.getElementById('seq');
+        return field.getAttribute('aria-invalid') === 'true' &&
+          document.getElementById(field.getAttribute('aria-describedby')).textContent";
+    let said = browser.wait_for("an error beside the field", said, json!([]));
+    let said = said.as_str().unwrap();
+    assert!(said.starts_with("Prompt") && !said.contains('`'), "{said}");
+    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    browser.fill("#seq", "32");
+    browser.click("#predict");
+    browser.wait_for("no error", "return !document.getElementById('seq').hasAttribute('aria-invalid')", json!([]));
+    visit.end(&["status of 400"]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_address_that_cannot_be_shown_is_explained_with_a_way_out() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.open(&visit.server.url("/?model=gpt-none&device=gtx-1080-ti&batch=8&seq=128"));
+    let why = "const trouble = document.getElementById('trouble'); return !trouble.hidden && trouble.textContent";
+    let why = browser.wait_for("why", why, json!([]));
+    assert!(why.as_str().unwrap().contains("gpt-none"), "{why}");
+    assert_eq!(browser.run("return document.querySelector('#explore').checkVisibility()", json!([])), false);
+    browser.click("#trouble button");
+    browser.wait_for(
+        "a fresh page",
+        "return document.getElementById('headline').textContent.startsWith('Llama')",
+        json!([]),
+    );
+    visit.end(&["status of 404"]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn what_does_not_fit_is_an_answer_with_ways_that_do() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    visit.open("?model=Llama-3.1-70B&device=a100-sxm-80&concurrency=4&seq=512&generate=64");
+    let why = "const trouble = document.getElementById('trouble'); return !trouble.hidden && trouble.textContent";
+    let why = browser.wait_for("that it does not fit", why, json!([]));
+    assert!(why.as_str().unwrap().contains("does not fit"), "{why}");
+    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    let ways = "return document.querySelectorAll('.ways a').length > 1";
+    browser.wait_for("ways that do", ways, json!([]));
+    browser.click(".ways a");
+    browser.wait_for("its answer", "return document.getElementById('energy')?.dataset.joules", json!([]));
+    assert_eq!(browser.run("return document.getElementById('trouble').hidden", json!([])), true);
+    // Each selection that was refused.
+    let refused = browser.console();
+    assert!(refused.iter().all(|entry| entry["message"].as_str().unwrap().contains("status of 422")), "{refused:?}");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_price_and_a_grid_are_counted_and_a_price_below_zero_is_refused() {
+    let visit = Visit::start(LLAMA);
+    let browser = &visit.browser;
+    let answer = visit.api(&visit.selection());
+    let kwh = answer["cost"]["energy_kwh_per_million_tokens"].as_f64().unwrap();
+    let grids = visit.server.get("/api/v1/grids").json();
+    let grid = &grids["grids"][0];
+    browser.click("#more-figures summary");
+    browser.fill("#price", "1000");
+    let cost = "return document.getElementById('cost').textContent";
+    let shown = browser.run(cost, json!([]));
+    let dollars: f64 = shown.as_str().unwrap().trim_end_matches(" USD").replace(',', "").parse().unwrap();
+    assert!((dollars - 1000.0 * kwh).abs() < 0.005 * dollars, "{dollars} for {kwh} kWh");
+
+    browser.wait_for("the grids", "return document.getElementById('grid').options.length > 1", json!([]));
+    browser.choose("#grid", grid["name"].as_str().unwrap());
+    let source = browser.run("return document.getElementById('grid-source').textContent", json!([]));
+    let source = source.as_str().unwrap();
+    assert!(
+        source.contains(grid["source"].as_str().unwrap()) && source.contains(&grid["year"].to_string()),
+        "{source}"
+    );
+    let emitted = browser.run("return document.getElementById('cost').parentElement.textContent", json!([]));
+    assert!(emitted.as_str().unwrap().contains("CO₂e"), "{emitted}");
+
+    browser.fill("#price", "-1");
+    let refused = browser.run("return document.getElementById('price-error')?.textContent", json!([]));
+    assert!(refused.as_str().unwrap().contains("below zero"), "{refused}");
+    assert!(!browser.run(cost, json!([])).as_str().unwrap().contains("USD"));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn models_and_devices_are_searched_by_what_is_known_of_them() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    browser.click("#device");
+    browser.fill("#device", "h100");
+    let options =
+        "return [...document.querySelectorAll('#device-list [role=option]')].map((option) => option.dataset.value)";
+    let options = browser.run(options, json!([]));
+    let options = options.as_array().unwrap();
+    assert!(options.iter().any(|name| name == "h100-sxm"), "{options:?}");
+    assert!(options.iter().all(|name| name != "gtx-1080-ti"), "{options:?}");
+    browser.click("#device-list [data-value='h100-sxm']");
+    browser.click("#predict");
+    browser.wait_for("the other device", "return location.search.includes('device=h100-sxm')", json!([]));
+    visit.end(&[]);
+}

@@ -1,0 +1,83 @@
+//! Layers that repeat are one node, until each is asked for.
+
+use serde_json::json;
+
+use super::{GPT2, energy, find, root};
+use crate::{access, visit::Visit, webdriver::key};
+
+/// The scope, type and joules of each row of the tree.
+const ROWS: &str = "return [...document.querySelectorAll('#panel-tree [role=row][data-scope]')].map((row) =>
+    [row.dataset.scope, row.querySelector('[data-field=type]').textContent,
+     Number(row.querySelector('[data-field=energy]').dataset.joules)])";
+
+const BLOCKS: &str = "return [...document.querySelectorAll('#panel-tree [role=row][data-scope]')]
+    .filter((row) => row.querySelector('[data-field=type]').textContent.startsWith('GPT2Block')).length";
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
+    let visit = Visit::start(GPT2);
+    let browser = &visit.browser;
+    let prediction = visit.api(&visit.selection());
+    let repeat = &prediction["repeats"][0];
+    assert_eq!(repeat["count"], 12, "{}", prediction["repeats"]);
+    let first = repeat["scope"].as_str().unwrap();
+    let rows = browser.run(ROWS, json!([]));
+    let rows = rows.as_array().unwrap();
+    let folded = rows.iter().find(|row| row[0] == first).unwrap();
+    assert_eq!(folded[1], "GPT2Block ×12");
+    let all = 12.0 * energy(find(root(&prediction), first).unwrap());
+    assert!((folded[2].as_f64().unwrap() - all).abs() < 1e-9 * all, "{folded} for {all}");
+    assert_eq!(browser.run(BLOCKS, json!([])), 1);
+
+    browser.click(&format!("#panel-tree [data-scope='{first}'] .count"));
+    browser.wait_for("each layer", &format!("{BLOCKS} === 12"), json!([]));
+    assert!(browser.url().contains("layers="), "{}", browser.url());
+    browser.back();
+    browser.wait_for("one for all", &format!("{BLOCKS} === 1"), json!([]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_keyboard_opens_and_folds_the_layers() {
+    let visit = Visit::start(GPT2);
+    let browser = &visit.browser;
+    browser.run("document.querySelector('#panel-tree [role=row][tabindex=\"0\"]').focus()", json!([]));
+    let is_folded = "return document.activeElement.querySelector('.count') !== null";
+    let downs = (0..20).position(|_| {
+        browser.press(key::DOWN);
+        browser.run(is_folded, json!([])) == true
+    });
+    assert!(downs.is_some(), "no folded row can be reached");
+    browser.press("u");
+    browser.wait_for("each layer", &format!("{BLOCKS} === 12"), json!([]));
+    browser.click("#details .tools button:last-child");
+    browser.wait_for("one for all", &format!("{BLOCKS} === 1"), json!([]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_icicle_and_the_list_fold_too() {
+    let visit = Visit::start(GPT2);
+    let browser = &visit.browser;
+    for (view, of_type) in [
+        (
+            "icicle",
+            "[...document.querySelectorAll('#panel-icicle .cell')].filter((cell) => cell.getAttribute('aria-label').includes('GPT2Block')).length",
+        ),
+        (
+            "list",
+            "[...document.querySelectorAll('#panel-list td[data-field=type]')].filter((cell) => cell.textContent.startsWith('GPT2Block')).length",
+        ),
+    ] {
+        access::choose(browser, view);
+        assert_eq!(browser.run(&format!("return {of_type}"), json!([])), 1, "{view}");
+        browser.click(&format!("#{view}-layers"));
+        browser.wait_for(view, &format!("return {of_type} === 12"), json!([]));
+        browser.click(&format!("#{view}-layers"));
+        browser.wait_for(view, &format!("return {of_type} === 1"), json!([]));
+    }
+    visit.end(&[]);
+}

@@ -1,0 +1,86 @@
+//! The page as a file.
+
+use std::path::Path;
+
+use irene_models::ModelSpec;
+use irene_regress::DeviceProfile;
+use serde_json::json;
+
+use super::{BERT, energy, root};
+use crate::{
+    access,
+    visit::{File, KEPT, Visit},
+};
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_report_shows_its_prediction_from_a_file_alone() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let prediction = visit.api("predict?model=distilgpt2&batch_size=4&seq_len=64");
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    let spec = ModelSpec::builtin("distilgpt2").unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(4, 64)).unwrap();
+    let file = Path::new(KEPT).join("report.html");
+    std::fs::write(&file, page).unwrap();
+
+    browser.open(&format!("file://{}", file.display()));
+    visit.shows_total(energy(root(&prediction)));
+    browser.click("#more > summary");
+    browser.click("#math");
+    let operations =
+        "return location.hash.includes('math=true') && !document.getElementById('main').hasAttribute('aria-busy')";
+    browser.wait_for("the operations", operations, json!([]));
+    // The skip link leads to the prediction, and the address keeps its state.
+    let address = browser.url();
+    browser.run("document.querySelector('.skip').click()", json!([]));
+    assert_eq!(browser.url(), address);
+    assert_eq!(browser.run("return document.activeElement.id", json!([])), "main");
+    visit.shows_total(energy(root(&prediction)));
+    // The views that it has no answers for are left out, and named.
+    let absent = browser.run(
+        "return [document.getElementById('tab-plan').hidden, document.getElementById('absent').textContent]",
+        json!([]),
+    );
+    assert_eq!(absent[0], true);
+    assert!(absent[1].as_str().unwrap().contains("Plan"), "{absent}");
+    browser.click("#tab-icicle");
+    browser.wait_for(
+        "the icicle",
+        "return document.querySelector('#panel-icicle [data-scope=root]') !== null",
+        json!([]),
+    );
+    browser.click("#tab-sizes");
+    browser.wait_for("the sizes", "return document.querySelector('#panel-sizes svg') !== null", json!([]));
+    assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
+    // What is not in the file is said.
+    browser.fill("#load-value", "5");
+    browser.click("#predict");
+    let said = "return document.getElementById('error').textContent.includes('`irene serve` answers everything else')";
+    browser.wait_for("that this is a report", said, json!([]));
+    let console = browser.console();
+    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+    let home = visit.server.url("/");
+    let is_own = |url: &String| ["file:", "data:", "blob:", &home].iter().any(|start| url.starts_with(start));
+    let requests = browser.requests();
+    assert!(requests.iter().all(is_own), "{requests:?}");
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_page_saves_itself_with_what_it_shows() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let total = visit.total();
+    access::choose(browser, "list");
+    let page = "return new Promise((done) => {
+        URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
+        document.getElementById('download-page').click(); })";
+    let page = browser.run(page, json!([]));
+    let file = File::write("saved.html", page.as_str().unwrap());
+    browser.open(&format!("file://{}", file.0.display()));
+    visit.shows_total(total);
+    browser.wait_for("the same view", "return document.getElementById('panel-list').checkVisibility()", json!([]));
+    let console = browser.console();
+    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
+}

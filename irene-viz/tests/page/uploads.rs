@@ -1,0 +1,85 @@
+//! Models of a person's own.
+
+use serde_json::json;
+
+use super::{BERT, energy, root};
+use crate::visit::{File, INPUTS, Visit, small_bert};
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn an_uploaded_config_is_predicted() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let file = File::write("own-bert.json", &config);
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let (status, answer) = visit.upload(&config);
+    assert_eq!(status, 200, "{answer}");
+    visit.shows_total(energy(root(&answer)));
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "own-bert");
+    // It is in the address, so that another browser shows it too.
+    let shared = browser.url();
+    assert!(shared.contains("config="), "{shared}");
+    browser.run("sessionStorage.clear()", json!([]));
+    browser.open("about:blank");
+    browser.open(&shared);
+    browser.wait_for("the shared config", "return document.getElementById('total')?.dataset.joules", json!([]));
+    visit.shows_total(energy(root(&answer)));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_bad_config_is_explained_and_the_view_stays() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let (total, inputs, url) = (visit.total(), browser.run(INPUTS, json!([])), browser.url());
+    let mut config = small_bert();
+    config["num_attention_heads"] = json!(7);
+    let config = config.to_string();
+    let file = File::write("bad-bert.json", &config);
+    let (status, problem) = visit.upload(&config);
+    assert!((400..500).contains(&status), "{status}: {problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(!detail.is_empty());
+
+    browser.type_into("#config-file", file.0.to_str().unwrap());
+    let said = "return document.body.textContent.includes(arguments[0])";
+    browser.wait_for(&format!("{detail:?} as the error"), said, json!([detail]));
+    // What was refused is not among the models.
+    browser.click("#model");
+    let listed =
+        "return [...document.querySelectorAll('#model-list [role=option]')].map((option) => option.dataset.value)";
+    let listed = browser.run(listed, json!([]));
+    let listed = listed.as_array().unwrap();
+    assert!(listed.len() > 100 && listed.iter().all(|name| name != "bad-bert"), "{listed:?}");
+    assert!((visit.total() - total).abs() < 1e-12 * total);
+    assert_eq!(browser.run(INPUTS, json!([])), inputs);
+    assert_eq!(browser.url(), url);
+    let rows = browser.run("return document.querySelectorAll('#panel-tree [data-scope]').length", json!([]));
+    assert!(rows.as_u64().unwrap() > 2, "{rows}");
+
+    browser.click("#predict");
+    let is_gone = "return !document.body.textContent.includes(arguments[0])";
+    browser.wait_for("no error any more", is_gone, json!([detail]));
+    visit.end(&[&format!("status of {status}")]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_file_dropped_on_the_page_is_predicted() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let (_, answer) = visit.upload(&config);
+    browser.run(
+        "const files = new DataTransfer();
+         files.items.add(new File([arguments[0]], 'dropped-bert.json'));
+         for (const kind of ['dragenter', 'dragover', 'drop'])
+           document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true }));",
+        json!([config]),
+    );
+    visit.shows_total(energy(root(&answer)));
+    assert_eq!(browser.run(INPUTS, json!([]))[0], "dropped-bert");
+    visit.end(&[]);
+}
