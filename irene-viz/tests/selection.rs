@@ -56,8 +56,8 @@ fn a_data_sheet_gives_figures_memory_and_parts_that_make_up_the_whole() {
     assert!(is_close(parts.iter().sum(), number(&memory["total_bytes"])) && parts[0] > 15e9);
     let root = number(&answer["tree"]["frontend_tree"]["predicted_energy"]);
     assert!(is_close(root, of_request * number(&answer["requests"])));
-    let layers = answer["repeats"].as_array().unwrap().iter().find(|repeat| repeat["count"] == 32).unwrap();
-    assert!(layers["scope"].as_str().unwrap().ends_with("layers.0"), "{layers}");
+    // The first layer's norm stands alone, and those of the others join the sums before them.
+    assert_eq!(answer["repeats"][0], json!({"scope": "root.prefill.model.1", "count": 31}));
     assert_eq!((&answer["config"]["num_hidden_layers"], &answer["config"]["hidden_act"]), (&json!(32), &json!("silu")));
     let cost = &answer["cost"];
     assert!(is_close(number(&cost["energy_kwh_per_million_requests"]), of_request / 3.6));
@@ -103,7 +103,7 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
     refused(&format!("{one}&weights=f7"), 400, "weights", "is no number format");
     refused(&format!("{one}&engine=triton"), 404, "engine", "known are vllm-0.11");
     refused(&format!("{one}&tensor_parallel=0"), 400, "tensor_parallel", "from 1 to 4096");
-    refused(&format!("{one}&power_limit_w=1"), 422, "device", "power");
+    refused("model=gpt2&device=h100-sxm&seq_len=8&batch_size=1&power_limit_w=1", 422, "device", "power");
     refused(&format!("{one}&set=layers"), 400, "set", "write NAME=VALUE");
     refused(&format!("{one}&set=num_hiden_layers=6"), 422, "num_hiden_layers", "did you mean `num_hidden_layers`");
     refused(&format!("{one}&set=batch_size=5000"), 400, "set", "batch_size: 5000 is more than 4096");
@@ -175,7 +175,9 @@ fn a_plan_has_the_ways_that_keep_up_and_each_is_a_selection() {
     );
     let rows = plan["plans"].as_array().unwrap();
     assert!(rows.len() > 3 && plan["fitting"].as_u64().unwrap() >= rows.len() as u64);
-    assert!(rows.iter().all(|row| number(&row["ttft_s"]) <= 1.0 && number(&row["usd_per_million_tokens"]) > 0.0));
+    assert!(rows.iter().all(|row| number(&row["ttft_s"]) <= 1.0));
+    // Money is known of the devices whose price is given.
+    assert!(rows.iter().all(|row| row.get("usd_per_million_tokens").is_some() == (row["device"] != "gtx-1070")));
     let fronts: Vec<bool> = rows.iter().map(|row| row["is_on_front"].as_bool().unwrap()).collect();
     assert!(fronts[0] && fronts.is_sorted_by(|a, b| a >= b));
     let best = |what: &str| {
