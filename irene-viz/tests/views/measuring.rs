@@ -44,7 +44,11 @@ fn a_job_is_followed_until_its_result_stands_beside_the_prediction() {
     assert!(rows.as_u64().unwrap() > 10, "{rows}");
 
     browser.click("#start-job");
-    browser.wait_for("a second job", "return document.querySelectorAll('#panel-jobs [data-job]').length === 2", json!([]));
+    browser.wait_for(
+        "a second job",
+        "return document.querySelectorAll('#panel-jobs [data-job]').length === 2",
+        json!([]),
+    );
     browser.click("#panel-jobs [data-job='2'] button");
     let ended = "return document.querySelector(`#panel-jobs [data-job='2']`).dataset.state === 'cancelled'";
     browser.wait_for("its end", ended, json!([]));

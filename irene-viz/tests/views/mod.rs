@@ -37,8 +37,13 @@ fn a_variant_is_in_the_address_and_each_change_can_be_taken_back() {
     assert_eq!(look(&visit, "return document.getElementById('b-num-hidden-layers-was').textContent"), "A has 32");
     browser.choose("#b-weights", "int4");
     browser.wait_for("both changes", "return location.search.includes('weights%3Dint4')", json!([]));
-    let changes = "return [...document.querySelectorAll('#panel-whatif [data-change]')].map((row) => row.dataset.change)";
-    browser.wait_for("both rows", &format!("const rows = (() => {{ {changes} }})(); return rows.length === 2"), json!([]));
+    let changes =
+        "return [...document.querySelectorAll('#panel-whatif [data-change]')].map((row) => row.dataset.change)";
+    browser.wait_for(
+        "both rows",
+        &format!("const rows = (() => {{ {changes} }})(); return rows.length === 2"),
+        json!([]),
+    );
     assert_eq!(look(&visit, changes), json!(["num_hidden_layers", "weights"]));
     browser.click(&format!("{control} .reset"));
     browser.wait_for("one change", "return !location.search.includes('num_hidden_layers')", json!([]));
@@ -60,7 +65,11 @@ fn a_variant_that_cannot_be_is_explained_and_its_controls_stay() {
     let marked = "return document.getElementById('b-num-attention-heads').getAttribute('aria-invalid')";
     assert_eq!(look(&visit, marked), "true");
     visit.browser.click("#preset-layers");
-    visit.browser.wait_for("an answer", "return document.getElementById('whatif-verdict').textContent !== ''", json!([]));
+    visit.browser.wait_for(
+        "an answer",
+        "return document.getElementById('whatif-verdict').textContent !== ''",
+        json!([]),
+    );
     assert_eq!(look(&visit, "return document.getElementById('whatif-problem').textContent"), "");
     visit.end(&["status of 422"]);
 }
@@ -129,7 +138,10 @@ fn up_to_four_are_side_by_side_and_one_can_go() {
     }
     visit.browser.click("#compare-sides [data-letter=b] button[aria-label='Remove: B']");
     visit.browser.wait_for("three", "return document.querySelectorAll('#compare-sides .card').length === 3", json!([]));
-    let kept = look(&visit, "const query = new URLSearchParams(location.search); return ['b', 'c', 'd'].map((each) => query.get(each))");
+    let kept = look(
+        &visit,
+        "const query = new URLSearchParams(location.search); return ['b', 'c', 'd'].map((each) => query.get(each))",
+    );
     assert_eq!(kept, json!(["device=l4", "seq_len=128", null]));
     visit.end(&[]);
 }
@@ -144,7 +156,8 @@ fn families_are_compared_by_the_roles_of_their_parts() {
     browser.click("#compare");
     browser.wait_for("both", "return document.querySelectorAll('#compare-sides .card').length === 2", json!([]));
     let answer = visit.api(&visit.selection().replace("predict?", "whatif?set_b=model=bert-base-uncased&"));
-    let attention = answer["components"].as_array().unwrap().iter().find(|row| row["component"] == "attention").unwrap();
+    let attention =
+        answer["components"].as_array().unwrap().iter().find(|row| row["component"] == "attention").unwrap();
     let cell = |field: &str| {
         let body = format!(
             "return document.querySelector('#panel-compare .apart [data-component=attention] [data-field={field}]').dataset.joules"
@@ -172,7 +185,8 @@ fn the_old_address_of_accuracies_opens_the_leaderboard_and_draws_ones_own() {
     browser.click("#panel-leaderboard details:has(#accuracy-csv) summary");
     browser.fill("#accuracy-csv", "model,accuracy\nbert-base-uncased,84.6\ndistilbert-base-uncased,82.2");
     browser.click("#draw-tradeoff");
-    let drawn = "return document.querySelector('#panel-leaderboard h3').textContent === 'Your accuracies against energy' &&
+    let drawn =
+        "return document.querySelector('#panel-leaderboard h3').textContent === 'Your accuracies against energy' &&
         document.querySelectorAll('#panel-leaderboard form [data-front]').length === 2";
     browser.wait_for("both models", drawn, json!([]));
     visit.end(&[]);
@@ -186,10 +200,15 @@ fn a_selection_that_writes_nothing_says_so_and_offers_to() {
     let said = look(&visit, "return document.getElementById('panel-generation').innerText");
     assert!(said.as_str().unwrap().contains("Nothing is generated"), "{said}");
     visit.browser.click("#panel-generation .empty button");
-    visit.browser.wait_for("tokens", "return document.querySelectorAll('#panel-generation [data-token]').length > 2", json!([]));
+    visit.browser.wait_for(
+        "tokens",
+        "return document.querySelectorAll('#panel-generation [data-token]').length > 2",
+        json!([]),
+    );
     let selection = visit.selection().replace("predict?", "generation?points=24&");
     let answer = visit.api(&selection);
-    let energy = look(&visit, "return document.querySelector('#panel-generation [data-token] [data-joules]').dataset.joules");
+    let energy =
+        look(&visit, "return document.querySelector('#panel-generation [data-token] [data-joules]').dataset.joules");
     assert_close(&energy, answer["points"][0]["energy_j"].as_f64().unwrap());
     visit.end(&[]);
 }
