@@ -9,11 +9,13 @@ mod bounds;
 mod change;
 mod compare;
 mod error;
+mod generation;
 mod grid;
 mod hire;
 mod interval;
 mod lookup;
 mod plan;
+mod ranking;
 mod score;
 mod selection;
 mod settings;
@@ -28,10 +30,12 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
 pub use plan::{LeftOutDevice, Plan, PlanOptions, PlanRow, hire_prices};
+pub use ranking::{RankFilter, Ranked, Ranking, on_front, rank};
 pub use score::Score;
 pub use selection::Selection;
 pub use suggest::{Accuracy, Kind, LeftOut, Price, Suggestion, Suggestions};

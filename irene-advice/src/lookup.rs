@@ -65,6 +65,9 @@ struct Changed {
     model: Model,
 }
 
+/// Names that are remembered.
+const MOST_NAMED: usize = 1024;
+
 /// More is forgotten: a page changes one model at a time.
 const MOST_CHANGED: usize = 16;
 
@@ -172,7 +175,11 @@ impl Lookup {
             ModelSpec::builtin(name).ok_or_else(unknown)?
         };
         let found = Model::of(found);
-        models().insert(name.to_owned(), found.clone());
+        let mut models = models();
+        // Releases of one shape go by any number of names.
+        if models.len() < MOST_NAMED {
+            models.insert(name.to_owned(), found.clone());
+        }
         Ok(found)
     }
 

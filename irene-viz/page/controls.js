@@ -26,6 +26,14 @@ function input(knob) {
   });
 }
 
+// The changes that a problem is about: those that it names, or the only one there is.
+function culprits(changes, problem) {
+  if (problem === "") return [];
+  const spellings = (name) => ["_", "-", " "].map((between) => name.replaceAll("_", between));
+  const named = [...changes.keys()].filter((name) => spellings(name).some((each) => problem.includes(each)));
+  return named.length === 0 && changes.size === 1 ? [...changes.keys()] : named;
+}
+
 // `onChange(name, value)` is told the name of a change and its value, the empty one where it is to be as A's.
 export function createControls(onChange) {
   const element = make("form", { class: "controls", novalidate: true, "aria-label": "What is different in B" });
@@ -92,10 +100,9 @@ export function createControls(onChange) {
     );
   }
 
-  function mark(control, value, problem) {
+  function mark(control, value, isWrong, problem) {
     const { knob, field, was, reset, row } = control;
     const isChanged = value !== undefined;
-    const isWrong = isChanged && problem.includes(knob.name);
     row.classList.toggle("changed", isChanged);
     reset.hidden = !isChanged;
     if (isWrong) field.setAttribute("aria-invalid", "true");
@@ -116,7 +123,11 @@ export function createControls(onChange) {
       if (next !== shape) rebuild(groups);
       shape = next;
       const changes = readChanges(text);
-      for (const control of controls) mark(control, changes.get(control.knob.name), problem);
+      const wrong = culprits(changes, problem);
+      for (const control of controls) {
+        const { name } = control.knob;
+        mark(control, changes.get(name), wrong.includes(name), problem);
+      }
     },
   };
 }

@@ -147,7 +147,7 @@ export function createHeadline(act) {
       figure("each-token", "Each further token", joules(phases?.token?.energy_j), {
         more: [seconds(phases?.token?.latency_s)],
       }),
-      figure("power", "Mean power", watts(figures.power_w)),
+      figure("mean-power", "Mean power", watts(figures.power_w)),
       figure("latency", "Latency", seconds(figures.latency_s)),
       figure("throughput", "Tokens a second", count(figures.tokens_per_s)),
       figure("kwh", "A million requests", kilowattHours(cost?.energy_kwh_per_million_requests)),

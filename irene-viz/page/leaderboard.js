@@ -91,11 +91,11 @@ export function createLeaderboardView(panel, act) {
       figures("interval", "90% interval", (entry) => perRequest(entry, "low"), joules, {
         text: (entry) => interval(perRequest(entry, "low"), perRequest(entry, "high")),
       }),
+      figures("score", "Score", (entry) => entry.score?.value, number, { text: scoreText }),
       figures("token", "A token", (entry) => entry.energy_per_token_j, joules),
       figures("latency", "Time", (entry) => entry.figures?.latency_s, seconds),
       figures("parameters", "Parameters", (entry) => entry.parameters, count),
       words("family", "Family", (entry) => entry.series ?? entry.family),
-      figures("score", "Score", (entry) => entry.score?.value, number, { text: scoreText }),
       words("source", "Of the score", scoreSource),
     ],
     sort: "rank",

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { bytes, interval, isKnown, joules, seconds } from "./format.js";
-import { OVERLAP, partsBar, verdict } from "./sides.js";
+import { certainty, partsBar, verdict } from "./sides.js";
 
 function amounts(letter, of) {
   const { figures, low, high, memory, components = [] } = of;
@@ -50,7 +50,11 @@ export function otherCard({ letter, comparison, problem }, title, tools) {
     title,
     ...amounts(letter, b),
     make("p", { data: { ratio: energy.ratio, verdict: letter } }, verdict(comparison, letter.toUpperCase())),
-    energy.is_within_intervals && make("p", { class: "quiet" }, OVERLAP),
+    make(
+      "p",
+      { class: energy.is_within_intervals ? "quiet overlap" : "quiet" },
+      certainty(comparison, letter.toUpperCase()),
+    ),
     tools,
   );
 }

@@ -24,7 +24,14 @@ export function verdict({ energy }, b = "B", a = "A") {
   return `${b} takes ${much} energy than ${a}: ${amounts}.`;
 }
 
-export const OVERLAP = "The 90% intervals of the two overlap, so which is lower is not certain.";
+// How sure that is; the errors that both share are in neither.
+export function certainty({ energy }, b = "B", a = "A") {
+  const { ratio_low: low, ratio_high: high, is_within_intervals: isUnsure } = energy;
+  const between =
+    isKnown(low) && isKnown(high) ? `90%: ${b} takes ${number(low)} to ${number(high)} times as much as ${a}.` : "";
+  const unsure = isUnsure ? "The two cannot be told apart: what is likely of one is likely of the other." : "";
+  return [between, unsure].filter(Boolean).join(" ");
+}
 
 function signed(value, format) {
   if (!isKnown(value)) return "";
@@ -143,10 +150,15 @@ export function partsBar(components, { label, most }) {
   );
 }
 
+// Those that either has, most first.
+const inOrder = (components) => {
+  const size = ({ a_j: a, b_j: b }) => Math.max(a ?? 0, b ?? 0);
+  return components.filter((row) => size(row) > 0).toSorted((a, b) => size(b) - size(a));
+};
+
 export function differences({ components, energy }, b = "B") {
-  const shown = components.filter(({ a_j: a, b_j: other }) => a > 0 || other > 0);
   return divergingBars(
-    shown.map(({ component, a_j, b_j, difference_j }) => ({
+    inOrder(components).map(({ component, a_j, b_j, difference_j }) => ({
       name: componentName(component),
       a: a_j,
       b: b_j,
@@ -161,7 +173,7 @@ export function differences({ components, energy }, b = "B") {
 export function parts(comparison) {
   const { components, energy } = comparison;
   const most = Math.max(energy.a_j ?? 0, energy.b_j ?? 0);
-  const of = (side) => components.map((row) => ({ component: row.component, energy_j: row[side] ?? 0 }));
+  const of = (side) => inOrder(components).map((row) => ({ component: row.component, energy_j: row[side] ?? 0 }));
   const label = (letter, value) => `${letter}: ${joules(value)} a ${energy.by}`;
   return make(
     "section",
@@ -184,7 +196,7 @@ function changeRow({ name, from, to, energy_ratio, effect, reason }) {
     make("td", {}, from ?? "not set"),
     make("td", {}, to),
     make("td", {}, known ? `${howMuch(energy_ratio)}` : (EFFECTS[effect] ?? "")),
-    make("td", { class: "reason" }, reason ?? ""),
+    make("td", { class: "reason" }, reason ? reason[0].toUpperCase() + reason.slice(1) : ""),
   );
 }
 

@@ -7,7 +7,7 @@ import { make } from "./dom.js";
 import { knobGroups } from "./knobs.js";
 import { createPairTable } from "./pairs.js";
 import { presets } from "./presets.js";
-import { OVERLAP, changesTable, comparisonCsv, figuresTable, parts, provenance, tiles, verdict } from "./sides.js";
+import { certainty, changesTable, comparisonCsv, figuresTable, parts, provenance, tiles, verdict } from "./sides.js";
 import { words } from "./columns.js";
 
 export function createWhatIfView(panel, act) {
@@ -15,7 +15,7 @@ export function createWhatIfView(panel, act) {
   const controls = createControls((name, value) => act.go({ set_b: withChange(current.set_b, name, value) }));
   const answer = make("p", { class: "verdict", role: "status", id: "whatif-verdict" });
   const problem = make("p", { class: "wrong", id: "whatif-problem" });
-  const sure = make("p", { class: "overlap" });
+  const sure = make("p", { id: "whatif-certainty", class: "quiet" });
   const tools = make(
     "div",
     { class: "tools" },
@@ -96,7 +96,8 @@ export function createWhatIfView(panel, act) {
 
   function showAnswer(comparison) {
     answer.textContent = verdict(comparison);
-    sure.textContent = comparison.energy.is_within_intervals ? OVERLAP : "";
+    sure.textContent = certainty(comparison);
+    sure.classList.toggle("overlap", comparison.energy.is_within_intervals);
     results.replaceChildren(
       tiles(comparison),
       parts(comparison),

@@ -57,6 +57,11 @@ impl Answer {
         Ok(Self::new("application/json", hold(room, text)?))
     }
 
+    /// A text that was made for this request.
+    pub(crate) fn text(room: &Room, kind: &'static str, text: String) -> Result<Self, Problem> {
+        Ok(Self::new(kind, hold(room, text.into_bytes())?))
+    }
+
     /// A text that is in memory anyway.
     pub(crate) fn new(kind: &'static str, text: Bytes) -> Self {
         let mut hasher = DefaultHasher::new();

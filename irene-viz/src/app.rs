@@ -4,6 +4,7 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use irene_advice::{Lookup, Selection};
 use irene_models::{ModelSpec, Run};
 use irene_regress::{DeviceProfile, Track};
 use irene_tree::{Tree, did_you_mean, similar};
@@ -16,6 +17,8 @@ use crate::{
 /// The state that all requests share.
 pub(crate) struct App {
     pub(crate) devices: Vec<Device>,
+    /// Answers selections.
+    pub(crate) lookup: Lookup,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) allow_origin: Option<String>,
@@ -43,21 +46,28 @@ pub(crate) struct App {
 /// A machine that can be predicted for.
 pub(crate) struct Device {
     pub(crate) name: String,
-    pub(crate) profile: DeviceProfile,
+    pub(crate) profile: Arc<DeviceProfile>,
 }
 
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, irene_regress::Error> {
-        let bundled = |name: &str| Ok(Device { name: name.to_owned(), profile: DeviceProfile::bundled(name)? });
+        let device = |name: String, profile| Device { name, profile: Arc::new(profile) };
+        let bundled = |name: &str| Ok(device(name.to_owned(), DeviceProfile::bundled(name)?));
         let mut devices =
             DeviceProfile::bundled_names().map(bundled).collect::<Result<Vec<Device>, irene_regress::Error>>()?;
-        devices.extend(options.devices.into_iter().map(|(name, profile)| Device { name, profile }));
+        for (name, profile) in options.devices {
+            devices.retain(|known| known.name != name);
+            devices.push(device(name, profile));
+        }
+        let mut lookup = Lookup::bundled();
+        devices.iter().for_each(|device| lookup.add_profile(device.name.as_str(), Arc::clone(&device.profile)));
         let (limits, metrics) = (options.limits, Metrics::default());
         // At least two, so that those that compute for long never have all.
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(2);
         let jobs = options.profiler.map(|profiler| Arc::new(Jobs::new(profiler, limits, metrics.jobs.clone())));
         Ok(Self {
             devices,
+            lookup,
             limits,
             metrics,
             allow_origin: options.allow_origin,
@@ -116,10 +126,11 @@ impl App {
         self.check_nodes(spec.trace(run).map_err(|error| Problem::refused(&error))?)
     }
 
-    /// The tree with its energies.
-    pub(crate) fn predict(&self, device: &Device, spec: &ModelSpec, run: Run) -> Result<Tree, Problem> {
-        let tree = irene_predict::predict(spec, run, &device.profile).map_err(|error| Problem::refused(&error))?;
-        self.check_nodes(tree)
+    /// What a selection takes, node by node.
+    pub(crate) fn answer(&self, selection: &Selection) -> Result<irene_advice::Answer, Problem> {
+        let mut answer = self.lookup.answer(selection)?;
+        answer.tree = self.check_nodes(answer.tree)?;
+        Ok(answer)
     }
 }
 

@@ -73,7 +73,7 @@ impl Kept {
     }
 }
 
-/// The answer that was given before, or else the one that this work gives.
+/// The answer in JSON that was given before, or else the one that this work gives.
 pub(crate) async fn answer<T: Serialize>(
     app: &Arc<App>,
     key: Key,
@@ -81,16 +81,27 @@ pub(crate) async fn answer<T: Serialize>(
     effort: Effort,
     work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
+    made(app, key, asked, effort, |app| Answer::json(&app.answers, &work(app)?)).await
+}
+
+/// The answer that was given before, or else the one that this makes.
+pub(crate) async fn made(
+    app: &Arc<App>,
+    key: Key,
+    asked: Asked,
+    effort: Effort,
+    make: impl FnOnce(&App) -> Result<Answer, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
     let known = app.kept.find(&key);
     app.metrics.cache(known.is_some());
     if let Some(answer) = known.as_ref().filter(|answer| answer.is_ready(&asked)) {
         return answer.response(&app.answers, &asked);
     }
-    let made = move |app: &App| {
+    let respond = move |app: &App| {
         let answer = match known {
             Some(answer) => answer,
             None => {
-                let answer = Arc::new(Answer::json(&app.answers, &work(app)?)?);
+                let answer = Arc::new(make(app)?);
                 // The cache leaves room for answers that are being sent.
                 app.kept.keep(key, Arc::clone(&answer), [app.limits.cached, app.answers.most() / 2]);
                 answer
@@ -98,7 +109,7 @@ pub(crate) async fn answer<T: Serialize>(
         };
         answer.response(&app.answers, &asked)
     };
-    compute(app, effort, made).await
+    compute(app, effort, respond).await
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod kept;
 mod metrics;
 mod options;
 mod page;
+mod preview;
 mod problem;
 mod profiling;
 mod report;

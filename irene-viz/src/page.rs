@@ -1,21 +1,29 @@
 //! The page and its parts, inside the binary: no path of a request reaches a file.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, RawQuery, State},
     response::Response,
     routing::get,
 };
+use tokio::time::timeout;
 
 use crate::{
     answer::{Answer, Asked},
-    app::App,
+    app::{App, Effort},
+    kept::{self, Key},
+    preview::Preview,
     problem::Problem,
     report,
 };
+
+const PAGE: &str = "text/html; charset=utf-8";
 
 /// A part of the page.
 pub(crate) struct Asset {
@@ -110,14 +118,37 @@ pub(crate) static REPORT: LazyLock<String> = LazyLock::new(report::shell);
 static ANSWERS: LazyLock<Vec<(&str, Answer)>> = LazyLock::new(|| {
     let answer = |kind, text: &'static str| Answer::new(kind, Bytes::from_static(text.as_bytes()));
     let parts = SCRIPTS.iter().chain([&STYLE]).map(|asset| (asset.name, answer(asset.kind, asset.text)));
-    const PAGE: &str = "text/html; charset=utf-8";
-    parts.chain([("", answer(PAGE, INDEX)), ("report.html", answer(PAGE, &REPORT))]).collect()
+    static PLAIN: LazyLock<String> = LazyLock::new(|| Preview::plain().page(INDEX));
+    parts.chain([("", answer(PAGE, &PLAIN)), ("report.html", answer(PAGE, &REPORT))]).collect()
 });
 
 pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(|State(app): State<Arc<App>>, asked: Asked| async move { part(&app, "", &asked) }))
-        .route("/assets/{name}", get(asset))
+    Router::new().route("/", get(index)).route("/assets/{name}", get(asset))
+}
+
+/// The longest time that the page waits for its preview.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The page, with a preview of what its query shows where there is a figure for it.
+async fn index(
+    State(app): State<Arc<App>>,
+    key: Key,
+    asked: Asked,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let given: Option<Vec<(String, String)>> = query.and_then(|query| {
+        let query = format!("/?{query}").parse().ok()?;
+        Query::try_from_uri(&query).ok().map(|Query(given)| given)
+    });
+    let Some(given) = given.filter(|given| !given.is_empty()) else { return part(&app, "", &asked) };
+    let make = move |app: &App| {
+        let preview = Preview::of(app, &given).unwrap_or_else(Preview::plain);
+        Answer::text(&app.answers, PAGE, preview.page(INDEX))
+    };
+    match timeout(PATIENCE, kept::made(&app, key, asked.clone(), Effort::Short, make)).await {
+        Ok(Ok(page)) => Ok(page),
+        _ => part(&app, "", &asked),
+    }
 }
 
 async fn asset(State(app): State<Arc<App>>, Path(name): Path<String>, asked: Asked) -> Result<Response, Problem> {

@@ -2,8 +2,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use irene_tree::did_you_mean;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::api::shown;
 
 /// What went wrong, for a program and in a line for a person (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -19,7 +22,7 @@ pub struct Problem {
     detail: String,
     /// The parameter or field that is to be changed, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'static str>,
+    parameter: Option<String>,
 }
 
 impl Problem {
@@ -29,8 +32,8 @@ impl Problem {
     }
 
     /// About this parameter or field.
-    pub(crate) fn about(self, parameter: &'static str) -> Self {
-        Self { parameter: Some(parameter), ..self }
+    pub(crate) fn about(self, parameter: &str) -> Self {
+        Self { parameter: Some(parameter.to_owned()), ..self }
     }
 
     /// What is wrong, in a line.
@@ -65,6 +68,25 @@ fn one_line(detail: String) -> String {
         line += "...";
     }
     line
+}
+
+/// Names are looked up in the catalogues, where one is unknown that a client may have from elsewhere.
+impl From<irene_advice::Error> for Problem {
+    fn from(error: irene_advice::Error) -> Self {
+        use irene_advice::Error;
+        let parameter = error.field().map(str::to_owned);
+        let unknown = |what: &str, name: &str, similar: &[String]| {
+            let near = did_you_mean(similar);
+            Self::unknown(format!("{what} `{}` is unknown{near}; /api/v1/{what}s lists those there are", shown(name)))
+        };
+        let problem = match &error {
+            Error::UnknownDevice { name, similar, .. } => unknown("device", name, similar),
+            Error::UnknownModel { name, similar } => unknown("model", name, similar),
+            Error::Change { .. } => Self::malformed(error.to_string()),
+            _ => Self::refused(&error),
+        };
+        Self { parameter, ..problem }
+    }
 }
 
 impl IntoResponse for Problem {

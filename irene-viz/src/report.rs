@@ -1,13 +1,16 @@
 //! The page in one file: with its style, its scripts and the answers that it would otherwise ask a server for.
 
-use irene_models::{ModelSpec, Run};
+use std::sync::Arc;
+
+use irene_advice::Selection;
+use irene_models::ModelSpec;
 use irene_regress::DeviceProfile;
 use irene_tree::Size;
 use serde_json::{Map, Value};
 
 use crate::{
     Error, Options,
-    api::{self, queries::Way},
+    api::{self, Question, Sizes},
     app::{App, Device},
     page,
 };
@@ -17,8 +20,9 @@ use crate::{
 /// # Errors
 /// [`Error::Report`] for a size or a model that cannot be predicted; [`Error::Profile`] for a bundled profile that cannot be read.
 pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size) -> Result<String, Error> {
-    let app = App::new(Options::default())?;
-    let device = Device { name: device.to_owned(), profile };
+    let mut app = App::new(Options::default())?;
+    let device = Device { name: device.to_owned(), profile: Arc::new(profile) };
+    app.lookup.add_profile(device.name.as_str(), Arc::clone(&device.profile));
     let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
     let state = format!("model={}&device={}&batch={}&seq={}", spec.name(), device.name, size.sequences, size.new);
     Ok(filled(&state, answers))
@@ -57,17 +61,16 @@ const POLICY: &str =
 fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
     let (model, on) = (spec.name(), &device.name);
     let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
-    let prediction = |shows_math| api::prediction(app, device, spec, Run { shows_math, ..size.into() });
+    let mut selection = Selection::batch(model, size.sequences, size.new);
+    (selection.row.device, selection.own) = (Some(on.clone()), Some(Arc::new(spec.clone())));
+    let prediction = |shows_math| api::prediction(app, &Selection { shows_math, ..selection.clone() });
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
         ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
-        (format!("sweep?model={model}&device={on}"), api::value(&api::default_sweep(app, device, spec)?)?),
-        (
-            format!("leaderboard?{at}&device={on}"),
-            api::value(&api::leaderboard_of(app, device, size, Way::default())?)?,
-        ),
+        (format!("sweep?model={model}&device={on}"), api::value(&Sizes::usual(selection.clone()).answer(app)?)?),
+        (format!("leaderboard?{at}&device={on}"), api::value(&api::whole_leaderboard(app, selection)?)?),
     ];
     Ok(answers.into_iter().map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
 }

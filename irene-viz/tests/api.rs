@@ -50,7 +50,8 @@ fn sums_differences_and_fronts_are_right() {
     assert!(of("root.9.mlp")["b_j"].is_null() && of("root.9.mlp")["difference_j"].is_null());
     let by_type: f64 =
         compared["by_type"].as_array().unwrap().iter().map(|pair| pair["difference_j"].as_f64().unwrap()).sum();
-    assert!((by_type - (b - a)).abs() < 1e-9 * a, "{by_type} {}", b - a);
+    let of_request = compared["energy"]["difference_j"].as_f64().unwrap();
+    assert!((by_type - of_request).abs() < 1e-9 * a && (4.0 * of_request - (b - a)).abs() < 1e-9 * a, "{by_type}");
 
     let sweep = server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,8&seq_lens=32,64,128").json();
     assert_eq!(sweep["cells"].as_array().unwrap().len(), 6);
@@ -100,7 +101,7 @@ fn mistakes_are_problems_in_a_line() {
         let answer = predict(&format!("model=gpt2&batch_size={wrong}&seq_len=1"));
         answer.is_problem(400, &format!("batch_size: `{}` {bound}", wrong.replace("%2b", "+")));
     }
-    predict("model=gpt2&batch_size=1").is_problem(400, "seq_len is missing: tokens in a sequence");
+    predict("model=gpt2&batch_size=1").is_problem(400, "seq_len is missing: tokens of each sequence");
     predict("model=gpt2&batch_size=1&batch_size=2&seq_len=1").is_problem(400, "batch_size is given more than once");
     predict("model=gpt2&batch_size=1&seq_len=2000").is_problem(422, "1024");
     predict("model=gpt2&batch_size=1&seq_len=8&kernels=fast")
@@ -110,8 +111,8 @@ fn mistakes_are_problems_in_a_line() {
     predict("model=gpt2&batch_size=1&seq_len=8&math=1").is_problem(400, "math: `1` is neither true nor false");
     server
         .get(&format!("{BERT}&device=tpu"))
-        .is_problem(404, "device `tpu` is unknown; there are gtx-1080-ti, gtx-1070");
-    server.get(&format!("{BERT}&device=gtx-1080")).is_problem(404, "did you mean `gtx-1080-ti`");
+        .is_problem(404, "device `tpu` is unknown; /api/v1/devices lists those there are");
+    server.get(&format!("{BERT}&device=h100-sxn")).is_problem(404, "did you mean `h100-sxm`");
     let numbers = "batch_sizes: `1,x` is not a list of whole numbers from 1 to 4096";
     server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,x").is_problem(400, numbers);
     let many = |count: usize| (1..=count).map(|size| size.to_string()).collect::<Vec<_>>().join(",");
@@ -153,18 +154,19 @@ fn what_is_not_heeded_is_refused_with_near_names() {
     }
     // Each way to ask for a figure heeds the precision, and gives the same figure.
     let energy = |value: &Value| value["energy_j"].as_f64().unwrap();
+    let is_same = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-12;
     for dtype in ["", "&dtype=bf16", "&dtype=q4_k,f16&kernels=fused&head=lm"] {
         let predicted = server.get(&format!("/api/v1/predict?model=gpt2&{size}{dtype}")).json();
         let predicted = predicted["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
         let swept = server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes=1&seq_lens=8{dtype}")).json();
-        assert_eq!(energy(&swept["cells"][0]), predicted, "{dtype}");
+        assert!(is_same(energy(&swept["cells"][0]), predicted), "{dtype}");
         let compared = server.get(&format!("/api/v1/compare?model=gpt2&{size}{dtype}")).json();
-        assert_eq!((energy(&compared["a"]), energy(&compared["b"])), (predicted, predicted), "{dtype}");
+        assert!(["a", "b"].iter().all(|side| is_same(energy(&compared[side]), predicted)), "{dtype}");
         let board = server.get(&format!("/api/v1/leaderboard?{size}{dtype}")).json();
         let entry = board["entries"].as_array().unwrap().iter().find(|entry| entry["model"] == "gpt2").unwrap().clone();
-        assert_eq!(energy(&entry), predicted, "{dtype}");
+        assert!(is_same(energy(&entry), predicted), "{dtype}");
         let traded = server.post(&format!("/api/v1/tradeoff?{size}{dtype}"), "model,accuracy\ngpt2,0.5\n").json();
-        assert_eq!(energy(&traded["points"][0]), predicted, "{dtype}");
+        assert!(is_same(energy(&traded["points"][0]), predicted), "{dtype}");
     }
 }
 

@@ -5,6 +5,9 @@
 
 mod access;
 mod page;
+mod profiler;
+mod questions;
 mod server;
+mod views;
 mod visit;
 mod webdriver;

@@ -152,6 +152,16 @@ fn config() -> Value {
            "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
 }
 
+/// A model that is served by a data sheet's device.
+const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
+
+const PLANNED: &str =
+    "seq_len=64&generate=32&rate=2&max_ttft_s=2&devices=h100-sxm,l4,gtx-1070&gpu_hour_usd=l4:0.7&price_per_kwh=0";
+
+fn decoder() -> Value {
+    json!({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 128, "vocab_size": 1000})
+}
+
 #[test]
 fn every_answer_is_what_the_document_says() {
     let (profiler, steps) = scripted();
@@ -168,13 +178,31 @@ fn every_answer_is_what_the_document_says() {
         ("/api/v1/models", "get", get("/api/v1/models", "")),
         ("/api/v1/devices", "get", get("/api/v1/devices", "")),
         ("/api/v1/engines", "get", get("/api/v1/engines", "")),
+        ("/api/v1/grids", "get", get("/api/v1/grids", "")),
         ("/api/v1/read", "post", server.post_bytes("/api/v1/read", config().to_string().as_bytes())),
         ("/api/v1/trace", "get", get("/api/v1/trace", &format!("model=gpt2&{size}"))),
         ("/api/v1/predict", "get", get("/api/v1/predict", &format!("model=gpt2&{size}&math=true"))),
         ("/api/v1/predict", "post", server.post(&format!("/api/v1/predict?{size}"), &config().to_string())),
         ("/api/v1/predict/trees", "post", server.post("/api/v1/predict/trees", &tree)),
         ("/api/v1/compare", "get", get("/api/v1/compare", &format!("model=gpt2&{size}&other_model=openai-gpt"))),
+        ("/api/v1/whatif", "get", get("/api/v1/whatif", &format!("{SERVED}&set_b=concurrency=64;hidden_act=relu"))),
+        (
+            "/api/v1/whatif",
+            "post",
+            server.post(&format!("/api/v1/whatif?{size}&set_b=num_hidden_layers=2"), &config().to_string()),
+        ),
+        ("/api/v1/suggest", "get", get("/api/v1/suggest", &format!("{SERVED}&max_ttft_s=0.5"))),
+        ("/api/v1/suggest", "post", server.post(&format!("/api/v1/suggest?{size}&device=l4"), &config().to_string())),
+        ("/api/v1/plan", "get", get("/api/v1/plan", &format!("{PLANNED}&model=Llama-3.1-8B"))),
+        ("/api/v1/plan", "post", server.post(&format!("/api/v1/plan?{PLANNED}"), &decoder().to_string())),
+        ("/api/v1/generation", "get", get("/api/v1/generation", SERVED)),
+        (
+            "/api/v1/generation",
+            "post",
+            server.post(&format!("/api/v1/generation?{size}&generate=8&points=3"), &decoder().to_string()),
+        ),
         ("/api/v1/sweep", "get", get("/api/v1/sweep", "model=gpt2")),
+        ("/api/v1/sweep", "post", server.post("/api/v1/sweep?batch_sizes=1,2&device=l4", &config().to_string())),
         ("/api/v1/leaderboard", "get", get("/api/v1/leaderboard", size)),
         ("/api/v1/tradeoff", "post", server.post(&format!("/api/v1/tradeoff?{size}"), "model,accuracy\ngpt2,0.5\n")),
         ("/api/v1/jobs", "post", server.post_json("/api/v1/jobs", &job)),
@@ -216,19 +244,28 @@ fn text(value: &Value) -> String {
 impl Made {
     fn within(random: &mut Random, path: &str, operation: &Value, tree: &str) -> Self {
         let mut made = Self { query: Vec::new(), path: path.to_owned(), body: None, refusals: None };
+        // Exactly one of these is given, which OpenAPI has no word for.
+        const LOADS: [&str; 3] = ["batch_size", "concurrency", "rate"];
+        let has_load = |name: &str| parameters(operation).iter().any(|parameter| parameter["name"] == name);
+        let load = *random.one_of(&LOADS);
         for parameter in parameters(operation) {
+            let of_load =
+                LOADS.iter().all(|name| has_load(name)) && LOADS.iter().any(|name| parameter["name"] == *name);
+            if of_load && parameter["name"] != load {
+                continue;
+            }
             let (name, value) = (parameter["name"].as_str().unwrap(), random.within(&parameter["schema"]));
             if parameter["in"] == "path" {
                 made.path = made.path.replace(&format!("{{{name}}}"), &text(&value));
-            } else if parameter["required"] == true || random.below(3) == 0 {
+            } else if parameter["required"] == true || of_load || random.below(3) == 0 {
                 made.query.push((name.to_owned(), text(&value)));
             }
         }
         if let Some((kind, content)) = operation["requestBody"]["content"].as_object().and_then(|all| all.iter().next())
         {
             let mut body = random.within(&content["schema"]);
-            if kind == "application/json" && path.ends_with("predict") && random.below(3) > 0 {
-                body = config();
+            if kind == "application/json" && body.get("config").is_none() && random.below(3) > 0 {
+                body = if path.ends_with("jobs") { body } else { config() };
             } else if body.get("config").is_some() && random.below(3) > 0 {
                 body["config"] = config();
             }
@@ -274,12 +311,11 @@ impl Made {
             body[if kind == 0 { "no_such_field".to_owned() } else { name }] = value;
             self.body = Some(("application/json".into(), body.to_string()));
         }
+        const NAMES: [&str; 5] = ["model", "device", "engine", "family", "benchmark"];
         // What is not there comes before what is wrong with the query.
         self.refusals = Some(match &self.query.last() {
             _ if self.path.contains("/jobs/") => &[400, 404],
-            Some((name, value))
-                if (name.ends_with("model") || name.ends_with("device")) && value.starts_with("no-") =>
-            {
+            Some((name, value)) if NAMES.iter().any(|end| name.ends_with(end)) && value.starts_with("no-") => {
                 &[404, 422]
             }
             _ => &[400],

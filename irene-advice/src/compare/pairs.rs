@@ -47,6 +47,7 @@ pub struct NodePair {
     /// Its class.
     pub instance_type: String,
     /// Its level.
+    #[serde(rename = "type")]
     pub level: &'static str,
     /// a's, J; absent where a has no such node.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ impl ModelTask {
     pub const ALL: [Self; 3] = [Self::Encoder, Self::Decoder, Self::Embedder];
 
     /// In a word.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Encoder => "encoder",
             Self::Decoder => "decoder",

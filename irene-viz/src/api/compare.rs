@@ -1,99 +1,158 @@
-//! Two models or sizes, node by node: `GET compare`.
+//! Two selections: `GET` and `POST whatif`, and `GET compare` with names of its own for what differs.
 
-use std::collections::BTreeMap;
-
-use axum::{extract::State, response::Response};
-use irene_regress::{Bottleneck, bottlenecks};
-use irene_tree::{NodeId, Quantity, Tree};
+use irene_advice::{
+    Change, Comparison, ComponentPair, Effect, EnergyDifference, LatencyDifference, MemoryDifference, NodePair,
+    Selection, TypePair, Whole,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
-    Shared, answer,
-    answers::{Comparison, NodePair, TypePair, Whole, energy, per_token},
-    fields::Params,
-    queries::{CompareQuery, ModelQuery},
+    fields::Fields,
+    kinds::{Changes, Known},
+    numbers::Whole as WholeNumber,
+    question::Question,
+    selection::devices,
+    sweep::rests_on_estimates,
 };
-use crate::{answer::Asked, app::App, problem::Problem};
+use crate::{app::App, problem::Problem};
 
-pub(super) async fn compare(
-    State(app): Shared,
-    asked: Asked,
-    Params(query): Params<CompareQuery>,
-) -> Result<Response, Problem> {
-    let compared = move |app: &App| {
-        let predict = |ModelQuery { model, run, device }: &ModelQuery| {
-            let (device, spec, size) = (app.device(device.as_deref())?, app.model(model)?, run.size);
-            let tree = app.predict(device, &spec, run.run(&spec)?)?;
-            let energy = energy(&tree)?;
-            let whole = Whole {
-                model: model.clone(),
-                batch_size: size.sequences,
-                seq_len: size.new,
-                device: device.name.clone(),
-                estimated: device.profile.provenance.estimated,
-                energy_j: energy,
-                energy_per_token_j: per_token(&tree, energy),
-            };
-            Ok::<_, Problem>((tree, whole))
-        };
-        let ((a_tree, a), (b_tree, b)) = (predict(&query.a)?, predict(&query.b)?);
-        let (difference_j, ratio) = (b.energy_j - a.energy_j, b.energy_j / a.energy_j);
-        Ok(Comparison {
-            a,
-            b,
-            difference_j,
-            ratio,
-            nodes: pairs(&a_tree, &b_tree),
-            by_type: type_pairs(&a_tree, &b_tree),
-        })
-    };
-    answer(&app, asked, compared).await
+/// A selection, and what is changed of it.
+pub(super) struct WhatIf {
+    selection: Selection,
+    changes: Vec<Change>,
 }
 
-/// Nodes by scope, instance type and place among equals: a's in their order, then those that only b has.
-fn pairs(a: &Tree, b: &Tree) -> Vec<NodePair> {
-    let joules = |tree: &Tree, id: NodeId| tree.node(id).get(Quantity::PredictedEnergy);
-    let key = |tree: &Tree, id: NodeId| (tree.node(id).scope().to_owned(), tree.node(id).instance_type().to_owned());
-    // In reverse order, so that `pop` gives equals in order.
-    let mut others: BTreeMap<(String, String), Vec<NodeId>> = BTreeMap::new();
-    for id in b.ids().rev() {
-        others.entry(key(b, id)).or_default().push(id);
+impl Question for WhatIf {
+    type Answer = Comparison;
+
+    fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
+        let selection = fields.selection(model)?;
+        let about = "What differs, as NAME=VALUE with semicolons between them: names of these parameters, model among them, or else fields \
+                     of the model's config.";
+        let changes = fields.required("set_b", about, Changes)?;
+        fields.changed(&selection, &changes, "set_b")?;
+        Ok(Self { selection, changes })
     }
-    let pair = |tree: &Tree, id: NodeId, a_j: Option<f64>, b_j: Option<f64>| NodePair {
-        scope: tree.node(id).scope().to_owned(),
-        instance_type: tree.node(id).instance_type().to_owned(),
-        level: tree.node(id).level().name(),
-        a_j,
-        b_j,
-        difference_j: a_j.zip(b_j).map(|(a, b)| b - a),
-    };
-    let mut nodes: Vec<NodePair> = a
-        .ids()
-        .map(|id| {
-            let other = others.get_mut(&key(a, id)).and_then(Vec::pop);
-            pair(a, id, joules(a, id), other.and_then(|other| joules(b, other)))
-        })
-        .collect();
-    let mut left: Vec<NodeId> = others.into_values().flatten().collect();
-    left.sort_unstable();
-    nodes.extend(left.into_iter().map(|id| pair(b, id, None, joules(b, id))));
-    nodes
+
+    fn selection(&mut self) -> &mut Selection {
+        &mut self.selection
+    }
+
+    fn answer(self, app: &App) -> Result<Comparison, Problem> {
+        what_if(app, &self.selection, &self.changes)
+    }
 }
 
-fn type_pairs(a: &Tree, b: &Tree) -> Vec<TypePair> {
-    let mut types: BTreeMap<(String, &'static str), [f64; 2]> = BTreeMap::new();
-    for (side, tree) in [a, b].into_iter().enumerate() {
-        for Bottleneck { instance_type, level, energy_j, .. } in bottlenecks(tree, Quantity::PredictedEnergy) {
-            types.entry((instance_type, level.name())).or_default()[side] += energy_j;
+fn what_if(app: &App, selection: &Selection, changes: &[Change]) -> Result<Comparison, Problem> {
+    let comparison = app.lookup.what_if(selection, changes)?;
+    let (nodes, most) = (comparison.nodes.len(), app.limits.nodes);
+    if nodes > most {
+        let detail = format!("the models have {nodes} nodes; at most {most} are compared here");
+        return Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(comparison)
+}
+
+/// Two selections that differ in model, device or size.
+pub(super) struct Compare(WhatIf);
+
+/// What differs, by the names that it has here.
+impl Question for Compare {
+    type Answer = Compared;
+
+    fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
+        let selection = fields.selection(model)?;
+        let shows_math = fields.shows_math()?;
+        let selection = Selection { shows_math, ..selection };
+        let mut changes = Vec::new();
+        let mut change =
+            |name: &str, value: Option<String>| changes.extend(value.map(|value| Change::new(name, value)));
+        let (batch_sizes, seq_lens) = (WholeNumber(fields.batch_sizes()), WholeNumber(fields.seq_lens()));
+        change("model", fields.model_if_any("other_model", "b's model; a's by default.")?);
+        let sequences =
+            fields.optional("other_batch_size", "b's sequences in the batch; a's load by default.", batch_sizes)?;
+        change("batch_size", sequences.map(|sequences| sequences.to_string()));
+        let tokens = fields.optional("other_seq_len", "b's tokens in a sequence; a's by default.", seq_lens)?;
+        change("seq_len", tokens.map(|tokens| tokens.to_string()));
+        change("device", fields.optional("other_device", "b's device; a's by default.", Known(devices))?);
+        // A change of the model leaves the changed fields of the other behind.
+        Ok(Self(WhatIf { selection, changes }))
+    }
+
+    fn selection(&mut self) -> &mut Selection {
+        &mut self.0.selection
+    }
+
+    fn answer(self, app: &App) -> Result<Compared, Problem> {
+        let WhatIf { selection, changes } = self.0;
+        let comparison = what_if(app, &selection, &changes)?;
+        Ok(Compared::of(app, comparison))
+    }
+}
+
+/// Two selections, node by node.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Compared {
+    a: Side,
+    b: Side,
+    /// b's energy minus a's, J: of the batch, or of a request where there is none.
+    difference_j: f64,
+    /// b's energy over a's.
+    ratio: f64,
+    /// What each difference does by itself.
+    changes: Vec<Effect>,
+    /// By token where loads or lengths differ, otherwise by request; the parts, classes and nodes below are of the same measure.
+    energy: EnergyDifference,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<LatencyDifference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryDifference>,
+    components: Vec<ComponentPair>,
+    by_type: Vec<TypePair>,
+    nodes: Vec<NodePair>,
+}
+
+impl Compared {
+    fn of(app: &App, comparison: Comparison) -> Self {
+        let Comparison { a, b, changes, energy, latency, memory, components, by_type, nodes } = comparison;
+        let [a, b] = [a, b].map(|whole| Side::of(app, whole));
+        let (difference_j, ratio) = (b.energy_j - a.energy_j, b.energy_j / a.energy_j);
+        Self { a, b, difference_j, ratio, changes, energy, latency, memory, components, by_type, nodes }
+    }
+}
+
+/// One of the two.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Side {
+    model: String,
+    /// Absent where requests come one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_size: Option<usize>,
+    seq_len: usize,
+    device: String,
+    /// Whether the energies rest on a model of the power: that of a data sheet, or one that stood in for a meter in the training data.
+    estimated: bool,
+    /// Of the batch, or of a request where there is none.
+    energy_j: f64,
+    energy_per_token_j: f64,
+    #[serde(flatten)]
+    whole: Whole,
+}
+
+impl Side {
+    fn of(app: &App, whole: Whole) -> Self {
+        let Whole { selection, figures, .. } = &whole;
+        let of_request = figures.energy_per_request_j.unwrap_or_default();
+        Self {
+            model: selection.model.clone(),
+            batch_size: selection.batch_size,
+            seq_len: selection.seq_len,
+            device: selection.device.clone(),
+            estimated: rests_on_estimates(app, selection.basis, &selection.device),
+            energy_j: of_request * selection.batch_size.unwrap_or(1) as f64,
+            energy_per_token_j: figures.energy_per_token_j.unwrap_or(of_request / selection.seq_len as f64),
+            whole,
         }
     }
-    let pair = |((instance_type, level), [a_j, b_j]): ((String, &'static str), [f64; 2])| TypePair {
-        instance_type,
-        level,
-        a_j,
-        b_j,
-        difference_j: b_j - a_j,
-    };
-    let mut pairs: Vec<TypePair> = types.into_iter().map(pair).collect();
-    pairs.sort_by(|x, y| y.difference_j.abs().total_cmp(&x.difference_j.abs()));
-    pairs
 }

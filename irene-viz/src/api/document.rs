@@ -1,10 +1,12 @@
 //! The OpenAPI document, made from the operations, the fields that they read and the forms of their answers.
 
+use irene_advice::{Comparison, Generation, Plan, Suggestions};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    answers::{Comparison, Devices, Engines, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    compare::Compared,
     fields::Description,
     jobs::{JobEntry, JobList},
     operations::{Body, Form, Operation, operations},
@@ -18,11 +20,16 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
     Models,
     Devices,
     Engines,
+    Grids,
     FileContents,
     Trace,
     Prediction,
     Predictions,
     Comparison,
+    Compared,
+    Generation,
+    Suggestions,
+    Plan,
     Sweep,
     Leaderboard,
     Tradeoff,

@@ -76,6 +76,11 @@ impl<'a> Fields<'a> {
         self.find(name, &kind)
     }
 
+    /// Whether the fields are only described.
+    pub(crate) fn is_described(&self) -> bool {
+        matches!(self.given, Given::Nothing)
+    }
+
     fn describe(&mut self, name: &'static str, about: &'static str, is_required: bool, kind: &impl Kind) {
         self.described.push(Description { name, about, is_required, schema: kind.schema(self.app) });
     }

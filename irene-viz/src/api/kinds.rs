@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use irene_advice::Change;
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value, json};
 
@@ -138,6 +139,125 @@ impl Kind for Formats {
 
     fn any(&self) -> Precision {
         Precision::default()
+    }
+}
+
+/// The number format of weights, or of the cache.
+pub(crate) struct OneFormat;
+
+impl Kind for OneFormat {
+    type Value = Format;
+
+    fn schema(&self, _: &App) -> Value {
+        let names: Vec<&str> = Format::all().filter(|format| format.holds_weights()).flat_map(Format::names).collect();
+        json!({"type": "string", "enum": names})
+    }
+
+    fn read(&self, text: &str) -> Result<Format, String> {
+        let found = text.parse().ok().filter(|format: &Format| format.holds_weights());
+        found.ok_or_else(|| {
+            let names = Format::all().filter(|format| format.holds_weights()).map(Format::name);
+            format!("is no number format for weights; there are {}", names.collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    fn any(&self) -> Format {
+        Format::F32
+    }
+}
+
+/// Number formats of weights with commas between them.
+pub(crate) struct FormatList;
+
+/// Entries of a list in one parameter.
+const MOST_LISTED: usize = 200;
+
+impl Kind for FormatList {
+    type Value = Vec<Format>;
+
+    fn schema(&self, app: &App) -> Value {
+        json!({"type": "array", "items": OneFormat.schema(app), "minItems": 1, "maxItems": MOST_LISTED})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Format>, String> {
+        let mut formats = Vec::new();
+        for part in text.split(',') {
+            let format =
+                OneFormat.read(part.trim()).map_err(|reason| format!("is no list of formats: `{part}` {reason}"))?;
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        Ok(formats)
+    }
+
+    fn any(&self) -> Vec<Format> {
+        Vec::new()
+    }
+}
+
+/// Names with commas between them. Whether they are known is found where they are looked up.
+pub(crate) struct NameList {
+    pub(crate) examples: &'static [&'static str],
+}
+
+impl Kind for NameList {
+    type Value = Vec<String>;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": LONGEST_CHANGES, "examples": self.examples})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<String>, String> {
+        let names: Vec<String> =
+            text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        match names.len() {
+            _ if text.len() > LONGEST_CHANGES => {
+                Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()))
+            }
+            1..=MOST_LISTED => Ok(names),
+            0 => Err("has no name".to_owned()),
+            count => Err(format!("has {count} names; at most {MOST_LISTED} are taken")),
+        }
+    }
+
+    fn any(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Settings with other values: `num_hidden_layers=6;hidden_act=relu`.
+pub(crate) struct Changes;
+
+/// Changes in one parameter.
+const MOST_CHANGES: usize = 32;
+/// Characters of them: a list for each layer is a value too.
+const LONGEST_CHANGES: usize = 4000;
+
+impl Kind for Changes {
+    type Value = Vec<Change>;
+
+    fn schema(&self, _: &App) -> Value {
+        let examples = ["num_hidden_layers=6", "num_hidden_layers=6;hidden_act=relu"];
+        json!({"type": "string", "pattern": "^[^=;]+=[^;]+(;[^=;]+=[^;]+)*;?$", "maxLength": LONGEST_CHANGES, "examples": examples})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Change>, String> {
+        if text.len() > LONGEST_CHANGES {
+            return Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()));
+        }
+        let changes = Change::list(text).map_err(|_| {
+            "is no list of changes: write NAME=VALUE with semicolons between them, as in num_hidden_layers=6;hidden_act=relu"
+        })?;
+        match changes.len() {
+            1..=MOST_CHANGES => Ok(changes),
+            0 => Err("has no change: write NAME=VALUE, as in num_hidden_layers=6".to_owned()),
+            count => Err(format!("has {count} changes; at most {MOST_CHANGES} are taken")),
+        }
+    }
+
+    fn any(&self) -> Vec<Change> {
+        Vec::new()
     }
 }
 

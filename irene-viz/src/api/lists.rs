@@ -1,4 +1,4 @@
-//! What there is: `GET models`, `GET devices`, `GET engines`.
+//! What there is: `GET models`, `GET devices`, `GET engines`, `GET grids`.
 
 use axum::{extract::State, response::Response};
 use irene_devices::{Catalogue, Engine};
@@ -7,7 +7,7 @@ use irene_tree::{Quantity, Size};
 
 use super::{
     Shared,
-    answers::{DataSheet, DeviceEntry, DeviceKind, Devices, EngineEntry, Engines, Model, Models},
+    answers::{DataSheet, DeviceEntry, DeviceKind, Devices, EngineEntry, Engines, Grids, Model, Models},
     fields::Params,
     queries::Nothing,
 };
@@ -124,4 +124,13 @@ pub(super) async fn engines(
         Ok(Engines { engines: Engine::all().iter().map(entry).collect() })
     })
     .await
+}
+
+pub(super) async fn grids(
+    State(app): Shared,
+    key: Key,
+    asked: Asked,
+    Params(Nothing): Params<Nothing>,
+) -> Result<Response, Problem> {
+    kept::answer(&app, key, asked, Effort::Short, |_| Ok(Grids { grids: irene_advice::Grid::all() })).await
 }

@@ -1,152 +1,212 @@
-//! Many predictions: one model at many sizes (`GET sweep`), many models at one size (`GET leaderboard`, `POST tradeoff`).
+//! Many models at one selection: `GET leaderboard`, `POST tradeoff`.
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use irene_models::{BuiltinModel, ModelSpec};
-use irene_tree::{Mark, Quantity, Size};
+use irene_advice::{RankFilter, Ranked, Ranking, Score, Selection, on_front, rank};
+use irene_models::{BuiltinModel, ModelTask};
 
 use super::{
-    Shared, answer,
-    answers::{Cell, Entry, Figures, Leaderboard, Point, Sweep, Tradeoff, energy},
-    fields::Params,
-    queries::{SizeQuery, SweepQuery, Way},
+    Shared,
+    answers::{Entry, Figures, Leaderboard, ModelLeftOut, Point, Tradeoff},
+    fields::{Fields, FromFields, Params},
+    kinds::{Known, Word},
+    numbers::Whole,
+    sweep::rests_on_estimates,
 };
 use crate::{
-    answer::Asked,
-    app::{App, Device},
+    answer::{Answer, Asked},
+    app::{App, Effort, compute},
+    kept::{self, Key},
     problem::Problem,
 };
 
-/// The default sizes of a sweep; those that a model cannot take are left out.
-const BATCH_SIZES: [usize; 6] = [1, 4, 8, 16, 32, 64];
-const SEQ_LENS: [usize; 6] = [16, 32, 64, 128, 256, 512];
-
-pub(super) async fn sweep(
-    State(app): Shared,
-    asked: Asked,
-    Params(query): Params<SweepQuery>,
-) -> Result<Response, Problem> {
-    let swept = move |app: &App| {
-        let batch_sizes = query.batch_sizes.as_deref().unwrap_or(&BATCH_SIZES);
-        let seq_lens = query.seq_lens.as_deref().unwrap_or(&SEQ_LENS);
-        let (count, most) = (batch_sizes.len().saturating_mul(seq_lens.len()), app.limits.cells);
-        if count > most {
-            let detail = format!("at most {most} sizes are swept here, found {count}");
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-        }
-        let (device, spec) = (app.device(query.device.as_deref())?, app.model(&query.model)?);
-        sweep_of(app, device, &spec, query.way, batch_sizes, (seq_lens, query.seq_lens.is_some()))
-    };
-    answer(&app, asked, swept).await
+/// A selection of any built-in model, and which of them are ranked.
+pub(crate) struct RankQuery {
+    selection: Selection,
+    filter: RankFilter,
+    benchmark: Option<String>,
 }
 
-fn rests_on_estimates(device: &Device) -> bool {
-    device.profile.provenance.estimated
+const TASKS: [(&str, ModelTask); 3] = [
+    (ModelTask::ALL[0].name(), ModelTask::ALL[0]),
+    (ModelTask::ALL[1].name(), ModelTask::ALL[1]),
+    (ModelTask::ALL[2].name(), ModelTask::ALL[2]),
+];
+
+/// More parameters than any model has.
+const MOST_PARAMETERS: usize = 1 << 50;
+
+fn families(_: &App) -> Vec<String> {
+    let mut families: Vec<String> = BuiltinModel::all().iter().map(|model| model.family().to_owned()).collect();
+    families.sort_unstable();
+    families.dedup();
+    families
 }
 
-pub(crate) fn default_sweep(app: &App, device: &Device, spec: &ModelSpec) -> Result<Sweep, Problem> {
-    sweep_of(app, device, spec, Way::default(), &BATCH_SIZES, (&SEQ_LENS, false))
+fn benchmarks(_: &App) -> Vec<String> {
+    Score::benchmarks().into_iter().map(str::to_owned).collect()
 }
 
-fn sweep_of(
-    app: &App,
-    device: &Device,
-    spec: &ModelSpec,
-    way: Way,
-    batch_sizes: &[usize],
-    (seq_lens, is_asked): (&[usize], bool),
-) -> Result<Sweep, Problem> {
-    let mut cells = Vec::new();
-    for &batch_size in batch_sizes {
-        for &seq_len in seq_lens {
-            let tree = match app.predict(device, spec, way.run(spec, Size::new(batch_size, seq_len))?) {
-                Ok(tree) => tree,
-                // Some default lengths exceed the positions of some models.
-                Err(_) if !is_asked && !cells.is_empty() => continue,
-                Err(problem) => return Err(problem),
-            };
-            let extrapolated = tree.root().marks.contains(Mark::Extrapolated);
-            cells.push(Cell { batch_size, seq_len, figures: Figures::of(&tree)?, extrapolated });
+impl FromFields for RankQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        let selection = fields.selection(None)?;
+        let family =
+            fields.optional("family", "Models of this family alone: the config's model_type.", Known(families))?;
+        let task = fields.optional("task", "Models that are made for this task alone.", Word(&TASKS))?;
+        let most = "Models of up to so many parameters alone.";
+        let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
+        let benchmark =
+            "The benchmark whose published scores the entries have; without it, the first that a model has one in.";
+        let benchmark = fields.optional("benchmark", benchmark, Known(benchmarks))?;
+        check_known("family", family.as_deref(), families(fields.app))?;
+        check_known("benchmark", benchmark.as_deref(), benchmarks(fields.app))?;
+        let filter = RankFilter { family, task, max_parameters: most.map(|most| most as u64) };
+        Ok(Self { selection, filter, benchmark })
+    }
+}
+
+fn check_known(parameter: &'static str, asked: Option<&str>, known: Vec<String>) -> Result<(), Problem> {
+    match asked.filter(|asked| !known.iter().any(|name| name == asked)) {
+        None => Ok(()),
+        Some(asked) => {
+            let near = irene_tree::did_you_mean(&irene_tree::similar(asked, known.iter().map(String::as_str)));
+            let detail =
+                format!("{parameter} `{}` is unknown{near}; there are {}", super::shown(asked), known.join(", "));
+            Err(Problem::unknown(detail).about(parameter))
         }
     }
-    Ok(Sweep {
-        model: spec.name().to_owned(),
-        device: device.name.clone(),
-        estimated: rests_on_estimates(device),
-        cells,
-    })
 }
 
 pub(super) async fn leaderboard(
     State(app): Shared,
+    key: Key,
     asked: Asked,
-    Params(query): Params<SizeQuery>,
+    Params(query): Params<RankQuery>,
 ) -> Result<Response, Problem> {
-    let ranked = move |app: &App| leaderboard_of(app, app.device(query.device.as_deref())?, query.size, query.way);
-    answer(&app, asked, ranked).await
+    kept::answer(&app, key, asked, Effort::Long, move |app| leaderboard_of(app, &query)).await
 }
 
-/// A person waits for the ranking, and no machine that was measured here holds the larger models.
-const LARGEST_RANKED: u64 = 1_000_000_000;
+/// All built-in models at a selection.
+pub(crate) fn whole_leaderboard(app: &App, selection: Selection) -> Result<Leaderboard, Problem> {
+    leaderboard_of(app, &RankQuery { selection, filter: RankFilter::default(), benchmark: None })
+}
 
-pub(crate) fn leaderboard_of(app: &App, device: &Device, size: Size, way: Way) -> Result<Leaderboard, Problem> {
-    let mut problem = None;
-    let mut entries = Vec::new();
-    let ranked = BuiltinModel::all().iter().filter(|model| model.parameters() <= LARGEST_RANKED);
-    for model in ranked.map(|model| model.name().to_owned()) {
-        let spec = app.model(&model)?;
-        // A size may be too long for one model and not for another.
-        match app.predict(device, &spec, way.run(&spec, size)?) {
-            Ok(tree) => entries.push(Entry {
-                model,
-                num_parameters: tree.root().get(Quantity::NumParameters),
-                figures: Figures::of(&tree)?,
-            }),
-            Err(refused) => problem = Some(refused),
+fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> {
+    let Ranking { ranked, left_out } = rank(&app.lookup, &query.selection, &query.filter);
+    if ranked.is_empty() && left_out.iter().any(|(_, error)| !is_of_model(error)) {
+        // No model is at fault: the selection is.
+        let fault = left_out.into_iter().map(|(_, error)| error).find(|error| !is_of_model(error));
+        return Err(fault.map_or_else(|| Problem::malformed("no model can run so"), Problem::from));
+    }
+    let estimated =
+        ranked.first().is_none_or(|first| rests_on_estimates(app, first.estimate.basis, &first.estimate.device));
+    let mut entries: Vec<Entry> = ranked
+        .iter()
+        .enumerate()
+        .map(|(place, ranked)| entry(place + 1, ranked, query.benchmark.as_deref()))
+        .collect::<Result<_, Problem>>()?;
+    mark_front(&mut entries);
+    let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| ModelLeftOut {
+        model: model.name().to_owned(),
+        reason: error.to_string(),
+    };
+    Ok(Leaderboard {
+        estimated,
+        entries,
+        left_out: left_out.into_iter().map(reason).collect(),
+        benchmarks: benchmarks(app),
+        families: families(app),
+    })
+}
+
+/// Whether a model is the reason: another may do.
+fn is_of_model(error: &irene_advice::Error) -> bool {
+    error.is_too_large() || matches!(error, irene_advice::Error::Model(_) | irene_advice::Error::Predict { .. })
+}
+
+fn entry(rank: usize, ranked: &Ranked, benchmark: Option<&str>) -> Result<Entry, Problem> {
+    let Ranked { builtin, task, estimate } = ranked;
+    Ok(Entry {
+        rank,
+        model: builtin.name().to_owned(),
+        family: builtin.family().to_owned(),
+        series: builtin.series().to_owned(),
+        task: task.name(),
+        parameters: builtin.parameters(),
+        num_parameters: Some(builtin.parameters() as f64),
+        active_parameters: builtin.active_parameters(),
+        figure_set: estimate.figures.into(),
+        low: estimate.low.into(),
+        high: estimate.high.into(),
+        figures: Figures::of(estimate)?,
+        score: Score::of(builtin.name(), benchmark).cloned(),
+        is_on_front: None,
+    })
+}
+
+/// Says of each benchmark's models whether they are on its front.
+fn mark_front(entries: &mut [Entry]) {
+    for benchmark in Score::benchmarks() {
+        let scored =
+            |entry: &Entry| entry.score.as_ref().filter(|score| score.benchmark == benchmark).map(|score| score.value);
+        let places: Vec<(usize, [f64; 2])> = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(place, entry)| Some((place, [entry.figures.energy_j, scored(entry)?])))
+            .collect();
+        let points: Vec<[f64; 2]> = places.iter().map(|(_, point)| *point).collect();
+        for ((place, _), is_on_front) in places.iter().zip(on_front(&points)) {
+            entries[*place].is_on_front = Some(is_on_front);
         }
     }
-    match problem {
-        Some(problem) if entries.is_empty() => return Err(problem),
-        _ => entries.sort_by(|a: &Entry, b| a.figures.energy_j().total_cmp(&b.figures.energy_j())),
+}
+
+/// A selection of the models that the body names.
+pub(crate) struct TradeoffQuery(Selection);
+
+impl FromFields for TradeoffQuery {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        fields.selection(None).map(Self)
     }
-    Ok(Leaderboard { estimated: rests_on_estimates(device), entries })
 }
 
 pub(super) async fn tradeoff(
     State(app): Shared,
     asked: Asked,
-    Params(query): Params<SizeQuery>,
+    Params(TradeoffQuery(selection)): Params<TradeoffQuery>,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let traded = move |app: &App| {
-        let refuse = |reason: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason);
-        let device = app.device(query.device.as_deref())?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(&body[..]);
-        let mut points = Vec::new();
-        for (row, record) in reader.deserialize().enumerate() {
-            let line = row + 2;
-            let Accuracy { model, accuracy } = record.map_err(|error| refuse(format!("the CSV, {error}")))?;
-            if !accuracy.is_finite() {
-                return Err(refuse(format!("the CSV, line {line}: accuracy must be a number")));
-            }
-            if points.len() == app.limits.trees {
-                return Err(refuse(format!("at most {} models are compared here", app.limits.trees)));
-            }
-            let spec =
-                app.model(&model).map_err(|problem| refuse(format!("the CSV, line {line}: {}", problem.detail())))?;
-            let energy_j = energy(&app.predict(device, &spec, query.way.run(&spec, query.size)?)?)?;
-            points.push(Point { model, accuracy, energy_j, is_on_front: false });
-        }
-        if points.is_empty() {
-            return Err(refuse("the CSV has no models; it takes the columns model and accuracy".to_owned()));
-        }
-        let beats = |x: &Point, y: &Point| {
-            x.accuracy >= y.accuracy && x.energy_j <= y.energy_j && (x.accuracy > y.accuracy || x.energy_j < y.energy_j)
-        };
-        let fronts: Vec<bool> = points.iter().map(|point| !points.iter().any(|other| beats(other, point))).collect();
-        points.iter_mut().zip(fronts).for_each(|(point, is_on_front)| point.is_on_front = is_on_front);
-        Ok(Tradeoff { estimated: rests_on_estimates(device), points })
+        Answer::json(&app.answers, &tradeoff_of(app, &selection, &body)?)?.response(&app.answers, &asked)
     };
-    answer(&app, asked, traded).await
+    compute(&app, Effort::Long, traded).await
+}
+
+fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff, Problem> {
+    let refuse = |reason: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(body);
+    let (mut points, mut estimated) = (Vec::new(), false);
+    for (row, record) in reader.deserialize().enumerate() {
+        let line = row + 2;
+        let Accuracy { model, accuracy } = record.map_err(|error| refuse(format!("the CSV, {error}")))?;
+        if !accuracy.is_finite() {
+            return Err(refuse(format!("the CSV, line {line}: accuracy must be a number")));
+        }
+        if points.len() == app.limits.trees {
+            return Err(refuse(format!("at most {} models are compared here", app.limits.trees)));
+        }
+        let mut of_model = selection.clone();
+        of_model.row.model = Some(model.clone());
+        let in_line = |problem: Problem| refuse(format!("the CSV, line {line}: {}", problem.detail()));
+        let estimate = app.lookup.estimate(&of_model).map_err(|error| in_line(error.into()))?;
+        estimated = rests_on_estimates(app, estimate.basis, &estimate.device);
+        points.push(Point { model, accuracy, energy_j: Figures::of(&estimate)?.energy_j, is_on_front: false });
+    }
+    if points.is_empty() {
+        return Err(refuse("the CSV has no models; it takes the columns model and accuracy".to_owned()));
+    }
+    let costs: Vec<[f64; 2]> = points.iter().map(|point| [point.energy_j, point.accuracy]).collect();
+    points.iter_mut().zip(on_front(&costs)).for_each(|(point, is_on_front)| point.is_on_front = is_on_front);
+    Ok(Tradeoff { estimated, points })
 }
 
 /// A line of the user's CSV.

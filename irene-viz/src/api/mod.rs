@@ -1,9 +1,11 @@
 //! The API, version 1.
 
+mod advice;
 mod answers;
 mod compare;
 mod document;
 mod fields;
+mod generation;
 mod jobs;
 mod kinds;
 mod lists;
@@ -12,7 +14,10 @@ mod numbers;
 mod operations;
 mod predict;
 pub(crate) mod queries;
+mod question;
 mod read;
+mod selection;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -28,10 +33,13 @@ use answers::Trace;
 use fields::Params;
 pub(crate) use fields::shown;
 pub(crate) use lists::{devices_of, models_of};
-pub(crate) use many::{default_sweep, leaderboard_of};
+pub(crate) use many::whole_leaderboard;
 pub(crate) use predict::prediction;
 use queries::{Nothing, TraceQuery};
+pub(crate) use question::Question;
 pub(crate) use read::READ;
+pub(crate) use selection::check_bounds;
+pub(crate) use sweep::Sizes;
 
 type Shared = State<Arc<App>>;
 

@@ -3,19 +3,24 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
+use irene_advice::{Comparison, Generation, Plan, Suggestions};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    answers::{Comparison, Devices, Engines, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
-    compare::compare,
+    advice::{Plans, Suggest},
+    answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
+    generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
-    lists::{devices, engines, models},
-    many::{leaderboard, sweep, tradeoff},
-    predict::{predict, predict_config, predict_trees},
-    queries::{CompareQuery, ConfigQuery, ModelQuery, Nothing, SizeQuery, SweepQuery, TraceQuery, TreesQuery},
+    lists::{devices, engines, grids, models},
+    many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
+    predict::{Predict, predict_trees},
+    queries::{Nothing, TraceQuery, TreesQuery},
+    question::{OfConfig, OfName, of_config, of_name},
     read::{FileContents, READ, read},
+    sweep::Sizes,
     trace,
 };
 use crate::app::App;
@@ -103,6 +108,9 @@ pub(super) fn operations() -> Vec<Operation> {
         operation("get", "/api/v1/engines", get(engines), describe::<Nothing>)
             .is("engines", "Programs that serve models")
             .gives::<Engines>(200, "The engines, the newest generation of each program first."),
+        operation("get", "/api/v1/grids", get(grids), describe::<Nothing>)
+            .is("grids", "Electricity grids and what a kilowatt-hour of theirs emits")
+            .gives::<Grids>(200, "The grids, the world first."),
         operation("post", READ, post(read), describe::<Nothing>)
             .is("read", "What a config.json, a safetensors or a GGUF file says of its model, from its first bytes")
             .more("Nothing is kept. A safetensors or GGUF file may be cut off anywhere behind its header, so that no weights are sent.")
@@ -113,33 +121,76 @@ pub(super) fn operations() -> Vec<Operation> {
             .is("trace", "A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels")
             .gives::<Trace>(200, "The tree.")
             .or(&[404, 422]),
-        operation("get", "/api/v1/predict", get(predict), describe::<ModelQuery>)
-            .is("predict", "The energy of every node of a built-in model")
-            .gives::<Prediction>(200, "The tree with its energies.")
+        operation("get", "/api/v1/predict", of_name::<Predict>(), describe::<OfName<Predict>>)
+            .is("predict", "What a built-in model takes, node by node")
+            .gives::<Prediction>(200, "The figures, and the tree with its energies.")
             .or(&[404, 422]),
-        operation("post", "/api/v1/predict", post(predict_config), describe::<ConfigQuery>)
-            .is("predict_config", "The energy of every node of the model whose config.json is the body")
-            .takes(Body::Object("A config.json as on the Hugging Face hub.", config))
-            .gives::<Prediction>(200, "The tree with its energies.")
+        operation("post", "/api/v1/predict", of_config::<Predict>(), describe::<OfConfig<Predict>>)
+            .is("predict_config", "What the model whose config.json is the body takes, node by node")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Prediction>(200, "The figures, and the tree with its energies.")
             .or(&[404, 408, 413, 422]),
         operation("post", "/api/v1/predict/trees", post(predict_trees), describe::<TreesQuery>)
             .is("predict_trees", "The energy of every node of trees with measured features")
             .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
             .gives::<Predictions>(200, "The trees with their energies, in their order.")
             .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/compare", get(compare), describe::<CompareQuery>)
-            .is("compare", "Two models, sizes or devices, node by node")
+        operation("get", "/api/v1/whatif", of_name::<WhatIf>(), describe::<OfName<WhatIf>>)
+            .is("whatif", "A built-in model beside what it becomes by some changes, and what each change does by itself")
+            .more("Energies are compared by token where loads or lengths differ, otherwise by request.")
             .gives::<Comparison>(200, "Both, and how they differ.")
             .or(&[404, 422]),
-        operation("get", "/api/v1/sweep", get(sweep), describe::<SweepQuery>)
+        operation("post", "/api/v1/whatif", of_config::<WhatIf>(), describe::<OfConfig<WhatIf>>)
+            .is("whatif_config", "The model whose config.json is the body beside what it becomes by some changes")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Comparison>(200, "Both, and how they differ.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/compare", of_name::<Compare>(), describe::<OfName<Compare>>)
+            .is("compare", "Two models, sizes or devices, node by node")
+            .more("As `whatif`, with names of its own for what differs.")
+            .gives::<Compared>(200, "Both, and how they differ.")
+            .or(&[404, 422]),
+        operation("get", "/api/v1/suggest", of_name::<Suggest>(), describe::<OfName<Suggest>>)
+            .is("suggest", "What would save energy in a selection of a built-in model, within bounds on latency")
+            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/suggest", of_config::<Suggest>(), describe::<OfConfig<Suggest>>)
+            .is("suggest_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/plan", of_name::<Plans>(), describe::<OfName<Plans>>)
+            .is("plan", "Every way to serve a built-in model at a rate of requests: device, GPUs, parallelism, format of the weights")
+            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/plan", of_config::<Plans>(), describe::<OfConfig<Plans>>)
+            .is("plan_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/generation", of_name::<Course>(), describe::<OfName<Course>>)
+            .is("generation", "A built-in model's generation from the prompt to its last token, and a conversation's next turn")
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/generation", of_config::<Course>(), describe::<OfConfig<Course>>)
+            .is("generation_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
             .is("sweep", "A model at several batch sizes and sequence lengths")
             .gives::<Sweep>(200, "The energy at each size.")
             .or(&[404, 422]),
-        operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<SizeQuery>)
-            .is("leaderboard", "The built-in models of up to a billion parameters at one size")
-            .gives::<Leaderboard>(200, "The models that can take the size, least energy first.")
+        operation("post", "/api/v1/sweep", of_config::<Sizes>(), describe::<OfConfig<Sizes>>)
+            .is("sweep_config", "The model whose config.json is the body at several batch sizes and sequence lengths")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Sweep>(200, "The energy at each size.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<RankQuery>)
+            .is("leaderboard", "The built-in models at one selection, with published scores")
+            .gives::<Leaderboard>(200, "The models that can run so, least energy of a request first, and the others with the reason.")
             .or(&[404, 422]),
-        operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<SizeQuery>)
+        operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<TradeoffQuery>)
             .is("tradeoff", "Energy against accuracy, and who is on the Pareto front")
             .takes(Body::Text(
                 "A CSV with the columns model and accuracy.",
@@ -160,6 +211,8 @@ fn config() -> Value {
 fn job() -> Value {
     json!({"config": config(), "name": "tiny", "batch_size": 1, "seq_len": 16})
 }
+
+const A_CONFIG: &str = "A config.json as on the Hugging Face hub.";
 
 /// A config.json.
 const CONFIG: &str = r#"{"model_type":"gpt2","n_layer":2,"n_embd":64,"n_head":2,"n_positions":128,"vocab_size":1000}"#;

@@ -1,56 +1,42 @@
-//! One model at one size: `GET` and `POST predict`, `POST predict/trees`.
+//! One selection (`GET` and `POST predict`), and trees that were measured (`POST predict/trees`).
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use irene_models::{Config, ModelSpec, Run};
+use irene_advice::Selection;
 use irene_regress::Track;
 use irene_tree::{Tree, jsonl::TreeReader};
 
 use super::{
     Shared, answer,
-    answers::{Prediction, Predictions},
-    fields::{Params, shown},
+    answers::{Prediction, Predictions, TreePrediction},
+    fields::{Fields, Params, shown},
     kinds::LONGEST_NAME,
-    queries::{ConfigQuery, ModelQuery, TreesQuery},
+    queries::TreesQuery,
+    question::Question,
 };
-use crate::{
-    answer::Asked,
-    app::{App, Device, Effort},
-    kept::{self, Key},
-    problem::Problem,
-};
+use crate::{answer::Asked, app::App, problem::Problem};
 
-pub(crate) fn prediction(app: &App, device: &Device, spec: &ModelSpec, run: Run) -> Result<Prediction, Problem> {
-    Prediction::on(&app.predict(device, spec, run)?, device)
+/// What a selection takes, node by node.
+pub(super) struct Predict(Selection);
+
+impl Question for Predict {
+    type Answer = Prediction;
+
+    fn read(fields: &mut Fields<'_>, model: Option<String>) -> Result<Self, Problem> {
+        let selection = fields.selection(model)?;
+        Ok(Self(Selection { shows_math: fields.shows_math()?, ..selection }))
+    }
+
+    fn selection(&mut self) -> &mut Selection {
+        &mut self.0
+    }
+
+    fn answer(self, app: &App) -> Result<Prediction, Problem> {
+        prediction(app, &self.0)
+    }
 }
 
-pub(super) async fn predict(
-    State(app): Shared,
-    key: Key,
-    asked: Asked,
-    Params(query): Params<ModelQuery>,
-) -> Result<Response, Problem> {
-    let predicted = move |app: &App| {
-        let device = app.device(query.device.as_deref())?;
-        let spec = app.model(&query.model)?;
-        prediction(app, device, &spec, query.run.run(&spec)?)
-    };
-    kept::answer(&app, key, asked, Effort::Short, predicted).await
-}
-
-pub(super) async fn predict_config(
-    State(app): Shared,
-    asked: Asked,
-    Params(query): Params<ConfigQuery>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let predicted = move |app: &App| {
-        let config = Config::from_json("config.json", &body).map_err(|error| Problem::refused(&error))?;
-        let name = query.name.as_deref().unwrap_or("config.json");
-        let spec = ModelSpec::from_config(name, config).map_err(|error| Problem::refused(&error))?;
-        let device = app.device(query.device.as_deref())?;
-        prediction(app, device, &spec, query.run.run(&spec)?)
-    };
-    answer(&app, asked, predicted).await
+pub(crate) fn prediction(app: &App, selection: &Selection) -> Result<Prediction, Problem> {
+    Prediction::of(app, &app.answer(selection)?)
 }
 
 pub(super) async fn predict_trees(
@@ -66,7 +52,7 @@ pub(super) async fn predict_trees(
             Track::Specs => None,
             track => Some(app.profile_for(query.device.as_deref(), track)?),
         };
-        let profile = bundled.as_ref().unwrap_or(&device.profile);
+        let profile = bundled.as_ref().unwrap_or(&*device.profile);
         let mut predictions = Vec::new();
         for tree in TreeReader::new("body", &body[..]) {
             let mut tree = app.check_nodes(tree.map_err(|error| Problem::refused(&error))?)?;
@@ -75,7 +61,7 @@ pub(super) async fn predict_trees(
                 return Err(refuse(format!("at most {} trees are predicted here", app.limits.trees)));
             }
             profile.predict(&mut tree).map_err(|error| Problem::refused(&error))?;
-            predictions.push(Prediction::of(&tree, &device.name, profile)?);
+            predictions.push(TreePrediction::by_profile(&tree, &device.name, profile)?);
         }
         if predictions.is_empty() {
             return Err(refuse("the body has no trees; it takes one a line".to_owned()));

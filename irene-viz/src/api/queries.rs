@@ -8,8 +8,8 @@ use irene_tree::{Kernels, Precision, Size};
 
 use super::{
     fields::{Fields, FromFields},
-    kinds::{Flag, Formats, Known, OwnName, Word},
-    numbers::{Whole, WholeList},
+    kinds::{Formats, Known, Word},
+    numbers::Whole,
 };
 use crate::{app::App, problem::Problem};
 
@@ -26,7 +26,8 @@ fn models(_: &App) -> Vec<String> {
     ModelSpec::builtin_names().collect()
 }
 
-fn devices(app: &App) -> Vec<String> {
+/// The measured machines.
+fn measured(app: &App) -> Vec<String> {
     app.devices.iter().map(|device| device.name.clone()).collect()
 }
 
@@ -35,26 +36,16 @@ impl Fields<'_> {
         self.optional(name, about, Known(models))
     }
 
-    fn batch_sizes(&self) -> RangeInclusive<usize> {
+    pub(crate) fn batch_sizes(&self) -> RangeInclusive<usize> {
         1..=self.app.limits.batch_size
     }
 
-    fn seq_lens(&self) -> RangeInclusive<usize> {
+    pub(crate) fn seq_lens(&self) -> RangeInclusive<usize> {
         1..=self.app.limits.seq_len
     }
 
-    fn model(&mut self) -> Result<String, Problem> {
+    pub(crate) fn model(&mut self) -> Result<String, Problem> {
         self.required("model", "A built-in model's name.", Known(models))
-    }
-
-    fn device(&mut self) -> Result<Option<String>, Problem> {
-        self.optional("device", "A device's name; the first by default.", Known(devices))
-    }
-
-    fn math(&mut self) -> Result<bool, Problem> {
-        let given =
-            self.optional("math", "Whether the single operations of modules are nodes; not by default.", Flag)?;
-        Ok(given.unwrap_or(false))
     }
 
     /// The parameters `batch_size` and `seq_len`.
@@ -121,7 +112,7 @@ pub(crate) struct RunQuery {
 
 impl FromFields for RunQuery {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        Ok(Self { size: fields.size()?, way: Way::read(fields)?, math: fields.math()? })
+        Ok(Self { size: fields.size()?, way: Way::read(fields)?, math: fields.shows_math()? })
     }
 }
 
@@ -143,35 +134,6 @@ impl FromFields for TraceQuery {
     }
 }
 
-/// The prediction of a built-in model.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ModelQuery {
-    pub(crate) model: String,
-    pub(crate) run: RunQuery,
-    pub(crate) device: Option<String>,
-}
-
-impl FromFields for ModelQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        Ok(Self { model: fields.model()?, run: RunQuery::read(fields)?, device: fields.device()? })
-    }
-}
-
-/// The prediction of the config in the body.
-pub(crate) struct ConfigQuery {
-    pub(crate) run: RunQuery,
-    pub(crate) device: Option<String>,
-    pub(crate) name: Option<String>,
-}
-
-impl FromFields for ConfigQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        let run = RunQuery::read(fields)?;
-        let name = "The model's name; config.json by default.";
-        Ok(Self { run, device: fields.device()?, name: fields.optional("name", name, OwnName)? })
-    }
-}
-
 /// How measured trees are predicted.
 pub(crate) struct TreesQuery {
     pub(crate) device: Option<String>,
@@ -183,69 +145,10 @@ const METHODS: [(&str, Track); 3] =
 
 impl FromFields for TreesQuery {
     fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        let device = fields.device()?;
+        let device = fields.optional("device", "A measured machine's name; the first by default.", Known(measured))?;
         let method = "What was measured: every node's latency and driver energy (measured), those of the primitives (primitives), or \
                       nothing (specs, the default).";
         let method = fields.optional("method", method, Word(&METHODS))?.unwrap_or(Track::Specs);
         Ok(Self { device, method })
-    }
-}
-
-/// Two selections: a's, and where b differs.
-pub(crate) struct CompareQuery {
-    pub(crate) a: ModelQuery,
-    pub(crate) b: ModelQuery,
-}
-
-impl FromFields for CompareQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        let a = ModelQuery::read(fields)?;
-        let mut b = a.clone();
-        let (batch_sizes, seq_lens) = (Whole(fields.batch_sizes()), Whole(fields.seq_lens()));
-        b.model = fields.model_if_any("other_model", "b's model; a's by default.")?.unwrap_or(b.model);
-        let sequences =
-            fields.optional("other_batch_size", "b's sequences in the batch; a's by default.", batch_sizes)?;
-        let new = fields.optional("other_seq_len", "b's tokens in a sequence; a's by default.", seq_lens)?;
-        let size = a.run.size;
-        b.run.size = Size::new(sequences.unwrap_or(size.sequences), new.unwrap_or(size.new));
-        b.device = fields.optional("other_device", "b's device; a's by default.", Known(devices))?.or(b.device);
-        Ok(Self { a, b })
-    }
-}
-
-/// A model at several sizes.
-pub(crate) struct SweepQuery {
-    pub(crate) model: String,
-    pub(crate) device: Option<String>,
-    pub(crate) batch_sizes: Option<Vec<usize>>,
-    pub(crate) seq_lens: Option<Vec<usize>>,
-    pub(crate) way: Way,
-}
-
-impl FromFields for SweepQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        let most = fields.app.limits.cells;
-        let list = |each: RangeInclusive<usize>| WholeList { each, most };
-        let (batch_sizes, seq_lens) = (list(fields.batch_sizes()), list(fields.seq_lens()));
-        Ok(Self {
-            model: fields.model()?,
-            device: fields.device()?,
-            batch_sizes: fields.optional("batch_sizes", "Batch sizes, with commas between them.", batch_sizes)?,
-            seq_lens: fields.optional("seq_lens", "Sequence lengths, with commas between them.", seq_lens)?,
-            way: Way::read(fields)?,
-        })
-    }
-}
-
-/// One size for many models.
-pub(crate) struct SizeQuery {
-    pub(crate) size: Size,
-    pub(crate) way: Way,
-    pub(crate) device: Option<String>,
-}
-
-impl FromFields for SizeQuery {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
-        Ok(Self { size: fields.size()?, way: Way::read(fields)?, device: fields.device()? })
     }
 }

@@ -316,7 +316,7 @@ const FAULTS: &str = r"
       if (element.matches('li') && !element.parentElement.matches('ul, ol')) faults.push(`${name}: not in a list`);
       if (element.matches('dt, dd') && !element.closest('dl')) faults.push(`${name}: not in a dl`);
       if (element.matches('button button, a button, button a, label button')) faults.push(`${name}: a control inside a control`);
-      if (element.matches('[aria-hidden=true] :is(a, button, input, [tabindex]:not([tabindex='-1']))')) faults.push(`${name}: hidden, and takes the focus`);
+      if (element.matches(`[aria-hidden=true] :is(a, button, input, [tabindex]:not([tabindex='-1']))`)) faults.push(`${name}: hidden, and takes the focus`);
     }
     const levels = all.filter((element) => element.matches('h1, h2, h3, h4')).map((element) => Number(element.tagName[1]));
     levels.forEach((level, at) => { if (at > 0 && level > levels[at - 1] + 1) faults.push(`h${level} after h${levels[at - 1]}`); });

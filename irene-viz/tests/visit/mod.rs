@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use irene_viz::Limits;
+use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,11 +26,16 @@ pub(crate) struct Visit {
 
 impl Visit {
     pub(crate) fn start(query: &str) -> Self {
+        Self::with(Options { limits: Limits::default(), ..Options::default() }, query)
+    }
+
+    /// At a server that works like this.
+    pub(crate) fn with(options: Options, query: &str) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let programs = Programs::find().unwrap_or_else(|missing| panic!("{missing}"));
         // What another test has failed at is no reason not to run.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = Running::start(Limits::default());
+        let server = Running::with(options);
         let visit = Self { browser: Browser::start(&programs), server, _turn: turn };
         visit.browser.open(&visit.server.url(&format!("/{query}")));
         visit.browser.wait_for("a first prediction", TOTAL, json!([]));

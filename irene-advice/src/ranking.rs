@@ -1,0 +1,157 @@
+//! The built-in models at one selection.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use irene_models::{BuiltinModel, ModelTask};
+
+use crate::{By, Error, Estimate, Lookup, Selection};
+
+/// The models that are ranked: all, unless something is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankFilter {
+    /// Those of a family, by the config's `model_type`.
+    pub family: Option<String>,
+    /// Those that are made for a task.
+    pub task: Option<ModelTask>,
+    /// Those of up to so many parameters.
+    pub max_parameters: Option<u64>,
+}
+
+/// A model that was ranked.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// The model.
+    pub builtin: &'static BuiltinModel,
+    /// The task that it is made for.
+    pub task: ModelTask,
+    /// What it takes.
+    pub estimate: Estimate,
+}
+
+/// The built-in models at one selection, least energy of a request first, and those that cannot run so.
+#[derive(Debug, Default)]
+pub struct Ranking {
+    /// Those that can.
+    pub ranked: Vec<Ranked>,
+    /// The others, each with the reason.
+    pub left_out: Vec<(&'static BuiltinModel, Error)>,
+}
+
+impl RankFilter {
+    /// Whether a model's family and size are asked for.
+    fn takes(&self, model: &BuiltinModel) -> bool {
+        self.family.as_deref().is_none_or(|family| model.family() == family)
+            && self.max_parameters.is_none_or(|most| model.parameters() <= most)
+    }
+}
+
+/// Ranks the built-in models by the energy of a request, on all processors. The selection's own model and changed fields are passed over.
+///
+/// ```
+/// use irene_advice::{Lookup, RankFilter, Selection, rank};
+/// let filter = RankFilter { family: Some("distilbert".into()), ..RankFilter::default() };
+/// let ranking = rank(&Lookup::bundled(), &Selection::batch("", 1, 128), &filter);
+/// assert!(ranking.ranked.len() > 1 && ranking.left_out.is_empty());
+/// ```
+pub fn rank(lookup: &Lookup, selection: &Selection, filter: &RankFilter) -> Ranking {
+    let models: Vec<&'static BuiltinModel> = BuiltinModel::all().iter().filter(|model| filter.takes(model)).collect();
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Ranking::default()));
+    let work = || {
+        while let Some(model) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(answered) = of_model(lookup, selection, model, filter.task) else { continue };
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            match answered {
+                Ok(ranked) => found.ranked.push(ranked),
+                Err(error) => found.left_out.push((model, error)),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let energy = |ranked: &Ranked| ranked.estimate.energy_j(By::Request).unwrap_or(f64::INFINITY);
+    found.ranked.sort_by(|a, b| energy(a).total_cmp(&energy(b)).then_with(|| a.builtin.name().cmp(b.builtin.name())));
+    found.left_out.sort_by_key(|(model, _)| model.name());
+    found
+}
+
+/// What a model takes; None for one that is made for another task.
+fn of_model(
+    lookup: &Lookup,
+    selection: &Selection,
+    builtin: &'static BuiltinModel,
+    task: Option<ModelTask>,
+) -> Option<Result<Ranked, Error>> {
+    let mut selection = selection.clone();
+    selection.row.model = Some(builtin.name().to_owned());
+    selection.own = None;
+    selection.config.clear();
+    let spec = match lookup.model(&selection) {
+        Ok(spec) => spec,
+        Err(error) => return Some(Err(error)),
+    };
+    let own_task = spec.task();
+    if task.is_some_and(|asked| asked != own_task) {
+        return None;
+    }
+    Some(lookup.estimate(&selection).map(|estimate| Ranked { builtin, task: own_task, estimate }))
+}
+
+/// Whether each of these costs and merits is on the Pareto front: no other costs at most as much for at least as much merit, and is better in
+/// one of them.
+///
+/// ```
+/// assert_eq!(irene_advice::on_front(&[[1.0, 0.7], [2.0, 0.6], [3.0, 0.9]]), [true, false, true]);
+/// ```
+pub fn on_front(points: &[[f64; 2]]) -> Vec<bool> {
+    let beats = |x: &[f64; 2], y: &[f64; 2]| x[0] <= y[0] && x[1] >= y[1] && (x[0] < y[0] || x[1] > y[1]);
+    points.iter().map(|point| !points.iter().any(|other| beats(other, point))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_requests::Load;
+
+    use super::*;
+
+    #[test]
+    fn every_model_that_is_asked_for_is_ranked_or_left_out_with_a_reason() {
+        let lookup = Lookup::bundled();
+        let mut selection = Selection::batch("gpt2", 1, 512);
+        (selection.row.device, selection.row.load) = (Some("l4".into()), Some(Load::Concurrency(4.0)));
+        selection.row.generated = Some(64.0);
+        let filter = RankFilter { family: Some("llama".into()), ..RankFilter::default() };
+        let ranking = rank(&lookup, &selection, &filter);
+        let asked = BuiltinModel::all().iter().filter(|model| model.family() == "llama").count();
+        assert_eq!(ranking.ranked.len() + ranking.left_out.len(), asked);
+        let joules: Vec<f64> = ranking.ranked.iter().filter_map(|found| found.estimate.energy_j(By::Request)).collect();
+        assert!(joules.len() > 5 && joules.is_sorted());
+        let large = ranking.left_out.iter().find(|(model, _)| model.name() == "Llama-3.1-405B").unwrap();
+        assert!(large.1.is_too_large(), "{}", large.1);
+        // The selection's model does not matter, and each has the figures that it has alone.
+        let first = &ranking.ranked[0];
+        selection.row.model = Some(first.builtin.name().to_owned());
+        assert_eq!(lookup.estimate(&selection).unwrap().figures, first.estimate.figures);
+    }
+
+    #[test]
+    fn filters_leave_out_without_a_reason() {
+        let lookup = Lookup::bundled();
+        let filter =
+            RankFilter { task: Some(ModelTask::Embedder), max_parameters: Some(50_000_000), ..RankFilter::default() };
+        let ranking = rank(&lookup, &Selection::batch("gpt2", 1, 128), &filter);
+        let is_asked = |found: &Ranked| found.task == ModelTask::Embedder && found.builtin.parameters() <= 50_000_000;
+        assert!(ranking.ranked.len() > 2 && ranking.ranked.iter().all(is_asked) && ranking.left_out.is_empty());
+    }
+}

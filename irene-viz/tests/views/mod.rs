@@ -1,0 +1,214 @@
+//! The views that compare, suggest and plan, against what the API answers.
+
+mod measuring;
+
+use serde_json::{Value, json};
+
+use crate::{
+    access,
+    page::{GPT2, assert_close},
+    visit::Visit,
+};
+
+/// The selection of a fresh page, as the API's parameters.
+const FRESH: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
+
+fn api(visit: &Visit, path: &str) -> Value {
+    let answer = visit.server.get(&format!("/api/v1/{path}"));
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    answer.json()
+}
+
+/// What a function's body returns of a panel that is shown and loaded.
+fn look(visit: &Visit, body: &str) -> Value {
+    let quiet = "return !document.getElementById('main').hasAttribute('aria-busy')";
+    visit.browser.wait_for("a quiet page", quiet, json!([]));
+    visit.browser.run(body, json!([]))
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_variant_is_in_the_address_and_each_change_can_be_taken_back() {
+    let visit = Visit::start("?view=whatif&set_b=num_hidden_layers%3D16");
+    let browser = &visit.browser;
+    let control = "#panel-whatif [data-knob=num-hidden-layers]";
+    let held = look(&visit, "return document.getElementById('b-num-hidden-layers').value");
+    assert_eq!(held, "16");
+    assert_eq!(look(&visit, "return document.getElementById('b-num-hidden-layers-was').textContent"), "A has 32");
+    browser.choose("#b-weights", "int4");
+    browser.wait_for("both changes", "return location.search.includes('weights%3Dint4')", json!([]));
+    let changes =
+        "return [...document.querySelectorAll('#panel-whatif [data-change]')].map((row) => row.dataset.change)";
+    browser.wait_for(
+        "both rows",
+        &format!("const rows = (() => {{ {changes} }})(); return rows.length === 2"),
+        json!([]),
+    );
+    assert_eq!(look(&visit, changes), json!(["num_hidden_layers", "weights"]));
+    browser.click(&format!("{control} .reset"));
+    browser.wait_for("one change", "return !location.search.includes('num_hidden_layers')", json!([]));
+    browser.back();
+    browser.wait_for("both again", "return location.search.includes('num_hidden_layers')", json!([]));
+    browser.click("#reset-b");
+    browser.wait_for("none", "return !location.search.includes('set_b')", json!([]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_variant_that_cannot_be_is_explained_and_its_controls_stay() {
+    let visit = Visit::start("?view=whatif&set_b=num_attention_heads%3D7");
+    let said = look(&visit, "return document.getElementById('whatif-problem').textContent");
+    let refused = visit.server.get(&format!("/api/v1/whatif?{FRESH}&set_b=num_attention_heads=7"));
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(said.as_str().unwrap().ends_with(refused.json()["detail"].as_str().unwrap()), "{said}");
+    let marked = "return document.getElementById('b-num-attention-heads').getAttribute('aria-invalid')";
+    assert_eq!(look(&visit, marked), "true");
+    visit.browser.click("#preset-layers");
+    visit.browser.wait_for(
+        "an answer",
+        "return document.getElementById('whatif-verdict').textContent !== ''",
+        json!([]),
+    );
+    assert_eq!(look(&visit, "return document.getElementById('whatif-problem').textContent"), "");
+    visit.end(&["status of 422"]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_suggestion_leads_to_what_it_changes() {
+    let visit = Visit::start("?view=suggest");
+    let answer = api(&visit, &format!("suggest?{FRESH}"));
+    let suggestions = answer["suggestions"].as_array().unwrap();
+    let leading = suggestions.iter().find(|each| !each["set"].is_null()).unwrap();
+    let title = leading["title"].as_str().unwrap();
+    let click = "const links = [...document.querySelectorAll('#panel-suggest h3 a')];
+        links.find((link) => link.textContent === arguments[0]).click()";
+    visit.browser.run(click, json!([title]));
+    visit.browser.wait_for("What if", "return document.getElementById('panel-whatif').checkVisibility()", json!([]));
+    let set = look(&visit, "return new URLSearchParams(location.search).get('set_b')");
+    assert_eq!(set, leading["set"]);
+    let ratio = look(&visit, "return document.querySelector('#panel-whatif [data-ratio]').dataset.ratio");
+    let expected = leading["energy_b_j"].as_f64().unwrap() / leading["energy_a_j"].as_f64().unwrap();
+    let shown: f64 = ratio.as_str().unwrap().parse().unwrap();
+    assert!((shown - expected).abs() < 1e-6 * expected, "{title}: {shown} for {expected}");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_bound_on_latency_leaves_out_suggestions_and_is_in_the_address() {
+    let visit = Visit::start("?view=suggest&max_itl=0.012");
+    assert_eq!(look(&visit, "return document.getElementById('suggest-max-itl').value"), "12");
+    let answer = api(&visit, &format!("suggest?{FRESH}&max_itl_s=0.012"));
+    let shown = look(&visit, "return document.querySelectorAll('#panel-suggest .suggestions > li').length");
+    assert_eq!(shown.as_u64().unwrap(), answer["suggestions"].as_array().unwrap().len() as u64);
+    let left_out = look(&visit, "return document.querySelectorAll('#panel-suggest details li').length");
+    assert_eq!(left_out.as_u64().unwrap(), answer["left_out"].as_array().unwrap().len() as u64);
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_plan_opens_as_the_selection() {
+    let visit = Visit::start("?view=plan&plan_rate=20");
+    let answer = api(&visit, "plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20");
+    let first = &answer["plans"][0];
+    let cell = look(&visit, "return document.querySelector('#panel-plan tbody [data-field=energy]').dataset.joules");
+    assert_close(&cell, first["energy_per_token_j"].as_f64().unwrap());
+    visit.browser.click("#panel-plan tbody button.link");
+    visit.browser.wait_for("its tree", "return document.getElementById('panel-tree').checkVisibility()", json!([]));
+    let device = look(&visit, "return document.getElementById('device').value");
+    assert_eq!(device, first["device"]);
+    let energy = look(&visit, "return document.getElementById('energy').dataset.joules");
+    let shown: f64 = energy.as_str().unwrap().parse().unwrap();
+    let planned = first["energy_per_token_j"].as_f64().unwrap();
+    assert!((shown - planned).abs() < 0.01 * planned, "{shown} for {planned}: {first}");
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn up_to_four_are_side_by_side_and_one_can_go() {
+    let visit = Visit::start("?view=compare&b=weights%3Dint4&c=device%3Dl4&d=seq_len%3D128");
+    for (letter, set) in [("b", "weights=int4"), ("c", "device=l4"), ("d", "seq_len=128")] {
+        let answer = api(&visit, &format!("whatif?{FRESH}&set_b={set}"));
+        let place = format!("return document.querySelector('#compare-sides [data-verdict={letter}]').dataset.ratio");
+        assert_close(&look(&visit, &place), answer["energy"]["ratio"].as_f64().unwrap());
+    }
+    visit.browser.click("#compare-sides [data-letter=b] button[aria-label='Remove: B']");
+    visit.browser.wait_for("three", "return document.querySelectorAll('#compare-sides .card').length === 3", json!([]));
+    let kept = look(
+        &visit,
+        "const query = new URLSearchParams(location.search); return ['b', 'c', 'd'].map((each) => query.get(each))",
+    );
+    assert_eq!(kept, json!(["device=l4", "seq_len=128", null]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn families_are_compared_by_the_roles_of_their_parts() {
+    let visit = Visit::start(&format!("{GPT2}&view=compare"));
+    let browser = &visit.browser;
+    assert_eq!(look(&visit, "return document.querySelectorAll('#compare-sides .card').length"), 0);
+    browser.choose("#other-model", "bert-base-uncased");
+    browser.click("#compare");
+    browser.wait_for("both", "return document.querySelectorAll('#compare-sides .card').length === 2", json!([]));
+    let answer = visit.api(&visit.selection().replace("predict?", "whatif?set_b=model=bert-base-uncased&"));
+    let attention =
+        answer["components"].as_array().unwrap().iter().find(|row| row["component"] == "attention").unwrap();
+    let cell = |field: &str| {
+        let body = format!(
+            "return document.querySelector('#panel-compare .apart [data-component=attention] [data-field={field}]').dataset.joules"
+        );
+        look(&visit, &body)
+    };
+    for (field, name) in [("a", "a_j"), ("b", "b_j"), ("difference", "difference_j")] {
+        assert_close(&cell(field), attention[name].as_f64().unwrap());
+    }
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn the_old_address_of_accuracies_opens_the_leaderboard_and_draws_ones_own() {
+    let visit = Visit::start(&format!("{GPT2}&view=tradeoff"));
+    let browser = &visit.browser;
+    look(&visit, "return true");
+    let board = visit.api(&visit.selection().replace("predict?", "leaderboard?").replace("model=gpt2&", ""));
+    let rows = look(&visit, "return document.querySelectorAll('#panel-leaderboard tbody [data-model]').length");
+    assert_eq!(rows.as_u64().unwrap(), board["entries"].as_array().unwrap().len() as u64);
+    let left_out = look(&visit, "return document.querySelectorAll('#panel-leaderboard > details li').length");
+    assert_eq!(left_out.as_u64().unwrap(), board["left_out"].as_array().unwrap().len() as u64);
+
+    browser.click("#panel-leaderboard details:has(#accuracy-csv) summary");
+    browser.fill("#accuracy-csv", "model,accuracy\nbert-base-uncased,84.6\ndistilbert-base-uncased,82.2");
+    browser.click("#draw-tradeoff");
+    let drawn =
+        "return document.querySelector('#panel-leaderboard h3').textContent === 'Your accuracies against energy' &&
+        document.querySelectorAll('#panel-leaderboard form [data-front]').length === 2";
+    browser.wait_for("both models", drawn, json!([]));
+    visit.end(&[]);
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_selection_that_writes_nothing_says_so_and_offers_to() {
+    let visit = Visit::start(&format!("{GPT2}&view=generation"));
+    access::choose(&visit.browser, "generation");
+    let said = look(&visit, "return document.getElementById('panel-generation').innerText");
+    assert!(said.as_str().unwrap().contains("Nothing is generated"), "{said}");
+    visit.browser.click("#panel-generation .empty button");
+    visit.browser.wait_for(
+        "tokens",
+        "return document.querySelectorAll('#panel-generation [data-token]').length > 2",
+        json!([]),
+    );
+    let selection = visit.selection().replace("predict?", "generation?points=24&");
+    let answer = visit.api(&selection);
+    let energy =
+        look(&visit, "return document.querySelector('#panel-generation [data-token] [data-joules]').dataset.joules");
+    assert_close(&energy, answer["points"][0]["energy_j"].as_f64().unwrap());
+    visit.end(&[]);
+}
