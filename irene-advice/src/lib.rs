@@ -9,6 +9,7 @@ mod bounds;
 mod change;
 mod compare;
 mod error;
+mod generation;
 mod grid;
 mod hire;
 mod interval;
@@ -29,6 +30,7 @@ pub use compare::{
     TypePair, compare,
 };
 pub use error::{Error, Result};
+pub use generation::{Generation, GenerationOptions, GenerationPhase, GenerationPoint, NextTurn, TurnCost};
 pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};

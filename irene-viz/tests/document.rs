@@ -155,6 +155,13 @@ fn config() -> Value {
 /// A model that is served by a data sheet's device.
 const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
 
+const PLANNED: &str =
+    "seq_len=64&generate=32&rate=2&max_ttft_s=2&devices=h100-sxm,l4,gtx-1070&gpu_hour_usd=l4:0.7&price_per_kwh=0";
+
+fn decoder() -> Value {
+    json!({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 128, "vocab_size": 1000})
+}
+
 #[test]
 fn every_answer_is_what_the_document_says() {
     let (profiler, steps) = scripted();
@@ -183,6 +190,16 @@ fn every_answer_is_what_the_document_says() {
             "/api/v1/whatif",
             "post",
             server.post(&format!("/api/v1/whatif?{size}&set_b=num_hidden_layers=2"), &config().to_string()),
+        ),
+        ("/api/v1/suggest", "get", get("/api/v1/suggest", &format!("{SERVED}&max_ttft_s=0.5"))),
+        ("/api/v1/suggest", "post", server.post(&format!("/api/v1/suggest?{size}&device=l4"), &config().to_string())),
+        ("/api/v1/plan", "get", get("/api/v1/plan", &format!("{PLANNED}&model=Llama-3.1-8B"))),
+        ("/api/v1/plan", "post", server.post(&format!("/api/v1/plan?{PLANNED}"), &decoder().to_string())),
+        ("/api/v1/generation", "get", get("/api/v1/generation", SERVED)),
+        (
+            "/api/v1/generation",
+            "post",
+            server.post(&format!("/api/v1/generation?{size}&generate=8&points=3"), &decoder().to_string()),
         ),
         ("/api/v1/sweep", "get", get("/api/v1/sweep", "model=gpt2")),
         ("/api/v1/sweep", "post", server.post("/api/v1/sweep?batch_sizes=1,2&device=l4", &config().to_string())),

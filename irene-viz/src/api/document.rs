@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the operations, the fields that they read and the forms of their answers.
 
-use irene_advice::Comparison;
+use irene_advice::{Comparison, Generation, Plan, Suggestions};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -27,6 +27,9 @@ use crate::{answer::SCHEMA_VERSION, app::App, problem::Problem};
     Predictions,
     Comparison,
     Compared,
+    Generation,
+    Suggestions,
+    Plan,
     Sweep,
     Leaderboard,
     Tradeoff,

@@ -166,6 +166,66 @@ impl Kind for OneFormat {
     }
 }
 
+/// Number formats of weights with commas between them.
+pub(crate) struct FormatList;
+
+/// Entries of a list in one parameter.
+const MOST_LISTED: usize = 200;
+
+impl Kind for FormatList {
+    type Value = Vec<Format>;
+
+    fn schema(&self, app: &App) -> Value {
+        json!({"type": "array", "items": OneFormat.schema(app), "minItems": 1, "maxItems": MOST_LISTED})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Format>, String> {
+        let mut formats = Vec::new();
+        for part in text.split(',') {
+            let format =
+                OneFormat.read(part.trim()).map_err(|reason| format!("is no list of formats: `{part}` {reason}"))?;
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        Ok(formats)
+    }
+
+    fn any(&self) -> Vec<Format> {
+        Vec::new()
+    }
+}
+
+/// Names with commas between them. Whether they are known is found where they are looked up.
+pub(crate) struct NameList {
+    pub(crate) examples: &'static [&'static str],
+}
+
+impl Kind for NameList {
+    type Value = Vec<String>;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": LONGEST_CHANGES, "examples": self.examples})
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<String>, String> {
+        let names: Vec<String> =
+            text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+        match names.len() {
+            _ if text.len() > LONGEST_CHANGES => {
+                Err(format!("has {} characters; at most {LONGEST_CHANGES} are taken", text.len()))
+            }
+            1..=MOST_LISTED => Ok(names),
+            0 => Err("has no name".to_owned()),
+            count => Err(format!("has {count} names; at most {MOST_LISTED} are taken")),
+        }
+    }
+
+    fn any(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// Settings with other values: `num_hidden_layers=6;hidden_act=relu`.
 pub(crate) struct Changes;
 

@@ -6,7 +6,7 @@ use irene_models::{BuiltinModel, ModelTask};
 
 use super::{
     Shared,
-    answers::{Entry, Figures, Leaderboard, LeftOut, Point, Tradeoff},
+    answers::{Entry, Figures, Leaderboard, ModelLeftOut, Point, Tradeoff},
     fields::{Fields, FromFields, Params},
     kinds::{Known, Word},
     numbers::Whole,
@@ -92,11 +92,10 @@ pub(crate) fn whole_leaderboard(app: &App, selection: Selection) -> Result<Leade
 
 fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> {
     let Ranking { ranked, left_out } = rank(&app.lookup, &query.selection, &query.filter);
-    if let (true, Some((_, error))) = (ranked.is_empty(), left_out.iter().find(|(_, error)| !is_of_model(error))) {
+    if ranked.is_empty() && left_out.iter().any(|(_, error)| !is_of_model(error)) {
         // No model is at fault: the selection is.
-        return Err(
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).about(error.field().unwrap_or_default())
-        );
+        let fault = left_out.into_iter().map(|(_, error)| error).find(|error| !is_of_model(error));
+        return Err(fault.map_or_else(|| Problem::malformed("no model can run so"), Problem::from));
     }
     let estimated =
         ranked.first().is_none_or(|first| rests_on_estimates(app, first.estimate.basis, &first.estimate.device));
@@ -106,7 +105,7 @@ fn leaderboard_of(app: &App, query: &RankQuery) -> Result<Leaderboard, Problem> 
         .map(|(place, ranked)| entry(place + 1, ranked, query.benchmark.as_deref()))
         .collect::<Result<_, Problem>>()?;
     mark_front(&mut entries);
-    let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| LeftOut {
+    let reason = |(model, error): (&BuiltinModel, irene_advice::Error)| ModelLeftOut {
         model: model.name().to_owned(),
         reason: error.to_string(),
     };

@@ -1,9 +1,11 @@
 //! The API, version 1.
 
+mod advice;
 mod answers;
 mod compare;
 mod document;
 mod fields;
+mod generation;
 mod jobs;
 mod kinds;
 mod lists;

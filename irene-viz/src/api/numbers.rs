@@ -79,6 +79,46 @@ impl Kind for WholeList {
     }
 }
 
+/// The finite number that a text is, without a sign before it.
+fn number(text: &str) -> Option<f64> {
+    // `parse` would take `inf`, `nan` and a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b".eE-+".contains(&byte));
+    text.parse().ok().filter(|_| is_number && !text.starts_with('+'))
+}
+
+/// A number of at least 0: a price.
+pub(crate) struct AtLeast0 {
+    /// The most that is taken.
+    pub(crate) most: f64,
+}
+
+impl AtLeast0 {
+    fn check(&self, number: Option<f64>) -> Result<f64, String> {
+        let fits = number.filter(|number| (0.0..=self.most).contains(number));
+        fits.ok_or_else(|| format!("is not a number from 0 to {}", self.most))
+    }
+}
+
+impl Kind for AtLeast0 {
+    type Value = f64;
+
+    fn schema(&self, _: &App) -> Value {
+        json!({"type": "number", "minimum": 0, "maximum": self.most})
+    }
+
+    fn read(&self, text: &str) -> Result<f64, String> {
+        self.check(number(text))
+    }
+
+    fn read_json(&self, value: &Value) -> Result<f64, String> {
+        self.check(value.as_f64())
+    }
+
+    fn any(&self) -> f64 {
+        0.0
+    }
+}
+
 /// A number above 0.
 pub(crate) struct Above0 {
     /// The most that is taken.
@@ -100,9 +140,7 @@ impl Kind for Above0 {
     }
 
     fn read(&self, text: &str) -> Result<f64, String> {
-        // `parse` would take `inf`, `nan` and a sign.
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b".eE-+".contains(&byte));
-        self.check(text.parse().ok().filter(|_| is_number && !text.starts_with('+')))
+        self.check(number(text))
     }
 
     fn read_json(&self, value: &Value) -> Result<f64, String> {

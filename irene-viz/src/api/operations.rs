@@ -3,14 +3,16 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
-use irene_advice::Comparison;
+use irene_advice::{Comparison, Generation, Plan, Suggestions};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
+    advice::{Plans, Suggest},
     answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
     compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
+    generation::Course,
     jobs::{self, JobEntry, JobList, JobRequest},
     lists::{devices, engines, grids, models},
     many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
@@ -148,6 +150,33 @@ pub(super) fn operations() -> Vec<Operation> {
             .more("As `whatif`, with names of its own for what differs.")
             .gives::<Compared>(200, "Both, and how they differ.")
             .or(&[404, 422]),
+        operation("get", "/api/v1/suggest", of_name::<Suggest>(), describe::<OfName<Suggest>>)
+            .is("suggest", "What would save energy in a selection of a built-in model, within bounds on latency")
+            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/suggest", of_config::<Suggest>(), describe::<OfConfig<Suggest>>)
+            .is("suggest_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/plan", of_name::<Plans>(), describe::<OfName<Plans>>)
+            .is("plan", "Every way to serve a built-in model at a rate of requests: device, GPUs, parallelism, format of the weights")
+            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/plan", of_config::<Plans>(), describe::<OfConfig<Plans>>)
+            .is("plan_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
+            .or(&[404, 408, 413, 422]),
+        operation("get", "/api/v1/generation", of_name::<Course>(), describe::<OfName<Course>>)
+            .is("generation", "A built-in model's generation from the prompt to its last token, and a conversation's next turn")
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 422]),
+        operation("post", "/api/v1/generation", of_config::<Course>(), describe::<OfConfig<Course>>)
+            .is("generation_config", "The same of the model whose config.json is the body")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
+            .or(&[404, 408, 413, 422]),
         operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
             .is("sweep", "A model at several batch sizes and sequence lengths")
             .gives::<Sweep>(200, "The energy at each size.")

@@ -85,23 +85,41 @@ impl Fields<'_> {
         Ok(())
     }
 
+    /// Requests that arrive in a second, where nothing else is asked for.
+    pub(super) fn rate(&mut self) -> Result<f64, Problem> {
+        self.required("rate", "Requests that arrive in a second.", Above0 { most: MOST_RATE })
+    }
+
+    /// What a plan leaves as it is: the engine, the cache's format and the kernels.
+    pub(super) fn service(&mut self, selection: &mut Selection) -> Result<(), Problem> {
+        selection.row.engine = self.engine()?;
+        let cache = "The format of the cache; by default that of the activations.";
+        selection.cache = self.optional("cache", cache, OneFormat)?;
+        let kernels = "How operations become kernels; by default the engine's way.";
+        selection.row.kernels = self.optional("kernels", kernels, Word(&KERNELS))?;
+        Ok(())
+    }
+
+    fn engine(&mut self) -> Result<Option<String>, Problem> {
+        let about =
+            "The engine that serves the model, by default the usual one of model and device. Data sheets alone.";
+        let engine = self.optional("engine", about, Known(engines))?;
+        let engine = engine.map(|name| Engine::find(&name).map(|engine| engine.name.to_owned()));
+        engine.transpose().map_err(|error| Problem::unknown(format!("engine: {error}")).about("engine"))
+    }
+
     /// How the model runs and where, but for its load and lengths.
     pub(super) fn way(&mut self, selection: &mut Selection) -> Result<(), Problem> {
         let past = "Tokens of each sequence that are in the cache already; 0 by default. Measured machines alone.";
         let kernels = "How operations become kernels; by default eager on measured machines, else the engine's way.";
         let head = "The head on top of the trunk; by default none on measured machines, else the usual one.";
-        let engine =
-            "The engine that serves the model, by default the usual one of model and device. Data sheets alone.";
         let power = "A limit on the power of each GPU, W. Data sheets alone.";
         selection.row.device = self.any_device()?;
         selection.past = self.optional("past_len", past, Whole(0..=self.app.limits.seq_len))?.unwrap_or(0);
         self.formats(selection)?;
         selection.row.kernels = self.optional("kernels", kernels, Word(&KERNELS))?;
         selection.head = self.optional("head", head, Word(&HEADS))?;
-        let engine = self.optional("engine", engine, Known(engines))?;
-        let engine = engine.map(|name| Engine::find(&name).map(|engine| engine.name.to_owned()));
-        selection.row.engine =
-            engine.transpose().map_err(|error| Problem::unknown(format!("engine: {error}")).about("engine"))?;
+        selection.row.engine = self.engine()?;
         selection.row.parallel = self.parallel()?;
         selection.power_limit_w = self.optional("power_limit_w", power, Above0 { most: MOST_WATTS })?;
         Ok(())

@@ -74,7 +74,7 @@ pub(crate) struct Leaderboard {
     pub(crate) estimated: bool,
     pub(crate) entries: Vec<Entry>,
     /// Models that pass the filters and cannot run so.
-    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) left_out: Vec<ModelLeftOut>,
     /// The benchmarks that some model has a score in.
     pub(crate) benchmarks: Vec<String>,
     /// The families, for the filter.
@@ -114,7 +114,7 @@ pub(crate) struct Entry {
 
 /// A model without figures.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct LeftOut {
+pub(crate) struct ModelLeftOut {
     pub(crate) model: String,
     pub(crate) reason: String,
 }

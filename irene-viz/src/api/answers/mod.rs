@@ -6,6 +6,6 @@ mod prediction;
 mod tree;
 
 pub(crate) use lists::{DataSheet, DeviceEntry, DeviceKind, Devices, EngineEntry, Engines, Grids, Model, Models};
-pub(crate) use many::{Cell, CellLeftOut, Entry, Figures, Leaderboard, LeftOut, Point, Sweep, Tradeoff};
+pub(crate) use many::{Cell, CellLeftOut, Entry, Figures, Leaderboard, ModelLeftOut, Point, Sweep, Tradeoff};
 pub(crate) use prediction::{Prediction, Predictions, TreePrediction};
 pub(crate) use tree::{Trace, TreeLine, energy, raw};

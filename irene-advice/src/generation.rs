@@ -1,0 +1,379 @@
+//! A generation from the prompt to its last token, and the next turn of a conversation.
+
+use std::sync::Arc;
+
+use irene_models::{ModelSpec, Run};
+use irene_predict::{Forecast, Part, Setting, Spent};
+use irene_regress::DeviceProfile;
+use irene_tree::{Component, NodeId, Quantity, Size, Tree};
+use serde::Serialize;
+
+use crate::{Answer, ComponentShare, Error, Lookup, Result, Selection, Settings, lookup::Way};
+
+const ENERGY: Quantity = Quantity::PredictedEnergy;
+
+/// A generation: joules are those of one request, on all GPUs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Generation {
+    /// The selection in words.
+    pub title: String,
+    /// The selection.
+    pub selection: Settings,
+    /// Reading the prompt, which gives the first token.
+    pub prompt: GenerationPhase,
+    /// A token after the first, as a mean; absent where the first is the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<GenerationPhase>,
+    /// Single tokens over the course of the generation.
+    pub points: Vec<GenerationPoint>,
+    /// The next turn of the conversation; absent where it would be longer than the model takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_turn: Option<NextTurn>,
+    /// Where the figures come from.
+    pub provenance: String,
+}
+
+/// A phase of a request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GenerationPhase {
+    /// Its energy, J.
+    pub energy_j: f64,
+    /// The time of its pass, s.
+    pub latency_s: f64,
+    /// The parts of the model, most first.
+    pub components: Vec<ComponentShare>,
+}
+
+/// One generated token.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GenerationPoint {
+    /// Its number: the first comes of the prompt, so that these begin with the second.
+    pub token: usize,
+    /// Tokens in the cache before it.
+    pub cached: usize,
+    /// Its energy, J.
+    pub energy_j: f64,
+    /// The time of its pass, s.
+    pub latency_s: f64,
+    /// Bytes of the request's keys and values, on all GPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_bytes: Option<u64>,
+    /// The share of its energy that attention takes.
+    pub attention_share: f64,
+}
+
+/// Reading the next message of a conversation, whose prompt and answer are in the cache or have to be read again. Each is a pass of its own
+/// of one sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NextTurn {
+    /// Tokens of the message.
+    pub new_tokens: usize,
+    /// Tokens of the conversation before it.
+    pub before: usize,
+    /// With those in the cache.
+    pub with_cache: TurnCost,
+    /// Without.
+    pub without_cache: TurnCost,
+}
+
+/// What reading takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TurnCost {
+    /// J, on all GPUs of a copy.
+    pub energy_j: f64,
+    /// s.
+    pub latency_s: f64,
+}
+
+/// What is asked beside the selection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GenerationOptions {
+    /// Tokens that are looked at on their own, spread over the generation.
+    pub points: usize,
+    /// Tokens of the next message.
+    pub new_tokens: usize,
+}
+
+impl Default for GenerationOptions {
+    fn default() -> Self {
+        Self { points: 24, new_tokens: 64 }
+    }
+}
+
+impl Lookup {
+    /// The course of a generation.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where nothing is generated; those of [`answer`](Self::answer).
+    pub fn generation(&self, selection: &Selection, options: GenerationOptions) -> Result<Generation> {
+        let generated = selection.generated();
+        if generated == 0 {
+            return Err(Error::setting("generate", "is 0: give the tokens that are generated after the prompt"));
+        }
+        let answer = self.answer(selection)?;
+        let passes = self.passes(selection, &answer)?;
+        let (prompt, steps) = phases(&answer.tree);
+        let prompt = prompt.ok_or_else(|| Error::setting("generate", "has no pass of the prompt"))?;
+        let before = selection.prompt() + generated;
+        Ok(Generation {
+            title: answer.estimate.selection.to_string(),
+            selection: answer.estimate.settings(),
+            prompt: phase(&answer, &[prompt], 1.0, answer.estimate.prompt),
+            token: (!steps.is_empty()).then(|| phase(&answer, &steps, (generated - 1) as f64, answer.estimate.token)),
+            points: tokens(generated, options.points)
+                .map(|token| point(&answer, &passes, token))
+                .collect::<Result<_>>()?,
+            next_turn: passes.next_turn(before, options.new_tokens).ok(),
+            provenance: answer.estimate.provenance.clone(),
+        })
+    }
+
+    fn passes(&self, selection: &Selection, answer: &Answer) -> Result<Passes> {
+        let model = self.followed(selection)?;
+        let (_, steps) = phases(&answer.tree);
+        let steps = steps.into_iter().filter_map(|step| Step::of(&answer.tree, step)).collect();
+        let costing = match self.way(selection, &model)? {
+            Way::Measured { profile, run, .. } => Costing::Measured { spec: model.spec, profile, run },
+            Way::Sheet(setting) => Costing::Sheet { forecast: Box::new(setting.forecast()?), setting },
+        };
+        Ok(Passes { steps, costing })
+    }
+}
+
+/// The pass of the prompt, and those of single tokens.
+fn phases(tree: &Tree) -> (Option<NodeId>, Vec<NodeId>) {
+    let is_step = |id: &NodeId| tree.node(*id).size.is_some_and(|size| size.past > 0);
+    let prompt = tree.ids().find(|id| tree.node(*id).size.is_some_and(|size| size.past == 0));
+    (prompt, tree.ids().filter(is_step).collect())
+}
+
+/// So many numbers of tokens from the second to the last, evenly spread.
+fn tokens(generated: usize, points: usize) -> impl Iterator<Item = usize> {
+    let steps = generated.saturating_sub(1);
+    let count = points.min(steps);
+    let place = move |point: usize| match count {
+        1 => steps / 2,
+        count => ((steps - 1) as f64 * point as f64 / (count - 1) as f64).round() as usize,
+    };
+    (0..count).map(move |point| 2 + place(point).min(steps - 1))
+}
+
+/// What some passes take of a request, by `tokens` of it; the forecast's own part is taken where there is one.
+fn phase(answer: &Answer, passes: &[NodeId], tokens: f64, part: Option<Part>) -> GenerationPhase {
+    let tree = &answer.tree;
+    let total = |id: &NodeId| tree.total(*id, ENERGY).unwrap_or_default();
+    let runs: f64 = passes.iter().map(|id| tree.runs(*id)).sum();
+    let seconds = passes.iter().map(|id| tree.total(*id, Quantity::PredictedLatency).unwrap_or_default());
+    let energy_j = passes.iter().map(total).sum::<f64>() / (answer.requests * tokens);
+    let part = part.unwrap_or(Part { joules: energy_j, seconds: seconds.sum::<f64>() / runs });
+    let mut components = Component::ALL.map(|component| (component, 0.0));
+    for id in passes {
+        for (component, joules) in tree.components_below(*id, ENERGY) {
+            let place = components.iter_mut().find(|(known, _)| *known == component);
+            place.into_iter().for_each(|(_, sum)| *sum += joules * tree.runs(*id));
+        }
+    }
+    let whole: f64 = components.iter().map(|(_, joules)| joules).sum();
+    let mut components: Vec<ComponentShare> = components
+        .into_iter()
+        .filter(|(_, joules)| *joules != 0.0)
+        .map(|(component, joules)| {
+            let share = joules / whole;
+            ComponentShare { component: component.name(), energy_j: share * part.joules, share }
+        })
+        .collect();
+    components.sort_by(|a, b| b.energy_j.total_cmp(&a.energy_j));
+    GenerationPhase { energy_j: part.joules, latency_s: part.seconds, components }
+}
+
+/// The passes of single tokens that an answer followed, and how others are costed.
+struct Passes {
+    steps: Vec<Step>,
+    costing: Costing,
+}
+
+enum Costing {
+    Measured { spec: Arc<ModelSpec>, profile: Arc<DeviceProfile>, run: Run },
+    Sheet { setting: Box<Setting>, forecast: Box<Forecast> },
+}
+
+/// A pass of single tokens.
+struct Step {
+    size: Size,
+    /// How often it runs.
+    runs: f64,
+    /// What it takes of J, of s, and of J in attention.
+    spent: [f64; 3],
+}
+
+impl Step {
+    fn of(tree: &Tree, id: NodeId) -> Option<Self> {
+        let node = tree.node(id);
+        let attention = tree.components_below(id, ENERGY).into_iter().find(|(part, _)| *part == Component::Attention);
+        let attention = attention.map_or(0.0, |(_, joules)| joules);
+        let spent = [node.get(ENERGY)?, node.get(Quantity::PredictedLatency).unwrap_or_default(), attention];
+        Some(Self { size: node.size?, runs: tree.runs(id), spent })
+    }
+}
+
+/// The value at a place of the lines through some points in order, whose outermost go on.
+fn on_lines(points: &[(f64, f64)], at: f64) -> Option<f64> {
+    let next = points.iter().position(|(place, _)| *place >= at).unwrap_or(points.len());
+    let second = next.clamp(1, points.len().saturating_sub(1).max(1));
+    let (from, low) = *points.get(second - 1)?;
+    let (to, high) = *points.get(second).unwrap_or(&(from, low));
+    Some(if to > from { low + (high - low) * (at - from) / (to - from) } else { low })
+}
+
+/// A generated token.
+fn point(answer: &Answer, passes: &Passes, token: usize) -> Result<GenerationPoint> {
+    let (model, estimate) = (&answer.estimate.model, &answer.estimate);
+    let cached = estimate.selection.prompt() + token - 2;
+    let [joules, seconds, attention] = passes.at(cached)?;
+    let running = estimate.running.unwrap_or(answer.requests);
+    let shape = model.cache(estimate.kernels)?;
+    let cache_bytes = shape.map(|shape| estimate.precision.cache.bytes(shape.numbers(cached)));
+    let (energy_j, attention_share) = (joules / running, attention / joules);
+    Ok(GenerationPoint { token, cached, energy_j, latency_s: seconds, cache_bytes, attention_share })
+}
+
+impl Passes {
+    /// What a pass of single tokens takes with so many in the cache: of J, of s, and of J in attention. There are passes of each number of
+    /// sequences that the answer has, as often as it has them.
+    fn at(&self, cached: usize) -> Result<[f64; 3]> {
+        let (mut runs, mut sum) = (0.0, [0.0; 3]);
+        for step in &self.steps {
+            let mut spent = [0, 1, 2].map(|figure| self.between(step.size.sequences, figure, cached));
+            if let Costing::Sheet { setting, forecast } = &self.costing {
+                let pass = setting.pass(forecast, Size { past: cached, ..step.size })?;
+                (spent[0], spent[1]) = (pass.joules, pass.seconds);
+            }
+            runs += step.runs;
+            sum.iter_mut().zip(spent).for_each(|(sum, spent)| *sum += step.runs * spent);
+        }
+        Ok(sum.map(|sum| sum / runs))
+    }
+
+    /// A figure on the line of the passes of so many sequences.
+    fn between(&self, sequences: usize, figure: usize, cached: usize) -> f64 {
+        let same = self.steps.iter().filter(|step| step.size.sequences == sequences);
+        let points: Vec<(f64, f64)> = same.map(|step| (step.size.past as f64, step.spent[figure])).collect();
+        on_lines(&points, cached as f64).unwrap_or_default()
+    }
+
+    /// A pass of one sequence on its own.
+    fn alone(&self, size: Size) -> Result<TurnCost> {
+        match &self.costing {
+            Costing::Measured { spec, profile, run } => {
+                let head = irene_models::TaskHead::Lm;
+                let run = Run { size, generate: 0, keeps_cache: true, head, shows_math: false, ..*run };
+                let [energy_j, latency_s] = root(&irene_predict::predict(spec, run, profile)?);
+                Ok(TurnCost { energy_j, latency_s })
+            }
+            Costing::Sheet { setting, forecast } => {
+                let copies = setting.request.parallel.data.max(1) as f64;
+                let Spent { joules, seconds, .. } = setting.pass(forecast, size)?;
+                Ok(TurnCost { energy_j: joules / copies, latency_s: seconds })
+            }
+        }
+    }
+
+    fn next_turn(&self, before: usize, new_tokens: usize) -> Result<NextTurn> {
+        Ok(NextTurn {
+            new_tokens,
+            before,
+            with_cache: self.alone(Size::new(1, new_tokens).after(before))?,
+            without_cache: self.alone(Size::new(1, before + new_tokens))?,
+        })
+    }
+}
+
+fn root(tree: &Tree) -> [f64; 2] {
+    [ENERGY, Quantity::PredictedLatency].map(|quantity| tree.root().get(quantity).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use irene_requests::Load;
+
+    use super::*;
+
+    fn served(load: Load) -> Selection {
+        let mut selection = Selection::batch("Llama-3.1-8B", 1, 512);
+        (selection.row.device, selection.row.load) = (Some("h100-sxm".into()), Some(load));
+        selection.row.generated = Some(128.0);
+        selection
+    }
+
+    fn every_token() -> GenerationOptions {
+        GenerationOptions { points: 4096, ..GenerationOptions::default() }
+    }
+
+    #[test]
+    fn lines_go_through_their_points_and_on() {
+        let points = [(10.0, 1.0), (20.0, 2.0), (30.0, 4.0)];
+        for (at, value) in [(0.0, 0.0), (10.0, 1.0), (15.0, 1.5), (20.0, 2.0), (25.0, 3.0), (40.0, 6.0)] {
+            assert_eq!(on_lines(&points, at), Some(value), "{at}");
+        }
+        assert_eq!((on_lines(&points[..1], 5.0), on_lines(&[], 5.0)), (Some(1.0), None));
+    }
+
+    #[test]
+    fn tokens_are_spread_from_the_second_to_the_last() {
+        assert_eq!(tokens(1, 24).count(), 0);
+        assert_eq!(tokens(2, 24).collect::<Vec<_>>(), [2]);
+        assert_eq!(tokens(5, 24).collect::<Vec<_>>(), [2, 3, 4, 5]);
+        let some: Vec<usize> = tokens(1000, 24).collect();
+        assert_eq!((some.len(), some[0], some[23]), (24, 2, 1000));
+        assert!(tokens(9, 1).eq([6]));
+    }
+
+    #[test]
+    fn the_tokens_of_a_course_come_to_the_mean_token_and_grow_with_the_cache() {
+        let lookup = Lookup::bundled();
+        let mut measured = Selection::batch("gpt2", 2, 64);
+        measured.row.generated = Some(32.0);
+        let many =
+            [served(Load::Sequences(8)), served(Load::Concurrency(32.0)), served(Load::Concurrency(1.5)), measured];
+        for selection in many {
+            let course = lookup.generation(&selection, every_token()).unwrap();
+            assert_eq!(course.points.len(), selection.generated() - 1, "{selection}");
+            let token = course.token.unwrap();
+            let mean = course.points.iter().map(|point| point.energy_j).sum::<f64>() / course.points.len() as f64;
+            assert!((mean / token.energy_j - 1.0).abs() < 0.02, "{selection}: {mean} beside {}", token.energy_j);
+            let (first, last) = (course.points[0], course.points[course.points.len() - 1]);
+            assert!(last.energy_j > first.energy_j && last.attention_share > first.attention_share, "{selection}");
+            assert_eq!(last.cached, selection.prompt() + selection.generated() - 2);
+            assert!(last.cache_bytes > first.cache_bytes);
+            let shares = |phase: &GenerationPhase| phase.components.iter().map(|part| part.share).sum::<f64>();
+            assert!((shares(&token) - 1.0).abs() < 1e-9 && (shares(&course.prompt) - 1.0).abs() < 1e-9);
+            // The parts of a request make up the whole.
+            let whole = lookup.estimate(&selection).unwrap().figures.energy_per_request_j.unwrap();
+            let steps = if matches!(selection.row.load, Some(Load::Concurrency(_))) { 0.0 } else { 1.0 };
+            let sum = course.prompt.energy_j + token.energy_j * (selection.generated() as f64 - steps);
+            assert!((sum / whole - 1.0).abs() < 1e-6, "{selection}: {sum} of {whole}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_in_the_cache_is_cheaper_to_go_on_with() {
+        let lookup = Lookup::bundled();
+        let course = lookup.generation(&served(Load::Sequences(1)), GenerationOptions::default()).unwrap();
+        let turn = course.next_turn.unwrap();
+        assert_eq!((turn.new_tokens, turn.before, course.points.len()), (64, 640, 24));
+        assert!(turn.with_cache.energy_j < turn.without_cache.energy_j);
+        assert!(turn.with_cache.latency_s < turn.without_cache.latency_s);
+        // GPT-2 has 1024 positions.
+        let mut long = Selection::batch("gpt2", 1, 960);
+        long.row.generated = Some(60.0);
+        assert!(lookup.generation(&long, GenerationOptions::default()).unwrap().next_turn.is_none());
+        long.row.generated = None;
+        let error = lookup.generation(&long, GenerationOptions::default()).unwrap_err();
+        assert!(error.to_string().starts_with("generate: is 0"), "{error}");
+    }
+}
