@@ -4,6 +4,7 @@ import { getDevices, getEngines, getModels, getPrediction, holdsAnswersOf, isRep
 import { createDetails } from "./details.js";
 import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
+import { createDrop } from "./drop.js";
 import { createForm, labelled } from "./form.js";
 import { joules } from "./format.js";
 import { createHeadline } from "./headline.js";
@@ -98,6 +99,7 @@ const headline = createHeadline(act);
 const misfit = createMisfit(act);
 const shown = () => ({ prediction, state, view: views[state.view] });
 const downloads = createDownloads(shown);
+createDrop(act, form);
 createGlossary(byId("open-glossary"));
 
 const selected = () => prediction.find(state.node) ?? prediction.root;
@@ -281,10 +283,9 @@ async function start() {
   if (prediction) showAnswer();
 }
 
-// Nobody shares or drops anything before there is something to see.
-async function startLateParts() {
+// Nobody shares anything before there is something to see.
+async function startSharing() {
   (await import("./share.js")).createShare(shown);
-  (await import("./drop.js")).createDrop(act, form);
 }
 
 // A link within the page would change the fragment, which in a report is the state.
@@ -298,4 +299,4 @@ addEventListener("popstate", () => {
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
 await attempt(start);
-await startLateParts();
+await startSharing();
