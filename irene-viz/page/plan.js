@@ -46,6 +46,7 @@ function split({ parallel = {} }) {
 
 const COLUMNS = [
   words("plan", "Plan", planName),
+  words("split", "Split", split),
   figures("energy", "A token", (plan) => plan.energy_per_token_j, joules, {
     data: (plan) => ({ joules: plan.energy_per_token_j }),
   }),
@@ -58,7 +59,6 @@ const COLUMNS = [
   words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
   figures("kwh", "A million take", (plan) => plan.kwh_per_million_tokens, kilowattHours),
   figures("power", "Power", (plan) => plan.power_w, watts),
-  words("split", "Split", split),
   figures("running", "At once, each copy", (plan) => plan.running, count),
   words("front", "Pareto front", (plan) => (plan.is_on_front ? "on the front" : "")),
 ];
