@@ -204,6 +204,7 @@ export function createGenerationView(panel, act) {
 
   return {
     async load(state) {
+      if (state.generate === "0") return {};
       try {
         return await getGeneration(state);
       } catch (error) {
@@ -216,7 +217,8 @@ export function createGenerationView(panel, act) {
       none.replaceChildren();
       if (answer.problem) return;
       points = answer.points ?? [];
-      showPhases(answer, state, prediction);
+      if (answer.prompt) showPhases(answer, state, prediction);
+      all.hidden = !answer.prompt;
       over.hidden = points.length < 2;
       if (over.hidden && !answer.token) {
         none.replaceChildren(
