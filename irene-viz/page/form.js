@@ -43,10 +43,17 @@ function modelItem({ name, series, family, architecture, num_parameters: paramet
 }
 
 function deviceItem({ name, kind, title, vendor, class: rank, year, memory_gib: memory, tdp_w: tdp, description }) {
-  const figures = [memory && `${Math.round(memory)} GiB`, tdp && `${Math.round(tdp)} W`, year].filter(Boolean).join(", ");
+  const figures = [memory && `${Math.round(memory)} GiB`, tdp && `${Math.round(tdp)} W`, year]
+    .filter(Boolean)
+    .join(", ");
   const isMeasured = kind === "measured";
   const group = isMeasured ? "Measured machines" : `Data sheets: ${[vendor, rank].filter(Boolean).join(", ")}`;
-  return { value: name, note: [title !== name && title, figures].filter(Boolean).join(", "), group, words: description };
+  return {
+    value: name,
+    note: [title !== name && title, figures].filter(Boolean).join(", "),
+    group,
+    words: description,
+  };
 }
 
 export function createForm(act) {
@@ -58,7 +65,7 @@ export function createForm(act) {
   const hint = byId("hint");
   const change = byId("change");
   const more = byId("more");
-  const model = createCombobox(inputs.model, changed);
+  const model = createCombobox(inputs.model, chooseModel);
   const device = createCombobox(inputs.device, changed);
   let models = [];
   let devices = [];
@@ -103,6 +110,13 @@ export function createForm(act) {
     const now = chosen();
     act.showStale(shown !== undefined && Object.keys(now).some((name) => now[name] !== shown[name]));
     showHint();
+  }
+
+  // What cannot write is asked to write nothing.
+  function chooseModel() {
+    const found = models.find(({ name }) => name === inputs.model.value);
+    if (found?.task && found.task !== "decoder") inputs.generate.value = "0";
+    changed();
   }
 
   function modelHint() {
