@@ -213,7 +213,7 @@ const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.ti
 
 function showView({ extra, problem }) {
   const panel = byId(`panel-${state.view}`);
-  const isPossible = prediction || VIEWS_WITHOUT_PREDICTION.includes(state.view);
+  const isPossible = Boolean(prediction) || VIEWS_WITHOUT_PREDICTION.includes(state.view);
   const trouble = byId("view-trouble");
   trouble.hidden = !problem && isPossible;
   panel.hidden = Boolean(problem) || !isPossible;
