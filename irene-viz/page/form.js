@@ -24,13 +24,17 @@ export function selectionText(state) {
   return `${state.model}, ${LOAD_TEXT[load]} ${state[load]}, ${state.seq}${generated} tokens, on ${state.device}`;
 }
 
-// The API's names of parameters as the form has them.
+// The API's names of parameters as the form has them, where the message begins with one, quotes one or writes it as an
+// option of the command.
 const LOAD_NAMES = { batch_size: "Batch", concurrency: "Requests at once", rate: "Requests a second" };
+const labelOf = (parameter) =>
+  LOAD_NAMES[parameter] ?? byId(stateName(parameter) ?? "")?.labels?.[0]?.textContent.trim();
+
 export function labelled(message) {
-  return message.replaceAll(/`([a-z_]+)`/g, (quoted, parameter) => {
-    const control = byId(stateName(parameter) ?? "");
-    return LOAD_NAMES[parameter] ?? control?.labels?.[0]?.textContent.trim() ?? quoted;
-  });
+  return message
+    .replace(/^([a-z_]+): /, (all, parameter) => (labelOf(parameter) ? `${labelOf(parameter)}: ` : all))
+    .replaceAll(/--([a-z-]+) /g, (all, option) => `${labelOf(option.replaceAll("-", "_")) ?? all.trim()} `)
+    .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
 }
 
 function modelItem({ name, series, family, architecture, num_parameters: parameters }) {
@@ -159,7 +163,9 @@ export function createForm(act) {
   function controlOf(parameter) {
     const name = stateName(parameter) ?? parameter;
     if (LOADS.includes(name)) return amount;
-    return name in inputs ? inputs[name] : undefined;
+    if (name in inputs) return inputs[name];
+    // Of another name are the fields of the config.
+    return parameter && inputs.set.value.includes(parameter) ? inputs.set : undefined;
   }
 
   explainLabels(form);
