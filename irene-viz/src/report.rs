@@ -67,6 +67,7 @@ fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<M
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
         ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
+        ("grids".to_owned(), serde_json::json!({ "grids": irene_advice::Grid::all() })),
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
         (format!("sweep?model={model}&device={on}"), api::value(&Sizes::usual(selection.clone()).answer(app)?)?),
