@@ -215,9 +215,11 @@ impl Step {
     fn of(tree: &Tree, id: NodeId) -> Option<Self> {
         let node = tree.node(id);
         let attention = tree.components_below(id, ENERGY).into_iter().find(|(part, _)| *part == Component::Attention);
-        let attention = attention.map_or(0.0, |(_, joules)| joules);
+        // Components are of all runs of a node, and the node's own figures of one.
+        let runs = tree.runs(id);
+        let attention = attention.map_or(0.0, |(_, joules)| joules / runs);
         let spent = [node.get(ENERGY)?, node.get(Quantity::PredictedLatency).unwrap_or_default(), attention];
-        Some(Self { size: node.size?, runs: tree.runs(id), spent })
+        Some(Self { size: node.size?, runs, spent })
     }
 }
 
@@ -348,6 +350,8 @@ mod tests {
             assert!((mean / token.energy_j - 1.0).abs() < 0.02, "{selection}: {mean} beside {}", token.energy_j);
             let (first, last) = (course.points[0], course.points[course.points.len() - 1]);
             assert!(last.energy_j > first.energy_j && last.attention_share > first.attention_share, "{selection}");
+            let attention = token.components.iter().find(|part| part.component == "attention").unwrap().share;
+            assert!((first.attention_share..=last.attention_share).contains(&attention), "{selection}: {attention}");
             assert_eq!(last.cached, selection.prompt() + selection.generated() - 2);
             assert!(last.cache_bytes > first.cache_bytes);
             let shares = |phase: &GenerationPhase| phase.components.iter().map(|part| part.share).sum::<f64>();

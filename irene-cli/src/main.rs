@@ -26,8 +26,8 @@ use clap::{
 
 use crate::{
     commands::{
-        ablate, bench, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain, explore,
-        import, man, models, operations, predict, report, reproduce, sample, serve, trace, train,
+        ablate, advice, bench, calibrate, completions, config, crossvalidate, devices, doctor, evaluate, explain,
+        explore, import, man, models, operations, predict, report, reproduce, sample, serve, trace, train,
     },
     settings::Color,
 };
@@ -50,6 +50,9 @@ enum Command {
     Devices(devices::Args),
     Trace(trace::Args),
     Predict(Box<predict::Args>),
+    Whatif(Box<advice::whatif::Args>),
+    Suggest(Box<advice::suggest::Args>),
+    Plan(Box<advice::plan::Args>),
     Operations(operations::Args),
     Explain(explain::Args),
     #[cfg(feature = "candle")]
@@ -108,6 +111,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Devices(args) => devices::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Whatif(args) => advice::whatif::run(&args),
+        Command::Suggest(args) => advice::suggest::run(&args),
+        Command::Plan(args) => advice::plan::run(&args),
         Command::Operations(args) => operations::run(&args),
         #[cfg(feature = "candle")]
         Command::Run(args) => commands::run::run(&args),

@@ -26,17 +26,26 @@ pub(crate) struct Field {
     is_word: bool,
     rank: u8,
     is_in_text: bool,
+    is_in_data: bool,
 }
 
 impl Field {
     /// A column of words.
     pub(crate) fn word(key: &str, title: &str) -> Self {
-        Self { key: key.into(), title: title.into(), unit: "", is_word: true, rank: 0, is_in_text: true }
+        Self {
+            key: key.into(),
+            title: title.into(),
+            unit: "",
+            is_word: true,
+            rank: 0,
+            is_in_text: true,
+            is_in_data: true,
+        }
     }
 
     /// A column of figures in a unit of [`render::in_unit`].
     pub(crate) fn figure(key: &str, title: &str, unit: &'static str) -> Self {
-        Self { key: key.into(), title: title.into(), unit, is_word: false, rank: 0, is_in_text: true }
+        Self { key: key.into(), title: title.into(), unit, is_word: false, rank: 0, is_in_text: true, is_in_data: true }
     }
 
     pub(crate) fn of(quantity: Quantity) -> Self {
@@ -51,6 +60,11 @@ impl Field {
     /// For CSV and JSON alone.
     pub(crate) fn only_data(self) -> Self {
         Self { is_in_text: false, ..self }
+    }
+
+    /// For text alone: what stands in other words beside it.
+    pub(crate) fn only_text(self) -> Self {
+        Self { is_in_data: false, ..self }
     }
 
     fn title_with_unit(&self) -> String {
@@ -166,17 +180,19 @@ impl Sheet {
     /// One line a row; a cell is empty where a figure is unknown.
     pub(crate) fn csv(&self) -> String {
         let line = |cells: Vec<String>| cells.join(",") + "\n";
-        let titles = self.fields.iter().map(|field| render::csv_field(&field.title_with_unit())).collect();
-        std::iter::once(titles)
-            .chain(self.rows.iter().map(|row| row.iter().map(Cell::csv).collect()))
-            .map(line)
-            .collect()
+        let titles = self.fields.iter().filter(|field| field.is_in_data);
+        let titles = titles.map(|field| render::csv_field(&field.title_with_unit())).collect();
+        let cells = |row: &Vec<Cell>| {
+            let cells = self.fields.iter().zip(row).filter(|(field, _)| field.is_in_data);
+            cells.map(|(_, cell)| cell.csv()).collect()
+        };
+        std::iter::once(titles).chain(self.rows.iter().map(cells)).map(line).collect()
     }
 
     /// One object a row; a field is left out where it is unknown.
     pub(crate) fn rows(&self) -> Value {
         let object = |row: &Vec<Cell>| {
-            let fields = self.fields.iter().zip(row);
+            let fields = self.fields.iter().zip(row).filter(|(field, _)| field.is_in_data);
             let known = fields.filter_map(|(field, cell)| Some((field.key.clone(), cell.json(field.unit)?)));
             Value::Object(known.collect::<Map<_, _>>())
         };

@@ -59,7 +59,9 @@ const held = new Map(
   Object.entries(report ? JSON.parse(report.textContent) : {}).map(([url, data]) => [canonical(url), data]),
 );
 
-async function fromReport(url) {
+export const holdsAnswersOf = (path) => [...held.keys()].some((url) => url.startsWith(`${BASE}${path}?`));
+
+function fromReport(url) {
   const data = held.get(canonical(url));
   if (!data) throw new Problem("This page is a report of one prediction; `irene serve` answers everything else.");
   return { data, text: JSON.stringify(data) };
@@ -86,11 +88,12 @@ function ask(path, query = {}, body = undefined, contentType = "application/json
   const url = withQuery(path, query);
   const key = body === undefined ? url : `${url}\n${body}`;
   if (answers.has(key)) return answers.get(key);
-  return keep(key, isReport ? fromReport(url) : send(url, body, contentType));
+  return keep(key, send(url, body, contentType));
 }
 
 async function send(url, body, contentType, method = body === undefined ? "GET" : "POST") {
   const options = body === undefined ? { method } : { method, body, headers: { "Content-Type": contentType } };
+  if (isReport) return fromReport(url);
   let response;
   try {
     response = await fetch(url, options);

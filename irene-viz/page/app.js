@@ -1,6 +1,6 @@
 // Starts the page, and carries what is shown from one state to the next.
 
-import { getDevices, getEngines, getModels, getPrediction, isReport } from "./api.js";
+import { getDevices, getEngines, getModels, getPrediction, holdsAnswersOf, isReport } from "./api.js";
 import { createDetails } from "./details.js";
 import { byId } from "./dom.js";
 import { createDownloads } from "./downloads.js";
@@ -11,7 +11,6 @@ import { createHeadline } from "./headline.js";
 import { createMisfit, memoryBar } from "./memory.js";
 import { indexNodes } from "./nodes.js";
 import { toggledToShow } from "./openness.js";
-import { createShare } from "./share.js";
 import { address, pushState, readState, replaceState, replaceStateSoon } from "./state.js";
 import { emptyState } from "./states.js";
 import { createTabs } from "./tabs.js";
@@ -34,6 +33,17 @@ const VIEWS = {
 };
 // Addresses that were shared before a view had its name.
 const RENAMED = { tradeoff: "leaderboard" };
+// The operations whose answers they show.
+const OPERATIONS = {
+  generation: "generation",
+  whatif: "whatif",
+  suggest: "suggest",
+  plan: "plan",
+  leaderboard: "leaderboard",
+  compare: "whatif",
+  sizes: "sweep",
+  jobs: "jobs",
+};
 const VIEWS_WITH_DETAILS = ["tree", "icicle", "list"];
 // Those that answer for a selection that does not fit its device, too.
 const VIEWS_WITHOUT_PREDICTION = ["plan", "leaderboard"];
@@ -89,7 +99,6 @@ const headline = createHeadline(act);
 const misfit = createMisfit(act);
 const shown = () => ({ prediction, state, view: views[state.view] });
 const downloads = createDownloads(shown);
-createShare(shown);
 createDrop(act, form);
 createGlossary(byId("open-glossary"));
 
@@ -234,10 +243,9 @@ function showTrouble(error) {
   byId("status").textContent = "";
 }
 
-// The views that a report has no answers for are left out, and named.
-async function hideAbsent() {
-  const found = await Promise.all(Object.keys(VIEWS).map(async (view) => [view, await answerOf(view, state)]));
-  const absent = found.filter(([view, { problem }]) => problem || view === "jobs").map(([view]) => view);
+// The views that a report has no answers for are left out, and named; those of the tree need none but the prediction.
+function hideAbsent() {
+  const absent = Object.keys(VIEWS).filter((view) => view in OPERATIONS && !holdsAnswersOf(OPERATIONS[view]));
   const names = tabs.hide(absent);
   byId("absent").hidden = names.length === 0;
   byId("absent").textContent = `A report of one prediction. ${names.join(", ")}: with \`irene serve\`.`;
@@ -260,7 +268,7 @@ async function start() {
     state.device ||= devices[0].name;
     form.fill(state);
   }
-  if (isReport) await hideAbsent();
+  if (isReport) hideAbsent();
   try {
     await load({}, replaceState);
   } catch (error) {
@@ -275,6 +283,11 @@ async function start() {
   if (prediction) showAnswer();
 }
 
+// Nobody shares anything before there is something to see.
+async function startSharing() {
+  (await import("./share.js")).createShare(shown);
+}
+
 // A link within the page would change the fragment, which in a report is the state.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -285,4 +298,5 @@ addEventListener("popstate", () => {
   attempt(() => load(wanted, () => {}));
 });
 new ResizeObserver(() => shownView?.resize?.()).observe(byId("views"));
-attempt(start);
+await attempt(start);
+await startSharing();

@@ -11,7 +11,7 @@ export const COMPONENTS = {
   embeddings: { name: "Embeddings", phrase: "in the embeddings" },
   head: { name: "Head", phrase: "in the output head" },
   exchange: { name: "Between GPUs", phrase: "in the exchange between GPUs" },
-  other: { name: "Outside the layers", phrase: "outside the layers, in the engine and idle power" },
+  other: { name: "Everything else", phrase: "in everything else: the engine’s own time, idle power, sums of residuals" },
 };
 
 export const componentName = (component) => COMPONENTS[component]?.name ?? component.replaceAll("_", " ");

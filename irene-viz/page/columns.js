@@ -33,6 +33,8 @@ function shares(value) {
 const NODE = [
   words("node", "Node", (node) => node.scope),
   words("type", "Type", (node) => node.typeText),
+  // Where there is no tree to see it from, with all runs of it in the whole.
+  words("kind", "Type", (node) => (node.runs === 1 ? node.type : `${node.type} ×${Number(node.runs.toPrecision(6))}`)),
   words("level", "Level", (node) => node.raw.type),
   energies("energy", "Energy", (node) => node.energy),
   shares((node) => node.share),

@@ -37,6 +37,13 @@ export function createCompareView(panel, act) {
     on: { submit: (event) => add(event) },
   });
   const problem = make("p", { class: "wrong", id: "compare-problem" });
+  const choices = make(
+    "details",
+    { class: "change-b", open: true },
+    make("summary", {}, "What to compare"),
+    ready,
+    form,
+  );
   const cards = make("div", { class: "cards sides", id: "compare-sides" });
   const apart = make("div", { class: "apart" });
   const which = make("select", { id: "compare-which", "aria-label": "Which to compare with A in detail" });
@@ -79,8 +86,7 @@ export function createCompareView(panel, act) {
   panel.append(
     make("h2", {}, "Side by side"),
     make("p", { class: "quiet" }, "A is what is selected above. Choose a comparison, or add up to three of your own."),
-    ready,
-    form,
+    choices,
     problem,
     results,
   );
@@ -155,6 +161,8 @@ export function createCompareView(panel, act) {
   }
 
   function showResults() {
+    // On a narrow screen what is compared comes first.
+    choices.open = answers.length === 0 || matchMedia("(min-width: 64rem)").matches;
     const known = answers.filter(({ comparison }) => comparison);
     results.hidden = answers.length === 0;
     showCards();

@@ -65,15 +65,18 @@ function drawLabels(cell, y, row, fill) {
   if (lines.length === 0) {
     const isHighEnough = !cell.isOwn && width >= LINE && node.name.length * CHARACTER <= row - 2 * PADDING;
     const place = `translate(${x + width / 2 - 4} ${y + PADDING}) rotate(90)`;
-    return isHighEnough ? makeSvg("text", { transform: place, fill, "aria-hidden": "true" }, node.name) : "";
+    return isHighEnough ? makeSvg("text", { transform: place, fill }, node.name) : "";
   }
   const top = y + (row - LINE * lines.length) / 2 + 12;
-  return lines.map((line, at) => makeSvg("text", { x: x + PADDING, y: top + at * LINE, fill, "aria-hidden": "true" }, line));
+  // With a space between, for who hears them as one text.
+  return lines.flatMap((line, at) => [makeSvg("text", { x: x + PADDING, y: top + at * LINE, fill }, line), " "]);
 }
 
-export function describe(node) {
-  const figures = figuresOf(node);
-  return `${node.scope}, ${node.typeText}${figures && `: ${figures}`}`;
+// What is known of a node: what is seen of it first, as who speaks to the page says what they see.
+export function describe(node, seen = "") {
+  const known = [node.name, node.typeText, joules(node.energy), percent(node.share)];
+  const unseen = known.filter((text) => text && !seen.includes(text));
+  return [seen, ...unseen, `at ${node.scope}`].filter(Boolean).join(" ");
 }
 
 // `colour` gives the fill and text colours of a step, for a file that has no style sheet; the page's own needs none.
@@ -87,7 +90,8 @@ function drawCell(cell, row, colour) {
   return makeSvg(
     "g",
     { class: kind, data: cell.isOwn ? undefined : { scope: node.scope, key: node.key } },
-    makeSvg("title", {}, title),
+    // In the page a cell has a label of its own, and the details beside it say more.
+    colour || cell.isOwn ? makeSvg("title", {}, title) : "",
     makeSvg("rect", { x, y, width: Math.max(width - 1, NARROWEST), height: row - 1, rx: 2, fill: paint?.fill }),
     drawLabels(cell, y, row, paint?.text),
   );

@@ -24,13 +24,17 @@ export function selectionText(state) {
   return `${state.model}, ${LOAD_TEXT[load]} ${state[load]}, ${state.seq}${generated} tokens, on ${state.device}`;
 }
 
-// The API's names of parameters as the form has them.
+// The API's names of parameters as the form has them, where the message begins with one, quotes one or writes it as an
+// option of the command.
 const LOAD_NAMES = { batch_size: "Batch", concurrency: "Requests at once", rate: "Requests a second" };
+const labelOf = (parameter) =>
+  LOAD_NAMES[parameter] ?? byId(stateName(parameter) ?? "")?.labels?.[0]?.textContent.trim();
+
 export function labelled(message) {
-  return message.replaceAll(/`([a-z_]+)`/g, (quoted, parameter) => {
-    const control = byId(stateName(parameter) ?? "");
-    return LOAD_NAMES[parameter] ?? control?.labels?.[0]?.textContent.trim() ?? quoted;
-  });
+  return message
+    .replace(/^([a-z_]+): /, (all, parameter) => (labelOf(parameter) ? `${labelOf(parameter)}: ` : all))
+    .replaceAll(/--([a-z-]+) /g, (all, option) => `${labelOf(option.replaceAll("-", "_")) ?? all.trim()} `)
+    .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
 }
 
 function modelItem({ name, series, family, architecture, num_parameters: parameters }) {
@@ -39,10 +43,17 @@ function modelItem({ name, series, family, architecture, num_parameters: paramet
 }
 
 function deviceItem({ name, kind, title, vendor, class: rank, year, memory_gib: memory, tdp_w: tdp, description }) {
-  const figures = [memory && `${Math.round(memory)} GiB`, tdp && `${Math.round(tdp)} W`, year].filter(Boolean).join(", ");
+  const figures = [memory && `${Math.round(memory)} GiB`, tdp && `${Math.round(tdp)} W`, year]
+    .filter(Boolean)
+    .join(", ");
   const isMeasured = kind === "measured";
   const group = isMeasured ? "Measured machines" : `Data sheets: ${[vendor, rank].filter(Boolean).join(", ")}`;
-  return { value: name, note: [title !== name && title, figures].filter(Boolean).join(", "), group, words: description };
+  return {
+    value: name,
+    note: [title !== name && title, figures].filter(Boolean).join(", "),
+    group,
+    words: description,
+  };
 }
 
 export function createForm(act) {
@@ -54,7 +65,7 @@ export function createForm(act) {
   const hint = byId("hint");
   const change = byId("change");
   const more = byId("more");
-  const model = createCombobox(inputs.model, changed);
+  const model = createCombobox(inputs.model, chooseModel);
   const device = createCombobox(inputs.device, changed);
   let models = [];
   let devices = [];
@@ -101,6 +112,13 @@ export function createForm(act) {
     showHint();
   }
 
+  // What cannot write is asked to write nothing.
+  function chooseModel() {
+    const found = models.find(({ name }) => name === inputs.model.value);
+    if (found?.task && found.task !== "decoder") inputs.generate.value = "0";
+    changed();
+  }
+
   function modelHint() {
     const found = models.find(({ name }) => name === inputs.model.value);
     if (!found) return "";
@@ -145,7 +163,9 @@ export function createForm(act) {
   function controlOf(parameter) {
     const name = stateName(parameter) ?? parameter;
     if (LOADS.includes(name)) return amount;
-    return name in inputs ? inputs[name] : undefined;
+    if (name in inputs) return inputs[name];
+    // Of another name are the fields of the config.
+    return parameter && inputs.set.value.includes(parameter) ? inputs.set : undefined;
   }
 
   explainLabels(form);

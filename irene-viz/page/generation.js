@@ -89,7 +89,7 @@ export function createGenerationView(panel, act) {
       phase(
         "prompt",
         "Reading the prompt",
-        `All ${count(Number(state.seq))} tokens at once, and the first one written.`,
+        `All ${Number(state.seq).toLocaleString("en")} tokens at once, and the first one written.`,
         prompt,
         prediction,
         prompt.energy_j,
@@ -104,7 +104,7 @@ export function createGenerationView(panel, act) {
 
   function showGrowth() {
     const [first, last] = [points[0], points.at(-1)];
-    const cached = `${count(first.cached)} tokens are in the cache, and ${count(last.cached)} at the last`;
+    const cached = `${first.cached.toLocaleString("en")} tokens are in the cache, and ${last.cached.toLocaleString("en")} at the last`;
     const more = first.energy_j > 0 ? times(last.energy_j / first.energy_j).replace(" ×", " times") : "";
     const share = isKnown(first.attention_share)
       ? ` Attention, which reads the cache, grows from ${percent(first.attention_share)} to ${percent(last.attention_share)}.`
@@ -204,6 +204,7 @@ export function createGenerationView(panel, act) {
 
   return {
     async load(state) {
+      if (state.generate === "0") return {};
       try {
         return await getGeneration(state);
       } catch (error) {
@@ -216,7 +217,8 @@ export function createGenerationView(panel, act) {
       none.replaceChildren();
       if (answer.problem) return;
       points = answer.points ?? [];
-      showPhases(answer, state, prediction);
+      if (answer.prompt) showPhases(answer, state, prediction);
+      all.hidden = !answer.prompt;
       over.hidden = points.length < 2;
       if (over.hidden && !answer.token) {
         none.replaceChildren(

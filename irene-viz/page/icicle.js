@@ -149,7 +149,7 @@ export function createIcicleView(panel, act) {
     element.setAttribute("aria-posinset", node.position + 1);
     element.setAttribute("aria-setsize", node.parent ? node.parent.children.length : 1);
     element.setAttribute("aria-selected", "false");
-    element.setAttribute("aria-label", describe(node));
+    element.setAttribute("aria-label", describe(node, element.textContent.trim()));
   }
 
   function draw(selected) {

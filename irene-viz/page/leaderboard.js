@@ -5,7 +5,7 @@ import { energies, figures, shareBar, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
 import { field, numberInput, select } from "./field.js";
-import { count, interval, isKnown, joules, number, seconds } from "./format.js";
+import { interval, isKnown, joules, number, parameters, seconds } from "./format.js";
 import { createOwnScores } from "./own-scores.js";
 import { scoreChart, scoreText } from "./score-chart.js";
 import { createTable } from "./table.js";
@@ -94,9 +94,9 @@ export function createLeaderboardView(panel, act) {
       figures("score", "Score", (entry) => entry.score?.value, number, { text: scoreText }),
       figures("token", "A token", (entry) => entry.energy_per_token_j, joules),
       figures("latency", "Time", (entry) => entry.figures?.latency_s, seconds),
-      figures("parameters", "Parameters", (entry) => entry.parameters, count),
+      figures("parameters", "Parameters", (entry) => entry.parameters, parameters),
       words("family", "Family", (entry) => entry.series ?? entry.family),
-      words("source", "Of the score", scoreSource),
+      words("source", "Source of the score", scoreSource),
     ],
     sort: "rank",
     rowAttributes: (entry) => ({

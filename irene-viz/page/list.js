@@ -6,7 +6,7 @@ import { csv, nodesCsv } from "./downloads.js";
 import { createLayersSwitch } from "./fold.js";
 import { createTable } from "./table.js";
 
-const COLUMNS = ["node", "type", "level", "energy", "share", "own", "interval", "latency", "power", "marks"];
+const COLUMNS = ["node", "kind", "level", "energy", "share", "own", "interval", "latency", "power", "marks"];
 
 const TYPE_FILE = ["instance_type", "level", "count", "energy_j", "share"].map((name) => [name, (row) => row[name]]);
 

@@ -3,6 +3,7 @@
 import { getPrediction } from "./api.js";
 import { stackedBar } from "./bars.js";
 import { make } from "./dom.js";
+import { labelled } from "./form.js";
 import { bytes, count, joules, perToken } from "./format.js";
 import { loadingState } from "./states.js";
 
@@ -70,7 +71,7 @@ export function createMisfit(act) {
       "div",
       { class: "empty misfit" },
       make("h2", {}, `${state.model} does not fit on ${state.device} this way`),
-      make("p", {}, problem.message),
+      make("p", {}, labelled(problem.message)),
       make("p", {}, "It would:"),
       list,
     );

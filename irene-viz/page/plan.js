@@ -1,16 +1,15 @@
 // Plan: every way of serving a load that fits and keeps its bounds, and which of them is the best in what.
 
 import { getPlan } from "./api.js";
-import { asState, formatName } from "./changes.js";
+import { asState } from "./changes.js";
 import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
-import { figures, words } from "./columns.js";
 import { make } from "./dom.js";
 import { csv } from "./downloads.js";
-import { count, isKnown, joules, number, seconds, tick, watts } from "./format.js";
-import { DEFAULT_RATE, createPlanForm } from "./planform.js";
+import { joules, number, seconds, tick } from "./format.js";
+import { BEST, COLUMNS, CSV, planName, usd } from "./plan-columns.js";
+import { DEFAULT_RATE, createPlanForm, hirePrices } from "./planform.js";
 import { createTable } from "./table.js";
 
-const BEST = { energy: "least energy", latency: "fastest", cost: "cheapest" };
 const AXES = {
   ttft: { label: "Time to the first token", value: (plan) => plan.ttft_s, format: seconds, unit: "s" },
   itl: { label: "Time between tokens", value: (plan) => plan.itl_s, format: seconds, unit: "s" },
@@ -21,62 +20,14 @@ const AXES = {
     unit: undefined,
   },
 };
+const MONEY = {
+  "": "Costs are electricity and hire at public prices, which are known of some devices alone and change by the month.",
+  none: "Costs are electricity alone.",
+  own: "Costs are electricity and hire at your prices; of other devices they are not known.",
+};
+
 // More would lie on each other.
 const mostLabels = (room) => Math.min(Math.floor(room / 110), 10);
-
-const usd = (value) => (isKnown(value) ? `${number(value)} USD` : "");
-const kilowattHours = (value) => (isKnown(value) ? `${number(value)} kWh` : "");
-
-export const planName = ({ device, gpus, weights }) => `${gpus} × ${device}, ${formatName(weights)}`;
-
-function split({ parallel = {} }) {
-  const named = [
-    ["tensor", "each layer over"],
-    ["pipeline", "stages"],
-    ["expert", "experts over"],
-    ["data", "copies"],
-  ];
-  const all = named
-    .filter(([key]) => parallel[key] > 1)
-    .map(([key, word]) =>
-      key === "pipeline" || key === "data" ? `${parallel[key]} ${word}` : `${word} ${parallel[key]}`,
-    );
-  return all.join(", ") || "one GPU";
-}
-
-const COLUMNS = [
-  words("plan", "Plan", planName),
-  figures("energy", "A token", (plan) => plan.energy_per_token_j, joules, {
-    data: (plan) => ({ joules: plan.energy_per_token_j }),
-  }),
-  figures("usd", "A million cost", (plan) => plan.usd_per_million_tokens, usd, {
-    data: (plan) => ({ usd: plan.usd_per_million_tokens }),
-  }),
-  figures("ttft", "First token", (plan) => plan.ttft_s, seconds, { data: (plan) => ({ seconds: plan.ttft_s }) }),
-  figures("itl", "Between tokens", (plan) => plan.itl_s, seconds),
-  figures("rank", "Rank", (plan) => plan.rank, String),
-  words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
-  figures("kwh", "A million take", (plan) => plan.kwh_per_million_tokens, kilowattHours),
-  figures("power", "Power", (plan) => plan.power_w, watts),
-  words("split", "Split", split),
-  figures("running", "At once, each copy", (plan) => plan.running, count),
-  words("front", "Pareto front", (plan) => (plan.is_on_front ? "on the front" : "")),
-];
-
-const CSV = [
-  ["rank", (plan) => plan.rank],
-  ["device", (plan) => plan.device],
-  ["gpus", (plan) => plan.gpus],
-  ["weights", (plan) => plan.weights],
-  ["running", (plan) => plan.running],
-  ["energy_per_token_j", (plan) => plan.energy_per_token_j],
-  ["kwh_per_million_tokens", (plan) => plan.kwh_per_million_tokens],
-  ["usd_per_million_tokens", (plan) => plan.usd_per_million_tokens],
-  ["ttft_s", (plan) => plan.ttft_s],
-  ["itl_s", (plan) => plan.itl_s],
-  ["power_w", (plan) => plan.power_w],
-  ["is_on_front", (plan) => plan.is_on_front],
-];
 
 // The points that get a name: the best ones, and some of the front between them.
 function namedPlans(front, most) {
@@ -116,7 +67,14 @@ export function createPlanView(panel, act) {
       make("div", { class: "stack" }, make("label", {}, "Energy against ", axis), chart),
     ),
   );
-  panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, leftOut);
+  const prices = make("ul", { class: "reasons" });
+  const cited = make(
+    "details",
+    { class: "on-demand" },
+    make("summary", {}, "Where the prices of hire are from"),
+    prices,
+  );
+  panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, cited, leftOut);
 
   let current;
   let plans = [];
@@ -128,10 +86,12 @@ export function createPlanView(panel, act) {
 
   function card(what, plan) {
     const title = BEST[what][0].toUpperCase() + BEST[what].slice(1);
+    const costs = usd(plan.usd_per_million_tokens);
     const line = [
       `${joules(plan.energy_per_token_j)} a token`,
-      `${usd(plan.usd_per_million_tokens)} a million`,
+      costs ? `${costs} a million tokens` : "cost not known",
       plan.ttft_s !== undefined && `first token in ${seconds(plan.ttft_s)}`,
+      plan.figures?.latency_s !== undefined && `whole answer in ${seconds(plan.figures.latency_s)}`,
     ];
     return make(
       "section",
@@ -195,19 +155,26 @@ export function createPlanView(panel, act) {
     const looked = `${considered.toLocaleString("en")} ways were considered`;
     if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
     const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
-    const money = hire
-      ? ""
-      : " The costs are of electricity alone; with what a GPU-hour is hired for, the machines count too.";
-    return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}.${money}`;
+    return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}. ${MONEY[hire] ?? MONEY.own}`;
   }
 
   return {
     offer(models, devices) {
       form.offer(devices);
+      const priced = devices.filter(({ kind, hire }) => hire && kind !== "measured");
+      prices.replaceChildren(
+        ...priced.map(({ name, hire: { usd_per_hour: usd, source } }) =>
+          make("li", {}, make("strong", {}, name), `: ${number(usd)} USD an hour, ${source}`),
+        ),
+      );
     },
     async load(state) {
       try {
-        return await getPlan({ ...state, plan_rate: state.plan_rate || state.rate || DEFAULT_RATE });
+        return await getPlan({
+          ...state,
+          plan_rate: state.plan_rate || state.rate || DEFAULT_RATE,
+          plan_hire: hirePrices(state.plan_hire),
+        });
       } catch (error) {
         return { problem: error.message };
       }
@@ -224,6 +191,7 @@ export function createPlanView(panel, act) {
       table.show(plans);
       draw();
       const out = answer.left_out ?? [];
+      cited.hidden = state.plan_hire !== "" || plans.length === 0;
       leftOut.hidden = out.length === 0;
       leftOut.firstChild.textContent = `Left out, with the reason: ${out.length}`;
       reasons.replaceChildren(

@@ -2,7 +2,7 @@
 
 import { createBounds } from "./bounds.js";
 import { make } from "./dom.js";
-import { field, numberInput } from "./field.js";
+import { field, numberInput, select } from "./field.js";
 import { term } from "./term.js";
 
 export const DEFAULT_RATE = "1";
@@ -66,6 +66,40 @@ function createBoxes(key, title, onChange) {
   };
 }
 
+// Prices of hire as the API takes them: the state says `none` for electricity alone, as public prices are what is shown
+// where nothing is chosen.
+export const hirePrices = (text) => ({ "": "public", none: "" })[text] ?? text;
+
+function createMoney(onChange) {
+  const choice = select("plan-money", [
+    ["", "hire at public prices"],
+    ["none", "electricity alone"],
+    ["own", "hire at my prices"],
+  ]);
+  const prices = make("input", {
+    id: "plan-hire",
+    placeholder: "h100-sxm:2.5, l4:0.7",
+    spellcheck: "false",
+    autocomplete: "off",
+  });
+  const own = field("USD a GPU-hour", prices, { hint: "device:price, as many as you know" });
+  choice.addEventListener("change", () => {
+    own.hidden = choice.value !== "own";
+    if (own.hidden) onChange({ plan_hire: choice.value });
+    else prices.focus();
+  });
+  prices.addEventListener("change", () => onChange({ plan_hire: prices.value.replace(/\s+/g, "") }));
+  return {
+    elements: [field("Costs", choice), own],
+    show(text) {
+      const isOwn = text !== "" && text !== "none";
+      choice.value = isOwn ? "own" : text;
+      own.hidden = !isOwn;
+      if (document.activeElement !== prices) prices.value = isOwn ? text.replaceAll(",", ", ") : "";
+    },
+  };
+}
+
 export function createPlanForm(onChange) {
   const numbers = [
     ["plan_rate", "plan-rate", term("rate", "Requests a second"), { step: "any" }],
@@ -81,13 +115,7 @@ export function createPlanForm(onChange) {
   const devices = createBoxes("plan_devices", "Devices", onChange);
   const formats = createBoxes("plan_formats", "Weights", onChange);
   formats.offer(FORMATS);
-  const hire = make("input", {
-    id: "plan-hire",
-    placeholder: "h100-sxm:2.5, l4:0.7",
-    spellcheck: "false",
-    autocomplete: "off",
-  });
-  hire.addEventListener("change", () => onChange({ plan_hire: hire.value.replace(/\s+/g, "") }));
+  const money = createMoney(onChange);
   const [rate, ...others] = numbers;
   const element = make(
     "form",
@@ -102,7 +130,7 @@ export function createPlanForm(onChange) {
     others.map((each) => each.element),
     devices.element,
     formats.element,
-    field("Hire, USD a GPU-hour", hire, { hint: "device:price, as many as you know" }),
+    money.elements,
   );
   return {
     element,
@@ -116,7 +144,7 @@ export function createPlanForm(onChange) {
       bounds.show(state);
       devices.show(state.plan_devices);
       formats.show(state.plan_formats);
-      if (document.activeElement !== hire) hire.value = state.plan_hire.replaceAll(",", ", ");
+      money.show(state.plan_hire);
     },
   };
 }

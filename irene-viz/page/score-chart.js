@@ -6,7 +6,8 @@ import { count, isKnown, joules, number, tick } from "./format.js";
 // More names would lie on each other.
 const mostLabels = (room) => Math.min(Math.floor(room / 80), 14);
 
-export const scoreText = ({ score }) => (score ? [number(score.value), score.unit].filter(Boolean).join(" ") : "");
+export const scoreText = ({ score }) =>
+  score ? [score.benchmark, number(score.value), score.unit].filter(Boolean).join(" ").replace(" %", "%") : "";
 
 // As many names of those on the front as can be read.
 function named(points, most) {

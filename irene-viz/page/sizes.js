@@ -3,6 +3,7 @@
 import { getSweep } from "./api.js";
 import { lineChart, log, logTicks } from "./chart.js";
 import { make } from "./dom.js";
+import { csv } from "./downloads.js";
 import { interval, isKnown, joules, seconds, tick } from "./format.js";
 
 const METRICS = {
@@ -11,6 +12,9 @@ const METRICS = {
   latency_s: { label: "Latency", format: seconds, unit: "s" },
 };
 const COLOUR_STEPS = 6;
+const FILE = ["batch_size", "seq_len", "energy_j", "energy_low_j", "energy_high_j", "energy_per_token_j", "latency_s", "extrapolated"].map(
+  (name) => [name, (cell) => cell[name]],
+);
 
 const distinct = (values) => [...new Set(values)].sort((a, b) => a - b);
 
@@ -56,6 +60,7 @@ export function createSizesView(panel, act) {
   });
 
   let draw;
+  let shown = [];
 
   function heatTable(state, cells, id) {
     const { label, format } = METRICS[id];
@@ -78,7 +83,7 @@ export function createSizesView(panel, act) {
           tabindex: "-1",
           "aria-current": isCurrent ? "true" : undefined,
           title: [`batch ${batch}, sequence ${length}`, range].filter(Boolean).join(": "),
-          on: { click: () => act.go({ batch: String(batch), seq: String(length) }) },
+          on: { click: () => act.go({ batch: String(batch), concurrency: "", rate: "", seq: String(length) }) },
         },
         format(cell[id]),
         cell.extrapolated ? make("span", { class: "star" }, "*") : "",
@@ -143,6 +148,7 @@ export function createSizesView(panel, act) {
   return {
     load: getSweep,
     render(state, prediction, { cells }) {
+      shown = cells;
       const id = state.metric in METRICS ? state.metric : "energy_j";
       choice.value = id;
       const hadFocus = holder.contains(document.activeElement);
@@ -158,5 +164,6 @@ export function createSizesView(panel, act) {
       draw();
     },
     resize: () => draw?.(),
+    downloads: () => [["csv", "sizes", () => csv(FILE, shown)]],
   };
 }

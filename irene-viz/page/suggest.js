@@ -6,28 +6,29 @@ import { make } from "./dom.js";
 import { csv } from "./downloads.js";
 import { isKnown, joules, number, percent } from "./format.js";
 
-const COSTS = [
+const RATIOS = [
   ["ttft_ratio", "time to the first token"],
   ["latency_ratio", "time of a request"],
-  ["memory_ratio", "memory"],
+  ["memory_ratio", "memory of each GPU"],
 ];
+// What changes by less is as before.
+const LEAST = 0.005;
 
-// "as much", "1.40 times the", "0.60 of the".
-function timesAsMuch(ratio, what) {
-  if (Math.abs(ratio - 1) < 0.005) return "";
-  return ratio > 1 ? `${number(ratio)} times the ${what}` : `${percent(1 - ratio)} less ${what}`;
-}
-
+// What else is to be paid for it, and what else is gained.
 function priceWords({ accuracy, gpus, ...ratios } = {}) {
-  const costs = COSTS.filter(([name]) => isKnown(ratios[name])).map(([name, what]) => timesAsMuch(ratios[name], what));
-  const all = [
-    ...costs.filter(Boolean),
-    isKnown(gpus) && `${gpus} GPU${gpus === 1 ? "" : "s"}`,
-    accuracy === "unknown" && "accuracy: not known, measure it",
-    accuracy === "unchanged" && "accuracy unchanged",
-  ];
-  return all.filter(Boolean).join("; ");
+  const known = RATIOS.filter(([name]) => isKnown(ratios[name])).map(([name, what]) => [ratios[name], what]);
+  const worse = known
+    .filter(([ratio]) => ratio > 1 + LEAST)
+    .map(([ratio, what]) => `${number(ratio)} times the ${what}`);
+  const better = known
+    .filter(([ratio]) => ratio < 1 - LEAST)
+    .map(([ratio, what]) => `${percent(1 - ratio)} less ${what}`);
+  if (isKnown(gpus)) worse.push(`${gpus} GPU${gpus === 1 ? "" : "s"}`);
+  worse.push(accuracy === "unknown" ? "accuracy not known, so measure it" : "none in accuracy");
+  return [`Price: ${worse.join(", ")}`, better.length > 0 && `Gain: ${better.join(", ")}`].filter(Boolean);
 }
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 // The share saved with its interval, as a bar.
 function savingBar({ saved_share: share, saved_share_low: low, saved_share_high: high }) {
@@ -61,7 +62,7 @@ const CSV = [
   ["saved_share", (row) => row.saved_share],
   ["saved_share_low", (row) => row.saved_share_low],
   ["saved_share_high", (row) => row.saved_share_high],
-  ["price", (row) => priceWords(row.price)],
+  ["price", (row) => priceWords(row.price).join("; ")],
 ];
 
 export function createSuggestView(panel, act) {
@@ -97,14 +98,13 @@ export function createSuggestView(panel, act) {
   function entry(measure, suggestion) {
     const { kind, saved_share: share, energy_a_j: a, energy_b_j: b, price, why, assumed } = suggestion;
     const amounts = isKnown(a) && isKnown(b) ? `${joules(b)} a ${measure} instead of ${joules(a)}` : "";
-    const priced = priceWords(price);
     return make(
       "li",
       { data: { kind, saved: share } },
       title(suggestion),
       make("div", { class: "saving-row" }, savingBar(suggestion), savingText(suggestion)),
-      make("p", {}, [amounts, priced && `price: ${priced}`].filter(Boolean).join("; ")),
-      why && make("p", { class: "quiet" }, why),
+      [amounts, ...priceWords(price)].filter(Boolean).map((line) => make("p", {}, line)),
+      why && make("p", { class: "quiet" }, sentence(why)),
       assumed && make("p", { class: "quiet" }, `Assumed: ${assumed}`),
     );
   }

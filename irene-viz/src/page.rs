@@ -90,6 +90,7 @@ pub(crate) const SCRIPTS: &[Asset] = &scripts![
     "openness.js",
     "own-scores.js",
     "pairs.js",
+    "plan-columns.js",
     "plan.js",
     "planform.js",
     "presets.js",

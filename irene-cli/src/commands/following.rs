@@ -233,6 +233,11 @@ impl RunArgs {
         self.pass.head()
     }
 
+    /// Tokens that are in the cache already.
+    pub(crate) fn past(&self) -> usize {
+        self.pass.past.unwrap_or(0)
+    }
+
     /// Whether tokens are said to be in the cache already.
     pub(crate) fn has_past(&self) -> bool {
         self.pass.past.is_some()

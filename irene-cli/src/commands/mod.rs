@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod ablate;
+pub(crate) mod advice;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod completions;

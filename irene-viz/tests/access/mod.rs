@@ -164,8 +164,8 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
     to_view("sizes");
     in_panel("#panel-sizes td button");
     press(&[key::RIGHT, key::UP, key::ENTER]);
-    browser.wait_for("another size", "return document.getElementById('load-value').value === '8'", json!([]));
-    assert_eq!(browser.run(INPUTS, json!([]))[3], "256");
+    browser.wait_for("another size", "return document.getElementById('load-value').value === '1'", json!([]));
+    assert_eq!(browser.run(INPUTS, json!([]))[3], "128");
 
     to_view("leaderboard");
     in_panel("#panel-leaderboard button.link");
@@ -271,7 +271,7 @@ fn figures_have_three_digits_wherever_they_are() {
             json!([]),
         );
         let figures: Vec<&str> = figures.as_array().unwrap().iter().map(|figure| figure.as_str().unwrap()).collect();
-        assert!(figures.len() > 5, "{view}: {figures:?}");
+        assert!(figures.len() > 2, "{view}: {figures:?}");
         for figure in figures {
             let digits = figure.replace('.', "").trim_start_matches('0').len();
             // What is only a bound is no figure, and zero is none.
@@ -316,7 +316,7 @@ const FAULTS: &str = r"
       if (element.matches('li') && !element.parentElement.matches('ul, ol')) faults.push(`${name}: not in a list`);
       if (element.matches('dt, dd') && !element.closest('dl')) faults.push(`${name}: not in a dl`);
       if (element.matches('button button, a button, button a, label button')) faults.push(`${name}: a control inside a control`);
-      if (element.matches(`[aria-hidden=true] :is(a, button, input, [tabindex]:not([tabindex='-1']))`)) faults.push(`${name}: hidden, and takes the focus`);
+      if (element.matches('[aria-hidden=true] *') && element.tabIndex >= 0) faults.push(`${name}: hidden, and takes the focus`);
     }
     const levels = all.filter((element) => element.matches('h1, h2, h3, h4')).map((element) => Number(element.tagName[1]));
     levels.forEach((level, at) => { if (at > 0 && level > levels[at - 1] + 1) faults.push(`h${level} after h${levels[at - 1]}`); });

@@ -11,7 +11,7 @@ const ROWS: &str = "return [...document.querySelectorAll('#panel-tree [role=row]
      Number(row.querySelector('[data-field=energy]').dataset.joules)])";
 
 const BLOCKS: &str = "return [...document.querySelectorAll('#panel-tree [role=row][data-scope]')]
-    .filter((row) => row.querySelector('[data-field=type]').textContent.startsWith('GPT2Block')).length";
+    .filter((row) => row.querySelector('[data-field=type]').textContent.startsWith('Block')).length";
 
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
@@ -25,7 +25,7 @@ fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
     let rows = browser.run(ROWS, json!([]));
     let rows = rows.as_array().unwrap();
     let folded = rows.iter().find(|row| row[0] == first).unwrap();
-    assert_eq!(folded[1], "GPT2Block ×12");
+    assert_eq!(folded[1], "Block ×12");
     let all = 12.0 * energy(find(root(&prediction), first).unwrap());
     assert!((folded[2].as_f64().unwrap() - all).abs() < 1e-9 * all, "{folded} for {all}");
     assert_eq!(browser.run(BLOCKS, json!([])), 1);
@@ -65,11 +65,11 @@ fn the_icicle_and_the_list_fold_too() {
     for (view, of_type) in [
         (
             "icicle",
-            "[...document.querySelectorAll('#panel-icicle .cell')].filter((cell) => cell.getAttribute('aria-label').includes('GPT2Block')).length",
+            "[...document.querySelectorAll('#panel-icicle .cell')].filter((cell) => cell.getAttribute('aria-label').includes('Block')).length",
         ),
         (
             "list",
-            "[...document.querySelectorAll('#panel-list td[data-field=type]')].filter((cell) => cell.textContent.startsWith('GPT2Block')).length",
+            "[...document.querySelectorAll('#panel-list td[data-field=kind]')].filter((cell) => cell.textContent.startsWith('Block')).length",
         ),
     ] {
         access::choose(browser, view);

@@ -56,7 +56,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     // What is not in the file is said.
     browser.fill("#load-value", "5");
     browser.click("#predict");
-    let said = "return document.getElementById('error').textContent.includes('`irene serve` answers everything else')";
+    let said = "return document.getElementById('error').textContent.includes('irene serve” answers everything else')";
     browser.wait_for("that this is a report", said, json!([]));
     let console = browser.console();
     assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");

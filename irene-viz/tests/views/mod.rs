@@ -112,7 +112,7 @@ fn a_bound_on_latency_leaves_out_suggestions_and_is_in_the_address() {
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn a_plan_opens_as_the_selection() {
     let visit = Visit::start("?view=plan&plan_rate=20");
-    let answer = api(&visit, "plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20");
+    let answer = api(&visit, "plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&gpu_hour_usd=public");
     let first = &answer["plans"][0];
     let cell = look(&visit, "return document.querySelector('#panel-plan tbody [data-field=energy]').dataset.joules");
     assert_close(&cell, first["energy_per_token_j"].as_f64().unwrap());

@@ -16,13 +16,12 @@ use irene_regress::{PRICE_PER_KWH, kwh_per_million};
 use irene_tree::{Quantity, Size, Tree, jsonl, render};
 use serde_json::{Value, json};
 
-pub(super) use self::service::positive;
+pub(super) use self::service::{ServiceArgs, positive};
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
-    predict::service::ServiceArgs,
     predictor::{NamedProfile, PredictorArgs},
     refuse,
     training::TrainingArgs,

@@ -65,7 +65,7 @@ pub(in crate::commands) fn positive(text: &str) -> Result<f64, String> {
 
 impl ServiceArgs {
     /// The flags that are given.
-    pub(super) fn flags(&self) -> [(&'static str, bool); 9] {
+    pub(in crate::commands) fn flags(&self) -> [(&'static str, bool); 9] {
         [
             ("--engine", self.engine.is_some()),
             ("--concurrency", !self.concurrency.is_empty()),
@@ -102,30 +102,35 @@ impl ServiceArgs {
         ]
     }
 
+    /// The formats of weights and cache that are asked for.
+    pub(in crate::commands) fn formats(&self) -> [Option<Format>; 2] {
+        [self.weights, self.cache]
+    }
+
     /// The engine that is asked for.
-    pub(super) fn engine(&self) -> Option<&str> {
+    pub(in crate::commands) fn engine(&self) -> Option<&str> {
         self.engine.as_deref()
     }
 
     /// The limit on the power of each GPU.
-    pub(super) fn power_limit(&self) -> Option<f64> {
+    pub(in crate::commands) fn power_limit(&self) -> Option<f64> {
         self.power_limit
     }
 
     /// The device of one's own data sheet.
-    pub(super) fn own_device(&self) -> Result<Option<Device>> {
+    pub(in crate::commands) fn own_device(&self) -> Result<Option<Device>> {
         Ok(self.device_spec.as_deref().map(Device::read).transpose()?)
     }
 
     /// The machine around the devices, where energy is that at the wall.
-    pub(super) fn host(&self) -> Result<Option<Host>> {
+    pub(in crate::commands) fn host(&self) -> Result<Option<Host>> {
         refuse(self.meter == Some(Meter::Gpu), "--meter wall", &[("--host-power", self.host_power.is_some())])?;
         let usual = (self.meter == Some(Meter::Wall)).then_some(Host::Usual);
         Ok(self.host_power.map(Host::Watts).or(usual))
     }
 
     /// How many run at once, one after the other.
-    pub(super) fn loads(&self, batch_sizes: &[usize]) -> Vec<Load> {
+    pub(in crate::commands) fn loads(&self, batch_sizes: &[usize]) -> Vec<Load> {
         let batches = batch_sizes.iter().map(|&sequences| Load::Sequences(sequences));
         let concurrencies = self.concurrency.iter().map(|&running| Load::Concurrency(running));
         batches.chain(concurrencies).chain(self.rate.iter().map(|&rate| Load::Rate(rate))).collect()

@@ -59,8 +59,9 @@ impl Rates {
             Vendor::Amd => law.amd,
             _ => VendorLaw { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
         };
-        let years = f64::from(device.year) - 2020.0;
-        let reached = 1.0 - (law.memory.lost * law.memory.kept_a_year.powf((years + 2.0).max(0.0))).clamp(0.0, 0.9);
+        // Whole years: powers of them take a tenth of the time of others.
+        let years = i32::from(device.year) - 2020;
+        let reached = 1.0 - (law.memory.lost * law.memory.kept_a_year.powi((years + 2).max(0))).clamp(0.0, 0.9);
         let peak = device.arithmetic(work.weights, work.activations).tflop_s * 1e12;
         let f32_peak = device.peaks.f32.unwrap_or(f64::INFINITY) * 1e12;
         let clock = device.clock_mhz.map_or(CLOCK_HZ, |mhz| mhz * 1e6);
@@ -80,10 +81,10 @@ impl Rates {
 const PCIE_GB_S: f64 = 16.0;
 
 /// The rate of products that the units reach, or that the power allows if that is less.
-fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: f64) -> f64 {
+fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: i32) -> f64 {
     /// The lowest base clock of data sheets over the highest clock: the T4's is 0.37, the L4's 0.39.
     const BASE_CLOCK: f64 = 0.37;
     let reached = (law.share * vendor.arithmetic).min(1.0) * peak;
-    let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powf(years);
+    let powered = device.limit_w() * law.gflop_a_joule * vendor.energy * 1e9 * law.gain_a_year.powi(years);
     powered.clamp(BASE_CLOCK * reached, reached)
 }

@@ -1,0 +1,221 @@
+use anyhow::Result;
+use irene_advice::{Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
+use irene_predict::Load;
+use irene_regress::PRICE_PER_KWH;
+use irene_requests::RequestRow;
+use irene_tree::{Format as Numbers, render};
+
+use super::{BoundsArgs, json};
+use crate::{
+    commands::{FormatArgs, following, predict::positive, size},
+    output, settings,
+    sheet::{Cell, Field, Format, Sheet},
+};
+
+/// Finds the machines for a service: every device, number of GPUs, parallelism and format of the weights that keeps up with the requests
+///
+/// How many requests run at once follows from their rate. First come the ways that no other beats in energy, latency and money; then the others,
+/// by energy. Money is electricity, and the hire of the GPUs where prices are given.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
+  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20 --max-ttft 0.5 --gpu-hour-price public
+  irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --max-itl 0.05 --devices h100-sxm,a100-sxm-80gb,mi300x
+  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 5 --devices l4,l40s --formats bf16,int4 --gpu-hour-price l4=0.7,l40s=1.2
+  irene plan bge-large-en-v1.5 --prompt 256 --rate 100 --format csv")]
+pub(crate) struct Args {
+    /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input
+    model: String,
+    /// Tokens of a prompt
+    #[arg(short, long, visible_alias = "seq-len", value_name = "P", value_parser = size)]
+    prompt: usize,
+    /// Tokens that are generated for each prompt [default: none]
+    #[arg(long, value_name = "N", value_parser = size)]
+    generate: Option<usize>,
+    /// Requests that arrive in a second
+    #[arg(long, value_name = "R", value_parser = positive)]
+    rate: f64,
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    /// Devices that may be taken, with commas between [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Formats of the weights, with commas between [default: the model's own, f8_e4m3, int4]
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
+    formats: Vec<Numbers>,
+    /// GPUs of all copies at most [default: 8]
+    #[arg(long, value_name = "GPUS", value_parser = size)]
+    max_gpus: Option<usize>,
+    /// The engine [default: as for irene predict]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// The hire of a device by the hour, USD, with commas between; public stands for those that are known here
+    #[arg(long, value_name = "NAME=USD,...")]
+    gpu_hour_price: Option<String>,
+    /// Price of a kWh, USD [default: 0.1319]
+    #[arg(long, value_name = "USD", value_parser = positive)]
+    price_per_kwh: Option<f64>,
+    /// Show this many ways (text) [default: 15]
+    #[arg(long, value_name = "N", value_parser = size)]
+    top: Option<usize>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl Args {
+    fn options(&self) -> Result<PlanOptions> {
+        let is_all = self.devices.iter().any(|name| name == "all");
+        let usual = PlanOptions::default();
+        Ok(PlanOptions {
+            bounds: self.bounds.bounds(),
+            devices: if is_all { Vec::new() } else { self.devices.clone() },
+            formats: self.formats.clone(),
+            max_gpus: self.max_gpus.unwrap_or(usual.max_gpus),
+            gpu_hour_usd: self.gpu_hour_price.as_deref().map(hire_prices).transpose()?.unwrap_or_default(),
+            price_per_kwh: self.price_per_kwh.or(settings::get().price_per_kwh).unwrap_or(PRICE_PER_KWH),
+            most_rows: usual.most_rows,
+        })
+    }
+
+    fn selection(&self) -> Selection {
+        let row = RequestRow {
+            model: Some(self.model.clone()),
+            engine: self.engine.clone(),
+            load: Some(Load::Rate(self.rate)),
+            prompt: Some(self.prompt as f64),
+            generated: self.generate.map(|tokens| tokens as f64),
+            ..RequestRow::default()
+        };
+        Selection { row, ..Selection::default() }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    following::refuse_numbers(std::slice::from_ref(&args.model))?;
+    let options = args.options()?;
+    let mut lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
+    lookup.add_model(args.model.clone(), following::model(&args.model)?);
+    let plan = lookup.plan(&args.selection(), &options)?;
+    match args.format.format() {
+        Format::Text => output::print_text(&text(args, &plan)),
+        Format::Json => output::print(&json(&plan)?),
+        Format::Csv => output::print(&sheet(&plan.plans).printed(Format::Csv, "plans")),
+    }
+}
+
+fn text(args: &Args, plan: &Plan) -> String {
+    const TOP: usize = 15;
+    let generated = if plan.generate > 0 { format!(" and {} generated", plan.generate) } else { String::new() };
+    let mut out = format!(
+        "{} for {} requests a second of {} tokens{generated}: {} ways were tried, {} keep up\n",
+        plan.model, plan.rate, plan.seq_len, plan.considered, plan.fitting
+    );
+    let shown = plan.plans.len().min(args.top.unwrap_or(TOP));
+    let front = plan.plans.iter().filter(|row| row.is_on_front).count();
+    if shown > 0 {
+        let best = |name: &str| plan.plans.iter().find(|row| row.best_of.contains(&name));
+        for (name, what) in [("energy", "least energy"), ("latency", "least time"), ("cost", "least money")] {
+            if let Some(row) = best(name) {
+                out += &format!("{what}: {}\n", in_words(row));
+            }
+        }
+        out += &format!("\n{}", sheet(&plan.plans[..shown]).text());
+        out += &format!(
+            "\nno other way beats {front} of them in energy, time and money (marked *); energy is of a token that is {}, money {}\n",
+            plan.tokens,
+            if args.gpu_hour_price.is_some() { "electricity and hire" } else { "electricity alone" }
+        );
+    }
+    out + &left_out(plan)
+}
+
+fn in_words(row: &PlanRow) -> String {
+    let count = if row.gpus == 1 { String::new() } else { format!("{} x ", row.gpus) };
+    let money = row.usd_per_million_tokens.map_or_else(String::new, |usd| format!(", {} a million tokens", money(usd)));
+    let latency =
+        row.figures.latency_s.map_or_else(String::new, |seconds| format!(", {} a request", render::si(seconds, "s")));
+    format!(
+        "{count}{} with weights in {}: {} a token{latency}{money}",
+        row.device,
+        row.weights,
+        render::si(row.energy_per_token_j, "J")
+    )
+}
+
+/// Money with three digits that count: electricity alone is far below a cent.
+fn money(usd: f64) -> String {
+    let digits = if usd >= 1.0 { 2 } else { 4 };
+    format!("{usd:.digits$} USD")
+}
+
+/// The devices of which no way is left, by reason.
+fn left_out(plan: &Plan) -> String {
+    const SHOWN: usize = 8;
+    let is_in = |device: &str| plan.plans.iter().any(|row| row.device == device);
+    let without: Vec<_> = plan.left_out.iter().filter(|left_out| !is_in(&left_out.device)).collect();
+    let ways: usize = plan.left_out.iter().map(|left_out| left_out.count).sum();
+    if ways == 0 {
+        return String::new();
+    }
+    let mut out = format!("\n{ways} ways are left out");
+    if !without.is_empty() && plan.fitting <= plan.plans.len() {
+        out += ", of these devices all of them:";
+        for left_out in without.iter().take(SHOWN) {
+            out += &format!("\n- {}: {} ({} ways)", left_out.device, left_out.reason, left_out.count);
+        }
+        if without.len() > SHOWN {
+            out += &format!("\n- and {} further reasons; --format json has all", without.len() - SHOWN);
+        }
+    } else {
+        out += "; --format json says which and why";
+    }
+    out + "\n"
+}
+
+fn sheet(rows: &[PlanRow]) -> Sheet {
+    let mut sheet = Sheet::new([
+        Field::word("front", ""),
+        Field::word("device", "device"),
+        Field::figure("gpus", "GPUs", ""),
+        Field::word("parallel", "spread").rank(3),
+        Field::word("weights", "weights"),
+        Field::figure("running", "at once", "").rank(4),
+        Field::figure("energy_per_token_j", "a token", "J"),
+        Field::figure("ttft_s", "first token", "s").rank(1),
+        Field::figure("itl_s", "between", "s").rank(1),
+        Field::figure("latency_s", "a request", "s").rank(5),
+        Field::figure("power_w", "power", "W").rank(5),
+        Field::word("usd", "a million").rank(2).only_text(),
+        Field::figure("usd_per_million_tokens", "a million", "USD").only_data(),
+        Field::figure("kwh_per_million_tokens", "a million", "kWh").only_data(),
+        Field::word("best_of", "best of").rank(6),
+        Field::word("set", "set").only_data(),
+    ]);
+    for row in rows {
+        let spread: Vec<String> =
+            [("tp", row.parallel.tensor), ("pp", row.parallel.pipeline), ("dp", row.parallel.data)]
+                .into_iter()
+                .filter(|(_, degree)| *degree > 1)
+                .map(|(name, degree)| format!("{name}{degree}"))
+                .collect();
+        sheet.row([
+            Cell::from(if row.is_on_front { "*" } else { "" }),
+            row.device.as_str().into(),
+            row.gpus.into(),
+            spread.join(" ").into(),
+            row.weights.into(),
+            ((10.0 * row.running).round() / 10.0).into(),
+            row.energy_per_token_j.into(),
+            row.ttft_s.into(),
+            row.itl_s.into(),
+            row.figures.latency_s.into(),
+            row.power_w.into(),
+            row.usd_per_million_tokens.map(money).into(),
+            row.usd_per_million_tokens.into(),
+            row.kwh_per_million_tokens.into(),
+            row.best_of.join(" ").into(),
+            row.set.as_str().into(),
+        ]);
+    }
+    sheet
+}

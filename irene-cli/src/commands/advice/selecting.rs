@@ -1,0 +1,183 @@
+//! The selection that the flags of `irene predict` name.
+
+use anyhow::Result;
+use irene_advice::{Bounds, Lookup, LookupOptions, Selection};
+use irene_models::ModelSpec;
+use irene_predict::Load;
+use irene_requests::RequestRow;
+use irene_tree::Kernels;
+
+use crate::{
+    commands::{
+        Usage,
+        following::{self, ParallelArgs, RunArgs, SizesArgs},
+        predict::{ServiceArgs, positive},
+        predictor::PredictorArgs,
+        refuse,
+    },
+    output,
+};
+
+/// A model, how it runs, and where.
+#[derive(clap::Args)]
+pub(super) struct SelectionArgs {
+    /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input
+    model: String,
+    #[command(flatten)]
+    sizes: SizesArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    parallel: ParallelArgs,
+    #[command(flatten)]
+    predictor: PredictorArgs,
+}
+
+/// What a service has to keep to.
+#[derive(clap::Args, Clone, Copy)]
+#[command(next_help_heading = "Bounds")]
+pub(super) struct BoundsArgs {
+    /// The most time to the first token
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    max_ttft: Option<f64>,
+    /// The most time between the tokens of a sequence
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    max_itl: Option<f64>,
+    /// The most time of a request, or of a batch
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    max_latency: Option<f64>,
+}
+
+impl BoundsArgs {
+    pub(super) fn bounds(self) -> Bounds {
+        Bounds { max_ttft_s: self.max_ttft, max_itl_s: self.max_itl, max_latency_s: self.max_latency }
+    }
+}
+
+/// A selection, and what looks its names up.
+pub(super) struct Selected {
+    pub(super) lookup: Lookup,
+    pub(super) selection: Selection,
+}
+
+/// What is taken where nothing is said: an encoder's batch, and requests to a decoder on the device of most servers.
+const BATCH: usize = 8;
+const TOKENS: usize = 128;
+const SERVER: &str = "h100-sxm";
+const RUNNING: f64 = 32.0;
+const PROMPT: usize = 512;
+const GENERATED: usize = 256;
+
+impl SelectionArgs {
+    /// The selection, with what is not said filled in and told.
+    pub(super) fn selected(&self) -> Result<Selected> {
+        following::refuse_numbers(std::slice::from_ref(&self.model))?;
+        let refused = [("--method", self.predictor.asks_for_track())];
+        refuse(true, "irene predict", &refused)?;
+        let spec = following::model(&self.model)?;
+        let calibration = self.predictor.calibration()?;
+        let mut lookup = Lookup::new(LookupOptions {
+            finds_files: true,
+            device: self.service.own_device()?,
+            calibration: calibration.clone(),
+            host: self.service.host()?,
+        });
+        let has_machine = calibration.is_some() || self.service.flags().contains(&("--device-spec", true));
+        let device = match self.predictor.devices().unwrap_or_default().as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            _ => return Err(Usage("--device names one device here; `irene plan` takes several".into()).into()),
+        };
+        let selection = self.completed(&spec, device, has_machine)?;
+        lookup.add_model(self.model.clone(), spec);
+        if self.predictor.names_file() && calibration.is_none() {
+            let named = self.predictor.load()?;
+            let device = named.profile.provenance.device.clone();
+            lookup.add_profile(device.clone(), named.profile.into());
+            let row = RequestRow { device: Some(device), ..selection.row };
+            return Ok(Selected { lookup, selection: Selection { row, ..selection } });
+        }
+        Ok(Selected { lookup, selection })
+    }
+
+    fn completed(&self, spec: &ModelSpec, device: Option<String>, has_machine: bool) -> Result<Selection> {
+        let [weights, cache] = self.service.formats();
+        let loads = self.service.loads(self.sizes.batch_sizes());
+        let mut selection = Selection {
+            row: RequestRow {
+                model: Some(self.model.clone()),
+                device,
+                engine: self.service.engine().map(str::to_owned),
+                weights,
+                kernels: self.run.kernels(),
+                load: one(&loads, "--batch-size, --concurrency or --rate")?,
+                prompt: one(self.sizes.seq_lens(), "--seq-len")?.map(|tokens| tokens as f64),
+                generated: self.run.generate().map(|tokens| tokens as f64),
+                parallel: self.parallel.parallel(),
+                ..RequestRow::default()
+            },
+            precision: self.run.dtype(),
+            cache,
+            power_limit_w: self.service.power_limit(),
+            head: self.run.head(),
+            past: self.run.past(),
+            ..Selection::default()
+        };
+        if self.predictor.is_of_data_sheet() && selection.row.engine.is_none() {
+            return Err(Usage(
+                "--method data-sheet belongs to irene predict; an --engine asks for the data sheet here".into(),
+            )
+            .into());
+        }
+        let is_decoder = spec.cache(Kernels::Fused)?.is_some();
+        fill_in(&mut selection, is_decoder, has_machine || self.predictor.names_file());
+        Ok(selection)
+    }
+}
+
+/// The value that is given, if one is.
+fn one<T: Copy>(values: &[T], flag: &str) -> Result<Option<T>> {
+    match values {
+        [] => Ok(None),
+        [value] => Ok(Some(*value)),
+        _ => Err(Usage(format!("{flag} has one value here; `irene predict` takes several")).into()),
+    }
+}
+
+/// What is not said: told, because it decides the answer.
+fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
+    let row = &mut selection.row;
+    let mut told = Vec::new();
+    let is_bare = row.load.is_none() && row.prompt.is_none() && selection.past == 0;
+    if row.device.is_none() && !has_machine && is_decoder && is_bare {
+        row.device = Some(SERVER.to_owned());
+        told.push(format!("--device {SERVER}"));
+    }
+    let is_served = is_decoder && row.device.as_deref().is_some_and(|name| !is_measured(name));
+    if row.load.is_none() {
+        row.load = Some(if is_served { Load::Concurrency(RUNNING) } else { Load::Sequences(BATCH) });
+        told.push(if is_served { format!("--concurrency {RUNNING}") } else { format!("--batch-size {BATCH}") });
+    }
+    if row.prompt.is_none() {
+        let tokens = match (selection.past, is_served) {
+            (1.., _) => 1,
+            (_, true) => PROMPT,
+            (_, false) => TOKENS,
+        };
+        row.prompt = Some(tokens as f64);
+        told.push(format!("--seq-len {tokens}"));
+    }
+    if is_served && is_bare && row.generated.is_none() {
+        row.generated = Some(GENERATED as f64);
+        told.push(format!("--generate {GENERATED}"));
+    }
+    if !told.is_empty() {
+        output::tell(&format!("taken for granted: {}", told.join(" ")));
+    }
+}
+
+fn is_measured(name: &str) -> bool {
+    irene_regress::DeviceProfile::bundled_names().any(|known| known == name)
+}

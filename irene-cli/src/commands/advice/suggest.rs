@@ -1,0 +1,134 @@
+use anyhow::Result;
+use irene_advice::{Accuracy, By, Suggestion, Suggestions};
+use irene_tree::render::{self, Grid, Heading};
+
+use super::{BoundsArgs, Selected, SelectionArgs, change, json};
+use crate::{
+    commands::FormatArgs,
+    output,
+    sheet::{Cell, Field, Format, Sheet},
+};
+
+/// Says what would save energy, most first: what each saves with its interval, its price, and what it rests on
+///
+/// Only what can be computed: load, padding, kernels, formats, prefix caching, devices, power limits, numbers of GPUs, smaller models, fewer
+/// layers, speculative decoding. `irene whatif` with --set shows each in full.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  irene suggest Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 32
+  irene suggest Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 8 --max-itl 0.02
+  irene suggest bert-base-uncased -b 8 -s 128
+  irene suggest gpt2 --device l4 --format csv")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    selection: SelectionArgs,
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Selected { lookup, selection } = args.selection.selected()?;
+    let found = lookup.suggest(&selection, args.bounds.bounds())?;
+    match args.format.format() {
+        Format::Text => output::print_text(&text(&found)),
+        Format::Json => output::print(&json(&found)?),
+        Format::Csv => output::print(&csv(&found)),
+    }
+}
+
+/// The name in files.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn text(found: &Suggestions) -> String {
+    let baseline = &found.baseline;
+    let energy = match found.measure {
+        By::Token => baseline.figures.energy_per_token_j.map(|joules| (joules, "token")),
+        By::Request => baseline.figures.energy_per_request_j.map(|joules| (joules, "request")),
+    };
+    let energy = energy.map_or_else(String::new, |(joules, of)| format!(", {} a {of}", render::si(joules, "J")));
+    let mut out = format!("{}{energy}: {}\n\n", baseline.title, baseline.provenance);
+    let mut grid = Grid::new([
+        Heading::left("what to do"),
+        Heading::right("saves"),
+        Heading::right("likely").rank(1),
+        Heading::right("time").rank(2),
+        Heading::right("memory").rank(3),
+        Heading::left("accuracy").rank(4),
+        Heading::left("--set").rank(5),
+    ]);
+    for one in &found.suggestions {
+        grid.row(row(one));
+    }
+    out += &grid.text(output::width());
+    let because = found.suggestions.iter().map(|one| {
+        let assumed = one.assumed.as_ref().map_or_else(String::new, |assumed| format!("; assumed: {assumed}"));
+        format!("{}: {}{assumed}", one.title, one.why)
+    });
+    for (title, lines) in [
+        ("why", because.collect::<Vec<_>>()),
+        ("left out", found.left_out.iter().map(|one| one.reason.clone()).collect()),
+    ] {
+        if !lines.is_empty() {
+            out += &format!(
+                "\n{title}\n{}\n",
+                lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
+            );
+        }
+    }
+    out
+}
+
+fn row(one: &Suggestion) -> [String; 7] {
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, change);
+    let likely = one.saved_share_low.zip(one.saved_share_high);
+    let percent = |share: f64| format!("{:.0}", 100.0 * share).replace('-', "−");
+    [
+        one.title.clone(),
+        format!("{:.1}%", 100.0 * one.saved_share),
+        likely.map_or_else(String::new, |(low, high)| format!("{} to {}%", percent(low), percent(high))),
+        ratio(one.price.latency_ratio.or(one.price.ttft_ratio)),
+        ratio(one.price.memory_ratio),
+        if one.price.accuracy == Accuracy::Unknown { "unknown".into() } else { "the same".into() },
+        one.set.clone().unwrap_or_default(),
+    ]
+}
+
+fn csv(found: &Suggestions) -> String {
+    let mut sheet = Sheet::new([
+        Field::word("kind", "kind"),
+        Field::word("title", "title"),
+        Field::word("set", "set"),
+        Field::figure("saved_share", "saved", ""),
+        Field::figure("saved_share_low", "at least", ""),
+        Field::figure("saved_share_high", "at most", ""),
+        Field::figure("energy_a_j", "now", ""),
+        Field::figure("energy_b_j", "then", ""),
+        Field::figure("latency_ratio", "time", ""),
+        Field::figure("ttft_ratio", "first token", ""),
+        Field::figure("memory_ratio", "memory", ""),
+        Field::word("accuracy", "accuracy"),
+        Field::word("assumed", "assumed"),
+    ]);
+    for one in &found.suggestions {
+        sheet.row([
+            Cell::from(word(&one.kind)),
+            one.title.as_str().into(),
+            one.set.clone().into(),
+            one.saved_share.into(),
+            one.saved_share_low.into(),
+            one.saved_share_high.into(),
+            one.energy_a_j.into(),
+            one.energy_b_j.into(),
+            one.price.latency_ratio.into(),
+            one.price.ttft_ratio.into(),
+            one.price.memory_ratio.into(),
+            word(&one.price.accuracy).into(),
+            one.assumed.clone().into(),
+        ]);
+    }
+    sheet.printed(Format::Csv, "suggestions")
+}
