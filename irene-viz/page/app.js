@@ -57,6 +57,8 @@ let choices;
 let shownView;
 // Counts what was asked for, so that an answer that comes late does not replace a newer one.
 let latest = 0;
+// What was begun and has not ended.
+let atWork = 0;
 
 const act = {
   // Shows what the changes ask for and makes it a step of the history.
@@ -118,13 +120,15 @@ async function viewOf(name) {
 async function attempt(action) {
   const busy = byId("main");
   busy.setAttribute("aria-busy", "true");
+  atWork += 1;
   try {
     await action();
     say("");
   } catch (error) {
     say(form.showError(error) ? "" : labelled(error.message));
   } finally {
-    busy.removeAttribute("aria-busy");
+    atWork -= 1;
+    if (atWork === 0) busy.removeAttribute("aria-busy");
   }
 }
 

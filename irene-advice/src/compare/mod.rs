@@ -6,7 +6,7 @@ mod reason;
 use serde::Serialize;
 
 pub use self::pairs::{ComponentPair, NodePair, TypePair};
-use crate::{Answer, By, Change, Estimate, Lookup, Result, Selection, Whole, interval};
+use crate::{Answer, Basis, By, Change, Estimate, Lookup, Result, Selection, Whole, interval};
 
 /// Two selections and where they differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -152,6 +152,20 @@ impl EnergyDifference {
     }
 }
 
+/// Measured profiles and data sheets mean different energies.
+fn note(a: &Estimate, b: &Estimate) -> Option<&'static str> {
+    let is_measured = |of: &Estimate| of.basis == Basis::Measured;
+    (is_measured(a) != is_measured(b)).then_some(
+        "the one rests on a measured profile, whose energy is that at the wall, the other on a data sheet, whose energy is that of the devices' \
+         own meters: the difference is not that of the devices alone",
+    )
+}
+
+fn with_note(mut whole: Whole, note: Option<&str>) -> Whole {
+    whole.notes.extend(note.map(str::to_owned));
+    whole
+}
+
 /// By token where requests or loads differ, so that what is served is the same; otherwise by request.
 fn measure(a: &Estimate, b: &Estimate) -> By {
     let of = |of: &Estimate| (of.selection.row.load, of.selection.prompt(), of.selection.generated());
@@ -170,7 +184,7 @@ pub fn compare(a: &Answer, b: &Answer) -> Result<Comparison> {
     let shares = [a.share_of_tree(energy.by), b.share_of_tree(energy.by)];
     Ok(Comparison {
         a: a.whole(),
-        b: b.whole(),
+        b: with_note(b.whole(), note(&a.estimate, &b.estimate)),
         changes: Vec::new(),
         latency: latency.map(|(a_s, b_s)| LatencyDifference { a_s, b_s, difference_s: b_s - a_s, ratio: b_s / a_s }),
         memory: memory.map(|(a_bytes, b_bytes)| MemoryDifference {

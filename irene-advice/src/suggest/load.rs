@@ -11,6 +11,12 @@ const SLOWER: f64 = 2.0;
 /// More than anyone runs at once: where memory sets no bound, the search ends.
 const MOST: usize = 1 << 14;
 
+/// A number at once, and what it takes.
+type Tried = (usize, Estimate);
+
+/// A number at once, and the bound that it breaks.
+type Refused = (usize, String);
+
 impl Advice<'_> {
     pub(super) fn load(&mut self) {
         match self.a.selection.row.load {
@@ -20,21 +26,36 @@ impl Advice<'_> {
         }
     }
 
-    /// The most at once that saves within the bounds: doubled until a bound is broken, and then between.
+    /// As many at once as the bounds and the memory allow, and of those the number that takes the least energy.
     fn grow(&mut self, kind: Kind, name: &str, now: usize) {
         let (bounds, assumed) = self.bounds_of_load();
         let room = self.a.memory.map_or(MOST, |memory| memory.most_sequences).min(MOST);
         if now >= room {
             return self.leave_out(kind, format!("the memory has room for {room} at once, and as many are asked for"));
         }
+        match self.most(name, [now, room], bounds) {
+            (Some((count, estimate)), _) => {
+                let title = match kind {
+                    Kind::Batch => format!("Batches of {count} instead of {now}"),
+                    _ => format!("Serve {count} at once instead of {now}"),
+                };
+                let why =
+                    "the weights are read once for more sequences, and the power that flows anyway is shared by them";
+                let idea = Idea::new(kind, vec![Change::new(name, count.to_string())], title, why);
+                self.take_up(Idea { assumed, ..idea }, &estimate);
+            }
+            (None, Some((count, reason))) => self.leave_out(kind, format!("{count} at once: {reason}")),
+            (None, None) => self.leave_out(kind, "nothing larger fits"),
+        }
+    }
+
+    /// Doubles the number until a bound is broken, and then searches between.
+    fn most(&self, name: &str, [now, room]: [usize; 2], bounds: Bounds) -> (Option<Tried>, Option<Refused>) {
         let tried = |count: usize| {
             let estimate = self.estimate(&[Change::new(name, count.to_string())]).map_err(|error| error.to_string())?;
-            match bounds.broken_by(&estimate) {
-                Some(broken) => Err(broken),
-                None => Ok(estimate),
-            }
+            bounds.broken_by(&estimate).map_or(Ok(estimate), Err)
         };
-        let (mut best, mut refused): (Option<(usize, Estimate)>, Option<(usize, String)>) = (None, None);
+        let (mut best, mut refused): (Option<Tried>, Option<Refused>) = (None, None);
         let (mut low, mut step) = (now, 2 * now);
         while low < room && refused.is_none() {
             let count = step.min(room);
@@ -52,23 +73,11 @@ impl Advice<'_> {
                 Err(_) => high = middle,
             }
         }
-        match (best, refused) {
-            (Some((count, estimate)), _) => {
-                let title = format!("Serve {count} at once instead of {now}");
-                let title = if kind == Kind::Batch { format!("Batches of {count} instead of {now}") } else { title };
-                let why =
-                    "the weights are read once for more sequences, and the power that flows anyway is shared by them";
-                let mut idea = Idea::new(kind, vec![Change::new(name, count.to_string())], title, why);
-                idea.assumed = assumed;
-                self.take_up(idea, &estimate);
-            }
-            (None, Some((count, reason))) => self.leave_out(kind, format!("{count} at once: {reason}")),
-            (None, None) => self.leave_out(kind, "nothing larger fits"),
-        }
+        (best, refused)
     }
 
     /// The one with less energy.
-    fn better(&self, best: Option<(usize, Estimate)>, new: (usize, Estimate)) -> Option<(usize, Estimate)> {
+    fn better(&self, best: Option<Tried>, new: Tried) -> Option<Tried> {
         let energy = |of: &Estimate| of.energy_j(self.by()).unwrap_or(f64::INFINITY);
         match best {
             Some(best) if energy(&best.1) <= energy(&new.1) => Some(best),

@@ -122,6 +122,13 @@ fn each_change_has_its_own_ratio() {
 }
 
 #[test]
+fn energies_of_two_kinds_are_not_compared_without_a_word() {
+    let bert = batch("bert-base-uncased", "gtx-1080-ti", 8, 128);
+    let has_note = |text: &str| what_if(&bert, text).b.notes.iter().any(|note| note.contains("at the wall"));
+    assert!(has_note("device=l4") && !has_note("device=gtx-1070"));
+}
+
+#[test]
 fn families_are_compared_by_their_parts() {
     let [bert, distil] =
         ["bert-base-uncased", "distilbert-base-uncased"].map(|model| batch(model, "gtx-1080-ti", 8, 128));

@@ -49,6 +49,9 @@ fn text(comparison: &Comparison) -> String {
     let mut out = format!("{}: {}\nwith {}\n\n", comparison.a.title, comparison.a.provenance, changes.join(", "));
     out += &figures(comparison);
     out += &certainty(comparison);
+    for note in comparison.b.notes.iter().filter(|note| !comparison.a.notes.contains(note)) {
+        out += &format!("{note}\n");
+    }
     out += "\neach change by itself\n";
     out += &effects(&comparison.changes);
     out += "\nby part of the model\n";

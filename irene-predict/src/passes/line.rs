@@ -1,0 +1,157 @@
+//! Passes that differ in the number of their sequences alone: computed from two of them where a third shows how.
+
+use std::sync::Arc;
+
+use irene_devices::{Work, WorkKind};
+use irene_tree::{OpKind, Operation, Size};
+
+/// A pass that was followed: its kernels and how often each runs.
+pub(super) struct Traced {
+    pub(super) works: Vec<(Work, f64)>,
+    sequences: usize,
+    /// Tokens that a router sees.
+    tokens: f64,
+    /// The products of experts, by their place among the works.
+    grouped: Vec<(usize, Grouped)>,
+    /// How many of how many a router takes, of each router.
+    choices: Vec<f64>,
+}
+
+/// The weights of a product of experts, and the numbers of them that are read.
+#[derive(Clone, Copy)]
+struct Grouped {
+    experts: f64,
+    numbers_of_one: f64,
+    touched: u64,
+}
+
+impl Grouped {
+    fn of(operation: &Operation) -> Option<Self> {
+        let dims = operation.inputs.get(1).filter(|_| operation.kind == OpKind::GroupedLinear)?.shape.dims();
+        let numbers_of_one = dims.iter().skip(1).map(|&dim| dim as f64).product();
+        Some(Self { experts: *dims.first()? as f64, numbers_of_one, touched: operation.touched })
+    }
+
+    /// The numbers that are read where each token is sent to this share of the experts, as irene-models counts them.
+    fn touched(&self, share: f64, tokens: f64) -> u64 {
+        let expected = 1.0 - (1.0 - share).max(0.0).powf(tokens);
+        (self.experts * expected * self.numbers_of_one).round() as u64
+    }
+}
+
+impl Traced {
+    pub(super) fn of(launches: &[(Operation, u64)], size: Size) -> Self {
+        let works = launches.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
+        let grouped = launches.iter().enumerate();
+        let grouped = grouped.filter_map(|(place, (operation, _))| Some((place, Grouped::of(operation)?))).collect();
+        let choice = |(operation, _): &(Operation, u64)| {
+            let of = operation.inputs.first().filter(|_| operation.kind == OpKind::TopK)?.shape.last();
+            Some(operation.output.shape.last() as f64 / of as f64)
+        };
+        let choices = launches.iter().filter_map(choice).collect();
+        Self { works, sequences: size.sequences, tokens: size.tokens() as f64, grouped, choices }
+    }
+}
+
+/// What is known of the passes that differ in their sequences alone.
+pub(super) enum Line {
+    /// Those that were followed.
+    Found(Vec<Arc<Traced>>),
+    /// Two of them, on whose line a third is.
+    Straight(Arc<Straight>),
+    /// A third is not.
+    Bent,
+}
+
+/// Two passes, and the share of the experts that each token is sent to, for each product of experts.
+pub(super) struct Straight {
+    ends: [Arc<Traced>; 2],
+    shares: Vec<f64>,
+}
+
+impl Line {
+    pub(super) fn add(&mut self, traced: &Arc<Traced>) {
+        let Self::Found(found) = self else { return };
+        if found.iter().all(|known| known.sequences != traced.sequences) {
+            found.push(Arc::clone(traced));
+        }
+        if let [first, second, third] = &found[..] {
+            let straight = Straight::of([first, second, third]);
+            let straight = straight.filter(|line| line.at(third.sequences).as_ref() == Some(&third.works));
+            *self = straight.map_or(Self::Bent, |line| Self::Straight(Arc::new(line)));
+        }
+    }
+}
+
+impl Straight {
+    /// The line of the first two, if some router's share explains what every product of experts reads in all three.
+    fn of(found: [&Arc<Traced>; 3]) -> Option<Self> {
+        let [first, second, _] = found;
+        let share = |(nth, (place, _)): (usize, &(usize, Grouped))| {
+            let explains = |share: &&f64| {
+                found.iter().all(|traced| {
+                    let grouped = traced.grouped.get(nth).filter(|(other, _)| other == place);
+                    grouped.is_some_and(|(_, grouped)| grouped.touched(**share, traced.tokens) == grouped.touched)
+                })
+            };
+            first.choices.iter().find(explains).copied()
+        };
+        // Where several routers choose, passes that read all experts do not tell whose share it is.
+        let least = found.into_iter().min_by(|a, b| a.tokens.total_cmp(&b.tokens))?;
+        let leaves_out = |(_, grouped): &(usize, Grouped)| {
+            (grouped.touched as f64) < 0.999 * grouped.experts * grouped.numbers_of_one
+        };
+        if first.choices.len() > 1 && !least.grouped.iter().all(leaves_out) {
+            return None;
+        }
+        let shares = first.grouped.iter().enumerate().map(share).collect::<Option<_>>()?;
+        Some(Self { ends: [Arc::clone(first), Arc::clone(second)], shares })
+    }
+
+    /// The kernels of so many sequences. Counts are whole numbers, so that nothing is rounded.
+    pub(super) fn at(&self, sequences: usize) -> Option<Vec<(Work, f64)>> {
+        let [a, b] = &self.ends;
+        if a.works.len() != b.works.len() {
+            return None;
+        }
+        let ends = [a.sequences, b.sequences].map(|sequences| sequences as f64);
+        let between = a.works.iter().zip(&b.works);
+        let mut works: Vec<(Work, f64)> =
+            between.map(|(a, b)| on_line(ends, a, b, sequences as f64)).collect::<Option<_>>()?;
+        let tokens = a.tokens / ends[0] * sequences as f64;
+        for ((place, grouped), share) in a.grouped.iter().zip(&self.shares) {
+            spread(&mut works.get_mut(*place)?.0, grouped.touched(*share, tokens));
+        }
+        Some(works)
+    }
+}
+
+fn on_line([from, to]: [f64; 2], (a, times): &(Work, f64), (b, of_b): &(Work, f64), at: f64) -> Option<(Work, f64)> {
+    let line = |a: f64, b: f64| a + (b - a) / (to - from) * (at - from);
+    let kind = |work: &Work| (work.kind, work.op, work.weights, work.activations);
+    let work = Work {
+        flops: line(a.flops, b.flops),
+        weight_bytes: line(a.weight_bytes, b.weight_bytes),
+        cache_bytes: line(a.cache_bytes, b.cache_bytes),
+        other_bytes: line(a.other_bytes, b.other_bytes),
+        link_bytes: line(a.link_bytes, b.link_bytes),
+        kernels: line(a.kernels, b.kernels),
+        batch: line(a.batch, b.batch),
+        rows: line(a.rows, b.rows),
+        inner: line(a.inner, b.inner),
+        columns: line(a.columns, b.columns),
+        ..*a
+    };
+    (times == of_b && kind(a) == kind(b)).then_some((work, *times))
+}
+
+/// Spreads the rows of a product of experts over those that are read.
+fn spread(work: &mut Work, touched: u64) {
+    if work.kind != WorkKind::Grouped {
+        return;
+    }
+    let rows = work.flops / (2.0 * work.inner * work.columns);
+    work.weight_bytes = work.weights.bytes(touched) as f64;
+    work.batch = (touched.div_ceil((work.inner * work.columns) as u64)).max(1) as f64;
+    work.rows = (rows / work.batch).ceil();
+}
