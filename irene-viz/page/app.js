@@ -217,14 +217,17 @@ const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.ti
 
 function showView({ extra, problem }) {
   const panel = byId(`panel-${state.view}`);
-  const isPossible = prediction || VIEWS_WITHOUT_PREDICTION.includes(state.view);
+  const isPossible = Boolean(prediction) || VIEWS_WITHOUT_PREDICTION.includes(state.view);
   const trouble = byId("view-trouble");
-  trouble.hidden = !problem || !isPossible;
+  trouble.hidden = !problem && isPossible;
   panel.hidden = Boolean(problem) || !isPossible;
   byId("details").hidden = panel.hidden || !VIEWS_WITH_DETAILS.includes(state.view);
   shownView = undefined;
   if (panel.hidden) {
-    trouble.replaceChildren(problem ? emptyState("This view has no answer for it", labelled(problem.message)) : "");
+    const why = isPossible
+      ? emptyState("This view has no answer for it", labelled(problem.message))
+      : emptyState("There is nothing to look into yet", "The selection does not fit its device: choose a way that does.");
+    trouble.replaceChildren(why);
     return;
   }
   shownView = views[state.view];
