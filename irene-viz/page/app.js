@@ -57,6 +57,8 @@ let choices;
 let shownView;
 // Counts what was asked for, so that an answer that comes late does not replace a newer one.
 let latest = 0;
+// What was begun and has not ended.
+let atWork = 0;
 
 const act = {
   // Shows what the changes ask for and makes it a step of the history.
@@ -118,13 +120,15 @@ async function viewOf(name) {
 async function attempt(action) {
   const busy = byId("main");
   busy.setAttribute("aria-busy", "true");
+  atWork += 1;
   try {
     await action();
     say("");
   } catch (error) {
     say(form.showError(error) ? "" : labelled(error.message));
   } finally {
-    busy.removeAttribute("aria-busy");
+    atWork -= 1;
+    if (atWork === 0) busy.removeAttribute("aria-busy");
   }
 }
 
@@ -213,14 +217,17 @@ const titleOf = (device) => choices?.[1].find(({ name }) => name === device)?.ti
 
 function showView({ extra, problem }) {
   const panel = byId(`panel-${state.view}`);
-  const isPossible = prediction || VIEWS_WITHOUT_PREDICTION.includes(state.view);
+  const isPossible = Boolean(prediction) || VIEWS_WITHOUT_PREDICTION.includes(state.view);
   const trouble = byId("view-trouble");
-  trouble.hidden = !problem || !isPossible;
+  trouble.hidden = !problem && isPossible;
   panel.hidden = Boolean(problem) || !isPossible;
   byId("details").hidden = panel.hidden || !VIEWS_WITH_DETAILS.includes(state.view);
   shownView = undefined;
   if (panel.hidden) {
-    trouble.replaceChildren(problem ? emptyState("This view has no answer for it", labelled(problem.message)) : "");
+    const why = isPossible
+      ? emptyState("This view has no answer for it", labelled(problem.message))
+      : emptyState("There is nothing to look into yet", "The selection does not fit its device: choose a way that does.");
+    trouble.replaceChildren(why);
     return;
   }
   shownView = views[state.view];

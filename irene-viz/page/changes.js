@@ -74,6 +74,7 @@ const LABELS = {
   num_key_value_heads: "Key/value heads",
   intermediate_size: "Feed-forward width",
   hidden_act: "Activation",
+  norm: "Norm",
   vocab_size: "Vocabulary",
 };
 

@@ -16,6 +16,7 @@ function options(knob) {
 
 function input(knob) {
   if (knob.choices) return make("select", { id: `b-${knob.id}` }, options(knob));
+  if (knob.isFixed) return make("input", { id: `b-${knob.id}`, type: "text", readonly: true });
   return make("input", {
     id: `b-${knob.id}`,
     type: knob.isText ? "text" : "number",
@@ -107,7 +108,8 @@ export function createControls(onChange) {
     reset.hidden = !isChanged;
     if (isWrong) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
-    was.textContent = isWrong ? problem : isChanged ? `A has ${knob.value || "none"}` : "";
+    const before = knob.isFixed ? "fixed by the architecture" : isChanged ? `A has ${knob.value || "none"}` : "";
+    was.textContent = isWrong ? problem : before;
     was.classList.toggle("wrong", isWrong);
     // What is being typed is the person's own.
     if (document.activeElement !== field || knob.choices) field.value = value ?? knob.value;

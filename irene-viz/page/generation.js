@@ -61,6 +61,7 @@ export function createGenerationView(panel, act) {
   panel.append(make("h2", {}, "Reading, writing, and the next turn"), problem, none, all);
 
   let points = [];
+  let models = [];
   metric.addEventListener("change", draw);
 
   function phase(id, title, about, of, prediction, most) {
@@ -202,9 +203,21 @@ export function createGenerationView(panel, act) {
     );
   }
 
+  function sayNothing(state) {
+    const writes = (models.find(({ name }) => name === state.model)?.task ?? "decoder") === "decoder";
+    const offered = [["Generate 128 tokens", () => act.go({ generate: "128" })]];
+    const text = writes
+      ? "The selection reads its input and writes nothing."
+      : `${state.model} encodes text and writes none.`;
+    none.replaceChildren(emptyState("Nothing is generated", text, writes ? offered : []));
+  }
+
   return {
+    offer(known) {
+      models = known;
+    },
     async load(state) {
-      if (state.generate === "0") return {};
+      if (Number(state.generate) === 0) return null;
       try {
         return await getGeneration(state);
       } catch (error) {
@@ -212,21 +225,14 @@ export function createGenerationView(panel, act) {
       }
     },
     render(state, prediction, answer) {
-      problem.textContent = answer.problem ?? "";
-      all.hidden = Boolean(answer.problem);
       none.replaceChildren();
-      if (answer.problem) return;
-      points = answer.points ?? [];
-      if (answer.prompt) showPhases(answer, state, prediction);
-      all.hidden = !answer.prompt;
+      problem.textContent = answer?.problem ?? "";
+      points = answer?.points ?? [];
+      all.hidden = !answer?.prompt;
+      if (!answer) sayNothing(state);
+      if (all.hidden) return;
+      showPhases(answer, state, prediction);
       over.hidden = points.length < 2;
-      if (over.hidden && !answer.token) {
-        none.replaceChildren(
-          emptyState("Nothing is generated", "The selection reads its input and writes nothing.", [
-            ["Generate 128 tokens", () => act.go({ generate: "128" })],
-          ]),
-        );
-      }
       if (!over.hidden) showGrowth();
       draw();
       showTurn(answer.next_turn);

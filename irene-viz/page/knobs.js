@@ -50,15 +50,21 @@ const knob = (name, about, value, more) => ({
   ...more,
 });
 
-function ofModel({ state, config, models }, changes) {
+// Which norm a model has is its architecture's own: no field of a config is another's.
+const normOf = (nodes) => nodes.find(({ type }) => /norm/i.test(type))?.type;
+
+function ofModel({ state, config, models, nodes }, changes) {
   const named = models.map(({ name }) => [name, name]);
   const model = knob("model", "Another model in its place", state.model, { choices: named });
   // The fields are those of A's model.
   if (changes.has("model")) return [model];
+  const norm = normOf(nodes);
+  const fixed = norm ? [knob("norm", "How numbers are scaled between the parts", norm, { isFixed: true })] : [];
   const has = ([name]) => config[name] !== undefined && config[name] !== null;
   return [
     model,
     ...ARCHITECTURE.filter(has).map(([name, about, more]) => knob(name, about, String(config[name]), more)),
+    ...fixed,
   ];
 }
 

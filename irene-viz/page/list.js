@@ -78,6 +78,8 @@ export function createListView(panel, act) {
       search.value = state.search;
       group.checked = state.group !== "";
       layers.show(state, prediction);
+      // A column of nothing only takes room from the others.
+      nodeTable.element.classList.toggle("unmarked", prediction.nodes.every((node) => node.marks.length === 0));
       draw(state.sort);
     },
     downloads: () => [

@@ -150,9 +150,9 @@ export function createPlanView(panel, act) {
     );
   }
 
-  function say({ problem, considered, fitting, plans: all = [] }, hire) {
+  function say({ problem, rate, considered, fitting, plans: all = [] }, hire) {
     if (problem) return problem;
-    const looked = `${considered.toLocaleString("en")} ways were considered`;
+    const looked = `For ${number(rate)} requests a second ${considered.toLocaleString("en")} ways were considered`;
     if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
     const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
     return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}. ${MONEY[hire] ?? MONEY.own}`;

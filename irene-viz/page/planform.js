@@ -102,7 +102,7 @@ function createMoney(onChange) {
 
 export function createPlanForm(onChange) {
   const numbers = [
-    ["plan_rate", "plan-rate", term("rate", "Requests a second"), { step: "any" }],
+    ["plan_rate", "plan-rate", term("rate", "Requests a second"), { step: "any", placeholder: DEFAULT_RATE }],
     ["seq", "plan-prompt", term("prompt", "Prompt tokens"), { step: 1, min: 1 }],
     ["generate", "plan-generate", term("generated", "Generated tokens"), { step: 1 }],
     ["plan_max_gpus", "plan-max-gpus", "GPUs at most", { step: 1, min: 1, placeholder: "any" }],
@@ -138,7 +138,7 @@ export function createPlanForm(onChange) {
       devices.offer(all.filter(({ kind }) => kind !== "measured").map(({ name, title }) => [name, title ?? name])),
     show(state) {
       for (const { key, input } of numbers) {
-        const fallback = key === "plan_rate" ? state.rate || DEFAULT_RATE : "";
+        const fallback = key === "plan_rate" ? state.rate : "";
         if (document.activeElement !== input) input.value = state[key] || fallback;
       }
       bounds.show(state);

@@ -126,7 +126,11 @@ export function createWhatIfView(panel, act) {
       shown = comparison;
       const { config = {}, selection = {} } = prediction;
       showQuestions(state, config);
-      controls.show(knobGroups({ state, config, selection, models, devices, engines }), state.set_b, line);
+      controls.show(
+        knobGroups({ state, config, selection, models, devices, engines, nodes: prediction.nodes }),
+        state.set_b,
+        line,
+      );
       const isChanged = readChanges(state.set_b).size > 0;
       problem.textContent = line && `B cannot be: ${line}`;
       for (const part of [results, nodes, sure]) part.hidden = !comparison;

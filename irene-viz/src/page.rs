@@ -177,4 +177,28 @@ mod tests {
             assert!(is_served, "{}", path.display());
         }
     }
+    /// The scripts that one needs before it runs, itself among them.
+    fn needed(name: &str, found: &mut Vec<String>) {
+        if found.iter().any(|known| known == name) {
+            return;
+        }
+        found.push(name.to_owned());
+        let script = SCRIPTS.iter().find(|script| script.name == name).unwrap();
+        for part in script.text.split("from \"./").skip(1) {
+            needed(part.split('"').next().unwrap(), found);
+        }
+    }
+
+    #[test]
+    fn what_the_first_view_needs_is_asked_for_at_once_and_nothing_else() {
+        let mut expected = Vec::new();
+        needed("app.js", &mut expected);
+        needed("tree.js", &mut expected);
+        expected.retain(|name| name != "app.js");
+        expected.sort();
+        let preloads = INDEX.split("modulepreload\" href=\"/assets/").skip(1);
+        let mut preloaded: Vec<String> = preloads.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+        preloaded.sort();
+        assert_eq!(preloaded, expected);
+    }
 }

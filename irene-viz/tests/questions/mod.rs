@@ -112,7 +112,8 @@ fn the_cheapest_device_within_half_a_second_is_answered_in_three_actions() {
     person.opens("plan");
     person.types("#plan-rate", "20");
     person.types("#plan-max-ttft", "500");
-    let answer = person.get("plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&max_ttft_s=0.5&gpu_hour_usd=public");
+    let answer =
+        person.get("plan?model=Llama-3.1-8B&seq_len=512&generate=256&rate=20&max_ttft_s=0.5&gpu_hour_usd=public");
     let plans = answer["plans"].as_array().unwrap();
     let is_cheapest =
         |plan: &&Value| plan["best_of"].as_array().is_some_and(|best| best.iter().any(|what| what == "cost"));

@@ -16,7 +16,13 @@ fn a_server_that_does_not_measure_says_how_it_would() {
     let visit = Visit::start(&format!("{GPT2}&view=jobs"));
     let said = look(&visit, "return document.getElementById('panel-jobs').innerText");
     assert!(said.as_str().unwrap().contains("irene serve --allow-profiling"), "{said}");
-    visit.end(&["status of 403"]);
+    // The console is told of the refusal in its own time.
+    let refused = (0..100).flat_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        visit.browser.console()
+    });
+    let refused = refused.into_iter().find(|entry| entry["level"] == "SEVERE").unwrap();
+    assert!(refused["message"].as_str().unwrap().contains("status of 403"), "{refused}");
 }
 
 #[test]
