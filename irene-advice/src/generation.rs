@@ -175,7 +175,8 @@ fn phase(answer: &Answer, passes: &[NodeId], tokens: f64, part: Option<Part>) ->
     for id in passes {
         for (component, joules) in tree.components_below(*id, ENERGY) {
             let place = components.iter_mut().find(|(known, _)| *known == component);
-            place.into_iter().for_each(|(_, sum)| *sum += joules * tree.runs(*id));
+            // Those of a node are of all its runs.
+            place.into_iter().for_each(|(_, sum)| *sum += joules);
         }
     }
     let whole: f64 = components.iter().map(|(_, joules)| joules).sum();

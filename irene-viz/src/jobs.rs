@@ -67,6 +67,10 @@ pub(crate) struct Measured {
     pub(crate) tree: Arc<RawValue>,
     /// None without energies.
     pub(crate) energy_provenance: Option<&'static str>,
+    /// Of a run of the whole, J.
+    pub(crate) energy_j: Option<f64>,
+    /// Of a run of the whole, s.
+    pub(crate) latency_s: Option<f64>,
 }
 
 /// Why a job is not taken.
@@ -270,8 +274,10 @@ impl Measured {
             nodes if nodes.iter().any(has_energy) => Some("measured"),
             _ => None,
         };
+        let [energy_j, latency_s] =
+            [Quantity::GroundTruthEnergy, Quantity::Latency].map(|figure| tree.root().get(figure));
         let tree = RawValue::from_string(jsonl::to_json(tree)).map_err(|error| error.to_string())?;
-        Ok(Self { tree: tree.into(), energy_provenance })
+        Ok(Self { tree: tree.into(), energy_provenance, energy_j, latency_s })
     }
 }
 

@@ -83,7 +83,7 @@ impl Default for Limits {
             body: 2 << 20,
             file_head: 16 << 20,
             batch_size: 4096,
-            seq_len: 8192,
+            seq_len: 131_072,
             nodes: 20_000,
             cells: 256,
             trees: 256,

@@ -67,12 +67,18 @@ fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<M
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
         ("devices".to_owned(), api::value(&api::devices_of([device], []))?),
+        ("engines".to_owned(), api::value(&api::all_engines())?),
+        ("grids".to_owned(), api::value(&api::all_grids())?),
         (format!("predict?model={model}&{at}&device={on}"), api::value(&prediction(false)?)?),
         (format!("predict?model={model}&{at}&device={on}&math=true"), api::value(&prediction(true)?)?),
         (format!("sweep?model={model}&device={on}"), api::value(&Sizes::usual(selection.clone()).answer(app)?)?),
-        (format!("leaderboard?{at}&device={on}"), api::value(&api::whole_leaderboard(app, selection)?)?),
+        (format!("leaderboard?{at}&device={on}"), api::value(&api::whole_leaderboard(app, selection.clone())?)?),
     ];
-    Ok(answers.into_iter().map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
+    let suggestions = app.lookup.suggest(&selection, irene_advice::Bounds::default()).ok();
+    let suggestions = suggestions.map(|found| api::value(&found)).transpose()?;
+    let answers =
+        answers.into_iter().chain(suggestions.map(|found| (format!("suggest?model={model}&{at}&device={on}"), found)));
+    Ok(answers.map(|(path, answer)| (format!("/api/v1/{path}"), answer)).collect())
 }
 
 /// All scripts as one: each module a function that gives what it exports, after those that it imports.

@@ -106,6 +106,7 @@ fn a_job_is_followed_from_the_queue_to_its_tree() {
 
     let done = job(&server, id);
     assert_eq!(done["energy_provenance"], "estimated");
+    assert_eq!((done["energy_j"].as_f64(), done["latency_s"].as_f64()), (Some(0.75), Some(0.01)));
     assert_eq!(done["tree"]["model_name"], "tiny");
     let times = ["queued", "started", "ended"].map(|name| done[format!("{name}_unix_time_s")].as_f64().unwrap());
     assert!(times.is_sorted(), "{times:?}");

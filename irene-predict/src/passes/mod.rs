@@ -5,7 +5,10 @@ mod line;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use irene_devices::{Pass, Work};
@@ -31,8 +34,35 @@ struct Kept {
     caches: HashMap<Kernels, Option<Arc<CacheShape>>>,
 }
 
-/// More is forgotten: a plan of a mixture of experts follows as many.
+/// More of one model is forgotten: a plan of a mixture of experts follows as many.
 const MOST: usize = 4096;
+
+/// More of all models is forgotten, so that a server that is asked about every model at every length keeps some 100 MB.
+const MOST_OF_ALL: usize = 1 << 15;
+
+/// Passes that are kept, of all models.
+static OF_ALL: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Passes {
+    fn drop(&mut self) {
+        self.kept(Kept::forget);
+    }
+}
+
+impl Kept {
+    fn forget(&mut self) {
+        OF_ALL.fetch_sub(self.passes.len(), Ordering::Relaxed);
+        *self = Self::default();
+    }
+
+    /// Makes room for one more.
+    fn make_room(&mut self) {
+        let most = self.passes.len().max(self.lines.len()).max(self.bytes.len());
+        if most >= MOST || OF_ALL.load(Ordering::Relaxed) >= MOST_OF_ALL {
+            self.forget();
+        }
+    }
+}
 
 impl fmt::Debug for Passes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +113,10 @@ impl Followed<'_> {
             return Ok(known);
         }
         let bytes = self.spec.share_bytes(run)?;
-        self.passes.kept(|kept| kept.bytes.insert(run, bytes));
+        self.passes.kept(|kept| {
+            kept.make_room();
+            kept.bytes.insert(run, bytes)
+        });
         Ok(bytes)
     }
 
@@ -121,10 +154,10 @@ impl Passes {
 
     fn keep(&self, run: Run, traced: &Arc<Traced>) {
         self.kept(|kept| {
-            if kept.passes.len() >= MOST {
-                kept.passes.clear();
+            kept.make_room();
+            if kept.passes.insert(run, Arc::clone(traced)).is_none() {
+                OF_ALL.fetch_add(1, Ordering::Relaxed);
             }
-            kept.passes.insert(run, Arc::clone(traced));
             // Kernels of a single sequence may be equal that differ for more. Copies that exchange tokens share theirs unevenly.
             if run.size.sequences > 1 && !run.parallel.exchanges_tokens() {
                 kept.lines.entry(of_any_batch(&run)).or_insert_with(|| Line::Found(Vec::new())).add(traced);
@@ -180,6 +213,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_model_is_bounded() {
+        let spec = ModelSpec::find("gpt2").unwrap();
+        let passes = Passes::default();
+        let followed = Followed { spec: &spec, passes: &passes };
+        let request = request(Parallel::default());
+        for new in 1..=MOST + 10 {
+            let run = followed.run(&request, Size::new(2, new % 500 + 1)).unwrap();
+            let run = Run { size: Size::new(2, new), ..run };
+            passes.keep(run, &Arc::new(Traced::of(&[], run.size)));
+        }
+        let counts = passes.kept(|kept| [kept.passes.len(), kept.lines.len(), kept.bytes.len()]);
+        assert!(counts.iter().all(|count| (0..=MOST).contains(count)) && counts[0] > 0, "{counts:?}");
+        assert!(OF_ALL.load(Ordering::Relaxed) <= MOST_OF_ALL + MOST);
     }
 
     #[test]

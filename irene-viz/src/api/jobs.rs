@@ -81,6 +81,12 @@ pub(super) struct JobEntry {
     /// When the job is done: `measured`, or `estimated` if any part of the energies is; absent without energies.
     #[serde(skip_serializing_if = "Option::is_none")]
     energy_provenance: Option<&'static str>,
+    /// When the job is done: the energy of a run, J.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy_j: Option<f64>,
+    /// When the job is done: the time of a run, s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_s: Option<f64>,
     /// When the job is done and asked for alone: a line of IrEne's interchange form, for `POST predict/trees`.
     #[schema(value_type = Option<TreeLine>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +140,9 @@ impl JobEntry {
                 scope: status.progress.scope,
             },
             detail: status.detail,
-            energy_provenance: status.measured.and_then(|measured| measured.energy_provenance),
+            energy_provenance: status.measured.as_ref().and_then(|measured| measured.energy_provenance),
+            energy_j: status.measured.as_ref().and_then(|measured| measured.energy_j),
+            latency_s: status.measured.as_ref().and_then(|measured| measured.latency_s),
             tree: None,
         }
     }

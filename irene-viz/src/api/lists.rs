@@ -113,6 +113,10 @@ pub(super) async fn engines(
     asked: Asked,
     Params(Nothing): Params<Nothing>,
 ) -> Result<Response, Problem> {
+    kept::answer(&app, key, asked, Effort::Short, |_| Ok(all_engines())).await
+}
+
+pub(crate) fn all_engines() -> Engines {
     let entry = |engine: &Engine| EngineEntry {
         name: engine.name,
         about: engine.about(),
@@ -120,10 +124,7 @@ pub(super) async fn engines(
         kernels: engine.kernels.name(),
         is_continuous: engine.is_continuous,
     };
-    kept::answer(&app, key, asked, Effort::Short, move |_| {
-        Ok(Engines { engines: Engine::all().iter().map(entry).collect() })
-    })
-    .await
+    Engines { engines: Engine::all().iter().map(entry).collect() }
 }
 
 pub(super) async fn grids(
@@ -132,5 +133,9 @@ pub(super) async fn grids(
     asked: Asked,
     Params(Nothing): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    kept::answer(&app, key, asked, Effort::Short, |_| Ok(Grids { grids: irene_advice::Grid::all() })).await
+    kept::answer(&app, key, asked, Effort::Short, |_| Ok(all_grids())).await
+}
+
+pub(crate) fn all_grids() -> Grids {
+    Grids { grids: irene_advice::Grid::all() }
 }

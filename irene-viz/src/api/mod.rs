@@ -32,7 +32,7 @@ use crate::{
 use answers::Trace;
 use fields::Params;
 pub(crate) use fields::shown;
-pub(crate) use lists::{devices_of, models_of};
+pub(crate) use lists::{all_engines, all_grids, devices_of, models_of};
 pub(crate) use many::whole_leaderboard;
 pub(crate) use predict::prediction;
 use queries::{Nothing, TraceQuery};
