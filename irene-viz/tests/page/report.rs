@@ -44,6 +44,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     );
     assert_eq!(absent[0], true);
     assert!(absent[1].as_str().unwrap().contains("Plan"), "{absent}");
+    browser.wait_for("the grids", "return document.getElementById('grid').options.length > 1", json!([]));
     browser.click("#tab-icicle");
     browser.wait_for(
         "the icicle",
