@@ -1,7 +1,8 @@
 //! Answers about one selection: a model, how it runs, and where. What if it were another, what would save energy, which machines serve it.
 //!
-//! A [`Selection`] names all of it; a [`Change`] alters one setting. [`Lookup`] looks every name up once and gives the [`Answer`] of a
-//! selection: figures with their intervals, memory, and the tree with the energy of every node.
+//! A [`Selection`] names all of it; a [`Change`] alters one setting. [`Lookup`] looks every name up once. It gives the [`Answer`] of a
+//! selection: figures with their intervals, memory, and the tree with the energy of every node. [`Lookup::what_if`] compares a selection with what it
+//! becomes by changes, [`Lookup::suggest`] ranks what would save energy, and [`Lookup::plan`] finds the machines for a rate of requests.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod answer;

@@ -196,11 +196,14 @@ impl Schedule {
 
     /// The cost of all passes, over all GPUs.
     pub fn cost(&self, law: &Law, device: &Device, engine: &Engine) -> ScheduleCost {
-        let of = |passes: &[(Pass, f64)]| {
-            let sum = passes.iter().map(|(pass, times)| self.spent(&law.pass(pass, device, engine)).times(*times));
-            sum.fold(Spent::default(), Spent::and)
+        let on = law.on(device, engine, self.is_served());
+        let costs = on.passes(self.prompts.iter().chain(&self.steps).map(|(pass, _)| pass));
+        let (of_prompts, of_steps) = costs.split_at(self.prompts.len());
+        let sum = |costs: &[PassCost], passes: &[(Pass, f64)]| {
+            let spent = costs.iter().zip(passes).map(|(cost, (_, times))| self.spent(cost).times(*times));
+            spent.fold(Spent::default(), Spent::and)
         };
-        ScheduleCost { prompts: of(&self.prompts), steps: of(&self.steps) }
+        ScheduleCost { prompts: sum(of_prompts, &self.prompts), steps: sum(of_steps, &self.steps) }
     }
 
     /// The cost of a pass of one GPU, over all GPUs.

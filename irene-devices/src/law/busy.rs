@@ -45,6 +45,18 @@ impl BusyTimes {
         self.launches += times * (work.kernels + law.further_kernels(work));
     }
 
+    /// Adds what runs so often.
+    pub(super) fn add_times(&mut self, of_one: &Self, times: f64) {
+        self.products += times * of_one.products;
+        self.queries += times * of_one.queries;
+        self.cache_reads += times * of_one.cache_reads;
+        self.exchanges += times * of_one.exchanges;
+        self.elementwise += times * of_one.elementwise;
+        self.launches += times * of_one.launches;
+        self.elementwise_launches += times * of_one.elementwise_launches;
+        self.alone += times * of_one.alone;
+    }
+
     /// The time of all on an engine that joins kernels or replays them, s.
     pub(super) fn seconds(&self, engine: &EngineLaw, maker: &MakerLaw) -> f64 {
         let busy = self.products

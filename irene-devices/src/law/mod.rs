@@ -108,6 +108,21 @@ impl Law {
     }
 }
 
+/// Kernels that were costed: passes of one schedule differ in few of theirs.
+#[derive(Default)]
+struct Kernels(Vec<(Work, BusyTimes, f64)>);
+
+impl Kernels {
+    fn of(&mut self, work: &Work, cost: impl FnOnce() -> (BusyTimes, f64)) -> (BusyTimes, f64) {
+        if let Some((_, busy, joules)) = self.0.iter().find(|(known, ..)| known == work) {
+            return (*busy, *joules);
+        }
+        let (busy, joules) = cost();
+        self.0.push((*work, busy, joules));
+        (busy, joules)
+    }
+}
+
 impl LawOn<'_> {
     /// The time and energy of one kernel on one GPU, without the power limit.
     pub fn work(&self, work: &Work) -> WorkCost {
@@ -140,10 +155,25 @@ impl LawOn<'_> {
     /// The time and energy on one GPU of a pipeline of so many stages, each with its part of a pass, where it waits for the others for a share of
     /// its own time beyond that.
     pub fn stage(&self, pass: &Pass, stages: f64, waiting: f64) -> PassCost {
+        self.costed(pass, stages, waiting, &mut Kernels::default())
+    }
+
+    /// The times and energies of several passes: kernels that they share are costed once.
+    pub fn passes<'p>(&self, passes: impl IntoIterator<Item = &'p Pass>) -> Vec<PassCost> {
+        let mut kernels = Kernels::default();
+        passes.into_iter().map(|pass| self.costed(pass, 1.0, 0.0, &mut kernels)).collect()
+    }
+
+    fn costed(&self, pass: &Pass, stages: f64, waiting: f64, known: &mut Kernels) -> PassCost {
         let (mut busy, mut joules) = (BusyTimes::default(), 0.0);
         for (work, times) in &pass.works {
-            busy.add(work, *times, &self.kernels.time(work, self.device), &self.law.pass, self.device);
-            joules += times * self.law.power.dynamic_joules(work, self.device);
+            let (of_one, of_work) = known.of(work, || {
+                let mut of_one = BusyTimes::default();
+                of_one.add(work, 1.0, &self.kernels.time(work, self.device), &self.law.pass, self.device);
+                (of_one, self.law.power.dynamic_joules(work, self.device))
+            });
+            busy.add_times(&of_one, *times);
+            joules += times * of_work;
         }
         let [kernels, beside] = self.times(&busy, pass).map(|seconds| seconds / stages);
         let idle = beside + waiting * (kernels + beside);

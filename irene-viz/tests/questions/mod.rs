@@ -120,7 +120,7 @@ fn the_cheapest_device_within_half_a_second_is_answered_in_three_actions() {
     let cheapest = plans.iter().find(is_cheapest).unwrap();
     assert!(cheapest["ttft_s"].as_f64().unwrap() <= 0.5, "{cheapest}");
     let card = "#panel-plan [data-best=cost]";
-    assert!(person.reads(card).contains(cheapest["device"].as_str().unwrap()));
+    assert!(person.reads(card).contains(cheapest["device"].as_str().unwrap()), "{} {cheapest}", person.reads(card));
     is_close(person.finds(card, "usd"), cheapest["usd_per_million_tokens"].as_f64().unwrap());
     person.leaves();
 }
