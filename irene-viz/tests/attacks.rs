@@ -306,7 +306,8 @@ fn no_beginning_of_a_file_stops_the_server() {
 fn requests_that_compute_for_long_leave_a_processor_to_others() {
     let server = Running::start(Limits::default());
     // More than there are processors, and none of them kept: each has another length.
-    let long: Vec<TcpStream> = (0..12)
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let long: Vec<TcpStream> = (0..8 + 4 * processors)
         .map(|number| {
             let mut stream = server.connect();
             let path = format!("/api/v1/leaderboard?batch_size=1&seq_len={}", 100 + number);

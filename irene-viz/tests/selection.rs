@@ -232,7 +232,7 @@ fn every_built_in_model_is_ranked_or_left_out_with_the_reason() {
     let family = get(&server, &format!("leaderboard?{query}&family=distilbert"));
     assert!(family["entries"].as_array().unwrap().iter().all(|entry| entry["family"] == "distilbert"));
     let wrong = |query: &str, part: &str| {
-        server.get(&format!("/api/v1/leaderboard?device=l4&batch_size=8&seq_len=128&{query}")).is_problem(404, part)
+        server.get(&format!("/api/v1/leaderboard?device=l4&batch_size=8&seq_len=128&{query}")).is_problem(404, part);
     };
     wrong("family=lama", "did you mean `llama`");
     wrong("benchmark=GLEU", "benchmark `GLEU` is unknown");
