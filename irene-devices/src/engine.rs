@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn engines_say_how_they_run_requests() {
-        let about = |name: &str| Engine::find(name).map(|engine| engine.about()).unwrap();
+        let about = |name: &str| Engine::find(name).map(Engine::about).unwrap();
         assert_eq!(
             about("vllm"),
             "continuous batching, prompts in the same pass as other sequences' tokens; fused kernels"

@@ -105,13 +105,14 @@ export function createGenerationView(panel, act) {
 
   function showGrowth() {
     const [first, last] = [points[0], points.at(-1)];
-    const cached = `${first.cached.toLocaleString("en")} tokens are in the cache, and ${last.cached.toLocaleString("en")} at the last`;
+    const [from, to] = [first, last].map(({ cached }) => cached.toLocaleString("en"));
+    const cached = `The cache grows from ${from} tokens to ${to}, and the last token takes`;
     const more = first.energy_j > 0 ? times(last.energy_j / first.energy_j).replace(" ×", " times") : "";
     const share = isKnown(first.attention_share)
-      ? ` Attention, which reads the cache, grows from ${percent(first.attention_share)} to ${percent(last.attention_share)}.`
+      ? ` Attention, which reads it, grows from ${percent(first.attention_share)} to ${percent(last.attention_share)} of a token’s energy.`
       : "";
     growth.replaceChildren(
-      `At the first token ${cached}: it takes ${more} the energy.${share} `,
+      `${cached} ${more} the energy of the first after the prompt.${share} `,
       term("cache", "Why the cache"),
     );
     table.replaceChildren(
