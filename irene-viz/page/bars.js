@@ -69,7 +69,7 @@ export function divergingBars(rows, { caption, format = joules, of = ["A", "B"],
   const head = (text, isNumber) => make("th", { scope: "col", class: isNumber && "number" }, text);
   return make(
     "div",
-    { class: "scroller" },
+    { class: "scroller", role: "group", tabindex: "0", "aria-label": caption },
     make(
       "table",
       { class: "diverging-table" },
