@@ -21,9 +21,9 @@ const AXES = {
   },
 };
 const MONEY = {
-  "": "Costs are electricity and hire at public prices, which are known of some devices alone and change by the month.",
+  "": "Costs are hire at public prices, electricity included, which are known of some devices alone and change by the month.",
   none: "Costs are electricity alone.",
-  own: "Costs are electricity and hire at your prices; of other devices they are not known.",
+  own: "Costs are hire at your prices, electricity included; of other devices they are not known.",
 };
 
 // More would lie on each other.

@@ -23,7 +23,7 @@ pub struct PlanOptions {
     pub formats: Vec<Format>,
     /// GPUs of all copies at most.
     pub max_gpus: usize,
-    /// The hire of one device, USD an hour, by its name. Where some are given, money is known of these devices alone.
+    /// The hire of one device, electricity included, USD an hour, by its name. Where some are given, money is known of these devices alone.
     pub gpu_hour_usd: BTreeMap<String, f64>,
     /// The price of a kWh, USD.
     pub price_per_kwh: f64,
@@ -115,7 +115,7 @@ pub struct PlanRow {
     pub energy_per_token_j: f64,
     /// Energy of a million tokens, kWh.
     pub kwh_per_million_tokens: f64,
-    /// The electricity of a million tokens, with the hire of the GPUs where prices are given, USD.
+    /// The electricity of a million tokens, or the hire of the GPUs, electricity included, where prices are given, USD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usd_per_million_tokens: Option<f64>,
     /// Time to the first token, s.

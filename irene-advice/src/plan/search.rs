@@ -213,13 +213,13 @@ impl OnDevice<'_> {
         let tokens = estimate.tokens();
         let energy_per_token_j = estimate.figures.energy_per_request_j? / tokens;
         let kwh = kwh_per_million(energy_per_token_j);
-        let electricity = kwh * self.options.price_per_kwh;
         let usd = if self.options.gpu_hour_usd.is_empty() {
-            Some(electricity)
+            Some(kwh * self.options.price_per_kwh)
         } else {
+            // A price of hire has the electricity in it.
             let hour = self.options.gpu_hour_usd.get(self.name);
             let millions_an_hour = self.rate * tokens * 3600.0 / 1e6;
-            hour.map(|usd| electricity + usd * parallel.gpus() as f64 / millions_an_hour)
+            hour.map(|usd| usd * parallel.gpus() as f64 / millions_an_hour)
         };
         let degrees = Degrees::from(parallel);
         Some(PlanRow {

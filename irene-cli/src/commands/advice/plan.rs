@@ -15,7 +15,7 @@ use crate::{
 /// Finds the machines for a service: every device, number of GPUs, parallelism and format of the weights that keeps up with the requests
 ///
 /// How many requests run at once follows from their rate. First come the ways that no other beats in energy, latency and money; then the others,
-/// by energy. Money is electricity, and the hire of the GPUs where prices are given.
+/// by energy. Money is electricity, or the hire of the GPUs where prices are given.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
@@ -123,7 +123,7 @@ fn text(args: &Args, plan: &Plan) -> String {
         out += &format!(
             "\nno other way beats {front} of them in energy, time and money (marked *); energy is of a token that is {}, money {}\n",
             plan.tokens,
-            if args.gpu_hour_price.is_some() { "electricity and hire" } else { "electricity alone" }
+            if args.gpu_hour_price.is_some() { "hire, electricity included" } else { "electricity alone" }
         );
     }
     out + &left_out(plan)

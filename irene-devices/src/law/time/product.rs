@@ -41,29 +41,34 @@ impl ProductLaw {
         let memory_rate = rates.memory * self.memory_share.min(1.0);
         let operands = work.bytes() / memory_rate;
         let mut best = KernelTime { seconds: f64::INFINITY, ..KernelTime::default() };
-        for (rows, columns) in TILES {
-            let tiles = work.batch * (work.rows / rows).ceil() * (work.columns / columns).ceil();
-            let rate = rates.arithmetic / rates.multiprocessors * self.tile_share(rows, columns);
-            for parts in SPLITS {
-                if parts > 1.0 && tiles >= rates.multiprocessors {
-                    break;
-                }
-                let waves = (tiles * parts / rates.multiprocessors).ceil();
-                let steps = (work.inner / parts).max(work.inner.min(LEAST_PART)) + self.prologue;
-                let arithmetic_s = waves * 2.0 * rows * columns * steps / rate;
-                let partial =
-                    if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };
-                let memory_s = operands + partial / memory_rate;
-                if arithmetic_s.max(memory_s) >= best.seconds {
-                    continue;
-                }
-                let seconds = overlapped(&[arithmetic_s, memory_s], self.overlap);
-                if seconds < best.seconds {
-                    best = KernelTime { seconds, arithmetic_s, memory_s, ..best };
-                }
+        for parts in SPLITS {
+            // Traffic does not depend on the tile: among tiles the least arithmetic is the best.
+            let Some(arithmetic_s) = self.arithmetic_s(work, rates, parts) else { continue };
+            let partial = if parts > 1.0 { work.batch * work.rows * work.columns * 4.0 * (parts + 1.0) } else { 0.0 };
+            let memory_s = operands + partial / memory_rate;
+            if arithmetic_s.max(memory_s) >= best.seconds {
+                continue;
+            }
+            let seconds = overlapped(&[arithmetic_s, memory_s], self.overlap);
+            if seconds < best.seconds {
+                best = KernelTime { seconds, arithmetic_s, memory_s, ..best };
             }
         }
         KernelTime { seconds: best.seconds + self.start_s, launch_s: self.start_s, ..best }
+    }
+
+    /// The arithmetic with the inner dimension in so many parts and the tiles that suit it best, s; None where there are enough tiles without
+    /// splitting it.
+    fn arithmetic_s(&self, work: &Work, rates: &Rates, parts: f64) -> Option<f64> {
+        let steps = (work.inner / parts).max(work.inner.min(LEAST_PART)) + self.prologue;
+        let of_tile = |(rows, columns): (f64, f64)| {
+            let tiles = work.batch * (work.rows / rows).ceil() * (work.columns / columns).ceil();
+            let rate = rates.arithmetic / rates.multiprocessors * self.tile_share(rows, columns);
+            let waves = (tiles * parts / rates.multiprocessors).ceil();
+            let is_tried = parts <= 1.0 || tiles < rates.multiprocessors;
+            is_tried.then_some(waves * 2.0 * rows * columns * steps / rate)
+        };
+        TILES.into_iter().filter_map(of_tile).reduce(f64::min)
     }
 
     /// The rate of a tile over that of the largest.
