@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{Error, Result, Selection};
 
-/// What an answer rests on.
+/// The ground that an answer stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -24,7 +24,7 @@ pub enum Basis {
     Calibrated,
 }
 
-/// What energies are compared by.
+/// The measure that energies are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -38,7 +38,7 @@ pub enum By {
 /// The mark of a run on a measured machine that its memory has no room for.
 pub(crate) const DOES_NOT_FIT: &str = "does_not_fit";
 
-/// What a selection takes, without the tree.
+/// The figures of a selection, without the tree.
 #[derive(Clone, Debug)]
 pub struct Estimate {
     /// The selection, with the device that it was answered for.
@@ -47,7 +47,7 @@ pub struct Estimate {
     pub model: Arc<ModelSpec>,
     /// The device.
     pub device: String,
-    /// What the answer rests on.
+    /// The ground that the answer stands on.
     pub basis: Basis,
     /// The engine, of a data sheet.
     pub engine: Option<&'static Engine>,
@@ -55,7 +55,7 @@ pub struct Estimate {
     pub precision: Precision,
     /// How operations become kernels.
     pub kernels: Kernels,
-    /// What a user asks for.
+    /// The figures that a user asks for.
     pub figures: Figures,
     /// The least that is likely.
     pub low: Figures,
@@ -71,7 +71,7 @@ pub struct Estimate {
     pub prompt: Option<Part>,
     /// A generated token's part.
     pub token: Option<Part>,
-    /// What is to be known beside the figures, a sentence each.
+    /// Remarks beside the figures, a sentence each.
     pub notes: Vec<String>,
     /// The same as words for programs.
     pub marks: Vec<&'static str>,
@@ -79,7 +79,7 @@ pub struct Estimate {
     pub provenance: String,
 }
 
-/// What a selection takes, and which part of the model takes it.
+/// The figures of a selection, and which part of the model takes how much of them.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The figures.
@@ -202,7 +202,7 @@ impl Answer {
         Ok(Self { estimate, tree, requests })
     }
 
-    /// What a figure of the whole tree is by a measure, as a share of it.
+    /// The factor from a figure of the whole tree to that figure by a measure.
     pub fn share_of_tree(&self, by: By) -> f64 {
         let parts = if by == By::Token { self.estimate.tokens() } else { 1.0 };
         1.0 / (self.requests * parts)

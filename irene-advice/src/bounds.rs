@@ -2,7 +2,7 @@ use irene_tree::render;
 
 use crate::{Error, Estimate, Result};
 
-/// What a service has to keep to.
+/// The bounds that a service has to keep to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bounds {
     /// The most time to the first token, s.

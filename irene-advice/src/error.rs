@@ -15,7 +15,7 @@ pub enum Error {
     /// A change that is none of a setting.
     #[error("`{text}` is no change: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32")]
     Change {
-        /// What was written.
+        /// The text that was written.
         text: String,
     },
     /// A machine that is neither measured nor in the catalogue.

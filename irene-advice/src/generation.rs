@@ -80,7 +80,7 @@ pub struct NextTurn {
     pub without_cache: TurnCost,
 }
 
-/// What reading takes.
+/// The cost of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnCost {
@@ -90,7 +90,7 @@ pub struct TurnCost {
     pub latency_s: f64,
 }
 
-/// What is asked beside the selection.
+/// Options beside the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GenerationOptions {
     /// Tokens that are looked at on their own, spread over the generation.
@@ -163,7 +163,7 @@ fn tokens(generated: usize, points: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |point| 2 + place(point).min(steps - 1))
 }
 
-/// What some passes take of a request, by `tokens` of it; the forecast's own part is taken where there is one.
+/// The cost that some passes have in a request, by `tokens` of it; the forecast's own part is taken where there is one.
 fn phase(answer: &Answer, passes: &[NodeId], tokens: f64, part: Option<Part>) -> GenerationPhase {
     let tree = &answer.tree;
     let total = |id: &NodeId| tree.total(*id, ENERGY).unwrap_or_default();
@@ -208,7 +208,7 @@ struct Step {
     size: Size,
     /// How often it runs.
     runs: f64,
-    /// What it takes of J, of s, and of J in attention.
+    /// Its cost: J, s, and J in attention.
     spent: [f64; 3],
 }
 
@@ -246,7 +246,7 @@ fn point(answer: &Answer, passes: &Passes, token: usize) -> Result<GenerationPoi
 }
 
 impl Passes {
-    /// What a pass of single tokens takes with so many in the cache: of J, of s, and of J in attention. There are passes of each number of
+    /// The cost of a pass of single tokens with so many in the cache: J, s, and J in attention. There are passes of each number of
     /// sequences that the answer has, as often as it has them.
     fn at(&self, cached: usize) -> Result<[f64; 3]> {
         let (mut runs, mut sum) = (0.0, [0.0; 3]);

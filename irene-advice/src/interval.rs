@@ -36,7 +36,7 @@ pub(crate) fn factor_of_one_model(of: &Estimate) -> Option<f64> {
 /// The factor that the ratio of two energies may be off either way with a probability of 90%; None where an interval is unknown.
 pub(crate) fn ratio_factor(a: &Estimate, b: &Estimate) -> Option<f64> {
     let (of_a, of_b) = (half_width(a)?, half_width(b)?);
-    // What comes to the same figures by the same law errs by the same.
+    // The same figures by the same law err by the same.
     if a.basis == b.basis && a.device == b.device && a.figures == b.figures {
         return Some(1.0);
     }

@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 
 use crate::{Answer, Error, Estimate, Result, Selection};
 
-/// What a selection does not say.
+/// Everything that a selection does not say.
 #[derive(Clone, Debug, Default)]
 pub struct LookupOptions {
     /// Whether models are also looked for among files and in the cache of the Hugging Face hub.
     pub finds_files: bool,
     /// A device of one's own data sheet, in place of those that selections name.
     pub device: Option<Device>,
-    /// What was measured on a device: that of selections that name none.
+    /// Measurements of a device: that of selections that name none.
     pub calibration: Option<Arc<Calibration>>,
     /// The machine around the devices, where energy is that of a meter at the wall.
     pub host: Option<Host>,

@@ -30,7 +30,7 @@ pub struct Ranked {
     pub builtin: &'static BuiltinModel,
     /// The task that it is made for.
     pub task: ModelTask,
-    /// What it takes.
+    /// Its figures.
     pub estimate: Estimate,
 }
 
@@ -86,7 +86,7 @@ pub fn rank(lookup: &Lookup, selection: &Selection, filter: &RankFilter) -> Rank
     found
 }
 
-/// What a model takes; None for one that is made for another task.
+/// The figures of a model; None for one that is made for another task.
 fn of_model(
     lookup: &Lookup,
     selection: &Selection,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{Change, Result, settings};
 
-/// A model, how it runs, and where. What is absent has its usual value.
+/// A model, how it runs, and where. An absent setting has its usual value.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Model, device, engine, formats of the weights, kernels, load, lengths and GPUs; its figures are not looked at.

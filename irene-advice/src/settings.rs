@@ -15,7 +15,7 @@ struct Setting {
     also: &'static [&'static str],
     /// Sets it; `None` stands for the usual value.
     set: fn(&mut Selection, Option<&str>) -> Result<(), String>,
-    /// What it is, unless it is the usual.
+    /// Its value, unless it is the usual.
     get: fn(&Selection) -> Option<String>,
 }
 

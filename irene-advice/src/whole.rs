@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{Answer, Basis, Change, Estimate, Selection};
 
-/// What a selection is: every setting that counts, usual or not.
+/// Every setting of a selection that counts, usual or not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Settings {
@@ -15,7 +15,7 @@ pub struct Settings {
     pub model: String,
     /// The device's name.
     pub device: String,
-    /// What the figures rest on.
+    /// The ground that the figures stand on.
     pub basis: Basis,
     /// The engine, of a data sheet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ impl From<Parallel> for Degrees {
     }
 }
 
-/// What a user of a model asks for; what is not known is absent.
+/// The figures that a user of a model asks for; an unknown one is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FigureSet {
@@ -156,7 +156,7 @@ impl MemoryBytes {
     }
 }
 
-/// What a part of the model takes of a request.
+/// The energy that a part of the model takes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentShare {
@@ -176,7 +176,7 @@ pub struct Whole {
     pub title: String,
     /// The selection.
     pub selection: Settings,
-    /// What a user asks for.
+    /// The figures that a user asks for.
     pub figures: FigureSet,
     /// The least that is likely.
     pub low: FigureSet,
@@ -190,7 +190,7 @@ pub struct Whole {
     pub components: Vec<ComponentShare>,
     /// Where the figures come from.
     pub provenance: String,
-    /// What is to be known beside the figures.
+    /// Remarks beside the figures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -248,7 +248,7 @@ impl Estimate {
 }
 
 impl Answer {
-    /// What each part of the model takes of a request, J, most first.
+    /// The energy that each part of the model takes of a request, J, most first.
     pub fn components(&self) -> Vec<(Component, f64)> {
         let parts = self.tree.components(Quantity::PredictedEnergy);
         parts.into_iter().map(|(component, joules)| (component, joules / self.requests)).collect()

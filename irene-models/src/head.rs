@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{BuiltinModel, Config, Error, ModelSpec, Result, gguf::Gguf};
 
-/// What the first bytes of a model's file say.
+/// A model as the first bytes of its file tell it.
 ///
 /// ```
 /// use irene_models::{FileHead, FileKind};
@@ -34,7 +34,7 @@ pub struct FileHead {
     pub parameters: Option<u64>,
     /// Its tensors.
     pub tensors: Option<usize>,
-    /// What to know beside that, in a line.
+    /// A remark beside that, in a line.
     pub note: Option<String>,
 }
 
@@ -142,7 +142,7 @@ fn builtin_of(parameters: u64) -> Option<&'static str> {
     of_size.next().filter(|_| of_size.next().is_none()).map(BuiltinModel::name)
 }
 
-/// What is kept of a safetensors header.
+/// The part of a safetensors header that is kept.
 #[derive(Default)]
 struct Header {
     /// Numbers by their format's name.

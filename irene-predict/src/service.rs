@@ -202,7 +202,7 @@ impl Setting {
         Ok(forecast.at_the_wall(watts, law.spread))
     }
 
-    /// What one pass of each copy of the model takes on all GPUs, apart from those of a forecast: a part of a prompt behind one that is in the
+    /// The cost of one pass of each copy of the model on all GPUs, apart from those of a forecast: a part of a prompt behind one that is in the
     /// cache, or several tokens of each sequence at once.
     ///
     /// # Errors

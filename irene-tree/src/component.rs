@@ -14,7 +14,7 @@ pub enum Component {
     FeedForward,
     /// Norms, wherever they stand.
     Norms,
-    /// What makes a result of the hidden states: scores of tokens or classes, a pooler.
+    /// The layers that make a result of the hidden states: scores of tokens or classes, a pooler.
     Head,
     /// Tensors that GPUs exchange.
     Exchange,
@@ -107,7 +107,7 @@ impl Tree {
         (is_product && self.parent(id) == Some(NodeId::ROOT)).then_some(Component::Head)
     }
 
-    /// What each part of the model spends in one run of the whole, most first; parts that spend nothing are left out. The sum is the root's value.
+    /// The amount that each part of the model spends in one run of the whole, most first; parts that spend nothing are left out. The sum is the root's value.
     pub fn components(&self, quantity: Quantity) -> Vec<(Component, f64)> {
         self.components_below(NodeId::ROOT, quantity)
     }

@@ -188,7 +188,7 @@ impl Tree {
         Some(self.node(id).get(quantity)? - self.sum_of_children(id, quantity)?)
     }
 
-    /// What the node spends in one run of the whole, itself and in children whose value is unknown: a child that no predictor has a figure for is
+    /// The amount that the node spends in one run of the whole, itself and in children whose value is unknown: a child that no predictor has a figure for is
     /// in its parent's own part. None where its own value is unknown. Summed over all nodes it is the root's value.
     pub fn spent_itself(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         /// The last bits of a sum are nothing.

@@ -30,11 +30,11 @@ const PARAMETERS = {
 };
 const NAMES = Object.fromEntries(Object.entries({ model: "model", ...PARAMETERS }).map(([ours, theirs]) => [theirs, ours]));
 
-// What the state calls a parameter of the API, if it has it.
+// The state's name of a parameter of the API, if it has it.
 export const stateName = (parameter) => NAMES[parameter];
 export const parameterName = (name) => PARAMETERS[name] ?? name;
 
-// What went wrong. `parameter` is the API's name of what is to be changed, where the answer says so.
+// A fault. `parameter` is the API's name of what is to be changed, where the answer says so.
 export class Problem extends Error {
   constructor(message, { status, detail } = {}) {
     super(message);
@@ -161,7 +161,7 @@ export const getSuggestions = (state) => of(askOfModel("suggest", state, bounds(
 
 export const getGeneration = (state, points = 24) => of(askOfModel("generation", state, { points }));
 
-// Of the state's model and lengths, at the plan's own rate.
+// For the state's model and lengths, at the plan's own rate.
 export async function getPlan(state) {
   const query = {
     seq_len: state.seq,

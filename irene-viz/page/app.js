@@ -57,7 +57,7 @@ let choices;
 let shownView;
 // Counts what was asked for, so that an answer that comes late does not replace a newer one.
 let latest = 0;
-// What was begun and has not ended.
+// Work that was begun and has not ended.
 let atWork = 0;
 
 const act = {

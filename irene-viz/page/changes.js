@@ -27,7 +27,7 @@ export function withChange(text, name, value) {
   return writeChanges(changes);
 }
 
-// What the page's state becomes where the changes are made to it: parameters have keys of their own, fields of the
+// The page's state with the changes made to it: parameters have keys of their own, fields of the
 // config are in `set`.
 export function asState(text, state) {
   const next = {};
@@ -49,7 +49,7 @@ export function loadOf(state) {
   return { name, value: state[stateName(name)] };
 }
 
-// What people call what a change is to.
+// People's names for the settings that change.
 const LABELS = {
   model: "Model",
   device: "Device",

@@ -1,4 +1,4 @@
-// A field that is searched: an input with a list of what there is, grouped, as ARIA describes it. What is typed may be
+// A field that is searched: an input with a list of what there is, grouped, as ARIA describes it. The text that is typed may be
 // anything; what is wrong with it is for the server to say.
 
 import { byId, make } from "./dom.js";

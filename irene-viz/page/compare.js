@@ -14,7 +14,7 @@ import { comparisonCsv, differences, figuresTable, howMuch } from "./sides.js";
 const OTHERS = ["b", "c", "d"];
 const FORMATS = [["", "as A"], ["bf16"], ["f8_e4m3", "fp8"], ["int4"]];
 
-// What the form for one more can change.
+// The settings that the form for one more can change.
 const fields = (models, devices) => [
   ["model", "Model", select("other-model", [["", "as A"], ...models.map(({ name }) => [name])])],
   [

@@ -9,7 +9,7 @@ const PAUSE_MS = 350;
 function options(knob) {
   const known = knob.choices.some(([value]) => value === knob.value);
   const all = known || knob.value === "" ? knob.choices : [[knob.value, knob.value], ...knob.choices];
-  // What the engine or the config chooses itself has no name here.
+  // A setting that the engine or the config chooses itself has no name here.
   const unset = knob.value === "" ? [["", "as it is"]] : [];
   return [...unset, ...all].map(([value, text]) => make("option", { value }, text));
 }
@@ -111,7 +111,7 @@ export function createControls(onChange) {
     const before = knob.isFixed ? "fixed by the architecture" : isChanged ? `A has ${knob.value || "none"}` : "";
     was.textContent = isWrong ? problem : before;
     was.classList.toggle("wrong", isWrong);
-    // What is being typed is the person's own.
+    // A value that is being typed is the person's own.
     if (document.activeElement !== field || knob.choices) field.value = value ?? knob.value;
   }
 

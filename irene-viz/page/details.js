@@ -87,7 +87,7 @@ function marks(node) {
   return [make("h3", {}, "Marks"), make("ul", { class: "marks" }, node.marks.map(line))];
 }
 
-// Of nodes that run more than once, one of them too.
+// Nodes that run more than once are told one by one too.
 function ofOne(node) {
   if (node.runs === 1) return [];
   const one = (value) => (value === undefined ? undefined : value / node.runs);

@@ -10,7 +10,7 @@ const NARROWEST = 1;
 const CHARACTER = 7.3;
 const PADDING = 5;
 const DEEPEST = 5;
-// What counts as little, some and much of what a part spends in A.
+// The shares that count as little, some and much of a part's energy in A.
 const STEPS = [0.01, 0.1, 0.4];
 
 // Nodes of both sides by their scope, in order where a scope occurs more than once.

@@ -20,7 +20,7 @@ const ordered = (node, order) =>
   order === "heavy" ? node.children.toSorted((a, b) => spent(b) - spent(a)) : node.children;
 
 // Cells of the zoomed node and everything below it, under the nodes above it, which keep the full width as the way out.
-// What a node spends beside its children is a cell below it too.
+// A node's own part is a cell below it too.
 export function layOut(top, width, order) {
   const cells = pathTo(top)
     .slice(0, -1)
@@ -45,7 +45,7 @@ export function layOut(top, width, order) {
 
 const figuresOf = (node) => [joules(node.energy), percent(node.share)].filter(Boolean).join(", ");
 
-// What of it fits, as one or two lines; what does not fit whole is left out.
+// The label in one or two lines; a part that does not fit whole is left out.
 function labels(node, width) {
   const room = Math.floor((width - 2 * PADDING) / CHARACTER);
   const first = [`${node.name} ${node.typeText}`, node.name, node.typeText].find((text) => text.length <= room);
@@ -72,7 +72,7 @@ function drawLabels(cell, y, row, fill) {
   return lines.flatMap((line, at) => [makeSvg("text", { x: x + PADDING, y: top + at * LINE, fill }, line), " "]);
 }
 
-// What is known of a node: what is seen of it first, as who speaks to the page says what they see.
+// A description of a node: its visible text first, because people who speak to the page say what they see.
 export function describe(node, seen = "") {
   const known = [node.name, node.typeText, joules(node.energy), percent(node.share)];
   const unseen = known.filter((text) => text && !seen.includes(text));

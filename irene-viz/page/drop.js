@@ -7,7 +7,7 @@ import { packConfig } from "./uploads.js";
 
 const baseName = (name) => name.replace(/\.(json|safetensors|gguf)$/i, "");
 
-// What the file says changes in the selection.
+// The changes of the selection that the file asks for.
 async function changesOf(file) {
   const read = await readFile(file);
   const changes = read.dtype ? { weights: read.dtype } : {};

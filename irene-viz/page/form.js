@@ -17,7 +17,7 @@ const LOAD_TEXT = { batch: "batch of", concurrency: "at once:", rate: "a second:
 
 export const loadOf = (state) => LOADS.find((name) => state[name] !== "") ?? "batch";
 
-// What a selection is, in a few words.
+// A selection in a few words.
 export function selectionText(state) {
   const load = loadOf(state);
   const generated = state.generate === "0" ? "" : ` + ${state.generate}`;
@@ -105,14 +105,14 @@ export function createForm(act) {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
 
-  // What the form holds and what is shown are told apart until they are one again.
+  // The form and the results are told apart until they agree again.
   function changed() {
     const now = chosen();
     act.showStale(shown !== undefined && Object.keys(now).some((name) => now[name] !== shown[name]));
     showHint();
   }
 
-  // What cannot write is asked to write nothing.
+  // A model that cannot write is asked to write nothing.
   function chooseModel() {
     const found = models.find(({ name }) => name === inputs.model.value);
     if (found?.task && found.task !== "decoder") inputs.generate.value = "0";
@@ -164,7 +164,7 @@ export function createForm(act) {
     const name = stateName(parameter) ?? parameter;
     if (LOADS.includes(name)) return amount;
     if (name in inputs) return inputs[name];
-    // Of another name are the fields of the config.
+    // Other names are fields of the config.
     return parameter && inputs.set.value.includes(parameter) ? inputs.set : undefined;
   }
 
@@ -195,7 +195,7 @@ export function createForm(act) {
       }
       isSubmitted = false;
     },
-    // What the address asks for and could not be had, so that it can be put right.
+    // The values of the address that could not be had, so that they can be put right.
     fill,
     // Beside its field, if the problem names one; whether it does.
     showError({ message, parameter }) {

@@ -130,7 +130,7 @@ export function createIcicleView(panel, act) {
     highlight();
   });
 
-  // What the search finds stands out, and its share of the whole is told.
+  // Nodes that the search finds stand out, and their share of the whole is told.
   function highlight() {
     const wanted = search.value.trim().toLowerCase();
     const isMatch = (node) => [node.scope, node.type].some((text) => text.toLowerCase().includes(wanted));

@@ -1,4 +1,4 @@
-// What a plan's table and its file have of each plan.
+// The columns of a plan's table and of its file.
 
 import { formatName } from "./changes.js";
 import { figures, words } from "./columns.js";

@@ -1,4 +1,4 @@
-// What a plan has to serve, and what it may choose from.
+// The form of a plan: the service, and the machines to choose from.
 
 import { createBounds } from "./bounds.js";
 import { make } from "./dom.js";

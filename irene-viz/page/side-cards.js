@@ -41,7 +41,7 @@ function card(letter, title, ...content) {
 
 export const sideCard = (letter, title, of) => card(letter, title, ...amounts(letter, of));
 
-// What is compared with A: its figures and what they say beside A's, or why it has none.
+// The cards beside A: each with its figures and how they compare with A's, or why it has none.
 export function otherCard({ letter, comparison, problem }, title, tools) {
   if (!comparison) return card(letter, title, make("p", { class: "wrong" }, problem), tools);
   const { b, energy } = comparison;

@@ -1,4 +1,4 @@
-// What two selections cost beside each other: in a sentence, in figures, by part of the model and change by change.
+// The cost of two selections beside each other: in a sentence, in figures, by part of the model and change by change.
 
 import { changeLabel } from "./changes.js";
 import { componentName, divergingBars, stackedBar } from "./bars.js";

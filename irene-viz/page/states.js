@@ -1,4 +1,4 @@
-// What stands where there is nothing to show yet: why, and the way on.
+// The text where there is nothing to show yet: why, and the way on.
 
 import { make } from "./dom.js";
 

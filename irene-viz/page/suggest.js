@@ -11,10 +11,10 @@ const RATIOS = [
   ["latency_ratio", "time of a request"],
   ["memory_ratio", "memory of each GPU"],
 ];
-// What changes by less is as before.
+// A smaller change counts as none.
 const LEAST = 0.005;
 
-// What else is to be paid for it, and what else is gained.
+// Its price beside energy, and its gain.
 function priceWords({ accuracy, gpus, ...ratios } = {}) {
   const known = RATIOS.filter(([name]) => isKnown(ratios[name])).map(([name, what]) => [ratios[name], what]);
   const worse = known

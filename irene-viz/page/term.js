@@ -117,7 +117,7 @@ export function term(id, label) {
   return button;
 }
 
-// Of a word that cannot be a button, as that of a column which sorts.
+// For a word that cannot be a button, such as the title of a column that sorts.
 export const explanation = (id) => GLOSSARY[id]?.text;
 
 // The words of the form have explanations too, where `data-term` says so: a tip for who points at the label, and a

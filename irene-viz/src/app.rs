@@ -34,7 +34,7 @@ pub(crate) struct App {
     long: Arc<Semaphore>,
     /// Of the bodies that are being read and answered.
     pub(crate) bodies: Room,
-    /// Of the first bytes of model files.
+    /// Room for the first bytes of model files.
     pub(crate) heads: Room,
     /// Of the answers that are kept or being sent.
     pub(crate) answers: Room,
@@ -126,7 +126,7 @@ impl App {
         self.check_nodes(spec.trace(run).map_err(|error| Problem::refused(&error))?)
     }
 
-    /// What a selection takes, node by node.
+    /// The answer of a selection, node by node.
     pub(crate) fn answer(&self, selection: &Selection) -> Result<irene_advice::Answer, Problem> {
         let mut answer = self.lookup.answer(selection)?;
         answer.tree = self.check_nodes(answer.tree)?;

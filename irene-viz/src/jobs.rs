@@ -67,9 +67,9 @@ pub(crate) struct Measured {
     pub(crate) tree: Arc<RawValue>,
     /// None without energies.
     pub(crate) energy_provenance: Option<&'static str>,
-    /// Of a run of the whole, J.
+    /// Energy of a run of the whole, J.
     pub(crate) energy_j: Option<f64>,
-    /// Of a run of the whole, s.
+    /// Time of a run of the whole, s.
     pub(crate) latency_s: Option<f64>,
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Kept(Mutex<Cache>);
 
 struct Cache {
     answers: LruCache<Key, Arc<Answer>>,
-    /// Of the answers and their keys.
+    /// Bytes of the answers and their keys.
     bytes: usize,
 }
 

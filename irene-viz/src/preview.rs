@@ -1,4 +1,4 @@
-//! What a link to the page shows where it is shared: Open Graph's title and description, from the query that the link has.
+//! The preview of a link to the page where it is shared: Open Graph's title and description, from the query that the link has.
 
 use irene_advice::{By, Change, Comparison, ComponentShare, FigureSet, Selection, Whole};
 use irene_tree::render::{range, si};
@@ -37,7 +37,7 @@ const NAMES: [&str; 20] = [
 ];
 
 impl Preview {
-    /// Of a page that shows nothing yet, or what cannot be predicted.
+    /// The preview of a page that shows nothing yet, or of a selection that cannot be predicted.
     pub(crate) fn plain() -> Self {
         Self {
             title: "irene".to_owned(),
@@ -45,7 +45,7 @@ impl Preview {
         }
     }
 
-    /// Of the selection that the page's query names; None where there is no figure for it.
+    /// The preview of the selection that the page's query names; None where there is no figure for it.
     pub(crate) fn of(app: &App, query: &[(String, String)]) -> Option<Self> {
         let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         // A config of one's own is the page's to unpack.

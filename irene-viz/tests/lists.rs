@@ -1,4 +1,4 @@
-//! What there is: models, devices and engines; and what files say of their models.
+//! Lists of models, devices and engines, and files that tell of their models.
 #![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
 
 mod server;
@@ -66,7 +66,7 @@ fn the_first_bytes_of_a_file_say_what_its_model_is() {
         json!({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 128, "vocab_size": 1000});
     let answer = read(config.to_string().as_bytes()).json();
     assert_eq!((&answer["kind"], &answer["config"]), (&json!("config"), &config));
-    // What was read can be predicted as it is.
+    // The answer can be predicted as it is.
     let size = "/api/v1/predict?batch_size=1&seq_len=8";
     let predicted = server.post(size, &answer["config"].to_string());
     assert_eq!(predicted.status, 200, "{}", predicted.text);

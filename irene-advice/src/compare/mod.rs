@@ -16,7 +16,7 @@ pub struct Comparison {
     pub a: Whole,
     /// The second.
     pub b: Whole,
-    /// What each change does by itself.
+    /// The effect of each change by itself.
     pub changes: Vec<Effect>,
     /// Their energies, by token where loads or lengths differ, otherwise by request.
     pub energy: EnergyDifference,
@@ -87,7 +87,7 @@ impl Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnergyDifference {
-    /// What they are of.
+    /// The measure that they are by.
     pub by: By,
     /// a's, J.
     pub a_j: f64,

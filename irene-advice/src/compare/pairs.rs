@@ -8,7 +8,7 @@ use serde::Serialize;
 
 const ENERGY: Quantity = Quantity::PredictedEnergy;
 
-/// What a part of the model takes in both.
+/// The energy of a part of the model in both.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentPair {
@@ -22,7 +22,7 @@ pub struct ComponentPair {
     pub difference_j: f64,
 }
 
-/// What the nodes of a class take in both.
+/// The energy of the nodes of a class in both.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TypePair {

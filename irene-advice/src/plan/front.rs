@@ -2,7 +2,7 @@
 
 use super::PlanRow;
 
-/// What is better when it is less: energy, times, money. What is not known beats nothing.
+/// The figures of which less is better: energy, times, money. An unknown one beats nothing.
 fn costs(row: &PlanRow) -> [f64; 4] {
     let latency = row.figures.latency_s;
     let known = |figure: Option<f64>| figure.unwrap_or(f64::INFINITY);

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::{Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Selection};
 
-/// What is asked of a plan beside model, lengths and rate.
+/// Options of a plan beside model, lengths and rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
-    /// What the service has to keep to.
+    /// The bounds that the service has to keep to.
     pub bounds: Bounds,
     /// Devices that may be taken; none for every data sheet of the catalogue.
     pub devices: Vec<String>,
@@ -107,7 +107,7 @@ pub struct PlanRow {
     pub weights: &'static str,
     /// Sequences that run at once in each copy, while some run.
     pub running: f64,
-    /// What a user asks for.
+    /// The figures that a user asks for.
     pub figures: FigureSet,
     /// The mean power of all GPUs, W.
     pub power_w: f64,
@@ -128,7 +128,7 @@ pub struct PlanRow {
     pub set: String,
     /// Whether no other way is as good in energy, latency and money, and better in one.
     pub is_on_front: bool,
-    /// What it is the best of: `energy`, `latency`, `cost`.
+    /// The figures in which it is the best of all: `energy`, `latency`, `cost`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub best_of: Vec<&'static str>,
 }

@@ -27,7 +27,7 @@ const PIPELINE: [usize; 2] = [1, 2];
 /// Formats of the weights beside the one that the model is served in.
 const FORMATS: [Format; 2] = [Format::F8E4M3, Format::Int4];
 
-/// What a search finds.
+/// The results of a search.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) considered: usize,

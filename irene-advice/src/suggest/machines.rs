@@ -162,7 +162,7 @@ impl Advice<'_> {
     }
 }
 
-/// What the other device has that counts.
+/// The strength of the other device that counts.
 fn why_device(a: &Estimate, b: &Estimate) -> String {
     let found = [a, b].map(|of| Catalogue::find(&of.device).ok());
     let [Some(a), Some(b)] = found else { return "less energy was measured there".to_owned() };

@@ -1,4 +1,4 @@
-//! What would save energy, each with what it saves and its price.
+//! Ideas that save energy, each with its saving and its price.
 
 mod formats;
 mod load;
@@ -12,13 +12,13 @@ use crate::{
     Basis, Bounds, By, Change, Error, Estimate, Lookup, Result, Selection, Whole, answer::DOES_NOT_FIT, interval,
 };
 
-/// What would save energy, most first, and what would not.
+/// Ideas that save energy, most first, and those that do not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Suggestions {
     /// The selection as it is.
     pub baseline: Whole,
-    /// What energies are of.
+    /// The measure that energies are by.
     pub measure: By,
     /// Those that save, most first.
     pub suggestions: Vec<Suggestion>,
@@ -49,26 +49,26 @@ pub struct Suggestion {
     /// The most that it is likely to save.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved_share_high: Option<f64>,
-    /// What else it changes.
+    /// Everything else that it changes.
     pub price: Price,
     /// Why it saves.
     pub why: String,
-    /// What it rests on beside the selection.
+    /// The assumption that it rests on beside the selection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed: Option<String>,
 }
 
-/// What a suggestion changes beside energy: figures with it over those without.
+/// The price of a suggestion beside energy: figures with it over those without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Price {
-    /// Of the time of a request or batch.
+    /// The ratio of the times of a request or batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ratio: Option<f64>,
-    /// Of the time to the first token.
+    /// The ratio of the times to the first token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttft_ratio: Option<f64>,
-    /// Of the memory of each GPU.
+    /// The ratio of the memory of each GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_ratio: Option<f64>,
     /// Whether answers stay the same.
@@ -78,7 +78,7 @@ pub struct Price {
     pub gpus: Option<usize>,
 }
 
-/// What is known of the accuracy of answers.
+/// The accuracy of answers, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -90,7 +90,7 @@ pub enum Accuracy {
     Unknown,
 }
 
-/// What is suggested.
+/// The kinds of suggestions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -112,7 +112,7 @@ pub enum Kind {
     Speculative,
 }
 
-/// What is not suggested, and why.
+/// A kind that is not suggested, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LeftOut {
@@ -125,7 +125,7 @@ pub struct LeftOut {
 /// Less is no saving.
 const LEAST: f64 = 1e-3;
 
-/// What is found on the way.
+/// The suggestions that are found on the way.
 pub(crate) struct Advice<'a> {
     lookup: &'a Lookup,
     selection: &'a Selection,
@@ -154,7 +154,7 @@ impl Idea {
 }
 
 impl Lookup {
-    /// What would save energy in a selection: only what can be computed, and within the bounds.
+    /// Ideas that save energy in a selection: those that can be computed, within the bounds.
     ///
     /// # Errors
     /// Those of [`estimate`](Self::estimate), and of [`Bounds::check`].
@@ -207,7 +207,7 @@ impl<'a> Advice<'a> {
         !self.is_of_sheet()
     }
 
-    /// What the selection takes with some changes, by the same law as before.
+    /// The figures of the selection with some changes, by the same law as before.
     fn estimate(&self, changes: &[Change]) -> Result<Estimate> {
         let estimate = self.lookup.estimate(&self.selection.changed(changes)?)?;
         if estimate.basis != self.a.basis {

@@ -1,4 +1,4 @@
-//! What serving can do beside the model: buckets of lengths, prefixes that are kept, drafts by a small kin.
+//! Ways to serve the same model with less: buckets of lengths, prefixes that are kept, drafts by a small kin.
 
 use irene_predict::{Forecast, Setting};
 use irene_requests::Load;

@@ -53,7 +53,7 @@ impl Traced {
     }
 }
 
-/// What is known of the passes that differ in their sequences alone.
+/// All that is known of the passes that differ in their sequences alone.
 pub(super) enum Line {
     /// Those that were followed.
     Found(Vec<Arc<Traced>>),

@@ -18,7 +18,7 @@ use irene_tree::{Kernels, Parallel, Size};
 use self::line::{Line, Traced};
 use crate::{Error, Load, Request};
 
-/// What was followed of one model. The figures of a forecast do not depend on what is kept here.
+/// The passes of one model that were followed. The figures of a forecast do not depend on what is kept here.
 ///
 /// Passes that differ in the number of their sequences alone are on a line: each count of each kernel grows by the same amount with every
 /// sequence, which three of them show. The others are computed from two, and of a mixture's experts as many are read as routing leads to. Where

@@ -1,4 +1,4 @@
-//! What to do, and which machines: `GET` and `POST suggest` and `plan`.
+//! Suggestions and plans: `GET` and `POST suggest` and `plan`.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Fields<'_> {
     }
 }
 
-/// What would save energy in a selection.
+/// Suggestions for a selection.
 pub(super) struct Suggest {
     selection: Selection,
     bounds: Bounds,

@@ -57,7 +57,7 @@ fn what_if(app: &App, selection: &Selection, changes: &[Change]) -> Result<Compa
 /// Two selections that differ in model, device or size.
 pub(super) struct Compare(WhatIf);
 
-/// What differs, by the names that it has here.
+/// The differences, by the names that they have here.
 impl Question for Compare {
     type Answer = Compared;
 
@@ -100,7 +100,7 @@ pub(super) struct Compared {
     difference_j: f64,
     /// b's energy over a's.
     ratio: f64,
-    /// What each difference does by itself.
+    /// The effect of each difference by itself.
     changes: Vec<Effect>,
     /// By token where loads or lengths differ, otherwise by request; the parts, classes and nodes below are of the same measure.
     energy: EnergyDifference,
@@ -133,7 +133,7 @@ pub(super) struct Side {
     device: String,
     /// Whether the energies rest on a model of the power: that of a data sheet, or one that stood in for a meter in the training data.
     estimated: bool,
-    /// Of the batch, or of a request where there is none.
+    /// Energy of the batch, or of a request where there is none.
     energy_j: f64,
     energy_per_token_j: f64,
     #[serde(flatten)]

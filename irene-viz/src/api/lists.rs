@@ -1,4 +1,4 @@
-//! What there is: `GET models`, `GET devices`, `GET engines`, `GET grids`.
+//! Lists: `GET models`, `GET devices`, `GET engines`, `GET grids`.
 
 use axum::{extract::State, response::Response};
 use irene_devices::{Catalogue, Engine};

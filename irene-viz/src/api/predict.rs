@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{answer::Asked, app::App, problem::Problem};
 
-/// What a selection takes, node by node.
+/// The prediction of a selection, node by node.
 pub(super) struct Predict(Selection);
 
 impl Question for Predict {

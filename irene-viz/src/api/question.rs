@@ -1,4 +1,4 @@
-//! What is asked about a selection: by `GET` of a built-in model, by `POST` of the model whose config.json is the body.
+//! A question about a selection: by `GET` of a built-in model, by `POST` of the model whose config.json is the body.
 
 use std::sync::Arc;
 

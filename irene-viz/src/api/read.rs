@@ -1,4 +1,4 @@
-//! What a model's file says of the model, from its first bytes: `POST read`.
+//! A model's file, read from its first bytes: `POST read`.
 
 use axum::{body::Bytes, extract::State, response::Response};
 use irene_models::FileHead;
@@ -12,7 +12,7 @@ use crate::{answer::Asked, app::App, problem::Problem};
 /// Its path, whose bodies may be longer than those of others.
 pub(crate) const READ: &str = "/api/v1/read";
 
-/// What the first bytes of a model's file say.
+/// A model as the first bytes of its file tell it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FileContents {
     /// `config`, `safetensors` or `gguf`.
@@ -32,7 +32,7 @@ pub(super) struct FileContents {
     parameters: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tensors: Option<usize>,
-    /// What to know beside that.
+    /// A remark beside that.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }

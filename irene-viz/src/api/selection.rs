@@ -90,7 +90,7 @@ impl Fields<'_> {
         self.required("rate", "Requests that arrive in a second.", Above0 { most: MOST_RATE })
     }
 
-    /// What a plan leaves as it is: the engine, the cache's format and the kernels.
+    /// The settings that a plan leaves as they are: the engine, the cache's format and the kernels.
     pub(super) fn service(&mut self, selection: &mut Selection) -> Result<(), Problem> {
         selection.row.engine = self.engine()?;
         let cache = "The format of the cache; by default that of the activations.";
@@ -191,7 +191,7 @@ impl Fields<'_> {
     }
 }
 
-/// What changes ask for is bounded as the parameters are.
+/// Changes are bounded as the parameters are.
 pub(crate) fn check_bounds(app: &App, selection: &Selection) -> Result<(), Problem> {
     let row = &selection.row;
     let limits = &app.limits;

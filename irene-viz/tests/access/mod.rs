@@ -11,7 +11,7 @@ use crate::{
 pub(crate) const VIEWS: [&str; 11] =
     ["tree", "icicle", "list", "generation", "whatif", "suggest", "plan", "leaderboard", "compare", "sizes", "jobs"];
 
-/// What the views need beside a selection to have something to show.
+/// Queries with which the views have something to show.
 pub(crate) const COMPARING: &str = "b=model%3Ddistilgpt2&set_b=num_hidden_layers%3D6&plan_rate=20";
 
 /// Chooses a view and waits until it is there.
@@ -293,7 +293,7 @@ fn roles_and_references_hold_together_in_every_view() {
     visit.end(&[]);
 }
 
-/// What a checker of accessibility looks for, of what is shown: ids that are there once, references that lead somewhere,
+/// Faults that a checker of accessibility looks for in what is shown: ids that are there once, references that lead somewhere,
 /// roles in the parents that they need, no order of focus but the page's, headings in order, names of controls.
 const FAULTS: &str = r"
     const faults = [];

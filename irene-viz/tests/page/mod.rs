@@ -1,4 +1,4 @@
-//! What a person does with the page, by subject.
+//! A person at the page, by subject.
 
 mod answer;
 mod fold;

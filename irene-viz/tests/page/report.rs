@@ -54,7 +54,7 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     browser.click("#tab-sizes");
     browser.wait_for("the sizes", "return document.querySelector('#panel-sizes svg') !== null", json!([]));
     assert_eq!(browser.run("return document.getElementById('error').textContent", json!([])), "");
-    // What is not in the file is said.
+    // An answer that the file lacks is said to be missing.
     browser.fill("#load-value", "5");
     browser.click("#predict");
     let said = "return document.getElementById('error').textContent.includes('irene serve” answers everything else')";

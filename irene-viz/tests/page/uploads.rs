@@ -50,7 +50,7 @@ fn a_bad_config_is_explained_and_the_view_stays() {
     browser.type_into("#config-file", file.0.to_str().unwrap());
     let said = "return document.body.textContent.includes(arguments[0])";
     browser.wait_for(&format!("{detail:?} as the error"), said, json!([detail]));
-    // What was refused is not among the models.
+    // A refused file is not among the models.
     browser.click("#model");
     let listed =
         "return [...document.querySelectorAll('#model-list [role=option]')].map((option) => option.dataset.value)";

@@ -83,7 +83,7 @@ impl Person {
         self.browser().wait_for(selector, number, json!([selector, name])).as_str().unwrap().parse().unwrap()
     }
 
-    /// What the API answers for the fresh page's selection with other parameters in their place, and more.
+    /// The API's answer for the fresh page's selection with other parameters in their place, and more.
     pub(crate) fn api(&self, path: &str, others: &[(&str, &str)]) -> Value {
         let kept = FRESH.iter().filter(|(name, _)| !others.iter().any(|(other, _)| other == name));
         let query: Vec<String> = kept.chain(others).map(|(name, value)| format!("{name}={value}")).collect();

@@ -19,7 +19,7 @@ fn api(visit: &Visit, path: &str) -> Value {
     answer.json()
 }
 
-/// What a function's body returns of a panel that is shown and loaded.
+/// The result of a function's body for a panel that is shown and loaded.
 fn look(visit: &Visit, body: &str) -> Value {
     let quiet = "return !document.getElementById('main').hasAttribute('aria-busy')";
     visit.browser.wait_for("a quiet page", quiet, json!([]));

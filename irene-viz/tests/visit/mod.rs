@@ -60,7 +60,7 @@ impl Visit {
         (answer.status, answer.json())
     }
 
-    /// What the page's address asks the API for, but for the device.
+    /// The query that the page's address asks the API for, but for the device.
     pub(crate) fn selection(&self) -> String {
         let query = self.browser.run(SELECTION, json!([]));
         format!("predict?{}", query.as_str().unwrap())
@@ -129,7 +129,7 @@ const SELECTION: &str = "const names = { model: 'model', batch: 'batch_size', co
     const given = Object.keys(names).filter((name) => address.get(name) && !(name === 'generate' && address.get(name) === '0'));
     return String(new URLSearchParams(given.map((name) => [names[name], address.get(name)])))";
 
-/// What the form holds: the model, the device, how much at once, and the prompt's tokens.
+/// The form's values: the model, the device, how much at once, and the prompt's tokens.
 pub(crate) const INPUTS: &str =
     "return ['model', 'device', 'load-value', 'seq'].map((id) => document.getElementById(id).value)";
 

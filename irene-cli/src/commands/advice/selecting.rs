@@ -35,7 +35,7 @@ pub(super) struct SelectionArgs {
     predictor: PredictorArgs,
 }
 
-/// What a service has to keep to.
+/// The bounds that a service has to keep to.
 #[derive(clap::Args, Clone, Copy)]
 #[command(next_help_heading = "Bounds")]
 pub(super) struct BoundsArgs {
@@ -62,7 +62,7 @@ pub(super) struct Selected {
     pub(super) selection: Selection,
 }
 
-/// What is taken where nothing is said: an encoder's batch, and requests to a decoder on the device of most servers.
+/// The defaults: an encoder's batch, and requests to a decoder on the device of most servers.
 const BATCH: usize = 8;
 const TOKENS: usize = 128;
 const SERVER: &str = "h100-sxm";
@@ -146,7 +146,7 @@ fn one<T: Copy>(values: &[T], flag: &str) -> Result<Option<T>> {
     }
 }
 
-/// What is not said: told, because it decides the answer.
+/// Tells the defaults that were taken, because they decide the answer.
 fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
     let row = &mut selection.row;
     let mut told = Vec::new();

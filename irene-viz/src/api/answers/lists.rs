@@ -68,7 +68,7 @@ pub(crate) struct DeviceEntry {
     pub(crate) sheet: Option<DataSheet>,
 }
 
-/// What a device's data sheet says; of a measured machine, that of its GPU.
+/// The figures of a device's data sheet; of a measured machine, those of its GPU.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DataSheet {
     /// The name that its maker gives it.

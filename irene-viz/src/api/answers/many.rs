@@ -43,7 +43,7 @@ pub(crate) struct Figures {
     pub(crate) energy_j: f64,
     energy_low_j: Option<f64>,
     energy_high_j: Option<f64>,
-    /// Of a generated token, or of one that is read where none is generated.
+    /// Energy of a generated token, or of one that is read where none is generated.
     energy_per_token_j: f64,
     latency_s: Option<f64>,
 }

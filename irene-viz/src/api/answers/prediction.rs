@@ -17,7 +17,7 @@ pub(crate) struct Prediction {
     selection: Settings,
     /// The selection in words.
     title: String,
-    /// What a user asks for.
+    /// The figures that a user asks for.
     figures: FigureSet,
     /// The least that is likely: the lower end of 90% intervals.
     low: FigureSet,
@@ -162,7 +162,7 @@ pub(crate) struct PredictorEntry {
     /// Whether the energies rest on a model of the power.
     estimated: bool,
     training_data: String,
-    /// What a reader has to know of the whole: that the training energies are uncertain, that requests wait for room in the cache.
+    /// Remarks on the whole: that the training energies are uncertain, that requests wait for room in the cache.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
