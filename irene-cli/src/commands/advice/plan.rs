@@ -19,9 +19,10 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
-  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20 --max-ttft 0.5 --gpu-hour-price public
-  irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --max-itl 0.05 --devices h100-sxm,a100-sxm-80gb,mi300x
-  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 5 --devices l4,l40s --formats bf16,int4 --gpu-hour-price l4=0.7,l40s=1.2
+  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20 --max-ttft 0.5
+  irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --devices h100-sxm,mi300x
+  irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 5 --gpu-hour-price public
+  irene plan gemma-2-9b --prompt 512 --generate 256 --rate 5 --gpu-hour-price l4=0.7,l40s=1.2
   irene plan bge-large-en-v1.5 --prompt 256 --rate 100 --format csv")]
 pub(crate) struct Args {
     /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input

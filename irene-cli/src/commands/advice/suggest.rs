@@ -16,7 +16,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene suggest Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 32
-  irene suggest Llama-3.1-8B --device h100-sxm --prompt 512 --generate 256 --concurrency 8 --max-itl 0.02
+  irene suggest Llama-3.1-8B --prompt 512 --generate 64 --concurrency 8 --max-itl 0.02
   irene suggest bert-base-uncased -b 8 -s 128
   irene suggest gpt2 --device l4 --format csv")]
 pub(crate) struct Args {
