@@ -151,7 +151,8 @@ fn fill_in(selection: &mut Selection, is_decoder: bool, has_machine: bool) {
     let row = &mut selection.row;
     let mut told = Vec::new();
     let is_bare = row.load.is_none() && row.prompt.is_none() && selection.past == 0;
-    if row.device.is_none() && !has_machine && is_decoder && is_bare {
+    let is_request = matches!(row.load, Some(Load::Concurrency(_) | Load::Rate(_)));
+    if row.device.is_none() && !has_machine && is_decoder && (is_bare || is_request) {
         row.device = Some(SERVER.to_owned());
         told.push(format!("--device {SERVER}"));
     }

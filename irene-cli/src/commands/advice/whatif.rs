@@ -19,7 +19,7 @@ use crate::{
   irene whatif bert-base-uncased --set num_hidden_layers=6
   irene whatif bert-base-uncased -b 8 -s 128 --set num_hidden_layers=6 --set hidden_act=relu
   irene whatif Llama-3.1-8B --prompt 512 --generate 256 --concurrency 32 --set weights=int4
-  irene whatif Llama-3.1-8B --prompt 512 --generate 256 --concurrency 32 --set device=l4
+  irene whatif Llama-3.1-8B --set device=l4 --set concurrency=8
   irene whatif gpt2 -b 1 -s 128 --set batch_size=32 --format csv")]
 pub(crate) struct Args {
     #[command(flatten)]
