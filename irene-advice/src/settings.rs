@@ -273,8 +273,10 @@ fn whole(text: &str, least: usize) -> Result<usize, String> {
 }
 
 fn positive(text: &str) -> Result<f64, String> {
-    let found = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    found.ok_or_else(|| format!("expected a number above 0, found `{text}`"))
+    /// A figure over less, or by more, may be infinite.
+    const RANGE: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
+    let found = text.parse().ok().filter(|number: &f64| RANGE.contains(number));
+    found.ok_or_else(|| format!("expected a number above 0, from 1e-9 to 1e9, found `{text}`"))
 }
 
 fn parsed<T: std::str::FromStr<Err: ToString>>(text: Option<&str>) -> Result<Option<T>, String> {

@@ -94,8 +94,8 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
         answer.is_problem(status, part);
         assert_eq!(answer.json()["parameter"], parameter, "{query}");
     };
-    refused(rest, 400, "batch_size", "give exactly one of batch_size, concurrency and rate");
-    refused(&format!("{rest}&batch_size=1&rate=2"), 400, "rate", "give exactly one of them");
+    refused(rest, 422, "batch_size", "give exactly one of batch_size, concurrency and rate");
+    refused(&format!("{rest}&batch_size=1&rate=2"), 422, "rate", "give exactly one of them");
     for wrong in ["0", "-1", "NaN", "inf", "1e9", "x", "1,5", ""] {
         refused(&format!("{rest}&concurrency={wrong}"), 400, "concurrency", "is not a number above 0 and up to 100000");
     }

@@ -126,9 +126,17 @@ pub(crate) struct Above0 {
 }
 
 impl Above0 {
+    /// The least that is taken: a figure over less may be infinite.
+    const LEAST: f64 = 1e-9;
+
     fn check(&self, number: Option<f64>) -> Result<f64, String> {
-        let fits = number.filter(|number| *number > 0.0 && *number <= self.most);
-        fits.ok_or_else(|| format!("is not a number above 0 and up to {}", self.most))
+        match number {
+            Some(number) if number > 0.0 && number < Self::LEAST => {
+                Err("is less than 0.000000001, the least that is taken".to_owned())
+            }
+            Some(number) if number > 0.0 && number <= self.most => Ok(number),
+            _ => Err(format!("is not a number above 0 and up to {}", self.most)),
+        }
     }
 }
 
@@ -136,7 +144,7 @@ impl Kind for Above0 {
     type Value = f64;
 
     fn schema(&self, _: &App) -> Value {
-        json!({"type": "number", "exclusiveMinimum": 0, "maximum": self.most})
+        json!({"type": "number", "minimum": Self::LEAST, "maximum": self.most})
     }
 
     fn read(&self, text: &str) -> Result<f64, String> {

@@ -1,5 +1,6 @@
 //! The parameters of a selection: a model, how it runs, and where. Each is named, described and bounded here.
 
+use axum::http::StatusCode;
 use irene_advice::{Change, Selection};
 use irene_devices::Engine;
 use irene_models::TaskHead;
@@ -57,15 +58,17 @@ impl Fields<'_> {
         let running = self.optional("concurrency", running, Above0 { most: MOST_AT_ONCE })?;
         let rate = self.optional("rate", rate, Above0 { most: MOST_RATE })?;
         let missing = "batch_size is missing: give exactly one of batch_size, concurrency and rate";
+        // OpenAPI has no word for one of three parameters, and 400 is for what it can say.
+        let refused = |detail: &str, name| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about(name);
         match (sequences, running, rate) {
             (Some(sequences), None, None) => Ok(Load::Sequences(sequences)),
             (None, Some(running), None) => Ok(Load::Concurrency(running)),
             (None, None, Some(rate)) => Ok(Load::Rate(rate)),
             (None, None, None) if self.is_described() => Ok(Load::Sequences(1)),
-            (None, None, None) => Err(Problem::malformed(missing).about("batch_size")),
+            (None, None, None) => Err(refused(missing, "batch_size")),
             _ => {
                 let detail = "batch_size, concurrency and rate are different loads: give exactly one of them";
-                Err(Problem::malformed(detail).about(if rate.is_some() { "rate" } else { "concurrency" }))
+                Err(refused(detail, if rate.is_some() { "rate" } else { "concurrency" }))
             }
         }
     }
