@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use irene_advice::{Bounds, Plan, PlanOptions, Selection, Suggestions, hire_prices};
 use irene_devices::Catalogue;
 use irene_requests::{Load, RequestRow};
@@ -117,13 +118,13 @@ fn check_devices(names: &[String]) -> Result<(), Problem> {
     let unknown = names.iter().filter(|name| *name != "all").find_map(|name| Catalogue::find(name).err());
     match unknown {
         None => Ok(()),
-        Some(error) => Err(Problem::malformed(format!("devices: {error}")).about("devices")),
+        Some(error) => Err(Problem::unknown(format!("devices: {error}")).about("devices")),
     }
 }
 
 /// Prices above or equal to 0, and no more than can be.
 fn prices(hire: &[String]) -> Result<BTreeMap<String, f64>, Problem> {
-    let refuse = |detail: String| Problem::malformed(detail).about("gpu_hour_usd");
+    let refuse = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about("gpu_hour_usd");
     let prices = hire_prices(&hire.join(",")).map_err(|error| refuse(error.to_string()))?;
     match prices.iter().find(|(_, usd)| **usd > MOST_PRICE) {
         None => Ok(prices),

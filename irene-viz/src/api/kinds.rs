@@ -205,7 +205,7 @@ impl Kind for NameList {
     type Value = Vec<String>;
 
     fn schema(&self, _: &App) -> Value {
-        json!({"type": "string", "minLength": 1, "maxLength": LONGEST_CHANGES, "examples": self.examples})
+        json!({"type": "string", "pattern": "[^\\s,]", "maxLength": LONGEST_CHANGES, "examples": self.examples})
     }
 
     fn read(&self, text: &str) -> Result<Vec<String>, String> {
@@ -239,7 +239,7 @@ impl Kind for Changes {
 
     fn schema(&self, _: &App) -> Value {
         let examples = ["num_hidden_layers=6", "num_hidden_layers=6;hidden_act=relu"];
-        json!({"type": "string", "pattern": "^[^=;]+=[^;]+(;[^=;]+=[^;]+)*;?$", "maxLength": LONGEST_CHANGES, "examples": examples})
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]+=[^;\\s][^;]*(;[A-Za-z0-9_.-]+=[^;\\s][^;]*)*;?$", "maxLength": LONGEST_CHANGES, "examples": examples})
     }
 
     fn read(&self, text: &str) -> Result<Vec<Change>, String> {
