@@ -115,8 +115,13 @@ fn of_model(
 /// assert_eq!(irene_advice::on_front(&[[1.0, 0.7], [2.0, 0.6], [3.0, 0.9]]), [true, false, true]);
 /// ```
 pub fn on_front(points: &[[f64; 2]]) -> Vec<bool> {
-    let beats = |x: &[f64; 2], y: &[f64; 2]| x[0] <= y[0] && x[1] >= y[1] && (x[0] < y[0] || x[1] > y[1]);
-    points.iter().map(|point| !points.iter().any(|other| beats(other, point))).collect()
+    let costs: Vec<[f64; 2]> = points.iter().map(|[cost, merit]| [*cost, -merit]).collect();
+    costs.iter().map(|own| !costs.iter().any(|other| dominates(other, own))).collect()
+}
+
+/// Whether one is as cheap as the other in everything, and cheaper in something.
+pub(crate) fn dominates(one: &[f64], other: &[f64]) -> bool {
+    one.iter().zip(other).all(|(a, b)| a <= b) && one.iter().zip(other).any(|(a, b)| a < b)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which of several ways no other beats.
 
 use super::PlanRow;
+use crate::ranking::dominates;
 
 /// The figures of which less is better: energy, times, money. An unknown one beats nothing.
 fn costs(row: &PlanRow) -> [f64; 4] {
@@ -14,11 +15,6 @@ fn costs(row: &PlanRow) -> [f64; 4] {
     ]
 }
 
-/// Whether one is as good as the other in everything, and better in something.
-fn beats(a: &[f64; 4], b: &[f64; 4]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
-}
-
 /// Marks the front and the best of each kind, and sorts: the front first, the rest by energy.
 pub(super) fn mark(rows: &mut [PlanRow]) {
     rows.sort_by(|a, b| a.energy_per_token_j.total_cmp(&b.energy_per_token_j));
@@ -28,7 +24,7 @@ pub(super) fn mark(rows: &mut [PlanRow]) {
     for (place, row) in rows.iter_mut().enumerate() {
         let own = &all[place];
         let equals = all[place + 1..].iter().take_while(|other| other[0] == own[0]);
-        row.is_on_front = !front.iter().chain(equals).any(|other| beats(other, own));
+        row.is_on_front = !front.iter().chain(equals).any(|other| dominates(other, own));
         if row.is_on_front {
             front.push(*own);
         }
