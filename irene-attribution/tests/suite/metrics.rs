@@ -1,0 +1,54 @@
+//! The metrics that Prometheus reads.
+
+use crate::scripted_time::{MS, Scripted};
+use irene_attribution::{IdlePower, Options};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
+#[test]
+fn metrics_are_the_accounts() {
+    let mut scripted = Scripted::new(Options { idle_power: IdlePower::Given(2.0), ..Options::default() });
+    let mut registry = Registry::default();
+    scripted.meter.register(&mut registry);
+    let [one, other] = ["one", "tw\"o"].map(|model| scripted.begin(model));
+    one.prompt(30);
+    scripted.look(500 * MS);
+    one.tokens(10);
+    let one = one.end();
+    scripted.reading(500 * MS, Some(5000 * MS));
+    scripted.reading(900 * MS, None);
+    drop(other);
+    scripted.reading(1000 * MS, Some(200 * MS));
+    assert!(one.try_get().is_some());
+    let running = scripted.begin("one");
+    scripted.feed.tick();
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let expected = [
+        "# TYPE irene_energy_joules counter",
+        "# UNIT irene_energy_joules joules",
+        r#"irene_energy_joules_total{model="one",kind="prompt"} 3.0"#,
+        r#"irene_energy_joules_total{model="one",kind="decode"} 1.0"#,
+        r#"irene_energy_joules_total{model="one",kind="idle"} 0.5"#,
+        r#"irene_energy_joules_total{model="tw\"o",kind="idle"} 0.5"#,
+        r#"irene_energy_joules_total{model="",kind="idle"} 0.2"#,
+        "# TYPE irene_request_energy_joules histogram",
+        r#"irene_request_energy_joules_sum{model="one"} 4.5"#,
+        r#"irene_request_energy_joules_count{model="one"} 1"#,
+        r#"irene_request_energy_joules_bucket{le="3.0",model="one"} 0"#,
+        r#"irene_request_energy_joules_bucket{le="10.0",model="one"} 1"#,
+        r#"irene_request_energy_joules_bucket{le="+Inf",model="one"} 1"#,
+        r#"irene_requests_running{model="one"} 1"#,
+        r#"irene_requests_running{model="tw\"o"} 0"#,
+        r#"irene_requests_total{model="one",outcome="ended"} 1"#,
+        r#"irene_requests_total{model="tw\"o",outcome="cancelled"} 1"#,
+        "irene_energy_unknown_seconds_total 0.4",
+        "irene_idle_power_watts 2.0",
+    ];
+    for line in expected {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+    drop(running);
+    let energies = text.lines().filter(|line| line.starts_with("irene_energy_joules_total"));
+    let sum: f64 = energies.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    assert!((sum - 5.2).abs() < 1e-12, "all that is known, {sum} J");
+}

@@ -1,0 +1,335 @@
+//! Who gets what, one rule a test.
+
+use std::time::Duration;
+
+use crate::scripted_time::{MS, Scripted, all, share};
+use irene_attribution::{Error, Idle, IdlePower, Meter, Operation, Options, RequestInfo, Value, Weights};
+use irene_sampler::{Pending, Provenance, Sampler, SamplerOptions, Sensors};
+
+/// 1 W is 1 nJ in a nanosecond.
+fn given(watts: f64) -> Options {
+    Options { idle_power: IdlePower::Given(watts), delay: Duration::ZERO, ..Options::default() }
+}
+
+fn weighted(prompt_j: f64, token_j: f64) -> RequestInfo {
+    RequestInfo { weights: Some(Weights::new(prompt_j, token_j).unwrap()), ..RequestInfo::from("model") }
+}
+
+#[test]
+fn work_that_was_done_in_an_interval_shares_its_energy() {
+    let mut scripted = Scripted::new(given(0.0));
+    let [one, other] = ["one", "other"].map(|model| scripted.begin(model));
+    scripted.look(10 * MS);
+    one.tokens(1);
+    other.tokens(3);
+    scripted.reading(10 * MS, Some(4000));
+    scripted.at(15 * MS);
+    one.tokens(1);
+    let (one, other) = (one.end(), other.end());
+    scripted.reading(20 * MS, Some(500));
+    assert_eq!((share(&one).decode_nj, share(&other).decode_nj), (1000 + 500, 3000));
+    let accounts = scripted.meter.accounts();
+    assert_eq!((accounts.models["one"].decode_nj, accounts.models["other"].decode_nj), (1500, 3000));
+    assert_eq!((accounts.total_nj, accounts.nobody_nj), (4500, 0));
+    assert_eq!((share(&one).covered, share(&one).intervals, share(&one).is_cancelled), (1.0, 2, false));
+}
+
+#[test]
+fn idle_power_is_shared_evenly_at_each_moment_and_kept_apart_on_request() {
+    for idle in [Idle::Shared, Idle::Apart] {
+        let mut scripted = Scripted::new(Options { idle, ..given(3.0) });
+        scripted.at(2 * MS);
+        let first = scripted.begin("model");
+        scripted.at(6 * MS);
+        let second = scripted.begin("model");
+        second.tokens(1);
+        scripted.at(8 * MS);
+        let (first, second) = (first.end(), second.end());
+        scripted.reading(10 * MS, Some(100 * MS));
+        let [first, second] = [share(&first), share(&second)];
+        // 2 ms of nobody, 4 ms of the first one alone, 2 ms of both, 2 ms of nobody.
+        let (alone, both) = (12 * MS, 3 * MS);
+        let is_shared = idle == Idle::Shared;
+        assert_eq!((first.idle_nj, second.idle_nj), if is_shared { (alone + both, both) } else { (0, 0) });
+        assert_eq!((first.decode_nj, first.prompt_nj, second.decode_nj), (0, 0, 70 * MS));
+        let nobody = scripted.meter.accounts().nobody_nj;
+        assert_eq!(nobody, u128::from(if is_shared { 12 * MS } else { 30 * MS }));
+    }
+}
+
+#[test]
+fn a_prompt_is_spread_from_its_start_to_the_first_token() {
+    let mut scripted = Scripted::new(given(0.0));
+    let request = scripted.begin(weighted(0.001, 0.1));
+    request.prompt(300);
+    let beside = scripted.begin(weighted(0.001, 0.1));
+    for at in 1..=3 {
+        scripted.at(at * 10 * MS);
+        beside.tokens(1);
+        scripted.reading(at * 10 * MS, Some(1000));
+        assert_eq!(scripted.meter.accounts().total_nj, 0, "the prompt is not known to be over");
+    }
+    request.tokens(1);
+    let (request, beside) = (request.end(), beside.end());
+    scripted.reading(40 * MS, Some(0));
+    // In each interval 100 tokens of the prompt, a third of the token and one token of the other: 0.1, 0.033 and 0.1 J expected.
+    let (request, beside) = (share(&request), share(&beside));
+    assert!((1284..=1287).contains(&request.prompt_nj) && (425..=429).contains(&request.decode_nj), "{request:?}");
+    assert!((1284..=1287).contains(&beside.decode_nj), "{beside:?}");
+    assert_eq!(scripted.meter.accounts().total_nj, 3000);
+}
+
+#[test]
+fn a_request_that_waits_in_a_queue_gets_no_work() {
+    let mut scripted = Scripted::new(given(1.0));
+    let [works, waits] = ["works", "waits"].map(|model| scripted.begin(model));
+    waits.prompt(1000);
+    works.prompt(10);
+    scripted.at(10 * MS);
+    works.tokens(1);
+    waits.prompt_started();
+    scripted.reading(10 * MS, Some(50 * MS));
+    scripted.at(20 * MS);
+    waits.tokens(1);
+    let (works, waits) = (works.end(), waits.end());
+    scripted.reading(20 * MS, Some(50 * MS));
+    let (works, waits) = (share(&works), share(&waits));
+    assert_eq!((works.idle_nj, waits.idle_nj), (10 * MS, 10 * MS));
+    assert_eq!(
+        works.prompt_nj + works.decode_nj,
+        40 * MS - 1,
+        "the first interval, but for what no whole number splits"
+    );
+    assert!(waits.prompt_nj + waits.decode_nj >= 40 * MS - 2);
+}
+
+#[test]
+fn a_request_that_did_nothing_gets_idle_power_alone() {
+    let mut scripted = Scripted::new(given(2.0));
+    let [idle, works] = ["idle", "works"].map(|model| scripted.begin(model));
+    works.tokens(7);
+    scripted.at(10 * MS);
+    let (idle, works) = (idle.end(), works.end());
+    scripted.reading(10 * MS, Some(500 * MS));
+    let idle = share(&idle);
+    assert_eq!((idle.prompt_nj, idle.decode_nj, idle.idle_nj), (0, 0, 10 * MS));
+    assert_eq!(share(&works).decode_nj, 480 * MS);
+    // With nobody who did anything the energy is nobody's.
+    let idle = scripted.begin("idle").end();
+    scripted.reading(20 * MS, Some(100 * MS));
+    assert_eq!(share(&idle).joules(), None, "it took no time and did nothing");
+    assert_eq!(scripted.meter.accounts().nobody_nj, u128::from(100 * MS));
+}
+
+#[test]
+fn time_without_a_reading_is_unknown_and_never_zero() {
+    let mut scripted = Scripted::new(given(0.0));
+    let (partly, never) = (scripted.begin("model"), scripted.begin("model"));
+    partly.tokens(1);
+    never.tokens(1);
+    scripted.at(10 * MS);
+    let never = never.end();
+    scripted.reading(10 * MS, None);
+    scripted.at(15 * MS);
+    partly.tokens(1);
+    let partly = partly.end();
+    scripted.reading(20 * MS, Some(70));
+    let (partly, never) = (share(&partly), share(&never));
+    assert_eq!((never.covered, never.joules(), never.decode_nj), (0.0, None, 0));
+    assert!((partly.covered - 1.0 / 3.0).abs() < 1e-9 && partly.decode_nj == 70);
+    assert_eq!(scripted.meter.accounts().unknown_ns, 10 * MS);
+    assert_eq!(never.headers(), [("x-energy-covered", "0.0000".into()), ("x-energy-provenance", "measured".into())]);
+}
+
+#[test]
+fn a_prompt_that_is_open_for_too_long_counts_by_time() {
+    let mut scripted = Scripted::new(Options { horizon: Duration::from_secs(1), ..given(0.0) });
+    let (prompt, steps, stalls) = (scripted.begin("model"), scripted.begin("model"), scripted.begin("model"));
+    prompt.prompt(1_000_000);
+    stalls.tokens(1);
+    for at in 1..=30 {
+        scripted.look(at * 100 * MS);
+        steps.tokens(1);
+        scripted.reading(at * 100 * MS, Some(3000));
+    }
+    // Time older than the horizon is settled, but for the newest: one third for the prompt, the rest for the one that works.
+    let accounts = scripted.meter.accounts();
+    let settled = (accounts.total_nj / 3000) as u64;
+    assert!((15..20).contains(&settled), "{settled}");
+    assert_eq!(accounts.models["model"].prompt_nj, u128::from(settled * 1000));
+    scripted.at(3000 * MS);
+    prompt.tokens(1);
+    let shares = [prompt.end(), steps.end(), stalls.end()];
+    scripted.reading(3100 * MS, Some(0));
+    let [prompt, steps, stalls] = shares.each_ref().map(share);
+    // All of its prompt is spread over the time that was not settled, where it is nearly all of the work.
+    assert!(prompt.prompt_nj > settled * 1000 + (30 - settled) * 2990, "{prompt:?}");
+    assert!(stalls.decode_nj < 2000, "{stalls:?}");
+    assert_eq!(all(&prompt) + all(&steps) + all(&stalls), 90_000 - scripted.meter.accounts().nobody_nj as u64);
+}
+
+#[test]
+fn a_prompt_that_is_told_at_the_end_is_waited_for() {
+    let mut scripted = Scripted::new(given(0.0));
+    let late = RequestInfo { prompt_comes_late: true, ..RequestInfo::from("late") };
+    let (late, beside) = (scripted.begin(late), scripted.begin("beside"));
+    scripted.look(10 * MS);
+    late.tokens(1);
+    beside.tokens(1);
+    scripted.reading(10 * MS, Some(1200));
+    for at in 2..=5 {
+        scripted.look(at * 10 * MS);
+        late.tokens(1);
+        beside.tokens(1);
+        scripted.reading(at * 10 * MS, Some(200));
+    }
+    assert_eq!(scripted.meter.accounts().total_nj, 0);
+    late.prompt(10);
+    let (late, beside) = (late.end(), beside.end());
+    scripted.reading(60 * MS, Some(0));
+    let (late, beside) = (share(&late), share(&beside));
+    assert_eq!((late.prompt_nj, late.decode_nj), (1000, 100 + 400));
+    assert_eq!(beside.decode_nj, 100 + 400);
+    assert_eq!((late.prompt_tokens, late.tokens), (10, 5));
+}
+
+#[test]
+fn idle_power_is_learned_while_nothing_runs() {
+    let mut scripted = Scripted::new(Options::default());
+    let early = scripted.begin("model");
+    early.tokens(1);
+    scripted.at(100 * MS);
+    let early = early.end();
+    scripted.reading(100 * MS, Some(900 * MS));
+    assert_eq!((share(&early).idle_joules(), share(&early).idle_watts), (None, None));
+    assert_eq!(share(&early).decode_joules(), Some(0.9));
+    for at in 2..=11 {
+        scripted.reading(at * 100 * MS, Some(500 * MS));
+    }
+    assert_eq!(scripted.meter.accounts().idle_watts, Some(5.0));
+    let late = scripted.begin("model");
+    late.tokens(1);
+    scripted.at(1200 * MS);
+    let late = late.end();
+    scripted.reading(1200 * MS, Some(900 * MS));
+    assert_eq!(
+        (share(&late).idle_nj, share(&late).decode_nj, share(&late).idle_watts),
+        (500 * MS, 400 * MS, Some(5.0))
+    );
+}
+
+#[test]
+fn one_that_is_dropped_is_cancelled_and_its_work_counts() {
+    let mut scripted = Scripted::new(given(0.0));
+    let (dropped, cancelled) = (scripted.begin("model"), scripted.begin("model"));
+    dropped.tokens(1);
+    cancelled.tokens(1);
+    scripted.at(5 * MS);
+    drop(dropped);
+    let cancelled = cancelled.cancel();
+    scripted.reading(10 * MS, Some(600));
+    assert!(share(&cancelled).is_cancelled && share(&cancelled).decode_nj == 300);
+    assert!(share(&cancelled).attributes().contains(&("error.type", Value::Text("cancelled".into()))));
+    let account = &scripted.meter.accounts().models["model"];
+    assert_eq!((account.decode_nj, account.cancelled, account.ended, account.running), (600, 2, 0, 0));
+}
+
+#[test]
+fn when_the_meter_stops_all_shares_come() {
+    let mut scripted = Scripted::new(given(0.0));
+    let (running, ended) = (scripted.begin("model"), scripted.begin("model"));
+    scripted.look(10 * MS);
+    running.tokens(1);
+    ended.tokens(1);
+    scripted.reading(10 * MS, Some(100));
+    scripted.at(15 * MS);
+    ended.tokens(1);
+    let ended = ended.end();
+    scripted.reading(20 * MS, Some(100));
+    assert_eq!(ended.try_get(), None, "the other one may tell more");
+    let Scripted { feed, meter, .. } = scripted;
+    drop(feed);
+    assert_eq!(share(&ended).decode_nj, 50 + 100);
+    let late = running.end();
+    assert!(share(&late).is_cancelled && share(&late).decode_nj == 50, "{late:?}");
+    let after = share(&meter.begin("model").end());
+    assert_eq!((after.joules(), after.covered), (None, 0.0));
+    assert_eq!(meter.accounts().models["model"].running, 0);
+}
+
+#[test]
+fn readings_that_come_after_their_time_was_given_up_are_nobody_s() {
+    let mut scripted = Scripted::new(Options { horizon: Duration::from_millis(50), ..given(0.0) });
+    let request = scripted.begin("model");
+    request.tokens(1);
+    scripted.at(80 * MS);
+    scripted.feed.tick();
+    request.tokens(1);
+    let request = request.end();
+    // The first 30 ms of the 100 ms were given up.
+    scripted.reading(100 * MS, Some(1000));
+    scripted.reading(100 * MS, Some(7));
+    let accounts = scripted.meter.accounts();
+    assert_eq!((share(&request).decode_nj, accounts.nobody_nj, accounts.total_nj), (700, 307, 1007));
+    assert_eq!((accounts.unknown_ns, share(&request).covered), (30 * MS, 50.0 / 80.0));
+}
+
+#[test]
+fn attributes_have_opentelemetry_s_names() {
+    let mut scripted = Scripted::new(given(1.0));
+    let info = RequestInfo { operation: Operation::TextCompletion, ..RequestInfo::from("llama") };
+    let request = scripted.begin(info);
+    request.prompt(12);
+    scripted.at(10 * MS);
+    request.tokens(3);
+    let request = request.end();
+    scripted.reading(10 * MS, Some(25 * MS));
+    let share = share(&request);
+    let text = |text: &str| Value::Text(text.into());
+    let expected = [
+        ("gen_ai.operation.name", text("text_completion")),
+        ("gen_ai.request.model", text("llama")),
+        ("gen_ai.usage.input_tokens", Value::Int(12)),
+        ("gen_ai.usage.output_tokens", Value::Int(3)),
+        ("irene.energy.covered_ratio", Value::Float(1.0)),
+        ("irene.energy.provenance", text("measured")),
+        ("irene.energy.joules", Value::Float(0.025)),
+        ("irene.energy.prompt_joules", Value::Float(0.012)),
+        ("irene.energy.decode_joules", Value::Float(0.003)),
+        ("irene.energy.idle_joules", Value::Float(0.01)),
+    ];
+    assert_eq!(share.attributes(), expected);
+    assert_eq!(share.headers()[0], ("x-energy-joules", "0.025000000".into()));
+}
+
+#[test]
+fn settings_that_are_no_energies_are_refused_with_the_reason() {
+    let refused = |prompt, token| Weights::new(prompt, token).unwrap_err().to_string();
+    assert_eq!(refused(-1.0, 1.0), "the energy of a prompt token must be from 0 to 1000 J, not -1 J");
+    assert!(refused(1.0, f64::NAN).contains("generated token") && refused(1.0, 1e9).contains("1000000000 J"));
+    assert_eq!(refused(0.0, 0.0), "the tokens of a prompt or those generated must have an energy");
+    for watts in [-1.0, f64::INFINITY, f64::NAN] {
+        let refused = Meter::fed(|| 0, Provenance::Measured, given(watts)).unwrap_err();
+        assert!(matches!(refused, Error::IdlePower(_)), "{refused}");
+    }
+}
+
+#[test]
+fn without_a_meter_shares_come_at_once_and_know_no_energy() {
+    let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
+    let meter = Meter::new(sampler.into(), Options::default()).unwrap();
+    let request = meter.begin("model");
+    request.tokens(5);
+    let share = share(&request.end());
+    assert_eq!((share.joules(), share.tokens), (None, 0));
+}
+
+#[test]
+fn models_beyond_some_hundreds_share_an_account() {
+    let mut scripted = Scripted::new(given(0.0));
+    let shares: Vec<Pending<_>> = (0..300).map(|model| scripted.begin(format!("model {model}")).end()).collect();
+    scripted.reading(MS, Some(0));
+    let accounts = scripted.meter.accounts();
+    assert_eq!((accounts.models.len(), accounts.models["other"].ended), (257, 44));
+    assert!(shares.iter().all(|pending| pending.try_get().is_some()));
+}

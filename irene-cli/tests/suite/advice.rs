@@ -1,0 +1,140 @@
+//! `irene whatif`, `irene suggest` and `irene plan`.
+
+use crate::command::{Folder, fed, good, irene, refused};
+use serde_json::Value;
+
+const SERVICE: [&str; 8] = ["--device", "h100-sxm", "--prompt", "512", "--generate", "256", "--concurrency", "32"];
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
+}
+
+#[test]
+fn half_the_layers_of_bert_are_compared_without_further_flags() {
+    let args = ["whatif", "bert-base-uncased", "--set", "num_hidden_layers=6"];
+    let text = good(&args).split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["num_hidden_layers 12 → 6", "energy of a request", "feed-forward", "can be told apart", "gtx-1080-ti"]
+    {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let told = String::from_utf8(irene(&args).stderr).unwrap();
+    assert!(told.contains("taken for granted: --batch-size 8 --seq-len 128"), "{told}");
+    let ratio = json(&args)["energy"]["ratio"].as_f64().unwrap();
+    assert!((0.4..0.6).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn a_comparison_in_json_and_csv_is_that_of_the_predictions() {
+    let args = [&["whatif", "Llama-3.1-8B"][..], &SERVICE, &["--set", "weights=int4;concurrency=8"]].concat();
+    let found = json(&args);
+    let predicted = |more: &[&str]| {
+        let args = [&["predict", "Llama-3.1-8B", "--device", "h100-sxm", "--prompt", "512", "--generate", "256"], more]
+            .concat();
+        json(&args)["forecast"]["energy_per_token_j"].as_f64().unwrap()
+    };
+    let [a, b] = [predicted(&["--concurrency", "32"]), predicted(&["--concurrency", "8", "--weights", "int4"])];
+    let close =
+        |found: &Value, truth: f64| assert!((found.as_f64().unwrap() / truth - 1.0).abs() < 1e-9, "{found} {truth}");
+    close(&found["energy"]["a_j"], a);
+    close(&found["energy"]["b_j"], b);
+    assert_eq!((found["schema_version"].as_u64(), found["energy"]["by"].as_str()), (Some(1), Some("token")));
+    let changes: Vec<_> =
+        found["changes"].as_array().unwrap().iter().map(|change| change["effect"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["less", "more"]);
+    let csv = good(&[&args[..], &["--format", "csv"]].concat());
+    assert!(csv.starts_with("part,by,a_j,b_j,difference_j\nwhole,token,"), "{csv}");
+}
+
+#[test]
+fn wrong_changes_are_told_in_a_line() {
+    let of = |set: &str| refused(1, &["whatif", "gpt2", "-b", "1", "-s", "8", "--set", set]);
+    assert!(of("num_hiden_layers=6").contains("did you mean `num_hidden_layers`?"));
+    assert!(of("n_head=5").contains("n_head"));
+    assert!(of("layers").contains("NAME=VALUE"));
+    assert!(of("kernels=fast").contains("eager"));
+    refused(2, &["whatif", "gpt2"]);
+    assert!(refused(2, &["whatif", "gpt2", "-b", "1,2", "-s", "8", "--set", "n_layer=6"]).contains("one value"));
+    let said = refused(1, &[&["whatif", "Llama-3.1-405B", "--set", "weights=int8"][..], &SERVICE].concat());
+    assert!(said.contains("does not fit"), "{said}");
+}
+
+#[test]
+fn a_model_of_ones_own_is_asked_about() {
+    let folder = Folder::new("advice");
+    let config = r#"{"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu"}"#;
+    let path = folder.write("config.json", config);
+    let args = ["whatif", &path, "-b", "2", "-s", "64", "--set", "num_hidden_layers=2", "--format", "json"];
+    let from_file: Value = serde_json::from_str(&good(&args)).unwrap();
+    let fed = fed(&["whatif", "-", "-b", "2", "-s", "64", "--set", "num_hidden_layers=2", "--format", "json"], config);
+    let from_input: Value = serde_json::from_slice(&fed.stdout).unwrap();
+    assert_eq!(from_file["energy"]["ratio"], from_input["energy"]["ratio"]);
+}
+
+#[test]
+fn suggestions_are_ranked_with_their_price() {
+    let args = [&["suggest", "Llama-3.1-8B"][..], &SERVICE].concat();
+    let text = good(&args);
+    for words in ["Weights in int4 instead of bf16", "Limit each GPU", "left out", "why", "assumed"] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let found = json(&args);
+    let saved: Vec<f64> =
+        found["suggestions"].as_array().unwrap().iter().map(|one| one["saved_share"].as_f64().unwrap()).collect();
+    assert!(saved.len() >= 10 && saved.is_sorted_by(|x, y| x >= y), "{saved:?}");
+    let csv = good(&[&args[..], &["--format", "csv"]].concat());
+    assert_eq!(csv.lines().count(), saved.len() + 1);
+    let bounded = json(&[&args[..], &["--max-itl", "0.01"]].concat());
+    assert!(
+        bounded["left_out"].as_array().unwrap().iter().any(|one| one["reason"].as_str().unwrap().contains("more than"))
+    );
+}
+
+#[test]
+fn a_plan_has_its_best_ways_first_and_equals_predictions() {
+    let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5", "--max-ttft", "0.5"];
+    let text = good(&args);
+    for words in ["ways were tried", "least energy", "least time", "first token", "left out"] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let found = json(&[&args[..], &["--devices", "h100-sxm,l4", "--gpu-hour-price", "h100-sxm=2.5,l4=0.7"]].concat());
+    let plans = found["plans"].as_array().unwrap();
+    assert!(plans.len() > 3 && plans[0]["is_on_front"].as_bool() == Some(true), "{found}");
+    for row in plans.iter().take(5) {
+        let degree = |name: &str| row["parallel"][name].to_string();
+        let (tensor, pipeline, data) = (degree("tensor"), degree("pipeline"), degree("data"));
+        let predicted = json(&[
+            "predict",
+            "Llama-3.1-8B",
+            "--prompt",
+            "512",
+            "--generate",
+            "256",
+            "--rate",
+            "5",
+            "--device",
+            row["device"].as_str().unwrap(),
+            "--weights",
+            row["weights"].as_str().unwrap(),
+            "--tensor-parallel",
+            &tensor,
+            "--pipeline-parallel",
+            &pipeline,
+            "--data-parallel",
+            &data,
+        ]);
+        let predicted = predicted["forecast"]["energy_per_token_j"].as_f64().unwrap();
+        assert!((row["energy_per_token_j"].as_f64().unwrap() / predicted - 1.0).abs() < 1e-9, "{row}");
+        assert!(row["usd_per_million_tokens"].as_f64().unwrap() > 0.0 && row["ttft_s"].as_f64().unwrap() <= 0.5);
+    }
+    let csv = good(&[&args[..], &["--devices", "l4", "--format", "csv"]].concat());
+    assert!(csv.starts_with("front,device,gpus,parallel,weights,running,energy_per_token_j (J)"), "{csv}");
+}
+
+#[test]
+fn a_plan_that_cannot_be_says_why() {
+    let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
+    assert!(refused(1, &[&args[..], &["--devices", "h100-smx"]].concat()).contains("h100-sxm"));
+    assert!(refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).contains("NAME=USD"));
+    let none = good(&[&args[..], &["--devices", "l4", "--max-itl", "0.000001"]].concat());
+    assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
+}

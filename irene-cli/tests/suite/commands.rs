@@ -1,0 +1,398 @@
+//! The `irene` binary as a person uses it: what it prints, what it refuses and how, and that nothing is half-written.
+
+use std::path::Path;
+
+use crate::command::{Folder, good, refused, training_data};
+use irene_tree::{Quantity, jsonl};
+use serde_json::Value;
+
+#[test]
+fn the_readme_shows_what_its_first_command_prints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, from_command) = readme.split_once("cargo run --release -p irene-cli -- ").unwrap();
+    let args: Vec<&str> = from_command.lines().next().unwrap().split(' ').collect();
+    let (_, from_block) = from_command.split_once("```text\n").unwrap();
+    let (block, _) = from_block.split_once("```").unwrap();
+    let printed = good(&args);
+    let shown: Vec<&str> = block.lines().filter(|line| !line.is_empty() && *line != "...").collect();
+    assert!(shown.len() > 10, "{block}");
+    for line in shown {
+        assert!(printed.lines().any(|printed| printed == line), "`{line}` is not printed:\n{printed}");
+    }
+}
+
+#[test]
+fn the_main_job_prints_the_tree_the_bottlenecks_and_the_cost() {
+    let text = good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128"]);
+    assert!(
+        text.starts_with("bert-base-uncased, batch 8, sequence 128, on gtx-1080-ti (predicted)\n11.1 J a run"),
+        "{text}"
+    );
+    // A request is one sequence of the batch.
+    assert!(text.contains("11.1 J a run, 1.39 J a request, 10.9 mJ a token"), "{text}");
+    assert!(text.contains("│  └─ 0-11 BertLayer x12") && text.contains("where it goes"), "{text}");
+    assert!(
+        text.contains("90% interval 1") && text.contains("latency 33.9") && text.contains("mean power 328"),
+        "{text}"
+    );
+    assert!(text.contains("a million requests: 0.387 kWh") && text.contains("a million runs: 3.09"), "{text}");
+    assert!(text.contains("at 0.1319 USD/kWh"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colours outside a terminal");
+    assert!(!text.contains("CO2e"), "emissions without a grid intensity");
+    let folder = Folder::new("main");
+    let file = folder.path("bert.txt");
+    good(&["predict", "bert-base-uncased", "--batch-size", "8", "--seq-len", "128", "-o", &file]);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+    let unfolded = good(&["predict", "bert-base-uncased", "-b", "8", "-s", "128", "--unfold"]);
+    assert!(unfolded.contains("│  │  │  ├─ self BertSelfAttention") && !unfolded.contains("x12"), "{unfolded}");
+    // 12 layers of 16 nodes, 1 encoder, 5 embeddings, 3 of the pooler, the root: every node has its line.
+    let nodes = jsonl::parse_tree(
+        good(&["trace", "bert-base-uncased", "-b", "8", "-s", "128", "--format", "json"]).as_bytes(),
+        "trace",
+        1,
+    );
+    assert_eq!(unfolded.lines().filter(|line| line.contains("─ ")).count(), nodes.unwrap().nodes().len() - 1);
+}
+
+#[test]
+fn depth_top_price_and_grid_are_honoured() {
+    let args = ["predict", "gpt2", "-b", "1", "-s", "1024", "--depth", "1", "--top", "2", "--price-per-kwh", "1"];
+    let text = good(&[&args[..], &["--grid-intensity", "500"]].concat());
+    assert!(!text.contains("attn"), "{text}");
+    assert!(text.contains("extrapolated: outside the range"), "{text}");
+    let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("where it goes")).collect();
+    assert_eq!(table.iter().position(|line| line.is_empty()), Some(3), "{text}");
+    let cost = text.lines().find(|line| line.starts_with("a million runs: ")).unwrap();
+    let number = |after: &str| -> f64 {
+        let rest = &cost[cost.find(after).unwrap() + after.len()..];
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert_eq!(number("a million runs: "), number("kWh, "));
+    assert!((number("USD, ") - number("kWh, ") / 2.0).abs() < 1e-3, "{cost}");
+    assert!(text.ends_with("\nat 1 USD/kWh and 500 g CO2e/kWh\n"), "{text}");
+    let in_poland = good(&[&args[..], &["--grid-intensity", "poland"]].concat());
+    assert!(in_poland.ends_with("\nat 1 USD/kWh and 662 g CO2e/kWh\n"), "{in_poland}");
+    let said = refused(2, &[&args[..], &["--grid-intensity", "Pland"]].concat());
+    assert!(said.contains("did you mean `Poland`?"), "{said}");
+}
+
+#[test]
+fn json_and_csv_carry_every_node() {
+    let json = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "json", "--grid-intensity", "100"]);
+    let tree = jsonl::parse_tree(json.as_bytes(), "stdout", 1).unwrap();
+    assert!(tree.nodes().iter().all(|node| node.get(Quantity::PredictedEnergy).is_some()));
+    assert_eq!(tree.extra["predictor"]["provenance"], "predicted");
+    assert!(tree.extra["predictor"]["trained_on"]["training_data"].as_str().unwrap().starts_with("192 trees"));
+    let cost = &tree.extra["cost_per_million_runs"];
+    let kwh = tree.root().get(Quantity::PredictedEnergy).unwrap() / 3.6;
+    assert!((cost["energy_kwh"].as_f64().unwrap() - kwh).abs() < 1e-9);
+    assert!((cost["emissions_g_co2e"].as_f64().unwrap() - 100.0 * kwh).abs() < 1e-6);
+    let of_requests = &tree.extra["cost_per_million_requests"];
+    assert!((of_requests["energy_kwh"].as_f64().unwrap() - kwh / 8.0).abs() < 1e-9);
+    assert_eq!(tree.extra["schema_version"], 1);
+
+    let csv = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "csv"]);
+    assert!(csv.starts_with("scope,instance_type,level,num_parameters,flops (MFLOP),"), "{csv}");
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|line| line.split(',').count() == columns));
+    assert_eq!(csv.lines().count(), tree.nodes().len() + 1);
+}
+
+#[test]
+fn a_trace_comes_in_five_formats() {
+    let trace = |format| good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--format", format]);
+    assert!(trace("text").contains("root GPT2Model"));
+    assert!(trace("dot").starts_with("digraph tree {") && trace("dot").contains("0-5\\nBlock x6"));
+    assert!(trace("csv").starts_with("scope,instance_type,level,num_parameters,"));
+    assert!(trace("folded").contains("root;0;attn;c_attn "));
+    assert!(jsonl::parse_tree(trace("json").as_bytes(), "stdout", 1).unwrap().find("root.0.attn.pow").is_none());
+    let math = good(&["trace", "distilgpt2", "-b", "2", "-s", "16", "--math", "--format", "json"]);
+    assert!(jsonl::parse_tree(math.as_bytes(), "stdout", 1).unwrap().find("root.0.mlp.pow").is_some());
+}
+
+#[test]
+fn lists_name_models() {
+    let models = good(&["models"]);
+    assert!(models.contains("google/bert_uncased_L-12_H-768_A-12"), "{models}");
+    assert!(models.contains("model_type may be bert") && models.contains("flexibert"), "{models}");
+    assert!(good(&["completions", "bash"]).contains("irene"));
+}
+
+#[test]
+fn a_config_on_disk_is_a_model() {
+    let folder = Folder::new("config");
+    let config = r#"{"model_type":"distilbert","dim":64,"n_layers":2,"n_heads":4,"hidden_dim":128,"vocab_size":50,
+        "max_position_embeddings":64}"#;
+    let file = folder.write("config.json", config);
+    for path in [file.as_str(), folder.0.to_str().unwrap()] {
+        assert!(good(&["predict", path, "-b", "1", "-s", "8"]).contains("root DistilBertModel"));
+    }
+}
+
+#[test]
+fn a_report_is_one_file_that_points_nowhere() {
+    let folder = Folder::new("report");
+    let file = folder.path("gpt2.html");
+    good(&["report", "gpt2", "-b", "1", "-s", "32", "-o", &file]);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("predicted_energy") && page.trim_end().ends_with("</html>"), "{}", page.len());
+    assert!(!page.contains("=\"/assets/") && !page.contains("src=\""));
+    let error = refused(1, &["report", "gpt2", "-b", "1", "-s", "5000", "-o", &folder.path("none.html")]);
+    assert!(error.contains("1024") && !std::path::Path::new(&folder.path("none.html")).exists(), "{error}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_is_missing() {
+    assert!(refused(2, &["predict", "gpt2"]).contains("give --batch-size and --seq-len"));
+    assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));
+    assert!(
+        refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"])
+            .contains("--batch-size belongs to a model; trees have their sizes")
+    );
+    assert!(refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--price-per-kwh", "-1"]).contains("at least 0"));
+    assert!(
+        refused(2, &["train", "x.jsonl", "-o", "y", "--method", "specs", "--seed", "3"])
+            .contains("belong to --method irene")
+    );
+    assert!(
+        refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "a", "--predictor", "b"])
+            .contains("cannot be used with")
+    );
+}
+
+#[test]
+fn flags_without_effect_are_refused() {
+    assert!(refused(2, &["predict", "x.jsonl", "--math", "-o", "y"]).contains("--math belongs to a model"));
+    let csv = ["predict", "gpt2", "-b", "1", "-s", "1", "--format", "csv"];
+    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top belongs to --format text"));
+    assert!(
+        refused(2, &[&csv[..], &["--grid-intensity", "3"]].concat())
+            .contains("--grid-intensity belongs to --format text and json")
+    );
+}
+
+#[test]
+fn bad_names_sizes_and_devices_are_named() {
+    assert!(refused(1, &["trace", "gtp2", "-b", "1", "-s", "1"]).contains("did you mean `gpt2`"));
+    let long = refused(1, &["predict", "bert-base-uncased", "-b", "1", "-s", "600"]);
+    assert!(long.contains("sequence length 600 is longer than the model's 512 positions"), "{long}");
+    let near = refused(1, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "h10-sxm"]);
+    assert!(near.contains("unknown device `h10-sxm`, did you mean `h100-sxm`"), "{near}");
+    let unmeasured = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "1", "--device", "h100"]);
+    assert!(unmeasured.contains("h100-sxm has a data sheet and no measured profile"), "{unmeasured}");
+    let scope = refused(1, &["explain", "bert-base-uncased", "root.encodr.0", "-b", "1", "-s", "8"]);
+    assert!(scope.contains("no node `root.encodr.0`, did you mean `root.encoder.0`"), "{scope}");
+    assert!(refused(1, &["import", "irene-csv", "/nowhere", "-o", "x.jsonl"]).contains("No such file"));
+}
+
+#[test]
+fn a_failure_leaves_no_file_and_an_older_one_as_it_was() {
+    let folder = Folder::new("half");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    // The second line is cut: the first was predicted by then.
+    let cut = folder.write("cut.jsonl", &lines[..lines.find('\n').unwrap() + 2000]);
+    let output = folder.write("out.jsonl", "precious\n");
+    let before = folder.files();
+    let complaint = refused(1, &["predict", &cut, "-o", &output]);
+    assert!(complaint.contains("cut.jsonl, line 2, column 1999, field `"), "{complaint}");
+    let complaint = refused(1, &["train", &cut, "--method", "specs", "-o", &output]);
+    assert!(complaint.contains("cut.jsonl, line 2"), "{complaint}");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "precious\n");
+    assert_eq!(folder.files(), before);
+    assert!(refused(1, &["train", &data, "--method", "specs", "-o", "/nowhere/x"]).contains("cannot write /nowhere/x"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_devices_and_permissions_are_respected() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = Folder::new("links");
+    let target = folder.write("target.txt", "old");
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let link = folder.path("link.txt");
+    symlink(&target, &link).unwrap();
+    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", &link]);
+    assert!(std::fs::read_to_string(&target).unwrap().starts_with("gpt2, batch 1"));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    good(&["predict", "gpt2", "-b", "1", "-s", "8", "-o", "/dev/null"]);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+}
+
+/// The same trees as another program may write them: children in another order, ids by position.
+fn reordered(trees: &str) -> String {
+    fn reverse(node: &mut Value, count: &mut usize) {
+        node["id"] = Value::from(count.to_string());
+        *count += 1;
+        let children = node["child_nodes_obj"].as_array_mut().unwrap();
+        children.reverse();
+        children.iter_mut().for_each(|child| reverse(child, count));
+    }
+    let mut count = 0;
+    let reorder = |line: &str| {
+        let mut tree: Value = serde_json::from_str(line).unwrap();
+        reverse(&mut tree["frontend_tree"], &mut count);
+        format!("{tree}\n")
+    };
+    trees.lines().map(reorder).collect()
+}
+
+#[test]
+fn nodes_are_matched_by_what_they_are_and_not_by_their_number() {
+    let folder = Folder::new("order");
+    let data = training_data(&folder);
+    let other = folder.write("other.jsonl", &reordered(&std::fs::read_to_string(&data).unwrap()));
+    let (model, predicted) = (folder.path("model"), folder.path("predicted.jsonl"));
+    good(&["train", &data, "--method", "specs", "-o", &model]);
+    good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+    let mean = |truth: &str| -> f64 {
+        let json: Value = serde_json::from_str(&good(&["evaluate", truth, &predicted, "--format", "json"])).unwrap();
+        json["by_level"]["ml"]["mean"].as_f64().unwrap()
+    };
+    assert!((mean(&data) - mean(&other)).abs() < 1e-9, "{} {}", mean(&data), mean(&other));
+}
+
+#[test]
+fn bad_trees_and_predictors_are_named_by_line_scope_or_field() {
+    let folder = Folder::new("bad");
+    let data = training_data(&folder);
+    let lines = std::fs::read_to_string(&data).unwrap();
+    let refuse = |name: &str, from: &str, to: &str| {
+        assert!(lines.contains(from), "{from}");
+        let file = folder.write(name, &lines.replacen(from, to, 1));
+        refused(1, &["train", &file, "--method", "specs", "-o", &folder.path("model")])
+    };
+    let nan = refuse("nan.jsonl", "\"cpu\":50.0", "\"cpu\":NaN");
+    assert!(nan.contains("nan.jsonl, line 1, column ") && nan.contains("cpu`: expected value"), "{nan}");
+    let negative = refuse("negative.jsonl", "\"cpu\":50.0", "\"cpu\":-50.0");
+    assert!(negative.contains("cpu must be finite and not negative, found -50"), "{negative}");
+    let leaf = refuse("leaf.jsonl", "\"type\":\"ml\"", "\"type\":\"module\"");
+    assert!(leaf.contains("a leaf must be a primitive"), "{leaf}");
+    let energy = refuse("energy.jsonl", "\"ground_truth_energy\":", "\"ground_truth_energy\":0,\"was\":");
+    assert!(energy.contains("ground_truth_energy must be above 0, found 0"), "{energy}");
+
+    let model = folder.path("model.safetensors");
+    good(&["train", &data, "--method", "irene", "-o", &model]);
+    let strange = folder.write("strange.jsonl", &lines.replace("\"Softmax\"", "\"Sparsemax\""));
+    let complaint = refused(1, &["predict", &strange, "--predictor", &model]);
+    assert!(
+        complaint.contains("softmax`: this predictor never saw the operation Sparsemax; it knows conv1d"),
+        "{complaint}"
+    );
+    let complaint = refused(1, &["predict", "gpt2", "-b", "1", "-s", "8", "--predictor", &model]);
+    assert!(complaint.contains("(method irene) needs features these nodes lack"), "{complaint}");
+    assert!(complaint.contains("feature `cpu` is missing"), "{complaint}");
+
+    let bytes = std::fs::read(&model).unwrap();
+    std::fs::write(folder.path("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    let complaint = refused(1, &["predict", &data, "--predictor", &folder.path("cut.safetensors")]);
+    assert!(complaint.contains("cut.safetensors: ends after "), "{complaint}");
+    assert!(refused(1, &["predict", &folder.write("empty.jsonl", "\n")]).contains("empty.jsonl: no trees"));
+}
+
+/// The tiny checkpoints of irene-models' tests.
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures").join(name).display().to_string()
+}
+
+#[test]
+fn a_model_runs_on_given_ids_and_writes_what_it_gives() {
+    let folder = Folder::new("run");
+    let (model, out) = (fixture("bert"), folder.path("out.safetensors"));
+    let input = fixture("bert/io.safetensors");
+    let text = good(&["run", &model, "--input", &input, "--output", &out, "--all", "--repeat", "2"]);
+    assert!(text.contains("last_hidden_state  3x17x32 f32") && text.contains("of 2 runs (measured)"), "{text}");
+    let bytes = std::fs::read(&out).unwrap();
+    let header = String::from_utf8_lossy(&bytes[8..400]).into_owned();
+    assert!(header.contains("out.root"), "{header}");
+    let text = good(&["run", "google/bert_uncased_L-2_H-128_A-2", "--random-weights", "1", "-b", "2", "-s", "8"]);
+    assert!(text.contains("pooler_output      2x128 f32"), "{text}");
+}
+
+#[test]
+fn what_a_run_lacks_is_named() {
+    let folder = Folder::new("lack");
+    let model = fixture("bert");
+    let weights = refused(1, &["run", "gpt2", "-b", "1", "-s", "4", "--weights", &folder.path("nowhere")]);
+    assert!(weights.contains("no weights; give --weights PATH, or --random-weights SEED"), "{weights}");
+    assert!(refused(1, &["run", &model, "--text", "hello"]).contains("--text needs the model's tokenizer.json"));
+    assert!(refused(1, &["run", &model, "-b", "1", "-s", "41"]).contains("sequence length 41 is longer than"));
+    assert!(refused(2, &["run", &model]).contains("give --text, --text-file, --input, or --batch-size and --seq-len"));
+    assert!(refused(2, &["run", &model, "-b", "1"]).contains("--seq-len"));
+
+    let whole = std::fs::read(fixture("bert/model.safetensors")).unwrap();
+    let cut = folder.path("cut.safetensors");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let complaint = refused(1, &["run", &model, "--weights", &cut, "-b", "1", "-s", "4"]);
+    assert!(complaint.contains("cut.safetensors: ends after "), "{complaint}");
+    let other = refused(1, &["run", &model, "--weights", &fixture("gpt2"), "-b", "1", "-s", "4"]);
+    assert!(
+        other.contains("tensor `embeddings.word_embeddings.weight`: expected 96x32, found no such tensor"),
+        "{other}"
+    );
+    // The ids of another model's fixture reach beyond a smaller vocabulary.
+    let config = std::fs::read_to_string(fixture("bert/config.json")).unwrap();
+    let small = folder.write("small.json", &config.replace("\"vocab_size\": 96", "\"vocab_size\": 50"));
+    let ids = refused(1, &["run", &small, "--random-weights", "1", "--input", &fixture("bert/io.safetensors")]);
+    assert!(ids.contains("beyond the vocabulary of 50"), "{ids}");
+    let input = refused(1, &["run", &model, "--input", &fixture("bert/model.safetensors")]);
+    assert!(input.contains("no tensor `input_ids`"), "{input}");
+}
+
+#[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
+fn the_importer_writes_the_public_layout_as_trees() {
+    for (device, count) in [("device_1", 166), ("device_2", 192)] {
+        let dir = irene_tree::irene_csv::device_dir_from_env(device)
+            .unwrap_or_else(|| panic!("IRENE_DATA does not lead to IrEne's {device}"));
+        let folder = Folder::new(&format!("import-{device}"));
+        let out = folder.path("trees.jsonl");
+        good(&["import", "irene-csv", dir.to_str().unwrap(), "-o", &out]);
+        let trees = jsonl::read_trees(Path::new(&out)).unwrap();
+        assert_eq!(trees.len(), count);
+        assert!(trees.iter().flat_map(irene_tree::Tree::nodes).all(|node| node.get(Quantity::NumParameters).is_some()));
+    }
+}
+
+/// Words are tokens.
+#[cfg(feature = "text")]
+const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
+    "truncation":null,"padding":null,"pre_tokenizer":{"type":"Whitespace"},
+    "model":{"type":"WordLevel","vocab":{"[UNK]":0,"the":1,"cat":2,"sat":3},"unk_token":"[UNK]"}}"#;
+
+#[cfg(feature = "text")]
+#[test]
+fn texts_are_predicted_at_the_size_their_tokens_have() {
+    let folder = Folder::new("texts");
+    folder.write("config.json", &std::fs::read_to_string(fixture("gpt2/config.json")).unwrap());
+    folder.write("tokenizer.json", TOKENIZER);
+    let model = folder.path("");
+    let texts = folder.write("texts.txt", "the cat sat\n\nthe cat\n");
+    let of = |args: &[&str]| good(&[&["predict", &model, "--format", "csv", "--math"], args].concat());
+    let two = of(&["--text", "the cat sat", "--text", "the cat"]);
+    assert_eq!(two, of(&["--text-file", &texts]));
+    assert_eq!(of(&["--text", "the cat sat"]), of(&["-b", "1", "-s", "3"]));
+    // Padding is masked, which is one more operation in each layer.
+    assert!(two.lines().count() > of(&["-b", "2", "-s", "3"]).lines().count());
+    let lent = good(&["predict", "gpt2", "--tokenizer", &model, "--text", "the cat sat"]);
+    assert!(lent.starts_with("gpt2, batch 1, sequence 3"), "{lent}");
+
+    assert!(refused(1, &["predict", "gpt2", "--text", "the"]).contains("--text needs the model's tokenizer.json"));
+    assert!(refused(2, &["predict", &model]).contains("give --batch-size and --seq-len, or --text"));
+    assert!(refused(2, &["predict", &model, "-b", "1", "--text", "the"]).contains("cannot be used with"));
+}
+
+#[test]
+fn a_cache_that_cannot_be_read_is_named() {
+    let folder = Folder::new("cache");
+    let file = folder.write("file", "");
+    let output = crate::command::command(&["predict", "someone/model", "-b", "1", "-s", "1"])
+        .env("HF_HUB_CACHE", &file)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.contains("file/models--someone--model/refs/main: Not a directory"), "{complaint}");
+}

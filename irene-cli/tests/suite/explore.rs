@@ -1,0 +1,550 @@
+//! `irene explore` as a person uses it.
+
+use crate::command::{Folder, device_file, good, irene, refused};
+use serde_json::{Value, json};
+
+/// Six designs of the small space with figures by a simple law.
+fn records() -> Vec<Value> {
+    crate::command::records("6", "small")
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_space_is_shown_with_its_count() {
+    let published = good(&["explore", "space"]);
+    assert!(published.contains("layers                 2 4 6 8 10 12\n"), "{published}");
+    assert!(published.contains("designs                10^88.227\n"), "{published}");
+    let published: Value = serde_json::from_str(&good(&["explore", "space", "--format", "json"])).unwrap();
+    assert_eq!(
+        published["designs"],
+        "16858908734132497780908867493333806257614075489378357347998921892214947867599639413377600"
+    );
+    let small = good(&["explore", "space", "small", "--format", "json"]);
+    let small: Value = serde_json::from_str(&small).unwrap();
+    assert_eq!(small["architecture"]["encoder_layers"], json!([1, 2, 3, 4]));
+    assert_eq!(small["designs"], "17033770647818400");
+    assert!(
+        refused(1, &["explore", "space", "no-such"]).contains("neither a file nor a design space that comes along")
+    );
+}
+
+#[test]
+fn samples_are_repeatable_and_can_be_written() {
+    let folder = Folder::new("explore-sample");
+    let path = folder.path("designs.jsonl");
+    for method in ["uniform", "sobol", "latin-hypercube", "halton", "hammersley"] {
+        good(&["explore", "sample", "5", "--method", method, "--seed", "7", "-o", &path]);
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(good(&["explore", "sample", "5", "--method", method, "--seed", "7"]), written);
+        assert_eq!(json_lines(&written).len(), 5);
+    }
+    assert!(refused(2, &["explore", "sample", "5", "--method", "grid"]).contains("latin-hypercube"));
+    assert!(refused(2, &["explore", "sample", "0"]).contains("at least 1"));
+}
+
+#[test]
+fn surrogates_are_learned_and_asked() {
+    let folder = Folder::new("explore-fit");
+    let data = device_file(&folder, "toy", &records());
+    let surrogates = folder.path("toy.surrogates.json");
+    good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small"]);
+    let text = good(&["explore", "predict", &surrogates, &data]);
+    assert!(text.starts_with("toy, learned from 6 records"), "{text}");
+    assert!(text.contains("peak power") && text.contains(" mJ") && text.contains(" to "), "{text}");
+    assert_eq!(text.lines().count(), 3 + 6, "{text}");
+    // Files by the papers' learners are read too.
+    let theirs = concat!(env!("CARGO_MANIFEST_DIR"), "/../irene-baselines/tests/fixtures/adaboost.json");
+    assert!(good(&["explore", "predict", theirs, &data]).starts_with("toy, learned from 6 records"));
+    let one = folder.write("model.json", &records()[2]["model_dict"].to_string());
+    let line = &json_lines(&good(&["explore", "predict", &surrogates, &one, "--format", "json"]))[0];
+    assert_eq!((&line["hash"], &line["energy"]["unit"]), (&records()[2]["hash"], &json!("J")));
+    let figure = |name: &str| line["latency"][name].as_f64().unwrap();
+    assert!(figure("at_least") <= figure("value") && figure("value") <= figure("at_most"), "{line}");
+    let later = &json_lines(&good(&["explore", "predict", &surrogates, &one, "--later", "--format", "json"]))[0];
+    assert!(later["latency"]["value"] == line["latency"]["value"], "{later}");
+    assert!(later["latency"]["at_most"].as_f64().unwrap() > figure("at_most"), "{later}");
+
+    good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small", "--measure", "latency"]);
+    assert!(!good(&["explore", "predict", &surrogates, &one]).contains("energy"));
+    // Its space is the one that it learned in.
+    let large = folder.path("large.jsonl");
+    good(&["explore", "sample", "1", "-o", &large]);
+    assert!(refused(1, &["explore", "predict", &surrogates, &large]).contains("is outside the design space"));
+    assert!(refused(1, &["explore", "predict", &data, &one]).contains("toy.json: "));
+}
+
+#[test]
+fn a_step_of_training_is_learned_and_bounded_beside_a_sequence() {
+    let folder = Folder::new("explore-training");
+    let mut records = crate::command::records("12", "small");
+    for record in &mut records {
+        let of = |name: &str| record[name].as_f64().unwrap();
+        let (latency, energy) = (3.0 * of("latency_s"), 3.5 * of("energy_J"));
+        (record["training_latency_s"], record["training_energy_J"]) = (json!(latency), json!(energy));
+    }
+    let data = device_file(&folder, "toy", &records);
+    let [surrogates, training, front] = ["all.json", "training.json", "front.json"].map(|name| folder.path(name));
+    good(&["explore", "fit", &data, "-o", &surrogates, "--space", "small"]);
+    let text = good(&["explore", "predict", &surrogates, &data]);
+    assert!(text.contains("; a sequence, training of a step, with 90%"), "{text}");
+    let line = &json_lines(&good(&["explore", "predict", &surrogates, &data, "--format", "json"]))[0];
+    assert_eq!((&line["training_energy"]["unit"], &line["training_peak_power"]), (&json!("J"), &Value::Null));
+    let csv = good(&["explore", "predict", &surrogates, &data, "--format", "csv"]);
+    assert!(csv.contains(",training_energy (J),training_energy_at_least (J),training_energy_at_most (J)"), "{csv}");
+    let scores = good(&["explore", "evaluate", &data, "--space", "small", "--learner", "law", "--format", "csv"]);
+    assert!(scores.contains("\"toy\",12,training_energy,law,true,"), "{scores}");
+
+    let bound = |amount: &str| format!("training_energy<={amount}");
+    let search = |bound: &str| {
+        let args = ["--objective", "pareto(latency, training_latency)", "--constraint", bound, "--budget", "400"];
+        good(&[&["explore", "search", &surrogates, "-o", &front, "--seq-len", "16"][..], &args].concat())
+    };
+    let text = search(&bound("150 mJ"));
+    assert!(text.contains("figures of a sequence, training of a step (predicted)"), "{text}");
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&front).unwrap()).unwrap();
+    let designs = found["search"]["front"].as_array().unwrap();
+    let energies = designs.iter().map(|design| design["figures"]["training_energy_J"]["value"].as_f64().unwrap());
+    assert!(!designs.is_empty() && energies.fold(0.0, f64::max) <= 0.15, "{found}");
+    let unit = refused(2, &["explore", "search", &surrogates, "--constraint", &bound("1 uJ")]);
+    assert!(unit.contains("'uJ' is no unit of training_energy"), "{unit}");
+    let none = refused(1, &["explore", "search", &surrogates, "--constraint", &bound("1 mJ"), "--budget", "100"]);
+    assert!(none.contains("training_energy") && none.contains("(bound 0.001 J, "), "{none}");
+    good(&["explore", "fit", &data, "-o", &training, "--space", "small", "--measure", "training_energy"]);
+    assert!(good(&["explore", "predict", &training, &data]).contains("; a step of training, with 90%"));
+}
+
+#[test]
+fn learners_are_compared_by_the_same_folds() {
+    let folder = Folder::new("explore-evaluate");
+    let (one, other) = (device_file(&folder, "one", &records()), device_file(&folder, "other", &records()));
+    let args = ["explore", "evaluate", &one, &other, "--space", "small", "--folds", "2", "--repeats", "2"];
+    let some = [&args[..], &["--learner", "law,adaboost,gp-rbf"]].concat();
+    let text = good(&some);
+    assert!(text.contains("one, 6 records") && text.contains("other, 6 records"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("law (ours)")).count(), 6, "{text}");
+    let scores: Value = serde_json::from_str(&good(&[&some[..], &["--format", "json"]].concat())).unwrap();
+    let scores = &scores["devices"];
+    assert_eq!(scores[0]["scores"].as_array().unwrap().len(), 9);
+    // The same records give the same figures.
+    assert_eq!(scores[0]["scores"], scores[1]["scores"]);
+    let csv = folder.path("scores.csv");
+    good(&[&args[..], &["--measure", "latency,energy", "--format", "csv", "-o", &csv]].concat());
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 6, "{csv}");
+    assert!(csv.starts_with("device,records,measure,learner,is_ours,") && csv.contains("latency,law,true,"), "{csv}");
+
+    let many = device_file(&folder, "many", &crate::command::records("24", "small"));
+    for (protocol, words) in [
+        ("later", "each later fifth of the campaign from what was before it"),
+        ("hidden-size", "each hidden size from the others"),
+        ("depth", "each depth from the others"),
+        ("few", "all others from 8, 5 times"),
+    ] {
+        let text =
+            good(&["explore", "evaluate", &many, "--space", "small", "--learner", "law", "--protocol", protocol]);
+        assert!(text.starts_with(words) && text.contains("half width") && text.contains("law (ours)"), "{text}");
+    }
+    let few = refused(1, &["explore", "evaluate", &one, "--space", "small", "--protocol", "later"]);
+    assert!(few.contains("one: too few records, or all of one group, for --protocol later"), "{few}");
+    assert!(refused(2, &["explore", "evaluate", &one, "--protocol", "lore"]).contains("random, later, hidden-size"));
+
+    assert!(
+        refused(1, &["explore", "evaluate", &one, "--learner", "lore"])
+            .contains("unknown learner `lore`; there are law")
+    );
+    assert!(refused(1, &["explore", "evaluate", &one]).contains("is outside the design space"));
+    assert!(refused(2, &["explore", "evaluate", &one, "--folds", "1"]).contains("--folds"));
+}
+
+#[test]
+fn records_that_cannot_be_are_refused_in_a_line() {
+    let folder = Folder::new("explore-hostile");
+    let output = folder.path("surrogates.json");
+    let refuse = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut records = records();
+        change(&mut records);
+        let data = device_file(&folder, "toy", &records);
+        let complaint = refused(1, &["explore", "fit", &data, "-o", &output, "--space", "small"]);
+        assert!(!std::path::Path::new(&output).exists());
+        complaint
+    };
+    let complaint = refuse(&|records| records[1]["model_dict"]["h"][0] = json!(48));
+    assert!(complaint.contains("have a width of"), "{complaint}");
+    // A layer with widths of its own, under the hash of the design that it was.
+    let other = refuse(&|records| records[1]["model_dict"]["f"][0] = json!([65]));
+    let hash = records()[1]["hash"].as_str().unwrap().to_owned();
+    assert!(other.contains(&format!("record {hash}: its `model_dict` has the hash ")), "{other}");
+    let outside = refuse(&|records| {
+        records[1]["model_dict"]["f"][0] = json!([65]);
+        let design = serde_json::from_value(records[1]["model_dict"].clone()).unwrap();
+        records[1]["hash"] = json!(irene_explore::space::ModelHash::of(&design).to_string());
+    });
+    assert!(outside.contains("is outside the design space") && outside.contains("65"), "{outside}");
+    assert!(refuse(&|records| records[1]["hash"] = json!("b1")).contains("`b1` is no hash of 32 digits"));
+    let sizes = refuse(&|records| (records[0]["batch_size"], records[3]["batch_size"]) = (json!(1), json!(32)));
+    assert!(sizes.contains("has a batch size of 32, record"), "{sizes}");
+    let missing = refuse(&|records| {
+        records[3].as_object_mut().unwrap().remove("energy_J");
+    });
+    assert!(missing.contains("has no energy; leave the record or the measure out"), "{missing}");
+    let twice = refuse(&|records| {
+        let mut again = records[0].clone();
+        again["latency_s"] = json!(9.0);
+        records.push(again);
+    });
+    assert!(twice.contains("stands twice with different figures"), "{twice}");
+    assert!(refuse(&|records| records[0]["latency_s"] = json!(0.0)).contains("is not above 0"));
+    assert!(refuse(&|records| records[0]["latency_s"] = json!(1e-305)).contains("a figure is 1e-305"));
+    assert!(refuse(&|records| records.truncate(2)).contains("at least 3 designs"));
+    assert!(refuse(&Vec::clear).contains("has no records"));
+    let none = refuse(&|records| {
+        for record in records.iter_mut().filter_map(Value::as_object_mut) {
+            record.retain(|field, _| !["latency_s", "energy_J", "peak_power_W"].contains(&field.as_str()));
+        }
+    });
+    assert!(none.contains("no record has a latency, an energy or a peak power"), "{none}");
+    let data = device_file(&folder, "toy", &records());
+    assert!(
+        refused(2, &["explore", "fit", &data, "-o", &output, "--measure", "mass"])
+            .contains("latency, energy, peak_power")
+    );
+}
+
+#[test]
+fn what_is_wrong_with_measurements_is_told() {
+    let folder = Folder::new("explore-diagnose");
+    let mut records = crate::command::records("24", "small");
+    records[5]["latency_s"] = json!(0.5);
+    for (order, record) in records.iter_mut().enumerate() {
+        // What a clock of 2 mJ shows.
+        record["energy_J"] = json!(2e-3 * (record["energy_J"].as_f64().unwrap() / 2e-3).round());
+        record["peak_power_W"] = json!(record["peak_power_W"].as_f64().unwrap() * (1.0 + 0.01 * (order as f64).sin()));
+    }
+    let data = device_file(&folder, "toy", &records);
+    let text = good(&["explore", "diagnose", &data, "--space", "small"]);
+    let hash = records[5]["hash"].as_str().unwrap();
+    assert!(text.starts_with("toy, 24 records\n"), "{text}");
+    assert!(
+        text.lines().any(|line| line.contains("latency") && line.contains(&format!("{hash}, order 5 is "))),
+        "{text}"
+    );
+    assert!(text.contains("energy      clock ticks every 2 mJ"), "{text}");
+    let latency = ["explore", "diagnose", &data, &data, "--space", "small", "--measure", "latency", "--format", "json"];
+    let found: Value = serde_json::from_str(&good(&latency)).unwrap();
+    let found = &found["diagnoses"];
+    assert_eq!(found.as_array().unwrap().len(), 2);
+    assert_eq!(found[0], found[1]);
+    let outliers = found[0]["diagnosis"]["outliers"].as_array().unwrap();
+    assert!(outliers.iter().any(|outlier| outlier["hash"] == hash && outlier["factor"].as_f64().unwrap() > 10.0));
+    assert_eq!(found[0]["diagnosis"]["measure"], "latency");
+
+    let few = device_file(&folder, "few", &records[..2]);
+    assert!(refused(1, &["explore", "diagnose", &few, "--space", "small"]).contains("at least 3 designs"));
+    for record in &mut records {
+        record.as_object_mut().unwrap().retain(|field, _| field == "hash" || field == "model_dict");
+    }
+    let none = device_file(&folder, "none", &records);
+    for command in ["diagnose", "evaluate"] {
+        let complaint = refused(1, &["explore", command, &none, "--space", "small"]);
+        assert!(complaint.contains("none: no record has a latency, an energy or a peak power"), "{complaint}");
+    }
+    assert!(refused(2, &["explore", "diagnose"]).contains("DATA"));
+}
+
+#[test]
+fn other_devices_records_are_worth_something() {
+    let folder = Folder::new("explore-transfer");
+    let mut records = crate::command::records("12", "small");
+    let one = device_file(&folder, "one", &records);
+    for record in &mut records {
+        record["latency_s"] = json!(30.0 * record["latency_s"].as_f64().unwrap());
+        record.as_object_mut().unwrap().remove("peak_power_W");
+    }
+    let other = device_file(&folder, "other", &records);
+    let text = good(&["explore", "transfer", &one, &other, "--space", "small"]);
+    for measure in ["\nlatency ", "\nenergy "] {
+        assert!(text.contains(measure), "{text}");
+    }
+    // What one of them has not is left out.
+    assert!(!text.contains("peak power"), "{text}");
+    let args = ["explore", "transfer", &one, &other, "--space", "small", "--measure", "latency", "--format", "json"];
+    let found: Value = serde_json::from_str(&good(&args)).unwrap();
+    let found = &found["measures"];
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["measure"]), (1, &json!("latency")));
+    for (device, name) in found[0]["devices"].as_array().unwrap().iter().zip(["one", "other"]) {
+        assert_eq!(device["device"], name);
+        assert!(device["rank_correlation"].as_f64().unwrap() > 0.8, "{device}");
+        let records: Vec<u64> =
+            device["points"].as_array().unwrap().iter().map(|point| point["records"].as_u64().unwrap()).collect();
+        assert_eq!(records, [1, 2, 4]);
+    }
+    assert!(refused(1, &["explore", "transfer", &one]).contains("two devices at least, found one file"));
+    let twice = refused(1, &["explore", "transfer", &one, &other, &one, "--space", "small"]);
+    assert!(twice.contains("two files have records of one"), "{twice}");
+    let missing = refused(1, &["explore", "transfer", &one, &other, "--space", "small", "--measure", "peak_power"]);
+    assert!(missing.contains("has no peak_power"), "{missing}");
+}
+
+#[test]
+fn a_space_is_searched_under_constraints() {
+    let folder = Folder::new("explore-search");
+    let data = device_file(&folder, "a<b>&c", &crate::command::records("16", "small"));
+    let (surrogates, json, html) =
+        (folder.path("surrogates.json"), folder.path("front.json"), folder.path("front.html"));
+    good(&["explore", "fit", &data, "--space", "small", "-o", &surrogates]);
+    let search = |more: &[&str]| good(&[&["explore", "search", &surrogates, "--budget", "400"], more].concat());
+    let text = search(&["--constraint", "energy<=30 mJ", "-o", &json, "--html", &html]);
+    assert!(text.starts_with("pareto(latency, energy), evolution: "), "{text}");
+    assert!(text.contains("feasible") && text.contains("Parts of design "), "{text}");
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let front = found["search"]["front"].as_array().unwrap();
+    assert!(!front.is_empty() && found["search"]["evaluations"] == 400, "{}", found["search"]);
+    for design in front {
+        assert!(design["figures"]["energy_J"]["value"].as_f64().unwrap() <= 0.03, "{design}");
+    }
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.contains("designs for a&lt;b&gt;&amp;c</h1>") && !page.contains("a<b>"), "the device's name");
+    assert!(page.contains("energy &lt;= 0.03 J") && page.ends_with("</html>\n"), "the constraint");
+
+    assert_eq!(search(&["--seed", "3"]), search(&["--seed", "3"]));
+    assert!(search(&["--objective", "energy", "--method", "climb"]).contains("energy, climb: 1 design of 400"));
+    let mut accurate = crate::command::records("16", "small");
+    for (order, record) in accurate.iter_mut().enumerate() {
+        record["accuracy"] = json!(0.7 + 0.01 * order as f64);
+    }
+    let accuracy = device_file(&folder, "glue", &accurate);
+    assert!(search(&["--objective", "protran", "--accuracy", &accuracy]).contains('%'));
+    let refuse =
+        |code, more: &[&str]| refused(code, &[&["explore", "search", &surrogates, "--budget", "300"], more].concat());
+    assert!(refuse(2, &["--objective", "speed"]).contains("'speed' is no objective"));
+    assert!(refuse(2, &["--constraint", "latency<1"]).contains("has to read latency <= 20 ms"));
+    assert!(refuse(2, &["--method", "guess"]).contains("evolution"));
+    assert!(refuse(2, &["--caution", "11"]).contains("from 0 to 10"));
+    let nothing = refuse(1, &["--constraint", "latency<=1 us"]);
+    assert!(
+        nothing.contains("none of 300 designs evaluated keeps latency") && nothing.contains("the nearest has"),
+        "{nothing}"
+    );
+    assert!(
+        refuse(1, &["--objective", "protran"])
+            .contains("accuracy is asked for: give records that have it, --accuracy DATA")
+    );
+    assert!(refuse(1, &["--objective", "accuracy", "--accuracy", &data]).contains("has no accuracy"));
+    assert!(refuse(1, &["--method", "climb"]).contains("climbing follows one cost"));
+    assert!(refuse(1, &["--device", "abacus"]).contains("unknown device `abacus`"));
+    assert!(refuse(1, &["--seq-len", "900"]).contains("longer than the model's 514 positions"));
+    let one = folder.path("one.json");
+    good(&["explore", "fit", &data, "--space", "small", "--measure", "energy", "-o", &one]);
+    let unknown = refused(1, &["explore", "search", &one, "--objective", "latency"]);
+    assert!(unknown.contains("latency is asked for, but") && unknown.contains("has no surrogate of it"), "{unknown}");
+    let broken = folder
+        .write("broken.json", &std::fs::read_to_string(&surrogates).unwrap().replace("\"trust\":[", "\"trust\":[9.0,"));
+    assert!(refused(1, &["explore", "search", &broken]).contains("broken.json: "));
+}
+
+#[cfg(feature = "candle")]
+mod profile {
+    use std::{
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    /// One layer of one width: a design is measured in some 10 ms.
+    fn space(folder: &Folder) -> String {
+        let text = include_str!("../../../irene-explore/spaces/small.yaml");
+        let text = text.replace("[1, 2, 3, 4]", "[1]").replace("[32, 64, 96, 128]", "[32]");
+        folder.write("space.yaml", &text)
+    }
+
+    /// Rounds as short as they can be.
+    fn args<'a>(space: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let head = ["explore", "profile", "--space", space, "-o", output, "-b", "2", "-s", "8", "--tdp-watts", "50"];
+        let short = ["--quick", "--round", "0.03", "--rounds", "2", "--most-rounds", "2", "--period", "2"];
+        let size = if more.contains(&"-s") { [&head[..8], &head[10..]].concat() } else { head.to_vec() };
+        [&size, &short[..], more].concat()
+    }
+
+    fn read(path: &str) -> Vec<Value> {
+        json_lines(&std::fs::read_to_string(path).unwrap())
+    }
+
+    #[test]
+    fn parts_of_a_campaign_are_merged_and_learned_from() {
+        let folder = Folder::new("explore-shards");
+        let (space, whole) = (space(&folder), folder.path("whole.jsonl"));
+        let mut merged = String::new();
+        for shard in ["1/2", "0/2"] {
+            let part = folder.path(&shard.replace('/', "-of-"));
+            good(&args(&space, &part, &["--samples", "5", "--shard", shard]));
+            merged += &std::fs::read_to_string(part).unwrap();
+        }
+        let merged = folder.write("merged.jsonl", &merged);
+        good(&args(&space, &whole, &["--samples", "5"]));
+        let designs = |path: &str| {
+            let mut designs: Vec<(u64, Value)> = read(path)
+                .into_iter()
+                .map(|record| (record["order"].as_u64().unwrap(), record["model_dict"].clone()))
+                .collect();
+            designs.sort_by_key(|(order, _)| *order);
+            designs
+        };
+        assert_eq!(designs(&merged), designs(&whole));
+        for record in read(&whole) {
+            assert!(record["latency_s"].as_f64().unwrap() > 0.0, "{record}");
+            assert!(record["latency_half_width_s"].is_f64(), "{record}");
+            assert_eq!((&record["batch_size"], &record["seq_len"]), (&json!(2), &json!(8)));
+            // A busy machine may leave too few readings in rounds this short; the record says so.
+            if cfg!(target_os = "linux") && record["no_energy"].is_null() {
+                assert!(record["energy_J"].is_f64() && record["peak_power_W"].as_f64().unwrap() <= 50.1, "{record}");
+                assert_eq!(record["energy_provenance"], "estimated");
+            }
+        }
+        // What the parts measured is not measured again.
+        good(&args(&space, &merged, &["--samples", "5", "--resume"]));
+        assert_eq!(read(&merged).len(), 5);
+        let surrogates = folder.path("surrogates.json");
+        good(&["explore", "fit", &merged, "--space", &space, "--measure", "latency", "-o", &surrogates]);
+        assert!(good(&["explore", "predict", &surrogates, &merged]).contains("merged, learned from 5 records"));
+    }
+
+    #[test]
+    fn designs_are_trained_learned_from_and_searched_under_a_bound_on_training() {
+        let folder = Folder::new("explore-train");
+        let space = space(&folder);
+        let train = ["--train", "--optimizer", "sgd", "--head", "classification", "--samples", "6"];
+        let mut merged = String::new();
+        for shard in ["0/2", "1/2"] {
+            let part = folder.path(&shard.replace('/', "-of-"));
+            good(&args(&space, &part, &[&train[..], &["--shard", shard]].concat()));
+            merged += &std::fs::read_to_string(part).unwrap();
+        }
+        let merged = folder.write("merged.jsonl", &merged);
+        good(&args(&space, &merged, &[&train[..], &["--resume"]].concat()));
+        let records = read(&merged);
+        assert_eq!(records.len(), 6);
+        for record in &records {
+            let step = record["training_latency_s"].as_f64().unwrap();
+            assert!(step > record["latency_s"].as_f64().unwrap(), "{record}");
+            assert!(record["training_latency_half_width_s"].is_f64(), "{record}");
+            assert_eq!(record["measuring"]["training"]["optimizer"], "sgd");
+        }
+        // A campaign without training, or with another, is another one.
+        let refuse = |more: &[&str]| refused(1, &args(&space, &merged, more));
+        assert!(refuse(&["--samples", "6", "--resume"]).contains("its `training` is {"));
+        assert!(
+            refuse(&["--samples", "6", "--resume", "--train", "--head", "classification"])
+                .contains("its `training` is")
+        );
+        assert!(refused(2, &args(&space, &merged, &["--samples", "6", "--optimizer", "sgd"])).contains("--train"));
+
+        let (surrogates, seconds) = (folder.path("surrogates.json"), "latency,training_latency");
+        good(&["explore", "fit", &merged, "--space", &space, "--measure", seconds, "-o", &surrogates]);
+        assert!(good(&["explore", "predict", &surrogates, &merged]).contains("a sequence, training of a step"));
+        // No design takes an hour a step, and all take more than a nanosecond.
+        let search = ["explore", "search", &surrogates, "--objective", "latency", "--budget", "200", "--constraint"];
+        let found = good(&[&search[..], &["training_latency <= 3600 s"]].concat());
+        assert!(found.contains("100%"), "{found}");
+        let none = refused(1, &[&search[..], &["training_latency <= 1e-9 s"]].concat());
+        assert!(none.contains("training_latency"), "{none}");
+    }
+
+    #[test]
+    fn an_active_campaign_that_is_killed_goes_on_and_measures_nothing_twice() {
+        let folder = Folder::new("explore-active");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        let active = ["--active", "--budget", "5", "--initial", "3"];
+        let command = args(&space, &output, &active);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::null()).spawn().unwrap();
+        let patience = Instant::now() + Duration::from_secs(120);
+        let lines = || std::fs::read_to_string(&output).map_or(0, |text| text.lines().count());
+        while lines() < 2 && child.try_wait().unwrap().is_none() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let before = std::fs::read_to_string(&output).unwrap();
+        assert!(before.ends_with('\n') && before.lines().count() >= 2);
+        if before.lines().count() < 5 {
+            assert!(refused(1, &command).contains("--resume adds to it"));
+        }
+        let resumed = args(&space, &output, &[&active[..], &["--resume"]].concat());
+        good(&resumed);
+        let after = std::fs::read_to_string(&output).unwrap();
+        assert!(after.starts_with(&before));
+        let records = json_lines(&after);
+        let orders: Vec<u64> = records.iter().map(|record| record["order"].as_u64().unwrap()).collect();
+        assert_eq!(orders, [0, 1, 2, 3, 4]);
+        let hashes: std::collections::HashSet<_> = records.iter().map(|record| record["hash"].to_string()).collect();
+        assert_eq!(hashes.len(), 5);
+        good(&resumed);
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), after);
+        // A larger budget goes on with it.
+        let larger = ["--active", "--budget", "6", "--initial", "3", "--resume"];
+        good(&args(&space, &output, &larger));
+        assert_eq!(read(&output).len(), 6);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn ctrl_c_leaves_a_whole_file() {
+        let folder = Folder::new("explore-ctrl-c");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        // A first design that takes an hour.
+        let mut command = args(&space, &output, &["--samples", "2"]);
+        let round = command.iter().position(|arg| *arg == "--round").unwrap() + 1;
+        let short = std::mem::replace(&mut command[round], "3600");
+        let child = Command::new(env!("CARGO_BIN_EXE_irene")).args(&command).stderr(Stdio::piped()).spawn().unwrap();
+        let patience = Instant::now() + Duration::from_secs(120);
+        while !std::path::Path::new(&output).exists() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(130), "{complaint}");
+        assert!(complaint.contains("stopped; what was measured is kept, and `--resume -o"), "{complaint}");
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), "");
+        command[round] = short;
+        good(&command);
+        let measured = std::fs::read_to_string(&output).unwrap();
+        let first = measured.lines().next().unwrap();
+        // Cut off in the middle of a line, it goes on too.
+        std::fs::write(&output, format!("{first}\n{}", &first[..first.len() / 2])).unwrap();
+        good(&[&command[..], &["--resume"]].concat());
+        assert_eq!(read(&output).len(), 2);
+    }
+
+    #[test]
+    fn files_of_another_campaign_and_hostile_options_are_refused() {
+        let folder = Folder::new("explore-refused");
+        let (space, output) = (space(&folder), folder.path("data.jsonl"));
+        good(&args(&space, &output, &["--samples", "1"]));
+        let before = std::fs::read_to_string(&output).unwrap();
+        let refuse = |code, more: &[&str]| refused(code, &args(&space, &output, &[&["--resume"], more].concat()));
+        assert!(refuse(1, &["--samples", "1", "--seed", "1"]).contains("its `seed` is 0, this one's 1"));
+        assert!(refuse(1, &["--samples", "1", "-s", "9"]).contains("it has a length of 8, this one of 9"));
+        assert!(refuse(1, &["--active", "--budget", "4"]).contains("`active_after`"));
+        let small = refused(1, &args("small", &output, &["--samples", "1", "--resume"]));
+        assert!(small.contains("its `space` is"), "{small}");
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), before);
+
+        assert!(refuse(2, &[]).contains("--samples"));
+        assert!(refuse(2, &["--active"]).contains("--budget"));
+        assert!(refuse(2, &["--samples", "2", "--active", "--budget", "3"]).contains("cannot be used with"));
+        assert!(refuse(2, &["--samples", "2", "--shard", "2/2"]).contains("there is no part 2 of 2"));
+        assert!(refuse(2, &["--samples", "2", "--shard", "half"]).contains("expected i/n"));
+        assert!(refuse(2, &["--active", "--budget", "3", "--shard", "0/2"]).contains("cannot be used with"));
+        assert!(refuse(1, &["--active", "--budget", "3", "--initial", "2"]).contains("at least 3 designs"));
+        let long = folder.path("long.jsonl");
+        // It is found when the meter has been named.
+        let output = irene(&args(&space, &long, &["--samples", "1", "-s", "600"]));
+        let too_long = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(too_long.contains("longer than the model's 514 positions"), "{too_long}");
+    }
+}

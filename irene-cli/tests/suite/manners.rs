@@ -1,0 +1,226 @@
+//! The manners of any command: standard input, several settings at once, formats, settings in a file, colours, a manual.
+
+use std::process::Output;
+
+use crate::command::{Folder, command, fed, good, irene, refused, training_data};
+use irene_tree::{Quantity, jsonl};
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn text_of(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_sweep_has_a_row_a_setting_in_every_format() {
+    let sweep = ["predict", "gpt2", "-b", "1,8", "-s", "32,64,128"];
+    let text = good(&sweep);
+    assert!(text.starts_with("on gtx-1080-ti (predicted)\n\nmodel  batch  seq"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("gpt2 ")).count(), 6, "{text}");
+    let csv = good(&[&sweep[..], &["--format", "csv"]].concat());
+    assert_eq!(csv.lines().count(), 7, "{csv}");
+    let rows = json(&good(&[&sweep[..], &["--format", "json", "--grid-intensity", "100"]].concat()));
+    assert_eq!(rows["schema_version"], 1);
+    let rows = rows["settings"].as_array().unwrap();
+    assert_eq!(rows.len(), 6);
+    // Each is what it is alone.
+    let alone = good(&["predict", "gpt2", "-b", "8", "-s", "64", "--format", "json"]);
+    let alone = jsonl::parse_tree(alone.as_bytes(), "alone", 1).unwrap();
+    let row = rows.iter().find(|row| row["batch_size"] == 8 && row["seq_len"] == 64).unwrap();
+    let joules = alone.root().get(Quantity::PredictedEnergy).unwrap();
+    assert_eq!(row["predicted_energy"].as_f64(), Some(joules));
+    assert_eq!(row["energy_per_request"].as_f64(), Some(joules / 8.0));
+    assert!((row["emissions_per_million_requests"].as_f64().unwrap() - 100.0 * joules / 8.0 / 3.6).abs() < 1e-9);
+    assert!(row.get("ground_truth_energy").is_none(), "what is unknown is left out: {row}");
+}
+
+#[test]
+fn several_models_are_compared_and_depth_shows_each() {
+    let models = ["bert-base-uncased", "distilbert-base-uncased", "-b", "8", "-s", "128"];
+    let predict = |more: &[&str]| good(&[&["predict"], &models[..], more].concat());
+    let rows = predict(&[]);
+    assert!(rows.lines().count() == 5 && rows.contains("\ndistilbert-base-uncased      8  128"), "{rows}");
+    let each = predict(&["--depth", "1"]);
+    for model in &models[..2] {
+        assert!(each.contains(&format!("{model}, batch 8, sequence 128, on gtx-1080-ti (predicted)")), "{each}");
+    }
+    assert!(each.contains("├─ encoder BertEncoder") && !each.contains("BertLayer"), "{each}");
+    // Nothing that is shown is folded.
+    assert!(!each.contains("--unfold") && each.lines().all(|line| line.trim_end() == line), "{each}");
+    assert!(
+        predict(&["--depth", "2"]).contains("0-11 BertLayer x12") && predict(&["--depth", "2"]).contains("--unfold")
+    );
+    let traced = good(&[&["trace"], &models[..], &["--format", "json"]].concat());
+    let traced = json(&traced);
+    assert_eq!(traced["settings"][1]["num_parameters"], 66_362_880);
+    assert!(refused(2, &[&["trace"], &models[..], &["--format", "dot"]].concat()).contains("show one tree"));
+    let number = refused(2, &["predict", "gpt2", "-b", "1", "8", "-s", "32"]);
+    assert!(
+        number.contains("`8` is no model; several sizes stand in one option, with commas between: -b 1,8"),
+        "{number}"
+    );
+}
+
+#[test]
+fn measured_trees_are_shown_as_text_and_written_as_trees() {
+    let folder = Folder::new("measured-text");
+    let trees = training_data(&folder);
+    let text = good(&["predict", &trees]);
+    assert!(text.contains("measured") && text.contains("error"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("gpt2 ")).count(), 4, "{text}");
+    let each = good(&["predict", &trees, "--depth", "1"]);
+    assert_eq!(each.matches("root GPT2Model").count(), 4, "{each}");
+    let one = folder.write("one.jsonl", std::fs::read_to_string(&trees).unwrap().lines().next().unwrap());
+    let text = good(&["predict", &one]);
+    assert!(text.starts_with("distilgpt2, batch 8, sequence 32, on gtx-1080-ti (predicted)\n"), "{text}");
+    assert!(text.contains(" a token; measured "), "{text}");
+    assert_eq!(good(&["predict", &trees, "--format", "json"]).lines().count(), 4);
+    assert_eq!(good(&["predict", &trees, "--format", "csv"]).lines().count(), 5);
+    let out = folder.path("out.jsonl");
+    good(&["predict", &trees, "-o", &out]);
+    let written = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(written, good(&["predict", &trees, "--format", "json"]));
+    // Trees are known by what they are, not by their file's name.
+    let renamed = folder.write("trees.txt", &written);
+    assert!(good(&["predict", &renamed]).contains("distilgpt2"));
+    assert!(refused(2, &["predict", &trees, "gpt2"]).contains("predict models apart"));
+}
+
+#[test]
+fn a_dash_is_standard_input() {
+    let folder = Folder::new("stdin");
+    let trees = std::fs::read_to_string(training_data(&folder)).unwrap();
+    let config = r#"{"model_type":"distilbert","dim":64,"n_layers":2,"n_heads":4,"hidden_dim":128,"vocab_size":50,
+        "max_position_embeddings":64}"#;
+    for command in ["predict", "trace"] {
+        let text = text_of(&fed(&[command, "-", "-b", "1", "-s", "8"], config));
+        assert!(text.contains("root DistilBertModel"), "{text}");
+    }
+    assert!(text_of(&fed(&["predict", "-"], &trees)).contains("distilgpt2"));
+    assert!(text_of(&fed(&["explain", "-", "root.0", "-b", "16"], &trees)).contains("of distilgpt2, batch 16"));
+    let crossvalidated = fed(&["crossvalidate", "-", "--method", "specs"], &trees);
+    assert!(text_of(&crossvalidated).contains("distilgpt2"));
+    let bad = fed(&["predict", "-"], &trees[..trees.len() / 2]);
+    let complaint = String::from_utf8(bad.stderr).unwrap();
+    assert!(complaint.contains("stdin, line 3"), "{complaint}");
+    let records = Value::from(crate::command::records("6", "small"));
+    let device = serde_json::json!({ "device": "toy", "records": records }).to_string();
+    let output = folder.path("surrogates.json");
+    assert!(fed(&["explore", "fit", "-", "--space", "small", "-o", &output], &device).status.success());
+    assert!(text_of(&fed(&["explore", "predict", &output, "-"], &device)).starts_with("toy, learned from 6 records"));
+}
+
+#[test]
+fn the_outputs_name_says_the_format() {
+    let folder = Folder::new("by-name");
+    let written = |name: &str| {
+        let path = folder.path(name);
+        good(&["trace", "distilgpt2", "-b", "1", "-s", "8", "-o", &path]);
+        std::fs::read_to_string(path).unwrap()
+    };
+    assert_eq!(json(&written("t.json"))["schema_version"], 1);
+    assert!(written("t.csv").starts_with("scope,"));
+    assert!(written("t.dot").starts_with("digraph"));
+    assert!(written("t").starts_with("node "));
+    let path = folder.path("given.csv");
+    good(&["trace", "distilgpt2", "-b", "1", "-s", "8", "-o", &path, "--format", "text"]);
+    assert!(std::fs::read_to_string(path).unwrap().starts_with("node "));
+}
+
+#[test]
+fn settings_are_read_from_a_file_and_the_command_line_wins() {
+    let folder = Folder::new("settings");
+    let file = folder.write("config.toml", "device = \"gtx-1070\"\nprice_per_kwh = 2\ntop = 1\nformat = \"csv\"\n");
+    let run = |args: &[&str]| text_of(&command(args).env("IRENE_CONFIG", &file).output().unwrap());
+    let gpt2 = ["predict", "gpt2", "-b", "8", "-s", "64"];
+    assert!(run(&gpt2).starts_with("scope,"));
+    let text = run(&[&gpt2[..], &["--format", "text"]].concat());
+    assert!(text.contains("on gtx-1070 (predicted)") && text.contains("at 2 USD/kWh"), "{text}");
+    let other = run(&[&gpt2[..], &["--format", "text", "--device", "gtx-1080-ti", "--price-per-kwh", "3"]].concat());
+    assert!(other.contains("on gtx-1080-ti (predicted)") && other.contains("at 3 USD/kWh"), "{other}");
+    assert!(run(&["config"]).contains("price_per_kwh = 2"));
+    let unknown = folder.write("unknown.toml", "device = \"abacus\"\n");
+    let output = command(&gpt2).env("IRENE_CONFIG", &unknown).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        complaint.contains("device of the configuration file (`irene config`): unknown device `abacus`"),
+        "{complaint}"
+    );
+    // The usual place.
+    folder.write("home/irene/config.toml", "device = \"gtx-1070\"\n");
+    let mut usual = command(&gpt2);
+    let usual = usual.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", folder.path("home"));
+    assert!(text_of(&usual.output().unwrap()).contains("on gtx-1070"));
+    // A place that cannot be looked into, such as another user's home, has none.
+    let mut hidden = command(&gpt2);
+    let hidden = hidden.env_remove("IRENE_CONFIG").env("XDG_CONFIG_HOME", &file);
+    assert!(hidden.output().unwrap().status.success());
+
+    let wrong = folder.write("wrong.toml", "device = \"gtx-1070\"\ncolour = \"never\"\n");
+    let output = command(&gpt2).env("IRENE_CONFIG", &wrong).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("wrong.toml: line 2: unknown field `colour`, expected one of"), "{complaint}");
+    assert_eq!((output.status.code(), complaint.lines().count()), (Some(1), 1), "{complaint}");
+    let missing = command(&gpt2).env("IRENE_CONFIG", folder.path("none.toml")).output().unwrap();
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("none.toml: No such file"));
+}
+
+#[test]
+fn colours_are_as_asked_for() {
+    let bold = |args: &[&str]| {
+        text_of(&irene(&[&["predict", "gpt2", "-b", "8", "-s", "64"], args].concat())).contains('\u{1b}')
+    };
+    assert!(!bold(&[]) && !bold(&["--color", "never"]) && bold(&["--color", "always"]));
+    assert!(refused(2, &["models", "--color", "red"]).contains("[possible values: auto, always, never]"));
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let folder = Folder::new("man");
+    let page = good(&["man"]);
+    assert!(page.contains(".TH irene 1") && page.contains("irene\\-predict(1)"), "{page}");
+    good(&["man", "-o", &folder.path("man1")]);
+    let predict = std::fs::read_to_string(folder.path("man1/irene-predict.1")).unwrap();
+    assert!(
+        predict.contains("\\-\\-batch\\-size") && predict.contains("irene predict bert\\-base\\-uncased"),
+        "{predict}"
+    );
+    assert!(folder.0.join("man1/irene-explore-search.1").is_file());
+}
+
+#[test]
+fn a_tip_names_the_option_that_was_meant_and_never_two_dashes() {
+    for args in [&["predict", "gpt2", "--bacth-size", "1"][..], &["sample", "--nothing"], &["run", "--frobnicate", "1"]]
+    {
+        let complaint = refused(2, args);
+        assert!(!complaint.contains("'-- "), "{complaint}");
+    }
+    assert!(refused(2, &["predict", "gpt2", "--bacth-size", "1"]).contains("'--batch-size'"));
+}
+
+#[test]
+fn lists_and_terms_come_as_text_csv_and_json() {
+    let models = json(&good(&["models", "--format", "json"]));
+    let of =
+        |name: &str| models["models"].as_array().unwrap().iter().find(|model| model["model_name"] == name).cloned();
+    assert_eq!(of("gpt2").unwrap()["num_parameters"], 124_439_808);
+    assert!(good(&["models", "--format", "csv"]).contains("\ngpt2,124439808,,gpt2,GPT-2,12,768,3072,f32,card: 124M\n"));
+    let devices = json(&good(&["devices", "--format", "json"]));
+    assert_eq!(devices["devices"][0]["name"], "p4");
+    let args = ["explain", "bert-base-uncased", "root.encoder.0-11.attention.self", "-b", "8", "-s", "128"];
+    let explained = json(&good(&[&args[..], &["--format", "json"]].concat()));
+    assert_eq!(explained["scope"], "root.encoder.0.attention.self");
+    let energies = explained["terms"].as_array().unwrap().iter().filter(|term| term["quantity"] == "energy");
+    let sum: f64 = energies.map(|term| term["value"].as_f64().unwrap()).sum();
+    assert!((sum - explained["predicted_energy"].as_f64().unwrap()).abs() < 1e-9, "{sum}");
+    let folder = Folder::new("formats");
+    let trees = training_data(&folder);
+    let predicted = folder.path("predicted.jsonl");
+    good(&["predict", &trees, "-o", &predicted]);
+    let evaluated = good(&["evaluate", &trees, &predicted, "--format", "csv"]);
+    assert!(evaluated.starts_with("group,name,nodes,mean (%),median (%),p90 (%)\nlevel,model,4,"), "{evaluated}");
+}

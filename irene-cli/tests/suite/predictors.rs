@@ -1,0 +1,99 @@
+//! Training, explaining and carrying over predictors from the command line.
+
+use std::path::Path;
+
+use crate::command::{Folder, good, refused, training_data};
+use irene_tree::{Quantity, jsonl};
+use serde_json::Value;
+
+#[test]
+fn training_predicting_and_evaluating_go_through_files() {
+    let folder = Folder::new("files");
+    let data = training_data(&folder);
+    for (method, extra) in [
+        ("irene", &["--strategy", "stepwise", "--seed", "7"][..]),
+        ("measured", &[]),
+        ("primitives", &[]),
+        ("specs", &[]),
+    ] {
+        let (model, predicted) = (folder.path("model.safetensors"), folder.path("predicted.jsonl"));
+        let train = ["train", &data, "-o", &model, "--method", method];
+        good(&[&train[..], extra].concat());
+        good(&["predict", &data, "--predictor", &model, "-o", &predicted]);
+        let text = good(&["evaluate", &data, &predicted]);
+        assert!(text.contains("share of nodes with at most this error"), "{text}");
+        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        assert_eq!(json["by_level"]["model"]["nodes"], 4);
+        assert!(json["by_level"]["ml"]["cdf"][0]["share"].is_number());
+
+        let cross = ["crossvalidate", &data, "--method", method, "--format", "json"];
+        let json: Value = serde_json::from_str(&good(&[&cross[..], extra].concat())).unwrap();
+        assert_eq!(json["folds"][0]["left_out"], "distilgpt2");
+        for level in ["ml", "module", "model"] {
+            let mean = (json["folds"][0][level].as_f64().unwrap() + json["folds"][1][level].as_f64().unwrap()) / 2.0;
+            assert!((json["average"][level].as_f64().unwrap() - mean).abs() < 1e-9);
+        }
+        assert!(json["by_instance_type"]["Softmax"].is_number());
+    }
+    assert!(good(&["ablate", &data]).contains("PredictedSum"));
+}
+
+#[test]
+fn a_node_is_explained_by_terms_that_add_up() {
+    let text = good(&["explain", "bert-base-uncased", "root.encoder.0.attention.self", "-b", "8", "-s", "128"]);
+    assert!(
+        text.starts_with("root.encoder.0.attention.self (BertSelfAttention)\nof bert-base-uncased, batch 8"),
+        "{text}"
+    );
+    assert!(text.contains("90% interval") && text.contains("query") && text.contains("mJ/node"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("sum ") && line.ends_with("100.0%")).count(), 2, "{text}");
+    let far = good(&["explain", "gpt2", "root.0.mlp.c_fc", "-b", "1", "-s", "1024"]);
+    assert!(far.contains("outside the training data: seq_len by a factor of 4.00"), "{far}");
+    assert!(far.contains("MFLOP") && far.contains("/MiB"), "{far}");
+    let error = refused(1, &["explain", "gpt2", "root.mlp", "-b", "1", "-s", "8"]);
+    assert!(error.contains("gpt2 1x8 has no node `root.mlp`, did you mean `root.0.mlp`"), "{error}");
+}
+
+#[test]
+fn a_shipped_profile_is_carried_over_to_the_machine_of_a_few_trees() {
+    let folder = Folder::new("calibrate");
+    let data = training_data(&folder);
+    let (mine, predicted) = (folder.path("mine.safetensors"), folder.path("predicted.jsonl"));
+    let error = |args: &[&str]| -> f64 {
+        good(&[&["predict", &data, "-o", &predicted], args].concat());
+        let json: Value = serde_json::from_str(&good(&["evaluate", &data, &predicted, "--format", "json"])).unwrap();
+        json["by_level"]["model"]["mean"].as_f64().unwrap()
+    };
+    let shipped = error(&[]);
+    good(&["calibrate", "--device", "gtx-1080-ti", &data, "--name", "made up", "-o", &mine]);
+    let carried = error(&["--predictor", &mine]);
+    assert!(carried < 0.2 * shipped && carried < 5.0, "{shipped} {carried}");
+    let paper = folder.path("paper.safetensors");
+    good(&["train", &data, "--method", "irene", "--strategy", "predicted-sum", "-o", &paper]);
+    let error = refused(1, &["calibrate", "--predictor", &paper, &data, "-o", &mine]);
+    assert!(error.contains("has nothing to carry over to another machine; train one there"), "{error}");
+    // Measured trees are explained by what was measured of them.
+    let text = good(&["explain", &data, "root", "-b", "16", "-s", "32", "--method", "measured"]);
+    assert!(text.contains("batch 16") && text.contains("gpu_energy") && text.contains("latency"), "{text}");
+    assert!(refused(1, &["explain", &data, "root", "-b", "3"]).contains("no tree of this size"));
+    assert!(refused(2, &["explain", "gpt2", "root", "-b", "3"]).contains("give --batch-size and --seq-len"));
+    // What was measured of a model is asked for by name.
+    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--method", "measured"]);
+    assert!(error.contains("gtx-1080-ti (method measured) needs features these nodes lack"), "{error}");
+}
+
+#[test]
+fn an_energy_that_is_no_number_is_refused() {
+    let folder = Folder::new("infinite");
+    let data = training_data(&folder);
+    let model = folder.path("model");
+    good(&["train", &data, "--method", "irene", "--features", "specs", "--strategy", "predicted-sum", "-o", &model]);
+    let mut tree = jsonl::read_trees(Path::new(&data)).unwrap().remove(0);
+    for node in tree.nodes_mut() {
+        node.set(Quantity::Flops, 1.7e308);
+    }
+    let huge = folder.write("huge.jsonl", &(jsonl::to_json(&tree) + "\n"));
+    let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
+    assert!(complaint.contains("the predicted energy is not finite"), "{complaint}");
+    assert!(!folder.files().contains(&"out".to_owned()));
+}

@@ -1,0 +1,449 @@
+//! `irene sample` for those who read while it runs: Prometheus, lines of JSON, and the part of a process tree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::command::{Folder, command};
+use serde_json::Value;
+
+/// However busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the counter begins again, J.
+const RANGE: u64 = 262_143;
+
+/// Its first reading, J. It goes on by less than a device can draw between two samples.
+const START: u64 = RANGE - 20;
+
+/// A machine with a package whose counter the test sets, 100 busy ticks a second at most, and process 100.
+struct Machine(Folder);
+
+impl Machine {
+    fn new(name: &str) -> Self {
+        let machine = Self(Folder::new(name));
+        let zone = "sys/class/powercap/intel-rapl:0";
+        machine.0.write(&format!("{zone}/name"), "package-0\n");
+        machine.0.write(&format!("{zone}/max_energy_range_uj"), &format!("{RANGE}000000\n"));
+        machine.0.write("proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 25 kB\n");
+        machine.count(START);
+        machine.tick(0);
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.0.join(name)
+    }
+
+    /// Writes a file in place, always as long as before, so that no reader sees a part of it.
+    fn put(&self, name: &str, text: &str) {
+        put(&self.path(name), text);
+    }
+
+    /// The counter shows so many joules.
+    fn count(&self, joules: u64) {
+        self.put(COUNTER, &format!("{:<20}\n", joules * 1_000_000));
+    }
+
+    /// So many ticks have passed on one processor, half of them in process 100.
+    fn tick(&self, ticks: u64) {
+        self.put("proc/stat", &format!("cpu  {ticks:>14} 0 0 {ticks:>14} 0 0 0 0 0 0\n"));
+        self.put("proc/100/stat", &format!("100 (x) S 1 1 1 0 -1 0 0 0 0 0 {:>14} 0 0 0 20 0 1 0 5 0 0\n", ticks / 2));
+    }
+
+    /// The counter moves, so that it is believed, until this is dropped.
+    fn moving(&self) -> Moving {
+        let (path, stop) = (self.path(COUNTER), Arc::new(AtomicBool::new(false)));
+        let theirs = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for step in 0.. {
+                if theirs.load(Ordering::Relaxed) {
+                    break;
+                }
+                put(&path, &format!("{:<20}\n", START * 1_000_000 + 1000 * step));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Moving(stop, Some(thread))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = command(args);
+        command.env("IRENE_PROC", self.path("proc")).env("IRENE_SYS", self.path("sys"));
+        command.env("IRENE_NVML_LIBRARY", "/nothing.so");
+        command
+    }
+}
+
+const COUNTER: &str = "sys/class/powercap/intel-rapl:0/energy_uj";
+
+fn put(path: &PathBuf, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+struct Moving(Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        let _ = self.1.take().map(JoinHandle::join);
+    }
+}
+
+/// A command that goes on, and where it serves.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        while !said.contains("/metrics") {
+            said.clear();
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended");
+        }
+        let url = said.split("/metrics").next().unwrap().to_owned();
+        Self { child, url }
+    }
+
+    fn get(&self, path: &str, accept: &str) -> (u16, String, String) {
+        let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
+        let agent = config.http_status_as_error(false).build().new_agent();
+        let mut response = agent.get(format!("{}{path}", self.url)).header("accept", accept).call().unwrap();
+        let kind = response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
+        (response.status().as_u16(), kind, response.body_mut().read_to_string().unwrap())
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::parse(&self.get("/metrics", "*/*").2)
+    }
+
+    /// Scrapes until this holds.
+    fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+        let start = Instant::now();
+        loop {
+            let scrape = self.scrape();
+            if holds(&scrape) {
+                return scrape;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", scrape.samples);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The readings after everything was read twice more.
+    fn settled(&self) -> Scrape {
+        let before = self.scrape().get("irene_readings_total", PACKAGE).unwrap();
+        self.until("nothing is read", |scrape| scrape.get("irene_readings_total", PACKAGE).unwrap() >= before + 2.0)
+    }
+
+    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        let mut out = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        (self.child.wait().unwrap().code(), out)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The samples of a scrape, after checks of the format: every sample belongs to the metric declared before it, counters end with `_total`,
+/// no sample comes twice.
+struct Scrape {
+    samples: BTreeMap<String, f64>,
+}
+
+const PACKAGE: &str = "device=\"rapl.package-0\"";
+
+impl Scrape {
+    fn parse(text: &str) -> Self {
+        assert!(text.ends_with('\n'), "{text}");
+        let (mut samples, mut declared) = (BTreeMap::new(), BTreeSet::new());
+        let (mut help, mut current) = (String::new(), (String::new(), String::new()));
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, words) = rest.split_once(' ').unwrap();
+                assert!(words.ends_with('.') && declared.insert(name.to_owned()), "{line}");
+                name.clone_into(&mut help);
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert!(name == help && name.starts_with("irene_"), "{line}");
+                assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+                current = (name.to_owned(), kind.to_owned());
+            } else {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = series.strip_suffix('}').unwrap().split_once('{').unwrap();
+                assert_eq!(name, current.0, "{line}");
+                let value: f64 = value.parse().unwrap();
+                assert!(value.is_finite() && value >= 0.0, "{line}");
+                for label in labels.split("\",") {
+                    let (key, value) = label.split_once("=\"").unwrap();
+                    assert!(key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !value.contains('\n'), "{line}");
+                }
+                assert_eq!(samples.insert(series.to_owned(), value), None, "{line}");
+            }
+        }
+        Self { samples }
+    }
+
+    /// The one sample of a metric with this among its labels.
+    fn get(&self, metric: &str, label: &str) -> Option<f64> {
+        let own = |(series, _): &(&String, &f64)| series.starts_with(&format!("{metric}{{")) && series.contains(label);
+        let found: Vec<f64> = self.samples.iter().filter(own).map(|(_, value)| *value).collect();
+        assert!(found.len() <= 1, "{metric} {label}: {found:?}");
+        found.first().copied()
+    }
+
+    fn joules(&self) -> f64 {
+        self.get("irene_energy_joules_total", PACKAGE).unwrap()
+    }
+}
+
+fn close(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+}
+
+#[test]
+fn counters_are_exact_over_wraps_and_a_reset_never_makes_them_fall() {
+    let machine = Machine::new("scrape");
+    let moving = machine.moving();
+    let args = ["sample", "--prometheus", "0", "--period", "100", "--pid", "100"];
+    let served = Served::start(&mut machine.command(&args));
+    drop(moving);
+    machine.count(RANGE - 10);
+    let start = served.settled();
+    for metric in ["irene_total_energy_joules_total", "irene_energy_joules_total"] {
+        close(start.get(metric, "rapl").unwrap(), start.joules());
+    }
+    assert!(start.samples.keys().any(|series| series.contains("in_total=\"true\"")), "{:?}", start.samples);
+    close(start.get("irene_memory_ratio", "").unwrap(), 0.75);
+    close(start.get("irene_meter_update_seconds", PACKAGE).unwrap(), 0.001);
+    close(start.get("irene_gaps_total", PACKAGE).unwrap(), 0.0);
+
+    // It wraps around; the process has half of what is used.
+    let process = |scrape: &Scrape| scrape.get("irene_process_energy_joules_total", "pid:100");
+    let has_share = |scrape: &Scrape| process(scrape).is_some();
+    let before = served.until("no share", has_share);
+    machine.count(5);
+    machine.tick(100);
+    served.until("the wrap", |scrape| scrape.joules() > start.joules() + 14.9);
+    let wrapped = served.until("the share", |scrape| process(scrape) > process(&before));
+    close(wrapped.joules() - start.joules(), 15.0);
+    close(wrapped.get("irene_utilisation_ratio", "").unwrap(), 0.5);
+    assert!(wrapped.samples.keys().any(|series| series.contains("method=\"cpu-time\"")));
+
+    // Somebody loads the driver anew: so much cannot have been used.
+    machine.count(12);
+    served.settled();
+    machine.count(0);
+    let reset = served.until("the reset", |scrape| scrape.get("irene_gaps_total", PACKAGE).unwrap() > 0.0);
+    machine.count(7);
+    served.settled();
+    let after = served.settled();
+    assert!(reset.joules() >= wrapped.joules());
+    close(after.joules() - reset.joules(), 7.0);
+
+    let (code, summary) = served.end("-INT");
+    assert_eq!(code, Some(130));
+    assert!(summary.contains("rapl.package-0 is taken") && summary.contains("of which process 100: "), "{summary}");
+}
+
+#[test]
+fn a_sensor_that_vanishes_is_absent_and_goes_on_where_it_was() {
+    let machine = Machine::new("vanish");
+    let moving = machine.moving();
+    let served = Served::start(&mut machine.command(&["sample", "--prometheus", "127.0.0.1:0", "--period", "20"]));
+    drop(moving);
+    machine.count(RANGE - 10);
+    let before = served.settled();
+    assert_eq!(served.get("/health", "*/*").2, "ok\n");
+    fs::write(machine.path(COUNTER), "").unwrap();
+    let gone = |scrape: &Scrape| scrape.get("irene_energy_joules_total", PACKAGE).is_none();
+    let without = served.until("it is frozen", gone);
+    for metric in ["irene_power_watts", "irene_total_energy_joules_total"] {
+        assert_eq!(without.get(metric, ""), None, "{metric}");
+    }
+    assert!(without.get("irene_memory_ratio", "").is_some(), "others go on");
+    let (status, _, said) = served.get("/health", "*/*");
+    assert_eq!((status, said.as_str()), (503, "no reading of now: rapl.package-0\n"));
+    machine.count(RANGE - 4);
+    let again = served.until("it stays away", |scrape| !gone(scrape));
+    close(again.joules() - before.joules(), 6.0);
+    assert_eq!(served.get("/", "*/*").0, 404);
+}
+
+#[test]
+fn each_client_gets_the_format_that_it_asks_for() {
+    let machine = Machine::new("formats");
+    let _moving = machine.moving();
+    let served = Served::start(&mut machine.command(&["sample", "--prometheus", "0"]));
+    let (_, kind, open) = served.get("/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+    assert!(open.ends_with("# EOF\n") && open.contains("# TYPE irene_energy_joules counter\n"), "{open}");
+    let (_, kind, text) = served.get("/metrics", "*/*");
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    // Prometheus' own program agrees, where it is installed.
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    if let Ok(mut promtool) = promtool {
+        promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let checked = promtool.wait_with_output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        assert!(checked.stderr.is_empty(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+/// The one line of a refusal.
+fn refused(code: i32, command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    if code == 1 {
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    }
+    said
+}
+
+#[test]
+fn what_cannot_be_is_said_in_a_line() {
+    let machine = Machine::new("refusals");
+    let _moving = machine.moving();
+    for address in [":9477", "example.org:80", "99999"] {
+        let said = refused(2, &mut machine.command(&["sample", "--prometheus", address]));
+        assert!(said.contains("an address in full"), "{said}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = refused(1, &mut machine.command(&["sample", "--prometheus", &address]));
+    assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
+
+    let sample = |more: &[&str]| machine.command(&[&["sample", "--duration", "1"], more].concat());
+    let said = refused(1, &mut sample(&["--pid", "4711"]));
+    assert!(said.contains("there is no process 4711 in "), "{said}");
+    let said = refused(1, &mut sample(&["--cgroup", "/nobody.slice"]));
+    assert!(said.contains("the control group /nobody.slice cannot be read: "), "{said}");
+    let said = refused(1, &mut sample(&["--pid", "100", "--meter", "none"]));
+    assert!(said.contains("there is no meter whose energy could be shared out"), "{said}");
+    let said = refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"]));
+    assert!(said.contains("cannot be used with"), "{said}");
+    assert!(refused(2, &mut sample(&["--every", "1"])).contains("--json"));
+    assert!(refused(2, &mut sample(&["--json", "--every", "0"])).contains("expected seconds above 0"));
+}
+
+#[test]
+fn a_process_that_ends_meanwhile_ends_its_count() {
+    let machine = Machine::new("ends");
+    let moving = machine.moving();
+    let args = ["sample", "--prometheus", "0", "--period", "20", "--pid", "100", "--json"];
+    let served = Served::start(&mut machine.command(&args));
+    let has_share = |scrape: &Scrape| scrape.get("irene_process_energy_joules_total", "pid:100").is_some();
+    served.until("no share", has_share);
+    fs::remove_dir_all(machine.path("proc/100")).unwrap();
+    served.until("it is frozen", |scrape| !has_share(scrape));
+    drop(moving);
+    let (code, lines) = served.end("-INT");
+    assert_eq!(code, Some(130));
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!((last["summary"].as_bool(), last["process"].as_str()), (Some(true), Some("pid:100")));
+    assert!(last["process_j"].as_f64().is_some(), "what it used until then is kept: {last}");
+}
+
+#[test]
+fn lines_of_json_add_up_to_the_summary() {
+    let machine = Machine::new("json");
+    let _moving = machine.moving();
+    let args = ["sample", "--json", "--period", "20", "--pid", "100", "--", "sh", "-c", "echo to stderr; sleep 2"];
+    let output = machine.command(&args).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "to stderr\n", "a command's output is not among the lines");
+    let out = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (summary, lines) = lines.split_last().unwrap();
+    assert!(lines.len() > 3, "{out}");
+    for pair in lines.windows(2) {
+        for field in ["unix_time_s", "elapsed_s", "total_j"] {
+            assert!(pair[0][field].as_f64().unwrap() <= pair[1][field].as_f64().unwrap(), "{field}: {pair:?}");
+        }
+    }
+    let first = &lines[0];
+    assert_eq!((first["schema_version"].as_u64(), first["mem_percent"].as_f64()), (Some(1), Some(75.0)));
+    let offset = |line: &Value| line["rapl_package_0_j"].as_f64().unwrap() - line["total_j"].as_f64().unwrap();
+    assert!(
+        lines.iter().all(|line| (offset(line) - offset(first)).abs() < 1e-9),
+        "the total begins at the start: {out}"
+    );
+    assert_eq!((summary["summary"].as_bool(), summary["meter"].as_str()), (Some(true), Some("rapl")));
+    assert_eq!((summary["provenance"].as_str(), &summary["taken"][0]), (Some("measured"), &"rapl.package-0".into()));
+    let used = |line: &Value| line["total_j"].as_f64().unwrap();
+    assert!(used(summary) > 0.0 && used(summary) <= used(lines.last().unwrap()) + 1.0, "{out}");
+    assert!(summary["process_j"].as_f64().unwrap() <= used(summary), "a part is no more than the whole: {out}");
+
+    // Fewer lines, and a reader that has seen enough.
+    let mut command = machine.command(&["sample", "--json", "--every", "0.2", "--period", "20"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.starts_with("{\"schema_version\":1,\"unix_time_s\":"), "{line}");
+    drop(stdout);
+    assert!(child.wait().unwrap().success(), "as `| head -1` does");
+}
+
+#[test]
+fn the_summary_says_what_a_command_used() {
+    let burn = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
+    let output = command(&["sample", "--tdp-watts", "50", "--meter", "tdp", "--", "sh", "-c", burn]).output().unwrap();
+    let summary = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let part = summary.split(&format!("of which sh -c {burn}: ")).nth(1).unwrap_or_else(|| unreachable!("{summary}"));
+    let (joules, rest) = part.split_once(" J (").unwrap();
+    assert!(joules.parse::<f64>().unwrap() > 0.0, "{part}");
+    assert!(rest.starts_with("cpu-time; estimated, with its share of what is idle)"), "{part}");
+
+    let machine = Machine::new("idle");
+    let _moving = machine.moving();
+    let apart = ["sample", "--duration", "1", "--pid", "100", "--idle", "apart"];
+    let summary = String::from_utf8(machine.command(&apart).output().unwrap().stdout).unwrap();
+    assert!(summary.contains("of which process 100: ") && summary.contains("what is idle kept apart"), "{summary}");
+}
+
+#[test]
+fn without_a_meter_it_says_what_would_help() {
+    let folder = Folder::new("nothing");
+    let run = |args: &[&str]| {
+        let mut command = command(args);
+        command.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so");
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
+        (words(&output.stdout), words(&output.stderr))
+    };
+    let helps =
+        "tdp not available: the processor's thermal design power is not known what would help: give it in watts";
+    let (summary, _) = run(&["sample", "--duration", "1"]);
+    assert!(summary.contains("no meter, so no energy") && summary.contains(helps), "{summary}");
+    let (lines, told) = run(&["sample", "--duration", "1", "--json"]);
+    assert!(told.contains("no meter, so no energy") && told.contains(helps), "{told}");
+    assert!(!lines.contains("total_j"), "unknown is absent: {lines}");
+    let (summary, _) = run(&["sample", "--duration", "1", "--meter", "none"]);
+    assert!(!summary.contains("what would help"), "none is wanted: {summary}");
+}

@@ -1,0 +1,337 @@
+//! `irene predict` of requests on devices that are known by their data sheets.
+
+use crate::command::{Folder, good, irene, refused};
+use serde_json::Value;
+
+const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
+
+fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&LLAMA[..], more].concat()
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&good(&[args, &["--format", "json"]].concat())).unwrap()
+}
+
+#[test]
+fn a_request_gets_the_answer_that_a_person_wants_first() {
+    let text = good(&of(&["--device", "h100-sxm", "--concurrency", "64", "--depth", "2", "--grid-intensity", "400"]));
+    for words in [
+        "Llama-3.1-8B in bf16 on h100-sxm with vllm-0.11: estimated from its data sheet",
+        "prompts of 512 tokens, 256 generated, 64 at once",
+        "energy of a generated token",
+        "time to the first token",
+        "time between tokens",
+        "generated in a second",
+        "mean power",
+        "memory of the device: weights 15.0 GiB, cache 5 GiB",
+        "root Generation",
+        "where it goes  ",
+        "a million generated tokens: ",
+        "kg CO2e",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+}
+
+#[test]
+fn a_forecast_in_json_is_its_tree_and_adds_up() {
+    let tree =
+        json(&of(&["--device", "a100-sxm-80gb", "--sequences", "8", "--engine", "vllm-0.5", "--power-limit", "300"]));
+    let forecast = &tree["forecast"];
+    let figure = |name: &str| forecast[name].as_f64().unwrap();
+    let root = tree["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+    assert!((root / (8.0 * figure("energy_per_request_j")) - 1.0).abs() < 1e-9, "{root}");
+    assert!((figure("energy_per_request_j") / figure("energy_per_token_j") / 256.0 - 1.0).abs() < 1e-9);
+    assert!((figure("power_w") * figure("latency_s") / root - 1.0).abs() < 1e-9 && figure("power_w") <= 300.0);
+    assert_eq!((forecast["device"].as_str(), forecast["engine"].as_str()), (Some("a100-sxm-80gb"), Some("vllm-0.5")));
+    assert_eq!(tree["predictor"]["provenance"], "estimated from its data sheet");
+    assert!(
+        forecast["memory_bytes"]["weights"].as_f64().unwrap() > 15e9
+            && forecast["most_sequences"].as_u64().unwrap() > 100
+    );
+    assert!(forecast["cost_per_million_tokens"]["price_usd"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn several_settings_are_rows_in_the_order_that_was_asked_for() {
+    let args = of(&["--device", "l4,h100-sxm", "--concurrency", "4,1"]);
+    let found = json(&args);
+    let rows: Vec<_> = found["settings"].as_array().unwrap().iter().collect();
+    let names: Vec<_> =
+        rows.iter().map(|row| (row["device"].as_str().unwrap(), row["concurrency"].as_f64().unwrap())).collect();
+    assert_eq!(names, [("l4", 4.0), ("l4", 1.0), ("h100-sxm", 4.0), ("h100-sxm", 1.0)]);
+    let csv = good(&[&args[..], &["--format", "csv"]].concat());
+    assert!(csv.starts_with("model,device,engine,weights,concurrency,prompt,generated,energy_per_request_j"), "{csv}");
+    assert_eq!(csv.lines().count(), 5);
+    let text = good(&args);
+    assert!(text.contains("estimated from its data sheet") && text.contains("h100-sxm"), "{text}");
+}
+
+#[test]
+fn measured_cards_keep_their_profiles_unless_a_data_sheet_is_asked_for() {
+    let bert = ["predict", "bert-base-uncased", "-b", "8", "-s", "128", "--device", "gtx-1080-ti"];
+    assert!(!good(&bert).contains("data sheet"));
+    let by_sheet = good(&[&bert[..], &["--method", "data-sheet"]].concat());
+    assert!(
+        by_sheet.starts_with("bert-base-uncased in f32 on gtx-1080-ti with transformers: estimated from its"),
+        "{by_sheet}"
+    );
+    assert!(by_sheet.contains("a million requests"), "{by_sheet}");
+}
+
+#[test]
+fn a_data_sheet_of_ones_own_is_a_device() {
+    let folder = Folder::new("own-device");
+    let sheet = "name = \"my-card\"\ntitle = \"My card\"\nvendor = \"other\"\narchitecture = \"mine\"\nclass = \"consumer\"\nyear = 2025\n\
+        bandwidth_gb_s = 1000\nmemory_gib = 32\ntdp_w = 300\n[peaks]\nf32 = 50\nf16 = 200\n";
+    let path = folder.write("mine.toml", sheet);
+    let text = good(&of(&["--device-spec", &path, "--sequences", "1"]));
+    assert!(
+        text.contains("Llama-3.1-8B in bf16 on my-card")
+            && text.contains("bf16 has no unit on my-card: multiplied in f16"),
+        "{text}"
+    );
+}
+
+#[test]
+fn bad_requests_are_told_the_way_out() {
+    let refused_with = |code: i32, more: &[&str], words: &[&str]| {
+        let said = refused(code, &of(more));
+        words.iter().for_each(|words| assert!(said.contains(words), "no `{words}` in {said}"));
+    };
+    refused_with(2, &["--device", "h100-sxm"], &["Give --sequences, --concurrency or --rate"]);
+    refused_with(2, &["--device", "h100-sxm", "--sequences", "1", "--rate", "1"], &["cannot be used with"]);
+    refused_with(2, &["--engine", "vllm", "--sequences", "1"], &["--engine belongs to a device: give --device"]);
+    refused_with(2, &["--device", "h100-sxm", "--sequences", "1", "--past", "5"], &["--generate"]);
+    refused_with(
+        1,
+        &["--device", "h100-sxm", "--sequences", "1", "--engine", "trition"],
+        &["unknown engine `trition`", "vllm-0.11"],
+    );
+    refused_with(1, &["--device", "h100x", "--sequences", "1"], &["unknown device `h100x`", "irene devices"]);
+    refused_with(
+        1,
+        &["--device", "h100-sxm", "--sequences", "1", "--tensor-parallel", "3"],
+        &["cannot be split evenly", "--tensor-parallel 3"],
+    );
+    refused_with(1, &["--device", "h100-sxm", "--sequences", "1", "--power-limit", "5000"], &["power limit of 5000 W"]);
+    refused_with(
+        2,
+        &["--device", "h100-sxm", "--sequences", "1", "--head", "none"],
+        &["--head belongs to single passes"],
+    );
+    let of_gpu = ["--device", "h100-sxm", "--sequences", "1", "--meter", "gpu", "--host-power", "90"];
+    refused_with(2, &of_gpu, &["--host-power belongs to --meter wall"]);
+    refused_with(
+        1,
+        &["--device", "m4", "--weights", "q4_k", "--sequences", "1", "--meter", "wall"],
+        &["no usual machine is known around m4", "--host-power"],
+    );
+    refused_with(1, &["--device", "h100-sxm", "--rate", "100000"], &["more than are served: at most"]);
+    let large = refused(
+        1,
+        &["predict", "Llama-3.1-405B", "--device", "h100-sxm", "--prompt", "8", "--generate", "8", "--sequences", "1"],
+    );
+    for words in ["does not fit h100-sxm", "GiB too little", "--tensor-parallel 16"] {
+        assert!(large.contains(words), "{large}");
+    }
+    let one_of_two = irene(&of(&["--device", "p4,h100-sxm", "--sequences", "1", "--format", "csv"]));
+    assert_eq!((one_of_two.status.code(), String::from_utf8_lossy(&one_of_two.stdout).lines().count()), (Some(1), 2));
+    assert!(String::from_utf8_lossy(&one_of_two.stderr).starts_with("error: Llama-3.1-8B on p4: "));
+}
+
+#[test]
+fn every_row_of_a_sheet_keeps_its_line() {
+    let folder = Folder::new("requests");
+    let sheet = "model,device,sequences,concurrency,prompt,generated,weights,note\n\
+        Llama-3.1-8B,h100-sxm,,16.5,300.4,250,,\"one, two\"\n\
+        Llama-3.1-8B,h10x,4,,300,250,,\n\
+        Llama-3.1-70B,h100-sxm,4,,300,250,,too large\n\
+        Llama-3.1-8B,,4,,300,250,fp8,the flag's device\n\
+        Llama-3.1-8B,l4,4,4,300,250,,both\n\
+        Llama-3.1-8B,l4,many,,300,250,,\n\
+        bert-base-uncased,t4,8,,128,,f16,\n";
+    let (path, out) = (folder.write("requests.csv", sheet), folder.path("out.csv"));
+    let said = irene(&["predict", &path, "--device", "a100-sxm-80gb", "-o", &out]);
+    assert_eq!((said.status.code(), said.stdout.is_empty()), (Some(1), true));
+    let complaints = String::from_utf8(said.stderr).unwrap();
+    for words in [
+        "requests.csv, line 3, column `device`: unknown device `h10x`",
+        "requests.csv, line 4: Llama-3.1-70B does not fit h100-sxm",
+        "requests.csv, line 6, column `concurrency`: a row has one of",
+        "requests.csv, line 7, column `sequences`: `many` is not a number",
+        "error: 4 of 7 rows without a forecast",
+    ] {
+        assert!(complaints.contains(words), "no `{words}` in {complaints}");
+    }
+    let written = std::fs::read_to_string(&out).unwrap();
+    let rows: Vec<_> =
+        irene_requests::RequestReader::new("out.csv", written.as_bytes()).unwrap().map(|row| row.unwrap()).collect();
+    let has_figures: Vec<bool> = rows.iter().map(|row| !row.figures.is_empty()).collect();
+    assert_eq!(has_figures, [true, false, false, true, false, false, true]);
+    assert_eq!(
+        (rows[0].further("note"), rows[0].further("provenance")),
+        (Some("one, two"), Some("estimated from its data sheet"))
+    );
+    assert!(rows[1].further("error").unwrap().contains("h10x") && rows[4].further("note") == Some("both"));
+    assert_eq!(rows[3].further("marks"), Some("format_fallback"), "fp8 on an A100");
+    // One row of it by flags is the same.
+    let alone = json(&[
+        "predict",
+        "Llama-3.1-8B",
+        "--device",
+        "h100-sxm",
+        "--concurrency",
+        "16.5",
+        "--prompt",
+        "300",
+        "--generate",
+        "250",
+    ]);
+    assert_eq!(alone["forecast"]["energy_per_request_j"].as_f64(), rows[0].figures.energy_per_request_j);
+    let twice = refused(2, &["predict", &path, "--device", "l4,h100-sxm"]);
+    assert!(twice.contains("--device has one value beside a sheet"), "{twice}");
+    assert!(refused(2, &["predict", &path, "gpt2"]).contains("gpt2 is no sheet"));
+    assert!(refused(1, &["predict", "/nowhere/x.csv"]).contains("/nowhere/x.csv"));
+}
+
+const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
+Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.36,0.0105
+Llama-3.1-8B,H100 SXM5 80GB,vllm-0.11,64,500,250,0.12,0.0128
+Qwen3-8B,h100-sxm,vllm-0.11,32,500,250,0.22,0.0118
+";
+
+#[test]
+fn requests_that_were_measured_move_what_a_data_sheet_says() {
+    let folder = Folder::new("own-requests");
+    let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
+    let said = irene(&["calibrate", "--device", "h100-sxm", "--requests", &sheet, "-o", &mine]);
+    let told = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.success(), "{told}");
+    for words in
+        ["calibrated on 3 measured requests of h100-sxm (vllm-0.11: 3), written to", "energy of these requests: off by"]
+    {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    let energy = |tree: &Value| tree["forecast"]["energy_per_token_j"].as_f64().unwrap();
+    let asked = of(&["--concurrency", "16"]);
+    let calibrated = json(&[&asked[..], &["--predictor", &mine]].concat());
+    let plain = json(&[&asked[..], &["--device", "h100-sxm"]].concat());
+    assert!(
+        (energy(&calibrated) - 0.36).abs() < 0.5 * (energy(&plain) - 0.36).abs(),
+        "{} {}",
+        energy(&calibrated),
+        energy(&plain)
+    );
+    assert_eq!(calibrated["forecast"]["provenance"], "calibrated on 3 measured requests of h100-sxm");
+    assert_eq!(calibrated["predictor"]["provenance"], "calibrated on 3 measured requests of h100-sxm");
+    let tree = calibrated["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+    let request = calibrated["forecast"]["energy_per_request_j"].as_f64().unwrap();
+    assert!((tree / (16.0 * request) - 1.0).abs() < 1e-6, "{tree} {request}");
+    // Sheets take it too, and a row may name another device.
+    let asked =
+        "model,device,engine,concurrency,prompt,generated\nLlama-3.1-8B,,,16,500,250\nLlama-3.1-8B,l4,,4,500,250\n";
+    let text = good(&["predict", &folder.write("asked.csv", asked), "--predictor", &mine]);
+    let provenance: Vec<&str> = text.lines().skip(1).collect();
+    assert!(provenance[0].contains("calibrated on 3 measured requests of h100-sxm"), "{text}");
+    assert!(provenance[1].contains("estimated from its data sheet"), "{text}");
+}
+
+#[test]
+fn measured_requests_that_cannot_count_are_named() {
+    let folder = Folder::new("wrong-requests");
+    let mine = folder.path("mine.safetensors");
+    let calibrate = |device: &str, sheet: &str| {
+        let said = irene(&["calibrate", "--device", device, "--requests", &folder.write("m.csv", sheet), "-o", &mine]);
+        (said.status.code(), String::from_utf8(said.stderr).unwrap())
+    };
+    let sheet = MEASURED.to_owned()
+        + "gpt-17,h100-sxm,vllm-0.11,8,500,250,1,0.01\ngpt2,l4,vllm-0.11,8,500,250,1,0.01\ngpt2,h100-sxm,vllm-0.11,8,500,250,,\n";
+    let (code, told) = calibrate("h100-sxm", &sheet);
+    assert_eq!(code, Some(1), "{told}");
+    for words in [
+        "m.csv, line 5, column `model`: unknown model `gpt-17`",
+        "m.csv, line 7: has no measured energy, power or time",
+        "1 row of other devices left out",
+        "calibrated on 3 measured requests of h100-sxm",
+        "error: 2 of 6 rows left out",
+    ] {
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    std::fs::remove_file(&mine).unwrap();
+    let none = "model,device,concurrency,prompt,generated\ngpt2,h100-sxm,8,500,250\n";
+    let without_idle = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,marks\ngpt2,h100-sxm,vllm-0.11,8,500,250,1,failures idle_subtracted\n";
+    for (device, sheet, words) in [
+        ("t4", MEASURED, "no row of t4"),
+        ("h100-sxm", without_idle, "m.csv, line 2, column `marks`: its energies leave idling out"),
+        ("h100-sxm", none, "no measured request to calibrate on"),
+        ("h10x", MEASURED, "unknown device `h10x`"),
+        ("h100-sxm", "model,device\n", "no rows"),
+    ] {
+        let (code, told) = calibrate(device, sheet);
+        assert!(code == Some(1) && told.contains(words), "{device}: {told}");
+        assert!(!folder.files().contains(&"mine.safetensors".to_owned()), "{told}");
+    }
+    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.0105", ",10.5"));
+    assert!(
+        code == Some(0) && told.contains("line 2: the measured time is") && told.contains("check its unit"),
+        "{told}"
+    );
+    let (code, told) = calibrate("h100-sxm", &MEASURED.replace(",0.36,", ",360,"));
+    assert!(
+        code == Some(0) && told.contains("line 2: the measured power is") && told.contains("check the units"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_calibration_by_requests_answers_for_requests_alone() {
+    let folder = Folder::new("requests-alone");
+    let (sheet, mine) = (folder.write("measured.csv", MEASURED), folder.path("mine.safetensors"));
+    good(&["calibrate", "--requests", &sheet, "--device", "h100-sxm", "-o", &mine]);
+    let error = refused(1, &["explain", "gpt2", "root", "-b", "1", "-s", "8", "--predictor", &mine]);
+    assert!(
+        error.contains("calibrated on 3 measured requests of h100-sxm and knows nothing of single nodes"),
+        "{error}"
+    );
+    let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);
+    assert!(error.contains("calibrate twice"), "{error}");
+    let error = refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine]);
+    assert!(error.contains("--engine belongs to --requests"), "{error}");
+    let error = refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine]);
+    assert!(error.contains("--predictor belongs to trees"), "{error}");
+    let other = folder.write("other.safetensors", "nothing");
+    let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
+    assert!(error.contains("not a predictor file"), "{error}");
+}
+
+#[test]
+fn the_wall_adds_the_machine_around_the_devices() {
+    let bert =
+        ["predict", "bert-base-uncased", "-b", "8", "-s", "128", "--device", "gtx-1080-ti", "--method", "data-sheet"];
+    let power = |more: &[&str]| json(&[&bert[..], more].concat())["forecast"]["power_w"].as_f64().unwrap();
+    let of_gpu = power(&[]);
+    assert!((power(&["--meter", "wall"]) - of_gpu - 100.0).abs() < 1e-6, "{of_gpu}");
+    assert!((power(&["--host-power", "80"]) - of_gpu - 80.0).abs() < 1e-6, "{of_gpu}");
+    let text = good(&[&bert[..], &["--meter", "wall"]].concat());
+    assert!(text.contains("the machine around the devices draws"), "{text}");
+    let gpt = |more: &[&str]| {
+        let base = [
+            "predict",
+            "gpt2",
+            "-b",
+            "8",
+            "-s",
+            "128",
+            "--device",
+            "v100-pcie",
+            "--engine",
+            "transformers",
+            "--dtype",
+            "f32",
+        ];
+        json(&[&base[..], more].concat())["forecast"]["latency_s"].as_f64().unwrap()
+    };
+    assert!(gpt(&["--head", "none"]) < 0.9 * gpt(&[]) && gpt(&["--head", "lm"]) == gpt(&[]));
+}

@@ -1,0 +1,219 @@
+//! Where a model's files are found: directories, shards, the local Hugging Face cache.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use candle_core::{DType, Device, Tensor};
+use irene_models::{Batch, Cx, ModelFiles, ModelSpec, TaskHead};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("irene-files-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn last_hidden_state(dir: &Path) -> irene_models::Result<Tensor> {
+    let place = dir.to_str().unwrap();
+    let weights = ModelFiles::find(place)?.weights()?;
+    let model = ModelSpec::find(place)?.load(&weights, TaskHead::None, DType::F32, &Device::Cpu)?;
+    let batch = Batch::of_ids(vec![3; 8], None, irene_tree::Size::new(2, 4), &Device::Cpu)?;
+    Ok(model.run(&mut Cx::silent(), &batch)?.last_hidden_state.candle().unwrap().clone())
+}
+
+#[test]
+fn shards_give_what_one_file_gives_and_a_missing_one_is_named() {
+    let folder = Folder::new("shards");
+    std::fs::copy(fixture("bert/config.json"), folder.0.join("config.json")).unwrap();
+    let tensors = candle_core::safetensors::load(fixture("bert/model.safetensors"), &Device::Cpu).unwrap();
+    let mut shards = [HashMap::new(), HashMap::new()];
+    let mut map = serde_json::Map::new();
+    for (place, (key, tensor)) in tensors.into_iter().enumerate() {
+        map.insert(key.clone(), format!("part-{}.safetensors", place % 2).into());
+        shards[place % 2].insert(key, tensor);
+    }
+    for (number, shard) in shards.iter().enumerate() {
+        candle_core::safetensors::save(shard, folder.0.join(format!("part-{number}.safetensors"))).unwrap();
+    }
+    let index = folder.0.join("model.safetensors.index.json");
+    std::fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
+    let difference = (last_hidden_state(&folder.0).unwrap() - last_hidden_state(&fixture("bert")).unwrap()).unwrap();
+    assert_eq!(difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+
+    std::fs::remove_file(folder.0.join("part-1.safetensors")).unwrap();
+    let error = last_hidden_state(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("part-1.safetensors: No such file"), "{error}");
+    std::fs::write(&index, r#"{"weight_map": {"a": "../../etc/passwd"}}"#).unwrap();
+    let error = last_hidden_state(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("`../../etc/passwd` is not a file beside it"), "{error}");
+    std::fs::write(&index, "{").unwrap();
+    assert!(last_hidden_state(&folder.0).unwrap_err().to_string().contains("model.safetensors.index.json: EOF"));
+}
+
+/// Words are tokens; the file asks for padding and truncation, which would change the input unsaid.
+const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"post_processor":null,"decoder":null,
+    "truncation":{"direction":"Right","max_length":2,"strategy":"LongestFirst","stride":0},
+    "padding":{"strategy":{"Fixed":9},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"[PAD]"},
+    "pre_tokenizer":{"type":"Whitespace"},
+    "model":{"type":"WordLevel","vocab":{"[UNK]":0,"the":1,"cat":2,"sat":3},"unk_token":"[UNK]"}}"#;
+
+#[cfg(feature = "text")]
+#[test]
+fn texts_become_ids_padded_to_the_longest() {
+    let folder = Folder::new("text");
+    let path = folder.0.join("tokenizer.json");
+    std::fs::write(&path, TOKENIZER).unwrap();
+    let encoder = irene_models::TextEncoder::open(&path).unwrap();
+    let encoded = encoder.encode(&["the cat sat".into(), "dog".into()], 7).unwrap();
+    assert_eq!(encoded.size, irene_tree::Size::new(2, 3));
+    assert_eq!(encoded.ids, [1, 2, 3, 0, 7, 7]);
+    assert_eq!(encoded.mask, Some(vec![1, 1, 1, 1, 0, 0]));
+    assert_eq!(encoder.encode(&["the cat".into(), "cat sat".into()], 7).unwrap().mask, None);
+    assert!(encoder.encode(&[], 0).unwrap_err().to_string().contains("no text"));
+    assert!(
+        encoder.encode(&["the".into(), String::new()], 0).unwrap_err().to_string().contains("text 2 has no tokens")
+    );
+    std::fs::write(&path, "{").unwrap();
+    assert!(irene_models::TextEncoder::open(&path).unwrap_err().to_string().contains("tokenizer.json"));
+}
+
+#[test]
+fn a_directory_without_weights_or_tokenizer_says_so() {
+    let folder = Folder::new("empty");
+    let files = ModelFiles::find(folder.0.to_str().unwrap()).unwrap();
+    let error = files.weights().unwrap_err().to_string();
+    assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
+    assert!(files.tokenizer().unwrap_err().to_string().ends_with("no tokenizer.json"));
+}
+
+/// The cache's place comes from the environment, which a test may not change for its neighbours: it runs itself again.
+#[test]
+fn the_hugging_face_cache_is_found_by_id() {
+    const ROLE: &str = "IRENE_TEST_CACHE_ROLE";
+    if std::env::var_os(ROLE).is_some() {
+        let files = ModelFiles::find("someone/tiny-bert").unwrap();
+        assert!(files.config().unwrap().ends_with("snapshots/abc123/config.json"));
+        assert_eq!(files.weights().unwrap().len(), 1);
+        assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+        // Another id of a built-in model may be the one in the cache.
+        let weights = ModelSpec::find("distilbert/distilgpt2").unwrap().files().unwrap().weights().unwrap();
+        assert!(weights[0].ends_with("models--distilgpt2/snapshots/abc123/model.safetensors"), "{weights:?}");
+        let error = ModelSpec::find("gpt2").unwrap().files().unwrap().weights().unwrap_err().to_string();
+        assert!(
+            error.starts_with("openai-community/gpt2") && error.contains("`hf download openai-community/gpt2"),
+            "{error}"
+        );
+        let error = ModelFiles::find("someone/tiny-bert").unwrap().tokenizer().unwrap_err().to_string();
+        assert!(error.contains("`hf download someone/tiny-bert tokenizer.json`"), "{error}");
+        let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+        assert!(error.contains("`hf download someone/else config.json`"), "{error}");
+        return;
+    }
+    let folder = Folder::new("cache");
+    for (id, files) in [("someone--tiny-bert", "bert"), ("distilgpt2", "distilgpt2")] {
+        let model = folder.0.join(format!("hub/models--{id}"));
+        let snapshot = model.join("snapshots/abc123");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        std::fs::create_dir_all(model.join("refs")).unwrap();
+        std::fs::write(model.join("refs/main"), "abc123\n").unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            std::fs::copy(fixture(files).join(file), snapshot.join(file)).unwrap();
+        }
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["files::the_hugging_face_cache_is_found_by_id", "--exact"])
+        .env(ROLE, "child")
+        .env("HF_HOME", &folder.0)
+        .env("HF_HUB_OFFLINE", "1")
+        .env_remove("HF_HUB_CACHE")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A hub on loopback that has one file of one model; it answers as the real one does, and counts requests for the file.
+#[cfg(feature = "hub")]
+fn serve_hub(listener: std::net::TcpListener, config: Vec<u8>) {
+    use std::io::{BufRead, BufReader, Write};
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let head: Vec<String> = BufReader::new(&stream)
+            .lines()
+            .map_while(std::io::Result::ok)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let common = "x-repo-commit: abc123\r\netag: \"tag\"\r\nconnection: close\r\n";
+        let answer = if !head[0].contains("/someone/tiny-bert/resolve/main/config.json ") {
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
+        } else {
+            let part = if head.iter().any(|line| line.ends_with("bytes=0-0")) { &config[..1] } else { &config[..] };
+            let range = format!("content-range: bytes 0-{}/{}\r\n", part.len() - 1, config.len());
+            let head = format!("HTTP/1.1 206 Partial Content\r\n{common}{range}content-length: {}\r\n\r\n", part.len());
+            [head.as_bytes(), part].concat()
+        };
+        stream.write_all(&answer).unwrap();
+    }
+}
+
+/// The hub's address comes from the environment too.
+#[cfg(feature = "hub")]
+#[test]
+fn what_the_cache_lacks_is_downloaded_unless_offline() {
+    const ROLE: &str = "IRENE_TEST_HUB_ROLE";
+    match std::env::var(ROLE).as_deref() {
+        Ok("online") => {
+            let files = ModelFiles::find("someone/tiny-bert").unwrap();
+            assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+            let error = files.weights().unwrap_err().to_string();
+            assert!(error.contains("no model.safetensors and no model.safetensors.index.json"), "{error}");
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else: neither a path nor a model in"), "{error}");
+        }
+        Ok("offline") => {
+            assert_eq!(ModelSpec::find("someone/tiny-bert").unwrap().model_type(), "bert");
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else/config.json: not in the cache, and HF_HUB_OFFLINE is set"), "{error}");
+        }
+        Ok(_) => {
+            let error = ModelSpec::find("someone/else").unwrap_err().to_string();
+            assert!(error.contains("someone/else/config.json: not in the cache, and downloading it failed"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        Err(_) => {
+            let folder = Folder::new("hub");
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let config = std::fs::read(fixture("bert").join("config.json")).unwrap();
+            std::thread::spawn(move || serve_hub(listener, config));
+            let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            for (role, address) in [("online", address), ("offline", address), ("unreachable", nobody)] {
+                let output = Command::new(std::env::current_exe().unwrap())
+                    .args(["files::what_the_cache_lacks_is_downloaded_unless_offline", "--exact"])
+                    .env(ROLE, role)
+                    .env("HF_HUB_OFFLINE", if role == "offline" { "1" } else { "" })
+                    .env("HF_ENDPOINT", format!("http://{address}"))
+                    .env("HF_HOME", &folder.0)
+                    .env_remove("HF_HUB_CACHE")
+                    .output()
+                    .unwrap();
+                assert!(output.status.success(), "{role}: {}", String::from_utf8_lossy(&output.stdout));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Architectures by shape and on candle, files, text, generation and training.
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+#[cfg(feature = "candle")]
+mod activations;
+#[cfg(feature = "candle")]
+mod attention;
+mod builtin;
+#[cfg(feature = "text")]
+mod chat;
+mod components;
+mod configs;
+#[cfg(feature = "candle")]
+mod decoders;
+mod designs;
+mod dropout;
+mod encoders;
+mod families;
+#[cfg(feature = "candle")]
+mod files;
+mod flexibert;
+mod flops;
+mod generation;
+mod gguf;
+mod gguf_file;
+#[cfg(feature = "candle")]
+mod gradients;
+mod heads;
+#[cfg(feature = "candle")]
+mod hugging_face;
+#[cfg(feature = "candle")]
+mod language_models;
+mod parallel;
+#[cfg(feature = "candle")]
+mod places;
+#[cfg(feature = "profile")]
+mod profile;
+mod public_trees;
+mod pytorch_steps;
+#[cfg(feature = "candle")]
+mod sentence_transformers;
+#[cfg(feature = "candle")]
+mod shape_and_run;
+mod small_decoders;
+#[cfg(feature = "candle")]
+mod trainer;
+mod training;
+mod training_laws;

@@ -1,0 +1,263 @@
+//! Calibrations by a few measured requests.
+
+use std::{path::PathBuf, sync::Arc};
+
+use irene_devices::{Catalogue, constants_of, with_constants};
+use irene_numerics::NORMAL_90;
+use irene_predict::{
+    Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, Setting, prior_law,
+    try_calibrations,
+};
+use irene_requests::{Figures, Load, RequestRow};
+use proptest::prelude::*;
+
+fn row(model: &str, engine: &str, load: Load, figures: Figures) -> RequestRow {
+    RequestRow {
+        model: Some(model.into()),
+        device: Some("h100-sxm".into()),
+        engine: Some(engine.into()),
+        load: Some(load),
+        prompt: Some(500.0),
+        generated: Some(200.0),
+        figures,
+        ..RequestRow::default()
+    }
+}
+
+const MODELS: [&str; 3] = ["Llama-3.1-8B", "Qwen3-30B-A3B", "gemma-2-2b"];
+
+fn plain() -> Service {
+    Service::new(ServiceOptions::default())
+}
+
+fn forecast(service: &mut Service, row: &RequestRow) -> Forecast {
+    service.setting(row).unwrap().forecast().unwrap()
+}
+
+/// Rows that take so many times the time and the power of the law.
+fn slower(time: f64, power: f64, count: usize) -> Vec<RequestRow> {
+    let mut service = plain();
+    let of = |place: usize| {
+        let asked = row(MODELS[place % 3], "vllm-0.11", Load::Concurrency((2 << place) as f64), Figures::default());
+        let figures = forecast(&mut service, &asked).figures;
+        let figures = Figures {
+            energy_per_token_j: figures.energy_per_token_j.map(|joules| time * power * joules),
+            itl_s: figures.itl_s.map(|seconds| time * seconds),
+            ..Figures::default()
+        };
+        RequestRow { figures, ..asked }
+    };
+    (0..count).map(of).collect()
+}
+
+fn calibration(rows: &[RequestRow]) -> Calibration {
+    let mut service = plain();
+    let measured: Vec<Measured> = rows.iter().map(|row| Measured::of("", row, &mut service).unwrap()).collect();
+    Calibration::of(&measured).unwrap()
+}
+
+fn with(calibration: &Calibration) -> Service {
+    Service::new(ServiceOptions { calibration: Some(Arc::new(calibration.clone())), ..ServiceOptions::default() })
+}
+
+fn other(engine: &str) -> RequestRow {
+    row(MODELS[0], engine, Load::Concurrency(24.0), Figures::default())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn predictions_move_towards_what_was_measured_and_know_it_better(time in 0.7..1.4f64, power in 0.8..1.2f64) {
+        let before = forecast(&mut plain(), &other("vllm-0.11"));
+        let (mut off, mut width) = (f64::INFINITY, f64::INFINITY);
+        for count in [1, 3, 8] {
+            let after = forecast(&mut with(&calibration(&slower(time, power, count))), &other("vllm-0.11"));
+            let moved = (after.figures.itl_s.unwrap() / before.figures.itl_s.unwrap()).ln();
+            let left = (moved - time.ln()).abs();
+            prop_assert!(left <= off + 0.02, "{left} of {}, {off} before, with {count}", time.ln());
+            let [low, high] = after.interval.unwrap();
+            let wide = (high.energy_per_request_j / low.energy_per_request_j).ln();
+            prop_assert!(wide < width, "{wide} {width} with {count}");
+            (off, width) = (left, wide);
+        }
+        prop_assert!(off < 0.25 * time.ln().abs() + 0.02, "{off}");
+    }
+}
+
+/// A machine on which a weight's bytes cost several times the energy, and engine and kernels take others times, than the data sheet's law has it.
+fn unusual() -> Law {
+    let moved = constants_of(Law::shipped()).into_iter().filter_map(|(name, value)| {
+        let factor = match name.as_str() {
+            "power.weight_pj" => 4.0,
+            "power.arithmetic_share" => 0.3,
+            "power.loaded_share" => 0.5,
+            name if name.starts_with("engines.vllm-0.11.served.") && name.ends_with("_s") => 3.0,
+            name if name.starts_with("engines.vllm-0.11.served.") && name.ends_with("kernels") => 0.5,
+            _ => return None,
+        };
+        Some((name, factor * value))
+    });
+    let moved: Vec<(String, f64)> = moved.collect();
+    assert!(moved.len() >= 5, "{moved:?}");
+    with_constants(Law::shipped(), moved.iter().map(|(name, value)| (name.as_str(), *value))).unwrap()
+}
+
+/// The power and the tokens a second of a setting by a law.
+fn measured_by(law: &Law, asked: &RequestRow) -> RequestRow {
+    let Setting { spec, device, engine, request, .. } = plain().setting(asked).unwrap();
+    let figures = irene_predict::forecast(&spec, &device, engine, &request, law).unwrap().figures;
+    let figures = Figures { power_w: Some(figures.power_w), tokens_per_s: figures.tokens_per_s, ..Figures::default() };
+    RequestRow { figures, ..asked.clone() }
+}
+
+#[test]
+fn a_grid_of_repeatable_measurements_finds_the_constants_of_an_unusual_machine() {
+    let law = unusual();
+    let setting = |prompt: f64, generated: f64, running: f64| {
+        let asked = row(MODELS[0], "vllm-0.11", Load::Concurrency(running), Figures::default());
+        measured_by(&law, &RequestRow { prompt: Some(prompt), generated: Some(generated), ..asked })
+    };
+    let grid = [64.0, 1024.0].into_iter().flat_map(|prompt| [16.0, 256.0].map(|generated| (prompt, generated)));
+    let grid: Vec<_> = grid
+        .flat_map(|(prompt, generated)| [1.0, 8.0, 64.0].map(|running| setting(prompt, generated, running)))
+        .collect();
+    let mut calibrated = with(&calibration(&grid));
+    let mut off = Vec::new();
+    for asked in
+        [setting(256.0, 64.0, 1.0), setting(256.0, 64.0, 24.0), setting(512.0, 128.0, 8.0), setting(64.0, 64.0, 64.0)]
+    {
+        let found = forecast(&mut calibrated, &asked).figures;
+        let known = forecast(&mut plain(), &asked).figures;
+        let measured = asked.figures;
+        let apart = |figure: f64, measured: Option<f64>| (figure / measured.unwrap()).ln().abs();
+        assert!(
+            apart(known.power_w, measured.power_w) > 0.1
+                || apart(known.tokens_per_s.unwrap(), measured.tokens_per_s) > 0.1
+        );
+        off.extend([apart(found.power_w, measured.power_w), apart(found.tokens_per_s.unwrap(), measured.tokens_per_s)]);
+    }
+    assert!(off.iter().all(|off| *off < 0.03), "{off:?}");
+}
+
+#[test]
+fn energy_or_time_alone_is_enough() {
+    let all = slower(1.3, 1.1, 3);
+    let only = |keep: fn(Figures) -> Figures| {
+        let rows: Vec<RequestRow> =
+            all.iter().map(|row| RequestRow { figures: keep(row.figures), ..row.clone() }).collect();
+        forecast(&mut with(&calibration(&rows)), &other("vllm-0.11")).figures
+    };
+    let before = forecast(&mut plain(), &other("vllm-0.11")).figures;
+    let by_time = only(|figures| Figures { itl_s: figures.itl_s, ..Figures::default() });
+    assert!(by_time.itl_s.unwrap() > 1.15 * before.itl_s.unwrap(), "{by_time:?}");
+    let by_energy = only(|figures| Figures { energy_per_token_j: figures.energy_per_token_j, ..Figures::default() });
+    assert!(by_energy.energy_per_token_j.unwrap() > 1.15 * before.energy_per_token_j.unwrap(), "{by_energy:?}");
+}
+
+#[test]
+fn other_engines_and_devices_keep_to_their_data_sheets() {
+    let mut service = with(&calibration(&slower(1.3, 1.1, 3)));
+    let calibrated = forecast(&mut service, &other("vllm-0.11"));
+    assert_eq!(calibrated.provenance, "calibrated on 3 measured requests of h100-sxm");
+    let on_l4 = RequestRow { device: Some("l4".into()), ..other("vllm-0.11") };
+    for row in [other("tensorrt-llm"), on_l4] {
+        let mut found = forecast(&mut service, &row);
+        assert_eq!(found.provenance, FROM_DATA_SHEET);
+        found.provenance.clear();
+        let mut plain = forecast(&mut plain(), &row);
+        plain.provenance.clear();
+        assert_eq!(found, plain);
+    }
+    let unnamed = RequestRow { device: None, ..other("vllm-0.11") };
+    assert_eq!(forecast(&mut service, &unnamed), calibrated);
+}
+
+#[test]
+fn a_file_predicts_as_what_it_was_written_from() {
+    let made = calibration(&slower(1.2, 0.9, 4));
+    let bytes = made.to_bytes().unwrap();
+    assert_eq!(bytes, calibration(&slower(1.2, 0.9, 4)).to_bytes().unwrap());
+    let read = Calibration::from_bytes("mine", &bytes).unwrap().unwrap();
+    assert_eq!((&read.device, &read.provenance), (&Catalogue::find("h100-sxm").unwrap(), &made.provenance));
+    let [a, b] = [&made, &read].map(|of| forecast(&mut with(of), &other("vllm-0.11")));
+    assert_eq!(a, b);
+    assert!(Calibration::from_bytes("mine", &bytes[..bytes.len() / 2]).is_err());
+}
+
+#[test]
+fn rows_that_tell_nothing_are_refused_with_the_way_out() {
+    let refused = |row: RequestRow| Measured::of("", &row, &mut plain()).unwrap_err();
+    let fault = refused(other("vllm-0.11"));
+    assert!(fault.to_string().contains("no measured energy, power or time"), "{fault}");
+    let by_rate = RequestRow { load: Some(Load::Rate(2.0)), ..slower(1.0, 1.0, 1).remove(0) };
+    let alone = Figures { energy_per_token_j: Some(1.0), ..Figures::default() };
+    let fault = refused(RequestRow { figures: alone, ..by_rate });
+    assert!(fault.column == "rate" && fault.to_string().contains("latency_s"), "{fault}");
+    let wrong = Figures { energy_per_token_j: Some(-1.0), ..Figures::default() };
+    let fault = refused(RequestRow { figures: wrong, ..other("vllm-0.11") });
+    assert!(fault.to_string().contains("above 0"), "{fault}");
+    assert!(Calibration::of(&[]).unwrap_err().to_string().contains("one is the least"));
+}
+
+#[test]
+fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
+    let mut service = plain();
+    let asked = row(MODELS[0], "vllm-0.11", Load::Rate(8.0), Figures::default());
+    let found = forecast(&mut service, &asked);
+    let figures = Figures { latency_s: Some(found.figures.latency_s), ..Figures::default() };
+    let measured = Measured::of("", &RequestRow { figures, ..asked }, &mut service).unwrap();
+    let [time, ..] = measured.residuals(Law::shipped());
+    assert!(time.unwrap().abs() < 0.05, "{time:?}");
+}
+
+/// The public measurements of a file, with what else the law is fitted to.
+fn measurements() -> Vec<Measured> {
+    let folder =
+        PathBuf::from(std::env::var_os("IRENE_DATA").expect("IRENE_DATA names the folder of data")).join("llm");
+    let mut all = Vec::new();
+    for (file, weight) in [
+        ("mlenergy.csv", 1.0),
+        ("llm_inference_bench.csv", 0.35),
+        ("splitwise.csv", 0.35),
+        ("ecocompute_a800.csv", 0.4),
+    ] {
+        let mut service = plain();
+        for mut row in irene_requests::import(&folder.join(file)).unwrap().rows {
+            if row.further("prompt_chunk") != Some("1") {
+                row.prompt = row.prompt.or(Some(30.0));
+                all.extend(Measured::of(file, &row, &mut service).map(|one| one.weighing(weight)));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+#[ignore = "needs the public data (IRENE_DATA)"]
+fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
+    let all = measurements();
+    let everything: Vec<&Measured> = all.iter().collect();
+    let prior = prior_law(&everything);
+    let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == "mlenergy.csv").collect();
+    let laws = LeftOut::each(
+        |one| if one.source == "mlenergy.csv" { &one.device.name } else { "" },
+        &everything,
+        &prior,
+        Law::shipped(),
+    );
+    // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.
+    for (requests, median, mean) in [(1, 11.5, 14.0), (3, 10.0, 13.0), (10, 8.3, 11.0), (30, 6.0, 8.5)] {
+        let errors = try_calibrations(&of_file, |one| laws.law(one).unwrap(), requests, 10).unwrap();
+        let logs: Vec<(f64, f64)> =
+            errors.iter().map(|(_, error)| (error.residuals[2].unwrap(), error.spread.energy)).collect();
+        let mut found: Vec<f64> = logs.iter().map(|(log, _)| 100.0 * log.exp_m1().abs()).collect();
+        found.sort_by(f64::total_cmp);
+        let inside =
+            logs.iter().filter(|(log, spread)| log.abs() < NORMAL_90 * spread).count() as f64 / logs.len() as f64;
+        let figures = [found[found.len() / 2], found.iter().sum::<f64>() / found.len() as f64, 100.0 * inside];
+        println!("{requests} requests: {figures:.1?}");
+        assert!(figures[0] < median && figures[1] < mean, "{requests}: {figures:?}");
+        assert!((0.85..0.97).contains(&inside), "{requests}: {figures:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Forecasts, calibrations and machines.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+mod calibration;
+mod forecast;
+mod machines;
+mod published;
+mod training;
+mod whole_models;

@@ -1,0 +1,30 @@
+//! Meters on machines made of files, and the protocol.
+#![allow(clippy::unwrap_used)] // a test that cannot be set up should stop, and say so
+
+#[cfg(target_os = "linux")]
+mod control_groups;
+mod doubts;
+#[cfg(target_os = "linux")]
+mod drm;
+mod ipmi;
+#[cfg(target_os = "linux")]
+mod jetson;
+#[path = "../machine/mod.rs"]
+mod machine;
+mod memory;
+#[cfg(feature = "nvml")]
+mod nvml;
+mod power_log;
+mod powercap;
+mod powermetrics;
+#[cfg(target_os = "linux")]
+mod proc;
+#[cfg(target_os = "linux")]
+mod processes;
+mod protocol;
+#[cfg(target_os = "linux")]
+mod selection;
+mod span;
+mod steps;
+mod windows;
+mod world;

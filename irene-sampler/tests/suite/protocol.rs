@@ -1,0 +1,420 @@
+//! The protocol with made-up meters, and the sampler's thread.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
+};
+
+use irene_sampler::{
+    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Readings, Resource,
+    Sampler, SamplerOptions, Sensor, Sensors, Stamp,
+};
+
+const WATTS: f64 = 50.0;
+
+/// A meter whose reading is a function of time.
+struct Meter<F> {
+    channel: Channel,
+    reading: F,
+}
+
+impl<F: FnMut(Stamp) -> f64 + Send> Sensor for Meter<F> {
+    fn channels(&self) -> &[Channel] {
+        std::slice::from_ref(&self.channel)
+    }
+
+    fn sample(&mut self, readings: &mut Readings<'_>) {
+        let reading = (self.reading)(readings.stamp());
+        readings.push(0, reading);
+    }
+}
+
+fn meter(name: &str, metric: Metric, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Sensor> {
+    Box::new(Meter { channel: Channel::new(Resource::Meter(name.into()), metric), reading })
+}
+
+fn power() -> Box<dyn Sensor> {
+    meter("power", Metric::Power, |_| WATTS)
+}
+
+fn counter() -> Box<dyn Sensor> {
+    meter("counter", Metric::Energy, |stamp| WATTS * stamp.time)
+}
+
+fn sampler(sensors: impl Into<Sensors>) -> Sampler {
+    Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+}
+
+/// Every run of the closure is a round, after one run of warm-up and one of the probe.
+fn round_a_run(rounds: usize) -> MeasuringProtocol {
+    MeasuringProtocol {
+        warm_up: Duration::ZERO,
+        probe: Duration::ZERO,
+        round: Duration::ZERO,
+        least_rounds: rounds,
+        most_rounds: rounds,
+        ..MeasuringProtocol::quick()
+    }
+}
+
+/// Long enough for readings, short enough for a test.
+fn work() {
+    sleep(Duration::from_millis(30));
+}
+
+fn never() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
+fn assert_close(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} is not {expected}");
+}
+
+#[test]
+fn latency_is_that_of_one_run() {
+    let protocol = MeasuringProtocol { target: 0.0, most_rounds: 3, ..MeasuringProtocol::quick() };
+    let measured =
+        protocol.measure(&sampler(Sensors::default()), &never(), || sleep(Duration::from_millis(5))).unwrap();
+    // A busy machine makes sleeps longer, never shorter.
+    assert!((0.005..0.05).contains(&measured.latency.mean), "{:?}", measured.latency);
+    assert!(measured.repeats > 1 && measured.repeats <= 40, "{}", measured.repeats);
+    assert!(measured.latency.half_width.is_some_and(|half_width| half_width >= 0.0));
+    assert_eq!(measured.rounds.len(), 3);
+    let mean = measured.rounds.iter().map(|round| round.seconds).sum::<f64>() / 3.0 / f64::from(measured.repeats);
+    assert_close(measured.latency.mean, mean);
+    assert_eq!(measured.protocol, protocol);
+}
+
+#[test]
+fn energy_is_power_times_latency_whether_power_is_read_or_energy_counted() {
+    for meter in [power(), counter()] {
+        let measured = round_a_run(3).measure(&sampler(vec![meter]), &never(), work).unwrap();
+        let energy = measured.energy.unwrap();
+        assert_close(energy.mean, WATTS * measured.latency.mean);
+        assert_eq!(measured.provenance, Some(Provenance::Measured));
+        assert_eq!(measured.no_energy, None);
+        for round in &measured.rounds {
+            assert_close(round.joules.unwrap(), WATTS * round.seconds);
+            assert!(round.readings.unwrap() >= 2);
+        }
+        let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+        assert_close(figure.mean, WATTS);
+        assert_close(figure.energy.unwrap(), energy.mean);
+        assert!(figure.is_total);
+    }
+}
+
+#[test]
+fn a_round_of_many_runs_shares_its_energy_among_them() {
+    let protocol = MeasuringProtocol {
+        least_rounds: 2,
+        most_rounds: 2,
+        round: Duration::from_millis(100),
+        ..MeasuringProtocol::quick()
+    };
+    let measured = protocol.measure(&sampler(vec![counter()]), &never(), || sleep(Duration::from_millis(2))).unwrap();
+    assert!(measured.repeats > 1);
+    assert_close(measured.energy.unwrap().mean, WATTS * measured.latency.mean);
+    assert_close(measured.channels[0].energy.unwrap(), WATTS * measured.latency.mean);
+}
+
+#[test]
+fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
+    let asked = Duration::from_millis(60);
+    let protocol = MeasuringProtocol { least_rounds: 2, most_rounds: 2, round: asked, ..MeasuringProtocol::quick() };
+    let mut runs = 0;
+    // The warm-up and the probe are slow, all that follows is quick.
+    let run = || {
+        runs += 1;
+        sleep(Duration::from_micros(if runs <= 2 { 40_000 } else { 100 }));
+    };
+    let measured = protocol.measure(&sampler(vec![power()]), &never(), run).unwrap();
+    assert!(measured.rounds.iter().all(|round| 2.0 * round.seconds >= asked.as_secs_f64()), "{:?}", measured.rounds);
+    assert!(measured.energy.is_some());
+    assert_close(measured.energy.unwrap().mean, WATTS * measured.latency.mean);
+}
+
+#[test]
+fn meters_of_parts_add_up_and_what_another_covers_does_not() {
+    const PACKAGE: Package = Package { socket: 0, die: None };
+    let channel = |resource: Resource, metric| Channel::new(resource, metric);
+    let constant =
+        |channel: Channel, value: f64| -> Box<dyn Sensor> { Box::new(Meter { channel, reading: move |_| value }) };
+    let package = Box::new(Meter {
+        channel: channel(Resource::Package(PACKAGE), Metric::Energy),
+        reading: |stamp: Stamp| WATTS * stamp.time,
+    });
+    let memory = Channel { provenance: Provenance::Estimated, ..channel(Resource::Dram(PACKAGE), Metric::Power) };
+    let sensors = Sensors {
+        probes: vec![constant(channel(Resource::Gpu(1), Metric::Power), 90.0)],
+        meters: vec![
+            package,
+            constant(channel(Resource::Gpu(0), Metric::Power), WATTS),
+            constant(channel(Resource::Cores(PACKAGE), Metric::Power), 7.0),
+            constant(memory, 5.0),
+            constant(channel(Resource::Host, Metric::Utilisation), 30.0),
+        ],
+        ..Sensors::default()
+    };
+    let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+    assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);
+    assert_eq!(measured.provenance, Some(Provenance::Estimated), "as soon as a part of it is");
+    let figures: Vec<(String, bool)> =
+        measured.channels.iter().map(|figure| (figure.id.to_string(), figure.is_total)).collect();
+    let expected = [
+        ("gpu1.power", false),
+        ("rapl.package-0", true),
+        ("gpu0.power", true),
+        ("rapl.package-0.core", false),
+        ("rapl.package-0.dram", true),
+        ("cpu", false),
+    ];
+    assert_eq!(figures, expected.map(|(name, is_total)| (name.to_owned(), is_total)));
+    assert_close(measured.channels[5].mean, 30.0);
+    assert_eq!(measured.channels[5].energy, None);
+}
+
+#[test]
+fn files_have_the_names_and_units_of_channels() {
+    let measured = round_a_run(2).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let mut file = serde_json::to_value(&measured).unwrap();
+    assert_eq!(serde_json::from_value::<irene_sampler::Measurement>(file.clone()).unwrap(), measured);
+    let figure = r#"{"name":"gpu0.energy","unit":"joules","mean":50.0,"energy":null,"is_total":true}"#;
+    file["channels"][0] = serde_json::from_str(figure).unwrap();
+    let read: irene_sampler::Measurement = serde_json::from_value(file).unwrap();
+    assert_eq!(read.channels[0].id, ChannelId { resource: Resource::Gpu(0), metric: Metric::Energy });
+    assert_eq!(serde_json::to_string(&read.channels[0]).unwrap(), figure);
+}
+
+#[test]
+fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
+    let load = Meter { channel: Channel::new(Resource::Host, Metric::Utilisation), reading: |_| 30.0 };
+    for sensors in [Vec::new(), vec![Box::new(load) as Box<dyn Sensor>]] {
+        let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+        assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
+        assert!(measured.latency.mean > 0.0);
+        assert!(measured.rounds.iter().all(|round| round.joules.is_none() && round.readings.is_none()));
+    }
+}
+
+#[test]
+fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
+    let mut joules = 0.0;
+    // It goes up by 1 J at each reading, and begins again at each fifth.
+    let resets = meter("broken", Metric::Energy, move |_| {
+        joules = (joules + 1.0) % 5.0;
+        joules
+    });
+    let measured = round_a_run(2).measure(&sampler(vec![power(), resets]), &never(), work).unwrap();
+    assert_eq!(measured.energy, None);
+    let reason = measured.no_energy.unwrap();
+    assert!(reason.starts_with("broken, a round of ") && reason.contains("the counter was reset"), "{reason}");
+    let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+    assert_eq!(figure.id.to_string(), "power");
+}
+
+#[test]
+fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
+    let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
+    channel.update_period = Some(Duration::from_secs(100));
+    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
+    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    assert_eq!(measured.energy, None);
+    let reason = measured.no_energy.unwrap();
+    assert!(
+        reason.contains("shorter than two updates of the sensor, which has something new every 100.000 s"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_round_is_stretched_to_what_its_meter_needs() {
+    let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
+    channel.update_period = Some(Duration::from_millis(60));
+    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
+    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
+    assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
+}
+
+#[test]
+fn a_closure_that_fails_ends_it() {
+    for fails_at in 1..6 {
+        let mut runs = 0;
+        let failed = round_a_run(5).try_measure(&sampler(vec![power()]), &never(), || {
+            runs += 1;
+            if runs == fails_at { Err("out of memory") } else { Ok(()) }
+        });
+        assert_eq!(failed, Err(MeasureError::Run("out of memory")));
+        assert_eq!(runs, fails_at);
+    }
+}
+
+#[test]
+fn when_told_to_stop_it_gives_the_rounds_that_are_over() {
+    let stopped_in_run = |last: usize| {
+        let (stop, mut runs) = (AtomicBool::new(false), 0);
+        let measured = round_a_run(9).measure(&sampler(vec![power()]), &stop, || {
+            work();
+            runs += 1;
+            if runs == last {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        (measured, runs)
+    };
+    for last in 1..=3 {
+        assert_eq!(stopped_in_run(last), (Err(MeasureError::Stopped), last), "and nothing is run on");
+    }
+    let measured = stopped_in_run(5).0.unwrap();
+    assert_eq!(measured.rounds.len(), 2, "the runs of a warm-up, a probe, and two rounds");
+    assert!(measured.energy.is_some() && !measured.reached_target);
+}
+
+#[test]
+fn rounds_end_when_the_target_is_reached_or_at_the_most() {
+    let wide = MeasuringProtocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
+    let measured = wide.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (2, true));
+    let narrow = MeasuringProtocol { target: 1e-12, ..wide };
+    let measured = narrow.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (9, false));
+    let single = MeasuringProtocol { most_rounds: 0, ..narrow };
+    let measured = single.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!((measured.rounds.len(), measured.reached_target), (1, false), "one round has no interval");
+    assert_eq!(measured.latency.half_width, None);
+}
+
+/// A machine that draws `hot_watts` from the third run on, which comes after stand-by; it cools down between runs, or does not.
+fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
+    let hot = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&hot);
+    let meter = meter("power", Metric::Power, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
+    let pauses = Duration::from_millis(60);
+    let protocol = MeasuringProtocol { stand_by: pauses, cool_down: pauses, ..round_a_run(2) };
+    let runs = AtomicUsize::new(0);
+    let run = || {
+        hot.store(runs.fetch_add(1, Ordering::Relaxed) >= 2, Ordering::Relaxed);
+        work();
+        if cools {
+            hot.store(false, Ordering::Relaxed);
+        }
+    };
+    protocol.measure(&sampler(vec![meter]), &never(), run).unwrap()
+}
+
+#[test]
+fn power_that_does_not_come_down_between_rounds_is_said() {
+    let cool = heated(100.0, true);
+    assert_close(cool.idle_watts.unwrap(), 10.0);
+    assert!(cool.settled);
+    let hot = heated(100.0, false);
+    assert_close(hot.idle_watts.unwrap(), 10.0);
+    assert!(!hot.settled);
+    assert_eq!(hot.rounds.len(), 2, "measured all the same");
+    assert!(heated(10.5, false).settled, "within the tolerance of 10%");
+}
+
+#[test]
+fn without_stand_by_idle_power_is_not_known() {
+    let measured = round_a_run(1).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    assert_eq!(measured.idle_watts, None);
+}
+
+#[test]
+fn a_closure_of_no_time_is_measured() {
+    let mut runs = 0_u64;
+    let measured = MeasuringProtocol { most_rounds: 3, ..MeasuringProtocol::quick() }
+        .measure(&sampler(vec![counter()]), &never(), || runs = std::hint::black_box(runs + 1))
+        .unwrap();
+    assert!(measured.repeats > 1000 && measured.latency.mean > 0.0 && measured.latency.mean < 1e-4);
+    assert!(runs > u64::from(measured.repeats));
+    assert!(
+        round_a_run(1)
+            .measure(&sampler(Sensors::default()), &never(), || {})
+            .is_ok_and(|measured| measured.repeats == 1)
+    );
+}
+
+#[test]
+fn estimates_scale_with_their_unit() {
+    let estimate = Estimate::of(&[1.0, 2.0, 3.0]).unwrap();
+    let milli = estimate.scaled(-1e3);
+    assert_close(milli.mean, -2000.0);
+    assert_close(milli.half_width.unwrap(), 1e3 * estimate.half_width.unwrap());
+    let many: Vec<f64> = (0..100).map(f64::from).collect();
+    // s = 29.01 over 100 values, t(99) = 1.984.
+    assert!((Estimate::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
+}
+
+mod thread {
+    use super::*;
+
+    #[test]
+    fn sensors_slower_than_the_period_leave_time_to_look_and_to_stop() {
+        let slow = meter("slow", Metric::Power, |_| {
+            sleep(Duration::from_millis(5));
+            WATTS
+        });
+        let sampler = sampler(vec![slow]);
+        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
+        for _ in 0..20 {
+            sampler.look(|recording| assert!(recording.series(0).pushed() >= 1));
+        }
+        assert!(sampler.stop().series(0).pushed() >= 1);
+    }
+
+    #[test]
+    fn a_sensor_s_time_is_not_the_next_one_s() {
+        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&times);
+        let slow = meter("slow", Metric::Power, |_| {
+            sleep(Duration::from_millis(5));
+            WATTS
+        });
+        let next = meter("next", Metric::Power, move |stamp| {
+            theirs.lock().unwrap().push(stamp.time);
+            WATTS
+        });
+        let sampler = sampler(vec![slow, next]);
+        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
+        let recording = sampler.stop();
+        let first = |place: usize| recording.series(place).points().next().unwrap().0;
+        assert!(first(1) - first(0) >= 0.005, "{} after {}", first(1), first(0));
+        assert_eq!(first(1), times.lock().unwrap()[0]);
+    }
+
+    #[test]
+    fn samples_come_at_the_period_and_are_the_clock_s() {
+        let sampler = sampler(vec![counter()]);
+        let start = sampler.clock().now();
+        assert!(sampler.wait_past(start + 0.2, Duration::from_secs(20)));
+        let end = sampler.clock().now();
+        let recording = sampler.stop();
+        let points: Vec<(f64, f64)> = recording.series(0).points().collect();
+        assert!(points.len() >= 10 && points.len() as f64 <= end / 0.001 + 2.0, "{} in {end} s", points.len());
+        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(points.iter().all(|&(time, joules)| time >= 0.0
+            && time <= end + 1.0
+            && (joules - WATTS * (time - points[0].0)).abs() < 1e-9));
+    }
+
+    #[test]
+    fn one_that_is_dropped_stops_at_once_even_in_the_middle_of_a_long_period() {
+        let options = SamplerOptions { period: Duration::from_secs(10), capacity: 8 };
+        let sampler = Sampler::start(vec![power()], options).unwrap();
+        let clock = sampler.clock();
+        assert!(!sampler.wait_past(clock.now() + 1e6, Duration::from_millis(1)), "it did not come");
+        drop(sampler);
+        assert!(clock.now() < 8.0);
+    }
+
+    #[test]
+    fn the_default_is_the_paper_s_period() {
+        assert_eq!(SamplerOptions::default().period, Duration::from_millis(170));
+    }
+}

@@ -1,0 +1,271 @@
+//! The interchange format: what is written is read back, and nothing that is read can panic.
+
+use irene_tree::{
+    Format, Kernels, Level, Mark, NodeId, OpKind, Operand, Operation, ParameterId, Precision, Quantity, Role, Size,
+    Tree, TreeBuilder,
+    jsonl::{TreeReader, parse_tree, to_json},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// A subtree before it is built.
+#[derive(Clone, Debug)]
+enum Draft {
+    Leaf { instance_type: String, energy: f64, marked: bool },
+    Module(Vec<Draft>),
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let leaf = ("[A-Za-z][A-Za-z0-9]{0,8}", 1e-9..1e9f64, any::<bool>())
+        .prop_map(|(instance_type, energy, marked)| Draft::Leaf { instance_type, energy, marked });
+    leaf.prop_recursive(5, 40, 5, |inner| prop::collection::vec(inner, 1..5).prop_map(Draft::Module))
+}
+
+fn operation() -> Operation {
+    let (x, scale) = (Operand::activation([2, 3], Format::F16), Role::Parameter(Some(ParameterId::new(7))));
+    let inputs = [x, Operand::new([3], Format::Q4K, scale), Operand::new([2, 3], Format::F8E4M3, Role::Cache)];
+    Operation::new(OpKind::Softmax, &inputs, x).fused_with(&[OpKind::Add])
+}
+
+fn build(builder: &mut TreeBuilder, name: &str, draft: &Draft, unknown: &str) {
+    match draft {
+        Draft::Leaf { instance_type, energy, marked } => {
+            let node = builder.leaf(name, instance_type.clone(), Level::Ml, marked.then(operation));
+            node.set(Quantity::PredictedEnergy, *energy);
+            node.set(Quantity::NumParameters, energy.floor());
+            node.extra.get_or_insert_default().insert("unheard_of".into(), json!({"deep": [unknown, 1.5, null]}));
+            if *marked {
+                node.set_times(energy.clamp(0.25, 8.0));
+                node.size = Some(Size::new(3, 1).after(9));
+                node.marks.insert(Mark::Extrapolated);
+            }
+        }
+        Draft::Module(children) => {
+            builder.enter(name, "Part", Level::Module);
+            for (index, child) in children.iter().enumerate() {
+                build(builder, &index.to_string(), child, unknown);
+            }
+            builder.leave();
+        }
+    }
+}
+
+fn tree(drafts: &[Draft], unknown: &str) -> Tree {
+    let precision = Precision { weights: Format::Q4K, activations: Format::F16, cache: Format::F8E4M3 };
+    let builder = TreeBuilder::new("m\"odel", Size::new(3, 5).after(7));
+    let mut builder = builder.followed_in(precision, Kernels::Fused);
+    builder.enter("root", "Model", Level::Model).set(Quantity::Latency, 0.1 + 0.2);
+    for (index, draft) in drafts.iter().enumerate() {
+        build(&mut builder, &format!("part{index}"), draft, unknown);
+    }
+    builder.leave();
+    let mut tree = builder.finish().unwrap();
+    tree.generated = 3;
+    tree.extra.insert("remark".into(), Value::from(unknown));
+    for id in tree.ids() {
+        let text = tree.interchange_id(id);
+        tree.node_mut(id).id = Some(text.into());
+    }
+    tree
+}
+
+proptest! {
+    #[test]
+    fn a_tree_survives_being_written_and_read(drafts in prop::collection::vec(draft(), 1..5), unknown in ".*") {
+        let tree = tree(&drafts, &unknown);
+        prop_assert!(tree.check().is_ok());
+        let read = parse_tree(to_json(&tree).as_bytes(), "memory", 1).unwrap();
+        prop_assert_eq!(&read, &tree);
+    }
+
+    #[test]
+    fn walks_agree_with_each_other(drafts in prop::collection::vec(draft(), 1..5)) {
+        let tree = tree(&drafts, "");
+        for id in tree.ids() {
+            let children: Vec<NodeId> = tree.children(id).collect();
+            prop_assert!(children.iter().all(|&child| tree.parent(child) == Some(id)));
+            let below: usize = children.iter().map(|&child| tree.subtree(child).len()).sum();
+            prop_assert_eq!(tree.subtree(id).len(), below + 1);
+            prop_assert_eq!(tree.ancestors(id).count(), tree.node(id).depth());
+            prop_assert_eq!(tree.is_leaf(id), children.is_empty());
+        }
+    }
+
+    #[test]
+    fn children_and_own_part_add_up_to_the_parent(drafts in prop::collection::vec(draft(), 1..5), total in 0.0..1e9f64) {
+        let mut tree = tree(&drafts, "");
+        tree.node_mut(NodeId::ROOT).set(Quantity::PredictedEnergy, total);
+        let children = tree.children(NodeId::ROOT).map(|id| tree.node(id));
+        let children: Vec<_> = children.filter_map(|node| Some(node.times() * node.get(Quantity::PredictedEnergy)?)).collect();
+        if let Some(own) = tree.own(NodeId::ROOT, Quantity::PredictedEnergy) {
+            let sum = own + children.iter().sum::<f64>();
+            prop_assert!((sum - total).abs() <= 1e-9 * children.iter().sum::<f64>().max(total));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for tree in TreeReader::new("noise", bytes.as_slice()) {
+            let _ = tree.map(|tree| tree.check());
+        }
+    }
+
+    /// Valid lines with one byte changed reach deeper than noise.
+    #[test]
+    fn no_damage_makes_the_reader_panic(drafts in prop::collection::vec(draft(), 1..4), place in any::<prop::sample::Index>(), byte: u8) {
+        let mut line = to_json(&tree(&drafts, "x")).into_bytes();
+        let place = place.index(line.len());
+        line[place] = byte;
+        let _ = parse_tree(&line, "damaged", 1);
+        let _ = parse_tree(&line[..place], "cut", 1);
+    }
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_not_a_stack_overflow() {
+    let mut line = String::from(r#"{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":"#);
+    for _ in 0..100_000 {
+        line.push_str(r#"{"child_nodes_obj":["#);
+    }
+    let error = parse_tree(line.as_bytes(), "deep", 1).unwrap_err().to_string();
+    assert!(error.contains("recursion limit"), "{error}");
+}
+
+fn line(node: &str) -> String {
+    format!(r#"{{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":{node}}}"#)
+}
+
+fn message(node: &str) -> String {
+    parse_tree(line(node).as_bytes(), "t.jsonl", 3).unwrap_err().to_string()
+}
+
+#[test]
+fn a_leaf_that_is_no_primitive_is_named() {
+    let leaf = r#"{"scope":"root","instance_type":"BertModel","type":"model"}"#;
+    assert_eq!(
+        message(leaf),
+        "t.jsonl, line 3, m 1x1, node `root`: a leaf must be a primitive (type ml or math), found type model"
+    );
+}
+
+#[test]
+fn negative_features_are_named_with_their_node() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","cpu":-4}"#;
+    assert_eq!(message(leaf), "t.jsonl, line 3, m 1x1, node `root`: cpu must be finite and not negative, found -4");
+}
+
+#[test]
+fn not_a_number_is_reported_where_python_wrote_it() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","cpu":NaN}"#;
+    let error = message(leaf);
+    assert!(error.starts_with("t.jsonl, line 3, column 1"), "{error}");
+    assert!(error.contains("field `root: cpu`"), "{error}");
+}
+
+#[test]
+fn a_child_that_stands_elsewhere_is_refused() {
+    let node = r#"{"scope":"root","instance_type":"M","type":"model","child_nodes_obj":[
+        {"scope":"branch.x","instance_type":"Linear","type":"ml","level":1}]}"#;
+    assert!(message(node).contains("node `branch.x`: the scope must extend its parent's, `root.`"));
+    let node = node.replace("branch.x", "root.x").replace("\"level\":1", "\"level\":2");
+    assert!(message(&node).contains("field `root.x: level`: is 2, but the node stands at depth 1"));
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let leaf = r#"{"scope":"root","instance_type":"Linear","type":"ml","flops":1,"flops":2}"#;
+    assert!(message(leaf).contains("field `root: flops`: stands twice"), "{}", message(leaf));
+    let node = r#"{"scope":"root","instance_type":"M","type":"model","child_nodes_obj":[],"child_nodes_obj":[]}"#;
+    assert!(message(node).contains("field `root: child_nodes_obj`: stands twice"));
+    let twice = line(leaf).replace("\"batch_size\":1", "\"batch_size\":1,\"batch_size\":2");
+    let error = parse_tree(twice.as_bytes(), "t", 1).unwrap_err().to_string();
+    assert!(error.contains("field `batch_size`: stands twice"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_error() {
+    let leaf = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
+    assert!(parse_tree(format!("\u{feff}{leaf}").as_bytes(), "t", 1).is_ok());
+}
+
+#[test]
+fn a_tree_that_readers_could_not_take_is_refused() {
+    let mut builder = TreeBuilder::new("deep", Size::new(1, 1));
+    for _ in 0..70 {
+        builder.enter("x", "Part", Level::Module);
+    }
+    builder.leaf("leaf", "Linear", Level::Ml, None);
+    for _ in 0..70 {
+        builder.leave();
+    }
+    assert!(builder.finish().unwrap().check().unwrap_err().to_string().contains("60 nodes deep"));
+}
+
+#[test]
+fn ids_are_unique_over_a_file() {
+    let dir = std::env::temp_dir().join(format!("irene-ids-{}", std::process::id()));
+    let text = line(r#"{"scope":"root","instance_type":"Linear","type":"ml","id":"a"}"#);
+    std::fs::write(&dir, format!("{text}\n\n{text}\n")).unwrap();
+    let error = irene_tree::jsonl::read_trees(&dir).unwrap_err().to_string();
+    std::fs::remove_file(&dir).unwrap();
+    assert!(error.contains("id `a` is also in m 1x1"), "{error}");
+}
+
+#[test]
+fn reading_goes_on_after_a_bad_line() {
+    let good = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
+    let text = format!("{good}\nnonsense\n{good}\n");
+    let read: Vec<bool> = TreeReader::new("t", text.as_bytes()).map(|tree| tree.is_ok()).collect();
+    assert_eq!(read, [true, false, true]);
+}
+
+#[test]
+fn the_older_word_for_a_primitive_is_read() {
+    let leaf = r#"{"scope":"root","instance_type":"matmul","type":"ml-np"}"#;
+    let tree = parse_tree(line(leaf).as_bytes(), "t", 1).unwrap();
+    assert_eq!(tree.root().level(), Level::Ml);
+    assert!(tree.root().is_instance_of("MatMul"));
+}
+
+#[test]
+fn names_of_the_other_level_are_unknown_fields_and_survive() {
+    let json = r#"{"model_name":"m","batch_size":1,"seq_len":1,"times":3,"size":"base","frontend_tree":
+        {"scope":"root","instance_type":"Linear","type":"ml","precision":"high","generated":"yes","times":null,"marks":null}}"#;
+    let tree = parse_tree(json.as_bytes(), "t.jsonl", 1).unwrap();
+    assert_eq!((tree.root().times(), tree.precision), (1.0, Precision::F32));
+    let again: Value = serde_json::from_str(&to_json(&tree)).unwrap();
+    assert_eq!((&again["times"], &again["size"]), (&json!(3), &json!("base")));
+    let root = &again["frontend_tree"];
+    assert_eq!((&root["precision"], &root["generated"]), (&json!("high"), &json!("yes")));
+}
+
+#[test]
+fn sizes_and_times_of_nodes_are_checked() {
+    let node = |field: &str| format!(r#"{{"scope":"root","instance_type":"Linear","type":"ml",{field}}}"#);
+    let zero = message(&node(r#""size":{"batch_size":0,"seq_len":1}"#));
+    assert!(zero.contains("field `root: size`: expected a whole number of at least 1, found 0"), "{zero}");
+    assert!(message(&node(r#""times":0"#)).contains("expected a number above 0, found 0"));
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.leaf("root", "Linear", Level::Ml, None).set_times(f64::NAN);
+    assert!(builder.finish().unwrap().check().is_err());
+}
+
+/// Files from before trees said their formats have them in operations.
+#[test]
+fn an_older_measurement_in_half_precision_is_known_as_such() {
+    let node = r#"{"scope":"root","instance_type":"Linear","type":"ml","operation":
+        {"kind":"linear","inputs":[[8,4],[2,4]],"output":[8,2],"dtype":"bf16","num_parameters":8}}"#;
+    assert_eq!(parse_tree(line(node).as_bytes(), "t.jsonl", 1).unwrap().precision, Precision::of(Format::BF16));
+}
+
+#[test]
+fn runs_of_one_model_at_one_size_have_ids_of_their_own() {
+    let id = |precision, kernels| {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 2)).followed_in(precision, kernels);
+        builder.leaf("root", "Linear", Level::Ml, None);
+        builder.finish().unwrap().interchange_id(NodeId::ROOT)
+    };
+    let (plain, half) = (id(Precision::F32, Kernels::Eager), id(Precision::of(Format::F16), Kernels::Eager));
+    assert_eq!((plain.as_str(), half.as_str()), ("m/1/2/0", "m/1/2/f16/0"));
+    assert_eq!(id(Precision::F32, Kernels::Fused), "m/1/2/fused/0");
+}

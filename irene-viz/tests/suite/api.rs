@@ -1,0 +1,316 @@
+//! The API over real HTTP: what it answers, and what it does with what it should not get.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use crate::server::Running;
+use irene_regress::DeviceProfile;
+use irene_viz::{Limits, Options};
+use serde_json::{Value, json};
+
+const BERT: &str = "/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128";
+
+#[test]
+fn a_prediction_has_the_tree_the_bottlenecks_and_what_predicted() {
+    let server = Running::start(Limits::default());
+    let answer = server.get(BERT);
+    assert_eq!(answer.status, 200);
+    let root = &answer.json()["tree"]["frontend_tree"];
+    let energy = root["predicted_energy"].as_f64().unwrap();
+    assert!((11.0..11.5).contains(&energy), "{energy}");
+    assert!(root["predicted_energy_low"].as_f64().unwrap() < energy);
+    assert_eq!(answer.json()["predictor"]["provenance"], "predicted");
+    assert_eq!(answer.json()["bottlenecks"][0]["instance_type"], "Linear");
+    // From the cache; and with its operations.
+    assert_eq!(server.get(BERT).json(), answer.json());
+    let math = server.get(&format!("{BERT}&math=true"));
+    assert!(math.text.contains(r#""type":"math""#) && !answer.text.contains(r#""type":"math""#));
+    let metrics = server.get("/metrics").text;
+    assert!(metrics.contains(r#"irene_cache_lookups_total{outcome="hit"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"irene_http_requests_total{route="/api/v1/predict",status="200"} 3"#), "{metrics}");
+}
+
+#[test]
+fn sums_differences_and_fronts_are_right() {
+    let server = Running::start(Limits::default());
+    let compared = server.get("/api/v1/compare?model=gpt2&batch_size=4&seq_len=64&other_model=distilgpt2").json();
+    let [a, b] = ["a", "b"].map(|side| compared[side]["energy_j"].as_f64().unwrap());
+    assert_eq!(compared["difference_j"].as_f64().unwrap(), b - a);
+    let of = |scope: &str| {
+        let nodes = compared["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["scope"] == scope).unwrap().clone()
+    };
+    assert!(of("root.3.mlp")["difference_j"].as_f64().unwrap().abs() < 1e-12);
+    assert!(of("root.9.mlp")["b_j"].is_null() && of("root.9.mlp")["difference_j"].is_null());
+    let by_type: f64 =
+        compared["by_type"].as_array().unwrap().iter().map(|pair| pair["difference_j"].as_f64().unwrap()).sum();
+    let of_request = compared["energy"]["difference_j"].as_f64().unwrap();
+    assert!((by_type - of_request).abs() < 1e-9 * a && (4.0 * of_request - (b - a)).abs() < 1e-9 * a, "{by_type}");
+
+    let sweep = server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,8&seq_lens=32,64,128").json();
+    assert_eq!(sweep["cells"].as_array().unwrap().len(), 6);
+    let board = server.get("/api/v1/leaderboard?batch_size=1&seq_len=32").json();
+    let energies: Vec<f64> =
+        board["entries"].as_array().unwrap().iter().map(|entry| entry["energy_j"].as_f64().unwrap()).collect();
+    assert!(energies.len() > 20 && energies.is_sorted());
+
+    let csv = "model,accuracy\nbert-base-uncased,0.80\ngpt2,0.70\ndistilbert-base-uncased,0.78\n";
+    let points = server.post("/api/v1/tradeoff?batch_size=8&seq_len=128", csv).json()["points"].clone();
+    assert_eq!(points[0]["is_on_front"], true);
+    assert_eq!(points[1]["is_on_front"], false);
+    assert_eq!(points[2]["is_on_front"], true);
+}
+
+fn config(layers: u64) -> String {
+    json!({"model_type": "bert", "hidden_size": 128, "num_hidden_layers": layers, "num_attention_heads": 2,
+           "intermediate_size": 512, "vocab_size": 1000, "max_position_embeddings": 512})
+    .to_string()
+}
+
+#[test]
+fn configs_and_measured_trees_are_predicted() {
+    let server = Running::start(Limits::default());
+    let size = "/api/v1/predict?batch_size=8&seq_len=64";
+    let answer = server.post(&format!("{size}&name=mine"), &config(2));
+    assert_eq!(answer.json()["tree"]["model_name"], "mine", "{}", answer.text);
+    let tree = server.get(BERT).json()["tree"].to_string();
+    let again = server.post("/api/v1/predict/trees", &format!("{tree}\n{tree}\n"));
+    assert_eq!(again.json()["predictions"].as_array().unwrap().len(), 2, "{}", again.text);
+    let energy = |answer: &Value| answer["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+    let first = server.get(BERT).json();
+    assert!((energy(&again.json()["predictions"][0]) / energy(&first) - 1.0).abs() < 1e-9);
+    // What was not measured is named.
+    server.post("/api/v1/predict/trees?method=measured", &tree).is_problem(422, "feature `times_mean` is missing");
+}
+
+#[test]
+fn mistakes_are_problems_in_a_line() {
+    let server = Running::start(Limits { body: 4096, ..Limits::default() });
+    let size = "/api/v1/predict?batch_size=1&seq_len=8";
+    let predict = |query: &str| server.get(&format!("/api/v1/predict?{query}"));
+    predict("model=nope&batch_size=1&seq_len=1").is_problem(404, "model `nope` is unknown; /api/v1/models");
+    predict("model=gtp2&batch_size=1&seq_len=1").is_problem(404, "did you mean `gpt2`");
+    let bound = "is not a whole number from 1 to 4096";
+    for wrong in ["1000000000", "0", "-1", "x", "1.5", "", "%2b1", "99999999999999999999999"] {
+        let answer = predict(&format!("model=gpt2&batch_size={wrong}&seq_len=1"));
+        answer.is_problem(400, &format!("batch_size: `{}` {bound}", wrong.replace("%2b", "+")));
+    }
+    predict("model=gpt2&batch_size=1").is_problem(400, "seq_len is missing: tokens of each sequence");
+    predict("model=gpt2&batch_size=1&batch_size=2&seq_len=1").is_problem(400, "batch_size is given more than once");
+    predict("model=gpt2&batch_size=1&seq_len=2000").is_problem(422, "1024");
+    predict("model=gpt2&batch_size=1&seq_len=8&kernels=fast")
+        .is_problem(400, "kernels: `fast` is not one of eager, fused");
+    predict("model=gpt2&batch_size=1&seq_len=8&head=classifiction").is_problem(400, "did you mean `classification`");
+    predict("model=gpt2&batch_size=1&seq_len=8&dtype=q9").is_problem(400, "dtype: `q9` is no number format");
+    predict("model=gpt2&batch_size=1&seq_len=8&math=1").is_problem(400, "math: `1` is neither true nor false");
+    server
+        .get(&format!("{BERT}&device=tpu"))
+        .is_problem(404, "device `tpu` is unknown; /api/v1/devices lists those there are");
+    server.get(&format!("{BERT}&device=h100-sxn")).is_problem(404, "did you mean `h100-sxm`");
+    let numbers = "batch_sizes: `1,x` is not a list of whole numbers from 1 to 4096";
+    server.get("/api/v1/sweep?model=gpt2&batch_sizes=1,x").is_problem(400, numbers);
+    let many = |count: usize| (1..=count).map(|size| size.to_string()).collect::<Vec<_>>().join(",");
+    server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes={}", many(400))).is_problem(400, "at most 256");
+    let both = format!("/api/v1/sweep?model=gpt2&batch_sizes={0}&seq_lens={0}", many(20));
+    server.get(&both).is_problem(422, "at most 256 sizes");
+    server.post(size, "{").is_problem(422, "config.json");
+    server.post(size, "[1]").is_problem(422, "not a JSON object");
+    server.post(size, &config(1_000_000)).is_problem(422, "expected at most 4096 layers, found 1000000");
+    server.post(size, &config(4000)).is_problem(422, "nodes; at most 20000");
+    server.post(size, &" ".repeat(5000)).is_problem(413, "more than 4096 bytes");
+    server.post("/api/v1/predict/trees", "not a tree\n").is_problem(422, "body, line 1");
+    server.post("/api/v1/predict/trees", "").is_problem(422, "the body has no trees");
+    let tradeoff = |csv: &str| server.post("/api/v1/tradeoff?batch_size=1&seq_len=8", csv);
+    tradeoff("model,accuracy\ngpt2,high\n").is_problem(422, "line: 2");
+    tradeoff("a,b\n1,2\n").is_problem(422, "missing field `model`");
+    tradeoff("model,accuracy\ngpt2,0.5\ngtp2,0.5\n")
+        .is_problem(422, "line 3: model `gtp2` is unknown, did you mean `gpt2`");
+    server.get("/api/v2/models").is_problem(404, "/api/v1/openapi.json");
+    server.post("/api/v1/models", "").is_problem(405, "another method");
+    assert_eq!(server.get("/healthz").text, "ok\n");
+}
+
+#[test]
+fn what_is_not_heeded_is_refused_with_near_names() {
+    let server = Running::start(Limits::default());
+    let size = "batch_size=1&seq_len=8";
+    for (path, part) in [
+        (format!("/api/v1/predict?model=gpt2&{size}&dtyp=bf16"), "no parameter `dtyp` here, did you mean `dtype`?"),
+        // The misspelt name, rather than the missing one.
+        (format!("/api/v1/predict?modle=gpt2&{size}"), "no parameter `modle` here, did you mean `model`?"),
+        (format!("/api/v1/trace?model=gpt2&{size}&device=gtx-1070"), "no parameter `device` here"),
+        (format!("/api/v1/leaderboard?{size}&math=true"), "no parameter `math` here"),
+        ("/api/v1/models?x=1".into(), "no parameter `x` here; it takes none"),
+        ("/api/v1/devices?device=".into(), "no parameter `device` here"),
+        ("/api/v1/openapi.json?v=3".into(), "no parameter `v` here"),
+    ] {
+        server.get(&path).is_problem(400, part);
+    }
+    // Each way to ask for a figure heeds the precision, and gives the same figure.
+    let energy = |value: &Value| value["energy_j"].as_f64().unwrap();
+    let is_same = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-12;
+    for dtype in ["", "&dtype=bf16", "&dtype=q4_k,f16&kernels=fused&head=lm"] {
+        let predicted = server.get(&format!("/api/v1/predict?model=gpt2&{size}{dtype}")).json();
+        let predicted = predicted["tree"]["frontend_tree"]["predicted_energy"].as_f64().unwrap();
+        let swept = server.get(&format!("/api/v1/sweep?model=gpt2&batch_sizes=1&seq_lens=8{dtype}")).json();
+        assert!(is_same(energy(&swept["cells"][0]), predicted), "{dtype}");
+        let compared = server.get(&format!("/api/v1/compare?model=gpt2&{size}{dtype}")).json();
+        assert!(["a", "b"].iter().all(|side| is_same(energy(&compared[side]), predicted)), "{dtype}");
+        let board = server.get(&format!("/api/v1/leaderboard?{size}{dtype}")).json();
+        let entry = board["entries"].as_array().unwrap().iter().find(|entry| entry["model"] == "gpt2").unwrap().clone();
+        assert!(is_same(energy(&entry), predicted), "{dtype}");
+        let traded = server.post(&format!("/api/v1/tradeoff?{size}{dtype}"), "model,accuracy\ngpt2,0.5\n").json();
+        assert!(is_same(energy(&traded["points"][0]), predicted), "{dtype}");
+    }
+}
+
+#[test]
+fn figures_that_rest_on_estimates_say_so_everywhere() {
+    let mut profile = DeviceProfile::bundled("gtx-1070").unwrap();
+    profile.provenance.estimated = true;
+    let server = Running::with(Options { devices: vec![("mine".into(), profile)], ..Options::default() });
+    let size = "batch_size=1&seq_len=8";
+    for (device, estimated) in [("mine", true), ("gtx-1070", false)] {
+        let get = |path: &str| server.get(&format!("/api/v1/{path}&device={device}")).json();
+        let predicted = get(&format!("predict?model=gpt2&{size}"));
+        assert_eq!(predicted["predictor"]["estimated"], estimated);
+        assert_eq!(predicted["predictor"]["provenance"] == "predicted", !estimated);
+        let compared = get(&format!("compare?model=gpt2&{size}&other_device=gtx-1070"));
+        assert_eq!((&compared["a"]["estimated"], &compared["b"]["estimated"]), (&json!(estimated), &json!(false)));
+        assert_eq!(get("sweep?model=gpt2&batch_sizes=1&seq_lens=8")["estimated"], estimated);
+        assert_eq!(get(&format!("leaderboard?{size}"))["estimated"], estimated);
+        let traded = server.post(&format!("/api/v1/tradeoff?{size}&device={device}"), "model,accuracy\ngpt2,0.5\n");
+        assert_eq!(traded.json()["estimated"], estimated);
+        let devices = server.get("/api/v1/devices").json()["devices"].clone();
+        let entry = devices.as_array().unwrap().iter().find(|entry| entry["name"] == device).unwrap();
+        assert_eq!(entry["estimated"], estimated);
+    }
+}
+
+#[test]
+fn answers_are_compressed_once_and_not_sent_twice() {
+    let server = Running::start(Limits::default());
+    for path in [
+        BERT,
+        "/api/v1/models",
+        "/api/v1/openapi.json",
+        "/",
+        "/assets/style.css",
+        "/api/v1/leaderboard?batch_size=1&seq_len=8",
+    ] {
+        let plain = server.get(path);
+        assert_eq!(
+            (plain.status, plain.header("content-encoding"), plain.header("vary")),
+            (200, "", "accept-encoding")
+        );
+        let tag = plain.header("etag").to_owned();
+        assert!(tag.starts_with("W/\"") && tag.len() > 10, "{path}: {tag}");
+        let gzip = [("accept-encoding", "br, gzip")];
+        let (first, second) = (server.get_with(path, &gzip), server.get_with(path, &gzip));
+        for packed in [&first, &second] {
+            assert_eq!((packed.header("content-encoding"), packed.header("etag")), ("gzip", tag.as_str()), "{path}");
+            assert!(
+                packed.bytes.len() * 2 < plain.bytes.len(),
+                "{path}: {} of {}",
+                packed.bytes.len(),
+                plain.bytes.len()
+            );
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&packed.bytes[..]).read_to_string(&mut text).unwrap();
+            assert_eq!(text, plain.text, "{path}");
+        }
+        let again = server.get_with(path, &[("if-none-match", &format!("\"x\", {tag}"))]);
+        assert_eq!((again.status, again.text.as_str(), again.header("etag")), (304, "", tag.as_str()), "{path}");
+        assert_eq!(server.get_with(path, &[("if-none-match", "W/\"0\"")]).status, 200, "{path}");
+    }
+    // The cache holds the text and what it was compressed to, once each.
+    let held = server.metric("irene_answer_bytes");
+    server.get_with(BERT, &[("accept-encoding", "gzip")]);
+    server.get(BERT);
+    assert_eq!(server.metric("irene_answer_bytes"), held);
+    assert_eq!(server.get(BERT).json()["schema_version"], 1);
+}
+
+#[test]
+fn no_path_reaches_a_file_and_no_page_may_frame_or_call() {
+    let server = Running::start(Limits::default());
+    for path in [
+        "/assets/../src/lib.rs",
+        "/assets/..%2f..%2fCargo.toml",
+        "/assets/%2e%2e/Cargo.toml",
+        "//etc/passwd",
+        "/..",
+        "/api/v1/predict?model=/etc/passwd&batch_size=1&seq_len=1",
+        "/api/v1/predict?model=../Cargo.toml&batch_size=1&seq_len=1",
+    ] {
+        let answer = server.raw(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && !answer.contains("[package]") && !answer.contains("root:"),
+            "{path}"
+        );
+    }
+    let answer =
+        server.raw("GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\nConnection: close\r\n\r\n");
+    let head = answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+    assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+    assert!(head.contains("x-content-type-options: nosniff") && head.contains("frame-ancestors 'none'"), "{head}");
+    assert!(!head.contains("access-control-allow-origin"), "{head}");
+    // The page loads nothing from another host, only links lead there; and its policy needs no inline script or style.
+    let page = server.get("/").text;
+    let links = page.matches("<a href=\"https://").count();
+    let loads_elsewhere = page.matches("=\"http").count() > links || page.contains("=\"//");
+    assert!(!loads_elsewhere && !page.contains("style="), "{page}");
+    assert!(
+        !page.contains("<style") && page.matches("<script").count() == page.matches(" src=\"/assets/").count(),
+        "{page}"
+    );
+}
+
+#[test]
+fn slow_and_broken_clients_are_left_and_the_server_goes_on() {
+    let limits = Limits {
+        body_time: Duration::from_millis(700),
+        head_time: Duration::from_millis(500),
+        connections: 300,
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    // A head that never ends, a body that never comes, a head beyond reason, and no HTTP at all.
+    let start = Instant::now();
+    let mut slow = server.connect();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut unfinished = server.connect();
+    unfinished
+        .write_all(b"POST /api/v1/predict?batch_size=1&seq_len=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        .unwrap();
+    let mut text = String::new();
+    let _ = slow.read_to_string(&mut text);
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    let mut answer = [0; 64];
+    let len = unfinished.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..len]).starts_with("HTTP/1.1 408"), "{:?}", &answer[..len]);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let huge = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "y".repeat(100_000));
+    let answer = server.raw(&huge);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let answer = server.raw("\u{16}\u{3}\u{1} hello\r\n\r\n");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(server.get("/healthz").text, "ok\n");
+}
+
+#[test]
+fn a_thousand_connections_are_served() {
+    let server = Running::start(Limits::default());
+    let mut connections: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    for connection in &mut connections {
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    }
+    for connection in &mut connections {
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    }
+}

@@ -1,0 +1,321 @@
+//! One selection and what is asked about it: figures, what if, suggestions, plans, generations, the leaderboard.
+
+use crate::server::Running;
+use irene_models::BuiltinModel;
+use irene_regress::DeviceProfile;
+use irene_viz::{Limits, Options};
+use serde_json::{Value, json};
+
+/// A model that is served by a data sheet's device.
+const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+fn is_close(found: f64, expected: f64) -> bool {
+    (found / expected - 1.0).abs() < 1e-9
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+fn get(server: &Running, path: &str) -> Value {
+    let answer = server.get(&format!("/api/v1/{path}"));
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    answer.json()
+}
+
+fn sum(list: &Value, field: &str) -> f64 {
+    list.as_array().unwrap().iter().map(|part| number(&part[field])).sum()
+}
+
+#[test]
+fn a_data_sheet_gives_figures_memory_and_parts_that_make_up_the_whole() {
+    let server = Running::start(Limits::default());
+    let answer = get(&server, &format!("predict?{SERVED}"));
+    let (figures, selection) = (&answer["figures"], &answer["selection"]);
+    assert_eq!((&selection["basis"], &selection["engine"]), (&json!("data_sheet"), &json!("vllm-0.11")));
+    assert_eq!((&selection["concurrency"], &selection["parallel"]["gpus"]), (&json!(32.0), &json!(1)));
+    let of_request = number(&figures["energy_per_request_j"]);
+    assert!(
+        is_close(sum(&answer["components"], "energy_j"), of_request)
+            && is_close(sum(&answer["components"], "share"), 1.0)
+    );
+    assert!(is_close(256.0 * number(&figures["energy_per_token_j"]), of_request));
+    assert!(number(&answer["low"]["energy_per_request_j"]) < of_request);
+    let [prompt, token] = ["prompt", "token"].map(|phase| number(&answer["phases"][phase]["energy_j"]));
+    assert!(is_close(prompt + 256.0 * token, of_request));
+    let memory = &answer["memory"];
+    let parts =
+        ["weights_bytes", "cache_bytes", "activations_bytes", "workspace_bytes"].map(|part| number(&memory[part]));
+    assert!(is_close(parts.iter().sum(), number(&memory["total_bytes"])) && parts[0] > 15e9);
+    let root = number(&answer["tree"]["frontend_tree"]["predicted_energy"]);
+    assert!(is_close(root, of_request * number(&answer["requests"])));
+    // The first layer's norm stands alone, and those of the others join the sums before them.
+    assert_eq!(answer["repeats"][0], json!({"scope": "root.prefill.model.1", "count": 31}));
+    assert_eq!((&answer["config"]["num_hidden_layers"], &answer["config"]["hidden_act"]), (&json!(32), &json!("silu")));
+    let cost = &answer["cost"];
+    assert!(is_close(number(&cost["energy_kwh_per_million_requests"]), of_request / 3.6));
+    assert!(number(&cost["price_usd_per_million_tokens"]) < number(&cost["price_usd_per_million_requests"]));
+    assert_eq!(answer["predictor"]["method"], "data_sheet");
+}
+
+#[test]
+fn a_measured_machine_is_predicted_by_its_profile_where_that_can_answer() {
+    let profile = DeviceProfile::bundled("gtx-1070").unwrap();
+    let server = Running::with(Options { devices: vec![("mine".into(), profile)], ..Options::default() });
+    let basis =
+        |query: &str| get(&server, &format!("predict?model=gpt2&seq_len=64&{query}"))["selection"]["basis"].clone();
+    assert_eq!(basis("batch_size=2"), "measured");
+    assert_eq!(basis("batch_size=2&device=mine"), "measured");
+    assert_eq!(basis("batch_size=2&device=gtx-1070&engine=transformers"), "data_sheet");
+    assert_eq!(basis("concurrency=2&device=gtx-1070&generate=8"), "data_sheet");
+    let refused = |query: &str| server.get(&format!("/api/v1/predict?model=gpt2&seq_len=64&{query}"));
+    refused("concurrency=2&device=mine").is_problem(422, "mine is known by a measured profile alone");
+    refused("batch_size=2&device=l4&past_len=8").is_problem(422, "past_len: belongs to measured machines");
+    // By its profile, the figures are those of one batch.
+    let answer = get(&server, "predict?model=gpt2&seq_len=64&batch_size=2");
+    let root = number(&answer["tree"]["frontend_tree"]["predicted_energy"]);
+    assert!(is_close(2.0 * number(&answer["figures"]["energy_per_request_j"]), root));
+    assert!(answer.get("memory").is_none() && answer.get("phases").is_none());
+}
+
+#[test]
+fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
+    let server = Running::start(Limits::default());
+    let rest = "model=gpt2&device=l4&seq_len=64&generate=8";
+    let refused = |query: &str, status: u16, parameter: &str, part: &str| {
+        let answer = server.get(&format!("/api/v1/predict?{query}"));
+        answer.is_problem(status, part);
+        assert_eq!(answer.json()["parameter"], parameter, "{query}");
+    };
+    refused(rest, 422, "batch_size", "give exactly one of batch_size, concurrency and rate");
+    refused(&format!("{rest}&batch_size=1&rate=2"), 422, "rate", "give exactly one of them");
+    for wrong in ["0", "-1", "NaN", "inf", "1e9", "x", "1,5", ""] {
+        refused(&format!("{rest}&concurrency={wrong}"), 400, "concurrency", "is not a number above 0 and up to 100000");
+    }
+    let one = format!("{rest}&batch_size=1");
+    refused(&format!("{one}&weights=f7"), 400, "weights", "is no number format");
+    refused(&format!("{one}&engine=triton"), 404, "engine", "known are vllm-0.11");
+    refused(&format!("{one}&tensor_parallel=0"), 400, "tensor_parallel", "from 1 to 4096");
+    refused("model=gpt2&device=h100-sxm&seq_len=8&batch_size=1&power_limit_w=1", 422, "device", "power");
+    refused(&format!("{one}&set=layers"), 400, "set", "write NAME=VALUE");
+    refused(&format!("{one}&set=num_hiden_layers=6"), 422, "num_hiden_layers", "did you mean `num_hidden_layers`");
+    refused(&format!("{one}&set=batch_size=5000"), 400, "set", "batch_size: 5000 is more than 4096");
+    refused("model=gpt2&batch_size=1&seq_len=8&device=h200-sxn", 404, "device", "did you mean `h200-sxm`");
+    // A model that does not fit is told by how much, and what would do.
+    let large = "model=Llama-3.1-70B&device=a100-sxm-80gb&concurrency=1&seq_len=512&generate=64";
+    let answer = server.get(&format!("/api/v1/predict?{large}"));
+    answer.is_problem(422, "GiB too little");
+    answer.is_problem(422, "would do");
+    assert_eq!(get(&server, &format!("predict?{large}&tensor_parallel=2"))["selection"]["parallel"]["gpus"], 2);
+}
+
+#[test]
+fn what_if_compares_two_predictions_and_says_what_each_change_does() {
+    let server = Running::start(Limits::default());
+    let compared = get(&server, &format!("whatif?{SERVED}&set_b={}", encoded("num_hidden_layers=16;weights=int4")));
+    let of = |query: &str| number(&get(&server, &format!("predict?{query}"))["figures"]["energy_per_request_j"]);
+    let (a, b) = (of(SERVED), of(&format!("{SERVED}&set=num_hidden_layers=16&weights=int4")));
+    let energy = &compared["energy"];
+    assert!(energy["by"] == "request" && is_close(number(&energy["a_j"]), a) && is_close(number(&energy["b_j"]), b));
+    assert!(is_close(number(&energy["ratio"]), b / a) && compared["changes"].as_array().unwrap().len() == 2);
+    assert!(is_close(sum(&compared["components"], "difference_j"), b - a));
+    assert_eq!((&compared["changes"][0]["from"], &compared["changes"][0]["to"]), (&json!("32"), &json!("16")));
+    // Another load is compared by token.
+    let batches = get(
+        &server,
+        "whatif?model=Llama-3.1-8B&device=h100-sxm&batch_size=1&seq_len=512&generate=64&set_b=batch_size=32",
+    );
+    assert!(batches["energy"]["by"] == "token" && number(&batches["energy"]["ratio"]) < 0.5, "{}", batches["energy"]);
+    let nothing = get(&server, "whatif?model=bert-base-uncased&batch_size=8&seq_len=128&set_b=hidden_act=relu");
+    assert_eq!(nothing["changes"][0]["effect"], "none", "{}", nothing["changes"]);
+    assert!(nothing["changes"][0]["reason"].as_str().unwrap().len() > 20);
+    let wrong = |set: &str| server.get(&format!("/api/v1/whatif?{SERVED}&set_b={}", encoded(set)));
+    wrong("").is_problem(400, "set_b: `` has no change");
+    wrong("seq_len=200000").is_problem(400, "seq_len: 200000 is more than");
+    wrong("device=nope").is_problem(404, "device `nope` is unknown");
+    wrong("kernels=fast").is_problem(400, "set_b: kernels");
+    server.get(&format!("/api/v1/whatif?{SERVED}")).is_problem(400, "set_b is missing");
+}
+
+#[test]
+fn suggestions_save_what_their_comparison_shows() {
+    let server = Running::start(Limits::default());
+    let answer = get(&server, &format!("suggest?{SERVED}&max_itl_s=0.2"));
+    let suggestions = answer["suggestions"].as_array().unwrap();
+    let saved: Vec<f64> = suggestions.iter().map(|one| number(&one["saved_share"])).collect();
+    assert!(
+        saved.len() > 4 && saved.windows(2).all(|pair| pair[0] >= pair[1]) && saved.iter().all(|share| *share > 0.0)
+    );
+    let mut compared = 0;
+    for suggestion in suggestions.iter().filter(|one| one.get("set").is_some()) {
+        let set = suggestion["set"].as_str().unwrap();
+        let shown = get(&server, &format!("whatif?{SERVED}&set_b={}", encoded(set)));
+        let (saved, ratio) = (number(&suggestion["saved_share"]), number(&shown["energy"]["ratio"]));
+        assert!((1.0 - ratio - saved).abs() < 1e-6, "{set}: {saved} beside {ratio}");
+        compared += 1;
+    }
+    assert!(compared > 2);
+    server.get(&format!("/api/v1/suggest?{SERVED}&max_ttft_s=0")).is_problem(400, "max_ttft_s");
+}
+
+#[test]
+fn a_plan_has_the_ways_that_keep_up_and_each_is_a_selection() {
+    let server = Running::start(Limits::default());
+    let model = "model=Llama-3.1-8B&seq_len=512&generate=128&rate=2";
+    let plan = get(
+        &server,
+        &format!("plan?{model}&max_ttft_s=1&devices=h100-sxm,l4,gtx-1070&gpu_hour_usd=l4:0.7,h100-sxm:2.5"),
+    );
+    let rows = plan["plans"].as_array().unwrap();
+    assert!(rows.len() > 3 && plan["fitting"].as_u64().unwrap() >= rows.len() as u64);
+    assert!(rows.iter().all(|row| number(&row["ttft_s"]) <= 1.0));
+    // Money is known of the devices whose price is given.
+    assert!(rows.iter().all(|row| row.get("usd_per_million_tokens").is_some() == (row["device"] != "gtx-1070")));
+    let fronts: Vec<bool> = rows.iter().map(|row| row["is_on_front"].as_bool().unwrap()).collect();
+    assert!(fronts[0] && fronts.is_sorted_by(|a, b| a >= b));
+    let best = |what: &str| {
+        rows.iter().find(|row| row["best_of"].as_array().is_some_and(|of| of.contains(&json!(what)))).unwrap()
+    };
+    let row = best("energy");
+    assert!(rows.iter().all(|other| number(&other["energy_per_token_j"]) >= number(&row["energy_per_token_j"])));
+    // The row's changes lead to its figures.
+    let asked = format!("whatif?{model}&device=h100-sxm&set_b={}", encoded(row["set"].as_str().unwrap()));
+    let shown = &get(&server, &asked)["b"]["figures"];
+    assert!(is_close(number(&shown["energy_per_token_j"]), number(&row["energy_per_token_j"])));
+    let left = plan["left_out"].as_array().unwrap();
+    assert!(left.iter().any(|left| left["device"] == "gtx-1070" && left["reason"].as_str().unwrap().contains("GiB")));
+    let refused = |query: &str, status: u16, part: &str| {
+        server.get(&format!("/api/v1/plan?{model}&{query}")).is_problem(status, part);
+    };
+    refused("price_per_kwh=-0.1", 400, "price_per_kwh: `-0.1` is not a number from 0");
+    refused("gpu_hour_usd=l4:-1", 422, "gpu_hour_usd");
+    refused("gpu_hour_usd=l4:1e300", 422, "more than 10000");
+    refused("devices=nope", 404, "devices");
+    refused("formats=bf16,f7", 400, "formats");
+    refused("max_gpus=65", 400, "from 1 to 64");
+    server.get("/api/v1/plan?model=gpt2&seq_len=8&generate=8").is_problem(400, "rate is missing");
+}
+
+#[test]
+fn every_built_in_model_is_ranked_or_left_out_with_the_reason() {
+    let server = Running::start(Limits::default());
+    let board = get(&server, "leaderboard?device=l4&concurrency=4&seq_len=512&generate=64");
+    let (entries, left) = (board["entries"].as_array().unwrap(), board["left_out"].as_array().unwrap());
+    assert_eq!(entries.len() + left.len(), BuiltinModel::all().len());
+    assert!(left.iter().all(|left| !left["reason"].as_str().unwrap().is_empty()) && left.len() > 10);
+    let energies: Vec<f64> = entries.iter().map(|entry| number(&entry["figures"]["energy_per_request_j"])).collect();
+    assert!(energies.is_sorted() && entries.iter().enumerate().all(|(place, entry)| entry["rank"] == place + 1));
+    // Filters.
+    let query = "device=l4&batch_size=8&seq_len=128";
+    let embedders = get(&server, &format!("leaderboard?{query}&task=embedder&max_parameters=50000000&benchmark=MTEB"));
+    let entries = embedders["entries"].as_array().unwrap();
+    assert!(
+        entries.len() > 2
+            && entries.iter().all(|entry| entry["task"] == "embedder" && number(&entry["parameters"]) <= 5e7)
+    );
+    let scored: Vec<&Value> = entries.iter().filter(|entry| entry.get("score").is_some()).collect();
+    assert!(scored.len() > 1 && scored.iter().all(|entry| entry["score"]["benchmark"] == "MTEB"));
+    // On the front, none is beaten; off it, one is.
+    let beats = |x: &Value, y: &Value| {
+        let of = |entry: &Value| (number(&entry["energy_j"]), number(&entry["score"]["value"]));
+        let ((x_j, x_score), (y_j, y_score)) = (of(x), of(y));
+        x_j <= y_j && x_score >= y_score && (x_j < y_j || x_score > y_score)
+    };
+    for entry in &scored {
+        assert_eq!(entry["is_on_front"], !scored.iter().any(|other| beats(other, entry)), "{entry}");
+    }
+    let family = get(&server, &format!("leaderboard?{query}&family=distilbert"));
+    assert!(family["entries"].as_array().unwrap().iter().all(|entry| entry["family"] == "distilbert"));
+    let wrong = |query: &str, part: &str| {
+        server.get(&format!("/api/v1/leaderboard?device=l4&batch_size=8&seq_len=128&{query}")).is_problem(404, part);
+    };
+    wrong("family=lama", "did you mean `llama`");
+    wrong("benchmark=GLEU", "benchmark `GLEU` is unknown");
+    server.get("/api/v1/leaderboard?device=l5&batch_size=8&seq_len=128").is_problem(404, "device `l5` is unknown");
+}
+
+#[test]
+fn a_generation_has_its_prompt_its_tokens_and_the_next_turn() {
+    let server = Running::start(Limits::default());
+    let course = get(&server, &format!("generation?{SERVED}&points=10&new_tokens=32"));
+    let points = course["points"].as_array().unwrap();
+    assert!(points.len() == 10 && points[0]["token"] == 2 && points[9]["token"] == 256);
+    let grows = |field: &str| points.windows(2).all(|pair| number(&pair[0][field]) < number(&pair[1][field]));
+    assert!(grows("energy_j") && grows("cached") && grows("cache_bytes") && grows("attention_share"));
+    let predicted = get(&server, &format!("predict?{SERVED}"));
+    for phase in ["prompt", "token"] {
+        assert!(is_close(number(&course[phase]["energy_j"]), number(&predicted["phases"][phase]["energy_j"])));
+        assert!(is_close(sum(&course[phase]["components"], "energy_j"), number(&course[phase]["energy_j"])));
+    }
+    let turn = &course["next_turn"];
+    assert!(number(&turn["with_cache"]["energy_j"]) < number(&turn["without_cache"]["energy_j"]));
+    assert_eq!((&turn["new_tokens"], &turn["before"]), (&json!(32), &json!(768)));
+    server.get("/api/v1/generation?model=gpt2&batch_size=1&seq_len=8").is_problem(422, "generate: is 0");
+}
+
+#[test]
+fn a_config_in_the_body_is_asked_whatever_a_name_is() {
+    let server = Running::start(Limits::default());
+    let config =
+        json!({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 2, "n_positions": 256, "vocab_size": 1000});
+    let one = "device=l4&batch_size=2&seq_len=32&generate=8&name=mine";
+    for (path, query) in [
+        ("predict", one.to_owned()),
+        ("whatif", format!("{one}&set_b=num_hidden_layers=1")),
+        ("suggest", one.to_owned()),
+        ("generation", one.to_owned()),
+        ("plan", "seq_len=32&generate=8&rate=1&devices=l4&name=mine".to_owned()),
+        ("sweep", "device=l4&batch_sizes=1,2&seq_lens=8,16&name=mine".to_owned()),
+    ] {
+        let answer = server.post(&format!("/api/v1/{path}?{query}"), &config.to_string());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(answer.text.contains("\"mine\"") || answer.text.contains("mine on"), "{path}: {}", answer.text);
+        let problem = server.post(&format!("/api/v1/{path}?{query}"), "{\"model_type\":\"resnet\"}");
+        problem.is_problem(422, "model_type");
+    }
+    let half = server.post(&format!("/api/v1/whatif?{one}&set_b=num_hidden_layers=1"), &config.to_string()).json();
+    assert!(number(&half["energy"]["ratio"]) < 1.0 && half["changes"][0]["from"] == "2");
+    // The changes may lead to another model altogether.
+    let other = server.post(&format!("/api/v1/whatif?{one}&set_b=model=gpt2"), &config.to_string()).json();
+    assert_eq!(other["b"]["selection"]["model"], "gpt2");
+}
+
+#[test]
+fn a_shared_link_has_the_figures_of_its_query_in_its_title() {
+    let server = Running::start(Limits::default());
+    let property = |path: &str, name: &str| {
+        let page = server.get(path);
+        assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"), "{path}");
+        let (_, rest) = page.text.split_once(&format!("<meta property=\"og:{name}\" content=\"")).unwrap();
+        rest.split_once("\">").unwrap().0.to_owned()
+    };
+    let query = "/?model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq=512&generate=256&view=tree";
+    let figures = get(&server, &format!("predict?{SERVED}"))["figures"].clone();
+    let per_token = irene_tree::render::si(number(&figures["energy_per_token_j"]), "J");
+    let title = property(query, "title");
+    assert!(title.contains("Llama-3.1-8B on h100-sxm") && title.ends_with(&format!("{per_token} a token")), "{title}");
+    let about = property(query, "description");
+    assert!(about.contains("Feed-forward ") && about.contains("First token after "), "{about}");
+    assert_eq!(server.get(query).text, server.get(query).text);
+    let changed = property(&format!("{query}&set_b=weights%3Dint4").replace("view=tree", "view=whatif"), "title");
+    assert!(changed.contains("what if weights=int4") && changed.contains("% less energy a request"), "{changed}");
+    let plain = property("/", "title");
+    for unpredictable in [
+        "/?model=nope&batch=1&seq=8",
+        "/?model=gpt2&batch=1&seq=99999999999",
+        "/?model=gpt2",
+        "/?seq=%ff%00&&&=",
+        "/?config=abc&model=gpt2&batch=1&seq=8",
+        "/?model=%3Cscript%3Ealert(1)%3C/script%3E&batch=1&seq=8",
+    ] {
+        assert_eq!(property(unpredictable, "title"), plain, "{unpredictable}");
+    }
+    // A word that the model's answer repeats ends no attribute.
+    let hostile = "/?model=gpt2&batch=1&seq=8&set=torch_dtype=f16;architectures=%5B%22%22%3E%3Cscript%3E%22%5D";
+    let text = server.get(hostile).text;
+    assert!(!text.contains("\"><script>") && text.contains("og:title"), "{text}");
+}
