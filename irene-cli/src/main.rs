@@ -10,7 +10,7 @@ mod output;
 mod settings;
 mod sheet;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::LazyLock};
 
 use anyhow::Result;
 
@@ -32,9 +32,24 @@ use crate::{
     settings::Color,
 };
 
+/// The version and the features of this build: `irene -V` prints the first alone.
+static BUILD: LazyLock<String> = LazyLock::new(|| {
+    let features = [
+        (cfg!(feature = "candle"), "candle"),
+        (cfg!(feature = "cuda"), "cuda"),
+        (cfg!(feature = "hub"), "hub"),
+        (cfg!(feature = "metal"), "metal"),
+        (cfg!(feature = "nvml"), "nvml"),
+        (cfg!(feature = "text"), "text"),
+    ];
+    let built: Vec<&str> = features.iter().filter(|(is_built, _)| *is_built).map(|(_, name)| *name).collect();
+    let built = if built.is_empty() { "no features".to_owned() } else { built.join(", ") };
+    format!("{} ({built})", env!("CARGO_PKG_VERSION"))
+});
+
 /// What a Transformer's inference costs in energy, and which part of the model spends it.
 #[derive(Parser)]
-#[command(name = "irene", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "irene", version, long_version = BUILD.as_str(), max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Defaults of options may stand in a configuration file; `irene config` says in which.")]
 struct Cli {
     /// When output has colours [default: auto]

@@ -84,3 +84,23 @@ fn the_lines_of_cargo_toml_name_crates_and_features_that_there_are() {
         }
     }
 }
+
+/// rustc leaves out a file that no module names, and says nothing.
+#[test]
+fn every_file_of_a_suite_of_tests_is_one_of_its_modules() {
+    let mut modules = 0;
+    for folder in std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path().join("tests/suite")) {
+        if !folder.is_dir() {
+            continue;
+        }
+        let main = read(&folder.join("main.rs"));
+        for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+                modules += 1;
+                assert!(main.contains(&format!("\nmod {name};")), "{}: no module of main.rs", path.display());
+            }
+        }
+    }
+    assert!(modules >= 80, "only {modules} modules");
+}

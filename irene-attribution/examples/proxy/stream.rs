@@ -10,8 +10,8 @@ use axum::{
     },
     response::Response,
 };
-use http_body::Frame;
 use http_body_util::StreamBody;
+use hyper::body::Frame;
 use irene_attribution::{Request, Share};
 use serde_json::Value;
 use tokio::sync::mpsc::{Sender, channel};

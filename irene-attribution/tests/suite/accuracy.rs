@@ -1,7 +1,8 @@
 //! How near are the shares to the truth? Servers in scripted time, whose energy of each request is known.
 
-use crate::simulated::{KINDS, Server, Truth, Work, serve, weights_of};
 use irene_attribution::{Options, Share};
+
+use crate::simulated::{KINDS, Server, Truth, Work, serve, weights_of};
 
 /// The errors of a kind of requests, as shares of the truth.
 #[derive(Debug)]

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::scripted_time::{MS, Scripted, all};
 use irene_attribution::{Feed, Idle, IdlePower, Meter, Options, Request, RequestInfo, Share, Weights};
 use irene_sampler::{Pending, Provenance};
 use proptest::prelude::*;
+
+use crate::scripted_time::{MS, Scripted, all};
 
 /// The actions of one request, each at a millisecond.
 #[derive(Clone, Debug)]

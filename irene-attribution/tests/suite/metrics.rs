@@ -1,8 +1,9 @@
 //! The metrics that Prometheus reads.
 
-use crate::scripted_time::{MS, Scripted};
 use irene_attribution::{IdlePower, Options};
 use prometheus_client::{encoding::text::encode, registry::Registry};
+
+use crate::scripted_time::{MS, Scripted};
 
 #[test]
 fn metrics_are_the_accounts() {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::scripted_time::{MS, Scripted, all, share};
 use irene_attribution::{Error, Idle, IdlePower, Meter, Operation, Options, RequestInfo, Value, Weights};
 use irene_sampler::{Pending, Provenance, Sampler, SamplerOptions, Sensors};
+
+use crate::scripted_time::{MS, Scripted, all, share};
 
 /// 1 W is 1 nJ in a nanosecond.
 fn given(watts: f64) -> Options {

@@ -1,7 +1,8 @@
 //! `irene whatif`, `irene suggest` and `irene plan`.
 
-use crate::command::{Folder, fed, good, irene, refused};
 use serde_json::Value;
+
+use crate::command::{Folder, fed, good, irene, refused};
 
 const SERVICE: [&str; 8] = ["--device", "h100-sxm", "--prompt", "512", "--generate", "256", "--concurrency", "32"];
 

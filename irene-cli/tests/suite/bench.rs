@@ -8,9 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::command::{Folder, command, good, refused};
 use irene_scripted_server::{Fault, Misdeed, Script, ScriptedServer};
 use serde_json::Value;
+
+use crate::command::{Folder, command, good, refused};
 
 /// Short windows of a small grid.
 const SHORT: [&str; 10] = ["--seconds", "0.6", "--warm-up", "0", "--idle", "0.5", "--period", "10", "--timeout", "5"];

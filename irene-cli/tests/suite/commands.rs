@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::command::{Folder, good, refused, training_data};
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
+
+use crate::command::{Folder, good, refused, training_data};
 
 #[test]
 fn the_readme_shows_what_its_first_command_prints() {

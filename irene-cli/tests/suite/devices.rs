@@ -1,7 +1,8 @@
 //! `irene devices`.
 
-use crate::command::{Folder, command, good, refused};
 use serde_json::Value;
+
+use crate::command::{Folder, command, good, refused};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

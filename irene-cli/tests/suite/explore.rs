@@ -1,7 +1,8 @@
 //! `irene explore` as a person uses it.
 
-use crate::command::{Folder, device_file, good, irene, refused};
 use serde_json::{Value, json};
+
+use crate::command::{Folder, device_file, good, irene, refused};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {

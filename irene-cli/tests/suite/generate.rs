@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::command::{Folder, good, refused};
 use candle_core::{DType, Device, Tensor, safetensors};
 use serde_json::{Value, json};
+
+use crate::command::{Folder, good, refused};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../irene-models/tests/fixtures")

@@ -1,7 +1,8 @@
 //! Public measurements become request sheets, and sheets are held against one another.
 
-use crate::command::{Folder, fed, good, irene, refused};
 use serde_json::Value;
+
+use crate::command::{Folder, fed, good, irene, refused};
 
 const VLLM: &str = r#"{"date": "20250101-000000", "backend": "vllm", "model_id": "someone/Unknown-8B", "request_rate": "inf", "max_concurrency": 8, "completed": 10,
     "total_input_tokens": 1000, "total_output_tokens": 500, "request_throughput": 1.0, "output_throughput": 50.0, "mean_ttft_ms": 100.0, "mean_tpot_ms": 20.0}"#;

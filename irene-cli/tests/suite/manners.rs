@@ -2,9 +2,10 @@
 
 use std::process::Output;
 
-use crate::command::{Folder, command, fed, good, irene, refused, training_data};
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
+
+use crate::command::{Folder, command, fed, good, irene, refused, training_data};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -223,4 +224,25 @@ fn lists_and_terms_come_as_text_csv_and_json() {
     good(&["predict", &trees, "-o", &predicted]);
     let evaluated = good(&["evaluate", &trees, &predicted, "--format", "csv"]);
     assert!(evaluated.starts_with("group,name,nodes,mean (%),median (%),p90 (%)\nlevel,model,4,"), "{evaluated}");
+}
+
+#[test]
+fn the_version_names_the_features_of_the_build_and_is_short_where_that_is_asked_for() {
+    let features = [
+        (cfg!(feature = "candle"), "candle"),
+        (cfg!(feature = "cuda"), "cuda"),
+        (cfg!(feature = "hub"), "hub"),
+        (cfg!(feature = "metal"), "metal"),
+        (cfg!(feature = "nvml"), "nvml"),
+        (cfg!(feature = "text"), "text"),
+    ];
+    let version = good(&["--version"]);
+    let (number, built) = version.trim_end().split_once(" (").unwrap();
+    assert_eq!(number, format!("irene {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(good(&["-V"]), format!("{number}\n"));
+    let built: Vec<&str> = built.strip_suffix(')').unwrap().split(", ").collect();
+    for (is_built, name) in features {
+        assert_eq!(built.contains(&name), is_built, "{version}");
+    }
+    assert_eq!(built.len(), features.iter().filter(|(is_built, _)| *is_built).count().max(1), "{version}");
 }

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, path::Path, process::Command};
 
-use crate::command::{Folder, good, irene, refused, training_data};
 use irene_tree::{Node, Quantity, Tree, jsonl};
 use serde_json::Value;
+
+use crate::command::{Folder, good, irene, refused, training_data};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [

@@ -1,7 +1,8 @@
 //! `irene predict --train`.
 
-use crate::command::{good, refused};
 use serde_json::Value;
+
+use crate::command::{good, refused};
 
 const STEP: [&str; 9] =
     ["predict", "bert-base-uncased", "--train", "-b", "32", "-s", "128", "--device", "a100-sxm-80gb"];

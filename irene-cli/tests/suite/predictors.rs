@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::command::{Folder, good, refused, training_data};
 use irene_tree::{Quantity, jsonl};
 use serde_json::Value;
+
+use crate::command::{Folder, good, refused, training_data};
 
 #[test]
 fn training_predicting_and_evaluating_go_through_files() {

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use crate::command::{Folder, command, good};
 use irene_requests::{RequestReader, RequestRow, write};
 use irene_scripted_server::{Script, ScriptedServer};
+
+use crate::command::{Folder, command, good};
 
 fn rows(path: &str) -> Vec<RequestRow> {
     RequestReader::new(path, fs::File::open(path).unwrap()).unwrap().collect::<Result<_, _>>().unwrap()

@@ -1,7 +1,8 @@
 //! `irene run --train`: loss falls, what is printed, fine-tuning from files, and what is refused.
 
-use crate::command::{Folder, good, refused};
 use serde_json::Value;
+
+use crate::command::{Folder, good, refused};
 
 /// A folder with the config of a small model.
 fn small(folder: &Folder, model_type: &str) -> String {

@@ -14,8 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::command::{Folder, command};
 use serde_json::Value;
+
+use crate::command::{Folder, command};
 
 /// However busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(120);

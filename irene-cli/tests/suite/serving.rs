@@ -1,7 +1,8 @@
 //! `irene predict` of requests on devices that are known by their data sheets.
 
-use crate::command::{Folder, good, irene, refused};
 use serde_json::Value;
+
+use crate::command::{Folder, good, irene, refused};
 
 const LLAMA: [&str; 6] = ["predict", "Llama-3.1-8B", "--prompt", "512", "--generate", "256"];
 

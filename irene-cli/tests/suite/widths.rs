@@ -1,7 +1,8 @@
 //! No line is wider than the terminal, whichever command prints it.
 
-use crate::command::{Folder, command, device_file, good, training_data};
 use irene_scripted_server::{Script, ScriptedServer};
+
+use crate::command::{Folder, command, device_file, good, training_data};
 
 const WIDTHS: [usize; 3] = [80, 100, 200];
 

@@ -275,7 +275,7 @@ fn xlm_roberta_and_camembert_are_robertas_code_under_their_own_names() {
         assert_eq!(root_of(&tree, Quantity::NumParameters), parameters);
         assert!(spec.trace(Size::new(1, 513)).unwrap_err().to_string().starts_with(class));
         let as_roberta = public(name).replace(&format!("\"{}\"", spec.model_type()), "\"roberta\"");
-        let roberta = crate::spec(&as_roberta).unwrap().trace(Size::new(1, 512)).unwrap();
+        let roberta = self::spec(&as_roberta).unwrap().trace(Size::new(1, 512)).unwrap();
         assert!(tree.nodes().iter().zip(roberta.nodes()).skip(1).all(|(one, other)| one == other));
     }
 }

@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, tiny_gpt2};
 #[cfg(feature = "text")]
 use irene_models::TextEncoder;
 use irene_models::{Config, FileHead, FileKind, ModelSpec, Run, TaskHead};
 use irene_tree::{Format, Precision, Quantity, Role, Size, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
+
+use crate::gguf_file::{F32, File, IQ3_XXS, Written, gpt2_with_words, tiny_gpt2};
 
 /// Bytes of every parameter of a tree, each counted once.
 fn parameter_bytes(tree: &Tree) -> u64 {

@@ -16,7 +16,6 @@ mod designs;
 mod dropout;
 mod encoders;
 mod families;
-#[cfg(feature = "candle")]
 mod files;
 mod flexibert;
 mod flops;

@@ -3,12 +3,13 @@
 
 use std::{collections::HashMap, sync::OnceLock};
 
-use crate::made_up::{data, measured, model, predicted, train};
 use irene_models::{Config, ModelSpec, Run};
 use irene_regress::{DeviceProfile, Evaluation, Provenance, Track, Trainer};
 use irene_tree::{Format, Level, Mark, Node, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::made_up::{data, measured, model, predicted, train};
 
 fn profiles() -> &'static [DeviceProfile] {
     static PROFILES: OnceLock<Vec<DeviceProfile>> = OnceLock::new();

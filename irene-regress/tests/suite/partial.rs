@@ -1,11 +1,12 @@
 //! Training on trees of which only some nodes, or some figures, were measured.
 
-use crate::made_up::data;
 use irene_features::FeatureSet;
 use irene_regress::{
     Ablation, DeviceProfile, Error, LeaveOut, PaperTrainer, Provenance, Strategy, Track, Trainer, Tried, crossvalidate,
 };
 use irene_tree::{Level, Quantity, Tree};
+
+use crate::made_up::data;
 
 /// The data without a figure of some nodes.
 fn without(quantities: &[Quantity], of: impl Fn(usize, &irene_tree::Node) -> bool) -> Vec<Tree> {

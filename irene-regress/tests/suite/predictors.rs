@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
 use irene_features::FeatureSet;
 use irene_models::{Config, ModelSpec};
 use irene_regress::{
@@ -11,6 +10,8 @@ use irene_regress::{
 };
 use irene_tree::{Level, Mark, NodeId, Quantity, Size, Tree, TreeBuilder};
 use proptest::{prelude::*, sample::Index};
+
+use crate::made_up::{data, model, predicted, traced, train, trainers};
 
 /// A BERT-like or GPT-like config of any size, some far beyond what any profile saw.
 fn any_spec() -> impl proptest::strategy::Strategy<Value = ModelSpec> {

@@ -1,8 +1,9 @@
 //! Our tracks on trees whose energies are made by a known law: what they say of what they hardly know, and of too little.
 
-use crate::made_up::{data, model, predicted, traced, train, trainers};
 use irene_regress::{DeviceProfile, Track, Trainer};
 use irene_tree::{Format, Level, Mark, NodeId, OpKind, Operand, Operation, Quantity, Size, Tree, TreeBuilder};
+
+use crate::made_up::{data, model, predicted, traced, train, trainers};
 
 #[test]
 fn explanations_add_up_to_what_they_explain() {

@@ -1,11 +1,12 @@
 //! The part of control groups of either version in a meter's energy.
 
-use crate::machine::{at, values, window};
-use crate::world::{CPU, World, two_seconds, with_memory};
 use irene_sampler::{
     Recorder, Sensor, WindowError,
     sensors::{Idle, ProcessRoot},
 };
+
+use crate::machine::{at, values, window};
+use crate::world::{CPU, World, two_seconds, with_memory};
 
 /// Version 2, as Linux lays it out in `cgroup.controllers`, `cpu.stat`, `memory.current` (admin-guide/cgroup-v2).
 fn version_2(world: &World, microseconds: u64) {

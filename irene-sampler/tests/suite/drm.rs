@@ -2,8 +2,9 @@
 //! comments of drivers/gpu/drm/amd/pm/amdgpu_pm.c, Documentation/ABI/testing/sysfs-driver-intel-i915-hwmon and sysfs-driver-intel-xe-hwmon;
 //! the table: drivers/gpu/drm/amd/include/kgd_pp_interface.h. No figure here comes from a card.
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
 use irene_sampler::{Averaging, Metric, Need, Recorder, Resource, WindowError, sensors::Selection};
+
+use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
 
 /// Writes files of a card's device.
 fn write(machine: &Machine, card: u32, files: &[(&str, &str)]) {

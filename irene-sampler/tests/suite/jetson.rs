@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, values};
 use irene_sampler::{Reach, sensors::Selection};
+
+use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, values};
 
 /// A chip with rails (label, mV, mA).
 fn chip(machine: &Machine, entry: &str, rails: &[(&str, u32, u32)]) {

@@ -1,7 +1,8 @@
 //! Memory as /proc and control groups tell it.
 
-use crate::machine::Machine;
 use irene_sampler::{available_memory, peak_memory, sensors::Places};
+
+use crate::machine::Machine;
 
 const MIB: u64 = 1024 * 1024;
 

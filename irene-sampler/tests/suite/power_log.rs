@@ -1,10 +1,11 @@
 //! Logs of external meters: their lines, and how they grow.
 
-use crate::machine::{EPOCH, Machine, assert_close, at, joules, open, series, values, window};
 use irene_sampler::{
     Recorder, Stamp, WindowError,
     sensors::{Places, Unavailable},
 };
+
+use crate::machine::{EPOCH, Machine, assert_close, at, joules, open, series, values, window};
 
 const LOG: &str = "meter.csv";
 

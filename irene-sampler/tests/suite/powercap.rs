@@ -1,7 +1,8 @@
 //! RAPL on made-up machines.
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, window};
 use irene_sampler::{Metric, Package, Resource, WindowError, sensors::Selection};
+
+use crate::machine::{Machine, assert_close, at, channel, joules, names, totals, window};
 
 const ROOT: &str = "sys/class/powercap";
 

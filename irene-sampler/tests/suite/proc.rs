@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::machine::{Machine, assert_close, at, channel, joules, names, open, series, totals, values, window};
 use irene_sampler::{
     Averaging, Metric, Provenance, Recorder, WindowError,
     sensors::{Places, Selection, Unavailable},
 };
+
+use crate::machine::{Machine, assert_close, at, channel, joules, names, open, series, totals, values, window};
 
 /// Ticks: busy in user and system, idle and waiting.
 fn ticks(machine: &Machine, busy: u64, idle: u64) {

@@ -1,12 +1,13 @@
 //! The part of process trees and control groups in a meter's energy, on made-up machines where a busy tick takes a joule.
 
-use crate::machine::{assert_close, at, channel, open, series, values, window};
-use crate::world::{CPU, World, two_seconds, with_memory};
 use irene_sampler::{
     Provenance, Recorder, Sensor, Sensors, Stamp, WindowError,
     sensors::{Idle, Places, ProcessRoot, ProcessTree},
 };
 use proptest::prelude::*;
+
+use crate::machine::{assert_close, at, channel, open, series, values, window};
+use crate::world::{CPU, World, two_seconds, with_memory};
 
 /// A machine whose process 10 is watched.
 fn watched() -> World {

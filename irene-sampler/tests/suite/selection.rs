@@ -1,10 +1,11 @@
 //! The choice of the meter, by machine.
 
-use crate::machine::{Counting, Machine, at, totals, values};
 use irene_sampler::{
     Recorder,
     sensors::{Places, Selection},
 };
+
+use crate::machine::{Counting, Machine, at, totals, values};
 
 /// A machine without GPUs and meters.
 fn bare() -> Machine {

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::machine::at;
 use irene_sampler::{Channel, Metric, Provenance, Readings, Recorder, Resource, Sensor, Step, Steps};
 use proptest::prelude::*;
+
+use crate::machine::at;
 
 /// What a sensor shows next, where it has a reading.
 #[derive(Clone, Default)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::machine::assert_close;
 use irene_sampler::{Averaging, Channel, Findings, Metric, Resource, Series, Total, Window, WindowError};
 use proptest::prelude::*;
+
+use crate::machine::assert_close;
 
 const LIMIT_WATTS: f64 = 100.0;
 

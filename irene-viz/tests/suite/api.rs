@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::server::Running;
 use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
+
+use crate::server::Running;
 
 const BERT: &str = "/api/v1/predict?model=bert-base-uncased&batch_size=8&seq_len=128";
 

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::server::Running;
 use irene_viz::Limits;
 use serde_json::json;
+
+use crate::server::Running;
 
 const GPT2: &str = "/api/v1/predict?model=gpt2&batch_size=1&seq_len=8";
 

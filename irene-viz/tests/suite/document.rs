@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use irene_viz::{Limits, Options};
+use serde_json::{Value, json};
+
 use crate::profiler::{Step, scripted};
 use crate::schema::{Random, errors, resolve};
 use crate::server::{Answer, Running};
-use irene_viz::{Limits, Options};
-use serde_json::{Value, json};
 
 /// Each operation with its path and method.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {

@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::profiler::{Step, scripted};
-use crate::server::Running;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
+
+use crate::profiler::{Step, scripted};
+use crate::server::Running;
 
 fn allowing(limits: Limits) -> (Running, Sender<Step>) {
     let (profiler, steps) = scripted();

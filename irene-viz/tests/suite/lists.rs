@@ -1,9 +1,10 @@
 //! Lists of models, devices and engines, and files that tell of their models.
 
-use crate::server::Running;
 use irene_devices::Catalogue;
 use irene_viz::Limits;
 use serde_json::{Value, json};
+
+use crate::server::Running;
 
 fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap()

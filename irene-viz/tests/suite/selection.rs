@@ -1,10 +1,11 @@
 //! One selection and what is asked about it: figures, what if, suggestions, plans, generations, the leaderboard.
 
-use crate::server::Running;
 use irene_models::BuiltinModel;
 use irene_regress::DeviceProfile;
 use irene_viz::{Limits, Options};
 use serde_json::{Value, json};
+
+use crate::server::Running;
 
 /// A model that is served by a data sheet's device.
 const SERVED: &str = "model=Llama-3.1-8B&device=h100-sxm&concurrency=32&seq_len=512&generate=256";

@@ -1,5 +1,4 @@
 //! A clock and a meter that a test turns by hand.
-#![allow(dead_code)] // each test uses a part
 
 use std::sync::{
     Arc,
@@ -24,10 +23,6 @@ impl Scripted {
         let now = move || theirs.load(Ordering::Relaxed);
         let (meter, feed) = Meter::fed(now, Provenance::Measured, options).unwrap();
         Self { clock, meter, feed }
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        self.clock.load(Ordering::Relaxed)
     }
 
     pub(crate) fn at(&self, time: u64) -> &Self {

@@ -1,5 +1,4 @@
 //! A made-up machine with processes, on which a busy tick takes a joule, and a sensor of some of them.
-#![allow(dead_code)] // each test uses a part
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! JSON Schema, as far as the OpenAPI document uses it: what is wrong with a value, and values at random.
-#![allow(dead_code)] // each test takes what it needs
 
 use serde_json::{Map, Value, json};
 
