@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -28,15 +29,18 @@ const CARD: &str = "count = 1\n\
     gpu0.enforced_limit_mw = 250000\n\
     gpu0.largest_limit_mw = 300000\n";
 
-/// Builds the stub, which depends on nothing, once.
-fn stub() -> PathBuf {
+/// The variable that names the stub library, for that process.
+const STUB: &str = "IRENE_NVML_STUB";
+
+/// The stub, built once. It depends on nothing.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nvml-stub");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("nvml-stub/Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--offline", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&target);
     assert!(cargo.status().unwrap().success(), "the stub does not build");
     target.join("debug").join(format!("{}irene_nvml_stub{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
-}
+});
 
 /// Writes the script of this process.
 fn write_script(lines: &str) {
@@ -52,11 +56,12 @@ fn write_script(lines: &str) {
 fn scripted(test: &str, script: &str, body: fn(PathBuf)) {
     if env::var_os(SCRIPT).is_some() {
         write_script(script);
-        return body(stub());
+        return body(PathBuf::from(env::var_os(STUB).unwrap()));
     }
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}.txt", std::process::id()));
     let mut child = Command::new(env::current_exe().unwrap());
-    let output = child.args([&format!("nvml::{test}"), "--exact", "--nocapture"]).env(SCRIPT, &path).output().unwrap();
+    child.args([&format!("nvml::{test}"), "--exact", "--nocapture"]).env(SCRIPT, &path).env(STUB, &*BUILT);
+    let output = child.output().unwrap();
     let _ = std::fs::remove_file(path);
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");

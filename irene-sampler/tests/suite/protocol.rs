@@ -184,7 +184,7 @@ fn files_have_the_names_and_units_of_channels() {
     let mut file = serde_json::to_value(&measured).unwrap();
     assert_eq!(serde_json::from_value::<irene_sampler::Measurement>(file.clone()).unwrap(), measured);
     let figure = r#"{"name":"gpu0.energy","unit":"joules","mean":50.0,"energy":null,"is_total":true}"#;
-    file["channels"][0] = serde_json::from_str(figure).unwrap();
+    file["channels"] = serde_json::from_str(&format!("[{figure}]")).unwrap();
     let read: irene_sampler::Measurement = serde_json::from_value(file).unwrap();
     assert_eq!(read.channels[0].id, ChannelId { resource: Resource::Gpu(0), metric: Metric::Energy });
     assert_eq!(serde_json::to_string(&read.channels[0]).unwrap(), figure);
