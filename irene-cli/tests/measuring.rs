@@ -119,6 +119,12 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
     let estimated = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"]));
     assert!(estimated.contains("the meter would be: tdp"), "{estimated}");
+    let json = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65", "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["meters"][0], &json["schema_version"]), (&"tdp".into(), &1.into()));
+    let mem = json["sensors"].as_array().unwrap().iter().find(|sensor| sensor["sensor"] == "mem").unwrap();
+    assert_eq!((&mem["now"], &mem["now_unit"], mem.get("resolution")), (&75.into(), &"%".into(), None));
+    assert!(json["unavailable"].as_array().unwrap().iter().any(|sensor| sensor["name"] == "hwmon"));
 }
 
 #[cfg(target_os = "linux")]

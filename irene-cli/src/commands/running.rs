@@ -14,19 +14,25 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
     pub(crate) weights: Option<String>,
     /// Made-up weights from this seed
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = seed)]
     pub(crate) random_weights: Option<u64>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number of at least 0".into())
+}
+
 /// Where models run, and in which number format.
 #[derive(Clone, clap::Args)]
 pub(crate) struct PlaceArgs {
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: DeviceName,
+    /// The number format of weights and activations
     #[arg(long, value_enum, default_value = "f32")]
     dtype: DTypeName,
+    /// The device that the model runs on
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

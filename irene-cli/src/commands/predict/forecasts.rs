@@ -103,7 +103,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = setting.tree(forecast, args.math)?;
+    let tree = setting.tree(forecast, args.output.math)?;
     writeln!(out, "\n{}", of_tree(answer))?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
@@ -252,7 +252,7 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
 
 /// The tree of one forecast, with the forecast in it.
 pub(super) fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.setting.tree(&answer.forecast, args.math)?;
+    let mut tree = answer.setting.tree(&answer.forecast, args.output.math)?;
     tree.extra.insert("forecast".into(), object(args, answer));
     tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
     Ok(tree)
