@@ -1,6 +1,6 @@
 //! The choice of model, weights and device, for every command that runs a model.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
 use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights, TaskHead, WeightSource};
@@ -51,12 +51,22 @@ enum DTypeName {
     Bf16,
 }
 
+/// The error of a device that this build has no kernels for says how to get them.
+fn lacking(device: &str, error: candle_core::Error) -> anyhow::Error {
+    match error {
+        candle_core::Error::NotCompiledWithCudaSupport | candle_core::Error::NotCompiledWithMetalSupport => {
+            anyhow!("--device {device}: this build has none of it; build irene with --features {device}")
+        }
+        error => anyhow::Error::from(error).context(format!("--device {device}")),
+    }
+}
+
 impl PlaceArgs {
     pub(crate) fn device(&self) -> Result<Device> {
         Ok(match self.device {
             DeviceName::Cpu => Device::Cpu,
-            DeviceName::Cuda => Device::new_cuda(0).context("--device cuda")?,
-            DeviceName::Metal => Device::new_metal(0).context("--device metal")?,
+            DeviceName::Cuda => Device::new_cuda(0).map_err(|error| lacking("cuda", error))?,
+            DeviceName::Metal => Device::new_metal(0).map_err(|error| lacking("metal", error))?,
         })
     }
 

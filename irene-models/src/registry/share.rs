@@ -36,7 +36,7 @@ impl ModelSpec {
             && !self.architecture.is_shared_by_gpus()
         {
             let reason =
-                format!("--{name}-parallel is not followed for {}: --data-parallel alone is", self.model_type());
+                format!("--{name}-parallel is not supported for {}; --data-parallel is", self.model_type());
             return Err(self.refuse(reason));
         }
         let of_stage = parallel.gpus_of_stage();
