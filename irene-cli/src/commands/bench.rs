@@ -15,7 +15,7 @@ use serde_json::Map;
 use super::{
     Exit, Usage, gpus,
     meters::{MeterArgs, tell_meter},
-    size,
+    seconds, size,
 };
 use crate::{interrupt, output};
 
@@ -143,11 +143,6 @@ impl LimitArgs {
             most_failures: self.failures,
         }
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 fn share(text: &str) -> Result<f64, String> {

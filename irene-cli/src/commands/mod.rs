@@ -44,7 +44,10 @@ pub(crate) mod train;
 mod training;
 mod trees;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -236,6 +239,12 @@ pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
 pub(crate) fn gib(text: &str) -> Result<f64, String> {
     let gib = text.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0);
     gib.ok_or_else(|| "expected a number of GiB above 0, such as 11".into())
+}
+
+/// A time of less than a day.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 /// Says what whoever trained a predictor should know of its training data.
