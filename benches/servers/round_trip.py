@@ -104,7 +104,7 @@ def main(irene, folder, seconds):
         try:
             ready(port)
             sheets = [os.path.join(folder, f"{name}-{run}.csv") for run in (1, 2)]
-            asked = [f"http://127.0.0.1:{port}", "--api", "completions", *GRID, "--seconds", seconds, "--tdp-watts", "65", "--idle", "3"]
+            asked = [f"http://127.0.0.1:{port}", "--api", "completions", *GRID, "--seconds", seconds, "--tdp-watts", "65", "--stand-by", "3"]
             asked += ["--model", os.path.join(folder, "tiny-llama"), "--engine", engine, "--weights", weights]
             cut = bench(irene, [*asked, "-o", sheets[0]], rows=5)
             kept = len(read(sheets[0]))

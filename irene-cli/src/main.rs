@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod commands;
+mod help;
 mod input;
 mod interrupt;
 #[cfg(feature = "candle")]
@@ -20,7 +21,7 @@ use anyhow::Result;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use clap::{
-    Parser, Subcommand,
+    FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -93,7 +94,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| plain_tips(error).exit());
+    let parsed = help::command::<Cli>().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| plain_tips(error).exit());
     let code = match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // A reader that has seen enough (`irene trace ... | head`) is no failure.

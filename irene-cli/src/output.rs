@@ -140,6 +140,7 @@ pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Resu
         return write(&mut file).map_err(about);
     }
     let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(dir.is_dir(), "cannot write {}: there is no folder {}", path.display(), dir.display());
     let mut file = temporary(dir, existing.as_ref()).with_context(cannot)?;
     let mut buffered = std::io::BufWriter::new(&mut file);
     write(&mut buffered).map_err(about)?;

@@ -32,10 +32,9 @@ const NAMES = Object.fromEntries(Object.entries({ model: "model", ...PARAMETERS 
 
 // The state's name of a parameter of the API, if it has it.
 export const stateName = (parameter) => NAMES[parameter];
-export const parameterName = (name) => PARAMETERS[name] ?? name;
 
 // A fault. `parameter` is the API's name of what is to be changed, where the answer says so.
-export class Problem extends Error {
+class Problem extends Error {
   constructor(message, { status, detail } = {}) {
     super(message);
     this.status = status;

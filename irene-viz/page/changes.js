@@ -4,7 +4,7 @@
 import { stateName } from "./api.js";
 
 // How much runs at once is said by one of these; naming one unsays the others.
-export const LOAD_PARAMETERS = ["batch_size", "concurrency", "rate"];
+const LOAD_PARAMETERS = ["batch_size", "concurrency", "rate"];
 
 export function readChanges(text) {
   const parts = text.split(";").filter((part) => part.includes("="));

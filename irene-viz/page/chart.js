@@ -11,7 +11,10 @@ const HEIGHT = 0.48;
 const MOST_HEIGHT = 0.68;
 const MARKER = 4;
 const LINE_HEIGHT = 15;
-const CHARACTER = 7;
+const NAME_CHARACTER = 7;
+const NAME_HEIGHT = 14;
+const NAME_GAP = 9;
+const DESCENT = 3;
 const TICK_ROOM = 54;
 
 export function log(low, high) {
@@ -138,18 +141,51 @@ export function scatterChart({ points, isJoined = true, ...options }) {
       ),
     );
   }
-  const named = front.filter(({ label }) => label);
-  const names = named.map(({ x, y, label }) => {
-    const isLeft = toX(x) > width / 2;
-    const room = Math.floor((isLeft ? toX(x) - MARGIN.left : width - toX(x)) / CHARACTER) - 2;
-    const text = label.length > room ? `${label.slice(0, room - 1)}…` : label;
-    // The line rises from left to right: above it on its left, and below it on its right.
-    return { text, x: toX(x) + (isLeft ? -9 : 9), y: toY(y) + (isLeft ? -5 : 14), anchor: isLeft ? "end" : "start" };
-  });
+  const named = front.filter(({ label }) => label).map(({ x, y, label }) => ({ x: toX(x), y: toY(y), text: label }));
+  const dots = points.map(({ x, y }) => box(toX(x) - MARKER, toY(y) - MARKER, 2 * MARKER, 2 * MARKER));
   svg.append(
-    ...spread(names, bottom).map(({ text, x, y, anchor }) =>
-      makeSvg("text", { class: "end", x, y, "text-anchor": anchor }, text),
+    ...placed(named, dots, width, bottom, isJoined).map(({ text, x, side, low }) =>
+      makeSvg(
+        "text",
+        { class: "end", x: x + side * NAME_GAP, y: low - DESCENT, "text-anchor": side > 0 ? "start" : "end" },
+        text,
+      ),
     ),
   );
   return svg;
+}
+
+const box = (left, top, wide, high) => ({ left, top, right: left + wide, low: top + high });
+const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.low && b.top < a.low;
+
+// Where a name may stand beside its dot, from the nearest place on: to its right or left, and so many lines below it.
+const PLACES = [
+  [1, 0],
+  [-1, 0],
+  ...[1, 2].flatMap((far) => [
+    [1, far],
+    [1, -far],
+    [-1, -far],
+    [-1, far],
+  ]),
+];
+// A line that rises from left to right is below a name on its left, and above one on its right.
+const PLACES_BY_LINE = [[1, 0.8], [-1, -0.8], ...PLACES];
+
+// Each name at the first place where it lies on no dot and no other name; a name without one is left to its dot's title.
+function placed(names, dots, width, bottom, isJoined) {
+  const taken = [...dots];
+  return names.flatMap(({ x, y, text }) => {
+    const wide = text.length * NAME_CHARACTER;
+    const at = ([side, lines]) => ({
+      ...box(side > 0 ? x + NAME_GAP : x - NAME_GAP - wide, y + (lines - 0.5) * NAME_HEIGHT, wide, NAME_HEIGHT),
+      side,
+    });
+    const isFree = (name) =>
+      name.left > MARGIN.left && name.right < width && name.top > 0 && name.low < bottom && !taken.some((other) => meet(name, other));
+    const found = (isJoined ? PLACES_BY_LINE : PLACES).map(at).find(isFree);
+    if (!found) return [];
+    taken.push(found);
+    return [{ text, x, ...found }];
+  });
 }

@@ -137,7 +137,7 @@ export function createCompareView(panel, act) {
       "div",
       { class: "tools" },
       button("Remove", () => remove(letter)),
-      button("Select it", () => act.go(asState(current[letter], current))),
+      button("Make it the selection", () => act.go(asState(current[letter], current))),
     );
   }
 
@@ -155,7 +155,7 @@ export function createCompareView(panel, act) {
     detail.hidden = tables.hidden = !chosen;
     if (!chosen) return;
     const { nodes = [], by_type: types = [] } = chosen.comparison;
-    icicle.replaceChildren(differenceIcicle(shown, nodes, icicle.clientWidth));
+    icicle.replaceChildren(...differenceIcicle(shown, nodes, icicle.clientWidth));
     byType.show(types);
     byNode.show(nodes);
   }

@@ -34,6 +34,7 @@ const FEATURES = {
 const SIZES = { batch_size: "Batch size", seq_len: "Sequence length" };
 
 const PROVENANCE = { predicted: "predicted, not measured", measured: "measured" };
+const SHEET = "data_sheet";
 
 // A heading and its figures; those that are not known are left out, and the heading with them if none is left.
 function section(title, figures) {
@@ -141,10 +142,10 @@ export function createDetails(act) {
           Object.entries(FEATURES).map(([name, { label, format }]) => [label, format(raw[name])]),
         ),
         ...section("Where the figures come from", [
-          ["They are", PROVENANCE[predictor.provenance] ?? predictor.provenance],
+          ["Figures", PROVENANCE[predictor.provenance] ?? predictor.provenance],
           ["Device", predictor.device],
-          ["Method", predictor.method],
-          ["Training data", predictor.training_data],
+          ["Method", predictor.method.replaceAll("_", " ")],
+          [predictor.method === SHEET ? "Source" : "Training data", predictor.training_data],
         ]),
       );
     },

@@ -1,7 +1,8 @@
 // The icicle of A, each part as wide as its energy there, in the colour of what B spends more or less on it. The tables
 // beside it have the figures.
 
-import { makeSvg } from "./dom.js";
+import { make, makeSvg } from "./dom.js";
+import { labelCell, nextNode } from "./drawing.js";
 import { change, isKnown, joules } from "./format.js";
 
 const ROW = 34;
@@ -58,35 +59,55 @@ function describe(node, row) {
   return `${node.scope}, ${node.type}: ${amounts}`;
 }
 
+// The drawing, and a line that says what the cell with the focus or under the pointer is.
 export function differenceIcicle(prediction, nodes, room) {
   const width = Math.max(room, LEAST_WIDTH);
   const rowOf = byScope(nodes);
   const cells = layOut(prediction.root, width);
   const height = ROW * (1 + Math.max(...cells.map(({ node }) => node.depth)));
+  const elements = new Map();
+  const said = make("p", { class: "quiet", role: "status" }, "Arrow keys move from part to part.");
   const draw = ({ node, x, width: wide }) => {
     const row = rowOf(node.scope);
     const y = node.depth * ROW;
     const label = [`${node.name} ${node.type}`, node.name].find(
       (text) => text.length * CHARACTER <= wide - 2 * PADDING,
     );
-    return makeSvg(
+    const element = makeSvg(
       "g",
       { class: `cell still diff-${colour(row)}`, data: { scope: node.scope, joules: row?.difference_j } },
-      makeSvg("title", {}, describe(node, row)),
       makeSvg("rect", { x, y, width: Math.max(wide - 1, NARROWEST / 2), height: ROW - 1, rx: 2 }),
       label && makeSvg("text", { x: x + PADDING, y: y + ROW / 2 + 4 }, label),
     );
+    const text = describe(node, row);
+    labelCell(element, node, label && !text.includes(label) ? `${label}, ${text}` : text);
+    const say = () => (said.textContent = text);
+    element.addEventListener("focus", () => {
+      for (const other of elements.values()) other.setAttribute("tabindex", other === element ? "0" : "-1");
+      say();
+    });
+    element.addEventListener("pointerenter", say);
+    element.addEventListener("keydown", (event) => {
+      const next = nextNode(cells, node, event.key);
+      if (!next) return;
+      elements.get(next)?.focus();
+      event.preventDefault();
+    });
+    elements.set(node, element);
+    return element;
   };
-  return makeSvg(
+  const svg = makeSvg(
     "svg",
     {
       class: "icicle",
       viewBox: `0 0 ${width} ${height}`,
       width,
       height,
-      role: "img",
+      role: "tree",
       "aria-label": "Where B spends more or less than A, part by part; the tables have the figures",
     },
     cells.map(draw),
   );
+  elements.get(prediction.root).setAttribute("tabindex", "0");
+  return [svg, said];
 }

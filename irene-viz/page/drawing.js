@@ -97,6 +97,36 @@ function drawCell(cell, row, colour) {
   );
 }
 
+// The node that a key leads to: down to the first child, up, to the next of the row, or to its ends.
+export function nextNode(cells, node, key) {
+  const nodes = cells.filter((cell) => !cell.isOwn).map((cell) => cell.node);
+  const row = nodes.filter(({ depth }) => depth === node.depth);
+  const at = row.indexOf(node);
+  const moves = {
+    ArrowDown: () => nodes.find(({ parent }) => parent === node),
+    ArrowUp: () => node.parent,
+    ArrowLeft: () => row[at - 1],
+    ArrowRight: () => row[at + 1],
+    Home: () => row[0],
+    End: () => row.at(-1),
+  };
+  return key in moves ? (moves[key]() ?? node) : undefined;
+}
+
+// How a cell is read out, in a tree of which one can be reached by the tab key.
+export function labelCell(element, node, text) {
+  const attributes = {
+    role: "treeitem",
+    tabindex: "-1",
+    "aria-level": node.depth + 1,
+    "aria-posinset": node.position + 1,
+    "aria-setsize": node.parent ? node.parent.children.length : 1,
+    "aria-selected": "false",
+    "aria-label": text,
+  };
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+}
+
 export const countRows = (cells) => 1 + Math.max(...cells.map((cell) => cell.node.depth + (cell.isOwn ? 1 : 0)));
 
 export function drawing(cells, width, row, colour) {

@@ -18,7 +18,7 @@ const LOAD_TEXT = { batch: "batch of", concurrency: "at once:", rate: "a second:
 export const loadOf = (state) => LOADS.find((name) => state[name] !== "") ?? "batch";
 
 // A selection in a few words.
-export function selectionText(state) {
+function selectionText(state) {
   const load = loadOf(state);
   const generated = state.generate === "0" ? "" : ` + ${state.generate}`;
   return `${state.model}, ${LOAD_TEXT[load]} ${state[load]}, ${state.seq}${generated} tokens, on ${state.device}`;
@@ -32,6 +32,7 @@ const labelOf = (parameter) =>
 
 export function labelled(message) {
   return message
+    .replace(/; \/api\/v1\/\w+ lists those there are$/, "; choose one of the list")
     .replace(/^([a-z_]+): /, (all, parameter) => (labelOf(parameter) ? `${labelOf(parameter)}: ` : all))
     .replaceAll(/--([a-z-]+) /g, (all, option) => `${labelOf(option.replaceAll("-", "_")) ?? all.trim()} `)
     .replaceAll(/`([^`]*)`/g, (all, quoted) => labelOf(quoted) ?? `“${quoted}”`);
@@ -126,7 +127,7 @@ export function createForm(act) {
     const parts = [
       parameters && `${parametersText(parameters)} parameters`,
       layers && `${layers} layers`,
-      longest && `sequences to ${longest}`,
+      longest && `sequences of up to ${longest.toLocaleString("en")} tokens`,
     ];
     return parts.filter(Boolean).join(", ");
   }

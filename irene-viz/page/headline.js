@@ -34,7 +34,7 @@ function measureOf({ figures }) {
   return isByToken ? { name: "energy_per_token_j", unit: "token" } : { name: "energy_per_request_j", unit: "sequence" };
 }
 
-export function headlineText(prediction, title) {
+function headlineText(prediction, title) {
   const { selection, figures, components } = prediction;
   const { name, unit } = measureOf(prediction);
   const most = components?.[0];

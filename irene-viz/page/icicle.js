@@ -2,7 +2,17 @@
 // of module in the middle, between those that contain it and those that it contains.
 
 import { make } from "./dom.js";
-import { LEAST_ROW, countRows, describe, drawing, icicleFile, layOut, legend } from "./drawing.js";
+import {
+  LEAST_ROW,
+  countRows,
+  describe,
+  drawing,
+  icicleFile,
+  labelCell,
+  layOut,
+  legend,
+  nextNode,
+} from "./drawing.js";
 import { createLayersSwitch } from "./fold.js";
 import { percent } from "./format.js";
 import { createSandwich } from "./sandwich.js";
@@ -86,27 +96,11 @@ export function createIcicleView(panel, act) {
     elements.get(node).setAttribute("aria-selected", "true");
   }
 
-  const rowOf = (node) => cells.filter((cell) => !cell.isOwn && cell.node.depth === node.depth).map((cell) => cell.node);
-
-  // The next cell of the same row, whoever its parent is.
-  function beside(node, step) {
-    const row = rowOf(node);
-    return row[row.indexOf(node) + step];
-  }
-
   function onKey(event) {
     const node = shown.find(event.target.dataset.key);
     if (!node || event.altKey || event.ctrlKey || event.metaKey) return;
-    const row = rowOf(node);
-    const moves = {
-      ArrowDown: () => elements.get(cells.find((cell) => !cell.isOwn && cell.node.parent === node)?.node),
-      ArrowUp: () => elements.get(node.parent),
-      ArrowLeft: () => elements.get(beside(node, -1)),
-      ArrowRight: () => elements.get(beside(node, 1)),
-      Home: () => elements.get(row[0]),
-      End: () => elements.get(row.at(-1)),
-    };
-    if (event.key in moves) moves[event.key]()?.focus();
+    const next = nextNode(cells, node, event.key);
+    if (next) elements.get(next)?.focus();
     else if (event.key === "Enter" || event.key === " ") activate(node);
     else if (event.key === "Escape" || event.key === "Backspace") zoomOut();
     else return;
@@ -142,16 +136,6 @@ export function createIcicleView(panel, act) {
     found.dataset.share = share;
   }
 
-  function label(element, node) {
-    element.setAttribute("role", "treeitem");
-    element.setAttribute("tabindex", "-1");
-    element.setAttribute("aria-level", node.depth + 1);
-    element.setAttribute("aria-posinset", node.position + 1);
-    element.setAttribute("aria-setsize", node.parent ? node.parent.children.length : 1);
-    element.setAttribute("aria-selected", "false");
-    element.setAttribute("aria-label", describe(node, element.textContent.trim()));
-  }
-
   function draw(selected) {
     const hadFocus = holder.contains(document.activeElement);
     const width = Math.max(holder.clientWidth, LEAST_WIDTH);
@@ -166,7 +150,7 @@ export function createIcicleView(panel, act) {
       if (cell.isOwn) svg.children[at].setAttribute("aria-hidden", "true");
       else elements.set(cell.node, svg.children[at]);
     });
-    for (const [node, element] of elements) label(element, node);
+    for (const [node, element] of elements) labelCell(element, node, describe(node, element.textContent.trim()));
     holder.replaceChildren(svg);
     highlight();
     makeCurrent(elements.has(selected) ? selected : top);

@@ -4,7 +4,7 @@ import { energies, figures } from "./columns.js";
 import { change, isKnown, joules, times } from "./format.js";
 import { createTable } from "./table.js";
 
-export const ratioOf = (row) => (isKnown(row.a_j) && isKnown(row.b_j) && row.a_j > 0 ? row.b_j / row.a_j : undefined);
+const ratioOf = (row) => (isKnown(row.a_j) && isKnown(row.b_j) && row.a_j > 0 ? row.b_j / row.a_j : undefined);
 
 // Where only one has it, all of it is a change.
 function size(row) {

@@ -28,17 +28,17 @@ function split({ parallel = {} }) {
 export const COLUMNS = [
   words("plan", "Plan", planName),
   words("split", "Split", split),
-  figures("energy", "A token", (plan) => plan.energy_per_token_j, joules, {
+  figures("energy", "Energy of a token", (plan) => plan.energy_per_token_j, joules, {
     data: (plan) => ({ joules: plan.energy_per_token_j }),
   }),
-  figures("usd", "A million cost", (plan) => plan.usd_per_million_tokens, usd, {
+  figures("usd", "Cost of a million", (plan) => plan.usd_per_million_tokens, usd, {
     data: (plan) => ({ usd: plan.usd_per_million_tokens }),
   }),
   figures("ttft", "First token", (plan) => plan.ttft_s, seconds, { data: (plan) => ({ seconds: plan.ttft_s }) }),
   figures("itl", "Between tokens", (plan) => plan.itl_s, seconds),
   figures("rank", "Rank", (plan) => plan.rank, String),
   words("best", "Best in", (plan) => (plan.best_of ?? []).map((what) => BEST[what] ?? what).join(", ")),
-  figures("kwh", "A million take", (plan) => plan.kwh_per_million_tokens, kilowattHours),
+  figures("kwh", "Energy of a million", (plan) => plan.kwh_per_million_tokens, kilowattHours),
   figures("power", "Power", (plan) => plan.power_w, watts),
   figures("running", "At once, each copy", (plan) => plan.running, count),
   words("front", "Pareto front", (plan) => (plan.is_on_front ? "on the front" : "")),

@@ -21,12 +21,12 @@ const AXES = {
   },
 };
 const MONEY = {
-  "": "Costs are hire at public prices, electricity included, which are known of some devices alone and change by the month.",
+  "": "Costs are hire at public prices, electricity included, which are known for some devices only and change by the month.",
   none: "Costs are electricity alone.",
-  own: "Costs are hire at your prices, electricity included; of other devices they are not known.",
+  own: "Costs are hire at your prices, electricity included; for other devices they are not known.",
 };
 
-// More would lie on each other.
+// More find no room.
 const mostLabels = (room) => Math.min(Math.floor(room / 110), 10);
 
 // The points that get a name: the best ones, and some of the front between them.
@@ -42,7 +42,7 @@ export function createPlanView(panel, act) {
   const summary = make("p", { id: "plan-summary", role: "status" });
   const best = make("div", { class: "cards best" });
   const table = createTable({
-    caption: "Plans, those on the front first; choose one to see where its energy goes",
+    caption: "Plans that no other beats in energy, time and cost come first; choose one to see where its energy goes",
     columns: COLUMNS,
     sort: "rank",
     rowAttributes: (plan) => ({ data: { plan: planName(plan), front: String(plan.is_on_front), device: plan.device } }),
@@ -71,7 +71,7 @@ export function createPlanView(panel, act) {
   const cited = make(
     "details",
     { class: "on-demand" },
-    make("summary", {}, "Where the prices of hire are from"),
+    make("summary", {}, "Where the hire prices come from"),
     prices,
   );
   panel.append(make("h2", {}, "Which machine should serve it?"), form.element, summary, found, cited, leftOut);
@@ -152,7 +152,7 @@ export function createPlanView(panel, act) {
 
   function say({ problem, rate, considered, fitting, plans: all = [] }, hire) {
     if (problem) return problem;
-    const looked = `For ${number(rate)} requests a second ${considered.toLocaleString("en")} ways were considered`;
+    const looked = `For ${number(rate)} requests a second ${considered.toLocaleString("en")} ways were tried`;
     if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
     const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
     return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}. ${MONEY[hire] ?? MONEY.own}`;

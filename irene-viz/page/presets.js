@@ -48,7 +48,7 @@ function otherLength({ seq }) {
 
 function otherWeights({ weights, dtype }) {
   const isInt4 = weights === "int4" || dtype.startsWith("int4");
-  const [to, from] = isInt4 ? ["bf16", "int4"] : ["int4", weights || "as it is now"];
+  const [to, from] = isInt4 ? ["bf16", "int4"] : ["int4", weights || "the model’s own"];
   return { id: "weights", label: `${to} weights`, about: `instead of ${from}`, set: `weights=${to}` };
 }
 

@@ -12,7 +12,7 @@ const KIN = [
   ["Llama-3.1-70B", "Llama-3.1-8B"],
 ];
 
-const compared = (title, sets) => ({ title, sets, about: `A with ${sets.map(changesInWords).join("; ")}` });
+const compared = (title, sets) => ({ title, sets, about: ["A", ...sets.map(changesInWords)].join(", ") });
 
 export function readyMade(state, models, devices) {
   const isModel = (name) => models.some((model) => model.name === name);

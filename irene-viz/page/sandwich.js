@@ -19,7 +19,7 @@ const ofType = ({ nodes }, type) =>
   nodes.filter((node) => node.type === type && !pathTo(node.parent ?? node).some((above) => above !== node && above.type === type));
 
 // Both as nested maps by type: callers from the nearest outwards, callees inwards.
-export function merge(prediction, type) {
+function merge(prediction, type) {
   const found = ofType(prediction, type);
   const whole = { type, energy: found.reduce((sum, node) => sum + spent(node), 0) };
   const callers = new Map();

@@ -64,7 +64,7 @@ function ofOneBenchmark(entries) {
 }
 
 function publicScores(room, scored) {
-  const name = scored[0].score.benchmark;
+  const { benchmark: name, unit } = scored[0].score;
   const points = scored.map((entry) => ({
     x: entry.energy_j,
     y: entry.score.value,
@@ -72,7 +72,7 @@ function publicScores(room, scored) {
     amount: scoreText(entry),
     isOnFront: Boolean(entry.is_on_front),
   }));
-  return scores(room, `${name} against energy, with the Pareto front`, name, points);
+  return scores(room, `${name} against energy, with the Pareto front`, [name, unit].filter(Boolean).join(", "), points);
 }
 
 // How far size alone says what a model costs.

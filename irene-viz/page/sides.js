@@ -91,8 +91,8 @@ const ROWS = [
   ["Time of a request", (of) => of.figures.latency_s, seconds],
   ["Tokens a second", (of) => of.figures.tokens_per_s, number],
   ["Memory of each GPU", (of) => of.memory?.total_bytes, bytes],
-  ["of it weights", (of) => of.memory?.weights_bytes, bytes],
-  ["of it the cache", (of) => of.memory?.cache_bytes, bytes],
+  ["of which weights", (of) => of.memory?.weights_bytes, bytes],
+  ["of which the cache", (of) => of.memory?.cache_bytes, bytes],
 ];
 
 // `wholes` are pairs of a letter and what the API says of that selection.

@@ -141,6 +141,3 @@ export function readState() {
   if (!LOADS.some((name) => query.has(name))) query.set("batch", BATCH);
   return Object.fromEntries(Object.entries(DEFAULTS).map(([name, fallback]) => [name, query.get(name) ?? fallback]));
 }
-
-// Whether two states are of one selection.
-export const isSameSelection = (a, b) => [...SELECTION, "math"].every((name) => a[name] === b[name]);

@@ -24,7 +24,7 @@ function priceWords({ accuracy, gpus, ...ratios } = {}) {
     .filter(([ratio]) => ratio < 1 - LEAST)
     .map(([ratio, what]) => `${percent(1 - ratio)} less ${what}`);
   if (isKnown(gpus)) worse.push(`${gpus} GPU${gpus === 1 ? "" : "s"}`);
-  worse.push(accuracy === "unknown" ? "accuracy not known, so measure it" : "none in accuracy");
+  worse.push(accuracy === "unknown" ? "accuracy not known, so measure it" : "the same accuracy");
   return [`Price: ${worse.join(", ")}`, better.length > 0 && `Gain: ${better.join(", ")}`].filter(Boolean);
 }
 
@@ -117,7 +117,7 @@ export function createSuggestView(panel, act) {
     const from = isKnown(now) ? ` of the ${joules(now)} that a ${measure} takes now` : "";
     const many =
       suggestions.length === 1 ? "One suggestion saves" : `${suggestions.length} suggestions, the best of which saves`;
-    return `${many} ${percent(best.saved_share)}${from}. Each is reckoned alone; they do not add up. Choose one to see where it saves.`;
+    return `${many} ${percent(best.saved_share)}${from}. Each is computed by itself; they do not add up. Choose one to see where it saves.`;
   }
 
   return {

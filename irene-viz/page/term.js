@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 
-export const GLOSSARY = {
+const GLOSSARY = {
   energy: {
     name: "Energy",
     text: "Electricity that the run takes, in joules. One joule is one watt for one second; 3.6 million are a kilowatt-hour.",
@@ -118,7 +118,7 @@ export function term(id, label) {
 }
 
 // For a word that cannot be a button, such as the title of a column that sorts.
-export const explanation = (id) => GLOSSARY[id]?.text;
+const explanation = (id) => GLOSSARY[id]?.text;
 
 // The words of the form have explanations too, where `data-term` says so: a tip for who points at the label, and a
 // description for who hears the control.

@@ -11,13 +11,15 @@ use super::{
 };
 use crate::output;
 
-/// Repeats the paper's ablations by training strategy and feature set, beside the published figures
+/// Repeats the paper's ablations beside the published figures
+///
+/// By training strategy and by feature set.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  irene ablate device_1.jsonl")]
 pub(crate) struct Args {
     /// Trees with ground truth
     data: PathBuf,
-    /// Decides the initial weights
+    /// Seed of the initial weights
     #[arg(long, value_name = "N", default_value_t = 13370)]
     seed: u64,
 }

@@ -15,13 +15,13 @@ use serde_json::Map;
 use super::{
     Exit, Usage, gpus,
     meters::{MeterArgs, tell_meter},
-    size,
+    seconds, size,
 };
 use crate::{interrupt, output};
 
-/// Measures what requests to a running server take: energy, power and times of a grid of lengths and loads, as a request sheet
+/// Measures the energy of requests to a running server
 ///
-/// The server may speak OpenAI's API (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked
+/// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked
 /// which. No other address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
 /// server runs. A window begins when the throughput is steady; docs/servers.md says how that is found.
 #[derive(clap::Args)]
@@ -35,18 +35,29 @@ pub(crate) struct Args {
     #[arg(value_name = "URL")]
     url: String,
     /// Tokens of a prompt; several with commas between
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "64,512", value_parser = size)]
-    prompt: Vec<usize>,
-    /// Tokens to generate; several with commas between [default: 16,128]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_delimiter = ',', default_value = "64,512", value_parser = size)]
+    seq_len: Vec<usize>,
+    /// Tokens of each sequence that are generated; several with commas between [default: 16,128]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = size)]
     generate: Vec<usize>,
     /// Requests that run at once; several with commas between
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8", value_parser = concurrency)]
+    #[arg(long, value_name = "C", value_delimiter = ',', default_value = "1,8", value_parser = concurrency)]
     concurrency: Vec<usize>,
+    #[command(flatten)]
+    meter: MeterArgs,
+    /// Leave the energy of idling out of the sheet's energies and power
+    #[arg(long)]
+    subtract_idle: bool,
+    /// How long idle power is read before the load; 0 leaves it out
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    stand_by: Duration,
+    /// Time between samples, ms
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    period: u64,
     /// The request sheet: a line is added as soon as a setting is measured
     #[arg(short, long, value_name = "SHEET.csv")]
     output: PathBuf,
-    /// Goes on with a sheet: its settings are not measured again
+    /// Continue a file: what it has is not measured again
     #[arg(long)]
     resume: bool,
     /// Write the energy of a prompt's token and of a generated one here
@@ -56,17 +67,6 @@ pub(crate) struct Args {
     served: ServedArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    #[command(flatten)]
-    meter: MeterArgs,
-    /// Leave the energy of idling out of the sheet's energies and power
-    #[arg(long)]
-    subtract_idle: bool,
-    /// How long idle power is read before the load, s; 0 leaves it out
-    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
-    idle: Duration,
-    /// Time between samples, ms
-    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    period: u64,
 }
 
 /// The model and its server.
@@ -112,17 +112,17 @@ struct ServedArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits of a setting")]
 struct LimitArgs {
-    /// The least length of the steady window, s
-    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    /// The least length of the steady window
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     seconds: Duration,
-    /// Measure what there is after this time, steady or not, s
-    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
+    /// Measure what there is after this time, steady or not
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     most_seconds: Duration,
-    /// Answers that end earlier are left out, s
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    /// Answers that end earlier are left out
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     warm_up: Duration,
-    /// The longest time of an answer, s
-    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
+    /// The longest time of an answer
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     timeout: Duration,
     /// The most requests
     #[arg(long, value_name = "N", default_value = "100000", value_parser = size)]
@@ -143,11 +143,6 @@ impl LimitArgs {
             most_failures: self.failures,
         }
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -240,7 +235,7 @@ fn settings(args: &Args, server: &Server) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
     for &concurrency in &args.concurrency {
         for &generate in &generate {
-            settings.extend(args.prompt.iter().map(|&prompt| Setting { prompt, generate, concurrency }));
+            settings.extend(args.seq_len.iter().map(|&prompt| Setting { prompt, generate, concurrency }));
         }
     }
     Ok(settings)
@@ -252,7 +247,7 @@ fn sampler(args: &Args, selection: Selection) -> Result<Sampler> {
     /// For late readings, and answers that end after the window.
     const SLACK_S: f64 = 60.0;
     let period = Duration::from_millis(args.period);
-    let longest = (args.limits.most_seconds + args.limits.timeout).max(args.idle).as_secs_f64() + SLACK_S;
+    let longest = (args.limits.most_seconds + args.limits.timeout).max(args.stand_by).as_secs_f64() + SLACK_S;
     let capacity = (longest / period.as_secs_f64()).min(MOST_READINGS) as usize;
     let sampler = Sampler::start(selection.sensors, SamplerOptions { period, capacity })?;
     sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
@@ -309,14 +304,14 @@ fn measure(
 /// Idle power, after a pause in which the device calms down from the questions about its API.
 fn idle_power(args: &Args, sampler: &Sampler, stop: &AtomicBool) -> irene_bench::Result<Option<f64>> {
     let has_meter = sampler.look(|recording| !recording.totals().is_empty());
-    if args.idle.is_zero() || !has_meter {
+    if args.stand_by.is_zero() || !has_meter {
         return Ok(None);
     }
-    Bench::idle_power(sampler, args.idle / 2, stop)?;
-    let idle_w = Bench::idle_power(sampler, args.idle, stop)?;
+    Bench::idle_power(sampler, args.stand_by / 2, stop)?;
+    let idle_w = Bench::idle_power(sampler, args.stand_by, stop)?;
     match idle_w {
         Some(watts) => output::tell(&format!("idle power is {}", si(watts, "W"))),
-        None => output::tell("idle power is not known: the meter has too few readings in that time (--idle)"),
+        None => output::tell("idle power is not known: the meter has too few readings in that time (--stand-by)"),
     }
     Ok(idle_w)
 }

@@ -2,7 +2,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::output;
+use crate::{help, output};
 
 /// Prints a shell's completion script
 #[derive(clap::Args)]
@@ -13,6 +13,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run<C: CommandFactory>(args: &Args) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut C::command(), "irene", &mut script);
+    clap_complete::generate(args.shell, &mut help::command::<C>(), "irene", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }

@@ -5,7 +5,7 @@ use irene_tree::render::{Grid, Heading};
 
 use crate::{output, settings};
 
-/// Says which configuration file is read, and what it may hold
+/// Shows which configuration file is read, and what it may hold
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  irene config")]
 pub(crate) struct Args {}

@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{output, settings, sheet};
 
-/// Trains on all but one model (size, family ...) and predicts the one left out, for each in turn
+/// Trains without one model (size, family ...), then predicts it
+///
+/// Each model, size or family is left out in turn.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene crossvalidate device_1.jsonl --method irene
@@ -34,10 +36,10 @@ pub(crate) struct Args {
     /// The trees left out of training in each fold
     #[arg(long, value_enum, default_value = "leave-model-out")]
     protocol: ProtocolName,
-    /// Which trees are in which part of k-fold [default: 1]
+    /// Seed of the parts of k-fold [default: 1]
     #[arg(long, value_name = "N")]
     fold_seed: Option<u64>,
-    /// [default: text]
+    /// How results are printed [default: text]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Also draw the errors by what is left out and level
@@ -116,7 +118,7 @@ impl Outcome {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = args.method.chosen()?;
     if args.fold_seed.is_some() && !matches!(args.protocol, ProtocolName::KFold) {
-        return Err(Usage("--fold-seed belongs to --protocol k-fold".into()).into());
+        return Err(Usage("--fold-seed works only with --protocol k-fold".into()).into());
     }
     let protocol = match args.protocol {
         ProtocolName::LeaveModelOut => LeaveOut::Model,

@@ -15,7 +15,7 @@ use crate::{
     sheet::{Field, Format, Sheet},
 };
 
-/// Lists accelerators and processors by their data sheets, and the profiles that were measured on some
+/// Lists devices with their data sheets and measured profiles
 ///
 /// TFLOP/s are dense products of 16-bit floats, as the device multiplies them. One device alone is shown whole, each figure with its source.
 #[derive(clap::Args)]
@@ -25,9 +25,9 @@ use crate::{
   irene devices h100-sxm
   irene devices --format csv > devices.csv")]
 pub(crate) struct Args {
-    /// Lists the devices with all of these words in their names, maker, architecture or class
+    /// List the devices with all of these words in their names, maker, architecture or class
     words: Vec<String>,
-    /// Shows the device of a data sheet of your own, a TOML file, and checks it
+    /// Show and check a data sheet of your own, a TOML file
     #[arg(long, value_name = "FILE.toml", conflicts_with = "words")]
     device_spec: Option<PathBuf>,
     #[command(flatten)]

@@ -9,33 +9,44 @@ use irene_sampler::{
     sensors::{Places, Unavailable},
 };
 use irene_tree::render::{Grid, Heading, si};
+use serde_json::{Map, Value, json};
 
-use super::meters::{MeterArgs, add_unavailable, kinds};
-use crate::output;
+use super::{
+    FormatArgs,
+    meters::{MeterArgs, add_unavailable, kinds},
+};
+use crate::{
+    output,
+    sheet::{Field, Format, Sheet},
+};
 
-/// Shows every sensor and meter: its readings, how finely and how often it reads, which make up the meter and why, and what would help
+/// Shows this machine's sensors and meters, and what is missing
+///
+/// Each sensor with its reading, how finely and how often it reads, whether it is part of the meter and why; and what would help.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene doctor
   irene doctor --tdp-watts 65 --meter log:meter.csv
   irene doctor --meter hwmon:corsairpsu/power-total
-  irene doctor --self-check")]
+  irene doctor --self-check
+  irene doctor --format json")]
 pub(crate) struct Args {
     #[command(flatten)]
     meter: MeterArgs,
-    /// How long to read them
+    /// How long to read the sensors
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
     watch: u64,
     /// Check the sensors under load: half the time at rest, half with all processors at work
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u64).range(4..=120))]
     self_check: Option<u64>,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Often enough to see how often a sensor has something new.
 const PERIOD: Duration = Duration::from_millis(2);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut unavailable = Grid::new([Heading::left(""), Heading::left("")]);
     let mut conclusion = String::new();
     let (mut sensors, meters) = match args.meter.select() {
         Ok(selection) => {
@@ -49,9 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (Sensors::default(), Vec::new())
         }
     };
-    for (name, why) in add_others(&mut sensors, &meters, &args.meter.places()) {
-        add_unavailable(&mut unavailable, &name, &why);
-    }
+    let mut unavailable = add_others(&mut sensors, &meters, &args.meter.places());
     let seconds = args.self_check.unwrap_or(args.watch);
     let sampler = Sampler::start(sensors, SamplerOptions { period: PERIOD, capacity: (seconds * 1000) as usize })?;
     let watched = watch(&sampler, Duration::from_secs(seconds), args.self_check.is_some());
@@ -60,9 +69,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let recording = sampler.stop();
     let total = recording.judged();
-    for missing in total.missing().iter().filter(|missing| missing.need == Need::Spare) {
-        add_unavailable(&mut unavailable, &missing.resource.to_string(), &missing.why);
-    }
+    let spare = total.missing().iter().filter(|missing| missing.need == Need::Spare);
+    unavailable.extend(spare.map(|missing| (missing.resource.to_string(), missing.why.clone())));
     conclusion += &judgement(&recording, &total, &watched)?;
     match (meters.is_empty(), conclusion.starts_with("no meter")) {
         (true, true) => {}
@@ -71,8 +79,38 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         (false, _) => writeln!(conclusion, "the meter would be: {}", meters.join(" + "))?,
     }
-    let unavailable = unavailable.text(output::width());
-    output::print_text(&format!("{}\n{unavailable}\n{conclusion}", table(&recording, &total)))
+    let rows = rows(&recording, &total);
+    match args.format.format() {
+        Format::Text => output::print_text(&format!("{}\n{}\n{conclusion}", table(&rows), in_words(&unavailable))),
+        Format::Csv => output::print(&sheet(&rows).csv()),
+        Format::Json => {
+            let unavailable: Vec<Value> = unavailable.iter().map(as_json).collect();
+            let conclusion: Vec<&str> = conclusion.lines().collect();
+            let fields = [
+                ("sensors", sheet(&rows).rows()),
+                ("unavailable", unavailable.into()),
+                ("meters", json!(meters)),
+                ("conclusion", json!(conclusion)),
+            ];
+            output::print(&output::json(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value)))))
+        }
+    }
+}
+
+fn as_json((name, why): &(String, Unavailable)) -> Value {
+    let mut sensor = json!({ "name": name, "reason": why.reason });
+    if let Some(fix) = &why.fix {
+        sensor["what_would_help"] = fix.as_str().into();
+    }
+    sensor
+}
+
+fn in_words(unavailable: &[(String, Unavailable)]) -> String {
+    let mut grid = Grid::new([Heading::left(""), Heading::left("")]);
+    for (name, why) in unavailable {
+        add_unavailable(&mut grid, name, why);
+    }
+    grid.text(output::width())
 }
 
 /// Remarks about the sensors for a reader, a line each.
@@ -168,16 +206,28 @@ fn add_others(sensors: &mut Sensors, meters: &[&str], places: &Places) -> Vec<(S
     unavailable
 }
 
-/// All channels, with the part that each has in the meter.
-fn table(recording: &Recording, total: &Total) -> String {
-    let mut grid = Grid::new([
-        Heading::left("sensor"),
-        Heading::right("now"),
-        Heading::right("resolution").rank(2),
-        Heading::right("new every").rank(1),
-        Heading::left("in the meter"),
-    ]);
-    for (place, channel) in recording.channels().iter().enumerate() {
+/// A channel, and its part in the meter. A figure that was never read is unknown, not 0.
+struct Row<'a> {
+    channel: &'a Channel,
+    /// The power of a counter of energy, and else the last reading.
+    now: Option<f64>,
+    resolution: Option<f64>,
+    period_s: Option<f64>,
+    part: String,
+}
+
+impl Row<'_> {
+    fn unit_now(&self) -> &'static str {
+        if self.channel.id.metric == Metric::Energy { "W" } else { self.channel.id.metric.unit() }
+    }
+
+    fn mean_of(&self) -> Option<String> {
+        (self.channel.averaging != Averaging::None).then(|| self.channel.averaging.to_string())
+    }
+}
+
+fn rows<'a>(recording: &'a Recording, total: &Total) -> Vec<Row<'a>> {
+    let row = |(place, channel): (usize, &'a Channel)| {
         let judged = total.sensors().find(|(id, _)| **id == channel.id).map(|(_, left_out)| left_out);
         let part = match judged {
             Some(None) => channel.provenance.name().to_owned(),
@@ -187,35 +237,75 @@ fn table(recording: &Recording, total: &Total) -> String {
             None if channel.id.metric.is_energy() => "not used".into(),
             None => String::new(),
         };
-        grid.row(row(channel, part, recording.series(place)));
+        let series = recording.series(place);
+        Row {
+            channel,
+            now: now(channel.id.metric, series),
+            resolution: series.observed_resolution(),
+            period_s: series.observed_period(),
+            part,
+        }
+    };
+    recording.channels().iter().enumerate().map(row).collect()
+}
+
+fn now(metric: Metric, series: &Series) -> Option<f64> {
+    match (metric, series.points().next(), series.points().next_back()) {
+        (Metric::Energy, Some(first), Some(last)) if last.0 > first.0 => Some((last.1 - first.1) / (last.0 - first.0)),
+        (Metric::Energy, ..) => None,
+        (_, _, last) => last.map(|(_, value)| value),
+    }
+}
+
+fn table(rows: &[Row<'_>]) -> String {
+    let mut grid = Grid::new([
+        Heading::left("sensor"),
+        Heading::right("now"),
+        Heading::right("resolution").rank(2),
+        Heading::right("new every").rank(1),
+        Heading::left("in the meter"),
+    ]);
+    let number = |value: Option<f64>, unit: &str| match value {
+        None => "not seen".to_owned(),
+        Some(value) if unit == "%" => format!("{value:.2} %"),
+        Some(value) => si(value, unit),
+    };
+    for row in rows {
+        let mean = row.mean_of().map_or_else(String::new, |time| format!(", mean of {time}"));
+        grid.row([
+            row.channel.id.to_string(),
+            number(row.now, row.unit_now()),
+            number(row.resolution, row.channel.id.metric.unit()),
+            number(row.period_s, "s") + &mean,
+            row.part.clone(),
+        ]);
     }
     grid.text(output::width())
 }
 
-fn row(channel: &Channel, part: String, series: &Series) -> [String; 5] {
-    // A figure that was never read is unknown, not 0.
-    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "not seen".into());
-    let metric = channel.id.metric;
-    let mean = match channel.averaging {
-        Averaging::None => String::new(),
-        averaging => format!(", mean of {averaging}"),
-    };
-    let number = |value: f64| match metric.unit() {
-        "%" => format!("{value:.2} %"),
-        unit => si(value, unit),
-    };
-    let now = match (metric, series.points().next(), series.points().next_back()) {
-        (Metric::Energy, Some(first), Some(last)) if last.0 > first.0 => {
-            Some(si((last.1 - first.1) / (last.0 - first.0), "W"))
-        }
-        (Metric::Energy, ..) => None,
-        (_, _, last) => last.map(|(_, value)| number(value)),
-    };
-    [
-        channel.id.to_string(),
-        or_unknown(now),
-        or_unknown(series.observed_resolution().map(number)),
-        or_unknown(series.observed_period().map(|period| si(period, "s"))) + &mean,
-        part,
-    ]
+/// A line a channel, for programs.
+fn sheet(rows: &[Row<'_>]) -> Sheet {
+    let mut sheet = Sheet::new([
+        Field::word("sensor", "sensor"),
+        Field::figure("now", "now", ""),
+        Field::word("now_unit", "unit"),
+        Field::figure("resolution", "resolution", ""),
+        Field::word("resolution_unit", "unit"),
+        Field::figure("new_every_s", "new every", ""),
+        Field::word("mean_of", "mean of"),
+        Field::word("in_the_meter", "in the meter"),
+    ]);
+    for row in rows {
+        sheet.row([
+            row.channel.id.to_string().into(),
+            row.now.into(),
+            row.unit_now().into(),
+            row.resolution.into(),
+            row.channel.id.metric.unit().into(),
+            row.period_s.into(),
+            row.mean_of().into(),
+            row.part.as_str().into(),
+        ]);
+    }
+    sheet
 }

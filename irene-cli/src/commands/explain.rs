@@ -20,7 +20,9 @@ use crate::{
     sheet::{Cell, Field, Format, Sheet},
 };
 
-/// Tells what makes up the predicted energy and latency of one node
+/// Shows what makes up the prediction of one node
+///
+/// The predicted energy and latency, term by term.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene explain bert-base-uncased root.encoder.0.attention.self -b 8 -s 128
@@ -33,10 +35,10 @@ pub(crate) struct Args {
     /// The node, as `irene trace` has it; of folded layers the first is explained
     scope: String,
     /// Sequences in the batch
-    #[arg(short, long, value_name = "B", value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
     batch_size: Option<usize>,
     /// Tokens in a sequence
-    #[arg(short, long, value_name = "S", value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
     #[command(flatten)]
     run: RunArgs,
@@ -99,7 +101,7 @@ fn tree(args: &Args) -> Result<(Tree, Completion)> {
     let path = Path::new(&args.model_or_trees);
     if input::holds_trees(path)? {
         if let Some((flag, _)) = args.run.flags().into_iter().find(|(_, given)| *given) {
-            return Err(Usage(format!("{flag} belongs to a model; trees say how they ran")).into());
+            return Err(Usage(format!("{flag} works only with a model; trees say how they ran")).into());
         }
         let is_it = |tree: &Tree| {
             args.batch_size.is_none_or(|size| tree.size.sequences == size)

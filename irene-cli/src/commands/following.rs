@@ -13,10 +13,10 @@ use crate::output;
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct SizeArgs {
     /// Sequences in the batch
-    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", allow_negative_numbers = true, value_parser = size)]
     batch_size: usize,
     /// Tokens in a sequence
-    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", allow_negative_numbers = true, value_parser = size)]
     seq_len: usize,
 }
 
@@ -30,21 +30,21 @@ impl SizeArgs {
 #[derive(clap::Args, Clone)]
 pub(crate) struct SizesArgs {
     /// Sequences in the batch; several with commas between (1,8,32)
-    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_delimiter = ',', value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_delimiter = ',', allow_negative_numbers = true, value_parser = size)]
     batch_size: Vec<usize>,
     /// Tokens in a sequence; several with commas between [default with --past: 1]
-    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_delimiter = ',', value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_delimiter = ',', allow_negative_numbers = true, value_parser = size)]
     seq_len: Vec<usize>,
 }
 
 impl SizesArgs {
-    /// Those that are asked for; an error that tells the flags if there are none.
-    pub(crate) fn sizes(&self, run: &RunArgs, or: &str) -> Result<Vec<Size>> {
+    /// Those that are asked for, after so many tokens in the cache; an error that tells the flags if there are none.
+    pub(crate) fn sizes(&self, past: usize, or: &str) -> Result<Vec<Size>> {
         // After a cache comes a single step.
-        let step: &[usize] = if run.pass.past.is_some_and(|past| past > 0) { &[1] } else { &[] };
+        let step: &[usize] = if past > 0 { &[1] } else { &[] };
         let lens = if self.seq_len.is_empty() { step } else { &self.seq_len };
         if self.batch_size.is_empty() || lens.is_empty() {
-            return Err(Usage(format!("a model is followed at a size: give --batch-size and --seq-len{or}")).into());
+            return Err(Usage(format!("the size is missing: give --batch-size and --seq-len{or}")).into());
         }
         let of = |&batch: &usize| lens.iter().map(move |&len| Size::new(batch, len));
         Ok(self.batch_size.iter().flat_map(of).collect())
@@ -108,7 +108,6 @@ pub(crate) struct RunArgs {
 
 /// How the run is spread over GPUs.
 #[derive(clap::Args, Clone, Copy)]
-#[command(next_help_heading = "Several GPUs")]
 pub(crate) struct ParallelArgs {
     /// GPUs that share every layer [default: 1]
     #[arg(long, value_name = "GPUS", value_parser = gpus)]
@@ -168,7 +167,7 @@ impl PassArgs {
         Run {
             kernels: self.kernels().unwrap_or_default(),
             head: self.head().unwrap_or_default(),
-            ..size.after(self.past.unwrap_or(0)).into()
+            ..size.after(self.past()).into()
         }
     }
 
@@ -182,6 +181,11 @@ impl PassArgs {
         if run.head != TaskHead::default() {
             settings["head"] = run.head.name().into();
         }
+    }
+
+    /// Tokens that are in the cache already.
+    pub(crate) fn past(self) -> usize {
+        self.past.unwrap_or(0)
     }
 
     fn kernels(self) -> Option<Kernels> {
@@ -235,7 +239,7 @@ impl RunArgs {
 
     /// Tokens that are in the cache already.
     pub(crate) fn past(&self) -> usize {
-        self.pass.past.unwrap_or(0)
+        self.pass.past()
     }
 
     /// Whether tokens are said to be in the cache already.

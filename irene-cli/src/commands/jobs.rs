@@ -33,7 +33,7 @@ fn without_effect_alone(arg: Arg) -> Arg {
 #[derive(clap::Args)]
 #[command(next_help_heading = HEADING, mut_args = without_effect_alone)]
 pub(crate) struct JobArgs {
-    /// Lets clients measure models on this machine, one at a time, with made-up weights (/api/v1/jobs)
+    /// Let clients measure models on this machine, one at a time, with made-up weights (/api/v1/jobs)
     #[arg(long)]
     allow_profiling: bool,
     #[command(flatten)]

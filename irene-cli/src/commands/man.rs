@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::output;
+use crate::{help, output};
 
-/// Prints the manual page, or writes one a command to a folder
+/// Prints the manual page, or writes one for each command
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene man > irene.1
@@ -20,11 +20,11 @@ pub(crate) struct Args {
 pub(crate) fn run<C: CommandFactory>(args: &Args) -> Result<()> {
     let Some(folder) = &args.output else {
         let mut page = Vec::new();
-        Man::new(C::command()).render(&mut page)?;
+        Man::new(help::command::<C>()).render(&mut page)?;
         return output::print(&String::from_utf8_lossy(&page));
     };
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    clap_mangen::generate_to(C::command(), folder).with_context(|| folder.display().to_string())?;
+    clap_mangen::generate_to(help::command::<C>(), folder).with_context(|| folder.display().to_string())?;
     output::tell(&format!("written to {}", folder.display()));
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     meters::{MeterArgs, tell_meter},
     running::PlaceArgs,
-    size,
+    seconds, size,
 };
 use crate::output;
 
@@ -63,11 +63,6 @@ pub(crate) struct ProtocolArgs {
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share > 0.0);
     share.ok_or_else(|| "expected a share above 0, such as 0.05".into())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 impl ProtocolArgs {

@@ -14,7 +14,7 @@ pub(crate) struct MeterArgs {
     #[arg(long, value_name = "METER", default_value = "auto")]
     meter: String,
     /// The processor's thermal design power: estimates energy from load where there is no meter
-    #[arg(long, value_name = "W", value_parser = watts)]
+    #[arg(long, value_name = "WATTS", value_parser = watts)]
     tdp_watts: Option<f64>,
     /// How far the clock of the meter's log is ahead of this machine's
     #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true, value_parser = finite)]
@@ -99,7 +99,7 @@ pub(crate) fn tell_meter(selection: &Selection) {
     let total = selection.sensors.total();
     if selection.meters.is_empty() {
         output::tell(
-            "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts W estimates",
+            "no meter: latencies are measured, energies are absent; `irene doctor` says what would help, --tdp-watts WATTS estimates",
         );
     } else {
         output::tell(&format!("the meter is {}: {}", selection.meters.join(" + "), total.names().join(", ")));

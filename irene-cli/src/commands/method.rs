@@ -21,7 +21,7 @@ pub(crate) struct MethodArgs {
     /// Which features the regressors see (method irene) [default: all]
     #[arg(long, value_enum)]
     features: Option<Features>,
-    /// Decides the initial weights (method irene) [default: 13370]
+    /// Seed of the initial weights (method irene) [default: 13370]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -117,7 +117,7 @@ impl MethodArgs {
     pub(crate) fn chosen(&self) -> Result<Chosen> {
         if let Some(track) = self.method.track() {
             if self.strategy.is_some() || self.features.is_some() || self.seed.is_some() {
-                return Err(Usage("--strategy, --features and --seed belong to --method irene".into()).into());
+                return Err(Usage("--strategy, --features and --seed work only with --method irene".into()).into());
             }
             return Ok(Chosen::Ours(track));
         }

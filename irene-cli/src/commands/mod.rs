@@ -36,6 +36,7 @@ pub(crate) mod run;
 mod running;
 pub(crate) mod sample;
 pub(crate) mod serve;
+mod setting;
 #[cfg(feature = "text")]
 mod text;
 pub(crate) mod trace;
@@ -43,7 +44,10 @@ pub(crate) mod train;
 mod training;
 mod trees;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -113,7 +117,7 @@ const UNNAMED: &str = "a machine without a name";
 /// How a result is printed.
 #[derive(clap::Args)]
 pub(crate) struct FormatArgs {
-    /// [default: text]
+    /// How results are printed [default: text]
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
@@ -142,15 +146,36 @@ pub(crate) enum TreeFormat {
 /// How trees are printed, and where.
 #[derive(clap::Args)]
 pub(crate) struct TreeOutputArgs {
-    /// [default: as the output's name ends, or text]
+    /// How results are printed [default: as the output's name ends, or text]
     #[arg(long, value_enum)]
     format: Option<TreeFormat>,
     /// Write here instead of to stdout, whole or not at all
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Show the tree to this depth (text)
+    #[arg(long, value_name = "N", value_parser = size_or_zero)]
+    depth: Option<usize>,
+    /// Show equal layers one by one (text, dot)
+    #[arg(long)]
+    unfold: bool,
+    /// Show the single operations that modules run themselves
+    #[arg(long)]
+    math: bool,
 }
 
 impl TreeOutputArgs {
+    /// Whether each of several trees is shown in full.
+    fn shows_each(&self) -> bool {
+        self.depth.is_some() || self.unfold || self.math
+    }
+
+    /// Refuses flags without an effect in this format.
+    fn check(&self, format: TreeFormat) -> Result<()> {
+        refuse(format != TreeFormat::Text, "--format text", &[("--depth", self.depth.is_some())])?;
+        let folds = matches!(format, TreeFormat::Text | TreeFormat::Dot);
+        refuse(!folds, "--format text or dot", &[("--unfold", self.unfold)])
+    }
+
     /// The format that is asked for, or that the output's name says, or `in_files` for an output whose name says none, or that of the
     /// settings.
     pub(crate) fn format(&self, in_files: Option<TreeFormat>) -> TreeFormat {
@@ -185,7 +210,7 @@ impl From<Format> for TreeFormat {
 /// Refuses flags that would have no effect.
 fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
     match flags.iter().find(|(_, given)| here && *given) {
-        Some((flag, _)) => Err(Usage(format!("{flag} belongs to {belong_to}")).into()),
+        Some((flag, _)) => Err(Usage(format!("{flag} works only with {belong_to}")).into()),
         None => Ok(()),
     }
 }
@@ -214,6 +239,12 @@ pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
 pub(crate) fn gib(text: &str) -> Result<f64, String> {
     let gib = text.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0);
     gib.ok_or_else(|| "expected a number of GiB above 0, such as 11".into())
+}
+
+/// A time of less than a day.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| time.as_secs() < 86_400).ok_or_else(|| "expected seconds, less than a day".into())
 }
 
 /// Says what whoever trained a predictor should know of its training data.

@@ -17,9 +17,9 @@ use crate::{
   irene models gpt2
   irene models --family bert --format csv > models.csv")]
 pub(crate) struct Args {
-    /// Lists the models with all of these words in their names, series or family
+    /// List the models with all of these words in their names, series or family
     words: Vec<String>,
-    /// Lists one family: a config's `model_type`
+    /// List one family: a config's `model_type`
     #[arg(long, value_name = "TYPE")]
     family: Option<String>,
     #[command(flatten)]

@@ -6,7 +6,9 @@ use irene_devices::OperationSheet;
 use super::{Exit, trees};
 use crate::{input, output};
 
-/// Predicts the time and energy of single operations on devices, from their data sheets
+/// Predicts the time and energy of single operations on devices
+///
+/// The figures come from the devices' data sheets.
 ///
 /// OPS.csv has an operation a row: op (linear, bmm, ln, softmax, add, mul, div, pow, addu, mulu, divu, powu, relu, gelu, tanh), device, dtype
 /// (f32, f16, bf16, fp8 or int8; f32 where absent), and its sizes: m, n, k of products (b of them), b rows of h numbers otherwise.

@@ -16,36 +16,33 @@ use serde_json::Value;
 
 use super::{
     Usage,
-    following::{self, PassArgs},
+    following::{self, PassArgs, SizesArgs},
     measuring::{DEFAULT_SEED, MEASURING_FIELD, Measuring, ProtocolArgs},
     meters::MeterArgs,
     running::ModelArgs,
-    size,
     training::TrainingArgs,
     trees::count,
 };
 use crate::{interrupt, journal::Journal, output};
 
-/// Measures every node of a model on this machine, or a step of its training: latency, utilisation and energy, as trees to train on
+/// Measures every node of a model on this machine
+///
+/// Writes trees to train on: latency, utilisation and energy of every node, of a pass or of a step of training (--train).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  irene profile bert-base-uncased --batch-size 8 16 --seq-len 32 128 -o mine.jsonl
+  irene profile bert-base-uncased --batch-size 8,16 --seq-len 32,128 -o mine.jsonl
   irene profile distilgpt2 -b 1 -s 64 --quick --tdp-watts 65 -o mine.jsonl --resume
   irene profile gpt2 -b 8 -s 1 --past 512 --kernels fused --head lm --quick -o decode.jsonl
-  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64 128 --quick \\
+  irene profile google/bert_uncased_L-2_H-128_A-2 -b 8 -s 64,128 --quick \\
     --train --level model --random-weights 1 -o step.jsonl
   irene profile ./my-bert -b 8 -s 128 --meter log:meter.csv --level model,module,ml -o mine.jsonl")]
 pub(crate) struct Args {
     #[command(flatten)]
-    model: ModelArgs,
-    /// Sequences in the batch; several for several trees
-    #[arg(short, long, value_name = "B", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
-    batch_size: Vec<usize>,
-    /// Tokens in a sequence; every batch size is measured with every length. With --past usually 1
-    #[arg(short, long, value_name = "S", required = true, num_args = 1.., value_delimiter = ',', value_parser = size)]
-    seq_len: Vec<usize>,
+    sizes: SizesArgs,
     #[command(flatten)]
     pass: PassArgs,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Which nodes are measured
     #[arg(long, value_enum, value_delimiter = ',', default_value = "model,module,ml")]
     level: Vec<LevelName>,
@@ -56,14 +53,14 @@ pub(crate) struct Args {
     quick: bool,
     #[command(flatten)]
     protocol: ProtocolArgs,
-    /// Goes on with a file: its trees are not measured again
+    #[command(flatten)]
+    training: TrainingArgs,
+    /// Continue a file: what it has is not measured again
     #[arg(long)]
     resume: bool,
     /// Trees, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl")]
     output: PathBuf,
-    #[command(flatten)]
-    training: TrainingArgs,
 }
 
 impl Args {
@@ -293,7 +290,7 @@ fn left(args: &Args, spec: &ModelSpec, settings: &Value) -> Result<Vec<Size>> {
         }
     }
     let mut left = Vec::new();
-    for size in args.batch_size.iter().flat_map(|&batch| args.seq_len.iter().map(move |&seq| Size::new(batch, seq))) {
+    for size in args.sizes.sizes(args.pass.past(), "")? {
         let run = args.run(size);
         let is_it = |tree: &&Tree| {
             let is_same_run = (tree.size, tree.kernels, tree.training) == (run.size, run.kernels, run.training);

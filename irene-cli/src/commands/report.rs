@@ -8,7 +8,9 @@ use super::{
 };
 use crate::output;
 
-/// Writes the web page of one model at one size as a single file, which needs no server
+/// Writes the web page of one model at one size as a single file
+///
+/// The file needs no server.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   irene report bert-base-uncased -b 8 -s 128 -o bert.html")]

@@ -1,6 +1,6 @@
 //! The choice of model, weights and device, for every command that runs a model.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
 use irene_models::{Model, ModelFiles, ModelSpec, RandomWeights, TaskHead, WeightSource};
@@ -14,19 +14,25 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "random_weights")]
     pub(crate) weights: Option<String>,
     /// Made-up weights from this seed
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = seed)]
     pub(crate) random_weights: Option<u64>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number of at least 0".into())
+}
+
 /// Where models run, and in which number format.
 #[derive(Clone, clap::Args)]
 pub(crate) struct PlaceArgs {
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: DeviceName,
+    /// The number format of weights and activations
     #[arg(long, value_enum, default_value = "f32")]
     dtype: DTypeName,
+    /// The device that the model runs on
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,12 +51,22 @@ enum DTypeName {
     Bf16,
 }
 
+/// The error of a device that this build has no kernels for says how to get them.
+fn lacking(device: &str, error: candle_core::Error) -> anyhow::Error {
+    match error {
+        candle_core::Error::NotCompiledWithCudaSupport | candle_core::Error::NotCompiledWithMetalSupport => {
+            anyhow!("--device {device}: this build has none of it; build irene with --features {device}")
+        }
+        error => anyhow::Error::from(error).context(format!("--device {device}")),
+    }
+}
+
 impl PlaceArgs {
     pub(crate) fn device(&self) -> Result<Device> {
         Ok(match self.device {
             DeviceName::Cpu => Device::Cpu,
-            DeviceName::Cuda => Device::new_cuda(0).context("--device cuda")?,
-            DeviceName::Metal => Device::new_metal(0).context("--device metal")?,
+            DeviceName::Cuda => Device::new_cuda(0).map_err(|error| lacking("cuda", error))?,
+            DeviceName::Metal => Device::new_metal(0).map_err(|error| lacking("metal", error))?,
         })
     }
 

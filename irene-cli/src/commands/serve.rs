@@ -20,10 +20,10 @@ use crate::output;
   irene serve --port 8000 --predictor mine.safetensors --quiet
   irene serve --allow-profiling --tdp-watts 65")]
 pub(crate) struct Args {
-    /// Where to listen; every other address than the default lets other machines in
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    /// The IP address to listen at; any but the default lets other machines in
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = address)]
     host: IpAddr,
-    /// 0 takes a free one
+    /// The port to listen at; 0 takes a free one
     #[arg(short, long, default_value_t = 7878)]
     port: u16,
     /// A predictor file of `irene train` or `irene calibrate`, as a device of the file's name; may be given more than once
@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[cfg(feature = "candle")]
     #[command(flatten)]
     jobs: super::jobs::JobArgs,
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "expected an IP address, such as 127.0.0.1 or 0.0.0.0".into())
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -8,7 +8,6 @@ use irene_tree::{
 use super::{
     TreeFormat, TreeOutputArgs, Usage,
     following::{self, ParallelArgs, RunArgs, SizesArgs},
-    refuse,
     training::TrainingArgs,
 };
 use crate::{
@@ -16,9 +15,9 @@ use crate::{
     sheet::{Field, Format, Sheet},
 };
 
-/// Prints a model's tree with the counts that follow from its shapes: parameters, FLOPs, bytes, kernels
+/// Shows a model's tree: parameters, FLOPs, bytes and kernels
 ///
-/// Several models, or several sizes, give a row each; --depth shows their trees.
+/// The counts follow from the shapes alone. Several models, or several sizes, give a row each; --depth shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene trace bert-base-uncased --batch-size 8 --seq-len 128
@@ -43,15 +42,6 @@ pub(crate) struct Args {
     training: TrainingArgs,
     #[command(flatten)]
     output: TreeOutputArgs,
-    /// Show the tree to this depth (text)
-    #[arg(long, value_name = "N")]
-    depth: Option<usize>,
-    /// Show equal layers one by one (text, dot)
-    #[arg(long)]
-    unfold: bool,
-    /// Show the single operations that modules run themselves
-    #[arg(long)]
-    math: bool,
 }
 
 const SHOWN: [Quantity; 5] =
@@ -60,13 +50,11 @@ const SHOWN: [Quantity; 5] =
 pub(crate) fn run(args: &Args) -> Result<()> {
     following::refuse_numbers(&args.models)?;
     let format = args.output.format(None);
-    refuse(format != TreeFormat::Text, "--format text", &[("--depth", args.depth.is_some())])?;
-    let folds = matches!(format, TreeFormat::Text | TreeFormat::Dot);
-    refuse(!folds, "--format text and dot", &[("--unfold", args.unfold)])?;
+    args.output.check(format)?;
     let trees = trees(args)?;
     let text = match (format, &trees[..]) {
         (TreeFormat::Text, [tree]) => text(args, tree),
-        (TreeFormat::Text, trees) if args.depth.is_some() || args.unfold || args.math => {
+        (TreeFormat::Text, trees) if args.output.shows_each() => {
             let each = trees.iter().map(|tree| format!("{}\n\n{}", output::what_runs(tree), text(args, tree)));
             each.collect::<Vec<_>>().join("\n")
         }
@@ -92,13 +80,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn trees(args: &Args) -> Result<Vec<Tree>> {
-    let sizes = args.sizes.sizes(&args.run, "")?;
+    let sizes = args.sizes.sizes(args.run.past(), "")?;
     let mut trees = Vec::new();
     for name in &args.models {
         let spec = following::model(name)?;
         for (place, size) in sizes.iter().enumerate() {
             let (parallel, training) = (args.parallel.parallel(), args.training.training());
-            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.math)? };
+            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.output.math)? };
             trees.push(spec.trace(run)?);
             if place == 0 && training.is_none() {
                 following::tell_what_is_left_out(&spec, run)?;
@@ -109,7 +97,7 @@ fn trees(args: &Args) -> Result<Vec<Tree>> {
 }
 
 fn folded(args: &Args, tree: &Tree) -> Tree {
-    if args.unfold || settings::get().unfold.unwrap_or(false) { tree.clone() } else { tree.layers_folded() }
+    if args.output.unfold || settings::get().unfold.unwrap_or(false) { tree.clone() } else { tree.layers_folded() }
 }
 
 fn text(args: &Args, tree: &Tree) -> String {
@@ -118,7 +106,7 @@ fn text(args: &Args, tree: &Tree) -> String {
     if !tree.parallel.is_single() {
         columns.insert(2, Column::Value(Quantity::LinkBytes));
     }
-    let options = TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) };
+    let options = TableOptions { columns, max_depth: args.output.depth.unwrap_or(usize::MAX) };
     let table = Table::new(&shown, &options).fitted(output::width());
     let share = if tree.parallel.is_single() {
         String::new()
@@ -126,7 +114,7 @@ fn text(args: &Args, tree: &Tree) -> String {
         format!("the share of one of {} GPUs, {}\n\n", tree.parallel.gpus(), tree.parallel)
     };
     let memory = TrainingMemory::of(tree).map(memory).unwrap_or_default();
-    format!("{share}{table}{}{memory}", output::legend_of_folding(&shown, tree, args.depth))
+    format!("{share}{table}{}{memory}", output::legend_of_folding(&shown, tree, args.output.depth))
 }
 
 /// The memory that a step of training takes of a GPU.

@@ -6,7 +6,6 @@ use super::{size, size_or_zero};
 
 /// A step of training in place of inference.
 #[derive(clap::Args, Clone, Copy)]
-#[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// A step of training: a forward pass with its loss, the backward pass, the update
     #[arg(long)]

@@ -80,7 +80,7 @@ const INSTEAD: [Instead; 5] = [
             Change::Always(&["--concurrency"], &["2"]),
             Change::Always(&["--seconds"], &["0.2"]),
             Change::Always(&["--warm-up"], &["0"]),
-            Change::Always(&["--idle"], &["0.2"]),
+            Change::Always(&["--stand-by"], &["0.2"]),
             Change::Always(&["--period"], &["5"]),
         ],
     },

@@ -183,7 +183,7 @@ fn calls_are_found_as_a_shell_finds_them() {
         words("srun irene a\n  exec irene b &\necho irene c\ncargo run -p irene-cli -- d"),
         ["irene~a", "irene~b"]
     );
-    let (script, _) = runnable("irene profile gpt2 -b 1 8 --quick -o 'a b' | tee c");
-    assert!(script.starts_with("irene profile ./my-bert -b 1 8 -o 'a b' --quick --round 0.1"), "{script}");
+    let (script, _) = runnable("irene profile gpt2 -b 1,8 --quick -o 'a b' | tee c");
+    assert!(script.starts_with("irene profile ./my-bert -b 1,8 -o 'a b' --quick --round 0.1"), "{script}");
     assert!(script.ends_with(" | tee c\n"), "{script}");
 }

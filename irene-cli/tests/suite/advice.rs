@@ -97,7 +97,7 @@ fn a_plan_has_its_best_ways_first_and_equals_predictions() {
     for words in ["ways were tried", "least energy", "least time", "first token", "left out"] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
-    let found = json(&[&args[..], &["--devices", "h100-sxm,l4", "--gpu-hour-price", "h100-sxm=2.5,l4=0.7"]].concat());
+    let found = json(&[&args[..], &["--device", "h100-sxm,l4", "--gpu-hour-price", "h100-sxm=2.5,l4=0.7"]].concat());
     let plans = found["plans"].as_array().unwrap();
     assert!(plans.len() > 3 && plans[0]["is_on_front"].as_bool() == Some(true), "{found}");
     for row in plans.iter().take(5) {
@@ -127,15 +127,15 @@ fn a_plan_has_its_best_ways_first_and_equals_predictions() {
         assert!((row["energy_per_token_j"].as_f64().unwrap() / predicted - 1.0).abs() < 1e-9, "{row}");
         assert!(row["usd_per_million_tokens"].as_f64().unwrap() > 0.0 && row["ttft_s"].as_f64().unwrap() <= 0.5);
     }
-    let csv = good(&[&args[..], &["--devices", "l4", "--format", "csv"]].concat());
+    let csv = good(&[&args[..], &["--device", "l4", "--format", "csv"]].concat());
     assert!(csv.starts_with("front,device,gpus,parallel,weights,running,energy_per_token_j (J)"), "{csv}");
 }
 
 #[test]
 fn a_plan_that_cannot_be_says_why() {
     let args = ["plan", "Llama-3.1-8B", "--prompt", "512", "--generate", "256", "--rate", "5"];
-    assert!(refused(1, &[&args[..], &["--devices", "h100-smx"]].concat()).contains("h100-sxm"));
+    assert!(refused(1, &[&args[..], &["--device", "h100-smx"]].concat()).contains("h100-sxm"));
     assert!(refused(1, &[&args[..], &["--gpu-hour-price", "l4"]].concat()).contains("NAME=USD"));
-    let none = good(&[&args[..], &["--devices", "l4", "--max-itl", "0.000001"]].concat());
+    let none = good(&[&args[..], &["--device", "l4", "--max-itl", "0.000001"]].concat());
     assert!(none.contains("0 keep up") && none.contains("more than"), "{none}");
 }

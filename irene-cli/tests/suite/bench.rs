@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::command::{Folder, command, good, refused};
 
 /// Short windows of a small grid.
-const SHORT: [&str; 10] = ["--seconds", "0.6", "--warm-up", "0", "--idle", "0.5", "--period", "10", "--timeout", "5"];
+const SHORT: [&str; 10] =
+    ["--seconds", "0.6", "--warm-up", "0", "--stand-by", "0.5", "--period", "10", "--timeout", "5"];
 
 fn bench(server: &ScriptedServer, folder: &Folder, args: &[&str]) -> std::process::Command {
     let mut command = command(&["bench", &server.url(), "-o", &folder.path("sheet.csv")]);

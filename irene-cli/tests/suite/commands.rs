@@ -148,12 +148,12 @@ fn wrong_usage_is_2_and_says_what_is_missing() {
     assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));
     assert!(
         refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"])
-            .contains("--batch-size belongs to a model; trees have their sizes")
+            .contains("--batch-size works only with a model; trees have their sizes")
     );
     assert!(refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--price-per-kwh", "-1"]).contains("at least 0"));
     assert!(
         refused(2, &["train", "x.jsonl", "-o", "y", "--method", "specs", "--seed", "3"])
-            .contains("belong to --method irene")
+            .contains("work only with --method irene")
     );
     assert!(
         refused(2, &["predict", "gpt2", "-b", "1", "-s", "1", "--device", "a", "--predictor", "b"])
@@ -163,12 +163,12 @@ fn wrong_usage_is_2_and_says_what_is_missing() {
 
 #[test]
 fn flags_without_effect_are_refused() {
-    assert!(refused(2, &["predict", "x.jsonl", "--math", "-o", "y"]).contains("--math belongs to a model"));
+    assert!(refused(2, &["predict", "x.jsonl", "--math", "-o", "y"]).contains("--math works only with a model"));
     let csv = ["predict", "gpt2", "-b", "1", "-s", "1", "--format", "csv"];
-    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top belongs to --format text"));
+    assert!(refused(2, &[&csv[..], &["--top", "3"]].concat()).contains("--top works only with --format text"));
     assert!(
         refused(2, &[&csv[..], &["--grid-intensity", "3"]].concat())
-            .contains("--grid-intensity belongs to --format text and json")
+            .contains("--grid-intensity works only with --format text and json")
     );
 }
 

@@ -125,7 +125,7 @@ fn words(tokens: &[u64]) -> String {
 fn text_goes_in_and_comes_out() {
     let folder = Folder::new("words");
     let model = with_words(&folder);
-    let one = generated(&model, &["6", "--prompt", "w5 w7 w20"]);
+    let one = generated(&model, &["6", "--text", "w5 w7 w20"]);
     let expected = words(&tokens(&one)[0]);
     assert_eq!((tokens(&one)[0].len(), one["sequences"][0]["text"].as_str()), (6, Some(expected.as_str())));
     assert_eq!(one["sequences"][0]["prompt_tokens"], 3);
@@ -133,7 +133,7 @@ fn text_goes_in_and_comes_out() {
     for figure in ["first_token_s", "mean_token_s", "tokens_per_s", "weight_bytes", "cache_bytes"] {
         assert!(one[figure].as_f64().unwrap() > 0.0, "{figure}");
     }
-    let printed = good(&["run", &model, "--prompt", "w5 w7 w20", "--generate", "6"]);
+    let printed = good(&["run", &model, "--text", "w5 w7 w20", "--generate", "6"]);
     assert!(printed.starts_with(&format!("{expected}\n\n")), "{printed}");
     for line in ["first token ", "a token after it ", "tokens per second ", "weights ", "cache "] {
         assert!(printed.contains(&format!("\n{line}")), "{printed}");
@@ -141,12 +141,12 @@ fn text_goes_in_and_comes_out() {
 
     // Prompts of several lengths, by flag and by file, are given what each is given alone.
     let prompts = ["w5 w7 w20", "w9", "w1 w2 w3 w4 w5"];
-    let flags: Vec<&str> = prompts.iter().flat_map(|prompt| ["--prompt", prompt]).collect();
+    let flags: Vec<&str> = prompts.iter().flat_map(|prompt| ["--text", prompt]).collect();
     let batch = generated(&model, &[&["6"], &flags[..]].concat());
     let file = folder.write("prompts.txt", &prompts.join("\n"));
     assert_eq!(tokens(&generated(&model, &["6", "--text-file", &file])), tokens(&batch));
     for (row, prompt) in prompts.iter().enumerate() {
-        assert_eq!(tokens(&generated(&model, &["6", "--prompt", prompt]))[0], tokens(&batch)[row], "{prompt}");
+        assert_eq!(tokens(&generated(&model, &["6", "--text", prompt]))[0], tokens(&batch)[row], "{prompt}");
     }
     let printed = good(&[&["run", &model, "--generate", "6"], &flags[..]].concat());
     assert!(printed.contains(&format!("1: {}\n", words(&tokens(&batch)[1]))), "{printed}");
@@ -156,14 +156,14 @@ fn text_goes_in_and_comes_out() {
 fn a_seed_draws_the_same_and_copies_draw_apart() {
     let model = gpt2().display().to_string();
     let drawn = |seed: &str, sequences: &str| {
-        let args = ["20", "--prompt-tokens", "4", "--sequences", sequences, "--temperature", "1", "--top-k", "40"];
+        let args = ["20", "--prompt", "4", "--sequences", sequences, "--temperature", "1", "--top-k", "40"];
         tokens(&generated(&model, &[&args[..], &["--top-p", "0.95", "--seed", seed]].concat()))
     };
     assert_eq!(drawn("1", "2"), drawn("1", "2"));
     assert_ne!(drawn("1", "2"), drawn("3", "2"));
     let folder = Folder::new("copies");
     let words = with_words(&folder);
-    let copies = ["8", "--prompt", "w5 w7", "--sequences", "3", "--temperature", "2", "--ignore-eos"];
+    let copies = ["8", "--text", "w5 w7", "--sequences", "3", "--temperature", "2", "--ignore-eos"];
     let copies = tokens(&generated(&words, &copies));
     assert_eq!(copies.len(), 3);
     assert_ne!(copies[0], copies[1]);
@@ -173,7 +173,7 @@ fn a_seed_draws_the_same_and_copies_draw_apart() {
 fn a_text_ends_with_an_end_token_of_either_config() {
     let folder = Folder::new("ends");
     let model = with_words(&folder);
-    let prompt = ["9", "--prompt", "w5 w7 w20"];
+    let prompt = ["9", "--text", "w5 w7 w20"];
     let whole = tokens(&generated(&model, &prompt)).remove(0);
     let end = whole[3];
     let until = whole.iter().position(|&token| token == end).unwrap() + 1;
@@ -184,7 +184,7 @@ fn a_text_ends_with_an_end_token_of_either_config() {
     let config = std::fs::read_to_string(gpt2().join("config.json")).unwrap();
     folder.write("config.json", &config.replace("\"eos_token_id\": 2", &format!("\"eos_token_id\": {end}")));
     assert_eq!(ends(&prompt), (until, true));
-    let printed = good(&["run", &model, "--generate", "9", "--prompt", "w5 w7 w20"]);
+    let printed = good(&["run", &model, "--generate", "9", "--text", "w5 w7 w20"]);
     assert!(printed.starts_with(&format!("{}\n", words(&whole[..until - 1]))), "the end is no text: {printed}");
     assert!(printed.contains("1 of 1 by an end-of-sequence token"), "{printed}");
     assert_eq!(ends(&[&prompt[..], &["--ignore-eos"]].concat()), (9, false));
@@ -195,7 +195,7 @@ fn a_text_ends_with_an_end_token_of_either_config() {
     folder.write("generation_config.json", &format!("{{\"eos_token_id\": [95, {end}]}}"));
     assert_eq!(ends(&prompt), (until, true));
     folder.write("generation_config.json", "{\"eos_token_id\": \"w2\"}");
-    let error = refused(1, &["run", &model, "--generate", "9", "--prompt", "w5"]);
+    let error = refused(1, &["run", &model, "--generate", "9", "--text", "w5"]);
     assert!(error.contains("generation_config.json, field `eos_token_id`"), "{error}");
 }
 
@@ -203,7 +203,7 @@ fn a_text_ends_with_an_end_token_of_either_config() {
 fn a_chat_template_makes_the_prompt() {
     let folder = Folder::new("chat");
     let model = with_words(&folder);
-    let none = refused(1, &["run", &model, "--generate", "3", "--chat", "--prompt", "w5"]);
+    let none = refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
     assert!(none.contains("no chat template in tokenizer_config.json"), "{none}");
     let config = |template: &str| {
         folder.write("tokenizer_config.json", &json!({"bos_token": "w1", "chat_template": template}).to_string())
@@ -211,17 +211,17 @@ fn a_chat_template_makes_the_prompt() {
     config(
         "{{ bos_token }}{% for m in messages %} {{ 'w3' if m.role == 'user' else 'w4' }} {{ m['content'].strip() }}{% endfor %} w9",
     );
-    let chat = generated(&model, &["5", "--chat", "--prompt", " w5 w6 "]);
-    assert_eq!(tokens(&chat), tokens(&generated(&model, &["5", "--prompt", "w1 w3 w5 w6 w9"])));
-    let system = generated(&model, &["5", "--chat", "--system", "w7", "--prompt", "w5 w6"]);
-    assert_eq!(tokens(&system), tokens(&generated(&model, &["5", "--prompt", "w1 w4 w7 w3 w5 w6 w9"])));
+    let chat = generated(&model, &["5", "--chat", "--text", " w5 w6 "]);
+    assert_eq!(tokens(&chat), tokens(&generated(&model, &["5", "--text", "w1 w3 w5 w6 w9"])));
+    let system = generated(&model, &["5", "--chat", "--system", "w7", "--text", "w5 w6"]);
+    assert_eq!(tokens(&system), tokens(&generated(&model, &["5", "--text", "w1 w4 w7 w3 w5 w6 w9"])));
     config("{{ raise_exception('Speak first') }}");
-    let fails = refused(1, &["run", &model, "--generate", "3", "--chat", "--prompt", "w5"]);
+    let fails = refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
     assert!(fails.contains("tokenizer_config.json: the chat template fails: Speak first (line 1)"), "{fails}");
     config("{% for %}");
-    refused(1, &["run", &model, "--generate", "3", "--chat", "--prompt", "w5"]);
+    refused(1, &["run", &model, "--generate", "3", "--chat", "--text", "w5"]);
     // It is not asked, so that it may fail.
-    good(&["run", &model, "--generate", "3", "--prompt", "w5"]);
+    good(&["run", &model, "--generate", "3", "--text", "w5"]);
 }
 
 #[test]
@@ -229,34 +229,34 @@ fn what_does_not_fit_is_one_line_with_the_way_out() {
     let folder = Folder::new("fit");
     let model = gpt2().display().to_string();
     let run = |args: &[&'static str]| [&["run", model.as_str(), "--generate"], args].concat();
-    let long = refused(1, &run(&["40", "--prompt-tokens", "30"]));
+    let long = refused(1, &run(&["40", "--prompt", "30"]));
     assert!(long.contains("the model's 64 positions: 30 of the prompt and 40 generated; shorten either"), "{long}");
-    let long = refused(1, &run(&["1", "--prompt-tokens", "65"]));
+    let long = refused(1, &run(&["1", "--prompt", "65"]));
     assert!(long.contains("sequence length 65 is longer than the model's 64 positions"), "{long}");
 
     // A machine with 250 KiB of free memory.
     folder.write("proc/meminfo", "MemTotal: 8192 kB\nMemAvailable: 250 kB\n");
     let with_memory =
         |args: &[&str]| crate::command::command(args).env("IRENE_PROC", folder.path("proc")).output().unwrap();
-    assert!(with_memory(&run(&["9", "--prompt-tokens", "10"])).status.success());
-    let full = with_memory(&run(&["9", "--prompt-tokens", "10", "--sequences", "20"]));
+    assert!(with_memory(&run(&["9", "--prompt", "10"])).status.success());
+    let full = with_memory(&run(&["9", "--prompt", "10", "--sequences", "20"]));
     let said = String::from_utf8_lossy(&full.stderr).into_owned();
     assert_eq!((full.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains("the cache of 20 sequences of 18 tokens takes 180 KiB beside 120 KiB of weights"), "{said}");
 
     let encoder = fixtures().join("bert").display().to_string();
-    let error = refused(1, &["run", &encoder, "--generate", "2", "--prompt-tokens", "4"]);
+    let error = refused(1, &["run", &encoder, "--generate", "2", "--prompt", "4"]);
     assert!(error.contains("keeps no keys and values"), "{error}");
     let usage = |args: &[&'static str], said: &str| {
         let error = refused(2, &run(args));
         assert!(error.contains(said), "{error}");
     };
-    usage(&["2", "--prompt-tokens", "4", "--top-p", "0.9"], "--temperature <T>");
-    usage(&["2", "--prompt-tokens", "4", "--temperature", "-1"], "--temperature");
-    usage(&["2", "--prompt-tokens", "4", "--temperature", "1", "--top-p", "0"], "--top-p: expected a share above 0");
-    usage(&["2", "--prompt-tokens", "4", "--temperature", "1", "--top-k", "0"], "--top-k: expected at least 1");
-    usage(&["2", "--prompt-tokens", "4", "--temperature", "1", "--output", "x"], "cannot be used with");
-    usage(&["2", "--prompt-tokens", "4", "--chat"], "cannot be used with");
+    usage(&["2", "--prompt", "4", "--top-p", "0.9"], "--temperature <T>");
+    usage(&["2", "--prompt", "4", "--temperature", "-1"], "--temperature");
+    usage(&["2", "--prompt", "4", "--temperature", "1", "--top-p", "0"], "--top-p: expected a share above 0");
+    usage(&["2", "--prompt", "4", "--temperature", "1", "--top-k", "0"], "--top-k: expected at least 1");
+    usage(&["2", "--prompt", "4", "--temperature", "1", "--output", "x"], "cannot be used with");
+    usage(&["2", "--prompt", "4", "--chat"], "cannot be used with");
     usage(&["2"], "give --text, --text-file, --input");
 }
 

@@ -126,7 +126,7 @@ fn sheets_that_do_not_belong_together_say_why() {
     assert!(refused(1, &["evaluate", &truth, &out, "--by", "colour"]).contains("column `colour`"));
     let trees = folder.write("trees.jsonl", "");
     assert!(refused(1, &["evaluate", &truth, &trees]).contains("give two files of trees or two sheets"));
-    assert!(refused(2, &["evaluate", &trees, &trees, "--by", "model"]).contains("--by belongs to sheets"));
+    assert!(refused(2, &["evaluate", &trees, &trees, "--by", "model"]).contains("--by works only with sheets"));
     let part = folder.write("part.csv", PREDICTED.rsplit_once("a,t4").unwrap().0);
     let output = irene(&["evaluate", &truth, &part]);
     assert!(output.status.success());

@@ -116,6 +116,12 @@ fn the_doctor_names_what_there_is_and_what_would_help() {
     assert!(shown(&mut irene(&["doctor", "--watch", "1"])).contains("no meter: energies will be absent"));
     let estimated = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65"]));
     assert!(estimated.contains("the meter would be: tdp"), "{estimated}");
+    let json = shown(&mut irene(&["doctor", "--watch", "1", "--tdp-watts", "65", "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["meters"][0], &json["schema_version"]), (&"tdp".into(), &1.into()));
+    let mem = json["sensors"].as_array().unwrap().iter().find(|sensor| sensor["sensor"] == "mem").unwrap();
+    assert_eq!((&mem["now"], &mem["now_unit"], mem.get("resolution")), (&75.into(), &"%".into(), None));
+    assert!(json["unavailable"].as_array().unwrap().iter().any(|sensor| sensor["name"] == "hwmon"));
 }
 
 #[cfg(target_os = "linux")]
@@ -178,7 +184,7 @@ fn a_command_is_sampled_to_its_end() {
     assert!(refused(126, &mut irene(&["sample", "--", "/"])).contains("cannot run /"));
     // A command that outlasts its time is ended, which is no failure of its.
     good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
-    assert!(refused(2, &mut irene(&["sample"])).contains("give --duration S, or a command"));
+    assert!(refused(2, &mut irene(&["sample"])).contains("give --duration SECONDS, or a command"));
     assert!(refused(1, &mut irene(&["sample", "--duration", "1", "--meter", "watt"])).contains("`watt` is no meter"));
 }
 
@@ -276,7 +282,7 @@ mod profile {
     fn every_node_is_measured_and_the_trees_can_be_trained_on() {
         let folder = Folder::new("profile");
         let output = folder.path("data.jsonl");
-        good(&mut profile(&output, &["-b", "1", "2", "-s", "8"]));
+        good(&mut profile(&output, &["-b", "1,2", "-s", "8"]));
         let trees = jsonl::read_trees(Path::new(&output)).unwrap();
         assert_eq!(trees.iter().map(|tree| (tree.size.sequences, tree.size.new)).collect::<Vec<_>>(), [(1, 8), (2, 8)]);
         for node in trees.iter().flat_map(irene_tree::Tree::nodes) {
@@ -299,10 +305,10 @@ mod profile {
 
         let again = refused(1, &mut profile(&output, &["-b", "1", "-s", "8"]));
         assert!(again.contains("exists; --resume adds to it"), "{again}");
-        let other = refused(1, &mut profile(&output, &["-b", "1", "3", "-s", "8", "--resume", "--level", "ml"]));
+        let other = refused(1, &mut profile(&output, &["-b", "1,3", "-s", "8", "--resume", "--level", "ml"]));
         assert!(other.contains("at 1x8 by other settings"), "{other}");
         good(&mut profile(&output, &["-b", "1", "-s", "8", "--resume"]));
-        good(&mut profile(&output, &["-b", "3", "3", "-s", "8", "--resume", "--level", "ml"]));
+        good(&mut profile(&output, &["-b", "3,3", "-s", "8", "--resume", "--level", "ml"]));
         let more = jsonl::read_trees(Path::new(&output)).unwrap();
         assert_eq!(more[..2], trees[..], "what was there is not measured again");
         assert_eq!(more.len(), 3);
@@ -330,7 +336,7 @@ mod profile {
             command.env("IRENE_PROC", folder.0.join("proc")).env("IRENE_SYS", folder.0.join("sys"));
             command
         };
-        good(&mut measure(&["-b", "1", "2", "4", "-s", "8", "16", "--train", "--level", "model"]));
+        good(&mut measure(&["-b", "1,2,4", "-s", "8,16", "--train", "--level", "model"]));
         let trees = jsonl::read_trees(Path::new(&output)).unwrap();
         assert_eq!(trees.len(), 6);
         for tree in &trees {

@@ -1,11 +1,11 @@
 //! Measurements that other programs made: IrEne's own files of trees, and tables of a researcher's own.
 
-use std::{fmt::Write as _, path::Path, process::Command};
+use std::{fmt::Write as _, path::Path};
 
 use irene_tree::{Node, Quantity, Tree, jsonl};
 use serde_json::Value;
 
-use crate::command::{Folder, good, irene, refused, training_data};
+use crate::command::{Folder, fed, good, irene, refused, training_data};
 
 /// The counts that IrEne's own files lack.
 const OURS: [Quantity; 6] = [
@@ -189,7 +189,7 @@ fn a_table_of_three_columns_becomes_a_latex_table_and_a_chart() {
 }
 
 #[test]
-fn files_a_level_units_classes_and_standard_input_are_joined() {
+fn files_a_level_units_and_classes_are_joined() {
     let folder = Folder::new("tables");
     let whole = folder.write("whole.csv", "Energy [kJ],B\n0.5,8\n1,16\n");
     let layers = folder.write(
@@ -243,15 +243,14 @@ fn files_a_level_units_classes_and_standard_input_are_joined() {
         let [energy, latency] = figures(layer).map(Option::unwrap);
         assert!((energy - 100.0).abs() < 1e-9 && (latency - 3e-4).abs() < 1e-12, "{energy} {latency}");
     }
+}
 
-    let mut child = Command::new(env!("CARGO_BIN_EXE_irene"))
-        .args(["import", "csv", "-", "--columns", "model,energy", "-b", "1", "-s", "8", "-o", &out])
-        .stdin(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"model,energy\ngpt2,0.5\ngpt3,1\ngpt2,\n").unwrap();
-    let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+#[test]
+fn a_table_on_standard_input_is_joined_and_its_faults_are_named() {
+    let folder = Folder::new("tables-stdin");
+    let out = folder.path("out.jsonl");
+    let import = ["import", "csv", "-", "--columns", "model,energy", "-b", "1", "-s", "8", "-o", &out];
+    let told = String::from_utf8(fed(&import, "model,energy\ngpt2,0.5\ngpt3,1\ngpt2,\n").stderr).unwrap();
     assert!(told.contains("1 of 3 rows joined; 1 have no figure"), "{told}");
     assert!(told.contains("not joined: stdin, line 3: unknown model `gpt3`, did you mean `gpt2`"), "{told}");
 }

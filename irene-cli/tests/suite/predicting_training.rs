@@ -127,12 +127,12 @@ fn several_settings_are_rows() {
 #[test]
 fn what_cannot_go_together_is_refused_with_one_line() {
     for (code, flags, expected) in [
-        (2, &["--generate", "10"][..], "--generate belongs to requests"),
-        (2, &["--past", "10"], "--past belongs to requests"),
+        (2, &["--generate", "10"][..], "--generate works only with requests"),
+        (2, &["--past", "10"], "--past works only with requests"),
         (2, &["--rate", "2"], "--rate"),
-        (2, &["--cache", "f16"], "--cache belongs to requests"),
+        (2, &["--cache", "f16"], "--cache works only with requests"),
         (2, &["--engine", "vllm"], "vllm-0.11 is for inference"),
-        (2, &["--method", "measured"], "--method belongs to a measured profile"),
+        (2, &["--method", "measured"], "--method works only with a measured profile"),
         (2, &["--steps", "10", "--tokens", "10"], "--tokens"),
         (2, &["--steps", "0.5"], "expected a whole number of at least 1"),
         (2, &["--optimizer", "lion"], "expected one of sgd, sgd-momentum, adamw, adafactor"),
@@ -146,7 +146,7 @@ fn what_cannot_go_together_is_refused_with_one_line() {
     assert!(inference.contains("--train"), "{inference}");
     let concurrency =
         refused(2, &["predict", "gpt2", "--train", "-s", "128", "--device", "h100-sxm", "--concurrency", "4"]);
-    assert!(concurrency.contains("--concurrency belongs to requests"), "{concurrency}");
+    assert!(concurrency.contains("--concurrency works only with requests"), "{concurrency}");
 }
 
 #[test]

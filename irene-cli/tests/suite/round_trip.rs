@@ -33,7 +33,7 @@ fn settings_that_were_not_measured_are_predicted_within_three_percent() {
     let [sheet, known, asked, predicted, predictor] =
         ["sheet.csv", "known.csv", "asked.csv", "predicted.csv", "mine.safetensors"].map(|name| folder.path(name));
     let mut bench =
-        command(&["bench", &server.url(), "-o", &sheet, "--meter", "rapl", "--seconds", "2", "--idle", "2"]);
+        command(&["bench", &server.url(), "-o", &sheet, "--meter", "rapl", "--seconds", "2", "--stand-by", "2"]);
     bench.args(["--model", "Llama-3.1-8B", "--device", "h100-sxm", "--engine", "vllm-0.11"]);
     bench.args(["--prompt", "64,256,1024", "--generate", "16,64", "--concurrency", "1,8,32"]);
     let bench = bench.env("IRENE_SYS", folder.0.join("sys")).env("IRENE_NVML_LIBRARY", "/nothing.so").output().unwrap();

@@ -347,15 +347,15 @@ fn what_cannot_be_is_said_in_a_line() {
     assert!(said.contains("there is no meter whose energy could be shared out"), "{said}");
     let said = refused(2, &mut sample(&["--pid", "100", "--cgroup", "/a"]));
     assert!(said.contains("cannot be used with"), "{said}");
-    assert!(refused(2, &mut sample(&["--every", "1"])).contains("--json"));
-    assert!(refused(2, &mut sample(&["--json", "--every", "0"])).contains("expected seconds above 0"));
+    assert!(refused(2, &mut sample(&["--every", "1"])).contains("--format json"));
+    assert!(refused(2, &mut sample(&["--format", "json", "--every", "0"])).contains("expected seconds above 0"));
 }
 
 #[test]
 fn a_process_that_ends_meanwhile_ends_its_count() {
     let machine = Machine::new("ends");
     let moving = machine.moving();
-    let args = ["sample", "--prometheus", "0", "--period", "20", "--pid", "100", "--json"];
+    let args = ["sample", "--prometheus", "0", "--period", "20", "--pid", "100", "--format", "json"];
     let served = Served::start(&mut machine.command(&args));
     let has_share = |scrape: &Scrape| scrape.get("irene_process_energy_joules_total", "pid:100").is_some();
     served.until("no share", has_share);
@@ -373,7 +373,8 @@ fn a_process_that_ends_meanwhile_ends_its_count() {
 fn lines_of_json_add_up_to_the_summary() {
     let machine = Machine::new("json");
     let _moving = machine.moving();
-    let args = ["sample", "--json", "--period", "20", "--pid", "100", "--", "sh", "-c", "echo to stderr; sleep 2"];
+    let args =
+        ["sample", "--format", "json", "--period", "20", "--pid", "100", "--", "sh", "-c", "echo to stderr; sleep 2"];
     let output = machine.command(&args).output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "to stderr\n", "a command's output is not among the lines");
@@ -400,7 +401,7 @@ fn lines_of_json_add_up_to_the_summary() {
     assert!(summary["process_j"].as_f64().unwrap() <= used(summary), "a part is no more than the whole: {out}");
 
     // Fewer lines, and a reader that has seen enough.
-    let mut command = machine.command(&["sample", "--json", "--every", "0.2", "--period", "20"]);
+    let mut command = machine.command(&["sample", "--format", "json", "--every", "0.2", "--period", "20"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -442,7 +443,7 @@ fn without_a_meter_it_says_what_would_help() {
         "tdp not available: the processor's thermal design power is not known what would help: give it in watts";
     let (summary, _) = run(&["sample", "--duration", "1"]);
     assert!(summary.contains("no meter, so no energy") && summary.contains(helps), "{summary}");
-    let (lines, told) = run(&["sample", "--duration", "1", "--json"]);
+    let (lines, told) = run(&["sample", "--duration", "1", "--format", "json"]);
     assert!(told.contains("no meter, so no energy") && told.contains(helps), "{told}");
     assert!(!lines.contains("total_j"), "unknown is absent: {lines}");
     let (summary, _) = run(&["sample", "--duration", "1", "--meter", "none"]);

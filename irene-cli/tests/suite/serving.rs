@@ -103,7 +103,7 @@ fn bad_requests_are_told_the_way_out() {
     };
     refused_with(2, &["--device", "h100-sxm"], &["Give --sequences, --concurrency or --rate"]);
     refused_with(2, &["--device", "h100-sxm", "--sequences", "1", "--rate", "1"], &["cannot be used with"]);
-    refused_with(2, &["--engine", "vllm", "--sequences", "1"], &["--engine belongs to a device: give --device"]);
+    refused_with(2, &["--engine", "vllm", "--sequences", "1"], &["--engine works only with a device: give --device"]);
     refused_with(2, &["--device", "h100-sxm", "--sequences", "1", "--past", "5"], &["--generate"]);
     refused_with(
         1,
@@ -120,10 +120,10 @@ fn bad_requests_are_told_the_way_out() {
     refused_with(
         2,
         &["--device", "h100-sxm", "--sequences", "1", "--head", "none"],
-        &["--head belongs to single passes"],
+        &["--head works only with single passes"],
     );
     let of_gpu = ["--device", "h100-sxm", "--sequences", "1", "--meter", "gpu", "--host-power", "90"];
-    refused_with(2, &of_gpu, &["--host-power belongs to --meter wall"]);
+    refused_with(2, &of_gpu, &["--host-power works only with --meter wall"]);
     refused_with(
         1,
         &["--device", "m4", "--weights", "q4_k", "--sequences", "1", "--meter", "wall"],
@@ -299,9 +299,9 @@ fn a_calibration_by_requests_answers_for_requests_alone() {
     let error = refused(2, &["calibrate", "trees.jsonl", "--requests", &sheet, "-o", &mine]);
     assert!(error.contains("calibrate twice"), "{error}");
     let error = refused(2, &["calibrate", "trees.jsonl", "--engine", "vllm", "-o", &mine]);
-    assert!(error.contains("--engine belongs to --requests"), "{error}");
+    assert!(error.contains("--engine works only with --requests"), "{error}");
     let error = refused(2, &["calibrate", "--requests", &sheet, "--predictor", &mine, "-o", &mine]);
-    assert!(error.contains("--predictor belongs to trees"), "{error}");
+    assert!(error.contains("--predictor works only with trees"), "{error}");
     let other = folder.write("other.safetensors", "nothing");
     let error = refused(1, &of(&["--concurrency", "8", "--predictor", &other]));
     assert!(error.contains("not a predictor file"), "{error}");

@@ -97,7 +97,7 @@ impl Fields<'_> {
                        and int4.";
         let most = "GPUs of all copies of the model, at most; 8 by default.";
         let hire = "The hire of devices, USD an hour: NAME:USD with commas between them, or `public` for the public prices of GET devices. \
-                    Where some are given, money is known of these devices alone.";
+                    Where some are given, money is known for these devices only.";
         let price = "The price of a kWh, USD.";
         let bounds = self.bounds()?;
         let devices =

@@ -41,7 +41,8 @@ struct Forms;
 
 /// The document of this server, with its own limits and devices.
 pub(super) fn document(app: &App) -> Result<Value, Problem> {
-    let forms = serde_json::to_value(Forms::openapi()).map_err(|error| Problem::refused(&error))?;
+    let mut forms = serde_json::to_value(Forms::openapi()).map_err(|error| Problem::refused(&error))?;
+    leave_out_examples(&mut forms);
     let mut paths = Map::new();
     for operation in operations() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -58,6 +59,20 @@ pub(super) fn document(app: &App) -> Result<Value, Problem> {
         "paths": paths,
         "components": {"schemas": forms["components"]["schemas"]},
     }))
+}
+
+/// Leaves examples in Rust out of the descriptions: they are for readers of the crates.
+fn leave_out_examples(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        for (name, value) in fields {
+            match value.as_str().and_then(|text| text.split_once("```")) {
+                Some((text, _)) if name == "description" => *value = text.trim_end().into(),
+                _ => leave_out_examples(value),
+            }
+        }
+    } else if let Some(values) = value.as_array_mut() {
+        values.iter_mut().for_each(leave_out_examples);
+    }
 }
 
 fn described(app: &App, operation: &Operation) -> Value {

@@ -51,8 +51,8 @@ impl FromFields for RankQuery {
         let selection = fields.selection(None)?;
         let family =
             fields.optional("family", "Models of this family alone: the config's model_type.", Known(families))?;
-        let task = fields.optional("task", "Models that are made for this task alone.", Word(&TASKS))?;
-        let most = "Models of up to so many parameters alone.";
+        let task = fields.optional("task", "Only models that are made for this task.", Word(&TASKS))?;
+        let most = "Only models of up to so many parameters.";
         let most = fields.optional("max_parameters", most, Whole(1..=MOST_PARAMETERS))?;
         let benchmark =
             "The benchmark whose published scores the entries have; without it, the first that a model has one in.";

@@ -3,13 +3,12 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{MethodRouter, delete, get, post};
-use irene_advice::{Comparison, Generation, Plan, Suggestions};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
     advice::{Plans, Suggest},
-    answers::{Devices, Engines, Grids, Leaderboard, Models, Prediction, Predictions, Sweep, Trace, Tradeoff},
+    answers::{Devices, Engines, Grids, Leaderboard, Models, Predictions, Trace, Tradeoff},
     compare::{Compare, Compared, WhatIf},
     fields::{Description, describe},
     generation::Course,
@@ -18,7 +17,7 @@ use super::{
     many::{RankQuery, TradeoffQuery, leaderboard, tradeoff},
     predict::{Predict, predict_trees},
     queries::{Nothing, TraceQuery, TreesQuery},
-    question::{OfConfig, OfName, of_config, of_name},
+    question::{OfConfig, OfName, Question, of_config, of_name},
     read::{FileContents, READ, read},
     sweep::Sizes,
     trace,
@@ -98,109 +97,138 @@ impl Operation {
 
 /// All of them. Operations of one path stand together.
 pub(super) fn operations() -> Vec<Operation> {
-    let mut all = vec![
+    let mut all: Vec<Operation> = lists().into();
+    all.extend(of_nodes());
+    all.extend(of_selections());
+    all.extend(of_several());
+    all.extend(of_jobs());
+    all
+}
+
+fn lists() -> [Operation; 5] {
+    [
         operation("get", "/api/v1/models", get(models), describe::<Nothing>)
             .is("models", "Built-in models")
             .gives::<Models>(200, "The models."),
         operation("get", "/api/v1/devices", get(devices), describe::<Nothing>)
-            .is("devices", "Machines that can be predicted for: by measurements on them, or by their data sheets")
+            .is("devices", "Devices that can be predicted for: by measurements on them, or by their data sheets")
             .gives::<Devices>(200, "The measured machines, the default first, and then the data sheets."),
         operation("get", "/api/v1/engines", get(engines), describe::<Nothing>)
             .is("engines", "Programs that serve models")
             .gives::<Engines>(200, "The engines, the newest generation of each program first."),
         operation("get", "/api/v1/grids", get(grids), describe::<Nothing>)
-            .is("grids", "Electricity grids and what a kilowatt-hour of theirs emits")
+            .is("grids", "Electricity grids with the emissions of a kilowatt-hour")
             .gives::<Grids>(200, "The grids, the world first."),
         operation("post", READ, post(read), describe::<Nothing>)
-            .is("read", "What a config.json, a safetensors or a GGUF file says of its model, from its first bytes")
+            .is("read", "The model that a config.json, a safetensors or a GGUF file describes, from its first bytes")
             .more("Nothing is kept. A safetensors or GGUF file may be cut off anywhere behind its header, so that no weights are sent.")
             .takes(Body::Bytes("The first bytes of the file.", CONFIG))
-            .gives::<FileContents>(200, "What the file says.")
+            .gives::<FileContents>(200, "The model and its formats.")
             .or(&[408, 413, 422]),
-        operation("get", "/api/v1/trace", get(trace), describe::<TraceQuery>)
-            .is("trace", "A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels")
-            .gives::<Trace>(200, "The tree.")
-            .or(&[404, 422]),
-        operation("get", "/api/v1/predict", of_name::<Predict>(), describe::<OfName<Predict>>)
-            .is("predict", "What a built-in model takes, node by node")
-            .gives::<Prediction>(200, "The figures, and the tree with its energies.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/predict", of_config::<Predict>(), describe::<OfConfig<Predict>>)
-            .is("predict_config", "What the model whose config.json is the body takes, node by node")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Prediction>(200, "The figures, and the tree with its energies.")
-            .or(&[404, 408, 413, 422]),
-        operation("post", "/api/v1/predict/trees", post(predict_trees), describe::<TreesQuery>)
-            .is("predict_trees", "The energy of every node of trees with measured features")
-            .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
-            .gives::<Predictions>(200, "The trees with their energies, in their order.")
-            .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/whatif", of_name::<WhatIf>(), describe::<OfName<WhatIf>>)
-            .is("whatif", "A built-in model beside what it becomes by some changes, and what each change does by itself")
-            .more("Energies are compared by token where loads or lengths differ, otherwise by request.")
-            .gives::<Comparison>(200, "Both, and how they differ.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/whatif", of_config::<WhatIf>(), describe::<OfConfig<WhatIf>>)
-            .is("whatif_config", "The model whose config.json is the body beside what it becomes by some changes")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Comparison>(200, "Both, and how they differ.")
-            .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/compare", of_name::<Compare>(), describe::<OfName<Compare>>)
-            .is("compare", "Two models, sizes or devices, node by node")
-            .more("As `whatif`, with names of its own for what differs.")
-            .gives::<Compared>(200, "Both, and how they differ.")
-            .or(&[404, 422]),
-        operation("get", "/api/v1/suggest", of_name::<Suggest>(), describe::<OfName<Suggest>>)
-            .is("suggest", "What would save energy in a selection of a built-in model, within bounds on latency")
-            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/suggest", of_config::<Suggest>(), describe::<OfConfig<Suggest>>)
-            .is("suggest_config", "The same of the model whose config.json is the body")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Suggestions>(200, "What saves, most first, and what does not, with the reason.")
-            .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/plan", of_name::<Plans>(), describe::<OfName<Plans>>)
-            .is("plan", "Every way to serve a built-in model at a rate of requests: device, GPUs, parallelism, format of the weights")
-            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/plan", of_config::<Plans>(), describe::<OfConfig<Plans>>)
-            .is("plan_config", "The same of the model whose config.json is the body")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Plan>(200, "The ways that keep up, those that none beats in everything first; at most 200.")
-            .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/generation", of_name::<Course>(), describe::<OfName<Course>>)
-            .is("generation", "A built-in model's generation from the prompt to its last token, and a conversation's next turn")
-            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/generation", of_config::<Course>(), describe::<OfConfig<Course>>)
-            .is("generation_config", "The same of the model whose config.json is the body")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
-            .or(&[404, 408, 413, 422]),
-        operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
-            .is("sweep", "A model at several batch sizes and sequence lengths")
-            .gives::<Sweep>(200, "The energy at each size.")
-            .or(&[404, 422]),
-        operation("post", "/api/v1/sweep", of_config::<Sizes>(), describe::<OfConfig<Sizes>>)
-            .is("sweep_config", "The model whose config.json is the body at several batch sizes and sequence lengths")
-            .takes(Body::Object(A_CONFIG, config))
-            .gives::<Sweep>(200, "The energy at each size.")
-            .or(&[404, 408, 413, 422]),
+    ]
+}
+
+/// Trees of one model, node by node.
+fn of_nodes() -> Vec<Operation> {
+    let trace = operation("get", "/api/v1/trace", get(trace), describe::<TraceQuery>)
+        .is("trace", "A model's tree by its shapes alone: parameters, FLOPs, bytes, kernels")
+        .gives::<Trace>(200, "The tree.")
+        .or(&[404, 422]);
+    let predict = of_models::<Predict>(
+        "/api/v1/predict",
+        ["predict", "predict_config"],
+        "The energy and time of a built-in model, node by node",
+        "The figures, and the tree with its energies.",
+    );
+    let trees = operation("post", "/api/v1/predict/trees", post(predict_trees), describe::<TreesQuery>)
+        .is("predict_trees", "The energy of every node of trees with measured features")
+        .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
+        .gives::<Predictions>(200, "The trees with their energies, in their order.")
+        .or(&[404, 408, 413, 422]);
+    [trace].into_iter().chain(predict).chain([trees]).collect()
+}
+
+/// Questions about one selection.
+fn of_selections() -> Vec<Operation> {
+    let [by_name, by_config] = of_models::<WhatIf>(
+        "/api/v1/whatif",
+        ["whatif", "whatif_config"],
+        "A built-in model beside the same after some changes, and the effect of each change by itself",
+        "Both, and how they differ.",
+    );
+    let by_token = "Energies are compared by token where loads or lengths differ, otherwise by request.";
+    let whatif = [by_name.more(by_token), by_config];
+    let compare = operation("get", "/api/v1/compare", of_name::<Compare>(), describe::<OfName<Compare>>)
+        .is("compare", "Two models, sizes or devices, node by node")
+        .more("As `whatif`, with names of its own for what differs.")
+        .gives::<Compared>(200, "Both, and how they differ.")
+        .or(&[404, 422]);
+    let suggest = of_models::<Suggest>(
+        "/api/v1/suggest",
+        ["suggest", "suggest_config"],
+        "Ways to save energy in a selection of a built-in model, within bounds on latency",
+        "The ways that save, most first, and those that do not, with the reason.",
+    );
+    let plan = of_models::<Plans>(
+        "/api/v1/plan",
+        ["plan", "plan_config"],
+        "Every way to serve a built-in model at a rate of requests: device, GPUs, parallelism, format of the weights",
+        "The ways that keep up, those that none beats in everything first; at most 200.",
+    );
+    let generation = of_models::<Course>(
+        "/api/v1/generation",
+        ["generation", "generation_config"],
+        "A built-in model's generation from the prompt to its last token, and a conversation's next turn",
+        "The prompt and the tokens apart: joules of one request.",
+    );
+    let sweep = of_models::<Sizes>(
+        "/api/v1/sweep",
+        ["sweep", "sweep_config"],
+        "A model at several batch sizes and sequence lengths",
+        "The energy at each size.",
+    );
+    whatif.into_iter().chain([compare]).chain(suggest).chain(plan).chain(generation).chain(sweep).collect()
+}
+
+fn of_several() -> [Operation; 2] {
+    [
         operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<RankQuery>)
             .is("leaderboard", "The built-in models at one selection, with published scores")
-            .gives::<Leaderboard>(200, "The models that can run so, least energy of a request first, and the others with the reason.")
+            .gives::<Leaderboard>(
+                200,
+                "The models that can run so, least energy of a request first, and the others with the reason.",
+            )
             .or(&[404, 422]),
         operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<TradeoffQuery>)
-            .is("tradeoff", "Energy against accuracy, and who is on the Pareto front")
+            .is("tradeoff", "Energy against accuracy, with the Pareto front")
             .takes(Body::Text(
                 "A CSV with the columns model and accuracy.",
                 "model,accuracy\ngpt2,0.7\ndistilgpt2,0.6\n",
             ))
             .gives::<Tradeoff>(200, "The models in the order of the CSV.")
             .or(&[404, 408, 413, 422]),
-    ];
-    all.extend(of_jobs());
-    all
+    ]
+}
+
+/// A question about a built-in model, by its name, and the same about the model whose config.json is the body.
+fn of_models<Q: Question<Answer: ToSchema>>(
+    path: &'static str,
+    [by_name, by_config]: [&'static str; 2],
+    summary: &'static str,
+    success: &'static str,
+) -> [Operation; 2] {
+    [
+        operation("get", path, of_name::<Q>(), describe::<OfName<Q>>)
+            .is(by_name, summary)
+            .gives::<Q::Answer>(200, success)
+            .or(&[404, 422]),
+        operation("post", path, of_config::<Q>(), describe::<OfConfig<Q>>)
+            .is(by_config, summary)
+            .more("The model is that of the config.json in the body.")
+            .takes(Body::Object(A_CONFIG, config))
+            .gives::<Q::Answer>(200, success)
+            .or(&[404, 408, 413, 422]),
+    ]
 }
 
 fn config() -> Value {

@@ -105,7 +105,7 @@ impl Fields<'_> {
 
     fn engine(&mut self) -> Result<Option<String>, Problem> {
         let about =
-            "The engine that serves the model, by default the usual one of model and device. Data sheets alone.";
+            "The engine that serves the model, by default the usual one of model and device. Only for data sheets.";
         let engine = self.optional("engine", about, Known(engines))?;
         let engine = engine.map(|name| Engine::find(&name).map(|engine| engine.name.to_owned()));
         engine.transpose().map_err(|error| Problem::unknown(format!("engine: {error}")).about("engine"))
@@ -113,10 +113,10 @@ impl Fields<'_> {
 
     /// How the model runs and where, but for its load and lengths.
     pub(super) fn way(&mut self, selection: &mut Selection) -> Result<(), Problem> {
-        let past = "Tokens of each sequence that are in the cache already; 0 by default. Measured machines alone.";
+        let past = "Tokens of each sequence that are in the cache already; 0 by default. Only for measured machines.";
         let kernels = "How operations become kernels; by default eager on measured machines, else the engine's way.";
         let head = "The head on top of the trunk; by default none on measured machines, else the usual one.";
-        let power = "A limit on the power of each GPU, W. Data sheets alone.";
+        let power = "A limit on the power of each GPU, W. Only for data sheets.";
         selection.row.device = self.any_device()?;
         selection.past = self.optional("past_len", past, Whole(0..=self.app.limits.seq_len))?.unwrap_or(0);
         self.formats(selection)?;
@@ -131,8 +131,8 @@ impl Fields<'_> {
     fn formats(&mut self, selection: &mut Selection) -> Result<(), Problem> {
         let dtype = "The number formats: one for all, or of weights, activations and cache with commas between them; by default the \
                      config's, or f32 on measured machines.";
-        let weights = "The format of the weights alone. Data sheets alone.";
-        let cache = "The format of the cache alone. Data sheets alone.";
+        let weights = "The format of the weights. Only for data sheets.";
+        let cache = "The format of the cache. Only for data sheets.";
         selection.precision = self.optional("dtype", dtype, Formats)?;
         selection.row.weights = self.optional("weights", weights, OneFormat)?;
         selection.cache = self.optional("cache", cache, OneFormat)?;
@@ -145,7 +145,7 @@ impl Fields<'_> {
             Ok::<_, Problem>(given.unwrap_or(1))
         };
         Ok(Parallel {
-            tensor: degree("tensor_parallel", "GPUs that share every layer; 1 by default. Data sheets alone.")?,
+            tensor: degree("tensor_parallel", "GPUs that share every layer; 1 by default. Only for data sheets.")?,
             pipeline: degree("pipeline_parallel", "Stages of layers, each on GPUs of its own; 1 by default.")?,
             expert: degree("expert_parallel", "GPUs that the experts of a mixture are spread over; 1 by default.")?,
             data: degree("data_parallel", "Copies of the model, each with a part of the requests; 1 by default.")?,

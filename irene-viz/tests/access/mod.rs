@@ -161,6 +161,12 @@ fn every_view_can_be_used_with_the_keyboard_alone() {
         browser.run("return document.querySelector('#details .scope').textContent", json!([]))
     );
 
+    to_view("compare");
+    in_panel("#compare-detail [role=treeitem]");
+    press(&[key::DOWN, key::END]);
+    let is_said = "document.querySelector('#compare-detail [role=status]').textContent.startsWith(at.dataset.scope)";
+    assert_eq!(focused(is_said), true);
+
     to_view("sizes");
     in_panel("#panel-sizes td button");
     press(&[key::RIGHT, key::UP, key::ENTER]);

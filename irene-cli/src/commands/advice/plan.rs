@@ -1,4 +1,4 @@
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use irene_advice::{Lookup, LookupOptions, Plan, PlanOptions, PlanRow, Selection, hire_prices};
 use irene_predict::Load;
 use irene_regress::PRICE_PER_KWH;
@@ -12,15 +12,15 @@ use crate::{
     sheet::{Cell, Field, Format, Sheet},
 };
 
-/// Finds the machines for a service: every device, number of GPUs, parallelism and format of the weights that keeps up with the requests
+/// Finds the machines that can serve your requests
 ///
-/// How many requests run at once follows from their rate. First come the ways that no other beats in energy, latency and money; then the others,
+/// Tries every device, number of GPUs, parallelism and format of the weights, and shows those that keep up. How many requests run at once follows from their rate. First come the ways that no other beats in energy, latency and money; then the others,
 /// by energy. Money is electricity, or the hire of the GPUs where prices are given.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 20 --max-ttft 0.5
-  irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --devices h100-sxm,mi300x
+  irene plan Llama-3.1-70B --prompt 1000 --generate 200 --rate 2 --device h100-sxm,mi300x
   irene plan Llama-3.1-8B --prompt 512 --generate 256 --rate 5 --gpu-hour-price public
   irene plan gemma-2-9b --prompt 512 --generate 256 --rate 5 --gpu-hour-price l4=0.7,l40s=1.2
   irene plan bge-large-en-v1.5 --prompt 256 --rate 100 --format csv")]
@@ -28,51 +28,57 @@ pub(crate) struct Args {
     /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input
     model: String,
     /// Tokens of a prompt
-    #[arg(short, long, visible_alias = "seq-len", value_name = "P", value_parser = size)]
-    prompt: usize,
-    /// Tokens that are generated for each prompt [default: none]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
+    seq_len: usize,
+    /// Tokens of each sequence that are generated after the prompt, for decoders [default: none]
     #[arg(long, value_name = "N", value_parser = size)]
     generate: Option<usize>,
     /// Requests that arrive in a second
     #[arg(long, value_name = "R", value_parser = positive)]
     rate: f64,
-    #[command(flatten)]
-    bounds: BoundsArgs,
-    /// Devices that may be taken, with commas between [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    devices: Vec<String>,
-    /// Formats of the weights, with commas between [default: the model's own, f8_e4m3, int4]
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
-    formats: Vec<Numbers>,
+    /// Formats of the weights that may be taken; several with commas between [default: the model's own, f8_e4m3, int4]
+    #[arg(long, alias = "formats", value_name = "FORMAT", value_delimiter = ',')]
+    weights: Vec<Numbers>,
+    /// The engine [default: as for `irene predict`]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Devices that may be taken; several with commas between [default: all]
+    #[arg(long, alias = "devices", value_name = "NAME", value_delimiter = ',')]
+    device: Vec<String>,
     /// GPUs of all copies at most [default: 8]
     #[arg(long, value_name = "GPUS", value_parser = size)]
     max_gpus: Option<usize>,
-    /// The engine [default: as for irene predict]
-    #[arg(long, value_name = "NAME")]
-    engine: Option<String>,
-    /// The hire of a device by the hour, USD, with commas between; public stands for those that are known here
-    #[arg(long, value_name = "NAME=USD,...")]
-    gpu_hour_price: Option<String>,
+    #[command(flatten)]
+    bounds: BoundsArgs,
     /// Price of a kWh, USD [default: 0.1319]
     #[arg(long, value_name = "USD", value_parser = positive)]
     price_per_kwh: Option<f64>,
+    /// The hire of a device for an hour, USD; several with commas between; public stands for those that are known here
+    #[arg(long, value_name = "NAME=USD")]
+    gpu_hour_price: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Show this many ways (text) [default: 15]
     #[arg(long, value_name = "N", value_parser = size)]
     top: Option<usize>,
-    #[command(flatten)]
-    format: FormatArgs,
 }
 
 impl Args {
     fn options(&self) -> Result<PlanOptions> {
-        let is_all = self.devices.iter().any(|name| name == "all");
+        let is_all = self.device.iter().any(|name| name == "all");
         let usual = PlanOptions::default();
         Ok(PlanOptions {
             bounds: self.bounds.bounds(),
-            devices: if is_all { Vec::new() } else { self.devices.clone() },
-            formats: self.formats.clone(),
+            devices: if is_all { Vec::new() } else { self.device.clone() },
+            formats: self.weights.clone(),
             max_gpus: self.max_gpus.unwrap_or(usual.max_gpus),
-            gpu_hour_usd: self.gpu_hour_price.as_deref().map(hire_prices).transpose()?.unwrap_or_default(),
+            gpu_hour_usd: self
+                .gpu_hour_price
+                .as_deref()
+                .map(hire_prices)
+                .transpose()
+                .map_err(as_flag)?
+                .unwrap_or_default(),
             price_per_kwh: self.price_per_kwh.or(settings::get().price_per_kwh).unwrap_or(PRICE_PER_KWH),
             most_rows: usual.most_rows,
         })
@@ -83,11 +89,23 @@ impl Args {
             model: Some(self.model.clone()),
             engine: self.engine.clone(),
             load: Some(Load::Rate(self.rate)),
-            prompt: Some(self.prompt as f64),
+            prompt: Some(self.seq_len as f64),
             generated: self.generate.map(|tokens| tokens as f64),
             ..RequestRow::default()
         };
         Selection { row, ..Selection::default() }
+    }
+}
+
+/// The fault by the name of the flag.
+fn as_flag(error: irene_advice::Error) -> anyhow::Error {
+    match error {
+        irene_advice::Error::Setting { name, reason } => match name.as_str() {
+            "devices" => anyhow!("--device: {reason}"),
+            "gpu_hour_usd" => anyhow!("--gpu-hour-price: {reason}"),
+            name => anyhow!("{name}: {reason}"),
+        },
+        error => error.into(),
     }
 }
 
@@ -96,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let options = args.options()?;
     let mut lookup = Lookup::new(LookupOptions { finds_files: true, ..LookupOptions::default() });
     lookup.add_model(args.model.clone(), following::model(&args.model)?);
-    let plan = lookup.plan(&args.selection(), &options)?;
+    let plan = lookup.plan(&args.selection(), &options).map_err(as_flag)?;
     match args.format.format() {
         Format::Text => output::print_text(&text(args, &plan)),
         Format::Json => output::print(&json(&plan)?),

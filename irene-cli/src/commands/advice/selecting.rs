@@ -1,6 +1,7 @@
 //! The selection that the flags of `irene predict` name.
 
 use anyhow::Result;
+use clap::Arg;
 use irene_advice::{Bounds, Lookup, LookupOptions, Selection};
 use irene_models::ModelSpec;
 use irene_predict::Load;
@@ -8,36 +9,36 @@ use irene_requests::RequestRow;
 use irene_tree::Kernels;
 
 use crate::{
-    commands::{
-        Usage,
-        following::{self, ParallelArgs, RunArgs, SizesArgs},
-        predict::{ServiceArgs, positive},
-        predictor::PredictorArgs,
-        refuse,
-    },
+    commands::{Usage, following, predict::positive, refuse, setting::SettingArgs},
     output,
 };
 
 /// A model, how it runs, and where.
 #[derive(clap::Args)]
+#[command(mut_args = one_value)]
 pub(super) struct SelectionArgs {
     /// A built-in model's name, or a path to a config.json, its directory or a GGUF file; - reads a config from the standard input
     model: String,
     #[command(flatten)]
-    sizes: SizesArgs,
-    #[command(flatten)]
-    run: RunArgs,
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(flatten)]
-    parallel: ParallelArgs,
-    #[command(flatten)]
-    predictor: PredictorArgs,
+    setting: SettingArgs,
+}
+
+/// Flags that have several values elsewhere have one here, and --method none.
+fn one_value(arg: Arg) -> Arg {
+    let help = match arg.get_id().as_str() {
+        "batch_size" => "Sequences in the batch",
+        "seq_len" => "Tokens in a sequence",
+        "concurrency" => "Requests that run at once while others wait to replace them, on average",
+        "rate" => "Requests that arrive in a second",
+        "device" => "A device of `irene devices`",
+        "method" => return arg.hide(true),
+        _ => return arg,
+    };
+    arg.help(help)
 }
 
 /// The bounds that a service has to keep to.
 #[derive(clap::Args, Clone, Copy)]
-#[command(next_help_heading = "Bounds")]
 pub(super) struct BoundsArgs {
     /// The most time to the first token
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
@@ -74,26 +75,26 @@ impl SelectionArgs {
     /// The selection, with what is not said filled in and told.
     pub(super) fn selected(&self) -> Result<Selected> {
         following::refuse_numbers(std::slice::from_ref(&self.model))?;
-        let refused = [("--method", self.predictor.asks_for_track())];
+        let refused = [("--method", self.setting.predictor.asks_for_track())];
         refuse(true, "irene predict", &refused)?;
         let spec = following::model(&self.model)?;
-        let calibration = self.predictor.calibration()?;
+        let calibration = self.setting.predictor.calibration()?;
         let mut lookup = Lookup::new(LookupOptions {
             finds_files: true,
-            device: self.service.own_device()?,
+            device: self.setting.service.own_device()?,
             calibration: calibration.clone(),
-            host: self.service.host()?,
+            host: self.setting.service.host()?,
         });
-        let has_machine = calibration.is_some() || self.service.flags().contains(&("--device-spec", true));
-        let device = match self.predictor.devices().unwrap_or_default().as_slice() {
+        let has_machine = calibration.is_some() || self.setting.service.flags().contains(&("--device-spec", true));
+        let device = match self.setting.predictor.devices().unwrap_or_default().as_slice() {
             [] => None,
             [one] => Some(one.clone()),
             _ => return Err(Usage("--device names one device here; `irene plan` takes several".into()).into()),
         };
         let selection = self.completed(&spec, device, has_machine)?;
         lookup.add_model(self.model.clone(), spec);
-        if self.predictor.names_file() && calibration.is_none() {
-            let named = self.predictor.load()?;
+        if self.setting.predictor.names_file() && calibration.is_none() {
+            let named = self.setting.predictor.load()?;
             let device = named.profile.provenance.device.clone();
             lookup.add_profile(device.clone(), named.profile.into());
             let row = RequestRow { device: Some(device), ..selection.row };
@@ -103,36 +104,36 @@ impl SelectionArgs {
     }
 
     fn completed(&self, spec: &ModelSpec, device: Option<String>, has_machine: bool) -> Result<Selection> {
-        let [weights, cache] = self.service.formats();
-        let loads = self.service.loads(self.sizes.batch_sizes());
+        let [weights, cache] = self.setting.service.formats();
+        let loads = self.setting.service.loads(self.setting.sizes.batch_sizes());
         let mut selection = Selection {
             row: RequestRow {
                 model: Some(self.model.clone()),
                 device,
-                engine: self.service.engine().map(str::to_owned),
+                engine: self.setting.service.engine().map(str::to_owned),
                 weights,
-                kernels: self.run.kernels(),
+                kernels: self.setting.run.kernels(),
                 load: one(&loads, "--batch-size, --concurrency or --rate")?,
-                prompt: one(self.sizes.seq_lens(), "--seq-len")?.map(|tokens| tokens as f64),
-                generated: self.run.generate().map(|tokens| tokens as f64),
-                parallel: self.parallel.parallel(),
+                prompt: one(self.setting.sizes.seq_lens(), "--seq-len")?.map(|tokens| tokens as f64),
+                generated: self.setting.run.generate().map(|tokens| tokens as f64),
+                parallel: self.setting.parallel.parallel(),
                 ..RequestRow::default()
             },
-            precision: self.run.dtype(),
+            precision: self.setting.run.dtype(),
             cache,
-            power_limit_w: self.service.power_limit(),
-            head: self.run.head(),
-            past: self.run.past(),
+            power_limit_w: self.setting.service.power_limit(),
+            head: self.setting.run.head(),
+            past: self.setting.run.past(),
             ..Selection::default()
         };
-        if self.predictor.is_of_data_sheet() && selection.row.engine.is_none() {
+        if self.setting.predictor.is_of_data_sheet() && selection.row.engine.is_none() {
             return Err(Usage(
                 "--method data-sheet belongs to irene predict; an --engine asks for the data sheet here".into(),
             )
             .into());
         }
         let is_decoder = spec.cache(Kernels::Fused)?.is_some();
-        fill_in(&mut selection, is_decoder, has_machine || self.predictor.names_file());
+        fill_in(&mut selection, is_decoder, has_machine || self.setting.predictor.names_file());
         Ok(selection)
     }
 }

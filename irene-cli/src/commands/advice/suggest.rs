@@ -9,9 +9,10 @@ use crate::{
     sheet::{Cell, Field, Format, Sheet},
 };
 
-/// Says what would save energy, most first: what each saves with its interval, its price, and what it rests on
+/// Suggests what would save energy, and what each costs
 ///
-/// Only what can be computed: load, padding, kernels, formats, prefix caching, devices, power limits, numbers of GPUs, smaller models, fewer
+/// Each with its saving and 90% interval, its effect on time, memory and accuracy, and the reason; the largest saving comes first. Only what can be
+/// computed is suggested: load, padding, kernels, formats, prefix caching, devices, power limits, numbers of GPUs, smaller models, fewer
 /// layers, speculative decoding. `irene whatif` with --set shows each in full.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

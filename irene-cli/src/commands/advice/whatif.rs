@@ -9,9 +9,9 @@ use crate::{
     sheet::{Field, Format, Sheet},
 };
 
-/// Compares a selection with what it becomes by some changes: fields of the model's config, or how and where it runs
+/// Compares a run with the same run after some changes
 ///
-/// Fields go by their names in a config.json, or by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device,
+/// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device,
 /// batch_size, concurrency, rate, seq_len, generate, dtype, weights, cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel,
 /// data_parallel and power_limit_w. Each change is also tried by itself, with the reason where it does nothing.
 #[derive(clap::Args)]
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// A setting with another value; several times for several
+    /// A changed setting; give it again for more
     #[arg(long, value_name = "NAME=VALUE", required = true)]
     set: Vec<String>,
     #[command(flatten)]

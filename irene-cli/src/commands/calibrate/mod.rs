@@ -15,9 +15,9 @@ use super::{
 };
 use crate::output;
 
-/// Makes a predictor for your machine from a little that was measured there: trees, or whole requests
+/// Makes a predictor for your machine from a few measurements
 ///
-/// Trees carry the profile of another machine over. Requests (--requests) move what the device's data sheet says, for the engines that served
+/// From trees that were measured on it, or from whole requests. Trees carry the profile of another machine over. Requests (--requests) move what the device's data sheet says, for the engines that served
 /// them; `irene predict` takes the file for models with --prompt, and for sheets of requests.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -27,7 +27,7 @@ use crate::output;
   irene calibrate --device t4 --power-limit 60 --requests measured.csv -o mine.safetensors")]
 pub(crate) struct Args {
     /// Trees with ground truth from your machine; one is enough, each more makes it better
-    #[arg(value_name = "TREES", required_unless_present = "requests")]
+    #[arg(value_name = "TREES")]
     data: Option<PathBuf>,
     #[command(flatten)]
     predictor: PredictorArgs,
@@ -54,8 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .into()),
         (None, Some(sheet)) => requests::run(args, sheet),
         (Some(data), None) => of_trees(args, data),
-        // clap requires one.
-        (None, None) => Ok(()),
+        (None, None) => Err(Usage("what was measured? Give a file of trees, or --requests MEASURED.csv".into()).into()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// and drift
     #[arg(long, conflicts_with = "protocol")]
     in_campaign: bool,
-    /// Decides the splits
+    /// Seed of the splits
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
 
 use crate::input;
 
-/// Explores design spaces of Transformers: measures a part, learns from that, searches
+/// Searches design spaces of Transformers: measure, learn, search
 #[derive(clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Args {

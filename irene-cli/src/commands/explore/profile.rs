@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// How many designs, spread over the space
     #[arg(long, value_name = "N", value_parser = size, required_unless_present = "active", conflicts_with = "active")]
     samples: Option<usize>,
-    /// Chooses each design, after a few that are spread over the space, where surrogates know least
+    /// Choose each design, after a few that are spread over the space, where surrogates know least
     #[arg(long, requires = "budget")]
     active: bool,
     /// How many designs in all (with --active)
@@ -55,6 +55,9 @@ pub(crate) struct Args {
     shard: Option<Shard>,
     #[command(flatten)]
     size: SizeArgs,
+    /// The head that designs are trained with [default: lm]
+    #[arg(long, value_enum, requires = "train")]
+    head: Option<HeadName>,
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
@@ -64,17 +67,14 @@ pub(crate) struct Args {
     quick: bool,
     #[command(flatten)]
     protocol: ProtocolArgs,
-    /// Goes on with a file: what it has is not measured again
+    #[command(flatten)]
+    training: TrainingArgs,
+    /// Continue a file: what it has is not measured again
     #[arg(long)]
     resume: bool,
     /// Records, one a line, each there as soon as it is whole
     #[arg(short, long, value_name = "DATA.jsonl")]
     output: PathBuf,
-    /// The head that designs are trained with [default: lm]
-    #[arg(long, value_enum, requires = "train")]
-    head: Option<HeadName>,
-    #[command(flatten)]
-    training: TrainingArgs,
 }
 
 impl Args {

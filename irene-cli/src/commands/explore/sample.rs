@@ -31,10 +31,10 @@ pub(crate) struct Args {
 /// How designs are drawn.
 #[derive(clap::Args)]
 pub(super) struct SamplingArgs {
-    /// How they are spread: uniform, sobol, latin-hypercube, halton, hammersley
-    #[arg(long, value_name = "METHOD", default_value = "sobol")]
+    /// How the designs are spread: uniform, sobol, latin-hypercube, halton, hammersley
+    #[arg(id = "sampling", long = "method", value_name = "METHOD", default_value = "sobol")]
     pub(super) method: Sampling,
-    /// Decides which
+    /// Seed of the designs
     #[arg(long, value_name = "N", default_value = "0")]
     pub(super) seed: u64,
 }

@@ -51,12 +51,13 @@ pub(crate) struct Args {
     /// Records of designs with their accuracy (a share of 1), which a surrogate is fitted to
     #[arg(long, value_name = "DATA")]
     accuracy: Option<PathBuf>,
-    #[arg(long, value_enum, default_value = "evolution")]
+    /// How the space is searched
+    #[arg(id = "searching", long = "method", value_enum, default_value = "evolution")]
     method: Method,
     /// Designs that are predicted
     #[arg(long, value_name = "N", default_value = "20000", value_parser = size)]
     budget: usize,
-    /// Decides all that is random
+    /// Seed of the search
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
     /// Tokens in the sequence of the winner's energy tree [default: those that were measured]

@@ -41,10 +41,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Sequences in the batch, of rows that do not say
-    #[arg(short, long, value_name = "B", value_parser = size)]
+    #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
     batch_size: Option<usize>,
     /// Tokens in a sequence, of rows that do not say
-    #[arg(short, long, value_name = "S", value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = size)]
     seq_len: Option<usize>,
     #[command(flatten)]
     run: RunArgs,

@@ -25,11 +25,12 @@ const EXAMPLES: &str = "Examples:
   irene import csv runs.csv --columns model,batch_size,seq_len,energy:mJ \\
       -o runs.jsonl";
 
-/// Turns public measurements into a request sheet, or measurements of nodes into trees
+/// Turns published or your own measurements into sheets or trees
 ///
-/// Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf Inference with power (tables, or the folder of
-/// a run with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench, the JSON of vLLM's serving benchmark, of optimum-benchmark and of
-/// llama-bench, Splitwise, EcoCompute. A setting that the input does not say is absent, or assumed and named in the column `assumed`.
+/// Published measurements of requests become a request sheet; `irene import csv` and `irene import irene-csv` make trees of measured nodes.
+/// Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf Inference with power (tables, or the folder of a run
+/// with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench, the JSON of vLLM's serving benchmark, of optimum-benchmark and of llama-bench,
+/// Splitwise, EcoCompute. A setting that the input does not say is absent, or assumed and named in the column `assumed`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {

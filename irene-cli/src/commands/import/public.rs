@@ -22,27 +22,27 @@ pub(super) struct SheetArgs {
     /// Files of one or more public formats, or folders of MLPerf runs; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The request sheet to write; `-` is standard output
-    #[arg(short, long, value_name = "OUT.csv", required = true)]
-    output: Option<PathBuf>,
     /// The model of all rows, in place of what the files say: a built-in name or a path
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// The device of all rows, in place of what the files say (`irene devices`)
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
+    /// Tokens of a prompt in all rows, in place of what the files say or what is assumed
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    prompt: Option<f64>,
     /// The engine of all rows, in place of what the files say
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
     /// Format of the weights in all rows, in place of what the files say
     #[arg(long, value_name = "FORMAT")]
     weights: Option<Format>,
-    /// Tokens of a prompt in all rows, in place of what the files say or what is assumed
-    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
-    prompt: Option<f64>,
+    /// The device of all rows, in place of what the files say (`irene devices`)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// GPUs that share every layer in all rows, in place of what the files say
     #[arg(long, value_name = "GPUS", value_parser = gpus)]
     tensor_parallel: Option<usize>,
+    /// The request sheet to write; `-` is standard output
+    #[arg(short, long, value_name = "OUT.csv", required = true)]
+    output: Option<PathBuf>,
 }
 
 fn tokens(text: &str) -> Result<f64, String> {

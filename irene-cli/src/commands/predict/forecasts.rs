@@ -103,7 +103,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = setting.tree(forecast, args.math)?;
+    let tree = setting.tree(forecast, args.output.math)?;
     writeln!(out, "\n{}", of_tree(answer))?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
@@ -252,7 +252,7 @@ pub(super) fn object(args: &Args, answer: &Answer) -> Value {
 
 /// The tree of one forecast, with the forecast in it.
 pub(super) fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.setting.tree(&answer.forecast, args.math)?;
+    let mut tree = answer.setting.tree(&answer.forecast, args.output.math)?;
     tree.extra.insert("forecast".into(), object(args, answer));
     tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
     Ok(tree)
@@ -260,8 +260,16 @@ pub(super) fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
 
 /// A row a forecast.
 pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
+    let mut sheet = Sheet::new(titles());
+    for answer in answers {
+        sheet.row(cells(args, answer));
+    }
+    sheet.text()
+}
+
+fn titles() -> [Field; 19] {
     let figure = |title: &str, unit| Field::figure("", title, unit);
-    let mut sheet = Sheet::new([
+    [
         Field::word("", "model"),
         Field::word("", "device"),
         Field::word("", "engine").rank(5),
@@ -281,43 +289,43 @@ pub(super) fn table(args: &Args, answers: &[Answer]) -> String {
         figure("power", "W").rank(1),
         figure("a million", "").rank(2),
         Field::word("", ""),
-    ]);
-    for Answer { row, setting, forecast } in answers {
-        let request = &setting.request;
-        let [sequences, concurrency, rate] = match request.load {
-            Load::Sequences(sequences) => [Some(sequences as f64), None, None],
-            Load::Concurrency(running) => [None, Some(running), None],
-            Load::Rate(rate) => [None, Some(forecast.running), Some(rate)],
-        };
-        let (figures, token) = (&row.figures, row.figures.energy_per_token_j);
-        let ends = |figures: &irene_requests::Figures| {
-            figures.energy_per_token_j.or(figures.energy_per_request_j.filter(|_| token.is_none()))
-        };
-        let million =
-            token.or(figures.energy_per_request_j).map(|joules| kwh_per_million(joules) * args.price_per_kwh());
-        let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
-        let cells: [Cell; 19] = [
-            setting.spec.name().into(),
-            counted(&setting.device, setting.request.parallel).into(),
-            setting.engine.name.into(),
-            sequences.into(),
-            concurrency.map(mean).into(),
-            rate.map(|rate| rate.to_string()).into(),
-            request.prompt.into(),
-            Some(request.generated).filter(|generated| *generated > 0).into(),
-            figures.energy_per_request_j.into(),
-            token.into(),
-            ends(&row.low).into(),
-            ends(&row.high).into(),
-            figures.ttft_s.into(),
-            figures.itl_s.into(),
-            figures.latency_s.into(),
-            figures.tokens_per_s.into(),
-            figures.power_w.into(),
-            million.map(|usd| format!("{usd:.3} USD")).into(),
-            marks.join(" ").into(),
-        ];
-        sheet.row(cells);
-    }
-    sheet.text()
+    ]
+}
+
+/// The cells of a forecast, in the order of [`titles`].
+fn cells(args: &Args, answer: &Answer) -> [Cell; 19] {
+    let Answer { row, setting, forecast } = answer;
+    let request = &setting.request;
+    let [sequences, concurrency, rate] = match request.load {
+        Load::Sequences(sequences) => [Some(sequences as f64), None, None],
+        Load::Concurrency(running) => [None, Some(running), None],
+        Load::Rate(rate) => [None, Some(forecast.running), Some(rate)],
+    };
+    let (figures, token) = (&row.figures, row.figures.energy_per_token_j);
+    let ends = |figures: &irene_requests::Figures| {
+        figures.energy_per_token_j.or(figures.energy_per_request_j.filter(|_| token.is_none()))
+    };
+    let million = token.or(figures.energy_per_request_j).map(|joules| kwh_per_million(joules) * args.price_per_kwh());
+    let marks: Vec<&str> = forecast.notes.iter().map(Note::mark).collect();
+    [
+        setting.spec.name().into(),
+        counted(&setting.device, setting.request.parallel).into(),
+        setting.engine.name.into(),
+        sequences.into(),
+        concurrency.map(mean).into(),
+        rate.map(|rate| rate.to_string()).into(),
+        request.prompt.into(),
+        Some(request.generated).filter(|generated| *generated > 0).into(),
+        figures.energy_per_request_j.into(),
+        token.into(),
+        ends(&row.low).into(),
+        ends(&row.high).into(),
+        figures.ttft_s.into(),
+        figures.itl_s.into(),
+        figures.latency_s.into(),
+        figures.tokens_per_s.into(),
+        figures.power_w.into(),
+        million.map(|usd| format!("{usd:.3} USD")).into(),
+        marks.join(" ").into(),
+    ]
 }

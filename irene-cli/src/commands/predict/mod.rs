@@ -20,19 +20,21 @@ pub(super) use self::service::{ServiceArgs, positive};
 #[cfg(feature = "text")]
 use super::text::TextArgs;
 use super::{
-    TreeFormat, TreeOutputArgs, Usage,
-    following::{self, ParallelArgs, RunArgs, SizesArgs},
-    predictor::{NamedProfile, PredictorArgs},
+    TreeFormat, TreeOutputArgs, Usage, following,
+    predictor::NamedProfile,
     refuse,
+    setting::SettingArgs,
+    size_or_zero,
     training::TrainingArgs,
     trees::{self, Completion},
 };
 use crate::{input, output, settings, sheet::Format};
 
-/// Predicts the energy of every node of a model at a size, or of trees with measured features; or what requests take on a device
+/// Predicts energy and time: of a model, requests or training
 ///
-/// A device that is known by its data sheet answers for requests: --prompt, --generate, and --sequences, --concurrency or --rate; and for a step or
-/// a whole run of training (--train). Several models, devices or sizes give a row each; --depth shows their trees.
+/// A device with a measured profile predicts every node of a model at a size, or of trees with measured features. A device that is known by its
+/// data sheet predicts requests (--prompt, --generate, and --sequences, --concurrency or --rate) and training (--train): a step, or a whole run.
+/// Several models, devices or sizes give a row each; --depth shows their trees.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene predict bert-base-uncased --batch-size 8 --seq-len 128
@@ -56,18 +58,6 @@ pub(crate) struct Args {
     /// requests; - reads a config or trees from the standard input
     #[arg(required = true, value_name = "MODEL_OR_TREES")]
     subjects: Vec<String>,
-    #[command(flatten)]
-    sizes: SizesArgs,
-    #[command(flatten)]
-    run: RunArgs,
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(flatten)]
-    parallel: ParallelArgs,
-    #[command(flatten)]
-    training: TrainingArgs,
-    #[command(flatten)]
-    length: training::LengthArgs,
     #[cfg(feature = "text")]
     #[command(flatten)]
     text: TextArgs,
@@ -76,27 +66,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     tokenizer: Option<String>,
     #[command(flatten)]
-    predictor: PredictorArgs,
+    setting: SettingArgs,
     #[command(flatten)]
-    output: TreeOutputArgs,
-    /// Show the tree to this depth (text)
-    #[arg(long, value_name = "N")]
-    depth: Option<usize>,
-    /// Show equal layers one by one (text, dot)
-    #[arg(long)]
-    unfold: bool,
-    /// Show this many instance types in the table of bottlenecks (text) [default: 10]
-    #[arg(long, value_name = "N")]
-    top: Option<usize>,
-    /// Show the single operations that modules run themselves
-    #[arg(long)]
-    math: bool,
+    training: TrainingArgs,
+    #[command(flatten)]
+    length: training::LengthArgs,
     /// Price of a kWh, USD [default: 0.1319]
     #[arg(long, value_name = "USD", value_parser = not_negative, allow_negative_numbers = true)]
     price_per_kwh: Option<f64>,
     /// Carbon intensity of the grid: g CO2e per kWh, or a country by its name, or `world`; emissions are shown where it is given
     #[arg(long, value_name = "GRAMS_OR_COUNTRY", value_parser = grams, allow_negative_numbers = true)]
     grid_intensity: Option<f64>,
+    #[command(flatten)]
+    output: TreeOutputArgs,
+    /// Show this many instance types in the table of bottlenecks (text) [default: 10]
+    #[arg(long, value_name = "N", value_parser = size_or_zero)]
+    top: Option<usize>,
 }
 
 /// The fields of a tree in json that tell its cost.
@@ -113,12 +98,12 @@ impl Args {
     }
 
     fn unfolds(&self) -> bool {
-        self.unfold || settings::get().unfold.unwrap_or(false)
+        self.output.unfold || settings::get().unfold.unwrap_or(false)
     }
 
     /// Whether each of several trees is shown in full.
     fn shows_each(&self) -> bool {
-        self.depth.is_some() || self.top.is_some() || self.unfold || self.math
+        self.top.is_some() || self.output.shows_each()
     }
 
     fn has_text(&self) -> bool {
@@ -130,10 +115,8 @@ impl Args {
 
     /// Refuses flags that would have no effect on what is printed.
     fn check(&self, format: TreeFormat) -> Result<()> {
-        let of_text = [("--depth", self.depth.is_some()), ("--top", self.top.is_some())];
-        refuse(format != TreeFormat::Text, "--format text", &of_text)?;
-        let folds = matches!(format, TreeFormat::Text | TreeFormat::Dot);
-        refuse(!folds, "--format text and dot", &[("--unfold", self.unfold)])?;
+        self.output.check(format)?;
+        refuse(format != TreeFormat::Text, "--format text", &[("--top", self.top.is_some())])?;
         let of_cost =
             [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())];
         let has_cost = matches!(format, TreeFormat::Text | TreeFormat::Json);
@@ -142,7 +125,8 @@ impl Args {
 
     /// Whether several settings are asked for, as far as the arguments tell.
     fn is_sweep(&self) -> bool {
-        self.subjects.len() > 1 || self.sizes.sizes(&self.run, "").is_ok_and(|sizes| sizes.len() > 1)
+        self.subjects.len() > 1
+            || self.setting.sizes.sizes(self.setting.run.past(), "").is_ok_and(|sizes| sizes.len() > 1)
     }
 }
 
@@ -178,8 +162,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let format = args.output.format(are_trees.then_some(TreeFormat::Json));
     args.check(format)?;
-    refuse(true, "a model on a device", &args.service.flags())?;
-    let predictor = args.predictor.load()?;
+    refuse(true, "a model on a device", &args.setting.service.flags())?;
+    let predictor = args.setting.predictor.load()?;
     let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
     let subject = Subject { predictor: &predictor, subjects };
     if format == TreeFormat::Json && (are_trees || !args.is_sweep()) {
@@ -268,8 +252,9 @@ enum Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     fn trees(args: &'a Args) -> Result<Self> {
-        let of_models = [("--math", args.math), ("--text", args.has_text())];
-        let of_models = [&args.sizes.flags()[..], &args.run.flags(), &args.parallel.flags(), &of_models];
+        let of_models = [("--math", args.output.math), ("--text", args.has_text())];
+        let of_models =
+            [&args.setting.sizes.flags()[..], &args.setting.run.flags(), &args.setting.parallel.flags(), &of_models];
         refuse(true, "a model; trees have their sizes", &of_models.concat())?;
         Ok(Self::Trees(&args.subjects))
     }
@@ -294,11 +279,16 @@ fn runs(args: &Args, spec: &ModelSpec) -> Result<Vec<Run>> {
     }
     #[cfg(feature = "text")]
     refuse(args.tokenizer.is_some(), "--text and --text-file", &[("--tokenizer", true)])?;
-    args.sizes.sizes(&args.run, OR_TEXT)?.into_iter().map(|size| run_at(args, spec, size)).collect()
+    args.setting
+        .sizes
+        .sizes(args.setting.run.past(), OR_TEXT)?
+        .into_iter()
+        .map(|size| run_at(args, spec, size))
+        .collect()
 }
 
 fn run_at(args: &Args, spec: &ModelSpec, size: Size) -> Result<Run> {
-    Ok(Run { parallel: args.parallel.parallel(), ..args.run.run(spec, size, args.math)? })
+    Ok(Run { parallel: args.setting.parallel.parallel(), ..args.setting.run.run(spec, size, args.output.math)? })
 }
 
 /// The trees or models that are predicted, and the predictor.

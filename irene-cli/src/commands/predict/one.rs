@@ -54,7 +54,7 @@ pub(super) fn text(args: &Args, predictor: &NamedProfile, tree: &Tree) -> Result
 pub(super) fn nodes(args: &Args, tree: &Tree) -> String {
     let folded = if args.unfolds() { tree.clone() } else { tree.layers_folded() };
     let table = output::styled(&folded, &table(args, &folded).fitted(width()));
-    table + output::legend_of_folding(&folded, tree, args.depth)
+    table + output::legend_of_folding(&folded, tree, args.output.depth)
 }
 
 /// The interval, latency and power of the whole.
@@ -84,7 +84,7 @@ fn table(args: &Args, tree: &Tree) -> Table {
     if !tree.root().marks.is_empty() {
         columns.push(Column::Marks);
     }
-    Table::new(tree, &TableOptions { columns, max_depth: args.depth.unwrap_or(usize::MAX) })
+    Table::new(tree, &TableOptions { columns, max_depth: args.output.depth.unwrap_or(usize::MAX) })
 }
 
 /// The meaning of each mark in the table.

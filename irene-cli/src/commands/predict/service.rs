@@ -18,7 +18,6 @@ use crate::{
 
 /// How a device serves requests.
 #[derive(clap::Args, Clone)]
-#[command(next_help_heading = "Serving, from a device's data sheet")]
 pub(crate) struct ServiceArgs {
     /// The engine, with its generation (vllm-0.11, vllm-0.5, tensorrt-llm, transformers, llama.cpp, deepspeed, candle) [default: vllm; llama.cpp on
     /// processors and Apple's chips; transformers for models that generate nothing]
@@ -83,11 +82,11 @@ impl ServiceArgs {
     pub(super) fn options(&self, args: &Args) -> Result<ServiceOptions> {
         Ok(ServiceOptions {
             device: self.own_device()?,
-            calibration: args.predictor.calibration()?,
+            calibration: args.setting.predictor.calibration()?,
             power_limit_w: self.power_limit,
-            precision: args.run.dtype(),
+            precision: args.setting.run.dtype(),
             cache: self.cache,
-            head: args.run.head(),
+            head: args.setting.run.head(),
             host: self.host()?,
         })
     }
@@ -139,29 +138,30 @@ impl ServiceArgs {
 
 /// The devices whose data sheets are asked for, None where a measured profile is.
 pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
-    let flag = args.service.flags().into_iter().find(|(_, given)| *given);
-    if args.service.device_spec.is_some() {
+    let flag = args.setting.service.flags().into_iter().find(|(_, given)| *given);
+    if args.setting.service.device_spec.is_some() {
         return Ok(Some(Vec::new()));
     }
-    if let Some(calibration) = args.predictor.calibration()? {
+    if let Some(calibration) = args.setting.predictor.calibration()? {
         return Ok(Some(vec![calibration.device.name.clone()]));
     }
-    let Some(names) = args.predictor.devices() else {
+    let Some(names) = args.setting.predictor.devices() else {
         return match flag {
             Some((flag, _)) => {
-                Err(Usage(format!("{flag} belongs to a device: give --device NAME (`irene devices` lists them), or the --predictor of `irene calibrate --requests`")).into())
+                Err(Usage(format!("{flag} works only with a device: give --device NAME (`irene devices` lists them), or the --predictor of `irene calibrate --requests`")).into())
             }
-            None => Ok(args.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
+            None => Ok(args.setting.predictor.is_of_data_sheet().then(|| vec![DeviceProfile::DEFAULT_DEVICE.to_owned()])),
         };
     };
     let is_measured = |name: &String| DeviceProfile::bundled_names().any(|known| known == name);
-    if flag.is_none() && !args.predictor.is_of_data_sheet() && names.len() == 1 && names.iter().all(is_measured) {
+    if flag.is_none() && !args.setting.predictor.is_of_data_sheet() && names.len() == 1 && names.iter().all(is_measured)
+    {
         return Ok(None);
     }
-    let of_profiles = [("--method", args.predictor.asks_for_track())];
+    let of_profiles = [("--method", args.setting.predictor.asks_for_track())];
     refuse(true, "a measured profile: --device gtx-1080-ti or gtx-1070", &of_profiles)?;
     let found = names.iter().try_for_each(|name| Catalogue::find(name).map(drop));
-    match args.predictor.names_devices() {
+    match args.setting.predictor.names_devices() {
         true => found?,
         false => found.context(OF_SETTINGS)?,
     }
@@ -171,7 +171,8 @@ pub(super) fn devices(args: &Args) -> Result<Option<Vec<String>>> {
 /// A row for each request: every model on every device with every load and prompt, in this order.
 pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
     refuse_of_profiles(args)?;
-    let (loads, prompts) = (args.service.loads(args.sizes.batch_sizes()), args.sizes.seq_lens());
+    let (loads, prompts) =
+        (args.setting.service.loads(args.setting.sizes.batch_sizes()), args.setting.sizes.seq_lens());
     if loads.is_empty() {
         return Err(Usage("how many requests run at once? Give --sequences, --concurrency or --rate".into()).into());
     }
@@ -204,11 +205,11 @@ pub(super) fn rows(args: &Args, devices: &[String]) -> Result<Vec<RequestRow>> {
 /// The flags that hold for every row.
 pub(super) fn defaults(args: &Args) -> RequestRow {
     RequestRow {
-        engine: args.service.engine.clone(),
-        weights: args.service.weights,
-        kernels: args.run.kernels(),
-        generated: args.run.generate().map(|tokens| tokens as f64),
-        parallel: args.parallel.parallel(),
+        engine: args.setting.service.engine.clone(),
+        weights: args.setting.service.weights,
+        kernels: args.setting.run.kernels(),
+        generated: args.setting.run.generate().map(|tokens| tokens as f64),
+        parallel: args.setting.parallel.parallel(),
         ..RequestRow::default()
     }
 }
@@ -219,8 +220,11 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
         0 | 1 => Ok(()),
         _ => Err(Usage(format!("{flag} has one value beside a sheet: that of the rows without their own"))),
     };
-    let (devices, loads) = (args.predictor.devices().unwrap_or_default(), args.service.loads(args.sizes.batch_sizes()));
-    let prompts = args.sizes.seq_lens();
+    let (devices, loads) = (
+        args.setting.predictor.devices().unwrap_or_default(),
+        args.setting.service.loads(args.setting.sizes.batch_sizes()),
+    );
+    let prompts = args.setting.sizes.seq_lens();
     only("--device", devices.len())?;
     only("--sequences, --concurrency or --rate", loads.len())?;
     only("--prompt", prompts.len())?;
@@ -235,11 +239,11 @@ pub(super) fn defaults_of_sheet(args: &Args) -> Result<RequestRow> {
 
 /// Refuses flags of measured profiles.
 fn refuse_of_profiles(args: &Args) -> Result<()> {
-    let past = [("--past", args.run.has_past())];
+    let past = [("--past", args.setting.run.has_past())];
     refuse(true, "a measured profile; on a data sheet requests have --prompt and --generate", &past)?;
-    let head = [("--head", args.run.head().is_some())];
+    let head = [("--head", args.setting.run.head().is_some())];
     refuse(
-        args.run.generate().is_some(),
+        args.setting.run.generate().is_some(),
         "single passes; what is generated comes from the language model's head",
         &head,
     )?;
@@ -255,7 +259,7 @@ pub(super) struct Answer {
 
 /// The forecasts of the command line's rows, and how many have none: of several rows the others go on.
 pub(super) fn answers(args: &Args, rows: Vec<RequestRow>) -> Result<(Vec<Answer>, usize)> {
-    let mut service = Service::new(args.service.options(args)?);
+    let mut service = Service::new(args.setting.service.options(args)?);
     for name in &args.subjects {
         service.add_model(name, following::model(name)?);
     }

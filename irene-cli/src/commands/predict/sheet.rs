@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Usage("a sheet is written as CSV: leave --format out".into()).into());
     }
     let defaults = service::defaults_of_sheet(args)?;
-    let mut service = Service::new(args.service.options(args)?);
+    let mut service = Service::new(args.setting.service.options(args)?);
     let mut rows = Vec::new();
     for path in &args.subjects {
         rows.extend(read(path, &defaults, &mut service)?);

@@ -21,7 +21,6 @@ use crate::{
 
 /// How long training goes on.
 #[derive(clap::Args, Clone, Copy)]
-#[command(next_help_heading = "Training")]
 pub(crate) struct LengthArgs {
     /// Steps of the whole run (1e5)
     #[arg(long, value_name = "N", value_parser = count, requires = "train", conflicts_with = "tokens")]
@@ -78,21 +77,30 @@ pub(super) fn run(args: &Args, training: Training) -> Result<()> {
 /// Refuses what has no meaning in training.
 fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
-    let passes = [("--generate", args.run.generate().is_some()), ("--past", args.run.has_past())];
-    refuse(true, of_requests, &[&passes[..], &args.service.flags_of_requests()].concat())?;
-    refuse(true, "a measured profile", &[("--text", args.has_text()), ("--method", args.predictor.asks_for_track())])?;
-    refuse(true, "inference: with --train give --device", &[("--predictor", args.predictor.names_file())])
+    let passes = [("--generate", args.setting.run.generate().is_some()), ("--past", args.setting.run.has_past())];
+    refuse(true, of_requests, &[&passes[..], &args.setting.service.flags_of_requests()].concat())?;
+    refuse(
+        true,
+        "a measured profile",
+        &[("--text", args.has_text()), ("--method", args.setting.predictor.asks_for_track())],
+    )?;
+    refuse(
+        true,
+        "inference: with --train give --device NAME (`irene devices` lists them)",
+        &[("--predictor", args.setting.predictor.names_file())],
+    )
 }
 
 fn answers(args: &Args, training: Training) -> Result<(Vec<Answer>, usize)> {
-    let (devices, engine, sizes) = (devices(args)?, engine(args)?, args.sizes.sizes(&args.run, "")?);
+    let (devices, engine, sizes) =
+        (devices(args)?, engine(args)?, args.setting.sizes.sizes(args.setting.run.past(), "")?);
     let count = args.subjects.len() * devices.len() * sizes.len();
     let mut answers = Vec::new();
     for name in &args.subjects {
         let spec = Arc::new(following::model(name)?);
         for (device, size) in devices.iter().flat_map(|device| sizes.iter().map(move |size| (device, size))) {
-            let (parallel, training) = (args.parallel.parallel(), Some(training));
-            let run = Run { parallel, training, ..args.run.run(&spec, *size, args.math)? };
+            let (parallel, training) = (args.setting.parallel.parallel(), Some(training));
+            let run = Run { parallel, training, ..args.setting.run.run(&spec, *size, args.output.math)? };
             match answer(args, &spec, device, engine, run) {
                 Ok(answer) => answers.push(answer),
                 Err(error) if count == 1 => return Err(error),
@@ -112,7 +120,7 @@ fn answer(
     run: Run,
 ) -> Result<Answer> {
     let forecast = forecast_training(spec, device, engine, run, Law::shipped())?;
-    let forecast = match args.service.host()? {
+    let forecast = match args.setting.service.host()? {
         Some(host) => forecast.at_the_wall(host, device, Law::shipped())?,
         None => forecast,
     };
@@ -122,14 +130,14 @@ fn answer(
 
 /// The devices of the command line or of the settings.
 fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
-    let limited = |device: Device| match args.service.power_limit() {
+    let limited = |device: Device| match args.setting.service.power_limit() {
         Some(watts) => Ok::<_, anyhow::Error>(Arc::new(device.with_power_limit(watts)?)),
         None => Ok(Arc::new(device)),
     };
-    if let Some(own) = args.service.own_device()? {
+    if let Some(own) = args.setting.service.own_device()? {
         return Ok(vec![limited(own)?]);
     }
-    let Some(names) = args.predictor.devices() else {
+    let Some(names) = args.setting.predictor.devices() else {
         return Err(Usage(
             "training is predicted from a data sheet: give --device NAME (`irene devices` lists them)".into(),
         )
@@ -137,7 +145,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
     };
     let find = |name: &String| {
         let found = Catalogue::find(name);
-        if args.predictor.names_devices() { Ok(found?) } else { found.context(OF_SETTINGS) }
+        if args.setting.predictor.names_devices() { Ok(found?) } else { found.context(OF_SETTINGS) }
     };
     names.iter().map(|name| limited(find(name)?)).collect()
 }
@@ -145,7 +153,7 @@ fn devices(args: &Args) -> Result<Vec<Arc<Device>>> {
 /// Training runs on the kernels that PyTorch starts from the host.
 fn engine(args: &Args) -> Result<&'static Engine> {
     const USUAL: &str = "transformers";
-    let engine = Engine::find(args.service.engine().unwrap_or(USUAL))?;
+    let engine = Engine::find(args.setting.service.engine().unwrap_or(USUAL))?;
     if engine.name == USUAL {
         return Ok(engine);
     }
@@ -182,7 +190,7 @@ fn print(args: &Args, answers: &[Answer], format: TreeFormat) -> Result<()> {
 
 /// The tree of one step, with the forecast in it.
 fn tree(args: &Args, answer: &Answer) -> Result<Tree> {
-    let mut tree = answer.tree(args.math)?;
+    let mut tree = answer.tree(args.output.math)?;
     tree.extra.insert("forecast".into(), one::object(args, answer));
     tree.extra.insert(output::SCHEMA_FIELD.into(), output::SCHEMA_VERSION.into());
     Ok(tree)

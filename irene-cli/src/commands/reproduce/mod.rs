@@ -17,7 +17,9 @@ use super::{
 };
 use crate::output;
 
-/// Computes the papers' tables and figures from their public data, beside what was published, as Markdown with pictures
+/// Computes the papers' tables and figures from their public data
+///
+/// Beside what was published, as Markdown with pictures.
 ///
 /// From IrEne's data: errors by model, training strategy, feature set, primitive and module, the noise floor, transfer between machines, and
 /// where the energy goes. From ProTran's: how good surrogates are, how many measurements they need, what searches find. Writes
@@ -31,7 +33,7 @@ pub(crate) struct Args {
     /// (of designs in the published space)
     #[arg(required = true)]
     data: Vec<PathBuf>,
-    /// Decides initial weights
+    /// Seed of the initial weights
     #[arg(long, value_name = "N", default_value_t = 13370)]
     seed: u64,
     #[command(flatten)]

@@ -33,19 +33,16 @@ pub(super) struct GenerateArgs {
     /// Draw from so many of the likeliest tokens [default: all]
     #[arg(long, value_name = "K", requires = "temperature")]
     top_k: Option<usize>,
-    /// Decides every draw [default: 0]
+    /// Seed of the draws [default: 0]
     #[arg(long, value_name = "SEED", requires = "temperature")]
     seed: Option<u64>,
     /// Never choose an end-of-sequence token, as for made-up prompts and --output
     #[arg(long, requires = "generate")]
     ignore_eos: bool,
-    /// How tokens, or losses, and figures are printed [default: text]
-    #[arg(long, value_enum, requires = "many_steps")]
-    format: Option<GenerateFormat>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum GenerateFormat {
+pub(super) enum GenerateFormat {
     Text,
     /// Every token's time too, or every step's
     Json,
@@ -66,10 +63,6 @@ impl GenerateArgs {
         sampling.check().map_err(|error| Usage(format!("--{error}")))?;
         Ok(sampling)
     }
-
-    pub(super) fn is_json(&self) -> bool {
-        self.format == Some(GenerateFormat::Json)
-    }
 }
 
 pub(super) fn run(args: &Args, count: usize) -> Result<()> {
@@ -89,11 +82,7 @@ pub(super) fn run(args: &Args, count: usize) -> Result<()> {
         room: plan.room,
         peak: irene_sampler::peak_memory(&meters::places()),
     };
-    if args.generation.is_json() {
-        output::print(&outcome.json(&memory))
-    } else {
-        output::print_text(&outcome.text(&memory)?)
-    }
+    if args.is_json() { output::print(&outcome.json(&memory)) } else { output::print_text(&outcome.text(&memory)?) }
 }
 
 /// A generation before its weights are read.
@@ -140,7 +129,7 @@ impl Plan {
     ) -> Result<(Outcome, u64)> {
         let batch = self.input.batch.clone();
         let mut outcome = Outcome::new(&self.spec, lens(&batch)?, self.count);
-        let shows = !args.generation.is_json();
+        let shows = !args.is_json();
         let mut texts = self.input.encoder.as_ref().map(|encoder| Texts::new(encoder, batch.sequences(), shows));
         let mut generator = Generator::new(model, batch)?
             .with_sampling(self.sampling)?

@@ -15,7 +15,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(super) struct InputArgs {
     /// A text, or the prompt of a generation; give it again for a batch. Needs the model's tokenizer.json
-    #[arg(long, visible_alias = "prompt", value_name = "TEXT", conflicts_with_all = ["text_file", "seq_len"])]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["text_file", "seq_len"])]
     text: Vec<String>,
     /// A file with a text a line
     #[arg(long, value_name = "FILE", conflicts_with = "seq_len")]
@@ -27,7 +27,7 @@ pub(super) struct InputArgs {
     #[arg(short, long, visible_alias = "sequences", value_name = "B", value_parser = size)]
     batch_size: Option<usize>,
     /// Tokens in made-up sequences
-    #[arg(short, long, visible_alias = "prompt-tokens", value_name = "S", value_parser = size)]
+    #[arg(short, long, visible_alias = "prompt", value_name = "S", value_parser = tokens)]
     seq_len: Option<usize>,
     /// Give each prompt as a user's message in the model's chat template
     #[arg(long, requires = "generate", conflicts_with_all = ["input", "seq_len"])]
@@ -35,6 +35,11 @@ pub(super) struct InputArgs {
     /// The system's message before it
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
+}
+
+/// Tokens in a sequence; a text in their place belongs to another flag.
+fn tokens(text: &str) -> Result<usize, String> {
+    size(text).map_err(|error| format!("{error}; give a text with --text"))
 }
 
 /// A batch, and the tokenizer that it came from if it was text.

@@ -17,26 +17,26 @@ use self::input::Reader;
 use super::{following, running::ModelArgs, size};
 use crate::output;
 
-/// Runs a model on candle: shapes, latency, tokens per second, and its outputs as a file; or generates text, or trains
+/// Runs a model: latency, outputs, generated text or training
+///
+/// The model runs on candle, on this machine. One pass shows shapes and latency; --generate continues texts; --train makes steps of training.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene run ./my-bert --text 'The cat sat on the mat.' --repeat 20
   irene run bert-base-uncased --random-weights 1 --batch-size 1 --seq-len 32 --repeat 5
-  irene run ./my-gpt2 --prompt 'The cat sat' --generate 20
+  irene run ./my-gpt2 --text 'The cat sat' --generate 20
   irene run ./my-gpt2 --text-file prompts.txt --generate 20 --temperature 0.8 --top-p 0.95
-  irene run ./my-gpt2 --prompt 'The cat sat' --chat --generate 20
-  irene run gpt2 --random-weights 1 --sequences 8 --prompt-tokens 32 --generate 10
+  irene run ./my-gpt2 --text 'The cat sat' --chat --generate 20
+  irene run gpt2 --random-weights 1 --sequences 8 --prompt 32 --generate 10
   irene run google/bert_uncased_L-2_H-128_A-2 --train --random-weights 1 --steps 20 -b 4 -s 32
   irene run ./my-bert --input in.safetensors --output out.safetensors --all")]
 pub(crate) struct Args {
     #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
     input: input::InputArgs,
-    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated (i64) and
-    /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
-    #[arg(long, value_name = "OUT.safetensors", conflicts_with = "train")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    generation: generate::GenerateArgs,
+    #[command(flatten)]
+    model: ModelArgs,
     /// With --output: every node's output too, as out.SCOPE
     #[arg(long, requires = "output")]
     all: bool,
@@ -47,12 +47,21 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "train")]
     traced: bool,
     #[command(flatten)]
-    generation: generate::GenerateArgs,
-    #[command(flatten)]
     train: train::TrainArgs,
+    /// How tokens, or losses, and figures are printed [default: text]
+    #[arg(long, value_enum, requires = "many_steps")]
+    format: Option<generate::GenerateFormat>,
+    /// Write last_hidden_state, and pooler_output and sentence_embedding where there are; with --generate also the prompt's logits, generated (i64) and
+    /// step_logits (sequences, tokens, vocabulary), and no end-of-sequence token is chosen
+    #[arg(short, long, value_name = "OUT.safetensors", conflicts_with = "train")]
+    output: Option<PathBuf>,
 }
 
 impl Args {
+    fn is_json(&self) -> bool {
+        self.format == Some(generate::GenerateFormat::Json)
+    }
+
     fn kernels(&self) -> Kernels {
         if self.traced { Kernels::Eager } else { Kernels::Fused }
     }

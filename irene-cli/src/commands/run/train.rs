@@ -16,17 +16,17 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(super) struct TrainArgs {
+    /// The head, which decides the loss: lm or classification [default: lm where the model has it]
+    #[arg(long, value_name = "HEAD", value_parser = head, requires = "train")]
+    head: Option<TaskHead>,
     #[command(flatten)]
     step: TrainingArgs,
     /// Steps that are run [default: 20]
-    #[arg(long, value_name = "N", value_parser = size, requires = "train", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = size, requires = "train")]
     steps: Option<usize>,
-    /// [default: 0.001]
-    #[arg(long, value_name = "RATE", requires = "train", help_heading = "Training", allow_negative_numbers = true)]
+    /// The learning rate [default: 0.001]
+    #[arg(long, value_name = "RATE", requires = "train", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// The head, which decides the loss: lm or classification [default: lm where the model has it]
-    #[arg(long, value_name = "HEAD", value_parser = head, requires = "train", help_heading = "Training")]
-    head: Option<TaskHead>,
 }
 
 fn head(word: &str) -> Result<TaskHead, String> {
@@ -44,7 +44,7 @@ impl TrainArgs {
 pub(super) fn run(args: &Args, training: Training) -> Result<()> {
     let plan = Plan::new(args, training)?;
     let (mut trainer, made_up) = plan.trainer(args)?;
-    let shows = !args.generation.is_json();
+    let shows = !args.is_json();
     if shows {
         output::print(&plan.opening(args, &trainer, &made_up)?)?;
     }

@@ -16,25 +16,27 @@ use anyhow::{Result, ensure};
 use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
-use super::{Exit, Usage, meters::MeterArgs};
+use super::{Exit, Usage, meters::MeterArgs, refuse};
 use crate::{interrupt, output};
 
-/// Records sensors while a command runs or for a time, and tells of them: a summary, JSON, Prometheus, every reading as CSV
+/// Records power and energy, for a time or while a command runs
+///
+/// Shows a summary, or lines of JSON; serves Prometheus; writes every reading as CSV.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene sample --duration 10
   irene sample --tdp-watts 65 -o readings.csv -- ./serve
   irene sample --period 10 --meter log:meter.csv -- ./benchmark
   irene sample --prometheus 9477 --pid 1 --duration 86400
-  irene sample --json --every 1 --duration 10 | jq .total_j")]
+  irene sample --format json --every 1 --duration 10 | jq .total_j")]
 pub(crate) struct Args {
     #[command(flatten)]
     meter: MeterArgs,
     /// Time between samples, ms
     #[arg(long, value_name = "MS", default_value = "170", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     period: u64,
-    /// How long to record, s; with a command, the longest time
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long to record; with a command, the longest time
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     duration: Option<u64>,
     /// Write every reading here: unix time, channel, unit, value
     #[arg(short, long, value_name = "FILE.csv")]
@@ -42,17 +44,25 @@ pub(crate) struct Args {
     /// Serve /metrics for Prometheus, and /health, until Ctrl-C or the end: a port of this machine alone, or an address in full
     #[arg(long, value_name = "ADDRESS", value_parser = prometheus::address)]
     prometheus: Option<SocketAddr>,
-    /// Print a line of JSON for each sample, and one with the summary at the end, until Ctrl-C or the end
-    #[arg(long)]
-    json: bool,
-    /// Print a line of JSON every so many seconds instead
-    #[arg(long, value_name = "S", requires = "json", value_parser = seconds)]
-    every: Option<f64>,
     #[command(flatten)]
     processes: ProcessArgs,
+    /// How results are printed [default: text]
+    #[arg(long, value_enum)]
+    format: Option<SampleFormat>,
+    /// Print a line of JSON every so many seconds [default: at each sample]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    every: Option<f64>,
     /// The command, after --
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SampleFormat {
+    /// A summary at the end
+    Text,
+    /// A line for each sample, and one with the summary at the end, until Ctrl-C or the end
+    Json,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -132,8 +142,12 @@ struct Recorded {
 impl Args {
     fn check(&self) -> Result<()> {
         if self.command.is_empty() && self.duration.is_none() && !self.goes_on() {
-            return Err(Usage("give --duration S, or a command after --, or --prometheus or --json".into()).into());
+            return Err(Usage(
+                "give --duration SECONDS, or a command after --, or --prometheus or --format json".into(),
+            )
+            .into());
         }
+        refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])?;
         let dir = self.output.as_deref().and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty());
         if let Some(dir) = dir {
             ensure!(dir.is_dir(), "cannot write {}: no such directory", dir.display());
@@ -143,7 +157,11 @@ impl Args {
 
     /// Whether somebody reads what is told meanwhile.
     fn goes_on(&self) -> bool {
-        self.json || self.prometheus.is_some()
+        self.is_json() || self.prometheus.is_some()
+    }
+
+    fn is_json(&self) -> bool {
+        self.format == Some(SampleFormat::Json)
     }
 
     /// The readings of a channel that are kept.
@@ -175,7 +193,7 @@ impl Args {
         let server = listener.map(|listener| Server::start(listener, Arc::clone(source))).transpose()?;
         let before = joules_before.unwrap_or(0.0);
         let new_lines = |recording: &Recording| Lines::new(recording.channels(), epoch, start, before);
-        let mut lines = self.json.then(|| sampler.look(new_lines));
+        let mut lines = self.is_json().then(|| sampler.look(new_lines));
         let mut next = start;
         let tell = || {
             let Some(lines) = lines.as_mut().filter(|_| clock.now() >= next) else { return Ok(()) };
@@ -187,8 +205,8 @@ impl Args {
             Ok(())
         };
         let is_late = || self.duration.is_some_and(|seconds| clock.now() - start >= seconds as f64);
-        let pause = Duration::from_millis(if self.json { self.period.min(20) } else { 20 });
-        let child = watch::start(&self.command, self.json)?;
+        let pause = Duration::from_millis(if self.is_json() { self.period.min(20) } else { 20 });
+        let child = watch::start(&self.command, self.is_json())?;
         let status = watch::watch(child, pause, || is_late() || is_stopped(), tell)?;
         let end = clock.now();
         sampler.wait_until_covered(start, end);

@@ -36,7 +36,7 @@ pub(super) fn text(args: &Args, answer: &Answer) -> Result<String> {
     for note in &forecast.notes {
         writeln!(out, "{note}")?;
     }
-    let tree = answer.tree(args.math)?;
+    let tree = answer.tree(args.output.math)?;
     writeln!(out, "\nwhere a step goes:")?;
     out += &one::nodes(args, &tree);
     out += &one::bottleneck_table(args, &tree);
