@@ -25,7 +25,7 @@ use super::{
 };
 use crate::app::App;
 
-/// What is asked for, as fields.
+/// The fields of a request.
 pub(super) type Describe = fn(&App) -> Vec<Description>;
 
 /// One method of one path.
@@ -40,14 +40,14 @@ pub(super) struct Operation {
     pub(super) query: Describe,
     pub(super) body: Option<Body>,
     pub(super) status: u16,
-    /// What a success means.
+    /// The meaning of success.
     pub(super) success: &'static str,
     pub(super) form: Form,
     /// Statuses of problems, beside those of every operation.
     pub(super) problems: &'static [u16],
 }
 
-/// What a body holds.
+/// The content of a body.
 pub(super) enum Body {
     /// An object of any members, in words, and an example.
     Object(&'static str, fn() -> Value),
@@ -98,7 +98,11 @@ impl Operation {
 
 /// All of them. Operations of one path stand together.
 pub(super) fn operations() -> Vec<Operation> {
-    let mut all = vec![
+    [of_lists(), of_predictions(), of_advice(), of_many(), of_jobs().into()].into_iter().flatten().collect()
+}
+
+fn of_lists() -> Vec<Operation> {
+    vec![
         operation("get", "/api/v1/models", get(models), describe::<Nothing>)
             .is("models", "Built-in models")
             .gives::<Models>(200, "The models."),
@@ -111,6 +115,11 @@ pub(super) fn operations() -> Vec<Operation> {
         operation("get", "/api/v1/grids", get(grids), describe::<Nothing>)
             .is("grids", "Electricity grids and what a kilowatt-hour of theirs emits")
             .gives::<Grids>(200, "The grids, the world first."),
+    ]
+}
+
+fn of_predictions() -> Vec<Operation> {
+    vec![
         operation("post", READ, post(read), describe::<Nothing>)
             .is("read", "What a config.json, a safetensors or a GGUF file says of its model, from its first bytes")
             .more("Nothing is kept. A safetensors or GGUF file may be cut off anywhere behind its header, so that no weights are sent.")
@@ -135,6 +144,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(Body::Text("Trees in IrEne's interchange format, one a line.", TREE))
             .gives::<Predictions>(200, "The trees with their energies, in their order.")
             .or(&[404, 408, 413, 422]),
+    ]
+}
+
+fn of_advice() -> Vec<Operation> {
+    vec![
         operation("get", "/api/v1/whatif", of_name::<WhatIf>(), describe::<OfName<WhatIf>>)
             .is("whatif", "A built-in model beside what it becomes by some changes, and what each change does by itself")
             .more("Energies are compared by token where loads or lengths differ, otherwise by request.")
@@ -177,6 +191,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(Body::Object(A_CONFIG, config))
             .gives::<Generation>(200, "The prompt and the tokens apart: joules of one request.")
             .or(&[404, 408, 413, 422]),
+    ]
+}
+
+/// Many sizes, or many models.
+fn of_many() -> Vec<Operation> {
+    vec![
         operation("get", "/api/v1/sweep", of_name::<Sizes>(), describe::<OfName<Sizes>>)
             .is("sweep", "A model at several batch sizes and sequence lengths")
             .gives::<Sweep>(200, "The energy at each size.")
@@ -188,7 +208,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .or(&[404, 408, 413, 422]),
         operation("get", "/api/v1/leaderboard", get(leaderboard), describe::<RankQuery>)
             .is("leaderboard", "The built-in models at one selection, with published scores")
-            .gives::<Leaderboard>(200, "The models that can run so, least energy of a request first, and the others with the reason.")
+            .gives::<Leaderboard>(
+                200,
+                "The models that can run so, least energy of a request first, and the others with the reason.",
+            )
             .or(&[404, 422]),
         operation("post", "/api/v1/tradeoff", post(tradeoff), describe::<TradeoffQuery>)
             .is("tradeoff", "Energy against accuracy, and who is on the Pareto front")
@@ -198,9 +221,7 @@ pub(super) fn operations() -> Vec<Operation> {
             ))
             .gives::<Tradeoff>(200, "The models in the order of the CSV.")
             .or(&[404, 408, 413, 422]),
-    ];
-    all.extend(of_jobs());
-    all
+    ]
 }
 
 fn config() -> Value {
