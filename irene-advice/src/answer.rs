@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{Error, Result, Selection};
 
-/// The ground that an answer stands on.
+/// The basis of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -29,7 +29,7 @@ pub enum Basis {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum By {
-    /// A generated token, or one that is read where none is generated.
+    /// A generated token; a token of the prompt if nothing is generated.
     Token,
     /// A request: one sequence of the batch.
     Request,
@@ -47,7 +47,7 @@ pub struct Estimate {
     pub model: Arc<ModelSpec>,
     /// The device.
     pub device: String,
-    /// The ground that the answer stands on.
+    /// The basis of the answer.
     pub basis: Basis,
     /// The engine, of a data sheet.
     pub engine: Option<&'static Engine>,
@@ -57,9 +57,9 @@ pub struct Estimate {
     pub kernels: Kernels,
     /// The figures that a user asks for.
     pub figures: Figures,
-    /// The least that is likely.
+    /// The lower ends of the figures' 90% intervals.
     pub low: Figures,
-    /// The most that is likely.
+    /// The upper ends of the figures' 90% intervals.
     pub high: Figures,
     /// The memory of one GPU, of a data sheet.
     pub memory: Option<Memory>,
@@ -73,20 +73,20 @@ pub struct Estimate {
     pub token: Option<Part>,
     /// Remarks beside the figures, a sentence each.
     pub notes: Vec<String>,
-    /// The same as words for programs.
+    /// The notes as words for programs.
     pub marks: Vec<&'static str>,
     /// Where the figures come from.
     pub provenance: String,
 }
 
-/// The figures of a selection, and which part of the model takes how much of them.
+/// The figures of a selection, and the tree with the energy of every part of the model.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The figures.
     pub estimate: Estimate,
     /// The tree with the energy of every node.
     pub tree: Tree,
-    /// Requests that the tree is of.
+    /// The number of requests that the tree covers.
     pub requests: f64,
 }
 
@@ -203,7 +203,7 @@ impl Answer {
     }
 
     /// The factor from a figure of the whole tree to that figure by a measure.
-    pub fn share_of_tree(&self, by: By) -> f64 {
+    pub(crate) fn share_of_tree(&self, by: By) -> f64 {
         let parts = if by == By::Token { self.estimate.tokens() } else { 1.0 };
         1.0 / (self.requests * parts)
     }

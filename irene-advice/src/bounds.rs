@@ -2,7 +2,7 @@ use irene_tree::render;
 
 use crate::{Error, Estimate, Result};
 
-/// The bounds that a service has to keep to.
+/// Bounds on the times of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bounds {
     /// The most time to the first token, s.
@@ -19,7 +19,7 @@ impl Bounds {
         *self == Self::default()
     }
 
-    /// Refuses bounds that are no times.
+    /// Refuses bounds that are not times.
     ///
     /// # Errors
     /// [`Error::Setting`] with the bound's name.
@@ -36,7 +36,7 @@ impl Bounds {
     }
 
     /// The first bound that an estimate breaks, in words.
-    pub fn broken_by(&self, estimate: &Estimate) -> Option<String> {
+    pub(crate) fn broken_by(&self, estimate: &Estimate) -> Option<String> {
         let figures = &estimate.figures;
         let bounds = [
             ("the first token", figures.ttft_s, self.max_ttft_s),

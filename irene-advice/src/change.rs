@@ -22,7 +22,7 @@ impl Change {
     /// The changes of a text like `num_hidden_layers=6;hidden_act=relu`.
     ///
     /// # Errors
-    /// [`Error::Change`] for one that is none.
+    /// [`Error::Change`] for a text that is no change.
     pub fn list(text: &str) -> Result<Vec<Self>> {
         text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
     }

@@ -1,6 +1,6 @@
 use irene_tree::did_you_mean;
 
-/// Why there is no answer, with the name of the setting that it lies in.
+/// Why there is no answer, with the setting at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,7 +12,7 @@ pub enum Error {
         /// The reason, and the way out.
         reason: String,
     },
-    /// A change that is none of a setting.
+    /// A text that is no change of a setting.
     #[error("`{text}` is no change: write NAME=VALUE, as in num_hidden_layers=6 or batch_size=32")]
     Change {
         /// The text that was written.
@@ -28,7 +28,7 @@ pub enum Error {
         /// The measured machines.
         measured: String,
     },
-    /// A model that is not built in, where no other is looked for.
+    /// A model that is not built in, while only built-in ones are looked for.
     #[error("model: `{name}` is unknown{}", did_you_mean(.similar))]
     UnknownModel {
         /// The name that was asked for.
@@ -47,7 +47,7 @@ pub enum Error {
     /// The model, or its config.
     #[error("{0}")]
     Model(#[from] irene_models::Error),
-    /// The forecast of a data sheet, with the setting that is at fault where one is.
+    /// A data sheet's forecast failed.
     #[error("{}{error}", in_setting(.name))]
     Predict {
         /// The setting; empty where no single one is at fault.

@@ -50,7 +50,7 @@ pub struct GenerationPhase {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GenerationPoint {
-    /// Its number: the first comes of the prompt, so that these begin with the second.
+    /// Its number, from 2: the first token comes from the prompt's pass.
     pub token: usize,
     /// Tokens in the cache before it.
     pub cached: usize,
@@ -74,9 +74,9 @@ pub struct NextTurn {
     pub new_tokens: usize,
     /// Tokens of the conversation before it.
     pub before: usize,
-    /// With those in the cache.
+    /// With the conversation in the cache.
     pub with_cache: TurnCost,
-    /// Without.
+    /// With the conversation read again.
     pub without_cache: TurnCost,
 }
 
@@ -93,7 +93,7 @@ pub struct TurnCost {
 /// Options beside the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GenerationOptions {
-    /// Tokens that are looked at on their own, spread over the generation.
+    /// How many single tokens are shown, spread over the generation.
     pub points: usize,
     /// Tokens of the next message.
     pub new_tokens: usize,
@@ -109,7 +109,7 @@ impl Lookup {
     /// The course of a generation.
     ///
     /// # Errors
-    /// [`Error::Setting`] where nothing is generated; those of [`answer`](Self::answer).
+    /// [`Error::Setting`] where nothing is generated; otherwise as [`answer`](Self::answer).
     pub fn generation(&self, selection: &Selection, options: GenerationOptions) -> Result<Generation> {
         let generated = selection.generated();
         if generated == 0 {
@@ -152,7 +152,7 @@ fn phases(tree: &Tree) -> (Option<NodeId>, Vec<NodeId>) {
     (prompt, tree.ids().filter(is_step).collect())
 }
 
-/// So many numbers of tokens from the second to the last, evenly spread.
+/// Numbers of tokens from the second to the last, evenly spread.
 fn tokens(generated: usize, points: usize) -> impl Iterator<Item = usize> {
     let steps = generated.saturating_sub(1);
     let count = points.min(steps);
@@ -175,7 +175,7 @@ fn phase(answer: &Answer, passes: &[NodeId], tokens: f64, part: Option<Part>) ->
     for id in passes {
         for (component, joules) in tree.components_below(*id, ENERGY) {
             let place = components.iter_mut().find(|(known, _)| *known == component);
-            // Those of a node are of all its runs.
+            // The figures of a node cover all its runs.
             place.into_iter().for_each(|(_, sum)| *sum += joules);
         }
     }

@@ -8,7 +8,7 @@ static PRICES: LazyLock<Vec<Hire>> = LazyLock::new(|| {
 });
 
 /// A public price for the hire of a device by the hour, electricity and machine included. Prices change by the month, and sellers differ by
-/// more than a factor of two: an example, to be replaced by one's own.
+/// more than a factor of two: take it as an example, and give your own.
 ///
 /// ```
 /// use irene_advice::Hire;
@@ -28,7 +28,7 @@ pub struct Hire {
 }
 
 impl Hire {
-    /// All that are known.
+    /// All known prices.
     pub fn all() -> &'static [Self] {
         &PRICES
     }

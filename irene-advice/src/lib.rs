@@ -1,8 +1,9 @@
-//! Answers about one selection: a model, how it runs, and where. What if it were another, what would save energy, which machines serve it.
+//! Answers questions about a model, how it runs and where: what if it were another, what would save energy, which machines can serve it.
 //!
-//! A [`Selection`] names all of it; a [`Change`] alters one setting. [`Lookup`] looks every name up once. It gives the [`Answer`] of a
-//! selection: figures with their intervals, memory, and the tree with the energy of every node. [`Lookup::what_if`] compares a selection with what it
-//! becomes by changes, [`Lookup::suggest`] ranks what would save energy, and [`Lookup::plan`] finds the machines for a rate of requests.
+//! A [`Selection`] names the model, how it runs and where; a [`Change`] alters one setting. [`Lookup`] looks every name up once.
+//! [`Lookup::answer`] gives the [`Answer`] of a selection: figures with their intervals, memory, and the tree with the energy of every node.
+//! [`Lookup::what_if`] compares a selection with a changed one, [`Lookup::suggest`] ranks changes that save energy, and [`Lookup::plan`] finds
+//! machines for a rate of requests.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod answer;
@@ -36,7 +37,7 @@ pub use grid::Grid;
 pub use hire::Hire;
 pub use lookup::{Lookup, LookupOptions};
 pub use plan::{LeftOutDevice, Plan, PlanOptions, PlanRow, hire_prices};
-pub use ranking::{RankFilter, Ranked, Ranking, on_front, rank};
+pub use ranking::{RankFilter, Ranked, Ranking, rank};
 pub use score::Score;
 pub use selection::Selection;
 pub use suggest::{Accuracy, Kind, LeftOut, Price, Suggestion, Suggestions};

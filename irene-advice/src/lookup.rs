@@ -13,16 +13,16 @@ use serde_json::{Map, Value};
 
 use crate::{Answer, Error, Estimate, Result, Selection};
 
-/// Everything that a selection does not say.
+/// Settings for all selections.
 #[derive(Clone, Debug, Default)]
 pub struct LookupOptions {
     /// Whether models are also looked for among files and in the cache of the Hugging Face hub.
     pub finds_files: bool,
-    /// A device of one's own data sheet, in place of those that selections name.
+    /// A device from your own data sheet, in place of those that selections name.
     pub device: Option<Device>,
-    /// Measurements of a device: that of selections that name none.
+    /// Measurements on a device, which answers selections that name no device.
     pub calibration: Option<Arc<Calibration>>,
-    /// The machine around the devices, where energy is that of a meter at the wall.
+    /// The machine around the devices; if given, energy is that at the wall.
     pub host: Option<Host>,
 }
 
@@ -42,7 +42,7 @@ pub struct Lookup {
     options: LookupOptions,
     profiles: Vec<Measured>,
     models: Mutex<BTreeMap<String, Model>>,
-    /// Models with changed configs and of one's own, the latest last.
+    /// Your own models and models with changed configs, the latest last.
     changed: Mutex<Vec<Changed>>,
 }
 
@@ -110,7 +110,7 @@ impl Lookup {
     }
 
     /// The names of the measured machines, the usual one first.
-    pub fn measured_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn measured_names(&self) -> impl Iterator<Item = &str> {
         self.profiles.iter().map(|known| known.name.as_str())
     }
 
@@ -183,7 +183,7 @@ impl Lookup {
         Ok(found)
     }
 
-    /// The figures of a selection with the tree that they are of.
+    /// The figures of a selection, with its tree.
     ///
     /// # Errors
     /// [`Error::Setting`] for what is missing or does not belong together; [`Error::UnknownDevice`]; those of [`model`](Self::model) and of the

@@ -12,34 +12,34 @@ use irene_models::{BuiltinModel, ModelTask};
 
 use crate::{By, Error, Estimate, Lookup, Selection};
 
-/// The models that are ranked: all, unless something is asked for.
+/// Which models are ranked; by default all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankFilter {
-    /// Those of a family, by the config's `model_type`.
+    /// Only this family, by the config's `model_type`.
     pub family: Option<String>,
-    /// Those that are made for a task.
+    /// Only models for this task.
     pub task: Option<ModelTask>,
-    /// Those of up to so many parameters.
+    /// Only models of at most this many parameters.
     pub max_parameters: Option<u64>,
 }
 
-/// A model that was ranked.
+/// A ranked model.
 #[derive(Clone, Debug)]
 pub struct Ranked {
     /// The model.
     pub builtin: &'static BuiltinModel,
-    /// The task that it is made for.
+    /// Its task.
     pub task: ModelTask,
     /// Its figures.
     pub estimate: Estimate,
 }
 
-/// The built-in models at one selection, least energy of a request first, and those that cannot run so.
+/// The built-in models at one selection.
 #[derive(Debug, Default)]
 pub struct Ranking {
-    /// Those that can.
+    /// The models that can run so, least energy of a request first.
     pub ranked: Vec<Ranked>,
-    /// The others, each with the reason.
+    /// The models that cannot, each with the reason.
     pub left_out: Vec<(&'static BuiltinModel, Error)>,
 }
 
@@ -51,7 +51,7 @@ impl RankFilter {
     }
 }
 
-/// Ranks the built-in models by the energy of a request, on all processors. The selection's own model and changed fields are passed over.
+/// Ranks the built-in models by the energy of a request, on all processors. The selection's own model and changed fields do not count.
 ///
 /// ```
 /// use irene_advice::{Lookup, RankFilter, Selection, rank};
@@ -106,22 +106,6 @@ fn of_model(
         return None;
     }
     Some(lookup.estimate(&selection).map(|estimate| Ranked { builtin, task: own_task, estimate }))
-}
-
-/// Whether each of these costs and merits is on the Pareto front: no other costs at most as much for at least as much merit, and is better in
-/// one of them.
-///
-/// ```
-/// assert_eq!(irene_advice::on_front(&[[1.0, 0.7], [2.0, 0.6], [3.0, 0.9]]), [true, false, true]);
-/// ```
-pub fn on_front(points: &[[f64; 2]]) -> Vec<bool> {
-    let costs: Vec<[f64; 2]> = points.iter().map(|[cost, merit]| [*cost, -merit]).collect();
-    costs.iter().map(|own| !costs.iter().any(|other| dominates(other, own))).collect()
-}
-
-/// Whether one is as cheap as the other in everything, and cheaper in something.
-pub(crate) fn dominates(one: &[f64], other: &[f64]) -> bool {
-    one.iter().zip(other).all(|(a, b)| a <= b) && one.iter().zip(other).any(|(a, b)| a < b)
 }
 
 #[cfg(test)]

@@ -38,12 +38,12 @@ pub struct Score {
 }
 
 impl Score {
-    /// All that are known, by benchmark.
+    /// All known scores, by benchmark.
     pub fn all() -> &'static [Self] {
         &SCORES
     }
 
-    /// The benchmarks that there are scores of.
+    /// The benchmarks with scores.
     pub fn benchmarks() -> Vec<&'static str> {
         let mut names: Vec<&str> = Vec::new();
         for score in Self::all() {

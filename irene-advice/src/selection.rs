@@ -20,18 +20,18 @@ pub struct Selection {
     pub power_limit_w: Option<f64>,
     /// The head above a pass that generates nothing.
     pub head: Option<TaskHead>,
-    /// Tokens of each sequence that are in the cache already: of measured machines.
+    /// Tokens of each sequence that are in the cache already; on measured machines only.
     pub past: usize,
     /// Whether the tree has the single operations that modules run themselves.
     pub shows_math: bool,
-    /// Fields of the model's config that have another value.
+    /// Changed fields of the model's config.
     pub config: Map<String, Value>,
-    /// A model of one's own, in place of looking its name up.
+    /// Your own model, in place of looking its name up.
     pub own: Option<Arc<ModelSpec>>,
 }
 
 impl Selection {
-    /// A model with a batch of so many sequences of so many tokens.
+    /// A model with a batch of sequences of the same length.
     pub fn batch(model: impl Into<String>, sequences: usize, tokens: usize) -> Self {
         let row = RequestRow {
             model: Some(model.into()),
@@ -79,7 +79,7 @@ impl Selection {
     }
 
     /// Whether only a data sheet can answer: a measured profile knows one batch on one machine as it was measured.
-    pub fn asks_for_data_sheet(&self) -> bool {
+    pub(crate) fn asks_for_data_sheet(&self) -> bool {
         let row = &self.row;
         matches!(row.load, Some(Load::Concurrency(_) | Load::Rate(_)))
             || row.engine.is_some()

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{Answer, Basis, Change, Estimate, Selection};
 
-/// Every setting of a selection that counts, usual or not.
+/// Every setting of a selection that plays a role, also those with their usual value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Settings {
@@ -15,7 +15,7 @@ pub struct Settings {
     pub model: String,
     /// The device's name.
     pub device: String,
-    /// The ground that the figures stand on.
+    /// The basis of the figures.
     pub basis: Basis,
     /// The engine, of a data sheet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ impl From<Figures> for FigureSet {
     }
 }
 
-/// The memory that a run takes of one GPU, bytes.
+/// The memory that a run needs on one GPU, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryBytes {
@@ -156,19 +156,19 @@ impl MemoryBytes {
     }
 }
 
-/// The energy that a part of the model takes of a request.
+/// The energy of a part of the model in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentShare {
     /// `embeddings`, `attention`, `feed_forward`, `norms`, `head`, `exchange` or `other`.
     pub component: &'static str,
-    /// Its energy of a request, J.
+    /// Its energy in a request, J.
     pub energy_j: f64,
     /// Its share of the whole.
     pub share: f64,
 }
 
-/// One selection and what it takes.
+/// One selection with its figures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Whole {
@@ -178,9 +178,9 @@ pub struct Whole {
     pub selection: Settings,
     /// The figures that a user asks for.
     pub figures: FigureSet,
-    /// The least that is likely.
+    /// The lower ends of the figures' 90% intervals.
     pub low: FigureSet,
-    /// The most that is likely.
+    /// The upper ends of the figures' 90% intervals.
     pub high: FigureSet,
     /// The memory of one GPU, of a data sheet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +196,7 @@ pub struct Whole {
 }
 
 impl Estimate {
-    /// Every setting that counts.
+    /// Every setting that plays a role.
     pub fn settings(&self) -> Settings {
         let Selection { row, past, power_limit_w, .. } = &self.selection;
         let (batch_size, concurrency, rate) = match row.load {

@@ -31,9 +31,9 @@ pub struct ModelAccount {
     pub idle_nj: u128,
     /// Requests that run.
     pub running: u64,
-    /// Requests whose share is known and that came to their end.
+    /// Finished requests whose share is known.
     pub ended: u64,
-    /// Requests whose share is known and that did not.
+    /// Cancelled requests whose share is known.
     pub cancelled: u64,
     /// The number of requests in each of the [`BUCKETS`], by their energy.
     pub buckets: [u64; BUCKETS.len()],

@@ -3,10 +3,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use crate::{
     Idle,
     idle::IdleDraw,
-    meter::Shared,
     placement::{Part, Spread, place},
     request::Entered,
     running::Running,
+    shared::Shared,
     sharing::{share_idle, share_work},
     split::portion,
     timeline::Piece,

@@ -1,4 +1,4 @@
-//! Whose joules? A server's requests share the energy that its meter counts.
+//! Shares the energy that a server's meter counts among the requests that run at the same time.
 //!
 //! - [`Meter`]: follows a [`Sampler`](irene_sampler::Sampler) from a thread of its own, or any other source of energy that is [fed](Feed).
 //! - [`Request`]: enters ([`Meter::begin`]), tells its work ([`Request::prompt`], [`Request::tokens`]), and leaves ([`Request::end`], or by
@@ -21,6 +21,7 @@ mod error;
 mod feed;
 mod idle;
 mod meter;
+mod now;
 mod options;
 mod placement;
 #[cfg(feature = "prometheus")]
@@ -28,6 +29,7 @@ mod prometheus;
 mod request;
 mod running;
 mod share;
+mod shared;
 mod sharing;
 mod split;
 mod timeline;

@@ -1,8 +1,6 @@
 use std::{
-    fmt,
-    ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,8 +10,10 @@ use irene_sampler::{Promise, Provenance, Sampler, Step, Steps};
 
 use crate::{
     Accounts, Error, Feed, Options, Request, RequestInfo,
+    now::Now,
     request::{Entered, Live},
     running::Running,
+    shared::Shared,
 };
 
 /// Shares the energy of a source among requests. Copies of it are the same meter; it stops with the last of them.
@@ -21,64 +21,6 @@ use crate::{
 pub struct Meter {
     shared: Arc<Shared>,
     _stop: Option<Arc<Stop>>,
-}
-
-/// Nanoseconds of the meter's clock.
-#[derive(Clone)]
-pub(crate) struct Now(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Deref for Now {
-    type Target = dyn Fn() -> u64 + Send + Sync;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.0
-    }
-}
-
-impl fmt::Debug for Now {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Now")
-    }
-}
-
-/// The state that requests share with the thread that settles.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) now: Now,
-    pub(crate) options: Options,
-    pub(crate) provenance: Provenance,
-    /// Requests that have begun since the last look; None once the meter has stopped. The lock is held to add one or to take all.
-    new: Mutex<Option<Vec<Entered>>>,
-    accounts: Mutex<Accounts>,
-}
-
-impl Shared {
-    fn new_requests(&self) -> MutexGuard<'_, Option<Vec<Entered>>> {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the requests that have begun since the last look into an empty list. All that begin later do so after the time that `look`
-    /// is given.
-    pub(crate) fn enter(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
-        let mut new = self.new_requests();
-        look((self.now)());
-        if let Some(new) = &mut *new {
-            std::mem::swap(new, list);
-        }
-    }
-
-    /// As [`enter`](Self::enter), and no request begins any more.
-    pub(crate) fn close(&self, list: &mut Vec<Entered>, look: impl FnOnce(u64)) {
-        let mut new = self.new_requests();
-        look((self.now)());
-        if let Some(new) = new.take() {
-            *list = new;
-        }
-    }
 }
 
 /// Tells the meter's thread to stop.
@@ -122,18 +64,12 @@ impl Meter {
         options: Options,
     ) -> Result<(Self, Feed), Error> {
         options.idle_power.check()?;
-        let shared = Arc::new(Shared {
-            now: Now(Arc::new(now)),
-            options,
-            provenance,
-            new: Mutex::new(Some(Vec::new())),
-            accounts: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(Now::new(now), options, provenance));
         let feed = Feed::new(Arc::clone(&shared));
         Ok((Self { shared, _stop: None }, feed))
     }
 
-    /// A request enters.
+    /// Begins a request.
     pub fn begin(&self, info: impl Into<RequestInfo>) -> Request {
         let (promise, share) = Promise::new();
         let live = Arc::new(Live::default());

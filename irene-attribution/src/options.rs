@@ -5,7 +5,7 @@ use crate::Error;
 /// How a meter shares its energy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// The work of tokens where a request does not say.
+    /// The work of tokens of requests that do not set it.
     pub weights: Weights,
     /// Who pays for the idle power while requests run.
     pub idle: Idle,
@@ -40,7 +40,7 @@ impl Default for Options {
 pub enum Idle {
     /// It is shared evenly among those that run, at each moment.
     Shared,
-    /// It is nobody's.
+    /// It is kept apart and belongs to no request.
     Apart,
 }
 

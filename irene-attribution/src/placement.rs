@@ -3,7 +3,7 @@
 /// Work that was done at some time between two moments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
-    /// Whose it is.
+    /// The owner.
     pub(crate) owner: usize,
     /// ns.
     pub(crate) from: u64,

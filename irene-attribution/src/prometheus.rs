@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{BUCKETS, Meter, accounts::ModelAccount, meter::Shared};
+use crate::{BUCKETS, Meter, accounts::ModelAccount, shared::Shared};
 
 impl Meter {
     /// Adds the meter's metrics to a registry:

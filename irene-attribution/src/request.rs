@@ -5,7 +5,7 @@ use std::sync::{
 
 use irene_sampler::{Pending, Promise};
 
-use crate::{RequestInfo, Share, meter::Now};
+use crate::{RequestInfo, Share, now::Now};
 
 /// A time that has not come.
 const NEVER: u64 = u64::MAX;
@@ -81,17 +81,17 @@ impl Live {
 }
 
 impl Request {
-    /// Its prompt has so many tokens. It may be told at any time; the last call counts, as far as that time is not settled.
+    /// Reports the tokens of its prompt, at any time. The last call counts, as far as that time is not settled.
     pub fn prompt(&self, tokens: u64) {
         self.live.prompt.store(tokens, Ordering::Relaxed);
     }
 
-    /// Work on it begins now. Without this it begins with the request, which may have waited in a queue.
+    /// Reports that work on the prompt begins now. Without this it begins with the request, which may have waited in a queue.
     pub fn prompt_started(&self) {
         self.live.prompt_started.store((self.now)(), Ordering::Relaxed);
     }
 
-    /// So many more tokens were generated. All but the first call are one atomic addition.
+    /// Reports newly generated tokens. All but the first call are one atomic addition.
     pub fn tokens(&self, more: u64) {
         if self.live.tokens.fetch_add(more, Ordering::Relaxed) == 0 && more > 0 {
             self.live.first_token.store((self.now)(), Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Request {
         self.leave(false)
     }
 
-    /// As [`end`](Self::end), for one that did not come to its end. Dropping it does the same.
+    /// Ends the request as cancelled. Dropping it does the same.
     pub fn cancel(mut self) -> Pending<Share> {
         self.leave(true)
     }

@@ -23,11 +23,11 @@ pub struct Share {
     pub decode_nj: u64,
     /// Its share of the idle power, nJ.
     pub idle_nj: u64,
-    /// The share of its time of which the meter's energy is known, 0 to 1. The energies are of that time only.
+    /// The share of its time for which the meter's energy is known, 0 to 1. The energies cover that time only.
     pub covered: f64,
     /// The number of the meter's intervals that it rests on.
     pub intervals: usize,
-    /// The idle power that was taken, W; None if it was not known yet and none of the energy counts as idle.
+    /// The idle power, W; None if it was not known yet, so that no energy counts as idle.
     pub idle_watts: Option<f64>,
     /// Where the meter's energy comes from.
     pub provenance: Provenance,

@@ -13,11 +13,11 @@ use crate::{
 
 /// Learns [`AdaBoost`] on the published embedding: the surrogate that ProTran chooses (Tuli and Jha).
 #[derive(Clone, Copy, Debug)]
-pub struct AdaBoostLearner {
+pub(crate) struct AdaBoostLearner {
     /// At most so many trees.
-    pub trees: usize,
+    pub(crate) trees: usize,
     /// Whether trees weigh in the deviation as they do in the value; ProTran takes them as equals.
-    pub weighted_deviation: bool,
+    pub(crate) weighted_deviation: bool,
 }
 
 impl Default for AdaBoostLearner {
@@ -28,7 +28,7 @@ impl Default for AdaBoostLearner {
 
 impl AdaBoostLearner {
     /// As published: 500 trees, and the plain standard deviation over them.
-    pub fn published() -> Self {
+    pub(crate) fn published() -> Self {
         Self { weighted_deviation: false, ..Self::default() }
     }
 }
@@ -52,7 +52,7 @@ impl Learner for AdaBoostLearner {
 /// (around their mean).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct AdaBoost {
+pub(crate) struct AdaBoost {
     weighted_deviation: bool,
     weights: Vec<f64>,
     trees: Vec<DecisionTree>,
@@ -63,7 +63,7 @@ impl AdaBoost {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, their numbers or lengths do not fit, or no tree is asked for.
-    pub fn fit(learner: &AdaBoostLearner, rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
+    pub(crate) fn fit(learner: &AdaBoostLearner, rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
         if learner.trees == 0 {
             return Err(Error::Data("AdaBoost needs at least one tree".into()));
         }
@@ -90,7 +90,7 @@ impl AdaBoost {
     }
 
     /// The prediction at these coordinates (a missing one counts as 0).
-    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
+    pub(crate) fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let mut votes: Vec<(f64, f64)> =
             self.trees.iter().map(|tree| tree.value(coordinates)).zip(self.weights.iter().copied()).collect();
         votes.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -105,11 +105,6 @@ impl AdaBoost {
             votes.iter_mut().for_each(|vote| vote.1 = 1.0);
         }
         PredictedValue { value, deviation: spread(&votes) }
-    }
-
-    /// How many trees it has: fewer than asked for where boosting stopped.
-    pub fn trees(&self) -> usize {
-        self.trees.len()
     }
 }
 
@@ -248,7 +243,7 @@ mod tests {
     fn one_record_and_equal_figures_stop_after_a_tree() {
         for (rows, figures) in [(vec![vec![1.0]], vec![3.0]), (vec![vec![1.0], vec![2.0]], vec![3.0, 3.0])] {
             let model = fit(&rows, &figures, 0);
-            assert_eq!((model.trees(), model.at(&[9.0])), (1, PredictedValue { value: 3.0, deviation: 0.0 }));
+            assert_eq!((model.trees.len(), model.at(&[9.0])), (1, PredictedValue { value: 3.0, deviation: 0.0 }));
         }
         assert!(AdaBoost::fit(&AdaBoostLearner::default(), &[vec![f64::NAN]], &[1.0], 0).is_err());
         let none = AdaBoostLearner { trees: 0, ..AdaBoostLearner::default() };

@@ -5,8 +5,10 @@ use irene_explore::{
 };
 
 use crate::{
-    AdaBoost, AdaBoostLearner, Boshnas, BoshnasLearner, DecisionTree, DecisionTreeLearner, GaussianProcess,
-    GaussianProcessLearner,
+    Boshnas, BoshnasLearner,
+    boosted::{AdaBoost, AdaBoostLearner},
+    decision_tree::{DecisionTree, DecisionTreeLearner},
+    gaussian_process::{GaussianProcess, GaussianProcessLearner},
 };
 
 /// Readers of this crate's surrogates, for [`Surrogates::read_with`](irene_explore::learning::Surrogates::read_with).

@@ -34,17 +34,17 @@ impl fmt::Display for Setting {
 /// How long and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Requests that end before this time are left out, at least the first of each of those that run at once.
+    /// Requests that end before this time are left out; at least the first of each concurrent stream is.
     pub warm_up: Duration,
     /// The least length of the window.
     pub least: Duration,
     /// After this time a setting ends, steady or not.
     pub most: Duration,
-    /// So many requests are sent at most.
+    /// The most requests that are sent.
     pub most_requests: u64,
     /// The longest time that an answer may take.
     pub timeout: Duration,
-    /// A setting of which a greater share of requests fails has no figures.
+    /// A setting has no figures if a greater share of its requests fails.
     pub most_failures: f64,
 }
 
@@ -77,7 +77,7 @@ pub struct Bench<'a> {
     pub idle_w: Option<f64>,
     /// Whether the energy of idling is left out.
     pub subtracts_idle: bool,
-    /// Becomes true when it shall stop.
+    /// Set it to true to stop.
     pub stop: &'a AtomicBool,
 }
 

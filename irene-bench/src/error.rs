@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is none of a server.
+    /// The text is not a server's address.
     #[error("{url}: {reason}")]
     Address {
         /// The text that was given.
@@ -57,7 +57,7 @@ pub enum Error {
     /// A sheet cannot be read.
     #[error(transparent)]
     Sheet(#[from] irene_requests::Error),
-    /// A file, a thread or a socket cannot be had.
+    /// The system gives no file, thread or socket.
     #[error("{what}: {source}")]
     Io {
         /// The APIs that were tried.

@@ -2,23 +2,23 @@ use crate::{Failure, api::Part, request::Reply};
 
 /// A request that is over.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// When it was sent, s.
-    pub started: f64,
+    pub(crate) started: f64,
     /// When its first token came, if tokens came one by one.
-    pub first: Option<f64>,
+    pub(crate) first: Option<f64>,
     /// When its last token came.
-    pub last: Option<f64>,
+    pub(crate) last: Option<f64>,
     /// When its answer was over, or it failed.
-    pub ended: f64,
+    pub(crate) ended: f64,
     /// Tokens of its prompt.
-    pub prompt: f64,
+    pub(crate) prompt: f64,
     /// Tokens that were generated; of a failed one, the events that came.
-    pub generated: f64,
+    pub(crate) generated: f64,
     /// Why it gave no whole answer.
-    pub failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     /// Whether it is the first of those that run one after the other: it is shorter than asked, so that they do not go in step.
-    pub is_first: bool,
+    pub(crate) is_first: bool,
 }
 
 /// A request as it was meant.
@@ -32,7 +32,7 @@ pub(crate) struct Meant {
 
 impl Exchange {
     /// Whether it gave a whole answer at full length.
-    pub fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.failure.is_none() && !self.is_first
     }
 

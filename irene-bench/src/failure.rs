@@ -1,6 +1,6 @@
 /// Why a request gave no whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No connection.
     #[error("no connection: {0}")]
     Connect(String),
@@ -19,7 +19,7 @@ pub enum Failure {
     /// The server says in its stream that it failed.
     #[error("the server says: {0}")]
     Server(String),
-    /// The answer is none of this API.
+    /// The answer is not in the form of this API.
     #[error("the answer is none of this API: {0}")]
     Malformed(String),
     /// The counts of tokens cannot be true.
@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// The word in sheets.
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         match self {
             Self::Connect(_) => "connect".into(),
             Self::Timeout => "timeout".into(),

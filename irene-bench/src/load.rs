@@ -35,7 +35,7 @@ struct Shared {
     left: AtomicU64,
     /// No request is sent any more.
     is_ending: AtomicBool,
-    /// Those that run are broken off.
+    /// Breaks off the requests that run.
     abort: Notify,
     exchanges: Mutex<Vec<Exchange>>,
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use irene_numerics::median;
 use irene_requests::Figures;
 use irene_sampler::{Estimate, Provenance};
 
@@ -16,9 +17,9 @@ pub struct Measured {
     pub generated: f64,
     /// Mean number of requests that ran.
     pub concurrency: f64,
-    /// Whole requests in the window, fractions at its edges among them.
+    /// Requests in the window; those across its edges count in part.
     pub whole: f64,
-    /// Failed requests by what came of them, in whole requests.
+    /// Failed requests, each as the share of a whole request that it got done.
     pub broken: f64,
     /// The work in the window.
     pub work: Work,
@@ -46,7 +47,7 @@ pub struct Measured {
     pub marks: Vec<Mark>,
 }
 
-/// The work in a window, as far as tokens came back; that of requests which failed later is among it.
+/// The work in a window, as far as tokens came back, also of requests that failed later.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
     /// Requests whose prompts were read.
@@ -60,19 +61,19 @@ pub struct Work {
 /// The energy of a window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Energy {
-    /// J, of idling too.
+    /// J, idling included.
     pub joules: f64,
     /// Where it comes from.
     pub provenance: Provenance,
     /// Readings of the sensor that has the fewest.
     pub readings: usize,
-    /// J of each channel that has an energy, those that are no part of the whole among them.
+    /// J of each channel that has an energy, also of those that are no part of the whole.
     pub channels: Vec<(String, f64)>,
     /// Energy of a request over parts of the window, with its 95% interval.
     pub request: Option<Estimate>,
 }
 
-/// A remark that a reader of a row must know.
+/// A warning for readers of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     /// The throughput was not steady when the time or the requests were used up.
@@ -125,12 +126,6 @@ fn overlap((from, to): (f64, f64), (start, end): (f64, f64)) -> f64 {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 impl Work {

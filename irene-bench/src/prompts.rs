@@ -10,7 +10,7 @@ use std::{
 
 use crate::{Error, Failure, Result, Server, request::Probe, words::WORDS};
 
-/// Texts of which each begins differently, in this run and since the last one, so that no server has their beginnings in its memory.
+/// Texts that all begin differently, in this run and from run to run, so that no server has their beginnings in its cache.
 #[derive(Clone, Debug)]
 pub struct Prompts {
     seed: u64,
@@ -71,7 +71,7 @@ impl Prompts {
         text.join(" ")
     }
 
-    /// Texts of about so many tokens, by asking the server how many its prompts have.
+    /// Texts of about this many tokens; the server is asked how many a text has.
     ///
     /// # Errors
     /// [`Error::Prompt`] if the server refuses them, does not count them, or adds more tokens than that by itself.

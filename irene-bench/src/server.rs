@@ -24,7 +24,7 @@ pub struct Server {
     pub(crate) counts_in_stream: bool,
 }
 
-/// Facts about a server that are known beforehand.
+/// Options for finding a server.
 #[derive(Clone, Debug, Default)]
 pub struct FindOptions {
     /// The API, by its name; otherwise the server is asked.

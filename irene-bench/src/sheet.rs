@@ -123,7 +123,7 @@ impl Identity {
         Ok((titles, lines.collect()))
     }
 
-    /// Why a row is none of this identity.
+    /// The reason why a row has another identity.
     fn difference(&self, row: &RequestRow) -> Option<String> {
         let own = self.row();
         let has = |mark: Mark| row.further(MARKS).is_some_and(|marks| marks.split(' ').any(|word| word == mark.name()));
@@ -173,7 +173,7 @@ pub struct SheetFile {
 }
 
 impl SheetFile {
-    /// Opens a new sheet; with `resume` also one that has rows of the same identity. A part of a line at its end is cut off.
+    /// Opens a new sheet, or with `resume` one with rows of the same identity. An unfinished line at its end is cut off.
     ///
     /// # Errors
     /// [`Error::Resume`] if the file has something else, [`Error::Io`] if it cannot be read or written.

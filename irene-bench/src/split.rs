@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::sheet::{IDLE, WINDOW, WINDOW_ENERGY, WORK};
 
-/// The energy of requests, part by part, with so many running at once.
+/// The energy of requests by part, at one concurrency.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// How many ran at once, as it was asked for.
+    /// The concurrency that was asked for.
     pub concurrency: f64,
     /// Settings that it rests on.
     pub settings: usize,
@@ -20,7 +20,7 @@ pub struct Split {
     pub prompt_token: Option<Estimate>,
     /// J of a generated token.
     pub token: Option<Estimate>,
-    /// Whether the energy of idling is among them, because the idle power is not known.
+    /// Whether the energy of idling is included, because the idle power is not known.
     pub includes_idle: bool,
     /// The share by which the parts together miss the setting that they fit worst.
     pub worst: Option<f64>,

@@ -2,26 +2,26 @@ use irene_sampler::Estimate;
 
 /// A time in which a server's throughput was steady.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Steady {
+pub(crate) struct Steady {
     /// The ends of its rounds, s; the first is its start.
-    pub bounds: Vec<f64>,
+    pub(crate) bounds: Vec<f64>,
     /// Rounds before it, which are left out.
-    pub left_out: usize,
+    pub(crate) left_out: usize,
 }
 
 impl Steady {
     /// Its start, s.
-    pub fn from(&self) -> f64 {
+    pub(crate) fn from(&self) -> f64 {
         self.bounds.first().copied().unwrap_or(f64::NAN)
     }
 
     /// Its end, s.
-    pub fn to(&self) -> f64 {
+    pub(crate) fn to(&self) -> f64 {
         self.bounds.last().copied().unwrap_or(f64::NAN)
     }
 
     /// Its rounds.
-    pub fn rounds(&self) -> usize {
+    pub(crate) fn rounds(&self) -> usize {
         self.bounds.len().saturating_sub(1)
     }
 }
@@ -41,7 +41,7 @@ const SAME: f64 = 0.05;
 /// round begins and ends at the same point of the requests' ways. The rounds to leave out at the start are those that
 /// make the standard error of the mean of the others least (MSER; White 1997), at most half of all. The rest is steady if it has four rounds,
 /// and if the means of its halves differ by less than 5%, or by less than the 95% intervals of both together.
-pub fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
+pub(crate) fn steady(ends: &[f64], at_once: usize) -> Option<Steady> {
     let bounds = bounds(ends, at_once);
     let rounds: Vec<f64> = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let left_out = transient(&rounds)?;

@@ -5,7 +5,7 @@ use crate::Device;
 /// How a device multiplies numbers of two formats, as engines use it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arithmetic {
-    /// The format that the numbers would be multiplied in if every device had a unit for it.
+    /// The format to multiply in if the device has a unit for it.
     pub wanted: Format,
     /// The format that they are multiplied in.
     pub format: Format,
@@ -15,7 +15,7 @@ pub struct Arithmetic {
 
 impl Arithmetic {
     /// Whether the device has no unit for the format that was wanted.
-    pub fn is_fallback(&self) -> bool {
+    pub(crate) fn is_fallback(&self) -> bool {
         self.format != self.wanted
     }
 

@@ -81,11 +81,11 @@ impl Catalogue {
     }
 }
 
-/// What is left of a name: its words and numbers, in order of the alphabet.
+/// The words and numbers of a name that tell devices apart, in alphabetical order.
 type Key = Vec<String>;
 
 fn key(name: &str) -> Key {
-    // What some write and others leave out.
+    // Words that some write and others leave out.
     const NOISE: [&str; 25] = [
         "nvidia",
         "amd",

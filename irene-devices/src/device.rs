@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// An accelerator as its data sheet has it: everything that the law knows of it.
+/// An accelerator by its data sheet: everything that the law knows of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
@@ -13,7 +13,7 @@ pub struct Device {
     pub name: String,
     /// The name that its maker gives it.
     pub title: String,
-    /// What drivers and data sets call it, where name and title do not say it.
+    /// Further names that drivers and data sets use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// Its maker.
@@ -39,7 +39,7 @@ pub struct Device {
     /// The highest clock of its processor under load, MHz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_mhz: Option<f64>,
-    /// The power it is made for, W; its firmware keeps it below.
+    /// The power it is made for, W; firmware keeps it from drawing more.
     pub tdp_w: f64,
     /// A limit that was set on its power, W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ impl Device {
         Err(Error::PowerLimit { device: self.name, found: watts, lowest, highest })
     }
 
-    /// The names that it goes by.
+    /// All its names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [&self.name, &self.title].into_iter().chain(&self.aliases).map(String::as_str)
     }

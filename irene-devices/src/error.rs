@@ -31,9 +31,9 @@ pub enum Error {
     OperationCell {
         /// The column.
         column: String,
-        /// What it holds.
+        /// The text found.
         found: String,
-        /// What it may hold.
+        /// The text expected.
         expected: String,
     },
     /// A file of measurements that cannot be read.
@@ -41,7 +41,7 @@ pub enum Error {
     Measurements {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line where it is one.
+        /// The fault, with its line if it has one.
         message: String,
     },
     /// A device that the catalogue does not have.

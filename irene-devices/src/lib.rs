@@ -1,4 +1,10 @@
-//! Accelerators by their data sheets, and the law that turns a data sheet into seconds and joules of a Transformer's operations.
+//! A catalogue of accelerators' data sheets, and the law that predicts seconds and joules of a Transformer's operations from them.
+//!
+//! - [`Catalogue`]: finds a [`Device`] by any of its names; [`Device::read`] reads your own data sheet.
+//! - [`Work`]: an operation as the law sees it. [`KernelLaw`] gives the time of one kernel, [`Law`] the time and energy of kernels and of the
+//!   passes of a model under an [`Engine`].
+//! - [`OperationSheet`]: predicts a table of operations.
+//! - [`KernelFit`], [`read_measurements`] and the like fit the law to public measurements.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arithmetic;
@@ -23,13 +29,14 @@ pub use fit::{
     read_vidur_layers, with_constants,
 };
 pub use law::{
-    AttentionLaw, BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, LaunchLaw, Law,
-    LawOn, LinkLaw, MakerLaw, MemoryLaw, Pass, PassCost, PassLaw, PowerLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
-    WorkCost,
+    BusyTimes, EngineLaw, EngineModes, FigureSpread, HostLaw, KernelLaw, KernelTime, Law, LawOn, MakerLaw, Pass,
+    PassCost, PassLaw, PowerLaw, WorkCost,
 };
-pub use named_operation::NamedOperation;
 pub use operation_sheet::OperationSheet;
 pub use work::{Work, WorkKind};
+
+/// The provenance of figures that follow from a data sheet alone.
+pub const FROM_DATA_SHEET: &str = "estimated from its data sheet";
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -2,32 +2,23 @@ use irene_tree::{Format, OpKind, Operand, Operation, Shape};
 
 use crate::{Error, Result};
 
-/// A single operation by the name and the sizes that tables of measured kernels have (NeuSight's).
-///
-/// | name | operation | sizes |
-/// |---|---|---|
-/// | `linear` | `x Wᵀ`, x (b·m, k) and W (n, k) | b (1 if absent), m, n, k |
-/// | `bmm` | b products of (m, k) by (k, n) | b, m, n, k |
-/// | `ln`, `softmax` | over rows of h numbers | b rows, h |
-/// | `add`, `mul`, `div`, `pow` | of two tensors of b·h numbers | b, h |
-/// | `addu`, `mulu`, `divu`, `powu` | of one such tensor and a number | b, h |
-/// | `relu`, `gelu`, `tanh` | of one such tensor | b, h |
+/// A single operation by the name and the sizes in NeuSight's tables; [`OperationSheet`](crate::OperationSheet) lists them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedOperation<'a> {
+pub(crate) struct NamedOperation<'a> {
     /// The name.
-    pub op: &'a str,
+    pub(crate) op: &'a str,
     /// The format of all numbers.
-    pub format: Format,
+    pub(crate) format: Format,
     /// Products, or rows.
-    pub b: Option<u64>,
+    pub(crate) b: Option<u64>,
     /// Rows of a product.
-    pub m: Option<u64>,
+    pub(crate) m: Option<u64>,
     /// Columns of a product.
-    pub n: Option<u64>,
+    pub(crate) n: Option<u64>,
     /// The inner dimension of a product.
-    pub k: Option<u64>,
+    pub(crate) k: Option<u64>,
     /// Numbers of a row.
-    pub h: Option<u64>,
+    pub(crate) h: Option<u64>,
 }
 
 /// The names, with the operation of each and how many tensors it reads.
@@ -55,7 +46,7 @@ impl NamedOperation<'_> {
     /// # Errors
     /// [`Error::OperationName`] for a name that is not in the table, [`Error::OperationSize`] for a size that is missing, 0, or beyond
     /// 2³¹ numbers along a dimension.
-    pub fn operation(&self) -> Result<Operation> {
+    pub(crate) fn operation(&self) -> Result<Operation> {
         let named = NAMES.iter().find(|(name, ..)| *name == self.op);
         let &(_, kind, tensors) = named.ok_or_else(|| Error::OperationName { name: self.op.to_owned() })?;
         match kind {

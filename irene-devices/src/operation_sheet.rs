@@ -3,18 +3,29 @@ use std::io::{Read, Write};
 use irene_numerics::NORMAL_90;
 use irene_tree::Format;
 
-use crate::{Catalogue, Device, Engine, Error, KernelLaw, Law, NamedOperation, Result, Work};
+use crate::{
+    Catalogue, Device, Engine, Error, FROM_DATA_SHEET, KernelLaw, Law, Result, Work, named_operation::NamedOperation,
+};
 
 /// A table of single operations (CSV with a header): one operation on one device a row, with its predicted time and energy.
 ///
 /// | column | what it holds |
 /// |---|---|
-/// | `op`, `b`, `m`, `n`, `k`, `h` | the operation, as [`NamedOperation`] has it |
+/// | `op`, `b`, `m`, `n`, `k`, `h` | the operation and its sizes, as below |
 /// | `device` | a name of the catalogue |
 /// | `dtype` | the format of all numbers; f32 where absent |
 /// | `timing` | `call`: as a host times one call; `kernel`: the kernel itself. Where absent, a call in f32 and a kernel in other formats, as public measurements have it |
 ///
-/// Further columns are kept as they are.
+/// Further columns are kept as they are. Operations have the names and sizes of NeuSight's tables:
+///
+/// | `op` | operation | sizes |
+/// |---|---|---|
+/// | `linear` | `x Wᵀ`, x (b·m, k) and W (n, k) | b (1 if absent), m, n, k |
+/// | `bmm` | b products of (m, k) by (k, n) | b, m, n, k |
+/// | `ln`, `softmax` | over rows of h numbers | b rows, h |
+/// | `add`, `mul`, `div`, `pow` | of two tensors of b·h numbers | b, h |
+/// | `addu`, `mulu`, `divu`, `powu` | of one such tensor and a number | b, h |
+/// | `relu`, `gelu`, `tanh` | of one such tensor | b, h |
 ///
 /// ```
 /// use irene_devices::OperationSheet;
@@ -41,12 +52,12 @@ struct Row {
     outcome: Result<Predicted>,
 }
 
-/// What is predicted of an operation.
+/// The predicted figures of an operation.
 #[derive(Debug)]
 struct Predicted {
     latency_s: Figure,
     energy_j: Figure,
-    /// What a reader of the figures has to know.
+    /// A warning for readers of the figures.
     mark: Option<String>,
 }
 
@@ -77,9 +88,6 @@ const ADDED: [&str; 9] = [
     "marks",
     "error",
 ];
-
-/// Where figures come from that nothing was measured for.
-const PROVENANCE: &str = "estimated from its data sheet";
 
 impl OperationSheet {
     /// Reads a table and predicts its rows. A row with a fault has it in place of a time.
@@ -117,7 +125,7 @@ impl OperationSheet {
         Ok(Self { origin: origin.to_owned(), titles, rows })
     }
 
-    /// Rows.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -127,7 +135,7 @@ impl OperationSheet {
         self.rows.is_empty()
     }
 
-    /// What is wrong with rows, each with its line.
+    /// The faults of rows, each with its line.
     pub fn faults(&self) -> impl Iterator<Item = String> {
         self.rows
             .iter()
@@ -164,7 +172,7 @@ impl Row {
             Ok(Predicted { latency_s, energy_j, mark }) => {
                 let ([latency, low, high], [energy, least, most]) = (latency_s.cells(), energy_j.cells());
                 let mark = mark.clone().unwrap_or_default();
-                [latency, low, high, energy, least, most, PROVENANCE.to_owned(), mark, String::new()]
+                [latency, low, high, energy, least, most, FROM_DATA_SHEET.to_owned(), mark, String::new()]
             }
             Err(fault) => {
                 let mut cells = [const { String::new() }; ADDED.len()];

@@ -1,10 +1,10 @@
-//! Data sheets in files of one's own.
+//! Reading your own data sheets.
 
 use std::path::Path;
 
 use crate::{Device, Error, Result};
 
-/// A figure that is out of reason: its name, and what is expected.
+/// A figure outside all reason: its name, and what is expected.
 #[derive(Debug)]
 pub(crate) struct Fault {
     field: &'static str,
@@ -32,8 +32,7 @@ const RANGES: [(&str, &str, f64, f64); 16] = [
 ];
 
 impl Device {
-    /// A device from the text of a data sheet in TOML, with the fields of this struct and everything checked. `origin` names the file in
-    /// errors.
+    /// A device from a data sheet in TOML, which has the fields of this struct. `origin` names the file in errors.
     ///
     /// ```
     /// let text = r#"
@@ -48,16 +47,16 @@ impl Device {
     ///     memory_gib = 64
     ///     tdp_w = 400
     /// "#;
-    /// let device = irene_devices::Device::from_toml(text, "one.toml")?;
+    /// let device = irene_devices::Device::from_toml("one.toml", text)?;
     /// assert_eq!((device.peaks.bf16, device.limit_w()), (Some(500.0), 400.0));
-    /// let error = irene_devices::Device::from_toml(&text.replace("2000", "2e12"), "one.toml").unwrap_err();
+    /// let error = irene_devices::Device::from_toml("one.toml", &text.replace("2000", "2e12")).unwrap_err();
     /// assert!(error.to_string().starts_with("one.toml, line 9: bandwidth_gb_s: expected 10⁹ bytes a second"));
     /// # Ok::<(), irene_devices::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::Sheet`] with the line, the field and what is expected of it.
-    pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+    pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
         let fault = |line, reason| Error::Sheet { origin: origin.to_owned(), line, reason };
         let mut device: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| line_of(text, span.start)).filter(|_| !is_missing(&error));
@@ -77,7 +76,7 @@ impl Device {
     /// [`Error::Io`] if the file cannot be read, [`Error::Sheet`] if it cannot be used.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Self::from_toml(&text, &path.display().to_string())
+        Self::from_toml(&path.display().to_string(), &text)
     }
 
     pub(crate) fn check(&self) -> std::result::Result<(), Fault> {
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn a_data_sheet_is_read_as_it_was_written() {
         for device in Catalogue::all() {
-            assert_eq!(&Device::from_toml(&to_toml(device), "sheet.toml").unwrap(), device, "{}", device.name);
+            assert_eq!(&Device::from_toml("sheet.toml", &to_toml(device)).unwrap(), device, "{}", device.name);
         }
     }
 
@@ -162,7 +161,7 @@ mod tests {
         let sheet = to_toml(&Catalogue::find("l4").unwrap());
         let said = |from: &str, to: &str| {
             assert!(sheet.contains(from), "{from} in {sheet}");
-            Device::from_toml(&sheet.replace(from, to), "mine.toml").unwrap_err().to_string()
+            Device::from_toml("mine.toml", &sheet.replace(from, to)).unwrap_err().to_string()
         };
         for (from, to, expected) in [
             (
@@ -198,7 +197,7 @@ mod tests {
             .map(|line| if line.starts_with("peaks") { "peaks = {}\n".into() } else { format!("{line}\n") })
             .collect();
         assert!(
-            Device::from_toml(&no_peaks, "m")
+            Device::from_toml("m", &no_peaks)
                 .unwrap_err()
                 .to_string()
                 .contains("m, line 7: peaks: expected at least one")
@@ -221,7 +220,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in "[a-z_]{0,8}( ?= ?[0-9a-z\"{}.]{0,6}\n)?.{0,20}") {
-            prop_assert!(Device::from_toml(&text, "any.toml").is_err());
+            prop_assert!(Device::from_toml("any.toml", &text).is_err());
         }
     }
 

@@ -1,7 +1,7 @@
 use irene_features::cost::{self, parameter_and_cache_bytes};
 use irene_tree::{Format, OpKind, Operand, Operation, Role, Shape};
 
-/// What one run of an operation asks of a device: all that the law knows of it.
+/// The work of one run of an operation on a device: all that the law knows of the operation.
 ///
 /// A product multiplies `batch` matrices (rows x inner) by (inner x columns). An attention has `batch` heads of all sequences, `rows`
 /// queries in each, `columns` keys and heads `inner` numbers wide.
@@ -11,7 +11,7 @@ pub struct Work {
     pub kind: WorkKind,
     /// The operation.
     pub op: OpKind,
-    /// Floating point operations, without what tiles round up.
+    /// Floating point operations, without rounding up to tiles.
     pub flops: f64,
     /// Bytes of parameters that are read.
     pub weight_bytes: f64,
@@ -203,7 +203,7 @@ impl Work {
         is_product && shape(self) == shape(other)
     }
 
-    /// Both in one kernel, which reads their weights once: the rows of both.
+    /// The work of both in one kernel, which reads the weights once.
     pub fn joined(&self, other: &Self) -> Self {
         let batch = self.batch.max(other.batch);
         Self {

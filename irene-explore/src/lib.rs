@@ -1,5 +1,6 @@
-//! Design spaces of Transformers: profiled for latency, energy and peak power, learned from few measurements, searched (ProTran,
-//! Tuli and Jha, 2023, and its sequel EdgeTran).
+//! Finds the best Transformer designs for a device: measures a few, learns what all others cost, and searches within constraints.
+//!
+//! It follows ProTran (Tuli and Jha, 2023) and its sequel EdgeTran.
 //!
 //! | module | holds |
 //! |---|---|
@@ -21,8 +22,8 @@ pub mod search;
 pub mod space;
 
 pub use error::{Error, Result};
-pub use learning::{Candidate, Describer};
-pub use records::{Conditions, Dataset, Dimension, Measure, Measures, Record, parse_designs, read_designs};
+pub use learning::candidate::{Candidate, Describer};
+pub use records::{Conditions, Dataset, Dimension, Measure, Measures, Record, parse_designs};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -209,7 +209,7 @@ pub fn parameter_and_cache_bytes(op: &Operation) -> (u64, u64) {
     (parameters, of(|role| role == Role::Cache))
 }
 
-/// Bytes that each of the GPUs that exchange tensors sends to others, as a ring does it; it receives as many. 0 for an operation of one GPU.
+/// Bytes that each GPU sends to others in an exchange by a ring; it receives as many. 0 for an operation of one GPU.
 pub fn link_bytes(op: &Operation) -> u64 {
     if op.gpus == 0 {
         return 0;

@@ -133,7 +133,7 @@ impl FeatureSet {
         &self.features
     }
 
-    /// The columns that every node of these trees has a value for, and the others. Single operations are not looked at.
+    /// The columns that every node of these trees has, and the others. Single operations do not count.
     pub fn known_in(&self, trees: &[Tree]) -> (Self, Vec<Feature>) {
         let nodes = || trees.iter().flat_map(|tree| tree.ids().map(move |id| (tree, id)));
         let nodes = || nodes().filter(|&(tree, id)| tree.node(id).level() != Level::Math);

@@ -1,8 +1,8 @@
-//! The cost of an operation from its shapes, and the feature sets that energy predictors are trained on.
+//! The FLOPs, bytes and kernels of a Transformer's operations, counted from their shapes alone.
 //!
-//! - [`cost`]: FLOPs, bytes and kernels of an operation, by IrEne's counting rules and by the work of a machine; [`annotate`] writes
-//!   them on every node of a tree.
-//! - [`FeatureSet`]: named, ordered columns read from a node.
+//! - [`cost`]: one operation, by IrEne's counting rules and by the work of a machine; [`annotate`] writes the counts on every node of a tree.
+//! - [`gradient`], [`update`]: the operations of a training step that follow from an operation and a weight.
+//! - [`FeatureSet`]: the named columns that energy predictors are trained on, read from a node.
 //!
 //! ```
 //! use irene_features::{FeatureSet, annotate};

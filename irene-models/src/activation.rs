@@ -113,7 +113,7 @@ impl Activation {
     /// Applies it.
     ///
     /// # Errors
-    /// Those of its operations.
+    /// As its operations.
     pub fn apply(self, cx: &mut Cx<'_>, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Gelu => cx.gelu(x),

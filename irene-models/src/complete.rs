@@ -20,7 +20,7 @@ use crate::{ModelSpec, Result, Run};
 /// ```
 ///
 /// # Errors
-/// Those of [`ModelSpec::find`] and [`ModelSpec::trace`]; [`Error::Tree`](crate::Error::Tree) for a tree whose nodes are not the model's.
+/// As [`ModelSpec::find`] and [`ModelSpec::trace`]; [`Error::Tree`](crate::Error::Tree) for a tree whose nodes are not the model's.
 /// The tree is then as it was.
 pub fn complete(tree: &mut Tree) -> Result<Vec<Quantity>> {
     let missing = missing_counts(tree);

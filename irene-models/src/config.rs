@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, files::reading, quantisation::Quantisation};
+use crate::{Error, Result, error::reading, quantisation::Quantisation};
 
 /// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
 const LARGEST: usize = 1 << 24;

@@ -1,4 +1,6 @@
-use irene_tree::{Shape, did_you_mean};
+use std::path::Path;
+
+use irene_tree::{Shape, did_you_mean, file_fault};
 
 /// An error in finding, building, tracing or running a model.
 #[derive(Debug, thiserror::Error)]
@@ -110,3 +112,11 @@ impl From<candle_core::Error> for Error {
 
 /// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Reads a file, and after a failure tells if another thing stands in its place.
+pub(crate) fn reading<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    read(path).map_err(|error| match file_fault(path) {
+        Some(reason) => Error::Files { what: path.display().to_string(), reason },
+        None => error,
+    })
+}

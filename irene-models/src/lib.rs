@@ -1,8 +1,7 @@
-//! Transformer architectures, each written once.
+//! Transformer architectures, each written once: one `forward` gives the model tree at any input size, and runs the model.
 //!
-//! A model's structure is written in its `forward` alone. That code gives the model tree at any input size, followed by shape alone
-//! ([`ModelSpec::trace`], no weights, no arithmetic, no ML framework), and, with the feature `candle` (on by default), the running
-//! model, node by node the same.
+//! [`ModelSpec::trace`] gives the tree from shapes alone: no weights, no arithmetic, no ML framework. With the feature `candle` (on by
+//! default) the same code runs the model, with the same nodes.
 //!
 //! ```
 //! use irene_models::ModelSpec;

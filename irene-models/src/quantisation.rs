@@ -77,7 +77,7 @@ impl Quantisation {
         Ok(Some(Self { format, kept, only }))
     }
 
-    /// That of a checkpoint with weights in fewer bits than its activations, if it is of a kind that keeps tables and heads as they are.
+    /// The kind of a checkpoint with weights in fewer bits than its activations; None if that kind does not keep tables and heads as they are.
     pub(crate) fn of(precision: Precision) -> Option<Self> {
         let is_block_of_gguf = precision.weights.block() > 1
             && !matches!(

@@ -5,7 +5,7 @@ use tokenizers::Tokenizer;
 
 use crate::{
     Error, Result,
-    files::reading,
+    error::reading,
     gguf::{Gguf, is_gguf},
 };
 
@@ -37,7 +37,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// [`Error::Files`] if it cannot be read or is no tokenizer; [`Error::Config`] for a GGUF file's tokenizer that is not built.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let refuse = |reason: String| Error::Files { what: origin.clone(), reason };
         let mut tokenizer = if is_gguf(path) {
@@ -117,7 +117,7 @@ pub struct TextStream<'e> {
     before: String,
 }
 
-/// What a decoder writes for a part of a character.
+/// A decoder writes this for a part of a character.
 const INCOMPLETE: char = char::REPLACEMENT_CHARACTER;
 
 impl TextStream<'_> {
@@ -140,7 +140,7 @@ impl TextStream<'_> {
         self.give(&text)
     }
 
-    /// What is left when no token follows.
+    /// The rest of the text, after the last token.
     ///
     /// # Errors
     /// As [`push`](Self::push).

@@ -18,32 +18,21 @@ use nalgebra::{RealField, convert};
 pub struct Adam<T> {
     rate: T,
     decay: T,
-    epsilon: T,
     steps: i32,
     mean: Vec<T>,
     square: Vec<T>,
 }
 
 impl<T: RealField + Copy> Adam<T> {
-    /// For so many parameters, without decay.
+    /// For this many parameters, without decay.
     pub fn new(parameters: usize, rate: T) -> Self {
         let zeros = vec![T::zero(); parameters];
-        Self { rate, decay: T::zero(), epsilon: convert(1e-8), steps: 0, mean: zeros.clone(), square: zeros }
+        Self { rate, decay: T::zero(), steps: 0, mean: zeros.clone(), square: zeros }
     }
 
-    /// The share of each parameter, times the rate, that a step takes away.
+    /// Sets the decay: each step takes this share of every parameter away, times the rate.
     pub fn with_decay(self, decay: T) -> Self {
         Self { decay, ..self }
-    }
-
-    /// Another ε, where gradients are small.
-    pub fn with_epsilon(self, epsilon: T) -> Self {
-        Self { epsilon, ..self }
-    }
-
-    /// Changes the rate of the steps to come.
-    pub fn set_rate(&mut self, rate: T) {
-        self.rate = rate;
     }
 
     /// One step against the gradient.
@@ -52,7 +41,7 @@ impl<T: RealField + Copy> Adam<T> {
         T: 'a,
     {
         let one = T::one();
-        let (of_mean, of_square): (T, T) = (convert(0.9), convert(0.999));
+        let (of_mean, of_square, epsilon): (T, T, T) = (convert(0.9), convert(0.999), convert(1e-8));
         self.steps += 1;
         let rate = self.rate / (one - of_mean.powi(self.steps));
         let correction = (one - of_square.powi(self.steps)).sqrt();
@@ -62,7 +51,7 @@ impl<T: RealField + Copy> Adam<T> {
             *mean = of_mean * *mean + (one - of_mean) * *slope;
             *square = of_square * *square + (one - of_square) * *slope * *slope;
             *parameter -= shrink * *parameter;
-            *parameter -= rate * *mean / (square.sqrt() / correction + self.epsilon);
+            *parameter -= rate * *mean / (square.sqrt() / correction + epsilon);
         }
     }
 }

@@ -2,7 +2,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::{CovarianceFactor, LevenbergMarquardt};
 
-/// A positive constant that data is to settle: what is known of its logarithm before.
+/// The prior of a positive constant: a log-normal distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prior {
     /// Its likeliest value, where the search starts.
@@ -12,7 +12,7 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// A constant that the data alone settles, from a first guess.
+    /// A constant that only the data decides; the search starts at this value.
     pub fn free(value: f64) -> Self {
         Self { value, spread: f64::INFINITY }
     }
@@ -22,7 +22,7 @@ impl Prior {
         Self { value, spread: 0.0 }
     }
 
-    /// How far a logarithm of the constant is from that of its value, in spreads; 0 if it is held.
+    /// The distance of a logarithm from that of the prior value, in spreads; 0 if the constant is held.
     pub fn residual(&self, log_constant: f64) -> f64 {
         if self.spread > 0.0 { (log_constant - self.value.ln()) / self.spread } else { 0.0 }
     }
@@ -30,8 +30,8 @@ impl Prior {
 
 /// Fits positive constants to residuals by damped Gauss-Newton steps over their logarithms, with slopes from differences.
 ///
-/// Residuals are in units of their standard deviation, so that priors weigh as much as they should. One of size r costs
-/// 2 outlier² (√(1 + (r / outlier)²) - 1): its square where it is small, its absolute value beyond `outlier`.
+/// Divide residuals by their standard deviation, so that they weigh rightly against the priors. A residual r costs
+/// 2 outlier² (√(1 + (r / outlier)²) - 1): about r² where it is small, and in proportion to |r| beyond `outlier`.
 ///
 /// ```
 /// use irene_numerics::{ConstantsFit, Prior};
@@ -46,9 +46,9 @@ impl Prior {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConstantsFit {
-    /// How far steps are taken.
+    /// The damping, and when the search ends.
     pub steps: LevenbergMarquardt,
-    /// The residual from which on a residual counts by its absolute value; infinity makes it least squares.
+    /// Beyond this size, residuals cost in proportion to their size, not its square; infinity gives plain least squares.
     pub outlier: f64,
 }
 
@@ -59,13 +59,13 @@ impl Default for ConstantsFit {
 }
 
 impl ConstantsFit {
-    /// The constants, in the order of their priors, that make residuals and distances to the priors cost least.
+    /// The constants, in the order of their priors, for which residuals and distances from the priors cost least in sum.
     pub fn fit(&self, priors: &[Prior], residuals: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
         let start: Vec<f64> = priors.iter().map(|prior| prior.value).collect();
         self.fit_from(&start, priors, residuals)
     }
 
-    /// [`fit`](Self::fit) with the search begun elsewhere than at the priors.
+    /// [`fit`](Self::fit), with the search started elsewhere than at the priors.
     pub fn fit_from(&self, start: &[f64], priors: &[Prior], residuals: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
         let at = |logs: &DVector<f64>| residuals(logs.map(f64::exp).as_slice());
         let start = DVector::from_iterator(priors.len(), start.iter().map(|constant| constant.ln()));

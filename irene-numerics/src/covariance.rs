@@ -3,8 +3,8 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dim, Dyn, Matrix, StorageMut};
 /// Shares of the largest variance that [`CovarianceFactor::with_jitter`] adds to the diagonal, until there is a factor.
 const JITTERS: [f64; 6] = [0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5];
 
-/// The lower factor L of a covariance K = L Lᵀ (Cholesky), and what Gaussian processes and linear models ask of it (Rasmussen and
-/// Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1).
+/// The lower factor L of a covariance K = L Lᵀ (Cholesky), with the operations that Gaussian processes need (Rasmussen and Williams,
+/// "Gaussian Processes for Machine Learning", 2006, algorithm 2.1).
 ///
 /// ```
 /// use irene_numerics::CovarianceFactor;
@@ -19,12 +19,12 @@ const JITTERS: [f64; 6] = [0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5];
 pub struct CovarianceFactor(Cholesky<f64, Dyn>);
 
 impl CovarianceFactor {
-    /// The factor of a matrix, of which only the lower half is read; None if it is not positive definite.
+    /// The factor of a matrix; None if it is not positive definite. Only the lower half is read.
     pub fn new(matrix: DMatrix<f64>) -> Option<Self> {
         Cholesky::new(matrix).map(Self)
     }
 
-    /// The factor for so many points with the covariance of each pair (i, j), j ≤ i, and each point's noise on the diagonal.
+    /// The factor for this many points, from the covariance of each pair (i, j), j ≤ i, plus each point's noise on the diagonal.
     pub fn of(
         points: usize,
         mut covariance: impl FnMut(usize, usize) -> f64,
@@ -40,8 +40,8 @@ impl CovarianceFactor {
         Self::new(matrix)
     }
 
-    /// The factor with this noise on the diagonal and the least jitter, up to 1e-5 of the largest variance, that makes it positive
-    /// definite in floating point.
+    /// The factor with this noise on the diagonal. If rounding leaves that not positive definite, the least jitter that helps is added, up
+    /// to 1e-5 of the largest variance.
     pub fn with_jitter(matrix: &DMatrix<f64>, noise: f64) -> Option<Self> {
         JITTERS.iter().find_map(|jitter| {
             let mut matrix = matrix.clone();
@@ -56,9 +56,9 @@ impl CovarianceFactor {
         self.0.solve(right)
     }
 
-    /// Makes L⁻¹ y of y, column by column: what has covariance K becomes independent with variance 1.
+    /// Replaces y by L⁻¹ y, column by column: values with covariance K become independent, with variance 1.
     pub fn whiten<C: Dim, S: StorageMut<f64, Dyn, C>>(&self, right: &mut Matrix<f64, Dyn, C, S>) {
-        // It fails for a zero on the diagonal only, and a factor has none.
+        // This fails only for a zero on the diagonal, and a factor has none.
         self.0.l_dirty().solve_lower_triangular_mut(right);
     }
 

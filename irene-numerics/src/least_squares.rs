@@ -3,7 +3,7 @@ use nalgebra::{DMatrix, DVector};
 /// Singular values below this share of the largest are taken as zero: they belong to columns that repeat others.
 const RANK_TOLERANCE: f64 = 1e-10;
 
-/// The x of least norm among those that make Σ weight·(row·x - target)² least, by singular values.
+/// The x that makes Σ weight·(row·x - target)² least, by singular values; if several do, the one of least norm.
 pub fn least_squares(rows: &[&[f64]], targets: &[f64], weights: &[f64]) -> Vec<f64> {
     let columns = rows.first().map_or(0, |row| row.len());
     let roots: Vec<f64> = weights.iter().map(|weight| weight.sqrt()).collect();

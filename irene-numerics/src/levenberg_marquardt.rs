@@ -1,5 +1,5 @@
-/// Damped Gauss-Newton steps (Levenberg and Marquardt): a step that lessens the loss is taken and damped less the next time, any other
-/// is tried again with more damping.
+/// Damped Gauss-Newton steps (Levenberg and Marquardt). A step that lowers the loss is taken, and the next is damped less; any other is
+/// tried again with more damping.
 ///
 /// ```
 /// use irene_numerics::LevenbergMarquardt;
@@ -13,16 +13,16 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LevenbergMarquardt {
-    /// Steps that are tried at most.
+    /// The most steps that are tried.
     pub rounds: usize,
-    /// The share of the loss below which a gain ends the search.
+    /// The search ends when a step lowers the loss by less than this share of it.
     pub tolerance: f64,
-    /// The damping beyond which no step is tried; its inverse is the least.
+    /// The highest damping; its inverse is the lowest.
     pub most_damping: f64,
 }
 
 impl LevenbergMarquardt {
-    /// The state with the least loss that steps lead to. `stepped` solves for the state after a step with a damping; None ends the search.
+    /// The state with the least loss that was reached. `stepped` gives the state after a step with a damping; None ends the search.
     pub fn minimise<S>(&self, start: S, loss: impl Fn(&S) -> f64, mut stepped: impl FnMut(&S, f64) -> Option<S>) -> S {
         let (mut least, mut state, mut damping) = (loss(&start), start, 1e-3);
         for _ in 0..self.rounds {

@@ -1,9 +1,12 @@
-//! Numerics of small regressions: what irene's predictors and surrogates share.
+//! The numerics that irene's predictors and surrogates share: scaling, fits, Gaussian processes and quantiles for small regressions.
 //!
-//! - Columns: [`StandardScaler`] and [`PolynomialFeatures`], column for column as scikit-learn makes them; [`mean`], [`moments`].
-//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`ConstantsFit`] (constants of any law, with priors), [`Adam`].
+//! - Columns: [`StandardScaler`] and [`PolynomialFeatures`] give scikit-learn's numbers; [`mean`], [`moments`].
+//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`ConstantsFit`] (the constants of any formula, with priors), [`Adam`].
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
+//! - Several costs: [`dominates`].
+//!
+//! Matrices and vectors are those of [nalgebra](https://docs.rs/nalgebra).
 //!
 //! ```
 //! use irene_numerics::{StandardScaler, least_squares};
@@ -20,6 +23,7 @@
 mod adam;
 mod constants;
 mod covariance;
+mod front;
 mod kernel;
 mod least_squares;
 mod levenberg_marquardt;
@@ -32,6 +36,7 @@ mod standardise;
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
 pub use covariance::CovarianceFactor;
+pub use front::dominates;
 pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;
 pub use levenberg_marquardt::LevenbergMarquardt;

@@ -2,8 +2,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::CovarianceFactor;
 
-/// The x ≥ 0 that makes Σ (row·x - target)² least, whatever the columns' units; a column that is zero throughout, or repeats others,
-/// gets 0.
+/// The x ≥ 0 that makes Σ (row·x - target)² least. The columns' units do not matter. A column of zeros, or one that repeats others, gets 0.
 ///
 /// ```
 /// let x = irene_numerics::nonnegative_least_squares(&[[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]], &[3.0, 2.0, 1.0]);
@@ -33,8 +32,10 @@ pub fn nonnegative_least_squares<const N: usize>(rows: &[[f64; N]], targets: &[f
     std::array::from_fn(|i| x[i] / divisors[i])
 }
 
-/// The x ≥ 0 that makes x·gram·x - 2·right·x least, for a positive semidefinite matrix: the active-set method of Lawson and Hanson
-/// (1974) on normal equations (Bro and de Jong, 1997), from the columns that `start` has above 0. A column that repeats others gets 0.
+/// The x ≥ 0 that makes x·gram·x - 2·right·x least, for a positive semidefinite matrix. A column that repeats others gets 0.
+///
+/// The active-set method of Lawson and Hanson (1974) on normal equations (Bro and de Jong, 1997). It starts with the columns that are above
+/// 0 in `start`.
 pub fn nonnegative_minimum(gram: &DMatrix<f64>, right: &DVector<f64>, start: DVector<f64>) -> DVector<f64> {
     /// The slope, as a share of the steepest at 0, that frees no column.
     const FLAT: f64 = 1e-10;
@@ -58,7 +59,7 @@ pub fn nonnegative_minimum(gram: &DMatrix<f64>, right: &DVector<f64>, start: DVe
                 None => break,
             }
         }
-        // Until the best over the free columns is not below 0 anywhere, go towards it and hold what gets to 0 first.
+        // Go towards the best over the free columns, and hold the column that gets to 0 first, until that best is nowhere below 0.
         loop {
             let Some(best) = minimum_over(gram, right, &free) else {
                 freed.into_iter().for_each(|column| (free[column], repeats[column]) = (false, true));

@@ -13,11 +13,11 @@ pub fn standard_normal(x: f64) -> (f64, f64) {
         term *= x * x / odd;
         sum += term;
     }
-    // Rounding can lead out of the range of probabilities by the last digit.
+    // Rounding can leave the range of probabilities by the last digit.
     (density, (0.5 + density * sum).clamp(0.0, 1.0))
 }
 
-/// Standard deviations from the mean within which 90% of a normal distribution lie.
+/// 90% of a normal distribution lies within this many standard deviations of the mean.
 pub const NORMAL_90: f64 = 1.644_853_626_951_472_7;
 
 #[cfg(test)]

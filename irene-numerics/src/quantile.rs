@@ -1,11 +1,11 @@
-/// The value in the middle, of an even count the greater of the two; None of nothing.
+/// The value in the middle; of an even count, the greater of the two. None if there are no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
 }
 
-/// The least of sorted values that this share of them does not exceed (the inverse of their distribution function); None of nothing.
+/// The quantile of sorted values: the least value that at least this share of them does not exceed. None if there are no values.
 ///
 /// ```
 /// assert_eq!(irene_numerics::quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), Some(2.0));
@@ -14,8 +14,8 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     at_rank(sorted, share.clamp(0.0, 1.0) * sorted.len() as f64)
 }
 
-/// The least of sorted scores that this share of them and of one more does not exceed, which bounds the next score with at least this
-/// probability (split conformal prediction, Lei et al., 2018); the greatest where there are too few for that, None of nothing.
+/// A bound that the next score keeps with at least this probability, from sorted scores so far (split conformal prediction, Lei et al.,
+/// 2018). With too few scores it is the greatest of them, with none it is None.
 ///
 /// ```
 /// assert_eq!(irene_numerics::conformal_quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), Some(3.0));

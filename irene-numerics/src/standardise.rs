@@ -1,7 +1,7 @@
 /// Centres each column on its mean and divides it by its standard deviation (of the population), as scikit-learn's
 /// `StandardScaler` does: z = (x - u) / s.
 ///
-/// A column that is constant but for rounding keeps its scale (s = 1).
+/// A column that is constant up to rounding is not scaled (s = 1).
 ///
 /// ```
 /// use irene_numerics::StandardScaler;
@@ -59,12 +59,12 @@ impl StandardScaler {
     }
 }
 
-/// The mean; None of nothing.
+/// The mean; None if there are no numbers.
 pub fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
-/// Mean and standard deviation (of the population); zeros of nothing.
+/// Mean and standard deviation (of the population); zeros if there are no numbers.
 pub fn moments(numbers: impl IntoIterator<Item = f64, IntoIter: Clone>) -> (f64, f64) {
     let numbers = numbers.into_iter();
     let count = numbers.clone().count().max(1) as f64;

@@ -1,8 +1,9 @@
-//! Predicts a model's energy in one call: follows the model's own code by shape, counts every operation, predicts every node.
+//! Predicts the energy of a Transformer's inference, node by node, in one call.
 //!
-//! [`predict`] takes a profile that was measured on the device. [`forecast()`] takes a device's data sheet and answers for requests; a [`Service`] does
-//! so for rows of request sheets, and a [`Calibration`] moves the answer by requests that were measured. The crate re-exports the types that its
-//! callers need of irene-models, irene-regress and irene-devices.
+//! [`predict`] follows the model's own code by shape, counts every operation, and predicts every node by a profile that was measured on the
+//! device. [`forecast()`] predicts requests from a device's data sheet; a [`Service`] does so for rows of request sheets, and a [`Calibration`]
+//! corrects the answer by measured requests. [`fit_law`] fits the law of data sheets to measurements. The crate re-exports the types of
+//! irene-models, irene-regress and irene-devices that its callers need.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod calibration;
@@ -17,7 +18,7 @@ mod training;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
-pub use forecast::{FROM_DATA_SHEET, Forecast, Host, Memory, Note, Part, forecast};
+pub use forecast::{Forecast, Host, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
 pub use irene_models::{ModelSpec, Run, TaskHead};
 pub use irene_regress::DeviceProfile;
@@ -48,7 +49,7 @@ pub enum Error {
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,
-    /// What a row must have.
+    /// A needed cell is absent.
     #[error("is missing: add the column, or fill the cell")]
     Missing,
     /// A row that does not say how many requests run at once.
@@ -80,7 +81,7 @@ pub enum Error {
         model: String,
         /// The device.
         device: String,
-        /// What one sequence needs of the memory of each GPU, GiB.
+        /// The memory that one sequence needs on each GPU, GiB.
         needed_gib: f64,
         /// Its memory, GiB.
         available_gib: f64,

@@ -4,7 +4,7 @@ use irene_tree::{Kernels, Parallel, Precision, Size};
 
 use crate::{Error, passes::Followed};
 
-/// What is asked of a model: prompts and tokens, how many at once, and how the model runs.
+/// A request to a model: prompt and generated tokens, how many requests run at once, and how the model runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
     /// Tokens of a prompt.

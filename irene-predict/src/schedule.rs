@@ -33,7 +33,7 @@ pub struct Schedule {
     pub is_mixed: bool,
 }
 
-/// What some passes take in all.
+/// Time and energy of some passes.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Spent {
     /// Passes.
@@ -45,13 +45,13 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// So many times as much.
+    /// This cost, `times` over.
     #[must_use]
     pub fn times(self, times: f64) -> Self {
         Self { passes: times * self.passes, seconds: times * self.seconds, joules: times * self.joules }
     }
 
-    /// Both.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let (seconds, joules) = (self.seconds + other.seconds, self.joules + other.joules);
@@ -59,7 +59,7 @@ impl Spent {
     }
 }
 
-/// What a schedule takes in all.
+/// Time and energy of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScheduleCost {
     /// The passes with prompts.
@@ -68,7 +68,7 @@ pub struct ScheduleCost {
     pub steps: Spent,
 }
 
-/// What a user of a model asks for. A static batch has the latency of the whole batch, a steady state that of a request.
+/// The figures that users of a model ask for. A static batch has the latency of the whole batch, a steady state that of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     /// Energy of a request, all GPUs, J.
@@ -110,7 +110,7 @@ impl Schedule {
     /// The schedule of a request on an engine whose cache has room for `most` sequences: the others wait.
     ///
     /// # Errors
-    /// Those of [`ModelSpec::launches`].
+    /// As [`ModelSpec::launches`].
     pub fn of(spec: &ModelSpec, engine: &Engine, request: &Request, most: f64) -> Result<Self, Error> {
         Self::followed(Followed { spec, passes: &Passes::default() }, engine, request, most)
     }
@@ -212,7 +212,7 @@ impl Schedule {
         Spent { passes: 1.0, seconds: cost.seconds, joules: joules * self.gpus }
     }
 
-    /// What a user of a model asks for, by the cost of its passes.
+    /// The figures of the schedule, from the cost of its passes.
     pub fn figures(&self, cost: &ScheduleCost) -> Figures {
         let ScheduleCost { prompts, steps } = *cost;
         let (seconds, joules) = (prompts.seconds + steps.seconds, prompts.joules + steps.joules);

@@ -11,12 +11,12 @@ use crate::{
     Calibration, Error, Forecast, Host, Note, Passes, Request, Schedule, Spent, forecast::forecast_by, passes::Followed,
 };
 
-/// What a row of a sheet does not say.
+/// Settings for all rows of a sheet.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceOptions {
-    /// A device of one's own data sheet, in place of those that rows name.
+    /// A device from your own data sheet, in place of those that rows name.
     pub device: Option<Device>,
-    /// What was measured on a device: that of rows that name none.
+    /// Measurements on a device, which rows that name no device run on.
     pub calibration: Option<Arc<Calibration>>,
     /// A limit on the power of each device, W.
     pub power_limit_w: Option<f64>,
@@ -26,7 +26,7 @@ pub struct ServiceOptions {
     pub cache: Option<Format>,
     /// The head above a pass that generates nothing, in place of the usual one.
     pub head: Option<TaskHead>,
-    /// The machine around the devices, where energy is that of a meter at the wall.
+    /// The machine around the devices; if given, energy is that at the wall.
     pub host: Option<Host>,
 }
 
@@ -47,17 +47,17 @@ pub struct Setting {
     pub device: Arc<Device>,
     /// The engine.
     pub engine: &'static Engine,
-    /// What is asked of them.
+    /// The request.
     pub request: Request,
-    /// What was measured on a device.
+    /// Measurements on the device.
     pub calibration: Option<Arc<Calibration>>,
-    /// The machine around the devices, where energy is that of a meter at the wall.
+    /// The machine around the devices; if given, energy is that at the wall.
     pub host: Option<Host>,
     /// The passes of the model that were followed.
     pub passes: Arc<Passes>,
 }
 
-/// Why a row has no forecast, and in which of its columns; an empty one stands for the whole row.
+/// The reason why a row has no forecast, and its column; empty for the whole row.
 #[derive(Debug)]
 pub struct Fault {
     /// The column.
@@ -185,7 +185,7 @@ impl Service {
 }
 
 impl Setting {
-    /// What it takes: by what was measured with this engine on this device, or else by its data sheet.
+    /// Its cost, from measurements with this engine on this device, or else from the data sheet.
     ///
     /// # Errors
     /// As [`forecast`](crate::forecast).

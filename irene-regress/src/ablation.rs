@@ -78,7 +78,7 @@ impl Ablation {
     /// Tries all on these trees, leaving one model out; those that the trees have too little for come with the reason.
     ///
     /// # Errors
-    /// Those of [`Tried::new`] that are not about what is missing.
+    /// As [`Tried::new`], but for missing features.
     pub fn try_all(trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<(Vec<Tried>, Vec<Skipped>)> {
         let (mut tried, mut skipped) = (Vec::new(), Vec::new());
         for ablation in Self::ALL {
@@ -94,7 +94,7 @@ impl Ablation {
     /// Least and greatest error at a level over several seeds, %; None where nothing is at this level.
     ///
     /// # Errors
-    /// Those of [`trainer`](Self::trainer) and [`crossvalidate`].
+    /// As [`trainer`](Self::trainer) and [`crossvalidate`].
     pub fn spread(
         self,
         trees: &[Tree],
@@ -129,7 +129,7 @@ impl Tried {
     /// Cross-validates, leaving one model out.
     ///
     /// # Errors
-    /// Those of [`Ablation::trainer`], [`predict_held_out`] and [`CrossValidation::of`].
+    /// As [`Ablation::trainer`], [`predict_held_out`] and [`CrossValidation::of`].
     pub fn new(ablation: Ablation, trees: &[Tree], seed: u64, done: &(dyn Fn() + Sync)) -> Result<Self> {
         let (trainer, missing) = ablation.trainer(seed, trees)?;
         let held_out = predict_held_out(trees, trainer.as_ref(), LeaveOut::Model, done)?;

@@ -132,7 +132,7 @@ pub fn predict_held_out(
 /// Evaluates like [`predict_held_out`] predicts, without keeping the trees.
 ///
 /// # Errors
-/// Those of [`predict_held_out`]; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
+/// As [`predict_held_out`]; [`Error::GroundTruth`](crate::Error::GroundTruth) for a ground truth of zero.
 pub fn crossvalidate(
     trees: &[Tree],
     trainer: &dyn Trainer,

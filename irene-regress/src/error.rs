@@ -83,7 +83,7 @@ pub enum Error {
         name: String,
         /// The names there are.
         known: String,
-        /// Those of them that look like it.
+        /// The known names that look like it.
         similar: Vec<String>,
     },
     /// A tree that breaks the rules of a tree.
@@ -93,7 +93,7 @@ pub enum Error {
 
 impl Error {
     /// Whether it says that the training data lacks measurements, rather than that one is wrong.
-    pub fn is_about_what_is_missing(&self) -> bool {
+    pub(crate) fn is_about_what_is_missing(&self) -> bool {
         matches!(self, Self::MissingFeature(_) | Self::Unmeasured(_))
     }
 }

@@ -80,7 +80,7 @@ impl Floor {
     /// The errors of predictions of the same trees on those nodes alone that have a floor.
     ///
     /// # Errors
-    /// Those of [`CrossValidation::of`].
+    /// As [`CrossValidation::of`].
     pub fn judge(&self, predicted: &[HeldOut]) -> Result<CrossValidation> {
         let judged = |(held_out, floor): (&HeldOut, &HeldOut)| {
             let mut judged = held_out.clone();

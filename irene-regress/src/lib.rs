@@ -1,11 +1,11 @@
-//! Predictors of what every node of a model tree costs in energy.
+//! Predictors of the energy of every node of a model tree, trained on measured trees.
 //!
 //! A [`DeviceProfile`] is a predictor with its provenance: bundled, or read from a file. [`DeviceProfile::predict`] fills in a tree.
 //! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021), [`Track`] our three,
-//! by what is measured of a new model. [`crossvalidate`] and [`evaluate`] measure their errors. Both traits are open: a method of one's
-//! own is trained, evaluated and saved like these.
+//! which differ in what they need to know of a new model. [`crossvalidate`] and [`evaluate`] measure their errors. [`Trainer`] and
+//! [`Predictor`] are open: your own method is trained, evaluated and saved like these.
 //!
-//! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
+//! A program that knows its own model's operations predicts them like this.
 //!
 //! ```
 //! use irene_regress::DeviceProfile;
@@ -76,7 +76,7 @@ pub use explain::{Explanation, Term};
 pub use floor::{Floor, noise_floor};
 pub use interval::CONFIDENCE;
 pub use memory::MemoryUse;
-pub use paper::{PaperPredictor, PaperTrainer, Strategy};
+pub use paper::{PaperTrainer, Strategy};
 pub use predictor::{DeviceProfile, Predictor, Reader, Trainer};
 pub use provenance::{Provenance, SizeRanges};
 pub use published::{

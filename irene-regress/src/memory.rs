@@ -10,7 +10,7 @@ pub struct MemoryUse {
     pub weights: f64,
     /// Cached keys and values, in the pass that has the most.
     pub cache: f64,
-    /// What one operation reads and writes beside these, in the operation that has the most.
+    /// The most that one operation reads and writes beside these.
     pub activations: f64,
 }
 

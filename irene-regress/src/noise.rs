@@ -1,4 +1,4 @@
-//! What trees say of their own measurements: half the 95% interval of a node's latency and energy, from the rounds that it was measured in.
+//! The uncertainty of trees' own measurements: half the 95% interval of a node's latency and energy, from the rounds of its measurement.
 
 use irene_tree::{Level, Node, Quantity, Tree};
 

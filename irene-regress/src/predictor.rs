@@ -12,7 +12,7 @@ use crate::{
 
 /// Fills in the predicted energy of every node of a tree.
 ///
-/// A method of one's own implements this and [`Trainer`]; [`crossvalidate`](crate::crossvalidate) and [`DeviceProfile`] take it as they take
+/// Your own method implements this and [`Trainer`]; [`crossvalidate`](crate::crossvalidate) and [`DeviceProfile`] take it as they take
 /// this crate's, and [`DeviceProfile::from_bytes_with`] reads its files.
 pub trait Predictor: Send + Sync {
     /// The method's name in files and on the command line, which no other method has.
@@ -32,14 +32,14 @@ pub trait Predictor: Send + Sync {
     /// Explains the figures of one node of a tree that it predicted.
     ///
     /// # Errors
-    /// Those of [`predict`](Self::predict).
+    /// As [`predict`](Self::predict).
     fn explain(&self, tree: &Tree, id: NodeId) -> Result<Explanation>;
 
     /// Carries the predictor over to another machine, from a few trees that were measured there, without their math level. By default a
     /// method has nothing to carry over.
     ///
     /// # Errors
-    /// Those of training; [`Error::Training`] for a method that has nothing to carry over.
+    /// As training; [`Error::Training`] for a method that has nothing to carry over.
     fn adapted(&self, _trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
         let method = self.method();
         let reason =
@@ -156,8 +156,8 @@ impl DeviceProfile {
         Ok(())
     }
 
-    /// What a reader of a tree's predictions has to know beside the marks of its nodes, a sentence each: that they rest on estimates, that the
-    /// training energies are uncertain themselves, that the model does not fit the device's memory.
+    /// Warnings about a tree's predictions beside the marks of its nodes, a sentence each: they rest on estimates, the training energies are
+    /// themselves uncertain, the model does not fit the device's memory.
     pub fn notes(&self, tree: &Tree) -> Vec<String> {
         let estimated = self.provenance.estimated.then(|| {
             "the energies rest on estimates: a power model stood in for a meter in the training data".to_owned()
@@ -176,7 +176,7 @@ impl DeviceProfile {
         estimated.into_iter().chain(self.provenance.warning()).chain(memory).collect()
     }
 
-    /// What a run of the tree takes of the device's memory and what there is, bytes, if it does not fit.
+    /// If a run of the tree does not fit the device's memory: its need and the memory there is, bytes.
     pub fn memory_needed(&self, tree: &Tree) -> Option<(MemoryUse, f64)> {
         const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
         let available = GIB * self.provenance.memory_gib?;
@@ -244,7 +244,7 @@ impl DeviceProfile {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::PredictorFile`] if it is damaged, newer, or not a predictor file.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let read = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source });
         read.and_then(|bytes| Self::from_bytes(&origin, &bytes)).map_err(|error| match irene_tree::file_fault(path) {

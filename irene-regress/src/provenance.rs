@@ -68,7 +68,7 @@ pub(crate) fn sizes(tree: &Tree) -> impl Iterator<Item = Size> {
 }
 
 impl SizeRanges {
-    /// Those of some trees; None of none.
+    /// The ranges of some trees; None if there are none.
     fn of(trees: &[Tree]) -> Option<Self> {
         let sizes: Vec<Size> = trees.iter().flat_map(sizes).collect();
         let range = |of: fn(&Size) -> usize| Some([sizes.iter().map(of).min()?, sizes.iter().map(of).max()?]);
@@ -86,7 +86,7 @@ impl SizeRanges {
         }
     }
 
-    /// Those that the text of older files tells, which have no fields for them: `...; batch 8 to 32, sequence 32 to 256; ...`.
+    /// The ranges in the text of older files, which have no fields for them: `...; batch 8 to 32, sequence 32 to 256; ...`.
     fn from_text(training_data: &str) -> Option<Self> {
         let sizes = training_data.split("; ").find_map(|part| part.strip_prefix("batch "))?;
         let (sequences, new) = sizes.split_once(", sequence ")?;

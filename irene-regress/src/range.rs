@@ -27,7 +27,7 @@ impl<const N: usize> Range<N> {
         const SLACK: f64 = 1e-9;
         // Added to both, so that zeros have a ratio.
         const LEAST: f64 = 1e-9;
-        // What the training data has none of is this far.
+        // A feature that the training data never has lies this far out.
         const MOST: f64 = 1e6;
         std::array::from_fn(|column| {
             let ([low, high], value) = (self.0[column], row[column]);

@@ -165,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::PredictorFile`] if there is no such list.
-    pub fn take_any(&self, name: &str) -> Result<Vec<f64>> {
+    pub(crate) fn take_any(&self, name: &str) -> Result<Vec<f64>> {
         let numbers = self.lists.get(name).ok_or_else(|| self.error(format!("`{name}` is missing")))?;
         if numbers.iter().any(|x| !x.is_finite()) {
             return Err(self.error(format!("`{name}` has a number that is not finite")));

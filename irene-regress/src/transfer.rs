@@ -26,7 +26,7 @@ pub struct Transfer {
 /// trees that were not chosen. A choice's error is the mean over the nodes of a model, then over the models.
 ///
 /// # Errors
-/// Those of [`DeviceProfile::calibrated`] and [`DeviceProfile::predict`].
+/// As [`DeviceProfile::calibrated`] and [`DeviceProfile::predict`].
 pub fn transfer(
     profile: &DeviceProfile,
     there: &[Tree],

@@ -10,7 +10,7 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The line of titles is not that of a sheet.
+    /// The first line has no titles of a sheet.
     #[error("{origin}, line 1: {reason}")]
     Titles {
         /// The file or stream.
@@ -23,7 +23,7 @@ pub enum Error {
     Unrecognised {
         /// The file or folder.
         origin: String,
-        /// What a known one has.
+        /// The mark of a known one.
         looked_for: String,
     },
     /// Two sheets cannot be compared.

@@ -1,7 +1,7 @@
-//! Request sheets: CSV files with one row a setting of a request to a language model, and what it was measured or predicted to take.
+//! Request sheets: CSV files with the time and energy of requests to language models, measured or predicted, one setting a row.
 //!
-//! A [`RequestRow`] holds the setting and the figures; a [`RequestReader`] gives the rows of a sheet, each with its fault if it has one;
-//! [`write()`] writes a sheet. An unknown figure is absent, never zero.
+//! A [`RequestRow`] holds the setting and the figures. A [`RequestReader`] reads a sheet row by row, and [`write()`] writes one. [`import()`]
+//! reads public measurements as rows; [`compare()`] compares two sheets. An unknown figure is absent, never zero.
 //!
 //! | column | what it holds |
 //! |---|---|

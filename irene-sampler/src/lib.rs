@@ -1,4 +1,4 @@
-//! Sensors, energy meters, and a protocol that measures the cost of a closure.
+//! Measures the time and energy of any piece of a program, from the sensors and energy meters of the machine.
 //!
 //! - [`sensors`]: one list of everything that can be read on this machine, each a [`Sensor`]: utilisation and memory, GPUs through
 //!   NVML and Linux's DRM, RAPL, hwmon, logs of external meters, of ipmitool and of powermetrics, and estimates from load.
@@ -32,7 +32,7 @@ mod updates;
 
 pub use channel::{Averaging, Channel, ChannelId, Metric, Provenance, Reach};
 pub use clock::{Clock, Stamp};
-pub use evidence::{Doubt, LOAD_RAMP};
+pub use evidence::Doubt;
 pub use memory::{available_memory, peak_memory};
 pub use pending::{Pending, Promise};
 pub use protocol::{ChannelFigure, Estimate, MeasureError, Measurement, MeasuringProtocol, Round};
@@ -40,7 +40,7 @@ pub use recording::{Readings, Recorder, Recording, Silent};
 pub use resource::{Package, Resource, SocPart};
 pub use sampler::{Sampler, SamplerOptions};
 pub use sensors::{Sensor, Sensors, ShareMethod};
-pub use series::{PEAK_SPAN, Series, Window, WindowError};
+pub use series::{Series, Window, WindowError};
 pub use span::{Span, SpanError, Spent};
 pub use steps::{Step, Steps};
 pub use total::{Findings, LeftOut, Missing, Need, NoEnergy, Total, TotalWindow};

@@ -77,7 +77,7 @@ pub struct Recording {
     series: Vec<Series>,
 }
 
-/// What was known about the sensors before their readings.
+/// Knowledge about the sensors before their readings.
 #[derive(Debug)]
 struct Known {
     findings: Findings,

@@ -37,7 +37,7 @@ pub struct Window {
     pub max: f64,
     /// Joules, for power and energy.
     pub energy: Option<f64>,
-    /// Peak power, W, for power and energy. For power it is the greatest reading; for energy the greatest mean over [`PEAK_SPAN`],
+    /// Peak power, W, for power and energy. For power it is the greatest reading; for energy the greatest mean over 0.1 s,
     /// because over a shorter time the steps of a counter look like peaks. A window shorter than that has its mean as its peak.
     pub peak: Option<f64>,
     /// Readings inside the window; for energy only those that differ from the one before.
@@ -68,7 +68,7 @@ pub enum WindowError {
 }
 
 /// The power of a counter is averaged over at least so many seconds to find its peak.
-pub const PEAK_SPAN: f64 = 0.1;
+const PEAK_SPAN: f64 = 0.1;
 
 /// An energy must rest on so many readings.
 const LEAST_READINGS: usize = 2;
@@ -195,7 +195,7 @@ impl Series {
         Some([self.points.front()?.0, self.points.back()?.0])
     }
 
-    /// What a counter counted over the readings.
+    /// The amount that a counter counted over the readings.
     pub(crate) fn counted(&self) -> f64 {
         self.points.back().zip(self.points.front()).map_or(0.0, |(newest, oldest)| newest.1 - oldest.1)
     }

@@ -66,11 +66,11 @@ pub struct Missing {
     pub resource: Resource,
     /// The cause, and the way out.
     pub why: Unavailable,
-    /// What its absence means.
+    /// The consequence of its absence.
     pub need: Need,
 }
 
-/// What the absence of a sensor means for the total.
+/// The consequence for the total if a sensor is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// There is no total without it.
@@ -81,7 +81,7 @@ pub enum Need {
     Spare,
 }
 
-/// What is known about sensors beside their resources.
+/// Knowledge about sensors beside their resources.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
     /// Sensors that are not believed, with the reason.
@@ -169,7 +169,7 @@ impl Total {
         &self.missing
     }
 
-    /// What a reader of the total must know, a line each: sensors that were not believed, and what the total lacks.
+    /// Warnings about the total, a line each: sensors that were not believed, and parts that it lacks.
     pub fn remarks(&self) -> Vec<String> {
         let unexpected = self.sensors().filter_map(|(id, left_out)| {
             left_out.filter(|left_out| left_out.is_unexpected()).map(|left_out| format!("{id} is left out: {left_out}"))

@@ -1,10 +1,8 @@
-//! The model tree of IrEne (Cao et al., ACL 2021): what a Transformer is made of, and what each part costs.
+//! The model tree of IrEne (Cao et al., ACL 2021): the parts of a Transformer, and the cost of each.
 //!
 //! A [`Tree`] holds one model at one input size: the model at the root, its modules, the primitives they call (Linear, LayerNorm,
 //! MatMul ...) and the single tensor operations they run themselves. Every [`Node`] has its known numbers by [`Quantity`]: counts,
-//! measured features, energies. An unknown number is absent, never zero.
-//!
-//! This crate knows the tree and its formats, and nothing of machine learning frameworks.
+//! measured features, energies. An unknown number is absent, never zero. The crate depends on no machine learning framework.
 //!
 //! ```
 //! use irene_tree::{Level, Quantity, Size, TreeBuilder, render};
@@ -58,7 +56,7 @@ pub use operand::{Operand, ParameterId, Role};
 pub use operation::{OpKind, Operation};
 pub use parallel::Parallel;
 pub use quantity::Quantity;
-pub use shape::{MAX_RANK, Shape};
+pub use shape::Shape;
 pub use similar::{did_you_mean, similar};
 pub use size::{Phase, Size};
 pub use training::{Checkpoint, Optimizer, Training};

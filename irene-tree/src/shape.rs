@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The number of dimensions a [`Shape`] can hold.
-pub const MAX_RANK: usize = 6;
+const MAX_RANK: usize = 6;
 
 /// The dimensions of a tensor, outermost first, held inline.
 ///
@@ -20,7 +20,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape with these dimensions, or `None` if there are more than [`MAX_RANK`].
+    /// The shape with these dimensions, or `None` if there are more than six.
     pub fn new(dims: &[usize]) -> Option<Self> {
         if dims.len() > MAX_RANK {
             return None;

@@ -55,7 +55,7 @@ impl Training {
     }
 }
 
-/// `training by adamw, checkpoint layer, 4 micro-batches, lora rank 8`: what differs from the default is said.
+/// `training by adamw, checkpoint layer, 4 micro-batches, lora rank 8`: names what differs from the default.
 impl fmt::Display for Training {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "training by {}", self.optimizer.name())?;

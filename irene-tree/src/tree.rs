@@ -166,7 +166,7 @@ impl Tree {
     }
 
     /// The sum over the node's children of times x value. `None` if one of them is unknown.
-    pub fn sum_of_children(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
+    fn sum_of_children(&self, id: NodeId, quantity: Quantity) -> Option<f64> {
         let value =
             |child: NodeId| Some(self.weight(quantity, self.node(child).times) * self.node(child).get(quantity)?);
         self.children(id).map(value).sum()

@@ -32,11 +32,11 @@ pub(crate) struct App {
     processors: Arc<Semaphore>,
     /// Permits of those that compute for long: a processor is left for the others.
     long: Arc<Semaphore>,
-    /// Of the bodies that are being read and answered.
+    /// Room for bodies that are being read and answered.
     pub(crate) bodies: Room,
     /// Room for the first bytes of model files.
     pub(crate) heads: Room,
-    /// Of the answers that are kept or being sent.
+    /// Room for answers that are kept or being sent.
     pub(crate) answers: Room,
     pub(crate) kept: Kept,
     /// The OpenAPI document.

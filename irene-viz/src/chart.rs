@@ -146,8 +146,7 @@ impl Panel {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         let across = |place: f64| LEFT + (place - x_low) / (x_high - x_low).max(1e-9) * (right - LEFT);
         let up = |place: f64| bottom - (place - y_low) / (y_high - y_low).max(1e-9) * (bottom - TOP);
-        let title = escaped(&self.title);
-        let _ = writeln!(svg, r#"<text x="{LEFT}" y="{}" font-weight="bold">{title}</text>"#, TOP - 8.0);
+        self.draw_frame(svg);
         for tick in self.y.ticks(y_low, y_high) {
             let y = self.y.place(tick).map_or(bottom, up);
             let _ = writeln!(
@@ -169,28 +168,21 @@ impl Panel {
             let _ = writeln!(svg, r#"<path class="mark" d="M{LEFT} {:.1}H{right}"/>"#, up(y));
         }
         for (index, series) in self.series.iter().enumerate() {
-            let places = series.iter().filter_map(shown).map(|(x, y)| (across(x), up(y)));
-            match mark {
-                Mark::Lines => {
-                    let mut path = String::new();
-                    for (x, y) in places {
-                        let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
-                    }
-                    let _ = writeln!(svg, r#"<path class="line" {} d="{path}"/>"#, style(index));
-                }
-                Mark::Points => {
-                    for (x, y) in places {
-                        let _ = writeln!(svg, "{}", point(index, x, y));
-                    }
-                }
-            }
+            mark.draw(svg, index, series.iter().filter_map(shown).map(|(x, y)| (across(x), up(y))));
         }
-        let middle = (TOP + bottom) / 2.0;
+    }
+
+    /// The frame with its title and the labels of its axes.
+    fn draw_frame(&self, svg: &mut String) {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let (title, middle) = (escaped(&self.title), (TOP + bottom) / 2.0);
         let _ = writeln!(
             svg,
-            r#"<rect class="frame" x="{LEFT}" y="{TOP}" width="{}" height="{}"/>
+            r#"<text x="{LEFT}" y="{}" font-weight="bold">{title}</text>
+<rect class="frame" x="{LEFT}" y="{TOP}" width="{}" height="{}"/>
 <text x="{}" y="{}" text-anchor="middle">{}</text>
 <text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{}</text>"#,
+            TOP - 8.0,
             right - LEFT,
             bottom - TOP,
             (LEFT + right) / 2.0,
@@ -198,6 +190,24 @@ impl Panel {
             escaped(&self.x.label),
             escaped(&self.y.label)
         );
+    }
+}
+
+impl Mark {
+    /// A series at these places.
+    fn draw(self, svg: &mut String, index: usize, places: impl Iterator<Item = (f64, f64)>) {
+        match self {
+            Self::Lines => {
+                let mut path = String::new();
+                for (x, y) in places {
+                    let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
+                }
+                let _ = writeln!(svg, r#"<path class="line" {} d="{path}"/>"#, style(index));
+            }
+            Self::Points => places.for_each(|(x, y)| {
+                let _ = writeln!(svg, "{}", point(index, x, y));
+            }),
+        }
     }
 }
 

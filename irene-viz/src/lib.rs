@@ -1,8 +1,8 @@
-//! The energy of Transformer models as a web page and an HTTP API, after IrEne-viz (Lal et al.).
+//! Shows the energy of Transformer models as a web page and an HTTP API, after IrEne-viz (Lal et al.).
 //!
 //! [`Server`] answers from memory: built-in models and uploaded configs are followed by their shapes and predicted in
-//! milliseconds, nothing is read from the file system, and no request leaves the machine. The API is described by
-//! `/api/v1/openapi.json`.
+//! milliseconds, nothing is read from the file system, and no request leaves the machine. `/api/v1/openapi.json` describes the API.
+//! [`report()`] writes one model's page as a file.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::api::shown;
 
-/// What went wrong, for a program and in a line for a person (RFC 9457).
+/// The fault of a request, for a program and in a line for a person (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Always `about:blank`: the status says what kind of problem it is.
@@ -18,7 +18,7 @@ pub struct Problem {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong with this request, and the way out.
+    /// The fault of this request, and the way out.
     detail: String,
     /// The parameter or field that is to be changed, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ impl Problem {
         Self { parameter: Some(parameter.to_owned()), ..self }
     }
 
-    /// What is wrong, in a line.
+    /// The fault, in a line.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

@@ -34,7 +34,7 @@ pub struct ProfilingRequest<'a> {
 pub struct Progress {
     /// Nodes to measure; nodes that do the same count once.
     pub nodes: usize,
-    /// Those of them that need no more rounds.
+    /// The nodes that need no more rounds.
     pub measured: usize,
     /// Rounds of measuring so far, of all nodes.
     pub rounds: usize,

@@ -72,7 +72,7 @@ impl Server {
                 let stream = Connection::new(stream, limits.write_time);
                 let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
                 tokio::spawn(async move {
-                    // What ends a connection early is its client's business.
+                    // If a connection ends early, that is its client's business.
                     let _ = connection.await;
                     drop(permit);
                 });

@@ -23,10 +23,10 @@ pub struct Comparison {
     /// Their latencies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencyDifference>,
-    /// The memory that they take of one GPU.
+    /// The memory that they need on one GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryDifference>,
-    /// By part of the model, of whatever family.
+    /// By part of the model; models of different families have the same parts.
     pub components: Vec<ComponentPair>,
     /// By class of module.
     pub by_type: Vec<TypePair>,
@@ -48,14 +48,14 @@ pub struct Effect {
     /// The energy with this change alone over that without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_ratio: Option<f64>,
-    /// Which way it goes.
+    /// Whether the energy falls or grows.
     pub effect: Direction,
     /// Why it changes nothing, what it changes, or why it cannot stand alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Which way an energy goes.
+/// Whether an energy falls or grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -87,7 +87,7 @@ impl Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnergyDifference {
-    /// The measure that they are by.
+    /// Their measure.
     pub by: By,
     /// a's, J.
     pub a_j: f64,
@@ -97,10 +97,10 @@ pub struct EnergyDifference {
     pub difference_j: f64,
     /// b's over a's.
     pub ratio: f64,
-    /// The least that is likely of the ratio, with the part of their error that both share left out.
+    /// The lower end of the ratio's 90% interval, without the error that both share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_low: Option<f64>,
-    /// The most that is likely of it.
+    /// The upper end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_high: Option<f64>,
     /// Whether the two cannot be told apart.
@@ -121,7 +121,7 @@ pub struct LatencyDifference {
     pub ratio: f64,
 }
 
-/// The memory that two selections take of one GPU.
+/// The memory that two selections need on one GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemoryDifference {
@@ -200,10 +200,10 @@ pub fn compare(a: &Answer, b: &Answer) -> Result<Comparison> {
 }
 
 impl Lookup {
-    /// A selection beside the one that it becomes by some changes, and what each of them does by itself.
+    /// Compares a selection with the changed one, and gives the effect of each change by itself.
     ///
     /// # Errors
-    /// Those of [`Selection::changed`] and [`answer`](Self::answer), of either selection.
+    /// As [`Selection::changed`] and [`answer`](Self::answer), for either selection.
     pub fn what_if(&self, selection: &Selection, changes: &[Change]) -> Result<Comparison> {
         let a = self.answer(selection)?;
         let b = self.answer(&selection.changed(changes)?)?;

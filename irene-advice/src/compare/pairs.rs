@@ -42,7 +42,7 @@ pub struct TypePair {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodePair {
-    /// Where it stands.
+    /// Its scope.
     pub scope: String,
     /// Its class.
     pub instance_type: String,

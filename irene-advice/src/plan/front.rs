@@ -1,9 +1,10 @@
 //! Which of several ways no other beats.
 
-use super::PlanRow;
-use crate::ranking::dominates;
+use irene_numerics::dominates;
 
-/// The figures of which less is better: energy, times, money. An unknown one beats nothing.
+use super::PlanRow;
+
+/// The figures that should be low: energy, times, money. An unknown one counts as infinite.
 fn costs(row: &PlanRow) -> [f64; 4] {
     let latency = row.figures.latency_s;
     let known = |figure: Option<f64>| figure.unwrap_or(f64::INFINITY);

@@ -15,19 +15,19 @@ use crate::{Bounds, Change, Degrees, Error, FigureSet, Hire, Lookup, Result, Sel
 /// Options of a plan beside model, lengths and rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
-    /// The bounds that the service has to keep to.
+    /// Bounds on the times of the service.
     pub bounds: Bounds,
-    /// Devices that may be taken; none for every data sheet of the catalogue.
+    /// Devices to choose from; if empty, every data sheet of the catalogue.
     pub devices: Vec<String>,
-    /// Formats of the weights; none for the one that the model is served in, 8-bit floats and 4-bit integers.
+    /// Formats of the weights; if empty, the one that the model is served in, 8-bit floats and 4-bit integers.
     pub formats: Vec<Format>,
-    /// GPUs of all copies at most.
+    /// The most GPUs, over all copies.
     pub max_gpus: usize,
-    /// The hire of one device, electricity included, USD an hour, by its name. Where some are given, money is known of these devices alone.
+    /// The hire of one device, electricity included, USD an hour, by its name. If any are given, other devices have no cost.
     pub gpu_hour_usd: BTreeMap<String, f64>,
     /// The price of a kWh, USD.
     pub price_per_kwh: f64,
-    /// Rows that are given at most.
+    /// The most rows of the answer.
     pub most_rows: usize,
 }
 
@@ -48,7 +48,7 @@ impl Default for PlanOptions {
 /// Prices of hire from `NAME=USD,...` or `NAME:USD,...`; `public` stands for the public ones that are known here.
 ///
 /// # Errors
-/// [`Error::Setting`] for a price that is none.
+/// [`Error::Setting`] for a text that is no price.
 pub fn hire_prices(text: &str) -> Result<BTreeMap<String, f64>> {
     let refuse = |part: &str| {
         let reason = format!("`{part}` is no price: write NAME=USD, as in l4=0.7, or public");
@@ -81,15 +81,15 @@ pub struct Plan {
     pub generate: usize,
     /// Requests that arrive in a second.
     pub rate: f64,
-    /// Whether tokens are those generated, or those read where none is.
+    /// Which tokens count: those generated, or those read if nothing is generated.
     pub tokens: &'static str,
     /// Ways that were tried.
     pub considered: usize,
-    /// Those that fit, keep up with the rate and keep to the bounds.
+    /// How many fit, keep up with the rate and keep to the bounds.
     pub fitting: usize,
-    /// The best of these: those that none beats in everything first.
+    /// The best of these. First come those that no other beats in everything.
     pub plans: Vec<PlanRow>,
-    /// Devices that ways were left out of, and why.
+    /// Devices on which ways were left out, with the reason.
     pub left_out: Vec<LeftOutDevice>,
 }
 
@@ -126,22 +126,22 @@ pub struct PlanRow {
     pub itl_s: Option<f64>,
     /// The changes that make a selection of it.
     pub set: String,
-    /// Whether no other way is as good in energy, latency and money, and better in one.
+    /// Whether no other way is at least as good in energy, latency and money and better in one.
     pub is_on_front: bool,
     /// The figures in which it is the best of all: `energy`, `latency`, `cost`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub best_of: Vec<&'static str>,
 }
 
-/// A device that ways were left out of.
+/// A device on which ways were left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LeftOutDevice {
     /// The device.
     pub device: String,
-    /// The reason, of the way that came nearest.
+    /// The reason of the way that came nearest.
     pub reason: String,
-    /// Ways that it holds for.
+    /// The number of ways with this reason.
     pub count: usize,
 }
 

@@ -56,7 +56,7 @@ impl Advice<'_> {
         }
     }
 
-    /// Those of the same class and of servers and workstations; for a measured machine the other measured ones.
+    /// Devices of the same class, of servers and of workstations; for a measured machine, the other measured ones.
     fn other_devices(&self) -> Vec<String> {
         let now = &self.a.device;
         if !self.is_of_sheet() {

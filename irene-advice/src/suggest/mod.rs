@@ -20,9 +20,9 @@ pub struct Suggestions {
     pub baseline: Whole,
     /// The measure that energies are by.
     pub measure: By,
-    /// Those that save, most first.
+    /// The suggestions that save energy, most first.
     pub suggestions: Vec<Suggestion>,
-    /// Those that do not, or that have no answer.
+    /// The suggestions that save nothing or have no answer.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -157,7 +157,7 @@ impl Lookup {
     /// Ideas that save energy in a selection: those that can be computed, within the bounds.
     ///
     /// # Errors
-    /// Those of [`estimate`](Self::estimate), and of [`Bounds::check`].
+    /// As [`estimate`](Self::estimate) and [`Bounds::check`].
     pub fn suggest(&self, selection: &Selection, bounds: Bounds) -> Result<Suggestions> {
         bounds.check()?;
         let answer = self.answer(selection)?;

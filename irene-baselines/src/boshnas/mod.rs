@@ -11,7 +11,7 @@ use irene_explore::{
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
-pub use self::optimise::optimise_input;
+pub(crate) use self::optimise::optimise_input;
 use self::{
     natural_parameter::NaturalParameter,
     perceptron::{Perceptron, Role},

@@ -17,18 +17,9 @@ const PROBE: f64 = 1e-3;
 /// AdaHessian is Adam with the square of the gradient replaced by that of the Hessian's diagonal, estimated as z ⊙ Hz for random z of
 /// ±1 (Hutchinson); Hz is here the difference of two gradients along z.
 ///
-/// ```
-/// use irene_baselines::optimise_input;
-///
-/// let bowl = |x: &[f64]| ((x[0] - 3.0).powi(2), vec![2.0 * (x[0] - 3.0)]);
-/// let (at, value) = optimise_input(bowl, &[9.0], &[(0.0, 10.0)], 100, 0)?;
-/// assert!((at[0] - 3.0).abs() < 0.05 && value < 0.01);
-/// # Ok::<_, irene_explore::Error>(())
-/// ```
-///
 /// # Errors
 /// [`Error::Search`] if there is not a bound for every coordinate, or one is not finite or upside down.
-pub fn optimise_input(
+pub(crate) fn optimise_input(
     objective: impl Fn(&[f64]) -> (f64, Vec<f64>),
     start: &[f64],
     bounds: &[(f64, f64)],

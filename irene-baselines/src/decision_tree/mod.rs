@@ -13,7 +13,7 @@ const CLOSE: f64 = 1e-7;
 
 /// Learns a [`DecisionTree`] on the published embedding: one of ProTran's surrogates (Tuli and Jha).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DecisionTreeLearner;
+pub(crate) struct DecisionTreeLearner;
 
 impl Learner for DecisionTreeLearner {
     fn name(&self) -> &'static str {
@@ -29,18 +29,9 @@ impl Learner for DecisionTreeLearner {
 /// a node splits where the squared error falls most, at the midpoint of two neighbouring values, until its figures are equal or
 /// no coordinate tells its records apart; of equally good splits, the first in an order of the coordinates that is drawn anew for
 /// each node. The value is the mean of the leaf.
-///
-/// ```
-/// use irene_baselines::DecisionTree;
-///
-/// let tree = DecisionTree::fit(&[vec![0.0], vec![1.0], vec![4.0]], &[1.0, 2.0, 8.0], 0)?;
-/// assert_eq!(tree.at(&[2.4]).value, 2.0);
-/// assert_eq!(tree.at(&[2.6]).value, 8.0);
-/// # Ok::<_, irene_explore::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct DecisionTree {
+pub(crate) struct DecisionTree {
     width: usize,
     nodes: Vec<Node>,
 }
@@ -72,14 +63,14 @@ impl DecisionTree {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, or their numbers or lengths do not fit.
-    pub fn fit(rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
+    pub(crate) fn fit(rows: &[Vec<f64>], figures: &[f64], seed: u64) -> Result<Self> {
         let records = Records::new(rows, figures)?;
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         Ok(Columns::new(records).grow(figures, &vec![1; rows.len()], &mut random))
     }
 
     /// The prediction at these coordinates (a missing one counts as 0). The deviation is 0, as ProTran takes it.
-    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
+    pub(crate) fn at(&self, coordinates: &[f64]) -> PredictedValue {
         PredictedValue { value: self.value(coordinates), deviation: 0.0 }
     }
 

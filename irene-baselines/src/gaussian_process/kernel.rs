@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 /// How alike the figures of two records are, by their coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kernel {
+pub(crate) enum Kernel {
     /// exp(−r² / 2ℓ²) with r the Euclidean distance.
     Rbf {
         /// ℓ.

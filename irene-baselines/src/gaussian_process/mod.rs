@@ -9,8 +9,7 @@ use irene_numerics::{CovarianceFactor, moments};
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
-pub use self::kernel::Kernel;
-use self::likelihood::most_likely;
+use self::{kernel::Kernel, likelihood::most_likely};
 use crate::records::{Records, centre_and_scale, check, embeddings, padded};
 
 /// Added to the diagonal, as scikit-learn does.
@@ -18,7 +17,7 @@ const ALPHA: f64 = 1e-10;
 
 /// Learns a [`GaussianProcess`] on the published embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GaussianProcessLearner {
+pub(crate) enum GaussianProcessLearner {
     /// As ProTran (Tuli and Jha) uses the defaults of the scikit-learn of its time (1.9 optimises them): a fixed RBF kernel of
     /// length scale 1 and variance 1, coordinates as they are, figures divided by twice the largest, 1e-10 on the diagonal.
     /// Distinct embeddings are so far apart that it predicts 0 nearly everywhere.
@@ -44,18 +43,9 @@ impl Learner for GaussianProcessLearner {
 /// A Gaussian process (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1):
 ///
 /// value = k*ᵀ K⁻¹ y, variance = k** − k*ᵀ K⁻¹ k* + noise, with K the kernel between records plus the noise on its diagonal.
-///
-/// ```
-/// use irene_baselines::{GaussianProcess, GaussianProcessLearner};
-///
-/// let gp = GaussianProcess::fit(GaussianProcessLearner::Published, &[vec![0.0], vec![9.0]], &[1.0, 2.0])?;
-/// assert!((gp.at(&[9.0]).value - 2.0).abs() < 1e-6);
-/// assert!(gp.at(&[90.0]).value.abs() < 1e-6);
-/// # Ok::<_, irene_explore::Error>(())
-/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct GaussianProcess {
+pub(crate) struct GaussianProcess {
     #[serde(flatten)]
     raw: Raw,
     /// K⁻¹ y.
@@ -87,7 +77,7 @@ impl GaussianProcess {
     ///
     /// # Errors
     /// [`Error::Data`] if there are no records, or their numbers or lengths do not fit.
-    pub fn fit(learner: GaussianProcessLearner, rows: &[Vec<f64>], figures: &[f64]) -> Result<Self> {
+    pub(crate) fn fit(learner: GaussianProcessLearner, rows: &[Vec<f64>], figures: &[f64]) -> Result<Self> {
         let records = Records::new(rows, figures)?;
         match learner {
             GaussianProcessLearner::Published => Raw::published(records),
@@ -97,7 +87,7 @@ impl GaussianProcess {
     }
 
     /// The prediction at these coordinates (a missing one counts as 0).
-    pub fn at(&self, coordinates: &[f64]) -> PredictedValue {
+    pub(crate) fn at(&self, coordinates: &[f64]) -> PredictedValue {
         let raw = &self.raw;
         let at = raw.scaled(&padded(coordinates, raw.origins.len()));
         let mut near = DVector::from_iterator(raw.rows.len(), raw.rows.iter().map(|row| raw.kernel.between(row, &at)));
@@ -105,11 +95,6 @@ impl GaussianProcess {
         self.factor.whiten(&mut near);
         let variance = raw.kernel.between(&at, &at) - near.norm_squared() + raw.noise;
         PredictedValue { value, deviation: raw.scale * variance.max(0.0).sqrt() }
-    }
-
-    /// The kernel, with what was learned of it.
-    pub fn kernel(&self) -> Kernel {
-        self.raw.kernel
     }
 }
 

@@ -24,7 +24,7 @@ use self::{
     curves::{Step, converged_at},
     learned::{Learned, Measured},
 };
-use crate::{AdaBoostLearner, DecisionTreeLearner};
+use crate::{boosted::AdaBoostLearner, decision_tree::DecisionTreeLearner};
 
 /// The squared error that ProTran stops at, of figures divided by twice the largest of the campaign's first 16.
 const PUBLISHED_ERROR: f64 = 0.005;

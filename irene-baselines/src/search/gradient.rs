@@ -12,7 +12,7 @@ use rand_pcg::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::{Boshnas, optimise_input};
+use crate::{Boshnas, boshnas::optimise_input};
 
 /// A function of an embedding's coordinates: its value and its gradient.
 pub type ValueAndGradient<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + Sync + 'a;
@@ -23,7 +23,7 @@ pub type ValueAndGradient<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + Sync + 'a;
 pub struct Gradient<'a> {
     /// The function to descend on, such as [`relaxed`] gives.
     pub function: &'a ValueAndGradient<'a>,
-    /// Steps of a descent by [`optimise_input`].
+    /// Steps of a descent.
     pub steps: usize,
     /// How the design that a descent ends in is polished.
     pub climb: Climb,
@@ -36,7 +36,7 @@ impl<'a> Gradient<'a> {
     }
 }
 
-/// Gradients that a step of [`optimise_input`] takes.
+/// Gradients that a step takes.
 const GRADIENTS: usize = 3;
 
 impl Search<DesignSpace> for Gradient<'_> {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool};
 
-use irene_baselines::{Acquisition, DecisionTreeLearner, Judged, ReplayOptions, Way, replay};
+use irene_baselines::{Acquisition, Judged, ReplayOptions, Way, learner, replay};
 use irene_explore::{
     Candidate, Dataset, Describer, Measure, Measures, Record, Result,
     learning::{CostLawLearner, DesignFeature},
@@ -56,7 +56,7 @@ fn ours_needs_fewer_designs_than_chance_and_than_trees() {
     let ways = vec![
         Way::ours(),
         Way::new(Box::new(CostLawLearner), Acquisition::Random),
-        Way::new(Box::new(DecisionTreeLearner), Acquisition::MaxDeviation { drawn: 64 }),
+        Way::new(learner("decision-tree", describer.space()).unwrap(), Acquisition::MaxDeviation { drawn: 64 }),
     ];
     // Close to what the noise leaves: at the published error both are there from the start.
     let options = ReplayOptions { ways, seeds: 6, limit: Some(24), error: 0.0004, ..ReplayOptions::default() };

@@ -82,7 +82,7 @@ pub(crate) const ALL: [&dyn Api; 5] =
     [&openai::Completions, &openai::Chat, &tgi::Generate, &llama_cpp::Completion, &openai::Embeddings];
 
 /// The names of the APIs that are spoken.
-pub fn api_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn api_names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|api| api.name())
 }
 

@@ -83,7 +83,7 @@ impl PredictorArgs {
         if let Some(known) = self.calibration.get() {
             return Ok(known.clone());
         }
-        let found = Calibration::open(path)?.map(Arc::new);
+        let found = Calibration::read(path)?.map(Arc::new);
         Ok(self.calibration.get_or_init(|| found).clone())
     }
 
@@ -113,7 +113,7 @@ impl PredictorArgs {
             if let Some(calibration) = self.calibration()? {
                 return Err(of_requests(path, &calibration));
             }
-            return Ok(NamedProfile { name: path.display().to_string(), profile: DeviceProfile::open(path)? });
+            return Ok(NamedProfile { name: path.display().to_string(), profile: DeviceProfile::read(path)? });
         }
         let name = device(self.device.as_deref());
         let track = self.method.map_or(Ok(Track::Specs), TrackName::track)?;

@@ -56,7 +56,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let device = |path: &PathBuf| {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok((name, DeviceProfile::open(path)?))
+        Ok((name, DeviceProfile::read(path)?))
     };
     let options = Options {
         address: SocketAddr::new(args.host, args.port),

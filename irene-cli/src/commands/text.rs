@@ -40,7 +40,7 @@ pub(crate) const NEEDS: &str = "--text needs the model's tokenizer.json";
 
 /// The tokenizer among a model's files.
 pub(crate) fn encoder(files: &ModelFiles) -> Result<TextEncoder> {
-    Ok(TextEncoder::open(&files.tokenizer().context(NEEDS)?)?)
+    Ok(TextEncoder::read(&files.tokenizer().context(NEEDS)?)?)
 }
 
 /// Whole texts as a batch.

@@ -19,7 +19,7 @@ pub fn constants_of(law: &impl Serialize) -> BTreeMap<String, f64> {
     constants
 }
 
-/// A law with other values of some constants; None where a name is none of its constants, or a value is not a number.
+/// A law with other values of some constants; None if it has no constant of a name, or a value is not a number.
 pub fn with_constants<'a, T: Serialize + DeserializeOwned>(
     law: &T,
     constants: impl IntoIterator<Item = (&'a str, f64)>,

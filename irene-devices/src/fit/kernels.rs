@@ -8,11 +8,11 @@ use crate::{Device, KernelLaw, Work};
 /// A measured time of one kernel, or of several after each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelMeasurement {
-    /// The table and the operation that it is of; every group counts the same on each device.
+    /// Its table and operation. Every group counts the same on each device.
     pub group: String,
     /// The kernels, and how often each ran.
     pub works: Vec<(Work, f64)>,
-    /// Whether it is one kernel that was waited for by the host.
+    /// Whether it is one kernel, for which the host waited.
     pub is_alone: bool,
     /// The time, s.
     pub seconds: f64,
@@ -21,7 +21,7 @@ pub struct KernelMeasurement {
 }
 
 impl KernelMeasurement {
-    /// The time that a law has for it, s.
+    /// The time by a law, s.
     pub fn predicted(&self, law: &KernelLaw) -> f64 {
         let of_one =
             |work: &Work| if self.is_alone { law.time_alone(work, &self.device) } else { law.time(work, &self.device) };
@@ -36,9 +36,9 @@ impl KernelMeasurement {
 /// How the law of single kernels is fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KernelFit {
-    /// Measurements of a group on a device that are taken at most, evenly spaced.
+    /// The most measurements of a group on a device, evenly spaced.
     pub most_of_a_group: usize,
-    /// The size of residuals beyond which they count by their absolute value.
+    /// Residuals beyond this size count by their absolute value, not its square.
     pub noise: f64,
 }
 

@@ -4,7 +4,7 @@ use irene_tree::Format;
 use serde::Deserialize;
 
 use super::{KernelMeasurement, read_measurements};
-use crate::{Device, NamedOperation, Result, Work};
+use crate::{Device, Result, Work, named_operation::NamedOperation};
 
 #[derive(Deserialize)]
 struct Row {

@@ -1,7 +1,7 @@
 use super::{EngineLaw, KernelTime, MakerLaw, PassLaw};
 use crate::{Device, Work, WorkKind};
 
-/// The times of kernels by what an engine changes of them, s, and how many are started.
+/// The times of kernels, s, and how many are started, in groups that engines change differently.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct BusyTimes {
     /// Products and the attention of prompts.
@@ -14,9 +14,9 @@ pub struct BusyTimes {
     pub exchanges: f64,
     /// Norms, element-wise kernels and moves.
     pub elementwise: f64,
-    /// Kernels but those.
+    /// Kernels other than norms, element-wise ones and moves.
     pub launches: f64,
-    /// Those.
+    /// Norms, element-wise kernels and moves.
     pub elementwise_launches: f64,
     /// All of them one after another, each with its own start, as a library alone runs them.
     pub alone: f64,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pass;
 
-/// What an engine adds to the kernels, and how its own kernels differ from a library's.
+/// An engine's constants: the time it adds to the kernels, and how its own kernels differ from a library's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineLaw {
@@ -12,12 +12,12 @@ pub struct EngineLaw {
     pub several_gpus_s: f64,
     /// Each sequence of a pass: its sampling, its text, its place in the cache; s.
     pub sequence_s: f64,
-    /// The time of its kernels over the law's: 1 but where it was measured on one's own machine.
+    /// The time of its kernels over the law's: 1 unless it was measured on your own machine.
     #[serde(default = "as_the_law_has_it")]
     pub kernels: f64,
     /// Starting a kernel, and the gap before it; where the host starts kernels ahead, what the host takes for each; s.
     pub launch_s: f64,
-    /// The share of norms, element-wise kernels and moves that no other kernel does on its way.
+    /// The share of norms, element-wise kernels and moves that is not fused into other kernels.
     pub elementwise: f64,
     /// The time of attention by single queries over that of [`PassLaw`](super::PassLaw).
     pub attention: f64,
@@ -35,15 +35,15 @@ fn as_the_law_has_it() -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpread {
-    /// Of times.
+    /// Spread of times.
     pub time: f64,
-    /// Of the mean power.
+    /// Spread of the mean power.
     pub power: f64,
-    /// Of energies.
+    /// Spread of energies.
     pub energy: f64,
 }
 
-/// That of engines that nobody measured.
+/// The spread for engines that nobody measured.
 impl Default for FigureSpread {
     fn default() -> Self {
         Self { time: 0.4, power: 0.25, energy: 0.4 }
@@ -51,7 +51,7 @@ impl Default for FigureSpread {
 }
 
 impl FigureSpread {
-    /// With a further, independent error of each.
+    /// Adds a further, independent error to each.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl FigureSpread {
     }
 }
 
-/// An engine of which nothing is known: what those that were measured have in the middle.
+/// An engine of which nothing is known has the typical constants of the measured ones.
 impl Default for EngineLaw {
     fn default() -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Default for EngineLaw {
     }
 }
 
-/// The constants of an engine, by what it was measured with.
+/// The constants of an engine, by how it was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineModes {

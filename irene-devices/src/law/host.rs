@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Device, DeviceClass};
 
-/// What the machine around its devices draws while they run, beside what their own meters show: processors, memory, fans, and what the power
-/// supply loses.
+/// The power that the machine around its devices draws while they run: processors, memory, fans and the losses of the power supply. The
+/// devices' own meters do not show it.
 ///
 /// Servers: the least power at the wall during the runs of 15 systems of MLPerf Inference with 1 to 8 devices, less the devices' idle power,
 /// fitted in logarithms. Desktops: an assumption for one socket with a core that starts kernels; no measurement is behind it.
@@ -21,7 +21,7 @@ pub struct HostLaw {
 }
 
 impl HostLaw {
-    /// The power of a machine with so many devices, W; None where the device is not a card of its own in a machine.
+    /// The power of a machine with this many devices, W; None if the device is not a card in a machine.
     pub fn watts(&self, device: &Device, count: f64) -> Option<f64> {
         match device.class {
             DeviceClass::Datacenter => Some(self.server_w + self.server_device_w * count),

@@ -11,7 +11,7 @@ pub struct MakerLaw {
     pub kernels: f64,
     /// The time of starting them, and of the engine, as a factor.
     pub launches: f64,
-    /// How far off predictions are beyond what they are for NVIDIA's.
+    /// The error of predictions beyond that for NVIDIA's.
     pub spread: FigureSpread,
 }
 
@@ -23,13 +23,13 @@ impl Default for MakerLaw {
 }
 
 impl MakerLaw {
-    /// The same of a maker whose libraries the kernels' law knows.
+    /// The law of a maker whose libraries the law of kernels knows.
     pub(super) fn with_known_kernels(self) -> Self {
         let power = self.spread.power;
         Self { kernels: 1.0, spread: FigureSpread { time: 0.0, power, energy: power }, ..self }
     }
 
-    /// That of a maker's devices of which none was measured.
+    /// The law of a maker none of whose devices was measured.
     pub(super) fn unmeasured(vendor: Vendor) -> Self {
         match vendor {
             Vendor::Nvidia => Self { spread: FigureSpread { time: 0.0, power: 0.0, energy: 0.0 }, ..Self::default() },

@@ -18,9 +18,7 @@ pub use pass::{Pass, PassCost, PassLaw, WorkCost};
 pub use power::PowerLaw;
 use serde::{Deserialize, Serialize};
 use time::overlapped;
-pub use time::{
-    AttentionLaw, KernelLaw, KernelTime, LaunchLaw, LinkLaw, MemoryLaw, ProductLaw, RowLaw, SpreadLaw, VendorLaw,
-};
+pub use time::{KernelLaw, KernelTime};
 
 use crate::{Device, Engine, Vendor, Work};
 
@@ -66,7 +64,7 @@ impl Law {
         &LAW
     }
 
-    /// The law before anything was measured: what is known of kernels and processors, and engines that add nothing of their own.
+    /// The law before anything was measured: prior constants of kernels and processors, and engines that add nothing.
     ///
     /// # Panics
     /// Never: the tests read the constants that are shipped.
@@ -75,7 +73,7 @@ impl Law {
         serde_json::from_str(include_str!("../../data/law_prior.json")).expect("the tests read it")
     }
 
-    /// The law on a device under an engine; one that was not measured counts as the one that is most like it.
+    /// The law on a device under an engine. An engine that was not measured counts as the one most like it.
     pub fn on<'a>(&'a self, device: &'a Device, engine: &Engine, is_served: bool) -> LawOn<'a> {
         let of = |name: &str| self.engines.get(name).and_then(|modes| modes.of(is_served));
         let starts_ahead = engine.starts_kernels_ahead();
@@ -152,8 +150,8 @@ impl LawOn<'_> {
         self.stage(pass, 1.0, 0.0)
     }
 
-    /// The time and energy on one GPU of a pipeline of so many stages, each with its part of a pass, where it waits for the others for a share of
-    /// its own time beyond that.
+    /// The time and energy on one GPU of a pipeline whose stages each have a part of a pass. It waits for other stages for the share `waiting` of
+    /// its own time.
     pub fn stage(&self, pass: &Pass, stages: f64, waiting: f64) -> PassCost {
         self.costed(pass, stages, waiting, &mut Kernels::default())
     }
@@ -180,7 +178,7 @@ impl LawOn<'_> {
         self.law.power.whole(kernels, joules / stages, idle, self.device)
     }
 
-    /// The cost of so much time, with so much energy beyond what the device draws anyway, kept below its limit.
+    /// The cost of a time, s, with joules beyond what the device draws anyway, kept below its power limit.
     pub fn whole(&self, seconds: f64, joules: f64) -> PassCost {
         self.law.power.whole(seconds, joules, 0.0, self.device)
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{KernelTime, overlapped};
 use crate::{Device, Work, WorkKind};
 
-/// A pass of a model, as one GPU has it.
+/// One GPU's part of a pass of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pass {
     /// The kernels and how often each runs.
@@ -20,7 +20,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Both in one pass, whose products read their weights once.
+    /// Both in one pass, so that products read their weights once.
     pub fn joined(&self, other: &Self) -> Self {
         let mut works = self.works.clone();
         for (work, times) in &other.works {

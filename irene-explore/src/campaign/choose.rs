@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     Candidate, Describer, Error, Measure, Record, Result,
-    learning::{CostLawLearner, Learner, PUBLISHED_SEQ_LEN, Surrogate, most_open},
+    learning::{CostLawLearner, Learner, Surrogate, candidate::PUBLISHED_SEQ_LEN, most_open},
     space::{DesignSpace, Embedding, Sampling},
 };
 

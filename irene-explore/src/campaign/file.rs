@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Campaign;
 use crate::{Conditions, Dataset, Error, Record, Result, space::ModelHash};
 
-/// A file of records, one a line, that a campaign writes: each is there as soon as it is whole.
+/// A campaign's file of records, one a line. Each is in the file as soon as it is complete.
 #[derive(Debug)]
 pub struct RecordFile {
     path: PathBuf,

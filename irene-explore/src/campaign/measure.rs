@@ -22,7 +22,7 @@ pub struct DesignProfiler<'a> {
     pub dtype: DType,
     /// Seed of the weights, whose values do not change the cost of a pass.
     pub weights: u64,
-    /// How each design is trained as well, with which head on top; none where it is not.
+    /// If given, each design is also trained like this, with this head.
     pub training: Option<(Training, TaskHead)>,
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Tokens in a sequence of records that do not say how many: ProTran pads to so many.
-pub const PUBLISHED_SEQ_LEN: usize = 128;
+pub(crate) const PUBLISHED_SEQ_LEN: usize = 128;
 
 /// A design with what surrogates look at.
 #[derive(Clone, Debug)]
@@ -35,14 +35,14 @@ pub struct Describer {
 }
 
 impl Describer {
-    /// For this space, at sequences of [`PUBLISHED_SEQ_LEN`] tokens.
+    /// For this space, at sequences of 128 tokens, as the papers measured.
     pub fn new(space: DesignSpace) -> Self {
         Self { space, seq_len: PUBLISHED_SEQ_LEN, table: FeatureTable::default() }
     }
 
-    /// The same at sequences of so many tokens.
+    /// At sequences of this many tokens.
     #[must_use]
-    pub fn with_seq_len(self, seq_len: usize) -> Self {
+    pub(crate) fn with_seq_len(self, seq_len: usize) -> Self {
         Self { seq_len, ..self }
     }
 
@@ -70,11 +70,11 @@ impl Describer {
     ///
     /// # Errors
     /// As [`describe`](Self::describe).
-    pub fn describe_record(&self, record: &Record) -> Result<Candidate> {
+    pub(crate) fn describe_record(&self, record: &Record) -> Result<Candidate> {
         self.describe_at(record.design.clone(), record.conditions.seq_len.unwrap_or(self.seq_len))
     }
 
-    /// Every design of a device's records, as [`describe_record`](Self::describe_record).
+    /// Every design of a device's records.
     ///
     /// # Errors
     /// As [`describe`](Self::describe), for the first that has one.

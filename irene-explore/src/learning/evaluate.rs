@@ -15,7 +15,7 @@ use crate::{
 pub struct HeldOutRecord {
     /// Its place among the records.
     pub record: usize,
-    /// The repeat in which it was.
+    /// The repeat in which it was held out.
     pub repeat: usize,
     /// The figure.
     pub figure: f64,
@@ -47,7 +47,7 @@ impl HeldOutRecord {
 pub struct SurrogateErrors {
     /// Mean absolute percentage error.
     pub mean: f64,
-    /// The median of the same.
+    /// Median absolute percentage error.
     pub median: f64,
     /// The share of figures in their 90% interval, percent.
     pub covered: f64,
@@ -79,7 +79,7 @@ pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     places
 }
 
-/// Learns from all records but those of a fold and predicts these, for each fold of each repeat; all learners see the same folds.
+/// Predicts the records of each fold from all others, in each repeat. All learners see the same folds.
 ///
 /// # Errors
 /// The learner's error for too few records.

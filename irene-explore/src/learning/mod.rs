@@ -63,7 +63,7 @@
 //! # }
 //! ```
 
-mod candidate;
+pub(crate) mod candidate;
 mod devices;
 mod diagnose;
 mod evaluate;
@@ -76,12 +76,11 @@ mod surrogate;
 mod surrogates;
 
 pub use self::{
-    candidate::{Candidate, Describer, PUBLISHED_SEQ_LEN},
-    devices::{DeviceRecords, MultiDevice, Transfer, TransferPoint, leave_one_device_out},
+    devices::{Transfer, TransferPoint, leave_one_device_out},
     diagnose::{Clock, Diagnosis, Drift, InCampaign, Outlier, crossvalidate_in_campaign, diagnose},
     evaluate::{HeldOutRecord, SurrogateErrors, crossvalidate, shuffled},
     features::{DesignFeature, DesignFeatures},
-    law::{CostLaw, CostLawLearner},
+    law::CostLawLearner,
     open_variance::most_open,
     protocol::Protocol,
     surrogate::{Learner, PredictedValue, Reader, Saved, Surrogate, read_as},

@@ -1,22 +1,11 @@
-use std::path::Path;
-
 use irene_models::flexibert::Design;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// The designs of a file: JSON values, one or many after one another, each a `model_dict`, an object that has one (a record, a
-/// model's config.json), or a device's records.
-///
-/// # Errors
-/// [`Error::Io`]; [`Error::File`] that names the value and what is wrong with it.
-pub fn read_designs(path: &Path) -> Result<Vec<Design>> {
-    let text = irene_tree::read_text(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    parse_designs(&path.display().to_string(), &text)
-}
-
-/// The designs of a text, as [`read_designs`]; `origin` names it in errors.
+/// The designs in a text of one or more JSON values. Each value is a `model_dict`, an object that has one (a record, a model's
+/// config.json), or a device's records. `origin` names the text in errors.
 ///
 /// # Errors
 /// [`Error::File`] that names the value and what is wrong with it.

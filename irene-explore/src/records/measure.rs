@@ -38,10 +38,10 @@ impl Measure {
     /// How many there are.
     pub const COUNT: usize = Self::TrainingPeakPower as usize + 1;
 
-    /// Those of a forward pass, which the public records have.
+    /// The measures of a forward pass, which the public records have.
     pub const INFERENCE: [Self; 3] = [Self::Latency, Self::Energy, Self::PeakPower];
 
-    /// Those of a step of training.
+    /// The measures of a training step.
     pub const TRAINING: [Self; 3] = [Self::TrainingLatency, Self::TrainingEnergy, Self::TrainingPeakPower];
 
     /// All of them.

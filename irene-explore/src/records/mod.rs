@@ -6,6 +6,6 @@ mod measure;
 
 pub use self::{
     dataset::{Conditions, Dataset, Record},
-    designs::{parse_designs, read_designs},
+    designs::parse_designs,
     measure::{Dimension, Measure, Measures},
 };

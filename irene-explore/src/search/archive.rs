@@ -1,6 +1,8 @@
+use irene_numerics::dominates;
+
 use super::{
     outcome::Solution,
-    pareto::{covers, dominates, lexicographic},
+    pareto::{covers, lexicographic},
     thinning::spread_out,
 };
 

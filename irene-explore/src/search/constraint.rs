@@ -5,7 +5,7 @@ use irene_numerics::standard_normal;
 use super::{criterion::Criterion, evaluation::Evaluation};
 use crate::{Error, Result, learning::PredictedValue};
 
-/// What a design has to keep to, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`.
+/// The bounds that a design must keep, as in `latency <= 20 ms, energy <= 3 J, accuracy >= 80%`.
 ///
 /// A figure is judged where it stands `caution` standard deviations on its bad side: 0 takes it as predicted, 2 asks for a design that keeps
 /// the bound even if the prediction is that much too good.

@@ -36,7 +36,7 @@ impl Criterion {
         all
     };
 
-    /// Those that the published objective weighs: accuracy, and the measures of a forward pass.
+    /// The criteria of the published objective: accuracy, and the measures of a forward pass.
     pub fn published() -> Vec<Self> {
         [Self::Accuracy].into_iter().chain(Measure::INFERENCE.map(Self::Of)).collect()
     }

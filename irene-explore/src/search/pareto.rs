@@ -1,16 +1,6 @@
 use std::cmp::Ordering;
 
-/// Whether one design is no worse than another in every cost and better in one.
-pub(super) fn dominates(one: &[f64], other: &[f64]) -> bool {
-    let mut better = false;
-    for (a, b) in one.iter().zip(other) {
-        if a > b {
-            return false;
-        }
-        better |= a < b;
-    }
-    better
-}
+use irene_numerics::dominates;
 
 /// No worse in every cost.
 pub(super) fn covers(one: &[f64], other: &[f64]) -> bool {

@@ -17,7 +17,7 @@ pub struct ModelHash([u8; 16]);
 const ROUNDS: usize = 5;
 
 impl ModelHash {
-    /// Of a design.
+    /// The hash of a design.
     pub fn of(design: &Design) -> Self {
         let layers = design.layers();
         let hidden: Vec<usize> = layers.iter().map(|layer| layer.hidden).collect();

@@ -5,7 +5,7 @@ use super::{is_activation, keeps_result};
 /// The tensors that the forward pass keeps of an operation for its gradients.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Kept {
-    /// Places of operands that are kept. Parameters are there anyway, and not among them.
+    /// Places of kept operands. Parameters are not among them: they are there anyway.
     pub inputs: Vec<usize>,
     /// Places of results that are kept.
     pub outputs: Vec<usize>,

@@ -31,7 +31,7 @@ pub use kept::{Kept, kept};
 /// An operation of a backward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient {
-    /// The part that it is the gradient of: `input`, `weight`, `bias`; or what it does beside.
+    /// The part whose gradient it is (`input`, `weight`, `bias`), or its further task.
     pub name: &'static str,
     /// The operation.
     pub operation: Operation,

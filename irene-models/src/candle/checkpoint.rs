@@ -13,7 +13,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
 use super::operations::known_format;
-use crate::{Error, Result, Tensor, WeightSource, files::reading};
+use crate::{Error, Result, Tensor, WeightSource, error::reading};
 
 /// Safetensors files, mapped into memory and read tensor by tensor.
 ///

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::{
     Error, ModelFiles, Result,
-    files::reading,
+    error::reading,
     gguf::{Gguf, is_gguf},
 };
 

@@ -405,7 +405,7 @@ pub(super) const HARMLESS_FIELDS: &[&str] = &[
     "use_memory_efficient_attention",
 ];
 
-/// What follows the beginning in the name of a class of transformers'.
+/// The ends of transformers' class names, after the family.
 pub(super) const TASKS: &[&str] = &[
     "Model",
     "PreTrainedModel",

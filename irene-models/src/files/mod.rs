@@ -187,11 +187,3 @@ fn other_config(dir: &Path) -> Option<String> {
     is_adapter
         .then(|| "; there is adapter_config.json: name the model that it adapts, its `base_model_name_or_path`".into())
 }
-
-/// Reads a file, and after a failure tells if another thing stands in its place.
-pub(crate) fn reading<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    read(path).map_err(|error| match file_fault(path) {
-        Some(reason) => Error::Files { what: path.display().to_string(), reason },
-        None => error,
-    })
-}

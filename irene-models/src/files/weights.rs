@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{ModelFiles, reading};
-use crate::{Error, Result, gguf::is_gguf};
+use super::ModelFiles;
+use crate::{Error, Result, error::reading, gguf::is_gguf};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -103,7 +103,7 @@ fn other_weights(dir: &Path) -> Option<String> {
     })
 }
 
-/// What to do about a file of weights that is not read.
+/// The way out for a file of weights that is not read.
 fn instead(name: &str, dir: &Path) -> Option<String> {
     if name == "adapter_model.safetensors" || name == "adapter_model.bin" {
         return Some("an adapter: merge it into its base model first, with peft's `merge_and_unload`".into());

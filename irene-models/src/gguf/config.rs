@@ -285,7 +285,7 @@ impl Fields<'_> {
 
     /// Llama 3's scaling. The file has what became of it, a divisor for each frequency.
     fn llama3_scaling(&self) -> Result<Json> {
-        /// Of every public model.
+        /// The value of every public model.
         const LOW: f64 = 1.0;
         const HIGH: f64 = 4.0;
         const ORIGINAL: f64 = 8192.0;

@@ -24,7 +24,7 @@ use memmap2::Mmap;
 pub(crate) use self::names::{Place, Rows};
 use self::parse::{Header, Value};
 pub(crate) use self::{names::Names, parse::Stored, shapes::StoredShapes};
-use crate::{Error, Result, files::reading};
+use crate::{Error, Result, error::reading};
 
 /// A GGUF file, or all parts of a split one.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct Gguf(Arc<Parts>);
 struct Parts {
     path: PathBuf,
     maps: Vec<Contents>,
-    /// Of the first part.
+    /// The metadata of the first part.
     metadata: BTreeMap<String, Value>,
     /// By name: the part, and the place in it.
     tensors: HashMap<String, (usize, Stored)>,

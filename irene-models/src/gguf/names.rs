@@ -82,7 +82,7 @@ pub(crate) struct Place {
     pub(crate) rows: Rows,
     /// Whether it is stored transposed: GPT-2's weights (inputs, outputs).
     pub(crate) is_conv1d: bool,
-    /// What was added to every number: Gemma's norms multiply by 1 + weight.
+    /// A constant added to every number: Gemma's norms multiply by 1 + weight.
     pub(crate) added: f32,
 }
 

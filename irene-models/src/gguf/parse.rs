@@ -15,7 +15,7 @@ const BROKEN_OFF: &str = "ends in its header: the download broke off, repeat it"
 /// Tensors of a file, and entries of its metadata; models of many experts have some tens of thousands.
 const MOST_ENTRIES: u64 = 1 << 18;
 
-/// What one file says of itself and of its tensors.
+/// One file's metadata and its tensors.
 #[derive(Debug, Default)]
 pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, Value>,

@@ -61,7 +61,7 @@ impl Pieces {
     }
 }
 
-/// What `tokenizer.ggml.token_type` says of a token.
+/// The values of `tokenizer.ggml.token_type`.
 const NORMAL: f64 = 1.0;
 const UNKNOWN: f64 = 2.0;
 const CONTROL: f64 = 3.0;

@@ -144,12 +144,12 @@ impl Sizes {
         })
     }
 
-    /// That of the classes' layer, which is that of hidden states unless the config has another.
+    /// The dropout before the classes: that of hidden states, unless the config has another.
     pub(super) fn classifier_dropout(&self, config: &Config) -> Result<f64> {
         config.probability_or("classifier_dropout", self.dropout)
     }
 
-    /// Those of a masked language model's head over tables of this width.
+    /// The sizes of a masked language model's head over tables of this width.
     pub(super) fn mlm(&self, width: usize) -> MlmSizes {
         MlmSizes { hidden: self.hidden, width, activation: self.activation, eps: self.eps }
     }

@@ -95,7 +95,7 @@ impl ModernBertModel {
         })
     }
 
-    /// What layers of this sight need to know of the tokens' places.
+    /// The places of the tokens, as layers of this sight need them.
     fn around(&self, cx: &mut Cx<'_>, batch: &Batch, (sight, rotary): &(Sight, RotaryEmbedding)) -> Result<Around> {
         let (keys, format) = (batch.new_tokens(), self.embeddings.format);
         let window = (*sight == Sight::Sliding).then_some(self.window);

@@ -86,7 +86,7 @@ struct Sizes {
     eps: f64,
     rotary: Rotary,
     has_attention_bias: bool,
-    /// Of the gate and what it weighs, and of the way back.
+    /// Whether the gate with what it weighs has a bias, and whether the way back has one.
     has_mlp_bias: [bool; 2],
     dropout: f64,
     attention_dropout: f64,

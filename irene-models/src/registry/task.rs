@@ -5,7 +5,7 @@ use super::ModelSpec;
 /// The use that a model is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModelTask {
-    /// It reads text: its numbers go into a head of one's own.
+    /// It reads text: its numbers go into your own head.
     Encoder,
     /// It goes on from text, token by token.
     Decoder,

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use serde_json::{Map, Value};
 
 use super::{Dense, Kind, MODES, Mode, Sentence, Step};
-use crate::{Activation, Config, Error, ModelFiles, Result, files::reading};
+use crate::{Activation, Config, Error, ModelFiles, Result, error::reading};
 
 const MODULES: &str = "modules.json";
 

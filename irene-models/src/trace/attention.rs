@@ -144,7 +144,7 @@ impl Attention<'_> {
 }
 
 /// # Errors
-/// Those of their operations.
+/// As their operations.
 impl Cx<'_> {
     /// The attention of query, key and value, views (batch, heads, tokens, width); the queries belong to the last tokens of the keys.
     /// Keys and values may have fewer heads, each for a group of queries' heads. Gives (batch, heads, tokens, width).

@@ -1,4 +1,4 @@
-//! What GPUs exchange: nodes where several share the work, nothing on one GPU.
+//! Exchanges between GPUs: nodes where several share the work, nothing on one GPU.
 
 use irene_tree::{OpKind, Operation, Shape};
 
@@ -8,14 +8,14 @@ use crate::Error;
 use crate::{Result, Tensor};
 
 /// # Errors
-/// [`Error::Shape`] for tensors with data: only shapes are followed on several GPUs.
+/// For tensors with data, that only shapes are followed on several GPUs.
 impl Cx<'_> {
     /// The sum of what the GPUs that share a layer computed, each a part of it.
     pub fn all_reduce(&mut self, x: &Tensor) -> Result<Tensor> {
         self.exchange(OpKind::AllReduce, self.parallel().tensor, x, x.shape())
     }
 
-    /// What the GPUs that share a layer have, beside each other along a dimension, of which `all` places count: the rest is padding.
+    /// Joins the tensors of the GPUs that share a layer along a dimension. The first `all` places count, the rest is padding.
     pub fn all_gather(&mut self, x: &Tensor, dim: usize, all: usize) -> Result<Tensor> {
         let mut shape = x.shape();
         if let Some(places) = shape.dims_mut().get_mut(dim) {
@@ -24,7 +24,7 @@ impl Cx<'_> {
         self.exchange(OpKind::AllGather, self.parallel().tensor, x, shape)
     }
 
-    /// What one stage of the pipeline hands to the next.
+    /// Sends a tensor from one stage of the pipeline to the next.
     pub fn send_recv(&mut self, x: &Tensor) -> Result<Tensor> {
         const SENDER_AND_RECEIVER: usize = 2;
         self.exchange(OpKind::SendRecv, SENDER_AND_RECEIVER, x, x.shape())

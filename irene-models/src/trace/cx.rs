@@ -179,7 +179,7 @@ impl<'v> Cx<'v> {
     /// Runs a child module.
     ///
     /// # Errors
-    /// Those of its `forward`, and of the visitor.
+    /// The errors of its `forward` and of the visitor.
     #[inline]
     pub fn call<M: Module + ?Sized>(&mut self, module: &M, input: M::Input<'_>) -> Result<M::Output> {
         if self.visitor.is_none() { module.forward(self, input) } else { self.call_visited(module, input) }

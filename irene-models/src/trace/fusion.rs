@@ -17,7 +17,7 @@ fn all<const N: usize>(outputs: Vec<Tensor>) -> Result<[Tensor; N]> {
 /// operations one by one, to within 1e-5.
 ///
 /// # Errors
-/// Those of their operations.
+/// As their operations.
 impl Cx<'_> {
     /// A linear layer, then an activation of its result.
     #[inline]

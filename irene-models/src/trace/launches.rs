@@ -50,7 +50,7 @@ impl Visitor for LaunchVisitor {
     }
 
     fn repeat(&mut self, place: usize, _label: &Label, _later: u32, _of: usize) {
-        // Of the modules that begin there, the outermost closed last.
+        // The outermost of the modules that begin there was closed last.
         if let Some(&(begin, end)) = self.closed.iter().rev().find(|(begin, _)| *begin == place) {
             self.launches[begin..end].iter_mut().for_each(|(_, times)| *times += 1);
         }

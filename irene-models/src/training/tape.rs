@@ -62,7 +62,7 @@ pub(super) struct Tape {
     /// Whether gradients go to the rows of the first table though it is not trained: with checkpoints transformers asks for them, so
     /// that every checkpointed part has an input with a gradient.
     reaches_rows: bool,
-    /// Those rows, scaled if the table scales them itself, until something else reads them.
+    /// The rows, scaled if the table scales them itself, until something else reads them.
     rows: Option<Value>,
     /// Values that depend on a trained parameter.
     pub(super) dependent: HashSet<Value>,

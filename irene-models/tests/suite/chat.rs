@@ -124,7 +124,7 @@ fn encoder(name: &str, vocabulary: &[String], decoder: Value) -> TextEncoder {
         "decoder": decoder, "truncation": null, "padding": null, "pre_tokenizer": null,
         "model": {"type": "BPE", "vocab": ids, "merges": []}});
     let folder = Folder::new(name);
-    TextEncoder::open(&folder.write("tokenizer.json", &tokenizer.to_string())).unwrap()
+    TextEncoder::read(&folder.write("tokenizer.json", &tokenizer.to_string())).unwrap()
 }
 
 /// The text of the tokens, piece by piece, and at last what was left.

@@ -82,7 +82,7 @@ fn texts_become_ids_padded_to_the_longest() {
     let folder = Folder::new("text");
     let path = folder.0.join("tokenizer.json");
     std::fs::write(&path, TOKENIZER).unwrap();
-    let encoder = irene_models::TextEncoder::open(&path).unwrap();
+    let encoder = irene_models::TextEncoder::read(&path).unwrap();
     let encoded = encoder.encode(&["the cat sat".into(), "dog".into()], 7).unwrap();
     assert_eq!(encoded.size, irene_tree::Size::new(2, 3));
     assert_eq!(encoded.ids, [1, 2, 3, 0, 7, 7]);
@@ -93,7 +93,7 @@ fn texts_become_ids_padded_to_the_longest() {
         encoder.encode(&["the".into(), String::new()], 0).unwrap_err().to_string().contains("text 2 has no tokens")
     );
     std::fs::write(&path, "{").unwrap();
-    assert!(irene_models::TextEncoder::open(&path).unwrap_err().to_string().contains("tokenizer.json"));
+    assert!(irene_models::TextEncoder::read(&path).unwrap_err().to_string().contains("tokenizer.json"));
 }
 
 #[test]

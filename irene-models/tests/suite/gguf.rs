@@ -162,7 +162,7 @@ fn golden() -> Value {
 fn texts_have_the_ids_that_llama_cpp_gives_them() {
     let golden = golden();
     for name in ["q8_0", "q4_k_m"] {
-        let encoder = TextEncoder::open(&fixture(&format!("tiny-llama.{name}.gguf"))).unwrap();
+        let encoder = TextEncoder::read(&fixture(&format!("tiny-llama.{name}.gguf"))).unwrap();
         let texts = golden["texts"].as_array().unwrap();
         for (text, expected) in texts.iter().zip(golden[name]["texts"].as_array().unwrap()) {
             let text = text.as_str().unwrap().to_owned();
@@ -179,7 +179,7 @@ fn other_tokenizers_are_refused_by_name() {
         let mut file = gpt2_with_words();
         change(&mut file);
         let written = file.written("tokenizer");
-        TextEncoder::open(Path::new(written.path())).unwrap_err().to_string().replace(written.path(), "FILE")
+        TextEncoder::read(Path::new(written.path())).unwrap_err().to_string().replace(written.path(), "FILE")
     };
     assert_eq!(
         refused(|file| file.text("tokenizer.ggml.model", "bert")),
@@ -199,7 +199,7 @@ fn tried(bytes: &[u8]) {
         drop(spec.trace(Run { precision, ..Size::new(1, 2).into() }));
     }
     #[cfg(feature = "text")]
-    drop(TextEncoder::open(Path::new(written.path())));
+    drop(TextEncoder::read(Path::new(written.path())));
 }
 
 proptest! {

@@ -150,7 +150,7 @@ fn what_stands_in_place_of_a_file_is_said_in_one_line() {
         assert!(error.starts_with(&format!("{place}/model.safetensors: {fault}")), "{error}");
         #[cfg(feature = "text")]
         {
-            let error = refused(irene_models::TextEncoder::open(Path::new(&folder.write("tokenizer.json", bytes))));
+            let error = refused(irene_models::TextEncoder::read(Path::new(&folder.write("tokenizer.json", bytes))));
             assert!(error.starts_with(&format!("{place}/tokenizer.json: {fault}")), "{error}");
         }
         std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();

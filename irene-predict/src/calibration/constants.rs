@@ -4,7 +4,7 @@ use irene_devices::{Device, Engine, EngineModes, FigureSpread, Law, MakerLaw, co
 
 /// The standard deviation of a constant's logarithm among devices with the same data sheet and engine.
 const SPREAD: f64 = 0.12;
-/// That of the overhead of an engine that the law was not fitted to.
+/// The spread of the overhead of an engine that the law was not fitted to.
 const UNKNOWN_OVERHEAD: f64 = 0.5;
 
 /// Constants of kernels and of power that devices and engines differ in; those of an engine and of a maker do so all.
@@ -44,7 +44,7 @@ pub(super) fn apart(law: &Law, device: &Device, engine: &Engine, is_served: bool
         if name.contains(".spread.") {
             return None;
         }
-        // No kernel of a maker is faster than those of the law; those of one's own machine may be.
+        // No maker's kernels are faster than the law's; those of your own machine may be.
         if name.starts_with("makers.") {
             return name.ends_with(".launches").then(|| SPREAD.hypot(maker.spread.time));
         }

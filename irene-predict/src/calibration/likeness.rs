@@ -67,12 +67,12 @@ pub(super) fn noise(freedom: Freedom) -> [f64; 2] {
 /// The errors of time and of power, at a given time, that make up that of a figure.
 pub(super) type Mixture = [f64; 2];
 
-/// Of a time.
+/// The mixture of a time.
 pub(super) const TIME: Mixture = [1.0, 0.0];
-/// Of power at a time that is known too.
+/// The mixture of power where the time is known too.
 pub(super) const POWER: Mixture = [0.0, 1.0];
 
-/// What of these variances or covariances two figures have in common.
+/// The part of these variances or covariances that two figures share.
 pub(super) fn mixed([time, power]: [f64; 2], a: Mixture, b: Mixture) -> f64 {
     time * a[0] * b[0] + power * a[1] * b[1]
 }

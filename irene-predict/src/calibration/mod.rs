@@ -7,7 +7,7 @@ mod trial;
 
 use std::{borrow::Cow, collections::BTreeSet, path::Path};
 
-use irene_devices::{Device, Engine, Law};
+use irene_devices::{Device, Engine, FROM_DATA_SHEET, Law};
 use irene_regress::Store;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use self::{
     likeness::Place,
     part::{Part, PartData},
 };
-use crate::{Error, FROM_DATA_SHEET, Measured, Schedule, fit::Serving};
+use crate::{Error, Measured, Schedule, fit::Serving};
 
 /// The law of a device, moved by requests that were measured on it: each engine by its own.
 ///
@@ -43,7 +43,7 @@ use crate::{Error, FROM_DATA_SHEET, Measured, Schedule, fit::Serving};
 pub struct Calibration {
     /// The device.
     pub device: Device,
-    /// What was measured.
+    /// The measurements behind it.
     pub provenance: CalibrationProvenance,
     parts: Vec<Part>,
 }
@@ -88,7 +88,7 @@ impl Calibration {
         Self::from_law(Law::shipped(), measured)
     }
 
-    /// The same from another law.
+    /// As [`of`](Self::of), from another law.
     ///
     /// # Errors
     /// As [`of`](Self::of).
@@ -168,7 +168,7 @@ impl Calibration {
     ///
     /// # Errors
     /// [`Error::Predict`] if it cannot be read, or is damaged.
-    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
+    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         let origin = path.display().to_string();
         let fault = |reason: String| irene_regress::Error::PredictorFile { origin: origin.clone(), reason };
         let read = std::fs::read(path).map_err(|source| irene_regress::Error::Io { path: path.to_owned(), source });

@@ -1,4 +1,4 @@
-//! What measurements tell of one engine on one device.
+//! The calibration of one engine on one device.
 //!
 //! The logarithm of a measured figure is that of the law's, plus an error that settings share as far as they are alike, plus the measurement's own (a
 //! Gaussian process about the law). The law's constants have priors about their values in the law of the data sheet. The constants that are likeliest
@@ -199,7 +199,7 @@ impl Part {
             - self.of_constants.half_log_determinant()
     }
 
-    /// What follows from the measurements; None for numbers that no calibration writes.
+    /// The calibration from its measurements; None for numbers that no calibration writes.
     pub(super) fn new(data: PartData) -> Option<Self> {
         let (figures, constants) = (&data.observations, &data.constants);
         let is_sound = |one: &Observation| {

@@ -7,12 +7,12 @@ use irene_devices::{FigureSpread, Law};
 use super::Calibration;
 use crate::{Error, Measured};
 
-/// How far off a calibration is on a request that it was not made from.
+/// The error of a calibration on a request that it was not made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrialError {
     /// As [`Measured::residuals`].
     pub residuals: [Option<f64>; 3],
-    /// How far off the calibration says that it may be.
+    /// The error that the calibration itself expects.
     pub spread: FigureSpread,
 }
 

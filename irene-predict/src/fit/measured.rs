@@ -20,7 +20,7 @@ struct ServedPass {
     alone: Vec<KernelTime>,
 }
 
-/// What a pass takes of a device and of its engine; how often it runs stands beside.
+/// The times of a pass on a device under an engine; how often it runs stands beside.
 #[derive(Clone, Debug)]
 pub(crate) struct PassTimes {
     times: f64,
@@ -80,7 +80,7 @@ pub struct Measured {
     pub source: String,
     /// The model.
     pub model: String,
-    /// What was asked of it, where its row says that.
+    /// The task, if the row names one.
     pub task: Option<String>,
     /// The device.
     pub device: Device,
@@ -98,7 +98,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The passes of a row's request, and what was measured of it.
+    /// A row's request, with its passes and its measured figures.
     ///
     /// # Errors
     /// A [`Fault`] for a row that has no forecast, or no measured figure that tells its energy or time.
@@ -144,13 +144,13 @@ impl Measured {
         })
     }
 
-    /// With residuals that count so much.
+    /// Sets how much its residuals count.
     #[must_use]
     pub fn weighing(self, weight: f64) -> Self {
         Self { weight, ..self }
     }
 
-    /// How far off a law is for it, by what it says itself.
+    /// The error that a law itself expects for it.
     pub fn spread(&self, law: &Law) -> FigureSpread {
         law.on(&self.device, self.engine, self.is_served()).spread()
     }

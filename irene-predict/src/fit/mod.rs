@@ -42,7 +42,7 @@ const SPREADS: [(&str, f64); 20] = [
     ("makers.", 0.5),
 ];
 const SPREAD: f64 = 0.5;
-/// That of an engine's times.
+/// The prior spread of an engine's times.
 const OVERHEAD_SPREAD: f64 = 1.0;
 
 fn spread(name: &str) -> f64 {
@@ -73,8 +73,8 @@ pub fn prior_law(measured: &[&Measured]) -> Law {
     law
 }
 
-/// The law that measurements make likeliest, from one that stands for what was known before. Serving engines on NVIDIA's devices decide what
-/// all share; other engines and devices have constants of their own beside that.
+/// The likeliest law by measurements and a prior law. Serving engines on NVIDIA's devices fit the constants that all share; other engines
+/// and devices get constants of their own beside these.
 pub fn fit_law(measured: &[&Measured], prior: &Law, start: Option<&Law>) -> Law {
     let start = start.unwrap_or(prior);
     let is_core = |one: &&&Measured| one.device.vendor == Vendor::Nvidia && one.engine.is_continuous;
@@ -188,7 +188,7 @@ impl Measured {
         [kernels * all, beside * all]
     }
 
-    /// Logarithms of what the law predicts over what was measured: of the time, of the power at the measured time, of the energy.
+    /// Logarithms of predicted over measured figures: the time, the power at the measured time, the energy.
     pub fn residuals(&self, law: &Law) -> [Option<f64>; 3] {
         let times = self.serving.times(law, &self.serving.busy(&law.pass));
         let predicted = times[0] + times[1];

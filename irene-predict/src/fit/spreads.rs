@@ -10,10 +10,10 @@ use super::{Measured, fit_law};
 /// Fewer residuals say nothing of a spread.
 const LEAST: usize = 20;
 
-/// What measurements have in common: the name of their device, or of their model.
+/// The group of a measurement: the name of its device, or of its model.
 pub type Key = fn(&Measured) -> &str;
 
-/// Laws that were fitted without the measurements of one key after another.
+/// Laws fitted with the measurements of one key at a time left out.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
     key: Key,
@@ -31,7 +31,7 @@ impl LeftOut {
         Self { key, laws: names.into_iter().map(without).collect() }
     }
 
-    /// The law that was fitted without what has this one's key.
+    /// The law fitted without the measurements of this one's key.
     pub fn law(&self, one: &Measured) -> Option<&Law> {
         self.laws.get((self.key)(one))
     }

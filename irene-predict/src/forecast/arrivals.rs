@@ -2,7 +2,7 @@
 
 use crate::{Error, Figures, Load};
 
-/// What requests that arrive at random settle at.
+/// The steady state of requests that arrive at random.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Settled {
     /// How many run while some run.

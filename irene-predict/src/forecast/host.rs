@@ -6,10 +6,10 @@ use irene_numerics::NORMAL_90;
 use super::{Forecast, Note};
 use crate::{Error, Figures};
 
-/// The power of the machine around the devices, where a forecast is of the wall's meter.
+/// The machine around the devices, for a forecast at the wall.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Host {
-    /// That of a machine of the device's class.
+    /// The power of a machine of the device's class.
     Usual,
     /// One's own, W.
     Watts(f64),
@@ -47,8 +47,8 @@ impl Host {
 }
 
 impl Forecast {
-    /// The forecast of a meter at the wall, with a machine of so many watts around the devices: their standard deviation is `spread`, in
-    /// logarithms.
+    /// The forecast at the wall, with a machine that draws `watts` around the devices; `spread` is the standard deviation of their
+    /// logarithm.
     #[must_use]
     pub fn at_the_wall(mut self, watts: f64, spread: f64) -> Self {
         let passes = |passes: &[(irene_devices::Pass, f64)]| passes.iter().map(|(_, times)| times).sum::<f64>();

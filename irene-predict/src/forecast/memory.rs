@@ -6,11 +6,11 @@ use crate::{Error, Request, passes::Followed};
 
 pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// What CUDA or ROCm takes for a process: its context, its code and the libraries' workspaces. `nvidia-smi` shows 0.3 to 0.6 GiB for a
+/// The memory that CUDA or ROCm takes for a process: its context, its code and the libraries' workspaces. `nvidia-smi` shows 0.3 to 0.6 GiB for a
 /// process of PyTorch that has multiplied two matrices.
 pub(crate) const CONTEXT: f64 = 0.5 * GIB;
 
-/// What serving engines take for captured graphs; vLLM's log says 0.3 to 1 GiB.
+/// The memory that serving engines take for captured graphs; vLLM's log says 0.3 to 1 GiB.
 const GRAPHS: f64 = 0.5 * GIB;
 
 /// The share of the memory that serving engines use: the default of vLLM's `gpu_memory_utilization`, and of TensorRT-LLM's
@@ -23,7 +23,7 @@ const USED_BY_METAL: f64 = 0.75;
 /// Tokens of the largest pass of an engine that splits prompts: the default of vLLM's `max_num_batched_tokens`.
 const TOKENS_OF_PASS: f64 = 8192.0;
 
-/// The memory that a run takes of one GPU, bytes; in a pipeline, of the mean stage.
+/// The memory that a run needs on one GPU, bytes; in a pipeline, on the mean stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
     /// The GPU's share of the parameters.
@@ -43,13 +43,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// All that is taken, bytes.
+    /// The whole need, bytes.
     pub fn total(&self) -> f64 {
         self.weights + self.cache + self.activations + self.workspace
     }
 }
 
-/// What each sequence takes, and what does not depend on their number.
+/// The memory of each sequence, and the memory that does not depend on their number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs {
     weights: f64,

@@ -1,4 +1,4 @@
-//! What serving requests takes on a device, from its data sheet.
+//! Time, energy and memory of serving requests on a device, from its data sheet.
 
 mod arrivals;
 mod host;
@@ -8,7 +8,7 @@ mod tree;
 
 use std::{borrow::Cow, cell::RefCell};
 
-use irene_devices::{Catalogue, Device, Engine, FigureSpread, Law};
+use irene_devices::{Catalogue, Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::ModelSpec;
 use irene_numerics::NORMAL_90;
 use irene_tree::{Format, Parallel, Precision, Size};
@@ -21,10 +21,10 @@ pub(crate) use self::{
 };
 use crate::{Error, Figures, Load, Passes, Request, Schedule, ScheduleCost, Spent, passes::Followed};
 
-/// What serving requests takes, and what that rests on.
+/// The cost of serving requests, and its basis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
-    /// What a user of the model asks for.
+    /// The figures that users of the model ask for.
     pub figures: Figures,
     /// The ends of the intervals that each figure lies in with a probability of 90%, where they are known.
     pub interval: Option<[Figures; 2]>,
@@ -39,14 +39,14 @@ pub struct Forecast {
     pub waiting: f64,
     /// The memory of one GPU.
     pub memory: Memory,
-    /// What is to be known beside the figures.
+    /// Warnings for readers of the figures.
     pub notes: Vec<Note>,
     /// Where the figures come from, in words.
     pub provenance: String,
     /// The request, with the load that arrivals settle at.
     request: Request,
     schedule: Schedule,
-    /// What a pass with prompts takes, less what the steps in it take.
+    /// The cost of a pass with prompts, less that of the steps in it.
     prompt_pass: Spent,
 }
 
@@ -61,7 +61,7 @@ impl Forecast {
         self.schedule.sizes.iter().map(|(size, _)| *size)
     }
 
-    /// Those alone.
+    /// The schedule alone.
     pub(crate) fn into_schedule(self) -> Schedule {
         self.schedule
     }
@@ -76,17 +76,14 @@ pub struct Part {
     pub seconds: f64,
 }
 
-/// Where figures come from where nothing was measured on the device.
-pub const FROM_DATA_SHEET: &str = "estimated from its data sheet";
-
 /// The share of its TDP that a device with an open context draws where nobody has published it: the median of the cards in the catalogue,
 /// which have 0.16 to 0.37.
 const IDLE_SHARE: f64 = 0.2;
 
-/// What a request takes on a device that is known by its data sheet.
+/// The cost of a request on a device, from its data sheet.
 ///
 /// # Errors
-/// [`Error::Model`] for a model that cannot be followed so; [`Error::DoesNotFit`]; [`Error::Overload`].
+/// [`Error::Model`] for a model that cannot run like this; [`Error::DoesNotFit`]; [`Error::Overload`].
 pub fn forecast(
     spec: &ModelSpec,
     device: &Device,
@@ -112,25 +109,13 @@ pub(crate) fn forecast_by<'a>(
         return Err(does_not_fit(model, device, engine, request, lacking));
     }
     let most = needs.most_sequences();
-    let at = |load: Load| Schedule::followed(model, engine, &Request { load, ..*request }, most);
-    // The last of the loads that are tried is the one that arrivals settle at.
-    let last = RefCell::new(None::<(Load, Schedule, ScheduleCost)>);
-    let costed = |load: Load| {
-        if last.borrow().as_ref().is_none_or(|(known, ..)| *known != load) {
-            let schedule = at(load)?;
-            let cost = schedule.cost(&law(&schedule), device, engine);
-            last.replace(Some((load, schedule, cost)));
-        }
-        Ok::<_, Error>(())
+    let at = |load: Load| {
+        let schedule = Schedule::followed(model, engine, &Request { load, ..*request }, most)?;
+        let cost = schedule.cost(&law(&schedule), device, engine);
+        Ok((schedule, cost))
     };
-    let figures = |load: Load| {
-        costed(load)?;
-        last.borrow().as_ref().map(|(_, schedule, cost)| schedule.figures(cost)).ok_or(Error::Load)
-    };
-    let settled = settled(request, engine, most, figures)?;
-    let load = settled.map_or(request.load, |settled| settled.load);
-    let mut figures = figures(load)?;
-    let Some((_, schedule, cost)) = last.into_inner() else { return Err(Error::Load) };
+    let (settled, load, (schedule, cost)) = settled_schedule(request, engine, most, at)?;
+    let mut figures = schedule.figures(&cost);
     let law = &law(&schedule);
     let arithmetic = device.arithmetic(request.precision.weights, request.precision.activations);
     let mut notes: Vec<Note> = arithmetic.fallback(device).map(Note::Format).into_iter().collect();
@@ -181,7 +166,32 @@ fn interval(figures: &Figures, spread: &FigureSpread, device: &Device, gpus: f64
     })
 }
 
-/// What requests that arrive at a rate settle at; None where no rate is asked for.
+type Costed = (Schedule, ScheduleCost);
+
+/// The load that arrivals settle at (the request's own if they come at no rate), with its schedule.
+fn settled_schedule(
+    request: &Request,
+    engine: &Engine,
+    most: f64,
+    at: impl Fn(Load) -> Result<Costed, Error>,
+) -> Result<(Option<Settled>, Load, Costed), Error> {
+    // The last load that is tried is the one that arrivals settle at: its schedule is kept.
+    let last = RefCell::new(None::<(Load, Costed)>);
+    let figures = |load: Load| {
+        let mut last = last.borrow_mut();
+        if last.as_ref().is_none_or(|(known, _)| *known != load) {
+            *last = Some((load, at(load)?));
+        }
+        last.as_ref().map(|(_, (schedule, cost))| schedule.figures(cost)).ok_or(Error::Load)
+    };
+    let settled = settled(request, engine, most, figures)?;
+    let load = settled.map_or(request.load, |settled| settled.load);
+    figures(load)?;
+    let (_, costed) = last.into_inner().ok_or(Error::Load)?;
+    Ok((settled, load, costed))
+}
+
+/// The steady state of requests that arrive at a rate; None if no rate is asked for.
 fn settled(
     request: &Request,
     engine: &Engine,
@@ -229,7 +239,7 @@ fn idle_between(figures: &mut Figures, settled: Settled, rate: f64, idle_w: f64)
     figures.tokens_per_s = tokens.map(|tokens| tokens * rate);
 }
 
-/// What the memory has to do with the figures.
+/// The notes on memory.
 fn of_memory(needs: &Needs, load: Load, running: f64, waiting: f64) -> Vec<Note> {
     let waves = match load {
         Load::Sequences(sequences) => sequences as f64 / running,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a reader of a forecast has to know beside its figures.
+/// A warning for readers of a forecast.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Note {

@@ -25,7 +25,7 @@ struct Costing<'a> {
 impl Costing<'_> {
     fn kernel(&self, work: &Work) -> Spent {
         let WorkCost { seconds, joules } = match self.beside.iter().find(|(step, _)| step.shares_weights(work)) {
-            // What the prompt adds to the step.
+            // The cost that the prompt adds to the step.
             Some((step, _)) => {
                 let [both, alone] = [step.joined(work), *step].map(|work| self.law.work(&work));
                 let seconds = (both.seconds - alone.seconds).max(0.0);
@@ -59,7 +59,7 @@ impl<'a> Setting<'a> {
         Costing { law, gpus: schedule.gpus, filled: schedule.filled, static_w, kept: cost.kept, beside }
     }
 
-    /// What a pass of this size takes, and how its kernels are costed.
+    /// The cost of a pass of this size, and how its kernels are costed.
     fn pass(&self, size: Size, prompt: Spent) -> Option<(Spent, Costing<'a>)> {
         let schedule = self.schedule;
         if size.past > 0 {
@@ -78,7 +78,7 @@ impl Forecast {
     /// pass is what the engine adds to its kernels; that of the whole is the power while nothing runs.
     ///
     /// # Errors
-    /// Those of [`ModelSpec::trace`].
+    /// As [`ModelSpec::trace`].
     pub fn tree(
         &self,
         spec: &ModelSpec,
@@ -94,7 +94,7 @@ impl Forecast {
         Ok(self.annotated(tree, device, engine))
     }
 
-    /// What each node takes.
+    /// The cost of each node.
     fn spent(&self, tree: &Tree, setting: Setting<'_>) -> Vec<Spent> {
         let mut spent = vec![Spent::default(); tree.nodes().len()];
         let (mut wholes, mut costing) = (Vec::new(), None);
@@ -125,7 +125,7 @@ impl Forecast {
         spent
     }
 
-    /// Requests that the tree is of: those of the batch, or those that run while each of them is replaced once.
+    /// The number of requests that the tree covers: the batch, or in steady state the running ones, each until it is replaced.
     pub fn requests(&self) -> f64 {
         // A single pass stands for each of the waves.
         let repeats = if self.request.generated == 0 { self.schedule.sizes[0].1 } else { 1.0 };
@@ -180,7 +180,7 @@ pub(crate) fn own_parts(tree: &mut Tree) {
     }
 }
 
-/// What the parts of a node take.
+/// The sum of the costs of a node's children.
 pub(crate) fn parts(tree: &Tree, id: NodeId, spent: &[Spent]) -> Spent {
     let parts = tree.children(id).map(|part| spent[part.index()].times(tree.node(part).times()));
     parts.fold(Spent::default(), Spent::and)

@@ -55,7 +55,7 @@ impl Traced {
 
 /// All that is known of the passes that differ in their sequences alone.
 pub(super) enum Line {
-    /// Those that were followed.
+    /// The passes that were followed.
     Found(Vec<Arc<Traced>>),
     /// Two of them, on whose line a third is.
     Straight(Arc<Straight>),

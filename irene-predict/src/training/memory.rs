@@ -9,7 +9,7 @@ use crate::{
     forecast::{CONTEXT, GIB},
 };
 
-/// The memory that a step of training takes of one GPU, bytes.
+/// The memory that a step of training needs on one GPU, bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepMemory {
     /// Weights, gradients, states and activations.
@@ -29,7 +29,7 @@ impl StepMemory {
         Ok(Self { step, buckets, workspace: CONTEXT, card: GIB * device.memory_gib })
     }
 
-    /// All that is taken, bytes.
+    /// The whole need, bytes.
     pub fn total(&self) -> f64 {
         self.step.total() as f64 + self.buckets + self.workspace
     }

@@ -7,7 +7,7 @@ mod rule;
 mod tree;
 mod whole;
 
-use irene_devices::{Device, Engine, FigureSpread, Law};
+use irene_devices::{Device, Engine, FROM_DATA_SHEET, FigureSpread, Law};
 use irene_models::{ModelSpec, Run};
 use irene_numerics::NORMAL_90;
 use irene_tree::{Checkpoint, Training};
@@ -19,7 +19,7 @@ pub use self::{
     phases::Phase,
     whole::{TrainingLength, TrainingRun},
 };
-use crate::{Error, FROM_DATA_SHEET, Host};
+use crate::{Error, Host};
 
 /// The forecast of a step of training on all GPUs, and its basis.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub struct TrainingForecast {
     pub figures: StepFigures,
     /// The ends of the intervals that the figures lie in with a probability of 90%.
     pub interval: [StepFigures; 2],
-    /// Its parts, in the order in which they run; none for what the step does not have.
+    /// Its parts, in the order in which they run.
     pub phases: Vec<Phase>,
     /// Tokens of all sequences.
     pub tokens: f64,

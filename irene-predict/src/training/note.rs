@@ -8,7 +8,7 @@ use irene_tree::{Format, Training, render};
 
 use super::phases::PhaseCosts;
 
-/// A note that a reader of a training forecast needs beside its figures.
+/// A warning for readers of a training forecast.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrainingNote {

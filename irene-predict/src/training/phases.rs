@@ -11,7 +11,7 @@ use crate::Error;
 pub struct Phase {
     /// Its node's name: `forward`, `backward`, `optimizer` or `allreduce`.
     pub name: &'static str,
-    /// Time that the step takes longer for it, s.
+    /// The time that it adds to the step, s.
     pub seconds: f64,
     /// Energy, J.
     pub joules: f64,
@@ -103,7 +103,7 @@ fn exposed_s(exchange_s: f64, buckets: f64, backward_s: f64) -> f64 {
 }
 
 impl PhaseCosts {
-    /// Those that the step has, on all GPUs.
+    /// The phases of the step, on all GPUs.
     pub(super) fn phases(&self, gpus: f64) -> Vec<Phase> {
         let named = [
             ("forward", self.forward),
@@ -116,7 +116,7 @@ impl PhaseCosts {
         named.into_iter().map(of).filter(|phase| phase.seconds > 0.0).collect()
     }
 
-    /// That of the node with this name.
+    /// The cost of the node with this name.
     pub(super) fn of(&self, name: &str) -> Option<&PassCost> {
         match name {
             "forward" => Some(&self.forward),

@@ -16,7 +16,7 @@ impl TrainingForecast {
     /// stages of a pipeline, for buckets; that of the root is the machine around the devices.
     ///
     /// # Errors
-    /// Those of [`ModelSpec::trace`].
+    /// As [`ModelSpec::trace`].
     pub fn tree(
         &self,
         spec: &ModelSpec,

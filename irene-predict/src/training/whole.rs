@@ -35,7 +35,7 @@ pub struct TrainingRun {
 }
 
 impl TrainingForecast {
-    /// A run of such steps.
+    /// The totals of a run of such steps.
     pub fn run_of(&self, length: TrainingLength) -> TrainingRun {
         let steps = match length {
             TrainingLength::Steps(steps) => steps,

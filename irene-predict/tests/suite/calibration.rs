@@ -2,11 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use irene_devices::{Catalogue, constants_of, with_constants};
+use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
 use irene_numerics::NORMAL_90;
 use irene_predict::{
-    Calibration, FROM_DATA_SHEET, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, Setting, prior_law,
-    try_calibrations,
+    Calibration, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, Setting, prior_law, try_calibrations,
 };
 use irene_requests::{Figures, Load, RequestRow};
 use proptest::prelude::*;

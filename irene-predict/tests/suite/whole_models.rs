@@ -95,7 +95,7 @@ fn steps_of_training_on_devices_that_are_left_out_are_predicted() {
     println!("spread of a step: {spread:.4}");
     assert!(sizes.len() == 25 && step.0 <= 9.0 && step.1 <= 13.0, "{step:?}");
     assert!(backward.0 <= 7.0 && backward.1 <= 7.0, "{backward:?}");
-    assert!((spread / KernelLaw::shipped().spread.step).ln().abs() < 0.02, "{spread}");
+    assert!((spread / constants_of(KernelLaw::shipped())["spread.step"]).ln().abs() < 0.02, "{spread}");
 }
 
 #[test]

@@ -151,8 +151,8 @@ impl Spread {
         }
     }
 
-    /// What the reaches of a family grow by that is not in the training data: first those of what is predicted at once, then those of own
-    /// parts, as far as composed intervals lack.
+    /// Learns how much reaches grow for a family that is not in the training data: first for parts that are predicted at once, then for own
+    /// parts, where composed intervals are still too short.
     fn learn_strangers(&mut self, folds: &[Vec<Fold<'_>>]) {
         let strangers: Vec<&Held<'_>> = folds.iter().flatten().flat_map(|fold| &fold.strangers).collect();
         for kinds in [&[Kind::Leaf, Kind::Whole][..], &[Kind::Own]] {
@@ -199,7 +199,7 @@ struct Sum {
     energy: f64,
     /// Measured less predicted, J.
     error: f64,
-    /// Of its leaves, for each side: squares over the groups, sum, and what is beyond, J.
+    /// For the leaves on each side: squares over the groups, sum, and the part beyond, J.
     leaves: [[f64; 3]; 2],
     /// The energies of the groups of own parts: their squares, and their sum, J.
     own: [f64; 2],
@@ -323,8 +323,8 @@ impl Held<'_> {
         sums
     }
 
-    /// What each node's interval lacks to hold the truth, as e-folds of parts of these kinds: of nodes that are one, or have one as own part
-    /// somewhere below.
+    /// How much each node's interval is too short to hold the truth, as e-folds of parts of these kinds. Only nodes count that are such a part,
+    /// or have one as own part somewhere below.
     fn lacks(&self, spread: &Spread, kinds: &[Kind]) -> Vec<(Level, f64)> {
         let part = |uncertainty: &Uncertainty| spread.part(uncertainty, true);
         let composition = Composition::of(self.tree, &self.predictions, part);

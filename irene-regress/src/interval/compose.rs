@@ -34,13 +34,13 @@ pub(super) fn runs_alone(tree: &Tree, id: NodeId, prediction: &NodePrediction) -
     prediction.is_sum && tree.node(id).level() == Level::Module && is_own() == Some(true)
 }
 
-/// What the parts below each node of a tree may be off by together.
+/// How far off the parts below each node of a tree may be together.
 pub(super) struct Composition {
     /// For each node and side: the sum of the squares over the groups, the sum, and what is beyond, J; None if a part's reach is not known.
     sums: Vec<Option<[[f64; 3]; 2]>>,
 }
 
-/// What the parts below one node may be off by.
+/// How far off the parts below one node may be.
 struct Open {
     /// By group.
     within: Vec<Sides>,

@@ -34,13 +34,13 @@ pub(crate) struct Spread {
     pub(crate) reaches: Reaches,
     /// The share of the errors that all groups of parts have in common.
     pub(crate) correlation: f64,
-    /// What modules with operations of their own may be off by beside, as a share: a run of its own does not hide what the whole hides.
+    /// A further error of modules with operations of their own, as a share: run alone, a module does not overlap as it does in the whole.
     pub(crate) mismatch: f64,
-    /// What reaches grow by in a tree of a family that was not in the training data.
+    /// The growth of reaches in a tree of a family that was not in the training data.
     pub(crate) strangers: Strangers,
     /// The families of the training data.
     pub(crate) families: Vec<String>,
-    /// What the training data's own measurement uncertainty adds, e-folds.
+    /// The part that comes from the training data's own measurement uncertainty, e-folds.
     pub(crate) noise: f64,
 }
 

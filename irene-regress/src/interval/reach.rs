@@ -7,7 +7,7 @@ pub(crate) enum Kind {
     /// A primitive.
     #[default]
     Leaf,
-    /// What a module runs itself.
+    /// The operations that a module runs itself.
     Own,
     /// A module or model that is predicted as a whole.
     Whole,
@@ -49,7 +49,7 @@ const OUTSIDE: usize = 2;
 pub(crate) struct Part {
     /// Inside the training range.
     pub(crate) within: f64,
-    /// What there is on top.
+    /// The part on top.
     pub(crate) beyond: f64,
 }
 
@@ -192,7 +192,7 @@ impl Reaches {
     }
 }
 
-/// What reaches grow by in a tree of a family that was not in the training data, e-folds; None if no family was held out.
+/// The growth of reaches in a tree of a family that was not in the training data, e-folds; None if no family was held out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Strangers {
     leaf: Option<f64>,

@@ -37,7 +37,7 @@ impl Default for PaperTrainer {
 
 /// A trained predictor of the paper's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PaperPredictor {
+pub(crate) struct PaperPredictor {
     strategy: Strategy,
     features: FeatureSet,
     leaves: Leaves,

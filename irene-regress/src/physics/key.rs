@@ -19,7 +19,7 @@ pub(crate) fn keys(tree: &Tree, id: NodeId) -> impl Iterator<Item = String> {
     names.map(move |name| format!("{name}{fused}{formats}"))
 }
 
-/// Those of weights and activations: of the operation where it is known, of the whole tree otherwise.
+/// The formats of weights and activations: the operation's if it is known, else the tree's.
 fn formats(tree: &Tree, node: &Node) -> (Format, Format) {
     let computed = node.operation.as_ref().map(|operation| operation.output.format);
     let activations = computed.filter(|format| format.holds_activations()).unwrap_or(tree.precision.activations);

@@ -13,7 +13,7 @@ pub use self::{
 };
 use crate::{Error, Figure, Result};
 
-/// How far predictions are from measurements.
+/// The errors of predictions against measurements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// Rows of the measurements.
@@ -35,7 +35,7 @@ pub struct Group {
     pub by: Option<(String, String)>,
     /// Absolute percentage errors 100·|predicted - measured| / measured, sorted.
     errors: Vec<f64>,
-    /// The measurements in their interval, and those that have one.
+    /// Measurements inside their predicted interval, and measurements with an interval.
     inside: (usize, usize),
 }
 
@@ -67,7 +67,7 @@ impl Group {
     }
 }
 
-/// The value at a share of sorted ones, between two of them in proportion; None of nothing.
+/// The quantile of sorted values, interpolated between neighbours; None if there are no values.
 fn at_share(sorted: &[f64], share: f64) -> Option<f64> {
     let place = share * sorted.len().checked_sub(1)? as f64;
     let (low, high) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
@@ -79,7 +79,7 @@ struct Pair {
     truth: f64,
     predicted: f64,
     interval: Option<(f64, f64)>,
-    /// Of the columns that are asked for.
+    /// The values in the columns that are asked for.
     values: Vec<Option<String>>,
     model: Option<String>,
 }

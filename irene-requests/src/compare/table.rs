@@ -25,7 +25,7 @@ pub(super) struct Line {
     cells: Vec<String>,
 }
 
-/// What a column is for.
+/// The role of a column.
 #[derive(Clone, Debug, PartialEq)]
 enum Role {
     /// A setting, by its name in sheets.

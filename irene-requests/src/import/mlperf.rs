@@ -237,7 +237,7 @@ fn place(run: &Path) -> Map<String, Value> {
     fields
 }
 
-/// What the description of a system says, if it is there.
+/// The description of a system, if it is there.
 fn describe(path: &Path) -> Map<String, Value> {
     let read = || serde_json::from_slice::<Value>(&std::fs::read(path).ok()?).ok();
     let Some(system) = read() else { return Map::new() };

@@ -16,9 +16,9 @@ use std::path::Path;
 use self::records::Record;
 use crate::{Error, Load, RequestRow, Result};
 
-/// The column that names the settings which the input does not say and a format's reader assumes.
+/// The column with the names of settings that are assumed, because the input lacks them.
 pub const ASSUMED: &str = "assumed";
-/// The column that says what measured the energies.
+/// The column with the meter of the energies.
 pub const METER: &str = "meter";
 
 /// A public format.
@@ -41,7 +41,7 @@ const FORMATS: [&Format; 8] = [
     &ecocompute::FORMAT,
 ];
 
-/// What was read.
+/// The rows that were read, and the faults.
 #[derive(Debug)]
 pub struct Imported {
     /// The name of the format.

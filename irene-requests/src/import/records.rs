@@ -103,7 +103,7 @@ fn read_json(origin: &str, text: &str) -> (Vec<Record>, Vec<Error>) {
             Ok(Value::Array(all)) => records.extend(all.into_iter().map(|value| Record::new(line, value))),
             Ok(value) => records.push(Record::new(line, value)),
             Err(error) => {
-                // What follows cannot be told apart.
+                // The records after it cannot be told apart.
                 faults.push(fault(origin, error.line() as u64, format!("is not JSON: {error}")));
                 break;
             }

@@ -2,7 +2,7 @@ use irene_tree::similar;
 
 use super::Figure;
 
-/// What a known column holds.
+/// The content of a known column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Column {
     Model,
@@ -98,13 +98,13 @@ const UNITS: [(&str, &str, f64); 13] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) column: Column,
-    /// What a cell is multiplied by.
+    /// Cells are multiplied by this.
     pub(crate) factor: f64,
     /// Whether it has the sheet's own title.
     is_own: bool,
 }
 
-/// What a title says; None for a further column.
+/// The column of a title; None for a further column.
 pub(crate) fn find(title: &str) -> Option<Found> {
     let title = title.trim().to_lowercase().replace([' ', '-'], "_");
     let setting = SETTINGS.iter().find_map(|&(column, name, others)| {
@@ -131,10 +131,10 @@ fn find_figure(title: &str) -> Option<Found> {
     })
 }
 
-/// What each title says. Where a column has the sheet's own title, other spellings of it are further columns.
+/// The column of each title. If a title is the sheet's own, other spellings of it are further columns.
 ///
 /// # Errors
-/// Why the line of titles is none of a sheet.
+/// The reason why this is no line of titles.
 pub(super) fn recognise(titles: &[String]) -> Result<Vec<Option<Found>>, String> {
     let mut found: Vec<Option<Found>> = titles.iter().map(|title| find(title)).collect();
     let own: Vec<Column> = found.iter().flatten().filter(|found| found.is_own).map(|found| found.column).collect();

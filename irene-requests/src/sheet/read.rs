@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// What may separate cells.
+/// The characters that may separate cells.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
 /// Words for what is not known.
@@ -63,7 +63,7 @@ impl RequestReader<Cursor<Vec<u8>>> {
     }
 }
 
-/// What separates the cells of the first line.
+/// The separator of the first line.
 fn separator(bytes: &[u8]) -> u8 {
     let is_said = |line: &&[u8]| !line.trim_ascii().is_empty() && !line.starts_with(b"#");
     let first = bytes.split(|&byte| byte == b'\n').find(is_said).unwrap_or_default();

@@ -6,18 +6,18 @@ use crate::{Error, Result};
 /// How many requests run at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// A static batch of as many sequences.
+    /// A static batch of this many sequences.
     Sequences(usize),
     /// The mean number of running sequences of an engine with continuous batching, in steady state.
     Concurrency(f64),
-    /// Requests that arrive in a second.
+    /// Requests arrive at this rate, per second.
     Rate(f64),
 }
 
-/// A setting of a request, and what it takes. What the sheet does not say is absent.
+/// A setting of a request, with its figures. Unknown fields are absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestRow {
-    /// The line of the file that it stands in, from 1; 0 where it comes from none.
+    /// Its line in the file, from 1; 0 if it comes from no file.
     pub line: u64,
     /// A built-in name, an id on the Hugging Face hub, or a path.
     pub model: Option<String>,
@@ -37,11 +37,11 @@ pub struct RequestRow {
     pub generated: Option<f64>,
     /// How the model is spread over GPUs.
     pub parallel: Parallel,
-    /// What it was measured or predicted to take.
+    /// Its measured or predicted figures.
     pub figures: Figures,
-    /// The least that is likely, of predictions.
+    /// The lower ends of a prediction's intervals.
     pub low: Figures,
-    /// The most that is likely, of predictions.
+    /// The upper ends of a prediction's intervals.
     pub high: Figures,
     /// Further columns with their titles, in order.
     pub further: Vec<(String, String)>,
@@ -67,7 +67,7 @@ impl RequestRow {
         Error::Row { origin, line: self.line, column, reason: reason.into() }
     }
 
-    /// What a row must have, such as its model.
+    /// A value that the row must have, such as its model.
     ///
     /// # Errors
     /// [`Error::Row`] if it is absent.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Writes a sheet: the settings and figures that some row has in the order of the documentation, then the further columns in the order in
-/// which they first occur.
+/// Writes a sheet. Columns that some row fills come in the order of the crate's documentation, then further columns in the order of their
+/// first use.
 ///
 /// # Errors
 /// [`Error::Io`] from the writer.

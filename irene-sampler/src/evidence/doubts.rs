@@ -30,7 +30,7 @@ const LEAST_RISE: f64 = 1.1;
 const LEAST_LOAD: f64 = 30.0;
 
 /// The first part of a load is not judged: clocks and sensors follow it with a delay.
-pub const LOAD_RAMP: Duration = Duration::from_millis(500);
+const LOAD_RAMP: Duration = Duration::from_millis(500);
 
 /// Something about sensors that cannot be right, with what it means.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +157,7 @@ impl Recording {
     }
 
     /// Readings of processors' sensors that cannot be right, by a stretch of rest and one in which all processors worked, each with its
-    /// start and its end. The first [`LOAD_RAMP`] of the work is left out.
+    /// start and its end. The first half second of the work is left out.
     pub fn doubts_of_load(&self, rest: (f64, f64), work: (f64, f64)) -> Vec<Doubt> {
         let check = Check { evidence: self.evidence(), recording: self };
         let work = (work.0 + LOAD_RAMP.as_secs_f64(), work.1);

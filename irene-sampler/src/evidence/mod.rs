@@ -1,9 +1,9 @@
-//! What readings say about the sensors that they come from: counters that stand still, that show another one's count, or that count
+//! Doubts that readings raise about their sensors: counters that stand still, that show another one's count, or that count
 //! less than their parts.
 
 mod doubts;
 
-pub use doubts::{Doubt, LOAD_RAMP};
+pub use doubts::Doubt;
 
 use crate::{Channel, ChannelId, Findings, LeftOut, Resource, Series, total::is_counter};
 

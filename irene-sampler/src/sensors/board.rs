@@ -18,7 +18,7 @@ pub(super) fn is_tile(chip: &str) -> bool {
     chip.starts_with("i915_gt")
 }
 
-/// What a chip as a whole measures.
+/// The reach of a chip as a whole.
 pub(super) fn reach_of_chip(chip: &str, is_supply: bool) -> Reach {
     let is_like = |names: &[&str]| names.iter().any(|name| chip.starts_with(name));
     if is_like(&COMPUTERS) {
@@ -39,11 +39,11 @@ pub(super) fn reach_of_chip(chip: &str, is_supply: bool) -> Reach {
 enum Rank {
     /// The whole computer.
     Computer,
-    /// What goes in.
+    /// Power that goes in.
     Input,
     /// The sum of the others.
     Sum,
-    /// What comes out.
+    /// Power that comes out.
     Output,
     /// A rail, a core, or unknown.
     Other,

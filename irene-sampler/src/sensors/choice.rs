@@ -37,7 +37,7 @@ impl Choice {
     }
 
     /// Whether it chooses among sensors of this resource's kind.
-    pub fn is_about(&self, resource: &Resource) -> bool {
+    pub(crate) fn is_about(&self, resource: &Resource) -> bool {
         parts(resource).is_some_and(|(kind, _)| kind == self.kind)
     }
 

@@ -77,7 +77,7 @@ pub(super) struct Timing {
     pub(super) cap_watts: Option<f64>,
 }
 
-/// What Linux's class of power supplies says of a chip.
+/// The role of a chip, from Linux's class of power supplies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Supply {
     /// It is none.

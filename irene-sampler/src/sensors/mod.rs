@@ -41,7 +41,7 @@ pub trait Sensor: Send {
     /// Reads. A channel that cannot be read now gets no reading. It allocates nothing, unless a driver's own interface does.
     fn sample(&mut self, readings: &mut Readings<'_>);
 
-    /// What the machine has and this sensor cannot read.
+    /// Values that the machine has and this sensor cannot read.
     fn missing(&self) -> &[Missing] {
         &[]
     }
@@ -59,7 +59,7 @@ pub struct Sensors {
     pub probes: Vec<Box<dyn Sensor>>,
     /// Sensors whose energies add up to the total, but for what others [cover](crate::Resource::covers).
     pub meters: Vec<Box<dyn Sensor>>,
-    /// What is known about the meters' sensors beside their resources.
+    /// Knowledge about the meters' sensors beside their resources.
     pub findings: Findings,
 }
 

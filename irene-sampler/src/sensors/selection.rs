@@ -56,7 +56,7 @@ impl Selection {
         let module = Some(MODULE).filter(|names| is_usable(names) && opened.iter().any(is_module));
         let first = CHOICES.into_iter().find(|names| is_usable(names));
         let choice = first.filter(|names| LOGS.contains(&names[0])).or(module).or(first);
-        // What comes after the choice was not wanted.
+        // Sensors after the choice were not wanted.
         let rank = |name: &str| CHOICES.iter().position(|names| names.contains(&name));
         let chosen = choice.and_then(|names| rank(names[0]));
         passed_over.retain(|(name, _)| chosen.is_none_or(|chosen| rank(name).is_some_and(|rank| rank <= chosen)));

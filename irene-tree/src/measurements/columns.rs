@@ -3,7 +3,7 @@ use std::fmt;
 use super::unit::{self, Unit};
 use crate::Quantity;
 
-/// What a column of a file of measurements holds.
+/// The content of a column of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The node's path.
@@ -16,7 +16,7 @@ pub enum Field {
     BatchSize,
     /// Tokens in a sequence.
     SeqLen,
-    /// What was measured of the node.
+    /// A measured quantity of the node.
     Measured(Quantity),
 }
 

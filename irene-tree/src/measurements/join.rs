@@ -9,7 +9,7 @@ use crate::{Node, NodeId, Quantity, Size, Tree};
 /// The figures of some nodes, by the nodes that they are of.
 type ByNodes<'a> = BTreeMap<Vec<NodeId>, Vec<&'a Row>>;
 
-/// What holds for every row that does not say otherwise.
+/// Defaults for rows that do not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     /// The model.
@@ -44,7 +44,7 @@ pub struct Unmatched {
     pub origin: String,
     /// Its line, from 1.
     pub line: u64,
-    /// What it names.
+    /// The name in it.
     pub what: String,
     /// Why there is no such node.
     pub reason: String,

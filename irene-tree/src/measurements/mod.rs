@@ -1,4 +1,4 @@
-//! Tables of one's own measurements, joined onto the trees of models.
+//! Reads tables of your own measurements and joins them onto the trees of models.
 //!
 //! [`Columns`] says which column holds what and in which unit; [`read`] gives the [`Row`]s of a file, whatever separates and quotes its
 //! cells; [`join`] puts them on the nodes that they name, by scope or by class, and says which found none.

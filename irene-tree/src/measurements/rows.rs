@@ -20,7 +20,7 @@ pub struct Row {
     pub batch_size: Option<usize>,
     /// Tokens in a sequence.
     pub seq_len: Option<usize>,
-    /// What was measured, in the interchange format's units. An empty cell, and a 0 where there must be more, is not among them.
+    /// The measured values, in the interchange format's units. Empty cells are left out, and so is a 0 that must be more.
     pub values: Vec<(Quantity, f64)>,
 }
 
@@ -35,7 +35,7 @@ pub struct Table {
     pub zeros: usize,
 }
 
-/// What may separate cells, and what may quote them. The first that gives the most columns is taken.
+/// The characters that may separate and quote cells. The first that gives the most columns is taken.
 const SEPARATORS: [u8; 4] = *b",;\t|";
 const QUOTES: [u8; 2] = *b"\"'";
 

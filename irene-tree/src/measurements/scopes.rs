@@ -16,7 +16,7 @@ pub(super) struct Index<'a> {
     classes: HashMap<String, Vec<NodeId>>,
 }
 
-/// What frameworks put before a model's own paths: the attribute of a task's model that holds the trunk, and wrappers.
+/// Prefixes that frameworks put before a model's own paths: the attribute of a task's model that holds the trunk, and wrappers.
 const WRAPPERS: [&str; 9] =
     ["module", "_orig_mod", "model", "base_model", "bert", "roberta", "distilbert", "electra", "transformer"];
 
@@ -120,7 +120,7 @@ impl<'a> Index<'a> {
         let mut names: Vec<&str> = nodes.flat_map(|node| [node.scope(), node.instance_type()]).collect();
         names.sort_unstable();
         names.dedup();
-        // Of a path, without the lists that ours leave out.
+        // The parts of a path, without the lists that our scopes leave out.
         let parts: Vec<&str> = what.split('.').collect();
         let plain = nearest(&self.without_containers(&parts).join("."), names.iter().copied());
         if plain.is_empty() { nearest(what, names.into_iter()) } else { plain }

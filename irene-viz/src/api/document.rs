@@ -147,7 +147,7 @@ fn event() -> Value {
     json!({"type": "object", "required": ["event", "data"], "properties": {"event": name, "data": data}})
 }
 
-/// What each status of a problem means.
+/// The meaning of each status of a problem.
 const PROBLEMS: [(u16, &str); 12] = [
     (
         400,
@@ -166,7 +166,7 @@ const PROBLEMS: [(u16, &str); 12] = [
     (503, "The server has too much to do; the same request may succeed later."),
 ];
 
-/// Those that every operation can end with.
+/// The statuses that every operation can end with.
 const ALWAYS: [u16; 3] = [400, 500, 503];
 
 fn responses(operation: &Operation) -> Map<String, Value> {

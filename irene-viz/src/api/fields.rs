@@ -170,7 +170,7 @@ impl<T: FromFields> FromRequestParts<Arc<App>> for Params<T> {
     }
 }
 
-/// What a client sent, so that it fits into a line.
+/// The text of a client, shortened to fit into a line.
 pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 60;
     let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();

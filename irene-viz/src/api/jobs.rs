@@ -99,7 +99,7 @@ pub(super) struct JobEntry {
 pub(super) struct ProgressEntry {
     /// Nodes to measure; nodes that do the same count once. 0 until it is known.
     nodes: usize,
-    /// Those of them that need no more rounds.
+    /// The nodes that need no more rounds.
     measured: usize,
     /// Rounds of measuring so far, of all nodes.
     rounds: usize,

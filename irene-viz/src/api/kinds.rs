@@ -1,4 +1,4 @@
-//! What a parameter can be: how it is read and how the OpenAPI document describes it, said once.
+//! The kinds of parameters: each says once how it is read and how the OpenAPI document describes it.
 
 use std::str::FromStr;
 

@@ -1,8 +1,9 @@
 //! Many models at one selection: `GET leaderboard`, `POST tradeoff`.
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use irene_advice::{RankFilter, Ranked, Ranking, Score, Selection, on_front, rank};
+use irene_advice::{RankFilter, Ranked, Ranking, Score, Selection, rank};
 use irene_models::{BuiltinModel, ModelTask};
+use irene_numerics::dominates;
 
 use super::{
     Shared,
@@ -143,7 +144,7 @@ fn entry(rank: usize, ranked: &Ranked, benchmark: Option<&str>) -> Result<Entry,
     })
 }
 
-/// Says of each benchmark's models whether they are on its front.
+/// Marks, for each benchmark, the models that no other beats in both energy and score.
 fn mark_front(entries: &mut [Entry]) {
     for benchmark in Score::benchmarks() {
         let scored =
@@ -158,6 +159,12 @@ fn mark_front(entries: &mut [Entry]) {
             entries[*place].is_on_front = Some(is_on_front);
         }
     }
+}
+
+/// Whether no other point costs at most as much for at least as much merit, and is better in one of them.
+fn on_front(points: &[[f64; 2]]) -> Vec<bool> {
+    let costs: Vec<[f64; 2]> = points.iter().map(|[cost, merit]| [*cost, -merit]).collect();
+    costs.iter().map(|own| !costs.iter().any(|other| dominates(other, own))).collect()
 }
 
 /// A selection of the models that the body names.

@@ -10,17 +10,17 @@ use crate::Work;
 /// among several, which keeps the memory busy when single tokens are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AttentionLaw {
+pub(crate) struct AttentionLaw {
     /// The share of the peak that products of a block reach.
-    pub arithmetic_share: f64,
+    pub(crate) arithmetic_share: f64,
     /// The share of the memory's rate that keys and values are read at.
-    pub memory_share: f64,
+    pub(crate) memory_share: f64,
     /// Keys that a block has at least, where they are shared out.
-    pub keys: f64,
+    pub(crate) keys: f64,
     /// The share of the multiprocessors that keeps the memory as busy as all of them.
-    pub reach: f64,
+    pub(crate) reach: f64,
     /// The power of the mean of arithmetic and traffic.
-    pub overlap: f64,
+    pub(crate) overlap: f64,
 }
 
 /// Queries of a block.

@@ -8,15 +8,15 @@ use crate::Work;
 /// Tensors exchanged between GPUs of one machine: a latency, and bytes over the link.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LinkLaw {
+pub(crate) struct LinkLaw {
     /// The least time of an exchange by all, s.
-    pub together_s: f64,
+    pub(crate) together_s: f64,
     /// The least time of a sending to one, s.
-    pub sending_s: f64,
+    pub(crate) sending_s: f64,
     /// The share of the link's bandwidth that an exchange by all reaches.
-    pub together_share: f64,
+    pub(crate) together_share: f64,
     /// The share of the link's bandwidth that a sending to one reaches.
-    pub sending_share: f64,
+    pub(crate) sending_share: f64,
 }
 
 impl LinkLaw {

@@ -1,4 +1,4 @@
-//! The time of single kernels on a device of which the data sheet alone is known.
+//! The time of single kernels on a device, from its data sheet alone.
 
 mod attention;
 mod link;
@@ -9,17 +9,15 @@ mod spread;
 
 use std::sync::LazyLock;
 
+use attention::AttentionLaw;
+use link::LinkLaw;
+use product::ProductLaw;
+use rates::{MakerRates, MemoryLaw, Rates};
+use row::RowLaw;
 use serde::{Deserialize, Serialize};
-
-pub use attention::AttentionLaw;
-pub use link::LinkLaw;
-pub use product::ProductLaw;
-pub use rates::{MemoryLaw, VendorLaw};
-pub use row::RowLaw;
-pub use spread::SpreadLaw;
+use spread::SpreadLaw;
 
 use crate::{Device, Work, WorkKind};
-use rates::Rates;
 
 /// The constants of the time of single kernels, fitted on public measurements.
 ///
@@ -36,33 +34,33 @@ use rates::Rates;
 #[serde(deny_unknown_fields)]
 pub struct KernelLaw {
     /// Starting kernels.
-    pub launch: LaunchLaw,
+    pub(crate) launch: LaunchLaw,
     /// The device's memory.
-    pub memory: MemoryLaw,
+    pub(crate) memory: MemoryLaw,
     /// Products in 32-bit floats, without units for matrices.
-    pub scalar: ProductLaw,
+    pub(crate) scalar: ProductLaw,
     /// Products in units for matrices.
-    pub matrix: ProductLaw,
+    pub(crate) matrix: ProductLaw,
     /// Norms, element-wise kernels and moves.
-    pub row: RowLaw,
+    pub(crate) row: RowLaw,
     /// Attention in one kernel.
-    pub attention: AttentionLaw,
+    pub(crate) attention: AttentionLaw,
     /// Exchange between GPUs.
-    pub link: LinkLaw,
+    pub(crate) link: LinkLaw,
     /// Devices of AMD.
-    pub amd: VendorLaw,
+    pub(crate) amd: MakerRates,
     /// How far off the law is on devices that it was not fitted on.
-    pub spread: SpreadLaw,
+    pub(crate) spread: SpreadLaw,
 }
 
 /// Seconds that starting kernels takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaunchLaw {
-    /// Of a kernel that follows others, s.
-    pub kernel_s: f64,
-    /// Of a kernel that is measured alone from the host, beyond that, s.
-    pub alone_s: f64,
+pub(crate) struct LaunchLaw {
+    /// Starting a kernel that follows others, s.
+    pub(crate) kernel_s: f64,
+    /// The time beyond that if the host measures the kernel alone, s.
+    pub(crate) alone_s: f64,
 }
 
 /// The time of one kernel, and what it goes to. Arithmetic and traffic overlap: `seconds` is less than the sum of the parts.
@@ -87,7 +85,7 @@ impl KernelLaw {
         &LAW
     }
 
-    /// What is known of the constants before any measurement: where fits start.
+    /// The constants before any measurement, where fits start.
     pub fn prior() -> &'static Self {
         static LAW: LazyLock<KernelLaw> =
             LazyLock::new(|| KernelLaw::read(include_str!("../../../data/kernels_prior.json")));
@@ -114,7 +112,7 @@ impl KernelLaw {
         KernelTime { seconds: busy.seconds + launch_s, launch_s: busy.launch_s + launch_s, ..busy }
     }
 
-    /// The time of one run of an operation as a host sees it that waits for nothing else.
+    /// The time of one run of an operation that a host starts and waits for.
     pub fn time_alone(&self, work: &Work, device: &Device) -> KernelTime {
         let time = self.time(work, device);
         KernelTime {

@@ -7,23 +7,23 @@ use crate::Work;
 /// Dense products: output tiles, whole waves of them over the multiprocessors, and the best of a few tile sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProductLaw {
+pub(crate) struct ProductLaw {
     /// The share of the peak that the largest tile reaches.
-    pub share: f64,
+    pub(crate) share: f64,
     /// FLOPs that a joule pays for on a device of 2020 whose power is at its limit, 10⁹.
-    pub gflop_a_joule: f64,
+    pub(crate) gflop_a_joule: f64,
     /// How much more a joule pays for a year later, as a factor.
-    pub gain_a_year: f64,
+    pub(crate) gain_a_year: f64,
     /// How much smaller tiles lose, by the inverses of their sides.
-    pub edge: f64,
+    pub(crate) edge: f64,
     /// Steps along the inner dimension that starting and ending a tile takes as long as.
-    pub prologue: f64,
+    pub(crate) prologue: f64,
     /// Filling and draining the pipeline of loads, s.
-    pub start_s: f64,
+    pub(crate) start_s: f64,
     /// The share of the memory's rate that operands are read at.
-    pub memory_share: f64,
+    pub(crate) memory_share: f64,
     /// The power of the mean of arithmetic and traffic.
-    pub overlap: f64,
+    pub(crate) overlap: f64,
 }
 
 /// Rows and columns of the tiles that libraries have.

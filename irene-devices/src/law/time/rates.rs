@@ -7,32 +7,32 @@ use crate::{Device, Vendor, Work};
 /// The share of its bandwidth that a device's memory reaches: 1 - lost · kept_a_year^(year - 2018), and that of 2018 for older ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MemoryLaw {
+pub(crate) struct MemoryLaw {
     /// The share of the bandwidth that devices of 2018 do not reach.
-    pub lost: f64,
+    pub(crate) lost: f64,
     /// How much of that share is left a year later.
-    pub kept_a_year: f64,
+    pub(crate) kept_a_year: f64,
 }
 
-/// Rates of a maker's devices over those of NVIDIA's with the same data sheet.
+/// Rates of a maker's devices in single kernels, over those of NVIDIA's with the same data sheet; [`MakerLaw`](crate::MakerLaw) is for passes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VendorLaw {
-    /// Of the memory.
-    pub memory: f64,
-    /// Of products.
-    pub arithmetic: f64,
-    /// Of products where the power is at its limit.
-    pub energy: f64,
-    /// Of norms and softmax.
-    pub norm: f64,
+pub(crate) struct MakerRates {
+    /// Rate of the memory.
+    pub(crate) memory: f64,
+    /// Rate of products.
+    pub(crate) arithmetic: f64,
+    /// Rate of products where the power is at its limit.
+    pub(crate) energy: f64,
+    /// Rate of norms and softmax.
+    pub(crate) norm: f64,
 }
 
 /// Threads that a multiprocessor runs at a time, and the clock, where the data sheet says nothing of them.
 const LANES: f64 = 128.0;
 const CLOCK_HZ: f64 = 1.5e9;
 
-/// What a device does for one kernel.
+/// The rates of a device for one kernel.
 pub(super) struct Rates {
     /// Bytes of its memory a second.
     pub memory: f64,
@@ -57,7 +57,7 @@ impl Rates {
     pub(super) fn of(law: &KernelLaw, work: &Work, device: &Device) -> Self {
         let vendor = match device.vendor {
             Vendor::Amd => law.amd,
-            _ => VendorLaw { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
+            _ => MakerRates { memory: 1.0, arithmetic: 1.0, energy: 1.0, norm: 1.0 },
         };
         // Whole years: powers of them take a tenth of the time of others.
         let years = i32::from(device.year) - 2020;
@@ -81,7 +81,7 @@ impl Rates {
 const PCIE_GB_S: f64 = 16.0;
 
 /// The rate of products that the units reach, or that the power allows if that is less.
-fn sustained(law: &ProductLaw, peak: f64, vendor: &VendorLaw, device: &Device, years: i32) -> f64 {
+fn sustained(law: &ProductLaw, peak: f64, vendor: &MakerRates, device: &Device, years: i32) -> f64 {
     /// The lowest base clock of data sheets over the highest clock: the T4's is 0.37, the L4's 0.39.
     const BASE_CLOCK: f64 = 0.37;
     let reached = (law.share * vendor.arithmetic).min(1.0) * peak;

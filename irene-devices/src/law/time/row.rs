@@ -8,35 +8,35 @@ use crate::{Work, WorkKind};
 /// Norms, softmax, element-wise kernels and moves: traffic, at a rate that the numbers a cycle may bound where numbers are small.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RowLaw {
+pub(crate) struct RowLaw {
     /// The share of the memory's rate of element-wise kernels.
-    pub memory_share: f64,
+    pub(crate) memory_share: f64,
     /// The share of the memory's rate of norms and softmax.
-    pub norm_share: f64,
+    pub(crate) norm_share: f64,
     /// How much more a norm moves of rows that are far too wide to be kept, as a share of their reading and writing.
-    pub norm_pass: f64,
+    pub(crate) norm_pass: f64,
     /// The same of a softmax.
-    pub softmax_pass: f64,
+    pub(crate) softmax_pass: f64,
     /// Bytes of a row that a norm keeps between its passes.
-    pub norm_kept_bytes: f64,
+    pub(crate) norm_kept_bytes: f64,
     /// Bytes of a row that a softmax keeps between its passes.
-    pub softmax_kept_bytes: f64,
+    pub(crate) softmax_kept_bytes: f64,
     /// Numbers that a multiprocessor reads or writes a cycle in norms by the root of the mean square.
-    pub normed_a_cycle: f64,
+    pub(crate) normed_a_cycle: f64,
     /// The same of activations that are multiplied by a gate.
-    pub gated_a_cycle: f64,
+    pub(crate) gated_a_cycle: f64,
     /// The same of rotations by position.
-    pub rotated_a_cycle: f64,
+    pub(crate) rotated_a_cycle: f64,
     /// The same of rows that are looked up.
-    pub looked_up_a_cycle: f64,
+    pub(crate) looked_up_a_cycle: f64,
     /// Cycles that a block takes for each number of its row.
-    pub row_cycles: f64,
+    pub(crate) row_cycles: f64,
     /// Cycles that a multiprocessor takes to start a row of a norm.
-    pub norm_start_cycles: f64,
+    pub(crate) norm_start_cycles: f64,
     /// Cycles that a multiprocessor takes to start a row of a softmax.
-    pub softmax_start_cycles: f64,
+    pub(crate) softmax_start_cycles: f64,
     /// The power of the mean of these.
-    pub overlap: f64,
+    pub(crate) overlap: f64,
 }
 
 impl RowLaw {

@@ -7,25 +7,25 @@ use crate::{Device, Vendor, Work, WorkKind};
 /// Standard deviations of the logarithm of the time on devices that the law was not fitted on: 90% lie within 1.645 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SpreadLaw {
+pub(crate) struct SpreadLaw {
     /// Products in 32-bit floats.
-    pub scalar: f64,
+    pub(crate) scalar: f64,
     /// Products in units for matrices.
-    pub matrix: f64,
+    pub(crate) matrix: f64,
     /// Norms and softmax.
-    pub norm: f64,
+    pub(crate) norm: f64,
     /// Element-wise kernels and moves.
-    pub element_wise: f64,
+    pub(crate) element_wise: f64,
     /// Kernels that give each row to one block, and rows that are looked up.
-    pub row: f64,
+    pub(crate) row: f64,
     /// Exchange between GPUs.
-    pub link: f64,
+    pub(crate) link: f64,
     /// Launches: of their share of the time.
-    pub launch: f64,
+    pub(crate) launch: f64,
     /// Whole steps of training, forward and backward.
-    pub step: f64,
+    pub(crate) step: f64,
     /// How much wider they are for devices of makers that no measurement is of, as a factor.
-    pub unknown_maker: f64,
+    pub(crate) unknown_maker: f64,
 }
 
 impl KernelLaw {

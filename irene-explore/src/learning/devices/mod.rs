@@ -19,7 +19,7 @@ use crate::{
 /// One surrogate of a measure for several devices, the device among its inputs: a Gaussian process over the logarithms of costs
 /// whose covariance is what all devices share and what is a device's own (the intrinsic model of coregionalisation; Álvarez, Rosasco
 /// and Lawrence, 2012, section 4.2).
-pub struct MultiDevice {
+pub(crate) struct MultiDevice {
     standard: Standard,
     centre: f64,
     records: Vec<Place>,
@@ -32,11 +32,11 @@ pub struct MultiDevice {
 
 /// The records of one device.
 #[derive(Clone, Debug, Default)]
-pub struct DeviceRecords<'a> {
+pub(crate) struct DeviceRecords<'a> {
     /// The features of each design.
-    pub features: Vec<&'a DesignFeatures>,
+    pub(crate) features: Vec<&'a DesignFeatures>,
     /// One a design, above 0.
-    pub figures: Vec<f64>,
+    pub(crate) figures: Vec<f64>,
 }
 
 struct Place {
@@ -76,7 +76,7 @@ impl MultiDevice {
     ///
     /// # Errors
     /// [`Error::Data`] if there are none, or a figure is not above 0.
-    pub fn fit(devices: &[DeviceRecords<'_>]) -> Result<Self> {
+    pub(crate) fn fit(devices: &[DeviceRecords<'_>]) -> Result<Self> {
         let count: usize = devices.iter().map(|device| device.figures.len()).sum();
         let matched = devices.iter().all(|device| device.features.len() == device.figures.len());
         if count == 0 || !matched {
@@ -115,7 +115,7 @@ impl MultiDevice {
     }
 
     /// The prediction for a design on a device, by the device's place among those that were fitted.
-    pub fn predict(&self, device: usize, features: &DesignFeatures) -> PredictedValue {
+    pub(crate) fn predict(&self, device: usize, features: &DesignFeatures) -> PredictedValue {
         let place = Place { device, point: self.standard.place(&coordinates(features)) };
         let mut near = DVector::from_iterator(
             self.records.len(),

@@ -26,14 +26,14 @@ use super::{
 };
 use crate::{Candidate, Error, Result};
 
-/// Learns a [`CostLaw`].
+/// Learns our surrogate, a law of costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CostLawLearner;
 
 /// An additive law of costs with smooth corrections, of one measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub struct CostLaw {
+pub(crate) struct CostLaw {
     views: Views,
     blend: Blend,
     #[serde(skip)]
@@ -200,7 +200,7 @@ impl CostLaw {
     ///
     /// # Errors
     /// [`Error::Data`] if they are fewer than three, or a figure is not above 0 or is beyond all measure.
-    pub fn fit(features: &[&DesignFeatures], figures: &[f64]) -> Result<Self> {
+    pub(crate) fn fit(features: &[&DesignFeatures], figures: &[f64]) -> Result<Self> {
         let found = features.len();
         if found < FEWEST || found != figures.len() {
             let reason = format!("expected at least {FEWEST} designs with a figure each, found {found}");
@@ -227,7 +227,7 @@ impl CostLaw {
     }
 
     /// The prediction for a design with these features.
-    pub fn predict(&self, features: &DesignFeatures) -> PredictedValue {
+    pub(crate) fn predict(&self, features: &DesignFeatures) -> PredictedValue {
         let beyond = self.views.process.beyond(&self.range, &coordinates(features));
         self.blend.predict(&self.views.say(features, self.blend.trust()), beyond)
     }

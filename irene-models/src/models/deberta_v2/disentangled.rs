@@ -51,7 +51,7 @@ impl DisentangledSelfAttention {
         cx.contiguous(&repeated)
     }
 
-    /// What positions add to the scores (batch, heads, query, key), if they add anything.
+    /// The part of the scores (batch, heads, query, key) that positions add, if any.
     fn bias(
         &self,
         cx: &mut Cx<'_>,

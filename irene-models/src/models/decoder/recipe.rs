@@ -33,7 +33,7 @@ pub(crate) struct Recipe {
     /// The factor of each branch before it is added.
     pub(super) residual_scale: Option<f64>,
     pub(super) dropouts: Dropouts,
-    /// Of each layer.
+    /// The recipe of each layer.
     pub(super) layers: Vec<LayerRecipe>,
     /// The name of the last norm, if there is one.
     pub(super) final_norm: Option<&'static str>,
@@ -223,7 +223,7 @@ impl States {
         self.inner() + 2 * self.groups * self.size
     }
 
-    /// What stands for the past: one place whatever its length. States have 32 bits, twice those of keys in public configs.
+    /// The past as one place, whatever its length. States have 32 bits, twice those of keys in public configs.
     fn cache(&self) -> LayerCache {
         let convolved = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
         LayerCache { heads: self.heads, key_width: 2 * self.width * self.size, value_width: convolved, window: Some(2) }
@@ -244,11 +244,11 @@ pub(super) enum Projections {
 /// Norms of queries and keys, by name.
 #[derive(Clone, Copy)]
 pub(super) enum HeadNorms {
-    /// Of each head, before heads and tokens are exchanged.
+    /// Norms of each head, before heads and tokens are exchanged.
     PerHead([&'static str; 2]),
-    /// Of each head, afterwards.
+    /// Norms of each head, afterwards.
     PerMovedHead([&'static str; 2]),
-    /// Of all heads together.
+    /// Norms of all heads together.
     Joint([&'static str; 2]),
 }
 

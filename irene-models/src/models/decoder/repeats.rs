@@ -14,7 +14,7 @@ pub(super) struct EqualLayers {
     parameters: Vec<u32>,
 }
 
-/// What a layer loaded: the parameters of the model before its own, and the formats of its own.
+/// A loaded layer: the number of parameters loaded before it, and the formats of its own.
 pub(super) type Loaded = (u32, u64);
 
 impl EqualLayers {

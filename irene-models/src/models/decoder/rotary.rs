@@ -24,7 +24,7 @@ pub(crate) struct Rotary {
     positions: usize,
 }
 
-/// What the module that computes angles gives to the layers.
+/// The form in which the module that computes angles hands them to the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
     /// Each angle at both places of its pair.

@@ -10,7 +10,7 @@ use crate::{
 const FULL_THETA: (f64, &str) = (160_000.0, "global_rope_theta");
 const SLIDING_THETA: (f64, &str) = (10_000.0, "local_rope_theta");
 
-/// What a layer's attention sees: everything, or a window.
+/// How far a layer's attention sees: everything, or a window.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
     Full,
@@ -23,7 +23,7 @@ pub(super) struct Sizes {
     pub(super) intermediate: usize,
     pub(super) vocabulary: usize,
     pub(super) positions: usize,
-    /// Of each layer, in order.
+    /// The sight of each layer, in order.
     pub(super) sights: Vec<Sight>,
     /// A query of a layer with a window sees keys that are fewer than this many places away.
     pub(super) window: usize,
@@ -92,7 +92,7 @@ impl Sizes {
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// What each layer sees: by name, or in older configs everything in every third (or so) from the first on.
+/// The sight of each layer: by name, or in older configs everything in every third (or so) from the first on.
 fn sights(config: &Config) -> Result<Vec<Sight>> {
     const FIELD: &str = "layer_types";
     let layers = config.layers("num_hidden_layers")?;

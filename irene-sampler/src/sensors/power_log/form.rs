@@ -94,7 +94,7 @@ enum Power {
     Product(Column, Option<Column>, Option<Column>),
 }
 
-/// What separates the columns, and where time and power stand.
+/// The separator, and the columns of time and power.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Form {
     separator: char,
@@ -192,7 +192,7 @@ impl Form {
     }
 }
 
-/// What separates the columns of a line.
+/// The separator of a line.
 fn separator(line: &str) -> char {
     ['\t', ';', ',', '|'].into_iter().find(|&separator| line.contains(separator)).unwrap_or(' ')
 }

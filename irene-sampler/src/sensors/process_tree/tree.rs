@@ -71,7 +71,7 @@ pub(super) struct Tree {
     root: u32,
     counts_root: bool,
     members: HashMap<u32, Process>,
-    /// Those that have ended, and when that was seen.
+    /// Ended processes, and when that was seen.
     ended: Vec<(u32, f64)>,
     ticks: f64,
     next_search: f64,

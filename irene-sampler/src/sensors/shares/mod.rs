@@ -56,7 +56,7 @@ impl ShareMethod {
 /// Who bears the energy of what is idle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
-    /// Those that are busy: shares are of busy time, and of the memory in use. The shares of all processes add up to the whole.
+    /// By busy time and by the memory in use, so that the shares of all processes add up to the whole.
     #[default]
     Shared,
     /// Nobody: shares are of all time, and of all memory.

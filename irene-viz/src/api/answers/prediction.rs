@@ -154,7 +154,7 @@ impl Cost {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PredictorEntry {
     device: String,
-    /// That of a measured machine's predictor, or `data_sheet`.
+    /// The method of a measured machine's predictor, or `data_sheet`.
     method: String,
     /// `predicted`, or `predicted from estimated energies` if a power model stood in for a meter in the training data; of a data sheet,
     /// `estimated from its data sheet`.

@@ -144,10 +144,9 @@ impl Heads {
 /// The plain Llama of a config, which other families start from.
 fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
     let hidden = config.size("hidden_size")?;
-    let Heads { heads, groups, width } = Heads::read(config, hidden, defaults.width)?;
+    let heads = Heads::read(config, hidden, defaults.width)?;
     let positions = config.size_or("max_position_embeddings", 2048)?;
-    let rotary = defaults.rotary.map(|rotary| rotary.read(config, width, positions)).transpose()?;
-    let biased = config.flag_or("attention_bias", false)?;
+    let rotary = defaults.rotary.map(|rotary| rotary.read(config, heads.width, positions)).transpose()?;
     let (field, word) = defaults.activation;
     let layer = LayerRecipe {
         window: None,
@@ -180,24 +179,7 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
         learned_positions: None,
         embedding_norm: None,
         norm: NormKind::Rms { eps: config.number_or("rms_norm_eps", defaults.eps)? },
-        attention: AttentionRecipe {
-            heads,
-            groups,
-            width,
-            projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
-            out: ("o_proj", biased),
-            head_norms: None,
-            norms_of_rotated: None,
-            temperature: None,
-            scale: 1.0 / (width as f64).sqrt(),
-            soft_cap: None,
-            dropout: config.probability_or("attention_dropout", 0.0)?,
-            has_sinks: false,
-            alibi: None,
-            rotary: rotary.into_iter().collect(),
-            latent: None,
-            states: None,
-        },
+        attention: llama_attention(config, heads, rotary)?,
         block: Block::Before { attention: "input_layernorm", feed_forward: "post_attention_layernorm" },
         adds_inside: false,
         residual_scale: None,
@@ -212,5 +194,28 @@ fn llama_like(config: &Config, defaults: &Defaults) -> Result<Recipe> {
             divisor: None,
             soft_cap: None,
         },
+    })
+}
+
+fn llama_attention(config: &Config, heads: Heads, rotary: Option<Rotary>) -> Result<AttentionRecipe> {
+    let Heads { heads, groups, width } = heads;
+    let biased = config.flag_or("attention_bias", false)?;
+    Ok(AttentionRecipe {
+        heads,
+        groups,
+        width,
+        projections: Projections::Apart { names: ["q_proj", "k_proj", "v_proj"], biased },
+        out: ("o_proj", biased),
+        head_norms: None,
+        norms_of_rotated: None,
+        temperature: None,
+        scale: 1.0 / (width as f64).sqrt(),
+        soft_cap: None,
+        dropout: config.probability_or("attention_dropout", 0.0)?,
+        has_sinks: false,
+        alibi: None,
+        rotary: rotary.into_iter().collect(),
+        latent: None,
+        states: None,
     })
 }
