@@ -6,6 +6,8 @@ mod curves;
 mod limits;
 mod manifests;
 mod pages;
+mod picture;
+mod readme;
 mod worked_example;
 
 use std::{

@@ -29,7 +29,10 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
         return Ok(());
     }
     let place = inputs.place(&example.script);
-    let result = Run::of(&example.script, inputs, &place).and_then(Run::checked);
+    let result = Run::of(&example.script, inputs, &place).and_then(|run| {
+        run.shows(example)?;
+        run.checked()
+    });
     // All examples' files together would be many.
     let _ = fs::remove_dir_all(&place);
     result.map_err(|reason| format!("{}:\n{}\n{reason}\n", example.origin, example.script.trim_end()))
@@ -94,6 +97,23 @@ impl<'a> Run<'a> {
         format!("ran as:\n{script}\n{reason}\nstdout:\n{}\nstderr:\n{}", end(&out), end(&err))
     }
 
+    /// The lines that the document shows were printed, in their order. Where figures depend on the machine or on made-up files, their
+    /// words were.
+    fn shows(&self, example: &Example) -> Result<(), String> {
+        let printed = self.read(ERR) + &self.read(OUT);
+        let is_certain = script::is_certain(&example.script);
+        let as_shown = |line: &str| if is_certain { line.trim_end().to_owned() } else { words(line) };
+        let mut printed_lines = printed.lines().map(as_shown);
+        for line in &example.shown {
+            if !printed_lines.any(|printed| printed == as_shown(line)) {
+                return Err(
+                    self.failed(&format!("the document shows `{line}`, which is not printed there:\n{printed}"))
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Every call went well, and what it should write is there.
     fn checked(self) -> Result<(), String> {
         if let Some(status) = self.status.filter(|status| !status.success()) {
@@ -147,6 +167,12 @@ fn is_healthy(port: u16) -> bool {
     let agent =
         ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(10))).build().new_agent();
     agent.get(format!("http://127.0.0.1:{port}/healthz")).call().is_ok()
+}
+
+/// The words of a line, without numbers, units and names of files.
+fn words(line: &str) -> String {
+    let words = line.split_whitespace().filter(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 2);
+    words.filter(|word| !word.contains(['/', '.'])).collect::<Vec<_>>().join(" ")
 }
 
 /// The files that a call is told to write.
