@@ -3,6 +3,7 @@
 
 mod crates;
 mod curves;
+mod figures;
 mod limits;
 mod manifests;
 mod pages;

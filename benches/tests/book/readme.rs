@@ -14,6 +14,18 @@ fn part<'a>(text: &'a str, heading: &str) -> &'a str {
     part.split("\n## ").next().unwrap_or_default()
 }
 
+#[test]
+fn the_readme_counts_the_devices_of_the_catalogue() {
+    let catalogue = read(&root().join("irene-devices/data/devices.toml"));
+    let count = catalogue.lines().filter(|line| line.trim_start().starts_with("{ name = \"")).count();
+    for text in [readme(), read(&docs().join("devices.md"))] {
+        assert!(
+            text.contains(&format!("lists {count}")) || text.contains(&format!("holds {count}")),
+            "{count} devices"
+        );
+    }
+}
+
 /// The numbers in a text, without their commas.
 fn numbers(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',')));
