@@ -295,7 +295,6 @@ impl Inputs {
             ("IRENE_NVML_LIBRARY", "/nothing.so".into()),
             ("SCRIPTED_SERVER", self.server.url()),
             ("HF_HUB_OFFLINE", "1".into()),
-            ("COLUMNS", "80".into()),
             ("SLURM_ARRAY_TASK_ID", "3".into()),
             ("SLURM_ARRAY_TASK_COUNT", "16".into()),
             ("JOB_COMPLETION_INDEX", "3".into()),

@@ -29,7 +29,7 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
         return Ok(());
     }
     let place = inputs.place(&example.script);
-    let result = Run::of(&example.script, inputs, &place).and_then(|run| {
+    let result = Run::of(example, inputs, &place).and_then(|run| {
         run.shows(example)?;
         run.checked()
     });
@@ -40,7 +40,8 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
 
 /// Runs a line that has to go well, in this folder.
 pub(crate) fn by_hand(line: &str, inputs: &Inputs, place: &Path) {
-    let run = Run::of(line, inputs, place).and_then(Run::checked);
+    let example = Example { origin: line.to_owned(), script: line.to_owned(), shown: Vec::new() };
+    let run = Run::of(&example, inputs, place).and_then(Run::checked);
     run.unwrap_or_else(|reason| panic!("{line}: {reason}"));
     for name in [OUT, ERR, CALLS] {
         fs::remove_file(place.join(name)).unwrap();
@@ -61,8 +62,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn of(script: &str, inputs: &Inputs, place: &'a Path) -> Result<Self, String> {
-        let (script, served) = script::runnable(script);
+    fn of(example: &Example, inputs: &Inputs, place: &'a Path) -> Result<Self, String> {
+        let (script, served) = script::runnable(&example.script);
         for call in script::calls(&script) {
             outputs(&call).into_iter().for_each(|name| drop(fs::remove_file(place.join(name))));
         }
@@ -71,6 +72,7 @@ impl<'a> Run<'a> {
             .args(["-e", "-c", &script])
             .current_dir(place)
             .envs(inputs.variables())
+            .env("COLUMNS", columns(&example.shown).to_string())
             .env("IRENE_CALLS", place.join(CALLS))
             .stdin(Stdio::null())
             .stdout(File::create(place.join(OUT)).unwrap())
@@ -167,6 +169,11 @@ fn is_healthy(port: u16) -> bool {
     let agent =
         ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(10))).build().new_agent();
     agent.get(format!("http://127.0.0.1:{port}/healthz")).call().is_ok()
+}
+
+/// The width of the terminal in which these lines were printed: one as wide as usual, or wider.
+fn columns(shown: &[String]) -> usize {
+    if shown.iter().any(|line| line.chars().count() > 80) { 100 } else { 80 }
 }
 
 /// The words of a line, without numbers, units and names of files.
