@@ -3,9 +3,12 @@
 
 mod crates;
 mod curves;
+mod figures;
 mod limits;
 mod manifests;
 mod pages;
+mod picture;
+mod readme;
 mod worked_example;
 
 use std::{

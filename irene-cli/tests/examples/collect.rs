@@ -14,6 +14,8 @@ pub(crate) struct Example {
     pub(crate) origin: String,
     /// Lines of a shell's.
     pub(crate) script: String,
+    /// Lines that a document shows of its output.
+    pub(crate) shown: Vec<String>,
 }
 
 /// A command by its names, with its help.
@@ -52,7 +54,8 @@ pub(crate) fn of_help(commands: &[Command]) -> Vec<Example> {
         let has_others = commands.iter().any(|other| other.names.len() > names.len() && other.names.starts_with(names));
         assert!(has_own || has_others, "`irene {} --help` has no example of it", names.join(" "));
         let origin = format!("irene {} --help", names.join(" "));
-        examples.extend(scripts.into_iter().map(|line| Example { origin: origin.clone(), script: line.to_owned() }));
+        let example = |line: &str| Example { origin: origin.clone(), script: line.to_owned(), shown: Vec::new() };
+        examples.extend(scripts.into_iter().map(example));
     }
     examples
 }
@@ -73,16 +76,32 @@ pub(crate) fn of_documents(commands: &[Command]) -> Vec<Example> {
                 continue;
             }
             let script = script::without_placeholders(&script);
-            examples.push(Example { origin: format!("{name}, line {line}"), script });
+            let shown = shown_after(&text, line);
+            examples.push(Example { origin: format!("{name}, line {line}"), script, shown });
         }
     }
     examples
 }
 
-/// Only the first of those that say the same.
+/// Only the first of those that say the same, and those that show what is printed.
 pub(crate) fn drop_repeated(examples: &mut Vec<Example>) {
     let mut seen = HashSet::new();
-    examples.retain(|example| seen.insert(example.script.trim().to_owned()));
+    examples.retain(|example| seen.insert(example.script.trim().to_owned()) || !example.shown.is_empty());
+}
+
+/// The lines of a block of text that stands right behind the block of a shell's that begins in this line. `...` stands for others.
+fn shown_after(text: &str, line: usize) -> Vec<String> {
+    let mut lines = text.lines().skip(line - 2);
+    if lines.next() != Some("```sh") {
+        return Vec::new();
+    }
+    let behind = lines.skip_while(|line| *line != "```").skip(1);
+    let mut behind = behind.skip_while(|line| line.is_empty());
+    if behind.next() != Some("```text") {
+        return Vec::new();
+    }
+    let block = behind.take_while(|line| *line != "```");
+    block.filter(|line| !line.is_empty() && *line != "...").map(str::to_owned).collect()
 }
 
 /// At the root, in `docs`, and in the crates' folders.
@@ -165,4 +184,11 @@ fn examples_stand_in_blocks_and_between_backticks() {
     let found: Vec<(usize, String)> = in_document(text);
     let found: Vec<(usize, &str)> = found.iter().map(|(line, script)| (*line, script.as_str())).collect();
     assert_eq!(found, [(1, "b c"), (1, "d e"), (4, "f  g\nh\n"), (9, "i\nj\n"), (14, "exec irene l")]);
+}
+
+#[test]
+fn what_is_printed_stands_right_behind_the_call() {
+    let text = "```sh\na\n```\n\n```text\nb\n...\n\n  c\n```\n```sh\nd\n```\ne\n```text\nf\n```\n";
+    assert_eq!(shown_after(text, 2), ["b", "  c"]);
+    assert!(shown_after(text, 12).is_empty());
 }

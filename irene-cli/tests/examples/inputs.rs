@@ -44,6 +44,10 @@ const MODELS: [&str; 4] =
 const MY_MODEL: &str = r#"{"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512,
     "vocab_size": 100, "activation_function": "gelu_new"}"#;
 
+/// A data sheet of one's own.
+const MY_CARD: &str = "name = \"my-card\"\ntitle = \"My card\"\nvendor = \"other\"\narchitecture = \"new\"\nclass = \"datacenter\"\nyear = 2026
+peaks = { bf16 = 500 }\nbandwidth_gb_s = 2000\nmemory_gib = 64\ntdp_w = 400\n";
+
 /// Words are tokens.
 const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": {"type": "Lowercase"}, "post_processor": null,
     "decoder": null, "truncation": null, "padding": null, "pre_tokenizer": {"type": "Whitespace"},
@@ -158,6 +162,7 @@ impl Inputs {
         ] {
             fs::copy(decoder.join(name), self.path(copied)).unwrap();
         }
+        self.write("my-card.toml", MY_CARD);
         self.write("prompts.txt", "the cat\nthe cat sat on the mat\n");
         self.write("config.json", DESIGN);
     }

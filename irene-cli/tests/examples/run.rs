@@ -29,7 +29,10 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
         return Ok(());
     }
     let place = inputs.place(&example.script);
-    let result = Run::of(&example.script, inputs, &place).and_then(Run::checked);
+    let result = Run::of(example, inputs, &place).and_then(|run| {
+        run.shows(example)?;
+        run.checked()
+    });
     // All examples' files together would be many.
     let _ = fs::remove_dir_all(&place);
     result.map_err(|reason| format!("{}:\n{}\n{reason}\n", example.origin, example.script.trim_end()))
@@ -37,7 +40,8 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
 
 /// Runs a line that has to go well, in this folder.
 pub(crate) fn by_hand(line: &str, inputs: &Inputs, place: &Path) {
-    let run = Run::of(line, inputs, place).and_then(Run::checked);
+    let example = Example { origin: line.to_owned(), script: line.to_owned(), shown: Vec::new() };
+    let run = Run::of(&example, inputs, place).and_then(Run::checked);
     run.unwrap_or_else(|reason| panic!("{line}: {reason}"));
     for name in [OUT, ERR, CALLS] {
         fs::remove_file(place.join(name)).unwrap();
@@ -58,8 +62,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn of(script: &str, inputs: &Inputs, place: &'a Path) -> Result<Self, String> {
-        let (script, served) = script::runnable(script);
+    fn of(example: &Example, inputs: &Inputs, place: &'a Path) -> Result<Self, String> {
+        let (script, served) = script::runnable(&example.script);
         for call in script::calls(&script) {
             outputs(&call).into_iter().for_each(|name| drop(fs::remove_file(place.join(name))));
         }
@@ -68,6 +72,7 @@ impl<'a> Run<'a> {
             .args(["-e", "-c", &script])
             .current_dir(place)
             .envs(inputs.variables())
+            .env("COLUMNS", columns(&example.shown).to_string())
             .env("IRENE_CALLS", place.join(CALLS))
             .stdin(Stdio::null())
             .stdout(File::create(place.join(OUT)).unwrap())
@@ -92,6 +97,23 @@ impl<'a> Run<'a> {
     fn failed(&self, reason: &str) -> String {
         let (script, out, err) = (self.script.trim_end(), self.read(OUT), self.read(ERR));
         format!("ran as:\n{script}\n{reason}\nstdout:\n{}\nstderr:\n{}", end(&out), end(&err))
+    }
+
+    /// The lines that the document shows were printed, in their order. Where figures depend on the machine or on made-up files, their
+    /// words were.
+    fn shows(&self, example: &Example) -> Result<(), String> {
+        let printed = self.read(ERR) + &self.read(OUT);
+        let is_certain = script::is_certain(&example.script);
+        let as_shown = |line: &str| if is_certain { line.trim_end().to_owned() } else { words(line) };
+        let mut printed_lines = printed.lines().map(as_shown);
+        for line in &example.shown {
+            if !printed_lines.any(|printed| printed == as_shown(line)) {
+                return Err(
+                    self.failed(&format!("the document shows `{line}`, which is not printed there:\n{printed}"))
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Every call went well, and what it should write is there.
@@ -147,6 +169,17 @@ fn is_healthy(port: u16) -> bool {
     let agent =
         ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(10))).build().new_agent();
     agent.get(format!("http://127.0.0.1:{port}/healthz")).call().is_ok()
+}
+
+/// The width of the terminal in which these lines were printed: one as wide as usual, or wider.
+fn columns(shown: &[String]) -> usize {
+    if shown.iter().any(|line| line.chars().count() > 80) { 100 } else { 80 }
+}
+
+/// The words of a line, without numbers, units and names of files.
+fn words(line: &str) -> String {
+    let words = line.split_whitespace().filter(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 2);
+    words.filter(|word| !word.contains(['/', '.'])).collect::<Vec<_>>().join(" ")
 }
 
 /// The files that a call is told to write.

@@ -78,6 +78,16 @@ pub(crate) fn is_of(call: &[String], command: &[&str]) -> bool {
     call.len() > command.len() && call[1..].iter().zip(command).all(|(word, name)| word == name)
 }
 
+/// Whether a script prints the same on every machine: nothing is measured, and no file is read.
+pub(crate) fn is_certain(script: &str) -> bool {
+    const COMMANDS: [&str; 8] = ["devices", "explain", "models", "plan", "predict", "suggest", "trace", "whatif"];
+    const FILES: [&str; 5] = [".csv", ".jsonl", ".json", ".safetensors", ".gguf"];
+    calls(script).iter().all(|call| {
+        COMMANDS.contains(&call[1].as_str())
+            && !call.iter().any(|word| FILES.iter().any(|ending| word.ends_with(ending)))
+    })
+}
+
 /// The script with the words of each call of `irene` changed.
 pub(crate) fn rewritten(script: &str, mut change: impl FnMut(&mut Vec<String>)) -> String {
     let line = |line: &str| {
