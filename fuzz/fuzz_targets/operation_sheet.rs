@@ -15,6 +15,8 @@ irene_fuzz::fuzz_text!(|text| {
     let shown = String::from_utf8_lossy(&first);
     let (again, second) = written(&first).unwrap_or_else(|| panic!("what is written is read: {shown}"));
     assert_eq!((again.len(), again.faults().count()), (sheet.len(), sheet.faults().count()), "{shown}");
-    assert_eq!(String::from_utf8_lossy(&second), shown);
+    if sheet.faults().count() == 0 {
+        assert_eq!(String::from_utf8_lossy(&second), shown);
+    }
     assert!(!shown.contains("NaN") || String::from_utf8_lossy(text).contains("NaN"), "{shown}");
 });

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use irene_predict::{Calibration, DeviceProfile, Service, ServiceOptions};
+use irene_predict::{Calibration, DeviceProfile, ServiceOptions};
 use irene_requests::{Load, RequestRow};
 use irene_tree::{Quantity, Size};
 
