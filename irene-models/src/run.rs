@@ -123,8 +123,11 @@ impl CacheShape {
 
     /// Numbers that the whole cache holds of one sequence after `past` tokens.
     pub fn numbers(&self, past: usize) -> u64 {
-        let of_layer =
-            |layer: &LayerCache| (layer.heads * (layer.key_width + layer.value_width) * layer.kept(past)) as u64;
-        self.0.iter().map(of_layer).sum()
+        let of_layer = |layer: &LayerCache| {
+            let of_token =
+                (layer.heads as u64).saturating_mul(layer.key_width.saturating_add(layer.value_width) as u64);
+            of_token.saturating_mul(layer.kept(past) as u64)
+        };
+        self.0.iter().map(of_layer).fold(0, u64::saturating_add)
     }
 }

@@ -113,6 +113,14 @@ pub enum Error {
         /// Its class.
         class: &'static str,
     },
+    /// Requests so far apart that the device's idle energy between two is beyond reason.
+    #[error(
+        "{rate} requests a second are too few: the device idles between two of them for longer than numbers reach; ask for a higher rate"
+    )]
+    TooRare {
+        /// Requests that arrive in a second.
+        rate: f64,
+    },
     /// More requests arrive than can be served.
     #[error(
         "{rate} requests a second are more than are served: at most {greatest:.3}; ask for a lower rate, or give it more GPUs (--data-parallel)"

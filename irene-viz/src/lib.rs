@@ -4,6 +4,7 @@
 //! milliseconds, nothing is read from the file system, and no request leaves the machine. `/api/v1/openapi.json` describes the API.
 //! [`report()`] writes one model's page as a file.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(unexpected_cfgs)] // `fuzzing`, which fuzz/run sets
 
 mod answer;
 mod api;
@@ -12,6 +13,8 @@ mod bars;
 mod body;
 mod chart;
 mod connection;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod job_state;
 mod jobs;

@@ -102,7 +102,7 @@ const MOST_HEAD: usize = 32 << 10;
 /// Between connections that cannot be accepted.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-fn routes(app: Arc<App>) -> Router {
+pub(crate) fn routes(app: Arc<App>) -> Router {
     let unknown = || async { Problem::unknown("there is nothing here; /api/v1/openapi.json tells what there is") };
     let wrong_method = || async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method") };
     Router::new()

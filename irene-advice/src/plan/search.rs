@@ -193,7 +193,7 @@ impl OnDevice<'_> {
         let forecast = setting.forecast().map_err(|error| {
             let kind = match &error {
                 irene_predict::Error::DoesNotFit { .. } => "memory",
-                irene_predict::Error::Overload { .. } => "rate",
+                irene_predict::Error::Overload { .. } | irene_predict::Error::TooRare { .. } => "rate",
                 _ => "no answer",
             };
             (kind, reason_of(&error))

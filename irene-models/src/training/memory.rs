@@ -69,9 +69,10 @@ impl TrainingMemory {
 pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weights: u64) -> TrainingMemory {
     let mut memory = TrainingMemory { weights, ..TrainingMemory::default() };
     for weight in trained(leaves(&tape.events)) {
-        memory.master_weights += update::master_bytes(training, weight);
-        memory.gradients += weight.bytes();
-        memory.optimizer_states += update::state_bytes(training, weight);
+        let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
+        add(&mut memory.master_weights, update::master_bytes(training, weight));
+        add(&mut memory.gradients, weight.bytes());
+        add(&mut memory.optimizer_states, update::state_bytes(training, weight));
     }
     let mut kept = Keeping::new(tape);
     let mut again: Vec<Keeping<'_>> = segments.iter().map(|_| Keeping::new(tape)).collect();
@@ -89,7 +90,7 @@ pub(super) fn memory(tape: &Tape, segments: &[Segment], training: Training, weig
         }
     }
     memory.activations = kept.bytes;
-    memory.transient = largest + again.iter().map(|keeping| keeping.bytes).max().unwrap_or(0);
+    memory.transient = largest.saturating_add(again.iter().map(|keeping| keeping.bytes).max().unwrap_or(0));
     memory
 }
 

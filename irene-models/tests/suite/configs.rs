@@ -1,7 +1,7 @@
 //! Configs: every valid one gives a lawful tree, every other a line that names the field.
 
-use irene_models::{Config, ModelSpec};
-use irene_tree::{Level, NodeId, Quantity, Size, Tree};
+use irene_models::{Config, ModelSpec, Run, TaskHead, TrainingMemory};
+use irene_tree::{Format, Level, NodeId, Quantity, Size, Training, Tree};
 use proptest::prelude::*;
 
 fn spec(json: &str) -> irene_models::Result<ModelSpec> {
@@ -106,6 +106,22 @@ fn a_model_of_seven_billion_parameters_needs_no_memory_for_them() {
     let tree = traced(json, 8, 2048);
     assert!(tree.root().get(Quantity::NumParameters).unwrap() > 6.6e9);
     assert!(tree.find("root.31.mlp.c_fc").is_some());
+}
+
+#[test]
+fn bytes_beyond_all_numbers_are_the_largest_number() {
+    let most = 1 << 24;
+    let llama = spec(&format!(
+        r#"{{"model_type":"llama","vocab_size":{most},"max_position_embeddings":{most},"hidden_size":{most},
+            "num_hidden_layers":2,"num_attention_heads":{most},"head_dim":{most},"intermediate_size":{most}}}"#
+    ));
+    let llama = llama.unwrap();
+    assert_eq!(llama.cache_bytes(1, most, Format::F32).unwrap(), Some(u64::MAX));
+    let step = Run { head: TaskHead::Lm, training: Some(Training::default()), ..Size::new(1, 2).into() };
+    let memory = TrainingMemory::of(&llama.trace(step).unwrap()).unwrap();
+    assert_eq!((memory.optimizer_states, memory.total()), (u64::MAX, u64::MAX));
+    let numbers = llama.cache(Default::default()).unwrap().unwrap().numbers(most);
+    assert_eq!(numbers, u64::MAX);
 }
 
 #[test]

@@ -80,10 +80,13 @@ pub struct Part {
 /// which have 0.16 to 0.37.
 const IDLE_SHARE: f64 = 0.2;
 
+/// Far more than any request takes: the ends of its interval are numbers, too.
+const MOST_JOULES: f64 = 1e100;
+
 /// The cost of a request on a device, from its data sheet.
 ///
 /// # Errors
-/// [`Error::Model`] for a model that cannot run like this; [`Error::DoesNotFit`]; [`Error::Overload`].
+/// [`Error::Model`] for a model that cannot run like this; [`Error::DoesNotFit`]; [`Error::Overload`]; [`Error::TooRare`].
 pub fn forecast(
     spec: &ModelSpec,
     device: &Device,
@@ -123,6 +126,9 @@ pub(crate) fn forecast_by<'a>(
         let assumed = IDLE_SHARE * device.tdp_w;
         notes.extend(device.idle_w.is_none().then_some(Note::IdlePower { watts: assumed }));
         idle_between(&mut figures, settled, rate, device.idle_w.unwrap_or(assumed) * schedule.gpus);
+        if figures.energy_per_request_j > MOST_JOULES {
+            return Err(Error::TooRare { rate });
+        }
     }
     let running = running(load, most);
     notes.extend(of_memory(&needs, load, running, schedule.waiting));

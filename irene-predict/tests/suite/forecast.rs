@@ -216,6 +216,13 @@ fn arrivals_settle_at_a_concurrency_that_rises_with_the_rate() {
 }
 
 #[test]
+fn a_rate_of_next_to_nothing_is_refused() {
+    let case = Case::new("Llama-3.1-8B", "h100-sxm", "vllm-0.11");
+    let error = case.of(Load::Rate(1e-320), 500, 200).unwrap_err().to_string();
+    assert!(error.contains("are too few") && error.ends_with("ask for a higher rate"), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_what_would_help() {
     let case = Case::new("meta-llama/Llama-3.1-70B", "l4", "vllm");
     let refused = case.of(Load::Sequences(1), 100, 10).unwrap_err().to_string();

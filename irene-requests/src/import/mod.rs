@@ -13,6 +13,8 @@ mod vllm;
 
 use std::path::Path;
 
+use irene_tree::Parallel;
+
 use self::records::Record;
 use crate::{Error, Load, RequestRow, Result};
 
@@ -83,9 +85,13 @@ pub fn import_bytes(origin: &str, bytes: &[u8], path: &Path) -> Result<Imported>
             left_out.push(Error::Row { origin: origin.to_owned(), line: record.line, column: String::new(), reason });
             continue;
         }
-        rows.extend(
-            (format.read)(record, path).into_iter().map(|row| RequestRow { line: record.line, ..settled(row) }),
-        );
+        for row in (format.read)(record, path) {
+            let row = RequestRow { line: record.line, ..settled(row) };
+            match degree_fault(&row, origin) {
+                None => rows.push(row),
+                Some(fault) => left_out.push(fault),
+            }
+        }
     }
     Ok(Imported { format: format.name, rows, left_out })
 }
@@ -96,8 +102,22 @@ fn settled(row: RequestRow) -> RequestRow {
         Load::Concurrency(number) | Load::Rate(number) => number.is_finite() && *number > 0.0,
         Load::Sequences(_) => true,
     });
-    let [prompt, generated] = [row.prompt, row.generated].map(|tokens| tokens.filter(|tokens| tokens.is_finite()));
+    let is_count = |tokens: &f64| tokens.is_finite() && *tokens >= 0.0;
+    let [prompt, generated] = [row.prompt, row.generated].map(|tokens| tokens.filter(is_count));
     RequestRow { load, prompt, generated, ..row }
+}
+
+/// What is wrong with a row on more GPUs than a sheet can say.
+fn degree_fault(row: &RequestRow, origin: &str) -> Option<Error> {
+    let Parallel { tensor, pipeline, expert, data } = row.parallel;
+    let degrees = [
+        ("tensor_parallel", tensor),
+        ("pipeline_parallel", pipeline),
+        ("expert_parallel", expert),
+        ("data_parallel", data),
+    ];
+    let (column, degree) = degrees.into_iter().find(|(_, degree)| !(1..=Parallel::MOST).contains(degree))?;
+    Some(row.fault(origin, column, format!("{degree} is not a whole number from 1 to {}", Parallel::MOST)))
 }
 
 /// The first fault of a file that is nearly JSON or CSV says more than that it was not recognised.

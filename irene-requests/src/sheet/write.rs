@@ -14,28 +14,39 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`] from the writer.
 pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
-    let mut further: Vec<&str> = Vec::new();
-    for (title, _) in rows.iter().flat_map(|row| &row.further) {
-        if !further.contains(&title.as_str()) {
-            further.push(title);
-        }
-    }
+    let further = further_columns(rows);
     // A further column that would be taken for a known one is told from it by the known one's presence.
     let is_needed = |column: Column| {
-        let is_like = |title: &&str| find(title).is_some_and(|found| found.column == column);
+        let is_like = |(title, _): &(&str, usize)| find(title).is_some_and(|found| found.column == column);
         rows.iter().any(|row| cell(row, column).is_some()) || further.iter().any(is_like)
     };
     let known: Vec<(Column, String)> = columns().into_iter().filter(|(column, _)| is_needed(*column)).collect();
     // A cell that begins like a comment stands in quotes.
     let mut csv = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(writer);
-    let titles = known.iter().map(|(_, title)| title.as_str()).chain(further.iter().copied());
+    let titles = known.iter().map(|(_, title)| title.as_str()).chain(further.iter().map(|(title, _)| *title));
     csv.write_record(titles).map_err(fault)?;
     for row in rows {
         let cells = known.iter().map(|(column, _)| cell(row, *column).unwrap_or_default());
-        let further = further.iter().map(|title| row.further(title).unwrap_or_default().to_owned());
+        let of_title = |title: &str, place| row.further.iter().filter(move |(known, _)| *known == title).nth(place);
+        let further =
+            further.iter().map(|&(title, place)| of_title(title, place).map_or("", |(_, cell)| cell).to_owned());
         csv.write_record(cells.chain(further)).map_err(fault)?;
     }
     csv.flush().map_err(|source| Error::Io { origin: "writing the sheet".into(), source })
+}
+
+/// The titles of further columns, each with its place among those of the same title: a sheet may have several without a title.
+fn further_columns(rows: &[RequestRow]) -> Vec<(&str, usize)> {
+    let mut columns: Vec<(&str, usize)> = Vec::new();
+    for row in rows {
+        for (place, (title, _)) in row.further.iter().enumerate() {
+            let before = row.further[..place].iter().filter(|(known, _)| known == title).count();
+            if !columns.contains(&(title, before)) {
+                columns.push((title, before));
+            }
+        }
+    }
+    columns
 }
 
 fn fault(error: csv::Error) -> Error {

@@ -388,6 +388,15 @@ fn the_public_files_are_read_whole() {
 }
 
 #[test]
+fn a_row_on_more_gpus_than_a_sheet_can_say_is_left_out() {
+    let Imported { rows, left_out, .. } = of(&ML_ENERGY.replace(",8,1,1.0,8.0,1.0,", ",8,16777216,1.0,8.0,1.0,"));
+    let fault = "in, line 2, column `tensor_parallel`: 16777216 is not a whole number from 1 to 1048576";
+    assert_eq!((rows.len(), left_out[0].to_string().as_str()), (2, fault));
+    let negative = VLLM.replace("\"total_input_tokens\": 51200", "\"total_input_tokens\": -51200");
+    assert_eq!(row(&negative).prompt, None);
+}
+
+#[test]
 fn a_ratio_that_is_no_number_is_no_setting() {
     let of = |text: &str| import_bytes("in", text.as_bytes(), Path::new("nowhere/in")).unwrap().rows.remove(0);
     let few = VLLM.replace("\"completed\": 100", "\"completed\": 1.8e-309");

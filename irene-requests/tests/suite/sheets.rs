@@ -91,6 +91,16 @@ fn a_further_column_is_not_taken_for_a_known_one_when_it_is_read_again() {
 }
 
 #[test]
+fn columns_of_one_title_are_all_written() {
+    let rows: Vec<RequestRow> =
+        read("model,,note,note,\na,x,1,2,y\nb,,3,,\n").into_iter().map(Result::unwrap).collect();
+    let mut written = Vec::new();
+    write(&mut written, &rows).unwrap();
+    let written = String::from_utf8(written).unwrap();
+    assert_eq!(written, "model,,note,note,\na,x,1,2,y\nb,,3,,\n");
+}
+
+#[test]
 fn a_row_that_lacks_something_says_which_column() {
     let row = read("device,power_w\nt4,70\n").remove(0).unwrap();
     let fault = row.needed(&row.model, "my.csv", "model").unwrap_err().to_string();
