@@ -77,6 +77,10 @@ mod tests {
             let counter = if matches!(optimizer, Optimizer::Sgd | Optimizer::SgdMomentum) { 0 } else { 4 };
             assert_eq!(state_bytes(training(optimizer), weight), 4 * found.iter().sum::<u64>() + counter);
         }
+        let matrix = Operand::parameter([3, 7], Format::F32);
+        let shapes: Vec<Shape> =
+            states(training(Optimizer::Adafactor), matrix).iter().map(|state| state.shape).collect();
+        assert_eq!(shapes, [Shape::from([3, 1]), Shape::from([1, 7])]);
         let vector = Operand::parameter([7], Format::F32);
         assert_eq!(states(training(Optimizer::Adafactor), vector), [Operand::activation([7], Format::F32)]);
     }

@@ -82,6 +82,7 @@ fn transforms_count_as_fast_ones_along_both_dimensions() {
     let numbers = 4 * 128 * 64;
     assert_eq!((irene(&dft).flops, irene(&dct).flops), (65 * numbers, 73 * numbers));
     assert_eq!((physical(&dft).bytes, physical(&dct).bytes), (7 * 4 * numbers, 16 * 4 * numbers));
+    assert_eq!((physical(&dft).kernels, physical(&dct).kernels), (2, 6));
     let one = Shape::from([1, 1, 1]);
     assert_eq!(irene(&op(OpKind::Dft, &[one], one)).flops, 0);
 }

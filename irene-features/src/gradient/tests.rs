@@ -120,6 +120,13 @@ fn each_factor_of_a_product_has_the_other_turned() {
     assert_eq!(all[0].operation.inputs[1].role, weight([1]).role);
     assert!(all.iter().all(|one| one.operation.output.role == Role::Activation));
     assert_eq!(all[1].operation.inputs[0].role, Role::Activation);
+    // What was in the cache is read as any other number.
+    let cached = Operand { role: Role::Cache, ..f32([5, 4]) };
+    let all = of(&Operation::new(OpKind::MatMul, &[cached, f32([4, 7])], f32([5, 7])), &[1]);
+    assert_eq!(all[0].operation.inputs[0], f32([4, 5]));
+    // A vector has no other way round.
+    let by_vector = Operation::new(OpKind::MatMul, &[f32([5, 4]), f32([4])], f32([5]));
+    assert_eq!(of(&by_vector, &[0])[0].operation.inputs[1], f32([4]));
 }
 
 #[test]
@@ -196,13 +203,14 @@ fn rows_that_were_looked_up_are_added_to_zeros() {
     let zeros: Expected<'_> = ("zeros", OpKind::Fill, &[], &[6, 8]);
     assert_gradients(&op, &[0], &[zeros, ("input", OpKind::Scatter, &[&[4, 8], &[4]], &[4, 8])]);
     // All rows, or rows more than once, need no zeros.
-    for rows in [4, 9] {
-        let op = Operation::new(OpKind::Gather, &[f32([4, 8]), Operand::ids([rows])], f32([rows, 8]));
+    for rows in [2, 9] {
+        let op = Operation::new(OpKind::Gather, &[f32([4, 8]), Operand::ids([rows, 2])], f32([rows, 2, 8]));
         let all = of(&op, &[0]);
         assert_eq!((all.len(), all[0].operation.output.shape), (1, Shape::from([4, 8])));
     }
     let op = Operation::new(OpKind::Scatter, &[f32([4, 8]), places], f32([6, 8]));
-    assert_gradients(&op, &[0], &[("input", OpKind::Scatter, &[&[4, 8], &[4], &[6, 8]], &[4, 8])]);
+    // Places have none.
+    assert_gradients(&op, &[0, 1], &[("input", OpKind::Scatter, &[&[4, 8], &[4], &[6, 8]], &[4, 8])]);
 }
 
 #[test]
@@ -225,6 +233,8 @@ fn differences_negate_and_stretched_operands_are_summed() {
         of(&op(OpKind::Div), &[0, 1]).iter().map(|one| one.operation.is_gradient).collect::<Vec<_>>(),
         [false, true, false]
     );
+    let turned: Expected<'_> = ("input", OpKind::Mul, &[&[4, 8], &[1, 8]], &[4, 8]);
+    assert_gradients(&Operation::new(OpKind::Mul, &[row, whole], whole), &[1], &[turned]);
     // By a number: nothing else is read.
     let scaled = Operation::new(OpKind::Mul, &[whole], whole);
     assert_gradients(&scaled, &[0], &[("input", OpKind::Mul, &[&[4, 8]], &[4, 8])]);
@@ -240,6 +250,10 @@ fn one_kernel_reads_what_the_table_says() {
         assert_gradients(&op, &[0], &[("input", kind, &[&[4, 8], &[4, 8]], &[4, 8])]);
         assert!(of(&op, &[0])[0].operation.is_gradient, "{kind:?}");
     }
+    // The result is read in its own format.
+    let narrow = numbers([4, 8], Format::BF16);
+    let softmax = of(&Operation::new(OpKind::Softmax, &[x], narrow), &[0]);
+    assert_eq!(softmax[0].operation.inputs, [narrow, narrow]);
     // A sum before the norm passes the gradient on; the norm reads the sum and its scale.
     let norm = Operation::new(OpKind::RmsNorm, &[x, x, weight([8])], x).fused_with(&[OpKind::Add]);
     let all = of(&norm, &[0, 1, 2]);
