@@ -43,8 +43,8 @@ pub fn annotate(tree: &mut Tree) {
         for (quantity, total) in SUMMED.into_iter().zip(&mut own) {
             match node.get(quantity) {
                 Some(given) => *total = given * unit(quantity),
-                None if !total.is_nan() => node.set(quantity, *total / unit(quantity)),
-                None => {}
+                // What is not a number stays absent.
+                None => node.set(quantity, *total / unit(quantity)),
             }
         }
         let times = node.times();
@@ -234,5 +234,53 @@ mod tests {
         annotate(&mut tree);
         assert_eq!(tree.root().get(Quantity::Flops), None);
         assert!(tree.nodes()[1].get(Quantity::Flops).is_some());
+    }
+
+    /// A leaf of each operation below a root.
+    fn of_leaves(operations: impl IntoIterator<Item = Option<Operation>>) -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 4));
+        builder.enter("root", "M", Level::Model);
+        for (place, operation) in operations.into_iter().enumerate() {
+            builder.leaf(&place.to_string(), "Part", Level::Ml, operation);
+        }
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn bytes_are_written_in_mib_and_flops_in_millions() {
+        let x = Operand::activation([1024, 1024], Format::F32);
+        let op = |kind| Some(Operation::new(kind, &[x], x));
+        let mut tree = of_leaves([op(OpKind::Softmax), op(OpKind::Copy)]);
+        annotate(&mut tree);
+        let of = |quantity| tree.root().get(quantity);
+        assert_eq!((of(Quantity::Flops), of(Quantity::TiledFlops)), (Some(5.24288), Some(5.24288)));
+        assert_eq!((of(Quantity::MemBytes), of(Quantity::MovedBytes)), (Some(12.0), Some(16.0)));
+        // Both read and write 4 MiB; the copy alone counts as copied.
+        assert_eq!(of(Quantity::CopiedBytes), Some(8.0));
+    }
+
+    #[test]
+    fn a_number_that_was_given_counts_in_the_sum_above() {
+        let mut tree = of_leaves([Some(softmax()), None]);
+        let last = tree.ids().last().unwrap();
+        for (quantity, value) in [(Quantity::Flops, 2.0), (Quantity::MovedBytes, 3.0), (Quantity::Kernels, 4.0)] {
+            tree.node_mut(last).set(quantity, value);
+        }
+        annotate(&mut tree);
+        let (leaf, root) = (&tree.nodes()[1], tree.root());
+        for (quantity, value) in [(Quantity::Flops, 2.0), (Quantity::MovedBytes, 3.0), (Quantity::Kernels, 4.0)] {
+            let (found, below) = (root.get(quantity).unwrap(), leaf.get(quantity).unwrap());
+            assert!((found - below - value).abs() < 1e-9, "{quantity}: {found} {below}");
+        }
+        assert_eq!(root.get(Quantity::MemBytes), None);
+    }
+
+    #[test]
+    fn counts_that_no_machine_could_hold_are_unknown() {
+        let beyond = Operand::activation([usize::MAX, 8], Format::F32);
+        let mut tree = of_leaves([Some(Operation::new(OpKind::Softmax, &[beyond], beyond))]);
+        annotate(&mut tree);
+        assert_eq!((tree.root().get(Quantity::Flops), tree.root().get(Quantity::Kernels)), (None, Some(1.0)));
     }
 }

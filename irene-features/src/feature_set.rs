@@ -179,3 +179,59 @@ impl fmt::Display for FeatureSet {
         f.write_str(&names.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Size, TreeBuilder};
+
+    use super::*;
+
+    /// A root with one measured part and a single operation below it.
+    fn tree() -> Tree {
+        let mut builder = TreeBuilder::new("m", Size::new(2, 5));
+        builder.enter("root", "M", Level::Model).set(Quantity::Flops, 3.0);
+        builder.enter("part", "Part", Level::Ml).set(Quantity::Flops, 2.0);
+        builder.leaf("add", "add", Level::Math, None);
+        builder.leave();
+        builder.leave();
+        builder.finish().unwrap()
+    }
+
+    /// The columns of IrEne's main results: six from the specs, eight from the run; an ablation keeps parameters and tokens.
+    #[test]
+    fn the_sets_are_those_of_irenes_code() {
+        let names = |set: FeatureSet| set.to_string();
+        let specs = "num_parameters, input_size, batch_size, seq_len, flops, mem_bytes";
+        let resources = "cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk, times_mean, gpu_energy_mean";
+        assert_eq!(names(FeatureSet::specs()), specs);
+        assert_eq!(names(FeatureSet::resources()), format!("num_parameters, input_size, {resources}"));
+        assert_eq!(names(FeatureSet::all()), format!("{specs}, {resources}"));
+        let has = [FeatureSet::specs(), FeatureSet::resources(), FeatureSet::all()].map(|set| set.has_resources());
+        assert_eq!(has, [false, true, true]);
+        assert_eq!((FeatureSet::all().len(), FeatureSet::all().is_empty()), (14, false));
+        assert!(FeatureSet::custom([]).is_empty());
+    }
+
+    #[test]
+    fn a_set_reads_back_from_its_names_and_refuses_others() {
+        let all = FeatureSet::all();
+        let again = FeatureSet::from_names(all.features().iter().map(|feature| feature.name()));
+        assert_eq!(again, Ok(all));
+        assert_eq!(FeatureSet::from_names(["flops", "colour"]), Err(UnknownFeature("colour".into())));
+    }
+
+    #[test]
+    fn a_row_has_the_nodes_numbers_and_names_the_first_that_is_missing() {
+        let tree = tree();
+        let set = FeatureSet::from_names(["batch_size", "seq_len", "input_size", "flops"]).unwrap();
+        assert_eq!(set.row(&tree, NodeId::ROOT), Ok(vec![2.0, 5.0, 10.0, 3.0]));
+        let missing = FeatureSet::specs().row(&tree, NodeId::ROOT).unwrap_err();
+        assert_eq!(missing.to_string(), "m 2x5, node `root`: feature `num_parameters` is missing");
+    }
+
+    #[test]
+    fn a_column_is_known_if_every_node_but_single_operations_has_it() {
+        let (known, missing) = FeatureSet::from_names(["cpu", "flops"]).unwrap().known_in(&[tree()]);
+        assert_eq!((known.to_string().as_str(), missing), ("flops", vec![Feature::Node(Quantity::Cpu)]));
+    }
+}

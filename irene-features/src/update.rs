@@ -48,3 +48,67 @@ pub fn update(training: Training, weight: Operand) -> Operation {
         std::iter::once(weight).chain(master).chain(states(training, weight)).chain([gradient]).collect();
     Operation::new(training.optimizer.kind(), &inputs, Operand::activation(weight.shape, weight.format))
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::OpKind;
+
+    use super::*;
+    use crate::cost;
+
+    const SHAPE: [usize; 3] = [2, 3, 5];
+
+    fn training(optimizer: Optimizer) -> Training {
+        Training { optimizer, ..Training::default() }
+    }
+
+    /// States of a weight of 2 x 3 x 5 numbers: of SGD none, or a mean of gradients; of AdamW two means; of Adafactor the means of 2 x 3
+    /// rows and 2 x 5 columns, of a vector each number's.
+    #[test]
+    fn optimizers_keep_as_many_numbers_as_their_papers_say() {
+        let weight = Operand::parameter(SHAPE, Format::F32);
+        let numbers =
+            |optimizer| states(training(optimizer), weight).iter().map(|state| state.shape.elements()).collect();
+        let table = [(Optimizer::Sgd, vec![]), (Optimizer::SgdMomentum, vec![30]), (Optimizer::AdamW, vec![30, 30])];
+        for (optimizer, expected) in table.into_iter().chain([(Optimizer::Adafactor, vec![6, 10])]) {
+            let found: Vec<u64> = numbers(optimizer);
+            assert_eq!(found, expected, "{optimizer:?}");
+            // A count of steps beside them, where the step depends on it.
+            let counter = if matches!(optimizer, Optimizer::Sgd | Optimizer::SgdMomentum) { 0 } else { 4 };
+            assert_eq!(state_bytes(training(optimizer), weight), 4 * found.iter().sum::<u64>() + counter);
+        }
+        let matrix = Operand::parameter([3, 7], Format::F32);
+        let shapes: Vec<Shape> =
+            states(training(Optimizer::Adafactor), matrix).iter().map(|state| state.shape).collect();
+        assert_eq!(shapes, [Shape::from([3, 1]), Shape::from([1, 7])]);
+        let vector = Operand::parameter([7], Format::F32);
+        assert_eq!(states(training(Optimizer::Adafactor), vector), [Operand::activation([7], Format::F32)]);
+    }
+
+    #[test]
+    fn a_narrow_weight_has_a_copy_and_states_in_32_bits_unless_it_is_trained_without() {
+        let weight = Operand::parameter(SHAPE, Format::BF16);
+        let with = training(Optimizer::AdamW);
+        let without = Training { master_weights: false, ..with };
+        assert_eq!((master_bytes(with, weight), master_bytes(without, weight)), (120, 0));
+        assert_eq!((state_bytes(with, weight), state_bytes(without, weight)), (244, 124));
+        assert_eq!(master_bytes(with, Operand::parameter(SHAPE, Format::F32)), 0);
+        let inputs = |training| update(training, weight).inputs.iter().map(Operand::bytes).collect::<Vec<_>>();
+        // Weight, copy, two states, gradient.
+        assert_eq!(inputs(with), [60, 120, 120, 120, 60]);
+        assert_eq!(inputs(without), [60, 60, 60, 60]);
+    }
+
+    #[test]
+    fn an_update_reads_and_writes_all_but_the_gradient_which_it_reads() {
+        let weight = Operand::parameter(SHAPE, Format::F32);
+        let costs = [(Optimizer::Sgd, OpKind::Sgd, 4, 120), (Optimizer::AdamW, OpKind::AdamW, 12, 360)];
+        for (optimizer, kind, flops, kept) in
+            costs.into_iter().chain([(Optimizer::Adafactor, OpKind::Adafactor, 12, 184)])
+        {
+            let op = update(training(optimizer), weight);
+            let cost = cost::Cost { flops: 30 * flops, bytes: 2 * kept + 120, kernels: 1 };
+            assert_eq!((op.kind, cost::irene(&op), cost::physical(&op)), (kind, cost, cost));
+        }
+    }
+}

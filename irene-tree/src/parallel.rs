@@ -110,3 +110,59 @@ impl TryFrom<Stored> for Parallel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(tensor: usize, pipeline: usize, expert: usize, data: usize) -> Parallel {
+        Parallel { tensor, pipeline, expert, data }
+    }
+
+    #[test]
+    fn gpus_are_those_of_all_stages_and_copies() {
+        let run = spread(4, 3, 1, 2);
+        assert_eq!((run.gpus(), run.gpus_of_stage(), run.is_single()), (24, 8, false));
+        assert!(Parallel::default().is_single());
+        assert_eq!(spread(usize::MAX, 2, 1, 2).gpus(), usize::MAX);
+    }
+
+    #[test]
+    fn experts_are_spread_over_the_gpus_of_a_stage() {
+        // (tensor, expert, data): GPUs that share an expert, copies of it, whether tokens are exchanged.
+        let table = [
+            ((8, 4, 1), (2, 1, false)),
+            ((8, 8, 1), (1, 1, false)),
+            ((4, 8, 2), (1, 1, true)),
+            ((4, 8, 6), (1, 3, true)),
+            ((4, 1, 2), (4, 2, false)),
+        ];
+        for ((tensor, expert, data), expected) in table {
+            let run = spread(tensor, 1, expert, data);
+            let found = (run.gpus_of_expert(), run.copies_of_expert(), run.exchanges_tokens());
+            assert_eq!(found, expected, "{run}");
+            // Every GPU of a stage has a part of one expert.
+            assert_eq!(run.gpus_of_stage(), expert * run.gpus_of_expert() * run.copies_of_expert(), "{run}");
+        }
+    }
+
+    #[test]
+    fn a_degree_of_one_is_not_said() {
+        assert_eq!(spread(1, 2, 1, 1).to_string(), "pipeline parallel 2");
+        assert_eq!(spread(8, 1, 16, 2).to_string(), "tensor parallel 8, expert parallel 16, data parallel 2");
+        assert_eq!(Parallel::default().to_string(), "");
+    }
+
+    #[test]
+    fn a_file_has_degrees_that_a_run_can_have_and_1_where_it_says_nothing() {
+        let read = |json: &str| serde_json::from_str::<Parallel>(json).map_err(|error| error.to_string());
+        assert_eq!(read("{}"), Ok(Parallel::default()));
+        assert_eq!(read(r#"{"tensor": 1048576, "data": 2}"#), Ok(spread(1 << 20, 1, 1, 2)));
+        for degree in [0, Parallel::MOST + 1] {
+            for name in ["tensor", "pipeline", "expert", "data"] {
+                let error = read(&format!("{{\"{name}\": {degree}}}")).unwrap_err();
+                assert_eq!(error, format!("expected from 1 to 1048576 GPUs, found {degree}"), "{name}");
+            }
+        }
+    }
+}

@@ -196,4 +196,33 @@ mod tests {
             assert_eq!(definition.quantity as usize, i, "{}", definition.name);
         }
     }
+
+    #[test]
+    fn joules_seconds_and_counts_add_up_and_shares_clocks_and_powers_do_not() {
+        let not: Vec<_> = Quantity::all().filter(|quantity| !quantity.adds_up()).map(Quantity::name).collect();
+        assert_eq!(not, ["cpu", "mem", "gpu", "gpu_mem", "gpu_clk", "gpu_mem_clk", "predicted_power"]);
+        let counts: Vec<_> = Quantity::all().filter(|quantity| quantity.is_count()).collect();
+        assert_eq!(counts, [Quantity::NumParameters, Quantity::Kernels]);
+    }
+
+    #[test]
+    fn names_read_back() {
+        for quantity in Quantity::all() {
+            assert_eq!(Quantity::from_name(quantity.name()), Some(quantity));
+            assert_eq!(quantity.to_string(), quantity.name());
+        }
+        assert_eq!(Quantity::from_name("colour"), None);
+    }
+
+    #[test]
+    fn values_are_equal_if_they_know_the_same_numbers() {
+        let mut values = Values::default();
+        assert_eq!(values, Values::default());
+        values.set(Quantity::Flops, 2.0);
+        assert_eq!((values.get(Quantity::Flops), values.get(Quantity::Mem)), (Some(2.0), None));
+        assert_ne!(values, Values::default());
+        assert_eq!(format!("{values:?}"), r#"{"flops": 2.0}"#);
+        values.set(Quantity::Flops, f64::NAN);
+        assert_eq!(values, Values::default());
+    }
 }

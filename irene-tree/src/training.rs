@@ -213,4 +213,51 @@ mod tests {
             assert_eq!(in_file(serde_json::to_value(checkpoint)), checkpoint.name());
         }
     }
+
+    #[test]
+    fn a_run_says_what_differs_from_the_default() {
+        let base = Training::default();
+        assert_eq!(base.to_string(), "training by adamw");
+        let lora = Training { accumulate: 4, lora_rank: 8, master_weights: false, ..base };
+        assert_eq!(lora.to_string(), "training by adamw, 4 micro-batches, lora rank 8, no master weights");
+        let full = Training { optimizer: Optimizer::SgdMomentum, checkpoint: Checkpoint::Full, ..base };
+        assert_eq!(full.to_string(), "training by sgd-momentum, checkpoint full");
+    }
+
+    #[test]
+    fn only_weights_narrower_than_32_bits_have_a_copy() {
+        let with = Training::default();
+        let without = Training { master_weights: false, ..with };
+        let has =
+            |training: Training| [Format::BF16, Format::F32, Format::F64].map(|format| training.has_master(format));
+        assert_eq!((has(with), has(without)), ([true, false, false], [false; 3]));
+        assert_eq!((with.state_format(Format::F16), without.state_format(Format::F16)), (Format::F32, Format::F16));
+        assert_eq!(with.state_format(Format::F64), Format::F64);
+    }
+
+    #[test]
+    fn words_read_back_and_others_are_refused_with_those_there_are() {
+        for optimizer in Optimizer::ALL {
+            assert_eq!(optimizer.name().parse(), Ok(optimizer));
+        }
+        for checkpoint in Checkpoint::ALL {
+            assert_eq!(checkpoint.name().parse(), Ok(checkpoint));
+        }
+        let error = "lion".parse::<Optimizer>().unwrap_err();
+        assert_eq!(error, "expected one of sgd, sgd-momentum, adamw, adafactor, found `lion`");
+        let kinds = Optimizer::ALL.map(Optimizer::kind);
+        assert_eq!(kinds, [OpKind::Sgd, OpKind::Sgd, OpKind::AdamW, OpKind::Adafactor]);
+    }
+
+    #[test]
+    fn a_file_has_numbers_that_a_run_can_have_and_the_default_where_it_says_nothing() {
+        let read = |json: &str| serde_json::from_str::<Training>(json).map_err(|error| error.to_string());
+        assert_eq!(read("{}"), Ok(Training::default()));
+        let most = Training { accumulate: Training::MOST, lora_rank: Training::MOST, ..Training::default() };
+        assert_eq!(read(r#"{"accumulate": 1048576, "lora_rank": 1048576}"#), Ok(most));
+        assert_eq!(Training::MOST, 1_048_576);
+        for bad in [r#"{"accumulate": 0}"#, r#"{"accumulate": 1048577}"#, r#"{"lora_rank": 1048577}"#] {
+            assert!(read(bad).unwrap_err().contains("1048576"), "{bad}");
+        }
+    }
 }

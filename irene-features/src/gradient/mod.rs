@@ -24,6 +24,8 @@
 
 mod kept;
 mod products;
+#[cfg(test)]
+mod tests;
 
 use irene_tree::{Format, OpKind, Operand, Operation, Role, Shape};
 pub use kept::{Kept, kept};
@@ -273,89 +275,5 @@ fn joined(operands: impl Iterator<Item = Operand>, or: Operand) -> Operand {
             let elements: u64 = all.iter().map(|operand| operand.shape.elements()).fold(0, u64::saturating_add);
             numbers([usize::try_from(elements).unwrap_or(usize::MAX)], first.format)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use irene_tree::ParameterId;
-
-    use super::*;
-    use crate::cost;
-
-    fn f32(shape: impl Into<Shape>) -> Operand {
-        numbers(shape, Format::F32)
-    }
-
-    fn weight(shape: impl Into<Shape>) -> Operand {
-        Operand::new(shape, Format::F32, Role::Parameter(Some(ParameterId::new(0))))
-    }
-
-    fn of(op: &Operation, needed: &[usize]) -> Vec<Gradient> {
-        gradients(op, &op.inputs, |place| needed.contains(&place))
-    }
-
-    fn flops(all: &[Gradient]) -> u64 {
-        all.iter().map(|gradient| cost::irene(&gradient.operation).flops).sum()
-    }
-
-    #[test]
-    fn a_product_has_two_and_only_those_that_are_needed() {
-        let op =
-            Operation::new(OpKind::Linear, &[f32([8, 32, 64]), weight([256, 64]), weight([256])], f32([8, 32, 256]));
-        let product = 2 * 8 * 32 * 64 * 256;
-        let all = of(&op, &[0, 1, 2]);
-        assert_eq!(all.iter().map(|one| one.name).collect::<Vec<_>>(), ["input", "weight", "bias"]);
-        assert_eq!(flops(&all[..2]), 2 * product);
-        assert_eq!(all[1].operation.output.shape, Shape::from([256, 64]));
-        assert_eq!(flops(&of(&op, &[0])), product);
-        assert!(of(&op, &[]).is_empty());
-    }
-
-    #[test]
-    fn an_attention_computes_its_scores_again() {
-        let head = f32([2, 4, 16, 8]);
-        let op = Operation { pairs: 256, ..Operation::new(OpKind::Attention, &[head; 3], head) };
-        let pairs = 2 * 4 * 256;
-        assert_eq!(cost::irene(&op).flops, pairs * (4 * 8 + 5));
-        assert_eq!(flops(&of(&op, &[0, 1, 2])), pairs * (10 * 8 + 2 * 5 + 4));
-    }
-
-    #[test]
-    fn a_convolution_and_experts_cost_twice_what_they_do() {
-        let depthwise =
-            Operation::new(OpKind::Convolution, &[f32([4, 64, 128]), weight([64, 1, 9])], f32([4, 64, 128]));
-        let pointwise =
-            Operation::new(OpKind::Convolution, &[f32([4, 64, 128]), weight([32, 64, 1])], f32([4, 32, 128]));
-        let experts = Operation::new(OpKind::GroupedLinear, &[f32([48, 64]), weight([16, 32, 64])], f32([48, 32]));
-        let experts = Operation { touched: 10 * 32 * 64, ..experts };
-        for op in [depthwise, pointwise, experts] {
-            assert_eq!(flops(&of(&op, &[0, 1])), 2 * cost::irene(&op).flops, "{op:?}");
-        }
-    }
-
-    #[test]
-    fn a_sum_passes_its_gradient_on_and_a_stretched_operand_sums_it() {
-        let op = Operation::new(OpKind::Add, &[f32([8, 32, 64]), f32([1, 32, 64])], f32([8, 32, 64]));
-        assert!(of(&op, &[0]).is_empty());
-        let all = of(&op, &[0, 1]);
-        assert_eq!((all.len(), all[0].operation.kind), (1, OpKind::Sum));
-        assert_eq!(all[0].operation.output.shape, Shape::from([1, 32, 64]));
-    }
-
-    #[test]
-    fn kept_is_what_gradients_read() {
-        let x = f32([4, 8]);
-        let softmax = Operation::new(OpKind::Softmax, &[x], x);
-        assert_eq!(kept(&softmax, 1, |_| true), Kept { outputs: vec![0], ..Kept::default() });
-        assert_eq!(kept(&softmax, 1, |_| false), Kept::default());
-        let gelu = Operation::new(OpKind::Gelu, &[x], x);
-        assert_eq!(kept(&gelu, 1, |_| true).inputs, [0]);
-        let linear = Operation::new(OpKind::Linear, &[x, weight([2, 8])], f32([4, 2]));
-        // A frozen weight needs nothing of its input.
-        assert_eq!(kept(&linear, 1, |place| place == 0), Kept::default());
-        assert_eq!(kept(&linear, 1, |place| place == 1).inputs, [0]);
-        let norm = Operation::new(OpKind::LayerNorm, &[x, weight([8]), weight([8])], x);
-        assert_eq!(kept(&norm, 1, |_| true), Kept { inputs: vec![0], beside: 4 * 8, ..Kept::default() });
     }
 }

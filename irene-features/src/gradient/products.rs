@@ -12,9 +12,7 @@ impl Of<'_> {
         let outputs = op.output.shape.last();
         let rows = rows(op.output.shape);
         let (g, x) = (numbers([rows, outputs], op.output.format), numbers([rows, inner], x.format));
-        let is_matrix = |operand: &Operand| operand.shape.rank() > 1;
-        let weight = op.inputs.iter().skip(1).find(|operand| is_matrix(operand));
-        if let (true, Some(weight)) = (self.is_wanted(0), weight) {
+        if let (true, Some(weight)) = (self.is_wanted(0), op.inputs.get(1)) {
             // Several weights are read as one; the first stands for their identity.
             let role = weight.role;
             let weight = Operand::new([outputs, inner], weight.format, role);
@@ -46,8 +44,7 @@ impl Of<'_> {
         };
         let (x, g) = (flat(x), flat(g));
         if self.is_wanted(0) {
-            let role = y.role;
-            all.push(product("input", &[g, Operand { role, ..turned(y) }], numbers(x.shape, x.format)));
+            all.push(product("input", &[g, turned(y)], numbers(x.shape, x.format)));
         }
         if self.is_wanted(1) {
             let output = numbers(y.shape, if y.format.holds_activations() { y.format } else { g.format });

@@ -174,4 +174,87 @@ mod tests {
         // Most of it is shared, for primitives that were not measured.
         assert!(shifts.shared[0] > 3.0 * shifts.own[0][0].abs(), "{:?} {:?}", shifts.shared, shifts.own);
     }
+
+    const HERE: TimeCurve = TimeCurve { launch: 3e-5, per_mflop: 2e-7, per_mib: 8e-6 };
+    const ENERGY: EnergyLaw = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
+
+    fn known<'a>(law: TimeCurve, samples: &'a [Sample], count: f64) -> Known<'a, TimeCurve> {
+        let targets = samples.iter().map(|sample| sample.log_time).collect();
+        Known { law, samples, targets, counts: vec![count; samples.len()] }
+    }
+
+    fn scaled(by: f64) -> TimeCurve {
+        TimeCurve::with(HERE.coefficients().map(|coefficient| by * coefficient))
+    }
+
+    #[test]
+    fn a_measurement_of_many_rounds_is_as_far_off_as_the_law_and_one_of_few_is_further() {
+        assert_eq!((spread(1.0), spread(4.0)), (MISFIT, MISFIT));
+        assert!((spread(0.25) - (0.15f64 * 0.15 + 3.0 * 0.01 * 0.01).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_scale_of_a_machine_is_the_median_of_all_errors() {
+        let (twice, thrice) = (samples(&scaled(2.0), &ENERGY), samples(&scaled(3.0), &ENERGY));
+        let off = scale(&[known(HERE, &twice, 1.0), known(HERE, &thrice[..5], 1.0)]);
+        assert!((off - 2f64.ln()).abs() < 1e-9, "{off}");
+        assert_eq!(scale::<TimeCurve>(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_primitive_that_differs_from_the_machine_has_a_shift_of_its_own() {
+        let (slow, slower) = (samples(&scaled(2.0), &ENERGY), samples(&scaled(3.0), &ENERGY));
+        let all = [known(HERE, &slow, 1.0), known(HERE, &slow, 1.0), known(HERE, &slower, 1.0)];
+        let shifts = fit(&all, &[[0.0; 3]]);
+        let total = |place: usize| shifts.shared[2] + shifts.own[place][2];
+        assert!((total(0) - 2f64.ln()).abs() < 0.05, "{:?} {:?}", shifts.shared, shifts.own);
+        assert!((total(2) - 3f64.ln()).abs() < 0.05, "{:?} {:?}", shifts.shared, shifts.own);
+        assert!(shifts.own[2][2] > 0.05 && shifts.own[0][2] < 0.0, "{:?}", shifts.own);
+    }
+
+    #[test]
+    fn the_start_that_suits_the_data_is_taken_and_is_part_of_the_shift() {
+        let far = samples(&scaled(200.0), &ENERGY);
+        let all = [known(HERE, &far, 1.0)];
+        let start = [200f64.ln(); 3];
+        let (near, without) = (fit(&all, &[[0.0; 3], start]), fit(&all, &[[0.0; 3]]));
+        assert!(near.loss < 1e-6 && without.loss > 1.0, "{} {}", near.loss, without.loss);
+        for shift in near.shared {
+            assert!((shift - start[0]).abs() < 1e-3, "{:?}", near.shared);
+        }
+        let none = fit(&all, &[]);
+        assert_eq!((none.shared, none.own, none.loss), ([0.0; 3], vec![[0.0; 3]], f64::INFINITY));
+    }
+
+    /// Central differences of the loss are twice the slope; of the slope, where nothing is off, the matrix.
+    #[test]
+    fn slope_and_matrix_are_the_derivatives_of_the_loss() {
+        const STEP: f64 = 1e-5;
+        let (twice, same) = (samples(&scaled(2.0), &ENERGY), samples(&HERE, &ENERGY));
+        let moved = |shifts: &[f64], place: usize, by: f64| {
+            let mut shifts = DVector::from_column_slice(shifts);
+            shifts[place] += by;
+            shifts
+        };
+        let far = [known(HERE, &twice, 0.1), known(scaled(1.5), &same[..3], 1.0)];
+        let at: Vec<f64> = (0..9).map(|i| 0.1 * f64::from(i) - 0.3).collect();
+        let exact = linearised(&far, DVector::from_column_slice(&at));
+        for i in 0..9 {
+            let ends = [STEP, -STEP].map(|by| linearised(&far, moved(&at, i, by)).loss);
+            let slope = (ends[0] - ends[1]) / (4.0 * STEP);
+            assert!((slope - exact.slope[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{i}: {slope} {}", exact.slope[i]);
+        }
+        let near = [known(HERE, &same, 0.1), known(HERE, &same[..3], 1.0)];
+        let exact = linearised(&near, DVector::zeros(9));
+        assert!(exact.loss < 1e-12);
+        for i in 0..9 {
+            let ends = [STEP, -STEP].map(|by| linearised(&near, moved(&[0.0; 9], i, by)).slope);
+            for j in 0..9 {
+                let second = (ends[0][j] - ends[1][j]) / (2.0 * STEP);
+                let found = exact.gram[(j, i)];
+                // The solver reads the lower half.
+                assert!(i > j || (second - found).abs() < 1e-3 * (1.0 + second.abs()), "{i} {j}: {second} {found}");
+            }
+        }
+    }
 }

@@ -133,3 +133,6 @@ impl Machine {
         Primitive { time, energy, gpu_energy, correction, range: primitive.range.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

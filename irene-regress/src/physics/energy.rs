@@ -70,3 +70,69 @@ impl Transferable for EnergyLaw {
         (joules, [self.power * seconds, self.per_mflop * flops, self.per_mib * bytes].map(share))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{sample, shapes},
+        *,
+    };
+
+    const LAW: EnergyLaw = EnergyLaw { power: 90.0, per_mflop: 3e-5, per_mib: 8e-4 };
+
+    /// Latencies that do not follow from the work.
+    fn samples() -> Vec<Sample> {
+        let seconds = |i: usize| 1e-4 * (1.0 + (i * 7 % 5) as f64);
+        shapes().enumerate().map(|(i, shape)| sample(shape, seconds(i), LAW.joules(&shape, seconds(i)))).collect()
+    }
+
+    fn close(found: [f64; 3], truth: [f64; 3], tolerance: f64) {
+        for (found, truth) in found.into_iter().zip(truth) {
+            assert!((found - truth).abs() <= tolerance * truth.abs(), "{found} {truth}");
+        }
+    }
+
+    #[test]
+    fn energy_is_power_for_the_time_and_more_for_flops_and_bytes() {
+        assert_eq!(LAW.joules(&[0.0; 4], 2.0), 180.0);
+        assert!((LAW.joules(&[1e5, 0.0, 0.0, 0.0], 2.0) - 183.0).abs() < 1e-9);
+        assert!((LAW.joules(&[0.0, 1e4, 0.0, 0.0], 2.0) - 188.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_fit_finds_the_coefficients_that_made_the_data() {
+        let fit = EnergyLaw::fit(&samples(), |sample| (sample.log_energy, sample.energy_count));
+        close(fit.coefficients(), LAW.coefficients(), 1e-6);
+    }
+
+    #[test]
+    fn a_sample_that_counts_as_four_is_as_good_as_four() {
+        let mut several = samples();
+        several[3].log_energy += 0.3;
+        let mut counted = several.clone();
+        counted[3].energy_count = 4.0;
+        several.extend([several[3]; 3]);
+        let fit = |samples: &[Sample]| EnergyLaw::fit(samples, |sample| (sample.log_energy, sample.energy_count));
+        close(fit(&counted).coefficients(), fit(&several).coefficients(), 1e-6);
+        // The relative error is what is small: a sample of little energy pulls as much as any other.
+        assert!((fit(&counted).power / LAW.power - 1.0).abs() > 1e-3);
+    }
+
+    #[test]
+    fn the_shares_add_up_to_one_and_agree_with_finite_differences() {
+        let of = sample([5e3, 300.0, 0.0, 1.0], 2e-3, 1.0);
+        let (joules, shares) = LAW.at(&of);
+        assert_eq!(joules, LAW.joules(&of.shape, of.log_time.exp()));
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        for (place, share) in shares.into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut coefficients = LAW.coefficients();
+                coefficients[place] *= by.exp();
+                EnergyLaw::with(coefficients).at(&of).0.ln()
+            };
+            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            assert!((slope - share).abs() < 1e-8, "{place}: {slope} {share}");
+        }
+        assert_eq!(EnergyLaw::with([0.0; 3]).at(&of), (0.0, [0.0; 3]));
+    }
+}

@@ -43,3 +43,58 @@ pub(crate) fn without_formats(key: &str) -> &str {
 pub(crate) fn kind(key: &str) -> &str {
     key.split(['+', '@']).next().unwrap_or(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Level, OpKind, Operand, Operation, Precision, Size, TreeBuilder};
+
+    use super::*;
+
+    fn keys_of(operation: Option<Operation>, precision: Precision, parameters: Option<f64>) -> Vec<String> {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1)).followed_in(precision, irene_tree::Kernels::Eager);
+        let leaf = builder.leaf("root", "MyLinear", Level::Ml, operation);
+        if let Some(parameters) = parameters {
+            leaf.set(Quantity::NumParameters, parameters);
+        }
+        keys(&builder.finish().unwrap(), NodeId::ROOT).collect()
+    }
+
+    fn linear(weights: Format, activations: Format) -> Operation {
+        let x = Operand::activation([4, 8], activations);
+        Operation::new(OpKind::Linear, &[x, Operand::parameter([8, 8], weights)], x)
+    }
+
+    #[test]
+    fn a_leaf_is_known_by_its_type_and_its_operation_with_what_is_fused_and_the_formats() {
+        let of = |operation| keys_of(Some(operation), Precision::F32, None);
+        assert_eq!(of(linear(Format::F32, Format::F32)), ["mylinear", "linear"]);
+        let fused = linear(Format::BF16, Format::BF16).fused_with(&[OpKind::Add, OpKind::Gelu]);
+        assert_eq!(of(fused), ["mylinear+add+gelu@bf16", "linear+add+gelu@bf16"]);
+        assert_eq!(of(linear(Format::Q4K, Format::F16)), ["mylinear@q4_k,f16", "linear@q4_k,f16"]);
+        assert_eq!(of(linear(Format::F16, Format::F32)), ["mylinear@f16,f32", "linear@f16,f32"]);
+        // Without a parameter the activations decide; a result of ids is in the format of the tree.
+        let x = Operand::activation([4], Format::F16);
+        assert_eq!(of(Operation::new(OpKind::Tanh, &[x], x))[1], "tanh@f16");
+        let places = Operation::new(OpKind::TopK, &[x], Operand::ids([4]));
+        assert_eq!(keys_of(Some(places), Precision::of(Format::BF16), None)[1], "topk@bf16");
+    }
+
+    #[test]
+    fn a_leaf_without_an_operation_has_the_formats_of_the_tree() {
+        let precision = Precision { weights: Format::Q4K, ..Precision::of(Format::F16) };
+        assert_eq!(keys_of(None, precision, None), ["mylinear@q4_k,f16"]);
+        assert_eq!(keys_of(None, precision, Some(64.0)), ["mylinear@q4_k,f16"]);
+        assert_eq!(keys_of(None, precision, Some(0.0)), ["mylinear@f16"]);
+    }
+
+    #[test]
+    fn a_key_is_cut_before_its_formats_or_after_its_kind() {
+        for (key, plain, of_kind) in [
+            ("linear+add@q4_k,f16", "linear+add", "linear"),
+            ("linear@bf16", "linear", "linear"),
+            ("tanh", "tanh", "tanh"),
+        ] {
+            assert_eq!((without_formats(key), kind(key)), (plain, of_kind));
+        }
+    }
+}

@@ -44,3 +44,41 @@ pub(crate) fn shape(tree: &Tree, id: NodeId) -> Result<Shape> {
 pub(crate) fn number(tree: &Tree, id: NodeId, quantity: Quantity) -> Result<f64> {
     tree.node(id).get(quantity).ok_or_else(|| missing(tree, id, quantity))
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_tree::{Size, TreeBuilder};
+
+    use super::*;
+
+    /// One measurement of a shape, for tests of the laws.
+    pub(super) fn sample(shape: Shape, seconds: f64, joules: f64) -> Sample {
+        let (log_time, log_energy) = (seconds.ln(), joules.ln());
+        Sample { shape, log_time, log_energy, log_gpu_energy: None, count: 1.0, energy_count: 1.0 }
+    }
+
+    /// Shapes whose FLOPs and bytes do not grow together.
+    pub(super) fn shapes() -> impl Iterator<Item = Shape> {
+        (0..24).map(|i| {
+            let size = 1.5f64.powi(i % 12);
+            [size * if i < 12 { 20.0 } else { 1.0 }, size, 0.0, 1.0]
+        })
+    }
+
+    #[test]
+    fn the_shape_of_a_leaf_has_its_flops_in_tiles_or_else_all_of_them() {
+        let mut builder = TreeBuilder::new("m", Size::new(2, 7));
+        let leaf = builder.leaf("root", "Linear", irene_tree::Level::Ml, None);
+        leaf.set(Quantity::Flops, 3.0);
+        leaf.set(Quantity::MovedBytes, 5.0);
+        leaf.set(Quantity::NumParameters, 11.0);
+        let mut tree = builder.finish().unwrap();
+        assert_eq!(shape(&tree, NodeId::ROOT).unwrap(), [3.0, 5.0, 11.0, 7.0]);
+        tree.node_mut(NodeId::ROOT).set(Quantity::TiledFlops, 4.0);
+        assert_eq!(shape(&tree, NodeId::ROOT).unwrap(), [4.0, 5.0, 11.0, 7.0]);
+        let mut builder = TreeBuilder::new("m", Size::new(2, 7));
+        builder.leaf("root", "Linear", irene_tree::Level::Ml, None);
+        let error = shape(&builder.finish().unwrap(), NodeId::ROOT).unwrap_err().to_string();
+        assert!(error.contains("flops"), "{error}");
+    }
+}

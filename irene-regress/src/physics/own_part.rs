@@ -256,3 +256,6 @@ pub(crate) fn terms(tree: &Tree, id: NodeId) -> Result<Coefficients> {
     let (kernels, moved, copied) = (own(Quantity::Kernels)?, own(Quantity::MovedBytes)?, own(Quantity::CopiedBytes)?);
     Ok([kernels, (moved - copied).max(0.0), copied])
 }
+
+#[cfg(test)]
+mod tests;

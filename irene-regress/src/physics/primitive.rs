@@ -241,3 +241,6 @@ impl Primitive {
         })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

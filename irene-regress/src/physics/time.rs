@@ -176,4 +176,54 @@ mod tests {
             assert!((slope - expected).abs() < 1e-8, "{place}: {slope} {expected}");
         }
     }
+
+    #[test]
+    fn a_launch_or_the_work_decides_the_latency() {
+        let seconds = |flops: f64, bytes: f64| TRUTH.seconds(&[flops, bytes, 0.0, 1.0]);
+        assert_eq!(seconds(0.0, 0.0), TRUTH.launch);
+        assert!((seconds(1e6, 0.0) / 60.0 - 1.0).abs() < 1e-9 && (seconds(0.0, 1e6) / 1e3 - 1.0).abs() < 1e-9);
+        // Where both take the same, the fourth root of two of either; more work never takes less.
+        assert!((seconds(0.0, 4.0) / (2f64.powf(0.25) * TRUTH.launch) - 1.0).abs() < 1e-12);
+        assert!((seconds(50.0, 0.5) - (4e-3f64.powi(4) + 3.5e-3f64.powi(4)).powf(0.25)).abs() < 1e-15);
+        assert_eq!(TimeCurve { launch: 0.0, per_mflop: 0.0, per_mib: 0.0 }.seconds(&[1.0; 4]), 0.0);
+    }
+
+    #[test]
+    fn the_shares_add_up_to_one_even_without_work() {
+        for shape in [[0.0, 0.0, 0.0, 1.0], [50.0, 2.0, 0.0, 1.0], [1e5, 1.0, 0.0, 1.0]] {
+            let sum: f64 = TRUTH.shares(&shape).iter().sum();
+            assert!((sum - 1.0).abs() < 1e-12, "{shape:?}: {sum}");
+        }
+        assert_eq!(TRUTH.shares(&[0.0, 0.0, 0.0, 1.0]), [1.0, 0.0, 0.0]);
+    }
+
+    fn largest_change(from: &TimeCurve, to: &TimeCurve) -> f64 {
+        let ratios = from.coefficients().into_iter().zip(to.coefficients()).map(|(a, b)| (a / b).ln().abs());
+        ratios.fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn a_few_shapes_that_are_far_off_do_not_turn_the_fit() {
+        let mut samples = samples();
+        for place in [7, 25, 48] {
+            samples[place].log_time += 1.0;
+        }
+        let change = largest_change(&TimeCurve::fit(&samples), &TRUTH);
+        assert!(change < 0.02, "{change}");
+    }
+
+    #[test]
+    fn a_sample_that_counts_as_three_is_as_good_as_three() {
+        let mut several = samples();
+        for (place, sample) in several.iter_mut().enumerate() {
+            sample.log_time += 0.03 * f64::from(place as u8 % 5) - 0.06;
+        }
+        let mut counted = several.clone();
+        for place in [3, 31, 32] {
+            counted[place].count = 3.0;
+            several.extend([several[place]; 2]);
+        }
+        let change = largest_change(&TimeCurve::fit(&counted), &TimeCurve::fit(&several));
+        assert!(change < 1e-5, "{change}");
+    }
 }
