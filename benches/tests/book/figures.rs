@@ -83,7 +83,7 @@ fn the_curve_of_calibration_is_that_of_its_table() {
         series,
         threshold: None,
     };
-    drawn("pictures/calibration.svg", &chart("Calibrating to a server", &names, &[panel], 1, Mark::Lines));
+    drawn("pictures/calibration.svg", &chart("Calibrating to a server", &names, &[panel], 2, Mark::Lines));
     shows("calibrating.md", "calibration.svg");
 }
 
