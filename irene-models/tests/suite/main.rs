@@ -14,6 +14,7 @@ mod configs;
 mod decoders;
 mod designs;
 mod dropout;
+#[cfg(feature = "candle")]
 mod encoders;
 mod families;
 mod files;
@@ -40,6 +41,7 @@ mod pytorch_steps;
 mod sentence_transformers;
 #[cfg(feature = "candle")]
 mod shape_and_run;
+#[cfg(feature = "candle")]
 mod small_decoders;
 #[cfg(feature = "candle")]
 mod trainer;
