@@ -11,6 +11,8 @@ const HEIGHT = 0.48;
 const MOST_HEIGHT = 0.68;
 const MARKER = 4;
 const LINE_HEIGHT = 15;
+// A dot, and the halo of a name.
+const DOT_ROOM = MARKER + 3;
 const NAME_CHARACTER = 7;
 const NAME_HEIGHT = 14;
 const NAME_GAP = 9;
@@ -142,7 +144,7 @@ export function scatterChart({ points, isJoined = true, ...options }) {
     );
   }
   const named = front.filter(({ label }) => label).map(({ x, y, label }) => ({ x: toX(x), y: toY(y), text: label }));
-  const dots = points.map(({ x, y }) => box(toX(x) - MARKER, toY(y) - MARKER, 2 * MARKER, 2 * MARKER));
+  const dots = points.map(({ x, y }) => box(toX(x) - DOT_ROOM, toY(y) - DOT_ROOM, 2 * DOT_ROOM, 2 * DOT_ROOM));
   svg.append(
     ...placed(named, dots, width, bottom, isJoined).map(({ text, x, side, low }) =>
       makeSvg(

@@ -152,7 +152,7 @@ export function createPlanView(panel, act) {
 
   function say({ problem, rate, considered, fitting, plans: all = [] }, hire) {
     if (problem) return problem;
-    const looked = `For ${number(rate)} requests a second ${considered.toLocaleString("en")} ways were tried`;
+    const looked = `For ${rate.toLocaleString("en")} requests a second ${considered.toLocaleString("en")} ways were tried`;
     if (all.length === 0) return `${looked}, and none fits and keeps the bounds; the reasons are below.`;
     const shown = all.length < fitting ? `, of which the ${all.length} best are shown` : "";
     return `${looked}, ${fitting.toLocaleString("en")} fit and keep the bounds${shown}. ${MONEY[hire] ?? MONEY.own}`;
