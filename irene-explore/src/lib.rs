@@ -23,7 +23,7 @@ pub mod space;
 
 pub use error::{Error, Result};
 pub use learning::candidate::{Candidate, Describer};
-pub use records::{Conditions, Dataset, Dimension, Measure, Measures, Record, parse_designs};
+pub use records::{Conditions, Dataset, Measure, Measures, Record, parse_designs};
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

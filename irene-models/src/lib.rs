@@ -49,7 +49,6 @@ pub use builtin::BuiltinModel;
 #[cfg(feature = "candle")]
 pub use candle::{
     ByHeart, Checkpoint, Generated, Generator, Gradients, Loss, NewHead, RandomWeights, Sampling, Targets, Trainer,
-    ZeroWeights,
 };
 #[cfg(feature = "text")]
 pub use chat::{ChatTemplate, Message};
@@ -61,7 +60,6 @@ pub use head::{FileHead, FileKind};
 pub use layers::{AffineLayer, Conv1D, Convolution, Embedding, ExpertWeights, LayerNorm, Linear, Norm, RmsNorm, Tanh};
 #[cfg(feature = "profile")]
 pub use measuring::profile;
-pub use measuring::{MeasuredNode, MeasuringVisitor, ToMeasure};
 pub use models::{architectures, flexibert};
 pub use registry::{Architecture, Model, ModelSpec, ModelTask};
 pub use run::{CacheShape, LayerCache, Run, TaskHead};

@@ -116,7 +116,7 @@ impl Boshnas {
     }
 
     /// The lower confidence bound, value − `exploration` · deviation, with its gradient with respect to the coordinates: what a
-    /// search for the least figure follows ([`optimise_input`]). BOSHNAS explores with 0.5; 0 gives the value's own gradient.
+    /// search for the least figure follows ([`Gradient`](crate::Gradient)). BOSHNAS explores with 0.5; 0 gives the value's own gradient.
     pub fn gradient(&self, coordinates: &[f64], exploration: f64) -> (f64, Vec<f64>) {
         let row = scaled(&padded(coordinates, self.bounds.len()), &self.bounds);
         let (natural, student) = (self.natural.forward(&row), self.student.forward(&row, None));

@@ -22,8 +22,8 @@ struct Row {
 /// left out.
 ///
 /// # Errors
-/// [`Error::Measurements`](crate::Error::Measurements) if the file is not such a table, and what
-/// [`NamedOperation::operation`] has for a row.
+/// [`Error::Measurements`](crate::Error::Measurements) if the file is not such a table;
+/// [`Error::OperationName`](crate::Error::OperationName) and [`Error::OperationSize`](crate::Error::OperationSize) for a row.
 pub fn read_neusight_ops(path: &Path, find: impl Fn(&str) -> Option<Device>) -> Result<Vec<KernelMeasurement>> {
     let mut measured = Vec::new();
     for row in read_measurements::<Row>(path)? {

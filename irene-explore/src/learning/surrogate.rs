@@ -1,7 +1,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{Candidate, Dimension, Measure, Result};
+use crate::{Candidate, Measure, Result, records::Dimension};
 
 /// A predicted figure of a design, with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -25,7 +25,7 @@ pub enum Measure {
 
 /// The dimension of a [`Measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dimension {
+pub(crate) enum Dimension {
     /// Seconds.
     Time,
     /// Joules.
@@ -78,7 +78,7 @@ impl Measure {
     }
 
     /// Its dimension.
-    pub fn dimension(self) -> Dimension {
+    pub(crate) fn dimension(self) -> Dimension {
         match self {
             Self::Latency | Self::TrainingLatency => Dimension::Time,
             Self::Energy | Self::TrainingEnergy => Dimension::Energy,

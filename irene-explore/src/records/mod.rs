@@ -7,5 +7,6 @@ mod measure;
 pub use self::{
     dataset::{Conditions, Dataset, Record},
     designs::parse_designs,
-    measure::{Dimension, Measure, Measures},
+    measure::{Measure, Measures},
 };
+pub(crate) use measure::Dimension;

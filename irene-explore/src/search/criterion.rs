@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Dimension, Error, Measure};
+use crate::{Error, Measure, records::Dimension};
 
 /// A quantity that designs are judged by, in an objective or a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

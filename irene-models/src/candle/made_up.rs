@@ -44,11 +44,11 @@ impl WeightSource for RandomWeights {
 
 /// Zeros, for uses that do not depend on values.
 #[derive(Clone, Debug)]
-pub struct ZeroWeights {
+pub(crate) struct ZeroWeights {
     /// The element type.
-    pub dtype: CandleDType,
+    pub(crate) dtype: CandleDType,
     /// Where the tensors are.
-    pub device: Device,
+    pub(crate) device: Device,
 }
 
 impl WeightSource for ZeroWeights {

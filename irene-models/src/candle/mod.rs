@@ -29,6 +29,7 @@ pub(crate) mod transforms;
 pub use checkpoint::Checkpoint;
 pub use generator::{Generated, Generator};
 pub(crate) use gguf::GgufWeights;
-pub use made_up::{RandomWeights, ZeroWeights};
+pub use made_up::RandomWeights;
+pub(crate) use made_up::ZeroWeights;
 pub use sampling::Sampling;
 pub use trainer::{ByHeart, Gradients, Loss, NewHead, Targets, Trainer};

@@ -4,6 +4,5 @@
 pub mod profile;
 #[cfg(feature = "profile")]
 mod training;
+#[cfg(feature = "profile")]
 mod visitor;
-
-pub use visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::training;
 pub use super::training::TrainedStep;
-use crate::{Batch, Cx, Error, MeasuredNode, MeasuringVisitor, Model, ModelSpec, Result, Run, ToMeasure, TreeVisitor};
+use super::visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
+use crate::{Batch, Cx, Error, Model, ModelSpec, Result, Run, TreeVisitor};
 
 /// How nodes are measured.
 pub struct Profiler<'a> {

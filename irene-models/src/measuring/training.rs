@@ -12,9 +12,8 @@ use serde_json::json;
 use super::profile::{
     Distinct, MeasurementBasis, NodeFigures, ProfileError, Profiler, Rounds, distinct_of, fill_in, following,
 };
-use crate::{
-    Batch, Cx, MeasuredNode, MeasuringVisitor, ModelSpec, Result, Run, Targets, ToMeasure, Trainer, TreeVisitor,
-};
+use super::visitor::{MeasuredNode, MeasuringVisitor, ToMeasure};
+use crate::{Batch, Cx, ModelSpec, Result, Run, Targets, Trainer, TreeVisitor};
 
 /// A step of training that is measured.
 pub struct TrainedStep<'a> {

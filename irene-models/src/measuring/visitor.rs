@@ -7,28 +7,26 @@ use irene_tree::{Level, Operation, Tree};
 
 use crate::{Done, Label, Result, Tensor, TreeVisitor, Visitor};
 
-/// A node to be measured: its label, and how to run it again on the tensors it has just seen.
-pub struct ToMeasure<'a> {
+/// A node to be measured, and how to run it again on the tensors it has just seen.
+pub(crate) struct ToMeasure<'a> {
     /// Equal for nodes that do the same: same kind, shapes, strides, types and parameters, also of the nodes below.
-    pub key: u64,
-    /// The node's label.
-    pub label: &'a Label,
+    pub(crate) key: u64,
     /// Runs it again.
-    pub rerun: &'a mut dyn FnMut() -> Result<()>,
+    pub(crate) rerun: &'a mut dyn FnMut() -> Result<()>,
 }
 
 /// The measured figures of a node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MeasuredNode<T> {
+pub(crate) struct MeasuredNode<T> {
     /// The figures.
-    pub figures: T,
+    pub(crate) figures: T,
     /// Whether they are those of an earlier node that does the same.
-    pub is_shared: bool,
+    pub(crate) is_shared: bool,
 }
 
 /// Builds the tree of a forward pass and has each node measured in place, before the pass moves on: nothing has to be kept. Nodes
 /// that do the same are measured once.
-pub struct MeasuringVisitor<'m, T> {
+pub(crate) struct MeasuringVisitor<'m, T> {
     tree: TreeVisitor,
     levels: Vec<Level>,
     #[allow(clippy::type_complexity)] // it is written once
@@ -42,7 +40,11 @@ pub struct MeasuringVisitor<'m, T> {
 
 impl<'m, T: Clone> MeasuringVisitor<'m, T> {
     /// Has nodes of these levels measured by a function.
-    pub fn new(tree: TreeVisitor, levels: &[Level], measure: impl FnMut(ToMeasure<'_>) -> Result<T> + 'm) -> Self {
+    pub(crate) fn new(
+        tree: TreeVisitor,
+        levels: &[Level],
+        measure: impl FnMut(ToMeasure<'_>) -> Result<T> + 'm,
+    ) -> Self {
         Self {
             tree,
             levels: levels.to_vec(),
@@ -57,7 +59,7 @@ impl<'m, T: Clone> MeasuringVisitor<'m, T> {
     ///
     /// # Errors
     /// [`irene_tree::Error::Build`] if the forward pass has not ended.
-    pub fn finish(self) -> Result<(Tree, Vec<Option<MeasuredNode<T>>>)> {
+    pub(crate) fn finish(self) -> Result<(Tree, Vec<Option<MeasuredNode<T>>>)> {
         Ok((self.tree.finish()?, self.measured))
     }
 }
@@ -100,7 +102,7 @@ impl<T: Clone> Visitor for MeasuringVisitor<'_, T> {
             let is_shared = known.is_some();
             let figures = match known {
                 Some(figures) => figures,
-                None => (self.measure)(ToMeasure { key, label, rerun: &mut *rerun })?,
+                None => (self.measure)(ToMeasure { key, rerun: &mut *rerun })?,
             };
             self.known.entry(key).or_insert_with(|| figures.clone());
             if let Some(measured) = self.measured.get_mut(place) {

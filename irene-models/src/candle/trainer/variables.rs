@@ -6,7 +6,9 @@ use candle_core::{DType, Device, Var};
 use irene_tree::{Precision, Shape};
 
 use crate::{
-    Error, RandomWeights, Result, Tensor, WeightSource, ZeroWeights, candle::operations::candle_dtype, layers::ADAPTERS,
+    Error, RandomWeights, Result, Tensor, WeightSource,
+    candle::{ZeroWeights, operations::candle_dtype},
+    layers::ADAPTERS,
 };
 
 /// A parameter that is trained.
