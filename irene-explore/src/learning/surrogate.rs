@@ -49,12 +49,16 @@ impl PredictedValue {
 
     /// A figure whose logarithm has this standard deviation.
     pub fn of_log(value: f64, log_deviation: f64) -> Self {
+        let log_deviation = log_deviation.min(WIDEST);
         Self { value, deviation: value * log_deviation.powi(2).exp_m1().sqrt() }
     }
 }
 
 /// 90% of a normal distribution lie within so many standard deviations.
 pub(super) const NINE_OF_TEN: f64 = 1.645;
+
+/// A logarithm that is less certain than this says nothing: figures of 17 orders of magnitude are likely. Beyond, the deviation is no number.
+const WIDEST: f64 = 25.0;
 
 /// Predicts one measure of designs.
 pub trait Surrogate: Send + Sync {
@@ -123,6 +127,16 @@ mod tests {
             assert!(low.is_finite() && high.is_finite() && low <= value && value <= high, "{value}: {low} to {high}");
         }
         assert_eq!(interval(0.0, 1.0), (-1.645, 1.645));
+    }
+
+    #[test]
+    fn an_interval_has_ends_however_uncertain_the_value_is() {
+        for log_deviation in [1e3, 1e300, f64::INFINITY] {
+            let predicted = PredictedValue::of_log(2.0, log_deviation);
+            for (low, high) in [predicted.interval(), predicted.later(Measure::Energy).interval()] {
+                assert!(low > 0.0 && low < 2.0 && high > 2.0 && high.is_finite(), "{low} to {high}");
+            }
+        }
     }
 
     #[test]
