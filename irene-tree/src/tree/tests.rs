@@ -297,3 +297,65 @@ fn a_shared_operation_is_the_same_one_where_it_has_no_parameters_to_tell_apart()
     let operations: Vec<_> = tree.nodes().iter().filter_map(|node| node.operation.as_ref()).collect();
     assert!(Arc::ptr_eq(operations[0], operations[1]));
 }
+
+#[test]
+fn what_is_spent_by_children_that_run_several_times_is_theirs() {
+    let energy = Quantity::PredictedEnergy;
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.enter("root", "M", Level::Model).set(energy, 20.0);
+    let part = builder.enter("part", "Part", Level::Module);
+    part.set(energy, 6.0);
+    part.set_times(3.0);
+    let leaf = builder.leaf("a", "Linear", Level::Ml, None);
+    leaf.set(energy, 2.0);
+    leaf.set_times(2.0);
+    builder.leaf("unknown", "Linear", Level::Ml, None);
+    builder.leave();
+    builder.leave();
+    let tree = builder.finish().unwrap();
+    let spent: Vec<_> = tree.ids().map(|id| tree.spent_itself(id, energy)).collect();
+    assert_eq!(spent, [Some(2.0), Some(6.0), Some(12.0), None]);
+    let text = crate::render::folded(&tree, energy);
+    assert_eq!(text, "root 2000000000\nroot;part 6000000000\nroot;part;a 12000000000\n");
+}
+
+#[test]
+fn a_tree_is_sixty_nodes_deep_at_most_and_every_node_has_a_name() {
+    let check = |depth: usize, name: &str| {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model);
+        for _ in 1..depth {
+            builder.enter("x", "Part", Level::Module);
+        }
+        builder.leaf(name, "Linear", Level::Ml, None);
+        (0..depth).for_each(|_| builder.leave());
+        builder.finish().unwrap().check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(60, "x"), Ok(()));
+    assert!(check(61, "x").unwrap_err().contains("60 nodes deep"));
+    assert!(check(1, "").unwrap_err().contains("must extend its parent's"));
+}
+
+#[test]
+fn a_file_leaves_out_what_an_operation_has_none_of() {
+    let json = |op: &Operation| serde_json::to_value(op).unwrap();
+    let plain = json(&linear(1));
+    assert!(
+        ["pairs", "touched", "gpus", "fused", "is_gradient", "on_host"].iter().all(|field| plain.get(field).is_none())
+    );
+    let op = Operation { pairs: 3, touched: 4, gpus: 5, is_gradient: true, on_host: true, ..linear(1) };
+    let (full, again) = (json(&op), serde_json::from_value::<Operation>(json(&op)).unwrap());
+    assert_eq!((&full["pairs"], &full["touched"], &full["gpus"]), (&json!(3), &json!(4), &json!(5)));
+    assert_eq!(again, op);
+}
+
+#[test]
+fn layers_with_and_without_an_operation_are_not_equal() {
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.enter("root", "M", Level::Model);
+    builder.leaf("0", "Linear", Level::Ml, Some(linear(1)));
+    builder.leaf("1", "Linear", Level::Ml, None);
+    builder.leaf("2", "Linear", Level::Ml, None);
+    builder.leave();
+    assert_eq!(scopes(&builder.finish().unwrap().layers_folded()), ["root", "root.0", "root.1-2"]);
+}
