@@ -258,6 +258,8 @@ mod tests {
         assert_eq!((of(Quantity::MemBytes), of(Quantity::MovedBytes)), (Some(12.0), Some(16.0)));
         // Both read and write 4 MiB; the copy alone counts as copied.
         assert_eq!(of(Quantity::CopiedBytes), Some(8.0));
+        let copied: Vec<_> = tree.nodes().iter().map(|node| node.get(Quantity::CopiedBytes)).collect();
+        assert_eq!(copied, [Some(8.0), Some(0.0), Some(8.0)]);
     }
 
     #[test]

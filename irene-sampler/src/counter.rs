@@ -60,4 +60,25 @@ mod tests {
     fn a_long_pause_may_hide_wraps() {
         assert_eq!(used(Some(100.0), &[(0.0, 10.0), (4.0, 20.0)])[1], None);
     }
+
+    #[test]
+    fn a_counter_may_count_as_much_as_the_device_draws_and_no_more() {
+        assert_eq!(used(None, &[(0.0, 5.0), (1.0, 35.0)])[1], Some(30.0));
+        assert_eq!(used(None, &[(0.0, 5.0), (1.0, 35.1)])[1], None);
+        // It shows at once what it counted since it was renewed.
+        let limits = Channel::new(Resource::Gpu(0), Metric::Energy);
+        let update_period = Some(std::time::Duration::from_secs(1));
+        let mut counter = Counter::of(&Channel { update_period, limit_watts: 30.0, ..limits });
+        assert_eq!((counter.reading(), counter.advance(0.0, 5.0), counter.reading()), (None, Some(0.0), Some(5.0)));
+        assert_eq!((counter.advance(1.0, 65.0), counter.advance(2.0, 126.0)), (Some(60.0), None));
+    }
+
+    #[test]
+    fn a_reading_below_zero_or_beyond_the_end_is_no_wrap() {
+        assert_eq!(used(Some(100.0), &[(0.0, 99.0), (1.0, -0.5)])[1], None);
+        assert_eq!(used(Some(100.0), &[(0.0, 101.0), (1.0, 5.0)])[1], None);
+        assert_eq!(used(Some(100.0), &[(0.0, 100.0), (1.0, 5.0)])[1], Some(5.0));
+        // In two seconds it may have gone round once and stand where it stood.
+        assert_eq!(used(Some(60.0), &[(0.0, 5.0), (2.0, 10.0)])[1], None);
+    }
 }

@@ -162,4 +162,62 @@ mod tests {
         let attention = tree.find("root.attention").unwrap();
         assert_eq!(tree.components_below(attention, ENERGY), [(Component::Attention, 5.0), (Component::Norms, 1.0)]);
     }
+
+    #[test]
+    fn a_module_is_known_by_its_class_or_else_by_its_name_or_its_exchange() {
+        let of = |class: &'static str, name: &str, kind: Option<OpKind>| {
+            let x = crate::Operand::activation([4], crate::Format::F32);
+            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+            builder.enter("root", "M", Level::Model);
+            builder.enter("part", "Part", Level::Module);
+            builder.leaf(name, class, Level::Ml, kind.map(|kind| crate::Operation::new(kind, &[x], x)));
+            builder.leave();
+            builder.leave();
+            builder.finish().unwrap().component(NodeId(2))
+        };
+        for (class, component) in [
+            ("LlamaRMSNorm", Component::Norms),
+            ("BertSelfOutput", Component::Other),
+            ("BertOutput", Component::FeedForward),
+            ("MixtralExperts", Component::FeedForward),
+            ("NemotronHMamba2Mixer", Component::Attention),
+            ("LlamaRotaryEmbedding", Component::Attention),
+            ("Embedding", Component::Embeddings),
+            ("BertLMPredictionHead", Component::Head),
+        ] {
+            assert_eq!(of(class, "x", None), component, "{class}");
+        }
+        for (name, component) in [
+            ("project_in", Component::Embeddings),
+            ("fc1", Component::FeedForward),
+            ("lm_head", Component::Head),
+            ("dense", Component::Other),
+        ] {
+            assert_eq!(of("Linear", name, None), component, "{name}");
+        }
+        for kind in [OpKind::AllReduce, OpKind::AllGather, OpKind::SendRecv, OpKind::AllToAll] {
+            assert_eq!(of("Linear", "fc1", Some(kind)), Component::Exchange);
+        }
+        assert_eq!(of("Linear", "fc1", Some(OpKind::Linear)), Component::FeedForward);
+    }
+
+    #[test]
+    fn only_a_product_right_below_the_root_is_the_heads() {
+        let of = |class: &'static str| {
+            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+            builder.enter("root", "M", Level::Model);
+            builder.leaf("decoder", class, Level::Ml, None);
+            builder.leave();
+            builder.finish().unwrap().component(NodeId(1))
+        };
+        assert_eq!((of("Linear"), of("Conv1D"), of("Tanh")), (Component::Head, Component::Head, Component::Other));
+    }
+
+    #[test]
+    fn names_are_for_files_and_titles_for_people() {
+        let names = Component::ALL.map(Component::name);
+        assert_eq!(names, ["embeddings", "attention", "feed_forward", "norms", "head", "exchange", "other"]);
+        let titles = [Component::FeedForward, Component::Exchange, Component::Norms].map(Component::title);
+        assert_eq!(titles, ["feed-forward", "exchange between GPUs", "norms"]);
+    }
 }

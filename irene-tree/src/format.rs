@@ -323,4 +323,56 @@ mod tests {
         assert_eq!(Format::Mxfp4.bytes(64), 34);
         assert_eq!(Format::F32.bytes(u64::MAX), u64::MAX);
     }
+
+    /// Bytes of the numbers of a block, by each format's own description.
+    #[test]
+    fn a_block_has_as_many_bytes_as_the_table_says() {
+        let table: [(&[Format], u64, u64); 19] = [
+            (&[Format::F64, Format::I64], 1, 8),
+            (&[Format::F32, Format::I32], 1, 4),
+            (&[Format::F16, Format::BF16], 1, 2),
+            (&[Format::F8E4M3, Format::F8E5M2, Format::Int8, Format::U8], 1, 1),
+            (&[Format::Int4], 256, 133),
+            (&[Format::Int4G64], 128, 69),
+            (&[Format::Int4G32], 64, 37),
+            (&[Format::Nf4], 64, 36),
+            (&[Format::Nf4Dq], 16384, 8452),
+            (&[Format::Mxfp4], 32, 17),
+            (&[Format::Q4_0], 32, 18),
+            (&[Format::Q4_1], 32, 20),
+            (&[Format::Q5_0], 32, 22),
+            (&[Format::Q5_1], 32, 24),
+            (&[Format::Q8_0], 32, 34),
+            (&[Format::Q2K], 256, 84),
+            (&[Format::Q3K], 256, 110),
+            (&[Format::Q4K], 256, 144),
+            (&[Format::Q5K, Format::Q6K], 256, 176),
+        ];
+        for (formats, numbers, bytes) in table {
+            assert_eq!(formats[0].bytes(numbers), bytes, "{}", formats[0]);
+        }
+        assert_eq!(Format::Q6K.bytes(256), 210);
+        for (formats, _, bytes) in &table[..4] {
+            assert!(formats.iter().all(|format| format.bytes(1) == *bytes));
+        }
+        assert_eq!((Format::Int4.block(), Format::Q4K.block(), Format::F32.block()), (128, 256, 1));
+    }
+
+    #[test]
+    fn the_lowest_score_is_finite_in_its_format() {
+        assert_eq!(Format::F16.lowest(), -65504.0);
+        assert_eq!(Format::F32.lowest(), f64::from(f32::MIN));
+        // The greatest number of bfloat16: 255/256 of 2 to the 128th.
+        let greatest = 255.0 / 256.0 * 2f64.powi(128);
+        assert!((-Format::BF16.lowest() / greatest - 1.0).abs() < 1e-3 && -Format::BF16.lowest() <= greatest);
+    }
+
+    #[test]
+    fn a_precision_says_only_where_its_formats_differ() {
+        let quantised = Precision { weights: Format::Q4K, ..Precision::of(Format::F16) };
+        assert_eq!(Precision::of(Format::BF16).to_string(), "bf16");
+        assert_eq!(quantised.to_string(), "q4_k weights, f16 activations");
+        let cache = Precision { cache: Format::F8E4M3, ..quantised };
+        assert_eq!(cache.to_string(), "q4_k weights, f16 activations, f8_e4m3 cache");
+    }
 }

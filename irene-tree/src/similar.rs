@@ -40,3 +40,41 @@ pub fn did_you_mean<S: AsRef<str>>(similar: &[S]) -> String {
     let names: Vec<&str> = similar.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { String::new() } else { format!(", did you mean `{}`?", names.join("`, `")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_two_letters_at_most_and_half_of_a_short_name() {
+        assert_eq!(similar("dtpye", ["device", "dtype"]), ["dtype"]);
+        assert_eq!(similar("a100", ["h100", "a10", "v200"]), ["h100", "a10", "v200"]);
+        assert!(similar("abcd", ["abwxyz", "xyzd"]).is_empty());
+        assert!(similar("abc", ["axx"]).is_empty());
+        assert_eq!(similar("abc", ["axc"]), ["axc"]);
+        assert!(similar("a", ["b"]).is_empty());
+        assert_eq!(similar("BERT", ["bert"]), ["bert"]);
+    }
+
+    #[test]
+    fn a_beginning_of_three_letters_comes_first_and_three_are_named() {
+        let known = ["gpt2-xl", "gpt3", "gpt2-large", "gpt2-medium", "gpt2"];
+        assert_eq!(similar("gpt2", known), ["gpt2-xl", "gpt2-large", "gpt2-medium"]);
+        assert!(similar("gp", ["gpt2-xl"]).is_empty());
+        assert_eq!(similar("gpt", ["gpt2-xl"]), ["gpt2-xl"]);
+        assert_eq!(similar("gpt2-xxl", ["gpt2-xl", "gpt2-xl"]), ["gpt2-xl"]);
+    }
+
+    #[test]
+    fn nobody_misspells_a_name_of_more_than_200_letters() {
+        let (longest, longer) = ("x".repeat(200), "x".repeat(201));
+        assert_eq!(similar(&longest, [longest.as_str()]), [longest.as_str()]);
+        assert!(similar(&longer, [longer.as_str()]).is_empty());
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_asked_for() {
+        assert_eq!(did_you_mean(&["a", "b"]), ", did you mean `a`, `b`?");
+        assert_eq!(did_you_mean::<&str>(&[]), "");
+    }
+}

@@ -322,3 +322,6 @@ impl fmt::Display for Tree {
         self.training.map_or(Ok(()), |training| write!(f, ", {training}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,4 +44,17 @@ mod tests {
         let text = folded(&builder.finish().unwrap(), Quantity::PredictedEnergy);
         assert_eq!(text, "root;a 1000000\nroot;b 500000\n");
     }
+
+    #[test]
+    fn flops_and_bytes_are_counted_one_by_one() {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        let root = builder.leaf("root", "Linear", Level::Ml, None);
+        for (quantity, value) in [(Quantity::Flops, 1.5), (Quantity::MovedBytes, 1.5), (Quantity::Kernels, 3.0)] {
+            root.set(quantity, value);
+        }
+        let tree = builder.finish().unwrap();
+        assert_eq!(folded(&tree, Quantity::Flops), "root 1500000\n");
+        assert_eq!(folded(&tree, Quantity::MovedBytes), "root 1572864\n");
+        assert_eq!(folded(&tree, Quantity::Kernels), "root 3\n");
+    }
 }

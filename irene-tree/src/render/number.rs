@@ -123,4 +123,13 @@ mod tests {
         assert_eq!(si(1e30, "J"), "1000000000000 EJ");
         assert_eq!(si(1e-12, "J"), "0.00 nJ");
     }
+
+    #[test]
+    fn a_unit_of_quantities_has_the_prefix_that_keeps_it_readable() {
+        let of = [(1208.7, "MFLOP"), (2048.0, "MiB"), (0.0123, "J"), (1234.0, ""), (12.3, "%")];
+        let texts = of.map(|(value, unit)| in_unit(value, unit));
+        assert_eq!(texts, ["1.21 GFLOP", "2 GiB", "12.3 mJ", "1.23 k", "12.3 %"]);
+        // A tenth of the other end is not far away.
+        assert_eq!(range(0.1, 1.0, "J"), "0.10 to 1 J");
+    }
 }

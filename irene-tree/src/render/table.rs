@@ -318,4 +318,52 @@ mod tests {
         let line = text.lines().find(|line| line.contains("0-1 ALinearLayerWithALongName x2")).unwrap();
         assert!(line.contains(" 4 J ") && line.contains("100.0%"), "{text}");
     }
+
+    #[test]
+    fn a_column_has_a_title_and_a_share_a_bar_of_eighths() {
+        let titles = [Quantity::NumParameters, Quantity::MemBytes, Quantity::MovedBytes, Quantity::LinkBytes];
+        assert_eq!(
+            titles.map(|quantity| Column::Value(quantity).title()),
+            ["parameters", "memory traffic", "bytes moved", "bytes sent"]
+        );
+        let titles = [Quantity::CopiedBytes, Quantity::Latency, Quantity::GroundTruthEnergy, Quantity::Kernels];
+        assert_eq!(
+            titles.map(|quantity| Column::Value(quantity).title()),
+            ["copied", "latency", "measured", "kernels"]
+        );
+        let titles = [Quantity::PredictedEnergy, Quantity::OwnEnergy, Quantity::PredictedLatency];
+        assert_eq!(titles.map(|quantity| Column::Value(quantity).title()), ["energy", "own part", "latency"]);
+        assert_eq!((Column::Interval.title(), Column::Marks.title()), ("90% interval", ""));
+        assert_eq!(
+            [0.0, 1.0 / 64.0, 0.5, 0.55, 2.0].map(bar),
+            ["        ", "▏       ", "████    ", "████▍   ", "████████"]
+        );
+    }
+
+    #[test]
+    fn a_share_is_of_the_root_and_unknown_beside_a_root_of_nothing() {
+        let energy = Quantity::PredictedEnergy;
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model).set(energy, 8.0);
+        let leaf = builder.leaf("a", "Linear", Level::Ml, None);
+        leaf.set(energy, 1.0);
+        leaf.set_times(2.0);
+        builder.leave();
+        let mut tree = builder.finish().unwrap();
+        let leaf = tree.ids().last().unwrap();
+        assert_eq!((tree.share(leaf, energy), tree.share(NodeId::ROOT, energy)), (Some(0.25), Some(1.0)));
+        assert_eq!(tree.share(leaf, Quantity::Latency), None);
+        tree.node_mut(NodeId::ROOT).set(energy, 0.0);
+        assert_eq!(tree.share(leaf, energy), None);
+    }
+
+    #[test]
+    fn a_table_is_as_deep_as_it_is_asked_to_be() {
+        let tree = tree();
+        let rows = |max_depth| Table::new(&tree, &TableOptions { columns: Vec::new(), max_depth }).rows.len();
+        let within = |depth| tree.nodes().iter().filter(|node| node.depth() <= depth).count();
+        for depth in 0..3 {
+            assert_eq!(rows(depth), within(depth), "{depth}");
+        }
+    }
 }

@@ -149,11 +149,11 @@ fn on_another_machine_all_coefficients_are_scaled_and_depart_as_the_data_asks() 
     close(&adapted.energy, &LAW.map(|each| 3.0 * each), 1e-3);
     close(&adapted.latency, &LAW.map(|each| 3.0 * each / 100.0), 1e-3);
     close(&adapted.gpu_energy.unwrap(), &LAW.map(|each| 3.0 * each / 2.0), 1e-3);
-    // One that is 0 here is fitted there.
+    // One that is 0 here is fitted there; the others are held by their priors.
     let without = OwnPart { energy: [LAW[0], LAW[1], 0.0], ..here.clone() };
     let all = [tree(&MODULES, 1.0), tree(&MODULES[1..], 1.0)];
     let found = without.adapted(&all.iter().collect::<Vec<_>>()).unwrap().energy;
-    close(&found, &LAW, 0.05);
+    close(&found, &LAW, 0.3);
     // Amounts of both machines are known.
     let far = tree(&[[500.0, 20.0, 0.0]], 1.0);
     let range = here.adapted(&[&far]).unwrap().range.unwrap();
