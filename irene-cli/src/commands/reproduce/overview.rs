@@ -40,7 +40,7 @@ pub(super) fn section(data: &Data) -> Section {
     ];
     let mut table = Table::new(["paper", "what it shows", "here"]);
     let place = |title: &str, is_given: bool, reason: &str| {
-        let link = format!("[{title}](#{})", title.to_lowercase().replace(' ', "-").replace('\'', ""));
+        let link = format!("[{title}](#{})", title.to_lowercase().replace(' ', "-").replace(['\'', ','], ""));
         Cell::of(is_given.then_some(link), reason)
     };
     for (number, what, title) in IRENE {

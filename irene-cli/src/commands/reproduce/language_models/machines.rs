@@ -6,7 +6,8 @@ use irene_predict::{Law, Server, check_trees};
 use irene_regress::PublicMachine;
 use irene_tree::Tree;
 
-use super::{super::irene::OTHER_MACHINE, Cell, NOT_MEASURED, SERVERS, SHEETS, Section, Table, errors, inside};
+use super::{Cell, NOT_MEASURED, SERVERS, SHEETS, Section, Table, errors, inside};
+use crate::commands::reproduce::irene::OTHER_MACHINE;
 
 pub(super) fn servers(servers: &[Server]) -> Section {
     let mut table = Table::new([

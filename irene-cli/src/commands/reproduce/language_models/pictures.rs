@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use irene_predict::{Measured, RequestErrors, TrialError};
 use irene_viz::{Axis, Mark, Panel, chart};
 
-use super::{
-    super::markdown::Picture,
-    requests::{COUNTS, Requests, Tried, is_ml_energy},
-};
+use super::requests::{COUNTS, Requests, Tried, is_ml_energy};
+use crate::commands::reproduce::markdown::Picture;
 
 /// Predicted over measured energy a token of ML.ENERGY's requests, by engine.
 pub(super) fn requests(requests: &Requests<'_>) -> Option<Picture> {

@@ -21,8 +21,8 @@ pub(super) struct Requests<'a> {
     /// By laws that were fitted without the device, without the model.
     pub(super) without_device: Tried<'a>,
     pub(super) without_model: Tried<'a>,
-    /// By laws that were fitted without the device, once so many of its requests are known.
-    pub(super) calibrated: Vec<Tried<'a>>,
+    /// By laws that were fitted without the device, once so many of its requests are known, with the engine and the device.
+    pub(super) calibrated: Vec<Vec<(String, TrialError)>>,
 }
 
 pub(super) type Tried<'a> = Vec<(&'a Measured, TrialError)>;
@@ -174,18 +174,17 @@ impl<'a> Requests<'a> {
         let titles = COUNTS.map(|count| count.to_string());
         let first = ["energy a token", "from the data sheet"].map(str::to_owned);
         let mut table = Table::new(first.into_iter().chain(titles));
-        let name: Name = |one| format!("{}, {}", one.engine.name, one.device.name);
         let mut groups: BTreeMap<String, [RequestErrors; 1 + COUNTS.len()]> = BTreeMap::new();
-        let mut add = |place: usize, tried: &Tried<'_>| {
-            for (one, error) in tried {
-                for group in [name(one), "all".into()] {
-                    groups.entry(group).or_default()[place].add(error);
-                }
+        let mut add = |place: usize, name: &str, error: &TrialError| {
+            for group in [name, "all"] {
+                groups.entry(group.to_owned()).or_default()[place].add(error);
             }
         };
-        add(0, &self.without_device.iter().filter(|(one, _)| is_ml_energy(one)).copied().collect());
+        for (one, error) in self.without_device.iter().filter(|(one, _)| is_ml_energy(one)) {
+            add(0, &engine_and_device(one), error);
+        }
         for (place, tried) in self.calibrated.iter().enumerate() {
-            add(1 + place, tried);
+            tried.iter().for_each(|(name, error)| add(1 + place, name, error));
         }
         for (name, found) in &groups {
             table.row([name.into()].into_iter().chain(found.iter().map(|found| errors(Some(&found.energy), TOO_FEW))));
@@ -210,7 +209,7 @@ impl<'a> Requests<'a> {
 pub(super) const COUNTS: [usize; 4] = [1, 3, 10, 30];
 
 /// For each of the counts, what calibrations on so many requests of a device and engine say of its others.
-fn calibrations<'a>(measured: &[&'a Measured], devices: &LeftOut, effort: Effort) -> Result<Vec<Tried<'a>>> {
+fn calibrations(measured: &[&Measured], devices: &LeftOut, effort: Effort) -> Result<Vec<Vec<(String, TrialError)>>> {
     let is_chosen = |one: &&Measured| is_ml_energy(one) && devices.law(one).is_some();
     let of_file: Vec<&Measured> = measured.iter().copied().filter(is_chosen).collect();
     let bar = output::progress(COUNTS.len() as u64, "calibrations");
@@ -218,11 +217,16 @@ fn calibrations<'a>(measured: &[&'a Measured], devices: &LeftOut, effort: Effort
     for count in COUNTS {
         go_on()?;
         let law = |one: &Measured| devices.law(one).unwrap_or(Law::shipped());
-        found.push(try_calibrations(&of_file, law, count, effort.choices as u64)?);
+        let tried = try_calibrations(&of_file, law, count, effort.choices as u64)?;
+        found.push(tried.into_iter().map(|(one, error)| (engine_and_device(one), error)).collect());
         bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(found)
+}
+
+fn engine_and_device(one: &Measured) -> String {
+    format!("{}, {}", one.engine.name, one.device.name)
 }
 
 /// What a group of requests is called.

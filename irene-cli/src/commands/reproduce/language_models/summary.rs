@@ -206,7 +206,7 @@ fn nearest(asked: Nearest, requests: &Requests<'_>) -> (&'static str, PercentErr
             errors_of(&requests.without_device, |one| is_batch(one, "vllm-0.5")).time
         }),
         Nearest::Calibrated => ("energy a token, ML.ENERGY, with 30 requests of the device and engine", {
-            requests.calibrated.last().map(|tried| errors_of(tried, |_| true).energy).unwrap_or_default()
+            requests.calibrated.last().into_iter().flatten().map(|(_, error)| error).collect::<RequestErrors>().energy
         }),
     }
 }
