@@ -9,6 +9,7 @@
 
 mod arithmetic;
 mod catalogue;
+mod data_sheets;
 mod device;
 mod engine;
 mod error;
@@ -21,6 +22,7 @@ mod work;
 
 pub use arithmetic::Arithmetic;
 pub use catalogue::Catalogue;
+pub use data_sheets::{SheetCheck, read_data_sheets};
 pub use device::{Device, DeviceClass, Peaks, Vendor};
 pub use engine::Engine;
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod calibration;
+mod evaluation;
 mod fit;
 mod forecast;
 mod neusight;
@@ -17,6 +18,11 @@ mod service;
 mod training;
 
 pub use calibration::{Calibration, CalibrationProvenance, TrialError, try_calibrations};
+pub use evaluation::{
+    ABOUT, AboutFile, FirstFit, KernelsLeftOut, MedianAndMean, Nearest, NeuSight, Order, PUBLISHED, PublicData,
+    PublicFile, Published, RequestErrors, Server, TreeErrors, check_trees, order_of_configurations, training_steps,
+    try_laws,
+};
 pub use fit::{Key, LeftOut, Measured, fit_law, prior_law, with_spreads};
 pub use forecast::{Forecast, Host, Memory, Note, Part, forecast};
 pub use irene_devices::{Device, Engine, Law};
@@ -46,6 +52,17 @@ pub enum Error {
     /// A device or an engine is unknown, or measurements cannot be read.
     #[error(transparent)]
     Devices(#[from] irene_devices::Error),
+    /// A sheet of requests cannot be read.
+    #[error(transparent)]
+    Requests(#[from] irene_requests::Error),
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// A load that has no schedule of its own.
     #[error("a rate of requests has no schedule of its own; find the concurrency that it settles at")]
     Load,

@@ -23,7 +23,7 @@ mod error;
 mod import;
 mod sheet;
 
-pub use compare::{Comparison, Group, Rank, Table, compare, kendall};
+pub use compare::{Comparison, Group, PercentErrors, Rank, Table, compare, kendall};
 pub use error::{Error, Result};
 pub use import::{ASSUMED, Imported, METER, import, import_bytes};
 pub use sheet::{Figure, Figures, Load, RequestReader, RequestRow, write};

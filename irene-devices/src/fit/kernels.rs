@@ -28,6 +28,11 @@ impl KernelMeasurement {
         self.works.iter().map(|(work, times)| of_one(work).seconds * times).sum()
     }
 
+    /// Whether it is a pass of training, to which no law is fitted.
+    pub fn is_training(&self) -> bool {
+        ["neusight forward", "neusight backward"].iter().any(|pass| self.group.starts_with(pass))
+    }
+
     fn log_residual(&self, law: &KernelLaw) -> f64 {
         (self.predicted(law) / self.seconds).ln()
     }
@@ -84,13 +89,13 @@ impl KernelFit {
     /// The law that the measurements make likeliest, from [`KernelLaw::prior`]. Its spreads are those of devices that are left out one
     /// after another.
     pub fn fit(&self, measurements: &[KernelMeasurement]) -> KernelLaw {
-        let sample = self.sample(measurements);
-        let law = self.constants(&sample);
+        let sample = self.sample(&measurements.iter().collect::<Vec<_>>());
+        let law = self.of_sample(&sample);
         let mut residuals = Vec::new();
         for device in devices(&sample) {
             let (left_out, others): (Vec<_>, Vec<_>) =
                 sample.iter().copied().partition(|measured| measured.device.name == device);
-            let law = self.constants(&others);
+            let law = self.of_sample(&others);
             residuals.extend(left_out.iter().map(|measured| (measured.group.as_str(), measured.log_residual(&law))));
         }
         let spreads = SPREAD_OF.iter().filter_map(|(name, groups)| {
@@ -103,8 +108,12 @@ impl KernelFit {
         with_constants(&law, spreads).unwrap_or(law)
     }
 
-    /// The law without spreads of its own.
-    fn constants(&self, sample: &[&KernelMeasurement]) -> KernelLaw {
+    /// The constants that the measurements make likeliest, with the spreads of [`KernelLaw::prior`]: a fit of this alone is quick.
+    pub fn constants(&self, measurements: &[&KernelMeasurement]) -> KernelLaw {
+        self.of_sample(&self.sample(measurements))
+    }
+
+    fn of_sample(&self, sample: &[&KernelMeasurement]) -> KernelLaw {
         let prior = KernelLaw::prior();
         let known = constants_of(prior);
         let spread =
@@ -137,9 +146,9 @@ impl KernelFit {
     }
 
     /// Evenly spaced measurements of each group on each device.
-    fn sample<'a>(&self, measurements: &'a [KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
+    fn sample<'a>(&self, measurements: &[&'a KernelMeasurement]) -> Vec<&'a KernelMeasurement> {
         let mut groups: BTreeMap<(&str, &str), Vec<&KernelMeasurement>> = BTreeMap::new();
-        for measured in measurements {
+        for &measured in measurements {
             groups.entry((&measured.group, &measured.device.name)).or_default().push(measured);
         }
         let spaced = |group: Vec<&'a KernelMeasurement>| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use irene_devices::{FigureSpread, Law};
+use rayon::prelude::*;
 
 use super::Calibration;
 use crate::{Error, Measured};
@@ -22,7 +23,7 @@ pub struct TrialError {
 /// As [`Calibration::from_law`].
 pub fn try_calibrations<'a>(
     measured: &[&'a Measured],
-    law: impl Fn(&Measured) -> &'a Law,
+    law: impl Fn(&Measured) -> &'a Law + Sync,
     requests: usize,
     choices: u64,
 ) -> Result<Vec<(&'a Measured, TrialError)>, Error> {
@@ -31,19 +32,29 @@ pub fn try_calibrations<'a>(
     let mut errors = Vec::new();
     for of in keys {
         let all: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) == of).collect();
-        for choice in 0..if all.len() > requests { choices } else { 0 } {
-            let mut order: Vec<usize> = (0..all.len()).collect();
-            order.sort_by_key(|place| scattered((choice << 32) + *place as u64));
-            let (chosen, others) = order.split_at(requests);
-            let chosen: Vec<Measured> = chosen.iter().map(|place| all[*place].clone()).collect();
-            let calibration = Calibration::from_law(law(all[0]), &chosen)?;
-            errors.extend(others.iter().map(|place| {
-                let law = calibration.law_of(all[*place]);
-                (all[*place], TrialError { residuals: all[*place].residuals(&law), spread: all[*place].spread(&law) })
-            }));
-        }
+        let choices = if all.len() > requests { choices } else { 0 };
+        let tried = (0..choices).into_par_iter().map(|choice| try_one(&all, &law, requests, choice));
+        errors.extend(tried.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten());
     }
     Ok(errors)
+}
+
+fn try_one<'a>(
+    all: &[&'a Measured],
+    law: impl Fn(&Measured) -> &'a Law,
+    requests: usize,
+    choice: u64,
+) -> Result<Vec<(&'a Measured, TrialError)>, Error> {
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|place| scattered((choice << 32) + *place as u64));
+    let (chosen, others) = order.split_at(requests);
+    let chosen: Vec<Measured> = chosen.iter().map(|place| all[*place].clone()).collect();
+    let calibration = Calibration::from_law(law(all[0]), &chosen)?;
+    let of = |place: &usize| {
+        let law = calibration.law_of(all[*place]);
+        (all[*place], TrialError { residuals: all[*place].residuals(&law), spread: all[*place].spread(&law) })
+    };
+    Ok(others.iter().map(of).collect())
 }
 
 /// A number that looks like chance, the same for the same number (splitmix64).

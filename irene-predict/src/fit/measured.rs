@@ -162,6 +162,11 @@ impl Measured {
         Some(joules / (schedule.requests * schedule.generated)).filter(|joules| joules.is_finite())
     }
 
+    /// The number of its GPUs.
+    pub fn gpus(&self) -> f64 {
+        self.serving.schedule.gpus
+    }
+
     /// Whether its requests came over a network.
     pub fn is_served(&self) -> bool {
         self.serving.schedule.is_served()

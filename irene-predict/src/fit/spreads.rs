@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use irene_devices::{FigureSpread, Law, Vendor};
 use irene_numerics::{NORMAL_90, quantile};
+use rayon::prelude::*;
 
 use super::{Measured, fit_law};
 
@@ -21,14 +22,21 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// Fits the laws; measurements with an empty key are never left out.
-    pub fn each(key: Key, measured: &[&Measured], prior: &Law, start: &Law) -> Self {
-        let names: BTreeSet<&str> = measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect();
+    /// Fits the laws, and tells of each that is done; measurements with an empty key are never left out, and no law is fitted to nothing.
+    pub fn each(key: Key, measured: &[&Measured], prior: &Law, start: &Law, is_done: &(dyn Fn() + Sync)) -> Self {
         let without = |name: &str| {
             let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
-            (name.to_owned(), fit_law(&others, prior, Some(start)))
+            let law = (!others.is_empty()).then(|| fit_law(&others, prior, Some(start)));
+            is_done();
+            Some((name.to_owned(), law?))
         };
-        Self { key, laws: names.into_iter().map(without).collect() }
+        let names: Vec<&str> = Self::names(key, measured).into_iter().collect();
+        Self { key, laws: names.into_par_iter().filter_map(without).collect() }
+    }
+
+    /// The keys that [`each`](Self::each) leaves out.
+    pub fn names<'a>(key: Key, measured: &[&'a Measured]) -> BTreeSet<&'a str> {
+        measured.iter().map(|one| key(one)).filter(|name| !name.is_empty()).collect()
     }
 
     /// The law fitted without the measurements of this one's key.

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use irene_devices::{Catalogue, FROM_DATA_SHEET, constants_of, with_constants};
-use irene_numerics::NORMAL_90;
 use irene_predict::{
-    Calibration, Forecast, Law, LeftOut, Measured, Service, ServiceOptions, Setting, prior_law, try_calibrations,
+    Calibration, Forecast, Law, LeftOut, Measured, PublicData, PublicFile, RequestErrors, Service, ServiceOptions,
+    Setting, prior_law, try_calibrations,
 };
 use irene_requests::{Figures, Load, RequestRow};
 use proptest::prelude::*;
@@ -210,26 +210,18 @@ fn arrivals_at_a_rate_are_as_many_at_once_as_their_latency_tells() {
     assert!(time.unwrap().abs() < 0.05, "{time:?}");
 }
 
-/// The public measurements of a file, with what else the law is fitted to.
+/// The public measurements that the law is fitted to.
 fn measurements() -> Vec<Measured> {
     let folder =
         PathBuf::from(std::env::var_os("IRENE_DATA").expect("IRENE_DATA names the folder of data")).join("llm");
-    let mut all = Vec::new();
-    for (file, weight) in [
-        ("mlenergy.csv", 1.0),
-        ("llm_inference_bench.csv", 0.35),
-        ("splitwise.csv", 0.35),
-        ("ecocompute_a800.csv", 0.4),
-    ] {
-        let mut service = plain();
-        for mut row in irene_requests::import(&folder.join(file)).unwrap().rows {
-            if row.further("prompt_chunk") != Some("1") {
-                row.prompt = row.prompt.or(Some(30.0));
-                all.extend(Measured::of(file, &row, &mut service).map(|one| one.weighing(weight)));
-            }
-        }
-    }
-    all
+    let of_file = |file: &str| match PublicFile::read(&folder.join(file)).unwrap().unwrap().data {
+        PublicData::Requests(measured, _) => measured,
+        other => panic!("{file}: {other:?}"),
+    };
+    ["mlenergy.csv", "llm_inference_bench.csv", "splitwise.csv", "ecocompute_a800.csv"]
+        .into_iter()
+        .flat_map(of_file)
+        .collect()
 }
 
 #[test]
@@ -238,25 +230,22 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
     let all = measurements();
     let everything: Vec<&Measured> = all.iter().collect();
     let prior = prior_law(&everything);
-    let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == "mlenergy.csv").collect();
+    let of_file: Vec<&Measured> = all.iter().filter(|one| one.source == PublicFile::ML_ENERGY).collect();
     let laws = LeftOut::each(
-        |one| if one.source == "mlenergy.csv" { &one.device.name } else { "" },
+        |one| if one.source == PublicFile::ML_ENERGY { &one.device.name } else { "" },
         &everything,
         &prior,
         Law::shipped(),
+        &|| (),
     );
     // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.
     for (requests, median, mean) in [(1, 11.5, 14.0), (3, 10.0, 13.0), (10, 8.3, 11.0), (30, 6.0, 8.5)] {
         let errors = try_calibrations(&of_file, |one| laws.law(one).unwrap(), requests, 10).unwrap();
-        let logs: Vec<(f64, f64)> =
-            errors.iter().map(|(_, error)| (error.residuals[2].unwrap(), error.spread.energy)).collect();
-        let mut found: Vec<f64> = logs.iter().map(|(log, _)| 100.0 * log.exp_m1().abs()).collect();
-        found.sort_by(f64::total_cmp);
-        let inside =
-            logs.iter().filter(|(log, spread)| log.abs() < NORMAL_90 * spread).count() as f64 / logs.len() as f64;
-        let figures = [found[found.len() / 2], found.iter().sum::<f64>() / found.len() as f64, 100.0 * inside];
-        println!("{requests} requests: {figures:.1?}");
+        let found: RequestErrors = errors.iter().map(|(_, error)| error).collect();
+        let figures = [found.energy.median().unwrap(), found.energy.mean().unwrap()];
+        let inside = found.energy.coverage().unwrap();
+        println!("{requests} requests: {figures:.1?}, {:.1}% inside", 100.0 * inside);
         assert!(figures[0] < median && figures[1] < mean, "{requests}: {figures:?}");
-        assert!((0.85..0.97).contains(&inside), "{requests}: {figures:?}");
+        assert!((0.85..0.97).contains(&inside), "{requests}: {inside}");
     }
 }

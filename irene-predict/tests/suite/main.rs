@@ -3,7 +3,7 @@
 
 mod calibration;
 mod forecast;
+mod kernels;
 mod machines;
 mod published;
 mod training;
-mod whole_models;

@@ -1,5 +1,6 @@
 //! Predictions held against measurements: two sheets, of requests or of operations.
 
+mod errors;
 mod pairs;
 mod rank;
 mod table;
@@ -8,6 +9,7 @@ use irene_numerics::mean;
 
 use self::pairs::Pairs;
 pub use self::{
+    errors::PercentErrors,
     rank::{Rank, kendall},
     table::Table,
 };
@@ -33,45 +35,8 @@ pub struct Group {
     pub figure: String,
     /// The column and the value that the rows share; None for all rows.
     pub by: Option<(String, String)>,
-    /// Absolute percentage errors 100·|predicted - measured| / measured, sorted.
-    errors: Vec<f64>,
-    /// Measurements inside their predicted interval, and measurements with an interval.
-    inside: (usize, usize),
-}
-
-impl Group {
-    /// Rows with the figure in both sheets.
-    pub fn count(&self) -> usize {
-        self.errors.len()
-    }
-
-    /// The median error, percent.
-    pub fn median(&self) -> Option<f64> {
-        at_share(&self.errors, 0.5)
-    }
-
-    /// The mean error, percent.
-    pub fn mean(&self) -> Option<f64> {
-        mean(&self.errors)
-    }
-
-    /// The error that nine rows in ten do not exceed, percent.
-    pub fn p90(&self) -> Option<f64> {
-        at_share(&self.errors, 0.9)
-    }
-
-    /// The share of the measurements inside the predicted interval; None without one.
-    pub fn coverage(&self) -> Option<f64> {
-        let (inside, all) = self.inside;
-        (all > 0).then(|| inside as f64 / all as f64)
-    }
-}
-
-/// The quantile of sorted values, interpolated between neighbours; None if there are no values.
-fn at_share(sorted: &[f64], share: f64) -> Option<f64> {
-    let place = share * sorted.len().checked_sub(1)? as f64;
-    let (low, high) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
-    Some(low + (high - low) * place.fract())
+    /// How far off the predictions are.
+    pub errors: PercentErrors,
 }
 
 /// A measurement with its prediction.
@@ -162,15 +127,13 @@ fn grouped(figure: &str, by: &[String], pairs: &[Pair]) -> Vec<Group> {
 }
 
 fn group<'a>(figure: &str, by: Option<(String, String)>, pairs: impl Iterator<Item = &'a Pair>) -> Group {
-    let mut errors = Vec::new();
-    let (mut inside, mut all) = (0, 0);
+    let mut errors = PercentErrors::default();
     for Pair { truth, predicted, interval, .. } in pairs {
-        errors.push(100.0 * (predicted - truth).abs() / truth);
-        if let Some((low, high)) = interval {
-            all += 1;
-            inside += usize::from((low..=high).contains(&truth));
+        let ratio = predicted / truth;
+        match interval {
+            Some((low, high)) => errors.add_with_interval(ratio, (low..=high).contains(&truth)),
+            None => errors.add(ratio),
         }
     }
-    errors.sort_by(f64::total_cmp);
-    Group { figure: figure.to_owned(), by, errors, inside: (inside, all) }
+    Group { figure: figure.to_owned(), by, errors }
 }

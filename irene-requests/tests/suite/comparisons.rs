@@ -17,7 +17,7 @@ fn refused(truth: &str, predicted: &str, by: Option<&[&str]>) -> String {
 }
 
 fn summary(group: &Group) -> (usize, Option<f64>, Option<f64>, Option<f64>) {
-    (group.count(), group.median(), group.mean(), group.coverage())
+    (group.errors.count(), group.errors.median(), group.errors.mean(), group.errors.coverage())
 }
 
 fn group<'a>(comparison: &'a Comparison, figure: &str, value: &str) -> &'a Group {
@@ -50,13 +50,13 @@ fn errors_are_given_for_all_and_by_device_model_and_engine() {
     assert!((mean.unwrap() - 15.0).abs() < 1e-9);
     // Milliseconds are compared with seconds; a row without a measurement is not counted.
     let itl = group(&found, "itl_s", "");
-    assert_eq!((itl.count(), itl.coverage()), (3, None));
+    assert_eq!((itl.errors.count(), itl.errors.coverage()), (3, None));
     assert!((itl.p90().unwrap() - 10.0).abs() < 1e-9);
     assert_eq!(found.groups.iter().filter(|group| group.figure == "itl_s").count(), 1 + 2 + 2 + 2);
     // One model has three configurations, in the same order.
     assert_eq!((found.ranks.len(), found.ranks[0].count, found.rank()), (1, 3, Some(1.0)));
     let by_load = compared(TRUTH, OUT, Some(&["concurrency"])).unwrap();
-    assert_eq!(group(&by_load, "energy_per_token_j", "16").count(), 1);
+    assert_eq!(group(&by_load, "energy_per_token_j", "16").errors.count(), 1);
     assert_eq!(compared(TRUTH, OUT, Some(&[])).unwrap().groups.len(), 2);
 }
 
@@ -70,14 +70,14 @@ fn rows_in_another_order_or_left_out_are_matched_by_their_settings() {
     let whole = compared(TRUTH, OUT, None).unwrap();
     assert!(same(&compared(TRUTH, &reverse, None).unwrap(), &whole));
     let part = compared(TRUTH, &[lines[0], lines[1], lines[4]].join("\n"), None).unwrap();
-    assert_eq!((part.unpredicted, part.groups[0].count()), (Some((2, 3)), 2));
+    assert_eq!((part.unpredicted, part.groups[0].errors.count()), (Some((2, 3)), 2));
     // A row that could not be predicted stands without figures.
     let empty = compared(TRUTH, &OUT.replace("1.1,0.9,1.2,11,", ",,,,error"), None).unwrap();
-    assert_eq!((empty.unpredicted, empty.groups[0].count()), (Some((1, 2)), 3));
+    assert_eq!((empty.unpredicted, empty.groups[0].errors.count()), (Some((1, 2)), 3));
     // Repeated measurements of a setting take its predictions one after the other.
     let repeated = "model,latency_s\nx,1\nx,2\ny,4\n";
     let found = compared(repeated, "model,latency_ms\ny,4000\nx,1000\nx,1000\n", None).unwrap();
-    assert_eq!((found.groups[0].count(), found.groups[0].mean()), (3, Some(50.0 / 3.0)));
+    assert_eq!((found.groups[0].errors.count(), found.groups[0].errors.mean()), (3, Some(50.0 / 3.0)));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn operations_are_compared_by_op_and_device() {
         .map(|group| group.by.clone().map_or_else(String::new, |(column, value)| format!("{column} {value}")))
         .collect();
     assert_eq!(by, ["", "op linear", "op ln", "device p4", "device t4"]);
-    assert_eq!((found.groups[0].mean(), found.groups[0].coverage()), (Some(25.0), Some(1.0)));
+    assert_eq!((found.groups[0].errors.mean(), found.groups[0].errors.coverage()), (Some(25.0), Some(1.0)));
     assert!(found.ranks.is_empty());
 }
 
@@ -136,7 +136,7 @@ proptest! {
         let truth = sheet(&lines);
         lines.rotate_left(turn.index(energies.len()));
         let found = compared(&truth, &sheet(&lines), None).unwrap();
-        prop_assert_eq!((found.groups[0].count(), found.groups[0].p90(), found.unpredicted), (energies.len(), Some(0.0), None));
+        prop_assert_eq!((found.groups[0].errors.count(), found.groups[0].errors.p90(), found.unpredicted), (energies.len(), Some(0.0), None));
         prop_assert!(found.ranks.iter().all(|rank| rank.tau == 1.0));
     }
 

@@ -38,11 +38,12 @@ fn text(found: &Comparison) -> Result<String> {
     let mut grid = Grid::new([Heading::left("absolute percentage error")].into_iter().chain(titles));
     let figure = |figure: Option<f64>| figure.map_or_else(String::new, |figure| format!("{figure:.2}"));
     for group in &found.groups {
+        let errors = &group.errors;
         let name =
             group.by.as_ref().map_or_else(|| group.figure.clone(), |(column, value)| format!("  {column} {value}"));
-        let [median, mean, most] = [group.median(), group.mean(), group.p90()].map(figure);
-        let inside = group.coverage().map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
-        grid.row([name, group.count().to_string(), median, mean, most, inside]);
+        let [median, mean, most] = [errors.median(), errors.mean(), errors.p90()].map(figure);
+        let inside = errors.coverage().map_or_else(String::new, |share| format!("{:.1}%", 100.0 * share));
+        grid.row([name, errors.count().to_string(), median, mean, most, inside]);
     }
     let mut out = grid.text(output::width());
     if let Some(tau) = found.rank() {
@@ -60,9 +61,10 @@ fn rows(found: &Comparison) -> Sheet {
     let percent = ["median", "mean", "p90", "inside"].map(|name| Field::figure(name, "", "%"));
     let mut sheet = Sheet::new(words.into_iter().chain([Field::figure("rows", "", "")]).chain(percent));
     for group in &found.groups {
+        let errors = &group.errors;
         let (column, value) = group.by.clone().unzip();
-        let figures = [group.median(), group.mean(), group.p90(), group.coverage().map(|share| 100.0 * share)];
-        let names: [Cell; 4] = [group.figure.as_str().into(), column.into(), value.into(), group.count().into()];
+        let figures = [errors.median(), errors.mean(), errors.p90(), errors.coverage().map(|share| 100.0 * share)];
+        let names: [Cell; 4] = [group.figure.as_str().into(), column.into(), value.into(), errors.count().into()];
         sheet.row(names.into_iter().chain(figures.map(Cell::from)));
     }
     sheet
@@ -71,15 +73,16 @@ fn rows(found: &Comparison) -> Sheet {
 fn json(found: &Comparison) -> Map<String, Value> {
     let group = |group: &Group| {
         let (by, value) = group.by.clone().unzip();
+        let errors = &group.errors;
         json!({
             "figure": group.figure,
             "by": by,
             "value": value,
-            "rows": group.count(),
-            "median": group.median(),
-            "mean": group.mean(),
-            "p90": group.p90(),
-            "coverage": group.coverage(),
+            "rows": errors.count(),
+            "median": errors.median(),
+            "mean": errors.mean(),
+            "p90": errors.p90(),
+            "coverage": errors.coverage(),
         })
     };
     let ranks: Vec<Value> =

@@ -6,6 +6,8 @@ use std::fmt::Write;
 pub(super) struct Section {
     pub(super) title: String,
     pub(super) blocks: Vec<Block>,
+    /// Whether it stands below one that has a title of the same rank as the overview.
+    is_below: bool,
 }
 
 pub(super) enum Block {
@@ -37,7 +39,12 @@ pub(super) struct Picture {
 
 impl Section {
     pub(super) fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), blocks: Vec::new() }
+        Self { title: title.into(), blocks: Vec::new(), is_below: false }
+    }
+
+    /// As a part of the section before it.
+    pub(super) fn below(self) -> Self {
+        Self { is_below: true, ..self }
     }
 
     pub(super) fn text(mut self, text: impl Into<String>) -> Self {
@@ -61,7 +68,7 @@ impl Section {
 
     /// Pictures are looked for in a folder beside the text.
     pub(super) fn to_markdown(&self, folder: &str) -> String {
-        let mut out = format!("## {}\n", self.title);
+        let mut out = format!("{} {}\n", if self.is_below { "###" } else { "##" }, self.title);
         for block in &self.blocks {
             out.push('\n');
             match block {

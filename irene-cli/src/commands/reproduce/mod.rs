@@ -1,16 +1,19 @@
 //! `irene reproduce`: the papers' tables and figures from their public data, one file a paper.
 
 mod irene;
+mod language_models;
 mod markdown;
+mod overview;
 mod protran;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use irene_explore::Dataset;
+use irene_predict::PublicFile;
 use irene_tree::Tree;
 
-use self::markdown::{Cell, Section, Table};
+use self::markdown::Section;
 use super::{
     import, size,
     trees::{self, count},
@@ -22,15 +25,17 @@ use crate::output;
 /// Beside what was published, as Markdown with pictures.
 ///
 /// From IrEne's data: errors by model, training strategy, feature set, primitive and module, the noise floor, transfer between machines, and
-/// where the energy goes. From ProTran's: how good surrogates are, how many measurements they need, what searches find. Writes
-/// DIR/reproduction.md and the pictures in DIR/reproduction/.
+/// where the energy goes. From ProTran's: how good surrogates are, how many measurements they need, what searches find. From public measurements of
+/// language models (ML.ENERGY, LLM-Inference-Bench, Splitwise, EcoCompute, Vidur, NeuSight, MLPerf, WattGPU): how far off data sheets are by device,
+/// model and engine, with each left out of the fit. Writes DIR/reproduction.md and the pictures in DIR/reproduction/.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene reproduce datasets/device_1 datasets/device_2 -o report
-  irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report")]
+  irene reproduce device_1.jsonl gpu_a100.json cpu_rpi.json --repeats 1 --seeds 2 -o report
+  irene reproduce mlenergy.csv -o report")]
 pub(crate) struct Args {
-    /// A folder of IrEne's CSV files or of ProTran's records, a file of trees, or a device's records
-    /// (of designs in the published space)
+    /// A folder of IrEne's CSV files, of ProTran's records or of public measurements of language models; a file of trees, a device's records
+    /// (of designs in the published space), or one file of those measurements (CSV, known by its columns)
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// Seed of the initial weights
@@ -43,7 +48,7 @@ pub(crate) struct Args {
     output: PathBuf,
 }
 
-/// How much of ProTran is repeated; less is quicker, and says less.
+/// How much of ProTran's and of the calibrations is repeated; less is quicker, and says less.
 #[derive(clap::Args, Clone, Copy)]
 struct Effort {
     /// Repeats of the five folds that surrogates are judged by
@@ -55,6 +60,9 @@ struct Effort {
     /// Most records that a replay measures, which begins with four
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u16).range(5..))]
     limit: u16,
+    /// Random choices of the requests that a device is calibrated on
+    #[arg(long, value_name = "N", default_value = "20", value_parser = size)]
+    choices: usize,
 }
 
 /// What there is to reproduce from.
@@ -63,6 +71,8 @@ struct Data {
     /// By where they were read.
     trees: Vec<(String, Vec<Tree>)>,
     devices: Vec<Dataset>,
+    /// Of language models, by where they were read.
+    public: Vec<(String, PublicFile)>,
 }
 
 const FILE: &str = "reproduction.md";
@@ -73,10 +83,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     args.data.iter().try_for_each(|path| data.read(path))?;
     let folder = args.output.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let mut sections = vec![overview(&data)];
-    sections.extend(irene::sections(&data.trees, args.seed)?);
-    sections.extend(protran::sections(&data.devices, args.effort)?);
-    let title = "# Reproduction of IrEne's, IrEne-viz's and ProTran's results\n";
+    let mut sections = vec![overview::section(&data)];
+    let parts = [
+        ("IrEne", irene::sections(&data.trees, args.seed)?),
+        ("IrEne-viz", overview::irene_viz(&data)),
+        ("ProTran and EdgeTran", protran::sections(&data.devices, args.effort)?),
+        ("Language models", language_models::sections(&data.public, args.effort)?),
+    ];
+    for (title, of_part) in parts.into_iter().filter(|(_, of_part)| !of_part.is_empty()) {
+        sections.push(Section::new(title));
+        sections.extend(of_part.into_iter().map(Section::below));
+    }
+    let title = "# Reproduction: the papers' results and public measurements beside ours\n";
     let texts = sections.iter().map(|section| section.to_markdown(FOLDER));
     let text: Vec<String> = [format!("{title}\n{}", introduction(args, &data))].into_iter().chain(texts).collect();
     for picture in sections.iter().flat_map(Section::pictures) {
@@ -102,8 +120,13 @@ impl Data {
                 self.trees.push((origin, import::read_irene_csv(path)?.0));
                 Ok(())
             } else {
-                self.read_devices(path)
+                self.read_folder(path)
             };
+        }
+        if has_extension(path, &["csv"]) {
+            let is_known = self.read_public(path)?;
+            ensure!(is_known, "{}: {UNKNOWN_CSV}", path.display());
+            return Ok(());
         }
         if is_file_of_trees(path)? {
             self.trees.push((origin, trees::read_to_learn(path)?.trees));
@@ -113,22 +136,37 @@ impl Data {
         Ok(())
     }
 
-    /// The records in a folder, but for ProTran's list of them.
-    fn read_devices(&mut self, dir: &Path) -> Result<()> {
+    /// The records in a folder, but for ProTran's list of them, and the public measurements; other tables may lie beside them.
+    fn read_folder(&mut self, dir: &Path) -> Result<()> {
         const LIST: &str = "manifest.json";
         let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
         let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-        paths.retain(|path| {
-            let is_records = path.extension().is_some_and(|extension| extension == "json" || extension == "jsonl");
-            is_records && path.file_name().is_some_and(|name| name != LIST)
-        });
         paths.sort();
-        let shown = dir.display();
+        let mut is_any = false;
+        for path in paths {
+            if has_extension(&path, &["json", "jsonl"]) && path.file_name().is_some_and(|name| name != LIST) {
+                self.push(Dataset::read(&path)?)?;
+                is_any = true;
+            } else if has_extension(&path, &["csv"]) {
+                is_any |= self.read_public(&path)?;
+            }
+        }
         ensure!(
-            !paths.is_empty(),
-            "{shown}: neither IrEne's model_level_features.csv nor a file of records (.json, .jsonl)"
+            is_any,
+            "{}: neither IrEne's model_level_features.csv nor a file of records (.json, .jsonl) nor public measurements of language models (.csv)",
+            dir.display()
         );
-        paths.iter().try_for_each(|path| self.push(Dataset::read(path)?))
+        Ok(())
+    }
+
+    /// Whether the file is one of public measurements of language models.
+    fn read_public(&mut self, path: &Path) -> Result<bool> {
+        let Some(file) = PublicFile::read(path)? else { return Ok(false) };
+        let is_new = self.public.iter().all(|(_, known)| known.name != file.name);
+        ensure!(is_new, "{}: two files have {}; leave one out", path.display(), file.name);
+        let origin = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        self.public.push((origin, file));
+        Ok(true)
     }
 
     fn push(&mut self, device: Dataset) -> Result<()> {
@@ -139,6 +177,13 @@ impl Data {
         self.devices.push(device);
         Ok(())
     }
+}
+
+const UNKNOWN_CSV: &str = "no public measurements of language models that are known (ML.ENERGY, LLM-Inference-Bench, Splitwise, EcoCompute, Vidur, \
+                           NeuSight, MLPerf with power, WattGPU's data sheets); IrEne's CSV files are given by their folder";
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| known.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// Whether a file's first line is of a tree; whoever reads it next says what is wrong with it.
@@ -155,64 +200,16 @@ fn is_file_of_trees(path: &Path) -> Result<bool> {
 fn introduction(args: &Args, data: &Data) -> String {
     let trees = data.trees.iter().map(|(origin, trees)| format!("{origin} ({})", count(trees.len(), "tree")));
     let devices = data.devices.iter().map(|data| format!("{} ({})", data.device, count(data.records.len(), "record")));
-    let read: Vec<String> = trees.chain(devices).collect();
-    let Effort { repeats, seeds, limit } = args.effort;
-    let (repeats, seeds) = (count(repeats, "repeat"), count(seeds, "seed"));
+    let public = data.public.iter().map(|(origin, file)| format!("{origin} ({})", count(file.rows, "row")));
+    let read: Vec<String> = trees.chain(devices).chain(public).collect();
+    let Effort { repeats, seeds, limit, choices } = args.effort;
+    let (repeats, seeds, choices) = (count(repeats, "repeat"), count(seeds, "seed"), count(choices, "choice"));
     format!(
-        "Made by `irene reproduce` from {}, with seed {}, {repeats}, {seeds} and at most {limit} records of a replay. Figures \
+        "Made by `irene reproduce` from {}, with seed {}, {repeats}, {seeds}, at most {limit} records of a replay and {choices} of requests. Figures \
          without a source are computed here; *published* is what the papers print, *authors' code* a run of their published code on the \
-         public measurements of the same machine. Errors are mean absolute percentage errors. A number in brackets stands for a figure that is \
+         public measurements of the same machine. Errors are mean absolute percentage errors, or median / mean where it says so. A number in brackets stands for a figure that is \
          missing; its reason is below the table.\n",
         read.join(", "),
         args.seed,
     )
-}
-
-/// Where each table and figure of the papers is found.
-fn overview(data: &Data) -> Section {
-    const NO_TREES: &str = "no measurements of IrEne's were given";
-    const NO_RECORDS: &str = "no records of ProTran's were given";
-    const IRENE: [(&str, &str, &str); 16] = [
-        ("table 2", "the two machines", irene::MACHINES),
-        ("table 4", "how many nodes the trees have", irene::NODES),
-        ("tables 8 and 9", "ablations of features and of training strategies", irene::BY_METHOD),
-        ("tables 5 and 6", "errors at the model and module level by model", irene::BY_MODEL),
-        ("tables 5 and 11", "software measurements", irene::SOFTWARE),
-        ("table 7", "ML-level errors by primitive", irene::BY_PRIMITIVE),
-        ("", "module-level errors by class", irene::BY_CLASS),
-        ("", "how far apart measurements of the same are", irene::FLOOR),
-        ("", "a profile carried over to another machine", irene::TRANSFER),
-        ("figure 3", "distribution of the errors", irene::DISTRIBUTION),
-        ("", "predicted against measured energy", irene::AGAINST_MEASURED),
-        ("tables 10 and 12", "shares of the modules above the primitives", irene::SHARES),
-        ("figure 5", "a tree with each node's share", irene::ANNOTATED),
-        ("", "where every joule goes", irene::BOTTLENECKS),
-        ("table 3", "what using a model costs", irene::COST),
-        ("figure 4", "energy of the BERT miniatures", irene::MINIATURES),
-    ];
-    const PROTRAN: [(&str, &str, &str); 5] = [
-        ("ProTran", "accuracy of surrogates", protran::ACCURACY),
-        ("not in the papers", "which intervals of surrogates hold", protran::INTERVALS),
-        ("ProTran", "measurements until surrogates converge", protran::LEARNING),
-        ("ProTran", "what one device says of another", protran::TRANSFER),
-        ("ProTran, EdgeTran", "what searches find", protran::SEARCH),
-    ];
-    let mut table = Table::new(["paper", "what it shows", "here"]);
-    let place = |title: &str, is_given: bool, reason: &str| {
-        let link = format!("[{title}](#{})", title.to_lowercase().replace(' ', "-").replace('\'', ""));
-        Cell::of(is_given.then_some(link), reason)
-    };
-    for (number, what, title) in IRENE {
-        let paper = if number.is_empty() { "not in the paper".into() } else { format!("IrEne, {number}") };
-        table.row([paper.into(), what.into(), place(title, !data.trees.is_empty(), NO_TREES)]);
-    }
-    table.row([
-        "IrEne-viz".into(),
-        "the page and the API".into(),
-        Cell::missing("the paper shows pictures of its page and no figures; ours are `irene serve` and `irene report`"),
-    ]);
-    for (paper, what, title) in PROTRAN {
-        table.row([paper.into(), what.into(), place(title, !data.devices.is_empty(), NO_RECORDS)]);
-    }
-    Section::new("Where to find what").table(table)
 }

@@ -25,6 +25,7 @@ pub(super) const SOFTWARE: &str = "Software measurements";
 pub(super) const BY_PRIMITIVE: &str = "ML-level errors by primitive";
 pub(super) const BY_CLASS: &str = "Module-level errors by class";
 pub(super) const FLOOR: &str = "The noise floor";
+pub(super) const FROM_SHEETS: &str = "From data sheets alone";
 pub(super) const DISTRIBUTION: &str = "Distribution of the errors";
 pub(super) const AGAINST_MEASURED: &str = "Predicted against measured";
 pub(super) const TRANSFER: &str = "From one machine to the other";
@@ -35,7 +36,7 @@ pub(super) const COST: &str = "What using a model costs";
 pub(super) const MINIATURES: &str = "The 24 BERT miniatures";
 
 const OURS: &str = "ours: not in the paper";
-const OTHER_MACHINE: &str = "these trees are not of the paper's machines";
+pub(super) const OTHER_MACHINE: &str = "these trees are not of the paper's machines";
 const NOT_MEASURED: &str = "not in these trees";
 const NOT_PUBLISHED: &str = "the paper does not give it";
 
@@ -71,6 +72,7 @@ pub(super) fn sections(data: &[(String, Vec<Tree>)], seed: u64) -> Result<Vec<Se
         errors::by_class(&machines)?,
         errors::floor(&machines)?,
         transfer::transfer_between(&machines)?,
+        super::language_models::from_data_sheets(FROM_SHEETS, data)?,
         pictures::distribution(&machines),
         pictures::against_measured(&machines),
         energy::shares(&machines),
