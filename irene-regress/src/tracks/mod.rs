@@ -239,3 +239,6 @@ impl<M: Method> Predictor for Calibrated<M> {
         self.wholes.write(store);
     }
 }
+
+#[cfg(test)]
+mod tests;

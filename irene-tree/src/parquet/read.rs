@@ -182,7 +182,9 @@ impl Row<'_> {
         let weights = format(columns::WEIGHTS)?.unwrap_or(usual.weights);
         let activations = format(columns::ACTIVATIONS)?.unwrap_or(usual.activations);
         let kernels = |word: &str| [Kernels::Eager, Kernels::Fused].into_iter().find(|kernels| kernels.name() == word);
-        let degree = |place: usize| Ok(self.count(columns::PARALLEL[place], 1)?.unwrap_or(1).min(Parallel::MOST));
+        let degree = |place: usize| -> Result<usize> {
+            Ok(self.count(columns::PARALLEL[place], 1)?.unwrap_or(1).min(Parallel::MOST))
+        };
         Ok(Tree {
             model_name: self.needed(columns::MODEL_NAME, self.text(columns::MODEL_NAME)?)?.to_owned(),
             size: Size {

@@ -101,17 +101,15 @@ impl<W: Write + Send> Writer<W> {
     /// Writes a row of as many cells as there are columns.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Option<Cell>>) -> Result<()> {
         for (column, cell) in self.columns.iter_mut().zip(cells) {
-            let is_there = match (&mut column.values, cell) {
+            column.levels.push(cell.is_some().into());
+            match (&mut column.values, cell) {
                 (Values::Whole(values), Some(Cell::Whole(whole))) => values.push(whole),
                 (Values::Number(values), Some(Cell::Number(number))) => values.push(number),
                 (Values::Text(values), Some(Cell::Text(text))) => values.push(ByteArray::from(text.into_bytes())),
-                _ => {
-                    column.levels.push(0);
-                    continue;
-                }
-            };
-            let () = is_there;
-            column.levels.push(1);
+                (_, None) => {}
+                // A cell of another kind than its column's is a slip of ours.
+                _ => column.levels.last_mut().into_iter().for_each(|level| *level = 0),
+            }
         }
         self.rows += 1;
         if self.rows == GROUP { self.flush().map_err(unwritten) } else { Ok(()) }
@@ -211,10 +209,8 @@ impl Reader {
         let names = self.names();
         let mut columns = Vec::with_capacity(self.readers.len());
         for (reader, name) in self.readers.iter_mut().zip(&names) {
-            let cells = cells(reader, rows).map_err(|error| {
-                let Error::File { path, reason } = unread(&self.path, &error) else { return unread(&self.path, &error) };
-                Error::File { path, reason: format!("column `{name}`: {reason}") }
-            })?;
+            let cells = cells(reader, rows)
+                .map_err(|error| fault(&self.path, format!("column `{name}`: {}", reason(&error))))?;
             if cells.len() != rows {
                 return Err(fault(&self.path, format!("column `{name}` ends before the others")));
             }
@@ -225,13 +221,18 @@ impl Reader {
 }
 
 fn unread(path: &Path, error: &ParquetError) -> Error {
-    let reason = match error.to_string() {
-        text if text.contains("Disabled feature") || text.contains("not compiled") || text.contains("feature") => {
-            format!("is compressed in a way that this program does not read; write it with snappy, LZ4 or no compression ({text})")
+    fault(path, reason(error))
+}
+
+fn reason(error: &ParquetError) -> String {
+    match error.to_string() {
+        text if text.contains("feature") => {
+            format!(
+                "is compressed in a way that is not read here; write it with snappy, LZ4 or no compression ({text})"
+            )
         }
         text => format!("is no Parquet file that can be read: {text}"),
-    };
-    fault(path, reason)
+    }
 }
 
 fn cells(reader: &mut ColumnReader, rows: usize) -> std::result::Result<Vec<Option<Cell>>, ParquetError> {

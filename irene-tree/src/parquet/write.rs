@@ -81,7 +81,7 @@ fn of_node(tree: &Tree, id: NodeId) -> impl Iterator<Item = Option<Cell>> + '_ {
         Some(Cell::Number(node.times())),
         Some((node.gpus as usize).into()),
     ];
-    let quantities = Quantity::all().map(|quantity| node.get(quantity).map(Cell::Number));
+    let quantities = Quantity::all().map(move |quantity| node.get(quantity).map(Cell::Number));
     let size = size.map_or([None, None, None], |size| size.map(Some));
     let after = [
         (!marks.is_empty()).then(|| Cell::Text(marks.join(","))),
