@@ -8,6 +8,7 @@ mod interrupt;
 #[cfg(feature = "candle")]
 mod journal;
 mod output;
+mod parquet;
 mod settings;
 mod sheet;
 

@@ -1,7 +1,8 @@
 //! The numerics that irene's predictors and surrogates share: scaling, fits, Gaussian processes and quantiles for small regressions.
 //!
 //! - Columns: [`StandardScaler`] and [`PolynomialFeatures`] give scikit-learn's numbers; [`mean`], [`moments`].
-//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`ConstantsFit`] (the constants of any formula, with priors), [`Adam`].
+//! - Fits: [`least_squares`], [`nonnegative_least_squares`], both also of more rows than memory holds ([`Triangle`], [`NormalEquations`]),
+//!   [`LevenbergMarquardt`], [`ConstantsFit`] (the constants of any formula, with priors), [`Adam`].
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
 //! - Several costs: [`dominates`].
@@ -32,6 +33,7 @@ mod normal;
 mod polynomial;
 mod quantile;
 mod standardise;
+mod triangle;
 
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
@@ -40,11 +42,12 @@ pub use front::dominates;
 pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;
 pub use levenberg_marquardt::LevenbergMarquardt;
-pub use nonnegative::{nonnegative_least_squares, nonnegative_minimum};
+pub use nonnegative::{NormalEquations, nonnegative_least_squares, nonnegative_minimum};
 pub use normal::{NORMAL_90, standard_normal};
 pub use polynomial::PolynomialFeatures;
 pub use quantile::{conformal_quantile, median, quantile};
 pub use standardise::{StandardScaler, mean, moments};
+pub use triangle::Triangle;
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

@@ -167,3 +167,33 @@ fn a_primitive_survives_its_file() {
         assert_eq!(again.launch(&[1.0; 4]).deviation, primitive.launch(&[1.0; 4]).deviation);
     }
 }
+
+#[test]
+fn of_too_many_shapes_the_same_ones_are_kept_in_whatever_order_they_come() {
+    let shape = |i: usize| [i as f64, 1.0, 0.0, 32.0].map(f64::to_bits);
+    let kept = |order: &mut dyn Iterator<Item = usize>| {
+        let mut measurements = Measurements::default();
+        for i in order {
+            if let Some(sums) = measurements.at(shape(i)) {
+                sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + 1.0, *count + 1.0));
+            }
+        }
+        measurements.samples()
+    };
+    const ALL: usize = 3 * MOST_SHAPES;
+    let forth = kept(&mut (0..ALL).chain(0..ALL));
+    let back = kept(&mut (0..ALL).rev().chain((0..ALL).rev()));
+    let shapes = |samples: &[Sample]| samples.iter().map(|sample| sample.shape[0]).collect::<Vec<_>>();
+    assert_eq!((forth.len(), shapes(&forth)), (MOST_SHAPES, shapes(&back)));
+}
+
+#[test]
+fn a_shape_has_the_mean_logarithm_of_its_measurements() {
+    let mut measurements = Measurements::default();
+    for (figure, worth) in [(1.0_f64, 1.0), (4.0, 1.0), (100.0, 0.0)] {
+        let sums = measurements.at([0; 4]).unwrap();
+        sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + worth * figure.ln(), *count + worth));
+    }
+    let [sample] = measurements.samples()[..] else { panic!() };
+    assert!((sample.log_time - 2.0_f64.ln()).abs() < 1e-15 && sample.count == 2.0);
+}
