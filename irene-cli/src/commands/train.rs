@@ -20,9 +20,6 @@ use crate::output;
 pub(crate) struct Args {
     /// Trees with ground truth
     data: PathBuf,
-    /// The predictor file to write
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
     #[command(flatten)]
     method: MethodArgs,
     /// The machine that the data was measured on, for the file's provenance
@@ -31,6 +28,9 @@ pub(crate) struct Args {
     /// The machine's device memory, GiB: a model that does not fit is then said not to
     #[arg(long, value_name = "GIB", value_parser = super::gib)]
     memory_gib: Option<f64>,
+    /// The predictor file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -30,9 +30,10 @@ pub(crate) fn commands() -> Vec<Command> {
     while let Some(names) = left.pop() {
         let words: Vec<&str> = names.iter().map(String::as_str).chain(["--help"]).collect();
         let help = good(&words);
-        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // Descriptions go on further to the right; `help` repeats the others.
-        let listed = listed.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+        // Commands stand in groups before the options. Arguments begin with a bracket, and descriptions go on further to the right;
+        // `help` repeats the others.
+        let listed = help.lines().take_while(|line| *line != "Options:").filter_map(|line| line.strip_prefix("  "));
+        let listed = listed.filter(|line| line.starts_with(|letter: char| letter.is_ascii_lowercase()));
         for name in listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
             left.push([&names[..], &[name.to_owned()]].concat());
         }

@@ -144,8 +144,8 @@ fn every_command_with_a_table_is_tried() {
     let calls = names.calls();
     let listed = |args: &[&str]| -> Vec<String> {
         let help = good(args);
-        let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        let own = commands.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+        let before = help.lines().take_while(|line| *line != "Options:").filter_map(|line| line.strip_prefix("  "));
+        let own = before.filter(|line| line.starts_with(|letter: char| letter.is_ascii_lowercase()));
         own.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     };
     let explore = listed(&["explore", "--help"]).into_iter().map(|name| format!("explore {name}"));

@@ -14,13 +14,13 @@ use crate::{commands::trees::count, output};
 pub(crate) struct Args {
     /// Records of `irene explore profile`, or a device's file as ProTran's data is laid out
     data: PathBuf,
-    /// The file to write
-    #[arg(short, long, value_name = "SURROGATES.json")]
-    output: PathBuf,
     #[command(flatten)]
     measures: MeasureArgs,
     #[command(flatten)]
     space: SpaceArgs,
+    /// The file to write
+    #[arg(short, long, value_name = "SURROGATES.json")]
+    output: PathBuf,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
