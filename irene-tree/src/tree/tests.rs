@@ -359,3 +359,44 @@ fn layers_with_and_without_an_operation_are_not_equal() {
     builder.leave();
     assert_eq!(scopes(&builder.finish().unwrap().layers_folded()), ["root", "root.0", "root.1-2"]);
 }
+
+#[test]
+fn a_run_on_gpus_and_a_step_of_training_survive_their_file() {
+    let mut tree = two_layers().without_math();
+    tree.parallel = Parallel { tensor: 2, ..Parallel::default() };
+    tree.training = Some(Training { accumulate: 4, ..Training::default() });
+    let last = tree.ids().last().unwrap();
+    tree.node_mut(last).gpus = 2;
+    let read = |tree: &Tree| crate::jsonl::parse_tree(crate::jsonl::to_json(tree).as_bytes(), "memory", 1).unwrap();
+    let again = read(&tree);
+    assert_eq!((again.parallel, again.training), (tree.parallel, tree.training));
+    assert_eq!(again.node(last).gpus, 2);
+}
+
+#[test]
+fn counts_are_written_without_a_point_and_other_numbers_as_they_are() {
+    let mut tree = two_layers();
+    let mut json = |quantity: Quantity, value: f64| {
+        tree.node_mut(NodeId::ROOT).set(quantity, value);
+        crate::jsonl::to_json(&tree)
+    };
+    assert!(json(Quantity::Kernels, 3.0).contains("\"kernels\":3,"));
+    assert!(json(Quantity::Kernels, 2.5).contains("\"kernels\":2.5,"));
+    assert!(json(Quantity::Flops, 3.0).contains("\"flops\":3.0,"));
+    assert!(
+        json(Quantity::Kernels, 1e300).contains("\"kernels\":1e+300,")
+            || json(Quantity::Kernels, 1e300).contains("\"kernels\":1e300,")
+    );
+}
+
+#[test]
+fn the_last_bits_of_a_sum_are_nothing_however_large_it_is() {
+    let energy = Quantity::PredictedEnergy;
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    let sum: f64 = 100_000.1 + 200_000.2;
+    builder.enter("root", "M", Level::Model).set(energy, sum.next_up());
+    builder.leaf("a", "Linear", Level::Ml, None).set(energy, 100_000.1);
+    builder.leaf("b", "Linear", Level::Ml, None).set(energy, 200_000.2);
+    builder.leave();
+    assert_eq!(builder.finish().unwrap().spent_itself(NodeId::ROOT, energy), Some(0.0));
+}
