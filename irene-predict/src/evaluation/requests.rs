@@ -79,9 +79,9 @@ pub fn order_of_configurations(tried: &[(&Measured, TrialError)], is_by_task: bo
         let task = one.task.clone().filter(|_| is_by_task);
         groups.entry((one.model.clone(), task)).or_default().push((joules, joules * residual.exp()));
     }
-    let order = |((model, task), pairs): ((String, Option<String>), Vec<(f64, f64)>)| {
-        let tau = kendall(&pairs).filter(|_| pairs.len() >= LEAST)?;
-        Some(Order { model, task, count: pairs.len(), tau })
-    };
-    groups.into_iter().filter_map(order).collect()
+    groups.retain(|_, pairs| pairs.len() >= LEAST);
+    let orders = groups.into_iter().filter_map(|((model, task), pairs)| {
+        Some(Order { model, task, count: pairs.len(), tau: kendall(&pairs)? })
+    });
+    orders.collect()
 }

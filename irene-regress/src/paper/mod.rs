@@ -77,8 +77,10 @@ impl PaperTrainer {
         })?;
         if self.features == FeatureSet::resources() && !features.has_resources() {
             trees.each(&mut |tree| {
-                let nodes = tree.ids().filter(|&id| tree.node(id).level() != Level::Math);
-                nodes.map(|id| self.features.row(tree, id)).try_for_each(|row| Ok(drop(row?)))
+                for id in tree.ids().filter(|&id| tree.node(id).level() != Level::Math) {
+                    self.features.row(tree, id)?;
+                }
+                Ok(())
             })?;
         }
         let is_missing = |feature: &&Feature| !features.features().contains(feature);

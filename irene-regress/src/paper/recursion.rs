@@ -82,9 +82,9 @@ pub(super) fn train(
         }
         kept_rows += problem.rows.len();
         if kept_rows <= MOST {
-            kept.push(problem)
+            kept.push(problem);
         } else {
-            kept = Vec::new()
+            kept = Vec::new();
         }
         Ok(())
     })?;
