@@ -17,7 +17,7 @@ pub struct SheetCheck {
 
 #[derive(Deserialize)]
 struct Row {
-    gpu_name: String,
+    gpu_db_name: String,
     memory_size_gb: f64,
     memory_bandwidth_gb_s: f64,
     streaming_multiprocessors: f64,
@@ -31,7 +31,7 @@ struct Row {
 /// [`Error::Measurements`](crate::Error::Measurements) if the file is not such a table.
 pub fn read_data_sheets(path: &Path) -> Result<Vec<SheetCheck>> {
     let check = |row: Row| {
-        let device = Catalogue::find(&row.gpu_name).ok();
+        let device = Catalogue::find(&row.gpu_db_name).ok();
         let theirs = [
             ("f16", row.tensor_tflops),
             ("bandwidth_gb_s", row.memory_bandwidth_gb_s),
@@ -44,7 +44,7 @@ pub fn read_data_sheets(path: &Path) -> Result<Vec<SheetCheck>> {
             let (_, ours) = ours.iter().find(|(known, _)| *known == name)?;
             Some((name, *ours, theirs))
         };
-        SheetCheck { figures: theirs.into_iter().filter_map(beside).collect(), name: row.gpu_name, device }
+        SheetCheck { figures: theirs.into_iter().filter_map(beside).collect(), name: row.gpu_db_name, device }
     };
     Ok(read_measurements::<Row>(path)?.into_iter().map(check).collect())
 }

@@ -121,7 +121,7 @@ fn public_files(folder: &Folder) -> String {
     }
     let servers = "round,model,scenario,system,accelerator,n_accelerators,samples_per_s,avg_power_w,min_power_w\n\
                    v1.0,bert-99,offline,one,NVIDIA A100-PCIe-40GB,8,8645,2300,746\n";
-    let sheets = "gpu_name,memory_size_gb,memory_bandwidth_gb_s,streaming_multiprocessors,thermal_design_power_w,tensor_tflops\n\
+    let sheets = "gpu_db_name,memory_size_gb,memory_bandwidth_gb_s,streaming_multiprocessors,thermal_design_power_w,tensor_tflops\n\
                   L4,24,300.1,60,72,121\nnone,1,1,1,1,1\n";
     let other = "name,layers\ngpt2,12\n";
     for (name, text) in [

@@ -21,9 +21,9 @@ pub struct TrialError {
 ///
 /// # Errors
 /// As [`Calibration::from_law`].
-pub fn try_calibrations<'a>(
+pub fn try_calibrations<'a, 'l>(
     measured: &[&'a Measured],
-    law: impl Fn(&Measured) -> &'a Law + Sync,
+    law: impl Fn(&Measured) -> &'l Law + Sync,
     requests: usize,
     choices: u64,
 ) -> Result<Vec<(&'a Measured, TrialError)>, Error> {
@@ -39,9 +39,9 @@ pub fn try_calibrations<'a>(
     Ok(errors)
 }
 
-fn try_one<'a>(
+fn try_one<'a, 'l>(
     all: &[&'a Measured],
-    law: impl Fn(&Measured) -> &'a Law,
+    law: impl Fn(&Measured) -> &'l Law,
     requests: usize,
     choice: u64,
 ) -> Result<Vec<(&'a Measured, TrialError)>, Error> {

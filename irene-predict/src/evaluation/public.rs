@@ -65,7 +65,7 @@ const TABLES: [Format; 6] = [
     ("MLPerf Inference, power", &["system", "accelerator", "n_accelerators", "min_power_w"], |path| {
         Ok(PublicData::Servers(read_servers(path)?))
     }),
-    ("WattGPU, data sheets", &["gpu_name", "tensor_tflops", "thermal_design_power_w"], |path| {
+    ("WattGPU, data sheets", &["gpu_db_name", "tensor_tflops", "thermal_design_power_w"], |path| {
         Ok(PublicData::DataSheets(read_data_sheets(path)?))
     }),
 ];

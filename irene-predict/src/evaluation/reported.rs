@@ -69,7 +69,6 @@ pub struct Published {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // their names
 pub enum Nearest {
-    EnergyDeviceLeftOut,
     EnergyModelLeftOut,
     PowerDeviceLeftOut,
     PowerModelLeftOut,

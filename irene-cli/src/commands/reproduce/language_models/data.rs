@@ -5,7 +5,8 @@ use irene_predict::{ABOUT, PublicData, PublicFile};
 use super::{Cell, DATA, Section, Table};
 
 pub(super) fn section(files: &[(String, PublicFile)]) -> Section {
-    const TIMES_ALONE: &str = "it has times alone";
+    const NO_ENERGIES: &str = "it has no energies";
+    const NOT_KNOWN: &str = "nothing is known of it";
     let mut table =
         Table::new(["data", "rows", "compared", "what it holds", "meter of its energies", "source, licence"]);
     let mut left_out = Vec::new();
@@ -27,15 +28,18 @@ pub(super) fn section(files: &[(String, PublicFile)]) -> Section {
             file.name.into(),
             file.rows.into(),
             compared.into(),
-            known(about.map(|about| about.holds), TIMES_ALONE),
-            known(about.and_then(|about| about.meter), TIMES_ALONE),
-            known(about.map(|about| about.source), TIMES_ALONE),
+            known(about.map(|about| about.holds), NOT_KNOWN),
+            known(about.and_then(|about| about.meter), NO_ENERGIES),
+            known(about.map(|about| about.source), NOT_KNOWN),
         ]);
     }
     let section = Section::new(DATA).table(table).text(
         "ML.ENERGY and EcoCompute do not say how long the prompts were: the mean of each task is assumed, or 30 tokens. A row of a table of \
-         kernels has several times. Kernels on devices outside of the catalogue, exchanges between machines, switch transformers and runs on \
-         several GPUs of NeuSight's are left out, and these requests:",
+         kernels has several times. Left out are kernels on devices outside of the catalogue, exchanges between machines, and of NeuSight's models \
+         switch transformers and runs on several GPUs.",
     );
-    if left_out.is_empty() { section } else { section.text(left_out.join("\n")) }
+    if left_out.is_empty() {
+        return section;
+    }
+    section.text("These requests were left out:").text(left_out.join("\n"))
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 const NOT_FITTED_SO: &str = "models are left out of ML.ENERGY's fit alone";
-const NO_FIRST_FIT: &str = "nobody made a first fit";
+const NO_FIRST_FIT: &str = "there is no first fit of it";
 
 /// A figure of requests: what is counted, of which, and the first fit of it.
 struct Compared {
@@ -187,9 +187,6 @@ pub(super) fn published(requests: Option<&Requests<'_>>) -> Section {
 fn nearest(asked: Nearest, requests: &Requests<'_>) -> (&'static str, PercentErrors) {
     let of = |tried: &Tried<'_>| errors_of(tried, is_vllm_server);
     match asked {
-        Nearest::EnergyDeviceLeftOut => {
-            ("energy a token, ML.ENERGY, device left out", of(&requests.without_device).energy)
-        }
         Nearest::EnergyModelLeftOut => ("energy a token, ML.ENERGY on several GPUs, model left out", {
             errors_of(&requests.without_model, |one| is_vllm_server(one) && one.gpus() > 1.0).energy
         }),
