@@ -59,5 +59,5 @@ pub fn forecast(options: ServiceOptions, row: &RequestRow) {
         assert!(figure.is_finite() && figure >= 0.0, "{figures:?}");
     }
     let mut filled = row.clone();
-    setting.fill_in(&mut filled);
+    forecast.fill_in(&mut filled);
 }

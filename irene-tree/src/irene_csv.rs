@@ -237,7 +237,9 @@ fn assemble(mut builder: TreeBuilder, class: &'static str, rows: &[Row]) -> Resu
         }
     }
     emit(&mut builder, class, &drafts, 0);
-    builder.finish()
+    let tree = builder.finish()?;
+    tree.check()?;
+    Ok(tree)
 }
 
 /// Refuses a repeated module or primitive. An operation may repeat: its module runs it as often as it was measured.

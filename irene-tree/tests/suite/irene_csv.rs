@@ -47,6 +47,16 @@ fn files<'a>(modules: &'a [&'a str]) -> [(&'a str, &'a [&'a str]); 4] {
 }
 
 #[test]
+fn a_model_without_modules_is_left_out() {
+    let mut alone = files(&[]);
+    alone[2].1 = &[];
+    alone[3].1 = &[];
+    let import = irene_csv::read_dir(Folder::new("alone", alone).path(), &tiny).unwrap();
+    assert!(import.trees.is_empty());
+    assert!(import.dropped[0].reason.contains("a leaf must be a primitive"), "{}", import.dropped[0].reason);
+}
+
+#[test]
 fn rows_become_a_tree_whatever_their_order() {
     // Parents after their children, as in the public files.
     let modules = ["encoder.layer.0.attention:Attention", "encoder.layer.0:Layer", "encoder:Encoder"];
