@@ -28,8 +28,8 @@ impl Cx<'_> {
         part: Part,
     ) -> Result<Tensor> {
         let label = || Label { name: name.into(), ..label_of(OpKind::GroupedLinear) };
+        let (Part::Back { len, .. } | Part::Forth { len, .. }) = part;
         let describe = |output: &Tensor| {
-            let (Part::Back { len, .. } | Part::Forth { len, .. }) = part;
             let touched = (weight.0.dim(0) * len * weight.0.dim(2)) as u64;
             Operation {
                 touched,
