@@ -55,11 +55,14 @@ fn model(place: usize, random: &mut Pcg64Mcg) -> Result<ModelSpec> {
     let config = if below(2, random) == 0 {
         format!(
             r#"{{"model_type": "bert", "hidden_size": {width}, "num_hidden_layers": {layers}, "num_attention_heads": {heads},
-                "intermediate_size": {}}}"#,
+                "intermediate_size": {}, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2}}"#,
             4 * width
         )
     } else {
-        format!(r#"{{"model_type": "gpt2", "n_embd": {width}, "n_layer": {layers}, "n_head": {heads}}}"#)
+        format!(
+            r#"{{"model_type": "gpt2", "n_embd": {width}, "n_layer": {layers}, "n_head": {heads}, "vocab_size": 50257,
+                "n_positions": 1024}}"#
+        )
     };
     Ok(ModelSpec::from_reader(&format!("made-up-{place}"), config.as_bytes())?)
 }
