@@ -1,7 +1,8 @@
 //! Numerics of small regressions: what irene's predictors and surrogates share.
 //!
 //! - Columns: [`StandardScaler`] and [`PolynomialFeatures`], column for column as scikit-learn makes them; [`mean`], [`moments`].
-//! - Fits: [`least_squares`], [`nonnegative_least_squares`], [`LevenbergMarquardt`], [`ConstantsFit`] (constants of any law, with priors), [`Adam`].
+//! - Fits: [`least_squares`], [`nonnegative_least_squares`], both also of more rows than memory holds ([`Triangle`], [`NormalEquations`]),
+//!   [`LevenbergMarquardt`], [`ConstantsFit`] (constants of any law, with priors), [`Adam`].
 //! - Gaussian processes: [`CovarianceFactor`]; the kernels [`matern52`] and [`linear_and_matern52`].
 //! - Distributions: [`quantile`], [`conformal_quantile`], [`median`], [`standard_normal`].
 //!
@@ -28,6 +29,7 @@ mod normal;
 mod polynomial;
 mod quantile;
 mod standardise;
+mod triangle;
 
 pub use adam::Adam;
 pub use constants::{ConstantsFit, Prior};
@@ -35,11 +37,12 @@ pub use covariance::CovarianceFactor;
 pub use kernel::{linear_and_matern52, matern52};
 pub use least_squares::least_squares;
 pub use levenberg_marquardt::LevenbergMarquardt;
-pub use nonnegative::{nonnegative_least_squares, nonnegative_minimum};
+pub use nonnegative::{NormalEquations, nonnegative_least_squares, nonnegative_minimum};
 pub use normal::{NORMAL_90, standard_normal};
 pub use polynomial::PolynomialFeatures;
 pub use quantile::{conformal_quantile, median, quantile};
 pub use standardise::{StandardScaler, mean, moments};
+pub use triangle::Triangle;
 
 /// The README's example, which the tests run.
 #[cfg(doctest)]

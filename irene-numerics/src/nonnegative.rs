@@ -10,27 +10,76 @@ use crate::CovarianceFactor;
 /// assert!((x[0] - 2.0).abs() < 1e-12 && x[1] == 0.0); // the slope would be -1
 /// ```
 pub fn nonnegative_least_squares<const N: usize>(rows: &[[f64; N]], targets: &[f64]) -> [f64; N] {
-    let mut gram = DMatrix::<f64>::zeros(N, N);
-    let mut right = DVector::<f64>::zeros(N);
-    for (row, target) in rows.iter().zip(targets) {
+    let mut equations = NormalEquations::new();
+    rows.iter().zip(targets).for_each(|(row, target)| equations.add(row, *target));
+    equations.nonnegative()
+}
+
+/// The sums that least squares need, of any number of rows.
+///
+/// ```
+/// let mut equations = irene_numerics::NormalEquations::new();
+/// for (row, target) in [([1.0, 1.0], 3.0), ([1.0, 2.0], 5.0), ([1.0, 3.0], 7.0)] {
+///     equations.add(&row, target);
+/// }
+/// let [level, slope] = equations.nonnegative();
+/// assert!((level - 1.0).abs() < 1e-12 && (slope - 2.0).abs() < 1e-12);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormalEquations<const N: usize> {
+    gram: [[f64; N]; N],
+    right: [f64; N],
+}
+
+impl<const N: usize> Default for NormalEquations<N> {
+    fn default() -> Self {
+        Self { gram: [[0.0; N]; N], right: [0.0; N] }
+    }
+}
+
+impl<const N: usize> NormalEquations<N> {
+    /// Those of no rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a row.
+    pub fn add(&mut self, row: &[f64; N], target: f64) {
         for i in 0..N {
-            right[i] += row[i] * target;
+            self.right[i] += row[i] * target;
             for j in 0..N {
-                gram[(i, j)] += row[i] * row[j];
+                self.gram[i][j] += row[i] * row[j];
             }
         }
     }
-    // With columns of length 1, one tolerance suits all.
-    let lengths: [f64; N] = std::array::from_fn(|i| gram[(i, i)].sqrt());
-    let divisors = lengths.map(|length| if length > 0.0 { length } else { 1.0 });
-    for i in 0..N {
-        right[i] /= divisors[i];
-        for j in 0..N {
-            gram[(i, j)] /= divisors[i] * divisors[j];
+
+    /// Adds the rows of others, each as if it were there `weight` times.
+    pub fn add_all(&mut self, others: &Self, weight: f64) {
+        for i in 0..N {
+            self.right[i] += weight * others.right[i];
+            for j in 0..N {
+                self.gram[i][j] += weight * others.gram[i][j];
+            }
         }
     }
-    let x = nonnegative_minimum(&gram, &right, DVector::zeros(N));
-    std::array::from_fn(|i| x[i] / divisors[i])
+
+    /// The factor, at least 0, with which this x fits best.
+    pub fn nonnegative_multiple(&self, of: &[f64; N]) -> f64 {
+        let product = |row: &[f64; N]| row.iter().zip(of).map(|(a, b)| a * b).sum::<f64>();
+        let square: f64 = self.gram.iter().zip(of).map(|(row, x)| x * product(row)).sum();
+        if square > 0.0 { (product(&self.right) / square).max(0.0) } else { 0.0 }
+    }
+
+    /// The solution of [`nonnegative_least_squares`].
+    pub fn nonnegative(&self) -> [f64; N] {
+        // With columns of length 1, one tolerance suits all.
+        let lengths: [f64; N] = std::array::from_fn(|i| self.gram[i][i].sqrt());
+        let divisors = lengths.map(|length| if length > 0.0 { length } else { 1.0 });
+        let right = DVector::from_fn(N, |i, _| self.right[i] / divisors[i]);
+        let gram = DMatrix::from_fn(N, N, |i, j| self.gram[i][j] / (divisors[i] * divisors[j]));
+        let x = nonnegative_minimum(&gram, &right, DVector::zeros(N));
+        std::array::from_fn(|i| x[i] / divisors[i])
+    }
 }
 
 /// The x ≥ 0 that makes x·gram·x - 2·right·x least, for a positive semidefinite matrix: the active-set method of Lawson and Hanson

@@ -40,8 +40,7 @@ impl StandardScaler {
         }
         let scale = (0..columns).map(|column| {
             let variance = (squares[column] - rest[column] * rest[column] / count) / count;
-            let noise = count * f64::EPSILON * variance + (count * mean[column] * f64::EPSILON).powi(2);
-            if variance <= noise { 1.0 } else { variance.sqrt() }
+            divisor(count, mean[column], variance)
         });
         Self { scale: scale.collect(), mean }
     }
@@ -57,6 +56,12 @@ impl StandardScaler {
     pub fn transformed(&self, row: &[f64]) -> impl Iterator<Item = f64> {
         row.iter().zip(&self.mean).zip(&self.scale).map(|((x, mean), scale)| (x - mean) / scale)
     }
+}
+
+/// The divisor of a column: 1 where rounding alone explains its variance.
+pub(crate) fn divisor(count: f64, mean: f64, variance: f64) -> f64 {
+    let noise = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
+    if variance <= noise { 1.0 } else { variance.sqrt() }
 }
 
 /// The mean; None of nothing.

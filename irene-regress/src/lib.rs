@@ -2,7 +2,7 @@
 //!
 //! A [`DeviceProfile`] is a predictor with its provenance: bundled, or read from a file. [`DeviceProfile::predict`] fills in a tree.
 //! A [`Trainer`] makes a predictor from measured trees: [`PaperTrainer`] the four of IrEne (Cao et al., ACL 2021), [`Track`] our three,
-//! by what is measured of a new model. [`crossvalidate`] and [`evaluate`] measure their errors. Both traits are open: a method of one's
+//! by what is measured of a new model; trees that memory may not hold come from a [`TreeSource`]. [`crossvalidate`] and [`evaluate`] measure their errors. Both traits are open: a method of one's
 //! own is trained, evaluated and saved like these.
 //!
 //! The crate needs no ML framework: a program that knows its own model's operations predicts them like this.
@@ -59,7 +59,9 @@ mod predictor;
 mod provenance;
 mod published;
 mod range;
+mod sample;
 mod shares;
+mod source;
 mod splits;
 mod store;
 mod table;
@@ -84,6 +86,7 @@ pub use published::{
     NODE_COUNTS, NodeCounts, OfOthers, PRIMITIVES, PublicMachine, Reported,
 };
 pub use shares::{module_shares, node_shares};
+pub use source::TreeSource;
 pub use splits::{LeaveOut, Split, family};
 pub use store::Store;
 pub use tracks::Track;

@@ -29,15 +29,32 @@ pub(crate) fn worth(node: &Node, quantity: Quantity, usual: f64) -> f64 {
     usual * usual / (usual * usual + spread * spread)
 }
 
-/// Half the 95% interval of the energies of these trees, as a share. None where none of them says how it was measured.
+/// Half the 95% interval of the energies of some trees, as a share.
 ///
 /// The nodes of a tree may all be off alike, so their intervals are added up; those of several trees average out.
-pub(crate) fn of_energies<'t>(trees: impl IntoIterator<Item = &'t Tree>) -> Option<f64> {
-    let known: Vec<Option<f64>> = trees.into_iter().map(of_tree).collect();
-    known.iter().any(Option::is_some).then_some(())?;
-    let share = |known: Option<f64>| known.unwrap_or_default().max(STANDARD_DEVIATIONS * NOISE);
-    let precision: f64 = known.into_iter().map(|known| share(known).powi(-2)).sum();
-    Some(precision.sqrt().recip())
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OfEnergies {
+    is_known: bool,
+    precision: f64,
+}
+
+impl OfEnergies {
+    pub(crate) fn add(&mut self, tree: &Tree) {
+        let known = of_tree(tree);
+        self.is_known |= known.is_some();
+        self.precision += known.unwrap_or_default().max(STANDARD_DEVIATIONS * NOISE).powi(-2);
+    }
+
+    /// None where none of the trees says how it was measured.
+    pub(crate) fn share(&self) -> Option<f64> {
+        self.is_known.then(|| self.precision.sqrt().recip())
+    }
+}
+
+fn of_energies<'t>(trees: impl IntoIterator<Item = &'t Tree>) -> Option<f64> {
+    let mut energies = OfEnergies::default();
+    trees.into_iter().for_each(|tree| energies.add(tree));
+    energies.share()
 }
 
 fn of_tree(tree: &Tree) -> Option<f64> {

@@ -4,7 +4,7 @@ use irene_tree::{Mark, Node, NodeId, Quantity, Tree, render};
 use serde_json::json;
 
 use crate::{
-    Error, Explanation, MemoryUse, Provenance, Result, Store,
+    Error, Explanation, MemoryUse, Provenance, Result, Store, TreeSource,
     gpus::sum_over_gpus,
     paper,
     tracks::{Calibrated, Measured, Method, Primitives, Specs, Track},
@@ -62,6 +62,19 @@ pub trait Trainer: Send + Sync {
     /// [`Error::Training`] if there is too little; [`Error::MissingFeature`], [`Error::GroundTruth`] and [`Error::Latency`] naming the
     /// node.
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>>;
+
+    /// Trains on trees that memory may not hold. By default a method holds them all.
+    ///
+    /// # Errors
+    /// Those of [`train`](Self::train), and of the source.
+    fn train_on(&self, source: &dyn TreeSource) -> Result<Box<dyn Predictor>> {
+        let mut trees = Vec::new();
+        source.each(&mut |tree| {
+            trees.push(tree.clone());
+            Ok(())
+        })?;
+        self.train(&trees.iter().collect::<Vec<_>>())
+    }
 }
 
 /// Makes a predictor from a store that its [`Predictor::write`] wrote.

@@ -7,7 +7,7 @@ use irene_tree::{Node, Precision, Quantity, Size, Tree, jsonl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::noise;
+use crate::{Result, TreeSource, noise};
 
 /// The device, sizes and precision that a predictor was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,31 +111,22 @@ impl Provenance {
 
     /// The provenance of a predictor trained on these trees, measured on this device.
     pub fn new(device: impl Into<String>, trees: &[Tree]) -> Self {
-        let mut models: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut hash = Sha256::new();
-        for tree in trees {
-            *models.entry(&tree.model_name).or_default() += 1;
-            hash.update(jsonl::to_json(tree));
-            hash.update("\n");
-        }
-        let counts = models.iter().map(|(model, count)| format!("{model} ({count})")).collect::<Vec<_>>().join(", ");
-        let sizes = SizeRanges::of(trees);
-        let ranges = sizes.map_or_else(String::new, |sizes| format!("; {sizes}"));
-        // A predictor that learned from estimates predicts estimates.
-        let is_estimated = trees.iter().flat_map(Tree::nodes).any(Node::is_energy_estimated);
-        let estimated = if is_estimated { "; energies estimated" } else { "" };
-        let count = if trees.len() == 1 { "1 tree".to_owned() } else { format!("{} trees", trees.len()) };
-        Self {
-            device: device.into(),
-            training_data: format!("{count}: {counts}{ranges}{estimated}"),
-            sizes,
-            precisions: trees.iter().map(|tree| tree.precision).collect::<BTreeSet<_>>().into_iter().collect(),
-            estimated: is_estimated,
-            uncertainty: noise::of_energies(trees),
-            memory_gib: None,
-            digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-            trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
-        }
+        let mut training = TrainingData::default();
+        trees.iter().for_each(|tree| training.add(tree));
+        training.provenance(device.into())
+    }
+
+    /// The same, of trees that memory may not hold.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn of(device: impl Into<String>, source: &dyn TreeSource) -> Result<Self> {
+        let mut training = TrainingData::default();
+        source.each(&mut |tree| {
+            training.add(tree);
+            Ok(())
+        })?;
+        Ok(training.provenance(device.into()))
     }
 
     /// The provenance of a predictor that was carried over to this device from these trees: it knows the sizes and formats of both, and rests
@@ -166,6 +157,66 @@ impl Provenance {
              --round SECONDS), more rounds (--rounds N), or more trees narrow this",
             100.0 * share
         ))
+    }
+}
+
+/// What a provenance says of training trees, gathered tree by tree.
+#[derive(Default)]
+struct TrainingData {
+    trees: usize,
+    models: BTreeMap<String, usize>,
+    sizes: Option<SizeRanges>,
+    precisions: BTreeSet<Precision>,
+    is_estimated: bool,
+    energies: noise::OfEnergies,
+    hash: Sha256,
+}
+
+impl TrainingData {
+    fn add(&mut self, tree: &Tree) {
+        self.trees += 1;
+        match self.models.get_mut(&tree.model_name) {
+            Some(count) => *count += 1,
+            None => drop(self.models.insert(tree.model_name.clone(), 1)),
+        }
+        let sizes = SizeRanges::of(std::slice::from_ref(tree));
+        self.sizes = sizes.map(|sizes| self.sizes.map_or(sizes, |before| before.union(&sizes))).or(self.sizes);
+        self.precisions.insert(tree.precision);
+        // A predictor that learned from estimates predicts estimates.
+        self.is_estimated |= tree.nodes().iter().any(Node::is_energy_estimated);
+        self.energies.add(tree);
+        self.hash.update(jsonl::to_json(tree));
+        self.hash.update("\n");
+    }
+
+    /// The models with their numbers of trees, as far as a reader wants to know.
+    fn models(&self) -> String {
+        /// More are counted.
+        const MOST: usize = 50;
+        let named = if self.models.len() > MOST { MOST - 1 } else { MOST };
+        let mut models: Vec<String> =
+            self.models.iter().take(named).map(|(model, count)| format!("{model} ({count})")).collect();
+        if self.models.len() > MOST {
+            models.push(format!("{} more models", self.models.len() - named));
+        }
+        models.join(", ")
+    }
+
+    fn provenance(self, device: String) -> Provenance {
+        let ranges = self.sizes.map_or_else(String::new, |sizes| format!("; {sizes}"));
+        let estimated = if self.is_estimated { "; energies estimated" } else { "" };
+        let count = if self.trees == 1 { "1 tree".to_owned() } else { format!("{} trees", self.trees) };
+        Provenance {
+            device,
+            training_data: format!("{count}: {}{ranges}{estimated}", self.models()),
+            sizes: self.sizes,
+            precisions: self.precisions.into_iter().collect(),
+            estimated: self.is_estimated,
+            uncertainty: self.energies.share(),
+            memory_gib: None,
+            digest: self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            trained_by: concat!("irene-regress ", env!("CARGO_PKG_VERSION")).into(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Cross-validation: which trees each fold leaves out of training.
 
+use std::collections::HashMap;
+
 use irene_tree::{Node, Tree};
 use rand_pcg::{
     Pcg64Mcg,
@@ -122,22 +124,45 @@ impl LeaveOut {
 }
 
 fn groups(trees: &[&Tree], group: impl Fn(usize, &Tree) -> String) -> Vec<Split> {
-    let groups: Vec<String> = trees.iter().enumerate().map(|(place, tree)| group(place, tree)).collect();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut splits: Vec<Split> = Vec::new();
-    for left_out in &groups {
-        if splits.iter().all(|split| split.left_out != *left_out) {
-            let (test, training) = (0..trees.len()).partition(|&place| groups[place] == *left_out);
-            splits.push(Split { left_out: left_out.clone(), training, test });
+    let group_of = |(place, tree): (usize, &&Tree)| {
+        let name = group(place, tree);
+        *places.entry(name).or_insert_with_key(|name| {
+            splits.push(Split { left_out: name.clone(), training: Vec::new(), test: Vec::new() });
+            splits.len() - 1
+        })
+    };
+    let group_of: Vec<usize> = trees.iter().enumerate().map(group_of).collect();
+    for (place, group) in group_of.iter().enumerate() {
+        for (index, split) in splits.iter_mut().enumerate() {
+            if index == *group { &mut split.test } else { &mut split.training }.push(place);
         }
     }
     splits
 }
 
+/// The groups, or where there are many of them, as many parts as of a [`LeaveOut::KFold`], each of several groups.
+fn few_groups(trees: &[&Tree], group: impl Fn(&Tree) -> String) -> Vec<Split> {
+    /// Each takes a training.
+    const MOST: usize = 40;
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for tree in trees {
+        let next = places.len();
+        places.entry(group(tree)).or_insert(next);
+    }
+    let is_many = places.len() > MOST;
+    groups(trees, |_, tree| {
+        let name = group(tree);
+        if is_many { format!("part {}", places[&name] % PARTS + 1) } else { name }
+    })
+}
+
 /// Splits of training data, to choose settings and to calibrate intervals: without each model, or without each size if there are one or
 /// two models. A split that leaves fewer than two sizes to train on is not among them.
 pub(crate) fn held_out(trees: &[&Tree]) -> Vec<Split> {
-    let by_model = groups(trees, |_, tree| model(tree));
-    let splits = if by_model.len() > 2 { by_model } else { groups(trees, |_, tree| size(tree)) };
+    let by_model = few_groups(trees, model);
+    let splits = if by_model.len() > 2 { by_model } else { few_groups(trees, size) };
     splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
 }
 
@@ -167,7 +192,7 @@ pub(crate) fn held_out_sizes(trees: &[&Tree]) -> Vec<Split> {
 
 /// Splits that leave a family out.
 pub(crate) fn held_out_families(trees: &[&Tree]) -> Vec<Split> {
-    let splits = groups(trees, |_, tree| family(tree).to_owned());
+    let splits = few_groups(trees, |tree| family(tree).to_owned());
     splits.into_iter().filter(|split| has_sizes(trees, split)).collect()
 }
 
@@ -217,6 +242,26 @@ mod tests {
         let splits = LeaveOut::ModelAndSize.splits(&trees).unwrap();
         assert_eq!(splits[0].left_out, "a 1x10");
         assert_eq!(splits[0].training, [4, 5, 7, 8, 10, 11, 13, 14]);
+    }
+
+    #[test]
+    fn of_many_models_several_are_left_out_at_a_time_and_none_is_on_both_sides() {
+        let tree = |place: usize| {
+            let mut builder = TreeBuilder::new(format!("m{}", place / 3), Size::new(place % 3 + 1, 8));
+            builder.enter("root", "M", Level::Model);
+            builder.leaf("x", "Tanh", Level::Ml, None);
+            builder.leave();
+            builder.finish().unwrap()
+        };
+        let trees: Vec<Tree> = (0..300).map(tree).collect();
+        let trees: Vec<&Tree> = trees.iter().collect();
+        let splits = held_out(&trees);
+        assert_eq!(splits.len(), PARTS);
+        for split in &splits {
+            let left_out = |place: &usize| split.test.iter().any(|test| model(trees[*test]) == model(trees[*place]));
+            assert!(split.test.len() == 30 && !split.training.iter().any(left_out), "{}", split.left_out);
+        }
+        assert_eq!(held_out(&trees[..120]).len(), 40);
     }
 
     #[test]

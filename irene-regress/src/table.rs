@@ -15,18 +15,18 @@ impl Table {
         Self { width, values: Vec::new(), counts: Vec::new(), places: HashMap::new() }
     }
 
-    /// Inserts a row and gives its place among the distinct rows.
-    pub(crate) fn insert(&mut self, row: &[f64]) -> u32 {
+    /// Inserts a row as often as it counts, and gives its place among the distinct rows.
+    pub(crate) fn insert(&mut self, row: &[f64], count: u32) -> u32 {
         debug_assert_eq!(row.len(), self.width);
         let next = self.counts.len() as u32;
         match self.places.entry(row.iter().map(|x| x.to_bits()).collect()) {
             Entry::Occupied(place) => {
-                self.counts[*place.get() as usize] += 1;
+                self.counts[*place.get() as usize] += count;
                 *place.get()
             }
             Entry::Vacant(place) => {
                 self.values.extend_from_slice(row);
-                self.counts.push(1);
+                self.counts.push(count);
                 *place.insert(next)
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use irene_tree::{Level, Node, NodeId, Quantity, Tree};
 
-use crate::{Result, Store};
+use crate::{Result, Store, TreeSource};
 
 /// The classes of modules that are predicted as a whole, in lower case.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,9 +15,9 @@ const FIELD: &str = "wholes";
 
 impl Wholes {
     /// The classes whose modules were measured in these trees, and nothing below any of them although there are primitives.
-    pub(crate) fn of(trees: &[&Tree]) -> Self {
+    pub(crate) fn of(trees: &dyn TreeSource) -> Result<Self> {
         let (mut wholes, mut sums) = (BTreeSet::new(), BTreeSet::new());
-        for tree in trees {
+        trees.each(&mut |tree| {
             let mut below = vec![Below::default(); tree.nodes().len()];
             for id in tree.ids().rev() {
                 let (node, parts) = (tree.node(id), below[id.index()]);
@@ -32,8 +32,14 @@ impl Wholes {
                     above.are_measured |= parts.are_measured || is_measured(node);
                 }
             }
-        }
-        Self(wholes.difference(&sums).cloned().collect())
+            Ok(())
+        })?;
+        Ok(Self(wholes.difference(&sums).cloned().collect()))
+    }
+
+    /// The trees of a source with these modules as primitives.
+    pub(crate) fn of_source<'s>(&'s self, source: &'s dyn TreeSource) -> impl TreeSource + 's {
+        Closing { wholes: self, source }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -58,6 +64,17 @@ impl Wholes {
 
     pub(crate) fn read(store: &Store) -> Result<Self> {
         Ok(Self(if store.has_field(FIELD) { store.get_list(FIELD)?.into_iter().collect() } else { BTreeSet::new() }))
+    }
+}
+
+struct Closing<'s> {
+    wholes: &'s Wholes,
+    source: &'s dyn TreeSource,
+}
+
+impl TreeSource for Closing<'_> {
+    fn each(&self, see: &mut dyn FnMut(&Tree) -> Result<()>) -> Result<()> {
+        self.source.each(&mut |tree| see(&self.wholes.close(tree).0))
     }
 }
 
@@ -171,7 +188,7 @@ mod tests {
     fn modules_with_measured_parts_are_sums_wherever_they_are() {
         let (_, without) = trained(false);
         let (_, with) = trained(true);
-        let of = |trees: &[Tree]| Wholes::of(&trees.iter().collect::<Vec<_>>()).0;
+        let of = |trees: &[Tree]| Wholes::of(&trees).unwrap().0;
         assert_eq!(of(&without), BTreeSet::from(["net".to_owned(), "netbackward".to_owned()]));
         assert_eq!(of(&with), BTreeSet::from(["netbackward".to_owned()]));
         assert_eq!(of(&[with, without].concat()), BTreeSet::from(["netbackward".to_owned()]));

@@ -38,6 +38,8 @@ mod node;
 mod operand;
 mod operation;
 mod parallel;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod quantity;
 pub mod render;
 mod shape;

@@ -145,6 +145,26 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node without numbers, whose place in the tree is not known yet.
+    pub(crate) fn new(scope: impl Into<Box<str>>, instance_type: impl Into<Cow<'static, str>>, level: Level) -> Self {
+        Self {
+            scope: scope.into(),
+            instance_type: instance_type.into(),
+            level,
+            depth: 0,
+            parent: 0,
+            subtree_len: 1,
+            values: Values::default(),
+            times: 1.0,
+            gpus: 1,
+            id: None,
+            size: None,
+            operation: None,
+            marks: Marks::default(),
+            extra: None,
+        }
+    }
+
     /// The path, e.g. `root.encoder.0.attention.self.query`. Two MatMuls of one module share theirs.
     pub fn scope(&self) -> &str {
         &self.scope

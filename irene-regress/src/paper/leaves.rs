@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use irene_features::FeatureSet;
-use irene_numerics::{StandardScaler, least_squares};
+use irene_numerics::StandardScaler;
 use irene_tree::{Level, Node, NodeId, Tree};
 
-use super::measured_energy;
-use crate::{Error, Result, Store, Term, table::Table};
+use super::{measured_energy, rows::Rows};
+use crate::{Error, Result, Store, Term, TreeSource};
 
 /// One ordinary least squares regressor per primitive, on standardised features (equation 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +27,12 @@ struct Regressor {
 const UNMEASURED: &str = "unmeasured";
 
 impl Leaves {
-    pub(super) fn fit(trees: &[&Tree], features: &FeatureSet) -> Result<Self> {
-        // Rows of features and energy: a measurement that many layers repeat is one row.
-        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
-        let mut unmeasured = BTreeSet::new();
-        for tree in trees {
+    pub(super) fn fit(trees: &dyn TreeSource, features: &FeatureSet) -> Result<Self> {
+        // Rows of features and energy.
+        let mut rows: BTreeMap<String, Rows> = BTreeMap::new();
+        let (mut unmeasured, mut is_empty) = (BTreeSet::new(), true);
+        trees.each(&mut |tree| {
+            is_empty = false;
             for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
                 let mut row = features.row(tree, id)?;
                 let instance_type = tree.node(id).instance_type().to_ascii_lowercase();
@@ -40,12 +41,18 @@ impl Leaves {
                     continue;
                 };
                 row.push(joules);
-                tables.entry(instance_type).or_insert_with(|| Table::new(row.len())).insert(&row);
+                rows.entry(instance_type).or_insert_with(|| Rows::new(row.len())).insert(&row, 1);
             }
+            Ok(())
+        })?;
+        if is_empty {
+            return Err(Error::Training("no trees".into()));
         }
-        unmeasured.retain(|instance_type| !tables.contains_key(instance_type));
-        let regressors =
-            tables.into_iter().map(|(primitive, table)| (primitive, Regressor::fit(&table, features.len())));
+        unmeasured.retain(|instance_type| !rows.contains_key(instance_type));
+        let regressors = rows.into_iter().map(|(primitive, rows)| {
+            let (scaler, coefficients, intercept) = rows.regression(features.len());
+            (primitive, Regressor { scaler, coefficients, intercept })
+        });
         Ok(Self { regressors: regressors.collect(), unmeasured })
     }
 
@@ -126,21 +133,6 @@ impl Leaves {
 }
 
 impl Regressor {
-    /// Fits rows whose last number is the energy.
-    fn fit(table: &Table, columns: usize) -> Self {
-        let scaler = StandardScaler::fit(columns, table.all().map(|row| &row[..columns]));
-        let total: f64 = (0..table.len()).map(|i| f64::from(table.count(i))).sum();
-        let weights: Vec<f64> = (0..table.len()).map(|i| f64::from(table.count(i))).collect();
-        let energy = |i: usize| table.row(i)[columns];
-        // Standardised columns have mean zero, so that the intercept is the mean energy.
-        let intercept = (0..table.len()).map(|i| weights[i] * energy(i)).sum::<f64>() / total;
-        let scaled: Vec<Vec<f64>> =
-            (0..table.len()).map(|i| scaler.transformed(&table.row(i)[..columns]).collect()).collect();
-        let rows: Vec<&[f64]> = scaled.iter().map(Vec::as_slice).collect();
-        let targets: Vec<f64> = (0..table.len()).map(|i| energy(i) - intercept).collect();
-        Self { coefficients: least_squares(&rows, &targets, &weights), scaler, intercept }
-    }
-
     fn predict(&self, row: &[f64]) -> f64 {
         self.intercept
             + self.scaler.transformed(row).zip(&self.coefficients).map(|(x, coefficient)| x * coefficient).sum::<f64>()

@@ -8,6 +8,7 @@
 
 mod leaves;
 mod recursion;
+mod rows;
 mod weighting;
 
 use irene_features::{Feature, FeatureSet};
@@ -16,7 +17,7 @@ use leaves::Leaves;
 pub use recursion::Strategy;
 use weighting::Weighting;
 
-use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer};
+use crate::{Error, Explanation, Predictor, Result, Store, Term, Trainer, TreeSource};
 
 /// How to train the paper's predictor.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +55,12 @@ impl Trainer for PaperTrainer {
     }
 
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
-        Ok(Box::new(self.train_paper(trees)?))
+        Ok(Box::new(self.train_paper(&trees)?))
+    }
+
+    /// Goes through the trees several times, where there are too many to keep what it learns from.
+    fn train_on(&self, source: &dyn TreeSource) -> Result<Box<dyn Predictor>> {
+        Ok(Box::new(self.train_paper(source)?))
     }
 }
 
@@ -62,23 +68,25 @@ impl PaperTrainer {
     /// The same with those of its features that these trees have at every node, and the features that it does without.
     ///
     /// # Errors
-    /// [`Error::MissingFeature`] if it is to learn from resources and the trees have none.
-    pub fn with_features_of(self, trees: &[Tree]) -> Result<(Self, Vec<Feature>)> {
-        let (features, missing) = self.features.known_in(trees);
+    /// [`Error::MissingFeature`] if it is to learn from resources and the trees have none; those of the source.
+    pub fn with_features_of(self, trees: &(impl TreeSource + ?Sized)) -> Result<(Self, Vec<Feature>)> {
+        let mut features = self.features.clone();
+        trees.each(&mut |tree| {
+            features = features.known_in(std::slice::from_ref(tree)).0;
+            Ok(())
+        })?;
         if self.features == FeatureSet::resources() && !features.has_resources() {
-            for tree in trees {
-                for id in tree.ids().filter(|&id| tree.node(id).level() != Level::Math) {
-                    self.features.row(tree, id)?;
-                }
-            }
+            trees.each(&mut |tree| {
+                let nodes = tree.ids().filter(|&id| tree.node(id).level() != Level::Math);
+                nodes.map(|id| self.features.row(tree, id)).try_for_each(|row| Ok(drop(row?)))
+            })?;
         }
+        let is_missing = |feature: &&Feature| !features.features().contains(feature);
+        let missing = self.features.features().iter().filter(is_missing).copied().collect();
         Ok((Self { features, ..self }, missing))
     }
 
-    fn train_paper(&self, trees: &[&Tree]) -> Result<PaperPredictor> {
-        if trees.is_empty() {
-            return Err(Error::Training("no trees".into()));
-        }
+    fn train_paper(&self, trees: &dyn TreeSource) -> Result<PaperPredictor> {
         let leaves = Leaves::fit(trees, &self.features)?;
         if leaves.is_empty() && self.strategy != Strategy::Unstructured {
             let reason = "no primitive has an energy, and sums begin there; --strategy unstructured learns from modules and models alone";

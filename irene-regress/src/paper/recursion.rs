@@ -1,9 +1,14 @@
 use irene_features::FeatureSet;
-use irene_numerics::{Adam, StandardScaler};
+use irene_numerics::Adam;
 use irene_tree::{Level, Tree};
 
-use super::{leaves::Leaves, measured_energy, weighting::Weighting};
-use crate::{Result, table::Table};
+use super::{
+    leaves::Leaves,
+    measured_energy,
+    rows::{MOST, Rows},
+    weighting::Weighting,
+};
+use crate::{Result, TreeSource, table::Table};
 
 /// How a node's energy follows from its children's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +49,7 @@ const LEARNING_RATE: f32 = 1e-3;
 
 /// A node for training.
 struct Sample {
-    /// Its row among the tree's distinct rows of features.
+    /// Its place among the tree's distinct rows of features.
     row: u32,
     parent: u32,
     /// Its true energy, J; NaN where it was not measured.
@@ -53,53 +58,89 @@ struct Sample {
     leaf: Option<f64>,
 }
 
-/// One tree: pre-order samples, and the polynomial terms of its distinct rows.
+/// One tree: pre-order samples, and its distinct rows of features.
 struct Problem {
     samples: Vec<Sample>,
-    rows: Vec<u32>,
+    rows: Table,
 }
 
 /// Learns the weighting: Adam, one step a tree, trees in their order.
 pub(super) fn train(
-    trees: &[&Tree],
+    trees: &dyn TreeSource,
     features: &FeatureSet,
     leaves: &Leaves,
     strategy: Strategy,
     seed: u64,
 ) -> Result<Weighting> {
-    let mut table = Table::new(features.len());
-    let problems = trees.iter().map(|tree| prepare(tree, features, leaves, &mut table)).collect::<Result<Vec<_>>>()?;
-    let scaler = StandardScaler::fit(features.len(), table.all());
-    let mut weighting = Weighting::initial(scaler, seed);
-
-    let width = weighting.weights.len();
-    let mut terms = Vec::with_capacity(table.len() * width);
-    for row in table.distinct() {
-        weighting.terms(row, &mut terms);
-    }
-    let terms_of = |row: u32| &terms[row as usize * width..][..width];
-
-    // The bias learns with the weights, as the last of them.
-    let mut adam = Adam::new(width + 1, LEARNING_RATE);
-    let mut gradient = vec![0.0f32; width + 1];
-    for _ in 0..EPOCHS {
-        for problem in &problems {
-            let scores: Vec<f64> = problem.rows.iter().map(|&row| weighting.score_of(terms_of(row))).collect();
-            gradient.fill(0.0);
-            for (slope, &row) in problem.slopes(&scores, strategy).into_iter().zip(&problem.rows) {
-                let slope = slope as f32;
-                gradient.iter_mut().zip(terms_of(row)).for_each(|(sum, term)| *sum += slope * term);
-                gradient[width] += slope;
-            }
-            let parameters = weighting.weights.iter_mut().chain(std::iter::once(&mut weighting.bias));
-            adam.step(parameters, &gradient);
+    let mut rows = Rows::new(features.len());
+    // What is learned from is put together once, as long as it is little.
+    let (mut kept, mut kept_rows) = (Vec::new(), 0);
+    trees.each(&mut |tree| {
+        let problem = prepare(tree, features, leaves)?;
+        for row in 0..problem.rows.len() {
+            rows.insert(problem.rows.row(row), problem.rows.count(row));
+        }
+        kept_rows += problem.rows.len();
+        if kept_rows <= MOST { kept.push(problem) } else { kept = Vec::new() }
+        Ok(())
+    })?;
+    let mut learner = Learner::new(Weighting::initial(rows.scaler(features.len()), seed), strategy);
+    if kept_rows > MOST {
+        for _ in 0..EPOCHS {
+            trees.each(&mut |tree| {
+                let problem = prepare(tree, features, leaves)?;
+                learner.step(&problem, &learner.terms(&problem));
+                Ok(())
+            })?;
+        }
+    } else {
+        let terms: Vec<Vec<f32>> = kept.iter().map(|problem| learner.terms(problem)).collect();
+        for _ in 0..EPOCHS {
+            kept.iter().zip(&terms).for_each(|(problem, terms)| learner.step(problem, terms));
         }
     }
-    Ok(weighting)
+    Ok(learner.weighting)
 }
 
-fn prepare(tree: &Tree, features: &FeatureSet, leaves: &Leaves, table: &mut Table) -> Result<Problem> {
-    let mut rows = Vec::new();
+/// The weighting as it is learned.
+struct Learner {
+    weighting: Weighting,
+    strategy: Strategy,
+    adam: Adam<f32>,
+    /// The bias learns with the weights, as the last of them.
+    gradient: Vec<f32>,
+}
+
+impl Learner {
+    fn new(weighting: Weighting, strategy: Strategy) -> Self {
+        let width = weighting.weights.len() + 1;
+        Self { weighting, strategy, adam: Adam::new(width, LEARNING_RATE), gradient: vec![0.0; width] }
+    }
+
+    /// The polynomial terms of a tree's distinct rows.
+    fn terms(&self, problem: &Problem) -> Vec<f32> {
+        let mut terms = Vec::with_capacity(problem.rows.len() * self.weighting.weights.len());
+        problem.rows.distinct().for_each(|row| self.weighting.terms(row, &mut terms));
+        terms
+    }
+
+    fn step(&mut self, problem: &Problem, terms: &[f32]) {
+        let width = self.weighting.weights.len();
+        let rows = || terms.chunks_exact(width);
+        let scores: Vec<f64> = rows().map(|terms| self.weighting.score_of(terms)).collect();
+        self.gradient.fill(0.0);
+        for (slope, terms) in problem.slopes(&scores, self.strategy).into_iter().zip(rows()) {
+            let slope = slope as f32;
+            self.gradient.iter_mut().zip(terms).for_each(|(sum, term)| *sum += slope * term);
+            self.gradient[width] += slope;
+        }
+        let parameters = self.weighting.weights.iter_mut().chain(std::iter::once(&mut self.weighting.bias));
+        self.adam.step(parameters, &self.gradient);
+    }
+}
+
+fn prepare(tree: &Tree, features: &FeatureSet, leaves: &Leaves) -> Result<Problem> {
+    let mut rows = Table::new(features.len());
     let mut samples = Vec::with_capacity(tree.nodes().len());
     let mut new_index = vec![0; tree.nodes().len()];
     for id in tree.ids() {
@@ -109,15 +150,9 @@ fn prepare(tree: &Tree, features: &FeatureSet, leaves: &Leaves, table: &mut Tabl
         }
         let truth = measured_energy(tree, id)?.unwrap_or(f64::NAN);
         let values = features.row(tree, id)?;
-        let distinct = table.insert(&values);
-        // A tree has a few dozen distinct rows; the last ones are the likely ones.
-        let row = rows.iter().rposition(|&known| known == distinct).unwrap_or_else(|| {
-            rows.push(distinct);
-            rows.len() - 1
-        });
         new_index[id.index()] = samples.len() as u32;
         samples.push(Sample {
-            row: row as u32,
+            row: rows.insert(&values, 1),
             parent: tree.parent(id).map_or(0, |parent| new_index[parent.index()]),
             truth,
             leaf: match node.level() {
@@ -205,7 +240,7 @@ mod tests {
             sample(2, 1, 2.0, Some(2.1)),
             sample(3, 0, 3.0, Some(2.9)),
         ];
-        Problem { samples, rows: vec![0, 1, 2, 3] }
+        Problem { samples, rows: Table::new(0) }
     }
 
     /// The loss written out, to hold the closed-form gradient against.

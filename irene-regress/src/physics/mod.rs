@@ -20,7 +20,7 @@ pub(crate) use correction::Correction;
 pub(crate) use energy::EnergyLaw;
 pub(crate) use key::{keys, kind, without_formats};
 pub(crate) use own_part::OwnPart;
-pub(crate) use primitive::{Primitive, Sample, samples};
+pub(crate) use primitive::{Primitive, Sample, Samples, samples};
 pub(crate) use time::TimeCurve;
 
 use crate::{Result, missing};

@@ -3,12 +3,12 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use irene_numerics::nonnegative_least_squares;
+use irene_numerics::NormalEquations;
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use super::number;
 use crate::{
-    Error, Explanation, Result, Store, Term,
+    Error, Explanation, Result, Store, Term, TreeSource,
     interval::{Kind, Uncertainty},
     measured, noise,
     prediction::{NodePrediction, PredictedCost},
@@ -69,43 +69,37 @@ const MISFIT: f64 = 0.03;
 impl OwnPart {
     /// Fits each figure by non-negative least squares of the relative error of whole modules, given the measured figures of the primitives
     /// in them. All modules together count as much as all models together. The trees are without their math level.
-    pub(crate) fn fit(trees: &[&Tree]) -> Result<Self> {
+    pub(crate) fn fit(trees: &dyn TreeSource) -> Result<Self> {
         let modules = Modules::of(trees)?;
-        let fit = |figure: usize| {
-            let (rows, targets) = modules.equations(figure);
-            nonnegative_least_squares(&rows, &targets)
-        };
+        let fit = |figure: usize| modules.equations(figure).nonnegative();
         let gpu_energy = modules.have_gpu_energy().then(|| fit(2));
-        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy, range: modules.range() })
+        Ok(Self { latency: fit(0), energy: fit(1), gpu_energy, range: modules.range.clone() })
     }
 
     /// The own part on another machine, from trees that were measured there: all coefficients are scaled alike, and each then departs from
     /// that as far as the data asks for. A coefficient of 0 here is fitted there without a prior.
     pub(crate) fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
-        let modules = Modules::of(trees)?;
-        if modules.0.is_empty() {
+        let modules = Modules::of(&trees)?;
+        if modules.is_empty() {
             return Err(Error::Training("no tree has a module; whole models have to be measured".into()));
         }
         let fit = |figure: usize, here: &Coefficients| {
-            let (mut rows, mut targets) = modules.equations(figure);
-            let predicted: Vec<[f64; 1]> =
-                rows.iter().map(|row| [row.iter().zip(here).map(|(term, each)| term * each).sum()]).collect();
-            let [scale] = nonnegative_least_squares(&predicted, &targets);
+            let mut equations = modules.equations(figure);
+            let scale = equations.nonnegative_multiple(here);
             for (term, each) in here.iter().enumerate().filter(|(_, each)| scale * **each > 0.0) {
                 let weight = (PRIOR / trees.len() as f64).sqrt();
                 let mut row = Coefficients::default();
                 row[term] = weight / (scale * each);
-                rows.push(row);
-                targets.push(weight);
+                equations.add(&row, weight);
             }
-            nonnegative_least_squares(&rows, &targets)
+            equations.nonnegative()
         };
         let gpu_energy = self.gpu_energy.as_ref().filter(|_| modules.have_gpu_energy());
         Ok(Self {
             latency: fit(0, &self.latency),
             energy: fit(1, &self.energy),
             gpu_energy: gpu_energy.map(|here| fit(2, here)),
-            range: self.range.as_ref().zip(modules.range()).map(|(before, here)| before.union(&here)),
+            range: self.range.as_ref().zip(modules.range.as_ref()).map(|(before, here)| before.union(here)),
         })
     }
 
@@ -163,41 +157,62 @@ impl OwnPart {
 /// tree leaves at both levels.
 const PRIOR: f64 = 0.005;
 
-/// The modules of the training trees.
-struct Modules(Vec<Module>);
+/// The levels of modules, whose equations weigh alike.
+const LEVELS: [Level; 2] = [Level::Module, Level::Model];
+
+/// What the modules of the training trees say, summed up.
+#[derive(Default)]
+struct Modules {
+    /// For each of [`LEVELS`], and latency, energy and GPU energy.
+    equations: [[NormalEquations<{ TERMS.len() }>; 3]; LEVELS.len()],
+    counts: [usize; LEVELS.len()],
+    lack_gpu_energy: bool,
+    range: Option<Range<{ TERMS.len() }>>,
+}
 
 impl Modules {
-    fn of(trees: &[&Tree]) -> Result<Self> {
-        let mut modules = Vec::new();
-        for tree in trees {
-            modules.extend(self::modules(tree)?);
-        }
-        let has_modules = trees.iter().flat_map(|tree| tree.nodes()).any(|node| !node.level().is_leaf());
-        if modules.is_empty() && has_modules {
+    fn of(trees: &dyn TreeSource) -> Result<Self> {
+        let (mut sums, mut has_modules) = (Self::default(), false);
+        trees.each(&mut |tree| {
+            modules(tree)?.iter().for_each(|module| sums.add(module));
+            has_modules |= tree.nodes().iter().any(|node| !node.level().is_leaf());
+            Ok(())
+        })?;
+        if sums.is_empty() && has_modules {
             let reason = "no module was measured together with all primitives below it, and own parts follow from both";
             return Err(Error::Unmeasured(reason));
         }
-        Ok(Self(modules))
+        Ok(sums)
     }
 
-    fn range(&self) -> Option<Range<{ TERMS.len() }>> {
-        (!self.0.is_empty()).then(|| Range::of(self.0.iter().map(|module| module.own)))
+    /// Adds, for each figure, the equation that its terms make up its rest; both are divided by the whole figure.
+    fn add(&mut self, module: &Module) {
+        let level = usize::from(module.level == Level::Model);
+        self.counts[level] += 1;
+        for (figure, equations) in self.equations[level].iter_mut().enumerate() {
+            let weight = module.worth[figure].sqrt() / module.total[figure];
+            equations.add(&module.terms.map(|term| weight * term), weight * module.rest[figure]);
+        }
+        self.lack_gpu_energy |= !(module.total[2] > 0.0 && module.rest[2].is_finite());
+        let own = Range::of(std::iter::once(module.own));
+        self.range = Some(self.range.as_ref().map_or_else(|| own.clone(), |range| range.union(&own)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counts == [0; LEVELS.len()]
     }
 
     fn have_gpu_energy(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|module| module.total[2] > 0.0 && module.rest[2].is_finite())
+        !self.is_empty() && !self.lack_gpu_energy
     }
 
-    /// A row of [`TERMS`] and a target (the figure less that of the primitives) for each module, both divided by the whole figure; the
-    /// weights of each level add up to 1.
-    fn equations(&self, figure: usize) -> (Vec<Coefficients>, Vec<f64>) {
-        let count = |level| self.0.iter().filter(|module| module.level == level).count() as f64;
-        let weights = [Level::Module, Level::Model].map(|level| count(level).max(1.0).sqrt().recip());
-        let weight = |module: &Module| {
-            module.worth[figure].sqrt() * weights[usize::from(module.level == Level::Model)] / module.total[figure]
-        };
-        let row = |module: &Module| module.terms.map(|term| weight(module) * term);
-        (self.0.iter().map(row).collect(), self.0.iter().map(|module| weight(module) * module.rest[figure]).collect())
+    /// Those of a figure; the weights of each level add up to 1.
+    fn equations(&self, figure: usize) -> NormalEquations<{ TERMS.len() }> {
+        let mut sum = NormalEquations::new();
+        for (equations, &count) in self.equations.iter().zip(&self.counts) {
+            sum.add_all(&equations[figure], 1.0 / count.max(1) as f64);
+        }
+        sum
     }
 }
 

@@ -1,13 +1,14 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use irene_tree::{Level, Quantity, Tree};
 
 use super::{Correction, EnergyLaw, SHAPE, Shape, TimeCurve, keys, shape};
 use crate::{
-    Explanation, Result, Store, Term,
+    Explanation, Result, Store, Term, TreeSource,
     noise::{self, NOISE},
     prediction::PredictedCost,
     range::Range,
+    sample::rank,
 };
 
 /// One measured shape of a primitive: the mean logarithms of its measurements.
@@ -26,48 +27,87 @@ pub(crate) struct Sample {
     pub(crate) energy_count: f64,
 }
 
-/// The latency, energy and GPU energy of one measurement, and how much each counts.
-type Weighted = [[f64; 2]; 3];
+/// The measured shapes of each primitive by its first key.
+pub(crate) type Samples = BTreeMap<String, Vec<Sample>>;
 
-/// The measurements of each shape, by its bits.
-type Measurements = BTreeMap<[u64; SHAPE.len()], Vec<Weighted>>;
+/// The most shapes of a primitive: of more, those of the least ranks are kept.
+const MOST_SHAPES: usize = 1 << 13;
+
+/// The bits of a shape.
+type Bits = [u64; SHAPE.len()];
+
+/// The measurements of one shape: for latency, energy and GPU energy the sum of their logarithms, each as often as it counts, and of how
+/// often.
+type Sums = [[f64; 2]; 3];
+
+/// The measurements of one primitive's shapes.
+#[derive(Default)]
+struct Measurements {
+    of: BTreeMap<Bits, Sums>,
+    /// The shapes by their ranks, where there are as many as may be.
+    ranks: BTreeSet<(u64, Bits)>,
+    are_thinned: bool,
+}
+
+impl Measurements {
+    /// The sums of a shape; None for one that is not kept.
+    fn at(&mut self, shape: Bits) -> Option<&mut Sums> {
+        if !self.of.contains_key(&shape) {
+            let place = (rank(&shape), shape);
+            if self.are_thinned && self.ranks.last().is_some_and(|last| place > *last) {
+                return None;
+            }
+            self.ranks.insert(place);
+            self.of.insert(shape, Sums::default());
+            if self.ranks.len() > MOST_SHAPES {
+                self.are_thinned = true;
+                let (_, refused) = self.ranks.pop_last()?;
+                self.of.remove(&refused);
+            }
+        }
+        self.of.get_mut(&shape)
+    }
+
+    fn samples(self) -> Vec<Sample> {
+        let sample = |(shape, sums): (Bits, Sums)| {
+            let [log_time, log_energy, log_gpu_energy] = sums.map(|[logs, count]| logs / count);
+            let log_gpu_energy = Some(log_gpu_energy).filter(|log| log.is_finite());
+            let [[_, count], [_, energy_count], _] = sums;
+            Sample { shape: shape.map(f64::from_bits), log_time, log_energy, log_gpu_energy, count, energy_count }
+        };
+        self.of.into_iter().map(sample).collect()
+    }
+}
 
 /// The measured shapes of each primitive by its first key. A shape that several models or layers share is one sample. A node without
 /// latency or energy is left out.
-pub(crate) fn samples(trees: &[&Tree]) -> Result<BTreeMap<String, Vec<Sample>>> {
+pub(crate) fn samples(trees: &dyn TreeSource) -> Result<Samples> {
     let mut measured: BTreeMap<String, Measurements> = BTreeMap::new();
-    for tree in trees {
-        // Layers repeat their measurement; models measure anew.
-        let mut of_tree = HashSet::new();
-        for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
-            let shape = shape(tree, id)?.map(f64::to_bits);
-            let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
-            let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
-            let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
-            let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
-            let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
-            let Some(name) = keys(tree, id).next() else { continue };
-            if of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
-                let weighted = [[figures[0], time], [figures[1], energy], [figures[2], time]];
-                measured.entry(name).or_default().entry(shape).or_default().push(weighted);
-            }
+    trees.each(&mut |tree| add_samples(tree, &mut measured))?;
+    Ok(measured.into_iter().map(|(name, measurements)| (name, measurements.samples())).collect())
+}
+
+fn add_samples(tree: &Tree, measured: &mut BTreeMap<String, Measurements>) -> Result<()> {
+    // Layers repeat their measurement; models measure anew.
+    let mut of_tree = HashSet::new();
+    for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
+        let shape = shape(tree, id)?.map(f64::to_bits);
+        let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
+        let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
+        let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
+        let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
+        let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
+        let Some(name) = keys(tree, id).next() else { continue };
+        if !of_tree.insert((name.clone(), shape, figures.map(f64::to_bits))) {
+            continue;
+        }
+        let Some(sums) = measured.entry(name).or_default().at(shape) else { continue };
+        for ([logs, count], (figure, worth)) in sums.iter_mut().zip(figures.iter().zip([time, energy, time])) {
+            *logs += worth * figure.ln();
+            *count += worth;
         }
     }
-    if measured.is_empty() {
-        return Err(crate::unmeasured(trees, &[Level::Ml]));
-    }
-    let sample = |(shape, measurements): ([u64; SHAPE.len()], Vec<Weighted>)| {
-        let count = |figure: usize| measurements.iter().map(|figures| figures[figure][1]).sum::<f64>();
-        let mean = |figure: usize| {
-            let logs = measurements.iter().map(|figures| figures[figure]);
-            logs.map(|[figure, worth]| worth * figure.ln()).sum::<f64>() / count(figure)
-        };
-        let [log_time, log_energy, log_gpu_energy] = [0, 1, 2].map(mean);
-        let log_gpu_energy = Some(log_gpu_energy).filter(|log| log.is_finite());
-        let shape = shape.map(f64::from_bits);
-        Sample { shape, log_time, log_energy, log_gpu_energy, count: count(0), energy_count: count(1) }
-    };
-    Ok(measured.into_iter().map(|(name, shapes)| (name, shapes.into_iter().map(sample).collect())).collect())
+    Ok(())
 }
 
 /// A primitive's laws, and how it departs from them.
@@ -239,5 +279,40 @@ impl Primitive {
             gpu_energy,
             range: Range::read(&format!("{name}.range"), store)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_shapes_the_same_ones_are_kept_in_whatever_order_they_come() {
+        let shape = |i: usize| [i as f64, 1.0, 0.0, 32.0].map(f64::to_bits);
+        let kept = |order: &mut dyn Iterator<Item = usize>| {
+            let mut measurements = Measurements::default();
+            for i in order {
+                if let Some(sums) = measurements.at(shape(i)) {
+                    sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + 1.0, *count + 1.0));
+                }
+            }
+            measurements.samples()
+        };
+        const ALL: usize = 3 * MOST_SHAPES;
+        let forth = kept(&mut (0..ALL).chain(0..ALL));
+        let back = kept(&mut (0..ALL).rev().chain((0..ALL).rev()));
+        let shapes = |samples: &[Sample]| samples.iter().map(|sample| sample.shape[0]).collect::<Vec<_>>();
+        assert_eq!((forth.len(), shapes(&forth)), (MOST_SHAPES, shapes(&back)));
+    }
+
+    #[test]
+    fn a_shape_has_the_mean_logarithm_of_its_measurements() {
+        let mut measurements = Measurements::default();
+        for (figure, worth) in [(1.0_f64, 1.0), (4.0, 1.0), (100.0, 0.0)] {
+            let sums = measurements.at([0; 4]).unwrap();
+            sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + worth * figure.ln(), *count + worth));
+        }
+        let [sample] = measurements.samples()[..] else { panic!() };
+        assert!((sample.log_time - 2.0_f64.ln()).abs() < 1e-15 && sample.count == 2.0);
     }
 }

@@ -1,7 +1,7 @@
 use irene_tree::{Level, NodeId, Tree};
 
 use super::{Method, wall_energy::WallEnergy};
-use crate::{Explanation, Result, Store, prediction::NodePrediction};
+use crate::{Explanation, Result, Store, TreeSource, prediction::NodePrediction};
 
 /// Predicts every node's energy at the wall from its measured latency and driver energy, with one [`WallEnergy`] for primitives and one
 /// for modules, which use the processors differently.
@@ -31,6 +31,11 @@ impl Method for Measured {
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
         Ok(Self { of_primitives: WallEnergy::fit(trees, &PRIMITIVES)?, of_modules: WallEnergy::fit(trees, &MODULES)? })
+    }
+
+    fn on_all(self, source: &dyn TreeSource) -> Result<Self> {
+        let of_primitives = self.of_primitives.on_all(source, &PRIMITIVES)?;
+        Ok(Self { of_primitives, of_modules: self.of_modules.on_all(source, &MODULES)? })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {

@@ -10,9 +10,10 @@ use std::iter::repeat;
 use irene_tree::{NodeId, Tree};
 
 use crate::{
-    Error, Explanation, Predictor, Result, Store, Trainer,
+    Error, Explanation, Predictor, Result, Store, Trainer, TreeSource,
     interval::Spread,
     prediction::{self, NodePrediction},
+    sample::{MOST_NODES, Plain, Sample},
     wholes::Wholes,
 };
 pub(crate) use measured::Measured;
@@ -50,18 +51,31 @@ impl Trainer for Track {
     }
 
     fn train(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
-        if trees.is_empty() {
-            return Err(Error::Training("no trees; measured trees of two sizes are the least".into()));
-        }
         // A module's own operations are in its own part, whether or not the trees show them as nodes.
         let stripped: Vec<Tree> =
             trees.iter().filter(|tree| tree.shows_math()).map(|tree| tree.without_math()).collect();
         let plain = trees.iter().copied().filter(|tree| !tree.shows_math());
-        let trees: Vec<&Tree> = plain.chain(&stripped).collect();
+        self.train_plain(&plain.chain(&stripped).collect::<Vec<_>>(), None)
+    }
+
+    /// Chooses the form of the laws and calibrates intervals on a sample of at most 100,000 nodes; all trees decide the laws' constants.
+    fn train_on(&self, source: &dyn TreeSource) -> Result<Box<dyn Predictor>> {
+        let sample = Sample::of(source, MOST_NODES)?;
+        let trees: Vec<&Tree> = sample.trees.iter().collect();
+        self.train_plain(&trees, (!sample.is_whole).then_some(&Plain(source)))
+    }
+}
+
+impl Track {
+    /// Trains on trees without their math level, which may be a sample of all.
+    fn train_plain(self, trees: &[&Tree], all: Option<&Plain<'_>>) -> Result<Box<dyn Predictor>> {
+        if trees.is_empty() {
+            return Err(Error::Training("no trees; measured trees of two sizes are the least".into()));
+        }
         Ok(match self {
-            Self::Measured => Box::new(Calibrated::<Measured>::train(&trees)?),
-            Self::Primitives => Box::new(Calibrated::<Primitives>::train(&trees)?),
-            Self::Specs => Box::new(Calibrated::<Specs>::train(&trees)?),
+            Self::Measured => Box::new(Calibrated::<Measured>::train(trees, all)?),
+            Self::Primitives => Box::new(Calibrated::<Primitives>::train(trees, all)?),
+            Self::Specs => Box::new(Calibrated::<Specs>::train(trees, all)?),
         })
     }
 }
@@ -82,6 +96,9 @@ pub(crate) trait Method: Send + Sync + Sized + 'static {
     fn fit_whole(trees: &[&Tree]) -> Result<Self> {
         Self::fit(trees)
     }
+
+    /// The same form with constants that all trees of a source decide, of which it was fitted to a sample.
+    fn on_all(self, source: &dyn TreeSource) -> Result<Self>;
 
     /// Predicts every node, in pre-order.
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>>;
@@ -108,11 +125,17 @@ pub(crate) struct Calibrated<M> {
 }
 
 impl<M: Method> Calibrated<M> {
-    fn train(trees: &[&Tree]) -> Result<Self> {
-        let wholes = Wholes::of(trees);
+    /// Trains on trees that may be a sample of all.
+    fn train(trees: &[&Tree], all: Option<&Plain<'_>>) -> Result<Self> {
+        let wholes = all.map_or_else(|| Wholes::of(&trees), |all| Wholes::of(all))?;
         let closed = Closed::of(&wholes, trees);
         let trees = &closed.trees();
         let method = M::fit_whole(trees)?;
+        let method = match all {
+            Some(all) if wholes.is_empty() => method.on_all(all)?,
+            Some(all) => method.on_all(&wholes.of_source(all))?,
+            None => method,
+        };
         let spread = Spread::calibrate(trees, &|trees| M::fit(trees), &M::predict);
         Ok(Self { method, spread: spread.map(|spread| spread.with_noise_of(trees)), wholes })
     }
@@ -194,7 +217,7 @@ impl<M: Method> Predictor for Calibrated<M> {
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Box<dyn Predictor>> {
-        let wholes = self.wholes.and(Wholes::of(trees));
+        let wholes = self.wholes.and(Wholes::of(&trees)?);
         let closed = Closed::of(&wholes, trees);
         let trees = &closed.trees();
         let method = self.method.adapted(trees)?;
@@ -216,3 +239,6 @@ impl<M: Method> Predictor for Calibrated<M> {
         self.wholes.write(store);
     }
 }
+
+#[cfg(test)]
+mod tests;

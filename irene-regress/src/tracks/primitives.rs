@@ -2,7 +2,7 @@ use irene_tree::{Level, NodeId, Tree};
 
 use super::{Method, wall_energy::WallEnergy};
 use crate::{
-    Explanation, Result, Store,
+    Explanation, Result, Store, TreeSource,
     physics::OwnPart,
     prediction::{self, NodePrediction},
 };
@@ -22,7 +22,11 @@ impl Method for Primitives {
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { law: WallEnergy::fit(trees, &[Level::Ml])?, own_part: OwnPart::fit(trees)? })
+        Ok(Self { law: WallEnergy::fit(trees, &[Level::Ml])?, own_part: OwnPart::fit(&trees)? })
+    }
+
+    fn on_all(self, source: &dyn TreeSource) -> Result<Self> {
+        Ok(Self { law: self.law.on_all(source, &[Level::Ml])?, own_part: OwnPart::fit(source)? })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {

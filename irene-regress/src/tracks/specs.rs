@@ -8,11 +8,12 @@ use irene_tree::{Level, Mark, NodeId, Tree};
 
 use super::Method;
 use crate::{
-    Error, Explanation, Result, Store,
+    Error, Explanation, Result, Store, TreeSource,
     interval::{CONFIDENCE, Kind, Uncertainty},
-    physics::{OwnPart, Primitive, SHAPE, Sample, Shape, carried_over, keys, kind, samples, shape, without_formats},
+    physics::{OwnPart, Primitive, SHAPE, Sample, Samples, Shape, carried_over, keys, kind, samples, shape, without_formats},
     prediction::{self, NodePrediction},
     provenance::sizes,
+    unmeasured,
 };
 
 /// Predicts without measurements of the model: primitives by their shapes ([`Primitive`]), modules and models as the sum of their parts
@@ -49,6 +50,12 @@ enum Kinship {
 }
 
 impl Specs {
+    fn of(samples: &Samples, own_part: OwnPart) -> Self {
+        let primitives = samples.iter().map(|(name, samples)| (name.clone(), Primitive::fit(samples)));
+        let any = Primitive::of_laws(&all(samples));
+        Self { primitives: primitives.collect(), any, unseen_reach: 0.0, own_part }
+    }
+
     /// The primitive that a leaf is, or the one that is most like it.
     fn find(&self, tree: &Tree, id: NodeId) -> Match<'_> {
         let keys: Vec<String> = keys(tree, id).collect();
@@ -102,16 +109,18 @@ impl Method for Specs {
     }
 
     fn fit(trees: &[&Tree]) -> Result<Self> {
-        let samples = samples(trees)?;
-        let all: Vec<Sample> = samples.values().flatten().copied().collect();
-        check(trees, &all)?;
-        let primitives = samples.into_iter().map(|(name, samples)| (name, Primitive::fit(&samples)));
-        let (any, own_part) = (Primitive::of_laws(&all), OwnPart::fit(trees)?);
-        Ok(Self { primitives: primitives.collect(), any, unseen_reach: 0.0, own_part })
+        let samples = measured_samples(trees)?;
+        check(trees, &all(&samples))?;
+        Ok(Self::of(&samples, OwnPart::fit(&trees)?))
     }
 
     fn fit_whole(trees: &[&Tree]) -> Result<Self> {
-        Ok(Self { unseen_reach: unseen_reach(&samples(trees)?), ..Self::fit(trees)? })
+        Ok(Self { unseen_reach: unseen_reach(&measured_samples(trees)?), ..Self::fit(trees)? })
+    }
+
+    fn on_all(self, source: &dyn TreeSource) -> Result<Self> {
+        let samples = samples(source)?;
+        Ok(Self { unseen_reach: unseen_reach(&samples), ..Self::of(&samples, OwnPart::fit(source)?) })
     }
 
     fn predict(&self, tree: &Tree) -> Result<Vec<NodePrediction>> {
@@ -136,7 +145,7 @@ impl Method for Specs {
     }
 
     fn adapted(&self, trees: &[&Tree]) -> Result<Self> {
-        let samples = samples(trees)?;
+        let samples = measured_samples(trees)?;
         let is_known = |key: &String| self.primitives.contains_key(without_formats(key));
         if !samples.keys().any(|key| self.primitives.contains_key(key) || is_known(key)) {
             let known = self.primitives.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -172,8 +181,17 @@ impl Method for Specs {
     }
 }
 
+fn measured_samples(trees: &[&Tree]) -> Result<Samples> {
+    let samples = samples(&trees)?;
+    if samples.is_empty() { Err(unmeasured(trees, &[Level::Ml])) } else { Ok(samples) }
+}
+
+fn all(samples: &Samples) -> Vec<Sample> {
+    samples.values().flatten().copied().collect()
+}
+
 /// The error of a law over all primitives but one on that one, which nine in ten measured shapes do not exceed; in e-folds.
-fn unseen_reach(samples: &BTreeMap<String, Vec<Sample>>) -> f64 {
+fn unseen_reach(samples: &Samples) -> f64 {
     let mut errors = Vec::new();
     for (name, unseen) in samples {
         let others: Vec<Sample> =

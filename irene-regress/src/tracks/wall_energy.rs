@@ -2,15 +2,15 @@
 //! error.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use irene_numerics::{mean, nonnegative_least_squares};
+use irene_numerics::{NormalEquations, mean};
 use irene_tree::{Level, NodeId, Quantity, Tree};
 
 use crate::{
-    Error, Result, Store, Term,
+    Error, Result, Store, Term, TreeSource,
     interval::{Kind, Uncertainty},
     latency, measured, missing,
     noise::{self, NOISE},
@@ -150,26 +150,62 @@ fn check(trees: &[Rows]) -> Result<()> {
     Ok(())
 }
 
-/// Fits by non-negative least squares of the relative error; each level has the same weight.
-fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> WallEnergy {
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
-    for level in 0..levels {
-        let nodes = || trees.iter().flat_map(|tree| &tree[level]);
-        let count: f64 = nodes().map(|nodes| nodes.count).sum();
-        for Nodes { amounts, energy, count: alike } in nodes() {
-            let weight = (alike / count).sqrt();
-            let mut row = [0.0; CAUSES.len()];
-            causes.iter().for_each(|&cause| row[cause] = weight * amounts[cause] / energy);
-            rows.push(row);
-            targets.push(weight);
+/// What the nodes of some trees say of the coefficients of some causes, summed up.
+struct Sums {
+    causes: Vec<usize>,
+    /// For each level.
+    equations: Vec<NormalEquations<{ CAUSES.len() }>>,
+    counts: Vec<f64>,
+    range: Option<Range<{ FEATURES.len() }>>,
+    /// The causes that some node does not know.
+    unknown: BTreeSet<usize>,
+}
+
+impl Sums {
+    fn new(levels: usize, causes: &[usize]) -> Self {
+        let equations = vec![NormalEquations::new(); levels];
+        Self { causes: causes.to_vec(), equations, counts: vec![0.0; levels], range: None, unknown: BTreeSet::new() }
+    }
+
+    /// Adds a tree: each node's equation is divided by its energy.
+    fn add(&mut self, rows: &Rows) {
+        for (level, nodes) in rows.iter().enumerate() {
+            for Nodes { amounts, energy, count } in nodes {
+                let weight = count.sqrt();
+                let mut row = [0.0; CAUSES.len()];
+                for &cause in &self.causes {
+                    if amounts[cause] >= 0.0 {
+                        row[cause] = weight * amounts[cause] / energy;
+                    } else {
+                        self.unknown.insert(cause);
+                    }
+                }
+                self.equations[level].add(&row, weight);
+                self.counts[level] += count;
+            }
+        }
+        let seen = Range::of(rows.iter().flatten().map(|nodes| features(nodes.amounts[0], nodes.amounts[1])));
+        self.range = Some(self.range.as_ref().map_or_else(|| seen.clone(), |range| range.union(&seen)));
+    }
+
+    /// The non-negative least squares of the relative error; each level has the same weight.
+    fn law(&self) -> WallEnergy {
+        let mut sum = NormalEquations::new();
+        for (equations, count) in self.equations.iter().zip(&self.counts).filter(|(_, count)| **count > 0.0) {
+            sum.add_all(equations, count.recip());
+        }
+        let found = sum.nonnegative();
+        WallEnergy {
+            coefficients: std::array::from_fn(|cause| self.causes.contains(&cause).then_some(found[cause])),
+            range: self.range.clone().unwrap_or_else(|| Range::of(std::iter::empty())),
         }
     }
-    let found = nonnegative_least_squares(&rows, &targets);
-    let nodes = trees.iter().flat_map(|tree| tree.iter().flatten());
-    WallEnergy {
-        coefficients: std::array::from_fn(|cause| causes.contains(&cause).then_some(found[cause])),
-        range: Range::of(nodes.map(|nodes| features(nodes.amounts[0], nodes.amounts[1]))),
-    }
+}
+
+fn least_squares(trees: &[&Rows], levels: usize, causes: &[usize]) -> WallEnergy {
+    let mut sums = Sums::new(levels, causes);
+    trees.iter().for_each(|rows| sums.add(rows));
+    sums.law()
 }
 
 /// The mean over the levels of their mean absolute relative error.
@@ -212,6 +248,22 @@ impl WallEnergy {
             }
         }
         Ok(fit(&rows.iter().collect::<Vec<_>>(), &causes))
+    }
+
+    /// Fits the coefficients of the same causes to all trees of a source, as far as every node there knows them.
+    pub(super) fn on_all(&self, source: &dyn TreeSource, levels: &[Level]) -> Result<Self> {
+        let mut causes: Vec<usize> = self.parts().map(|(cause, _)| cause).collect();
+        loop {
+            let mut sums = Sums::new(levels.len(), &causes);
+            source.each(&mut |tree| {
+                sums.add(&rows(tree, levels)?);
+                Ok(())
+            })?;
+            if sums.unknown.is_empty() {
+                return Ok(sums.law());
+            }
+            causes.retain(|cause| !sums.unknown.contains(cause));
+        }
     }
 
     /// Fits coefficients of another machine to the same causes, as far as they are known there.

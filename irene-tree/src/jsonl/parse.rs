@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Map;
@@ -8,7 +8,7 @@ use super::{
     node_fields::{Given, count},
     reading::Reading,
 };
-use crate::{Error, Kernels, Level, Marks, Node, OpKind, Parallel, Precision, Result, Size, Tree, quantity::Values};
+use crate::{Error, Kernels, Level, Node, OpKind, Parallel, Precision, Result, Size, Tree};
 
 /// The tree in one line of the format, checked by [`Tree::check`].
 ///
@@ -148,21 +148,11 @@ impl NodeSeed<'_> {
     /// Reserves the node's place before its fields are read: in pre-order a parent comes before its children.
     fn reserve(&mut self) -> usize {
         let index = self.reading.nodes.len();
+        let node = Node::new("", "", Level::Module);
         self.reading.nodes.push(Node {
-            scope: "".into(),
-            instance_type: Cow::Borrowed(""),
-            level: Level::Module,
             depth: self.parent.map_or(0, |parent| self.reading.nodes[parent].depth + 1),
             parent: self.parent.unwrap_or(0) as u32,
-            subtree_len: 1,
-            values: Values::default(),
-            times: 1.0,
-            gpus: 1,
-            id: None,
-            size: None,
-            operation: None,
-            marks: Marks::default(),
-            extra: None,
+            ..node
         });
         index
     }

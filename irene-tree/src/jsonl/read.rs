@@ -78,19 +78,28 @@ impl<R: BufRead> TreeReader<R> {
     /// [`Error::Io`], [`Error::Line`] or [`Error::Node`] with what is wrong and where.
     pub fn all(mut self) -> Result<Vec<Tree>> {
         let trees = self.by_ref().collect::<Result<Vec<_>>>()?;
-        let mut seen = HashMap::new();
-        for tree in &trees {
-            for node in tree.nodes() {
-                if let Some(id) = &node.id
-                    && let Some(first) = seen.insert(id, tree)
-                {
-                    let reason = format!("id `{id}` is also in {first}; ids must be unique in {}", self.origin);
-                    return Err(validate::node_error(tree, node, reason));
-                }
-            }
-        }
+        check_ids(&self.origin, &trees)?;
         Ok(trees)
     }
+}
+
+/// Refuses trees of one file that share an id.
+///
+/// # Errors
+/// [`Error::Node`] with the id, and both trees.
+pub fn check_ids(origin: &str, trees: &[Tree]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for tree in trees {
+        for node in tree.nodes() {
+            if let Some(id) = &node.id
+                && let Some(first) = seen.insert(id, tree)
+            {
+                let reason = format!("id `{id}` is also in {first}; ids must be unique in {origin}");
+                return Err(validate::node_error(tree, node, reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// All trees of a file, as [`TreeReader::all`].

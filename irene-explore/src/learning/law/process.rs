@@ -29,6 +29,9 @@ pub(super) struct ProcessScales {
     smooth: f64,
 }
 
+/// The most records that one rests on: its memory grows with their square, its time with their cube.
+const MOST: usize = 1024;
+
 const LINEAR: f64 = 4.0;
 const SMOOTH: [f64; 4] = [0.3, 1.0, 2.0, 4.0];
 /// Standard deviations that a Matérn kernel reaches, for each root of a coordinate.
@@ -51,7 +54,12 @@ impl Process {
         weights: &DVector<f64>,
         scales: Option<ProcessScales>,
     ) -> Self {
-        let standard = Standard::of(points);
+        // Every so many, over the whole campaign.
+        let step = points.len().div_ceil(MOST).max(1);
+        let points: Vec<&P> = points.iter().step_by(step).collect();
+        let heights: Vec<f64> = heights.iter().copied().step_by(step).collect();
+        let weights = DVector::from_iterator(heights.len(), weights.iter().copied().step_by(step));
+        let standard = Standard::of(&points);
         let (count, size) = (heights.len(), standard.means.len());
         let places = points.iter().flat_map(|point| standard.within_reach(point.as_ref())).collect();
         let none = ProcessScales { linear: 1.0, smooth: 1.0 };
@@ -155,5 +163,23 @@ impl Fit {
         let rest = whitened.norm_squared() + 2.0 * 0.05f64.powi(2);
         let evidence = -0.5 * (count + 2.0) * rest.ln() - factor.half_log_determinant();
         Some(Self { evidence, scales, factor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_records_it_rests_on_some_from_the_whole_campaign() {
+        let points: Vec<[f64; 1]> = (0..3 * MOST).map(|at| [at as f64 / MOST as f64]).collect();
+        let heights: Vec<f64> = points.iter().map(|[x]| (2.0 * x).sin()).collect();
+        let weights = DVector::from_element(points.len(), 1e4);
+        let scales = ProcessScales { linear: LINEAR, smooth: 1.0 };
+        let process = Process::fit(&points, &heights, 0.0, &weights, Some(scales));
+        assert!(process.points.len() == MOST && process.is_sound(1));
+        for x in [0.3, 1.5, 2.9_f64] {
+            assert!((process.height(&[x]) - (2.0 * x).sin()).abs() < 1e-2, "{x}: {}", process.height(&[x]));
+        }
     }
 }

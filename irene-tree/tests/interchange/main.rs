@@ -1,6 +1,9 @@
 //! The interchange format: what is written is read back, and nothing that is read can panic.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test that cannot be set up should stop, and say so
 
+#[cfg(feature = "parquet")]
+mod parquet;
+
 use irene_tree::{
     Format, Kernels, Level, Mark, NodeId, OpKind, Operand, Operation, ParameterId, Precision, Quantity, Role, Size,
     Tree, TreeBuilder,
