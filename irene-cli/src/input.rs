@@ -2,12 +2,17 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Cursor, Read},
     path::Path,
 };
 
 use anyhow::{Context, Result};
-use irene_tree::jsonl::TreeReader;
+use irene_tree::{
+    Tree,
+    jsonl::{self, TreeReader},
+};
+
+use crate::parquet;
 
 /// Its name in errors.
 const STANDARD_INPUT: &str = "stdin";
@@ -22,6 +27,9 @@ pub(crate) fn open(path: &Path) -> Result<(String, Box<dyn BufRead>)> {
         return Ok((STANDARD_INPUT.into(), Box::new(std::io::stdin().lock())));
     }
     let name = path.display().to_string();
+    if parquet::is_named(path) {
+        return Ok((name, Box::new(Cursor::new(parquet::text(path)?))));
+    }
     let file = File::open(path).with_context(|| name.clone())?;
     Ok((name, Box::new(BufReader::with_capacity(1 << 16, file))))
 }
@@ -30,17 +38,65 @@ pub(crate) fn open(path: &Path) -> Result<(String, Box<dyn BufRead>)> {
 pub(crate) fn text(path: &Path) -> Result<(String, String)> {
     if !is_standard(path) {
         let name = path.display().to_string();
+        if parquet::is_named(path) {
+            return Ok((name, parquet::text(path)?));
+        }
         return Ok((name.clone(), irene_tree::read_text(path).context(name)?));
     }
     Ok((STANDARD_INPUT.into(), std::io::read_to_string(std::io::stdin().lock()).context(STANDARD_INPUT)?))
 }
 
 /// The trees of a file or of standard input, one at a time.
-pub(crate) fn trees(path: &Path) -> Result<TreeReader<Box<dyn BufRead>>> {
+pub(crate) struct Trees {
+    origin: String,
+    each: Box<dyn Iterator<Item = irene_tree::Result<Tree>>>,
+}
+
+/// Opens a file of trees, or standard input.
+pub(crate) fn trees(path: &Path) -> irene_tree::Result<Trees> {
     if is_standard(path) {
-        return Ok(TreeReader::new(STANDARD_INPUT, Box::new(std::io::stdin().lock())));
+        let each = TreeReader::new(STANDARD_INPUT, std::io::stdin().lock());
+        return Ok(Trees { origin: STANDARD_INPUT.into(), each: Box::new(each) });
     }
-    Ok(TreeReader::open(path)?.boxed())
+    let origin = path.display().to_string();
+    if parquet::is_named(path) {
+        return Ok(Trees { origin, each: parquet::trees(path)? });
+    }
+    Ok(Trees { origin, each: Box::new(TreeReader::open(path)?) })
+}
+
+/// The trees that were spooled from standard input.
+pub(crate) fn spooled_trees(file: &Path) -> irene_tree::Result<Trees> {
+    let opened = File::open(file).map_err(|source| irene_tree::Error::Io { path: STANDARD_INPUT.into(), source })?;
+    let each = TreeReader::new(STANDARD_INPUT, BufReader::with_capacity(1 << 16, opened));
+    Ok(Trees { origin: STANDARD_INPUT.into(), each: Box::new(each) })
+}
+
+impl Iterator for Trees {
+    type Item = irene_tree::Result<Tree>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.each.next()
+    }
+}
+
+impl Trees {
+    /// All trees, with their ids unique.
+    pub(crate) fn all(mut self) -> irene_tree::Result<Vec<Tree>> {
+        let trees = self.by_ref().collect::<irene_tree::Result<Vec<Tree>>>()?;
+        jsonl::check_ids(&self.origin, &trees)?;
+        Ok(trees)
+    }
+}
+
+/// Standard input as a file that can be read again; None for any other path.
+pub(crate) fn spooled(path: &Path) -> Result<Option<tempfile::NamedTempFile>> {
+    if !is_standard(path) {
+        return Ok(None);
+    }
+    let mut file = tempfile::NamedTempFile::new().context("cannot keep stdin in a temporary file")?;
+    std::io::copy(&mut std::io::stdin().lock(), &mut file).context(STANDARD_INPUT)?;
+    Ok(Some(file))
 }
 
 /// Whether a file, or standard input, holds trees: it ends in .jsonl, or its first line is of a tree. Whoever reads it next says what is
@@ -48,6 +104,9 @@ pub(crate) fn trees(path: &Path) -> Result<TreeReader<Box<dyn BufRead>>> {
 pub(crate) fn holds_trees(path: &Path) -> Result<bool> {
     if path.extension().is_some_and(|extension| extension == "jsonl") {
         return Ok(true);
+    }
+    if parquet::is_named(path) && path.is_file() {
+        return parquet::holds_trees(path);
     }
     if is_standard(path) {
         // This takes nothing from the buffer: the reader sees the same bytes again.

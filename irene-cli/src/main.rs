@@ -7,6 +7,7 @@ mod interrupt;
 #[cfg(feature = "candle")]
 mod journal;
 mod output;
+mod parquet;
 mod settings;
 mod sheet;
 

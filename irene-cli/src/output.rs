@@ -3,13 +3,15 @@
 use std::{io::Write, path::Path, time::Duration};
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use irene_tree::{
-    Kernels, Precision, Quantity, Size, Tree,
+    Kernels, Precision, Quantity, Size, Tree, jsonl,
     render::{self, Table},
 };
 use serde_json::{Map, Value};
+
+use crate::parquet;
 
 /// The width of the terminal: `COLUMNS`, or that of stdout's terminal, or 80 without one.
 pub(crate) fn width() -> usize {
@@ -48,12 +50,24 @@ pub(crate) fn json(fields: Map<String, Value>) -> String {
 /// Writes to a file, whole or not at all, or to stdout.
 pub(crate) fn write(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     match path.filter(|path| path.as_os_str() != "-") {
-        Some(path) => write_file(path, write),
+        Some(path) if parquet::is_named(path) => bail!(
+            "{}: this is not written as Parquet; write it as text and convert it with `irene import`",
+            path.display()
+        ),
+        Some(path) => write_file(path, |writer| write(writer)),
         None => {
             let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
             write(&mut stdout)?;
             Ok(stdout.flush()?)
         }
+    }
+}
+
+/// Writes trees to a file, as a line each or as Parquet by its name, or to stdout.
+pub(crate) fn write_trees(path: Option<&Path>, each: &mut parquet::EachTree<'_>) -> Result<()> {
+    match path.filter(|path| parquet::is_named(path)) {
+        Some(path) => parquet::write_trees(path, each),
+        None => write(path, |writer| each(&mut |tree| Ok(jsonl::write_trees(&mut *writer, [tree])?))),
     }
 }
 
@@ -127,7 +141,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes a file through a temporary one beside it, so that it is there whole or not at all. A pipe or a device is written to
 /// directly.
-pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+pub(crate) fn write_file(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
     // A link stays a link to the written file.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());

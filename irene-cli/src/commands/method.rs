@@ -3,8 +3,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 use irene_features::{Feature, FeatureSet};
-use irene_regress::{PaperTrainer, Strategy, Track, Trainer};
-use irene_tree::Tree;
+use irene_regress::{PaperTrainer, Strategy, Track, Trainer, TreeSource};
 
 use super::Usage;
 use crate::output;
@@ -82,7 +81,7 @@ pub(crate) enum Chosen {
 
 impl Chosen {
     /// How it is trained on these trees, and the features that it does without because some node has none, which it says.
-    pub(crate) fn trainer(self, trees: &[Tree]) -> Result<(Box<dyn Trainer>, Vec<Feature>)> {
+    pub(crate) fn trainer(self, trees: &(impl TreeSource + ?Sized)) -> Result<(Box<dyn Trainer>, Vec<Feature>)> {
         let trainer = match self {
             Self::Ours(track) => return Ok((Box::new(track), Vec::new())),
             Self::Paper(trainer) => trainer,

@@ -41,7 +41,7 @@ mod text;
 pub(crate) mod trace;
 pub(crate) mod train;
 mod training;
-mod trees;
+pub(crate) mod trees;
 
 use std::path::{Path, PathBuf};
 
@@ -155,7 +155,7 @@ impl TreeOutputArgs {
     /// settings.
     pub(crate) fn format(&self, in_files: Option<TreeFormat>) -> TreeFormat {
         let by_name = |path: &Path| match path.extension()?.to_str()? {
-            "json" | "jsonl" => Some(TreeFormat::Json),
+            "json" | "jsonl" | "parquet" => Some(TreeFormat::Json),
             "csv" => Some(TreeFormat::Csv),
             "txt" => Some(TreeFormat::Text),
             "dot" | "gv" => Some(TreeFormat::Dot),

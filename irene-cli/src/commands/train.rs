@@ -2,16 +2,17 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use irene_regress::{DeviceProfile, Provenance};
-use irene_tree::Tree;
 
 use super::{
     UNNAMED,
     method::{self, MethodArgs},
-    trees::{self, Trees},
+    trees::TreeFile,
 };
 use crate::output;
 
 /// Trains a predictor on measured trees
+///
+/// The file may be larger than memory: it is read several times, tree by tree.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene train device_1.jsonl -o mine.safetensors --method specs --name my-gpu
@@ -34,14 +35,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = args.method.chosen()?;
-    let Trees { trees, completion } = trees::read_to_learn(&args.data)?;
-    let (trainer, _) = chosen.trainer(&trees)?;
-    let predictor = trainer.train(&trees.iter().collect::<Vec<&Tree>>());
-    let predictor = completion.explained(predictor.map_err(method::needs))?;
+    let file = TreeFile::open(&args.data)?;
+    let (trainer, _) = chosen.trainer(&file)?;
+    let predictor = trainer.train_on(&file);
+    let predictor = file.completion.explained(predictor.map_err(method::needs))?;
     ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = DeviceProfile {
         predictor,
-        provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::new(&args.name, &trees) },
+        provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::of(&args.name, &file)? },
     };
     let bytes = profile.to_bytes()?;
     output::write_file(&args.output, |writer| Ok(writer.write_all(&bytes)?))?;

@@ -1,9 +1,14 @@
 //! Files of trees, completed from the models' own code.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
-use irene_tree::{Level, Node, Quantity, Tree};
+use irene_regress::TreeSource;
+use irene_tree::{Level, Quantity, Tree};
 
 use crate::{input, output};
 
@@ -74,21 +79,102 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Tree>> {
 /// The trees of a file to learn from. Says how many nodes were not measured, and of which classes none was.
 pub(crate) fn read_to_learn(path: &Path) -> Result<Trees> {
     let trees = read_completed(path)?;
-    let nodes = || trees.trees.iter().flat_map(Tree::nodes).filter(|node| node.level() != Level::Math);
-    let is_measured = |node: &&Node| node.get(Quantity::GroundTruthEnergy).is_some();
-    let unmeasured = nodes().filter(|node| !is_measured(node)).count();
-    if unmeasured > 0 {
-        let classes = |nodes: &mut dyn Iterator<Item = &Node>| -> BTreeSet<String> {
-            nodes.map(|node| node.instance_type().to_owned()).collect()
-        };
-        let measured = classes(&mut nodes().filter(is_measured));
-        let without: Vec<String> = classes(&mut nodes()).difference(&measured).cloned().collect();
+    let mut measured = Measured::default();
+    trees.trees.iter().for_each(|tree| measured.add(tree));
+    measured.tell(path);
+    Ok(trees)
+}
+
+/// Which nodes of some trees have an energy to learn from.
+#[derive(Default)]
+struct Measured {
+    nodes: usize,
+    unmeasured: usize,
+    classes: BTreeSet<String>,
+    measured_classes: BTreeSet<String>,
+}
+
+impl Measured {
+    fn add(&mut self, tree: &Tree) {
+        for node in tree.nodes().iter().filter(|node| node.level() != Level::Math) {
+            let is_measured = node.get(Quantity::GroundTruthEnergy).is_some();
+            self.nodes += 1;
+            self.unmeasured += usize::from(!is_measured);
+            let classes = if is_measured { &mut self.measured_classes } else { &mut self.classes };
+            if !classes.contains(node.instance_type()) {
+                classes.insert(node.instance_type().to_owned());
+            }
+        }
+    }
+
+    fn tell(&self, path: &Path) {
+        if self.unmeasured == 0 {
+            return;
+        }
+        let without: Vec<&str> = self.classes.difference(&self.measured_classes).map(String::as_str).collect();
         let none = if without.is_empty() { String::new() } else { format!("; no {} has one", without.join(", ")) };
-        let all = count(nodes().count(), "node");
-        let path = path.display();
+        let (path, unmeasured, all) = (path.display(), self.unmeasured, count(self.nodes, "node"));
         output::tell(&format!("{path}: {unmeasured} of {all} have no energy and are not learned from{none}"));
     }
-    Ok(trees)
+}
+
+/// A file of trees to learn from that need not fit into memory: it is read anew each time, and each tree gets the counts that
+/// predictors need.
+pub(crate) struct TreeFile {
+    path: PathBuf,
+    /// Standard input, which can be read once alone.
+    spooled: Option<tempfile::NamedTempFile>,
+    pub(crate) completion: Completion,
+}
+
+impl TreeFile {
+    /// Reads the file once, which must have at least one tree and none twice. Says what [`read_to_learn`] says.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut file =
+            Self { path: path.to_owned(), spooled: input::spooled(path)?, completion: Completion::default() };
+        let (mut measured, mut completion, mut roots) = (Measured::default(), Completion::default(), HashSet::new());
+        file.read(&mut |mut tree| {
+            if let Some(id) = &tree.root().id
+                && !roots.insert(hash(id))
+            {
+                let reason = format!("id `{id}` stands twice; ids must be unique in {}", path.display());
+                let scope = tree.root().scope().to_owned();
+                return Err(irene_tree::Error::Node { tree: tree.to_string(), scope, reason }.into());
+            }
+            completion.complete(&mut tree);
+            measured.add(&tree);
+            Ok(())
+        })?;
+        anyhow::ensure!(measured.nodes > 0, "{}: no trees", path.display());
+        completion.tell(path);
+        measured.tell(path);
+        file.completion = completion;
+        Ok(file)
+    }
+
+    fn read(&self, see: &mut dyn FnMut(Tree) -> irene_regress::Result<()>) -> irene_regress::Result<()> {
+        let mut trees = match &self.spooled {
+            Some(spooled) => input::spooled_trees(spooled.path())?,
+            None => input::trees(&self.path)?,
+        };
+        trees.try_for_each(|tree| see(tree?))
+    }
+}
+
+impl TreeSource for TreeFile {
+    fn each(&self, see: &mut dyn FnMut(&Tree) -> irene_regress::Result<()>) -> irene_regress::Result<()> {
+        self.read(&mut |mut tree| {
+            Completion::default().complete(&mut tree);
+            see(&tree)
+        })
+    }
+}
+
+/// Ids are kept as hashes, so that a file of any size is checked in little memory.
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The trees of a file, which must have at least one, each with the counts that predictors need, where its model is known. Says so.

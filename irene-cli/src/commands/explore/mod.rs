@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use clap::Subcommand;
 use irene_explore::{Dataset, Measure, learning::Surrogates, space::DesignSpace};
 
-use crate::input;
+use crate::{input, parquet};
 
 /// Explores design spaces of Transformers: measures a part, learns from that, searches
 #[derive(clap::Args)]
@@ -129,11 +129,12 @@ fn measure(text: &str) -> Result<Measure, String> {
 
 /// The records of a file, or of standard input.
 fn read_records(path: &Path) -> Result<Dataset> {
-    if !input::is_standard(path) {
+    if !input::is_standard(path) && !parquet::is_named(path) {
         return Ok(Dataset::read(path)?);
     }
     let (origin, text) = input::text(path)?;
-    Ok(Dataset::parse(&origin, "stdin", &text)?)
+    let device = path.file_stem().filter(|_| !input::is_standard(path)).unwrap_or("stdin".as_ref());
+    Ok(Dataset::parse(&origin, &device.to_string_lossy(), &text)?)
 }
 
 /// A file of surrogates, by whichever learner of ours or of the papers.

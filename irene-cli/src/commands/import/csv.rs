@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use anyhow::{Result, bail};
 use irene_models::ModelSpec;
 use irene_tree::{
-    Level, Node, Quantity, Size, Tree, jsonl,
+    Level, Node, Quantity, Size, Tree,
     measurements::{self, Columns, Field, Given, Joined, Table, Unmatched},
 };
 use serde_json::json;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.estimated {
         joined.trees.iter_mut().flat_map(Tree::nodes_mut).for_each(mark_as_estimated);
     }
-    output::write_file(&args.output, |writer| Ok(jsonl::write_trees(writer, &joined.trees)?))?;
+    output::write_trees(Some(&args.output), &mut |write| joined.trees.iter().try_for_each(write))?;
     output::tell(&used.join(", "));
     tell_rows(&joined, read, zeros);
     tell_trees(&joined.trees, args);

@@ -6,7 +6,6 @@ use irene_models::ModelSpec;
 use irene_tree::{
     Tree,
     irene_csv::{self, Dropped},
-    jsonl,
 };
 
 use super::trees::count;
@@ -30,6 +29,9 @@ const EXAMPLES: &str = "Examples:
 /// Files are known by what they hold: ML.ENERGY (tables and the leaderboard's JSON), MLPerf Inference with power (tables, or the folder of
 /// a run with spl.txt and mlperf_log_detail.txt), LLM-Inference-Bench, the JSON of vLLM's serving benchmark, of optimum-benchmark and of
 /// llama-bench, Splitwise, EcoCompute. A setting that the input does not say is absent, or assumed and named in the column `assumed`.
+///
+/// A file of trees, records or a sheet becomes a Parquet file where OUT ends in .parquet, and a Parquet file becomes trees or records
+/// (.jsonl) or a sheet (.csv), in an irene built with the feature `parquet`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(Layout::IreneCsv { dir, output }) => (dir, output),
     };
     let (trees, left_out) = read_irene_csv(dir)?;
-    output::write_file(output, |writer| Ok(jsonl::write_trees(writer, &trees)?))?;
+    output::write_trees(Some(output), &mut |write| trees.iter().try_for_each(write))?;
     let written = count(trees.len(), "tree");
     output::tell(&format!("{written} written to {}; left out: {left_out}", output.display()));
     Ok(())

@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Context, Result};
 use irene_devices::{Catalogue, Engine};
 use irene_models::ModelSpec;
-use irene_requests::{ASSUMED, Imported, RequestRow};
+use irene_requests::{ASSUMED, Imported, RequestReader, RequestRow};
 use irene_tree::Format;
 
 use crate::{
     commands::{Exit, Usage, gpus, trees::count},
-    input, output,
+    input, output, parquet,
 };
 
 #[derive(clap::Args)]
@@ -55,6 +55,13 @@ const SHOWN: usize = 3;
 
 pub(super) fn run(args: &SheetArgs) -> Result<()> {
     let output = args.output.as_deref().ok_or_else(|| Usage("no file to write: give -o OUT.csv".into()))?;
+    if let [path] = &args.files[..]
+        && is_conversion(path, output)?
+    {
+        let converted = parquet::convert(path, output)?;
+        output::tell(&format!("{converted} written to {}", output.display()));
+        return Ok(());
+    }
     let given = Given::of(args)?;
     let mut rows = Vec::new();
     let mut left_out = Vec::new();
@@ -66,7 +73,13 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
     }
     rows.iter_mut().for_each(|row| given.set(row));
     anyhow::ensure!(!rows.is_empty(), "no row could be read{}", first(&left_out));
-    output::write(Some(output), |writer| Ok(irene_requests::write(writer, &rows)?))?;
+    if parquet::is_named(output) {
+        let mut text = Vec::new();
+        irene_requests::write(&mut text, &rows)?;
+        parquet::write_text(output, &String::from_utf8(text)?)?;
+    } else {
+        output::write(Some(output), |writer| Ok(irene_requests::write(writer, &rows)?))?;
+    }
     output::tell(&format!("{} written to {}", count(rows.len(), "row"), output.display()));
     tell_what_lacks(&rows);
     for fault in left_out.iter().take(SHOWN) {
@@ -76,6 +89,21 @@ pub(super) fn run(args: &SheetArgs) -> Result<()> {
         output::tell(&format!("left out: {} more", left_out.len() - SHOWN));
     }
     if left_out.is_empty() { Ok(()) } else { Err(Exit::with(1)) }
+}
+
+/// Whether a file of ours is to be written in another format: Parquet, or from Parquet.
+fn is_conversion(path: &Path, output: &Path) -> Result<bool> {
+    let is_ours = |path: &Path| path.extension().is_some_and(|extension| extension == "jsonl");
+    Ok(parquet::is_named(path) || parquet::is_named(output) && (is_ours(path) || is_sheet(path)?))
+}
+
+/// Whether a file is a request sheet already, and none of the public formats.
+fn is_sheet(path: &Path) -> Result<bool> {
+    if path.extension().is_none_or(|extension| extension != "csv") {
+        return Ok(false);
+    }
+    let (origin, reader) = input::open(path)?;
+    Ok(RequestReader::new(origin, reader).is_ok() && irene_requests::import(path).is_err())
 }
 
 fn first(faults: &[irene_requests::Error]) -> String {

@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use irene_advice::Grid;
 use irene_models::{ModelSpec, Run};
 use irene_regress::{PRICE_PER_KWH, kwh_per_million};
-use irene_tree::{Quantity, Size, Tree, jsonl, render};
+use irene_tree::{Quantity, Size, Tree, render};
 use serde_json::{Value, json};
 
 pub(super) use self::service::{ServiceArgs, positive};
@@ -27,7 +27,7 @@ use super::{
     training::TrainingArgs,
     trees::{self, Completion},
 };
-use crate::{input, output, settings, sheet::Format};
+use crate::{input, output, parquet, settings, sheet::Format};
 
 /// Predicts the energy of every node of a model at a size, or of trees with measured features; or what requests take on a device
 ///
@@ -182,12 +182,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let predictor = args.predictor.load()?;
     let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
     let subject = Subject { predictor: &predictor, subjects };
-    if format == TreeFormat::Json && (are_trees || !args.is_sweep()) {
+    let is_parquet = args.output.output().is_some_and(parquet::is_named);
+    if format == TreeFormat::Json && (are_trees || is_parquet || !args.is_sweep()) {
         let mut count = 0;
-        output::write(args.output.output(), |writer| {
+        output::write_trees(args.output.output(), &mut |write| {
             subject.each(&mut |tree| {
                 count += 1;
-                Ok(jsonl::write_trees(&mut *writer, [&with_cost(args, tree)])?)
+                write(&with_cost(args, tree))
             })
         })?;
         if are_trees {

@@ -9,7 +9,7 @@ use irene_requests::{RequestReader, RequestRow};
 use super::{Args, TreeFormat, service};
 use crate::{
     commands::{Exit, Usage, trees},
-    input, output,
+    input, output, parquet,
 };
 
 /// The column of a row's fault.
@@ -17,7 +17,9 @@ const ERROR: &str = "error";
 
 /// Whether a subject is a sheet.
 pub(super) fn is_sheet(subject: &str) -> bool {
-    Path::new(subject).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+    let path = Path::new(subject);
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+        || parquet::is_named(path) && parquet::holds_trees(path).is_ok_and(|holds| !holds)
 }
 
 /// Forecasts each row of the sheets. Rows with a fault keep their lines.
