@@ -19,6 +19,12 @@ impl<T: Borrow<Tree>> TreeSource for [T] {
     }
 }
 
+impl<T: Borrow<Tree>, const N: usize> TreeSource for [T; N] {
+    fn each(&self, see: &mut dyn FnMut(&Tree) -> Result<()>) -> Result<()> {
+        self.as_slice().each(see)
+    }
+}
+
 impl<T: Borrow<Tree>> TreeSource for Vec<T> {
     fn each(&self, see: &mut dyn FnMut(&Tree) -> Result<()>) -> Result<()> {
         self.as_slice().each(see)

@@ -80,8 +80,8 @@ pub fn order_of_configurations(tried: &[(&Measured, TrialError)], is_by_task: bo
         groups.entry((one.model.clone(), task)).or_default().push((joules, joules * residual.exp()));
     }
     groups.retain(|_, pairs| pairs.len() >= LEAST);
-    let orders = groups.into_iter().filter_map(|((model, task), pairs)| {
-        Some(Order { model, task, count: pairs.len(), tau: kendall(&pairs)? })
-    });
+    let orders = groups
+        .into_iter()
+        .filter_map(|((model, task), pairs)| Some(Order { model, task, count: pairs.len(), tau: kendall(&pairs)? }));
     orders.collect()
 }

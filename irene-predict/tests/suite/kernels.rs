@@ -94,7 +94,7 @@ fn steps_of_training_on_devices_that_are_left_out_are_predicted() {
     println!("spread of a step: {spread:.4}");
     assert!(step.len() == 25 && of_step[0] <= 9.0 && of_step[1] <= 13.0, "{of_step:?}");
     assert!(of_backward[0] <= 7.0 && of_backward[1] <= 7.0, "{of_backward:?}");
-    assert!((spread / KernelLaw::shipped().spread.step).ln().abs() < 0.02, "{spread}");
+    assert!((spread / constants_of(KernelLaw::shipped())["spread.step"]).ln().abs() < 0.02, "{spread}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn tree(layers: &[[f64; 3]]) -> Tree {
 }
 
 fn only(trees: &[&Tree]) -> Sample {
-    let samples = samples(trees).unwrap();
+    let samples = samples(&trees).unwrap();
     assert_eq!(samples.keys().collect::<Vec<_>>(), ["linear"]);
     assert_eq!(samples["linear"].len(), 1);
     samples["linear"][0]
