@@ -103,9 +103,7 @@ mod with {
     pub(crate) fn write_text(path: &Path, text: &str) -> Result<usize> {
         let rows = if text.trim_start().starts_with('{') { records(text)? } else { sheet(text)? };
         ensure!(!rows.is_empty(), "no rows");
-        output::write_file(path, |writer| {
-            Ok(parquet::write_objects(writer, || Ok(rows.iter().cloned().map(Ok)))?)
-        })?;
+        output::write_file(path, |writer| Ok(parquet::write_objects(writer, || Ok(rows.iter().cloned().map(Ok)))?))?;
         Ok(rows.len())
     }
 

@@ -46,9 +46,8 @@ impl Triangle {
     /// Takes the rows into R.
     fn settle(&mut self) {
         let columns = self.guess.mean.len() + 1;
-        let matrix = DMatrix::from_fn(self.rows.len().max(columns), columns, |i, j| {
-            self.rows.get(i).map_or(0.0, |row| row[j])
-        });
+        let matrix =
+            DMatrix::from_fn(self.rows.len().max(columns), columns, |i, j| self.rows.get(i).map_or(0.0, |row| row[j]));
         let r = matrix.qr().r();
         self.rows = r.row_iter().map(|row| row.iter().copied().collect()).collect();
     }

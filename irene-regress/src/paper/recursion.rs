@@ -81,7 +81,11 @@ pub(super) fn train(
             rows.insert(problem.rows.row(row), problem.rows.count(row));
         }
         kept_rows += problem.rows.len();
-        if kept_rows <= MOST { kept.push(problem) } else { kept = Vec::new() }
+        if kept_rows <= MOST {
+            kept.push(problem)
+        } else {
+            kept = Vec::new()
+        }
         Ok(())
     })?;
     let mut learner = Learner::new(Weighting::initial(rows.scaler(features.len()), seed), strategy);

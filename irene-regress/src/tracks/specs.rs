@@ -10,7 +10,9 @@ use super::Method;
 use crate::{
     Error, Explanation, Result, Store, TreeSource,
     interval::{CONFIDENCE, Kind, Uncertainty},
-    physics::{OwnPart, Primitive, SHAPE, Sample, Samples, Shape, carried_over, keys, kind, samples, shape, without_formats},
+    physics::{
+        OwnPart, Primitive, SHAPE, Sample, Samples, Shape, carried_over, keys, kind, samples, shape, without_formats,
+    },
     prediction::{self, NodePrediction},
     provenance::sizes,
     unmeasured,

@@ -67,7 +67,8 @@ pub(super) fn all() -> Vec<(String, Kind)> {
         (TIMES, Number),
         (GPUS, Whole),
     ];
-    let after = NODE_SIZE.map(|name| (name, Whole)).into_iter().chain([(MARKS, Text), (OPERATION, Text), (EXTRA, Text)]);
+    let after =
+        NODE_SIZE.map(|name| (name, Whole)).into_iter().chain([(MARKS, Text), (OPERATION, Text), (EXTRA, Text)]);
     let named = |(name, kind): (&str, Kind)| (name.to_owned(), kind);
     let run = before.into_iter().chain(PARALLEL.map(|name| (name, Whole))).chain(between).map(named);
     run.chain(Quantity::all().map(|quantity| (of_quantity(quantity), Number))).chain(after.map(named)).collect()

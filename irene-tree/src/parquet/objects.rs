@@ -98,9 +98,7 @@ fn value(cell: Cell) -> Value {
     match cell {
         Cell::Whole(whole) => whole.into(),
         Cell::Number(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
-        Cell::Text(text) if text.starts_with(['{', '[']) => {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
-        }
+        Cell::Text(text) if text.starts_with(['{', '[']) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         Cell::Text(text) => Value::String(text),
     }
 }

@@ -1,6 +1,11 @@
 //! Rows of nullable columns to and from Parquet, a group of rows at a time.
 
-use std::{fs::File, io::Write, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, Type as Physical},
@@ -82,11 +87,11 @@ impl<W: Write + Send> Writer<W> {
             let builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
             builder.with_logical_type(logical).build().map(Arc::new)
         };
-        let fields = columns.clone().into_iter().map(field).collect::<std::result::Result<_, _>>().map_err(unwritten)?;
+        let fields =
+            columns.clone().into_iter().map(field).collect::<std::result::Result<_, _>>().map_err(unwritten)?;
         let schema = Type::group_type_builder("irene").with_fields(fields).build().map_err(unwritten)?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let file =
-            SerializedFileWriter::new(writer, Arc::new(schema), Arc::new(properties)).map_err(unwritten)?;
+        let file = SerializedFileWriter::new(writer, Arc::new(schema), Arc::new(properties)).map_err(unwritten)?;
         let column = |(_, kind): (&str, Kind)| Column {
             values: match kind {
                 Kind::Whole => Values::Whole(Vec::new()),

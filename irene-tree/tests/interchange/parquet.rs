@@ -109,9 +109,7 @@ fn rows_of_named_figures_come_back_with_lists_and_objects() {
 
 #[test]
 fn a_table_that_holds_no_trees_or_a_wrong_cell_is_named() {
-    let row = |scope: &str, level: usize| {
-        json!({"model_name": "m", "batch_size": 1, "seq_len": 8, "scope": scope, "instance_type": "A", "type": "ml", "level": level})
-    };
+    let row = |scope: &str, level: usize| json!({"model_name": "m", "batch_size": 1, "seq_len": 8, "scope": scope, "instance_type": "A", "type": "ml", "level": level});
     let error = |rows: &[Value]| File::of("wrong", &objects(rows)).trees().unwrap_err().to_string();
     assert!(error(&[json!({"hash": "a"})]).contains("has no column `model_name`, which trees have"));
     let mut leaf = row("root", 0);
