@@ -36,7 +36,7 @@ fn what_was_not_measured_on_a_machine_is_scaled_as_the_machine_is() {
     close(seconds(&other, &LARGE), 2.1 * TIME.seconds(&LARGE), 0.15);
     // The samples' energies follow the old law at the new latency, and so do the others'.
     let energy = |primitive: &Primitive| primitive.launch(&LARGE).energy.value();
-    let of_gpu = |primitive: &Primitive| primitive.launch(&LARGE).gpu_energy.map(|figure| figure.value());
+    let of_gpu = |primitive: &Primitive| primitive.launch(&LARGE).gpu_energy.map(Corrected::value);
     let law = |primitive: &Primitive| primitive.energy.joules(&LARGE, seconds(primitive, &LARGE));
     close(energy(&other), law(&other), 0.02);
     let truth = super::super::primitive::tests::ENERGY.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
@@ -71,7 +71,7 @@ fn a_primitive_in_other_formats_starts_from_the_one_it_is_like() {
 /// Departures of 25% from the law at some shapes: where they are the same there, they hold at shapes that were measured here alone.
 #[test]
 fn departures_are_carried_as_far_as_they_hold() {
-    let departure = |i: usize| if i % 2 == 0 { 1.25 } else { 1.0 };
+    let departure = |i: usize| if i.is_multiple_of(2) { 1.25 } else { 1.0 };
     let all = by_law(&TIME, departure);
     let primitives = named([("linear", Primitive::fit(&all))]);
     let any = Primitive::of_laws(&all);

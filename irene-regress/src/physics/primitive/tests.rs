@@ -194,6 +194,8 @@ fn a_shape_has_the_mean_logarithm_of_its_measurements() {
         let sums = measurements.at([0; 4]).unwrap();
         sums.iter_mut().for_each(|[logs, count]| (*logs, *count) = (*logs + worth * figure.ln(), *count + worth));
     }
-    let [sample] = measurements.samples()[..] else { panic!() };
+    let samples = measurements.samples();
+    let sample = samples[0];
+    assert_eq!(samples.len(), 1);
     assert!((sample.log_time - 2.0_f64.ln()).abs() < 1e-15 && sample.count == 2.0);
 }
