@@ -36,7 +36,8 @@ fn what_was_not_measured_on_a_machine_is_scaled_as_the_machine_is() {
     close(seconds(&other, &LARGE), 2.1 * TIME.seconds(&LARGE), 0.15);
     // The samples' energies follow the old law at the new latency, and so do the others'.
     let energy = |primitive: &Primitive| primitive.launch(&LARGE).energy.value();
-    let of_gpu = |primitive: &Primitive| primitive.launch(&LARGE).gpu_energy.map(Corrected::value);
+    let of_gpu =
+        |primitive: &Primitive| primitive.launch(&LARGE).gpu_energy.map(super::super::primitive::Corrected::value);
     let law = |primitive: &Primitive| primitive.energy.joules(&LARGE, seconds(primitive, &LARGE));
     close(energy(&other), law(&other), 0.02);
     let truth = super::super::primitive::tests::ENERGY.joules(&LARGE, 2.1 * TIME.seconds(&LARGE));
