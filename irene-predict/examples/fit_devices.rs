@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = arguments.get(1) {
         let device: Key = |one| &one.device.name;
         let model: Key = |one| if one.source == PublicFile::ML_ENERGY { &one.model } else { "" };
-        let [devices, models] = [device, model].map(|key| LeftOut::each(key, &all, &prior, &law, &|| ()));
+        let devices = LeftOut::each(device, &all, &prior, None, &|| ());
+        let models = LeftOut::each(model, &all, &prior, Some(&law), &|| ());
         law = with_spreads(law, &all, &[devices.clone(), models.clone()]);
         for (title, left_out) in [("device left out", &devices), ("model left out", &models)] {
             report(title, &try_laws(all.iter().copied(), |one| Some(left_out.law(one).unwrap_or(&law)), &law));

@@ -23,10 +23,19 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// Fits the laws, and tells of each that is done; measurements with an empty key are never left out, and no law is fitted to nothing.
-    pub fn each(key: Key, measured: &[&Measured], prior: &Law, start: &Law, is_done: &(dyn Fn() + Sync)) -> Self {
+    ///
+    /// A start is quicker. It may keep what it knows of a constant that only the measurements that are left out decide, so that none is
+    /// given where that can be: for devices.
+    pub fn each(
+        key: Key,
+        measured: &[&Measured],
+        prior: &Law,
+        start: Option<&Law>,
+        is_done: &(dyn Fn() + Sync),
+    ) -> Self {
         let without = |name: &str| {
             let others: Vec<&Measured> = measured.iter().copied().filter(|one| key(one) != name).collect();
-            let law = (!others.is_empty()).then(|| fit_law(&others, prior, Some(start)));
+            let law = (!others.is_empty()).then(|| fit_law(&others, prior, start));
             is_done();
             Some((name.to_owned(), law?))
         };

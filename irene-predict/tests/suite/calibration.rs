@@ -235,7 +235,7 @@ fn three_requests_of_a_device_tell_most_of_what_its_data_sheet_does_not() {
         |one| if one.source == PublicFile::ML_ENERGY { &one.device.name } else { "" },
         &everything,
         &prior,
-        Law::shipped(),
+        Some(Law::shipped()),
         &|| (),
     );
     // Median and mean of absolute percentage errors of energy a token, and the share of them in the intervals.

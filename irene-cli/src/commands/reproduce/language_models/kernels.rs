@@ -82,13 +82,13 @@ impl Kernels {
             table.row([name.as_str().into(), group.len().into(), errors(Some(&found), ONE_DEVICE), inside(&[&found])]);
         }
         let (products, _) = self.products();
-        let (median, mean) = FirstFit::PRODUCTS.device_left_out;
         let section = Section::new(KERNELS).text(
             "Absolute percentage errors of times, median / mean, of laws of kernels that were fitted without the device.",
         );
         let section = titled(section, "By operation", table).text(format!(
-            "The products alone (`_proj`): {}; a first fit: {median} / {mean}.",
-            products.median().zip(products.mean()).map_or_else(|| NOT_MEASURED.into(), shown)
+            "The products alone (`_proj`): {}; a first fit: {}.",
+            products.median().zip(products.mean()).map_or_else(|| NOT_MEASURED.into(), shown),
+            shown(FirstFit::PRODUCTS.device_left_out)
         ));
         titled(section, "By device", self.by_device())
     }

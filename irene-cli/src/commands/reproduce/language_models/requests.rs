@@ -55,9 +55,9 @@ impl<'a> Requests<'a> {
         let law = fit_law(&measured, &prior, None);
         bar.inc(1);
         go_on()?;
-        let devices = LeftOut::each(device, &measured, &prior, &law, &|| bar.inc(1));
+        let devices = LeftOut::each(device, &measured, &prior, None, &|| bar.inc(1));
         go_on()?;
-        let models = LeftOut::each(model, &measured, &prior, &law, &|| bar.inc(1));
+        let models = LeftOut::each(model, &measured, &prior, Some(&law), &|| bar.inc(1));
         bar.finish_and_clear();
         let law = irene_predict::with_spreads(law, &measured, &[devices.clone(), models.clone()]);
         let all = || measured.iter().copied();
@@ -80,23 +80,32 @@ impl<'a> Requests<'a> {
         let all: Name = |one| format!("{}, {}, {}", one.source, one.engine.name, one.device.name);
         let section = titled(section, "By engine", self.grouped("engine", engine));
         let section = titled(section, "By device", self.grouped("device", device));
-        titled(section, "By source, engine and device", self.grouped("source, engine, device", all)).text(
-            "A maker's first device is far off (MI250, Gaudi 2, Max 1550): nothing else of that maker was measured. With rows of their own in the fit \
-             they are nearer:",
-        ).table(self.makers())
+        let section = titled(section, "By source, engine and device", self.grouped("source, engine, device", all));
+        if self.without_device.iter().all(|(one, _)| is_of_nvidia(one)) {
+            return section;
+        }
+        section
+            .text(
+                "A maker's first device is far off: nothing else of that maker was measured. With rows of its own in the fit it is nearer:",
+            )
+            .table(self.makers())
     }
 
     fn grouped(&self, title: &str, name: Name) -> Table {
+        self.of(title, name, |_| true)
+    }
+
+    /// The errors of the requests that are chosen by what they are called, then of all of these.
+    fn of(&self, title: &str, name: Name, is_chosen: fn(&Measured) -> bool) -> Table {
         let mut table = Table::new([title, "requests", "time", "power", "energy", "in the interval, %"]);
         let mut groups: BTreeMap<String, RequestErrors> = BTreeMap::new();
-        for (one, error) in &self.without_device {
+        for (one, error) in self.without_device.iter().filter(|(one, _)| is_chosen(one)) {
             groups.entry(name(one)).or_default().add(error);
         }
-        groups.insert("all".into(), errors_of(&self.without_device, |_| true));
-        for (name, found) in groups {
-            table.row(
-                [name.into(), found.time.count().max(found.energy.count()).into()].into_iter().chain(figures(&found)),
-            );
+        let all = ("all".to_owned(), errors_of(&self.without_device, is_chosen));
+        for (name, found) in groups.into_iter().chain([all]) {
+            let row = [name.into(), found.time.count().max(found.energy.count()).into()];
+            table.row(row.into_iter().chain(figures(&found)));
         }
         table
     }
@@ -149,10 +158,18 @@ impl<'a> Requests<'a> {
              and measurements put the configurations of a model in the same order.",
         );
         let section = section.table(table).text("The mean of these correlations:").table(self.orders());
-        match pictures::requests(self) {
+        let section = match pictures::requests(self) {
             Some(picture) => section.picture(picture),
             None => section,
+        };
+        let is_other: fn(&Measured) -> bool = |one| !is_ml_energy(one) && is_of_nvidia(one);
+        if !self.without_device.iter().any(|(one, _)| is_other(one)) {
+            return section;
         }
+        let name: Name = |one| one.model.clone();
+        section
+            .text("The models of the other sources on NVIDIA's devices, of laws that were fitted without the device:")
+            .table(self.of("model", name, is_other))
     }
 
     fn orders(&self) -> Table {
