@@ -52,7 +52,7 @@ fn errors_are_given_for_all_and_by_device_model_and_engine() {
     // Milliseconds are compared with seconds; a row without a measurement is not counted.
     let itl = group(&found, "itl_s", "");
     assert_eq!((itl.errors.count(), itl.errors.coverage()), (3, None));
-    assert!((itl.p90().unwrap() - 10.0).abs() < 1e-9);
+    assert!((itl.errors.p90().unwrap() - 10.0).abs() < 1e-9);
     assert_eq!(found.groups.iter().filter(|group| group.figure == "itl_s").count(), 1 + 2 + 2 + 2);
     // One model has three configurations, in the same order.
     assert_eq!((found.ranks.len(), found.ranks[0].count, found.rank()), (1, 3, Some(1.0)));
