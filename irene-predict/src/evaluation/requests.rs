@@ -68,20 +68,23 @@ pub struct Order {
     pub tau: f64,
 }
 
+/// A model, and the task where that counts.
+type Group = (String, Option<String>);
+
 /// The orders of each model's configurations, or of those of one task each.
 ///
 /// Fewer than five configurations say little of an order and are left out.
 pub fn order_of_configurations(tried: &[(&Measured, TrialError)], is_by_task: bool) -> Vec<Order> {
     const LEAST: usize = 5;
-    let mut groups: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Vec<(f64, f64)>> = BTreeMap::new();
     for (one, error) in tried {
         let (Some(joules), [_, _, Some(residual)]) = (one.joules_a_token(), error.residuals) else { continue };
         let task = one.task.clone().filter(|_| is_by_task);
         groups.entry((one.model.clone(), task)).or_default().push((joules, joules * residual.exp()));
     }
-    groups.retain(|_, pairs| pairs.len() >= LEAST);
-    let orders = groups
-        .into_iter()
-        .filter_map(|((model, task), pairs)| Some(Order { model, task, count: pairs.len(), tau: kendall(&pairs)? }));
-    orders.collect()
+    let order = |((model, task), pairs): (Group, Vec<(f64, f64)>)| {
+        let tau = kendall(&pairs).filter(|_| pairs.len() >= LEAST)?;
+        Some(Order { model, task, count: pairs.len(), tau })
+    };
+    groups.into_iter().filter_map(order).collect()
 }
