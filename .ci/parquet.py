@@ -32,7 +32,7 @@ def nodes(node):
 
 
 models = ["bert-base-uncased", "gpt2"]
-sweep = ["predict", *models, "-b", "1", "8", "-s", "32", "128", "--math"]
+sweep = ["predict", *models, "-b", "1,8", "-s", "32,128", "--math"]
 run(*sweep, "-o", "trees.parquet")
 run("import", "trees.parquet", "-o", "trees.jsonl")
 trees = lines("trees.jsonl")

@@ -105,6 +105,11 @@ pub(crate) fn holds_trees(path: &Path) -> Result<bool> {
     if path.extension().is_some_and(|extension| extension == "jsonl") {
         return Ok(true);
     }
+    begins_with_tree(path)
+}
+
+/// The same by what is in it alone: records are in .jsonl files too.
+pub(crate) fn begins_with_tree(path: &Path) -> Result<bool> {
     if parquet::is_named(path) && path.is_file() {
         return parquet::holds_trees(path);
     }

@@ -140,7 +140,7 @@ mod with {
 
     /// Writes trees, records or a request sheet as the other file's name says. Says how much there was.
     pub(crate) fn convert(from: &Path, to: &Path) -> Result<String> {
-        if input::holds_trees(from)? {
+        if input::begins_with_tree(from)? {
             let mut trees = 0;
             output::write_trees(Some(to), &mut |write| {
                 for tree in input::trees(from)? {
