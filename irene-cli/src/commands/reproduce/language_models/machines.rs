@@ -99,7 +99,7 @@ pub(in super::super) fn from_data_sheets(title: &str, data: &[(String, Vec<Tree>
         }
     }
     Ok(Section::new(title).table(table).text(
-        "Whole models as `irene predict --method data-sheet` predicts them: absolute percentage errors, median / mean. No constant was fitted to \
+        "Whole models as `irene predict` with `--method data-sheet` predicts them: absolute percentage errors, median / mean. No constant was fitted to \
          these machines, but the 100 W that a desktop is taken for was written down after theirs (108 and 114 W) had been seen. Both cards draw more \
          than their data sheets say, so that energies come out low.",
     ))
