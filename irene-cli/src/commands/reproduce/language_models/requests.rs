@@ -155,7 +155,7 @@ impl<'a> Requests<'a> {
             table.row(row.into_iter().chain(figures(&found)).chain([tau]));
         }
         let section = Section::new(BY_MODEL).text(
-            "Of laws that were fitted without the model, as above. The order is Kendall's rank correlation of the energies a token: 1 if predictions \
+            "The laws were fitted without the model, as above. The order is Kendall's rank correlation of the energies a token: 1 if predictions \
              and measurements put the configurations of a model in the same order.",
         );
         let section = section.table(table).text("The mean of these correlations:").table(self.orders());
