@@ -36,5 +36,8 @@ fn what_the_limits_say_of_ci_is_so() {
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     assert!(text.contains(&format!("Rust {rust} is what the manifests ask for")), "{rust}");
     assert!(text.contains("CI checks that no dependency asks for a newer one") && ci.contains("tiers: least-Rust"));
-    assert!(ci.contains("cargo check -p irene-cli -p irene-attribution --no-default-features --locked"), "CI does not compile with the least Rust");
+    assert!(
+        ci.contains("cargo check -p irene-cli -p irene-attribution --no-default-features --locked"),
+        "CI does not compile with the least Rust"
+    );
 }
