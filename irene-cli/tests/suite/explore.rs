@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::command::{Folder, device_file, good, irene, refused};
+use crate::command::{Folder, device_file, good, refused};
 
 /// Six designs of the small space with figures by a simple law.
 fn records() -> Vec<Value> {

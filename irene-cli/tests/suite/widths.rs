@@ -40,6 +40,8 @@ impl Files {
     /// A call of every command that prints a table.
     fn calls(&self) -> Vec<String> {
         let Self { trees, predicted, records, other_records, surrogates, designs, server, sheet } = self;
+        // Candle adds to them.
+        #[cfg_attr(not(feature = "candle"), allow(unused_mut))]
         let mut calls = vec![
             "models".into(),
             "models --family bert".into(),

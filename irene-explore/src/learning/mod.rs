@@ -1,6 +1,6 @@
 //! Surrogates: predictions of unmeasured designs, learned from a few measured ones.
 //!
-//! A [`Learner`] makes a [`Surrogate`] of one measure from [`Candidate`]s and their figures. [`CostLawLearner`] is ours.
+//! A [`Learner`] makes a [`Surrogate`] of one measure from [`Candidate`](crate::Candidate)s and their figures. [`CostLawLearner`] is ours.
 //! [`Surrogates`] is the file of a device. [`crossvalidate`] and [`Protocol`] tell how well a learner does, [`diagnose`] what is wrong with records,
 //! [`leave_one_device_out`] what the records of other devices are worth, and [`most_open`] which design to measure next.
 //!

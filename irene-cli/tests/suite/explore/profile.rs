@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::command::irene;
 
 /// One layer of one width: a design is measured in some 10 ms.
 fn space(folder: &Folder) -> String {
