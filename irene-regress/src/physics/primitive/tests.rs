@@ -65,8 +65,7 @@ fn what_was_not_measured_is_left_out_and_a_drivers_energy_must_be_known_througho
     let sample = only(&[&tree(&[[1.0, 8.0, nan], [4.0, nan, 1.0], [nan, 2.0, 1.0]])]);
     assert_eq!((sample.count, sample.log_gpu_energy), (1.0, None));
     assert_eq!(only(&[&tree(&[[1.0, 8.0, 2.0], [4.0, 2.0, 0.0]])]).log_gpu_energy, None);
-    let error = samples(&[&tree(&[[1.0, nan, 1.0]])]).unwrap_err().to_string();
-    assert!(error.contains("ground_truth_energy"), "{error}");
+    assert!(samples(&[&tree(&[[1.0, nan, 1.0]])]).unwrap().is_empty());
 }
 
 #[test]
