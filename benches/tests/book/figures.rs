@@ -33,7 +33,7 @@ fn energy_and_time_with_load_are_predicted_ones() {
                 load: Some(Load::Concurrency(concurrency)),
                 ..RequestRow::default()
             };
-            // What waits for room in the cache would not be this load.
+            // Requests that wait for room in the cache would not be this load.
             let Ok(forecast) = service.setting(&row).unwrap().forecast() else { continue };
             if forecast.notes.iter().any(|note| note.mark() == "cache_full") {
                 continue;

@@ -8,7 +8,7 @@ fn readme() -> String {
     read(&root().join("README.md"))
 }
 
-/// What stands under a heading of the second order.
+/// The text under a heading of the second order.
 fn part<'a>(text: &'a str, heading: &str) -> &'a str {
     let (_, part) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no `{heading}`"));
     part.split("\n## ").next().unwrap_or_default()
@@ -69,7 +69,7 @@ fn the_readme_has_every_crate_in_a_sentence() {
     let text = readme();
     let manifest = read(&root().join("Cargo.toml"));
     let members = manifest.split("members = [").nth(1).unwrap().split(']').next().unwrap();
-    // What lies in another crate's folder is a part of its tests.
+    // A crate in another crate's folder is a part of its tests.
     let apart = |name: &str| name.contains('/') || name == "benches";
     let members: BTreeSet<&str> =
         members.split(',').map(|name| name.trim().trim_matches('"')).filter(|name| !apart(name)).collect();

@@ -6,7 +6,7 @@ use crate::command::{Folder, device_file, good, irene, records, refused, trainin
 
 const QUICK: [&str; 6] = ["--repeats", "1", "--seeds", "1", "--limit", "6"];
 
-/// What is wrong with a report: a cell with nothing in it, a mark without its reason, a picture that is not there.
+/// The faults of a report: a cell with nothing in it, a mark without its reason, a picture that is not there.
 fn faults(folder: &Folder, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let blocks: Vec<&str> = text.split("\n\n").collect();

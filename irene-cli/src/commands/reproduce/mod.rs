@@ -71,7 +71,7 @@ struct Data {
     /// By where they were read.
     trees: Vec<(String, Vec<Tree>)>,
     devices: Vec<Dataset>,
-    /// Of language models, by where they were read.
+    /// Measurements of language models, by where they were read.
     public: Vec<(String, PublicFile)>,
 }
 

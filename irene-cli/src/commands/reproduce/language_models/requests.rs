@@ -247,7 +247,7 @@ fn engine_and_device(one: &Measured) -> String {
     format!("{}, {}", one.engine.name, one.device.name)
 }
 
-/// What a group of requests is called.
+/// The name of a group of requests.
 type Name = fn(&Measured) -> String;
 
 fn figures(found: &RequestErrors) -> [Cell; 4] {
