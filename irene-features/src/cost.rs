@@ -142,8 +142,12 @@ fn by_element(kind: OpKind) -> (u64, u64) {
     }
 }
 
-/// FLOPs of the operations that a kernel fuses with its main one. A product's own bias is counted with the product.
+/// FLOPs of the operations that a kernel fuses with its main one. A product's own bias is counted with the product, and what a gradient
+/// fuses with the gradient.
 fn fused_flops(op: &Operation) -> u64 {
+    if op.is_gradient {
+        return 0;
+    }
     let is_bias = |kind: OpKind| kind == OpKind::Add && matches!(op.kind, OpKind::Linear | OpKind::Conv1D);
     let others = op.fused.iter().filter(|&&kind| !is_bias(kind)).map(|&kind| by_element(kind).0).sum::<u64>();
     others.saturating_mul(op.output.shape.elements())

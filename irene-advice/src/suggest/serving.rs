@@ -88,7 +88,7 @@ impl Advice<'_> {
         let price = Price { ttft_ratio: Some(seconds), ..Price::default() };
         let title = format!("Keep the {shared} tokens that prompts have in common in the cache");
         let why = format!(
-            "a prompt takes {:.0}% of a request's energy, and its rest alone {:.0}% of that",
+            "prompts take {:.0}% of a request's energy; without the common tokens they would take {:.0}% of that",
             100.0 * forecast.prompt.joules / request,
             100.0 * energy
         );

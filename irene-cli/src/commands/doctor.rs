@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             (selection.sensors, selection.meters)
         }
+        Err(error) if !args.meter.exist() => return Err(error),
         Err(error) => {
             writeln!(conclusion, "no meter: {error}")?;
             (Sensors::default(), Vec::new())

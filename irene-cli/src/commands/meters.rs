@@ -85,12 +85,20 @@ impl MeterArgs {
         match self.meter.as_str() {
             "auto" => Ok(Selection::automatic(&places)),
             "none" => Ok(Selection::of(&[], &places)?),
-            names => {
-                let kind = |name| LOGS.into_iter().find(|log| is_log(log, name)).unwrap_or(name);
-                let names: Vec<&str> = names.split(',').map(kind).collect();
-                Ok(Selection::of(&names, &places)?)
-            }
+            _ => Ok(Selection::of(&self.names(), &places)?),
         }
+    }
+
+    /// The meters by name; a log without its file.
+    fn names(&self) -> Vec<&str> {
+        let name = |meter| LOGS.into_iter().find(|log| is_log(log, meter)).unwrap_or(meter);
+        self.meter.split(',').map(name).collect()
+    }
+
+    /// Whether all are meters that some machine has.
+    pub(crate) fn exist(&self) -> bool {
+        let is_kind = |name: &str| kinds().any(|kind| name.split(':').next() == Some(kind.name));
+        ["auto", "none"].contains(&self.meter.as_str()) || self.names().into_iter().all(is_kind)
     }
 }
 

@@ -185,7 +185,10 @@ fn a_command_is_sampled_to_its_end() {
     // A command that outlasts its time is ended, which is no failure of its.
     good(&mut irene(&["sample", "--duration", "1", "--meter", "none", "--", "sleep", "30"]));
     assert!(refused(2, &mut irene(&["sample"])).contains("give --duration SECONDS, or a command"));
-    assert!(refused(1, &mut irene(&["sample", "--duration", "1", "--meter", "watt"])).contains("`watt` is no meter"));
+    for command in [&["sample", "--duration", "1"][..], &["doctor", "--watch", "1"]] {
+        let said = refused(1, irene(command).args(["--meter", "watt"]));
+        assert!(said.contains("`watt` is no meter"), "{command:?}: {said}");
+    }
 }
 
 /// The line that covers a command's end comes after it.

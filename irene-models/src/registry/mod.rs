@@ -431,7 +431,7 @@ impl ModelSpec {
                 Batch { position_ids, ..batch.after(Cache::of_shape(run.size, &shape, format)) }
             }
             (None, true) => {
-                let reason = "it reads whole sequences and keeps no keys and values: leave the past out";
+                let reason = "it reads whole sequences and keeps no keys and values: ask for no past";
                 return Err(self.refuse(reason.into()));
             }
         };

@@ -35,8 +35,7 @@ impl ModelSpec {
         if let Some((name, _)) = of_copy.into_iter().find(|(_, degree)| *degree > 1)
             && !self.architecture.is_shared_by_gpus()
         {
-            let reason =
-                format!("--{name}-parallel is not followed for {}: --data-parallel alone is", self.model_type());
+            let reason = format!("--{name}-parallel is not followed for {}; --data-parallel is", self.model_type());
             return Err(self.refuse(reason));
         }
         let of_stage = parallel.gpus_of_stage();

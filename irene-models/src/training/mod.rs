@@ -110,8 +110,8 @@ impl ModelSpec {
     fn training_run(&self, run: Run) -> Result<(Run, Training)> {
         let Some(training) = run.training else { return Err(self.refuse("a run without training has no step".into())) };
         let refusals = [
-            (run.size.past > 0 || run.keeps_cache, "trains on whole sequences: leave the past out"),
-            (run.generate > 0, "generates nothing in training: leave the tokens to generate out"),
+            (run.size.past > 0 || run.keeps_cache, "trains on whole sequences: ask for no past"),
+            (run.generate > 0, "generates nothing in training: ask for no tokens"),
             (training.accumulate == 0, "a step has at least one micro-batch, found 0"),
         ];
         if let Some((_, reason)) = refusals.into_iter().find(|(refused, _)| *refused) {

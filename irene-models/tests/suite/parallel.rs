@@ -330,7 +330,7 @@ fn models_that_are_no_decoders_are_copied_alone() {
     let bert = ModelSpec::find("bert-base-uncased").unwrap();
     let at = |parallel| bert.trace(Run { parallel, ..Size::new(8, 16).into() });
     let error = at(tensor(2)).unwrap_err().to_string();
-    assert!(error.ends_with("--tensor-parallel is not followed for bert: --data-parallel alone is"), "{error}");
+    assert!(error.ends_with("--tensor-parallel is not followed for bert; --data-parallel is"), "{error}");
     let copies = at(Parallel { data: 4, ..Parallel::default() }).unwrap();
     let one = bert.trace(Size::new(2, 16)).unwrap();
     assert_eq!(copies.root().get(Quantity::Flops), one.root().get(Quantity::Flops));

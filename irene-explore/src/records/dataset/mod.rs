@@ -108,6 +108,13 @@ struct DeviceFile {
     records: Vec<Record>,
 }
 
+/// A file of another kind is JSON as well.
+fn not_records(error: &serde_json::Error) -> String {
+    let expected =
+        if error.is_data() { "no records of measured designs, as `irene explore profile` writes them: " } else { "" };
+    format!("{expected}{error}")
+}
+
 /// Whether a text is one object with a device and its records, and not a record a line.
 fn is_device_file(text: &str) -> bool {
     #[derive(Deserialize)]
@@ -144,12 +151,12 @@ impl Dataset {
         let refuse = |place: String, reason: String| Error::File { origin: format!("{origin}{place}"), reason };
         let (device, records) = if is_device_file(text) {
             let file: DeviceFile =
-                serde_json::from_str(text).map_err(|error| refuse(String::new(), error.to_string()))?;
+                serde_json::from_str(text).map_err(|error| refuse(String::new(), not_records(&error)))?;
             (file.device, file.records)
         } else {
             let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
             let record = |(index, line)| {
-                serde_json::from_str(line).map_err(|error| refuse(format!(", line {}", index + 1), error.to_string()))
+                serde_json::from_str(line).map_err(|error| refuse(format!(", line {}", index + 1), not_records(&error)))
             };
             (device.to_owned(), lines.map(record).collect::<Result<Vec<Record>>>()?)
         };

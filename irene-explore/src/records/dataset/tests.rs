@@ -60,6 +60,8 @@ fn figures_that_cannot_be_are_refused() {
     assert!(Dataset::parse("mine.jsonl", "", &cut).unwrap_err().to_string().starts_with("mine.jsonl, line 2: EOF"));
     let one = Dataset::parse("mine.json", "", "{\"records\": []}").unwrap_err().to_string();
     assert!(one.contains("missing field `device`"), "{one}");
+    let tree = Dataset::parse("tree.jsonl", "", "{\"node\": \"root\"}").unwrap_err().to_string();
+    assert!(tree.starts_with("tree.jsonl, line 1: no records of measured designs"), "{tree}");
 }
 
 #[test]

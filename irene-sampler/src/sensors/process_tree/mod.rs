@@ -41,7 +41,7 @@ impl fmt::Display for ProcessRoot {
 /// A sensor of the energy that one process tree has used, by its share of the meter's sensors: an estimate.
 ///
 /// It has a channel for each [method](ShareMethod) that the meter's sensors allow. Processes that come and go count from their start to
-/// their end, as far as Linux tells: see docs/measuring.md. Unlike other sensors it allocates, for the list of processes changes.
+/// their end, as far as Linux tells: see docs/scraping.md. Unlike other sensors it allocates, for the list of processes changes.
 pub struct ProcessTree {
     channels: Vec<Channel>,
     parts: Vec<SharedPart>,
