@@ -43,7 +43,7 @@ struct Instead {
     changes: &'static [Change],
 }
 
-const INSTEAD: [Instead; 5] = [
+const INSTEAD: [Instead; 7] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
@@ -62,11 +62,26 @@ const INSTEAD: [Instead; 5] = [
             Change::Always(&["--space"], &["small"]),
             Change::Always(&["--batch-size", "-b"], &["1"]),
             Change::Always(&["--seq-len", "-s"], &["16"]),
-            Change::Given("--samples", "16"),
-            Change::Given("--budget", "10"),
+            Change::Given("--samples", "6"),
+            Change::Given("--budget", "6"),
             Change::Always(&["--quick"], &[]),
             Change::ShortRounds(None),
         ],
+    },
+    Instead {
+        command: &["reproduce"],
+        because: "it trains over and over, for minutes to hours; each thing once takes seconds",
+        changes: &[
+            Change::Always(&["--repeats"], &["1"]),
+            Change::Always(&["--seeds"], &["1"]),
+            Change::Always(&["--choices"], &["1"]),
+            Change::Always(&["--limit"], &["6"]),
+        ],
+    },
+    Instead {
+        command: &["run"],
+        because: "twenty steps of training take a minute where candle is not optimised; a few show as much",
+        changes: &[Change::Given("--steps", "3")],
     },
     Instead {
         command: &["bench"],
