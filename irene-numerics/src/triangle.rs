@@ -5,9 +5,6 @@ use crate::{StandardScaler, least_squares, standardise::divisor};
 /// Rows that are taken in at once.
 const BLOCK: usize = 512;
 
-/// Below this share of its length, a number of a column is rounding.
-const ROUNDING: f64 = 1e-11;
-
 /// Any number of rows in the memory of a few: the triangle R of the QR factorisation of their columns, with a column of ones before
 /// them. Least squares on R are those on all rows, and as exact as with all of them at hand.
 ///
@@ -80,12 +77,8 @@ impl Triangle {
         };
         let columns = mean.len();
         let unit = |column: usize| self.guess.scale[column];
-        // A standardised column is as long as the root of the count. The rounding that constant and repeated columns leave of it is
-        // zero: singular values of such rows come out wrong.
-        let least = ROUNDING * self.rows[0][0].abs();
         let row = |row: &Vec<f64>| -> Vec<f64> {
-            let scaled = (0..columns).map(|column| row[column + 1] * unit(column) / scale[column]);
-            scaled.map(|x| if x.abs() < least { 0.0 } else { x }).collect()
+            (0..columns).map(|column| row[column + 1] * unit(column) / scale[column]).collect()
         };
         let centred: Vec<Vec<f64>> = self.rows[1..].iter().map(row).collect();
         let targets: Vec<f64> = self.rows[1..].iter().map(|row| row[columns + 1] * unit(columns)).collect();
