@@ -24,7 +24,7 @@ irene_fuzz::fuzz_text!(|text| {
     }
     let Ok(table) = Table::read("sheet", text) else { return };
     let Ok(comparison) = compare(&table, &table, None) else { return };
-    assert!(comparison.groups.iter().all(|group| group.p90().is_none_or(|error| error >= 0.0)));
+    assert!(comparison.groups.iter().all(|group| group.errors.p90().is_none_or(|error| error >= 0.0)));
 });
 
 fn is_empty(row: &RequestRow) -> bool {
