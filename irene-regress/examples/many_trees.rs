@@ -28,9 +28,10 @@ fn main() -> Result<()> {
     let (mut written, mut trees) = (0, 0);
     while written < nodes {
         let spec = model(trees, &mut random)?;
-        // Each model is measured at a few sizes.
-        for _ in 0..4 {
-            let size = Size::new(1 << below(7, &mut random), 16 * (1 + below(32, &mut random)));
+        // Each model is measured at a few sizes, of different batches.
+        let first = below(7, &mut random);
+        for step in 0..4 {
+            let size = Size::new(1 << ((first + step) % 7), 16 * (1 + below(32, &mut random)));
             let mut tree = spec.trace(size)?.without_math();
             profile.predict(&mut tree)?;
             measure(&mut tree, &mut random);
