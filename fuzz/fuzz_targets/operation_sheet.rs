@@ -14,7 +14,11 @@ irene_fuzz::fuzz_text!(|text| {
     let Some((sheet, first)) = written(text) else { return };
     let shown = String::from_utf8_lossy(&first);
     let (again, second) = written(&first).unwrap_or_else(|| panic!("what is written is read: {shown}"));
-    assert_eq!((again.len(), again.faults().count()), (sheet.len(), sheet.faults().count()), "{shown}");
+    assert_eq!(again.len(), sheet.len(), "{shown}");
+    // A row of too many or too few cells is one of the right number when it was written.
+    if sheet.faults().all(|fault| !fault.contains("this row:")) {
+        assert_eq!(again.faults().count(), sheet.faults().count(), "{shown}");
+    }
     if sheet.faults().count() == 0 {
         assert_eq!(String::from_utf8_lossy(&second), shown);
     }

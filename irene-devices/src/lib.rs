@@ -27,7 +27,7 @@ pub use device::{Device, DeviceClass, Peaks, Vendor};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use fit::{
-    KernelFit, KernelMeasurement, constants_of, read_measurements, read_neusight_ops, read_vidur_collectives,
+    KernelFit, KernelMeasurement, Positive, constants_of, read_measurements, read_neusight_ops, read_vidur_collectives,
     read_vidur_layers, with_constants,
 };
 pub use law::{

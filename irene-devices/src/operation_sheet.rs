@@ -113,9 +113,9 @@ impl OperationSheet {
             } else {
                 let (found, expected) = (cells.len(), titles.len());
                 Err(Error::OperationCell {
-                    column: "op".into(),
-                    found: format!("{found} cells"),
-                    expected: format!("{expected}, as there are titles"),
+                    column: "this row".into(),
+                    found: found.to_string(),
+                    expected: format!("{expected} cells, as there are titles (a cell with a comma stands in quotes)"),
                 })
             };
             cells.resize(titles.len(), String::new());
@@ -315,7 +315,7 @@ mod tests {
             ("line 4", "`fft`"),
             ("line 5", "`f24`"),
             ("line 6", "`2.5`"),
-            ("line 7", "4 cells"),
+            ("line 7", "found 4"),
         ];
         assert_eq!((sheet.len(), faults.len()), (7, expected.len()));
         for (fault, (line, what)) in faults.iter().zip(expected) {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use irene_devices::{Device, KernelMeasurement, Work};
+use irene_devices::{Device, KernelMeasurement, Positive, Work};
 use irene_models::{ModelSpec, Run, TaskHead};
 use irene_tree::{NodeId, Size, Training, Tree};
 use serde::Deserialize;
@@ -15,7 +15,8 @@ struct Row {
     seq: usize,
     batch: usize,
     variant: String,
-    fw_ms: f64,
+    fw_ms: Positive,
+    /// 0 where nothing was trained.
     bw_ms: f64,
 }
 
@@ -58,11 +59,11 @@ pub fn read_neusight_models(
         }
         let (Some((spec, head)), Some(device)) = (model(&row.model), find(&row.device)) else { continue };
         let (spec, run) = (spec?, Run { head, ..Run::from(Size::new(row.batch, row.seq)) });
-        let of = |part: &str, works: Vec<(Work, f64)>, milliseconds: f64| KernelMeasurement {
+        let of = |part: &str, works: Vec<(Work, f64)>, milliseconds: Positive| KernelMeasurement {
             group: format!("neusight {part} {}", row.model),
             works,
             is_alone: false,
-            seconds: milliseconds * 1e-3,
+            seconds: milliseconds.get() * 1e-3,
             device: device.clone().seen_by_a_program(),
         };
         match row.mode.as_str() {
@@ -73,7 +74,9 @@ pub fn read_neusight_models(
             }
             "train" => {
                 let [forward, backward] = passes(&spec, Run { head: TaskHead::Lm, ..run })?;
-                measured.extend([of("forward", forward, row.fw_ms), of("backward", backward, row.bw_ms)]);
+                let fault = |message| irene_devices::Error::Measurements { path: path.to_owned(), message };
+                let backward_ms = Positive::try_from(row.bw_ms).map_err(fault)?;
+                measured.extend([of("forward", forward, row.fw_ms), of("backward", backward, backward_ms)]);
             }
             _ => {}
         }

@@ -47,9 +47,9 @@ pub enum Error {
         /// The operations that the predictor knows.
         known: String,
     },
-    /// A predicted energy is not finite.
+    /// A predicted figure is not finite.
     #[error(
-        "{tree}, node `{scope}`: the predicted energy is not finite; its features are beyond anything the predictor holds for"
+        "{tree}, node `{scope}`: its prediction is not finite; its features are beyond anything the predictor holds for"
     )]
     NotFinite {
         /// The tree.

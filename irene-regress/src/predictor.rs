@@ -128,11 +128,15 @@ macro_rules! bundled {
 /// [`DeviceProfile::DEFAULT_DEVICE`] first.
 const BUNDLED: &[Bundled] = bundled!["gtx-1080-ti", "gtx-1070"];
 
+/// The figures that a predictor gives a node.
+const PREDICTED: [Quantity; 4] =
+    [Quantity::PredictedEnergy, Quantity::PredictedLatency, Quantity::PredictedPower, Quantity::PredictedGpuEnergy];
+
 impl DeviceProfile {
     /// The bundled device that a reader gets who names none: the faster card of the two, and the one that was measured at more sizes.
     pub const DEFAULT_DEVICE: &'static str = "gtx-1080-ti";
 
-    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses energies that are not finite, marks those below zero and
+    /// Predicts a tree to be shown: checks the tree, predicts every node, refuses figures that are not finite, marks those below zero and
     /// all of a tree in number formats that it was not trained on, adds up the energies of several GPUs, and writes method and provenance into the tree's field `predictor`.
     ///
     /// # Errors
@@ -142,9 +146,10 @@ impl DeviceProfile {
         self.predictor.predict(tree)?;
         sum_over_gpus(tree);
         for id in tree.ids() {
-            let Some(energy) = tree.node(id).get(Quantity::PredictedEnergy) else { continue };
-            if !energy.is_finite() {
-                return Err(Error::NotFinite { tree: tree.to_string(), scope: tree.node(id).scope().to_owned() });
+            let node = tree.node(id);
+            let Some(energy) = node.get(Quantity::PredictedEnergy) else { continue };
+            if !PREDICTED.into_iter().all(|quantity| node.get(quantity).is_none_or(f64::is_finite)) {
+                return Err(Error::NotFinite { tree: tree.to_string(), scope: node.scope().to_owned() });
             }
             if energy < 0.0 {
                 tree.node_mut(id).marks.insert(Mark::Implausible);

@@ -95,6 +95,6 @@ fn an_energy_that_is_no_number_is_refused() {
     }
     let huge = folder.write("huge.jsonl", &(jsonl::to_json(&tree) + "\n"));
     let complaint = refused(1, &["predict", &huge, "--predictor", &model, "-o", &folder.path("out")]);
-    assert!(complaint.contains("the predicted energy is not finite"), "{complaint}");
+    assert!(complaint.contains("its prediction is not finite"), "{complaint}");
     assert!(!folder.files().contains(&"out".to_owned()));
 }

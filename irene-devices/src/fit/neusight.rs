@@ -3,14 +3,14 @@ use std::path::Path;
 use irene_tree::Format;
 use serde::Deserialize;
 
-use super::{KernelMeasurement, read_measurements};
+use super::{KernelMeasurement, Positive, read_measurements};
 use crate::{Device, Result, Work, named_operation::NamedOperation};
 
 #[derive(Deserialize)]
 struct Row {
     op: String,
     device: String,
-    latency_ms: f64,
+    latency_ms: Positive,
     b: Option<f64>,
     m: Option<f64>,
     n: Option<f64>,
@@ -35,7 +35,7 @@ pub fn read_neusight_ops(path: &Path, find: impl Fn(&str) -> Option<Device>) -> 
             group: format!("neusight {}", row.op),
             works: vec![(Work::of(&operation), 1.0)],
             is_alone: true,
-            seconds: row.latency_ms * 1e-3,
+            seconds: row.latency_ms.get() * 1e-3,
             device,
         });
     }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use irene_devices::{Catalogue, Device, Law, read_measurements};
+use irene_devices::{Catalogue, Device, Law, Positive, read_measurements};
 use serde::Deserialize;
 
 use crate::Error;
@@ -34,8 +34,8 @@ impl Server {
 struct Row {
     system: String,
     accelerator: String,
-    n_accelerators: f64,
-    min_power_w: Option<f64>,
+    n_accelerators: Positive,
+    min_power_w: Option<Positive>,
 }
 
 /// The servers of a table of MLPerf's results with power, in the order of their first rows. Rows on devices that the catalogue does not know, or
@@ -47,8 +47,8 @@ pub(super) fn read_servers(path: &Path) -> Result<Vec<Server>, Error> {
     let mut servers: Vec<Server> = Vec::new();
     for row in read_measurements::<Row>(path)? {
         let name = row.accelerator.trim_start_matches("NVIDIA ").trim_end_matches(" CTS");
-        let (Ok(device), Some(watts)) = (Catalogue::find(name), row.min_power_w) else { continue };
-        let server = Server { system: row.system, device, count: row.n_accelerators, least_w: watts };
+        let (Ok(device), Some(watts)) = (Catalogue::find(name), row.min_power_w.map(Positive::get)) else { continue };
+        let server = Server { system: row.system, device, count: row.n_accelerators.get(), least_w: watts };
         if server.predicted_w().is_none() {
             continue;
         }
