@@ -6,6 +6,8 @@ mod control_groups;
 mod doubts;
 #[cfg(target_os = "linux")]
 mod drm;
+#[cfg(target_os = "linux")]
+mod hwmon;
 mod ipmi;
 #[cfg(target_os = "linux")]
 mod jetson;
