@@ -1,4 +1,4 @@
-//! The protocol with made-up meters, and the sampler's thread.
+//! The protocol with made-up meters.
 
 use std::{
     sync::{
@@ -10,43 +10,14 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Readings, Resource,
-    Sampler, SamplerOptions, Sensor, Sensors, Stamp,
+    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Resource, Sensor,
+    Sensors, Stamp,
 };
 
-const WATTS: f64 = 50.0;
+use crate::scripted::{WATTS, counter, meter, power, sampler, sensor};
 
-/// A meter whose reading is a function of time.
-struct Meter<F> {
-    channel: Channel,
-    reading: F,
-}
-
-impl<F: FnMut(Stamp) -> f64 + Send> Sensor for Meter<F> {
-    fn channels(&self) -> &[Channel] {
-        std::slice::from_ref(&self.channel)
-    }
-
-    fn sample(&mut self, readings: &mut Readings<'_>) {
-        let reading = (self.reading)(readings.stamp());
-        readings.push(0, reading);
-    }
-}
-
-fn meter(name: &str, metric: Metric, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Sensor> {
-    Box::new(Meter { channel: Channel::new(Resource::Meter(name.into()), metric), reading })
-}
-
-fn power() -> Box<dyn Sensor> {
-    meter("power", Metric::Power, |_| WATTS)
-}
-
-fn counter() -> Box<dyn Sensor> {
-    meter("counter", Metric::Energy, |stamp| WATTS * stamp.time)
-}
-
-fn sampler(sensors: impl Into<Sensors>) -> Sampler {
-    Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+fn constant(channel: Channel, value: f64) -> Box<dyn Sensor> {
+    sensor(channel, move |_| Some(value))
 }
 
 /// Every run of the closure is a round, after one run of warm-up and one of the probe.
@@ -142,12 +113,7 @@ fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
 fn meters_of_parts_add_up_and_what_another_covers_does_not() {
     const PACKAGE: Package = Package { socket: 0, die: None };
     let channel = |resource: Resource, metric| Channel::new(resource, metric);
-    let constant =
-        |channel: Channel, value: f64| -> Box<dyn Sensor> { Box::new(Meter { channel, reading: move |_| value }) };
-    let package = Box::new(Meter {
-        channel: channel(Resource::Package(PACKAGE), Metric::Energy),
-        reading: |stamp: Stamp| WATTS * stamp.time,
-    });
+    let package = sensor(channel(Resource::Package(PACKAGE), Metric::Energy), |stamp: Stamp| Some(WATTS * stamp.time));
     let memory = Channel { provenance: Provenance::Estimated, ..channel(Resource::Dram(PACKAGE), Metric::Power) };
     let sensors = Sensors {
         probes: vec![constant(channel(Resource::Gpu(1), Metric::Power), 90.0)],
@@ -192,8 +158,8 @@ fn files_have_the_names_and_units_of_channels() {
 
 #[test]
 fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
-    let load = Meter { channel: Channel::new(Resource::Host, Metric::Utilisation), reading: |_| 30.0 };
-    for sensors in [Vec::new(), vec![Box::new(load) as Box<dyn Sensor>]] {
+    let load = constant(Channel::new(Resource::Host, Metric::Utilisation), 30.0);
+    for sensors in [Vec::new(), vec![load]] {
         let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
         assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
         assert!(measured.latency.mean > 0.0);
@@ -221,8 +187,7 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
 fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_secs(100));
-    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
-    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    let measured = round_a_run(1).measure(&sampler(vec![constant(channel, WATTS)]), &never(), work).unwrap();
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(
@@ -235,8 +200,7 @@ fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
 fn a_round_is_stretched_to_what_its_meter_needs() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_millis(60));
-    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
-    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    let measured = round_a_run(1).measure(&sampler(vec![constant(channel, WATTS)]), &never(), work).unwrap();
     assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
     assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
 }
@@ -351,70 +315,70 @@ fn estimates_scale_with_their_unit() {
     assert!((Estimate::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
 }
 
-mod thread {
-    use super::*;
+#[test]
+fn rounds_may_be_added_one_at_a_time_with_other_work_between() {
+    let (sampler, stop, mut runs) = (sampler(vec![power()]), never(), 0);
+    let protocol = MeasuringProtocol { target: 1e9, ..round_a_run(2) };
+    let mut run = || -> Result<(), &str> {
+        runs += 1;
+        work();
+        Ok(())
+    };
+    let first = protocol.try_round(&sampler, &stop, None, &mut run).unwrap();
+    assert_eq!((first.rounds.len(), first.reached_target, protocol.is_enough(&first)), (1, false, false));
+    let second = protocol.try_round(&sampler, &stop, Some(first.clone()), &mut run).unwrap();
+    assert_eq!((second.rounds.len(), second.reached_target, protocol.is_enough(&second)), (2, true, true));
+    assert_eq!(second.rounds[0], first.rounds[0]);
+    assert_eq!(second.peak_watts(), Some(WATTS));
+    assert!(!MeasuringProtocol { target: 0.0, ..protocol.clone() }.is_enough(&second));
+    let failed = protocol.try_round(&sampler, &stop, Some(second), || Err("gone"));
+    assert_eq!(failed, Err(MeasureError::Run("gone")));
+    assert_eq!(runs, 5, "a warm-up, a probe and a round; then a warm-up and a round");
+}
 
-    #[test]
-    fn sensors_slower_than_the_period_leave_time_to_look_and_to_stop() {
-        let slow = meter("slow", Metric::Power, |_| {
-            sleep(Duration::from_millis(5));
-            WATTS
-        });
-        let sampler = sampler(vec![slow]);
-        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
-        for _ in 0..20 {
-            sampler.look(|recording| assert!(recording.series(0).pushed() >= 1));
-        }
-        assert!(sampler.stop().series(0).pushed() >= 1);
-    }
+#[test]
+fn a_channel_has_the_mean_of_the_rounds_and_the_peak_is_the_greatest_of_them() {
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&rounds);
+    // 20 W in the first round, 30 W in the second, 10 W in the third.
+    let meter =
+        meter("power", Metric::Power, move |_| [1.0, 1.0, 20.0, 30.0, 10.0][theirs.load(Ordering::Relaxed).min(4)]);
+    let run = || {
+        work();
+        rounds.fetch_add(1, Ordering::Relaxed);
+    };
+    let measured = round_a_run(3).measure(&sampler(vec![meter]), &never(), run).unwrap();
+    assert_eq!(measured.peak_watts(), Some(30.0));
+    let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+    assert!((figure.mean - 20.0).abs() < 2.0, "the mean of the rounds: {figure:?}");
+    let energy = measured.energy.unwrap().mean;
+    assert!((figure.energy.unwrap() - energy).abs() < 1e-9 * energy, "{figure:?}");
+    let none = round_a_run(1).measure(&sampler(Sensors::default()), &never(), work).unwrap();
+    assert_eq!(none.peak_watts(), None);
+}
 
-    #[test]
-    fn a_sensor_s_time_is_not_the_next_one_s() {
-        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let theirs = Arc::clone(&times);
-        let slow = meter("slow", Metric::Power, |_| {
-            sleep(Duration::from_millis(5));
-            WATTS
-        });
-        let next = meter("next", Metric::Power, move |stamp| {
-            theirs.lock().unwrap().push(stamp.time);
-            WATTS
-        });
-        let sampler = sampler(vec![slow, next]);
-        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
-        let recording = sampler.stop();
-        let first = |place: usize| recording.series(place).points().next().unwrap().0;
-        assert!(first(1) - first(0) >= 0.005, "{} after {}", first(1), first(0));
-        assert_eq!(first(1), times.lock().unwrap()[0]);
-    }
+#[test]
+fn the_paper_s_protocol_is_that_of_its_section_4() {
+    let paper = MeasuringProtocol::paper();
+    let seconds = [paper.probe, paper.round].map(|time| time.as_secs_f64());
+    assert_eq!((seconds, paper.least_rounds, paper.target), ([5.0, 20.0], 5, 0.01));
+}
 
-    #[test]
-    fn samples_come_at_the_period_and_are_the_clock_s() {
-        let sampler = sampler(vec![counter()]);
-        let start = sampler.clock().now();
-        assert!(sampler.wait_past(start + 0.2, Duration::from_secs(20)));
-        let end = sampler.clock().now();
-        let recording = sampler.stop();
-        let points: Vec<(f64, f64)> = recording.series(0).points().collect();
-        assert!(points.len() >= 10 && points.len() as f64 <= end / 0.001 + 2.0, "{} in {end} s", points.len());
-        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(points.iter().all(|&(time, joules)| time >= 0.0
-            && time <= end + 1.0
-            && (joules - WATTS * (time - points[0].0)).abs() < 1e-9));
-    }
-
-    #[test]
-    fn one_that_is_dropped_stops_at_once_even_in_the_middle_of_a_long_period() {
-        let options = SamplerOptions { period: Duration::from_secs(10), capacity: 8 };
-        let sampler = Sampler::start(vec![power()], options).unwrap();
-        let clock = sampler.clock();
-        assert!(!sampler.wait_past(clock.now() + 1e6, Duration::from_millis(1)), "it did not come");
-        drop(sampler);
-        assert!(clock.now() < 8.0);
-    }
-
-    #[test]
-    fn the_default_is_the_paper_s_period() {
-        assert_eq!(SamplerOptions::default().period, Duration::from_millis(170));
-    }
+#[test]
+fn a_channel_that_is_not_read_in_every_round_has_no_mean() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let gpu = |number, is_read: fn(usize) -> bool| {
+        let theirs = Arc::clone(&runs);
+        let channel = Channel::new(Resource::Gpu(number), Metric::Utilisation);
+        sensor(channel, move |_| is_read(theirs.load(Ordering::Relaxed)).then_some(30.0))
+    };
+    // The first round is the third run.
+    let sensors = vec![gpu(0, |_| true), gpu(1, |run| run <= 3), gpu(2, |run| run > 3)];
+    let run = || {
+        runs.fetch_add(1, Ordering::Relaxed);
+        work();
+    };
+    let measured = round_a_run(3).measure(&sampler(sensors), &never(), run).unwrap();
+    let names: Vec<String> = measured.channels.iter().map(|figure| figure.id.to_string()).collect();
+    assert_eq!(names, ["gpu0.util"], "{:?}", measured.channels);
 }

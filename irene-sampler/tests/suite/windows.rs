@@ -289,6 +289,13 @@ fn the_observed_period_is_that_of_changes() {
     assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_period(), None);
 }
 
+#[test]
+fn the_observed_resolution_is_the_least_step() {
+    let readings = [5.0, 9.0, 9.0, 8.5, 12.0].into_iter().enumerate().map(|(i, value)| (i as f64, value));
+    assert_eq!(series(&watts(), readings).observed_resolution(), Some(0.5));
+    assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_resolution(), None);
+}
+
 /// 10 W, and 30 W for 0.2 s. The sensor counts every 0.05 s and is read every 0.01 s: two readings differ by 0 W or 150 W.
 #[test]
 fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {

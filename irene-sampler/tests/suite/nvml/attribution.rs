@@ -91,11 +91,16 @@ fn an_unknown_share_is_not_zero() {
     });
 }
 
-/// A tree of process 10 and its child 11, by the sensors of the whole machine. Process 10 makes half of the load.
-fn tree(places: &Places, idle: Idle) -> Result<ProcessTree, Unavailable> {
+/// Some processes, by the sensors of the whole machine.
+fn tree_of(root: ProcessRoot, places: &Places, idle: Idle) -> Result<ProcessTree, Unavailable> {
     let open = |name: &str| (sensors::kind(name).unwrap().open)(places).unwrap();
     let total = Recorder::new(vec![open("rapl"), open("nvml")], 2).recording().total().clone();
-    ProcessTree::open(places, ProcessRoot::Pid(10), &total, idle)
+    ProcessTree::open(places, root, &total, idle)
+}
+
+/// A tree of process 10 and its child 11. Process 10 makes half of the load.
+fn tree(places: &Places, idle: Idle) -> Result<ProcessTree, Unavailable> {
+    tree_of(ProcessRoot::Pid(10), places, idle)
 }
 
 fn family(machine: &Machine, time: f64) {
@@ -112,11 +117,14 @@ fn a_second(machine: &Machine, tree: ProcessTree, processes: &str) -> [Option<f6
         family(machine, time);
         sample_at(machine, &mut recorder, time, &card(time, if time > 0.0 { processes } else { "" }));
     }
-    ["process.cpu-time", "process.sm-time"].map(|name| {
-        let place = recorder.recording().channels().iter().position(|channel| channel.id.to_string() == name)?;
-        let series = recorder.recording().series(place);
-        series.joules().filter(|_| series.gaps() == 0)
-    })
+    ["process.cpu-time", "process.sm-time"].map(|name| known(&recorder, name))
+}
+
+/// Joules of a channel, if it is there and no part of them is unknown.
+fn known(recorder: &Recorder, name: &str) -> Option<f64> {
+    let place = recorder.recording().channels().iter().position(|channel| channel.id.to_string() == name)?;
+    let series = recorder.recording().series(place);
+    series.joules().filter(|_| series.gaps() == 0)
 }
 
 #[test]
@@ -135,6 +143,38 @@ fn a_tree_has_its_share_of_a_card_without_an_overhead() {
         assert_eq!(shared(Idle::Apart, used), [Some(PROCESSORS / 4.0), Some(0.45 * 200.0)]);
         assert_eq!(shared(Idle::Shared, "4242:15")[1], Some(0.0));
         assert_eq!(shared(Idle::Shared, "77:40")[1], None, "a number that this system does not know");
+    });
+}
+
+#[test]
+fn a_group_has_the_share_of_its_processes_and_of_those_in_groups_inside_it() {
+    scripted(&card(0.0, ""), |library| {
+        let (machine, places) = machine(library);
+        machine.write("sys/fs/cgroup/cgroup.controllers", "cpu\n");
+        machine.write("sys/fs/cgroup/a/cpu.stat", "usage_usec 0\n");
+        machine.write("sys/fs/cgroup/a/cgroup.procs", "10\n");
+        machine.write("sys/fs/cgroup/a/b/c/cgroup.procs", "9\n11\n");
+        let group = tree_of(ProcessRoot::Cgroup("/a".into()), &places, Idle::Shared).unwrap();
+        assert_eq!(a_second(&machine, group, "10:30 11:15 4242:15"), [Some(0.0), Some(0.75 * 200.0)]);
+    });
+}
+
+/// The driver tells of the last second or so.
+#[test]
+fn a_process_that_ended_has_its_share_for_two_seconds() {
+    scripted(&card(0.0, ""), |library| {
+        let (machine, places) = machine(library);
+        family(&machine, 0.0);
+        let tree = tree(&places, Idle::Shared).unwrap();
+        let mut recorder = Recorder::new(Sensors { probes: vec![Box::new(tree)], ..Sensors::default() }, 16);
+        let mut joules_at = |time: f64| {
+            sample_at(&machine, &mut recorder, time, &card(time, "11:30 4242:10"));
+            known(&recorder, "process.sm-time")
+        };
+        assert_eq!(joules_at(0.0), Some(0.0));
+        std::fs::remove_dir_all(machine.path("proc/11")).unwrap();
+        assert_eq!([1.0, 3.0].map(&mut joules_at), [Some(150.0), Some(450.0)]);
+        assert_eq!(joules_at(4.0), None, "it may be anybody's number by now");
     });
 }
 
