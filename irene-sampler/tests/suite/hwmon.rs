@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use irene_sampler::{Averaging, Metric, WindowError, sensors::Selection};
+use irene_sampler::{Averaging, Metric, Reach, WindowError, sensors::Selection};
 
 use crate::machine::{Machine, assert_close, at, channel, joules, names, series, totals, values, window};
 
@@ -257,4 +257,20 @@ fn more_than_a_machine_can_draw_is_no_reading() {
     let series = series(&recorder, "hwmon.hwmon0.power1");
     assert_eq!(series.pushed(), 2);
     assert_close(series.window(0.0, 3.0).unwrap().energy.unwrap(), 210.0);
+}
+
+#[test]
+fn what_linux_takes_for_a_power_supply_is_one() {
+    for (kind, reach) in [
+        ("Battery", Reach::Supply),
+        ("Mains", Reach::Supply),
+        ("USB", Reach::Supply),
+        ("UPS", Reach::Supply),
+        ("Wireless", Reach::Unknown),
+    ] {
+        let machine = Machine::new();
+        chip(&machine, "hwmon0", "max17042", &[("power1_input", "", 18_000_000)]);
+        write(&machine, "hwmon0/device/type", kind);
+        assert_eq!(channel(&machine.open("hwmon").unwrap(), "hwmon.max17042.power1").reach, reach, "{kind}");
+    }
 }

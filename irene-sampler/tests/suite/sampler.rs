@@ -78,3 +78,13 @@ fn a_meter_that_is_silent_is_named_before_hours_are_measured() {
     assert_eq!(sampler.wait_until_read().unwrap_err().to_string(), "silent: it gives no reading");
     assert!((3.0..20.0).contains(&sampler.clock().now()), "a log may be written late");
 }
+
+/// A log is written late.
+#[test]
+fn readings_that_are_still_to_come_are_waited_for_but_not_for_ever() {
+    let silent = sensor(Channel::new(Resource::Meter("silent".into()), Metric::Power), |_| None);
+    let sampler = sampler(vec![silent]);
+    let start = sampler.clock().now();
+    sampler.wait_until_covered(0.0, start);
+    assert!((3.0..20.0).contains(&(sampler.clock().now() - start)));
+}

@@ -6,6 +6,9 @@ use irene_sampler::{Channel, Metric, Readings, Resource, Sampler, SamplerOptions
 
 pub(crate) const WATTS: f64 = 50.0;
 
+/// Longer than any of these waits takes, and not so long that a failure stays unseen.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
 struct Scripted<F> {
     channel: Channel,
     reading: F,
@@ -48,4 +51,11 @@ pub(crate) fn counter() -> Box<dyn Sensor> {
 /// A sampler that samples all the time.
 pub(crate) fn sampler(sensors: impl Into<Sensors>) -> Sampler {
     Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+}
+
+/// Lets the sampler take so many samples.
+pub(crate) fn samples(sampler: &Sampler, count: usize) {
+    for _ in 0..count {
+        assert!(sampler.wait_past(sampler.clock().now(), LONG));
+    }
 }

@@ -199,3 +199,37 @@ fn a_card_that_tells_no_shares_is_said() {
         assert!(unavailable.contains("GPU 0, shares of processes"), "{unavailable}");
     });
 }
+
+#[test]
+fn a_counter_that_was_never_fed_gives_way_to_power() {
+    let unfed = |time, processes: &str| {
+        card(time, processes)
+            .lines()
+            .map(|line| if line.contains("energy_mj") { "gpu0.energy_mj = 0" } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    scripted(&card(0.0, ""), |library| {
+        let (machine, places) = machine(library);
+        write_script(&unfed(0.0, ""));
+        let mut recorder = crate::machine::open("impact-tracker", &places).unwrap();
+        for time in [0.0, 0.5, 1.0] {
+            sample_at(&machine, &mut recorder, time, &unfed(time, &format!("{}:80", std::process::id())));
+        }
+        assert_close(joules(&recorder, "impact-tracker", 0.0, 1.0), 1.58 * (PROCESSORS + 200.0));
+    });
+}
+
+#[test]
+fn a_share_holds_for_two_seconds_until_the_driver_renews_it() {
+    scripted(&card(0.0, ""), |library| {
+        let (machine, places) = machine(library);
+        let mut recorder = crate::machine::open("impact-tracker", &places).unwrap();
+        let own = format!("{}:80", std::process::id());
+        for (time, processes) in [(0.0, ""), (1.0, own.as_str()), (2.0, ""), (3.0, ""), (4.0, "")] {
+            sample_at(&machine, &mut recorder, time, &card(time, processes));
+        }
+        assert_close(joules(&recorder, "impact-tracker", 0.0, 3.0), 3.0 * 1.58 * (PROCESSORS + 200.0));
+        assert_close(joules(&recorder, "impact-tracker", 2.0, 4.0), 1.58 * (2.0 * PROCESSORS + 200.0));
+    });
+}

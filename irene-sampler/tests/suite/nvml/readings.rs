@@ -25,8 +25,9 @@ fn scripted_values_come_back_exactly() {
             assert!((window.mean / expected - 1.0).abs() < 1e-12, "{name}");
         }
         let [total] = recording.totals() else { unreachable!("{:?}", recording.totals()) };
-        let Channel { id, limit_watts, .. } = &recording.channels()[*total];
-        assert_eq!((id.resource.clone(), id.metric, *limit_watts), (Resource::Gpu(0), Metric::Energy, 1200.0));
+        let Channel { id, limit_watts, cap_watts, .. } = &recording.channels()[*total];
+        assert_eq!((id.resource.clone(), id.metric), (Resource::Gpu(0), Metric::Energy));
+        assert_eq!((*limit_watts, *cap_watts), (1200.0, Some(250.0)));
     });
 }
 

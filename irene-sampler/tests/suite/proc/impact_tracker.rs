@@ -85,3 +85,42 @@ fn it_needs_energy_counters() {
     ticks(&machine, 1, 1);
     assert!(machine.refusal("impact-tracker").fix.is_some_and(|fix| fix.contains("modprobe")));
 }
+
+/// Joules of three seconds in which the process has half of the busy time, by counters of packages and platforms: their zones, their
+/// names, and joules at the start and in each second.
+fn three_seconds(zones: &[(&str, f64, f64)]) -> f64 {
+    let machine = machine();
+    std::fs::remove_dir_all(machine.path("sys/class/powercap")).unwrap();
+    let count = |second: f64| {
+        for (place, (name, start, watts)) in zones.iter().enumerate() {
+            let zone = format!("sys/class/powercap/intel-rapl:{place}");
+            machine.write(&format!("{zone}/name"), name);
+            machine.write(&format!("{zone}/energy_uj"), format!("{:.0}\n", 1e6 * (start + watts * second)));
+        }
+    };
+    count(0.0);
+    let mut recorder = machine.open("impact-tracker").unwrap();
+    for second in 0..4 {
+        ticks(&machine, 1000 + 100 * second, 1000);
+        process(&machine, 10 + 50 * second);
+        count(second as f64);
+        recorder.sample_at(at(second as f64));
+    }
+    joules(&recorder, "impact-tracker", 0.0, 3.0) / (1.58 * 3.0 / 2.0)
+}
+
+#[test]
+fn packages_are_shared_out_and_a_platform_where_there_is_none() {
+    assert_close(three_seconds(&[("package-0", 5.0, 60.0), ("psys", 5.0, 90.0)]), 60.0);
+    assert_close(three_seconds(&[("psys", 5.0, 90.0)]), 90.0);
+}
+
+#[test]
+fn dies_that_show_one_counter_are_shared_out_once() {
+    let dies = |name: &str, apart: f64| three_seconds(&[("package-0-die-0", 5.0, 60.0), (name, 5.0 + apart, 60.0)]);
+    assert_close(dies("package-0-die-1", 0.5), 60.0);
+    assert_close(dies("package-0-die-1", -0.5), 60.0);
+    assert_close(dies("package-0-die-1", 1.0), 120.0);
+    assert_close(dies("package-1-die-1", 0.5), 120.0);
+    assert_close(three_seconds(&[("package-0", 5.0, 60.0), ("package-1", 5.0, 60.0)]), 120.0);
+}
