@@ -10,8 +10,8 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Resource, Sensor,
-    Sensors, Stamp,
+    Channel, ChannelId, Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
+    Sensor, Sensors, Stamp,
 };
 
 use crate::scripted::{WATTS, counter, meter, power, sampler, samples, sensor};
@@ -35,6 +35,16 @@ fn round_a_run(rounds: usize) -> MeasuringProtocol {
 /// Long enough for readings, short enough for a test.
 fn work() {
     sleep(Duration::from_millis(30));
+}
+
+/// Measures work in which each meter is read some times, however busy the machine is.
+fn measure(protocol: &MeasuringProtocol, sensors: impl Into<Sensors>) -> Measurement {
+    let sampler = sampler(sensors);
+    let run = || {
+        work();
+        samples(&sampler, 3);
+    };
+    protocol.measure(&sampler, &never(), run).unwrap()
 }
 
 fn never() -> AtomicBool {
@@ -63,7 +73,7 @@ fn latency_is_that_of_one_run() {
 #[test]
 fn energy_is_power_times_latency_whether_power_is_read_or_energy_counted() {
     for meter in [power(), counter()] {
-        let measured = round_a_run(3).measure(&sampler(vec![meter]), &never(), work).unwrap();
+        let measured = measure(&round_a_run(3), vec![meter]);
         let energy = measured.energy.unwrap();
         assert_close(energy.mean, WATTS * measured.latency.mean);
         assert_eq!(measured.provenance, Some(Provenance::Measured));
@@ -126,7 +136,7 @@ fn meters_of_parts_add_up_and_what_another_covers_does_not() {
         ],
         ..Sensors::default()
     };
-    let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), sensors);
     assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);
     assert_eq!(measured.provenance, Some(Provenance::Estimated), "as soon as a part of it is");
     let figures: Vec<(String, bool)> =
@@ -146,12 +156,12 @@ fn meters_of_parts_add_up_and_what_another_covers_does_not() {
 
 #[test]
 fn files_have_the_names_and_units_of_channels() {
-    let measured = round_a_run(2).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), vec![power()]);
     let mut file = serde_json::to_value(&measured).unwrap();
-    assert_eq!(serde_json::from_value::<irene_sampler::Measurement>(file.clone()).unwrap(), measured);
+    assert_eq!(serde_json::from_value::<Measurement>(file.clone()).unwrap(), measured);
     let figure = r#"{"name":"gpu0.energy","unit":"joules","mean":50.0,"energy":null,"is_total":true}"#;
     file["channels"] = serde_json::from_str(&format!("[{figure}]")).unwrap();
-    let read: irene_sampler::Measurement = serde_json::from_value(file).unwrap();
+    let read: Measurement = serde_json::from_value(file).unwrap();
     assert_eq!(read.channels[0].id, ChannelId { resource: Resource::Gpu(0), metric: Metric::Energy });
     assert_eq!(serde_json::to_string(&read.channels[0]).unwrap(), figure);
 }
@@ -160,11 +170,11 @@ fn files_have_the_names_and_units_of_channels() {
 fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
     let load = constant(Channel::new(Resource::Host, Metric::Utilisation), 30.0);
     for sensors in [Vec::new(), vec![load]] {
-        let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+        let measured = measure(&round_a_run(2), sensors);
+        assert_eq!(measured.peak_watts(), None);
         assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
         assert!(measured.latency.mean > 0.0);
         assert!(measured.rounds.iter().all(|round| round.joules.is_none() && round.readings.is_none()));
-        assert_eq!(measured.peak_watts(), None);
     }
 }
 
@@ -176,7 +186,7 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
         joules = (joules + 1.0) % 5.0;
         joules
     });
-    let measured = round_a_run(2).measure(&sampler(vec![power(), resets]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), vec![power(), resets]);
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(reason.starts_with("broken, a round of ") && reason.contains("the counter was reset"), "{reason}");
@@ -188,7 +198,7 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
 fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_secs(100));
-    let measured = round_a_run(1).measure(&sampler(vec![constant(channel, WATTS)]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![constant(channel, WATTS)]);
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(
@@ -201,7 +211,7 @@ fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
 fn a_round_is_stretched_to_what_its_meter_needs() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_millis(60));
-    let measured = round_a_run(1).measure(&sampler(vec![constant(channel, WATTS)]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![constant(channel, WATTS)]);
     assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
     assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
 }
@@ -243,19 +253,19 @@ fn when_told_to_stop_it_gives_the_rounds_that_are_over() {
 #[test]
 fn rounds_end_when_the_target_is_reached_or_at_the_most() {
     let wide = MeasuringProtocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
-    let measured = wide.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&wide, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (2, true));
     let narrow = MeasuringProtocol { target: 1e-12, ..wide };
-    let measured = narrow.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&narrow, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (9, false));
     let single = MeasuringProtocol { most_rounds: 0, ..narrow };
-    let measured = single.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&single, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (1, false), "one round has no interval");
     assert_eq!(measured.latency.half_width, None);
 }
 
 /// A machine that draws `hot_watts` from the third run on, which comes after stand-by; it cools down between runs, or does not.
-fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
+fn heated(hot_watts: f64, cools: bool) -> Measurement {
     let hot = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&hot);
     let meter = meter("power", Metric::Power, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
@@ -286,7 +296,7 @@ fn power_that_does_not_come_down_between_rounds_is_said() {
 
 #[test]
 fn without_stand_by_idle_power_is_not_known() {
-    let measured = round_a_run(1).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![power()]);
     assert_eq!(measured.idle_watts, None);
 }
 
@@ -330,7 +340,7 @@ fn rounds_may_be_added_one_at_a_time_with_other_work_between() {
     let second = protocol.try_round(&sampler, &stop, Some(first.clone()), &mut run).unwrap();
     assert_eq!((second.rounds.len(), second.reached_target, protocol.is_enough(&second)), (2, true, true));
     assert_eq!(second.rounds[0], first.rounds[0]);
-    assert_eq!(second.peak_watts(), Some(WATTS));
+    assert_close(second.peak_watts().unwrap(), WATTS);
     assert!(!MeasuringProtocol { target: 0.0, ..protocol.clone() }.is_enough(&second));
     let failed = protocol.try_round(&sampler, &stop, Some(second), || Err("gone"));
     assert_eq!(failed, Err(MeasureError::Run("gone")));
@@ -350,7 +360,7 @@ fn a_channel_has_the_mean_of_the_rounds_and_the_peak_is_the_greatest_of_them() {
         rounds.fetch_add(1, Ordering::Relaxed);
     };
     let measured = round_a_run(3).measure(&sampler, &never(), run).unwrap();
-    assert_eq!(measured.peak_watts(), Some(30.0));
+    assert_close(measured.peak_watts().unwrap(), 30.0);
     let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
     let watts: Vec<f64> = measured.rounds.iter().map(|round| round.joules.unwrap() / round.seconds).collect();
     assert!(watts.windows(2).all(|pair| pair[0] != pair[1]), "{watts:?}");

@@ -13,8 +13,7 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, Metric, Pending, Promise, Provenance, Resource, Sampler, Sensor, Sensors, SpanError, Spent, Stamp,
-    WindowError,
+    Channel, Metric, Pending, Promise, Provenance, Resource, Sensor, Sensors, SpanError, Spent, Stamp, WindowError,
 };
 
 use crate::scripted::{LONG, WATTS, counter, sampler, samples, sensor};
