@@ -245,7 +245,7 @@ mod tests {
             let sensors: Vec<_> = channels.iter().map(|channel| (channel.clone(), &[][..])).collect();
             ask(&sensors).0
         };
-        assert_eq!([patience(&[]), patience(&[power.clone()]), patience(&[with(Some(50))])], [1.0; 3]);
+        assert_eq!([patience(&[]), patience(std::slice::from_ref(&power)), patience(&[with(Some(50))])], [1.0; 3]);
         assert_eq!(patience(&[with(Some(200)), power, with(Some(20))]), 2.0);
         assert_eq!(patience(&[with(Some(200)), with(None)]), 3.0);
     }
