@@ -316,4 +316,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn words_are_those_of_tables() {
+        let units = METRICS.map(|(metric, ..)| (metric.unit(), metric.is_energy()));
+        let expected = [("J", true), ("W", true), ("%", false), ("%", false), ("MHz", false), ("MHz", false)];
+        assert_eq!(units, expected);
+        let means = [Averaging::None, Averaging::Over(Duration::from_millis(1500)), Averaging::Unknown];
+        assert_eq!(means.map(|averaging| averaging.to_string()), ["", "1.5 s", "unknown time"]);
+        assert_eq!([Provenance::Measured, Provenance::Estimated].map(Provenance::name), ["measured", "estimated"]);
+    }
+
+    #[test]
+    fn a_name_that_no_sensor_has_keeps_its_unit() {
+        let read = |unit: &str| ChannelId::from(NameAndUnit { name: "outlet.left".into(), unit: unit.into() });
+        let outlet = |metric| ChannelId { resource: Resource::Meter("outlet.left".into()), metric };
+        assert_eq!(
+            ["watts", "joules", "percent", "volts"].map(read),
+            [outlet(Metric::Power), outlet(Metric::Energy), outlet(Metric::Utilisation), outlet(Metric::Utilisation)]
+        );
+    }
 }

@@ -46,7 +46,7 @@ impl Readings<'_> {
     /// Adds a reading of a counter before which an unknown amount was used.
     pub(crate) fn push_after_break(&mut self, channel: usize, value: f64) {
         let reading = self.reading_at_wall(channel, self.stamp.wall, value);
-        self.taken.push(Reading { time: self.stamp.time, after_break: true, is_new: false, ..reading });
+        self.taken.push(Reading { after_break: true, is_new: false, ..reading });
     }
 
     /// The same at a time of the system's clock.
@@ -57,8 +57,7 @@ impl Readings<'_> {
 
     /// Adds a reading of now that the sensor has taken anew, even if it shows what it showed before.
     pub(crate) fn push_new(&mut self, channel: usize, value: f64) {
-        let reading = self.reading_at_wall(channel, self.stamp.wall, value);
-        self.taken.push(Reading { time: self.stamp.time, ..reading });
+        self.push_at_wall(channel, self.stamp.wall, value);
     }
 
     fn reading_at_wall(&self, channel: usize, wall: f64, value: f64) -> Reading {

@@ -276,4 +276,27 @@ pub(crate) mod tests {
         assert_eq!(covers("rapl.psys", "card0"), None, "as of any GPU");
         assert_eq!(covers("rapl.psys", "gpu0"), None, "boards differ in what they count as the platform");
     }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_that_of_a_meter() {
+        for name in [
+            "rapl.psysx",
+            "rapl.psys-",
+            "rapl.package-x",
+            "rapl.package-0-die-",
+            "rapl.package-0-die-x",
+            "rapl.package-0.gpu",
+            "rapl.core",
+            "gpu",
+            "gpu-1",
+            "card",
+            "tpu0",
+            "0",
+            "soc.npu",
+            "process.x",
+            "hwmon.psu",
+        ] {
+            assert_eq!(Resource::of_name(name), Resource::Meter(name.to_owned()));
+        }
+    }
 }

@@ -262,7 +262,7 @@ impl Series {
         }
         // The readings inside, and one on each side.
         let first = self.points.partition_point(|&(time, _)| time <= from) - 1;
-        let last = self.points.partition_point(|&(time, _)| time < to).max(first + 1).min(self.points.len() - 1);
+        let last = self.points.partition_point(|&(time, _)| time < to);
         if self.is_broken(self.points[first].0, self.points[last].0) {
             return Err(WindowError::Broken);
         }

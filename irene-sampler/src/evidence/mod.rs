@@ -137,7 +137,7 @@ impl Evidence<'_> {
         if let Some(end) = self.channels[a].wraps_at {
             apart = apart.min((end - apart).abs());
         }
-        counted > 0.0 && counted_too > 0.0 && apart <= tolerance && (counted - counted_too).abs() <= tolerance
+        counted.min(counted_too) > 0.0 && apart <= tolerance && (counted - counted_too).abs() <= tolerance
     }
 
     /// Sensors that show less than the sensors inside them.
@@ -205,5 +205,65 @@ fn patience(channel: &Channel) -> f64 {
         _ if !is_counter(channel) => 0.0,
         Some(period) => PATIENCE.max(PERIODS_OF_PATIENCE * period.as_secs_f64()),
         None => LONG_PATIENCE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Metric, Package};
+
+    /// The patience with channels, and whether their readings are enough: they are a tenth of a second apart, and two are kept.
+    fn ask(sensors: &[(Channel, &[f64])]) -> (f64, bool) {
+        let channels: Vec<Channel> = sensors.iter().map(|(channel, _)| channel.clone()).collect();
+        let read = |(channel, values): &(Channel, &[f64])| {
+            let mut series = Series::new(channel, 2);
+            values.iter().zip(1..).for_each(|(value, tenth)| series.push(f64::from(tenth) / 10.0, *value));
+            series
+        };
+        let series: Vec<Series> = sensors.iter().map(read).collect();
+        let evidence = Evidence { channels: &channels, probes: 0, series: &series };
+        (evidence.patience(), evidence.is_enough())
+    }
+
+    fn counter(resource: Resource) -> Channel {
+        Channel::new(resource, Metric::Energy)
+    }
+
+    const PACKAGE: Resource = Resource::Package(Package { socket: 0, die: None });
+
+    #[test]
+    fn the_slowest_counter_sets_the_patience() {
+        let with = |milliseconds: Option<u64>| Channel {
+            update_period: milliseconds.map(Duration::from_millis),
+            ..counter(Resource::Gpu(0))
+        };
+        let power = Channel { update_period: Some(Duration::from_secs(9)), ..Channel::new(PACKAGE, Metric::Power) };
+        let patience = |channels: &[Channel]| {
+            let sensors: Vec<_> = channels.iter().map(|channel| (channel.clone(), &[][..])).collect();
+            ask(&sensors).0
+        };
+        assert_eq!([patience(&[]), patience(std::slice::from_ref(&power)), patience(&[with(Some(50))])], [1.0; 3]);
+        assert_eq!(patience(&[with(Some(200)), power, with(Some(20))]), 2.0);
+        assert_eq!(patience(&[with(Some(200)), with(None)]), 3.0);
+    }
+
+    #[test]
+    fn it_is_enough_when_each_counter_has_moved_or_is_not_needed() {
+        let is_enough = |sensors: &[(Channel, &[f64])]| ask(sensors).1;
+        let gpu = |number| counter(Resource::Gpu(number));
+        let power = Channel::new(Resource::Gpu(0), Metric::Power);
+        assert!(is_enough(&[]) && is_enough(&[(gpu(0), &[5.0, 7.0])]));
+        assert!(is_enough(&[(power, &[])]), "a power may be silent for a while");
+        assert!(!is_enough(&[(gpu(0), &[5.0])]));
+        assert!(!is_enough(&[(gpu(0), &[5.0, 7.0, 7.0])]), "as far as readings are kept");
+        assert!(!is_enough(&[(gpu(0), &[5.0, 7.0]), (gpu(1), &[5.0, 5.0])]));
+        let cores = counter(Resource::Cores(Package { socket: 0, die: None }));
+        assert!(is_enough(&[(counter(PACKAGE), &[5.0, 7.0]), (cores.clone(), &[5.0, 5.0])]), "part of one that moves");
+        assert!(!is_enough(&[(counter(PACKAGE), &[5.0, 5.0]), (cores, &[5.0, 7.0])]));
+        let platform = counter(Resource::Platform(0));
+        assert!(!is_enough(&[(counter(PACKAGE), &[5.0, 7.0]), (platform, &[5.0, 8.0])]), "too short to compare");
     }
 }

@@ -62,4 +62,16 @@ mod tests {
         assert!((five.half_width.unwrap() - 2.776 * (2.5f64 / 5.0).sqrt()).abs() < 1e-12);
         assert!(five.is_within(0.7) && !five.is_within(0.6));
     }
+
+    #[test]
+    fn t_comes_from_the_table_and_then_from_its_limit() {
+        let found = [0, 1, 2, 30, 31, 240].map(Estimate::student_t);
+        assert_eq!(found, [f64::INFINITY, 12.706, 4.303, 2.042, 1.96 + 2.4 / 31.0, 1.97]);
+    }
+
+    #[test]
+    fn an_interval_is_held_against_the_size_of_the_mean() {
+        let within = |half_width, share| Estimate { mean: -2.0, half_width }.is_within(share);
+        assert!(within(Some(0.5), 0.25) && !within(Some(0.5), 0.24) && !within(None, 1e9));
+    }
 }

@@ -129,4 +129,37 @@ mod tests {
         assert_eq!(shown("corsairpsu", &["power1", "power2"]), ["Unknown", "Unknown"]);
         assert_eq!(shown("ltc2978", &["pin", "pout1"]), ["Unknown", "in pin"]);
     }
+
+    #[test]
+    fn a_label_s_words_tell_how_much_it_sees() {
+        let ranked = [
+            (Rank::Computer, "System System-Power system2"),
+            (Rank::Input, "pin pin1 Vin power-input in1 AC-in"),
+            (Rank::Sum, "total Total-Power card socket0 Esocket12 CPU-package"),
+            (Rank::Output, "pout1 output pout power-out2"),
+            (Rank::Other, "power1 VDD pins inner totals +12v 12"),
+        ];
+        for (expected, labels) in ranked {
+            assert!(labels.split(' ').all(|label| rank(label) == expected), "{labels}");
+        }
+    }
+
+    #[test]
+    fn a_chip_s_name_tells_what_it_measures() {
+        for (chip, reach) in [
+            ("power_meter", Reach::Computer),
+            ("ibmaem2", Reach::Computer),
+            ("corsairpsu", Reach::Supply),
+            ("cffps1", Reach::Supply),
+            ("zenpower", Reach::Processor),
+            ("amdgpu", Reach::Gpu),
+            ("i915_gt0", Reach::Unknown),
+            ("zenpower2", Reach::Unknown),
+            ("nct6775", Reach::Unknown),
+        ] {
+            assert_eq!(reach_of_chip(chip, false), reach, "{chip}");
+        }
+        assert_eq!(reach_of_chip("BAT0", true), Reach::Supply);
+        assert_eq!(["i915_gt0", "i915", "xe"].map(is_tile), [true, false, false]);
+    }
 }

@@ -71,3 +71,37 @@ impl GrowingFile {
 pub(super) fn text(line: &[u8]) -> &str {
     std::str::from_utf8(line).unwrap_or("?").trim()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// The lines that are read of a file with this text, and of what is added then.
+    fn read(text: &str, head_start: u64, more: &str) -> [String; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, text).unwrap();
+        let mut growing = GrowingFile::open(&path, head_start).unwrap();
+        let mut lines = || String::from_utf8(growing.next_lines().unwrap_or_default().to_vec()).unwrap();
+        let first = lines();
+        File::options().append(true).open(&path).unwrap().write_all(more.as_bytes()).unwrap();
+        [first, lines()]
+    }
+
+    #[test]
+    fn it_begins_after_half_a_line_before_its_end() {
+        assert_eq!(read("one\ntwo\n", 100, "three\n"), ["one\ntwo\n", "three\n"]);
+        assert_eq!(read("one\ntwo\n", 8, "three\n"), ["one\ntwo\n", "three\n"]);
+        assert_eq!(read("one\ntwo\n", 6, "three\n"), ["two\n", "three\n"]);
+        assert_eq!(read("one\ntwo\n", 3, "three\n"), ["", "three\n"]);
+        assert_eq!(read("one\ntwo\n", 0, "three\nfo"), ["", "three\n"]);
+        assert_eq!(read("one\ntw", 100, "o\nth"), ["one\n", "two\n"]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_given_up_and_the_next_one_read() {
+        assert_eq!(read(&"x".repeat(ROOM), 1 << 20, "y\none\n"), ["", "y\none\n"]);
+    }
+}

@@ -204,4 +204,65 @@ mod tests {
         assert_eq!(zone(1000.0 - 19_800.0, 990.0), -19_800.0);
         assert_eq!(zone(1000.0, 1001.0), 0.0);
     }
+
+    #[test]
+    fn each_day_of_the_calendar_is_one_after_the_day_before() {
+        let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let length = |year, month| match month {
+            2 => 28 + i64::from(is_leap(year)),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let mut days = days_since_1970(1599, 1, 1);
+        for (year, month) in (1599..2402).flat_map(|year| (1..=12).map(move |month| (year, month))) {
+            for day in 1..=length(year, month) {
+                assert_eq!(days_since_1970(year, month, day), days, "{year}-{month}-{day}");
+                days += 1;
+            }
+        }
+        assert_eq!(days_since_1970(1970, 1, 1), 0);
+    }
+
+    #[test]
+    fn the_parts_of_a_time_have_their_bounds() {
+        let noon = 1_795_867_200.0; // 2026-11-28 12:00:00 UTC
+        for (text, seconds) in [
+            ("2026-11-28T00:00:00Z", Some(-43_200.0)),
+            ("2026-11-28T23:59:60Z", Some(43_200.0)),
+            ("2026-11-28T12:01:02.125Z", Some(62.125)),
+            ("2026-11-28T24:00:00Z", None),
+            ("2026-11-28T12:60:00Z", None),
+            ("2026-11-28T12:00:61Z", None),
+            ("2026-11-28T12:00:0.:Z", None),
+            ("2026-11-00T12:00:00Z", None),
+            ("2026-11-32T12:00:00Z", None),
+            ("2026-00-28T12:00:00Z", None),
+            ("2026-11-28-1T12:00:00Z", None),
+            ("2026-11-28T12:00:00+14:59", Some(-53_940.0)),
+            ("2026-11-28T12:00:00-01:30", Some(5400.0)),
+            ("2026-11-28T12:00:00+15:00", None),
+            ("2026-11-28T12:00:00+01:60", None),
+            ("2026-11-28T12:00:00+1", None),
+            ("2026-11-28T12:00:00 GMT", Some(0.0)),
+            ("2026-11-28t12:00:00z", Some(0.0)),
+            ("2026-11-28T12:00:00 CET", None),
+        ] {
+            assert_eq!(iso(text), seconds.map(|seconds| LogTime::Unix(noon + seconds)), "{text}");
+        }
+        assert_eq!([1e11, 1.001e11, -1e14].map(seconds), [1e11, 1.001e8, -1e11]);
+    }
+
+    #[test]
+    fn a_log_is_of_now_within_two_seconds_ahead_and_a_gap_behind() {
+        let now = 1_795_867_200.0;
+        let why = |newest: f64, ahead: f64| not_of_now(newest, now, ahead, 10.0).unwrap_or_default();
+        for newest in [now - 10.0, now, now + 2.0] {
+            assert_eq!(why(newest, 0.0), "");
+        }
+        assert!(why(now + 7.0, 3.0).ends_with("the newest is 7 s in the future; --log-ahead 10 if its clock is ahead"));
+        assert!(
+            why(now - 11.0, 3.0).ends_with("11 s old; is the meter writing? --log-ahead -8 if its clock is behind")
+        );
+        assert!(why(1e9, 0.0).contains("s old") && why(1e9 - 1.0, 0.0).contains("do not count from 1970"));
+    }
 }

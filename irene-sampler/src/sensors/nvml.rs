@@ -33,15 +33,13 @@ const METRICS: [(Metric, Read); 6] = [
     (Metric::Energy, |card| card.total_energy_consumption().map(|energy| energy as f64 / MILLI)),
 ];
 
-/// nvml.h's NVML_FI_DEV_POWER_INSTANT: the power of the moment, mW.
+/// nvml.h's NVML_FI_DEV_POWER_INSTANT: the power of the moment, an unsigned number of mW.
 const POWER_INSTANT: FieldId = FieldId(186);
 
 fn instant_power(card: &Device<'_>) -> Result<f64, NvmlError> {
     let field = card.field_values_for(&[POWER_INSTANT])?.pop().ok_or(NvmlError::NotSupported)??;
     match field.value? {
         SampleValue::U32(milliwatts) => Ok(f64::from(milliwatts) / MILLI),
-        SampleValue::U64(milliwatts) => Ok(milliwatts as f64 / MILLI),
-        SampleValue::F64(milliwatts) => Ok(milliwatts / MILLI),
         _ => Err(NvmlError::NotSupported),
     }
 }

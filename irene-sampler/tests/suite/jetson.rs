@@ -123,8 +123,10 @@ fn an_older_kernel_shows_them_in_iio() {
 #[test]
 fn a_jetson_without_the_driver_of_its_rails_is_told_how_to_load_it() {
     let machine = Machine::new();
-    machine.write("proc/device-tree/compatible", "nvidia,p3767-0000\0nvidia,tegra234\0");
     machine.write("sys/class/hwmon/hwmon0/name", "pwmfan\n");
+    machine.write("proc/device-tree/compatible", "raspberrypi,4-model-b\0brcm,bcm2711");
+    assert!(machine.refusal("hwmon").reason.ends_with("no sensor of power or energy"));
+    machine.write("proc/device-tree/compatible", "nvidia,p3767-0000\0nvidia,tegra234\0");
     let refusal = machine.refusal("hwmon");
     assert!(refusal.reason.ends_with("this is a Jetson module, and Linux shows none of its rails"), "{refusal}");
     assert_eq!(refusal.fix.unwrap(), "`sudo modprobe ina3221` loads the driver of their chip");

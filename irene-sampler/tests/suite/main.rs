@@ -3,9 +3,13 @@
 
 #[cfg(target_os = "linux")]
 mod control_groups;
+mod covers;
 mod doubts;
 #[cfg(target_os = "linux")]
 mod drm;
+mod evidence;
+#[cfg(target_os = "linux")]
+mod hwmon;
 mod ipmi;
 #[cfg(target_os = "linux")]
 mod jetson;
@@ -22,9 +26,12 @@ mod proc;
 #[cfg(target_os = "linux")]
 mod processes;
 mod protocol;
+mod sampler;
+mod scripted;
 #[cfg(target_os = "linux")]
 mod selection;
 mod span;
 mod steps;
+mod total;
 mod windows;
 mod world;

@@ -101,6 +101,18 @@ mod readings {
     }
 
     #[test]
+    fn a_mac_whose_clock_is_ahead_is_set_right() {
+        let machine = Machine::new();
+        machine.write(LOG, "");
+        let mut recorder = open("powermetrics", &Places { power_log_ahead: 100.0, ..places(&machine) }).unwrap();
+        for second in 1..=6 {
+            machine.append(LOG, &plist(f64::from(second) + 100.0, 1.0, [4000.0, 1000.0, 0.0]));
+            recorder.sample_at(at(f64::from(second) + 0.1));
+        }
+        assert!((joules(&recorder, "soc", 1.1, 5.1) - 20.0).abs() < 0.1);
+    }
+
+    #[test]
     fn half_a_sample_waits_for_its_other_half() {
         for format in FORMATS {
             let machine = Machine::new();

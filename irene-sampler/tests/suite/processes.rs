@@ -318,3 +318,16 @@ fn shares_are_read_every_tenth_of_a_second_at_most() {
     }
     assert!((9..=10).contains(&values(&recorder, CPU).len()));
 }
+
+#[test]
+fn what_is_shared_out_is_told_and_memory_is_read_only_where_it_is() {
+    let world = World::new();
+    std::fs::remove_file(world.machine.path("proc/meminfo")).unwrap();
+    let tree = world.tree(ProcessRoot::Pid(10), Idle::Shared).unwrap();
+    let [part] = tree.parts() else { unreachable!("{:?}", tree.parts()) };
+    assert_eq!((part.method.name(), part.sensors[0].to_string().as_str()), ("cpu-time", "rapl.package-0"));
+    let world = with_memory();
+    std::fs::remove_file(world.machine.path("proc/meminfo")).unwrap();
+    let refusal = world.tree(ProcessRoot::Pid(10), Idle::Shared).err().unwrap().to_string();
+    assert!(refusal.contains("proc/meminfo: No such file"), "{refusal}");
+}

@@ -1,4 +1,4 @@
-//! The protocol with made-up meters, and the sampler's thread.
+//! The protocol with made-up meters.
 
 use std::{
     sync::{
@@ -10,43 +10,14 @@ use std::{
 };
 
 use irene_sampler::{
-    Channel, ChannelId, Estimate, MeasureError, MeasuringProtocol, Metric, Package, Provenance, Readings, Resource,
-    Sampler, SamplerOptions, Sensor, Sensors, Stamp,
+    Channel, ChannelId, Estimate, MeasureError, Measurement, MeasuringProtocol, Metric, Package, Provenance, Resource,
+    Sensor, Sensors, Stamp,
 };
 
-const WATTS: f64 = 50.0;
+use crate::scripted::{WATTS, counter, meter, power, sampler, samples, sensor};
 
-/// A meter whose reading is a function of time.
-struct Meter<F> {
-    channel: Channel,
-    reading: F,
-}
-
-impl<F: FnMut(Stamp) -> f64 + Send> Sensor for Meter<F> {
-    fn channels(&self) -> &[Channel] {
-        std::slice::from_ref(&self.channel)
-    }
-
-    fn sample(&mut self, readings: &mut Readings<'_>) {
-        let reading = (self.reading)(readings.stamp());
-        readings.push(0, reading);
-    }
-}
-
-fn meter(name: &str, metric: Metric, reading: impl FnMut(Stamp) -> f64 + Send + 'static) -> Box<dyn Sensor> {
-    Box::new(Meter { channel: Channel::new(Resource::Meter(name.into()), metric), reading })
-}
-
-fn power() -> Box<dyn Sensor> {
-    meter("power", Metric::Power, |_| WATTS)
-}
-
-fn counter() -> Box<dyn Sensor> {
-    meter("counter", Metric::Energy, |stamp| WATTS * stamp.time)
-}
-
-fn sampler(sensors: impl Into<Sensors>) -> Sampler {
-    Sampler::start(sensors, SamplerOptions { period: Duration::from_millis(1), capacity: 1 << 13 }).unwrap()
+fn constant(channel: Channel, value: f64) -> Box<dyn Sensor> {
+    sensor(channel, move |_| Some(value))
 }
 
 /// Every run of the closure is a round, after one run of warm-up and one of the probe.
@@ -64,6 +35,16 @@ fn round_a_run(rounds: usize) -> MeasuringProtocol {
 /// Long enough for readings, short enough for a test.
 fn work() {
     sleep(Duration::from_millis(30));
+}
+
+/// Measures work in which each meter is read some times, however busy the machine is.
+fn measure(protocol: &MeasuringProtocol, sensors: impl Into<Sensors>) -> Measurement {
+    let sampler = sampler(sensors);
+    let run = || {
+        work();
+        samples(&sampler, 3);
+    };
+    protocol.measure(&sampler, &never(), run).unwrap()
 }
 
 fn never() -> AtomicBool {
@@ -92,7 +73,7 @@ fn latency_is_that_of_one_run() {
 #[test]
 fn energy_is_power_times_latency_whether_power_is_read_or_energy_counted() {
     for meter in [power(), counter()] {
-        let measured = round_a_run(3).measure(&sampler(vec![meter]), &never(), work).unwrap();
+        let measured = measure(&round_a_run(3), vec![meter]);
         let energy = measured.energy.unwrap();
         assert_close(energy.mean, WATTS * measured.latency.mean);
         assert_eq!(measured.provenance, Some(Provenance::Measured));
@@ -142,12 +123,7 @@ fn a_machine_that_was_busy_while_it_was_probed_gets_rounds_as_long_as_asked() {
 fn meters_of_parts_add_up_and_what_another_covers_does_not() {
     const PACKAGE: Package = Package { socket: 0, die: None };
     let channel = |resource: Resource, metric| Channel::new(resource, metric);
-    let constant =
-        |channel: Channel, value: f64| -> Box<dyn Sensor> { Box::new(Meter { channel, reading: move |_| value }) };
-    let package = Box::new(Meter {
-        channel: channel(Resource::Package(PACKAGE), Metric::Energy),
-        reading: |stamp: Stamp| WATTS * stamp.time,
-    });
+    let package = sensor(channel(Resource::Package(PACKAGE), Metric::Energy), |stamp: Stamp| Some(WATTS * stamp.time));
     let memory = Channel { provenance: Provenance::Estimated, ..channel(Resource::Dram(PACKAGE), Metric::Power) };
     let sensors = Sensors {
         probes: vec![constant(channel(Resource::Gpu(1), Metric::Power), 90.0)],
@@ -160,7 +136,7 @@ fn meters_of_parts_add_up_and_what_another_covers_does_not() {
         ],
         ..Sensors::default()
     };
-    let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), sensors);
     assert_close(measured.energy.unwrap().mean, (2.0 * WATTS + 5.0) * measured.latency.mean);
     assert_eq!(measured.provenance, Some(Provenance::Estimated), "as soon as a part of it is");
     let figures: Vec<(String, bool)> =
@@ -180,21 +156,22 @@ fn meters_of_parts_add_up_and_what_another_covers_does_not() {
 
 #[test]
 fn files_have_the_names_and_units_of_channels() {
-    let measured = round_a_run(2).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), vec![power()]);
     let mut file = serde_json::to_value(&measured).unwrap();
-    assert_eq!(serde_json::from_value::<irene_sampler::Measurement>(file.clone()).unwrap(), measured);
+    assert_eq!(serde_json::from_value::<Measurement>(file.clone()).unwrap(), measured);
     let figure = r#"{"name":"gpu0.energy","unit":"joules","mean":50.0,"energy":null,"is_total":true}"#;
     file["channels"] = serde_json::from_str(&format!("[{figure}]")).unwrap();
-    let read: irene_sampler::Measurement = serde_json::from_value(file).unwrap();
+    let read: Measurement = serde_json::from_value(file).unwrap();
     assert_eq!(read.channels[0].id, ChannelId { resource: Resource::Gpu(0), metric: Metric::Energy });
     assert_eq!(serde_json::to_string(&read.channels[0]).unwrap(), figure);
 }
 
 #[test]
 fn without_a_meter_there_is_no_energy_and_nothing_to_explain() {
-    let load = Meter { channel: Channel::new(Resource::Host, Metric::Utilisation), reading: |_| 30.0 };
-    for sensors in [Vec::new(), vec![Box::new(load) as Box<dyn Sensor>]] {
-        let measured = round_a_run(2).measure(&sampler(sensors), &never(), work).unwrap();
+    let load = constant(Channel::new(Resource::Host, Metric::Utilisation), 30.0);
+    for sensors in [Vec::new(), vec![load]] {
+        let measured = measure(&round_a_run(2), sensors);
+        assert_eq!(measured.peak_watts(), None);
         assert_eq!((measured.energy, measured.provenance, measured.no_energy), (None, None, None));
         assert!(measured.latency.mean > 0.0);
         assert!(measured.rounds.iter().all(|round| round.joules.is_none() && round.readings.is_none()));
@@ -209,7 +186,7 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
         joules = (joules + 1.0) % 5.0;
         joules
     });
-    let measured = round_a_run(2).measure(&sampler(vec![power(), resets]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(2), vec![power(), resets]);
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(reason.starts_with("broken, a round of ") && reason.contains("the counter was reset"), "{reason}");
@@ -221,8 +198,7 @@ fn a_counter_that_is_reset_gives_no_energy_and_the_reason() {
 fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_secs(100));
-    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
-    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![constant(channel, WATTS)]);
     assert_eq!(measured.energy, None);
     let reason = measured.no_energy.unwrap();
     assert!(
@@ -235,8 +211,7 @@ fn a_meter_too_slow_for_a_round_gives_no_energy_and_the_reason() {
 fn a_round_is_stretched_to_what_its_meter_needs() {
     let mut channel = Channel::new(Resource::Meter("slow".into()), Metric::Power);
     channel.update_period = Some(Duration::from_millis(60));
-    let slow: Box<dyn Sensor> = Box::new(Meter { channel, reading: |_| WATTS });
-    let measured = round_a_run(1).measure(&sampler(vec![slow]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![constant(channel, WATTS)]);
     assert!(measured.energy.is_some(), "{:?}", measured.no_energy);
     assert!(measured.rounds.iter().all(|round| round.seconds >= 0.12), "{:?}", measured.rounds);
 }
@@ -278,19 +253,19 @@ fn when_told_to_stop_it_gives_the_rounds_that_are_over() {
 #[test]
 fn rounds_end_when_the_target_is_reached_or_at_the_most() {
     let wide = MeasuringProtocol { target: 1e9, least_rounds: 2, most_rounds: 9, ..round_a_run(0) };
-    let measured = wide.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&wide, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (2, true));
     let narrow = MeasuringProtocol { target: 1e-12, ..wide };
-    let measured = narrow.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&narrow, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (9, false));
     let single = MeasuringProtocol { most_rounds: 0, ..narrow };
-    let measured = single.measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&single, vec![power()]);
     assert_eq!((measured.rounds.len(), measured.reached_target), (1, false), "one round has no interval");
     assert_eq!(measured.latency.half_width, None);
 }
 
 /// A machine that draws `hot_watts` from the third run on, which comes after stand-by; it cools down between runs, or does not.
-fn heated(hot_watts: f64, cools: bool) -> irene_sampler::Measurement {
+fn heated(hot_watts: f64, cools: bool) -> Measurement {
     let hot = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&hot);
     let meter = meter("power", Metric::Power, move |_| if theirs.load(Ordering::Relaxed) { hot_watts } else { 10.0 });
@@ -321,7 +296,7 @@ fn power_that_does_not_come_down_between_rounds_is_said() {
 
 #[test]
 fn without_stand_by_idle_power_is_not_known() {
-    let measured = round_a_run(1).measure(&sampler(vec![power()]), &never(), work).unwrap();
+    let measured = measure(&round_a_run(1), vec![power()]);
     assert_eq!(measured.idle_watts, None);
 }
 
@@ -351,70 +326,72 @@ fn estimates_scale_with_their_unit() {
     assert!((Estimate::of(&many).unwrap().half_width.unwrap() - 1.984 * 2.901).abs() < 0.01);
 }
 
-mod thread {
-    use super::*;
+#[test]
+fn rounds_may_be_added_one_at_a_time_with_other_work_between() {
+    let (sampler, stop, mut runs) = (sampler(vec![power()]), never(), 0);
+    let protocol = MeasuringProtocol { target: 1e9, ..round_a_run(2) };
+    let mut run = || -> Result<(), &str> {
+        runs += 1;
+        samples(&sampler, 3);
+        Ok(())
+    };
+    let first = protocol.try_round(&sampler, &stop, None, &mut run).unwrap();
+    assert_eq!((first.rounds.len(), first.reached_target, protocol.is_enough(&first)), (1, false, false));
+    let second = protocol.try_round(&sampler, &stop, Some(first.clone()), &mut run).unwrap();
+    assert_eq!((second.rounds.len(), second.reached_target, protocol.is_enough(&second)), (2, true, true));
+    assert_eq!(second.rounds[0], first.rounds[0]);
+    assert_close(second.peak_watts().unwrap(), WATTS);
+    assert!(!MeasuringProtocol { target: 0.0, ..protocol.clone() }.is_enough(&second));
+    let failed = protocol.try_round(&sampler, &stop, Some(second), || Err("gone"));
+    assert_eq!(failed, Err(MeasureError::Run("gone")));
+    assert_eq!(runs, 5, "a warm-up, a probe and a round; then a warm-up and a round");
+}
 
-    #[test]
-    fn sensors_slower_than_the_period_leave_time_to_look_and_to_stop() {
-        let slow = meter("slow", Metric::Power, |_| {
-            sleep(Duration::from_millis(5));
-            WATTS
-        });
-        let sampler = sampler(vec![slow]);
-        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
-        for _ in 0..20 {
-            sampler.look(|recording| assert!(recording.series(0).pushed() >= 1));
-        }
-        assert!(sampler.stop().series(0).pushed() >= 1);
-    }
+#[test]
+fn a_channel_has_the_mean_of_the_rounds_and_the_peak_is_the_greatest_of_them() {
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&rounds);
+    // 20 W in the first round, 30 W in the second, 10 W in the third.
+    let meter =
+        meter("power", Metric::Power, move |_| [1.0, 1.0, 20.0, 30.0, 10.0][theirs.load(Ordering::Relaxed).min(4)]);
+    let sampler = sampler(vec![meter]);
+    let run = || {
+        samples(&sampler, 3);
+        rounds.fetch_add(1, Ordering::Relaxed);
+    };
+    let measured = round_a_run(3).measure(&sampler, &never(), run).unwrap();
+    assert_close(measured.peak_watts().unwrap(), 30.0);
+    let [figure] = &measured.channels[..] else { unreachable!("{:?}", measured.channels) };
+    let watts: Vec<f64> = measured.rounds.iter().map(|round| round.joules.unwrap() / round.seconds).collect();
+    assert!(watts.windows(2).all(|pair| pair[0] != pair[1]), "{watts:?}");
+    assert_close(figure.mean, watts.iter().sum::<f64>() / 3.0);
+    let energy = measured.energy.unwrap().mean;
+    assert_close(figure.energy.unwrap(), energy);
+}
 
-    #[test]
-    fn a_sensor_s_time_is_not_the_next_one_s() {
-        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let theirs = Arc::clone(&times);
-        let slow = meter("slow", Metric::Power, |_| {
-            sleep(Duration::from_millis(5));
-            WATTS
-        });
-        let next = meter("next", Metric::Power, move |stamp| {
-            theirs.lock().unwrap().push(stamp.time);
-            WATTS
-        });
-        let sampler = sampler(vec![slow, next]);
-        assert!(sampler.wait_past(0.0, Duration::from_secs(20)));
-        let recording = sampler.stop();
-        let first = |place: usize| recording.series(place).points().next().unwrap().0;
-        assert!(first(1) - first(0) >= 0.005, "{} after {}", first(1), first(0));
-        assert_eq!(first(1), times.lock().unwrap()[0]);
-    }
+#[test]
+fn the_paper_s_protocol_is_that_of_its_section_4() {
+    let paper = MeasuringProtocol::paper();
+    let seconds = [paper.probe, paper.round].map(|time| time.as_secs_f64());
+    assert_eq!((seconds, paper.least_rounds, paper.target), ([5.0, 20.0], 5, 0.01));
+}
 
-    #[test]
-    fn samples_come_at_the_period_and_are_the_clock_s() {
-        let sampler = sampler(vec![counter()]);
-        let start = sampler.clock().now();
-        assert!(sampler.wait_past(start + 0.2, Duration::from_secs(20)));
-        let end = sampler.clock().now();
-        let recording = sampler.stop();
-        let points: Vec<(f64, f64)> = recording.series(0).points().collect();
-        assert!(points.len() >= 10 && points.len() as f64 <= end / 0.001 + 2.0, "{} in {end} s", points.len());
-        assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(points.iter().all(|&(time, joules)| time >= 0.0
-            && time <= end + 1.0
-            && (joules - WATTS * (time - points[0].0)).abs() < 1e-9));
-    }
-
-    #[test]
-    fn one_that_is_dropped_stops_at_once_even_in_the_middle_of_a_long_period() {
-        let options = SamplerOptions { period: Duration::from_secs(10), capacity: 8 };
-        let sampler = Sampler::start(vec![power()], options).unwrap();
-        let clock = sampler.clock();
-        assert!(!sampler.wait_past(clock.now() + 1e6, Duration::from_millis(1)), "it did not come");
-        drop(sampler);
-        assert!(clock.now() < 8.0);
-    }
-
-    #[test]
-    fn the_default_is_the_paper_s_period() {
-        assert_eq!(SamplerOptions::default().period, Duration::from_millis(170));
-    }
+#[test]
+fn a_channel_that_is_not_read_in_every_round_has_no_mean() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let gpu = |number, is_read: fn(usize) -> bool| {
+        let theirs = Arc::clone(&runs);
+        let channel = Channel::new(Resource::Gpu(number), Metric::Utilisation);
+        sensor(channel, move |_| is_read(theirs.load(Ordering::Relaxed)).then_some(30.0))
+    };
+    // The first round is the third run.
+    let sensors = vec![gpu(0, |_| true), gpu(1, |run| run <= 3), gpu(2, |run| run > 3)];
+    let sampler = sampler(sensors);
+    let run = || {
+        runs.fetch_add(1, Ordering::Relaxed);
+        samples(&sampler, 3);
+    };
+    let measured = round_a_run(3).measure(&sampler, &never(), run).unwrap();
+    let names: Vec<String> = measured.channels.iter().map(|figure| figure.id.to_string()).collect();
+    assert_eq!(names, ["gpu0.util"], "{:?}", measured.channels);
 }

@@ -65,6 +65,7 @@ fn meters_that_overlap_count_once() {
     let total = |meters: &[&str]| totals(&Recorder::new(Selection::of(meters, &places).unwrap().sensors, 8));
     assert_eq!(total(&["rapl", "log"]), ["log"], "the package is behind the meter at the wall");
     assert_eq!(total(&["tdp", "rapl"]), ["rapl.package-0"], "an estimate gives way to a counter");
+    assert_eq!(Selection::of(&["log", "rapl"], &places).unwrap().meters, ["rapl", "log"], "in the order of the kinds");
     add_hwmon(&machine);
     let refusal = Selection::of(&["rapl", "hwmon"], &places).err().unwrap().to_string();
     assert!(refusal.contains("rapl.package-0 and hwmon.hwmon0.power1 may overlap"), "{refusal}");

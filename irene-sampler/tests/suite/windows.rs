@@ -262,6 +262,10 @@ fn a_window_older_than_the_ring_is_not_covered() {
     assert_eq!((series.points().len(), series.pushed()), (4, 10));
     assert_eq!(series.window(5.0, 9.0), Err(WindowError::NotCovered));
     assert_close(series.window(6.0, 9.0).unwrap().energy.unwrap(), 150.0);
+    let mut gauge = Series::new(&Channel::new(Resource::Host, Metric::Utilisation), 4);
+    (0..10).for_each(|second| gauge.push(f64::from(second), 50.0));
+    assert_eq!(gauge.window(5.9, 9.0), Err(WindowError::NotCovered));
+    assert_eq!(gauge.window(6.0, 9.0).unwrap().readings, 4);
 }
 
 #[test]
@@ -289,6 +293,13 @@ fn the_observed_period_is_that_of_changes() {
     assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_period(), None);
 }
 
+#[test]
+fn the_observed_resolution_is_the_least_step() {
+    let readings = [5.0, 9.0, 9.0, 8.5, 12.0].into_iter().enumerate().map(|(i, value)| (i as f64, value));
+    assert_eq!(series(&watts(), readings).observed_resolution(), Some(0.5));
+    assert_eq!(series(&watts(), [(0.0, 1.0), (1.0, 1.0)]).observed_resolution(), None);
+}
+
 /// 10 W, and 30 W for 0.2 s. The sensor counts every 0.05 s and is read every 0.01 s: two readings differ by 0 W or 150 W.
 #[test]
 fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
@@ -299,6 +310,12 @@ fn a_counter_s_peak_is_that_of_its_power_and_not_of_its_steps() {
     assert!(window.max > 100.0);
     let powers = [(0.0, 5.0), (1.0, 8.0), (2.0, 6.0), (3.0, 7.0)];
     assert_eq!(series(&watts(), powers).window(0.5, 2.5).unwrap().peak, Some(8.0));
+    // A tenth of a second is long enough.
+    let burst = [(0.0, 0.0), (1.0, 1.0), (1.1, 11.0), (1.3, 11.5), (2.0, 12.0)];
+    assert_close(
+        series(&Channel { limit_watts: 1e4, ..counter() }, burst).window(0.0, 2.0).unwrap().peak.unwrap(),
+        100.0,
+    );
     // The time in which the counter stands still counts.
     let steps = [(0.0, 0.0), (1.0, 1.0), (2.0, 1.0), (3.0, 4.0)];
     assert_close(series(&counter(), steps).window(0.0, 3.0).unwrap().peak.unwrap(), 1.5);

@@ -108,8 +108,9 @@ pub(super) fn parse(table: &[u8]) -> Option<Metrics> {
 /// A number of so many bytes; None if all its bits are set.
 fn field(table: &[u8], place: usize, len: usize) -> Option<u64> {
     let bytes = table.get(place..place + len)?;
-    let number = bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
-    bytes.iter().any(|byte| *byte != u8::MAX).then_some(number)
+    let mut number = [0; 8];
+    number[..len].copy_from_slice(bytes);
+    bytes.iter().any(|byte| *byte != u8::MAX).then_some(u64::from_le_bytes(number))
 }
 
 /// The table's file.

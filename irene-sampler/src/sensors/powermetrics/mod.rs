@@ -131,3 +131,32 @@ impl Sensor for PowerMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sample of a second says that it ended in the second after 100 s.
+    fn end(last: Option<f64>, now: f64, ahead: f64) -> (f64, bool) {
+        let sample = Sample { time: 100.0, seconds: 1.0, watts: [None; PARTS.len()] };
+        Counters { ahead, end: last, ..Counters::default() }.end_of(&sample, now)
+    }
+
+    #[test]
+    fn a_sample_ends_when_it_is_read_or_in_the_middle_of_its_second() {
+        assert_eq!(end(None, 100.25, 0.0), (100.25, false));
+        assert_eq!(end(None, 99.0, 0.0), (100.0, false), "the clocks differ");
+        assert_eq!(end(None, 101.0, 0.0), (100.5, false), "it was read late");
+        assert_eq!(end(None, 150.0, 10.0), (90.5, false));
+    }
+
+    #[test]
+    fn a_sample_follows_the_one_before_within_a_second_and_a_half() {
+        assert_eq!(end(Some(99.25), 150.0, 0.0), (100.25, true));
+        assert_eq!(end(Some(99.25), 100.125, 0.0), (100.125, true), "it cannot have been read before its end");
+        assert_eq!(end(Some(97.75), 150.0, 0.0), (100.0, true));
+        assert_eq!(end(Some(97.5), 150.0, 0.0), (100.5, false));
+        assert_eq!(end(Some(101.25), 150.0, 0.0), (101.0, true));
+        assert_eq!(end(Some(101.5), 150.0, 0.0), (100.5, false));
+    }
+}

@@ -221,9 +221,14 @@ mod tests {
         let text = "*** Sampled system activity (Tue Nov 14 22:13:20 2023 +0000) (1000ms elapsed) ***\nCPU Power: 5 mW\n\
                     Combined Power (CPU + GPU + ANE): 5 mW\n";
         assert_eq!(samples(text).len(), 1);
-        for (from, to) in
-            [("+0000", ""), ("1000ms", "0ms"), ("1000ms", "elapsed"), ("(1000ms", "(9999999999ms"), ("5 mW", "5")]
-        {
+        for (from, to) in [
+            ("+0000", ""),
+            ("1000ms", "0ms"),
+            ("1000ms", "elapsed"),
+            ("(1000ms", "(9999999999ms"),
+            ("1000ms", "3600000ms"),
+            ("5 mW", "5"),
+        ] {
             assert_eq!(samples(&text.replace(from, to)), [], "{to}");
         }
     }
