@@ -92,9 +92,9 @@ fn add_samples(tree: &Tree, measured: &mut BTreeMap<String, Measurements>) -> Re
     let mut of_tree = HashSet::new();
     for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
         let shape = shape(tree, id)?.map(f64::to_bits);
-        let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
         let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
-        let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
+        // One that is absent or not above 0 leaves its shape without a finite logarithm.
+        let figures = [seconds, joules, tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN)];
         let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
         let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
         let Some(name) = keys(tree, id).next() else { continue };
