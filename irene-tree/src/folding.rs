@@ -318,6 +318,15 @@ mod tests {
             scopes(&layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded()),
             ["root", "root.0-1", "root.0-1.dense", "root.2", "root.2.dense", "root.3", "root.3.dense"]
         );
+        layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded().check().unwrap();
+        for name in ["2", "x"] {
+            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+            builder.enter("root", "M", Level::Model);
+            builder.leaf("0", "Linear", Level::Ml, None);
+            builder.leaf(name, "Linear", Level::Ml, None);
+            builder.leave();
+            assert_eq!(builder.finish().unwrap().layers_folded().nodes().len(), 3, "{name}");
+        }
         let mut marked = layers(&[1.0; 3]);
         let last = marked.find("root.2.dense").unwrap();
         marked.node_mut(last).marks.insert(crate::Mark::Extrapolated);

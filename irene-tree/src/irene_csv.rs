@@ -332,5 +332,6 @@ mod tests {
             assert_eq!(of(data), expected.map(|expected| top.join(expected)), "{has_files}");
         }
         std::fs::remove_dir_all(&top).unwrap();
+        assert_eq!(device_dir_from_env("a device that nobody has"), None);
     }
 }

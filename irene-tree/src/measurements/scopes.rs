@@ -213,6 +213,11 @@ mod tests {
         assert_eq!(Index::of(&tree).near("BertLyer"), ["BertLayer"]);
         assert!(Index::of(&tree).near("xyz").is_empty());
         assert!(nearest("", ["a"].into_iter()).is_empty());
+        // More than six letters of ten have to be right.
+        assert_eq!(
+            (nearest("abcde", ["abcxy"].into_iter()), nearest("abcde", ["abcdy"].into_iter())),
+            (vec![], vec!["abcdy".to_owned()])
+        );
         // A beginning is near however long the rest is.
         assert_eq!(
             nearest("energy", ["x", "Energy of the whole model (J)"].into_iter()),

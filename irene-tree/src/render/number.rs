@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(range(0.0034, 1.2, "J"), "3.40 mJ to 1.20 J");
         assert_eq!(range(0.0, 0.0, "J"), "0 J to 0 J");
         assert_eq!(range(-0.2, 0.5, "J"), "-200 to 500 mJ");
+        assert_eq!((range(20.0, 100.0, "J"), range(20.0, 1000.0, "J")), ("20 to 100 J".into(), "20 J to 1 kJ".into()));
     }
 
     #[test]

@@ -136,6 +136,8 @@ fn a_list_that_is_a_module_itself_stays_in_the_scopes_and_another_does_not() {
     let modules = ["h:List", "h.0:Block", "h.0.inner:List", "h.0.inner.1:Block", "h.0.inner.1.unnamed.2:Block"];
     let mut all = files(&modules);
     (all[2].1, all[3].1) = (&["h.0.inner.1.unnamed.2.a:Linear"], &[]);
+    // Whatever its row says, the whole model is the root.
+    all[0].1 = &["tiny:TinyModel"];
     let import = irene_csv::read_dir(Folder::new("lists", all).path(), &tiny).unwrap();
     let scopes: Vec<_> = import.trees[0].nodes().iter().map(irene_tree::Node::scope).collect();
     let below = ["h", "h.0", "h.0.inner", "h.0.inner.1", "h.0.inner.1.2", "h.0.inner.1.2.a"];

@@ -98,6 +98,9 @@ fn a_size_knows_its_tokens_its_keys_and_its_phase() {
     ] {
         assert_eq!((size.tokens(), size.keys(), size.phase(), size.to_string().as_str()), (tokens, keys, phase, text));
     }
+    let json = |size: Size| serde_json::to_string(&size).unwrap();
+    assert_eq!(json(Size::new(2, 3)), r#"{"batch_size":2,"seq_len":3}"#);
+    assert_eq!(json(Size::new(2, 3).after(1)), r#"{"batch_size":2,"seq_len":3,"past_len":1}"#);
     let most = Size::new(usize::MAX, usize::MAX).after(usize::MAX);
     assert_eq!((most.tokens(), most.keys()), (usize::MAX, usize::MAX));
 }

@@ -75,6 +75,9 @@ fn what_is_shortened_fills_the_width_and_nothing_else_is_shortened() {
         let fitted = table(&tree()).fitted(width);
         assert_eq!(fitted.to_string().contains('…'), width < 77, "{width}\n{fitted}");
         assert!(width > 77 || widest(&fitted) == width.max(42), "{width}\n{fitted}");
+        // Names are shortened where warnings cannot be any more.
+        let (label, cells) = fitted.widths();
+        assert!(label == 30 || cells.last() == Some(&12), "{width}\n{fitted}");
     }
 }
 
