@@ -216,6 +216,7 @@ mod tests {
             folded.own(NodeId::ROOT, Quantity::PredictedEnergy),
             tree.own(NodeId::ROOT, Quantity::PredictedEnergy)
         );
+        assert_eq!(layers(&[2.0; 4]).layers_folded().own(NodeId::ROOT, Quantity::PredictedEnergy), Some(0.0));
     }
 
     #[test]

@@ -118,6 +118,7 @@ mod tests {
         assert_eq!(wrapped("see /a/long/path now", 9), "see\n  /a/long/path\n  now");
         assert_eq!(wrapped("\u{1b}[1mbold text\u{1b}[0m", 4), "\u{1b}[1mbold text\u{1b}[0m");
         assert_eq!(wrapped("short\n\nlines\n", 5), "short\n\nlines\n");
+        assert_eq!(wrapped("to be or not to be", 10), "to be or\n  not to\n  be");
         // A width of no use gives each word a line of its own.
         assert_eq!(wrapped("  a b\n", 3), "  a\n    b\n");
     }

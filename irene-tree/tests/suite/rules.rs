@@ -49,6 +49,8 @@ fn a_node_stands_where_its_level_may() {
         builder.leave();
         builder.finish().unwrap().check().map_or_else(|error| error.to_string(), |()| String::new())
     };
+    let levels = [Level::Model, Level::Module, Level::Ml, Level::Math];
+    assert_eq!(levels.map(|level| Level::from_name(level.name())), levels.map(Some));
     assert_eq!(refused(Level::Ml, Level::Model, "Linear"), "");
     assert_eq!(refused(Level::Math, Level::Module, "add"), "");
     assert!(refused(Level::Module, Level::Model, "Part").contains("a leaf must be a primitive"));
