@@ -81,7 +81,7 @@ pub(crate) fn scale<L: Transferable>(known: &[Known<'_, L>]) -> f64 {
 
 fn fit_from_here<L: Transferable>(known: &[Known<'_, L>]) -> Shifts {
     const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 100, tolerance: 1e-10, most_damping: 1e9 };
-    let start = linearised(known, DVector::zeros(3 + 3 * known.len()));
+    let start = linearised(known, DVector::zeros(3 * (1 + known.len())));
     let Linearised { shifts, loss, .. } =
         SEARCH.minimise(start, |at| at.loss, |at, damping| stepped(known, at, damping));
     let of = |place: usize| std::array::from_fn(|i| shifts[3 * place + i]);

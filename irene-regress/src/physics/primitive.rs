@@ -44,23 +44,17 @@ type Sums = [[f64; 2]; 3];
 #[derive(Default)]
 struct Measurements {
     of: BTreeMap<Bits, Sums>,
-    /// The shapes by their ranks, where there are as many as may be.
+    /// The shapes by their ranks.
     ranks: BTreeSet<(u64, Bits)>,
-    are_thinned: bool,
 }
 
 impl Measurements {
     /// The sums of a shape; None for one that is not kept.
     fn at(&mut self, shape: Bits) -> Option<&mut Sums> {
         if !self.of.contains_key(&shape) {
-            let place = (rank(&shape), shape);
-            if self.are_thinned && self.ranks.last().is_some_and(|last| place > *last) {
-                return None;
-            }
-            self.ranks.insert(place);
+            self.ranks.insert((rank(&shape), shape));
             self.of.insert(shape, Sums::default());
             if self.ranks.len() > MOST_SHAPES {
-                self.are_thinned = true;
                 let (_, refused) = self.ranks.pop_last()?;
                 self.of.remove(&refused);
             }

@@ -186,6 +186,7 @@ mod tests {
         assert!((seconds(0.0, 4.0) / (2f64.powf(0.25) * TRUTH.launch) - 1.0).abs() < 1e-12);
         assert!((seconds(50.0, 0.5) - (4e-3f64.powi(4) + 3.5e-3f64.powi(4)).powf(0.25)).abs() < 1e-15);
         assert_eq!(TimeCurve { launch: 0.0, per_mflop: 0.0, per_mib: 0.0 }.seconds(&[1.0; 4]), 0.0);
+        assert_eq!(TimeCurve { launch: 0.0, ..TRUTH }.seconds(&[0.0, 5.0, 0.0, 1.0]), 5e-3);
     }
 
     #[test]

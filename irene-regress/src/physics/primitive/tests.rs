@@ -154,6 +154,12 @@ fn a_correction_is_learned_on_top_of_the_one_before() {
     let shape = samples[5].shape;
     close(primitive.launch(&shape).latency.value(), 1.2 * TIME.seconds(&shape), 0.05);
     assert!(primitive.launch(&shape).latency.factor > 1.1);
+    // A departure that is known already is not learned again.
+    let mut known = Primitive::fit(&departing());
+    known.learn_correction(&departing()[3..5]);
+    for sample in &departing()[3..5] {
+        close(known.launch(&sample.shape).energy.value(), sample.log_energy.exp(), 0.03);
+    }
     let farther = Sample { shape: [1.0, 1.0, 7.0, 1.0], ..samples[0] };
     primitive.learn_correction(&[farther]);
     assert_eq!(primitive.range.beyond(&[1.0, 1.0, 7.0, 1.0]), [None; 4]);
