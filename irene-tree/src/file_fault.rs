@@ -157,6 +157,29 @@ mod tests {
     }
 
     #[test]
+    fn wherever_a_safetensors_file_is_cut_its_fault_says_how_many_bytes_there_should_be() {
+        let whole = tensors();
+        let header = whole.len() - 8;
+        for len in 8..whole.len() {
+            let least = if len < header { format!("at least {header}") } else { whole.len().to_string() };
+            let fault = fault_of("cut", &whole[..len]).unwrap();
+            assert!(fault.starts_with(&format!("ends after {len} of {least} bytes")), "{fault}");
+        }
+        // Fewer bytes than a header's length, and a file that names no tensor, tell nothing.
+        assert_eq!(fault_of("start", &whole[..7]), None);
+        assert_eq!(fault_of("none", &[&2u64.to_le_bytes()[..], b"{}"].concat()), None);
+    }
+
+    /// A number that is too large for a header, or no brace after it, is another format's beginning.
+    #[test]
+    fn a_header_has_a_hundred_million_bytes_at_most() {
+        let of = |len: u64, rest: &[u8]| fault_of("long", &[&len.to_le_bytes()[..], rest].concat());
+        assert!(of(100_000_000, b"{").unwrap().contains("9 of at least 100000008 bytes"));
+        assert_eq!(of(100_000_001, b"{"), None);
+        assert_eq!(of(100, b"["), None);
+    }
+
+    #[test]
     fn a_text_is_read_and_what_stands_in_its_place_is_not() {
         let path = std::env::temp_dir().join(format!("irene-tree-text-{}", std::process::id()));
         let read = |bytes: &[u8]| {

@@ -172,8 +172,10 @@ pub fn first_of_folded(scope: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{Level, Size, TreeBuilder};
+    use crate::{Format, Level, OpKind, Size, TreeBuilder};
 
     /// Layers of these energies.
     fn layers(energies: &[f64]) -> Tree {
@@ -214,6 +216,7 @@ mod tests {
             folded.own(NodeId::ROOT, Quantity::PredictedEnergy),
             tree.own(NodeId::ROOT, Quantity::PredictedEnergy)
         );
+        assert_eq!(layers(&[2.0; 4]).layers_folded().own(NodeId::ROOT, Quantity::PredictedEnergy), Some(0.0));
     }
 
     #[test]
@@ -228,11 +231,103 @@ mod tests {
     }
 
     #[test]
+    fn layers_within_layers_fold_and_have_the_parameters_of_all() {
+        let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model);
+        for layer in ["0", "1"] {
+            builder.enter(layer, "Layer", Level::Module);
+            for expert in ["4", "3", "2"] {
+                builder.leaf(expert, "Linear", Level::Ml, None).set(Quantity::NumParameters, 10.0);
+            }
+            builder.leave();
+        }
+        builder.leave();
+        let tree = builder.finish().unwrap();
+        let folded = tree.layers_folded();
+        assert_eq!(scopes(&folded), ["root", "root.0-1", "root.0-1.4-2"]);
+        let inner = &folded.nodes()[2];
+        assert_eq!((inner.times(), inner.get(Quantity::NumParameters)), (3.0, Some(60.0)));
+        folded.check().unwrap();
+        let repeats: Vec<_> = tree.repeats().iter().map(|repeat| (repeat.first.index(), repeat.count)).collect();
+        assert_eq!(repeats, [(1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn the_last_digits_of_a_sum_do_not_tell_layers_apart() {
+        let folds = |first: f64, second: f64| layers(&[first, second]).layers_folded().nodes().len() == 3;
+        for scale in [1e-9, 1.0, 1e9] {
+            assert!(folds(scale * (0.1 + 0.2), scale * 0.3) && folds(scale * 0.3, scale * (0.1 + 0.2)), "{scale}");
+            assert!(!folds(scale, scale * (1.0 + 1e-8)), "{scale}");
+        }
+        assert!(folds(0.0, 0.0));
+    }
+
+    /// Whether two layers of one linear product fold after a change to the second one's.
+    fn folds(change: impl Fn(&mut Node)) -> bool {
+        let mut tree = layers(&[1.0; 2]);
+        let x = Operand::activation([2], Format::F32);
+        for node in tree.nodes_mut().iter_mut().filter(|node| node.name() == "dense") {
+            node.operation = Some(Arc::new(Operation::new(OpKind::Linear, &[x, x], x)));
+        }
+        change(tree.nodes_mut().last_mut().unwrap());
+        tree.layers_folded().nodes().len() == 3
+    }
+
+    #[test]
+    fn layers_that_differ_in_one_thing_are_told_apart() {
+        assert!(folds(|_| ()) && folds(|node| node.instance_type = "linear".into()));
+        let changes: [fn(&mut Node); 8] = [
+            |node| node.scope = "root.1.other".into(),
+            |node| node.instance_type = "Conv1D".into(),
+            |node| node.level = Level::Math,
+            |node| node.size = Some(Size::new(2, 2)),
+            |node| node.times = 2.0,
+            |node| node.gpus = 2,
+            |node| node.set(Quantity::Flops, 1.0),
+            |node| node.operation = None,
+        ];
+        for (place, change) in changes.into_iter().enumerate() {
+            assert!(!folds(change), "{place}");
+        }
+    }
+
+    #[test]
+    fn layers_whose_operations_differ_in_one_thing_are_told_apart() {
+        let folds = |change: fn(&mut Operation)| {
+            folds(|node| node.operation.iter_mut().for_each(|operation| change(Arc::make_mut(operation))))
+        };
+        let changes: [fn(&mut Operation); 10] = [
+            |operation| operation.kind = OpKind::MatMul,
+            |operation| operation.fused = vec![OpKind::Add],
+            |operation| operation.pairs = 1,
+            |operation| operation.touched = 1,
+            |operation| operation.gpus = 1,
+            |operation| operation.is_gradient = true,
+            |operation| operation.on_host = true,
+            |operation| operation.inputs[0].format = Format::F16,
+            |operation| operation.inputs[0].role = Role::Cache,
+            |operation| operation.output.format = Format::F16,
+        ];
+        for (place, change) in changes.into_iter().enumerate() {
+            assert!(!folds(change), "{place}");
+        }
+    }
+
+    #[test]
     fn only_neighbours_that_are_equal_fold() {
         assert_eq!(
             scopes(&layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded()),
             ["root", "root.0-1", "root.0-1.dense", "root.2", "root.2.dense", "root.3", "root.3.dense"]
         );
+        layers(&[1.0, 1.0, 2.0, 1.0]).layers_folded().check().unwrap();
+        for name in ["2", "x"] {
+            let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+            builder.enter("root", "M", Level::Model);
+            builder.leaf("0", "Linear", Level::Ml, None);
+            builder.leaf(name, "Linear", Level::Ml, None);
+            builder.leave();
+            assert_eq!(builder.finish().unwrap().layers_folded().nodes().len(), 3, "{name}");
+        }
         let mut marked = layers(&[1.0; 3]);
         let last = marked.find("root.2.dense").unwrap();
         marked.node_mut(last).marks.insert(crate::Mark::Extrapolated);

@@ -46,7 +46,10 @@ pub struct Dropped {
 /// Finds the folder of a device's files from the path in the environment variable `IRENE_DATA`: that path if it is called `device`, its
 /// folder `device`, or `irene/device`. `None` if the variable is not set or none of them has the files.
 pub fn device_dir_from_env(device: &str) -> Option<PathBuf> {
-    let data = PathBuf::from(std::env::var_os("IRENE_DATA")?);
+    device_dir(PathBuf::from(std::env::var_os("IRENE_DATA")?), device)
+}
+
+fn device_dir(data: PathBuf, device: &str) -> Option<PathBuf> {
     let below = [data.join(device), data.join("irene").join(device)];
     let itself = data.ends_with(device).then_some(data);
     itself.into_iter().chain(below).find(|dir| dir.join(FILES[0].0).is_file())
@@ -182,7 +185,11 @@ fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
     let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
     let columns = reader.headers().cloned();
-    let columns = columns.map_err(|error| Error::Row { path: path.to_owned(), line: 1, reason: error.to_string() })?;
+    let in_titles = |reason: String| Error::Row { path: path.to_owned(), line: 1, reason };
+    let columns = columns.map_err(|error| in_titles(error.to_string()))?;
+    if columns.is_empty() {
+        return Err(in_titles("there is no line of titles".into()));
+    }
     let mut rows = Vec::new();
     let mut records = reader.deserialize();
     loop {
@@ -301,4 +308,30 @@ fn emit(builder: &mut TreeBuilder, class: &'static str, drafts: &[Draft<'_>], in
         emit(builder, class, drafts, child);
     }
     builder.leave();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_devices_folder_is_the_one_that_is_named_or_one_below_it_that_has_the_files() {
+        let top = std::env::temp_dir().join(format!("irene-data-{}", std::process::id()));
+        let of = |data: &str| device_dir(top.join(data), "gpu");
+        for (has_files, data, expected) in [
+            ("gpu", "gpu", Some("gpu")),
+            ("one/gpu", "one", Some("one/gpu")),
+            ("two/irene/gpu", "two", Some("two/irene/gpu")),
+            // Files of another device, and a folder of this device without any.
+            ("three", "three", None),
+            ("four/gpu/old", "four", None),
+        ] {
+            let dir = top.join(has_files);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("model_level_features.csv"), "").unwrap();
+            assert_eq!(of(data), expected.map(|expected| top.join(expected)), "{has_files}");
+        }
+        std::fs::remove_dir_all(&top).unwrap();
+        assert_eq!(device_dir_from_env("a device that nobody has"), None);
+    }
 }

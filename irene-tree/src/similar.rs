@@ -54,6 +54,7 @@ mod tests {
         assert_eq!(similar("abc", ["axc"]), ["axc"]);
         assert!(similar("a", ["b"]).is_empty());
         assert_eq!(similar("BERT", ["bert"]), ["bert"]);
+        assert_eq!(similar("bcde", ["abcdef"]), ["abcdef"]);
     }
 
     #[test]

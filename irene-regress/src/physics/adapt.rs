@@ -81,19 +81,22 @@ pub(crate) fn scale<L: Transferable>(known: &[Known<'_, L>]) -> f64 {
 
 fn fit_from_here<L: Transferable>(known: &[Known<'_, L>]) -> Shifts {
     const SEARCH: LevenbergMarquardt = LevenbergMarquardt { rounds: 100, tolerance: 1e-10, most_damping: 1e9 };
-    let start = linearised(known, DVector::zeros(3 + 3 * known.len()));
-    let step = |at: &Linearised, damping: f64| {
-        let mut matrix = at.gram.clone();
-        for i in 0..matrix.nrows() {
-            matrix[(i, i)] *= 1.0 + damping;
-        }
-        // The priors keep it positive definite.
-        let step = CovarianceFactor::new(matrix)?.solve(&at.slope);
-        Some(linearised(known, &at.shifts - step.map(|step| step.clamp(-1.0, 1.0))))
-    };
-    let Linearised { shifts, loss, .. } = SEARCH.minimise(start, |at| at.loss, step);
+    let start = linearised(known, DVector::zeros(3 * (1 + known.len())));
+    let Linearised { shifts, loss, .. } =
+        SEARCH.minimise(start, |at| at.loss, |at, damping| stepped(known, at, damping));
     let of = |place: usize| std::array::from_fn(|i| shifts[3 * place + i]);
     Shifts { shared: of(0), own: (1..=known.len()).map(of).collect(), loss }
+}
+
+/// One damped Gauss-Newton step; no shift changes by more than an e-fold.
+fn stepped<L: Transferable>(known: &[Known<'_, L>], at: &Linearised, damping: f64) -> Option<Linearised> {
+    let mut matrix = at.gram.clone();
+    for i in 0..matrix.nrows() {
+        matrix[(i, i)] *= 1.0 + damping;
+    }
+    // The priors keep it positive definite.
+    let step = CovarianceFactor::new(matrix)?.solve(&at.slope);
+    Some(linearised(known, &at.shifts - step.map(|step| step.clamp(-1.0, 1.0))))
 }
 
 /// The standard deviation of a target from a law, e-folds: that of a measurement with a wide interval of its own is larger.
@@ -224,6 +227,27 @@ mod tests {
         }
         let none = fit(&all, &[]);
         assert_eq!((none.shared, none.own, none.loss), ([0.0; 3], vec![[0.0; 3]], f64::INFINITY));
+    }
+
+    /// With a matrix G of the derivatives and a damping d, a step s solves G s + d diag(G) s = slope.
+    #[test]
+    fn damping_shortens_a_step_and_none_is_longer_than_an_e_fold() {
+        let step = |factor: f64, damping: f64| {
+            let there = samples(&scaled(factor), &ENERGY);
+            let all = [known(HERE, &there, 1.0)];
+            let at = linearised(&all, DVector::zeros(6));
+            let step = -stepped(&all, &at, damping).unwrap().shifts;
+            (at, step)
+        };
+        for damping in [0.0, 0.5, 30.0] {
+            let (at, step) = step(1.2, damping);
+            for i in 0..6 {
+                let by_matrix: f64 = (0..6).map(|j| at.gram[(i.max(j), i.min(j))] * step[j]).sum();
+                let found = by_matrix + damping * at.gram[(i, i)] * step[i];
+                assert!((found - at.slope[i]).abs() < 1e-9 * at.slope.amax(), "{damping} {i}: {found} {}", at.slope[i]);
+            }
+        }
+        assert_eq!(step(1e30, 0.0).1.amax(), 1.0);
     }
 
     /// Central differences of the loss are twice the slope; of the slope, where nothing is off, the matrix.

@@ -44,23 +44,17 @@ type Sums = [[f64; 2]; 3];
 #[derive(Default)]
 struct Measurements {
     of: BTreeMap<Bits, Sums>,
-    /// The shapes by their ranks, where there are as many as may be.
+    /// The shapes by their ranks.
     ranks: BTreeSet<(u64, Bits)>,
-    are_thinned: bool,
 }
 
 impl Measurements {
     /// The sums of a shape; None for one that is not kept.
     fn at(&mut self, shape: Bits) -> Option<&mut Sums> {
         if !self.of.contains_key(&shape) {
-            let place = (rank(&shape), shape);
-            if self.are_thinned && self.ranks.last().is_some_and(|last| place > *last) {
-                return None;
-            }
-            self.ranks.insert(place);
+            self.ranks.insert((rank(&shape), shape));
             self.of.insert(shape, Sums::default());
             if self.ranks.len() > MOST_SHAPES {
-                self.are_thinned = true;
                 let (_, refused) = self.ranks.pop_last()?;
                 self.of.remove(&refused);
             }
@@ -92,9 +86,9 @@ fn add_samples(tree: &Tree, measured: &mut BTreeMap<String, Measurements>) -> Re
     let mut of_tree = HashSet::new();
     for id in tree.ids().filter(|&id| tree.node(id).level() == Level::Ml) {
         let shape = shape(tree, id)?.map(f64::to_bits);
-        let gpu_energy = tree.node(id).get(Quantity::GpuEnergy).filter(|joules| *joules > 0.0);
         let Some([seconds, joules]) = crate::measured(tree, id)? else { continue };
-        let figures = [seconds, joules, gpu_energy.unwrap_or(f64::NAN)];
+        // One that is absent or not above 0 leaves its shape without a finite logarithm.
+        let figures = [seconds, joules, tree.node(id).get(Quantity::GpuEnergy).unwrap_or(f64::NAN)];
         let worth = |quantity| noise::worth(tree.node(id), quantity, NOISE);
         let [time, energy] = [Quantity::Latency, Quantity::GroundTruthEnergy].map(worth);
         let Some(name) = keys(tree, id).next() else { continue };

@@ -186,6 +186,7 @@ mod tests {
         assert!((seconds(0.0, 4.0) / (2f64.powf(0.25) * TRUTH.launch) - 1.0).abs() < 1e-12);
         assert!((seconds(50.0, 0.5) - (4e-3f64.powi(4) + 3.5e-3f64.powi(4)).powf(0.25)).abs() < 1e-15);
         assert_eq!(TimeCurve { launch: 0.0, per_mflop: 0.0, per_mib: 0.0 }.seconds(&[1.0; 4]), 0.0);
+        assert_eq!(TimeCurve { launch: 0.0, ..TRUTH }.seconds(&[0.0, 5.0, 0.0, 1.0]), 5e-3);
     }
 
     #[test]
@@ -195,6 +196,59 @@ mod tests {
             assert!((sum - 1.0).abs() < 1e-12, "{shape:?}: {sum}");
         }
         assert_eq!(TRUTH.shares(&[0.0, 0.0, 0.0, 1.0]), [1.0, 0.0, 0.0]);
+    }
+
+    /// A launch alone, and work by FLOPs or bytes beside which a launch is nothing: each depends on one coefficient.
+    const ALONE: [Shape; 3] = [[0.0, 0.0, 0.0, 1.0], [1e9, 0.0, 0.0, 1.0], [0.0, 1e9, 0.0, 1.0]];
+
+    /// A sample that takes so many e-folds longer than the law says.
+    fn off(shape: Shape, by: f64) -> Sample {
+        super::super::tests::sample(shape, TRUTH.seconds(&shape) * by.exp(), 1.0)
+    }
+
+    /// The steps of launch, FLOPs and bytes from the law, in e-folds.
+    fn step(samples: &[Sample], damping: f64) -> [f64; 3] {
+        let stepped = TRUTH.stepped(samples, damping).coefficients();
+        std::array::from_fn(|i| (stepped[i] / TRUTH.coefficients()[i]).ln())
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_search_begins_at_the_least_latency_and_half_the_usual_times_by_work() {
+        let at =
+            |flops: f64, bytes: f64, seconds: f64| super::super::tests::sample([flops, bytes, 0.0, 1.0], seconds, 1.0);
+        let samples = [at(0.0, 0.0, 3.0), at(2.0, 0.0, 4.0), at(4.0, 1.0, 16.0), at(1.0, 0.0, 6.0)];
+        close(&TimeCurve::guess(&samples).coefficients(), &[3.0, 2.0, 8.0]);
+        close(&TimeCurve::guess(&samples[..1]).coefficients(), &[3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_step_goes_to_the_data_by_as_much_as_damping_and_an_e_fold_let_it() {
+        let samples: Vec<Sample> = ALONE.into_iter().zip([0.6, -0.4, 0.02]).map(|(shape, by)| off(shape, by)).collect();
+        close(&step(&samples, 0.0), &[0.6, -0.4, 0.02]);
+        close(&step(&samples, 3.0), &[0.15, -0.1, 0.005]);
+        let far: Vec<Sample> = ALONE.into_iter().zip([2.0, -3.0, 4.0]).map(|(shape, by)| off(shape, by)).collect();
+        close(&step(&far, 0.0), &[1.0, -1.0, 1.0]);
+        // A coefficient that no sample is of stays.
+        close(&step(&samples[..2], 1.0), &[0.3, -0.2, 0.0]);
+    }
+
+    #[test]
+    fn a_deviation_counts_by_its_square_up_to_5_percent_and_in_proportion_beyond() {
+        let counted = |count: f64, by: f64| Sample { count, ..off(ALONE[0], by) };
+        let loss = |count: f64, by: f64| TRUTH.loss(&[counted(count, by)]);
+        close(&[loss(1.0, 0.03), loss(2.0, -0.03), loss(1.0, 0.25)], &[9e-4, 18e-4, 0.05 * 0.45]);
+        assert!((loss(1.0, 0.05) - 0.0025).abs() < 1e-12);
+        // Beyond it a sample pulls as one at 5% does: one that is off by an e-fold as a twentieth of one that is near.
+        for count in [1.0, 3.0] {
+            let samples = [counted(1.0, 0.02), counted(count, 1.0), off(ALONE[1], 0.0), off(ALONE[2], 0.0)];
+            close(&step(&samples, 0.0), &[(0.02 + 0.05 * count) / (1.0 + 0.05 * count), 0.0, 0.0]);
+        }
     }
 
     fn largest_change(from: &TimeCurve, to: &TimeCurve) -> f64 {

@@ -40,13 +40,6 @@ impl TreeReader<BufReader<File>> {
     }
 }
 
-impl<R: BufRead + 'static> TreeReader<R> {
-    /// The same reader, whatever it reads.
-    pub fn boxed(self) -> TreeReader<Box<dyn BufRead>> {
-        TreeReader { origin: self.origin, input: Box::new(self.input), line: self.line, buffer: self.buffer }
-    }
-}
-
 impl<R: BufRead> TreeReader<R> {
     /// Reads any stream; `origin` names it in errors.
     pub fn new(origin: impl Into<String>, input: R) -> Self {

@@ -198,11 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_the_fields_that_it_names_and_each_has_one_first_name() {
+        let columns = Columns::parse("instance_type=a,times_mean=b").unwrap();
+        let fields = [Field::InstanceType, Field::Measured(Quantity::Latency), Field::Scope, Field::ModelName];
+        assert_eq!(fields.map(|field| columns.have(field)), [true, true, false, false]);
+        assert_eq!(fields.map(Field::name), ["class", "latency", "scope", "model"]);
+        assert_eq!(names(true), "energy, latency, gpu_energy, cpu, mem, gpu, gpu_mem, gpu_clk, gpu_mem_clk");
+        assert!(names(false).starts_with("scope, class, model, batch_size, seq_len, energy"));
+    }
+
+    #[test]
     fn a_list_that_cannot_be_says_what_can() {
         let error = |text| Columns::parse(text).unwrap_err().to_string();
         assert!(error("scpe=a,energy").starts_with("`scpe` is not a field; there are scope, class, model, batch_size"));
         assert!(error("energy,watts=b").starts_with("`watts` is not a field"));
         assert_eq!(error("energy,energy=b"), "energy is given twice");
+        assert!(error("energy,").starts_with("`` is not a field"));
+        assert!(error("").starts_with("`` is not a field"));
         assert_eq!(error("energy="), "energy= has no title of a column");
         assert!(error("scope,batch_size").contains("no column is of a measured quantity; there are energy, latency"));
         assert!(error("energy:watt").contains("`watt` is not a unit of it; there are J, mJ"));

@@ -206,6 +206,28 @@ mod tests {
     }
 
     #[test]
+    fn near_names_are_looked_for_five_times_and_counts_go_over_all_models() {
+        let rows = (2..9).map(|line| row(line, "nrm", "", 1.0)).collect();
+        let near: Vec<usize> = join(rows, &given(), &mut trace).unmatched.iter().map(|row| row.near.len()).collect();
+        assert_eq!(near, [1, 1, 1, 1, 1, 0, 0]);
+        let at = |seq_len: usize, row: Row| Row { seq_len: Some(seq_len), ..row };
+        let of_class = |line| row(line, "", "LayerNorm", 1.0);
+        let joined = join(
+            vec![
+                at(4, of_class(2)),
+                at(4, of_class(3)),
+                at(8, of_class(4)),
+                at(8, row(5, "norm", "", 2.0)),
+                at(8, row(6, "norm", "", 4.0)),
+            ],
+            &given(),
+            &mut trace,
+        );
+        assert_eq!((joined.by_class, joined.by_scope, joined.repeated, joined.trees.len()), (3, 2, 2, 2));
+        assert_eq!(energies(&joined.trees[1])[3], Some(3.0));
+    }
+
+    #[test]
     fn what_does_not_match_says_why_and_what_is_near() {
         let mut other = row(3, "norm", "", 1.0);
         other.model_name = Some("n".into());

@@ -265,5 +265,28 @@ mod tests {
         assert_eq!(size, "m.csv, line 2: column `B`: `1.5` is no whole number of at least 1");
         assert!(error("Layer,Em\na,1\n").contains("no column `E`, did you mean `Em`?; the file has `Layer`, `Em`"));
         assert!(error("E;B\n1.234,5;1\n").contains("is no number"));
+        // Where commas separate cells, none is a decimal comma.
+        assert!(error("E,B\n\"1,5\",1\n").contains("`1,5` is no number"));
+        assert!(error("E\ninf\n").contains("inf must be finite"));
+    }
+
+    #[test]
+    fn one_column_of_decimal_commas_is_one_column() {
+        let table = read_for("energy=E", "E\n1,5\n2,5\n").unwrap();
+        let joules: Vec<f64> = table.rows.iter().map(|row| row.values[0].1).collect();
+        assert_eq!(joules, [1.5, 2.5]);
+        // A title in another case is taken if only one has its letters.
+        assert_eq!(read_for("energy=E", "e,x\n3,4\n").unwrap().rows[0].values[0].1, 3.0);
+        assert!(read_for("energy=eN", "en,EN\n3,4\n").is_err());
+        assert_eq!(read_for("energy=EN", "en,EN\n3,4\n").unwrap().rows[0].values[0].1, 4.0);
+    }
+
+    #[test]
+    fn a_size_is_a_whole_number_up_to_a_milliard() {
+        let read = |size: &str| {
+            read_for("energy=E,batch_size=B", &format!("B,E\n{size},1\n")).map(|table| table.rows[0].batch_size)
+        };
+        assert_eq!([read("1").unwrap(), read("1e9").unwrap()], [Some(1), Some(1_000_000_000)]);
+        assert!(["0", "1000000001", "2.5"].iter().all(|size| read(size).is_err()));
     }
 }

@@ -212,5 +212,32 @@ mod tests {
         assert_eq!(Index::of(&tree).near("encoder.layers.1.upp"), ["root.encoder.1.up", "root.encoder.0.up"]);
         assert_eq!(Index::of(&tree).near("BertLyer"), ["BertLayer"]);
         assert!(Index::of(&tree).near("xyz").is_empty());
+        assert!(nearest("", ["a"].into_iter()).is_empty());
+        // More than six letters of ten have to be right.
+        assert_eq!(
+            (nearest("abcde", ["abcxy"].into_iter()), nearest("abcde", ["abcdy"].into_iter())),
+            (vec![], vec!["abcdy".to_owned()])
+        );
+        // A beginning is near however long the rest is.
+        assert_eq!(
+            nearest("energy", ["x", "Energy of the whole model (J)"].into_iter()),
+            ["Energy of the whole model (J)"]
+        );
+    }
+
+    #[test]
+    fn a_list_that_is_a_node_stays_and_another_one_before_a_number_does_not() {
+        let mut builder = TreeBuilder::new("mine", Size::new(1, 1));
+        builder.enter("root", "M", Level::Model);
+        builder.enter("h", "List", Level::Module);
+        builder.enter("0", "Layer", Level::Module);
+        builder.leaf("1", "Linear", Level::Ml, None);
+        builder.leave();
+        builder.leave();
+        builder.leave();
+        let tree = builder.finish().unwrap();
+        let of = |scope: &str| Index::of(&tree).find(Some(scope), None).map(|(_, ids)| ids[0].index());
+        assert_eq!(["h.0.1", "h.0.experts.1", "model.h.0.experts.1"].map(of), [Ok(3), Ok(3), Ok(3)]);
+        assert!(["0.1", "x.h.0.1", "mine.h"].iter().all(|scope| of(scope).is_err()));
     }
 }

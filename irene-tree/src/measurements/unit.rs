@@ -52,7 +52,7 @@ pub(super) fn find(quantity: Quantity, symbol: &str) -> Option<Unit> {
 
 /// The unit that a column's title ends with: `Energy (mJ)`, `latency [ms]`, `latency_ms`, `time in us`.
 pub(super) fn of_title(quantity: Quantity, title: &str) -> Option<Unit> {
-    let is_part = |c: char| !(c.is_alphanumeric() || c == 'µ' || c == 'μ' || c == '%');
+    let is_part = |c: char| !(c.is_alphanumeric() || c == '%');
     let mut words = title.split(is_part).filter(|word| !word.is_empty());
     let first = words.next()?;
     // A title of one word is a name: `s` of a column alone, or `min` for the least.

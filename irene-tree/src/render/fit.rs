@@ -107,6 +107,9 @@ mod tests {
         assert_eq!(columns_that_fit(&widths, &ranks, 30), [true, false, true, false, true]);
         assert_eq!(columns_that_fit(&widths, &ranks, 17), [true, false, true, false, false]);
         assert_eq!(columns_that_fit(&widths, &ranks, 3), [true, false, false, false, false]);
+        // All of them take 35 characters with the gaps between them.
+        assert_eq!(columns_that_fit(&widths, &ranks, 35), [true; 5]);
+        assert_eq!(columns_that_fit(&widths, &ranks, 34), [true, true, true, true, false]);
     }
 
     #[test]
@@ -115,12 +118,18 @@ mod tests {
         assert_eq!(wrapped("see /a/long/path now", 9), "see\n  /a/long/path\n  now");
         assert_eq!(wrapped("\u{1b}[1mbold text\u{1b}[0m", 4), "\u{1b}[1mbold text\u{1b}[0m");
         assert_eq!(wrapped("short\n\nlines\n", 5), "short\n\nlines\n");
+        assert_eq!(wrapped("to be or not to be", 10), "to be or\n  not to\n  be");
+        // A width of no use gives each word a line of its own.
+        assert_eq!(wrapped("  a b\n", 3), "  a\n    b\n");
     }
 
     #[test]
     fn words_of_a_cell_are_cut_where_they_must_be() {
         assert_eq!(words_in_lines("ab abcdefg", 3, true), ["ab", "abc", "def", "g"]);
         assert_eq!(words_in_lines("", 3, true), [""]);
+        assert_eq!(words_in_lines("ab cd e", 5, false), ["ab cd", "e"]);
+        assert_eq!(words_in_lines("ab cd e", 4, false), ["ab", "cd e"]);
+        assert_eq!(words_in_lines("ab", 0, true), ["a", "b"]);
     }
 
     #[test]

@@ -151,6 +151,32 @@ mod tests {
         assert!(grid.text(40).lines().all(|line| line.chars().count() <= 40), "{}", grid.text(40));
     }
 
+    /// Columns of 30 and 40 letters, a figure of 20 and a short word: each of the long ones keeps 12 at least.
+    #[test]
+    fn columns_are_narrowed_to_the_width_and_no_further_and_figures_last() {
+        let mut grid = Grid::new([Heading::left("a"), Heading::right("b"), Heading::left("c"), Heading::left("d")]);
+        grid.row(["x".repeat(30), "9".repeat(20), "y".repeat(40), "short".to_owned()]);
+        let natural = vec![30, 20, 40, 5];
+        for width in 0..120 {
+            let widths = grid.narrowed(&[0, 1, 2, 3], natural.clone(), width);
+            let total = widths.iter().sum::<usize>() + 3 * GAP;
+            assert_eq!(total, width.clamp(12 + 12 + 12 + 5 + 3 * GAP, 95 + 3 * GAP), "{width} {widths:?}");
+            assert!(widths[1] == 20 || (widths[0], widths[2]) == (12, 12), "{width} {widths:?}");
+            assert!(widths.iter().zip(&natural).all(|(width, natural)| width <= natural), "{width} {widths:?}");
+            // Columns that are left out take no room.
+            let few = grid.narrowed(&[0, 3], natural.clone(), width);
+            assert_eq!(few[0] + few[3] + GAP, width.clamp(12 + 5 + GAP, 35 + GAP), "{width} {few:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_that_fits_keeps_its_spaces() {
+        let mut grid = Grid::new([Heading::left(""), Heading::right("")]);
+        grid.row(["a  b", "1"]);
+        grid.row(["c", "22"]);
+        assert_eq!(grid.text(80), "a  b   1\nc     22\n");
+    }
+
     #[test]
     fn two_wide_columns_share_what_is_missing() {
         let mut grid = Grid::new([Heading::left(""), Heading::left("")]);

@@ -85,7 +85,7 @@ fn shifted(value: f64, base: f64, unity: usize, index: usize) -> f64 {
 /// Three significant digits, without an exponent and without trailing zeros of whole numbers.
 pub(super) fn digits(value: f64) -> String {
     let magnitude = value.abs();
-    if magnitude == 0.0 || (magnitude < 1000.0 && value.fract() == 0.0) || magnitude >= 99.95 {
+    if value.fract() == 0.0 || magnitude >= 99.95 {
         return format!("{value:.0}");
     }
     let decimals = if magnitude >= 9.995 { 1 } else { 2 };
@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(range(0.0034, 1.2, "J"), "3.40 mJ to 1.20 J");
         assert_eq!(range(0.0, 0.0, "J"), "0 J to 0 J");
         assert_eq!(range(-0.2, 0.5, "J"), "-200 to 500 mJ");
+        assert_eq!((range(20.0, 100.0, "J"), range(20.0, 1000.0, "J")), ("20 to 100 J".into(), "20 J to 1 kJ".into()));
     }
 
     #[test]
@@ -116,6 +117,25 @@ mod tests {
         assert_eq!(bytes(1023.0), "1023 B");
         assert_eq!(bytes(1024.0 * 1024.0), "1 MiB");
         assert_eq!(bytes(1500.0), "1.46 KiB");
+    }
+
+    #[test]
+    fn a_number_has_three_digits_and_never_four() {
+        let table = [
+            (0.9994, "999 mJ"),
+            (0.9995, "1.00 J"),
+            (1.0002, "1.00 J"),
+            (9.994, "9.99 J"),
+            (9.995, "10.0 J"),
+            (99.94, "99.9 J"),
+            (99.95, "100 J"),
+            (999.4, "999 J"),
+            (999.5, "1.00 kJ"),
+        ];
+        for (value, text) in table {
+            assert_eq!((si(value, "J"), si(-value, "J")), (text.into(), format!("-{text}")));
+        }
+        assert_eq!([1023.4, 1023.6, 1.0].map(bytes), ["1023 B", "1.00 KiB", "1 B"]);
     }
 
     #[test]

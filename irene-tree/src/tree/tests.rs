@@ -340,6 +340,7 @@ fn a_tree_is_sixty_nodes_deep_at_most_and_every_node_has_a_name() {
 fn a_file_leaves_out_what_an_operation_has_none_of() {
     let json = |op: &Operation| serde_json::to_value(op).unwrap();
     let plain = json(&linear(1));
+    assert_eq!(plain["output"], json!({"shape": [4, 8], "format": "f32"}));
     assert!(
         ["pairs", "touched", "gpus", "fused", "is_gradient", "on_host"].iter().all(|field| plain.get(field).is_none())
     );

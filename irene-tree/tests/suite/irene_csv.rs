@@ -130,3 +130,56 @@ fn bad_fields_missing_columns_and_missing_files_are_named() {
     std::fs::remove_file(&file).unwrap();
     assert!(read().contains("ml1_level_features.csv: No such file"), "{}", read());
 }
+
+#[test]
+fn a_list_that_is_a_module_itself_stays_in_the_scopes_and_another_does_not() {
+    let modules = ["h:List", "h.0:Block", "h.0.inner:List", "h.0.inner.1:Block", "h.0.inner.1.unnamed.2:Block"];
+    let mut all = files(&modules);
+    (all[2].1, all[3].1) = (&["h.0.inner.1.unnamed.2.a:Linear"], &[]);
+    // Whatever its row says, the whole model is the root.
+    all[0].1 = &["tiny:TinyModel"];
+    let import = irene_csv::read_dir(Folder::new("lists", all).path(), &tiny).unwrap();
+    let scopes: Vec<_> = import.trees[0].nodes().iter().map(irene_tree::Node::scope).collect();
+    let below = ["h", "h.0", "h.0.inner", "h.0.inner.1", "h.0.inner.1.2", "h.0.inner.1.2.a"];
+    let expected: Vec<_> = below.iter().map(|scope| format!("root.{scope}")).collect();
+    assert_eq!((scopes[0], &scopes[1..]), ("root", &expected.iter().map(String::as_str).collect::<Vec<_>>()[..]));
+}
+
+#[test]
+fn a_figure_may_be_zero_and_a_size_is_a_whole_number_up_to_a_milliard() {
+    let folder = Folder::new("limits", files(&["encoder:Encoder"]));
+    let file = folder.path().join("ml1_level_features.csv");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let read = |size: &str, cpu: &str| {
+        std::fs::write(&file, text.replace("8.0,32.0", size).replace(",8,10,", cpu)).unwrap();
+        irene_csv::read_dir(folder.path(), &tiny).map_err(|error| error.to_string())
+    };
+    for size in ["1,1000000000", "1000000000,1"] {
+        let dropped = read(size, ",0,0,").unwrap().dropped;
+        let what = format!("tiny {}", size.replace(',', "x"));
+        assert!(dropped.iter().any(|of| of.what == what && of.reason == "no row for the whole model"), "{dropped:?}");
+        // The other size lacks a module, and is told besides.
+        assert_eq!(dropped.len(), 2);
+    }
+    for (size, cpu) in [("0,1", ",0,0,"), ("1,0", ",0,0,"), ("1,1000000001", ",0,0,"), ("1,1", ",inf,0,")] {
+        assert!(read(size, cpu).unwrap_err().contains("is out of range"), "{size} {cpu}");
+    }
+    // A model that is not known is told once for all its sizes.
+    std::fs::write(&file, text.replace("8.0,32.0", "1,1")).unwrap();
+    assert_eq!(irene_csv::read_dir(folder.path(), &|_| None).unwrap().dropped.len(), 1);
+}
+
+#[test]
+fn a_row_without_its_class_and_a_file_that_is_another_thing_are_named() {
+    let folder = Folder::new("classless", files(&["encoder"]));
+    let read = || irene_csv::read_dir(folder.path(), &tiny).unwrap_err().to_string();
+    let file = "module_level_features.csv";
+    let expected = format!("{file}, line 2: column `level_name`: expected `scope:InstanceType`, found `encoder`");
+    assert!(read().ends_with(&expected), "{}", read());
+    for (text, fault) in
+        [("", ": is empty"), ("<html>\n<body>\n", ": is a web page"), ("\n\n", ", line 1: there is no line of titles")]
+    {
+        std::fs::write(folder.path().join(file), text).unwrap();
+        assert!(read().contains(&format!("{file}{fault}")), "{}", read());
+    }
+}

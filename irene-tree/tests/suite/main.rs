@@ -3,3 +3,5 @@
 
 mod interchange;
 mod irene_csv;
+mod render;
+mod rules;

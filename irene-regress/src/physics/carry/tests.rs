@@ -1,5 +1,5 @@
 use super::{
-    super::primitive::tests::{TIME, by_law},
+    super::primitive::tests::{TIME, by_law, departing},
     *,
 };
 
@@ -120,5 +120,21 @@ fn a_law_is_fitted_to_what_the_correction_leaves() {
         let known = of(figure);
         assert_eq!(known.counts, [counts; 2], "{figure}");
         known.targets.iter().zip(targets).for_each(|(found, expected)| close(*found, expected, 1e-12));
+    }
+}
+
+#[test]
+fn a_primitive_that_was_not_measured_there_keeps_the_departures_of_all_its_figures() {
+    let samples = departing();
+    let of_all = Primitive::fit(&samples);
+    let lacking: Vec<Sample> = samples.iter().map(|sample| Sample { log_gpu_energy: None, ..*sample }).collect();
+    for (primitive, figures) in [(of_all, 3), (Primitive::fit(&lacking), 2)] {
+        let primitives = named([("linear", primitive.clone()), ("tanh", primitive.clone())]);
+        let (carried, _) = carried_over(&primitives, &primitive, &named([("linear", samples.clone())]));
+        for Sample { shape, .. } in &samples {
+            let (before, after) = (primitive.correction.at(shape).of, carried["tanh"].correction.at(shape).of);
+            assert_eq!((before.len(), after.len()), (figures, figures));
+            before.iter().zip(&after).for_each(|(before, after)| close(*after, *before, 1e-9));
+        }
     }
 }

@@ -139,8 +139,10 @@ fn modules_without_measured_primitives_say_so_and_primitives_alone_have_no_own_p
     let mut lacking = tree(&MODULES[..1], 1.0);
     let last = lacking.ids().last().unwrap();
     lacking.node_mut(last).clear(Quantity::Latency);
-    let error = OwnPart::fit(&[&lacking]).unwrap_err();
-    assert!(matches!(error, Error::Unmeasured(_)), "{error}");
+    for trees in [&[&lacking][..], &[&lacking, &lacking]] {
+        let error = OwnPart::fit(&trees).unwrap_err();
+        assert!(matches!(error, Error::Unmeasured(_)), "{error}");
+    }
     let mut builder = TreeBuilder::new("m", Size::new(1, 1));
     set(builder.leaf("root", "Linear", Level::Ml, None), 0.05, [1.0, 1.0, 0.0]);
     let alone = builder.finish().unwrap();

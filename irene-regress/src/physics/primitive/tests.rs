@@ -105,6 +105,35 @@ fn a_primitive_costs_what_its_laws_and_its_departures_say() {
     assert_eq!((inside, primitive.range.beyond(&[1e9, 1.0, 0.0, 1.0])[1..].to_vec()), ([None; 4], vec![None; 3]));
 }
 
+/// Samples whose latencies and energies depart by 10% at every shape but the largest of each kind.
+pub(in crate::physics) fn departing() -> Vec<Sample> {
+    let depart = |(i, sample): (usize, Sample)| {
+        let by = if i % 12 > 8 { 0.0 } else { 0.1 };
+        let log_gpu_energy = sample.log_gpu_energy.map(|log| log - by);
+        Sample { log_energy: sample.log_energy + by, log_gpu_energy, ..sample }
+    };
+    by_law(&TIME, |i| if i % 12 > 8 { 1.1 } else { 1.0 }).into_iter().enumerate().map(depart).collect()
+}
+
+#[test]
+fn departures_of_energies_are_followed_with_and_without_a_drivers() {
+    let with = departing();
+    let without: Vec<Sample> = with.iter().map(|sample| Sample { log_gpu_energy: None, ..*sample }).collect();
+    for (samples, figures) in [(with, 3), (without, 2)] {
+        let primitive = Primitive::fit(&samples);
+        for sample in &samples {
+            assert_eq!(primitive.correction.at(&sample.shape).of.len(), figures);
+            let launch = primitive.launch(&sample.shape);
+            close(launch.latency.value(), sample.log_time.exp(), 0.03);
+            close(launch.energy.value(), sample.log_energy.exp(), 0.03);
+            assert_eq!(launch.gpu_energy.is_some(), sample.log_gpu_energy.is_some());
+            if let (Some(of_gpu), Some(log)) = (launch.gpu_energy, sample.log_gpu_energy) {
+                close(of_gpu.value(), log.exp(), 0.03);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_energy_law_is_told_from_the_latency_by_the_measured_time() {
     let primitive = Primitive::of_laws(&by_law(&TIME, |i| 1.0 + 0.2 * (i % 3) as f64));
@@ -125,6 +154,12 @@ fn a_correction_is_learned_on_top_of_the_one_before() {
     let shape = samples[5].shape;
     close(primitive.launch(&shape).latency.value(), 1.2 * TIME.seconds(&shape), 0.05);
     assert!(primitive.launch(&shape).latency.factor > 1.1);
+    // A departure that is known already is not learned again.
+    let mut known = Primitive::fit(&departing());
+    known.learn_correction(&departing()[3..5]);
+    for sample in &departing()[3..5] {
+        close(known.launch(&sample.shape).energy.value(), sample.log_energy.exp(), 0.03);
+    }
     let farther = Sample { shape: [1.0, 1.0, 7.0, 1.0], ..samples[0] };
     primitive.learn_correction(&[farther]);
     assert_eq!(primitive.range.beyond(&[1.0, 1.0, 7.0, 1.0]), [None; 4]);

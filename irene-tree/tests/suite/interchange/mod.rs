@@ -216,11 +216,13 @@ fn ids_are_unique_over_a_file() {
 }
 
 #[test]
-fn reading_goes_on_after_a_bad_line() {
+fn reading_goes_on_after_a_bad_line_which_is_named() {
     let good = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
-    let text = format!("{good}\nnonsense\n{good}\n");
-    let read: Vec<bool> = TreeReader::new("t", text.as_bytes()).map(|tree| tree.is_ok()).collect();
-    assert_eq!(read, [true, false, true]);
+    let text = format!("{good}\n\nnonsense\n{good}\n");
+    let read = TreeReader::new("t", text.as_bytes()).map(|tree| tree.map_err(|error| error.to_string()));
+    let read: Vec<_> = read.map(|tree| tree.map_or_else(|error| error, |tree| tree.to_string())).collect();
+    assert_eq!((read[0].as_str(), read[2].as_str(), read.len()), ("m 1x1", "m 1x1", 3));
+    assert!(read[1].starts_with("t, line 3, column 2, "), "{}", read[1]);
 }
 
 #[test]
@@ -272,4 +274,97 @@ fn runs_of_one_model_at_one_size_have_ids_of_their_own() {
     let (plain, half) = (id(Precision::F32, Kernels::Eager), id(Precision::of(Format::F16), Kernels::Eager));
     assert_eq!((plain.as_str(), half.as_str()), ("m/1/2/0", "m/1/2/f16/0"));
     assert_eq!(id(Precision::F32, Kernels::Fused), "m/1/2/fused/0");
+}
+
+#[test]
+fn a_file_that_holds_another_thing_is_named_and_space_before_a_tree_is_none() {
+    let path = std::env::temp_dir().join(format!("irene-other-{}.jsonl", std::process::id()));
+    let read = |text: &[u8]| {
+        std::fs::write(&path, text).unwrap();
+        irene_tree::jsonl::read_trees(&path).map(|trees| trees.len()).map_err(|error| error.to_string())
+    };
+    let good = line(r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#);
+    for space in ["", " ", "\t", "\r\n", "\n\n"] {
+        assert_eq!(read(format!("{space}{good}").as_bytes()), Ok(1));
+    }
+    assert_eq!(read(b"\x1f\x8b\x08").unwrap_err(), format!("{}: is compressed by gzip", path.display()));
+    assert!(read(b"").unwrap_err().contains("is empty"));
+    assert!(read(b"tree").unwrap_err().contains("line 1, column"));
+    std::fs::remove_file(&path).unwrap();
+    let missing = irene_tree::jsonl::read_trees(&path).unwrap_err();
+    assert!(matches!(missing, irene_tree::Error::Io { .. }), "{missing}");
+}
+
+#[test]
+fn counts_of_a_tree_are_whole_numbers_within_32_bits() {
+    let node = r#"{"scope":"root","instance_type":"Linear","type":"ml"}"#;
+    let read = |field: &str, value: &str| {
+        let text = line(node)
+            .replace(r#""batch_size":1"#, r#""batch_size":2"#)
+            .replace("\"frontend", "\"generated\":7,\"frontend");
+        let text = text.replace("\"frontend", "\"past_len\":3,\"frontend");
+        let at = text.find(&format!("\"{field}\":")).unwrap() + field.len() + 3;
+        let text = format!("{}{value}{}", &text[..at], &text[at + 1..]);
+        parse_tree(text.as_bytes(), "t", 1).map(|tree| tree.to_string()).map_err(|error| error.to_string())
+    };
+    for field in ["batch_size", "seq_len", "past_len", "generated"] {
+        assert!(read(field, "4294967295.0").unwrap().contains("4294967295"), "{field}");
+        for bad in ["4294967296", "1.5", "-1"] {
+            let error = read(field, bad).unwrap_err();
+            assert!(error.contains(&format!("field `{field}`: expected a whole number of at least")), "{error}");
+        }
+    }
+    assert_eq!(read("past_len", "0"), Ok("m 2x1 and 7 generated".into()));
+    assert_eq!(read("generated", "0"), Ok("m 2x1+3".into()));
+    assert!(read("seq_len", "0").unwrap_err().contains("at least 1, found 0"));
+}
+
+#[test]
+fn a_field_that_repeats_the_structure_must_agree_with_it() {
+    let child = |fields: &str| {
+        format!(
+            r#"{{"scope":"root","parent_name":"none","instance_type":"M","type":"model","child_nodes_obj":[
+            {{"scope":"root.x","instance_type":"Linear","type":"ml",{fields}}}]}}"#
+        )
+    };
+    let read = |node: &str| parse_tree(line(node).as_bytes(), "t", 1).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(read(&child(r#""parent_name":"root","level":1"#)), Ok(()));
+    let error = read(&child(r#""parent_name":"other""#)).unwrap_err();
+    assert!(error.contains("field `root.x: parent_name`: is `other`, but the node stands below `root`"), "{error}");
+    // Before the parent's scope is known there is nothing to compare with, and the root stands below no node.
+    let last = r#"{"child_nodes_obj":[{"scope":"root.x","instance_type":"Linear","type":"ml","parent_name":"other"}],
+        "scope":"root","instance_type":"M","type":"model"}"#;
+    assert_eq!(read(last), Ok(()));
+    for (field, rest) in
+        [("scope", r#""instance_type":"M","type":"ml""#), ("type", r#""scope":"r","instance_type":"M""#)]
+    {
+        let error = read(&format!("{{{rest}}}")).unwrap_err();
+        assert!(error.contains(&format!("{field}`: is missing")), "{error}");
+    }
+    assert!(read(r#"{"scope":"r","type":"mll"}"#).unwrap_err().contains("model, module, ml, math; found `mll`"));
+    for gpus in ["0", "1.5"] {
+        assert!(read(&child(&format!("\"gpus\":{gpus}"))).unwrap_err().contains("at least 1"), "{gpus}");
+    }
+}
+
+#[test]
+fn only_what_is_not_as_usual_is_written_and_own_names_once() {
+    let mut builder = TreeBuilder::new("m", Size::new(1, 1));
+    builder.leaf("root", "Linear", Level::Ml, None).set(Quantity::Latency, f64::INFINITY);
+    let mut tree = builder.finish().unwrap();
+    tree.extra.insert("seq_len".into(), json!(9));
+    let extra = tree.node_mut(NodeId::ROOT).extra.get_or_insert_default();
+    extra.extend([("scope".to_owned(), json!("x")), ("flops".to_owned(), json!(9)), ("mine".to_owned(), json!(9))]);
+    assert_eq!(
+        to_json(&tree),
+        r#"{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":{"id":"m/1/1/0","scope":"root","parent_name":"","level":0,"instance_type":"Linear","type":"ml","mine":9,"child_nodes_obj":[],"child_nodes":[]}}"#
+    );
+    let mut count = |value: f64| {
+        tree.node_mut(NodeId::ROOT).set(Quantity::Kernels, value);
+        let json: Value = serde_json::from_str(&to_json(&tree)).unwrap();
+        json["frontend_tree"]["kernels"].to_string()
+    };
+    // Whole numbers are exact in a float below the 53rd power of two.
+    assert_eq!(count(9_007_199_254_740_991.0), "9007199254740991");
+    assert_eq!(count(9_007_199_254_740_992.0), "9007199254740992.0");
 }
