@@ -20,7 +20,11 @@ pub fn write(writer: impl Write, rows: &[RequestRow]) -> Result<()> {
         let is_like = |(title, _): &(&str, usize)| find(title).is_some_and(|found| found.column == column);
         rows.iter().any(|row| cell(row, column).is_some()) || further.iter().any(is_like)
     };
-    let known: Vec<(Column, String)> = columns().into_iter().filter(|(column, _)| is_needed(*column)).collect();
+    let mut known: Vec<(Column, String)> = columns().into_iter().filter(|(column, _)| is_needed(*column)).collect();
+    if known.is_empty() && !rows.is_empty() {
+        // A sheet is known by a column of its own.
+        known.extend(columns().into_iter().next());
+    }
     // A cell that begins like a comment stands in quotes.
     let mut csv = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(writer);
     let titles = known.iter().map(|(_, title)| title.as_str()).chain(further.iter().map(|(title, _)| *title));

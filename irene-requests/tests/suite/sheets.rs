@@ -101,6 +101,16 @@ fn columns_of_one_title_are_all_written() {
 }
 
 #[test]
+fn rows_of_which_nothing_is_known_are_a_sheet_all_the_same() {
+    let rows: Vec<RequestRow> = read("device,note\nnan,x\n").into_iter().map(Result::unwrap).collect();
+    let mut written = Vec::new();
+    write(&mut written, &rows).unwrap();
+    let written = String::from_utf8(written).unwrap();
+    assert_eq!(written, "model,note\n,x\n");
+    assert_eq!(read(&written), [Ok(rows[0].clone())]);
+}
+
+#[test]
 fn a_row_that_lacks_something_says_which_column() {
     let row = read("device,power_w\nt4,70\n").remove(0).unwrap();
     let fault = row.needed(&row.model, "my.csv", "model").unwrap_err().to_string();
