@@ -4,7 +4,6 @@
 //! milliseconds, nothing is read from the file system, and no request leaves the machine. `/api/v1/openapi.json` describes the API.
 //! [`report()`] writes one model's page as a file.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-#![allow(unexpected_cfgs)] // `fuzzing`, which fuzz/run sets
 
 mod answer;
 mod api;
@@ -13,7 +12,7 @@ mod bars;
 mod body;
 mod chart;
 mod connection;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod host;
 mod job_state;
