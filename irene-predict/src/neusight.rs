@@ -15,8 +15,8 @@ struct Row {
     seq: usize,
     batch: usize,
     variant: String,
-    fw_ms: Positive,
-    /// 0 where nothing was trained.
+    /// Both are 0 where they were not told apart.
+    fw_ms: f64,
     bw_ms: f64,
 }
 
@@ -59,24 +59,23 @@ pub fn read_neusight_models(
         }
         let (Some((spec, head)), Some(device)) = (model(&row.model), find(&row.device)) else { continue };
         let (spec, run) = (spec?, Run { head, ..Run::from(Size::new(row.batch, row.seq)) });
-        let of = |part: &str, works: Vec<(Work, f64)>, milliseconds: Positive| KernelMeasurement {
-            group: format!("neusight {part} {}", row.model),
-            works,
-            is_alone: false,
-            seconds: milliseconds.get() * 1e-3,
-            device: device.clone().seen_by_a_program(),
+        let fault = |message| irene_devices::Error::Measurements { path: path.to_owned(), message };
+        let mut push = |part: &str, works: Vec<(Work, f64)>, milliseconds: f64| {
+            let seconds = Positive::try_from(milliseconds).map_err(fault)?.get() * 1e-3;
+            let (group, device) = (format!("neusight {part} {}", row.model), device.clone().seen_by_a_program());
+            measured.push(KernelMeasurement { group, works, is_alone: false, seconds, device });
+            Ok::<(), Error>(())
         };
         match row.mode.as_str() {
             "inf" => {
                 let launches = spec.launches(run)?;
                 let works = launches.iter().map(|(operation, times)| (Work::of(operation), *times as f64)).collect();
-                measured.push(of("model", works, row.fw_ms));
+                push("model", works, row.fw_ms)?;
             }
             "train" => {
                 let [forward, backward] = passes(&spec, Run { head: TaskHead::Lm, ..run })?;
-                let fault = |message| irene_devices::Error::Measurements { path: path.to_owned(), message };
-                let backward_ms = Positive::try_from(row.bw_ms).map_err(fault)?;
-                measured.extend([of("forward", forward, row.fw_ms), of("backward", backward, backward_ms)]);
+                push("forward", forward, row.fw_ms)?;
+                push("backward", backward, row.bw_ms)?;
             }
             _ => {}
         }
