@@ -8,7 +8,7 @@ fn resource(name: &str) -> Resource {
     id.resource
 }
 
-/// What one of these covers, and what it may overlap with: a word each. All else is apart from it.
+/// A name, the names that it covers, and those that it may overlap with, as words. All others are apart from it.
 type Row<'a> = (&'a str, &'a str, &'a str);
 
 /// Compares each pair of two with the rows.

@@ -1,4 +1,4 @@
-//! What readings must show before a sensor is not believed.
+//! Readings show enough before a sensor is not believed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a tree may not have, and the sizes and shapes of its parts.
+//! Trees that break the rules, and the sizes and shapes of a tree's parts.
 
 use irene_tree::{Level, Mark, Marks, Node, NodeId, Phase, Quantity, Shape, Size, Tree, TreeBuilder};
 

@@ -1,4 +1,4 @@
-//! What a card tells, and when it tells nothing.
+//! The readings of a card, and when there are none.
 
 use irene_sampler::{Averaging, Findings, Metric, Resource, Total};
 
