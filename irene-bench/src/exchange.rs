@@ -30,6 +30,9 @@ pub(crate) struct Meant {
     pub(crate) generate: usize,
 }
 
+/// So many tokens more or less than expected are believed.
+const SLACK: f64 = 16.0;
+
 impl Exchange {
     /// Whether it gave a whole answer at full length.
     pub(crate) fn is_good(&self) -> bool {
@@ -49,13 +52,17 @@ impl Exchange {
         }
         // An event may hold several tokens; the last characters of a text may come by themselves.
         const REST: u64 = 2;
-        if let Some(told) = generated.filter(|told| told + REST < reply.texts) {
+        if let Some(told) = generated.filter(|told| told.saturating_add(REST) < reply.texts) {
             let texts = reply.texts;
             return Err(Failure::Usage(format!("{told} tokens were generated, and {texts} came")));
         }
+        // Servers count a few more: the end of the text, or what they drew and threw away.
+        if counted > 2.0 * meant.generate as f64 + SLACK {
+            let asked = meant.generate;
+            return Err(Failure::Usage(format!("{counted} tokens were generated, and {asked} asked for")));
+        }
         let prompt = prompt.map_or(meant.prompt, |count| count as f64);
         // Texts of as many words differ by a few tokens.
-        const SLACK: f64 = 16.0;
         let range = meant.prompt / 2.0 - SLACK..=meant.prompt * 2.0 + SLACK;
         if !range.contains(&prompt) {
             return Err(Failure::Usage(format!("{prompt} tokens of a prompt that has about {:.0}", meant.prompt)));
@@ -90,6 +97,7 @@ mod tests {
     fn counts_that_cannot_be_are_refused() {
         assert!(matches!(counts(8, Some(100_000), Some(8), true), Err(Failure::Usage(_))));
         assert!(matches!(counts(8, Some(100), Some(1), true), Err(Failure::Usage(_))));
+        assert!(matches!(counts(8, Some(100), Some(u64::MAX), true), Err(Failure::Usage(_))));
         assert!(matches!(counts(0, Some(100), None, false), Err(Failure::Malformed(_))));
     }
 }

@@ -14,6 +14,8 @@ mod error;
 mod events;
 mod exchange;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod load;
 mod measured;

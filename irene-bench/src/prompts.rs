@@ -98,7 +98,7 @@ impl Prompts {
             let counted = probe.ask(&self.next()).and_then(|reply| {
                 let tokens = reply.part.prompt.ok_or_else(|| Failure::Malformed("it does not count tokens".into()))?;
                 // A word of four letters has a few tokens, and a chat's template a few hundred.
-                if tokens as usize > 64 * self.words + 4096 {
+                if tokens > 64 * self.words as u64 + 4096 {
                     return Err(Failure::Usage(format!("{tokens} tokens of {} words", self.words)));
                 }
                 Ok(tokens as f64)

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Error, Failure, Result, Server,
-    api::{Ask, Part},
+    api::{Api, Ask, Part},
     events::Events,
     http::{Client, MOST_BYTES, whole},
 };
@@ -30,6 +30,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Takes an answer that came at once.
+    pub(crate) fn take_whole(&mut self, body: &[u8], api: &dyn Api) -> Result<(), Failure> {
+        let value: Value = serde_json::from_slice(body).map_err(|error| Failure::Malformed(error.to_string()))?;
+        self.take(api.part(&value), None)
+    }
+
     fn take(&mut self, part: Part, now: Option<f64>) -> Result<(), Failure> {
         if let Some(error) = part.error {
             return Err(Failure::Server(error));
@@ -65,9 +71,7 @@ pub(crate) async fn ask(
         reply.is_stream = true;
         return stream(&mut answer, server, clock, reply).await;
     }
-    let body = whole(&mut answer).await?;
-    let value: Value = serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))?;
-    reply.take(server.api.part(&value), None)
+    reply.take_whole(&whole(&mut answer).await?, server.api)
 }
 
 async fn stream(
@@ -76,25 +80,46 @@ async fn stream(
     clock: Clock,
     reply: &mut Reply,
 ) -> Result<(), Failure> {
-    let (mut events, mut bytes, mut is_done) = (Events::default(), 0, false);
+    let mut stream = Stream::default();
     while let Some(frame) = answer.frame().await {
         let frame = frame.map_err(|_| Failure::Disconnect)?;
-        let Some(data) = frame.data_ref() else { continue };
-        bytes += data.len();
-        if bytes > MOST_BYTES {
-            return Err(Failure::Malformed("it is too long".into()));
-        }
-        events.push(data);
-        let now = clock.now();
-        while let Some(data) = events.next() {
-            is_done |= data == b"[DONE]";
-            // A line that is no JSON tells nothing; the counts at the end say whether tokens are lacking.
-            if let Ok(value) = serde_json::from_slice(data) {
-                reply.take(server.api.part(&value), Some(now))?;
-            }
+        if let Some(data) = frame.data_ref() {
+            stream.take(data, clock.now(), server.api, reply)?;
         }
     }
-    if is_done || reply.part.is_over { Ok(()) } else { Err(Failure::Disconnect) }
+    stream.end(reply)
+}
+
+/// An answer that comes token by token.
+#[derive(Default)]
+pub(crate) struct Stream {
+    events: Events,
+    bytes: usize,
+    is_done: bool,
+}
+
+impl Stream {
+    /// Takes the bytes that came now.
+    pub(crate) fn take(&mut self, data: &[u8], now: f64, api: &dyn Api, reply: &mut Reply) -> Result<(), Failure> {
+        self.bytes += data.len();
+        if self.bytes > MOST_BYTES {
+            return Err(Failure::Malformed("it is too long".into()));
+        }
+        self.events.push(data);
+        while let Some(data) = self.events.next() {
+            self.is_done |= data == b"[DONE]";
+            // A line that is no JSON tells nothing; the counts at the end say whether tokens are lacking.
+            if let Ok(value) = serde_json::from_slice(data) {
+                reply.take(api.part(&value), Some(now))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the answer was over before the connection was.
+    pub(crate) fn end(&self, reply: &Reply) -> Result<(), Failure> {
+        if self.is_done || reply.part.is_over { Ok(()) } else { Err(Failure::Disconnect) }
+    }
 }
 
 /// Asks single requests, one after the other.

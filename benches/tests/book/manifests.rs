@@ -1,4 +1,4 @@
-//! Each Rust example stands under the lines of Cargo.toml that it needs.
+//! What manifests and sources say of each other: examples and the lines of Cargo.toml that they need, descriptions, modules.
 
 use std::path::PathBuf;
 
@@ -103,4 +103,25 @@ fn every_file_of_a_suite_of_tests_is_one_of_its_modules() {
         }
     }
     assert!(modules >= 80, "only {modules} modules");
+}
+
+/// Registries show the description, docs.rs the documentation's first sentence.
+#[test]
+fn every_library_describes_itself_by_the_first_sentence_of_its_documentation() {
+    let mut libraries = 0;
+    for folder in std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()) {
+        let library = folder.join("src/lib.rs");
+        let manifest = folder.join("Cargo.toml");
+        if !library.is_file() || !manifest.is_file() {
+            continue;
+        }
+        let manifest = read(&manifest);
+        let Some(description) = manifest.lines().find_map(|line| line.strip_prefix("description = ")) else { continue };
+        libraries += 1;
+        let library = read(&library);
+        let first: Vec<&str> = library.lines().map_while(|line| line.strip_prefix("//! ")).collect();
+        let sentence = first.join(" ").replace('`', "");
+        assert_eq!(description.trim_matches('"'), sentence.trim_end_matches('.'), "{}", folder.display());
+    }
+    assert!(libraries >= 15, "only {libraries} libraries");
 }

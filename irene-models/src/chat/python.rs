@@ -14,7 +14,7 @@ pub(super) fn add_to(environment: &mut Environment<'_>) {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
+        Err(refused(message))
     });
     environment.add_function("strftime_now", |format: String| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -41,15 +41,30 @@ pub(super) fn without_marks(source: &str) -> String {
     out + rest
 }
 
+/// `tojson` indents by so many spaces at most, and follows lists in lists so far: what templates need, and no more than memory and stack
+/// have.
+const MOST_INDENT: usize = 16;
+const DEEPEST: usize = 64;
+
+fn refused(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason)
+}
+
 /// JSON as Python's `json.dumps(value, ensure_ascii=False, indent=indent)` writes it.
 fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
+    if let Some(indent) = indent.filter(|indent| *indent > MOST_INDENT) {
+        return Err(refused(format!("tojson indents by at most {MOST_INDENT} spaces, not {indent}")));
+    }
     let mut out = String::new();
     write_json(&mut out, value, indent, 0)?;
     Ok(out)
 }
 
 fn write_json(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) -> Result<(), Error> {
+    if depth > DEEPEST {
+        return Err(refused(format!("tojson writes at most {DEEPEST} lists and maps inside each other")));
+    }
     match value.kind() {
         ValueKind::None | ValueKind::Undefined => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
@@ -150,8 +165,7 @@ fn strftime(seconds: u64, format: &str) -> Result<String, Error> {
             Some('%') => write!(out, "%"),
             other => {
                 let other = other.map(String::from).unwrap_or_default();
-                let reason = format!("strftime_now does not know %{other} here");
-                return Err(Error::new(ErrorKind::InvalidOperation, reason));
+                return Err(refused(format!("strftime_now does not know %{other} here")));
             }
         };
         written.map_err(|_| Error::from(ErrorKind::WriteFailure))?;

@@ -313,3 +313,47 @@ fn a_method_that_has_nothing_to_carry_over_says_so() {
     let expected = "training data: a predictor of method by-parameters has nothing to carry over to another machine";
     assert!(error.starts_with(expected), "{error}");
 }
+
+/// A method that gives one figure of one node without an end.
+struct Endless(Quantity);
+
+impl Predictor for Endless {
+    fn method(&self) -> &'static str {
+        "endless"
+    }
+
+    fn summary(&self) -> String {
+        String::new()
+    }
+
+    fn predict(&self, tree: &mut Tree) -> Result<()> {
+        for node in tree.nodes_mut() {
+            node.set(Quantity::PredictedEnergy, 1.0);
+            if node.scope() == "root.pooler" {
+                node.set(self.0, f64::INFINITY);
+            }
+        }
+        Ok(())
+    }
+
+    fn explain(&self, _: &Tree, _: NodeId) -> Result<Explanation> {
+        Ok(Explanation { energy: Vec::new(), latency: Vec::new() })
+    }
+
+    fn write(&self, _: &mut Store) {}
+}
+
+#[test]
+fn a_figure_without_an_end_is_refused_whichever_it_is() {
+    let figures = [
+        Quantity::PredictedEnergy,
+        Quantity::PredictedLatency,
+        Quantity::PredictedPower,
+        Quantity::PredictedGpuEnergy,
+    ];
+    for figure in figures {
+        let profile = DeviceProfile { predictor: Box::new(Endless(figure)), provenance: Provenance::new("", data()) };
+        let error = profile.predict(&mut data()[0].clone()).unwrap_err().to_string();
+        assert!(error.contains("node `root.pooler`: its prediction is not finite"), "{error}");
+    }
+}
