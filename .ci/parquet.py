@@ -61,7 +61,7 @@ close(linear["flops_MFLOP"].sum(), by_class)
 database.execute(
     f"COPY (SELECT * FROM 'trees.parquet' ORDER BY tree, node) TO '{folder}/duckdb.parquet' (FORMAT parquet)"
 )
-frame.sort("tree", "node").write_parquet(folder / "polars.parquet", compression="snappy")
+frame.sort("tree", "node").write_parquet(folder / "polars.parquet")  # compressed by zstd
 for name in ["duckdb", "polars"]:
     run("import", f"{name}.parquet", "-o", f"{name}.jsonl")
     assert lines(f"{name}.jsonl") == trees, name

@@ -232,9 +232,7 @@ fn unread(path: &Path, error: &ParquetError) -> Error {
 fn reason(error: &ParquetError) -> String {
     match error.to_string() {
         text if text.contains("feature") => {
-            format!(
-                "is compressed in a way that is not read here; write it with snappy, LZ4 or no compression ({text})"
-            )
+            format!("is compressed in a way that is not read here; write it with snappy, zstd, LZ4 or none ({text})")
         }
         text => format!("is no Parquet file that can be read: {text}"),
     }
