@@ -93,9 +93,12 @@ pub struct Answer {
 impl Estimate {
     pub(crate) fn of_sheet(selection: &Selection, setting: &Setting, forecast: &Forecast) -> Self {
         let [low, high] = forecast.interval.map_or_else(Default::default, |ends| ends.map(Into::into));
-        let basis = if setting.calibration.is_some() { Basis::Calibrated } else { Basis::DataSheet };
+        let basis = if setting.is_calibrated(forecast) { Basis::Calibrated } else { Basis::DataSheet };
+        let mut selection = named(selection, &setting.device.name);
+        // Those that attention is spread over too, where the selection says nothing of it.
+        selection.row.parallel = setting.request.parallel;
         Self {
-            selection: named(selection, &setting.device.name),
+            selection,
             model: Arc::clone(&setting.spec),
             device: setting.device.name.clone(),
             basis,

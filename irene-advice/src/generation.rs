@@ -279,9 +279,8 @@ impl Passes {
                 Ok(TurnCost { energy_j, latency_s })
             }
             Costing::Sheet { setting, forecast } => {
-                let copies = setting.request.parallel.data.max(1) as f64;
-                let Spent { joules, seconds, .. } = setting.pass(forecast, size)?;
-                Ok(TurnCost { energy_j: joules / copies, latency_s: seconds })
+                let Spent { joules, seconds, .. } = setting.lone_pass(forecast, size)?;
+                Ok(TurnCost { energy_j: joules, latency_s: seconds })
             }
         }
     }

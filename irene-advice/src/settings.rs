@@ -294,7 +294,10 @@ fn head(text: &str) -> Result<TaskHead, String> {
 }
 
 fn gpus(value: Option<&str>, degree: &mut usize) -> Result<(), String> {
-    *degree = value.map_or(Ok(1), |text| whole(text, 1))?.min(Parallel::MOST);
+    *degree = value.map_or(Ok(1), |text| whole(text, 1))?;
+    if *degree > Parallel::MOST {
+        return Err(format!("expected at most {} GPUs, found {degree}", Parallel::MOST));
+    }
     Ok(())
 }
 

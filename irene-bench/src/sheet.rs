@@ -189,11 +189,17 @@ impl SheetFile {
         let text = String::from_utf8_lossy(&bytes[..whole]);
         let (titles, _) = identity.lines(&identity.full())?;
         let mut rows = Vec::new();
+        // Without a whole line it may be the beginning of the titles, and nothing else.
+        let is_ours = if whole > 0 {
+            text.lines().next() == Some(titles.trim_end())
+        } else {
+            titles.as_bytes().starts_with(&bytes)
+        };
+        if !is_ours {
+            let reason = "its columns are not those that would be written now (another meter or version, or a sheet of another origin): choose another file";
+            return Err(refuse(Some(1), reason.into()));
+        }
         if whole > 0 {
-            if text.lines().next() != Some(titles.trim_end()) {
-                let reason = "its columns are not those that would be written now (another meter or version, or a sheet of another origin): choose another file";
-                return Err(refuse(Some(1), reason.into()));
-            }
             for row in RequestReader::new(path.display().to_string(), text.as_bytes())? {
                 let row = row?;
                 if let Some(difference) = identity.difference(&row) {

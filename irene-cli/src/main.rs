@@ -103,7 +103,7 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => commands::complain(&error),
     };
-    if interrupt::happened() { interrupt::ENDED_BY_CTRL_C.into() } else { code }
+    interrupt::exit_code().map_or(code, ExitCode::from)
 }
 
 /// The error without clap's tip to write `-- --flag`: no argument of ours begins with a dash.

@@ -1,9 +1,14 @@
 //! Output: results go to stdout or a file, whole or not at all; messages go to stderr.
 
-use std::{io::Write, path::Path, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use irene_tree::{
     Kernels, Precision, Quantity, Size, Tree, jsonl,
@@ -45,6 +50,40 @@ pub(crate) fn json(fields: Map<String, Value>) -> String {
     let mut versioned = Map::from_iter([(SCHEMA_FIELD.to_owned(), SCHEMA_VERSION.into())]);
     versioned.extend(fields);
     Value::Object(versioned).to_string() + "\n"
+}
+
+/// A file that will be written, in a folder that is there: what takes minutes must not end at its name.
+pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            return Err("this goes to a file, not to stdout: give its name".to_owned());
+        }
+        in_folder(path)
+    })
+}
+
+/// The same, of what is never Parquet.
+pub(crate) fn text_file() -> impl TypedValueParser<Value = PathBuf> {
+    file().try_map(|path| {
+        if parquet::is_named(&path) {
+            return Err("this is not written as Parquet; write it as text and convert it with `irene import`".to_owned());
+        }
+        Ok(path)
+    })
+}
+
+/// The same where `-` is stdout.
+pub(crate) fn file_or_stdout() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(in_folder)
+}
+
+fn in_folder(path: PathBuf) -> Result<PathBuf, String> {
+    if path.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
+    folder.map_or(Ok(()), |folder| Err(format!("there is no folder {}", folder.display())))?;
+    Ok(path)
 }
 
 /// Writes to a file, whole or not at all, or to stdout.

@@ -156,7 +156,7 @@ mod with {
             write_text(to, &text).with_context(|| name)?
         } else {
             output::write_text(to, &text)?;
-            text.lines().count() - usize::from(!text.starts_with('{'))
+            text.lines().count().saturating_sub(usize::from(!text.starts_with('{')))
         };
         Ok(count(rows, "row"))
     }

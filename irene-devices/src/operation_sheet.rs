@@ -1,7 +1,7 @@
 use std::io::{Read, Write};
 
 use irene_numerics::NORMAL_90;
-use irene_tree::Format;
+use irene_tree::{Format, Lines};
 
 use crate::{
     Catalogue, Device, Engine, Error, FROM_DATA_SHEET, KernelLaw, Law, Result, Work, named_operation::NamedOperation,
@@ -94,9 +94,12 @@ impl OperationSheet {
     ///
     /// # Errors
     /// [`Error::Measurements`] where it is no table with the columns `op` and `device`.
-    pub fn read(origin: &str, reader: impl Read) -> Result<Self> {
+    pub fn read(origin: &str, mut reader: impl Read) -> Result<Self> {
         let fault = |message: String| Error::Measurements { path: origin.into(), message };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).map_err(|error| fault(error.to_string()))?;
+        let lines = Lines::of(&text, None);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_slice());
         let header = reader.headers().map_err(|error| fault(error.to_string()))?;
         let titles: Vec<String> = header.iter().map(|title| title.trim_start_matches('\u{feff}').to_owned()).collect();
         if let Some(missing) = ["op", "device"].into_iter().find(|name| !titles.iter().any(|title| title == name)) {
@@ -106,7 +109,7 @@ impl OperationSheet {
         }
         let row = |record: csv::Result<csv::StringRecord>| {
             let record = record.map_err(|error| fault(error.to_string()))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = lines.at(record.position().map_or(0, csv::Position::byte));
             let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
             let outcome = if cells.len() == titles.len() {
                 Cells { titles: &titles, cells: &cells }.predict()
@@ -150,7 +153,7 @@ impl OperationSheet {
         let has_fault = self.rows.iter().any(|row| row.outcome.is_err());
         let added: Vec<&str> = ADDED.into_iter().filter(|name| *name != "error" || has_fault).collect();
         let kept: Vec<usize> =
-            (0..self.titles.len()).filter(|&at| !added.contains(&self.titles[at].as_str())).collect();
+            (0..self.titles.len()).filter(|&at| !ADDED.contains(&self.titles[at].as_str())).collect();
         let mut writer = csv::Writer::from_writer(writer);
         let titles = kept.iter().map(|&at| self.titles[at].as_str()).chain(added.iter().copied());
         let mut write = |record: Vec<String>| writer.write_record(record);

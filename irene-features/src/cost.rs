@@ -46,6 +46,7 @@
 //! |---|---|---|---|
 //! | all reduce | E·(n - 1)/n | operands + E·w | 2·b·(n - 1)/n |
 //! | all gather | 0 | operands + E·w | b·(n - 1) |
+//! | reduce and scatter, the gradient of an all gather | E·(n - 1) | operands + E·w | b·(n - 1)/n |
 //! | all to all | 0 | operands + E·w | b·(n - 1)/n |
 //! | send and receive, of either end | 0 | E·w | b |
 //!
@@ -221,6 +222,8 @@ pub fn link_bytes(op: &Operation) -> u64 {
     let own = operand_bytes(op);
     match op.kind {
         OpKind::AllReduce => of_others(own.saturating_mul(2), op.gpus),
+        // Its operand is what was gathered.
+        OpKind::AllGather if op.is_gradient => of_others(own, op.gpus),
         OpKind::AllGather => own.saturating_mul(op.gpus.saturating_sub(1)),
         OpKind::AllToAll => of_others(own, op.gpus),
         OpKind::SendRecv => own,

@@ -129,7 +129,7 @@ impl Schedule {
         let share = Share::of(sequences / waves, request);
         let prompt = Size::new(share.sequences, request.prompt);
         let count = request.generated.saturating_sub(1);
-        let last = request.prompt + count.saturating_sub(1);
+        let last = request.prompt.saturating_add(count.saturating_sub(1));
         let steps = step_sizes(share.sequences, [request.prompt, last], waves * count as f64);
         Ok(Self {
             prompts: vec![(model.pass(request, prompt)?, waves)],
@@ -146,7 +146,8 @@ impl Schedule {
         })
     }
 
-    /// In the time of as many steps as a request has tokens, each running sequence is replaced once, and so each brings its prompt once.
+    /// In the time of the steps of a request, each running sequence is replaced once, and so each brings its prompt once. The first token comes
+    /// from the pass of the prompt; where that is a step of the others too, a request has as many steps as tokens.
     fn steady(
         model: Followed<'_>,
         engine: &Engine,
@@ -156,14 +157,15 @@ impl Schedule {
     ) -> Result<Self, Error> {
         let running = concurrency.min(most);
         let share = Share::of(running, request);
-        let count = request.generated.max(1) as f64;
-        let last = request.prompt + request.generated.saturating_sub(1);
+        let count =
+            if engine.mixes_prompts { request.generated.max(1) } else { request.generated.saturating_sub(1) } as f64;
+        let last = request.prompt.saturating_add(request.generated.saturating_sub(1));
         let of_share = |(sequences, part)| step_sizes(sequences, [request.prompt, last], count * part);
         let step_sizes: Vec<(Size, f64)> = share.around().into_iter().flat_map(of_share).collect();
         let steps = self::passes(model, request, &step_sizes)?;
         // Prompts of one copy of the model; several share a pass where there are more than steps.
         let replaced = share.mean.max(1.0);
-        let of_pass = (replaced / count).ceil().max(1.0);
+        let of_pass = (replaced / count.max(1.0)).ceil().max(1.0);
         let passes = replaced / of_pass;
         let prompt_size = Size::new(of_pass as usize, request.prompt);
         let prompt = model.pass(request, prompt_size)?;
@@ -219,7 +221,7 @@ impl Schedule {
         let tokens = self.requests * self.generated;
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
         // A prompt that comes in a steady state waits for those before it, and for half a step.
-        let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps) } else { 0.0 };
+        let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps.max(1.0)) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes + wait;
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };

@@ -202,6 +202,12 @@ impl Setting {
         Ok(forecast.at_the_wall(watts, law.spread))
     }
 
+    /// Whether its forecast rests on measurements of its device and engine.
+    pub fn is_calibrated(&self, forecast: &Forecast) -> bool {
+        let is_served = forecast.schedule().is_served();
+        self.calibration.as_ref().is_some_and(|known| known.knows(&self.device, self.engine, is_served))
+    }
+
     /// The cost of one pass of each copy of the model on all GPUs, apart from those of a forecast: a part of a prompt behind one that is in the
     /// cache, or several tokens of each sequence at once.
     ///
@@ -212,6 +218,20 @@ impl Setting {
         let schedule = forecast.schedule();
         let pass = Followed { spec, passes }.pass(request, size)?;
         Ok(schedule.spent(&self.law(schedule).pass(&pass, device, engine)))
+    }
+
+    /// The same of one copy, with nothing else in its pipeline.
+    ///
+    /// # Errors
+    /// As [`pass`](Self::pass).
+    pub fn lone_pass(&self, forecast: &Forecast, size: Size) -> Result<Spent, Error> {
+        let Self { spec, device, engine, request, passes, .. } = self;
+        let pass = Followed { spec, passes }.pass(request, size)?;
+        let cost = self.law(forecast.schedule()).pass(&pass, device, engine);
+        // One stage works at a time.
+        let idle = 1.0 - 1.0 / request.parallel.pipeline.max(1) as f64;
+        let joules = pass.gpus * (cost.joules - idle * cost.dynamic_joules);
+        Ok(Spent { passes: 1.0, seconds: cost.seconds, joules })
     }
 
     fn law(&self, schedule: &Schedule) -> Cow<'_, Law> {
@@ -241,10 +261,11 @@ impl Forecast {
     }
 }
 
-/// Engines that spread experts over GPUs spread attention over them too, where a sheet says nothing of it.
+/// Engines that spread experts over GPUs spread attention over them too, where nothing is said of it.
 fn with_shared_attention(parallel: Parallel) -> Parallel {
-    let is_shared = parallel.expert > parallel.gpus_of_stage();
-    Parallel { tensor: if is_shared { parallel.expert } else { parallel.tensor }, ..parallel }
+    let Parallel { tensor, expert, data, .. } = parallel;
+    let is_shared = tensor == 1 && expert > data && expert.is_multiple_of(data.max(1));
+    Parallel { tensor: if is_shared { expert / data.max(1) } else { tensor }, ..parallel }
 }
 
 /// The engine that most would take: llama.cpp on processors and Apple's chips, transformers for models that generate nothing, else vLLM.

@@ -16,7 +16,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{Error, Level, Node, Quantity, Result, Size, Tree, TreeBuilder, file_fault};
+use crate::{Error, Level, Lines, Node, Quantity, Result, Size, Tree, TreeBuilder, file_fault};
 
 const FILES: [(&str, Level); 4] = [
     ("model_level_features.csv", Level::Model),
@@ -182,8 +182,9 @@ fn read_file(path: &Path, level: Level) -> Result<Vec<Row>> {
 }
 
 fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
-    let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
+    let text = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let lines = Lines::of(&text, None);
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     let columns = reader.headers().cloned();
     let in_titles = |reason: String| Error::Row { path: path.to_owned(), line: 1, reason };
     let columns = columns.map_err(|error| in_titles(error.to_string()))?;
@@ -193,12 +194,11 @@ fn read_rows(path: &Path, level: Level) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut records = reader.deserialize();
     loop {
-        let line = records.reader().position().line();
+        let line = lines.at(records.reader().position().byte());
         match records.next() {
             None => return Ok(rows),
             Some(Ok(record)) => rows.push(Row { path: path.to_owned(), line, level, record }.checked()?),
             Some(Err(error)) => {
-                let line = error.position().map_or(line, csv::Position::line);
                 return Err(Error::Row { path: path.to_owned(), line, reason: reason(&error, &columns) });
             }
         }

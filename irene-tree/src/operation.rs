@@ -193,6 +193,7 @@ impl OpKind {
             Self::Embedding => "EmbeddingBackward",
             Self::Dropout => "DropoutBackward",
             Self::Scatter => "scatterBackward",
+            Self::AllGather => "ReduceScatter",
             other => other.name(),
         }
     }

@@ -132,13 +132,13 @@ export function createDetails(act) {
           ["Own part", joules(node.own)],
           ["Latency", seconds(node.latency)],
           ["Mean power", watts(node.power)],
-          ["By the GPU’s driver", joules(raw.predicted_gpu_energy_mean)],
+          ["By the GPU’s driver", joules(node.gpuEnergy)],
           ...ofOne(node),
         ]),
         ...marks(node),
         ...section("Operation", operationFigures(raw.operation)),
         ...section(
-          "Features",
+          node.runs === 1 ? "Features" : "Features of one",
           Object.entries(FEATURES).map(([name, { label, format }]) => [label, format(raw[name])]),
         ),
         ...section("Where the figures come from", [

@@ -1,6 +1,9 @@
 // Saves what is shown as files: those of the view that is open.
 
 import { byId, make } from "./dom.js";
+import { isKnown } from "./format.js";
+
+const ofAll = (name) => (node) => (isKnown(node.raw[name]) ? node.raw[name] * node.runs : undefined);
 
 const COLUMNS = [
   ["scope", (node) => node.scope],
@@ -16,12 +19,13 @@ const COLUMNS = [
   ["share", (node) => node.share],
   ["latency_s", (node) => node.latency],
   ["power_w", (node) => node.power],
-  ["gpu_energy_j", (node) => node.raw.predicted_gpu_energy_mean],
-  ["num_parameters", (node) => node.raw.num_parameters],
-  ["mflop", (node) => node.raw.flops],
-  ["mem_mib", (node) => node.raw.mem_bytes],
-  ["moved_mib", (node) => node.raw.moved_bytes],
-  ["kernels", (node) => node.raw.kernels],
+  ["gpu_energy_j", (node) => node.gpuEnergy],
+  // A module that runs again has the same parameters.
+  ["num_parameters", (node) => (isKnown(node.raw.num_parameters) ? node.raw.num_parameters * node.copies : undefined)],
+  ["mflop", ofAll("flops")],
+  ["mem_mib", ofAll("mem_bytes")],
+  ["moved_mib", ofAll("moved_bytes")],
+  ["kernels", ofAll("kernels")],
   ["marks", (node) => node.marks.join(" ")],
 ];
 

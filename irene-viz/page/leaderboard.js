@@ -30,14 +30,14 @@ const FORMATS = [
   ["f8_e4m3", "fp8"],
   ["int4", "int4"],
 ];
-const perRequest = (row, at) => row[at]?.energy_per_request_j;
+const perRequest = (row, at = "figures") => row[at]?.energy_per_request_j;
 const CSV = [
   ["rank", (row) => row.rank],
   ["model", (row) => row.model],
   ["family", (row) => row.family],
   ["task", (row) => row.task],
   ["parameters", (row) => row.parameters],
-  ["energy_per_request_j", (row) => row.energy_j],
+  ["energy_per_request_j", (row) => perRequest(row)],
   ["energy_low_j", (row) => perRequest(row, "low")],
   ["energy_high_j", (row) => perRequest(row, "high")],
   ["energy_per_token_j", (row) => row.energy_per_token_j],
@@ -55,7 +55,7 @@ export function createLeaderboardView(panel, act) {
   let most = 0;
   let current;
   let entries = [];
-  const share = (entry) => (isKnown(entry.energy_j) && most > 0 ? entry.energy_j / most : 0);
+  const share = (entry) => (isKnown(perRequest(entry)) && most > 0 ? perRequest(entry) / most : 0);
   const change = (key) => (event) => act.go({ [key]: event.target.value });
 
   const family = select("board-family", [["", "all families"]]);
@@ -87,7 +87,7 @@ export function createLeaderboardView(panel, act) {
     columns: [
       words("model", "Model", (entry) => entry.model),
       figures("rank", "Rank", (entry) => entry.rank, String),
-      energies("energy", "A request", (entry) => entry.energy_j, { bar: shareBar(share) }),
+      energies("energy", "A request", (entry) => perRequest(entry), { bar: shareBar(share) }),
       figures("interval", "90% interval", (entry) => perRequest(entry, "low"), joules, {
         text: (entry) => interval(perRequest(entry, "low"), perRequest(entry, "high")),
       }),
@@ -174,7 +174,7 @@ export function createLeaderboardView(panel, act) {
       current = state;
       entries = answer.entries ?? [];
       offerChoices(state, answer);
-      most = Math.max(0, ...entries.map((entry) => entry.energy_j).filter(isKnown));
+      most = Math.max(0, ...entries.map((entry) => perRequest(entry)).filter(isKnown));
       board.element.hidden = entries.length === 0;
       board.show(entries);
       const out = answer.left_out?.length ?? 0;

@@ -51,12 +51,15 @@ export function indexNodes(tree, repeats = [], layers = "") {
   function visit(raw, parent, position, count, last) {
     const times = (raw.times ?? 1) * count;
     const runs = (parent?.runs ?? 1) * times;
+    const copies = (parent?.copies ?? 1) * count;
     const energy = scaled(raw.predicted_energy, runs);
     const node = {
       raw,
       parent,
       times,
       runs,
+      // How many nodes of the tree it stands for.
+      copies,
       count,
       position,
       key: keyOf(raw),
@@ -73,6 +76,7 @@ export function indexNodes(tree, repeats = [], layers = "") {
       low: scaled(raw.predicted_energy_low, runs),
       high: scaled(raw.predicted_energy_high, runs),
       latency: scaled(raw.predicted_times_mean, runs),
+      gpuEnergy: scaled(raw.predicted_gpu_energy_mean, runs),
       power: raw.predicted_power,
       marks: raw.marks ?? [],
       children: [],

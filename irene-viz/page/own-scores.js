@@ -4,14 +4,16 @@ import { getTradeoff } from "./api.js";
 import { energies, figures, words } from "./columns.js";
 import { make } from "./dom.js";
 import { number } from "./format.js";
+import { SELECTION } from "./state.js";
 import { createTable } from "./table.js";
 
+const OF_MODEL = ["model", "set", "config"];
 const EXAMPLE = "model,accuracy\nbert-base-uncased,84.6\ndistilbert-base-uncased,82.2";
 
 const COLUMNS = [
   words("model", "Model", (point) => point.model),
   figures("accuracy", "Accuracy", (point) => point.accuracy, number),
-  energies("energy", "Energy", (point) => point.energy_j),
+  energies("energy", "A request", (point) => point.energy_per_request_j),
   words("front", "Pareto front", (point) => (point.is_on_front ? "on the front" : undefined)),
 ];
 
@@ -46,17 +48,8 @@ export function createOwnScores(act, selection, onChange) {
   let points = [];
   let askedFor = "";
 
-  const question = (state) =>
-    [
-      state.device,
-      state.batch,
-      state.concurrency,
-      state.rate,
-      state.seq,
-      state.generate,
-      state.weights,
-      state.engine,
-    ].join();
+  // The CSV names the models.
+  const question = (state) => JSON.stringify(SELECTION.filter((key) => !OF_MODEL.includes(key)).map((key) => state[key]));
 
   async function update() {
     const state = selection();

@@ -3,6 +3,8 @@
 import { linear, linearTicks, log, logTicks, scatterChart } from "./chart.js";
 import { count, isKnown, joules, number, tick } from "./format.js";
 
+const energyOf = (entry) => entry.figures?.energy_per_request_j;
+
 // More names would lie on each other.
 const mostLabels = (room) => Math.min(Math.floor(room / 80), 14);
 
@@ -47,7 +49,7 @@ function scores(room, heading, label, points) {
 
 function ownScores(room, points) {
   const drawn = points.map((point) => ({
-    x: point.energy_j,
+    x: point.energy_per_request_j,
     y: point.accuracy,
     name: point.model,
     amount: number(point.accuracy),
@@ -58,7 +60,7 @@ function ownScores(room, points) {
 
 // Scores of two benchmarks are not on one scale: those of the benchmark that has most of the models.
 function ofOneBenchmark(entries) {
-  const scored = entries.filter((entry) => entry.energy_j > 0 && isKnown(entry.score?.value));
+  const scored = entries.filter((entry) => energyOf(entry) > 0 && isKnown(entry.score?.value));
   const counts = Map.groupBy(scored, (entry) => entry.score.benchmark);
   return [...counts.values()].toSorted((a, b) => b.length - a.length)[0] ?? [];
 }
@@ -66,7 +68,7 @@ function ofOneBenchmark(entries) {
 function publicScores(room, scored) {
   const { benchmark: name, unit } = scored[0].score;
   const points = scored.map((entry) => ({
-    x: entry.energy_j,
+    x: energyOf(entry),
     y: entry.score.value,
     name: entry.model,
     amount: scoreText(entry),
@@ -78,7 +80,7 @@ function publicScores(room, scored) {
 // How far size alone says what a model costs.
 function parameters(room, entries, model) {
   const heading = "Parameters against energy";
-  const drawable = entries.filter((entry) => entry.energy_j > 0 && entry.parameters > 0);
+  const drawable = entries.filter((entry) => energyOf(entry) > 0 && entry.parameters > 0);
   if (drawable.length === 0) return { heading: "" };
   const scale = wide(
     drawable.map((entry) => entry.parameters),
@@ -86,7 +88,7 @@ function parameters(room, entries, model) {
     1.25,
   );
   const points = drawable.map((entry) => ({
-    x: entry.energy_j,
+    x: energyOf(entry),
     y: entry.parameters,
     name: entry.model,
     label: entry.model === model ? entry.model : "",
@@ -99,7 +101,7 @@ function parameters(room, entries, model) {
 
 // A person's own accuracies if there are any, else public scores, else sizes. The chart and what it is called.
 export function scoreChart(room, { entries, own, model }) {
-  const drawable = own.filter((point) => point.energy_j > 0 && isKnown(point.accuracy));
+  const drawable = own.filter((point) => point.energy_per_request_j > 0 && isKnown(point.accuracy));
   if (drawable.length > 0) return ownScores(room, drawable);
   const scored = ofOneBenchmark(entries);
   return scored.length > 1 ? publicScores(room, scored) : parameters(room, entries, model);

@@ -24,8 +24,19 @@ pub fn report(device: &str, profile: DeviceProfile, spec: &ModelSpec, size: Size
     let device = Device { name: device.to_owned(), profile: Arc::new(profile) };
     app.lookup.add_profile(device.name.as_str(), Arc::clone(&device.profile));
     let answers = answers(&app, &device, spec, size).map_err(|problem| Error::Report(problem.detail().to_owned()))?;
-    let state = format!("model={}&device={}&batch={}&seq={}", spec.name(), device.name, size.sequences, size.new);
+    let (model, on) = (encoded(spec.name()), encoded(&device.name));
+    let state = format!("model={model}&device={on}&batch={}&seq={}", size.sequences, size.new);
     Ok(filled(&state, answers))
+}
+
+/// A name in an address, as a browser's `URLSearchParams` writes it.
+fn encoded(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 /// The page with the state that it shows first, as in its address, and its answers.
@@ -59,10 +70,10 @@ const POLICY: &str =
 
 /// The answers by the address that the page would ask for.
 fn answers(app: &App, device: &Device, spec: &ModelSpec, size: Size) -> Result<Map<String, Value>, crate::Problem> {
-    let (model, on) = (spec.name(), &device.name);
+    let (model, on) = (&encoded(spec.name()), &encoded(&device.name));
     let at = format!("batch_size={}&seq_len={}", size.sequences, size.new);
-    let mut selection = Selection::batch(model, size.sequences, size.new);
-    (selection.row.device, selection.own) = (Some(on.clone()), Some(Arc::new(spec.clone())));
+    let mut selection = Selection::batch(spec.name(), size.sequences, size.new);
+    (selection.row.device, selection.own) = (Some(device.name.clone()), Some(Arc::new(spec.clone())));
     let prediction = |shows_math| api::prediction(app, &Selection { shows_math, ..selection.clone() });
     let answers = [
         ("models".to_owned(), api::value(&api::models_of([spec.clone()], app)?)?),
@@ -140,6 +151,12 @@ fn late_import(line: &str) -> Option<(&str, &'static str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_written_as_the_page_asks_for_them() {
+        assert_eq!(encoded("R&D?/my model+é"), "R%26D%3F%2Fmy+model%2B%C3%A9");
+        assert_eq!(encoded("Llama-3.1_8B*"), "Llama-3.1_8B*");
+    }
 
     #[test]
     fn every_script_is_in_the_bundle_and_no_import_is_left() {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use irene_explore::search::{Criterion, Evaluation, Outcome, PartDifference, Solution};
+use irene_explore::{
+    Measure,
+    search::{Criterion, Evaluation, Outcome, PartDifference, Solution},
+};
 use irene_models::flexibert::Design;
 use irene_tree::{Tree, render::si};
 
@@ -45,11 +48,12 @@ impl SearchPage<'_> {
     /// The page.
     pub fn to_html(&self) -> String {
         let Outcome { method, objective, constraints, seed, evaluations, front, .. } = self.outcome;
+        let whose = Measure::whose(self.known().into_iter().filter_map(Criterion::measure));
         let mut html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>irene explore search</title>\n\
              <style>{STYLE}</style>\n<h1>{} designs for {}</h1>\n\
-             <p>Objective {}{}{}; {method}, {evaluations} evaluations, seed {seed}. All figures are predicted, of one sequence.</p>\n",
+             <p>Objective {}{}{}; {method}, {evaluations} evaluations, seed {seed}. All figures are predicted, of {whose}.</p>\n",
             front.len(),
             escaped(self.device),
             escaped(objective),

@@ -55,13 +55,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     period: u64,
     /// The request sheet: a line is added as soon as a setting is measured
-    #[arg(short, long, value_name = "SHEET.csv")]
+    #[arg(short, long, value_name = "SHEET.csv", value_parser = output::text_file())]
     output: PathBuf,
     /// Continue a file: what it has is not measured again
     #[arg(long)]
     resume: bool,
     /// Write the energy of a prompt's token and of a generated one here
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", value_parser = output::text_file())]
     split: Option<PathBuf>,
     #[command(flatten)]
     served: ServedArgs,

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Also draw the errors by what is left out and level
-    #[arg(long, value_name = "FILE.svg", value_parser = svg)]
+    #[arg(long, value_name = "FILE.svg", value_parser = output::text_file().try_map(svg))]
     plot: Option<PathBuf>,
 }
 
@@ -81,8 +81,7 @@ impl Format {
 }
 
 /// The name of a picture that can be drawn.
-fn svg(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
+fn svg(path: PathBuf) -> Result<PathBuf, String> {
     match path.extension() {
         Some(extension) if extension.eq_ignore_ascii_case("svg") => Ok(path),
         _ => Err("the picture is SVG; give it a name that ends in .svg".into()),

@@ -65,7 +65,7 @@ impl JobArgs {
         let measuring = Measuring {
             meter: self.meter.clone(),
             place: self.place.clone(),
-            protocol: self.changes.protocol(is_quick),
+            protocol: self.changes.protocol(is_quick)?,
             period: self.changes.period(is_quick),
             levels: vec![Level::Model, Level::Module, Level::Ml],
         };

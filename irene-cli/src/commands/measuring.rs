@@ -9,6 +9,7 @@ use irene_tree::{Kernels, Level, Tree};
 use serde_json::{Value, json};
 
 use super::{
+    Usage,
     meters::{MeterArgs, tell_meter},
     running::PlaceArgs,
     seconds, size,
@@ -30,6 +31,9 @@ pub(crate) const DEFAULT_SEED: u64 = 1;
 
 /// The least time that readings are kept: a single run of a large model may take minutes.
 const LEAST_KEPT: Duration = Duration::from_secs(120);
+
+/// The most readings of a channel that are kept, 16 bytes each.
+const MOST_KEPT: usize = 1 << 22;
 
 /// The field of a tree that has the settings of its measurement.
 pub(crate) const MEASURING_FIELD: &str = "measuring";
@@ -66,10 +70,15 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl ProtocolArgs {
-    pub(crate) fn protocol(&self, is_quick: bool) -> MeasuringProtocol {
+    pub(crate) fn protocol(&self, is_quick: bool) -> Result<MeasuringProtocol> {
+        if let (Some(least), Some(most)) = (self.rounds, self.most_rounds)
+            && least > most
+        {
+            return Err(Usage(format!("--rounds {least} is more than --most-rounds {most}")).into());
+        }
         let base = if is_quick { MeasuringProtocol::quick() } else { MeasuringProtocol::paper() };
         let least_rounds = self.rounds.unwrap_or(base.least_rounds.min(self.most_rounds.unwrap_or(usize::MAX)));
-        MeasuringProtocol {
+        Ok(MeasuringProtocol {
             round: self.round.unwrap_or(base.round),
             least_rounds,
             most_rounds: self.most_rounds.unwrap_or(base.most_rounds).max(least_rounds),
@@ -77,7 +86,7 @@ impl ProtocolArgs {
             stand_by: self.stand_by.unwrap_or(base.stand_by),
             target: self.target.unwrap_or(base.target),
             ..base
-        }
+        })
     }
 
     /// The time between samples.
@@ -105,7 +114,8 @@ impl Measuring {
         let MeasuringProtocol { round, stand_by, cool_down, .. } = self.protocol;
         // Room for several of the longest windows.
         let longest = [round, stand_by, cool_down].into_iter().max().unwrap_or_default();
-        let capacity = (8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64()) as usize;
+        let readings = 8.0 * longest.max(LEAST_KEPT).as_secs_f64() / self.period.as_secs_f64();
+        let capacity = (readings as usize).min(MOST_KEPT);
         let sampler = Sampler::start(sensors, SamplerOptions { period: self.period, capacity })?;
         sampler.wait_until_read().context("the meter has no reading of now, so nothing would have an energy")?;
         Ok(sampler)

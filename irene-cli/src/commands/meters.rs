@@ -6,6 +6,7 @@ use anyhow::Result;
 use irene_sampler::sensors::{KINDS, Places, Selection, Unavailable};
 use irene_tree::render::{Grid, Heading};
 
+use super::Usage;
 use crate::output;
 
 #[derive(Clone, clap::Args)]
@@ -82,6 +83,12 @@ impl MeterArgs {
     /// The probes and the meter. The counters of the meter are read for a moment, to leave out those that cannot be right.
     pub(crate) fn select(&self) -> Result<Selection> {
         let places = self.places();
+        for log in LOGS {
+            let count = self.meter.split(',').filter(|meter| is_log(log, meter)).count();
+            if count > 1 {
+                return Err(Usage(format!("--meter takes one log of a kind, and there are {count} of {log}:")).into());
+            }
+        }
         match self.meter.as_str() {
             "auto" => Ok(Selection::automatic(&places)),
             "none" => Ok(Selection::of(&[], &places)?),

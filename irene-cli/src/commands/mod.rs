@@ -150,7 +150,7 @@ pub(crate) struct TreeOutputArgs {
     #[arg(long, value_enum)]
     format: Option<TreeFormat>,
     /// Write here instead of to stdout, whole or not at all
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
     /// Show the tree to this depth (text)
     #[arg(long, value_name = "N", value_parser = size_or_zero)]
@@ -215,24 +215,34 @@ fn refuse(here: bool, belong_to: &str, flags: &[(&str, bool)]) -> Result<()> {
     }
 }
 
-/// A size of at least one.
-pub(crate) fn size(text: &str) -> Result<usize, String> {
+/// A whole number in a range.
+pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(size) if size > 0 => Ok(size),
-        _ => Err("expected a whole number of at least 1".into()),
+        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
+        Ok(number) if number < LEAST => Err(format!("expected a whole number of at least {LEAST}")),
+        // Also one that is too long to be read.
+        _ if is_number => Err(format!("expected a whole number of at most {MOST}")),
+        _ => Err(format!("expected a whole number of at least {LEAST}")),
     }
 }
 
-/// A number of GPUs.
-pub(crate) fn gpus(text: &str) -> Result<usize, String> {
-    let most = irene_tree::Parallel::MOST;
-    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+/// Sizes beyond are slips.
+const MOST: usize = 1_000_000_000;
+
+/// A size of at least one.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    whole::<1, MOST>(text)
 }
 
 /// A size that may be 0.
 pub(crate) fn size_or_zero(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "expected a whole number of at least 0".into())
+    whole::<0, MOST>(text)
+}
+
+/// A number of GPUs.
+pub(crate) fn gpus(text: &str) -> Result<usize, String> {
+    whole::<1, { irene_tree::Parallel::MOST }>(text)
 }
 
 /// A device's memory, GiB.

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(value_name = "OPS.csv")]
     sheet: PathBuf,
     /// Write here instead of to stdout, whole or not at all
-    #[arg(short, long, value_name = "OUT.csv")]
+    #[arg(short, long, value_name = "OUT.csv", value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Trees, one a line, each there as soon as it is whole
-    #[arg(short, long, value_name = "DATA.jsonl")]
+    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::text_file())]
     output: PathBuf,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measuring = Measuring {
         meter: args.meter.clone(),
         place: args.model.place.clone(),
-        protocol: args.protocol.protocol(args.quick),
+        protocol: args.protocol.protocol(args.quick)?,
         period: args.protocol.period(args.quick),
         levels: args.level.iter().copied().map(Level::from).collect(),
     };

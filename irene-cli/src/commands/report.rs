@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     predictor: PredictorArgs,
     /// The page
-    #[arg(short, long, value_name = "PAGE.html")]
+    #[arg(short, long, value_name = "PAGE.html", value_parser = output::text_file())]
     output: PathBuf,
 }
 

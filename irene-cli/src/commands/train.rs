@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use irene_regress::{DeviceProfile, Provenance};
 
 use super::{
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GIB", value_parser = super::gib)]
     memory_gib: Option<f64>,
     /// The predictor file to write
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::text_file())]
     output: PathBuf,
 }
 
@@ -39,7 +39,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (trainer, _) = chosen.trainer(&file)?;
     let predictor = trainer.train_on(&file);
     let predictor = file.completion.explained(predictor.map_err(method::needs))?;
-    ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     let profile = DeviceProfile {
         predictor,
         provenance: Provenance { memory_gib: args.memory_gib, ..Provenance::of(&args.name, &file)? },

@@ -2,7 +2,7 @@
 
 use irene_tree::{Checkpoint, Optimizer, Training};
 
-use super::{size, size_or_zero};
+use super::whole;
 
 /// A step of training in place of inference.
 #[derive(clap::Args, Clone, Copy)]
@@ -17,10 +17,10 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "PARTS", value_parser = str::parse::<Checkpoint>, requires = "train")]
     checkpoint: Option<Checkpoint>,
     /// Micro-batches of a step, each of --batch-size sequences [default: 1]
-    #[arg(long, value_name = "N", value_parser = size, requires = "train")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, { Training::MOST }>, requires = "train")]
     accumulate: Option<usize>,
     /// Train LoRA's adapters of this inner width alone [default: every weight is trained]
-    #[arg(long, value_name = "R", value_parser = size_or_zero, requires = "train")]
+    #[arg(long, value_name = "R", value_parser = whole::<0, { Training::MOST }>, requires = "train")]
     lora_rank: Option<usize>,
     /// Keep no copies in 32 bits of trained weights in 16
     #[arg(long, requires = "train")]

@@ -146,6 +146,9 @@ fn a_report_is_one_file_that_points_nowhere() {
 fn wrong_usage_is_2_and_says_what_is_missing() {
     assert!(refused(2, &["predict", "gpt2"]).contains("give --batch-size and --seq-len"));
     assert!(refused(2, &["predict", "gpt2", "-b", "0", "-s", "1"]).contains("at least 1"));
+    for beyond in ["2000000000", "99999999999999999999999"] {
+        assert!(refused(2, &["predict", "gpt2", "-b", "1", "-s", beyond]).contains("at most 1000000000"));
+    }
     assert!(
         refused(2, &["predict", "x.jsonl", "-b", "1", "-s", "1"])
             .contains("--batch-size works only with a model; trees have their sizes")
@@ -170,6 +173,31 @@ fn flags_without_effect_are_refused() {
         refused(2, &[&csv[..], &["--grid-intensity", "3"]].concat())
             .contains("--grid-intensity works only with --format text and json")
     );
+    let served = ["predict", "gpt2", "--device", "l4", "--sequences", "1", "--prompt", "8"];
+    let refused_of = |more: &[&str]| refused(2, &[&served[..], more].concat());
+    assert!(refused_of(&["--format", "json", "--depth", "2"]).contains("--depth works only with --format text"));
+    assert!(refused_of(&["--format", "csv", "--grid-intensity", "3"]).contains("only with --format text and json"));
+    let sheet = ["predict", "requests.csv", "--device", "l4"];
+    for flag in [["--top", "3"], ["--price-per-kwh", "0.2"]] {
+        let complaint = refused(2, &[&sheet[..], &flag].concat());
+        assert!(complaint.contains("works only with models and trees; a sheet has rows"), "{complaint}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_the_work() {
+    for command in [
+        ["train", "no-such.jsonl", "--method", "specs"],
+        ["calibrate", "no-such.jsonl", "--device", "gtx-1080-ti"],
+        ["explore", "fit", "no-such.jsonl", "--space=small"],
+    ] {
+        let to = |path: &str| refused(2, &[&command[..], &["-o", path]].concat());
+        assert!(to("/nowhere/x").contains("'/nowhere/x' for '--output"), "{}", to("/nowhere/x"));
+        assert!(to("/nowhere/x").contains("there is no folder /nowhere"));
+        assert!(to("/").contains("it is a directory"));
+        assert!(to("-").contains("this goes to a file, not to stdout"));
+        assert!(to("x.parquet").contains("not written as Parquet"));
+    }
 }
 
 #[test]
@@ -201,7 +229,6 @@ fn a_failure_leaves_no_file_and_an_older_one_as_it_was() {
     assert!(complaint.contains("cut.jsonl, line 2"), "{complaint}");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "precious\n");
     assert_eq!(folder.files(), before);
-    assert!(refused(1, &["train", &data, "--method", "specs", "-o", "/nowhere/x"]).contains("cannot write /nowhere/x"));
 }
 
 #[cfg(unix)]

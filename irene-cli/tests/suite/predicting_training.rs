@@ -105,6 +105,8 @@ peaks = { bf16 = 500 }\nbandwidth_gb_s = 2000\nmemory_gib = 64\ntdp_w = 400\n";
     let own: Value = serde_json::from_str(&good(&step)).unwrap();
     assert_eq!(own["forecast"]["device"], "mine");
     assert_eq!(own["forecast"]["marks"][0], "format_fallback");
+    // The sheet says nothing of multiprocessors, nor of arithmetic without units for matrices.
+    assert!(own["forecast"]["energy_per_step_j"].as_f64().is_some_and(|joules| joules > 0.0), "{own}");
 }
 
 #[test]

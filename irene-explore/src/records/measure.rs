@@ -77,6 +77,16 @@ impl Measure {
         Self::TRAINING.contains(&self)
     }
 
+    /// Whose figures these are, in words: `a sequence`, `a step of training`, or both.
+    pub fn whose(measures: impl IntoIterator<Item = Self>) -> &'static str {
+        let (training, inference): (Vec<_>, Vec<_>) = measures.into_iter().partition(|measure| measure.is_training());
+        match (inference.is_empty(), training.is_empty()) {
+            (_, true) => "a sequence",
+            (true, false) => "a step of training",
+            (false, false) => "a sequence, training of a step",
+        }
+    }
+
     /// Its dimension.
     pub(crate) fn dimension(self) -> Dimension {
         match self {

@@ -19,6 +19,7 @@ pub(super) fn flops(op: &Operation) -> u64 {
         }
         OpKind::Attention => attention(op),
         OpKind::Embedding | OpKind::Scatter => elements,
+        OpKind::AllGather => elements.saturating_mul(op.gpus.saturating_sub(1)),
         kind => (of_number(kind) + op.fused.iter().map(|kind| of_number(*kind)).sum::<u64>()).saturating_mul(elements),
     }
 }

@@ -144,8 +144,11 @@ impl Of<'_> {
                 all.push(self.again("input", self.gradient_of(0)));
             }
             OpKind::SendRecv => all.push(self.again("input", self.g())),
-            // Each GPU gets the sum of its own part from all: as much is sent.
-            OpKind::AllGather => all.push(self.again("input", self.gradient_of(0))),
+            // Each GPU gets the sum of its own part from all.
+            OpKind::AllGather => {
+                let Gradient { operation, .. } = self.again("input", self.gradient_of(0));
+                all.push(self.own("input", operation));
+            }
             OpKind::Where => {
                 let inputs = [self.g(), self.source(1)];
                 all.push(Gradient { name: "input", operation: Operation::new(op.kind, &inputs, self.gradient_of(0)) });

@@ -291,6 +291,10 @@ fn linear_maps_run_again_on_the_gradient() {
     }
     let gather = Operation { gpus: 4, ..Operation::new(OpKind::AllGather, &[x], whole) };
     assert_gradients(&gather, &[0], &[("input", OpKind::AllGather, &[&[16, 8]], &[4, 8])]);
+    // Three sums of its 32 numbers, and as many bytes as the gather itself sent.
+    let scatter = &of(&gather, &[0])[0].operation;
+    assert_eq!((scatter.name(), scatter.gpus, cost::irene(scatter).flops), ("ReduceScatter", 4, 3 * 32));
+    assert_eq!((cost::link_bytes(scatter), cost::link_bytes(&gather)), (3 * 4 * 32, 3 * 4 * 32));
     let copy = Operation::new(OpKind::Copy, &[x], x);
     assert_gradients(&copy, &[0], &[("input", OpKind::Copy, &[&[4, 8]], &[4, 8])]);
     let repeated = Operation::new(OpKind::Copy, &[x], whole);

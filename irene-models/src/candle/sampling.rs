@@ -123,8 +123,15 @@ impl Sampler {
     /// A token for each row of logits (sequences, vocabulary).
     pub(super) fn choose(&mut self, logits: &Candle, model: &str) -> Result<Vec<i64>> {
         let logits = self.allowed(logits)?;
+        let refuse = |row: usize| Error::Input {
+            model: model.to_owned(),
+            reason: format!("the logits of sequence {row} are no finite numbers; another --dtype may hold them"),
+        };
         if self.sampling.temperature == 0.0 {
-            return Ok(logits.argmax(D::Minus1)?.to_dtype(DType::I64)?.to_vec1()?);
+            let likeliest = logits.argmax_keepdim(D::Minus1)?;
+            let most = logits.gather(&likeliest, D::Minus1)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            most.iter().position(|logit| !logit.is_finite()).map_or(Ok(()), |row| Err(refuse(row)))?;
+            return Ok(likeliest.flatten_all()?.to_dtype(DType::I64)?.to_vec1()?);
         }
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         while self.random.len() < rows.len() {
@@ -133,10 +140,7 @@ impl Sampler {
         let drawn = rows.iter().enumerate().map(|(row, logits)| {
             self.weigh(logits);
             let token = draw(&self.candidates, &mut self.random[row]);
-            token.map(|token| token as i64).ok_or_else(|| Error::Input {
-                model: model.to_owned(),
-                reason: format!("the logits of sequence {row} are no finite numbers; another --dtype may hold them"),
-            })
+            token.map(|token| token as i64).ok_or_else(|| refuse(row))
         });
         drawn.collect()
     }
@@ -276,10 +280,13 @@ mod tests {
         ] {
             assert!(sampling.check().unwrap_err().to_string().starts_with(setting));
         }
-        let mut sampler = Sampler::new(Sampling { temperature: 1.0, ..Sampling::default() }).unwrap();
-        for logits in [[f32::NAN, 0.0], [f32::INFINITY, 0.0], [f32::NEG_INFINITY; 2]] {
-            let logits = Candle::new(&[logits], &Device::Cpu).unwrap();
-            assert!(sampler.choose(&logits, "model").unwrap_err().to_string().contains("no finite numbers"));
+        for temperature in [0.0, 1.0] {
+            let mut sampler = Sampler::new(Sampling { temperature, ..Sampling::default() }).unwrap();
+            for logits in [[f32::NAN, 0.0], [f32::INFINITY, 0.0], [f32::NEG_INFINITY; 2]] {
+                let logits = Candle::new(&[[1.0, 2.0], logits], &Device::Cpu).unwrap();
+                let refused = sampler.choose(&logits, "model").unwrap_err().to_string();
+                assert!(refused.contains("sequence 1 are no finite numbers"), "{refused}");
+            }
         }
     }
 }

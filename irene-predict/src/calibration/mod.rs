@@ -127,6 +127,11 @@ impl Calibration {
         self.parts.iter().find(is_it).filter(|_| device.name == self.device.name)
     }
 
+    /// Whether requests of an engine on a device were measured.
+    pub(crate) fn knows(&self, device: &Device, engine: &Engine, is_served: bool) -> bool {
+        self.part(device, engine, is_served).is_some()
+    }
+
     /// The law of a measured request's setting: that of the data sheet where nothing was measured of its engine.
     pub fn law_of(&self, one: &Measured) -> Cow<'_, Law> {
         match self.part(&one.device, one.engine, one.is_served()) {

@@ -33,7 +33,7 @@ impl Settled {
         };
         let (at_most, mean) = excess(most)?;
         if at_most < 0.0 && mean > most {
-            return Err(Error::Overload { rate, greatest: rate * most / mean });
+            return Err(Error::Overload { rate, greatest: most / figures(most)?.latency_s });
         }
         let (mut low, mut high) = ((1.0, excess(1.0)?.0), (most, at_most));
         let mut running = 1.0;
@@ -62,11 +62,12 @@ impl Settled {
         copies: usize,
         figures: impl Fn(Load) -> Result<Figures, Error>,
     ) -> Result<Self, Error> {
-        let load = Load::Sequences(copies);
+        // Requests of a server, one beside the other on its copies; a batch would be one of a script.
+        let load = Load::Concurrency(copies as f64);
         let seconds = figures(load)?.latency_s;
         let busy = rate * seconds / copies as f64;
         if busy >= 1.0 {
-            return Err(Error::Overload { rate, greatest: rate / busy });
+            return Err(Error::Overload { rate, greatest: copies as f64 / seconds });
         }
         Ok(Self { load, busy, wait_s: busy * seconds / (2.0 * (1.0 - busy)) })
     }

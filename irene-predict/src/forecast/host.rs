@@ -15,21 +15,6 @@ pub enum Host {
     Watts(f64),
 }
 
-impl Host {
-    /// Its power with so many devices, W.
-    ///
-    /// # Errors
-    /// [`Error::NoHost`] for a usual machine around a device that is no card.
-    pub(crate) fn watts(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
-        match self {
-            Self::Watts(watts) => Ok(watts),
-            Self::Usual => law
-                .watts(device, count)
-                .ok_or_else(|| Error::NoHost { device: device.name.clone(), class: device.class.name() }),
-        }
-    }
-}
-
 /// Devices of the largest usual machine.
 const OF_MACHINE: f64 = 8.0;
 
@@ -37,11 +22,15 @@ impl Host {
     /// The power of as many usual machines as so many devices need, or of one's own, W.
     ///
     /// # Errors
-    /// As [`watts`](Self::watts).
-    pub(crate) fn watts_of_machines(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
+    /// [`Error::NoHost`] for a usual machine around a device that is no card.
+    pub(crate) fn watts(self, law: &HostLaw, device: &Device, count: f64) -> Result<f64, Error> {
+        let machines = (count / OF_MACHINE).ceil();
         match self {
-            Self::Usual if count > OF_MACHINE => Ok(self.watts(law, device, OF_MACHINE)? * count / OF_MACHINE),
-            _ => self.watts(law, device, count),
+            Self::Watts(watts) => Ok(watts),
+            Self::Usual => law
+                .watts(device, count / machines)
+                .map(|watts| machines * watts)
+                .ok_or_else(|| Error::NoHost { device: device.name.clone(), class: device.class.name() }),
         }
     }
 }

@@ -40,6 +40,9 @@ const MOST: usize = 4096;
 /// More of all models is forgotten, so that a server that is asked about every model at every length keeps some 100 MB.
 const MOST_OF_ALL: usize = 1 << 15;
 
+/// So many a model keeps even where others have filled that room: those of a few forecasts.
+const OF_EACH: usize = 1 << 7;
+
 /// Passes that are kept, of all models.
 static OF_ALL: AtomicUsize = AtomicUsize::new(0);
 
@@ -58,7 +61,7 @@ impl Kept {
     /// Makes room for one more.
     fn make_room(&mut self) {
         let most = self.passes.len().max(self.lines.len()).max(self.bytes.len());
-        if most >= MOST || OF_ALL.load(Ordering::Relaxed) >= MOST_OF_ALL {
+        if most >= MOST || most >= OF_EACH && OF_ALL.load(Ordering::Relaxed) >= MOST_OF_ALL {
             self.forget();
         }
     }

@@ -104,7 +104,7 @@ pub fn forecast_training(
     Ok(TrainingForecast {
         figures,
         interval: interval(&figures, &law.spread(), device.limit_w() * gpus),
-        tokens: (run.size.tokens() * training.accumulate) as f64,
+        tokens: run.size.tokens() as f64 * training.accumulate as f64,
         flops: parts.flops(run),
         model_flops: model_flops(spec, run, training, &parts)?,
         parameters: rule::parameters(spec, run)?,
@@ -173,7 +173,7 @@ impl TrainingForecast {
     /// # Errors
     /// [`Error::NoHost`] for a usual machine around a device that is no card.
     pub fn at_the_wall(mut self, host: Host, device: &Device, law: &Law) -> Result<Self, Error> {
-        let watts = host.watts_of_machines(&law.host, device, self.run.parallel.gpus() as f64)?;
+        let watts = host.watts(&law.host, device, self.run.parallel.gpus() as f64)?;
         let share = watts / (watts + self.figures.watts);
         let width = |of: fn(&StepFigures) -> f64, ends: &[StepFigures; 2]| (of(&ends[1]) / of(&ends[0])).ln() / 2.0;
         let time = width(|end| end.seconds, &self.interval);

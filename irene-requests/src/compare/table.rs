@@ -7,7 +7,7 @@ use crate::{
     Error, Result,
     sheet::{
         columns::{Bound, Column, SETTINGS, find},
-        read::{Opened, open},
+        read::{Opened, line, open, with_point},
     },
 };
 
@@ -77,13 +77,12 @@ impl Table {
     /// [`Error::Io`]; [`Error::Titles`] if no column is known; [`Error::Row`] with the line that is no row of a table.
     pub fn read(origin: impl Into<String>, input: impl Read) -> Result<Self> {
         let origin = origin.into();
-        let Opened { titles, records, .. } = open(&origin, input)?;
+        let Opened { titles, records, lines: of_text, has_decimal_comma } = open(&origin, input)?;
         let mut lines = Vec::new();
         for record in records {
             let fault = |line, reason| Error::Row { origin: origin.clone(), line, column: String::new(), reason };
-            let record =
-                record.map_err(|error| fault(error.position().map_or(1, csv::Position::line), error.to_string()))?;
-            let number = record.position().map_or(1, csv::Position::line);
+            let record = record.map_err(|error| fault(line(&of_text, error.position()), error.to_string()))?;
+            let number = line(&of_text, record.position());
             if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
             }
@@ -93,8 +92,9 @@ impl Table {
                     format!("it has {} cells where the first line has {}", record.len(), titles.len()),
                 ));
             }
-            let cells = record.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
-            lines.push(Line { number, cells });
+            let text = |cell| String::from_utf8_lossy(cell).trim().to_owned();
+            let plain = |cell: String| if has_decimal_comma { with_point(&cell).into_owned() } else { cell };
+            lines.push(Line { number, cells: record.iter().map(text).map(plain).collect() });
         }
         let mut roles: Vec<Role> = titles.iter().map(|title| role(title)).collect();
         if roles.iter().all(|role| *role == Role::Other) {

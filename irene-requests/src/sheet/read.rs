@@ -1,6 +1,9 @@
-use std::io::{Cursor, Read};
+use std::{
+    borrow::Cow,
+    io::{Cursor, Read},
+};
 
-use irene_tree::{Kernels, Parallel, UnknownFormat};
+use irene_tree::{Kernels, Lines, Parallel, UnknownFormat};
 
 use super::{
     Figures, Load, RequestRow,
@@ -20,6 +23,7 @@ const ABSENT: [&str; 7] = ["", "-", "na", "n/a", "nan", "none", "null"];
 pub struct RequestReader<R> {
     origin: String,
     records: csv::ByteRecordsIntoIter<R>,
+    lines: Lines,
     titles: Vec<String>,
     columns: Vec<Option<Found>>,
     has_decimal_comma: bool,
@@ -30,7 +34,16 @@ pub struct RequestReader<R> {
 pub(crate) struct Opened {
     pub(crate) titles: Vec<String>,
     pub(crate) records: csv::ByteRecordsIntoIter<Cursor<Vec<u8>>>,
-    has_decimal_comma: bool,
+    pub(crate) lines: Lines,
+    pub(crate) has_decimal_comma: bool,
+}
+
+/// The byte that begins a comment.
+const COMMENT: Option<u8> = Some(b'#');
+
+/// The line of a record.
+pub(crate) fn line(lines: &Lines, place: Option<&csv::Position>) -> u64 {
+    lines.at(place.map_or(0, csv::Position::byte))
 }
 
 /// Reads all of an input, and its line of titles.
@@ -43,11 +56,12 @@ pub(crate) fn open(origin: &str, mut input: impl Read) -> Result<Opened> {
     }
     let separator = separator(&bytes);
     let mut builder = csv::ReaderBuilder::new();
-    builder.delimiter(separator).comment(Some(b'#')).flexible(true);
+    builder.delimiter(separator).comment(COMMENT).flexible(true);
+    let lines = Lines::of(&bytes, COMMENT);
     let mut reader = builder.from_reader(Cursor::new(bytes));
     let fault = |error: csv::Error| Error::Titles { origin: origin.to_owned(), reason: error.to_string() };
     let titles = reader.headers().map_err(fault)?.iter().map(|title| title.trim().to_owned()).collect();
-    Ok(Opened { titles, records: reader.into_byte_records(), has_decimal_comma: separator != b',' })
+    Ok(Opened { titles, records: reader.into_byte_records(), lines, has_decimal_comma: separator != b',' })
 }
 
 impl RequestReader<Cursor<Vec<u8>>> {
@@ -57,9 +71,9 @@ impl RequestReader<Cursor<Vec<u8>>> {
     /// [`Error::Io`]; [`Error::Titles`] if the first line is not that of a sheet.
     pub fn new(origin: impl Into<String>, input: impl Read) -> Result<Self> {
         let origin = origin.into();
-        let Opened { titles, records, has_decimal_comma } = open(&origin, input)?;
+        let Opened { titles, records, lines, has_decimal_comma } = open(&origin, input)?;
         let columns = recognise(&titles).map_err(|reason| Error::Titles { origin: origin.clone(), reason })?;
-        Ok(Self { origin, records, titles, columns, has_decimal_comma, is_over: false })
+        Ok(Self { origin, records, lines, titles, columns, has_decimal_comma, is_over: false })
     }
 }
 
@@ -93,7 +107,7 @@ impl<R: Read> RequestReader<R> {
                 Err(error) => {
                     // The input itself has ended.
                     self.is_over = true;
-                    let line = error.position().map_or(1, csv::Position::line);
+                    let line = line(&self.lines, error.position());
                     let row = RequestRow { line, ..RequestRow::default() };
                     (row, Some(self.fault(line, "", error.to_string())))
                 }
@@ -114,7 +128,7 @@ impl<R> RequestReader<R> {
 
     /// A row without the cells that cannot be read, and the first fault.
     fn row(&self, record: &csv::ByteRecord) -> (RequestRow, Option<Error>) {
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = line(&self.lines, record.position());
         let (cells, titles) = (record.len(), self.titles.len());
         let mut fault = (cells != titles).then(|| {
             let reason = format!(
@@ -154,8 +168,8 @@ impl<R> RequestReader<R> {
             Column::Sequences => set_load(row, Load::Sequences(self.whole(cell, MOST_SEQUENCES)?))?,
             Column::Concurrency => set_load(row, Load::Concurrency(self.positive(cell)?))?,
             Column::Rate => set_load(row, Load::Rate(self.positive(cell)?))?,
-            Column::Prompt => row.prompt = Some(self.not_negative(cell)?),
-            Column::Generated => row.generated = Some(self.not_negative(cell)?),
+            Column::Prompt => row.prompt = Some(self.tokens(cell)?),
+            Column::Generated => row.generated = Some(self.tokens(cell)?),
             Column::Tensor => row.parallel.tensor = self.whole(cell, Parallel::MOST)?,
             Column::Pipeline => row.parallel.pipeline = self.whole(cell, Parallel::MOST)?,
             Column::Expert => row.parallel.expert = self.whole(cell, Parallel::MOST)?,
@@ -173,8 +187,7 @@ impl<R> RequestReader<R> {
     }
 
     fn number(&self, cell: &str) -> Result<f64, String> {
-        let is_comma = self.has_decimal_comma && !cell.contains('.') && cell.matches(',').count() == 1;
-        let plain = if is_comma { cell.replace(',', ".") } else { cell.to_owned() };
+        let plain = if self.has_decimal_comma { with_point(cell) } else { cell.into() };
         let number = plain.parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| format!("`{cell}` is not a number: write one such as 0.25, or leave the cell empty"))
     }
@@ -197,6 +210,11 @@ impl<R> RequestReader<R> {
         }
     }
 
+    fn tokens(&self, cell: &str) -> Result<f64, String> {
+        let tokens = self.not_negative(cell)?;
+        if tokens <= MOST_TOKENS { Ok(tokens) } else { Err(format!("{cell} tokens are more than {MOST_TOKENS}")) }
+    }
+
     fn whole(&self, cell: &str, most: usize) -> Result<usize, String> {
         let number = self.number(cell)?;
         let is_whole = number.fract() == 0.0 && (1.0..=most as f64).contains(&number);
@@ -204,8 +222,16 @@ impl<R> RequestReader<R> {
     }
 }
 
+/// A number with a decimal comma as one with a point; other words as they are.
+pub(crate) fn with_point(cell: &str) -> Cow<'_, str> {
+    let plain = cell.replacen(',', ".", 1);
+    let is_number = !cell.contains('.') && plain.parse::<f64>().is_ok();
+    if is_number { plain.into() } else { cell.into() }
+}
+
 /// More than any batch has: what is beyond is a slip.
 const MOST_SEQUENCES: usize = 1_000_000_000;
+const MOST_TOKENS: f64 = 1e9;
 
 fn kernels(cell: &str) -> Result<Kernels, String> {
     let known = [Kernels::Eager, Kernels::Fused];

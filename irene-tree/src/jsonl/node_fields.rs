@@ -57,7 +57,7 @@ impl Given {
         node: &mut Node,
     ) -> std::result::Result<(), A::Error> {
         match name {
-            fields::ID => node.id = Some(map.next_value::<String>()?.into()),
+            fields::ID => node.id = map.next_value::<Option<String>>()?.map(Into::into),
             fields::SCOPE => {
                 node.scope = map.next_value::<String>()?.into();
                 self.scope = true;
@@ -73,7 +73,7 @@ impl Given {
                 })?;
                 self.level = true;
             }
-            fields::LEVEL => self.depth = Some(map.next_value()?),
+            fields::LEVEL => self.depth = map.next_value()?,
             fields::PARENT_NAME => self.parent_name = map.next_value()?,
             fields::SIZE => node.size = map.next_value::<Option<StoredSize>>()?.map(StoredSize::checked).transpose()?,
             fields::TIMES => {

@@ -82,12 +82,14 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
                 fields::MODEL_NAME => model_name = Some(map.next_value::<String>()?),
                 fields::BATCH_SIZE => sequences = Some(count(map.next_value()?, 1)?),
                 fields::SEQ_LEN => new = Some(count(map.next_value()?, 1)?),
-                fields::PAST_LEN => past = count(map.next_value()?, 0)?,
-                fields::GENERATED => generated = count(map.next_value()?, 0)?,
-                fields::PRECISION => precision = Some(map.next_value()?),
-                fields::EXECUTION => kernels = map.next_value()?,
-                fields::PARALLEL => parallel = map.next_value()?,
-                fields::TRAINING => training = Some(map.next_value()?),
+                fields::PAST_LEN => past = map.next_value::<Option<f64>>()?.map_or(Ok(0), |past| count(past, 0))?,
+                fields::GENERATED => {
+                    generated = map.next_value::<Option<f64>>()?.map_or(Ok(0), |tokens| count(tokens, 0))?;
+                }
+                fields::PRECISION => precision = map.next_value()?,
+                fields::EXECUTION => kernels = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                fields::PARALLEL => parallel = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                fields::TRAINING => training = map.next_value()?,
                 fields::FRONTEND_TREE => {
                     map.next_value_seed(NodeSeed { reading, parent: None })?;
                 }

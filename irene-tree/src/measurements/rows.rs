@@ -1,7 +1,7 @@
 use std::{io::Read, path::Path};
 
 use super::columns::{Column, Columns, Field};
-use crate::{Error, Quantity, Result};
+use crate::{Error, Lines, Quantity, Result};
 
 /// One line of a file of measurements.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,10 +79,13 @@ struct Layout {
     quote: u8,
 }
 
+/// The byte that begins a comment.
+const COMMENT: Option<u8> = Some(b'#');
+
 impl Layout {
     fn reader(self, text: &[u8]) -> csv::Reader<&[u8]> {
         let mut builder = csv::ReaderBuilder::new();
-        builder.delimiter(self.separator).quote(self.quote).comment(Some(b'#')).flexible(true).trim(csv::Trim::All);
+        builder.delimiter(self.separator).quote(self.quote).comment(COMMENT).flexible(true).trim(csv::Trim::All);
         builder.from_reader(text)
     }
 
@@ -128,21 +131,25 @@ impl File<'_> {
     }
 
     fn read(&self, text: &[u8], placed: &[(&Column, usize)], table: &mut Table) -> Result<()> {
+        let lines = Lines::of(text, COMMENT);
+        let line = |place: Option<&csv::Position>| lines.at(place.map_or(0, csv::Position::byte));
         for record in self.layout.reader(text).records() {
-            let record = record.map_err(|error| {
-                let line = error.position().map_or(1, csv::Position::line);
-                self.error(line, error.to_string())
-            })?;
+            let record = record.map_err(|error| self.error(line(error.position()), error.to_string()))?;
             if record.iter().any(|cell| !cell.is_empty()) {
-                let row = self.row(&record, placed, &mut table.zeros)?;
+                let row = self.row(line(record.position()), &record, placed, &mut table.zeros)?;
                 table.rows.push(row);
             }
         }
         Ok(())
     }
 
-    fn row(&self, record: &csv::StringRecord, columns: &[(&Column, usize)], zeros: &mut usize) -> Result<Row> {
-        let line = record.position().map_or(1, csv::Position::line);
+    fn row(
+        &self,
+        line: u64,
+        record: &csv::StringRecord,
+        columns: &[(&Column, usize)],
+        zeros: &mut usize,
+    ) -> Result<Row> {
         let mut row = Row { origin: self.origin.to_owned(), line, ..Row::default() };
         for &(column, place) in columns {
             let cell = record.get(place).unwrap_or_default();

@@ -183,7 +183,10 @@ impl Row<'_> {
         let activations = format(columns::ACTIVATIONS)?.unwrap_or(usual.activations);
         let kernels = |word: &str| [Kernels::Eager, Kernels::Fused].into_iter().find(|kernels| kernels.name() == word);
         let degree = |place: usize| -> Result<usize> {
-            Ok(self.count(columns::PARALLEL[place], 1)?.unwrap_or(1).min(Parallel::MOST))
+            let (column, most) = (columns::PARALLEL[place], Parallel::MOST);
+            let degree = self.count(column, 1)?.unwrap_or(1);
+            let beyond = || self.fault(column, &format!("expected at most {most}, found {degree}"));
+            if degree > most { Err(beyond()) } else { Ok(degree) }
         };
         Ok(Tree {
             model_name: self.needed(columns::MODEL_NAME, self.text(columns::MODEL_NAME)?)?.to_owned(),

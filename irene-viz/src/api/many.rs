@@ -1,7 +1,7 @@
 //! Many models at one selection: `GET leaderboard`, `POST tradeoff`.
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
-use irene_advice::{RankFilter, Ranked, Ranking, Score, Selection, rank};
+use irene_advice::{By, RankFilter, Ranked, Ranking, Score, Selection, rank};
 use irene_models::{BuiltinModel, ModelTask};
 use irene_numerics::dominates;
 
@@ -206,7 +206,9 @@ fn tradeoff_of(app: &App, selection: &Selection, body: &[u8]) -> Result<Tradeoff
         let in_line = |problem: Problem| refuse(format!("the CSV, line {line}: {}", problem.detail()));
         let estimate = app.lookup.estimate(&of_model).map_err(|error| in_line(error.into()))?;
         estimated = rests_on_estimates(app, estimate.basis, &estimate.device);
-        points.push(Point { model, accuracy, energy_j: Figures::of(&estimate)?.energy_j, is_on_front: false });
+        let energy_j = Figures::of(&estimate)?.energy_j;
+        let energy_per_request_j = estimate.energy_j(By::Request).unwrap_or(energy_j);
+        points.push(Point { model, accuracy, energy_j, energy_per_request_j, is_on_front: false });
     }
     if points.is_empty() {
         return Err(refuse("the CSV has no models; it takes the columns model and accuracy".to_owned()));

@@ -4,7 +4,7 @@ mod requests;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use self::requests::RequestsArgs;
 use super::{
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     predictor: PredictorArgs,
     /// The predictor file to write
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::text_file())]
     output: PathBuf,
     /// Your machine's name, for the file's provenance [default: unnamed]
     #[arg(long)]
@@ -45,7 +45,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(!args.output.is_dir(), "{} is a directory; -o takes a file", args.output.display());
     match (&args.data, args.requests.sheet()) {
         (Some(_), Some(_)) => Err(Usage(
             "trees calibrate a measured profile, and --requests a data sheet: calibrate twice, with a file for each"

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: FormatArgs,
     /// Write the figures here
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
 }
 

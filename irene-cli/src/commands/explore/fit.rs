@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     space: SpaceArgs,
     /// The file to write
-    #[arg(short, long, value_name = "SURROGATES.json")]
+    #[arg(short, long, value_name = "SURROGATES.json", value_parser = output::text_file())]
     output: PathBuf,
 }
 

@@ -108,16 +108,6 @@ struct RecordsArgs {
     space: SpaceArgs,
 }
 
-/// Whose figures these measures are.
-fn whose(measures: impl IntoIterator<Item = Measure>) -> &'static str {
-    let (training, inference): (Vec<_>, Vec<_>) = measures.into_iter().partition(|measure| measure.is_training());
-    match (inference.is_empty(), training.is_empty()) {
-        (_, true) => "a sequence",
-        (true, false) => "a step of training",
-        (false, false) => "a sequence, training of a step",
-    }
-}
-
 /// A measure or another quantity in words.
 fn in_words(name: &str) -> String {
     name.replace('_', " ")

@@ -11,7 +11,7 @@ use irene_models::flexibert::Design;
 use irene_tree::render::{Grid, Heading, range, si};
 use serde_json::json;
 
-use super::{in_words, read_surrogates, whose};
+use super::{in_words, read_surrogates};
 use crate::{
     commands::{FormatArgs, trees::count},
     input, output,
@@ -82,7 +82,7 @@ fn text(surrogates: &Surrogates, later: bool, rows: &[Row]) -> String {
     let when = if later { " for later measurements" } else { "" };
     format!(
         "{device}, learned from {records}; {}, with 90% intervals{when} (predicted)\n\n{}",
-        whose(surrogates.measures.keys().copied()),
+        Measure::whose(surrogates.measures.keys().copied()),
         grid.text(output::width())
     )
 }

@@ -73,7 +73,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     /// Records, one a line, each there as soon as it is whole
-    #[arg(short, long, value_name = "DATA.jsonl")]
+    #[arg(short, long, value_name = "DATA.jsonl", value_parser = output::text_file())]
     output: PathBuf,
 }
 
@@ -99,7 +99,7 @@ impl Args {
         Measuring {
             meter: self.meter.clone(),
             place: self.place.clone(),
-            protocol: self.protocol.protocol(self.quick),
+            protocol: self.protocol.protocol(self.quick)?,
             period: self.protocol.period(self.quick),
             levels: vec![Level::Model],
         }

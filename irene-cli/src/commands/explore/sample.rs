@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long)]
     balanced: bool,
     /// Write them here, one a line
-    #[arg(short, long, value_name = "DESIGNS.jsonl")]
+    #[arg(short, long, value_name = "DESIGNS.jsonl", value_parser = output::text_file())]
     output: Option<PathBuf>,
 }
 

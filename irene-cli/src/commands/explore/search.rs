@@ -20,7 +20,7 @@ use irene_tree::render::{Grid, Heading, range, si};
 use irene_viz::SearchPage;
 use serde_json::json;
 
-use super::{read_records, read_surrogates, whose};
+use super::{read_records, read_surrogates};
 use crate::{
     commands::{predictor, size, trees::count},
     interrupt, output,
@@ -67,10 +67,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Write all that was found, as JSON
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::text_file())]
     output: Option<PathBuf>,
     /// Write a page with the front, the winner and the parts that make the difference
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output::text_file())]
     html: Option<PathBuf>,
 }
 
@@ -244,7 +244,7 @@ fn text(outcome: &Outcome<Design>, winner: usize) -> String {
         cells.push(if constraints.is_empty() { String::new() } else { format!("{:.0}%", 100.0 * feasibility) });
         grid.row(cells);
     }
-    let whose = whose(known.iter().filter_map(|criterion| criterion.measure()));
+    let whose = Measure::whose(known.iter().filter_map(|criterion| criterion.measure()));
     out += &format!("figures of {whose} (predicted)\n");
     out + &grid.text(output::width())
 }

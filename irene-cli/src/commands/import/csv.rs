@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(long)]
     estimated: bool,
     /// The file of trees to write
-    #[arg(short, long, value_name = "OUT.jsonl")]
+    #[arg(short, long, value_name = "OUT.jsonl", value_parser = output::file_or_stdout())]
     output: PathBuf,
 }
 

@@ -50,7 +50,7 @@ enum Layout {
         /// The folder of the four files
         dir: PathBuf,
         /// The file of trees to write
-        #[arg(short, long, value_name = "OUT.jsonl")]
+        #[arg(short, long, value_name = "OUT.jsonl", value_parser = output::file_or_stdout())]
         output: PathBuf,
     },
     Csv(csv::Args),

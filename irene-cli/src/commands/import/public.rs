@@ -41,7 +41,7 @@ pub(super) struct SheetArgs {
     #[arg(long, value_name = "GPUS", value_parser = gpus)]
     tensor_parallel: Option<usize>,
     /// The request sheet to write; `-` is standard output
-    #[arg(short, long, value_name = "OUT.csv", required = true)]
+    #[arg(short, long, value_name = "OUT.csv", required = true, value_parser = output::file_or_stdout())]
     output: Option<PathBuf>,
 }
 

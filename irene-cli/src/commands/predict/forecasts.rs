@@ -26,6 +26,7 @@ use crate::{
 /// Forecasts the rows of the command line, and prints them.
 pub(super) fn run(args: &Args, rows: Vec<RequestRow>) -> Result<()> {
     let format = args.output.format(None);
+    args.check(format, false)?;
     let (answers, lacking) = service::answers(args, rows)?;
     if answers.is_empty() {
         return Err(Exit::with(1));

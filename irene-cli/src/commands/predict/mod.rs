@@ -113,14 +113,29 @@ impl Args {
         false
     }
 
-    /// Refuses flags that would have no effect on what is printed.
-    fn check(&self, format: TreeFormat) -> Result<()> {
+    /// The flags of texts, and whether they are given.
+    fn text_flags(&self) -> [(&'static str, bool); 2] {
+        #[cfg(feature = "text")]
+        let has_tokenizer = self.tokenizer.is_some();
+        #[cfg(not(feature = "text"))]
+        let has_tokenizer = false;
+        [("--text", self.has_text()), ("--tokenizer", has_tokenizer)]
+    }
+
+    fn cost_flags(&self) -> [(&'static str, bool); 2] {
+        [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())]
+    }
+
+    /// Refuses flags that would have no effect on what is printed; whether CSV has the cost depends on what its rows are.
+    fn check(&self, format: TreeFormat, has_csv_cost: bool) -> Result<()> {
         self.output.check(format)?;
         refuse(format != TreeFormat::Text, "--format text", &[("--top", self.top.is_some())])?;
-        let of_cost =
-            [("--price-per-kwh", self.price_per_kwh.is_some()), ("--grid-intensity", self.grid_intensity.is_some())];
-        let has_cost = matches!(format, TreeFormat::Text | TreeFormat::Json);
-        refuse(!has_cost && !self.is_sweep(), "--format text and json", &of_cost)
+        let has_cost = match format {
+            TreeFormat::Text | TreeFormat::Json => true,
+            TreeFormat::Csv => has_csv_cost,
+            TreeFormat::Dot | TreeFormat::Folded => false,
+        };
+        refuse(!has_cost, "--format text and json", &self.cost_flags())
     }
 
     /// Whether several settings are asked for, as far as the arguments tell.
@@ -161,7 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return forecasts::run(args, service::rows(args, &devices)?);
     }
     let format = args.output.format(are_trees.then_some(TreeFormat::Json));
-    args.check(format)?;
+    args.check(format, args.is_sweep())?;
     refuse(true, "a model on a device", &args.setting.service.flags())?;
     let predictor = args.setting.predictor.load()?;
     let subjects = if are_trees { Subjects::trees(args)? } else { Subjects::models(args)? };
@@ -253,9 +268,13 @@ enum Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     fn trees(args: &'a Args) -> Result<Self> {
-        let of_models = [("--math", args.output.math), ("--text", args.has_text())];
-        let of_models =
-            [&args.setting.sizes.flags()[..], &args.setting.run.flags(), &args.setting.parallel.flags(), &of_models];
+        let of_models = [
+            &args.setting.sizes.flags()[..],
+            &args.setting.run.flags(),
+            &args.setting.parallel.flags(),
+            &[("--math", args.output.math)],
+            &args.text_flags(),
+        ];
         refuse(true, "a model; trees have their sizes", &of_models.concat())?;
         Ok(Self::Trees(&args.subjects))
     }

@@ -247,7 +247,7 @@ fn refuse_of_profiles(args: &Args) -> Result<()> {
         "single passes; what is generated comes from the language model's head",
         &head,
     )?;
-    refuse(true, "a measured profile", &[("--text", args.has_text())])
+    refuse(true, "a measured profile", &args.text_flags())
 }
 
 /// A row with its setting and forecast.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use irene_predict::{Error, Forecast, Service, Setting};
 use irene_requests::{RequestReader, RequestRow};
 
-use super::{Args, TreeFormat, service};
+use super::{Args, TreeFormat, refuse, service};
 use crate::{
     commands::{Exit, Usage, trees},
     input, output, parquet,
@@ -30,6 +30,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !matches!(args.output.format(Some(TreeFormat::Csv)), TreeFormat::Csv | TreeFormat::Text) {
         return Err(Usage("a sheet is written as CSV: leave --format out".into()).into());
     }
+    let of_trees = [
+        ("--depth", args.output.depth.is_some()),
+        ("--unfold", args.output.unfold),
+        ("--math", args.output.math),
+        ("--top", args.top.is_some()),
+    ];
+    refuse(true, "models and trees; a sheet has rows", &[&of_trees[..], &args.cost_flags()].concat())?;
     let defaults = service::defaults_of_sheet(args)?;
     let mut service = Service::new(args.setting.service.options(args)?);
     let mut rows = Vec::new();
@@ -112,8 +119,10 @@ impl SheetRow {
         if let Some(forecast) = &self.forecast {
             forecast.fill_in(&mut self.row);
         }
-        if let Some(fault) = &self.fault {
-            self.row.set_further(ERROR, fault.to_string());
+        // That of an earlier prediction goes, too.
+        let fault = self.fault.as_ref().map(ToString::to_string);
+        if fault.is_some() || self.row.further(ERROR).is_some() {
+            self.row.set_further(ERROR, fault.unwrap_or_default());
         }
         self.row
     }

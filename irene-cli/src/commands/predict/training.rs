@@ -66,6 +66,7 @@ impl Answer {
 pub(super) fn run(args: &Args, training: Training) -> Result<()> {
     check(args)?;
     let format = args.output.format(None);
+    args.check(format, true)?;
     let (answers, lacking) = answers(args, training)?;
     if answers.is_empty() {
         return Err(Exit::with(1));
@@ -79,11 +80,8 @@ fn check(args: &Args) -> Result<()> {
     let of_requests = "requests: with --train every sequence is read whole";
     let passes = [("--generate", args.setting.run.generate().is_some()), ("--past", args.setting.run.has_past())];
     refuse(true, of_requests, &[&passes[..], &args.setting.service.flags_of_requests()].concat())?;
-    refuse(
-        true,
-        "a measured profile",
-        &[("--text", args.has_text()), ("--method", args.setting.predictor.asks_for_track())],
-    )?;
+    refuse(true, "a measured profile", &args.text_flags())?;
+    refuse(true, "a measured profile", &[("--method", args.setting.predictor.asks_for_track())])?;
     refuse(
         true,
         "inference: with --train give --device NAME (`irene devices` lists them)",

@@ -16,7 +16,8 @@ pub(super) struct Lines {
     start: f64,
     /// The meter's joules at the start.
     before: f64,
-    last: f64,
+    /// The time of the newest reading of each channel that was written: a log comes later than what is read here.
+    written: Vec<f64>,
 }
 
 /// Whole microseconds.
@@ -49,25 +50,30 @@ impl Lines {
             let joules = (channel.id.metric == Metric::Power).then(|| format!("{}_j", name.trim_end_matches("_w")));
             fields.push((name, joules));
         }
-        Self { fields, epoch, start, before, last: f64::NEG_INFINITY }
+        let written = vec![f64::NEG_INFINITY; fields.len()];
+        Self { fields, epoch, start, before, written }
     }
 
     /// The line of what was read since the last one; None if nothing was.
     pub(super) fn line(&mut self, recording: &Recording, part: Option<&Part>) -> Option<String> {
         let newest = |place: usize| recording.series(place).points().next_back();
-        let time = (0..self.fields.len()).filter_map(newest).map(|(time, _)| time).fold(f64::NEG_INFINITY, f64::max);
-        if time <= self.last {
+        let newest: Vec<_> = (0..self.fields.len()).map(newest).collect();
+        let is_new = |(&reading, &written): (&Option<(f64, f64)>, &f64)| reading.filter(|(time, _)| *time > written);
+        let new: Vec<_> = newest.iter().zip(&self.written).map(is_new).collect();
+        let time = newest.iter().flatten().map(|(time, _)| *time).fold(f64::NEG_INFINITY, f64::max);
+        if new.iter().all(Option::is_none) {
             return None;
         }
         let mut line = Map::new();
         line.insert("unix_time_s".into(), seconds(self.epoch + time));
         line.insert("elapsed_s".into(), seconds(time - self.start));
-        for (place, (name, joules)) in self.fields.iter().enumerate() {
-            let Some((_, value)) = newest(place).filter(|(read, _)| *read > self.last) else { continue };
+        for (place, (time, value)) in new.iter().enumerate().filter_map(|(place, new)| Some((place, (*new)?))) {
+            let (name, joules) = &self.fields[place];
             line.insert(name.clone(), value.into());
             if let Some(name) = joules {
                 line.insert(name.clone(), recording.series(place).joules().into());
             }
+            self.written[place] = time;
         }
         if let Some(joules) = recording.total().joules(recording) {
             line.insert("total_j".into(), (joules - self.before).into());
@@ -75,7 +81,6 @@ impl Lines {
         if let Some(joules) = part.and_then(|part| part.total_now(recording)) {
             line.insert("process_j".into(), joules.into());
         }
-        self.last = time;
         Some(output::json(line))
     }
 

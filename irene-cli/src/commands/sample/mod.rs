@@ -7,12 +7,12 @@ mod watch;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use irene_sampler::{Recording, Sampler, SamplerOptions, sensors::Selection};
 
 use self::{exposition::Source, json::Lines, processes::ProcessArgs, prometheus::Server};
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     duration: Option<u64>,
     /// Write every reading here: unix time, channel, unit, value
-    #[arg(short, long, value_name = "FILE.csv")]
+    #[arg(short, long, value_name = "FILE.csv", value_parser = output::text_file())]
     output: Option<PathBuf>,
     /// Serve /metrics for Prometheus, and /health, until Ctrl-C or the end: a port of this machine alone, or an address in full
     #[arg(long, value_name = "ADDRESS", value_parser = prometheus::address)]
@@ -114,9 +114,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let source = Arc::new(Source::new(Arc::clone(&sampler), meters.join("+"), part));
     let recorded = args.record(&source, listener, || stop.load(Ordering::Relaxed))?;
+    // Whatever ended it: nobody can record this time again.
+    if let Some(path) = &args.output {
+        output::write_file(path, |writer| summary::write_csv(writer, &recorded.recording, recorded.epoch))?;
+    }
     args.report(&recorded, &source)?;
-    match recorded.status.map_or(Some(0), watch::exit_code) {
-        // Ctrl-C has a code of its own.
+    match recorded.status?.map_or(Some(0), watch::exit_code) {
+        // A signal to this process has a code of its own.
         _ if stop.load(Ordering::Relaxed) => Ok(()),
         Some(0) => Ok(()),
         Some(code) => Err(Exit::with(code)),
@@ -133,7 +137,8 @@ fn gaps(recording: &Recording) -> u64 {
 struct Recorded {
     recording: Recording,
     span: Span,
-    status: Option<std::process::ExitStatus>,
+    /// That of a command that ended by itself, or why nothing could be told meanwhile.
+    status: Result<Option<std::process::ExitStatus>>,
     lines: Option<Lines>,
     /// The offset from the clock's times to those since 1970, s.
     epoch: f64,
@@ -147,12 +152,7 @@ impl Args {
             )
             .into());
         }
-        refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])?;
-        let dir = self.output.as_deref().and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty());
-        if let Some(dir) = dir {
-            ensure!(dir.is_dir(), "cannot write {}: no such directory", dir.display());
-        }
-        Ok(())
+        refuse(!self.is_json(), "--format json", &[("--every", self.every.is_some())])
     }
 
     /// Whether somebody reads what is told meanwhile.
@@ -207,7 +207,7 @@ impl Args {
         let is_late = || self.duration.is_some_and(|seconds| clock.now() - start >= seconds as f64);
         let pause = Duration::from_millis(if self.is_json() { self.period.min(20) } else { 20 });
         let child = watch::start(&self.command, self.is_json())?;
-        let status = watch::watch(child, pause, || is_late() || is_stopped(), tell)?;
+        let status = watch::watch(child, pause, is_late, is_stopped, tell);
         let end = clock.now();
         sampler.wait_until_covered(start, end);
         if let Some(part) = &source.part {
@@ -221,19 +221,14 @@ impl Args {
         Ok(Recorded { recording, span, status, lines, epoch })
     }
 
-    /// The summary, and every reading.
     fn report(&self, recorded: &Recorded, source: &Source) -> Result<()> {
-        let Recorded { recording, span, lines, epoch, .. } = recorded;
+        let Recorded { recording, span, lines, .. } = recorded;
         match lines {
-            Some(lines) => output::print(&lines.summary(recording, *span, source))?,
+            Some(lines) => output::print(&lines.summary(recording, *span, source)),
             None => {
                 let no_meter = if source.meter.is_empty() { self.no_meter() } else { String::new() };
-                output::print_text(&summary::text(recording, *span, source, &no_meter)?)?;
+                output::print_text(&summary::text(recording, *span, source, &no_meter)?)
             }
-        }
-        match &self.output {
-            Some(path) => output::write_file(path, |writer| summary::write_csv(writer, recording, *epoch)),
-            None => Ok(()),
         }
     }
 }

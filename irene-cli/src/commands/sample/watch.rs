@@ -25,11 +25,13 @@ pub(super) fn start(command: &[String], is_output_taken: bool) -> Result<Option<
     }
 }
 
-/// Waits until the command ends or the time is over, and does something meanwhile; the command's status if it ended by itself.
+/// Waits until the command ends, the time is over or a signal comes, and does something meanwhile; the command's status if it ended by
+/// itself.
 pub(super) fn watch(
     mut child: Option<Child>,
     pause: Duration,
     is_over: impl Fn() -> bool,
+    is_stopped: impl Fn() -> bool,
     mut meanwhile: impl FnMut() -> Result<()>,
 ) -> Result<Option<ExitStatus>> {
     let pause = if child.is_some() { pause.min(Duration::from_millis(2)) } else { pause };
@@ -38,26 +40,47 @@ pub(super) fn watch(
             return Ok(Some(status));
         }
         let done = meanwhile();
-        if is_over() || done.is_err() {
-            child.map_or(Ok(()), end)?;
+        let is_stopped = is_stopped();
+        if is_stopped || is_over() || done.is_err() {
+            child.map_or(Ok(()), |child| end(child, is_stopped))?;
             return done.map(|()| None);
         }
         std::thread::sleep(pause);
     }
 }
 
-/// Ctrl-C reaches the command too, which may want to end in order.
-fn end(mut child: Child) -> Result<()> {
+/// Lets a command end in order: by itself if the signal to this process, such as Ctrl-C, has reached it too; else it is asked to.
+fn end(mut child: Child, is_told: bool) -> Result<()> {
+    if !(is_told && ends_soon(&mut child)?) {
+        ask_to_end(&child);
+        if !ends_soon(&mut child)? {
+            child.kill()?;
+            child.wait()?;
+        }
+    }
+    Ok(())
+}
+
+fn ends_soon(child: &mut Child) -> Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if child.try_wait()?.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(())
+    Ok(false)
+}
+
+/// Where there is no such signal, it is killed after a while.
+fn ask_to_end(child: &Child) {
+    #[cfg(unix)]
+    if let Some(process) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // It may just have ended.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+    }
+    #[cfg(not(unix))]
+    let _ = child;
 }
 
 /// The code with which a shell would end after this.

@@ -132,7 +132,9 @@ pub(crate) struct Tradeoff {
 pub(crate) struct Point {
     pub(crate) model: String,
     pub(crate) accuracy: f64,
+    /// Energy of one run: of the batch, or of a request where there is none.
     pub(crate) energy_j: f64,
+    pub(crate) energy_per_request_j: f64,
     /// Whether no other model is at least as accurate for at most the energy, and better in one of them.
     pub(crate) is_on_front: bool,
 }
