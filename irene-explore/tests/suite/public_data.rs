@@ -22,7 +22,7 @@ fn errors(device: &str, measure: Measure) -> SurrogateErrors {
     SurrogateErrors::of(held_out.iter()).unwrap()
 }
 
-/// Loose bounds: what five times five folds give is in docs/exploring.md.
+/// Loose bounds: what five times five folds give is in docs/surrogates.md.
 #[test]
 #[ignore = "needs the public data (IRENE_DATA)"]
 fn the_law_is_as_good_as_it_is_said_to_be() {

@@ -3,7 +3,7 @@
 //! Five views of the logarithm of a figure are learned beside each other: the additive law with a surface over it, a surface that
 //! has the law as one of its coordinates, a surface that does without, a Gaussian process, and the law alone. How far each is
 //! trusted is chosen by cross-validation inside the training data, where also the spread of the predictions comes from. It grows with
-//! the distance from the training data, and with fewness of records; docs/exploring.md has what that was chosen by.
+//! the distance from the training data, and with fewness of records; docs/surrogates.md has what that was chosen by.
 
 mod additive;
 mod blend;
