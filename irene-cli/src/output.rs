@@ -66,7 +66,9 @@ pub(crate) fn file() -> impl TypedValueParser<Value = PathBuf> {
 pub(crate) fn text_file() -> impl TypedValueParser<Value = PathBuf> {
     file().try_map(|path| {
         if parquet::is_named(&path) {
-            return Err("this is not written as Parquet; write it as text and convert it with `irene import`".to_owned());
+            return Err(
+                "this is not written as Parquet; write it as text and convert it with `irene import`".to_owned()
+            );
         }
         Ok(path)
     })

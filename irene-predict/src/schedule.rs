@@ -221,7 +221,8 @@ impl Schedule {
         let tokens = self.requests * self.generated;
         let of_tokens = |figure: f64| (tokens > 0.0).then_some(figure);
         // A prompt that comes in a steady state waits for those before it, and for half a step.
-        let wait = if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps.max(1.0)) } else { 0.0 };
+        let wait =
+            if self.is_steady { seconds * (self.waiting / self.requests + 0.5 / self.gaps.max(1.0)) } else { 0.0 };
         let ttft_s = prompts.seconds / prompts.passes + wait;
         // The passes that most tokens wait for; a mean has the prompts of others in it.
         let usual = if self.is_mixed && prompts.passes > steps.passes { prompts } else { steps };

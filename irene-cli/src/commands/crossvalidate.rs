@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::TypedValueParser};
 use irene_features::Feature;
 use irene_regress::{CrossValidation, LeaveOut};
 use irene_tree::{

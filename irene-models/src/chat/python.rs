@@ -13,9 +13,7 @@ use minijinja::{
 pub(super) fn add_to(environment: &mut Environment<'_>) {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", to_json);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(refused(message))
-    });
+    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> { Err(refused(message)) });
     environment.add_function("strftime_now", |format: String| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         strftime(now.as_secs(), &format)

@@ -39,7 +39,8 @@ fn user(content: &str) -> [Message; 1] {
 
 #[test]
 fn templates_that_would_fill_memory_or_stack_are_refused_in_one_line() {
-    let nested = "{% set n = namespace(x=1) %}{% for i in range(99) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x | tojson }}";
+    let nested =
+        "{% set n = namespace(x=1) %}{% for i in range(99) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x | tojson }}";
     for (source, reason) in [
         ("{{ messages | tojson(indent=9999999999) }}", "at most 16 spaces, not 9999999999"),
         (nested, "at most 64 lists and maps"),

@@ -345,12 +345,8 @@ impl Predictor for Endless {
 
 #[test]
 fn a_figure_without_an_end_is_refused_whichever_it_is() {
-    let figures = [
-        Quantity::PredictedEnergy,
-        Quantity::PredictedLatency,
-        Quantity::PredictedPower,
-        Quantity::PredictedGpuEnergy,
-    ];
+    let figures =
+        [Quantity::PredictedEnergy, Quantity::PredictedLatency, Quantity::PredictedPower, Quantity::PredictedGpuEnergy];
     for figure in figures {
         let profile = DeviceProfile { predictor: Box::new(Endless(figure)), provenance: Provenance::new("", data()) };
         let error = profile.predict(&mut data()[0].clone()).unwrap_err().to_string();

@@ -95,14 +95,14 @@ impl Args {
         self.head.map(TaskHead::from).unwrap_or_default()
     }
 
-    fn measuring(&self) -> Measuring {
-        Measuring {
+    fn measuring(&self) -> Result<Measuring> {
+        Ok(Measuring {
             meter: self.meter.clone(),
             place: self.place.clone(),
             protocol: self.protocol.protocol(self.quick)?,
             period: self.protocol.period(self.quick),
             levels: vec![Level::Model],
-        }
+        })
     }
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let is_there = args.output.metadata().is_ok_and(|metadata| metadata.len() > 0);
     ensure!(args.resume || !is_there, "{path} exists; --resume adds to it, or choose another file");
     let campaign = args.campaign()?;
-    let measuring = args.measuring();
+    let measuring = args.measuring()?;
     let selection = measuring.meter.select()?;
     let device = args.place.device()?;
     let conditions = conditions(args, &campaign, measuring.settings(&selection));

@@ -6,7 +6,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use irene_explore::{
-    Candidate, Describer,
+    Candidate, Describer, Measure,
     learning::{CostLawLearner, Learner, PredictedValue, Surrogate, Surrogates},
     search::{
         Climb, Constraints, Criterion, Evolution, Objective, Outcome, Predicted, Problem, Search, SearchLimits,
