@@ -11,7 +11,7 @@ use irene_sampler::{Promise, Provenance, Sampler, Step, Steps};
 use crate::{
     Accounts, Error, Feed, Options, Request, RequestInfo,
     now::Now,
-    request::{Entered, Live},
+    request::{Entered, Live, Unmetered},
     running::Running,
     shared::Shared,
 };
@@ -34,7 +34,7 @@ impl Drop for Stop {
 }
 
 impl Meter {
-    /// Follows a sampler's meter from a thread of its own. If the sampler has none, shares come at once and know no energy.
+    /// Follows a sampler's meter from a thread of its own. If the sampler has none, shares come when requests end, and know no energy.
     ///
     /// # Errors
     /// [`Error::IdlePower`] if the options are wrong; [`Error::Thread`] if the system cannot start a thread.
@@ -77,16 +77,17 @@ impl Meter {
         let mut new = self.shared.new_requests();
         // The time is that under the lock, so that no request begins in time that was settled.
         entered.begin = (self.shared.now)();
-        match &mut *new {
-            Some(new) => new.push(entered),
-            None => {
-                drop(new);
-                let now = entered.begin;
-                let request = Running::new(entered, &self.shared.options);
-                request.finish(now, self.shared.provenance, &mut self.shared.accounts())();
+        let unmetered = match &mut *new {
+            Some(new) => {
+                new.push(entered);
+                None
             }
-        }
-        Request { live, now: self.shared.now.clone(), share: Some(share) }
+            None => {
+                let running = Running::new(entered, &self.shared.options);
+                Some(Box::new(Unmetered { running, shared: Arc::clone(&self.shared) }))
+            }
+        };
+        Request { live, now: self.shared.now.clone(), share: Some(share), unmetered }
     }
 
     #[cfg(feature = "prometheus")]

@@ -5,7 +5,7 @@ use std::sync::{
 
 use irene_sampler::{Pending, Promise};
 
-use crate::{RequestInfo, Share, now::Now};
+use crate::{RequestInfo, Share, now::Now, running::Running, shared::Shared};
 
 /// A time that has not come.
 const NEVER: u64 = u64::MAX;
@@ -17,6 +17,23 @@ pub struct Request {
     pub(crate) now: Now,
     /// None once it has ended.
     pub(crate) share: Option<Pending<Share>>,
+    /// Where no meter's thread takes it up.
+    pub(crate) unmetered: Option<Box<Unmetered>>,
+}
+
+/// A request that gives its share itself, when it ends: nothing will be known of its energy.
+#[derive(Debug)]
+pub(crate) struct Unmetered {
+    pub(crate) running: Running,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Unmetered {
+    fn finish(mut self, now: u64) {
+        self.running.observe(now);
+        let told = self.running.finish(now, self.shared.provenance, &mut self.shared.accounts());
+        told();
+    }
 }
 
 /// The reports of a request, without a lock.
@@ -111,7 +128,11 @@ impl Request {
 
     fn leave(&mut self, is_cancelled: bool) -> Pending<Share> {
         self.live.is_cancelled.store(is_cancelled, Ordering::Relaxed);
-        self.live.ended.store((self.now)(), Ordering::Release);
+        let now = (self.now)();
+        self.live.ended.store(now, Ordering::Release);
+        if let Some(unmetered) = self.unmetered.take() {
+            unmetered.finish(now);
+        }
         match self.share.take() {
             Some(share) => share,
             None => unreachable!("only a request that runs can leave"),

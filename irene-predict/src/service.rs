@@ -297,3 +297,19 @@ fn served_precision(spec: &ModelSpec, device: &Device, engine: &Engine) -> Resul
 fn half(device: &Device) -> Format {
     if device.peaks.bf16.is_some() { Format::BF16 } else { Format::F16 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attention_is_spread_with_experts_where_nothing_is_said_of_it() {
+        let of = |tensor, data, expert| {
+            let shared = with_shared_attention(Parallel { tensor, data, expert, ..Parallel::default() });
+            (shared.tensor, shared.data, shared.expert)
+        };
+        assert_eq!((of(1, 1, 8), of(1, 2, 8), of(1, 8, 8)), ((8, 1, 8), (4, 2, 8), (1, 8, 8)));
+        // Degrees that do not go together are left for the model to refuse.
+        assert_eq!((of(2, 1, 8), of(1, 3, 8), of(8, 1, 8)), ((2, 1, 8), (1, 3, 8), (8, 1, 8)));
+    }
+}

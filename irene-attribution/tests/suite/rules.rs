@@ -316,13 +316,17 @@ fn settings_that_are_no_energies_are_refused_with_the_reason() {
 }
 
 #[test]
-fn without_a_meter_shares_come_at_once_and_know_no_energy() {
+fn without_a_meter_shares_come_with_the_end_and_know_no_energy() {
     let sampler = Sampler::start(Sensors::default(), SamplerOptions::default()).unwrap();
     let meter = Meter::new(sampler.into(), Options::default()).unwrap();
     let request = meter.begin("model");
     request.tokens(5);
-    let share = share(&request.end());
-    assert_eq!((share.joules(), share.tokens), (None, 0));
+    let pending = request.end();
+    let share = pending.try_get().unwrap();
+    assert_eq!((share.joules(), share.tokens, share.is_cancelled), (None, 5, false));
+    drop(meter.begin("model"));
+    let account = &meter.accounts().models["model"];
+    assert_eq!((account.ended, account.cancelled, account.running), (1, 1, 0));
 }
 
 #[test]

@@ -173,6 +173,20 @@ fn other_engines_and_devices_keep_to_their_data_sheets() {
 }
 
 #[test]
+fn requests_at_a_rate_are_those_of_the_server_that_was_measured() {
+    let with_load = |row: RequestRow, load: Load| RequestRow { load: Some(load), ..row };
+    let rows = slower(1.3, 1.1, 3).into_iter().map(|row| RequestRow { engine: Some("transformers".into()), ..row });
+    let rows: Vec<RequestRow> = rows.map(|row| with_load(row, Load::Concurrency(1.0))).collect();
+    let mut service = with(&calibration(&rows));
+    for load in [Load::Concurrency(1.0), Load::Rate(1e-3)] {
+        let found = forecast(&mut service, &with_load(other("transformers"), load));
+        assert_eq!(found.provenance, "calibrated on 3 measured requests of h100-sxm", "{load:?}");
+    }
+    let batch = forecast(&mut service, &with_load(other("transformers"), Load::Sequences(1)));
+    assert_eq!(batch.provenance, FROM_DATA_SHEET);
+}
+
+#[test]
 fn a_file_predicts_as_what_it_was_written_from() {
     let made = calibration(&slower(1.2, 0.9, 4));
     let bytes = made.to_bytes().unwrap();

@@ -47,6 +47,28 @@ fn separators_marks_and_empty_lines_do_not_matter() {
 }
 
 #[test]
+fn a_fault_names_its_line_whatever_ends_or_precedes_it() {
+    for (text, line) in [
+        ("model,tensor_parallel\na,1.5\n", 2),
+        ("model,tensor_parallel\r\na,1\r\n# a note\r\n\r\na,1.5\r\n", 5),
+        ("# of May\nmodel,tensor_parallel\n\n\n# a note\na,1.5", 6),
+        ("model,tensor_parallel\n\"two\nlines\",1\na,1.5\n", 4),
+    ] {
+        let faults: Vec<String> = read(text).into_iter().filter_map(Result::err).collect();
+        assert_eq!(faults.len(), 1, "{text:?}");
+        assert!(faults[0].starts_with(&format!("my.csv, line {line}, ")), "{text:?}: {}", faults[0]);
+    }
+}
+
+#[test]
+fn tokens_beyond_reason_are_refused() {
+    let rows = read("model,prompt,generated\na,1e9,1\na,1,1e20\n");
+    assert!(rows[0].is_ok());
+    let fault = "my.csv, line 3, column `generated`: 1e20 tokens are more than 1000000000";
+    assert_eq!(rows[1], Err(fault.to_owned()));
+}
+
+#[test]
 fn a_fault_names_line_and_column_and_the_other_rows_are_read() {
     let text = "model,weights,sequences,rate,tp,power_w\n\
                 a,,0,,,\na,,,,1.5,\na,bf17,,,,\na,,2,1,,\na,,,,,0\na,,,,,1 kW\na,,1\na,,,,,inf\na,,8,,2,100\n";

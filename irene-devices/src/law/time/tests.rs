@@ -62,6 +62,31 @@ fn seconds(work: &Work, device: &Device) -> f64 {
     KernelLaw::shipped().time(work, device).seconds
 }
 
+/// A data sheet may say nothing but one peak.
+#[test]
+fn a_device_that_is_known_by_one_peak_takes_a_time() {
+    let l4 = Catalogue::find("l4").unwrap();
+    let known = Device { multiprocessors: None, clock_mhz: None, ..l4 };
+    let none = Peaks::default();
+    for peaks in [
+        Peaks { f32: Some(30.0), ..none },
+        Peaks { f16: Some(120.0), ..none },
+        Peaks { bf16: Some(120.0), ..none },
+        Peaks { fp8: Some(240.0), ..none },
+        Peaks { int8: Some(240.0), ..none },
+        Peaks { fp4: Some(480.0), ..none },
+    ] {
+        let device = Device { peaks, ..known.clone() };
+        for work in [linear([512, 4096, 4096], Format::BF16), attention(4, 512, 0), row(OpKind::Gelu, 512, 64, Format::F32)] {
+            let time = KernelLaw::shipped().time(&work, &device);
+            let parts = [time.seconds, time.arithmetic_s, time.memory_s];
+            assert!(parts.iter().all(|part| part.is_finite()), "{peaks:?}: {time:?}");
+            assert!(1e-7 < time.seconds && time.seconds < 1.0, "{peaks:?}: {time:?}");
+            assert!(work.kind != WorkKind::Product || time.arithmetic_s > 0.0, "{peaks:?}: {time:?}");
+        }
+    }
+}
+
 /// A device that does everything twice as fast, with the power for it.
 fn twice_as_fast(device: &Device) -> Device {
     let twice = |figure: Option<f64>| figure.map(|figure| 2.0 * figure);

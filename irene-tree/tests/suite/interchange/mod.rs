@@ -246,6 +246,16 @@ fn names_of_the_other_level_are_unknown_fields_and_survive() {
 }
 
 #[test]
+fn null_is_absent_in_every_field_that_may_be() {
+    let json = r#"{"model_name":"m","batch_size":1,"seq_len":1,"past_len":null,"generated":null,"precision":null,"execution":null,
+        "parallel":null,"training":null,"frontend_tree":{"scope":"root","instance_type":"Linear","type":"ml","id":null,"level":null,
+        "parent_name":null,"flops":null,"times":null,"gpus":null,"size":null,"operation":null,"marks":null}}"#;
+    let without = r#"{"model_name":"m","batch_size":1,"seq_len":1,"frontend_tree":{"scope":"root","instance_type":"Linear","type":"ml"}}"#;
+    let read = |json: &str| parse_tree(json.as_bytes(), "t.jsonl", 1).unwrap();
+    assert_eq!(to_json(&read(json)), to_json(&read(without)));
+}
+
+#[test]
 fn sizes_and_times_of_nodes_are_checked() {
     let node = |field: &str| format!(r#"{{"scope":"root","instance_type":"Linear","type":"ml",{field}}}"#);
     let zero = message(&node(r#""size":{"batch_size":0,"seq_len":1}"#));
