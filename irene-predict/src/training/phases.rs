@@ -71,7 +71,7 @@ impl Phases {
         let stages = run.parallel.pipeline as f64;
         // All stages but one have nothing to do at the first or the last micro-batches.
         let waiting = (stages - 1.0) / training.accumulate as f64;
-        let [forward, backward] = [&self.forward, &self.backward].map(|pass| law.stage(pass, stages, waiting));
+        let [forward, mut backward] = [&self.forward, &self.backward].map(|pass| law.stage(pass, stages, waiting));
         let [exchange_s, exchange_j] =
             self.exchange.works.iter().fold([0.0, 0.0], |[seconds, joules], (work, times)| {
                 let cost = law.work(work);
@@ -81,11 +81,15 @@ impl Phases {
         // Gradients of earlier micro-batches stay where they are.
         let beside = backward.seconds / training.accumulate as f64;
         let exposed = exposed_s(exchange_s, (bytes / BUCKET).ceil(), beside);
+        // The rest is sent during the backward pass, whose power limit holds for both.
+        let hidden_j = if exchange_s > 0.0 { exchange_j * (1.0 - exposed / exchange_s).max(0.0) } else { 0.0 };
+        backward.joules += backward.kept * hidden_j;
+        backward.dynamic_joules += backward.kept * hidden_j;
         PhaseCosts {
             forward,
             backward,
             optimizer: law.stage(&self.optimizer, stages, 0.0),
-            exchange: law.whole(exposed, exchange_j),
+            exchange: law.whole(exposed, exchange_j - hidden_j),
             exchange_s,
         }
     }
