@@ -98,7 +98,7 @@ fn operations_are_compared_by_op_and_device() {
 
 #[test]
 fn decimal_commas_are_compared_as_points() {
-    let found = compared("model;prompt;power_w\na;512,0;1,5\n", "model,prompt,power_w\na,512,1.2\n", None);
+    let found = compared("model;prompt;power_w\na;512,0;1,5\n", "model,prompt,power_w\na,512,1.2\n", None).unwrap();
     let error = found.groups[0].errors.mean().unwrap();
     assert!((error - 20.0).abs() < 1e-9, "{error}");
 }

@@ -77,7 +77,9 @@ fn a_device_that_is_known_by_one_peak_takes_a_time() {
         Peaks { fp4: Some(480.0), ..none },
     ] {
         let device = Device { peaks, ..known.clone() };
-        for work in [linear([512, 4096, 4096], Format::BF16), attention(4, 512, 0), row(OpKind::Gelu, 512, 64, Format::F32)] {
+        for work in
+            [linear([512, 4096, 4096], Format::BF16), attention(4, 512, 0), row(OpKind::Gelu, 512, 64, Format::F32)]
+        {
             let time = KernelLaw::shipped().time(&work, &device);
             let parts = [time.seconds, time.arithmetic_s, time.memory_s];
             assert!(parts.iter().all(|part| part.is_finite()), "{peaks:?}: {time:?}");
