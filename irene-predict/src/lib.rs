@@ -69,6 +69,9 @@ pub enum Error {
     /// A needed cell is absent.
     #[error("is missing: add the column, or fill the cell")]
     Missing,
+    /// More tokens than a request has.
+    #[error("{0} tokens are beyond any request's: at most 1000000000")]
+    Tokens(f64),
     /// A row that does not say how many requests run at once.
     #[error("how many requests run at once is missing: fill one of sequences, concurrency and rate")]
     NoLoad,

@@ -121,10 +121,15 @@ impl Service {
             None => usual_engine(&spec, &device).map_err(Fault::of("engine"))?,
         };
         let precision = self.precision(&spec, &device, engine, row.weights).map_err(Fault::of("weights"))?;
-        let whole = |tokens: f64| tokens.round() as usize;
+        /// What is beyond is a slip.
+        const MOST_TOKENS: f64 = 1e9;
+        let whole = |column: &'static str, tokens: f64| match tokens {
+            tokens if tokens <= MOST_TOKENS => Ok(tokens.round() as usize),
+            tokens => Err(Fault { column, error: Error::Tokens(tokens) }),
+        };
         let request = Request {
-            prompt: whole(row.prompt.ok_or_else(|| Fault::missing("prompt"))?).max(1),
-            generated: whole(row.generated.unwrap_or(0.0)),
+            prompt: whole("prompt", row.prompt.ok_or_else(|| Fault::missing("prompt"))?)?.max(1),
+            generated: whole("generated", row.generated.unwrap_or(0.0))?,
             load: row.load.ok_or(Fault { column: "", error: Error::NoLoad })?,
             precision,
             kernels: row.kernels.unwrap_or(engine.kernels),

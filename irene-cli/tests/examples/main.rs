@@ -43,7 +43,7 @@ struct Instead {
     changes: &'static [Change],
 }
 
-const INSTEAD: [Instead; 7] = [
+const INSTEAD: [Instead; 9] = [
     Instead {
         command: &["profile"],
         because: "measuring a model takes minutes to hours; a miniature with short rounds takes a second",
@@ -77,6 +77,16 @@ const INSTEAD: [Instead; 7] = [
             Change::Always(&["--choices"], &["1"]),
             Change::Always(&["--limit"], &["6"]),
         ],
+    },
+    Instead {
+        command: &["explore", "search"],
+        because: "a hundred thousand designs take half a minute without optimisation; a thousand show as much",
+        changes: &[Change::Given("--budget", "1000")],
+    },
+    Instead {
+        command: &["explore", "replay"],
+        because: "each seed learns from every budget anew; one shows as much",
+        changes: &[Change::Given("--seeds", "1")],
     },
     Instead {
         command: &["run"],

@@ -168,8 +168,8 @@ impl<R> RequestReader<R> {
             Column::Sequences => set_load(row, Load::Sequences(self.whole(cell, MOST_SEQUENCES)?))?,
             Column::Concurrency => set_load(row, Load::Concurrency(self.positive(cell)?))?,
             Column::Rate => set_load(row, Load::Rate(self.positive(cell)?))?,
-            Column::Prompt => row.prompt = Some(self.tokens(cell)?),
-            Column::Generated => row.generated = Some(self.tokens(cell)?),
+            Column::Prompt => row.prompt = Some(self.not_negative(cell)?),
+            Column::Generated => row.generated = Some(self.not_negative(cell)?),
             Column::Tensor => row.parallel.tensor = self.whole(cell, Parallel::MOST)?,
             Column::Pipeline => row.parallel.pipeline = self.whole(cell, Parallel::MOST)?,
             Column::Expert => row.parallel.expert = self.whole(cell, Parallel::MOST)?,
@@ -210,11 +210,6 @@ impl<R> RequestReader<R> {
         }
     }
 
-    fn tokens(&self, cell: &str) -> Result<f64, String> {
-        let tokens = self.not_negative(cell)?;
-        if tokens <= MOST_TOKENS { Ok(tokens) } else { Err(format!("{cell} tokens are more than {MOST_TOKENS}")) }
-    }
-
     fn whole(&self, cell: &str, most: usize) -> Result<usize, String> {
         let number = self.number(cell)?;
         let is_whole = number.fract() == 0.0 && (1.0..=most as f64).contains(&number);
@@ -231,7 +226,6 @@ pub(crate) fn with_point(cell: &str) -> Cow<'_, str> {
 
 /// More than any batch has: what is beyond is a slip.
 const MOST_SEQUENCES: usize = 1_000_000_000;
-const MOST_TOKENS: f64 = 1e9;
 
 fn kernels(cell: &str) -> Result<Kernels, String> {
     let known = [Kernels::Eager, Kernels::Fused];
