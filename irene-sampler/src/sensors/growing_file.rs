@@ -14,6 +14,8 @@ pub(super) struct GrowingFile {
     filled: usize,
     /// So many bytes at the start were given.
     given: usize,
+    /// Whether what comes is the rest of a line that was given up.
+    skips: bool,
 }
 
 /// Room for many lines. A line that is longer is given up.
@@ -25,7 +27,7 @@ impl GrowingFile {
         let mut file = File::open(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         let start = file.seek(SeekFrom::Start(end.saturating_sub(head_start)))?;
-        let mut growing = Self { file, buffer: vec![0; ROOM].into(), filled: 0, given: 0 };
+        let mut growing = Self { file, buffer: vec![0; ROOM].into(), filled: 0, given: 0, skips: false };
         if start > 0 {
             growing.skip_half_line()?;
         }
@@ -42,7 +44,7 @@ impl GrowingFile {
     pub(super) fn follow_truncation(&mut self) -> std::io::Result<()> {
         if self.file.metadata()?.len() < self.file.stream_position()? {
             self.file.seek(SeekFrom::Start(0))?;
-            (self.filled, self.given) = (0, 0);
+            (self.filled, self.given, self.skips) = (0, 0, false);
         }
         Ok(())
     }
@@ -54,14 +56,20 @@ impl GrowingFile {
             self.filled -= self.given;
             self.given = 0;
             let more = self.file.read(&mut self.buffer[self.filled..]).ok().filter(|&more| more > 0)?;
-            let before = self.filled;
+            let mut before = self.filled;
             self.filled += more;
+            if self.skips {
+                let end = self.buffer[..self.filled].iter().position(|&byte| byte == b'\n');
+                let rest = end.map_or(self.filled, |end| end + 1);
+                self.buffer.copy_within(rest..self.filled, 0);
+                (before, self.filled, self.skips) = (0, self.filled - rest, end.is_none());
+            }
             if let Some(end) = self.buffer[before..self.filled].iter().rposition(|&byte| byte == b'\n') {
                 self.given = before + end + 1;
                 return Some(&self.buffer[..self.given]);
             }
             if self.filled == ROOM {
-                self.given = ROOM;
+                (self.given, self.skips) = (ROOM, true);
             }
         }
     }
@@ -102,6 +110,7 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_given_up_and_the_next_one_read() {
-        assert_eq!(read(&"x".repeat(ROOM), 1 << 20, "y\none\n"), ["", "y\none\n"]);
+        assert_eq!(read(&"x".repeat(ROOM), 1 << 20, "y\none\n"), ["", "one\n"]);
+        assert_eq!(read(&"x".repeat(3 * ROOM), 1 << 20, "y\none\ntw"), ["", "one\n"]);
     }
 }

@@ -147,6 +147,14 @@ fn in_file(path: &Path, spec: &ModelSpec, device: &Device) -> Result<Batch> {
     let input_ids = take("input_ids")?.with_context(|| format!("{}: no tensor `input_ids`", origin()))?;
     let attention_mask = take("attention_mask")?;
     if let Some(mask) = &attention_mask {
+        let numbers = mask.candle().map(|mask| mask.flatten_all()?.to_vec1::<i64>()).transpose()?.unwrap_or_default();
+        let other = numbers.iter().find(|number| !matches!(number, 0 | 1));
+        ensure!(
+            other.is_none(),
+            "{}, tensor `attention_mask`: expected 0 and 1, found {}",
+            origin(),
+            other.unwrap_or(&0)
+        );
         ensure!(
             mask.shape() == input_ids.shape(),
             "{}, tensor `attention_mask`: expected {}, found {}",
