@@ -6,7 +6,7 @@ use irene_tree::{Format, OpKind, Operand, Operation};
 
 irene_fuzz::fuzz_text!(|text| {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    let Ok(device) = Device::from_toml(text, "sheet") else { return };
+    let Ok(device) = Device::from_toml("sheet", text) else { return };
     let json = serde_json::to_string(&device).expect("a device is written");
     assert_eq!(serde_json::from_str::<Device>(&json).expect("and read"), device, "{json}");
     for format in [Format::F32, Format::BF16, Format::F8E4M3, Format::Int8] {

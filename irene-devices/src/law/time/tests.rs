@@ -111,7 +111,40 @@ fn rises(before: f64, after: f64) -> bool {
     before.is_finite() && before > 0.0 && after >= before * (1.0 - 1e-9)
 }
 
+/// A figure anywhere in a data sheet's range, or none.
+fn figure(low: f64, high: f64) -> impl Strategy<Value = Option<f64>> {
+    prop::option::of((low.ln()..high.ln()).prop_map(f64::exp))
+}
+
 proptest! {
+    /// Whatever the sheet says that is read at all.
+    #[test]
+    fn every_sheet_that_is_read_has_finite_times_and_energies(
+        peaks in prop::array::uniform6(figure(1e-3, 1e6)), rates in prop::array::uniform4(figure(0.1, 1e5)),
+        units in prop::option::of(1..1_000_000_u32), year in 1990..2100_u16, bandwidth in figure(0.1, 1e6), tdp in figure(0.5, 1e5),
+        format in formats(), dims in prop::array::uniform3(size(1e5)),
+    ) {
+        let [f32, f16, bf16, fp8, int8, fp4] = peaks;
+        let [clock_mhz, link_gb_s, cache_mib, idle_w] = rates;
+        let device = Device {
+            peaks: Peaks { f32, tf32: None, f16, bf16, fp8, int8, fp4 },
+            clock_mhz: clock_mhz.filter(|mhz| *mhz < 2e4),
+            multiprocessors: units,
+            bandwidth_gb_s: bandwidth.unwrap_or(1.0),
+            tdp_w: tdp.unwrap_or(1.0),
+            idle_w, year, link_gb_s, cache_mib,
+            ..Catalogue::find("l4").unwrap()
+        };
+        prop_assume!(device.check().is_ok());
+        let dims = dims.map(|dim| dim.max(1));
+        for work in [linear(dims, format), attention(dims[0].min(300), dims[1].min(5000), dims[2].min(30_000)), exchange(OpKind::AllReduce, 4, dims[0])] {
+            let time = KernelLaw::shipped().time(&work, &device);
+            let joules = crate::Law::shipped().power.dynamic_joules(&work, &device);
+            let parts = [time.seconds, time.arithmetic_s, time.memory_s, joules];
+            prop_assert!(time.seconds > 0.0 && parts.iter().all(|part| part.is_finite() && *part >= 0.0), "{:?} {:?}", time, device);
+        }
+    }
+
     #[test]
     fn a_product_takes_longer_the_larger_it_is(
         device in devices(), format in formats(), dims in prop::array::uniform3(size(20_000.0)), batch in size(500.0),
