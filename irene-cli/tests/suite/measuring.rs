@@ -262,6 +262,48 @@ fn ctrl_c_ends_a_recording_with_130() {
     assert!(text(&ended.stdout).contains(" recorded"), "what was read is shown");
 }
 
+/// A service manager asks by SIGTERM alone: the command is asked to end in turn, and no reading is lost.
+#[cfg(unix)]
+#[test]
+fn a_request_to_end_keeps_what_was_read_and_ends_the_command() {
+    let folder = Folder::new("terminated");
+    let (readings, ended) = (folder.path("readings.csv"), folder.path("ended"));
+    let script = format!("trap 'touch {ended}; exit 0' TERM; while true; do sleep 0.1; done");
+    let mut child = irene(&["sample", "--meter", "none", "-o", &readings, "--", "sh", "-c", &script])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(std::path::Path::new(&ended).exists(), "the command ended in order");
+    let lines = std::fs::read_to_string(&readings).unwrap();
+    assert!(lines.lines().count() > 2, "{lines}");
+}
+
+/// The reader of a pipe may have gone; the file is written all the same.
+#[cfg(unix)]
+#[test]
+fn readings_are_kept_where_nobody_reads_what_is_printed() {
+    let folder = Folder::new("broken-pipe");
+    let readings = folder.path("readings.csv");
+    let mut child = irene(&["sample", "--meter", "none", "--format", "json", "--duration", "2", "-o", &readings])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(std::fs::read_to_string(&readings).unwrap().lines().count() > 2);
+}
+
+#[test]
+fn two_logs_of_a_kind_are_no_meter() {
+    let two = refused(2, &mut irene(&["sample", "--duration", "1", "--meter", "log:a.csv,log:b.csv"]));
+    assert!(two.contains("--meter takes one log of a kind, and there are 2 of log:"), "{two}");
+}
+
 #[cfg(feature = "candle")]
 mod profile {
     use std::{path::Path, process::Stdio};
