@@ -121,7 +121,7 @@ impl Service {
             None => usual_engine(&spec, &device).map_err(Fault::of("engine"))?,
         };
         let precision = self.precision(&spec, &device, engine, row.weights).map_err(Fault::of("weights"))?;
-        /// What is beyond is a slip.
+        /// More is a slip.
         const MOST_TOKENS: f64 = 1e9;
         let whole = |column: &'static str, tokens: f64| match tokens {
             tokens if tokens <= MOST_TOKENS => Ok(tokens.round() as usize),

@@ -1,4 +1,4 @@
-//! What manifests and sources say of each other: examples and the lines of Cargo.toml that they need, descriptions, modules.
+//! Manifests and sources agree: examples and the lines of Cargo.toml that they need, descriptions, modules.
 
 use std::path::PathBuf;
 

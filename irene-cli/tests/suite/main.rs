@@ -21,6 +21,7 @@ mod operations;
 mod own_data;
 mod predicting_training;
 mod predictors;
+mod recordings;
 mod reproduce;
 #[cfg(unix)]
 mod round_trip;
