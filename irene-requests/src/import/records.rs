@@ -1,7 +1,7 @@
 use irene_tree::Lines;
 use serde_json::{Map, Value};
 
-use crate::{Error, Figure, RequestRow};
+use crate::{Error, Figure, RequestRow, sheet::read::line};
 
 /// An object of JSON, or a line of CSV by its titles.
 pub(super) struct Record {
@@ -116,18 +116,17 @@ fn read_json(origin: &str, text: &str) -> (Vec<Record>, Vec<Error>) {
 fn read_csv(origin: &str, text: &str) -> (Vec<Record>, Vec<Error>) {
     let (mut records, mut faults) = (Vec::new(), Vec::new());
     let lines = Lines::of(text.as_bytes(), None);
-    let line = |place: Option<&csv::Position>| lines.at(place.map_or(0, csv::Position::byte));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
     let Ok(titles) = reader.headers().cloned() else { return (records, faults) };
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                faults.push(fault(origin, line(error.position()), error));
+                faults.push(fault(origin, line(&lines, error.position()), error));
                 continue;
             }
         };
-        let line = line(record.position());
+        let line = line(&lines, record.position());
         if record.len() != titles.len() {
             let reason = format!("has {} cells where the first line has {}", record.len(), titles.len());
             faults.push(fault(origin, line, reason));
