@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use crate::{command::good, script};
@@ -12,10 +13,35 @@ use crate::{command::good, script};
 pub(crate) struct Example {
     /// Where it stands.
     pub(crate) origin: String,
+    /// The document it stands in, and the line where it begins.
+    pub(crate) document: Option<(PathBuf, usize)>,
     /// Lines of a shell's.
     pub(crate) script: String,
     /// Lines that a document shows of its output.
     pub(crate) shown: Vec<String>,
+}
+
+impl Example {
+    /// One that shows nothing.
+    pub(crate) fn of_call(origin: String, call: &str) -> Self {
+        Self { origin, document: None, script: call.to_owned(), shown: Vec::new() }
+    }
+
+    /// Writes what is printed now into the document, in the place of these lines that it shows.
+    pub(crate) fn rewrite(&self, lines: &[(&str, &str)]) {
+        // Several examples of one page run at a time.
+        static WRITING: Mutex<()> = Mutex::new(());
+        let Some((path, first)) = &self.document else { return };
+        let _writing = WRITING.lock().unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        let mut document: Vec<&str> = text.lines().collect();
+        let mut at = *first;
+        for (shown, printed) in lines {
+            at += document[at..].iter().position(|line| line == shown).unwrap();
+            document[at] = printed;
+        }
+        fs::write(path, document.join("\n") + "\n").unwrap();
+    }
 }
 
 /// A command by its names, with its help.
@@ -55,7 +81,7 @@ pub(crate) fn of_help(commands: &[Command]) -> Vec<Example> {
         let has_others = commands.iter().any(|other| other.names.len() > names.len() && other.names.starts_with(names));
         assert!(has_own || has_others, "`irene {} --help` has no example of it", names.join(" "));
         let origin = format!("irene {} --help", names.join(" "));
-        let example = |line: &str| Example { origin: origin.clone(), script: line.to_owned(), shown: Vec::new() };
+        let example = |line: &str| Example::of_call(origin.clone(), line);
         examples.extend(scripts.into_iter().map(example));
     }
     examples
@@ -78,7 +104,8 @@ pub(crate) fn of_documents(commands: &[Command]) -> Vec<Example> {
             }
             let script = script::without_placeholders(&script);
             let shown = shown_after(&text, line);
-            examples.push(Example { origin: format!("{name}, line {line}"), script, shown });
+            let document = Some((path.clone(), line));
+            examples.push(Example { origin: format!("{name}, line {line}"), document, script, shown });
         }
     }
     examples

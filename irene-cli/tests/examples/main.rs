@@ -172,10 +172,13 @@ fn every_example_runs() {
     let found = count(&examples);
     assert!(in_help >= 50 && found >= in_help + 70, "only {in_help} calls in help texts, {found} in all");
     collect::drop_repeated(&mut examples);
-    // While a page is written: `IRENE_EXAMPLES=saving.md` runs that page's alone.
+    // While a page is written: `IRENE_EXAMPLES=saving.md` runs that page's alone, and with `IRENE_WRITE=1` the page gets the new figures.
     if let Ok(origin) = std::env::var("IRENE_EXAMPLES") {
         examples.retain(|example| example.origin.contains(&origin));
     }
+    // Those that train over and over begin first, so that none of them runs alone at the end.
+    let is_long = |call: &Vec<String>| script::is_of(call, &["reproduce"]) || script::is_of(call, &["doctor"]);
+    examples.sort_by_key(|example| !script::calls(&example.script).iter().any(is_long));
     println!("{found} calls, {} in help texts; {} of them differ", in_help, count(&examples));
 
     let inputs = Inputs::new();

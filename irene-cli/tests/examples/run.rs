@@ -40,7 +40,7 @@ pub(crate) fn run(example: &Example, inputs: &Inputs) -> Result<(), String> {
 
 /// Runs a line that has to go well, in this folder.
 pub(crate) fn by_hand(line: &str, inputs: &Inputs, place: &Path) {
-    let example = Example { origin: line.to_owned(), script: line.to_owned(), shown: Vec::new() };
+    let example = Example::of_call(line.to_owned(), line);
     let run = Run::of(&example, inputs, place).and_then(Run::checked);
     run.unwrap_or_else(|reason| panic!("{line}: {reason}"));
     for name in [OUT, ERR, CALLS] {
@@ -100,18 +100,28 @@ impl<'a> Run<'a> {
     }
 
     /// The lines that the document shows were printed, in their order. Where figures depend on the machine or on made-up files, their
-    /// words were.
+    /// words were. With the variable `IRENE_WRITE` the document gets the new figures instead.
     fn shows(&self, example: &Example) -> Result<(), String> {
         let printed = self.read(ERR) + &self.read(OUT);
+        let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
         let is_certain = script::is_certain(&example.script);
-        let as_shown = |line: &str| if is_certain { line.trim_end().to_owned() } else { words(line) };
-        let mut printed_lines = printed.lines().map(as_shown);
-        for line in &example.shown {
-            if !printed_lines.any(|printed| printed == as_shown(line)) {
+        let writes = is_certain && std::env::var_os("IRENE_WRITE").is_some();
+        let (mut next, mut changed) = (0, Vec::new());
+        for shown in &example.shown {
+            let exact = || printed[next..].iter().position(|line| *line == shown.trim_end());
+            let alike = || printed[next..].iter().position(|line| words(line) == words(shown));
+            let found = if is_certain { exact().or_else(|| alike().filter(|_| writes)) } else { alike() };
+            let Some(found) = found else {
+                let printed = printed.join("\n");
                 return Err(
-                    self.failed(&format!("the document shows `{line}`, which is not printed there:\n{printed}"))
+                    self.failed(&format!("the document shows `{shown}`, which is not printed there:\n{printed}"))
                 );
-            }
+            };
+            changed.push((shown.as_str(), printed[next + found]));
+            next += found + 1;
+        }
+        if writes {
+            example.rewrite(&changed);
         }
         Ok(())
     }
