@@ -19,7 +19,7 @@ documents!(
     AddingAnArchitecture = "docs/adding-an-architecture.md",
     Attribution = "docs/attribution.md",
     Exploring = "docs/exploring.md",
-    Measuring = "docs/measuring.md",
+    MeasuringFromRust = "docs/measuring-from-rust.md",
     QuickStart = "docs/quick-start.md",
     WorkedExample = "docs/worked-example.md"
 );

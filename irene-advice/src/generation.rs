@@ -380,4 +380,16 @@ mod tests {
         let error = lookup.generation(&long, GenerationOptions::default()).unwrap_err();
         assert!(error.to_string().starts_with("generate: is 0"), "{error}");
     }
+
+    /// It is read alone, so that one stage works at a time, also where the requests beside it fill all stages.
+    #[test]
+    fn the_next_turn_on_a_pipeline_costs_the_same_whatever_runs_beside_it() {
+        let lookup = Lookup::bundled();
+        let turn = |running: f64| {
+            let mut selection = served(Load::Concurrency(running));
+            selection.row.parallel.pipeline = 4;
+            lookup.generation(&selection, GenerationOptions::default()).unwrap().next_turn.unwrap()
+        };
+        assert_eq!(turn(32.0), turn(1.0));
+    }
 }

@@ -379,4 +379,14 @@ mod tests {
             assert!(error.field().is_some() && !error.to_string().contains('\n'), "{error}");
         }
     }
+
+    #[test]
+    fn more_gpus_than_any_run_has_are_refused_and_not_made_fewer() {
+        for name in ["tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel"] {
+            let most = changed(&format!("{name}={}", Parallel::MOST)).unwrap();
+            assert_eq!(most.value(name), Some(Parallel::MOST.to_string()));
+            let error = changed(&format!("{name}={}", Parallel::MOST + 1)).unwrap_err().to_string();
+            assert_eq!(error, format!("{name}: expected at most 1048576 GPUs, found 1048577"));
+        }
+    }
 }

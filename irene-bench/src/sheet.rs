@@ -337,6 +337,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_something_else_is_kept_also_without_a_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        fs::write(&path, "precious").unwrap();
+        let error = SheetFile::open(&path, identity(), true).unwrap_err().to_string();
+        assert!(error.contains("line 1: its columns are not those"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
     fn a_row_reads_back_as_a_row_of_requests() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sheet.csv");

@@ -202,7 +202,7 @@ fn one_linear(page: &mut Page, example: &Example) {
         format!("| bytes of the product | B·(m·n + n·p + m·p)·w | {b} · ({sizes}) · {width} | {} |", grouped(product_bytes)),
         format!("| bytes of the bias | 2·E·w | 2 · {} · {width} | {} |", grouped(elements), grouped(bias_bytes)),
         format!(
-            "| bytes moved: operands, and the output written, read and written | (x + W + b + 3·E)·w | ({} + {} + {} + 3 · {}) · {width} | {} |",
+            "| bytes moved: inputs once, and the output written, read and written (by the product, then by the bias) | (x + W + b + 3·E)·w | ({} + {} + {} + 3 · {}) · {width} | {} |",
             grouped((b * m * n) as f64),
             grouped((n * p) as f64),
             p,
@@ -294,7 +294,8 @@ fn up_the_tree(page: &mut Page, example: &Example) {
     for term in &own {
         let each = format!("{}/{}", joules(term.coefficient), term.unit);
         let amount = (1e4 * term.amount).round() / 1e4;
-        rows.push(format!("| own: {} | {amount} | {each} | {} |", term.name, joules(term.value())));
+        let unit = if term.unit == "kernel" { "kernels" } else { term.unit };
+        rows.push(format!("| own: {} | {amount} {unit} | {each} | {} |", term.name, joules(term.value())));
     }
     rows.push(format!("| sum | | | {} |", joules(example.energy(scope))));
     let sum: f64 = explanation.energy.iter().map(Term::value).sum();

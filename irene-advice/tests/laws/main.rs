@@ -1,6 +1,7 @@
 //! Laws that answers about a selection keep, whatever the model.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails should say where
 
+mod calibrated;
 mod comparing;
 mod planning;
 mod selections;

@@ -23,7 +23,8 @@ use crate::{interrupt, output};
 ///
 /// Writes a request sheet: energy, power and times for a grid of lengths and loads. The server may speak OpenAI's API (completions, chat, embeddings), that of text-generation-inference or that of llama.cpp; it is asked
 /// which. No other address is contacted, and no redirect is followed. The meter is that of this machine: run the command where the
-/// server runs. A window begins when the throughput is steady; docs/servers.md says how that is found.
+/// server runs. All that the machine does meanwhile is in the energy, so nobody else should use it. A window begins when the throughput is
+/// steady: the means of its two halves differ by less than 5%, or by less than their 95% intervals.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   irene bench localhost:8000 --model Llama-3.1-8B --device l4 --engine vllm-0.11 -o sheet.csv
@@ -115,10 +116,10 @@ struct LimitArgs {
     /// The least length of the steady window
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     seconds: Duration,
-    /// Measure what there is after this time, steady or not
+    /// Stop waiting for a steady state after this time, and use what was measured
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     most_seconds: Duration,
-    /// Answers that end earlier are left out
+    /// Ignore answers that end within this time from the start
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     warm_up: Duration,
     /// The longest time of an answer

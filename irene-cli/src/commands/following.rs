@@ -85,7 +85,7 @@ pub(crate) struct PassArgs {
     /// Tokens of each sequence that are in the cache already, for decoders [default: 0]
     #[arg(long, value_name = "P", value_parser = size_or_zero)]
     past: Option<usize>,
-    /// How operations become kernels [default: eager]
+    /// How operations become kernels [default: eager; on a data sheet the engine's]
     #[arg(long, value_enum)]
     kernels: Option<KernelsName>,
     /// The head on top of the trunk [default: none; on a data sheet lm for decoders]
@@ -101,7 +101,8 @@ pub(crate) struct RunArgs {
     /// Tokens of each sequence that are generated after the prompt, for decoders
     #[arg(long, value_name = "N", value_parser = size, conflicts_with = "past")]
     generate: Option<usize>,
-    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32]
+    /// Number formats: bf16 for all, or weights and activations as in q4_k,f16 [default: the config's, or f32; in 16 bits where an
+    /// engine serves it from a data sheet]
     #[arg(long, value_name = "FORMAT", value_parser = str::parse::<Precision>)]
     dtype: Option<Precision>,
 }

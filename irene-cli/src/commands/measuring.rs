@@ -56,7 +56,7 @@ pub(crate) struct ProtocolArgs {
     /// How long idle power is read before each node [paper: 5, quick: 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     stand_by: Option<Duration>,
-    /// Half the 95% intervals at most, as a share of the mean [paper: 0.01, quick: 0.05]
+    /// Stop when half the 95% interval is at most this share of the mean [paper: 0.01, quick: 0.05]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     target: Option<f64>,
     /// Time between samples, ms [paper: 170, quick: 10]

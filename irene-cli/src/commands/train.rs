@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The machine that the data was measured on, for the file's provenance
     #[arg(long, value_name = "NAME", default_value = UNNAMED)]
     name: String,
-    /// The machine's device memory, GiB: a model that does not fit is then said not to
+    /// The machine's device memory, GiB: models that need more get a warning
     #[arg(long, value_name = "GIB", value_parser = super::gib)]
     memory_gib: Option<f64>,
     /// The predictor file to write

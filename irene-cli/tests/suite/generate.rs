@@ -95,6 +95,24 @@ fn a_prompt_is_read_alike_with_and_without_generation() {
     assert_eq!(difference(&one["step_logits"].narrow(1, 0, 1).unwrap(), &last, None), 0.0);
 }
 
+#[test]
+fn a_mask_of_other_numbers_than_0_and_1_is_refused() {
+    let folder = Folder::new("mask");
+    let (model, input) = (gpt2().display().to_string(), folder.path("in.safetensors"));
+    let row = |numbers: [i64; 3]| Tensor::new(&[numbers], &Device::Cpu).unwrap();
+    let write = |mask: [i64; 3]| {
+        let tensors = HashMap::from([("input_ids", row([5, 7, 20])), ("attention_mask", row(mask))]);
+        safetensors::save(&tensors, &input).unwrap();
+    };
+    write([0, 1, 1]);
+    good(&["run", &model, "--input", &input]);
+    for wrong in [2, -1] {
+        write([0, 1, wrong]);
+        let error = refused(1, &["run", &model, "--input", &input]);
+        assert!(error.contains(&format!("tensor `attention_mask`: expected 0 and 1, found {wrong}")), "{error}");
+    }
+}
+
 /// The fixture's model with a word for each token, w0 to w95.
 fn with_words(folder: &Folder) -> String {
     for file in ["config.json", "model.safetensors"] {

@@ -478,4 +478,13 @@ mod profile {
         assert_eq!(tree.root().get(Quantity::GroundTruthEnergy), None);
         assert!(tree.root().get(Quantity::Latency).is_some());
     }
+
+    #[test]
+    fn more_rounds_than_the_most_are_refused_before_anything_is_measured() {
+        let folder = Folder::new("rounds");
+        let output = folder.path("data.jsonl");
+        let rounds = ["--quick", "--round", "0.01", "--rounds", "3", "--most-rounds", "2"];
+        let said = refused(2, irene(&["profile", &model(), "-b", "1", "-s", "4", "-o", &output]).args(rounds));
+        assert!(said.contains("--rounds 3 is more than --most-rounds 2") && folder.files().is_empty(), "{said}");
+    }
 }

@@ -43,3 +43,11 @@ fn what_is_no_table_of_operations_writes_nothing() {
     assert!(fault.contains("`op`") && !std::path::Path::new(&out).exists(), "{fault}");
     refused(1, &["operations", &folder.write("empty.csv", "op,device\n")]);
 }
+
+#[test]
+fn an_old_error_goes_when_a_table_is_predicted_again() {
+    let folder = Folder::new("operations-mended");
+    let table = "op,device,b,h,error\nsoftmax,t4,4096,1024,unknown device `t44`\n";
+    let written = good(&["operations", &folder.write("ops.csv", table)]);
+    assert!(!written.contains("t44") && !written.lines().next().unwrap().contains("error"), "{written}");
+}

@@ -197,6 +197,20 @@ fn every_row_of_a_sheet_keeps_its_line() {
     assert!(refused(1, &["predict", "/nowhere/x.csv"]).contains("/nowhere/x.csv"));
 }
 
+#[test]
+fn an_old_error_goes_when_its_row_is_predicted_again() {
+    let folder = Folder::new("mended-requests");
+    let sheet = "model,device,sequences,prompt,generated,error\n\
+        gpt2,l4,1,64,8,unknown device `l44`\n\
+        gpt2,h10x,1,64,8,an older fault\n";
+    let said = irene(&["predict", &folder.write("requests.csv", sheet)]);
+    assert_eq!(said.status.code(), Some(1), "{}", String::from_utf8_lossy(&said.stderr));
+    let rows = irene_requests::RequestReader::new("out.csv", &said.stdout[..]).unwrap();
+    let rows: Vec<_> = rows.map(Result::unwrap).collect();
+    assert!(!rows[0].figures.is_empty() && rows[0].further("error").is_none_or(str::is_empty), "{:?}", rows[0]);
+    assert!(rows[1].further("error").unwrap().contains("unknown device `h10x`"), "{:?}", rows[1]);
+}
+
 const MEASURED: &str = "model,device,engine,concurrency,prompt,generated,energy_per_token_j,itl_s
 Llama-3.1-8B,h100-sxm,vllm-0.11,16,500,250,0.36,0.0105
 Llama-3.1-8B,H100 SXM5 80GB,vllm-0.11,64,500,250,0.12,0.0128

@@ -88,3 +88,21 @@ fn at_the_wall(ends: &[Figures; 2], wall: &Figures, host_share: f64, of_host: f6
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use irene_devices::{Catalogue, Law};
+
+    use super::*;
+
+    #[test]
+    fn more_devices_than_a_machine_holds_need_several_whole_machines() {
+        let (law, h100) = (&Law::shipped().host, Catalogue::find("h100-sxm").unwrap());
+        let watts = |count: f64| Host::Usual.watts(law, &h100, count).unwrap();
+        assert_eq!((watts(16.0), watts(64.0)), (2.0 * watts(8.0), 8.0 * watts(8.0)));
+        // A second machine draws power of its own, however few devices are in it.
+        assert_eq!(watts(12.0), 2.0 * watts(6.0));
+        assert!(watts(9.0) > watts(8.0) + law.server_w, "{} {}", watts(9.0), watts(8.0));
+        assert_eq!(Host::Watts(300.0).watts(law, &h100, 16.0).unwrap(), 300.0);
+    }
+}

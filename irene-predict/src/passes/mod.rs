@@ -235,6 +235,24 @@ mod tests {
     }
 
     #[test]
+    fn a_model_keeps_the_passes_of_a_few_forecasts_where_others_have_filled_the_room() {
+        let spec = ModelSpec::find("gpt2").unwrap();
+        let request = request(Parallel::default());
+        let run = Followed { spec: &spec, passes: &Passes::default() }.run(&request, Size::new(1, 1)).unwrap();
+        let with = |count: usize| {
+            let passes = Passes::default();
+            for new in 1..=count {
+                let run = Run { size: Size::new(1, new), ..run };
+                passes.keep(run, &Arc::new(Traced::of(&[], run.size)));
+            }
+            passes
+        };
+        let others: Vec<Passes> = (0..=MOST_OF_ALL / MOST).map(|_| with(MOST)).collect();
+        assert_eq!(with(OF_EACH).kept(|kept| kept.passes.len()), OF_EACH);
+        drop(others);
+    }
+
+    #[test]
     fn copies_that_exchange_no_tokens_run_what_one_runs() {
         let spec = ModelSpec::find("Qwen3-30B-A3B").unwrap();
         let passes = Passes::default();

@@ -134,6 +134,9 @@ impl PhaseCosts {
 
 #[cfg(test)]
 mod tests {
+    use irene_devices::{Catalogue, Engine, Law};
+    use irene_tree::{Format, Parallel, Precision, Size};
+
     use super::*;
 
     #[test]
@@ -144,5 +147,31 @@ mod tests {
         // A long one: it starts after a quarter of the pass, and goes on after it.
         assert!((exposed_s(2.0, 4.0, 1.0) - 1.25).abs() < 1e-12);
         assert!((exposed_s(2.0, 1.0, 1.0) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_exchange_that_is_hidden_keeps_its_energy() {
+        let (spec, device) = (ModelSpec::builtin("gpt2-large").unwrap(), Catalogue::find("a100-sxm-80gb").unwrap());
+        let law = Law::shipped().in_training(&device, Engine::find("transformers").unwrap());
+        let of_copies = |data: usize| {
+            let training = Training::default();
+            let run = Run {
+                precision: Precision::of(Format::BF16),
+                training: Some(training),
+                parallel: Parallel { data, ..Parallel::default() },
+                ..Size::new(4 * data, 512).into()
+            };
+            let run = Run { head: spec.training_head(run.head).unwrap(), ..run };
+            let phases = Phases::of(&spec, run).unwrap();
+            let costs = phases.costs(&law, run, training);
+            (phases, costs)
+        };
+        let ((_, alone), (phases, costs)) = (of_copies(1), of_copies(4));
+        assert!(costs.exchange.seconds < 0.1 * costs.exchange_s, "{costs:?}");
+        let sent: f64 = phases.exchange.works.iter().map(|(work, times)| times * law.work(work).joules).sum();
+        let waited = law.whole(costs.exchange.seconds, 0.0).joules;
+        let taken = costs.backward.joules + costs.exchange.joules - alone.backward.joules - waited;
+        // The power limit keeps a part of it back, as of all that runs in the backward pass.
+        assert!(0.9 * costs.backward.kept * sent < taken && taken <= sent, "{taken} of {sent}: {costs:?}");
     }
 }

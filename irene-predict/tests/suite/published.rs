@@ -1,5 +1,5 @@
-//! Runs of training against what their makers published. The figures are written down from memory, nothing is fitted to them, and the law never saw a
-//! step of training: each has to be hit within a factor of 2.5. docs/training.md says what differs.
+//! Runs of training against what their makers published. Nothing is fitted to the figures, and the law never saw a step of training: each has to be hit
+//! within a factor of 2.6. docs/training.md has their sources, and says what differs.
 
 use irene_devices::{Catalogue, Engine, Law};
 use irene_predict::{ModelSpec, Run, TrainingForecast, TrainingLength, forecast_training};

@@ -5,7 +5,7 @@ use irene_tree::{Level, Tree};
 
 const LEVELS: [Level; 3] = [Level::Ml, Level::Module, Level::Model];
 
-/// Prints the row of the table in docs/predictors.md: the share inside, %, at each level, where each group is left out in turn.
+/// Prints the row of the table in docs/predictor-methods.md: the share inside, %, at each level, where each group is left out in turn.
 fn inside(device: &str, trees: &[Tree], track: Track, leave_out: LeaveOut) -> [f64; 3] {
     let result = crossvalidate(trees, &track, leave_out, &|| ()).unwrap();
     let inside = LEVELS.map(|level| 100.0 * result.mean_of(|evaluation| evaluation.coverage(level)).unwrap());

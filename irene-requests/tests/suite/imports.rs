@@ -174,6 +174,17 @@ fn llama_bench_tells_prompts_from_tokens() {
     );
 }
 
+#[test]
+fn a_prompt_behind_a_full_cache_has_no_tokens_a_second_of_llama_bench() {
+    let at = |prompt: usize, depth: usize| {
+        let titles = "build_commit,model_type,n_gpu_layers,n_prompt,n_gen,n_depth,avg_ns,avg_ts";
+        row(&format!("{titles}\nabc,llama 1B F16,99,{prompt},8,{depth},1000000000,24\n"))
+    };
+    assert!(near(at(16, 0).figures.tokens_per_s, 8.0) && near(at(0, 1024).figures.tokens_per_s, 8.0));
+    let deep = at(16, 1024);
+    assert_eq!((deep.figures.tokens_per_s, deep.further("n_depth")), (None, Some("1024")));
+}
+
 /// A folder of its own for each test.
 struct Folder(PathBuf);
 

@@ -38,6 +38,49 @@ fn layers_are_one_row_with_the_energy_of_all_and_each_on_demand() {
     visit.end(&[]);
 }
 
+/// What a button would save as a file.
+const SAVED: &str = "return new Promise((done) => {
+    URL.createObjectURL = (blob) => { blob.text().then(done); return 'data:,'; };
+    document.getElementById(arguments[0]).click(); })";
+
+/// What the details say of a term.
+const DETAIL: &str = "const terms = [...document.querySelectorAll('#details dt')];
+    return terms.find((term) => term.textContent === arguments[0])?.nextElementSibling.textContent";
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn figures_of_folded_layers_are_those_of_all_of_them() {
+    let visit = Visit::start(GPT2);
+    let browser = &visit.browser;
+    let prediction = visit.api(&visit.selection());
+    let first = prediction["repeats"][0]["scope"].as_str().unwrap();
+    let layer = find(root(&prediction), first).unwrap();
+    let all = |field: &str| 12.0 * layer[field].as_f64().unwrap();
+
+    let file = browser.run(SAVED, json!(["download-csv"]));
+    let lines: Vec<Vec<&str>> = file.as_str().unwrap().lines().map(|line| line.split(',').collect()).collect();
+    let row = lines.iter().find(|line| line[0] == first).unwrap();
+    for (title, field) in [
+        ("gpu_energy_j", "predicted_gpu_energy_mean"),
+        ("num_parameters", "num_parameters"),
+        ("mflop", "flops"),
+        ("mem_mib", "mem_bytes"),
+        ("kernels", "kernels"),
+    ] {
+        let place = lines[0].iter().position(|known| *known == title).unwrap();
+        let shown: f64 = row[place].parse().unwrap();
+        assert!((shown - all(field)).abs() <= 1e-9 * all(field), "{title}: {shown} for {}", all(field));
+    }
+
+    let focus = "document.querySelector(`#panel-tree [role=row][data-scope='${arguments[0]}']`).focus()";
+    browser.run(focus, json!([first]));
+    let driver = browser.run(DETAIL, json!(["By the GPU\u{2019}s driver"]));
+    assert_eq!(driver, irene_tree::render::si(all("predicted_gpu_energy_mean"), "J"));
+    let said = browser.run("return document.getElementById('details').textContent", json!([]));
+    assert!(said.as_str().unwrap().contains("Features of one"), "{said}");
+    visit.end(&[]);
+}
+
 #[test]
 #[ignore = "needs a browser (chromium and chromedriver)"]
 fn the_keyboard_opens_and_folds_the_layers() {

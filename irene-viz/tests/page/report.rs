@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use irene_models::ModelSpec;
+use irene_models::{Config, ModelSpec};
 use irene_regress::DeviceProfile;
 use serde_json::json;
 
 use super::{BERT, energy, root};
 use crate::{
     access,
-    visit::{File, KEPT, Visit},
+    visit::{File, KEPT, Visit, small_bert},
 };
 
 #[test]
@@ -65,6 +65,27 @@ fn a_report_shows_its_prediction_from_a_file_alone() {
     let is_own = |url: &String| ["file:", "data:", "blob:", &home].iter().any(|start| url.starts_with(start));
     let requests = browser.requests();
     assert!(requests.iter().all(is_own), "{requests:?}");
+}
+
+#[test]
+#[ignore = "needs a browser (chromium and chromedriver)"]
+fn a_report_shows_a_model_with_an_ampersand_in_its_name() {
+    let visit = Visit::start(BERT);
+    let browser = &visit.browser;
+    let config = small_bert().to_string();
+    let (_, answer) = visit.upload(&config);
+    let spec = ModelSpec::from_config("R&D", Config::from_json("R&D", config.as_bytes()).unwrap()).unwrap();
+    let profile = DeviceProfile::bundled("gtx-1080-ti").unwrap();
+    let page = irene_viz::report("gtx-1080-ti", profile, &spec, irene_tree::Size::new(8, 128)).unwrap();
+    let file = File::write("ampersand.html", &page);
+
+    browser.open(&format!("file://{}", file.0.display()));
+    browser.wait_for("the prediction", "return document.getElementById('total')?.dataset.joules", json!([]));
+    visit.shows_total(energy(root(&answer)));
+    let headline = browser.run("return document.getElementById('headline').textContent", json!([]));
+    assert!(headline.as_str().unwrap().starts_with("R&D on one "), "{headline}");
+    let console = browser.console();
+    assert!(console.iter().all(|entry| entry["level"] != "SEVERE"), "{console:?}");
 }
 
 #[test]

@@ -115,6 +115,17 @@ fn a_selection_has_exactly_one_load_and_problems_name_their_parameter() {
 }
 
 #[test]
+fn experts_over_gpus_are_counted_in_the_selection_that_is_answered() {
+    let server = Running::start(Limits::default());
+    let mixture = "model=Qwen3-30B-A3B&device=h100-sxm&concurrency=32&seq_len=512&generate=64";
+    // Attention is spread over the experts' GPUs where nothing is said of it.
+    let selection = get(&server, &format!("predict?{mixture}&expert_parallel=4"))["selection"].clone();
+    assert_eq!(selection["parallel"], json!({"tensor": 4, "pipeline": 1, "expert": 4, "data": 1, "gpus": 4}));
+    let apart = server.get(&format!("/api/v1/predict?{mixture}&expert_parallel=8&tensor_parallel=2"));
+    apart.is_problem(422, "does not divide the 2 GPUs of a stage");
+}
+
+#[test]
 fn what_if_compares_two_predictions_and_says_what_each_change_does() {
     let server = Running::start(Limits::default());
     let compared = get(&server, &format!("whatif?{SERVED}&set_b={}", encoded("num_hidden_layers=16;weights=int4")));

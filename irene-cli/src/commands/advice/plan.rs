@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Devices that may be taken; several with commas between [default: all]
     #[arg(long, alias = "devices", value_name = "NAME", value_delimiter = ',')]
     device: Vec<String>,
-    /// GPUs of all copies at most [default: 8]
+    /// Use at most this many GPUs, over all copies [default: 8]
     #[arg(long, value_name = "GPUS", value_parser = size)]
     max_gpus: Option<usize>,
     #[command(flatten)]

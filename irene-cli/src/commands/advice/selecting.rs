@@ -30,7 +30,7 @@ fn one_value(arg: Arg) -> Arg {
         "seq_len" => "Tokens in a sequence",
         "concurrency" => "Requests that run at once while others wait to replace them, on average",
         "rate" => "Requests that arrive in a second",
-        "device" => "A device of `irene devices`",
+        "device" => "A device of `irene devices` [default: gtx-1080-ti; h100-sxm for requests to a decoder]",
         "method" => return arg.hide(true),
         _ => return arg,
     };

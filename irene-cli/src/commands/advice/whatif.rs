@@ -9,7 +9,7 @@ use crate::{
     sheet::{Field, Format, Sheet},
 };
 
-/// Compares a run with the same run after some changes
+/// Shows what changes would do to energy, time and memory
 ///
 /// A change is a field of the model's config, or how and where it runs. Fields go by their names in a config.json, or by the general ones (num_hidden_layers, hidden_size, hidden_act); the others are model, device,
 /// batch_size, concurrency, rate, seq_len, generate, dtype, weights, cache, kernels, engine, tensor_parallel, pipeline_parallel, expert_parallel,

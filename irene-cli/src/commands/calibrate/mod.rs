@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Your machine's name, for the file's provenance [default: unnamed]
     #[arg(long)]
     name: Option<String>,
-    /// Your machine's device memory, GiB: a model that does not fit is then said not to
+    /// Your machine's device memory, GiB: models that need more get a warning
     #[arg(long, value_name = "GIB", value_parser = super::gib)]
     memory_gib: Option<f64>,
     #[command(flatten)]

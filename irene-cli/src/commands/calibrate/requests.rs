@@ -20,7 +20,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(next_help_heading = "From requests")]
 pub(super) struct RequestsArgs {
-    /// A sheet of measured requests, one is enough: energy, power or times of each (docs/calibrating.md; `irene import` writes such sheets)
+    /// A sheet of measured requests, one is enough: energy, power or times of each (`irene bench` and `irene import` write such sheets)
     #[arg(long, value_name = "MEASURED.csv")]
     requests: Option<PathBuf>,
     /// The engine of rows that name none

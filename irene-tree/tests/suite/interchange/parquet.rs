@@ -121,3 +121,20 @@ fn a_table_that_holds_no_trees_or_a_wrong_cell_is_named() {
     let jump = error(&[row("root", 0), row("root.a.b", 2)]);
     assert!(jump.contains("row 2, column `level`: stands 2 levels below the node before it"), "{jump}");
 }
+
+#[test]
+fn more_gpus_than_any_run_has_are_a_wrong_cell_and_not_made_fewer() {
+    for column in ["tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel"] {
+        let row = |degree: usize| {
+            let mut row = json!({"model_name": "m", "batch_size": 1, "seq_len": 8, "scope": "root", "instance_type": "A", "type": "ml", "level": 0});
+            row[column] = degree.into();
+            row
+        };
+        let trees = |degree: usize| File::of("degrees", &objects(&[row(degree)])).trees();
+        let most = trees(Parallel::MOST).unwrap()[0].parallel;
+        assert!([most.tensor, most.pipeline, most.expert, most.data].contains(&Parallel::MOST), "{most:?}");
+        let error = trees(Parallel::MOST + 1).unwrap_err().to_string();
+        let fault = format!("row 1, column `{column}`: expected at most 1048576, found 1048577");
+        assert!(error.contains(&fault), "{error}");
+    }
+}

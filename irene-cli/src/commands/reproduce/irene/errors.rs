@@ -162,9 +162,9 @@ pub(super) fn software(machines: &[Machine<'_>]) -> Result<Section> {
         section,
         machines,
         "the tracker (Strubell et al., 2019) adds the CPU's and the memory's energy, which the public measurements do not have, and multiplies \
-         all by its PUE, the factor of a data centre's cooling. A driver knows its own card and not the machine that feeds it. Where 1.58 times \
-         the card comes near the whole, that is this machine's ratio of the two. The published averages are those that the paper prints: for \
-         PC1's models they are not the mean of the six.",
+         all by its PUE, the factor of a data centre's cooling. A driver knows its own card and not the machine that feeds it. That 1.58 \
+         times the card's energy comes near the whole's is a coincidence of these machines. The published averages are those that the paper \
+         prints: for PC1's models they are not the mean of the six.",
     ))
 }
 
@@ -264,8 +264,8 @@ pub(super) fn floor(machines: &[Machine<'_>]) -> Result<Section> {
         "A node has a floor if another model of the data does the same work at the same batch and length: the same primitive, or a module of \
          equal parameters, FLOPs, bytes and kernels, whatever its class is called. The floor is the error of answering with what the other \
          models measured for that work, each model counting once: mean absolute percentage error over the nodes of a model, then over the \
-         models. It says how far measurements of the same are apart, which no predictor from specs can know. As the mean of k models has noise \
-         of its own, it is √(1 + 1/k) times that of a single measurement, so that a predictor which smooths over all sizes may fall below it.",
+         models. It says how far measurements of the same are apart, which no predictor from specs can know. The floor answers with the mean of \
+         k models, which has noise of its own, so it is √(1 + 1/k) times too high. A predictor that smooths over all sizes may fall below it.",
     ))
 }
 
