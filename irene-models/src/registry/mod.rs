@@ -409,7 +409,7 @@ impl ModelSpec {
             let shapes = StoredShapes::new(file.clone(), precision)?;
             return Ok(Box::new(shapes.shared(!parallel.is_single())));
         }
-        let own = if is_own { Quantisation::read(&self.config)? } else { None };
+        let own = if is_own { Quantisation::read(&self.config) } else { None };
         match own.or_else(|| Quantisation::of(precision)) {
             Some(quantisation) => Ok(Box::new(quantisation.shapes(precision))),
             None => Ok(Box::new(ShapesOnly(precision))),
