@@ -202,6 +202,10 @@ impl WeightSource for QuantisedShapes {
         Ok(Tensor::of_shape(shape, if is_quantised { weights } else { activations }))
     }
 
+    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.precision.activations))
+    }
+
     fn precision(&self) -> Precision {
         self.precision
     }

@@ -453,13 +453,20 @@ impl<'a> Counted<'a> {
     fn bytes(&self) -> u64 {
         self.bytes.get()
     }
+
+    fn counted(&self, parameter: Tensor) -> Tensor {
+        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        parameter
+    }
 }
 
 impl WeightSource for Counted<'_> {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let parameter = self.shapes.parameter(key, aliases, shape)?;
-        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
-        Ok(parameter)
+        Ok(self.counted(self.shapes.parameter(key, aliases, shape)?))
+    }
+
+    fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(self.counted(self.shapes.adapter(key, shape)?))
     }
 
     fn precision(&self) -> Precision {

@@ -8,7 +8,7 @@ use std::{
 #[cfg(feature = "text")]
 use irene_models::TextEncoder;
 use irene_models::{Config, FileHead, FileKind, ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Precision, Quantity, Role, Size, Tree};
+use irene_tree::{Format, Precision, Quantity, Role, Size, Training, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -335,6 +335,19 @@ fn mixed_files_of_llama_cpp_are_followed_byte_for_byte() {
         let tree = followed(&spec, spec.config().precision().unwrap());
         assert_eq!(Value::from(parameter_bytes(&tree)), golden[name]["tensor_bytes"], "{name}");
     }
+}
+
+/// Adapters are in no file: they are trained in the format of the activations, to the rank and back beside each of a layer's four products.
+#[test]
+fn adapters_are_trained_beside_the_blocks_of_a_file() {
+    let file = tiny_gpt2();
+    let written = file.written("adapters");
+    let spec = find(written.path());
+    let (precision, training) =
+        (spec.config().precision().unwrap(), Some(Training { lora_rank: 2, ..Training::default() }));
+    let memory = spec.training_memory(Run { precision, training, ..Size::new(2, 5).into() }).unwrap();
+    let thin = 2 * 2 * 2 * ((64 + 192) + (64 + 64) + (64 + 256) + (256 + 64));
+    assert_eq!((memory.gradients, memory.weights), (thin, file.tensor_bytes() + thin));
 }
 
 #[test]

@@ -161,6 +161,10 @@ proptest! {
         let memory = step.memory(lora);
         let thin: u64 = (memory.weights - step.memory(Training { lora_rank: 0, ..step.training }).weights) / 4;
         prop_assert_eq!(memory.gradients, 4 * thin);
+        // Beside weights in blocks they are in the format of the activations too.
+        let packed = Run { precision: "nf4,bf16".parse().unwrap(), ..step.run };
+        let memory = step.spec.training_memory(Run { training: Some(lora), ..packed }).unwrap();
+        prop_assert_eq!(memory.weights - step.spec.share_bytes(packed).unwrap(), memory.gradients);
     }
 }
 
