@@ -11,14 +11,8 @@ const FIELD: &str = "quantization_config";
 /// The method that the config of a GGUF file names.
 const GGUF: &str = "gguf";
 
-/// Modules that every method leaves as they are: tables, heads and routers.
-const KEPT: [&str; 14] = [
-    "embed_tokens",
-    "embed_positions",
-    "embed_in",
-    "word_embeddings",
-    "wte",
-    "wpe",
+/// Modules that every method leaves as they are, beside tables: heads and routers.
+const KEPT: [&str; 8] = [
     "lm_head",
     "embed_out",
     "score",
@@ -116,7 +110,8 @@ impl Quantisation {
         let module = format!(".{module}.");
         // Stacked experts are parameters of their module: their own names are the last part of the key.
         let is_among = |part: &str| module.contains(part);
-        self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
+        // Experts' biases are matrices, one row for each.
+        !key.ends_with("bias") && self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
     }
 
     /// The checkpoint's parameters as shapes.
@@ -202,6 +197,11 @@ impl WeightSource for QuantisedShapes {
         Ok(Tensor::of_shape(shape, if is_quantised { weights } else { activations }))
     }
 
+    /// Only the weights of products are quantised.
+    fn table(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.precision.activations))
+    }
+
     fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
         Ok(Tensor::of_shape(shape, self.precision.activations))
     }
@@ -261,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn tables_heads_routers_and_listed_modules_are_not_quantised() {
+    fn heads_routers_biases_and_listed_modules_are_not_quantised() {
         let stores = |quantisation: &str, key: &str| Quantisation::read(&config(quantisation)).unwrap().stores(key);
         let gptq = r#"{"quant_method":"gptq","bits":4}"#;
         assert!(stores(gptq, "layers.0.self_attn.q_proj.weight"));
-        for kept in ["embed_tokens.weight", "lm_head.weight", "layers.3.mlp.gate.weight"] {
+        for kept in ["lm_head.weight", "layers.3.mlp.gate.weight", "layers.3.self_attn.q_proj.bias"] {
             assert!(!stores(gptq, kept), "{kept}");
         }
         assert!(stores(gptq, "layers.3.mlp.gate_proj.weight"));
@@ -280,6 +280,7 @@ mod tests {
         assert!(
             stores(mxfp4, "layers.0.mlp.experts.gate_up_proj") && !stores(mxfp4, "layers.0.self_attn.q_proj.weight")
         );
+        assert!(!stores(mxfp4, "layers.0.mlp.experts.gate_up_proj_bias"));
         assert!(Quantisation::read(&config(r#"{"quant_method":"gguf","format":"q4_k"}"#)).is_none());
     }
 }

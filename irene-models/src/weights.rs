@@ -38,6 +38,14 @@ pub trait WeightSource {
         self.parameter(key, aliases, shape)
     }
 
+    /// As [`parameter`](Self::parameter), for a table whose rows are looked up, which a quantisation of products leaves as it is.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        self.parameter(key, &[], shape)
+    }
+
     /// As [`parameter`](Self::parameter), for LoRA's adapters, which files of weights do not have. Shapes give one in the format of the
     /// activations, however other weights are stored.
     ///
@@ -238,6 +246,15 @@ impl<'a> Weights<'a> {
     /// [`Error::Weight`](crate::Error::Weight) if the checkpoint lacks it or has it in another shape.
     pub fn parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
         self.identified(self.found(&[], &self.key_of(name), shape.into())?)
+    }
+
+    /// The same, for a table whose rows are looked up.
+    pub(crate) fn table(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let (key, shape) = (self.key_of(name), shape.into());
+        self.identified(match self.is_untrained {
+            true => self.source.untrained_parameter(&key, &[], shape)?,
+            false => self.source.table(&key, shape)?,
+        })
     }
 
     /// The same, for LoRA's adapters.

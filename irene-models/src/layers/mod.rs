@@ -266,7 +266,7 @@ impl Embedding {
     /// # Errors
     /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, rows: usize, width: usize) -> Result<Self> {
-        let weight = weights.parameter("weight", [rows, width])?;
+        let weight = weights.table("weight", [rows, width])?;
         Ok(Self { label: weights.label("Embedding", Level::Ml), weight, format: weights.activations() })
     }
 

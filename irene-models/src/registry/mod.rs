@@ -465,6 +465,10 @@ impl WeightSource for Counted<'_> {
         Ok(self.counted(self.shapes.parameter(key, aliases, shape)?))
     }
 
+    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(self.counted(self.shapes.table(key, shape)?))
+    }
+
     fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
         Ok(self.counted(self.shapes.adapter(key, shape)?))
     }
