@@ -168,6 +168,28 @@ proptest! {
     }
 }
 
+/// Scores by position are a bias of the one kernel, and are learned there as they are between single operations.
+#[test]
+fn fused_kernels_train_the_parameters_that_eager_ones_do() {
+    let own = [
+        r#""model_type":"mpnet""#,
+        r#""model_type":"deberta-v2","relative_attention":true,"position_buckets":4,"pos_att_type":"c2p|p2c""#,
+        r#""model_type":"deberta-v2","relative_attention":true,"pos_att_type":"c2p|p2c","share_att_key":true"#,
+    ];
+    for own in own {
+        let json = format!(
+            r#"{{{own},"hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":8,"vocab_size":19,
+            "max_position_embeddings":16}}"#
+        );
+        let spec = ModelSpec::from_config(own, Config::from_json(own, json.as_bytes()).unwrap()).unwrap();
+        let [eager, fused] = [Kernels::Eager, Kernels::Fused].map(|kernels| {
+            let run = Run { kernels, training: Some(Training::default()), ..Size::new(2, 5).into() };
+            spec.training_memory(run).unwrap().gradients
+        });
+        assert_eq!(eager, fused, "{own}");
+    }
+}
+
 /// Experts that are spread over the copies of a model are not in all of them.
 #[test]
 fn copies_add_up_the_gradients_of_what_they_share() {
