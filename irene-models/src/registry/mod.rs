@@ -6,7 +6,7 @@ mod task;
 
 use std::cell::Cell;
 
-use irene_tree::{Format, Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
+use irene_tree::{Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
 
 pub use self::task::ModelTask;
 use self::{built::BuiltShares, find::Origin};
@@ -205,9 +205,9 @@ impl ModelSpec {
     ///
     /// # Errors
     /// As [`Architecture::cache`].
-    pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
-        let size = Size::new(sequences, 1).after(tokens);
-        Ok(self.cache(Kernels::Fused)?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+    pub fn cache_bytes(&self, sequences: usize, tokens: usize, precision: Precision) -> Result<Option<u64>> {
+        let shape = self.cache(Kernels::Fused)?;
+        Ok(shape.map(|shape| shape.bytes(tokens, precision).saturating_mul(sequences as u64)))
     }
 
     /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
