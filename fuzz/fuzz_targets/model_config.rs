@@ -2,7 +2,7 @@
 #![no_main]
 
 use irene_models::{ModelSpec, Run, TaskHead};
-use irene_tree::{Format, Kernels, Parallel, Quantity, Size, Training, Tree};
+use irene_tree::{Format, Kernels, Parallel, Precision, Quantity, Size, Training, Tree};
 
 fn check(tree: &Tree) {
     tree.check().expect("a traced tree is valid");
@@ -35,6 +35,6 @@ irene_fuzz::fuzz_text!(|json| {
         model.vocab_size(),
         model.longest_sequence(),
         model.instance_type(),
-        model.cache_bytes(1, 1 << 20, Format::F16),
+        model.cache_bytes(1, 1 << 20, Precision::of(Format::F16)),
     );
 });

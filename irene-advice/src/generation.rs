@@ -240,7 +240,7 @@ fn point(answer: &Answer, passes: &Passes, token: usize) -> Result<GenerationPoi
     let [joules, seconds, attention] = passes.at(cached)?;
     let running = estimate.running.unwrap_or(answer.requests);
     let shape = model.cache(estimate.kernels)?;
-    let cache_bytes = shape.map(|shape| estimate.precision.cache.bytes(shape.numbers(cached)));
+    let cache_bytes = shape.map(|shape| shape.bytes(cached, estimate.precision));
     let (energy_j, attention_share) = (joules / running, attention / joules);
     Ok(GenerationPoint { token, cached, energy_j, latency_s: seconds, cache_bytes, attention_share })
 }

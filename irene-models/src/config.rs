@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use irene_tree::{Format, Precision};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, error::reading, quantisation::Quantisation};
+use crate::{Error, Result, error::reading, quantisation};
 
 /// The largest size that a field may give: far above any model's, low enough that no product of sizes overflows.
 const LARGEST: usize = 1 << 24;
@@ -228,7 +228,7 @@ impl Config {
         let activations = word.parse().ok().filter(|format: &Format| format.holds_activations());
         let unknown = || self.error(field, format!("`{word}` is unknown here; give --dtype"));
         let activations = activations.ok_or_else(unknown)?;
-        let weights = Quantisation::read(self)?.map_or(activations, |quantisation| quantisation.format);
+        let weights = quantisation::format_of(self)?.unwrap_or(activations);
         Ok(Precision { weights, activations, cache: activations })
     }
 

@@ -8,14 +8,11 @@ use crate::{Config, Result, Tensor, WeightSource};
 
 const FIELD: &str = "quantization_config";
 
-/// Modules that every method leaves as they are: tables, heads and routers.
-const KEPT: [&str; 14] = [
-    "embed_tokens",
-    "embed_positions",
-    "embed_in",
-    "word_embeddings",
-    "wte",
-    "wpe",
+/// The method that the config of a GGUF file names.
+const GGUF: &str = "gguf";
+
+/// Modules that every method leaves as they are, beside tables: heads and routers.
+const KEPT: [&str; 8] = [
     "lm_head",
     "embed_out",
     "score",
@@ -29,10 +26,38 @@ const KEPT: [&str; 14] = [
 /// Fields that list further ones, by the method.
 const LISTS: [&str; 4] = ["modules_to_not_convert", "llm_int8_skip_modules", "ignored_layers", "ignore"];
 
-/// The quantisation of a checkpoint.
+/// The format in which a config's quantisation stores weights, if it has one.
+///
+/// # Errors
+/// [`Error::Config`](crate::Error::Config) for one that is unknown here; `--dtype` says another.
+pub(crate) fn format_of(config: &Config) -> Result<Option<Format>> {
+    let Some(field) = config.value(FIELD) else { return Ok(None) };
+    let word = |name: &str| field[name].as_str().unwrap_or_default();
+    let is_on = |switch: &str| field[switch] == true;
+    let method = method_of(field);
+    // The second names are those of AutoAWQ's own configs.
+    let either = |name: &str, other: &str| field.get(name).or_else(|| field.get(other));
+    let format = match (method, either("bits", "w_bit").and_then(Value::as_u64)) {
+        ("gptq" | "awq", None | Some(4)) => grouped(either("group_size", "q_group_size")),
+        ("gptq" | "awq", Some(8)) => Some(Format::Int8),
+        ("bitsandbytes", _) if is_on("load_in_4bit") => {
+            Some(if is_on("bnb_4bit_use_double_quant") { Format::Nf4Dq } else { Format::Nf4 })
+        }
+        ("bitsandbytes", _) => Some(Format::Int8),
+        ("fp8" | "fbgemm_fp8", _) => Some(Format::F8E4M3),
+        ("compressed-tensors", _) => compressed(&field["config_groups"]),
+        ("modelopt", _) if word("quant_algo") == "FP8" => Some(Format::F8E4M3),
+        ("mxfp4", _) => Some(Format::Mxfp4),
+        (GGUF, _) => word("format").parse().ok(),
+        _ => None,
+    };
+    let unknown = || config.error(FIELD, format!("`{}` is unknown here; give --dtype", described(field, method)));
+    format.map(Some).ok_or_else(unknown)
+}
+
+/// The parameters that a quantisation leaves in the format of the activations.
 #[derive(Clone, Debug)]
 pub(crate) struct Quantisation {
-    pub(crate) format: Format,
     /// Parts of the names of modules that are not quantised, with a dot before and behind.
     kept: Vec<String>,
     /// Only modules with this in their name are quantised, where the method says so.
@@ -40,56 +65,43 @@ pub(crate) struct Quantisation {
 }
 
 impl Quantisation {
-    /// Reads a config's quantisation, if it has one.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for one that is unknown here; `--dtype` says another.
-    pub(crate) fn read(config: &Config) -> Result<Option<Self>> {
-        let Some(field) = config.value(FIELD) else { return Ok(None) };
-        let word = |name: &str| field[name].as_str().unwrap_or_default();
-        let is_on = |switch: &str| field[switch] == true;
+    /// Reads a config's quantisation; None where there is none, and for GGUF files, whose tables and heads are in blocks as all else.
+    pub(crate) fn read(config: &Config) -> Option<Self> {
+        let field = config.value(FIELD)?;
         let method = method_of(field);
-        let format = match (method, field["bits"].as_u64()) {
-            ("gptq" | "awq", None | Some(4)) => grouped(&field["group_size"]),
-            ("gptq" | "awq", Some(8)) => Some(Format::Int8),
-            ("bitsandbytes", _) if is_on("load_in_4bit") => {
-                Some(if is_on("bnb_4bit_use_double_quant") { Format::Nf4Dq } else { Format::Nf4 })
-            }
-            ("bitsandbytes", _) => Some(Format::Int8),
-            ("fp8" | "fbgemm_fp8", _) => Some(Format::F8E4M3),
-            ("compressed-tensors", _) => compressed(&field["config_groups"]),
-            ("modelopt", _) if word("quant_algo") == "FP8" => Some(Format::F8E4M3),
-            ("mxfp4", _) => Some(Format::Mxfp4),
-            ("gguf", _) => word("format").parse().ok(),
-            _ => None,
-        };
-        let Some(format) = format else {
-            return Err(config.error(FIELD, format!("`{}` is unknown here; give --dtype", described(field, method))));
-        };
+        if method == GGUF {
+            return None;
+        }
         let lists = LISTS.iter().filter_map(|list| field[*list].as_array()).flatten();
         let listed = lists.filter_map(Value::as_str).map(module_of);
-        let has_head = is_on("lm_head");
+        let has_head = field["lm_head"] == true;
         let always = KEPT.into_iter().filter(|kept| !(has_head && *kept == "lm_head")).map(str::to_owned);
-        let kept = always.chain(listed).filter(|kept| !kept.is_empty());
-        // With the dots around them: they are looked for in every key.
-        let kept = kept.map(|kept| format!(".{kept}.")).collect();
         let only = (method == "mxfp4").then_some(".experts.");
-        Ok(Some(Self { format, kept, only }))
+        Some(Self::keeping(always.chain(listed), only))
     }
 
     /// The kind of a checkpoint with weights in fewer bits than its activations; None if that kind does not keep tables and heads as they are.
     pub(crate) fn of(precision: Precision) -> Option<Self> {
-        let is_block_of_gguf = precision.weights.block() > 1
-            && !matches!(
-                precision.weights,
-                Format::Int4 | Format::Int4G64 | Format::Int4G32 | Format::Nf4 | Format::Nf4Dq | Format::Mxfp4
-            );
-        let is_wide = matches!(precision.weights, Format::F64 | Format::F32 | Format::F16 | Format::BF16);
-        if precision.weights == precision.activations || is_wide || is_block_of_gguf {
-            return None;
-        }
-        let kept = KEPT.into_iter().map(|kept| format!(".{kept}.")).collect();
-        Some(Self { format: precision.weights, kept, only: None })
+        let keeps_tables = matches!(
+            precision.weights,
+            Format::F8E4M3
+                | Format::F8E5M2
+                | Format::Int8
+                | Format::Int4
+                | Format::Int4G64
+                | Format::Int4G32
+                | Format::Nf4
+                | Format::Nf4Dq
+                | Format::Mxfp4
+        );
+        let differs = precision.weights != precision.activations;
+        (keeps_tables && differs).then(|| Self::keeping(KEPT.into_iter().map(str::to_owned), None))
+    }
+
+    fn keeping(modules: impl Iterator<Item = String>, only: Option<&'static str>) -> Self {
+        // With the dots around them: they are looked for in every key.
+        let kept = modules.filter(|module| !module.is_empty()).map(|module| format!(".{module}.")).collect();
+        Self { kept, only }
     }
 
     /// Whether the parameter with this key is quantised.
@@ -98,7 +110,8 @@ impl Quantisation {
         let module = format!(".{module}.");
         // Stacked experts are parameters of their module: their own names are the last part of the key.
         let is_among = |part: &str| module.contains(part);
-        self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
+        // Experts' biases are matrices, one row for each.
+        !key.ends_with("bias") && self.only.is_none_or(is_among) && !self.kept.iter().any(|kept| is_among(kept))
     }
 
     /// The checkpoint's parameters as shapes.
@@ -129,8 +142,8 @@ fn method_of(field: &Value) -> &str {
 }
 
 /// 4-bit integers by the size of their groups.
-fn grouped(size: &Value) -> Option<Format> {
-    match size.as_i64() {
+fn grouped(size: Option<&Value>) -> Option<Format> {
+    match size.and_then(Value::as_i64) {
         None | Some(128) => Some(Format::Int4),
         Some(64) => Some(Format::Int4G64),
         Some(32) => Some(Format::Int4G32),
@@ -145,7 +158,7 @@ fn compressed(groups: &Value) -> Option<Format> {
         match (weights["type"].as_str()?, weights["num_bits"].as_u64()?) {
             ("float", 8) => Some(Format::F8E4M3),
             ("int", 8) => Some(Format::Int8),
-            ("int", 4) => grouped(&weights["group_size"]),
+            ("int", 4) => grouped(weights.get("group_size")),
             _ => None,
         }
     };
@@ -156,7 +169,7 @@ fn compressed(groups: &Value) -> Option<Format> {
 
 /// The method with what makes it unknown.
 fn described(field: &Value, method: &str) -> String {
-    let shown = ["bits", "group_size", "quant_algo", "format"].iter().filter_map(|name| {
+    let shown = ["bits", "w_bit", "group_size", "q_group_size", "quant_algo", "format"].iter().filter_map(|name| {
         let value = field.get(*name).filter(|value| !value.is_null())?;
         Some(format!(", {name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
     });
@@ -184,6 +197,15 @@ impl WeightSource for QuantisedShapes {
         Ok(Tensor::of_shape(shape, if is_quantised { weights } else { activations }))
     }
 
+    /// Only the weights of products are quantised.
+    fn table(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.precision.activations))
+    }
+
+    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.precision.activations))
+    }
+
     fn precision(&self) -> Precision {
         self.precision
     }
@@ -199,7 +221,7 @@ mod tests {
     }
 
     fn format(quantisation: &str) -> Result<Format> {
-        Ok(Quantisation::read(&config(quantisation))?.unwrap().format)
+        Ok(format_of(&config(quantisation))?.unwrap())
     }
 
     #[test]
@@ -208,7 +230,9 @@ mod tests {
             (r#"{"quant_method":"gptq","bits":4,"group_size":128}"#, Format::Int4),
             (r#"{"quant_method":"gptq","bits":4,"group_size":32}"#, Format::Int4G32),
             (r#"{"quant_method":"awq","bits":4,"group_size":64}"#, Format::Int4G64),
+            (r#"{"quant_method":"awq","w_bit":4,"q_group_size":64}"#, Format::Int4G64),
             (r#"{"quant_method":"gptq","bits":8}"#, Format::Int8),
+            (r#"{"quant_method":"gguf","format":"q4_k"}"#, Format::Q4K),
             (r#"{"quant_method":"bitsandbytes","load_in_4bit":true,"bnb_4bit_use_double_quant":true}"#, Format::Nf4Dq),
             (r#"{"load_in_8bit":true}"#, Format::Int8),
             (r#"{"quant_method":"fp8","weight_block_size":[128,128]}"#, Format::F8E4M3),
@@ -237,12 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn tables_heads_routers_and_listed_modules_are_not_quantised() {
-        let stores =
-            |quantisation: &str, key: &str| Quantisation::read(&config(quantisation)).unwrap().unwrap().stores(key);
+    fn heads_routers_biases_and_listed_modules_are_not_quantised() {
+        let stores = |quantisation: &str, key: &str| Quantisation::read(&config(quantisation)).unwrap().stores(key);
         let gptq = r#"{"quant_method":"gptq","bits":4}"#;
         assert!(stores(gptq, "layers.0.self_attn.q_proj.weight"));
-        for kept in ["embed_tokens.weight", "lm_head.weight", "layers.3.mlp.gate.weight"] {
+        for kept in ["lm_head.weight", "layers.3.mlp.gate.weight", "layers.3.self_attn.q_proj.bias"] {
             assert!(!stores(gptq, kept), "{kept}");
         }
         assert!(stores(gptq, "layers.3.mlp.gate_proj.weight"));
@@ -257,5 +280,7 @@ mod tests {
         assert!(
             stores(mxfp4, "layers.0.mlp.experts.gate_up_proj") && !stores(mxfp4, "layers.0.self_attn.q_proj.weight")
         );
+        assert!(!stores(mxfp4, "layers.0.mlp.experts.gate_up_proj_bias"));
+        assert!(Quantisation::read(&config(r#"{"quant_method":"gguf","format":"q4_k"}"#)).is_none());
     }
 }

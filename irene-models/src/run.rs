@@ -1,4 +1,4 @@
-use irene_tree::{Kernels, Parallel, Precision, Size, Training};
+use irene_tree::{Format, Kernels, Parallel, Precision, Size, Training};
 use serde::{Deserialize, Serialize};
 
 /// How a model is followed: input size, number formats, kernels, head, one pass or a generation.
@@ -90,7 +90,7 @@ impl TaskHead {
 pub struct CacheShape(pub Vec<LayerCache>);
 
 /// The shape of one layer's cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LayerCache {
     /// Heads of keys and values.
     pub heads: usize,
@@ -100,6 +100,10 @@ pub struct LayerCache {
     pub value_width: usize,
     /// The sliding window: a query sees fewer than this many places before it, and older tokens are not kept.
     pub window: Option<usize>,
+    /// Numbers in a head's state, which every token changes and none adds to (Mamba-2): of 32 bits, whatever the cache's format.
+    pub state: usize,
+    /// Numbers for each head of the last tokens before such a state, in the format of the activations.
+    pub before_state: usize,
 }
 
 impl LayerCache {
@@ -107,12 +111,22 @@ impl LayerCache {
     pub fn kept(&self, past: usize) -> usize {
         self.window.map_or(past, |window| past.min(window.saturating_sub(1)))
     }
+
+    /// Numbers of one sequence after `past` tokens: keys and values, the state, and the last tokens before it.
+    fn numbers(&self, past: usize) -> [u64; 3] {
+        let [key, value, kept, state, before, begun] =
+            [self.key_width, self.value_width, self.kept(past), self.state, self.before_state, past.min(1)]
+                .map(|size| size as u64);
+        let of_head = [key.saturating_add(value).saturating_mul(kept), state * begun, before * begun];
+        of_head.map(|numbers| numbers.saturating_mul(self.heads as u64))
+    }
 }
 
 impl CacheShape {
     /// Layers of one shape, which keep all tokens.
     pub fn uniform(layers: usize, heads: usize, width: usize) -> Self {
-        Self(vec![LayerCache { heads, key_width: width, value_width: width, window: None }; layers])
+        let layer = LayerCache { heads, key_width: width, value_width: width, ..LayerCache::default() };
+        Self(vec![layer; layers])
     }
 
     /// The share of one of the GPUs that share every layer; heads that are fewer than GPUs are on several.
@@ -121,13 +135,13 @@ impl CacheShape {
         self
     }
 
-    /// Numbers that the whole cache holds of one sequence after `past` tokens.
-    pub fn numbers(&self, past: usize) -> u64 {
-        let of_layer = |layer: &LayerCache| {
-            let of_token =
-                (layer.heads as u64).saturating_mul(layer.key_width.saturating_add(layer.value_width) as u64);
-            of_token.saturating_mul(layer.kept(past) as u64)
+    /// Bytes that the whole cache takes of one sequence after `past` tokens.
+    pub fn bytes(&self, past: usize, precision: Precision) -> u64 {
+        let formats = [precision.cache, Format::F32, precision.activations];
+        let bytes = |(place, format): (usize, Format)| {
+            let numbers = self.0.iter().map(|layer| layer.numbers(past)[place]).fold(0, u64::saturating_add);
+            format.bytes(numbers)
         };
-        self.0.iter().map(of_layer).fold(0, u64::saturating_add)
+        formats.into_iter().enumerate().map(bytes).fold(0, u64::saturating_add)
     }
 }

@@ -37,6 +37,23 @@ pub trait WeightSource {
     fn untrained_parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
         self.parameter(key, aliases, shape)
     }
+
+    /// As [`parameter`](Self::parameter), for a table whose rows are looked up, which a quantisation of products leaves as it is.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        self.parameter(key, &[], shape)
+    }
+
+    /// As [`parameter`](Self::parameter), for LoRA's adapters, which files of weights do not have. Shapes give one in the format of the
+    /// activations, however other weights are stored.
+    ///
+    /// # Errors
+    /// As [`parameter`](Self::parameter).
+    fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        self.parameter(key, &[], shape)
+    }
 }
 
 /// Parameters as shapes: no memory, whatever the model's size.
@@ -50,6 +67,10 @@ impl WeightSource for ShapesOnly {
     fn parameter(&self, _key: &str, _aliases: &[String], shape: Shape) -> Result<Tensor> {
         let Precision { weights, activations, .. } = self.0;
         Ok(Tensor::of_shape(shape, if shape.rank() < 2 { activations } else { weights }))
+    }
+
+    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.0.activations))
     }
 
     fn precision(&self) -> Precision {
@@ -227,12 +248,22 @@ impl<'a> Weights<'a> {
         self.identified(self.found(&[], &self.key_of(name), shape.into())?)
     }
 
-    /// The same, in the format of the activations where it is followed by its shape, however other weights are stored.
-    pub(crate) fn activation_parameter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
-        let shape = shape.into();
-        let parameter = self.found(&[], &self.key_of(name), shape)?;
-        let is_shape = parameter.is_shape();
-        self.identified(if is_shape { Tensor::of_shape(shape, self.activations()) } else { parameter })
+    /// The same, for a table whose rows are looked up.
+    pub(crate) fn table(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let (key, shape) = (self.key_of(name), shape.into());
+        self.identified(match self.is_untrained {
+            true => self.source.untrained_parameter(&key, &[], shape)?,
+            false => self.source.table(&key, shape)?,
+        })
+    }
+
+    /// The same, for LoRA's adapters.
+    pub(crate) fn adapter(&self, name: &str, shape: impl Into<Shape>) -> Result<Tensor> {
+        let (key, shape) = (self.key_of(name), shape.into());
+        self.identified(match self.is_untrained {
+            true => self.source.untrained_parameter(&key, &[], shape)?,
+            false => self.source.adapter(&key, shape)?,
+        })
     }
 
     /// A parameter that older checkpoints know by another name.

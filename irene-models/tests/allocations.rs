@@ -132,8 +132,11 @@ fn keeps_nothing_more(spec: &ModelSpec, prompts: &[Vec<i64>]) {
     assert_eq!(first.count_total, last.count_total, "{what}");
     // For a moment one layer has a score of every key, its mask as numbers, and keys and values repeated for heads that share them.
     let more = last.bytes_max.saturating_sub(first.bytes_max);
-    let token = spec.cache_bytes(3, 1, Format::F32).unwrap().unwrap();
+    let token = spec.cache_bytes(3, 1, irene_tree::Precision::F32).unwrap().unwrap();
     assert!(more <= STEPS * 3 * token, "{what}: {more} bytes more");
     let cache = generator.next().cache.as_ref().unwrap().bytes();
-    assert!(cache <= spec.cache_bytes(3, ROOM, Format::F32).unwrap().unwrap().max(60 * 3 * 64), "{what}: {cache}");
+    assert!(
+        cache <= spec.cache_bytes(3, ROOM, irene_tree::Precision::F32).unwrap().unwrap().max(60 * 3 * 64),
+        "{what}: {cache}"
+    );
 }

@@ -42,7 +42,11 @@ pub fn kept(op: &Operation, results: usize, needs: impl Fn(usize) -> bool) -> Ke
         OpKind::LayerNorm => Kept { beside: 8 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
         OpKind::RmsNorm if op.fused.is_empty() => by_operation(op, rows, of(1)),
         OpKind::RmsNorm => Kept { beside: 4 * rows + sum_bytes(op, results), ..of_norm(op, results, inputs(&[0])) },
-        OpKind::Attention => Kept { outputs: vec![0], beside: 4 * queries(op), ..inputs(&[0, 1, 2]) },
+        OpKind::Attention => {
+            let biases = (3..op.inputs.len()).filter(|place| of(*place));
+            let places: Vec<usize> = (0..3).chain(biases).collect();
+            Kept { outputs: vec![0], beside: 4 * queries(op), ..inputs(&places) }
+        }
         OpKind::Dropout => Kept { beside: op.output.shape.elements(), ..Kept::default() },
         OpKind::Where => inputs(&[1]),
         OpKind::Scatter => inputs(&[0, 1]),

@@ -16,7 +16,7 @@
 //! | sum, difference, stretched operands | nothing; a negation; the sum of g where it was stretched | nothing |
 //! | where, cast, copy, transforms, rotation, running sum | the same on g | the mask of a choice |
 //! | look-up of rows, their sum by place | the other of the two | the places |
-//! | attention in one kernel | one kernel that computes the scores again: five products for two | queries, keys, values, result, and a 32-bit number a query |
+//! | attention in one kernel | one kernel that computes the scores again: five products for two | queries, keys, values, a trained bias, result, and a 32-bit number a query |
 //! | dropout | one kernel | a byte for each number |
 //! | all reduce, all gather, all to all, send | the same exchange of g | nothing |
 //!
@@ -218,11 +218,11 @@ impl Of<'_> {
         all.push(Gradient { name: "input", operation: Operation::new(OpKind::Scatter, &inputs, output) });
     }
 
-    /// The gradient of an operand that was stretched is a sum.
-    fn summed(&self, place: usize, all: &mut Vec<Gradient>) {
+    /// The gradient of an operand that was stretched to a whole is a sum of the whole's.
+    fn summed(&self, place: usize, whole: Operand, all: &mut Vec<Gradient>) {
         let own = self.gradient_of(place);
-        if own.shape.elements() < self.op.output.shape.elements() {
-            all.push(Gradient { name: "sum", operation: Operation::new(OpKind::Sum, &[self.g()], own) });
+        if own.shape.elements() < whole.shape.elements() {
+            all.push(Gradient { name: "sum", operation: Operation::new(OpKind::Sum, &[whole], own) });
         }
     }
 
@@ -232,7 +232,7 @@ impl Of<'_> {
             if is_negative {
                 all.push(Gradient { name: "input", operation: Operation::new(OpKind::Neg, &[self.g()], self.g()) });
             }
-            self.summed(place, all);
+            self.summed(place, self.g(), all);
         }
     }
 
@@ -247,7 +247,7 @@ impl Of<'_> {
                 }
                 _ => Gradient { name: "input", operation: Operation::new(op.kind, &inputs, self.g()) },
             });
-            self.summed(place, all);
+            self.summed(place, self.g(), all);
         }
     }
 
@@ -262,9 +262,23 @@ impl Of<'_> {
     fn of_attention(&self, all: &mut Vec<Gradient>) {
         let op = self.op;
         let inputs: Vec<Operand> = op.inputs.iter().copied().chain([op.output, self.g()]).collect();
-        let output = joined((0..3).map(|place| self.source(place)), self.g());
+        // A bias of the scores has one of each score, whatever it was stretched from.
+        let biases: Vec<usize> = (3..op.inputs.len()).filter(|place| self.is_activation_wanted(*place)).collect();
+        let of_biases = biases.iter().map(|_| self.scores());
+        let output = joined((0..3).map(|place| self.source(place)).chain(of_biases), self.g());
         let operation = Operation::new(op.kind, &inputs, output).fused_with(&op.fused);
         all.push(self.own("input", Operation { pairs: op.pairs, ..operation }));
+        biases.into_iter().for_each(|place| self.summed(place, self.scores(), all));
+    }
+
+    /// The scores of an attention: (batch, heads, query, key).
+    fn scores(&self) -> Operand {
+        let keys = self.op.inputs.get(1).and_then(|key| key.shape.dims().iter().nth_back(1));
+        let mut shape = self.source(0).shape;
+        if let (Some(last), Some(keys)) = (shape.dims_mut().last_mut(), keys) {
+            *last = *keys;
+        }
+        numbers(shape, self.op.output.format)
     }
 }
 

@@ -329,6 +329,22 @@ fn an_attention_writes_the_gradients_of_queries_keys_and_values_together() {
 }
 
 #[test]
+fn an_attention_writes_the_gradient_of_a_bias_score_by_score() {
+    let (query, key) = (f32([2, 4, 5, 8]), f32([2, 4, 7, 8]));
+    // A mask has no gradient; the bias is one for both sequences.
+    let inputs = [query, key, key, f32([2, 1, 1, 7]), f32([1, 4, 5, 7])];
+    let op = Operation { pairs: 35, ..Operation::new(OpKind::Attention, &inputs, query) };
+    let all = of(&op, &[0, 4]);
+    assert_eq!(all.iter().map(|one| one.name).collect::<Vec<_>>(), ["input", "sum"]);
+    let written = all[0].operation.output.shape.elements();
+    assert_eq!(written, of(&op, &[0])[0].operation.output.shape.elements() + 2 * 4 * 5 * 7);
+    assert_eq!(all[1].operation.inputs[0].shape, Shape::from([2, 4, 5, 7]));
+    assert_eq!(all[1].operation.output.shape, Shape::from([1, 4, 5, 7]));
+    // The scores are computed again with it.
+    assert_eq!((kept_of(&op, &[0, 4]).inputs, kept_of(&op, &[0]).inputs), (vec![0, 1, 2, 4], vec![0, 1, 2]));
+}
+
+#[test]
 fn a_gradient_is_in_the_format_of_what_was_given() {
     // The whole tensor was given, and the operation read a part of it.
     let op = Operation::new(OpKind::Neg, &[f32([2, 8])], f32([2, 8]));

@@ -35,6 +35,10 @@ impl WeightSource for StoredShapes {
         Ok(Tensor::of_shape(shape, stored))
     }
 
+    fn adapter(&self, _key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::of_shape(shape, self.precision.activations))
+    }
+
     fn precision(&self) -> Precision {
         self.precision
     }

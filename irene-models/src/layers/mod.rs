@@ -73,7 +73,7 @@ impl Linear {
 
     /// A thin layer beside another, in the format of the activations however that one is stored.
     fn adapter(weights: &Weights<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
-        let matrix = weights.activation_parameter("weight", [outputs, inputs])?;
+        let matrix = weights.adapter("weight", [outputs, inputs])?;
         Ok(Self::plain(weights, Weight::of_linear(&matrix)?, None))
     }
 
@@ -266,7 +266,7 @@ impl Embedding {
     /// # Errors
     /// The error of the weights' source.
     pub fn load(weights: &Weights<'_>, rows: usize, width: usize) -> Result<Self> {
-        let weight = weights.parameter("weight", [rows, width])?;
+        let weight = weights.table("weight", [rows, width])?;
         Ok(Self { label: weights.label("Embedding", Level::Ml), weight, format: weights.activations() })
     }
 

@@ -156,7 +156,7 @@ impl DebertaEncoder {
             true => weights.child(name),
             false => weights.child(name).untrained(),
         };
-        let rows = |span: usize| of_positions("rel_embeddings").parameter("weight", [2 * span, hidden]);
+        let rows = |span: usize| of_positions("rel_embeddings").table("weight", [2 * span, hidden]);
         let norm = || LayerNorm::load(&of_positions("LayerNorm"), hidden, eps);
         let conv = |shape: &convolution::Shape| ConvLayer::load(&weights.child("conv"), &sizes.bert, shape);
         Ok(Self {

@@ -6,7 +6,7 @@ mod task;
 
 use std::cell::Cell;
 
-use irene_tree::{Format, Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
+use irene_tree::{Kernels, Operation, Parallel, Precision, Quantity, Shape, Size, Tree};
 
 pub use self::task::ModelTask;
 use self::{built::BuiltShares, find::Origin};
@@ -205,9 +205,9 @@ impl ModelSpec {
     ///
     /// # Errors
     /// As [`Architecture::cache`].
-    pub fn cache_bytes(&self, sequences: usize, tokens: usize, format: Format) -> Result<Option<u64>> {
-        let size = Size::new(sequences, 1).after(tokens);
-        Ok(self.cache(Kernels::Fused)?.map(|shape| Cache::of_shape(size, &shape, format).bytes()))
+    pub fn cache_bytes(&self, sequences: usize, tokens: usize, precision: Precision) -> Result<Option<u64>> {
+        let shape = self.cache(Kernels::Fused)?;
+        Ok(shape.map(|shape| shape.bytes(tokens, precision).saturating_mul(sequences as u64)))
     }
 
     /// Bytes of the weights with this head: in these formats, or as a GGUF file stores them. Tied weights count once.
@@ -409,7 +409,7 @@ impl ModelSpec {
             let shapes = StoredShapes::new(file.clone(), precision)?;
             return Ok(Box::new(shapes.shared(!parallel.is_single())));
         }
-        let own = if is_own { Quantisation::read(&self.config)? } else { None };
+        let own = if is_own { Quantisation::read(&self.config) } else { None };
         match own.or_else(|| Quantisation::of(precision)) {
             Some(quantisation) => Ok(Box::new(quantisation.shapes(precision))),
             None => Ok(Box::new(ShapesOnly(precision))),
@@ -453,13 +453,24 @@ impl<'a> Counted<'a> {
     fn bytes(&self) -> u64 {
         self.bytes.get()
     }
+
+    fn counted(&self, parameter: Tensor) -> Tensor {
+        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
+        parameter
+    }
 }
 
 impl WeightSource for Counted<'_> {
     fn parameter(&self, key: &str, aliases: &[String], shape: Shape) -> Result<Tensor> {
-        let parameter = self.shapes.parameter(key, aliases, shape)?;
-        self.bytes.set(self.bytes.get().saturating_add(parameter.operand().bytes()));
-        Ok(parameter)
+        Ok(self.counted(self.shapes.parameter(key, aliases, shape)?))
+    }
+
+    fn table(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(self.counted(self.shapes.table(key, shape)?))
+    }
+
+    fn adapter(&self, key: &str, shape: Shape) -> Result<Tensor> {
+        Ok(self.counted(self.shapes.adapter(key, shape)?))
     }
 
     fn precision(&self) -> Precision {

@@ -90,7 +90,16 @@ pub enum Padding<'a> {
     Masked(&'a Tensor),
 }
 
-impl Attention<'_> {
+impl<'a> Attention<'a> {
+    /// All that it reads: queries, keys and values, then what else the scores depend on.
+    fn inputs(&self, heads: [&'a Tensor; 3]) -> Vec<&'a Tensor> {
+        let padding = match self.padding {
+            Padding::None => None,
+            Padding::Added(tensor) | Padding::Masked(tensor) => Some(tensor),
+        };
+        heads.into_iter().chain([padding, self.bias, self.sinks].into_iter().flatten()).collect()
+    }
+
     /// The factor of the scores.
     #[cfg_attr(not(feature = "candle"), allow(dead_code))]
     pub(crate) fn scale(&self) -> f64 {
@@ -115,12 +124,7 @@ impl Attention<'_> {
     fn operation(&self, heads: [&Tensor; 3], output: &Tensor, is_training: bool) -> Operation {
         let [query, key, _] = heads;
         let pairs = self.pairs(query.dim(2) as u64, key.dim(2) as u64);
-        let padding = match self.padding {
-            Padding::None => None,
-            Padding::Added(tensor) | Padding::Masked(tensor) => Some(tensor),
-        };
-        let others = [padding, self.bias, self.sinks].into_iter().flatten();
-        let inputs: Vec<Operand> = heads.into_iter().chain(others).map(Tensor::operand).collect();
+        let inputs: Vec<Operand> = self.inputs(heads).into_iter().map(Tensor::operand).collect();
         let within: &[OpKind] = if is_training && self.dropout > 0.0 { &[OpKind::Dropout] } else { &[] };
         Operation { pairs, ..Operation::new(OpKind::Attention, &inputs, output.operand()) }.fused_with(within)
     }
@@ -158,7 +162,7 @@ impl Cx<'_> {
         let run = || if has_kernel { Tensor::attention(heads_alone, how) } else { None };
         match self.fused(
             || label_of(OpKind::Attention),
-            &heads_alone,
+            &how.inputs(heads_alone),
             run,
             |output| Some(how.operation(heads_alone, output, is_training)),
         ) {

@@ -1,7 +1,7 @@
 //! The built-in models: their sizes are the published ones, and their names the hub's.
 
 use irene_models::{BuiltinModel, ModelSpec, Run, TaskHead};
-use irene_tree::{Format, OpKind, Operation, Quantity, Role, Size};
+use irene_tree::{Format, OpKind, Operation, Precision, Quantity, Role, Size};
 
 /// The parameters of a model with a language model's head where its checkpoints have one.
 fn counted(name: &str) -> Result<f64, String> {
@@ -206,6 +206,24 @@ fn quantised_releases_say_how_their_weights_are_stored() {
     assert_eq!(weights("Qwen/Qwen2.5-7B-Instruct-AWQ"), Format::Int4);
     assert_eq!(weights("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int8"), Format::Int8);
     assert_eq!(weights("openai/gpt-oss-20b"), Format::Mxfp4);
+}
+
+/// The weights of products are quantised: tables, whatever their names, and experts' biases stay in the format of the activations.
+#[test]
+fn tables_and_biases_of_quantised_models_are_not_quantised() {
+    let precision: Precision = "int8,bf16".parse().unwrap();
+    for name in ModelSpec::builtin_names() {
+        let tree = ModelSpec::builtin(&name).unwrap().trace(Run { precision, ..Size::new(1, 2).into() }).unwrap();
+        for operation in tree.nodes().iter().filter_map(|node| node.operation.as_deref()) {
+            let wide = match operation.kind {
+                OpKind::Embedding => 1..2,
+                OpKind::GroupedLinear => 2..operation.inputs.len(),
+                _ => continue,
+            };
+            let is_wide = operation.inputs[wide].iter().all(|operand| operand.format == Format::BF16);
+            assert!(is_wide, "{name}: {operation:?}");
+        }
+    }
 }
 
 /// Mistral 7B's first release has a sliding window, and its third another vocabulary.

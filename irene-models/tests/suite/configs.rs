@@ -1,7 +1,7 @@
 //! Configs: every valid one gives a lawful tree, every other a line that names the field.
 
 use irene_models::{Config, ModelSpec, Run, TaskHead, TrainingMemory};
-use irene_tree::{Format, Level, NodeId, Quantity, Size, Training, Tree};
+use irene_tree::{Level, NodeId, Precision, Quantity, Size, Training, Tree};
 use proptest::prelude::*;
 
 fn spec(json: &str) -> irene_models::Result<ModelSpec> {
@@ -116,12 +116,12 @@ fn bytes_beyond_all_numbers_are_the_largest_number() {
             "num_hidden_layers":2,"num_attention_heads":{most},"head_dim":{most},"intermediate_size":{most}}}"#
     ));
     let llama = llama.unwrap();
-    assert_eq!(llama.cache_bytes(1, most, Format::F32).unwrap(), Some(u64::MAX));
+    assert_eq!(llama.cache_bytes(1, most, Precision::F32).unwrap(), Some(u64::MAX));
     let step = Run { head: TaskHead::Lm, training: Some(Training::default()), ..Size::new(1, 2).into() };
     let memory = TrainingMemory::of(&llama.trace(step).unwrap()).unwrap();
     assert_eq!((memory.optimizer_states, memory.total()), (u64::MAX, u64::MAX));
-    let numbers = llama.cache(Default::default()).unwrap().unwrap().numbers(most);
-    assert_eq!(numbers, u64::MAX);
+    let bytes = llama.cache(Default::default()).unwrap().unwrap().bytes(most, Precision::F32);
+    assert_eq!(bytes, u64::MAX);
 }
 
 #[test]

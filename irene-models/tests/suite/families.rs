@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use irene_models::{Config, ModelSpec, Run};
-use irene_tree::{Format, Kernels, NodeId, Quantity, Size, Tree};
+use irene_tree::{Format, Kernels, NodeId, Precision, Quantity, Size, Tree};
 
 fn spec(json: &str) -> irene_models::Result<ModelSpec> {
     ModelSpec::from_config("mine", Config::from_json("config.json", json.as_bytes())?)
@@ -76,9 +76,14 @@ fn a_state_costs_a_token_the_same_whatever_came_before() {
     assert_eq!([short[0], short[1], short[3]], [long[0], long[1], long[3]]);
     assert!(long[2] > short[2]);
     // Keys and values of one layer grow with the tokens, the states of two do not.
-    let cache = |tokens: usize| spec(NEMOTRON).unwrap().cache_bytes(1, tokens, Format::BF16).unwrap().unwrap();
-    let state = 2 * (8 * 4 * 16 * 4 + 96 * 3 * 2);
-    assert_eq!([cache(1), cache(100)], [1, 100].map(|tokens| tokens * 2 * 2 * 8 * 2 + state));
+    // States have 32 bits and the tokens before them those of activations, whatever the format of keys and values.
+    let states = 2 * (8 * 4 * 16 * 4 + 96 * 3 * 2);
+    for cache in [Format::F8E4M3, Format::BF16, Format::F32] {
+        let precision = Precision { cache, ..Precision::of(Format::BF16) };
+        let bytes = |tokens| spec(NEMOTRON).unwrap().cache_bytes(3, tokens, precision).unwrap().unwrap();
+        let of_one = |tokens: u64| cache.bytes(tokens * 2 * 2 * 8) + states;
+        assert_eq!([bytes(1), bytes(100)], [3 * of_one(1), 3 * of_one(100)], "{cache}");
+    }
 }
 
 #[test]

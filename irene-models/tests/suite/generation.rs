@@ -271,7 +271,7 @@ mod run {
                 assert_eq!(alone, whole.iter().map(|step| step[row]).collect::<Vec<_>>(), "{place}: row {row} alone");
             }
             // A window keeps up to twice its tokens, or the prompt's.
-            let most = spec.cache_bytes(prompts.len(), room, irene_tree::Format::F32).unwrap().unwrap();
+            let most = spec.cache_bytes(prompts.len(), room, Precision::F32).unwrap().unwrap();
             assert!((most / 2..=4 * most).contains(&bytes), "{place}: {bytes} bytes, {most} by shape");
             compared += 1;
         }

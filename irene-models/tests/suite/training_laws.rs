@@ -161,6 +161,32 @@ proptest! {
         let memory = step.memory(lora);
         let thin: u64 = (memory.weights - step.memory(Training { lora_rank: 0, ..step.training }).weights) / 4;
         prop_assert_eq!(memory.gradients, 4 * thin);
+        // Beside weights in blocks they are in the format of the activations too.
+        let packed = Run { precision: "nf4,bf16".parse().unwrap(), ..step.run };
+        let memory = step.spec.training_memory(Run { training: Some(lora), ..packed }).unwrap();
+        prop_assert_eq!(memory.weights - step.spec.share_bytes(packed).unwrap(), memory.gradients);
+    }
+}
+
+/// Scores by position are a bias of the one kernel, and are learned there as they are between single operations.
+#[test]
+fn fused_kernels_train_the_parameters_that_eager_ones_do() {
+    let own = [
+        r#""model_type":"mpnet""#,
+        r#""model_type":"deberta-v2","relative_attention":true,"position_buckets":4,"pos_att_type":"c2p|p2c""#,
+        r#""model_type":"deberta-v2","relative_attention":true,"pos_att_type":"c2p|p2c","share_att_key":true"#,
+    ];
+    for own in own {
+        let json = format!(
+            r#"{{{own},"hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":8,"vocab_size":19,
+            "max_position_embeddings":16}}"#
+        );
+        let spec = ModelSpec::from_config(own, Config::from_json(own, json.as_bytes()).unwrap()).unwrap();
+        let [eager, fused] = [Kernels::Eager, Kernels::Fused].map(|kernels| {
+            let run = Run { kernels, training: Some(Training::default()), ..Size::new(2, 5).into() };
+            spec.training_memory(run).unwrap().gradients
+        });
+        assert_eq!(eager, fused, "{own}");
     }
 }
 

@@ -149,6 +149,6 @@ fn cache_of_sequence(model: Followed<'_>, engine: &Engine, request: &Request) ->
     let Some(shape) = model.cache(request.kernels)? else { return Ok(0.0) };
     let grown = if engine.is_continuous { request.generated.div_ceil(2) } else { request.generated };
     let tokens = request.prompt.saturating_add(grown);
-    let numbers = CacheShape::clone(&shape).shared_by(request.parallel.tensor).numbers(tokens);
-    Ok(request.precision.cache.bytes(numbers) as f64)
+    let shape = CacheShape::clone(&shape).shared_by(request.parallel.tensor);
+    Ok(shape.bytes(tokens, request.precision) as f64)
 }

@@ -164,7 +164,7 @@ fn lens(prompts: &Batch) -> Result<Vec<usize>> {
 fn check_memory(args: &Args, spec: &ModelSpec, sequences: usize, room: usize) -> Result<()> {
     let precision = args.model.place.precision();
     let available = irene_sampler::available_memory(&meters::places()).filter(|_| args.model.place.is_on_cpu());
-    let cache = spec.cache_bytes(sequences, room, precision.cache)?;
+    let cache = spec.cache_bytes(sequences, room, precision)?;
     let (Some(available), Some(cache)) = (available, cache) else { return Ok(()) };
     let weights = spec.weight_bytes(TaskHead::Lm, precision)?;
     if weights.saturating_add(cache) <= available {

@@ -212,6 +212,10 @@ pub(super) struct States {
     pub(super) chunk: usize,
 }
 
+/// No keys and no values.
+const NOTHING: LayerCache =
+    LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1), state: 0, before_state: 0 };
+
 impl States {
     /// Numbers of a token in all heads.
     pub(super) fn inner(&self) -> usize {
@@ -223,10 +227,10 @@ impl States {
         self.inner() + 2 * self.groups * self.size
     }
 
-    /// The past as one place, whatever its length. States have 32 bits, twice those of keys in public configs.
+    /// A state for all of the past, and the last tokens that the convolution joins.
     fn cache(&self) -> LayerCache {
-        let convolved = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
-        LayerCache { heads: self.heads, key_width: 2 * self.width * self.size, value_width: convolved, window: Some(2) }
+        let before_state = (self.channels() * (self.kernel - 1)).div_ceil(self.heads);
+        LayerCache { heads: self.heads, state: self.width * self.size, before_state, ..NOTHING }
     }
 }
 
@@ -404,7 +408,6 @@ impl Recipe {
 
     /// The cache of these kernels: fused ones keep the latent vectors, and beside them the rotated part of the keys.
     pub(super) fn cache(&self, kernels: Kernels) -> CacheShape {
-        const NOTHING: LayerCache = LayerCache { heads: 0, key_width: 0, value_width: 0, window: Some(1) };
         let AttentionRecipe { groups, width, heads, latent, states, .. } = &self.attention;
         let (heads, key_width, value_width) = match latent {
             Some(latent) if kernels == Kernels::Fused => (1, latent.key_value_rank, latent.rotary_width),
@@ -415,7 +418,7 @@ impl Recipe {
             Parts::FeedForward => NOTHING,
             Parts::States => states.map_or(NOTHING, |states| states.cache()),
             Parts::AttentionAndFeedForward | Parts::Attention => {
-                LayerCache { heads, key_width, value_width, window: layer.window }
+                LayerCache { heads, key_width, value_width, window: layer.window, ..LayerCache::default() }
             }
         };
         CacheShape(self.layers.iter().map(of_layer).collect())
