@@ -118,11 +118,13 @@ pub struct Unavailable {
     pub reason: String,
     /// The way out, if there is one.
     pub fix: Option<String>,
+    /// Whether the machine has it all the same: a permission is lacking, or a driver is broken.
+    pub is_there: bool,
 }
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fix: None }
+        Self { reason: reason.into(), fix: None, is_there: false }
     }
 
     pub(crate) fn fixed_by(mut self, fix: impl Into<String>) -> Self {

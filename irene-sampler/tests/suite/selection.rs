@@ -112,6 +112,21 @@ fn a_counter_that_stands_still_leaves_the_meter_to_the_next() {
 }
 
 #[test]
+fn a_meter_that_is_there_and_cannot_be_read_is_said_beside_the_one_that_is_taken() {
+    let machine = bare();
+    assert!(Selection::automatic(&places(&machine)).passed_over.is_empty(), "there is none");
+    machine.write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+    // It cannot be read by anyone: the one who runs the tests may be root.
+    std::fs::create_dir(machine.path("sys/class/powercap/intel-rapl:0/energy_uj")).unwrap();
+    add_hwmon(&machine);
+    let selection = Selection::automatic(&places(&machine));
+    assert_eq!(selection.meters, ["hwmon"]);
+    let [(kind, why)] = &selection.passed_over[..] else { unreachable!("{:?}", selection.passed_over) };
+    assert_eq!(*kind, "rapl");
+    assert!(why.reason.contains("intel-rapl:0/energy_uj: "), "{why}");
+}
+
+#[test]
 fn a_platform_that_cannot_be_right_leaves_the_meter_to_its_package() {
     let machine = bare();
     let _package = add_rapl(&machine, "package-0\n");
