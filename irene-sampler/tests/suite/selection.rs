@@ -61,9 +61,12 @@ fn meters_that_overlap_count_once() {
     let machine = bare();
     let _counting = add_rapl(&machine, "package-0\n");
     machine.write("meter.csv", "time,watts\n");
-    let places = Places { power_log: Some(machine.path("meter.csv")), tdp_watts: Some(65.0), ..places(&machine) };
+    machine.write("ipmi.log", "");
+    let [power_log, ipmi_log] = ["meter.csv", "ipmi.log"].map(|log| Some(machine.path(log)));
+    let places = Places { power_log, ipmi_log, tdp_watts: Some(65.0), ..places(&machine) };
     let total = |meters: &[&str]| totals(&Recorder::new(Selection::of(meters, &places).unwrap().sensors, 8));
     assert_eq!(total(&["rapl", "log"]), ["log"], "the package is behind the meter at the wall");
+    assert_eq!(total(&["log", "ipmi"]), ["log"], "so is what the management controller measures");
     assert_eq!(total(&["tdp", "rapl"]), ["rapl.package-0"], "an estimate gives way to a counter");
     assert_eq!(Selection::of(&["log", "rapl"], &places).unwrap().meters, ["rapl", "log"], "in the order of the kinds");
     add_hwmon(&machine);
