@@ -31,7 +31,7 @@ pub struct MeasuringProtocol {
     pub least_rounds: usize,
     /// The greatest number of rounds.
     pub most_rounds: usize,
-    /// The pause before each round.
+    /// The pause before idle power is read, and before each round.
     #[serde(rename = "cool_down_s", with = "seconds")]
     pub cool_down: Duration,
     /// Idle power is read for this long before the first round; zero leaves it out.
@@ -274,6 +274,8 @@ impl MeasuringProtocol {
         if self.stand_by.is_zero() {
             return None;
         }
+        // The warm-up and the probe have heated the device.
+        pause(self.cool_down, stop);
         let start = sampler.clock().now();
         pause(self.stand_by, stop);
         power(sampler, start, sampler.clock().now())
