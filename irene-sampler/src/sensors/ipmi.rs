@@ -184,15 +184,13 @@ impl Sensor for Ipmi {
         }
     }
 
-    fn trouble(&self, now: Stamp) -> Option<String> {
+    fn trouble(&self, now: Stamp, longest_gap: f64) -> Option<String> {
         let unset = "the management controller's clock is not set; `sudo ipmitool sel time set now` sets it";
         match (self.log.trouble, self.log.newest) {
             (Some(trouble), _) => Some(trouble.into()),
             (None, None) => Some("the log has no whole record of `ipmitool dcmi power reading` yet".into()),
             (None, Some(newest)) if newest < 1e9 => Some(unset.into()),
-            (None, Some(newest)) => {
-                not_of_now(newest, now.wall, self.log.ahead, self.channel.longest_gap.as_secs_f64())
-            }
+            (None, Some(newest)) => not_of_now(newest, now.wall, self.log.ahead, longest_gap),
         }
     }
 }

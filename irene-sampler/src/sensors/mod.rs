@@ -46,8 +46,8 @@ pub trait Sensor: Send {
         &[]
     }
 
-    /// Why it has no reading of this moment, if it knows better than that there is none.
-    fn trouble(&self, _now: Stamp) -> Option<String> {
+    /// Why it has no reading of this moment, if it knows better than that there is none. A reading counts for `_longest_gap` seconds.
+    fn trouble(&self, _now: Stamp, _longest_gap: f64) -> Option<String> {
         None
     }
 }

@@ -99,8 +99,8 @@ impl<'a> Exposition<'a> {
 
     /// Whether a channel has a reading of now. One that vanished is absent: a figure that stands still would be taken for one of now.
     fn is_fresh(&self, place: usize) -> bool {
-        let longest = self.recording.channels()[place].longest_gap.as_secs_f64();
-        self.recording.series(place).points().next_back().is_some_and(|(time, _)| self.now - time <= longest)
+        let series = self.recording.series(place);
+        series.points().next_back().is_some_and(|(time, _)| self.now - time <= series.longest_gap())
     }
 
     fn each(&self, of: impl Fn(usize, &'a Channel) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
